@@ -1,0 +1,63 @@
+"""An async job queue and cron scheduler: tasks, jobs, crons and workers on any broker."""
+
+from aioq.app import Aarq as Aarq
+from aioq.context import Context as Context
+from aioq.context import CronContext as CronContext
+from aioq.context import JobContext as JobContext
+from aioq.errors import AioqError as AioqError
+from aioq.errors import BrokerConfigError as BrokerConfigError
+from aioq.errors import BrokerFull as BrokerFull
+from aioq.errors import BrokerUnavailable as BrokerUnavailable
+from aioq.errors import DiscoveryError as DiscoveryError
+from aioq.errors import DuplicateName as DuplicateName
+from aioq.errors import JobCancelled as JobCancelled
+from aioq.errors import JobConflict as JobConflict
+from aioq.errors import JobDead as JobDead
+from aioq.errors import JobEnded as JobEnded
+from aioq.errors import JobFailed as JobFailed
+from aioq.errors import MissingFeature as MissingFeature
+from aioq.errors import PayloadTooLarge as PayloadTooLarge
+from aioq.errors import ResultTimeout as ResultTimeout
+from aioq.errors import Retry as Retry
+from aioq.errors import SerializationError as SerializationError
+from aioq.errors import TaskDefinitionError as TaskDefinitionError
+from aioq.errors import UnknownTask as UnknownTask
+from aioq.handle import Job as Job
+from aioq.job import JobRecord as JobRecord
+from aioq.options import TaskOptions as TaskOptions
+from aioq.states import JobState as JobState
+from aioq.task import Call as Call
+from aioq.task import Task as Task
+from aioq.worker import Worker as Worker
+
+__all__ = [
+    "Aarq",
+    "AioqError",
+    "BrokerConfigError",
+    "BrokerFull",
+    "BrokerUnavailable",
+    "Call",
+    "Context",
+    "CronContext",
+    "DiscoveryError",
+    "DuplicateName",
+    "Job",
+    "JobCancelled",
+    "JobConflict",
+    "JobContext",
+    "JobDead",
+    "JobEnded",
+    "JobFailed",
+    "JobRecord",
+    "JobState",
+    "MissingFeature",
+    "PayloadTooLarge",
+    "ResultTimeout",
+    "Retry",
+    "SerializationError",
+    "Task",
+    "TaskDefinitionError",
+    "TaskOptions",
+    "UnknownTask",
+    "Worker",
+]

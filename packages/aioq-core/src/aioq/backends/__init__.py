@@ -1,0 +1,37 @@
+"""Brokers by name, each imported from its own distribution when it is first asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from aioq_redis import RedisBroker as RedisBroker
+
+    from aioq.backends.memory import MemoryBroker as MemoryBroker
+
+__all__ = ["MemoryBroker", "RedisBroker"]
+
+_HOMES: Final = {
+    "MemoryBroker": ("aioq.backends.memory", "aioq-core"),
+    "RedisBroker": ("aioq_redis", "aioq-redis"),
+}
+"""Name of a broker: the module it lives in, and the distribution that ships it."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, distribution = _HOMES[name]
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise ImportError(
+            f"{name} lives in the {distribution} distribution, which is not installed; run: pip install {distribution}"
+        ) from None
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

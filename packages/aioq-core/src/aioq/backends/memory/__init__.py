@@ -1,0 +1,5 @@
+"""The embedded broker, `memory://`."""
+
+from aioq.backends.memory.broker import MemoryBroker as MemoryBroker
+
+__all__ = ["MemoryBroker"]

@@ -1,0 +1,345 @@
+"""The embedded broker: nothing to install, nothing to start, nothing kept after the process.
+
+It is also the reference: what `BrokerContract` demands stands here in its plainest form.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from itertools import islice
+
+from aioq.backends.memory.line import Line, StoredJob
+from aioq.backends.memory.ticks import MemoryTicks
+from aioq.backends.memory.wakes import Wakes
+from aioq.clock import SteadyClock, SystemClock, wait_until
+from aioq.errors import BrokerConfigError, JobConflict
+from aioq.job import (
+    Buried,
+    Claim,
+    ClaimRequest,
+    Completed,
+    Failed,
+    JobRecord,
+    Lease,
+    NewJob,
+    QueueStats,
+    Reaped,
+    Released,
+    Retried,
+    Settled,
+    Settlement,
+    TickClaim,
+    TickReply,
+    WorkerInfo,
+)
+from aioq.protocols import Clock
+from aioq.states import FINAL_STATES, JobState, Verb
+
+__all__ = ["MemoryBroker"]
+
+DEAD_KEEP = 7 * 86_400.0
+CANCELLED_KEEP = 86_400.0
+
+
+class MemoryBroker:
+    """Jobs in this process's memory, for tests, demos and programs that need no server.
+
+    Clients and workers must share the object, and with it the event loop. Jobs are lost
+    when the process ends. Dead jobs are kept for 7 days, cancelled ones for a day.
+
+    Args:
+        url: `memory://`, so that it can be named where other brokers are.
+        clock: Time as the broker sees it; a test may hand in its own.
+
+    Raises:
+        BrokerConfigError: `url` says more than `memory://`.
+    """
+
+    def __init__(self, url: str = "memory://", *, clock: Clock | None = None) -> None:
+        if url != "memory://":
+            raise BrokerConfigError(f"the memory broker has no settings in its URL: write memory://, not {url}")
+        self._clock: Clock = clock or SystemClock()
+        self._steady = SteadyClock(self._clock)
+        self._lines: defaultdict[str, Line] = defaultdict(Line)
+        self._jobs: dict[str, StoredJob] = {}
+        self._expiry: list[tuple[float, str, float]] = []
+        self._claims: dict[str, tuple[str, list[Lease]]] = {}
+        self._workers: dict[str, tuple[WorkerInfo, float]] = {}
+        self._wakes = Wakes()
+        self._ticks = MemoryTicks()
+
+    def __repr__(self) -> str:
+        return f"MemoryBroker({len(self._jobs)} jobs)"
+
+    async def connect(self) -> None:
+        """Do nothing: the store is this object."""
+
+    async def close(self) -> None:
+        """Do nothing: jobs stay for whoever connects next."""
+
+    async def time(self) -> float:
+        """Return the broker's clock."""
+        return self._now()
+
+    # Broker
+
+    async def enqueue(self, jobs: Sequence[NewJob]) -> list[bool]:
+        """Store jobs, all or none; see `aioq.protocols.Broker.enqueue`."""
+        now = self._now()
+        fresh: dict[str, NewJob] = {}
+        answers = []
+        for job in jobs:
+            known = fresh.get(job.id) or (self._jobs[job.id].job if job.id in self._jobs else None)
+            if known and (known.task, known.queue, known.payload) != (job.task, job.queue, job.payload):
+                raise JobConflict(job.id, known.queue)
+            answers.append(known is None)
+            fresh.setdefault(job.id, job) if known is None else None
+        for job in fresh.values():
+            self._admit(job, now)
+        return answers
+
+    async def claim(self, request: ClaimRequest) -> Claim:
+        """Lease due jobs to a worker; see `aioq.protocols.Broker.claim`."""
+        now = self._now()
+        request_id, leases = self._claims.get(request.worker_id, ("", []))
+        if request_id == request.request_id:
+            return Claim(leases=[lease for lease in leases if self._holds(lease)], next_due=self._next_due(request))
+        for queue in request.queues:
+            self._lines[queue].promote(now)
+        taken = islice(self._take(request.queues), request.limit)
+        leases = [self._lease(stored, request, now) for stored in taken]
+        self._claims[request.worker_id] = (request.request_id, leases)
+        return Claim(leases=leases, next_due=self._next_due(request))
+
+    async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[Lease]:
+        """Lengthen leases and return the lost ones; see `aioq.protocols.Broker.extend`."""
+        deadline = self._now() + seconds
+        for lease in leases:
+            if self._holds(lease):
+                self._jobs[lease.job_id].deadline = deadline
+        return [lease for lease in leases if not self._holds(lease)]
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
+        """Write how attempts ended; see `aioq.protocols.Broker.settle`."""
+        return [self._settle(settlement) for settlement in settlements]
+
+    async def reap(self, queues: Sequence[str], *, limit: int = 100) -> list[Reaped]:
+        """Take back expired leases; see `aioq.protocols.Broker.reap`."""
+        now = self._now()
+        expired = (s for queue in queues for s in self._lines[queue].leased.values() if s.deadline <= now)
+        return [self._reap(stored) for stored in list(islice(expired, limit))]
+
+    # JobStore
+
+    async def get_job(self, job_id: str, *, queue: str | None = None) -> JobRecord | None:
+        """Return what is known of a job; see `aioq.protocols.JobStore.get_job`."""
+        stored = self._find(job_id, queue)
+        return stored.record() if stored else None
+
+    async def list_jobs(self, queue: str, state: JobState, *, limit: int = 100, offset: int = 0) -> list[JobRecord]:
+        """Return jobs of one state; see `aioq.protocols.JobStore.list_jobs`."""
+        self._now()
+        if state is JobState.PENDING:
+            found = self._lines[queue].waiting()
+        else:
+            mine = (s for s in self._jobs.values() if s.job.queue == queue and s.state is state)
+            found = iter(sorted(mine, key=lambda s: (s.run_at, s.started_at or 0.0)))
+        return [stored.record() for stored in islice(found, offset, offset + limit)]
+
+    async def queue_stats(self) -> list[QueueStats]:
+        """Return the counts of every queue; see `aioq.protocols.JobStore.queue_stats`."""
+        self._now()
+        return [
+            QueueStats(
+                queue=name,
+                pending=line.counts[JobState.PENDING],
+                scheduled=line.counts[JobState.SCHEDULED] + line.counts[JobState.RETRYING],
+                running=line.counts[JobState.RUNNING],
+                dead=line.counts[JobState.DEAD],
+            )
+            for name, line in sorted(self._lines.items())
+        ]
+
+    async def cancel_job(self, job_id: str, *, queue: str | None = None) -> bool:
+        """Call a job off; see `aioq.protocols.JobStore.cancel_job`."""
+        stored = self._find(job_id, queue)
+        if stored is None or stored.state in FINAL_STATES:
+            return False
+        worker_id = stored.worker_id if stored.state is JobState.RUNNING else None
+        self._end(stored, Verb.CANCEL, keep=CANCELLED_KEEP)
+        if worker_id is not None:
+            self._wakes.abort(worker_id, job_id)
+        return True
+
+    async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
+        """Put an ended job back in line; see `aioq.protocols.JobStore.retry_job`."""
+        stored = self._find(job_id, queue)
+        if stored is None or stored.state not in (JobState.FAILED, JobState.CANCELLED, JobState.DEAD):
+            return False
+        stored.attempt = stored.crashes = 0
+        stored.finished_at = stored.reason = None
+        self._requeue(stored, Verb.REPLAY)
+        return True
+
+    async def list_dead_jobs(self, queue: str, *, limit: int = 100, offset: int = 0) -> list[JobRecord]:
+        """Return dead jobs, newest first; see `aioq.protocols.JobStore.list_dead_jobs`."""
+        self._now()
+        dead = [s for s in self._jobs.values() if s.job.queue == queue and s.state is JobState.DEAD]
+        dead.sort(key=lambda s: s.finished_at or 0.0, reverse=True)
+        return [stored.record() for stored in dead[offset : offset + limit]]
+
+    # WorkerRegistry
+
+    async def heartbeat(self, worker: WorkerInfo, *, ttl: float) -> None:
+        """Say that a worker is up; see `aioq.protocols.WorkerRegistry.heartbeat`."""
+        self._workers[worker.id] = (worker, self._now() + ttl)
+
+    async def deregister(self, worker_id: str) -> None:
+        """Forget a worker now; see `aioq.protocols.WorkerRegistry.deregister`."""
+        self._workers.pop(worker_id, None)
+        self._claims.pop(worker_id, None)
+
+    async def list_workers(self) -> list[WorkerInfo]:
+        """Return the workers that are up; see `aioq.protocols.WorkerRegistry.list_workers`."""
+        now = self._now()
+        self._workers = {id: pair for id, pair in self._workers.items() if pair[1] > now}
+        return [self._workers[id][0] for id in sorted(self._workers)]
+
+    # Signals
+
+    async def wait_for_work(self, queues: Sequence[str], *, timeout: float) -> bool:
+        """Wait until a job may be claimed; see `aioq.protocols.Signals.wait_for_work`."""
+        with self._wakes.waiter("work", queues) as event:
+            if any(self._has_ready(queue) for queue in queues):
+                return True
+            due = [at - self._now() for queue in queues if (at := self._lines[queue].next_due()) is not None]
+            woken = await wait_until(event, self._clock, min([timeout, *due]))
+        return woken or any(self._has_ready(queue) for queue in queues)
+
+    async def wait_for_result(self, job_id: str, *, queue: str, timeout: float) -> bool:
+        """Wait until a job ends; see `aioq.protocols.Signals.wait_for_result`."""
+        with self._wakes.waiter("result", [job_id]) as event:
+            stored = self._find(job_id, queue)
+            if stored is None or stored.state in FINAL_STATES:
+                return True
+            return await wait_until(event, self._clock, timeout)
+
+    def aborts(self, worker_id: str) -> AsyncIterator[str]:
+        """Yield cancelled jobs of a worker; see `aioq.protocols.Signals.aborts`."""
+        return self._wakes.aborts(worker_id)
+
+    # TickLedger
+
+    async def claim_tick(self, claim: TickClaim) -> TickReply:
+        """Decide who fires a tick; see `aioq.protocols.TickLedger.claim_tick`."""
+        return self._ticks.claim(claim, self._now())
+
+    # How it is done
+
+    def _now(self) -> float:
+        """Return the broker's clock, having dropped the records whose time is up."""
+        now = self._steady.time()
+        while self._expiry and self._expiry[0][0] <= now:
+            _, job_id, finished_at = heapq.heappop(self._expiry)
+            stored = self._jobs.get(job_id)
+            if stored and stored.finished_at == finished_at and stored.state in FINAL_STATES:
+                self._forget(stored)
+        return now
+
+    def _admit(self, job: NewJob, now: float) -> None:
+        run_at = now + job.delay if job.run_at is None else job.run_at
+        state = JobState.SCHEDULED if run_at > now else JobState.PENDING
+        stored = StoredJob(job=job, enqueued_at=now, state=state, run_at=run_at)
+        self._jobs[job.id] = stored
+        self._lines[job.queue].admit(stored)
+        self._wakes.wake("work", job.queue)
+
+    def _take(self, queues: Sequence[str]) -> Iterator[StoredJob]:
+        for queue in queues:
+            while (stored := self._lines[queue].take()) is not None:
+                yield stored
+
+    def _lease(self, stored: StoredJob, request: ClaimRequest, now: float) -> Lease:
+        line = self._lines[stored.job.queue]
+        line.move(stored, Verb.CLAIM)
+        line.leased[stored.job.id] = stored
+        stored.epoch += 1
+        stored.attempt += 1
+        stored.deadline, stored.started_at = now + request.lease, now
+        stored.worker_id = request.worker_id
+        return stored.lease()
+
+    def _holds(self, lease: Lease) -> bool:
+        stored = self._jobs.get(lease.job_id)
+        return stored is not None and stored.state is JobState.RUNNING and stored.epoch == lease.epoch
+
+    def _settle(self, settlement: Settlement) -> Settled:
+        lease = settlement.lease
+        self._now()
+        if not self._holds(lease):
+            stored = self._jobs.get(lease.job_id)
+            return Settled.ALREADY if stored and stored.epoch == lease.epoch else Settled.STALE
+        stored = self._jobs[lease.job_id]
+        match settlement:
+            case Completed():
+                stored.result = settlement.result
+                self._end(stored, Verb.COMPLETE, keep=settlement.keep)
+            case Failed():
+                stored.failure = settlement.failure
+                self._end(stored, Verb.FAIL, keep=settlement.keep)
+            case Buried():
+                stored.failure, stored.reason = settlement.failure, settlement.reason
+                self._end(stored, Verb.BURY, keep=DEAD_KEEP)
+            case Retried():
+                stored.failure = settlement.failure or stored.failure
+                self._requeue(stored, Verb.RETRY, delay=settlement.delay)
+            case Released():
+                stored.attempt -= 1
+                self._requeue(stored, Verb.POSTPONE if settlement.delay > 0 else Verb.RELEASE, delay=settlement.delay)
+        return Settled.DONE
+
+    def _reap(self, stored: StoredJob) -> Reaped:
+        stored.crashes += 1
+        if stored.crashes >= stored.job.max_crashes:
+            stored.reason = "crashed"
+            self._end(stored, Verb.BURY, keep=DEAD_KEEP)
+        else:
+            self._requeue(stored, Verb.REAP)
+        return Reaped(job_id=stored.job.id, queue=stored.job.queue, crashes=stored.crashes, state=stored.state)
+
+    def _requeue(self, stored: StoredJob, verb: Verb, *, delay: float = 0.0) -> None:
+        line = self._lines[stored.job.queue]
+        stored.run_at = self._steady.time() + delay
+        line.move(stored, verb)
+        line.place(stored, front=verb in (Verb.RELEASE, Verb.REAP))
+        self._wakes.wake("work", stored.job.queue)
+
+    def _end(self, stored: StoredJob, verb: Verb, *, keep: float) -> None:
+        now = self._steady.time()
+        self._lines[stored.job.queue].move(stored, verb)
+        stored.finished_at = now
+        if keep > 0:
+            heapq.heappush(self._expiry, (now + keep, stored.job.id, now))
+        else:
+            self._forget(stored)
+        self._wakes.wake("result", stored.job.id)
+
+    def _forget(self, stored: StoredJob) -> None:
+        self._lines[stored.job.queue].forget(stored)
+        del self._jobs[stored.job.id]
+
+    def _find(self, job_id: str, queue: str | None) -> StoredJob | None:
+        self._now()
+        stored = self._jobs.get(job_id)
+        return stored if stored and queue in (None, stored.job.queue) else None
+
+    def _has_ready(self, queue: str) -> bool:
+        line = self._lines[queue]
+        line.promote(self._now())
+        return line.counts[JobState.PENDING] > 0
+
+    def _next_due(self, request: ClaimRequest) -> float | None:
+        due = [at for queue in request.queues if (at := self._lines[queue].next_due()) is not None]
+        return max(0.0, min(due) - self._now()) if due else None

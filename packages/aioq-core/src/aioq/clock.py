@@ -1,0 +1,79 @@
+"""The only place that asks what time it is."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import anyio
+
+if TYPE_CHECKING:
+    from aioq.protocols import Clock
+
+__all__ = ["SteadyClock", "SystemClock", "wait_until"]
+
+
+class SystemClock:
+    """The host's clocks: what every worker uses unless a test hands it another."""
+
+    def time(self) -> float:
+        """Return the wall clock, in seconds since 1970-01-01T00:00:00Z."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Return seconds since some fixed moment; never steps, never runs backwards."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Let other tasks run for about `seconds`; may wake a little early."""
+        await anyio.sleep(max(0.0, seconds))
+
+
+class SteadyClock:
+    """A clock whose wall time was read once and then advances with monotonic time.
+
+    Steps of the host's wall clock do not reach it. Give `offset` to follow somebody
+    else's clock instead, for example a broker's.
+
+    Args:
+        source: The clock to measure elapsed time with.
+        offset: Seconds that the followed clock is ahead of `source`'s wall clock now.
+    """
+
+    def __init__(self, source: Clock | None = None, *, offset: float = 0.0) -> None:
+        self._source = source or SystemClock()
+        self._base = self._source.time() - self._source.monotonic() + offset
+
+    def time(self) -> float:
+        """Return the followed wall clock, in seconds since 1970-01-01T00:00:00Z."""
+        return self._base + self._source.monotonic()
+
+    def monotonic(self) -> float:
+        """Return the source's monotonic time, in seconds."""
+        return self._source.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep on the source clock."""
+        await self._source.sleep(seconds)
+
+    def set(self, now: float) -> None:
+        """Follow a clock that showed `now` (seconds since 1970) this very moment."""
+        self._base = now - self._source.monotonic()
+
+
+async def wait_until(event: anyio.Event, clock: Clock, timeout: float) -> bool:
+    """Wait for `event`; return False when `timeout` seconds of `clock` have passed first."""
+    if event.is_set() or timeout <= 0:
+        return event.is_set()
+    async with anyio.create_task_group() as tg:
+
+        async def alarm() -> None:
+            deadline = clock.monotonic() + timeout
+            while (left := deadline - clock.monotonic()) > 0:
+                await clock.sleep(left)
+            tg.cancel_scope.cancel()
+
+        tg.start_soon(alarm)
+        await event.wait()
+        tg.cancel_scope.cancel()
+    return event.is_set()

@@ -1,0 +1,129 @@
+"""Values to bytes and back: JSON, by msgspec, with types restored from annotations.
+
+Whatever msgspec knows makes the trip: the JSON types, datetime, date, time, timedelta,
+UUID, Decimal, Enum, bytes, set, tuple, dataclasses, TypedDict, NamedTuple, attrs classes,
+msgspec.Struct, and pydantic models where pydantic is installed. Nothing is ever pickled.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import msgspec
+
+from aioq.errors import SerializationError
+
+__all__ = ["JsonCodec"]
+
+_AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
+
+
+class JsonCodec:
+    """The default codec."""
+
+    def __init__(self) -> None:
+        self._encoder = msgspec.json.Encoder(enc_hook=_to_plain)
+
+    def encode(self, value: object) -> bytes:
+        """Return `value` as JSON.
+
+        Raises:
+            SerializationError: Some part of it has no JSON form; names the path to it.
+        """
+        try:
+            return self._encoder.encode(value)
+        except RecursionError:
+            raise SerializationError("the value is nested too deeply, or contains itself") from None
+        except (TypeError, ValueError, OverflowError) as error:
+            path, offender = self._offender(value)
+            raise SerializationError(
+                f"{path}: {_refusal(offender, error)}" if path else _refusal(offender, error)
+            ) from None
+
+    def decoder(self, type: Any) -> Callable[[bytes], Any]:
+        """Return a function from JSON to a value of `type`.
+
+        The function raises `SerializationError` when the bytes are not JSON or do not fit.
+
+        Raises:
+            SerializationError: No value of `type` can be read from JSON.
+        """
+        try:
+            decode = msgspec.json.Decoder(type, dec_hook=_from_plain).decode
+        except (TypeError, NotImplementedError) as error:
+            raise SerializationError(f"{type!r} cannot be read from JSON: {error}") from None
+
+        def checked(data: bytes) -> Any:
+            try:
+                return decode(data)
+            except RecursionError:
+                raise SerializationError("the data is nested too deeply") from None
+            except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, TypeError) as error:
+                raise SerializationError(_explain(error)) from None
+
+        return checked
+
+    def _offender(self, value: object, path: str = "", depth: int = 0) -> tuple[str, object]:
+        for step, part in _parts(value) if depth < 64 else ():
+            if not self._encodes(part):
+                return self._offender(part, f"{path}{step}".lstrip("."), depth + 1)
+        return path, value
+
+    def _encodes(self, value: object) -> bool:
+        try:
+            self._encoder.encode(value)
+        except (TypeError, ValueError, OverflowError):
+            return False
+        return True
+
+
+def _to_plain(value: object) -> object:
+    """Give msgspec a form of a value that it does not know: today, of a pydantic model."""
+    dump = getattr(value, "model_dump", None)
+    if dump is None or isinstance(value, type):
+        raise NotImplementedError(f"no JSON form of {type(value).__name__}")
+    plain: object = dump(mode="json")
+    return plain
+
+
+def _from_plain(type: Any, plain: object) -> object:
+    """Build a value that msgspec does not know from its JSON form."""
+    validate = getattr(type, "model_validate", None)
+    if validate is None:
+        raise NotImplementedError(f"no way to make {type!r} from JSON")
+    value: object = validate(plain)
+    return value
+
+
+def _parts(value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            yield f"[{key!r}]", part
+    elif isinstance(value, list | tuple | set | frozenset):
+        for index, part in enumerate(value):
+            yield f"[{index}]", part
+    elif isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            yield f".{name}", getattr(value, name)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            yield f".{field.name}", getattr(value, field.name)
+
+
+def _refusal(offender: object, error: Exception) -> str:
+    if isinstance(offender, Mapping):
+        return f"a dict key has no JSON form ({error})"
+    if isinstance(offender, str):
+        return f"the text is not valid Unicode ({error})"
+    return f"{type(offender).__name__} has no JSON form"
+
+
+def _explain(error: Exception) -> str:
+    """Put msgspec's message path first: `when: expected ...`, not `... - at $.when`."""
+    found = _AT.match(str(error))
+    what, path = (found["what"], found["path"]) if found else (str(error), None)
+    what = what[:1].lower() + what[1:].replace("`", "'")
+    return f"{path.removeprefix('$').lstrip('.')}: {what}" if path and path != "$" else what

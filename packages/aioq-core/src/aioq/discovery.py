@@ -1,0 +1,93 @@
+"""Entry points to brokers and schedulers: core knows none of them by name but its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Final
+
+from aioq.errors import DiscoveryError
+from aioq.protocols import Broker, Scheduler
+
+__all__ = ["broker_from_url", "scheduler_named"]
+
+BROKERS: Final = "aioq.brokers"
+SCHEDULERS: Final = "aioq.schedulers"
+
+_INSTALL: Final = {
+    "redis": "aioq-redis",
+    "rediss": "aioq-redis",
+    "unix": "aioq-redis",
+    "valkey": "aioq-redis",
+    "valkeys": "aioq-redis",
+}
+
+
+def broker_from_url(url: str) -> Broker:
+    """Return the broker that some installed package provides for the URL's scheme.
+
+    Raises:
+        DiscoveryError: None does, or several do, or what they name is no broker.
+    """
+    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", url)
+    if not found:
+        raise DiscoveryError("a broker's URL starts with a scheme and ://, for example redis://localhost:6379")
+    scheme = found[1].lower()
+    if (point := _only(BROKERS, scheme, f"a broker for {scheme}://")) is None:
+        hint = f"; run: pip install {_INSTALL[scheme]}" if scheme in _INSTALL else ""
+        raise DiscoveryError(
+            f"no installed package provides a broker for {scheme}:// (installed: {_known(BROKERS)}){hint}"
+        )
+    broker = _load(point)(url)
+    if not isinstance(broker, Broker):
+        raise DiscoveryError(
+            f"{point.value} of {_owner(point)} does not make a broker: it lacks methods of aioq.protocols.Broker"
+        )
+    return broker
+
+
+def scheduler_named(name: str) -> Scheduler:
+    """Return the scheduler that some installed package provides under a name.
+
+    Raises:
+        DiscoveryError: None does, or several do, or what they name is no scheduler.
+    """
+    if (point := _only(SCHEDULERS, name, f"the scheduler {name!r}")) is None:
+        if name == "cron":
+            raise DiscoveryError('cron expressions need the aioq-cron distribution; run: pip install "aioq[cron]"')
+        raise DiscoveryError(f"no installed package provides the scheduler {name!r} (installed: {_known(SCHEDULERS)})")
+    scheduler = _load(point)()
+    if not isinstance(scheduler, Scheduler):
+        raise DiscoveryError(
+            f"{point.value} of {_owner(point)} does not make a scheduler: it lacks methods of aioq.protocols.Scheduler"
+        )
+    return scheduler
+
+
+def _only(group: str, name: str, what: str) -> EntryPoint | None:
+    # One distribution seen twice on the path (an editable install beside a wheel) is one claimant.
+    claimants = {(_owner(point), point.value): point for point in entry_points(group=group, name=name)}
+    if len(claimants) > 1:
+        owners = " and ".join(sorted(f"{owner} ({value})" for owner, value in claimants))
+        raise DiscoveryError(f"several installed packages provide {what}: {owners}; uninstall all but one")
+    return next(iter(claimants.values()), None)
+
+
+def _load(point: EntryPoint) -> Any:
+    try:
+        return point.load()
+    except Exception as error:
+        raise DiscoveryError(f"{_owner(point)} names {point.value}, which cannot be imported: {error}") from error
+
+
+def _known(group: str) -> str:
+    return ", ".join(sorted(_names(entry_points(group=group)))) or "none"
+
+
+def _names(points: Iterable[EntryPoint]) -> set[str]:
+    return {point.name for point in points}
+
+
+def _owner(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else "an unnamed distribution"

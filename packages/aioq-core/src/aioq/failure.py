@@ -1,0 +1,50 @@
+"""An exception as text: bounded, on any exception whatever, and never executed again."""
+
+from __future__ import annotations
+
+import traceback
+
+from aioq.job import Failure
+
+__all__ = ["describe", "one_line"]
+
+MESSAGE_LIMIT = 1024
+TRACEBACK_LIMIT = 8192
+"""Characters kept of a message and of a traceback."""
+
+
+def describe(error: BaseException) -> Failure:
+    """Return type, message and traceback of an exception, each cut to its limit.
+
+    An exception whose own `__str__` raises is described by its type.
+    """
+    return Failure(type(error).__name__, _cut(_message(error), MESSAGE_LIMIT), _tail(_trace(error), TRACEBACK_LIMIT))
+
+
+def one_line(text: str, limit: int = MESSAGE_LIMIT) -> str:
+    """Return text that cannot break out of a log line: control characters escaped, and cut."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:limit])
+    return _cut(shown, limit)
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "(the exception's text cannot be had: its __str__ raises)"
+
+
+def _trace(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception:
+        return ""
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def _tail(text: str, limit: int) -> str:
+    """Keep the end, where Python says what went wrong."""
+    return text if len(text) <= limit else "..." + text[3 - limit :]

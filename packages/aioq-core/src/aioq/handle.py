@@ -1,0 +1,134 @@
+"""A client's hold on a job that it enqueued."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from aioq.clock import SystemClock
+from aioq.errors import JobCancelled, JobDead, JobEnded, JobFailed, MissingFeature, ResultTimeout
+from aioq.job import JobRecord
+from aioq.protocols import Broker, Clock, JobStore, Signals
+from aioq.states import FINAL_STATES, JobState
+
+__all__ = ["Job"]
+
+R_co = TypeVar("R_co", covariant=True)
+
+WAIT = 10.0
+"""Seconds after which a waiting client looks up the job even if nobody woke it."""
+
+POLL = 0.5
+"""Seconds between look-ups with a broker that wakes nobody."""
+
+
+class Job(Generic[R_co]):
+    """One enqueued job: ask for its state, wait for its result, call it off.
+
+    `enqueue` returns one; `Task.job` makes one from a stored id.
+    """
+
+    def __init__(
+        self,
+        id: str,
+        *,
+        task: str,
+        queue: str,
+        broker: Broker,
+        decode: Callable[[bytes], R_co],
+        clock: Clock | None = None,
+    ) -> None:
+        self.id = id
+        self.task = task
+        self.queue = queue
+        self._broker = broker
+        self._decode = decode
+        self._clock = clock or SystemClock()
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id} of {self.task} in {self.queue}>"
+
+    async def info(self) -> JobRecord | None:
+        """Return all that the broker knows; None when it knows nothing, or keeps nothing.
+
+        Raises:
+            MissingFeature: The broker is no `JobStore`.
+            BrokerUnavailable: The broker cannot be reached.
+        """
+        return await self._store("Job.info").get_job(self.id, queue=self.queue)
+
+    async def state(self) -> JobState | None:
+        """Return where the job stands; None when the broker keeps nothing of it.
+
+        Raises:
+            MissingFeature: The broker is no `JobStore`.
+            BrokerUnavailable: The broker cannot be reached.
+        """
+        record = await self._store("Job.state").get_job(self.id, queue=self.queue)
+        return record.state if record else None
+
+    async def cancel(self) -> bool:
+        """Call the job off, running or not; False when it has ended already.
+
+        A running task is cancelled at its next await.
+
+        Raises:
+            MissingFeature: The broker is no `JobStore`.
+            BrokerUnavailable: The broker cannot be reached.
+        """
+        return await self._store("Job.cancel").cancel_job(self.id, queue=self.queue)
+
+    async def result(self, timeout: float | None = None) -> R_co:
+        """Wait until the job ends and return what its task returned.
+
+        Args:
+            timeout: Seconds to wait at most; for ever when None.
+
+        Raises:
+            JobFailed: The task raised, and had no attempt left.
+            JobDead: No run could finish the job.
+            JobCancelled: The job was called off.
+            JobEnded: No result is kept: the task says `save_result=False`, the result was too
+                large, its `result_ttl` is over, or the id was never enqueued.
+            ResultTimeout: The job did not end in time; it goes on.
+            SerializationError: The result does not fit the task's return annotation.
+            MissingFeature: The broker is no `JobStore`.
+        """
+        store = self._store("Job.result")
+        deadline = None if timeout is None else self._clock.monotonic() + timeout
+        while True:
+            record = await store.get_job(self.id, queue=self.queue)
+            if record is None or record.state in FINAL_STATES:
+                return self._outcome(record)
+            left = WAIT if deadline is None else deadline - self._clock.monotonic()
+            if left <= 0:
+                raise ResultTimeout(self.id, timeout or 0.0)
+            await self._wait(min(left, WAIT))
+
+    async def _wait(self, seconds: float) -> None:
+        if isinstance(self._broker, Signals):
+            await self._broker.wait_for_result(self.id, queue=self.queue, timeout=seconds)
+        else:
+            await self._clock.sleep(min(seconds, POLL))
+
+    def _outcome(self, record: JobRecord | None) -> R_co:
+        if record is None:
+            raise JobEnded(
+                self.id,
+                f"no result of job {self.id} is kept: {self.task} has save_result=False, "
+                f"its result_ttl is over, or the job was never enqueued",
+            )
+        if record.state is JobState.FAILED and record.failure is not None:
+            raise JobFailed(self.id, record.failure)
+        if record.state is JobState.DEAD:
+            raise JobDead(self.id, record.reason or "", record.failure.message if record.failure else "")
+        if record.state is JobState.CANCELLED:
+            raise JobCancelled(self.id)
+        if record.result is None:
+            raise JobEnded(self.id, f"job {self.id} completed, and its result was too large to keep")
+        return self._decode(record.result)
+
+    def _store(self, needed_for: str) -> JobStore:
+        if not isinstance(self._broker, JobStore):
+            raise MissingFeature(self._broker, "JobStore", needed_for)
+        return self._broker

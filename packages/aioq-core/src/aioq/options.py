@@ -1,0 +1,162 @@
+"""What can be said of a task, and of one enqueue of it: checked when it is said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypedDict, get_args
+
+from aioq.ids import check_name
+from aioq.retry import Backoff
+
+__all__ = ["EnqueueOptions", "TaskKeywords", "TaskOptions"]
+
+TEN_YEARS = 315_576_000.0
+"""Seconds; nothing is put off for longer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskOptions:
+    """How the jobs of one task are run. Durations are in seconds.
+
+    Raises:
+        TypeError, ValueError: A field is out of its range; the message names it.
+    """
+
+    queue: str = "default"
+    retries: int = 0
+    """Further attempts after the first one failed; 0 to 1000."""
+    retry_delay: float = 1.0
+    """Seconds before the first retry; 0 to 10 years."""
+    backoff: Backoff = "exponential"
+    """`exponential` doubles the delay with every retry, up to a day; `constant` does not."""
+    jitter: float = 0.1
+    """Up to this share of a delay is taken off at random; 0 to 1."""
+    retry_on: tuple[type[BaseException], ...] = (Exception,)
+    """Only these exceptions are retried."""
+    no_retry_on: tuple[type[BaseException], ...] = ()
+    """These are not, even when `retry_on` names a parent of theirs."""
+    timeout: float | None = None
+    """Seconds that one attempt may take; None for no limit."""
+    priority: int = 5
+    """0 (last) to 9 (first)."""
+    save_result: bool = True
+    """False keeps nothing of a job that succeeded."""
+    result_ttl: float = 3600.0
+    """Seconds that results and failures are kept; 0 keeps neither. At most 10 years."""
+    max_crashes: int = 3
+    """So many times may a worker vanish while running the job; then it is dead. 1 to 100."""
+
+    def __post_init__(self) -> None:
+        check_name("queue", self.queue)
+        whole("retries", self.retries, 0, 1000)
+        number("retry_delay", self.retry_delay, 0, TEN_YEARS)
+        if self.backoff not in get_args(Backoff):
+            raise ValueError(f"backoff must be one of {', '.join(get_args(Backoff))}, got {self.backoff!r}")
+        number("jitter", self.jitter, 0, 1)
+        _exceptions("retry_on", self.retry_on)
+        _exceptions("no_retry_on", self.no_retry_on)
+        if self.timeout is not None:
+            number("timeout", self.timeout, 0.001, TEN_YEARS)
+        whole("priority", self.priority, 0, 9)
+        number("result_ttl", self.result_ttl, 0, TEN_YEARS)
+        whole("max_crashes", self.max_crashes, 1, 100)
+
+    @property
+    def keep(self) -> float:
+        """Seconds to keep the record of a job that succeeded."""
+        return self.result_ttl if self.save_result else 0.0
+
+
+class TaskKeywords(TypedDict, total=False):
+    """The fields of `TaskOptions` as keyword arguments."""
+
+    queue: str
+    retries: int
+    retry_delay: float
+    backoff: Backoff
+    jitter: float
+    retry_on: tuple[type[BaseException], ...]
+    no_retry_on: tuple[type[BaseException], ...]
+    timeout: float | None
+    priority: int
+    save_result: bool
+    result_ttl: float
+    max_crashes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnqueueOptions:
+    """How one job differs from what its task says.
+
+    Raises:
+        TypeError, ValueError: A field is out of its range; the message names it.
+    """
+
+    defer_by: float | timedelta = 0.0
+    """Seconds (or a timedelta) until the job is due, on the broker's clock; at most 10 years."""
+    defer_until: datetime | None = None
+    """The moment the job is due; must be aware. One in the past is due at once."""
+    priority: int | None = None
+    job_id: str | None = None
+    """Chosen by the caller, so that enqueueing twice makes one job."""
+
+    def __post_init__(self) -> None:
+        number("defer_by", self.delay, 0, TEN_YEARS)
+        if self.defer_until is not None:
+            self._check_defer_until(self.defer_until)
+        if self.priority is not None:
+            whole("priority", self.priority, 0, 9)
+        if self.job_id is not None:
+            check_name("job_id", self.job_id)
+
+    def _check_defer_until(self, moment: datetime) -> None:
+        if not isinstance(moment, datetime):
+            raise TypeError(f"defer_until must be a datetime, got {type(moment).__name__}")
+        if moment.utcoffset() is None:
+            raise ValueError(
+                f"defer_until must be aware, got {moment!r}; give it a tzinfo, for example datetime.now(UTC)"
+            )
+        if self.delay:
+            raise ValueError("defer_by and defer_until exclude each other")
+        if moment.year > 2200:
+            raise ValueError(f"defer_until is too far away: {moment.isoformat()}")
+
+    @property
+    def delay(self) -> float:
+        """`defer_by` in seconds."""
+        return self.defer_by.total_seconds() if isinstance(self.defer_by, timedelta) else self.defer_by
+
+    @property
+    def run_at(self) -> float | None:
+        """`defer_until` in seconds since 1970."""
+        return None if self.defer_until is None else self.defer_until.timestamp()
+
+
+def whole(field: str, value: object, low: int, high: int) -> None:
+    """Insist on an integer of a range.
+
+    Raises:
+        TypeError, ValueError: It is not; the message names the field.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{field} must be a whole number, got {value!r}")
+    if not low <= value <= high:
+        raise ValueError(f"{field} must be between {low} and {high}, got {value}")
+
+
+def number(field: str, value: object, low: float, high: float) -> None:
+    """Insist on a number of a range.
+
+    Raises:
+        TypeError, ValueError: It is not; the message names the field.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{field} must be a number, got {value!r}")
+    if not low <= value <= high:
+        raise ValueError(f"{field} must be between {low:g} and {high:g}, got {value:g}")
+
+
+def _exceptions(field: str, value: object) -> None:
+    if not isinstance(value, tuple) or not all(isinstance(t, type) and issubclass(t, BaseException) for t in value):
+        raise TypeError(f"{field} must be a tuple of exception types, got {value!r}")

@@ -1,0 +1,301 @@
+"""The seams of aioq: what a broker, a scheduler, a schedule, a codec and a clock must do.
+
+A third-party package implements one of these, names it in an entry point, and proves it
+with the suites of `aioq.testing`. A broker implements `Broker`; what else it can do it
+says by having the methods of `JobStore`, `WorkerRegistry`, `Signals` or `TickLedger` too,
+and whoever needs one asks with `isinstance`.
+
+Durations are seconds. Moments are seconds since 1970-01-01T00:00:00Z on the *broker's*
+clock, so that workers whose own clocks disagree still agree on which lease has run out.
+
+Every broker method may raise `BrokerUnavailable` when the store cannot be reached or is
+not ready. Its effect is then unknown, and the caller repeats the very same call: enqueue
+by job id, claim by request id and settle by epoch are built to be repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
+from typing import Any, Protocol, TypeVar, runtime_checkable
+from zoneinfo import ZoneInfo
+
+from aioq.cron import CronEntry, Tick
+from aioq.job import (
+    Claim,
+    ClaimRequest,
+    JobRecord,
+    Lease,
+    NewJob,
+    QueueStats,
+    Reaped,
+    Settled,
+    Settlement,
+    TickClaim,
+    TickReply,
+    WorkerInfo,
+)
+from aioq.states import JobState
+
+__all__ = [
+    "Broker",
+    "Clock",
+    "Codec",
+    "JobStore",
+    "Schedule",
+    "Scheduler",
+    "Signals",
+    "TickLedger",
+    "WorkerRegistry",
+]
+
+T = TypeVar("T")
+
+
+@runtime_checkable
+class Broker(Protocol):
+    """Durable store of jobs, shared by every client and worker of a namespace.
+
+    A job leaves the store only by the settlement that ends it: claiming moves it under a
+    lease and loses nothing when the worker vanishes.
+
+    An entry point of the group `aioq.brokers`, named for a URL scheme, is called with the
+    URL and returns a broker.
+    """
+
+    async def connect(self) -> None:
+        """Open what is needed to serve the other calls. Connecting twice does nothing.
+
+        Raises:
+            BrokerUnavailable: Nobody answers at the address.
+            BrokerConfigError: The address, the credentials or the store's settings are wrong.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything `connect` opened. Closing twice does nothing."""
+        ...
+
+    async def time(self) -> float:
+        """Return the broker's clock."""
+        ...
+
+    async def enqueue(self, jobs: Sequence[NewJob]) -> list[bool]:
+        """Store jobs, all or none, and return for each whether it is new.
+
+        A job whose id is known already is left as it stands and answered with False, so a
+        repeated enqueue creates no second job. `run_at`, else `delay`, in the future makes
+        it `scheduled`; it is otherwise `pending` and due at once.
+
+        Raises:
+            JobConflict: An id is known with another task, queue or payload. Nothing is stored.
+            BrokerFull: The store has no room. Nothing is stored.
+        """
+        ...
+
+    async def claim(self, request: ClaimRequest) -> Claim:
+        """Lease up to `request.limit` due jobs to `request.worker_id`. Does not wait.
+
+        Queues are served in the order given. Within a queue a higher priority goes first,
+        and equal priorities in the order in which the jobs came due. Each claim of a job
+        adds one to its epoch and to its attempt. Repeating the worker's latest `request_id`
+        returns the leases of that request which it still holds, and takes no further jobs.
+
+        A record that cannot be read is moved to the dead jobs as `malformed`.
+        """
+        ...
+
+    async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[Lease]:
+        """Let leases run out `seconds` from now; return those that are lost.
+
+        A lease is lost when it ran out and was reaped, when another worker has claimed the
+        job since, or when the job was cancelled. A lease that ran out and was not reaped yet
+        is extended like any other.
+        """
+        ...
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
+        """Write how attempts ended, each on its own; return what became of each.
+
+        Only the epoch that holds the job may settle it: `STALE` answers all others. A
+        repeated settlement changes nothing and answers `ALREADY` as long as a record of the
+        job is kept, `STALE` after that.
+        """
+        ...
+
+    async def reap(self, queues: Sequence[str], *, limit: int = 100) -> list[Reaped]:
+        """Return jobs whose lease ran out to the front of their queues; up to `limit` of them.
+
+        Each counts as a crash. A job that reaches its `max_crashes` becomes dead with the
+        reason `crashed`.
+        """
+        ...
+
+
+@runtime_checkable
+class JobStore(Protocol):
+    """A broker that can be asked about its jobs. `Job.result` needs it."""
+
+    async def get_job(self, job_id: str, *, queue: str | None = None) -> JobRecord | None:
+        """Return what is known of a job; None when nothing is, or nothing is kept.
+
+        Without `queue` every queue is searched.
+        """
+        ...
+
+    async def list_jobs(self, queue: str, state: JobState, *, limit: int = 100, offset: int = 0) -> list[JobRecord]:
+        """Return jobs of one queue in one state: waiting ones in the order in which they run."""
+        ...
+
+    async def queue_stats(self) -> list[QueueStats]:
+        """Return the counts of every queue that has been used, sorted by name."""
+        ...
+
+    async def cancel_job(self, job_id: str, *, queue: str | None = None) -> bool:
+        """Call a job off; False when it has ended or is unknown.
+
+        A running job is `cancelled` at once: its lease is lost, and where the broker has
+        `Signals` its worker is told.
+        """
+        ...
+
+    async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
+        """Put a failed, cancelled or dead job back in line with a fresh count of attempts
+        and crashes; False when it is unknown or in another state.
+        """
+        ...
+
+    async def list_dead_jobs(self, queue: str, *, limit: int = 100, offset: int = 0) -> list[JobRecord]:
+        """Return dead jobs, newest first."""
+        ...
+
+
+@runtime_checkable
+class WorkerRegistry(Protocol):
+    """A broker that knows which workers are up."""
+
+    async def heartbeat(self, worker: WorkerInfo, *, ttl: float) -> None:
+        """Say that a worker is up; it is forgotten `ttl` seconds after its last heartbeat."""
+        ...
+
+    async def deregister(self, worker_id: str) -> None:
+        """Forget a worker now. Unknown ids are fine."""
+        ...
+
+    async def list_workers(self) -> list[WorkerInfo]:
+        """Return the workers that are up, sorted by id."""
+        ...
+
+
+@runtime_checkable
+class Signals(Protocol):
+    """A broker that wakes those who wait. Without it workers and clients poll."""
+
+    async def wait_for_work(self, queues: Sequence[str], *, timeout: float) -> bool:
+        """Wait until a job of `queues` may be claimed, or a nearer one was scheduled.
+
+        Returns False after `timeout` seconds. May return early for no reason; must not
+        sleep through a job that came due after the worker's latest claim found none.
+        """
+        ...
+
+    async def wait_for_result(self, job_id: str, *, queue: str, timeout: float) -> bool:
+        """Wait until a job ends; False after `timeout` seconds. True at once if it has ended."""
+        ...
+
+    def aborts(self, worker_id: str) -> AsyncIterator[str]:
+        """Yield the ids of this worker's running jobs as they are cancelled."""
+        ...
+
+
+@runtime_checkable
+class TickLedger(Protocol):
+    """A broker that lets a fleet agree on who fires a tick. `unique=True` needs it."""
+
+    async def claim_tick(self, claim: TickClaim) -> TickReply:
+        """Decide, at once and on the broker's clock, whether a worker may fire a tick.
+
+        The ledger keeps one mark per entry: the latest tick that was won.
+
+        1. A tick more than 1 s ahead of the broker's clock is `EARLY`, and changes nothing.
+        2. A tick at or before the mark is `LOST`, whatever the fingerprint.
+        3. Any other is `WON`, and becomes the mark. `previous` is the old mark if it was set
+           under the same fingerprint.
+        """
+        ...
+
+
+@runtime_checkable
+class Schedule(Protocol):
+    """When something happens: pure, with no clock inside. Anybody may write one."""
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        """Return the first moment strictly after `instant`, in UTC; None when there is none.
+
+        `instant` is aware. The same instant always gives the same answer.
+        """
+        ...
+
+
+@runtime_checkable
+class Scheduler(Protocol):
+    """Turns expressions into schedules and runs the loop that fires them.
+
+    An entry point of the group `aioq.schedulers` is called without arguments and returns one.
+    """
+
+    def parse(self, expression: str, *, tz: str | ZoneInfo | None = None) -> Schedule:
+        """Return the schedule that `expression` means in `tz` (UTC when None).
+
+        Raises:
+            ValueError: The expression or the zone is not understood, or can never fire.
+        """
+        ...
+
+    async def run(self, entries: Sequence[CronEntry], fire: Callable[[Tick], None], *, clock: Clock) -> None:
+        """Call `fire` for every tick of `entries`, until cancelled.
+
+        The first tick of an entry is the first one after the start. A tick is never fired
+        before `clock` says that it has come, and never twice. Of several that have come due
+        together (the clock stepped, the loop was blocked) an entry fires the newest once.
+        `fire` returns at once. A schedule that raises disables its entry, with one log line,
+        and no other.
+        """
+        ...
+
+
+class Codec(Protocol):
+    """Values to bytes and back, for arguments and results."""
+
+    def encode(self, value: object) -> bytes:
+        """Return `value` as bytes.
+
+        Raises:
+            SerializationError: It cannot be represented; names the path to the offender.
+        """
+        ...
+
+    def decoder(self, type: Any) -> Callable[[bytes], Any]:
+        """Return a function from bytes to a value of `type`, which may be any annotation.
+
+        The function raises `SerializationError` when the bytes do not fit the type, naming
+        the path. Bytes come from the network: nothing in them is ever executed.
+        """
+        ...
+
+
+@runtime_checkable
+class Clock(Protocol):
+    """What time it is, and how to wait. Tests hand in a virtual one."""
+
+    def time(self) -> float:
+        """Return the wall clock, in seconds since 1970-01-01T00:00:00Z. It may step."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds since some fixed moment; never steps."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Let others run for about `seconds`; may wake early."""
+        ...

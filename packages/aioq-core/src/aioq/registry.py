@@ -1,0 +1,87 @@
+"""Which names an app's tasks and cron entries go by."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from aioq.errors import DuplicateName, UnknownTask
+
+__all__ = ["Registry", "name_of", "where"]
+
+
+class Named(Protocol):
+    """What a registry holds."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def where(self) -> str: ...
+
+
+N = TypeVar("N", bound=Named)
+
+
+class Registry(Generic[N]):
+    """Tasks, or cron entries, by name."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._by_name: dict[str, N] = {}
+
+    def add(self, item: N) -> None:
+        """Take in an item.
+
+        Raises:
+            DuplicateName: Its name is taken; the message says where.
+        """
+        if (first := self._by_name.get(item.name)) is not None:
+            raise DuplicateName(self._kind, item.name, first.where, item.where)
+        self._by_name[item.name] = item
+
+    def __getitem__(self, name: str) -> N:
+        try:
+            return self._by_name[name]
+        except KeyError:
+            known = ", ".join(sorted(self._by_name)) or "none"
+            raise UnknownTask(f"no {self._kind} is named {name} (known: {known})") from None
+
+    def get(self, name: str) -> N | None:
+        """Return the item of a name, or None."""
+        return self._by_name.get(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def __iter__(self) -> Iterator[N]:
+        return iter(self._by_name.values())
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Return `module.function`, the same in the process that enqueues and the one that runs.
+
+    A script that is run, and so is called `__main__`, goes by the name under which a
+    worker would import it.
+    """
+    module = function.__module__
+    if module == "__main__":
+        main = sys.modules["__main__"]
+        spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+        if spec is not None:
+            module = spec.name.removesuffix(".__main__")
+        elif file is not None and file.endswith(".py"):
+            module = Path(file).stem
+    return f"{module}.{function.__qualname__.replace('<locals>.', '').replace('<lambda>', 'lambda')}"
+
+
+def where(function: Callable[..., Any]) -> str:
+    """Return file and line of a function, for messages."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)

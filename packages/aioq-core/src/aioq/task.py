@@ -1,0 +1,239 @@
+"""A registered function, and the ways to ask for a run of it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property, partial
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
+
+import anyio
+import anyio.to_thread
+
+from aioq.errors import PayloadTooLarge, TaskDefinitionError
+from aioq.handle import Job
+from aioq.ids import check_name, new_id
+from aioq.job import NewJob
+from aioq.options import EnqueueOptions, TaskOptions
+from aioq.protocols import Broker, Codec
+from aioq.registry import name_of, where
+from aioq.signature import CallSignature
+
+__all__ = ["Call", "Enqueuer", "Task", "in_thread", "is_async"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Enqueuer(Protocol):
+    """What a task needs of its app."""
+
+    @property
+    def broker(self) -> Broker: ...
+
+    @property
+    def codec(self) -> Codec: ...
+
+    @property
+    def max_payload(self) -> int: ...
+
+    async def enqueue_many(self, calls: Iterable[Call[R]]) -> list[Job[R]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[R]):
+    """A call of a task, bound and encoded, that has not been enqueued yet.
+
+    It holds its job id: enqueueing the same call twice makes one job.
+    """
+
+    task: Task[..., R]
+    job: NewJob
+
+
+class Task(Generic[P, R]):
+    """A function that workers run. `@app.task` makes one; call `enqueue` to ask for a run."""
+
+    def __init__(self, app: Enqueuer, function: Callable[..., Any], options: TaskOptions, name: str | None) -> None:
+        _check_function(function)
+        self._app = app
+        self.function = function
+        self.defaults = options
+        self.name = check_name("name", name or name_of(function))
+        self.where = where(function)
+        self.is_async = is_async(function)
+        self.__doc__ = function.__doc__
+        self.__wrapped__ = function
+
+    def __repr__(self) -> str:
+        return f"<Task {self.name}>"
+
+    async def __call__(self, ctx: Mapping[str, Any], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function here and now, without a broker: for tests and for other tasks.
+
+        A plain `def` function runs in a worker thread.
+        """
+        return cast(R, await self.run(ctx, args, kwargs))
+
+    async def run(
+        self,
+        ctx: Mapping[str, Any],
+        args: Iterable[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        limiter: anyio.CapacityLimiter | None = None,
+    ) -> Any:
+        """Run the function on arguments that have been bound already.
+
+        Args:
+            limiter: Bounds the threads for plain `def` functions; anyio's default when None.
+        """
+        if self.is_async:
+            return await self.function(ctx, *args, **kwargs)
+        return await in_thread(partial(self.function, ctx, *args, **kwargs), limiter)
+
+    @cached_property
+    def signature(self) -> CallSignature:
+        """How calls of the function travel; worked out when it is first needed.
+
+        Raises:
+            TaskDefinitionError: An annotation cannot be resolved, or has no form on the wire.
+        """
+        return CallSignature(self.function, self._app.codec, self.name)
+
+    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """Store a job that runs the task with these arguments.
+
+        When it returns, the job is stored. Concurrent calls share round trips.
+
+        Raises:
+            TypeError: The task does not take these arguments.
+            SerializationError: An argument does not fit its annotation, or cannot travel.
+            PayloadTooLarge: The arguments exceed the app's `max_payload`.
+            BrokerUnavailable: The broker cannot be reached. Whether the job was stored is
+                unknown: make a `call` first and enqueue that again, and it is stored once.
+            BrokerFull: The broker has no room.
+        """
+        (job,) = await self._app.enqueue_many([self.call(*args, **kwargs)])
+        return job
+
+    async def enqueue_many(self, calls: Iterable[Call[R]]) -> list[Job[R]]:
+        """Store many jobs in one round trip: all of them or none.
+
+        Args:
+            calls: What `call` returned, as often as wanted.
+
+        Raises:
+            ValueError: A call is of another task.
+            BrokerUnavailable, BrokerFull: As in `enqueue`.
+        """
+        calls = list(calls)
+        for call in calls:
+            if call.task is not self:
+                raise ValueError(
+                    f"enqueue_many of {self.name} was given a call of {call.task.name}; use app.enqueue_many"
+                )
+        return await self._app.enqueue_many(calls)
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
+        """Return a call of the task, to be enqueued later by `enqueue_many`.
+
+        Raises:
+            TypeError, SerializationError, PayloadTooLarge: As in `enqueue`.
+        """
+        return self.make_call(EnqueueOptions(), args, kwargs)
+
+    def options(
+        self,
+        *,
+        defer_by: float | timedelta = 0.0,
+        defer_until: datetime | None = None,
+        priority: int | None = None,
+        job_id: str | None = None,
+    ) -> TaskWithOptions[P, R]:
+        """Return the task with options for the jobs enqueued through what is returned.
+
+        `await send.options(defer_by=60).enqueue("a@b.c")`
+
+        Args:
+            defer_by: Seconds (or a timedelta) until the job is due; at most 10 years.
+            defer_until: The aware moment at which the job is due.
+            priority: 0 (last) to 9 (first).
+            job_id: An id of your own: enqueueing it again makes no second job as long as
+                the broker knows the first.
+
+        Raises:
+            TypeError, ValueError: An option is out of its range; the message names it.
+        """
+        chosen = EnqueueOptions(defer_by=defer_by, defer_until=defer_until, priority=priority, job_id=job_id)
+        return TaskWithOptions(self, chosen)
+
+    def job(self, job_id: str) -> Job[R]:
+        """Return a hold on a job of this task that was enqueued elsewhere, by its id."""
+        return Job(
+            check_name("job_id", job_id),
+            task=self.name,
+            queue=self.defaults.queue,
+            broker=self._app.broker,
+            decode=self.signature.decode_result,
+        )
+
+    def make_call(self, chosen: EnqueueOptions, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call[R]:
+        """Bind, check and encode a call."""
+        payload = self.signature.encode(args, kwargs)
+        if len(payload) > self._app.max_payload:
+            raise PayloadTooLarge(f"a call of {self.name}", len(payload), self._app.max_payload)
+        defaults = self.defaults
+        job = NewJob(
+            id=chosen.job_id or new_id(),
+            task=self.name,
+            queue=defaults.queue,
+            payload=payload,
+            priority=defaults.priority if chosen.priority is None else chosen.priority,
+            delay=chosen.delay,
+            run_at=chosen.run_at,
+            max_crashes=defaults.max_crashes,
+        )
+        return Call(self, job)
+
+
+class TaskWithOptions(Generic[P, R]):
+    """A task together with the options that `Task.options` was given."""
+
+    def __init__(self, task: Task[P, R], chosen: EnqueueOptions) -> None:
+        self._task, self._chosen = task, chosen
+
+    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """Store a job; see `Task.enqueue`."""
+        (job,) = await self._task.enqueue_many([self.call(*args, **kwargs)])
+        return job
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
+        """Return a call with these options, to be enqueued later; see `Task.call`."""
+        return self._task.make_call(self._chosen, args, kwargs)
+
+
+async def in_thread(call: Callable[[], R], limiter: anyio.CapacityLimiter | None = None) -> R:
+    """Make a blocking call in a worker thread; when cancelled, leave the thread to itself."""
+    return await anyio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=limiter)
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether calling the function gives something to await."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))
+
+
+def _check_function(function: Callable[..., Any]) -> None:
+    if isinstance(function, Task):
+        raise TaskDefinitionError(f"{function.name} is a task already; decorate the function once")
+    if not callable(function):
+        raise TaskDefinitionError(f"a task is a function, got {function!r}")
+    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+        raise TaskDefinitionError(f"{name_of(function)} is a generator; a task returns one value")
+    kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
+    if not kinds or kinds[0] not in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD):
+        raise TaskDefinitionError(
+            f"{name_of(function)} must take the context as its first parameter: def task(ctx, ...)"
+        )

@@ -1,0 +1,26 @@
+"""What a third party tests with: conformance suites for the protocols, and a virtual clock.
+
+Needs pytest and anyio's plugin: `pip install "aioq-core[testing]"`.
+"""
+
+import pytest
+
+pytest.register_assert_rewrite("aioq.testing.contracts")
+
+from aioq.testing.clock import VirtualClock as VirtualClock  # noqa: E402
+from aioq.testing.contracts.broker import BrokerContract as BrokerContract  # noqa: E402
+from aioq.testing.contracts.job_store import JobStoreContract as JobStoreContract  # noqa: E402
+from aioq.testing.contracts.scheduler import SchedulerContract as SchedulerContract  # noqa: E402
+from aioq.testing.contracts.signals import SignalsContract as SignalsContract  # noqa: E402
+from aioq.testing.contracts.tick_ledger import TickLedgerContract as TickLedgerContract  # noqa: E402
+from aioq.testing.contracts.worker_registry import WorkerRegistryContract as WorkerRegistryContract  # noqa: E402
+
+__all__ = [
+    "BrokerContract",
+    "JobStoreContract",
+    "SchedulerContract",
+    "SignalsContract",
+    "TickLedgerContract",
+    "VirtualClock",
+    "WorkerRegistryContract",
+]

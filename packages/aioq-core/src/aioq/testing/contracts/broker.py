@@ -1,0 +1,433 @@
+"""What every broker must do."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import anyio
+import pytest
+
+from aioq.errors import JobConflict
+from aioq.job import (
+    Buried,
+    ClaimRequest,
+    Completed,
+    Failed,
+    Failure,
+    Lease,
+    NewJob,
+    Released,
+    Retried,
+    Settled,
+)
+from aioq.protocols import Broker, JobStore, Signals, TickLedger, WorkerRegistry
+from aioq.states import JobState
+
+__all__ = ["BrokerContract", "BrokerSuite"]
+
+FAILURE = Failure("ValueError", "nope", "Traceback: nope")
+
+_requests = count(1)
+
+
+class BrokerSuite:
+    """What the suites share. Subclass it through one of them and give the fixture `broker`.
+
+    Tests let time pass by `pass_time`, which sleeps for real; a broker whose clock a test
+    can move overrides it. Delays and leases in the suites are multiples of `tick` seconds.
+    """
+
+    pytestmark = pytest.mark.anyio
+
+    tick = 0.2
+
+    @pytest.fixture
+    def broker(self) -> Broker:
+        """A connected, empty broker; each test gets a new one."""
+        raise NotImplementedError(f"{type(self).__name__} must define a fixture named broker")
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let at least `seconds` pass on the broker's clock."""
+        await anyio.sleep(seconds)
+
+    @staticmethod
+    def job(id: str, **changes: object) -> NewJob:
+        """Return a job for queue `q`."""
+        fields: dict[str, object] = {"id": id, "task": "tasks.work", "queue": "q", "payload": b"{}"}
+        return NewJob(**{**fields, **changes})  # type: ignore[arg-type]  # a test's own keywords
+
+    @staticmethod
+    async def claim(
+        broker: Broker, limit: int = 10, *, worker: str = "w1", queues: tuple[str, ...] = ("q",), lease: float = 60.0
+    ) -> list[Lease]:
+        """Claim with a request id of its own and return the leases."""
+        request = ClaimRequest(
+            worker_id=worker, queues=queues, limit=limit, lease=lease, request_id=f"request-{next(_requests)}"
+        )
+        return (await broker.claim(request)).leases
+
+    async def claim_one(self, broker: Broker, *, worker: str = "w1", lease: float = 60.0) -> Lease:
+        """Claim exactly one job."""
+        (lease_,) = await self.claim(broker, 1, worker=worker, lease=lease)
+        return lease_
+
+    async def expire(self, broker: Broker, id: str = "a") -> Lease:
+        """Enqueue a job, claim it, and let its lease run out."""
+        await broker.enqueue([self.job(id)])
+        lease = await self.claim_one(broker, lease=self.tick)
+        await self.pass_time(self.tick * 1.5)
+        return lease
+
+
+class BrokerContract(BrokerSuite):
+    """The suite for `aioq.protocols.Broker`.
+
+    Subclass it, give a fixture named `broker` that yields a connected and empty broker, and
+    every promise of the protocol is a test. A broker that implements further protocols
+    subclasses their suites in the same class.
+    """
+
+    async def test_conforms_to_the_protocol(self, broker: Broker) -> None:
+        """The object has the methods of `Broker`."""
+        assert isinstance(broker, Broker)
+
+    async def test_every_protocol_it_speaks_is_put_to_the_test(self, broker: Broker) -> None:
+        """A broker with the methods of an optional protocol runs that protocol's suite too."""
+        from aioq import testing
+
+        suites = {
+            JobStore: testing.JobStoreContract,
+            WorkerRegistry: testing.WorkerRegistryContract,
+            Signals: testing.SignalsContract,
+            TickLedger: testing.TickLedgerContract,
+        }
+        spoken = {suite for protocol, suite in suites.items() if isinstance(broker, protocol)}
+        assert spoken <= set(type(self).__mro__)
+
+    async def test_connect_and_close_may_be_repeated(self, broker: Broker) -> None:
+        """Connecting twice and closing twice do no harm, and jobs outlive both."""
+        await broker.enqueue([self.job("a")])
+        await broker.connect()
+        await broker.close()
+        await broker.close()
+        await broker.connect()
+        assert [lease.job_id for lease in await self.claim(broker)] == ["a"]
+
+    async def test_the_clock_goes_forward(self, broker: Broker) -> None:
+        """`time` is in seconds and advances with time."""
+        before = await broker.time()
+        await self.pass_time(self.tick)
+        assert self.tick * 0.5 <= await broker.time() - before < 30
+
+    # enqueue
+
+    async def test_enqueue_says_which_jobs_are_new(self, broker: Broker) -> None:
+        """A repeated id is answered with False and creates no second job."""
+        assert await broker.enqueue([self.job("a"), self.job("b")]) == [True, True]
+        assert await broker.enqueue([self.job("b"), self.job("c")]) == [False, True]
+        assert [lease.job_id for lease in await self.claim(broker)] == ["a", "b", "c"]
+
+    async def test_an_id_repeated_within_one_batch_is_one_job(self, broker: Broker) -> None:
+        """The same job twice in one call is stored once."""
+        assert await broker.enqueue([self.job("a"), self.job("a")]) == [True, False]
+        assert len(await self.claim(broker)) == 1
+
+    async def test_enqueue_of_a_running_job_is_no_new_job(self, broker: Broker) -> None:
+        """The id of a claimed job is still known."""
+        await broker.enqueue([self.job("a")])
+        await self.claim(broker)
+        assert await broker.enqueue([self.job("a")]) == [False]
+        assert await self.claim(broker) == []
+
+    async def test_another_job_under_a_known_id_is_a_conflict(self, broker: Broker) -> None:
+        """Other arguments under a known id are refused, and nothing of the batch is stored."""
+        await broker.enqueue([self.job("a", payload=b"1")])
+        with pytest.raises(JobConflict, match="job id a is taken"):
+            await broker.enqueue([self.job("b"), self.job("a", payload=b"2")])
+        assert [lease.payload for lease in await self.claim(broker)] == [b"1"]
+
+    async def test_an_empty_batch_is_fine(self, broker: Broker) -> None:
+        """Empty batches are answered with empty lists."""
+        assert await broker.enqueue([]) == []
+        assert await broker.settle([]) == []
+        assert await broker.extend([], seconds=10) == []
+        assert await broker.reap([]) == []
+
+    async def test_a_thousand_jobs_in_one_batch(self, broker: Broker) -> None:
+        """A large batch is stored whole, and in order."""
+        ids = [f"job-{n:04}" for n in range(1000)]
+        await broker.enqueue([self.job(id) for id in ids])
+        assert [lease.job_id for lease in await self.claim(broker, 2000)] == ids
+
+    async def test_any_payload_survives(self, broker: Broker) -> None:
+        """Payloads are bytes, and come back as they went in."""
+        payloads = [b"", b"\x00\xff\r\n\n", bytes(range(256)), "ü€".encode(), b"x" * 100_000]
+        await broker.enqueue([self.job(str(n), payload=payload) for n, payload in enumerate(payloads)])
+        assert [lease.payload for lease in await self.claim(broker)] == payloads
+
+    # claim
+
+    async def test_claim_of_nothing_is_empty(self, broker: Broker) -> None:
+        """An empty queue gives no lease and has no next due time."""
+        request = ClaimRequest(worker_id="w", queues=("q",), limit=5, lease=10, request_id="r")
+        claim = await broker.claim(request)
+        assert (claim.leases, claim.next_due) == ([], None)
+
+    async def test_a_lease_says_all_about_its_job(self, broker: Broker) -> None:
+        """The first lease has epoch 1, attempt 1, no crash, and the job's own fields."""
+        before = await broker.time()
+        await broker.enqueue([self.job("a", task="t.x", payload=b"[1]", priority=7)])
+        lease = await self.claim_one(broker)
+        assert (lease.job_id, lease.queue, lease.task, lease.payload) == ("a", "q", "t.x", b"[1]")
+        assert (lease.epoch, lease.attempt, lease.crashes, lease.priority) == (1, 1, 0, 7)
+        assert before - 0.01 <= lease.enqueued_at <= await broker.time()
+
+    async def test_claim_takes_no_more_than_its_limit(self, broker: Broker) -> None:
+        """A worker gets as many jobs as it has free slots; the rest stay."""
+        await broker.enqueue([self.job(id) for id in "abc"])
+        assert [lease.job_id for lease in await self.claim(broker, 2)] == ["a", "b"]
+        assert [lease.job_id for lease in await self.claim(broker, 2, worker="w2")] == ["c"]
+
+    async def test_a_higher_priority_goes_first(self, broker: Broker) -> None:
+        """9 comes before 0; equal priorities keep their order."""
+        await broker.enqueue([self.job(f"{p}{n}", priority=p) for n in "ab" for p in (0, 9, 5)])
+        assert [lease.job_id for lease in await self.claim(broker)] == ["9a", "9b", "5a", "5b", "0a", "0b"]
+
+    async def test_only_the_named_queues_are_served(self, broker: Broker) -> None:
+        """Queues are served in the order given, and others are left alone."""
+        await broker.enqueue([self.job("a", queue="one"), self.job("b", queue="two"), self.job("c", queue="three")])
+        assert [lease.job_id for lease in await self.claim(broker, queues=("three", "one"))] == ["c", "a"]
+
+    async def test_a_limit_spans_queues(self, broker: Broker) -> None:
+        """Over several queues together no more than the limit is claimed."""
+        await broker.enqueue([self.job(f"{queue}{n}", queue=queue) for queue in ("one", "two") for n in "12"])
+        assert [lease.job_id for lease in await self.claim(broker, 3, queues=("one", "two"))] == [
+            "one1",
+            "one2",
+            "two1",
+        ]
+
+    async def test_repeating_a_request_returns_the_same_leases(self, broker: Broker) -> None:
+        """A claim whose answer was lost is repeated without taking further jobs."""
+        await broker.enqueue([self.job(id) for id in "abcd"])
+        request = ClaimRequest(worker_id="w1", queues=("q",), limit=2, lease=60, request_id="lost")
+        first = await broker.claim(request)
+        assert (await broker.claim(request)).leases == first.leases
+        await broker.settle([Completed(lease=first.leases[0])])
+        assert [lease.job_id for lease in (await broker.claim(request)).leases] == ["b"]
+        assert [lease.job_id for lease in await self.claim(broker)] == ["c", "d"]
+
+    async def test_workers_share_the_jobs(self, broker: Broker) -> None:
+        """Workers that claim at the same time never get the same job."""
+        await broker.enqueue([self.job(str(n)) for n in range(40)])
+        taken: list[str] = []
+
+        async def work(worker: str) -> None:
+            while leases := await self.claim(broker, 3, worker=worker):
+                taken.extend(lease.job_id for lease in leases)
+
+        async with anyio.create_task_group() as tg:
+            for n in range(4):
+                tg.start_soon(work, f"w{n}")
+        assert sorted(taken, key=int) == [str(n) for n in range(40)]
+
+    # delays
+
+    async def test_a_delayed_job_waits_for_its_time(self, broker: Broker) -> None:
+        """A delay hides the job, and `next_due` says for how long."""
+        await broker.enqueue([self.job("late", delay=self.tick * 3), self.job("later", delay=600)])
+        request = ClaimRequest(worker_id="w", queues=("q",), limit=5, lease=10, request_id="r1")
+        claim = await broker.claim(request)
+        assert claim.leases == []
+        assert claim.next_due is not None
+        assert 0 < claim.next_due <= self.tick * 3
+        await self.pass_time(self.tick * 3.5)
+        assert [lease.job_id for lease in await self.claim(broker)] == ["late"]
+
+    async def test_run_at_is_a_moment_on_the_brokers_clock(self, broker: Broker) -> None:
+        """`run_at` overrides the delay; one in the past is due at once."""
+        now = await broker.time()
+        await broker.enqueue([self.job("past", run_at=now - 100, delay=600), self.job("future", run_at=now + 600)])
+        assert [lease.job_id for lease in await self.claim(broker)] == ["past"]
+
+    async def test_a_delayed_job_keeps_its_priority(self, broker: Broker) -> None:
+        """Jobs that come due run by priority like any other."""
+        await broker.enqueue(
+            [self.job("low", priority=1, delay=self.tick), self.job("high", priority=8, delay=self.tick)]
+        )
+        await broker.enqueue([self.job("mid", priority=5)])
+        await self.pass_time(self.tick * 1.5)
+        assert [lease.job_id for lease in await self.claim(broker)] == ["high", "mid", "low"]
+
+    # extend
+
+    async def test_an_extended_lease_is_not_reaped(self, broker: Broker) -> None:
+        """Extending counts from now, and keeps the job with its worker."""
+        await broker.enqueue([self.job("a")])
+        lease = await self.claim_one(broker, lease=self.tick)
+        assert await broker.extend([lease], seconds=600) == []
+        await self.pass_time(self.tick * 1.5)
+        assert await broker.reap(["q"]) == []
+        assert await broker.settle([Completed(lease=lease)]) == [Settled.DONE]
+
+    async def test_a_lease_that_ran_out_unreaped_can_be_extended(self, broker: Broker) -> None:
+        """A worker that was slow keeps the job when nobody took it."""
+        lease = await self.expire(broker)
+        assert await broker.extend([lease], seconds=60) == []
+        assert await broker.reap(["q"]) == []
+
+    async def test_extend_names_the_lost_leases(self, broker: Broker) -> None:
+        """Reaped, re-claimed and settled jobs are lost to the older epoch; others are not."""
+        lost = await self.expire(broker, "a")
+        await broker.reap(["q"])
+        assert await broker.extend([lost], seconds=60) == [lost]
+        held = await self.claim_one(broker, worker="w2")
+        assert await broker.extend([lost, held], seconds=60) == [lost]
+        await broker.settle([Completed(lease=held)])
+        assert await broker.extend([held], seconds=60) == [held]
+
+    # settle
+
+    async def test_a_completed_job_is_gone(self, broker: Broker) -> None:
+        """After its completion nobody can claim, extend or settle the job."""
+        await broker.enqueue([self.job("a")])
+        lease = await self.claim_one(broker)
+        assert await broker.settle([Completed(lease=lease)]) == [Settled.DONE]
+        assert await self.claim(broker) == []
+        assert await broker.settle([Completed(lease=lease)]) == [Settled.STALE]
+
+    async def test_a_finished_id_without_a_record_is_free_again(self, broker: Broker) -> None:
+        """With nothing kept, the id may be used for a new job."""
+        await broker.enqueue([self.job("a")])
+        await broker.settle([Completed(lease=await self.claim_one(broker))])
+        assert await broker.enqueue([self.job("a", payload=b"other")]) == [True]
+
+    async def test_a_kept_record_blocks_its_id_until_it_expires(self, broker: Broker) -> None:
+        """As long as the record of an ended job is kept, its id is known."""
+        await broker.enqueue([self.job("a")])
+        await broker.settle([Completed(lease=await self.claim_one(broker), result=b"1", keep=self.tick * 3)])
+        assert await broker.enqueue([self.job("a")]) == [False]
+        await self.pass_time(self.tick * 4)
+        assert await broker.enqueue([self.job("a")]) == [True]
+
+    async def test_repeating_a_settlement_changes_nothing(self, broker: Broker) -> None:
+        """The same epoch reporting again is told that it had reported already."""
+        await broker.enqueue([self.job("a")])
+        lease = await self.claim_one(broker)
+        settlement = Completed(lease=lease, result=b"1", keep=60)
+        assert await broker.settle([settlement]) == [Settled.DONE]
+        assert await broker.settle([settlement]) == [Settled.ALREADY]
+        assert await broker.settle([Failed(lease=lease, failure=FAILURE, keep=60)]) == [Settled.ALREADY]
+
+    async def test_a_late_settlement_is_refused(self, broker: Broker) -> None:
+        """Of two workers that ran the job only the holder of the current epoch settles it."""
+        late = await self.expire(broker)
+        await broker.reap(["q"])
+        holder = await self.claim_one(broker, worker="w2")
+        assert (holder.epoch, holder.attempt, holder.crashes) == (2, 2, 1)
+        assert await broker.settle([Completed(lease=late, result=b"late", keep=60)]) == [Settled.STALE]
+        assert await broker.settle([Completed(lease=holder, result=b"right", keep=60)]) == [Settled.DONE]
+        assert await broker.settle([Completed(lease=late, result=b"late", keep=60)]) == [Settled.STALE]
+
+    async def test_a_reaped_lease_cannot_settle_even_before_the_next_claim(self, broker: Broker) -> None:
+        """Once reaped, the job is back in line, and its former holder is refused."""
+        late = await self.expire(broker)
+        await broker.reap(["q"])
+        assert await broker.settle([Completed(lease=late)]) != [Settled.DONE]
+        assert [lease.job_id for lease in await self.claim(broker)] == ["a"]
+
+    async def test_an_expired_lease_that_nobody_reaped_settles(self, broker: Broker) -> None:
+        """A worker that finishes late, but before anybody took over, is believed."""
+        lease = await self.expire(broker)
+        assert await broker.settle([Completed(lease=lease)]) == [Settled.DONE]
+        assert await broker.reap(["q"]) == []
+
+    async def test_a_retry_comes_back_after_its_delay(self, broker: Broker) -> None:
+        """A retried job is due after the delay, with the next attempt and the next epoch."""
+        await broker.enqueue([self.job("a")])
+        retried = Retried(lease=await self.claim_one(broker), delay=self.tick * 2, failure=FAILURE)
+        assert await broker.settle([retried]) == [Settled.DONE]
+        assert await self.claim(broker) == []
+        assert await broker.settle([retried]) == [Settled.ALREADY]
+        await self.pass_time(self.tick * 2.5)
+        again = await self.claim_one(broker)
+        assert (again.attempt, again.epoch, again.crashes) == (2, 2, 0)
+        assert await broker.settle([retried]) == [Settled.STALE]
+
+    async def test_a_retry_without_delay_is_due_at_once(self, broker: Broker) -> None:
+        """A delay of 0 s needs no waiting."""
+        await broker.enqueue([self.job("a")])
+        await broker.settle([Retried(lease=await self.claim_one(broker), delay=0)])
+        assert (await self.claim_one(broker)).attempt == 2
+
+    async def test_a_release_gives_the_attempt_back(self, broker: Broker) -> None:
+        """A released job is first in line again, and the attempt was never spent."""
+        await broker.enqueue([self.job("a"), self.job("b")])
+        released = Released(lease=await self.claim_one(broker))
+        assert await broker.settle([released]) == [Settled.DONE]
+        assert await broker.settle([released]) == [Settled.ALREADY]
+        again = await self.claim_one(broker)
+        assert (again.job_id, again.attempt, again.epoch) == ("a", 1, 2)
+
+    async def test_a_release_may_be_delayed(self, broker: Broker) -> None:
+        """A job released with a delay waits for it."""
+        await broker.enqueue([self.job("a")])
+        await broker.settle([Released(lease=await self.claim_one(broker), delay=self.tick * 2)])
+        assert await self.claim(broker) == []
+        await self.pass_time(self.tick * 2.5)
+        assert (await self.claim_one(broker)).attempt == 1
+
+    async def test_one_batch_settles_each_job_on_its_own(self, broker: Broker) -> None:
+        """In a mixed batch over two queues each settlement gets its own answer."""
+        await broker.enqueue([self.job(id) for id in "abcde"])
+        await broker.enqueue([self.job("f", queue="other")])
+        a, b, c, d, e, f = await self.claim(broker, queues=("q", "other"))
+        await broker.settle([Completed(lease=e)])
+        settled = await broker.settle(
+            [
+                Completed(lease=f),
+                Completed(lease=a),
+                Retried(lease=b, delay=600),
+                Completed(lease=e),
+                Released(lease=c),
+                Buried(lease=d, reason="unknown_task"),
+            ]
+        )
+        assert settled == [Settled.DONE] * 3 + [Settled.STALE] + [Settled.DONE] * 2
+        assert [lease.job_id for lease in await self.claim(broker, queues=("q", "other"))] == ["c"]
+
+    # reap
+
+    async def test_live_leases_are_not_reaped(self, broker: Broker) -> None:
+        """Reaping takes only what has run out."""
+        await broker.enqueue([self.job("a")])
+        await self.claim(broker)
+        assert await broker.reap(["q"]) == []
+
+    async def test_an_expired_lease_returns_the_job_to_the_front(self, broker: Broker) -> None:
+        """The job of a worker that vanished is the next to run, once."""
+        await self.expire(broker, "a")
+        await broker.enqueue([self.job("b")])
+        (reaped,) = await broker.reap(["q"])
+        assert (reaped.job_id, reaped.queue, reaped.crashes, reaped.state) == ("a", "q", 1, JobState.PENDING)
+        assert await broker.reap(["q"]) == []
+        assert [lease.job_id for lease in await self.claim(broker)] == ["a", "b"]
+
+    async def test_a_job_that_crashes_too_often_is_dead(self, broker: Broker) -> None:
+        """At `max_crashes` the job is not run again."""
+        await broker.enqueue([self.job("a", max_crashes=2)])
+        states = []
+        for _ in range(2):
+            await self.claim_one(broker, lease=self.tick)
+            await self.pass_time(self.tick * 1.5)
+            states += [reaped.state for reaped in await broker.reap(["q"])]
+        assert states == [JobState.PENDING, JobState.DEAD]
+        assert await self.claim(broker) == []
+
+    async def test_reaping_is_bounded_and_by_queue(self, broker: Broker) -> None:
+        """No more than `limit` jobs are reaped, and only of the queues named."""
+        await broker.enqueue([self.job(id) for id in "abc"])
+        await self.claim(broker, lease=self.tick)
+        await self.pass_time(self.tick * 1.5)
+        assert await broker.reap(["other"]) == []
+        assert [len(await broker.reap(["q"], limit=2)) for _ in range(3)] == [2, 1, 0]

@@ -1,0 +1,188 @@
+"""What a broker that can be asked about its jobs must do."""
+
+from __future__ import annotations
+
+import pytest
+
+from aioq.job import Buried, Completed, Failed, JobRecord, Lease, NewJob, QueueStats, Retried, Settled, Settlement
+from aioq.protocols import Broker, JobStore
+from aioq.states import JobState
+from aioq.testing.contracts.broker import FAILURE, BrokerSuite
+
+__all__ = ["JobStoreContract"]
+
+
+class JobStoreContract(BrokerSuite):
+    """The suite for `aioq.protocols.JobStore`; subclass it beside `BrokerContract`."""
+
+    @pytest.fixture
+    def store(self, broker: Broker) -> JobStore:
+        """The broker, as a store of jobs."""
+        assert isinstance(broker, JobStore)
+        return broker
+
+    async def settled(self, broker: Broker, settlement: Settlement) -> None:
+        """Settle one job, and insist that it worked."""
+        assert await broker.settle([settlement]) == [Settled.DONE]
+
+    async def leased(self, broker: Broker, id: str = "a") -> Lease:
+        """Enqueue a job and claim it."""
+        await broker.enqueue([self.job(id)])
+        return await self.claim_one(broker)
+
+    async def record(self, store: JobStore, id: str = "a") -> JobRecord:
+        """Return a record that must be there."""
+        record = await store.get_job(id)
+        assert record is not None
+        return record
+
+    async def test_an_unknown_job_has_no_record(self, broker: Broker, store: JobStore) -> None:
+        """Nothing is known of ids nobody used, nor of a job in another queue."""
+        await broker.enqueue([self.job("a")])
+        assert await store.get_job("nobody") is None
+        assert await store.get_job("a", queue="other") is None
+        assert await store.get_job("a", queue="q") == await store.get_job("a")
+
+    async def test_a_waiting_job_is_pending(self, broker: Broker, store: JobStore) -> None:
+        """The record of a new job says all that its client said."""
+        await broker.enqueue([self.job("a", payload=b"[1]", priority=3)])
+        record = await self.record(store)
+        assert (record.state, record.task, record.payload) == (JobState.PENDING, "tasks.work", b"[1]")
+        assert (record.priority, record.attempt, record.run_at, record.worker_id) == (3, 0, None, None)
+
+    async def test_a_delayed_job_is_scheduled(self, broker: Broker, store: JobStore) -> None:
+        """A scheduled job says when it comes due."""
+        await broker.enqueue([self.job("a", delay=600)])
+        record = await self.record(store)
+        assert record.state is JobState.SCHEDULED
+        assert record.run_at == pytest.approx(record.enqueued_at + 600, abs=0.01)
+
+    async def test_a_claimed_job_is_running(self, broker: Broker, store: JobStore) -> None:
+        """A running job says who runs it, since when, and for the how-manieth time."""
+        await self.leased(broker)
+        record = await self.record(store)
+        assert (record.state, record.attempt, record.worker_id) == (JobState.RUNNING, 1, "w1")
+        assert record.started_at is not None
+        assert record.started_at >= record.enqueued_at
+
+    async def test_a_completed_job_keeps_its_result(self, broker: Broker, store: JobStore) -> None:
+        """The result stays for as long as was asked, and no longer."""
+        lease = await self.leased(broker)
+        await self.settled(broker, Completed(lease=lease, result=b'"ok\x00"', keep=self.tick * 3))
+        record = await self.record(store)
+        assert (record.state, record.result, record.attempt) == (JobState.COMPLETED, b'"ok\x00"', 1)
+        assert record.finished_at is not None
+        await self.pass_time(self.tick * 4)
+        assert await store.get_job("a") is None
+
+    async def test_nothing_is_left_of_a_job_when_nothing_is_kept(self, broker: Broker, store: JobStore) -> None:
+        """`keep=0` forgets the job at once."""
+        await self.settled(broker, Completed(lease=await self.leased(broker)))
+        assert await store.get_job("a") is None
+
+    async def test_a_failed_job_keeps_its_failure(self, broker: Broker, store: JobStore) -> None:
+        """Type, message and traceback stay with the job."""
+        await self.settled(broker, Failed(lease=await self.leased(broker), failure=FAILURE, keep=60))
+        record = await self.record(store)
+        assert (record.state, record.failure) == (JobState.FAILED, FAILURE)
+
+    async def test_a_retrying_job_shows_its_latest_failure(self, broker: Broker, store: JobStore) -> None:
+        """Between attempts the job is `retrying` and says why and until when."""
+        await self.settled(broker, Retried(lease=await self.leased(broker), delay=600, failure=FAILURE))
+        record = await self.record(store)
+        assert (record.state, record.failure, record.attempt) == (JobState.RETRYING, FAILURE, 1)
+        assert record.run_at is not None
+
+    async def test_a_dead_job_says_why(self, broker: Broker, store: JobStore) -> None:
+        """A buried job is listed among the dead with its reason, newest first."""
+        for id in "ab":
+            await self.settled(broker, Buried(lease=await self.leased(broker, id), reason="unknown_task"))
+            await self.pass_time(self.tick / 10)
+        assert [record.id for record in await store.list_dead_jobs("q")] == ["b", "a"]
+        assert [record.id for record in await store.list_dead_jobs("q", limit=1, offset=1)] == ["a"]
+        record = await self.record(store)
+        assert (record.state, record.reason) == (JobState.DEAD, "unknown_task")
+
+    async def test_a_job_that_crashed_too_often_says_so(self, broker: Broker, store: JobStore) -> None:
+        """The reaper's dead jobs have the reason `crashed`."""
+        await broker.enqueue([self.job("a", max_crashes=1)])
+        await self.claim_one(broker, lease=self.tick)
+        await self.pass_time(self.tick * 1.5)
+        await broker.reap(["q"])
+        (record,) = await store.list_dead_jobs("q")
+        assert (record.id, record.reason, record.crashes) == ("a", "crashed", 1)
+
+    async def test_jobs_are_listed_by_state(self, broker: Broker, store: JobStore) -> None:
+        """Every state lists its own jobs; pending ones in the order in which they run."""
+        jobs = [self.job("low", priority=1), self.job("high", priority=9), self.job("late", delay=600)]
+        await broker.enqueue([*jobs, self.job("elsewhere", queue="other")])
+        assert [record.id for record in await store.list_jobs("q", JobState.PENDING)] == ["high", "low"]
+        assert [record.id for record in await store.list_jobs("q", JobState.PENDING, limit=1, offset=1)] == ["low"]
+        assert [record.id for record in await store.list_jobs("q", JobState.SCHEDULED)] == ["late"]
+        lease = await self.claim_one(broker)
+        assert [record.id for record in await store.list_jobs("q", JobState.RUNNING)] == ["high"]
+        await self.settled(broker, Completed(lease=lease, keep=60))
+        assert [record.id for record in await store.list_jobs("q", JobState.COMPLETED)] == ["high"]
+        assert await store.list_jobs("q", JobState.RETRYING) == []
+
+    async def test_stats_count_by_queue(self, broker: Broker, store: JobStore) -> None:
+        """Each queue that was used has its counts, in order of name."""
+        await broker.enqueue([self.job("e", queue="z")])
+        await broker.enqueue([self.job("a"), self.job("b"), self.job("c", delay=600), self.job("d", queue="z")])
+        await self.settled(broker, Buried(lease=await self.claim_one(broker), reason="malformed"))
+        await self.claim_one(broker)
+        assert [stats for stats in await store.queue_stats() if stats.queue in ("q", "z")] == [
+            QueueStats(queue="q", pending=0, scheduled=1, running=1, dead=1),
+            QueueStats(queue="z", pending=2, scheduled=0, running=0, dead=0),
+        ]
+
+    @pytest.mark.parametrize("changes", [{}, {"delay": 600.0}], ids=["pending", "scheduled"])
+    async def test_a_waiting_job_can_be_cancelled(
+        self, broker: Broker, store: JobStore, changes: dict[str, object]
+    ) -> None:
+        """A cancelled job is never run, and cannot be cancelled again."""
+        await broker.enqueue([self.job("a", **changes)])
+        assert await store.cancel_job("a") is True
+        assert await store.cancel_job("a") is False
+        assert await self.claim(broker) == []
+        assert (await self.record(store)).state is JobState.CANCELLED
+
+    async def test_cancelling_a_running_job_takes_its_lease_away(self, broker: Broker, store: JobStore) -> None:
+        """The worker's lease is lost and its settlement refused."""
+        lease = await self.leased(broker)
+        assert await store.cancel_job("a", queue="q") is True
+        assert await broker.extend([lease], seconds=60) == [lease]
+        assert await broker.settle([Completed(lease=lease, result=b"1", keep=60)]) != [Settled.DONE]
+        assert (await self.record(store)).state is JobState.CANCELLED
+
+    async def test_an_unknown_or_finished_job_cannot_be_cancelled(self, broker: Broker, store: JobStore) -> None:
+        """Cancelling what has ended changes nothing."""
+        await self.settled(broker, Completed(lease=await self.leased(broker), result=b"1", keep=60))
+        assert await store.cancel_job("a") is False
+        assert await store.cancel_job("nobody") is False
+        assert (await self.record(store)).state is JobState.COMPLETED
+
+    async def test_ended_jobs_can_be_put_back_in_line(self, broker: Broker, store: JobStore) -> None:
+        """Failed, dead and cancelled jobs start afresh with their own arguments and priority."""
+        jobs: list[NewJob] = [self.job(id, payload=id.encode(), priority=7) for id in "abc"]
+        await broker.enqueue(jobs)
+        a, b = await self.claim(broker, 2)
+        await broker.settle([Failed(lease=a, failure=FAILURE, keep=60), Buried(lease=b, reason="malformed")])
+        await store.cancel_job("c")
+        assert [await store.retry_job(id) for id in "abc"] == [True, True, True]
+        again = {lease.job_id: lease for lease in await self.claim(broker)}
+        assert {id: (lease.payload, lease.attempt, lease.priority) for id, lease in again.items()} == {
+            id: (id.encode(), 1, 7) for id in "abc"
+        }
+        assert again["a"].epoch > a.epoch
+        assert await store.list_dead_jobs("q") == []
+
+    async def test_only_ended_jobs_can_be_retried(self, broker: Broker, store: JobStore) -> None:
+        """Waiting, running, completed and unknown jobs are left as they are."""
+        await broker.enqueue([self.job("waits", delay=600)])
+        lease = await self.leased(broker)
+        assert await store.retry_job("waits") is False
+        assert await store.retry_job("a") is False
+        await self.settled(broker, Completed(lease=lease, result=b"1", keep=60))
+        assert await store.retry_job("a") is False
+        assert await store.retry_job("nobody") is False

@@ -1,0 +1,174 @@
+"""What every scheduler must do."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import anyio
+import pytest
+
+from aioq.cron import CronEntry, Tick
+from aioq.protocols import Schedule, Scheduler
+from aioq.testing.clock import VirtualClock
+
+__all__ = ["SchedulerContract"]
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Seconds:
+    """A schedule that fires every so many whole seconds."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def next_after(self, instant: datetime) -> datetime:
+        """Return the next multiple of the step."""
+        passed = int((instant - START).total_seconds() // self.step)
+        return START + timedelta(seconds=(passed + 1) * self.step)
+
+
+class Never:
+    """A schedule without a single tick."""
+
+    def next_after(self, instant: datetime) -> None:
+        """Return None."""
+
+
+class Broken:
+    """A schedule that cannot be computed."""
+
+    def next_after(self, instant: datetime) -> datetime:
+        """Raise."""
+        raise RuntimeError("no idea when")
+
+
+def entry(name: str, schedule: Schedule) -> CronEntry:
+    """Return an entry whose function is never called."""
+    return CronEntry(name=name, function=entry, schedule=schedule)
+
+
+class SchedulerContract:
+    """The suite for `aioq.protocols.Scheduler`.
+
+    Subclass it, give a fixture `scheduler`, and set `expression` to any expression of the
+    scheduler's dialect that fires at least once a year.
+    """
+
+    pytestmark = pytest.mark.anyio
+
+    expression = "* * * * *"
+    nonsense = "this is no expression"
+
+    @pytest.fixture
+    def scheduler(self) -> Scheduler:
+        """The scheduler under test."""
+        raise NotImplementedError(f"{type(self).__name__} must define a fixture named scheduler")
+
+    async def fired(
+        self,
+        scheduler: Scheduler,
+        entries: Sequence[CronEntry],
+        drive: Callable[[VirtualClock], Awaitable[None]],
+        *,
+        fire: Callable[[Tick], None] | None = None,
+    ) -> list[tuple[str, float]]:
+        """Run the loop on a virtual clock while `drive` moves it; return names and seconds fired."""
+        clock, seen = VirtualClock(START.timestamp()), list[tuple[str, float]]()
+
+        def note(tick: Tick) -> None:
+            assert clock.time() >= tick.scheduled_at.timestamp()
+            seen.append((tick.entry.name, (tick.scheduled_at - START).total_seconds()))
+            if fire is not None:
+                fire(tick)
+
+        async with anyio.create_task_group() as tg:
+
+            async def run() -> None:
+                await scheduler.run(entries, note, clock=clock)
+
+            tg.start_soon(run)
+            await clock.settle()
+            await drive(clock)
+            tg.cancel_scope.cancel()
+        return seen
+
+    def test_conforms_to_the_protocol(self, scheduler: Scheduler) -> None:
+        """The object has the methods of `Scheduler`."""
+        assert isinstance(scheduler, Scheduler)
+
+    def test_parse_gives_a_schedule(self, scheduler: Scheduler) -> None:
+        """A schedule's ticks are aware, in UTC, strictly later than asked, and always the same."""
+        schedule = scheduler.parse(self.expression)
+        assert isinstance(schedule, Schedule)
+        first = schedule.next_after(START)
+        assert first is not None
+        assert first > START
+        assert first.utcoffset() == timedelta(0)
+        second = schedule.next_after(first)
+        assert second is not None
+        assert second > first
+        assert schedule.next_after(START) == first
+
+    def test_parse_takes_a_zone_by_name(self, scheduler: Scheduler) -> None:
+        """`tz` may be the name of a zone; an unknown one is refused with its name."""
+        assert scheduler.parse(self.expression, tz="Europe/Berlin").next_after(START) is not None
+        with pytest.raises(ValueError, match="Nowhere/Land"):
+            scheduler.parse(self.expression, tz="Nowhere/Land")
+
+    def test_nonsense_is_refused(self, scheduler: Scheduler) -> None:
+        """An expression that is not understood is a ValueError."""
+        with pytest.raises(ValueError, match=r"."):
+            scheduler.parse(self.nonsense)
+
+    async def test_every_tick_is_fired_once_in_order(self, scheduler: Scheduler) -> None:
+        """Entries fire at their own ticks, and never before them."""
+        entries = [entry("three", Seconds(3)), entry("five", Seconds(5))]
+        assert await self.fired(scheduler, entries, lambda clock: clock.advance(10)) == [
+            ("three", 3),
+            ("five", 5),
+            ("three", 6),
+            ("three", 9),
+            ("five", 10),
+        ]
+
+    async def test_several_due_ticks_fire_the_newest(self, scheduler: Scheduler) -> None:
+        """After a jump of time an entry fires its newest due tick once, and goes on from there."""
+
+        async def jump(clock: VirtualClock) -> None:
+            await clock.advance(2)
+            clock.suspend(60.5)
+            await clock.advance(2)
+
+        assert await self.fired(scheduler, [entry("two", Seconds(2))], jump) == [("two", 2), ("two", 62), ("two", 64)]
+
+    async def test_a_clock_set_back_fires_nothing_twice(self, scheduler: Scheduler) -> None:
+        """Ticks that come round again after a step back of the wall clock are not fired again."""
+
+        async def set_back(clock: VirtualClock) -> None:
+            await clock.advance(10)
+            clock.step(-8)
+            await clock.advance(10)
+
+        assert await self.fired(scheduler, [entry("five", Seconds(5))], set_back) == [("five", 5), ("five", 10)]
+
+    async def test_one_broken_entry_stops_no_other(self, scheduler: Scheduler) -> None:
+        """Schedules that raise or end, and a fire that raises, leave the others alone."""
+
+        def fire(tick: Tick) -> None:
+            if tick.entry.name == "angry":
+                raise RuntimeError("no thanks")
+
+        entries = [
+            entry("broken", Broken()),
+            entry("never", Never()),
+            entry("angry", Seconds(2)),
+            entry("two", Seconds(2)),
+        ]
+        seen = await self.fired(scheduler, entries, lambda clock: clock.advance(4), fire=fire)
+        assert [at for name, at in seen if name == "two"] == [2, 4]
+
+    async def test_without_entries_it_waits_to_be_cancelled(self, scheduler: Scheduler) -> None:
+        """A loop with nothing to do neither ends nor fires."""
+        assert await self.fired(scheduler, [], lambda clock: clock.advance(5)) == []

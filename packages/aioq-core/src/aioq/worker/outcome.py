@@ -1,0 +1,54 @@
+"""What becomes of a job after an attempt: decided from values alone."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from aioq.errors import Retry
+from aioq.failure import describe
+from aioq.job import Buried, Failed, Lease, Retried, Settlement
+from aioq.options import TaskOptions
+from aioq.retry import backoff_delay
+
+__all__ = ["after_error", "unknown_task", "wants_retry"]
+
+UNKNOWN_TASK_TRIES = 3
+"""A worker that does not know a task hands the job on so often: another may, during a deploy."""
+
+UNKNOWN_TASK_DELAY = 10.0
+"""Seconds before the first of those tries; doubled each time."""
+
+
+def after_error(
+    options: TaskOptions, lease: Lease, error: BaseException, *, rand: Callable[[], float] = random.random
+) -> Settlement:
+    """Return how an attempt that raised is settled: by another attempt, or as failed.
+
+    Attempts that ended in a crash of the worker do not count against `retries`.
+    """
+    failure = describe(error)
+    failures = lease.attempt - lease.crashes
+    if failures > options.retries or not wants_retry(options, error):
+        return Failed(lease=lease, failure=failure, keep=options.result_ttl)
+    delay = error.delay if isinstance(error, Retry) else None
+    if delay is None:
+        delay = backoff_delay(
+            failures, base=options.retry_delay, backoff=options.backoff, jitter=options.jitter, rand=rand
+        )
+    return Retried(lease=lease, delay=delay, failure=failure)
+
+
+def wants_retry(options: TaskOptions, error: BaseException) -> bool:
+    """Whether this kind of error is retried at all."""
+    if isinstance(error, Retry):
+        return True
+    return isinstance(error, options.retry_on) and not isinstance(error, options.no_retry_on)
+
+
+def unknown_task(lease: Lease, error: BaseException) -> Settlement:
+    """Return how a job is settled whose task this worker does not have."""
+    tries = lease.attempt - lease.crashes
+    if tries > UNKNOWN_TASK_TRIES:
+        return Buried(lease=lease, reason="unknown_task", failure=describe(error))
+    return Retried(lease=lease, delay=UNKNOWN_TASK_DELAY * 2.0 ** (tries - 1), failure=describe(error))

@@ -1,0 +1,44 @@
+"""Takes back the jobs of workers that vanished."""
+
+from __future__ import annotations
+
+import random
+
+from aioq.job import Reaped
+from aioq.protocols import Broker, Clock
+from aioq.states import JobState
+from aioq.worker.link import Link
+from aioq.worker.log import logger
+
+__all__ = ["Reaper"]
+
+BATCH = 100
+
+
+class Reaper:
+    """Looks for expired leases three times in a lease, a little out of step with its peers."""
+
+    def __init__(self, broker: Broker, link: Link, queues: tuple[str, ...], clock: Clock, *, lease: float) -> None:
+        self._broker, self._link, self._queues, self._clock = broker, link, queues, clock
+        self._lease = lease
+
+    async def run(self) -> None:
+        """Reap at once and then regularly, until cancelled."""
+        while True:
+            reaped = await self._link.insist(lambda: self._broker.reap(self._queues, limit=BATCH))
+            for job in reaped:
+                _tell(job)
+            if len(reaped) < BATCH:
+                await self._clock.sleep(self._lease / 3 * random.uniform(0.75, 1.25))
+
+
+def _tell(job: Reaped) -> None:
+    if job.state is JobState.DEAD:
+        logger.error(
+            "job %s is dead: its worker vanished %d times", job.job_id, job.crashes, extra={"job_id": job.job_id}
+        )
+    else:
+        logger.warning(
+            "job %s is back in line: its worker vanished (crash %d)",
+            job.job_id, job.crashes, extra={"job_id": job.job_id},
+        )  # fmt: skip

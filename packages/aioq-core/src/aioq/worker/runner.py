@@ -1,0 +1,185 @@
+"""Runs one job: its task on its arguments, within its deadline, to a settlement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from aioq.app import Aarq
+from aioq.errors import SerializationError, UnknownTask
+from aioq.failure import describe, one_line
+from aioq.job import Buried, Completed, Failed, Lease, Released, Retried, Settlement
+from aioq.task import Task
+from aioq.worker.leases import LeaseTable
+from aioq.worker.log import logger
+from aioq.worker.outcome import after_error, unknown_task
+from aioq.worker.race import being_cancelled
+from aioq.worker.settler import Settler
+from aioq.worker.slots import Slots
+
+__all__ = ["Cause", "Runner"]
+
+
+class Cause(Enum):
+    """Why a running job was cancelled from outside."""
+
+    STOPPING = "the worker stops"
+    LOST = "its lease was lost"
+    CANCELLED = "it was cancelled"
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """A job that is running."""
+
+    lease: Lease
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    cause: Cause | None = None
+
+
+class Runner:
+    """Starts jobs in a task group and hands their settlements to the settler."""
+
+    def __init__(self, app: Aarq, worker_id: str, slots: Slots, leases: LeaseTable, settler: Settler) -> None:
+        self._app, self._worker_id = app, worker_id
+        self._slots, self._leases, self._settler = slots, leases, settler
+        self._threads = anyio.CapacityLimiter(slots.total)
+        self._runs: dict[str, Run] = {}
+        self.shared: Mapping[str, Any] = {}
+
+    def start(self, jobs: TaskGroup, lease: Lease) -> None:
+        """Run a job in a slot of its own."""
+        run = Run(lease)
+        self._runs[lease.job_id] = run
+        self._slots.take()
+        jobs.start_soon(self._work, run, name=f"job {lease.job_id}")
+
+    def cancel(self, lease_or_id: Lease | str, cause: Cause) -> None:
+        """Cancel a running job, if it is one of ours; with a lease, only that very run."""
+        job_id = lease_or_id if isinstance(lease_or_id, str) else lease_or_id.job_id
+        run = self._runs.get(job_id)
+        if run is None or (isinstance(lease_or_id, Lease) and run.lease.epoch != lease_or_id.epoch):
+            return
+        run.cause = run.cause or cause
+        run.scope.cancel()
+
+    def cancel_all(self) -> None:
+        """Cancel every running job because the worker stops; each is released."""
+        for run in list(self._runs.values()):
+            self.cancel(run.lease, Cause.STOPPING)
+
+    async def _work(self, run: Run) -> None:
+        try:
+            settlement = await self._settlement(run)
+        finally:
+            if self._runs.get(run.lease.job_id) is run:
+                del self._runs[run.lease.job_id]
+            self._slots.release()
+        if settlement is None:
+            self._leases.drop(run.lease)
+        else:
+            _tell(settlement)
+            self._settler.add(settlement)
+
+    async def _settlement(self, run: Run) -> Settlement | None:
+        task = self._app.tasks.get(run.lease.task)
+        if task is None:
+            error = UnknownTask(f"this worker has no task named {run.lease.task}; is it an older or newer release?")
+            return unknown_task(run.lease, error)
+        try:
+            args, kwargs = task.signature.decode(run.lease.payload)
+        except SerializationError as error:
+            return Buried(lease=run.lease, reason="malformed", failure=describe(error))
+        return await self._attempt(run, task, args, kwargs)
+
+    async def _attempt(
+        self, run: Run, task: Task[..., Any], args: list[Any], kwargs: dict[str, Any]
+    ) -> Settlement | None:
+        options = task.defaults
+        if options.timeout is not None:
+            run.scope.deadline = anyio.current_time() + options.timeout
+        try:
+            with run.scope:
+                result = await task.run(self._context(run.lease), args, kwargs, limiter=self._threads)
+                return self._completed(run.lease, task, result)
+        except anyio.get_cancelled_exc_class() as error:
+            if being_cancelled():
+                raise
+            return after_error(options, run.lease, error)
+        except BaseException as error:  # a task that raises SystemExit ends its job, not the worker
+            return self._cut_short(run) if run.cause else after_error(options, run.lease, error)
+        if run.cause:
+            return self._cut_short(run)
+        return after_error(
+            options, run.lease, TimeoutError(f"the task took longer than its timeout of {options.timeout:g} s")
+        )
+
+    def give_back(self, lease: Lease) -> None:
+        """Release a job that was claimed and will not be started."""
+        self._settler.add(Released(lease=lease))
+
+    @staticmethod
+    def _cut_short(run: Run) -> Settlement | None:
+        """Give a job back that was stopped; say nothing of one that is no longer ours."""
+        return Released(lease=run.lease) if run.cause is Cause.STOPPING else None
+
+    def _completed(self, lease: Lease, task: Task[..., Any], result: object) -> Settlement:
+        options = task.defaults
+        if not options.keep:
+            return Completed(lease=lease)
+        try:
+            data = self._app.codec.encode(result)
+        except SerializationError as error:
+            wrong = SerializationError(f"the result of {task.name} cannot be stored: {error}")
+            return Failed(lease=lease, failure=describe(wrong), keep=options.result_ttl)
+        if len(data) > self._app.max_payload:
+            logger.warning(
+                "the result of job %s of %s takes %d bytes, more than max_payload=%d, and was dropped",
+                lease.job_id, lease.task, len(data), self._app.max_payload,
+                extra={"job_id": lease.job_id, "task": lease.task},
+            )  # fmt: skip
+            return Completed(lease=lease, keep=options.keep)
+        return Completed(lease=lease, result=data, keep=options.keep)
+
+    def _context(self, lease: Lease) -> dict[str, Any]:
+        return {
+            **self.shared,
+            "worker_id": self._worker_id,
+            "broker": self._app.broker,
+            "job_id": lease.job_id,
+            "attempt": lease.attempt,
+            "epoch": lease.epoch,
+            "queue": lease.queue,
+            "enqueued_at": datetime.fromtimestamp(lease.enqueued_at, UTC),
+        }
+
+
+def _tell(settlement: Settlement) -> None:
+    """Log what went wrong; what went well only for those who ask for it."""
+    lease = settlement.lease
+    ids = {"job_id": lease.job_id, "task": lease.task, "attempt": lease.attempt}
+    match settlement:
+        case Completed():
+            logger.debug("job %s of %s completed", lease.job_id, lease.task, extra=ids)
+        case Released():
+            logger.info("job %s of %s was released, to run again", lease.job_id, lease.task, extra=ids)
+        case Retried(delay=delay, failure=failure):
+            what = one_line(f"{failure.type}: {failure.message}") if failure else "no reason given"
+            logger.warning(
+                "job %s of %s: attempt %d failed, next in %.3g s: %s",
+                lease.job_id, lease.task, lease.attempt, delay, what, extra=ids,
+            )  # fmt: skip
+        case Failed(failure=failure):
+            what = one_line(f"{failure.type}: {failure.message}")
+            logger.error("job %s of %s failed: %s", lease.job_id, lease.task, what, extra=ids)
+        case Buried(reason=reason, failure=failure):
+            what = one_line(failure.message) if failure else ""
+            logger.error(
+                "job %s of %s is dead: %s: %s", lease.job_id, one_line(lease.task, 200), reason, what, extra=ids
+            )

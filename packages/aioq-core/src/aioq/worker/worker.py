@@ -1,0 +1,221 @@
+"""The worker: one task group that owns every duty, and the order in which they end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+
+from aioq.app import Aarq
+from aioq.clock import SystemClock
+from aioq.errors import AioqError
+from aioq.ids import check_name, new_id
+from aioq.job import WorkerInfo
+from aioq.options import number, whole
+from aioq.protocols import Clock
+from aioq.worker.aborts import Aborts
+from aioq.worker.claimer import Claimer
+from aioq.worker.cron import Cron
+from aioq.worker.heartbeat import Heartbeat
+from aioq.worker.leases import LeaseTable
+from aioq.worker.link import Link
+from aioq.worker.log import logger
+from aioq.worker.race import first
+from aioq.worker.reaper import Reaper
+from aioq.worker.runner import Cause, Runner
+from aioq.worker.settler import Settler
+from aioq.worker.slots import Slots
+from aioq.worker.stop import Stop
+
+__all__ = ["Worker"]
+
+LAST_WORDS = 5.0
+"""Seconds that a worker which is going has to report and to release what it holds."""
+
+
+class Worker:
+    """Runs an app's jobs and fires its crons: `await Worker(app).run()`.
+
+    Args:
+        app: The app whose tasks are run.
+        queues: The queues to consume, in order of preference; every queue that a task or
+            cron entry of the app names when None.
+        concurrency: Jobs that may run at the same time; 1 to 10,000.
+        lease: Seconds after which another worker takes over the jobs of this one if it
+            vanishes; 1 to 3600. Leases of running jobs are extended three times in it.
+        grace: Seconds that running jobs have to end after a stop; then they are cancelled
+            and released to run again.
+        poll: Seconds after which an idle worker asks for jobs even if nothing woke it.
+        burst: End as soon as nothing is due and nothing runs; fire no crons.
+        handle_signals: Stop on SIGTERM and SIGINT, unless the program handles them itself.
+        id: What the worker is called; made of host, process and chance when None.
+        clock: The worker's own clock, for tests.
+
+    Raises:
+        TypeError, ValueError: An argument is out of its range; the message names it.
+    """
+
+    def __init__(
+        self,
+        app: Aarq,
+        *,
+        queues: Iterable[str] | None = None,
+        concurrency: int = 10,
+        lease: float = 30.0,
+        grace: float = 25.0,
+        poll: float = 5.0,
+        burst: bool = False,
+        handle_signals: bool = True,
+        id: str | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        whole("concurrency", concurrency, 1, 10_000)
+        number("lease", lease, 1, 3600)
+        number("grace", grace, 0, 86_400)
+        number("poll", poll, 0.01, 3600)
+        self.app = app
+        self.id = id or f"{socket.gethostname()[:40]}-{os.getpid()}-{new_id()[-6:]}"
+        self.queues = _queues(app, queues)
+        self._grace, self._burst, self._handle_signals = grace, burst, handle_signals
+        self._clock: Clock = clock or SystemClock()
+        self._stop = Stop()
+        self._slots, self._leases = Slots(concurrency), LeaseTable()
+        self._link = Link(self._clock)
+        broker, link, leases = app.broker, self._link, self._leases
+        self._settler = Settler(broker, link, leases)
+        self._runner = Runner(app, self.id, self._slots, leases, self._settler)
+        self._claimer = Claimer(
+            broker, self.id, self.queues, lease=lease, poll=poll, burst=burst,
+            slots=self._slots, leases=leases, link=link, stop=self._stop, clock=self._clock,
+        )  # fmt: skip
+        self._heartbeat = Heartbeat(broker, link, leases, self._clock, lease=lease)
+        self._reaper = Reaper(broker, link, self.queues, self._clock, lease=lease)
+        self._aborts = Aborts(broker, link, self.id)
+        self._cron = Cron(app, self.id, self.queues, link, self._clock)
+        self._started_at = 0.0
+
+    def stop(self) -> None:
+        """Stop claiming and firing, and end when the running jobs have; a second call aborts them.
+
+        Aborted jobs are released, and run again elsewhere with their attempt given back.
+        """
+        self._stop.request()
+
+    async def run(self) -> None:
+        """Work until stopped, or, in a burst, until there is nothing left to do.
+
+        Once it runs, no error of the broker ends it. Cancelling it releases what it holds.
+
+        Raises:
+            BrokerUnavailable: The broker cannot be reached at the start.
+            BrokerConfigError: The broker will never do; says why.
+        """
+        await self.app.connect()
+        self._started_at = self._clock.time()
+        async with self._lifespan() as shared:
+            self._runner.shared = self._cron.shared = shared
+            try:
+                await self._work()
+            finally:
+                with anyio.CancelScope(shield=True), anyio.move_on_after(LAST_WORDS):
+                    await self._leave()
+
+    async def _work(self) -> None:
+        self._hello()
+        async with anyio.create_task_group() as duties:
+            duties.start_soon(self._settler.run)
+            duties.start_soon(self._heartbeat.run, self._info, lambda lease: self._runner.cancel(lease, Cause.LOST))
+            duties.start_soon(self._reaper.run)
+            duties.start_soon(self._aborts.run, lambda job_id: self._runner.cancel(job_id, Cause.CANCELLED))
+            duties.start_soon(self._listen_to_signals)
+            async with anyio.create_task_group() as jobs:
+                async with anyio.create_task_group() as firing:
+                    if not self._burst:
+                        firing.start_soon(self._cron.run, jobs)
+                    await self._claimer.run(lambda lease: self._runner.start(jobs, lease), self._runner.give_back)
+                    firing.cancel_scope.cancel()
+                await self._drain()
+                jobs.cancel_scope.cancel()
+            with anyio.move_on_after(LAST_WORDS):
+                await self._settler.wait_flushed()
+            duties.cancel_scope.cancel()
+
+    async def _drain(self) -> None:
+        """Let what runs end within the grace, or until a second stop; then cancel it."""
+        if self._slots.taken:
+            logger.info("stopping: %d jobs have up to %g s to end", self._slots.taken, self._grace)
+
+        async def finish() -> None:
+            await self._slots.wait_idle()
+            await self._cron.wait_idle()
+
+        with anyio.move_on_after(self._grace):
+            await first(finish, self._stop.aborting.wait)
+        self._runner.cancel_all()
+        with anyio.move_on_after(LAST_WORDS):
+            await self._slots.wait_idle()
+
+    async def _leave(self) -> None:
+        """Give back the leases that are still held, and say goodbye."""
+        try:
+            await self._settler.close()
+            await self._heartbeat.leave(self.id)
+        except AioqError as error:
+            logger.warning(
+                "the broker is away; %d jobs run again when their lease is over: %s", len(self._leases), error
+            )
+        logger.info("worker %s stopped", self.id)
+
+    async def _listen_to_signals(self) -> None:
+        names = [name for name in (signal.SIGTERM, signal.SIGINT) if self._handle_signals and _is_free(name)]
+        if names and threading.current_thread() is threading.main_thread():
+            with anyio.open_signal_receiver(*names) as signals:
+                async for name in signals:
+                    logger.info("got %s", name.name)
+                    self.stop()
+
+    @asynccontextmanager
+    async def _lifespan(self) -> AsyncIterator[Mapping[str, Any]]:
+        if self.app.lifespan is None:
+            yield {}
+            return
+        async with self.app.lifespan(self.app) as shared:
+            yield shared or {}
+
+    def _info(self) -> WorkerInfo:
+        return WorkerInfo(
+            id=self.id,
+            queues=self.queues,
+            concurrency=self._slots.total,
+            running=self._slots.taken,
+            hostname=socket.gethostname(),
+            pid=os.getpid(),
+            started_at=self._started_at,
+        )
+
+    def _hello(self) -> None:
+        logger.info(
+            "worker %s started: queues %s, %d at a time, %d tasks, %d crons, %r",
+            self.id, ", ".join(self.queues), self._slots.total,
+            len(self.app.tasks), 0 if self._burst else len(self._cron.entries), self.app.broker,
+        )  # fmt: skip
+
+
+def _queues(app: Aarq, queues: Iterable[str] | None) -> tuple[str, ...]:
+    if isinstance(queues, str):
+        raise TypeError(f"queues must be several names, got the text {queues!r}; write queues=[{queues!r}]")
+    chosen = tuple(dict.fromkeys(check_name("queue", queue) for queue in queues)) if queues is not None else app.queues
+    if not chosen:
+        raise ValueError("queues must name at least one queue")
+    return chosen
+
+
+def _is_free(name: signal.Signals) -> bool:
+    """Whether a signal still does what Python makes it do by itself."""
+    return signal.getsignal(name) in (signal.SIG_DFL, signal.default_int_handler)

@@ -1,0 +1,38 @@
+"""The memory broker against the shipped suites, on a virtual clock."""
+
+from __future__ import annotations
+
+import pytest
+
+from aioq.backends import MemoryBroker
+from aioq.testing import (
+    BrokerContract,
+    JobStoreContract,
+    SignalsContract,
+    TickLedgerContract,
+    VirtualClock,
+    WorkerRegistryContract,
+)
+
+
+class TestMemoryBroker(BrokerContract, JobStoreContract, WorkerRegistryContract, SignalsContract, TickLedgerContract):
+    """Everything that a broker can be asked for."""
+
+    @pytest.fixture
+    def clock(self) -> VirtualClock:
+        """The clock that broker and test share."""
+        return VirtualClock()
+
+    @pytest.fixture
+    def broker(self, clock: VirtualClock) -> MemoryBroker:
+        """A broker whose time passes only when the test says so."""
+        self.clock = clock
+        return MemoryBroker(clock=clock)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Advance the broker's clock."""
+        await self.clock.advance(seconds)
+
+    async def settle_down(self) -> None:
+        """Let a waiter start waiting."""
+        await self.clock.settle()
