@@ -37,11 +37,10 @@ class JsonCodec:
             return self._encoder.encode(value)
         except RecursionError:
             raise SerializationError("the value is nested too deeply, or contains itself") from None
-        except (TypeError, ValueError, OverflowError) as error:
+        except Exception as error:  # besides the encoder's own: what a property or a model raises as it is read
             path, offender = self._offender(value)
-            raise SerializationError(
-                f"{path}: {_refusal(offender, error)}" if path else _refusal(offender, error)
-            ) from None
+            refusal = _refusal(offender, error)
+            raise SerializationError(f"{path}: {refusal}" if path else refusal) from None
 
     def decoder(self, type: Any) -> Callable[[bytes], Any]:
         """Return a function from JSON to a value of `type`.
@@ -53,7 +52,7 @@ class JsonCodec:
         """
         try:
             decode = msgspec.json.Decoder(type, dec_hook=_from_plain).decode
-        except (TypeError, NotImplementedError) as error:
+        except Exception as error:  # besides a TypeError: a NameError from the annotations of a class
             raise SerializationError(f"{type!r} cannot be read from JSON: {error}") from None
 
         def checked(data: bytes) -> Any:
@@ -61,7 +60,7 @@ class JsonCodec:
                 return decode(data)
             except RecursionError:
                 raise SerializationError("the data is nested too deeply") from None
-            except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, TypeError) as error:
+            except Exception as error:  # besides the decoder's own: what a __post_init__ or a model raises
                 raise SerializationError(_explain(error)) from None
 
         return checked
@@ -75,7 +74,7 @@ class JsonCodec:
     def _encodes(self, value: object) -> bool:
         try:
             self._encoder.encode(value)
-        except (TypeError, ValueError, OverflowError):
+        except Exception:
             return False
         return True
 
@@ -84,16 +83,18 @@ def _to_plain(value: object) -> object:
     """Give msgspec a form of a value that it does not know: today, of a pydantic model."""
     dump = getattr(value, "model_dump", None)
     if dump is None or isinstance(value, type):
-        raise NotImplementedError(f"no JSON form of {type(value).__name__}")
-    plain: object = dump(mode="json")
+        raise TypeError(f"no JSON form of {type(value).__name__}")
+    plain: object = dump(mode="json", by_alias=True, round_trip=True)
     return plain
 
 
 def _from_plain(type: Any, plain: object) -> object:
     """Build a value that msgspec does not know from its JSON form."""
+    if type is object:
+        return plain
     validate = getattr(type, "model_validate", None)
     if validate is None:
-        raise NotImplementedError(f"no way to make {type!r} from JSON")
+        raise TypeError(f"no way to make {getattr(type, '__name__', type)} from JSON")
     value: object = validate(plain)
     return value
 
@@ -114,16 +115,20 @@ def _parts(value: object) -> Iterator[tuple[str, object]]:
 
 
 def _refusal(offender: object, error: Exception) -> str:
-    if isinstance(offender, Mapping):
+    if isinstance(offender, dict):
         return f"a dict key has no JSON form ({error})"
     if isinstance(offender, str):
         return f"the text is not valid Unicode ({error})"
-    return f"{type(offender).__name__} has no JSON form"
+    why = "" if isinstance(error, TypeError) else f" ({type(error).__name__}: {error})"
+    return f"{type(offender).__name__} has no JSON form{why}"
 
 
 def _explain(error: Exception) -> str:
     """Put msgspec's message path first: `when: expected ...`, not `... - at $.when`."""
-    found = _AT.match(str(error))
-    what, path = (found["what"], found["path"]) if found else (str(error), None)
-    what = what[:1].lower() + what[1:].replace("`", "'")
+    text = str(error) if isinstance(error, ValueError | TypeError) else f"{type(error).__name__}: {error}"
+    found = _AT.match(text)
+    what, path = (found["what"], found["path"]) if found else (text, None)
+    what = what.replace("`", "'")
+    if what[1:2].islower():
+        what = what[0].lower() + what[1:]
     return f"{path.removeprefix('$').lstrip('.')}: {what}" if path and path != "$" else what

@@ -19,7 +19,7 @@ def first_loss(sent: object, arrived: object, path: str = "") -> str | None:
     """
     if isinstance(sent, float) and not math.isfinite(sent):
         return f"{path}: {sent} has no JSON form"
-    if isinstance(sent, list | tuple) and isinstance(arrived, list | tuple):
+    if type(sent) is type(arrived) or (type(sent) is tuple and type(arrived) is list):
         return _first((f"{path}[{n}]", a, b) for n, (a, b) in enumerate(zip(sent, arrived, strict=False)))
     if isinstance(sent, Mapping) and isinstance(arrived, Mapping):
         if sent.keys() != arrived.keys():

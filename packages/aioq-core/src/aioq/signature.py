@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct
 
 from aioq.errors import SerializationError, TaskDefinitionError
 from aioq.protocols import Codec
@@ -51,7 +51,7 @@ class CallSignature:
             self._decode = codec.decoder(self._struct)
             self._decode_result = codec.decoder(hints.get("return", Any))
         except SerializationError as error:
-            raise TaskDefinitionError(f"task {name}: {error}") from None
+            raise TaskDefinitionError(f"task {name}: {_culprit(codec, hints) or error}") from None
 
     def encode(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> bytes:
         """Return the payload of a call.
@@ -65,9 +65,12 @@ class CallSignature:
         try:
             payload = self._codec.encode(call)
             arrived = self._decode(payload)
+            loss = first_loss(call, arrived) if arrived != call else None
         except SerializationError as error:
             raise SerializationError(f"{self._name}: {self._why(call, str(error))}") from None
-        if arrived != call and (loss := first_loss(call, arrived)):
+        except RecursionError:
+            raise SerializationError(f"{self._name}: an argument is nested too deeply") from None
+        if loss:
             raise SerializationError(f"{self._name}: argument {loss}")
         return payload
 
@@ -78,10 +81,13 @@ class CallSignature:
             SerializationError: The payload is no call of this function.
         """
         call = self._decode(payload)
-        values: tuple[Any, ...] = msgspec.structs.astuple(call)
-        if self._by_position and UNSET not in values:
-            return list(values), {}
-        return self._unpack(call)
+        if not self._by_position:
+            return self._unpack(call)
+        values: list[Any] = list(msgspec.structs.astuple(call))
+        for value in values:  # not `in`, which would ask the values' own __eq__
+            if value is UNSET:
+                return self._unpack(call)
+        return values, {}
 
     def decode_result(self, data: bytes) -> Any:
         """Return a result as the type of the function's return annotation.
@@ -122,6 +128,16 @@ class CallSignature:
         return f"argument {(_infinite(call) if 'null' in error else None) or error}"
 
 
+def _culprit(codec: Codec, hints: dict[str, Any]) -> str | None:
+    """Return which annotation has no form on the wire, and why."""
+    for name, hint in hints.items():
+        try:
+            codec.decoder(hint)
+        except SerializationError as error:
+            return f"{'the return value' if name == 'return' else f'parameter {name}'}: {error}"
+    return None
+
+
 def _infinite(call: Struct) -> str | None:
     loss = first_loss(call, call)
     return loss if loss and "has no JSON form" in loss else None
@@ -153,4 +169,4 @@ def _field(parameter: inspect.Parameter, hints: dict[str, Any]) -> tuple[str, An
         hint = types.GenericAlias(dict, (str, hint))
     elif parameter.default is _P.empty:
         return parameter.name, hint
-    return parameter.name, typing.Union[hint, UnsetType], UNSET  # noqa: UP007  # built at run time
+    return parameter.name, hint, UNSET

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+from anyio.abc import TaskStatus
 
 from aioq.app import Aarq
 from aioq.clock import SystemClock
@@ -37,6 +38,9 @@ __all__ = ["Worker"]
 
 LAST_WORDS = 5.0
 """Seconds that a worker which is going has to report and to release what it holds."""
+
+RUNNERS = ("asyncio.runners", "trio._core._ki")
+"""Modules whose handlers of SIGINT merely raise KeyboardInterrupt, for want of anything better."""
 
 
 class Worker:
@@ -127,13 +131,13 @@ class Worker:
                     await self._leave()
 
     async def _work(self) -> None:
-        self._hello()
         async with anyio.create_task_group() as duties:
+            await duties.start(self._listen_to_signals)
+            self._hello()
             duties.start_soon(self._settler.run)
             duties.start_soon(self._heartbeat.run, self._info, lambda lease: self._runner.cancel(lease, Cause.LOST))
             duties.start_soon(self._reaper.run)
             duties.start_soon(self._aborts.run, lambda job_id: self._runner.cancel(job_id, Cause.CANCELLED))
-            duties.start_soon(self._listen_to_signals)
             async with anyio.create_task_group() as jobs:
                 async with anyio.create_task_group() as firing:
                     if not self._burst:
@@ -172,13 +176,16 @@ class Worker:
             )
         logger.info("worker %s stopped", self.id)
 
-    async def _listen_to_signals(self) -> None:
+    async def _listen_to_signals(self, *, task_status: TaskStatus[None]) -> None:
         names = [name for name in (signal.SIGTERM, signal.SIGINT) if self._handle_signals and _is_free(name)]
-        if names and threading.current_thread() is threading.main_thread():
-            with anyio.open_signal_receiver(*names) as signals:
-                async for name in signals:
-                    logger.info("got %s", name.name)
-                    self.stop()
+        if not names or threading.current_thread() is not threading.main_thread():
+            task_status.started()
+            return
+        with anyio.open_signal_receiver(*names) as signals:
+            task_status.started()
+            async for name in signals:
+                logger.info("got %s", name.name)
+                self.stop()
 
     @asynccontextmanager
     async def _lifespan(self) -> AsyncIterator[Mapping[str, Any]]:
@@ -217,5 +224,7 @@ def _queues(app: Aarq, queues: Iterable[str] | None) -> tuple[str, ...]:
 
 
 def _is_free(name: signal.Signals) -> bool:
-    """Whether a signal still does what Python makes it do by itself."""
-    return signal.getsignal(name) in (signal.SIG_DFL, signal.default_int_handler)
+    """Whether a signal still does what Python, or for SIGINT the runner of the event loop, makes it do."""
+    handler = signal.getsignal(name)
+    owner = getattr(getattr(handler, "func", handler), "__module__", None)
+    return handler in (signal.SIG_DFL, signal.default_int_handler) or owner in RUNNERS

@@ -1,0 +1,114 @@
+"""Everything that must hold before a change is done: `python -m nox` runs it all, as the build machines do.
+
+One part alone: `python -m nox -s lint`, or `python -m nox -s tests-3.12 -- tests/core -k retry`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.10.14"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.error_on_external_run = True
+# A machine tests the Pythons that it has, also a build machine with only one. Those that must have them all set
+# AIOQ_ALL_PYTHONS=1; then a missing one is an error.
+nox.options.download_python = "never"
+nox.options.error_on_missing_interpreters = bool(os.environ.get("AIOQ_ALL_PYTHONS"))
+
+ROOT = Path(__file__).parent
+PACKAGES = ROOT / "packages"
+PYTHONS = ["3.11", "3.12", "3.13"]
+OLDEST = PYTHONS[0]
+GROUPS = nox.project.load_toml(ROOT / "pyproject.toml")
+CORE, CRON, REDIS, UMBRELLA = "aioq-core", "aioq-cron", "aioq-redis", "aioq"
+DISTRIBUTIONS = [CORE, CRON, REDIS, UMBRELLA]
+
+
+def group(name: str) -> list[str]:
+    """Return the requirements of a dependency group of pyproject.toml."""
+    return nox.project.dependency_groups(GROUPS, name)
+
+
+def paths(*names: str, extra: str = "") -> list[str]:
+    """Return what to install for these distributions of ours, from this checkout."""
+    return [f"{PACKAGES / name}{extra}" for name in names]
+
+
+def editable(*names: str) -> list[str]:
+    """Return how to install these distributions so that they follow the checkout."""
+    return [part for path in paths(*names) for part in ("--editable", path)]
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, spelling, and which package may import which."""
+    session.install(*group("lint"), *editable(CORE, CRON, REDIS))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports")
+    session.run("codespell")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy and pyright, both strict, over the packages and their tests."""
+    session.install(*group("types"), *group("test"), *editable(*DISTRIBUTIONS))
+    session.run("mypy")
+    session.run("pyright")
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """The test suite, on each Python that this machine has."""
+    session.install(*group("test"), *editable(*DISTRIBUTIONS))
+    session.run("pytest", "-n", "2", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("name", DISTRIBUTIONS, ids=DISTRIBUTIONS)
+def isolated(session: nox.Session, name: str) -> None:
+    """A distribution with nothing but what it declares: all of it can be imported, and it works."""
+    siblings = {CORE: [], CRON: [CORE], REDIS: [CORE], UMBRELLA: [CORE, REDIS]}[name]
+    session.install(*paths(name, *siblings))
+    session.run("python", "-I", "tests/packaging/isolation.py", name)
+    if name == CORE:
+        session.install(*paths(CORE, extra="[testing]"))
+        session.run("python", "-I", "tests/packaging/isolation.py", f"{CORE}[testing]")
+
+
+@nox.session(python=OLDEST, venv_backend="uv")
+def lowest(session: nox.Session) -> None:
+    """The tests of the packages with the oldest release of each dependency that they allow."""
+    session.install("--resolution", "lowest-direct", *paths(CORE, CRON, REDIS))
+    lowest = session.run("uv", "pip", "freeze", silent=True, external=True)
+    floors = Path(session.create_tmp(), "floors.txt")
+    floors.write_text("\n".join(line for line in str(lowest).splitlines() if "aioq" not in line))
+    session.install("--constraint", str(floors), *group("test"))
+    session.run("pytest", "-n", "2", *(session.posargs or [f"tests/{part}" for part in ("core", "cron", "redis")]))
+
+
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """Build every distribution, check what is in it, and use it from a fresh environment."""
+    dist, fresh = (Path(session.create_tmp(), part) for part in ("dist", "fresh"))
+    session.install(*group("wheels"))
+    session.run("hatch", "build", "--all", "--clean", str(dist))
+    built = sorted(dist.glob("*.whl"))
+    session.run("twine", "check", "--strict", *map(str, built), *map(str, dist.glob("*.tar.gz")))
+    session.run("check-wheel-contents", *map(str, built))
+    session.run("virtualenv", "--quiet", "--clear", str(fresh))
+    programs = fresh / ("Scripts" if os.name == "nt" else "bin")
+    wanted = [f"{path}[cron]" if path.name.startswith("aioq-") else str(path) for path in built]
+    session.run(str(programs / "python"), "-m", "pip", "install", "--quiet", *wanted, external=True)
+    session.run(str(programs / "aioq"), "--version", external=True)
+    session.run(str(programs / "python"), "-I", "tests/packaging/isolation.py", "aioq[cron]", external=True)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site; a dead link is an error."""
+    session.install(*group("docs"), *editable(*DISTRIBUTIONS))
+    session.run("zensical", "build", "--clean", "--strict", "--config-file", "docs/zensical.toml")

@@ -1,0 +1,41 @@
+"""What commands have in common on the command line."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, Protocol
+
+from aioq.cli.logs import DEFAULT_LEVEL, LEVELS
+
+__all__ = ["Commands", "add_app", "add_json", "add_log_level"]
+
+
+class Commands(Protocol):
+    """Where a command adds its parser."""
+
+    def add_parser(self, name: str, **settings: Any) -> argparse.ArgumentParser:
+        """Return a new parser for the command `name`."""
+        ...
+
+
+def add_app(parser: argparse.ArgumentParser) -> None:
+    """Add the path to an app."""
+    parser.add_argument(
+        "app", metavar="MODULE:APP", help="the app, for example myapp.tasks:app; looked for in the current folder first"
+    )
+
+
+def add_log_level(parser: argparse.ArgumentParser) -> None:
+    """Add how much is logged."""
+    parser.add_argument(
+        "--log-level",
+        choices=LEVELS,
+        type=str.lower,
+        metavar="LEVEL",
+        help=f"how much is logged to stderr: {', '.join(LEVELS)}; {DEFAULT_LEVEL} by default",
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add the choice of output for programs."""
+    parser.add_argument("--json", action="store_true", help="print JSON, with moments in ISO 8601")

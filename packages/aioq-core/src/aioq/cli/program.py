@@ -1,0 +1,69 @@
+"""The command `aioq` as a whole: its parser, and how its commands end."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+from aioq.cli import cron, demo, worker
+from aioq.cli.exits import CommandError, Exit, exit_for
+from aioq.cli.say import complain, say
+from aioq.cli.secrets import masked
+from aioq.cli.version import versions
+from aioq.errors import AioqError
+
+__all__ = ["main"]
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message and where to read more, and exit."""
+        command = self.prog.partition(" ")[2]
+        complain(f"{f'{command}: ' if command else ''}{message}; see {self.prog} --help")
+        raise SystemExit(Exit.USAGE)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `aioq` on arguments, those of the process when None, and return its exit code."""
+    arguments = argparse.Namespace()
+    try:
+        _parser().parse_args(argv, arguments)
+        return int(arguments.run(arguments))
+    except SystemExit as end:  # argparse, after --help and --version too
+        return end.code if isinstance(end.code, int) else Exit.OK
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # Nobody reads on. Python would complain once more when it flushes stdout at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.BROKEN_PIPE
+    except (CommandError, AioqError) as error:
+        if getattr(arguments, "log_level", None) == "debug":
+            sys.stderr.write(masked("".join(traceback.format_exception(error.__cause__ or error))))
+        complain(str(error))
+        return exit_for(error)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(
+        prog="aioq",
+        description="An async job queue and cron scheduler: run workers, and look at schedules.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=versions(), help="show what is installed and exit")
+    parser.set_defaults(run=lambda _: _help(parser))
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for command in (worker, cron, demo):
+        command.register(commands)
+    return parser
+
+
+def _help(parser: argparse.ArgumentParser) -> int:
+    say(parser.format_help().rstrip())
+    return Exit.OK

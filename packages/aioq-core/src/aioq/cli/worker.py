@@ -1,0 +1,100 @@
+"""`aioq worker`: run an app's jobs and fire its crons."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from importlib.util import find_spec
+
+import anyio
+
+from aioq.app import Aarq
+from aioq.backends.memory import MemoryBroker
+from aioq.cli.arguments import Commands, add_app, add_log_level
+from aioq.cli.exits import CommandError, Exit
+from aioq.cli.locate import load_app
+from aioq.cli.logs import configure
+from aioq.worker import Worker
+
+__all__ = ["register"]
+
+logger = logging.getLogger("aioq.cli")
+
+
+def register(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "worker",
+        help="run an app's jobs and fire its crons",
+        description="Run the jobs of an app and fire its crons, until stopped.",
+        epilog="SIGTERM or Ctrl-C lets running jobs end, within --grace; a second one aborts and releases them.",
+        allow_abbrev=False,
+    )
+    add_app(parser)
+    parser.add_argument(
+        "-q", "--queue", dest="queues", action="append", metavar="QUEUE",
+        help="consume this queue; may be repeated, the first is served first; every queue of the app by default",
+    )  # fmt: skip
+    parser.add_argument(
+        "-c", "--concurrency", type=int, default=10, metavar="N", help="jobs at the same time; %(default)s by default"
+    )
+    parser.add_argument(
+        "--lease", type=float, default=30.0, metavar="SECONDS",
+        help="if this worker vanishes, others take over its jobs after so long; %(default)g by default",
+    )  # fmt: skip
+    parser.add_argument(
+        "--grace", type=float, default=25.0, metavar="SECONDS",
+        help="time that running jobs have to end after a stop; %(default)g by default",
+    )  # fmt: skip
+    parser.add_argument("--burst", action="store_true", help="exit when no job is due and none runs; fire no crons")
+    parser.add_argument(
+        "--loop", choices=("asyncio", "uvloop"), default="asyncio", help="the event loop; %(default)s by default"
+    )
+    add_log_level(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Work until stopped."""
+    if arguments.loop == "uvloop" and find_spec("uvloop") is None:
+        raise CommandError('uvloop is not installed; run: pip install "aioq-core[uvloop]"', Exit.CONFIG)
+    app = load_app(arguments.app)
+    configure(arguments.log_level)
+    worker = _worker(app, arguments)
+    _warn(app, worker.queues)
+    anyio.run(_work, worker, backend_options={"use_uvloop": arguments.loop == "uvloop"})
+    return Exit.OK
+
+
+def _worker(app: Aarq, arguments: argparse.Namespace) -> Worker:
+    try:
+        return Worker(
+            app,
+            queues=arguments.queues,
+            concurrency=arguments.concurrency,
+            lease=arguments.lease,
+            grace=arguments.grace,
+            burst=arguments.burst,
+        )
+    except (TypeError, ValueError) as error:
+        raise CommandError(f"worker: {error}") from error
+
+
+async def _work(worker: Worker) -> None:
+    async with worker.app:
+        await worker.run()
+
+
+def _warn(app: Aarq, queues: tuple[str, ...]) -> None:
+    """Tell of what is probably a mistake."""
+    if isinstance(app.broker, MemoryBroker):
+        logger.warning(
+            "the app is on the embedded memory broker: only jobs enqueued inside this process reach this worker, "
+            "and crons fire; set AIOQ_BROKER_URL, or write Aarq(broker=...), to share jobs between processes"
+        )
+    if not app.tasks and not app.crons:
+        logger.warning("the app has no tasks and no crons: import the modules that define them where the app is made")
+    elif unknown := sorted(set(queues) - set(app.queues)):
+        logger.warning(
+            "no task or cron of the app is on queue %s (its queues: %s)", ", ".join(unknown), ", ".join(app.queues)
+        )

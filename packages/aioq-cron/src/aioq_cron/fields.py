@@ -1,0 +1,71 @@
+"""The five fields of a cron expression: what each may hold, and what they hold once parsed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["DAY", "FIELDS", "HOUR", "MINUTE", "MONTH", "WEEKDAY", "CronFields", "Field"]
+
+_LONGEST = {1: 31, 2: 29, 3: 31, 4: 30, 5: 31, 6: 30, 7: 31, 8: 31, 9: 30, 10: 31, 11: 30, 12: 31}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One of the five fields: its name in messages, and the values that it takes."""
+
+    name: str
+    low: int
+    high: int
+    names: tuple[str, ...] = ()
+    """Words for the values from `low` on, in upper case."""
+
+    @property
+    def size(self) -> int:
+        """How many different values there are: 7 for the day of week, whose 0 and 7 are one."""
+        return 7 if self.names and self.low == 0 else self.high - self.low + 1
+
+    def number(self, text: str) -> int:
+        """Return the number that digits or one of the names stand for, in bounds or not.
+
+        Raises:
+            ValueError: The text is neither.
+        """
+        return int(text) if text.isdigit() else self.low + self.names.index(text.upper())
+
+
+MINUTE = Field("minute", 0, 59)
+HOUR = Field("hour", 0, 23)
+DAY = Field("day-of-month", 1, 31)
+MONTH = Field("month", 1, 12, ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"))
+WEEKDAY = Field("day-of-week", 0, 7, ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"))
+FIELDS = (MINUTE, HOUR, DAY, MONTH, WEEKDAY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CronFields:
+    """What an expression means: the sorted values of its fields, and how they combine."""
+
+    minutes: tuple[int, ...]
+    hours: tuple[int, ...]
+    days: tuple[int, ...]
+    months: tuple[int, ...]
+    weekdays: tuple[int, ...]
+    """0 is Sunday; there is no 7."""
+    either_day: bool
+    """A date matches by its day or its weekday, whichever; it needs both when False."""
+    wildcard: bool
+    """The minute or the hour starts with `*`: the expression follows the clock on the wall."""
+
+    @property
+    def has_day(self) -> bool:
+        """Whether one of `days` exists in one of `months`, in leap years at least."""
+        return self.days[0] <= max(_LONGEST[month] for month in self.months)
+
+    @property
+    def ever_matches(self) -> bool:
+        """Whether there is a date at all.
+
+        A day that exists falls on each weekday sooner or later: even 29 February does within
+        40 years, so weekdays never rule out what the lengths of the months allow.
+        """
+        return self.either_day or self.has_day

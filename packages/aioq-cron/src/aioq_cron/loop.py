@@ -1,0 +1,147 @@
+"""The loop that fires ticks when they come due."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from heapq import heappop, heappush
+
+from aioq.cron import CronEntry, Tick
+from aioq.protocols import Clock, Schedule
+from aioq_cron.newest import newest_due, step
+from aioq_cron.watch import ClockWatch
+
+__all__ = ["CronLoop"]
+
+logger = logging.getLogger("aioq.cron")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LOOK_UP = 1.0
+"""Seconds after which the clock is looked at in any case: it may have been set."""
+_SHARE = 100
+"""Fires and steps after which the event loop gets its turn: a few milliseconds' worth."""
+
+
+@dataclass(slots=True, eq=False)
+class _Line:
+    """Entries of one schedule: they are due together and cost one step between them."""
+
+    schedule: Schedule
+    entries: list[CronEntry] = field(default_factory=list[CronEntry])
+
+
+class CronLoop:
+    """Fires the ticks of some entries, each at its moment on `clock`.
+
+    The next tick is always counted from the latest one and never from the clock, so a clock
+    that runs backwards fires nothing twice; it just takes a while until the next is due.
+    """
+
+    def __init__(self, entries: Iterable[CronEntry], fire: Callable[[Tick], None], clock: Clock) -> None:
+        self._lines = dict.fromkeys(_lines(entries))
+        self._fire, self._clock = fire, clock
+        self._heap: list[tuple[float, int, datetime, _Line]] = []
+        self._pushed = 0
+        self._worked = 0
+
+    async def run(self) -> None:
+        """Fire ticks until cancelled."""
+        watch = ClockWatch(self._clock)
+        await self._start()
+        while True:
+            await self._fire_due()
+            await self._clock.sleep(self._until_next())
+            if watch.corrected():
+                await self._start()
+
+    def _until_next(self) -> float:
+        if not self._heap:
+            return _LOOK_UP
+        return min(max(0.0, self._heap[0][0] - self._clock.time()), _LOOK_UP)
+
+    async def _start(self) -> None:
+        """Count all entries from now, including those that had no tick left."""
+        now = _moment(self._clock.time())
+        self._heap.clear()
+        for line in list(self._lines):
+            await self._share()
+            try:
+                self._push(line, step(line.schedule, now))
+            except Exception as error:
+                self._disable(line, error)
+
+    async def _fire_due(self) -> None:
+        """Fire what is due now, each line once: what comes due meanwhile waits for the next look."""
+        now = self._clock.time()
+        while self._heap and self._heap[0][0] <= now:
+            _, _, due, line = heappop(self._heap)
+            tick_at = self._advance(line, due, now)
+            for entry in line.entries:
+                self._fire_one(Tick(entry, tick_at))
+                await self._share()
+            if tick_at != due:
+                # Catching up takes dozens of steps, so others get their turn after each line.
+                await self._clock.sleep(0)
+
+    def _advance(self, line: _Line, due: datetime, now: float) -> datetime:
+        """Return the newest tick of a line up to now, with the one after it in the heap."""
+        try:
+            newest, following = newest_due(line.schedule, due, _moment(now))
+        except Exception as error:
+            self._disable(line, error)
+            return due
+        self._push(line, following)
+        return newest
+
+    def _push(self, line: _Line, tick_at: datetime | None) -> None:
+        if tick_at is not None:
+            self._pushed += 1
+            heappush(self._heap, (tick_at.timestamp(), self._pushed, tick_at, line))
+
+    def _fire_one(self, tick: Tick) -> None:
+        name = tick.entry.name
+        try:
+            self._fire(tick)
+        except Exception:
+            logger.exception("cron entry %s could not be fired", name, extra={"cron": name})
+
+    def _disable(self, line: _Line, error: Exception) -> None:
+        del self._lines[line]
+        for entry in line.entries:
+            logger.error(
+                "cron entry %s is disabled: its schedule failed: %s",
+                entry.name,
+                error,
+                exc_info=error,
+                extra={"cron": entry.name},
+            )
+
+    async def _share(self) -> None:
+        """Let other tasks run after every hundredth call."""
+        self._worked += 1
+        if self._worked % _SHARE == 0:
+            await self._clock.sleep(0)
+
+
+def _lines(entries: Iterable[CronEntry]) -> Iterable[_Line]:
+    lines: dict[object, _Line] = {}
+    for entry in entries:
+        lines.setdefault(_key(entry.schedule), _Line(entry.schedule)).entries.append(entry)
+    return lines.values()
+
+
+def _key(schedule: Schedule) -> object:
+    """What schedules that may share a line have in common."""
+    try:
+        hash(schedule)
+    except TypeError:
+        return id(schedule)
+    return schedule
+
+
+def _moment(seconds: float) -> datetime:
+    """The wall time as a datetime, never rounded up: a tick is not due before it has come."""
+    return _EPOCH + timedelta(microseconds=math.floor(seconds * 1e6))

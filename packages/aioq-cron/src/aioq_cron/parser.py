@@ -1,0 +1,131 @@
+"""From the text of an expression to the values of its fields. Strict: nothing is guessed."""
+
+from __future__ import annotations
+
+import re
+
+from aioq_cron import refusals
+from aioq_cron.errors import InvalidCronExpression
+from aioq_cron.fields import DAY, FIELDS, WEEKDAY, CronFields, Field
+
+__all__ = ["MAX_LENGTH", "NICKNAMES", "parse_fields"]
+
+MAX_LENGTH = 1_000
+"""Longest expression, in characters: more than any real one, and parsed within milliseconds."""
+
+NICKNAMES = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+"""Words that stand for a whole expression, in any case."""
+
+_FOREIGN = re.compile(r"[^\t -~]")
+_ITEM = re.compile(r"(?P<first>\*|[0-9]+|[A-Za-z]+)(-(?P<last>[0-9]+|[A-Za-z]+))?(/(?P<step>[0-9]+))?")
+
+
+def parse_fields(expression: str) -> CronFields:
+    """Return what `expression` means.
+
+    Raises:
+        InvalidCronExpression: It is not understood, or no date ever matches it.
+        TypeError: It is not a str.
+    """
+    parts = _split(expression)
+    if len(parts) != len(FIELDS):
+        raise refusals.wrong_count(expression, len(parts), _without_seconds(parts))
+    text = " ".join(parts)
+    minutes, hours, days, months, weekdays = (
+        _values(field, part, text) for field, part in zip(FIELDS, parts, strict=True)
+    )
+    fields = CronFields(
+        minutes=minutes,
+        hours=hours,
+        days=days,
+        months=months,
+        weekdays=weekdays,
+        # Vixie cron goes by the first character alone, so "*/2" counts as a star here.
+        either_day=not (parts[2].startswith("*") or parts[4].startswith("*")),
+        wildcard=parts[0].startswith("*") or parts[1].startswith("*"),
+    )
+    if not fields.ever_matches:
+        raise refusals.never_matches(text, fields)
+    return fields
+
+
+def _split(expression: object) -> list[str]:
+    if not isinstance(expression, str):
+        raise TypeError(f'a cron expression is a str such as "0 9 * * *", got {type(expression).__name__}')
+    if len(expression) > MAX_LENGTH:
+        raise refusals.too_long(expression, MAX_LENGTH)
+    if foreign := _FOREIGN.search(expression):
+        raise refusals.bad_character(expression, foreign.start())
+    text = expression.strip()
+    if text.startswith("@"):
+        if text.lower() not in NICKNAMES:
+            raise refusals.bad_nickname(text, list(NICKNAMES))
+        text = NICKNAMES[text.lower()]
+    return text.split()
+
+
+def _without_seconds(parts: list[str]) -> str | None:
+    """What remains of Quartz's six or seven fields if that is an expression of ours."""
+    if len(parts) not in (6, 7):
+        return None
+    text = " ".join("*" if part == "?" else part for part in parts[1:6])
+    try:
+        parse_fields(text)
+    except InvalidCronExpression:
+        return None
+    return text
+
+
+def _values(field: Field, part: str, expression: str) -> tuple[int, ...]:
+    items = part.split(",")
+    values: set[int] = set()
+    for item in items:
+        values.update(_item(field, item, expression, alone=len(items) == 1))
+    return tuple(sorted({value % 7 for value in values} if field is WEEKDAY else values))
+
+
+def _item(field: Field, item: str, expression: str, *, alone: bool) -> range:
+    match = _ITEM.fullmatch(item)
+    if match is None or (match["first"] == "*" and match["last"] is not None):
+        raise refusals.bad_item(field, item, expression)
+    low, high = _bounds(field, match, expression)
+    if match["step"] is None:
+        return range(low, high + 1)
+    step = int(match["step"])
+    # "*/100,1-7 * MON" is how cron says "first Monday": the item is there for its star.
+    idiom = field is DAY and match["first"] == "*" and not alone
+    if step == 0 or (step > field.size and not idiom):
+        raise refusals.bad_step(field, match["step"], low, expression)
+    return range(low, high + 1, step)
+
+
+def _bounds(field: Field, item: re.Match[str], expression: str) -> tuple[int, int]:
+    first, last = item["first"], item["last"]
+    if first == "*":
+        return field.low, field.high
+    low = _value(field, first, item, expression)
+    if last is None:
+        return low, low if item["step"] is None else field.high
+    high = _value(field, last, item, expression)
+    if field is WEEKDAY and last.upper() == "SUN" and low > 0:
+        high = 7
+    if high < low:
+        raise refusals.backwards(field, first, last, expression, rewrite=item["step"] is None)
+    return low, high
+
+
+def _value(field: Field, text: str, item: re.Match[str], expression: str) -> int:
+    if not text.isdigit() and text.upper() not in field.names:
+        raise refusals.bad_word(field, text, item[0], expression)
+    value = field.number(text)
+    if not field.low <= value <= field.high:
+        raise refusals.outside(field, text, expression)
+    return value

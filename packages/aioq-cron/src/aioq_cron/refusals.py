@@ -1,0 +1,152 @@
+"""The words for everything that the parser refuses, and what to write instead."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+
+from aioq_cron.errors import InvalidCronExpression
+from aioq_cron.fields import CronFields, Field
+
+__all__ = [
+    "bad_character",
+    "bad_item",
+    "bad_nickname",
+    "bad_step",
+    "bad_word",
+    "backwards",
+    "in_field",
+    "never_matches",
+    "outside",
+    "shorten",
+    "too_long",
+    "wrong_count",
+]
+
+_QUOTED = 100
+
+# Each is tried on one item of a list, in upper case, after names and numbers were ruled out.
+_EXTENSIONS = (
+    (re.compile(r".*\?.*"), "'no particular day', an extension of Quartz", "; write *"),
+    (re.compile(r".*#.*"), "nth weekday of the month, an extension of Quartz", ""),
+    (re.compile(r"LW|WL|\d+W|W\d*"), "nearest working day, an extension of Quartz", ""),
+    (re.compile(r"L\d*|L-\d+|(\d|[A-Z]{3})L"), "last day, an extension of Quartz", ""),
+    (re.compile(r"H(\(.*\))?(/\d+)?"), "hashed value, an extension of Jenkins", ""),
+    (re.compile(r"R(\(.*\))?(/\d+)?"), "random value, an extension of croniter", ""),
+    (re.compile(r".*~.*"), "random value, an extension of cronie", ""),
+)
+
+
+def in_field(field: Field, problem: str, expression: str, hint: str = "") -> InvalidCronExpression:
+    """Say what is wrong in one field, quote the expression, and add what to do about it."""
+    return InvalidCronExpression(
+        f'{field.name} field: {problem}, in "{shorten(expression)}"{hint}', expression=expression, field=field.name
+    )
+
+
+def shorten(text: str, limit: int = _QUOTED) -> str:
+    """Return text that is short enough to stand in a message."""
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def too_long(expression: str, limit: int) -> InvalidCronExpression:
+    """The text is too long to be parsed at all."""
+    return InvalidCronExpression(
+        f"the expression has {len(expression):,} characters and the limit is {limit:,}", expression=expression
+    )
+
+
+def bad_character(expression: str, position: int) -> InvalidCronExpression:
+    """There is a character that no expression has: a line break, a digit of another script."""
+    return InvalidCronExpression(
+        f"the character {expression[position]!a} at position {position + 1} is not allowed; "
+        f"use ASCII letters, digits and signs, with blanks between the fields",
+        expression=expression,
+    )
+
+
+def bad_nickname(expression: str, nicknames: list[str]) -> InvalidCronExpression:
+    """A word with an @ that stands for nothing here."""
+    close = get_close_matches(expression.lower(), nicknames, n=1)
+    if expression.lower().startswith("@every"):
+        hint = "for a plain interval use aioq_cron.Every"
+    elif close:
+        hint = f"did you mean {close[0]}?"
+    else:
+        hint = f"use one of {', '.join(nicknames)}"
+    return InvalidCronExpression(f"'{shorten(expression)}' is not a nickname; {hint}", expression=expression)
+
+
+def wrong_count(expression: str, count: int, suggestion: str | None) -> InvalidCronExpression:
+    """There are more or fewer than five fields; `suggestion` is what may have been meant."""
+    message = f"expected 5 fields (minute hour day-of-month month day-of-week), got {count}"
+    if count == 6:
+        message += "; a seconds field is not supported"
+    elif count == 7:
+        message += "; seconds and year fields are not supported"
+    if suggestion is not None:
+        message += f'; did you mean "{suggestion}"?'
+    return InvalidCronExpression(message, expression=expression)
+
+
+def outside(field: Field, text: str, expression: str) -> InvalidCronExpression:
+    """A number is too small or too large for its field."""
+    return in_field(field, f"{shorten(text, 20)} is outside {field.low}-{field.high}", expression)
+
+
+def bad_step(field: Field, text: str, low: int, expression: str) -> InvalidCronExpression:
+    """A step of zero, or one so large that it would not do what it says."""
+    hint = f"; it would match {low} alone" if int(text) else ""
+    return in_field(field, f"step {shorten(text, 20)} is outside 1-{field.size}", expression, hint)
+
+
+def backwards(field: Field, first: str, last: str, expression: str, *, rewrite: bool) -> InvalidCronExpression:
+    """A range that wraps around; `rewrite` says the same as a list."""
+    hint = f'; write "{_unwrapped(field, first, last)}"' if rewrite else ""
+    return in_field(field, f"range {first}-{last} runs backwards", expression, hint)
+
+
+def _unwrapped(field: Field, first: str, last: str) -> str:
+    top = field.low + field.size - 1
+    low = field.names[0] if last.isalpha() else str(field.low)
+    high = field.names[-1] if first.isalpha() else str(top)
+    tail = last if field.number(last) == field.low else f"{low}-{last}"
+    if field.number(first) == top:
+        return f"{first},{tail}"
+    # Only Sunday's 7 is beyond the top, and the tail begins with Sunday.
+    return tail if field.number(first) > top else f"{first}-{high},{tail}"
+
+
+def bad_item(field: Field, item: str, expression: str) -> InvalidCronExpression:
+    """Something that is no number, name, range or star; names the extension if it is one."""
+    if not item:
+        return in_field(field, "a list has an empty item", expression)
+    for pattern, meaning, hint in _EXTENSIONS:
+        if pattern.fullmatch(item.upper()):
+            return in_field(field, f"'{shorten(item, 20)}' ({meaning}) is not supported", expression, hint)
+    return in_field(field, f"'{shorten(item, 20)}' is not a number, a range or *", expression)
+
+
+def bad_word(field: Field, word: str, item: str, expression: str) -> InvalidCronExpression:
+    """A word where a number or one of the field's names belongs; `item` is all around it."""
+    if any(pattern.fullmatch(item.upper()) for pattern, _, _ in _EXTENSIONS):
+        return bad_item(field, item, expression)
+    if not field.names:
+        return in_field(field, f"'{shorten(word, 20)}' is not a number", expression)
+    short = word[:3].upper()
+    close = [short] if short in field.names else get_close_matches(word[:20].upper(), field.names, n=1)
+    use = close[0] if close else f"{field.low}-{field.high} or {', '.join(field.names)}"
+    return InvalidCronExpression(
+        f"{field.name} field: '{shorten(word, 20)}' is not a name; use {use}", expression=expression, field=field.name
+    )
+
+
+def never_matches(expression: str, fields: CronFields) -> InvalidCronExpression:
+    """A day that none of the months has."""
+    months = ", ".join(map(str, fields.months))
+    days = " or ".join(map(str, fields.days))
+    return InvalidCronExpression(
+        f'"{shorten(expression)}" never matches: no month in ({months}) has day {days}',
+        expression=expression,
+        field="day-of-month",
+    )

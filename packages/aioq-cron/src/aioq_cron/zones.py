@@ -1,0 +1,122 @@
+"""Time zones: finding one by name, and the moments at which its clocks are shifted."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from zoneinfo import ZoneInfo, available_timezones
+
+from aioq_cron.errors import InvalidCronExpression
+
+__all__ = ["Shift", "find_zone", "shift_at", "wall_time"]
+
+_ZERO = timedelta(0)
+_SECOND = timedelta(seconds=1)
+_LONGEST_NAME = 60
+_OFFSET = re.compile(r"[+-]\d")
+_LARGEST_DAYLIGHT_SHIFT = timedelta(hours=3)
+
+
+def find_zone(tz: object) -> ZoneInfo:
+    """Return the zone named `tz`; UTC when None, never the host's.
+
+    Raises:
+        InvalidCronExpression: There is no such zone; suggests one of a similar name.
+        TypeError: `tz` is neither a name nor a ZoneInfo.
+    """
+    if isinstance(tz, ZoneInfo):
+        return tz
+    if tz is not None and not isinstance(tz, str):
+        raise TypeError(f'tz is a name such as "Europe/Berlin", a ZoneInfo or None, got {tz!r}')
+    name = "UTC" if tz is None else tz
+    try:
+        return ZoneInfo(name)
+    # ZoneInfo lets through what the file system says about names that are folders or too long.
+    except (KeyError, ValueError, OSError) as error:
+        raise InvalidCronExpression(_unknown(name), field="tz") from error
+
+
+def _unknown(name: str) -> str:
+    known = available_timezones()
+    if not known:
+        return f"tz {name[:_LONGEST_NAME]!r} cannot be looked up: no time zone data here; run: pip install tzdata"
+    message = f"tz {name[:_LONGEST_NAME]!r} is not a known time zone"
+    is_offset = _OFFSET.search(name) is not None
+    similar = None if is_offset or len(name) > _LONGEST_NAME else _similar(name, known)
+    return f"{message}; did you mean {similar!r}?" if similar else message
+
+
+def _similar(name: str, known: set[str]) -> str | None:
+    wanted = name.strip().replace(" ", "_").casefold()
+    by_city = {zone.casefold().rpartition("/")[2]: zone for zone in sorted(known, reverse=True)}
+    by_name = {zone.casefold(): zone for zone in known}
+    exact = by_name.get(wanted) or by_city.get(wanted)
+    close = get_close_matches(wanted, by_name, n=1, cutoff=0.75)
+    return exact or (by_name[close[0]] if close else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A moment at which the clocks of a zone are put forward or back."""
+
+    at: datetime
+    """In UTC."""
+    before: timedelta
+    """Offset from UTC until then."""
+    after: timedelta
+    """Offset from UTC from then on."""
+
+    @property
+    def forward(self) -> bool:
+        """Whether wall time is skipped; it is repeated otherwise."""
+        return self.after > self.before
+
+    @property
+    def start(self) -> datetime:
+        """The first wall time that is skipped or repeated."""
+        return self._wall + min(self.before, self.after)
+
+    @property
+    def end(self) -> datetime:
+        """The first wall time that no longer is."""
+        return self._wall + max(self.before, self.after)
+
+    @property
+    def is_daylight_saving(self) -> bool:
+        """Whether cron makes up for it: larger ones, as a change of date, are corrections."""
+        return abs(self.after - self.before) <= _LARGEST_DAYLIGHT_SHIFT
+
+    @property
+    def _wall(self) -> datetime:
+        return self.at.replace(tzinfo=None)
+
+
+def wall_time(instant: datetime, zone: ZoneInfo) -> datetime:
+    """Return what the clocks of `zone` show at `instant`, as a naive datetime."""
+    try:
+        return instant.astimezone(zone).replace(tzinfo=None)
+    except OverflowError:
+        if instant.year > 1:
+            raise
+        return datetime.min
+
+
+def shift_at(wall: datetime, zone: ZoneInfo) -> Shift | None:
+    """Return the shift that skips or repeats a wall time, None when it comes exactly once."""
+    before, after = _offset(wall, zone, fold=0), _offset(wall, zone, fold=1)
+    if before == after:
+        return None
+    earliest = wall.replace(microsecond=0, tzinfo=UTC) - max(before, after)
+    seconds = range(round(abs(after - before) / _SECOND) + 1)
+    # zoneinfo does not say when its shifts are, so look for it where the offset changes.
+    steps = bisect_left(
+        seconds, True, key=lambda passed: (earliest + passed * _SECOND).astimezone(zone).utcoffset() != before
+    )
+    return Shift(earliest + steps * _SECOND, before, after)
+
+
+def _offset(wall: datetime, zone: ZoneInfo, *, fold: int) -> timedelta:
+    return zone.utcoffset(wall.replace(tzinfo=zone, fold=fold)) or _ZERO

@@ -1,0 +1,32 @@
+-- cancel: call a job off, wherever it stands.
+--
+-- Needs    clock batches runs records ended waits
+-- KEYS     jobs runs leased due gone failures ended cancelled waits
+-- ARGV     1 job id   2 request id   3 ms to keep the record
+--          4 channel of ends, without the job id   5 channel of aborts, without the worker id
+-- Returns  1 when it was called off, 0 when it has ended or is unknown
+local jobs, runs, leased, due, gone, failures, ended, cancelled, waits = unpack(KEYS)
+local id, request, ttl, ends, aborts = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
+
+local record = redis.call('HGET', jobs, id)
+if not record then
+  local text = redis.call('HGET', ended, id)
+  local kept = text and parse_ended(text)
+  return kept and kept.state == 'x' and kept.note == request and 1 or 0
+end
+
+local line = redis.call('HGET', runs, id)
+local run = parse_run(line)
+local failure = run and run.failed == '1' and redis.call('HGET', failures, id) or nil
+if redis.call('ZREM', leased, id) == 1 then
+  redis.call('PUBLISH', aborts .. run.worker, id)
+elseif redis.call('ZREM', due, id) == 0 then
+  -- Its id stays in line, for a list is slow to search; whoever comes across it drops it.
+  redis.call('SADD', gone, id)
+end
+redis.call('HDEL', jobs, id)
+redis.call('HDEL', runs, id)
+redis.call('HDEL', failures, id)
+keep(ended, cancelled, { id, ended_record('x', 0, request, line or '', failure, record) }, { ttl })
+tell_waiters(waits, ends, { id })
+return 1

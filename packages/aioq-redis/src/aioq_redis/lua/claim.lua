@@ -1,0 +1,133 @@
+-- claim: lease due jobs of one queue to a worker, once per request.
+--
+-- Needs    clock batches scores runs due wakes
+-- KEYS     jobs runs leased due gone wake claim ready:0-9
+-- ARGV     1 request id   2 worker id   3 most jobs   4 length of a lease, ms
+-- Returns  how many jobs the request took, ms until the next job is due (-1 for none), ids that
+--          were dropped because nothing is stored under them; then for each lease: id, record,
+--          run line ('' for the first run of a job)
+local jobs, runs, leased, due, gone, wake, memo = unpack(KEYS)
+local READY = 8
+local request, worker, limit, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local MOST_PROMOTED, MOST_ROUNDS = 1000, 200
+
+local function next_due()
+  local moment = earliest(due)
+  return moment and math.max(0, math.floor(moment) - now) or -1
+end
+
+-- The leases of a request that was answered before, as far as the worker still holds them.
+local function replay(text)
+  local ids = {}
+  for id in string.gmatch(text, '[^\n]+') do
+    ids[#ids + 1] = id
+  end
+  local reply = { tonumber(table.remove(ids, 1)), next_due(), {} }
+  local records = #ids > 0 and fetch('HMGET', jobs, ids)
+  local lines = #ids > 0 and fetch('HMGET', runs, ids)
+  for n, id in ipairs(ids) do
+    local run = parse_run(lines[n])
+    if records[n] and run and run.state == 'r' and run.worker == worker then
+      reply[#reply + 1] = id
+      reply[#reply + 1] = records[n]
+      reply[#reply + 1] = lines[n]
+    end
+  end
+  return reply
+end
+
+local known = redis.call('GET', memo)
+if known and string.sub(known, 1, #request + 1) == request .. '\n' then
+  return replay(string.sub(known, #request + 2))
+end
+
+promote(due, READY, MOST_PROMOTED)
+local stamp = string.format('%.0f', now)
+local entries, scores, taken, dropped, leases = {}, {}, {}, {}, {}
+local seen = {}
+local deserted = redis.call('EXISTS', gone) == 1
+
+local function pop(most)
+  local ids, priorities = {}, {}
+  for priority = 9, 0, -1 do
+    local popped = #ids < most and redis.call('LPOP', KEYS[READY + priority], most - #ids)
+    for _, id in ipairs(popped or {}) do
+      ids[#ids + 1] = id
+      priorities[#ids] = priority
+    end
+  end
+  return ids, priorities
+end
+
+-- A job that is running, or waits among the due, has no business in a line: its id is there twice.
+local function misplaced(id, run)
+  return run.state == 'r' or (run.state == 'y' or run.state == 's') and redis.call('ZSCORE', due, id)
+end
+
+local function next_run(record, run)
+  local enqueued = string.match(record, '^(%d+) ') or '0'
+  if not run then
+    return 'r0 1 ' .. enqueued .. ' 1 0 ' .. stamp .. ' ' .. worker, ''
+  end
+  run.state, run.epoch, run.attempt = 'r', run.epoch + 1, run.attempt + 1
+  run.enqueued, run.claimed, run.worker = enqueued, stamp, worker
+  local line = run_line(run)
+  return line, line
+end
+
+local function take(id, priority, record, run)
+  local line, shown = next_run(record, run)
+  local at = #entries
+  entries[at + 1], entries[at + 2] = id, line
+  scores[at + 1], scores[at + 2] = score(now + lease, priority), id
+  at = #leases
+  leases[at + 1], leases[at + 2], leases[at + 3] = id, record, shown
+  taken[#taken + 1] = id
+end
+
+local function sift(ids, priorities)
+  local absent = deserted and fetch('SMISMEMBER', gone, ids)
+  local records, lines = fetch('HMGET', jobs, ids), fetch('HMGET', runs, ids)
+  for n, id in ipairs(ids) do
+    local run = lines[n] and parse_run(lines[n])
+    if absent and absent[n] == 1 then
+      redis.call('SREM', gone, id)
+    elseif not records[n] then
+      dropped[#dropped + 1] = id
+    elseif not seen[id] and not (run and misplaced(id, run)) then
+      seen[id] = true
+      take(id, priorities[n], records[n], run)
+    end
+  end
+end
+
+local drained = false
+for _ = 1, MOST_ROUNDS do
+  if drained or #taken >= limit then
+    break
+  end
+  local ids, priorities = pop(limit - #taken)
+  drained = #ids < limit - #taken
+  if #ids > 0 then
+    sift(ids, priorities)
+  end
+end
+
+if #taken > 0 then
+  spread('HSET', runs, entries)
+  spread('ZADD', leased, scores)
+end
+redis.call('SET', memo, request .. '\n' .. #taken .. '\n' .. table.concat(taken, '\n'),
+  'PX', string.format('%.0f', math.max(lease, 60000)))
+
+if drained or redis.call('EXISTS', unpack(KEYS, READY, READY + 9)) == 0 then
+  redis.call('DEL', wake, gone)
+elseif redis.call('LLEN', wake) == 0 then
+  wake_workers(wake, 1)
+end
+
+local reply = { #taken, next_due(), dropped }
+for n = 1, #leases do
+  reply[3 + n] = leases[n]
+end
+return reply

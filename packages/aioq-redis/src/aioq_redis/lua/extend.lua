@@ -1,0 +1,28 @@
+-- extend: let leases of one queue run out later.
+--
+-- Needs    clock batches scores runs
+-- KEYS     runs leased
+-- ARGV     1 length from now, ms; then for each lease: id, fence, priority
+-- Returns  the positions of the leases that are lost, counted from 0
+local runs, leased = unpack(KEYS)
+local deadline = now + tonumber(ARGV[1])
+local ids, scores, lost = {}, {}, {}
+for n = 2, #ARGV, 3 do
+  ids[#ids + 1] = ARGV[n]
+end
+local lines = fetch('HMGET', runs, ids)
+for n, id in ipairs(ids) do
+  local line = lines[n]
+  if line and string.byte(line) == 114 and fenced(line, ARGV[3 * n]) then
+    scores[#scores + 1] = score(deadline, tonumber(ARGV[3 * n + 1]))
+    scores[#scores + 1] = id
+  else
+    lost[#lost + 1] = n - 1
+  end
+end
+if #scores > 0 then
+  -- A full server lets a script go on that began with a command which needs no room.
+  redis.call('ZREM', leased, '')
+  spread('ZADD', leased, scores)
+end
+return lost

@@ -1,0 +1,25 @@
+-- get_jobs: all that is known of some jobs of one queue.
+--
+-- Needs    clock batches ended
+-- KEYS     jobs runs due failures ended completed failed cancelled dead
+-- ARGV     job ids
+-- Returns  for each job: false, or {`ended`, record}, or {`live`, record, run line or '',
+--          score among the due or '', latest failure or ''}
+local jobs, runs, due, failures, ended, completed, failed, cancelled, dead = unpack(KEYS)
+local INDEX = { c = completed, f = failed, x = cancelled, d = dead }
+
+local function ended_job(id)
+  local text = redis.call('HGET', ended, id)
+  local index = text and INDEX[string.sub(text, 1, 1)]
+  return index and still_kept(index, id) and { 'ended', text }
+end
+
+local reply = {}
+for n, record in ipairs(fetch('HMGET', jobs, ARGV)) do
+  local id = ARGV[n]
+  reply[n] = record and {
+    'live', record, redis.call('HGET', runs, id) or '', redis.call('ZSCORE', due, id) or '',
+    redis.call('HGET', failures, id) or '',
+  } or ended_job(id) or false
+end
+return reply

@@ -1,0 +1,16 @@
+-- heartbeat: say that a worker is up.
+--
+-- Needs    clock
+-- KEYS     workers worker
+-- ARGV     1 worker id   2 what it says of itself   3 ms until it is forgotten
+-- Returns  1
+local workers, worker = unpack(KEYS)
+local id, info, ttl = ARGV[1], ARGV[2], tonumber(ARGV[3])
+-- Begins with a command that needs no room, so that a full server lets it go on.
+redis.call('ZREMRANGEBYSCORE', workers, '-inf', now)
+redis.call('ZADD', workers, string.format('%.0f', now + ttl), id)
+redis.call('SET', worker, info, 'PX', string.format('%.0f', ttl))
+if redis.call('PTTL', workers) < ttl then
+  redis.call('PEXPIRE', workers, string.format('%.0f', ttl))
+end
+return 1

@@ -1,0 +1,17 @@
+-- list_due: ids of jobs of one queue that wait for their time, the earliest first.
+--
+-- Needs    batches
+-- KEYS     due runs
+-- ARGV     1 first position   2 last position
+-- Returns  for each: id, and 1 when it waits for another attempt after a failed one
+local due, runs = unpack(KEYS)
+local ids = redis.call('ZRANGE', due, ARGV[1], ARGV[2])
+local reply = {}
+if #ids == 0 then
+  return reply
+end
+for n, line in ipairs(fetch('HMGET', runs, ids)) do
+  reply[2 * n - 1] = ids[n]
+  reply[2 * n] = line and string.byte(line) == 121 and 1 or 0
+end
+return reply

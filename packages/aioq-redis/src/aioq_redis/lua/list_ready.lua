@@ -1,0 +1,39 @@
+-- list_ready: ids of pending jobs of one queue, in the order in which they will run.
+--
+-- Needs    batches
+-- KEYS     gone ready:0-9
+-- ARGV     1 how many to pass over   2 most ids
+-- Returns  the ids
+local gone = KEYS[1]
+local READY = 2
+local skip, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
+local STEP = 1000
+local deserted = redis.call('EXISTS', gone) == 1
+local reply = {}
+
+local function collect(ids)
+  local absent = deserted and fetch('SMISMEMBER', gone, ids)
+  for n, id in ipairs(ids) do
+    if not (absent and absent[n] == 1) then
+      if skip > 0 then
+        skip = skip - 1
+      elseif #reply < limit then
+        reply[#reply + 1] = id
+      end
+    end
+  end
+end
+
+for priority = 9, 0, -1 do
+  local line = KEYS[READY + priority]
+  local first, length = 0, redis.call('LLEN', line)
+  if not deserted then
+    first = math.min(skip, length)
+    skip = skip - first
+  end
+  while first < length and #reply < limit do
+    collect(redis.call('LRANGE', line, first, first + STEP - 1))
+    first = first + STEP
+  end
+end
+return reply

@@ -1,0 +1,42 @@
+-- retry_job: put a failed, cancelled or dead job back in line, with a fresh count of attempts.
+--
+-- Needs    clock batches runs records ended wakes
+-- KEYS     jobs runs gone failures ended failed cancelled dead wake ready:0-9
+-- ARGV     1 job id   2 request id
+-- Returns  1 when it was put back, 0 when it is unknown or in another state
+local jobs, runs, gone, failures, ended, failed, cancelled, dead, wake = unpack(KEYS)
+local READY = 10
+local id, request = ARGV[1], ARGV[2]
+local INDEX = { f = failed, x = cancelled, d = dead }
+
+if redis.call('HEXISTS', jobs, id) == 1 then
+  local run = parse_run(redis.call('HGET', runs, id))
+  return run and run.state == 'n' and run.worker == request and 1 or 0
+end
+local text = redis.call('HGET', ended, id)
+local kept = text and parse_ended(text)
+local index = kept and INDEX[kept.state]
+if not index or not still_kept(index, id) then
+  return 0
+end
+
+local past = parse_run(kept.run) or { epoch = 0 }
+local run = {
+  state = 'n', failed = kept.body == '' and '0' or '1', epoch = past.epoch,
+  enqueued = string.match(kept.record, '^(%d+) ') or '0',
+  attempt = 0, crashes = 0, claimed = '0', worker = request,
+}
+forget_ended(ended, index, { id })
+if redis.call('SREM', gone, id) == 1 then
+  for priority = 0, 9 do
+    redis.call('LREM', KEYS[READY + priority], 0, id)
+  end
+end
+redis.call('HSET', jobs, id, kept.record)
+redis.call('HSET', runs, id, run_line(run))
+if kept.body ~= '' then
+  redis.call('HSET', failures, id, kept.body)
+end
+redis.call('RPUSH', KEYS[READY + line_of(kept.record)], id)
+wake_workers(wake, 1)
+return 1

@@ -1,0 +1,170 @@
+-- settle: write how attempts of one queue's jobs ended, each on its own.
+--
+-- Needs    clock batches scores runs records ended wakes waits
+-- KEYS     jobs runs leased due failures ended completed failed dead waits wake memo ready:0-9
+-- ARGV     1 request id   2 channel of ends, without the job id   3 ms to keep the dead
+--          4 most dead to keep; then for each settlement: id, fence, kind, and by kind
+--          c completed, nothing kept           k completed: ms to keep, result
+--          n completed, no result: ms to keep  f failed: ms to keep, failure
+--          r retry: priority, delay ms, failure or ''   l release: priority, delay ms
+--          b bury: reason, failure or ''
+-- Returns  one letter for each settlement: d done, a already done by this epoch, s stale
+local jobs, runs, leased, due, failures, ended, completed, failed, dead, waits, wake, memo = unpack(KEYS)
+local READY = 13
+local request, channel, dead_ttl, most_dead = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local INDEX = { c = completed, f = failed, d = dead }
+local MEMO_TTL = 60000
+local EXTRA = { c = 0, k = 2, n = 1, f = 2, r = 3, l = 2, b = 2 }
+local KEPT = { k = true, n = true, f = true, b = true }
+
+local known = redis.call('GET', memo)
+if known and string.sub(known, 1, #request + 1) == request .. ' ' then
+  return string.sub(known, #request + 2)
+end
+
+local ids, at, recorded = {}, {}, {}
+local position = 5
+while position <= #ARGV do
+  local id, kind = ARGV[position], ARGV[position + 2]
+  ids[#ids + 1], at[#at + 1] = id, position
+  if KEPT[kind] then
+    recorded[#recorded + 1] = id
+  end
+  position = position + 3 + EXTRA[kind]
+end
+
+local lines, records = {}, {}
+for n, line in ipairs(fetch('HMGET', runs, ids)) do
+  lines[ids[n]] = line
+end
+if #recorded > 0 then
+  for n, record in ipairs(fetch('HMGET', jobs, recorded)) do
+    records[recorded[n]] = record
+  end
+end
+
+local over, unfailed, unleased = {}, {}, {}
+local later, front, rerun, reasons = {}, {}, {}, {}
+local kept = { c = { {}, {} }, f = { {}, {} }, d = { {}, {} } }
+
+local function finish(id)
+  over[#over + 1] = id
+  if string.byte(lines[id], 2) == 49 then
+    unfailed[#unfailed + 1] = id
+  end
+  lines[id] = nil
+end
+
+local function finish_kept(id, state, ttl, note, body)
+  if ttl > 0 and records[id] then
+    local entries, ttls = kept[state][1], kept[state][2]
+    entries[#entries + 1] = id
+    entries[#entries + 1] = ended_record(state, 1, note, lines[id], body, records[id])
+    ttls[#ttls + 1] = ttl
+  end
+  finish(id)
+end
+
+local function put_back(id, run, priority, delay)
+  local line = run_line(run)
+  lines[id] = line
+  rerun[#rerun + 1] = id
+  rerun[#rerun + 1] = line
+  unleased[#unleased + 1] = id
+  if run.state == 'p' then
+    local members = front[priority] or {}
+    front[priority] = members
+    members[#members + 1] = id
+  else
+    later[#later + 1] = score(now + delay, priority)
+    later[#later + 1] = id
+  end
+end
+
+local write = {
+  c = function(id) finish(id) end,
+  k = function(id, p) finish_kept(id, 'c', tonumber(ARGV[p]), '', ARGV[p + 1]) end,
+  n = function(id, p) finish_kept(id, 'c', tonumber(ARGV[p]), '') end,
+  f = function(id, p) finish_kept(id, 'f', tonumber(ARGV[p]), '', ARGV[p + 1]) end,
+  b = function(id, p) finish_kept(id, 'd', dead_ttl, ARGV[p], ARGV[p + 1] ~= '' and ARGV[p + 1] or nil) end,
+  r = function(id, p)
+    local run = parse_run(lines[id])
+    run.state = 'y'
+    if ARGV[p + 2] ~= '' then
+      run.failed = '1'
+      reasons[#reasons + 1] = id
+      reasons[#reasons + 1] = ARGV[p + 2]
+    end
+    put_back(id, run, tonumber(ARGV[p]), tonumber(ARGV[p + 1]))
+  end,
+  l = function(id, p)
+    local run, delay = parse_run(lines[id]), tonumber(ARGV[p + 1])
+    run.state = delay > 0 and 's' or 'p'
+    run.attempt = math.max(run.attempt - 1, 0)
+    put_back(id, run, tonumber(ARGV[p]), delay)
+  end,
+}
+
+-- Who comes late: did this very epoch settle the job before?
+local function afterwards(id, line, fence)
+  if line then
+    return fenced(line, fence) and string.byte(line) ~= 114 and string.byte(line) ~= 99 and 'a' or 's'
+  end
+  local text = redis.call('HGET', ended, id)
+  local record = text and parse_ended(text)
+  if record and INDEX[record.state] and record.settled == '1' and fenced(record.run, fence)
+    and still_kept(INDEX[record.state], id) then
+    return 'a'
+  end
+  return 's'
+end
+
+local answers, done = {}, false
+for n, id in ipairs(ids) do
+  local fence, kind = ARGV[at[n] + 1], ARGV[at[n] + 2]
+  local line = lines[id]
+  if line and string.byte(line) == 114 and fenced(line, fence) then
+    write[kind](id, at[n] + 3)
+    answers[n] = 'd'
+    done = true
+  else
+    answers[n] = afterwards(id, line, fence)
+  end
+end
+local reply = table.concat(answers)
+if not done then
+  return reply
+end
+
+-- First what makes room: a full server lets a script go on that began like this.
+spread('ZREM', leased, over)
+spread('ZREM', leased, unleased)
+spread('HDEL', jobs, over)
+spread('HDEL', runs, over)
+spread('HDEL', failures, unfailed)
+spread('HSET', runs, rerun)
+spread('HSET', failures, reasons)
+for state, entries in pairs(kept) do
+  if #entries[2] > 0 then
+    keep(ended, INDEX[state], entries[1], entries[2])
+  end
+end
+if #kept.d[2] > 0 then
+  bound(ended, dead, most_dead)
+end
+for priority, members in pairs(front) do
+  for n = #members, 1, -1 do
+    redis.call('LPUSH', KEYS[READY + priority], members[n])
+  end
+  wake_workers(wake, #members)
+end
+if #later > 0 then
+  local before = earliest(due)
+  spread('ZADD', due, later)
+  if earliest(due) ~= before then
+    wake_workers(wake, 1)
+  end
+end
+tell_waiters(waits, channel, over)
+redis.call('SET', memo, request .. ' ' .. reply, 'PX', MEMO_TTL)
+return reply

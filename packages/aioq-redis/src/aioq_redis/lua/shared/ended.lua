@@ -1,0 +1,70 @@
+-- ended: records of jobs that have ended, in one hash; one sorted set for each way to end
+-- says when each of them is to be forgotten. A record is
+--   <state> <settled> <finished ms> <length of the body, or -1> <note>\n<run>\n<body><job record>
+-- state: c completed, f failed, x cancelled, d dead
+-- settled: 1 when the run's own epoch ended the job
+-- note: why it is dead, a digest of the payload of a completed one, who cancelled it
+-- body: the result of a completed job, the failure of another
+local function digest(payload)
+  return string.sub(redis.sha1hex(payload), 1, 16)
+end
+
+local function ended_record(state, settled, note, run, body, record)
+  if state == 'c' then
+    local head, payload = string.match(record, '^([^\n]*)\n?(.*)$')
+    note, record = digest(payload), head .. '\n'
+  end
+  return string.format('%s %d %.0f %d %s\n', state, settled, now, body and #body or -1, note)
+    .. (run or '') .. '\n' .. (body or '') .. record
+end
+
+local function parse_ended(text)
+  local state, settled, length, note, run, rest = string.match(text, '^(%a) (%d) %d+ (-?%d+) ([^\n]*)\n([^\n]*)\n(.*)$')
+  length = math.max(tonumber(length), 0)
+  return {
+    state = state, settled = settled, note = note, run = run,
+    body = string.sub(rest, 1, length), record = string.sub(rest, length + 1),
+  }
+end
+
+local function outlive(key, ttl)
+  if redis.call('PTTL', key) < ttl then
+    redis.call('PEXPIRE', key, string.format('%.0f', ttl * 1.5 + 60000))
+  end
+end
+
+local function forget_ended(ended, index, ids)
+  if #ids > 0 then
+    spread('ZREM', index, ids)
+    spread('HDEL', ended, ids)
+  end
+end
+
+local function prune(ended, index, limit)
+  forget_ended(ended, index, redis.call('ZRANGEBYSCORE', index, '-inf', now, 'LIMIT', 0, limit))
+end
+
+local function keep(ended, index, pairs_of_id_and_record, ttls)
+  local scores, longest = {}, 0
+  for n = 1, #ttls do
+    scores[2 * n - 1], scores[2 * n] = string.format('%.0f', now + ttls[n]), pairs_of_id_and_record[2 * n - 1]
+    longest = math.max(longest, ttls[n])
+  end
+  spread('HSET', ended, pairs_of_id_and_record)
+  spread('ZADD', index, scores)
+  outlive(ended, longest)
+  outlive(index, longest)
+  prune(ended, index, 2 * #ttls + 10)
+end
+
+local function bound(ended, index, most)
+  local surplus = redis.call('ZCARD', index) - most
+  if surplus > 0 then
+    forget_ended(ended, index, redis.call('ZRANGE', index, 0, surplus - 1))
+  end
+end
+
+local function still_kept(index, id)
+  local moment = redis.call('ZSCORE', index, id)
+  return moment and tonumber(moment) > now
+end

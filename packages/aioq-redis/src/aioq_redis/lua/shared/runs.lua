@@ -1,0 +1,25 @@
+-- runs: what has happened to a job that was claimed, as one line of text:
+--   <state><failed> <epoch> <enqueued ms> <attempt> <crashes> <claimed ms> <worker>
+-- state: r running, y retrying, s postponed, p released, c its worker crashed, n put back by hand
+-- failed: 1 when a failure is kept among the failures
+-- <epoch> <enqueued ms> is the fence: who does not know it has no say in the job.
+local function parse_run(line)
+  local state, failed, epoch, enqueued, attempt, crashes, claimed, worker =
+    string.match(line or '', '^(%a)(%d) (%d+) (%d+) (%d+) (%d+) (%d+) (.*)$')
+  if not state then
+    return nil
+  end
+  return {
+    state = state, failed = failed, epoch = tonumber(epoch), enqueued = enqueued,
+    attempt = tonumber(attempt), crashes = tonumber(crashes), claimed = claimed, worker = worker,
+  }
+end
+
+local function run_line(run)
+  return string.format('%s%s %d %s %d %d %s %s', run.state, run.failed, run.epoch, run.enqueued,
+    run.attempt, run.crashes, run.claimed, run.worker)
+end
+
+local function fenced(line, fence)
+  return string.sub(line, 4, 4 + #fence) == fence .. ' '
+end

@@ -1,0 +1,10 @@
+-- stats: how many jobs of one queue stand where.
+--
+-- Needs    clock
+-- KEYS     jobs due leased dead
+-- ARGV     none
+-- Returns  pending, scheduled, running, dead
+local jobs, due, leased, dead = unpack(KEYS)
+local scheduled, running = redis.call('ZCARD', due), redis.call('ZCARD', leased)
+local pending = redis.call('HLEN', jobs) - scheduled - running
+return { math.max(pending, 0), scheduled, running, redis.call('ZCOUNT', dead, now, '+inf') }

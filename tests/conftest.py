@@ -1,0 +1,96 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests import servers
+from tests.servers import RedisServer
+
+NO_SERVER = "none"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, name: str, obj: Any) -> None:
+    """Run every async test on anyio's plugin.
+
+    The plugin has `anyio_mode = "auto"` for this, from 4.11 on; the tests also run on the oldest anyio supported.
+    """
+    if inspect.iscoroutinefunction(inspect.unwrap(obj)) and collector.istestfunction(obj, name):
+        pytest.mark.anyio(obj)
+
+
+def pytest_report_header() -> list[str]:
+    """Say which servers the tests run on."""
+    if servers.GIVEN_URL:
+        return ["servers: AIOQ_TEST_REDIS_URL"]
+    return ["servers: " + (", ".join(f"{name} ({path})" for name, path in servers.found().items()) or servers.HOW_TO)]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the servers that nothing ran on: a kind left out must not go unseen."""
+    if missing := servers.left_out():
+        terminalreporter.write_line("servers left out: " + ", ".join(missing))
+
+
+@pytest.fixture(scope="session")
+def _servers() -> Iterator[dict[str, RedisServer]]:
+    """The shared servers of this process, by kind; started when first asked for."""
+    running: dict[str, RedisServer] = {}
+    yield running
+    for server in running.values():
+        server.close()
+
+
+@pytest.fixture(scope="session", params=list(servers.found()) or [NO_SERVER])
+def redis_kind(request: pytest.FixtureRequest) -> str:
+    """The kind of server that the test runs on; override it to pin one."""
+    kind: str = request.param
+    if kind == NO_SERVER and not servers.GIVEN_URL:
+        # On a build machine a missing server is a fault of the machine, not a reason to test less.
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(servers.HOW_TO)
+    return kind
+
+
+@pytest.fixture(scope="session")
+def redis_server(redis_kind: str, _servers: dict[str, RedisServer]) -> RedisServer:
+    """A server that this process's tests share. Do not stop it: `start_server` gives one to break."""
+    if redis_kind not in _servers:
+        _servers[redis_kind] = RedisServer(servers.found().get(redis_kind))
+        _servers[redis_kind].start()
+    return _servers[redis_kind]
+
+
+@pytest.fixture(scope="session")
+def redis_url(redis_server: RedisServer) -> str:
+    """Where the shared server is."""
+    return redis_server.url
+
+
+@pytest.fixture
+def namespace() -> str:
+    """A namespace that no other test uses."""
+    return f"test-{uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def start_server(redis_kind: str) -> Iterator[Callable[..., RedisServer]]:
+    """Start a server for one test alone, which may stop it: `start_server("--requirepass", "secret", tcp=True)`."""
+    started: list[RedisServer] = []
+
+    def start(*options: str, tcp: bool = False) -> RedisServer:
+        if servers.GIVEN_URL:
+            pytest.skip("this test starts a server of its own, and AIOQ_TEST_REDIS_URL names a given one")
+        started.append(RedisServer(servers.found()[redis_kind], options, tcp=tcp))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.close()

@@ -1,0 +1,149 @@
+"""Debian's cron, minute by minute: what ours must agree with.
+
+Nothing here is fast or shares code with the package. Expressions are drawn together with the
+values that they stand for, so no parser is needed either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo
+
+from hypothesis import strategies as st
+
+MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
+THREE_HOURS = timedelta(hours=3)
+MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
+WEEKDAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The text of a field or of one item in it, and its values."""
+
+    text: str
+    values: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Crontab:
+    """The five fields of an expression."""
+
+    minute: Part
+    hour: Part
+    day: Part
+    month: Part
+    weekday: Part
+
+    @property
+    def text(self) -> str:
+        """The expression."""
+        return " ".join(part.text for part in (self.minute, self.hour, self.day, self.month, self.weekday))
+
+    @property
+    def wildcard(self) -> bool:
+        """Whether the minute or the hour starts with a star."""
+        return self.minute.text[0] == "*" or self.hour.text[0] == "*"
+
+    def matches(self, wall: datetime) -> bool:
+        """Whether the clocks show a time that the expression names."""
+        if wall.minute not in self.minute.values or wall.hour not in self.hour.values:
+            return False
+        if wall.month not in self.month.values:
+            return False
+        days = wall.day in self.day.values, wall.isoweekday() % 7 in {day % 7 for day in self.weekday.values}
+        return all(days) if "*" in (self.day.text[0], self.weekday.text[0]) else any(days)
+
+
+@st.composite
+def items(draw: st.DrawFn, low: int, high: int, names: list[str], often: int) -> Part:
+    """One item of a list; numbers are drawn up to `often`, where something happens."""
+
+    def spelled(number: int) -> str:
+        if number - low < len(names) and draw(st.booleans()):
+            return draw(st.sampled_from([names[number - low], names[number - low].lower()]))
+        return str(number)
+
+    kind = draw(st.sampled_from(["*", "*/", "n", "n", "n/", "-", "-/"]))
+    step = draw(st.integers(1, min(high, 31) if names or low else 30)) if kind.endswith("/") else 1
+    step = min(step, 7) if high == 7 else min(step, high)
+    first = draw(st.integers(low, often))
+    last = draw(st.integers(first, often)) if "-" in kind else high if "/" in kind else first
+    if kind.startswith("*"):
+        first, last = low, high
+    text = "*" if kind.startswith("*") else spelled(first) + (f"-{spelled(last)}" if "-" in kind else "")
+    if text.upper().endswith("-SUN"):
+        text = str(first)
+        last = high if "/" in kind else first
+    return Part(text + (f"/{step}" if "/" in kind else ""), frozenset(range(first, last + 1, step)))
+
+
+def fields(low: int, high: int, names: list[str] | None = None, often: int | None = None) -> st.SearchStrategy[Part]:
+    """A field: a list of one to three items."""
+    return st.lists(items(low, high, names or [], often or high), min_size=1, max_size=3).map(_joined)
+
+
+def _joined(parts: list[Part]) -> Part:
+    values = frozenset(value for part in parts for value in part.values)
+    return Part(",".join(part.text for part in parts), values)
+
+
+ANY_DAY = st.just(Part("*", frozenset(range(1, 32))))
+CRONTABS = st.builds(
+    Crontab,
+    minute=fields(0, 59),
+    hour=fields(0, 23, often=4) | fields(0, 23) | st.just(Part("*", frozenset(range(24)))),
+    day=ANY_DAY | ANY_DAY | fields(1, 31),
+    month=st.just(Part("*", frozenset(range(1, 13)))) | fields(1, 12, MONTHS),
+    weekday=st.just(Part("*", frozenset(range(7)))) | fields(0, 7, WEEKDAYS),
+)
+
+
+def runs(crontab: Crontab, zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[datetime]:
+    """The minutes, from `start` to `end` in UTC, at which Debian's cron would run a job."""
+    virtual = shown(start, zone) - MINUTE
+    moment = start
+    while moment <= end:
+        wall = shown(moment, zone)
+        jump = wall - virtual - MINUTE
+        if abs(jump) > THREE_HOURS:
+            virtual = wall
+            due = crontab.matches(wall)
+        elif crontab.wildcard:
+            virtual = max(virtual, wall)
+            due = crontab.matches(wall)
+        else:
+            due = False
+            while virtual < wall:
+                virtual += MINUTE
+                due = due or crontab.matches(virtual)
+        if due:
+            yield moment
+        moment += MINUTE
+
+
+@cache
+def shown(moment: datetime, zone: ZoneInfo) -> datetime:
+    """What the clocks of a zone show, without a hint at which pass of an hour it is."""
+    return moment.astimezone(zone).replace(tzinfo=None, fold=0)
+
+
+@cache
+def shifts(zone: ZoneInfo, year: int) -> tuple[datetime, ...]:
+    """The minutes of a year at which the clocks of a zone jump."""
+    days = [datetime(year, 1, 1, tzinfo=UTC) + DAY * day for day in range(365)]
+    return tuple(_shift(day, zone) for day in days if offset(day, zone) != offset(day + DAY, zone))
+
+
+def _shift(day: datetime, zone: ZoneInfo) -> datetime:
+    minutes = (day + MINUTE * minute for minute in range(1, 1_441))
+    return next(moment for moment in minutes if offset(moment, zone) != offset(day, zone))
+
+
+def offset(moment: datetime, zone: ZoneInfo) -> timedelta | None:
+    """How far the clocks of a zone are ahead of UTC."""
+    return moment.astimezone(zone).utcoffset()

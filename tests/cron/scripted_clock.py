@@ -1,0 +1,152 @@
+"""A clock on which things go wrong at set times, and a way to run the loop on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from aioq.cron import CronEntry, Tick
+from aioq.protocols import Schedule
+from aioq_cron import CronScheduler
+
+
+@dataclass(frozen=True)
+class Mishap:
+    """After `at` seconds of sleep the wall and the monotonic clock jump, in seconds."""
+
+    at: float
+    wall: float
+    monotonic: float = 0.0
+
+
+def step(at: float, seconds: float) -> Mishap:
+    """The wall clock is set, forwards or backwards."""
+    return Mishap(at, seconds)
+
+
+def suspend(at: float, seconds: float) -> Mishap:
+    """The machine sleeps, and its monotonic clock with it."""
+    return Mishap(at, seconds)
+
+
+def block(at: float, seconds: float) -> Mishap:
+    """Something blocks the event loop."""
+    return Mishap(at, seconds, seconds)
+
+
+@dataclass
+class ScriptedClock:
+    """Time passes only while the loop sleeps; a sleep ends after the mishaps that fall into it."""
+
+    start: datetime
+    mishaps: Sequence[Mishap] = ()
+    until: float = 120.0
+    """Seconds of sleep after which the loop is stopped."""
+    early: float = 0.0
+    """Seconds by which a sleep ends before it should."""
+    still: bool = False
+    """Whether the monotonic clock stands still."""
+    looks: list[float] = field(default_factory=list[float])
+    """The wall clock after each sleep."""
+    asked: list[float] = field(default_factory=list[float])
+    """How long each sleep should have been."""
+    yields: int = 0
+
+    def __post_init__(self) -> None:
+        self.slept, self._wall, self._monotonic = 0.0, self.start.timestamp(), 0.0
+        self._left = sorted(self.mishaps, key=lambda mishap: mishap.at)
+        self._ended = anyio.Event()
+
+    def time(self) -> float:
+        """The wall clock."""
+        return self._wall
+
+    def monotonic(self) -> float:
+        """The monotonic clock."""
+        return 0.0 if self.still else self._monotonic
+
+    async def sleep(self, seconds: float) -> None:
+        """Let time pass, and what it has in store."""
+        await checkpoint()
+        if seconds == 0:
+            self.yields += 1
+            return
+        self.asked.append(seconds)
+        self._pass(max(seconds - self.early if seconds > 2 * self.early else seconds, 1e-6))
+        if self.slept >= self.until:
+            self._ended.set()
+            await anyio.sleep_forever()
+        self.looks.append(self._wall)
+
+    def lose(self, seconds: float) -> None:
+        """Let time pass without a sleep, as in a slow function."""
+        self._wall += seconds
+        self._monotonic += seconds
+
+    async def ended(self) -> None:
+        """Wait until the loop has slept for `until` seconds."""
+        await self._ended.wait()
+
+    def _pass(self, seconds: float) -> None:
+        self.slept += seconds
+        self._wall += seconds
+        self._monotonic += seconds
+        while self._left and self._left[0].at <= self.slept:
+            mishap = self._left.pop(0)
+            self._wall += mishap.wall
+            self._monotonic += mishap.monotonic
+
+
+class Steps:
+    """A schedule that counts how often another is asked; equal only to itself."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule, self.asked = schedule, 0
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        """Ask, and count."""
+        self.asked += 1
+        return self.schedule.next_after(instant)
+
+
+class Moments:
+    """A schedule of given moments, in any order."""
+
+    def __init__(self, *moments: datetime) -> None:
+        self.moments = sorted(moments)
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        """The first of the moments that is later."""
+        return next((moment for moment in self.moments if moment > instant), None)
+
+
+def entry(schedule: Schedule, name: str = "entry") -> CronEntry:
+    """An entry whose function is never called."""
+    return CronEntry(name=name, function=entry, schedule=schedule)
+
+
+async def play(
+    clock: ScriptedClock, *entries: CronEntry, fire: Callable[[Tick], None] | None = None
+) -> list[tuple[str, str]]:
+    """Run the loop until the clock ends it; return names and times of the ticks fired."""
+    fired: list[tuple[str, str]] = []
+
+    def note(tick: Tick) -> None:
+        assert clock.time() >= tick.scheduled_at.timestamp()
+        assert tick.scheduled_at.tzinfo is UTC
+        fired.append((tick.entry.name, f"{tick.scheduled_at:%m-%d %H:%M:%S}"))
+        if fire is not None:
+            fire(tick)
+
+    async def run() -> None:
+        await CronScheduler().run(entries, note, clock=clock)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+        await clock.ended()
+        tasks.cancel_scope.cancel()
+    return fired

@@ -1,0 +1,345 @@
+"""Which expressions are understood, and what they mean."""
+
+from __future__ import annotations
+
+import string
+from contextlib import suppress
+from time import perf_counter
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from aioq.errors import AioqError
+from aioq_cron import CronExpression, InvalidCronExpression
+from aioq_cron.parser import NICKNAMES, parse_fields
+from tests.cron.moments_of import runs
+
+EVERY_DAY = tuple(range(1, 32))
+COUNT = "expected 5 fields (minute hour day-of-month month day-of-week), got"
+
+
+@pytest.mark.parametrize(
+    ("minute", "values"),
+    [
+        ("*", tuple(range(60))),
+        ("7", (7,)),
+        ("007", (7,)),
+        ("3,1,2,1", (1, 2, 3)),
+        ("10-13", (10, 11, 12, 13)),
+        ("5-5", (5,)),
+        ("10-20/4", (10, 14, 18)),
+        ("*/25", (0, 25, 50)),
+        ("*/60", (0,)),
+        ("40/8", (40, 48, 56)),
+        ("59/15", (59,)),
+        ("1,20-22,*/30", (0, 1, 20, 21, 22, 30)),
+    ],
+)
+def test_an_item_stands_for_its_values(minute: str, values: tuple[int, ...]) -> None:
+    """Numbers, lists, ranges, steps and open-ended steps mean what cron means by them."""
+    assert parse_fields(f"{minute} * * * *").minutes == values
+
+
+@pytest.mark.parametrize(
+    ("weekday", "values"),
+    [
+        ("7", (0,)),
+        ("0-7", (0, 1, 2, 3, 4, 5, 6)),
+        ("5-7", (0, 5, 6)),
+        ("MON-SUN", (0, 1, 2, 3, 4, 5, 6)),
+        ("fri-Sun", (0, 5, 6)),
+        ("SUN-SUN", (0,)),
+        ("SUN-TUE", (0, 1, 2)),
+        ("mon-mon", (1,)),
+        ("mon-5", (1, 2, 3, 4, 5)),
+        ("MON,wed,6", (1, 3, 6)),
+        ("*/7", (0,)),
+        ("*/2", (0, 2, 4, 6)),
+        ("5/1", (0, 5, 6)),
+    ],
+)
+def test_a_weekday_is_sunday_as_0_and_as_7(weekday: str, values: tuple[int, ...]) -> None:
+    """Weekdays run from 0 to 7, both of which are Sunday; a SUN that ends a range is 7."""
+    assert parse_fields(f"0 0 * * {weekday}").weekdays == values
+
+
+@pytest.mark.parametrize(
+    ("month", "values"), [("jan-mar", (1, 2, 3)), ("Dec", (12,)), ("oct-12", (10, 11, 12)), ("FEB/5", (2, 7, 12))]
+)
+def test_a_month_has_a_name(month: str, values: tuple[int, ...]) -> None:
+    """Months go by three letters in any case, alone, in ranges and with steps."""
+    assert parse_fields(f"0 0 1 {month} *").months == values
+
+
+@pytest.mark.parametrize(
+    ("nickname", "expression"),
+    [
+        ("@hourly", "0 * * * *"),
+        ("@daily", "0 0 * * *"),
+        ("@midnight", "0 0 * * *"),
+        ("@weekly", "0 0 * * 0"),
+        ("@monthly", "0 0 1 * *"),
+        ("@yearly", "0 0 1 1 *"),
+        ("@annually", "0 0 1 1 *"),
+        (" @Daily\t", "0 0 * * *"),
+    ],
+)
+def test_a_nickname_stands_for_an_expression(nickname: str, expression: str) -> None:
+    """The nicknames of cron mean what its manual says."""
+    assert parse_fields(nickname) == parse_fields(expression)
+
+
+def test_blanks_and_tabs_may_surround_fields() -> None:
+    """Leading, trailing and repeated blanks and tabs change nothing."""
+    assert parse_fields("\t 0  9 \t* * 1-5 ") == parse_fields("0 9 * * 1-5")
+
+
+@pytest.mark.parametrize(
+    ("expression", "first_three"),
+    [
+        ("5-5 * * * *", ["2026-01-01 00:05", "2026-01-01 01:05", "2026-01-01 02:05"]),
+        ("0 5-5 * * *", ["2026-01-01 05:00", "2026-01-02 05:00", "2026-01-03 05:00"]),
+        ("0 0 * * mon-mon", ["2026-01-05 00:00", "2026-01-12 00:00", "2026-01-19 00:00"]),
+        ("0 0 3-3 * *", ["2026-01-03 00:00", "2026-02-03 00:00", "2026-03-03 00:00"]),
+        ("59/15 * * * *", ["2026-01-01 00:59", "2026-01-01 01:59", "2026-01-01 02:59"]),
+        ("0 0 */100,1-7 * MON", ["2026-01-05 00:00", "2026-02-02 00:00", "2026-03-02 00:00"]),
+        ("0 0 1-7 * */7", ["2026-01-04 00:00", "2026-02-01 00:00", "2026-03-01 00:00"]),
+        ("0 0 */2 * 1", ["2026-01-05 00:00", "2026-01-19 00:00", "2026-02-09 00:00"]),
+        ("0 0 13 * FRI", ["2026-01-02 00:00", "2026-01-09 00:00", "2026-01-13 00:00"]),
+        ("0 0 1-31 * MON", ["2026-01-02 00:00", "2026-01-03 00:00", "2026-01-04 00:00"]),
+        ("0 0 31 2 MON", ["2026-02-02 00:00", "2026-02-09 00:00", "2026-02-16 00:00"]),
+        ("0 0 29 2 *", ["2028-02-29 00:00", "2032-02-29 00:00", "2036-02-29 00:00"]),
+    ],
+)
+def test_the_runs_are_those_of_cron(expression: str, first_three: list[str]) -> None:
+    """Ranges of one, steps beyond the end, and days that join or exclude each other fire as in cron."""
+    assert runs(expression, "UTC", "2026-01-01 00:00", 3) == [f"{run} +00:00" for run in first_three]
+
+
+@pytest.mark.parametrize(
+    ("expression", "either"),
+    [
+        ("0 0 1 * 1", True),
+        ("0 0 * * 1", False),
+        ("0 0 1 * *", False),
+        ("0 0 */2 * 1", False),
+        ("0 0 1 * */2", False),
+        ("0 0 1,* * 1", True),
+    ],
+)
+def test_days_are_alternatives_unless_a_star_leads(expression: str, either: bool) -> None:
+    """Day of month and day of week are OR, and AND as soon as one of them starts with a star."""
+    assert parse_fields(expression).either_day is either
+
+
+@pytest.mark.parametrize(
+    ("expression", "wildcard"),
+    [
+        ("* 2 * * *", True),
+        ("30 * * * *", True),
+        ("*/5 2 * * *", True),
+        ("0 */2 * * *", True),
+        ("@hourly", True),
+        ("0-59 0-23 * * *", False),
+        ("30 2 * * *", False),
+        ("1,* 2 * * *", False),
+    ],
+)
+def test_a_leading_star_makes_a_wildcard(expression: str, wildcard: bool) -> None:
+    """An expression is a wildcard one when its minute or its hour starts with a star."""
+    assert parse_fields(expression).wildcard is wildcard
+
+
+ERRORS = [
+    ("0 0 9 * * *", f'{COUNT} 6; a seconds field is not supported; did you mean "0 9 * * *"?'),
+    ("* * * * * *", f'{COUNT} 6; a seconds field is not supported; did you mean "* * * * *"?'),
+    ("0 0 12 * * 1", f'{COUNT} 6; a seconds field is not supported; did you mean "0 12 * * 1"?'),
+    ("0 9 * * 1 2026", f"{COUNT} 6; a seconds field is not supported"),
+    ("0 0 12 ? * MON 2026", f'{COUNT} 7; seconds and year fields are not supported; did you mean "0 12 * * MON"?'),
+    ("0 9 * *", f"{COUNT} 4"),
+    ("", f"{COUNT} 0"),
+    ("daily", f"{COUNT} 1"),
+    ("60 * * * *", 'minute field: 60 is outside 0-59, in "60 * * * *"'),
+    ("0 24 * * *", 'hour field: 24 is outside 0-23, in "0 24 * * *"'),
+    ("0 0 0 * *", 'day-of-month field: 0 is outside 1-31, in "0 0 0 * *"'),
+    ("0 0 1 13 *", 'month field: 13 is outside 1-12, in "0 0 1 13 *"'),
+    ("0  0 * *\t8", 'day-of-week field: 8 is outside 0-7, in "0 0 * * 8"'),
+    ("0 22-2 * * *", 'hour field: range 22-2 runs backwards, in "0 22-2 * * *"; write "22-23,0-2"'),
+    ("0 22-2/2 * * *", 'hour field: range 22-2 runs backwards, in "0 22-2/2 * * *"'),
+    ("0 0 * * 7-2", 'day-of-week field: range 7-2 runs backwards, in "0 0 * * 7-2"; write "0-2"'),
+    ("0 0 28-3 * *", 'day-of-month field: range 28-3 runs backwards, in "0 0 28-3 * *"; write "28-31,1-3"'),
+    ("0 0 1 12-JAN *", 'month field: range 12-JAN runs backwards, in "0 0 1 12-JAN *"; write "12,JAN"'),
+    ("*/90 * * * *", 'minute field: step 90 is outside 1-60, in "*/90 * * * *"; it would match 0 alone'),
+    ("0 */48 * * *", 'hour field: step 48 is outside 1-24, in "0 */48 * * *"; it would match 0 alone'),
+    ("0 0 */45 * *", 'day-of-month field: step 45 is outside 1-31, in "0 0 */45 * *"; it would match 1 alone'),
+    ("5/0 * * * *", 'minute field: step 0 is outside 1-60, in "5/0 * * * *"'),
+    ("0 0 * * MONDAY", "day-of-week field: 'MONDAY' is not a name; use MON"),
+    ("0 0 * * mno", "day-of-week field: 'mno' is not a name; use MON"),
+    ("0 0 * * mon-friday", "day-of-week field: 'friday' is not a name; use FRI"),
+    ("0 0 1 Juli *", "month field: 'Juli' is not a name; use JUL"),
+    ("0 0 * * FOO", "day-of-week field: 'FOO' is not a name; use 0-7 or SUN, MON, TUE, WED, THU, FRI, SAT"),
+    ("noon * * * *", "minute field: 'noon' is not a number, in \"noon * * * *\""),
+    ("1,,2 * * * *", 'minute field: a list has an empty item, in "1,,2 * * * *"'),
+    ("-5 * * * *", "minute field: '-5' is not a number, a range or *, in \"-5 * * * *\""),
+    ("*-5 * * * *", "minute field: '*-5' is not a number, a range or *, in \"*-5 * * * *\""),
+    ("*/5/2 * * * *", "minute field: '*/5/2' is not a number, a range or *, in \"*/5/2 * * * *\""),
+    ("@reboot", f"'@reboot' is not a nickname; use one of {', '.join(NICKNAMES)}"),
+    ("@dayly", "'@dayly' is not a nickname; did you mean @daily?"),
+    ("@every 5m", "'@every 5m' is not a nickname; for a plain interval use aioq_cron.Every"),
+    ("0 0 31 2 *", '"0 0 31 2 *" never matches: no month in (2) has day 31'),
+    ("0 0 31 2-2 *", '"0 0 31 2-2 *" never matches: no month in (2) has day 31'),
+    ("0 0 31 2,4,jun *", '"0 0 31 2,4,jun *" never matches: no month in (2, 4, 6) has day 31'),
+    ("0 0 30,31 2 */2", '"0 0 30,31 2 */2" never matches: no month in (2) has day 30 or 31'),
+    ("*/1," * 50_000, "the expression has 200,000 characters and the limit is 1,000"),
+]
+
+
+@pytest.mark.parametrize(("expression", "message"), ERRORS, ids=[expression[:20] for expression, _ in ERRORS])
+def test_what_is_refused_and_in_which_words(expression: str, message: str) -> None:
+    """A refusal names the field, quotes the expression, and says what to write instead."""
+    with pytest.raises(InvalidCronExpression) as refused:
+        CronExpression(expression)
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "rewritten"),
+    [("FRI", "MON", "FRI-SAT,SUN-MON"), ("SAT", "MON", "SAT,SUN-MON"), ("7", "2", "0-2"), ("fri", "0", "fri-SAT,0")],
+)
+def test_a_backward_range_of_weekdays_is_rewritten(first: str, last: str, rewritten: str) -> None:
+    """Ranges around the end of the week are refused, with the same as a list."""
+    expression = f"0 0 * * {first}-{last}"
+    message = f'day-of-week field: range {first}-{last} runs backwards, in "{expression}"; write "{rewritten}"'
+    with pytest.raises(InvalidCronExpression) as refused:
+        CronExpression(expression)
+    assert str(refused.value) == message
+
+
+QUARTZ, JENKINS, CRONITER, CRONIE = "Quartz", "Jenkins", "croniter", "cronie"
+
+
+@pytest.mark.parametrize(
+    ("expression", "item", "meaning", "dialect"),
+    [
+        ("0 0 ? * *", "?", "'no particular day'", QUARTZ),
+        ("0 0 L * *", "L", "last day", QUARTZ),
+        ("0 0 L-3 * *", "L-3", "last day", QUARTZ),
+        ("0 0 * * L5", "L5", "last day", QUARTZ),
+        ("0 0 * * 5L", "5L", "last day", QUARTZ),
+        ("0 0 * * friL", "friL", "last day", QUARTZ),
+        ("0 0 15W * *", "15W", "nearest working day", QUARTZ),
+        ("0 0 1,LW * *", "LW", "nearest working day", QUARTZ),
+        ("0 0 * * 1#2", "1#2", "nth weekday of the month", QUARTZ),
+        ("0 0 * * MON#1", "MON#1", "nth weekday of the month", QUARTZ),
+        ("H * * * *", "H", "hashed value", JENKINS),
+        ("H(0-9)/5 * * * *", "H(0-9)/5", "hashed value", JENKINS),
+        ("R * * * *", "R", "random value", CRONITER),
+        ("0 r(1-5) * * *", "r(1-5)", "random value", CRONITER),
+        ("0~30 * * * *", "0~30", "random value", CRONIE),
+    ],
+)
+def test_extensions_of_other_dialects_are_named(expression: str, item: str, meaning: str, dialect: str) -> None:
+    """What other dialects add is refused with its meaning, and whose it is."""
+    with pytest.raises(InvalidCronExpression) as refused:
+        CronExpression(expression)
+    hint = "; write *" if item == "?" else ""
+    named = f"'{item}' ({meaning}, an extension of {dialect}) is not supported, in \"{expression}\"{hint}"
+    assert str(refused.value).partition(" field: ")[2] == named
+
+
+@pytest.mark.parametrize(
+    ("expression", "character", "position"),
+    [
+        ("5 * * * *\n", r"\n", 10),
+        ("0 9\v* * *", r"\x0b", 4),
+        ("0\N{NO-BREAK SPACE}9 * * *", r"\xa0", 2),
+        ("\N{FULLWIDTH DIGIT FIVE} * * * *", r"\uff15", 1),
+        ("* \N{ARABIC-INDIC DIGIT FIVE} * * *", r"\u0665", 3),
+        ("\0 * * * *", r"\x00", 1),
+    ],
+)
+def test_characters_of_other_scripts_are_refused(expression: str, character: str, position: int) -> None:
+    """Line breaks, other blanks and other digits are shown by their code, with where they are."""
+    with pytest.raises(InvalidCronExpression) as refused:
+        CronExpression(expression)
+    message = str(refused.value)
+    assert message.startswith(f"the character '{character}' at position {position} is not allowed; use ASCII letters")
+
+
+@pytest.mark.parametrize("expression", [None, 5, 5.5, b"* * * * *", ["*"] * 5])
+def test_what_is_no_text_is_a_type_error(expression: object) -> None:
+    """Anything but a str is refused as a TypeError that shows how it should look."""
+    with pytest.raises(TypeError, match=r'^a cron expression is a str such as "0 9 \* \* \*", got '):
+        CronExpression(expression)  # type: ignore[arg-type]
+
+
+def test_the_error_keeps_its_facts() -> None:
+    """Expression and field can be read from the error, which is an AioqError and a ValueError."""
+    with pytest.raises(InvalidCronExpression) as refused:
+        CronExpression("0 24 * * *")
+    assert (refused.value.expression, refused.value.field) == ("0 24 * * *", "hour")
+    assert isinstance(refused.value, AioqError)
+    assert isinstance(refused.value, ValueError)
+
+
+def test_a_long_expression_is_quoted_in_part() -> None:
+    """A message stays short however long the expression is."""
+    with pytest.raises(InvalidCronExpression) as refused:
+        CronExpression(f"{'1,' * 400}60 * * * *")
+    assert len(str(refused.value)) < 200
+
+
+@pytest.mark.parametrize("field", range(5))
+@pytest.mark.parametrize("wrap", ["{1}-{0}", "0{1}-0{0}"])
+def test_a_rewritten_range_is_understood(field: int, wrap: str) -> None:
+    """What a message says to write in place of a backward range parses, and wraps around."""
+    low, high = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 6)][field]
+    for first, last in [(high, low), (high - 1, low), (high, low + 1), (high - 1, low + 1)]:
+        fields = ["*"] * 5
+        fields[field] = wrap.format(last, first)
+        with pytest.raises(InvalidCronExpression) as refused:
+            parse_fields(" ".join(fields))
+        fields[field] = str(refused.value).rpartition('write "')[2].rstrip('"')
+        parsed = parse_fields(" ".join(fields))
+        values = (parsed.minutes, parsed.hours, parsed.days, parsed.months, parsed.weekdays)[field]
+        assert set(values) == {*range(low, last + 1), *range(first, high + 1)}
+
+
+PIECES = st.sampled_from([*"0123456789*/,-#?LWRH@~ \t", "MON", "jan", "SUN", "60", "31", "*/", " * * *"])
+
+
+@given(st.lists(PIECES, max_size=25).map("".join) | st.text(max_size=60) | st.text(string.printable, max_size=40))
+@example("1-2-3 * * * *")
+def test_any_text_parses_or_is_refused(text: str) -> None:
+    """No text makes anything but a schedule or an InvalidCronExpression."""
+    with suppress(InvalidCronExpression):
+        CronExpression(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "*/1," * 247 + "1 * * * *",
+        ",".join(["0-59"] * 190) + " * * * *",
+        "9" * 990 + " * * * *",
+        "* * * * " + "x" * 990,
+        "* * * * " + "?#" * 490,
+        "H(" + ")" * 900 + " * * * *",
+        "@" + "d" * 999,
+        "* " * 500,
+        "*/1," * 50_000,
+    ],
+    ids=range(9),
+)
+def test_hostile_text_costs_milliseconds(text: str) -> None:
+    """The longest and oddest texts are parsed or refused within 50 ms."""
+    best = min(_seconds_to_parse(text) for _ in range(3))
+    assert best < 0.05
+
+
+def _seconds_to_parse(text: str) -> float:
+    start = perf_counter()
+    with suppress(InvalidCronExpression):
+        CronExpression(text)
+    return perf_counter() - start

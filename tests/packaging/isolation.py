@@ -1,0 +1,136 @@
+"""Prove that a distribution works with nothing but what it declares.
+
+Run as `python -I isolation.py DISTRIBUTION [EXTRA]` in an environment that holds it and its dependencies alone:
+without the checkout on the path, and without pytest.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module, resources
+from importlib.util import find_spec
+from pkgutil import iter_modules
+from types import ModuleType
+
+import anyio
+
+
+def job() -> None:
+    """A job is enqueued, run and answered, on the broker of the core."""
+    from aioq import Aarq, Worker
+
+    app = Aarq("memory://")
+
+    @app.task
+    async def double(_: object, number: int) -> int:
+        return 2 * number
+
+    async def play() -> None:
+        async with app:
+            made = await double.enqueue(21)
+            await Worker(app, burst=True, handle_signals=False).run()
+            assert await made.result(timeout=5) == 42
+
+    anyio.run(play)
+
+
+def satellites_are_named() -> None:
+    """What another distribution brings is refused with the line that installs it."""
+    from aioq import backends
+    from aioq.discovery import broker_from_url, scheduler_named
+
+    attempts: list[tuple[Callable[[], object], str]] = [
+        (lambda: backends.RedisBroker, "aioq-redis"),
+        (lambda: broker_from_url("redis://localhost"), "aioq-redis"),
+        (lambda: scheduler_named("cron"), "aioq[cron]"),
+    ]
+    for attempt, distribution in attempts:
+        try:
+            attempt()
+        except Exception as error:
+            assert "pip install" in str(error), error
+            assert distribution in str(error), error
+        else:
+            raise AssertionError(f"{distribution} should not be here")
+
+
+def cron() -> None:
+    """The scheduler is found, and knows the next noon."""
+    from datetime import UTC, datetime
+
+    from aioq.discovery import scheduler_named
+
+    schedule = scheduler_named("cron").parse("0 12 * * *")
+    assert schedule.next_after(datetime(2026, 1, 1, tzinfo=UTC)) == datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def redis() -> None:
+    """The broker is found under each of its schemes, and its scripts are there to read."""
+    import aioq_redis
+
+    from aioq.backends import RedisBroker
+    from aioq.discovery import broker_from_url
+
+    assert RedisBroker is aioq_redis.RedisBroker
+    for scheme in ("redis", "rediss", "valkey", "valkeys"):
+        assert isinstance(broker_from_url(f"{scheme}://localhost:1"), RedisBroker)
+    assert isinstance(broker_from_url("unix:///nowhere/socket"), RedisBroker)
+    scripts = [path for path in resources.files("aioq_redis").joinpath("lua").iterdir() if path.name.endswith(".lua")]
+    assert scripts
+    assert all(path.read_text("utf-8").startswith("--") for path in scripts)
+
+
+def suites() -> None:
+    """A third party finds the suites that its broker must pass."""
+    from aioq import testing
+
+    assert all(hasattr(testing, name) for name in ("BrokerContract", "SchedulerContract"))
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a distribution brings, what must not come along with it, and what must work."""
+
+    packages: tuple[str, ...]
+    absent: tuple[str, ...]
+    proofs: tuple[Callable[[], None], ...]
+    skip: tuple[str, ...] = ("aioq.testing",)
+    """Modules that need an extra."""
+
+
+CASES = {
+    "aioq-core": Case(
+        ("aioq",), ("aioq_cron", "aioq_redis", "croniter", "redis", "pytest"), (job, satellites_are_named)
+    ),
+    "aioq-core[testing]": Case(("aioq",), ("aioq_cron", "aioq_redis", "croniter", "redis"), (job, suites), skip=()),
+    "aioq-cron": Case(("aioq_cron",), ("aioq_redis", "redis", "pytest"), (job, cron)),
+    "aioq-redis": Case(("aioq_redis",), ("aioq_cron", "croniter", "pytest"), (job, redis)),
+    "aioq": Case(("aioq", "aioq_redis"), ("aioq_cron", "croniter", "pytest"), (job, redis)),
+    "aioq[cron]": Case(("aioq", "aioq_cron", "aioq_redis"), ("pytest",), (job, cron, redis)),
+}
+
+
+def modules(package: ModuleType, skip: tuple[str, ...]) -> Iterator[str]:
+    """Import everything below a package, but what runs a program, and yield the names."""
+    yield package.__name__
+    for found in iter_modules(package.__path__, f"{package.__name__}."):
+        if not found.name.endswith("__main__") and not found.name.startswith(skip or ("-",)):
+            module = import_module(found.name)
+            yield from modules(module, skip) if found.ispkg else [found.name]
+
+
+def main(name: str) -> None:
+    """Check one case, and say what was seen."""
+    case = CASES[name]
+    here = [name for name in case.absent if find_spec(name)]
+    assert not here, f"{name} drags in {', '.join(here)}"
+    count = sum(1 for package in case.packages for _ in modules(import_module(package), case.skip))
+    for proof in case.proofs:
+        proof()
+    print(f"{name}: {count} modules imported; works: {', '.join(proof.__name__ for proof in case.proofs)}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
