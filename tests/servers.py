@@ -23,7 +23,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -155,10 +155,10 @@ class RedisServer:
         return self._running().pid
 
     @contextmanager
-    def client(self) -> Iterator[redis.Redis]:
+    def client(self) -> Generator[redis.Redis]:
         """Connect to it directly, past any broker. Replies are bytes."""
         url = GIVEN_URL if not self.owned else f"unix://{quote(str(self.socket))}"
-        made = redis.Redis.from_url(url, socket_timeout=PATIENCE, retry=Retry(NoBackoff(), 0))
+        made = redis.Redis.from_url(url, socket_timeout=PATIENCE, retry=Retry(NoBackoff(), 0))  # pyright: ignore[reportUnknownMemberType]
         try:
             yield made
         finally:
@@ -224,7 +224,7 @@ class RedisServer:
     def _answers(self) -> bool:
         with suppress(redis.ConnectionError, redis.TimeoutError), self.client() as client:
             try:
-                return client.ping() is not None
+                return client.ping()  # pyright: ignore[reportUnknownMemberType]
             except redis.AuthenticationError:
                 return True
         return False

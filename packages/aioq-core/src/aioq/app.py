@@ -19,7 +19,7 @@ from aioq.ids import check_name
 from aioq.options import TaskKeywords, TaskOptions, whole
 from aioq.protocols import Broker, Codec, Schedule, Scheduler, TickLedger
 from aioq.registry import Registry, name_of, where
-from aioq.task import Call, Task
+from aioq.task import Call, Task, is_generator
 
 __all__ = ["Aarq", "Lifespan", "TaskDecorator"]
 
@@ -60,6 +60,7 @@ class Aarq:
 
     Raises:
         DiscoveryError: No installed package, or more than one, provides the broker.
+        TypeError, ValueError: An argument is not what it should be; the message names it.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class Aarq:
         if broker is None:
             broker = os.environ.get("AIOQ_BROKER_URL") or "memory://"
         whole("max_payload", max_payload, 1, 512 * MIB)
-        self.broker: Broker = broker_from_url(broker) if isinstance(broker, str) else broker
+        self.broker: Broker = broker_from_url(broker) if isinstance(broker, str) else _checked(broker)
         self.codec: Codec = codec or JsonCodec()
         self.tz = tz
         self.lifespan = lifespan
@@ -243,6 +244,12 @@ class Aarq:
         return name
 
 
+def _checked(broker: Broker) -> Broker:
+    if isinstance(broker, type) or not isinstance(broker, Broker):
+        raise TypeError(f"broker must be a URL or an object with the methods of aioq.protocols.Broker, got {broker!r}")
+    return broker
+
+
 def _parsed(
     scheduler: Scheduler, schedule: str | Schedule, tz: str | ZoneInfo | None, function: Callable[..., Any]
 ) -> Schedule:
@@ -273,7 +280,9 @@ def _check_cron_function(function: Callable[..., Any]) -> None:
         )
     if not callable(function):
         raise TaskDefinitionError(f"a cron entry is a function, got {function!r}")
+    if is_generator(function):
+        raise TaskDefinitionError(f"{name_of(function)} is a generator: calling it would run none of it")
     try:
         inspect.signature(function).bind({})
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise TaskDefinitionError(f"{name_of(function)} must be callable with the context alone: {error}") from None

@@ -10,7 +10,7 @@ import anyio
 if TYPE_CHECKING:
     from aioq.protocols import Clock
 
-__all__ = ["SteadyClock", "SystemClock", "wait_until"]
+__all__ = ["SteadyClock", "SystemClock", "pass_time", "wait_until"]
 
 
 class SystemClock:
@@ -61,6 +61,13 @@ class SteadyClock:
         self._base = now - self._source.monotonic()
 
 
+async def pass_time(clock: Clock, seconds: float) -> None:
+    """Return when `seconds` have passed on `clock`, however early its sleeps wake."""
+    deadline = clock.monotonic() + seconds
+    while (left := deadline - clock.monotonic()) > 0:
+        await clock.sleep(left)
+
+
 async def wait_until(event: anyio.Event, clock: Clock, timeout: float) -> bool:
     """Wait for `event`; return False when `timeout` seconds of `clock` have passed first."""
     if event.is_set() or timeout <= 0:
@@ -68,9 +75,7 @@ async def wait_until(event: anyio.Event, clock: Clock, timeout: float) -> bool:
     async with anyio.create_task_group() as tg:
 
         async def alarm() -> None:
-            deadline = clock.monotonic() + timeout
-            while (left := deadline - clock.monotonic()) > 0:
-                await clock.sleep(left)
+            await pass_time(clock, timeout)
             tg.cancel_scope.cancel()
 
         tg.start_soon(alarm)

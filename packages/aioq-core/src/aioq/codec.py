@@ -7,6 +7,7 @@ msgspec.Struct, and pydantic models where pydantic is installed. Nothing is ever
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
@@ -34,13 +35,18 @@ class JsonCodec:
             SerializationError: Some part of it has no JSON form; names the path to it.
         """
         try:
-            return self._encoder.encode(value)
+            data = self._encoder.encode(value)
+            infinite = _infinite(value) if b"null" in data else None
         except RecursionError:
-            raise SerializationError("the value is nested too deeply, or contains itself") from None
+            part = next((step.lstrip(".") for step, part in _parts(value) if not self._encodes(part)), "the value")
+            raise SerializationError(f"{part}: nested too deeply, or contains itself") from None
         except Exception as error:  # besides the encoder's own: what a property or a model raises as it is read
             path, offender = self._offender(value)
             refusal = _refusal(offender, error)
             raise SerializationError(f"{path}: {refusal}" if path else refusal) from None
+        if infinite:
+            raise SerializationError(infinite)
+        return data
 
     def decoder(self, type: Any) -> Callable[[bytes], Any]:
         """Return a function from JSON to a value of `type`.
@@ -77,6 +83,13 @@ class JsonCodec:
         except Exception:
             return False
         return True
+
+
+def _infinite(value: object, path: str = "") -> str | None:
+    """Return where a float stands that JSON has no number for; the encoder makes it null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{path.lstrip('.')}: {value} has no JSON form".lstrip(": ")
+    return next((found for step, part in _parts(value) if (found := _infinite(part, path + step))), None)
 
 
 def _to_plain(value: object) -> object:
@@ -125,9 +138,10 @@ def _refusal(offender: object, error: Exception) -> str:
 
 def _explain(error: Exception) -> str:
     """Put msgspec's message path first: `when: expected ...`, not `... - at $.when`."""
-    text = str(error) if isinstance(error, ValueError | TypeError) else f"{type(error).__name__}: {error}"
-    found = _AT.match(text)
-    what, path = (found["what"], found["path"]) if found else (text, None)
+    if not isinstance(error, ValueError | TypeError):
+        return f"{type(error).__name__}: {error}"
+    found = _AT.match(str(error))
+    what, path = (found["what"], found["path"]) if found else (str(error), None)
     what = what.replace("`", "'")
     if what[1:2].islower():
         what = what[0].lower() + what[1:]

@@ -39,7 +39,8 @@ def broker_from_url(url: str) -> Broker:
         raise DiscoveryError(
             f"no installed package provides a broker for {scheme}:// (installed: {_known(BROKERS)}){hint}"
         )
-    broker = _load(point)(url)
+    make = _load(point)
+    broker = make(url) if callable(make) else None
     if not isinstance(broker, Broker):
         raise DiscoveryError(
             f"{point.value} of {_owner(point)} does not make a broker: it lacks methods of aioq.protocols.Broker"
@@ -57,7 +58,8 @@ def scheduler_named(name: str) -> Scheduler:
         if name == "cron":
             raise DiscoveryError('cron expressions need the aioq-cron distribution; run: pip install "aioq[cron]"')
         raise DiscoveryError(f"no installed package provides the scheduler {name!r} (installed: {_known(SCHEDULERS)})")
-    scheduler = _load(point)()
+    make = _load(point)
+    scheduler = make() if callable(make) else None
     if not isinstance(scheduler, Scheduler):
         raise DiscoveryError(
             f"{point.value} of {_owner(point)} does not make a scheduler: it lacks methods of aioq.protocols.Scheduler"

@@ -16,9 +16,11 @@ TRACEBACK_LIMIT = 8192
 def describe(error: BaseException) -> Failure:
     """Return type, message and traceback of an exception, each cut to its limit.
 
-    An exception whose own `__str__` raises is described by its type.
+    An exception whose own `__str__` raises is described by its type. What is no Unicode, such
+    as an undecodable file name, is escaped: every broker can store the text.
     """
-    return Failure(type(error).__name__, _cut(_message(error), MESSAGE_LIMIT), _tail(_trace(error), TRACEBACK_LIMIT))
+    message, trace = _cut(_message(error), MESSAGE_LIMIT), _tail(_trace(error), TRACEBACK_LIMIT)
+    return Failure(_unicode(type(error).__name__), _unicode(message), _unicode(trace))
 
 
 def one_line(text: str, limit: int = MESSAGE_LIMIT) -> str:
@@ -39,6 +41,10 @@ def _trace(error: BaseException) -> str:
         return "".join(traceback.format_exception(error))
     except Exception:
         return ""
+
+
+def _unicode(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _cut(text: str, limit: int) -> str:

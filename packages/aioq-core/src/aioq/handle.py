@@ -6,8 +6,16 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from aioq.clock import SystemClock
-from aioq.errors import JobCancelled, JobDead, JobEnded, JobFailed, MissingFeature, ResultTimeout
-from aioq.job import JobRecord
+from aioq.errors import (
+    JobCancelled,
+    JobDead,
+    JobEnded,
+    JobFailed,
+    MissingFeature,
+    ResultTimeout,
+    SerializationError,
+)
+from aioq.job import Failure, JobRecord
 from aioq.protocols import Broker, Clock, JobStore, Signals
 from aioq.states import FINAL_STATES, JobState
 
@@ -93,6 +101,7 @@ class Job(Generic[R_co]):
             ResultTimeout: The job did not end in time; it goes on.
             SerializationError: The result does not fit the task's return annotation.
             MissingFeature: The broker is no `JobStore`.
+            BrokerUnavailable: The broker cannot be reached.
         """
         store = self._store("Job.result")
         deadline = None if timeout is None else self._clock.monotonic() + timeout
@@ -118,15 +127,18 @@ class Job(Generic[R_co]):
                 f"no result of job {self.id} is kept: {self.task} has save_result=False, "
                 f"its result_ttl is over, or the job was never enqueued",
             )
-        if record.state is JobState.FAILED and record.failure is not None:
-            raise JobFailed(self.id, record.failure)
+        if record.state is JobState.FAILED:
+            raise JobFailed(self.id, record.failure or Failure("Exception", "the broker has kept no reason"))
         if record.state is JobState.DEAD:
             raise JobDead(self.id, record.reason or "", record.failure.message if record.failure else "")
         if record.state is JobState.CANCELLED:
             raise JobCancelled(self.id)
         if record.result is None:
             raise JobEnded(self.id, f"job {self.id} completed, and its result was too large to keep")
-        return self._decode(record.result)
+        try:
+            return self._decode(record.result)
+        except SerializationError as error:
+            raise SerializationError(f"the result of job {self.id} of {self.task}: {error}") from None
 
     def _store(self, needed_for: str) -> JobStore:
         if not isinstance(self._broker, JobStore):

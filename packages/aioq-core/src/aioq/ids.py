@@ -12,6 +12,7 @@ _NAMES = {
     "queue": re.compile(r"[A-Za-z0-9_.-]{1,64}"),
     "namespace": re.compile(r"[A-Za-z0-9_.-]{1,64}"),
     "name": re.compile(r"[A-Za-z0-9_.:-]{1,200}"),
+    "worker id": re.compile(r"[A-Za-z0-9_.:@/+=-]{1,200}"),
     "job_id": re.compile(r"[A-Za-z0-9_.:@/+=-]{1,200}"),
 }
 
@@ -25,7 +26,7 @@ def new_id() -> str:
 
 
 def check_name(field: str, value: object) -> str:
-    """Return `value` if it may be a queue, namespace, task name or job id.
+    """Return `value` if it may be the name or id that `field` says.
 
     Raises:
         TypeError: It is not text.

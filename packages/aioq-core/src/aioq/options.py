@@ -154,7 +154,7 @@ def number(field: str, value: object, low: float, high: float) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{field} must be a number, got {value!r}")
     if not low <= value <= high:
-        raise ValueError(f"{field} must be between {low:g} and {high:g}, got {value:g}")
+        raise ValueError(f"{field} must be between {low:g} and {high:g}, got {value!r}")
 
 
 def _exceptions(field: str, value: object) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -70,18 +72,26 @@ def name_of(function: Callable[..., Any]) -> str:
     A script that is run, and so is called `__main__`, goes by the name under which a
     worker would import it.
     """
-    module = function.__module__
-    if module == "__main__":
-        main = sys.modules["__main__"]
+    named = _named(function)
+    module = named.__module__
+    if module in ("__main__", "__mp_main__"):
+        main = sys.modules[module]
         spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
         if spec is not None:
             module = spec.name.removesuffix(".__main__")
         elif file is not None and file.endswith(".py"):
             module = Path(file).stem
-    return f"{module}.{function.__qualname__.replace('<locals>.', '').replace('<lambda>', 'lambda')}"
+    return f"{module}.{re.sub('[<>]', '', named.__qualname__.replace('<locals>.', ''))}"
 
 
 def where(function: Callable[..., Any]) -> str:
     """Return file and line of a function, for messages."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
+    code = getattr(inspect.unwrap(_named(function)), "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)
+
+
+def _named(function: Callable[..., Any]) -> Any:
+    """Return what gives a callable its name: a partial's function, the class of an object with `__call__`."""
+    while isinstance(function, partial):
+        function = function.func
+    return function if hasattr(function, "__qualname__") else type(function)

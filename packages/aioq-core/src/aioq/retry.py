@@ -28,12 +28,12 @@ def backoff_delay(
         attempt: Number of the attempt that failed; 1 for the first.
         base: Seconds after the first failure.
         backoff: `constant` waits `base` each time; `exponential` doubles it each time.
-        ceiling: No delay is longer than this, in seconds.
+        ceiling: No delay grows longer than this, in seconds; `base` itself may be longer.
         jitter: Up to this share of the delay is taken off at random: 0 for none, 1 for all.
         rand: Gives numbers from 0 up to 1.
     """
     doublings = min(attempt - 1, 64) if backoff == "exponential" else 0
-    delay = min(base * 2.0**doublings, ceiling)
+    delay = min(base * 2.0**doublings, max(base, ceiling))
     return delay * (1.0 - jitter * rand())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 
@@ -15,30 +14,42 @@ def first_loss(sent: object, arrived: object, path: str = "") -> str | None:
     """Return what the first lost part is, with its path; None when everything arrived.
 
     Tuples may arrive as lists and integers as floats of the same value: both are what an
-    unannotated parameter gets. Other changes of type, and NaN and infinity, are losses.
+    unannotated parameter gets. Other changes of type are losses.
     """
-    if isinstance(sent, float) and not math.isfinite(sent):
-        return f"{path}: {sent} has no JSON form"
-    if type(sent) is type(arrived) or (type(sent) is tuple and type(arrived) is list):
+    if isinstance(sent, list | tuple) and isinstance(arrived, list | tuple) and not _is_other_record(sent, arrived):
         return _first((f"{path}[{n}]", a, b) for n, (a, b) in enumerate(zip(sent, arrived, strict=False)))
     if isinstance(sent, Mapping) and isinstance(arrived, Mapping):
-        if sent.keys() != arrived.keys():
-            return f"{path}: keys that are not text need an annotation such as dict[int, str]"
-        return _first((f"{path}[{key!r}]", sent[key], arrived[key]) for key in sent)
-    if type(sent) is type(arrived):
-        return _first(
-            (f"{path}.{name}".lstrip("."), getattr(sent, name), getattr(arrived, name)) for name in _names(sent)
+        return _missing_key(sent, arrived, path) or _first(
+            (f"{path}[{key!r}]", sent[key], arrived[key]) for key in sent
         )
     if isinstance(sent, int | float) and isinstance(arrived, int | float) and sent == arrived:
         return None
-    return (
-        f"{path}: {type(sent).__name__} would arrive as {type(arrived).__name__}; "
-        f"annotate the parameter with the type it is to have"
-    )
+    if type(sent) is not type(arrived):
+        return (
+            f"{path}: {type(sent).__name__} would arrive as {type(arrived).__name__}; "
+            f"annotate the parameter with the type it is to have, and pass that type"
+        )
+    if names := _names(sent):
+        return _first((f"{path}.{name}".lstrip("."), getattr(sent, name), getattr(arrived, name)) for name in names)
+    return f"{path}: its value would change on the way" if _differ(sent, arrived) else None
 
 
 def _first(parts: Iterable[tuple[str, object, object]]) -> str | None:
     return next((loss for path, a, b in parts if (loss := first_loss(a, b, path))), None)
+
+
+def _is_other_record(sent: object, arrived: object) -> bool:
+    """Whether a NamedTuple would arrive as something whose parts have no names."""
+    return hasattr(sent, "_fields") and type(sent) is not type(arrived)
+
+
+def _missing_key(sent: Mapping[object, object], arrived: Mapping[object, object], path: str) -> str | None:
+    missing = sent.keys() - arrived.keys()
+    if not missing:
+        return None
+    if all(isinstance(key, str) for key in missing):
+        return f"{path}: the annotated type has no key {min(map(repr, missing))}"
+    return f"{path}: keys that are not text need an annotation such as dict[int, str]"
 
 
 def _names(value: object) -> tuple[str, ...]:
@@ -46,4 +57,9 @@ def _names(value: object) -> tuple[str, ...]:
         return value.__struct_fields__
     if is_dataclass(value):
         return tuple(field.name for field in fields(value))
-    return ()
+    return tuple(getattr(type(value), "model_fields", ()))
+
+
+def _differ(sent: object, arrived: object) -> bool:
+    """Whether two values of one type differ, as far as the type can tell: NaN differs from itself."""
+    return type(sent).__eq__ is not object.__eq__ and sent == sent and sent != arrived  # noqa: PLR0124

@@ -67,7 +67,7 @@ class CallSignature:
             arrived = self._decode(payload)
             loss = first_loss(call, arrived) if arrived != call else None
         except SerializationError as error:
-            raise SerializationError(f"{self._name}: {self._why(call, str(error))}") from None
+            raise SerializationError(f"{self._name}: argument {error}") from None
         except RecursionError:
             raise SerializationError(f"{self._name}: an argument is nested too deeply") from None
         if loss:
@@ -122,11 +122,6 @@ class CallSignature:
                 args.append(value)
         return args, kwargs
 
-    @staticmethod
-    def _why(call: Struct, error: str) -> str:
-        """Blame NaN for what it does: JSON has no such number, and null does not fit a float."""
-        return f"argument {(_infinite(call) if 'null' in error else None) or error}"
-
 
 def _culprit(codec: Codec, hints: dict[str, Any]) -> str | None:
     """Return which annotation has no form on the wire, and why."""
@@ -136,11 +131,6 @@ def _culprit(codec: Codec, hints: dict[str, Any]) -> str | None:
         except SerializationError as error:
             return f"{'the return value' if name == 'return' else f'parameter {name}'}: {error}"
     return None
-
-
-def _infinite(call: Struct) -> str | None:
-    loss = first_loss(call, call)
-    return loss if loss and "has no JSON form" in loss else None
 
 
 def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:

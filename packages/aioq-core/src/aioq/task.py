@@ -21,7 +21,7 @@ from aioq.protocols import Broker, Codec
 from aioq.registry import name_of, where
 from aioq.signature import CallSignature
 
-__all__ = ["Call", "Enqueuer", "Task", "in_thread", "is_async"]
+__all__ = ["Call", "Enqueuer", "Task", "TaskWithOptions", "in_thread", "is_async", "is_generator"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -87,6 +87,9 @@ class Task(Generic[P, R]):
     ) -> Any:
         """Run the function on arguments that have been bound already.
 
+        A plain `def` that hands out something to await, as decorators around an `async def`
+        do, has it awaited in the event loop.
+
         Args:
             limiter: Bounds the threads for plain `def` functions; anyio's default when None.
         """
@@ -103,7 +106,7 @@ class Task(Generic[P, R]):
         """
         return CallSignature(self.function, self._app.codec, self.name)
 
-    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+    async def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Store a job that runs the task with these arguments.
 
         When it returns, the job is stored. Concurrent calls share round trips.
@@ -137,7 +140,7 @@ class Task(Generic[P, R]):
                 )
         return await self._app.enqueue_many(calls)
 
-    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
+    def call(self, /, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
         """Return a call of the task, to be enqueued later by `enqueue_many`.
 
         Raises:
@@ -205,24 +208,33 @@ class TaskWithOptions(Generic[P, R]):
     def __init__(self, task: Task[P, R], chosen: EnqueueOptions) -> None:
         self._task, self._chosen = task, chosen
 
-    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+    async def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Store a job; see `Task.enqueue`."""
         (job,) = await self._task.enqueue_many([self.call(*args, **kwargs)])
         return job
 
-    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
+    def call(self, /, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
         """Return a call with these options, to be enqueued later; see `Task.call`."""
         return self._task.make_call(self._chosen, args, kwargs)
 
 
-async def in_thread(call: Callable[[], R], limiter: anyio.CapacityLimiter | None = None) -> R:
-    """Make a blocking call in a worker thread; when cancelled, leave the thread to itself."""
-    return await anyio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=limiter)
+async def in_thread(call: Callable[[], Any], limiter: anyio.CapacityLimiter | None = None) -> Any:
+    """Make a blocking call in a worker thread; when cancelled, leave the thread to itself.
+
+    If what it returns wants to be awaited, it is: a plain `def` may be a wrapper of an `async def`.
+    """
+    result = await anyio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=limiter)
+    return await result if inspect.isawaitable(result) else result
 
 
 def is_async(function: Callable[..., Any]) -> bool:
-    """Whether calling the function gives something to await."""
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))
+    """Whether calling the function gives something to await, as far as can be told beforehand."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+
+
+def is_generator(function: Callable[..., Any]) -> bool:
+    """Whether calling the function runs none of it, and gives something to iterate over."""
+    return inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function)
 
 
 def _check_function(function: Callable[..., Any]) -> None:
@@ -230,9 +242,12 @@ def _check_function(function: Callable[..., Any]) -> None:
         raise TaskDefinitionError(f"{function.name} is a task already; decorate the function once")
     if not callable(function):
         raise TaskDefinitionError(f"a task is a function, got {function!r}")
-    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+    if is_generator(function):
         raise TaskDefinitionError(f"{name_of(function)} is a generator; a task returns one value")
-    kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
+    try:
+        kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
+    except ValueError as error:
+        raise TaskDefinitionError(f"{name_of(function)} cannot be made a task: {error}") from None
     if not kinds or kinds[0] not in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD):
         raise TaskDefinitionError(
             f"{name_of(function)} must take the context as its first parameter: def task(ctx, ...)"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import Any, Protocol
 
+from aioq.cli.exits import Exit
 from aioq.cli.logs import DEFAULT_LEVEL, LEVELS
+from aioq.cli.say import say
 
-__all__ = ["Commands", "add_app", "add_json", "add_log_level"]
+__all__ = ["Commands", "add_app", "add_json", "add_log_level", "show_help"]
 
 
 class Commands(Protocol):
@@ -16,6 +18,16 @@ class Commands(Protocol):
     def add_parser(self, name: str, **settings: Any) -> argparse.ArgumentParser:
         """Return a new parser for the command `name`."""
         ...
+
+
+def show_help(parser: argparse.ArgumentParser) -> None:
+    """Have a command that was given no subcommand explain itself."""
+
+    def run(_: argparse.Namespace) -> int:
+        say(parser.format_help().rstrip())
+        return Exit.OK
+
+    parser.set_defaults(run=run)
 
 
 def add_app(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from zoneinfo import ZoneInfo
 
-from aioq.cli.arguments import Commands, add_app, add_json, add_log_level
+from aioq.cli.arguments import Commands, add_app, add_json, add_log_level, show_help
 from aioq.cli.exits import CommandError, Exit
 from aioq.cli.locate import load_app
 from aioq.cli.say import say, say_json, width
@@ -29,7 +29,7 @@ def register(commands: Commands) -> None:
     """Add the command to the parser."""
     text = "Look at cron schedules."
     parser = commands.add_parser("cron", help="look at cron schedules", description=text, allow_abbrev=False)
-    parser.set_defaults(run=lambda _: _help(parser))
+    show_help(parser)
     verbs = parser.add_subparsers(title="commands", metavar="COMMAND")
     _register_list(verbs)
     _register_next(verbs)
@@ -63,11 +63,6 @@ def _register_next(verbs: Commands) -> None:
     parser.add_argument("--tz", metavar="ZONE", help="the zone of the expression; UTC by default")
     add_json(parser)
     parser.set_defaults(run=next_runs)
-
-
-def _help(parser: argparse.ArgumentParser) -> int:
-    say(parser.format_help().rstrip())
-    return Exit.OK
 
 
 def list_entries(arguments: argparse.Namespace) -> int:

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from aioq.cli import cron, demo, worker
+from aioq.cli.arguments import show_help
 from aioq.cli.exits import CommandError, Exit, exit_for
-from aioq.cli.say import complain, say
+from aioq.cli.say import complain
 from aioq.cli.secrets import masked
 from aioq.cli.version import versions
 from aioq.errors import AioqError
@@ -57,13 +58,8 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=versions(), help="show what is installed and exit")
-    parser.set_defaults(run=lambda _: _help(parser))
+    show_help(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for command in (worker, cron, demo):
         command.register(commands)
     return parser
-
-
-def _help(parser: argparse.ArgumentParser) -> int:
-    say(parser.format_help().rstrip())
-    return Exit.OK

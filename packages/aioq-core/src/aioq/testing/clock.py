@@ -41,14 +41,17 @@ class VirtualClock:
             return
         event = anyio.Event()
         heapq.heappush(self._sleepers, (self._monotonic + seconds, next(self._sequence), event))
-        await event.wait()
+        try:
+            await event.wait()
+        finally:
+            event.set()  # who was cancelled needs no waking
 
     async def advance(self, seconds: float) -> None:
         """Let `seconds` pass: wake each sleeper at its moment, in order, and let it act."""
         await self.settle()
         target = self._monotonic + seconds
-        while self._sleepers and self._sleepers[0][0] <= target:
-            self._move(max(self._monotonic, self._sleepers[0][0]))
+        while (moment := self._next_wake()) is not None and moment <= target:
+            self._move(max(self._monotonic, moment))
             while self._sleepers and self._sleepers[0][0] <= self._monotonic:
                 heapq.heappop(self._sleepers)[2].set()
             await self.settle()
@@ -66,6 +69,11 @@ class VirtualClock:
         """Let every task that can run do so, without time passing."""
         for _ in range(HOPS):
             await checkpoint()
+
+    def _next_wake(self) -> float | None:
+        while self._sleepers and self._sleepers[0][2].is_set():
+            heapq.heappop(self._sleepers)
+        return self._sleepers[0][0] if self._sleepers else None
 
     def _move(self, moment: float) -> None:
         self._wall += moment - self._monotonic

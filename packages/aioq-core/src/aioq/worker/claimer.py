@@ -96,7 +96,7 @@ class Claimer:
         seconds = self._poll if next_due is None else min(self._poll, next_due)
         waits = [lambda: self._wait_for_work(seconds), self._stop.draining.wait]
         if self._burst:
-            waits.append(self._slots.wait_idle)
+            waits.append(self._leases.wait_empty)
         await first(*waits)
 
     async def _wait_for_work(self, seconds: float) -> None:

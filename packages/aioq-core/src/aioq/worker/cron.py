@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
 from functools import partial
 from itertools import islice
 from typing import Any
 from zlib import crc32
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import anyio
 from anyio.abc import TaskGroup
 
 from aioq.app import Aarq
-from aioq.clock import SteadyClock
+from aioq.clock import SteadyClock, pass_time
 from aioq.cron import CronEntry, Tick, upcoming
 from aioq.failure import describe, one_line
-from aioq.job import TickClaim, TickOutcome
+from aioq.job import TickClaim, TickOutcome, TickReply
 from aioq.protocols import Clock, TickLedger
 from aioq.registry import name_of
 from aioq.task import in_thread, is_async
 from aioq.worker.link import Link
 from aioq.worker.log import logger
-from aioq.worker.race import being_cancelled
+from aioq.worker.race import being_cancelled, first
 
 __all__ = ["Cron"]
 
@@ -47,7 +47,7 @@ class Cron:
         self._app, self._worker_id, self._link, self._clock = app, worker_id, link, clock
         self.entries = [entry for entry in app.crons if entry.queue in queues]
         self._broker_clock = SteadyClock(clock)
-        self._running: set[int] = set()
+        self._running = 0
         self._idle = anyio.Event()
         self.shared: Mapping[str, Any] = {}
 
@@ -56,14 +56,14 @@ class Cron:
         if not self.entries:
             return
         self._log_next_runs()
+        alone = [entry for entry in self.entries if not entry.unique]
         unique = [entry for entry in self.entries if entry.unique]
+        broker = self._app.broker
         async with anyio.create_task_group() as loops:
-            loops.start_soon(
-                self._loop, [e for e in self.entries if not e.unique], partial(self._fire, jobs), self._clock
-            )
-            if unique:
-                self._broker_clock.set(await self._link.insist(self._app.broker.time))
-                loops.start_soon(self._loop, unique, partial(self._fire_once, jobs), self._broker_clock)
+            loops.start_soon(self._loop, alone, partial(self._fire, jobs), self._clock)
+            if isinstance(broker, TickLedger):  # without it `Aarq.cron` lets nobody have a unique entry
+                self._broker_clock.set(await self._link.insist(broker.time))
+                loops.start_soon(self._loop, unique, partial(self._fire_once, jobs, broker), self._broker_clock)
 
     async def wait_idle(self) -> None:
         """Wait until nothing that was fired is still running."""
@@ -79,38 +79,27 @@ class Cron:
             await self._clock.sleep(1.0)
 
     def _fire(self, jobs: TaskGroup, tick: Tick) -> None:
-        jobs.start_soon(self._guarded, partial(self._call, tick), name=f"cron {tick.entry.name}")
+        self._start(jobs, partial(self._call, tick), tick)
 
-    def _fire_once(self, jobs: TaskGroup, tick: Tick) -> None:
-        jobs.start_soon(self._guarded, partial(self._contend, tick), name=f"cron {tick.entry.name}")
+    def _fire_once(self, jobs: TaskGroup, ledger: TickLedger, tick: Tick) -> None:
+        self._start(jobs, partial(self._contend, ledger, tick), tick)
 
-    async def _guarded(self, call: Callable[[], Any]) -> None:
-        """Count a running call, whatever becomes of it."""
-        token = id(call)
-        self._running.add(token)
+    def _start(self, jobs: TaskGroup, call: Callable[[], Awaitable[None]], tick: Tick) -> None:
+        self._running += 1  # here and not in the task: a stop may come before its first step
+        jobs.start_soon(self._counted, call, name=f"cron {tick.entry.name}")
+
+    async def _counted(self, call: Callable[[], Awaitable[None]]) -> None:
         try:
             await call()
         finally:
-            self._running.discard(token)
+            self._running -= 1
             if not self._running:
                 self._idle.set()
                 self._idle = anyio.Event()
 
-    async def _contend(self, tick: Tick) -> None:
+    async def _contend(self, ledger: TickLedger, tick: Tick) -> None:
         """Fire a tick if this worker wins it; miss it when the broker stays away."""
         await self._clock.sleep(crc32(f"{self._worker_id} {tick.scheduled_at}".encode()) % 1000 / 1000 * SPREAD)
-        with anyio.move_on_after(GRACE):
-            if await self._wins(tick):
-                await self._call(tick)
-            return
-        logger.error(
-            "cron task %s missed its run of %s: the broker was away for %g s",
-            tick.entry.name, tick.scheduled_at.isoformat(), GRACE, extra={"cron_name": tick.entry.name},
-        )  # fmt: skip
-
-    async def _wins(self, tick: Tick) -> bool:
-        ledger = self._app.broker
-        assert isinstance(ledger, TickLedger)  # `Aarq.cron` has seen to it
         claim = TickClaim(
             name=tick.entry.name,
             queue=tick.entry.queue,
@@ -118,12 +107,29 @@ class Cron:
             fingerprint=tick.entry.fingerprint,
             worker_id=self._worker_id,
         )
-        while True:
+        reply = await self._bid(ledger, claim)
+        while reply is not None and reply.outcome is TickOutcome.EARLY:
+            await pass_time(self._clock, claim.tick - reply.now)
+            reply = await self._bid(ledger, claim)
+        if reply is None:
+            logger.error(
+                "cron task %s missed its run of %s: the broker was away for %g s",
+                tick.entry.name, tick.scheduled_at.isoformat(), GRACE, extra={"cron_name": tick.entry.name},
+            )  # fmt: skip
+        elif reply.outcome is TickOutcome.WON:
+            await self._call(tick)
+
+    async def _bid(self, ledger: TickLedger, claim: TickClaim) -> TickReply | None:
+        """Return the broker's answer; None when it gave none for too long."""
+        reply: TickReply | None = None
+
+        async def insist() -> None:
+            nonlocal reply
             reply = await self._link.insist(lambda: ledger.claim_tick(claim))
             self._broker_clock.set(reply.now)
-            if reply.outcome is not TickOutcome.EARLY:
-                return reply.outcome is TickOutcome.WON
-            await self._clock.sleep(claim.tick - reply.now)
+
+        await first(insist, partial(pass_time, self._clock, GRACE))
+        return reply
 
     async def _call(self, tick: Tick) -> None:
         function = tick.entry.function
@@ -176,4 +182,13 @@ def _next_runs(entry: CronEntry, now: datetime) -> list[str]:
         runs = list(islice(upcoming(entry.schedule, now), 3))
     except Exception:
         return []
-    return [run.astimezone(ZoneInfo(entry.tz)).isoformat(sep=" ") for run in runs]
+    zone = _zone(entry.tz)
+    return [run.astimezone(zone).isoformat(sep=" ") for run in runs]
+
+
+def _zone(name: str) -> tzinfo:
+    """Return a zone by name; UTC for one that only the scheduler knows."""
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        return UTC

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import anyio
+
 from aioq.job import Lease
 
 __all__ = ["LeaseTable"]
@@ -14,6 +16,7 @@ class LeaseTable:
 
     def __init__(self) -> None:
         self._held: dict[str, Lease] = {}
+        self._emptied = anyio.Event()
 
     def add(self, leases: Iterable[Lease]) -> None:
         """Note leases that were claimed."""
@@ -21,9 +24,11 @@ class LeaseTable:
 
     def drop(self, lease: Lease) -> None:
         """Forget a lease, unless the job has been claimed anew since."""
-        held = self._held.get(lease.job_id)
-        if held is not None and held.epoch == lease.epoch:
+        if self.holds(lease):
             del self._held[lease.job_id]
+            if not self._held:
+                self._emptied.set()
+                self._emptied = anyio.Event()
 
     def holds(self, lease: Lease) -> bool:
         """Whether this very lease is still ours."""
@@ -33,6 +38,11 @@ class LeaseTable:
     def all(self) -> list[Lease]:
         """Return every lease held."""
         return list(self._held.values())
+
+    async def wait_empty(self) -> None:
+        """Wait until no lease is held."""
+        while self._held:
+            await self._emptied.wait()
 
     def __len__(self) -> int:
         return len(self._held)

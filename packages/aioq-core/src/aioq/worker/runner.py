@@ -54,25 +54,41 @@ class Runner:
         self.shared: Mapping[str, Any] = {}
 
     def start(self, jobs: TaskGroup, lease: Lease) -> None:
-        """Run a job in a slot of its own."""
+        """Run a job in a slot of its own; an earlier run of it here, whose lease it was, is lost."""
+        self.cancel(lease.job_id, Cause.LOST)
         run = Run(lease)
         self._runs[lease.job_id] = run
         self._slots.take()
         jobs.start_soon(self._work, run, name=f"job {lease.job_id}")
 
-    def cancel(self, lease_or_id: Lease | str, cause: Cause) -> None:
-        """Cancel a running job, if it is one of ours; with a lease, only that very run."""
+    def cancel(self, lease_or_id: Lease | str, cause: Cause) -> bool:
+        """Cancel a running job; False when it is none of ours, or is being cancelled already.
+
+        With a lease, only that very run.
+        """
         job_id = lease_or_id if isinstance(lease_or_id, str) else lease_or_id.job_id
         run = self._runs.get(job_id)
-        if run is None or (isinstance(lease_or_id, Lease) and run.lease.epoch != lease_or_id.epoch):
-            return
-        run.cause = run.cause or cause
+        if run is None or run.cause or (isinstance(lease_or_id, Lease) and run.lease.epoch != lease_or_id.epoch):
+            return False
+        run.cause = cause
         run.scope.cancel()
+        return True
 
     def cancel_all(self) -> None:
         """Cancel every running job because the worker stops; each is released."""
         for run in list(self._runs.values()):
             self.cancel(run.lease, Cause.STOPPING)
+
+    def disown(self) -> None:
+        """Release the jobs that go on although they were cancelled: whatever they do is not reported."""
+        for run in list(self._runs.values()):
+            logger.error(
+                "job %s of %s does not end though it was cancelled; the worker cannot end before it does",
+                run.lease.job_id, run.lease.task, extra={"job_id": run.lease.job_id, "task": run.lease.task},
+            )  # fmt: skip
+            if run.cause is Cause.STOPPING:
+                self.give_back(run.lease)
+                run.cause = Cause.LOST
 
     async def _work(self, run: Run) -> None:
         try:
@@ -96,6 +112,8 @@ class Runner:
             args, kwargs = task.signature.decode(run.lease.payload)
         except SerializationError as error:
             return Buried(lease=run.lease, reason="malformed", failure=describe(error))
+        except Exception as error:  # a codec that breaks: this worker's fault, not the job's
+            return after_error(task.defaults, run.lease, error)
         return await self._attempt(run, task, args, kwargs)
 
     async def _attempt(
@@ -113,7 +131,9 @@ class Runner:
                 raise
             return after_error(options, run.lease, error)
         except BaseException as error:  # a task that raises SystemExit ends its job, not the worker
-            return self._cut_short(run) if run.cause else after_error(options, run.lease, error)
+            if run.cause or being_cancelled():
+                return self._cut_short(run)
+            return after_error(options, run.lease, error)
         if run.cause:
             return self._cut_short(run)
         return after_error(
@@ -127,7 +147,7 @@ class Runner:
     @staticmethod
     def _cut_short(run: Run) -> Settlement | None:
         """Give a job back that was stopped; say nothing of one that is no longer ours."""
-        return Released(lease=run.lease) if run.cause is Cause.STOPPING else None
+        return None if run.cause in (Cause.LOST, Cause.CANCELLED) else Released(lease=run.lease)
 
     def _completed(self, lease: Lease, task: Task[..., Any], result: object) -> Settlement:
         options = task.defaults

@@ -7,7 +7,7 @@ import anyio
 from aioq.job import Released, Settled, Settlement
 from aioq.protocols import Broker
 from aioq.worker.leases import LeaseTable
-from aioq.worker.link import Link
+from aioq.worker.link import OUTAGES, Link
 from aioq.worker.log import logger
 
 __all__ = ["Settler"]
@@ -21,7 +21,7 @@ class Settler:
         self._waiting: list[Settlement] = []
         self._arrived = anyio.Event()
         self._flushed = anyio.Event()
-        self._busy = False
+        self._one_by_one = False
 
     def add(self, settlement: Settlement) -> None:
         """Take in a settlement, to be written at once or with the next batch."""
@@ -33,33 +33,45 @@ class Settler:
         while True:
             await self._arrived.wait()
             self._arrived = anyio.Event()
-            await self.flush()
-
-    async def flush(self) -> None:
-        """Write what has gathered; it is kept until the broker has answered."""
-        while batch := self._waiting[:]:
-            self._busy = True
-            answers = await self._link.insist(lambda batch=batch: self._broker.settle(batch))  # type: ignore[misc]
-            del self._waiting[: len(batch)]
-            for settlement, answer in zip(batch, answers, strict=True):
-                self._leases.drop(settlement.lease)
-                if answer is Settled.STALE:
-                    _refused(settlement)
-        self._busy = False
-        self._flushed.set()
-        self._flushed = anyio.Event()
+            while self._waiting:
+                await self._link.insist(self._write)
+            self._one_by_one = False
+            self._flushed.set()
+            self._flushed = anyio.Event()
 
     async def close(self) -> None:
         """Write what has gathered, and release whatever else is held, in one try."""
-        reported = {settlement.lease.job_id for settlement in self._waiting}
-        rest = [Released(lease=lease) for lease in self._leases.all() if lease.job_id not in reported]
+        reported = {(settlement.lease.job_id, settlement.lease.epoch) for settlement in self._waiting}
+        rest = [Released(lease=lease) for lease in self._leases.all() if (lease.job_id, lease.epoch) not in reported]
         if batch := [*self._waiting, *rest]:
             await self._broker.settle(batch)
 
     async def wait_flushed(self) -> None:
         """Wait until nothing is left to report."""
-        while self._waiting or self._busy:
+        while self._waiting:
             await self._flushed.wait()
+
+    async def _write(self) -> None:
+        """Write what has gathered; it is kept until the broker has answered.
+
+        A settlement that the broker refuses must not hold up the others: after a refusal they
+        go one by one, and the refused one goes to the end of the line.
+        """
+        batch = self._waiting[:1] if self._one_by_one else self._waiting[:]
+        try:
+            settled = list(zip(batch, await self._broker.settle(batch), strict=True))
+        except OUTAGES:
+            raise
+        except Exception:
+            if self._one_by_one:
+                self._waiting.append(self._waiting.pop(0))
+            self._one_by_one = True
+            raise
+        del self._waiting[: len(batch)]
+        for settlement, answer in settled:
+            self._leases.drop(settlement.lease)
+            if answer is Settled.STALE:
+                _refused(settlement)
 
 
 def _refused(settlement: Settlement) -> None:

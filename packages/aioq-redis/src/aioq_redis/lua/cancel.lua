@@ -19,7 +19,7 @@ local line = redis.call('HGET', runs, id)
 local run = parse_run(line)
 local failure = run and run.failed == '1' and redis.call('HGET', failures, id) or nil
 if redis.call('ZREM', leased, id) == 1 then
-  redis.call('PUBLISH', aborts .. run.worker, id)
+  redis.call('PUBLISH', aborts .. (run and run.worker or ''), id)
 elseif redis.call('ZREM', due, id) == 0 then
   -- Its id stays in line, for a list is slow to search; whoever comes across it drops it.
   redis.call('SADD', gone, id)

@@ -1,7 +1,7 @@
 -- claim: lease due jobs of one queue to a worker, once per request.
 --
 -- Needs    clock batches scores runs due wakes
--- KEYS     jobs runs leased due gone wake claim ready:0-9
+-- KEYS     jobs runs leased due gone wake claim:<worker> ready:0-9
 -- ARGV     1 request id   2 worker id   3 most jobs   4 length of a lease, ms
 -- Returns  how many jobs the request took, ms until the next job is due (-1 for none), ids that
 --          were dropped because nothing is stored under them; then for each lease: id, record,

@@ -1,7 +1,7 @@
 -- claim_tick: decide who fires a tick of a cron entry. The mark only ever goes up.
 --
 -- Needs    clock
--- KEYS     cron
+-- KEYS     cron:<name>
 -- ARGV     1 tick, ms   2 fingerprint of the schedule   3 worker id   4 ms a tick may be early
 --          5 ms to remember the entry
 -- Returns  `won`, `lost` or `early`; the server's time in ms; with `won` the mark before, or ''

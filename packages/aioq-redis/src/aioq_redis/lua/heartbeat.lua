@@ -1,7 +1,7 @@
 -- heartbeat: say that a worker is up.
 --
 -- Needs    clock
--- KEYS     workers worker
+-- KEYS     workers worker:<id>
 -- ARGV     1 worker id   2 what it says of itself   3 ms until it is forgotten
 -- Returns  1
 local workers, worker = unpack(KEYS)

@@ -1,7 +1,7 @@
 -- settle: write how attempts of one queue's jobs ended, each on its own.
 --
 -- Needs    clock batches scores runs records ended wakes waits
--- KEYS     jobs runs leased due failures ended completed failed dead waits wake memo ready:0-9
+-- KEYS     jobs runs leased due failures ended completed failed dead waits wake memo:<client> ready:0-9
 -- ARGV     1 request id   2 channel of ends, without the job id   3 ms to keep the dead
 --          4 most dead to keep; then for each settlement: id, fence, kind, and by kind
 --          c completed, nothing kept           k completed: ms to keep, result
@@ -46,6 +46,7 @@ end
 local over, unfailed, unleased = {}, {}, {}
 local later, front, rerun, reasons = {}, {}, {}, {}
 local kept = { c = { {}, {} }, f = { {}, {} }, d = { {}, {} } }
+local just_kept = {}
 
 local function finish(id)
   over[#over + 1] = id
@@ -61,6 +62,7 @@ local function finish_kept(id, state, ttl, note, body)
     entries[#entries + 1] = id
     entries[#entries + 1] = ended_record(state, 1, note, lines[id], body, records[id])
     ttls[#ttls + 1] = ttl
+    just_kept[id] = lines[id]
   end
   finish(id)
 end
@@ -109,6 +111,9 @@ local write = {
 local function afterwards(id, line, fence)
   if line then
     return fenced(line, fence) and string.byte(line) ~= 114 and string.byte(line) ~= 99 and 'a' or 's'
+  end
+  if just_kept[id] then
+    return fenced(just_kept[id], fence) and 'a' or 's'
   end
   local text = redis.call('HGET', ended, id)
   local record = text and parse_ended(text)

@@ -59,7 +59,7 @@ class MemoryBroker:
 
     def __init__(self, url: str = "memory://", *, clock: Clock | None = None) -> None:
         if url != "memory://":
-            raise BrokerConfigError(f"the memory broker has no settings in its URL: write memory://, not {url}")
+            raise BrokerConfigError("the memory broker has no settings in its URL: write memory:// and no more")
         self._clock: Clock = clock or SystemClock()
         self._steady = SteadyClock(self._clock)
         self._lines: defaultdict[str, Line] = defaultdict(Line)
@@ -160,6 +160,7 @@ class MemoryBroker:
                 dead=line.counts[JobState.DEAD],
             )
             for name, line in sorted(self._lines.items())
+            if line.counts
         ]
 
     async def cancel_job(self, job_id: str, *, queue: str | None = None) -> bool:
@@ -261,10 +262,8 @@ class MemoryBroker:
             while (stored := self._lines[queue].take()) is not None:
                 yield stored
 
-    def _lease(self, stored: StoredJob, request: ClaimRequest, now: float) -> Lease:
-        line = self._lines[stored.job.queue]
-        line.move(stored, Verb.CLAIM)
-        line.leased[stored.job.id] = stored
+    @staticmethod
+    def _lease(stored: StoredJob, request: ClaimRequest, now: float) -> Lease:
         stored.epoch += 1
         stored.attempt += 1
         stored.deadline, stored.started_at = now + request.lease, now

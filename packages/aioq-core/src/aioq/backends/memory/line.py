@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections import Counter, deque
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -13,6 +13,9 @@ from aioq.states import JobState, Verb, after
 __all__ = ["Line", "StoredJob"]
 
 PRIORITIES = 10
+
+WAITING = (JobState.SCHEDULED, JobState.RETRYING)
+"""States of jobs whose time has yet to come."""
 
 
 @dataclass(slots=True, eq=False)
@@ -51,7 +54,6 @@ class StoredJob:
 
     def record(self) -> JobRecord:
         """Return what is known of the job."""
-        waits = self.state in (JobState.SCHEDULED, JobState.RETRYING)
         job = self.job
         return JobRecord(
             id=job.id,
@@ -63,7 +65,7 @@ class StoredJob:
             attempt=self.attempt,
             crashes=self.crashes,
             enqueued_at=self.enqueued_at,
-            run_at=self.run_at if waits else None,
+            run_at=self.run_at if self.state in WAITING else None,
             started_at=self.started_at,
             finished_at=self.finished_at,
             worker_id=self.worker_id,
@@ -77,15 +79,15 @@ class StoredJob:
 class Line:
     """The waiting jobs of one queue, and a count of all its jobs by state.
 
-    Jobs that leave out of turn stay in the deques and the heap, and are passed over when
-    they come up: the job's own state is what counts.
+    A job that is called off leaves its entry in the heap, which is passed over.
     """
 
-    ready: list[deque[StoredJob]] = field(default_factory=lambda: [deque() for _ in range(PRIORITIES)])
+    ready: list[OrderedDict[str, StoredJob]] = field(default_factory=lambda: [OrderedDict() for _ in range(PRIORITIES)])
     later: list[tuple[float, int, StoredJob]] = field(default_factory=list)
     leased: dict[str, StoredJob] = field(default_factory=dict)
     counts: Counter[JobState] = field(default_factory=Counter)
     _sequence: int = 0
+    _called_off: int = 0
 
     def admit(self, stored: StoredJob) -> None:
         """Take in a new job, due or not."""
@@ -94,12 +96,13 @@ class Line:
 
     def place(self, stored: StoredJob, *, front: bool = False) -> None:
         """Put a waiting job where its state says it belongs."""
-        if stored.state is JobState.PENDING:
-            line = self.ready[stored.job.priority]
-            (line.appendleft if front else line.append)(stored)
-        else:
+        if stored.state in WAITING:
             self._sequence += 1
             heapq.heappush(self.later, (stored.run_at, self._sequence, stored))
+            return
+        ready = self.ready[stored.job.priority]
+        ready[stored.job.id] = stored
+        ready.move_to_end(stored.job.id, last=not front)
 
     def move(self, stored: StoredJob, verb: Verb) -> None:
         """Change a job's state as the table of states allows, and keep the counts right.
@@ -107,49 +110,61 @@ class Line:
         Raises:
             IllegalTransition: The table does not have this move.
         """
-        target = after(stored.state, verb)
-        self.counts[stored.state] -= 1
-        self.counts[target] += 1
+        source, target = stored.state, after(stored.state, verb)
         stored.state = target
-        if verb is not Verb.CLAIM:
-            self.leased.pop(stored.job.id, None)
+        self.counts[source] -= 1
+        self.counts[target] += 1
+        if source is JobState.RUNNING:
+            del self.leased[stored.job.id]
+        elif source is JobState.PENDING:
+            del self.ready[stored.job.priority][stored.job.id]
+        if target is JobState.RUNNING:
+            self.leased[stored.job.id] = stored
+        elif target is JobState.CANCELLED and source in WAITING:
+            self._clear_out()
 
     def forget(self, stored: StoredJob) -> None:
         """Take a job out of the counts for good."""
         self.counts[stored.state] -= 1
 
     def take(self) -> StoredJob | None:
-        """Remove and return the next due job."""
-        for line in reversed(self.ready):
-            while line:
-                stored = line.popleft()
-                if stored.state is JobState.PENDING:
-                    return stored
+        """Return the next due job, and call it claimed."""
+        for ready in reversed(self.ready):
+            if ready:
+                stored = next(iter(ready.values()))
+                self.move(stored, Verb.CLAIM)
+                return stored
         return None
 
     def promote(self, now: float) -> None:
         """Move jobs whose time has come to the end of their priority."""
-        while self.later and self.later[0][0] <= now:
-            run_at, _, stored = heapq.heappop(self.later)
-            if self._still_later(run_at, stored):
-                self.move(stored, Verb.DUE)
-                self.place(stored)
+        while (due := self.next_due()) is not None and due <= now:
+            stored = heapq.heappop(self.later)[2]
+            self.move(stored, Verb.DUE)
+            self.place(stored)
 
     def next_due(self) -> float | None:
         """Return the earliest moment at which a scheduled job comes due."""
-        while self.later and not self._still_later(self.later[0][0], self.later[0][2]):
+        while self.later and not _is_current(self.later[0]):
             heapq.heappop(self.later)
+            self._called_off -= 1
         return self.later[0][0] if self.later else None
 
     def waiting(self) -> Iterator[StoredJob]:
         """Yield pending jobs in the order in which they will run."""
-        seen: set[str] = set()
-        for line in reversed(self.ready):
-            for stored in line:
-                if stored.state is JobState.PENDING and stored.job.id not in seen:
-                    seen.add(stored.job.id)
-                    yield stored
+        for ready in reversed(self.ready):
+            yield from ready.values()
 
-    @staticmethod
-    def _still_later(run_at: float, stored: StoredJob) -> bool:
-        return stored.state in (JobState.SCHEDULED, JobState.RETRYING) and stored.run_at == run_at
+    def _clear_out(self) -> None:
+        """Note that one more job in the heap was called off; drop such jobs once they are the most of it."""
+        self._called_off += 1
+        if self._called_off > len(self.later) // 2:
+            self.later = [entry for entry in self.later if _is_current(entry)]
+            heapq.heapify(self.later)
+            self._called_off = 0
+
+
+def _is_current(entry: tuple[float, int, StoredJob]) -> bool:
+    """Whether a job still waits for the moment of its entry: it may have been called off since."""
+    run_at, _, stored = entry
+    return stored.state in WAITING and stored.run_at == run_at

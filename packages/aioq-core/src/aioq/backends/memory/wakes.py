@@ -52,4 +52,5 @@ class Wakes:
                 async for job_id in receive:
                     yield job_id
         finally:
-            self._aborts.pop(worker_id, None)
+            if self._aborts.get(worker_id) is send:
+                del self._aborts[worker_id]

@@ -18,6 +18,7 @@ from aioq.clock import SystemClock
 from aioq.context import CronContext, JobContext
 from aioq.cron import CronEntry
 from aioq.errors import AioqError
+from aioq.protocols import Clock
 from aioq.task import Call, Task
 from aioq.worker import Worker
 
@@ -35,14 +36,15 @@ class Play:
 
     Args:
         tell: Called with a kind, a name and a text for everything that happens.
+        clock: What it goes by; a test hands in its own.
 
     Raises:
         DiscoveryError: aioq-cron is not installed; says what to install.
     """
 
-    def __init__(self, tell: Callable[[str, str, str], None]) -> None:
-        self._tell, self._clock = tell, SystemClock()
-        self.app = Aarq(MemoryBroker())
+    def __init__(self, tell: Callable[[str, str, str], None], *, clock: Clock | None = None) -> None:
+        self._tell, self._clock = tell, clock or SystemClock()
+        self.app = Aarq(MemoryBroker(clock=self._clock))
         self.score = Score(jobs=len(NAMES) + 2, retries=FAILURES)
         self._add_crons()
         self._greet: Task[[str], str] = self.app.task(name="greet")(self._run_greet)
@@ -58,7 +60,7 @@ class Play:
 
     async def perform(self, seconds: float) -> None:
         """Run a worker for a while, and give it its jobs."""
-        worker = Worker(self.app, handle_signals=False)
+        worker = Worker(self.app, handle_signals=False, clock=self._clock)
         async with self.app, anyio.create_task_group() as tg:
             # Half a second away from the nearest tick, so that it is certain how many are due.
             await self._clock.sleep((0.5 - self._clock.time()) % 1)

@@ -8,6 +8,9 @@ from datetime import datetime
 
 __all__ = ["Score"]
 
+ROUNDING = 1e-5
+"""Seconds that a moment may be off because datetimes hold microseconds."""
+
 
 @dataclass(slots=True)
 class Score:
@@ -43,7 +46,7 @@ class Score:
             yield f"{self.due} cron runs were due and {len(self.ticks)} came"
         if len(late) != len(self.ticks):
             yield "a cron run came twice"
-        if min([0.0, *late, *self.delayed]) < 0:
+        if min([0.0, *late, *self.delayed]) < -ROUNDING:
             yield "something ran before its time"
         if self.completed != self.jobs:
             yield f"{self.jobs - self.completed} jobs did not complete"

@@ -136,14 +136,14 @@ class SignalsContract(BrokerSuite):
         await self.claim(broker, 1, worker="w2")
         heard: list[str] = []
 
-        async def listen() -> None:
+        async def listen(scope: anyio.CancelScope) -> None:
             async for job_id in signals.aborts("w2"):
                 heard.append(job_id)
-                break
+                scope.cancel()
 
         with anyio.fail_after(LONG / 2):
             async with anyio.create_task_group() as tg:
-                tg.start_soon(listen)
+                tg.start_soon(listen, tg.cancel_scope)
                 await self.settle_down()
                 await broker.cancel_job("a")
                 await broker.cancel_job("b")

@@ -1,0 +1,144 @@
+"""Pub/sub: any number of listeners on one connection, which is kept up while there are any."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from aioq.errors import AioqError
+from aioq_redis.backoff import pause_before
+from aioq_redis.connection import Link, pack
+from aioq_redis.errors import Lost, Refusal
+
+__all__ = ["Channels", "Inbox"]
+
+logger = logging.getLogger("aioq.redis")
+
+
+class Inbox:
+    """What one listener has received. None stands for messages that may have been missed."""
+
+    def __init__(self) -> None:
+        self.messages: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+
+class Channels:
+    """Delivers messages to listeners, and subscribes again after a connection was lost."""
+
+    def __init__(self, dial: Callable[[], Awaitable[Link]], name: str) -> None:
+        self._dial, self._name = dial, name
+        self._inboxes: defaultdict[bytes, set[Inbox]] = defaultdict(set)
+        self._asked: set[bytes] = set()
+        self._unanswered: Counter[bytes] = Counter()
+        self._changed = asyncio.Event()
+        self._owner: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def listen(self, channel: str) -> AsyncIterator[Inbox]:
+        """Give an inbox that gets every message of the channel from now on.
+
+        Raises:
+            BrokerConfigError, Refusal: The server does not let us listen.
+        """
+        name, inbox = channel.encode(), Inbox()
+        self._inboxes[name].add(inbox)
+        self._changed.set()
+        if self._is_subscribed(name):
+            inbox.ready.set_result(None)
+        if self._owner is None or self._owner.done():
+            self._owner = asyncio.get_running_loop().create_task(self._own(), name="aioq.redis channels")
+        try:
+            await inbox.ready
+            yield inbox
+        finally:
+            inbox.ready.cancel()
+            self._inboxes[name].discard(inbox)
+            if not self._inboxes[name]:
+                del self._inboxes[name]
+                self._changed.set()
+
+    async def close(self) -> None:
+        """Close the connection. Listeners hear nothing any more."""
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            owner.cancel()
+            await asyncio.wait([owner])
+
+    async def _own(self) -> None:
+        attempt = 0
+        while self._inboxes:
+            try:
+                link = await self._dial()
+                attempt = 0
+                await self._serve(link)
+            except Lost as error:
+                logger.info("lost the connection for messages of %s: %s; reconnecting", self._name, error)
+            except (AioqError, Refusal) as error:
+                self._refuse(error)
+            await asyncio.sleep(pause_before(attempt))
+            attempt += 1
+
+    async def _serve(self, link: Link) -> None:
+        self._changed.set()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._write(link), name="aioq.redis channel writer")
+                tasks.create_task(self._read(link), name="aioq.redis channel reader")
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None
+        finally:
+            self._asked.clear()
+            self._unanswered.clear()
+            for inbox in self._everybody():
+                inbox.messages.put_nowait(None)
+            await link.close()
+
+    async def _write(self, link: Link) -> None:
+        """Tell the server of our channels, whenever they change."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            wanted = set(self._inboxes)
+            changes = [("SUBSCRIBE", name) for name in wanted - self._asked]
+            changes += [("UNSUBSCRIBE", name) for name in self._asked - wanted]
+            self._asked = wanted
+            self._unanswered.update(name for _, name in changes)
+            if changes:
+                await link.write(b"".join(pack(change) for change in changes))
+
+    async def _read(self, link: Link) -> None:
+        while True:
+            reply = await link.read()
+            if isinstance(reply, Refusal):
+                raise reply
+            kind, name, content = reply
+            if kind == b"message":
+                for inbox in self._inboxes.get(name, ()):
+                    inbox.messages.put_nowait(content)
+            else:
+                self._confirm(name)
+
+    def _confirm(self, name: bytes) -> None:
+        self._unanswered[name] -= 1
+        if self._unanswered[name] <= 0:
+            del self._unanswered[name]
+        if self._is_subscribed(name):
+            for inbox in self._inboxes.get(name, ()):
+                if not inbox.ready.done():
+                    inbox.ready.set_result(None)
+
+    def _is_subscribed(self, name: bytes) -> bool:
+        """Say whether nothing that the server has yet to hear could make us miss a message."""
+        return name in self._asked and name not in self._unanswered
+
+    def _refuse(self, error: Exception) -> None:
+        for inbox in self._everybody():
+            if not inbox.ready.done():
+                inbox.ready.set_exception(type(error)(*error.args))
+
+    def _everybody(self) -> list[Inbox]:
+        return [inbox for inboxes in self._inboxes.values() for inbox in inboxes]

@@ -1,0 +1,160 @@
+"""One connection to the server: redis-py opens it, we say when to give it up.
+
+Of redis-py only the connection is used, with retries off: whether to repeat a command is
+decided by who knows whether it may be repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+import hiredis
+from redis import exceptions
+from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from aioq.errors import BrokerConfigError
+from aioq_redis.errors import TRANSIENT, Lost, Refusal, one_line, refusal_of
+from aioq_redis.settings import Settings
+
+__all__ = ["CONNECT_TIMEOUT", "Link", "dial", "pack"]
+
+CONNECT_TIMEOUT: Final = 5.0
+"""Seconds to open a connection and to be let in."""
+
+CLOSE_TIMEOUT: Final = 1.0
+"""Seconds that the other side has to say goodbye."""
+
+_BROKEN: Final = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.InvalidResponse, OSError, EOFError)
+
+logger = logging.getLogger("aioq.redis")
+
+pack = cast("Callable[[tuple[object, ...]], bytes]", hiredis.pack_command)
+"""Return a command as the bytes that go over the wire."""
+
+
+class Link:
+    """An open connection: bytes out, replies in. One task may write while another reads."""
+
+    def __init__(self, connection: Connection | UnixDomainSocketConnection) -> None:
+        self._connection = connection
+
+    async def write(self, data: bytes) -> None:
+        """Send commands.
+
+        Raises:
+            Lost: The connection is gone.
+        """
+        try:
+            await self._connection.send_packed_command(data, check_health=False)
+        except _BROKEN as error:
+            raise Lost(one_line(str(error))) from None
+
+    async def read(self) -> Any:
+        """Return the next reply; an error reply is returned as a `Refusal`, not raised.
+
+        Raises:
+            Lost: The connection is gone, or the server is loading its data.
+        """
+        try:
+            return await self._connection.read_response()
+        except exceptions.AuthenticationError as error:
+            return refusal_of(error)
+        except _BROKEN as error:
+            raise Lost(one_line(str(error) or type(error).__name__)) from None
+        except exceptions.RedisError as error:
+            return refusal_of(error)
+
+    async def drop(self) -> None:
+        """Close at once, without a wait, so that a cancelled task can do it."""
+        await _disconnect(self._connection, nowait=True)
+
+    async def close(self) -> None:
+        """Close, and wait a moment until it is."""
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await _disconnect(self._connection, nowait=False)
+        except TimeoutError:
+            await self.drop()
+
+
+async def dial(settings: Settings) -> Link:
+    """Open a connection and log in.
+
+    Raises:
+        Lost: Nobody answers, or the server is not ready.
+        BrokerConfigError: The server is not who it should be, or does not let us in.
+    """
+    connection = _connection(settings)
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            await connection.connect()
+    except TimeoutError:
+        await _disconnect(connection, nowait=True)
+        raise Lost(f"no answer within {CONNECT_TIMEOUT:g} s") from None
+    except exceptions.RedisError as error:
+        await _disconnect(connection, nowait=True)
+        raise _why(error, settings) from None
+    except BaseException:
+        await _disconnect(connection, nowait=True)
+        raise
+    return Link(connection)
+
+
+def _connection(settings: Settings) -> Connection | UnixDomainSocketConnection:
+    common: dict[str, Any] = {
+        "db": settings.db,
+        "username": settings.username,
+        "password": settings.password,
+        # Our own deadlines cover whole operations; a timer for each write and read costs more than it tells.
+        "socket_timeout": None,
+        "socket_connect_timeout": CONNECT_TIMEOUT,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+    }
+    if settings.path:
+        return UnixDomainSocketConnection(path=settings.path, **common)
+    common |= {"host": settings.host, "port": settings.port, "socket_keepalive": True}
+    if not settings.tls:
+        return Connection(**common)
+    return SSLConnection(
+        ssl_cert_reqs="required" if settings.verify else "none",
+        ssl_check_hostname=settings.verify,
+        ssl_ca_certs=settings.ca_certs,
+        ssl_certfile=settings.certfile,
+        ssl_keyfile=settings.keyfile,
+        **common,
+    )
+
+
+def _why(error: exceptions.RedisError, settings: Settings) -> Exception:
+    """Return what a failed attempt to connect means."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return BrokerConfigError(
+                f"{settings.masked} did not prove who it is: {one_line(str(cause))}; "
+                f"check the host name, and name the authority's file as ssl_ca_certs= in the URL"
+            )
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, exceptions.ResponseError | exceptions.AuthenticationError):
+        refusal = refusal_of(error)
+        if refusal.code not in TRANSIENT:
+            return BrokerConfigError(
+                f"{settings.masked} does not let us in: {refusal.text}; "
+                f"check user name, password and database in the URL"
+            )
+        return Lost(refusal.text)
+    return Lost(one_line(str(error) or type(error).__name__))
+
+
+async def _disconnect(connection: Connection | UnixDomainSocketConnection, *, nowait: bool) -> None:
+    try:
+        await connection.disconnect(nowait=nowait)
+    except (OSError, exceptions.RedisError) as error:
+        logger.debug("closing a connection: %s", one_line(str(error)))

@@ -1,0 +1,86 @@
+"""What the server may answer instead of a result, and what becomes of it.
+
+Two exceptions stay inside the package: `Lost` means that the same command may succeed on
+another connection, `Refusal` that it will not. Callers see errors of aioq only.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from redis import exceptions
+
+__all__ = ["TRANSIENT", "Lost", "Refusal", "one_line", "refusal_of"]
+
+TRANSIENT: Final = frozenset(
+    {
+        "ASK",
+        "BUSY",
+        "CLUSTERDOWN",
+        "LOADING",
+        "MASTERDOWN",
+        "MISCONF",
+        "MOVED",
+        "NOREPLICAS",
+        "READONLY",
+        "TRYAGAIN",
+        "UNBLOCKED",
+    }
+)
+"""Replies of a server that is not ready now, or is no longer the one to talk to."""
+
+_PERMANENT: Final = frozenset({"NOAUTH", "NOPERM", "NOSCRIPT", "OOM", "WRONGPASS", "WRONGTYPE"})
+
+# redis-py takes the code off the text of the errors for which it has a class.
+_CLASSES: Final = {
+    "AskError": "ASK",
+    "AuthenticationError": "WRONGPASS",
+    "AuthenticationRequiredError": "NOAUTH",
+    "AuthenticationWrongNumberOfArgsError": "WRONGPASS",
+    "BusyLoadingError": "LOADING",
+    "ClusterDownError": "CLUSTERDOWN",
+    "MasterDownError": "MASTERDOWN",
+    "MovedError": "MOVED",
+    "NoPermissionError": "NOPERM",
+    "NoScriptError": "NOSCRIPT",
+    "OutOfMemoryError": "OOM",
+    "ReadOnlyError": "READONLY",
+    "TryAgainError": "TRYAGAIN",
+}
+
+# An error raised inside a script carries its code somewhere in the text, after a dash on Redis 6.
+_CODE: Final = re.compile(r"(?:^|[\s-])(" + "|".join(sorted(TRANSIENT | _PERMANENT)) + r")\b")
+
+
+class Lost(Exception):
+    """The connection broke, or the server is not ready: whether it was done is unknown."""
+
+
+class Refusal(Exception):
+    """The server answered with an error.
+
+    Attributes:
+        code: The first word of the answer, or ERR.
+        text: All of the answer, on one line.
+    """
+
+    def __init__(self, code: str, text: str) -> None:
+        self.code, self.text = code, text
+        super().__init__(code, text)
+
+
+def refusal_of(error: exceptions.RedisError) -> Refusal:
+    """Return the server's error reply that redis-py has made an exception of."""
+    text = one_line(str(error))
+    code = _CLASSES.get(type(error).__name__)
+    if code is None:
+        found = _CODE.search(text)
+        code = found[1] if found else "ERR"
+    return Refusal(code, text if text.startswith(code) or code == "ERR" else f"{code} {text}")
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """Return text fit for a log line: printable, and not endless."""
+    shown = "".join(c if c.isprintable() else " " for c in text)
+    return shown if len(shown) <= limit else shown[: limit - 3] + "..."

@@ -1,0 +1,106 @@
+"""Where everything is in Redis: names of keys and channels, and nothing else.
+
+Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{namespace}`:
+
+    jobs        hash    job id -> record: all jobs that have not ended
+    ready:0-9   lists   ids of due jobs, by priority
+    due         zset    ids of jobs that wait for their time
+    leased      zset    ids of running jobs, by the moment their lease runs out
+    runs        hash    job id -> what has happened to it, once it was claimed
+    failures    hash    job id -> the latest failure, while further attempts are to come
+    gone        set     ids of cancelled jobs that are still in a ready list
+    ended       hash    job id -> record of an ended job, kept for a while
+    completed, failed, cancelled, dead
+                zsets   ids of ended jobs, by the moment their record is to go
+    wake        list    tokens on which idle workers block
+    waits       zset    ids of jobs whose end somebody waits for
+    claim:<worker>, memo:<client>
+                strings the latest answer, for a request that is repeated
+    cron:<name> hash    the latest tick of an entry
+
+    queues      set     names of all queues that were ever used
+    workers     zset    ids of the workers that are up
+    worker:<id> string  what a worker says of itself
+
+Each of them has a time to live, or is bounded by the jobs that have not ended, or by the
+names that an application uses.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aioq.ids import check_name
+
+__all__ = ["TYPES", "KeySpace", "Layout"]
+
+TYPES: Final = {
+    "cancelled": "zset",
+    "claim": "string",
+    "completed": "zset",
+    "cron": "hash",
+    "dead": "zset",
+    "due": "zset",
+    "ended": "hash",
+    "failed": "zset",
+    "failures": "hash",
+    "gone": "set",
+    "jobs": "hash",
+    "leased": "zset",
+    "memo": "string",
+    "queues": "set",
+    "ready": "list",
+    "runs": "hash",
+    "waits": "zset",
+    "wake": "list",
+    "worker": "string",
+    "workers": "zset",
+}
+"""Name of a key, without what follows its first colon: what Redis stores under it."""
+
+
+class KeySpace:
+    """The keys that share one hash tag, and so one slot of a cluster."""
+
+    def __init__(self, tag: str) -> None:
+        self._prefix = f"{{{tag}}}:"
+        self._picked: dict[tuple[str, ...], list[str]] = {}
+
+    def key(self, name: str) -> str:
+        """Return the full name of a key or channel."""
+        return self._prefix + name
+
+    def pick(self, names: tuple[str, ...], own: str = "") -> list[str]:
+        """Return full names in order; `own` goes where a name says `<...>`."""
+        keys = self._picked.get(names)
+        if keys is None:
+            keys = self._picked[names] = [self.key(name) for name in names]
+        return [key.partition("<")[0] + own if key.endswith(">") else key for key in keys] if own else keys
+
+    def type_of(self, key: str) -> str:
+        """Return what Redis is to store under one of these keys."""
+        return TYPES[key.removeprefix(self._prefix).partition(":")[0]]
+
+
+class Layout:
+    """The keys of one namespace.
+
+    Raises:
+        ValueError: The namespace is not of the form [A-Za-z0-9_.-]{1,64}.
+    """
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = check_name("namespace", namespace)
+        self.fleet = KeySpace(self.namespace)
+        self._queues: dict[str, KeySpace] = {}
+
+    def queue(self, name: str) -> KeySpace:
+        """Return the keys of a queue.
+
+        Raises:
+            ValueError: The name is not of the form [A-Za-z0-9_.-]{1,64}.
+        """
+        space = self._queues.get(name)
+        if space is None:
+            space = self._queues[name] = KeySpace(f"{self.namespace}:{check_name('queue', name)}")
+        return space

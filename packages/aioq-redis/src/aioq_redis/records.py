@@ -1,0 +1,156 @@
+"""Jobs as they are stored: one string each, readable by scripts without parsing JSON.
+
+    <enqueued ms> <task> <header as JSON, or nothing>\\n<payload>
+
+The header leaves out what has its default. A later version of aioq may say more in it;
+one that older workers must not run says so in `v`.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Annotated, Final, NamedTuple
+
+import msgspec
+from msgspec import Meta, Struct
+
+from aioq.ids import check_name
+from aioq.job import NewJob
+
+__all__ = ["Head", "Record", "Run", "Unreadable", "check_id", "encode_record", "fence", "read_record", "read_run"]
+
+VERSION: Final = 1
+
+_ID: Final = re.compile(rb"[A-Za-z0-9_.:@/+=-]{1,200}")
+
+
+class Unreadable(ValueError):
+    """What is stored is no job, or none for this version.
+
+    Attributes:
+        version: Of the record, when it is one of a later version of aioq; else 0.
+    """
+
+    def __init__(self, text: str, version: int = 0) -> None:
+        self.version = version
+        super().__init__(text)
+
+
+class _Version(Struct):
+    """The one part of a header that every version must leave as it is."""
+
+    v: int = VERSION
+
+
+class Header(_Version, omit_defaults=True, frozen=True):
+    """What is said of a job beside its task: priority and most crashes."""
+
+    p: Annotated[int, Meta(ge=0, le=9)] = 5
+    c: Annotated[int, Meta(ge=1, le=1000)] = 3
+
+
+class Head(NamedTuple):
+    """The part of a record that many jobs share."""
+
+    task: str
+    priority: int
+    max_crashes: int
+
+
+class Record(NamedTuple):
+    """A stored job."""
+
+    head: Head
+    enqueued: int
+    """Milliseconds."""
+    payload: bytes
+
+
+class Run(NamedTuple):
+    """What has happened to a job that was claimed; see `lua/shared/runs.lua`."""
+
+    state: str
+    epoch: int
+    attempt: int
+    crashes: int
+    claimed: int
+    """Milliseconds."""
+    worker: str
+
+
+NEW: Final = Run("", 0, 0, 0, 0, "")
+FIRST: Final = Run("r", 1, 1, 0, 0, "")
+
+
+def encode_record(job: NewJob) -> bytes:
+    """Return a job's record without its moment, which the server sets."""
+    return _encode_head(job.task, job.priority, job.max_crashes) + job.payload
+
+
+def read_record(raw: bytes) -> Record:
+    """Return the job that a record describes.
+
+    Raises:
+        Unreadable: It is damaged, foreign, or of a later version.
+    """
+    line, newline, payload = raw.partition(b"\n")
+    moment, _, head = line.partition(b" ")
+    if not newline or not moment.isdigit() or len(moment) > 15:
+        raise Unreadable("it does not begin like a job")
+    return Record(_read_head(head), int(moment), payload)
+
+
+def read_run(line: bytes) -> Run:
+    """Return the run that a line describes; nothing stands for a job that was never claimed."""
+    if not line:
+        return NEW
+    state, epoch, _, attempt, crashes, claimed, worker = line.split(b" ", 6)
+    return Run(
+        state[:1].decode(), int(epoch), int(attempt), int(crashes), int(claimed), worker.decode("utf-8", "replace")
+    )
+
+
+def fence(epoch: int, enqueued_at: float) -> str:
+    """Return what a worker must know of a job to have a say in it.
+
+    The epoch alone would not do: it starts anew when a finished job's id is used again.
+    """
+    return f"{epoch} {round(enqueued_at * 1000)}"
+
+
+def check_id(raw: bytes) -> str:
+    """Return a job id as text.
+
+    Raises:
+        Unreadable: No client of aioq would have chosen it.
+    """
+    if not _ID.fullmatch(raw):
+        raise Unreadable("its id is not of the form of a job id")
+    return raw.decode()
+
+
+@lru_cache(maxsize=1024)
+def _encode_head(task: str, priority: int, max_crashes: int) -> bytes:
+    check_name("name", task)
+    if not 0 <= priority <= 9:
+        raise ValueError(f"priority must be between 0 and 9, got {priority}")
+    header = msgspec.json.encode(Header(p=priority, c=max_crashes))
+    return f"{task} ".encode() + (b"" if header == b"{}" else header) + b"\n"
+
+
+@lru_cache(maxsize=1024)
+def _read_head(line: bytes) -> Head:
+    task, _, json = line.partition(b" ")
+    try:
+        version = msgspec.json.decode(json or b"{}", type=_Version).v
+        if version > VERSION:
+            raise Unreadable(f"it is of version {version}, and this one knows {VERSION}", version)
+        header = msgspec.json.decode(json or b"{}", type=Header)
+        return Head(check_name("name", task.decode()), header.p, header.c)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Unreadable(f"its header is damaged: {error}") from None
+    except UnicodeDecodeError:
+        raise Unreadable("its task is no text") from None
+    except ValueError as error:
+        raise error if isinstance(error, Unreadable) else Unreadable(f"its task cannot be: {error}") from None

@@ -1,0 +1,68 @@
+"""The Lua scripts, as the files in `lua/` have them.
+
+A script's header names the parts of `lua/shared/` that go in front of it and its keys in
+their order; whoever calls it picks the keys by that list, so that the two cannot differ.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha1
+from importlib.resources import files
+from typing import Final
+
+__all__ = ["NAMES", "Script", "load"]
+
+NAMES: Final = (
+    "await_end",
+    "cancel",
+    "claim",
+    "claim_tick",
+    "enqueue",
+    "extend",
+    "get_jobs",
+    "heartbeat",
+    "list_due",
+    "list_ready",
+    "peek",
+    "reap",
+    "retry_job",
+    "settle",
+    "stats",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One script: the text, its digest, and the names of the keys that it is given."""
+
+    name: str
+    text: str
+    sha: str
+    keys: tuple[str, ...]
+
+
+@cache
+def load(name: str) -> Script:
+    """Return the script of that name."""
+    body = _read(f"{name}.lua")
+    text = "".join(_read("shared", f"{part}.lua") for part in _field(body, "Needs")) + body
+    keys = tuple(key for word in _field(body, "KEYS") for key in _expand(word))
+    return Script(name, text, sha1(text.encode(), usedforsecurity=False).hexdigest(), keys)
+
+
+def _read(*path: str) -> str:
+    return files("aioq_redis").joinpath("lua", *path).read_text(encoding="utf-8")
+
+
+def _field(body: str, name: str) -> list[str]:
+    found = re.search(rf"^-- {name} +(.+)$", body, re.MULTILINE)
+    return found[1].split() if found else []
+
+
+def _expand(word: str) -> list[str]:
+    """Return `ready:0`, `ready:1`, ... for `ready:0-9`."""
+    stem, dash, last = word.partition("0-")
+    return [f"{stem}{n}" for n in range(int(last) + 1)] if dash else [word]

@@ -1,0 +1,168 @@
+"""The server as the parts of the broker see it: operations that are repeated until they are done.
+
+Everything that is sent here may be sent twice: scripts answer a repeated request as they
+did the first time, or have nothing more to do. So a lost reply costs a repetition and
+nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from itertools import count
+from typing import Any, TypeVar
+
+from aioq.errors import BrokerConfigError, BrokerFull, BrokerUnavailable
+from aioq_redis.backoff import pause_before
+from aioq_redis.errors import Lost, Refusal
+from aioq_redis.keys import KeySpace
+from aioq_redis.pipeline import Command
+from aioq_redis.scripts import load
+from aioq_redis.session import Session
+from aioq_redis.settings import Settings
+
+__all__ = ["Server"]
+
+T = TypeVar("T")
+
+
+class Server:
+    """One Redis or Valkey server.
+
+    Args:
+        settings: Where it is.
+        timeout: Seconds that one operation may take, repetitions included.
+    """
+
+    def __init__(self, settings: Settings, *, timeout: float) -> None:
+        self.name = settings.masked
+        self._settings = settings
+        self._timeout = timeout
+        self._session: Session | None = None
+
+    @property
+    def session(self) -> Session:
+        """The connections in the running event loop.
+
+        Raises:
+            BrokerConfigError: The loop is not asyncio's, or not the one that connected.
+        """
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise BrokerConfigError("the Redis broker runs on asyncio only, and no asyncio loop is running") from None
+        if self._session is None or self._session.loop.is_closed():
+            self._session = Session(self._settings)
+        if self._session.loop is not loop:
+            raise BrokerConfigError(f"the broker on {self.name} is in use in another event loop; close it there first")
+        return self._session
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            session, self._session = self.session, None
+            await session.close()
+
+    async def call(self, name: str, space: KeySpace, args: Sequence[object], *, own: str = "") -> Any:
+        """Run a script on keys of one space and return its reply; `own` completes the key that says `<...>`.
+
+        Raises:
+            BrokerUnavailable: The server could not be reached, or was not ready, in time.
+            BrokerConfigError: It refuses, for a reason that will not pass.
+            BrokerFull: It has no memory left.
+        """
+        script = load(name)
+        keys = space.pick(script.keys, own)
+
+        def send(session: Session) -> Awaitable[Any]:
+            return session.pipeline.submit(Command(script, keys, args))
+
+        return await self.repeat(name, send, partial(self.misfit, space, keys))
+
+    async def command(self, *parts: object) -> Any:
+        """Send a plain command and return its reply.
+
+        Raises:
+            BrokerUnavailable, BrokerConfigError, BrokerFull: As for `call`.
+        """
+        return await self.repeat(str(parts[0]), partial(self._send, parts))
+
+    async def once(self, *parts: object) -> Any:
+        """Send a plain command once; an error reply is returned as a `Refusal`.
+
+        Raises:
+            BrokerUnavailable, BrokerConfigError: As for `call`.
+        """
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._send(parts, self.session)
+        except Refusal as refusal:
+            return refusal
+        except TimeoutError:
+            raise self.unavailable(f"no answer within {self._timeout:g} s") from None
+        except Lost as error:
+            raise self.unavailable(str(error)) from None
+
+    async def repeat(
+        self,
+        what: str,
+        attempt: Callable[[Session], Awaitable[T]],
+        misfit: Callable[[], Awaitable[str]] | None = None,
+    ) -> T:
+        """Try until it is done or the time is up.
+
+        Args:
+            what: The operation, for error messages.
+            attempt: Raises `Lost` when it is worth another try.
+            misfit: Finds the key that holds something else than expected.
+
+        Raises:
+            BrokerUnavailable, BrokerConfigError, BrokerFull: As for `call`.
+        """
+        session = self.session
+        deadline = session.loop.time() + self._timeout
+        reason = f"no answer within {self._timeout:g} s"
+        for tries in count(1):
+            try:
+                async with asyncio.timeout_at(deadline):
+                    return await attempt(session)
+            except TimeoutError:
+                break
+            except Refusal as refusal:
+                raise await self._error(refusal, what, misfit) from None
+            except Lost as error:
+                reason = f"{error} (try {tries})"
+            pause = pause_before(tries - 1)
+            if session.loop.time() + pause >= deadline:
+                break
+            await asyncio.sleep(pause)
+        raise self.unavailable(reason)
+
+    def unavailable(self, reason: str) -> BrokerUnavailable:
+        """Return the error for a server that cannot be reached now."""
+        return BrokerUnavailable(
+            f"{self.name} is unavailable: {reason}; check that the server is up and that the URL is right"
+        )
+
+    @staticmethod
+    def _send(parts: tuple[object, ...], session: Session) -> Awaitable[Any]:
+        return session.pipeline.submit(Command(None, (), parts))
+
+    async def _error(self, refusal: Refusal, what: str, misfit: Callable[[], Awaitable[str]] | None) -> Exception:
+        if refusal.code == "OOM":
+            return BrokerFull(f"{self.name} has no room: it has reached its maxmemory; nothing was stored")
+        if refusal.code == "WRONGTYPE" and misfit is not None:
+            return BrokerConfigError(f"{self.name} holds foreign data: {await misfit()}")
+        if refusal.code == "NOPERM":
+            return BrokerConfigError(f"{self.name} does not permit {what}: {refusal.text}; extend the user's ACL")
+        return BrokerConfigError(f"{self.name} refuses {what}: {refusal.text}")
+
+    async def misfit(self, space: KeySpace, keys: Sequence[str]) -> str:
+        """Return which of a script's keys is of another type than it should be."""
+        for key in keys:
+            found = await self.once("TYPE", key)
+            kind = found.decode() if isinstance(found, bytes) else "none"
+            if kind not in ("none", space.type_of(key)):
+                return f"key {key} is a {kind} and should be a {space.type_of(key)}; remove it or use another namespace"
+        return "a key is of the wrong type"

@@ -1,0 +1,147 @@
+"""Taking jobs back from workers: extend, settle, reap."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Sequence
+from itertools import count
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from aioq.ids import new_id
+from aioq.job import Buried, Completed, Failed, Failure, Lease, Reaped, Released, Retried, Settled, Settlement
+from aioq.states import JobState
+from aioq_redis.errors import one_line
+from aioq_redis.keeping import Keeping, milliseconds
+from aioq_redis.keys import Layout
+from aioq_redis.records import fence
+from aioq_redis.server import Server
+
+__all__ = ["Settling"]
+
+T = TypeVar("T")
+
+_ANSWERS: Final = {ord("d"): Settled.DONE, ord("a"): Settled.ALREADY, ord("s"): Settled.STALE}
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Settling:
+    """What the broker does to take jobs back."""
+
+    def __init__(self, server: Server, layout: Layout, keeping: Keeping) -> None:
+        self._server, self._layout, self._keeping = server, layout, keeping
+        self._client = new_id()
+        self._requests = count(1)
+
+    async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[Lease]:
+        """Lengthen leases and return the lost ones; see `aioq.protocols.Broker.extend`."""
+
+        async def extend(queue: str, places: list[int]) -> list[bool]:
+            args: list[object] = [milliseconds(seconds)]
+            for n in places:
+                args += (leases[n].job_id, _fence(leases[n]), leases[n].priority)
+            lost = set(await self._server.call("extend", self._layout.queue(queue), args))
+            return [n in lost for n in range(len(places))]
+
+        lost = await _by_queue([lease.queue for lease in leases], extend)
+        return [lease for lease, gone in zip(leases, lost, strict=True) if gone]
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
+        """Write how attempts ended; see `aioq.protocols.Broker.settle`."""
+
+        async def settle(queue: str, places: list[int]) -> list[Settled]:
+            args: list[object] = []
+            for n in places:
+                args += _arguments(settlements[n])
+            return [_ANSWERS[letter] for letter in await self.send(queue, args)]
+
+        return await _by_queue([settlement.lease.queue for settlement in settlements], settle)
+
+    async def send(self, queue: str, args: Sequence[object]) -> bytes:
+        """Settle jobs of one queue as `lua/settle.lua` is told to; one letter answers each."""
+        space = self._layout.queue(queue)
+        head = (
+            next(self._requests),
+            space.key("end:"),
+            milliseconds(self._keeping.dead_ttl),
+            self._keeping.dead_limit,
+        )
+        reply: bytes = await self._server.call("settle", space, (*head, *args), own=self._client)
+        return reply
+
+    async def reap(self, queues: Sequence[str], *, limit: int = 100) -> list[Reaped]:
+        """Take back expired leases; see `aioq.protocols.Broker.reap`."""
+        reaped: list[Reaped] = []
+        for queue in queues:
+            if len(reaped) >= limit:
+                break
+            space = self._layout.queue(queue)
+            args = (
+                limit - len(reaped),
+                space.key("end:"),
+                milliseconds(self._keeping.dead_ttl),
+                self._keeping.dead_limit,
+            )
+            found = await self._server.call("reap", space, args)
+            reaped += [_reaped(queue, *found[at : at + 3]) for at in range(0, len(found), 3)]
+        return reaped
+
+
+async def _by_queue(queues: Sequence[str], work: Callable[[str, list[int]], Coroutine[Any, Any, list[T]]]) -> list[T]:
+    """Do the work of each queue at the same time, and return all answers in the order of `queues`.
+
+    `work` gets a queue and the places in `queues` that are its own.
+    """
+    places: defaultdict[str, list[int]] = defaultdict(list)
+    for n, queue in enumerate(queues):
+        places[queue].append(n)
+    if len(places) <= 1:
+        return [answer for queue, own in places.items() for answer in await work(queue, own)]
+    done = await asyncio.gather(*(work(queue, own) for queue, own in places.items()), return_exceptions=True)
+    answers: dict[int, T] = {}
+    for own, part in zip(places.values(), done, strict=True):
+        if isinstance(part, BaseException):
+            raise part
+        answers.update(zip(own, part, strict=True))
+    return [answers[n] for n in range(len(queues))]
+
+
+def _arguments(settlement: Settlement) -> list[object]:
+    """Return one settlement as `lua/settle.lua` takes it."""
+    lease = settlement.lease
+    who = [lease.job_id, _fence(lease)]
+    match settlement:
+        case Completed(keep=keep) if keep <= 0:
+            return [*who, "c"]
+        case Completed(result=None, keep=keep):
+            return [*who, "n", milliseconds(keep)]
+        case Completed(result=result, keep=keep):
+            return [*who, "k", milliseconds(keep), result]
+        case Failed(failure=failure, keep=keep):
+            return [*who, "f", milliseconds(keep), _encode(failure)]
+        case Retried(delay=delay, failure=failure):
+            return [*who, "r", lease.priority, milliseconds(delay), _failure(failure)]
+        case Released(delay=delay):
+            return [*who, "l", lease.priority, milliseconds(delay)]
+        case Buried(reason=reason, failure=failure):
+            return [*who, "b", one_line(reason, 200), _failure(failure)]
+
+
+def _fence(lease: Lease) -> str:
+    return fence(lease.epoch, lease.enqueued_at)
+
+
+def _failure(failure: Failure | None) -> bytes:
+    return b"" if failure is None else _encode(failure)
+
+
+def _reaped(queue: str, job_id: bytes, crashes: int, state: bytes) -> Reaped:
+    return Reaped(
+        job_id=job_id.decode("ascii", "backslashreplace"),
+        queue=queue,
+        crashes=crashes,
+        state=JobState(state.decode()),
+    )

@@ -1,0 +1,90 @@
+"""The repository as a whole: one version, one licence, nothing at the top that does not belong there."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.packaging.workspace import CODE, DISTRIBUTIONS, ROOT, metadata, requirements, settings
+
+TOP_LEVEL = {
+    ".ci",
+    ".gitignore",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "README.md",
+    "SECURITY.md",
+    "docs",
+    "hatch.toml",
+    "noxfile.py",
+    "packages",
+    "pyproject.toml",
+    "tests",
+}
+VERSION = metadata("aioq")["version"]
+
+
+def test_the_top_level_holds_what_it_should_and_no_more() -> None:
+    """Whatever else a tool leaves there is ignored by git."""
+    ignored = {line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines()}
+    here = {path.name for path in ROOT.iterdir()} - ignored - {".git"}
+    assert {name for name in here if not name.startswith(".coverage.")} == TOP_LEVEL
+
+
+def test_the_root_is_no_project() -> None:
+    """It says what the tools are to do, and builds nothing."""
+    assert not {"project", "build-system"} & settings(ROOT).keys()
+
+
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_versions_are_in_lockstep(distribution: str) -> None:
+    """All distributions carry one version, and support the same Pythons."""
+    project = metadata(distribution)
+    assert (project["version"], project["requires-python"]) == (VERSION, ">=3.11")
+
+
+def test_the_umbrella_pins_its_parts() -> None:
+    """Whoever installs it gets parts of its own version."""
+    pins = requirements("aioq") | requirements("aioq", "cron") | requirements("aioq", "all")
+    assert {name: str(pin.specifier) for name, pin in pins.items()} == dict.fromkeys(CODE, f"=={VERSION}")
+    assert requirements("aioq").keys() == {"aioq-core", "aioq-redis"}
+    assert requirements("aioq", "cron").keys() == {"aioq-cron"}
+
+
+@pytest.mark.parametrize("distribution", ["aioq-cron", "aioq-redis"])
+def test_satellites_take_any_core_of_their_minor_version(distribution: str) -> None:
+    """A satellite works with every core of its minor version, and with no other."""
+    major, minor, _ = map(int, VERSION.split("."))
+    core = requirements(distribution)["aioq-core"].specifier
+    assert set(map(str, core)) == {f">={major}.{minor}", f"<{major}.{minor + 1}"}
+
+
+def test_the_core_needs_two_distributions() -> None:
+    """Anyio and msgspec, and time zones where the system has none."""
+    needed = requirements("aioq-core")
+    assert needed.keys() == {"anyio", "msgspec", "tzdata"}
+    assert str(needed["tzdata"].marker) == 'sys_platform == "win32"'
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    """Its newest section is the one that is being worked on, or was released last."""
+    sections = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert sections[0] == VERSION
+
+
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_licences_are_the_same_text(distribution: str) -> None:
+    """A distribution carries a copy: a link out of its folder would make an sdist that installers refuse."""
+    copy = ROOT / "packages" / distribution / "LICENSE"
+    assert not copy.is_symlink()
+    assert copy.read_text("utf-8") == (ROOT / "LICENSE").read_text("utf-8")
+
+
+def test_build_machines_run_what_the_readme_says() -> None:
+    """`.ci/run` is the test command of the README and of CONTRIBUTING."""
+    command = (ROOT / ".ci/run").read_text("utf-8").splitlines()[-1]
+    assert command.startswith("python -m pip install")
+    for page in ("README.md", "CONTRIBUTING.md"):
+        assert command in (ROOT / page).read_text("utf-8").splitlines()

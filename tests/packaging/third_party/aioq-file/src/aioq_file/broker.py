@@ -1,0 +1,102 @@
+"""The line of jobs, and answers about them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from itertools import starmap
+
+from aioq.job import Failure, JobRecord, QueueStats
+from aioq.states import FINAL_STATES, JobState, Verb
+from aioq_file.line import DAY, ORDER, FileLine, end, move
+
+__all__ = ["FileBroker"]
+
+
+class FileBroker(FileLine):
+    """Jobs in a SQLite file that can be asked about: a `Broker` and a `JobStore`."""
+
+    async def get_job(self, job_id: str, *, queue: str | None = None) -> JobRecord | None:
+        """Return what is known of a job; see `aioq.protocols.JobStore.get_job`."""
+        row = await self._transact(lambda db, _: _find(db, job_id, queue))
+        return _record(row) if row else None
+
+    async def list_jobs(self, queue: str, state: JobState, *, limit: int = 100, offset: int = 0) -> list[JobRecord]:
+        """Return jobs of one state; see `aioq.protocols.JobStore.list_jobs`."""
+        order = ORDER if state is JobState.PENDING else "run_at, number"
+        return await self._list(queue, state, order, limit, offset)
+
+    async def list_dead_jobs(self, queue: str, *, limit: int = 100, offset: int = 0) -> list[JobRecord]:
+        """Return dead jobs, newest first; see `aioq.protocols.JobStore.list_dead_jobs`."""
+        return await self._list(queue, JobState.DEAD, "finished_at DESC", limit, offset)
+
+    async def queue_stats(self) -> list[QueueStats]:
+        """Return the counts of every queue; see `aioq.protocols.JobStore.queue_stats`."""
+        counts = (
+            "SELECT name, COALESCE(SUM(state = 'pending'), 0), COALESCE(SUM(state IN ('scheduled', 'retrying')), 0),"
+            " COALESCE(SUM(state = 'running'), 0), COALESCE(SUM(state = 'dead'), 0)"
+            " FROM queues LEFT JOIN jobs ON queue = name GROUP BY name ORDER BY name"
+        )
+        rows = await self._transact(lambda db, _: db.execute(counts).fetchall())
+        return list(starmap(_stats, rows))
+
+    async def cancel_job(self, job_id: str, *, queue: str | None = None) -> bool:
+        """Call a job off; see `aioq.protocols.JobStore.cancel_job`."""
+        return await self._transact(lambda db, now: _cancel(db, _find(db, job_id, queue), now))
+
+    async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
+        """Put an ended job back in line; see `aioq.protocols.JobStore.retry_job`."""
+        return await self._transact(lambda db, now: _replay(db, _find(db, job_id, queue), now))
+
+    async def _list(self, queue: str, state: JobState, order: str, limit: int, offset: int) -> list[JobRecord]:
+        query = f"SELECT * FROM jobs WHERE queue = ? AND state = ? ORDER BY {order} LIMIT ? OFFSET ?"
+        rows = await self._transact(lambda db, _: db.execute(query, (queue, state, limit, offset)).fetchall())
+        return [_record(row) for row in rows]
+
+
+def _find(db: sqlite3.Connection, job_id: str, queue: str | None) -> sqlite3.Row | None:
+    found: sqlite3.Row | None = db.execute(
+        "SELECT * FROM jobs WHERE id = ? AND queue = COALESCE(?, queue)", (job_id, queue)
+    ).fetchone()
+    return found
+
+
+def _cancel(db: sqlite3.Connection, row: sqlite3.Row | None, now: float) -> bool:
+    if row is None or row["state"] in FINAL_STATES:
+        return False
+    end(db, row, Verb.CANCEL, now, DAY)
+    return True
+
+
+def _replay(db: sqlite3.Connection, row: sqlite3.Row | None, now: float) -> bool:
+    if row is None or row["state"] not in (JobState.FAILED, JobState.CANCELLED, JobState.DEAD):
+        return False
+    fresh = dict.fromkeys(("finished_at", "forget_at", "reason"))
+    move(db, row, Verb.REPLAY, attempt=0, crashes=0, run_at=now, **fresh)
+    return True
+
+
+def _stats(queue: str, pending: int, scheduled: int, running: int, dead: int) -> QueueStats:
+    return QueueStats(queue=queue, pending=pending, scheduled=scheduled, running=running, dead=dead)
+
+
+def _record(row: sqlite3.Row) -> JobRecord:
+    state = JobState(row["state"])
+    return JobRecord(
+        id=row["id"],
+        queue=row["queue"],
+        task=row["task"],
+        state=state,
+        payload=row["payload"],
+        priority=row["priority"],
+        attempt=row["attempt"],
+        crashes=row["crashes"],
+        enqueued_at=row["enqueued_at"],
+        run_at=row["run_at"] if state in (JobState.SCHEDULED, JobState.RETRYING) else None,
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        worker_id=row["worker_id"],
+        result=row["result"],
+        failure=Failure(*json.loads(row["failure"])) if row["failure"] else None,
+        reason=row["reason"],
+    )

@@ -1,0 +1,249 @@
+"""The line of jobs: all that a worker needs, and so a complete broker."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from aioq import BrokerConfigError, JobConflict
+from aioq.clock import SystemClock
+from aioq.job import (
+    Buried,
+    Claim,
+    ClaimRequest,
+    Completed,
+    Failed,
+    Failure,
+    Lease,
+    NewJob,
+    Reaped,
+    Released,
+    Retried,
+    Settled,
+    Settlement,
+)
+from aioq.protocols import Clock
+from aioq.states import JobState, Verb, after
+from aioq_file.database import Database
+
+__all__ = ["ORDER", "FileLine"]
+
+T = TypeVar("T")
+
+DAY = 86_400.0
+DEAD_KEEP = 7 * DAY
+"""Seconds that a dead job is kept for somebody to look at."""
+
+ORDER = "priority DESC, run_at, number"
+"""Who goes first in a queue."""
+
+FRONT = 0.0
+"""Put down as the moment at which a job came due, it puts the job before all others."""
+
+
+class FileLine:
+    """Jobs in a SQLite file: an `aioq.protocols.Broker`, and no more.
+
+    Args:
+        url: `file:///path/to/jobs.db`.
+        clock: Time as the broker sees it; a test may hand in its own.
+
+    Raises:
+        BrokerConfigError: The URL names no file.
+    """
+
+    def __init__(self, url: str, *, clock: Clock | None = None) -> None:
+        self._database = Database(_path(url))
+        self._clock: Clock = clock or SystemClock()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._database.path!r})"
+
+    async def connect(self) -> None:
+        """Open the file; see `aioq.protocols.Broker.connect`."""
+        await self._database.open()
+
+    async def close(self) -> None:
+        """Close the file; see `aioq.protocols.Broker.close`."""
+        await self._database.close()
+
+    async def time(self) -> float:
+        """Return the clock of this host: a file has none of its own."""
+        return self._clock.time()
+
+    async def enqueue(self, jobs: Sequence[NewJob]) -> list[bool]:
+        """Store jobs, all or none; see `aioq.protocols.Broker.enqueue`."""
+        return await self._transact(lambda db, now: [_admit(db, job, now) for job in jobs])
+
+    async def claim(self, request: ClaimRequest) -> Claim:
+        """Lease due jobs to a worker; see `aioq.protocols.Broker.claim`."""
+        return await self._transact(lambda db, now: _claim(db, request, now))
+
+    async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[Lease]:
+        """Lengthen leases, return the lost ones; see `aioq.protocols.Broker.extend`."""
+        return await self._transact(
+            lambda db, now: [lease for lease in leases if not _extended(db, lease, now + seconds)]
+        )
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
+        """Write how attempts ended; see `aioq.protocols.Broker.settle`."""
+        return await self._transact(lambda db, now: [_settle(db, settlement, now) for settlement in settlements])
+
+    async def reap(self, queues: Sequence[str], *, limit: int = 100) -> list[Reaped]:
+        """Take back jobs whose lease ran out; see `aioq.protocols.Broker.reap`."""
+        return await self._transact(lambda db, now: [_reap(db, row, now) for row in _expired(db, queues, limit, now)])
+
+    async def _transact(self, work: Callable[[sqlite3.Connection, float], T]) -> T:
+        """Do first what time has brought about by itself, and then `work`, at one moment."""
+
+        def transaction(db: sqlite3.Connection) -> T:
+            now = self._clock.time()
+            db.execute(
+                "UPDATE jobs SET state = 'pending' WHERE state IN ('scheduled', 'retrying') AND run_at <= ?", (now,)
+            )
+            db.execute("DELETE FROM jobs WHERE forget_at <= ?", (now,))
+            db.execute("DELETE FROM claims WHERE made_at <= ?", (now - DAY,))
+            return work(db, now)
+
+        return await self._database.transact(transaction)
+
+
+def move(db: sqlite3.Connection, row: sqlite3.Row, verb: Verb, **changes: Any) -> JobState:
+    """Take a job to the state that `verb` leads to, change further columns, and return the state."""
+    state = after(JobState(row["state"]), verb)
+    values = {"state": state, **changes}
+    columns = ", ".join(f"{column} = :{column}" for column in values)
+    db.execute(f"UPDATE jobs SET {columns} WHERE number = :number", {**values, "number": row["number"]})
+    return state
+
+
+def end(db: sqlite3.Connection, row: sqlite3.Row, verb: Verb, now: float, keep: float, **changes: Any) -> JobState:
+    """End a job, and keep its record for `keep` seconds."""
+    state = move(db, row, verb, finished_at=now, forget_at=now + keep, **changes)
+    db.execute("DELETE FROM jobs WHERE forget_at <= ?", (now,))
+    return state
+
+
+def _admit(db: sqlite3.Connection, job: NewJob, now: float) -> bool:
+    known = db.execute("SELECT queue, task, payload FROM jobs WHERE id = ?", (job.id,)).fetchone()
+    if known and tuple(known) != (job.queue, job.task, job.payload):
+        raise JobConflict(job.id, known["queue"])
+    if known:
+        return False
+    due = max(now, now + job.delay if job.run_at is None else job.run_at)
+    state = JobState.SCHEDULED if due > now else JobState.PENDING
+    db.execute("INSERT OR IGNORE INTO queues VALUES (?)", (job.queue,))
+    db.execute(
+        "INSERT INTO jobs (id, queue, task, payload, priority, max_crashes, enqueued_at, state, run_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (job.id, job.queue, job.task, job.payload, job.priority, job.max_crashes, now, state, due),
+    )
+    return True
+
+
+def _claim(db: sqlite3.Connection, request: ClaimRequest, now: float) -> Claim:
+    mine = (request.worker_id, request.request_id)
+    if not db.execute("SELECT 1 FROM claims WHERE worker_id = ? AND request_id = ?", mine).fetchone():
+        db.execute("INSERT OR REPLACE INTO claims VALUES (?, ?, ?)", (*mine, now))
+        _take(db, request, now)
+    held = "SELECT * FROM jobs WHERE queue = ? AND state = 'running' AND worker_id = ? AND request_id = ?"
+    rows = [row for queue in request.queues for row in db.execute(f"{held} ORDER BY {ORDER}", (queue, *mine))]
+    return Claim(leases=[_lease(row) for row in rows], next_due=_next_due(db, request.queues, now))
+
+
+def _take(db: sqlite3.Connection, request: ClaimRequest, now: float) -> None:
+    """Mark up to `limit` due jobs as leased to a worker by this very request."""
+    left = request.limit
+    for queue in request.queues:
+        taken = db.execute(
+            "UPDATE jobs SET state = 'running', epoch = epoch + 1, attempt = attempt + 1,"
+            " worker_id = ?, request_id = ?, started_at = ?, deadline = ? WHERE number IN"
+            f" (SELECT number FROM jobs WHERE queue = ? AND state = 'pending' ORDER BY {ORDER} LIMIT ?)",
+            (request.worker_id, request.request_id, now, now + request.lease, queue, left),
+        )
+        left -= taken.rowcount
+
+
+def _lease(row: sqlite3.Row) -> Lease:
+    return Lease(
+        job_id=row["id"],
+        queue=row["queue"],
+        epoch=row["epoch"],
+        task=row["task"],
+        payload=row["payload"],
+        attempt=row["attempt"],
+        crashes=row["crashes"],
+        priority=row["priority"],
+        enqueued_at=row["enqueued_at"],
+    )
+
+
+def _next_due(db: sqlite3.Connection, queues: Sequence[str], now: float) -> float | None:
+    earliest = "SELECT MIN(run_at) FROM jobs WHERE queue = ? AND state IN ('scheduled', 'retrying')"
+    due = [db.execute(earliest, (queue,)).fetchone()[0] for queue in queues]
+    return min((moment - now for moment in due if moment is not None), default=None)
+
+
+def _extended(db: sqlite3.Connection, lease: Lease, deadline: float) -> bool:
+    row = _held(db, lease)
+    if row:
+        db.execute("UPDATE jobs SET deadline = ? WHERE number = ?", (deadline, row["number"]))
+    return row is not None
+
+
+def _held(db: sqlite3.Connection, lease: Lease) -> sqlite3.Row | None:
+    """Return the job of a lease if the lease is still the one that counts."""
+    row: sqlite3.Row | None = db.execute(
+        "SELECT * FROM jobs WHERE id = ? AND epoch = ? AND state = 'running'", (lease.job_id, lease.epoch)
+    ).fetchone()
+    return row
+
+
+def _settle(db: sqlite3.Connection, settlement: Settlement, now: float) -> Settled:
+    lease = settlement.lease
+    if (row := _held(db, lease)) is None:
+        same = db.execute("SELECT 1 FROM jobs WHERE id = ? AND epoch = ?", (lease.job_id, lease.epoch)).fetchone()
+        return Settled.ALREADY if same else Settled.STALE
+    match settlement:
+        case Completed(result=result, keep=keep):
+            end(db, row, Verb.COMPLETE, now, keep, result=result)
+        case Failed(failure=failure, keep=keep):
+            end(db, row, Verb.FAIL, now, keep, failure=_text(failure))
+        case Buried(reason=reason, failure=failure):
+            end(db, row, Verb.BURY, now, DEAD_KEEP, reason=reason, failure=_text(failure))
+        case Retried(delay=delay, failure=failure):
+            move(db, row, Verb.RETRY, run_at=now + delay, failure=_text(failure) or row["failure"])
+        case Released(delay=delay) if delay > 0:
+            move(db, row, Verb.POSTPONE, run_at=now + delay, attempt=row["attempt"] - 1)
+        case Released():
+            move(db, row, Verb.RELEASE, run_at=FRONT, attempt=row["attempt"] - 1)
+    return Settled.DONE
+
+
+def _text(failure: Failure | None) -> str | None:
+    return json.dumps([failure.type, failure.message, failure.traceback]) if failure else None
+
+
+def _expired(db: sqlite3.Connection, queues: Sequence[str], limit: int, now: float) -> list[sqlite3.Row]:
+    expired = "SELECT * FROM jobs WHERE queue = ? AND state = 'running' AND deadline <= ? LIMIT ?"
+    return [row for queue in queues for row in db.execute(expired, (queue, now, limit))][:limit]
+
+
+def _reap(db: sqlite3.Connection, row: sqlite3.Row, now: float) -> Reaped:
+    crashes = row["crashes"] + 1
+    if crashes >= row["max_crashes"]:
+        state = end(db, row, Verb.BURY, now, DEAD_KEEP, crashes=crashes, reason="crashed")
+    else:
+        state = move(db, row, Verb.REAP, crashes=crashes, run_at=FRONT)
+    return Reaped(job_id=row["id"], queue=row["queue"], crashes=crashes, state=state)
+
+
+def _path(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme != "file" or parts.netloc or parts.path in ("", "/"):
+        raise BrokerConfigError(f"a file is named by an absolute path, as in file:///var/lib/app/jobs.db; got {url}")
+    return url2pathname(parts.path)

@@ -1,0 +1,47 @@
+"""The file broker against the suites that aioq ships."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aioq_file import FileBroker, FileLine
+
+from aioq.testing import BrokerContract, JobStoreContract, VirtualClock
+
+
+class OnVirtualTime:
+    """Time passes for the broker when a test says so, and at no other time."""
+
+    clock: VirtualClock
+
+    async def pass_time(self, seconds: float) -> None:
+        """Advance the broker's clock."""
+        await self.clock.advance(seconds)
+
+
+class TestFileLine(OnVirtualTime, BrokerContract):
+    """A broker that is no more than a `Broker`."""
+
+    @pytest.fixture
+    async def broker(self, tmp_path: Path) -> AsyncIterator[FileLine]:
+        """A connected broker on a file of its own."""
+        self.clock = VirtualClock()
+        broker = FileLine((tmp_path / "jobs.db").as_uri(), clock=self.clock)
+        await broker.connect()
+        yield broker
+        await broker.close()
+
+
+class TestFileBroker(OnVirtualTime, BrokerContract, JobStoreContract):
+    """A broker that can be asked about its jobs too."""
+
+    @pytest.fixture
+    async def broker(self, tmp_path: Path) -> AsyncIterator[FileBroker]:
+        """A connected broker on a file of its own."""
+        self.clock = VirtualClock()
+        broker = FileBroker((tmp_path / "jobs.db").as_uri(), clock=self.clock)
+        await broker.connect()
+        yield broker
+        await broker.close()

@@ -1,0 +1,34 @@
+"""Where the distributions are, and what their files say."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+
+__all__ = ["CODE", "DISTRIBUTIONS", "ROOT", "metadata", "requirements", "settings"]
+
+ROOT = Path(__file__).parents[2]
+DISTRIBUTIONS = ("aioq", "aioq-core", "aioq-cron", "aioq-redis")
+CODE = {"aioq-core": "aioq", "aioq-cron": "aioq_cron", "aioq-redis": "aioq_redis"}
+"""Distributions that have modules, and the package each is imported as."""
+
+
+def settings(folder: Path) -> dict[str, Any]:
+    """Return what a folder's pyproject.toml says."""
+    return tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))
+
+
+def metadata(distribution: str) -> dict[str, Any]:
+    """Return the `[project]` table of a distribution."""
+    project: dict[str, Any] = settings(ROOT / "packages" / distribution)["project"]
+    return project
+
+
+def requirements(distribution: str, extra: str = "") -> dict[str, Requirement]:
+    """Return what a distribution, or one of its extras, requires, by name."""
+    project = metadata(distribution)
+    lines = project["optional-dependencies"][extra] if extra else project["dependencies"]
+    return {made.name: made for made in map(Requirement, lines)}
