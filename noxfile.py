@@ -80,6 +80,18 @@ def isolated(session: nox.Session, name: str) -> None:
         session.run("python", "-I", "tests/packaging/isolation.py", f"{CORE}[testing]")
 
 
+@nox.session
+def plugins(session: nox.Session) -> None:
+    """A broker and a scheduler of somebody else, installed beside the core alone, pass the suites that it ships."""
+    projects = sorted(path.parent for path in ROOT.glob("tests/packaging/third_party/*/pyproject.toml"))
+    here = [part for project in projects for part in ("--editable", str(project))]
+    session.install("pytest-timeout", *paths(CORE, extra="[testing]"), *here)
+    for project in projects:
+        # In its own folder it has its own settings, and none of our fixtures.
+        with session.chdir(project):
+            session.run("pytest")
+
+
 @nox.session(python=OLDEST, venv_backend="uv")
 def lowest(session: nox.Session) -> None:
     """The tests of the packages with the oldest release of each dependency that they allow."""

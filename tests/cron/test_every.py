@@ -6,7 +6,7 @@ import pickle
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aioq.protocols import Schedule
@@ -37,6 +37,7 @@ def test_the_start_is_the_first_tick() -> None:
 
 
 @given(INTERVALS, MOMENTS, MOMENTS)
+@settings(deadline=None)
 def test_ticks_are_exact_and_strictly_later(interval: timedelta, start: datetime, instant: datetime) -> None:
     """The next tick is a whole number of intervals from the start, and the first such one."""
     tick = Every(interval, start=start).next_after(instant)

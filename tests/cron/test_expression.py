@@ -5,7 +5,9 @@ from __future__ import annotations
 import calendar
 import copy
 import pickle
+import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta, timezone
 from itertools import islice, pairwise
@@ -162,10 +164,33 @@ def test_29_february_on_a_weekday_is_found_after_40_years() -> None:
     assert max(waits) == 40
 
 
+def test_a_microsecond_counts_in_any_year() -> None:
+    """A moment just before a match gives the match, however far away."""
+    match = utc("9000-01-01 09:00")
+    assert CronExpression("0 9 * * *").next_after(match - timedelta(microseconds=1)) == match
+
+
+@pytest.mark.parametrize(("day", "last"), [("1", "9999-12-27"), ("29", "9999-12-29"), ("31", "9999-12-31")])
+def test_alternatives_last_until_the_calendar_ends(day: str, last: str) -> None:
+    """Where one of the two day fields has no match left, the other still has its own."""
+    schedule = CronExpression(f"0 0 {day} * MON")
+    assert list(schedule.occurrences(utc("9999-12-24")))[-1] == utc(last)
+
+
+@pytest.fixture
+def _restless() -> Iterator[None]:
+    """Let threads take turns as often as they can."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.mark.usefixtures("_restless")
 def test_threads_may_share_one() -> None:
     """Asked from several threads at once, it gives each the right answer."""
     schedule = CronExpression("0 9 * * *")
-    days = [utc("2026-01-01") + timedelta(days=day) for day in range(400)]
+    days = [utc("2026-01-01") + timedelta(days=day) for day in range(5_000)]
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(schedule.next_after, days)) == [day + timedelta(hours=9) for day in days]
 

@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from math import nextafter
 from time import process_time
 
 import anyio
@@ -79,8 +80,8 @@ async def test_a_small_step_back_fires_nothing_twice(hours: float, caplog: pytes
 
 async def test_a_large_step_back_starts_afresh(caplog: pytest.LogCaptureFixture) -> None:
     """After a step back of more than three hours entries count from the new time, with a warning."""
-    clock = ScriptedClock(NOON, [step(90, -4 * HOUR)], until=160)
-    assert await play(clock, entry(MINUTELY)) == at("12:01:00", "08:02:00")
+    clock = ScriptedClock(NOON, [step(90, -4 * HOUR), step(160, 4 * HOUR)], until=200)
+    assert await play(clock, entry(MINUTELY)) == at("12:01:00", "08:02:00", "12:02:00", "12:03:00")
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "went back by 14400 s: cron entries start afresh from the new time" in caplog.text
 
@@ -115,9 +116,10 @@ async def test_decades_are_caught_up_with_in_a_few_steps() -> None:
 
 
 async def test_a_jump_ahead_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    """A step of the wall clock is one line in the log; ordinary sleeps are none."""
+    """A step of the wall clock is one line in the log; ordinary sleeps and small corrections are none."""
     caplog.set_level(logging.INFO, "aioq.cron")
-    await play(ScriptedClock(NOON, [step(90, HOUR)], until=120, early=0.01), entry(MINUTELY))
+    clock = ScriptedClock(NOON, [step(30, 2), step(50, -2), step(90, HOUR)], until=120, early=0.01)
+    await play(clock, entry(MINUTELY))
     assert [record.message for record in caplog.records] == [
         "the wall clock went ahead by 3600 s, set or after a suspend: overdue entries fire once"
     ]
@@ -245,13 +247,14 @@ async def test_schedules_need_no_hash() -> None:
 
     @dataclass
     class Unhashable:
-        schedule: Schedule = MINUTELY
+        schedule: Schedule
 
         def next_after(self, instant: datetime) -> datetime | None:
             return self.schedule.next_after(instant)
 
-    fired = await play(ScriptedClock(NOON, until=70), entry(Unhashable(), "one"), entry(Unhashable(), "two"))
-    assert [name for name, _ in fired] == ["one", "two"]
+    schedules = [Unhashable(MINUTELY), Unhashable(Every(timedelta(seconds=40)))]
+    fired = await play(ScriptedClock(NOON, until=70), *(entry(schedule) for schedule in schedules))
+    assert fired == at("12:00:40", "12:01:00")
 
 
 async def test_an_idle_wake_asks_nothing() -> None:
@@ -294,6 +297,13 @@ async def test_a_slow_fire_lets_others_run() -> None:
 
     await play(clock, entry(Every(timedelta(seconds=1))), fire=fire)
     assert all(later > earlier for earlier, later in pairwise(yields[:5]))
+
+
+async def test_a_start_just_before_a_tick_does_not_skip_it() -> None:
+    """The wall clock is not rounded up to a moment that it has not shown."""
+    clock = ScriptedClock(NOON, until=1)
+    clock.lose(nextafter(NOON.timestamp(), 0) - NOON.timestamp())
+    assert await play(clock, entry(MINUTELY)) == at("12:00:00")
 
 
 async def test_time_far_from_the_epoch_is_exact() -> None:

@@ -64,6 +64,7 @@ def model(schedule: Schedule, looks: list[float]) -> Iterator[datetime]:
 
 
 @given(st.sets(st.datetimes(naive("1970-01-01"), naive("2030-01-01"), timezones=st.just(UTC)), min_size=1), st.data())
+@settings(deadline=None)
 def test_the_newest_due_tick_is_exact(moments: set[datetime], data: st.DataObject) -> None:
     """Of ticks however spread, the last up to now is found, with the one after it, in few steps."""
     spread = Moments(*moments)

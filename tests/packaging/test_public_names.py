@@ -24,7 +24,7 @@ def public(name: str) -> dict[str, Any]:
     return {public: getattr(module, public) for public in module.__all__}
 
 
-def members(thing: Any) -> Iterator[tuple[str, Any]]:
+def members(thing: type) -> Iterator[tuple[str, Any]]:
     """Yield the public methods and properties that a class defines itself."""
     for name, value in vars(thing).items():
         if not name.startswith("_") and (inspect.isfunction(value) or isinstance(value, property)):
@@ -51,7 +51,7 @@ def test_a_package_lists_all_that_it_imports_for_its_users(name: str) -> None:
 @pytest.mark.parametrize("name", CODE.values())
 def test_public_names_are_explained(name: str) -> None:
     """So is each method and property of a public class."""
-    classes = [thing for thing in public(name).values() if inspect.isclass(thing)]
+    classes: list[type] = [thing for thing in public(name).values() if inspect.isclass(thing)]
     explained = dict(member for thing in classes for member in members(thing))
     explained |= {key: thing for key, thing in public(name).items() if inspect.isclass(thing) or callable(thing)}
     assert [key for key, thing in explained.items() if not thing.__doc__] == []

@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
 from typing import Any
 
 import msgspec
 
 from aioq.errors import SerializationError
+from aioq.roundtrip import field_names
 
 __all__ = ["JsonCodec"]
 
@@ -119,12 +119,9 @@ def _parts(value: object) -> Iterator[tuple[str, object]]:
     elif isinstance(value, list | tuple | set | frozenset):
         for index, part in enumerate(value):
             yield f"[{index}]", part
-    elif isinstance(value, msgspec.Struct):
-        for name in value.__struct_fields__:
+    else:
+        for name in field_names(value):
             yield f".{name}", getattr(value, name)
-    elif is_dataclass(value) and not isinstance(value, type):
-        for field in fields(value):
-            yield f".{field.name}", getattr(value, field.name)
 
 
 def _refusal(offender: object, error: Exception) -> str:

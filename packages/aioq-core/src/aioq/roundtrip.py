@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 
 from msgspec import Struct
 
-__all__ = ["first_loss"]
+__all__ = ["field_names", "first_loss"]
 
 
 def first_loss(sent: object, arrived: object, path: str = "") -> str | None:
@@ -29,9 +29,18 @@ def first_loss(sent: object, arrived: object, path: str = "") -> str | None:
             f"{path}: {type(sent).__name__} would arrive as {type(arrived).__name__}; "
             f"annotate the parameter with the type it is to have, and pass that type"
         )
-    if names := _names(sent):
+    if names := field_names(sent):
         return _first((f"{path}.{name}".lstrip("."), getattr(sent, name), getattr(arrived, name)) for name in names)
     return f"{path}: its value would change on the way" if _differ(sent, arrived) else None
+
+
+def field_names(value: object) -> tuple[str, ...]:
+    """Return the names of the parts of a Struct, a dataclass instance or a pydantic model; of others, none."""
+    if isinstance(value, Struct):
+        return value.__struct_fields__
+    if is_dataclass(value) and not isinstance(value, type):
+        return tuple(field.name for field in fields(value))
+    return tuple(getattr(type(value), "model_fields", ()))
 
 
 def _first(parts: Iterable[tuple[str, object, object]]) -> str | None:
@@ -52,14 +61,6 @@ def _missing_key(sent: Mapping[object, object], arrived: Mapping[object, object]
     return f"{path}: keys that are not text need an annotation such as dict[int, str]"
 
 
-def _names(value: object) -> tuple[str, ...]:
-    if isinstance(value, Struct):
-        return value.__struct_fields__
-    if is_dataclass(value):
-        return tuple(field.name for field in fields(value))
-    return tuple(getattr(type(value), "model_fields", ()))
-
-
 def _differ(sent: object, arrived: object) -> bool:
     """Whether two values of one type differ, as far as the type can tell: NaN differs from itself."""
-    return type(sent).__eq__ is not object.__eq__ and sent == sent and sent != arrived  # noqa: PLR0124
+    return type(sent).__eq__ is not object.__eq__ and sent == sent and sent != arrived

@@ -31,15 +31,23 @@ class Enqueuer(Protocol):
     """What a task needs of its app."""
 
     @property
-    def broker(self) -> Broker: ...
+    def broker(self) -> Broker:
+        """Where jobs are looked up."""
+        ...
 
     @property
-    def codec(self) -> Codec: ...
+    def codec(self) -> Codec:
+        """What turns arguments and results into bytes."""
+        ...
 
     @property
-    def max_payload(self) -> int: ...
+    def max_payload(self) -> int:
+        """Bytes that the arguments of a call may take."""
+        ...
 
-    async def enqueue_many(self, calls: Iterable[Call[R]]) -> list[Job[R]]: ...
+    async def enqueue_many(self, calls: Iterable[Call[R]]) -> list[Job[R]]:
+        """Store jobs, all or none; see `Aarq.enqueue_many`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +231,11 @@ async def in_thread(call: Callable[[], Any], limiter: anyio.CapacityLimiter | No
 
     If what it returns wants to be awaited, it is: a plain `def` may be a wrapper of an `async def`.
     """
-    result = await anyio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=limiter)
+
+    def boxed() -> list[Any]:
+        return [call()]  # trio refuses to see a coroutine come out of a thread
+
+    (result,) = await anyio.to_thread.run_sync(boxed, abandon_on_cancel=True, limiter=limiter)
     return await result if inspect.isawaitable(result) else result
 
 

@@ -13,7 +13,7 @@ class InvalidCronExpression(AioqError, ValueError):
     The text says what is wrong and, where that is clear, what to write instead.
 
     Attributes:
-        expression: The expression as it was given.
+        expression: The expression that is at fault; empty when it is the zone.
         field: Where the fault is: `minute`, `hour`, `day-of-month`, `month`, `day-of-week`
             or `tz`; None when it is in no single field.
     """

@@ -35,35 +35,40 @@ class CroniterStepper:
     """A stepper that asks croniter. May be shared between threads."""
 
     def __init__(self, fields: CronFields) -> None:
-        text, either_day = _for_croniter(fields)
         self._lock = Lock()
-        self._croniter = croniter(
-            text, datetime.min, datetime, day_or=either_day, max_years_between_matches=_SEARCH_YEARS
-        )
+        self._croniters = [
+            croniter(text, datetime.min, datetime, day_or=False, max_years_between_matches=_SEARCH_YEARS)
+            for text in _for_croniter(fields)
+        ]
 
     def next_after(self, wall: datetime) -> datetime | None:
         """Return the first matching whole minute strictly after `wall`."""
         # Whole minutes survive croniter's trip through float seconds in any year.
         minute = wall.replace(second=0, microsecond=0)
-        try:
-            with self._lock:
-                return self._croniter.get_next(datetime, start_time=minute)
-        except (OverflowError, ValueError):
-            if wall.year + _SEARCH_YEARS < MAXYEAR:
-                raise
-            return None
+        with self._lock:
+            found = [_next(stepping, minute) for stepping in self._croniters]
+        return min((moment for moment in found if moment is not None), default=None)
 
 
-def _for_croniter(fields: CronFields) -> tuple[str, bool]:
-    """The expression for croniter, and whether either of its day fields will do."""
-    days, weekdays = _list(fields.days, DAY), _list(fields.weekdays, WEEKDAY)
-    either_day = fields.either_day
-    if either_day and not fields.has_day:
-        days, either_day = "*", False
-    elif either_day and "*" in (days, weekdays):
-        days, weekdays, either_day = "*", "*", False
-    minutes, hours, months = _list(fields.minutes, MINUTE), _list(fields.hours, HOUR), _list(fields.months, MONTH)
-    return f"{minutes} {hours} {days} {months} {weekdays}", either_day
+def _next(stepping: croniter[datetime], minute: datetime) -> datetime | None:
+    try:
+        return stepping.get_next(datetime, start_time=minute)
+    except (OverflowError, ValueError):
+        if minute.year + _SEARCH_YEARS < MAXYEAR:
+            raise
+        return None
+
+
+def _for_croniter(fields: CronFields) -> list[str]:
+    """The expressions to ask croniter for the earliest of; in each, all fields must match."""
+    time = f"{_list(fields.minutes, MINUTE)} {_list(fields.hours, HOUR)}"
+    days, months, weekdays = _list(fields.days, DAY), _list(fields.months, MONTH), _list(fields.weekdays, WEEKDAY)
+    if not fields.either_day:
+        return [f"{time} {days} {months} {weekdays}"]
+    if "*" in (days, weekdays):
+        return [f"{time} * {months} *"]
+    by_weekday = f"{time} * {months} {weekdays}"
+    return [f"{time} {days} {months} *", by_weekday] if fields.has_day else [by_weekday]
 
 
 def _list(values: tuple[int, ...], field: Field) -> str:

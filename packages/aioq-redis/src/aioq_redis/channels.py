@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from aioq.errors import AioqError
@@ -19,9 +19,13 @@ logger = logging.getLogger("aioq.redis")
 
 
 class Inbox:
-    """What one listener has received. None stands for messages that may have been missed."""
+    """What one listener has received. None stands for messages that may have been missed.
 
-    def __init__(self) -> None:
+    A deaf one receives nothing, because the server does not let us listen.
+    """
+
+    def __init__(self, *, deaf: bool = False) -> None:
+        self.deaf = deaf
         self.messages: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -36,14 +40,18 @@ class Channels:
         self._unanswered: Counter[bytes] = Counter()
         self._changed = asyncio.Event()
         self._owner: asyncio.Task[None] | None = None
+        self._closed = False
 
     @asynccontextmanager
-    async def listen(self, channel: str) -> AsyncIterator[Inbox]:
+    async def listen(self, channel: str) -> AsyncGenerator[Inbox]:
         """Give an inbox that gets every message of the channel from now on.
 
         Raises:
-            BrokerConfigError, Refusal: The server does not let us listen.
+            BrokerConfigError, Refusal: The server does not let us in, or not listen.
+            Lost: The broker was closed.
         """
+        if self._closed:
+            raise Lost("the connection was closed")
         name, inbox = channel.encode(), Inbox()
         self._inboxes[name].add(inbox)
         self._changed.set()
@@ -63,6 +71,7 @@ class Channels:
 
     async def close(self) -> None:
         """Close the connection. Listeners hear nothing any more."""
+        self._closed = True
         owner, self._owner = self._owner, None
         if owner is not None:
             owner.cancel()

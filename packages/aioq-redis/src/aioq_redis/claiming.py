@@ -94,9 +94,7 @@ class Claiming:
     def _warn_of_version(self, queue: str, puzzle: Puzzle) -> None:
         if puzzle.error.version not in self._warned:
             self._warned.add(puzzle.error.version)
-            logger.warning(
-                "job %s of queue %s is left for newer workers: %s", _shown(puzzle.id), queue, puzzle.error
-            )
+            logger.warning("job %s of queue %s is left for newer workers: %s", _shown(puzzle.id), queue, puzzle.error)
 
 
 def _lease(queue: str, raw_id: bytes, raw: bytes, run: Run) -> Lease:

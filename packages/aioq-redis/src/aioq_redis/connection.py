@@ -19,7 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from aioq.errors import BrokerConfigError
-from aioq_redis.errors import TRANSIENT, Lost, Refusal, one_line, refusal_of
+from aioq_redis.errors import TRANSIENT, Lost, one_line, refusal_of
 from aioq_redis.settings import Settings
 
 __all__ = ["CONNECT_TIMEOUT", "Link", "dial", "pack"]
@@ -34,7 +34,7 @@ _BROKEN: Final = (exceptions.ConnectionError, exceptions.TimeoutError, exception
 
 logger = logging.getLogger("aioq.redis")
 
-pack = cast("Callable[[tuple[object, ...]], bytes]", hiredis.pack_command)
+pack: Callable[[tuple[object, ...]], bytes] = cast("Any", hiredis).pack_command
 """Return a command as the bytes that go over the wire."""
 
 
@@ -42,7 +42,8 @@ class Link:
     """An open connection: bytes out, replies in. One task may write while another reads."""
 
     def __init__(self, connection: Connection | UnixDomainSocketConnection) -> None:
-        self._connection = connection
+        # What redis-py says of its types differs from release to release.
+        self._connection: Any = connection
 
     async def write(self, data: bytes) -> None:
         """Send commands.
@@ -93,7 +94,7 @@ async def dial(settings: Settings) -> Link:
     connection = _connection(settings)
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
-            await connection.connect()
+            await connection.connect()  # type: ignore[no-untyped-call]
     except TimeoutError:
         await _disconnect(connection, nowait=True)
         raise Lost(f"no answer within {CONNECT_TIMEOUT:g} s") from None

@@ -12,6 +12,7 @@ from typing import Any, Final
 from aioq.errors import JobConflict
 from aioq.ids import check_name
 from aioq.job import NewJob
+from aioq_redis.keeping import milliseconds
 from aioq_redis.keys import Layout
 from aioq_redis.pipeline import Command
 from aioq_redis.records import encode_record
@@ -146,8 +147,8 @@ def _arguments(jobs: Sequence[NewJob]) -> list[object]:
 def _plan(job: NewJob) -> str:
     """Return when and in which line a job runs; see `lua/enqueue.lua`."""
     if job.run_at is not None:
-        return f"{job.priority}@{max(0, math.ceil(job.run_at * 1000))}"
-    return f"{job.priority}+{math.ceil(job.delay * 1000)}" if job.delay > 0 else str(job.priority)
+        return f"{job.priority}@{milliseconds(job.run_at)}"
+    return f"{job.priority}+{milliseconds(job.delay)}" if job.delay > 0 else str(job.priority)
 
 
 def _refuse_conflicts(jobs: Sequence[NewJob], reply: Sequence[int]) -> None:

@@ -104,9 +104,7 @@ class Jobs:
         if state in (JobState.SCHEDULED, JobState.RETRYING):
             return await self._due(queue, state, limit, offset)
         verb = "ZRANGE" if state is JobState.RUNNING else "ZREVRANGE"
-        found: list[bytes] = await self._server.command(
-            verb, space.key(_INDEXES[state]), offset, offset + limit - 1
-        )
+        found: list[bytes] = await self._server.command(verb, space.key(_INDEXES[state]), offset, offset + limit - 1)
         return found
 
     async def _due(self, queue: str, state: JobState, limit: int, offset: int) -> list[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 __all__ = ["Keeping", "milliseconds"]
@@ -27,5 +28,6 @@ class Keeping:
 
 
 def milliseconds(seconds: float) -> int:
-    """Return whole milliseconds, never less than 1 for anything above 0."""
-    return max(0, -int(-seconds * 1000 // 1))
+    """Return whole milliseconds, rounded up: nothing comes due early. 0 for anything below."""
+    # 0.6 s may arrive as 0.6000000000000001 s, which is no millisecond more.
+    return max(0, math.ceil(seconds * 1000 - 0.001))

@@ -73,9 +73,13 @@ class Pipeline:
         self._timer: asyncio.TimerHandle | None = None
         self._overdue = False
         self._broken = False
+        self._closed = False
 
     def submit(self, command: Command) -> asyncio.Future[Any]:
         """Queue a command; the future is its reply, or fails with `Lost`, `Refusal` or an error of aioq."""
+        if self._closed:
+            command.fail(Lost("the connection was closed"))
+            return command.future
         self._queue.append(command)
         self._arrived.set()
         if self._owner is None or self._owner.done():
@@ -84,6 +88,7 @@ class Pipeline:
 
     async def close(self) -> None:
         """Close the connection; what is on its way fails with `Lost`."""
+        self._closed = True
         owner, self._owner = self._owner, None
         if owner is not None:
             owner.cancel()

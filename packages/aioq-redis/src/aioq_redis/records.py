@@ -1,6 +1,6 @@
 """Jobs as they are stored: one string each, readable by scripts without parsing JSON.
 
-    <enqueued ms> <task> <header as JSON, or nothing>\\n<payload>
+    <enqueued ms> <task> <header as JSON, or nothing> line feed <payload>
 
 The header leaves out what has its default. A later version of aioq may say more in it;
 one that older workers must not run says so in `v`.
@@ -30,22 +30,25 @@ class Unreadable(ValueError):
 
     Attributes:
         version: Of the record, when it is one of a later version of aioq; else 0.
+        priority: What can be made of it.
     """
 
-    def __init__(self, text: str, version: int = 0) -> None:
-        self.version = version
+    def __init__(self, text: str, version: int = 0, priority: int = 5) -> None:
+        self.version, self.priority = version, min(max(priority, 0), 9)
         super().__init__(text)
 
 
-class _Version(Struct):
-    """The one part of a header that every version must leave as it is."""
+class Core(Struct, frozen=True):
+    """The part of a header that every version must leave as it is: version and priority."""
 
     v: int = VERSION
+    p: int = 5
 
 
-class Header(_Version, omit_defaults=True, frozen=True):
-    """What is said of a job beside its task: priority and most crashes."""
+class Header(Struct, omit_defaults=True, frozen=True):
+    """What is said of a job beside its task: version, priority, most crashes."""
 
+    v: int = VERSION
     p: Annotated[int, Meta(ge=0, le=9)] = 5
     c: Annotated[int, Meta(ge=1, le=1000)] = 3
 
@@ -143,9 +146,9 @@ def _encode_head(task: str, priority: int, max_crashes: int) -> bytes:
 def _read_head(line: bytes) -> Head:
     task, _, json = line.partition(b" ")
     try:
-        version = msgspec.json.decode(json or b"{}", type=_Version).v
-        if version > VERSION:
-            raise Unreadable(f"it is of version {version}, and this one knows {VERSION}", version)
+        core = msgspec.json.decode(json or b"{}", type=Core)
+        if core.v > VERSION:
+            raise Unreadable(f"it is of version {core.v}, and this one knows {VERSION}", core.v, core.p)
         header = msgspec.json.decode(json or b"{}", type=Header)
         return Head(check_name("name", task.decode()), header.p, header.c)
     except (msgspec.DecodeError, RecursionError) as error:

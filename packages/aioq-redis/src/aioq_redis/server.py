@@ -38,7 +38,7 @@ class Server:
     def __init__(self, settings: Settings, *, timeout: float) -> None:
         self.name = settings.masked
         self._settings = settings
-        self._timeout = timeout
+        self.timeout = timeout
         self._session: Session | None = None
 
     @property
@@ -95,12 +95,12 @@ class Server:
             BrokerUnavailable, BrokerConfigError: As for `call`.
         """
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self.timeout):
                 return await self._send(parts, self.session)
         except Refusal as refusal:
             return refusal
         except TimeoutError:
-            raise self.unavailable(f"no answer within {self._timeout:g} s") from None
+            raise self.unavailable(f"no answer within {self.timeout:g} s") from None
         except Lost as error:
             raise self.unavailable(str(error)) from None
 
@@ -121,8 +121,8 @@ class Server:
             BrokerUnavailable, BrokerConfigError, BrokerFull: As for `call`.
         """
         session = self.session
-        deadline = session.loop.time() + self._timeout
-        reason = f"no answer within {self._timeout:g} s"
+        deadline = session.loop.time() + self.timeout
+        reason = f"no answer within {self.timeout:g} s"
         for tries in count(1):
             try:
                 async with asyncio.timeout_at(deadline):
@@ -130,9 +130,13 @@ class Server:
             except TimeoutError:
                 break
             except Refusal as refusal:
-                raise await self._error(refusal, what, misfit) from None
+                if refusal.code == "WRONGTYPE" and misfit is not None:
+                    raise BrokerConfigError(f"{self.name} holds foreign data: {await misfit()}") from None
+                raise self.refused(what, refusal) from None
             except Lost as error:
                 reason = f"{error} (try {tries})"
+                if session.closed:
+                    break
             pause = pause_before(tries - 1)
             if session.loop.time() + pause >= deadline:
                 break
@@ -149,11 +153,10 @@ class Server:
     def _send(parts: tuple[object, ...], session: Session) -> Awaitable[Any]:
         return session.pipeline.submit(Command(None, (), parts))
 
-    async def _error(self, refusal: Refusal, what: str, misfit: Callable[[], Awaitable[str]] | None) -> Exception:
+    def refused(self, what: str, refusal: Refusal) -> Exception:
+        """Return the error for an operation that the server refuses."""
         if refusal.code == "OOM":
             return BrokerFull(f"{self.name} has no room: it has reached its maxmemory; nothing was stored")
-        if refusal.code == "WRONGTYPE" and misfit is not None:
-            return BrokerConfigError(f"{self.name} holds foreign data: {await misfit()}")
         if refusal.code == "NOPERM":
             return BrokerConfigError(f"{self.name} does not permit {what}: {refusal.text}; extend the user's ACL")
         return BrokerConfigError(f"{self.name} refuses {what}: {refusal.text}")

@@ -6,9 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from aioq_redis import RedisBroker as RedisBroker
-
     from aioq.backends.memory import MemoryBroker as MemoryBroker
+    from aioq_redis import RedisBroker as RedisBroker
 
 __all__ = ["MemoryBroker", "RedisBroker"]
 

@@ -53,15 +53,16 @@ class Claimer:
 
         What a claim brings in after the stop goes to `give_back`.
         """
-        while not self._stop.requested:
+        while not self._stop.requested():
             if not self._slots.free:
                 await first(self._slots.wait_free, self._stop.draining.wait)
+            idle = not self._leases  # asked before the claim: what ends meanwhile may leave work behind
             claim = await self._claim()
             for lease in claim.leases:
-                (give_back if self._stop.requested else start)(lease)
+                (give_back if self._stop.requested() else start)(lease)
             if claim.leases:
                 continue
-            if self._burst and not self._leases:
+            if self._burst and idle:
                 return
             await self._idle(claim.next_due)
 
@@ -73,7 +74,7 @@ class Claimer:
             request = self._request()
             claim = await self._link.insist(lambda: self._attempt(request))
 
-        if not self._stop.requested:
+        if not self._stop.requested():
             await first(insist, self._stop.draining.wait)
         return claim
 

@@ -61,7 +61,7 @@ class Cron:
         broker = self._app.broker
         async with anyio.create_task_group() as loops:
             loops.start_soon(self._loop, alone, partial(self._fire, jobs), self._clock)
-            if isinstance(broker, TickLedger):  # without it `Aarq.cron` lets nobody have a unique entry
+            if unique and isinstance(broker, TickLedger):  # `Aarq.cron` has seen to it that it is one
                 self._broker_clock.set(await self._link.insist(broker.time))
                 loops.start_soon(self._loop, unique, partial(self._fire_once, jobs, broker), self._broker_clock)
 
@@ -178,12 +178,11 @@ def _failed(tick: Tick, error: BaseException) -> None:
 
 def _next_runs(entry: CronEntry, now: datetime) -> list[str]:
     """Return the next three runs as text, in the entry's zone; fewer when the schedule ends or raises."""
+    zone = _zone(entry.tz)
     try:
-        runs = list(islice(upcoming(entry.schedule, now), 3))
+        return [run.astimezone(zone).isoformat(sep=" ") for run in islice(upcoming(entry.schedule, now), 3)]
     except Exception:
         return []
-    zone = _zone(entry.tz)
-    return [run.astimezone(zone).isoformat(sep=" ") for run in runs]
 
 
 def _zone(name: str) -> tzinfo:

@@ -18,7 +18,6 @@ class Stop:
         """Go to the next stage."""
         (self.aborting if self.draining.is_set() else self.draining).set()
 
-    @property
     def requested(self) -> bool:
         """Whether the worker is to take nothing new."""
         return self.draining.is_set()

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import anyio
 from anyio.abc import TaskStatus
 
 from aioq.app import Aarq
-from aioq.clock import SystemClock
-from aioq.errors import AioqError
+from aioq.clock import SystemClock, pass_time
+from aioq.failure import one_line
 from aioq.ids import check_name, new_id
 from aioq.job import WorkerInfo
 from aioq.options import number, whole
@@ -84,7 +86,7 @@ class Worker:
         number("grace", grace, 0, 86_400)
         number("poll", poll, 0.01, 3600)
         self.app = app
-        self.id = id or f"{socket.gethostname()[:40]}-{os.getpid()}-{new_id()[-6:]}"
+        self.id = _default_id() if id is None else check_name("worker id", id)
         self.queues = _queues(app, queues)
         self._grace, self._burst, self._handle_signals = grace, burst, handle_signals
         self._clock: Clock = clock or SystemClock()
@@ -100,7 +102,7 @@ class Worker:
         )  # fmt: skip
         self._heartbeat = Heartbeat(broker, link, leases, self._clock, lease=lease)
         self._reaper = Reaper(broker, link, self.queues, self._clock, lease=lease)
-        self._aborts = Aborts(broker, link, self.id)
+        self._aborts = Aborts(broker, self.id, self._clock)
         self._cron = Cron(app, self.id, self.queues, link, self._clock)
         self._started_at = 0.0
 
@@ -117,9 +119,12 @@ class Worker:
         Once it runs, no error of the broker ends it. Cancelling it releases what it holds.
 
         Raises:
+            TaskDefinitionError: A task has annotations that no call could travel by.
             BrokerUnavailable: The broker cannot be reached at the start.
             BrokerConfigError: The broker will never do; says why.
         """
+        for task in self.app.tasks:
+            _ = task.signature  # better now than with the first job
         await self.app.connect()
         self._started_at = self._clock.time()
         async with self._lifespan() as shared:
@@ -127,8 +132,7 @@ class Worker:
             try:
                 await self._work()
             finally:
-                with anyio.CancelScope(shield=True), anyio.move_on_after(LAST_WORDS):
-                    await self._leave()
+                await self._leave()
 
     async def _work(self) -> None:
         async with anyio.create_task_group() as duties:
@@ -141,7 +145,7 @@ class Worker:
             async with anyio.create_task_group() as jobs:
                 async with anyio.create_task_group() as firing:
                     if not self._burst:
-                        firing.start_soon(self._cron.run, jobs)
+                        firing.start_soon(first, partial(self._cron.run, jobs), self._stop.draining.wait)
                     await self._claimer.run(lambda lease: self._runner.start(jobs, lease), self._runner.give_back)
                     firing.cancel_scope.cancel()
                 await self._drain()
@@ -159,20 +163,23 @@ class Worker:
             await self._slots.wait_idle()
             await self._cron.wait_idle()
 
-        with anyio.move_on_after(self._grace):
-            await first(finish, self._stop.aborting.wait)
+        await first(finish, self._stop.aborting.wait, partial(pass_time, self._clock, self._grace))
         self._runner.cancel_all()
         with anyio.move_on_after(LAST_WORDS):
             await self._slots.wait_idle()
+        self._runner.disown()
 
     async def _leave(self) -> None:
-        """Give back the leases that are still held, and say goodbye."""
+        """Give back the leases that are still held, and say goodbye, cancelled or not."""
         try:
-            await self._settler.close()
-            await self._heartbeat.leave(self.id)
-        except AioqError as error:
+            with anyio.fail_after(LAST_WORDS, shield=True):
+                await self._settler.close()
+                await self._heartbeat.leave(self.id)
+        except Exception as error:
             logger.warning(
-                "the broker is away; %d jobs run again when their lease is over: %s", len(self._leases), error
+                "the broker did not hear the last report; up to %d jobs run again when their lease is over: %s",
+                len(self._leases),
+                one_line(str(error) or type(error).__name__),
             )
         logger.info("worker %s stopped", self.id)
 
@@ -212,6 +219,11 @@ class Worker:
             self.id, ", ".join(self.queues), self._slots.total,
             len(self.app.tasks), 0 if self._burst else len(self._cron.entries), self.app.broker,
         )  # fmt: skip
+
+
+def _default_id() -> str:
+    host = re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname()[:40])
+    return f"{host}-{os.getpid()}-{new_id()[-6:]}"
 
 
 def _queues(app: Aarq, queues: Iterable[str] | None) -> tuple[str, ...]:

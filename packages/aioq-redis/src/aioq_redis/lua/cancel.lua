@@ -18,15 +18,17 @@ end
 local line = redis.call('HGET', runs, id)
 local run = parse_run(line)
 local failure = run and run.failed == '1' and redis.call('HGET', failures, id) or nil
-if redis.call('ZREM', leased, id) == 1 then
-  redis.call('PUBLISH', aborts .. (run and run.worker or ''), id)
-elseif redis.call('ZREM', due, id) == 0 then
+local running = redis.call('ZREM', leased, id) == 1
+keep(ended, cancelled, { id, ended_record('x', 0, request, line or '', failure, record) }, { ttl })
+if not running and redis.call('ZREM', due, id) == 0 then
   -- Its id stays in line, for a list is slow to search; whoever comes across it drops it.
   redis.call('SADD', gone, id)
 end
 redis.call('HDEL', jobs, id)
 redis.call('HDEL', runs, id)
 redis.call('HDEL', failures, id)
-keep(ended, cancelled, { id, ended_record('x', 0, request, line or '', failure, record) }, { ttl })
+if running and run then
+  redis.pcall('PUBLISH', aborts .. run.worker, id)
+end
 tell_waiters(waits, ends, { id })
 return 1

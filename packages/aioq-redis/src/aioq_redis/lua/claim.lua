@@ -41,7 +41,13 @@ if known and string.sub(known, 1, #request + 1) == request .. '\n' then
   return replay(string.sub(known, #request + 2))
 end
 
-promote(due, READY, MOST_PROMOTED)
+-- A key of the wrong type must fail before anything is taken out of a line.
+local idle = redis.call('HLEN', jobs) == 0 and redis.call('EXISTS', unpack(KEYS, READY, READY + 9)) == 0
+redis.call('HLEN', runs)
+redis.call('ZCARD', leased)
+if not idle then
+  promote(due, READY, MOST_PROMOTED)
+end
 local stamp = string.format('%.0f', now)
 local entries, scores, taken, dropped, leases = {}, {}, {}, {}, {}
 local seen = {}
@@ -101,7 +107,7 @@ local function sift(ids, priorities)
   end
 end
 
-local drained = false
+local drained = idle
 for _ = 1, MOST_ROUNDS do
   if drained or #taken >= limit then
     break
@@ -113,10 +119,10 @@ for _ = 1, MOST_ROUNDS do
   end
 end
 
-if #taken > 0 then
-  spread('HSET', runs, entries)
-  spread('ZADD', leased, scores)
-end
+-- A full server lets a script go on that began with a command which needs no room.
+redis.call('ZREM', leased, '')
+spread('ZADD', leased, scores)
+spread('HSET', runs, entries)
 redis.call('SET', memo, request .. '\n' .. #taken .. '\n' .. table.concat(taken, '\n'),
   'PX', string.format('%.0f', math.max(lease, 60000)))
 

@@ -80,7 +80,7 @@ if #accepted == 0 or ARGV[1] == 'check' then
 end
 
 local stamp = string.format('%.0f ', now)
-local entries, lines, later, pending = {}, {}, {}, {}
+local entries, lines, later, pending = {}, {}, {}, 0
 for _, member in ipairs(accepted) do
   local id = ids[member]
   local priority, from, moment = string.match(plans[member], '^&?(%d)([+@]?)(%d*)$')
@@ -95,17 +95,10 @@ for _, member in ipairs(accepted) do
     local line = lines[priority] or {}
     lines[priority] = line
     line[#line + 1] = id
-    pending[#pending + 1] = id
+    pending = pending + 1
   end
 end
 
--- First of all what needs room: a full server refuses the first such command, or none.
-spread('HSET', jobs, entries)
-for id, index in pairs(outdated) do
-  if fresh[id] then
-    forget_ended(ended, index, { id })
-  end
-end
 if redis.call('EXISTS', gone) == 1 then
   for _, member in ipairs(accepted) do
     if redis.call('SREM', gone, ids[member]) == 1 then
@@ -115,17 +108,22 @@ if redis.call('EXISTS', gone) == 1 then
     end
   end
 end
+-- A full server refuses the first of these commands, and a key of the wrong type fails before
+-- any record is there: an id in line without a record does no harm, a record without a line would.
+local before = #later > 0 and earliest(due)
 for priority, line in pairs(lines) do
   spread('RPUSH', KEYS[READY + priority], line)
 end
-if #pending > 0 then
-  wake_workers(wake, #pending)
-end
-if #later > 0 then
-  local before = earliest(due)
-  spread('ZADD', due, later)
-  if earliest(due) ~= before then
-    wake_workers(wake, 1)
+spread('ZADD', due, later)
+spread('HSET', jobs, entries)
+for id, index in pairs(outdated) do
+  if fresh[id] then
+    forget_ended(ended, index, { id })
   end
+end
+if pending > 0 then
+  wake_workers(wake, pending)
+elseif #later > 0 and earliest(due) ~= before then
+  wake_workers(wake, 1)
 end
 return answers

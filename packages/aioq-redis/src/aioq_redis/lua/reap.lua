@@ -16,8 +16,7 @@ end
 
 local found = redis.call('ZRANGEBYSCORE', leased, '-inf', '(' .. string.format('%.0f', now + 1),
   'WITHSCORES', 'LIMIT', 0, limit)
-local reply, over, front, buried, ttls = {}, {}, {}, {}, {}
-local back = 0
+local reply, expired, over, front, reruns, buried, ttls = {}, {}, {}, {}, {}, {}, {}
 
 local function bury(id, run, record)
   local failure = run.failed == '1' and redis.call('HGET', failures, id) or nil
@@ -27,43 +26,52 @@ local function bury(id, run, record)
   over[#over + 1] = id
 end
 
+local function put_back(id, run, priority)
+  reruns[#reruns + 1] = id
+  reruns[#reruns + 1] = run_line(run)
+  front[priority] = front[priority] or {}
+  table.insert(front[priority], id)
+end
+
 for n = 1, #found, 2 do
-  local id, priority = found[n], priority_of(found[n + 1])
+  local id = found[n]
   local record, run = redis.call('HGET', jobs, id), parse_run(redis.call('HGET', runs, id))
-  redis.call('ZREM', leased, id)
-  if not record or not run then
-    redis.call('HDEL', runs, id)
-  else
+  expired[#expired + 1] = id
+  if record and run then
     run.state, run.crashes = 'c', run.crashes + 1
     local final = run.crashes >= whole_number(header_of(record).c, 1, 1000, MAX_CRASHES)
     if final then
       bury(id, run, record)
     else
-      redis.call('HSET', runs, id, run_line(run))
-      front[priority] = front[priority] or {}
-      table.insert(front[priority], id)
-      back = back + 1
+      put_back(id, run, priority_of(found[n + 1]))
     end
     reply[#reply + 1] = id
     reply[#reply + 1] = run.crashes
     reply[#reply + 1] = final and 'dead' or 'pending'
   end
 end
+if #expired == 0 then
+  return reply
+end
 
+-- As in settle: begin with what needs no room, and add before taking away.
+redis.call('ZREM', leased, '')
+if #over > 0 then
+  keep(ended, dead, buried, ttls)
+  bound(ended, dead, most_dead)
+end
 for priority, members in pairs(front) do
   for n = #members, 1, -1 do
     redis.call('LPUSH', KEYS[READY + priority], members[n])
   end
 end
-if back > 0 then
-  wake_workers(wake, back)
+spread('HSET', runs, reruns)
+spread('ZREM', leased, expired)
+spread('HDEL', jobs, over)
+spread('HDEL', runs, over)
+spread('HDEL', failures, over)
+if #reruns > 0 then
+  wake_workers(wake, #reruns / 2)
 end
-if #over > 0 then
-  spread('HDEL', jobs, over)
-  spread('HDEL', runs, over)
-  spread('HDEL', failures, over)
-  keep(ended, dead, buried, ttls)
-  bound(ended, dead, most_dead)
-  tell_waiters(waits, channel, over)
-end
+tell_waiters(waits, channel, over)
 return reply

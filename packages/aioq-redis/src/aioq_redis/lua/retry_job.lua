@@ -26,17 +26,17 @@ local run = {
   enqueued = string.match(kept.record, '^(%d+) ') or '0',
   attempt = 0, crashes = 0, claimed = '0', worker = request,
 }
-forget_ended(ended, index, { id })
 if redis.call('SREM', gone, id) == 1 then
   for priority = 0, 9 do
     redis.call('LREM', KEYS[READY + priority], 0, id)
   end
 end
-redis.call('HSET', jobs, id, kept.record)
+redis.call('RPUSH', KEYS[READY + line_of(kept.record)], id)
 redis.call('HSET', runs, id, run_line(run))
 if kept.body ~= '' then
   redis.call('HSET', failures, id, kept.body)
 end
-redis.call('RPUSH', KEYS[READY + line_of(kept.record)], id)
+redis.call('HSET', jobs, id, kept.record)
+forget_ended(ended, index, { id })
 wake_workers(wake, 1)
 return 1

@@ -141,14 +141,9 @@ if not done then
   return reply
 end
 
--- First what makes room: a full server lets a script go on that began like this.
-spread('ZREM', leased, over)
-spread('ZREM', leased, unleased)
-spread('HDEL', jobs, over)
-spread('HDEL', runs, over)
-spread('HDEL', failures, unfailed)
-spread('HSET', runs, rerun)
-spread('HSET', failures, reasons)
+-- A full server lets a script go on that began with a command which needs no room. What is added
+-- comes before what is taken away: where a key of the wrong type ends this, no job is lost.
+redis.call('ZREM', leased, '')
 for state, entries in pairs(kept) do
   if #entries[2] > 0 then
     keep(ended, INDEX[state], entries[1], entries[2])
@@ -170,6 +165,13 @@ if #later > 0 then
     wake_workers(wake, 1)
   end
 end
+spread('HSET', failures, reasons)
+spread('HSET', runs, rerun)
+spread('ZREM', leased, unleased)
+spread('HDEL', jobs, over)
+spread('HDEL', runs, over)
+spread('HDEL', failures, unfailed)
+spread('ZREM', leased, over)
 tell_waiters(waits, channel, over)
 redis.call('SET', memo, request .. ' ' .. reply, 'PX', MEMO_TTL)
 return reply

@@ -107,8 +107,11 @@ async def test_retries_results_and_cancelling_work_on_it(broker: FileBroker) -> 
     fetched = await fetch.enqueue()
     called_off = await fetch.options(defer_by=60).enqueue()
     assert await called_off.cancel() is True
-    await Worker(app, burst=True, poll=0.01, handle_signals=False).run()
-    assert await fetched.result(timeout=10) == 2
+    worker = Worker(app, poll=0.01, handle_signals=False)
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(worker.run)
+        assert await fetched.result(timeout=10) == 2
+        worker.stop()
     assert await called_off.state() is JobState.CANCELLED
 
 

@@ -1,0 +1,222 @@
+"""The broker: the protocols of aioq on one Redis or Valkey server."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from aioq.errors import BrokerConfigError
+from aioq.job import (
+    Claim,
+    ClaimRequest,
+    JobRecord,
+    Lease,
+    NewJob,
+    QueueStats,
+    Reaped,
+    Settled,
+    Settlement,
+    TickClaim,
+    TickReply,
+    WorkerInfo,
+)
+from aioq.states import JobState
+from aioq_redis.claiming import Claiming
+from aioq_redis.enqueueing import Enqueueing
+from aioq_redis.errors import Refusal
+from aioq_redis.fleet import Fleet
+from aioq_redis.jobs import Jobs
+from aioq_redis.keeping import Keeping
+from aioq_redis.keys import Layout
+from aioq_redis.server import Server
+from aioq_redis.settings import Settings
+from aioq_redis.settling import Settling
+from aioq_redis.ticks import Ticks
+from aioq_redis.waiting import Waiting
+
+__all__ = ["RedisBroker"]
+
+OLDEST: Final = (6, 2)
+
+logger = logging.getLogger("aioq.redis")
+
+
+class RedisBroker:
+    """Jobs in Redis 6.2 or later, or in Valkey: shared by any number of clients and workers.
+
+    Each step of a job is one script on the server's clock. The object connects when it is
+    first used, and reconnects by itself; while connected it belongs to one asyncio event
+    loop, after `close` to none. A user with an ACL needs the keys and channels that begin
+    with `{namespace`, and the commands of `+@read +@write +@connection +@pubsub +time +eval
+    +evalsha +script|load`.
+
+    A job id is known in its queue. When `enqueue` is given jobs of several queues it looks
+    at all of them first, and then stores those of one queue after those of another: a
+    server that fails or fills up in between keeps the first. The record of a completed job
+    has its result and not its payload.
+
+    Args:
+        url: `redis://user:password@host:port/db`, with `rediss` for TLS, `unix:///path?db=2`
+            for a socket, or `valkey` and `valkeys` for the first two. Percent-encode what is
+            special in a user name or password. TLS checks the certificate and the host name;
+            `?ssl_ca_certs=file` names the authority, `ssl_certfile` and `ssl_keyfile` our own
+            certificate, and `ssl_cert_reqs=none` checks nothing.
+        namespace: What the names of all keys begin with: apps of different namespaces share
+            a server and nothing else.
+        timeout: Seconds that one call may take, repetitions after a lost connection
+            included, before it raises `BrokerUnavailable`.
+        dead_ttl: Seconds to keep dead jobs.
+        dead_limit: How many dead jobs to keep in each queue; the newest stay.
+        cancelled_ttl: Seconds to keep cancelled jobs.
+
+    Raises:
+        BrokerConfigError: The URL is malformed, or has an option that is not known.
+        ValueError: Another argument is out of its range; the message names it.
+    """
+
+    def __init__(
+        self,
+        url: str = "redis://localhost:6379",
+        *,
+        namespace: str = "aioq",
+        timeout: float = 5.0,
+        dead_ttl: float = 7 * 86_400.0,
+        dead_limit: int = 10_000,
+        cancelled_ttl: float = 86_400.0,
+    ) -> None:
+        if not 0 < timeout <= 3600:
+            raise ValueError(f"timeout must be above 0 s and at most 3600 s, got {timeout!r}")
+        self._settings = Settings.from_url(url)
+        self._layout = Layout(namespace)
+        self._server = Server(self._settings, timeout=timeout)
+        keeping = Keeping(dead_ttl=dead_ttl, dead_limit=dead_limit, cancelled_ttl=cancelled_ttl)
+        self._enqueueing = Enqueueing(self._server, self._layout)
+        self._settling = Settling(self._server, self._layout, keeping)
+        self._claiming = Claiming(self._server, self._layout, self._settling)
+        self._jobs = Jobs(self._server, self._layout, keeping)
+        self._fleet = Fleet(self._server, self._layout)
+        self._waiting = Waiting(self._server, self._layout)
+        self._ticks = Ticks(self._server, self._layout)
+
+    def __repr__(self) -> str:
+        return f"RedisBroker({self._settings.masked!r}, namespace={self._layout.namespace!r})"
+
+    async def connect(self) -> None:
+        """Try the connection once, and check that the server will do. Connecting twice does nothing.
+
+        Raises:
+            BrokerUnavailable: Nobody answers at the address.
+            BrokerConfigError: The server is too old, or does not let us in.
+        """
+        if self._settings.tls and not self._settings.verify:
+            logger.warning("%s: ssl_cert_reqs=none, so anybody may pose as the server", self._settings.masked)
+        _check_version(self._settings.masked, await self._server.once("HELLO", "2"))
+        policy = await self._server.once("CONFIG", "GET", "maxmemory-policy")
+        # A user without the right to ask must know by other means.
+        if not isinstance(policy, Refusal) and policy and policy[1] != b"noeviction":
+            logger.warning(
+                "%s has maxmemory-policy %s and may throw jobs away; set it to noeviction",
+                self._settings.masked,
+                policy[1].decode(),
+            )
+
+    async def close(self) -> None:
+        """Close all connections. Closing twice does nothing; the next call connects again."""
+        await self._server.close()
+
+    async def time(self) -> float:
+        """Return the server's clock."""
+        seconds, microseconds = await self._server.command("TIME")
+        return int(seconds) + int(microseconds) / 1_000_000
+
+    # Broker
+
+    async def enqueue(self, jobs: Sequence[NewJob]) -> list[bool]:
+        """Store jobs, all or none; see `aioq.protocols.Broker.enqueue`."""
+        return await self._enqueueing.enqueue(jobs)
+
+    async def claim(self, request: ClaimRequest) -> Claim:
+        """Lease due jobs to a worker; see `aioq.protocols.Broker.claim`."""
+        return await self._claiming.claim(request)
+
+    async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[Lease]:
+        """Lengthen leases and return the lost ones; see `aioq.protocols.Broker.extend`."""
+        return await self._settling.extend(leases, seconds=seconds)
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
+        """Write how attempts ended; see `aioq.protocols.Broker.settle`."""
+        return await self._settling.settle(settlements)
+
+    async def reap(self, queues: Sequence[str], *, limit: int = 100) -> list[Reaped]:
+        """Take back expired leases; see `aioq.protocols.Broker.reap`."""
+        return await self._settling.reap(queues, limit=limit)
+
+    # JobStore
+
+    async def get_job(self, job_id: str, *, queue: str | None = None) -> JobRecord | None:
+        """Return what is known of a job; see `aioq.protocols.JobStore.get_job`."""
+        return await self._jobs.get_job(job_id, queue=queue)
+
+    async def list_jobs(self, queue: str, state: JobState, *, limit: int = 100, offset: int = 0) -> list[JobRecord]:
+        """Return jobs of one state; see `aioq.protocols.JobStore.list_jobs`."""
+        return await self._jobs.list_jobs(queue, state, limit=limit, offset=offset)
+
+    async def queue_stats(self) -> list[QueueStats]:
+        """Return the counts of every queue; see `aioq.protocols.JobStore.queue_stats`."""
+        return await self._jobs.queue_stats()
+
+    async def cancel_job(self, job_id: str, *, queue: str | None = None) -> bool:
+        """Call a job off; see `aioq.protocols.JobStore.cancel_job`."""
+        return await self._jobs.cancel_job(job_id, queue=queue)
+
+    async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
+        """Put an ended job back in line; see `aioq.protocols.JobStore.retry_job`."""
+        return await self._jobs.retry_job(job_id, queue=queue)
+
+    async def list_dead_jobs(self, queue: str, *, limit: int = 100, offset: int = 0) -> list[JobRecord]:
+        """Return dead jobs, newest first; see `aioq.protocols.JobStore.list_dead_jobs`."""
+        return await self._jobs.list_dead_jobs(queue, limit=limit, offset=offset)
+
+    # WorkerRegistry
+
+    async def heartbeat(self, worker: WorkerInfo, *, ttl: float) -> None:
+        """Say that a worker is up; see `aioq.protocols.WorkerRegistry.heartbeat`."""
+        await self._fleet.heartbeat(worker, ttl=ttl)
+
+    async def deregister(self, worker_id: str) -> None:
+        """Forget a worker now; see `aioq.protocols.WorkerRegistry.deregister`."""
+        await self._fleet.deregister(worker_id)
+
+    async def list_workers(self) -> list[WorkerInfo]:
+        """Return the workers that are up; see `aioq.protocols.WorkerRegistry.list_workers`."""
+        return await self._fleet.list_workers()
+
+    # Signals
+
+    async def wait_for_work(self, queues: Sequence[str], *, timeout: float) -> bool:
+        """Wait until a job may be claimed; see `aioq.protocols.Signals.wait_for_work`."""
+        return await self._waiting.wait_for_work(queues, timeout=timeout)
+
+    async def wait_for_result(self, job_id: str, *, queue: str, timeout: float) -> bool:
+        """Wait until a job ends; see `aioq.protocols.Signals.wait_for_result`."""
+        return await self._waiting.wait_for_result(job_id, queue=queue, timeout=timeout)
+
+    def aborts(self, worker_id: str) -> AsyncIterator[str]:
+        """Yield cancelled jobs of a worker; see `aioq.protocols.Signals.aborts`."""
+        return self._waiting.aborts(worker_id)
+
+    # TickLedger
+
+    async def claim_tick(self, claim: TickClaim) -> TickReply:
+        """Decide who fires a tick; see `aioq.protocols.TickLedger.claim_tick`."""
+        return await self._ticks.claim_tick(claim)
+
+
+def _check_version(name: str, hello: list[bytes] | Refusal) -> None:
+    if isinstance(hello, Refusal):
+        raise BrokerConfigError(f"{name} refuses HELLO: {hello.text}; aioq needs Redis 6.2 or later, or Valkey")
+    said = dict(zip(hello[::2], hello[1::2], strict=True))
+    version = said[b"version"].decode()
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
+        raise BrokerConfigError(f"{name} is Redis {version}; aioq needs 6.2 or later, or Valkey")

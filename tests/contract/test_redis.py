@@ -1,0 +1,34 @@
+"""The Redis broker against the shipped suites, on every server that there is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from aioq.testing import (
+    BrokerContract,
+    JobStoreContract,
+    SignalsContract,
+    TickLedgerContract,
+    WorkerRegistryContract,
+)
+from aioq_redis import RedisBroker
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Redis is spoken to on asyncio only."""
+    return "asyncio"
+
+
+class TestRedisBroker(BrokerContract, JobStoreContract, WorkerRegistryContract, SignalsContract, TickLedgerContract):
+    """Everything that a broker can be asked for."""
+
+    @pytest.fixture
+    async def broker(self, redis_url: str, namespace: str) -> AsyncIterator[RedisBroker]:
+        """A broker in a namespace of the test's own."""
+        broker = RedisBroker(redis_url, namespace=namespace)
+        await broker.connect()
+        yield broker
+        await broker.close()

@@ -1,0 +1,185 @@
+"""Brokers on which things go wrong, or are missing, as a test wants it."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from anyio.lowlevel import checkpoint
+
+from aioq.backends import MemoryBroker
+from aioq.errors import BrokerUnavailable
+from aioq.job import (
+    Claim,
+    ClaimRequest,
+    JobRecord,
+    Lease,
+    NewJob,
+    Reaped,
+    Settled,
+    Settlement,
+    TickClaim,
+    TickReply,
+    WorkerInfo,
+)
+from aioq.protocols import Clock
+
+T = TypeVar("T")
+
+
+@dataclass
+class Fault:
+    """An error, raised instead of a call, or after it when only the answer is lost."""
+
+    error: Exception
+    answer_lost: bool
+
+
+class FlakyBroker(MemoryBroker):
+    """A memory broker whose calls take a moment, are counted, and fail when a test says so."""
+
+    def __init__(self, *, clock: Clock | None = None) -> None:
+        super().__init__(clock=clock)
+        self.calls: Counter[str] = Counter()
+        self.batches: list[list[Settlement]] = []
+        self.requests: list[ClaimRequest] = []
+        self._faults: dict[str, deque[Fault]] = {}
+        self._broken: dict[str, Exception] = {}
+
+    def fail(self, method: str, *errors: Exception, answer_lost: bool = False) -> None:
+        """Let the next calls of a method raise these errors, one each."""
+        self._faults.setdefault(method, deque()).extend(Fault(error, answer_lost) for error in errors)
+
+    def go_down(self, *methods: str, error: Exception | None = None) -> None:
+        """Let every call of these methods (of all when none are named) fail until `come_up`."""
+        self._broken.update(dict.fromkeys(methods or ("*",), error or BrokerUnavailable("connection refused")))
+
+    def come_up(self) -> None:
+        """End what `go_down` began."""
+        self._broken.clear()
+
+    async def _shaky(self, method: str, call: Callable[[], Awaitable[T]]) -> T:
+        self.calls[method] += 1
+        await checkpoint()
+        if error := self._broken.get(method) or self._broken.get("*"):
+            raise error
+        fault = self._faults[method].popleft() if self._faults.get(method) else None
+        if fault and not fault.answer_lost:
+            raise fault.error
+        answer = await call()
+        await checkpoint()
+        if fault:
+            raise fault.error
+        return answer
+
+    async def connect(self) -> None:
+        """Connect, or not."""
+        await self._shaky("connect", super().connect)
+
+    async def time(self) -> float:
+        """Tell the time, or not."""
+        return await self._shaky("time", super().time)
+
+    async def enqueue(self, jobs: Sequence[NewJob]) -> list[bool]:
+        """Enqueue, or not."""
+        whole = super().enqueue
+        return await self._shaky("enqueue", lambda: whole(jobs))
+
+    async def claim(self, request: ClaimRequest) -> Claim:
+        """Claim, or not."""
+        whole = super().claim
+        self.requests.append(request)
+        return await self._shaky("claim", lambda: whole(request))
+
+    async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[Lease]:
+        """Extend, or not."""
+        whole = super().extend
+        return await self._shaky("extend", lambda: whole(leases, seconds=seconds))
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
+        """Settle, or not."""
+        whole = super().settle
+        self.batches.append(list(settlements))
+        return await self._shaky("settle", lambda: whole(settlements))
+
+    async def reap(self, queues: Sequence[str], *, limit: int = 100) -> list[Reaped]:
+        """Reap, or not."""
+        whole = super().reap
+        return await self._shaky("reap", lambda: whole(queues, limit=limit))
+
+    async def get_job(self, job_id: str, *, queue: str | None = None) -> JobRecord | None:
+        """Look a job up, or not."""
+        whole = super().get_job
+        return await self._shaky("get_job", lambda: whole(job_id, queue=queue))
+
+    async def heartbeat(self, worker: WorkerInfo, *, ttl: float) -> None:
+        """Note a worker, or not."""
+        whole = super().heartbeat
+        await self._shaky("heartbeat", lambda: whole(worker, ttl=ttl))
+
+    async def deregister(self, worker_id: str) -> None:
+        """Forget a worker, or not."""
+        whole = super().deregister
+        await self._shaky("deregister", lambda: whole(worker_id))
+
+    async def wait_for_work(self, queues: Sequence[str], *, timeout: float) -> bool:
+        """Wait for work, or fail."""
+        whole = super().wait_for_work
+        return await self._shaky("wait_for_work", lambda: whole(queues, timeout=timeout))
+
+    async def claim_tick(self, claim: TickClaim) -> TickReply:
+        """Decide on a tick, or not."""
+        whole = super().claim_tick
+        return await self._shaky("claim_tick", lambda: whole(claim))
+
+
+class BareBroker:
+    """A broker that has what `Broker` demands and nothing else: no signals, no records, no ledger."""
+
+    def __init__(self, store: MemoryBroker | None = None) -> None:
+        self.store = store or MemoryBroker()
+
+    async def connect(self) -> None:
+        """Connect."""
+
+    async def close(self) -> None:
+        """Close."""
+
+    async def time(self) -> float:
+        """Tell the time."""
+        return await self.store.time()
+
+    async def enqueue(self, jobs: Sequence[NewJob]) -> list[bool]:
+        """Store jobs."""
+        return await self.store.enqueue(jobs)
+
+    async def claim(self, request: ClaimRequest) -> Claim:
+        """Lease jobs."""
+        return await self.store.claim(request)
+
+    async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[Lease]:
+        """Lengthen leases."""
+        return await self.store.extend(leases, seconds=seconds)
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
+        """Write outcomes."""
+        return await self.store.settle(settlements)
+
+    async def reap(self, queues: Sequence[str], *, limit: int = 100) -> list[Reaped]:
+        """Take back leases."""
+        return await self.store.reap(queues, limit=limit)
+
+
+class PollableBroker(BareBroker):
+    """A broker with records, but without signals."""
+
+    async def get_job(self, job_id: str, *, queue: str | None = None) -> JobRecord | None:
+        """Look a job up."""
+        return await self.store.get_job(job_id, queue=queue)
+
+    def __getattr__(self, name: str) -> object:
+        if name in ("list_jobs", "queue_stats", "cancel_job", "retry_job", "list_dead_jobs"):
+            return getattr(self.store, name)
+        raise AttributeError(name)

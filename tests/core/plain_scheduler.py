@@ -1,0 +1,57 @@
+"""A scheduler as a third party might write it: `every 5` fires every 5 s."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from aioq.cron import CronEntry, Tick
+from aioq.protocols import Clock
+
+START = 1_767_225_600.0
+"""Where a `VirtualClock` starts: 2026-01-01T00:00:00Z."""
+
+
+@dataclass(frozen=True)
+class EverySeconds:
+    """Whole multiples of some seconds since 1970."""
+
+    step: int
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        """Return the next multiple."""
+        count = int(instant.timestamp() // self.step) + 1
+        return datetime.fromtimestamp(0, UTC) + timedelta(seconds=count * self.step)
+
+
+class PlainScheduler:
+    """Counts the runs of its loop, and breaks it when told to."""
+
+    def __init__(self) -> None:
+        self.zones: list[str | ZoneInfo | None] = []
+        self.runs = 0
+        self.breaks = 0
+
+    def parse(self, expression: str, *, tz: str | ZoneInfo | None = None) -> EverySeconds:
+        """Understand `every N` and nothing else."""
+        self.zones.append(tz)
+        word, _, number = expression.partition(" ")
+        if word != "every" or not number.isdigit():
+            raise ValueError(f'{expression!r} is not of the form "every N"')
+        return EverySeconds(int(number))
+
+    async def run(self, entries: Sequence[CronEntry], fire: Callable[[Tick], None], *, clock: Clock) -> None:
+        """Fire each tick at its moment."""
+        self.runs += 1
+        due = {entry.name: entry.schedule.next_after(datetime.fromtimestamp(clock.time(), UTC)) for entry in entries}
+        while True:
+            await clock.sleep(min((at.timestamp() for at in due.values() if at), default=3600.0) - clock.time())
+            if self.breaks:
+                self.breaks -= 1
+                raise RuntimeError("the loop broke")
+            for entry in entries:
+                while (at := due[entry.name]) is not None and at.timestamp() <= clock.time():
+                    fire(Tick(entry, at))
+                    due[entry.name] = entry.schedule.next_after(at)

@@ -1,0 +1,173 @@
+"""How a URL scheme or a scheduler's name leads to a package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, EntryPoints
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from aioq import Aarq, BrokerConfigError, DiscoveryError, discovery
+from aioq.backends import MemoryBroker
+from aioq.discovery import broker_from_url, scheduler_named
+from tests.core.plain_scheduler import PlainScheduler
+
+HERE = "tests.core.test_discovery"
+Install = Callable[..., None]
+
+
+def make_memory(_: str) -> MemoryBroker:
+    """What a broker's entry point names: called with the URL."""
+    return MemoryBroker()
+
+
+def misconfigured(_: str) -> MemoryBroker:
+    """A broker that does not like its URL."""
+    raise BrokerConfigError("no such database")
+
+
+def make_nothing(*_: str) -> object:
+    """What an entry point should not name."""
+    return object()
+
+
+NUMBER = 5
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Pretend that just these entry points are installed: `(distribution, group, name, value)`."""
+
+    def install(*points: tuple[str, str, str, str]) -> None:
+        made: list[EntryPoint] = []
+        for distribution, group, name, value in points:
+            point = EntryPoint(name, value, group)
+            vars(point).update(dist=SimpleNamespace(name=distribution))
+            made.append(point)
+
+        def entry_points(**chosen: Any) -> EntryPoints:
+            return EntryPoints(made).select(**chosen)
+
+        monkeypatch.setattr(discovery, "entry_points", entry_points)
+
+    return install
+
+
+def test_a_scheme_finds_its_broker(install: Install) -> None:
+    """The entry point named for the scheme is called with the URL, whatever the case of the scheme."""
+    install(("aioq-mine", "aioq.brokers", "mine", f"{HERE}:make_memory"))
+    assert isinstance(broker_from_url("mine://host"), MemoryBroker)
+    assert isinstance(broker_from_url("MINE://host"), MemoryBroker)
+
+
+def test_an_unknown_scheme_names_the_known_ones(install: Install) -> None:
+    """The error says what was asked for and what there is."""
+    install(("a", "aioq.brokers", "memory", "x:y"), ("b", "aioq.brokers", "sqlite", "x:y"))
+    with pytest.raises(DiscoveryError) as caught:
+        broker_from_url("kafka://host")
+    assert str(caught.value) == "no installed package provides a broker for kafka:// (installed: memory, sqlite)"
+
+
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "unix", "valkey", "valkeys"])
+def test_a_missing_distribution_is_named(install: Install, scheme: str) -> None:
+    """Where we know who provides a scheme we say what to install, and keep the URL's secrets."""
+    install()
+    with pytest.raises(DiscoveryError) as caught:
+        Aarq(f"{scheme}://user:secret@host")
+    assert str(caught.value).endswith(f"{scheme}:// (installed: none); run: pip install aioq-redis")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["localhost:6379", "redis:/host", "", "://x", "1redis://x"])
+def test_what_is_no_url_is_refused(url: str) -> None:
+    """A scheme and :// are what a URL starts with."""
+    with pytest.raises(DiscoveryError, match="starts with a scheme and ://, for example redis://localhost:6379"):
+        broker_from_url(url)
+
+
+def test_two_claimants_are_both_named(install: Install) -> None:
+    """Nobody guesses which of two packages was meant."""
+    install(("one", "aioq.brokers", "mine", "one.x:A"), ("two", "aioq.brokers", "mine", "two.y:B"))
+    with pytest.raises(DiscoveryError) as caught:
+        broker_from_url("mine://")
+    assert str(caught.value) == (
+        "several installed packages provide a broker for mine://: one (one.x:A) and two (two.y:B); "
+        "uninstall all but one"
+    )
+
+
+def test_one_package_found_twice_is_one_claimant(install: Install) -> None:
+    """An editable install beside a wheel is no conflict."""
+    install(*[("one", "aioq.brokers", "mine", f"{HERE}:make_memory")] * 2)
+    assert isinstance(broker_from_url("mine://"), MemoryBroker)
+
+
+@pytest.mark.parametrize("value", [f"{HERE}:make_nothing", f"{HERE}:NUMBER", HERE])
+def test_an_entry_point_that_is_no_broker_is_named(install: Install, value: str) -> None:
+    """A package that promises a broker and has none is to blame, by name."""
+    install(("bad", "aioq.brokers", "mine", value))
+    with pytest.raises(DiscoveryError, match=rf"^{value} of bad does not make a broker: it lacks methods of"):
+        broker_from_url("mine://")
+
+
+@pytest.mark.parametrize("value", ["no.such.module:X", f"{HERE}:missing"])
+def test_an_entry_point_that_cannot_be_imported_is_named(install: Install, value: str) -> None:
+    """The import error is told with the package that caused it."""
+    install(("bad", "aioq.brokers", "mine", value))
+    with pytest.raises(DiscoveryError, match=rf"^bad names {value}, which cannot be imported: ") as caught:
+        broker_from_url("mine://")
+    assert caught.value.__cause__ is not None
+
+
+def test_what_a_broker_says_of_its_url_comes_through(install: Install) -> None:
+    """A broker's own complaint is not dressed up."""
+    install(("mine", "aioq.brokers", "mine", f"{HERE}:misconfigured"))
+    with pytest.raises(BrokerConfigError, match="^no such database$"):
+        broker_from_url("mine://")
+
+
+def test_cron_needs_its_distribution_at_once(install: Install) -> None:
+    """Without aioq-cron `app.cron` raises where it stands, and says what to install."""
+    install(("aioq-core", "aioq.brokers", "memory", f"{HERE}:make_memory"))
+    app = Aarq("memory://")
+    with pytest.raises(DiscoveryError) as caught:
+        app.cron("*/5 * * * *")
+    assert str(caught.value) == 'cron expressions need the aioq-cron distribution; run: pip install "aioq[cron]"'
+
+
+def test_a_schedulers_name_finds_it(install: Install) -> None:
+    """An app may ask for another scheduler by name; it is made once."""
+    install(("mine", "aioq.schedulers", "plain", "tests.core.plain_scheduler:PlainScheduler"))
+    app = Aarq(MemoryBroker(), scheduler="plain")
+    assert isinstance(app.scheduler, PlainScheduler)
+    assert app.scheduler is app.scheduler
+
+
+def test_an_unknown_scheduler_names_the_known_ones(install: Install) -> None:
+    """The error says what was asked for and what there is."""
+    install(("aioq-cron", "aioq.schedulers", "cron", "x:y"))
+    with pytest.raises(DiscoveryError) as caught:
+        scheduler_named("sun")
+    assert str(caught.value) == "no installed package provides the scheduler 'sun' (installed: cron)"
+
+
+def test_two_schedulers_of_one_name_are_both_named(install: Install) -> None:
+    """Nobody guesses which of two packages was meant."""
+    install(("one", "aioq.schedulers", "cron", "a:A"), ("two", "aioq.schedulers", "cron", "b:B"))
+    with pytest.raises(DiscoveryError, match=r"the scheduler 'cron': one \(a:A\) and two \(b:B\)"):
+        scheduler_named("cron")
+
+
+@pytest.mark.parametrize("value", [f"{HERE}:make_nothing", f"{HERE}:NUMBER"])
+def test_an_entry_point_that_is_no_scheduler_is_named(install: Install, value: str) -> None:
+    """A package that promises a scheduler and has none is to blame, by name."""
+    install(("bad", "aioq.schedulers", "cron", value))
+    with pytest.raises(DiscoveryError, match=rf"^{value} of bad does not make a scheduler: it lacks methods of"):
+        scheduler_named("cron")
+
+
+def test_the_memory_broker_is_installed() -> None:
+    """The distribution's own metadata name the embedded broker."""
+    assert isinstance(broker_from_url("memory://"), MemoryBroker)
