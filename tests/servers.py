@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import util
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import redis
@@ -158,10 +159,11 @@ class RedisServer:
         return self._running().pid
 
     @contextmanager
-    def client(self) -> Generator[redis.Redis]:
-        """Connect to it directly, past any broker. Replies are bytes."""
+    def client(self, **options: Any) -> Generator[redis.Redis]:
+        """Connect to it directly, past any broker. Replies are bytes; options are redis-py's."""
         url = GIVEN_URL if not self.owned else f"unix://{quote(str(self.socket))}"
-        made = redis.Redis.from_url(url, socket_timeout=PATIENCE, retry=Retry(NoBackoff(), 0))  # pyright: ignore[reportUnknownMemberType]
+        options = {"socket_timeout": PATIENCE, "retry": Retry(NoBackoff(), 0)} | options
+        made = redis.Redis.from_url(url, **options)  # pyright: ignore[reportUnknownMemberType]
         try:
             yield made
         finally:

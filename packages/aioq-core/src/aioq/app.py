@@ -172,6 +172,8 @@ class Aarq:
         """
         scheduler = self.scheduler
         check_name("queue", queue)
+        if tz is not None and not isinstance(schedule, str):
+            raise ValueError(f"tz is the zone of an expression, and {schedule!r} is none; leave tz out")
         if unique and not isinstance(self.broker, TickLedger):
             raise MissingFeature(self.broker, "TickLedger", "unique=True")
 
@@ -185,7 +187,7 @@ class Aarq:
                 queue=queue,
                 unique=unique,
                 expression=_text_of(schedule),
-                tz=str(zone or "UTC") if isinstance(schedule, str) else "UTC",
+                tz=_zone_of(schedule, zone),
                 where=where(function),
             )
             self.crons.add(entry)
@@ -271,6 +273,12 @@ def _text_of(schedule: str | Schedule) -> str:
     if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
         return f"{kind.__module__}.{kind.__qualname__}"
     return str(schedule)
+
+
+def _zone_of(schedule: str | Schedule, tz: str | ZoneInfo | None) -> str:
+    """Return the name of the zone that a schedule is read in; a schedule object may have its own."""
+    own = tz if isinstance(schedule, str) else getattr(schedule, "tz", None)
+    return str(own) if isinstance(own, str | ZoneInfo) else "UTC"
 
 
 def _check_cron_function(function: Callable[..., Any]) -> None:

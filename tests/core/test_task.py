@@ -1,0 +1,295 @@
+"""Tasks: what can be one, what it is called, and how a run of it is asked for."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import AsyncGenerator, Callable, Generator
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from aioq import Aarq, DuplicateName, PayloadTooLarge, TaskDefinitionError, UnknownTask
+from aioq.backends import MemoryBroker
+from aioq.job import NewJob
+from aioq.registry import name_of, where
+from tests.core.brokers import FlakyBroker
+
+HERE = "tests.core.test_task"
+
+
+async def send(_: object, to: str) -> str:
+    """Send something."""
+    return to
+
+
+def generator(_: object) -> Generator[int, None, None]:
+    """No task: it yields."""
+    yield 1
+
+
+async def async_generator(_: object) -> AsyncGenerator[int, None]:
+    """No task: it yields."""
+    yield 1
+
+
+class Callable_:  # noqa: N801  # the name is asked for below
+    """An object that can be called, as a class-based task is."""
+
+    async def __call__(self, _: object) -> int:
+        """Run."""
+        return 7
+
+
+# What can be a task
+
+
+def test_with_or_without_options(app: Aarq) -> None:
+    """`@app.task` and `@app.task(...)` both make a task."""
+    plain = app.task(send)
+    tuned = app.task(name="tuned", retries=3)(send)
+    assert (plain.defaults.retries, tuned.defaults.retries) == (0, 3)
+    assert [task.name for task in app.tasks] == [f"{HERE}.send", "tuned"]
+
+
+def test_a_task_looks_like_its_function(app: Aarq) -> None:
+    """Docstring and wrapped function stay within reach; the repr shows the name."""
+    task = app.task(send)
+    assert task.__doc__ == "Send something."
+    assert task.function is send
+    assert repr(task) == f"<Task {HERE}.send>"
+
+
+@pytest.mark.parametrize(
+    ("function", "why"),
+    [
+        (generator, "is a generator; a task returns one value"),
+        (async_generator, "is a generator; a task returns one value"),
+        (lambda: None, "must take the context as its first parameter"),
+        (lambda *args: None, "must take the context as its first parameter"),
+        (lambda *, ctx: None, "must take the context as its first parameter"),
+        (5, "a task is a function, got 5"),
+        (dict, "cannot be made a task"),
+    ],
+)
+def test_what_cannot_be_a_task_is_refused(app: Aarq, function: Any, why: str) -> None:
+    """The mistake is found where the decorator stands, and says what is wrong."""
+    with pytest.raises(TaskDefinitionError, match=why):
+        app.task(function)
+    assert len(app.tasks) == 0
+
+
+def test_a_function_is_decorated_once(app: Aarq) -> None:
+    """A task is no function any more."""
+    task = app.task(send)
+    with pytest.raises(TaskDefinitionError, match="send is a task already; decorate the function once"):
+        app.task(name="again")(task)
+
+
+def test_unknown_options_are_refused(app: Aarq) -> None:
+    """A misspelt option is named."""
+    options: dict[str, Any] = {"retry": 3}
+    with pytest.raises(TypeError, match="'retry'"):
+        app.task(**options)
+
+
+async def test_objects_and_partials_can_be_tasks(app: Aarq) -> None:
+    """Anything that can be called will do, and goes by the name of what it wraps."""
+    made = app.task(Callable_())
+    partly = app.task(functools.partial(send, to="you"))
+    assert (made.name, partly.name) == (f"{HERE}.Callable_", f"{HERE}.send")
+    assert made.is_async
+    assert await made({}) == 7
+
+
+# What it is called
+
+
+def test_names_come_from_module_and_function() -> None:
+    """The name is the same in every process that imports the module."""
+    assert name_of(send) == f"{HERE}.send"
+    assert name_of(Callable_.__call__) == f"{HERE}.Callable_.__call__"
+
+
+def test_nested_functions_and_lambdas_have_names() -> None:
+    """What Python writes in angle brackets is left out of names."""
+
+    def inner(_: object) -> None: ...
+
+    place = f"{HERE}.test_nested_functions_and_lambdas_have_names"
+    assert name_of(inner) == f"{place}.inner"
+    assert name_of(lambda: None) == f"{place}.lambda"
+    assert name_of([lambda: None for _ in "x"][0]).replace("listcomp.", "") == f"{place}.lambda"
+
+
+@pytest.mark.parametrize("name", ["__main__", "__mp_main__"])
+@pytest.mark.parametrize(
+    ("attributes", "module"),
+    [
+        ({"__file__": "/srv/app/jobs.py", "__spec__": None}, "jobs"),
+        ({"__spec__": SimpleNamespace(name="shop.jobs"), "__file__": "x.py"}, "shop.jobs"),
+        ({"__spec__": SimpleNamespace(name="shop.__main__"), "__file__": "x.py"}, "shop"),
+    ],
+    ids=["script", "python -m module", "python -m package"],
+)
+def test_what_is_run_goes_by_its_import_name(
+    monkeypatch: pytest.MonkeyPatch, attributes: dict[str, Any], module: str, name: str
+) -> None:
+    """The module that is run is called `__main__`; a worker imports it by another name."""
+    main = ModuleType(name)
+    vars(main).update(attributes)
+    monkeypatch.setitem(sys.modules, name, main)
+    assert name_of(_in_main(name)) == f"{module}.f"
+
+
+def test_an_interactive_session_stays_main(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no file, nobody can import it either."""
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
+    assert name_of(_in_main("__main__")) == "__main__.f"
+
+
+def _in_main(module: str) -> Callable[..., Any]:
+    def f(_: object) -> None: ...
+
+    f.__module__, f.__qualname__ = module, "f"
+    return f
+
+
+def test_an_explicit_name_wins(app: Aarq) -> None:
+    """The name in the decorator is the task's name, so that functions can be renamed."""
+    assert app.task(name="mail:send-v1")(send).name == "mail:send-v1"
+
+
+@pytest.mark.parametrize("name", ["a b", "ä", "x" * 201, "a\nb", "a{b}", "a\x00"])
+def test_odd_names_are_refused(app: Aarq, name: str) -> None:
+    """Names that keys and log lines cannot hold are refused, by field."""
+    with pytest.raises(ValueError, match="^name "):
+        app.task(name=name)(send)
+
+
+def test_a_name_is_given_once(app: Aarq) -> None:
+    """The error names both places."""
+    app.task(name="mail")(send)
+    with pytest.raises(DuplicateName) as caught:
+        app.task(name="mail")(Callable_.__call__)
+    first, second = where(send), where(Callable_.__call__)
+    assert str(caught.value) == (
+        f"task mail is defined twice, at {first} and at {second}; give one of them another name="
+    )
+    assert first.startswith(__file__)
+    assert first != second
+
+
+def test_tasks_are_found_by_name(app: Aarq) -> None:
+    """The registry answers for known names, and lists them for unknown ones."""
+    task = app.task(name="mail")(send)
+    assert app.tasks["mail"] is task
+    assert "mail" in app.tasks
+    assert "fax" not in app.tasks
+    with pytest.raises(UnknownTask, match=r"^no task is named fax \(known: mail\)$"):
+        _ = app.tasks["fax"]
+
+
+# Asking for a run
+
+
+async def test_enqueue_stores_one_job(app: Aarq, broker: FlakyBroker) -> None:
+    """The job says which task on which arguments in which queue."""
+    job = await app.task(queue="mail", priority=7, max_crashes=5)(send).enqueue("you")
+    record = await job.info()
+    assert record is not None
+    assert (record.task, record.queue, record.payload, record.priority) == (
+        f"{HERE}.send",
+        "mail",
+        b'{"to":"you"}',
+        7,
+    )
+    assert (job.id, job.task, job.queue) == (record.id, record.task, record.queue)
+    assert repr(job) == f"<Job {job.id} of {HERE}.send in mail>"
+
+
+async def test_enqueue_many_takes_one_round_trip(app: Aarq, broker: FlakyBroker) -> None:
+    """Many jobs are one call of the broker, answered in order."""
+    task = app.task(send)
+    jobs = await task.enqueue_many(task.call(str(n)) for n in range(100))
+    assert broker.calls["enqueue"] == 1
+    payloads = [record.payload for job in jobs if (record := await job.info())]
+    assert payloads == [b'{"to":"%d"}' % n for n in range(100)]
+
+
+async def test_enqueue_many_of_nothing_is_fine(app: Aarq) -> None:
+    """No calls make no jobs."""
+    assert await app.task(send).enqueue_many([]) == []
+
+
+async def test_enqueue_many_takes_calls_of_its_own_task(app: Aarq) -> None:
+    """A call of another task is a mistake, and the error says what to use."""
+    one, two = app.task(name="one")(send), app.task(name="two")(send)
+    with pytest.raises(ValueError, match=r"^enqueue_many of one was given a call of two; use app\.enqueue_many$"):
+        await one.enqueue_many([two.call("x")])
+
+
+def test_a_call_is_a_job_not_yet_stored(app: Aarq) -> None:
+    """It has its id, and all that the task's options say."""
+    call = app.task(max_crashes=2)(send).call("you")
+    assert call.job == NewJob(
+        id=call.job.id, task=f"{HERE}.send", queue="default", payload=b'{"to":"you"}', max_crashes=2
+    )
+
+
+def test_ids_of_calls_differ_and_are_in_order_of_time(app: Aarq) -> None:
+    """Ids are unique, and sort by the millisecond they were made in."""
+    task = app.task(send)
+    ids = [task.call("x").job.id for _ in range(1000)]
+    assert len(set(ids)) == 1000
+    assert all(len(id) == 32 for id in ids)
+    stamps = [id[:12] for id in ids]
+    assert stamps == sorted(stamps)
+
+
+def test_options_apply_to_one_job(app: Aarq) -> None:
+    """`options` overrides what the task says, for the jobs enqueued through it."""
+    task = app.task(priority=7)(send)
+    chosen = task.options(priority=0, defer_by=60, job_id="mine").call("x").job
+    assert (chosen.priority, chosen.delay, chosen.id) == (0, 60, "mine")
+    assert task.call("x").job.priority == 7
+
+
+async def test_a_job_id_makes_one_job(app: Aarq, broker: FlakyBroker) -> None:
+    """Enqueueing the same thing under the same id twice makes one job."""
+    task = app.task(send)
+    one = await task.options(job_id="daily").enqueue("you")
+    two = await task.options(job_id="daily").enqueue("you")
+    assert one.id == two.id == "daily"
+    assert [stats.pending for stats in await broker.queue_stats()] == [1]
+
+
+def test_large_arguments_are_refused(app: Aarq) -> None:
+    """Over the limit nothing is stored, and the error says how large the call is."""
+    task = Aarq(MemoryBroker(), max_payload=100).task(send)
+    task.call("x" * 91)
+    with pytest.raises(PayloadTooLarge) as caught:
+        task.call("x" * 1092)
+    assert str(caught.value) == (
+        f"a call of {HERE}.send takes 1,101 bytes and the limit is 100; "
+        f"store the data elsewhere and pass a reference, or raise Aarq(max_payload=...)"
+    )
+    assert (caught.value.size, caught.value.limit) == (1101, 100)
+
+
+def test_parameters_may_have_any_name(app: Aarq) -> None:
+    """Names that our own methods use are free for tasks."""
+
+    @app.task
+    async def odd(_: object, self: int, ctx: int, args: int, kwargs: int) -> None: ...
+
+    assert odd.call(self=1, ctx=2, args=3, kwargs=4).job.payload == b'{"self":1,"ctx":2,"args":3,"kwargs":4}'
+
+
+def test_a_job_held_by_id(app: Aarq) -> None:
+    """`Task.job` makes a hold from an id that was kept elsewhere, and checks it."""
+    task = app.task(queue="mail")(send)
+    assert (task.job("abc").id, task.job("abc").queue) == ("abc", "mail")
+    with pytest.raises(ValueError, match="^job_id "):
+        task.job("a b")

@@ -1,0 +1,43 @@
+"""Everything that README.md and docs/ show has been tried."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docs.fences import PAGES, ROOT, fences
+from tests.docs.reader import Reader
+from tests.servers import RedisServer
+
+STEM = {page: str(page.relative_to(ROOT)) for page in PAGES}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder whose modules can be imported, and are forgotten after the test."""
+    folder = tmp_path / "page"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delenv("AIOQ_BROKER_URL", raising=False)
+    before = set(sys.modules)
+    yield folder
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(folder)):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("page", PAGES, ids=STEM.get)
+async def test_a_page_does_what_it_says(
+    page: Path, folder: Path, third_party: list[str], request: pytest.FixtureRequest
+) -> None:
+    """Its files are written, its code and commands run in order, and the output is the one shown."""
+
+    def redis() -> str:
+        start: Callable[..., RedisServer] = request.getfixturevalue("start_server")
+        return start(tcp=True).url
+
+    await Reader(folder, redis, third_party).read(list(fences(page)))

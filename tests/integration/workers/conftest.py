@@ -1,0 +1,81 @@
+"""A user's project, and workers of it in processes of their own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from tests import servers
+from tests.integration.workers.processes import Client, Program
+
+StartWorker = Callable[..., Program]
+
+HEAD = """
+import json, os, time
+import anyio
+from datetime import timedelta
+from pathlib import Path
+from aioq import Aarq
+from aioq.backends import RedisBroker
+from aioq_cron import Every
+
+app = Aarq(broker=RedisBroker(os.environ["TEST_URL"], namespace=os.environ["TEST_NAMESPACE"]))
+
+
+def tell(event, **facts):
+    print(json.dumps({"event": event, "at": time.time(), **facts}), flush=True)
+
+"""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the marker of tests that take their time."""
+    config.addinivalue_line("markers", "slow: waits for the clock on the wall; takes up to two minutes")
+
+
+@pytest.fixture(scope="session")
+def redis_kind() -> str:
+    """One kind of server will do: what differs between them is tested with the broker."""
+    found = [*servers.found()]
+    if not found and not servers.GIVEN_URL:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(servers.HOW_TO)
+    return found[0] if found else "given"
+
+
+@pytest.fixture
+def write_tasks(tmp_path: Path) -> Callable[[str], None]:
+    """Write `tasks.py`: an app on the test's own namespace, `tell(event, **facts)`, and the given text."""
+
+    def write(text: str) -> None:
+        (tmp_path / "tasks.py").write_text(HEAD + dedent(text))
+
+    return write
+
+
+@pytest.fixture
+def start_worker(tmp_path: Path, redis_url: str, namespace: str) -> Iterator[StartWorker]:
+    """Start `aioq worker tasks:app` with further options, and wait until it says that it has started."""
+    with ExitStack() as programs:
+
+        def start(*options: str) -> Program:
+            program = programs.enter_context(
+                Program(
+                    "worker", "tasks:app", *options,
+                    folder=tmp_path, environment={"TEST_URL": redis_url, "TEST_NAMESPACE": namespace},
+                )
+            )  # fmt: skip
+            program.wait_for("INFO aioq.worker: worker .* started")
+            return program
+
+        yield start
+
+
+@pytest.fixture
+def client(redis_url: str, namespace: str) -> Client:
+    """Who enqueues jobs for the workers."""
+    return Client(redis_url, namespace)

@@ -1,0 +1,66 @@
+"""A worker that vanishes in the middle of a job, and one that comes back too late."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from aioq import JobState
+from tests.integration.workers.conftest import StartWorker
+from tests.integration.workers.processes import Client
+
+HOLD = """
+@app.task(name="hold")
+async def hold(ctx, gate: str) -> str:
+    tell("started", worker_id=ctx["worker_id"], attempt=ctx["attempt"], epoch=ctx["epoch"])
+    while not Path(gate).exists():
+        if ctx["epoch"] > 1 or POLITE:
+            await anyio.sleep(0.01)
+        else:  # hold up the event loop, so that the report goes out before anything else is heard
+            time.sleep(0.01)
+    return ctx["worker_id"]
+"""
+LEASE = 1.0
+
+
+def test_a_killed_workers_job_runs_elsewhere_after_its_lease(
+    start_worker: StartWorker, client: Client, tmp_path: Path, write_tasks: Callable[[str], None]
+) -> None:
+    """After kill -9 the job stays with the dead until its lease ends, and is then finished by another worker."""
+    write_tasks("POLITE = True" + HOLD)
+    first = start_worker("--lease", f"{LEASE:g}")
+    job_id = client.hold(tmp_path / "gate")
+    first.wait_for_event("started")
+    second = start_worker("--lease", f"{LEASE:g}")
+    killed = first.send(signal.SIGKILL)
+    again = second.wait_for_event("started")
+    (tmp_path / "gate").touch()
+    assert client.result(job_id) == again["worker_id"]
+    assert (again["attempt"], again["epoch"], client.record(job_id).crashes) == (2, 2, 1)
+    assert first.wait() == -signal.SIGKILL
+    # A beat comes three times in a lease, so two thirds of one are left or more.
+    assert LEASE * 0.5 <= again["at"] - killed <= LEASE + 1
+
+
+def test_a_late_report_is_refused(
+    start_worker: StartWorker, client: Client, tmp_path: Path, write_tasks: Callable[[str], None]
+) -> None:
+    """A worker that was frozen for longer than its lease cannot settle the job that another one has taken over."""
+    write_tasks("POLITE = False" + HOLD)
+    frozen = start_worker("--lease", f"{LEASE:g}")
+    job_id = client.hold(tmp_path / "gate")
+    frozen.wait_for_event("started")
+    frozen.send(signal.SIGSTOP)
+    second = start_worker("--lease", f"{LEASE:g}")
+    again = second.wait_for_event("started")
+    (tmp_path / "gate").touch()
+    assert client.result(job_id) == again["worker_id"]
+    frozen.send(signal.SIGCONT)
+    frozen.wait_for(f"WARNING aioq.worker: job {job_id} of hold was reported too late and the report refused")
+    record = client.record(job_id)
+    assert (record.state, record.worker_id, client.result(job_id)) == (
+        JobState.COMPLETED, again["worker_id"], again["worker_id"],
+    )  # fmt: skip
+    frozen.send(signal.SIGTERM)
+    assert frozen.wait() == 0

@@ -1,0 +1,73 @@
+"""What the tests of the Redis broker share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+import redis
+
+from aioq_redis import RedisBroker
+from tests.redis.layout import assert_consistent, keys_of
+from tests.redis.proxy import Proxy
+from tests.servers import RedisServer
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Redis is spoken to on asyncio only."""
+    return "asyncio"
+
+
+@pytest.fixture
+def raw(redis_server: RedisServer) -> Iterator[redis.Redis]:
+    """The server itself, past the broker."""
+    with redis_server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def tampered() -> list[bool]:
+    """A test that writes foreign data into its namespace adds something, and is spared the check of the layout."""
+    return []
+
+
+@pytest.fixture(autouse=True)
+def _sound_layout(request: pytest.FixtureRequest, tampered: list[bool]) -> Iterator[None]:
+    """After each test on the shared server: every id is in one place, and no key can stay for ever."""
+    if not {"namespace", "redis_server"} <= set(request.fixturenames):
+        yield
+        return
+    client, namespace = request.getfixturevalue("raw"), request.getfixturevalue("namespace")
+    yield
+    if not tampered:
+        assert_consistent(client, namespace)
+    if keys := keys_of(client, namespace):
+        client.delete(*keys)
+
+
+@pytest.fixture
+async def make_broker(redis_url: str, namespace: str) -> AsyncIterator[Callable[..., RedisBroker]]:
+    """Return brokers, in the test's namespace on the shared server unless it says otherwise."""
+    made: list[RedisBroker] = []
+
+    def make(url: str = redis_url, **options: object) -> RedisBroker:
+        made.append(RedisBroker(url, **{"namespace": namespace, **options}))  # type: ignore[arg-type]  # a test's own
+        return made[-1]
+
+    yield make
+    for broker in made:
+        await broker.close()
+
+
+@pytest.fixture
+def broker(make_broker: Callable[..., RedisBroker]) -> RedisBroker:
+    """A broker on the shared server."""
+    return make_broker()
+
+
+@pytest.fixture
+async def proxy(redis_server: RedisServer) -> AsyncIterator[Proxy]:
+    """A way to the shared server on which things can go wrong."""
+    async with Proxy(redis_server.url) as proxy:
+        yield proxy

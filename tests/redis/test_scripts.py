@@ -1,0 +1,103 @@
+"""The Lua scripts: what their headers promise, and how they get to the server."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+
+import pytest
+import redis
+
+from aioq_redis import RedisBroker
+from aioq_redis.keys import TYPES, Layout
+from aioq_redis.scripts import NAMES, load
+from tests.redis.jobs import claim, job
+
+LUA = files("aioq_redis").joinpath("lua")
+
+
+def body(name: str) -> str:
+    """Return a script's own file."""
+    return LUA.joinpath(f"{name}.lua").read_text()
+
+
+def test_every_file_is_a_script_that_is_used() -> None:
+    """No script is left behind, none is missing."""
+    assert sorted(file.name.removesuffix(".lua") for file in LUA.iterdir() if file.name.endswith(".lua")) == list(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_script_begins_with_its_contract(name: str) -> None:
+    """The header has the name, what it does, and KEYS, ARGV and Returns."""
+    text = body(name)
+    assert re.match(rf"-- {name}: [^\n]+\.\n--\n", text)
+    for field in ("Needs", "KEYS", "ARGV", "Returns"):
+        assert len(re.findall(rf"^-- {field} +\S", text, re.MULTILINE)) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_script_takes_the_keys_that_its_header_names(name: str) -> None:
+    """The names it unpacks, and where its ready lists begin, are those of the header."""
+    keys = [key.partition(":")[0] for key in load(name).keys]
+    assert {key for key in keys if key not in TYPES} == set()
+    single = [key for key in keys if key != "ready"]
+    renamed = {"memo": "claim"} if name == "claim" else {}
+    if found := re.search(r"^local ([^=\n]+) = unpack\(KEYS\)$", body(name), re.MULTILINE):
+        assert [renamed.get(local, local) for local in found[1].split(", ")] == single
+    else:
+        assert re.search(rf"^local {single[0]} = KEYS\[1\]$", body(name), re.MULTILINE)
+        assert len(single) == 1 or name == "heartbeat"
+    if found := re.search(r"^local READY = (\d+)$", body(name), re.MULTILINE):
+        assert int(found[1]) == keys.index("ready") + 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_script_has_every_part_that_it_uses(name: str) -> None:
+    """Each shared function that is called stands in front of the script, and no part is there for nothing."""
+    text = load(name).text
+    parts = re.search(r"^-- Needs +(.+)$", body(name), re.MULTILINE)
+    assert parts is not None
+    own = body(name)
+    for part in LUA.joinpath("shared").iterdir():
+        source = part.read_text()
+        for function in re.findall(r"^local function (\w+)", source, re.MULTILINE):
+            if re.search(rf"\b{function}\(", own):
+                assert source in text, f"{function} is missing"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_script_compiles(name: str, raw: redis.Redis) -> None:
+    """Every server takes it, and gives it the digest that we give it."""
+    assert raw.script_load(load(name).text) == load(name).sha
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_keys_of_a_script_share_a_slot(name: str) -> None:
+    """All keys have one hash tag, so that a cluster keeps them together."""
+    space = Layout("ns").fleet if name == "heartbeat" else Layout("ns").queue("q")
+    assert len({re.match(r"\{[^{}]+\}:", key)[0] for key in space.pick(load(name).keys, "own")}) == 1  # type: ignore[index]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_script_never_asks_for_other_keys(name: str) -> None:
+    """No key is put together in a script, none is searched for, and nothing is flushed."""
+    for verb in ("KEYS'", "SCAN", "FLUSH", "SELECT", "EVAL"):
+        assert f"redis.call('{verb}" not in load(name).text
+    assert not re.search(r"redis\.p?call\('\w+', (?:KEYS\[[^\]]+\]|\w+) \.\.", load(name).text.replace("channel ..", "").replace("aborts ..", ""))
+
+
+async def test_scripts_that_the_server_forgot_are_sent_again(broker: RedisBroker, raw: redis.Redis) -> None:
+    """SCRIPT FLUSH between any two calls goes unnoticed."""
+    raw.script_flush()
+    assert await broker.enqueue([job("a")]) == [True]
+    raw.script_flush()
+    assert [lease.job_id for lease in await claim(broker)] == ["a"]
+
+
+async def test_scripts_travel_once(broker: RedisBroker, raw: redis.Redis) -> None:
+    """After its first use a script is called by its digest."""
+    raw.script_flush()
+    await broker.enqueue([job("a")])
+    raw.config_resetstat()
+    await broker.enqueue([job("b")])
+    assert "cmdstat_eval" not in raw.info("commandstats")
