@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from tests import servers
-from tests.conftest import NO_SERVER
+from tests.docs.fences import THIRD_PARTY
 from tests.packaging.third_party.metadata import write_metadata
 
-THIRD_PARTY = Path(__file__).parents[1] / "packaging" / "third_party"
 
-
-@pytest.fixture(scope="session", params=[next(iter(servers.found()), NO_SERVER)])
-def redis_kind(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(scope="session")
+def redis_kind() -> str:
     """One kind of server is enough: that all do the same is tested elsewhere."""
-    kind: str = request.param
-    if kind == NO_SERVER:
-        pytest.skip(servers.HOW_TO)
-    return kind
+    if not servers.found() and not servers.GIVEN_URL:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(servers.HOW_TO)
+    return next(iter(servers.found()), "given")
 
 
 @pytest.fixture

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["PAGES", "ROOT", "Fence", "fences"]
+__all__ = ["HIDDEN", "PAGES", "ROOT", "THIRD_PARTY", "Fence", "fences"]
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("packages/*/README.md")])
+
+THIRD_PARTY = ROOT / "tests" / "packaging" / "third_party"
+"""Example packages that pages quote, by paths that begin here."""
 
 HIDDEN = "hidden"
 """The language of code in a comment: it runs and is not shown."""
@@ -42,6 +45,12 @@ class Fence:
     def where(self) -> str:
         """File and line, as tools show them."""
         return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+    @property
+    def quoted(self) -> Path | None:
+        """The file of an example package that the title names; None when it names none."""
+        path = THIRD_PARTY / self.title
+        return path if self.title and path.is_file() else None
 
 
 def fences(page: Path) -> Iterator[Fence]:

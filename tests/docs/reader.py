@@ -11,7 +11,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from inspect import CO_COROUTINE
 from pathlib import Path
 from types import CodeType
@@ -45,17 +45,17 @@ class Reader:
 
     Args:
         folder: Where files are written and commands run.
-        redis: Gives the URL of a server to use for the one on localhost that pages speak of.
+        redis: URL of the server to use for the one on localhost that pages speak of.
         path: Further places where commands find modules.
     """
 
-    def __init__(self, folder: Path, redis: Callable[[], str], path: list[str]) -> None:
+    def __init__(self, folder: Path, redis: str, path: list[str]) -> None:
         self._folder, self._redis = folder, redis
         self._names: dict[str, Any] = {"__name__": "page", "work": self._work}
         self._env = {**os.environ, "COLUMNS": "80", "PYTHONPATH": os.pathsep.join([*path, *sys.path]), "TZ": "UTC"}
         self._env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), self._env["PATH"]])
+        self._env["PYTEST_ADDOPTS"] = "-p no:cacheprovider -p no:valkey"
         self._env.pop("AIOQ_BROKER_URL", None)
-        self._url = ""
         self._printed: str | None = None
         self._files: dict[str, Fence] = {}
         self._background: list[tuple[Process, Fence, str]] = []
@@ -67,22 +67,26 @@ class Reader:
         Raises:
             AssertionError: Something shown is not so; says where.
         """
+        failure: Exception | None = None
         async with anyio.create_task_group() as self._workers:
             try:
                 for fence in page:
                     await self._take(fence)
                 await self._compare_workers()
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await self._end_workers()
-                self._workers.cancel_scope.cancel()
+            except Exception as error:  # raised below, where no group is wrapped around it
+                failure = error
+            await self._end_workers()
+            self._workers.cancel_scope.cancel()
+        if failure:
+            raise failure
         assert not self._files, f"shown and never run: {', '.join(self._files)}"
 
     async def _take(self, fence: Fence) -> None:
         match fence.language:
-            case _ if fence.not_run:
-                if fence.language == "python":
-                    _compiled(fence, fence.body)
+            case _ if fence.quoted:
+                pass
+            case "python" if fence.not_run:
+                _compiled(fence, fence.body)
             case "python" if fence.title.endswith(".py"):
                 self._write(fence)
             case "python" | "hidden":
@@ -145,24 +149,28 @@ class Reader:
             assert matches(expected, seen, more=True), f"{fence.where} shows\n{expected}\nand the worker says\n{seen}"
 
     async def _end_workers(self) -> None:
-        for process, _, _ in self._background:
-            process.send_signal(signal.SIGTERM)
-            with anyio.move_on_after(PATIENCE):
-                await process.wait()
+        for process, fence, _ in self._background:
             if process.returncode is None:
-                process.kill()
-            await process.aclose()
+                process.send_signal(signal.SIGTERM)
+            with anyio.CancelScope(shield=True):
+                with anyio.move_on_after(PATIENCE):
+                    await process.wait()
+                code = process.returncode
+                await process.aclose()
+            assert code == 0, f"the worker of {fence.where} ended with {code}"
 
     def _placed(self, text: str) -> str:
         """Let text speak of the tests' own Redis, where it speaks of the one on localhost."""
-        if LOCALHOST not in text and "RedisBroker()" not in text:
-            return text
-        self._url = self._url or self._redis()
-        return text.replace("RedisBroker()", f'RedisBroker("{self._url}")').replace(LOCALHOST, self._url)
+        return text.replace("RedisBroker()", f'RedisBroker("{self._redis}")').replace(LOCALHOST, self._redis)
 
     def _as_shown(self, text: str) -> str:
         text = text.replace(str(self._folder), "...")
-        return text.replace(self._url, LOCALHOST) if self._url else text
+        return text.replace(self._redis, LOCALHOST) if self._redis else text
+
+    @staticmethod
+    def needs_redis(page: list[Fence]) -> bool:
+        """Whether a page speaks of the server on localhost."""
+        return any(mark in fence.body for fence in page for mark in (LOCALHOST, "RedisBroker()"))
 
     def _seen(self, text: str) -> None:
         """Note which files something runs or imports."""

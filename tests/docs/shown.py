@@ -6,9 +6,11 @@ import re
 
 __all__ = ["matches", "pattern"]
 
+_MOMENT = r"(?:[A-Z][a-z]{2} )?\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:[+-]\d\d:\d\d)?"
+
 # What is never the same twice is compared by its form.
 _VARIABLE = (
-    (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?", r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?"),
+    (_MOMENT, _MOMENT),
     (r"\b[0-9a-f]{32}\b", r"[0-9a-f]{32}"),
     (r"worker [\w.-]+-\d+-[0-9a-f]{6}\b", r"worker [\w.-]+-\d+-[0-9a-f]{6}"),
     (r"\.\.\.", r".*"),

@@ -36,8 +36,9 @@ async def test_a_page_does_what_it_says(
 ) -> None:
     """Its files are written, its code and commands run in order, and the output is the one shown."""
 
-    def redis() -> str:
+    shown = list(fences(page))
+    redis = ""
+    if Reader.needs_redis(shown):
         start: Callable[..., RedisServer] = request.getfixturevalue("start_server")
-        return start(tcp=True).url
-
-    await Reader(folder, redis, third_party).read(list(fences(page)))
+        redis = start(tcp=True).url
+    await Reader(folder, redis, third_party).read(shown)

@@ -72,7 +72,7 @@ class Proxy:
 
     async def wait_for(self, word: bytes) -> None:
         """Return when a client has said this word."""
-        async with self.seen:
+        async with asyncio.timeout(10), self.seen:
             await self.seen.wait_for(lambda: word in self.commands)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -99,8 +99,7 @@ def test_a_refused_url_does_not_show_its_secret(url: str) -> None:
     """Error messages have the URL masked."""
     with pytest.raises(BrokerConfigError) as caught:
         RedisBroker(url)
-    shown = str(caught.value).replace("redis://hunter2:***@", "")
-    assert "hunter2" not in shown
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import signal
 import subprocess
 import sys
 from importlib.metadata import entry_points, version
@@ -68,12 +69,15 @@ def test_python_m_aioq_is_the_same_command() -> None:
     assert done.stdout.startswith("aioq ")
 
 
-def test_a_reader_that_leaves_is_no_error() -> None:
+@pytest.mark.parametrize(
+    ("argv", "code"), [(["cron", "next", "* * * * *", "-n", "10000"], 141), (["demo"], -signal.SIGPIPE)]
+)
+def test_a_reader_that_leaves_is_no_error(argv: list[str], code: int) -> None:
     """When the other end of a pipe closes, the command ends without a word."""
-    command = [sys.executable, "-m", "aioq", "cron", "next", "* * * * *", "-n", "10000"]
+    command = [sys.executable, "-m", "aioq", *argv]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout
         assert process.stderr
         process.stdout.close()
         assert process.stderr.read() == b""
-    assert process.returncode == 141
+    assert process.returncode == code

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property, partial
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Generic, NoReturn, ParamSpec, Protocol, TypeVar, cast
 
 import anyio
 import anyio.to_thread
@@ -232,11 +232,26 @@ async def in_thread(call: Callable[[], Any], limiter: anyio.CapacityLimiter | No
     If what it returns wants to be awaited, it is: a plain `def` may be a wrapper of an `async def`.
     """
 
-    def boxed() -> list[Any]:
-        return [call()]  # trio refuses to see a coroutine come out of a thread
-
-    (result,) = await anyio.to_thread.run_sync(boxed, abandon_on_cancel=True, limiter=limiter)
+    outcome = await anyio.to_thread.run_sync(_outcome_of, call, abandon_on_cancel=True, limiter=limiter)
+    result = outcome()
     return await result if inspect.isawaitable(result) else result
+
+
+def _outcome_of(call: Callable[[], Any]) -> Callable[[], Any]:
+    """Return what returns or raises what `call` does.
+
+    So wrapped, everything comes out of a thread: trio refuses a coroutine there, and
+    asyncio takes a GeneratorExit for its own.
+    """
+    try:
+        result = call()
+    except BaseException as error:
+        return partial(_raise, error)
+    return lambda: result
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error
 
 
 def is_async(function: Callable[..., Any]) -> bool:

@@ -54,7 +54,7 @@ class Settings:
 
 def mask(url: str) -> str:
     """Return any text that may be a URL without what may be a password in it."""
-    url = re.sub(r"(?<=://)([^/?#@:]*):?.*@", r"\1:***@", url)
+    url = re.sub(r"(?<=://).*@", "***@", url)
     return re.sub(r"(?<=[?&])([^=&]*)=[^&]*", r"\1=***", url)
 
 

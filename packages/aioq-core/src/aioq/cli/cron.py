@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from zoneinfo import ZoneInfo
 
-from aioq.cli.arguments import Commands, add_app, add_json, add_log_level, show_help
+from aioq.cli.arguments import Commands, add_app, add_json, show_help
 from aioq.cli.exits import CommandError, Exit
 from aioq.cli.locate import load_app
 from aioq.cli.say import say, say_json, width
@@ -44,7 +44,6 @@ def _register_list(verbs: Commands) -> None:
     )
     add_app(parser)
     add_json(parser)
-    add_log_level(parser)
     parser.set_defaults(run=list_entries)
 
 

@@ -10,7 +10,7 @@ from aioq.job import Lease, WorkerInfo
 from aioq.protocols import Broker, Clock, WorkerRegistry
 from aioq.worker.leases import LeaseTable
 from aioq.worker.link import Link
-from aioq.worker.log import logger
+from aioq.worker.log import extra, job_of, logger
 
 __all__ = ["Heartbeat"]
 
@@ -56,6 +56,5 @@ class Heartbeat:
             for lease in gone:
                 if self._leases.holds(lease) and lost(lease):
                     logger.warning(
-                        "the lease of job %s of %s was lost; its run here is cancelled",
-                        lease.job_id, lease.task, extra={"job_id": lease.job_id, "task": lease.task},
-                    )  # fmt: skip
+                        "the lease of %s was lost; its run here is cancelled", job_of(lease), extra=extra(lease)
+                    )

@@ -8,7 +8,7 @@ from aioq.job import Reaped
 from aioq.protocols import Broker, Clock
 from aioq.states import JobState
 from aioq.worker.link import Link
-from aioq.worker.log import logger
+from aioq.worker.log import logger, shown
 
 __all__ = ["Reaper"]
 
@@ -45,12 +45,10 @@ class Reaper:
 
 
 def _tell(job: Reaped) -> None:
+    facts = {"job_id": job.job_id, "crashes": job.crashes}
     if job.state is JobState.DEAD:
-        logger.error(
-            "job %s is dead: its worker vanished %d times", job.job_id, job.crashes, extra={"job_id": job.job_id}
-        )
+        logger.error("job %s is dead: its worker vanished %d times", shown(job.job_id), job.crashes, extra=facts)
     else:
         logger.warning(
-            "job %s is back in line: its worker vanished (crash %d)",
-            job.job_id, job.crashes, extra={"job_id": job.job_id},
-        )  # fmt: skip
+            "job %s is back in line: its worker vanished (crash %d)", shown(job.job_id), job.crashes, extra=facts
+        )

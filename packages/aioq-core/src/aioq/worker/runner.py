@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,10 +15,10 @@ from anyio.abc import TaskGroup
 from aioq.app import Aarq
 from aioq.errors import SerializationError, UnknownTask
 from aioq.failure import describe, one_line
-from aioq.job import Buried, Completed, Failed, Lease, Released, Retried, Settlement
+from aioq.job import Buried, Completed, Failed, Failure, Lease, Released, Retried, Settlement
 from aioq.task import Task
 from aioq.worker.leases import LeaseTable
-from aioq.worker.log import logger
+from aioq.worker.log import extra, job_of, logger
 from aioq.worker.outcome import after_error, unknown_task
 from aioq.worker.race import being_cancelled
 from aioq.worker.settler import Settler
@@ -83,9 +84,10 @@ class Runner:
         """Release the jobs that go on although they were cancelled: whatever they do is not reported."""
         for run in list(self._runs.values()):
             logger.error(
-                "job %s of %s does not end though it was cancelled; the worker cannot end before it does",
-                run.lease.job_id, run.lease.task, extra={"job_id": run.lease.job_id, "task": run.lease.task},
-            )  # fmt: skip
+                "%s does not end though it was cancelled; the worker cannot end before it does",
+                job_of(run.lease),
+                extra=extra(run.lease),
+            )
             if run.cause is Cause.STOPPING:
                 self.give_back(run.lease)
                 run.cause = Cause.LOST
@@ -160,10 +162,12 @@ class Runner:
             return Failed(lease=lease, failure=describe(wrong), keep=options.result_ttl)
         if len(data) > self._app.max_payload:
             logger.warning(
-                "the result of job %s of %s takes %d bytes, more than max_payload=%d, and was dropped",
-                lease.job_id, lease.task, len(data), self._app.max_payload,
-                extra={"job_id": lease.job_id, "task": lease.task},
-            )  # fmt: skip
+                "the result of %s takes %d bytes, more than max_payload=%d, and was dropped",
+                job_of(lease),
+                len(data),
+                self._app.max_payload,
+                extra=extra(lease),
+            )
             return Completed(lease=lease, keep=options.keep)
         return Completed(lease=lease, result=data, keep=options.keep)
 
@@ -183,23 +187,26 @@ class Runner:
 def _tell(settlement: Settlement) -> None:
     """Log what went wrong; what went well only for those who ask for it."""
     lease = settlement.lease
-    ids = {"job_id": lease.job_id, "task": lease.task, "attempt": lease.attempt}
     match settlement:
         case Completed():
-            logger.debug("job %s of %s completed", lease.job_id, lease.task, extra=ids)
+            if logger.isEnabledFor(logging.DEBUG):
+                logger.debug("%s completed", job_of(lease), extra=extra(lease))
         case Released():
-            logger.info("job %s of %s was released, to run again", lease.job_id, lease.task, extra=ids)
-        case Retried(delay=delay, failure=failure):
-            what = one_line(f"{failure.type}: {failure.message}") if failure else "no reason given"
+            logger.info("%s was released, to run again", job_of(lease), extra=extra(lease))
+        case Retried(delay=delay):
             logger.warning(
-                "job %s of %s: attempt %d failed, next in %.3g s: %s",
-                lease.job_id, lease.task, lease.attempt, delay, what, extra=ids,
-            )  # fmt: skip
-        case Failed(failure=failure):
-            what = one_line(f"{failure.type}: {failure.message}")
-            logger.error("job %s of %s failed: %s", lease.job_id, lease.task, what, extra=ids)
-        case Buried(reason=reason, failure=failure):
-            what = one_line(failure.message) if failure else ""
-            logger.error(
-                "job %s of %s is dead: %s: %s", lease.job_id, one_line(lease.task, 200), reason, what, extra=ids
+                "%s: attempt %d failed, next in %.3g s%s",
+                job_of(lease),
+                lease.attempt,
+                delay,
+                _why(settlement.failure),
+                extra=extra(lease),
             )
+        case Failed():
+            logger.error("%s failed%s", job_of(lease), _why(settlement.failure), extra=extra(lease))
+        case Buried(reason=reason):
+            logger.error("%s is dead: %s%s", job_of(lease), reason, _why(settlement.failure), extra=extra(lease))
+
+
+def _why(failure: Failure | None) -> str:
+    return one_line(f": {failure.type}: {failure.message}") if failure else ""

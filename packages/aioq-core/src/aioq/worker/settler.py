@@ -8,7 +8,7 @@ from aioq.job import Released, Settled, Settlement
 from aioq.protocols import Broker
 from aioq.worker.leases import LeaseTable
 from aioq.worker.link import OUTAGES, Link
-from aioq.worker.log import logger
+from aioq.worker.log import extra, job_of, logger
 
 __all__ = ["Settler"]
 
@@ -75,10 +75,8 @@ class Settler:
 
 
 def _refused(settlement: Settlement) -> None:
-    lease = settlement.lease
     logger.warning(
-        "job %s of %s was reported too late and the report refused: its lease had passed on, or it was cancelled",
-        lease.job_id,
-        lease.task,
-        extra={"job_id": lease.job_id, "task": lease.task, "epoch": lease.epoch},
+        "%s was reported too late and the report refused: its lease had passed on, or it was cancelled",
+        job_of(settlement.lease),
+        extra=extra(settlement.lease),
     )

@@ -11,7 +11,7 @@ from aioq.cli.cron import entry_table, now
 from aioq.cli.demo.play import DELAY, FAILURES, Play
 from aioq.cli.exits import CommandError, Exit
 from aioq.cli.logs import configure
-from aioq.cli.say import complain, say, width
+from aioq.cli.say import complain, ending_with_its_reader, say, width
 from aioq.clock import SystemClock
 
 __all__ = ["register"]
@@ -42,9 +42,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError(f"demo: --seconds must be between {LEAST} and {MOST:,}, got {seconds}")
     configure("error")
     play = Play(Narrator().tell)
-    _introduce(play, seconds)
-    anyio.run(play.perform, float(seconds))
-    return _summarize(play, seconds)
+    with ending_with_its_reader():
+        _introduce(play, seconds)
+        anyio.run(play.perform, float(seconds))
+        return _summarize(play, seconds)
 
 
 class Narrator:
@@ -63,11 +64,12 @@ class Narrator:
 
 def _introduce(play: Play, seconds: int) -> None:
     columns = width()
-    say(f"aioq demo: an app on the embedded broker and one worker, for {seconds} seconds. No server needed.\n")
+    say(f"aioq demo: an app and a worker on the embedded broker, for {seconds} seconds.\n")
     say("1. The crons of the documentation, and when each runs next:\n")
     say(_indented(entry_table(play.documented, now(), width=columns and columns - 2)))
     say("\n2. A worker fires a cron every second and runs 5 jobs:")
-    say(f"   fetch fails {FAILURES} times and is tried again, remind waits {DELAY:g} s, greet runs at once.\n")
+    say(f"   greet runs at once, fetch fails {FAILURES} times and is tried again, remind waits {DELAY:g} s.")
+    say("   Lines of the worker say cron or job; app is the program that enqueues and gets results.\n")
 
 
 def _indented(text: str) -> str:

@@ -1,0 +1,98 @@
+"""Exceptions as text: bounded, storable, and on one line of the log."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aioq.failure import MESSAGE_LIMIT, TRACEBACK_LIMIT, describe, one_line
+from aioq.job import Failure
+
+
+class Mute(Exception):
+    """Raises when it is asked for its text."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no comment")
+
+
+def raised(error: BaseException) -> Failure:
+    """Describe an error as it is after it was raised."""
+    try:
+        raise error
+    except BaseException as caught:  # noqa: BLE001
+        return describe(caught)
+
+
+def test_type_message_and_traceback() -> None:
+    """What Python would print is what is kept."""
+    failure = raised(ValueError("no such thing"))
+    assert (failure.type, failure.message) == ("ValueError", "no such thing")
+    assert failure.traceback.startswith("Traceback (most recent call last):")
+    assert failure.traceback.endswith("ValueError: no such thing\n")
+
+
+def test_an_exception_without_text() -> None:
+    """Its type says it all."""
+    assert raised(KeyboardInterrupt()).message == ""
+
+
+def test_an_exception_whose_text_cannot_be_had() -> None:
+    """A broken __str__ does not break us."""
+    failure = raised(Mute())
+    assert failure.type == "Mute"
+    assert failure.message == "(the exception's text cannot be had: its __str__ raises)"
+    assert "Mute" in failure.traceback
+
+
+def test_long_texts_are_cut() -> None:
+    """Five megabytes become a kilobyte; of the traceback the end is kept."""
+    failure = raised(ValueError("x" * 5_000_000))
+    assert len(failure.message) == MESSAGE_LIMIT
+    assert failure.message.endswith("x...")
+    assert len(failure.traceback) == TRACEBACK_LIMIT
+    assert failure.traceback.startswith("...x")
+
+
+def test_deep_recursion_is_described() -> None:
+    """A thousand frames fit as well."""
+
+    def down() -> None:
+        down()
+
+    try:
+        down()
+    except RecursionError as error:
+        failure = describe(error)
+    assert failure.type == "RecursionError"
+    assert len(failure.traceback) <= TRACEBACK_LIMIT
+
+
+def test_groups_are_described_whole() -> None:
+    """The traceback names what is in a group."""
+    failure = raised(ExceptionGroup("two things", [ValueError("one"), KeyError("two")]))
+    assert failure.type == "ExceptionGroup"
+    assert failure.message == "two things (2 sub-exceptions)"
+    assert "ValueError: one" in failure.traceback
+    assert "KeyError: 'two'" in failure.traceback
+
+
+def test_text_that_is_no_unicode_is_escaped() -> None:
+    """An undecodable file name in an error can be stored like any other text."""
+    failure = raised(FileNotFoundError("caf\udce9.txt"))
+    assert failure.message == "caf\\udce9.txt"
+    failure.traceback.encode()
+
+
+@given(st.text(), st.integers(3, 100))
+def test_one_line_is_one_line(text: str, limit: int) -> None:
+    """Whatever the text, nothing that it holds can break out of a log line, and it is not longer than allowed."""
+    line = one_line(text, limit)
+    assert line.isprintable()
+    assert len(line) <= limit
+
+
+def test_control_characters_are_escaped() -> None:
+    """Line ends and escape sequences become visible."""
+    assert one_line("a\r\nb\x1b[31mc\x00\u2028d") == "a\\r\\nb\\x1b[31mc\\x00\\u2028d"
+    assert one_line("plain äöü €") == "plain äöü €"

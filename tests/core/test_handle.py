@@ -1,0 +1,303 @@
+"""A client's hold on its job: waiting for the result, asking, calling off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from aioq import (
+    Aarq,
+    BrokerUnavailable,
+    Job,
+    JobCancelled,
+    JobDead,
+    JobEnded,
+    JobFailed,
+    MissingFeature,
+    ResultTimeout,
+    SerializationError,
+)
+from aioq.job import Buried, ClaimRequest, Completed, Failed, Failure, Lease, Settlement
+from aioq.protocols import JobStore, Signals
+from aioq.states import JobState
+from aioq.testing import VirtualClock
+from tests.core.brokers import BareBroker, FlakyBroker, PollableBroker
+from tests.core.rig import drain, settle_down, working
+
+FAILURE = Failure("ValueError", "no such thing", "Traceback ...")
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    """Time by hand."""
+    return VirtualClock()
+
+
+@pytest.fixture
+def broker(clock: VirtualClock) -> FlakyBroker:
+    """A broker whose time stands still."""
+    return FlakyBroker(clock=clock)
+
+
+@pytest.fixture
+async def job(broker: FlakyBroker, clock: VirtualClock) -> Job[int]:
+    """A job that waits to be claimed, held by a client on the broker's clock."""
+    task = Aarq(broker).task(name="tasks.work")(_work)
+    stored = await task.options(job_id="j").enqueue()
+    return Job(
+        stored.id,
+        task=task.name,
+        queue="default",
+        broker=broker,
+        decode=task.signature.decode_result,
+        clock=clock,
+    )
+
+
+async def _work(_: object) -> int:
+    return 1
+
+
+async def end(broker: FlakyBroker, how: Callable[[Lease], Settlement]) -> None:
+    """Claim the job and settle it."""
+    claim = await broker.claim(
+        ClaimRequest(worker_id="w", queues=("default",), limit=1, lease=60, request_id="r")
+    )
+    await broker.settle([how(claim.leases[0])])
+
+
+# Results
+
+
+async def test_a_result_that_is_there(job: Job[int], broker: FlakyBroker) -> None:
+    """It is returned at once, as often as it is asked for."""
+    await end(broker, lambda lease: Completed(lease=lease, result=b"42", keep=60))
+    assert [await job.result(timeout=0), await job.result()] == [42, 42]
+
+
+async def test_waiting_for_a_result(job: Job[int], broker: FlakyBroker, clock: VirtualClock) -> None:
+    """The wait ends as the job does, without polling."""
+    got: list[int] = []
+
+    async def wait() -> None:
+        got.append(await job.result())
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(wait)
+        await settle_down()
+        looks = broker.calls["get_job"]
+        await clock.advance(5)
+        assert broker.calls["get_job"] == looks == 1
+        await end(broker, lambda lease: Completed(lease=lease, result=b"42", keep=60))
+    assert got == [42]
+
+
+async def test_a_lost_signal_delays_a_result_but_does_not_lose_it(clock: VirtualClock) -> None:
+    """A client that nobody wakes looks for itself after 10 s."""
+
+    class Silent(FlakyBroker):
+        async def wait_for_result(self, job_id: str, *, queue: str, timeout: float) -> bool:
+            await clock.sleep(timeout)
+            return False
+
+    broker = Silent(clock=clock)
+    stored = await Aarq(broker).task(_work).enqueue()
+    job = Job(stored.id, task="t", queue="default", broker=broker, decode=int, clock=clock)
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(job.result)
+        await settle_down()
+        await end(broker, lambda lease: Completed(lease=lease, result=b"42", keep=60))
+        await clock.advance(9)
+        assert broker.calls["get_job"] == 1
+        await clock.advance(1)
+    assert broker.calls["get_job"] == 2
+
+
+async def test_a_result_in_time_or_not_at_all(job: Job[int], clock: VirtualClock) -> None:
+    """After the timeout ResultTimeout says which job, how long, and that it goes on."""
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(clock.advance, 30)
+        with pytest.raises(ResultTimeout) as caught:
+            await job.result(timeout=25.5)
+    assert str(caught.value) == "job j did not end within 25.5 s; it has not been cancelled"
+    assert (caught.value.job_id, caught.value.timeout) == ("j", 25.5)
+    assert isinstance(caught.value, TimeoutError)
+    assert await job.state() is JobState.PENDING
+
+
+async def test_no_time_is_one_look(job: Job[int]) -> None:
+    """`timeout=0` asks and does not wait."""
+    with pytest.raises(ResultTimeout, match="within 0 s"):
+        await job.result(timeout=0)
+
+
+async def test_a_failed_job_raises(job: Job[int], broker: FlakyBroker) -> None:
+    """JobFailed carries the task's error as text."""
+    await end(broker, lambda lease: Failed(lease=lease, failure=FAILURE, keep=60))
+    with pytest.raises(JobFailed, match="^job j failed: ValueError: no such thing$") as caught:
+        await job.result()
+    assert caught.value.failure == FAILURE
+    assert caught.value.job_id == "j"
+    assert isinstance(caught.value, JobEnded)
+
+
+async def test_a_dead_job_raises(job: Job[int], broker: FlakyBroker, clock: VirtualClock) -> None:
+    """JobDead says why, and what is known beyond that."""
+    await end(broker, lambda lease: Buried(lease=lease, reason="malformed", failure=FAILURE))
+    with pytest.raises(JobDead, match="^job j is dead: malformed: no such thing$") as caught:
+        await job.result()
+    assert caught.value.reason == "malformed"
+
+
+async def test_a_crashed_job_raises(job: Job[int], broker: FlakyBroker, clock: VirtualClock) -> None:
+    """Without a failure the reason stands alone."""
+    for n in range(3):
+        await broker.claim(
+            ClaimRequest(worker_id="w", queues=("default",), limit=1, lease=1, request_id=f"r{n}")
+        )
+        await clock.advance(2)
+        await broker.reap(["default"])
+    with pytest.raises(JobDead, match="^job j is dead: crashed$"):
+        await job.result()
+
+
+async def test_a_cancelled_job_raises(job: Job[int]) -> None:
+    """JobCancelled names the job."""
+    assert await job.cancel() is True
+    assert await job.cancel() is False
+    with pytest.raises(JobCancelled, match="^job j was cancelled$"):
+        await job.result()
+
+
+async def test_a_result_that_was_not_kept(job: Job[int], broker: FlakyBroker) -> None:
+    """Where nothing is known JobEnded says what may be the reason."""
+    await end(broker, lambda lease: Completed(lease=lease))
+    with pytest.raises(JobEnded) as caught:
+        await job.result()
+    assert str(caught.value) == (
+        "no result of job j is kept: tasks.work has save_result=False, its result_ttl is over, "
+        "or the job was never enqueued"
+    )
+    assert await job.info() is None
+    assert await job.state() is None
+
+
+async def test_a_result_that_was_too_large(job: Job[int], broker: FlakyBroker) -> None:
+    """The job completed, and JobEnded says what became of the result."""
+    await end(broker, lambda lease: Completed(lease=lease, keep=60))
+    with pytest.raises(JobEnded, match="^job j completed, and its result was too large to keep$"):
+        await job.result()
+
+
+async def test_a_result_of_another_type(job: Job[int], broker: FlakyBroker) -> None:
+    """What does not fit the annotation is refused with the job's name."""
+    await end(broker, lambda lease: Completed(lease=lease, result=b'"a"', keep=60))
+    with pytest.raises(
+        SerializationError, match=r"^the result of job j of tasks\.work: expected 'int', got 'str'$"
+    ):
+        await job.result()
+
+
+async def test_a_waiting_client_learns_of_every_end(job: Job[int], broker: FlakyBroker) -> None:
+    """A job that leaves nothing behind ends the wait as well."""
+    async with anyio.create_task_group() as tg:
+
+        async def wait() -> None:
+            with pytest.raises(JobEnded):
+                await job.result()
+
+        tg.start_soon(wait)
+        await settle_down()
+        await end(broker, lambda lease: Completed(lease=lease))
+
+
+async def test_an_outage_is_the_callers_to_handle(job: Job[int], broker: FlakyBroker) -> None:
+    """A client does not wait for a broker that is away."""
+    broker.go_down()
+    with pytest.raises(BrokerUnavailable, match="connection refused"):
+        await job.result()
+
+
+# Brokers that can do less
+
+
+async def test_without_signals_the_client_polls(clock: VirtualClock) -> None:
+    """Twice a second it looks for itself."""
+    store = FlakyBroker(clock=clock)
+    broker = PollableBroker(store)
+    assert isinstance(broker, JobStore)
+    assert not isinstance(broker, Signals)
+    task = Aarq(broker).task(_work)
+    stored = await task.enqueue()
+    job = Job(stored.id, task="t", queue="default", broker=broker, decode=int, clock=clock)
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(job.result)
+        await clock.advance(2)
+        assert store.calls["get_job"] == 5
+        await end(store, lambda lease: Completed(lease=lease, result=b"1", keep=60))
+        await clock.advance(0.5)
+
+
+@pytest.mark.parametrize("ask", [Job.result, Job.info, Job.state, Job.cancel], ids=lambda ask: ask.__name__)
+async def test_without_records_nothing_can_be_asked(ask: Callable[[Job[Any]], Any]) -> None:
+    """The error says which protocol is missing, and for what."""
+    job = await Aarq(BareBroker()).task(_work).enqueue()
+    with pytest.raises(MissingFeature) as caught:
+        await ask(job)
+    assert str(caught.value) == (
+        f"Job.{ask.__name__} needs a broker that implements aioq.protocols.JobStore, and BareBroker does not; "
+        f"use another broker or do without"
+    )
+    assert (caught.value.protocol, caught.value.needed_for) == ("JobStore", f"Job.{ask.__name__}")
+
+
+# Calling off
+
+
+async def test_a_waiting_job_is_called_off(app: Aarq) -> None:
+    """It never runs."""
+    ran: list[int] = []
+
+    @app.task
+    async def work(_: object) -> None:
+        ran.append(1)
+
+    job = await work.enqueue()
+    assert await job.cancel() is True
+    await drain(app)
+    assert (ran, await job.state()) == ([], JobState.CANCELLED)
+
+
+async def test_a_running_job_is_called_off(app: Aarq) -> None:
+    """Its task is cancelled at its next await, and the slot is free for another."""
+    started, ended = anyio.Event(), anyio.Event()
+
+    @app.task
+    async def work(_: object, forever: bool) -> str:  # noqa: FBT001
+        if not forever:
+            return "next"
+        started.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.set()
+
+    async with working(app, concurrency=1):
+        job = await work.enqueue(forever=True)
+        await started.wait()
+        assert await job.cancel() is True
+        await ended.wait()
+        with pytest.raises(JobCancelled):
+            await job.result(timeout=5)
+        assert await (await work.enqueue(forever=False)).result(timeout=5) == "next"
+
+
+async def test_a_job_that_has_ended_cannot_be_called_off(app: Aarq) -> None:
+    """The result stays."""
+    job = await app.task(_work).enqueue()
+    await drain(app)
+    assert await job.cancel() is False
+    assert await job.result(timeout=5) == 1

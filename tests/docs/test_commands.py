@@ -1,0 +1,94 @@
+"""Commands that the pages show exist, with the options shown; and docs/cli.md leaves none out."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+import pytest
+
+from aioq.cli import main
+from aioq.cli.exits import Exit
+from tests.docs.fences import PAGES, ROOT, fences
+
+CLI = ROOT / "docs" / "cli.md"
+Helper: TypeAlias = Callable[[str], str]
+
+COMMANDS = ("worker", "cron list", "cron next", "demo")
+
+
+@pytest.fixture
+def help_of(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Helper:
+    """Return what `aioq COMMAND --help` says."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def ask(command: str) -> str:
+        assert main([*command.split(), "--help"]) == 0, f"there is no command aioq {command}"
+        return capsys.readouterr().out
+
+    return ask
+
+
+def shown() -> Iterator[tuple[str, list[str]]]:
+    """Yield every call of `aioq` in the pages, with the place where it stands."""
+    for page in PAGES:
+        for fence in fences(page):
+            text = re.sub(r"\\\n\s*", "", fence.body)
+            for line in text.splitlines() if fence.language not in ("python", "text") else ():
+                if found := re.search(r"(?:^|[\s/\"])aioq\"?,? \"?[a-z].*", line):
+                    yield fence.where, words(found[0])
+
+
+def words(line: str) -> list[str]:
+    """Return the words of a command line, or of a list of them as Dockerfiles have."""
+    if line.strip().startswith('"'):
+        return [str(word) for word in json.loads(f"[{line.strip().rstrip(']')}]")]
+    return shlex.split(line.partition(" && ")[0].strip(" /\""))
+
+
+CALLS = list(shown())
+
+
+@pytest.mark.parametrize(("where", "call"), CALLS, ids=[where for where, _ in CALLS])
+def test_a_command_that_is_shown_exists(where: str, call: list[str], help_of: Helper) -> None:
+    """The command is there, and has each of the options."""
+    command = " ".join(call[1:3] if call[1] == "cron" else call[1:2])
+    text = help_of(command)
+    for option in [word.partition("=")[0] for word in call if word.startswith("-") and word != "--help"]:
+        assert re.search(rf"(^|[\s,\[|]){option}\b", text), f"{where}: aioq {command} has no {option}"
+
+
+def test_there_are_commands_to_look_at() -> None:
+    """The search finds what the pages are known to have."""
+    assert {"worker", "cron", "demo"} <= {call[1] for _, call in CALLS}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_page_lists_every_option(command: str, help_of: Helper) -> None:
+    """The table below the command's heading has its options, all of them and no others."""
+    section = CLI.read_text().partition(f"## aioq {command}\n")[2].partition("\n## ")[0]
+    table = {name for line in section.splitlines() if line.startswith("| `-") for name in names(line.split("|")[1])}
+    usage = help_of(command).partition("\n\n")[0]
+    assert table == {name for name in names(help_of(command)) if name not in ("-h", "--help")}, usage
+
+
+def names(text: str) -> set[str]:
+    """Return the options that a text names."""
+    return set(re.findall(r"(?<![\w-])-{1,2}[a-z][a-z-]*", text))
+
+
+def test_every_command_has_a_heading(help_of: Helper) -> None:
+    """The page describes the commands that there are."""
+    top = set(re.findall(r"^    (\w+)  ", help_of(""), re.MULTILINE))
+    cron = {f"cron {verb}" for verb in re.findall(r"^    (\w+)  ", help_of("cron"), re.MULTILINE)}
+    assert (top - {"cron"}) | cron == set(COMMANDS)
+    assert re.findall(r"^## aioq (.+)$", CLI.read_text(), re.MULTILINE) == list(COMMANDS)
+
+
+def test_exit_codes() -> None:
+    """The page lists the codes that there are."""
+    table = CLI.read_text().partition("## Exit codes")[2]
+    assert [int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)] == sorted(Exit)
