@@ -103,3 +103,25 @@ def test_a_burst_empties_the_queue(start_worker: StartWorker, client: Client, tm
     worker = start_worker("--burst")
     assert worker.wait() == 0
     assert {client.record(job_id).state for job_id in jobs} == {JobState.COMPLETED}
+
+
+def test_a_blocking_task_cannot_keep_the_worker(
+    start_worker: StartWorker, write_tasks: Callable[[str], None], client: Client, tmp_path: Path
+) -> None:
+    """A plain `def` task that ignores the grace is left behind: its job waits again, the process exits 0."""
+    write_tasks(
+        """
+@app.task(name="hold")
+def hold(ctx, gate: str) -> str:
+    tell("started", job_id=ctx["job_id"])
+    while not Path(gate).exists():
+        time.sleep(0.01)
+"""
+    )
+    worker = start_worker("--grace", "0.2")
+    job_id = client.hold(tmp_path / "gate")
+    worker.wait_for_event("started")
+    worker.send(signal.SIGTERM)
+    assert worker.wait() == 0
+    assert "left 1 plain def tasks behind" in worker.text()
+    assert client.record(job_id).state is JobState.PENDING

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
+import sys
+import threading
 from importlib.util import find_spec
 
 import anyio
@@ -63,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     worker = _worker(app, arguments)
     _warn(app, worker.queues)
     anyio.run(_work, worker, backend_options={"use_uvloop": arguments.loop == "uvloop"})
+    _leave_threads_behind()
     return Exit.OK
 
 
@@ -83,6 +87,21 @@ def _worker(app: Aarq, arguments: argparse.Namespace) -> Worker:
 async def _work(worker: Worker) -> None:
     async with worker.app:
         await worker.run()
+
+
+def _leave_threads_behind() -> None:
+    """End the process although a plain `def` task, which nobody can cancel, runs on in its thread.
+
+    Python would wait for the thread. The task's job was released and runs again elsewhere.
+    """
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("AnyIO worker thread")]
+    for thread in threads:
+        thread.join(timeout=0.2)
+    if stuck := sum(thread.is_alive() for thread in threads):
+        logger.warning("left %d plain def tasks behind that did not end in time", stuck)
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(Exit.OK)
 
 
 def _warn(app: Aarq, queues: tuple[str, ...]) -> None:
