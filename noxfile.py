@@ -100,7 +100,9 @@ def lowest(session: nox.Session) -> None:
     floors = Path(session.create_tmp(), "floors.txt")
     floors.write_text("\n".join(line for line in str(lowest).splitlines() if "aioq" not in line))
     session.install("--constraint", str(floors), *group("test"))
-    session.run("pytest", "-n", "2", *(session.posargs or ("tests/core", "tests/cron", "tests/redis")))
+    session.run(
+        "pytest", "-n", "2", *(session.posargs or ("tests/core", "tests/cron", "tests/redis", "tests/contract"))
+    )
 
 
 @nox.session

@@ -26,13 +26,13 @@ class TestMemoryBroker(BrokerContract, JobStoreContract, WorkerRegistryContract,
     @pytest.fixture
     def broker(self, clock: VirtualClock) -> MemoryBroker:
         """A broker whose time passes only when the test says so."""
-        self.clock = clock
+        self.time_of_test = clock
         return MemoryBroker(clock=clock)
 
     async def pass_time(self, seconds: float) -> None:
         """Advance the broker's clock."""
-        await self.clock.advance(seconds)
+        await self.time_of_test.advance(seconds)
 
     async def settle_down(self) -> None:
         """Let a waiter start waiting."""
-        await self.clock.settle()
+        await self.time_of_test.settle()

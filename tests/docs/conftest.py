@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,5 @@ def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for project in projects:
         write_metadata(project, tmp_path / "metadata")
     path = [str(tmp_path / "metadata"), *(str(project / "src") for project in projects)]
-    for entry in path:
-        monkeypatch.syspath_prepend(entry)
+    monkeypatch.setattr(sys, "path", [*path, *sys.path])
     return path

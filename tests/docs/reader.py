@@ -30,6 +30,8 @@ PATIENCE = 30.0
 """Seconds that a command may take, or a worker until it has said what the page shows."""
 
 LOCALHOST = "redis://localhost:6379"
+SOMEWHERE = "/srv/myapp"
+"""The folder that pages speak of, where ours must not be named."""
 
 
 class Reader:
@@ -126,13 +128,14 @@ class Reader:
     async def _execute(self, fence: Fence, command: str, expected: str) -> None:
         self._seen(command)
         words = [self._placed(word) for word in shlex.split(command)]
-        kept = {"cwd": self._folder, "env": self._env}
         if words[:2] == ["aioq", "worker"] and "--burst" not in words:
-            process = await anyio.open_process(words, stderr=subprocess.STDOUT, **kept)
+            process = await anyio.open_process(words, stderr=subprocess.STDOUT, cwd=self._folder, env=self._env)
             self._background.append((process, fence, expected))
             return
         with anyio.fail_after(PATIENCE):
-            done = await anyio.run_process(words, stderr=subprocess.STDOUT, check=False, **kept)
+            done = await anyio.run_process(
+                words, stderr=subprocess.STDOUT, check=False, cwd=self._folder, env=self._env
+            )
         _compare(fence, self._as_shown(done.stdout.decode()), expected)
 
     def _work(self, app: Aarq, **options: Any) -> None:
@@ -142,7 +145,7 @@ class Reader:
     async def _compare_workers(self) -> None:
         for process, fence, expected in self._background:
             seen = ""
-            with anyio.move_on_after(PATIENCE):
+            with anyio.move_on_after(PATIENCE), contextlib.suppress(anyio.EndOfStream):
                 assert process.stdout is not None
                 while not matches(expected, seen, more=True):
                     seen += self._as_shown((await process.stdout.receive()).decode())
@@ -157,14 +160,18 @@ class Reader:
                     await process.wait()
                 code = process.returncode
                 await process.aclose()
-            assert code == 0, f"the worker of {fence.where} ended with {code}"
+                assert code == 0, f"the worker of {fence.where} ended with {code}"
 
     def _placed(self, text: str) -> str:
         """Let text speak of the tests' own Redis, where it speaks of the one on localhost."""
-        return text.replace("RedisBroker()", f'RedisBroker("{self._redis}")').replace(LOCALHOST, self._redis)
+        return (
+            text.replace("RedisBroker()", f'RedisBroker("{self._redis}")')
+            .replace(LOCALHOST, self._redis)
+            .replace(SOMEWHERE, str(self._folder))
+        )
 
     def _as_shown(self, text: str) -> str:
-        text = text.replace(str(self._folder), "...")
+        text = text.replace(str(self._folder), SOMEWHERE)
         return text.replace(self._redis, LOCALHOST) if self._redis else text
 
     @staticmethod

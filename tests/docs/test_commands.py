@@ -46,7 +46,7 @@ def words(line: str) -> list[str]:
     """Return the words of a command line, or of a list of them as Dockerfiles have."""
     if line.strip().startswith('"'):
         return [str(word) for word in json.loads(f"[{line.strip().rstrip(']')}]")]
-    return shlex.split(line.partition(" && ")[0].strip(" /\""))
+    return shlex.split(line.partition(" && ")[0].strip(' /"'))
 
 
 CALLS = list(shown())

@@ -58,7 +58,9 @@ def test_examples_are_expressions(row: dict[str, str]) -> None:
 def test_the_first_monday() -> None:
     """The idiom means what the table says, for a year."""
     schedule = CronExpression("0 0 */100,1-7 * MON")
-    found = takewhile(lambda moment: moment.year == 2026, schedule.occurrences(datetime.fromisoformat("2026-01-01T00Z")))
+    found = takewhile(
+        lambda moment: moment.year == 2026, schedule.occurrences(datetime.fromisoformat("2026-01-01T00Z"))
+    )
     days = [(moment.month, moment.day, moment.weekday()) for moment in found]
     assert [month for month, _, _ in days] == list(range(1, 13))
     assert all(day <= 7 and weekday == 0 for _, day, weekday in days)

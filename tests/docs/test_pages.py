@@ -20,7 +20,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder whose modules can be imported, and are forgotten after the test."""
     folder = tmp_path / "page"
     folder.mkdir()
-    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
     monkeypatch.delenv("AIOQ_BROKER_URL", raising=False)
     before = set(sys.modules)
     yield folder
@@ -35,7 +35,6 @@ async def test_a_page_does_what_it_says(
     page: Path, folder: Path, third_party: list[str], request: pytest.FixtureRequest
 ) -> None:
     """Its files are written, its code and commands run in order, and the output is the one shown."""
-
     shown = list(fences(page))
     redis = ""
     if Reader.needs_redis(shown):

@@ -58,7 +58,9 @@ def test_a_script_has_every_part_that_it_uses(name: str) -> None:
     for part in LUA.joinpath("shared").iterdir():
         source = part.read_text()
         names = re.findall(r"^local (?:function )?(\w+)", source, re.MULTILINE)
-        used = any(re.search(rf"(?<!-- )\b{name}\b(?!:)", re.sub("--.*", "", text.replace(source, ""))) for name in names)
+        used = any(
+            re.search(rf"(?<!-- )\b{name}\b(?!:)", re.sub("--.*", "", text.replace(source, ""))) for name in names
+        )
         assert (source in text) == used, part.name
 
 

@@ -35,9 +35,8 @@ _PERMANENT: Final = frozenset({"NOAUTH", "NOPERM", "NOSCRIPT", "OOM", "WRONGPASS
 # redis-py takes the code off the text of the errors for which it has a class.
 _CLASSES: Final = {
     "AskError": "ASK",
-    "AuthenticationError": "WRONGPASS",
-    "AuthenticationRequiredError": "NOAUTH",
-    "AuthenticationWrongNumberOfArgsError": "WRONGPASS",
+    "AuthenticationError": "NOAUTH",
+    "AuthenticationWrongNumberOfArgsError": "NOAUTH",
     "BusyLoadingError": "LOADING",
     "ClusterDownError": "CLUSTERDOWN",
     "MasterDownError": "MASTERDOWN",
@@ -73,10 +72,8 @@ class Refusal(Exception):
 def refusal_of(error: exceptions.RedisError) -> Refusal:
     """Return the server's error reply that redis-py has made an exception of."""
     text = one_line(str(error))
-    code = _CLASSES.get(type(error).__name__)
-    if code is None:
-        found = _CODE.search(text)
-        code = found[1] if found else "ERR"
+    found = _CODE.search(text)
+    code = found[1] if found else _CLASSES.get(type(error).__name__, "ERR")
     return Refusal(code, text if text.startswith(code) or code == "ERR" else f"{code} {text}")
 
 

@@ -1,6 +1,6 @@
 -- cancel: call a job off, wherever it stands.
 --
--- Needs    clock batches runs records ended waits
+-- Needs    clock batches runs ended waits
 -- KEYS     jobs runs leased due gone failures ended cancelled waits
 -- ARGV     1 job id   2 request id   3 ms to keep the record
 --          4 channel of ends, without the job id   5 channel of aborts, without the worker id

@@ -16,7 +16,8 @@ end
 
 local found = redis.call('ZRANGEBYSCORE', leased, '-inf', '(' .. string.format('%.0f', now + 1),
   'WITHSCORES', 'LIMIT', 0, limit)
-local reply, expired, over, front, reruns, buried, ttls = {}, {}, {}, {}, {}, {}, {}
+local reply, expired, orphans, over, front = {}, {}, {}, {}, {}
+local reruns, buried, ttls = {}, {}, {}
 
 local function bury(id, run, record)
   local failure = run.failed == '1' and redis.call('HGET', failures, id) or nil
@@ -48,6 +49,8 @@ for n = 1, #found, 2 do
     reply[#reply + 1] = id
     reply[#reply + 1] = run.crashes
     reply[#reply + 1] = final and 'dead' or 'pending'
+  else
+    orphans[#orphans + 1] = id
   end
 end
 if #expired == 0 then
@@ -69,6 +72,7 @@ spread('HSET', runs, reruns)
 spread('ZREM', leased, expired)
 spread('HDEL', jobs, over)
 spread('HDEL', runs, over)
+spread('HDEL', runs, orphans)
 spread('HDEL', failures, over)
 if #reruns > 0 then
   wake_workers(wake, #reruns / 2)

@@ -1,6 +1,6 @@
 -- settle: write how attempts of one queue's jobs ended, each on its own.
 --
--- Needs    clock batches scores runs records ended wakes waits
+-- Needs    clock batches scores runs ended wakes waits
 -- KEYS     jobs runs leased due failures ended completed failed dead waits wake memo:<client> ready:0-9
 -- ARGV     1 request id   2 channel of ends, without the job id   3 ms to keep the dead
 --          4 most dead to keep; then for each settlement: id, fence, kind, and by kind

@@ -1,1 +1,3 @@
 """One suite for each protocol."""
+
+__all__: list[str] = []

@@ -1,0 +1,88 @@
+"""The reader of the pages notices when something shown is not so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.docs.fences import Fence, fences
+from tests.docs.reader import Reader
+from tests.docs.shown import matches
+
+pytestmark = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+
+
+def page(text: str, folder: Path) -> list[Fence]:
+    """Return the fences of a page with this text."""
+    path = folder / "page.md"
+    path.write_text(text)
+    return list(fences(path))
+
+
+async def read(text: str, folder: Path) -> None:
+    """Read a page, in a folder of its own."""
+    await Reader(folder, "", []).read(page(text, folder))
+
+
+async def test_output_that_is_right(tmp_path: Path) -> None:
+    """Code runs with the names of the code before it, and its output is compared."""
+    await read("```python\na = 1\n```\n```python\nprint(a)\n```\n```text\n1\n```\n", tmp_path)
+
+
+async def test_output_that_is_wrong(tmp_path: Path) -> None:
+    """The difference is an error."""
+    with pytest.raises(AssertionError, match="and it is\n1\n"):
+        await read("```python\nprint(1)\n```\n```text\n2\n```\n", tmp_path)
+
+
+async def test_a_command_that_prints_something_else(tmp_path: Path) -> None:
+    """What files print is compared too."""
+    with pytest.raises(AssertionError, match="and it is\nhello\n"):
+        await read('```python title="a.py"\nprint("hello")\n```\n```console\n$ python a.py\nbye\n```\n', tmp_path)
+
+
+async def test_a_worker_that_says_something_else(tmp_path: Path) -> None:
+    """A worker that cannot start, or does not log what is shown, is found out."""
+    with pytest.raises(AssertionError, match="there is no module nothing"):
+        await read("```console\n$ aioq worker nothing:app\nworker started\n```\n", tmp_path)
+
+
+async def test_code_that_raises(tmp_path: Path) -> None:
+    """An error in code is an error of the page."""
+    with pytest.raises(ZeroDivisionError):
+        await read("```python\n1 / 0\n```\n", tmp_path)
+
+
+async def test_a_file_that_nothing_runs(tmp_path: Path) -> None:
+    """A file is run or imported, or it has not been tried."""
+    with pytest.raises(AssertionError, match=r"never run: a"):
+        await read('```python title="a.py"\nprint("hello")\n```\n', tmp_path)
+
+
+def test_what_a_fence_says_of_itself(tmp_path: Path) -> None:
+    """Language, title, line, and the reason not to run it."""
+    text = 'One:\n\n<!-- not run: no server -->\n```python title="a.py"\nprint()\n```\n\n<!-- run\nb = 1\n-->\n'
+    first, second = page(text, tmp_path)
+    assert (first.language, first.title, first.body, first.line) == ("python", "a.py", "print()\n", 5)
+    assert (first.not_run, second.not_run) == ("no server", "")
+    assert (second.language, second.body) == ("hidden", "b = 1\n")
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual", "same"),
+    [
+        ("a\n", "a\n", True),
+        ("a\n", "a\nb\n", False),
+        ("a ...\n", "a b c\n", True),
+        ("a\n...\nz\n", "a\nb\nc\nz\n", True),
+        ("a\n...\n", "b\n", False),
+        ("at 2026-01-01 09:00:01\n", "at 2031-12-24 23:59:59\n", True),
+        ("at 2026-01-01 09:00:01\n", "at noon\n", False),
+        ("Thu 2026-01-01 09:00+01:00\n", "Fri 2031-12-24 23:59-05:00\n", True),
+        ("worker web1-4711-9f2c4e started\n", "worker vm-1-0a1b2c started\n", True),
+    ],
+)
+def test_what_may_differ(expected: str, actual: str, same: bool) -> None:
+    """Moments, ids and what dots stand for are compared by their form, all else by the letter."""
+    assert matches(expected, actual) is same

@@ -1,0 +1,81 @@
+"""docs/reference.md and the tables of docs/tasks.md leave out nothing that is public."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from importlib import import_module
+from types import ModuleType
+
+import pytest
+
+import aioq
+import aioq_cron
+import aioq_redis
+from aioq import TaskOptions, context, cron, errors, job, protocols, states, testing
+from aioq.options import EnqueueOptions
+from tests.docs.fences import ROOT
+
+REFERENCE = (ROOT / "docs" / "reference.md").read_text()
+TASKS = (ROOT / "docs" / "tasks.md").read_text()
+NAMED = re.findall(r"^::: (\S+)$", REFERENCE, re.MULTILINE)
+
+
+def documented() -> set[object]:
+    """Return every object that the page has made documentation of."""
+    found: set[object] = set()
+    for name in NAMED:
+        module, _, last = name.rpartition(".")
+        target: object = getattr(import_module(module), last)
+        found |= {getattr(target, part) for part in target.__all__} if isinstance(target, ModuleType) else {target}
+    return found
+
+
+@pytest.mark.parametrize("package", [aioq, aioq_cron, aioq_redis, testing], ids=lambda package: package.__name__)
+def test_public_names_are_in_the_reference(package: ModuleType) -> None:
+    """What a package exports is described."""
+    known = documented()
+    assert [name for name in package.__all__ if getattr(package, name) not in known] == []
+
+
+@pytest.mark.parametrize("module", [context, cron, errors, job, protocols], ids=lambda module: module.__name__)
+def test_modules_that_third_parties_import_are_in_the_reference(module: ModuleType) -> None:
+    """What brokers and schedulers are written with is described."""
+    known = documented()
+    assert [
+        name
+        for name in module.__all__
+        if isinstance(getattr(module, name), type) and getattr(module, name) not in known
+    ] == []
+
+
+def test_states_and_verbs_are_in_the_reference() -> None:
+    """A broker asks the table of states, so it can be looked up."""
+    assert {states.JobState, states.Verb, states.after} <= documented()
+
+
+def options(heading: str) -> dict[str, str]:
+    """Return the first columns of the table below a heading: option and, where there is one, default."""
+    section = TASKS.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("| `")]
+    return {row[0].strip(" `"): row[1].strip(" `") for row in rows}
+
+
+def test_the_table_of_task_options() -> None:
+    """It names every option with its default."""
+    shown = options("Options of a task")
+    assert shown.pop("name") == "module.function"
+    actual = {field.name: field.default for field in fields(TaskOptions)}
+    assert set(shown) == set(actual)
+    assert {name: eval(text) for name, text in shown.items()} == actual
+
+
+def test_the_table_of_enqueue_options() -> None:
+    """It names every option of `Task.options`."""
+    assert set(options("One job at a time, each with options of its own")) == {f.name for f in fields(EnqueueOptions)}
+
+
+def test_every_error_of_results_is_explained() -> None:
+    """The page on tasks tells apart the ways in which there is no result."""
+    results = {errors.JobFailed, errors.JobDead, errors.JobCancelled, errors.JobEnded, errors.ResultTimeout}
+    assert all(f"| `{error.__name__}` |" in TASKS for error in results)

@@ -1,0 +1,160 @@
+"""How a server is reached, and with which rights: sockets, databases, TLS, restricted users."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aioq.errors import BrokerConfigError
+from aioq.job import Completed, TickClaim, TickOutcome, WorkerInfo
+from aioq_redis import RedisBroker
+from tests.redis.jobs import claim, job, lease_of
+from tests.redis.proxy import Proxy
+from tests.servers import RedisServer
+
+RULES = "+@read +@write +@connection +time +eval +evalsha +script|load -@dangerous"
+
+
+async def test_tcp_and_socket_lead_to_one_server(
+    start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker]
+) -> None:
+    """All schemes without TLS speak the same."""
+    server = start_server(tcp=True)
+    await make_broker(f"redis://127.0.0.1:{server.port}").enqueue([job("a")])
+    for url in (f"valkey://127.0.0.1:{server.port}", f"unix://{server.socket}"):
+        assert await make_broker(url).enqueue([job("a")]) == [False]
+
+
+async def test_databases_are_apart(
+    start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker]
+) -> None:
+    """A job of one database is not seen in another; a database that does not exist is a mistake."""
+    server = start_server(tcp=True)
+    await make_broker(f"redis://127.0.0.1:{server.port}/3").enqueue([job("a")])
+    assert await claim(make_broker(f"unix://{server.socket}?db=2")) == []
+    assert len(await claim(make_broker(f"unix://{server.socket}?db=3"))) == 1
+    with pytest.raises(BrokerConfigError, match="out of range"):
+        await make_broker(f"redis://127.0.0.1:{server.port}/99").connect()
+
+
+class TestTls:
+    """Through a proxy that speaks TLS, for not every server that the tests run on can."""
+
+    @pytest.fixture
+    def authority(self) -> Any:
+        """An authority that nobody trusts by default."""
+        return pytest.importorskip("trustme").CA()
+
+    @pytest.fixture
+    def trusted(self, authority: Any, tmp_path: Path) -> Path:
+        """The authority's certificate in a file."""
+        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+        return tmp_path / "ca.pem"
+
+    @pytest.fixture
+    async def port(self, authority: Any, redis_server: RedisServer) -> AsyncIterator[int]:
+        """Where a server is that proves to be `localhost`."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("localhost").configure_cert(context)
+        async with Proxy(redis_server.url, tls=context) as proxy:
+            yield proxy.port
+
+    @pytest.mark.parametrize("scheme", ["rediss", "valkeys"])
+    async def test_a_server_that_proves_who_it_is_is_trusted(
+        self, port: int, trusted: Path, make_broker: Callable[..., RedisBroker], scheme: str
+    ) -> None:
+        """With the authority named in the URL everything works."""
+        broker = make_broker(f"{scheme}://localhost:{port}?ssl_ca_certs={trusted}")
+        await broker.connect()
+        await broker.settle([Completed(lease=await lease_of(broker))])
+
+    async def test_an_unknown_authority_is_refused(self, port: int, make_broker: Callable[..., RedisBroker]) -> None:
+        """By default only the system's authorities count."""
+        with pytest.raises(BrokerConfigError, match="did not prove who it is.*ssl_ca_certs="):
+            await make_broker(f"rediss://localhost:{port}").connect()
+
+    async def test_another_host_name_is_refused(
+        self, port: int, trusted: Path, make_broker: Callable[..., RedisBroker]
+    ) -> None:
+        """A certificate for another name proves nothing."""
+        with pytest.raises(BrokerConfigError, match="did not prove who it is"):
+            await make_broker(f"rediss://127.0.0.1:{port}?ssl_ca_certs={trusted}").connect()
+
+    async def test_checking_nothing_is_warned_of(
+        self, port: int, make_broker: Callable[..., RedisBroker], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """ssl_cert_reqs=none connects, and says what that means."""
+        broker = make_broker(f"rediss://localhost:{port}?ssl_cert_reqs=none")
+        with caplog.at_level(logging.WARNING, "aioq.redis"):
+            await broker.connect()
+        assert "anybody may pose as the server" in caplog.text
+
+
+async def test_a_server_that_may_evict_is_warned_of(
+    start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A maxmemory-policy other than noeviction throws jobs away; connecting says so, and works."""
+    server = start_server("--maxmemory-policy", "allkeys-lru")
+    with caplog.at_level(logging.WARNING, "aioq.redis"):
+        await make_broker(server.url).connect()
+    assert "maxmemory-policy allkeys-lru and may throw jobs away" in caplog.text
+
+
+class TestRestrictedUser:
+    """A user who may do what a queue needs, with the keys of one namespace, and no more."""
+
+    @pytest.fixture
+    def server(self, start_server: Callable[..., RedisServer]) -> RedisServer:
+        """A server with the users `app`, and `listener` who may use channels too."""
+        server = start_server(tcp=True)
+        with server.client() as client:
+            for user, more in (("app", ""), ("listener", "+@pubsub")):
+                rules = f"on >secret ~{{app:* ~{{app}}* resetchannels &{{app:* &{{app}}* {RULES} {more}"
+                client.execute_command("ACL", "SETUSER", user, *rules.split())
+        return server
+
+    @pytest.mark.parametrize("user", ["app", "listener"])
+    async def test_everything_works(
+        self,
+        server: RedisServer,
+        make_broker: Callable[..., RedisBroker],
+        user: str,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """Jobs, results, workers, ticks and cancellation need no other rights; without channels results are polled."""
+        broker = make_broker(f"redis://{user}:secret@127.0.0.1:{server.port}", namespace="app")
+        await broker.connect()
+        await broker.enqueue([job(id) for id in "ab"] + [job("c", delay=60.0)])
+        a, b = await claim(broker)
+        assert await broker.extend([a, b], seconds=60) == []
+        wait = asyncio.ensure_future(broker.wait_for_result("a", queue="q", timeout=10))
+        while not await broker._server.command("EXISTS", broker._layout.queue("q").key("waits")):
+            await broker.time()
+        await broker.settle([Completed(lease=a, result=b"1", keep=60)])
+        assert await wait is True
+        assert await broker.cancel_job("b") is True
+        assert await broker.retry_job("b") is True
+        assert await broker.reap(["q"]) == []
+        assert await broker.wait_for_work(["q"], timeout=5) is True
+        await broker.heartbeat(
+            WorkerInfo(id="w", queues=("q",), concurrency=1, running=0, hostname="h", pid=1, started_at=0.0), ttl=60
+        )
+        assert len(await broker.list_workers()) == 1
+        now = await broker.time()
+        tick = TickClaim(name="n", queue="q", tick=now, fingerprint="f", worker_id="w")
+        assert (await broker.claim_tick(tick)).outcome is TickOutcome.WON
+        assert ("does not let us listen" in caplog.text) == (user == "app")
+
+    async def test_another_namespace_is_out_of_reach(
+        self, server: RedisServer, make_broker: Callable[..., RedisBroker]
+    ) -> None:
+        """The error names the command and what to do."""
+        broker = make_broker(f"redis://app:secret@127.0.0.1:{server.port}", namespace="other")
+        with pytest.raises(BrokerConfigError, match="does not permit enqueue: NOPERM .*extend the user's ACL"):
+            await broker.enqueue([job("a")])

@@ -1,0 +1,390 @@
+"""Claims, settlements and what is found in the queue that no client put there."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import pytest
+import redis
+
+from aioq.errors import BrokerConfigError
+from aioq.job import Buried, Completed, Failed, Failure, Released, Retried, Settled
+from aioq.states import JobState
+from aioq_redis import RedisBroker
+from tests.redis.jobs import FAILURE, claim, job, lease_of, let_pass, request
+
+
+@pytest.fixture
+def queue(raw: redis.Redis, namespace: str, tampered: list[bool]) -> Callable[[str], str]:
+    """Name the keys of queue `q`, for a test that writes what it should not."""
+    tampered.append(True)
+    return lambda name: f"{{{namespace}:q}}:{name}"
+
+
+class TestForeignData:
+    """What a foreign writer, an accident or a later version may have left in the keys."""
+
+    @pytest.mark.parametrize(
+        "record",
+        [
+            b"",
+            b"\x80\x05\x95pickle",
+            b"not a job",
+            b"1764000000000 tasks.work",
+            b"1764000000000 tasks.work {\n[]",
+            b"1764000000000 tasks.work []\n[]",
+            b'1764000000000 tasks.work {"p":99}\n[]',
+            b'1764000000000 tasks.work {"c":"x"}\n[]',
+            b"1764000000000 tasks.work " + b"[" * 100_000 + b"\n[]",
+            b"1764000000000 ta\x1bsks\r.work \n[]",
+            b"1764000000000 t\xff \n[]",
+            b"99999999999999999999 tasks.work \n[]",
+        ],
+        ids=lambda record: repr(record[:32]),
+    )
+    async def test_what_is_no_job_is_buried(
+        self, broker: RedisBroker, raw: redis.Redis, queue: Callable[[str], str], record: bytes
+    ) -> None:
+        """It becomes dead as malformed with its bytes as they were, and the next job is claimed with it."""
+        raw.hset(queue("jobs"), "foreign", record)
+        raw.rpush(queue("ready:5"), "foreign")
+        await broker.enqueue([job("a")])
+        assert [lease.job_id for lease in await claim(broker)] == ["a"]
+        (dead,) = await broker.list_dead_jobs("q")
+        assert (dead.id, dead.reason, dead.payload) == ("foreign", "malformed", record)
+
+    async def test_an_id_of_any_bytes_does_no_harm(
+        self, broker: RedisBroker, raw: redis.Redis, queue: Callable[[str], str], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Job ids that no client would choose are buried, and logged on one line."""
+        for id in (b"\xff\r\n\x1b[31m", b"", b"x" * 10_000, "🦆".encode()):
+            raw.hset(queue("jobs"), id, b"1764000000000 tasks.work \n[]")
+            raw.rpush(queue("ready:5"), id)
+        with caplog.at_level(logging.WARNING, "aioq.redis"):
+            assert await claim(broker) == []
+        assert {record.reason for record in await broker.list_dead_jobs("q")} == {"malformed"}
+        assert len(caplog.records) == 4
+        assert all(record.getMessage().isprintable() and len(record.getMessage()) < 300 for record in caplog.records)
+
+    async def test_a_job_of_a_later_version_is_left_for_newer_workers(
+        self, broker: RedisBroker, raw: redis.Redis, queue: Callable[[str], str], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """It waits with its attempt refunded, and is warned of once."""
+        for id in ("f", "g"):
+            raw.hset(queue("jobs"), id, b'1764000000000 tasks.work {"v":2,"p":8,"new":{}}\n[]')
+            raw.rpush(queue("ready:8"), id)
+        with caplog.at_level(logging.WARNING, "aioq.redis"):
+            assert await claim(broker) == []
+        assert raw.zcard(queue("due")) == 2
+        assert [record.getMessage() for record in caplog.records] == [
+            "job f of queue q is left for newer workers: it is of version 2, and this one knows 1"
+        ]
+
+    async def test_a_job_of_a_later_version_is_given_up_in_the_end(
+        self, broker: RedisBroker, raw: redis.Redis, queue: Callable[[str], str]
+    ) -> None:
+        """When no newer worker has come for an hour, it is dead."""
+        raw.hset(queue("jobs"), "f", b'1764000000000 tasks.work {"v":2}\n[]')
+        raw.hset(queue("runs"), "f", b"s0 119 1764000000000 0 0 1764000000000 w1")
+        raw.rpush(queue("ready:5"), "f")
+        assert await claim(broker) == []
+        assert [dead.reason for dead in await broker.list_dead_jobs("q")] == ["unknown_version"]
+
+    async def test_an_id_without_a_job_is_dropped(
+        self, broker: RedisBroker, raw: redis.Redis, queue: Callable[[str], str], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A job that was deleted from outside is passed over, with a warning, and once."""
+        await broker.enqueue([job("a"), job("b")])
+        raw.hdel(queue("jobs"), "a")
+        with caplog.at_level(logging.WARNING, "aioq.redis"):
+            assert [lease.job_id for lease in await claim(broker)] == ["b"]
+            assert await claim(broker) == []
+        assert [record.getMessage() for record in caplog.records] == [
+            "dropped 1 ids from queue q that have no job, the first of them a"
+        ]
+
+    async def test_a_lease_without_a_job_is_reaped_silently(
+        self, broker: RedisBroker, raw: redis.Redis, queue: Callable[[str], str]
+    ) -> None:
+        """Nothing of a deleted job comes back."""
+        await broker.enqueue([job("a"), job("b")])
+        await claim(broker, lease=0.001)
+        raw.hdel(queue("jobs"), "a")
+        await let_pass(broker, 0.01)
+        assert [reaped.job_id for reaped in await broker.reap(["q"])] == ["b"]
+        assert await broker.reap(["q"]) == []
+        assert raw.hkeys(queue("runs")) == [b"b"]
+
+    async def test_an_id_that_is_twice_in_line_runs_once(
+        self, broker: RedisBroker, raw: redis.Redis, queue: Callable[[str], str]
+    ) -> None:
+        """Within one claim, while it runs, and while it waits for another attempt."""
+        await broker.enqueue([job("a")])
+        raw.rpush(queue("ready:5"), "a", "a", "a")
+        raw.rpush(queue("ready:4"), "a")
+        (lease,) = await claim(broker, 2)
+        assert await claim(broker, 1) == []
+        await broker.settle([Retried(lease=lease, delay=600)])
+        raw.rpush(queue("ready:4"), "a")
+        assert await claim(broker) == []
+        assert [record.state for record in await broker.list_jobs("q", JobState.RETRYING)] == [JobState.RETRYING]
+
+    @pytest.mark.parametrize(
+        ("name", "call"),
+        [
+            ("jobs", lambda broker: broker.enqueue([job("b")])),
+            ("due", lambda broker: broker.enqueue([job("b", delay=60.0)])),
+            ("runs", claim),
+            ("leased", claim),
+            ("leased", lambda broker: broker.reap(["q"])),
+        ],
+    )
+    async def test_a_key_of_the_wrong_type_is_named(
+        self,
+        broker: RedisBroker,
+        raw: redis.Redis,
+        queue: Callable[[str], str],
+        name: str,
+        call: Callable[[RedisBroker], object],
+    ) -> None:
+        """The error says which key it is; other queues go on, and no job is lost by it."""
+        raw.set(queue(name), "foreign")
+        with pytest.raises(BrokerConfigError, match=rf"key {queue(name)} is a string and should be a [hz]"):
+            await call(broker)  # type: ignore[misc]  # a coroutine it is
+        assert await broker.enqueue([job("c", queue="other")]) == [True]
+        raw.delete(queue(name))
+        await broker.enqueue([job("b")])
+        assert [lease.job_id for lease in await claim(broker)] == ["b"]
+
+
+async def test_an_id_that_is_used_again_has_new_leases(broker: RedisBroker) -> None:
+    """Who held the first job of an id has no say in the second, although their epochs are equal."""
+    first = await lease_of(broker)
+    await broker.settle([Completed(lease=first)])
+    second = await lease_of(broker)
+    while second.enqueued_at == first.enqueued_at:
+        await broker.settle([Completed(lease=second)])
+        second = await lease_of(broker)
+    assert (first.epoch, second.epoch) == (1, 1)
+    assert await broker.settle([Completed(lease=first)]) == [Settled.STALE]
+    assert await broker.extend([first], seconds=60) == [first]
+    assert await broker.settle([Completed(lease=second)]) == [Settled.DONE]
+
+
+async def test_a_reaped_lease_is_stale(broker: RedisBroker) -> None:
+    """Who lost the lease did not settle the job, and is not told so."""
+    await broker.enqueue([job("a", max_crashes=1), job("b")])
+    a, b = await claim(broker, lease=0.001)
+    await let_pass(broker, 0.01)
+    await broker.reap(["q"])
+    assert await broker.settle([Completed(lease=a, keep=60), Completed(lease=b, keep=60)]) == [Settled.STALE] * 2
+
+
+async def test_a_cancelled_lease_is_stale(broker: RedisBroker) -> None:
+    """Neither is the worker whose job was called off."""
+    lease = await lease_of(broker)
+    await broker.cancel_job("a", queue="q")
+    assert await broker.settle([Completed(lease=lease, result=b"1", keep=60)]) == [Settled.STALE]
+
+
+async def test_a_job_twice_in_one_batch_is_settled_once(broker: RedisBroker) -> None:
+    """The first settlement counts; the second is told so, if it can be known."""
+    lease = await lease_of(broker)
+    done = Completed(lease=lease, result=b"1", keep=60)
+    assert await broker.settle([done, done]) == [Settled.DONE, Settled.ALREADY]
+    lease = await lease_of(broker, "b")
+    assert await broker.settle([Retried(lease=lease, delay=60), Released(lease=lease)]) == [
+        Settled.DONE,
+        Settled.ALREADY,
+    ]
+
+
+async def test_a_workers_id_may_not_break_lines(broker: RedisBroker) -> None:
+    """Control characters are refused where they would get into stored text."""
+    with pytest.raises(ValueError, match="worker_id"):
+        await claim(broker, worker="a\nb")
+
+
+async def test_the_claim_after_a_lost_one_starts_anew(broker: RedisBroker) -> None:
+    """Only the latest request is remembered: another one takes further jobs."""
+    await broker.enqueue([job(id) for id in "abc"])
+    first, second = request(1), request(1)
+    assert [(await broker.claim(asked)).leases[0].job_id for asked in (first, first, second)] == ["a", "a", "b"]
+
+
+async def test_an_empty_claim_is_remembered_too(broker: RedisBroker) -> None:
+    """A repeated request that found nothing finds nothing, so that no lease is left behind unseen."""
+    asked = request()
+    assert (await broker.claim(asked)).leases == []
+    await broker.enqueue([job("a")])
+    assert (await broker.claim(asked)).leases == []
+    assert len(await claim(broker)) == 1
+
+
+async def test_cancelled_jobs_do_not_stand_in_the_way(broker: RedisBroker) -> None:
+    """Ids that were left in line are passed over, and not counted."""
+    await broker.enqueue([job(f"{n:03}") for n in range(300)])
+    for n in range(299):
+        await broker.cancel_job(f"{n:03}", queue="q")
+    assert [record.id for record in await broker.list_jobs("q", JobState.PENDING)] == ["299"]
+    assert [stats.pending for stats in await broker.queue_stats()] == [1]
+    leases = await claim(broker, 1) or await claim(broker, 1)
+    assert [lease.job_id for lease in leases] == ["299"]
+
+
+async def test_a_cancelled_job_that_comes_back_is_in_line_once(broker: RedisBroker) -> None:
+    """Put back by hand or enqueued anew, it takes its place at the end."""
+    await broker.enqueue([job(id) for id in "abc"])
+    await broker.cancel_job("a", queue="q")
+    await broker.retry_job("a", queue="q")
+    assert [record.id for record in await broker.list_jobs("q", JobState.PENDING)] == ["b", "c", "a"]
+    assert [lease.job_id for lease in await claim(broker)] == ["b", "c", "a"]
+
+
+async def test_a_cancelled_id_may_be_delayed_next_time(make_broker: Callable[..., RedisBroker]) -> None:
+    """What is left in line of the cancelled job does not run the new one early."""
+    broker = make_broker(cancelled_ttl=0.001)
+    await broker.enqueue([job("a")])
+    await broker.cancel_job("a", queue="q")
+    await let_pass(broker, 0.02)
+    assert await broker.enqueue([job("a", payload=b"new", delay=600.0)]) == [True]
+    assert await claim(broker) == []
+
+
+async def test_only_the_newest_dead_jobs_are_kept(make_broker: Callable[..., RedisBroker]) -> None:
+    """The number of dead jobs has a bound, and the oldest go first."""
+    broker = make_broker(dead_limit=3)
+    for n in range(5):
+        lease = await lease_of(broker, str(n))
+        await broker.settle([Buried(lease=lease, reason="malformed")])
+        await let_pass(broker, 0.002)
+    assert [record.id for record in await broker.list_dead_jobs("q")] == ["4", "3", "2"]
+    assert await broker.get_job("0", queue="q") is None
+
+
+async def test_dead_jobs_are_forgotten_in_time(make_broker: Callable[..., RedisBroker]) -> None:
+    """After `dead_ttl` seconds nothing is known of them, and their ids are free."""
+    broker = make_broker(dead_ttl=0.02)
+    await broker.settle([Buried(lease=await lease_of(broker), reason="malformed")])
+    await let_pass(broker, 0.05)
+    assert await broker.list_dead_jobs("q") == []
+    assert await broker.enqueue([job("a", payload=b"other")]) == [True]
+
+
+async def test_a_record_that_has_expired_does_not_take_its_successor_along(broker: RedisBroker) -> None:
+    """An id that is used again in time keeps its new record when the old one is pruned."""
+    await broker.settle([Completed(lease=await lease_of(broker), keep=0.01)])
+    await let_pass(broker, 0.03)
+    await broker.settle([Failed(lease=await lease_of(broker), failure=FAILURE, keep=60)])
+    await broker.reap(["q"])
+    record = await broker.get_job("a", queue="q")
+    assert record is not None
+    assert record.state is JobState.FAILED
+
+
+async def test_a_crashed_job_shows_its_latest_failure(broker: RedisBroker) -> None:
+    """What an earlier attempt raised stays with the job to the end."""
+    lease = await lease_of(broker, max_crashes=1)
+    await broker.settle([Retried(lease=lease, delay=0, failure=FAILURE)])
+    await claim(broker, lease=0.001)
+    await let_pass(broker, 0.01)
+    await broker.reap(["q"])
+    (dead,) = await broker.list_dead_jobs("q")
+    assert (dead.reason, dead.crashes, dead.attempt, dead.failure) == ("crashed", 1, 2, FAILURE)
+    assert await broker.retry_job("a", queue="q") is True
+    record = await broker.get_job("a", queue="q")
+    assert record is not None
+    assert (record.state, record.attempt, record.crashes, record.failure) == (JobState.PENDING, 0, 0, FAILURE)
+
+
+async def test_a_failure_may_say_anything(broker: RedisBroker) -> None:
+    """Whatever an exception's text is, it comes back as it was."""
+    failure = Failure("X", "\x00\x1b\r\n\u2028🦆", "line\nline " * 500)
+    await broker.settle([Failed(lease=await lease_of(broker), failure=failure, keep=60)])
+    record = await broker.get_job("a", queue="q")
+    assert record is not None
+    assert record.failure == failure
+
+
+async def test_a_reason_is_one_line(broker: RedisBroker) -> None:
+    """What would break the record's first line does not get there."""
+    await broker.settle([Buried(lease=await lease_of(broker), reason="a\nb\x00c")])
+    (dead,) = await broker.list_dead_jobs("q")
+    assert dead.reason == "a b c"
+
+
+@pytest.mark.parametrize("state", [JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.DEAD])
+async def test_ended_jobs_are_listed_newest_first(broker: RedisBroker, state: JobState) -> None:
+    """Every way to end has its own list."""
+    for id in "ab":
+        lease = await lease_of(broker, id)
+        if state is JobState.CANCELLED:
+            await broker.cancel_job(id, queue="q")
+        else:
+            ends = {
+                JobState.COMPLETED: Completed(lease=lease, result=b"1", keep=60),
+                JobState.FAILED: Failed(lease=lease, failure=FAILURE, keep=60),
+                JobState.DEAD: Buried(lease=lease, reason="malformed"),
+            }
+            await broker.settle([ends[state]])
+        await let_pass(broker, 0.002)
+    assert [record.id for record in await broker.list_jobs("q", state)] == ["b", "a"]
+    assert [record.id for record in await broker.list_jobs("q", state, limit=1, offset=1)] == ["a"]
+    assert await broker.list_jobs("q", state, limit=0) == []
+
+
+async def test_waiting_jobs_are_told_apart_by_why_they_wait(broker: RedisBroker) -> None:
+    """Scheduled are those put off; retrying are those whose attempt failed."""
+    await broker.enqueue([job("later", delay=60.0), job("failed"), job("postponed")])
+    failed, postponed = await claim(broker)
+    await broker.settle([Retried(lease=failed, delay=60), Released(lease=postponed, delay=30)])
+    assert [record.id for record in await broker.list_jobs("q", JobState.RETRYING)] == ["failed"]
+    assert [record.id for record in await broker.list_jobs("q", JobState.SCHEDULED)] == ["postponed", "later"]
+    assert [record.id for record in await broker.list_jobs("q", JobState.SCHEDULED, limit=1, offset=1)] == ["later"]
+
+
+async def test_a_random_life_keeps_everything_in_its_place(broker: RedisBroker) -> None:
+    """Many workers doing everything at once leave each job in exactly one place, and lose none."""
+    from random import Random
+
+    random = Random(20)
+    jobs = [job(str(n), priority=random.randrange(10), delay=random.choice([0, 0, 0.02])) for n in range(120)]
+    await broker.enqueue(jobs)
+    ended: set[str] = set()
+
+    async def work(worker: str) -> None:
+        while len(ended) < len(jobs):
+            await broker.reap(["q"], limit=random.randrange(1, 20))
+            for lease in await claim(broker, random.randrange(1, 8), worker=worker, lease=random.choice([0.001, 60])):
+                await handle(lease)
+            if random.random() < 0.2:
+                id = str(random.randrange(len(jobs)))
+                ended.update([id] if await broker.cancel_job(id, queue="q") else [])
+            if random.random() < 0.1:
+                id = str(random.randrange(len(jobs)))
+                ended.difference_update([id] if await broker.retry_job(id, queue="q") else [])
+
+    async def handle(lease: object) -> None:
+        settlement = random.choice(
+            [
+                Completed(lease=lease),  # type: ignore[arg-type]  # a lease it is
+                Completed(lease=lease, result=b"1", keep=60),  # type: ignore[arg-type]
+                Failed(lease=lease, failure=FAILURE, keep=60),  # type: ignore[arg-type]
+                Retried(lease=lease, delay=random.choice([0, 0.01]), failure=FAILURE),  # type: ignore[arg-type]
+                Released(lease=lease, delay=random.choice([0, 0.01])),  # type: ignore[arg-type]
+                Buried(lease=lease, reason="malformed"),  # type: ignore[arg-type]
+            ]
+        )
+        final = isinstance(settlement, Completed | Failed | Buried)
+        (answer,) = await broker.settle([settlement])
+        if answer is Settled.DONE and final:
+            ended.add(lease.job_id)  # type: ignore[attr-defined]
+        ended.update(record.id for record in await broker.list_dead_jobs("q", limit=1000))
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        for n in range(4):
+            tasks.create_task(work(f"w{n}"))
+    (stats,) = await broker.queue_stats()
+    assert (stats.pending, stats.scheduled, stats.running) == (0, 0, 0)
