@@ -44,7 +44,8 @@ class Fence:
     @property
     def where(self) -> str:
         """File and line, as tools show them."""
-        return f"{self.page.relative_to(ROOT)}:{self.line}"
+        page = self.page.relative_to(ROOT) if self.page.is_relative_to(ROOT) else self.page
+        return f"{page}:{self.line}"
 
     @property
     def quoted(self) -> Path | None:

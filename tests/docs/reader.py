@@ -70,6 +70,7 @@ class Reader:
             AssertionError: Something shown is not so; says where.
         """
         failure: Exception | None = None
+        ended: list[int | None] = []
         async with anyio.create_task_group() as self._workers:
             try:
                 for fence in page:
@@ -77,10 +78,11 @@ class Reader:
                 await self._compare_workers()
             except Exception as error:  # raised below, where no group is wrapped around it
                 failure = error
-            await self._end_workers()
+            ended = await self._end_workers()
             self._workers.cancel_scope.cancel()
         if failure:
             raise failure
+        assert not any(ended), f"the workers of {page[0].page} ended with {ended}"
         assert not self._files, f"shown and never run: {', '.join(self._files)}"
 
     async def _take(self, fence: Fence) -> None:
@@ -151,16 +153,16 @@ class Reader:
                     seen += self._as_shown((await process.stdout.receive()).decode())
             assert matches(expected, seen, more=True), f"{fence.where} shows\n{expected}\nand the worker says\n{seen}"
 
-    async def _end_workers(self) -> None:
-        for process, fence, _ in self._background:
-            if process.returncode is None:
-                process.send_signal(signal.SIGTERM)
-            with anyio.CancelScope(shield=True):
+    async def _end_workers(self) -> list[int | None]:
+        """Stop the workers, and return their exit codes."""
+        with anyio.CancelScope(shield=True):
+            for process, _, _ in self._background:
+                if process.returncode is None:
+                    process.send_signal(signal.SIGTERM)
                 with anyio.move_on_after(PATIENCE):
                     await process.wait()
-                code = process.returncode
                 await process.aclose()
-                assert code == 0, f"the worker of {fence.where} ended with {code}"
+        return [process.returncode for process, _, _ in self._background]
 
     def _placed(self, text: str) -> str:
         """Let text speak of the tests' own Redis, where it speaks of the one on localhost."""

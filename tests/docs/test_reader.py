@@ -10,7 +10,11 @@ from tests.docs.fences import Fence, fences
 from tests.docs.reader import Reader
 from tests.docs.shown import matches
 
-pytestmark = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Pages speak of asyncio."""
+    return "asyncio"
 
 
 def page(text: str, folder: Path) -> list[Fence]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from dataclasses import fields
 from importlib import import_module
 from types import ModuleType
@@ -73,6 +74,16 @@ def test_the_table_of_task_options() -> None:
 def test_the_table_of_enqueue_options() -> None:
     """It names every option of `Task.options`."""
     assert set(options("One job at a time, each with options of its own")) == {f.name for f in fields(EnqueueOptions)}
+
+
+def test_the_table_of_packages() -> None:
+    """README.md says what each distribution needs."""
+    rows = re.findall(r"^\| `(aioq[\w-]*)` \|.*\| ([^|]*) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert {name for name, _ in rows} == {path.parent.name for path in ROOT.glob("packages/*/pyproject.toml")}
+    for name, needs in rows:
+        project = tomllib.loads((ROOT / "packages" / name / "pyproject.toml").read_text())["project"]
+        required = [re.split(r"[^\w-]", text)[0] for text in project["dependencies"] if "sys_platform" not in text]
+        assert set(needs.split(", ")) == set(required)
 
 
 def test_every_error_of_results_is_explained() -> None:

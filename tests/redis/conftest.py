@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import pytest
-import redis
 
 from aioq_redis import RedisBroker
 from tests.redis.layout import assert_consistent, keys_of
@@ -20,7 +20,7 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def raw(redis_server: RedisServer) -> Iterator[redis.Redis]:
+def raw(redis_server: RedisServer) -> Iterator[Any]:
     """The server itself, past the broker."""
     with redis_server.client() as client:
         yield client

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from itertools import count
+from typing import Any
 
 from aioq.job import ClaimRequest, Failure, Lease, NewJob
 from aioq.protocols import Broker
 
-__all__ = ["FAILURE", "claim", "job", "lease_of", "let_pass", "request"]
+__all__ = ["FAILURE", "claim", "job", "lease_of", "let_pass", "request", "until"]
 
 FAILURE = Failure("ValueError", "nope", "Traceback: nope")
 
 _requests = count(1)
 
 
-def job(id: str, queue: str = "q", **changes: object) -> NewJob:
+def job(id: str, queue: str = "q", **changes: Any) -> NewJob:
     """Return a job."""
-    fields: dict[str, object] = {"id": id, "task": "tasks.work", "queue": queue, "payload": b"{}", **changes}
-    return NewJob(**fields)  # type: ignore[arg-type]  # a test's own keywords
+    fields: dict[str, Any] = {"id": id, "task": "tasks.work", "queue": queue, "payload": b"{}", **changes}
+    return NewJob(**fields)
 
 
 def request(
@@ -34,8 +37,8 @@ async def claim(broker: Broker, limit: int = 10, *, worker: str = "w1", lease: f
     return (await broker.claim(request(limit, worker=worker, lease=lease))).leases
 
 
-async def lease_of(broker: Broker, id: str = "a", **changes: object) -> Lease:
-    """Enqueue a job and claim it."""
+async def lease_of(broker: Broker, id: str = "a", **changes: Any) -> Lease:
+    """Enqueue a job to queue `q` and claim it."""
     await broker.enqueue([job(id, **changes)])
     (lease,) = await claim(broker, 1)
     return lease
@@ -46,3 +49,10 @@ async def let_pass(broker: Broker, seconds: float) -> None:
     end = await broker.time() + seconds
     while await broker.time() < end:
         pass
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Return when something is so that no event tells of, such as the state of the server."""
+    async with asyncio.timeout(10):
+        while not condition():  # the very point
+            await asyncio.sleep(0)

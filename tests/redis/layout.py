@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import redis
-
 __all__ = ["assert_consistent", "keys_of"]
 
 BOUNDED = {
@@ -17,13 +15,13 @@ BOUNDED = {
 INDEXES = {b"c": "completed", b"f": "failed", b"x": "cancelled", b"d": "dead"}
 
 
-def keys_of(client: redis.Redis, namespace: str) -> list[str]:
+def keys_of(client: Any, namespace: str) -> list[str]:
     """Return the keys of a namespace."""
     found = [*client.scan_iter(f"{{{namespace}:*", 1000), *client.scan_iter(f"{{{namespace}}}*", 1000)]
     return sorted(key.decode() for key in found)
 
 
-def assert_consistent(client: redis.Redis, namespace: str) -> None:
+def assert_consistent(client: Any, namespace: str) -> None:
     """Insist that every key has a bound, and that every job is in exactly one place."""
     keys = keys_of(client, namespace)
     endless = [key for key in keys if client.pttl(key) == -1 and key.partition("}:")[2] not in BOUNDED]
@@ -35,22 +33,22 @@ def assert_consistent(client: redis.Redis, namespace: str) -> None:
 class _Queue:
     """The contents of one queue's keys."""
 
-    def __init__(self, client: redis.Redis, prefix: str) -> None:
-        self._client: Any = client
+    def __init__(self, client: Any, prefix: str) -> None:
+        self._client = client
         self._prefix = prefix
         self.jobs = set(self._hash("jobs"))
         self.runs = self._hash("runs")
         self.due = set(self._zset("due"))
         self.leased = set(self._zset("leased"))
-        self.gone = set(self._client.smembers(prefix + "gone"))
-        self.ready = [id for n in range(10) for id in self._client.lrange(f"{prefix}ready:{n}", 0, -1)]
+        self.gone: set[bytes] = set(self._client.smembers(prefix + "gone"))
+        self.ready: list[bytes] = [id for n in range(10) for id in self._client.lrange(f"{prefix}ready:{n}", 0, -1)]
 
     def check(self) -> None:
         """Insist on what holds of one queue."""
         pending = [id for id in self.ready if id not in self.gone]
         assert sorted(pending) == sorted(set(pending)), "an id is twice in line"
-        places = [set(pending), self.due, self.leased]
-        assert set.union(*places) == self.jobs, "jobs and places differ"
+        places: list[set[bytes]] = [set(pending), self.due, self.leased]
+        assert {id for place in places for id in place} == self.jobs, "jobs and places differ"
         assert sum(map(len, places)) == len(self.jobs), "a job is in two places"
         assert self.gone <= set(self.ready), "a cancelled id is not in line"
         assert set(self.runs) <= self.jobs, "a run has no job"

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from aioq.errors import BrokerConfigError
 from aioq.job import Completed, TickClaim, TickOutcome, WorkerInfo
 from aioq_redis import RedisBroker
-from tests.redis.jobs import claim, job, lease_of
+from tests.redis.jobs import claim, job, lease_of, until
 from tests.redis.proxy import Proxy
 from tests.servers import RedisServer
 
@@ -47,21 +48,22 @@ class TestTls:
     """Through a proxy that speaks TLS, for not every server that the tests run on can."""
 
     @pytest.fixture
-    def authority(self) -> Any:
+    def authority(self) -> trustme.CA:
         """An authority that nobody trusts by default."""
-        return pytest.importorskip("trustme").CA()
+        return trustme.CA()
 
     @pytest.fixture
-    def trusted(self, authority: Any, tmp_path: Path) -> Path:
+    def trusted(self, authority: trustme.CA, tmp_path: Path) -> Path:
         """The authority's certificate in a file."""
         authority.cert_pem.write_to_path(tmp_path / "ca.pem")
         return tmp_path / "ca.pem"
 
     @pytest.fixture
-    async def port(self, authority: Any, redis_server: RedisServer) -> AsyncIterator[int]:
+    async def port(self, authority: trustme.CA, redis_server: RedisServer) -> AsyncIterator[int]:
         """Where a server is that proves to be `localhost`."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("localhost").configure_cert(context)
+        certificate: Any = authority.issue_cert("localhost")
+        certificate.configure_cert(context)
         async with Proxy(redis_server.url, tls=context) as proxy:
             yield proxy.port
 
@@ -76,7 +78,7 @@ class TestTls:
 
     async def test_an_unknown_authority_is_refused(self, port: int, make_broker: Callable[..., RedisBroker]) -> None:
         """By default only the system's authorities count."""
-        with pytest.raises(BrokerConfigError, match="did not prove who it is.*ssl_ca_certs="):
+        with pytest.raises(BrokerConfigError, match=r"did not prove who it is.*ssl_ca_certs="):
             await make_broker(f"rediss://localhost:{port}").connect()
 
     async def test_another_host_name_is_refused(
@@ -113,7 +115,8 @@ class TestRestrictedUser:
     def server(self, start_server: Callable[..., RedisServer]) -> RedisServer:
         """A server with the users `app`, and `listener` who may use channels too."""
         server = start_server(tcp=True)
-        with server.client() as client:
+        with server.client() as connection:
+            client: Any = connection
             for user, more in (("app", ""), ("listener", "+@pubsub")):
                 rules = f"on >secret ~{{app:* ~{{app}}* resetchannels &{{app:* &{{app}}* {RULES} {more}"
                 client.execute_command("ACL", "SETUSER", user, *rules.split())
@@ -134,8 +137,9 @@ class TestRestrictedUser:
         a, b = await claim(broker)
         assert await broker.extend([a, b], seconds=60) == []
         wait = asyncio.ensure_future(broker.wait_for_result("a", queue="q", timeout=10))
-        while not await broker._server.command("EXISTS", broker._layout.queue("q").key("waits")):
-            await broker.time()
+        with server.client() as connection:
+            client: Any = connection
+            await until(lambda: client.exists("{app:q}:waits"))
         await broker.settle([Completed(lease=a, result=b"1", keep=60)])
         assert await wait is True
         assert await broker.cancel_job("b") is True
@@ -156,5 +160,5 @@ class TestRestrictedUser:
     ) -> None:
         """The error names the command and what to do."""
         broker = make_broker(f"redis://app:secret@127.0.0.1:{server.port}", namespace="other")
-        with pytest.raises(BrokerConfigError, match="does not permit enqueue: NOPERM .*extend the user's ACL"):
+        with pytest.raises(BrokerConfigError, match=r"does not permit enqueue: NOPERM .*extend the user's ACL"):
             await broker.enqueue([job("a")])

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
-import redis
 
 from aioq.errors import BrokerFull, JobConflict
-from aioq.job import Completed, Failed, Released, Retried, Settled
+from aioq.job import Completed, Failed, Released, Retried, Settled, Settlement
 from aioq_redis import RedisBroker
 from tests.redis.jobs import FAILURE, claim, job, lease_of, let_pass
 from tests.redis.layout import keys_of
 from tests.servers import RedisServer
 
 
-async def test_calls_made_together_share_a_script(broker: RedisBroker, raw: redis.Redis) -> None:
+async def test_calls_made_together_share_a_script(broker: RedisBroker, raw: Any) -> None:
     """A hundred callers cost one script, and each gets its own answer."""
     await broker.enqueue([job("0")])
     raw.config_resetstat()
@@ -48,7 +48,7 @@ async def test_callers_may_repeat_each_other(broker: RedisBroker) -> None:
         broker.enqueue([job("a", task="tasks.other")]),
         return_exceptions=True,
     )
-    assert answers[:2] == [[True], [False]]
+    assert [*answers[:2]] == [[True], [False]]
     assert isinstance(answers[2], JobConflict)
 
 
@@ -89,13 +89,12 @@ async def test_a_conflict_in_one_queue_stores_nothing_in_another(broker: RedisBr
 async def test_an_ended_job_is_compared_too(broker: RedisBroker, keep: type[Completed | Failed]) -> None:
     """As long as a record is kept, another task or payload under its id is a conflict."""
     lease = await lease_of(broker, payload=b"1")
-    await broker.settle(
-        [Completed(lease=lease, keep=60) if keep is Completed else Failed(lease=lease, failure=FAILURE, keep=60)]
-    )
+    failed = Failed(lease=lease, failure=FAILURE, keep=60)
+    await broker.settle([failed if keep is Failed else Completed(lease=lease, keep=60)])
     assert await broker.enqueue([job("a", payload=b"1")]) == [False]
-    for changes in ({"payload": b"2"}, {"payload": b"1", "task": "tasks.other"}):
+    for other in (job("a", payload=b"2"), job("a", payload=b"1", task="tasks.other")):
         with pytest.raises(JobConflict):
-            await broker.enqueue([job("a", **changes)])
+            await broker.enqueue([other])
 
 
 async def test_other_options_are_no_conflict(broker: RedisBroker) -> None:
@@ -119,10 +118,10 @@ async def test_due_jobs_go_by_priority_then_by_time(broker: RedisBroker) -> None
     "changes",
     [{"id": "a b"}, {"id": "a\n"}, {"id": ""}, {"id": "x" * 201}, {"task": "a b"}, {"task": ""}, {"priority": 10}],
 )
-async def test_names_that_no_script_could_bear_are_refused(broker: RedisBroker, changes: dict[str, object]) -> None:
+async def test_names_that_no_script_could_bear_are_refused(broker: RedisBroker, changes: dict[str, Any]) -> None:
     """Ids, tasks and priorities are checked before anything is sent."""
-    with pytest.raises(ValueError, match="job_id|name|priority"):
-        await broker.enqueue([job(**{"id": "a", **changes})])  # type: ignore[arg-type]  # a test's own
+    with pytest.raises(ValueError, match=r"job_id|name|priority"):
+        await broker.enqueue([job(**{"id": "a", **changes})])
 
 
 @pytest.mark.parametrize("queue", ["a:b", "{}", "../x", ""])
@@ -144,7 +143,7 @@ async def test_namespaces_share_nothing(make_broker: Callable[..., RedisBroker],
     assert len(await claim(ours)) == 1
 
 
-async def test_jobs_that_end_leave_nothing_behind(broker: RedisBroker, raw: redis.Redis, namespace: str) -> None:
+async def test_jobs_that_end_leave_nothing_behind(broker: RedisBroker, raw: Any, namespace: str) -> None:
     """With nothing kept, not one key speaks of a job that is over."""
     jobs = [job(str(n), priority=n % 10, delay=0.02 * (n % 2)) for n in range(50)]
     await broker.enqueue(jobs)
@@ -168,16 +167,17 @@ class TestFullServer:
     @pytest.fixture
     async def full(
         self, start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker]
-    ) -> tuple[RedisBroker, redis.Redis]:
+    ) -> tuple[RedisBroker, Any]:
         """A broker with ten jobs, on a server that has just become full."""
         server = start_server()
         broker = make_broker(server.url)
         await broker.enqueue([job(str(n)) for n in range(10)])
-        with server.client() as client:
+        with server.client() as connection:
+            client: Any = connection
             client.config_set("maxmemory", "1")
         return broker, client
 
-    async def test_it_takes_no_more_jobs(self, full: tuple[RedisBroker, redis.Redis]) -> None:
+    async def test_it_takes_no_more_jobs(self, full: tuple[RedisBroker, Any]) -> None:
         """Enqueueing fails with an error of its own, and stores nothing."""
         broker, _ = full
         for jobs in ([job("new")], [job("later", delay=60.0)], [job("x"), job("y", priority=9)]):
@@ -185,12 +185,12 @@ class TestFullServer:
                 await broker.enqueue(jobs)
         assert [stats.pending for stats in await broker.queue_stats()] == [10]
 
-    async def test_it_can_be_emptied(self, full: tuple[RedisBroker, redis.Redis]) -> None:
+    async def test_it_can_be_emptied(self, full: tuple[RedisBroker, Any]) -> None:
         """Claiming, extending, retrying, releasing, completing with a result, reaping: all go on."""
         broker, _ = full
         leases = await claim(broker, 4)
         assert await broker.extend(leases, seconds=60) == []
-        settlements = [
+        settlements: list[Settlement] = [
             Completed(lease=leases[0]),
             Completed(lease=leases[1], result=b"1", keep=60),
             Retried(lease=leases[2], delay=0, failure=FAILURE),

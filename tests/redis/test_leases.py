@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Any
 
 import pytest
-import redis
 
 from aioq.errors import BrokerConfigError
-from aioq.job import Buried, Completed, Failed, Failure, Released, Retried, Settled
+from aioq.job import Buried, Completed, Failed, Failure, Lease, Released, Retried, Settled, Settlement
 from aioq.states import JobState
 from aioq_redis import RedisBroker
 from tests.redis.jobs import FAILURE, claim, job, lease_of, let_pass, request
 
 
 @pytest.fixture
-def queue(raw: redis.Redis, namespace: str, tampered: list[bool]) -> Callable[[str], str]:
+def queue(raw: Any, namespace: str, tampered: list[bool]) -> Callable[[str], str]:
     """Name the keys of queue `q`, for a test that writes what it should not."""
     tampered.append(True)
     return lambda name: f"{{{namespace}:q}}:{name}"
@@ -45,7 +46,7 @@ class TestForeignData:
         ids=lambda record: repr(record[:32]),
     )
     async def test_what_is_no_job_is_buried(
-        self, broker: RedisBroker, raw: redis.Redis, queue: Callable[[str], str], record: bytes
+        self, broker: RedisBroker, raw: Any, queue: Callable[[str], str], record: bytes
     ) -> None:
         """It becomes dead as malformed with its bytes as they were, and the next job is claimed with it."""
         raw.hset(queue("jobs"), "foreign", record)
@@ -56,7 +57,7 @@ class TestForeignData:
         assert (dead.id, dead.reason, dead.payload) == ("foreign", "malformed", record)
 
     async def test_an_id_of_any_bytes_does_no_harm(
-        self, broker: RedisBroker, raw: redis.Redis, queue: Callable[[str], str], caplog: pytest.LogCaptureFixture
+        self, broker: RedisBroker, raw: Any, queue: Callable[[str], str], caplog: pytest.LogCaptureFixture
     ) -> None:
         """Job ids that no client would choose are buried, and logged on one line."""
         for id in (b"\xff\r\n\x1b[31m", b"", b"x" * 10_000, "🦆".encode()):
@@ -69,7 +70,7 @@ class TestForeignData:
         assert all(record.getMessage().isprintable() and len(record.getMessage()) < 300 for record in caplog.records)
 
     async def test_a_job_of_a_later_version_is_left_for_newer_workers(
-        self, broker: RedisBroker, raw: redis.Redis, queue: Callable[[str], str], caplog: pytest.LogCaptureFixture
+        self, broker: RedisBroker, raw: Any, queue: Callable[[str], str], caplog: pytest.LogCaptureFixture
     ) -> None:
         """It waits with its attempt refunded, and is warned of once."""
         for id in ("f", "g"):
@@ -83,7 +84,7 @@ class TestForeignData:
         ]
 
     async def test_a_job_of_a_later_version_is_given_up_in_the_end(
-        self, broker: RedisBroker, raw: redis.Redis, queue: Callable[[str], str]
+        self, broker: RedisBroker, raw: Any, queue: Callable[[str], str]
     ) -> None:
         """When no newer worker has come for an hour, it is dead."""
         raw.hset(queue("jobs"), "f", b'1764000000000 tasks.work {"v":2}\n[]')
@@ -93,7 +94,7 @@ class TestForeignData:
         assert [dead.reason for dead in await broker.list_dead_jobs("q")] == ["unknown_version"]
 
     async def test_an_id_without_a_job_is_dropped(
-        self, broker: RedisBroker, raw: redis.Redis, queue: Callable[[str], str], caplog: pytest.LogCaptureFixture
+        self, broker: RedisBroker, raw: Any, queue: Callable[[str], str], caplog: pytest.LogCaptureFixture
     ) -> None:
         """A job that was deleted from outside is passed over, with a warning, and once."""
         await broker.enqueue([job("a"), job("b")])
@@ -106,7 +107,7 @@ class TestForeignData:
         ]
 
     async def test_a_lease_without_a_job_is_reaped_silently(
-        self, broker: RedisBroker, raw: redis.Redis, queue: Callable[[str], str]
+        self, broker: RedisBroker, raw: Any, queue: Callable[[str], str]
     ) -> None:
         """Nothing of a deleted job comes back."""
         await broker.enqueue([job("a"), job("b")])
@@ -118,7 +119,7 @@ class TestForeignData:
         assert raw.hkeys(queue("runs")) == [b"b"]
 
     async def test_an_id_that_is_twice_in_line_runs_once(
-        self, broker: RedisBroker, raw: redis.Redis, queue: Callable[[str], str]
+        self, broker: RedisBroker, raw: Any, queue: Callable[[str], str]
     ) -> None:
         """Within one claim, while it runs, and while it waits for another attempt."""
         await broker.enqueue([job("a")])
@@ -131,28 +132,32 @@ class TestForeignData:
         assert await claim(broker) == []
         assert [record.state for record in await broker.list_jobs("q", JobState.RETRYING)] == [JobState.RETRYING]
 
+    @staticmethod
+    async def enqueue(broker: RedisBroker) -> object:
+        """Enqueue a job that is due and one that is not."""
+        return await broker.enqueue([job("b"), job("later", delay=60.0)])
+
+    @staticmethod
+    async def reap(broker: RedisBroker) -> object:
+        """Reap the queue."""
+        return await broker.reap(["q"])
+
     @pytest.mark.parametrize(
         ("name", "call"),
-        [
-            ("jobs", lambda broker: broker.enqueue([job("b")])),
-            ("due", lambda broker: broker.enqueue([job("b", delay=60.0)])),
-            ("runs", claim),
-            ("leased", claim),
-            ("leased", lambda broker: broker.reap(["q"])),
-        ],
+        [("jobs", enqueue), ("due", enqueue), ("runs", claim), ("leased", claim), ("leased", reap)],
     )
     async def test_a_key_of_the_wrong_type_is_named(
         self,
         broker: RedisBroker,
-        raw: redis.Redis,
+        raw: Any,
         queue: Callable[[str], str],
         name: str,
-        call: Callable[[RedisBroker], object],
+        call: Callable[[RedisBroker], Awaitable[object]],
     ) -> None:
         """The error says which key it is; other queues go on, and no job is lost by it."""
         raw.set(queue(name), "foreign")
         with pytest.raises(BrokerConfigError, match=rf"key {queue(name)} is a string and should be a [hz]"):
-            await call(broker)  # type: ignore[misc]  # a coroutine it is
+            await call(broker)
         assert await broker.enqueue([job("c", queue="other")]) == [True]
         raw.delete(queue(name))
         await broker.enqueue([job("b")])
@@ -320,14 +325,14 @@ async def test_ended_jobs_are_listed_newest_first(broker: RedisBroker, state: Jo
     """Every way to end has its own list."""
     for id in "ab":
         lease = await lease_of(broker, id)
+        ends: dict[JobState, Settlement] = {
+            JobState.COMPLETED: Completed(lease=lease, result=b"1", keep=60),
+            JobState.FAILED: Failed(lease=lease, failure=FAILURE, keep=60),
+            JobState.DEAD: Buried(lease=lease, reason="malformed"),
+        }
         if state is JobState.CANCELLED:
             await broker.cancel_job(id, queue="q")
         else:
-            ends = {
-                JobState.COMPLETED: Completed(lease=lease, result=b"1", keep=60),
-                JobState.FAILED: Failed(lease=lease, failure=FAILURE, keep=60),
-                JobState.DEAD: Buried(lease=lease, reason="malformed"),
-            }
             await broker.settle([ends[state]])
         await let_pass(broker, 0.002)
     assert [record.id for record in await broker.list_jobs("q", state)] == ["b", "a"]
@@ -345,46 +350,45 @@ async def test_waiting_jobs_are_told_apart_by_why_they_wait(broker: RedisBroker)
     assert [record.id for record in await broker.list_jobs("q", JobState.SCHEDULED, limit=1, offset=1)] == ["later"]
 
 
-async def test_a_random_life_keeps_everything_in_its_place(broker: RedisBroker) -> None:
-    """Many workers doing everything at once leave each job in exactly one place, and lose none."""
-    from random import Random
+class Fleet:
+    """Workers that do everything at once, as chance will have it."""
 
-    random = Random(20)
-    jobs = [job(str(n), priority=random.randrange(10), delay=random.choice([0, 0, 0.02])) for n in range(120)]
-    await broker.enqueue(jobs)
-    ended: set[str] = set()
+    def __init__(self, broker: RedisBroker, jobs: int, seed: int) -> None:
+        self.broker, self.jobs, self.random = broker, jobs, Random(seed)
 
-    async def work(worker: str) -> None:
-        while len(ended) < len(jobs):
-            await broker.reap(["q"], limit=random.randrange(1, 20))
-            for lease in await claim(broker, random.randrange(1, 8), worker=worker, lease=random.choice([0.001, 60])):
-                await handle(lease)
-            if random.random() < 0.2:
-                id = str(random.randrange(len(jobs)))
-                ended.update([id] if await broker.cancel_job(id, queue="q") else [])
-            if random.random() < 0.1:
-                id = str(random.randrange(len(jobs)))
-                ended.difference_update([id] if await broker.retry_job(id, queue="q") else [])
+    async def work(self, worker: str) -> None:
+        """Claim, settle, reap, cancel and put back until nothing is left to do."""
+        chance = self.random.random
+        while sum([stats.pending + stats.scheduled + stats.running for stats in await self.broker.queue_stats()]):
+            await self.broker.reap(["q"], limit=self.random.randrange(1, 20))
+            lease = self.random.choice([0.001, 60])
+            for taken in await claim(self.broker, self.random.randrange(1, 8), worker=worker, lease=lease):
+                await self.broker.settle([self.end(taken)])
+            if chance() < 0.2:
+                await self.broker.cancel_job(str(self.random.randrange(self.jobs)), queue="q")
+            if chance() < 0.1:
+                await self.broker.retry_job(str(self.random.randrange(self.jobs)), queue="q")
 
-    async def handle(lease: object) -> None:
-        settlement = random.choice(
-            [
-                Completed(lease=lease),  # type: ignore[arg-type]  # a lease it is
-                Completed(lease=lease, result=b"1", keep=60),  # type: ignore[arg-type]
-                Failed(lease=lease, failure=FAILURE, keep=60),  # type: ignore[arg-type]
-                Retried(lease=lease, delay=random.choice([0, 0.01]), failure=FAILURE),  # type: ignore[arg-type]
-                Released(lease=lease, delay=random.choice([0, 0.01])),  # type: ignore[arg-type]
-                Buried(lease=lease, reason="malformed"),  # type: ignore[arg-type]
-            ]
-        )
-        final = isinstance(settlement, Completed | Failed | Buried)
-        (answer,) = await broker.settle([settlement])
-        if answer is Settled.DONE and final:
-            ended.add(lease.job_id)  # type: ignore[attr-defined]
-        ended.update(record.id for record in await broker.list_dead_jobs("q", limit=1000))
+    def end(self, lease: Lease) -> Settlement:
+        """Return some way to end an attempt."""
+        delay = self.random.choice([0, 0.01])
+        ends: list[Settlement] = [
+            Completed(lease=lease),
+            Completed(lease=lease, result=b"1", keep=60),
+            Failed(lease=lease, failure=FAILURE, keep=60),
+            Retried(lease=lease, delay=delay, failure=FAILURE),
+            Released(lease=lease, delay=delay),
+            Buried(lease=lease, reason="malformed"),
+        ]
+        return self.random.choice(ends)
 
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_random_life_keeps_everything_in_its_place(broker: RedisBroker, seed: int) -> None:
+    """Whatever four workers do, every job ends, and each is in exactly one place all along."""
+    fleet = Fleet(broker, 120, seed)
+    delays = [fleet.random.choice([0, 0, 0.02]) for _ in range(fleet.jobs)]
+    await broker.enqueue([job(str(n), priority=n % 10, delay=delay) for n, delay in enumerate(delays)])
     async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
         for n in range(4):
-            tasks.create_task(work(f"w{n}"))
-    (stats,) = await broker.queue_stats()
-    assert (stats.pending, stats.scheduled, stats.running) == (0, 0, 0)
+            tasks.create_task(fleet.work(f"w{n}"))

@@ -26,6 +26,7 @@ NAMES: Final = (
     "heartbeat",
     "list_due",
     "list_ready",
+    "nudge",
     "peek",
     "reap",
     "retry_job",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
+from operator import itemgetter
 from typing import Final
 
 from aioq_redis.backoff import pause_before
@@ -14,7 +16,10 @@ from aioq_redis.channels import Inbox
 from aioq_redis.errors import Lost, Refusal
 from aioq_redis.keeping import milliseconds
 from aioq_redis.keys import Layout
+from aioq_redis.pipeline import Command
+from aioq_redis.scripts import load
 from aioq_redis.server import Server
+from aioq_redis.session import Session
 
 __all__ = ["Waiting"]
 
@@ -25,6 +30,12 @@ SHORTEST_BLOCK: Final = 0.01
 
 POLL: Final = 0.5
 """Seconds between looks at a job when its end will not be told."""
+
+EARLIEST: Final = 0.002
+"""Seconds after the moment of a job at which it is certainly due: the server counts milliseconds."""
+
+LATE: Final = 0.25
+"""Seconds after which nobody has been woken for a job, and the wait ends by itself."""
 
 MARGIN: Final = 60.0
 """Seconds for which it is remembered who waits for a result, beyond the end of the wait."""
@@ -40,24 +51,38 @@ class Waiting:
     async def wait_for_work(self, queues: Sequence[str], *, timeout: float) -> bool:
         """Wait until a job may be claimed; see `aioq.protocols.Signals.wait_for_work`."""
         session = self._server.session
-        keys = [self._layout.queue(queue).key("wake") for queue in queues]
         deadline = session.loop.time() + timeout
         for attempt in count():
-            due = await self._next_due(queues)
+            nearest, due = await self._next_due(queues)
             left = deadline - session.loop.time()
-            if due == 0 or left <= 0:
-                return due == 0
-            # Nobody else may be awake when the next job comes due.
-            block = left if due is None else min(left, due)
+            if due <= 0 or left <= 0:
+                return due <= 0
+            # Nobody else may be awake when the job comes due, and the server ends a block up to 0.1 s late.
+            alarm = session.loop.call_later(due + EARLIEST, self._nudge, session, nearest) if due < left else None
             try:
-                return await session.blocking.pop(keys, max(block, SHORTEST_BLOCK)) or block == due
-            except Refusal as refusal:
-                raise self._server.refused("BLPOP", refusal) from None
+                return await self._block(session, queues, min(left, due + LATE)) or alarm is not None
             except Lost:
                 if session.closed:
                     return False
                 await asyncio.sleep(pause_before(attempt))
+            finally:
+                if alarm is not None:
+                    alarm.cancel()
         raise AssertionError("unreachable")
+
+    async def _block(self, session: Session, queues: Sequence[str], seconds: float) -> bool:
+        keys = [self._layout.queue(queue).key("wake") for queue in queues]
+        try:
+            return await session.blocking.pop(keys, max(seconds, SHORTEST_BLOCK))
+        except Refusal as refusal:
+            raise self._server.refused("BLPOP", refusal) from None
+
+    def _nudge(self, session: Session, queue: str) -> None:
+        """Wake a worker for a job that has come due, most likely the one that asks for it."""
+        script = load("nudge")
+        command = Command(script, self._layout.queue(queue).pick(script.keys), ())
+        # When it fails the block ends by itself a little later.
+        session.pipeline.submit(command).add_done_callback(lambda reply: reply.cancelled() or reply.exception())
 
     async def wait_for_result(self, job_id: str, *, queue: str, timeout: float) -> bool:
         """Wait until a job ends; see `aioq.protocols.Signals.wait_for_result`."""
@@ -82,11 +107,11 @@ class Waiting:
                 if message is not None:
                     yield message.decode("ascii", "backslashreplace")
 
-    async def _next_due(self, queues: Sequence[str]) -> float | None:
-        """Return seconds until a job may be claimed, 0 for now, None when no job waits."""
+    async def _next_due(self, queues: Sequence[str]) -> tuple[str, float]:
+        """Return the queue whose next job may be claimed first, and in how many seconds; infinity when none may."""
         calls = (self._server.call("peek", self._layout.queue(queue), ()) for queue in queues)
-        waits = [wait for wait in await asyncio.gather(*calls) if wait >= 0]
-        return min(waits) / 1000 if waits else None
+        waits = [math.inf if wait < 0 else wait / 1000 for wait in await asyncio.gather(*calls)]
+        return min(zip(queues, waits, strict=True), key=itemgetter(1), default=("", math.inf))
 
     @asynccontextmanager
     async def _listen(self, channel: str) -> AsyncGenerator[Inbox]:

@@ -254,7 +254,9 @@ class MemoryBroker:
         state = JobState.SCHEDULED if run_at > now else JobState.PENDING
         stored = StoredJob(job=job, enqueued_at=now, state=state, run_at=run_at)
         self._jobs[job.id] = stored
-        self._lines[job.queue].admit(stored)
+        line = self._lines[job.queue]
+        line.promote(now)  # what came due before this one goes before it
+        line.admit(stored)
         self._wakes.wake("work", job.queue)
 
     def _take(self, queues: Sequence[str]) -> Iterator[StoredJob]:
@@ -270,15 +272,20 @@ class MemoryBroker:
         stored.worker_id = request.worker_id
         return stored.lease()
 
-    def _holds(self, lease: Lease) -> bool:
+    def _of(self, lease: Lease) -> StoredJob | None:
+        """Return the job of a lease; None when it is gone, also if another has its id by now."""
         stored = self._jobs.get(lease.job_id)
+        return stored if stored and stored.enqueued_at == lease.enqueued_at else None
+
+    def _holds(self, lease: Lease) -> bool:
+        stored = self._of(lease)
         return stored is not None and stored.state is JobState.RUNNING and stored.epoch == lease.epoch
 
     def _settle(self, settlement: Settlement) -> Settled:
         lease = settlement.lease
         self._now()
         if not self._holds(lease):
-            stored = self._jobs.get(lease.job_id)
+            stored = self._of(lease)
             return Settled.ALREADY if stored and stored.epoch == lease.epoch else Settled.STALE
         stored = self._jobs[lease.job_id]
         match settlement:
@@ -309,8 +316,9 @@ class MemoryBroker:
         return Reaped(job_id=stored.job.id, queue=stored.job.queue, crashes=stored.crashes, state=stored.state)
 
     def _requeue(self, stored: StoredJob, verb: Verb, *, delay: float = 0.0) -> None:
-        line = self._lines[stored.job.queue]
-        stored.run_at = self._steady.time() + delay
+        line, now = self._lines[stored.job.queue], self._steady.time()
+        line.promote(now)
+        stored.run_at = now + delay
         line.move(stored, verb)
         line.place(stored, front=verb in (Verb.RELEASE, Verb.REAP))
         self._wakes.wake("work", stored.job.queue)

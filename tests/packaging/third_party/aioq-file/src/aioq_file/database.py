@@ -52,8 +52,12 @@ class Database:
     def _connected(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
         connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(resources.files("aioq_file").joinpath("schema.sql").read_text())
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(resources.files("aioq_file").joinpath("schema.sql").read_text())
+        except sqlite3.Error:
+            connection.close()
+            raise
         return connection
 
     def _close(self) -> None:

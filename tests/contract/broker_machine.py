@@ -1,0 +1,465 @@
+"""Any broker against a small pure model, by hypothesis.
+
+Subclass `BrokerMachine`, say how to make a broker and how time passes, and run it:
+
+    class MyMachine(BrokerMachine):
+        unit = 0.1
+
+        async def make_broker(self) -> Broker: ...
+        async def pass_time(self, seconds: float) -> None: ...
+
+    TestMyMachine = MyMachine.TestCase
+
+The broker must be a `Broker` and a `JobStore`. hypothesis calls its methods in any order, with
+leases old and new, and lets time pass; after each call every answer and every record must be
+what the model says. All durations are multiples of `unit`, and nothing is asked within
+`unit / 20` of the moment at which an answer would change, so a broker on real time is fine as
+long as it answers faster than that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, TypeVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
+
+from aioq.errors import JobConflict
+from aioq.job import (
+    Buried,
+    ClaimRequest,
+    Completed,
+    Failed,
+    Failure,
+    Lease,
+    NewJob,
+    Released,
+    Retried,
+    Settled,
+    Settlement,
+)
+from aioq.protocols import Broker, JobStore
+from aioq.states import FINAL_STATES, JobState
+
+__all__ = ["BrokerMachine", "Model", "ModelJob"]
+
+T = TypeVar("T")
+
+FAILURE = Failure("ValueError", "no", "Traceback")
+DEAD_KEEP, CANCELLED_KEEP = 7 * 86_400.0, 86_400.0
+WAITING = (JobState.PENDING, JobState.SCHEDULED, JobState.RETRYING)
+
+
+@dataclass
+class ModelJob:
+    """What the model knows of a job."""
+
+    job: NewJob
+    life: int
+    """Which of the jobs that had this id, one after the other."""
+    state: JobState
+    due_at: float
+    place: tuple[float, int]
+    """Where it stands among the due jobs of its queue and priority."""
+    epoch: int = 0
+    attempt: int = 0
+    crashes: int = 0
+    deadline: float = 0.0
+    worker_id: str = ""
+    result: bytes | None = None
+    reason: str | None = None
+    forget_at: float = float("inf")
+    settled: set[int] = field(default_factory=set[int])
+    """Epochs that ended with a settlement."""
+
+
+class Model:
+    """What a broker is to do, in the plainest words."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.jobs: dict[str, ModelJob] = {}
+        self.requests: dict[str, tuple[str, list[tuple[Lease, int]]]] = {}
+        self.lives: Counter[str] = Counter()
+        self._sequence = count(1)
+
+    def boundaries(self) -> Iterable[float]:
+        """Return the moments at which an answer changes of itself."""
+        for job in self.jobs.values():
+            if job.state in WAITING:
+                yield job.due_at
+            elif job.state is JobState.RUNNING:
+                yield job.deadline
+            else:
+                yield job.forget_at
+
+    def forget(self) -> None:
+        """Drop the records whose time is up."""
+        self.jobs = {id: job for id, job in self.jobs.items() if job.forget_at > self.now}
+
+    def enqueue(self, jobs: list[NewJob]) -> list[bool] | None:
+        """Return what is new; None when there is a conflict."""
+        known = {id: job.job for id, job in self.jobs.items()}
+        answers: list[bool] = []
+        for job in jobs:
+            first = known.setdefault(job.id, job)
+            if (first.task, first.queue, first.payload) != (job.task, job.queue, job.payload):
+                return None
+            answers.append(first is job)
+        for job, new in zip(jobs, answers, strict=True):
+            if new:
+                self.lives[job.id] += 1
+                state = JobState.SCHEDULED if job.delay > 0 else JobState.PENDING
+                self.jobs[job.id] = ModelJob(job, self.lives[job.id], state, 0.0, (0.0, 0))
+                self.line_up(self.jobs[job.id], job.delay)
+        return answers
+
+    def line_up(self, job: ModelJob, delay: float = 0.0, *, front: bool = False) -> None:
+        """Put a job in line: at its moment, or before all others."""
+        job.due_at = self.now + delay
+        step = next(self._sequence)
+        job.place = (float("-inf"), -step) if front else (job.due_at, step)
+
+    def line(self, queue: str) -> list[ModelJob]:
+        """Return the due jobs of a queue in their order."""
+        due = (job for job in self.jobs.values() if job.job.queue == queue and self.is_due(job))
+        return sorted(due, key=lambda job: (-job.job.priority, job.place))
+
+    def is_due(self, job: ModelJob) -> bool:
+        """Whether a job may be claimed."""
+        return job.state in WAITING and job.due_at <= self.now
+
+    def holder(self, lease: Lease, life: int) -> ModelJob | None:
+        """Return the job that a lease still holds."""
+        job = self.jobs.get(lease.job_id)
+        held = job and job.life == life and job.state is JobState.RUNNING and job.epoch == lease.epoch
+        return job if held else None
+
+    def end(self, job: ModelJob, state: JobState, keep: float) -> None:
+        """End a job, and forget it at once or in time."""
+        job.state, job.forget_at = state, self.now + keep
+        self.forget()
+
+    def settle(self, job: ModelJob, settlement: Settlement) -> None:
+        """Write how the attempt of a job ended."""
+        job.settled.add(job.epoch)
+        match settlement:
+            case Completed(result=result, keep=keep):
+                job.result = result
+                self.end(job, JobState.COMPLETED, keep)
+            case Failed(keep=keep):
+                self.end(job, JobState.FAILED, keep)
+            case Buried(reason=reason):
+                job.reason = reason
+                self.end(job, JobState.DEAD, DEAD_KEEP)
+            case Retried(delay=delay):
+                job.state = JobState.RETRYING
+                self.line_up(job, delay)
+            case Released(delay=delay):
+                job.attempt -= 1
+                job.state = JobState.SCHEDULED if delay else JobState.PENDING
+                self.line_up(job, delay, front=not delay)
+
+    def crash(self, job: ModelJob) -> None:
+        """Take a job back from a worker that vanished."""
+        job.crashes += 1
+        if job.crashes >= job.job.max_crashes:
+            job.reason = "crashed"
+            self.end(job, JobState.DEAD, DEAD_KEEP)
+        else:
+            job.state = JobState.PENDING
+            self.line_up(job, front=True)
+
+
+ids = st.sampled_from("abcdef")
+queues = st.sampled_from(["q", "r"])
+several_queues = st.sampled_from([("q",), ("r",), ("q", "r"), ("r", "q")])
+workers = st.sampled_from(["w1", "w2"])
+units = st.sampled_from([0.0, 1.0, 5.0])
+keeps = st.sampled_from([0.0, 3.0, 50.0])
+
+
+class BrokerMachine(RuleBasedStateMachine):
+    """Calls a broker and its model alike, and compares them."""
+
+    unit = 1.0
+    """Seconds that all durations are multiples of."""
+
+    in_order = True
+    """Whether jobs of one priority come in the order in which they came due, whenever that is noticed."""
+
+    leases = Bundle("leases")
+
+    async def make_broker(self) -> Broker:
+        """Return a connected, empty broker."""
+        raise NotImplementedError
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let at least `seconds` pass on the broker's clock."""
+        raise NotImplementedError
+
+    async def clean_up(self) -> None:
+        """Let go of what `make_broker` made."""
+        await self.broker.close()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._runner = asyncio.Runner()
+        self._ids = count(1)
+        self.model = Model()
+
+    @initialize()
+    def begin(self) -> None:
+        """Make the broker."""
+        self.broker = self._run(self.make_broker())
+        assert isinstance(self.broker, JobStore)
+        self.store: JobStore = self.broker
+
+    def teardown(self) -> None:
+        """Close the broker."""
+        if hasattr(self, "broker"):
+            self._run(self.clean_up())
+        self._runner.close()
+
+    # What may happen
+
+    @rule(
+        wanted=st.lists(
+            st.tuples(ids, queues, st.sampled_from([0, 5, 9]), units, st.integers(1, 3), st.booleans()), max_size=4
+        )
+    )
+    def enqueue(self, wanted: list[tuple[str, str, int, float, int, bool]]) -> None:
+        """Enqueue a batch: new ids, known ones, and some that conflict."""
+        jobs = [
+            NewJob(
+                id=id, task="t", queue=queue, payload=b"odd" if odd and priority == 9 else b"{}",
+                priority=priority, delay=delay * self.unit, max_crashes=crashes,
+            )
+            for id, queue, priority, delay, crashes, odd in wanted
+        ]  # fmt: skip
+        self._run(self.pass_time(self.unit / 50))  # jobs that have an id one after the other differ in their time
+        self._look_at_the_clock()
+        expected = self.model.enqueue(jobs)
+        try:
+            answer = self._run(self.broker.enqueue(jobs))
+        except JobConflict:
+            answer = None
+        assert answer == expected
+
+    @rule(target=leases, worker=workers, queues=several_queues, limit=st.integers(0, 4), lease=st.sampled_from([2, 10]))
+    def claim(self, worker: str, queues: tuple[str, ...], limit: int, lease: int) -> Any:
+        """Claim with a request of its own."""
+        request = ClaimRequest(
+            worker_id=worker,
+            queues=queues,
+            limit=limit,
+            lease=lease * self.unit,
+            request_id=f"request-{next(self._ids)}",
+        )
+        self._look_at_the_clock()
+        claim = self._run(self.broker.claim(request))
+        expected = [job for queue in queues for job in self.model.line(queue)][:limit]
+        self._compare_order(claim.leases, expected, queues)
+        given: list[tuple[Lease, int]] = []
+        for got in claim.leases:
+            job = self.model.jobs[got.job_id]
+            self._note_claim(job, worker, lease * self.unit)
+            assert got == self._lease_of(job, got.enqueued_at)
+            given.append((got, job.life))
+        self.model.requests[worker] = (request.request_id, given)
+        self._compare_next_due(claim.next_due, queues)
+        return multiple(*given)
+
+    @rule(worker=workers)
+    def repeat_the_claim(self, worker: str) -> None:
+        """Repeat the worker's latest request: what it still holds comes back, and nothing else."""
+        if worker not in self.model.requests:
+            return
+        request_id, given = self.model.requests[worker]
+        request = ClaimRequest(
+            worker_id=worker, queues=("q", "r"), limit=4, lease=10 * self.unit, request_id=request_id
+        )
+        self._look_at_the_clock()
+        held = [lease for lease, life in given if self.model.holder(lease, life)]
+        assert self._run(self.broker.claim(request)).leases == held
+
+    @rule(some=st.lists(leases, max_size=4, unique_by=id), seconds=st.sampled_from([1.0, 10.0]))
+    def extend(self, some: list[tuple[Lease, int]], seconds: float) -> None:
+        """Extend leases, held and lost."""
+        self._look_at_the_clock()
+        lost: list[Lease] = []
+        for lease, life in some:
+            if job := self.model.holder(lease, life):
+                job.deadline = self.model.now + seconds * self.unit
+            else:
+                lost.append(lease)
+        assert self._run(self.broker.extend([lease for lease, _ in some], seconds=seconds * self.unit)) == lost
+
+    @rule(lease=leases, delay=units, keep=keeps, how=st.sampled_from([Completed, Failed, Buried, Retried, Released]))
+    def settle(self, lease: tuple[Lease, int], delay: float, keep: float, how: type[Settlement]) -> None:
+        """Settle by a lease: held, lost, or settled already."""
+        self._settle(lease, delay, keep, how)
+
+    @rule(lease=consumes(leases), delay=units, keep=keeps, how=st.sampled_from([Completed, Failed, Retried, Released]))
+    def settle_for_good(self, lease: tuple[Lease, int], delay: float, keep: float, how: type[Settlement]) -> None:
+        """The same, with a lease that is not used again: fresh ones get their turn."""
+        self._settle(lease, delay, keep, how)
+
+    @rule(queues=several_queues, limit=st.integers(1, 3))
+    def reap(self, queues: tuple[str, ...], limit: int) -> None:
+        """Take back what ran out, up to the limit."""
+        self._look_at_the_clock()
+        expired = {
+            job.job.id
+            for job in self.model.jobs.values()
+            if job.state is JobState.RUNNING and job.deadline <= self.model.now and job.job.queue in queues
+        }
+        reaped = self._run(self.broker.reap(queues, limit=limit))
+        assert {job.job_id for job in reaped} <= expired
+        assert len(reaped) == min(limit, len(expired))
+        for answer in reaped:
+            job = self.model.jobs[answer.job_id]
+            self.model.crash(job)
+            assert (answer.queue, answer.crashes, answer.state) == (job.job.queue, job.crashes, job.state)
+
+    @rule(id=ids)
+    def cancel(self, id: str) -> None:
+        """Call a job off."""
+        self._look_at_the_clock()
+        job = self.model.jobs.get(id)
+        expected = job is not None and job.state not in FINAL_STATES
+        assert self._run(self.store.cancel_job(id)) is expected
+        if job and expected:
+            self.model.end(job, JobState.CANCELLED, CANCELLED_KEEP)
+
+    @rule(id=ids)
+    def retry(self, id: str) -> None:
+        """Put a job that has ended back in line."""
+        self._look_at_the_clock()
+        job = self.model.jobs.get(id)
+        expected = job is not None and job.state in (JobState.FAILED, JobState.CANCELLED, JobState.DEAD)
+        assert self._run(self.store.retry_job(id)) is expected
+        if job and expected:
+            job.attempt = job.crashes = 0
+            job.state, job.reason, job.forget_at = JobState.PENDING, None, float("inf")
+            self.model.line_up(job)
+
+    @rule(seconds=st.sampled_from([0.3, 1.3, 4.3, 20.3]))
+    def let_time_pass(self, seconds: float) -> None:
+        """Wait."""
+        self._run(self.pass_time(seconds * self.unit))
+
+    # What must hold
+
+    @invariant()
+    def every_job_is_in_one_place(self) -> None:
+        """Each id the model knows has one record, in its state; the counts add up."""
+        if not hasattr(self, "broker"):
+            return
+        self._look_at_the_clock()
+        for id in "abcdef":
+            self._compare_record(id)
+        self._compare_stats()
+
+    def _compare_record(self, id: str) -> None:
+        record, job = self._run(self.store.get_job(id)), self.model.jobs.get(id)
+        if job is None:
+            assert record is None
+            return
+        assert record is not None
+        assert record.state is job.state or (self.model.is_due(job) and record.state in WAITING)
+        assert (record.queue, record.priority, record.payload) == (job.job.queue, job.job.priority, job.job.payload)
+        assert (record.attempt, record.crashes, record.reason) == (job.attempt, job.crashes, job.reason)
+        if job.state is JobState.RUNNING:
+            assert record.worker_id == job.worker_id
+        if job.state is JobState.COMPLETED:
+            assert record.result == job.result
+
+    def _compare_stats(self) -> None:
+        expected: Counter[tuple[str, str]] = Counter()
+        for job in self.model.jobs.values():
+            kind = "waiting" if job.state in WAITING else job.state.value
+            expected[job.job.queue, kind] += 1
+        for stats in self._run(self.store.queue_stats()):
+            counted = (stats.pending + stats.scheduled, stats.running, stats.dead)
+            assert counted == tuple(expected[stats.queue, kind] for kind in ("waiting", "running", "dead"))
+
+    # How it is done
+
+    def _run(self, call: Coroutine[Any, Any, T]) -> T:
+        return self._runner.run(call)
+
+    def _look_at_the_clock(self) -> None:
+        """Read the broker's clock, at some distance from every moment at which an answer changes."""
+        guard = self.unit / 20
+        self.model.now = self._run(self.broker.time())
+        while any(abs(moment - self.model.now) < guard for moment in self.model.boundaries()):
+            self._run(self.pass_time(guard))
+            self.model.now = self._run(self.broker.time())
+        self.model.forget()
+
+    def _settle(self, held: tuple[Lease, int], delay: float, keep: float, how: type[Settlement]) -> None:
+        lease, life = held
+        settlement = self._settlement(how, lease, delay * self.unit, keep * self.unit)
+        self._look_at_the_clock()
+        job, holder = self.model.jobs.get(lease.job_id), self.model.holder(lease, life)
+        if holder:
+            allowed = {Settled.DONE}
+            self.model.settle(holder, settlement)
+        elif job and job.life == life and job.epoch == lease.epoch:
+            allowed = {Settled.ALREADY} if lease.epoch in job.settled else {Settled.ALREADY, Settled.STALE}
+        else:
+            allowed = {Settled.STALE}
+        (answer,) = self._run(self.broker.settle([settlement]))
+        assert answer in allowed
+
+    @staticmethod
+    def _settlement(how: type[Settlement], lease: Lease, delay: float, keep: float) -> Settlement:
+        if how is Completed:
+            return Completed(lease=lease, result=b"%d" % lease.epoch, keep=keep)
+        if how is Failed:
+            return Failed(lease=lease, failure=FAILURE, keep=keep)
+        if how is Retried:
+            return Retried(lease=lease, delay=delay, failure=FAILURE)
+        return Released(lease=lease, delay=delay) if how is Released else Buried(lease=lease, reason="malformed")
+
+    def _note_claim(self, job: ModelJob, worker: str, lease: float) -> None:
+        job.state, job.worker_id, job.deadline = JobState.RUNNING, worker, self.model.now + lease
+        job.epoch += 1
+        job.attempt += 1
+
+    @staticmethod
+    def _lease_of(job: ModelJob, enqueued_at: float) -> Lease:
+        return Lease(
+            job_id=job.job.id,
+            queue=job.job.queue,
+            epoch=job.epoch,
+            task=job.job.task,
+            payload=job.job.payload,
+            attempt=job.attempt,
+            crashes=job.crashes,
+            priority=job.job.priority,
+            enqueued_at=enqueued_at,
+        )
+
+    def _compare_order(self, leases: list[Lease], expected: list[ModelJob], queues: tuple[str, ...]) -> None:
+        if self.in_order:
+            assert [lease.job_id for lease in leases] == [job.job.id for job in expected]
+            return
+        ranks = [(queues.index(lease.queue), -lease.priority) for lease in leases]
+        assert ranks == [(queues.index(job.job.queue), -job.job.priority) for job in expected]
+        assert all(self.model.is_due(self.model.jobs[lease.job_id]) for lease in leases)
+
+    def _compare_next_due(self, next_due: float | None, queues: tuple[str, ...]) -> None:
+        later = [
+            job.due_at - self.model.now
+            for job in self.model.jobs.values()
+            if job.state in WAITING and job.job.queue in queues and not self.model.is_due(job)
+        ]
+        assert (next_due is None) == (not later)
+        assert next_due is None or abs(next_due - min(later)) < self.unit / 20
