@@ -203,4 +203,5 @@ class TestFullServer:
         assert await broker.cancel_job("9") is True
         for lease in await claim(broker):
             assert await broker.settle([Completed(lease=lease)]) == [Settled.DONE]
+        assert await claim(broker) == []
         assert [(stats.pending, stats.scheduled, stats.running) for stats in await broker.queue_stats()] == [(0, 0, 0)]

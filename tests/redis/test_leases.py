@@ -3,165 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from random import Random
-from typing import Any
 
 import pytest
 
-from aioq.errors import BrokerConfigError
 from aioq.job import Buried, Completed, Failed, Failure, Lease, Released, Retried, Settled, Settlement
 from aioq.states import JobState
 from aioq_redis import RedisBroker
 from tests.redis.jobs import FAILURE, claim, job, lease_of, let_pass, request
-
-
-@pytest.fixture
-def queue(raw: Any, namespace: str, tampered: list[bool]) -> Callable[[str], str]:
-    """Name the keys of queue `q`, for a test that writes what it should not."""
-    tampered.append(True)
-    return lambda name: f"{{{namespace}:q}}:{name}"
-
-
-class TestForeignData:
-    """What a foreign writer, an accident or a later version may have left in the keys."""
-
-    @pytest.mark.parametrize(
-        "record",
-        [
-            b"",
-            b"\x80\x05\x95pickle",
-            b"not a job",
-            b"1764000000000 tasks.work",
-            b"1764000000000 tasks.work {\n[]",
-            b"1764000000000 tasks.work []\n[]",
-            b'1764000000000 tasks.work {"p":99}\n[]',
-            b'1764000000000 tasks.work {"c":"x"}\n[]',
-            b"1764000000000 tasks.work " + b"[" * 100_000 + b"\n[]",
-            b"1764000000000 ta\x1bsks\r.work \n[]",
-            b"1764000000000 t\xff \n[]",
-            b"99999999999999999999 tasks.work \n[]",
-        ],
-        ids=lambda record: repr(record[:32]),
-    )
-    async def test_what_is_no_job_is_buried(
-        self, broker: RedisBroker, raw: Any, queue: Callable[[str], str], record: bytes
-    ) -> None:
-        """It becomes dead as malformed with its bytes as they were, and the next job is claimed with it."""
-        raw.hset(queue("jobs"), "foreign", record)
-        raw.rpush(queue("ready:5"), "foreign")
-        await broker.enqueue([job("a")])
-        assert [lease.job_id for lease in await claim(broker)] == ["a"]
-        (dead,) = await broker.list_dead_jobs("q")
-        assert (dead.id, dead.reason, dead.payload) == ("foreign", "malformed", record)
-
-    async def test_an_id_of_any_bytes_does_no_harm(
-        self, broker: RedisBroker, raw: Any, queue: Callable[[str], str], caplog: pytest.LogCaptureFixture
-    ) -> None:
-        """Job ids that no client would choose are buried, and logged on one line."""
-        for id in (b"\xff\r\n\x1b[31m", b"", b"x" * 10_000, "🦆".encode()):
-            raw.hset(queue("jobs"), id, b"1764000000000 tasks.work \n[]")
-            raw.rpush(queue("ready:5"), id)
-        with caplog.at_level(logging.WARNING, "aioq.redis"):
-            assert await claim(broker) == []
-        assert {record.reason for record in await broker.list_dead_jobs("q")} == {"malformed"}
-        assert len(caplog.records) == 4
-        assert all(record.getMessage().isprintable() and len(record.getMessage()) < 300 for record in caplog.records)
-
-    async def test_a_job_of_a_later_version_is_left_for_newer_workers(
-        self, broker: RedisBroker, raw: Any, queue: Callable[[str], str], caplog: pytest.LogCaptureFixture
-    ) -> None:
-        """It waits with its attempt refunded, and is warned of once."""
-        for id in ("f", "g"):
-            raw.hset(queue("jobs"), id, b'1764000000000 tasks.work {"v":2,"p":8,"new":{}}\n[]')
-            raw.rpush(queue("ready:8"), id)
-        with caplog.at_level(logging.WARNING, "aioq.redis"):
-            assert await claim(broker) == []
-        assert raw.zcard(queue("due")) == 2
-        assert [record.getMessage() for record in caplog.records] == [
-            "job f of queue q is left for newer workers: it is of version 2, and this one knows 1"
-        ]
-
-    async def test_a_job_of_a_later_version_is_given_up_in_the_end(
-        self, broker: RedisBroker, raw: Any, queue: Callable[[str], str]
-    ) -> None:
-        """When no newer worker has come for an hour, it is dead."""
-        raw.hset(queue("jobs"), "f", b'1764000000000 tasks.work {"v":2}\n[]')
-        raw.hset(queue("runs"), "f", b"s0 119 1764000000000 0 0 1764000000000 w1")
-        raw.rpush(queue("ready:5"), "f")
-        assert await claim(broker) == []
-        assert [dead.reason for dead in await broker.list_dead_jobs("q")] == ["unknown_version"]
-
-    async def test_an_id_without_a_job_is_dropped(
-        self, broker: RedisBroker, raw: Any, queue: Callable[[str], str], caplog: pytest.LogCaptureFixture
-    ) -> None:
-        """A job that was deleted from outside is passed over, with a warning, and once."""
-        await broker.enqueue([job("a"), job("b")])
-        raw.hdel(queue("jobs"), "a")
-        with caplog.at_level(logging.WARNING, "aioq.redis"):
-            assert [lease.job_id for lease in await claim(broker)] == ["b"]
-            assert await claim(broker) == []
-        assert [record.getMessage() for record in caplog.records] == [
-            "dropped 1 ids from queue q that have no job, the first of them a"
-        ]
-
-    async def test_a_lease_without_a_job_is_reaped_silently(
-        self, broker: RedisBroker, raw: Any, queue: Callable[[str], str]
-    ) -> None:
-        """Nothing of a deleted job comes back."""
-        await broker.enqueue([job("a"), job("b")])
-        await claim(broker, lease=0.001)
-        raw.hdel(queue("jobs"), "a")
-        await let_pass(broker, 0.01)
-        assert [reaped.job_id for reaped in await broker.reap(["q"])] == ["b"]
-        assert await broker.reap(["q"]) == []
-        assert raw.hkeys(queue("runs")) == [b"b"]
-
-    async def test_an_id_that_is_twice_in_line_runs_once(
-        self, broker: RedisBroker, raw: Any, queue: Callable[[str], str]
-    ) -> None:
-        """Within one claim, while it runs, and while it waits for another attempt."""
-        await broker.enqueue([job("a")])
-        raw.rpush(queue("ready:5"), "a", "a", "a")
-        raw.rpush(queue("ready:4"), "a")
-        (lease,) = await claim(broker, 2)
-        assert await claim(broker, 1) == []
-        await broker.settle([Retried(lease=lease, delay=600)])
-        raw.rpush(queue("ready:4"), "a")
-        assert await claim(broker) == []
-        assert [record.state for record in await broker.list_jobs("q", JobState.RETRYING)] == [JobState.RETRYING]
-
-    @staticmethod
-    async def enqueue(broker: RedisBroker) -> object:
-        """Enqueue a job that is due and one that is not."""
-        return await broker.enqueue([job("b"), job("later", delay=60.0)])
-
-    @staticmethod
-    async def reap(broker: RedisBroker) -> object:
-        """Reap the queue."""
-        return await broker.reap(["q"])
-
-    @pytest.mark.parametrize(
-        ("name", "call"),
-        [("jobs", enqueue), ("due", enqueue), ("runs", claim), ("leased", claim), ("leased", reap)],
-    )
-    async def test_a_key_of_the_wrong_type_is_named(
-        self,
-        broker: RedisBroker,
-        raw: Any,
-        queue: Callable[[str], str],
-        name: str,
-        call: Callable[[RedisBroker], Awaitable[object]],
-    ) -> None:
-        """The error says which key it is; other queues go on, and no job is lost by it."""
-        raw.set(queue(name), "foreign")
-        with pytest.raises(BrokerConfigError, match=rf"key {queue(name)} is a string and should be a [hz]"):
-            await call(broker)
-        assert await broker.enqueue([job("c", queue="other")]) == [True]
-        raw.delete(queue(name))
-        await broker.enqueue([job("b")])
-        assert [lease.job_id for lease in await claim(broker)] == ["b"]
 
 
 async def test_an_id_that_is_used_again_has_new_leases(broker: RedisBroker) -> None:
@@ -237,6 +87,14 @@ async def test_cancelled_jobs_do_not_stand_in_the_way(broker: RedisBroker) -> No
     assert [stats.pending for stats in await broker.queue_stats()] == [1]
     leases = await claim(broker, 1) or await claim(broker, 1)
     assert [lease.job_id for lease in leases] == ["299"]
+
+
+async def test_a_cancelled_id_is_passed_over_once(broker: RedisBroker) -> None:
+    """Dropped from the line it is no longer remembered, as the check after every test makes sure of."""
+    await broker.enqueue([job(id) for id in "abc"])
+    await broker.cancel_job("a", queue="q")
+    assert [lease.job_id for lease in await claim(broker, 1)] == ["b"]
+    assert [record.id for record in await broker.list_jobs("q", JobState.PENDING)] == ["c"]
 
 
 async def test_a_cancelled_job_that_comes_back_is_in_line_once(broker: RedisBroker) -> None:

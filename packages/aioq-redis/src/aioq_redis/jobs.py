@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -11,7 +10,7 @@ from aioq.job import JobRecord, QueueStats
 from aioq.states import JobState
 from aioq_redis.keeping import Keeping, milliseconds
 from aioq_redis.keys import Layout
-from aioq_redis.server import Server
+from aioq_redis.server import Server, together
 from aioq_redis.telling import ended_job, live_job
 
 __all__ = ["Jobs"]
@@ -38,7 +37,7 @@ class Jobs:
     async def get_job(self, job_id: str, *, queue: str | None = None) -> JobRecord | None:
         """Return what is known of a job; see `aioq.protocols.JobStore.get_job`."""
         queues = await self._queues(queue)
-        found = await asyncio.gather(*(self._get(name, [job_id]) for name in queues))
+        found = await together(self._get(name, [job_id]) for name in queues)
         return next((record for records in found for record in records), None)
 
     async def list_jobs(self, queue: str, state: JobState, *, limit: int = 100, offset: int = 0) -> list[JobRecord]:
@@ -57,7 +56,7 @@ class Jobs:
     async def queue_stats(self) -> list[QueueStats]:
         """Return the counts of every queue; see `aioq.protocols.JobStore.queue_stats`."""
         queues = await self._queues(None)
-        counts = await asyncio.gather(*(self._server.call("stats", self._layout.queue(name), ()) for name in queues))
+        counts = await together(self._server.call("stats", self._layout.queue(name), ()) for name in queues)
         return [
             QueueStats(queue=name, pending=pending, scheduled=scheduled, running=running, dead=dead)
             for name, (pending, scheduled, running, dead) in zip(queues, counts, strict=True)
@@ -72,16 +71,14 @@ class Jobs:
             space = self._layout.queue(name)
             return int(await self._server.call("cancel", space, (job_id, request, ttl, space.key("end:"), aborts)))
 
-        return any(await asyncio.gather(*(cancel(name) for name in await self._queues(queue))))
+        return any(await together([cancel(name) for name in await self._queues(queue)]))
 
     async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
         """Put an ended job back in line; see `aioq.protocols.JobStore.retry_job`."""
         request = new_id()
-        calls = (
-            self._server.call("retry_job", self._layout.queue(name), (job_id, request))
-            for name in await self._queues(queue)
-        )
-        return any(await asyncio.gather(*calls))
+        queues = await self._queues(queue)
+        calls = (self._server.call("retry_job", self._layout.queue(name), (job_id, request)) for name in queues)
+        return any(await together(calls))
 
     async def _queues(self, queue: str | None) -> list[str]:
         if queue is not None:

@@ -22,6 +22,9 @@ __all__ = ["Head", "Record", "Run", "Unreadable", "check_id", "encode_record", "
 
 VERSION: Final = 1
 
+LONGEST_CACHED: Final = 512
+"""Bytes of a head that is read once for all jobs that have it."""
+
 _ID: Final = re.compile(rb"[A-Za-z0-9_.:@/+=-]{1,200}")
 
 
@@ -101,7 +104,8 @@ def read_record(raw: bytes) -> Record:
     moment, _, head = line.partition(b" ")
     if not newline or not moment.isdigit() or len(moment) > 15:
         raise Unreadable("it does not begin like a job")
-    return Record(_read_head(head), int(moment), payload)
+    read = _read_head if len(head) <= LONGEST_CACHED else _read_head.__wrapped__
+    return Record(read(head), int(moment), payload)
 
 
 def read_run(line: bytes) -> Run:

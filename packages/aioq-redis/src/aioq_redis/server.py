@@ -8,7 +8,7 @@ nothing else.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from itertools import count
 from typing import Any, TypeVar
@@ -22,9 +22,23 @@ from aioq_redis.scripts import load
 from aioq_redis.session import Session
 from aioq_redis.settings import Settings
 
-__all__ = ["Server"]
+__all__ = ["Server", "together"]
 
 T = TypeVar("T")
+
+
+async def together(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Await all at the same time, and all to their end; then the first error is raised, if there is one."""
+    tasks = list(calls)
+    if len(tasks) == 1:
+        return [await tasks[0]]
+    done = await asyncio.gather(*tasks, return_exceptions=True)
+    answers: list[T] = []
+    for answer in done:
+        if isinstance(answer, BaseException):
+            raise answer
+        answers.append(answer)
+    return answers
 
 
 class Server:

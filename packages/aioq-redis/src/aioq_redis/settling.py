@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
-from itertools import count
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -17,7 +15,7 @@ from aioq_redis.errors import one_line
 from aioq_redis.keeping import Keeping, milliseconds
 from aioq_redis.keys import Layout
 from aioq_redis.records import fence
-from aioq_redis.server import Server
+from aioq_redis.server import Server, together
 
 __all__ = ["Settling"]
 
@@ -34,7 +32,6 @@ class Settling:
     def __init__(self, server: Server, layout: Layout, keeping: Keeping) -> None:
         self._server, self._layout, self._keeping = server, layout, keeping
         self._client = new_id()
-        self._requests = count(1)
 
     async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[Lease]:
         """Lengthen leases and return the lost ones; see `aioq.protocols.Broker.extend`."""
@@ -64,7 +61,8 @@ class Settling:
         """Settle jobs of one queue as `lua/settle.lua` is told to; one letter answers each."""
         space = self._layout.queue(queue)
         head = (
-            next(self._requests),
+            # By chance and not by count: a process that was forked must not repeat our requests.
+            new_id(),
             space.key("end:"),
             milliseconds(self._keeping.dead_ttl),
             self._keeping.dead_limit,
@@ -98,13 +96,9 @@ async def _by_queue(queues: Sequence[str], work: Callable[[str, list[int]], Coro
     places: defaultdict[str, list[int]] = defaultdict(list)
     for n, queue in enumerate(queues):
         places[queue].append(n)
-    if len(places) <= 1:
-        return [answer for queue, own in places.items() for answer in await work(queue, own)]
-    done = await asyncio.gather(*(work(queue, own) for queue, own in places.items()), return_exceptions=True)
+    done = await together(work(queue, own) for queue, own in places.items())
     answers: dict[int, T] = {}
     for own, part in zip(places.values(), done, strict=True):
-        if isinstance(part, BaseException):
-            raise part
         answers.update(zip(own, part, strict=True))
     return [answers[n] for n in range(len(queues))]
 

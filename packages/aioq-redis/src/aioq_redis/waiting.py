@@ -18,7 +18,7 @@ from aioq_redis.keeping import milliseconds
 from aioq_redis.keys import Layout
 from aioq_redis.pipeline import Command
 from aioq_redis.scripts import load
-from aioq_redis.server import Server
+from aioq_redis.server import Server, together
 from aioq_redis.session import Session
 
 __all__ = ["Waiting"]
@@ -110,7 +110,7 @@ class Waiting:
     async def _next_due(self, queues: Sequence[str]) -> tuple[str, float]:
         """Return the queue whose next job may be claimed first, and in how many seconds; infinity when none may."""
         calls = (self._server.call("peek", self._layout.queue(queue), ()) for queue in queues)
-        waits = [math.inf if wait < 0 else wait / 1000 for wait in await asyncio.gather(*calls)]
+        waits = [math.inf if wait < 0 else wait / 1000 for wait in await together(calls)]
         return min(zip(queues, waits, strict=True), key=itemgetter(1), default=("", math.inf))
 
     @asynccontextmanager
