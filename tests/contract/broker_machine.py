@@ -27,7 +27,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from aioq.errors import JobConflict
 from aioq.job import (
@@ -176,12 +176,16 @@ class Model:
             self.line_up(job, front=True)
 
 
-ids = st.sampled_from("abcdef")
-queues = st.sampled_from(["q", "r"])
-several_queues = st.sampled_from([("q",), ("r",), ("q", "r"), ("r", "q")])
+IDS = "abcd"
+ids = st.sampled_from(IDS)
+one_in_ten = st.integers(0, 9).map(lambda n: n == 9)
+several_queues = st.sampled_from([("q", "r"), ("r", "q"), ("q",), ("r",)])
 workers = st.sampled_from(["w1", "w2"])
-units = st.sampled_from([0.0, 1.0, 5.0])
+delays = st.sampled_from([0.0, 5.0])
 keeps = st.sampled_from([0.0, 3.0, 50.0])
+outcomes: st.SearchStrategy[type[Settlement]] = st.sampled_from([Completed, Failed, Buried, Retried, Released])
+which = st.integers(0, 20)
+"""Picks from a list whose length is not known beforehand."""
 
 
 class BrokerMachine(RuleBasedStateMachine):
@@ -192,8 +196,6 @@ class BrokerMachine(RuleBasedStateMachine):
 
     in_order = True
     """Whether jobs of one priority come in the order in which they came due, whenever that is noticed."""
-
-    leases = Bundle("leases")
 
     async def make_broker(self) -> Broker:
         """Return a connected, empty broker."""
@@ -211,6 +213,7 @@ class BrokerMachine(RuleBasedStateMachine):
         super().__init__()
         self._runner = asyncio.Runner()
         self._ids = count(1)
+        self._given: list[tuple[Lease, int]] = []
         self.model = Model()
 
     @initialize()
@@ -230,17 +233,17 @@ class BrokerMachine(RuleBasedStateMachine):
 
     @rule(
         wanted=st.lists(
-            st.tuples(ids, queues, st.sampled_from([0, 5, 9]), units, st.integers(1, 3), st.booleans()), max_size=4
+            st.tuples(ids, st.sampled_from([5, 9]), delays, st.integers(1, 2), one_in_ten), min_size=1, max_size=3
         )
     )
-    def enqueue(self, wanted: list[tuple[str, str, int, float, int, bool]]) -> None:
+    def enqueue(self, wanted: list[tuple[str, int, float, int, bool]]) -> None:
         """Enqueue a batch: new ids, known ones, and some that conflict."""
         jobs = [
             NewJob(
-                id=id, task="t", queue=queue, payload=b"odd" if odd and priority == 9 else b"{}",
+                id=id, task="t", queue="r" if id == IDS[-1] else "q", payload=b"odd" if odd else b"{}",
                 priority=priority, delay=delay * self.unit, max_crashes=crashes,
             )
-            for id, queue, priority, delay, crashes, odd in wanted
+            for id, priority, delay, crashes, odd in wanted
         ]  # fmt: skip
         self._run(self.pass_time(self.unit / 50))  # jobs that have an id one after the other differ in their time
         self._look_at_the_clock()
@@ -251,8 +254,8 @@ class BrokerMachine(RuleBasedStateMachine):
             answer = None
         assert answer == expected
 
-    @rule(target=leases, worker=workers, queues=several_queues, limit=st.integers(0, 4), lease=st.sampled_from([2, 10]))
-    def claim(self, worker: str, queues: tuple[str, ...], limit: int, lease: int) -> Any:
+    @rule(worker=workers, queues=several_queues, limit=st.integers(1, 4), lease=st.sampled_from([2, 10]))
+    def claim(self, worker: str, queues: tuple[str, ...], limit: int, lease: int) -> None:
         """Claim with a request of its own."""
         request = ClaimRequest(
             worker_id=worker,
@@ -272,8 +275,8 @@ class BrokerMachine(RuleBasedStateMachine):
             assert got == self._lease_of(job, got.enqueued_at)
             given.append((got, job.life))
         self.model.requests[worker] = (request.request_id, given)
+        self._given.extend(given)
         self._compare_next_due(claim.next_due, queues)
-        return multiple(*given)
 
     @rule(worker=workers)
     def repeat_the_claim(self, worker: str) -> None:
@@ -288,10 +291,11 @@ class BrokerMachine(RuleBasedStateMachine):
         held = [lease for lease, life in given if self.model.holder(lease, life)]
         assert self._run(self.broker.claim(request)).leases == held
 
-    @rule(some=st.lists(leases, max_size=4, unique_by=id), seconds=st.sampled_from([1.0, 10.0]))
-    def extend(self, some: list[tuple[Lease, int]], seconds: float) -> None:
+    @rule(picks=st.lists(which, max_size=4), seconds=st.sampled_from([1.0, 10.0]))
+    def extend(self, picks: list[int], seconds: float) -> None:
         """Extend leases, held and lost."""
         self._look_at_the_clock()
+        some = [self._given[pick % len(self._given)] for pick in picks] if self._given else []
         lost: list[Lease] = []
         for lease, life in some:
             if job := self.model.holder(lease, life):
@@ -300,15 +304,18 @@ class BrokerMachine(RuleBasedStateMachine):
                 lost.append(lease)
         assert self._run(self.broker.extend([lease for lease, _ in some], seconds=seconds * self.unit)) == lost
 
-    @rule(lease=leases, delay=units, keep=keeps, how=st.sampled_from([Completed, Failed, Buried, Retried, Released]))
-    def settle(self, lease: tuple[Lease, int], delay: float, keep: float, how: type[Settlement]) -> None:
-        """Settle by a lease: held, lost, or settled already."""
-        self._settle(lease, delay, keep, how)
+    @rule(pick=which, delay=delays, keep=keeps, how=outcomes)
+    def settle(self, pick: int, delay: float, keep: float, how: type[Settlement]) -> None:
+        """Settle by a lease that is held."""
+        self._look_at_the_clock()
+        if held := [(lease, life) for lease, life in self._given if self.model.holder(lease, life)]:
+            self._settle(held[pick % len(held)], delay, keep, how)
 
-    @rule(lease=consumes(leases), delay=units, keep=keeps, how=st.sampled_from([Completed, Failed, Retried, Released]))
-    def settle_for_good(self, lease: tuple[Lease, int], delay: float, keep: float, how: type[Settlement]) -> None:
-        """The same, with a lease that is not used again: fresh ones get their turn."""
-        self._settle(lease, delay, keep, how)
+    @rule(pick=which, delay=delays, keep=keeps, how=outcomes)
+    def settle_by_any_lease(self, pick: int, delay: float, keep: float, how: type[Settlement]) -> None:
+        """Settle by any lease there ever was: lost, settled already, or held."""
+        if self._given:
+            self._settle(self._given[-1 - pick % len(self._given)], delay, keep, how)
 
     @rule(queues=several_queues, limit=st.integers(1, 3))
     def reap(self, queues: tuple[str, ...], limit: int) -> None:
@@ -349,7 +356,7 @@ class BrokerMachine(RuleBasedStateMachine):
             job.state, job.reason, job.forget_at = JobState.PENDING, None, float("inf")
             self.model.line_up(job)
 
-    @rule(seconds=st.sampled_from([0.3, 1.3, 4.3, 20.3]))
+    @rule(seconds=st.sampled_from([0.3, 3.3, 6.3, 60.3]))
     def let_time_pass(self, seconds: float) -> None:
         """Wait."""
         self._run(self.pass_time(seconds * self.unit))
@@ -362,7 +369,7 @@ class BrokerMachine(RuleBasedStateMachine):
         if not hasattr(self, "broker"):
             return
         self._look_at_the_clock()
-        for id in "abcdef":
+        for id in IDS:
             self._compare_record(id)
         self._compare_stats()
 

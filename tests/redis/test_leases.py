@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -56,6 +57,19 @@ async def test_a_job_twice_in_one_batch_is_settled_once(broker: RedisBroker) -> 
     ]
 
 
+@pytest.mark.parametrize("way", ["released", "reaped"])
+async def test_jobs_that_come_back_together_keep_their_order(broker: RedisBroker, way: str) -> None:
+    """They go before all others, the first of them first."""
+    await broker.enqueue([job(id) for id in "abcd"])
+    leases = await claim(broker, 3, lease=0.001)
+    if way == "released":
+        await broker.settle([Released(lease=lease) for lease in leases])
+    else:
+        await let_pass(broker, 0.01)
+        await broker.reap(["q"])
+    assert [lease.job_id for lease in await claim(broker)] == ["a", "b", "c", "d"]
+
+
 async def test_a_workers_id_may_not_break_lines(broker: RedisBroker) -> None:
     """Control characters are refused where they would get into stored text."""
     with pytest.raises(ValueError, match="worker_id"):
@@ -67,6 +81,18 @@ async def test_the_claim_after_a_lost_one_starts_anew(broker: RedisBroker) -> No
     await broker.enqueue([job(id) for id in "abc"])
     first, second = request(1), request(1)
     assert [(await broker.claim(asked)).leases[0].job_id for asked in (first, first, second)] == ["a", "a", "b"]
+
+
+async def test_a_repeated_claim_returns_no_lease_that_has_passed_on(broker: RedisBroker) -> None:
+    """What was reaped and claimed by another worker in the meantime is not this one's any more."""
+    await broker.enqueue([job("a")])
+    asked = request(lease=0.001)
+    await broker.claim(asked)
+    await let_pass(broker, 0.01)
+    await broker.reap(["q"])
+    assert (await broker.claim(asked)).leases == []
+    await claim(broker, worker="w2")
+    assert (await broker.claim(asked)).leases == []
 
 
 async def test_an_empty_claim_is_remembered_too(broker: RedisBroker) -> None:
@@ -134,6 +160,16 @@ async def test_dead_jobs_are_forgotten_in_time(make_broker: Callable[..., RedisB
     await let_pass(broker, 0.05)
     assert await broker.list_dead_jobs("q") == []
     assert await broker.enqueue([job("a", payload=b"other")]) == [True]
+
+
+async def test_reaping_clears_away_what_has_expired(broker: RedisBroker, raw: Any, namespace: str) -> None:
+    """Records whose time is up take no room, even when nothing else happens in the queue."""
+    await broker.enqueue([job("a"), job("b")])
+    a, b = await claim(broker)
+    await broker.settle([Completed(lease=a, result=b"1", keep=0.01), Failed(lease=b, failure=FAILURE, keep=0.01)])
+    await let_pass(broker, 0.02)
+    await broker.reap(["q"])
+    assert raw.exists(*(f"{{{namespace}:q}}:{name}" for name in ("ended", "completed", "failed"))) == 0
 
 
 async def test_a_record_that_has_expired_does_not_take_its_successor_along(broker: RedisBroker) -> None:

@@ -12,7 +12,7 @@ import pytest
 from aioq.errors import BrokerUnavailable
 from aioq.job import Completed, Released, Retried
 from aioq_redis import RedisBroker
-from tests.redis.jobs import claim, job, lease_of, let_pass, until
+from tests.redis.jobs import claim, job, lease_of, let_pass, request, until
 from tests.redis.proxy import Proxy
 from tests.servers import RedisServer
 
@@ -120,6 +120,19 @@ async def test_a_worker_wakes_when_a_job_comes_due(broker: RedisBroker, raw: Any
         pass
     assert len(await claim(broker)) == 1
     assert await broker.time() - due < 0.2
+
+
+async def test_a_wait_until_a_job_is_due_ends_then(broker: RedisBroker) -> None:
+    """A worker that waits for just as long as its claim said is not late."""
+    await broker.enqueue([job("soon", delay=0.3)])
+    claimed = await broker.claim(request())
+    due = await broker.time() + 0.3
+    assert claimed.next_due is not None
+    async with asyncio.timeout(10):
+        while not await broker.wait_for_work(["q"], timeout=claimed.next_due):
+            pass
+    assert await broker.time() - due < 0.05
+    assert len(await claim(broker)) == 1
 
 
 async def test_a_lost_token_is_no_lost_job(broker: RedisBroker, raw: Any, namespace: str) -> None:

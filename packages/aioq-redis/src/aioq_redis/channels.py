@@ -137,7 +137,10 @@ class Channels:
             del self._unanswered[name]
         if self._is_subscribed(name):
             for inbox in self._inboxes.get(name, ()):
-                if not inbox.ready.done():
+                if inbox.ready.done():
+                    # Subscribed again after a loss: only from now on is nothing missed.
+                    inbox.messages.put_nowait(None)
+                else:
                     inbox.ready.set_result(None)
 
     def _is_subscribed(self, name: bytes) -> bool:

@@ -58,9 +58,10 @@ class Waiting:
             if due <= 0 or left <= 0:
                 return due <= 0
             # Nobody else may be awake when the job comes due, and the server ends a block up to 0.1 s late.
-            alarm = session.loop.call_later(due + EARLIEST, self._nudge, session, nearest) if due < left else None
+            soon = due < left + LATE
+            alarm = session.loop.call_later(due + EARLIEST, self._nudge, session, nearest) if soon else None
             try:
-                return await self._block(session, queues, min(left, due + LATE)) or alarm is not None
+                return await self._block(session, queues, due + LATE if soon else left) or soon
             except Lost:
                 if session.closed:
                     return False

@@ -45,6 +45,8 @@ end
 local idle = redis.call('HLEN', jobs) == 0 and redis.call('EXISTS', unpack(KEYS, READY, READY + 9)) == 0
 redis.call('HLEN', runs)
 redis.call('ZCARD', leased)
+-- A full server lets a script go on that began with a command which needs no room.
+redis.call('ZREM', leased, '')
 if not idle then
   promote(due, READY, MOST_PROMOTED)
 end
@@ -119,8 +121,6 @@ for _ = 1, MOST_ROUNDS do
   end
 end
 
--- A full server lets a script go on that began with a command which needs no room.
-redis.call('ZREM', leased, '')
 spread('ZADD', leased, scores)
 spread('HSET', runs, entries)
 redis.call('SET', memo, request .. '\n' .. #taken .. '\n' .. table.concat(taken, '\n'),

@@ -1,6 +1,6 @@
 -- enqueue: store new jobs of one queue; of each group all or none.
 --
--- Needs    clock batches scores ended wakes
+-- Needs    clock batches scores due ended wakes
 -- KEYS     jobs ended gone due wake completed failed cancelled dead ready:0-9
 -- ARGV     1 `store`, or `check` to only look; then for each job: id, plan, record
 --          plan: [&]priority[+delay ms or @moment ms]; & puts a job into the group of the one before
@@ -9,6 +9,7 @@
 local jobs, ended, gone, due, wake, completed, failed, cancelled, dead = unpack(KEYS)
 local READY = 10
 local INDEX = { c = completed, f = failed, x = cancelled, d = dead }
+local MOST_PROMOTED = 1000
 
 local ids, plans, records = {}, {}, {}
 for n = 2, #ARGV, 3 do
@@ -110,6 +111,7 @@ if redis.call('EXISTS', gone) == 1 then
 end
 -- A full server refuses the first of these commands, and a key of the wrong type fails before
 -- any record is there: an id in line without a record does no harm, a record without a line would.
+pending = pending + promote(due, READY, MOST_PROMOTED)
 local before = #later > 0 and earliest(due)
 for priority, line in pairs(lines) do
   spread('RPUSH', KEYS[READY + priority], line)

@@ -1,11 +1,12 @@
 -- retry_job: put a failed, cancelled or dead job back in line, with a fresh count of attempts.
 --
--- Needs    clock batches runs records ended wakes
--- KEYS     jobs runs gone failures ended failed cancelled dead wake ready:0-9
+-- Needs    clock batches scores runs records due ended wakes
+-- KEYS     jobs runs due gone failures ended failed cancelled dead wake ready:0-9
 -- ARGV     1 job id   2 request id
 -- Returns  1 when it was put back, 0 when it is unknown or in another state
-local jobs, runs, gone, failures, ended, failed, cancelled, dead, wake = unpack(KEYS)
-local READY = 10
+local jobs, runs, due, gone, failures, ended, failed, cancelled, dead, wake = unpack(KEYS)
+local READY = 11
+local MOST_PROMOTED = 1000
 local id, request = ARGV[1], ARGV[2]
 local INDEX = { f = failed, x = cancelled, d = dead }
 
@@ -31,6 +32,7 @@ if redis.call('SREM', gone, id) == 1 then
     redis.call('LREM', KEYS[READY + priority], 0, id)
   end
 end
+local promoted = promote(due, READY, MOST_PROMOTED)
 redis.call('RPUSH', KEYS[READY + line_of(kept.record)], id)
 redis.call('HSET', runs, id, run_line(run))
 if kept.body ~= '' then
@@ -38,5 +40,5 @@ if kept.body ~= '' then
 end
 redis.call('HSET', jobs, id, kept.record)
 forget_ended(ended, index, { id })
-wake_workers(wake, 1)
+wake_workers(wake, promoted + 1)
 return 1

@@ -1,10 +1,8 @@
--- due: jobs whose time has come go to the end of their line. `ready` is where KEYS has line 0.
+-- due: jobs whose time has come go to the end of their line, before anything else does, so that
+-- equals run in the order in which they came due. `ready` is where KEYS has line 0.
 local function promote(due, ready, limit)
   local found = redis.call('ZRANGEBYSCORE', due, '-inf', '(' .. string.format('%.0f', now + 1),
     'WITHSCORES', 'LIMIT', 0, limit)
-  if #found == 0 then
-    return
-  end
   local ids, lines = {}, {}
   for n = 1, #found, 2 do
     local priority = priority_of(found[n + 1])
@@ -13,8 +11,9 @@ local function promote(due, ready, limit)
     line[#line + 1] = found[n]
     ids[#ids + 1] = found[n]
   end
-  spread('ZREM', due, ids)
   for priority, line in pairs(lines) do
     spread('RPUSH', KEYS[ready + priority], line)
   end
+  spread('ZREM', due, ids)
+  return #ids
 end
