@@ -21,13 +21,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from aioq.errors import JobConflict
 from aioq.job import (
@@ -36,8 +36,10 @@ from aioq.job import (
     Completed,
     Failed,
     Failure,
+    JobRecord,
     Lease,
     NewJob,
+    QueueStats,
     Released,
     Retried,
     Settled,
@@ -49,6 +51,7 @@ from aioq.states import FINAL_STATES, JobState
 __all__ = ["BrokerMachine", "Model", "ModelJob"]
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 FAILURE = Failure("ValueError", "no", "Traceback")
 DEAD_KEEP, CANCELLED_KEEP = 7 * 86_400.0, 86_400.0
@@ -188,6 +191,11 @@ which = st.integers(0, 20)
 """Picks from a list whose length is not known beforehand."""
 
 
+def when(condition: Callable[[BrokerMachine], object]) -> Callable[[F], F]:
+    """Have a rule wait until there is something for it to do."""
+    return precondition(lambda machine: bool(condition(machine)))
+
+
 class BrokerMachine(RuleBasedStateMachine):
     """Calls a broker and its model alike, and compares them."""
 
@@ -233,7 +241,7 @@ class BrokerMachine(RuleBasedStateMachine):
 
     @rule(
         wanted=st.lists(
-            st.tuples(ids, st.sampled_from([5, 9]), delays, st.integers(1, 2), one_in_ten), min_size=1, max_size=3
+            st.tuples(ids, st.sampled_from([5, 5, 9]), delays, st.integers(1, 2), one_in_ten), min_size=1, max_size=3
         )
     )
     def enqueue(self, wanted: list[tuple[str, int, float, int, bool]]) -> None:
@@ -254,9 +262,21 @@ class BrokerMachine(RuleBasedStateMachine):
             answer = None
         assert answer == expected
 
+    @when(lambda self: any(map(self.model.is_due, self.model.jobs.values())))
     @rule(worker=workers, queues=several_queues, limit=st.integers(1, 4), lease=st.sampled_from([2, 10]))
     def claim(self, worker: str, queues: tuple[str, ...], limit: int, lease: int) -> None:
         """Claim with a request of its own."""
+        self._claim(worker, queues, limit, lease)
+
+    @when(lambda self: any(map(self.model.is_due, self.model.jobs.values())))
+    @rule(worker=workers, delay=delays, keep=keeps, outcomes=st.lists(outcomes, max_size=len(IDS)))
+    def work(self, worker: str, delay: float, keep: float, outcomes: list[type[Settlement]]) -> None:
+        """Claim all that is due, and settle some of it at once."""
+        self._claim(worker, ("q", "r"), len(IDS), 10)
+        for held, how in zip(self._held(), outcomes, strict=False):
+            self._settle(held, delay, keep, how)
+
+    def _claim(self, worker: str, queues: tuple[str, ...], limit: int, lease: int) -> None:
         request = ClaimRequest(
             worker_id=worker,
             queues=queues,
@@ -278,6 +298,7 @@ class BrokerMachine(RuleBasedStateMachine):
         self._given.extend(given)
         self._compare_next_due(claim.next_due, queues)
 
+    @when(lambda self: self.model.requests)
     @rule(worker=workers)
     def repeat_the_claim(self, worker: str) -> None:
         """Repeat the worker's latest request: what it still holds comes back, and nothing else."""
@@ -291,11 +312,12 @@ class BrokerMachine(RuleBasedStateMachine):
         held = [lease for lease, life in given if self.model.holder(lease, life)]
         assert self._run(self.broker.claim(request)).leases == held
 
+    @when(lambda self: self._given)
     @rule(picks=st.lists(which, max_size=4), seconds=st.sampled_from([1.0, 10.0]))
     def extend(self, picks: list[int], seconds: float) -> None:
         """Extend leases, held and lost."""
         self._look_at_the_clock()
-        some = [self._given[pick % len(self._given)] for pick in picks] if self._given else []
+        some = [self._given[-1 - pick % len(self._given)] for pick in picks]
         lost: list[Lease] = []
         for lease, life in some:
             if job := self.model.holder(lease, life):
@@ -304,22 +326,38 @@ class BrokerMachine(RuleBasedStateMachine):
                 lost.append(lease)
         assert self._run(self.broker.extend([lease for lease, _ in some], seconds=seconds * self.unit)) == lost
 
+    @when(lambda self: self._held())
     @rule(pick=which, delay=delays, keep=keeps, how=outcomes)
     def settle(self, pick: int, delay: float, keep: float, how: type[Settlement]) -> None:
         """Settle by a lease that is held."""
         self._look_at_the_clock()
-        if held := [(lease, life) for lease, life in self._given if self.model.holder(lease, life)]:
-            self._settle(held[pick % len(held)], delay, keep, how)
+        held = self._held()
+        self._settle(held[pick % len(held)], delay, keep, how)
 
+    @when(lambda self: len(self._given) > len(self._held()))
     @rule(pick=which, delay=delays, keep=keeps, how=outcomes)
-    def settle_by_any_lease(self, pick: int, delay: float, keep: float, how: type[Settlement]) -> None:
-        """Settle by any lease there ever was: lost, settled already, or held."""
-        if self._given:
-            self._settle(self._given[-1 - pick % len(self._given)], delay, keep, how)
+    def settle_by_an_old_lease(self, pick: int, delay: float, keep: float, how: type[Settlement]) -> None:
+        """Settle by a lease that was lost or settled, best of all one of a job that is running again."""
+        self._look_at_the_clock()
+        old = [(lease, life) for lease, life in self._given if not self.model.holder(lease, life)]
+        running = {job.job.id for job in self.model.jobs.values() if job.state is JobState.RUNNING}
+        some = [held for held in old if held[0].job_id in running] or old
+        self._settle(some[pick % len(some)], delay, keep, how)
 
+    @when(lambda self: self._held())
+    @rule(limit=st.integers(1, len(IDS)))
+    def workers_vanish(self, limit: int) -> None:
+        """Let every lease run out, and take jobs back."""
+        self._run(self.pass_time(10.3 * self.unit))
+        self._reap(("q", "r"), limit)
+
+    @when(lambda self: self._held())
     @rule(queues=several_queues, limit=st.integers(1, 3))
     def reap(self, queues: tuple[str, ...], limit: int) -> None:
         """Take back what ran out, up to the limit."""
+        self._reap(queues, limit)
+
+    def _reap(self, queues: tuple[str, ...], limit: int) -> None:
         self._look_at_the_clock()
         expired = {
             job.job.id
@@ -334,6 +372,7 @@ class BrokerMachine(RuleBasedStateMachine):
             self.model.crash(job)
             assert (answer.queue, answer.crashes, answer.state) == (job.job.queue, job.crashes, job.state)
 
+    @when(lambda self: self.model.jobs)
     @rule(id=ids)
     def cancel(self, id: str) -> None:
         """Call a job off."""
@@ -344,6 +383,7 @@ class BrokerMachine(RuleBasedStateMachine):
         if job and expected:
             self.model.end(job, JobState.CANCELLED, CANCELLED_KEEP)
 
+    @when(lambda self: FINAL_STATES & {job.state for job in self.model.jobs.values()})
     @rule(id=ids)
     def retry(self, id: str) -> None:
         """Put a job that has ended back in line."""
@@ -356,6 +396,7 @@ class BrokerMachine(RuleBasedStateMachine):
             job.state, job.reason, job.forget_at = JobState.PENDING, None, float("inf")
             self.model.line_up(job)
 
+    @when(lambda self: self.model.jobs)
     @rule(seconds=st.sampled_from([0.3, 3.3, 6.3, 60.3]))
     def let_time_pass(self, seconds: float) -> None:
         """Wait."""
@@ -369,16 +410,18 @@ class BrokerMachine(RuleBasedStateMachine):
         if not hasattr(self, "broker"):
             return
         self._look_at_the_clock()
-        for id in IDS:
-            self._compare_record(id)
-        self._compare_stats()
+        records, queues = self._run(self._observed())
+        for id, record in zip(IDS, records, strict=True):
+            self._compare_record(record, self.model.jobs.get(id))
+        self._compare_stats(queues)
 
-    def _compare_record(self, id: str) -> None:
-        record, job = self._run(self.store.get_job(id)), self.model.jobs.get(id)
-        if job is None:
-            assert record is None
+    async def _observed(self) -> tuple[list[JobRecord | None], list[QueueStats]]:
+        return [await self.store.get_job(id) for id in IDS], await self.store.queue_stats()
+
+    def _compare_record(self, record: JobRecord | None, job: ModelJob | None) -> None:
+        assert (record is None) == (job is None)
+        if record is None or job is None:
             return
-        assert record is not None
         assert record.state is job.state or (self.model.is_due(job) and record.state in WAITING)
         assert (record.queue, record.priority, record.payload) == (job.job.queue, job.job.priority, job.job.payload)
         assert (record.attempt, record.crashes, record.reason) == (job.attempt, job.crashes, job.reason)
@@ -387,19 +430,19 @@ class BrokerMachine(RuleBasedStateMachine):
         if job.state is JobState.COMPLETED:
             assert record.result == job.result
 
-    def _compare_stats(self) -> None:
+    def _compare_stats(self, queues: list[QueueStats]) -> None:
         expected: Counter[tuple[str, str]] = Counter()
         for job in self.model.jobs.values():
             kind = "waiting" if job.state in WAITING else job.state.value
             expected[job.job.queue, kind] += 1
-        for stats in self._run(self.store.queue_stats()):
+        for stats in queues:
             counted = (stats.pending + stats.scheduled, stats.running, stats.dead)
             assert counted == tuple(expected[stats.queue, kind] for kind in ("waiting", "running", "dead"))
 
     # How it is done
 
     def _run(self, call: Coroutine[Any, Any, T]) -> T:
-        return self._runner.run(call)
+        return self._runner.get_loop().run_until_complete(call)
 
     def _look_at_the_clock(self) -> None:
         """Read the broker's clock, at some distance from every moment at which an answer changes."""
@@ -409,6 +452,9 @@ class BrokerMachine(RuleBasedStateMachine):
             self._run(self.pass_time(guard))
             self.model.now = self._run(self.broker.time())
         self.model.forget()
+
+    def _held(self) -> list[tuple[Lease, int]]:
+        return [(lease, life) for lease, life in self._given if self.model.holder(lease, life)]
 
     def _settle(self, held: tuple[Lease, int], delay: float, keep: float, how: type[Settlement]) -> None:
         lease, life = held

@@ -175,11 +175,12 @@ class BareBroker:
 class PollableBroker(BareBroker):
     """A broker with records, but without signals."""
 
+    def __init__(self, store: MemoryBroker) -> None:
+        super().__init__(store)
+        # As attributes of the object, since protocols do not see what __getattr__ makes up.
+        for name in ("list_jobs", "queue_stats", "cancel_job", "retry_job", "list_dead_jobs"):
+            setattr(self, name, getattr(store, name))
+
     async def get_job(self, job_id: str, *, queue: str | None = None) -> JobRecord | None:
         """Look a job up."""
         return await self.store.get_job(job_id, queue=queue)
-
-    def __getattr__(self, name: str) -> object:
-        if name in ("list_jobs", "queue_stats", "cancel_job", "retry_job", "list_dead_jobs"):
-            return getattr(self.store, name)
-        raise AttributeError(name)

@@ -54,7 +54,7 @@ class RedisBroker:
     A job id is known in its queue. When `enqueue` is given jobs of several queues it looks
     at all of them first, and then stores those of one queue after those of another: a
     server that fails or fills up in between keeps the first. The record of a completed job
-    has its result and not its payload.
+    has its payload only if that takes no more than 1024 bytes.
 
     Args:
         url: `redis://user:password@host:port/db`, with `rediss` for TLS, `unix:///path?db=2`

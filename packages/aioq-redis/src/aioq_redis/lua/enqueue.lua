@@ -31,7 +31,7 @@ local function same_job(record, n)
 end
 
 local function same_ended(kept, n)
-  if kept.state ~= 'c' then
+  if kept.state ~= 'c' or kept.note == '' then
     return same_job(string.match(kept.record, '^%d* ?(.*)$'), n)
   end
   local task, payload = task_and_payload(records[n])

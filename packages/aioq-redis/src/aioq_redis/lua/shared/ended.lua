@@ -3,16 +3,20 @@
 --   <state> <settled> <finished ms> <length of the body, or -1> <note>\n<run>\n<body><job record>
 -- state: c completed, f failed, x cancelled, d dead
 -- settled: 1 when the run's own epoch ended the job
--- note: why it is dead, a digest of the payload of a completed one, who cancelled it
+-- note: why it is dead, who cancelled it, a digest in place of a completed one's long payload
 -- body: the result of a completed job, the failure of another
+local LONGEST_PAYLOAD = 1024
+
 local function digest(payload)
   return string.sub(redis.sha1hex(payload), 1, 16)
 end
 
 local function ended_record(state, settled, note, run, body, record)
-  if state == 'c' then
+  if state == 'c' and #record > LONGEST_PAYLOAD then
     local head, payload = string.match(record, '^([^\n]*)\n?(.*)$')
-    note, record = digest(payload), head .. '\n'
+    if #payload > LONGEST_PAYLOAD then
+      note, record = digest(payload), head .. '\n'
+    end
   end
   return string.format('%s %d %.0f %d %s\n', state, settled, now, body and #body or -1, note)
     .. (run or '') .. '\n' .. (body or '') .. record
