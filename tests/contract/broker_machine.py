@@ -168,6 +168,12 @@ class Model:
                 job.state = JobState.SCHEDULED if delay else JobState.PENDING
                 self.line_up(job, delay, front=not delay)
 
+    def replay(self, job: ModelJob) -> None:
+        """Start a job that has ended afresh."""
+        job.attempt = job.crashes = 0
+        job.state, job.reason, job.forget_at = JobState.PENDING, None, float("inf")
+        self.line_up(job)
+
     def crash(self, job: ModelJob) -> None:
         """Take a job back from a worker that vanished."""
         job.crashes += 1
@@ -222,6 +228,7 @@ class BrokerMachine(RuleBasedStateMachine):
         self._runner = asyncio.Runner()
         self._ids = count(1)
         self._given: list[tuple[Lease, int]] = []
+        self._names = dict(zip(IDS, IDS, strict=True))
         self.model = Model()
 
     @initialize()
@@ -248,7 +255,7 @@ class BrokerMachine(RuleBasedStateMachine):
         """Enqueue a batch: new ids, known ones, and some that conflict."""
         jobs = [
             NewJob(
-                id=id, task="t", queue="r" if id == IDS[-1] else "q", payload=b"odd" if odd else b"{}",
+                id=self._fresh(id), task="t", queue="r" if id == IDS[-1] else "q", payload=b"odd" if odd else b"{}",
                 priority=priority, delay=delay * self.unit, max_crashes=crashes,
             )
             for id, priority, delay, crashes, odd in wanted
@@ -373,28 +380,23 @@ class BrokerMachine(RuleBasedStateMachine):
             assert (answer.queue, answer.crashes, answer.state) == (job.job.queue, job.crashes, job.state)
 
     @when(lambda self: self.model.jobs)
-    @rule(id=ids)
-    def cancel(self, id: str) -> None:
-        """Call a job off."""
+    @rule(pick=which, cancel=st.booleans())
+    def interfere(self, pick: int, cancel: bool) -> None:
+        """Call a job off, or put it back in line."""
         self._look_at_the_clock()
-        job = self.model.jobs.get(id)
-        expected = job is not None and job.state not in FINAL_STATES
-        assert self._run(self.store.cancel_job(id)) is expected
-        if job and expected:
-            self.model.end(job, JobState.CANCELLED, CANCELLED_KEEP)
-
-    @when(lambda self: FINAL_STATES & {job.state for job in self.model.jobs.values()})
-    @rule(id=ids)
-    def retry(self, id: str) -> None:
-        """Put a job that has ended back in line."""
-        self._look_at_the_clock()
-        job = self.model.jobs.get(id)
-        expected = job is not None and job.state in (JobState.FAILED, JobState.CANCELLED, JobState.DEAD)
-        assert self._run(self.store.retry_job(id)) is expected
-        if job and expected:
-            job.attempt = job.crashes = 0
-            job.state, job.reason, job.forget_at = JobState.PENDING, None, float("inf")
-            self.model.line_up(job)
+        if not self.model.jobs:
+            return
+        job = list(self.model.jobs.values())[pick % len(self.model.jobs)]
+        if cancel:
+            expected = job.state not in FINAL_STATES
+            assert self._run(self.store.cancel_job(job.job.id)) is expected
+            if expected:
+                self.model.end(job, JobState.CANCELLED, CANCELLED_KEEP)
+        else:
+            expected = job.state in (JobState.FAILED, JobState.CANCELLED, JobState.DEAD)
+            assert self._run(self.store.retry_job(job.job.id)) is expected
+            if expected:
+                self.model.replay(job)
 
     @when(lambda self: self.model.jobs)
     @rule(seconds=st.sampled_from([0.3, 3.3, 6.3, 60.3]))
@@ -410,13 +412,14 @@ class BrokerMachine(RuleBasedStateMachine):
         if not hasattr(self, "broker"):
             return
         self._look_at_the_clock()
-        records, queues = self._run(self._observed())
-        for id, record in zip(IDS, records, strict=True):
+        ids = {*self.model.jobs, *self._names.values()}
+        records, queues = self._run(self._observed(ids))
+        for id, record in records.items():
             self._compare_record(record, self.model.jobs.get(id))
         self._compare_stats(queues)
 
-    async def _observed(self) -> tuple[list[JobRecord | None], list[QueueStats]]:
-        return [await self.store.get_job(id) for id in IDS], await self.store.queue_stats()
+    async def _observed(self, ids: Iterable[str]) -> tuple[dict[str, JobRecord | None], list[QueueStats]]:
+        return {id: await self.store.get_job(id) for id in ids}, await self.store.queue_stats()
 
     def _compare_record(self, record: JobRecord | None, job: ModelJob | None) -> None:
         assert (record is None) == (job is None)
@@ -452,6 +455,13 @@ class BrokerMachine(RuleBasedStateMachine):
             self._run(self.pass_time(guard))
             self.model.now = self._run(self.broker.time())
         self.model.forget()
+
+    def _fresh(self, id: str) -> str:
+        """Return an id for a new job, another one when the old is taken for days."""
+        job = self.model.jobs.get(self._names[id])
+        if job and job.state in (JobState.CANCELLED, JobState.DEAD):
+            self._names[id] += "'"
+        return self._names[id]
 
     def _held(self) -> list[tuple[Lease, int]]:
         return [(lease, life) for lease, life in self._given if self.model.holder(lease, life)]

@@ -14,6 +14,8 @@ from aioq.testing import (
     WorkerRegistryContract,
 )
 from aioq_redis import RedisBroker
+from tests.redis.layout import assert_consistent, keys_of
+from tests.servers import RedisServer
 
 
 @pytest.fixture
@@ -26,9 +28,12 @@ class TestRedisBroker(BrokerContract, JobStoreContract, WorkerRegistryContract, 
     """Everything that a broker can be asked for."""
 
     @pytest.fixture
-    async def broker(self, redis_url: str, namespace: str) -> AsyncIterator[RedisBroker]:
-        """A broker in a namespace of the test's own."""
-        broker = RedisBroker(redis_url, namespace=namespace)
+    async def broker(self, redis_server: RedisServer, namespace: str) -> AsyncIterator[RedisBroker]:
+        """A broker in a namespace of the test's own, which must be in order after the test."""
+        broker = RedisBroker(redis_server.url, namespace=namespace)
         await broker.connect()
         yield broker
         await broker.close()
+        with redis_server.client() as client:
+            assert_consistent(client, namespace)
+            client.delete(*keys_of(client, namespace), "")

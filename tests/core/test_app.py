@@ -135,7 +135,7 @@ async def test_the_same_call_twice_is_one_job() -> None:
 def test_the_queues_of_an_app() -> None:
     """Every queue that a task or cron entry names is there, sorted; `default` when there is none."""
     app = Aarq(MemoryBroker())
-    assert app.queues == ("default",)
+    assert list(app.queues) == ["default"]
     app.task(queue="b", name="b")(_work)
     app.task(queue="a", name="a")(_work)
     assert app.queues == ("a", "b")

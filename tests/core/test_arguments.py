@@ -71,7 +71,7 @@ def every_kind(_: object, a: int, /, b: int, *rest: int, c: date, d: int = 4, **
     """Every kind of parameter."""
 
 
-def anything(_: object, x, y=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pyright: ignore
+def anything(_: object, x, y=None):  # type: ignore[no-untyped-def]  # pyright: ignore[reportMissingParameterType]
     """No annotations."""
 
 
@@ -204,8 +204,17 @@ def test_nan_and_infinity_are_refused(number: float) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [datetime(2026, 1, 1, tzinfo=UTC), date(2026, 1, 1), UUID(int=1), Decimal(1), b"x", {1}, Colour.RED]
-    + [Part(Decimal(1)), Point(1, date(2026, 1, 1))],
+    [
+        datetime(2026, 1, 1, tzinfo=UTC),
+        date(2026, 1, 1),
+        UUID(int=1),
+        Decimal(1),
+        b"x",
+        {1},
+        Colour.RED,
+        Part(Decimal(1)),
+        Point(1, date(2026, 1, 1)),
+    ],
     ids=lambda value: type(value).__name__,
 )
 def test_typed_values_need_an_annotation(value: Any) -> None:

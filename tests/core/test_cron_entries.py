@@ -109,9 +109,7 @@ def test_a_bad_expression_is_refused_where_it_stands(app: Aarq) -> None:
     """The error is of the parser's own type, and says which entry it is about."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011  # the whole text is compared
         app.cron("sometimes")(report)
-    assert str(caught.value) == (
-        f"@app.cron(\"sometimes\") on {HERE}.report: 'sometimes' is not of the form \"every N\""
-    )
+    assert str(caught.value) == (f'@app.cron("sometimes") on {HERE}.report: \'sometimes\' is not of the form "every N"')
     assert len(app.crons) == 0
 
 
@@ -152,7 +150,7 @@ async def generator(_: object) -> AsyncGenerator[int, None]:
     [
         (5, "a cron entry is a function, got 5"),
         (lambda: None, r"must be callable with the context alone: too many positional arguments"),
-        (lambda ctx, x: None, r"must be callable with the context alone: missing a required argument: 'x'"),  # noqa: ARG005
+        (lambda ctx, x: None, r"must be callable with the context alone: missing a required argument: 'x'"),
         (generator, "is a generator: calling it would run none of it"),
     ],
 )

@@ -444,4 +444,3 @@ async def test_nothing_is_left_in_a_worker(app: Aarq, broker: FlakyBroker) -> No
     assert broker._claims == {}
     assert broker._wakes._waiting == {}
     assert broker._wakes._aborts == {}
-

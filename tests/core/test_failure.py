@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +21,7 @@ def raised(error: BaseException) -> Failure:
     """Describe an error as it is after it was raised."""
     try:
         raise error
-    except BaseException as caught:  # noqa: BLE001
+    except BaseException as caught:
         return describe(caught)
 
 
@@ -60,10 +61,9 @@ def test_deep_recursion_is_described() -> None:
     def down() -> None:
         down()
 
-    try:
+    with pytest.raises(RecursionError) as caught:
         down()
-    except RecursionError as error:
-        failure = describe(error)
+    failure = describe(caught.value)
     assert failure.type == "RecursionError"
     assert len(failure.traceback) <= TRACEBACK_LIMIT
 

@@ -213,7 +213,7 @@ class Mute(Exception):
 )
 async def test_whatever_it_raises_the_worker_goes_on(
     app: Aarq, clock: VirtualClock, log: Log, caplog: pytest.LogCaptureFixture,
-    error: BaseException, text: str, threaded: bool,  # noqa: FBT001
+    error: BaseException, text: str, threaded: bool,
 ) -> None:  # fmt: skip
     """Even what would end a program ends only that run."""
 

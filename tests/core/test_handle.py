@@ -63,9 +63,7 @@ async def _work(_: object) -> int:
 
 async def end(broker: FlakyBroker, how: Callable[[Lease], Settlement]) -> None:
     """Claim the job and settle it."""
-    claim = await broker.claim(
-        ClaimRequest(worker_id="w", queues=("default",), limit=1, lease=60, request_id="r")
-    )
+    claim = await broker.claim(ClaimRequest(worker_id="w", queues=("default",), limit=1, lease=60, request_id="r"))
     await broker.settle([how(claim.leases[0])])
 
 
@@ -155,9 +153,7 @@ async def test_a_dead_job_raises(job: Job[int], broker: FlakyBroker, clock: Virt
 async def test_a_crashed_job_raises(job: Job[int], broker: FlakyBroker, clock: VirtualClock) -> None:
     """Without a failure the reason stands alone."""
     for n in range(3):
-        await broker.claim(
-            ClaimRequest(worker_id="w", queues=("default",), limit=1, lease=1, request_id=f"r{n}")
-        )
+        await broker.claim(ClaimRequest(worker_id="w", queues=("default",), limit=1, lease=1, request_id=f"r{n}"))
         await clock.advance(2)
         await broker.reap(["default"])
     with pytest.raises(JobDead, match="^job j is dead: crashed$"):
@@ -195,9 +191,7 @@ async def test_a_result_that_was_too_large(job: Job[int], broker: FlakyBroker) -
 async def test_a_result_of_another_type(job: Job[int], broker: FlakyBroker) -> None:
     """What does not fit the annotation is refused with the job's name."""
     await end(broker, lambda lease: Completed(lease=lease, result=b'"a"', keep=60))
-    with pytest.raises(
-        SerializationError, match=r"^the result of job j of tasks\.work: expected 'int', got 'str'$"
-    ):
+    with pytest.raises(SerializationError, match=r"^the result of job j of tasks\.work: expected 'int', got 'str'$"):
         await job.result()
 
 
@@ -276,7 +270,7 @@ async def test_a_running_job_is_called_off(app: Aarq) -> None:
     started, ended = anyio.Event(), anyio.Event()
 
     @app.task
-    async def work(_: object, forever: bool) -> str:  # noqa: FBT001
+    async def work(_: object, forever: bool) -> str:
         if not forever:
             return "next"
         started.set()
@@ -284,6 +278,7 @@ async def test_a_running_job_is_called_off(app: Aarq) -> None:
             await anyio.sleep_forever()
         finally:
             ended.set()
+        return "never"
 
     async with working(app, concurrency=1):
         job = await work.enqueue(forever=True)

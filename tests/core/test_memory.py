@@ -9,7 +9,19 @@ import anyio
 import pytest
 
 from aioq.backends import MemoryBroker
-from aioq.job import ClaimRequest, Completed, Failed, Failure, Lease, NewJob, Released, Retried, TickClaim, TickOutcome
+from aioq.job import (
+    ClaimRequest,
+    Completed,
+    Failed,
+    Failure,
+    Lease,
+    NewJob,
+    Released,
+    Retried,
+    Settlement,
+    TickClaim,
+    TickOutcome,
+)
 from aioq.states import JobState
 from aioq.testing import VirtualClock
 from tests.core.rig import settle_down
@@ -91,8 +103,13 @@ async def test_nothing_is_left_of_a_thousand_jobs(broker: MemoryBroker, clock: V
     await clock.advance(2)
     failure = Failure("E", "e")
     for n, lease in enumerate(await claim(broker, 1000)):
-        outcomes = [Completed(lease=lease), Completed(lease=lease, keep=9), Failed(lease=lease, failure=failure, keep=9)]
-        await broker.settle([(*outcomes, Retried(lease=lease, delay=5))[n % 4]])
+        outcomes: list[Settlement] = [
+            Completed(lease=lease),
+            Completed(lease=lease, keep=9),
+            Failed(lease=lease, failure=failure, keep=9),
+        ]
+        outcomes.append(Retried(lease=lease, delay=5))
+        await broker.settle([outcomes[n % 4]])
     for n in range(1000):
         await broker.cancel_job(str(n))
     assert len(broker._jobs) == 750

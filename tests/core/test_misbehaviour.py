@@ -64,7 +64,7 @@ async def next_job_runs(app: Aarq) -> bool:
     ids=lambda error: type(error).__name__ if isinstance(error, BaseException) else None,
 )
 async def test_whatever_a_task_raises_its_job_fails(
-    app: Aarq, broker: FlakyBroker, error: BaseException, threaded: bool  # noqa: FBT001
+    app: Aarq, broker: FlakyBroker, error: BaseException, threaded: bool
 ) -> None:
     """Even what would end a program ends only the job."""
 
@@ -181,7 +181,8 @@ async def test_a_task_that_ends_though_it_was_cut_off_has_ended(app: Aarq) -> No
         try:
             await anyio.sleep_forever()
         except anyio.get_cancelled_exc_class():
-            return "done anyway"
+            pass
+        return "done anyway"
 
     job = await stubborn.enqueue()
     await drain(app)
@@ -255,7 +256,7 @@ async def test_nothing_is_kept_for_no_time(app: Aarq) -> None:
     """`result_ttl=0` keeps neither results nor failures."""
 
     @app.task(result_ttl=0)
-    async def work(_: object, fail: bool) -> str:  # noqa: FBT001
+    async def work(_: object, fail: bool) -> str:
         if fail:
             raise ValueError("no")
         return "yes"

@@ -39,7 +39,9 @@ class Secretive(BaseModel):
     hidden: int = Field(default=0, exclude=True)
 
 
-ANN = Guest(fullName="Ann", born=date(2000, 1, 1), friends=[Guest(fullName="Bob", born=date(1999, 1, 1))])
+ANN = Guest.model_validate(
+    {"fullName": "Ann", "born": date(2000, 1, 1), "friends": [{"fullName": "Bob", "born": date(1999, 1, 1)}]}
+)
 
 
 @pytest.fixture

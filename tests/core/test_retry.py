@@ -124,7 +124,7 @@ def test_delays_follow_the_options() -> None:
         ({"retry_on": (), "no_retry_on": (Exception,)}, Retry(), True),
     ],
 )
-def test_some_errors_are_not_retried(options: dict[str, Any], error: BaseException, again: bool) -> None:  # noqa: FBT001
+def test_some_errors_are_not_retried(options: dict[str, Any], error: BaseException, again: bool) -> None:
     """`retry_on` says which are, `no_retry_on` has the last word, and `Retry` always asks for another attempt."""
     outcome = after_error(TaskOptions(retries=5, **options), lease(), error)
     assert isinstance(outcome, Retried if again else Failed)

@@ -181,7 +181,7 @@ def test_a_worker_in_a_thread_takes_no_signals() -> None:
     def target() -> None:
         try:
             run("asyncio", main)
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             errors.append(error)
 
     thread = threading.Thread(target=target)

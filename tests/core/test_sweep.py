@@ -124,7 +124,7 @@ async def test_a_cancelled_worker_leaves_no_lease_behind() -> None:
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["before", "after"])
-async def test_a_cancellation_and_a_fault_together(lost: bool) -> None:  # noqa: FBT001
+async def test_a_cancellation_and_a_fault_together(lost: bool) -> None:
     """With every call of the broker failing once beside it, leases at least bring every job back."""
     for method in ("claim", "settle", "extend", "reap", "deregister"):
         for steps in range(0, 60, 4):

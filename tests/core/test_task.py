@@ -120,7 +120,7 @@ def test_nested_functions_and_lambdas_have_names() -> None:
     place = f"{HERE}.test_nested_functions_and_lambdas_have_names"
     assert name_of(inner) == f"{place}.inner"
     assert name_of(lambda: None) == f"{place}.lambda"
-    assert name_of([lambda: None for _ in "x"][0]).replace("listcomp.", "") == f"{place}.lambda"
+    assert name_of(next(lambda: None for _ in "x")).replace("genexpr.", "") == f"{place}.lambda"
 
 
 @pytest.mark.parametrize("name", ["__main__", "__mp_main__"])

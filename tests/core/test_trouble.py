@@ -34,9 +34,7 @@ def adder(app: Aarq) -> Any:
 @pytest.mark.parametrize("answer_lost", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("method", METHODS)
-async def test_any_call_may_fail(
-    clock: VirtualClock, method: str, error: Exception, answer_lost: bool  # noqa: FBT001
-) -> None:
+async def test_any_call_may_fail(clock: VirtualClock, method: str, error: Exception, answer_lost: bool) -> None:
     """Whichever call fails, three times over, before or after it took effect: every job runs once."""
     app = Aarq(broker := FlakyBroker(clock=clock))
     runs: list[int] = []

@@ -27,7 +27,7 @@ TODAY = date(2026, 1, 1)
 ORDER = Order(
     UUID(int=1),
     NOON,
-    [Part(Decimal("1.10"), {"a", "b"}), Part(Decimal("2"))],
+    [Part(Decimal("1.10"), {"a", "b"}), Part(Decimal(2))],
     {TODAY: 3},
     Order(UUID(int=2), NOON, []),
 )
@@ -35,7 +35,7 @@ ORDER = Order(
 TRAVELLERS: list[tuple[Annotation, Any]] = [
     (datetime, NOON),
     (datetime, NOON.astimezone(timezone(timedelta(hours=5, minutes=30)))),
-    (datetime, datetime(2026, 1, 1, 12)),  # noqa: DTZ001
+    (datetime, datetime(2026, 1, 1, 12)),
     (date, TODAY),
     (time, time(23, 59, 59, 999999)),
     (time, time(1, 2, tzinfo=UTC)),
@@ -131,7 +131,7 @@ async def test_types_survive_the_whole_way() -> None:
     got: list[Any] = []
 
     @app.task
-    async def take(_: object, order: Order, *points: Point, colour: Colour, **days: date) -> None:
+    async def take(_: object, /, order: Order, *points: Point, colour: Colour, **days: date) -> None:
         got.extend((order, points, colour, days))
 
     await take.enqueue(ORDER, Point(1, TODAY), Point(2, TODAY), colour=Colour.RED, monday=TODAY)
@@ -149,7 +149,7 @@ def test_integers_may_stand_for_floats() -> None:
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 zones = st.timezones() | st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
-moments = st.datetimes(min_value=datetime(1900, 1, 1), timezones=zones | st.just(UTC))  # noqa: DTZ001
+moments = st.datetimes(min_value=datetime(1900, 1, 1), timezones=zones | st.just(UTC))
 whole_minutes = moments.filter(lambda moment: not (moment.utcoffset() or timedelta()).total_seconds() % 60)
 numbers = st.decimals(allow_nan=False)
 parts = st.builds(Part, numbers, st.sets(texts))
@@ -159,7 +159,11 @@ orders = st.recursive(
     max_leaves=4,
 )
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**40), 10**40) | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**40), 10**40)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | texts,
     lambda inner: st.lists(inner) | st.dictionaries(texts, inner),
     max_leaves=20,
 )
@@ -193,7 +197,7 @@ def test_any_value_of_a_type_survives(case: tuple[Annotation, Any]) -> None:
 @given(st.recursive(st.floats() | st.none() | texts | st.dates(), lambda inner: st.lists(inner) | st.sets(st.dates())))
 def test_what_would_change_is_refused(value: Any) -> None:
     """For an unannotated parameter: either the value arrives equal, or `encode` raises."""
-    signature = CallSignature(lambda _, x: None, JsonCodec(), "tasks.f")  # noqa: ARG005
+    signature = CallSignature(lambda _, x: None, JsonCodec(), "tasks.f")
     try:
         payload = signature.encode((value,), {})
     except ValueError:

@@ -264,6 +264,30 @@ async def test_a_claim_over_queues_is_repeated_whole(behind: RedisBroker, proxy:
     assert [lease.job_id for lease in first.leases] == ["b", "c"]
 
 
+async def test_a_repeated_claim_knows_how_much_it_had_taken(behind: RedisBroker) -> None:
+    """Leases that were settled since make no room for jobs of another queue."""
+    await behind.enqueue([job("a", queue="one"), job("b", queue="one"), job("c", queue="two")])
+    asked = request(2, queues=("one", "two"))
+    a, b = (await behind.claim(asked)).leases
+    await behind.settle([Completed(lease=a)])
+    assert (await behind.claim(asked)).leases == [b]
+
+
+async def test_a_closed_broker_does_not_try_again(proxy: Proxy, make_broker: Callable[..., RedisBroker]) -> None:
+    """A call that would be repeated after a pause is not, when the broker was closed in the meantime."""
+    for n in range(1, 6):
+        broker = make_broker(proxy.url)
+        await broker.connect()
+        proxy.cut_before(b"TIME")
+        call = asyncio.ensure_future(broker.time())
+        await proxy.wait_for(b"TIME", n)
+        await asyncio.sleep(0)
+        await broker.close()
+        with pytest.raises(BrokerUnavailable):
+            await call
+        assert proxy.connections == n
+
+
 async def test_no_output_of_a_failing_connect_shows_the_password(
     start_server: Callable[..., RedisServer],
     make_broker: Callable[..., RedisBroker],

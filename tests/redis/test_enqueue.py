@@ -85,14 +85,16 @@ async def test_a_conflict_in_one_queue_stores_nothing_in_another(broker: RedisBr
     assert [stats.pending for stats in await broker.queue_stats()] == [1]
 
 
+@pytest.mark.parametrize("size", [1, 1024, 1025])
 @pytest.mark.parametrize("keep", [Completed, Failed])
-async def test_an_ended_job_is_compared_too(broker: RedisBroker, keep: type[Completed | Failed]) -> None:
-    """As long as a record is kept, another task or payload under its id is a conflict."""
-    lease = await lease_of(broker, payload=b"1")
+async def test_an_ended_job_is_compared_too(broker: RedisBroker, keep: type[Completed | Failed], size: int) -> None:
+    """As long as a record is kept, another task or payload under its id is a conflict, however long the payload."""
+    payload = b"1" * size
+    lease = await lease_of(broker, payload=payload)
     failed = Failed(lease=lease, failure=FAILURE, keep=60)
     await broker.settle([failed if keep is Failed else Completed(lease=lease, keep=60)])
-    assert await broker.enqueue([job("a", payload=b"1")]) == [False]
-    for other in (job("a", payload=b"2"), job("a", payload=b"1", task="tasks.other")):
+    assert await broker.enqueue([job("a", payload=payload)]) == [False]
+    for other in (job("a", payload=payload[:-1] + b"2"), job("a", payload=payload, task="tasks.other")):
         with pytest.raises(JobConflict):
             await broker.enqueue([other])
 

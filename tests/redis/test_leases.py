@@ -198,6 +198,31 @@ async def test_a_crashed_job_shows_its_latest_failure(broker: RedisBroker) -> No
     assert (record.state, record.attempt, record.crashes, record.failure) == (JobState.PENDING, 0, 0, FAILURE)
 
 
+async def test_a_long_payload_is_not_kept_with_its_result(broker: RedisBroker) -> None:
+    """Of a completed job no more than 1024 bytes of arguments stay; of one that can be put back, all of them."""
+    sizes = {"short": 1024, "long": 1025, "failed": 9999}
+    await broker.enqueue([job(id, payload=b"x" * size) for id, size in sizes.items()])
+    short, long, failed = await claim(broker)
+    await broker.settle([Completed(lease=short, keep=60), Completed(lease=long, keep=60)])
+    await broker.settle([Failed(lease=failed, failure=FAILURE, keep=60)])
+    records = [await broker.get_job(id, queue="q") for id in sizes]
+    assert [len(record.payload) for record in records if record] == [1024, 0, 9999]
+
+
+@pytest.mark.parametrize("settled", [True, False])
+async def test_a_job_cancelled_later_remembers_its_settlement(broker: RedisBroker, settled: bool) -> None:
+    """Who had given the job back before it was called off is told so; who had lost it is not."""
+    await broker.enqueue([job("a")])
+    (lease,) = await claim(broker, lease=0.001)
+    if settled:
+        await broker.settle([Released(lease=lease)])
+    else:
+        await let_pass(broker, 0.01)
+        await broker.reap(["q"])
+    await broker.cancel_job("a", queue="q")
+    assert await broker.settle([Released(lease=lease)]) == [Settled.ALREADY if settled else Settled.STALE]
+
+
 async def test_a_failure_may_say_anything(broker: RedisBroker) -> None:
     """Whatever an exception's text is, it comes back as it was."""
     failure = Failure("X", "\x00\x1b\r\n\u2028🦆", "line\nline " * 500)

@@ -246,7 +246,7 @@ class Aarq:
         return name
 
 
-def _checked(broker: Broker) -> Broker:
+def _checked(broker: object) -> Broker:
     if isinstance(broker, type) or not isinstance(broker, Broker):
         raise TypeError(f"broker must be a URL or an object with the methods of aioq.protocols.Broker, got {broker!r}")
     return broker

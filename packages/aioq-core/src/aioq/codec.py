@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast
 
 import msgspec
 
 from aioq.errors import SerializationError
-from aioq.roundtrip import field_names
+from aioq.roundtrip import field_names, is_mapping
 
 __all__ = ["JsonCodec"]
 
@@ -113,11 +113,11 @@ def _from_plain(type: Any, plain: object) -> object:
 
 
 def _parts(value: object) -> Iterator[tuple[str, object]]:
-    if isinstance(value, Mapping):
+    if is_mapping(value):
         for key, part in value.items():
             yield f"[{key!r}]", part
     elif isinstance(value, list | tuple | set | frozenset):
-        for index, part in enumerate(value):
+        for index, part in enumerate(cast("Iterable[object]", value)):
             yield f"[{index}]", part
     else:
         for name in field_names(value):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypedDict, get_args
+from typing import TypedDict, cast, get_args
 
 from aioq.ids import check_name
 from aioq.retry import Backoff
@@ -110,7 +110,7 @@ class EnqueueOptions:
         if self.job_id is not None:
             check_name("job_id", self.job_id)
 
-    def _check_defer_until(self, moment: datetime) -> None:
+    def _check_defer_until(self, moment: object) -> None:
         if not isinstance(moment, datetime):
             raise TypeError(f"defer_until must be a datetime, got {type(moment).__name__}")
         if moment.utcoffset() is None:
@@ -158,5 +158,6 @@ def number(field: str, value: object, low: float, high: float) -> None:
 
 
 def _exceptions(field: str, value: object) -> None:
-    if not isinstance(value, tuple) or not all(isinstance(t, type) and issubclass(t, BaseException) for t in value):
+    kinds = cast("tuple[object, ...]", value) if isinstance(value, tuple) else (None,)
+    if not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
         raise TypeError(f"{field} must be a tuple of exception types, got {value!r}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from typing import TypeGuard
 
 from msgspec import Struct
 
-__all__ = ["field_names", "first_loss"]
+__all__ = ["field_names", "first_loss", "is_mapping"]
 
 
 def first_loss(sent: object, arrived: object, path: str = "") -> str | None:
@@ -16,9 +17,9 @@ def first_loss(sent: object, arrived: object, path: str = "") -> str | None:
     Tuples may arrive as lists and integers as floats of the same value: both are what an
     unannotated parameter gets. Other changes of type are losses.
     """
-    if isinstance(sent, list | tuple) and isinstance(arrived, list | tuple) and not _is_other_record(sent, arrived):
+    if _is_sequence(sent) and _is_sequence(arrived) and not _is_other_record(sent, arrived):
         return _first((f"{path}[{n}]", a, b) for n, (a, b) in enumerate(zip(sent, arrived, strict=False)))
-    if isinstance(sent, Mapping) and isinstance(arrived, Mapping):
+    if is_mapping(sent) and is_mapping(arrived):
         return _missing_key(sent, arrived, path) or _first(
             (f"{path}[{key!r}]", sent[key], arrived[key]) for key in sent
         )
@@ -34,6 +35,11 @@ def first_loss(sent: object, arrived: object, path: str = "") -> str | None:
     return f"{path}: its value would change on the way" if _differ(sent, arrived) else None
 
 
+def is_mapping(value: object) -> TypeGuard[Mapping[object, object]]:
+    """Whether a value is a mapping, of whatever to whatever."""
+    return isinstance(value, Mapping)
+
+
 def field_names(value: object) -> tuple[str, ...]:
     """Return the names of the parts of a Struct, a dataclass instance or a pydantic model; of others, none."""
     if isinstance(value, Struct):
@@ -41,6 +47,10 @@ def field_names(value: object) -> tuple[str, ...]:
     if is_dataclass(value) and not isinstance(value, type):
         return tuple(field.name for field in fields(value))
     return tuple(getattr(type(value), "model_fields", ()))
+
+
+def _is_sequence(value: object) -> TypeGuard[Sequence[object]]:
+    return isinstance(value, list | tuple)
 
 
 def _first(parts: Iterable[tuple[str, object, object]]) -> str | None:

@@ -42,7 +42,9 @@ class CallSignature:
         self._codec = codec
         hints = _hints(function, name)
         self._parameters = list(inspect.signature(function).parameters.values())[1:]
-        self._signature = inspect.Signature([p.replace(annotation=hints.get(p.name, p.empty)) for p in self._parameters])
+        self._signature = inspect.Signature(
+            [p.replace(annotation=hints.get(p.name, p.empty)) for p in self._parameters]
+        )
         self._variadic = any(p.kind in (_P.VAR_POSITIONAL, _P.VAR_KEYWORD) for p in self._parameters)
         self._by_position = all(p.kind in (_P.POSITIONAL_ONLY, _P.POSITIONAL_OR_KEYWORD) for p in self._parameters)
         self._positional_only = any(p.kind is _P.POSITIONAL_ONLY for p in self._parameters)

@@ -231,7 +231,6 @@ async def in_thread(call: Callable[[], Any], limiter: anyio.CapacityLimiter | No
 
     If what it returns wants to be awaited, it is: a plain `def` may be a wrapper of an `async def`.
     """
-
     outcome = await anyio.to_thread.run_sync(_outcome_of, call, abandon_on_cancel=True, limiter=limiter)
     result = outcome()
     return await result if inspect.isawaitable(result) else result

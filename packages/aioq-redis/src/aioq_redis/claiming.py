@@ -12,7 +12,7 @@ from aioq_redis.errors import one_line
 from aioq_redis.keeping import milliseconds
 from aioq_redis.keys import Layout
 from aioq_redis.records import FIRST, Run, Unreadable, check_id, read_record, read_run
-from aioq_redis.server import Server
+from aioq_redis.server import Server, together
 from aioq_redis.settling import Settling
 
 __all__ = ["Claiming"]
@@ -51,20 +51,25 @@ class Claiming:
             raise ValueError(f"worker_id must be 1 to 200 printable characters, got {request.worker_id!r}")
         leases: list[Lease] = []
         waits: list[int] = []
-        left = request.limit
-        for queue in request.queues:
-            if left <= 0:
-                break
-            args = (request.request_id, request.worker_id, left, milliseconds(request.lease))
-            space = self._layout.queue(queue)
-            taken, wait, dropped, *found = await self._server.call("claim", space, args, own=request.worker_id)
+        left, rest = request.limit, list(request.queues)
+        while rest and left > 0:
+            queue = rest.pop(0)
+            taken, wait, dropped, *found = await self._ask(request, queue, left)
             # What the request took then, not what is left of it now: a repetition takes nothing new.
             left -= taken
-            waits += [wait] if wait >= 0 else []
+            waits.append(wait)
             if dropped:
                 _warn_of_dropped(queue, dropped)
             leases += await self._read(queue, found)
-        return Claim(leases=leases, next_due=min(waits) / 1000 if waits else None)
+        # Of the other queues nothing is wanted but to know when their next job is due.
+        waits += [wait for _, wait, *_ in await together(self._ask(request, queue, 0) for queue in rest)]
+        due = min((wait for wait in waits if wait >= 0), default=None)
+        return Claim(leases=leases, next_due=None if due is None else due / 1000)
+
+    async def _ask(self, request: ClaimRequest, queue: str, limit: int) -> list[Any]:
+        args = (request.request_id, request.worker_id, limit, milliseconds(request.lease))
+        reply: list[Any] = await self._server.call("claim", self._layout.queue(queue), args, own=request.worker_id)
+        return reply
 
     async def _read(self, queue: str, found: Sequence[bytes]) -> list[Lease]:
         leases: list[Lease] = []

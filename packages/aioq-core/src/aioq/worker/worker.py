@@ -7,7 +7,7 @@ import re
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -139,9 +139,9 @@ class Worker:
             await duties.start(self._listen_to_signals)
             self._hello()
             duties.start_soon(self._settler.run)
-            duties.start_soon(self._heartbeat.run, self._info, lambda lease: self._runner.cancel(lease, Cause.LOST))
+            duties.start_soon(self._heartbeat.run, self._info, partial(self._runner.cancel, cause=Cause.LOST))
             duties.start_soon(self._reaper.run)
-            duties.start_soon(self._aborts.run, lambda job_id: self._runner.cancel(job_id, Cause.CANCELLED))
+            duties.start_soon(self._aborts.run, partial(self._runner.cancel, cause=Cause.CANCELLED))
             async with anyio.create_task_group() as jobs:
                 async with anyio.create_task_group() as firing:
                     if not self._burst:
@@ -195,7 +195,7 @@ class Worker:
                 self.stop()
 
     @asynccontextmanager
-    async def _lifespan(self) -> AsyncIterator[Mapping[str, Any]]:
+    async def _lifespan(self) -> AsyncGenerator[Mapping[str, Any]]:
         if self.app.lifespan is None:
             yield {}
             return

@@ -1,7 +1,7 @@
 -- settle: write how attempts of one queue's jobs ended, each on its own.
 --
 -- Needs    clock batches scores runs ended wakes waits
--- KEYS     jobs runs leased due failures ended completed failed dead waits wake memo:<client> ready:0-9
+-- KEYS     jobs runs leased due failures ended completed failed cancelled dead waits wake memo:<client> ready:0-9
 -- ARGV     1 request id   2 channel of ends, without the job id   3 ms to keep the dead
 --          4 most dead to keep; then for each settlement: id, fence, kind, and by kind
 --          c completed, nothing kept           k completed: ms to keep, result
@@ -9,10 +9,10 @@
 --          r retry: priority, delay ms, failure or ''   l release: priority, delay ms
 --          b bury: reason, failure or ''
 -- Returns  one letter for each settlement: d done, a already done by this epoch, s stale
-local jobs, runs, leased, due, failures, ended, completed, failed, dead, waits, wake, memo = unpack(KEYS)
-local READY = 13
+local jobs, runs, leased, due, failures, ended, completed, failed, cancelled, dead, waits, wake, memo = unpack(KEYS)
+local READY = 14
 local request, channel, dead_ttl, most_dead = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local INDEX = { c = completed, f = failed, d = dead }
+local INDEX = { c = completed, f = failed, x = cancelled, d = dead }
 local MEMO_TTL = 60000
 local EXTRA = { c = 0, k = 2, n = 1, f = 2, r = 3, l = 2, b = 2 }
 local KEPT = { k = true, n = true, f = true, b = true }
@@ -110,18 +110,15 @@ local write = {
 -- Who comes late: did this very epoch settle the job before?
 local function afterwards(id, line, fence)
   if line then
-    return fenced(line, fence) and string.byte(line) ~= 114 and string.byte(line) ~= 99 and 'a' or 's'
+    return fenced(line, fence) and was_settled(line) and 'a' or 's'
   end
   if just_kept[id] then
     return fenced(just_kept[id], fence) and 'a' or 's'
   end
   local text = redis.call('HGET', ended, id)
   local record = text and parse_ended(text)
-  if record and INDEX[record.state] and record.settled == '1' and fenced(record.run, fence)
-    and still_kept(INDEX[record.state], id) then
-    return 'a'
-  end
-  return 's'
+  local told = record and fenced(record.run, fence) and (record.settled == '1' or was_settled(record.run))
+  return told and still_kept(INDEX[record.state], id) and 'a' or 's'
 end
 
 local answers, done = {}, false

@@ -89,7 +89,7 @@ class MemoryBroker:
         """Store jobs, all or none; see `aioq.protocols.Broker.enqueue`."""
         now = self._now()
         fresh: dict[str, NewJob] = {}
-        answers = []
+        answers: list[bool] = []
         for job in jobs:
             known = fresh.get(job.id) or (self._jobs[job.id].job if job.id in self._jobs else None)
             if known and (known.task, known.queue, known.payload) != (job.task, job.queue, job.payload):

@@ -83,9 +83,9 @@ class Line:
     """
 
     ready: list[OrderedDict[str, StoredJob]] = field(default_factory=lambda: [OrderedDict() for _ in range(PRIORITIES)])
-    later: list[tuple[float, int, StoredJob]] = field(default_factory=list)
-    leased: dict[str, StoredJob] = field(default_factory=dict)
-    counts: Counter[JobState] = field(default_factory=Counter)
+    later: list[tuple[float, int, StoredJob]] = field(default_factory=list[tuple[float, int, StoredJob]])
+    leased: dict[str, StoredJob] = field(default_factory=dict[str, StoredJob])
+    counts: Counter[JobState] = field(default_factory=Counter[JobState])
     _sequence: int = 0
     _called_off: int = 0
 

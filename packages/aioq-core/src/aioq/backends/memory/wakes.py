@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Generator, Iterable
 from contextlib import contextmanager
 
 import anyio
@@ -20,7 +20,7 @@ class Wakes:
         self._aborts: dict[str, MemoryObjectSendStream[str]] = {}
 
     @contextmanager
-    def waiter(self, kind: str, names: Iterable[str]) -> Iterator[anyio.Event]:
+    def waiter(self, kind: str, names: Iterable[str]) -> Generator[anyio.Event]:
         """Give an event that is set when any of `names` is woken while the block runs."""
         event, keys = anyio.Event(), [(kind, name) for name in names]
         for key in keys:

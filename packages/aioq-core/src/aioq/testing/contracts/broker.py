@@ -414,7 +414,7 @@ class BrokerContract(BrokerSuite):
     async def test_a_job_that_crashes_too_often_is_dead(self, broker: Broker) -> None:
         """At `max_crashes` the job is not run again."""
         await broker.enqueue([self.job("a", max_crashes=2)])
-        states = []
+        states: list[JobState] = []
         for _ in range(2):
             await self.claim_one(broker, lease=self.tick)
             await self.pass_time(self.tick * 1.5)

@@ -20,6 +20,12 @@ local function run_line(run)
     run.attempt, run.crashes, run.claimed, run.worker)
 end
 
+-- Whether the epoch of a run that is over ended it by itself.
+local function was_settled(line)
+  local state = string.byte(line)
+  return state ~= 114 and state ~= 99
+end
+
 local function fenced(line, fence)
   return string.sub(line, 4, 4 + #fence) == fence .. ' '
 end
