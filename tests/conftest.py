@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
@@ -24,6 +25,12 @@ def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, name: str
     """
     if inspect.iscoroutinefunction(inspect.unwrap(obj)) and collector.istestfunction(obj, name):
         pytest.mark.anyio(obj)
+
+
+def pytest_configure() -> None:
+    """Listen to Ctrl-C here and in the programs started from here: what a shell runs in the background does not."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> list[str]:
