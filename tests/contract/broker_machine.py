@@ -87,7 +87,7 @@ class Model:
     def __init__(self) -> None:
         self.now = 0.0
         self.jobs: dict[str, ModelJob] = {}
-        self.requests: dict[str, tuple[str, list[tuple[Lease, int]]]] = {}
+        self.requests: dict[str, tuple[ClaimRequest, list[tuple[Lease, int]]]] = {}
         self.lives: Counter[str] = Counter()
         self._sequence = count(1)
 
@@ -301,7 +301,7 @@ class BrokerMachine(RuleBasedStateMachine):
             self._note_claim(job, worker, lease * self.unit)
             assert got == self._lease_of(job, got.enqueued_at)
             given.append((got, job.life))
-        self.model.requests[worker] = (request.request_id, given)
+        self.model.requests[worker] = (request, given)
         self._given.extend(given)
         self._compare_next_due(claim.next_due, queues)
 
@@ -311,10 +311,7 @@ class BrokerMachine(RuleBasedStateMachine):
         """Repeat the worker's latest request: what it still holds comes back, and nothing else."""
         if worker not in self.model.requests:
             return
-        request_id, given = self.model.requests[worker]
-        request = ClaimRequest(
-            worker_id=worker, queues=("q", "r"), limit=4, lease=10 * self.unit, request_id=request_id
-        )
+        request, given = self.model.requests[worker]
         self._look_at_the_clock()
         held = [lease for lease, life in given if self.model.holder(lease, life)]
         assert self._run(self.broker.claim(request)).leases == held
@@ -460,7 +457,7 @@ class BrokerMachine(RuleBasedStateMachine):
         """Return an id for a new job, another one when the old is taken for days."""
         job = self.model.jobs.get(self._names[id])
         if job and job.state in (JobState.CANCELLED, JobState.DEAD):
-            self._names[id] += "'"
+            self._names[id] += "+"
         return self._names[id]
 
     def _held(self) -> list[tuple[Lease, int]]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 
 from aioq import Aarq
 from aioq.testing import VirtualClock
 from tests.core.brokers import FlakyBroker
 from tests.core.plain_scheduler import PlainScheduler
+
+settings.register_profile("shared machines", deadline=None)  # what is slow there is the neighbours
+settings.load_profile("shared machines")
 
 
 @pytest.fixture

@@ -94,6 +94,12 @@ def test_a_schedule_may_be_an_object(app: Aarq) -> None:
     assert entry(app, "named").tz == "UTC"
 
 
+def test_a_schedule_object_has_a_zone_of_its_own(app: Aarq) -> None:
+    """A zone beside it would be ignored, so it is refused."""
+    with pytest.raises(ValueError, match="^tz is the zone of an expression, and .* is none; leave tz out$"):
+        app.cron(Sunrise(), tz="Europe/Berlin")
+
+
 def test_fingerprints_tell_schedules_apart(app: Aarq) -> None:
     """Equal in every process for the same expression and zone, and in none for another."""
     app.cron("every 1", name="a")(report)

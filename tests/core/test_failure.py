@@ -46,6 +46,18 @@ def test_an_exception_whose_text_cannot_be_had() -> None:
     assert "Mute" in failure.traceback
 
 
+def test_an_exception_whose_traceback_cannot_be_had() -> None:
+    """Whatever breaks the formatting, type and message remain."""
+
+    class Spiteful(Exception):
+        @property
+        def __notes__(self) -> list[str]:
+            raise RuntimeError("no notes")
+
+    failure = raised(Spiteful("text"))
+    assert (failure.type, failure.message, failure.traceback) == ("Spiteful", "text", "")
+
+
 def test_long_texts_are_cut() -> None:
     """Five megabytes become a kilobyte; of the traceback the end is kept."""
     failure = raised(ValueError("x" * 5_000_000))

@@ -544,6 +544,22 @@ async def test_odd_schedules_do_not_stop_the_worker(
     assert log.at == [5]
 
 
+async def test_a_schedule_that_raises_does_not_stop_the_worker(
+    app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its next runs cannot be told; what to do about its firing is the scheduler's to say."""
+    caplog.set_level(logging.INFO)
+
+    class Broken:
+        def next_after(self, instant: datetime) -> datetime:
+            raise ArithmeticError("no idea when")
+
+    app.cron(Broken(), name="broken")(fail)
+    async with working(app, clock=clock):
+        await settle_down()
+    assert "cron task broken runs next at no time at all" in caplog.messages
+
+
 async def test_of_very_many_entries_some_are_logged(
     app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:

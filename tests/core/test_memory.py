@@ -132,6 +132,19 @@ async def test_jobs_that_were_called_off_are_not_kept_until_their_time(broker: M
     assert [record.id for record in await broker.list_jobs("q", JobState.SCHEDULED)] == ["one", "two"]
 
 
+async def test_a_delay_that_was_called_off_does_not_count(broker: MemoryBroker, clock: VirtualClock) -> None:
+    """A job that was put back in line and then delayed anew waits for its new time, not for its old one."""
+    await broker.enqueue([job("a", delay=10), *(job(f"far{n}", delay=1000) for n in range(9))])
+    await broker.cancel_job("a")
+    await broker.retry_job("a")
+    (lease,) = await claim(broker)
+    await broker.settle([Retried(lease=lease, delay=100)])
+    await clock.advance(50)
+    assert await order(broker) == []
+    await clock.advance(51)
+    assert await order(broker) == ["a"]
+
+
 async def test_a_job_that_is_retried_outlives_its_old_record(broker: MemoryBroker, clock: VirtualClock) -> None:
     """What would have expired with the failure does not take the job along, nor its next record."""
     await broker.enqueue([job("a")])

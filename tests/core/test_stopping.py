@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import AsyncGenerator
@@ -272,6 +273,30 @@ async def test_a_cancelled_worker_releases_what_it_holds(app: Aarq, hold: Hold, 
     record = await record_of(broker, job.id)
     assert (record.state, record.attempt, record.failure) == (JobState.PENDING, 0, None)
     assert await broker.list_workers() == []
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_asyncios_own_cancellation_does_the_same(app: Aarq, hold: Hold, broker: FlakyBroker) -> None:
+    """A web framework cancels the worker's task without knowing of anyio."""
+    task = asyncio.create_task(Worker(app, handle_signals=False).run())
+    job = await hold.task.enqueue()
+    await hold.started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    record = await record_of(broker, job.id)
+    assert (record.state, record.attempt, record.failure) == (JobState.PENDING, 0, None)
+    assert await broker.list_workers() == []
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_asyncios_own_timeout_ends_a_worker(app: Aarq, hold: Hold, broker: FlakyBroker) -> None:
+    """`asyncio.timeout` around `run` works as around anything."""
+    job = await hold.task.enqueue()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await Worker(app, handle_signals=False).run()
+    assert (await record_of(broker, job.id)).state is JobState.PENDING
 
 
 @pytest.mark.parametrize("error", [ValueError("interrupted"), Retry(), SystemExit()])

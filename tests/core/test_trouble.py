@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import anyio
@@ -216,6 +217,26 @@ async def test_listening_again_is_quiet(
         await clock.advance(60)
     assert len(attempts) > 30
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * lines
+
+
+async def test_a_stream_of_aborts_that_ends_is_opened_again(clock: VirtualClock) -> None:
+    """A broker may end the stream, for want of a connection; the worker listens again."""
+
+    class Brief(FlakyBroker):
+        def aborts(self, worker_id: str) -> Any:
+            streams.append(worker_id)
+            return _nothing()
+
+    streams: list[str] = []
+    async with working(Aarq(Brief(clock=clock)), clock=clock, id="w1"):
+        await clock.advance(60)
+    assert len(streams) > 30
+    assert set(streams) == {"w1"}
+
+
+async def _nothing() -> AsyncGenerator[str, None]:
+    for job_id in ():
+        yield job_id
 
 
 async def test_a_late_report_is_told(app: Aarq, broker: FlakyBroker, caplog: pytest.LogCaptureFixture) -> None:

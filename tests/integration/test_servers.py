@@ -57,7 +57,7 @@ def test_a_killed_server_can_be_started_again(start_server: StartServer) -> None
 def test_a_paused_server_hangs_without_hanging_up(start_server: StartServer) -> None:
     """A client gets no answer, until the server goes on."""
     server = start_server()
-    with server.client(socket_timeout=0.05) as client:
+    with server.client(socket_timeout=1) as client:
         assert client.ping()  # pyright: ignore[reportUnknownMemberType]
         server.pause()
         with pytest.raises(redis.TimeoutError):

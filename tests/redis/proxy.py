@@ -70,10 +70,10 @@ class Proxy:
         for pump in self._pumps:
             pump.cancel()
 
-    async def wait_for(self, word: bytes, times: int = 1) -> None:
-        """Return when clients have said this word so many times."""
+    async def wait_for(self, word: bytes) -> None:
+        """Return when a client has said this word."""
         async with asyncio.timeout(10), self.seen:
-            await self.seen.wait_for(lambda: self.commands.count(word) >= times)
+            await self.seen.wait_for(lambda: word in self.commands)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1

@@ -10,6 +10,7 @@ import pytest
 
 from aioq.errors import BrokerFull, JobConflict
 from aioq.job import Completed, Failed, Released, Retried, Settled, Settlement
+from aioq.states import JobState
 from aioq_redis import RedisBroker
 from tests.redis.jobs import FAILURE, claim, job, lease_of, let_pass
 from tests.redis.layout import keys_of
@@ -114,6 +115,30 @@ async def test_due_jobs_go_by_priority_then_by_time(broker: RedisBroker) -> None
     assert await claim(broker) == []
     await let_pass(broker, 0.11)
     assert [lease.job_id for lease in await claim(broker)] == ["9-3", "9-2", "9-1", "1-3", "1-2", "1-1"]
+
+
+@pytest.mark.parametrize("jobs", [64, 1000])
+async def test_jobs_put_off_together_keep_their_order(broker: RedisBroker, jobs: int) -> None:
+    """Of a batch with one delay the first jobs run first; of a large one, nearly so."""
+    await broker.enqueue([job(f"{-n % jobs:04}", delay=0.01) for n in range(jobs)])
+    await let_pass(broker, 0.02)
+    places = [-int(lease.job_id) % jobs for lease in await claim(broker, jobs)]
+    assert len(places) == jobs
+    assert all(abs(place - n) <= jobs // 64 for n, place in enumerate(places))
+    assert jobs > 64 or places == list(range(jobs))
+
+
+@pytest.mark.parametrize("moment", [0.0, 1.0, 7.2e9])
+async def test_any_moment_keeps_the_priority(broker: RedisBroker, moment: float) -> None:
+    """From 1970 to 2200 a job's line is read off its moment."""
+    now = await broker.time()
+    await broker.enqueue([job(str(n), priority=n, run_at=moment) for n in range(10)])
+    leases = await claim(broker, lease=max(moment - now, 0.001))
+    await let_pass(broker, 0.01)
+    await broker.settle([Released(lease=lease, delay=max(moment - now, 0.0)) for lease in leases])
+    assert [lease.priority for lease in leases] == ([] if moment > now else list(range(9, -1, -1)))
+    records = await broker.list_jobs("q", JobState.SCHEDULED if moment > now else JobState.PENDING)
+    assert [record.id for record in records] == [str(n) for n in range(9, -1, -1)]
 
 
 @pytest.mark.parametrize(

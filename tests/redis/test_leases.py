@@ -162,6 +162,14 @@ async def test_dead_jobs_are_forgotten_in_time(make_broker: Callable[..., RedisB
     assert await broker.enqueue([job("a", payload=b"other")]) == [True]
 
 
+async def test_new_records_push_out_those_that_have_expired(broker: RedisBroker, raw: Any, namespace: str) -> None:
+    """Where results are kept for a short while, their number stays small without anybody reaping."""
+    for n in range(5):
+        await broker.settle([Completed(lease=await lease_of(broker, str(n)), keep=0.01)])
+        await let_pass(broker, 0.02)
+    assert raw.hlen(f"{{{namespace}:q}}:ended") == 1
+
+
 async def test_reaping_clears_away_what_has_expired(broker: RedisBroker, raw: Any, namespace: str) -> None:
     """Records whose time is up take no room, even when nothing else happens in the queue."""
     await broker.enqueue([job("a"), job("b")])

@@ -48,8 +48,8 @@ class VirtualBroker(RedisBroker):
         return await super().claim(self._requests.setdefault(request.request_id, request))
 
     async def time(self) -> float:
-        """Return the time that the scripts see."""
-        return int(self._raw.get("aioq-test-clock")) / 1000
+        """Return the time that the scripts see, which is never the same twice: ties have no order."""
+        return int(self._raw.incr("aioq-test-clock")) / 1000
 
 
 @pytest.mark.usefixtures("_virtual_time")

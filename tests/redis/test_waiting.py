@@ -119,7 +119,7 @@ async def test_a_worker_wakes_when_a_job_comes_due(broker: RedisBroker, raw: Any
     async with waiting(raw, broker):
         pass
     assert len(await claim(broker)) == 1
-    assert await broker.time() - due < 0.2
+    assert await broker.time() - due < 1
 
 
 async def test_a_wait_until_a_job_is_due_ends_then(broker: RedisBroker) -> None:
@@ -131,7 +131,7 @@ async def test_a_wait_until_a_job_is_due_ends_then(broker: RedisBroker) -> None:
     async with asyncio.timeout(10):
         while not await broker.wait_for_work(["q"], timeout=claimed.next_due):
             pass
-    assert await broker.time() - due < 0.05
+    assert await broker.time() - due < 1
     assert len(await claim(broker)) == 1
 
 

@@ -48,11 +48,11 @@ class CallSignature:
         self._variadic = any(p.kind in (_P.VAR_POSITIONAL, _P.VAR_KEYWORD) for p in self._parameters)
         self._by_position = all(p.kind in (_P.POSITIONAL_ONLY, _P.POSITIONAL_OR_KEYWORD) for p in self._parameters)
         self._positional_only = any(p.kind is _P.POSITIONAL_ONLY for p in self._parameters)
-        self._struct = _struct(self._parameters, hints)
         try:
+            self._struct = _struct(self._parameters, hints)
             self._decode = codec.decoder(self._struct)
             self._decode_result = codec.decoder(hints.get("return", Any))
-        except SerializationError as error:
+        except (SerializationError, RuntimeError) as error:  # msgspec has no fields named __x
             raise TaskDefinitionError(f"task {name}: {_culprit(codec, hints) or error}") from None
 
     def encode(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> bytes:

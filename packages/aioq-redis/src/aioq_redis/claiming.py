@@ -11,7 +11,7 @@ from aioq.job import Claim, ClaimRequest, Lease
 from aioq_redis.errors import one_line
 from aioq_redis.keeping import milliseconds
 from aioq_redis.keys import Layout
-from aioq_redis.records import FIRST, Run, Unreadable, check_id, read_record, read_run
+from aioq_redis.records import FIRST, Run, Unreadable, read_id, read_record, read_run
 from aioq_redis.server import Server, together
 from aioq_redis.settling import Settling
 
@@ -105,7 +105,7 @@ class Claiming:
 def _lease(queue: str, raw_id: bytes, raw: bytes, run: Run) -> Lease:
     record = read_record(raw)
     return Lease(
-        job_id=check_id(raw_id),
+        job_id=read_id(raw_id),
         queue=queue,
         epoch=run.epoch,
         task=record.head.task,

@@ -10,12 +10,11 @@ from functools import partial
 from typing import Any, Final
 
 from aioq.errors import JobConflict
-from aioq.ids import check_name
 from aioq.job import NewJob
 from aioq_redis.keeping import milliseconds
 from aioq_redis.keys import Layout
 from aioq_redis.pipeline import Command
-from aioq_redis.records import encode_record
+from aioq_redis.records import check_id, encode_record
 from aioq_redis.scripts import load
 from aioq_redis.server import Server
 from aioq_redis.session import Session
@@ -139,7 +138,7 @@ class Enqueueing:
 def _arguments(jobs: Sequence[NewJob]) -> list[object]:
     args: list[object] = []
     for job in jobs:
-        check_name("job_id", job.id)
+        check_id(job.id)
         args += (job.id, ("&" if args else "") + _plan(job), encode_record(job))
     return args
 

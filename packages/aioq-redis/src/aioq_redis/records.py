@@ -17,15 +17,28 @@ from msgspec import Meta, Struct
 
 from aioq.ids import check_name
 from aioq.job import NewJob
+from aioq_redis.errors import one_line
 
-__all__ = ["Head", "Record", "Run", "Unreadable", "check_id", "encode_record", "fence", "read_record", "read_run"]
+__all__ = [
+    "Head",
+    "Record",
+    "Run",
+    "Unreadable",
+    "check_id",
+    "encode_record",
+    "fence",
+    "read_id",
+    "read_record",
+    "read_run",
+]
 
 VERSION: Final = 1
 
 LONGEST_CACHED: Final = 512
 """Bytes of a head that is read once for all jobs that have it."""
 
-_ID: Final = re.compile(rb"[A-Za-z0-9_.:@/+=-]{1,200}")
+_ID: Final = re.compile(r"[!-~]{1,200}")
+"""What scripts, log lines and channel names can bear. Clients of aioq choose among fewer characters."""
 
 
 class Unreadable(ValueError):
@@ -126,15 +139,27 @@ def fence(epoch: int, enqueued_at: float) -> str:
     return f"{epoch} {round(enqueued_at * 1000)}"
 
 
-def check_id(raw: bytes) -> str:
-    """Return a job id as text.
+def check_id(job_id: str) -> str:
+    """Return `job_id` if jobs can have it.
 
     Raises:
-        Unreadable: No client of aioq would have chosen it.
+        ValueError: It is empty, too long, or has characters that such names do not have.
     """
-    if not _ID.fullmatch(raw):
-        raise Unreadable("its id is not of the form of a job id")
-    return raw.decode()
+    if not _ID.fullmatch(job_id):
+        raise ValueError(f"job_id {one_line(job_id, 80)!r} is not of the form {_ID.pattern}")
+    return job_id
+
+
+def read_id(raw: bytes) -> str:
+    """Return a stored job id as text.
+
+    Raises:
+        Unreadable: No client of aioq can have chosen it.
+    """
+    try:
+        return check_id(raw.decode("ascii"))
+    except ValueError:
+        raise Unreadable("its id cannot be one") from None
 
 
 @lru_cache(maxsize=1024)

@@ -90,7 +90,7 @@ for _, member in ipairs(accepted) do
   entries[#entries + 1] = id
   entries[#entries + 1] = stamp .. records[member]
   if moment > now then
-    later[#later + 1] = score(moment, priority)
+    later[#later + 1] = score(moment, priority, math.floor(#later / 2 * PLACES / #accepted))
     later[#later + 1] = id
   else
     local line = lines[priority] or {}

@@ -4,7 +4,7 @@
 -- KEYS     jobs runs leased failures ended completed failed cancelled dead waits wake ready:0-9
 -- ARGV     1 most jobs   2 channel of ends, without the job id   3 ms to keep the dead
 --          4 most dead to keep
--- Returns  for each job: id, crashes, `pending` or `dead`
+-- Returns  for each job, the one whose lease ran out last first: id, crashes, `pending` or `dead`
 local jobs, runs, leased, failures, ended, completed, failed, cancelled, dead, waits, wake = unpack(KEYS)
 local READY = 12
 local limit, channel, dead_ttl, most_dead = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -34,7 +34,8 @@ local function put_back(id, run, priority)
   table.insert(front[priority], id)
 end
 
-for n = 1, #found, 2 do
+-- From the last to the first, each in front of the others: so the first is the next to run.
+for n = #found - 1, 1, -2 do
   local id = found[n]
   local record, run = redis.call('HGET', jobs, id), parse_run(redis.call('HGET', runs, id))
   expired[#expired + 1] = id
@@ -64,9 +65,7 @@ if #over > 0 then
   bound(ended, dead, most_dead)
 end
 for priority, members in pairs(front) do
-  for n = #members, 1, -1 do
-    redis.call('LPUSH', KEYS[READY + priority], members[n])
-  end
+  spread('LPUSH', KEYS[READY + priority], members)
 end
 spread('HSET', runs, reruns)
 spread('ZREM', leased, expired)

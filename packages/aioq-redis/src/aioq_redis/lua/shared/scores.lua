@@ -1,14 +1,13 @@
--- scores: a moment in milliseconds, with the job's priority as (9 - priority) / 16 of one.
--- So a job's line is known without reading its record, and of jobs due in the same
--- millisecond the more urgent comes first.
-local FRACTION = { '.5', '.4375', '.375', '.3125', '.25', '.1875', '.125', '.0625', '.0' }
-FRACTION[0] = '.5625'
+-- scores: a moment in milliseconds, and in its fraction the job's priority and its place among jobs
+-- that were put off together: (9 - priority) / 16 + place / 1024, with places from 0 to 63.
+-- So a job's line is known without reading its record, and jobs due in the same millisecond keep
+-- their order. A double has room for that until the year 2248.
+local PLACES = 64
 
-local function score(moment, priority)
-  return string.format('%.0f', moment) .. FRACTION[priority]
+local function score(moment, priority, place)
+  return string.format('%.10f', moment + (9 - priority) / 16 + (place or 0) / 1024)
 end
 
 local function priority_of(score)
-  local priority = 9 - math.floor((score - math.floor(score)) * 16 + 0.5)
-  return math.max(priority, 0)
+  return 9 - math.min(math.floor((score - math.floor(score)) * 16), 9)
 end
