@@ -352,7 +352,7 @@ def test_annotations_without_a_form_on_the_wire_are_named() -> None:
 def test_names_that_cannot_be_fields_are_refused() -> None:
     """Two leading underscores are Python's own; the error is of the task, and at its definition."""
 
-    def f(_: object, __x: int) -> None: ...
+    def f(_: object, __x: int) -> None: ...  # pyright: ignore[reportGeneralTypeIssues]
 
     with pytest.raises(TaskDefinitionError, match=r"^task tasks\.f: .*__x"):
         trip(f, 1)

@@ -10,11 +10,13 @@ import anyio.lowlevel
 import pytest
 
 from aioq import Aarq, Worker
-from aioq.job import ClaimRequest, Completed, Lease, NewJob
+from aioq.job import ClaimRequest, Completed, Lease, NewJob, Released
 from aioq.states import JobState
 from aioq.testing import VirtualClock
 from aioq.worker.leases import LeaseTable
+from aioq.worker.link import Link
 from aioq.worker.race import first
+from aioq.worker.settler import Settler
 from aioq.worker.slots import Slots
 from tests.core.brokers import FlakyBroker
 from tests.core.rig import drain, record_of, settle_down, until, working
@@ -229,6 +231,27 @@ async def test_a_lost_lease_ends_the_run(clock: VirtualClock, caplog: pytest.Log
     assert (record.crashes, [type(b[0]) for b in broker.batches]) == (1, [Completed])
 
 
+async def test_a_lost_lease_is_told_once(clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
+    """However long the body takes to end, and however many heartbeats pass."""
+    app = Aarq(broker := FlakyBroker(clock=clock))
+    started = anyio.Event()
+
+    @app.task
+    async def slow(_: object) -> None:
+        started.set()
+        with anyio.CancelScope(shield=True):
+            await clock.sleep(60)
+
+    job = await slow.enqueue()
+    async with working(app, clock=clock, lease=3, concurrency=1) as worker:
+        await started.wait()
+        broker._jobs[job.id].epoch += 1  # as if another worker had claimed it
+        await clock.advance(59)
+        worker.stop()
+        await clock.advance(1)
+    assert sum(message.endswith("was lost; its run here is cancelled") for message in caplog.messages) == 1
+
+
 async def test_a_job_that_comes_back_does_not_run_twice_here(clock: VirtualClock) -> None:
     """When this worker claims its own lost job anew, the old run is cancelled first."""
     app = Aarq(broker := FlakyBroker(clock=clock))
@@ -382,6 +405,19 @@ def test_a_lease_is_dropped_by_its_own_epoch() -> None:
     table.drop(lease(epoch=2))
     table.drop(lease(epoch=2))
     assert table.all() == []
+
+
+async def test_the_last_report_speaks_of_every_lease_once(broker: FlakyBroker, clock: VirtualClock) -> None:
+    """What has an outcome is settled by it, and the rest released, also the second run of a job whose first is late."""
+    table = LeaseTable()
+    settler = Settler(broker, Link(clock), table)
+    old, new, other = lease("j", 1), lease("j", 2), lease("k", 1)
+    table.add([old, other])
+    table.add([new])
+    settler.add(Completed(lease=old))
+    settler.add(Completed(lease=other))
+    await settler.close()
+    assert broker.batches == [[Completed(lease=old), Completed(lease=other), Released(lease=new)]]
 
 
 async def test_waiting_for_slots_and_leases() -> None:

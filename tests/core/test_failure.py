@@ -51,7 +51,7 @@ def test_an_exception_whose_traceback_cannot_be_had() -> None:
 
     class Spiteful(Exception):
         @property
-        def __notes__(self) -> list[str]:
+        def __notes__(self) -> list[str]:  # type: ignore[override]
             raise RuntimeError("no notes")
 
     failure = raised(Spiteful("text"))

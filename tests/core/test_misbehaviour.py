@@ -435,6 +435,7 @@ async def test_a_body_that_does_not_end_when_cancelled_is_disowned(
         started.set()
         with anyio.CancelScope(shield=True):
             await release.wait()
+        await anyio.lowlevel.checkpoint()
 
     async with anyio.create_task_group() as tg:
         worker = Worker(app, grace=0, handle_signals=False)
@@ -449,6 +450,7 @@ async def test_a_body_that_does_not_end_when_cancelled_is_disowned(
     assert await job.state() is JobState.PENDING
     message = f"job {job.id} of deaf does not end though it was cancelled; the worker cannot end before it does"
     assert ("aioq.worker", logging.ERROR, message) in caplog.record_tuples
+    assert broker.calls["settle"] == 1
 
 
 async def test_unicode_in_results(app: Aarq) -> None:

@@ -235,7 +235,7 @@ async def test_a_stream_of_aborts_that_ends_is_opened_again(clock: VirtualClock)
 
 
 async def _nothing() -> AsyncGenerator[str, None]:
-    for job_id in ():
+    for job_id in tuple[str, ...]():
         yield job_id
 
 

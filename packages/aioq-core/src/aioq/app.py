@@ -212,6 +212,11 @@ class Aarq:
         await self.broker.enqueue([call.job for call in calls])
         return [self._handle(call) for call in calls]
 
+    @property
+    def connected(self) -> bool:
+        """Whether the app has connected its broker, and not closed it since."""
+        return self._connected
+
     async def connect(self) -> None:
         """Connect the broker, unless it is connected. Enqueueing does so by itself."""
         if not self._connected:

@@ -54,7 +54,7 @@ class Heartbeat:
                 continue
             gone = await self._link.insist(lambda: self._broker.extend(self._leases.all(), seconds=self._lease))
             for lease in gone:
-                if self._leases.holds(lease) and lost(lease):
+                if lost(lease):
                     logger.warning(
                         "the lease of %s was lost; its run here is cancelled", job_of(lease), extra=extra(lease)
                     )

@@ -116,7 +116,8 @@ class Worker:
     async def run(self) -> None:
         """Work until stopped, or, in a burst, until there is nothing left to do.
 
-        Once it runs, no error of the broker ends it. Cancelling it releases what it holds.
+        Once it runs, no error of the broker ends it. Cancelling it releases what it holds. It
+        connects the app and closes it in the end, unless the program had connected it before.
 
         Raises:
             TaskDefinitionError: A task has annotations that no call could travel by.
@@ -125,9 +126,8 @@ class Worker:
         """
         for task in self.app.tasks:
             _ = task.signature  # better now than with the first job
-        await self.app.connect()
-        self._started_at = self._clock.time()
-        async with self._lifespan() as shared:
+        async with self._connection(), self._lifespan() as shared:
+            self._started_at = self._clock.time()
             self._runner.shared = self._cron.shared = shared
             try:
                 await self._work()
@@ -193,6 +193,18 @@ class Worker:
             async for name in signals:
                 logger.info("got %s", name.name)
                 self.stop()
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncGenerator[None]:
+        """Connect the app, and close it at the end unless the program had connected it."""
+        mine = not self.app.connected
+        await self.app.connect()
+        try:
+            yield
+        finally:
+            if mine:
+                with anyio.move_on_after(LAST_WORDS, shield=True):
+                    await self.app.close()
 
     @asynccontextmanager
     async def _lifespan(self) -> AsyncGenerator[Mapping[str, Any]]:
