@@ -395,7 +395,7 @@ async def test_after_a_blocked_loop_the_heartbeat_goes_first(clock: VirtualClock
 # What the duties share
 
 
-def test_a_lease_is_dropped_by_its_own_epoch() -> None:
+async def test_a_lease_is_dropped_by_its_own_epoch() -> None:
     """A report on an old run does not drop the lease of the new one."""
     table = LeaseTable()
     table.add([lease(epoch=1)])
