@@ -78,6 +78,10 @@ class FlakyBroker(MemoryBroker):
         """Connect, or not."""
         await self._shaky("connect", super().connect)
 
+    async def close(self) -> None:
+        """Close, or not."""
+        await self._shaky("close", super().close)
+
     async def time(self) -> float:
         """Tell the time, or not."""
         return await self._shaky("time", super().time)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,7 +57,8 @@ def test_an_exception_whose_traceback_cannot_be_had() -> None:
             raise RuntimeError("no notes")
 
     failure = raised(Spiteful("text"))
-    assert (failure.type, failure.message, failure.traceback) == ("Spiteful", "text", "")
+    assert (failure.type, failure.message) == ("Spiteful", "text")
+    assert failure.traceback == "" or sys.version_info >= (3, 13)  # which prints such a one in spite of all
 
 
 def test_long_texts_are_cut() -> None:

@@ -289,20 +289,23 @@ async def test_a_fast_clock_fires_nothing_early(app: Aarq, clock: VirtualClock, 
     assert [round(at) for at in log.at] == [60, 120]
 
 
+class Shifted(FlakyBroker):
+    """A broker whose clock somebody sets."""
+
+    behind = 0.0
+
+    async def time(self) -> float:
+        """Tell the time as it was set."""
+        return await super().time() - self.behind
+
+    async def claim_tick(self, claim: TickClaim) -> TickReply:
+        """Decide by the time as it was set."""
+        return self._ticks.claim(claim, await self.time())  # pyright: ignore[reportPrivateUsage]
+
+
 async def test_a_tick_that_the_broker_calls_early_is_waited_for(app: Aarq, clock: VirtualClock, log: Log) -> None:
     """When the broker's clock was set back, the worker waits until it says that the tick has come."""
-
-    class Back(FlakyBroker):
-        behind = 0.0
-
-        async def time(self) -> float:
-            return await super().time() - self.behind
-
-        async def claim_tick(self, claim: TickClaim) -> TickReply:
-            late = await super().time() - self.behind
-            return self._ticks.claim(claim, late)  # pyright: ignore[reportPrivateUsage]
-
-    app.broker = broker = Back(clock=clock)
+    app.broker = broker = Shifted(clock=clock)
     app.cron("every 60", unique=True)(log)
     async with working(app, clock=clock):
         await clock.advance(30)
@@ -315,6 +318,17 @@ async def test_a_tick_that_the_broker_calls_early_is_waited_for(app: Aarq, clock
         assert len(log.at) == 1
         await clock.advance(2)
     assert [round(at) for at in log.at] == [70, 130]
+
+
+async def test_a_broker_clock_that_was_set_ahead_is_followed(app: Aarq, clock: VirtualClock, log: Log) -> None:
+    """Every answer tells the broker's time; the ticks after the next are kept by it."""
+    app.broker = broker = Shifted(clock=clock)
+    app.cron("every 60", unique=True)(log)
+    async with working(app, clock=clock):
+        await clock.advance(30)
+        broker.behind = -10
+        await clock.advance(201)
+    assert [round(at) for at in log.at] == [60, 120, 170, 230]
 
 
 async def test_a_short_outage_delays_a_tick(app: Aarq, clock: VirtualClock, broker: FlakyBroker, log: Log) -> None:

@@ -124,23 +124,23 @@ async def test_nothing_is_left_of_a_thousand_jobs(broker: MemoryBroker, clock: V
 
 async def test_jobs_that_were_called_off_are_not_kept_until_their_time(broker: MemoryBroker) -> None:
     """A million of them a year ahead would be a leak."""
+    await broker.enqueue([job("one", delay=5), job("two", delay=7)])
     for n in range(500):
         await broker.enqueue([job(str(n), delay=30_000_000)])
         await broker.cancel_job(str(n))
-    await broker.enqueue([job("one", delay=5), job("two", delay=7)])
     assert len(broker._lines["q"].later) <= 4
     assert [record.id for record in await broker.list_jobs("q", JobState.SCHEDULED)] == ["one", "two"]
 
 
 async def test_a_delay_that_was_called_off_does_not_count(broker: MemoryBroker, clock: VirtualClock) -> None:
     """A job that was put back in line and then delayed anew waits for its new time, not for its old one."""
-    await broker.enqueue([job("a", delay=10), *(job(f"far{n}", delay=1000) for n in range(9))])
+    await broker.enqueue([job("near", delay=8), job("a", delay=10), job("far", delay=1000)])
     await broker.cancel_job("a")
     await broker.retry_job("a")
     (lease,) = await claim(broker)
     await broker.settle([Retried(lease=lease, delay=100)])
     await clock.advance(50)
-    assert await order(broker) == []
+    assert await order(broker) == ["near"]
     await clock.advance(51)
     assert await order(broker) == ["a"]
 

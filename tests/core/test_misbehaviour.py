@@ -435,7 +435,7 @@ async def test_a_body_that_does_not_end_when_cancelled_is_disowned(
         started.set()
         with anyio.CancelScope(shield=True):
             await release.wait()
-        await anyio.lowlevel.checkpoint()
+        raise ValueError("at last")
 
     async with anyio.create_task_group() as tg:
         worker = Worker(app, grace=0, handle_signals=False)

@@ -244,6 +244,25 @@ async def test_a_deferred_job_waits(clock: VirtualClock) -> None:
     assert ran[2:] == [("by", 60)]
 
 
+async def test_results_are_kept_for_their_time(clock: VirtualClock) -> None:
+    """`result_ttl` seconds after its end nothing is left of a job, and its id is free again."""
+    app = Aarq(FlakyBroker(clock=clock))
+
+    @app.task(result_ttl=60)
+    async def work(_: object, n: int) -> int:
+        if n < 0:
+            raise ValueError("negative")
+        return n
+
+    good, bad = await work.options(job_id="good").enqueue(1), await work.options(job_id="bad").enqueue(-1)
+    await drain(app)
+    await clock.advance(59)
+    assert (await good.state(), await bad.state()) == (JobState.COMPLETED, JobState.FAILED)
+    await clock.advance(2)
+    assert (await good.info(), await bad.info()) == (None, None)
+    await work.options(job_id="good").enqueue(2)
+
+
 async def test_a_burst_ends_when_nothing_is_due(app: Aarq) -> None:
     """A burst runs what is due, and what that enqueues; it does not wait for delayed jobs."""
 

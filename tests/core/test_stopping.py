@@ -422,6 +422,15 @@ async def test_no_error_of_the_broker_leaves_the_worker_at_its_end(
         worker.stop()
 
 
+async def test_a_connection_that_cannot_be_closed_is_told(
+    app: Aarq, broker: FlakyBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The worker has done its work; what goes wrong after that raises nothing."""
+    broker.fail("close", RuntimeError("no\nidea"))
+    await drain(app)
+    assert caplog.messages == ["the connection could not be closed: no\\nidea"]
+
+
 async def test_a_broker_that_is_away_at_the_start_is_an_error(app: Aarq, broker: FlakyBroker) -> None:
     """At the start somebody is looking: the error is raised, plain."""
     broker.go_down()

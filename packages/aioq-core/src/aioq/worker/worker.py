@@ -203,8 +203,14 @@ class Worker:
             yield
         finally:
             if mine:
-                with anyio.move_on_after(LAST_WORDS, shield=True):
-                    await self.app.close()
+                await self._close()
+
+    async def _close(self) -> None:
+        try:
+            with anyio.fail_after(LAST_WORDS, shield=True):
+                await self.app.close()
+        except Exception as error:
+            logger.warning("the connection could not be closed: %s", one_line(str(error) or type(error).__name__))
 
     @asynccontextmanager
     async def _lifespan(self) -> AsyncGenerator[Mapping[str, Any]]:
