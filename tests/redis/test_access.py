@@ -141,7 +141,8 @@ class TestRestrictedUser:
             client: Any = connection
             await until(lambda: client.exists("{app:q}:waits"))
         await broker.settle([Completed(lease=a, result=b"1", keep=60)])
-        assert await wait is True
+        async with asyncio.timeout(3):
+            assert await wait is True
         assert await broker.cancel_job("b") is True
         assert await broker.retry_job("b") is True
         assert await broker.reap(["q"]) == []

@@ -95,6 +95,14 @@ async def test_a_repeated_claim_returns_no_lease_that_has_passed_on(broker: Redi
     assert (await broker.claim(asked)).leases == []
 
 
+async def test_next_due_is_of_all_queues(broker: RedisBroker) -> None:
+    """A worker whose slots are filled by the first queue learns of the jobs to come in the others."""
+    await broker.enqueue([job("a", queue="one"), job("b", queue="two"), job("late", queue="two", delay=60.0)])
+    claimed = await broker.claim(request(1, queues=("one", "two")))
+    assert [lease.job_id for lease in claimed.leases] == ["a"]
+    assert claimed.next_due == pytest.approx(60, abs=1)
+
+
 async def test_an_empty_claim_is_remembered_too(broker: RedisBroker) -> None:
     """A repeated request that found nothing finds nothing, so that no lease is left behind unseen."""
     asked = request()

@@ -212,6 +212,22 @@ async def test_a_message_that_was_missed_is_made_up_for(broker: RedisBroker, raw
         assert await wait is True
 
 
+async def test_what_happens_before_listening_again_is_made_up_for(
+    proxy: Proxy, make_broker: Callable[..., RedisBroker], broker: RedisBroker, raw: Any, namespace: str
+) -> None:
+    """A client that looked in vain while it could not listen looks again when it can."""
+    lease = await lease_of(broker)
+    wait = asyncio.ensure_future(make_broker(proxy.url).wait_for_result("a", queue="q", timeout=30))
+    await until(lambda: awaited(raw, namespace))
+    proxy.delay = 0.3
+    raw.delete(f"{{{namespace}:q}}:waits")
+    raw.client_kill_filter(_type="pubsub")
+    await until(lambda: awaited(raw, namespace))
+    await broker.settle([Completed(lease=lease)])
+    async with asyncio.timeout(10):
+        assert await wait is True
+
+
 async def test_two_may_wait_for_one_job_and_one_may_leave(broker: RedisBroker, raw: Any, namespace: str) -> None:
     """Leaving a channel does not take it away from others who listen to it."""
     lease = await lease_of(broker)
