@@ -10,7 +10,10 @@ import anyio
 if TYPE_CHECKING:
     from aioq.protocols import Clock
 
-__all__ = ["SteadyClock", "SystemClock", "pass_time", "wait_until"]
+__all__ = ["LOOK_UP", "SteadyClock", "SystemClock", "pass_time", "wait_until"]
+
+LOOK_UP = 1.0
+"""Seconds after which who waits for a time of day looks at the clock in any case."""
 
 
 class SystemClock:
@@ -27,6 +30,10 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Let other tasks run for about `seconds`; may wake a little early."""
         await anyio.sleep(max(0.0, seconds))
+
+    async def sleep_until(self, moment: float) -> None:
+        """Sleep until the wall clock shows `moment`, for `LOOK_UP` seconds at most: it may be set meanwhile."""
+        await anyio.sleep(min(max(0.0, moment - time.time()), LOOK_UP))
 
 
 class SteadyClock:
@@ -55,6 +62,10 @@ class SteadyClock:
     async def sleep(self, seconds: float) -> None:
         """Sleep on the source clock."""
         await self._source.sleep(seconds)
+
+    async def sleep_until(self, moment: float) -> None:
+        """Sleep on the source clock until this one shows about `moment`."""
+        await self._source.sleep_until(self._source.time() + moment - self.time())
 
     def set(self, now: float) -> None:
         """Follow a clock that showed `now` (seconds since 1970) this very moment."""

@@ -17,11 +17,10 @@ from aioq.job import (
     Reaped,
     Settled,
     Settlement,
-    TickClaim,
-    TickReply,
     WorkerInfo,
 )
 from aioq.states import JobState
+from aioq.ticks import TickClaim, TickReply
 from aioq_redis.claiming import Claiming
 from aioq_redis.enqueueing import Enqueueing
 from aioq_redis.errors import Refusal

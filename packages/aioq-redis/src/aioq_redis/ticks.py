@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from aioq.job import TickClaim, TickOutcome, TickReply
+from aioq.ticks import TickClaim, TickOutcome, TickReply
 from aioq_redis.keeping import milliseconds
 from aioq_redis.keys import Layout
 from aioq_redis.server import Server

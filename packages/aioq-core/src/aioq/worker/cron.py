@@ -17,10 +17,10 @@ from aioq.app import Aarq
 from aioq.clock import SteadyClock, pass_time
 from aioq.cron import CronEntry, Tick, upcoming
 from aioq.failure import describe, one_line
-from aioq.job import TickClaim, TickOutcome, TickReply
 from aioq.protocols import Clock, TickLedger
 from aioq.registry import name_of
 from aioq.task import in_thread, is_async
+from aioq.ticks import TickClaim, TickOutcome, TickReply
 from aioq.worker.link import Link
 from aioq.worker.log import logger
 from aioq.worker.race import being_cancelled, first

@@ -30,12 +30,11 @@ from aioq.job import (
     Retried,
     Settled,
     Settlement,
-    TickClaim,
-    TickReply,
     WorkerInfo,
 )
 from aioq.protocols import Clock
 from aioq.states import FINAL_STATES, JobState, Verb
+from aioq.ticks import TickClaim, TickReply
 
 __all__ = ["MemoryBroker"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aioq.job import TickClaim, TickOutcome, TickReply
+from aioq.ticks import TickClaim, TickOutcome, TickReply
 
 __all__ = ["ALLOWED_FUTURE", "MemoryTicks"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from aioq.job import TickClaim, TickOutcome, TickReply
 from aioq.protocols import Broker, TickLedger
 from aioq.testing.contracts.broker import BrokerSuite
+from aioq.ticks import TickClaim, TickOutcome, TickReply
 
 __all__ = ["TickLedgerContract"]
 
