@@ -104,6 +104,9 @@ class _Alarms:
         self._heap: list[tuple[float, int, anyio.Event]] = []
         self._sequence = count()
 
+    def __len__(self) -> int:
+        return len(self._heap)
+
     async def wait(self, moment: float) -> None:
         event = anyio.Event()
         heapq.heappush(self._heap, (moment, next(self._sequence), event))
