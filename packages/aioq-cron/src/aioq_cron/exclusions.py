@@ -93,13 +93,11 @@ def _listed(dates: Container[date]) -> list[str] | None:
     return [str(day) for day in sorted(cast("frozenset[date]", dates))] if isinstance(dates, frozenset) else None
 
 
-def _container(dates: Container[date]) -> str:
-    """What a container is, whatever it has been asked so far: those of the package holidays grow when they are asked."""
+def _container(dates: object) -> str:
+    """What a container is, whatever it was asked so far: those of the package holidays grow when they are asked."""
     kind = type(dates)
     if kind.__repr__ is not object.__repr__ and not isinstance(dates, dict):
         return repr(dates)
     facts: dict[str, object] = getattr(dates, "__dict__", {})
-    told = [
-        f"{name}={fact!r}" for name, fact in sorted(facts.items()) if name[0] != "_" and isinstance(fact, str | int)
-    ]
+    told = [f"{name}={fact!r}" for name, fact in sorted(facts.items()) if name[0] != "_" and isinstance(fact, str)]
     return f"{kind.__module__}.{kind.__qualname__}({', '.join(told)})"
