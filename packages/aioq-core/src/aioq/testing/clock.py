@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import math
+from collections.abc import Sized
 from itertools import count
 
 import anyio
@@ -13,6 +15,9 @@ __all__ = ["VirtualClock"]
 
 HOPS = 50
 """Rounds of the event loop that a woken task gets before time moves on."""
+
+QUIET = 3
+"""Rounds in a row without anybody to run, where that can be seen, after which nobody will."""
 
 _ROUNDING = 1e-6
 """Seconds by which sums of wall times, which are large floats, may be off."""
@@ -76,8 +81,12 @@ class VirtualClock:
 
     async def settle(self) -> None:
         """Let every task that can run do so, without time passing."""
+        quiet = 0
         for _ in range(HOPS):
             await checkpoint()
+            quiet = quiet + 1 if _nobody_is_ready() else 0
+            if quiet == QUIET:
+                return
 
     def _until_next(self) -> float | None:
         """Seconds until the next sleeper wakes; None when there is none."""
@@ -95,6 +104,15 @@ class VirtualClock:
         if seconds > 0:
             self._monotonic += seconds
             self._wall += seconds
+
+
+def _nobody_is_ready() -> bool:
+    """Whether no task but this one can run; False where there is no telling, as on trio and uvloop."""
+    try:
+        ready: Sized | None = getattr(asyncio.get_running_loop(), "_ready", None)
+    except RuntimeError:
+        return False
+    return ready is not None and not ready
 
 
 class _Alarms:
