@@ -304,6 +304,10 @@ class TickLedger(Protocol):
         """
         ...
 
+    async def cron_status(self, cron: CronKey) -> CronStatus | None:
+        """Return what is known of one entry; None of one that no app has registered."""
+        ...
+
     async def tick_history(self, cron: CronKey, *, limit: int = 100) -> list[TickRecord]:
         """Return the latest records of an entry, newest tick first."""
         ...

@@ -7,7 +7,7 @@ import pytest
 
 from aioq.protocols import Broker, TickLedger
 from aioq.testing.contracts.broker import BrokerSuite
-from aioq.ticks import TickClaim, TickOutcome, TickReply
+from aioq.ticks import CronDefinition, CronKey, TickClaim, TickOutcome, TickReply
 
 __all__ = ["TickLedgerContract"]
 
@@ -95,3 +95,10 @@ class TickLedgerContract(BrokerSuite):
             for n in range(20):
                 tg.start_soon(contend, f"w{n}")
         assert sorted(outcome.value for outcome in outcomes) == ["lost"] * 19 + ["won"]
+
+    async def test_one_entry_can_be_asked_for(self, ledger: TickLedger) -> None:
+        """Its status is that of the list; of what nobody registered there is none."""
+        cron = CronDefinition(queue="q", name="report", kind="cron", expression="* * * * *", tz="UTC", fingerprint="*")
+        await ledger.register_crons("app", "v1", [cron], ttl=30)
+        assert [await ledger.cron_status(cron.key)] == await ledger.cron_statuses("app")
+        assert await ledger.cron_status(CronKey("q", "other")) is None
