@@ -122,8 +122,7 @@ def _running(program: _Program, room: Path) -> Generator[Path]:
     processes: list[subprocess.Popen[bytes]] = []
     try:
         server.start()
-        for command in program.commands:
-            processes.append(_start(command, server.url, program.path, room))
+        processes += [_start(command, server.url, program.path, room) for command in program.commands]
         yield room / "late"
     finally:
         for process in processes:
@@ -153,14 +152,14 @@ def _end_of(process: subprocess.Popen[bytes]) -> None:
 
 
 def _read(program: _Program, out: Path, start: float, end: float) -> Iterable[Lateness]:
-    for (tool, version, every), suffix in program.files.items():
+    for (tool, release, every), suffix in program.files.items():
         path = Path(f"{out}{suffix}")
         lines = path.read_text().split("\n")[:-1] if path.exists() else []
         pairs = [(float(tick), float(late)) for tick, late in (line.split() for line in lines)]
         late = [seconds for tick, seconds in pairs if start <= tick <= end - 1]
         yield Lateness(
             tool=tool,
-            version=version,
+            version=release,
             every=every,
             seconds=spread(late) if late else None,
             early=sum(seconds < 0 for seconds in late),

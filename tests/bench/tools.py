@@ -27,7 +27,12 @@ class Peer:
 
 
 PEERS = (
-    Peer(name="saq", requirements=["saq[redis]==0.26.4"], every=5, commands=[["python", "-m", "with_saq"]]),
+    Peer(
+        name="saq",
+        requirements=["saq[redis]==0.26.4", "typing-extensions==4.16.0"],  # it imports what it does not ask for
+        every=5,
+        commands=[["python", "-m", "with_saq"]],
+    ),
     Peer(name="arq", requirements=["arq==0.28.0"], every=5, commands=[["python", "-m", "with_arq"]]),
     Peer(name="streaq", requirements=["streaq==7.2.0"], every=5, commands=[["python", "-m", "with_streaq"]]),
     Peer(

@@ -146,9 +146,7 @@ def _wait_run(log: RunLog, ticks: Sequence[float], *, patience: float) -> None:
         time.sleep(0.1)
 
 
-def _result(
-    variant: str, plan: Plan, seed: int, blows: int, exits: int, ticks: Sequence[float], log: RunLog
-) -> Result:
+def _result(variant: str, plan: Plan, seed: int, blows: int, exits: int, ticks: Sequence[float], log: RunLog) -> Result:
     runs = log.read()
     inline, jobs = (
         count(ticks, plan.every, [run for run in runs if run.entry == entry]) for entry in ("inline", "job")

@@ -121,7 +121,12 @@ class Fleet:
         environment = {**os.environ, **self._environment, **seat.environment, "PYTHONDONTWRITEBYTECODE": "1"}
         with seat.log.open("wb") as log:
             seat.process = subprocess.Popen(
-                [sys.executable, *seat.argv], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [sys.executable, *seat.argv],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
 
     def _wait_started(self, seat: Seat) -> None:

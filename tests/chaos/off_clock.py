@@ -16,7 +16,7 @@ __all__ = ["OffClock"]
 
 
 class OffClock(SystemClock):
-    """This machine's clocks, with the wall clock so many seconds ahead.
+    """The clocks of the machine, with the wall clock so many seconds ahead.
 
     Args:
         ahead: Seconds; below zero for a clock that is behind.

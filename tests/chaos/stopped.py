@@ -76,7 +76,8 @@ class Result:
         return [
             fault
             for fault, true in {
-                f"{name} fired {self.during.fires} of {ticks} ticks of the stop, and {due} were due": self.during.fires != due,
+                f"{name} fired {self.during.fires} of {ticks} ticks of the stop, and {due} were due": self.during.fires
+                != due,
                 f"{name} fired {self.during.double + self.around.double} ticks twice": bool(
                     self.during.double + self.around.double
                 ),

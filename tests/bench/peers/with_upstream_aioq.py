@@ -2,10 +2,11 @@
 
 import asyncio
 
+from noting import URL, note
+
 from aioq import Aarq
 from aioq.backends.redis import RedisBroker
 from aioq.worker import Worker
-from noting import URL, note
 
 app = Aarq(RedisBroker(URL))
 

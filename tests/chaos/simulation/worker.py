@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from random import Random
@@ -13,6 +12,7 @@ from aioq.cron import CronEntry
 from aioq.cron.misfire import judge, unfired
 from aioq.errors import BrokerUnavailable
 from aioq.ticks import TickClaim, TickOutcome, TickReply
+from aioq.worker.cron.catching_up import owed
 from tests.chaos.simulation.host import Host
 
 __all__ = ["Bids", "Ledger", "SimulatedWorker"]
@@ -56,7 +56,8 @@ class SimulatedWorker:
         self._ledger, self._bids, self._random = ledger, bids, random
         self._clock = SteadyClock(host)
         self._clock.set(now)
-        self._next = self._after(_moment(now))
+        debt = owed(entry, _moment(now))
+        self._next = (debt.first or debt.scheduled_at) if debt else self._after(_moment(now))
         self._claim: TickClaim | None = None
         self._requests = 0
 
@@ -114,5 +115,3 @@ class SimulatedWorker:
 
 def _moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
-
-
