@@ -15,8 +15,8 @@ import anyio.lowlevel
 import pytest
 
 from aioq import Aarq, BrokerUnavailable, Worker
-from aioq.job import TickClaim, TickReply
 from aioq.testing import VirtualClock
+from aioq.ticks import TickClaim, TickReply
 from tests.core.brokers import BareBroker, FlakyBroker
 from tests.core.plain_scheduler import PlainScheduler
 from tests.core.rig import settle_down, working

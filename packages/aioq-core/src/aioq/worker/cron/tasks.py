@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 import anyio
 from anyio.abc import TaskGroup
 
+from aioq.worker.log import logger
+
 __all__ = ["CronTasks"]
 
 
@@ -32,6 +34,8 @@ class CronTasks:
     async def _counted(self, call: Callable[[], Awaitable[None]]) -> None:
         try:
             await call()
+        except Exception:
+            logger.exception("a tick could not be dealt with")
         finally:
             self._running -= 1
             if not self._running:
