@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from random import Random
 from typing import TypeVar
@@ -11,9 +12,9 @@ import anyio
 from aioq.backends.memory import MemoryBroker
 from aioq.errors import BrokerUnavailable
 from aioq.testing import VirtualClock
-from aioq.ticks import Attendance, CronChanges, CronDefinition, TickClaim, TickRecord, TickReply, TickRun
+from aioq.ticks import Attendance, CronChanges, CronDefinition, TickClaim, TickOutcome, TickRecord, TickReply, TickRun
 
-__all__ = ["GatedBroker", "Machine", "Way"]
+__all__ = ["GatedBroker", "Grants", "Machine", "Way"]
 
 T = TypeVar("T")
 
@@ -97,18 +98,33 @@ class Way:
             raise BrokerUnavailable("the reply was lost")
 
 
+class Grants:
+    """What the ledger has granted, by entry and tick: counted when it is granted, heard of or not."""
+
+    def __init__(self) -> None:
+        self.won = Counter[tuple[str, float]]()
+        self._known: set[str] = set()
+
+    def note(self, claim: TickClaim, reply: TickReply) -> None:
+        """Take note of an answer, once for each request."""
+        if reply.outcome is TickOutcome.WON and claim.request_id not in self._known:
+            self._known.add(claim.request_id)
+            self.won.update((claim.name, tick) for tick in reply.won)
+
+
 class GatedBroker(MemoryBroker):
     """A memory broker shared with others, as one worker reaches it.
 
     Args:
         shared: The broker.
         machine: The worker's; while it stands still nothing is asked, and no answer is heard.
+        grants: Who counts what is granted.
         ways: All of them must be open.
     """
 
-    def __init__(self, shared: MemoryBroker, machine: Machine, *ways: Way) -> None:
+    def __init__(self, shared: MemoryBroker, machine: Machine, grants: Grants, *ways: Way) -> None:
         self.__dict__ = shared.__dict__.copy()  # all that it keeps is in these objects
-        self._machine, self._ways = machine, ways
+        self._machine, self._grants, self._ways = machine, grants, ways
 
     async def time(self) -> float:
         """Return the broker's clock."""
@@ -130,7 +146,9 @@ class GatedBroker(MemoryBroker):
     async def claim_tick(self, claim: TickClaim) -> TickReply:
         """Decide who fires ticks."""
         await self._there()
-        return await self._back(await super().claim_tick(claim))
+        reply = await super().claim_tick(claim)
+        self._grants.note(claim, reply)
+        return await self._back(reply)
 
     async def extend_runs(self, runs: Sequence[TickRun], *, seconds: float) -> list[TickRun]:
         """Show signs of life."""
