@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from aioq.backends import MemoryBroker
+from aioq.ids import new_id
 from aioq.job import (
     ClaimRequest,
     Completed,
@@ -19,11 +20,10 @@ from aioq.job import (
     Released,
     Retried,
     Settlement,
-    TickClaim,
-    TickOutcome,
 )
 from aioq.states import JobState
 from aioq.testing import VirtualClock
+from aioq.ticks import TickClaim, TickOutcome
 from tests.core.rig import settle_down
 
 
@@ -210,7 +210,7 @@ async def test_a_tick_in_the_future_is_early_by_more_than_a_second(broker: Memor
     """Up to a second clocks may disagree."""
 
     async def bid(tick: float) -> TickOutcome:
-        claim = TickClaim(name="n", queue="q", tick=tick, fingerprint="f", worker_id="w")
+        claim = TickClaim(name="n", queue="q", ticks=(tick,), fingerprint="f", worker_id="w", request_id=new_id())
         return (await broker.claim_tick(claim)).outcome
 
     now = await broker.time()

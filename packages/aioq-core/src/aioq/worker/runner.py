@@ -15,8 +15,8 @@ from anyio.abc import TaskGroup
 from aioq.app import Aarq
 from aioq.errors import SerializationError, UnknownTask
 from aioq.failure import describe, one_line
+from aioq.ids import TICK_IDS
 from aioq.job import Buried, Completed, Failed, Failure, Lease, Released, Retried, Settlement
-from aioq.options import CRON_IDS
 from aioq.task import Task
 from aioq.worker.cron import NotYet, ScheduledJobs
 from aioq.worker.leases import LeaseTable
@@ -136,11 +136,7 @@ class Runner:
             run.scope.deadline = anyio.current_time() + options.timeout
         try:
             with run.scope:
-                context = self._context(run.lease)
-                if run.lease.job_id.startswith(CRON_IDS):
-                    context |= await self._scheduled.prepare(run.lease, task)
-                result = await task.run(context, args, kwargs, limiter=self._threads)
-                return self._completed(run.lease, task, result)
+                return await self._completed(run.lease, task, args, kwargs)
         except anyio.get_cancelled_exc_class() as error:
             if being_cancelled():
                 raise
@@ -166,7 +162,15 @@ class Runner:
         """Give a job back that was stopped; say nothing of one that is no longer ours."""
         return None if run.cause in (Cause.LOST, Cause.CANCELLED) else Released(lease=run.lease)
 
-    def _completed(self, lease: Lease, task: Task[..., Any], result: object) -> Settlement:
+    async def _completed(
+        self, lease: Lease, task: Task[..., Any], args: list[Any], kwargs: dict[str, Any]
+    ) -> Settlement:
+        context = self._context(lease)
+        if lease.job_id.startswith(TICK_IDS):
+            context |= await self._scheduled.prepare(lease, task)
+        return self._stored(lease, task, await task.run(context, args, kwargs, limiter=self._threads))
+
+    def _stored(self, lease: Lease, task: Task[..., Any], result: object) -> Settlement:
         options = task.defaults
         if not options.keep:
             return Completed(lease=lease)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import anyio
 
+from aioq.ids import TICK_IDS
 from aioq.job import Released, Settled, Settlement
-from aioq.options import CRON_IDS
 from aioq.protocols import Broker
 from aioq.worker.leases import LeaseTable
 from aioq.worker.link import OUTAGES, Link
@@ -23,9 +23,7 @@ class Settler:
         scheduled: Is told of every settlement of a schedule's job that the broker has accepted.
     """
 
-    def __init__(
-        self, broker: Broker, link: Link, leases: LeaseTable, scheduled: Callable[[Settlement], None]
-    ) -> None:
+    def __init__(self, broker: Broker, link: Link, leases: LeaseTable, scheduled: Callable[[Settlement], None]) -> None:
         self._broker, self._link, self._leases, self._scheduled = broker, link, leases, scheduled
         self._waiting: list[Settlement] = []
         self._arrived = anyio.Event()
@@ -85,7 +83,7 @@ class Settler:
             self._pass_on(settlement, answer)
 
     def _pass_on(self, settlement: Settlement, answer: Settled) -> None:
-        if settlement.lease.job_id.startswith(CRON_IDS) and answer is not Settled.STALE:
+        if settlement.lease.job_id.startswith(TICK_IDS) and answer is not Settled.STALE:
             self._scheduled(settlement)
 
 

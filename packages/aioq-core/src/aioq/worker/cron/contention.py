@@ -80,7 +80,8 @@ class Contention:
         """Ask again and again until an earlier run has ended, or a newer tick is next."""
         while bid.outcome() is TickOutcome.QUEUED:
             if await wait_until(self._stop.draining, self._clock, IN_LINE):
-                return self._recorder.skipped(case.entry, bid.moments[-1], "stopping")
+                self._recorder.skipped(case.entry, bid.moments[-1], "stopping")
+                return
             await self._ask(bid)
         self._act(case, bid)
 
@@ -95,7 +96,9 @@ class Contention:
     def _act(self, case: Case, bid: Bid) -> None:
         """Do what the answer says, and account for what nobody has fired."""
         if bid.reply is None:
-            return None if self._stop.requested() else self._miss(bid)
+            if not self._stop.requested():
+                self._miss(bid)
+            return
         logger.debug("cron task %s: the bid for %s is %s", case.entry.name, bid.claim.ticks, bid.reply.outcome.value)
         if bid.reply.outcome in DECIDED and bid.reply.previous is not None:
             previous = datetime.fromtimestamp(bid.reply.previous, UTC)
@@ -103,7 +106,6 @@ class Contention:
             self._recorder.left(case.entry, case.unfired_since(accounted))
         for moment in bid.to_run():
             self._runs.begin(case.entry, moment)
-        return None
 
     def _miss(self, bid: Bid) -> None:
         for moment in bid.moments:

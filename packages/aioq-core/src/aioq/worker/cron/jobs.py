@@ -9,8 +9,8 @@ from aioq.app import Aarq
 from aioq.cron import CronOptions
 from aioq.errors import SerializationError
 from aioq.failure import one_line
+from aioq.ids import TICK_IDS
 from aioq.job import Buried, Completed, Failed, Failure, Lease, Settlement
-from aioq.options import CRON_IDS
 from aioq.protocols import JobStore, TickLedger
 from aioq.states import FINAL_STATES
 from aioq.task import Task
@@ -137,7 +137,7 @@ class ScheduledJobs:
 
 def _tick_of(job_id: str) -> tuple[str, float] | None:
     """Return entry and tick of a job; None when its id is none that a ledger has made."""
-    name, _, milliseconds = job_id.removeprefix(CRON_IDS).rpartition(":")
+    name, _, milliseconds = job_id.removeprefix(TICK_IDS).rpartition(":")
     if not name or not milliseconds.lstrip("-").isdecimal():
         return None
     return name, int(milliseconds) / 1000
