@@ -158,7 +158,8 @@ class GatedBroker(MemoryBroker):
     async def record_ticks(self, records: Sequence[TickRecord]) -> None:
         """Write down what became of ticks."""
         await self._there()
-        await self._back(await super().record_ticks(records))
+        await super().record_ticks(records)
+        await self._back(None)
 
     async def _there(self) -> None:
         await self._machine.running()
