@@ -51,6 +51,9 @@ class Contention:
         self._tasks, self._stop, self._clock = tasks, stop, clock
         self._accounted: dict[str, datetime] = {}
         self._since: dict[str, Tick | None] = {}
+        """What has come due of entries that are contended for."""
+        self._passed: dict[str, Tick] = {}
+        """What was not bid for, as its policy has it; whoever wins the next tick tells why."""
 
     def fire(self, tick: Tick) -> None:
         """Contend for a tick that has come due, and for those that came due with it. Returns at once.
@@ -69,25 +72,29 @@ class Contention:
         name, due = tick.entry.name, tick
         try:
             while True:
-                await self._contend_for(due)
+                due = _joined(self._passed.pop(name, None), due)
+                if not await self._contend_for(due):
+                    self._passed[name] = due
                 if (since := self._since[name]) is None:
                     return
                 due, self._since[name] = since, None
         finally:
             del self._since[name]
 
-    async def _contend_for(self, tick: Tick) -> None:
-        """Leave to other workers whatever a stop comes before."""
+    async def _contend_for(self, tick: Tick) -> bool:
+        """Bid for what is to fire; False when nothing is. Leave to other workers whatever a stop comes before."""
         case = Case.of(tick, datetime.fromtimestamp(self._clock.time(), UTC))
+        chosen = case.chosen()
         spread = crc32(f"{self._worker_id} {tick.scheduled_at}".encode()) % 1000 / 1000 * SPREAD
-        for number, moments in enumerate(_bundles(tick.entry, case.chosen())):
+        for number, moments in enumerate(_bundles(tick.entry, chosen)):
             if not await wait_for_turn(tick.entry, moments[-1], self._clock, self._stop):
-                return
+                break
             if number == 0:
                 await self._clock.sleep(spread)
             if self._stop.requested():
-                return
+                break
             await self._bid(case, moments)
+        return bool(chosen)
 
     async def _bid(self, case: Case, moments: tuple[datetime, ...]) -> None:
         bid = self._bidding.bid(case.entry, moments)
