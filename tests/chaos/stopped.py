@@ -71,8 +71,12 @@ class Result:
     def faults(self) -> list[str]:
         """Return what is not as the policy has it, in words."""
         name, ticks = _name(self.misfire, self.kind), self.during.ticks
-        due = {"once": 1, "skip": 0, "all": ticks}[self.misfire]
-        told = sum(self.recorded.values())
+        recorded = {
+            "once": {"ok": 1, "skipped (coalesced)": ticks - 1},
+            "skip": {"skipped (too late)": ticks},
+            "all": {"ok": ticks},
+        }[self.misfire]
+        due = recorded.get("ok", 0)
         return [
             fault
             for fault, true in {
@@ -82,7 +86,7 @@ class Result:
                     self.during.double + self.around.double
                 ),
                 f"{name} missed {len(self.around.missed)} ticks before or after": bool(self.around.missed),
-                f"the ledger knows of {told} of {ticks} ticks of {name}": told != ticks,
+                f"the ledger has {self.recorded} of {name}, and not {recorded}": self.recorded != recorded,
             }.items()
             if true
         ]

@@ -19,8 +19,8 @@ def test_a_grid_has_the_ticks_after_its_start_up_to_its_end() -> None:
 
 def test_all_is_well() -> None:
     """Every tick fired once, in time."""
-    figures = count([5, 10], 5, [run(5, late=0.2), run(10, late=0.1)])
-    assert (figures.fires, figures.double, figures.missed, figures.late) == (2, 0, (), 0.2)
+    figures = count([5, 10], 5, [run(5, late=0.25), run(10, late=0.125)])
+    assert (figures.fires, figures.double, figures.missed, figures.late) == (2, 0, (), 0.25)
     assert figures.faults() == []
 
 

@@ -13,6 +13,8 @@ import anyio
 import pytest
 
 from aioq import Aarq
+from aioq.cron import Misfire
+from aioq.ticks import CronKey
 from aioq_cron import Every
 from tests.chaos.figures import grid
 from tests.chaos.simulation.workers import Workers
@@ -59,3 +61,40 @@ async def test_no_tick_fires_twice_and_each_is_granted_once(seed: int, caplog: p
 def _tell(fleet: Workers, seed: int, ticks: list[float], happened: Counter[str]) -> None:
     granted, fired = (Counter(name for name, _ in counted) for counted in (fleet.grants.won, fleet.fired))
     print(f"seed {seed}: {len(ticks)} ticks, granted {dict(granted)}, fired {dict(fired)}; {dict(happened)}")
+
+
+OUTAGE = 20
+"""Seconds that the broker is away: shorter than the grace of an entry."""
+
+
+@pytest.mark.parametrize(
+    ("misfire", "fired", "left"),
+    [("all", OUTAGE, Counter()), ("once", 2, Counter({"coalesced": OUTAGE - 2}))],
+)
+async def test_what_comes_due_while_the_broker_is_away_is_left_to_the_policy(
+    misfire: Misfire, fired: int, left: Counter[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Workers were up all the time: no later bid overtakes an earlier one. The first tick was bid for at once."""
+    caplog.set_level(logging.CRITICAL)
+
+    def define(app: Aarq, note: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
+        app.cron(Every(timedelta(seconds=1)), name="tick", unique=True, misfire=misfire)(note)
+
+    fleet = Workers(define, seed=1, size=3, lost=0.0)
+    async with anyio.create_task_group() as tasks:
+        for number in range(3):
+            fleet.start(tasks, number)
+        await fleet.true.advance(10.5)
+        start, fleet.way.shut = fleet.true.time(), True
+        await fleet.true.advance(OUTAGE)
+        fleet.way.shut = False
+        await fleet.true.advance(20)
+        tasks.cancel_scope.cancel()
+    ticks = grid(start, start + OUTAGE, 1)
+    records = await fleet.broker.tick_history(CronKey("default", "tick"))
+    away = Counter[str]()
+    for record in records:
+        if record.tick in ticks and record.why:
+            away[record.why] += record.count
+    assert [fleet.fired["tick", tick] for tick in ticks].count(1) == fired
+    assert away == left
