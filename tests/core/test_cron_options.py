@@ -150,7 +150,8 @@ def test_the_schedule_keeps_to_its_bounds(app: Aarq) -> None:
 
 def test_bounds_are_part_of_what_a_schedule_means(app: Aarq) -> None:
     """An entry with others starts without a past."""
-    for name, bounds in {"a": {}, "b": {"start": NEW_YEAR}, "c": {"end": NEW_YEAR}}.items():
+    table: dict[str, Any] = {"a": {}, "b": {"start": NEW_YEAR}, "c": {"end": NEW_YEAR}}
+    for name, bounds in table.items():
         app.cron("every 5", name=name, **bounds)(report)
     assert [app.crons[name].fingerprint for name in "abc"] == [
         "every 5 [UTC]",

@@ -52,23 +52,51 @@ class Contention:
         self._bidding, self._worker_id, self._runs, self._recorder = bidding, worker_id, runs, recorder
         self._tasks, self._stop, self._clock = tasks, stop, clock
         self._accounted: dict[str, datetime] = {}
+        self._since: dict[str, Tick | None] = {}
+        """What has come due of entries that are contended for."""
+        self._passed: dict[str, Tick] = {}
+        """What was not bid for, as its policy has it; whoever wins the next tick tells why."""
 
     def fire(self, tick: Tick) -> None:
-        """Contend for a tick that has come due, and for those that came due with it. Returns at once."""
-        self._tasks.start(partial(self._contend, tick), f"cron {tick.entry.name}")
+        """Contend for a tick that has come due, and for those that came due with it. Returns at once.
+
+        What comes due while an earlier bid of the entry has no answer yet is one case with what
+        follows it, and waits: a later bid that overtook an earlier one would spend its ticks.
+        """
+        name = tick.entry.name
+        if name in self._since:
+            self._since[name] = _joined(self._since[name], tick)
+        else:
+            self._since[name] = None
+            self._tasks.start(partial(self._contend, tick), f"cron {name}")
 
     async def _contend(self, tick: Tick) -> None:
-        """Leave to other workers whatever a stop comes before."""
+        name, due = tick.entry.name, tick
+        try:
+            while True:
+                due = _joined(self._passed.pop(name, None), due)
+                if not await self._contend_for(due):
+                    self._passed[name] = due
+                if (since := self._since[name]) is None:
+                    return
+                due, self._since[name] = since, None
+        finally:
+            del self._since[name]
+
+    async def _contend_for(self, tick: Tick) -> bool:
+        """Bid for what is to fire; False when nothing is. Leave to other workers whatever a stop comes before."""
         case = Case.of(tick, datetime.fromtimestamp(self._clock.time(), UTC))
+        chosen = case.chosen()
         spread = crc32(f"{self._worker_id} {tick.scheduled_at}".encode()) % 1000 / 1000 * SPREAD
-        for number, moments in enumerate(_bundles(tick.entry, case.chosen())):
+        for number, moments in enumerate(_bundles(tick.entry, chosen)):
             if not await wait_for_turn(tick.entry, moments[-1], self._clock, self._stop):
-                return
+                break
             if number == 0:
                 await self._clock.sleep(spread)
             if self._stop.requested():
-                return
+                break
             await self._bid(case, moments)
+        return bool(chosen)
 
     async def _bid(self, case: Case, moments: tuple[datetime, ...]) -> None:
         bid = self._bidding.bid(case.entry, moments)
@@ -128,6 +156,13 @@ class Contention:
             )  # fmt: skip
             self._recorder.missed(bid.entry, moment, "broker away")
             self._accounted[bid.entry.name] = moment
+
+
+def _joined(earlier: Tick | None, tick: Tick) -> Tick:
+    """Return a tick and those that wait as ticks that came due together."""
+    if earlier is None:
+        return tick
+    return Tick(tick.entry, tick.scheduled_at, earlier.first or earlier.scheduled_at)
 
 
 def _bundles(entry: CronEntry, moments: tuple[datetime, ...]) -> Iterable[tuple[datetime, ...]]:
