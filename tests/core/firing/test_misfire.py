@@ -51,22 +51,14 @@ async def test_skip_fires_what_is_in_time(
     assert await ledger.told() == [*ON_TIME, *left, (210, "ok", "", 1), (240, "ok", "", 1)]
 
 
+@KINDS
 async def test_skip_fires_nothing_that_is_too_late(
-    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger
+    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, unique: bool
 ) -> None:
-    """With the newest later than the grace nothing fires until the next tick."""
-    await suspended(app, clock, notes, misfire="skip", grace=4)
+    """With the newest later than the grace nothing fires until the next tick, and all are told as too late."""
+    await suspended(app, clock, notes, unique=unique, misfire="skip", grace=4)
     assert notes.ticks == [30, 60, 240]
     assert (210, "skipped", "too late", 5) in await ledger.told()
-
-
-async def test_what_no_worker_of_the_fleet_fires_in_time_is_missed(
-    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger
-) -> None:
-    """Nobody bids for ticks that are too late; who wins the next one accounts for them."""
-    await suspended(app, clock, notes, unique=True, misfire="skip", grace=4)
-    assert notes.ticks == [30, 60, 240]
-    assert (210, "missed", "no worker was up", 5) in await ledger.told()
 
 
 @KINDS
