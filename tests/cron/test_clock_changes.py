@@ -109,10 +109,18 @@ def test_a_repeat_over_midnight() -> None:
     )
 
 
+def test_a_change_to_the_second() -> None:
+    """Monrovia kept an odd offset until 1972."""
+    (change,) = CronExpression("30 0 * * *", "Africa/Monrovia").clock_changes(utc("1972-01-01"), utc("1972-02-01"))
+    assert change.effect == "00:30 does not exist: fires once at 00:44:30+00:00 instead"
+
+
 def test_at_most_ten_runs_are_named() -> None:
     """The first ten, though there are more."""
     change = CronExpression("* * * * *", BERLIN).clock_changes(utc("2026-10-01"), END)[0]
     assert change.runs == tuple(utc("2026-10-25 00:00") + MINUTE * minute for minute in range(10))
+    quarters, others = (CronExpression(f"{minute} 2 * * *", BERLIN) for minute in ("*/15", "1-59/7"))
+    assert len(Union(quarters, others).clock_changes(utc("2026-10-01"), END)[0].runs) == 10
 
 
 def test_the_window_is_half_open() -> None:
