@@ -1,0 +1,134 @@
+"""`aioq cron explain`: what an expression means, and what the coming year's clock changes do to it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+from textwrap import wrap
+from zoneinfo import ZoneInfo
+
+from aioq.cli.arguments import Commands
+from aioq.cli.cron.expression import add_expression, check_count, parsed, run_table, text_of
+from aioq.cli.exits import CommandError, Exit
+from aioq.cli.moments import now
+from aioq.cli.say import say, say_json, width
+from aioq.cron import ClockChange, upcoming
+from aioq.protocols import ExplainedSchedule
+
+__all__ = ["explain", "register"]
+
+AHEAD = timedelta(days=365)
+"""How far clock changes are looked for."""
+
+PAGE = 100
+"""Columns of text where stdout is no terminal."""
+
+
+def register(verbs: Commands) -> None:
+    """Add the command to the parser."""
+    parser = verbs.add_parser(
+        "explain",
+        help="say an expression in words, with the clock changes that it meets",
+        description="Say a cron expression in words, show its next runs, and what each clock change of the coming "
+        "year in its time zone does to it.",
+        epilog='example: aioq cron explain "30 2 * * *" --tz Europe/Berlin',
+        allow_abbrev=False,
+    )
+    add_expression(parser, count=3)
+    parser.set_defaults(run=explain)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """All that is to be said of an expression."""
+
+    expression: str
+    zone: ZoneInfo
+    words: str
+    runs: Sequence[datetime]
+    changes: Sequence[ClockChange]
+    until: datetime
+
+
+def explain(arguments: argparse.Namespace) -> int:
+    """Explain an expression."""
+    explained = _explained(arguments, now())
+    if arguments.json:
+        say_json(_as_json(explained))
+    else:
+        say("\n".join(_text(explained, width() or PAGE)))
+    return Exit.OK
+
+
+def _explained(arguments: argparse.Namespace, start: datetime) -> Explained:
+    count = check_count("cron explain", arguments.count)
+    schedule = parsed(arguments.expression, arguments.tz)
+    if not isinstance(schedule, ExplainedSchedule):
+        raise CommandError(
+            f"cron explain: the installed scheduler gives a {type(schedule).__name__}, which cannot say itself in "
+            "words; aioq cron next shows when it fires",
+            Exit.CONFIG,
+        )
+    return Explained(
+        expression=text_of(arguments.expression),
+        zone=ZoneInfo(arguments.tz or "UTC"),
+        words=schedule.in_words(),
+        runs=list(islice(upcoming(schedule, start), count)),
+        changes=schedule.clock_changes(start, start + AHEAD),
+        until=start + AHEAD,
+    )
+
+
+def _text(explained: Explained, columns: int) -> Iterator[str]:
+    zone = explained.zone
+    yield from wrap(f'"{explained.expression}" in {zone.key} fires {explained.words}.', columns)
+    yield "\nNext runs:"
+    yield from (f"  {line}" for line in run_table(explained.runs, zone).splitlines())
+    until = f"{explained.until.astimezone(zone):%Y-%m-%d}"
+    if not explained.changes:
+        yield f"\nNo clock change of {zone.key} until {until} touches it."
+        return
+    yield f"\nClock changes of {zone.key} until {until}:"
+    for change in explained.changes:
+        yield from _change(change, zone, columns)
+
+
+def _change(change: ClockChange, zone: ZoneInfo, columns: int) -> Iterator[str]:
+    """Say which way the clocks go, and below it what that does."""
+    gap = change.kind == "gap"
+    before, after = (change.start, change.end) if gap else (change.end, change.start)
+    what = "does not exist" if gap else "comes twice"
+    direction = "forward" if gap else "back"
+    yield (
+        f"  {before:%a %Y-%m-%d}: clocks go {direction} from {before:%H:%M} to {after:%H:%M}; "
+        f"{change.start:%H:%M}-{change.end:%H:%M} {what}"
+    )
+    effect = change.effect if change.touches else f"no run falls into that time: {change.effect}"
+    yield from wrap(effect, columns, initial_indent="    ", subsequent_indent="    ")
+    for run in change.runs:
+        yield f"    {run.astimezone(zone).isoformat(' ', timespec='minutes')}"
+
+
+def _as_json(explained: Explained) -> dict[str, object]:
+    return {
+        "expression": explained.expression,
+        "tz": explained.zone.key,
+        "words": explained.words,
+        "next": [{"at": run.astimezone(explained.zone).isoformat(), "utc": run.isoformat()} for run in explained.runs],
+        "clock_changes_until": explained.until.astimezone(explained.zone).isoformat(timespec="seconds"),
+        "clock_changes": [
+            {
+                "at": change.at.isoformat(),
+                "kind": change.kind,
+                "start": change.start.isoformat(),
+                "end": change.end.isoformat(),
+                "touches": change.touches,
+                "runs": [run.astimezone(explained.zone).isoformat() for run in change.runs],
+                "effect": change.effect,
+            }
+            for change in explained.changes
+        ],
+    }
