@@ -6,7 +6,7 @@ import os
 import re
 import time
 
-__all__ = ["check_name", "new_id"]
+__all__ = ["check_name", "new_id", "tick_id"]
 
 _NAMES = {
     "queue": re.compile(r"[A-Za-z0-9_.-]{1,64}"),
@@ -23,6 +23,11 @@ def new_id() -> str:
     Laid out as a UUID of version 7 (RFC 9562) but for its 6 fixed bits.
     """
     return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+
+
+def tick_id(name: str, tick: float) -> str:
+    """Return the id of the job that a tick of the entry `name` becomes; `tick` is seconds since 1970."""
+    return f"cron:{name}:{round(tick * 1000)}"
 
 
 def check_name(field: str, value: object) -> str:

@@ -232,10 +232,10 @@ class TickLedger(Protocol):
     ) -> CronChanges:
         """Make `crons` the entries of `app`, and `version` its version for the next `ttl` seconds.
 
-        The newest registration wins. An entry that is new, or has another fingerprint than
-        before, is armed: its mark is at least the broker's now, so it owes nothing of the
-        past. An entry of `app` that is not among `crons` is retired; entries of other apps
-        are left alone. Registering again what is registered changes nothing else.
+        The newest registration wins. An entry that is new, was retired or disabled, or has
+        another fingerprint than before, is armed: its mark is at least the broker's now, so it
+        owes nothing of the past. An entry of `app` that is not among `crons` is retired; entries
+        of other apps are left alone. Registering again what is registered changes nothing else.
         """
         ...
 
@@ -251,8 +251,8 @@ class TickLedger(Protocol):
 
         The ledger keeps one mark per entry: the latest tick that was settled. In this order:
 
-        1. A claim that was answered with this `request_id`, and is the entry's latest, gets
-           that answer again; unless it was `QUEUED`, which is decided anew.
+        1. The claim that was the latest to move the mark, by its `request_id`, gets the answer
+           that it got then; unless it was `QUEUED`, which is decided anew from rule 5 on.
         2. An entry that is registered with another fingerprint, or retired, is `SUPERSEDED`.
         3. A latest tick more than 1 s ahead of the broker's clock is `EARLY`.
         4. If none of the ticks is after the mark, all are `LOST`, whatever the fingerprint.
@@ -264,7 +264,12 @@ class TickLedger(Protocol):
         7. Any other is `WON`: `won` are the ticks after the old mark. The run of the latest
            takes the place of an earlier one. With a `job`, all of them are enqueued.
 
-        Every tick that was fired, skipped because of a pause or an overlap is recorded.
+        A tick is recorded when it is fired, and when it is skipped because of a pause or an
+        overlap; so is one whose worker waited and was passed by. A job that is known already
+        is not enqueued again.
+
+        Raises:
+            BrokerFull: There is no room for the job. The ticks are not spent.
         """
         ...
 
@@ -275,7 +280,8 @@ class TickLedger(Protocol):
     async def record_ticks(self, records: Sequence[TickRecord]) -> None:
         """Write down what became of ticks; the latest 100 of each entry are kept.
 
-        A record with `finished_at` ends the run of its tick.
+        A record with `finished_at` ends the run of its tick. Of a tick that is older than all
+        that are kept nothing is written down any more; how its run ended is still counted.
         """
         ...
 
@@ -291,7 +297,11 @@ class TickLedger(Protocol):
         ...
 
     async def cron_statuses(self, app: str | None = None) -> list[CronStatus]:
-        """Return what is known of the entries of an app, or of all; by queue and name."""
+        """Return what is known of the entries of an app, or of all; by queue and name.
+
+        Entries that no app has registered are left out. Of several apps that registered an
+        entry it belongs to the latest.
+        """
         ...
 
     async def tick_history(self, cron: CronKey, *, limit: int = 100) -> list[TickRecord]:

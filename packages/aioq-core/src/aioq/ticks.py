@@ -158,8 +158,9 @@ class TickStatus(StrEnum):
 class TickRecord(Struct, frozen=True, kw_only=True):
     """What became of one tick, or of several in a row that share a fate.
 
-    A ledger keeps one record per entry, tick and worker; skipped and missed ticks have no
-    worker. Recording a tick again replaces what was recorded of it, and counts it once.
+    A ledger keeps one record per entry, tick and worker; but one per entry and tick when it
+    became a job, and when it was skipped or missed, for then it has no worker. Recording a
+    tick again replaces what was recorded of it, and counts it once.
     """
 
     name: str
@@ -177,7 +178,7 @@ class TickRecord(Struct, frozen=True, kw_only=True):
     """Of a failed run, in one line."""
     job_id: str | None = None
     result: bytes | None = None
-    """What the job of an `ok` tick returned, encoded; kept as the entry's latest result."""
+    """What the job of an `ok` tick returned, encoded; kept as the entry's latest result, and nowhere else."""
 
     @property
     def late(self) -> float:
