@@ -31,9 +31,10 @@ class CronOptions:
     grace: float = 60.0
     """How late a tick may fire and still be in time; how long to insist while the broker is away. 1 to 10 years."""
     catchup: float | None = None
-    """How old a tick may be and still be made up for; older ones are missed. With a number, an
-    entry that fires once for the fleet also makes up for what came due while no worker was up.
-    None: all that came due since the worker started. 0 to 10 years."""
+    """How old a tick may be and still be made up for; older ones are missed. One that is in time
+    needs no making up. With a number, an entry that fires once for the fleet also makes up for
+    what came due while no worker was up. None: all that came due since the worker started.
+    0 to 10 years."""
     overlap: Overlap = "allow"
     """When a tick comes while an earlier run goes on: `allow` runs both, `skip` leaves the tick
     out, `queue_one` lets the newest such tick wait, `cancel` cancels the earlier run."""
@@ -56,8 +57,7 @@ class CronOptions:
         for field, value, least in (("catchup", self.catchup, 0), ("timeout", self.timeout, 0.001)):
             if value is not None:
                 number(field, value, least, TEN_YEARS)
-        if not isinstance(self.enabled, bool):
-            raise TypeError(f"enabled must be True or False, got {self.enabled!r}")
+        _flag("enabled", self.enabled)
         for field, moment in (("start", self.start), ("end", self.end)):
             _aware(field, moment)
         if self.start and self.end and self.start > self.end:
@@ -67,6 +67,11 @@ class CronOptions:
 def _one_of(field: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ValueError(f"{field} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def _flag(field: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{field} must be True or False, got {value!r}")
 
 
 def _aware(field: str, moment: object) -> None:
