@@ -59,13 +59,13 @@ def check(arguments: argparse.Namespace) -> int:
     app = load_app(arguments.app)
     seen = _look(app, arguments.timeout)
     facts = [fact for fact in gather(app.crons, seen.statuses, seen.now) if fact.in_code]
-    silent = [fact for fact in facts if fact.overdue]
+    silent = [(fact, fact.overdue) for fact in facts if fact.overdue]
     if arguments.json:
         say_json(_as_json(facts, seen))
     elif not silent:
         say(healthy(facts, seen.workers))
-    for fact in silent:
-        complain(f"check: {overdue_line(fact, seen.now)}")
+    for fact, tick in silent:
+        complain(f"check: {overdue_line(fact, tick, seen.now)}")
     return Exit.FAILED if silent else Exit.OK
 
 
@@ -87,20 +87,21 @@ def healthy(facts: Sequence[Facts], workers: int | None) -> str:
         "disabled": sum(not fact.definition.enabled for fact in facts),
         "not registered": sum(fact.status is None for fact in facts),
     }
-    parts = [f"ok: no overdue entry among {len(facts)}", *(f"{count} {name}" for name, count in groups.items() if count)]
+    parts = [
+        f"ok: no overdue entry among {len(facts)}",
+        *(f"{count} {name}" for name, count in groups.items() if count),
+    ]
     return ", ".join(parts) + ("" if workers is None else f"; {workers} worker{'' if workers == 1 else 's'} up")
 
 
-def overdue_line(fact: Facts, now: datetime) -> str:
-    """Return what is wrong with an entry: which tick, how long ago, and what was seen last."""
-    assert fact.overdue is not None
-    zone = zone_named(fact.definition.tz)
+def overdue_line(fact: Facts, tick: datetime, now: datetime) -> str:
+    """Return what is wrong with an entry: which tick it owes, since when, and what was seen last."""
+    definition, zone = fact.definition, zone_named(fact.definition.tz)
     last = fact.status.last if fact.status else None
     seen = f"its latest is {last.status} at {shown(at(last.tick, zone))}" if last else "it has none at all"
     return (
-        f"{fact.definition.name} is overdue: nothing is recorded of its tick of {shown(fact.overdue.astimezone(zone))}, "
-        f"{lasted((now - fact.overdue).total_seconds())} ago, and {seen}; is a worker for queue "
-        f"{fact.definition.queue} up?"
+        f"{definition.name} is overdue: nothing is recorded of its tick of {shown(tick.astimezone(zone))}, "
+        f"{lasted((now - tick).total_seconds())} ago, and {seen}; is a worker for queue {definition.queue} up?"
     )
 
 

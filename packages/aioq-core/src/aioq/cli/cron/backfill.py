@@ -136,7 +136,7 @@ class Told:
 
     def summary(self) -> str:
         """Return how many ticks came to what."""
-        counts = Counter(filled.status for filled in self.filled)
+        counts = Counter[str](filled.status for filled in self.filled)
         named = {"ok": "ok", "enqueued": "enqueued", "known": "known already", "failed": "failed"}
         return ", ".join(f"{counts[status]:,} {text}" for status, text in named.items() if counts[status]) or "no ticks"
 

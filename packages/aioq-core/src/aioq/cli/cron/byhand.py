@@ -89,7 +89,9 @@ class ByHand:
             raise
         except BaseException as error:  # a function that raises SystemExit ends itself, not the command
             failure = describe(error)
-            ended = self._end(fired, one_line(f"{failure.type}: {failure.message}" if failure.message else failure.type))
+            ended = self._end(
+                fired, one_line(f"{failure.type}: {failure.message}" if failure.message else failure.type)
+            )
             await self._record(ended)
             return Ended(ended, error=error)
         ended = self._end(fired)

@@ -134,8 +134,8 @@ def _differences(old: CronDefinition, new: CronDefinition) -> Iterator[tuple[str
         ("fires", how_often(old), how_often(new)),
         ("enabled", _yes(old.enabled), _yes(new.enabled)),
     ]
-    for policy in sorted({*old.options, *new.options}):
-        pairs.append((policy, old.options.get(policy, DEFAULT), new.options.get(policy, DEFAULT)))
+    policies = sorted({*old.options, *new.options})
+    pairs += [(policy, old.options.get(policy, DEFAULT), new.options.get(policy, DEFAULT)) for policy in policies]
     return (pair for pair in pairs if pair[1] != pair[2])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from aioq.cli.cron.entries import Upcoming, next_of
@@ -22,7 +22,7 @@ class Facts:
     definition: CronDefinition
     """As in the code; as registered for an entry that the code does not have."""
     in_code: bool = True
-    next: Upcoming = Upcoming()
+    next: Upcoming = field(default_factory=Upcoming)
     status: CronStatus | None = None
     """None when nobody has registered it, or the ledger was not asked."""
     overdue: datetime | None = None
@@ -47,13 +47,7 @@ def _of(entry: CronEntry, status: CronStatus | None, now: datetime) -> Facts:
 
 
 def owed(entry: CronEntry, status: CronStatus, now: datetime) -> datetime | None:
-    """Return the oldest tick that an entry owes.
-
-    One that is registered with another schedule owes nothing yet by the one in the code; a
-    schedule that fails has no ticks.
-    """
-    if status.retired_at is not None or status.definition.fingerprint != entry.fingerprint:
-        return None
+    """Return the oldest tick that an entry owes; a schedule that fails has no ticks."""
     try:
         return overdue(entry, status, now)
     except Exception:  # anybody may write a schedule

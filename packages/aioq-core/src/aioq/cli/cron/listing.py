@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-import anyio
 from msgspec.structs import replace
 
 from aioq.app import Aarq
