@@ -7,9 +7,10 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from aioq_cron.daylight import ZonedStepper
+from aioq_cron.days import day_stepper
 from aioq_cron.moments import in_utc
 from aioq_cron.parser import parse_fields
-from aioq_cron.stepper import CroniterStepper
+from aioq_cron.stepper import FieldStepper
 from aioq_cron.zones import find_zone
 
 __all__ = ["CronExpression"]
@@ -38,7 +39,7 @@ class CronExpression:
         fields = parse_fields(expression)
         self._tz = find_zone(tz)
         self._identity = (" ".join(expression.split()), _identity(self._tz))
-        self._stepper = ZonedStepper(CroniterStepper(fields), self._tz, wildcard=fields.wildcard)
+        self._stepper = ZonedStepper(FieldStepper(fields, day_stepper(fields)), self._tz, wildcard=fields.wildcard)
 
     @property
     def expression(self) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, TypedDict, get_args
 
-from aioq.options import TEN_YEARS, number
+from aioq.options import TEN_YEARS, flag, number
 from aioq.ticks import Overlap
 
-__all__ = ["CronOptions", "Misfire"]
+__all__ = ["CronKeywords", "CronOptions", "Misfire", "ScheduleKeywords"]
 
 Misfire: TypeAlias = Literal["once", "skip", "all"]
 """What becomes of ticks that were not fired in time."""
@@ -57,21 +57,35 @@ class CronOptions:
         for field, value, least in (("catchup", self.catchup, 0), ("timeout", self.timeout, 0.001)):
             if value is not None:
                 number(field, value, least, TEN_YEARS)
-        _flag("enabled", self.enabled)
+        flag("enabled", self.enabled)
         for field, moment in (("start", self.start), ("end", self.end)):
             _aware(field, moment)
         if self.start and self.end and self.start > self.end:
             raise ValueError(f"start must not be after end, got {self.start.isoformat()} and {self.end.isoformat()}")
 
 
+class ScheduleKeywords(TypedDict, total=False):
+    """The fields of `CronOptions` that an entry with a job may have, as keyword arguments."""
+
+    misfire: Misfire
+    grace: float
+    catchup: float | None
+    overlap: Overlap
+    jitter: float
+    enabled: bool
+    start: datetime | None
+    end: datetime | None
+
+
+class CronKeywords(ScheduleKeywords, total=False):
+    """All of them."""
+
+    timeout: float | None
+
+
 def _one_of(field: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ValueError(f"{field} must be one of {', '.join(choices)}, got {value!r}")
-
-
-def _flag(field: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise TypeError(f"{field} must be True or False, got {value!r}")
 
 
 def _aware(field: str, moment: object) -> None:
