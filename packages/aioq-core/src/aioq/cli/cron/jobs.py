@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from aioq.cli.person import hand_of, person
 from aioq.cron import CronEntry
 from aioq.errors import JobConflict
+from aioq.ids import tick_id
 from aioq.job import NewJob
 from aioq.protocols import Broker, TickLedger
 from aioq.ticks import TickRecord, TickStatus
@@ -42,7 +43,7 @@ def between_ticks(entry: CronEntry, moment: datetime) -> datetime:
 
 def job_of(entry: CronEntry, template: NewJob, tick: datetime) -> NewJob:
     """Return the job of a tick."""
-    return replace(template, id=f"cron:{entry.name}:{round(tick.timestamp() * 1000)}")
+    return replace(template, id=tick_id(entry.name, tick.timestamp()))
 
 
 async def enqueue_ticks(

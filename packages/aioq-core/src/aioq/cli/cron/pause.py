@@ -47,16 +47,17 @@ def pause(arguments: argparse.Namespace) -> int:
     app = load_app(arguments.app)
     entry = find(app, arguments.app, arguments.name)
 
-    async def do(ledger: TickLedger) -> Pause | None:
+    async def do(ledger: TickLedger) -> tuple[bool, Pause | None]:
         before = await _pause_of(ledger, app.name, entry)
-        await ledger.pause_cron(entry.key, note=arguments.note, by=person())
-        return before
+        return await ledger.pause_cron(entry.key, note=arguments.note, by=person()), before
 
-    before = ask_ledger(app, "cron pause", do)
-    if before:
-        say(f"{entry.name} was paused already, {_since(before, entry)}; the note is now {arguments.note!r}")
-    else:
+    fresh, before = ask_ledger(app, "cron pause", do)
+    if fresh:
         say(f"{entry.name} is paused; it fires again after: aioq cron resume {arguments.app} {entry.name}")
+    else:
+        since = f", {_since(before, entry)}" if before else ""
+        now = f"; the note is now: {arguments.note}" if arguments.note else ""
+        say(f"{entry.name} was paused already{since}{now}")
     return Exit.OK
 
 
@@ -85,4 +86,5 @@ async def _pause_of(ledger: TickLedger, app: str, entry: CronEntry) -> Pause | N
 
 
 def _since(pause: Pause, entry: CronEntry) -> str:
-    return f"by {pause.by} at {shown(at(pause.at, zone_named(entry.tz)).replace(microsecond=0))}"
+    moment = shown(at(pause.at, zone_named(entry.tz)).replace(microsecond=0))
+    return f"by {pause.by} at {moment}{f': {pause.note}' if pause.note else ''}"

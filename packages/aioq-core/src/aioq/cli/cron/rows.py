@@ -38,7 +38,7 @@ def facts_table(
 def _row(fact: Facts, now: datetime, reader: tzinfo | None, *, elsewhere: bool, looked_up: bool) -> list[str]:
     definition = fact.definition
     cells = [
-        [definition.name, f"queue {definition.queue}", how_often(definition)],
+        [definition.name, f"  queue {definition.queue}", f"  {how_often(definition)}"],
         [definition.expression, definition.tz],
         _next(fact, now),
     ]
