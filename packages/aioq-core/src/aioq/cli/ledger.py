@@ -13,7 +13,7 @@ from aioq.cli.exits import CommandError, Exit
 from aioq.errors import BrokerUnavailable, MissingFeature
 from aioq.protocols import TickLedger
 
-__all__ = ["ask_ledger", "connected", "ledger_of"]
+__all__ = ["ask_ledger", "check_jobs_travel", "connected", "ledger_of"]
 
 T = TypeVar("T")
 
@@ -33,6 +33,20 @@ def ledger_of(app: Aarq, command: str) -> TickLedger:
     if not isinstance(app.broker, TickLedger):
         raise CommandError(str(MissingFeature(app.broker, "TickLedger", f"aioq {command}")), Exit.CONFIG)
     return app.broker
+
+
+def check_jobs_travel(app: Aarq, command: str, schedule: str) -> None:
+    """Refuse to enqueue jobs of a schedule where no worker would see them.
+
+    Raises:
+        CommandError: The broker is in this process.
+    """
+    if isinstance(app.broker, MemoryBroker):
+        raise CommandError(
+            f"{command}: {schedule} is a schedule, and the app is on the embedded memory broker: jobs enqueued from "
+            "here reach no worker; set AIOQ_BROKER_URL, or write Aarq(broker=...)",
+            Exit.CONFIG,
+        )
 
 
 def ask_ledger(app: Aarq, command: str, question: Callable[[TickLedger], Awaitable[T]]) -> T:

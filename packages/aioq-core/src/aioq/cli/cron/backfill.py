@@ -14,7 +14,7 @@ from aioq.cli.cron.entries import find
 from aioq.cli.cron.fill import Filled, fill, ticks_between
 from aioq.cli.cron.records import reason
 from aioq.cli.exits import CommandError, Exit
-from aioq.cli.ledger import connected
+from aioq.cli.ledger import check_jobs_travel, connected
 from aioq.cli.locate import load_app
 from aioq.cli.logs import configure
 from aioq.cli.moments import moment_from, now, shown, zone_named
@@ -67,6 +67,8 @@ def backfill(arguments: argparse.Namespace) -> int:
     ticks = _ticks(entry, first, last)
     if arguments.dry_run:
         return _show(app, entry, ticks, as_json=arguments.json)
+    if entry.job is not None:
+        check_jobs_travel(app, "cron backfill", entry.name)
     if not arguments.json:
         say(f"{entry.name} from {shown(first)} to {shown(last)}, in {zone.key}: {_ticks_of(len(ticks))}")
     return _fill(app, entry, ticks, as_json=arguments.json)
@@ -90,12 +92,6 @@ def _ticks(entry: CronEntry, first: datetime, last: datetime) -> list[datetime]:
 
 
 def _fill(app: Aarq, entry: CronEntry, ticks: Sequence[datetime], *, as_json: bool) -> int:
-    if entry.job is not None and isinstance(app.broker, MemoryBroker):
-        raise CommandError(
-            f"cron backfill: {entry.name} is a schedule, and the app is on the embedded memory broker: jobs enqueued "
-            "from here reach no worker; set AIOQ_BROKER_URL, or write Aarq(broker=...)",
-            Exit.CONFIG,
-        )
     told = Told(entry, len(ticks))
     try:
         connected(app, lambda: fill(app, entry, ticks, told.tell))

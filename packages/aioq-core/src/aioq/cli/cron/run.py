@@ -8,14 +8,13 @@ import traceback
 from typing import Any
 
 from aioq.app import Aarq
-from aioq.backends.memory import MemoryBroker
 from aioq.cli.arguments import Commands, add_entry, add_log_level
 from aioq.cli.cron.byhand import ByHand, Ended
 from aioq.cli.cron.entries import find
 from aioq.cli.cron.jobs import between_ticks, enqueue_ticks
 from aioq.cli.cron.records import took
 from aioq.cli.exits import CommandError, Exit
-from aioq.cli.ledger import connected
+from aioq.cli.ledger import check_jobs_travel, connected
 from aioq.cli.locate import load_app
 from aioq.cli.logs import configure
 from aioq.cli.moments import at
@@ -86,12 +85,7 @@ def _tell(entry: CronEntry, ended: Ended) -> int:
 
 
 def _enqueue(app: Aarq, entry: CronEntry, template: NewJob, *, wait: bool) -> int:
-    if isinstance(app.broker, MemoryBroker):
-        raise CommandError(
-            f"cron run: {entry.name} is a schedule, and the app is on the embedded memory broker: a job enqueued from "
-            "here reaches no worker; set AIOQ_BROKER_URL, or write Aarq(broker=...)",
-            Exit.CONFIG,
-        )
+    check_jobs_travel(app, "cron run", entry.name)
 
     async def enqueue() -> Any:
         tick = between_ticks(entry, at(await app.broker.time()))
