@@ -16,8 +16,8 @@ from aioq.cron import CronEntry, CronOptions
 from aioq.cron.bounds import bounded
 from aioq.cron.options import ScheduleKeywords
 from aioq.errors import AioqError, TaskDefinitionError
-from aioq.ids import check_name
-from aioq.options import CRON_IDS, EnqueueOptions, flag
+from aioq.ids import TICK_IDS, check_name
+from aioq.options import EnqueueOptions, flag
 from aioq.protocols import Schedule, Scheduler
 from aioq.registry import Registry, name_of, where
 from aioq.task import Task, is_generator
@@ -152,7 +152,7 @@ class ScheduleDraft:
             schedule=self.timing.parsed(),
             queue=job.queue,
             unique=True,
-            job=msgspec.structs.replace(job, id=f"{CRON_IDS}{name}"),
+            job=msgspec.structs.replace(job, id=f"{TICK_IDS}{name}"),
             options=self.timing.options,
             expression=self.timing.expression,
             tz=self.timing.tz,

@@ -6,13 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypedDict, cast, get_args
 
-from aioq.ids import check_name
+from aioq.ids import TICK_IDS, check_name
 from aioq.retry import Backoff
 
 __all__ = ["EnqueueOptions", "TaskKeywords", "TaskOptions"]
-
-CRON_IDS = "cron:"
-"""What the ids of the jobs of `app.schedule` begin with, and no others."""
 
 TEN_YEARS = 315_576_000.0
 """Seconds; nothing is put off for longer."""
@@ -171,8 +168,8 @@ def number(field: str, value: object, low: float, high: float) -> None:
 
 
 def _check_job_id(job_id: object) -> None:
-    if check_name("job_id", job_id).startswith(CRON_IDS):
-        raise ValueError(f"job_id {job_id!r} begins with {CRON_IDS}, as only ids of app.schedule do; choose another")
+    if check_name("job_id", job_id).startswith(TICK_IDS):
+        raise ValueError(f"job_id {job_id!r} begins with {TICK_IDS}, as only ids of app.schedule do; choose another")
 
 
 def _exceptions(field: str, value: object) -> None:
