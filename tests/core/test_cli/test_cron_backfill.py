@@ -75,7 +75,7 @@ def test_a_schedule_enqueues_the_jobs_that_are_missing(project: Project) -> None
     assert project.aioq(*backfill("tasks.remind", *days)).out.splitlines()[-1] == "2 enqueued"
     outcome = project.aioq(*backfill("tasks.remind", *WEEK))
     assert (outcome.code, outcome.out.splitlines()[-1]) == (0, "3 enqueued, 2 known already")
-    (stats,) = project.do(lambda: project.app.broker.queue_stats())  # type: ignore[attr-defined]
+    (stats,) = project.do(project.app.broker.queue_stats)  # type: ignore[attr-defined]
     assert stats.pending == 5
     assert [record.status for record in history(project, "tasks.remind")] == [TickStatus.FIRED] * 5
 
@@ -101,13 +101,15 @@ def test_a_dry_run_shows_the_ticks_and_what_is_recorded(project: Project) -> Non
     outcome = project.aioq(*backfill("tasks.report", *WEEK, "--dry-run"))
     assert outcome == (
         0,
-        "Europe/Berlin               RECORDED\n"
-        "Mon 2025-01-06 09:00+01:00\n"
-        "Tue 2025-01-07 09:00+01:00  missed broker away\n"
-        "Wed 2025-01-08 09:00+01:00\n"
-        "Thu 2025-01-09 09:00+01:00\n"
-        "Fri 2025-01-10 09:00+01:00\n"
-        "5 ticks of tasks.report would be fired, and nothing was\n",
+        (
+            "Europe/Berlin               RECORDED\n"
+            "Mon 2025-01-06 09:00+01:00\n"
+            "Tue 2025-01-07 09:00+01:00  missed broker away\n"
+            "Wed 2025-01-08 09:00+01:00\n"
+            "Thu 2025-01-09 09:00+01:00\n"
+            "Fri 2025-01-10 09:00+01:00\n"
+            "5 ticks of tasks.report would be fired, and nothing was\n"
+        ),
         "",
     )
     assert len(history(project, "tasks.report")) == 1
@@ -129,8 +131,8 @@ def test_a_stretch_without_ticks_is_no_error(project: Project) -> None:
     [
         (
             ["--from", "monday", "--to", "2025-01-01"],
-            "cron backfill: --from: 'monday' is no moment in ISO 8601; write one like 2026-03-29T02:30 or "
-            "2026-03-29T00:30Z",
+            ("cron backfill: --from: 'monday' is no moment in ISO 8601; write one like 2026-03-29T02:30 or "
+            "2026-03-29T00:30Z"),
         ),
         (
             ["--from", "2025-01-02", "--to", "2025-01-01T12:00Z"],
@@ -138,8 +140,8 @@ def test_a_stretch_without_ticks_is_no_error(project: Project) -> None:
         ),
         (
             ["--from", "2025-01-01", "--to", "2025-03-01"],
-            "cron backfill: tasks.beat has more than 10,000 ticks from 2025-01-01 00:00+01:00 to "
-            "2025-03-01 00:00+01:00; the 10,000th is 2025-01-07 22:39+01:00: go in steps up to there",
+            ("cron backfill: tasks.beat has more than 10,000 ticks from 2025-01-01 00:00+01:00 to "
+            "2025-03-01 00:00+01:00; the 10,000th is 2025-01-07 22:39+01:00: go in steps up to there"),
         ),
         (["--from", "2025-01-01"], "cron backfill: the following arguments are required: --to; see aioq cron backfill --help"),
     ],
@@ -188,7 +190,9 @@ def test_on_the_memory_broker_jobs_would_reach_nobody(project: Project) -> None:
     assert outcome == (
         78,
         "",
-        "aioq: cron backfill: tasks.remind is a schedule, and the app is on the embedded memory broker: jobs enqueued "
-        "from here reach no worker; set AIOQ_BROKER_URL, or write Aarq(broker=...)\n",
+        (
+            "aioq: cron backfill: tasks.remind is a schedule, and the app is on the embedded memory broker: jobs enqueued "
+            "from here reach no worker; set AIOQ_BROKER_URL, or write Aarq(broker=...)\n"
+        ),
     )
     assert project.aioq(*backfill("tasks.report", *WEEK)).out.splitlines()[-1] == "4 ok, 1 failed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -38,7 +39,7 @@ HOUR = 3600.0
 def test_ticks_are_shown_newest_first(project: Project) -> None:
     """Each with its status, how late it was and how long it took, who ran it, and why it came to what it came to."""
     project.write("tasks.py", TASKS)
-    told = [
+    told: list[tuple[TickStatus, dict[str, Any]]] = [
         (TickStatus.OK, {"fired_at": 0.004, "finished_at": 1.2, "worker_id": "w1"}),
         (TickStatus.SKIPPED, {"why": "paused"}),
         (TickStatus.MISSED, {"why": "no worker was up", "count": 3}),

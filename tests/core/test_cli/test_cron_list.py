@@ -160,7 +160,7 @@ def test_a_narrow_terminal_gets_a_table_that_fits(project: Project) -> None:
     project.record("tasks.send_daily_report", NOON - 4 * HOUR, TickStatus.MISSED, why="broker away for a long time")
     cron = project.app.crons["tasks.cleanup_old_jobs"].key
     project.do(lambda: project.ledger.pause_cron(cron, note="moving the data to the new house", by="ada@laptop"))
-    statuses = project.do(lambda: project.ledger.cron_statuses())
+    statuses = project.do(project.ledger.cron_statuses)
     now = datetime.fromtimestamp(NOON, UTC)
     text = facts_table(gather(project.app.crons, statuses, now), now, UTC, looked_up=True, width=80)
     assert max(map(len, text.splitlines())) <= 80

@@ -77,8 +77,10 @@ def test_resume_says_when_it_fires_next(project: Project) -> None:
     outcome = project.aioq("cron", "resume", "tasks:app", "tasks.report")
     assert outcome == (
         0,
-        "tasks.report, paused by ada@laptop at 2026-01-05 13:00+01:00: x, is resumed and fires next at "
-        "2026-01-06 09:00+01:00\n",
+        (
+            "tasks.report, paused by ada@laptop at 2026-01-05 13:00+01:00: x, is resumed and fires next at "
+            "2026-01-06 09:00+01:00\n"
+        ),
         "",
     )
     assert pause_of(project) is None
@@ -144,8 +146,10 @@ def test_the_memory_broker_cannot_be_reached_from_here(project: Project, command
     assert outcome == (
         78,
         "",
-        f"aioq: {name}: the app is on the embedded memory broker, whose ledger lives in the worker's process and "
-        "cannot be reached from here; set AIOQ_BROKER_URL, or write Aarq(broker=...)\n",
+        (
+            f"aioq: {name}: the app is on the embedded memory broker, whose ledger lives in the worker's process and "
+            "cannot be reached from here; set AIOQ_BROKER_URL, or write Aarq(broker=...)\n"
+        ),
     )
 
 
@@ -167,8 +171,10 @@ def test_a_broker_without_a_ledger_is_told(project: Project) -> None:
     assert outcome == (
         78,
         "",
-        "aioq: aioq cron pause needs a broker that implements aioq.protocols.TickLedger, and Plain does not; "
-        "use another broker or do without\n",
+        (
+            "aioq: aioq cron pause needs a broker that implements aioq.protocols.TickLedger, and Plain does not; "
+            "use another broker or do without\n"
+        ),
     )
 
 

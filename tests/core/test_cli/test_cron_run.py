@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
-import subprocess
-import sys
 from datetime import UTC, datetime
 
-import anyio
 import pytest
 
-from aioq import Worker
 from aioq.cli.cron.jobs import between_ticks
 from aioq.ticks import TickRecord, TickStatus
 from tests.core.test_cli.conftest import Project
@@ -209,6 +203,8 @@ def test_on_the_memory_broker_a_job_would_reach_nobody(project: Project) -> None
     assert outcome == (
         78,
         "",
-        "aioq: cron run: tasks.remind is a schedule, and the app is on the embedded memory broker: jobs enqueued "
-        "from here reach no worker; set AIOQ_BROKER_URL, or write Aarq(broker=...)\n",
+        (
+            "aioq: cron run: tasks.remind is a schedule, and the app is on the embedded memory broker: jobs enqueued "
+            "from here reach no worker; set AIOQ_BROKER_URL, or write Aarq(broker=...)\n"
+        ),
     )

@@ -18,7 +18,7 @@ from aioq.cli.say import say, say_json, width
 from aioq.cron import ClockChange, upcoming
 from aioq.protocols import ExplainedSchedule
 
-__all__ = ["explain", "register"]
+__all__ = ["Explained", "explain", "explained_at", "lines", "register"]
 
 AHEAD = timedelta(days=365)
 """How far clock changes are looked for."""
@@ -55,26 +55,30 @@ class Explained:
 
 def explain(arguments: argparse.Namespace) -> int:
     """Explain an expression."""
-    explained = _explained(arguments, now())
-    if arguments.json:
-        say_json(_as_json(explained))
-    else:
-        say("\n".join(_text(explained, width() or PAGE)))
-    return Exit.OK
-
-
-def _explained(arguments: argparse.Namespace, start: datetime) -> Explained:
     count = check_count("cron explain", arguments.count)
     schedule = parsed(arguments.expression, arguments.tz)
     if not isinstance(schedule, ExplainedSchedule):
         raise CommandError(
-            f"cron explain: the installed scheduler gives a {type(schedule).__name__}, which cannot say itself in "
+            f"cron explain: the installed scheduler gives {type(schedule).__name__}, which cannot say itself in "
             "words; aioq cron next shows when it fires",
             Exit.CONFIG,
         )
+    zone = ZoneInfo(arguments.tz or "UTC")
+    explained = explained_at(now(), schedule, expression=text_of(arguments.expression), zone=zone, count=count)
+    if arguments.json:
+        say_json(_as_json(explained))
+    else:
+        say("\n".join(lines(explained, width() or PAGE)))
+    return Exit.OK
+
+
+def explained_at(
+    start: datetime, schedule: ExplainedSchedule, *, expression: str, zone: ZoneInfo, count: int
+) -> Explained:
+    """Return what there is to say of a schedule at a moment."""
     return Explained(
-        expression=text_of(arguments.expression),
-        zone=ZoneInfo(arguments.tz or "UTC"),
+        expression=expression,
+        zone=zone,
         words=schedule.in_words(),
         runs=list(islice(upcoming(schedule, start), count)),
         changes=schedule.clock_changes(start, start + AHEAD),
@@ -82,7 +86,8 @@ def _explained(arguments: argparse.Namespace, start: datetime) -> Explained:
     )
 
 
-def _text(explained: Explained, columns: int) -> Iterator[str]:
+def lines(explained: Explained, columns: int) -> Iterator[str]:
+    """Yield all of it as lines of text, each within so many columns where it can be."""
     zone = explained.zone
     yield from wrap(f'"{explained.expression}" in {zone.key} fires {explained.words}.', columns)
     yield "\nNext runs:"
@@ -93,23 +98,16 @@ def _text(explained: Explained, columns: int) -> Iterator[str]:
         return
     yield f"\nClock changes of {zone.key} until {until}:"
     for change in explained.changes:
-        yield from _change(change, zone, columns)
+        yield from _change(change, columns)
 
 
-def _change(change: ClockChange, zone: ZoneInfo, columns: int) -> Iterator[str]:
+def _change(change: ClockChange, columns: int) -> Iterator[str]:
     """Say which way the clocks go, and below it what that does."""
-    gap = change.kind == "gap"
-    before, after = (change.start, change.end) if gap else (change.end, change.start)
-    what = "does not exist" if gap else "comes twice"
-    direction = "forward" if gap else "back"
-    yield (
-        f"  {before:%a %Y-%m-%d}: clocks go {direction} from {before:%H:%M} to {after:%H:%M}; "
-        f"{change.start:%H:%M}-{change.end:%H:%M} {what}"
-    )
-    effect = change.effect if change.touches else f"no run falls into that time: {change.effect}"
-    yield from wrap(effect, columns, initial_indent="    ", subsequent_indent="    ")
-    for run in change.runs:
-        yield f"    {run.astimezone(zone).isoformat(' ', timespec='minutes')}"
+    forward = change.kind == "gap"
+    before, after = (change.start, change.end) if forward else (change.end, change.start)
+    direction = "forward" if forward else "back"
+    yield f"  {before:%a %Y-%m-%d}: clocks go {direction} from {before:%H:%M} to {after:%H:%M}"
+    yield from wrap(change.effect, columns, initial_indent="    ", subsequent_indent="    ")
 
 
 def _as_json(explained: Explained) -> dict[str, object]:
