@@ -82,16 +82,19 @@ def _look(app: Aarq, patience: float) -> Seen:
 
 def healthy(facts: Sequence[Facts], workers: int | None) -> str:
     """Return the line that says that all is well, and of what nothing can be said."""
+    statuses = [fact.status for fact in facts if fact.status]
     groups = {
-        "paused": sum(fact.status is not None and fact.status.pause is not None for fact in facts),
+        "paused": sum(status.pause is not None for status in statuses),
+        "retired": sum(status.retired_at is not None for status in statuses),
         "disabled": sum(not fact.definition.enabled for fact in facts),
-        "not registered": sum(fact.status is None for fact in facts),
+        "not registered": len(facts) - len(statuses),
     }
     parts = [
-        f"ok: no overdue entry among {len(facts)}",
+        f"none of {len(facts)} entries is overdue",
         *(f"{count} {name}" for name, count in groups.items() if count),
     ]
-    return ", ".join(parts) + ("" if workers is None else f"; {workers} worker{'' if workers == 1 else 's'} up")
+    up = "" if workers is None else f"; {workers} worker{'' if workers == 1 else 's'} up"
+    return f"ok: {', '.join(parts)}{up}"
 
 
 def overdue_line(fact: Facts, tick: datetime, now: datetime) -> str:
