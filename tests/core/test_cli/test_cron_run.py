@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -169,23 +172,6 @@ def test_its_id_is_not_that_of_a_tick(project: Project) -> None:
     assert between_ticks(entry, nine.replace(microsecond=5678)) == nine.replace(microsecond=5000)
 
 
-WAITING = """
-    from aioq import Aarq
-    from aioq.backends import RedisBroker
-
-    app = Aarq(RedisBroker("{url}", namespace="{namespace}"))
-
-    @app.task
-    async def remind(ctx, name: str) -> str:
-        if name == "Mallory":
-            raise ValueError("who is that?")
-        return f"reminded {{name}}"
-
-    app.schedule(remind, "0 9 * * *", args=("Ada",))
-    app.schedule(remind, "0 9 * * *", args=("Mallory",), name="wrong")
-"""
-
-
 def test_wait_is_for_schedules(project: Project) -> None:
     """A cron is waited for in any case."""
     project.write("tasks.py", TASKS)
@@ -208,3 +194,33 @@ def test_on_the_memory_broker_a_job_would_reach_nobody(project: Project) -> None
             "from here reach no worker; set AIOQ_BROKER_URL, or write Aarq(broker=...)\n"
         ),
     )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no Ctrl-C to send")
+@pytest.mark.parametrize(
+    "body", ["async def beat(ctx): tell(); await anyio.sleep(100)", "def beat(ctx): tell(); time.sleep(100)"]
+)
+def test_ctrl_c_ends_it_at_once(project: Project, body: str) -> None:
+    """Also while a plain `def`, which nobody can cancel, holds its thread."""
+    text = f"""
+        import time
+        import anyio
+        from aioq import Aarq
+
+        app = Aarq()
+
+        def tell():
+            print("began", flush=True)
+
+        {body}
+        app.cron("0 9 * * *")(beat)
+        """
+    project.write("tasks.py", text)
+    command = [sys.executable, "-m", "aioq", "cron", "run", "tasks:app", "tasks.beat"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "began\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (130, "")
+    assert "Traceback" not in err
