@@ -56,8 +56,10 @@ class Bid:
 
     def jobs(self) -> list[NewJob]:
         """Return what is to be enqueued."""
-        job, won = self.claim.job, self.outcome is WON
-        return [replace(job, id=tick_id(self.claim.name, tick)) for tick in self.ticks()] if job and won else []
+        job, name, queue = self.claim.job, self.claim.name, self.claim.queue
+        if job is None or self.outcome is not WON:
+            return []
+        return [replace(job, id=tick_id(name, tick), queue=queue) for tick in self.ticks()]
 
     def reply(self, now: float) -> TickReply:
         """Return the answer."""
