@@ -125,6 +125,14 @@ def test_ticks_without_number_are_counted_up_to_a_point() -> None:
     assert asked < 60_000
 
 
+def test_the_newest_thousand_are_found_where_ticks_are_uneven() -> None:
+    """Many in a short time, then few in a long one."""
+    ticks = tuple(map(at, [*range(3_000), *range(10_000, 20_000, 1_000)]))
+    verdict = judge(entry(Listed(ticks), misfire="all"), ticks[0], ticks[-1], ticks[-1])
+    assert verdict.fire == ticks[-1_000:]
+    assert [(group.last, group.count) for group in verdict.left] == [(ticks[-1_001], 2_010)]
+
+
 def test_a_schedule_that_stands_still_is_found_out() -> None:
     """It is the user's own code; following it would hang."""
 

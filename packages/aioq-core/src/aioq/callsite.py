@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from pathlib import Path
 from types import FrameType
@@ -11,9 +12,13 @@ __all__ = ["calling_line", "calling_module", "imported_as"]
 
 
 def calling_module() -> str:
-    """Return the name of the module that called into aioq, as a worker would import it."""
+    """Return the name of the module that called into aioq, as a worker would import it.
+
+    Characters that names do not have are replaced.
+    """
     frame = _caller()
-    return imported_as(frame.f_globals.get("__name__", "__main__")) if frame else "__main__"
+    module = imported_as(frame.f_globals.get("__name__", "__main__")) if frame else "__main__"
+    return re.sub(r"[^A-Za-z0-9_.:-]", "_", module)[:200]
 
 
 def calling_line() -> str:
