@@ -96,7 +96,7 @@ def _listed(dates: Container[date]) -> list[str] | None:
 def _container(dates: object) -> str:
     """What a container is, whatever it was asked so far: those of the package holidays grow when they are asked."""
     kind = type(dates)
-    if kind.__repr__ is not object.__repr__ and not isinstance(dates, dict):
+    if kind.__repr__ is not object.__repr__ and not issubclass(kind, dict):
         return repr(dates)
     facts: dict[str, object] = getattr(dates, "__dict__", {})
     told = [f"{name}={fact!r}" for name, fact in sorted(facts.items()) if name[0] != "_" and isinstance(fact, str)]
