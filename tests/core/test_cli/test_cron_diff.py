@@ -67,7 +67,7 @@ def test_what_would_change_is_shown_with_exit_code_1(project: Project) -> None:
         "    enabled    yes -> no\n"
         "~ tasks.report (queue reports): 0 10 * * 1-5 [Europe/Berlin]\n"
         "    schedule   0 9 * * 1-5 [Europe/Berlin] -> 0 10 * * 1-5 [Europe/Berlin]\n"
-        "    fires      on each worker -> once for all\n"
+        "    fires      on each worker -> once per fleet\n"
         "    grace      default -> 300\n"
         "    misfire    skip -> default\n"
         "    next run   2026-01-06 09:00+01:00 -> 2026-01-06 10:00+01:00\n"

@@ -80,7 +80,7 @@ def test_each_entry_is_shown_with_its_next_runs_and_its_latest_tick(project: Pro
         "  on each worker                        2026-01-05 12:15+00:00  Mon 12:15",
         "tasks.send_daily_report  0 9 * * 1-5    2026-01-06 09:00+01:00  Tue 08:00      missed 09:00",
         "  queue reports          Europe/Berlin  2026-01-07 09:00+01:00  Wed 08:00      broker away",
-        "  once for all                          2026-01-08 09:00+01:00  Thu 08:00",
+        "  once per fleet                        2026-01-08 09:00+01:00  Thu 08:00",
         "tasks.remind             30 18 * * FRI  2026-01-09 18:30+01:00  Fri 17:30      none yet",
         "  queue mails            Europe/Berlin  2026-01-16 18:30+01:00  Fri 17:30",
         "  one job a tick                        2026-01-23 18:30+01:00  Fri 17:30",
@@ -151,6 +151,16 @@ def test_a_run_that_failed_shows_its_error(project: Project) -> None:
     assert lines[4].endswith("failed 2025-12-29 01:00")
     assert lines[5].endswith("  14 s late")
     assert lines[6].endswith("  ConnectionError: refused")
+
+
+def test_a_run_without_a_sign_of_life_is_told(project: Project) -> None:
+    """The worker that won a tick of a fleet has vanished: its run will not end."""
+    project.write("tasks.py", TASKS)
+    project.register()
+    project.record("tasks.send_daily_report", NOON, TickStatus.FIRED, fired_at=NOON, worker_id="w")
+    lines = shown(project)
+    assert lines[4].endswith("  fired 13:00")
+    assert lines[6].endswith("  no sign of life")
 
 
 def test_a_narrow_terminal_gets_a_table_that_fits(project: Project) -> None:

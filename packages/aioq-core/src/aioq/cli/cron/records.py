@@ -12,9 +12,9 @@ from aioq.failure import one_line
 from aioq.job import JobRecord
 from aioq.protocols import Broker, JobStore
 from aioq.states import FINAL_STATES, JobState
-from aioq.ticks import TickRecord, TickStatus
+from aioq.ticks import CronStatus, TickRecord, TickStatus
 
-__all__ = ["as_json", "late", "reason", "reconcile", "took", "with_jobs"]
+__all__ = ["as_json", "late", "reason", "reconcile", "took", "with_jobs", "with_life"]
 
 SHORT = 60
 """Characters of an error that are shown in a table."""
@@ -50,6 +50,15 @@ def reconcile(record: TickRecord, job: JobRecord | None) -> TickRecord:
             return replace(ended, status=TickStatus.FAILED, error=f"job dead: {job.reason}")
         case _:
             return replace(ended, status=TickStatus.FAILED, error=f"job {job.state}")
+
+
+def with_life(record: TickRecord, status: CronStatus) -> TickRecord:
+    """Return the latest record of an entry with a word on its run, if a worker should show signs of life of it.
+
+    Runs of entries that fire on each worker show none, and a job has a lease of its own.
+    """
+    watched = status.definition.unique and record.job_id is None and record.status is TickStatus.FIRED
+    return replace(record, why="no sign of life") if watched and status.running is None else record
 
 
 def late(record: TickRecord) -> str:

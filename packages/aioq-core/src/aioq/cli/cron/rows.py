@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, tzinfo
 
 from aioq.cli.cron.facts import Facts
-from aioq.cli.cron.records import as_json, late, reason
+from aioq.cli.cron.records import as_json, late, reason, with_life
 from aioq.cli.moments import at, brief, iso, shown, zone_named
 from aioq.cli.table import Column, table
 from aioq.ticks import CronDefinition, CronStatus, TickRecord
@@ -51,7 +51,7 @@ def how_often(definition: CronDefinition) -> str:
     """Return who fires an entry."""
     if definition.kind == "schedule":
         return "one job a tick"
-    return "once for all" if definition.unique else "on each worker"
+    return "once per fleet" if definition.unique else "on each worker"
 
 
 def _fires(fact: Facts) -> bool:
@@ -77,7 +77,8 @@ def _latest(fact: Facts, now: datetime) -> list[str]:
     silent = [f"OVERDUE {brief(fact.overdue.astimezone(zone), now)}"] if fact.overdue else []
     if fact.status is None:
         return ["not registered"]
-    return silent + (_told(fact.status.last, now, zone) if fact.status.last else ["none yet"])
+    last = with_life(fact.status.last, fact.status) if fact.status.last else None
+    return silent + (_told(last, now, zone) if last else ["none yet"])
 
 
 def _told(last: TickRecord, now: datetime, zone: tzinfo) -> list[str]:
