@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -196,3 +199,30 @@ def test_on_the_memory_broker_jobs_would_reach_nobody(project: Project) -> None:
         ),
     )
     assert project.aioq(*backfill("tasks.report", *WEEK)).out.splitlines()[-1] == "4 ok, 1 failed"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no Ctrl-C to send")
+def test_ctrl_c_says_how_far_it_has_come(project: Project) -> None:
+    """What was not tried can be filled later."""
+    text = """
+        import anyio
+        from aioq import Aarq
+
+        app = Aarq()
+
+        @app.cron("0 9 * * *")
+        async def report(ctx):
+            if ctx["scheduled_at"].day == 8:
+                print("began", flush=True)
+                await anyio.sleep_forever()
+        """
+    project.write("tasks.py", text)
+    command = [sys.executable, "-m", "aioq", *backfill("tasks.report", *WEEK)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline().endswith(": 5 ticks\n")
+        assert process.stdout.readline() == "began\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (130, "")
+    assert err == "aioq: interrupted: 2 ok, 3 not ended\n"

@@ -98,7 +98,7 @@ def test_resuming_what_is_not_paused_changes_nothing(project: Project) -> None:
     ("name", "said"),
     [
         ("report", "tasks:app has no cron entry report; did you mean tasks.report?"),
-        ("tasks.reprot", "tasks:app has no cron entry tasks.reprot; did you mean tasks.report?"),
+        ("tasks.reportt", "tasks:app has no cron entry tasks.reportt; did you mean tasks.report?"),
         ("x", "tasks:app has no cron entry x; it has tasks.report"),
     ],
 )

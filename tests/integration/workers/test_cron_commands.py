@@ -13,6 +13,7 @@ import pytest
 
 from aioq.ticks import CronDefinition
 from aioq_redis import RedisBroker
+from tests.integration.workers.conftest import StartWorker
 
 TASKS = """
 @app.cron("0 4 1 * *", tz="Europe/Berlin", unique=True)
@@ -22,10 +23,13 @@ async def clean_up(ctx) -> int:
 
 @app.task
 async def report(ctx, to: str) -> str:
+    if to == "Mallory":
+        raise ValueError("who is Mallory?")
     return f"sent to {to}"
 
 
 app.schedule(report, "30 9 * * 1-5", args=("Ada",), name="report")
+app.schedule(report, "30 9 * * 1-5", args=("Mallory",), name="wrong", enabled=False)
 """
 
 Aioq = Callable[..., subprocess.CompletedProcess[str]]
@@ -59,15 +63,15 @@ async def test_from_deploy_to_check(aioq: Aioq, redis_url: str, namespace: str) 
     """A deploy is what `diff` said, and `check` is content with it."""
     before = aioq("cron", "diff", "tasks:app")
     assert (before.returncode, before.stdout.splitlines()[-1]) == (
-        1, "a deploy of tasks adds 2, changes 0, retires 0, and leaves 0 as they are",
+        1, "a deploy of tasks adds 3, changes 0, retires 0, and leaves 0 as they are",
     )  # fmt: skip
     await register(redis_url, namespace, aioq)
     after = aioq("cron", "diff", "tasks:app")
     assert (after.returncode, after.stdout) == (
-        0, "nothing would change: the 2 cron entries of tasks are registered as they are\n",
+        0, "nothing would change: the 3 cron entries of tasks are registered as they are\n",
     )  # fmt: skip
     check = aioq("check", "tasks:app")
-    assert (check.returncode, check.stdout) == (0, "ok: none of 2 entries is overdue; 0 workers up\n")
+    assert (check.returncode, check.stdout) == (0, "ok: none of 3 entries is overdue, 1 disabled; 0 workers up\n")
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -75,7 +79,7 @@ async def test_a_pause_is_seen_by_all(aioq: Aioq, redis_url: str, namespace: str
     """The list of the next process has it, until it is resumed."""
     await register(redis_url, namespace, aioq)
     aioq("cron", "pause", "tasks:app", "report", "--note", "the printer is on fire")
-    (_, report) = json.loads(aioq("cron", "list", "tasks:app", "--json").stdout)
+    (_, report, _) = json.loads(aioq("cron", "list", "tasks:app", "--json").stdout)
     assert report["ledger"]["paused"]["note"] == "the printer is on fire"
     assert report["ledger"]["paused"]["by"].startswith("ada@")
     assert "is resumed and fires next at " in aioq("cron", "resume", "tasks:app", "report").stdout
@@ -109,3 +113,13 @@ def test_a_job_of_a_schedule_waits_for_a_worker(aioq: Aioq) -> None:
     assert burst.returncode == 0
     (record,) = json.loads(aioq("cron", "history", "tasks:app", "report", "--json").stdout)
     assert record["status"] == "ok"
+
+
+def test_the_result_of_a_job_can_be_waited_for(aioq: Aioq, start_worker: StartWorker) -> None:
+    """The worker's result is shown, or its error, with an exit code to match."""
+    start_worker()
+    good = aioq("cron", "run", "tasks:app", "report", "--wait")
+    assert (good.returncode, good.stdout.splitlines()[1:]) == (0, ["report returned 'sent to Ada'"])
+    bad = aioq("cron", "run", "tasks:app", "wrong", "--wait")
+    job_id = bad.stdout.split()[3]
+    assert (bad.returncode, bad.stderr) == (1, f"aioq: job {job_id} failed: ValueError: who is Mallory?\n")

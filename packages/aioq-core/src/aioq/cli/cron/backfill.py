@@ -97,7 +97,7 @@ def _fill(app: Aarq, entry: CronEntry, ticks: Sequence[datetime], *, as_json: bo
         connected(app, lambda: fill(app, entry, ticks, told.tell))
     except KeyboardInterrupt:
         told.end()
-        complain(f"interrupted: {told.summary()}, {len(ticks) - len(told.filled):,} not tried")
+        complain(f"interrupted: {told.summary()}, {len(ticks) - len(told.filled):,} not ended")
         leave_threads_behind(Exit.INTERRUPTED)
         raise
     told.end()
