@@ -88,9 +88,7 @@ class Crons:
         """Have an entry fire no more; see `aioq.protocols.TickLedger.pause_cron`."""
         args = (new_id(), _encode(Said(note, by)), self._remember)
         fresh = await self._server.call("pause_cron", self._layout.queue(cron.queue), args, own=_name(cron.name))
-        pauses = self._layout.fleet.key("pauses")
-        await self._server.command("HSET", pauses, _field(cron), "")
-        await self._server.command("PEXPIRE", pauses, self._remember)
+        await self._server.call("tell_pause", self._layout.fleet, (_field(cron), self._remember))
         return bool(fresh)
 
     async def resume(self, cron: CronKey) -> bool:

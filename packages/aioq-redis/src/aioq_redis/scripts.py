@@ -41,6 +41,7 @@ NAMES: Final = (
     "retry_job",
     "settle",
     "stats",
+    "tell_pause",
 )
 
 

@@ -48,7 +48,7 @@ def body_of(record: TickRecord) -> str:
         f"{_LETTERS[record.status]}{record.count} {_moment(record.fired_at)} {_moment(record.finished_at)}",
         one_line(record.why, LONGEST),
         "" if worker == owner else worker,
-        USUAL_JOB if usual else record.job_id or "",
+        USUAL_JOB if usual else one_line(record.job_id or "", LONGEST),
         one_line(record.error, LONGEST),
     )
     return "\n".join(lines)

@@ -91,7 +91,8 @@ class LedgerSuite(BrokerSuite):
     @staticmethod
     def tick_record(tick: float, status: TickStatus = TickStatus.OK, **changes: Any) -> TickRecord:
         """Return a record of one tick."""
-        return TickRecord(**{"name": "report", "queue": "q", "tick": tick, "status": status, **changes})
+        fields: dict[str, Any] = {"name": "report", "queue": "q", "tick": tick, "status": status}
+        return TickRecord(**{**fields, **changes})
 
     @staticmethod
     def run_of(tick: float, worker: str = "w1", name: str = "report") -> TickRun:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import anyio
@@ -47,7 +48,7 @@ class TickJobContract(LedgerSuite):
         now = await broker.time()
         async with anyio.create_task_group() as tg:
             for n in range(20):
-                tg.start_soon(lambda n=n: self.schedule(ledger, now, worker=f"w{n}"))
+                tg.start_soon(partial(self.schedule, ledger, now, worker=f"w{n}"))
         assert len(await self.claim(broker)) == 1
 
     async def test_a_repeated_claim_enqueues_no_second_job(self, broker: Broker, ledger: TickLedger) -> None:
