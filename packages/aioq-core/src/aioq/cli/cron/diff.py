@@ -21,7 +21,7 @@ from aioq.cron.definition import CronDiff, compare, define
 from aioq.protocols import TickLedger
 from aioq.ticks import CronDefinition, CronStatus
 
-__all__ = ["diff", "register"]
+__all__ = ["Ahead", "diff", "diff_lines", "register"]
 
 DEFAULT = "default"
 
@@ -51,7 +51,7 @@ def diff(arguments: argparse.Namespace) -> int:
     if arguments.json:
         say_json(_as_json(changes, ahead))
     else:
-        for line in _lines(changes, ahead):
+        for line in diff_lines(changes, ahead):
             say(line)
         say(_summary(changes, app.name, len(app.crons)))
     return Exit.FAILED if changes else Exit.OK
@@ -92,7 +92,8 @@ class Ahead:
         return run.astimezone(zone_named(definition.tz)) if run else None
 
 
-def _lines(changes: CronDiff, ahead: Ahead) -> Iterator[str]:
+def diff_lines(changes: CronDiff, ahead: Ahead) -> Iterator[str]:
+    """Yield what a deploy would change, one entry after the other."""
     for definition in changes.added:
         yield f"+ {_title(definition)}"
         yield from _next(ahead.of_code(definition))
