@@ -40,8 +40,11 @@ def test_the_history_is_the_one_that_is_shown() -> None:
 
     def record(tick: datetime, status: TickStatus, late: float = 0.0, took: float = 0.0, **facts: Any) -> TickRecord:
         at = tick.replace(tzinfo=BERLIN).timestamp()
-        moments = {"fired_at": at + late, "finished_at": at + late + took} if took else {}
-        return TickRecord(name="shop.clean_up", queue="default", tick=at, status=status, **moments, **facts)
+        fired = at + late if took else None
+        finished = at + late + took if took else None
+        return TickRecord(
+            name="shop.clean_up", queue="default", tick=at, status=status, fired_at=fired, finished_at=finished, **facts
+        )
 
     by_hand, worker = "by-hand-ada@laptop", "web-1-4711-5e0c8a"
     records = [

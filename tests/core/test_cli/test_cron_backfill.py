@@ -201,6 +201,22 @@ def test_on_the_memory_broker_jobs_would_reach_nobody(project: Project) -> None:
     assert project.aioq(*backfill("tasks.report", *WEEK)).out.splitlines()[-1] == "4 ok, 1 failed"
 
 
+def test_a_broker_that_goes_away_does_not_take_back_what_was_done(project: Project) -> None:
+    """How far it had come is said, and then why it ended."""
+    text = """
+    from aioq import BrokerUnavailable
+
+    class Leaving(FarBroker):
+        async def enqueue(self, jobs):
+            raise BrokerUnavailable("connection lost")
+
+    app = Aarq(Leaving()"""
+    project.write("tasks.py", TASKS.replace("\n    app = Aarq(FarBroker()", text))
+    outcome = project.aioq(*backfill("tasks.remind", *WEEK))
+    assert outcome.code == 69
+    assert outcome.err == "aioq: cut short: no ticks, 5 not ended\naioq: connection lost\n"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no Ctrl-C to send")
 def test_ctrl_c_says_how_far_it_has_come(project: Project) -> None:
     """What was not tried can be filled later."""
@@ -225,4 +241,4 @@ def test_ctrl_c_says_how_far_it_has_come(project: Project) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
     assert (process.returncode, out) == (130, "")
-    assert err == "aioq: interrupted: 2 ok, 3 not ended\n"
+    assert err == "aioq: cut short: 2 ok, 3 not ended\n"

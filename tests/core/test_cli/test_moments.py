@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from aioq.cli.moments import brief, lasted, moment_from, shown, zone_named
+from aioq.cli.moments import brief, lasted, moment_from, shown, shown_alike, zone_named
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 1, 5, 23, 30, tzinfo=UTC)
@@ -47,6 +47,12 @@ def test_a_moment_has_seconds_only_if_there_are_some() -> None:
     assert shown(NOW) == "2026-01-05 23:30+00:00"
     assert shown(NOW.replace(second=5), weekday=True) == "Mon 2026-01-05 23:30:05+00:00"
     assert shown(NOW.replace(microsecond=5_000)) == "2026-01-05 23:30:00.005+00:00"
+
+
+def test_moments_below_each_other_are_alike() -> None:
+    """If one has seconds all have: a column is easier to read."""
+    assert shown_alike([NOW, NOW.replace(second=30)]) == ["2026-01-05 23:30:00+00:00", "2026-01-05 23:30:30+00:00"]
+    assert shown_alike([]) == []
 
 
 @pytest.mark.parametrize(

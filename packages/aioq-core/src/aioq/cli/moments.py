@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from aioq.cli.exits import CommandError
 from aioq.clock import SystemClock
 
-__all__ = ["at", "brief", "iso", "lasted", "moment_from", "now", "shown", "zone_from", "zone_named"]
+__all__ = ["at", "brief", "iso", "lasted", "moment_from", "now", "shown", "shown_alike", "zone_from", "zone_named"]
 
 WEEK = timedelta(days=7)
+
+_UNITS = ("minutes", "seconds", "milliseconds")
 
 _SPANS = ((172_800, 86_400, "d"), (7_200, 3_600, "h"), (120, 60, "min"))
 """From how many seconds on, by what a span is counted."""
@@ -33,9 +36,18 @@ def iso(seconds: float | None, zone: tzinfo = UTC) -> str | None:
 
 def shown(moment: datetime, *, weekday: bool = False) -> str:
     """Return a moment with its offset, and with seconds where it has some."""
-    unit = "milliseconds" if moment.microsecond else "seconds" if moment.second else "minutes"
-    day = f"{moment:%a} " if weekday else ""
-    return day + moment.isoformat(" ", timespec=unit)
+    return shown_alike([moment], weekday=weekday)[0]
+
+
+def shown_alike(moments: Sequence[datetime], *, weekday: bool = False) -> list[str]:
+    """Return moments with their offsets, all of them with seconds if one has some."""
+    day = "%a " if weekday else ""
+    unit = max((_unit(moment) for moment in moments), key=_UNITS.index, default="minutes")
+    return [moment.strftime(day) + moment.isoformat(" ", timespec=unit) for moment in moments]
+
+
+def _unit(moment: datetime) -> str:
+    return "milliseconds" if moment.microsecond else "seconds" if moment.second else "minutes"
 
 
 def brief(moment: datetime, now: datetime) -> str:

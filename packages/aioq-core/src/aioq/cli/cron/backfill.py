@@ -13,7 +13,7 @@ from aioq.cli.arguments import Commands, add_entry, add_json, add_log_level
 from aioq.cli.cron.entries import find
 from aioq.cli.cron.fill import Filled, fill, ticks_between
 from aioq.cli.cron.records import reason
-from aioq.cli.exits import CommandError, Exit
+from aioq.cli.exits import CommandError, Exit, exit_for
 from aioq.cli.ledger import check_jobs_travel, connected
 from aioq.cli.locate import load_app
 from aioq.cli.logs import configure
@@ -23,6 +23,7 @@ from aioq.cli.say import complain, say, say_json, width
 from aioq.cli.table import Column, table
 from aioq.cli.threads import leave_threads_behind
 from aioq.cron import CronEntry
+from aioq.errors import AioqError
 from aioq.protocols import TickLedger
 from aioq.ticks import TickRecord
 
@@ -95,14 +96,16 @@ def _fill(app: Aarq, entry: CronEntry, ticks: Sequence[datetime], *, as_json: bo
     told = Told(entry, len(ticks))
     try:
         connected(app, lambda: fill(app, entry, ticks, told.tell))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, AioqError) as error:
         told.end()
-        complain(f"interrupted: {told.summary()}, {len(ticks) - len(told.filled):,} not ended")
-        leave_threads_behind(Exit.INTERRUPTED)
+        complain(f"cut short: {told.summary()}, {len(ticks) - len(told.filled):,} not ended")
+        leave_threads_behind(Exit.INTERRUPTED if isinstance(error, KeyboardInterrupt) else exit_for(error))
         raise
     told.end()
     say_json([_as_json(filled, entry) for filled in told.filled]) if as_json else say(told.summary())
-    return Exit.FAILED if told.failed else Exit.OK
+    code = Exit.FAILED if told.failed else Exit.OK
+    leave_threads_behind(code)
+    return code
 
 
 class Told:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from aioq.cli.arguments import add_json
 from aioq.cli.exits import CommandError
-from aioq.cli.moments import shown
+from aioq.cli.moments import shown_alike
 from aioq.cli.table import Column, table
 from aioq.discovery import scheduler_named
 from aioq.protocols import Schedule
@@ -61,8 +61,8 @@ def parsed(words: Sequence[str], tz: str | None) -> Schedule:
 
 def run_table(runs: Sequence[datetime], zone: ZoneInfo) -> str:
     """Return runs below each other, in their zone and in UTC."""
-    utc = [shown(run, weekday=True) for run in runs]
+    utc = shown_alike(runs, weekday=True)
     if zone.key == "UTC":
         return table((Column("UTC"),), zip(utc, strict=True))
-    local = [shown(run.astimezone(zone), weekday=True) for run in runs]
+    local = shown_alike([run.astimezone(zone) for run in runs], weekday=True)
     return table((Column(zone.key), Column("UTC")), zip(local, utc, strict=True))

@@ -7,7 +7,7 @@ from datetime import datetime, tzinfo
 
 from aioq.cli.cron.facts import Facts
 from aioq.cli.cron.records import as_json, late, reason, with_life
-from aioq.cli.moments import at, brief, iso, shown, zone_named
+from aioq.cli.moments import at, brief, iso, shown_alike, zone_named
 from aioq.cli.table import Column, table
 from aioq.ticks import CronDefinition, CronStatus, TickRecord
 
@@ -69,7 +69,7 @@ def _next(fact: Facts, now: datetime) -> list[str]:
         return ["disabled"]
     if status and (pause := status.pause):
         return [f"paused {brief(at(pause.at, zone), now)}", f"by {pause.by}", *([pause.note] if pause.note else [])]
-    return [shown(run.astimezone(zone)) for run in fact.next.runs] or [fact.next.fails or "never"]
+    return shown_alike([run.astimezone(zone) for run in fact.next.runs]) or [fact.next.fails or "never"]
 
 
 def _latest(fact: Facts, now: datetime) -> list[str]:
