@@ -31,12 +31,12 @@ class VirtualClock:
     """
 
     def __init__(self, start: float = 1_767_225_600.0) -> None:
-        self._wall, self._monotonic = start, 0.0
+        self._base, self._monotonic = start, 0.0
         self._sleepers, self._watchers = _Alarms(), _Alarms()
 
     def time(self) -> float:
         """Return the wall clock, in seconds since 1970-01-01T00:00:00Z."""
-        return self._wall
+        return self._base + self._monotonic
 
     def monotonic(self) -> float:
         """Return the seconds that `advance` has let pass."""
@@ -51,7 +51,7 @@ class VirtualClock:
 
     async def sleep_until(self, moment: float) -> None:
         """Wait until the wall clock shows `moment`, or is stepped."""
-        if moment <= self._wall:
+        if moment <= self.time():
             await checkpoint()
             return
         await self._watchers.wait(moment)
@@ -60,24 +60,24 @@ class VirtualClock:
         """Let `seconds` pass: wake each sleeper at its moment, in order, and let it act."""
         await self.settle()
         target = self._monotonic + seconds
-        while (pause := self._until_next()) is not None and self._monotonic + pause <= target + _ROUNDING:
-            self._pass(pause)
+        while (wake := self._next_wake()) is not None and wake <= target + _ROUNDING:
+            self._monotonic = max(self._monotonic, wake)
             self._sleepers.ring(self._monotonic)
-            self._watchers.ring(self._wall)
+            self._watchers.ring(self.time())
             await self.settle()
-        self._pass(target - self._monotonic)
+        self._monotonic = max(self._monotonic, target)
 
     def step(self, seconds: float) -> None:
         """Move the wall clock alone, forwards or backwards, as an operator or NTP would.
 
         Who waits in `sleep_until` wakes and looks, as on a host within a second.
         """
-        self._wall += seconds
+        self._base += seconds
         self._watchers.ring(math.inf)
 
     def suspend(self, seconds: float) -> None:
         """Let both clocks jump while nobody runs, as when a laptop sleeps."""
-        self._pass(seconds)
+        self._monotonic += seconds
 
     async def settle(self) -> None:
         """Let every task that can run do so, without time passing."""
@@ -88,22 +88,18 @@ class VirtualClock:
             if quiet == QUIET:
                 return
 
-    def _until_next(self) -> float | None:
-        """Seconds until the next sleeper wakes; None when there is none."""
-        pauses = [
-            moment - now
-            for moment, now in (
-                (self._sleepers.next(), self._monotonic),
-                (self._watchers.next(), self._wall),
-            )
-            if moment is not None
-        ]
-        return max(0.0, min(pauses)) if pauses else None
+    def _next_wake(self) -> float | None:
+        """The monotonic time at which the next sleeper wakes; None when there is none."""
+        sleeper, watcher = self._sleepers.next(), self._watchers.next()
+        wakes = [] if sleeper is None else [sleeper]
+        if watcher is not None:
+            wakes.append(self._monotonic_at(watcher))
+        return min(wakes, default=None)
 
-    def _pass(self, seconds: float) -> None:
-        if seconds > 0:
-            self._monotonic += seconds
-            self._wall += seconds
+    def _monotonic_at(self, moment: float) -> float:
+        """The monotonic time at which the wall clock shows a moment; rounded up, or it would never be shown."""
+        at = moment - self._base
+        return at if self._base + at >= moment else math.nextafter(at, math.inf)
 
 
 def _nobody_is_ready() -> bool:
