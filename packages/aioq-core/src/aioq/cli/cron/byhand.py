@@ -71,15 +71,7 @@ class ByHand:
 
     async def fire(self, tick: datetime) -> Ended:
         """Call the function for a tick; what it raises is returned."""
-        fired = TickRecord(
-            name=self._entry.name,
-            queue=self._entry.queue,
-            tick=tick.timestamp(),
-            status=TickStatus.FIRED,
-            why=self._why,
-            worker_id=self._hand,
-            fired_at=self._clock.time(),
-        )
+        fired = self._begin(tick)
         await self._record(fired)
         try:
             value = await self._call(tick)
@@ -97,6 +89,17 @@ class ByHand:
         ended = self._end(fired)
         await self._record(ended)
         return Ended(ended, value=value)
+
+    def _begin(self, tick: datetime) -> TickRecord:
+        return TickRecord(
+            name=self._entry.name,
+            queue=self._entry.queue,
+            tick=tick.timestamp(),
+            status=TickStatus.FIRED,
+            why=self._why,
+            worker_id=self._hand,
+            fired_at=self._clock.time(),
+        )
 
     def _end(self, fired: TickRecord, error: str = "") -> TickRecord:
         status = TickStatus.FAILED if error else TickStatus.OK
