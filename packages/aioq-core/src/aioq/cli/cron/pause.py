@@ -48,7 +48,7 @@ def pause(arguments: argparse.Namespace) -> int:
     entry = find(app, arguments.app, arguments.name)
 
     async def do(ledger: TickLedger) -> tuple[bool, Pause | None]:
-        before = await _pause_of(ledger, app.name, entry)
+        before = await _pause_of(ledger, entry)
         return await ledger.pause_cron(entry.key, note=arguments.note, by=person()), before
 
     fresh, before = ask_ledger(app, "cron pause", do)
@@ -67,7 +67,7 @@ def resume(arguments: argparse.Namespace) -> int:
     entry = find(app, arguments.app, arguments.name)
 
     async def do(ledger: TickLedger) -> tuple[bool, Pause | None, float]:
-        before = await _pause_of(ledger, app.name, entry)
+        before = await _pause_of(ledger, entry)
         return await ledger.resume_cron(entry.key), before, await app.broker.time()
 
     resumed, before, moment = ask_ledger(app, "cron resume", do)
@@ -80,9 +80,9 @@ def resume(arguments: argparse.Namespace) -> int:
     return Exit.OK
 
 
-async def _pause_of(ledger: TickLedger, app: str, entry: CronEntry) -> Pause | None:
-    statuses = await ledger.cron_statuses(app)
-    return next((status.pause for status in statuses if status.definition.key == entry.key), None)
+async def _pause_of(ledger: TickLedger, entry: CronEntry) -> Pause | None:
+    status = await ledger.cron_status(entry.key)
+    return status.pause if status else None
 
 
 def _since(pause: Pause, entry: CronEntry) -> str:
