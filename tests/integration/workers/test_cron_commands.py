@@ -14,6 +14,7 @@ import pytest
 from aioq.ticks import CronDefinition
 from aioq_redis import RedisBroker
 from tests.integration.workers.conftest import StartWorker
+from tests.integration.workers.processes import wait_until
 
 TASKS = """
 @app.cron("0 4 1 * *", tz="Europe/Berlin", unique=True)
@@ -123,3 +124,12 @@ def test_the_result_of_a_job_can_be_waited_for(aioq: Aioq, start_worker: StartWo
     bad = aioq("cron", "run", "tasks:app", "wrong", "--wait")
     job_id = bad.stdout.split()[3]
     assert (bad.returncode, bad.stderr) == (1, f"aioq: job {job_id} failed: ValueError: who is Mallory?\n")
+
+
+def test_a_worker_registers_what_is_deployed(aioq: Aioq, start_worker: StartWorker) -> None:
+    """From its start on, `diff` has nothing to change, `check` counts it, and `list` knows the entries."""
+    start_worker()
+    wait_until("registration", lambda: aioq("cron", "diff", "tasks:app").returncode == 0)
+    assert aioq("check", "tasks:app").stdout == "ok: none of 3 entries is overdue, 1 disabled; 1 worker up\n"
+    listed = json.loads(aioq("cron", "list", "tasks:app", "--json").stdout)
+    assert [entry["ledger"] is not None for entry in listed] == [True, True, True]
