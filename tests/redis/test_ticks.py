@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from aioq.errors import BrokerConfigError, BrokerFull
-from aioq.job import Completed, NewJob
+from aioq.job import Completed, Lease, NewJob
 from aioq.ticks import CronChanges, CronCounts, TickOutcome, TickStatus
 from aioq_redis import RedisBroker
 from aioq_redis.keys import Layout
@@ -74,7 +74,7 @@ class TestLostReply:
         lose("claim_tick")
         proxy.delay = 0.2
         asked = asyncio.ensure_future(shaky.claim_tick(bid(await broker.time(), job=job("t"))))
-        leases = []
+        leases: list[Lease] = []
         while not leases:
             leases = await claim(broker)
         await broker.settle([Completed(lease=leases[0])])

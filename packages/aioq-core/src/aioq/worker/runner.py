@@ -210,8 +210,9 @@ def _tell(settlement: Settlement) -> None:
         case Completed():
             if logger.isEnabledFor(logging.DEBUG):
                 logger.debug("%s completed", job_of(lease), extra=extra(lease))
-        case Released(delay=0):
-            logger.info("%s was released, to run again", job_of(lease), extra=extra(lease))
+        case Released(delay=delay):
+            level = logging.DEBUG if delay else logging.INFO  # it may have to wait for long, a second each time
+            logger.log(level, "%s was released, to run again", job_of(lease), extra=extra(lease))
         case Retried(delay=delay):
             logger.warning(
                 "%s: attempt %d failed, next in %.3g s%s",

@@ -42,7 +42,7 @@ class Bid:
 
     def outcome(self) -> TickOutcome | None:
         """Return what was decided; None when nobody has answered."""
-        return self.reply and self.reply.outcome
+        return None if self.reply is None else self.reply.outcome
 
     def to_run(self) -> list[datetime]:
         """Return the ticks that this worker is to run."""

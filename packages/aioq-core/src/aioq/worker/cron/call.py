@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import anyio
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from aioq.app import Aarq
 from aioq.clock import pass_time
@@ -56,6 +57,7 @@ class Caller:
         call = partial(entry.function, context, *entry.args, **entry.kwargs)
         if timeout is None:
             return await _attempt(run, call, entry.function)
+        error: BaseException | None = None
         async with anyio.create_task_group() as watch:
             watch.start_soon(self._alarm, run, timeout)
             error = await _attempt(run, call, entry.function)
@@ -94,9 +96,7 @@ class Caller:
 
 async def _attempt(run: CronRun, call: Callable[[], Any], function: Callable[..., Any]) -> BaseException | None:
     with run.scope:
-        error = await _contained(call, function)
-        if error is None or run.cause is None:
-            return error
+        return await _contained(call, function)
     return run.cause
 
 
@@ -109,6 +109,7 @@ async def _contained(call: Callable[[], Any], function: Callable[..., Any]) -> B
             raise
         return error
     except BaseException as error:  # a task that raises SystemExit ends itself, not the worker
+        await checkpoint_if_cancelled()  # what it raises while it is being cancelled is no failure of its own
         return error
     return None
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial
 from zlib import crc32
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from aioq.clock import wait_until
 from aioq.cron import CronEntry, Tick
@@ -102,7 +104,7 @@ class Contention:
         if bid.outcome() is TickOutcome.QUEUED:
             self._tasks.start(partial(self._wait_in_line, case, bid), f"cron {case.entry.name}")
         else:
-            self._act(case, bid)
+            await self._act(case, bid)
 
     async def _wait_in_line(self, case: Case, bid: Bid) -> None:
         """Ask again and again until an earlier run has ended, or a newer tick is next."""
@@ -111,7 +113,7 @@ class Contention:
                 self._recorder.skipped(case.entry, bid.moments[-1], "stopping")
                 return
             await self._ask(bid)
-        self._act(case, bid)
+        await self._act(case, bid)
 
     async def _ask(self, bid: Bid) -> None:
         try:
@@ -121,7 +123,7 @@ class Contention:
                 self._recorder.cut_short(bid.entry, moment)
             raise
 
-    def _act(self, case: Case, bid: Bid) -> None:
+    async def _act(self, case: Case, bid: Bid) -> None:
         """Do what the answer says, and account for what nobody has fired."""
         if bid.reply is None:
             if not self._stop.requested():
@@ -132,8 +134,19 @@ class Contention:
             previous = datetime.fromtimestamp(bid.reply.previous, UTC)
             accounted = max(previous, self._accounted.pop(case.entry.name, previous))
             self._recorder.left(case.entry, case.unfired_since(accounted))
-        for moment in bid.to_run():
-            self._runs.begin(case.entry, moment)
+        await self._run(bid)
+
+    async def _run(self, bid: Bid) -> None:
+        """Begin what was won, the oldest first; what a cancellation comes before was cut short."""
+        moments = deque(bid.to_run())
+        try:
+            while moments:
+                self._runs.begin(bid.entry, moments.popleft())
+                if moments:
+                    await checkpoint()
+        finally:
+            for moment in moments:
+                self._recorder.cut_short(bid.entry, moment)
 
     def _miss(self, bid: Bid) -> None:
         for moment in bid.moments:

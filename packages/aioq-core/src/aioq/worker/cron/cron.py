@@ -12,6 +12,7 @@ from anyio.lowlevel import checkpoint
 
 from aioq.app import Aarq
 from aioq.cron import CronEntry, Tick
+from aioq.failure import one_line
 from aioq.protocols import Clock, TickLedger
 from aioq.worker.cron.attendance import Attendance
 from aioq.worker.cron.bidding import Bidding
@@ -88,7 +89,10 @@ class Cron:
 
     async def close(self) -> None:
         """Write down what is not in the ledger yet, in one try."""
-        await self._recorder.close()
+        try:
+            await self._recorder.close()
+        except Exception as error:
+            logger.warning("the ledger did not hear what became of the last ticks: %s", one_line(str(error)))
 
     async def _contend(self, ledger: TickLedger) -> None:
         """Take part in the fleet, from when this worker is registered and knows the broker's time."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import anyio
 
+from aioq.clock import wait_until
 from aioq.cron import CronEntry
 from aioq.cron.misfire import Left
 from aioq.protocols import Clock, TickLedger
@@ -39,7 +40,7 @@ class Recorder:
         self._ledger, self._worker_id, self._link, self._clock = ledger, worker_id, link, clock
         self._broker_clock = broker_clock
         self._waiting: dict[tuple[str, str, float, str], TickRecord] = {}
-        self._arrived = anyio.Event()
+        self._arrived, self._urgent = anyio.Event(), anyio.Event()
         self._batch = BATCH
         self._given_up = 0
 
@@ -50,7 +51,10 @@ class Recorder:
             self._add(run.entry, run.moment, TickStatus.FIRED, worker_id=self._worker_id, fired_at=run.fired_at)
 
     def ended(self, run: CronRun, error: str) -> None:
-        """Note that a run has ended, and why it failed if it did."""
+        """Note that a run has ended, and why it failed if it did.
+
+        The fleet is told at once where it waits for that.
+        """
         self._add(
             run.entry,
             run.moment,
@@ -60,6 +64,8 @@ class Recorder:
             finished_at=self._broker_clock.time(),
             error=error,
         )
+        if run.entry.unique and run.entry.options.overlap in ("skip", "queue_one"):
+            self._urgent.set()
 
     def cut_short(self, entry: CronEntry, moment: datetime) -> None:
         """Note that a tick was won, and a stop came before its first step."""
@@ -91,8 +97,8 @@ class Recorder:
         """Write records as they arrive, until cancelled."""
         while True:
             await self._arrived.wait()
-            await self._clock.sleep(GATHER)
-            self._arrived = anyio.Event()
+            await wait_until(self._urgent, self._clock, GATHER)
+            self._arrived, self._urgent = anyio.Event(), anyio.Event()
             while self._waiting:
                 await self._link.insist(self._write)
             self._batch = BATCH
