@@ -258,9 +258,9 @@ class TickLedger(Protocol):
         4. If none of the ticks is after the mark, all are `LOST`, whatever the fingerprint.
         5. The latest tick becomes the mark. A paused entry is `PAUSED` nevertheless.
         6. While an earlier run shows signs of life (for a job: has not ended), `overlap="skip"`
-           is `BUSY`, and so is, for jobs, `queue_one` when that job has not been started. For a
-           run by another worker `queue_one` is `QUEUED`: of those who wait, the one with the
-           latest tick is next, and the others are `LOST`.
+           is `BUSY`, and so is, for jobs, `queue_one` when that job has not been started. Without
+           a job `queue_one` is `QUEUED`: of those who wait, the one with the latest tick is
+           next, and the others are `LOST`.
         7. Any other is `WON`: `won` are the ticks after the old mark. The run of the latest
            takes the place of an earlier one. With a `job`, all of them are enqueued.
 
@@ -302,6 +302,10 @@ class TickLedger(Protocol):
         Entries that no app has registered are left out. Of several apps that registered an
         entry it belongs to the latest.
         """
+        ...
+
+    async def cron_status(self, cron: CronKey) -> CronStatus | None:
+        """Return what is known of one entry; None of one that no app has registered."""
         ...
 
     async def tick_history(self, cron: CronKey, *, limit: int = 100) -> list[TickRecord]:

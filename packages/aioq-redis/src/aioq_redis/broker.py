@@ -255,6 +255,10 @@ class RedisBroker:
         """Return what is known of entries; see `aioq.protocols.TickLedger.cron_statuses`."""
         return await self._crons.statuses(app)
 
+    async def cron_status(self, cron: CronKey) -> CronStatus | None:
+        """Return what is known of an entry; see `aioq.protocols.TickLedger.cron_status`."""
+        return await self._crons.status(cron)
+
     async def tick_history(self, cron: CronKey, *, limit: int = 100) -> list[TickRecord]:
         """Return the latest records of an entry; see `aioq.protocols.TickLedger.tick_history`."""
         return await self._ticks.tick_history(cron, limit=limit)

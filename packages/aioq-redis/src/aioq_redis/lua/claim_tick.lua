@@ -60,7 +60,7 @@ local function decide()
   if plan ~= '' then
     return (run.kind == 'w' or was_started(job_of_tick(name, run.tick))) and 'won' or 'busy'
   end
-  return run.worker == worker and 'won' or 'queued'
+  return 'queued'
 end
 
 local before = again and bid.before or mark or ''

@@ -276,6 +276,10 @@ class MemoryBroker:
         """Return what is known of entries; see `aioq.protocols.TickLedger.cron_statuses`."""
         return self._ticks.statuses(app, self._now())
 
+    async def cron_status(self, cron: CronKey) -> CronStatus | None:
+        """Return what is known of an entry; see `aioq.protocols.TickLedger.cron_status`."""
+        return self._ticks.status(cron, self._now())
+
     async def tick_history(self, cron: CronKey, *, limit: int = 100) -> list[TickRecord]:
         """Return the latest records of an entry; see `aioq.protocols.TickLedger.tick_history`."""
         return self._ticks.history(cron, limit)
