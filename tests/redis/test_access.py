@@ -163,6 +163,7 @@ class TestRestrictedUser:
         assert await broker.pause_cron(KEY, note="", by="me") is True
         assert await broker.resume_cron(KEY) is True
         assert len(await broker.cron_statuses()) == len(await broker.tick_history(KEY)) == 1
+        assert await broker.cron_status(KEY) is not None
         assert ("does not let us listen" in caplog.text) == (user == "app")
 
     async def test_another_namespace_is_out_of_reach(
