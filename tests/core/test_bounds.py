@@ -102,6 +102,16 @@ def test_a_schedule_without_words_has_none_within_bounds() -> None:
     assert not isinstance(schedule, ExplainedSchedule)
 
 
+def test_half_an_explanation_is_none() -> None:
+    """Words alone do not say what clock changes do."""
+
+    class Worded(Listed):
+        def in_words(self) -> str:
+            raise AssertionError
+
+    assert not isinstance(bounded(Worded(()), at(0), None), ExplainedSchedule)
+
+
 def test_equal_schedules_with_equal_bounds_are_equal() -> None:
     """So what was computed for one may serve the other."""
     one, other = (bounded(Told((at(0),)), at(0), at(60)) for _ in range(2))

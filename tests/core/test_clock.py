@@ -180,6 +180,21 @@ async def test_sleepers_until_a_moment_wake_at_it(clock: VirtualClock) -> None:
     assert woken[1][1] == pytest.approx(1.3)
 
 
+async def test_a_moment_is_reached_however_it_is_rounded() -> None:
+    """4.4 and the seconds up to 29.7 add up to less than 29.7 in floats; time must not stop there."""
+    clock = VirtualClock(4.4)
+
+    async def sleep() -> None:
+        while clock.time() < 29.7:
+            await clock.sleep_until(29.7)
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(sleep)
+            await clock.advance(30)
+    assert clock.monotonic() == 30
+
+
 async def test_a_moment_that_has_come_lets_others_run(clock: VirtualClock) -> None:
     """Who waits for now, or for a moment of the past, does not wait."""
     with anyio.fail_after(1):

@@ -133,29 +133,6 @@ def test_the_newest_thousand_are_found_where_ticks_are_uneven() -> None:
     assert [(group.last, group.count) for group in verdict.left] == [(ticks[-1_001], 2_010)]
 
 
-def test_a_schedule_that_stands_still_is_found_out() -> None:
-    """It is the user's own code; following it would hang."""
-
-    class Standing:
-        def next_after(self, instant: datetime) -> datetime:
-            return at(60)
-
-    with pytest.raises(ValueError, match=r"^next_after\(.*\) returned .*, which is not later$"):
-        judge(entry(Standing()), at(0), at(120), at(120))
-
-
-@pytest.mark.parametrize("answer", [at(60).replace(tzinfo=None), 60])
-def test_a_schedule_that_answers_with_something_else_is_found_out(answer: Any) -> None:
-    """A moment without a zone is none."""
-
-    class Odd:
-        def next_after(self, instant: datetime) -> Any:
-            return answer
-
-    with pytest.raises(TypeError, match=r"^next_after returned .* and not an aware datetime$"):
-        judge(entry(Odd()), at(0), at(120), at(120))
-
-
 options = st.fixed_dictionaries(
     {
         "misfire": st.sampled_from(["once", "skip", "all"]),

@@ -366,7 +366,7 @@ def test_a_union_is_the_merge_of_its_parts(schedules: list[Schedule], start: dat
 
 
 @given(SCHEDULES, SCHEDULES, STARTS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_except_is_the_difference_of_its_parts(schedule: Schedule, excluded: Schedule, start: datetime) -> None:
     """The ticks of the one that are no ticks of the other."""
     end = start + timedelta(hours=30)

@@ -137,8 +137,8 @@ def _cut(entry: CronEntry, row: Row, moment: datetime | None) -> tuple[Row | Non
         return None, row
     if due(entry, row.last) < moment:
         return row, None
-    tick = latest(entry.schedule, row.first, moment - INSTANT)
-    if due(entry, tick) >= moment:  # its jitter puts it on the other side; that of the one before cannot
+    tick = latest(entry.schedule, row.first, moment)
+    if due(entry, tick) >= moment:  # the jitter of the one before cannot take it so far
         tick = latest(entry.schedule, row.first, tick - INSTANT)
     return Row(row.first, tick), Row(step(entry.schedule, tick) or row.last, row.last)
 

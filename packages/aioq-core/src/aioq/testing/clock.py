@@ -93,8 +93,13 @@ class VirtualClock:
         sleeper, watcher = self._sleepers.next(), self._watchers.next()
         wakes = [] if sleeper is None else [sleeper]
         if watcher is not None:
-            wakes.append(watcher - self._base)
+            wakes.append(self._monotonic_at(watcher))
         return min(wakes, default=None)
+
+    def _monotonic_at(self, moment: float) -> float:
+        """The monotonic time at which the wall clock shows a moment; rounded up, or it would never be shown."""
+        at = moment - self._base
+        return at if self._base + at >= moment else math.nextafter(at, math.inf)
 
 
 def _nobody_is_ready() -> bool:
