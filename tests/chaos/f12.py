@@ -99,14 +99,14 @@ def run(variant: str, plan: Plan, seed: int, folder: Path) -> Result:
         fleet.start()
         start = time.time()
         blows, strike = _blows(variant, plan, random, start, fleet, server)
-        mayhem.carry_out(blows, strike)
+        struck = mayhem.carry_out(blows, strike)
         end = start + plan.seconds
         mayhem.wait_until(end)
         ticks = grid(start, end, plan.every)
         _wait_run(log, ticks, patience=2 * plan.lease + 2)
         unasked = fleet.gone()
         fleet.stop()
-    return _result(variant, plan, seed, len(blows), unasked + sum(code != 0 for code in fleet.exits), ticks, log)
+    return _result(variant, plan, seed, struck, unasked + sum(code != 0 for code in fleet.exits), ticks, log)
 
 
 def _seats(variant: str, plan: Plan) -> list[Seat]:
@@ -123,7 +123,7 @@ def _blows(
 
     def kill(blow: Blow) -> None:
         fleet.kill(blow.victim)
-        fleet.launch(blow.victim)
+        fleet.start(blow.victim)
 
     def restart(_: Blow) -> None:
         server.restart()
