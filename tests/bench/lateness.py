@@ -99,17 +99,19 @@ def _together(programs: Sequence[_Program], seconds: float, *, minutes: int = 0,
         start = time.time() + WARM_UP
         end = (start // 60 + minutes) * 60 + after if minutes else start + seconds
         time.sleep(end - time.time())
-        late = [one for program, out in zip(programs, outs, strict=True) for one in _read(program, out, start, end)]
-        if any(one.seconds is None for one in late):
-            _complain(outs)
+        late: list[Lateness] = []
+        for program, out in zip(programs, outs, strict=True):
+            measured = list(_read(program, out, start, end))
+            _complain(measured, out.parent / "log")
+            late += measured
         return late
 
 
-def _complain(outs: Iterable[Path]) -> None:
-    """Show what schedulers said, of whom at least one fired nothing."""
-    for out in outs:
-        said = (out.parent / "log").read_text(errors="replace")
-        print(f"{out.parent.name} said:\n{said[-2000:]}", file=sys.stderr)
+def _complain(measured: Iterable[Lateness], log: Path) -> None:
+    """Show what a scheduler said that fired nothing."""
+    if silent := [late.tool for late in measured if late.seconds is None]:
+        said = log.read_text(errors="replace").splitlines()[-10:]
+        print(f"{', '.join(silent)} fired nothing in that time, and said:", *said, sep="\n", file=sys.stderr)
 
 
 def _avoid_minute(margin: float) -> None:
