@@ -101,6 +101,14 @@ class Broker(Protocol):
         adds one to its epoch and to its attempt. Repeating the worker's latest `request_id`
         returns the leases of that request which it still holds, and takes no further jobs.
 
+        A job of `SUSPECT_AFTER` crashes or more is a suspect: perhaps it brings its workers down.
+        It goes before the others, and only to a worker that holds nothing (`running` is 0), as
+        the one lease of a claim that says `alone`. Other claims pass over it. One of the workers
+        that do is told `alone` as well, and claims no more until it has become empty: so a
+        suspect waits no longer than the jobs of one worker run, and a busy fleet goes on.
+        Telling several workers is allowed; telling none is not. A suspect that only a busy worker
+        could claim is no work in the sense of `Signals.wait_for_work`.
+
         A record that cannot be read is moved to the dead jobs as `malformed`.
         """
         ...
@@ -109,16 +117,16 @@ class Broker(Protocol):
         """Let leases run out `seconds` from now; return those that are lost.
 
         A lease is lost when it ran out and was reaped, when another worker has claimed the
-        job since, or when the job was cancelled. A lease that ran out and was not reaped yet
-        is extended like any other.
+        job since, when the job was cancelled, or when its id is by now that of another job. A
+        lease that ran out and was not reaped yet is extended like any other.
         """
         ...
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         """Write how attempts ended, each on its own; return what became of each.
 
-        Only the epoch that holds the job may settle it: `STALE` answers all others. A
-        repeated settlement changes nothing and answers `ALREADY` as long as a record of the
+        Only the epoch that holds the job may settle it: `STALE` answers all others, and those
+        that are of an earlier job with the same id. A repeated settlement changes nothing and answers `ALREADY` as long as a record of the
         job is kept, `STALE` after that.
         """
         ...
@@ -126,7 +134,8 @@ class Broker(Protocol):
     async def reap(self, queues: Sequence[str], *, limit: int = 100) -> list[Reaped]:
         """Return jobs whose lease ran out to the front of their queues; up to `limit` of them.
 
-        Each counts as a crash. A job that reaches its `max_crashes` becomes dead with the
+        Each counts as a crash. Suspects line up in the order in which they are reaped, see
+        `claim`. A job that reaches its `max_crashes` becomes dead with the
         reason `crashed`.
         """
         ...

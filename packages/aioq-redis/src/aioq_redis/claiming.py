@@ -51,12 +51,13 @@ class Claiming:
             raise ValueError(f"worker_id must be 1 to 200 printable characters, got {request.worker_id!r}")
         leases: list[Lease] = []
         waits: list[int] = []
-        left, rest = request.limit, list(request.queues)
+        left, rest, alone = request.limit, list(request.queues), False
         while rest and left > 0:
             queue = rest.pop(0)
-            taken, wait, dropped, *found = await self._ask(request, queue, left)
+            taken, wait, dropped, last, *found = await self._ask(request, queue, left)
             # What the request took then, not what is left of it now: a repetition takes nothing new.
-            left -= taken
+            left = 0 if last else left - taken
+            alone = alone or bool(last)
             waits.append(wait)
             if dropped:
                 _warn_of_dropped(queue, dropped)
@@ -64,10 +65,11 @@ class Claiming:
         # Of the other queues nothing is wanted but to know when their next job is due.
         waits += [wait for _, wait, *_ in await together(self._ask(request, queue, 0) for queue in rest)]
         due = min((wait for wait in waits if wait >= 0), default=None)
-        return Claim(leases=leases, next_due=None if due is None else due / 1000)
+        return Claim(leases=leases, next_due=None if due is None else due / 1000, alone=alone)
 
     async def _ask(self, request: ClaimRequest, queue: str, limit: int) -> list[Any]:
-        args = (request.request_id, request.worker_id, limit, milliseconds(request.lease))
+        held = request.running + request.limit - limit
+        args = (request.request_id, request.worker_id, limit, milliseconds(request.lease), held)
         reply: list[Any] = await self._server.call("claim", self._layout.queue(queue), args, own=request.worker_id)
         return reply
 
