@@ -126,8 +126,8 @@ class Broker(Protocol):
         """Write how attempts ended, each on its own; return what became of each.
 
         Only the epoch that holds the job may settle it: `STALE` answers all others, and those
-        that are of an earlier job with the same id. A repeated settlement changes nothing and answers `ALREADY` as long as a record of the
-        job is kept, `STALE` after that.
+        that are of an earlier job with the same id. A repeated settlement changes nothing and
+        answers `ALREADY` as long as a record of the job is kept, `STALE` after that.
         """
         ...
 
