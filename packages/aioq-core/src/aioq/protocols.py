@@ -2,8 +2,8 @@
 
 A third-party package implements one of these, names it in an entry point, and proves it
 with the suites of `aioq.testing`. A broker implements `Broker`; what else it can do it
-says by having the methods of `JobStore`, `WorkerRegistry`, `Signals` or `TickLedger` too,
-and whoever needs one asks with `isinstance`.
+says by having the methods of `JobStore`, `WorkerRegistry`, `Signals`, `ThreadedLeases` or
+`TickLedger` too, and whoever needs one asks with `isinstance`.
 
 Durations are seconds. Moments are seconds since 1970-01-01T00:00:00Z on the *broker's*
 clock, so that workers whose own clocks disagree still agree on which lease has run out.
@@ -42,9 +42,11 @@ __all__ = [
     "Clock",
     "Codec",
     "JobStore",
+    "LeaseKeeper",
     "Schedule",
     "Scheduler",
     "Signals",
+    "ThreadedLeases",
     "TickLedger",
     "WorkerRegistry",
 ]
@@ -214,6 +216,35 @@ class Signals(Protocol):
 
     def aborts(self, worker_id: str) -> AsyncIterator[str]:
         """Yield the ids of this worker's running jobs as they are cancelled."""
+        ...
+
+
+class LeaseKeeper(Protocol):
+    """Extends leases without an event loop, on a connection of its own. One thread uses it."""
+
+    def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[Lease]:
+        """Do what `Broker.extend` does, while the calling thread waits: for 5 s at most.
+
+        Raises:
+            BrokerUnavailable: The store cannot be reached or is not ready; the same call may succeed later.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection. Another thread may call it; an `extend` under way then fails."""
+        ...
+
+
+@runtime_checkable
+class ThreadedLeases(Protocol):
+    """A broker whose leases can be extended from a thread, while a task blocks the event loop.
+
+    Without it they are extended in the loop, and a task that blocks it for longer than a lease
+    loses its own. A broker that lives in the event loop itself has no need of it.
+    """
+
+    def keeper(self) -> LeaseKeeper:
+        """Return a new one; it connects when it is first used. Does not wait."""
         ...
 
 

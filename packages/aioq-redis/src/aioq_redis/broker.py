@@ -27,6 +27,7 @@ from aioq_redis.enqueueing import Enqueueing
 from aioq_redis.errors import Refusal
 from aioq_redis.fleet import Fleet
 from aioq_redis.jobs import Jobs
+from aioq_redis.keeper import Keeper
 from aioq_redis.keeping import Keeping
 from aioq_redis.keys import Layout
 from aioq_redis.server import Server
@@ -205,6 +206,12 @@ class RedisBroker:
     def aborts(self, worker_id: str) -> AsyncIterator[str]:
         """Yield cancelled jobs of a worker; see `aioq.protocols.Signals.aborts`."""
         return self._waiting.aborts(worker_id)
+
+    # ThreadedLeases
+
+    def keeper(self) -> Keeper:
+        """Return what extends leases from a thread; see `aioq.protocols.ThreadedLeases.keeper`."""
+        return Keeper(self._settings, self._server, self._layout)
 
     # TickLedger
 

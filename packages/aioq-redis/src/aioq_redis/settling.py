@@ -17,7 +17,7 @@ from aioq_redis.keys import Layout
 from aioq_redis.records import fence
 from aioq_redis.server import Server, together
 
-__all__ = ["Settling"]
+__all__ = ["Settling", "extension"]
 
 T = TypeVar("T")
 
@@ -37,9 +37,7 @@ class Settling:
         """Lengthen leases and return the lost ones; see `aioq.protocols.Broker.extend`."""
 
         async def extend(queue: str, places: list[int]) -> list[bool]:
-            args: list[object] = [milliseconds(seconds)]
-            for n in places:
-                args += (leases[n].job_id, _fence(leases[n]), leases[n].priority)
+            args = extension([leases[n] for n in places], seconds)
             lost = set(await self._server.call("extend", self._layout.queue(queue), args))
             return [n in lost for n in range(len(places))]
 
@@ -86,6 +84,14 @@ class Settling:
             found = await self._server.call("reap", space, args)
             reaped += [_reaped(queue, *found[at : at + 3]) for at in range(0, len(found), 3)]
         return reaped
+
+
+def extension(leases: Sequence[Lease], seconds: float) -> list[object]:
+    """Return leases of one queue as `lua/extend.lua` takes them."""
+    args: list[object] = [milliseconds(seconds)]
+    for lease in leases:
+        args += (lease.job_id, _fence(lease), lease.priority)
+    return args
 
 
 async def _by_queue(queues: Sequence[str], work: Callable[[str, list[int]], Coroutine[Any, Any, list[T]]]) -> list[T]:

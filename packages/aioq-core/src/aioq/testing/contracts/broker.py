@@ -20,7 +20,7 @@ from aioq.job import (
     Retried,
     Settled,
 )
-from aioq.protocols import Broker, JobStore, Signals, TickLedger, WorkerRegistry
+from aioq.protocols import Broker, JobStore, Signals, ThreadedLeases, TickLedger, WorkerRegistry
 from aioq.states import JobState
 
 __all__ = ["BrokerContract", "BrokerSuite"]
@@ -114,6 +114,7 @@ class BrokerContract(BrokerSuite):
             JobStore: "JobStoreContract",
             WorkerRegistry: "WorkerRegistryContract",
             Signals: "SignalsContract",
+            ThreadedLeases: "ThreadedLeasesContract",
             TickLedger: "TickLedgerContract",
         }
         spoken = {suite for protocol, suite in suites.items() if isinstance(broker, protocol)}
