@@ -95,6 +95,14 @@ class BrokerSuite:
         await self.pass_time(self.tick * 1.5)
         return lease
 
+    async def crash(self, broker: Broker, id: str, times: int, *, queue: str = "q") -> None:
+        """Enqueue a job and let its workers vanish."""
+        await broker.enqueue([self.job(id, queue=queue, max_crashes=9)])
+        for _ in range(times):
+            assert len(await self.claim(broker, 1, queues=(queue,), lease=self.tick)) == 1
+            await self.pass_time(self.tick * 1.5)
+            await broker.reap([queue])
+
 
 class BrokerContract(BrokerSuite):
     """The suite for `aioq.protocols.Broker`.
@@ -261,14 +269,6 @@ class BrokerContract(BrokerSuite):
         assert await broker.settle([Completed(lease=latter)]) == [Settled.DONE]
 
     # suspects
-
-    async def crash(self, broker: Broker, id: str, times: int, *, queue: str = "q") -> None:
-        """Enqueue a job and let its workers vanish."""
-        await broker.enqueue([self.job(id, queue=queue, max_crashes=9)])
-        for _ in range(times):
-            assert len(await self.claim(broker, 1, queues=(queue,), lease=self.tick)) == 1
-            await self.pass_time(self.tick * 1.5)
-            await broker.reap([queue])
 
     async def test_one_crash_makes_no_suspect(self, broker: Broker) -> None:
         """A job that crashed once goes first, with others."""
