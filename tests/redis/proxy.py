@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import ssl
 from collections.abc import Callable
 from enum import Enum
@@ -12,6 +13,8 @@ from typing import NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
 __all__ = ["Fault", "Proxy", "When"]
+
+_COMMAND = re.compile(rb"(?:^|\r\n)\*\d+\r\n")
 
 
 class When(Enum):
@@ -90,7 +93,10 @@ class Proxy:
         return fault not in self._faults
 
     def answer(self, word: bytes, reply: bytes) -> None:
-        """Answer the next command with this word in place of the server."""
+        """Answer the next command with this word in place of the server.
+
+        What came along with it, in one piece, is lost with the connection.
+        """
         self._answer.append((word, reply))
 
     def cut(self) -> None:
@@ -142,6 +148,9 @@ class Proxy:
                 replies.fault = fault = replies.fault or self._fault_of(data)
                 if (reply := self._canned(data)) is not None:
                     writer.write(reply)
+                    if len(_COMMAND.findall(data)) > 1:  # the others will have no answer
+                        await writer.drain()
+                        break
                 elif fault is None or fault.when is not When.BEFORE:
                     up.write(data)
                     await up.drain()

@@ -163,3 +163,10 @@ class TestRestrictedUser:
         broker = make_broker(f"redis://app:secret@127.0.0.1:{server.port}", namespace="other")
         with pytest.raises(BrokerConfigError, match=r"does not permit enqueue: NOPERM .*extend the user's ACL"):
             await broker.enqueue([job("a")])
+
+    async def test_who_may_do_nothing_hears_it_at_the_start(
+        self, server: RedisServer, make_broker: Callable[..., RedisBroker]
+    ) -> None:
+        """Connecting fails for good where no script may run: a worker then ends with 78 instead of waiting for ever."""
+        with pytest.raises(BrokerConfigError, match=r"does not permit peek: NOPERM .*extend the user's ACL"):
+            await make_broker(f"redis://app:secret@127.0.0.1:{server.port}", namespace="other").connect()

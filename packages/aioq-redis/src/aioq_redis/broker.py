@@ -121,6 +121,8 @@ class RedisBroker:
                 self._settings.masked,
                 policy[1].decode(),
             )
+        # Who may not run scripts on our keys had better hear it now than with the first job.
+        await self._server.call("peek", self._layout.queue("default"), ())
 
     async def close(self) -> None:
         """Close all connections. Closing twice does nothing; the next call connects again."""

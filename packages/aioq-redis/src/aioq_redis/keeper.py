@@ -11,6 +11,7 @@ from redis.backoff import NoBackoff
 from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.retry import Retry
 
+from aioq.errors import BrokerConfigError
 from aioq.job import Lease
 from aioq_redis.connection import BROKEN, arguments, pack, why
 from aioq_redis.errors import TRANSIENT, Lost, Refusal, one_line, refusal_of
@@ -41,8 +42,14 @@ class Keeper:
         for lease in leases:
             by_queue[lease.queue].append(lease)
         lost: list[Lease] = []
+        refusals: list[BrokerConfigError] = []
         for queue, part in by_queue.items():
-            lost += [part[n] for n in self._call(queue, extension(part, seconds))]
+            try:
+                lost += [part[n] for n in self._call(queue, extension(part, seconds))]
+            except BrokerConfigError as refusal:  # of this queue; the others have nothing to do with it
+                refusals.append(refusal)
+        if refusals and not lost:
+            raise refusals[0]
         return lost
 
     def close(self) -> None:

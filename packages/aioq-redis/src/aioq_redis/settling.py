@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from aioq.errors import BrokerConfigError
 from aioq.ids import new_id
 from aioq.job import Buried, Completed, Failed, Failure, Lease, Reaped, Released, Retried, Settled, Settlement
 from aioq.states import JobState
@@ -71,19 +72,21 @@ class Settling:
     async def reap(self, queues: Sequence[str], *, limit: int = 100) -> list[Reaped]:
         """Take back expired leases; see `aioq.protocols.Broker.reap`."""
         reaped: list[Reaped] = []
+        refusals: list[BrokerConfigError] = []
         for queue in queues:
-            if len(reaped) >= limit:
-                break
-            space = self._layout.queue(queue)
-            args = (
-                limit - len(reaped),
-                space.key("end:"),
-                milliseconds(self._keeping.dead_ttl),
-                self._keeping.dead_limit,
-            )
-            found = await self._server.call("reap", space, args)
-            reaped += [_reaped(queue, *found[at : at + 3]) for at in range(0, len(found), 3)]
+            try:
+                reaped += await self._reap(queue, limit - len(reaped)) if len(reaped) < limit else ()
+            except BrokerConfigError as refusal:  # of this queue; the others have nothing to do with it
+                refusals.append(refusal)
+        if refusals and not reaped:
+            raise refusals[0]
         return reaped
+
+    async def _reap(self, queue: str, limit: int) -> list[Reaped]:
+        space = self._layout.queue(queue)
+        args = (limit, space.key("end:"), milliseconds(self._keeping.dead_ttl), self._keeping.dead_limit)
+        found = await self._server.call("reap", space, args)
+        return [_reaped(queue, *found[at : at + 3]) for at in range(0, len(found), 3)]
 
 
 def extension(leases: Sequence[Lease], seconds: float) -> list[object]:
