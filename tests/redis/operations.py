@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from aioq.errors import BrokerUnavailable
 from aioq.job import Buried, Completed, Failed, Lease, Reaped, Released, Retried, Settled, Settlement, WorkerInfo
 from aioq.states import JobState
 from aioq_redis import RedisBroker
@@ -97,14 +98,11 @@ async def keep_it(broker: RedisBroker, lease: Lease) -> list[Lease]:
     """Extend from a thread, and again until it succeeds, as the worker's thread does."""
     keeper = broker.keeper()
     try:
-        for _ in range(5):
+        while True:
             try:
                 return await asyncio.to_thread(lambda: keeper.extend([lease], seconds=60))
-            except Exception as error:
-                failure = error
-                if type(error).__name__ != "BrokerUnavailable":
-                    break
-        raise failure
+            except BrokerUnavailable:
+                continue
     finally:
         keeper.close()
 

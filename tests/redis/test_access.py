@@ -15,6 +15,7 @@ import trustme
 from aioq.errors import BrokerConfigError
 from aioq.job import Completed, TickClaim, TickOutcome, WorkerInfo
 from aioq_redis import RedisBroker
+from tests.core.test_duties import lease
 from tests.redis.jobs import claim, job, lease_of, until
 from tests.redis.proxy import Proxy
 from tests.servers import RedisServer
@@ -74,12 +75,19 @@ class TestTls:
         """With the authority named in the URL everything works."""
         broker = make_broker(f"{scheme}://localhost:{port}?ssl_ca_certs={trusted}")
         await broker.connect()
-        await broker.settle([Completed(lease=await lease_of(broker))])
+        lease = await lease_of(broker)
+        keeper = broker.keeper()
+        assert await asyncio.to_thread(lambda: keeper.extend([lease], seconds=60)) == []
+        keeper.close()
+        await broker.settle([Completed(lease=lease)])
 
     async def test_an_unknown_authority_is_refused(self, port: int, make_broker: Callable[..., RedisBroker]) -> None:
         """By default only the system's authorities count."""
         with pytest.raises(BrokerConfigError, match=r"did not prove who it is.*ssl_ca_certs="):
             await make_broker(f"rediss://localhost:{port}").connect()
+        keeper = make_broker(f"rediss://localhost:{port}").keeper()
+        with pytest.raises(BrokerConfigError, match="did not prove who it is"):
+            await asyncio.to_thread(lambda: keeper.extend([lease("j")], seconds=60))
 
     async def test_another_host_name_is_refused(
         self, port: int, trusted: Path, make_broker: Callable[..., RedisBroker]
