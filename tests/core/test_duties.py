@@ -423,7 +423,11 @@ async def test_the_last_report_speaks_of_every_lease_once(broker: FlakyBroker, c
 async def test_waiting_for_slots_and_leases() -> None:
     """Waiters wake when the last is given back, and those who need not wait do not."""
     slots, table = Slots(1), LeaseTable()
-    await slots.wait_free()
+
+    async def wait_free() -> None:
+        await slots.wait_free(unless=lambda: False)
+
+    await wait_free()
     await slots.wait_idle()
     await table.wait_empty()
     slots.take()
@@ -435,7 +439,7 @@ async def test_waiting_for_slots_and_leases() -> None:
         woken.append(name)
 
     async with anyio.create_task_group() as tg:
-        tg.start_soon(wait, "free", slots.wait_free)
+        tg.start_soon(wait, "free", wait_free)
         tg.start_soon(wait, "idle", slots.wait_idle)
         tg.start_soon(wait, "empty", table.wait_empty)
         await settle_down()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import anyio
 
@@ -19,6 +20,10 @@ __all__ = ["Claimer"]
 
 SHIELD = 5.0
 """Seconds for which a claim under way is protected from cancellation: it may hold leases."""
+
+
+class Stopped(Exception):
+    """The worker was stopped while a claim was to be repeated."""
 
 
 class Claimer:
@@ -47,6 +52,7 @@ class Claimer:
         self._broker, self._worker_id, self._queues = broker, worker_id, queues
         self._lease, self._poll, self._burst = lease, poll, burst
         self._slots, self._leases, self._link, self._stop, self._clock = slots, leases, link, stop, clock
+        stop.tell(slots.wake)
 
     async def run(self, start: Callable[[Lease], None], give_back: Callable[[Lease], None]) -> None:
         """Claim jobs and hand each to `start`, until stopped or, in a burst, out of work.
@@ -54,8 +60,7 @@ class Claimer:
         What a claim brings in after the stop goes to `give_back`.
         """
         while not self._stop.requested():
-            if not self._slots.free:
-                await first(self._slots.wait_free, self._stop.draining.wait)
+            await self._slots.wait_free(unless=self._stop.requested)
             idle = not self._leases  # asked before the claim: what ends meanwhile may leave work behind
             claim = await self._claim()
             for lease in claim.leases:
@@ -67,16 +72,19 @@ class Claimer:
             await self._idle(claim.next_due)
 
     async def _claim(self) -> Claim:
-        claim = Claim(leases=[])
+        if self._stop.requested():
+            return Claim(leases=[])
+        request = self._request()
+        try:
+            return await self._link.insist(lambda: self._attempt(request), pause=self._pause)
+        except Stopped:
+            return Claim(leases=[])
 
-        async def insist() -> None:
-            nonlocal claim
-            request = self._request()
-            claim = await self._link.insist(lambda: self._attempt(request))
-
-        if not self._stop.requested():
-            await first(insist, self._stop.draining.wait)
-        return claim
+    async def _pause(self, seconds: float) -> None:
+        """Wait between two tries. One that is under way is not interrupted, but brief."""
+        await first(partial(self._clock.sleep, seconds), self._stop.draining.wait)
+        if self._stop.requested():
+            raise Stopped
 
     async def _attempt(self, request: ClaimRequest) -> Claim:
         with anyio.fail_after(SHIELD, shield=True):
