@@ -52,7 +52,8 @@ class Claimer:
         self._broker, self._worker_id, self._queues = broker, worker_id, queues
         self._lease, self._poll, self._burst = lease, poll, burst
         self._slots, self._leases, self._link, self._stop, self._clock = slots, leases, link, stop, clock
-        stop.tell(slots.wake)
+        self._idling = anyio.CancelScope()
+        stop.tell(self._wake)
 
     async def run(self, start: Callable[[Lease], None], give_back: Callable[[Lease], None]) -> None:
         """Claim jobs and hand each to `start`, until stopped or, in a burst, out of work.
@@ -103,10 +104,15 @@ class Claimer:
 
     async def _idle(self, next_due: float | None) -> None:
         seconds = self._poll if next_due is None else min(self._poll, next_due)
-        waits = [lambda: self._wait_for_work(seconds), self._stop.draining.wait]
-        if self._burst:
-            waits.append(self._leases.wait_empty)
-        await first(*waits)
+        wait = partial(self._wait_for_work, seconds)
+        with anyio.CancelScope() as self._idling:
+            if not self._stop.requested():
+                await (first(wait, self._leases.wait_empty) if self._burst else wait())
+
+    def _wake(self) -> None:
+        """Have a stop noticed: a race with it at every wait would make each job start later."""
+        self._slots.wake()
+        self._idling.cancel()
 
     async def _wait_for_work(self, seconds: float) -> None:
         if isinstance(self._broker, Signals):
