@@ -21,6 +21,7 @@ NAMES: Final = (
     "claim",
     "claim_tick",
     "enqueue",
+    "enqueue_one",
     "extend",
     "get_jobs",
     "heartbeat",

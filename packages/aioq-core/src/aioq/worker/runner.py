@@ -139,15 +139,14 @@ class Runner:
             return Buried(lease=run.lease, reason="malformed", failure=describe(error))
         except Exception as error:  # a codec that breaks: this worker's fault, not the job's
             return after_error(task.defaults, run.lease, error)
-        work = task.run(self._context(run.lease), args, kwargs, limiter=self._threads)
-        return await self._attempt(running, run, task, work)
+        return await self._attempt(running, run, task, self._completed(run.lease, task, args, kwargs))
 
     async def _attempt(
-        self, running: Running, run: Run, task: Task[..., Any], work: Awaitable[object]
+        self, running: Running, run: Run, task: Task[..., Any], work: Awaitable[Settlement]
     ) -> Settlement | None:
         options = task.defaults
         try:
-            return self._completed(run.lease, task, await running.within(options.timeout, work))
+            return await running.within(options.timeout, work)
         except Cut:
             if run.cause:
                 return self._cut_short(run)
@@ -171,7 +170,12 @@ class Runner:
         """Give a job back that was stopped; say nothing of one that is no longer ours."""
         return None if run.cause in (Cause.LOST, Cause.CANCELLED) else Released(lease=run.lease)
 
-    def _completed(self, lease: Lease, task: Task[..., Any], result: object) -> Settlement:
+    async def _completed(
+        self, lease: Lease, task: Task[..., Any], args: list[Any], kwargs: dict[str, Any]
+    ) -> Settlement:
+        return self._stored(lease, task, await task.run(self._context(lease), args, kwargs, limiter=self._threads))
+
+    def _stored(self, lease: Lease, task: Task[..., Any], result: object) -> Settlement:
         options = task.defaults
         if not options.keep:
             return Completed(lease=lease)
