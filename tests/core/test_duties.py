@@ -47,7 +47,7 @@ async def test_no_more_is_claimed_than_there_is_room_for(app: Aarq, broker: Flak
         nonlocal running, peak
         running += 1
         peak = max(peak, running)
-        await anyio.lowlevel.checkpoint()
+        await settle_down()
         running -= 1
 
     await work.enqueue_many(work.call() for _ in range(50))

@@ -55,7 +55,6 @@ class Batch(Command):
             self.session.pipeline.submit(lone)
         else:
             self.session.pipeline.submit(self)
-        self.session.pipeline.flush()
 
     def add(self, args: Sequence[object]) -> asyncio.Future[list[int]]:
         """Add the jobs of one call; the future is the script's answer for each of them."""

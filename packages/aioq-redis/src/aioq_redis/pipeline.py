@@ -50,7 +50,7 @@ class Pipeline:
     def submit(self, command: Command) -> asyncio.Future[Any]:
         """Return a future with the reply, or one that fails with `Lost`, `Refusal` or an error of aioq.
 
-        Commands that are submitted before the loop comes round again go out together.
+        It goes out at once; what else is submitted before the loop comes round again follows in one.
         """
         if self._closed:
             command.fail(Lost("the connection was closed"))
@@ -59,12 +59,20 @@ class Pipeline:
         if self._owner is None or self._owner.done():
             self._owner = self._loop.create_task(self._own(), name="aioq.redis pipeline")
         elif self._wire is not None and not self._flushing:
+            self._flush()
             self._flushing = True
-            self._loop.call_soon(self.flush)
+            self._loop.call_soon(self._flush)
         return command.future
 
-    def flush(self) -> None:
-        """Send what was submitted at once, if the connection is there."""
+    async def close(self) -> None:
+        """Close the connection; what is on its way fails with `Lost`."""
+        self._closed = True
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            owner.cancel()
+            await asyncio.wait([owner])
+
+    def _flush(self) -> None:
         self._flushing = False
         if self._wire is None:
             return
@@ -77,14 +85,6 @@ class Pipeline:
             self._wire.write(b"".join([command.packed() for command in batch]))
             if self._watch is None:
                 self._watch = self._loop.call_later(REPLY_TIMEOUT, self._look)
-
-    async def close(self) -> None:
-        """Close the connection; what is on its way fails with `Lost`."""
-        self._closed = True
-        owner, self._owner = self._owner, None
-        if owner is not None:
-            owner.cancel()
-            await asyncio.wait([owner])
 
     async def _own(self) -> None:
         error: Exception = Lost("the connection was closed")
@@ -107,7 +107,7 @@ class Pipeline:
         """Let commands pass until the connection is of no more use; return why."""
         self._wire = link.hand_over(self._deliver)
         try:
-            self.flush()
+            self._flush()
             return await self._wire.ended
         finally:
             self._wire = None

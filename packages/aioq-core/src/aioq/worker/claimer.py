@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 import anyio
+import anyio.lowlevel
 
 from aioq.ids import new_id
 from aioq.job import Claim, ClaimRequest, Lease
@@ -52,7 +53,8 @@ class Claimer:
         self._broker, self._worker_id, self._queues = broker, worker_id, queues
         self._lease, self._poll, self._burst = lease, poll, burst
         self._slots, self._leases, self._link, self._stop, self._clock = slots, leases, link, stop, clock
-        self._idling = anyio.CancelScope()
+        self._half = (slots.total + 1) // 2
+        self._idling: anyio.CancelScope | None = None
         stop.tell(self._wake)
 
     async def run(self, start: Callable[[Lease], None], give_back: Callable[[Lease], None]) -> None:
@@ -64,8 +66,13 @@ class Claimer:
             await self._slots.wait_free(unless=self._stop.requested)
             idle = not self._leases  # asked before the claim: what ends meanwhile may leave work behind
             claim = await self._claim()
-            for lease in claim.leases:
+            for lease in claim.leases[: self._half]:
                 (give_back if self._stop.requested() else start)(lease)
+            if rest := claim.leases[self._half :]:
+                # Short jobs of the first half end here, and their slots are claimed for while the second half runs.
+                await anyio.lowlevel.checkpoint()
+                for lease in rest:
+                    (give_back if self._stop.requested() else start)(lease)
             if claim.leases:
                 continue
             if self._burst and idle:
@@ -112,7 +119,8 @@ class Claimer:
     def _wake(self) -> None:
         """Have a stop noticed: a race with it at every wait would make each job start later."""
         self._slots.wake()
-        self._idling.cancel()
+        if self._idling is not None:
+            self._idling.cancel()
 
     async def _wait_for_work(self, seconds: float) -> None:
         if isinstance(self._broker, Signals):
