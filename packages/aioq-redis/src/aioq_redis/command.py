@@ -19,7 +19,7 @@ class Command:
 
     def __init__(self, script: Script | None, keys: Sequence[str], args: Iterable[object]) -> None:
         self._script, self._keys, self._whole = script, keys, False
-        self.args = list(args)
+        self.args: list[object] = list(args)
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     def awaited(self) -> bool:
