@@ -7,15 +7,14 @@ is ours, with all that it can do; the others can do a part of it, and show what 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import redis
 
 from aioq.ids import new_id
 from aioq.job import ClaimRequest, Completed, NewJob
 from aioq_redis import RedisBroker
-from tests.bench.throughput.store import Store, serving
+from tests.bench.throughput.store import serving
 
 __all__: list[str] = []
 
@@ -41,6 +40,18 @@ end
 redis.call('ZADD', KEYS[2], unpack(lease))
 return { ids, found }
 """
+
+
+class Structure(Protocol):
+    """A way to keep jobs."""
+
+    def put(self, ids: list[str]) -> None:
+        """Store jobs."""
+        ...
+
+    def take(self) -> None:
+        """Take a batch and have it done."""
+        ...
 
 
 class Stream:
@@ -132,24 +143,25 @@ def main() -> None:
     """Measure each of them."""
     with serving() as store:
         client: Any = redis.Redis.from_url(store.url)
-        kinds = {"stream": Stream(client), "list of jobs": Members(client), "hash per job": Hashes(client)}
+        kinds: dict[str, Structure] = {
+            "stream": Stream(client),
+            "list of jobs": Members(client),
+            "hash per job": Hashes(client),
+            "ours": Ours(store.url),
+        }
         print("| structure | put, us | take and end, us | bytes |\n|---|---:|---:|---:|")
-        for name, kind in {**kinds, "ours": Ours(store.url)}.items():
+        for name, kind in kinds.items():
             store.wipe()
             ids = [new_id() for _ in range(JOBS)]
-            put = _seconds(
-                store, lambda kind=kind, ids=ids: [kind.put(ids[n : n + BATCH]) for n in range(0, JOBS, BATCH)]
-            )
-            size = store.memory() / JOBS
-            take = _seconds(store, lambda kind=kind: [kind.take() for _ in range(JOBS // BATCH)])
+            before = store.processor()
+            for n in range(0, JOBS, BATCH):
+                kind.put(ids[n : n + BATCH])
+            put, size = store.processor() - before, store.memory() / JOBS
+            before = store.processor()
+            for _ in range(JOBS // BATCH):
+                kind.take()
+            take = store.processor() - before
             print(f"| {name} | {put / JOBS * 1e6:.1f} | {take / JOBS * 1e6:.1f} | {size:.0f} |")
-
-
-def _seconds(store: Store, work: Callable[[], object]) -> float:
-    """Return the processor time that the server spends on some work."""
-    before = store.processor()
-    work()
-    return store.processor() - before
 
 
 if __name__ == "__main__":

@@ -16,26 +16,26 @@ from tests.bench.throughput.contenders.harness import main, meter
 app = Aarq(broker=os.environ["BENCH_URL"])
 
 
-@app.task(save_result=False)
+@app.task(name="nothing", save_result=False)
 async def nothing(_: object, value: float) -> None:
     """Do nothing."""
     await meter.nothing(value)
 
 
-@app.task
+@app.task(name="keep")
 async def keep(_: object, value: float) -> float:
     """Return something."""
     await meter.nothing(value)
     return value
 
 
-@app.task(save_result=False)
+@app.task(name="nap", save_result=False)
 async def nap(_: object, value: float) -> None:
     """Sleep."""
     await meter.nap(value)
 
 
-@app.task(save_result=False)
+@app.task(name="stamp", save_result=False)
 async def stamp(_: object, value: float) -> None:
     """Tell the latency."""
     await meter.stamp(value)
