@@ -30,8 +30,8 @@ T = TypeVar("T")
 async def together(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """Await all at the same time, and all to their end; then the first error is raised, if there is one."""
     tasks = list(calls)
-    if len(tasks) == 1:
-        return [await tasks[0]]
+    if len(tasks) <= 1:
+        return [await task for task in tasks]
     done = await asyncio.gather(*tasks, return_exceptions=True)
     answers: list[T] = []
     for answer in done:

@@ -148,6 +148,8 @@ async def drip(contender: Contender, jobs: int, pause: float) -> dict[str, Any]:
         for _ in range(jobs):
             await asyncio.sleep(pause)
             await contender.send("stamp", time.time())
+        # The end of a process takes its core, which is the server's too, for some milliseconds.
+        await asyncio.sleep(AFTERGLOW)
     return {"jobs": jobs}
 
 

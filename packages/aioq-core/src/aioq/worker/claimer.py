@@ -65,19 +65,24 @@ class Claimer:
         while not self._stop.requested():
             await self._slots.wait_free(unless=self._stop.requested)
             idle = not self._leases  # asked before the claim: what ends meanwhile may leave work behind
+            room = self._slots.free
             claim = await self._claim()
-            for lease in claim.leases[: self._half]:
-                (give_back if self._stop.requested() else start)(lease)
-            if rest := claim.leases[self._half :]:
-                # Short jobs of the first half end here, and their slots are claimed for while the second half runs.
+            drained = len(claim.leases) < room
+            self._begin(claim.leases[: self._half], start, give_back)
+            if drained or len(claim.leases) > self._half:
+                # Let what was started begin. When there is no more, it does so before anything else is asked for;
+                # else short jobs end here, and their slots are claimed for while the other half runs.
                 await anyio.lowlevel.checkpoint()
-                for lease in rest:
-                    (give_back if self._stop.requested() else start)(lease)
-            if claim.leases:
+            self._begin(claim.leases[self._half :], start, give_back)
+            if claim.leases and (self._burst or not drained):
                 continue
             if self._burst and idle:
                 return
             await self._idle(claim.next_due)
+
+    def _begin(self, leases: list[Lease], start: Callable[[Lease], None], give_back: Callable[[Lease], None]) -> None:
+        for lease in leases:
+            (give_back if self._stop.requested() else start)(lease)
 
     async def _claim(self) -> Claim:
         if self._stop.requested():
