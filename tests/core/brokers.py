@@ -20,11 +20,20 @@ from aioq.job import (
     Reaped,
     Settled,
     Settlement,
-    TickClaim,
-    TickReply,
     WorkerInfo,
 )
 from aioq.protocols import Clock
+from aioq.ticks import (
+    Attendance,
+    CronChanges,
+    CronDefinition,
+    CronKey,
+    CronStatus,
+    TickClaim,
+    TickRecord,
+    TickReply,
+    TickRun,
+)
 
 T = TypeVar("T")
 
@@ -45,6 +54,7 @@ class FlakyBroker(MemoryBroker):
         self.calls: Counter[str] = Counter()
         self.batches: list[list[Settlement]] = []
         self.requests: list[ClaimRequest] = []
+        self.bids: list[TickClaim] = []
         self._faults: dict[str, deque[Fault]] = {}
         self._broken: dict[str, Exception] = {}
 
@@ -133,10 +143,58 @@ class FlakyBroker(MemoryBroker):
         whole = super().wait_for_work
         return await self._shaky("wait_for_work", lambda: whole(queues, timeout=timeout))
 
+    async def register_crons(
+        self, app: str, version: str, crons: Sequence[CronDefinition], *, ttl: float
+    ) -> CronChanges:
+        """Make entries those of an app, or not."""
+        whole = super().register_crons
+        return await self._shaky("register_crons", lambda: whole(app, version, crons, ttl=ttl))
+
+    async def attend(self, app: str, version: str, *, ttl: float) -> Attendance:
+        """Say that a worker is up, or not."""
+        whole = super().attend
+        return await self._shaky("attend", lambda: whole(app, version, ttl=ttl))
+
     async def claim_tick(self, claim: TickClaim) -> TickReply:
         """Decide on a tick, or not."""
         whole = super().claim_tick
+        self.bids.append(claim)
         return await self._shaky("claim_tick", lambda: whole(claim))
+
+    async def extend_runs(self, runs: Sequence[TickRun], *, seconds: float) -> list[TickRun]:
+        """Lengthen runs, or not."""
+        whole = super().extend_runs
+        return await self._shaky("extend_runs", lambda: whole(runs, seconds=seconds))
+
+    async def record_ticks(self, records: Sequence[TickRecord]) -> None:
+        """Write ticks down, or not."""
+        whole = super().record_ticks
+        await self._shaky("record_ticks", lambda: whole(records))
+
+    async def pause_cron(self, cron: CronKey, *, note: str, by: str) -> bool:
+        """Pause an entry, or not."""
+        whole = super().pause_cron
+        return await self._shaky("pause_cron", lambda: whole(cron, note=note, by=by))
+
+    async def resume_cron(self, cron: CronKey) -> bool:
+        """Resume an entry, or not."""
+        whole = super().resume_cron
+        return await self._shaky("resume_cron", lambda: whole(cron))
+
+    async def cron_statuses(self, app: str | None = None) -> list[CronStatus]:
+        """Tell of entries, or not."""
+        whole = super().cron_statuses
+        return await self._shaky("cron_statuses", lambda: whole(app))
+
+    async def cron_status(self, cron: CronKey) -> CronStatus | None:
+        """Tell of an entry, or not."""
+        whole = super().cron_status
+        return await self._shaky("cron_status", lambda: whole(cron))
+
+    async def tick_history(self, cron: CronKey, *, limit: int = 100) -> list[TickRecord]:
+        """Tell of an entry's ticks, or not."""
+        whole = super().tick_history
+        return await self._shaky("tick_history", lambda: whole(cron, limit=limit))
 
 
 class BareBroker:

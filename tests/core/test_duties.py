@@ -448,7 +448,7 @@ async def test_a_lease_is_dropped_by_its_own_epoch() -> None:
 async def test_the_last_report_speaks_of_every_lease_once(broker: FlakyBroker, clock: VirtualClock) -> None:
     """What has an outcome is settled by it, and the rest released, also the second run of a job whose first is late."""
     table = LeaseTable()
-    settler = Settler(broker, Link(clock), table)
+    settler = Settler(broker, Link(clock), table, print)
     old, new, other = lease("j", 1), lease("j", 2), lease("k", 1)
     table.add([old, other])
     table.add([new])

@@ -19,11 +19,10 @@ from aioq.job import (
     Released,
     Retried,
     Settlement,
-    TickClaim,
-    TickOutcome,
 )
 from aioq.states import JobState
 from aioq.testing import VirtualClock
+from aioq.ticks import CronDefinition, CronKey, TickClaim, TickOutcome, TickRecord, TickStatus
 from tests.core.rig import settle_down
 
 
@@ -206,19 +205,43 @@ async def test_waiters_leave_nothing_behind(broker: MemoryBroker, clock: Virtual
     assert broker._wakes._waiting == {}
 
 
+def bid(tick: float, name: str = "n") -> TickClaim:
+    """Return a claim of a tick, which is its request too."""
+    return TickClaim(name=name, queue="q", ticks=(tick,), fingerprint="f", worker_id="w", request_id=f"{name}{tick}")
+
+
 async def test_a_tick_in_the_future_is_early_by_more_than_a_second(broker: MemoryBroker) -> None:
     """Up to a second clocks may disagree."""
-
-    async def bid(tick: float) -> TickOutcome:
-        claim = TickClaim(name="n", queue="q", tick=tick, fingerprint="f", worker_id="w")
-        return (await broker.claim_tick(claim)).outcome
-
     now = await broker.time()
-    assert [await bid(now + 1.01), await bid(now + 1.0), await bid(now + 1.0)] == [
-        TickOutcome.EARLY,
-        TickOutcome.WON,
-        TickOutcome.LOST,
-    ]
+    outcomes = [(await broker.claim_tick(bid(now + ahead))).outcome for ahead in (1.01, 1.0, 0.9)]
+    assert outcomes == [TickOutcome.EARLY, TickOutcome.WON, TickOutcome.LOST]
+
+
+async def test_entries_that_nobody_speaks_of_are_forgotten(broker: MemoryBroker, clock: VirtualClock) -> None:
+    """After 400 days; one that fires is kept, and so is one that is registered."""
+    entry = CronDefinition(queue="q", name="kept", kind="cron", expression="", tz="UTC", fingerprint="f")
+    now = await broker.time()
+    for name in ("fires", "gone"):
+        await broker.claim_tick(bid(now, name))
+        await broker.pause_cron(CronKey("q", name), note="", by="me")
+    await broker.register_crons("app", "1", [entry], ttl=30)
+    clock.suspend(300 * 86_400)
+    await broker.claim_tick(bid(now + 1, "fires"))
+    await broker.register_crons("app", "1", [entry], ttl=30)
+    clock.suspend(300 * 86_400)
+    await broker.register_crons("other", "1", [], ttl=30)
+    assert [key.name for key in broker._ticks._entries] == ["fires", "kept"]
+    assert broker._ticks._paused == {CronKey("q", "fires")}
+    assert broker._ticks._versions.keys() == {"other"}
+
+
+async def test_a_ring_keeps_a_hundred_records(broker: MemoryBroker) -> None:
+    """Of ten thousand ticks no more is left than that, and their number."""
+    for n in range(1000):
+        record = TickRecord(name="n", queue="q", tick=60.0 * n, status=TickStatus.OK, worker_id="w")
+        await broker.record_ticks([record])
+    (entry,) = broker._ticks._entries.values()
+    assert (len(entry.ring._records), entry.ring.counts().ok) == (100, 1000)
 
 
 async def test_the_repr_counts_jobs(broker: MemoryBroker) -> None:

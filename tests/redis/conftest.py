@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from aioq_redis import RedisBroker
+from aioq_redis import RedisBroker, scripts
 from tests.redis.layout import assert_consistent, keys_of
 from tests.redis.proxy import Proxy
+from tests.redis.virtual import CLOCK_KEY, CLOCK_SCRIPT
 from tests.servers import RedisServer
 
 
@@ -71,3 +72,17 @@ async def proxy(redis_server: RedisServer) -> AsyncIterator[Proxy]:
     """A way to the shared server on which things can go wrong."""
     async with Proxy(redis_server.url) as proxy:
         yield proxy
+
+
+@pytest.fixture
+def virtual_time(monkeypatch: pytest.MonkeyPatch, raw: Any) -> Iterator[None]:
+    """Let the scripts read the time from a key."""
+    read = scripts._read  # pyright: ignore[reportPrivateUsage]  # the only way to the clock, and there shall be no other
+    monkeypatch.setattr(
+        scripts, "_read", lambda *path: CLOCK_SCRIPT if path == ("shared", "clock.lua") else read(*path)
+    )
+    scripts.load.cache_clear()
+    raw.set(CLOCK_KEY, 1_800_000_000_000)
+    yield
+    raw.delete(CLOCK_KEY)
+    scripts.load.cache_clear()

@@ -26,6 +26,7 @@ def assert_consistent(client: Any, namespace: str) -> None:
     keys = keys_of(client, namespace)
     endless = [key for key in keys if client.pttl(key) == -1 and key.partition("}:")[2] not in BOUNDED]
     assert endless == []
+    assert [key for key in keys if key.partition("}:")[2].startswith("ticks:") and client.zcard(key) > 100] == []
     for queue in {key[1:].partition("}")[0].partition(":")[2] for key in keys} - {""}:
         _Queue(client, f"{{{namespace}:{queue}}}:").check()
 

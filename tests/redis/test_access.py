@@ -13,10 +13,13 @@ import pytest
 import trustme
 
 from aioq.errors import BrokerConfigError
-from aioq.job import Completed, TickClaim, TickOutcome, WorkerInfo
+from aioq.ids import tick_id
+from aioq.job import Completed, WorkerInfo
+from aioq.ticks import TickOutcome
 from aioq_redis import RedisBroker
 from tests.redis.jobs import claim, job, lease_of, until
 from tests.redis.proxy import Proxy
+from tests.redis.ticks import KEY, bid, entry, record, run_of
 from tests.servers import RedisServer
 
 RULES = "+@read +@write +@connection +time +eval +evalsha +script|load -@dangerous"
@@ -151,9 +154,16 @@ class TestRestrictedUser:
             WorkerInfo(id="w", queues=("q",), concurrency=1, running=0, hostname="h", pid=1, started_at=0.0), ttl=60
         )
         assert len(await broker.list_workers()) == 1
-        now = await broker.time()
-        tick = TickClaim(name="n", queue="q", tick=now, fingerprint="f", worker_id="w")
-        assert (await broker.claim_tick(tick)).outcome is TickOutcome.WON
+        await broker.register_crons("app", "1", [entry()], ttl=60)
+        assert (await broker.attend("app", "1", ttl=60)).version == "1"
+        tick = await broker.time() + 0.5
+        assert (await broker.claim_tick(bid(tick, job=job("t")))).outcome is TickOutcome.WON
+        assert await broker.extend_runs([run_of(tick)], seconds=60) == []
+        await broker.record_ticks([record(tick, job_id=tick_id("report", tick))])
+        assert await broker.pause_cron(KEY, note="", by="me") is True
+        assert await broker.resume_cron(KEY) is True
+        assert len(await broker.cron_statuses()) == len(await broker.tick_history(KEY)) == 1
+        assert await broker.cron_status(KEY) is not None
         assert ("does not let us listen" in caplog.text) == (user == "app")
 
     async def test_another_namespace_is_out_of_reach(

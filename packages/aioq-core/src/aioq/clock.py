@@ -10,7 +10,14 @@ import anyio
 if TYPE_CHECKING:
     from aioq.protocols import Clock
 
-__all__ = ["SteadyClock", "SystemClock", "pass_time", "wait_until"]
+__all__ = ["FINE", "LOOK_UP", "SteadyClock", "SystemClock", "pass_time", "wait_until"]
+
+LOOK_UP = 1.0
+"""Seconds after which who waits for a time of day looks at the clock in any case."""
+
+FINE = 0.0015
+"""Seconds before a moment from which on the clock is looked at all the time: event loops round
+a sleep up to a whole millisecond, which would make every tick a millisecond late."""
 
 
 class SystemClock:
@@ -27,6 +34,14 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Let other tasks run for about `seconds`; may wake a little early."""
         await anyio.sleep(max(0.0, seconds))
+
+    async def sleep_until(self, moment: float) -> None:
+        """Sleep until just before the wall clock shows `moment`, for `LOOK_UP` seconds at most: it may be set.
+
+        Over the last `FINE` seconds it returns at once, so that who looks again gets the moment to some microseconds.
+        """
+        left = moment - time.time()
+        await anyio.sleep(min(left - FINE, LOOK_UP) if left > FINE else 0)
 
 
 class SteadyClock:
@@ -55,6 +70,10 @@ class SteadyClock:
     async def sleep(self, seconds: float) -> None:
         """Sleep on the source clock."""
         await self._source.sleep(seconds)
+
+    async def sleep_until(self, moment: float) -> None:
+        """Sleep on the source clock until this one shows about `moment`."""
+        await self._source.sleep_until(self._source.time() + moment - self.time())
 
     def set(self, now: float) -> None:
         """Follow a clock that showed `now` (seconds since 1970) this very moment."""

@@ -6,7 +6,10 @@ import os
 import re
 import time
 
-__all__ = ["check_name", "new_id"]
+__all__ = ["TICK_IDS", "check_name", "new_id", "tick_id"]
+
+TICK_IDS = "cron:"
+"""What the ids of jobs of `app.schedule` begin with, and no others."""
 
 _NAMES = {
     "queue": re.compile(r"[A-Za-z0-9_.-]{1,64}"),
@@ -23,6 +26,11 @@ def new_id() -> str:
     Laid out as a UUID of version 7 (RFC 9562) but for its 6 fixed bits.
     """
     return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+
+
+def tick_id(name: str, tick: float) -> str:
+    """Return the id of the job that a tick of the entry `name` becomes; `tick` is seconds since 1970."""
+    return f"{TICK_IDS}{name}:{round(tick * 1000)}"
 
 
 def check_name(field: str, value: object) -> str:

@@ -28,9 +28,6 @@ __all__ = [
     "Retried",
     "Settled",
     "Settlement",
-    "TickClaim",
-    "TickOutcome",
-    "TickReply",
     "WorkerInfo",
 ]
 
@@ -220,35 +217,3 @@ class WorkerInfo(Struct, frozen=True, kw_only=True):
     hostname: str
     pid: int
     started_at: float
-
-
-class TickOutcome(Enum):
-    """Whether a worker may fire the tick that it asked for."""
-
-    WON = "won"
-    LOST = "lost"
-    """This tick, or a later one, is somebody else's."""
-    EARLY = "early"
-    """The tick lies in the broker's future: ask again when it has come."""
-
-
-class TickClaim(Struct, frozen=True, kw_only=True):
-    """A worker's bid for one tick of an entry that fires once for the whole fleet."""
-
-    name: str
-    queue: str
-    tick: float
-    fingerprint: str
-    """Of the entry's schedule: an edited one starts without a past."""
-    worker_id: str
-
-
-class TickReply(Struct, frozen=True, kw_only=True):
-    """A broker's answer to a `TickClaim`."""
-
-    outcome: TickOutcome
-    now: float
-    """The broker's clock."""
-    previous: float | None = None
-    """With `won`: the latest tick won before under this fingerprint. The winner owns all
-    ticks after it up to its own."""

@@ -20,7 +20,7 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar, runtime_checkable
 from zoneinfo import ZoneInfo
 
-from aioq.cron import CronEntry, Tick
+from aioq.cron import ClockChange, CronEntry, Tick
 from aioq.job import (
     Claim,
     ClaimRequest,
@@ -31,16 +31,26 @@ from aioq.job import (
     Reaped,
     Settled,
     Settlement,
-    TickClaim,
-    TickReply,
     WorkerInfo,
 )
 from aioq.states import JobState
+from aioq.ticks import (
+    Attendance,
+    CronChanges,
+    CronDefinition,
+    CronKey,
+    CronStatus,
+    TickClaim,
+    TickRecord,
+    TickReply,
+    TickRun,
+)
 
 __all__ = [
     "Broker",
     "Clock",
     "Codec",
+    "ExplainedSchedule",
     "JobStore",
     "Schedule",
     "Scheduler",
@@ -210,18 +220,96 @@ class Signals(Protocol):
 
 @runtime_checkable
 class TickLedger(Protocol):
-    """A broker that lets a fleet agree on who fires a tick. `unique=True` needs it."""
+    """A broker that lets a fleet agree on who fires a tick, and keeps what became of each.
+
+    `unique=True`, `Aarq.schedule` and everything that looks back or steers need it. An
+    entry is known by its queue and name; unknown ones come into being when they are first
+    spoken of.
+    """
+
+    async def register_crons(
+        self, app: str, version: str, crons: Sequence[CronDefinition], *, ttl: float
+    ) -> CronChanges:
+        """Make `crons` the entries of `app`, and `version` its version for the next `ttl` seconds.
+
+        The newest registration wins. An entry that is new, was retired or disabled, or has
+        another fingerprint than before, is armed: its mark is at least the broker's now, so it
+        owes nothing of the past. An entry of `app` that is not among `crons` is retired; entries
+        of other apps are left alone. Registering again what is registered changes nothing else.
+        """
+        ...
+
+    async def attend(self, app: str, version: str, *, ttl: float) -> Attendance:
+        """Say that a worker with `version` of `app` is up.
+
+        If that is the registered version, it stays so for another `ttl` seconds.
+        """
+        ...
 
     async def claim_tick(self, claim: TickClaim) -> TickReply:
-        """Decide, at once and on the broker's clock, whether a worker may fire a tick.
+        """Decide, at once and on the broker's clock, whether a worker may fire ticks.
 
-        The ledger keeps one mark per entry: the latest tick that was won.
+        The ledger keeps one mark per entry: the latest tick that was settled. In this order:
 
-        1. A tick more than 1 s ahead of the broker's clock is `EARLY`, and changes nothing.
-        2. A tick at or before the mark is `LOST`, whatever the fingerprint.
-        3. Any other is `WON`, and becomes the mark. `previous` is the old mark if it was set
-           under the same fingerprint.
+        1. The claim that was the latest to move the mark, by its `request_id`, gets the answer
+           that it got then; unless it was `QUEUED`, which is decided anew from rule 5 on.
+        2. An entry that is registered with another fingerprint, or retired, is `SUPERSEDED`.
+        3. A latest tick more than 1 s ahead of the broker's clock is `EARLY`.
+        4. If none of the ticks is after the mark, all are `LOST`, whatever the fingerprint.
+        5. The latest tick becomes the mark. A paused entry is `PAUSED` nevertheless.
+        6. While an earlier run shows signs of life (for a job: has not ended), `overlap="skip"`
+           is `BUSY`, and so is, for jobs, `queue_one` when that job has not been started. Without
+           a job `queue_one` is `QUEUED`: of those who wait, the one with the latest tick is
+           next, and the others are `LOST`.
+        7. Any other is `WON`: `won` are the ticks after the old mark. The run of the latest
+           takes the place of an earlier one. With a `job`, all of them are enqueued.
+
+        A tick is recorded when it is fired, and when it is skipped because of a pause or an
+        overlap; so is one whose worker waited and was passed by. A job that is known already
+        is not enqueued again.
+
+        Raises:
+            BrokerFull: There is no room for the job. The ticks are not spent.
         """
+        ...
+
+    async def extend_runs(self, runs: Sequence[TickRun], *, seconds: float) -> list[TickRun]:
+        """Show a sign of life of runs, good for `seconds`; return those that another run has replaced."""
+        ...
+
+    async def record_ticks(self, records: Sequence[TickRecord]) -> None:
+        """Write down what became of ticks; the latest 100 of each entry are kept.
+
+        A record with `finished_at` ends the run of its tick. Of a tick that is older than all
+        that are kept nothing is written down any more; how its run ended is still counted.
+        """
+        ...
+
+    async def pause_cron(self, cron: CronKey, *, note: str, by: str) -> bool:
+        """Have an entry fire no more until it is resumed; False when it was paused already.
+
+        The note of the latest pause is the one that is kept.
+        """
+        ...
+
+    async def resume_cron(self, cron: CronKey) -> bool:
+        """Have an entry fire again, from the next tick on; False when it was not paused."""
+        ...
+
+    async def cron_statuses(self, app: str | None = None) -> list[CronStatus]:
+        """Return what is known of the entries of an app, or of all; by queue and name.
+
+        Entries that no app has registered are left out. Of several apps that registered an
+        entry it belongs to the latest.
+        """
+        ...
+
+    async def cron_status(self, cron: CronKey) -> CronStatus | None:
+        """Return what is known of one entry; None of one that no app has registered."""
+        ...
+
+    async def tick_history(self, cron: CronKey, *, limit: int = 100) -> list[TickRecord]:
+        """Return the latest records of an entry, newest tick first."""
         ...
 
 
@@ -257,9 +345,25 @@ class Scheduler(Protocol):
 
         The first tick of an entry is the first one after the start. A tick is never fired
         before `clock` says that it has come, and never twice. Of several that have come due
-        together (the clock stepped, the loop was blocked) an entry fires the newest once.
-        `fire` returns at once. A schedule that raises disables its entry, with one log line,
-        and no other.
+        together (the clock stepped, the loop was blocked) an entry fires once, the newest with
+        the oldest as its `first`: what is to become of them is for `fire` to decide. `fire`
+        returns at once. A schedule that raises disables its entry, with one log line, and no
+        other.
+        """
+        ...
+
+
+@runtime_checkable
+class ExplainedSchedule(Schedule, Protocol):
+    """A schedule that can say itself in words. `aioq cron explain` needs it."""
+
+    def in_words(self) -> str:
+        """Return when it fires, as a person would say it: "at 09:00 on Monday to Friday"."""
+        ...
+
+    def clock_changes(self, start: datetime, end: datetime) -> list[ClockChange]:
+        """Return the moments in [start, end) at which clocks are put forward or back, in order,
+        and what that does to this schedule. Empty for a schedule that no clock change touches.
         """
         ...
 
@@ -298,4 +402,11 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Let others run for about `seconds`; may wake early."""
+        ...
+
+    async def sleep_until(self, moment: float) -> None:
+        """Let others run until the wall clock shows about `moment`; may wake early.
+
+        Wakes within about a second when the wall clock is set, so that the caller can look.
+        """
         ...

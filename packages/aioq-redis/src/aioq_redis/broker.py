@@ -17,18 +17,29 @@ from aioq.job import (
     Reaped,
     Settled,
     Settlement,
-    TickClaim,
-    TickReply,
     WorkerInfo,
 )
 from aioq.states import JobState
+from aioq.ticks import (
+    Attendance,
+    CronChanges,
+    CronDefinition,
+    CronKey,
+    CronStatus,
+    TickClaim,
+    TickRecord,
+    TickReply,
+    TickRun,
+)
 from aioq_redis.claiming import Claiming
+from aioq_redis.crons import Crons
 from aioq_redis.enqueueing import Enqueueing
 from aioq_redis.errors import Refusal
 from aioq_redis.fleet import Fleet
 from aioq_redis.jobs import Jobs
 from aioq_redis.keeping import Keeping
 from aioq_redis.keys import Layout
+from aioq_redis.naming import Naming
 from aioq_redis.server import Server
 from aioq_redis.settings import Settings
 from aioq_redis.settling import Settling
@@ -91,13 +102,15 @@ class RedisBroker:
         self._layout = Layout(namespace)
         self._server = Server(self._settings, timeout=timeout)
         keeping = Keeping(dead_ttl=dead_ttl, dead_limit=dead_limit, cancelled_ttl=cancelled_ttl)
-        self._enqueueing = Enqueueing(self._server, self._layout)
+        naming = Naming(self._layout)
+        self._enqueueing = Enqueueing(self._server, self._layout, naming)
         self._settling = Settling(self._server, self._layout, keeping)
         self._claiming = Claiming(self._server, self._layout, self._settling)
         self._jobs = Jobs(self._server, self._layout, keeping)
         self._fleet = Fleet(self._server, self._layout)
         self._waiting = Waiting(self._server, self._layout)
-        self._ticks = Ticks(self._server, self._layout)
+        self._ticks = Ticks(self._server, self._layout, naming)
+        self._crons = Crons(self._server, self._layout)
 
     def __repr__(self) -> str:
         return f"RedisBroker({self._settings.masked!r}, namespace={self._layout.namespace!r})"
@@ -208,9 +221,47 @@ class RedisBroker:
 
     # TickLedger
 
+    async def register_crons(
+        self, app: str, version: str, crons: Sequence[CronDefinition], *, ttl: float
+    ) -> CronChanges:
+        """Make `crons` the entries of an app; see `aioq.protocols.TickLedger.register_crons`."""
+        return await self._crons.register(app, version, crons, ttl=ttl)
+
+    async def attend(self, app: str, version: str, *, ttl: float) -> Attendance:
+        """Say that a worker is up; see `aioq.protocols.TickLedger.attend`."""
+        return await self._crons.attend(app, version, ttl=ttl)
+
     async def claim_tick(self, claim: TickClaim) -> TickReply:
         """Decide who fires a tick; see `aioq.protocols.TickLedger.claim_tick`."""
         return await self._ticks.claim_tick(claim)
+
+    async def extend_runs(self, runs: Sequence[TickRun], *, seconds: float) -> list[TickRun]:
+        """Lengthen runs and return the replaced ones; see `aioq.protocols.TickLedger.extend_runs`."""
+        return await self._ticks.extend_runs(runs, seconds=seconds)
+
+    async def record_ticks(self, records: Sequence[TickRecord]) -> None:
+        """Write down what became of ticks; see `aioq.protocols.TickLedger.record_ticks`."""
+        await self._ticks.record_ticks(records)
+
+    async def pause_cron(self, cron: CronKey, *, note: str, by: str) -> bool:
+        """Have an entry fire no more; see `aioq.protocols.TickLedger.pause_cron`."""
+        return await self._crons.pause(cron, note=note, by=by)
+
+    async def resume_cron(self, cron: CronKey) -> bool:
+        """Have an entry fire again; see `aioq.protocols.TickLedger.resume_cron`."""
+        return await self._crons.resume(cron)
+
+    async def cron_statuses(self, app: str | None = None) -> list[CronStatus]:
+        """Return what is known of entries; see `aioq.protocols.TickLedger.cron_statuses`."""
+        return await self._crons.statuses(app)
+
+    async def cron_status(self, cron: CronKey) -> CronStatus | None:
+        """Return what is known of an entry; see `aioq.protocols.TickLedger.cron_status`."""
+        return await self._crons.status(cron)
+
+    async def tick_history(self, cron: CronKey, *, limit: int = 100) -> list[TickRecord]:
+        """Return the latest records of an entry; see `aioq.protocols.TickLedger.tick_history`."""
+        return await self._ticks.tick_history(cron, limit=limit)
 
 
 def _check_version(name: str, hello: list[bytes] | Refusal) -> None:

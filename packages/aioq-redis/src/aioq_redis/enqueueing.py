@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from aioq.errors import JobConflict
 from aioq.job import NewJob
 from aioq_redis.command import Command
 from aioq_redis.keeping import milliseconds
 from aioq_redis.keys import KeySpace, Layout
+from aioq_redis.naming import Naming
 from aioq_redis.records import check_id, encode_record
 from aioq_redis.scripts import Script, load
 from aioq_redis.server import Server
 from aioq_redis.session import Session
 
-__all__ = ["Enqueueing"]
+__all__ = ["Enqueueing", "plan_of"]
 
 MOST_SHARED: Final = 1000
 """Jobs in one script, after which further calls go into the next."""
-
-NAME_AGAIN: Final = 60.0
-"""Seconds after which a queue that is in use is written among the queues again."""
 
 CONFLICT: Final = -1
 
@@ -110,10 +107,9 @@ class Lone(Command):
 class Enqueueing:
     """What the broker does to store jobs."""
 
-    def __init__(self, server: Server, layout: Layout) -> None:
-        self._server, self._layout = server, layout
+    def __init__(self, server: Server, layout: Layout, naming: Naming) -> None:
+        self._server, self._layout, self._naming = server, layout, naming
         self._open: dict[str, Batch] = {}
-        self._named: dict[str, float] = {}
 
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[bool]:
         """Store jobs; see `aioq.protocols.Broker.enqueue`."""
@@ -164,33 +160,20 @@ class Enqueueing:
     def _send(self, batch: Batch) -> None:
         if self._open.get(batch.queue) is batch:
             del self._open[batch.queue]
-        self._name(batch)
+        self._naming.name(batch.queue, batch.session)
         batch.send()
-
-    def _name(self, batch: Batch) -> None:
-        """Make sure that the queue is known as one."""
-        queue, now = batch.queue, batch.session.loop.time()
-        if now - self._named.get(queue, -math.inf) < NAME_AGAIN:
-            return
-
-        def named(reply: asyncio.Future[Any]) -> None:
-            if not reply.cancelled() and reply.exception() is None:
-                self._named[queue] = now
-
-        command = Command(None, (), ("SADD", self._layout.fleet.key("queues"), queue))
-        batch.session.pipeline.submit(command).add_done_callback(named)
 
 
 def _arguments(jobs: Sequence[NewJob]) -> list[object]:
     args: list[object] = []
     for job in jobs:
         check_id(job.id)
-        args += (job.id, ("&" if args else "") + _plan(job), encode_record(job))
+        args += (job.id, ("&" if args else "") + plan_of(job), encode_record(job))
     return args
 
 
-def _plan(job: NewJob) -> str:
-    """Return when and in which line a job runs; see `lua/enqueue.lua`."""
+def plan_of(job: NewJob) -> str:
+    """Return when and in which line a job runs; see `lua/shared/store.lua`."""
     if job.run_at is not None:
         return f"{job.priority}@{milliseconds(job.run_at)}"
     return f"{job.priority}+{milliseconds(job.delay)}" if job.delay > 0 else str(job.priority)

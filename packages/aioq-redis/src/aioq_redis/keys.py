@@ -16,18 +16,28 @@ Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{n
     waits       zset    ids of jobs whose end somebody waits for
     claim:<worker>, memo:<client>
                 strings the latest answer, for a request that is repeated
-    cron:<name> hash    the latest tick of an entry
+    cron:<name> hash    an entry: its mark, latest claim and run, registration, pause, counts
+    ticks:<name>
+                zset    what became of its latest ticks, by tick
 
     queues      set     names of all queues that were ever used
+    deploys     string  the number of the latest registration of entries
+    apps        zset    names of apps with entries, by when one of their workers was up
+    crons:<app> hash    queue and name of an entry -> since when it is retired, definition
+    version:<app>
+                string  which version of an app is in force
+    pauses      hash    queue and name of a paused entry -> when it was paused
     workers     zset    ids of the workers that are up
     worker:<id> string  what a worker says of itself
 
 Each of them has a time to live, or is bounded by the jobs that have not ended, or by the
-names that an application uses.
+names that an application uses. An entry is forgotten 400 days after it was last registered,
+fired or spoken of, and an app after so long without a worker.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from aioq.ids import check_name
@@ -35,11 +45,14 @@ from aioq.ids import check_name
 __all__ = ["TYPES", "KeySpace", "Layout"]
 
 TYPES: Final = {
+    "apps": "zset",
     "cancelled": "zset",
     "claim": "string",
     "completed": "zset",
     "cron": "hash",
+    "crons": "hash",
     "dead": "zset",
+    "deploys": "string",
     "due": "zset",
     "ended": "hash",
     "failed": "zset",
@@ -48,9 +61,12 @@ TYPES: Final = {
     "jobs": "hash",
     "leased": "zset",
     "memo": "string",
+    "pauses": "hash",
     "queues": "set",
     "ready": "list",
     "runs": "hash",
+    "ticks": "zset",
+    "version": "string",
     "waits": "zset",
     "wake": "list",
     "worker": "string",
@@ -70,16 +86,29 @@ class KeySpace:
         """Return the full name of a key or channel."""
         return self._prefix + name
 
-    def pick(self, names: tuple[str, ...], own: str = "") -> list[str]:
-        """Return full names in order; `own` goes where a name says `<...>`."""
+    def pick(self, names: tuple[str, ...], own: str = "", each: Sequence[str] = ()) -> list[str]:
+        """Return full names in order.
+
+        `own` goes where a name says `<...>`; one that goes on with `...` stands for as many
+        keys as there are in `each`.
+        """
         keys = self._picked.get(names)
         if keys is None:
             keys = self._picked[names] = [self.key(name) for name in names]
-        return [key.partition("<")[0] + own if key.endswith(">") else key for key in keys] if own else keys
+        if not own and not each:
+            return keys
+        return [full for key in keys for full in _filled(key, own, each)]
 
     def type_of(self, key: str) -> str:
         """Return what Redis is to store under one of these keys."""
         return TYPES[key.removeprefix(self._prefix).partition(":")[0]]
+
+
+def _filled(key: str, own: str, each: Sequence[str]) -> list[str]:
+    stem, _, rest = key.partition("<")
+    if rest.endswith("..."):
+        return [stem + one for one in each]
+    return [stem + own if rest else key]
 
 
 class Layout:

@@ -16,23 +16,33 @@ from typing import Final
 __all__ = ["NAMES", "Script", "load"]
 
 NAMES: Final = (
+    "attend",
     "await_end",
     "cancel",
     "claim",
     "claim_tick",
+    "cron_status",
     "enqueue",
     "enqueue_one",
     "extend",
+    "extend_runs",
     "get_jobs",
     "heartbeat",
     "list_due",
     "list_ready",
     "nudge",
+    "open_version",
+    "pause_cron",
     "peek",
     "reap",
+    "record_ticks",
+    "register_app",
+    "register_crons",
+    "resume_cron",
     "retry_job",
     "settle",
     "stats",
+    "tell_pause",
 )
 
 

@@ -78,8 +78,10 @@ class Server:
             session, self._session = self.session, None
             await session.close()
 
-    async def call(self, name: str, space: KeySpace, args: Sequence[object], *, own: str = "") -> Any:
-        """Run a script on keys of one space and return its reply; `own` completes the key that says `<...>`.
+    async def call(
+        self, name: str, space: KeySpace, args: Sequence[object], *, own: str = "", each: Sequence[str] = ()
+    ) -> Any:
+        """Run a script on keys of one space and return its reply; `own` and `each` complete the keys that say `<...>`.
 
         Raises:
             BrokerUnavailable: The server could not be reached, or was not ready, in time.
@@ -87,7 +89,7 @@ class Server:
             BrokerFull: It has no memory left.
         """
         script = load(name)
-        keys = space.pick(script.keys, own)
+        keys = space.pick(script.keys, own, each)
 
         def send(session: Session) -> asyncio.Future[Any]:
             return session.pipeline.submit(Command(script, keys, args))

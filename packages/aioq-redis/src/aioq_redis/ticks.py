@@ -1,15 +1,22 @@
-"""Which ticks were won: one mark per entry, set and compared on the server's clock."""
+"""Who fires a tick, which runs go on, and what became of each: decided and kept on the server."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Final
 
-from aioq.job import TickClaim, TickOutcome, TickReply
+from aioq.ids import check_name, tick_id
+from aioq.ticks import CronKey, TickClaim, TickOutcome, TickRecord, TickReply, TickRun
+from aioq_redis.enqueueing import plan_of
 from aioq_redis.keeping import milliseconds
 from aioq_redis.keys import Layout
-from aioq_redis.server import Server
+from aioq_redis.naming import Naming
+from aioq_redis.records import check_id, encode_record
+from aioq_redis.server import Server, together
+from aioq_redis.told_ticks import body_of, owner_of, read_record, wire, worker_of
 
-__all__ = ["Ticks"]
+__all__ = ["REMEMBERED", "Ticks"]
 
 ALLOWED_FUTURE: Final = 1.0
 """Seconds by which a tick may be ahead of the server's clock and still be won."""
@@ -21,22 +28,82 @@ REMEMBERED: Final = 400 * 86_400.0
 class Ticks:
     """What the broker does as a ledger of ticks."""
 
-    def __init__(self, server: Server, layout: Layout) -> None:
-        self._server, self._layout = server, layout
+    def __init__(self, server: Server, layout: Layout, naming: Naming) -> None:
+        self._server, self._layout, self._naming = server, layout, naming
 
     async def claim_tick(self, claim: TickClaim) -> TickReply:
-        """Decide who fires a tick; see `aioq.protocols.TickLedger.claim_tick`."""
-        args = (
-            round(claim.tick * 1000),
-            claim.fingerprint,
-            claim.worker_id,
-            milliseconds(ALLOWED_FUTURE),
-            milliseconds(REMEMBERED),
-        )
+        """Decide who fires ticks; see `aioq.protocols.TickLedger.claim_tick`."""
         space = self._layout.queue(claim.queue)
-        outcome, now, previous = await self._server.call("claim_tick", space, args, own=claim.name)
+        name = check_name("name", claim.name)
+        if claim.job is not None:
+            self._naming.name(claim.queue, self._server.session)
+        reply = await self._server.call("claim_tick", space, _arguments(claim), own=name)
+        outcome, now, before, previous = [*reply, b"", b""][:4]
+        won: tuple[float, ...] = ()
+        if outcome == b"won":
+            won = tuple(tick for tick in claim.ticks if not before or wire(tick) > int(before))
         return TickReply(
             outcome=TickOutcome(outcome.decode()),
             now=int(now) / 1000,
-            previous=int(previous) / 1000 if previous else None,
+            won=won,
+            previous=int(previous) / 1000 if previous and outcome != b"queued" else None,
         )
+
+    async def extend_runs(self, runs: Sequence[TickRun], *, seconds: float) -> list[TickRun]:
+        """Lengthen runs and return the replaced ones; see `aioq.protocols.TickLedger.extend_runs`."""
+
+        async def extend(queue: str, own: list[TickRun]) -> list[TickRun]:
+            args: list[object] = [milliseconds(seconds)]
+            for run in own:
+                args += (wire(run.tick), run.worker_id)
+            names = [check_name("name", run.name) for run in own]
+            lost = await self._server.call("extend_runs", self._layout.queue(queue), args, each=names)
+            return [own[n] for n in lost]
+
+        by_queue: defaultdict[str, list[TickRun]] = defaultdict(list)
+        for run in runs:
+            by_queue[run.queue].append(run)
+        found = await together(extend(queue, own) for queue, own in by_queue.items())
+        lost = [run for part in found for run in part]
+        return [run for run in runs if run in lost]
+
+    async def record_ticks(self, records: Sequence[TickRecord]) -> None:
+        """Write down what became of ticks; see `aioq.protocols.TickLedger.record_ticks`."""
+        by_queue: defaultdict[str, list[TickRecord]] = defaultdict(list)
+        for record in records:
+            by_queue[record.queue].append(record)
+        await together(self._record(queue, own) for queue, own in by_queue.items())
+
+    async def tick_history(self, cron: CronKey, *, limit: int = 100) -> list[TickRecord]:
+        """Return the latest records of an entry; see `aioq.protocols.TickLedger.tick_history`."""
+        if limit <= 0:
+            return []
+        key = self._layout.queue(cron.queue).key(f"ticks:{check_name('name', cron.name)}")
+        return [read_record(cron, member) for member in await self._server.command("ZREVRANGE", key, 0, limit - 1)]
+
+    async def _record(self, queue: str, records: list[TickRecord]) -> None:
+        places: dict[str, int] = {}
+        args: list[object] = [milliseconds(REMEMBERED)]
+        for record in records:
+            place = places.setdefault(check_name("name", record.name), len(places) + 1)
+            result = b"" if record.result is None else b"+" + record.result
+            args += (place, wire(record.tick), owner_of(record), worker_of(record), body_of(record), result)
+        await self._server.call("record_ticks", self._layout.queue(queue), args, each=list(places))
+
+
+def _arguments(claim: TickClaim) -> list[object]:
+    """Return a claim as `lua/claim_tick.lua` takes it."""
+    check_id(tick_id(claim.name, claim.ticks[-1]))
+    return [
+        claim.name,
+        claim.fingerprint,
+        claim.worker_id,
+        claim.request_id,
+        claim.overlap,
+        milliseconds(claim.run),
+        milliseconds(ALLOWED_FUTURE),
+        milliseconds(REMEMBERED),
+        plan_of(claim.job) if claim.job else "",
+        encode_record(claim.job) if claim.job else "",
+        *map(wire, claim.ticks),
+    ]

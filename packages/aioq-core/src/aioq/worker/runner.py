@@ -15,8 +15,10 @@ import anyio
 from aioq.app import Aarq
 from aioq.errors import SerializationError, UnknownTask
 from aioq.failure import describe, one_line
+from aioq.ids import TICK_IDS
 from aioq.job import Buried, Completed, Failed, Failure, Lease, Released, Retried, Settlement
 from aioq.task import Task
+from aioq.worker.cron import NotYet, ScheduledJobs
 from aioq.worker.leases import LeaseTable
 from aioq.worker.log import extra, job_of, logger
 from aioq.worker.outcome import after_error, unknown_task
@@ -52,8 +54,16 @@ class Run:
 class Runner:
     """Starts jobs, and hands their settlements to the settler."""
 
-    def __init__(self, app: Aarq, worker_id: str, slots: Slots, leases: LeaseTable, settler: Settler) -> None:
-        self._app, self._worker_id = app, worker_id
+    def __init__(
+        self,
+        app: Aarq,
+        worker_id: str,
+        slots: Slots,
+        leases: LeaseTable,
+        settler: Settler,
+        scheduled: ScheduledJobs,
+    ) -> None:
+        self._app, self._worker_id, self._scheduled = app, worker_id, scheduled
         self._slots, self._leases, self._settler = slots, leases, settler
         self._threads = anyio.CapacityLimiter(slots.total)
         self._runs: dict[str, Run] = {}
@@ -156,6 +166,8 @@ class Runner:
             if being_cancelled():
                 raise
             return after_error(options, run.lease, error)
+        except NotYet as early:
+            return Released(lease=run.lease, delay=early.delay)
         except BaseException as error:  # a task that raises SystemExit ends its job, not the worker
             if run.cause or being_cancelled():
                 return self._cut_short(run)
@@ -173,7 +185,10 @@ class Runner:
     async def _completed(
         self, lease: Lease, task: Task[..., Any], args: list[Any], kwargs: dict[str, Any]
     ) -> Settlement:
-        return self._stored(lease, task, await task.run(self._context(lease), args, kwargs, limiter=self._threads))
+        context = self._context(lease)
+        if lease.job_id.startswith(TICK_IDS):
+            context |= await self._scheduled.prepare(lease, task)
+        return self._stored(lease, task, await task.run(context, args, kwargs, limiter=self._threads))
 
     def _stored(self, lease: Lease, task: Task[..., Any], result: object) -> Settlement:
         options = task.defaults
@@ -215,8 +230,9 @@ def _tell(settlement: Settlement) -> None:
         case Completed():
             if logger.isEnabledFor(logging.DEBUG):
                 logger.debug("%s completed", job_of(lease), extra=extra(lease))
-        case Released():
-            logger.info("%s was released, to run again", job_of(lease), extra=extra(lease))
+        case Released(delay=delay):
+            level = logging.DEBUG if delay else logging.INFO  # it may have to wait for long, a second each time
+            logger.log(level, "%s was released, to run again", job_of(lease), extra=extra(lease))
         case Retried(delay=delay):
             logger.warning(
                 "%s: attempt %d failed, next in %.3g s%s",

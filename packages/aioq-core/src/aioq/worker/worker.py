@@ -94,8 +94,9 @@ class Worker:
         self._slots, self._leases = Slots(concurrency), LeaseTable()
         self._link = Link(self._clock)
         broker, link, leases = app.broker, self._link, self._leases
-        self._settler = Settler(broker, link, leases)
-        self._runner = Runner(app, self.id, self._slots, leases, self._settler)
+        self._cron = Cron(app, self.id, self.queues, link, self._stop, self._clock)
+        self._settler = Settler(broker, link, leases, self._cron.jobs.settled)
+        self._runner = Runner(app, self.id, self._slots, leases, self._settler, self._cron.jobs)
         self._claimer = Claimer(
             broker, self.id, self.queues, lease=lease, poll=poll, burst=burst,
             slots=self._slots, leases=leases, link=link, stop=self._stop, clock=self._clock,
@@ -103,7 +104,6 @@ class Worker:
         self._heartbeat = Heartbeat(broker, link, leases, self._clock, lease=lease)
         self._reaper = Reaper(broker, link, self.queues, self._clock, lease=lease)
         self._aborts = Aborts(broker, self.id, self._clock)
-        self._cron = Cron(app, self.id, self.queues, link, self._clock)
         self._started_at = 0.0
 
     def stop(self) -> None:
@@ -128,7 +128,8 @@ class Worker:
             _ = task.signature  # better now than with the first job
         async with self._connection(), self._lifespan() as shared:
             self._started_at = self._clock.time()
-            self._runner.shared = self._cron.shared = shared
+            self._runner.shared = shared
+            self._cron.share(shared)
             try:
                 await self._work()
             finally:
@@ -141,6 +142,7 @@ class Worker:
             duties.start_soon(self._settler.run)
             duties.start_soon(self._heartbeat.run, self._info, partial(self._runner.cancel, cause=Cause.LOST))
             duties.start_soon(self._reaper.run)
+            duties.start_soon(self._cron.keep)
             duties.start_soon(self._aborts.run, partial(self._runner.cancel, cause=Cause.CANCELLED))
             async with anyio.create_task_group() as jobs, self._runner.running():
                 async with anyio.create_task_group() as firing:
@@ -174,6 +176,7 @@ class Worker:
         try:
             with anyio.fail_after(LAST_WORDS, shield=True):
                 await self._settler.close()
+                await self._cron.close()
                 await self._heartbeat.leave(self.id)
         except Exception as error:
             logger.warning(

@@ -30,12 +30,21 @@ from aioq.job import (
     Retried,
     Settled,
     Settlement,
-    TickClaim,
-    TickReply,
     WorkerInfo,
 )
 from aioq.protocols import Clock
 from aioq.states import FINAL_STATES, JobState, Verb
+from aioq.ticks import (
+    Attendance,
+    CronChanges,
+    CronDefinition,
+    CronKey,
+    CronStatus,
+    TickClaim,
+    TickRecord,
+    TickReply,
+    TickRun,
+)
 
 __all__ = ["MemoryBroker"]
 
@@ -68,7 +77,7 @@ class MemoryBroker:
         self._claims: dict[str, tuple[str, list[Lease]]] = {}
         self._workers: dict[str, tuple[WorkerInfo, float]] = {}
         self._wakes = Wakes()
-        self._ticks = MemoryTicks()
+        self._ticks = MemoryTicks(self._jobs.get, self._admit)
 
     def __repr__(self) -> str:
         return f"MemoryBroker({len(self._jobs)} jobs)"
@@ -233,9 +242,47 @@ class MemoryBroker:
 
     # TickLedger
 
+    async def register_crons(
+        self, app: str, version: str, crons: Sequence[CronDefinition], *, ttl: float
+    ) -> CronChanges:
+        """Make `crons` the entries of an app; see `aioq.protocols.TickLedger.register_crons`."""
+        return self._ticks.register(app, version, crons, ttl, self._now())
+
+    async def attend(self, app: str, version: str, *, ttl: float) -> Attendance:
+        """Say that a worker is up; see `aioq.protocols.TickLedger.attend`."""
+        return self._ticks.attend(app, version, ttl, self._now())
+
     async def claim_tick(self, claim: TickClaim) -> TickReply:
         """Decide who fires a tick; see `aioq.protocols.TickLedger.claim_tick`."""
         return self._ticks.claim(claim, self._now())
+
+    async def extend_runs(self, runs: Sequence[TickRun], *, seconds: float) -> list[TickRun]:
+        """Lengthen runs and return the replaced ones; see `aioq.protocols.TickLedger.extend_runs`."""
+        return self._ticks.extend(runs, self._now() + seconds)
+
+    async def record_ticks(self, records: Sequence[TickRecord]) -> None:
+        """Write down what became of ticks; see `aioq.protocols.TickLedger.record_ticks`."""
+        self._ticks.record(records, self._now())
+
+    async def pause_cron(self, cron: CronKey, *, note: str, by: str) -> bool:
+        """Have an entry fire no more; see `aioq.protocols.TickLedger.pause_cron`."""
+        return self._ticks.pause(cron, note, by, self._now())
+
+    async def resume_cron(self, cron: CronKey) -> bool:
+        """Have an entry fire again; see `aioq.protocols.TickLedger.resume_cron`."""
+        return self._ticks.resume(cron, self._now())
+
+    async def cron_statuses(self, app: str | None = None) -> list[CronStatus]:
+        """Return what is known of entries; see `aioq.protocols.TickLedger.cron_statuses`."""
+        return self._ticks.statuses(app, self._now())
+
+    async def cron_status(self, cron: CronKey) -> CronStatus | None:
+        """Return what is known of an entry; see `aioq.protocols.TickLedger.cron_status`."""
+        return self._ticks.status(cron, self._now())
+
+    async def tick_history(self, cron: CronKey, *, limit: int = 100) -> list[TickRecord]:
+        """Return the latest records of an entry; see `aioq.protocols.TickLedger.tick_history`."""
+        return self._ticks.history(cron, limit)
 
     # How it is done
 

@@ -1,0 +1,14 @@
+"""Entries that fire on a schedule: what they are, and the decisions about them, apart from any doing.
+
+Everything in here is a pure function of values and a given moment.
+"""
+
+from aioq.cron.entry import CronEntry as CronEntry
+from aioq.cron.entry import Tick as Tick
+from aioq.cron.entry import upcoming as upcoming
+from aioq.cron.explained import ClockChange as ClockChange
+from aioq.cron.options import CronOptions as CronOptions
+from aioq.cron.options import Misfire as Misfire
+from aioq.ticks import Overlap as Overlap
+
+__all__ = ["ClockChange", "CronEntry", "CronOptions", "Misfire", "Overlap", "Tick", "upcoming"]

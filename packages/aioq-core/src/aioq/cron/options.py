@@ -1,0 +1,97 @@
+"""What can be said of a cron entry beside its schedule: checked when it is said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeAlias, TypedDict, get_args
+
+from aioq.options import TEN_YEARS, flag, number
+from aioq.ticks import Overlap
+
+__all__ = ["CronKeywords", "CronOptions", "Misfire", "ScheduleKeywords"]
+
+Misfire: TypeAlias = Literal["once", "skip", "all"]
+"""What becomes of ticks that were not fired in time."""
+
+LONGEST_JITTER = 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CronOptions:
+    """The policies of one entry. Durations are in seconds.
+
+    Raises:
+        TypeError, ValueError: A field is out of its range; the message names it.
+    """
+
+    misfire: Misfire = "once"
+    """Of ticks that have come due together: `once` fires the newest, `skip` fires the newest
+    unless it is later than `grace`, `all` fires each of them, the oldest first."""
+    grace: float = 60.0
+    """How late a tick may fire and still be in time; how long to insist while the broker is away. 1 to 10 years."""
+    catchup: float | None = None
+    """How old a tick may be and still be made up for; older ones are missed. One that is in time
+    needs no making up. With a number, an entry that fires once for the fleet also makes up for
+    what came due while no worker was up. None: all that came due since the worker started.
+    0 to 10 years."""
+    overlap: Overlap = "allow"
+    """When a tick comes while an earlier run goes on: `allow` runs both, `skip` leaves the tick
+    out, `queue_one` lets the newest such tick wait, `cancel` cancels the earlier run."""
+    jitter: float = 0.0
+    """Fire up to so much later, by an amount that is fixed for each entry and tick. 0 to a day."""
+    timeout: float | None = None
+    """How long a run may take before it is cancelled; None for no limit. A schedule's task has its own."""
+    enabled: bool = True
+    """False registers and shows the entry, and never fires it."""
+    start: datetime | None = None
+    """No tick before this moment; aware."""
+    end: datetime | None = None
+    """No tick after this moment; aware."""
+
+    def __post_init__(self) -> None:
+        _one_of("misfire", self.misfire, get_args(Misfire))
+        _one_of("overlap", self.overlap, get_args(Overlap))
+        number("grace", self.grace, 1, TEN_YEARS)
+        number("jitter", self.jitter, 0, LONGEST_JITTER)
+        for field, value, least in (("catchup", self.catchup, 0), ("timeout", self.timeout, 0.001)):
+            if value is not None:
+                number(field, value, least, TEN_YEARS)
+        flag("enabled", self.enabled)
+        for field, moment in (("start", self.start), ("end", self.end)):
+            _aware(field, moment)
+        if self.start and self.end and self.start > self.end:
+            raise ValueError(f"start must not be after end, got {self.start.isoformat()} and {self.end.isoformat()}")
+
+
+class ScheduleKeywords(TypedDict, total=False):
+    """The fields of `CronOptions` that an entry with a job may have, as keyword arguments."""
+
+    misfire: Misfire
+    grace: float
+    catchup: float | None
+    overlap: Overlap
+    jitter: float
+    enabled: bool
+    start: datetime | None
+    end: datetime | None
+
+
+class CronKeywords(ScheduleKeywords, total=False):
+    """All of them."""
+
+    timeout: float | None
+
+
+def _one_of(field: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{field} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def _aware(field: str, moment: object) -> None:
+    if moment is None:
+        return
+    if not isinstance(moment, datetime):
+        raise TypeError(f"{field} must be a datetime, got {type(moment).__name__}")
+    if moment.utcoffset() is None:
+        raise ValueError(f"{field} must be aware, got {moment!r}; give it a tzinfo, for example datetime.now(UTC)")

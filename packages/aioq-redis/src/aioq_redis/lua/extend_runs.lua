@@ -1,0 +1,20 @@
+-- extend_runs: show a sign of life of runs of ticks.
+--
+-- Needs    clock tick_runs
+-- KEYS     cron:<name>...
+-- ARGV     1 length from now, ms; then for each key: tick in ms, worker id
+-- Returns  the positions of the runs that another one has replaced, counted from 0
+local length = tonumber(ARGV[1])
+local lost = {}
+for n, cron in ipairs(KEYS) do
+  local tick, worker = ARGV[2 * n], ARGV[2 * n + 1]
+  local run = parse_tick_run(redis.call('HGET', cron, 'run'))
+  if run and (run.tick ~= tick or run.worker ~= worker) then
+    lost[#lost + 1] = n - 1
+  elseif run and run.kind == 'w' then
+    -- A full server lets a script go on that began with a command which needs no room.
+    redis.call('HDEL', cron, '')
+    redis.call('HSET', cron, 'run', tick_run_line(tick, now + length, 'w', worker))
+  end
+end
+return lost

@@ -1,0 +1,51 @@
+-- register_app: write down the entries of an app, and retire those that it has no more.
+--
+-- Needs    clock batches
+-- KEYS     deploys apps crons:<app> version:<app>
+-- ARGV     1 app   2 version   3 ms to remember   then for each entry: queue and name, definition
+-- Returns  the number of this registration, above those of all before; queue and name of every
+--          entry that is retired
+local deploys, apps, crons, version = unpack(KEYS)
+local app, remember = ARGV[1], ARGV[3]
+local stamp = string.format('%.0f', now)
+local oldest = now - tonumber(remember)
+
+-- Begins with a command that needs no room, so that a full server lets it go on.
+redis.call('ZREMRANGEBYSCORE', apps, '-inf', string.format('%.0f', oldest))
+-- A running version is in force until it is replaced; of another one the entries are in between.
+if redis.call('GET', version) ~= ARGV[2] then
+  redis.call('DEL', version)
+end
+
+-- Above the clock too, should the number have been forgotten.
+local number = string.format('%.0f', math.max(now, tonumber(redis.call('GET', deploys) or 0) + 1))
+local entries, mine = { '', number }, { [''] = true }
+for n = 4, #ARGV, 2 do
+  mine[ARGV[n]] = true
+  entries[#entries + 1] = ARGV[n]
+  entries[#entries + 1] = '0 ' .. ARGV[n + 1]
+end
+
+local retired, forgotten = {}, {}
+for _, field in ipairs(redis.call('HKEYS', crons)) do
+  if not mine[field] then
+    local since, definition = string.match(redis.call('HGET', crons, field), '^(%d+) (.*)$')
+    if since == '0' then
+      entries[#entries + 1] = field
+      entries[#entries + 1] = stamp .. ' ' .. definition
+    end
+    if since == '0' or tonumber(since) > oldest then
+      retired[#retired + 1] = field
+    else
+      forgotten[#forgotten + 1] = field
+    end
+  end
+end
+
+redis.call('SET', deploys, number, 'PX', remember)
+redis.call('ZADD', apps, stamp, app)
+redis.call('PEXPIRE', apps, remember)
+spread('HDEL', crons, forgotten)
+spread('HSET', crons, entries)
+redis.call('PEXPIRE', crons, remember)
+return { number, retired }

@@ -1,0 +1,52 @@
+-- register_crons: make entries of one queue those of an app, arm the new ones, retire the old ones.
+--
+-- Needs    clock
+-- KEYS     cron:<name>...
+-- ARGV     1 number of the registration   2 app   3 ms to remember an entry; then for each key
+--          + and its fingerprint, or - and that if it is disabled, or nothing to retire it
+-- Returns  for each key 1 when the entry is the app's, 0 when another app has it
+local number, app, remember = tonumber(ARGV[1]), ARGV[2], ARGV[3]
+local stamp = string.format('%.0f', now)
+
+local function retire(cron, known)
+  if known.app == app and not known.retired then
+    redis.call('HSET', cron, 'retired', stamp, 'number', ARGV[1])
+  end
+end
+
+local function arm(cron, known, fingerprint)
+  local mark = math.max(now, tonumber(known.mark or 0))
+  redis.call('HSET', cron, 'armed', stamp, 'mark', string.format('%.0f', mark), 'marked_by', fingerprint)
+end
+
+local function define(cron, known, plan)
+  local enabled, fingerprint = string.sub(plan, 1, 1), string.sub(plan, 2)
+  if known.retired or known.fingerprint ~= fingerprint or (enabled == '+' and known.enabled == '-') then
+    arm(cron, known, fingerprint)
+  end
+  redis.call('HSET', cron, 'app', app, 'number', ARGV[1], 'fingerprint', fingerprint, 'enabled', enabled)
+  redis.call('HDEL', cron, 'retired')
+end
+
+local reply = {}
+for n, cron in ipairs(KEYS) do
+  local plan = ARGV[3 + n]
+  local found = redis.call('HMGET', cron, 'app', 'number', 'fingerprint', 'enabled', 'retired', 'mark')
+  local known = {
+    app = found[1], fingerprint = found[3], enabled = found[4], retired = found[5], mark = found[6],
+  }
+  -- A full server lets a script go on that began with a command which needs no room.
+  redis.call('HDEL', cron, '')
+  if tonumber(found[2] or 0) > number then
+    -- A newer registration came in between.
+    reply[n] = known.app == app and 1 or 0
+  elseif plan == '' then
+    retire(cron, known)
+    reply[n] = known.app == app and 1 or 0
+  else
+    define(cron, known, plan)
+    reply[n] = 1
+  end
+  redis.call('PEXPIRE', cron, remember)
+end
+return reply

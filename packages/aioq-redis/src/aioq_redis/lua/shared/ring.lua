@@ -1,0 +1,51 @@
+-- ring: what became of the latest ticks of an entry, in a sorted set by tick. A member is
+--   <tick ms> <owner>\n<status><count> <fired> <finished>\n<why>\n<worker>\n<job>\n<error>
+-- owner: the worker whose own record of the tick it is, or nothing
+-- status: f fired, o ok, x failed, s skipped, m missed
+-- fired, finished: ms after the tick, or - when it was not. Up to 64 bytes are stored compactly.
+-- worker: when it is not the owner        job: its id, or = for the usual one
+-- The counts are fields of the entry; `forgotten` is the latest tick that had to go.
+local MOST_TICKS = 100
+local COUNTED = {
+  f = { 'fired' }, o = { 'fired', 'ok' }, x = { 'fired', 'failed' }, s = { 'skipped' }, m = { 'missed' },
+}
+local ENDS = { ok = true, failed = true }
+
+local function count_tick(cron, body, sign, ends_only)
+  local status, count, why = string.match(body, '^(%a)(%d+)[^\n]*\n([^\n]*)')
+  local parts = status == 's' and why == 'coalesced' and { 'coalesced' } or COUNTED[status]
+  for _, part in ipairs(parts) do
+    if ENDS[part] or not ends_only then
+      redis.call('HINCRBY', cron, part, sign * count)
+    end
+  end
+end
+
+local function known_tick(ticks, tick, head)
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', ticks, tick, tick)) do
+    if string.sub(member, 1, #head) == head then
+      return member
+    end
+  end
+end
+
+local function note_tick(cron, ticks, tick, owner, body)
+  local head = tick .. ' ' .. owner .. '\n'
+  local known = known_tick(ticks, tick, head)
+  local forgotten = tonumber(redis.call('HGET', cron, 'forgotten') or -1)
+  if not known and tonumber(tick) <= forgotten then
+    -- It was counted when it fired; only of its end nothing was known.
+    count_tick(cron, body, 1, true)
+    return
+  end
+  if known then
+    count_tick(cron, string.sub(known, #head + 1), -1)
+    redis.call('ZREM', ticks, known)
+  end
+  count_tick(cron, body, 1)
+  redis.call('ZADD', ticks, tick, head .. body)
+  if redis.call('ZCARD', ticks) > MOST_TICKS then
+    local oldest = redis.call('ZPOPMIN', ticks)[2]
+    redis.call('HSET', cron, 'forgotten', string.format('%.0f', math.max(forgotten, tonumber(oldest))))
+  end
+end

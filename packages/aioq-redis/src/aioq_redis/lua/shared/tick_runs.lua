@@ -1,0 +1,25 @@
+-- tick_runs: the run of the latest tick of an entry that was won, as one line of text:
+--   <tick ms> <moment until which it is taken to go on, ms> <kind> <worker>
+-- kind: w its worker calls a function, j it is a job, e it has ended
+local function parse_tick_run(line)
+  local tick, till, kind, worker = string.match(line or '', '^(%d+) (%d+) (%a) (.*)$')
+  return tick and { tick = tick, till = tonumber(till), kind = kind, worker = worker }
+end
+
+local function tick_run_line(tick, till, kind, worker)
+  return string.format('%s %.0f %s %s', tick, till, kind, worker)
+end
+
+local function job_of_tick(name, tick)
+  return 'cron:' .. name .. ':' .. tick
+end
+
+local function goes_on(run, name, jobs)
+  if not run or run.kind == 'e' then
+    return false
+  end
+  if run.kind == 'w' then
+    return run.till > now
+  end
+  return redis.call('HEXISTS', jobs, job_of_tick(name, run.tick)) == 1
+end

@@ -1,0 +1,242 @@
+"""Any ledger of ticks against a small pure model, by hypothesis.
+
+Subclass `LedgerMachine`, say how to make a broker and how time passes, and run it as a
+`BrokerMachine` is run. The broker must be a `Broker` and a `TickLedger`, and its clock must
+stand still between calls, but for what `pass_time` lets pass and for what `time` adds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from itertools import count
+from typing import Any, TypeVar
+
+import msgspec
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from aioq.ids import tick_id
+from aioq.job import ClaimRequest, Completed, Lease, NewJob
+from aioq.protocols import Broker, TickLedger
+from aioq.ticks import (
+    CronChanges,
+    CronDefinition,
+    CronKey,
+    Overlap,
+    TickClaim,
+    TickOutcome,
+    TickRecord,
+    TickRun,
+    TickStatus,
+)
+from tests.contract.ledger_model import LedgerModel, ms
+
+__all__ = ["LedgerMachine"]
+
+T = TypeVar("T")
+
+KEY = CronKey("q", "report")
+SPENT = (TickOutcome.WON, TickOutcome.PAUSED, TickOutcome.BUSY)
+
+workers = st.sampled_from(["w1", "w2", "w3"])
+offsets = st.lists(st.sampled_from([-5.0, -1.0, -0.3, 0.0, 0.25, 0.9, 1.5, 60.0]), min_size=1, max_size=3, unique=True)
+fingerprints = st.sampled_from(["f", "f", "g"])
+overlaps: st.SearchStrategy[Overlap] = st.sampled_from(["allow", "skip", "queue_one", "queue_one", "cancel"])
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """One entry, three workers, and people who deploy and pause."""
+
+    broker: Broker
+    ledger: TickLedger
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = LedgerModel()
+        self.claims: dict[str, TickClaim] = {}
+        self.runs: list[TickRun] = []
+        self.leases: list[Lease] = []
+        self.marks: list[int] = []
+        self._ids = count(1)
+        self._runner = asyncio.Runner()
+
+    async def make_broker(self) -> Broker:
+        """Return a connected, empty broker."""
+        raise NotImplementedError
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let time pass on the broker's clock."""
+        raise NotImplementedError
+
+    async def clean_up(self) -> None:
+        """Let go of the broker."""
+        await self.broker.close()
+
+    @initialize()
+    def start(self) -> None:
+        """Make the broker."""
+        self.broker = self._run(self.make_broker())
+        assert isinstance(self.broker, TickLedger)
+        self.ledger = self.broker
+
+    def teardown(self) -> None:
+        """Clean up."""
+        if hasattr(self, "broker"):
+            self._run(self.clean_up())
+        self._runner.close()
+
+    @rule(
+        worker=workers,
+        offsets=offsets,
+        fingerprint=fingerprints,
+        overlap=overlaps,
+        run=st.sampled_from([1.05, 10.05]),
+        as_job=st.booleans(),
+    )
+    def bid(
+        self, worker: str, offsets: list[float], fingerprint: str, overlap: Overlap, run: float, as_job: bool
+    ) -> None:
+        """Bid for ticks around now."""
+        now = self._look_at_the_clock()
+        claim = TickClaim(
+            name="report",
+            queue="q",
+            ticks=tuple((now + ms(offset)) / 1000 for offset in sorted(offsets)),
+            fingerprint=fingerprint,
+            worker_id=worker,
+            request_id=f"bid-{next(self._ids)}",
+            overlap=overlap,
+            run=run,
+            job=NewJob(id="template", task="t", queue="q", payload=b"{}") if as_job else None,
+        )
+        self.claims[worker] = claim
+        self._claim(claim)
+
+    @precondition(lambda self: self.claims)
+    @rule(worker=workers)
+    def repeat_the_bid(self, worker: str) -> None:
+        """Repeat the worker's latest bid."""
+        if worker in self.claims:
+            self._look_at_the_clock()
+            self._claim(self.claims[worker])
+
+    @rule(fingerprint=st.sampled_from(["f", "g", None]))
+    def deploy(self, fingerprint: str | None) -> None:
+        """Register a version of the app, with the entry or without it."""
+        fields = {"queue": "q", "name": "report", "kind": "cron", "expression": "", "tz": "", "unique": True}
+        crons = [msgspec.convert({**fields, "fingerprint": fingerprint}, CronDefinition)] if fingerprint else []
+        self._look_at_the_clock()
+        added, changed, removed = self.model.register(fingerprint)
+        told = self._run(self.ledger.register_crons("app", str(fingerprint), crons, ttl=1e6))
+        assert told == CronChanges(added=[KEY] * added, changed=[KEY] * changed, removed=[KEY] * removed)
+        assert self._run(self.ledger.attend("app", "", ttl=1e6)).version == str(fingerprint)
+
+    @rule(paused=st.booleans())
+    def steer(self, paused: bool) -> None:
+        """Pause or resume the entry."""
+        self._look_at_the_clock()
+        if paused:
+            assert self._run(self.ledger.pause_cron(KEY, note="", by="me")) is not self.model.paused
+        else:
+            assert self._run(self.ledger.resume_cron(KEY)) is self.model.paused
+            if self.model.paused:
+                self.model.arm()
+        self.model.paused = paused
+
+    @precondition(lambda self: self.runs)
+    @rule(pick=st.integers(1, 3))
+    def show_signs_of_life(self, pick: int) -> None:
+        """Extend runs, the latest among them."""
+        now, latest = self._look_at_the_clock(), self.model.run
+        assert latest is not None
+        runs = self.runs[-pick:]
+        lost = [run for run in runs if (ms(run.tick), run.worker_id) != (latest.tick, latest.worker)]
+        assert self._run(self.ledger.extend_runs(runs, seconds=5.05)) == lost
+        if len(lost) < len(runs):
+            latest.until = now + 5050
+
+    @precondition(lambda self: self.runs)
+    @rule(pick=st.integers(1, 3))
+    def end_a_run(self, pick: int) -> None:
+        """Record that a run that was won has ended."""
+        run = self.runs[-min(pick, len(self.runs))]
+        self._tell_of_the_end(ms(run.tick), run.worker_id, job=None)
+
+    @rule()
+    def begin_a_job(self) -> None:
+        """Claim the next job: there is one for each tick that was won with one, and no more."""
+        request = ClaimRequest(
+            worker_id="runner", queues=("q",), limit=1, lease=1e6, request_id=f"claim-{next(self._ids)}"
+        )
+        leases = self._run(self.broker.claim(request)).leases
+        expected = [tick_id("report", tick / 1000) for tick in self.model.waiting[:1]]
+        assert [lease.job_id for lease in leases] == expected
+        self.model.started += self.model.waiting[:1]
+        del self.model.waiting[:1]
+        self.leases += leases
+
+    @precondition(lambda self: self.leases)
+    @rule()
+    def end_a_job(self) -> None:
+        """Settle a job, and record it."""
+        lease = self.leases.pop(0)
+        self._run(self.broker.settle([Completed(lease=lease)]))
+        self._tell_of_the_end(self.model.started.pop(0), "runner", job=lease.job_id)
+
+    @rule(seconds=st.sampled_from([0.3, 1.3, 6.3]))
+    def let_time_pass(self, seconds: float) -> None:
+        """Wait."""
+        self._run(self.pass_time(seconds))
+
+    @invariant()
+    def all_that_is_known_is_what_the_model_knows(self) -> None:
+        """Mark, pause, run, counts and records; and the mark never goes back."""
+        if not hasattr(self, "broker"):
+            return
+        model, now = self.model, self._look_at_the_clock()
+        history = self._run(self.ledger.tick_history(KEY, limit=1000))
+        told = [(ms(record.tick), (record.status.value, record.why)) for record in history]
+        assert told == sorted(model.told.items(), reverse=True)[:100]
+        statuses = self._run(self.ledger.cron_statuses())
+        assert len(statuses) == (model.registered is not None)
+        for status in statuses:
+            assert (ms(status.mark or 0), ms(status.armed_at)) == (model.mark or 0, model.armed), now
+            assert (status.pause is not None, status.retired_at is not None) == (model.paused, model.retired)
+            assert (status.running is not None) == model.goes_on()
+            assert status.counts == model.counts()
+            self.marks.append(ms(status.mark or 0))
+        assert self.marks == sorted(self.marks)
+
+    def _claim(self, claim: TickClaim) -> None:
+        expected = self.model.answer(claim)
+        reply = self._run(self.ledger.claim_tick(claim))
+        assert reply.outcome is expected.outcome
+        assert reply.won == (expected.spent if reply.outcome is TickOutcome.WON else ())
+        if reply.outcome in SPENT:
+            assert reply.previous == (None if expected.previous is None else expected.previous / 1000)
+        assert ms(reply.now) == self.model.now
+        won = TickRun(name="report", queue="q", tick=claim.ticks[-1], worker_id=claim.worker_id)
+        if reply.outcome is TickOutcome.WON and claim.job is None and won not in self.runs:
+            self.runs.append(won)
+
+    def _tell_of_the_end(self, tick: int, worker: str, *, job: str | None) -> None:
+        self._look_at_the_clock()
+        record = TickRecord(
+            name="report",
+            queue="q",
+            tick=tick / 1000,
+            status=TickStatus.OK,
+            worker_id=worker,
+            finished_at=tick / 1000,
+            job_id=job,
+        )
+        self._run(self.ledger.record_ticks([record]))
+        self.model.end(tick, worker)
+
+    def _look_at_the_clock(self) -> int:
+        self.model.now = ms(self._run(self.broker.time()))
+        return self.model.now
+
+    def _run(self, call: Coroutine[Any, Any, T]) -> T:
+        return self._runner.get_loop().run_until_complete(call)

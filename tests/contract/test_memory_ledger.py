@@ -1,0 +1,27 @@
+"""The memory broker's ledger against the model, on virtual time."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+from aioq.backends import MemoryBroker
+from aioq.protocols import Broker
+from aioq.testing import VirtualClock
+from tests.contract.ledger_machine import LedgerMachine
+
+
+class MemoryLedgerMachine(LedgerMachine):
+    """A ledger whose time passes when the machine says so."""
+
+    async def make_broker(self) -> Broker:
+        """Return a broker on a clock of its own."""
+        self.clock = VirtualClock()
+        return MemoryBroker(clock=self.clock)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let both clocks jump: nobody sleeps by them."""
+        self.clock.suspend(seconds)
+
+
+TestMemoryLedgerMachine = MemoryLedgerMachine.TestCase
+TestMemoryLedgerMachine.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)

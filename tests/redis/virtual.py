@@ -1,0 +1,36 @@
+"""A Redis broker on a clock that a test moves: a key, which the scripts read in place of the time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aioq.job import Claim, ClaimRequest
+from aioq_redis import RedisBroker
+
+__all__ = ["CLOCK_KEY", "CLOCK_SCRIPT", "VirtualBroker", "pass_time"]
+
+CLOCK_KEY = "aioq-test-clock"
+CLOCK_SCRIPT = f"local now = tonumber(redis.call('GET', '{CLOCK_KEY}'))\n"
+"""Stands in for `lua/shared/clock.lua`."""
+
+
+def pass_time(raw: Any, seconds: float) -> None:
+    """Let time pass for all scripts of a server."""
+    raw.incrby(CLOCK_KEY, round(seconds * 1000))
+
+
+class VirtualBroker(RedisBroker):
+    """A broker whose server's clock is a key."""
+
+    def __init__(self, raw: Any, url: str, namespace: str) -> None:
+        super().__init__(url, namespace=namespace)
+        self._raw = raw
+        self._requests: dict[str, ClaimRequest] = {}
+
+    async def claim(self, request: ClaimRequest) -> Claim:
+        """Claim, and repeat a request with the queues and the limit that it had."""
+        return await super().claim(self._requests.setdefault(request.request_id, request))
+
+    async def time(self) -> float:
+        """Return the time that the scripts see, which is never the same twice: ties have no order."""
+        return int(self._raw.incr(CLOCK_KEY)) / 1000
