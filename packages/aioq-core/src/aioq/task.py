@@ -26,6 +26,8 @@ __all__ = ["Call", "Enqueuer", "Task", "TaskDecorator", "TaskWithOptions", "in_t
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_NO_OPTIONS = EnqueueOptions()
+
 
 class Enqueuer(Protocol):
     """What a task needs of its app."""
@@ -154,7 +156,7 @@ class Task(Generic[P, R]):
         Raises:
             TypeError, SerializationError, PayloadTooLarge: As in `enqueue`.
         """
-        return self.make_call(EnqueueOptions(), args, kwargs)
+        return self.make_call(_NO_OPTIONS, args, kwargs)
 
     def options(
         self,

@@ -21,6 +21,7 @@ from redis.backoff import NoBackoff
 from aioq.errors import BrokerConfigError
 from aioq_redis.errors import TRANSIENT, Lost, one_line, refusal_of
 from aioq_redis.settings import Settings
+from aioq_redis.wire import Wire
 
 __all__ = ["BROKEN", "CONNECT_TIMEOUT", "Link", "arguments", "dial", "pack", "why"]
 
@@ -71,6 +72,10 @@ class Link:
             raise Lost(one_line(str(error) or type(error).__name__)) from None
         except exceptions.RedisError as error:
             return refusal_of(error)
+
+    def hand_over(self, deliver: Callable[[Any], None]) -> Wire:
+        """Let a wire have whatever comes in from now on; `read` and `write` are not for use any more."""
+        return Wire(self._connection._writer.transport, deliver)  # noqa: SLF001  # redis-py has no other way to it
 
     async def drop(self) -> None:
         """Close at once, without a wait, so that a cancelled task can do it."""

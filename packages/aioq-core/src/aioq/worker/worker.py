@@ -148,11 +148,11 @@ class Worker:
             duties.start_soon(self._reaper.run)
             duties.start_soon(self._cron.keep)
             duties.start_soon(self._aborts.run, partial(self._runner.cancel, cause=Cause.CANCELLED))
-            async with anyio.create_task_group() as jobs:
+            async with anyio.create_task_group() as jobs, self._runner.running():
                 async with anyio.create_task_group() as firing:
                     if not self._burst:
                         firing.start_soon(first, partial(self._cron.run, jobs), self._stop.draining.wait)
-                    await self._claimer.run(lambda lease: self._runner.start(jobs, lease), self._runner.give_back)
+                    await self._claimer.run(self._runner.start, self._runner.give_back)
                     firing.cancel_scope.cancel()
                 await self._drain()
                 jobs.cancel_scope.cancel()
