@@ -138,7 +138,11 @@ def made(job: Job | None) -> Job:
 RUNNING = RULES.claim(Job())
 LATE = RUNNING._replace(fresh=False)
 OPERATIONS = [
-    Operation("enqueue", "enqueue", nothing, lambda b, _: b.enqueue([job("a")]), ([True], [False]), None, Job()),
+    Operation("enqueue", "enqueue_one", nothing, lambda b, _: b.enqueue([job("a")]), ([True], [False]), None, Job()),
+    Operation(
+        "enqueue several", "enqueue", nothing, lambda b, _: b.enqueue([job("a"), job("other", delay=600.0)]),
+        ([True, False], [False, False]), None, Job(),
+    ),
     Operation("claim", "claim", pending, claim_it, ([("a", 1)],), Job(), RUNNING),
     Operation(
         "extend", "extend", leased, lambda b, lease: b.extend([lease], seconds=60), ([],), RUNNING,
