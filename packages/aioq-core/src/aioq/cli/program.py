@@ -32,9 +32,10 @@ class OneLineParser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `aioq` on arguments, those of the process when None, and return its exit code."""
-    arguments = argparse.Namespace()
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = argparse.Namespace(words=words)
     try:
-        _parser().parse_args(argv, arguments)
+        _parser().parse_args(words, arguments)
         return int(arguments.run(arguments))
     except SystemExit as end:  # argparse, after --help and --version too
         return end.code if isinstance(end.code, int) else Exit.OK
