@@ -40,6 +40,7 @@ NAMES: Final = (
     "resume_cron",
     "retry_job",
     "settle",
+    "snapshot",
     "stats",
     "tell_pause",
 )

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from aioq.cli import check, cron, demo, worker
+from aioq.cli import check, cron, demo, doctor, worker
 from aioq.cli.arguments import show_help
 from aioq.cli.exits import CommandError, Exit, exit_for
 from aioq.cli.say import complain
@@ -61,6 +61,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=versions(), help="show what is installed and exit")
     show_help(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for command in (worker, cron, check, demo):
+    for command in (worker, cron, check, doctor, demo):
         command.register(commands)
     return parser
