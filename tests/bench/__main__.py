@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.bench import burst, idle, lateness, month
+from tests.bench import burst, idle, lateness, month, processes
 from tests.bench.lateness import Lateness
 from tests.chaos.report import machine, table, write_json
 
@@ -62,11 +62,20 @@ def _month(quick: bool, folder: Path) -> Figures:
     return [asdict(one) for one in months]
 
 
+def _processes(quick: bool, folder: Path) -> Figures:
+    jobs = {0.0: 5_000, 0.001: 2_000} if quick else {0.0: 50_000, 0.001: 20_000}
+    drained = [processes.measure(count, work, most) for work, most in jobs.items() for count in (1, 2)]
+    print("\n## A queue drained by one and by two processes\n")
+    print(table([asdict(one) for one in drained]))
+    return [asdict(one) for one in drained]
+
+
 PARTS: dict[str, Callable[[bool, Path], Figures]] = {
     "cron-lateness": _lateness,
     "cron-burst": _burst,
     "cron-idle": _idle,
     "cron-month": _month,
+    "processes": _processes,
 }
 
 

@@ -165,7 +165,7 @@ class TestQueues:
         await broker.heartbeat(WORKER, ttl=60)
         findings = await broker.diagnose()
         assert nobody not in about(findings, "queue q")
-        assert about(findings, "workers") == [(Level.OK, "1 up, with 10 slots, 3 of them taken")]
+        assert about(findings, "workers") == [(Level.OK, "1 up, with 10 slots, 3 of them taken when last heard of")]
 
     async def test_a_job_that_is_long_due(self, broker: RedisBroker, raw: Any, namespace: str) -> None:
         """Workers are up, and yet nobody asks for jobs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -49,13 +50,9 @@ def pids(fleet: Program) -> list[int]:
 
 
 def is_up(pid: int) -> bool:
-    """Whether there is such a process, and it is no zombie."""
-    try:
-        return (
-            " Z " not in Path(f"/proc/{pid}/stat").read_text() if Path("/proc/self").exists() else not os.kill(pid, 0)
-        )
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    """Whether there is such a process, and not only what is left of one."""
+    state = subprocess.run(["ps", "-o", "state=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return state.stdout.strip()[:1] not in ("", "Z")
 
 
 def test_work_is_shared(start_fleet: StartFleet, client: Client, tmp_path: Path) -> None:

@@ -46,7 +46,11 @@ def about_workers(workers: Sequence[WorkerInfo]) -> Finding:
     """Return how many workers are up."""
     running = sum(worker.running for worker in workers)
     slots = sum(worker.concurrency for worker in workers)
-    text = f"{len(workers)} up, with {slots} slots, {running} of them taken" if workers else "none is up"
+    text = (
+        f"{len(workers)} up, with {slots} slots, {running} of them taken when last heard of"
+        if workers
+        else "none is up"
+    )
     facts = {"workers": len(workers), "slots": slots, "running": running}
     advice = "" if workers else "start one: aioq worker MODULE:APP"
     return Finding(level=Level.OK if workers else Level.WARN, subject="workers", text=text, advice=advice, facts=facts)
