@@ -7,27 +7,38 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.bench import burst, idle, lateness, month, processes
+from tests.bench.burst import Burst
+from tests.bench.idle import Idle
 from tests.bench.lateness import Lateness
+from tests.bench.month import Month
+from tests.bench.page import put
+from tests.bench.processes import Drained
 from tests.chaos.report import machine, table, write_json
 
 __all__: list[str] = []
 
 ENTRIES = 10_000
-Figures = list[dict[str, Any]]
 
 
-def _lateness(quick: bool, folder: Path) -> Figures:
+class Part(NamedTuple):
+    """What came of one part."""
+
+    rows: list[dict[str, object]]
+    """For people."""
+    facts: list[dict[str, Any]]
+    """For programs."""
+
+
+def _lateness(quick: bool, folder: Path) -> Part:
     measured = lateness.measure(folder, quick=quick)
     ours = next((late.seconds.p50 for late in measured if late.seconds), 0.0)
-    print("\n## How late crons are fired, in milliseconds\n")
-    print(table([_late_row(late, ours) for late in measured]))
-    return [late.facts() for late in measured]
+    return Part([_late_row(late, ours) for late in measured], [late.facts() for late in measured])
 
 
 def _late_row(late: Lateness, ours: float) -> dict[str, object]:
@@ -35,42 +46,38 @@ def _late_row(late: Lateness, ours: float) -> dict[str, object]:
     row: dict[str, object] = {"scheduler": late.tool, "version": late.version, "a tick every": f"{late.every} s"}
     if seconds is None:
         return row | {"ticks": 0}
-    figures = {"p50": seconds.p50, "p99": seconds.p99, "max": seconds.largest}
-    times = {"p50 / ours": f"{seconds.p50 / ours:.1f}" if ours else "", "fired early": late.early}
-    return row | {"ticks": seconds.count} | {name: f"{value * 1000:.1f}" for name, value in figures.items()} | times
+    figures = {"p50 ms": seconds.p50, "p99 ms": seconds.p99, "max ms": seconds.largest}
+    row |= {"ticks": seconds.count} | {name: round(value * 1000, 1) for name, value in figures.items()}
+    return row | {"p50 / ours": round(seconds.p50 / ours, 1) if ours else "", "fired early": late.early}
 
 
-def _burst(quick: bool, folder: Path) -> Figures:
-    bursts = burst.measure(1_000 if quick else ENTRIES)
-    print("\n## Entries that are due at one instant: seconds after it\n")
-    print(table([asdict(one) for one in bursts]))
-    return [asdict(one) for one in bursts]
+def _burst(quick: bool, folder: Path) -> Part:
+    return _plain(burst.measure(1_000 if quick else ENTRIES, ahead=3 if quick else 20))
 
 
-def _idle(quick: bool, folder: Path) -> Figures:
-    idles = [idle.measure(crons, 5 if quick else 60) for crons in (0, ENTRIES)]
-    print("\n## A worker with nothing to do: per cent of a core, and commands a second\n")
-    print(table([asdict(one) for one in idles]))
-    return [asdict(one) for one in idles]
+def _idle(quick: bool, folder: Path) -> Part:
+    return _plain([idle.measure(crons, *(10, 5) if quick else (30, 60)) for crons in (0, ENTRIES)])
 
 
-def _month(quick: bool, folder: Path) -> Figures:
-    cases = {"daily": "{} 9 * * *"} if quick else {"daily": "{} 9 * * *", "hourly": "{} * * * *"}
-    months = [month.measure(case, expression, 100) for case, expression in cases.items()]
-    print("\n## A month of a hundred crons on the virtual clock\n")
-    print(table([asdict(one) for one in months]))
-    return [asdict(one) for one in months]
+def _month(quick: bool, folder: Path) -> Part:
+    loops = [month.scheduler(expression, 100, 31) for expression in ("{} 9 * * *", "{} * * * *")]
+    return _plain([*loops, month.worker("{} * * * *", 100, 1)])
 
 
-def _processes(quick: bool, folder: Path) -> Figures:
+def _processes(quick: bool, folder: Path) -> Part:
     jobs = {0.0: 5_000, 0.001: 2_000} if quick else {0.0: 50_000, 0.001: 20_000}
-    drained = [processes.measure(count, work, most) for work, most in jobs.items() for count in (1, 2)]
-    print("\n## A queue drained by one and by two processes\n")
-    print(table([asdict(one) for one in drained]))
-    return [asdict(one) for one in drained]
+    return _plain([processes.measure(count, work, most) for work, most in jobs.items() for count in (1, 2)])
 
 
-PARTS: dict[str, Callable[[bool, Path], Figures]] = {
+def _plain(measured: Iterable[Burst | Drained | Idle | Month]) -> Part:
+    rows: list[dict[str, object]] = [
+        {head.replace("_", " "): round(value, 3) if isinstance(value, float) else value for head, value in row.items()}
+        for row in map(asdict, measured)
+    ]
+    return Part(rows, rows)
+
+
+PARTS: dict[str, Callable[[bool, Path], Part]] = {
     "cron-lateness": _lateness,
     "cron-burst": _burst,
     "cron-idle": _idle,
@@ -88,14 +95,19 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument(
         "--peers", type=Path, default=Path(".nox/peers"), help="where the others' environments are kept; %(default)s"
     )
+    parser.add_argument("--page", type=Path, help="put the tables into this page, docs/benchmarks.md")
     chosen = parser.parse_args(argv)
     if unknown := set(chosen.parts) - PARTS.keys():
         parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     print(", ".join(f"{name} {value}" for name, value in machine().items()), flush=True)
     facts: dict[str, Any] = {"quick": chosen.quick}
     for name in chosen.parts or PARTS:
-        facts[name] = PARTS[name](chosen.quick, chosen.peers.resolve())
+        part = PARTS[name](chosen.quick, chosen.peers.resolve())
+        facts[name] = part.facts
+        print(f"\n## {name}\n\n{table(part.rows)}", flush=True)
         write_json(chosen.json, facts)
+        if chosen.page:
+            put(chosen.page, name, table(part.rows))
 
 
 if __name__ == "__main__":

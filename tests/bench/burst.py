@@ -17,8 +17,6 @@ from tests.servers import RedisServer, found
 
 __all__ = ["Burst", "measure"]
 
-AHEAD = 8.0
-"""Seconds from the definition of the entries to their tick: time to start the worker."""
 PATIENCE = 120.0
 """Seconds within which all must have started."""
 
@@ -64,32 +62,35 @@ class Starts:
             self.done.set()
 
 
-def measure(entries: int) -> list[Burst]:
-    """Return how a burst goes when all entries share a schedule, when none do, and for the fleet's."""
+def measure(entries: int, *, ahead: float) -> list[Burst]:
+    """Return how a burst goes when all entries share a schedule, when none do, and for the fleet's.
+
+    The tick is so many seconds ahead when the entries are defined: time to register them.
+    """
     server = RedisServer(next(iter(found().values())))
     server.start()
     try:
         return [
-            anyio.run(_alone, "each worker, one schedule", entries, True),
-            anyio.run(_alone, "each worker, a schedule each", entries, False),
-            anyio.run(_in_fleet, "unique=True, a schedule each", entries, server.url, False),
-            anyio.run(_in_fleet, "app.schedule, a schedule each", entries, server.url, True),
+            anyio.run(_alone, "each worker, one schedule", entries, ahead, True),
+            anyio.run(_alone, "each worker, a schedule each", entries, ahead, False),
+            anyio.run(_in_fleet, "unique=True, a schedule each", entries, ahead, server.url, False),
+            anyio.run(_in_fleet, "app.schedule, a schedule each", entries, ahead, server.url, True),
         ]
     finally:
         server.close()
 
 
-async def _alone(case: str, entries: int, shared: bool) -> Burst:
-    app, starts, at = Aarq(MemoryBroker(), name="burst"), Starts(entries), _soon()
+async def _alone(case: str, entries: int, ahead: float, shared: bool) -> Burst:
+    app, starts, at = Aarq(MemoryBroker(), name="burst"), Starts(entries), _soon(ahead)
     one = Once(at)
     for number in range(entries):
         app.cron(one if shared else Once(at), name=f"n{number}")(starts.note)
     return await _run(case, app, starts, at)
 
 
-async def _in_fleet(case: str, entries: int, url: str, jobs: bool) -> Burst:
+async def _in_fleet(case: str, entries: int, ahead: float, url: str, jobs: bool) -> Burst:
     broker = RedisBroker(url, namespace="jobs" if jobs else "inline")
-    app, starts, at = Aarq(broker, name="burst"), Starts(entries), _soon()
+    app, starts, at = Aarq(broker, name="burst"), Starts(entries), _soon(ahead)
     task = app.task(name="note")(starts.note)
     for number in range(entries):
         if jobs:
@@ -99,15 +100,15 @@ async def _in_fleet(case: str, entries: int, url: str, jobs: bool) -> Burst:
     return await _run(case, app, starts, at)
 
 
-def _soon() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=AHEAD)
+def _soon(ahead: float) -> datetime:
+    return datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=ahead)
 
 
 async def _run(case: str, app: Aarq, starts: Starts, at: datetime) -> Burst:
     worker = Worker(app, concurrency=1_000, handle_signals=False)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(worker.run)
-        with anyio.move_on_after(AHEAD + PATIENCE):
+        with anyio.move_on_after(at.timestamp() - time.time() + PATIENCE):
             await starts.done.wait()
         worker.stop()
     return _burst(case, starts.times, len(app.crons), at.timestamp())

@@ -17,8 +17,6 @@ from tests.servers import RedisServer, found
 __all__ = ["Idle", "measure"]
 
 ROOT = Path(__file__).parents[2]
-WARM_UP = 15.0
-"""Seconds for the worker to start and to register its entries."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +31,16 @@ class Idle:
     seconds: float
 
 
-def measure(crons: int, seconds: float) -> Idle:
-    """Return what a worker with so many entries costs over a time; half of them fire once for the fleet."""
+def measure(crons: int, warm_up: float, seconds: float) -> Idle:
+    """Return what a worker with so many entries costs over a time; half of them fire once for the fleet.
+
+    It gets some seconds before that to start, and to register its entries.
+    """
     server = RedisServer(next(iter(found().values())))
     server.start()
     try:
         with _worker(server.url, crons) as pid:
-            time.sleep(WARM_UP)
+            time.sleep(warm_up)
             before, start = _cpu(pid), time.monotonic()
             calls = _commands(server.socket, seconds)
             passed = time.monotonic() - start

@@ -61,14 +61,15 @@ class _Program:
 
 def measure(folder: Path, *, quick: bool) -> list[Lateness]:
     """Return how late each scheduler was; `folder` keeps the environments of the others."""
-    others = {peer: _theirs(peer, environment(peer, folder)) for peer in PEERS}
+    others = [_theirs(peer, environment(peer, folder)) for peer in PEERS]
     if quick:
-        return _together([_ours("second", "minute"), *others.values()], 75, minutes=1)
-    ours = _ours("second")
-    by_second = [_together([program], 120) for peer, program in others.items() if peer.every < 60]
-    by_minute = [program for peer, program in others.items() if peer.every == 60]
-    alone = [_together([ours], 180), *by_second]
-    return [late for part in alone for late in part] + _together([_ours("minute"), *by_minute], 300, minutes=5)
+        return _together([_ours("second", "minute"), *others], 60, minutes=1, after=6)
+    by_minute = [program for peer, program in zip(PEERS, others, strict=True) if peer.every == 60]
+    late = _together([_ours("second")], 180)
+    for program in others:
+        if program not in by_minute:
+            late += _together([program], 120)
+    return late + _together([_ours("minute"), *by_minute], 300, minutes=5)
 
 
 def _ours(*units: str) -> _Program:
@@ -86,32 +87,37 @@ def _theirs(peer: Peer, programs: Path) -> _Program:
     return _Program(commands=commands, path=str(HERE / "peers"), files={(peer.name, peer.version, peer.every): ""})
 
 
-def _together(programs: Sequence[_Program], seconds: float, *, minutes: int = 0) -> list[Lateness]:
+def _together(programs: Sequence[_Program], seconds: float, *, minutes: int = 0, after: float = 15) -> list[Lateness]:
     """Let schedulers run side by side for so long, and return how late each was.
 
-    With `minutes`, the time is laid so that it has so many full minutes in it.
+    With `minutes`, until so many have begun, and some seconds after that: the latest known needs thirteen.
     """
     with ExitStack() as stack:
         room = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aioq-bench-")))
         _avoid_minute(WARM_UP + 10 if minutes else 0)
         outs = [stack.enter_context(_running(program, room / str(number))) for number, program in enumerate(programs)]
         start = time.time() + WARM_UP
-        end = _end(start, seconds, minutes)
+        end = (start // 60 + minutes) * 60 + after if minutes else start + seconds
         time.sleep(end - time.time())
-        return [late for program, out in zip(programs, outs, strict=True) for late in _read(program, out, start, end)]
+        late: list[Lateness] = []
+        for program, out in zip(programs, outs, strict=True):
+            measured = list(_read(program, out, start, end))
+            _complain(measured, out.parent / "log")
+            late += measured
+        return late
+
+
+def _complain(measured: Iterable[Lateness], log: Path) -> None:
+    """Show what a scheduler said that fired nothing."""
+    if silent := [late.tool for late in measured if late.seconds is None]:
+        said = log.read_text(errors="replace").splitlines()[-10:]
+        print(f"{', '.join(silent)} fired nothing in that time, and said:", *said, sep="\n", file=sys.stderr)
 
 
 def _avoid_minute(margin: float) -> None:
     """Wait for the next minute to begin, if it begins within so many seconds."""
     if (left := 60 - time.time() % 60) < margin:
         time.sleep(left + 1)
-
-
-def _end(start: float, seconds: float, minutes: int) -> float:
-    if not minutes:
-        return start + seconds
-    # The latest known needs thirteen seconds.
-    return (start // 60 + minutes) * 60 + 15
 
 
 @contextmanager

@@ -15,7 +15,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.chaos import mayhem
+from aioq.ticks import TickStatus
+from tests.chaos import ledgers, mayhem
 from tests.chaos.apps.making import environment
 from tests.chaos.figures import TickFigures, count, grid
 from tests.chaos.fleet import Fleet, Seat
@@ -23,13 +24,13 @@ from tests.chaos.mayhem import Blow
 from tests.chaos.runs import RunLog
 from tests.servers import RedisServer, found
 
-__all__ = ["FULL", "KEPT", "SMALL", "VARIANTS", "Plan", "Result", "run"]
+__all__ = ["FULL", "SMALL", "VARIANTS", "Plan", "Result", "run"]
 
 VARIANTS = ("calm", "kills", "clocks", "restarts")
 
 APP = "tests.chaos.apps.fleet:app"
-KEPT = ("--appendonly", "yes", "--appendfsync", "always")
-"""Options of a server that forgets nothing when it restarts."""
+KEPT = ("--appendonly", "yes")
+"""Options of a server that forgets nothing when it is shut down and started again."""
 OFFSETS = (-3600.0, 3600.0, 0.0, -1800.0, 3600.0)
 """Seconds that the workers' clocks are ahead."""
 
@@ -68,11 +69,20 @@ class Result:
 
     def faults(self) -> list[str]:
         """Return which bars are not reached, in words."""
-        return [
-            f"{self.variant}, {entry}: {fault}"
-            for entry, figures in (("unique=True", self.inline), ("app.schedule", self.jobs))
-            for fault in figures.faults()
-        ] + [f"{self.variant}: {self.exits} workers left by themselves"] * bool(self.exits)
+        return (
+            [
+                f"{self.variant}, {entry}: {fault}"
+                for entry, figures in (("unique=True", self.inline), ("app.schedule", self.jobs))
+                for fault in figures.faults()
+            ]
+            + [
+                f"{self.variant}, {entry}: {len(figures.died)} ticks were granted and did not fire"
+                for entry, figures in (("unique=True", self.inline), ("app.schedule", self.jobs))
+                # Between the grant and the first line of the function a kill can come: a cron is then lost, a job is not.
+                if figures.died and (figures is self.jobs or self.variant != "kills")
+            ]
+            + [f"{self.variant}: {self.exits} workers left by themselves"] * bool(self.exits)
+        )
 
     def facts(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -81,7 +91,7 @@ class Result:
     def _row(self, entry: str, figures: TickFigures) -> dict[str, object]:
         return {
             "variant": self.variant, "entry": entry, "ticks": figures.ticks, "fires": figures.fires,
-            "double": figures.double, "missed": len(figures.missed), "late max s": figures.late,
+            "double": figures.double, "missed": len(figures.missed), "died": len(figures.died), "late max s": figures.late,
             "start max s": figures.started, "reruns": figures.reruns, "blows": self.blows, "worker exits": self.exits,
         }  # fmt: skip
 
@@ -91,7 +101,7 @@ def run(variant: str, plan: Plan, seed: int, folder: Path) -> Result:
     random = Random(f"{seed} {variant}")
     log = RunLog(folder / "runs")
     with ExitStack() as stack:
-        server = RedisServer(next(iter(found().values())), KEPT)
+        server = RedisServer(next(iter(found().values())), KEPT if variant == "restarts" else ())
         stack.callback(server.close)
         server.start()
         variables = environment(server.url, "f12", folder / "runs") | {"CHAOS_EVERY": str(plan.every)}
@@ -99,14 +109,21 @@ def run(variant: str, plan: Plan, seed: int, folder: Path) -> Result:
         fleet.start()
         start = time.time()
         blows, strike = _blows(variant, plan, random, start, fleet, server)
-        mayhem.carry_out(blows, strike)
+        struck = mayhem.carry_out(blows, strike)
         end = start + plan.seconds
         mayhem.wait_until(end)
         ticks = grid(start, end, plan.every)
         _wait_run(log, ticks, patience=2 * plan.lease + 2)
         unasked = fleet.gone()
         fleet.stop()
-    return _result(variant, plan, seed, len(blows), unasked + sum(code != 0 for code in fleet.exits), ticks, log)
+        granted = _granted(server.url)
+    runs = log.read()
+
+    def figures(entry: str) -> TickFigures:
+        return count(ticks, plan.every, [run for run in runs if run.entry == entry], granted[entry])
+
+    exits = unasked + sum(code != 0 for code in fleet.exits)
+    return Result(variant=variant, seed=seed, blows=struck, exits=exits, inline=figures("inline"), jobs=figures("job"))
 
 
 def _seats(variant: str, plan: Plan) -> list[Seat]:
@@ -123,7 +140,7 @@ def _blows(
 
     def kill(blow: Blow) -> None:
         fleet.kill(blow.victim)
-        fleet.launch(blow.victim)
+        fleet.start(blow.victim)
 
     def restart(_: Blow) -> None:
         server.restart()
@@ -146,9 +163,10 @@ def _wait_run(log: RunLog, ticks: Sequence[float], *, patience: float) -> None:
         time.sleep(0.1)
 
 
-def _result(variant: str, plan: Plan, seed: int, blows: int, exits: int, ticks: Sequence[float], log: RunLog) -> Result:
-    runs = log.read()
-    inline, jobs = (
-        count(ticks, plan.every, [run for run in runs if run.entry == entry]) for entry in ("inline", "job")
-    )
-    return Result(variant=variant, seed=seed, blows=blows, exits=exits, inline=inline, jobs=jobs)
+def _granted(url: str) -> dict[str, set[float]]:
+    """Return the ticks that the ledger has granted to somebody, by entry."""
+    fired = (TickStatus.FIRED, TickStatus.OK, TickStatus.FAILED)
+    return {
+        name: {record.tick for record in records if record.status in fired}
+        for name, records in ledgers.history(url, "f12", ["inline", "job"]).items()
+    }

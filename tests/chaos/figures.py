@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from tests.chaos.runs import Run
@@ -26,7 +26,9 @@ class TickFigures:
     double: int
     """Ticks, of all there were, that fired more than once."""
     missed: tuple[float, ...]
-    """Expected ticks that did not fire."""
+    """Expected ticks that did not fire, and that the ledger granted to nobody."""
+    died: tuple[float, ...]
+    """Expected ticks that did not fire, although the ledger granted them: their worker was killed before it began."""
     stray: int
     """Runs for moments that are no ticks of the entry."""
     reruns: int
@@ -52,8 +54,8 @@ def grid(start: float, end: float, every: float) -> list[float]:
     return [number * every for number in range(math.floor(start / every) + 1, math.floor(end / every) + 1)]
 
 
-def count(ticks: Sequence[float], every: float, runs: Iterable[Run]) -> TickFigures:
-    """Count the runs of one entry against the ticks that it should have fired."""
+def count(ticks: Sequence[float], every: float, runs: Iterable[Run], granted: Container[float] = ()) -> TickFigures:
+    """Count the runs of one entry against the ticks that it should have fired, and those that the ledger granted."""
     firsts: dict[float, Run] = {}
     fired, reruns, stray = Counter[float](), 0, 0
     seen: set[tuple[str, int]] = set()
@@ -69,7 +71,8 @@ def count(ticks: Sequence[float], every: float, runs: Iterable[Run]) -> TickFigu
         ticks=len(ticks),
         fires=len(expected),
         double=sum(times > 1 for times in fired.values()),
-        missed=tuple(tick for tick in ticks if tick not in firsts),
+        missed=tuple(tick for tick in ticks if tick not in firsts and tick not in granted),
+        died=tuple(tick for tick in ticks if tick not in firsts and tick in granted),
         stray=stray,
         reruns=reruns,
         late=max((run.late for run in expected), default=0.0),

@@ -67,10 +67,6 @@ class Fleet:
         for number in chosen:
             self._wait_started(self.seats[number])
 
-    def launch(self, number: int) -> None:
-        """Start a worker, and do not wait for it."""
-        self._launch(self.seats[number])
-
     def kill(self, number: int) -> None:
         """End a worker as a crash would, if there is one; not counted as an exit."""
         seat = self.seats[number]

@@ -39,11 +39,20 @@ def _moments(random: Random, start: float, end: float, every: float, tick: float
         at += random.uniform(0.9, 1.1) * every
 
 
-def carry_out(blows: Sequence[Blow], strike: Callable[[Blow], None]) -> None:
-    """Do each at its moment, in order."""
+def carry_out(blows: Sequence[Blow], strike: Callable[[Blow], None]) -> int:
+    """Do each at its moment, in order, and return how many were done.
+
+    One whose moment has passed while an earlier one was seen to is left out: a machine that is too
+    slow to start workers as fast as they are killed would be left with none.
+    """
+    done = 0
     for blow in sorted(blows):
+        if blow.at < time.time():
+            continue
         wait_until(blow.at)
         strike(blow)
+        done += 1
+    return done
 
 
 def wait_until(moment: float) -> None:

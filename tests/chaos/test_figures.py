@@ -35,6 +35,12 @@ def test_each_fault_is_told() -> None:
     ]
 
 
+def test_a_tick_that_was_granted_and_did_not_fire_is_told_apart() -> None:
+    """Its worker was killed in between; that nobody won the other is the ledger's fault."""
+    figures = count([5, 10], 5, [], granted={5})
+    assert (figures.missed, figures.died) == ((10,), (5,))
+
+
 def test_a_jobs_second_attempt_is_no_second_fire() -> None:
     """Its worker was killed, and it runs again: that is what jobs are for."""
     figures = count([5], 5, [run(5, job_id="a"), run(5, job_id="a", attempt=2)])

@@ -16,7 +16,7 @@ from tests.chaos.simulation.fleet import Chaos, Simulation
 from tests.chaos.simulation.gate import Tally
 from tests.chaos.simulation.host import TrueClock
 
-HOURS = float(os.environ.get("AIOQ_FLEET_HOURS", "3"))
+HOURS = float(os.environ.get("AIOQ_FLEET_HOURS", "2"))
 """Hours that are simulated, per seed; a tick comes every second."""
 START = 1_750_000_000.0
 PATIENCE = 10.0

@@ -11,6 +11,7 @@ from aioq.testing import (
     DiagnosableContract,
     JobStoreContract,
     SignalsContract,
+    ThreadedLeasesContract,
     TickLedgerContract,
     WorkerRegistryContract,
 )
@@ -29,6 +30,7 @@ class TestRedisBroker(
     JobStoreContract,
     WorkerRegistryContract,
     SignalsContract,
+    ThreadedLeasesContract,
     TickLedgerContract,
     DiagnosableContract,
 ):

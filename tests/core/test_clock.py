@@ -7,7 +7,7 @@ import time
 import anyio
 import pytest
 
-from aioq.clock import SteadyClock, SystemClock, pass_time, wait_until
+from aioq.clock import FINE, LOOK_UP, SteadyClock, SystemClock, pass_time, wait_until
 from aioq.protocols import Clock
 from aioq.testing import VirtualClock
 from tests.core.rig import settle_down
@@ -172,10 +172,11 @@ async def test_sleepers_until_a_moment_wake_at_it(clock: VirtualClock) -> None:
 
     async with anyio.create_task_group() as tg:
         tg.start_soon(sleep, "b", start + 1.3)
-        tg.start_soon(sleep, "a", start + 0.1)
-        await clock.advance(0.1)
+        tg.start_soon(sleep, "a", start + 0.7)  # as a float, that is some 50 ns more than 0.7 after the start
+        await clock.advance(0.7)
         assert [name for name, _ in woken] == ["a"]
-        await clock.advance(1.2)
+        assert clock.time() >= start + 0.7
+        await clock.advance(0.6)
     assert [name for name, _ in woken] == ["a", "b"]
     assert woken[1][1] == pytest.approx(1.3)
 
@@ -249,3 +250,19 @@ async def test_a_steady_clock_waits_for_a_moment_of_its_own(clock: VirtualClock)
 def test_clocks_are_clocks(clock: object) -> None:
     """All of them will do where a Clock is asked for."""
     assert isinstance(clock, Clock)
+
+
+@pytest.mark.parametrize(("left", "asked"), [(100, LOOK_UP), (0.5, 0.5 - FINE), (FINE / 2, 0), (0, 0), (-5, 0)])
+async def test_the_systems_clock_sleeps_to_just_before_a_moment(
+    monkeypatch: pytest.MonkeyPatch, left: float, asked: float
+) -> None:
+    """It looks up after a second in any case, and does not trust an event loop with the last stretch."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr("aioq.clock.time.time", lambda: 1_000.0)
+    monkeypatch.setattr("aioq.clock.anyio.sleep", sleep)
+    await SystemClock().sleep_until(1_000.0 + left)
+    assert slept == [pytest.approx(asked)]

@@ -10,7 +10,7 @@ import anyio.lowlevel
 import pytest
 
 from aioq import Aarq, Worker
-from aioq.job import ClaimRequest, Completed, Lease, NewJob, Released
+from aioq.job import Claim, ClaimRequest, Completed, Lease, NewJob, Released
 from aioq.states import JobState
 from aioq.testing import VirtualClock
 from aioq.worker.leases import LeaseTable
@@ -81,6 +81,30 @@ async def test_an_answer_that_was_lost_is_asked_for_again(app: Aarq, broker: Fla
     await drain(app, concurrency=2)
     (stats,) = await broker.queue_stats()
     assert (stats.pending, stats.running) == (0, 0)
+
+
+async def test_what_was_lost_before_the_answer_was_read_is_not_started(clock: VirtualClock) -> None:
+    """An answer that lay unread for longer than a lease, as behind a blocked loop, starts no second run."""
+
+    class Unread(FlakyBroker):
+        async def claim(self, request: ClaimRequest) -> Claim:
+            claim = await super().claim(request)
+            if claim.leases and claim.leases[0].epoch == 1:
+                clock.suspend(4)
+                await self.reap(["default"])
+            return claim
+
+    app = Aarq(Unread(clock=clock))
+    epochs: list[int] = []
+
+    @app.task
+    async def work(ctx: dict[str, Any]) -> None:
+        epochs.append(ctx["epoch"])
+
+    job = await work.enqueue()
+    await drain(app, clock=clock, lease=3)
+    assert epochs == [2]
+    assert (await record_of(app.broker, job.id)).state is JobState.COMPLETED
 
 
 async def test_work_wakes_an_idle_worker(clock: VirtualClock) -> None:

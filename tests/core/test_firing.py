@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import anyio
@@ -223,12 +224,15 @@ async def test_whatever_it_raises_the_worker_goes_on(
     def thread(_: object) -> None:
         raise error
 
+    def heard(runs: int) -> bool:
+        return len(caplog.messages) == runs
+
     app.cron("every 1", name="bad")(thread if threaded else body)
     app.cron("every 1", name="good")(log)
     async with working(app, clock=clock):
         for runs in (1, 2):
             await clock.advance(1)
-            await until(lambda runs=runs: len(caplog.messages) == runs)
+            await until(partial(heard, runs))
     assert log.at == [1, 2]
     assert [message.rpartition(" failed: ")[2] for message in caplog.messages] == [text, text]
 

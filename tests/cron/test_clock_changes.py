@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from itertools import islice, takewhile
+from itertools import takewhile
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -109,10 +109,18 @@ def test_a_repeat_over_midnight() -> None:
     )
 
 
+def test_a_change_to_the_second() -> None:
+    """Monrovia kept an odd offset until 1972."""
+    (change,) = CronExpression("30 0 * * *", "Africa/Monrovia").clock_changes(utc("1972-01-01"), utc("1972-02-01"))
+    assert change.effect == "00:30 does not exist: fires once at 00:44:30+00:00 instead"
+
+
 def test_at_most_ten_runs_are_named() -> None:
     """The first ten, though there are more."""
     change = CronExpression("* * * * *", BERLIN).clock_changes(utc("2026-10-01"), END)[0]
     assert change.runs == tuple(utc("2026-10-25 00:00") + MINUTE * minute for minute in range(10))
+    quarters, others = (CronExpression(f"{minute} 2 * * *", BERLIN) for minute in ("*/15", "1-59/7"))
+    assert len(Union(quarters, others).clock_changes(utc("2026-10-01"), END)[0].runs) == 10
 
 
 def test_the_window_is_half_open() -> None:
@@ -232,7 +240,11 @@ def test_all_shifts_of_a_zone_are_found(name: str, year: int) -> None:
         assert debian.offset(shift.at, zone) == shift.after
 
 
-def test_the_shifts_of_decades_are_found() -> None:
+def test_the_shifts_of_years_are_found() -> None:
     """A zone with many of them: Morocco puts its clocks back for each Ramadan."""
-    found = shifts_between(ZoneInfo("Africa/Casablanca"), utc("2020-01-01"), utc("2030-01-01"))
-    assert [shift.forward for shift in islice(found, 4)] == [False, True, False, True]
+    zone, end = ZoneInfo("Africa/Casablanca"), utc("2025-01-01")
+    found = list(shifts_between(zone, utc("2020-03-01"), end))
+    assert [shift.forward for shift in found] == [False, True] * 5
+    assert {(later.at - earlier.at).days // 7 for earlier, later in zip(found[::2], found[1::2], strict=True)} <= {5, 6}
+    for day in range(50):
+        assert list(shifts_between(zone, utc("2020-03-01") - timedelta(days=day), end)) == found

@@ -142,6 +142,18 @@ def test_a_day_ends_where_its_zone_says(zone: str, excluded: str, start: str, ex
     assert shown(islice(upcoming(schedule, local.astimezone(UTC)), 1), zone) == [expected]
 
 
+def test_a_day_that_comes_back_is_left_out_again() -> None:
+    """At Casey clocks went from 02:00 back to 23:00: the 4th had ended, and was there once more."""
+    schedule = Except(CronExpression("*/30 * * * *", "Antarctica/Casey"), {date(2010, 3, 4)})
+    assert shown(islice(upcoming(schedule, utc("2010-03-04 12:50")), 2), "Antarctica/Casey") == [
+        "2010-03-05 00:00 +11:00",
+        "2010-03-05 00:30 +11:00",
+    ]
+    assert shown(islice(upcoming(schedule, utc("2010-03-04 15:10")), 1), "Antarctica/Casey") == [
+        "2010-03-05 00:00 +08:00",
+    ]
+
+
 def test_the_search_ends() -> None:
     """When all is left out there is no tick, and saying so does not take forever."""
 
@@ -213,6 +225,11 @@ def test_they_nest() -> None:
             Except(HOURLY, set()),
             "every 1h except an empty set",
             "every hour; but not on an empty set",
+        ),
+        (
+            Except(HOURLY, {date(2026, 1, 1): "New Year"}),
+            "every 1h except 2026-01-01",
+            "every hour; but not on 2026-01-01",
         ),
         (
             Except(HOURLY, Growing("BY")),

@@ -26,6 +26,7 @@ from tests.cron.reader import read
         ("*/5 * * * *", "every 5 minutes"),
         ("0,30 * * * *", "every 30 minutes"),
         ("*/7 * * * *", "at minutes 0 to 56 in steps of 7 past every hour"),
+        ("1-50/7 * * * *", "at minutes 1, 8, 15, 22, 29, 36, 43 and 50 past every hour"),
         ("5/10 * * * *", "at minutes 5, 15, 25, 35, 45 and 55 past every hour"),
         ("0-4,30 * * * *", "at minutes 0 to 4 and 30 past every hour"),
         ("0 * * * *", "every hour"),

@@ -19,6 +19,8 @@ __all__ = ["GatedBroker", "Grants", "Machine", "Way"]
 T = TypeVar("T")
 
 LOOK_UP = 1.0
+SHORTEST = 1e-6
+"""Seconds that a sleep takes at least: of fewer, sums of floats take no notice."""
 
 
 class Machine:
@@ -48,7 +50,7 @@ class Machine:
 
     async def sleep(self, seconds: float) -> None:
         """Wait for so long, and until it runs."""
-        await self._true.sleep(seconds)
+        await self._true.sleep(max(seconds, SHORTEST))
         await self._awake.wait()
 
     async def sleep_until(self, moment: float) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import pytest
 
@@ -163,14 +162,14 @@ async def test_an_outage_at_the_start_is_waited_out(
     app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker, ledger: Ledger
 ) -> None:
     """What every worker fires fires meanwhile; the fleet's entries begin when the worker is registered."""
-    fleet: list[Any] = []
+    fleet = Notes(clock)
     app.cron("every 10", name="alone")(notes)
-    app.cron("every 10", name="entry", unique=True)(fleet.append)
+    app.cron("every 10", name="entry", unique=True)(fleet)
     async with up(app, clock):
         broker.go_down("register_crons")
         await clock.advance(25)
-        assert (notes.ticks, fleet) == ([10, 20], [])
+        assert (notes.ticks, fleet.ticks) == ([10, 20], [])
         broker.come_up()
         await clock.advance(16)
     assert notes.ticks == [10, 20, 30, 40]
-    assert fleet[-1]["scheduled_at"] == notes.contexts[-1]["scheduled_at"]
+    assert fleet.ticks[-1] == 40

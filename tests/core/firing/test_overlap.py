@@ -191,3 +191,25 @@ async def test_a_waiting_tick_of_the_fleet_is_passed_on(
             await clock.advance(66)
             assert (notes.ticks, round(notes.began[1]) in (95, 96)) == ([30, 90], True)
     assert (60, "skipped", "overlap", 1) in await ledger.told()
+
+
+async def test_a_won_tick_that_does_not_come_to_run_has_failed(app: Aarq, clock: VirtualClock, ledger: Ledger) -> None:
+    """Its claim has told it as fired; with `cancel` it waits for the earlier run to clean up, and a stop comes first."""
+
+    @app.cron("every 10", name="entry", unique=True, overlap="cancel")
+    async def stubborn(_: object) -> None:
+        try:
+            await clock.sleep(100)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await clock.sleep(4)
+
+    async with up(app, clock) as worker:
+        await clock.advance(22)
+        worker.stop()
+        await clock.advance(5)
+    assert [record[1:3] for record in await ledger.told()] == [
+        ("failed", "cut short: a newer run took its place"),
+        ("failed", "not run: stopping"),
+    ]
+    assert stubborn.__name__ == "stubborn"

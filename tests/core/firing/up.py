@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Unpack
+from typing import TypedDict, Unpack
 
 import anyio
 
 from aioq import Aarq, Worker
 from aioq.protocols import Clock
-from tests.core.rig import PATIENCE, Options
+from tests.core.rig import PATIENCE
+
+
+class Options(TypedDict, total=False):
+    """What a test says of its worker, but for the clock."""
+
+    queues: list[str]
+    concurrency: int
+    grace: float
+    poll: float
+    id: str
 
 
 @asynccontextmanager

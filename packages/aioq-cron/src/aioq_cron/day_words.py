@@ -56,7 +56,7 @@ def _weekdays(weekdays: Sequence[int]) -> str:
 
 
 def _ordinal(days: Sequence[int]) -> str | None:
-    """Which week of the month the days are; the fifth is none, since it may be short."""
+    """Which week of the month the days are, if they are a whole one; the fifth never is."""
     week, rest = divmod(days[0] - 1, _WEEK)
     whole = rest == 0 and tuple(days) == tuple(range(days[0], days[0] + _WEEK))
-    return _ORDINALS[week] if whole and week < len(_ORDINALS) else None
+    return _ORDINALS[week] if whole else None

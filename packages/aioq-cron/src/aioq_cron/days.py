@@ -73,15 +73,16 @@ class CroniterDays:
             day_or=False,
             max_years_between_matches=_SEARCH_YEARS,
         )
-        self._latest: tuple[date, date | None] | None = None
+        self._latest: tuple[date, date] | None = None
 
     def first_from(self, day: date) -> date | None:
         """Return the first matching day that is not before `day`."""
         latest = self._latest  # read once: another thread may replace it
-        if latest is not None and latest[0] <= day and (latest[1] is None or day <= latest[1]):
+        if latest is not None and latest[0] <= day <= latest[1]:
             return latest[1]
         found = self._ask(day)
-        self._latest = (day, found)
+        if found is not None:
+            self._latest = (day, found)
         return found
 
     def _ask(self, day: date) -> date | None:

@@ -70,7 +70,7 @@ def _which(change: ClockChange) -> tuple[datetime, datetime, datetime]:
 
 def _merged(changes: list[ClockChange]) -> ClockChange:
     """One clock change, as several parts see it."""
-    touched = [change for change in changes if change.touches] or changes[:1]
+    touched = [change for change in changes if change.touches] or changes
     return replace(
         touched[0],
         runs=tuple(sorted({run for change in touched for run in change.runs})[:MOST_RUNS]),

@@ -6,8 +6,9 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, datetime, timedelta
 from difflib import get_close_matches
+from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from aioq_cron.errors import InvalidCronExpression
@@ -126,7 +127,19 @@ def shifts_between(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[S
 
     Changes of a zone's rules that leave the clocks as they are, are none.
     """
-    moment, last = max(start, _FIRST) - _TICK, min(end, _LAST) - _TICK
+    for year in range(start.year, end.year + 1):
+        yield from (shift for shift in _shifts_of(zone, year) if start <= shift.at < end)
+
+
+@lru_cache(maxsize=4_096)
+def _shifts_of(zone: ZoneInfo, year: int) -> tuple[Shift, ...]:
+    """Return the shifts of a year of UTC: looked for once, because thousands of entries share a zone."""
+    start = datetime(year, 1, 1, tzinfo=UTC)
+    end = start.replace(year=year + 1) if year < MAXYEAR else _LAST
+    return tuple(_look_for_shifts(zone, max(start, _FIRST) - _TICK, min(end, _LAST) - _TICK))
+
+
+def _look_for_shifts(zone: ZoneInfo, moment: datetime, last: datetime) -> Iterator[Shift]:
     before = _offset_at(moment, zone)
     while moment < last:
         earlier, moment = moment, min(moment + _STRIDE, last)

@@ -4,6 +4,8 @@ Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{n
 
     jobs        hash    job id -> record: all jobs that have not ended
     ready:0-9   lists   ids of due jobs, by priority
+    suspects    list    ids of due jobs that crashed so often that they run alone
+    awaited     string  the worker that makes room for a suspect
     due         zset    ids of jobs that wait for their time
     leased      zset    ids of running jobs, by the moment their lease runs out
     runs        hash    job id -> what has happened to it, once it was claimed
@@ -46,6 +48,7 @@ __all__ = ["ENDLESS", "FLEET", "OWNED", "TYPES", "KeySpace", "Layout"]
 
 TYPES: Final = {
     "apps": "zset",
+    "awaited": "string",
     "cancelled": "zset",
     "claim": "string",
     "completed": "zset",
@@ -67,6 +70,7 @@ TYPES: Final = {
     "runs": "hash",
     "ticks": "zset",
     "version": "string",
+    "suspects": "list",
     "waits": "zset",
     "wake": "list",
     "worker": "string",
@@ -80,7 +84,9 @@ FLEET: Final = frozenset({"apps", "crons", "deploys", "pauses", "queues", "versi
 OWNED: Final = frozenset({"claim", "cron", "crons", "memo", "ticks", "version", "worker"})
 """Those that go on with a colon and the name of whose they are."""
 
-ENDLESS: Final = frozenset({"due", "failures", "gone", "jobs", "leased", "queues", "ready", "runs", "wake"})
+ENDLESS: Final = frozenset(
+    {"due", "failures", "gone", "jobs", "leased", "queues", "ready", "runs", "suspects", "wake"}
+)  # fmt: skip
 """Those without a time to live: bounded by the jobs that have not ended, or by the names of queues."""
 
 

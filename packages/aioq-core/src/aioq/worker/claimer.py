@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import anyio
+from msgspec import structs
 
 from aioq.ids import new_id
 from aioq.job import Claim, ClaimRequest, Lease
@@ -60,9 +61,11 @@ class Claimer:
             claim = await self._claim()
             for lease in claim.leases:
                 (give_back if self._stop.requested() else start)(lease)
-            if claim.leases:
+            if claim.alone:
+                await first(self._leases.wait_empty, self._stop.draining.wait)
+            if claim.leases or claim.alone:
                 continue
-            if self._burst and idle:
+            if self._burst and idle and claim.next_due != 0:
                 return
             await self._idle(claim.next_due)
 
@@ -79,10 +82,19 @@ class Claimer:
         return claim
 
     async def _attempt(self, request: ClaimRequest) -> Claim:
+        asked = self._clock.monotonic()
         with anyio.fail_after(SHIELD, shield=True):
             claim = await self._broker.claim(request)
+            if claim.leases and self._clock.monotonic() - asked > self._lease / 3:
+                claim = await self._still_held(claim)
             self._leases.add(claim.leases)
             return claim
+
+    async def _still_held(self, claim: Claim) -> Claim:
+        """Leave out what was lost while the answer lay unread, because the event loop was blocked or the way long."""
+        lost = await self._broker.extend(claim.leases, seconds=self._lease)
+        held = [lease for lease in claim.leases if lease not in lost]
+        return structs.replace(claim, leases=held, next_due=0.0 if lost else claim.next_due)
 
     def _request(self) -> ClaimRequest:
         return ClaimRequest(
@@ -91,6 +103,7 @@ class Claimer:
             limit=self._slots.free,
             lease=self._lease,
             request_id=new_id(),
+            running=len(self._leases),
         )
 
     async def _idle(self, next_due: float | None) -> None:

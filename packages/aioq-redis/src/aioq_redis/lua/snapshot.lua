@@ -1,15 +1,16 @@
 -- snapshot: what is where in one queue, all at one moment, as far as it is not too much.
 --
 -- Needs    clock
--- KEYS     jobs runs failures gone wake ended due leased completed failed cancelled dead ready:0-9
+-- KEYS     jobs runs failures gone wake ended due leased completed failed cancelled dead suspects ready:0-9
 -- ARGV     1 most ids of each key
 -- Returns  the server's time in ms; then a part for each key, which is its size and its ids: of a hash or
 --          a set all or, where they are too many, none; of a list or sorted set the first. Behind an id of
 --          runs stand its first two letters, behind one of ended the first, or none of a long record.
---          The lines come after all others, a part for each. In the end stand the ids that were shown of a
---          line, of due and of leased for which there is no record, but for those that are gone
-local jobs, runs, failures, gone, wake, ended, due, leased, completed, failed, cancelled, dead = unpack(KEYS)
-local READY = 13
+--          The lines come after all others, a part for each, that of the suspects first. In the end stand
+--          the ids that were shown of a line, of due and of leased for which there is no record, but for
+--          those in line that are gone
+local jobs, runs, failures, gone, wake, ended, due, leased, completed, failed, cancelled, dead, suspects = unpack(KEYS)
+local READY = 14
 local LONGEST = 4096
 local most = tonumber(ARGV[1])
 
@@ -52,9 +53,9 @@ local function seek(found, in_line)
   return found
 end
 
-local lines = {}
+local lines = { seek(first('LLEN', 'LRANGE', suspects), true) }
 for priority = 0, 9 do
-  lines[priority + 1] = seek(first('LLEN', 'LRANGE', KEYS[READY + priority]), true)
+  lines[priority + 2] = seek(first('LLEN', 'LRANGE', KEYS[READY + priority]), true)
 end
 return {
   string.format('%.0f', now),

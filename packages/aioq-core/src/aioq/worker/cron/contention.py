@@ -18,6 +18,7 @@ from aioq.worker.cron.bidding import Bid, Bidding
 from aioq.worker.cron.broker_clock import BrokerClock
 from aioq.worker.cron.case import Case
 from aioq.worker.cron.recorder import Recorder
+from aioq.worker.cron.run import STOPPED
 from aioq.worker.cron.runs import Runs
 from aioq.worker.cron.tasks import CronTasks
 from aioq.worker.cron.turn import wait_for_turn
@@ -68,7 +69,7 @@ class Contention:
             self._since[name] = _joined(self._since[name], tick)
         else:
             self._since[name] = None
-            self._tasks.start(partial(self._contend, tick), f"cron {name}")
+            self._tasks.start(partial(self._contend, tick), name)
 
     async def _contend(self, tick: Tick) -> None:
         name, due = tick.entry.name, tick
@@ -102,7 +103,7 @@ class Contention:
         bid = self._bidding.bid(case.entry, moments)
         await self._ask(bid)
         if bid.outcome() is TickOutcome.QUEUED:
-            self._tasks.start(partial(self._wait_in_line, case, bid), f"cron {case.entry.name}")
+            self._tasks.start(partial(self._wait_in_line, case, bid), case.entry.name)
         else:
             await self._act(case, bid)
 
@@ -120,7 +121,7 @@ class Contention:
             await self._bidding.ask(bid)
         except anyio.get_cancelled_exc_class():
             for moment in bid.to_run():
-                self._recorder.cut_short(bid.entry, moment)
+                self._recorder.not_run(bid.entry, moment, STOPPED)
             raise
 
     async def _act(self, case: Case, bid: Bid) -> None:
@@ -146,7 +147,7 @@ class Contention:
                     await checkpoint()
         finally:
             for moment in moments:
-                self._recorder.cut_short(bid.entry, moment)
+                self._recorder.not_run(bid.entry, moment, STOPPED)
 
     def _miss(self, bid: Bid) -> None:
         for moment in bid.moments:

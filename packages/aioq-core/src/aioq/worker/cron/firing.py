@@ -47,7 +47,7 @@ class Firing:
         if len(chosen) == 1 and not entry.options.jitter:
             self._fire(entry, chosen[0])
         elif chosen:
-            self._tasks.start(partial(self._one_by_one, entry, chosen), f"cron {entry.name}")
+            self._tasks.start(partial(self._one_by_one, entry, chosen), entry.name)
 
     async def _one_by_one(self, entry: CronEntry, moments: tuple[datetime, ...]) -> None:
         for moment in moments:

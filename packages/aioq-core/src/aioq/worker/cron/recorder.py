@@ -15,7 +15,7 @@ from aioq.cron.misfire import Left
 from aioq.protocols import Clock, TickLedger
 from aioq.ticks import TickRecord, TickStatus
 from aioq.worker.cron.broker_clock import BrokerClock
-from aioq.worker.cron.run import STOPPED, CronRun
+from aioq.worker.cron.run import CronRun
 from aioq.worker.link import OUTAGES, Link
 from aioq.worker.log import logger
 
@@ -67,9 +67,9 @@ class Recorder:
         if run.entry.unique and run.entry.options.overlap in ("skip", "queue_one"):
             self._urgent.set()
 
-    def cut_short(self, entry: CronEntry, moment: datetime) -> None:
-        """Note that a tick was won, and a stop came before its first step."""
-        self.ended(CronRun(entry, moment, fired_at=self._broker_clock.time()), STOPPED)
+    def not_run(self, entry: CronEntry, moment: datetime, error: str) -> None:
+        """Note that this worker won a tick, and did not come to run it."""
+        self.ended(CronRun(entry, moment, fired_at=self._broker_clock.time()), error)
 
     def skipped(self, entry: CronEntry, moment: datetime, why: str) -> None:
         """Note that a policy, a person or a stop kept a tick from firing."""

@@ -49,7 +49,7 @@ class Runs:
         run, line = CronRun(entry, moment), self._lines[entry.name]
         match entry.options.overlap:
             case "skip" if line.going:
-                self._recorder.skipped(entry, moment, "overlap")
+                self._leave_out(run, "overlap")
             case "queue_one" | "cancel" if line.going:
                 self._wait(line, run)
             case _:
@@ -87,12 +87,19 @@ class Runs:
 
     def _drop_waiting(self, line: Line, why: str) -> None:
         if line.waiting is not None:
-            self._recorder.skipped(line.waiting.entry, line.waiting.moment, why)
+            self._leave_out(line.waiting, why)
             line.waiting = None
+
+    def _leave_out(self, run: CronRun, why: str) -> None:
+        """Record a tick that does not run. One of the fleet is recorded as fired already, by its claim."""
+        if run.entry.unique:
+            self._recorder.not_run(run.entry, run.moment, f"not run: {why}")
+        else:
+            self._recorder.skipped(run.entry, run.moment, why)
 
     def _start(self, line: Line, run: CronRun) -> None:
         line.going.append(run)
-        self._tasks.start(partial(self._work, line, run), f"cron {run.entry.name}")
+        self._tasks.start(partial(self._work, line, run), run.entry.name)
 
     async def _work(self, line: Line, run: CronRun) -> None:
         self._recorder.fired(run)
