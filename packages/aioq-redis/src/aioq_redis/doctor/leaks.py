@@ -49,7 +49,8 @@ def _places(seen: Snapshot) -> Iterable[tuple[Level, int, str, str]]:
         lost = set(seen.jobs.ids) - everywhere.keys()
         yield _leak(Level.FAIL, lost, "jobs are in no place, and never run", CALL_OFF)
     else:
-        fewest = seen.jobs.size - seen.pending - seen.due.size - seen.leased.size
+        # What is gone counts as in line: it may have been there twice, or not at all.
+        fewest = seen.jobs.size - seen.line.size - seen.due.size - seen.leased.size
         yield Level.FAIL, max(fewest, 0), f"at least {fewest} jobs are in no place, and never run", CALL_OFF
     if seen.line.whole and seen.gone.whole:
         yield _leak(Level.WARN, set(seen.gone.ids) - set(seen.line.ids), "ids that are gone are in no line", REMOVE)
