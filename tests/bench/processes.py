@@ -20,6 +20,7 @@ __all__ = ["Drained", "measure"]
 
 ROOT = Path(__file__).parents[2]
 JOBS_KEY = "{aioq:default}:jobs"
+WORKERS_KEY = "{aioq}:workers"
 BATCH = 1_000
 PATIENCE = 600.0
 
@@ -33,7 +34,7 @@ class Drained:
     """Processor time that each job uses for itself."""
     jobs: int
     seconds: float
-    """From the first job that ended to the last."""
+    """From when all workers are up and at work until the last job has ended."""
     jobs_a_second: float
 
 
@@ -59,7 +60,7 @@ async def _enqueue(url: str, work: float, jobs: int) -> None:
 
 
 def _drain(server: RedisServer, processes: int) -> tuple[float, int]:
-    """Return the seconds between two looks at the queue, the first job being done and none being left, and the jobs."""
+    """Return the seconds from when all workers are up and at work until no job is left, and the jobs done in them."""
     command = [sys.executable, "-m", "aioq", "worker", "tests.bench.spinning:app", "--log-level", "ERROR"]
     process = subprocess.Popen(
         [*command, "--processes", str(processes)],
@@ -68,9 +69,11 @@ def _drain(server: RedisServer, processes: int) -> tuple[float, int]:
     try:
         with server.client() as client:
             total = left = client.hlen(JOBS_KEY)
-            while left == total:
+            while left == total or client.zcard(WORKERS_KEY) < processes:
                 time.sleep(0.005)
                 left = client.hlen(JOBS_KEY)
+            if not left:
+                raise RuntimeError(f"{total} jobs were done before {processes} processes were up; enqueue more")
             begun, begin, deadline = left, time.monotonic(), time.monotonic() + PATIENCE
             while left:
                 if time.monotonic() > deadline:

@@ -146,4 +146,5 @@ def _in_order(found: Sequence[Found], memory: dict[bytes, int]) -> Finding:
 
 
 def _unreadable(subject: str, error: BrokerConfigError) -> Finding:
-    return Finding(level=Level.FAIL, subject=subject, text=f"could not be read: {error}", advice="do what the message says")
+    text = f"could not be read: {error}"
+    return Finding(level=Level.FAIL, subject=subject, text=text, advice="do what the message says")
