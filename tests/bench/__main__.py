@@ -12,12 +12,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.bench import burst, idle, lateness, month
+from tests.bench import burst, idle, lateness, month, processes
 from tests.bench.burst import Burst
 from tests.bench.idle import Idle
 from tests.bench.lateness import Lateness
 from tests.bench.month import Month
 from tests.bench.page import put
+from tests.bench.processes import Drained
 from tests.chaos.report import machine, table, write_json
 
 __all__: list[str] = []
@@ -63,7 +64,12 @@ def _month(quick: bool, folder: Path) -> Part:
     return _plain([*loops, month.worker("{} * * * *", 100, 1)])
 
 
-def _plain(measured: Iterable[Burst | Idle | Month]) -> Part:
+def _processes(quick: bool, folder: Path) -> Part:
+    jobs = {0.0: 20_000, 0.001: 2_000} if quick else {0.0: 100_000, 0.001: 20_000}
+    return _plain([processes.measure(count, work, most) for work, most in jobs.items() for count in (1, 2)])
+
+
+def _plain(measured: Iterable[Burst | Drained | Idle | Month]) -> Part:
     rows: list[dict[str, object]] = [
         {head.replace("_", " "): round(value, 3) if isinstance(value, float) else value for head, value in row.items()}
         for row in map(asdict, measured)
@@ -76,6 +82,7 @@ PARTS: dict[str, Callable[[bool, Path], Part]] = {
     "cron-burst": _burst,
     "cron-idle": _idle,
     "cron-month": _month,
+    "processes": _processes,
 }
 
 

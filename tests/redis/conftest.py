@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from aioq_redis import RedisBroker, scripts
-from tests.redis.layout import assert_consistent, keys_of
 from tests.redis.proxy import Proxy
 from tests.redis.virtual import CLOCK_KEY, CLOCK_SCRIPT
 from tests.servers import RedisServer
@@ -25,26 +24,6 @@ def raw(redis_server: RedisServer) -> Iterator[Any]:
     """The server itself, past the broker."""
     with redis_server.client() as client:
         yield client
-
-
-@pytest.fixture
-def tampered() -> list[bool]:
-    """A test that writes foreign data into its namespace adds something, and is spared the check of the layout."""
-    return []
-
-
-@pytest.fixture(autouse=True)
-def _sound_layout(request: pytest.FixtureRequest, tampered: list[bool]) -> Iterator[None]:
-    """After each test on the shared server: every id is in one place, and no key can stay for ever."""
-    if not {"namespace", "redis_server"} <= set(request.fixturenames):
-        yield
-        return
-    client, namespace = request.getfixturevalue("raw"), request.getfixturevalue("namespace")
-    yield
-    if not tampered:
-        assert_consistent(client, namespace)
-    if keys := keys_of(client, namespace):
-        client.delete(*keys)
 
 
 @pytest.fixture

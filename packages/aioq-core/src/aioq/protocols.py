@@ -2,8 +2,8 @@
 
 A third-party package implements one of these, names it in an entry point, and proves it
 with the suites of `aioq.testing`. A broker implements `Broker`; what else it can do it
-says by having the methods of `JobStore`, `WorkerRegistry`, `Signals`, `ThreadedLeases` or
-`TickLedger` too, and whoever needs one asks with `isinstance`.
+says by having the methods of `JobStore`, `WorkerRegistry`, `Signals`, `ThreadedLeases`,
+`TickLedger` or `Diagnosable` too, and whoever needs one asks with `isinstance`.
 
 Durations are seconds. Moments are seconds since 1970-01-01T00:00:00Z on the *broker's*
 clock, so that workers whose own clocks disagree still agree on which lease has run out.
@@ -21,6 +21,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from zoneinfo import ZoneInfo
 
 from aioq.cron import ClockChange, CronEntry, Tick
+from aioq.findings import Finding
 from aioq.job import (
     Claim,
     ClaimRequest,
@@ -50,6 +51,7 @@ __all__ = [
     "Broker",
     "Clock",
     "Codec",
+    "Diagnosable",
     "ExplainedSchedule",
     "JobStore",
     "LeaseKeeper",
@@ -350,6 +352,19 @@ class TickLedger(Protocol):
 
     async def tick_history(self, cron: CronKey, *, limit: int = 100) -> list[TickRecord]:
         """Return the latest records of an entry, newest tick first."""
+        ...
+
+
+@runtime_checkable
+class Diagnosable(Protocol):
+    """A broker that can look for what is wrong with its store. `aioq doctor` needs it."""
+
+    async def diagnose(self) -> list[Finding]:
+        """Look at the store, its settings and what is in it, and return all that was looked at.
+
+        Changes nothing, may be asked while workers run, and takes a bounded time however much
+        is stored. What the user of the store may not look at is a finding too, and no error.
+        """
         ...
 
 

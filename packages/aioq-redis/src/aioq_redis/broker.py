@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from aioq.errors import BrokerConfigError
+from aioq.findings import Finding
 from aioq.job import (
     Claim,
     ClaimRequest,
@@ -33,6 +34,7 @@ from aioq.ticks import (
 )
 from aioq_redis.claiming import Claiming
 from aioq_redis.crons import Crons
+from aioq_redis.doctor import Doctor
 from aioq_redis.enqueueing import Enqueueing
 from aioq_redis.errors import Refusal
 from aioq_redis.fleet import Fleet
@@ -112,6 +114,7 @@ class RedisBroker:
         self._waiting = Waiting(self._server, self._layout)
         self._ticks = Ticks(self._server, self._layout, naming)
         self._crons = Crons(self._server, self._layout)
+        self._doctor = Doctor(self._server, self._layout, self._fleet)
 
     def __repr__(self) -> str:
         return f"RedisBroker({self._settings.masked!r}, namespace={self._layout.namespace!r})"
@@ -271,6 +274,12 @@ class RedisBroker:
     async def tick_history(self, cron: CronKey, *, limit: int = 100) -> list[TickRecord]:
         """Return the latest records of an entry; see `aioq.protocols.TickLedger.tick_history`."""
         return await self._ticks.tick_history(cron, limit=limit)
+
+    # Diagnosable
+
+    async def diagnose(self) -> list[Finding]:
+        """Look for what is wrong with the store; see `aioq.protocols.Diagnosable.diagnose`."""
+        return await self._doctor.diagnose()
 
 
 def _check_version(name: str, hello: list[bytes] | Refusal) -> None:

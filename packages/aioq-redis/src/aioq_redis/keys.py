@@ -44,7 +44,7 @@ from typing import Final
 
 from aioq.ids import check_name
 
-__all__ = ["TYPES", "KeySpace", "Layout"]
+__all__ = ["ENDLESS", "FLEET", "OWNED", "TYPES", "KeySpace", "Layout"]
 
 TYPES: Final = {
     "apps": "zset",
@@ -77,6 +77,17 @@ TYPES: Final = {
     "workers": "zset",
 }
 """Name of a key, without what follows its first colon: what Redis stores under it."""
+
+FLEET: Final = frozenset({"apps", "crons", "deploys", "pauses", "queues", "version", "worker", "workers"})
+"""Those of the fleet; all others are a queue's."""
+
+OWNED: Final = frozenset({"claim", "cron", "crons", "memo", "ticks", "version", "worker"})
+"""Those that go on with a colon and the name of whose they are."""
+
+ENDLESS: Final = frozenset(
+    {"due", "failures", "gone", "jobs", "leased", "queues", "ready", "runs", "suspects", "wake"}
+)  # fmt: skip
+"""Those without a time to live: bounded by the jobs that have not ended, or by the names of queues."""
 
 
 class KeySpace:

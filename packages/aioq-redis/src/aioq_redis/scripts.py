@@ -41,6 +41,7 @@ NAMES: Final = (
     "resume_cron",
     "retry_job",
     "settle",
+    "snapshot",
     "stats",
     "tell_pause",
 )

@@ -9,6 +9,7 @@ pytest.register_assert_rewrite("aioq.testing.contracts")
 
 from aioq.testing.clock import VirtualClock as VirtualClock  # noqa: E402
 from aioq.testing.contracts.broker import BrokerContract as BrokerContract  # noqa: E402
+from aioq.testing.contracts.diagnosable import DiagnosableContract as DiagnosableContract  # noqa: E402
 from aioq.testing.contracts.job_store import JobStoreContract as JobStoreContract  # noqa: E402
 from aioq.testing.contracts.scheduler import SchedulerContract as SchedulerContract  # noqa: E402
 from aioq.testing.contracts.signals import SignalsContract as SignalsContract  # noqa: E402
@@ -18,6 +19,7 @@ from aioq.testing.contracts.worker_registry import WorkerRegistryContract as Wor
 
 __all__ = [
     "BrokerContract",
+    "DiagnosableContract",
     "JobStoreContract",
     "SchedulerContract",
     "SignalsContract",

@@ -20,7 +20,7 @@ from aioq.job import (
     Retried,
     Settled,
 )
-from aioq.protocols import Broker, JobStore, Signals, ThreadedLeases, TickLedger, WorkerRegistry
+from aioq.protocols import Broker, Diagnosable, JobStore, Signals, ThreadedLeases, TickLedger, WorkerRegistry
 from aioq.states import JobState
 
 __all__ = ["BrokerContract", "BrokerSuite"]
@@ -124,6 +124,7 @@ class BrokerContract(BrokerSuite):
             Signals: "SignalsContract",
             ThreadedLeases: "ThreadedLeasesContract",
             TickLedger: "TickLedgerContract",
+            Diagnosable: "DiagnosableContract",
         }
         spoken = {suite for protocol, suite in suites.items() if isinstance(broker, protocol)}
         assert spoken <= {suite.__name__ for suite in type(self).__mro__}
