@@ -37,6 +37,7 @@ from aioq_redis.enqueueing import Enqueueing
 from aioq_redis.errors import Refusal
 from aioq_redis.fleet import Fleet
 from aioq_redis.jobs import Jobs
+from aioq_redis.keeper import Keeper
 from aioq_redis.keeping import Keeping
 from aioq_redis.keys import Layout
 from aioq_redis.naming import Naming
@@ -133,6 +134,8 @@ class RedisBroker:
                 self._settings.masked,
                 policy[1].decode(),
             )
+        # Who may not run scripts on our keys had better hear it now than with the first job.
+        await self._server.call("peek", self._layout.queue("default"), ())
 
     async def close(self) -> None:
         """Close all connections. Closing twice does nothing; the next call connects again."""
@@ -218,6 +221,12 @@ class RedisBroker:
     def aborts(self, worker_id: str) -> AsyncIterator[str]:
         """Yield cancelled jobs of a worker; see `aioq.protocols.Signals.aborts`."""
         return self._waiting.aborts(worker_id)
+
+    # ThreadedLeases
+
+    def keeper(self) -> Keeper:
+        """Return what extends leases from a thread; see `aioq.protocols.ThreadedLeases.keeper`."""
+        return Keeper(self._settings, self._server, self._layout)
 
     # TickLedger
 

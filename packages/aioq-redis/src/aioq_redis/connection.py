@@ -22,7 +22,7 @@ from aioq.errors import BrokerConfigError
 from aioq_redis.errors import TRANSIENT, Lost, one_line, refusal_of
 from aioq_redis.settings import Settings
 
-__all__ = ["CONNECT_TIMEOUT", "Link", "dial", "pack"]
+__all__ = ["BROKEN", "CONNECT_TIMEOUT", "Link", "arguments", "dial", "pack", "why"]
 
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds to open a connection and to be let in."""
@@ -30,7 +30,8 @@ CONNECT_TIMEOUT: Final = 5.0
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds that the other side has to say goodbye."""
 
-_BROKEN: Final = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.InvalidResponse, OSError, EOFError)
+BROKEN: Final = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.InvalidResponse, OSError, EOFError)
+"""What redis-py raises when a connection is of no more use."""
 
 logger = logging.getLogger("aioq.redis")
 
@@ -53,7 +54,7 @@ class Link:
         """
         try:
             await self._connection.send_packed_command(data, check_health=False)
-        except _BROKEN as error:
+        except BROKEN as error:
             raise Lost(one_line(str(error))) from None
 
     async def read(self) -> Any:
@@ -66,7 +67,7 @@ class Link:
             return await self._connection.read_response()
         except exceptions.AuthenticationError as error:
             return refusal_of(error)
-        except _BROKEN as error:
+        except BROKEN as error:
             raise Lost(one_line(str(error) or type(error).__name__)) from None
         except exceptions.RedisError as error:
             return refusal_of(error)
@@ -100,7 +101,7 @@ async def dial(settings: Settings) -> Link:
         raise Lost(f"no answer within {CONNECT_TIMEOUT:g} s") from None
     except exceptions.RedisError as error:
         await _disconnect(connection, nowait=True)
-        raise _why(error, settings) from None
+        raise why(error, settings) from None
     except BaseException:
         await _disconnect(connection, nowait=True)
         raise
@@ -108,32 +109,35 @@ async def dial(settings: Settings) -> Link:
 
 
 def _connection(settings: Settings) -> Connection | UnixDomainSocketConnection:
+    kind = UnixDomainSocketConnection if settings.path else SSLConnection if settings.tls else Connection
+    # Our own deadlines cover whole operations; a timer for each write and read costs more than it tells.
+    return kind(**arguments(settings), socket_timeout=None, retry=Retry(NoBackoff(), 0))
+
+
+def arguments(settings: Settings) -> dict[str, Any]:
+    """Return what redis-py is told of a server, for connections of both kinds, with asyncio and without."""
     common: dict[str, Any] = {
         "db": settings.db,
         "username": settings.username,
         "password": settings.password,
-        # Our own deadlines cover whole operations; a timer for each write and read costs more than it tells.
-        "socket_timeout": None,
         "socket_connect_timeout": CONNECT_TIMEOUT,
-        "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
     }
     if settings.path:
-        return UnixDomainSocketConnection(path=settings.path, **common)
+        return common | {"path": settings.path}
     common |= {"host": settings.host, "port": settings.port, "socket_keepalive": True}
     if not settings.tls:
-        return Connection(**common)
-    return SSLConnection(
-        ssl_cert_reqs="required" if settings.verify else "none",
-        ssl_check_hostname=settings.verify,
-        ssl_ca_certs=settings.ca_certs,
-        ssl_certfile=settings.certfile,
-        ssl_keyfile=settings.keyfile,
-        **common,
-    )
+        return common
+    return common | {
+        "ssl_cert_reqs": "required" if settings.verify else "none",
+        "ssl_check_hostname": settings.verify,
+        "ssl_ca_certs": settings.ca_certs,
+        "ssl_certfile": settings.certfile,
+        "ssl_keyfile": settings.keyfile,
+    }
 
 
-def _why(error: exceptions.RedisError, settings: Settings) -> Exception:
+def why(error: exceptions.RedisError, settings: Settings) -> Exception:
     """Return what a failed attempt to connect means."""
     cause: BaseException | None = error
     while cause is not None:

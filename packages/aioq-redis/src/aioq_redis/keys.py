@@ -4,6 +4,8 @@ Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{n
 
     jobs        hash    job id -> record: all jobs that have not ended
     ready:0-9   lists   ids of due jobs, by priority
+    suspects    list    ids of due jobs that crashed so often that they run alone
+    awaited     string  the worker that makes room for a suspect
     due         zset    ids of jobs that wait for their time
     leased      zset    ids of running jobs, by the moment their lease runs out
     runs        hash    job id -> what has happened to it, once it was claimed
@@ -46,6 +48,7 @@ __all__ = ["TYPES", "KeySpace", "Layout"]
 
 TYPES: Final = {
     "apps": "zset",
+    "awaited": "string",
     "cancelled": "zset",
     "claim": "string",
     "completed": "zset",
@@ -65,6 +68,7 @@ TYPES: Final = {
     "queues": "set",
     "ready": "list",
     "runs": "hash",
+    "suspects": "list",
     "ticks": "zset",
     "version": "string",
     "waits": "zset",

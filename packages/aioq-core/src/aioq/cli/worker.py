@@ -44,6 +44,10 @@ def register(commands: Commands) -> None:
         help="if this worker vanishes, others take over its jobs after so long; %(default)g by default",
     )  # fmt: skip
     parser.add_argument(
+        "--max-block", type=float, default=60.0, metavar="SECONDS",
+        help="a task that blocks the event loop keeps its lease for so long; %(default)g by default",
+    )  # fmt: skip
+    parser.add_argument(
         "--grace", type=float, default=25.0, metavar="SECONDS",
         help="time that running jobs have to end after a stop; %(default)g by default",
     )  # fmt: skip
@@ -75,6 +79,7 @@ def _worker(app: Aarq, arguments: argparse.Namespace) -> Worker:
             queues=arguments.queues,
             concurrency=arguments.concurrency,
             lease=arguments.lease,
+            max_block=arguments.max_block,
             grace=arguments.grace,
             burst=arguments.burst,
         )

@@ -60,7 +60,9 @@ class Claimer:
             claim = await self._claim()
             for lease in claim.leases:
                 (give_back if self._stop.requested() else start)(lease)
-            if claim.leases:
+            if claim.alone:
+                await first(self._leases.wait_empty, self._stop.draining.wait)
+            if claim.leases or claim.alone:
                 continue
             if self._burst and idle:
                 return
@@ -91,6 +93,7 @@ class Claimer:
             limit=self._slots.free,
             lease=self._lease,
             request_id=new_id(),
+            running=len(self._leases),
         )
 
     async def _idle(self, next_due: float | None) -> None:

@@ -19,6 +19,7 @@ from aioq.ids import TICK_IDS
 from aioq.job import Buried, Completed, Failed, Failure, Lease, Released, Retried, Settlement
 from aioq.task import Task
 from aioq.worker.cron import NotYet, ScheduledJobs
+from aioq.worker.culprit import current_job
 from aioq.worker.leases import LeaseTable
 from aioq.worker.log import extra, job_of, logger
 from aioq.worker.outcome import after_error, unknown_task
@@ -103,6 +104,7 @@ class Runner:
                 run.cause = Cause.LOST
 
     async def _work(self, run: Run) -> None:
+        current_job.set(run.lease)
         try:
             settlement = await self._settlement(run)
         finally:

@@ -69,6 +69,24 @@ class SignalsContract(BrokerSuite):
         with anyio.fail_after(LONG / 2):
             assert await signals.wait_for_work(["other", "q"], timeout=LONG) is True
 
+    async def test_a_suspect_wakes_a_worker(self, broker: Broker, signals: Signals) -> None:
+        """A job whose crashes make it a suspect is work for whoever is idle."""
+        await self.crash(broker, "a", 1)
+        await self.claim(broker, lease=self.tick)
+        while await signals.wait_for_work(["q"], timeout=0):
+            pass
+        await self.pass_time(self.tick * 1.5)
+        await self.wakes(lambda: signals.wait_for_work(["q"], timeout=LONG), lambda: broker.reap(["q"]))
+
+    async def test_a_suspect_keeps_no_busy_worker_awake(self, broker: Broker, signals: Signals) -> None:
+        """Workers that pass over it do not find work again and again."""
+        await self.crash(broker, "a", 2)
+        answers: list[bool] = []
+        for worker in ("w1", "w2") * 3:
+            assert (await broker.claim(self.request(worker=worker, running=1))).leases == []
+            answers.append(await signals.wait_for_work(["q"], timeout=0))
+        assert answers.count(True) <= 2
+
     async def test_an_enqueue_wakes_a_worker(self, broker: Broker, signals: Signals) -> None:
         """A new job ends the wait, on whichever of the queues it arrives."""
         await self.wakes(
