@@ -34,6 +34,9 @@ __all__ = [
 
 VERSION: Final = 1
 
+LONGEST_HEAD: Final = 4096
+"""Bytes of what stands before the payload: a task's name and a header have less by far."""
+
 LONGEST_CACHED: Final = 512
 """Bytes of a head that is read once for all jobs that have it."""
 
@@ -47,9 +50,11 @@ class Unreadable(ValueError):
     Attributes:
         version: Of the record, when it is one of a later version of aioq; else 0.
         priority: What can be made of it.
+        reason: Why its job is dead.
     """
 
-    def __init__(self, text: str, version: int = 0, priority: int = 5) -> None:
+    def __init__(self, text: str, version: int = 0, priority: int = 5, reason: str = "malformed") -> None:
+        self.reason = "unknown_version" if version else reason
         self.version, self.priority = version, min(max(priority, 0), 9)
         super().__init__(text)
 
@@ -113,6 +118,8 @@ def read_record(raw: bytes) -> Record:
     Raises:
         Unreadable: It is damaged, foreign, or of a later version.
     """
+    if raw.find(b"\n", 0, LONGEST_HEAD) < 0 and len(raw) > LONGEST_HEAD:
+        raise Unreadable(f"it has {len(raw):,} bytes and does not begin like a job", reason="too_large")
     line, newline, payload = raw.partition(b"\n")
     moment, _, head = line.partition(b" ")
     if not newline or not moment.isdigit() or len(moment) > 15:

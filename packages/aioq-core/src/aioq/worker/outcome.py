@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from aioq.errors import Retry
+from aioq.errors import BadSignature, PayloadTooLarge, Retry
 from aioq.failure import describe
 from aioq.job import Buried, Failed, Lease, Retried, Settlement
 from aioq.options import TaskOptions
 from aioq.retry import backoff_delay
 
-__all__ = ["after_error", "unknown_task", "wants_retry"]
+__all__ = ["after_error", "unknown_task", "unreadable", "wants_retry"]
 
 UNKNOWN_TASK_TRIES = 3
 """A worker that does not know a task hands the job on so often: another may, during a deploy."""
@@ -44,6 +44,18 @@ def wants_retry(options: TaskOptions, error: BaseException) -> bool:
     if isinstance(error, Retry):
         return True
     return isinstance(error, options.retry_on) and not isinstance(error, options.no_retry_on)
+
+
+def unreadable(lease: Lease, error: Exception) -> Settlement:
+    """Return how a job is settled whose arguments could not be had: no further attempt will have them."""
+    match error:
+        case PayloadTooLarge():
+            reason = "too_large"
+        case BadSignature():
+            reason = "bad_signature"
+        case _:
+            reason = "malformed"
+    return Buried(lease=lease, reason=reason, failure=describe(error))
 
 
 def unknown_task(lease: Lease, error: BaseException) -> Settlement:

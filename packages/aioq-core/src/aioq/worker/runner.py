@@ -13,7 +13,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from aioq.app import Aarq
-from aioq.errors import SerializationError, UnknownTask
+from aioq.errors import BadSignature, ResultSerializationError, SerializationError, UnknownTask
 from aioq.failure import describe, one_line
 from aioq.ids import TICK_IDS
 from aioq.job import Buried, Completed, Failed, Failure, Lease, Released, Retried, Settlement
@@ -22,7 +22,7 @@ from aioq.worker.cron import NotYet, ScheduledJobs
 from aioq.worker.culprit import current_job
 from aioq.worker.leases import LeaseTable
 from aioq.worker.log import extra, job_of, logger
-from aioq.worker.outcome import after_error, unknown_task
+from aioq.worker.outcome import after_error, unknown_task, unreadable
 from aioq.worker.race import being_cancelled
 from aioq.worker.settler import Settler
 from aioq.worker.slots import Slots
@@ -123,9 +123,9 @@ class Runner:
             error = UnknownTask(f"this worker has no task named {run.lease.task}; is it an older or newer release?")
             return unknown_task(run.lease, error)
         try:
-            args, kwargs = task.signature.decode(run.lease.payload)
-        except SerializationError as error:
-            return Buried(lease=run.lease, reason="malformed", failure=describe(error))
+            args, kwargs = task.arguments_of(run.lease)
+        except (BadSignature, SerializationError) as error:
+            return unreadable(run.lease, error)
         except Exception as error:  # a codec that breaks: this worker's fault, not the job's
             return after_error(task.defaults, run.lease, error)
         return await self._attempt(run, task, args, kwargs)
@@ -179,7 +179,7 @@ class Runner:
         try:
             data = self._app.codec.encode(result)
         except SerializationError as error:
-            wrong = SerializationError(f"the result of {task.name} cannot be stored: {error}")
+            wrong = ResultSerializationError(f"the result of {task.name} cannot be stored: {error}")
             return Failed(lease=lease, failure=describe(wrong), keep=options.result_ttl)
         if len(data) > self._app.max_payload:
             logger.warning(
@@ -190,7 +190,7 @@ class Runner:
                 extra=extra(lease),
             )
             return Completed(lease=lease, keep=options.keep)
-        return Completed(lease=lease, result=data, keep=options.keep)
+        return Completed(lease=lease, result=task.sealed_result(lease, data), keep=options.keep)
 
     def _context(self, lease: Lease) -> dict[str, Any]:
         return {
