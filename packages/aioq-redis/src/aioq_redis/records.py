@@ -34,8 +34,8 @@ __all__ = [
 
 VERSION: Final = 1
 
-LONGEST_HEAD: Final = 4096
-"""Bytes of what stands before the payload: a task's name and a header have less by far."""
+LONGEST_HEAD: Final = 1_048_576
+"""Bytes of what stands before the payload that are looked at: a task's name and a header have less by far."""
 
 LONGEST_CACHED: Final = 512
 """Bytes of a head that is read once for all jobs that have it."""
