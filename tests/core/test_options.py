@@ -120,7 +120,7 @@ def test_defer_until_is_a_moment() -> None:
         ({"defer_by": None}, TypeError, "defer_by must be a number, got None"),
         ({"defer_until": 5}, TypeError, "defer_until must be a datetime, got int"),
         ({"defer_until": datetime(2030, 1, 1)}, ValueError, "defer_until must be aware, got"),
-        ({"defer_until": datetime(2201, 1, 1, tzinfo=UTC)}, ValueError, "defer_until is too far away: 2201-01-01"),
+        ({"defer_until": datetime(2201, 1, 1, tzinfo=UTC)}, ValueError, "defer_until is more than 10 years away: 2201"),
         ({"defer_until": datetime(2030, 1, 1, tzinfo=UTC), "defer_by": 1}, ValueError, "defer_by and defer_until"),
         ({"priority": 10}, ValueError, "priority must be between 0 and 9, got 10"),
         ({"priority": "9"}, TypeError, "priority must be a whole number, got '9'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypedDict, cast, get_args
@@ -119,8 +120,8 @@ class EnqueueOptions:
             )
         if self.delay:
             raise ValueError("defer_by and defer_until exclude each other")
-        if moment.year > 2200:
-            raise ValueError(f"defer_until is too far away: {moment.isoformat()}")
+        if moment.timestamp() > time.time() + TEN_YEARS:
+            raise ValueError(f"defer_until is more than 10 years away: {moment.isoformat()}")
 
     @property
     def delay(self) -> float:

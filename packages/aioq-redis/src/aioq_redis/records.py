@@ -44,6 +44,9 @@ _ID: Final = re.compile(r"[!-~]{1,200}")
 """What scripts, log lines and channel names can bear. Clients of aioq choose among fewer characters."""
 
 
+_RUN: Final = re.compile(rb"([a-z])\d (\d{1,15}) \d+ (\d{1,9}) (\d{1,9}) (\d{1,15}) (.*)", re.DOTALL)
+
+
 class Unreadable(ValueError):
     """What is stored is no job, or none for this version.
 
@@ -129,13 +132,12 @@ def read_record(raw: bytes) -> Record:
 
 
 def read_run(line: bytes) -> Run:
-    """Return the run that a line describes; nothing stands for a job that was never claimed."""
-    if not line:
+    """Return the run that a line describes; nothing, or what is no such line, stands for a job never claimed."""
+    found = _RUN.fullmatch(line)
+    if found is None:
         return NEW
-    state, epoch, _, attempt, crashes, claimed, worker = line.split(b" ", 6)
-    return Run(
-        state[:1].decode(), int(epoch), int(attempt), int(crashes), int(claimed), worker.decode("utf-8", "replace")
-    )
+    state, epoch, attempt, crashes, claimed, worker = found.groups()
+    return Run(state.decode(), int(epoch), int(attempt), int(crashes), int(claimed), worker.decode("utf-8", "replace"))
 
 
 def fence(epoch: int, enqueued_at: float) -> str:
