@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -15,6 +15,7 @@ from aioq.testing import (
     WorkerRegistryContract,
 )
 from aioq_redis import RedisBroker
+from tests.access import restricted
 from tests.redis.layout import assert_consistent, keys_of
 from tests.servers import RedisServer
 
@@ -36,12 +37,27 @@ class TestRedisBroker(
     """Everything that a broker can be asked for."""
 
     @pytest.fixture
-    async def broker(self, redis_server: RedisServer, namespace: str) -> AsyncIterator[RedisBroker]:
+    def url(self, redis_server: RedisServer, namespace: str) -> Iterator[str]:
+        """Where the broker reaches the server."""
+        yield redis_server.url  # noqa: PT022  # the one that takes its place has something to undo
+
+    @pytest.fixture
+    async def broker(self, url: str, redis_server: RedisServer, namespace: str) -> AsyncIterator[RedisBroker]:
         """A broker in a namespace of the test's own, which must be in order after the test."""
-        broker = RedisBroker(redis_server.url, namespace=namespace)
+        broker = RedisBroker(url, namespace=namespace)
         await broker.connect()
         yield broker
         await broker.close()
         with redis_server.client() as client:
             assert_consistent(client, namespace)
             client.delete(*keys_of(client, namespace), "")
+
+
+class TestRedisBrokerOfFewRights(TestRedisBroker):
+    """The same for a user of the server who may do what the docs say is needed, and no more."""
+
+    @pytest.fixture
+    def url(self, redis_server: RedisServer, namespace: str) -> Iterator[str]:
+        """Where the broker reaches the server, and as whom."""
+        with restricted(redis_server, namespace) as url:
+            yield url

@@ -113,7 +113,12 @@ async def test_a_call_means_nothing_elsewhere(broker: FlakyBroker, change: Calla
     class Noting(JsonCodec):
         def decoder(self, type: Any) -> Callable[[bytes], Any]:
             read = super().decoder(type)
-            return lambda data: (parsed.append(data), read(data))[1]
+
+            def noting(data: bytes) -> Any:
+                parsed.append(data)
+                return read(data)
+
+            return noting
 
     app = Aarq(broker, codec=Noting(), signing_keys=[NEW])
     for name in ("double", "erase"):

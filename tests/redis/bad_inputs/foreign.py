@@ -63,8 +63,8 @@ async def wrong_shape(bench: Bench) -> None:
 
 async def later_version(bench: Bench) -> None:
     """Be left for newer workers, with one warning; be dead when none has come for an hour."""
-    for id in (b"foreign", b"another"):
-        bench.plant(MOMENT + b' work {"v":2}\n{"new":"form"}', id)
+    for id in ("foreign", "another"):
+        bench.plant(MOMENT + b' work {"v":2}\n{"new":"form"}', id.encode())
     for id in ("foreign", "another"):
         record = await bench.in_state(JobState.SCHEDULED, id)
         assert record.attempt == 0

@@ -77,7 +77,7 @@ async def too_large(bench: Bench) -> None:
 
 async def bad_moments(bench: Bench) -> None:
     """Be refused by name; 0, the past and the hour that a clock change leaves out are due at once."""
-    options = bench.app.tasks["echo"].options
+    options: Callable[..., Any] = bench.app.tasks["echo"].options
     for wrong, text in (
         ({"defer_by": -1}, "defer_by must be between 0"),
         ({"defer_by": 1e12}, "defer_by must be between 0"),

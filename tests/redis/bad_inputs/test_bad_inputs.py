@@ -62,12 +62,12 @@ TABLE = (
 
 @pytest.fixture
 async def bench(
-    redis_url: str, raw: Any, namespace: str, caplog: pytest.LogCaptureFixture, tampered: list[bool]
+    broker_url: str, raw: Any, namespace: str, caplog: pytest.LogCaptureFixture, tampered: list[bool]
 ) -> AsyncIterator[Bench]:
     """A worker at work on the queues `default` and `other`."""
     tampered.append(True)
-    app = Aarq(RedisBroker(redis_url, namespace=namespace))
-    bench = Bench(app, raw, namespace, redis_url, caplog)
+    app = Aarq(RedisBroker(broker_url, namespace=namespace))
+    bench = Bench(app, raw, namespace, broker_url, caplog)
 
     @app.task(name="work")
     async def work(_: object, x: int) -> None:

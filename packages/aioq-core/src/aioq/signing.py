@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from aioq.errors import BadSignature
 from aioq.ids import TICK_IDS
@@ -97,7 +97,7 @@ def _as_signed(job_id: str) -> str:
 def _checked(key: object) -> bytes:
     if not isinstance(key, str | bytes):
         raise TypeError(f"signing_keys must be text or bytes, got {type(key).__name__}")
-    secret = key.encode() if isinstance(key, str) else cast("bytes", key)
+    secret = key.encode() if isinstance(key, str) else key
     if len(secret) < SHORTEST_KEY:
         raise ValueError(f"signing_keys must have at least {SHORTEST_KEY} bytes each, got one of {len(secret)}")
     return secret
