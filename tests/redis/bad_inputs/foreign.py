@@ -19,7 +19,7 @@ from tests.redis.bad_inputs.bench import MOMENT, Bench
 from tests.redis.jobs import until
 
 __all__ = [
-    "deep", "deleted", "forged", "huge", "later_version", "no_json", "no_text", "odd_names", "pickles",
+    "deep", "deleted", "expired", "forged", "huge", "later_version", "no_json", "no_text", "odd_names", "pickles",
     "twice_in_line", "unknown_task", "wrong_shape", "wrong_type",
 ]  # fmt: skip
 
@@ -141,6 +141,21 @@ async def wrong_type(bench: Bench) -> None:
     with pytest.raises(BrokerConfigError, match=f"key {key} is a string"):
         await bench.broker.reap(["other"])
     bench.raw.delete(key)
+
+
+async def expired(bench: Bench) -> None:
+    """Be dead as expired, and counted among the dead; put back by hand, it runs."""
+    bench.plant(MOMENT + b' work {"x":60000}\n{"x":1}')
+    await bench.dead("expired")
+    late = await bench.app.tasks["work"].options(expires=0, job_id="late").enqueue(x=2)
+    in_time = await bench.app.tasks["work"].options(expires=60).enqueue(x=3)
+    assert await in_time.result(timeout=5) is None
+    with pytest.raises(JobDead, match=r"job late is dead: expired: it was not started in time, but .* s too late"):
+        await late.result(timeout=5)
+    assert bench.ran == ["3"]
+    assert [stats.dead for stats in await bench.broker.queue_stats() if stats.queue == "default"] == [2]
+    assert await bench.broker.retry_job("foreign", queue="default") is True
+    await bench.in_state(JobState.COMPLETED)
 
 
 async def odd_names(bench: Bench) -> None:

@@ -101,6 +101,9 @@ class EnqueueOptions:
     priority: int | None = None
     job_id: str | None = None
     """Chosen by the caller, so that enqueueing twice makes one job."""
+    expires: float | timedelta | None = None
+    """Seconds (or a timedelta) after the job came due in which it has to be started; else it is
+    dead as `expired`. At most 10 years."""
 
     def __post_init__(self) -> None:
         number("defer_by", self.delay, 0, TEN_YEARS)
@@ -110,6 +113,8 @@ class EnqueueOptions:
             whole("priority", self.priority, 0, 9)
         if self.job_id is not None:
             _check_job_id(self.job_id)
+        if self.expires is not None:
+            number("expires", _seconds(self.expires), 0, TEN_YEARS)
 
     def _check_defer_until(self, moment: object) -> None:
         if not isinstance(moment, datetime):
@@ -126,7 +131,12 @@ class EnqueueOptions:
     @property
     def delay(self) -> float:
         """`defer_by` in seconds."""
-        return self.defer_by.total_seconds() if isinstance(self.defer_by, timedelta) else self.defer_by
+        return _seconds(self.defer_by)
+
+    @property
+    def expires_in(self) -> float | None:
+        """`expires` in seconds."""
+        return None if self.expires is None else _seconds(self.expires)
 
     @property
     def run_at(self) -> float | None:
@@ -166,6 +176,10 @@ def number(field: str, value: object, low: float, high: float) -> None:
         raise TypeError(f"{field} must be a number, got {value!r}")
     if not low <= value <= high:
         raise ValueError(f"{field} must be between {low:g} and {high:g}, got {value!r}")
+
+
+def _seconds(span: float | timedelta) -> float:
+    return span.total_seconds() if isinstance(span, timedelta) else span
 
 
 def _check_job_id(job_id: object) -> None:

@@ -169,6 +169,7 @@ class Task(Generic[P, R]):
         defer_until: datetime | None = None,
         priority: int | None = None,
         job_id: str | None = None,
+        expires: float | timedelta | None = None,
     ) -> TaskWithOptions[P, R]:
         """Return the task with options for the jobs enqueued through what is returned.
 
@@ -180,11 +181,15 @@ class Task(Generic[P, R]):
             priority: 0 (last) to 9 (first).
             job_id: An id of your own: enqueueing it again makes no second job as long as
                 the broker knows the first.
+            expires: Seconds (or a timedelta) after it came due in which the job has to be
+                started; a job that no worker was free for by then is dead as `expired`.
 
         Raises:
             TypeError, ValueError: An option is out of its range; the message names it.
         """
-        chosen = EnqueueOptions(defer_by=defer_by, defer_until=defer_until, priority=priority, job_id=job_id)
+        chosen = EnqueueOptions(
+            defer_by=defer_by, defer_until=defer_until, priority=priority, job_id=job_id, expires=expires
+        )
         return TaskWithOptions(self, chosen)
 
     def job(self, job_id: str) -> Job[R]:
@@ -224,6 +229,7 @@ class Task(Generic[P, R]):
             priority=defaults.priority if chosen.priority is None else chosen.priority,
             delay=chosen.delay,
             run_at=chosen.run_at,
+            expires=chosen.expires_in,
             max_crashes=defaults.max_crashes,
         )
         return Call(self, job)

@@ -148,6 +148,7 @@ def _lease(queue: str, raw_id: bytes, raw: bytes, run: Run) -> Lease:
         crashes=run.crashes,
         priority=record.head.priority,
         enqueued_at=record.enqueued / 1000,
+        expires_at=record.expires_at(),
     )
 
 

@@ -15,9 +15,11 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 from msgspec import Meta, Struct
 
+from aioq.expiry import latest_start
 from aioq.ids import check_name
 from aioq.job import NewJob
 from aioq_redis.errors import one_line
+from aioq_redis.keeping import milliseconds
 
 __all__ = [
     "Head",
@@ -62,6 +64,10 @@ class Unreadable(ValueError):
         super().__init__(text)
 
 
+NEVER: Final = (-1, 0, -1)
+"""Of a job that does not expire."""
+
+
 class Core(Struct, frozen=True):
     """The part of a header that every version must leave as it is: version and priority."""
 
@@ -70,11 +76,17 @@ class Core(Struct, frozen=True):
 
 
 class Header(Struct, omit_defaults=True, frozen=True):
-    """What is said of a job beside its task: version, priority, most crashes."""
+    """What is said of a job beside its task: version, priority, most crashes.
+
+    Of one that expires also `x`, and what it was put off by: `d`, or until: `r`. Milliseconds; -1 for none.
+    """
 
     v: int = VERSION
     p: Annotated[int, Meta(ge=0, le=9)] = 5
     c: Annotated[int, Meta(ge=1, le=1000)] = 3
+    x: Annotated[int, Meta(ge=-1, le=10**15)] = -1
+    d: Annotated[int, Meta(ge=0, le=10**15)] = 0
+    r: Annotated[int, Meta(ge=-1, le=10**15)] = -1
 
 
 class Head(NamedTuple):
@@ -83,6 +95,8 @@ class Head(NamedTuple):
     task: str
     priority: int
     max_crashes: int
+    expiry: tuple[int, int, int] = NEVER
+    """`x`, `d` and `r` of the header."""
 
 
 class Record(NamedTuple):
@@ -92,6 +106,13 @@ class Record(NamedTuple):
     enqueued: int
     """Milliseconds."""
     payload: bytes
+
+    def expires_at(self) -> float | None:
+        """Return the moment after which the job is not started any more, in seconds."""
+        if self.head.expiry == NEVER:
+            return None
+        expires, delay, run_at = (number / 1000 for number in self.head.expiry)
+        return latest_start(self.enqueued / 1000, expires=expires, delay=delay, run_at=None if run_at < 0 else run_at)
 
 
 class Run(NamedTuple):
@@ -112,7 +133,8 @@ FIRST: Final = Run("r", 1, 1, 0, 0, "")
 
 def encode_record(job: NewJob) -> bytes:
     """Return a job's record without its moment, which the server sets."""
-    return _encode_head(job.task, job.priority, job.max_crashes) + job.payload
+    expiry = NEVER if job.expires is None else _expiry(job.expires, job)
+    return _encode_head(job.task, job.priority, job.max_crashes, expiry) + job.payload
 
 
 def read_record(raw: bytes) -> Record:
@@ -171,12 +193,18 @@ def read_id(raw: bytes) -> str:
         raise Unreadable("its id cannot be one") from None
 
 
+def _expiry(expires: float, job: NewJob) -> tuple[int, int, int]:
+    run_at = -1 if job.run_at is None else milliseconds(job.run_at)
+    return milliseconds(expires), milliseconds(job.delay) if run_at < 0 else 0, run_at
+
+
 @lru_cache(maxsize=1024)
-def _encode_head(task: str, priority: int, max_crashes: int) -> bytes:
+def _encode_head(task: str, priority: int, max_crashes: int, expiry: tuple[int, int, int]) -> bytes:
     check_name("name", task)
     if not 0 <= priority <= 9:
         raise ValueError(f"priority must be between 0 and 9, got {priority}")
-    header = msgspec.json.encode(Header(p=priority, c=max_crashes))
+    expires, delay, run_at = expiry
+    header = msgspec.json.encode(Header(p=priority, c=max_crashes, x=expires, d=delay, r=run_at))
     return f"{task} ".encode() + (b"" if header == b"{}" else header) + b"\n"
 
 
@@ -188,7 +216,7 @@ def _read_head(line: bytes) -> Head:
         if core.v > VERSION:
             raise Unreadable(f"it is of version {core.v}, and this one knows {VERSION}", core.v, core.p)
         header = msgspec.json.decode(json or b"{}", type=Header)
-        return Head(check_name("name", task.decode()), header.p, header.c)
+        return Head(check_name("name", task.decode()), header.p, header.c, (header.x, header.d, header.r))
     except (msgspec.DecodeError, RecursionError) as error:
         raise Unreadable(f"its header is damaged: {error}") from None
     except UnicodeDecodeError:

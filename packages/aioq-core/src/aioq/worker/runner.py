@@ -21,8 +21,9 @@ from aioq.task import Task
 from aioq.worker.cron import NotYet, ScheduledJobs
 from aioq.worker.culprit import current_job
 from aioq.worker.leases import LeaseTable
+from aioq.worker.link import OUTAGES
 from aioq.worker.log import extra, job_of, logger
-from aioq.worker.outcome import after_error, unknown_task, unreadable
+from aioq.worker.outcome import after_error, expired, unknown_task, unreadable
 from aioq.worker.race import being_cancelled
 from aioq.worker.settler import Settler
 from aioq.worker.slots import Slots
@@ -118,6 +119,8 @@ class Runner:
             self._settler.add(settlement)
 
     async def _settlement(self, run: Run) -> Settlement | None:
+        if run.lease.expires_at is not None and (over := await self._expired(run.lease)):
+            return over
         task = self._app.tasks.get(run.lease.task)
         if task is None:
             error = UnknownTask(f"this worker has no task named {run.lease.task}; is it an older or newer release?")
@@ -154,6 +157,13 @@ class Runner:
         return after_error(
             options, run.lease, TimeoutError(f"the task took longer than its timeout of {options.timeout:g} s")
         )
+
+    async def _expired(self, lease: Lease) -> Settlement | None:
+        """Return how a job ends that comes too late by the broker's clock, which is worth a question."""
+        try:
+            return expired(lease, await self._app.broker.time())
+        except OUTAGES:
+            return Released(lease=lease)
 
     def give_back(self, lease: Lease) -> None:
         """Release a job that was claimed and will not be started."""
