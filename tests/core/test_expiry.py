@@ -133,5 +133,13 @@ def test_only_the_first_run_has_to_be_in_time(lease: Callable[..., Lease], epoch
 @pytest.fixture
 def lease() -> Callable[..., Lease]:
     """Make leases."""
-    fields: dict[str, Any] = {"job_id": "j", "queue": "q", "task": "t", "payload": b"", "attempt": 1, "crashes": 0, "priority": 5}
+    fields: dict[str, Any] = {
+        "job_id": "j",
+        "queue": "q",
+        "task": "t",
+        "payload": b"",
+        "attempt": 1,
+        "crashes": 0,
+        "priority": 5,
+    }
     return lambda **more: Lease(**fields, enqueued_at=0.0, **more)
