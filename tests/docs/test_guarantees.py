@@ -7,6 +7,7 @@ import re
 import pytest
 
 from tests.docs.fences import ROOT
+from tests.redis.bad_inputs.table import TABLE
 
 PAGE = (ROOT / "docs" / "guarantees.md").read_text()
 ROWS = re.findall(r"^\| (.+?\.) \| (.+) \|$", PAGE, re.MULTILINE)
@@ -27,3 +28,11 @@ def test_a_proof_exists(named: str) -> None:
     path, _, test = named.partition("::")
     text = (ROOT / path).read_text()
     assert re.search(rf"^ *(?:async )?def {test}\(", text, re.MULTILINE)
+
+
+def test_the_table_of_bad_inputs_is_that_of_the_tests() -> None:
+    """The page says of each input what the tests insist on, and of no other."""
+    section = PAGE.partition("## What bad inputs get\n")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| (.+) \| (.+) \|$", section, re.MULTILINE)[2:] == [
+        (row.input, row.expected) for row in TABLE
+    ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 
 from aioq_redis import RedisBroker, scripts
+from tests.access import restricted
 from tests.redis.proxy import Proxy
 from tests.redis.virtual import CLOCK_KEY, CLOCK_SCRIPT
 from tests.servers import RedisServer
@@ -27,11 +29,21 @@ def raw(redis_server: RedisServer) -> Iterator[Any]:
 
 
 @pytest.fixture
-async def make_broker(redis_url: str, namespace: str) -> AsyncIterator[Callable[..., RedisBroker]]:
+def broker_url(redis_server: RedisServer, namespace: str) -> Iterator[str]:
+    """Where brokers reach the shared server; with AIOQ_TEST_ACL=1 as a user of the test's own, of few rights."""
+    if not os.environ.get("AIOQ_TEST_ACL"):
+        yield redis_server.url
+        return
+    with restricted(redis_server, namespace, f"~{CLOCK_KEY}") as url:
+        yield url
+
+
+@pytest.fixture
+async def make_broker(broker_url: str, namespace: str) -> AsyncIterator[Callable[..., RedisBroker]]:
     """Return brokers, in the test's namespace on the shared server unless it says otherwise."""
     made: list[RedisBroker] = []
 
-    def make(url: str = redis_url, **options: object) -> RedisBroker:
+    def make(url: str = broker_url, **options: object) -> RedisBroker:
         made.append(RedisBroker(url, **{"namespace": namespace, **options}))  # type: ignore[arg-type]  # a test's own
         return made[-1]
 

@@ -17,13 +17,12 @@ from aioq.ids import tick_id
 from aioq.job import Completed, WorkerInfo
 from aioq.ticks import TickOutcome
 from aioq_redis import RedisBroker
+from tests.access import RULES
 from tests.core.test_duties import lease
 from tests.redis.jobs import claim, job, lease_of, until
 from tests.redis.proxy import Proxy
 from tests.redis.ticks import KEY, bid, entry, record, run_of
 from tests.servers import RedisServer
-
-RULES = "+@read +@write +@connection +time +eval +evalsha +script|load -@dangerous"
 
 
 async def test_tcp_and_socket_lead_to_one_server(

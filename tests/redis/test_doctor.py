@@ -14,8 +14,8 @@ from aioq_redis import RedisBroker
 from aioq_redis.doctor.found import Place, place_of
 from aioq_redis.doctor.host import about_clock, about_host
 from aioq_redis.doctor.words import size
+from tests.access import LISTENING as RULES
 from tests.redis.jobs import claim, job
-from tests.redis.test_access import RULES
 from tests.servers import RedisServer
 
 WORKER = WorkerInfo(id="w1", queues=("q",), concurrency=10, running=3, hostname="h", pid=1, started_at=0.0)

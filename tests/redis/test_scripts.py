@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -89,6 +90,17 @@ def test_a_script_never_asks_for_other_keys(name: str) -> None:
     for verb in ("KEYS'", "SCAN", "FLUSH", "SELECT", "EVAL"):
         assert f"redis.call('{verb}" not in load(name).text
     assert not re.search(r"redis\.call\('\w+', [\w\[\]]+ \.\.", load(name).text)
+
+
+def test_no_script_is_put_together() -> None:
+    """What is sent as a script is the text of a file: nothing in Python has commands for Lua, or fills in a text."""
+    for source in Path(str(files("aioq_redis"))).rglob("*.py"):
+        text = source.read_text()
+        assert "redis.call" not in text, source
+        evals = re.findall(r".*\bEVAL(?:SHA)?\b.*", text)
+        assert all("script.sha" in line or "_script.text" in line for line in evals if "pack" in line), source
+    loading = Path(str(files("aioq_redis").joinpath("scripts.py"))).read_text()
+    assert not re.search(r"\.format\(|%[sd]|\.replace\(", loading)
 
 
 async def test_scripts_that_the_server_forgot_are_sent_again(broker: RedisBroker, raw: Any) -> None:

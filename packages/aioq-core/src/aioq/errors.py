@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AioqError",
+    "BadSignature",
     "BrokerConfigError",
     "BrokerFull",
     "BrokerUnavailable",
@@ -21,6 +22,7 @@ __all__ = [
     "JobCancelled",
     "MissingFeature",
     "PayloadTooLarge",
+    "ResultSerializationError",
     "Retry",
     "ResultTimeout",
     "SerializationError",
@@ -80,6 +82,10 @@ class SerializationError(AioqError, ValueError):
     """A value cannot make the trip through the broker; names the path to it."""
 
 
+class BadSignature(AioqError):
+    """What the broker holds was not signed with one of the app's keys, or has been changed since."""
+
+
 class PayloadTooLarge(SerializationError):
     """The encoded arguments or result exceed the limit; nothing was stored."""
 
@@ -89,6 +95,10 @@ class PayloadTooLarge(SerializationError):
             f"{what} takes {size:,} bytes and the limit is {limit:,}; "
             f"store the data elsewhere and pass a reference, or raise Aarq(max_payload=...)"
         )
+
+
+class ResultSerializationError(SerializationError):
+    """A task returned what cannot be stored: its job has failed, and is not run again for that."""
 
 
 class JobConflict(AioqError, ValueError):

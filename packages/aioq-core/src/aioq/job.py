@@ -51,6 +51,8 @@ class NewJob(Struct, frozen=True, kw_only=True):
     """Seconds from the broker's now until the job is due."""
     run_at: float | None = None
     """The moment the job is due; overrides `delay`."""
+    expires: float | None = None
+    """Seconds after the job came due in which it has to be started; see `aioq.expiry`."""
     max_crashes: int = 3
     """So many times may a worker vanish while running it; after the last the job is dead. With less
     than 3 a job that only ran beside the culprit has no chance to prove it, see `SUSPECT_AFTER`."""
@@ -72,6 +74,8 @@ class Lease(Struct, frozen=True, kw_only=True):
     """Earlier attempts that ended with a lease running out."""
     priority: int
     enqueued_at: float
+    expires_at: float | None = None
+    """The moment after which the first run is not to start any more: `aioq.expiry.latest_start`."""
 
 
 class ClaimRequest(Struct, frozen=True, kw_only=True):

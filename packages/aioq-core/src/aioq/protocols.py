@@ -123,7 +123,8 @@ class Broker(Protocol):
         Telling several workers is allowed; telling none is not. A suspect that only a busy worker
         could claim is no work in the sense of `Signals.wait_for_work`.
 
-        A record that cannot be read is moved to the dead jobs as `malformed`.
+        A record that cannot be read is moved to the dead jobs as `malformed`. One that has
+        expired is leased like any other, with its `expires_at`: the worker does not start it.
         """
         ...
 

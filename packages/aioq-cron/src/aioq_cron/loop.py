@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 
 from aioq.cron import CronEntry, Tick
+from aioq.failure import one_line
 from aioq.protocols import Clock, Schedule
 from aioq_cron.newest import newest_due, step
 from aioq_cron.watch import ClockWatch
@@ -113,7 +114,7 @@ class CronLoop:
             logger.error(
                 "cron entry %s is disabled: its schedule failed: %s",
                 entry.name,
-                error,
+                one_line(str(error)),
                 exc_info=error,
                 extra={"cron": entry.name},
             )

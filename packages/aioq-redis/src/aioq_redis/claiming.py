@@ -126,7 +126,7 @@ class Claiming:
                 args += ("l", puzzle.error.priority, milliseconds(FUTURE_PAUSE))
                 self._warn_of_version(queue, puzzle)
             else:
-                args += ("b", "unknown_version" if puzzle.error.version else "malformed", "")
+                args += ("b", puzzle.error.reason, "")
                 logger.warning("buried job %s of queue %s: %s", _shown(puzzle.id), queue, puzzle.error)
         await self._settling.send(queue, args)
 
@@ -148,6 +148,7 @@ def _lease(queue: str, raw_id: bytes, raw: bytes, run: Run) -> Lease:
         crashes=run.crashes,
         priority=record.head.priority,
         enqueued_at=record.enqueued / 1000,
+        expires_at=record.expires_at(),
     )
 
 

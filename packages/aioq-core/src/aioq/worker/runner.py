@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 
 from aioq.app import Aarq
-from aioq.errors import SerializationError, UnknownTask
+from aioq.errors import BadSignature, ResultSerializationError, SerializationError, UnknownTask
 from aioq.failure import describe, one_line
 from aioq.ids import TICK_IDS
 from aioq.job import Buried, Completed, Failed, Failure, Lease, Released, Retried, Settlement
@@ -21,8 +21,9 @@ from aioq.task import Task
 from aioq.worker.cron import NotYet, ScheduledJobs
 from aioq.worker.culprit import current_job
 from aioq.worker.leases import LeaseTable
+from aioq.worker.link import OUTAGES
 from aioq.worker.log import extra, job_of, logger
-from aioq.worker.outcome import after_error, unknown_task
+from aioq.worker.outcome import after_error, expired, unknown_task, unreadable
 from aioq.worker.plain_tasks import PlainTasks
 from aioq.worker.race import being_cancelled
 from aioq.worker.scoped_tasks import ScopedTasks
@@ -141,14 +142,16 @@ class Runner:
             self._settler.add(settlement)
 
     async def _settlement(self, running: Running, run: Run) -> Settlement | None:
+        if run.lease.expires_at is not None and (over := await self._expired(run.lease)):
+            return over
         task = self._app.tasks.get(run.lease.task)
         if task is None:
             error = UnknownTask(f"this worker has no task named {run.lease.task}; is it an older or newer release?")
             return unknown_task(run.lease, error)
         try:
-            args, kwargs = task.signature.decode(run.lease.payload)
-        except SerializationError as error:
-            return Buried(lease=run.lease, reason="malformed", failure=describe(error))
+            args, kwargs = task.arguments_of(run.lease)
+        except (BadSignature, SerializationError) as error:
+            return unreadable(run.lease, error)
         except Exception as error:  # a codec that breaks: this worker's fault, not the job's
             return after_error(task.defaults, run.lease, error)
         return await self._attempt(running, run, task, self._completed(run.lease, task, args, kwargs))
@@ -175,6 +178,13 @@ class Runner:
                 return self._cut_short(run)
             return after_error(options, run.lease, error)
 
+    async def _expired(self, lease: Lease) -> Settlement | None:
+        """Return how a job ends that comes too late by the broker's clock, which is worth a question."""
+        try:
+            return expired(lease, await self._app.broker.time())
+        except OUTAGES:
+            return Released(lease=lease)
+
     def give_back(self, lease: Lease) -> None:
         """Release a job that was claimed and will not be started."""
         self._settler.add(Released(lease=lease))
@@ -199,7 +209,7 @@ class Runner:
         try:
             data = self._app.codec.encode(result)
         except SerializationError as error:
-            wrong = SerializationError(f"the result of {task.name} cannot be stored: {error}")
+            wrong = ResultSerializationError(f"the result of {task.name} cannot be stored: {error}")
             return Failed(lease=lease, failure=describe(wrong), keep=options.result_ttl)
         if len(data) > self._app.max_payload:
             logger.warning(
@@ -210,7 +220,7 @@ class Runner:
                 extra=extra(lease),
             )
             return Completed(lease=lease, keep=options.keep)
-        return Completed(lease=lease, result=data, keep=options.keep)
+        return Completed(lease=lease, result=task.sealed_result(lease, data), keep=options.keep)
 
     def _context(self, lease: Lease) -> dict[str, Any]:
         return {

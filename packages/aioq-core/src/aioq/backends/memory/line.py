@@ -7,6 +7,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from aioq.expiry import latest_start
 from aioq.job import SUSPECT_AFTER, Failure, JobRecord, Lease, NewJob
 from aioq.states import JobState, Verb, after
 
@@ -55,6 +56,7 @@ class StoredJob:
             crashes=self.crashes,
             priority=job.priority,
             enqueued_at=self.enqueued_at,
+            expires_at=latest_start(self.enqueued_at, expires=job.expires, delay=job.delay, run_at=job.run_at),
         )
 
     def record(self) -> JobRecord:

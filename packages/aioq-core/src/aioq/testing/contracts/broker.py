@@ -354,6 +354,26 @@ class BrokerContract(BrokerSuite):
         await broker.enqueue([self.job("past", run_at=now - 100, delay=600), self.job("future", run_at=now + 600)])
         assert [lease.job_id for lease in await self.claim(broker)] == ["past"]
 
+    async def test_a_lease_says_until_when_its_job_may_start(self, broker: Broker) -> None:
+        """So many seconds after it came due, however it was put off; no moment for a job that does not expire."""
+        now = await broker.time()
+        await broker.enqueue(
+            [
+                self.job("now", expires=60.0),
+                self.job("by", expires=60.0, delay=self.tick),
+                self.job("at", expires=0.5, run_at=now + self.tick),
+                self.job("past", expires=60.0, run_at=now - 1000),
+                self.job("never"),
+            ]
+        )
+        await self.pass_time(self.tick * 1.5)
+        leases = {lease.job_id: lease for lease in await self.claim(broker)}
+        assert leases["never"].expires_at is None
+        left = {id: (lease.expires_at or 0) - lease.enqueued_at for id, lease in leases.items() if id != "never"}
+        assert left["at"] + leases["at"].enqueued_at == pytest.approx(now + self.tick + 0.5, abs=0.01)
+        del left["at"]
+        assert left == pytest.approx({"now": 60.0, "by": 60.0 + self.tick, "past": 60.0}, abs=0.01)
+
     async def test_a_delayed_job_keeps_its_priority(self, broker: Broker) -> None:
         """Jobs that come due run by priority like any other."""
         await broker.enqueue(

@@ -11,6 +11,7 @@ from urllib.request import url2pathname
 
 from aioq import BrokerConfigError, JobConflict
 from aioq.clock import SystemClock
+from aioq.expiry import latest_start
 from aioq.job import (
     SUSPECT_AFTER,
     Buried,
@@ -140,11 +141,12 @@ def _admit(db: sqlite3.Connection, job: NewJob, now: float) -> bool:
         return False
     due = max(now, now + job.delay if job.run_at is None else job.run_at)
     state = JobState.SCHEDULED if due > now else JobState.PENDING
+    expires_at = latest_start(now, expires=job.expires, delay=job.delay, run_at=job.run_at)
     db.execute("INSERT OR IGNORE INTO queues VALUES (?)", (job.queue,))
     db.execute(
-        "INSERT INTO jobs (id, queue, task, payload, priority, max_crashes, enqueued_at, state, run_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (job.id, job.queue, job.task, job.payload, job.priority, job.max_crashes, now, state, due),
+        "INSERT INTO jobs (id, queue, task, payload, priority, max_crashes, enqueued_at, state, run_at, expires_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (job.id, job.queue, job.task, job.payload, job.priority, job.max_crashes, now, state, due, expires_at),
     )
     return True
 
@@ -196,6 +198,7 @@ def _lease(row: sqlite3.Row) -> Lease:
         crashes=row["crashes"],
         priority=row["priority"],
         enqueued_at=row["enqueued_at"],
+        expires_at=row["expires_at"],
     )
 
 

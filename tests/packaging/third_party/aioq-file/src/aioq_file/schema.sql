@@ -9,6 +9,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     enqueued_at REAL NOT NULL,
     state       TEXT NOT NULL,
     run_at      REAL NOT NULL,          -- when the job came due, or will
+    expires_at  REAL,                   -- after which its first run is not to start
     epoch       INTEGER NOT NULL DEFAULT 0,
     attempt     INTEGER NOT NULL DEFAULT 0,
     crashes     INTEGER NOT NULL DEFAULT 0,
