@@ -40,19 +40,26 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--peers", type=Path, default=Path(".nox/peers"), help="where the environments are kept")
     chosen = parser.parse_args(argv)
     contestants = [one for one in CONTESTANTS if chosen.only is None or one.name in chosen.only]
+    text, facts = run(
+        contestants, chosen.peers.resolve(), 1 if chosen.quick else chosen.rounds, chosen.quick, chosen.measure
+    )
+    print(f"\n{text}")
+    chosen.json.parent.mkdir(parents=True, exist_ok=True)
+    chosen.json.write_text(json.dumps(facts, indent=1))
+
+
+def run(
+    contestants: Sequence[Contestant], peers: Path, rounds: int, quick: bool, wanted: Sequence[str] | None = None
+) -> tuple[str, dict[str, Any]]:
+    """Measure all of them, round by round; return tables for people and figures for programs."""
     with serving() as store:
         facts = machine(store)
         print(", ".join(f"{name} {value}" for name, value in facts.items()), flush=True)
-        stages = [Stage(one, store, chosen.peers.resolve()) for one in contestants]
-        rounds = [
-            {stage.contestant.name: appearance(stage, chosen.quick, chosen.measure) for stage in stages}
-            for _ in range(1 if chosen.quick else chosen.rounds)
-        ]
-    figures = medians(rounds)
-    print(f"\n{table(figures, [one.name for one in contestants])}\n\n{bars(figures)}")
-    chosen.json.parent.mkdir(parents=True, exist_ok=True)
-    facts |= {"releases": releases(contestants), "quick": chosen.quick, "medians": figures, "rounds": rounds}
-    chosen.json.write_text(json.dumps(facts, indent=1))
+        stages = [Stage(one, store, peers) for one in contestants]
+        seen = [{stage.contestant.name: appearance(stage, quick, wanted) for stage in stages} for _ in range(rounds)]
+    figures = medians(seen)
+    facts |= {"releases": releases(contestants), "quick": quick, "medians": figures, "rounds": seen}
+    return f"{table(figures, [one.name for one in contestants])}\n\n{bars(figures)}", facts
 
 
 def appearance(stage: Stage, quick: bool, wanted: Sequence[str] | None) -> Figures:
