@@ -126,15 +126,26 @@ class RedisServer:
         program: The server's program; None stands for the server at `AIOQ_TEST_REDIS_URL`.
         options: Further options, as on its command line.
         tcp: Whether to listen on a free port of 127.0.0.1 too, and say so in `url`.
+        below: What that port must be below.
+        file: Whether to have a file of settings, as a sentinel must.
     """
 
-    def __init__(self, program: Path | None, options: Sequence[str] = (), *, tcp: bool = False) -> None:
+    def __init__(
+        self,
+        program: Path | None,
+        options: Sequence[str] = (),
+        *,
+        tcp: bool = False,
+        below: int = 65536,
+        file: bool = False,
+    ) -> None:
         self._program = program
         self._options = tuple(options)
         self._process: subprocess.Popen[bytes] | None = None
         # Not pytest's tmp_path: the path of a socket may be no longer than about 100 bytes.
         self._home = Path(tempfile.mkdtemp(prefix="aioq-", dir=_short_tmp())) if program else Path()
-        self.port = _free_port() if tcp else 0
+        self._file = [str(self._home / "settings")] if file else []
+        self.port = _free_port(below) if tcp else 0
 
     @property
     def owned(self) -> bool:
@@ -152,6 +163,11 @@ class RedisServer:
         if not self.owned:
             return GIVEN_URL
         return f"redis://127.0.0.1:{self.port}" if self.port else f"unix://{quote(str(self.socket))}"
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and not ended."""
+        return self._process is not None
 
     @property
     def pid(self) -> int:
@@ -174,6 +190,8 @@ class RedisServer:
         """Start it, and return when it answers."""
         if not self.owned or self._process:
             return
+        for file in self._file:
+            Path(file).touch()
         with (self._home / "log").open("ab") as log:
             self._process = subprocess.Popen(self._command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         self._wait()
@@ -212,7 +230,7 @@ class RedisServer:
     def _command(self) -> list[str]:
         fixed = {"--port": str(self.port), "--bind": "127.0.0.1", "--unixsocket": str(self.socket), "--save": ""}
         options = [part for pair in fixed.items() for part in pair]
-        return [str(self._program), *options, "--dir", str(self._home), *self._options]
+        return [str(self._program), *self._file, *options, "--dir", str(self._home), *self._options]
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
@@ -249,8 +267,10 @@ def _short_tmp() -> str | None:
     return "/tmp" if len(tempfile.gettempdir()) > 40 and Path("/tmp").is_dir() else None
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _free_port(below: int) -> int:
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if port < below:
+            return port

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 from aioq.errors import BrokerConfigError
 from aioq.job import (
@@ -33,6 +33,7 @@ from aioq.ticks import (
 )
 from aioq_redis.claiming import Claiming
 from aioq_redis.crons import Crons
+from aioq_redis.durability import Durability
 from aioq_redis.enqueueing import Enqueueing
 from aioq_redis.errors import Refusal
 from aioq_redis.fleet import Fleet
@@ -41,7 +42,7 @@ from aioq_redis.keeping import Keeping
 from aioq_redis.keys import Layout
 from aioq_redis.naming import Naming
 from aioq_redis.server import Server
-from aioq_redis.settings import Settings
+from aioq_redis.settings import CLUSTER, Settings
 from aioq_redis.settling import Settling
 from aioq_redis.ticks import Ticks
 from aioq_redis.waiting import Waiting
@@ -92,6 +93,7 @@ class RedisBroker:
         *,
         namespace: str = "aioq",
         timeout: float = 5.0,
+        durability: str = "primary",
         dead_ttl: float = 7 * 86_400.0,
         dead_limit: int = 10_000,
         cancelled_ttl: float = 86_400.0,
@@ -100,7 +102,7 @@ class RedisBroker:
             raise ValueError(f"timeout must be above 0 s and at most 3600 s, got {timeout!r}")
         self._settings = Settings.from_url(url)
         self._layout = Layout(namespace)
-        self._server = Server(self._settings, timeout=timeout)
+        self._server = Server(self._settings, timeout=timeout, durability=Durability.parse(durability, timeout / 2))
         keeping = Keeping(dead_ttl=dead_ttl, dead_limit=dead_limit, cancelled_ttl=cancelled_ttl)
         naming = Naming(self._layout)
         self._enqueueing = Enqueueing(self._server, self._layout, naming)
@@ -124,14 +126,21 @@ class RedisBroker:
         """
         if self._settings.tls and not self._settings.verify:
             logger.warning("%s: ssl_cert_reqs=none, so anybody may pose as the server", self._settings.masked)
-        _check_version(self._settings.masked, await self._server.once("HELLO", "2"))
-        policy = await self._server.once("CONFIG", "GET", "maxmemory-policy")
+        hello = await self._server.everywhere("HELLO", "2")
+        if isinstance(hello, Refusal):
+            raise BrokerConfigError(
+                f"{self._settings.masked} refuses HELLO: {hello.text}; aioq needs Redis 6.2 or later, or Valkey"
+            )
+        for said in hello:
+            _check(self._settings, dict(zip(said[::2], said[1::2], strict=True)))
+        policies = await self._server.everywhere("CONFIG", "GET", "maxmemory-policy")
         # A user without the right to ask must know by other means.
-        if not isinstance(policy, Refusal) and policy and policy[1] != b"noeviction":
+        found = set() if isinstance(policies, Refusal) else {said[1] for said in policies if said}
+        for policy in found - {b"noeviction"}:
             logger.warning(
                 "%s has maxmemory-policy %s and may throw jobs away; set it to noeviction",
                 self._settings.masked,
-                policy[1].decode(),
+                policy.decode(),
             )
 
     async def close(self) -> None:
@@ -260,10 +269,12 @@ class RedisBroker:
         return await self._ticks.tick_history(cron, limit=limit)
 
 
-def _check_version(name: str, hello: list[bytes] | Refusal) -> None:
-    if isinstance(hello, Refusal):
-        raise BrokerConfigError(f"{name} refuses HELLO: {hello.text}; aioq needs Redis 6.2 or later, or Valkey")
-    said = dict(zip(hello[::2], hello[1::2], strict=True))
-    version = said[b"version"].decode()
+def _check(settings: Settings, hello: dict[bytes, Any]) -> None:
+    """Insist that a server is one that we can work with, and what the URL says it is."""
+    version, mode = hello[b"version"].decode(), hello[b"mode"]
+    if mode == b"sentinel":
+        raise BrokerConfigError(f"{settings.masked} is a sentinel; write redis+sentinel://host:port/service")
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
-        raise BrokerConfigError(f"{name} is Redis {version}; aioq needs 6.2 or later, or Valkey")
+        raise BrokerConfigError(f"{settings.masked} is Redis {version}; aioq needs 6.2 or later, or Valkey")
+    if mode == b"cluster" and settings.kind != CLUSTER:
+        raise BrokerConfigError(f"{settings.masked} is a node of a cluster; write redis+cluster://host:port")

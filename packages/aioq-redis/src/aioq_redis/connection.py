@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 from collections.abc import Callable
 from typing import Any, Final, cast
@@ -29,6 +30,9 @@ CONNECT_TIMEOUT: Final = 5.0
 
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds that the other side has to say goodbye."""
+
+_KEEPALIVE: Final = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+"""Seconds of silence, seconds between probes, probes: a peer that is gone is noticed after 25 seconds of idling."""
 
 _BROKEN: Final = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.InvalidResponse, OSError, EOFError)
 
@@ -70,6 +74,19 @@ class Link:
             raise Lost(one_line(str(error) or type(error).__name__)) from None
         except exceptions.RedisError as error:
             return refusal_of(error)
+
+    async def call(self, *parts: object, timeout: float) -> Any:
+        """Send one command on a connection that nobody else uses, and return its reply as `read` does.
+
+        Raises:
+            Lost: The connection is gone, or the reply does not come in `timeout` seconds.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                await self.write(pack(parts))
+                return await self.read()
+        except TimeoutError:
+            raise Lost(f"no reply to {parts[0]} within {timeout:g} s") from None
 
     async def drop(self) -> None:
         """Close at once, without a wait, so that a cancelled task can do it."""
@@ -120,7 +137,14 @@ def _connection(settings: Settings) -> Connection | UnixDomainSocketConnection:
     }
     if settings.path:
         return UnixDomainSocketConnection(path=settings.path, **common)
-    common |= {"host": settings.host, "port": settings.port, "socket_keepalive": True}
+    common |= {
+        "host": settings.host,
+        "port": settings.port,
+        "socket_keepalive": True,
+        "socket_keepalive_options": {
+            getattr(socket, name): value for name, value in _KEEPALIVE.items() if hasattr(socket, name)
+        },
+    }
     if not settings.tls:
         return Connection(**common)
     return SSLConnection(

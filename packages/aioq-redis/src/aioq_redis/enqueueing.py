@@ -115,7 +115,7 @@ class Enqueueing:
         self._naming.name(batch.queue, batch.session)
         script = load("enqueue")
         keys = self._layout.queue(batch.queue).pick(script.keys)
-        batch.session.pipeline.submit(Command(script, keys, batch.args)).add_done_callback(batch.share)
+        batch.session.stores.submit(Command(script, keys, batch.args)).add_done_callback(batch.share)
 
 
 def _arguments(jobs: Sequence[NewJob]) -> list[object]:

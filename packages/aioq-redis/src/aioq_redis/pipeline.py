@@ -29,12 +29,20 @@ logger = logging.getLogger("aioq.redis")
 class Command:
     """One command on its way: a plain one, or a script by its digest."""
 
-    __slots__ = ("_args", "_keys", "_script", "future", "packed")
+    __slots__ = ("_args", "_keys", "_script", "future", "hops", "packed")
 
     def __init__(self, script: Script | None, keys: Sequence[str], args: Sequence[object]) -> None:
         self._script, self._keys, self._args = script, keys, args
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.packed = self._pack("EVALSHA", script.sha) if script else pack((*keys, *args))
+        self.hops = 0
+
+    @property
+    def key(self) -> Any:
+        """One of the keys, which are all in one place; empty for a command without."""
+        if self._script is not None:
+            return self._keys[0]
+        return self._args[1] if len(self._args) > 1 else ""
 
     def send_whole(self) -> bool:
         """Make a script that the server does not know one that brings its text along."""
@@ -62,10 +70,20 @@ class Pipeline:
 
     When the connection breaks, every command on its way fails with `Lost`, and the next
     one opens another.
+
+    Args:
+        dial: Opens a connection.
+        name: Of the server, for logs.
+        reroute: Is asked about each error that will pass; true when it has dealt with the command.
     """
 
-    def __init__(self, dial: Callable[[], Awaitable[Link]], name: str) -> None:
-        self._dial, self._name = dial, name
+    def __init__(
+        self,
+        dial: Callable[[], Awaitable[Link]],
+        name: str,
+        reroute: Callable[[Command, Refusal], bool] | None = None,
+    ) -> None:
+        self._dial, self._name, self._reroute = dial, name, reroute
         self._queue: deque[Command] = deque()
         self._in_flight: deque[Command] = deque()
         self._arrived = asyncio.Event()
@@ -157,6 +175,8 @@ class Pipeline:
             self._queue.append(command)
             self._arrived.set()
         elif reply.code in TRANSIENT:
+            if self._reroute is not None and self._reroute(command, reply):
+                return
             command.fail(Lost(reply.text))
             raise Lost(reply.text)
         else:

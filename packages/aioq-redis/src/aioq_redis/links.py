@@ -1,0 +1,52 @@
+"""Connections that are lent out whole, each to one user at a time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from aioq_redis.connection import Link
+from aioq_redis.errors import Lost
+from aioq_redis.routes import Route
+
+__all__ = ["Links"]
+
+
+class Links:
+    """Opens connections as they are needed, and keeps those that nothing went wrong with."""
+
+    def __init__(self, route: Route) -> None:
+        self._route = route
+        self._idle: defaultdict[int, list[Link]] = defaultdict(list)
+        self._busy: set[Link] = set()
+
+    @asynccontextmanager
+    async def lend(self, place: int) -> AsyncGenerator[Link]:
+        """Lend a connection to the server that has a place.
+
+        After an error or a cancel it is closed: the reply may still be on its way.
+
+        Raises:
+            Lost: It cannot be opened.
+        """
+        idle = self._idle[place]
+        link = idle.pop() if idle else await self._route.dial(place)
+        self._busy.add(link)
+        try:
+            yield link
+        except BaseException as error:
+            self._busy.discard(link)
+            if isinstance(error, Lost):
+                self._route.doubt()
+            await link.drop()
+            raise
+        self._busy.discard(link)
+        idle.append(link)
+
+    async def close(self) -> None:
+        """Close all connections; who uses one gets `Lost`."""
+        links = [*self._busy, *(link for idle in self._idle.values() for link in idle)]
+        self._idle.clear()
+        for link in links:
+            await link.close()
