@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from tests.servers import PATIENCE, RedisServer
 
@@ -54,10 +53,14 @@ class Cluster:
         """Where a broker reaches it: by one node, for the others it has to find."""
         return f"redis+cluster://127.0.0.1:{self.nodes[0].port}"
 
-    def client(self) -> Any:
+    @contextmanager
+    def client(self) -> Generator[Any]:
         """Connect to it past any broker."""
-        options: dict[str, Any] = {"socket_timeout": PATIENCE, "retry": Retry(NoBackoff(), 0)}
-        return redis.RedisCluster("127.0.0.1", self.nodes[0].port, **options)
+        client = redis.RedisCluster("127.0.0.1", self._alive().port, socket_timeout=PATIENCE)
+        try:
+            yield client
+        finally:
+            client.close()
 
     def start(self) -> None:
         """Start the nodes, and return when they serve all slots."""
@@ -85,10 +88,26 @@ class Cluster:
     def move(self, slot: int, target: RedisServer) -> None:
         """Move a slot with all its keys to another node, as `redis-cli --cluster reshard` does."""
         source = self.owner_of(slot)
+        self.begin_move(slot, target)
+        self.end_move(slot, source, target)
+
+    def begin_move(self, slot: int, target: RedisServer) -> None:
+        """Have a slot on its way, with no key moved yet."""
+        source = self.owner_of(slot)
         _ask(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", self.id_of(source))
         _ask(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", self.id_of(target))
-        while keys := _ask(source, "CLUSTER", "GETKEYSINSLOT", slot, 1):
-            _ask(source, "MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+
+    def move_key(self, slot: int, source: RedisServer, target: RedisServer) -> bool:
+        """Move a key of a slot on its way; False when there is none left."""
+        keys = _ask(source, "CLUSTER", "GETKEYSINSLOT", slot, 1)
+        if keys:
+            _ask(source, "MIGRATE", "127.0.0.1", target.port, keys[0], 0, 5000)
+        return bool(keys)
+
+    def end_move(self, slot: int, source: RedisServer, target: RedisServer) -> None:
+        """Move the other keys of a slot on its way, and give it to the target."""
+        while self.move_key(slot, source, target):
+            pass
         for node in (target, source, *self.nodes):
             _ask(node, "CLUSTER", "SETSLOT", slot, "NODE", self.id_of(target))
 

@@ -37,7 +37,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-__all__ = ["GIVEN_URL", "HOW_TO", "KINDS", "Kind", "RedisServer", "found", "left_out"]
+__all__ = ["GIVEN_URL", "HOW_TO", "KINDS", "Kind", "RedisServer", "extremes", "found", "left_out"]
 
 GIVEN_URL = os.environ.get("AIOQ_TEST_REDIS_URL", "")
 HOW_TO = (
@@ -99,6 +99,12 @@ def found() -> dict[str, Path]:
         return {}
     programs = {kind.name: kind.program() for kind in KINDS if kind.name in _asked_for()}
     return {name: path for name, path in programs.items() if path}
+
+
+def extremes() -> list[str]:
+    """Return the first and the last kind found, for tests that need several servers and so take their time."""
+    names = list(found())
+    return names[:1] + names[1:][-1:]
 
 
 def left_out() -> list[str]:
