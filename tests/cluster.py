@@ -136,15 +136,16 @@ class Cluster:
 
 
 class Sentinels:
-    """A primary, replicas, and three sentinels that watch them under the name `main`.
+    """A primary, replicas, and sentinels that watch them under the name `main`.
 
     Args:
         program: The servers' program.
         replicas: How many.
+        sentinels: How many; two of them decide, so fewer only tell.
     """
 
-    def __init__(self, program: Path, replicas: int = 1) -> None:
-        self._program = program
+    def __init__(self, program: Path, replicas: int = 1, sentinels: int = 3) -> None:
+        self._program, self._count = program, sentinels
         self.servers = [_start(program, PROMPT) for _ in range(replicas + 1)]
         """The first begins as the primary."""
         self.sentinels: list[RedisServer] = []
@@ -161,7 +162,7 @@ class Sentinels:
             _ask(replica, "REPLICAOF", "127.0.0.1", primary.port)
         wait_until(lambda: f"connected_slaves:{len(replicas)}" in _ask(primary, "INFO", "replication").decode())
         wait_until(lambda: all(b"link_status:up" in _ask(replica, "INFO", "replication") for replica in replicas))
-        for _ in range(3):
+        for _ in range(self._count):
             self._add()
         wait_until(lambda: all(self._knows_all(sentinel) for sentinel in self.sentinels))
 
@@ -189,7 +190,10 @@ class Sentinels:
     def _knows_all(self, sentinel: RedisServer) -> bool:
         said = _ask(sentinel, "SENTINEL", "MASTER", "main")
         facts = dict(zip(said[::2], said[1::2], strict=True))
-        return facts[b"num-slaves"] == b"%d" % (len(self.servers) - 1) and facts[b"num-other-sentinels"] == b"2"
+        return (int(facts[b"num-slaves"]), int(facts[b"num-other-sentinels"])) == (
+            len(self.servers) - 1,
+            self._count - 1,
+        )
 
 
 def _start(program: Path, options: Sequence[str] = (), **more: Any) -> RedisServer:

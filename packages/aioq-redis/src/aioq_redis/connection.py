@@ -81,12 +81,17 @@ class Link:
         Raises:
             Lost: The connection is gone, or the reply does not come in `timeout` seconds.
         """
+        (reply,) = await self.send(pack(parts), 1, timeout=timeout)
+        return reply
+
+    async def send(self, data: bytes, commands: int, *, timeout: float) -> list[Any]:
+        """Send so many commands at once, and return their replies; see `call`."""
         try:
             async with asyncio.timeout(timeout):
-                await self.write(pack(parts))
-                return await self.read()
+                await self.write(data)
+                return [await self.read() for _ in range(commands)]
         except TimeoutError:
-            raise Lost(f"no reply to {parts[0]} within {timeout:g} s") from None
+            raise Lost(f"no reply within {timeout:g} s") from None
 
     async def drop(self) -> None:
         """Close at once, without a wait, so that a cancelled task can do it."""

@@ -19,8 +19,8 @@ __all__ = ["Replicating"]
 MOST_AT_ONCE: Final = 8
 """Connections that wait for replicas at the same time; further calls stand in line."""
 
-GRACE: Final = 1.0
-"""Seconds that the server may answer later than it was told to."""
+GRACE: Final = 5.0
+"""Seconds that the server may take to answer, or answer later than it was told to."""
 
 MARK_TTL: Final = 60_000
 """Milliseconds for which the mark stays."""
@@ -58,45 +58,37 @@ class Replicating:
     async def _store(self, command: Command) -> None:
         try:
             async with self._turns, self._links.lend(self._route.place(command.key)) as link:
-                reply, copies = await self._exchange(link, command)
-                if isinstance(reply, Refusal) and reply.code in TRANSIENT:
-                    raise Lost(reply.text)
-        except (Lost, AioqError) as error:
+                reply = await self._call(link, command)
+                if isinstance(reply, Refusal):
+                    raise Lost(reply.text) if reply.code in TRANSIENT else reply
+                await self._insist(link, command.key)
+        except (Lost, Refusal, AioqError) as error:
             command.fail(error)
         except asyncio.CancelledError:
             command.fail(Lost("the connection was closed"))
             raise
         else:
-            self._answer(command, reply, copies)
-
-    def _answer(self, command: Command, reply: Any, copies: Any) -> None:
-        wanted = self._durability.replicas
-        if isinstance(reply, Refusal):
-            command.fail(reply)
-        elif isinstance(copies, Refusal):
-            command.fail(copies)
-        elif copies < wanted:
-            command.fail(NotReplicated(self._name, wanted, copies, self._durability.patience))
-        else:
             command.answer(reply)
 
-    async def _exchange(self, link: Link, command: Command) -> tuple[Any, Any]:
-        """Return the command's reply, and how many replicas have what it wrote."""
-        patience = self._durability.patience
-        try:
-            async with asyncio.timeout(patience + GRACE):
-                reply, copies = await self._ask(link, command, patience)
-                if isinstance(reply, Refusal) and reply.code == "NOSCRIPT" and command.send_whole():
-                    return await self._ask(link, command, patience)
-                return reply, copies
-        except TimeoutError:
-            raise Lost(f"no reply within {patience + GRACE:g} s") from None
+    async def _call(self, link: Link, command: Command) -> Any:
+        reply = await link.send(command.packed, 1, timeout=GRACE)
+        if isinstance(reply[0], Refusal) and reply[0].code == "NOSCRIPT" and command.send_whole():
+            reply = await link.send(command.packed, 1, timeout=GRACE)
+        return reply[0]
 
-    async def _ask(self, link: Link, command: Command, patience: float) -> tuple[Any, Any]:
-        # WAIT waits for what this connection has written last. A repeated command may find that everything is
-        # there, write nothing, and so be told of any replica; hence a write that cannot be left out.
-        mark = pack(("SET", beside(command.key, "copied"), "", "PX", MARK_TTL))
-        wait = pack(("WAIT", self._durability.replicas, round(patience * 1000)))
-        await link.write(command.packed + mark + wait)
-        reply, marked, copies = [await link.read() for _ in range(3)]
-        return reply, 0 if isinstance(marked, Refusal) else copies
+    async def _insist(self, link: Link, key: str) -> None:
+        """Return when enough replicas have what was written on a connection.
+
+        Raises:
+            NotReplicated: They took too long.
+        """
+        wanted, patience = self._durability.replicas, self._durability.patience
+        # WAIT waits for what this connection has written last. A repeated command may have found that everything is
+        # there, and written nothing; of that any replica would have a copy. Hence a write that is always one.
+        mark = pack(("SET", beside(key, "copied"), "", "PX", MARK_TTL))
+        wait = pack(("WAIT", wanted, round(patience * 1000)))
+        marked, copies = await link.send(mark + wait, 2, timeout=patience + GRACE)
+        if isinstance(copies, Refusal):
+            raise copies
+        if copies < wanted or isinstance(marked, Refusal):
+            raise NotReplicated(self._name, wanted, 0 if isinstance(marked, Refusal) else copies, patience)
