@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 from aioq.errors import BrokerUnavailable
@@ -51,14 +52,14 @@ class Load:
     async def _produce(self) -> None:
         while not self._ended:
             new = job(f"job-{len(self.enqueued)}")
-            await self._insist(lambda new=new: self._producer.enqueue([new]))
+            await self._insist(partial(self._producer.enqueue, [new]))
             self.enqueued.append(new.id)
             await asyncio.sleep(0.001)
 
     async def _consume(self) -> None:
         loop = asyncio.get_running_loop()
         latest = loop.time()
-        while not self._ended or await self._insist(self._left):
+        while not self._ended or await self._insist(self._left) > 0:
             await self._insist(lambda: self._worker.reap(["q"]))
             if done := await self._work():
                 self.outage = max(self.outage, loop.time() - latest)

@@ -30,6 +30,8 @@ class Proxy:
         self._answer: list[tuple[bytes, bytes]] = []
         self.delay = 0.0
         """Seconds by which every reply is late."""
+        self.silent = False
+        """Whether everything is swallowed, both ways, with all connections left open."""
         self.connections = 0
         """How many there have been."""
         self.seen = asyncio.Condition()
@@ -114,7 +116,7 @@ class Proxy:
                     await asyncio.sleep(self.delay)
                 if mute:
                     break
-                writer.write(data)
+                writer.write(b"" if self.silent else data)
                 await writer.drain()
             writer.transport.abort()
 
@@ -138,6 +140,8 @@ class Proxy:
             self.seen.notify_all()
 
     def _canned(self, data: bytes) -> bytes | None:
+        if self.silent:
+            return b""
         for rule in self._answer:
             if rule[0] in data:
                 self._answer.remove(rule)

@@ -112,7 +112,6 @@ async def test_a_primary_that_fails_is_replaced(
     lost = set(load.enqueued) - set(load.done)
     assert len(lost) <= (0 if durability == "replica:1" else UNCOPIED)
     assert load.outage < FOLLOWED
-    print(load.outage, lost, len(load.done))
 
 
 class TestWrongUrls:

@@ -57,11 +57,14 @@ logger = logging.getLogger("aioq.redis")
 class RedisBroker:
     """Jobs in Redis 6.2 or later, or in Valkey: shared by any number of clients and workers.
 
+    On a cluster all of a queue is on one node, so queues are what spreads over the nodes. What
+    concerns several queues waits for the slowest of their nodes, and the nodes' clocks should agree.
+
     Each step of a job is one script on the server's clock. The object connects when it is
     first used, and reconnects by itself; while connected it belongs to one asyncio event
     loop, after `close` to none. A user with an ACL needs the keys and channels that begin
     with `{namespace`, and the commands of `+@read +@write +@connection +@pubsub +time +eval
-    +evalsha +script|load`.
+    +evalsha +script|load`; on a cluster `+cluster|slots` too, and `+wait` for copies on replicas.
 
     A job id is known in its queue. When `enqueue` is given jobs of several queues it looks
     at all of them first, and then stores those of one queue after those of another: a
@@ -70,7 +73,10 @@ class RedisBroker:
 
     Args:
         url: `redis://user:password@host:port/db`, with `rediss` for TLS, `unix:///path?db=2`
-            for a socket, or `valkey` and `valkeys` for the first two. Percent-encode what is
+            for a socket, or `valkey` and `valkeys` for the first two. `redis+cluster://host:port`
+            names one or more nodes of a cluster, separated by commas, and
+            `redis+sentinel://host:port,host:port/service/db` the sentinels of a service, with
+            `?sentinel_username=` and `sentinel_password` for themselves. Percent-encode what is
             special in a user name or password. TLS checks the certificate and the host name;
             `?ssl_ca_certs=file` names the authority, `ssl_certfile` and `ssl_keyfile` our own
             certificate, and `ssl_cert_reqs=none` checks nothing.
@@ -78,6 +84,10 @@ class RedisBroker:
             a server and nothing else.
         timeout: Seconds that one call may take, repetitions after a lost connection
             included, before it raises `BrokerUnavailable`.
+        durability: `primary`, or `replica:N` to have `enqueue` return only when N replicas have
+            the jobs, too. It costs a connection and a round trip to the replicas, and raises
+            `NotReplicated` when they do not answer within half of `timeout`. It is about
+            `enqueue` alone, not about jobs of `Aarq.schedule`.
         dead_ttl: Seconds to keep dead jobs.
         dead_limit: How many dead jobs to keep in each queue; the newest stay.
         cancelled_ttl: Seconds to keep cancelled jobs.
@@ -135,7 +145,7 @@ class RedisBroker:
             _check(self._settings, dict(zip(said[::2], said[1::2], strict=True)))
         policies = await self._server.everywhere("CONFIG", "GET", "maxmemory-policy")
         # A user without the right to ask must know by other means.
-        found = set() if isinstance(policies, Refusal) else {said[1] for said in policies if said}
+        found: set[bytes] = set() if isinstance(policies, Refusal) else {said[1] for said in policies if said}
         for policy in found - {b"noeviction"}:
             logger.warning(
                 "%s has maxmemory-policy %s and may throw jobs away; set it to noeviction",

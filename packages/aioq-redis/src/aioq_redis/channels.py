@@ -89,7 +89,7 @@ class Channels:
 
     async def _own(self) -> None:
         attempt = 0
-        while self._inboxes:
+        while self._inboxes and not self._closed:
             try:
                 link = await self._dial()
                 attempt = 0

@@ -13,7 +13,7 @@ from aioq_redis.durability import Durability
 from aioq_redis.racing import Racing
 from aioq_redis.replicating import Replicating
 from aioq_redis.routes import Route, Sink, Straight
-from aioq_redis.sentinels import Sentinels
+from aioq_redis.sentinels import Watched
 from aioq_redis.settings import CLUSTER, SENTINEL, Settings
 
 __all__ = ["Session"]
@@ -47,5 +47,6 @@ class Session:
 def _route(settings: Settings) -> Route:
     if settings.kind == CLUSTER:
         return Cluster(settings)
-    call = Sentinels(settings).dial if settings.kind == SENTINEL else partial(dial, settings)
-    return Straight(call, settings.masked)
+    if settings.kind == SENTINEL:
+        return Watched(settings)
+    return Straight(partial(dial, settings), settings.masked)

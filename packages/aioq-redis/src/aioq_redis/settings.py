@@ -102,7 +102,9 @@ def mask(url: str) -> str:
 def _parse(url: SplitResult) -> Settings:
     scheme, _, kind = url.scheme.partition("+")
     if scheme not in (*_TCP, *_TLS, _UNIX) or kind not in _KINDS or (scheme == _UNIX and kind):
-        raise BrokerConfigError("the scheme must be redis, rediss, unix, valkey or valkeys; +sentinel or +cluster may follow")
+        raise BrokerConfigError(
+            "the scheme must be redis, rediss, unix, valkey or valkeys; +sentinel or +cluster may follow all but unix"
+        )
     options = _options(url, scheme, kind)
     return _unix(url, options) if scheme == _UNIX else _tcp(url, options, tls=scheme in _TLS, kind=kind)
 
@@ -146,7 +148,9 @@ def _addresses(url: SplitResult, kind: str) -> tuple[Address, ...]:
 def _service(path: str) -> tuple[str, str]:
     service, _, db = path.strip("/").partition("/")
     if not service:
-        raise BrokerConfigError("the path must name the service that the sentinels watch, as in /mymaster or /mymaster/0")
+        raise BrokerConfigError(
+            "the path must name the service that the sentinels watch, as in /mymaster or /mymaster/0"
+        )
     return unquote(service), db
 
 
@@ -164,7 +168,7 @@ def _unix(url: SplitResult, options: dict[str, str]) -> Settings:
 
 
 def _options(url: SplitResult, scheme: str, kind: str) -> dict[str, str]:
-    allowed = () if kind == CLUSTER else ("db",)
+    allowed: tuple[str, ...] = () if kind == CLUSTER else ("db",)
     allowed += (_SENTINEL_OPTIONS if kind == SENTINEL else ()) + (_TLS_OPTIONS if scheme in _TLS else ())
     options: dict[str, str] = {}
     for name, value in parse_qsl(url.query, keep_blank_values=True):
