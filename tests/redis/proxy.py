@@ -31,7 +31,7 @@ class Proxy:
         self.delay = 0.0
         """Seconds by which every reply is late."""
         self.silent = False
-        """Whether everything is swallowed, both ways, with all connections left open."""
+        """Whether everything is swallowed, both ways; a connection that lost something so stays open, and dumb."""
         self.connections = 0
         """How many there have been."""
         self.seen = asyncio.Condition()
@@ -108,15 +108,17 @@ class Proxy:
         up: asyncio.StreamWriter,
         down: asyncio.StreamReader,
     ) -> None:
-        mute = False
+        mute = hole = False
 
         async def replies() -> None:
+            nonlocal hole
             while data := await down.read(65536):
                 if self.delay:
                     await asyncio.sleep(self.delay)
                 if mute:
                     break
-                writer.write(b"" if self.silent else data)
+                hole = hole or self.silent
+                writer.write(b"" if hole else data)
                 await writer.drain()
             writer.transport.abort()
 
@@ -126,7 +128,8 @@ class Proxy:
                 await self._note(data)
                 if _take(self._cut_before, data):
                     break
-                if (reply := self._canned(data)) is not None:
+                hole = hole or self.silent
+                if (reply := b"" if hole else self._canned(data)) is not None:
                     writer.write(reply)
                     continue
                 mute = mute or _take(self._drop_reply_to, data)
@@ -140,8 +143,6 @@ class Proxy:
             self.seen.notify_all()
 
     def _canned(self, data: bytes) -> bytes | None:
-        if self.silent:
-            return b""
         for rule in self._answer:
             if rule[0] in data:
                 self._answer.remove(rule)
