@@ -19,6 +19,49 @@ LUA = files("aioq_redis").joinpath("lua")
 FLEET = ("attend", "heartbeat", "open_version", "register_app", "tell_pause")
 """Scripts on the keys of the fleet; those of all others are a queue's."""
 
+FLOOR = set(
+    [
+        "DEL",
+        "EXISTS",
+        "GET",
+        "HDEL",
+        "HEXISTS",
+        "HGET",
+        "HGETALL",
+        "HINCRBY",
+        "HKEYS",
+        "HLEN",
+        "HMGET",
+        "HSET",
+        "LLEN",
+        "LPOP",
+        "LPUSH",
+        "LRANGE",
+        "LREM",
+        "PEXPIRE",
+        "PTTL",
+        "PUBLISH",
+        "RPUSH",
+        "SADD",
+        "SET",
+        "SMISMEMBER",
+        "SREM",
+        "TIME",
+        "ZADD",
+        "ZCARD",
+        "ZCOUNT",
+        "ZMSCORE",
+        "ZPOPMIN",
+        "ZRANGE",
+        "ZRANGEBYSCORE",
+        "ZREM",
+        "ZREMRANGEBYSCORE",
+        "ZREVRANGE",
+        "ZSCORE",
+    ]
+)
+"""The commands that scripts may call: those of Redis 6.2 that they need."""
+
 
 def body(name: str) -> str:
     """Return a script's own file."""
@@ -91,6 +134,19 @@ def test_a_script_never_asks_for_other_keys(name: str) -> None:
     for verb in ("KEYS'", "SCAN", "FLUSH", "SELECT", "EVAL"):
         assert f"redis.call('{verb}" not in load(name).text
     assert not re.search(r"redis\.call\('\w+', [\w\[\]]+ \.\.", load(name).text)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_script_keeps_to_the_oldest_server(name: str) -> None:
+    """Every command that it calls is one of Redis 6.2; so says a server of that release, wherever there is one."""
+    assert set(re.findall(r"(?:redis\.p?call|fetch)\('([A-Z]+)'", load(name).text)) <= FLOOR
+
+
+def test_the_oldest_server_knows_these_commands(raw: Any, redis_kind: str) -> None:
+    """The list is not longer than it may be."""
+    if redis_kind != "redis-6.2":
+        pytest.skip("only Redis 6.2 can tell")
+    assert {name.upper() for name in raw.command()} >= FLOOR
 
 
 async def test_scripts_that_the_server_forgot_are_sent_again(broker: RedisBroker, raw: Any) -> None:
