@@ -23,18 +23,23 @@ class Pair:
     def __init__(self, primary: RedisServer, replica: RedisServer) -> None:
         self.primary, self.replica = primary, replica
 
+    def catch_up(self) -> None:
+        """Return when the replica has everything."""
+        with self.primary.client() as connection:
+            client: Any = connection
+            client.set("latest", "")  # without a write there is nothing to wait for
+            while not client.wait(1, 1000):
+                pass
+
 
 @pytest.fixture
 def pair(start_server: Callable[..., RedisServer]) -> Pair:
     """Two servers of this test alone."""
     primary = start_server("--repl-diskless-sync-delay", "0", tcp=True)
     replica = start_server("--replicaof", "127.0.0.1", str(primary.port))
-    with primary.client() as connection:
-        client: Any = connection
-        client.set("first", "")  # without a write there is nothing to wait for
-        while not client.wait(1, 1000):
-            pass
-    return Pair(primary, replica)
+    pair = Pair(primary, replica)
+    pair.catch_up()
+    return pair
 
 
 @pytest.fixture
@@ -76,6 +81,7 @@ async def test_a_repeated_call_waits_for_the_replica_again(pair: Pair, safe: Red
         with pytest.raises(NotReplicated):
             await broker.enqueue([job("a")])
     pair.replica.resume()
+    pair.catch_up()
     assert await safe.enqueue([job("a")]) == [False]
 
 

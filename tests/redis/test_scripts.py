@@ -19,47 +19,14 @@ LUA = files("aioq_redis").joinpath("lua")
 FLEET = ("attend", "heartbeat", "open_version", "register_app", "tell_pause")
 """Scripts on the keys of the fleet; those of all others are a queue's."""
 
-FLOOR = set(
-    [
-        "DEL",
-        "EXISTS",
-        "GET",
-        "HDEL",
-        "HEXISTS",
-        "HGET",
-        "HGETALL",
-        "HINCRBY",
-        "HKEYS",
-        "HLEN",
-        "HMGET",
-        "HSET",
-        "LLEN",
-        "LPOP",
-        "LPUSH",
-        "LRANGE",
-        "LREM",
-        "PEXPIRE",
-        "PTTL",
-        "PUBLISH",
-        "RPUSH",
-        "SADD",
-        "SET",
-        "SMISMEMBER",
-        "SREM",
-        "TIME",
-        "ZADD",
-        "ZCARD",
-        "ZCOUNT",
-        "ZMSCORE",
-        "ZPOPMIN",
-        "ZRANGE",
-        "ZRANGEBYSCORE",
-        "ZREM",
-        "ZREMRANGEBYSCORE",
-        "ZREVRANGE",
-        "ZSCORE",
-    ]
-)
+FLOOR = {
+    *("DEL", "EXISTS", "GET", "PEXPIRE", "PTTL", "PUBLISH", "SET", "TIME"),
+    *("HDEL", "HEXISTS", "HGET", "HGETALL", "HINCRBY", "HKEYS", "HLEN", "HMGET", "HSET"),
+    *("LLEN", "LPOP", "LPUSH", "LRANGE", "LREM", "RPUSH"),
+    *("SADD", "SMISMEMBER", "SREM"),
+    *("ZADD", "ZCARD", "ZCOUNT", "ZMSCORE", "ZPOPMIN", "ZRANGE", "ZRANGEBYSCORE", "ZREM"),
+    *("ZREMRANGEBYSCORE", "ZREVRANGE", "ZSCORE"),
+}
 """The commands that scripts may call: those of Redis 6.2 that they need."""
 
 

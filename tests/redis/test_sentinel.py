@@ -130,8 +130,8 @@ class TestWrongUrls:
     async def test_what_sentinels_say_is_asked_for_right(self, plain: Sentinels, make: Make) -> None:
         """A service that nobody watches, and a sentinel in the place of a server; the errors say what to write."""
         await make(plain.url).connect()
-        with pytest.raises(BrokerConfigError, match=r"watch no service 'mian'; check the path of the URL"):
-            await make(plain.url.replace("/main", "/mian")).connect()
+        with pytest.raises(BrokerConfigError, match=r"watch no service 'other'; check the path of the URL"):
+            await make(plain.url.replace("/main", "/other")).connect()
         with pytest.raises(BrokerConfigError, match=r"is a sentinel; write redis\+sentinel://host:port/service"):
             await make(f"redis://127.0.0.1:{plain.sentinels[0].port}").connect()
 

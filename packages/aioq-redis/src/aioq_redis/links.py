@@ -20,6 +20,7 @@ class Links:
         self._route = route
         self._idle: defaultdict[int, list[Link]] = defaultdict(list)
         self._busy: set[Link] = set()
+        self._closed = False
 
     @asynccontextmanager
     async def lend(self, place: int) -> AsyncGenerator[Link]:
@@ -28,12 +29,14 @@ class Links:
         After an error or a cancel it is closed: the reply may still be on its way.
 
         Raises:
-            Lost: It cannot be opened.
+            Lost: It cannot be opened, or they were all closed.
         """
         idle = self._idle[place]
         link = idle.pop() if idle else await self._route.dial(place)
         self._busy.add(link)
         try:
+            if self._closed:
+                raise Lost("the connection was closed")
             yield link
         except BaseException as error:
             self._busy.discard(link)
@@ -46,6 +49,7 @@ class Links:
 
     async def close(self) -> None:
         """Close all connections; who uses one gets `Lost`."""
+        self._closed = True
         links = [*self._busy, *(link for idle in self._idle.values() for link in idle)]
         self._idle.clear()
         for link in links:
