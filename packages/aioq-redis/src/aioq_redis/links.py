@@ -32,11 +32,9 @@ class Links:
             Lost: It cannot be opened, or they were all closed.
         """
         idle = self._idle[place]
-        link = idle.pop() if idle else await self._route.dial(place)
+        link = idle.pop() if idle else await self._dial(place)
         self._busy.add(link)
         try:
-            if self._closed:
-                raise Lost("the connection was closed")
             yield link
         except BaseException as error:
             self._busy.discard(link)
@@ -46,6 +44,13 @@ class Links:
             raise
         self._busy.discard(link)
         idle.append(link)
+
+    async def _dial(self, place: int) -> Link:
+        link = await self._route.dial(place)
+        if self._closed:
+            await link.drop()
+            raise Lost("the connection was closed")
+        return link
 
     async def close(self) -> None:
         """Close all connections; who uses one gets `Lost`."""
