@@ -1,6 +1,7 @@
 """Everything that must hold before a change is done: `python -m nox` runs it all, as the build machines do.
 
-One part alone: `python -m nox -s lint`, or `python -m nox -s tests-3.12 -- tests/core -k retry`.
+One part alone: `python -m nox -s lint`, or `python -m nox -s tests-3.12 -- tests/core -k retry`. Two parts are not in
+a plain run, for they take long and want a machine to themselves: `-s chaos` and `-s bench`.
 """
 
 from __future__ import annotations
@@ -133,6 +134,20 @@ def wheels(session: nox.Session) -> None:
     )
     session.run(str(programs / "aioq"), "--version", external=True)
     session.run(str(programs / "python"), "-I", "tests/packaging/isolation.py", "aioq[cron]", external=True)
+
+
+@nox.session(default=False)
+def chaos(session: nox.Session) -> None:
+    """The chaos suite at its full size, `-- f12` for a part of it, `-- --quick` in small. Not part of a plain run."""
+    session.install(*group("test"), *editable(*DISTRIBUTIONS))
+    session.run("python", "-m", "tests.chaos", *session.posargs)
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure ours and others, `-- cron-lateness` for a part of it, `-- --quick` in little. Not part of a plain run."""
+    session.install(*group("test"), *editable(*DISTRIBUTIONS))
+    session.run("python", "-m", "tests.bench", *session.posargs)
 
 
 @nox.session

@@ -22,9 +22,6 @@ HASTE = 600
 PROMPT = ("--repl-diskless-sync-delay", "0")
 """Lets replicas begin at once, not after 5 seconds in which others might join them."""
 
-BUS = 10_000
-"""What a node adds to its port to talk to the others."""
-
 
 def wait_until(condition: Callable[[], object]) -> None:
     """Return when servers have told each other of something, which no event tells us of."""
@@ -122,7 +119,7 @@ class Cluster:
 
     def _add(self) -> RedisServer:
         cluster = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(HASTE))
-        node = _start(self._program, (*cluster, *PROMPT, *self._options), below=65536 - BUS)
+        node = _start(self._program, (*cluster, *PROMPT, *self._options), cluster=True)
         self.nodes.append(node)
         if len(self.nodes) > 1:
             _ask(node, "CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)

@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import util
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 from urllib.parse import quote
 
@@ -132,7 +133,7 @@ class RedisServer:
         program: The server's program; None stands for the server at `AIOQ_TEST_REDIS_URL`.
         options: Further options, as on its command line.
         tcp: Whether to listen on a free port of 127.0.0.1 too, and say so in `url`.
-        below: What that port must be below.
+        cluster: Whether the port is that of a node of a cluster, which talks to the others on one 10,000 above.
         file: Whether to have a file of settings, as a sentinel must.
     """
 
@@ -142,7 +143,7 @@ class RedisServer:
         options: Sequence[str] = (),
         *,
         tcp: bool = False,
-        below: int = 65536,
+        cluster: bool = False,
         file: bool = False,
     ) -> None:
         self._program = program
@@ -151,7 +152,7 @@ class RedisServer:
         # Not pytest's tmp_path: the path of a socket may be no longer than about 100 bytes.
         self._home = Path(tempfile.mkdtemp(prefix="aioq-", dir=_short_tmp())) if program else Path()
         self._file = [str(self._home / "settings")] if file else []
-        self.port = _free_port(below) if tcp else 0
+        self.port = (_free_pair() if cluster else _free_port()) if tcp else 0
 
     @property
     def owned(self) -> bool:
@@ -273,10 +274,18 @@ def _short_tmp() -> str | None:
     return "/tmp" if len(tempfile.gettempdir()) > 40 and Path("/tmp").is_dir() else None
 
 
-def _free_port(below: int) -> int:
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _free_pair() -> int:
+    """Return a free port with another free one 10,000 above, both below those that connections are made from."""
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if port < below:
+        port = SystemRandom().randrange(11_000, 22_000)  # tests begin with the same seed in all processes
+        with socket.socket() as node, socket.socket() as bus, suppress(OSError):
+            node.bind(("127.0.0.1", port))
+            bus.bind(("127.0.0.1", port + 10_000))
             return port

@@ -128,7 +128,7 @@ class LedgerModel:
         if claim.overlap == "skip":
             return TickOutcome.BUSY
         if claim.job is None:
-            return TickOutcome.WON if run.worker == claim.worker_id else TickOutcome.QUEUED
+            return TickOutcome.QUEUED
         return TickOutcome.BUSY if run.is_job and run.tick in self.waiting else TickOutcome.WON
 
     def _carry_out(self, bid: ModelBid) -> None:

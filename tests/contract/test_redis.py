@@ -10,6 +10,7 @@ from aioq.testing import (
     BrokerContract,
     JobStoreContract,
     SignalsContract,
+    ThreadedLeasesContract,
     TickLedgerContract,
     WorkerRegistryContract,
 )
@@ -24,7 +25,14 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-class TestRedisBroker(BrokerContract, JobStoreContract, WorkerRegistryContract, SignalsContract, TickLedgerContract):
+class TestRedisBroker(
+    BrokerContract,
+    JobStoreContract,
+    WorkerRegistryContract,
+    SignalsContract,
+    ThreadedLeasesContract,
+    TickLedgerContract,
+):
     """Everything that a broker can be asked for."""
 
     @pytest.fixture

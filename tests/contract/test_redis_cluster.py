@@ -11,6 +11,7 @@ from aioq.testing import (
     BrokerContract,
     JobStoreContract,
     SignalsContract,
+    ThreadedLeasesContract,
     TickLedgerContract,
     WorkerRegistryContract,
 )
@@ -47,7 +48,12 @@ def raw(cluster: Cluster) -> Iterator[Any]:
 
 
 class TestRedisBrokerOnACluster(
-    BrokerContract, JobStoreContract, WorkerRegistryContract, SignalsContract, TickLedgerContract
+    BrokerContract,
+    JobStoreContract,
+    WorkerRegistryContract,
+    SignalsContract,
+    ThreadedLeasesContract,
+    TickLedgerContract,
 ):
     """Everything that a broker can be asked for, whichever nodes its queues are on."""
 

@@ -186,6 +186,11 @@ class FlakyBroker(MemoryBroker):
         whole = super().cron_statuses
         return await self._shaky("cron_statuses", lambda: whole(app))
 
+    async def cron_status(self, cron: CronKey) -> CronStatus | None:
+        """Tell of an entry, or not."""
+        whole = super().cron_status
+        return await self._shaky("cron_status", lambda: whole(cron))
+
     async def tick_history(self, cron: CronKey, *, limit: int = 100) -> list[TickRecord]:
         """Tell of an entry's ticks, or not."""
         whole = super().tick_history

@@ -43,15 +43,18 @@ class PlainScheduler:
         return EverySeconds(int(number))
 
     async def run(self, entries: Sequence[CronEntry], fire: Callable[[Tick], None], *, clock: Clock) -> None:
-        """Fire each tick at its moment."""
+        """Fire each tick at its moment, the newest of those that are due together."""
         self.runs += 1
         due = {entry.name: entry.schedule.next_after(datetime.fromtimestamp(clock.time(), UTC)) for entry in entries}
         while True:
-            await clock.sleep(min((at.timestamp() for at in due.values() if at), default=3600.0) - clock.time())
+            await clock.sleep_until(min((at.timestamp() for at in due.values() if at), default=clock.time() + 3_600))
             if self.breaks:
                 self.breaks -= 1
                 raise RuntimeError("the loop broke")
+            now = datetime.fromtimestamp(clock.time(), UTC)
             for entry in entries:
-                while (at := due[entry.name]) is not None and at.timestamp() <= clock.time():
-                    fire(Tick(entry, at))
-                    due[entry.name] = entry.schedule.next_after(at)
+                first = newest = due[entry.name]
+                while (at := due[entry.name]) is not None and at <= now:
+                    newest, due[entry.name] = at, entry.schedule.next_after(at)
+                if first is not None and newest is not None and first <= now:
+                    fire(Tick(entry, newest, first if first < newest else None))

@@ -7,7 +7,7 @@ import time
 import anyio
 import pytest
 
-from aioq.clock import SteadyClock, SystemClock, pass_time, wait_until
+from aioq.clock import FINE, LOOK_UP, SteadyClock, SystemClock, pass_time, wait_until
 from aioq.protocols import Clock
 from aioq.testing import VirtualClock
 from tests.core.rig import settle_down
@@ -161,7 +161,108 @@ async def test_a_suspend_wakes_nobody_by_itself(clock: VirtualClock) -> None:
     assert woken == [60]
 
 
+async def test_sleepers_until_a_moment_wake_at_it(clock: VirtualClock) -> None:
+    """In order with those who sleep for a while, however the moment is written as a float."""
+    start, woken = clock.time(), list[tuple[str, float]]()
+
+    async def sleep(name: str, moment: float) -> None:
+        while clock.time() < moment:
+            await clock.sleep_until(moment)
+        woken.append((name, clock.monotonic()))
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(sleep, "b", start + 1.3)
+        tg.start_soon(sleep, "a", start + 0.7)  # as a float, that is some 50 ns more than 0.7 after the start
+        await clock.advance(0.7)
+        assert [name for name, _ in woken] == ["a"]
+        assert clock.time() >= start + 0.7
+        await clock.advance(0.6)
+    assert [name for name, _ in woken] == ["a", "b"]
+    assert woken[1][1] == pytest.approx(1.3)
+
+
+async def test_a_moment_is_reached_however_it_is_rounded() -> None:
+    """4.4 and the seconds up to 29.7 add up to less than 29.7 in floats; time must not stop there."""
+    clock = VirtualClock(4.4)
+
+    async def sleep() -> None:
+        while clock.time() < 29.7:
+            await clock.sleep_until(29.7)
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(sleep)
+            await clock.advance(30)
+    assert clock.monotonic() == 30
+
+
+async def test_a_moment_that_has_come_lets_others_run(clock: VirtualClock) -> None:
+    """Who waits for now, or for a moment of the past, does not wait."""
+    with anyio.fail_after(1):
+        await clock.sleep_until(clock.time())
+        await clock.sleep_until(0)
+
+
+@pytest.mark.parametrize("seconds", [-100, 0.5, 100])
+async def test_a_step_wakes_who_waits_for_a_moment(clock: VirtualClock, seconds: float) -> None:
+    """They have a look at the clock; who sleeps for a while sleeps on."""
+    woken: list[str] = []
+
+    async def look(moment: float) -> None:
+        await clock.sleep_until(moment)
+        woken.append("look")
+
+    async def sleep() -> None:
+        await clock.sleep(10)
+        woken.append("sleep")
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(look, clock.time() + 10)
+        tg.start_soon(sleep)
+        await settle_down()
+        clock.step(seconds)
+        await settle_down()
+        assert woken == ["look"]
+        tg.cancel_scope.cancel()
+
+
+async def test_a_steady_clock_waits_for_a_moment_of_its_own(clock: VirtualClock) -> None:
+    """However often its source is stepped meanwhile."""
+    steady = SteadyClock(clock, offset=1_000.1)
+    woken: list[float] = []
+
+    async def sleep(moment: float) -> None:
+        while steady.time() < moment:
+            await steady.sleep_until(moment)
+        woken.append(clock.monotonic())
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(sleep, steady.time() + 10)
+        await clock.advance(3)
+        clock.step(-50)
+        await clock.advance(3)
+        clock.step(500)
+        await clock.advance(4)
+    assert woken == [pytest.approx(10)]
+
+
 @pytest.mark.parametrize("clock", [SystemClock(), VirtualClock(), SteadyClock()], ids=lambda c: type(c).__name__)
 def test_clocks_are_clocks(clock: object) -> None:
     """All of them will do where a Clock is asked for."""
     assert isinstance(clock, Clock)
+
+
+@pytest.mark.parametrize(("left", "asked"), [(100, LOOK_UP), (0.5, 0.5 - FINE), (FINE / 2, 0), (0, 0), (-5, 0)])
+async def test_the_systems_clock_sleeps_to_just_before_a_moment(
+    monkeypatch: pytest.MonkeyPatch, left: float, asked: float
+) -> None:
+    """It looks up after a second in any case, and does not trust an event loop with the last stretch."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr("aioq.clock.time.time", lambda: 1_000.0)
+    monkeypatch.setattr("aioq.clock.anyio.sleep", sleep)
+    await SystemClock().sleep_until(1_000.0 + left)
+    assert slept == [pytest.approx(asked)]

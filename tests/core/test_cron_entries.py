@@ -169,7 +169,9 @@ def test_what_cannot_be_fired_is_refused(app: Aarq, function: Any, why: str) -> 
 def test_tasks_are_not_fired(app: Aarq) -> None:
     """A task makes jobs; the error says how to have it on a schedule."""
     task = app.task(name="mail")(report)
-    with pytest.raises(TaskDefinitionError, match="^mail is a task; a cron entry is a plain function: write one"):
+    with pytest.raises(
+        TaskDefinitionError, match="^mail is a task, and app.cron calls plain functions; use app.schedule"
+    ):
         app.cron("every 1")(task)
 
 
@@ -182,7 +184,12 @@ def test_objects_and_partials_can_be_fired(app: Aarq) -> None:
 
 @pytest.mark.parametrize(
     ("options", "text"),
-    [({"queue": "a b"}, "queue 'a b' is not"), ({"name": "a b"}, "name 'a b' is not"), ({"queue": ""}, "queue ''")],
+    [
+        ({"queue": "a b"}, "queue 'a b' is not"),
+        ({"queue": ""}, "queue ''"),
+        ({"name": "a b"}, "name 'a b' is not"),
+        ({"name": ""}, "name ''"),
+    ],
 )
 def test_odd_names_are_refused(app: Aarq, options: dict[str, Any], text: str) -> None:
     """Names and queues are checked like those of tasks."""
@@ -200,6 +207,56 @@ def test_unique_needs_a_ledger() -> None:
         "unique=True needs a broker that implements aioq.protocols.TickLedger, and BareBroker does not; "
         "use another broker or do without"
     )
+
+
+def test_a_function_may_be_called_with_arguments(app: Aarq) -> None:
+    """One function, on several schedules, each with arguments of its own."""
+
+    async def clean(_: object, table: str, *, days: int = 7) -> None: ...
+
+    app.cron("every 1", name="users", args=("users",))(clean)
+    app.cron("every 1", name="events", kwargs={"table": "events", "days": 1})(clean)
+    assert (entry(app, "users").args, entry(app, "users").kwargs) == (("users",), {})
+    assert (entry(app, "events").args, entry(app, "events").kwargs) == ((), {"table": "events", "days": 1})
+
+
+def test_what_kwargs_are_changed_to_later_is_of_no_account(app: Aarq) -> None:
+    """The entry holds what it was given."""
+
+    async def clean(_: object, days: int) -> None: ...
+
+    given = {"days": 7}
+    app.cron("every 1", name="clean", kwargs=given)(clean)
+    given["days"] = 0
+    assert entry(app, "clean").kwargs == {"days": 7}
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"args": (1, 2)}, "too many positional arguments"),
+        ({"kwargs": {"x": 1, "days": 7}}, "got an unexpected keyword argument 'days'"),
+        ({"args": (1,), "kwargs": {"x": 1}}, "multiple values for argument 'x'"),
+    ],
+)
+def test_arguments_have_to_fit_the_function(app: Aarq, options: dict[str, Any], why: str) -> None:
+    """Where the decorator stands, and not at three in the morning."""
+
+    def function(_: object, x: int) -> None: ...
+
+    name = f"{HERE}.{function.__qualname__.replace('<locals>.', '')}"
+    with pytest.raises(TaskDefinitionError) as caught:
+        app.cron("every 1", **options)(function)
+    assert str(caught.value) == f"{name} must be callable with the context and the args and kwargs given: {why}"
+
+
+def test_on_error_is_remembered(app: Aarq) -> None:
+    """It takes the context and the exception."""
+
+    def alarm(_: object, error: BaseException) -> None: ...
+
+    app.cron("every 1", on_error=alarm)(report)
+    assert entry(app).on_error is alarm
 
 
 def test_upcoming_moments() -> None:

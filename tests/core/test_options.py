@@ -127,6 +127,11 @@ def test_defer_until_is_a_moment() -> None:
         ({"job_id": ""}, ValueError, "job_id '' is not of the form"),
         ({"job_id": "a b"}, ValueError, "job_id 'a b' is not of the form"),
         ({"job_id": "x" * 201}, ValueError, "job_id 'xxx"),
+        (
+            {"job_id": "cron:x:1"},
+            ValueError,
+            "job_id 'cron:x:1' begins with cron:, as only ids of app.schedule do; choose",
+        ),
         ({"job_id": 5}, TypeError, "job_id must be text, got int"),
     ],
 )

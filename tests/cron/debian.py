@@ -53,9 +53,13 @@ class Crontab:
         """Whether the clocks show a time that the expression names."""
         if wall.minute not in self.minute.values or wall.hour not in self.hour.values:
             return False
-        if wall.month not in self.month.values:
+        return self.matches_day(wall.month, wall.day, wall.isoweekday() % 7)
+
+    def matches_day(self, month: int, day: int, weekday: int) -> bool:
+        """Whether a day is one that the expression names; Sunday is 0."""
+        if month not in self.month.values:
             return False
-        days = wall.day in self.day.values, wall.isoweekday() % 7 in {day % 7 for day in self.weekday.values}
+        days = day in self.day.values, weekday in {day % 7 for day in self.weekday.values}
         return all(days) if "*" in (self.day.text[0], self.weekday.text[0]) else any(days)
 
 

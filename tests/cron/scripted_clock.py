@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import anyio
 from anyio.lowlevel import checkpoint
 
+from aioq.clock import LOOK_UP
 from aioq.cron import CronEntry, Tick
 from aioq.protocols import Schedule
 from aioq_cron import CronScheduler
@@ -81,6 +82,10 @@ class ScriptedClock:
             self._ended.set()
             await anyio.sleep_forever()
         self.looks.append(self._wall)
+
+    async def sleep_until(self, moment: float) -> None:
+        """Sleep as the system's clock does: a second at most, since the clock may be set meanwhile."""
+        await self.sleep(min(max(0.0, moment - self._wall), LOOK_UP))
 
     def lose(self, seconds: float) -> None:
         """Let time pass without a sleep, as in a slow function."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 from contextlib import suppress
-from time import perf_counter
+from time import thread_time
 
 import pytest
 from hypothesis import example, given, settings
@@ -313,9 +313,9 @@ PIECES = st.sampled_from([*"0123456789*/,-#?LWRH@~ \t", "MON", "jan", "SUN", "60
 @example("1-2-3 * * * *")
 @settings(deadline=None)
 def test_any_text_parses_or_is_refused(text: str) -> None:
-    """No text makes anything but a schedule or an InvalidCronExpression."""
-    with suppress(InvalidCronExpression):
-        CronExpression(text)
+    """No text makes anything but a schedule or an InvalidCronExpression, and none takes longer than 50 ms."""
+    # Once more if it is slow: the machine may have been busy.
+    assert any(_seconds_to_parse(text) < 0.05 for _ in range(3))
 
 
 @pytest.mark.parametrize(
@@ -340,7 +340,7 @@ def test_hostile_text_costs_milliseconds(text: str) -> None:
 
 
 def _seconds_to_parse(text: str) -> float:
-    start = perf_counter()
+    start = thread_time()
     with suppress(InvalidCronExpression):
         CronExpression(text)
-    return perf_counter() - start
+    return thread_time() - start

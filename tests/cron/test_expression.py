@@ -18,6 +18,9 @@ import pytest
 
 from aioq.protocols import Schedule
 from aioq_cron import CronExpression, InvalidCronExpression
+from aioq_cron.days import CroniterDays, day_stepper
+from aioq_cron.parser import parse_fields
+from aioq_cron.stepper import FieldStepper
 from aioq_cron.zones import find_zone
 from tests.cron.moments_of import local, naive, utc
 
@@ -189,10 +192,30 @@ def _restless() -> Iterator[None]:
 @pytest.mark.usefixtures("_restless")
 def test_threads_may_share_one() -> None:
     """Asked from several threads at once, it gives each the right answer."""
-    schedule = CronExpression("0 9 * * *")
-    days = [utc("2026-01-01") + timedelta(days=day) for day in range(5_000)]
+    schedule = CronExpression("0 9 * * SAT")
+    saturday = utc("2026-01-03 09:00")
+    # Backwards, so that no answer is the one before.
+    expected = [saturday + timedelta(days=7 * week) for week in reversed(range(4_000))]
+    starts = [tick - timedelta(days=7) for tick in expected]
     with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(schedule.next_after, days)) == [day + timedelta(hours=9) for day in days]
+        assert list(pool.map(schedule.next_after, starts)) == expected
+
+
+def test_the_calendar_of_an_expression_ends_with_none() -> None:
+    """Neither the last day nor the last minute is an error."""
+    fields = parse_fields("30 12 * * *")
+    stepper = FieldStepper(fields, day_stepper(fields))
+    assert stepper.next_after(naive("9999-12-31 12:29")) == naive("9999-12-31 12:30")
+    assert stepper.next_after(naive("9999-12-31 12:30")) is None
+    assert stepper.next_after(datetime.max) is None
+
+
+def test_a_day_that_is_not_found_is_an_error() -> None:
+    """Only the end of the calendar ends a search; if croniter finds nothing before, that is told."""
+    never = CroniterDays("30", "2", "*")
+    with pytest.raises(ValueError, match="failed to find"):
+        never.first_from(date(2026, 1, 1))
+    assert never.first_from(date(9990, 1, 1)) is None
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,12 @@ __all__ = ["matches", "pattern"]
 
 _MOMENT = r"(?:[A-Z][a-z]{2} )?\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:[+-]\d\d:\d\d)?"
 
+_WEEKDAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) \d\d:\d\d(?::\d\d)?\b"
+
 # What is never the same twice is compared by its form.
 _VARIABLE = (
     (_MOMENT, _MOMENT),
+    (_WEEKDAY, _WEEKDAY),
     (r"\b[0-9a-f]{32}\b", r"[0-9a-f]{32}"),
     (r"worker [\w.-]+-\d+-[0-9a-f]{6}\b", r"worker [\w.-]+-\d+-[0-9a-f]{6}"),
     (r"\.\.\.", r".*"),

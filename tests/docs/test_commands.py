@@ -17,7 +17,10 @@ from tests.docs.fences import PAGES, ROOT, fences
 CLI = ROOT / "docs" / "cli.md"
 Helper: TypeAlias = Callable[[str], str]
 
-COMMANDS = ("worker", "cron list", "cron next", "demo")
+COMMANDS = (
+    "worker", "cron list", "cron next", "cron explain", "cron run", "cron pause", "cron resume", "cron backfill",
+    "cron history", "cron diff", "check", "demo",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -46,7 +49,8 @@ def words(line: str) -> list[str]:
     """Return the words of a command line, or of a list of them as Dockerfiles have."""
     if line.strip().startswith('"'):
         return [str(word) for word in json.loads(f"[{line.strip().rstrip(']')}]")]
-    return shlex.split(line.partition(" && ")[0].strip(' /"'))
+    text = line.partition(" && ")[0].lstrip(' /"').rstrip(" /")
+    return shlex.split(text.rstrip('"') if text.count('"') % 2 else text)
 
 
 CALLS = list(shown())

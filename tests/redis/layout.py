@@ -7,7 +7,7 @@ from typing import Any
 __all__ = ["assert_consistent", "keys_of"]
 
 BOUNDED = {
-    *("jobs", "due", "leased", "runs", "failures", "gone", "wake", "queues"),
+    *("jobs", "due", "leased", "runs", "failures", "gone", "wake", "queues", "suspects"),
     *(f"ready:{n}" for n in range(10)),
 }
 """Keys without a time to live: bounded by the jobs that have not ended, or by the names of queues."""
@@ -42,7 +42,8 @@ class _Queue:
         self.due = set(self._zset("due"))
         self.leased = set(self._zset("leased"))
         self.gone: set[bytes] = set(self._client.smembers(prefix + "gone"))
-        self.ready: list[bytes] = [id for n in range(10) for id in self._client.lrange(f"{prefix}ready:{n}", 0, -1)]
+        lines = [f"ready:{n}" for n in range(10)] + ["suspects"]
+        self.ready: list[bytes] = [id for line in lines for id in self._client.lrange(prefix + line, 0, -1)]
 
     def check(self) -> None:
         """Insist on what holds of one queue."""

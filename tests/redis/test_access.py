@@ -17,6 +17,7 @@ from aioq.ids import tick_id
 from aioq.job import Completed, WorkerInfo
 from aioq.ticks import TickOutcome
 from aioq_redis import RedisBroker
+from tests.core.test_duties import lease
 from tests.redis.jobs import claim, job, lease_of, until
 from tests.redis.proxy import Proxy
 from tests.redis.ticks import KEY, bid, entry, record, run_of
@@ -77,12 +78,19 @@ class TestTls:
         """With the authority named in the URL everything works."""
         broker = make_broker(f"{scheme}://localhost:{port}?ssl_ca_certs={trusted}")
         await broker.connect()
-        await broker.settle([Completed(lease=await lease_of(broker))])
+        lease = await lease_of(broker)
+        keeper = broker.keeper()
+        assert await asyncio.to_thread(lambda: keeper.extend([lease], seconds=60)) == []
+        keeper.close()
+        await broker.settle([Completed(lease=lease)])
 
     async def test_an_unknown_authority_is_refused(self, port: int, make_broker: Callable[..., RedisBroker]) -> None:
         """By default only the system's authorities count."""
         with pytest.raises(BrokerConfigError, match=r"did not prove who it is.*ssl_ca_certs="):
             await make_broker(f"rediss://localhost:{port}").connect()
+        keeper = make_broker(f"rediss://localhost:{port}").keeper()
+        with pytest.raises(BrokerConfigError, match="did not prove who it is"):
+            await asyncio.to_thread(lambda: keeper.extend([lease("j")], seconds=60))
 
     async def test_another_host_name_is_refused(
         self, port: int, trusted: Path, make_broker: Callable[..., RedisBroker]
@@ -172,6 +180,7 @@ class TestRestrictedUser:
         assert await broker.pause_cron(KEY, note="", by="me") is True
         assert await broker.resume_cron(KEY) is True
         assert len(await broker.cron_statuses()) == len(await broker.tick_history(KEY)) == 1
+        assert await broker.cron_status(KEY) is not None
         assert ("does not let us listen" in caplog.text) == (user == "app")
 
     async def test_another_namespace_is_out_of_reach(
@@ -181,3 +190,10 @@ class TestRestrictedUser:
         broker = make_broker(f"redis://app:secret@127.0.0.1:{server.port}", namespace="other")
         with pytest.raises(BrokerConfigError, match=r"does not permit enqueue: NOPERM .*extend the user's ACL"):
             await broker.enqueue([job("a")])
+
+    async def test_who_may_do_nothing_hears_it_at_the_start(
+        self, server: RedisServer, make_broker: Callable[..., RedisBroker]
+    ) -> None:
+        """Connecting fails for good where no script may run: a worker then ends with 78 instead of waiting for ever."""
+        with pytest.raises(BrokerConfigError, match=r"does not permit peek: NOPERM .*extend the user's ACL"):
+            await make_broker(f"redis://app:secret@127.0.0.1:{server.port}", namespace="other").connect()

@@ -217,6 +217,14 @@ async def test_an_error_that_will_not_pass_is_raised(
         await behind.enqueue([job("b")])
 
 
+async def test_what_is_no_reply_ends_the_connection(behind: RedisBroker, proxy: Proxy) -> None:
+    """Who speaks another protocol, or is out of step, is not listened to any longer."""
+    await behind.connect()
+    proxy.answer(b"TIME", b"HTTP/1.1 400 Bad Request\r\n")
+    assert await behind.time() > 0
+    assert proxy.connections == 2
+
+
 async def test_a_lost_reply_to_an_enqueue_makes_no_second_job(behind: RedisBroker, proxy: Proxy) -> None:
     """The repetition finds the job."""
     await behind.connect()

@@ -27,6 +27,37 @@ async def test_calls_made_together_share_a_script(broker: RedisBroker, raw: Any)
     assert raw.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
 
 
+async def test_a_job_alone_costs_one_small_script(broker: RedisBroker, raw: Any) -> None:
+    """Also while others wait for their time and results are kept; what needs a decision costs two."""
+    await broker.enqueue([job("later", delay=60), job("0"), job("1")])
+    await broker.settle([Completed(lease=(await claim(broker, 1))[0], keep=60)])
+    await broker.enqueue([job("2")])
+    raw.config_resetstat()
+    assert await broker.enqueue([job("3")]) == [True]
+    assert raw.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
+    assert await broker.enqueue([job("0")]) == [False]
+    assert raw.info("commandstats")["cmdstat_evalsha"]["calls"] == 3
+    assert [lease.job_id for lease in await claim(broker)] == ["1", "2", "3"]
+
+
+async def test_a_job_alone_goes_behind_those_that_came_due(broker: RedisBroker) -> None:
+    """A job whose time came before it was enqueued runs before it."""
+    await broker.enqueue([job("due", delay=0.01)])
+    await let_pass(broker, 0.02)
+    await broker.enqueue([job("alone")])
+    assert [lease.job_id for lease in await claim(broker)] == ["due", "alone"]
+
+
+async def test_a_job_alone_may_have_the_id_of_one_called_off(broker: RedisBroker) -> None:
+    """What is left in line of a cancelled job is cleared away first, so that the new one runs once."""
+    await broker.enqueue([job("a"), job("b")])
+    await broker.cancel_job("a", queue="q")
+    await broker.retry_job("a", queue="q")
+    await broker.cancel_job("b", queue="q")
+    assert await broker.enqueue([job("c")]) == [True]
+    assert [lease.job_id for lease in await claim(broker)] == ["a", "c"]
+
+
 async def test_a_conflict_is_the_callers_own(broker: RedisBroker) -> None:
     """Of callers that share a script only the one with the conflict fails, and with all of its jobs."""
     await broker.enqueue([job("a", payload=b"1")])

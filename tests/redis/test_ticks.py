@@ -243,6 +243,7 @@ async def test_a_name_that_no_key_could_bear_is_refused(broker: RedisBroker, nam
         lambda: broker.record_ticks([record(1.0, name=name)]),
         lambda: broker.pause_cron(entry(name).key, note="", by=""),
         lambda: broker.resume_cron(entry(name).key),
+        lambda: broker.cron_status(entry(name).key),
         lambda: broker.tick_history(entry(name).key),
     ]
     for call in calls:
@@ -291,6 +292,16 @@ async def test_every_key_of_the_ledger_is_bounded(broker: RedisBroker, raw: Any,
     }
     assert {round(ttl / 86_400) for ttl in ttls.values()} == {400}
     assert raw.zcard(Layout(namespace).queue("q").key("ticks:report")) == 100
+
+
+async def test_a_ring_is_compact(broker: RedisBroker, raw: Any, namespace: str) -> None:
+    """A hundred usual records of an entry take no more than 9 kB."""
+    for n in range(100):
+        tick = 1_800_000_000.0 + 60 * n
+        await broker.record_ticks(
+            [record(tick, worker_id="web-1-0af3c9d1", fired_at=tick + 0.002, finished_at=tick + 9)]
+        )
+    assert raw.memory_usage(Layout(namespace).queue("q").key("ticks:report"), samples=0) < 9_000
 
 
 async def test_an_entry_that_was_retired_for_400_days_is_forgotten(

@@ -8,9 +8,22 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, assert_type
+from typing import Any, Literal, assert_type
 
-from aioq import Aarq, Call, Context, CronContext, Job, JobContext, JobRecord, JobState, Task, Worker
+from aioq import (
+    Aarq,
+    Call,
+    Context,
+    CronContext,
+    CronOptions,
+    Job,
+    JobContext,
+    JobRecord,
+    JobState,
+    ScheduledContext,
+    Task,
+    Worker,
+)
 from aioq.backends import MemoryBroker
 from aioq.protocols import Broker, Clock, JobStore, Schedule, Signals, TickLedger, WorkerRegistry
 from aioq.testing import VirtualClock
@@ -139,6 +152,44 @@ async def a_cron_task_is_still_the_function(ctx: CronContext) -> None:
     assert_type(report(ctx, weekday=3), Report)
 
 
+async def alarm(ctx: CronContext, error: BaseException) -> None: ...
+
+
+@app.cron(
+    "0 3 * * *",
+    misfire="skip",
+    grace=30,
+    catchup=3_600,
+    overlap="queue_one",
+    jitter=5.5,
+    timeout=60,
+    enabled=False,
+    start=datetime(2026, 1, 1, tzinfo=UTC),
+    end=None,
+    args=("users",),
+    kwargs={"days": 7},
+    on_error=alarm,
+)
+async def clean_table(ctx: CronContext, table: str, *, days: int) -> None: ...
+
+
+assert_type(CronOptions().misfire, Literal["once", "skip", "all"])
+
+
+@app.task
+async def digest(ctx: ScheduledContext, to: str) -> int:
+    assert_type(ctx["cron_name"], str)
+    assert_type(ctx["scheduled_at"], datetime)
+    assert_type(ctx["previous_success"], datetime | None)
+    assert_type(ctx["job_id"], str)
+    return 1
+
+
+assert_type(app.schedule(digest, "0 9 * * *", args=("a@b.c",), tz="Europe/Berlin", overlap="skip"), str)
+assert_type(app.schedule(in_a_thread, "@daily", kwargs={"number": 3}, name="count", enabled=False), str)
+assert_type(Aarq(MemoryBroker(), name="shop").name, str)
+
+
 class Never:
     """A schedule of the caller's own."""
 
@@ -148,6 +199,9 @@ class Never:
 
 @app.cron(Never())
 async def at_no_time(ctx: CronContext) -> None: ...
+
+
+app.schedule(own_context, Never())
 
 
 class Mailer:

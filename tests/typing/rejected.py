@@ -80,6 +80,24 @@ def cron_options() -> None:
     app.cron(5)  # type: ignore[arg-type]
     app.cron("* * * * *", qeue="reports")  # type: ignore[call-arg]
     app.cron("* * * * *", unique="yes")  # type: ignore[arg-type]
+    app.cron("* * * * *", misfire="twice")  # type: ignore[arg-type]
+    app.cron("* * * * *", overlap="wait")  # type: ignore[arg-type]
+    app.cron("* * * * *", grace="1m")  # type: ignore[arg-type]
+    app.cron("* * * * *", start="2026-01-01")  # type: ignore[arg-type]
+    app.cron("* * * * *", args=["users"])  # type: ignore[arg-type]
+    app.cron("* * * * *", on_error="alarm")  # type: ignore[arg-type]
+
+
+def schedules() -> None:
+    app.schedule(send_email)  # type: ignore[call-arg]
+    app.schedule(arguments, "@daily")  # type: ignore[arg-type]
+    app.schedule("send_email", "@daily")  # type: ignore[arg-type]
+    app.schedule(send_email, 5)  # type: ignore[arg-type]
+    app.schedule(send_email, "@daily", ("a@b.c",))  # type: ignore[call-arg]
+    app.schedule(send_email, "@daily", args="a@b.c")  # type: ignore[arg-type]
+    app.schedule(send_email, "@daily", timeout=5)  # type: ignore[call-arg]
+    app.schedule(send_email, "@daily", queue="mail")  # type: ignore[call-arg]
+    app.schedule(send_email, "@daily", misfire="twice")  # type: ignore[arg-type]
 
 
 def a_task_takes_the_context_first() -> None:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import anyio
 import pytest
 
+from aioq import Aarq
 from aioq.cli import main
+from aioq.cli.locate import load_app
+from aioq.cron import CronEntry
+from aioq.cron.definition import define, version_of
+from aioq.protocols import TickLedger
+from aioq.ticks import TickRecord, TickStatus
 
 
 class Outcome(NamedTuple):
@@ -40,6 +47,37 @@ class Project:
         code = main(argv)
         captured = self._capsys.readouterr()
         return Outcome(code, captured.out, captured.err)
+
+    @property
+    def app(self) -> Aarq:
+        """The app in `tasks.py`: the one that commands in this process see."""
+        return load_app("tasks:app")
+
+    @property
+    def ledger(self) -> TickLedger:
+        """The ledger of that app."""
+        assert isinstance(self.app.broker, TickLedger)
+        return self.app.broker
+
+    def register(self, *names: str) -> None:
+        """Register entries of the app as a worker does: all of them when none are named."""
+        entries = [entry for entry in self.app.crons if not names or entry.name in names]
+        definitions = [define(entry) for entry in entries]
+        self.do(lambda: self.ledger.register_crons(self.app.name, version_of(definitions), definitions, ttl=30))
+
+    def record(self, name: str, tick: float, status: TickStatus, **facts: Any) -> None:
+        """Write down what became of a tick."""
+        entry: CronEntry = self.app.crons[name]
+        record = TickRecord(name=name, queue=entry.queue, tick=tick, status=status, **facts)
+        self.do(lambda: self.ledger.record_ticks([record]))
+
+    def do(self, call: Callable[[], Awaitable[Any]]) -> Any:
+        """Return what an async call returns."""
+
+        async def run() -> Any:
+            return await call()
+
+        return anyio.run(run)
 
 
 @pytest.fixture

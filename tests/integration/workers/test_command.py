@@ -46,7 +46,8 @@ def test_the_documented_example_is_listed(tmp_path: Path) -> None:
     (tmp_path / "tasks.py").write_text(DOCUMENTED)
     with Program("cron", "list", "tasks:app", folder=tmp_path) as program:
         assert program.wait() == 0
-    names = re.findall(r"^(tasks\.\w+) +(\S+ \S+ \S+ \S+ \S+)  +UTC +(\w+)", program.text("out"), re.MULTILINE)
+    entry = r"^(tasks\.\w+) +(\S+ \S+ \S+ \S+ \S+)  .*\n  queue (\w+) +UTC "
+    names = re.findall(entry, program.text("out"), re.MULTILINE)
     assert names == [
         ("tasks.cleanup_old_jobs", "*/5 * * * *", "default"),
         ("tasks.send_daily_report", "0 9 * * 1-5", "reports"),

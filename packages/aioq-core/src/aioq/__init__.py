@@ -4,6 +4,8 @@ from aioq.app import Aarq as Aarq
 from aioq.context import Context as Context
 from aioq.context import CronContext as CronContext
 from aioq.context import JobContext as JobContext
+from aioq.context import ScheduledContext as ScheduledContext
+from aioq.cron import CronOptions as CronOptions
 from aioq.errors import AioqError as AioqError
 from aioq.errors import BrokerConfigError as BrokerConfigError
 from aioq.errors import BrokerFull as BrokerFull
@@ -39,6 +41,7 @@ __all__ = [
     "Call",
     "Context",
     "CronContext",
+    "CronOptions",
     "DiscoveryError",
     "DuplicateName",
     "Job",
@@ -54,6 +57,7 @@ __all__ = [
     "PayloadTooLarge",
     "ResultTimeout",
     "Retry",
+    "ScheduledContext",
     "SerializationError",
     "Task",
     "TaskDefinitionError",

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import inspect
-import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeAlias, TypeVar, Unpack, overload
+from typing import Any, Concatenate, ParamSpec, Self, TypeAlias, TypeVar, Unpack, overload
 from zoneinfo import ZoneInfo
 
+from aioq.callsite import calling_module
 from aioq.codec import JsonCodec
-from aioq.cron import CronEntry
-from aioq.discovery import broker_from_url, scheduler_named
-from aioq.errors import MissingFeature, TaskDefinitionError
+from aioq.cron import CronEntry, CronOptions
+from aioq.cron.options import CronKeywords, ScheduleKeywords
+from aioq.discovery import chosen_broker, scheduler_named
+from aioq.entries import CronDraft, ScheduleDraft, Timing, said_of, schedule_options, text_of
+from aioq.errors import MissingFeature
 from aioq.handle import Job
 from aioq.ids import check_name
 from aioq.options import TaskKeywords, TaskOptions, whole
 from aioq.protocols import Broker, Codec, Schedule, Scheduler, TickLedger
-from aioq.registry import Registry, name_of, where
-from aioq.task import Call, Task, is_generator
+from aioq.registry import Registry
+from aioq.task import Call, Task, TaskDecorator
 
-__all__ = ["Aarq", "Lifespan", "TaskDecorator"]
+__all__ = ["Aarq", "Lifespan"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,18 +33,6 @@ Lifespan: TypeAlias = "Callable[[Aarq], AbstractAsyncContextManager[Mapping[str,
 MIB = 1_048_576
 
 
-class TaskDecorator(Protocol):
-    """What `app.task(...)` returns.
-
-    The context parameter may have any annotation, so that an app can type its own.
-    """
-
-    @overload
-    def __call__(self, function: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[Concatenate[Any, P], R], /) -> Task[P, R]: ...
-
-
 class Aarq:
     """Tasks and crons, and the broker that carries their jobs.
 
@@ -51,6 +40,9 @@ class Aarq:
         broker: A broker, or a URL whose scheme an installed package knows
             (`redis://localhost:6379/2`, `memory://`). None takes the environment variable
             AIOQ_BROKER_URL, else the embedded memory broker.
+        name: What the app's cron entries are registered under with the broker: the same in
+            all processes of the app, and in no other app. The module that makes the app when
+            None, so a module that makes two of them has to give names.
         tz: The zone of cron expressions that name none; UTC when None.
         lifespan: Called with the app by every worker as it starts: an async context manager
             around the worker's life. What it yields is added to the context of every task.
@@ -67,16 +59,16 @@ class Aarq:
         self,
         broker: Broker | str | None = None,
         *,
+        name: str | None = None,
         tz: str | ZoneInfo | None = None,
         lifespan: Lifespan | None = None,
         codec: Codec | None = None,
         scheduler: Scheduler | str = "cron",
         max_payload: int = MIB,
     ) -> None:
-        if broker is None:
-            broker = os.environ.get("AIOQ_BROKER_URL") or "memory://"
         whole("max_payload", max_payload, 1, 512 * MIB)
-        self.broker: Broker = broker_from_url(broker) if isinstance(broker, str) else _checked(broker)
+        self.broker: Broker = chosen_broker(broker)
+        self.name = calling_module() if name is None else check_name("name", name)
         self.codec: Codec = codec or JsonCodec()
         self.tz = tz
         self.lifespan = lifespan
@@ -147,6 +139,10 @@ class Aarq:
         name: str | None = None,
         tz: str | ZoneInfo | None = None,
         unique: bool = False,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        on_error: Callable[..., Any] | None = None,
+        **options: Unpack[CronKeywords],
     ) -> Callable[[F], F]:
         """Have workers call a function on a schedule. Returns the function unchanged.
 
@@ -161,39 +157,80 @@ class Aarq:
                 for further entries on one function.
             tz: The zone that the expression is read in; the app's when None, and else UTC.
             unique: Fire once per tick for the whole fleet instead of once on each worker.
+            args: What the function is called with, after the context.
+            kwargs: The same, by name.
+            on_error: Called with the context and the exception when the function raises or
+                runs out of time.
+            options: The fields of `CronOptions`.
 
         Raises:
             DiscoveryError: No scheduler is installed; says what to install.
-            ValueError: The expression or the zone is not understood, or never fires. With
-                aioq-cron it is an `InvalidCronExpression`.
+            TypeError, ValueError: An option is unknown or out of range, or the expression or
+                the zone is not understood, or never fires. With aioq-cron the latter is an
+                `InvalidCronExpression`.
             DuplicateName: Another entry of the app has the name.
-            TaskDefinitionError: The function cannot be called with a context alone.
+            TaskDefinitionError: The function cannot be called with the context and these arguments.
             MissingFeature: `unique` with a broker that keeps no ledger of ticks.
         """
-        scheduler = self.scheduler
-        check_name("queue", queue)
-        if tz is not None and not isinstance(schedule, str):
-            raise ValueError(f"tz is the zone of an expression, and {schedule!r} is none; leave tz out")
-        if unique and not isinstance(self.broker, TickLedger):
-            raise MissingFeature(self.broker, "TickLedger", "unique=True")
+        draft = CronDraft(
+            timing=self._timing(schedule, tz, CronOptions(**options)),
+            name=name,
+            queue=queue,
+            unique=unique,
+            args=args,
+            kwargs={} if kwargs is None else kwargs,
+            on_error=on_error,
+        )
+        if unique:
+            self._need_ledger("unique=True")
 
         def register(function: F) -> F:
-            _check_cron_function(function)
-            zone = tz or self.tz
-            entry = CronEntry(
-                name=check_name("name", name) if name else self._free_name(function),
-                function=function,
-                schedule=_parsed(scheduler, schedule, zone, function),
-                queue=queue,
-                unique=unique,
-                expression=_text_of(schedule),
-                tz=_zone_of(schedule, zone),
-                where=where(function),
-            )
-            self.crons.add(entry)
+            self.crons.add(draft.entry(function, self.crons))
             return function
 
         return register
+
+    def schedule(
+        self,
+        task: Task[..., Any],
+        schedule: str | Schedule,
+        *,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        tz: str | ZoneInfo | None = None,
+        **options: Unpack[ScheduleKeywords],
+    ) -> str:
+        """Have one job of a task enqueued at each tick, whatever the fleet. Returns the entry's name.
+
+        The job is as durable as any: it has leases and the task's retries, and its queue and
+        options are the task's. Its context is a `ScheduledContext`.
+
+        Args:
+            task: A task of this app.
+            schedule: A cron expression of five fields, or any object with `next_after`.
+            args: The arguments of the job, checked and encoded here and now.
+            kwargs: The same, by name.
+            name: What the entry is called; the task's name when None, with `:2` and so on for
+                further schedules of one task.
+            tz: The zone that the expression is read in; the app's when None, and else UTC.
+            options: The fields of `CronOptions` but for `timeout`, which is the task's.
+
+        Raises:
+            SerializationError, PayloadTooLarge: The arguments do not fit the task, or the limit.
+            DiscoveryError, TypeError, ValueError, DuplicateName, MissingFeature: As in `cron`.
+        """
+        self._need_ledger("app.schedule")
+        with said_of(f"app.schedule({text_of(task)}, {text_of(schedule)})"):
+            draft = ScheduleDraft(
+                timing=self._timing(schedule, tz, schedule_options(options)),
+                name=name,
+                args=args,
+                kwargs={} if kwargs is None else kwargs,
+            )
+            entry = draft.entry(task, self.tasks, self.crons)
+        self.crons.add(entry)
+        return entry.name
 
     async def enqueue_many(self, calls: Iterable[Call[R]]) -> list[Job[R]]:
         """Store many jobs, of any tasks, in one round trip: all of them or none.
@@ -241,61 +278,12 @@ class Aarq:
         decode = call.task.signature.decode_result
         return Job(call.job.id, task=call.task.name, queue=call.job.queue, broker=self.broker, decode=decode)
 
-    def _free_name(self, function: Callable[..., Any]) -> str:
-        """Number further entries on the same function; another function's name stays a clash."""
-        name = first = name_of(function)
-        number = 1
-        while (taken := self.crons.get(name)) is not None and taken.function is function:
-            number += 1
-            name = f"{first}:{number}"
-        return name
+    def _timing(self, schedule: str | Schedule, tz: str | ZoneInfo | None, options: CronOptions) -> Timing:
+        if tz is not None and not isinstance(schedule, str):
+            raise ValueError(f"tz is the zone of an expression, and {schedule!r} is none; leave tz out")
+        zone = self.tz if tz is None else tz
+        return Timing(said=schedule, zone=zone, scheduler=self.scheduler, options=options)
 
-
-def _checked(broker: object) -> Broker:
-    if isinstance(broker, type) or not isinstance(broker, Broker):
-        raise TypeError(f"broker must be a URL or an object with the methods of aioq.protocols.Broker, got {broker!r}")
-    return broker
-
-
-def _parsed(
-    scheduler: Scheduler, schedule: str | Schedule, tz: str | ZoneInfo | None, function: Callable[..., Any]
-) -> Schedule:
-    if isinstance(schedule, Schedule):
-        return schedule
-    try:
-        return scheduler.parse(schedule, tz=tz)
-    except (ValueError, TypeError) as error:
-        # Said of the entry, in the parser's own type, so that callers can still tell what it is.
-        error.args = (f'@app.cron("{schedule}") on {name_of(function)}: {error}', *error.args[1:])
-        raise
-
-
-def _text_of(schedule: str | Schedule) -> str:
-    """Return a schedule as text that is the same in every process."""
-    if isinstance(schedule, str):
-        return schedule
-    kind = type(schedule)
-    if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
-        return f"{kind.__module__}.{kind.__qualname__}"
-    return str(schedule)
-
-
-def _zone_of(schedule: str | Schedule, tz: str | ZoneInfo | None) -> str:
-    """Return the name of the zone that a schedule is read in; a schedule object may have its own."""
-    own = tz if isinstance(schedule, str) else getattr(schedule, "tz", None)
-    return str(own) if isinstance(own, str | ZoneInfo) else "UTC"
-
-
-def _check_cron_function(function: Callable[..., Any]) -> None:
-    if isinstance(function, Task):
-        raise TaskDefinitionError(
-            f"{function.name} is a task; a cron entry is a plain function: write one that awaits its enqueue"
-        )
-    if not callable(function):
-        raise TaskDefinitionError(f"a cron entry is a function, got {function!r}")
-    if is_generator(function):
-        raise TaskDefinitionError(f"{name_of(function)} is a generator: calling it would run none of it")
-    try:
-        inspect.signature(function).bind({})
-    except (TypeError, ValueError) as error:
-        raise TaskDefinitionError(f"{name_of(function)} must be callable with the context alone: {error}") from None
+    def _need_ledger(self, needed_for: str) -> None:
+        if not isinstance(self.broker, TickLedger):
+            raise MissingFeature(self.broker, "TickLedger", needed_for)

@@ -7,11 +7,11 @@ Whatever the app's lifespan yields is in it as well. To have those keys typed, s
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from aioq.protocols import Broker
 
-__all__ = ["Context", "CronContext", "JobContext"]
+__all__ = ["Context", "CronContext", "JobContext", "ScheduledContext"]
 
 
 class Context(TypedDict):
@@ -32,6 +32,18 @@ class JobContext(Context):
     queue: str
     enqueued_at: datetime
     """In UTC, on the broker's clock."""
+
+
+class ScheduledContext(JobContext):
+    """What a task sees when it runs a job of `app.schedule`."""
+
+    cron_name: str
+    scheduled_at: datetime
+    """The moment that the schedule named, in UTC."""
+    previous_success: datetime | None
+    """The latest tick before this one whose job completed, in UTC; None when there is none."""
+    previous_result: Any
+    """What that job returned, as the type that the task is annotated with; None when there is none."""
 
 
 class CronContext(Context):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
@@ -10,7 +11,7 @@ from typing import Any, Final
 from aioq.errors import DiscoveryError
 from aioq.protocols import Broker, Scheduler
 
-__all__ = ["broker_from_url", "scheduler_named"]
+__all__ = ["broker_from_url", "chosen_broker", "scheduler_named"]
 
 BROKERS: Final = "aioq.brokers"
 SCHEDULERS: Final = "aioq.schedulers"
@@ -20,6 +21,22 @@ _INSTALL: Final = {
     for scheme in ("redis", "rediss", "valkey", "valkeys")
     for more in ("", "+cluster", "+sentinel")
 } | {"unix": "aioq-redis"}
+
+
+def chosen_broker(broker: object) -> Broker:
+    """Return the broker that an app is given, as an object or as a URL; None for that of the environment.
+
+    Raises:
+        DiscoveryError: As in `broker_from_url`.
+        TypeError: It is neither.
+    """
+    if broker is None:
+        broker = os.environ.get("AIOQ_BROKER_URL") or "memory://"
+    if isinstance(broker, str):
+        return broker_from_url(broker)
+    if isinstance(broker, type) or not isinstance(broker, Broker):
+        raise TypeError(f"broker must be a URL or an object with the methods of aioq.protocols.Broker, got {broker!r}")
+    return broker
 
 
 def broker_from_url(url: str) -> Broker:

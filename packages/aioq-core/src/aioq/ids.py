@@ -6,7 +6,10 @@ import os
 import re
 import time
 
-__all__ = ["check_name", "new_id", "tick_id"]
+__all__ = ["TICK_IDS", "check_name", "new_id", "tick_id"]
+
+TICK_IDS = "cron:"
+"""What the ids of jobs of `app.schedule` begin with, and no others."""
 
 _NAMES = {
     "queue": re.compile(r"[A-Za-z0-9_.-]{1,64}"),
@@ -27,7 +30,7 @@ def new_id() -> str:
 
 def tick_id(name: str, tick: float) -> str:
     """Return the id of the job that a tick of the entry `name` becomes; `tick` is seconds since 1970."""
-    return f"cron:{name}:{round(tick * 1000)}"
+    return f"{TICK_IDS}{name}:{round(tick * 1000)}"
 
 
 def check_name(field: str, value: object) -> str:

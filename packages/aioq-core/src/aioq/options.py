@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypedDict, cast, get_args
 
-from aioq.ids import check_name
+from aioq.ids import TICK_IDS, check_name
 from aioq.retry import Backoff
 
 __all__ = ["EnqueueOptions", "TaskKeywords", "TaskOptions"]
@@ -108,7 +108,7 @@ class EnqueueOptions:
         if self.priority is not None:
             whole("priority", self.priority, 0, 9)
         if self.job_id is not None:
-            check_name("job_id", self.job_id)
+            _check_job_id(self.job_id)
 
     def _check_defer_until(self, moment: object) -> None:
         if not isinstance(moment, datetime):
@@ -133,6 +133,16 @@ class EnqueueOptions:
         return None if self.defer_until is None else self.defer_until.timestamp()
 
 
+def flag(field: str, value: object) -> None:
+    """Insist on True or False.
+
+    Raises:
+        TypeError: It is neither; the message names the field.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{field} must be True or False, got {value!r}")
+
+
 def whole(field: str, value: object, low: int, high: int) -> None:
     """Insist on an integer of a range.
 
@@ -155,6 +165,11 @@ def number(field: str, value: object, low: float, high: float) -> None:
         raise TypeError(f"{field} must be a number, got {value!r}")
     if not low <= value <= high:
         raise ValueError(f"{field} must be between {low:g} and {high:g}, got {value!r}")
+
+
+def _check_job_id(job_id: object) -> None:
+    if check_name("job_id", job_id).startswith(TICK_IDS):
+        raise ValueError(f"job_id {job_id!r} begins with {TICK_IDS}, as only ids of app.schedule do; choose another")
 
 
 def _exceptions(field: str, value: object) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import inspect
 import re
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from aioq.callsite import imported_as
 from aioq.errors import DuplicateName, UnknownTask
 
 __all__ = ["Registry", "name_of", "where"]
@@ -73,15 +72,7 @@ def name_of(function: Callable[..., Any]) -> str:
     worker would import it.
     """
     named = _named(function)
-    module = named.__module__
-    if module in ("__main__", "__mp_main__"):
-        main = sys.modules[module]
-        spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
-        if spec is not None:
-            module = spec.name.removesuffix(".__main__")
-        elif file is not None and file.endswith(".py"):
-            module = Path(file).stem
-    return f"{module}.{re.sub('[<>]', '', named.__qualname__.replace('<locals>.', ''))}"
+    return f"{imported_as(named.__module__)}.{re.sub('[<>]', '', named.__qualname__.replace('<locals>.', ''))}"
 
 
 def where(function: Callable[..., Any]) -> str:

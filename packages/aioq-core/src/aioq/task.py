@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property, partial
-from typing import Any, Generic, NoReturn, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, TypeVar, cast, overload
 
 import anyio
 import anyio.to_thread
@@ -21,10 +21,12 @@ from aioq.protocols import Broker, Codec
 from aioq.registry import name_of, where
 from aioq.signature import CallSignature
 
-__all__ = ["Call", "Enqueuer", "Task", "TaskWithOptions", "in_thread", "is_async", "is_generator"]
+__all__ = ["Call", "Enqueuer", "Task", "TaskDecorator", "TaskWithOptions", "in_thread", "is_async", "is_generator"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_NO_OPTIONS = EnqueueOptions()
 
 
 class Enqueuer(Protocol):
@@ -154,7 +156,7 @@ class Task(Generic[P, R]):
         Raises:
             TypeError, SerializationError, PayloadTooLarge: As in `enqueue`.
         """
-        return self.make_call(EnqueueOptions(), args, kwargs)
+        return self.make_call(_NO_OPTIONS, args, kwargs)
 
     def options(
         self,
@@ -208,6 +210,18 @@ class Task(Generic[P, R]):
             max_crashes=defaults.max_crashes,
         )
         return Call(self, job)
+
+
+class TaskDecorator(Protocol):
+    """What `app.task(...)` returns.
+
+    The context parameter may have any annotation, so that an app can type its own.
+    """
+
+    @overload
+    def __call__(self, function: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Any, P], R], /) -> Task[P, R]: ...
 
 
 class TaskWithOptions(Generic[P, R]):

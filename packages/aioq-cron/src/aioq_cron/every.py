@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from aioq.cron import ClockChange
+from aioq_cron.listing import joined
 from aioq_cron.moments import in_utc
 
 __all__ = ["Every"]
@@ -12,7 +15,7 @@ __all__ = ["Every"]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHORTEST = timedelta(seconds=1)
 _LONGEST = timedelta(days=3_653)
-_UNITS = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("m", timedelta(minutes=1)))
+_UNITS = (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +59,18 @@ class Every:
         except OverflowError:
             return None
 
+    def in_words(self) -> str:
+        """Return how often it fires, and from when on: "every 1 minute and 30 seconds"."""
+        since = "" if self.start is None else f", from {self.start:%Y-%m-%d %H:%M:%S} UTC on"
+        return f"every {_in_words(self.interval)}{since}"
+
+    def clock_changes(self, start: datetime, end: datetime) -> list[ClockChange]:
+        """Return nothing: an interval takes no notice of the clocks on the wall."""
+        return []
+
     def __str__(self) -> str:
         since = "" if self.start is None else f" from {self.start.isoformat()}"
-        return f"every {_in_words(self.interval)}{since}"
+        return f"every {_in_short(self.interval)}{since}"
 
 
 def _check(interval: object) -> None:
@@ -68,10 +80,22 @@ def _check(interval: object) -> None:
         raise ValueError(f"interval must be from 1 second to 10 years, got {interval!r}")
 
 
+def _in_short(interval: timedelta) -> str:
+    return "".join(f"{count}{unit[0]}" for count, unit in _parts(interval))
+
+
 def _in_words(interval: timedelta) -> str:
-    words = ""
+    parts = [(count, unit if count == "1" else f"{unit}s") for count, unit in _parts(interval)]
+    if len(parts) == 1 and parts[0][0] == "1":
+        return parts[0][1]
+    return joined([f"{count} {unit}" for count, unit in parts])
+
+
+def _parts(interval: timedelta) -> Iterator[tuple[str, str]]:
+    """Yield how many of each unit there are, the largest unit first."""
     for unit, length in _UNITS:
         count, interval = divmod(interval, length)
-        words += f"{count}{unit}" if count else ""
-    seconds = f"{interval.seconds}.{interval.microseconds:06}".rstrip("0").rstrip(".") if interval else ""
-    return f"{words}{seconds}s" if seconds else words
+        if count:
+            yield str(count), unit
+    if interval:
+        yield f"{interval.seconds}.{interval.microseconds:06}".rstrip("0").rstrip("."), "second"

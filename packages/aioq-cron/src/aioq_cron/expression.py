@@ -6,10 +6,15 @@ from collections.abc import Iterator
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from aioq.cron import ClockChange
+from aioq_cron.changes import changes_between
+from aioq_cron.day_words import days_in_words
 from aioq_cron.daylight import ZonedStepper
+from aioq_cron.days import day_stepper
 from aioq_cron.moments import in_utc
 from aioq_cron.parser import parse_fields
-from aioq_cron.stepper import CroniterStepper
+from aioq_cron.stepper import FieldStepper
+from aioq_cron.time_words import time_in_words
 from aioq_cron.zones import find_zone
 
 __all__ = ["CronExpression"]
@@ -32,13 +37,13 @@ class CronExpression:
         TypeError: An argument is of the wrong type.
     """
 
-    __slots__ = ("_identity", "_stepper", "_tz")
+    __slots__ = ("_fields", "_identity", "_stepper", "_tz")
 
     def __init__(self, expression: str, tz: str | ZoneInfo | None = None) -> None:
-        fields = parse_fields(expression)
+        self._fields = fields = parse_fields(expression)
         self._tz = find_zone(tz)
         self._identity = (" ".join(expression.split()), _identity(self._tz))
-        self._stepper = ZonedStepper(CroniterStepper(fields), self._tz, wildcard=fields.wildcard)
+        self._stepper = ZonedStepper(FieldStepper(fields, day_stepper(fields)), self._tz, wildcard=fields.wildcard)
 
     @property
     def expression(self) -> str:
@@ -73,6 +78,26 @@ class CronExpression:
             ValueError: It is naive.
         """
         return self._walk(in_utc(start))
+
+    def in_words(self) -> str:
+        """Return when it fires, as a person would say it: "at 09:00 on Monday to Friday".
+
+        The zone is not among the words.
+        """
+        time, is_plain = time_in_words(self._fields.minutes, self._fields.hours)
+        days = days_in_words(self._fields)
+        every_day = "" if is_plain or days.startswith("on ") else "every day"
+        return " ".join(word for word in (time, every_day, days) if word)
+
+    def clock_changes(self, start: datetime, end: datetime) -> list[ClockChange]:
+        """Return the moments in [start, end) at which the clocks of its zone are put forward or
+        back, in order, and what becomes of the times that are skipped or come twice.
+
+        Raises:
+            TypeError: `start` or `end` is not a datetime.
+            ValueError: It is naive.
+        """
+        return changes_between(self._stepper, in_utc(start), in_utc(end))
 
     def _walk(self, instant: datetime) -> Iterator[datetime]:
         while (found := self.next_after(instant)) is not None:

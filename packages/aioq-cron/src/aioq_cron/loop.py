@@ -19,8 +19,8 @@ __all__ = ["CronLoop"]
 logger = logging.getLogger("aioq.cron")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LOOK_UP = 1.0
-"""Seconds after which the clock is looked at in any case: it may have been set."""
+_IDLE = 3_600.0
+"""How far ahead to sleep, in seconds, when nothing is due any more: the clock may be set back all the same."""
 _SHARE = 100
 """Fires and steps after which the event loop gets its turn: a few milliseconds' worth."""
 
@@ -53,14 +53,12 @@ class CronLoop:
         await self._start()
         while True:
             await self._fire_due()
-            await self._clock.sleep(self._until_next())
+            await self._clock.sleep_until(self._next_due())
             if watch.corrected():
                 await self._start()
 
-    def _until_next(self) -> float:
-        if not self._heap:
-            return _LOOK_UP
-        return min(max(0.0, self._heap[0][0] - self._clock.time()), _LOOK_UP)
+    def _next_due(self) -> float:
+        return self._heap[0][0] if self._heap else self._clock.time() + _IDLE
 
     async def _start(self) -> None:
         """Count all entries from now, including those that had no tick left."""
@@ -78,11 +76,12 @@ class CronLoop:
         now = self._clock.time()
         while self._heap and self._heap[0][0] <= now:
             _, _, due, line = heappop(self._heap)
-            tick_at = self._advance(line, due, now)
+            newest = self._advance(line, due, now)
+            first = due if newest != due else None
             for entry in line.entries:
-                self._fire_one(Tick(entry, tick_at))
+                self._fire_one(Tick(entry, newest, first))
                 await self._share()
-            if tick_at != due:
+            if first is not None:
                 # Catching up takes dozens of steps, so others get their turn after each line.
                 await self._clock.sleep(0)
 

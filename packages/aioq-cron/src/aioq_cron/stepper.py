@@ -1,23 +1,17 @@
-"""Stepping through the calendar on naive wall time, and croniter as the one who does it.
-
-croniter is handed sorted lists of numbers and nothing else, since versions differ in how they
-read ranges, steps and time zones.
-"""
+"""Stepping through the calendar on naive wall time."""
 
 from __future__ import annotations
 
-from datetime import MAXYEAR, datetime
-from threading import Lock
+from bisect import bisect_right
+from datetime import date, datetime, time, timedelta
 from typing import Protocol
 
-from croniter import croniter
+from aioq_cron.days import DayStepper
+from aioq_cron.fields import CronFields
 
-from aioq_cron.fields import DAY, HOUR, MINUTE, MONTH, WEEKDAY, CronFields, Field
+__all__ = ["CalendarStepper", "FieldStepper"]
 
-__all__ = ["CalendarStepper", "CroniterStepper"]
-
-# A 29 February on a given weekday may be 40 years away.
-_SEARCH_YEARS = 50
+_DAY = timedelta(days=1)
 
 
 class CalendarStepper(Protocol):
@@ -31,45 +25,27 @@ class CalendarStepper(Protocol):
         ...
 
 
-class CroniterStepper:
-    """A stepper that asks croniter. May be shared between threads."""
+class FieldStepper:
+    """Looks up the times of a day in the fields, and asks another for the days."""
 
-    def __init__(self, fields: CronFields) -> None:
-        self._lock = Lock()
-        self._croniters = [
-            croniter(text, datetime.min, datetime, day_or=False, max_years_between_matches=_SEARCH_YEARS)
-            for text in _for_croniter(fields)
-        ]
+    def __init__(self, fields: CronFields, days: DayStepper) -> None:
+        self._minutes, self._hours, self._days = fields.minutes, fields.hours, days
+        self._earliest = time(fields.hours[0], fields.minutes[0])
 
     def next_after(self, wall: datetime) -> datetime | None:
         """Return the first matching whole minute strictly after `wall`."""
-        # Whole minutes survive croniter's trip through float seconds in any year.
-        minute = wall.replace(second=0, microsecond=0)
-        with self._lock:
-            found = [_next(stepping, minute) for stepping in self._croniters]
-        return min((moment for moment in found if moment is not None), default=None)
+        today = wall.date()
+        day = self._days.first_from(today)
+        if day == today:
+            if later := self._later_that_day(wall.hour, wall.minute):
+                return datetime.combine(today, later)
+            day = None if today == date.max else self._days.first_from(today + _DAY)
+        return None if day is None else datetime.combine(day, self._earliest)
 
-
-def _next(stepping: croniter[datetime], minute: datetime) -> datetime | None:
-    try:
-        return stepping.get_next(datetime, start_time=minute)
-    except (OverflowError, ValueError):
-        if minute.year + _SEARCH_YEARS < MAXYEAR:
-            raise
-        return None
-
-
-def _for_croniter(fields: CronFields) -> list[str]:
-    """The expressions to ask croniter for the earliest of; in each, all fields must match."""
-    time = f"{_list(fields.minutes, MINUTE)} {_list(fields.hours, HOUR)}"
-    days, months, weekdays = _list(fields.days, DAY), _list(fields.months, MONTH), _list(fields.weekdays, WEEKDAY)
-    if not fields.either_day:
-        return [f"{time} {days} {months} {weekdays}"]
-    if "*" in (days, weekdays):
-        return [f"{time} * {months} *"]
-    by_weekday = f"{time} * {months} {weekdays}"
-    return [f"{time} {days} {months} *", by_weekday] if fields.has_day else [by_weekday]
-
-
-def _list(values: tuple[int, ...], field: Field) -> str:
-    return "*" if len(values) == field.size else ",".join(map(str, values))
+    def _later_that_day(self, hour: int, minute: int) -> time | None:
+        following = bisect_right(self._hours, hour)
+        if following and self._hours[following - 1] == hour:
+            place = bisect_right(self._minutes, minute)
+            if place < len(self._minutes):
+                return time(hour, self._minutes[place])
+        return time(self._hours[following], self._minutes[0]) if following < len(self._hours) else None

@@ -42,4 +42,4 @@ class ClockWatch:
         elif jump < -_WORTH_A_LINE:
             logger.warning("the wall clock went back by %.0f s: no tick fires again until it has caught up", -jump)
         elif jump > _WORTH_A_LINE:
-            logger.info("the wall clock went ahead by %.0f s, set or after a suspend: overdue entries fire once", jump)
+            logger.info("the wall clock went ahead by %.0f s, set or after a suspend: what is overdue is due now", jump)

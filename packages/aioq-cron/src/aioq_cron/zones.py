@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, datetime, timedelta
 from difflib import get_close_matches
+from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from aioq_cron.errors import InvalidCronExpression
 
-__all__ = ["Shift", "find_zone", "shift_at", "wall_time"]
+__all__ = ["Shift", "find_zone", "shift_at", "shifts_between", "wall_time"]
 
 _ZERO = timedelta(0)
 _SECOND = timedelta(seconds=1)
+_TICK = timedelta(microseconds=1)
 _LONGEST_NAME = 60
 _OFFSET = re.compile(r"[+-]\d")
 _LARGEST_DAYLIGHT_SHIFT = timedelta(hours=3)
+_STRIDE = timedelta(hours=3)
+"""How far to go between looks for a shift: less than any zone keeps an offset."""
+
+_FIRST = datetime.min.replace(tzinfo=UTC) + timedelta(days=2)
+_LAST = datetime.max.replace(tzinfo=UTC) - timedelta(days=2)
+"""Between them, every moment has a wall time in every zone."""
 
 
 def find_zone(tz: object) -> ZoneInfo:
@@ -110,12 +119,47 @@ def shift_at(wall: datetime, zone: ZoneInfo) -> Shift | None:
     if before == after:
         return None
     earliest = wall.replace(microsecond=0, tzinfo=UTC) - max(before, after)
-    seconds = range(round(abs(after - before) / _SECOND) + 1)
-    # zoneinfo does not say when its shifts are, so look for it where the offset changes.
-    steps = bisect_left(
-        seconds, True, key=lambda passed: (earliest + passed * _SECOND).astimezone(zone).utcoffset() != before
-    )
-    return Shift(earliest + steps * _SECOND, before, after)
+    return Shift(_turn(earliest, earliest + abs(after - before), before, zone), before, after)
+
+
+def shifts_between(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[Shift]:
+    """Yield the shifts of a zone in [start, end), both in UTC, in order.
+
+    Changes of a zone's rules that leave the clocks as they are, are none.
+    """
+    for year in range(start.year, end.year + 1):
+        yield from (shift for shift in _shifts_of(zone, year) if start <= shift.at < end)
+
+
+@lru_cache(maxsize=4_096)
+def _shifts_of(zone: ZoneInfo, year: int) -> tuple[Shift, ...]:
+    """Return the shifts of a year of UTC: looked for once, because thousands of entries share a zone."""
+    start = datetime(year, 1, 1, tzinfo=UTC)
+    end = start.replace(year=year + 1) if year < MAXYEAR else _LAST
+    return tuple(_look_for_shifts(zone, max(start, _FIRST) - _TICK, min(end, _LAST) - _TICK))
+
+
+def _look_for_shifts(zone: ZoneInfo, moment: datetime, last: datetime) -> Iterator[Shift]:
+    before = _offset_at(moment, zone)
+    while moment < last:
+        earlier, moment = moment, min(moment + _STRIDE, last)
+        if (after := _offset_at(moment, zone)) != before:
+            yield Shift(_turn(earlier.replace(microsecond=0), moment, before, zone), before, after)
+            before = after
+
+
+def _turn(start: datetime, end: datetime, before: timedelta, zone: ZoneInfo) -> datetime:
+    """The first whole second after `start`, and up to `end`, at which the offset is no longer what it was.
+
+    zoneinfo does not say when its shifts are, so look for it where the offset changes.
+    """
+    seconds = range(int((end - start) / _SECOND) + 1)
+    passed = bisect_left(seconds, True, key=lambda passed: _offset_at(start + passed * _SECOND, zone) != before)
+    return start + passed * _SECOND
+
+
+def _offset_at(instant: datetime, zone: ZoneInfo) -> timedelta:
+    return instant.astimezone(zone).utcoffset() or _ZERO
 
 
 def _offset(wall: datetime, zone: ZoneInfo, *, fold: int) -> timedelta:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from aioq_redis.connection import pack
 from aioq_redis.errors import TRANSIENT, Lost, Refusal
 from aioq_redis.links import Links
 from aioq_redis.routes import Route
@@ -32,8 +33,9 @@ class Blocking:
 
     async def take(self, keys: Sequence[str], timeout: float) -> str:
         """Take a token as `pop` does, from lists in one place, and return the list that had it; empty for none."""
-        async with self._links.lend(self._route.place(keys[0])) as link:
-            reply = await link.call("BLPOP", *keys, f"{timeout:.3f}", timeout=timeout + GRACE)
+        async with self._links.lend(self._route.place(keys[0])) as line:
+            data = pack(("BLPOP", *keys, f"{timeout:.3f}"))
+            (reply,) = await line.ask(data, 1, timeout=timeout + GRACE)
             if isinstance(reply, Refusal):
                 raise Lost(reply.text) if reply.code in TRANSIENT else reply
         return reply[0].decode() if reply else ""

@@ -38,11 +38,13 @@ from aioq_redis.enqueueing import Enqueueing
 from aioq_redis.errors import Refusal
 from aioq_redis.fleet import Fleet
 from aioq_redis.jobs import Jobs
+from aioq_redis.keeper import Keeper
 from aioq_redis.keeping import Keeping
 from aioq_redis.keys import Layout
 from aioq_redis.naming import Naming
+from aioq_redis.routed_keeper import PATIENCE, RoutedKeeper
 from aioq_redis.server import Server
-from aioq_redis.settings import CLUSTER, Settings
+from aioq_redis.settings import CLUSTER, SINGLE, Settings
 from aioq_redis.settling import Settling
 from aioq_redis.ticks import Ticks
 from aioq_redis.waiting import Waiting
@@ -112,8 +114,9 @@ class RedisBroker:
             raise ValueError(f"timeout must be above 0 s and at most 3600 s, got {timeout!r}")
         self._settings = Settings.from_url(url)
         self._layout = Layout(namespace)
-        self._server = Server(self._settings, timeout=timeout, durability=Durability.parse(durability, timeout / 2))
-        keeping = Keeping(dead_ttl=dead_ttl, dead_limit=dead_limit, cancelled_ttl=cancelled_ttl)
+        self._durability = Durability.parse(durability, timeout / 2)
+        self._server = Server(self._settings, timeout=timeout, durability=self._durability)
+        self._keeping = keeping = Keeping(dead_ttl=dead_ttl, dead_limit=dead_limit, cancelled_ttl=cancelled_ttl)
         naming = Naming(self._layout)
         self._enqueueing = Enqueueing(self._server, self._layout, naming)
         self._settling = Settling(self._server, self._layout, keeping)
@@ -152,6 +155,8 @@ class RedisBroker:
                 self._settings.masked,
                 policy.decode(),
             )
+        # Who may not run scripts on our keys had better hear it now than with the first job.
+        await self._server.call("peek", self._layout.queue("default"), ())
 
     async def close(self) -> None:
         """Close all connections. Closing twice does nothing; the next call connects again."""
@@ -238,6 +243,15 @@ class RedisBroker:
         """Yield cancelled jobs of a worker; see `aioq.protocols.Signals.aborts`."""
         return self._waiting.aborts(worker_id)
 
+    # ThreadedLeases
+
+    def keeper(self) -> Keeper | RoutedKeeper:
+        """Return what extends leases from a thread; see `aioq.protocols.ThreadedLeases.keeper`."""
+        if self._settings.kind == SINGLE:
+            return Keeper(self._settings, self._server, self._layout)
+        server = Server(self._settings, timeout=PATIENCE, durability=self._durability)
+        return RoutedKeeper(server, Settling(server, self._layout, self._keeping))
+
     # TickLedger
 
     async def register_crons(
@@ -273,6 +287,10 @@ class RedisBroker:
     async def cron_statuses(self, app: str | None = None) -> list[CronStatus]:
         """Return what is known of entries; see `aioq.protocols.TickLedger.cron_statuses`."""
         return await self._crons.statuses(app)
+
+    async def cron_status(self, cron: CronKey) -> CronStatus | None:
+        """Return what is known of an entry; see `aioq.protocols.TickLedger.cron_status`."""
+        return await self._crons.status(cron)
 
     async def tick_history(self, cron: CronKey, *, limit: int = 100) -> list[TickRecord]:
         """Return the latest records of an entry; see `aioq.protocols.TickLedger.tick_history`."""

@@ -15,9 +15,10 @@ from random import sample
 from typing import Any, Final
 
 from aioq.errors import AioqError, BrokerConfigError
+from aioq_redis.command import Command
 from aioq_redis.connection import Link, dial
 from aioq_redis.errors import TRANSIENT, Lost, Refusal
-from aioq_redis.pipeline import Command, Pipeline
+from aioq_redis.pipeline import Pipeline
 from aioq_redis.settings import Address, Settings
 from aioq_redis.slots import Slots, read_redirect, slot_of
 
@@ -40,10 +41,14 @@ class Asking(Command):
 
     def __init__(self, command: Command) -> None:
         super().__init__(None, (), ("ASKING",))
-        self.future = command.future
+        self._command = command
 
     def answer(self, reply: object) -> None:
         """Do nothing: it is the next reply that counts."""
+
+    def fail(self, error: Exception) -> None:
+        """Fail the command, which must not go alone."""
+        self._command.fail(error)
 
 
 class Cluster:

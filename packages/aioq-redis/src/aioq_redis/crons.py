@@ -106,6 +106,16 @@ class Crons:
             key=lambda status: (status.definition.queue, status.definition.name),
         )
 
+    async def status(self, cron: CronKey) -> CronStatus | None:
+        """Return what is known of one entry; see `aioq.protocols.TickLedger.cron_status`."""
+        names = [_name(cron.name)]
+        (told,) = await self._server.call("cron_status", self._layout.queue(cron.queue), names, each=names)
+        if not told[0]:
+            return None
+        entries = self._layout.fleet.key(f"crons:{told[0].decode()}")
+        value = await self._server.command("HGET", entries, _field(cron))
+        return _status(_decode(value.partition(b" ")[2]), *told) if value else None
+
     async def _apps(self, app: str | None) -> list[str]:
         if app is not None:
             return [app]

@@ -4,6 +4,8 @@ Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{n
 
     jobs        hash    job id -> record: all jobs that have not ended
     ready:0-9   lists   ids of due jobs, by priority
+    suspects    list    ids of due jobs that crashed so often that they run alone
+    awaited     string  the worker that makes room for a suspect
     due         zset    ids of jobs that wait for their time
     leased      zset    ids of running jobs, by the moment their lease runs out
     runs        hash    job id -> what has happened to it, once it was claimed
@@ -47,6 +49,7 @@ __all__ = ["TYPES", "KeySpace", "Layout", "beside"]
 
 TYPES: Final = {
     "apps": "zset",
+    "awaited": "string",
     "cancelled": "zset",
     "claim": "string",
     "completed": "zset",
@@ -69,6 +72,7 @@ TYPES: Final = {
     "runs": "hash",
     "ticks": "zset",
     "version": "string",
+    "suspects": "list",
     "waits": "zset",
     "wake": "list",
     "worker": "string",

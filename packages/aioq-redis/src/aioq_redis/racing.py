@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from aioq_redis.blocking import Blocking
-from aioq_redis.pipeline import Command
+from aioq_redis.command import Command
 from aioq_redis.routes import Route
 
 __all__ = ["Racing"]

@@ -6,12 +6,13 @@ import asyncio
 from typing import Any, Final
 
 from aioq.errors import AioqError, NotReplicated
-from aioq_redis.connection import Link, pack
+from aioq_redis.command import Command
+from aioq_redis.connection import pack
 from aioq_redis.durability import Durability
 from aioq_redis.errors import TRANSIENT, Lost, Refusal
 from aioq_redis.keys import beside
+from aioq_redis.lines import Line
 from aioq_redis.links import Links
-from aioq_redis.pipeline import Command
 from aioq_redis.routes import Route
 
 __all__ = ["Replicating"]
@@ -57,11 +58,11 @@ class Replicating:
 
     async def _store(self, command: Command) -> None:
         try:
-            async with self._turns, self._links.lend(self._route.place(command.key)) as link:
-                reply = await self._call(link, command)
+            async with self._turns, self._links.lend(self._route.place(command.key)) as line:
+                reply = await self._call(line, command)
                 if isinstance(reply, Refusal):
                     raise Lost(reply.text) if reply.code in TRANSIENT else reply
-                await self._insist(link, command.key)
+                await self._insist(line, command.key)
         except (Lost, Refusal, AioqError) as error:
             command.fail(error)
         except asyncio.CancelledError:
@@ -70,13 +71,13 @@ class Replicating:
         else:
             command.answer(reply)
 
-    async def _call(self, link: Link, command: Command) -> Any:
-        reply = await link.send(command.packed, 1, timeout=GRACE)
+    async def _call(self, line: Line, command: Command) -> Any:
+        reply = await line.ask(command.packed(), 1, timeout=GRACE)
         if isinstance(reply[0], Refusal) and reply[0].code == "NOSCRIPT" and command.send_whole():
-            reply = await link.send(command.packed, 1, timeout=GRACE)
+            reply = await line.ask(command.packed(), 1, timeout=GRACE)
         return reply[0]
 
-    async def _insist(self, link: Link, key: str) -> None:
+    async def _insist(self, line: Line, key: str) -> None:
         """Return when enough replicas have what was written on a connection.
 
         Raises:
@@ -87,7 +88,7 @@ class Replicating:
         # there, and written nothing; of that any replica would have a copy. Hence a write that is always one.
         mark = pack(("SET", beside(key, "copied"), "", "PX", MARK_TTL))
         wait = pack(("WAIT", wanted, round(patience * 1000)))
-        marked, copies = await link.send(mark + wait, 2, timeout=patience + GRACE)
+        marked, copies = await line.ask(mark + wait, 2, timeout=patience + GRACE)
         if isinstance(copies, Refusal):
             raise copies
         if copies < wanted or isinstance(marked, Refusal):

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
+from aioq_redis.command import Command
 from aioq_redis.connection import Link
-from aioq_redis.pipeline import Command, Pipeline
+from aioq_redis.pipeline import Pipeline
 
 __all__ = ["Route", "Sink", "Straight"]
 

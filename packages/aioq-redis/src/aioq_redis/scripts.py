@@ -23,6 +23,7 @@ NAMES: Final = (
     "claim_tick",
     "cron_status",
     "enqueue",
+    "enqueue_one",
     "extend",
     "extend_runs",
     "get_jobs",

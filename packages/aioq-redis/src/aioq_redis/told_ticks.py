@@ -42,10 +42,10 @@ def owner_of(record: TickRecord) -> str:
 
 def body_of(record: TickRecord) -> str:
     """Return what is stored behind tick and owner."""
-    owner, worker = owner_of(record), worker_of(record)
+    owner, worker, tick = owner_of(record), worker_of(record), wire(record.tick)
     usual = record.job_id == tick_id(record.name, record.tick)
     lines = (
-        f"{_LETTERS[record.status]}{record.count} {_moment(record.fired_at)} {_moment(record.finished_at)}",
+        f"{_LETTERS[record.status]}{record.count} {_after(tick, record.fired_at)} {_after(tick, record.finished_at)}",
         one_line(record.why, LONGEST),
         "" if worker == owner else worker,
         USUAL_JOB if usual else one_line(record.job_id or "", LONGEST),
@@ -68,16 +68,16 @@ def read_record(cron: CronKey, member: bytes) -> TickRecord:
         why=why,
         count=int(kind[1:]),
         worker_id=worker or owner,
-        fired_at=_seconds(fired),
-        finished_at=_seconds(finished),
+        fired_at=_moment(int(tick), fired),
+        finished_at=_moment(int(tick), finished),
         error=error,
         job_id=tick_id(cron.name, moment) if job == USUAL_JOB else job or None,
     )
 
 
-def _moment(seconds: float | None) -> str:
-    return "-" if seconds is None else str(wire(seconds))
+def _after(tick: int, moment: float | None) -> str:
+    return "-" if moment is None else str(wire(moment) - tick)
 
 
-def _seconds(text: str) -> float | None:
-    return None if text == "-" else int(text) / 1000
+def _moment(tick: int, after: str) -> float | None:
+    return None if after == "-" else (tick + int(after)) / 1000

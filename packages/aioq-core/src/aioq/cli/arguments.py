@@ -9,7 +9,7 @@ from aioq.cli.exits import Exit
 from aioq.cli.logs import DEFAULT_LEVEL, LEVELS
 from aioq.cli.say import say
 
-__all__ = ["Commands", "add_app", "add_json", "add_log_level", "show_help"]
+__all__ = ["Commands", "add_app", "add_entry", "add_json", "add_log_level", "show_help"]
 
 
 class Commands(Protocol):
@@ -35,6 +35,12 @@ def add_app(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "app", metavar="MODULE:APP", help="the app, for example myapp.tasks:app; looked for in the current folder first"
     )
+
+
+def add_entry(parser: argparse.ArgumentParser) -> None:
+    """Add the path to an app, and the name of one of its cron entries."""
+    add_app(parser)
+    parser.add_argument("name", metavar="NAME", help="the entry, as aioq cron list shows it")
 
 
 def add_log_level(parser: argparse.ArgumentParser) -> None:

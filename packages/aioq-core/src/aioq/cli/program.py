@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from aioq.cli import cron, demo, worker
+from aioq.cli import check, cron, demo, worker
 from aioq.cli.arguments import show_help
 from aioq.cli.exits import CommandError, Exit, exit_for
 from aioq.cli.say import complain
@@ -60,6 +60,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=versions(), help="show what is installed and exit")
     show_help(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for command in (worker, cron, demo):
+    for command in (worker, cron, check, demo):
         command.register(commands)
     return parser

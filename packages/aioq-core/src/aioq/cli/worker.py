@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
-import sys
-import threading
 from importlib.util import find_spec
 
 import anyio
@@ -17,6 +14,7 @@ from aioq.cli.arguments import Commands, add_app, add_log_level
 from aioq.cli.exits import CommandError, Exit
 from aioq.cli.locate import load_app
 from aioq.cli.logs import configure
+from aioq.cli.threads import leave_threads_behind
 from aioq.worker import Worker
 
 __all__ = ["register"]
@@ -46,6 +44,10 @@ def register(commands: Commands) -> None:
         help="if this worker vanishes, others take over its jobs after so long; %(default)g by default",
     )  # fmt: skip
     parser.add_argument(
+        "--max-block", type=float, default=60.0, metavar="SECONDS",
+        help="a task that blocks the event loop keeps its lease for so long; %(default)g by default",
+    )  # fmt: skip
+    parser.add_argument(
         "--grace", type=float, default=25.0, metavar="SECONDS",
         help="time that running jobs have to end after a stop; %(default)g by default",
     )  # fmt: skip
@@ -66,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     worker = _worker(app, arguments)
     _warn(app, worker.queues)
     anyio.run(_work, worker, backend_options={"use_uvloop": arguments.loop == "uvloop"})
-    _leave_threads_behind()
+    leave_threads_behind(Exit.OK)  # the tasks' jobs were released and run again elsewhere
     return Exit.OK
 
 
@@ -77,6 +79,7 @@ def _worker(app: Aarq, arguments: argparse.Namespace) -> Worker:
             queues=arguments.queues,
             concurrency=arguments.concurrency,
             lease=arguments.lease,
+            max_block=arguments.max_block,
             grace=arguments.grace,
             burst=arguments.burst,
         )
@@ -87,21 +90,6 @@ def _worker(app: Aarq, arguments: argparse.Namespace) -> Worker:
 async def _work(worker: Worker) -> None:
     async with worker.app:
         await worker.run()
-
-
-def _leave_threads_behind() -> None:
-    """End the process although a plain `def` task, which nobody can cancel, runs on in its thread.
-
-    Python would wait for the thread. The task's job was released and runs again elsewhere.
-    """
-    threads = [thread for thread in threading.enumerate() if thread.name.startswith("AnyIO worker thread")]
-    for thread in threads:
-        thread.join(timeout=0.2)
-    if stuck := sum(thread.is_alive() for thread in threads):
-        logger.warning("left %d plain def tasks behind that did not end in time", stuck)
-        logging.shutdown()
-        sys.stdout.flush()
-        os._exit(Exit.OK)
 
 
 def _warn(app: Aarq, queues: tuple[str, ...]) -> None:

@@ -9,5 +9,6 @@ from aioq.cron.entry import upcoming as upcoming
 from aioq.cron.explained import ClockChange as ClockChange
 from aioq.cron.options import CronOptions as CronOptions
 from aioq.cron.options import Misfire as Misfire
+from aioq.ticks import Overlap as Overlap
 
-__all__ = ["ClockChange", "CronEntry", "CronOptions", "Misfire", "Tick", "upcoming"]
+__all__ = ["ClockChange", "CronEntry", "CronOptions", "Misfire", "Overlap", "Tick", "upcoming"]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from hashlib import sha256
+
+import msgspec
 
 from aioq.cron.entry import CronEntry
+from aioq.cron.options import CronOptions
 from aioq.ticks import CronDefinition
 
 __all__ = ["CronDiff", "compare", "define", "version_of"]
@@ -26,14 +32,50 @@ class CronDiff:
 
 def define(entry: CronEntry) -> CronDefinition:
     """Return an entry as it is registered."""
-    raise NotImplementedError
+    return CronDefinition(
+        queue=entry.queue,
+        name=entry.name,
+        kind="cron" if entry.job is None else "schedule",
+        expression=entry.expression,
+        tz=entry.tz,
+        fingerprint=entry.fingerprint,
+        unique=entry.unique,
+        enabled=entry.options.enabled,
+        options=dict(_policies(entry.options)),
+    )
 
 
 def version_of(definitions: Iterable[CronDefinition]) -> str:
     """Return a short text that is equal for equal sets of definitions, in every process."""
-    raise NotImplementedError
+    plain = [msgspec.to_builtins(definition) for definition in _sorted(definitions)]
+    return sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def compare(registered: Sequence[CronDefinition], code: Sequence[CronDefinition]) -> CronDiff:
     """Return what registering `code` in place of `registered` would change."""
-    raise NotImplementedError
+    before = {definition.key: definition for definition in registered}
+    after = {definition.key: definition for definition in code}
+    kept = [(before[one.key], one) for one in _sorted(code) if one.key in before]
+    return CronDiff(
+        added=tuple(one for one in _sorted(code) if one.key not in before),
+        changed=tuple((old, new) for old, new in kept if old != new),
+        removed=tuple(one for one in _sorted(registered) if one.key not in after),
+    )
+
+
+def _sorted(definitions: Iterable[CronDefinition]) -> list[CronDefinition]:
+    return sorted(definitions, key=lambda definition: definition.key)
+
+
+def _policies(options: CronOptions) -> Iterator[tuple[str, str]]:
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if field.name != "enabled" and value != field.default:
+            yield field.name, _as_text(value)
+
+
+def _as_text(value: str | float | datetime) -> str:
+    """Return equal texts for equal values: 5 and 5.0 are the same number."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value if isinstance(value, str) else f"{value:.15g}"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, TypedDict, get_args
 
-from aioq.options import TEN_YEARS, number
+from aioq.options import TEN_YEARS, flag, number
 from aioq.ticks import Overlap
 
-__all__ = ["CronOptions", "Misfire"]
+__all__ = ["CronKeywords", "CronOptions", "Misfire", "ScheduleKeywords"]
 
 Misfire: TypeAlias = Literal["once", "skip", "all"]
 """What becomes of ticks that were not fired in time."""
@@ -31,9 +31,10 @@ class CronOptions:
     grace: float = 60.0
     """How late a tick may fire and still be in time; how long to insist while the broker is away. 1 to 10 years."""
     catchup: float | None = None
-    """How old a tick may be and still be made up for; older ones are missed. With a number, an
-    entry that fires once for the fleet also makes up for what came due while no worker was up.
-    None: all that came due since the worker started. 0 to 10 years."""
+    """How old a tick may be and still be made up for; older ones are missed. One that is in time
+    needs no making up. With a number, an entry that fires once for the fleet also makes up for
+    what came due while no worker was up. None: all that came due since the worker started.
+    0 to 10 years."""
     overlap: Overlap = "allow"
     """When a tick comes while an earlier run goes on: `allow` runs both, `skip` leaves the tick
     out, `queue_one` lets the newest such tick wait, `cancel` cancels the earlier run."""
@@ -56,12 +57,30 @@ class CronOptions:
         for field, value, least in (("catchup", self.catchup, 0), ("timeout", self.timeout, 0.001)):
             if value is not None:
                 number(field, value, least, TEN_YEARS)
-        if not isinstance(self.enabled, bool):
-            raise TypeError(f"enabled must be True or False, got {self.enabled!r}")
+        flag("enabled", self.enabled)
         for field, moment in (("start", self.start), ("end", self.end)):
             _aware(field, moment)
         if self.start and self.end and self.start > self.end:
             raise ValueError(f"start must not be after end, got {self.start.isoformat()} and {self.end.isoformat()}")
+
+
+class ScheduleKeywords(TypedDict, total=False):
+    """The fields of `CronOptions` that an entry with a job may have, as keyword arguments."""
+
+    misfire: Misfire
+    grace: float
+    catchup: float | None
+    overlap: Overlap
+    jitter: float
+    enabled: bool
+    start: datetime | None
+    end: datetime | None
+
+
+class CronKeywords(ScheduleKeywords, total=False):
+    """All of them."""
+
+    timeout: float | None
 
 
 def _one_of(field: str, value: object, choices: tuple[str, ...]) -> None:

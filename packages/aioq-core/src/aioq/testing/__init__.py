@@ -12,6 +12,7 @@ from aioq.testing.contracts.broker import BrokerContract as BrokerContract  # no
 from aioq.testing.contracts.job_store import JobStoreContract as JobStoreContract  # noqa: E402
 from aioq.testing.contracts.scheduler import SchedulerContract as SchedulerContract  # noqa: E402
 from aioq.testing.contracts.signals import SignalsContract as SignalsContract  # noqa: E402
+from aioq.testing.contracts.threaded_leases import ThreadedLeasesContract as ThreadedLeasesContract  # noqa: E402
 from aioq.testing.contracts.tick_ledger import TickLedgerContract as TickLedgerContract  # noqa: E402
 from aioq.testing.contracts.worker_registry import WorkerRegistryContract as WorkerRegistryContract  # noqa: E402
 
@@ -20,6 +21,7 @@ __all__ = [
     "JobStoreContract",
     "SchedulerContract",
     "SignalsContract",
+    "ThreadedLeasesContract",
     "TickLedgerContract",
     "VirtualClock",
     "WorkerRegistryContract",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import heapq
+import math
+from collections.abc import Sized
 from itertools import count
 
 import anyio
@@ -13,6 +16,12 @@ __all__ = ["VirtualClock"]
 HOPS = 50
 """Rounds of the event loop that a woken task gets before time moves on."""
 
+QUIET = 3
+"""Rounds in a row without anybody to run, where that can be seen, after which nobody will."""
+
+_ROUNDING = 1e-6
+"""Seconds by which sums of wall times, which are large floats, may be off."""
+
 
 class VirtualClock:
     """Wall and monotonic time that stand still until `advance` or `step` moves them.
@@ -22,13 +31,12 @@ class VirtualClock:
     """
 
     def __init__(self, start: float = 1_767_225_600.0) -> None:
-        self._wall, self._monotonic = start, 0.0
-        self._sleepers: list[tuple[float, int, anyio.Event]] = []
-        self._sequence = count()
+        self._base, self._monotonic = start, 0.0
+        self._sleepers, self._watchers = _Alarms(), _Alarms()
 
     def time(self) -> float:
         """Return the wall clock, in seconds since 1970-01-01T00:00:00Z."""
-        return self._wall
+        return self._base + self._monotonic
 
     def monotonic(self) -> float:
         """Return the seconds that `advance` has let pass."""
@@ -39,42 +47,94 @@ class VirtualClock:
         if seconds <= 0:
             await checkpoint()
             return
-        event = anyio.Event()
-        heapq.heappush(self._sleepers, (self._monotonic + seconds, next(self._sequence), event))
-        try:
-            await event.wait()
-        finally:
-            event.set()  # who was cancelled needs no waking
+        await self._sleepers.wait(self._monotonic + seconds)
+
+    async def sleep_until(self, moment: float) -> None:
+        """Wait until the wall clock shows `moment`, or is stepped."""
+        if moment <= self.time():
+            await checkpoint()
+            return
+        await self._watchers.wait(moment)
 
     async def advance(self, seconds: float) -> None:
         """Let `seconds` pass: wake each sleeper at its moment, in order, and let it act."""
         await self.settle()
         target = self._monotonic + seconds
-        while (moment := self._next_wake()) is not None and moment <= target:
-            self._move(max(self._monotonic, moment))
-            while self._sleepers and self._sleepers[0][0] <= self._monotonic:
-                heapq.heappop(self._sleepers)[2].set()
+        while (wake := self._next_wake()) is not None and wake <= target + _ROUNDING:
+            self._monotonic = max(self._monotonic, wake)
+            self._sleepers.ring(self._monotonic)
+            self._watchers.ring(self.time())
             await self.settle()
-        self._move(target)
+        self._monotonic = max(self._monotonic, target)
 
     def step(self, seconds: float) -> None:
-        """Move the wall clock alone, forwards or backwards, as an operator or NTP would."""
-        self._wall += seconds
+        """Move the wall clock alone, forwards or backwards, as an operator or NTP would.
+
+        Who waits in `sleep_until` wakes and looks, as on a host within a second.
+        """
+        self._base += seconds
+        self._watchers.ring(math.inf)
 
     def suspend(self, seconds: float) -> None:
         """Let both clocks jump while nobody runs, as when a laptop sleeps."""
-        self._move(self._monotonic + seconds)
+        self._monotonic += seconds
 
     async def settle(self) -> None:
         """Let every task that can run do so, without time passing."""
+        quiet = 0
         for _ in range(HOPS):
             await checkpoint()
+            quiet = quiet + 1 if _nobody_is_ready() else 0
+            if quiet == QUIET:
+                return
 
     def _next_wake(self) -> float | None:
-        while self._sleepers and self._sleepers[0][2].is_set():
-            heapq.heappop(self._sleepers)
-        return self._sleepers[0][0] if self._sleepers else None
+        """The monotonic time at which the next sleeper wakes; None when there is none."""
+        sleeper, watcher = self._sleepers.next(), self._watchers.next()
+        wakes = [] if sleeper is None else [sleeper]
+        if watcher is not None:
+            wakes.append(self._monotonic_at(watcher))
+        return min(wakes, default=None)
 
-    def _move(self, moment: float) -> None:
-        self._wall += moment - self._monotonic
-        self._monotonic = moment
+    def _monotonic_at(self, moment: float) -> float:
+        """The monotonic time at which the wall clock shows a moment; rounded up, or it would never be shown."""
+        at = moment - self._base
+        return at if self._base + at >= moment else math.nextafter(at, math.inf)
+
+
+def _nobody_is_ready() -> bool:
+    """Whether no task but this one can run; False where there is no telling, as on trio and uvloop."""
+    try:
+        ready: Sized | None = getattr(asyncio.get_running_loop(), "_ready", None)
+    except RuntimeError:
+        return False
+    return ready is not None and not ready
+
+
+class _Alarms:
+    """Those who wait, each for a moment of one clock."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, anyio.Event]] = []
+        self._sequence = count()
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    async def wait(self, moment: float) -> None:
+        event = anyio.Event()
+        heapq.heappush(self._heap, (moment, next(self._sequence), event))
+        try:
+            await event.wait()
+        finally:
+            event.set()  # who was cancelled needs no waking
+
+    def next(self) -> float | None:
+        while self._heap and self._heap[0][2].is_set():
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def ring(self, now: float) -> None:
+        """Wake all whose moment has come."""
+        while self._heap and self._heap[0][0] <= now:
+            heapq.heappop(self._heap)[2].set()

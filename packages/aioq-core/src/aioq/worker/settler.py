@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import anyio
 
+from aioq.ids import TICK_IDS
 from aioq.job import Released, Settled, Settlement
 from aioq.protocols import Broker
 from aioq.worker.leases import LeaseTable
@@ -14,10 +17,14 @@ __all__ = ["Settler"]
 
 
 class Settler:
-    """Gathers settlements and writes them in batches, one batch at a time."""
+    """Gathers settlements and writes them in batches, one batch at a time.
 
-    def __init__(self, broker: Broker, link: Link, leases: LeaseTable) -> None:
-        self._broker, self._link, self._leases = broker, link, leases
+    Args:
+        scheduled: Is told of every settlement of a schedule's job that the broker has accepted.
+    """
+
+    def __init__(self, broker: Broker, link: Link, leases: LeaseTable, scheduled: Callable[[Settlement], None]) -> None:
+        self._broker, self._link, self._leases, self._scheduled = broker, link, leases, scheduled
         self._waiting: list[Settlement] = []
         self._arrived = anyio.Event()
         self._flushed = anyio.Event()
@@ -25,8 +32,9 @@ class Settler:
 
     def add(self, settlement: Settlement) -> None:
         """Take in a settlement, to be written at once or with the next batch."""
+        if not self._waiting:
+            self._arrived.set()
         self._waiting.append(settlement)
-        self._arrived.set()
 
     async def run(self) -> None:
         """Write settlements as they arrive, until cancelled."""
@@ -44,7 +52,8 @@ class Settler:
         reported = {(settlement.lease.job_id, settlement.lease.epoch) for settlement in self._waiting}
         rest = [Released(lease=lease) for lease in self._leases.all() if (lease.job_id, lease.epoch) not in reported]
         if batch := [*self._waiting, *rest]:
-            await self._broker.settle(batch)
+            for settlement, answer in zip(batch, await self._broker.settle(batch), strict=True):
+                self._pass_on(settlement, answer)
 
     async def wait_flushed(self) -> None:
         """Wait until nothing is left to report."""
@@ -72,6 +81,11 @@ class Settler:
             self._leases.drop(settlement.lease)
             if answer is Settled.STALE:
                 _refused(settlement)
+            self._pass_on(settlement, answer)
+
+    def _pass_on(self, settlement: Settlement, answer: Settled) -> None:
+        if settlement.lease.job_id.startswith(TICK_IDS) and answer is not Settled.STALE:
+            self._scheduled(settlement)
 
 
 def _refused(settlement: Settlement) -> None:

@@ -60,7 +60,7 @@ local function decide()
   if plan ~= '' then
     return (run.kind == 'w' or was_started(job_of_tick(name, run.tick))) and 'won' or 'busy'
   end
-  return run.worker == worker and 'won' or 'queued'
+  return 'queued'
 end
 
 local before = again and bid.before or mark or ''
@@ -90,14 +90,20 @@ local function enqueue()
   end
 end
 
-local function note(moments, owner, body)
+local function note_skipped(moments, why)
   for _, tick in ipairs(moments) do
-    note_tick(cron, ticks, tick, owner, body)
+    note_tick(cron, ticks, tick, '', 's1 - -\n' .. why .. '\n\n\n')
   end
 end
 
-local function skipped(why)
-  return 's1 - -\n' .. why .. '\n\n\n'
+local function note_fired(moments)
+  local owner, rest = worker, '\n\n'
+  if plan ~= '' then
+    owner, rest = '', worker .. '\n=\n'
+  end
+  for _, tick in ipairs(moments) do
+    note_tick(cron, ticks, tick, owner, string.format('f1 %.0f -\n\n', now - tick) .. rest)
+  end
 end
 
 local function waiting_ticks(text)
@@ -117,7 +123,7 @@ end
 -- A full server lets a script go on that began with a command which needs no room.
 redis.call('HDEL', cron, '')
 if bid and not again and bid.outcome == 'queued' then
-  note(waiting_ticks(bid.waiting), '', skipped('overlap'))
+  note_skipped(waiting_ticks(bid.waiting), 'overlap')
 end
 if not again then
   redis.call('HSET', cron, 'mark', latest, 'marked_by', fingerprint)
@@ -125,12 +131,10 @@ end
 local waiting = outcome == 'queued' and table.concat(spent, ' ') or ''
 redis.call('HSET', cron, 'bid', table.concat({ outcome, before, previous, request }, ' ') .. '\n' .. waiting)
 if outcome == 'won' then
-  local fired = 'f1 ' .. stamp .. ' -\n\n'
-  local job = plan ~= ''
-  note(spent, job and '' or worker, fired .. (job and worker .. '\n=\n' or '\n\n'))
-  redis.call('HSET', cron, 'run', tick_run_line(latest, now + length, job and 'j' or 'w', worker))
+  note_fired(spent)
+  redis.call('HSET', cron, 'run', tick_run_line(latest, now + length, plan ~= '' and 'j' or 'w', worker))
 elseif outcome ~= 'queued' then
-  note(spent, '', skipped(outcome == 'paused' and 'paused' or 'overlap'))
+  note_skipped(spent, outcome == 'paused' and 'paused' or 'overlap')
 end
 redis.call('PEXPIRE', cron, remember)
 redis.call('PEXPIRE', ticks, remember)

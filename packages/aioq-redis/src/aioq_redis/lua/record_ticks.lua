@@ -33,7 +33,7 @@ for at = 2, #ARGV, 6 do
   -- A full server lets a script go on that began with a command which needs no room.
   redis.call('HDEL', cron, '')
   note_tick(cron, ticks, tick, owner, body)
-  if string.match(body, '^%a%d+ %S+ %d') then
+  if string.match(body, '^%a%d+ %S+ %-?%d') then
     end_run(cron, tick, worker)
   end
   if string.byte(body) == 111 then

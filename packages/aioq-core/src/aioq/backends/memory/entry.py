@@ -211,7 +211,7 @@ class Entry:
             return BUSY
         if claim.job is not None:
             return WON if run.job_id is None or run.was_started(find) else BUSY
-        return WON if run.worker_id == claim.worker_id else QUEUED
+        return QUEUED
 
     def _conclude(self, bid: Bid, now: float) -> None:
         if bid.outcome is WON:

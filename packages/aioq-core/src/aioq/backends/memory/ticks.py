@@ -105,6 +105,11 @@ class MemoryTicks:
         known = ((key, entry) for key, entry in sorted(self._entries.items()) if app in (None, entry.app))
         return [entry.status(entry.definition, now, self._find) for _, entry in known if entry.definition]
 
+    def status(self, cron: CronKey, now: float) -> CronStatus | None:
+        """Return what is known of an entry that was registered."""
+        entry = self._entries.get(cron)
+        return entry.status(entry.definition, now, self._find) if entry and entry.definition else None
+
     def history(self, cron: CronKey, limit: int) -> list[TickRecord]:
         """Return the latest records of an entry, newest tick first."""
         entry = self._entries.get(cron)

@@ -7,10 +7,11 @@ import argparse
 import anyio
 
 from aioq.cli.arguments import Commands
-from aioq.cli.cron import entry_table, now
+from aioq.cli.cron import entry_table
 from aioq.cli.demo.play import DELAY, FAILURES, Play
 from aioq.cli.exits import CommandError, Exit
 from aioq.cli.logs import configure
+from aioq.cli.moments import now
 from aioq.cli.say import complain, ending_with_its_reader, say, width
 from aioq.clock import SystemClock
 

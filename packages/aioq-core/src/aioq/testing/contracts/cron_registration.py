@@ -204,3 +204,9 @@ class CronRegistrationContract(LedgerSuite):
         """It is to register."""
         assert (await ledger.attend("app", "1", ttl=60)).version == ""
         assert await ledger.cron_statuses("app") == []
+
+    async def test_one_entry_can_be_asked_for(self, ledger: TickLedger) -> None:
+        """Its status is that of the list; of what nobody registered there is none."""
+        await self.register(ledger, self.entry())
+        assert [await ledger.cron_status(self.key())] == await ledger.cron_statuses("app")
+        assert await ledger.cron_status(self.key("other")) is None

@@ -143,6 +143,28 @@ class SchedulerContract:
 
         assert await self.fired(scheduler, [entry("two", Seconds(2))], jump) == [("two", 2), ("two", 62), ("two", 64)]
 
+    async def test_the_oldest_of_several_due_ticks_is_told(self, scheduler: Scheduler) -> None:
+        """A tick that stands for several names the oldest of them; one that came alone names none."""
+        firsts: list[datetime | None] = []
+
+        async def jump(clock: VirtualClock) -> None:
+            await clock.advance(2)
+            clock.suspend(60.5)
+            await clock.advance(2)
+
+        await self.fired(scheduler, [entry("two", Seconds(2))], jump, fire=lambda tick: firsts.append(tick.first))
+        assert firsts == [None, START + timedelta(seconds=4), None]
+
+    async def test_a_clock_set_ahead_is_noticed(self, scheduler: Scheduler) -> None:
+        """What has come due by a step of the wall clock fires within about a second."""
+
+        async def set_ahead(clock: VirtualClock) -> None:
+            await clock.advance(5)
+            clock.step(3_600)
+            await clock.advance(2)
+
+        assert await self.fired(scheduler, [entry("hourly", Seconds(3_600))], set_ahead) == [("hourly", 3_600)]
+
     async def test_a_clock_set_back_fires_nothing_twice(self, scheduler: Scheduler) -> None:
         """Ticks that come round again after a step back of the wall clock are not fired again."""
 

@@ -94,7 +94,7 @@ class TickRunContract(LedgerSuite):
         assert await ledger.extend_runs([self.run_of(60.0)], seconds=60) == []
         assert await ledger.extend_runs([], seconds=60) == []
 
-    async def test_queue_one_waits_for_the_run_of_another_worker(self, broker: Broker, ledger: TickLedger) -> None:
+    async def test_queue_one_waits_for_the_run_to_end(self, broker: Broker, ledger: TickLedger) -> None:
         """The claim is repeated until the run is over, and wins then."""
         now = await self.whole_now(broker)
         await self.bid(ledger, now - 60)
@@ -107,11 +107,13 @@ class TickRunContract(LedgerSuite):
         assert (await ledger.claim_tick(claim)).outcome is WON
         assert await ledger.extend_runs([self.run_of(now - 20, "w2")], seconds=60) == []
 
-    async def test_queue_one_does_not_wait_for_a_run_of_ones_own(self, broker: Broker, ledger: TickLedger) -> None:
-        """A worker keeps its own runs apart by itself."""
-        now = await broker.time()
+    async def test_queue_one_waits_for_a_run_of_ones_own(self, broker: Broker, ledger: TickLedger) -> None:
+        """So that what is passed by is told as skipped, and not as fired."""
+        now = await self.whole_now(broker)
         await self.bid(ledger, now - 60)
-        assert (await self.bid(ledger, now, overlap="queue_one")).outcome is WON
+        older, newer = (self.claim_of(tick, overlap="queue_one") for tick in (now - 30, now - 20))
+        assert [(await ledger.claim_tick(claim)).outcome for claim in (older, newer)] == [QUEUED, QUEUED]
+        assert await self.told(ledger) == [(now - 30, "skipped", "overlap"), (now - 60, "fired", "")]
 
     async def test_of_those_who_wait_the_latest_tick_is_next(self, broker: Broker, ledger: TickLedger) -> None:
         """The one that was passed by is lost, and recorded as skipped."""

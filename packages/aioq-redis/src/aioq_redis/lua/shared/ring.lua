@@ -1,7 +1,8 @@
 -- ring: what became of the latest ticks of an entry, in a sorted set by tick. A member is
---   <tick ms> <owner>\n<status><count> <fired ms or -> <finished ms or ->\n<why>\n<worker>\n<job>\n<error>
+--   <tick ms> <owner>\n<status><count> <fired> <finished>\n<why>\n<worker>\n<job>\n<error>
 -- owner: the worker whose own record of the tick it is, or nothing
 -- status: f fired, o ok, x failed, s skipped, m missed
+-- fired, finished: ms after the tick, or - when it was not. Up to 64 bytes are stored compactly.
 -- worker: when it is not the owner        job: its id, or = for the usual one
 -- The counts are fields of the entry; `forgotten` is the latest tick that had to go.
 local MOST_TICKS = 100

@@ -30,5 +30,6 @@ CREATE TABLE IF NOT EXISTS queues (name TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS claims (
     worker_id  TEXT PRIMARY KEY,
     request_id TEXT NOT NULL,
-    made_at    REAL NOT NULL
+    made_at    REAL NOT NULL,
+    alone      INTEGER NOT NULL         -- whether the worker was told to be alone
 );

@@ -17,8 +17,6 @@ __all__ = ["PlainScheduler"]
 logger = logging.getLogger("aioq.plain")
 
 UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1)}
-LOOK_UP = 1.0
-"""Seconds after which the clock is looked at again in any case: somebody may have set it."""
 
 
 class PlainScheduler:
@@ -45,7 +43,7 @@ class PlainScheduler:
                 if line.due <= now:
                     _fire(fire, line.take(now))
             nearest = min([line.due for line in lines], default=NEVER)
-            await clock.sleep(max(0.0, min(LOOK_UP, (nearest - now).total_seconds())))
+            await clock.sleep_until(nearest.timestamp())
 
 
 NEVER = datetime.max.replace(tzinfo=UTC)
@@ -66,16 +64,16 @@ class Line:
             self.due = NEVER
 
     def take(self, now: datetime) -> Tick:
-        """Return the newest tick that has come, and go on from there.
+        """Return the newest tick that has come, with the oldest if there are several, and go on from there.
 
         The next tick is counted from this one and not from the clock. So a timer that wakes
         too early, or a clock that is set back, fires nothing twice.
         """
-        newest = self.due
+        first = newest = self.due
         while self.due <= now:
             newest = self.due
             self.step_from(newest)
-        return Tick(self.entry, newest)
+        return Tick(self.entry, newest, first if first < newest else None)
 
 
 def _fire(fire: Callable[[Tick], None], tick: Tick) -> None:

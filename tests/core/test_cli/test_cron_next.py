@@ -1,4 +1,4 @@
-"""`aioq cron`: the schedules of an app, and of an expression."""
+"""`aioq cron next`: when an expression fires."""
 
 from __future__ import annotations
 
@@ -11,71 +11,6 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.core.test_cli.conftest import Project
-
-TASKS = """
-    from datetime import timedelta
-    from aioq import Aarq
-    from aioq_cron import Every
-
-    app = Aarq(tz="Europe/Berlin")
-
-    @app.cron("*/5 * * * *", tz="UTC")
-    async def cleanup_old_jobs(ctx): ...
-
-    @app.cron("0 9 * * 1-5", queue="reports", unique=True)
-    async def send_daily_report(ctx): ...
-
-    @app.cron(Every(timedelta(seconds=90)), name="pulse")
-    async def beat(ctx): ...
-
-    class Broken:
-        def next_after(self, instant):
-            raise RuntimeError("the sun is down")
-
-    class Over:
-        def next_after(self, instant):
-            return None
-
-    app.cron(Broken(), name="broken")(beat)
-    app.cron(Over(), name="over")(beat)
-"""
-
-
-def test_list_shows_every_entry_with_its_next_runs(project: Project) -> None:
-    """`cron list` is a table: name, schedule, zone, queue, unique, and three next runs below each other."""
-    project.write("tasks.py", TASKS)
-    outcome = project.aioq("cron", "list", "tasks:app")
-    lines = [line.split("  ") for line in outcome.out.splitlines()]
-    cells = [[cell.strip() for cell in line if cell] for line in lines]
-    assert outcome.code == 0
-    assert cells[0] == ["NAME", "SCHEDULE", "ZONE", "QUEUE", "UNIQUE", "NEXT RUNS"]
-    assert cells[1][:5] == ["tasks.cleanup_old_jobs", "*/5 * * * *", "UTC", "default", "no"]
-    assert cells[4][:5] == ["tasks.send_daily_report", "0 9 * * 1-5", "Europe/Berlin", "reports", "yes"]
-    assert cells[4][5][10:16] == " 09:00"
-    assert cells[7][:5] == ["pulse", "every 1m30s", "UTC", "default", "no"]
-    assert cells[10][5] == "fails: RuntimeError: the sun is down"
-    assert cells[11][5] == "never"
-    assert [len(line) for line in cells] == [6, 6, 1, 1, 6, 1, 1, 6, 1, 1, 6, 6]
-
-
-def test_list_for_programs_is_json(project: Project) -> None:
-    """`cron list --json` has the same facts, with moments in ISO 8601 and the entry's zone."""
-    project.write("tasks.py", TASKS)
-    start = datetime.now(UTC)
-    entries = json.loads(project.aioq("cron", "list", "tasks:app", "--json").out)
-    report, broken = entries[1], entries[3]
-    runs = [datetime.fromisoformat(run) for run in report.pop("next")]
-    assert report == {
-        "name": "tasks.send_daily_report",
-        "expression": "0 9 * * 1-5",
-        "tz": "Europe/Berlin",
-        "queue": "reports",
-        "unique": True,
-    }
-    assert all(run.timetz() == run.replace(hour=9, minute=0, second=0, microsecond=0).timetz() for run in runs)
-    assert all(run > start for run in runs)
-    assert len(runs) == 3
-    assert (broken["next"], broken["error"]) == ([], "fails: RuntimeError: the sun is down")
 
 
 def test_next_shows_the_zone_and_utc(project: Project) -> None:

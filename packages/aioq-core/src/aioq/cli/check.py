@@ -1,0 +1,122 @@
+"""`aioq check`: whether an app's crons fire, as an exit code for health probes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from aioq.app import Aarq
+from aioq.cli.arguments import Commands, add_app, add_json
+from aioq.cli.cron.facts import Facts, gather
+from aioq.cli.exits import CommandError, Exit
+from aioq.cli.ledger import connected, ledger_of
+from aioq.cli.locate import load_app
+from aioq.cli.moments import at, lasted, shown, zone_named
+from aioq.cli.say import complain, say, say_json
+from aioq.protocols import WorkerRegistry
+from aioq.ticks import CronStatus
+
+__all__ = ["check", "register"]
+
+LONGEST = 3_600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the broker says at a moment."""
+
+    now: datetime
+    statuses: Sequence[CronStatus]
+    workers: int | None
+    """Workers that are up, of any app; None when the broker keeps no count."""
+
+
+def register(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "check",
+        help="tell by the exit code whether an app's crons fire",
+        description=f"Exit with {Exit.OK} when every cron of the app has fired that should have, with {Exit.FAILED} "
+        f"when one is overdue, and with {Exit.UNAVAILABLE} when the broker cannot be reached. What is paused or "
+        "disabled owes nothing. For health probes.",
+        allow_abbrev=False,
+    )
+    add_app(parser)
+    parser.add_argument(
+        "--timeout", type=float, default=5.0, metavar="SECONDS",
+        help="time for the broker to answer; %(default)g by default",
+    )  # fmt: skip
+    add_json(parser)
+    parser.set_defaults(run=check)
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Tell whether an app's crons fire."""
+    if not 0 < arguments.timeout <= LONGEST:
+        raise CommandError(f"check: --timeout must be above 0 and at most {LONGEST:,.0f}, got {arguments.timeout:g}")
+    app = load_app(arguments.app)
+    seen = _look(app, arguments.timeout)
+    facts = [fact for fact in gather(app.crons, seen.statuses, seen.now) if fact.in_code]
+    silent = [(fact, fact.overdue) for fact in facts if fact.overdue]
+    if arguments.json:
+        say_json(_as_json(facts, seen))
+    elif not silent:
+        say(healthy(facts, seen.workers))
+    for fact, tick in silent:
+        complain(f"check: {overdue_line(fact, tick, seen.now)}")
+    return Exit.FAILED if silent else Exit.OK
+
+
+def _look(app: Aarq, patience: float) -> Seen:
+    ledger = ledger_of(app, "check")
+
+    async def question() -> Seen:
+        workers = len(await app.broker.list_workers()) if isinstance(app.broker, WorkerRegistry) else None
+        statuses = await ledger.cron_statuses(app.name)
+        return Seen(now=at(await app.broker.time()), statuses=statuses, workers=workers)
+
+    return connected(app, question, patience=patience)
+
+
+def healthy(facts: Sequence[Facts], workers: int | None) -> str:
+    """Return the line that says that all is well, and of what nothing can be said."""
+    statuses = [fact.status for fact in facts if fact.status]
+    groups = {
+        "paused": sum(status.pause is not None for status in statuses),
+        "retired": sum(status.retired_at is not None for status in statuses),
+        "disabled": sum(not fact.definition.enabled for fact in facts),
+        "not registered": len(facts) - len(statuses),
+    }
+    parts = [
+        f"none of {len(facts)} entries is overdue",
+        *(f"{count} {name}" for name, count in groups.items() if count),
+    ]
+    up = "" if workers is None else f"; {workers} worker{'' if workers == 1 else 's'} up"
+    return f"ok: {', '.join(parts)}{up}"
+
+
+def overdue_line(fact: Facts, tick: datetime, now: datetime) -> str:
+    """Return what is wrong with an entry: which tick it owes, since when, and what was seen last."""
+    definition, zone = fact.definition, zone_named(fact.definition.tz)
+    last = fact.status.last if fact.status else None
+    seen = f"its latest is {last.status} at {shown(at(last.tick, zone))}" if last else "it has none at all"
+    return (
+        f"{definition.name} is overdue: nothing is recorded of its tick of {shown(tick.astimezone(zone))}, "
+        f"{lasted((now - tick).total_seconds())} ago, and {seen}; is a worker for queue {definition.queue} up?"
+    )
+
+
+def _as_json(facts: Sequence[Facts], seen: Seen) -> dict[str, object]:
+    overdue = [
+        {
+            "name": fact.definition.name,
+            "queue": fact.definition.queue,
+            "tick": fact.overdue.astimezone(zone_named(fact.definition.tz)).isoformat(),
+            "seconds": round((seen.now - fact.overdue).total_seconds(), 3),
+        }
+        for fact in facts
+        if fact.overdue
+    ]
+    return {"ok": not overdue, "entries": len(facts), "workers": seen.workers, "overdue": overdue}

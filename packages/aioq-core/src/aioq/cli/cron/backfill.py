@@ -1,0 +1,180 @@
+"""`aioq cron backfill`: fire the ticks of a stretch of the past, one after the other."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+from aioq.app import Aarq
+from aioq.backends.memory import MemoryBroker
+from aioq.cli.arguments import Commands, add_entry, add_json, add_log_level
+from aioq.cli.cron.entries import find
+from aioq.cli.cron.fill import Filled, fill, ticks_between
+from aioq.cli.cron.records import reason
+from aioq.cli.exits import CommandError, Exit, exit_for
+from aioq.cli.ledger import check_jobs_travel, connected
+from aioq.cli.locate import load_app
+from aioq.cli.logs import configure
+from aioq.cli.moments import moment_from, now, shown, zone_named
+from aioq.cli.progress import Progress
+from aioq.cli.say import complain, say, say_json, width
+from aioq.cli.table import Column, table
+from aioq.cli.threads import leave_threads_behind
+from aioq.cron import CronEntry
+from aioq.errors import AioqError
+from aioq.protocols import TickLedger
+from aioq.ticks import TickRecord
+
+__all__ = ["backfill", "register"]
+
+MOST = 10_000
+"""Ticks that are fired in one go."""
+
+
+def register(verbs: Commands) -> None:
+    """Add the command to the parser."""
+    parser = verbs.add_parser(
+        "backfill",
+        help="fire the ticks of a stretch of the past",
+        description="Fire all ticks of an entry from one moment to another, oldest first. The function of a cron is "
+        "called in this process for each; a schedule enqueues a job for each that has none.",
+        epilog="example: aioq cron backfill myapp.tasks:app myapp.tasks.report --from 2026-01-05 --to 2026-01-09T18:00",
+        allow_abbrev=False,
+    )
+    add_entry(parser)
+    for option, dest, what in (("--from", "first", "first"), ("--to", "last", "last")):
+        parser.add_argument(
+            option, dest=dest, required=True, metavar="MOMENT",
+            help=f"the {what} moment, in ISO 8601; in the entry's zone unless it says an offset",
+        )  # fmt: skip
+    parser.add_argument("--dry-run", action="store_true", help="show the ticks, and what is recorded of them")
+    add_log_level(parser)
+    add_json(parser)
+    parser.set_defaults(run=backfill)
+
+
+def backfill(arguments: argparse.Namespace) -> int:
+    """Fire ticks of the past."""
+    app = load_app(arguments.app)
+    entry = find(app, arguments.app, arguments.name)
+    configure(arguments.log_level)
+    zone = zone_named(entry.tz)
+    first, last = (
+        moment_from(f"cron backfill: {option}", text, zone)
+        for option, text in (("--from", arguments.first), ("--to", arguments.last))
+    )
+    ticks = _ticks(entry, first, last)
+    if arguments.dry_run:
+        return _show(app, entry, ticks, as_json=arguments.json)
+    if entry.job is not None:
+        check_jobs_travel(app, "cron backfill", entry.name)
+    if not arguments.json:
+        say(f"{entry.name} from {shown(first)} to {shown(last)}, in {zone.key}: {_ticks_of(len(ticks))}")
+    return _fill(app, entry, ticks, as_json=arguments.json)
+
+
+def _ticks(entry: CronEntry, first: datetime, last: datetime) -> list[datetime]:
+    if first > last:
+        raise CommandError(f"cron backfill: --from {shown(first)} is after --to {shown(last)}")
+    if last > (moment := now().astimezone(last.tzinfo)):
+        raise CommandError(
+            f"cron backfill: --to {shown(last)} is in the future, and it is {shown(moment.replace(microsecond=0))}; "
+            "ticks that are yet to come fire by themselves"
+        )
+    ticks = ticks_between(entry, first, last, most=MOST)
+    if len(ticks) > MOST:
+        raise CommandError(
+            f"cron backfill: {entry.name} has more than {MOST:,} ticks from {shown(first)} to {shown(last)}; "
+            f"the {MOST:,}th is {shown(ticks[MOST - 1].astimezone(first.tzinfo))}: go in steps up to there"
+        )
+    return ticks
+
+
+def _fill(app: Aarq, entry: CronEntry, ticks: Sequence[datetime], *, as_json: bool) -> int:
+    told = Told(entry, len(ticks))
+    try:
+        connected(app, lambda: fill(app, entry, ticks, told.tell))
+    except (KeyboardInterrupt, AioqError) as error:
+        told.end()
+        complain(f"cut short: {told.summary()}, {len(ticks) - len(told.filled):,} not ended")
+        leave_threads_behind(Exit.INTERRUPTED if isinstance(error, KeyboardInterrupt) else exit_for(error))
+        raise
+    told.end()
+    say_json([_as_json(filled, entry) for filled in told.filled]) if as_json else say(told.summary())
+    code = Exit.FAILED if told.failed else Exit.OK
+    leave_threads_behind(code)
+    return code
+
+
+class Told:
+    """Shows progress and failures as they happen, and sums up."""
+
+    def __init__(self, entry: CronEntry, total: int) -> None:
+        self._zone = zone_named(entry.tz)
+        self._progress = Progress(entry.name, total)
+        self.filled: list[Filled] = []
+
+    @property
+    def failed(self) -> int:
+        """How many ticks failed."""
+        return sum(filled.status == "failed" for filled in self.filled)
+
+    def tell(self, filled: Filled) -> None:
+        """Take in what became of a tick."""
+        self.filled.append(filled)
+        if filled.status == "failed":
+            self._progress.clear()
+            complain(f"{shown(filled.tick.astimezone(self._zone))} failed: {filled.error}")
+        self._progress.show(len(self.filled))
+
+    def end(self) -> None:
+        """Take the progress off the screen."""
+        self._progress.clear()
+
+    def summary(self) -> str:
+        """Return how many ticks came to what."""
+        counts = Counter[str](filled.status for filled in self.filled)
+        named = {"ok": "ok", "enqueued": "enqueued", "known": "known already", "failed": "failed"}
+        return ", ".join(f"{counts[status]:,} {text}" for status, text in named.items() if counts[status]) or "no ticks"
+
+
+def _show(app: Aarq, entry: CronEntry, ticks: Sequence[datetime], *, as_json: bool) -> int:
+    """Show what would be fired, with what is recorded of it."""
+    zone = zone_named(entry.tz)
+    records = _recorded(app, entry)
+    if as_json:
+        say_json([{"tick": tick.astimezone(zone).isoformat(), "recorded": _status(records, tick)} for tick in ticks])
+        return Exit.OK
+    if ticks:
+        rows = [(shown(tick.astimezone(zone), weekday=True), _text(records.get(tick.timestamp()))) for tick in ticks]
+        say(table((Column(zone.key), Column("RECORDED", least=12)), rows, width=width()))
+    say(f"{_ticks_of(len(ticks))} of {entry.name} would be fired, and nothing was")
+    return Exit.OK
+
+
+def _recorded(app: Aarq, entry: CronEntry) -> dict[float, TickRecord]:
+    """Return what is recorded of ticks; nothing where no ledger can be seen from here."""
+    broker = app.broker
+    if isinstance(broker, MemoryBroker) or not isinstance(broker, TickLedger):
+        return {}
+    return {record.tick: record for record in reversed(connected(app, lambda: broker.tick_history(entry.key)))}
+
+
+def _status(records: dict[float, TickRecord], tick: datetime) -> str | None:
+    record = records.get(tick.timestamp())
+    return str(record.status) if record else None
+
+
+def _text(record: TickRecord | None) -> str:
+    return " ".join(text for text in (record.status.value, reason(record)) if text) if record else ""
+
+
+def _as_json(filled: Filled, entry: CronEntry) -> dict[str, object]:
+    at = filled.tick.astimezone(zone_named(entry.tz)).isoformat()
+    return {"tick": at, "status": filled.status, "error": filled.error, "job_id": filled.job_id}
+
+
+def _ticks_of(count: int) -> str:
+    return f"{count:,} tick{'' if count == 1 else 's'}"

@@ -1,0 +1,90 @@
+"""`aioq cron history`: what became of the latest ticks of an entry."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from datetime import tzinfo
+
+from aioq.app import Aarq
+from aioq.cli.arguments import Commands, add_entry, add_json
+from aioq.cli.cron.entries import find
+from aioq.cli.cron.records import as_json, reason, took, with_jobs
+from aioq.cli.exits import CommandError, Exit
+from aioq.cli.ledger import ask_ledger
+from aioq.cli.locate import load_app
+from aioq.cli.moments import at, lasted, shown, zone_named
+from aioq.cli.say import say, say_json, width
+from aioq.cli.table import Column, table
+from aioq.cron import CronEntry
+from aioq.protocols import TickLedger
+from aioq.ticks import TickRecord
+
+__all__ = ["history", "history_table", "register"]
+
+KEPT = 100
+"""Records that a ledger keeps of an entry."""
+
+
+def register(verbs: Commands) -> None:
+    """Add the command to the parser."""
+    parser = verbs.add_parser(
+        "history",
+        help="show what became of the latest ticks of an entry",
+        description=f"Show what became of the latest ticks of an entry, newest first. The latest {KEPT} are kept.",
+        allow_abbrev=False,
+    )
+    add_entry(parser)
+    parser.add_argument(
+        "-n", dest="count", type=int, default=20, metavar="COUNT", help="ticks to show; %(default)s by default"
+    )
+    add_json(parser)
+    parser.set_defaults(run=history)
+
+
+def history(arguments: argparse.Namespace) -> int:
+    """Show the history of an entry."""
+    if not 1 <= arguments.count <= KEPT:
+        raise CommandError(f"cron history: -n must be between 1 and {KEPT}, got {arguments.count}")
+    app = load_app(arguments.app)
+    entry = find(app, arguments.app, arguments.name)
+    records = _records(app, entry, arguments.count)
+    zone = zone_named(entry.tz)
+    if arguments.json:
+        say_json([as_json(record, zone) for record in records])
+    elif records:
+        say(history_table(records, zone, width=width()))
+    else:
+        say(f"nothing is recorded of {entry.name} yet")
+    return Exit.OK
+
+
+def _records(app: Aarq, entry: CronEntry, count: int) -> list[TickRecord]:
+    async def question(ledger: TickLedger) -> list[TickRecord]:
+        return await with_jobs(app.broker, await ledger.tick_history(entry.key, limit=count))
+
+    return ask_ledger(app, "cron history", question)
+
+
+def history_table(records: Sequence[TickRecord], zone: tzinfo, *, width: int | None) -> str:
+    """Return records below each other, with their ticks in `zone`."""
+    columns = (
+        Column("TICK"),
+        Column("STATUS"),
+        Column("LATE"),
+        Column("TOOK"),
+        Column("WORKER", least=10, keep_end=True),
+        Column("WHY", least=20),
+    )
+    rows = [
+        (
+            shown(at(record.tick, zone)),
+            record.status.value,
+            "" if record.fired_at is None else lasted(record.late),
+            took(record),
+            record.worker_id,
+            reason(record),
+        )
+        for record in records
+    ]
+    return table(columns, rows, width=width)

@@ -1,0 +1,90 @@
+"""`aioq cron pause` and `aioq cron resume`: have an entry fire no more until further notice."""
+
+from __future__ import annotations
+
+import argparse
+
+from aioq.cli.arguments import Commands, add_entry
+from aioq.cli.cron.entries import find, next_of
+from aioq.cli.exits import Exit
+from aioq.cli.ledger import ask_ledger
+from aioq.cli.locate import load_app
+from aioq.cli.moments import at, shown, zone_named
+from aioq.cli.person import person
+from aioq.cli.say import say
+from aioq.cron import CronEntry
+from aioq.protocols import TickLedger
+from aioq.ticks import Pause
+
+__all__ = ["pause", "register", "resume"]
+
+
+def register(verbs: Commands) -> None:
+    """Add the commands to the parser."""
+    pausing = verbs.add_parser(
+        "pause",
+        help="have an entry fire no more until it is resumed",
+        description="Have an entry fire no more until it is resumed. Its ticks are recorded as skipped. Workers heed "
+        "it at once where an entry fires once for the fleet, and within 5 seconds where it fires on each worker.",
+        allow_abbrev=False,
+    )
+    add_entry(pausing)
+    pausing.add_argument("--note", default="", metavar="TEXT", help="why, for whoever looks at aioq cron list")
+    pausing.set_defaults(run=pause)
+    resuming = verbs.add_parser(
+        "resume",
+        help="have a paused entry fire again",
+        description="Have a paused entry fire again, from its next tick on. What it skipped is not made up for; "
+        "aioq cron backfill does that.",
+        allow_abbrev=False,
+    )
+    add_entry(resuming)
+    resuming.set_defaults(run=resume)
+
+
+def pause(arguments: argparse.Namespace) -> int:
+    """Pause an entry."""
+    app = load_app(arguments.app)
+    entry = find(app, arguments.app, arguments.name)
+
+    async def do(ledger: TickLedger) -> tuple[bool, Pause | None]:
+        before = await _pause_of(ledger, entry)
+        return await ledger.pause_cron(entry.key, note=arguments.note, by=person()), before
+
+    fresh, before = ask_ledger(app, "cron pause", do)
+    if fresh:
+        say(f"{entry.name} is paused; it fires again after: aioq cron resume {arguments.app} {entry.name}")
+    else:
+        since = f", {_since(before, entry)}" if before else ""
+        now = f"; the note is now: {arguments.note}" if arguments.note else ""
+        say(f"{entry.name} was paused already{since}{now}")
+    return Exit.OK
+
+
+def resume(arguments: argparse.Namespace) -> int:
+    """Resume an entry."""
+    app = load_app(arguments.app)
+    entry = find(app, arguments.app, arguments.name)
+
+    async def do(ledger: TickLedger) -> tuple[bool, Pause | None, float]:
+        before = await _pause_of(ledger, entry)
+        return await ledger.resume_cron(entry.key), before, await app.broker.time()
+
+    resumed, before, moment = ask_ledger(app, "cron resume", do)
+    if not resumed:
+        say(f"{entry.name} was not paused")
+        return Exit.OK
+    runs = next_of(entry, at(moment), 1).runs
+    after = f"fires next at {shown(runs[0].astimezone(zone_named(entry.tz)))}" if runs else "has no more runs"
+    say(f"{entry.name}{f', paused {_since(before, entry)},' if before else ''} is resumed and {after}")
+    return Exit.OK
+
+
+async def _pause_of(ledger: TickLedger, entry: CronEntry) -> Pause | None:
+    status = await ledger.cron_status(entry.key)
+    return status.pause if status else None
+
+
+def _since(pause: Pause, entry: CronEntry) -> str:
+    moment = shown(at(pause.at, zone_named(entry.tz)).replace(microsecond=0))
+    return f"by {pause.by} at {moment}{f': {pause.note}' if pause.note else ''}"

@@ -1,0 +1,107 @@
+"""`aioq cron run`: fire an entry now."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from typing import Any
+
+from aioq.app import Aarq
+from aioq.cli.arguments import Commands, add_entry, add_log_level
+from aioq.cli.cron.byhand import ByHand, Ended
+from aioq.cli.cron.entries import find
+from aioq.cli.cron.jobs import between_ticks, enqueue_ticks
+from aioq.cli.cron.records import took
+from aioq.cli.exits import CommandError, Exit
+from aioq.cli.ledger import check_jobs_travel, connected
+from aioq.cli.locate import load_app
+from aioq.cli.logs import configure
+from aioq.cli.moments import at
+from aioq.cli.say import complain, say
+from aioq.cli.secrets import masked
+from aioq.cli.threads import leave_threads_behind
+from aioq.cron import CronEntry
+from aioq.errors import JobEnded
+from aioq.failure import one_line
+from aioq.job import NewJob
+
+__all__ = ["register", "run"]
+
+BY_HAND = "by hand"
+
+
+def register(verbs: Commands) -> None:
+    """Add the command to the parser."""
+    parser = verbs.add_parser(
+        "run",
+        help="fire an entry now",
+        description="Fire an entry now, paused or not. The function of a cron is called in this process, within the "
+        "app's lifespan; a schedule enqueues its job.",
+        allow_abbrev=False,
+    )
+    add_entry(parser)
+    parser.add_argument("--wait", action="store_true", help="wait for the job of a schedule, and show its result")
+    add_log_level(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Fire an entry."""
+    app = load_app(arguments.app)
+    entry = find(app, arguments.app, arguments.name)
+    configure(arguments.log_level)
+    if entry.job is not None:
+        return _enqueue(app, entry, entry.job, wait=arguments.wait)
+    if arguments.wait:
+        raise CommandError(f"cron run: --wait is for schedules; {entry.name} is a cron, and is waited for in any case")
+    return _call(app, entry)
+
+
+def _call(app: Aarq, entry: CronEntry) -> int:
+    hand = ByHand(app, entry, why=BY_HAND)
+
+    async def fire() -> Ended:
+        async with hand.ready():
+            return await hand.fire(hand.now())
+
+    try:
+        ended = connected(app, fire)
+    except KeyboardInterrupt:
+        leave_threads_behind(Exit.INTERRUPTED)
+        raise
+    code = _tell(entry, ended)
+    leave_threads_behind(code)
+    return code
+
+
+def _tell(entry: CronEntry, ended: Ended) -> int:
+    if ended.error is None:
+        say(f"{entry.name} {_returned(ended.value)} after {took(ended.record)}")
+        return Exit.OK
+    sys.stderr.write(masked("".join(traceback.format_exception(ended.error))))
+    complain(f"{entry.name} failed after {took(ended.record)}: {ended.record.error}")
+    return Exit.FAILED
+
+
+def _enqueue(app: Aarq, entry: CronEntry, template: NewJob, *, wait: bool) -> int:
+    check_jobs_travel(app, "cron run", entry.name)
+
+    async def enqueue() -> Any:
+        tick = between_ticks(entry, at(await app.broker.time()))
+        (stored,) = await enqueue_ticks(app.broker, entry, template, [tick], why=BY_HAND)
+        say(f"{entry.name} is job {stored.job.id} in queue {stored.job.queue}")
+        return await app.tasks[template.task].job(stored.job.id).result() if wait else None
+
+    try:
+        result = connected(app, enqueue)
+    except JobEnded as error:
+        complain(str(error))
+        return Exit.FAILED
+    if wait:
+        say(f"{entry.name} {_returned(result)}")
+    return Exit.OK
+
+
+def _returned(value: object) -> str:
+    return "ended" if value is None else f"returned {one_line(repr(value))}"

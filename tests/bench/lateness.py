@@ -1,0 +1,172 @@
+"""How late crons are: ours beside those of others, on the same machine and in the same run.
+
+Ours, and those of others whose crons know seconds, are measured one after the other, each alone.
+Those that know minutes only are measured together, beside our own crons of a minute: they are idle
+between two minutes, and all are disturbed alike on the minute.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tests.bench.environments import environment
+from tests.bench.spread import Spread, spread
+from tests.bench.tools import PEERS, Peer
+from tests.servers import RedisServer, found
+
+__all__ = ["Lateness", "measure"]
+
+HERE = Path(__file__).parent
+WARM_UP = 6.0
+"""Seconds from the start of a scheduler to the first tick that counts."""
+OURS = ("each", "unique", "schedule")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lateness:
+    """How late one scheduler was."""
+
+    tool: str
+    version: str
+    every: int
+    seconds: Spread | None
+    """None when it fired nothing."""
+    early: int
+    """Ticks that were fired before their time."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Program:
+    """Processes of one scheduler, and the files that they write."""
+
+    commands: Sequence[Sequence[str]]
+    path: str
+    files: dict[tuple[str, str, int], str]
+    """By name, version and seconds between ticks: what is appended to the name of the file."""
+
+
+def measure(folder: Path, *, quick: bool) -> list[Lateness]:
+    """Return how late each scheduler was; `folder` keeps the environments of the others."""
+    others = [_theirs(peer, environment(peer, folder)) for peer in PEERS]
+    if quick:
+        return _together([_ours("second", "minute"), *others], 60, minutes=1, after=6)
+    by_minute = [program for peer, program in zip(PEERS, others, strict=True) if peer.every == 60]
+    late = _together([_ours("second")], 180)
+    for program in others:
+        if program not in by_minute:
+            late += _together([program], 120)
+    return late + _together([_ours("minute"), *by_minute], 300, minutes=5)
+
+
+def _ours(*units: str) -> _Program:
+    files = {
+        (f"aioq, {kind}", version("aioq-core"), 60 if unit == "minute" else 1): f".{kind}-{unit}"
+        for unit in units
+        for kind in OURS
+    }
+    command = [sys.executable, "-m", "aioq", "worker", "tests.bench.ours:app", "--log-level", "WARNING"]
+    return _Program(commands=[command], path=str(HERE.parents[1]), files=files)
+
+
+def _theirs(peer: Peer, programs: Path) -> _Program:
+    commands = [[str(programs / command[0]), *command[1:]] for command in peer.commands]
+    return _Program(commands=commands, path=str(HERE / "peers"), files={(peer.name, peer.version, peer.every): ""})
+
+
+def _together(programs: Sequence[_Program], seconds: float, *, minutes: int = 0, after: float = 15) -> list[Lateness]:
+    """Let schedulers run side by side for so long, and return how late each was.
+
+    With `minutes`, until so many have begun, and some seconds after that: the latest known needs thirteen.
+    """
+    with ExitStack() as stack:
+        room = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aioq-bench-")))
+        _avoid_minute(WARM_UP + 10 if minutes else 0)
+        outs = [stack.enter_context(_running(program, room / str(number))) for number, program in enumerate(programs)]
+        start = time.time() + WARM_UP
+        end = (start // 60 + minutes) * 60 + after if minutes else start + seconds
+        time.sleep(end - time.time())
+        late: list[Lateness] = []
+        for program, out in zip(programs, outs, strict=True):
+            measured = list(_read(program, out, start, end))
+            _complain(measured, out.parent / "log")
+            late += measured
+        return late
+
+
+def _complain(measured: Iterable[Lateness], log: Path) -> None:
+    """Show what a scheduler said that fired nothing."""
+    if silent := [late.tool for late in measured if late.seconds is None]:
+        said = log.read_text(errors="replace").splitlines()[-10:]
+        print(f"{', '.join(silent)} fired nothing in that time, and said:", *said, sep="\n", file=sys.stderr)
+
+
+def _avoid_minute(margin: float) -> None:
+    """Wait for the next minute to begin, if it begins within so many seconds."""
+    if (left := 60 - time.time() % 60) < margin:
+        time.sleep(left + 1)
+
+
+@contextmanager
+def _running(program: _Program, room: Path) -> Generator[Path]:
+    """Run the processes of a scheduler on a server of its own; yield where they write."""
+    room.mkdir()
+    server = RedisServer(next(iter(found().values())), tcp=True)
+    processes: list[subprocess.Popen[bytes]] = []
+    try:
+        server.start()
+        processes += [_start(command, server.url, program.path, room) for command in program.commands]
+        yield room / "late"
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            _end_of(process)
+        server.close()
+
+
+def _start(command: Sequence[str], url: str, path: str, room: Path) -> subprocess.Popen[bytes]:
+    variables = {**os.environ, "PYTHONPATH": path, "BENCH_URL": url, "BENCH_OUT": str(room / "late")}
+    variables["PYTHONDONTWRITEBYTECODE"] = "1"
+    argv = [url if part == "URL" else part for part in command]
+    with (room / "log").open("ab") as log:
+        # In a session of its own, so that the processes which it starts can be ended with it.
+        return subprocess.Popen(
+            argv, cwd=room, env=variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+
+
+def _end_of(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, 9)
+        process.wait()
+
+
+def _read(program: _Program, out: Path, start: float, end: float) -> Iterable[Lateness]:
+    for (tool, release, every), suffix in program.files.items():
+        path = Path(f"{out}{suffix}")
+        lines = path.read_text().split("\n")[:-1] if path.exists() else []
+        pairs = [(float(tick), float(late)) for tick, late in (line.split() for line in lines)]
+        late = [seconds for tick, seconds in pairs if start <= tick <= end - 1]
+        yield Lateness(
+            tool=tool,
+            version=release,
+            every=every,
+            seconds=spread(late) if late else None,
+            early=sum(seconds < 0 for seconds in late),
+        )

@@ -1,0 +1,23 @@
+"""An entry for each misfire policy: on every worker, once for the fleet, and as jobs."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import get_args
+
+from aioq.cron import Misfire
+from aioq_cron import Every
+from tests.chaos.apps.making import KINDS, make_app, note
+
+__all__ = ["app"]
+
+app = make_app()
+every = Every(timedelta(seconds=float(os.environ["CHAOS_EVERY"])))
+grace = float(os.environ["CHAOS_GRACE"])
+task = app.task(name="job")(note)
+policies: tuple[Misfire, ...] = get_args(Misfire)
+for misfire in policies:
+    app.cron(every, name=f"{misfire}.{KINDS[0]}", misfire=misfire, grace=grace)(note)
+    app.cron(every, name=f"{misfire}.{KINDS[1]}", misfire=misfire, grace=grace, unique=True)(note)
+    app.schedule(task, every, name=f"{misfire}.{KINDS[2]}", misfire=misfire, grace=grace)

@@ -1,0 +1,40 @@
+"""A worker on a machine whose clock is wrong: `python -m tests.chaos.off_clock MODULE:APP SECONDS LEASE`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+
+import anyio
+
+from aioq import Worker
+from aioq.cli.locate import load_app
+from aioq.clock import SystemClock
+
+__all__ = ["OffClock"]
+
+
+class OffClock(SystemClock):
+    """The clocks of the machine, with the wall clock so many seconds ahead.
+
+    Args:
+        ahead: Seconds; below zero for a clock that is behind.
+    """
+
+    def __init__(self, ahead: float) -> None:
+        self._ahead = ahead
+
+    def time(self) -> float:
+        """Return the wrong time, in seconds since 1970."""
+        return time.time() + self._ahead
+
+    async def sleep_until(self, moment: float) -> None:
+        """Sleep until this clock shows `moment`."""
+        await super().sleep_until(moment - self._ahead)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    name, ahead, lease = sys.argv[1:]
+    anyio.run(Worker(load_app(name), clock=OffClock(float(ahead)), lease=float(lease)).run)

@@ -1,0 +1,35 @@
+"""A broker that commands take for a server: a memory broker in this process, which outlives each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aioq.backends import MemoryBroker
+from aioq.protocols import Broker, JobStore, Signals, TickLedger, WorkerRegistry
+from aioq.testing import VirtualClock
+
+__all__ = ["NOON", "FarBroker"]
+
+NOON = 1_767_614_400.0
+"""Monday 2026-01-05 12:00 UTC: what the clock of a far broker shows."""
+
+
+class FarBroker:
+    """Has all that a memory broker has, and is none."""
+
+    def __init__(self, now: float = NOON) -> None:
+        self.clock = VirtualClock(now)
+        self.near = MemoryBroker(clock=self.clock)
+
+    def __repr__(self) -> str:
+        return "FarBroker()"
+
+
+def _passed_on(name: str) -> Callable[..., Any]:
+    return lambda self, *args, **kwargs: getattr(self.near, name)(*args, **kwargs)
+
+
+for _protocol in (Broker, JobStore, Signals, TickLedger, WorkerRegistry):
+    for _name in [name for name in vars(_protocol) if not name.startswith("_")]:
+        setattr(FarBroker, _name, _passed_on(_name))

@@ -1,0 +1,86 @@
+"""Walking the ticks of a schedule, which may be anybody's code."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aioq.cron.steps import Row, before, latest, step, walk
+from tests.core.moments import Listed, at, listed
+from tests.core.plain_scheduler import EverySeconds
+
+
+class Answering:
+    """A schedule that answers what it is told, whatever it is asked."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def next_after(self, instant: datetime) -> Any:
+        """Return the answer."""
+        return self.answer
+
+
+@pytest.mark.parametrize("answer", [at(60), at(59)], ids=["the same", "an earlier one"])
+def test_a_schedule_that_does_not_go_on_is_found_out(answer: datetime) -> None:
+    """Following it would hang."""
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  # the whole text is compared
+        step(Answering(answer), at(60))
+    assert str(caught.value) == (
+        f"next_after(2026-01-01T09:01:00+00:00) returned {answer.isoformat()}, which is not later"
+    )
+
+
+@pytest.mark.parametrize("answer", [at(60).replace(tzinfo=None), 60])
+def test_a_schedule_that_answers_with_something_else_is_found_out(answer: Any) -> None:
+    """A moment without a zone is none."""
+    with pytest.raises(TypeError, match=r"^next_after returned .* and not an aware datetime$"):
+        step(Answering(answer), at(0))
+
+
+def test_moments_are_in_utc() -> None:
+    """Even if the schedule's are not."""
+    local = at(60).astimezone(timezone(timedelta(hours=5)))
+    assert str(step(Answering(local), at(0))) == "2026-01-01 09:01:00+00:00"
+
+
+def test_a_schedule_may_end() -> None:
+    """Then there is no step."""
+    assert step(Answering(None), at(0)) is None
+
+
+@given(listed(), st.data())
+def test_the_latest_tick_up_to_a_moment(schedule: Listed, data: st.DataObject) -> None:
+    """The moment itself may be one, and so may the tick that is known be the latest."""
+    known = data.draw(st.sampled_from(schedule.ticks))
+    until = data.draw(st.sampled_from(schedule.ticks)) + timedelta(seconds=data.draw(st.integers(0, 100)))
+    until = max(known, until)
+    assert latest(schedule, known, until) == max(tick for tick in schedule.ticks if tick <= until)
+
+
+def test_the_latest_of_very_many_takes_few_steps() -> None:
+    """Years of seconds are no trouble."""
+    asked = 0
+
+    class Counting(EverySeconds):
+        def next_after(self, instant: datetime) -> datetime | None:
+            nonlocal asked
+            asked += 1
+            return super().next_after(instant)
+
+    assert latest(Counting(1), at(0), at(100_000_000.5)) == at(100_000_000)
+    assert asked < 100
+
+
+@given(listed(), st.data())
+def test_a_row_is_walked_from_end_to_end(schedule: Listed, data: st.DataObject) -> None:
+    """Both ends are part of it; without its last tick it ends one tick earlier."""
+    first = data.draw(st.integers(0, len(schedule.ticks) - 1))
+    ticks = schedule.ticks[first : data.draw(st.integers(first + 1, len(schedule.ticks)))]
+    row = Row(ticks[0], ticks[-1])
+    assert tuple(walk(schedule, row)) == ticks
+    assert before(schedule, row) == (Row(ticks[0], ticks[-2]) if len(ticks) > 1 else None)

@@ -1,0 +1,179 @@
+"""The loop under everything that can happen to a worker: no tick twice, and none lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from aioq.cron import CronEntry, Tick, upcoming
+from aioq.protocols import Schedule
+from aioq.testing import VirtualClock
+from aioq_cron import CronExpression, CronScheduler, Every, Except, Union
+from tests.cron.moments_of import utc
+from tests.cron.scripted_clock import entry
+
+# Two hours before clocks are put forward in Berlin.
+START = utc("2026-03-28 23:00").timestamp()
+CORRECTION = 3 * 3_600.0
+
+SIMPLE = st.one_of(
+    st.builds(Every, st.integers(60, 5_000).map(lambda seconds: timedelta(seconds=seconds))),
+    st.sampled_from(["*/7 * * * *", "30 2 * * *", "15,45 1-3 * * *", "*/20 2 * * *"]).map(
+        lambda text: CronExpression(text, "Europe/Berlin")
+    ),
+)
+SCHEDULES = (
+    SIMPLE | st.builds(Union, SIMPLE, SIMPLE) | st.builds(Except, SIMPLE, st.just(CronExpression("*/10 2-4 * * *")))
+)
+SECONDS = st.integers(1, 30) | st.integers(60, 20_000) | st.floats(0.001, 100)
+
+
+class LoopMachine(RuleBasedStateMachine):
+    """One worker's loop. What it owes: every tick after its start, up to the latest time that its clock has shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.clock = VirtualClock(START)
+        self.entries: list[CronEntry] = []
+        self.added = 0
+        self.stall = 0.0
+        self.delivered: dict[str, list[datetime]] = {}
+        self.began = self.latest = START
+        self.task: asyncio.Task[None] | None = None
+
+    @initialize(schedules=st.lists(SCHEDULES, max_size=3))
+    def start(self, schedules: list[Schedule]) -> None:
+        """A worker comes up with some entries."""
+        for schedule in schedules:
+            self._add(schedule)
+        self._restart()
+
+    @rule(seconds=SECONDS)
+    def time_passes(self, seconds: float) -> None:
+        """Nothing goes wrong."""
+        self._advance(seconds)
+
+    @rule(seconds=SECONDS, back=st.booleans())
+    def the_clock_is_stepped(self, seconds: float, back: bool) -> None:
+        """An operator, or NTP, sets the wall clock; by more than three hours it is a correction."""
+        self.clock.step(-seconds if back else seconds)
+        self._advance(0)
+
+    @rule(seconds=SECONDS)
+    def the_machine_is_suspended(self, seconds: float) -> None:
+        """Nobody runs for a while."""
+        self.clock.suspend(seconds)
+        self._advance(0)
+
+    @rule(seconds=SECONDS, wait=st.integers(1, 4_000))
+    def a_task_blocks_the_loop(self, seconds: float, wait: int) -> None:
+        """The next tick that is fired takes its time."""
+        self.stall = seconds
+        self._advance(wait)
+
+    @rule(schedule=SCHEDULES)
+    def an_entry_is_added(self, schedule: Schedule) -> None:
+        """A deploy: the worker restarts with one entry more."""
+        self._add(schedule)
+        self._restart()
+
+    @precondition(lambda self: self.entries)
+    @rule(place=st.integers(0, 9))
+    def an_entry_is_removed(self, place: int) -> None:
+        """A deploy: the worker restarts with one entry less."""
+        del self.entries[place % len(self.entries)]
+        self._restart()
+
+    @rule(down=st.just(0) | st.integers(1, 5_000))
+    def the_worker_crashes(self, down: int) -> None:
+        """It is started again after a while, and owes nothing of the time between."""
+        self._stop()
+        self._run(down)
+        self._restart()
+
+    @invariant()
+    def every_tick_is_delivered_once(self) -> None:
+        """Expanded from the oldest to the newest, what was delivered is what came due; in order, nothing twice."""
+        for one in self.entries if self.task else ():
+            due = takewhile(
+                lambda tick: tick.timestamp() <= self.latest,
+                upcoming(one.schedule, datetime.fromtimestamp(self.began, UTC)),
+            )
+            assert self.delivered[one.name] == list(due)
+
+    @invariant()
+    def the_loop_runs(self) -> None:
+        """Nothing of all this ends it."""
+        assert self.task is None or not self.task.done()
+
+    def teardown(self) -> None:
+        """Leave nothing behind."""
+        self._stop()
+        self.runner.close()
+
+    def _add(self, schedule: Schedule) -> None:
+        self.added += 1
+        self.entries.append(entry(schedule, f"e{self.added}"))
+
+    def _restart(self) -> None:
+        self._stop()
+        self._new_era()
+
+        async def start() -> None:
+            self.task = asyncio.create_task(CronScheduler().run(self.entries, self._fire, clock=self.clock))
+            await self.clock.settle()
+
+        self.runner.run(start())
+
+    def _stop(self) -> None:
+        async def stop(task: asyncio.Task[None]) -> None:
+            task.cancel()
+            await asyncio.wait([task])
+
+        if self.task is not None:
+            self.runner.run(stop(self.task))
+            self.task = None
+
+    def _new_era(self) -> None:
+        """Ticks are counted from now on."""
+        self.began = self.latest = self.clock.time()
+        self.delivered = {one.name: [] for one in self.entries}
+
+    def _advance(self, seconds: float) -> None:
+        if self.latest - self.clock.time() > CORRECTION:
+            self._new_era()
+        self._run(seconds)
+        self.latest = max(self.latest, self.clock.time())
+
+    def _run(self, seconds: float) -> None:
+        async def run() -> None:
+            await self.clock.advance(seconds)
+            await self.clock.advance(0)  # a stall may have come with the last tick
+
+        self.runner.run(run())
+
+    def _fire(self, tick: Tick) -> None:
+        assert self.clock.time() >= tick.scheduled_at.timestamp()
+        self.delivered[tick.entry.name] += _expanded(tick)
+        stall, self.stall = self.stall, 0.0
+        self.clock.suspend(stall)
+
+
+def _expanded(tick: Tick) -> Iterator[datetime]:
+    """The ticks that one stands for."""
+    if tick.first is None:
+        return iter([tick.scheduled_at])
+    assert tick.first < tick.scheduled_at
+    start = tick.first - timedelta(microseconds=1)
+    return takewhile(lambda moment: moment <= tick.scheduled_at, upcoming(tick.entry.schedule, start))
+
+
+TestLoopMachine = LoopMachine.TestCase
+TestLoopMachine.settings = settings(max_examples=150, stateful_step_count=20, deadline=None)

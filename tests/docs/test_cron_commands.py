@@ -1,0 +1,72 @@
+"""What docs/cli.md shows of commands whose output depends on the day, or on what has happened."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from aioq import Aarq
+from aioq.backends import MemoryBroker
+from aioq.cli.cron.diff import Ahead, diff_lines
+from aioq.cli.cron.explain import explained_at, lines
+from aioq.cli.cron.history import history_table
+from aioq.cron.definition import compare, define
+from aioq.discovery import scheduler_named
+from aioq.protocols import ExplainedSchedule
+from aioq.ticks import TickRecord, TickStatus
+from tests.docs.fences import ROOT
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def is_shown(text: str, *, more: str = "") -> bool:
+    """Whether the page has this text in a fence of its own, followed by `more`."""
+    return f"```text\n{text}\n{more}```" in (ROOT / "docs" / "cli.md").read_text()
+
+
+def test_the_explanation_is_the_one_that_is_shown() -> None:
+    """On New Year's Day of 2026, for the next clock changes are named."""
+    schedule = scheduler_named("cron").parse("30 2 * * *", tz="Europe/Berlin")
+    assert isinstance(schedule, ExplainedSchedule)
+    explained = explained_at(
+        datetime(2026, 1, 1, tzinfo=UTC), schedule, expression="30 2 * * *", zone=BERLIN, count=3
+    )  # fmt: skip
+    assert is_shown("\n".join(lines(explained, 80)))
+
+
+def test_the_history_is_the_one_that_is_shown() -> None:
+    """For an entry of which all kinds of things are recorded."""
+
+    def record(tick: datetime, status: TickStatus, late: float = 0.0, took: float = 0.0, **facts: Any) -> TickRecord:
+        at = tick.replace(tzinfo=BERLIN).timestamp()
+        fired = at + late if took else None
+        finished = at + late + took if took else None
+        return TickRecord(
+            name="shop.clean_up", queue="default", tick=at, status=status, fired_at=fired, finished_at=finished, **facts
+        )
+
+    by_hand, worker = "by-hand-ada@laptop", "web-1-4711-5e0c8a"
+    records = [
+        record(datetime(2026, 1, 5, 12, 0, 0, 123_000), TickStatus.OK, 0.0, 0.31, worker_id=by_hand, why="by hand"),
+        record(datetime(2026, 1, 1, 4), TickStatus.FAILED, 0.02, 14.0, worker_id=worker, error="OSError: disk full"),
+        record(datetime(2025, 12, 1, 4), TickStatus.SKIPPED, why="paused"),
+        record(datetime(2025, 11, 1, 4), TickStatus.MISSED, why="no worker was up"),
+    ]
+    assert is_shown(history_table(records, BERLIN, width=None))
+
+
+def test_the_difference_is_the_one_that_is_shown() -> None:
+    """An hour later, and nothing else."""
+
+    def version(expression: str) -> Aarq:
+        app = Aarq(MemoryBroker(), tz="Europe/Berlin")
+        app.cron(expression, name="report")(send)
+        return app
+
+    async def send(ctx: object) -> None: ...
+
+    before, after = version("30 9 * * 1-5"), version("30 10 * * 1-5")
+    changes = compare([define(entry) for entry in before.crons], [define(entry) for entry in after.crons])
+    text = "\n".join(diff_lines(changes, Ahead(after, datetime(2026, 1, 5, 12, tzinfo=UTC))))
+    assert is_shown(text, more="a deploy of shop adds 0, changes 1, retires 0, and leaves 1 as they are\n")
