@@ -34,6 +34,9 @@ class Fault(NamedTuple):
     """Whether the connection stays open, and nothing more is heard on it; else it is cut."""
 
 
+_HOLE = Fault(b"", When.BEFORE, silent=True)
+
+
 class Proxy:
     """Listens on a port of 127.0.0.1 and passes everything on to a server.
 
@@ -51,6 +54,8 @@ class Proxy:
         self._answer: list[tuple[bytes, bytes]] = []
         self.delay = 0.0
         """Seconds by which every reply is late."""
+        self.silent = False
+        """Whether everything is swallowed, both ways; a connection that lost something so stays open, and dumb."""
         self.connections = 0
         """How many there have been."""
         self.seen = asyncio.Condition()
@@ -142,7 +147,7 @@ class Proxy:
     ) -> None:
         replies = _Replies(down, writer)
         async with asyncio.TaskGroup() as tasks:
-            passing = tasks.create_task(replies.pass_on(lambda: self.delay))
+            passing = tasks.create_task(replies.pass_on(lambda: self.delay, self._swallowed))
             while data := await reader.read(65536):
                 await self._note(data)
                 replies.fault = fault = replies.fault or self._fault_of(data)
@@ -158,7 +163,12 @@ class Proxy:
                     break
             passing.cancel()
 
+    def _swallowed(self) -> Fault | None:
+        return _HOLE if self.silent else None
+
     def _fault_of(self, data: bytes) -> Fault | None:
+        if self.silent:
+            return _HOLE
         for fault in self._faults:
             if fault.word in data:
                 self._faults.remove(fault)
@@ -186,11 +196,12 @@ class _Replies:
         self._source, self._client = source, client
         self.fault: Fault | None = None
 
-    async def pass_on(self, delay: Callable[[], float]) -> None:
+    async def pass_on(self, delay: Callable[[], float], fault: Callable[[], Fault | None]) -> None:
         """Pass replies on until a fault says otherwise."""
         whole = True
         while data := await self._source.read(65536):
             await asyncio.sleep(delay())
+            self.fault = self.fault or fault()
             if self.fault is None:
                 self._client.write(data)
             elif whole and self.fault.when is When.MIDDLE:

@@ -118,6 +118,15 @@ async def test_a_server_that_may_evict_is_warned_of(
     assert "maxmemory-policy allkeys-lru and may throw jobs away" in caplog.text
 
 
+async def test_a_server_that_is_too_old_is_refused(proxy: Proxy, make_broker: Callable[..., RedisBroker]) -> None:
+    """The error says what it is and what is needed."""
+    facts = ("server", "redis", "version", "6.0.16", "mode", "standalone", "role", "master")
+    reply = f"*{len(facts)}\r\n" + "".join(f"${len(fact)}\r\n{fact}\r\n" for fact in facts)
+    proxy.answer(b"HELLO", reply.encode())
+    with pytest.raises(BrokerConfigError, match=r"is Redis 6\.0\.16; aioq needs 6\.2 or later"):
+        await make_broker(proxy.url).connect()
+
+
 class TestRestrictedUser:
     """A user who may do what a queue needs, with the keys of one namespace, and no more."""
 

@@ -21,6 +21,7 @@ __all__ = [
     "JobFailed",
     "JobCancelled",
     "MissingFeature",
+    "NotReplicated",
     "PayloadTooLarge",
     "ResultSerializationError",
     "Retry",
@@ -37,6 +38,29 @@ class AioqError(Exception):
 
 class BrokerUnavailable(AioqError):
     """The broker cannot be reached or is not ready; the same call may succeed later."""
+
+
+class NotReplicated(BrokerUnavailable):
+    """Jobs were stored, but on fewer replicas than was asked for. The same call, repeated, stores nothing twice.
+
+    They run as usual, and are lost only if the primary fails for good before a replica has them.
+
+    Attributes:
+        wanted: How many replicas were asked for.
+        copies: How many are known to have them.
+    """
+
+    def __init__(self, name: str, wanted: int, copies: int, seconds: float) -> None:
+        self.wanted, self.copies = wanted, copies
+        self._name, self._seconds = name, seconds
+        super().__init__(name, wanted, copies, seconds)
+
+    def __str__(self) -> str:
+        return (
+            f"the jobs are stored on the primary of {self._name}, and will run, but {self.copies} of {self.wanted} "
+            f"replicas confirmed them within {self._seconds:g} s, so a failover may lose them; "
+            f"repeat the same call, which stores nothing twice, and check that the replicas are up"
+        )
 
 
 class BrokerConfigError(AioqError):

@@ -15,16 +15,24 @@ __all__ = ["Command"]
 class Command:
     """A plain command, or a script by its digest. Its future is the reply, or the error."""
 
-    __slots__ = ("_keys", "_script", "_whole", "args", "future")
+    __slots__ = ("_keys", "_script", "_whole", "args", "future", "hops")
 
     def __init__(self, script: Script | None, keys: Sequence[str], args: Iterable[object]) -> None:
         self._script, self._keys, self._whole = script, keys, False
         self.args: list[object] = list(args)
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.hops = 0
+
+    @property
+    def key(self) -> Any:
+        """One of the keys, which are all in one place; empty for a command without."""
+        if self._script is not None:
+            return self._keys[0]
+        return self.args[1] if len(self.args) > 1 else ""
 
     def awaited(self) -> bool:
-        """Whether anybody still waits for the reply."""
-        return not self.future.done()
+        """Whether to send it: while anybody waits for the reply, or when it was sent on, after an ASKING."""
+        return self.hops > 0 or not self.future.done()
 
     def packed(self) -> bytes:
         """Return the command as it goes over the wire."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 from collections.abc import Callable
 from typing import Any, Final, cast
@@ -30,6 +31,9 @@ CONNECT_TIMEOUT: Final = 5.0
 
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds that the other side has to say goodbye."""
+
+_KEEPALIVE: Final = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+"""Seconds of silence, seconds between probes, probes: a peer that is gone is noticed after 25 seconds of idling."""
 
 BROKEN: Final = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.InvalidResponse, OSError, EOFError)
 """What redis-py raises when a connection is of no more use."""
@@ -72,6 +76,19 @@ class Link:
             raise Lost(one_line(str(error) or type(error).__name__)) from None
         except exceptions.RedisError as error:
             return refusal_of(error)
+
+    async def call(self, *parts: object, timeout: float) -> Any:
+        """Send one command on a connection that nobody else uses, and return its reply as `read` does.
+
+        Raises:
+            Lost: The connection is gone, or the reply does not come in `timeout` seconds.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                await self.write(pack(parts))
+                return await self.read()
+        except TimeoutError:
+            raise Lost(f"no reply to {parts[0]} within {timeout:g} s") from None
 
     def hand_over(self, deliver: Callable[[Any], None]) -> Wire:
         """Let a wire have whatever comes in from now on; `read` and `write` are not for use any more."""
@@ -130,7 +147,14 @@ def arguments(settings: Settings) -> dict[str, Any]:
     }
     if settings.path:
         return common | {"path": settings.path}
-    common |= {"host": settings.host, "port": settings.port, "socket_keepalive": True}
+    common |= {
+        "host": settings.host,
+        "port": settings.port,
+        "socket_keepalive": True,
+        "socket_keepalive_options": {
+            getattr(socket, name): value for name, value in _KEEPALIVE.items() if hasattr(socket, name)
+        },
+    }
     if not settings.tls:
         return common
     return common | {

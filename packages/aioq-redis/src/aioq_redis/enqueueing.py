@@ -49,9 +49,9 @@ class Batch(Command):
         if len(self.args) == ALONE and len(plan := str(self.args[2])) == 1:
             one = load("enqueue_one")
             lone = Lone(one, self.space.pick(one.keys, plan), (self.args[1], self.args[3]), self)
-            self.session.pipeline.submit(lone)
+            self.session.stores.submit(lone)
         else:
-            self.session.pipeline.submit(self)
+            self.session.stores.submit(self)
 
     def add(self, args: Sequence[object]) -> asyncio.Future[list[int]]:
         """Add the jobs of one call; the future is the script's answer for each of them."""
@@ -97,7 +97,7 @@ class Lone(Command):
         if reply:
             self._batch.answer([reply])
         else:
-            self._batch.session.pipeline.submit(self._batch)
+            self._batch.session.stores.submit(self._batch)
 
     def fail(self, error: Exception) -> None:
         """Pass the error on."""

@@ -18,6 +18,7 @@ Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{n
     waits       zset    ids of jobs whose end somebody waits for
     claim:<worker>, memo:<client>
                 strings the latest answer, for a request that is repeated
+    copied      string  nothing; it is written when replicas are waited for
     cron:<name> hash    an entry: its mark, latest claim and run, registration, pause, counts
     ticks:<name>
                 zset    what became of its latest ticks, by tick
@@ -44,7 +45,7 @@ from typing import Final
 
 from aioq.ids import check_name
 
-__all__ = ["ENDLESS", "FLEET", "OWNED", "TYPES", "KeySpace", "Layout"]
+__all__ = ["ENDLESS", "FLEET", "OWNED", "TYPES", "KeySpace", "Layout", "beside"]
 
 TYPES: Final = {
     "apps": "zset",
@@ -52,6 +53,7 @@ TYPES: Final = {
     "cancelled": "zset",
     "claim": "string",
     "completed": "zset",
+    "copied": "string",
     "cron": "hash",
     "crons": "hash",
     "dead": "zset",
@@ -117,6 +119,11 @@ class KeySpace:
     def type_of(self, key: str) -> str:
         """Return what Redis is to store under one of these keys."""
         return TYPES[key.removeprefix(self._prefix).partition(":")[0]]
+
+
+def beside(key: str, name: str) -> str:
+    """Return the full name of another key in the space of a key."""
+    return key.partition("}")[0] + "}:" + name
 
 
 def _filled(key: str, own: str, each: Sequence[str]) -> list[str]:

@@ -32,10 +32,20 @@ class Pipeline:
 
     When the connection breaks, every command on its way fails with `Lost`, and the next
     one opens another.
+
+    Args:
+        dial: Opens a connection.
+        name: Of the server, for logs.
+        reroute: Is asked about each error that will pass; true when it has dealt with the command.
     """
 
-    def __init__(self, dial: Callable[[], Awaitable[Link]], name: str) -> None:
-        self._dial, self._name = dial, name
+    def __init__(
+        self,
+        dial: Callable[[], Awaitable[Link]],
+        name: str,
+        reroute: Callable[[Command, Refusal], bool] | None = None,
+    ) -> None:
+        self._dial, self._name, self._reroute = dial, name, reroute
         self._loop = asyncio.get_running_loop()
         self._queue: list[Command] = []
         self._in_flight: deque[Command] = deque()
@@ -125,6 +135,8 @@ class Pipeline:
         elif reply.code == "NOSCRIPT" and command.send_whole():
             self.submit(command)
         elif reply.code in TRANSIENT:
+            if self._reroute is not None and self._reroute(command, reply):
+                return
             command.fail(Lost(reply.text))
             raise Lost(reply.text)
         else:

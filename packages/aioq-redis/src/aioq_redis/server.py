@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from aioq.errors import BrokerConfigError, BrokerFull, BrokerUnavailable
 from aioq_redis.backoff import pause_before
 from aioq_redis.command import Command
+from aioq_redis.durability import Durability
 from aioq_redis.errors import Lost, Refusal
 from aioq_redis.keys import KeySpace
 from aioq_redis.scripts import load
@@ -42,16 +43,17 @@ async def together(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 class Server:
-    """One Redis or Valkey server.
+    """One Redis or Valkey server, or several that act as one.
 
     Args:
         settings: Where it is.
         timeout: Seconds that one operation may take, repetitions included.
+        durability: How safe jobs must be when they are stored.
     """
 
-    def __init__(self, settings: Settings, *, timeout: float) -> None:
+    def __init__(self, settings: Settings, *, timeout: float, durability: Durability) -> None:
         self.name = settings.masked
-        self._settings = settings
+        self._settings, self._durability = settings, durability
         self.timeout = timeout
         self._session: Session | None = None
 
@@ -67,7 +69,7 @@ class Server:
         except RuntimeError:
             raise BrokerConfigError("the Redis broker runs on asyncio only, and no asyncio loop is running") from None
         if self._session is None or self._session.loop.is_closed():
-            self._session = Session(self._settings)
+            self._session = Session(self._settings, self._durability)
         if self._session.loop is not loop:
             raise BrokerConfigError(f"the broker on {self.name} is in use in another event loop; close it there first")
         return self._session
@@ -110,9 +112,21 @@ class Server:
         Raises:
             BrokerUnavailable, BrokerConfigError: As for `call`.
         """
+        return await self._try(self._send(parts, self.session))
+
+    async def everywhere(self, *parts: object) -> list[Any] | Refusal:
+        """Send a plain command once to each server that takes writes, and return all replies, or an error reply.
+
+        Raises:
+            BrokerUnavailable, BrokerConfigError: As for `call`.
+        """
+        replies: list[Any] | Refusal = await self._try(self.session.route.everywhere(parts))
+        return replies
+
+    async def _try(self, attempt: Awaitable[Any]) -> Any:
         try:
             async with asyncio.timeout(self.timeout):
-                return await self._send(parts, self.session)
+                return await attempt
         except Refusal as refusal:
             return refusal
         except TimeoutError:
