@@ -9,6 +9,7 @@ import pytest
 
 from aioq.testing import (
     BrokerContract,
+    DiagnosableContract,
     JobStoreContract,
     SignalsContract,
     ThreadedLeasesContract,
@@ -54,6 +55,7 @@ class TestRedisBrokerOnACluster(
     SignalsContract,
     ThreadedLeasesContract,
     TickLedgerContract,
+    DiagnosableContract,
 ):
     """Everything that a broker can be asked for, whichever nodes its queues are on."""
 

@@ -96,19 +96,25 @@ class Doctor:
         ]
 
     async def _scan(self, questions: Questions) -> tuple[list[bytes], bool]:
-        """Return the names of keys, and whether these are all."""
+        """Return the names of keys on all servers, and whether these are all."""
         keys: set[bytes] = set()
-        cursor = b"0"
-        for _ in range(MOST_SCANNED // A_TIME):
-            words = ("SCAN", cursor, "MATCH", pattern(self._layout.namespace), "COUNT", A_TIME)
-            answer = await questions.ask("keys", *words)
-            if answer is None:
-                break
-            cursor = answer[0]
-            keys.update(answer[1])
-            if cursor == b"0":
-                break
-        return sorted(keys), cursor == b"0"
+        whole, server, servers = True, 0, 1
+        while server < servers:
+            cursor = b"0"
+            for _ in range(MOST_SCANNED // A_TIME):
+                words = ("SCAN", cursor, "MATCH", pattern(self._layout.namespace), "COUNT", A_TIME)
+                # Each server has cursors of its own: of the answers to this one, the others' are of no use.
+                answers = await questions.ask_everywhere("keys", *words)
+                if answers is None:
+                    return sorted(keys), False
+                servers = len(answers)
+                cursor, found = answers[server]
+                keys.update(found)
+                if cursor == b"0":
+                    break
+            whole = whole and cursor == b"0"
+            server += 1
+        return sorted(keys), whole
 
     async def _memory(self, questions: Questions, found: Sequence[Found]) -> dict[bytes, int]:
         """Return about how many bytes each key takes; of its members a few are measured."""

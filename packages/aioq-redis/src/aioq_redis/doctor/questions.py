@@ -31,10 +31,16 @@ class Questions:
         Raises:
             BrokerUnavailable: The server cannot be reached.
         """
-        reply = await self._server.once(*words)
+        return self._noted(subject, str(words[0]), await self._server.once(*words))
+
+    async def ask_everywhere(self, subject: str, *words: object) -> list[Any] | None:
+        """Return the answers of all servers that take writes, always in the same order; see `ask`."""
+        answers: list[Any] | None = self._noted(subject, str(words[0]), await self._server.everywhere(*words))
+        return answers
+
+    def _noted(self, subject: str, command: str, reply: Any) -> Any:
         if not isinstance(reply, Refusal):
             return reply
-        command = str(words[0])
         self._refused.setdefault(
             command,
             Finding(
