@@ -141,7 +141,7 @@ async def test_how_the_job_ended_is_recorded(app: Aarq, clock: VirtualClock, led
         await clock.advance(3)
         report.error = ValueError("no data")
         await clock.advance(10)
-    assert await ledger.told() == [(10, "ok", "", 1), (20, "failed", "no data", 1)]
+    assert await ledger.told() == [(10, "ok", "", 1), (20, "failed", "ValueError: no data", 1)]
     record = (await ledger.records())[0]
     assert (record.job_id, record.worker_id, record.late < 0.1) == (job_id(10), "w1", True)
     assert record.finished_at == pytest.approx(START + 13, abs=0.1)

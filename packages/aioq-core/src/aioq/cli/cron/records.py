@@ -8,7 +8,7 @@ from datetime import tzinfo
 from msgspec.structs import replace
 
 from aioq.cli.moments import at, iso, lasted
-from aioq.failure import one_line
+from aioq.failure import in_full, one_line
 from aioq.job import JobRecord
 from aioq.protocols import Broker, JobStore
 from aioq.states import FINAL_STATES, JobState
@@ -43,9 +43,7 @@ def reconcile(record: TickRecord, job: JobRecord | None) -> TickRecord:
         case JobState.COMPLETED:
             return replace(ended, status=TickStatus.OK)
         case JobState.FAILED if job.failure:
-            return replace(
-                ended, status=TickStatus.FAILED, error=one_line(f"{job.failure.type}: {job.failure.message}")
-            )
+            return replace(ended, status=TickStatus.FAILED, error=in_full(job.failure))
         case JobState.DEAD if job.reason:
             return replace(ended, status=TickStatus.FAILED, error=f"job dead: {job.reason}")
         case _:

@@ -8,9 +8,9 @@ from typing import Any
 from aioq.app import Aarq
 from aioq.cron import CronOptions
 from aioq.errors import SerializationError
-from aioq.failure import one_line
+from aioq.failure import in_full
 from aioq.ids import TICK_IDS
-from aioq.job import Buried, Completed, Failed, Failure, Lease, Settlement
+from aioq.job import Buried, Completed, Failed, Lease, Settlement
 from aioq.protocols import JobStore, TickLedger
 from aioq.states import FINAL_STATES
 from aioq.task import Task
@@ -75,9 +75,9 @@ class ScheduledJobs:
             case Completed(result=result):
                 self._record(lease.job_id, lease.queue, fired_at=lease.enqueued_at, result=result)
             case Failed(failure=failure):
-                self._record(lease.job_id, lease.queue, fired_at=lease.enqueued_at, error=_said(failure))
+                self._record(lease.job_id, lease.queue, fired_at=lease.enqueued_at, error=in_full(failure))
             case Buried(reason=reason, failure=failure):
-                error = _said(failure) if failure else f"the job is dead: {reason}"
+                error = in_full(failure) if failure else f"the job is dead: {reason}"
                 self._record(lease.job_id, lease.queue, fired_at=lease.enqueued_at, error=error)
             case _:
                 pass
@@ -141,10 +141,6 @@ def _tick_of(job_id: str) -> tuple[str, float] | None:
     if not name or not milliseconds.lstrip("-").isdecimal():
         return None
     return name, int(milliseconds) / 1000
-
-
-def _said(failure: Failure) -> str:
-    return one_line(failure.message or failure.type)
 
 
 def _decoded(lease: Lease, task: Task[..., Any], result: bytes) -> Any:
