@@ -55,7 +55,8 @@ class CronDefinition(Struct, frozen=True, kw_only=True):
     """Fires once per tick for the fleet; always so for a `schedule`."""
     enabled: bool = True
     options: dict[str, str] = {}
-    """Policies that differ from their defaults, as text by name."""
+    """Policies that differ from their defaults, as text by name; of a `schedule` also `job`, a digest
+    of its arguments and of how its job is enqueued."""
 
     @property
     def key(self) -> CronKey:
