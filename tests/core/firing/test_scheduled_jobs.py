@@ -300,6 +300,24 @@ async def test_queue_one_lets_one_job_wait(app: Aarq, clock: VirtualClock, repor
     assert {ctx["attempt"] for ctx in report.contexts} == {1}
 
 
+@pytest.mark.parametrize("overlap", ["skip", "queue_one"])
+async def test_jobs_that_are_made_up_for_at_once_do_not_overlap(
+    app: Aarq, clock: VirtualClock, report: Report, overlap: Any
+) -> None:
+    """They are enqueued in one step, and each waits until those before it have ended."""
+    app.schedule(report.task, "every 10", name="entry", overlap=overlap, misfire="all", catchup=3_600)
+    async with up(app, clock, id="w1"):
+        await clock.advance(11)
+    await clock.advance(300)
+    report.lasts = 3
+    async with up(app, clock, id="w2", poll=1):
+        for _ in range(10):
+            await clock.advance(5)
+            assert len(report.began) - len(report.ended) <= 1
+        assert 5 < len(report.began) < 20
+    assert report.ended == sorted(report.ended)
+
+
 async def test_cancel_ends_the_job_before(
     app: Aarq, clock: VirtualClock, report: Report, ledger: Ledger, broker: FlakyBroker
 ) -> None:

@@ -26,8 +26,8 @@ __all__ = ["NotYet", "ScheduledJobs"]
 AGAIN = 1.0
 """Seconds after which a job that has to wait for an earlier one is looked at again."""
 
-LOOK_BACK = 20
-"""Ticks among which an earlier job that goes on is looked for."""
+LOOK_BACK = 100
+"""Ticks among which an earlier job that goes on is looked for: as many as a ledger keeps."""
 
 
 class NotYet(Exception):
@@ -83,9 +83,12 @@ class ScheduledJobs:
                 pass
 
     async def _keep_apart(self, ledger: TickLedger, cron: CronKey, tick: float) -> None:
-        """See to it that no job of an earlier tick goes on, where the entry does not allow that."""
+        """See to it that no job of an earlier tick goes on, where the entry does not allow that.
+
+        With `skip` there is such a job when several ticks are made up for at once, or by hand.
+        """
         store, overlap = self._app.broker, self._options(cron).overlap
-        if overlap not in ("queue_one", "cancel") or not isinstance(store, JobStore):
+        if overlap == "allow" or not isinstance(store, JobStore):
             return
         for record in await ledger.tick_history(cron, limit=LOOK_BACK):
             if record.tick >= tick or record.status is not TickStatus.FIRED or record.job_id is None:
@@ -93,7 +96,7 @@ class ScheduledJobs:
             job = await store.get_job(record.job_id, queue=cron.queue)
             if job is None or job.state in FINAL_STATES:
                 continue
-            if overlap == "queue_one":
+            if overlap != "cancel":
                 raise NotYet
             if await store.cancel_job(record.job_id, queue=cron.queue):
                 self._record(record.job_id, cron.queue, fired_at=record.fired_at, error=REPLACED)
