@@ -142,6 +142,14 @@ async def test_a_run_that_is_years_away_is_warned_of(
     assert await warnings(app, clock, caplog) == [line]
 
 
+async def test_a_start_that_is_years_away_is_as_its_author_wants_it(
+    app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No need to ask whether it was meant."""
+    app.cron("every 5", start=MIDNIGHT + timedelta(days=1_000))(nothing)
+    assert await warnings(app, clock, caplog) == []
+
+
 # Clocks
 
 

@@ -222,6 +222,15 @@ async def test_a_ledger_that_is_away_puts_the_job_off(
     assert not [line for line in caplog.messages if "released" in line]
 
 
+async def test_a_result_that_is_not_kept_is_not_seen(app: Aarq, clock: VirtualClock) -> None:
+    """The next job knows of the success, and of nothing that it returned."""
+    report = Report(app, clock, save_result=False)
+    app.schedule(report.task, "every 10", name="entry")
+    async with up(app, clock):
+        await clock.advance(21)
+    assert report.seen("previous_success", "previous_result")[1] == (MIDNIGHT + timedelta(seconds=10), None)
+
+
 async def test_a_previous_result_of_another_type_is_left_out(
     app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture, broker: FlakyBroker
 ) -> None:

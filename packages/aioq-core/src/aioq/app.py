@@ -13,7 +13,15 @@ from aioq.codec import JsonCodec
 from aioq.cron import CronEntry, CronOptions
 from aioq.cron.options import CronKeywords, ScheduleKeywords
 from aioq.discovery import chosen_broker, scheduler_named
-from aioq.entries import CronDraft, ScheduleDraft, Timing, cron_options, said_of, schedule_options, text_of
+from aioq.entries import (
+    CronDraft,
+    ScheduleDraft,
+    Timing,
+    cron_options,
+    said_of,
+    schedule_options,
+    text_of,
+)
 from aioq.errors import MissingFeature
 from aioq.handle import Job
 from aioq.ids import check_name
@@ -280,8 +288,6 @@ class Aarq:
         return Job(call.job.id, task=call.task.name, queue=call.job.queue, broker=self.broker, decode=decode)
 
     def _timing(self, schedule: str | Schedule, tz: str | ZoneInfo | None, options: CronOptions) -> Timing:
-        if callable(schedule) and not isinstance(schedule, Schedule):
-            raise TypeError('this is a function, and no schedule; first say when, as in "0 9 * * *"')
         if tz is not None and not isinstance(schedule, str):
             raise ValueError(f"tz is the zone of an expression, and {schedule!r} is none; leave tz out")
         zone = self.tz if tz is None else tz

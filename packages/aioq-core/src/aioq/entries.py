@@ -23,7 +23,15 @@ from aioq.protocols import Schedule, Scheduler
 from aioq.registry import Registry, name_of, where
 from aioq.task import Task, is_generator
 
-__all__ = ["CronDraft", "ScheduleDraft", "Timing", "cron_options", "said_of", "schedule_options", "text_of"]
+__all__ = [
+    "CronDraft",
+    "ScheduleDraft",
+    "Timing",
+    "cron_options",
+    "said_of",
+    "schedule_options",
+    "text_of",
+]
 
 LONGEST_NAME = 180
 """Of a schedule: its jobs are called `cron:<name>:<milliseconds>`, and a job id has at most 200 characters."""
@@ -78,6 +86,9 @@ class Timing:
     """Of an expression."""
     scheduler: Scheduler
     options: CronOptions
+
+    def __post_init__(self) -> None:
+        _check_schedule(self.said)
 
     @property
     def expression(self) -> str:
@@ -173,6 +184,12 @@ def _check_options(options: Mapping[str, object], known: Iterable[str], otherwis
     for option in sorted(options.keys() - set(known)):
         close = get_close_matches(option, sorted(known), n=1, cutoff=0.75)
         raise TypeError(f"there is no option {option}; {f'did you mean {close[0]}?' if close else otherwise}")
+
+
+def _check_schedule(said: object) -> None:
+    """Refuse the function that a decorator without parentheses is given: it would never be called."""
+    if callable(said) and not isinstance(said, Schedule):
+        raise TypeError('this is a function, and no schedule; first say when, as in "0 9 * * *"')
 
 
 def _text_of_object(said: object) -> str:

@@ -81,7 +81,7 @@ def _warn(entry: CronEntry, runs: list[datetime], now: datetime) -> None:
     if not runs:
         return
     facts = {"cron_name": entry.name}
-    if runs[0] - now > LONG:
+    if runs[0] - max(now, entry.options.start or now) > LONG:
         text = "cron task %s runs only in %d days, for the next time: is %r what was meant?"
         logger.warning(text, entry.name, (runs[0] - now).days, entry.expression, extra=facts)
     for change in _changes(entry, runs, now):
