@@ -13,15 +13,7 @@ from aioq.codec import JsonCodec
 from aioq.cron import CronEntry, CronOptions
 from aioq.cron.options import CronKeywords, ScheduleKeywords
 from aioq.discovery import chosen_broker, scheduler_named
-from aioq.entries import (
-    CronDraft,
-    ScheduleDraft,
-    Timing,
-    cron_options,
-    said_of,
-    schedule_options,
-    text_of,
-)
+from aioq.entries import CronDraft, ScheduleDraft, Timing, cron_options, said_of, schedule_options, text_of
 from aioq.errors import MissingFeature
 from aioq.handle import Job
 from aioq.ids import check_name
