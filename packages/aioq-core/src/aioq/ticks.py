@@ -77,7 +77,7 @@ class Attendance(Struct, frozen=True, kw_only=True):
     """A ledger's answer to a worker that says it is up."""
 
     version: str
-    """The version of the app that is registered; empty when it has lapsed and is to be registered anew."""
+    """The version of the app that is registered or about to be; empty when none is, and it is to be registered anew."""
     now: float
     """The broker's clock."""
     paused: list[CronKey]
