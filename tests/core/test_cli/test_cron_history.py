@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from msgspec.structs import replace
@@ -93,6 +94,17 @@ def test_a_run_without_a_sign_of_life_is_told(project: Project) -> None:
         assert "no sign of life" not in project.aioq("cron", "history", "tasks:app", unwatched).out
 
 
+def test_a_run_by_hand_fits_a_narrow_terminal() -> None:
+    """Its moment has milliseconds, and takes seven columns more than a tick does."""
+    record = TickRecord(
+        name="report", queue="default", tick=NOON + 0.661, status=TickStatus.SKIPPED, why="by hand",
+        worker_id="by-hand-ada@laptop", fired_at=NOON + 13, finished_at=NOON + 900, error="OSError: the disk is full",
+    )  # fmt: skip
+    text = history_table([record], ZoneInfo("Europe/Berlin"), width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.splitlines()[1].endswith("by hand, OS...")
+
+
 def test_the_count_can_be_said(project: Project) -> None:
     """`-n` limits the ticks, to those that a ledger keeps."""
     project.write("tasks.py", TASKS)
@@ -174,6 +186,6 @@ def test_a_narrow_terminal_gets_a_table_that_fits() -> None:
     )  # fmt: skip
     text = history_table([record], zone_named("UTC"), width=80)
     assert text == (
-        "TICK                    STATUS  LATE    TOOK    WORKER      WHY\n"
-        "2026-01-05 12:00+00:00  failed  0.00 s  1.00 s  ...-abcdef  ValueError: xxxxx..."
+        "TICK                    STATUS  LATE    TOOK    WORKER         WHY\n"
+        "2026-01-05 12:00+00:00  failed  0.00 s  1.00 s  ...711-abcdef  ValueError: xx..."
     )

@@ -78,7 +78,7 @@ def history_table(records: Sequence[TickRecord], zone: tzinfo, *, width: int | N
         Column("LATE"),
         Column("TOOK"),
         Column("WORKER", least=10, keep_end=True),
-        Column("WHY", least=20),
+        Column("WHY", least=13),
     )
     rows = [
         (
