@@ -1,7 +1,8 @@
 """Everything that must hold before a change is done: `python -m nox` runs it all, as the build machines do.
 
 One part alone: `python -m nox -s lint`, or `python -m nox -s tests-3.12 -- tests/core -k retry`. Two parts are not in
-a plain run, for they take long and want a machine to themselves: `-s chaos` and `-s bench`.
+a plain run, for they take long and want a machine to themselves: `-s chaos` and `-s bench`. A third needs more of
+the network than a package index: `-s audit`.
 """
 
 from __future__ import annotations
@@ -148,6 +149,13 @@ def bench(session: nox.Session) -> None:
     """Measure ours and others, `-- cron-lateness` for a part of it, `-- --quick` in little. Not part of a plain run."""
     session.install(*group("test"), *editable(*DISTRIBUTIONS))
     session.run("python", "-m", "tests.bench", *session.posargs)
+
+
+@nox.session(default=False)
+def audit(session: nox.Session) -> None:
+    """Look up known vulnerabilities of what comes with aioq. Not part of a plain run: it asks a public service."""
+    session.install("pip-audit", *paths(*DISTRIBUTIONS))
+    session.run("pip-audit", "--local", "--skip-editable", *session.posargs)
 
 
 @nox.session

@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 
 from tests import servers
+from tests.redis.layout import assert_consistent, keys_of
 from tests.servers import RedisServer
 
 NO_SERVER = "none"
@@ -84,6 +85,27 @@ def redis_url(redis_server: RedisServer) -> str:
 def namespace() -> str:
     """A namespace that no other test uses."""
     return f"test-{uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def tampered() -> list[bool]:
+    """A test that writes foreign data into its namespace adds something, and is spared the search for leaks."""
+    return []
+
+
+@pytest.fixture(autouse=True)
+def _nothing_leaks(request: pytest.FixtureRequest, tampered: list[bool]) -> Iterator[None]:
+    """After each test on a shared server: every id is in its one place, and no key can stay for ever."""
+    if not {"namespace", "redis_server"} <= set(request.fixturenames):
+        yield
+        return
+    server: RedisServer = request.getfixturevalue("redis_server")
+    namespace: str = request.getfixturevalue("namespace")
+    yield
+    with server.client() as client:
+        keys = keys_of(client, namespace) if tampered else assert_consistent(client, namespace)
+        if keys:
+            client.delete(*keys)
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import util
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 from urllib.parse import quote
 
@@ -37,7 +38,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-__all__ = ["GIVEN_URL", "HOW_TO", "KINDS", "Kind", "RedisServer", "found", "left_out"]
+__all__ = ["GIVEN_URL", "HOW_TO", "KINDS", "Kind", "RedisServer", "extremes", "found", "left_out"]
 
 GIVEN_URL = os.environ.get("AIOQ_TEST_REDIS_URL", "")
 HOW_TO = (
@@ -101,6 +102,12 @@ def found() -> dict[str, Path]:
     return {name: path for name, path in programs.items() if path}
 
 
+def extremes() -> list[str]:
+    """Return the first and the last kind found, for tests that need several servers and so take their time."""
+    names = list(found())
+    return names[:1] + names[1:][-1:]
+
+
 def left_out() -> list[str]:
     """Return a line for each kind that no test will run on, and how to get it."""
     if GIVEN_URL:
@@ -126,15 +133,26 @@ class RedisServer:
         program: The server's program; None stands for the server at `AIOQ_TEST_REDIS_URL`.
         options: Further options, as on its command line.
         tcp: Whether to listen on a free port of 127.0.0.1 too, and say so in `url`.
+        cluster: Whether the port is that of a node of a cluster, which talks to the others on one 10,000 above.
+        file: Whether to have a file of settings, as a sentinel must.
     """
 
-    def __init__(self, program: Path | None, options: Sequence[str] = (), *, tcp: bool = False) -> None:
+    def __init__(
+        self,
+        program: Path | None,
+        options: Sequence[str] = (),
+        *,
+        tcp: bool = False,
+        cluster: bool = False,
+        file: bool = False,
+    ) -> None:
         self._program = program
         self._options = tuple(options)
         self._process: subprocess.Popen[bytes] | None = None
         # Not pytest's tmp_path: the path of a socket may be no longer than about 100 bytes.
         self._home = Path(tempfile.mkdtemp(prefix="aioq-", dir=_short_tmp())) if program else Path()
-        self.port = _free_port() if tcp else 0
+        self._file = [str(self._home / "settings")] if file else []
+        self.port = (_free_pair() if cluster else _free_port()) if tcp else 0
 
     @property
     def owned(self) -> bool:
@@ -152,6 +170,11 @@ class RedisServer:
         if not self.owned:
             return GIVEN_URL
         return f"redis://127.0.0.1:{self.port}" if self.port else f"unix://{quote(str(self.socket))}"
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and not ended."""
+        return self._process is not None
 
     @property
     def pid(self) -> int:
@@ -174,6 +197,8 @@ class RedisServer:
         """Start it, and return when it answers."""
         if not self.owned or self._process:
             return
+        for file in self._file:
+            Path(file).touch()
         with (self._home / "log").open("ab") as log:
             self._process = subprocess.Popen(self._command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         self._wait()
@@ -212,7 +237,7 @@ class RedisServer:
     def _command(self) -> list[str]:
         fixed = {"--port": str(self.port), "--bind": "127.0.0.1", "--unixsocket": str(self.socket), "--save": ""}
         options = [part for pair in fixed.items() for part in pair]
-        return [str(self._program), *options, "--dir", str(self._home), *self._options]
+        return [str(self._program), *self._file, *options, "--dir", str(self._home), *self._options]
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
@@ -254,3 +279,13 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _free_pair() -> int:
+    """Return a free port with another free one 10,000 above, both below those that connections are made from."""
+    while True:
+        port = SystemRandom().randrange(11_000, 22_000)  # tests begin with the same seed in all processes
+        with socket.socket() as node, socket.socket() as bus, suppress(OSError):
+            node.bind(("127.0.0.1", port))
+            bus.bind(("127.0.0.1", port + 10_000))
+            return port

@@ -12,32 +12,37 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.bench import burst, idle, lateness, month
+from tests.bench import burst, idle, lateness, month, processes
 from tests.bench.burst import Burst
 from tests.bench.idle import Idle
 from tests.bench.lateness import Lateness
 from tests.bench.month import Month
 from tests.bench.page import put
+from tests.bench.processes import Drained
+from tests.bench.throughput import __main__ as throughput
+from tests.bench.throughput.contestants import CONTESTANTS
 from tests.chaos.report import machine, table, write_json
 
 __all__: list[str] = []
 
 ENTRIES = 10_000
+ROUNDS = 5
+"""Of the benchmark of throughput; the table shows medians."""
 
 
 class Part(NamedTuple):
     """What came of one part."""
 
-    rows: list[dict[str, object]]
-    """For people."""
-    facts: list[dict[str, Any]]
+    text: str
+    """Tables, for people."""
+    facts: Any
     """For programs."""
 
 
 def _lateness(quick: bool, folder: Path) -> Part:
     measured = lateness.measure(folder, quick=quick)
     ours = next((late.seconds.p50 for late in measured if late.seconds), 0.0)
-    return Part([_late_row(late, ours) for late in measured], [late.facts() for late in measured])
+    return Part(table([_late_row(late, ours) for late in measured]), [late.facts() for late in measured])
 
 
 def _late_row(late: Lateness, ours: float) -> dict[str, object]:
@@ -63,12 +68,21 @@ def _month(quick: bool, folder: Path) -> Part:
     return _plain([*loops, month.worker("{} * * * *", 100, 1)])
 
 
-def _plain(measured: Iterable[Burst | Idle | Month]) -> Part:
+def _processes(quick: bool, folder: Path) -> Part:
+    jobs = {0.0: 20_000, 0.001: 2_000} if quick else {0.0: 100_000, 0.001: 20_000}
+    return _plain([processes.measure(count, work, most) for work, most in jobs.items() for count in (1, 2)])
+
+
+def _throughput(quick: bool, folder: Path) -> Part:
+    return Part(*throughput.run(CONTESTANTS, folder, 1 if quick else ROUNDS, quick))
+
+
+def _plain(measured: Iterable[Burst | Drained | Idle | Month]) -> Part:
     rows: list[dict[str, object]] = [
         {head.replace("_", " "): round(value, 3) if isinstance(value, float) else value for head, value in row.items()}
         for row in map(asdict, measured)
     ]
-    return Part(rows, rows)
+    return Part(table(rows), rows)
 
 
 PARTS: dict[str, Callable[[bool, Path], Part]] = {
@@ -76,6 +90,8 @@ PARTS: dict[str, Callable[[bool, Path], Part]] = {
     "cron-burst": _burst,
     "cron-idle": _idle,
     "cron-month": _month,
+    "processes": _processes,
+    "throughput": _throughput,
 }
 
 
@@ -97,10 +113,10 @@ def main(argv: Sequence[str]) -> None:
     for name in chosen.parts or PARTS:
         part = PARTS[name](chosen.quick, chosen.peers.resolve())
         facts[name] = part.facts
-        print(f"\n## {name}\n\n{table(part.rows)}", flush=True)
+        print(f"\n## {name}\n\n{part.text}", flush=True)
         write_json(chosen.json, facts)
         if chosen.page:
-            put(chosen.page, name, table(part.rows))
+            put(chosen.page, name, part.text)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from aioq.errors import JobConflict
 from aioq.job import (
+    SUSPECT_AFTER,
     Buried,
+    Claim,
     ClaimRequest,
     Completed,
     Failed,
@@ -129,9 +131,16 @@ class Model:
         job.place = (float("-inf"), -step) if front else (job.due_at, step)
 
     def line(self, queue: str) -> list[ModelJob]:
-        """Return the due jobs of a queue in their order."""
-        due = (job for job in self.jobs.values() if job.job.queue == queue and self.is_due(job))
+        """Return the due jobs of a queue in their order, but for suspects."""
+        due = (job for job in self._due(queue) if job.crashes < SUSPECT_AFTER)
         return sorted(due, key=lambda job: (-job.job.priority, job.place))
+
+    def suspects(self, queue: str) -> dict[str, ModelJob]:
+        """Return the due jobs of a queue that run alone."""
+        return {job.job.id: job for job in self._due(queue) if job.crashes >= SUSPECT_AFTER}
+
+    def _due(self, queue: str) -> list[ModelJob]:
+        return [job for job in self.jobs.values() if job.job.queue == queue and self.is_due(job)]
 
     def is_due(self, job: ModelJob) -> bool:
         """Whether a job may be claimed."""
@@ -248,7 +257,7 @@ class BrokerMachine(RuleBasedStateMachine):
 
     @rule(
         wanted=st.lists(
-            st.tuples(ids, st.sampled_from([5, 5, 9]), delays, st.integers(1, 2), one_in_ten), min_size=1, max_size=3
+            st.tuples(ids, st.sampled_from([5, 5, 9]), delays, st.integers(1, 4), one_in_ten), min_size=1, max_size=3
         )
     )
     def enqueue(self, wanted: list[tuple[str, int, float, int, bool]]) -> None:
@@ -270,10 +279,13 @@ class BrokerMachine(RuleBasedStateMachine):
         assert answer == expected
 
     @when(lambda self: any(map(self.model.is_due, self.model.jobs.values())))
-    @rule(worker=workers, queues=several_queues, limit=st.integers(1, 4), lease=st.sampled_from([2, 10]))
-    def claim(self, worker: str, queues: tuple[str, ...], limit: int, lease: int) -> None:
+    @rule(
+        worker=workers, queues=several_queues, limit=st.integers(1, 4),
+        lease=st.sampled_from([2, 10]), running=st.integers(0, 1),
+    )  # fmt: skip
+    def claim(self, worker: str, queues: tuple[str, ...], limit: int, lease: int, running: int) -> None:
         """Claim with a request of its own."""
-        self._claim(worker, queues, limit, lease)
+        self._claim(worker, queues, limit, lease, running)
 
     @when(lambda self: any(map(self.model.is_due, self.model.jobs.values())))
     @rule(worker=workers, delay=delays, keep=keeps, outcomes=st.lists(outcomes, max_size=len(IDS)))
@@ -283,18 +295,18 @@ class BrokerMachine(RuleBasedStateMachine):
         for held, how in zip(self._held(), outcomes, strict=False):
             self._settle(held, delay, keep, how)
 
-    def _claim(self, worker: str, queues: tuple[str, ...], limit: int, lease: int) -> None:
+    def _claim(self, worker: str, queues: tuple[str, ...], limit: int, lease: int, running: int = 0) -> None:
         request = ClaimRequest(
             worker_id=worker,
             queues=queues,
             limit=limit,
             lease=lease * self.unit,
             request_id=f"request-{next(self._ids)}",
+            running=running,
         )
         self._look_at_the_clock()
         claim = self._run(self.broker.claim(request))
-        expected = [job for queue in queues for job in self.model.line(queue)][:limit]
-        self._compare_order(claim.leases, expected, queues)
+        self._compare_order(claim.leases, self._expected(request, claim), queues)
         given: list[tuple[Lease, int]] = []
         for got in claim.leases:
             job = self.model.jobs[got.job_id]
@@ -304,6 +316,22 @@ class BrokerMachine(RuleBasedStateMachine):
         self.model.requests[worker] = (request, given)
         self._given.extend(given)
         self._compare_next_due(claim.next_due, queues)
+
+    def _expected(self, request: ClaimRequest, claim: Claim) -> list[ModelJob]:
+        """Return what a claim should bring, given whether it says that its worker is to be alone."""
+        taken: list[ModelJob] = []
+        for queue in request.queues:
+            line, suspects, left = self.model.line(queue), self.model.suspects(queue), request.limit - len(taken)
+            if suspects and left:
+                busy = request.running or taken
+                if claim.alone and busy:
+                    return taken
+                if claim.alone and claim.leases[0].job_id in suspects:
+                    return [suspects[claim.leases[0].job_id]]
+                assert busy or line, "a worker that holds nothing passes over a suspect, and goes without a job"
+            taken += line[:left]
+        assert not claim.alone
+        return taken
 
     @when(lambda self: self.model.requests)
     @rule(worker=workers)

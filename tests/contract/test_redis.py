@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from aioq.testing import (
     BrokerContract,
+    DiagnosableContract,
     JobStoreContract,
     SignalsContract,
+    ThreadedLeasesContract,
     TickLedgerContract,
     WorkerRegistryContract,
 )
 from aioq_redis import RedisBroker
-from tests.redis.layout import assert_consistent, keys_of
+from tests.access import restricted
 from tests.servers import RedisServer
 
 
@@ -24,16 +26,36 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-class TestRedisBroker(BrokerContract, JobStoreContract, WorkerRegistryContract, SignalsContract, TickLedgerContract):
+class TestRedisBroker(
+    BrokerContract,
+    JobStoreContract,
+    WorkerRegistryContract,
+    SignalsContract,
+    ThreadedLeasesContract,
+    TickLedgerContract,
+    DiagnosableContract,
+):
     """Everything that a broker can be asked for."""
 
     @pytest.fixture
-    async def broker(self, redis_server: RedisServer, namespace: str) -> AsyncIterator[RedisBroker]:
-        """A broker in a namespace of the test's own, which must be in order after the test."""
-        broker = RedisBroker(redis_server.url, namespace=namespace)
+    def url(self, redis_server: RedisServer, namespace: str) -> Iterator[str]:
+        """Where the broker reaches the server."""
+        yield redis_server.url  # noqa: PT022  # the one that takes its place has something to undo
+
+    @pytest.fixture
+    async def broker(self, url: str, namespace: str) -> AsyncIterator[RedisBroker]:
+        """A broker in a namespace of the test's own."""
+        broker = RedisBroker(url, namespace=namespace)
         await broker.connect()
         yield broker
         await broker.close()
-        with redis_server.client() as client:
-            assert_consistent(client, namespace)
-            client.delete(*keys_of(client, namespace), "")
+
+
+class TestRedisBrokerOfFewRights(TestRedisBroker):
+    """The same for a user of the server who may do what the docs say is needed, and no more."""
+
+    @pytest.fixture
+    def url(self, redis_server: RedisServer, namespace: str) -> Iterator[str]:
+        """Where the broker reaches the server, and as whom."""
+        with restricted(redis_server, namespace) as url:
+            yield url

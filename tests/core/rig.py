@@ -23,6 +23,7 @@ class Options(TypedDict, total=False):
     queues: list[str]
     concurrency: int
     lease: float
+    max_block: float
     grace: float
     poll: float
     id: str

@@ -393,7 +393,7 @@ def test_classes_that_nobody_can_read_are_refused_by_name() -> None:
         (b'{"to":"\xff"}', "can't decode byte 0xff"),
         (b"\x80\x05\x95pickle", "JSON is malformed"),
         (b'{"to":"a","count":' + b"9" * 5000 + b"}", "count: "),
-        (b'{"to":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "to: expected 'str', got 'array'"),
+        (b'{"to":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "the data is nested too deeply"),
     ],
     ids=["empty", "cut", "words", "list", "null", "short", "wrong", "more", "utf8", "pickle", "huge", "deep"],
 )
@@ -406,5 +406,5 @@ def test_hostile_payloads_are_refused(payload: bytes, text: str) -> None:
 def test_deeply_nested_payloads_are_refused() -> None:
     """A hundred thousand brackets for a parameter that takes anything exhaust nothing."""
     deep = b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
-    with pytest.raises(SerializationError, match="^the data is nested too deeply$"):
+    with pytest.raises(SerializationError, match="^the data is nested too deeply: at most 64 lists and dicts"):
         CallSignature(anything, JsonCodec(), "tasks.f").decode(deep)  # pyright: ignore[reportUnknownArgumentType]

@@ -7,7 +7,7 @@ import time
 import anyio
 import pytest
 
-from aioq.clock import SteadyClock, SystemClock, pass_time, wait_until
+from aioq.clock import FINE, LOOK_UP, SteadyClock, SystemClock, pass_time, wait_until
 from aioq.protocols import Clock
 from aioq.testing import VirtualClock
 from tests.core.rig import settle_down
@@ -250,3 +250,19 @@ async def test_a_steady_clock_waits_for_a_moment_of_its_own(clock: VirtualClock)
 def test_clocks_are_clocks(clock: object) -> None:
     """All of them will do where a Clock is asked for."""
     assert isinstance(clock, Clock)
+
+
+@pytest.mark.parametrize(("left", "asked"), [(100, LOOK_UP), (0.5, 0.5 - FINE), (FINE / 2, 0), (0, 0), (-5, 0)])
+async def test_the_systems_clock_sleeps_to_just_before_a_moment(
+    monkeypatch: pytest.MonkeyPatch, left: float, asked: float
+) -> None:
+    """It looks up after a second in any case, and does not trust an event loop with the last stretch."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr("aioq.clock.time.time", lambda: 1_000.0)
+    monkeypatch.setattr("aioq.clock.anyio.sleep", sleep)
+    await SystemClock().sleep_until(1_000.0 + left)
+    assert slept == [pytest.approx(asked)]

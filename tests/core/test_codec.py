@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from dataclasses import dataclass
 from datetime import datetime
@@ -81,6 +82,30 @@ def test_deep_nesting_exhausts_nothing() -> None:
     """A hundred thousand brackets are refused in words."""
     with pytest.raises(SerializationError, match="nested too deeply"):
         decoded(Any, b"[" * 100_000 + b"]" * 100_000)
+
+
+@pytest.mark.parametrize("pair", ["[]", "{}"])
+def test_lists_and_dicts_may_be_64_deep(pair: str) -> None:
+    """In either direction, whatever brackets the text in between has, and however many there are side by side."""
+    value: Any = "]}[{" * 100
+    for _ in range(64):
+        value = [value] if pair == "[]" else {"a]": value}
+    assert decoded(Any, JsonCodec().encode(value)) == value
+    with pytest.raises(SerializationError, match=r"^\[0\]: nested too deeply: at most 64 lists and dicts may"):
+        JsonCodec().encode([value])
+    with pytest.raises(SerializationError, match="^the data is nested too deeply: at most 64"):
+        decoded(Any, b"[" + JsonCodec().encode(value) + b"]")
+    wide: Any = [[{}]] * 1000
+    assert decoded(Any, JsonCodec().encode(wide)) == wide
+
+
+@pytest.mark.parametrize("text", [b'"\\"' * 300_000, b'"' * 1_000_001, b"\\" * 1_000_000, b'"' + b"\\" * 999_999])
+def test_no_text_takes_long_to_look_through(text: bytes) -> None:
+    """The work grows as the data do, even where no string ends."""
+    started = time.process_time()
+    with pytest.raises(SerializationError):
+        decoded(Any, b"[" * 65 + text)
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import anyio.lowlevel
 import pytest
 
 from aioq import Aarq, Worker
-from aioq.job import ClaimRequest, Completed, Lease, NewJob, Released
+from aioq.job import Claim, ClaimRequest, Completed, Lease, NewJob, Released
 from aioq.states import JobState
 from aioq.testing import VirtualClock
 from aioq.worker.leases import LeaseTable
@@ -38,6 +38,44 @@ async def vanish(broker: FlakyBroker, *, lease: float = 5) -> None:
 # Claimer
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio starts tasks in an order of its own
+async def test_a_lone_job_begins_before_anything_else_is_asked(app: Aarq, broker: FlakyBroker) -> None:
+    """A claim that brought all there was is followed by the job, and then by a wait, not by another claim."""
+    asked: list[tuple[int, int]] = []
+
+    @app.task
+    async def look(_: object) -> None:
+        asked.append((broker.calls["claim"], broker.calls["wait_for_work"]))
+
+    async with working(app, concurrency=4):
+        await until(lambda: broker.calls["wait_for_work"])
+        await look.enqueue()
+        await until(lambda: broker.calls["wait_for_work"] > 1)
+    assert asked == [(2, 1)]
+    assert broker.calls["claim"] == 2
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # as above
+async def test_the_next_claim_is_under_way_while_half_of_the_slots_run(app: Aarq) -> None:
+    """Of a full house one half begins first, and when it has ended its slots are claimed for before the other begins."""
+    order: list[str] = []
+
+    class Telling(FlakyBroker):
+        async def claim(self, request: ClaimRequest) -> Claim:
+            order.append(f"claim {request.limit}")
+            return await super().claim(request)
+
+    app.broker = Telling()
+
+    @app.task
+    async def short(_: object, name: str) -> None:
+        order.append(name)
+
+    await short.enqueue_many(short.call(name) for name in "abcdef")
+    await drain(app, concurrency=4)
+    assert order[:7] == ["claim 4", "a", "b", "claim 2", "c", "d", "claim 2"]
+
+
 async def test_no_more_is_claimed_than_there_is_room_for(app: Aarq, broker: FlakyBroker) -> None:
     """Every request asks for just the free slots, and never for none."""
     running, peak = 0, 0
@@ -47,7 +85,7 @@ async def test_no_more_is_claimed_than_there_is_room_for(app: Aarq, broker: Flak
         nonlocal running, peak
         running += 1
         peak = max(peak, running)
-        await anyio.lowlevel.checkpoint()
+        await settle_down()
         running -= 1
 
     await work.enqueue_many(work.call() for _ in range(50))
@@ -81,6 +119,30 @@ async def test_an_answer_that_was_lost_is_asked_for_again(app: Aarq, broker: Fla
     await drain(app, concurrency=2)
     (stats,) = await broker.queue_stats()
     assert (stats.pending, stats.running) == (0, 0)
+
+
+async def test_what_was_lost_before_the_answer_was_read_is_not_started(clock: VirtualClock) -> None:
+    """An answer that lay unread for longer than a lease, as behind a blocked loop, starts no second run."""
+
+    class Unread(FlakyBroker):
+        async def claim(self, request: ClaimRequest) -> Claim:
+            claim = await super().claim(request)
+            if claim.leases and claim.leases[0].epoch == 1:
+                clock.suspend(4)
+                await self.reap(["default"])
+            return claim
+
+    app = Aarq(Unread(clock=clock))
+    epochs: list[int] = []
+
+    @app.task
+    async def work(ctx: dict[str, Any]) -> None:
+        epochs.append(ctx["epoch"])
+
+    job = await work.enqueue()
+    await drain(app, clock=clock, lease=3)
+    assert epochs == [2]
+    assert (await record_of(app.broker, job.id)).state is JobState.COMPLETED
 
 
 async def test_work_wakes_an_idle_worker(clock: VirtualClock) -> None:
@@ -423,7 +485,11 @@ async def test_the_last_report_speaks_of_every_lease_once(broker: FlakyBroker, c
 async def test_waiting_for_slots_and_leases() -> None:
     """Waiters wake when the last is given back, and those who need not wait do not."""
     slots, table = Slots(1), LeaseTable()
-    await slots.wait_free()
+
+    async def wait_free() -> None:
+        await slots.wait_free(unless=lambda: False)
+
+    await wait_free()
     await slots.wait_idle()
     await table.wait_empty()
     slots.take()
@@ -435,7 +501,7 @@ async def test_waiting_for_slots_and_leases() -> None:
         woken.append(name)
 
     async with anyio.create_task_group() as tg:
-        tg.start_soon(wait, "free", slots.wait_free)
+        tg.start_soon(wait, "free", wait_free)
         tg.start_soon(wait, "idle", slots.wait_idle)
         tg.start_soon(wait, "empty", table.wait_empty)
         await settle_down()

@@ -205,7 +205,7 @@ async def test_a_result_without_a_json_form_fails_the_job_once(app: Aarq) -> Non
     assert await next_job_runs(app)
     with pytest.raises(JobFailed) as caught:
         await job.result(timeout=5)
-    assert caught.value.failure.type == "SerializationError"
+    assert caught.value.failure.type == "ResultSerializationError"
     assert caught.value.failure.message.startswith("the result of tests.core.test_misbehaviour.")
     assert caught.value.failure.message.endswith("cannot be stored: ['x'][0]: object has no JSON form")
     assert runs == [1]

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -150,7 +151,9 @@ def test_integers_may_stand_for_floats() -> None:
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 zones = st.timezones() | st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 moments = st.datetimes(min_value=datetime(1900, 1, 1), timezones=zones | st.just(UTC))
-whole_minutes = moments.filter(lambda moment: not (moment.utcoffset() or timedelta()).total_seconds() % 60)
+# A datetime in an hour that comes twice equals none of another zone: it has a test of its own.
+comparable = moments.filter(lambda moment: moment == moment.astimezone(UTC))
+whole_minutes = comparable.filter(lambda moment: not (moment.utcoffset() or timedelta()).total_seconds() % 60)
 numbers = st.decimals(allow_nan=False)
 parts = st.builds(Part, numbers, st.sets(texts))
 orders = st.recursive(
@@ -191,6 +194,13 @@ def test_any_value_of_a_type_survives(case: tuple[Annotation, Any]) -> None:
     got = arrived(annotation, value)
     assert got == value
     assert type(got) is type(value)
+
+
+@pytest.mark.parametrize("fold", [0, 1])
+def test_a_moment_in_an_hour_that_comes_twice_arrives(fold: int) -> None:
+    """It is the same moment, though Python calls datetimes of that hour unequal to any of another zone."""
+    twice = datetime(2026, 10, 25, 2, 30, fold=fold, tzinfo=ZoneInfo("Europe/Berlin"))
+    assert arrived(datetime, twice).astimezone(UTC) == datetime(2026, 10, 25, fold, 30, tzinfo=UTC)
 
 
 @settings(max_examples=100, deadline=None)

@@ -19,7 +19,7 @@ Helper: TypeAlias = Callable[[str], str]
 
 COMMANDS = (
     "worker", "cron list", "cron next", "cron explain", "cron run", "cron pause", "cron resume", "cron backfill",
-    "cron history", "cron diff", "check", "demo",
+    "cron history", "cron diff", "check", "doctor", "demo",
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import pytest
 import aioq
 import aioq_cron
 import aioq_redis
-from aioq import TaskOptions, context, cron, errors, job, protocols, states, testing, ticks
+from aioq import TaskOptions, context, cron, errors, findings, job, protocols, states, testing, ticks
 from aioq.options import EnqueueOptions
 from tests.docs.fences import ROOT
 
@@ -39,7 +39,9 @@ def test_public_names_are_in_the_reference(package: ModuleType) -> None:
     assert [name for name in package.__all__ if getattr(package, name) not in known] == []
 
 
-@pytest.mark.parametrize("module", [context, cron, errors, job, protocols, ticks], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [context, cron, errors, findings, job, protocols, ticks], ids=lambda module: module.__name__
+)
 def test_modules_that_third_parties_import_are_in_the_reference(module: ModuleType) -> None:
     """What brokers and schedulers are written with is described."""
     known = documented()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 
 from aioq_redis import RedisBroker, scripts
-from tests.redis.layout import assert_consistent, keys_of
+from tests.access import restricted
 from tests.redis.proxy import Proxy
 from tests.redis.virtual import CLOCK_KEY, CLOCK_SCRIPT
 from tests.servers import RedisServer
@@ -28,31 +29,21 @@ def raw(redis_server: RedisServer) -> Iterator[Any]:
 
 
 @pytest.fixture
-def tampered() -> list[bool]:
-    """A test that writes foreign data into its namespace adds something, and is spared the check of the layout."""
-    return []
-
-
-@pytest.fixture(autouse=True)
-def _sound_layout(request: pytest.FixtureRequest, tampered: list[bool]) -> Iterator[None]:
-    """After each test on the shared server: every id is in one place, and no key can stay for ever."""
-    if not {"namespace", "redis_server"} <= set(request.fixturenames):
-        yield
+def broker_url(redis_server: RedisServer, namespace: str) -> Iterator[str]:
+    """Where brokers reach the shared server; with AIOQ_TEST_ACL=1 as a user of the test's own, of few rights."""
+    if not os.environ.get("AIOQ_TEST_ACL"):
+        yield redis_server.url
         return
-    client, namespace = request.getfixturevalue("raw"), request.getfixturevalue("namespace")
-    yield
-    if not tampered:
-        assert_consistent(client, namespace)
-    if keys := keys_of(client, namespace):
-        client.delete(*keys)
+    with restricted(redis_server, namespace, f"~{CLOCK_KEY}") as url:
+        yield url
 
 
 @pytest.fixture
-async def make_broker(redis_url: str, namespace: str) -> AsyncIterator[Callable[..., RedisBroker]]:
+async def make_broker(broker_url: str, namespace: str) -> AsyncIterator[Callable[..., RedisBroker]]:
     """Return brokers, in the test's namespace on the shared server unless it says otherwise."""
     made: list[RedisBroker] = []
 
-    def make(url: str = redis_url, **options: object) -> RedisBroker:
+    def make(url: str = broker_url, **options: object) -> RedisBroker:
         made.append(RedisBroker(url, **{"namespace": namespace, **options}))  # type: ignore[arg-type]  # a test's own
         return made[-1]
 

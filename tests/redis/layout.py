@@ -1,74 +1,58 @@
-"""What must hold of the keys of a namespace between any two operations."""
+"""What must hold of the keys of a namespace between any two operations: what `aioq doctor` looks for."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from aioq.findings import Finding
+from aioq_redis.doctor.found import Found, misfits, pattern, place_of
+from aioq_redis.doctor.leaks import leaks_of
+from aioq_redis.doctor.snapshot import read_snapshot
+from aioq_redis.keys import Layout
+from aioq_redis.scripts import load
+
 __all__ = ["assert_consistent", "keys_of"]
 
-BOUNDED = {
-    *("jobs", "due", "leased", "runs", "failures", "gone", "wake", "queues"),
-    *(f"ready:{n}" for n in range(10)),
-}
-"""Keys without a time to live: bounded by the jobs that have not ended, or by the names of queues."""
-
-INDEXES = {b"c": "completed", b"f": "failed", b"x": "cancelled", b"d": "dead"}
+MANY = 100_000
+"""Ids of a key that are looked at: all that a test leaves behind."""
 
 
 def keys_of(client: Any, namespace: str) -> list[str]:
     """Return the keys of a namespace."""
-    found = [*client.scan_iter(f"{{{namespace}:*", 1000), *client.scan_iter(f"{{{namespace}}}*", 1000)]
-    return sorted(key.decode() for key in found)
+    return sorted(key.decode() for key in client.scan_iter(pattern(namespace), 1000))
 
 
-def assert_consistent(client: Any, namespace: str) -> None:
-    """Insist that every key has a bound, and that every job is in exactly one place."""
+def assert_consistent(client: Any, namespace: str) -> list[str]:
+    """Insist that every key has a bound, and that every job is in exactly one place; return the keys."""
     keys = keys_of(client, namespace)
-    endless = [key for key in keys if client.pttl(key) == -1 and key.partition("}:")[2] not in BOUNDED]
-    assert endless == []
-    assert [key for key in keys if key.partition("}:")[2].startswith("ticks:") and client.zcard(key) > 100] == []
-    for queue in {key[1:].partition("}")[0].partition(":")[2] for key in keys} - {""}:
-        _Queue(client, f"{{{namespace}:{queue}}}:").check()
+    found = _found(client, namespace, keys)
+    wrong = misfits(found)
+    for queue in {one.place.queue for one in found if one.place} - {""}:
+        wrong += _leaks(client, namespace, queue)
+    assert [finding.text for finding in wrong] == []
+    return keys
 
 
-class _Queue:
-    """The contents of one queue's keys."""
+def _found(client: Any, namespace: str, keys: list[str]) -> list[Found]:
+    pipeline = client.pipeline(transaction=False)
+    for key in keys:
+        pipeline.type(key).pttl(key)
+        if "}:ticks:" in key:
+            pipeline.zcard(key)
+    answers = iter(pipeline.execute())
+    return [
+        Found(
+            key=key.encode(),
+            type=next(answers).decode(),
+            ttl=next(answers),
+            place=place_of(namespace, key.encode()),
+            members=next(answers) if "}:ticks:" in key else 0,
+        )
+        for key in keys
+    ]
 
-    def __init__(self, client: Any, prefix: str) -> None:
-        self._client = client
-        self._prefix = prefix
-        self.jobs = set(self._hash("jobs"))
-        self.runs = self._hash("runs")
-        self.due = set(self._zset("due"))
-        self.leased = set(self._zset("leased"))
-        self.gone: set[bytes] = set(self._client.smembers(prefix + "gone"))
-        self.ready: list[bytes] = [id for n in range(10) for id in self._client.lrange(f"{prefix}ready:{n}", 0, -1)]
 
-    def check(self) -> None:
-        """Insist on what holds of one queue."""
-        pending = [id for id in self.ready if id not in self.gone]
-        assert sorted(pending) == sorted(set(pending)), "an id is twice in line"
-        places: list[set[bytes]] = [set(pending), self.due, self.leased]
-        assert {id for place in places for id in place} == self.jobs, "jobs and places differ"
-        assert sum(map(len, places)) == len(self.jobs), "a job is in two places"
-        assert self.gone <= set(self.ready), "a cancelled id is not in line"
-        assert set(self.runs) <= self.jobs, "a run has no job"
-        assert {id for id, run in self.runs.items() if run[:1] == b"r"} == self.leased, "runs and leases differ"
-        assert set(self._hash("failures")) == {id for id, run in self.runs.items() if run[1:2] == b"1"}
-        assert self._client.llen(self._prefix + "wake") <= 100
-        self._check_ended()
-
-    def _check_ended(self) -> None:
-        ended = self._hash("ended")
-        for letter, index in INDEXES.items():
-            mine = {id for id, record in ended.items() if record[:1] == letter}
-            assert set(self._zset(index)) == mine, f"{index} and the records differ"
-        assert not set(ended) & self.jobs, "a job has ended and has not"
-
-    def _hash(self, name: str) -> dict[bytes, bytes]:
-        found: dict[bytes, bytes] = self._client.hgetall(self._prefix + name)
-        return found
-
-    def _zset(self, name: str) -> list[bytes]:
-        found: list[bytes] = self._client.zrange(self._prefix + name, 0, -1)
-        return found
+def _leaks(client: Any, namespace: str, queue: str) -> list[Finding]:
+    script = load("snapshot")
+    keys = Layout(namespace).queue(queue).pick(script.keys)
+    return leaks_of(queue, read_snapshot(client.eval(script.text, len(keys), *keys, MANY)))

@@ -4,12 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import ssl
+from collections.abc import Callable
+from enum import Enum
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
-__all__ = ["Proxy"]
+__all__ = ["Fault", "Proxy", "When"]
+
+_COMMAND = re.compile(rb"(?:^|\r\n)\*\d+\r\n")
+
+
+class When(Enum):
+    """At what point of a command something happens to it."""
+
+    BEFORE = "before the server gets it"
+    AFTER = "before the reply comes back"
+    MIDDLE = "in the middle of the reply"
+
+
+class Fault(NamedTuple):
+    """What happens to the next command with a word in it."""
+
+    word: bytes
+    when: When
+    silent: bool
+    """Whether the connection stays open, and nothing more is heard on it; else it is cut."""
+
+
+_HOLE = Fault(b"", When.BEFORE, silent=True)
 
 
 class Proxy:
@@ -25,14 +50,17 @@ class Proxy:
     def __init__(self, url: str, *, tls: ssl.SSLContext | None = None) -> None:
         self._target, self._tls = urlsplit(url), tls
         self._pumps: set[asyncio.Task[None]] = set()
-        self._drop_reply_to: list[bytes] = []
-        self._cut_before: list[bytes] = []
+        self._faults: list[Fault] = []
         self._answer: list[tuple[bytes, bytes]] = []
         self.delay = 0.0
         """Seconds by which every reply is late."""
+        self.silent = False
+        """Whether everything is swallowed, both ways; a connection that lost something so stays open, and dumb."""
         self.connections = 0
         """How many there have been."""
         self.seen = asyncio.Condition()
+        self.answered: list[bytes] = []
+        """The answers that it gave in place of the server."""
         self.commands = b""
         """Everything that clients have said."""
 
@@ -55,14 +83,25 @@ class Proxy:
 
     def drop_reply_to(self, word: bytes, times: int = 1) -> None:
         """Pass the next command with this word on, and cut the connection instead of passing the reply."""
-        self._drop_reply_to += [word] * times
+        self._faults += [Fault(word, When.AFTER, silent=False)] * times
 
     def cut_before(self, word: bytes, times: int = 1) -> None:
         """Cut the connection instead of passing on the next command with this word."""
-        self._cut_before += [word] * times
+        self._faults += [Fault(word, When.BEFORE, silent=False)] * times
+
+    def fail(self, fault: Fault) -> None:
+        """Have this happen to the next command with the word."""
+        self._faults.append(fault)
+
+    def is_over(self, fault: Fault) -> bool:
+        """Say whether it has happened."""
+        return fault not in self._faults
 
     def answer(self, word: bytes, reply: bytes) -> None:
-        """Answer the next command with this word in place of the server."""
+        """Answer the next command with this word in place of the server.
+
+        What came along with it, in one piece, is lost with the connection.
+        """
         self._answer.append((word, reply))
 
     def cut(self) -> None:
@@ -106,31 +145,35 @@ class Proxy:
         up: asyncio.StreamWriter,
         down: asyncio.StreamReader,
     ) -> None:
-        mute = False
-
-        async def replies() -> None:
-            while data := await down.read(65536):
-                if self.delay:
-                    await asyncio.sleep(self.delay)
-                if mute:
-                    break
-                writer.write(data)
-                await writer.drain()
-            writer.transport.abort()
-
+        replies = _Replies(down, writer)
         async with asyncio.TaskGroup() as tasks:
-            passing = tasks.create_task(replies())
+            passing = tasks.create_task(replies.pass_on(lambda: self.delay, self._swallowed))
             while data := await reader.read(65536):
                 await self._note(data)
-                if _take(self._cut_before, data):
-                    break
+                replies.fault = fault = replies.fault or self._fault_of(data)
                 if (reply := self._canned(data)) is not None:
                     writer.write(reply)
-                    continue
-                mute = mute or _take(self._drop_reply_to, data)
-                up.write(data)
-                await up.drain()
+                    if len(_COMMAND.findall(data)) > 1:  # the others will have no answer
+                        await writer.drain()
+                        break
+                elif fault is None or fault.when is not When.BEFORE:
+                    up.write(data)
+                    await up.drain()
+                elif not fault.silent:
+                    break
             passing.cancel()
+
+    def _swallowed(self) -> Fault | None:
+        return _HOLE if self.silent else None
+
+    def _fault_of(self, data: bytes) -> Fault | None:
+        if self.silent:
+            return _HOLE
+        for fault in self._faults:
+            if fault.word in data:
+                self._faults.remove(fault)
+                return fault
+        return None
 
     async def _note(self, data: bytes) -> None:
         async with self.seen:
@@ -141,13 +184,30 @@ class Proxy:
         for rule in self._answer:
             if rule[0] in data:
                 self._answer.remove(rule)
+                self.answered.append(rule[1])
                 return rule[1]
         return None
 
 
-def _take(rules: list[bytes], data: bytes) -> bool:
-    for word in rules:
-        if word in data:
-            rules.remove(word)
-            return True
-    return False
+class _Replies:
+    """The way back to one client."""
+
+    def __init__(self, source: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        self._source, self._client = source, client
+        self.fault: Fault | None = None
+
+    async def pass_on(self, delay: Callable[[], float], fault: Callable[[], Fault | None]) -> None:
+        """Pass replies on until a fault says otherwise."""
+        whole = True
+        while data := await self._source.read(65536):
+            await asyncio.sleep(delay())
+            self.fault = self.fault or fault()
+            if self.fault is None:
+                self._client.write(data)
+            elif whole and self.fault.when is When.MIDDLE:
+                self._client.write(data[: len(data) // 2])
+                whole = False
+            await self._client.drain()
+            if self.fault is not None and not self.fault.silent:
+                break
+        self._client.transport.abort()

@@ -17,12 +17,12 @@ from aioq.ids import tick_id
 from aioq.job import Completed, WorkerInfo
 from aioq.ticks import TickOutcome
 from aioq_redis import RedisBroker
+from tests.access import RULES
+from tests.core.test_duties import lease
 from tests.redis.jobs import claim, job, lease_of, until
 from tests.redis.proxy import Proxy
 from tests.redis.ticks import KEY, bid, entry, record, run_of
 from tests.servers import RedisServer
-
-RULES = "+@read +@write +@connection +time +eval +evalsha +script|load -@dangerous"
 
 
 async def test_tcp_and_socket_lead_to_one_server(
@@ -77,12 +77,19 @@ class TestTls:
         """With the authority named in the URL everything works."""
         broker = make_broker(f"{scheme}://localhost:{port}?ssl_ca_certs={trusted}")
         await broker.connect()
-        await broker.settle([Completed(lease=await lease_of(broker))])
+        lease = await lease_of(broker)
+        keeper = broker.keeper()
+        assert await asyncio.to_thread(lambda: keeper.extend([lease], seconds=60)) == []
+        keeper.close()
+        await broker.settle([Completed(lease=lease)])
 
     async def test_an_unknown_authority_is_refused(self, port: int, make_broker: Callable[..., RedisBroker]) -> None:
         """By default only the system's authorities count."""
         with pytest.raises(BrokerConfigError, match=r"did not prove who it is.*ssl_ca_certs="):
             await make_broker(f"rediss://localhost:{port}").connect()
+        keeper = make_broker(f"rediss://localhost:{port}").keeper()
+        with pytest.raises(BrokerConfigError, match="did not prove who it is"):
+            await asyncio.to_thread(lambda: keeper.extend([lease("j")], seconds=60))
 
     async def test_another_host_name_is_refused(
         self, port: int, trusted: Path, make_broker: Callable[..., RedisBroker]
@@ -109,6 +116,15 @@ async def test_a_server_that_may_evict_is_warned_of(
     with caplog.at_level(logging.WARNING, "aioq.redis"):
         await make_broker(server.url).connect()
     assert "maxmemory-policy allkeys-lru and may throw jobs away" in caplog.text
+
+
+async def test_a_server_that_is_too_old_is_refused(proxy: Proxy, make_broker: Callable[..., RedisBroker]) -> None:
+    """The error says what it is and what is needed."""
+    facts = ("server", "redis", "version", "6.0.16", "mode", "standalone", "role", "master")
+    reply = f"*{len(facts)}\r\n" + "".join(f"${len(fact)}\r\n{fact}\r\n" for fact in facts)
+    proxy.answer(b"HELLO", reply.encode())
+    with pytest.raises(BrokerConfigError, match=r"is Redis 6\.0\.16; aioq needs 6\.2 or later"):
+        await make_broker(proxy.url).connect()
 
 
 class TestRestrictedUser:
@@ -173,3 +189,10 @@ class TestRestrictedUser:
         broker = make_broker(f"redis://app:secret@127.0.0.1:{server.port}", namespace="other")
         with pytest.raises(BrokerConfigError, match=r"does not permit enqueue: NOPERM .*extend the user's ACL"):
             await broker.enqueue([job("a")])
+
+    async def test_who_may_do_nothing_hears_it_at_the_start(
+        self, server: RedisServer, make_broker: Callable[..., RedisBroker]
+    ) -> None:
+        """Connecting fails for good where no script may run: a worker then ends with 78 instead of waiting for ever."""
+        with pytest.raises(BrokerConfigError, match=r"does not permit peek: NOPERM .*extend the user's ACL"):
+            await make_broker(f"redis://app:secret@127.0.0.1:{server.port}", namespace="other").connect()

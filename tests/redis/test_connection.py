@@ -13,7 +13,9 @@ import pytest
 
 from aioq.errors import BrokerConfigError, BrokerUnavailable
 from aioq.job import Completed, Settled
-from aioq_redis import RedisBroker
+from aioq_redis import RedisBroker, blocking, channels, pipeline
+from aioq_redis.connection import dial
+from aioq_redis.settings import Settings
 from tests.redis.jobs import claim, job, request, until
 from tests.redis.proxy import Proxy
 from tests.servers import RedisServer
@@ -215,6 +217,14 @@ async def test_an_error_that_will_not_pass_is_raised(
         await behind.enqueue([job("b")])
 
 
+async def test_what_is_no_reply_ends_the_connection(behind: RedisBroker, proxy: Proxy) -> None:
+    """Who speaks another protocol, or is out of step, is not listened to any longer."""
+    await behind.connect()
+    proxy.answer(b"TIME", b"HTTP/1.1 400 Bad Request\r\n")
+    assert await behind.time() > 0
+    assert proxy.connections == 2
+
+
 async def test_a_lost_reply_to_an_enqueue_makes_no_second_job(behind: RedisBroker, proxy: Proxy) -> None:
     """The repetition finds the job."""
     await behind.connect()
@@ -341,3 +351,106 @@ async def test_wrong_credentials_are_no_passing_trouble(
         with pytest.raises(BrokerConfigError):
             await make_broker(f"redis://{secret}127.0.0.1:{server.port}").connect()
     await make_broker(f"redis://:p%40ss%2Fword@127.0.0.1:{server.port}").connect()
+
+
+class TestNobodyAtTheOtherEnd:
+    """The connections stay open, and nothing comes back any more, as when a machine or a line is gone."""
+
+    async def test_a_call_ends_in_time(self, proxy: Proxy, make_broker: Callable[..., RedisBroker]) -> None:
+        """Its deadline holds, whatever the connection does."""
+        broker = make_broker(proxy.url, timeout=0.3)
+        await broker.connect()
+        proxy.silent = True
+        started = time.monotonic()
+        with pytest.raises(BrokerUnavailable, match=r"no answer within 0\.3 s"):
+            await broker.enqueue([job("a")])
+        assert time.monotonic() - started < 1
+
+    async def test_the_connection_for_commands_is_replaced(
+        self, behind: RedisBroker, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A reply that is due and does not come gives it up, so that the next call works."""
+        monkeypatch.setattr(pipeline, "REPLY_TIMEOUT", 0.2)
+        await behind.enqueue([job("a")])
+        proxy.silent = True
+        call = asyncio.ensure_future(behind.enqueue([job("b")]))
+        await proxy.wait_for(b"b\r\n")
+        proxy.silent = False
+        assert await call == [True]
+
+    async def test_a_blocked_connection_is_replaced(
+        self, behind: RedisBroker, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The server has a moment longer than it was told to wait, and no more."""
+        monkeypatch.setattr(blocking, "GRACE", 0.2)
+        assert await behind.wait_for_work(["q"], timeout=0.05) is False
+        wait = asyncio.ensure_future(behind.wait_for_work(["q"], timeout=0.3))
+        await until(lambda: proxy.commands.count(b"BLPOP") == 2)
+        proxy.silent, before = True, proxy.connections
+        await asyncio.sleep(0.45)  # by now the server has answered, at most 0.1 s late
+        proxy.silent = False
+        async with asyncio.timeout(2):
+            assert await wait is False
+        assert await behind.wait_for_work(["q"], timeout=0.05) is False
+        assert proxy.connections == before + 1
+
+    async def test_a_listener_notices(
+        self,
+        behind: RedisBroker,
+        proxy: Proxy,
+        raw: Any,
+        namespace: str,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """Where nothing is heard the server is asked for a word; without one the listener connects anew."""
+        monkeypatch.setattr(channels, "SILENCE", 0.1)
+        monkeypatch.setattr(channels, "ANSWER_TIMEOUT", 0.1)
+        monkeypatch.setattr(pipeline, "REPLY_TIMEOUT", 0.3)  # its question whether the job has ended may get lost too
+        await behind.enqueue([job("a")])
+        (lease,) = await claim(behind)
+        wait = asyncio.ensure_future(behind.wait_for_result("a", queue="q", timeout=20))
+        await until(lambda: raw.exists(f"{{{namespace}:q}}:waits"))
+        with caplog.at_level(logging.INFO, "aioq.redis"):
+            proxy.silent = True
+            await until(lambda: "nothing was heard for 0.2 s" in caplog.text)
+        proxy.silent = False
+        await behind.settle([Completed(lease=lease)])
+        async with asyncio.timeout(5):
+            assert await wait is True
+
+
+async def test_a_listener_that_is_answered_stays(
+    behind: RedisBroker, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Silence alone is no reason to connect anew."""
+    monkeypatch.setattr(channels, "SILENCE", 0.02)
+    await behind.enqueue([job("a")])
+    wait = asyncio.ensure_future(behind.wait_for_result("a", queue="q", timeout=20))
+    async with asyncio.timeout(5):
+        while proxy.commands.count(b"PING") < 5:
+            await asyncio.sleep(0)
+    assert proxy.connections == 2
+    wait.cancel()
+
+
+async def test_a_blocked_connection_to_a_replica_is_given_up(behind: RedisBroker, proxy: Proxy) -> None:
+    """READONLY to a wait means that the primary is elsewhere: the same connection would never be told of a job."""
+    assert await behind.wait_for_work(["q"], timeout=0.05) is False
+    before = proxy.connections
+    proxy.answer(b"BLPOP", b"-READONLY You can't write against a read only replica.\r\n")
+    assert await behind.wait_for_work(["q"], timeout=0.3) is False
+    assert proxy.connections == before + 1
+
+
+async def test_idle_connections_are_kept_alive(
+    redis_server: RedisServer, start_server: Callable[..., RedisServer]
+) -> None:
+    """The system asks the other side for a sign of life, so that a machine that is gone is noticed."""
+    link = await dial(Settings.from_url(start_server(tcp=True).url))
+    writer: Any = link._connection._writer  # pyright: ignore[reportPrivateUsage]  # there is no other way to it
+    sock = writer.get_extra_info("socket")
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 10
+    await link.close()

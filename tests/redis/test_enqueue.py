@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,37 @@ async def test_calls_made_together_share_a_script(broker: RedisBroker, raw: Any)
     answers = await asyncio.gather(*(broker.enqueue([job(str(n))]) for n in range(100)))
     assert answers == [[False]] + [[True]] * 99
     assert raw.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
+
+
+async def test_a_job_alone_costs_one_small_script(broker: RedisBroker, raw: Any) -> None:
+    """Also while others wait for their time and results are kept; what needs a decision costs two."""
+    await broker.enqueue([job("later", delay=60), job("0"), job("1")])
+    await broker.settle([Completed(lease=(await claim(broker, 1))[0], keep=60)])
+    await broker.enqueue([job("2")])
+    raw.config_resetstat()
+    assert await broker.enqueue([job("3")]) == [True]
+    assert raw.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
+    assert await broker.enqueue([job("0")]) == [False]
+    assert raw.info("commandstats")["cmdstat_evalsha"]["calls"] == 3
+    assert [lease.job_id for lease in await claim(broker)] == ["1", "2", "3"]
+
+
+async def test_a_job_alone_goes_behind_those_that_came_due(broker: RedisBroker) -> None:
+    """A job whose time came before it was enqueued runs before it."""
+    await broker.enqueue([job("due", delay=0.01)])
+    await let_pass(broker, 0.02)
+    await broker.enqueue([job("alone")])
+    assert [lease.job_id for lease in await claim(broker)] == ["due", "alone"]
+
+
+async def test_a_job_alone_may_have_the_id_of_one_called_off(broker: RedisBroker) -> None:
+    """What is left in line of a cancelled job is cleared away first, so that the new one runs once."""
+    await broker.enqueue([job("a"), job("b")])
+    await broker.cancel_job("a", queue="q")
+    await broker.retry_job("a", queue="q")
+    await broker.cancel_job("b", queue="q")
+    assert await broker.enqueue([job("c")]) == [True]
+    assert [lease.job_id for lease in await claim(broker)] == ["a", "c"]
 
 
 async def test_a_conflict_is_the_callers_own(broker: RedisBroker) -> None:
@@ -205,11 +237,13 @@ class TestFullServer:
         return broker, client
 
     async def test_it_takes_no_more_jobs(self, full: tuple[RedisBroker, Any]) -> None:
-        """Enqueueing fails with an error of its own, and stores nothing."""
+        """Enqueueing fails within a second with an error of its own, and stores nothing."""
         broker, _ = full
+        started = time.monotonic()
         for jobs in ([job("new")], [job("later", delay=60.0)], [job("x"), job("y", priority=9)]):
             with pytest.raises(BrokerFull, match="has no room"):
                 await broker.enqueue(jobs)
+        assert time.monotonic() - started < 1
         assert [stats.pending for stats in await broker.queue_stats()] == [10]
 
     async def test_it_can_be_emptied(self, full: tuple[RedisBroker, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,12 +12,23 @@ import pytest
 from aioq_redis import RedisBroker
 from aioq_redis.keys import TYPES, Layout
 from aioq_redis.scripts import NAMES, load
+from aioq_redis.slots import slot_of
 from tests.redis.jobs import claim, job
 
 LUA = files("aioq_redis").joinpath("lua")
 
 FLEET = ("attend", "heartbeat", "open_version", "register_app", "tell_pause")
 """Scripts on the keys of the fleet; those of all others are a queue's."""
+
+FLOOR = {
+    *("DEL", "EXISTS", "GET", "PEXPIRE", "PTTL", "PUBLISH", "SET", "TIME"),
+    *("HDEL", "HEXISTS", "HGET", "HGETALL", "HINCRBY", "HKEYS", "HLEN", "HMGET", "HSET"),
+    *("LLEN", "LPOP", "LPUSH", "LRANGE", "LREM", "RPUSH"),
+    *("SADD", "SMISMEMBER", "SREM"),
+    *("ZADD", "ZCARD", "ZCOUNT", "ZMSCORE", "ZPOPMIN", "ZRANGE", "ZRANGEBYSCORE", "ZREM"),
+    *("ZREMRANGEBYSCORE", "ZREVRANGE", "ZSCORE"),
+}
+"""The commands that scripts may call: those of Redis 6.2 that they need."""
 
 
 def body(name: str) -> str:
@@ -79,7 +91,8 @@ def test_the_keys_of_a_script_share_a_slot(name: str) -> None:
     """All keys have one hash tag, so that a cluster keeps them together."""
     space = Layout("ns").fleet if name in FLEET else Layout("ns").queue("q")
     keys = space.pick(load(name).keys, "own", ["one", "two"])
-    assert len({re.match(r"\{[^{}]+\}:", key)[0] for key in keys}) == 1  # type: ignore[index]
+    assert len({slot_of(key) for key in keys}) == 1
+    assert all(key.startswith(space.key("")) for key in keys)
     assert not [key for key in keys if "<" in key or "..." in key]
 
 
@@ -89,6 +102,30 @@ def test_a_script_never_asks_for_other_keys(name: str) -> None:
     for verb in ("KEYS'", "SCAN", "FLUSH", "SELECT", "EVAL"):
         assert f"redis.call('{verb}" not in load(name).text
     assert not re.search(r"redis\.call\('\w+', [\w\[\]]+ \.\.", load(name).text)
+
+
+def test_no_script_is_put_together() -> None:
+    """What is sent as a script is the text of a file: nothing in Python has commands for Lua, or fills in a text."""
+    for source in Path(str(files("aioq_redis"))).rglob("*.py"):
+        text = source.read_text()
+        assert "redis.call" not in text, source
+        evals = re.findall(r".*\bEVAL(?:SHA)?\b.*", text)
+        assert all("script.sha" in line or "_script.text" in line for line in evals if "pack" in line), source
+    loading = Path(str(files("aioq_redis").joinpath("scripts.py"))).read_text()
+    assert not re.search(r"\.format\(|%[sd]|\.replace\(", loading)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_script_keeps_to_the_oldest_server(name: str) -> None:
+    """Every command that it calls is one of Redis 6.2; so says a server of that release, wherever there is one."""
+    assert set(re.findall(r"(?:redis\.p?call|fetch)\('([A-Z]+)'", load(name).text)) <= FLOOR
+
+
+def test_the_oldest_server_knows_these_commands(raw: Any, redis_kind: str) -> None:
+    """The list is not longer than it may be."""
+    if redis_kind != "redis-6.2":
+        pytest.skip("only Redis 6.2 can tell")
+    assert {name.upper() for name in raw.command()} >= FLOOR
 
 
 async def test_scripts_that_the_server_forgot_are_sent_again(broker: RedisBroker, raw: Any) -> None:

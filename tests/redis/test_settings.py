@@ -8,7 +8,7 @@ import pytest
 
 from aioq.errors import BrokerConfigError
 from aioq_redis import RedisBroker
-from aioq_redis.settings import Settings, mask
+from aioq_redis.settings import Address, Settings, mask
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,37 @@ def test_a_url_says_where_the_server_is(url: str, place: tuple[str, int, int, bo
     """Host, port and database come from the URL, or are Redis's own defaults."""
     settings = Settings.from_url(url)
     assert (settings.host, settings.port, settings.db, settings.tls) == place
+
+
+@pytest.mark.parametrize(
+    ("url", "addresses", "service", "shown"),
+    [
+        ("redis+cluster://h", ("h:6379",), "", "redis+cluster://h:6379"),
+        (
+            "valkey+cluster://u:p@a:1,[::1]:2,c",
+            ("a:1", "[::1]:2", "c:6379"),
+            "",
+            "valkey+cluster://u:***@a:1,[::1]:2,c:6379",
+        ),
+        ("redis+sentinel://h/main", ("h:26379",), "main", "redis+sentinel://h:26379/main/0"),
+        ("rediss+sentinel://:p@a:1,b/main/2", ("a:1", "b:26379"), "main", "rediss+sentinel://:***@a:1,b:26379/main/2"),
+    ],
+)
+def test_a_url_may_name_several_servers(url: str, addresses: tuple[str, ...], service: str, shown: str) -> None:
+    """Nodes of a cluster, or sentinels and the service that they watch."""
+    settings = Settings.from_url(url)
+    assert tuple(map(str, settings.addresses)) == addresses
+    assert settings.service == service
+    assert settings.masked == shown
+
+
+def test_sentinels_have_credentials_of_their_own() -> None:
+    """Those in front of the hosts are the servers'."""
+    settings = Settings.from_url("redis+sentinel://u:p%40@h/main/3?sentinel_username=s&sentinel_password=t%40")
+    sentinel, server = settings.of_sentinel(settings.addresses[0]), settings.at(Address("p", 1))
+    assert (sentinel.username, sentinel.password, sentinel.db) == ("s", "t@", 0)
+    assert (server.username, server.password, server.db) == ("u", "p@", 3)
+    assert "t@" not in repr(settings) + settings.masked + sentinel.masked
 
 
 def test_a_unix_url_names_a_socket() -> None:
@@ -74,6 +105,17 @@ def test_certificates_are_named_in_the_url(tmp_path: Path) -> None:
         ("redis://h#x", "%23"),
         ("unix://relative/path", "must be absolute"),
         ("unix://", "must be absolute"),
+        ("unix+cluster:///s", "scheme must be"),
+        ("redis+ring://h", "scheme must be"),
+        ("redis+cluster://", "must name hosts"),
+        ("redis+cluster://a,,b", "must name hosts"),
+        ("redis+cluster://h/1", "no databases but 0"),
+        ("redis+cluster://h?db=0", "unknown option 'db'; redis\\+cluster:// knows none"),
+        ("redis+cluster://a:1,b:x", "Port"),
+        ("redis+sentinel://h", "must name the service"),
+        ("redis+sentinel://h/main/x", "database must be a whole number"),
+        ("redis+sentinel://h/main/1/2", "database must be a whole number"),
+        ("redis+cluster://h?sentinel_password=x", "unknown option 'sentinel_password'"),
     ],
 )
 def test_what_is_not_understood_is_refused(url: str, complaint: str) -> None:
@@ -93,6 +135,9 @@ def test_what_is_not_understood_is_refused(url: str, complaint: str) -> None:
         "redis://u:a@hunter2@h:x",
         "nonsense://u:hunter2@h",
         "unix://u:hunter2@h/x",
+        "redis+cluster://u:hunter2@a,b/1",
+        "redis+sentinel://u:hunter2@a,b",
+        "redis+sentinel://a,b?sentinel_password=hunter2",
     ],
 )
 def test_a_refused_url_does_not_show_its_secret(url: str) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 
 import pytest
+from msgspec.structs import replace
 
 from aioq import Aarq
+from aioq.cron.definition import define
 from aioq.testing import VirtualClock
 from aioq.ticks import CronStatus
 from tests.core.brokers import BareBroker, FlakyBroker
@@ -173,3 +175,20 @@ async def test_an_outage_at_the_start_is_waited_out(
         await clock.advance(16)
     assert notes.ticks == [10, 20, 30, 40]
     assert fleet.ticks[-1] == 40
+
+
+async def test_names_that_others_have_registered_stay_on_one_line(
+    clock: VirtualClock, broker: FlakyBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever can write to the broker cannot forge a line of the log."""
+    ours = version(broker, entry="every 10")
+    (definition,) = [define(entry) for entry in ours.crons]
+    async with up(ours, clock):
+        await clock.advance(1)
+        odd = replace(definition, name="a\r\nERROR forged\x1b[2J" + "x" * 500)
+        await broker.register_crons("app", "theirs", [odd], ttl=60)
+        await clock.advance(6)
+    (said,) = [record.getMessage() for record in caplog.records if "another version" in record.getMessage()]
+    assert said.isprintable()
+    assert r"it adds a\r\nERROR forged\x1b[2Jxxx" in said
+    assert len(said) < 400

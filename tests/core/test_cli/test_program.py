@@ -81,3 +81,14 @@ def test_a_reader_that_leaves_is_no_error(argv: list[str], code: int) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == code
+
+
+@pytest.mark.parametrize(
+    "argv", [["--help"], ["worker", "--help"], ["cron", "--help"], ["check", "--help"], ["--version"]]
+)
+def test_no_help_shows_the_url(project: Project, monkeypatch: pytest.MonkeyPatch, argv: list[str]) -> None:
+    """What AIOQ_BROKER_URL says stays in the environment."""
+    monkeypatch.setenv("AIOQ_BROKER_URL", "redis://me:hunter2@localhost:6379/0")
+    outcome = project.aioq(*argv)
+    assert outcome.code == 0
+    assert "hunter2" not in outcome.out + outcome.err

@@ -31,3 +31,9 @@ def test_a_narrow_terminal_cuts_what_may_be_cut() -> None:
 def test_what_may_not_be_cut_stays() -> None:
     """A terminal that is too narrow for the least widths gets longer lines, not lost facts."""
     assert table(COLUMNS, ROWS, width=5).splitlines()[1] == "...eport  a r...  now"
+
+
+def test_a_cell_cannot_steer_the_terminal() -> None:
+    """What a name from the broker has of control characters is shown, not obeyed."""
+    shown = table([Column("entry"), Column("why")], [["\x1b[2Ja\r", "b\x00"]])
+    assert shown.splitlines()[-1].split() == [r"\x1b[2Ja\r", r"b\x00"]

@@ -60,21 +60,31 @@ def write_tasks(tmp_path: Path) -> Callable[[str], None]:
 
 
 @pytest.fixture
-def start_worker(tmp_path: Path, redis_url: str, namespace: str) -> Iterator[StartWorker]:
-    """Start `aioq worker tasks:app` with further options, and wait until it says that it has started."""
+def run_worker(tmp_path: Path, redis_url: str, namespace: str) -> Iterator[StartWorker]:
+    """Start `aioq worker tasks:app` with further options."""
     with ExitStack() as programs:
 
         def start(*options: str) -> Program:
-            program = programs.enter_context(
+            return programs.enter_context(
                 Program(
                     "worker", "tasks:app", *options,
                     folder=tmp_path, environment={"TEST_URL": redis_url, "TEST_NAMESPACE": namespace},
                 )
             )  # fmt: skip
-            program.wait_for("INFO aioq.worker: worker .* started")
-            return program
 
         yield start
+
+
+@pytest.fixture
+def start_worker(run_worker: StartWorker) -> StartWorker:
+    """Start `aioq worker tasks:app` with further options, and wait until it says that it has started."""
+
+    def start(*options: str) -> Program:
+        program = run_worker(*options)
+        program.wait_for("INFO aioq.worker: worker .* started")
+        return program
+
+    return start
 
 
 @pytest.fixture

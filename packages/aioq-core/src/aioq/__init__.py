@@ -7,6 +7,7 @@ from aioq.context import JobContext as JobContext
 from aioq.context import ScheduledContext as ScheduledContext
 from aioq.cron import CronOptions as CronOptions
 from aioq.errors import AioqError as AioqError
+from aioq.errors import BadSignature as BadSignature
 from aioq.errors import BrokerConfigError as BrokerConfigError
 from aioq.errors import BrokerFull as BrokerFull
 from aioq.errors import BrokerUnavailable as BrokerUnavailable
@@ -35,6 +36,7 @@ from aioq.worker import Worker as Worker
 __all__ = [
     "Aarq",
     "AioqError",
+    "BadSignature",
     "BrokerConfigError",
     "BrokerFull",
     "BrokerUnavailable",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeAlias, TypeVar, Unpack, overload
@@ -20,6 +20,7 @@ from aioq.ids import check_name
 from aioq.options import TaskKeywords, TaskOptions, whole
 from aioq.protocols import Broker, Codec, Schedule, Scheduler, TickLedger
 from aioq.registry import Registry
+from aioq.signing import Signer
 from aioq.task import Call, Task, TaskDecorator
 
 __all__ = ["Aarq", "Lifespan"]
@@ -49,6 +50,9 @@ class Aarq:
         codec: Turns arguments and results into bytes; JSON by default.
         scheduler: A scheduler, or the name under which an installed package provides one.
         max_payload: Bytes that the arguments of a call, or a result, may take.
+        signing_keys: Secrets of at least 16 bytes with which calls and results are signed, so that
+            who can write to the broker but has no key can ask for nothing. The first one signs;
+            all of them are accepted, so that keys can be replaced. None signs nothing.
 
     Raises:
         DiscoveryError: No installed package, or more than one, provides the broker.
@@ -65,6 +69,7 @@ class Aarq:
         codec: Codec | None = None,
         scheduler: Scheduler | str = "cron",
         max_payload: int = MIB,
+        signing_keys: Sequence[str | bytes] | None = None,
     ) -> None:
         whole("max_payload", max_payload, 1, 512 * MIB)
         self.broker: Broker = chosen_broker(broker)
@@ -73,6 +78,7 @@ class Aarq:
         self.tz = tz
         self.lifespan = lifespan
         self.max_payload = max_payload
+        self.signer = None if signing_keys is None else Signer(signing_keys)
         self.tasks: Registry[Task[..., Any]] = Registry("task")
         self.crons: Registry[CronEntry] = Registry("cron entry")
         self._scheduler = scheduler
@@ -276,7 +282,7 @@ class Aarq:
         await self.close()
 
     def _handle(self, call: Call[R]) -> Job[R]:
-        decode = call.task.signature.decode_result
+        decode = call.task.result_reader(call.job.id)
         return Job(call.job.id, task=call.task.name, queue=call.job.queue, broker=self.broker, decode=decode)
 
     def _timing(self, schedule: str | Schedule, tz: str | ZoneInfo | None, options: CronOptions) -> Timing:

@@ -10,10 +10,14 @@ import anyio
 if TYPE_CHECKING:
     from aioq.protocols import Clock
 
-__all__ = ["LOOK_UP", "SteadyClock", "SystemClock", "pass_time", "wait_until"]
+__all__ = ["FINE", "LOOK_UP", "SteadyClock", "SystemClock", "pass_time", "wait_until"]
 
 LOOK_UP = 1.0
 """Seconds after which who waits for a time of day looks at the clock in any case."""
+
+FINE = 0.0015
+"""Seconds before a moment from which on the clock is looked at all the time: event loops round
+a sleep up to a whole millisecond, which would make every tick a millisecond late."""
 
 
 class SystemClock:
@@ -32,8 +36,12 @@ class SystemClock:
         await anyio.sleep(max(0.0, seconds))
 
     async def sleep_until(self, moment: float) -> None:
-        """Sleep until the wall clock shows `moment`, for `LOOK_UP` seconds at most: it may be set meanwhile."""
-        await anyio.sleep(min(max(0.0, moment - time.time()), LOOK_UP))
+        """Sleep until just before the wall clock shows `moment`, for `LOOK_UP` seconds at most: it may be set.
+
+        Over the last `FINE` seconds it returns at once, so that who looks again gets the moment to some microseconds.
+        """
+        left = moment - time.time()
+        await anyio.sleep(min(left - FINE, LOOK_UP) if left > FINE else 0)
 
 
 class SteadyClock:

@@ -19,6 +19,13 @@ from aioq.roundtrip import field_names, is_mapping
 
 __all__ = ["JsonCodec"]
 
+MAX_DEPTH = 64
+"""Lists and dicts that may stand in each other. Whoever reads the data, in whatever language, can."""
+
+TOO_DEEP = f"nested too deeply: at most {MAX_DEPTH} lists and dicts may stand in each other"
+
+# A string that does not end goes to the end: nothing is ever looked at twice.
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[][{}]', re.DOTALL)
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 
 
@@ -46,6 +53,8 @@ class JsonCodec:
             raise SerializationError(f"{path}: {refusal}" if path else refusal) from None
         if infinite:
             raise SerializationError(infinite)
+        if _too_deep(data):
+            raise SerializationError(f"{self._deep_part(value)}: {TOO_DEEP}")
         return data
 
     def decoder(self, type: Any) -> Callable[[bytes], Any]:
@@ -62,10 +71,12 @@ class JsonCodec:
             raise SerializationError(f"{type!r} cannot be read from JSON: {error}") from None
 
         def checked(data: bytes) -> Any:
+            if _too_deep(data):
+                raise SerializationError(f"the data is {TOO_DEEP}")
             try:
                 return decode(data)
             except RecursionError:
-                raise SerializationError("the data is nested too deeply") from None
+                raise SerializationError(f"the data is {TOO_DEEP}") from None
             except Exception as error:  # besides the decoder's own: what a __post_init__ or a model raises
                 raise SerializationError(_explain(error)) from None
 
@@ -77,12 +88,29 @@ class JsonCodec:
                 return self._offender(part, f"{path}{step}".lstrip("."), depth + 1)
         return path, value
 
+    def _deep_part(self, value: object) -> str:
+        parts = ((step.lstrip("."), part) for step, part in _parts(value))
+        return next((step for step, part in parts if _too_deep(self._encoder.encode(part), MAX_DEPTH - 1)), "the value")
+
     def _encodes(self, value: object) -> bool:
         try:
             self._encoder.encode(value)
         except Exception:
             return False
         return True
+
+
+def _too_deep(data: bytes, most: int = MAX_DEPTH) -> bool:
+    """Whether JSON is nested deeper than that; looks closely only where it might be."""
+    if data.count(b"[") + data.count(b"{") <= most:
+        return False
+    depth = 0
+    for token in _TOKEN.finditer(data):
+        mark = data[token.start()]
+        depth += 1 if mark in b"[{" else -1 if mark in b"]}" else 0
+        if depth > most:
+            return True
+    return False
 
 
 def _infinite(value: object, path: str = "") -> str | None:

@@ -17,12 +17,10 @@ BROKERS: Final = "aioq.brokers"
 SCHEDULERS: Final = "aioq.schedulers"
 
 _INSTALL: Final = {
-    "redis": "aioq-redis",
-    "rediss": "aioq-redis",
-    "unix": "aioq-redis",
-    "valkey": "aioq-redis",
-    "valkeys": "aioq-redis",
-}
+    scheme + more: "aioq-redis"
+    for scheme in ("redis", "rediss", "valkey", "valkeys")
+    for more in ("", "+cluster", "+sentinel")
+} | {"unix": "aioq-redis"}
 
 
 def chosen_broker(broker: object) -> Broker:

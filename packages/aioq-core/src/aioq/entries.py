@@ -17,7 +17,7 @@ from aioq.cron import CronEntry, CronOptions
 from aioq.cron.bounds import bounded
 from aioq.cron.options import CronKeywords, ScheduleKeywords
 from aioq.errors import AioqError, TaskDefinitionError
-from aioq.ids import TICK_IDS, check_name
+from aioq.ids import TICK_IDS, check_name, tick_id
 from aioq.options import EnqueueOptions, flag
 from aioq.protocols import Schedule, Scheduler
 from aioq.registry import Registry, name_of, where
@@ -165,7 +165,9 @@ class ScheduleDraft:
         _check_arguments(self.args, self.kwargs)
         name = _free_name(task.name, task.function, crons) if self.name is None else self.name
         _check_schedule_name(name)
-        job = task.make_call(EnqueueOptions(), self.args, self.kwargs).job
+        # Signed for all ticks alike: the broker makes the jobs of this template.
+        template = tick_id(name, 0)
+        job = task.make_call(EnqueueOptions(), self.args, self.kwargs, schedule_id=template).job
         return CronEntry(
             name=name,
             function=task.function,

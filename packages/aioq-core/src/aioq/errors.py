@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AioqError",
+    "BadSignature",
     "BrokerConfigError",
     "BrokerFull",
     "BrokerUnavailable",
@@ -20,7 +21,9 @@ __all__ = [
     "JobFailed",
     "JobCancelled",
     "MissingFeature",
+    "NotReplicated",
     "PayloadTooLarge",
+    "ResultSerializationError",
     "Retry",
     "ResultTimeout",
     "SerializationError",
@@ -35,6 +38,29 @@ class AioqError(Exception):
 
 class BrokerUnavailable(AioqError):
     """The broker cannot be reached or is not ready; the same call may succeed later."""
+
+
+class NotReplicated(BrokerUnavailable):
+    """Jobs were stored, but on fewer replicas than was asked for. The same call, repeated, stores nothing twice.
+
+    They run as usual, and are lost only if the primary fails for good before a replica has them.
+
+    Attributes:
+        wanted: How many replicas were asked for.
+        copies: How many are known to have them.
+    """
+
+    def __init__(self, name: str, wanted: int, copies: int, seconds: float) -> None:
+        self.wanted, self.copies = wanted, copies
+        self._name, self._seconds = name, seconds
+        super().__init__(name, wanted, copies, seconds)
+
+    def __str__(self) -> str:
+        return (
+            f"the jobs are stored on the primary of {self._name}, and will run, but {self.copies} of {self.wanted} "
+            f"replicas confirmed them within {self._seconds:g} s, so a failover may lose them; "
+            f"repeat the same call, which stores nothing twice, and check that the replicas are up"
+        )
 
 
 class BrokerConfigError(AioqError):
@@ -80,6 +106,10 @@ class SerializationError(AioqError, ValueError):
     """A value cannot make the trip through the broker; names the path to it."""
 
 
+class BadSignature(AioqError):
+    """What the broker holds was not signed with one of the app's keys, or has been changed since."""
+
+
 class PayloadTooLarge(SerializationError):
     """The encoded arguments or result exceed the limit; nothing was stored."""
 
@@ -89,6 +119,10 @@ class PayloadTooLarge(SerializationError):
             f"{what} takes {size:,} bytes and the limit is {limit:,}; "
             f"store the data elsewhere and pass a reference, or raise Aarq(max_payload=...)"
         )
+
+
+class ResultSerializationError(SerializationError):
+    """A task returned what cannot be stored: its job has failed, and is not run again for that."""
 
 
 class JobConflict(AioqError, ValueError):

@@ -8,9 +8,10 @@ from aioq.job import Failure
 
 __all__ = ["describe", "in_full", "in_short", "one_line"]
 
+TYPE_LIMIT = 200
 MESSAGE_LIMIT = 1024
 TRACEBACK_LIMIT = 8192
-"""Characters kept of a message and of a traceback."""
+"""Bytes in UTF-8 that are kept of a type's name, of a message and of a traceback."""
 
 
 def describe(error: BaseException) -> Failure:
@@ -19,8 +20,11 @@ def describe(error: BaseException) -> Failure:
     An exception whose own `__str__` raises is described by its type. What is no Unicode, such
     as an undecodable file name, is escaped: every broker can store the text.
     """
-    message, trace = _cut(_message(error), MESSAGE_LIMIT), _tail(_trace(error), TRACEBACK_LIMIT)
-    return Failure(_unicode(type(error).__name__), _unicode(message), _unicode(trace))
+    return Failure(
+        _head(type(error).__name__, TYPE_LIMIT),
+        _head(_message(error), MESSAGE_LIMIT),
+        _tail(_trace(error), TRACEBACK_LIMIT),
+    )
 
 
 def one_line(text: str, limit: int = MESSAGE_LIMIT) -> str:
@@ -44,25 +48,28 @@ def in_short(failure: Failure) -> str:
 def _message(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:
+    except BaseException:  # the text of an exception is no place from which to end a worker
         return "(the exception's text cannot be had: its __str__ raises)"
 
 
 def _trace(error: BaseException) -> str:
     try:
         return "".join(traceback.format_exception(error))
-    except Exception:
+    except BaseException:
         return ""
-
-
-def _unicode(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
+def _head(text: str, limit: int) -> str:
+    """Keep the beginning."""
+    data = text[: limit + 1].encode("utf-8", "backslashreplace")
+    return data.decode() if len(data) <= limit else data[: limit - 3].decode("utf-8", "ignore") + "..."
+
+
 def _tail(text: str, limit: int) -> str:
     """Keep the end, where Python says what went wrong."""
-    return text if len(text) <= limit else "..." + text[3 - limit :]
+    data = text[-limit - 1 :].encode("utf-8", "backslashreplace")
+    return data.decode() if len(data) <= limit else "..." + data[3 - limit :].decode("utf-8", "ignore")

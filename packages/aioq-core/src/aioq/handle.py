@@ -100,6 +100,7 @@ class Job(Generic[R_co]):
                 large, its `result_ttl` is over, or the id was never enqueued.
             ResultTimeout: The job did not end in time; it goes on.
             SerializationError: The result does not fit the task's return annotation.
+            BadSignature: Results are signed, and this one was changed or not signed by a worker of ours.
             MissingFeature: The broker is no `JobStore`.
             BrokerUnavailable: The broker cannot be reached.
         """

@@ -13,6 +13,7 @@ from msgspec import Struct
 from aioq.states import JobState
 
 __all__ = [
+    "SUSPECT_AFTER",
     "Buried",
     "Claim",
     "ClaimRequest",
@@ -31,6 +32,9 @@ __all__ = [
     "WorkerInfo",
 ]
 
+SUSPECT_AFTER = 2
+"""Crashes after which a job is a suspect: it is claimed alone, so that it takes no other job down with it."""
+
 
 class NewJob(Struct, frozen=True, kw_only=True):
     """A job as a client hands it to a broker."""
@@ -47,8 +51,11 @@ class NewJob(Struct, frozen=True, kw_only=True):
     """Seconds from the broker's now until the job is due."""
     run_at: float | None = None
     """The moment the job is due; overrides `delay`."""
+    expires: float | None = None
+    """Seconds after the job came due in which it has to be started; see `aioq.expiry`."""
     max_crashes: int = 3
-    """So many times may a worker vanish while running it; after the last the job is dead."""
+    """So many times may a worker vanish while running it; after the last the job is dead. With less
+    than 3 a job that only ran beside the culprit has no chance to prove it, see `SUSPECT_AFTER`."""
 
 
 class Lease(Struct, frozen=True, kw_only=True):
@@ -57,7 +64,8 @@ class Lease(Struct, frozen=True, kw_only=True):
     job_id: str
     queue: str
     epoch: int
-    """Grows with every claim of the job; who reports with an older epoch is refused."""
+    """Grows with every claim of the job; who reports with an older epoch is refused. It belongs to
+    one job: a later one of the same id, told apart by `enqueued_at`, has epochs of its own."""
     task: str
     payload: bytes
     attempt: int
@@ -66,6 +74,8 @@ class Lease(Struct, frozen=True, kw_only=True):
     """Earlier attempts that ended with a lease running out."""
     priority: int
     enqueued_at: float
+    expires_at: float | None = None
+    """The moment after which the first run is not to start any more: `aioq.expiry.latest_start`."""
 
 
 class ClaimRequest(Struct, frozen=True, kw_only=True):
@@ -80,6 +90,8 @@ class ClaimRequest(Struct, frozen=True, kw_only=True):
     """Seconds until a lease runs out unless it is extended."""
     request_id: str
     """Repeating a request with its id returns the same leases, not further ones."""
+    running: int = 0
+    """How many leases the worker holds: a suspect comes to one that holds none."""
 
 
 class Claim(Struct, frozen=True, kw_only=True):
@@ -88,6 +100,9 @@ class Claim(Struct, frozen=True, kw_only=True):
     leases: list[Lease]
     next_due: float | None = None
     """Seconds until the earliest scheduled job of the queues comes due; None without one."""
+    alone: bool = False
+    """The worker is to claim nothing more until it holds no lease: the one lease here is that of a
+    suspect, or it is this worker's turn to make room for one."""
 
 
 class Failure(Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypedDict, cast, get_args
@@ -100,6 +101,9 @@ class EnqueueOptions:
     priority: int | None = None
     job_id: str | None = None
     """Chosen by the caller, so that enqueueing twice makes one job."""
+    expires: float | timedelta | None = None
+    """Seconds (or a timedelta) after the job came due in which it has to be started; else it is
+    dead as `expired`. At most 10 years."""
 
     def __post_init__(self) -> None:
         number("defer_by", self.delay, 0, TEN_YEARS)
@@ -109,6 +113,8 @@ class EnqueueOptions:
             whole("priority", self.priority, 0, 9)
         if self.job_id is not None:
             _check_job_id(self.job_id)
+        if self.expires is not None:
+            number("expires", _seconds(self.expires), 0, TEN_YEARS)
 
     def _check_defer_until(self, moment: object) -> None:
         if not isinstance(moment, datetime):
@@ -119,13 +125,18 @@ class EnqueueOptions:
             )
         if self.delay:
             raise ValueError("defer_by and defer_until exclude each other")
-        if moment.year > 2200:
-            raise ValueError(f"defer_until is too far away: {moment.isoformat()}")
+        if moment.timestamp() > time.time() + TEN_YEARS:
+            raise ValueError(f"defer_until is more than 10 years away: {moment.isoformat()}")
 
     @property
     def delay(self) -> float:
         """`defer_by` in seconds."""
-        return self.defer_by.total_seconds() if isinstance(self.defer_by, timedelta) else self.defer_by
+        return _seconds(self.defer_by)
+
+    @property
+    def expires_in(self) -> float | None:
+        """`expires` in seconds."""
+        return None if self.expires is None else _seconds(self.expires)
 
     @property
     def run_at(self) -> float | None:
@@ -165,6 +176,10 @@ def number(field: str, value: object, low: float, high: float) -> None:
         raise TypeError(f"{field} must be a number, got {value!r}")
     if not low <= value <= high:
         raise ValueError(f"{field} must be between {low:.15g} and {high:.15g}, got {value!r}")
+
+
+def _seconds(span: float | timedelta) -> float:
+    return span.total_seconds() if isinstance(span, timedelta) else span
 
 
 def _check_job_id(job_id: object) -> None:

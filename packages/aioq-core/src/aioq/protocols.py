@@ -2,8 +2,8 @@
 
 A third-party package implements one of these, names it in an entry point, and proves it
 with the suites of `aioq.testing`. A broker implements `Broker`; what else it can do it
-says by having the methods of `JobStore`, `WorkerRegistry`, `Signals` or `TickLedger` too,
-and whoever needs one asks with `isinstance`.
+says by having the methods of `JobStore`, `WorkerRegistry`, `Signals`, `ThreadedLeases`,
+`TickLedger` or `Diagnosable` too, and whoever needs one asks with `isinstance`.
 
 Durations are seconds. Moments are seconds since 1970-01-01T00:00:00Z on the *broker's*
 clock, so that workers whose own clocks disagree still agree on which lease has run out.
@@ -21,6 +21,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from zoneinfo import ZoneInfo
 
 from aioq.cron import ClockChange, CronEntry, Tick
+from aioq.findings import Finding
 from aioq.job import (
     Claim,
     ClaimRequest,
@@ -50,11 +51,14 @@ __all__ = [
     "Broker",
     "Clock",
     "Codec",
+    "Diagnosable",
     "ExplainedSchedule",
     "JobStore",
+    "LeaseKeeper",
     "Schedule",
     "Scheduler",
     "Signals",
+    "ThreadedLeases",
     "TickLedger",
     "WorkerRegistry",
 ]
@@ -111,7 +115,16 @@ class Broker(Protocol):
         adds one to its epoch and to its attempt. Repeating the worker's latest `request_id`
         returns the leases of that request which it still holds, and takes no further jobs.
 
-        A record that cannot be read is moved to the dead jobs as `malformed`.
+        A job of `SUSPECT_AFTER` crashes or more is a suspect: perhaps it brings its workers down.
+        It goes before the others, and only to a worker that holds nothing (`running` is 0), as
+        the one lease of a claim that says `alone`. Other claims pass over it. One of the workers
+        that do is told `alone` as well, and claims no more until it has become empty: so a
+        suspect waits no longer than the jobs of one worker run, and a busy fleet goes on.
+        Telling several workers is allowed; telling none is not. A suspect that only a busy worker
+        could claim is no work in the sense of `Signals.wait_for_work`.
+
+        A record that cannot be read is moved to the dead jobs as `malformed`. One that has
+        expired is leased like any other, with its `expires_at`: the worker does not start it.
         """
         ...
 
@@ -119,24 +132,25 @@ class Broker(Protocol):
         """Let leases run out `seconds` from now; return those that are lost.
 
         A lease is lost when it ran out and was reaped, when another worker has claimed the
-        job since, or when the job was cancelled. A lease that ran out and was not reaped yet
-        is extended like any other.
+        job since, when the job was cancelled, or when its id is by now that of another job. A
+        lease that ran out and was not reaped yet is extended like any other.
         """
         ...
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         """Write how attempts ended, each on its own; return what became of each.
 
-        Only the epoch that holds the job may settle it: `STALE` answers all others. A
-        repeated settlement changes nothing and answers `ALREADY` as long as a record of the
-        job is kept, `STALE` after that.
+        Only the epoch that holds the job may settle it: `STALE` answers all others, and those
+        that are of an earlier job with the same id. A repeated settlement changes nothing and
+        answers `ALREADY` as long as a record of the job is kept, `STALE` after that.
         """
         ...
 
     async def reap(self, queues: Sequence[str], *, limit: int = 100) -> list[Reaped]:
         """Return jobs whose lease ran out to the front of their queues; up to `limit` of them.
 
-        Each counts as a crash. A job that reaches its `max_crashes` becomes dead with the
+        Each counts as a crash. Suspects line up in the order in which they are reaped, see
+        `claim`. A job that reaches its `max_crashes` becomes dead with the
         reason `crashed`.
         """
         ...
@@ -215,6 +229,35 @@ class Signals(Protocol):
 
     def aborts(self, worker_id: str) -> AsyncIterator[str]:
         """Yield the ids of this worker's running jobs as they are cancelled."""
+        ...
+
+
+class LeaseKeeper(Protocol):
+    """Extends leases without an event loop, on a connection of its own. One thread uses it."""
+
+    def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[Lease]:
+        """Do what `Broker.extend` does, while the calling thread waits: for 5 s at most.
+
+        Raises:
+            BrokerUnavailable: The store cannot be reached or is not ready; the same call may succeed later.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection. Another thread may call it; an `extend` under way then fails."""
+        ...
+
+
+@runtime_checkable
+class ThreadedLeases(Protocol):
+    """A broker whose leases can be extended from a thread, while a task blocks the event loop.
+
+    Without it they are extended in the loop, and a task that blocks it for longer than a lease
+    loses its own. A broker that lives in the event loop itself has no need of it.
+    """
+
+    def keeper(self) -> LeaseKeeper:
+        """Return a new one; it connects when it is first used. Does not wait."""
         ...
 
 
@@ -312,6 +355,19 @@ class TickLedger(Protocol):
 
     async def tick_history(self, cron: CronKey, *, limit: int = 100) -> list[TickRecord]:
         """Return the latest records of an entry, newest tick first."""
+        ...
+
+
+@runtime_checkable
+class Diagnosable(Protocol):
+    """A broker that can look for what is wrong with its store. `aioq doctor` needs it."""
+
+    async def diagnose(self) -> list[Finding]:
+        """Look at the store, its settings and what is in it, and return all that was looked at.
+
+        Changes nothing, may be asked while workers run, and takes a bounded time however much
+        is stored. What the user of the store may not look at is a finding too, and no error.
+        """
         ...
 
 

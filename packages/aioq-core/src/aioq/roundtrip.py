@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
 from typing import TypeGuard
 
 from msgspec import Struct
@@ -72,5 +73,10 @@ def _missing_key(sent: Mapping[object, object], arrived: Mapping[object, object]
 
 
 def _differ(sent: object, arrived: object) -> bool:
-    """Whether two values of one type differ, as far as the type can tell: NaN differs from itself."""
+    """Whether two values of one type differ, as far as the type can tell: NaN differs from itself.
+
+    Moments are compared in UTC: a datetime in an hour that comes twice equals none of another zone.
+    """
+    if isinstance(sent, datetime) and isinstance(arrived, datetime) and sent.tzinfo and arrived.tzinfo:
+        return sent.astimezone(UTC) != arrived.astimezone(UTC)
     return type(sent).__eq__ is not object.__eq__ and sent == sent and sent != arrived

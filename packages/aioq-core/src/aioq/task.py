@@ -12,19 +12,22 @@ from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, Typ
 import anyio
 import anyio.to_thread
 
-from aioq.errors import PayloadTooLarge, TaskDefinitionError
+from aioq.errors import BadSignature, PayloadTooLarge, SerializationError, TaskDefinitionError
 from aioq.handle import Job
 from aioq.ids import check_name, new_id
-from aioq.job import NewJob
+from aioq.job import Lease, NewJob
 from aioq.options import EnqueueOptions, TaskOptions
 from aioq.protocols import Broker, Codec
 from aioq.registry import name_of, where
 from aioq.signature import CallSignature
+from aioq.signing import OVERHEAD, Signer, Subject, looks_signed
 
 __all__ = ["Call", "Enqueuer", "Task", "TaskDecorator", "TaskWithOptions", "in_thread", "is_async", "is_generator"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_NO_OPTIONS = EnqueueOptions()
 
 
 class Enqueuer(Protocol):
@@ -43,6 +46,11 @@ class Enqueuer(Protocol):
     @property
     def max_payload(self) -> int:
         """Bytes that the arguments of a call may take."""
+        ...
+
+    @property
+    def signer(self) -> Signer | None:
+        """What signs calls and results, if they are signed."""
         ...
 
     async def enqueue_many(self, calls: Iterable[Call[R]]) -> list[Job[R]]:
@@ -154,7 +162,7 @@ class Task(Generic[P, R]):
         Raises:
             TypeError, SerializationError, PayloadTooLarge: As in `enqueue`.
         """
-        return self.make_call(EnqueueOptions(), args, kwargs)
+        return self.make_call(_NO_OPTIONS, args, kwargs)
 
     def options(
         self,
@@ -163,6 +171,7 @@ class Task(Generic[P, R]):
         defer_until: datetime | None = None,
         priority: int | None = None,
         job_id: str | None = None,
+        expires: float | timedelta | None = None,
     ) -> TaskWithOptions[P, R]:
         """Return the task with options for the jobs enqueued through what is returned.
 
@@ -174,11 +183,15 @@ class Task(Generic[P, R]):
             priority: 0 (last) to 9 (first).
             job_id: An id of your own: enqueueing it again makes no second job as long as
                 the broker knows the first.
+            expires: Seconds (or a timedelta) after it came due in which the job has to be
+                started; a job that no worker was free for by then is dead as `expired`.
 
         Raises:
             TypeError, ValueError: An option is out of its range; the message names it.
         """
-        chosen = EnqueueOptions(defer_by=defer_by, defer_until=defer_until, priority=priority, job_id=job_id)
+        chosen = EnqueueOptions(
+            defer_by=defer_by, defer_until=defer_until, priority=priority, job_id=job_id, expires=expires
+        )
         return TaskWithOptions(self, chosen)
 
     def job(self, job_id: str) -> Job[R]:
@@ -188,26 +201,77 @@ class Task(Generic[P, R]):
             task=self.name,
             queue=self.defaults.queue,
             broker=self._app.broker,
-            decode=self.signature.decode_result,
+            decode=self.result_reader(check_name("job_id", job_id)),
         )
 
-    def make_call(self, chosen: EnqueueOptions, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call[R]:
-        """Bind, check and encode a call."""
+    def make_call(
+        self,
+        chosen: EnqueueOptions,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        *,
+        schedule_id: str | None = None,
+    ) -> Call[R]:
+        """Bind, check and encode a call; sign it where calls are signed.
+
+        Args:
+            schedule_id: The id of the job when it is one of a schedule's.
+        """
         payload = self.signature.encode(args, kwargs)
         if len(payload) > self._app.max_payload:
             raise PayloadTooLarge(f"a call of {self.name}", len(payload), self._app.max_payload)
-        defaults = self.defaults
+        defaults, job_id = self.defaults, schedule_id or chosen.job_id or new_id()
+        if self._app.signer is not None:
+            payload = self._app.signer.seal(Subject("call", self.name, defaults.queue, job_id), payload)
         job = NewJob(
-            id=chosen.job_id or new_id(),
+            id=job_id,
             task=self.name,
             queue=defaults.queue,
             payload=payload,
             priority=defaults.priority if chosen.priority is None else chosen.priority,
             delay=chosen.delay,
             run_at=chosen.run_at,
+            expires=chosen.expires_in,
             max_crashes=defaults.max_crashes,
         )
         return Call(self, job)
+
+    def arguments_of(self, lease: Lease) -> tuple[list[Any], dict[str, Any]]:
+        """Return the positional and keyword arguments that a job was enqueued with.
+
+        Raises:
+            PayloadTooLarge: They take more than a call may; they have not been looked at.
+            BadSignature: Calls are signed, and this one is not as it should be; nor have these.
+            SerializationError: They do not fit the task.
+        """
+        payload, most, signer = lease.payload, self._app.max_payload, self._app.signer
+        if len(payload) > most and (signer is None or len(payload) > most + OVERHEAD):
+            raise PayloadTooLarge(f"the call of {self.name}", len(payload), most)
+        if signer is not None:
+            payload = signer.unseal(Subject("call", lease.task, lease.queue, lease.job_id), payload)
+        try:
+            return self.signature.decode(payload)
+        except SerializationError:
+            if signer is None and looks_signed(payload):
+                raise BadSignature(f"the call of {self.name} is signed, and this app has no signing_keys") from None
+            raise
+
+    def sealed_result(self, lease: Lease, data: bytes) -> bytes:
+        """Return an encoded result as it is stored: signed where results are."""
+        signer = self._app.signer
+        return data if signer is None else signer.seal(Subject("result", self.name, lease.queue, lease.job_id), data)
+
+    def result_reader(self, job_id: str, queue: str | None = None) -> Callable[[bytes], Any]:
+        """Return what makes a value of the stored result of a job.
+
+        It raises `BadSignature` when results are signed and this one is not as it should be, and
+        `SerializationError` when it does not fit the return annotation.
+        """
+        decode, signer = self.signature.decode_result, self._app.signer
+        if signer is None:
+            return decode
+        subject = Subject("result", self.name, queue or self.defaults.queue, job_id)
+        return lambda data: decode(signer.unseal(subject, data))
 
 
 class TaskDecorator(Protocol):

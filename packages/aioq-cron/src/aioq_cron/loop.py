@@ -11,6 +11,7 @@ from heapq import heappop, heappush
 
 from aioq.cron import CronEntry, Tick
 from aioq.cron.steps import around, step
+from aioq.failure import one_line
 from aioq.protocols import Clock, Schedule
 from aioq_cron.watch import ClockWatch
 
@@ -110,7 +111,7 @@ class CronLoop:
             logger.error(
                 "cron entry %s is disabled: its schedule failed: %s",
                 entry.name,
-                error,
+                one_line(str(error)),
                 exc_info=error,
                 extra={"cron": entry.name},
             )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 from aioq.errors import BrokerConfigError
+from aioq.findings import Finding
 from aioq.job import (
     Claim,
     ClaimRequest,
@@ -33,15 +34,19 @@ from aioq.ticks import (
 )
 from aioq_redis.claiming import Claiming
 from aioq_redis.crons import Crons
+from aioq_redis.doctor import Doctor
+from aioq_redis.durability import Durability
 from aioq_redis.enqueueing import Enqueueing
 from aioq_redis.errors import Refusal
 from aioq_redis.fleet import Fleet
 from aioq_redis.jobs import Jobs
+from aioq_redis.keeper import Keeper
 from aioq_redis.keeping import Keeping
 from aioq_redis.keys import Layout
 from aioq_redis.naming import Naming
+from aioq_redis.routed_keeper import PATIENCE, RoutedKeeper
 from aioq_redis.server import Server
-from aioq_redis.settings import Settings
+from aioq_redis.settings import CLUSTER, SINGLE, Settings
 from aioq_redis.settling import Settling
 from aioq_redis.ticks import Ticks
 from aioq_redis.waiting import Waiting
@@ -56,11 +61,15 @@ logger = logging.getLogger("aioq.redis")
 class RedisBroker:
     """Jobs in Redis 6.2 or later, or in Valkey: shared by any number of clients and workers.
 
+    On a cluster all of a queue is on one node, so queues are what spreads over the nodes. What
+    concerns several queues waits for the slowest of their nodes, and the nodes' clocks should agree.
+
     Each step of a job is one script on the server's clock. The object connects when it is
     first used, and reconnects by itself; while connected it belongs to one asyncio event
     loop, after `close` to none. A user with an ACL needs the keys and channels that begin
     with `{namespace`, and the commands of `+@read +@write +@connection +@pubsub +time +eval
-    +evalsha +script|load`.
+    +evalsha +script|load -@dangerous`; on a cluster `+cluster|slots` too, and `+wait` for copies on
+    replicas. Without `+@pubsub` results and cancellations are asked for instead of told.
 
     A job id is known in its queue. When `enqueue` is given jobs of several queues it looks
     at all of them first, and then stores those of one queue after those of another: a
@@ -69,7 +78,10 @@ class RedisBroker:
 
     Args:
         url: `redis://user:password@host:port/db`, with `rediss` for TLS, `unix:///path?db=2`
-            for a socket, or `valkey` and `valkeys` for the first two. Percent-encode what is
+            for a socket, or `valkey` and `valkeys` for the first two. `redis+cluster://host:port`
+            names one or more nodes of a cluster, separated by commas, and
+            `redis+sentinel://host:port,host:port/service/db` the sentinels of a service, with
+            `?sentinel_username=` and `sentinel_password` for themselves. Percent-encode what is
             special in a user name or password. TLS checks the certificate and the host name;
             `?ssl_ca_certs=file` names the authority, `ssl_certfile` and `ssl_keyfile` our own
             certificate, and `ssl_cert_reqs=none` checks nothing.
@@ -77,6 +89,10 @@ class RedisBroker:
             a server and nothing else.
         timeout: Seconds that one call may take, repetitions after a lost connection
             included, before it raises `BrokerUnavailable`.
+        durability: `primary`, or `replica:N` to have `enqueue` return only when N replicas have
+            the jobs, too. It costs a connection and a round trip to the replicas, and raises
+            `NotReplicated` when they do not answer within half of `timeout`. It is about
+            `enqueue` alone, not about jobs of `Aarq.schedule`.
         dead_ttl: Seconds to keep dead jobs.
         dead_limit: How many dead jobs to keep in each queue; the newest stay.
         cancelled_ttl: Seconds to keep cancelled jobs.
@@ -92,6 +108,7 @@ class RedisBroker:
         *,
         namespace: str = "aioq",
         timeout: float = 5.0,
+        durability: str = "primary",
         dead_ttl: float = 7 * 86_400.0,
         dead_limit: int = 10_000,
         cancelled_ttl: float = 86_400.0,
@@ -100,8 +117,9 @@ class RedisBroker:
             raise ValueError(f"timeout must be above 0 s and at most 3600 s, got {timeout!r}")
         self._settings = Settings.from_url(url)
         self._layout = Layout(namespace)
-        self._server = Server(self._settings, timeout=timeout)
-        keeping = Keeping(dead_ttl=dead_ttl, dead_limit=dead_limit, cancelled_ttl=cancelled_ttl)
+        self._durability = Durability.parse(durability, timeout / 2)
+        self._server = Server(self._settings, timeout=timeout, durability=self._durability)
+        self._keeping = keeping = Keeping(dead_ttl=dead_ttl, dead_limit=dead_limit, cancelled_ttl=cancelled_ttl)
         naming = Naming(self._layout)
         self._enqueueing = Enqueueing(self._server, self._layout, naming)
         self._settling = Settling(self._server, self._layout, keeping)
@@ -111,6 +129,7 @@ class RedisBroker:
         self._waiting = Waiting(self._server, self._layout)
         self._ticks = Ticks(self._server, self._layout, naming)
         self._crons = Crons(self._server, self._layout)
+        self._doctor = Doctor(self._server, self._layout, self._fleet)
 
     def __repr__(self) -> str:
         return f"RedisBroker({self._settings.masked!r}, namespace={self._layout.namespace!r})"
@@ -124,15 +143,24 @@ class RedisBroker:
         """
         if self._settings.tls and not self._settings.verify:
             logger.warning("%s: ssl_cert_reqs=none, so anybody may pose as the server", self._settings.masked)
-        _check_version(self._settings.masked, await self._server.once("HELLO", "2"))
-        policy = await self._server.once("CONFIG", "GET", "maxmemory-policy")
+        hello = await self._server.everywhere("HELLO", "2")
+        if isinstance(hello, Refusal):
+            raise BrokerConfigError(
+                f"{self._settings.masked} refuses HELLO: {hello.text}; aioq needs Redis 6.2 or later, or Valkey"
+            )
+        for said in hello:
+            _check(self._settings, dict(zip(said[::2], said[1::2], strict=True)))
+        policies = await self._server.everywhere("CONFIG", "GET", "maxmemory-policy")
         # A user without the right to ask must know by other means.
-        if not isinstance(policy, Refusal) and policy and policy[1] != b"noeviction":
+        found: set[bytes] = set() if isinstance(policies, Refusal) else {said[1] for said in policies if said}
+        for policy in found - {b"noeviction"}:
             logger.warning(
                 "%s has maxmemory-policy %s and may throw jobs away; set it to noeviction",
                 self._settings.masked,
-                policy[1].decode(),
+                policy.decode(),
             )
+        # Who may not run scripts on our keys had better hear it now than with the first job.
+        await self._server.call("peek", self._layout.queue("default"), ())
 
     async def close(self) -> None:
         """Close all connections. Closing twice does nothing; the next call connects again."""
@@ -219,6 +247,15 @@ class RedisBroker:
         """Yield cancelled jobs of a worker; see `aioq.protocols.Signals.aborts`."""
         return self._waiting.aborts(worker_id)
 
+    # ThreadedLeases
+
+    def keeper(self) -> Keeper | RoutedKeeper:
+        """Return what extends leases from a thread; see `aioq.protocols.ThreadedLeases.keeper`."""
+        if self._settings.kind == SINGLE:
+            return Keeper(self._settings, self._server, self._layout)
+        server = Server(self._settings, timeout=PATIENCE, durability=self._durability)
+        return RoutedKeeper(server, Settling(server, self._layout, self._keeping))
+
     # TickLedger
 
     async def register_crons(
@@ -263,11 +300,19 @@ class RedisBroker:
         """Return the latest records of an entry; see `aioq.protocols.TickLedger.tick_history`."""
         return await self._ticks.tick_history(cron, limit=limit)
 
+    # Diagnosable
 
-def _check_version(name: str, hello: list[bytes] | Refusal) -> None:
-    if isinstance(hello, Refusal):
-        raise BrokerConfigError(f"{name} refuses HELLO: {hello.text}; aioq needs Redis 6.2 or later, or Valkey")
-    said = dict(zip(hello[::2], hello[1::2], strict=True))
-    version = said[b"version"].decode()
+    async def diagnose(self) -> list[Finding]:
+        """Look for what is wrong with the store; see `aioq.protocols.Diagnosable.diagnose`."""
+        return await self._doctor.diagnose()
+
+
+def _check(settings: Settings, hello: dict[bytes, Any]) -> None:
+    """Insist that a server is one that we can work with, and what the URL says it is."""
+    version, mode = hello[b"version"].decode(), hello[b"mode"]
+    if mode == b"sentinel":
+        raise BrokerConfigError(f"{settings.masked} is a sentinel; write redis+sentinel://host:port/service")
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
-        raise BrokerConfigError(f"{name} is Redis {version}; aioq needs 6.2 or later, or Valkey")
+        raise BrokerConfigError(f"{settings.masked} is Redis {version}; aioq needs 6.2 or later, or Valkey")
+    if mode == b"cluster" and settings.kind != CLUSTER:
+        raise BrokerConfigError(f"{settings.masked} is a node of a cluster; write redis+cluster://host:port")

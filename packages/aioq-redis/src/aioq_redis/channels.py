@@ -1,4 +1,4 @@
-"""Pub/sub: any number of listeners on one connection, which is kept up while there are any."""
+"""Pub/sub: any number of listeners on one connection to a server, which is kept up while there are any."""
 
 from __future__ import annotations
 
@@ -6,14 +6,23 @@ import asyncio
 import logging
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import Final
 
 from aioq.errors import AioqError
 from aioq_redis.backoff import pause_before
 from aioq_redis.connection import Link, pack
 from aioq_redis.errors import Lost, Refusal
+from aioq_redis.routes import Route
 
-__all__ = ["Channels", "Inbox"]
+__all__ = ["Channels", "Inbox", "Switchboard"]
+
+SILENCE: Final = 10.0
+"""Seconds without a word from the server, after which it is asked for one."""
+
+ANSWER_TIMEOUT: Final = 5.0
+"""Seconds that it then has, before the connection is given up."""
 
 logger = logging.getLogger("aioq.redis")
 
@@ -40,6 +49,7 @@ class Channels:
         self._unanswered: Counter[bytes] = Counter()
         self._changed = asyncio.Event()
         self._owner: asyncio.Task[None] | None = None
+        self._heard = asyncio.Event()
         self._closed = False
 
     @asynccontextmanager
@@ -79,7 +89,7 @@ class Channels:
 
     async def _own(self) -> None:
         attempt = 0
-        while self._inboxes:
+        while self._inboxes and not self._closed:
             try:
                 link = await self._dial()
                 attempt = 0
@@ -97,6 +107,7 @@ class Channels:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._write(link), name="aioq.redis channel writer")
                 tasks.create_task(self._read(link), name="aioq.redis channel reader")
+                tasks.create_task(self._watch(link), name="aioq.redis channel watch")
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
         finally:
@@ -122,14 +133,33 @@ class Channels:
     async def _read(self, link: Link) -> None:
         while True:
             reply = await link.read()
+            self._heard.set()
             if isinstance(reply, Refusal):
                 raise reply
+            if reply in (b"PONG", [b"pong", b""]):
+                continue
             kind, name, content = reply
             if kind == b"message":
                 for inbox in self._inboxes.get(name, ()):
                     inbox.messages.put_nowait(content)
             else:
                 self._confirm(name)
+
+    async def _watch(self, link: Link) -> None:
+        """Give up a connection at whose other end there is nobody: listening alone would never tell."""
+        while True:
+            if not await self._hears_within(SILENCE):
+                await link.write(pack(("PING",)))
+                if not await self._hears_within(ANSWER_TIMEOUT):
+                    raise Lost(f"nothing was heard for {SILENCE + ANSWER_TIMEOUT:g} s")
+
+    async def _hears_within(self, seconds: float) -> bool:
+        self._heard.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._heard.wait()
+        except TimeoutError:
+            return False
 
     def _confirm(self, name: bytes) -> None:
         self._unanswered[name] -= 1
@@ -154,3 +184,23 @@ class Channels:
 
     def _everybody(self) -> list[Inbox]:
         return [inbox for inboxes in self._inboxes.values() for inbox in inboxes]
+
+
+class Switchboard:
+    """The channels of each place, on a connection of its own."""
+
+    def __init__(self, route: Route, name: str) -> None:
+        self._route, self._name = route, name
+        self._places: dict[int, Channels] = {}
+
+    def listen(self, channel: str) -> AbstractAsyncContextManager[Inbox]:
+        """Give an inbox for a channel, from the server that has the keys of that name; see `Channels.listen`."""
+        place = self._route.place(channel)
+        if place not in self._places:
+            self._places[place] = Channels(partial(self._route.dial, place), self._name)
+        return self._places[place].listen(channel)
+
+    async def close(self) -> None:
+        """Close all connections. Listeners hear nothing any more."""
+        for channels in self._places.values():
+            await channels.close()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import math
 import re
+import time
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from aioq.errors import BrokerConfigError
 from aioq.job import Claim, ClaimRequest, Lease
 from aioq_redis.errors import one_line
 from aioq_redis.keeping import milliseconds
@@ -22,6 +26,12 @@ FUTURE_PAUSE: Final = 30.0
 
 FUTURE_TRIES: Final = 120
 """So often it is offered (an hour in all) before it is given up."""
+
+REFUSED_PAUSE: Final = 0.5
+"""Seconds to wait when one queue refuses to be asked and the others have nothing."""
+
+SAY_AGAIN: Final = 60.0
+"""Seconds after which the same refusal is logged again."""
 
 logger = logging.getLogger("aioq.redis")
 
@@ -44,6 +54,7 @@ class Claiming:
     def __init__(self, server: Server, layout: Layout, settling: Settling) -> None:
         self._server, self._layout, self._settling = server, layout, settling
         self._warned: set[int] = set()
+        self._refused: dict[str, float] = {}
 
     async def claim(self, request: ClaimRequest) -> Claim:
         """Lease due jobs to a worker; see `aioq.protocols.Broker.claim`."""
@@ -51,23 +62,46 @@ class Claiming:
             raise ValueError(f"worker_id must be 1 to 200 printable characters, got {request.worker_id!r}")
         leases: list[Lease] = []
         waits: list[int] = []
-        left, rest = request.limit, list(request.queues)
+        refusals: list[BrokerConfigError] = []
+        left, rest, alone = request.limit, list(request.queues), False
         while rest and left > 0:
             queue = rest.pop(0)
-            taken, wait, dropped, *found = await self._ask(request, queue, left)
+            try:
+                taken, wait, dropped, last, *found = await self._ask(request, queue, left)
+            except BrokerConfigError as refusal:
+                refusals.append(refusal)
+                continue
             # What the request took then, not what is left of it now: a repetition takes nothing new.
-            left -= taken
+            left = 0 if last else left - taken
+            alone = alone or bool(last)
             waits.append(wait)
             if dropped:
                 _warn_of_dropped(queue, dropped)
             leases += await self._read(queue, found)
+        if refusals:
+            await self._go_on_without(refusals, request, leases)
         # Of the other queues nothing is wanted but to know when their next job is due.
         waits += [wait for _, wait, *_ in await together(self._ask(request, queue, 0) for queue in rest)]
         due = min((wait for wait in waits if wait >= 0), default=None)
-        return Claim(leases=leases, next_due=None if due is None else due / 1000)
+        return Claim(leases=leases, next_due=None if due is None else due / 1000, alone=alone)
+
+    async def _go_on_without(
+        self, refusals: list[BrokerConfigError], request: ClaimRequest, leases: Sequence[Lease]
+    ) -> None:
+        """Let the other queues go on when one holds foreign data; fail when there are no others."""
+        if len(refusals) == len(request.queues):
+            raise refusals[0]
+        now = time.monotonic()
+        for refusal in refusals:
+            if now - self._refused.get(str(refusal), -math.inf) >= SAY_AGAIN:
+                self._refused[str(refusal)] = now
+                logger.error("%s; other queues go on", refusal)
+        if not leases:  # what waits in such a queue looks like work that is never done
+            await asyncio.sleep(REFUSED_PAUSE)
 
     async def _ask(self, request: ClaimRequest, queue: str, limit: int) -> list[Any]:
-        args = (request.request_id, request.worker_id, limit, milliseconds(request.lease))
+        held = request.running + request.limit - limit
+        args = (request.request_id, request.worker_id, limit, milliseconds(request.lease), held)
         reply: list[Any] = await self._server.call("claim", self._layout.queue(queue), args, own=request.worker_id)
         return reply
 
@@ -92,7 +126,7 @@ class Claiming:
                 args += ("l", puzzle.error.priority, milliseconds(FUTURE_PAUSE))
                 self._warn_of_version(queue, puzzle)
             else:
-                args += ("b", "unknown_version" if puzzle.error.version else "malformed", "")
+                args += ("b", puzzle.error.reason, "")
                 logger.warning("buried job %s of queue %s: %s", _shown(puzzle.id), queue, puzzle.error)
         await self._settling.send(queue, args)
 
@@ -114,6 +148,7 @@ def _lease(queue: str, raw_id: bytes, raw: bytes, run: Run) -> Lease:
         crashes=run.crashes,
         priority=record.head.priority,
         enqueued_at=record.enqueued / 1000,
+        expires_at=record.expires_at(),
     )
 
 

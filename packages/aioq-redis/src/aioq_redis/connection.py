@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 from collections.abc import Callable
 from typing import Any, Final, cast
@@ -21,8 +22,9 @@ from redis.backoff import NoBackoff
 from aioq.errors import BrokerConfigError
 from aioq_redis.errors import TRANSIENT, Lost, one_line, refusal_of
 from aioq_redis.settings import Settings
+from aioq_redis.wire import Wire
 
-__all__ = ["CONNECT_TIMEOUT", "Link", "dial", "pack"]
+__all__ = ["BROKEN", "CONNECT_TIMEOUT", "Link", "arguments", "dial", "pack", "why"]
 
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds to open a connection and to be let in."""
@@ -30,7 +32,11 @@ CONNECT_TIMEOUT: Final = 5.0
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds that the other side has to say goodbye."""
 
-_BROKEN: Final = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.InvalidResponse, OSError, EOFError)
+_KEEPALIVE: Final = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+"""Seconds of silence, seconds between probes, probes: a peer that is gone is noticed after 25 seconds of idling."""
+
+BROKEN: Final = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.InvalidResponse, OSError, EOFError)
+"""What redis-py raises when a connection is of no more use."""
 
 logger = logging.getLogger("aioq.redis")
 
@@ -53,7 +59,7 @@ class Link:
         """
         try:
             await self._connection.send_packed_command(data, check_health=False)
-        except _BROKEN as error:
+        except BROKEN as error:
             raise Lost(one_line(str(error))) from None
 
     async def read(self) -> Any:
@@ -66,10 +72,27 @@ class Link:
             return await self._connection.read_response()
         except exceptions.AuthenticationError as error:
             return refusal_of(error)
-        except _BROKEN as error:
+        except BROKEN as error:
             raise Lost(one_line(str(error) or type(error).__name__)) from None
         except exceptions.RedisError as error:
             return refusal_of(error)
+
+    async def call(self, *parts: object, timeout: float) -> Any:
+        """Send one command on a connection that nobody else uses, and return its reply as `read` does.
+
+        Raises:
+            Lost: The connection is gone, or the reply does not come in `timeout` seconds.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                await self.write(pack(parts))
+                return await self.read()
+        except TimeoutError:
+            raise Lost(f"no reply to {parts[0]} within {timeout:g} s") from None
+
+    def hand_over(self, deliver: Callable[[Any], None]) -> Wire:
+        """Let a wire have whatever comes in from now on; `read` and `write` are not for use any more."""
+        return Wire(self._connection._writer.transport, deliver)  # noqa: SLF001  # redis-py has no other way to it
 
     async def drop(self) -> None:
         """Close at once, without a wait, so that a cancelled task can do it."""
@@ -100,7 +123,7 @@ async def dial(settings: Settings) -> Link:
         raise Lost(f"no answer within {CONNECT_TIMEOUT:g} s") from None
     except exceptions.RedisError as error:
         await _disconnect(connection, nowait=True)
-        raise _why(error, settings) from None
+        raise why(error, settings) from None
     except BaseException:
         await _disconnect(connection, nowait=True)
         raise
@@ -108,32 +131,42 @@ async def dial(settings: Settings) -> Link:
 
 
 def _connection(settings: Settings) -> Connection | UnixDomainSocketConnection:
+    kind = UnixDomainSocketConnection if settings.path else SSLConnection if settings.tls else Connection
+    # Our own deadlines cover whole operations; a timer for each write and read costs more than it tells.
+    return kind(**arguments(settings), socket_timeout=None, retry=Retry(NoBackoff(), 0))
+
+
+def arguments(settings: Settings) -> dict[str, Any]:
+    """Return what redis-py is told of a server, for connections of both kinds, with asyncio and without."""
     common: dict[str, Any] = {
         "db": settings.db,
         "username": settings.username,
         "password": settings.password,
-        # Our own deadlines cover whole operations; a timer for each write and read costs more than it tells.
-        "socket_timeout": None,
         "socket_connect_timeout": CONNECT_TIMEOUT,
-        "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
     }
     if settings.path:
-        return UnixDomainSocketConnection(path=settings.path, **common)
-    common |= {"host": settings.host, "port": settings.port, "socket_keepalive": True}
+        return common | {"path": settings.path}
+    common |= {
+        "host": settings.host,
+        "port": settings.port,
+        "socket_keepalive": True,
+        "socket_keepalive_options": {
+            getattr(socket, name): value for name, value in _KEEPALIVE.items() if hasattr(socket, name)
+        },
+    }
     if not settings.tls:
-        return Connection(**common)
-    return SSLConnection(
-        ssl_cert_reqs="required" if settings.verify else "none",
-        ssl_check_hostname=settings.verify,
-        ssl_ca_certs=settings.ca_certs,
-        ssl_certfile=settings.certfile,
-        ssl_keyfile=settings.keyfile,
-        **common,
-    )
+        return common
+    return common | {
+        "ssl_cert_reqs": "required" if settings.verify else "none",
+        "ssl_check_hostname": settings.verify,
+        "ssl_ca_certs": settings.ca_certs,
+        "ssl_certfile": settings.certfile,
+        "ssl_keyfile": settings.keyfile,
+    }
 
 
-def _why(error: exceptions.RedisError, settings: Settings) -> Exception:
+def why(error: exceptions.RedisError, settings: Settings) -> Exception:
     """Return what a failed attempt to connect means."""
     cause: BaseException | None = error
     while cause is not None:

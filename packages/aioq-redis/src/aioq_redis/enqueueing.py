@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Final
 
 from aioq.errors import JobConflict
 from aioq.job import NewJob
+from aioq_redis.command import Command
 from aioq_redis.keeping import milliseconds
-from aioq_redis.keys import Layout
+from aioq_redis.keys import KeySpace, Layout
 from aioq_redis.naming import Naming
-from aioq_redis.pipeline import Command
 from aioq_redis.records import check_id, encode_record
-from aioq_redis.scripts import load
+from aioq_redis.scripts import Script, load
 from aioq_redis.server import Server
 from aioq_redis.session import Session
 
@@ -26,19 +26,37 @@ MOST_SHARED: Final = 1000
 
 CONFLICT: Final = -1
 
+ALONE: Final = 4
+"""Arguments of the script for a batch of one job."""
 
-class Batch:
-    """The calls that will go to one queue in one script."""
 
-    def __init__(self, session: Session, queue: str, mode: str) -> None:
-        self.session, self.queue = session, queue
-        self.args: list[object] = [mode]
+class Batch(Command):
+    """The calls that go to one queue in one script.
+
+    One job alone that is due at once goes by a script that can do no more than that, and is
+    sent again by the other if that does not do.
+    """
+
+    __slots__ = ("callers", "queue", "session", "space")
+
+    def __init__(self, session: Session, queue: str, space: KeySpace) -> None:
+        super().__init__(load("enqueue"), space.pick(load("enqueue").keys), ["store"])
+        self.session, self.queue, self.space = session, queue, space
         self.callers: list[tuple[asyncio.Future[list[int]], int]] = []
+
+    def send(self) -> None:
+        """Send it by the script that costs least."""
+        if len(self.args) == ALONE and len(plan := str(self.args[2])) == 1:
+            one = load("enqueue_one")
+            lone = Lone(one, self.space.pick(one.keys, plan), (self.args[1], self.args[3]), self)
+            self.session.stores.submit(lone)
+        else:
+            self.session.stores.submit(self)
 
     def add(self, args: Sequence[object]) -> asyncio.Future[list[int]]:
         """Add the jobs of one call; the future is the script's answer for each of them."""
         future: asyncio.Future[list[int]] = self.session.loop.create_future()
-        self.args.extend(args)
+        self.args += args
         self.callers.append((future, len(args) // 3))
         return future
 
@@ -46,19 +64,44 @@ class Batch:
         """Say whether the next call had better go elsewhere."""
         return len(self.args) // 3 >= MOST_SHARED
 
-    def share(self, reply: asyncio.Future[list[int]]) -> None:
-        """Give each caller its part of the reply, or the error."""
-        if reply.cancelled():
-            return
-        error, start = reply.exception(), 0
+    def awaited(self) -> bool:
+        """Whether to send it: also when every caller has gone, for an enqueue that was begun is finished."""
+        return True
+
+    def answer(self, reply: list[int]) -> None:
+        """Give each caller its part of the reply."""
+        start = 0
         for future, jobs in self.callers:
-            if future.done():
-                pass
-            elif error is not None:
-                future.set_exception(type(error)(*error.args))
-            else:
-                future.set_result(reply.result()[start : start + jobs])
+            if not future.done():
+                future.set_result(reply[start : start + jobs])
             start += jobs
+
+    def fail(self, error: Exception) -> None:
+        """Give each caller an error of its own: its traceback grows where it is raised."""
+        for future, _ in self.callers:
+            if not future.done():
+                future.set_exception(type(error)(*error.args))
+
+
+class Lone(Command):
+    """The one job of a batch, on its way by the script for such jobs."""
+
+    __slots__ = ("_batch",)
+
+    def __init__(self, script: Script, keys: Sequence[str], args: Iterable[object], batch: Batch) -> None:
+        super().__init__(script, keys, args)
+        self._batch = batch
+
+    def answer(self, reply: int) -> None:
+        """Pass the answer on, or have the batch sent when there is none."""
+        if reply:
+            self._batch.answer([reply])
+        else:
+            self._batch.session.stores.submit(self._batch)
+
+    def fail(self, error: Exception) -> None:
+        """Pass the error on."""
+        self._batch.fail(error)
 
 
 class Enqueueing:
@@ -70,14 +113,16 @@ class Enqueueing:
 
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[bool]:
         """Store jobs; see `aioq.protocols.Broker.enqueue`."""
+        queues = {job.queue for job in jobs}
+        if len(queues) == 1:
+            return await self._store(queues.pop(), jobs, _arguments(jobs))
         by_queue: defaultdict[str, list[int]] = defaultdict(list)
         for n, job in enumerate(jobs):
             by_queue[job.queue].append(n)
         parts = {queue: [jobs[n] for n in places] for queue, places in by_queue.items()}
         calls = {queue: _arguments(part) for queue, part in parts.items()}
-        if len(parts) > 1:
-            # One script sees one queue: look at all of them before anything is stored in any.
-            await self._check(parts, calls)
+        # One script sees one queue: look at all of them before anything is stored in any.
+        await self._check(parts, calls)
         answers = [False] * len(jobs)
         for queue, places in by_queue.items():
             for n, new in zip(places, await self._store(queue, parts[queue], calls[queue]), strict=True):
@@ -94,9 +139,8 @@ class Enqueueing:
             reply = await self._server.call("enqueue", self._layout.queue(queue), ["check", *calls[queue]])
             _refuse_conflicts(part, reply)
 
-    async def _store(self, queue: str, jobs: list[NewJob], args: list[object]) -> list[bool]:
-        space = self._layout.queue(queue)
-        misfit = partial(self._server.misfit, space, space.pick(load("enqueue").keys))
+    async def _store(self, queue: str, jobs: Sequence[NewJob], args: list[object]) -> list[bool]:
+        misfit = partial(self._misfit, queue)
         reply = await self._server.repeat("enqueue", partial(self._join, queue, args), misfit)
         _refuse_conflicts(jobs, reply)
         return [answer == 1 for answer in reply]
@@ -104,18 +148,20 @@ class Enqueueing:
     def _join(self, queue: str, args: list[object], session: Session) -> asyncio.Future[list[int]]:
         batch = self._open.get(queue)
         if batch is None or batch.session is not session or batch.full():
-            batch = self._open[queue] = Batch(session, queue, "store")
+            batch = self._open[queue] = Batch(session, queue, self._layout.queue(queue))
             # Whoever else enqueues before the loop comes round again is on board.
             session.loop.call_soon(self._send, batch)
         return batch.add(args)
+
+    async def _misfit(self, queue: str) -> str:
+        space = self._layout.queue(queue)
+        return await self._server.misfit(space, space.pick(load("enqueue").keys))
 
     def _send(self, batch: Batch) -> None:
         if self._open.get(batch.queue) is batch:
             del self._open[batch.queue]
         self._naming.name(batch.queue, batch.session)
-        script = load("enqueue")
-        keys = self._layout.queue(batch.queue).pick(script.keys)
-        batch.session.pipeline.submit(Command(script, keys, batch.args)).add_done_callback(batch.share)
+        batch.send()
 
 
 def _arguments(jobs: Sequence[NewJob]) -> list[object]:

@@ -11,7 +11,7 @@ from typing import Final
 
 from redis import exceptions
 
-__all__ = ["TRANSIENT", "Lost", "Refusal", "one_line", "refusal_of"]
+__all__ = ["TRANSIENT", "Lost", "Refusal", "one_line", "refusal_in", "refusal_of"]
 
 TRANSIENT: Final = frozenset(
     {
@@ -71,9 +71,14 @@ class Refusal(Exception):
 
 def refusal_of(error: exceptions.RedisError) -> Refusal:
     """Return the server's error reply that redis-py has made an exception of."""
-    text = one_line(str(error))
+    return refusal_in(str(error), _CLASSES.get(type(error).__name__, "ERR"))
+
+
+def refusal_in(text: str, code: str = "ERR") -> Refusal:
+    """Return an error reply from its text; `code` is that of a text which names none."""
+    text = one_line(text).removeprefix("ERR ")
     found = _CODE.search(text)
-    code = found[1] if found else _CLASSES.get(type(error).__name__, "ERR")
+    code = found[1] if found else code
     return Refusal(code, text if text.startswith(code) or code == "ERR" else f"{code} {text}")
 
 

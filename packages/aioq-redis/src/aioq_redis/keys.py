@@ -4,6 +4,8 @@ Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{n
 
     jobs        hash    job id -> record: all jobs that have not ended
     ready:0-9   lists   ids of due jobs, by priority
+    suspects    list    ids of due jobs that crashed so often that they run alone
+    awaited     string  the worker that makes room for a suspect
     due         zset    ids of jobs that wait for their time
     leased      zset    ids of running jobs, by the moment their lease runs out
     runs        hash    job id -> what has happened to it, once it was claimed
@@ -16,6 +18,7 @@ Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{n
     waits       zset    ids of jobs whose end somebody waits for
     claim:<worker>, memo:<client>
                 strings the latest answer, for a request that is repeated
+    copied      string  nothing; it is written when replicas are waited for
     cron:<name> hash    an entry: its mark, latest claim and run, registration, pause, counts
     ticks:<name>
                 zset    what became of its latest ticks, by tick
@@ -42,13 +45,15 @@ from typing import Final
 
 from aioq.ids import check_name
 
-__all__ = ["TYPES", "KeySpace", "Layout"]
+__all__ = ["ENDLESS", "FLEET", "OWNED", "TYPES", "KeySpace", "Layout", "beside"]
 
 TYPES: Final = {
     "apps": "zset",
+    "awaited": "string",
     "cancelled": "zset",
     "claim": "string",
     "completed": "zset",
+    "copied": "string",
     "cron": "hash",
     "crons": "hash",
     "dead": "zset",
@@ -65,6 +70,7 @@ TYPES: Final = {
     "queues": "set",
     "ready": "list",
     "runs": "hash",
+    "suspects": "list",
     "ticks": "zset",
     "version": "string",
     "waits": "zset",
@@ -73,6 +79,17 @@ TYPES: Final = {
     "workers": "zset",
 }
 """Name of a key, without what follows its first colon: what Redis stores under it."""
+
+FLEET: Final = frozenset({"apps", "crons", "deploys", "pauses", "queues", "version", "worker", "workers"})
+"""Those of the fleet; all others are a queue's."""
+
+OWNED: Final = frozenset({"claim", "cron", "crons", "memo", "ticks", "version", "worker"})
+"""Those that go on with a colon and the name of whose they are."""
+
+ENDLESS: Final = frozenset(
+    {"due", "failures", "gone", "jobs", "leased", "queues", "ready", "runs", "suspects", "wake"}
+)  # fmt: skip
+"""Those without a time to live: bounded by the jobs that have not ended, or by the names of queues."""
 
 
 class KeySpace:
@@ -102,6 +119,11 @@ class KeySpace:
     def type_of(self, key: str) -> str:
         """Return what Redis is to store under one of these keys."""
         return TYPES[key.removeprefix(self._prefix).partition(":")[0]]
+
+
+def beside(key: str, name: str) -> str:
+    """Return the full name of another key in the space of a key."""
+    return key.partition("}")[0] + "}:" + name
 
 
 def _filled(key: str, own: str, each: Sequence[str]) -> list[str]:

@@ -6,8 +6,8 @@ import asyncio
 import math
 from typing import Any, Final
 
+from aioq_redis.command import Command
 from aioq_redis.keys import Layout
-from aioq_redis.pipeline import Command
 from aioq_redis.session import Session
 
 __all__ = ["Naming"]

@@ -15,9 +15,11 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 from msgspec import Meta, Struct
 
+from aioq.expiry import latest_start
 from aioq.ids import check_name
 from aioq.job import NewJob
 from aioq_redis.errors import one_line
+from aioq_redis.keeping import milliseconds
 
 __all__ = [
     "Head",
@@ -34,11 +36,17 @@ __all__ = [
 
 VERSION: Final = 1
 
+LONGEST_HEAD: Final = 1_048_576
+"""Bytes of what stands before the payload that are looked at: a task's name and a header have less by far."""
+
 LONGEST_CACHED: Final = 512
 """Bytes of a head that is read once for all jobs that have it."""
 
 _ID: Final = re.compile(r"[!-~]{1,200}")
 """What scripts, log lines and channel names can bear. Clients of aioq choose among fewer characters."""
+
+
+_RUN: Final = re.compile(rb"([a-z])\d (\d{1,15}) \d+ (\d{1,9}) (\d{1,9}) (\d{1,15}) (.*)", re.DOTALL)
 
 
 class Unreadable(ValueError):
@@ -47,11 +55,17 @@ class Unreadable(ValueError):
     Attributes:
         version: Of the record, when it is one of a later version of aioq; else 0.
         priority: What can be made of it.
+        reason: Why its job is dead.
     """
 
-    def __init__(self, text: str, version: int = 0, priority: int = 5) -> None:
+    def __init__(self, text: str, version: int = 0, priority: int = 5, reason: str = "malformed") -> None:
+        self.reason = "unknown_version" if version else reason
         self.version, self.priority = version, min(max(priority, 0), 9)
         super().__init__(text)
+
+
+NEVER: Final = (-1, 0, -1)
+"""Of a job that does not expire."""
 
 
 class Core(Struct, frozen=True):
@@ -62,11 +76,17 @@ class Core(Struct, frozen=True):
 
 
 class Header(Struct, omit_defaults=True, frozen=True):
-    """What is said of a job beside its task: version, priority, most crashes."""
+    """What is said of a job beside its task: version, priority, most crashes.
+
+    Of one that expires also `x`, and what it was put off by: `d`, or until: `r`. Milliseconds; -1 for none.
+    """
 
     v: int = VERSION
     p: Annotated[int, Meta(ge=0, le=9)] = 5
     c: Annotated[int, Meta(ge=1, le=1000)] = 3
+    x: Annotated[int, Meta(ge=-1, le=10**15)] = -1
+    d: Annotated[int, Meta(ge=0, le=10**15)] = 0
+    r: Annotated[int, Meta(ge=-1, le=10**15)] = -1
 
 
 class Head(NamedTuple):
@@ -75,6 +95,8 @@ class Head(NamedTuple):
     task: str
     priority: int
     max_crashes: int
+    expiry: tuple[int, int, int] = NEVER
+    """`x`, `d` and `r` of the header."""
 
 
 class Record(NamedTuple):
@@ -84,6 +106,13 @@ class Record(NamedTuple):
     enqueued: int
     """Milliseconds."""
     payload: bytes
+
+    def expires_at(self) -> float | None:
+        """Return the moment after which the job is not started any more, in seconds."""
+        if self.head.expiry == NEVER:
+            return None
+        expires, delay, run_at = (number / 1000 for number in self.head.expiry)
+        return latest_start(self.enqueued / 1000, expires=expires, delay=delay, run_at=None if run_at < 0 else run_at)
 
 
 class Run(NamedTuple):
@@ -104,7 +133,8 @@ FIRST: Final = Run("r", 1, 1, 0, 0, "")
 
 def encode_record(job: NewJob) -> bytes:
     """Return a job's record without its moment, which the server sets."""
-    return _encode_head(job.task, job.priority, job.max_crashes) + job.payload
+    expiry = NEVER if job.expires is None else _expiry(job.expires, job)
+    return _encode_head(job.task, job.priority, job.max_crashes, expiry) + job.payload
 
 
 def read_record(raw: bytes) -> Record:
@@ -113,6 +143,8 @@ def read_record(raw: bytes) -> Record:
     Raises:
         Unreadable: It is damaged, foreign, or of a later version.
     """
+    if raw.find(b"\n", 0, LONGEST_HEAD) < 0 and len(raw) > LONGEST_HEAD:
+        raise Unreadable(f"it has {len(raw):,} bytes and does not begin like a job", reason="too_large")
     line, newline, payload = raw.partition(b"\n")
     moment, _, head = line.partition(b" ")
     if not newline or not moment.isdigit() or len(moment) > 15:
@@ -122,13 +154,12 @@ def read_record(raw: bytes) -> Record:
 
 
 def read_run(line: bytes) -> Run:
-    """Return the run that a line describes; nothing stands for a job that was never claimed."""
-    if not line:
+    """Return the run that a line describes; nothing, or what is no such line, stands for a job never claimed."""
+    found = _RUN.fullmatch(line)
+    if found is None:
         return NEW
-    state, epoch, _, attempt, crashes, claimed, worker = line.split(b" ", 6)
-    return Run(
-        state[:1].decode(), int(epoch), int(attempt), int(crashes), int(claimed), worker.decode("utf-8", "replace")
-    )
+    state, epoch, attempt, crashes, claimed, worker = found.groups()
+    return Run(state.decode(), int(epoch), int(attempt), int(crashes), int(claimed), worker.decode("utf-8", "replace"))
 
 
 def fence(epoch: int, enqueued_at: float) -> str:
@@ -162,12 +193,18 @@ def read_id(raw: bytes) -> str:
         raise Unreadable("its id cannot be one") from None
 
 
+def _expiry(expires: float, job: NewJob) -> tuple[int, int, int]:
+    run_at = -1 if job.run_at is None else milliseconds(job.run_at)
+    return milliseconds(expires), milliseconds(job.delay) if run_at < 0 else 0, run_at
+
+
 @lru_cache(maxsize=1024)
-def _encode_head(task: str, priority: int, max_crashes: int) -> bytes:
+def _encode_head(task: str, priority: int, max_crashes: int, expiry: tuple[int, int, int]) -> bytes:
     check_name("name", task)
     if not 0 <= priority <= 9:
         raise ValueError(f"priority must be between 0 and 9, got {priority}")
-    header = msgspec.json.encode(Header(p=priority, c=max_crashes))
+    expires, delay, run_at = expiry
+    header = msgspec.json.encode(Header(p=priority, c=max_crashes, x=expires, d=delay, r=run_at))
     return f"{task} ".encode() + (b"" if header == b"{}" else header) + b"\n"
 
 
@@ -179,7 +216,7 @@ def _read_head(line: bytes) -> Head:
         if core.v > VERSION:
             raise Unreadable(f"it is of version {core.v}, and this one knows {VERSION}", core.v, core.p)
         header = msgspec.json.decode(json or b"{}", type=Header)
-        return Head(check_name("name", task.decode()), header.p, header.c)
+        return Head(check_name("name", task.decode()), header.p, header.c, (header.x, header.d, header.r))
     except (msgspec.DecodeError, RecursionError) as error:
         raise Unreadable(f"its header is damaged: {error}") from None
     except UnicodeDecodeError:

@@ -23,6 +23,7 @@ NAMES: Final = (
     "claim_tick",
     "cron_status",
     "enqueue",
+    "enqueue_one",
     "extend",
     "extend_runs",
     "get_jobs",
@@ -40,6 +41,7 @@ NAMES: Final = (
     "resume_cron",
     "retry_job",
     "settle",
+    "snapshot",
     "stats",
     "tell_pause",
 )

@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 
 from aioq.errors import BrokerConfigError, BrokerFull, BrokerUnavailable
 from aioq_redis.backoff import pause_before
+from aioq_redis.command import Command
+from aioq_redis.durability import Durability
 from aioq_redis.errors import Lost, Refusal
 from aioq_redis.keys import KeySpace
-from aioq_redis.pipeline import Command
 from aioq_redis.scripts import load
 from aioq_redis.session import Session
 from aioq_redis.settings import Settings
@@ -30,8 +31,8 @@ T = TypeVar("T")
 async def together(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """Await all at the same time, and all to their end; then the first error is raised, if there is one."""
     tasks = list(calls)
-    if len(tasks) == 1:
-        return [await tasks[0]]
+    if len(tasks) <= 1:
+        return [await task for task in tasks]
     done = await asyncio.gather(*tasks, return_exceptions=True)
     answers: list[T] = []
     for answer in done:
@@ -42,16 +43,17 @@ async def together(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 class Server:
-    """One Redis or Valkey server.
+    """One Redis or Valkey server, or several that act as one.
 
     Args:
         settings: Where it is.
         timeout: Seconds that one operation may take, repetitions included.
+        durability: How safe jobs must be when they are stored.
     """
 
-    def __init__(self, settings: Settings, *, timeout: float) -> None:
+    def __init__(self, settings: Settings, *, timeout: float, durability: Durability) -> None:
         self.name = settings.masked
-        self._settings = settings
+        self._settings, self._durability = settings, durability
         self.timeout = timeout
         self._session: Session | None = None
 
@@ -67,7 +69,7 @@ class Server:
         except RuntimeError:
             raise BrokerConfigError("the Redis broker runs on asyncio only, and no asyncio loop is running") from None
         if self._session is None or self._session.loop.is_closed():
-            self._session = Session(self._settings)
+            self._session = Session(self._settings, self._durability)
         if self._session.loop is not loop:
             raise BrokerConfigError(f"the broker on {self.name} is in use in another event loop; close it there first")
         return self._session
@@ -91,7 +93,7 @@ class Server:
         script = load(name)
         keys = space.pick(script.keys, own, each)
 
-        def send(session: Session) -> Awaitable[Any]:
+        def send(session: Session) -> asyncio.Future[Any]:
             return session.pipeline.submit(Command(script, keys, args))
 
         return await self.repeat(name, send, partial(self.misfit, space, keys))
@@ -110,9 +112,21 @@ class Server:
         Raises:
             BrokerUnavailable, BrokerConfigError: As for `call`.
         """
+        return await self._try(self._send(parts, self.session))
+
+    async def everywhere(self, *parts: object) -> list[Any] | Refusal:
+        """Send a plain command once to each server that takes writes, and return all replies, or an error reply.
+
+        Raises:
+            BrokerUnavailable, BrokerConfigError: As for `call`.
+        """
+        replies: list[Any] | Refusal = await self._try(self.session.route.everywhere(parts))
+        return replies
+
+    async def _try(self, attempt: Awaitable[Any]) -> Any:
         try:
             async with asyncio.timeout(self.timeout):
-                return await self._send(parts, self.session)
+                return await attempt
         except Refusal as refusal:
             return refusal
         except TimeoutError:
@@ -123,14 +137,14 @@ class Server:
     async def repeat(
         self,
         what: str,
-        attempt: Callable[[Session], Awaitable[T]],
+        attempt: Callable[[Session], asyncio.Future[T]],
         misfit: Callable[[], Awaitable[str]] | None = None,
     ) -> T:
         """Try until it is done or the time is up.
 
         Args:
             what: The operation, for error messages.
-            attempt: Raises `Lost` when it is worth another try.
+            attempt: Gives a future that fails with `Lost` when it is worth another try.
             misfit: Finds the key that holds something else than expected.
 
         Raises:
@@ -140,9 +154,11 @@ class Server:
         deadline = session.loop.time() + self.timeout
         reason = f"no answer within {self.timeout:g} s"
         for tries in count(1):
+            future = attempt(session)
+            # A third of what asyncio.timeout costs.
+            alarm = session.loop.call_at(deadline, _expire, future)
             try:
-                async with asyncio.timeout_at(deadline):
-                    return await attempt(session)
+                return await future
             except TimeoutError:
                 break
             except Refusal as refusal:
@@ -153,6 +169,8 @@ class Server:
                 reason = f"{error} (try {tries})"
                 if session.closed:
                     break
+            finally:
+                alarm.cancel()
             pause = pause_before(tries - 1)
             if session.loop.time() + pause >= deadline:
                 break
@@ -166,7 +184,7 @@ class Server:
         )
 
     @staticmethod
-    def _send(parts: tuple[object, ...], session: Session) -> Awaitable[Any]:
+    def _send(parts: tuple[object, ...], session: Session) -> asyncio.Future[Any]:
         return session.pipeline.submit(Command(None, (), parts))
 
     def refused(self, what: str, refusal: Refusal) -> Exception:
@@ -185,3 +203,8 @@ class Server:
             if kind not in ("none", space.type_of(key)):
                 return f"key {key} is a {kind} and should be a {space.type_of(key)}; remove it or use another namespace"
         return "a key is of the wrong type"
+
+
+def _expire(future: asyncio.Future[Any]) -> None:
+    if not future.done():
+        future.set_exception(TimeoutError())

@@ -6,28 +6,47 @@ import asyncio
 from functools import partial
 
 from aioq_redis.blocking import Blocking
-from aioq_redis.channels import Channels
+from aioq_redis.channels import Switchboard
+from aioq_redis.cluster import Cluster
 from aioq_redis.connection import dial
-from aioq_redis.pipeline import Pipeline
-from aioq_redis.settings import Settings
+from aioq_redis.durability import Durability
+from aioq_redis.racing import Racing
+from aioq_redis.replicating import Replicating
+from aioq_redis.routes import Route, Sink, Straight
+from aioq_redis.sentinels import Watched
+from aioq_redis.settings import CLUSTER, SENTINEL, Settings
 
 __all__ = ["Session"]
 
 
 class Session:
-    """One path for commands, one for messages, and one for each blocking wait."""
+    """A path to each server for commands, one for messages, and one for each blocking wait."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, durability: Durability) -> None:
         self.loop = asyncio.get_running_loop()
         self.closed = False
-        call = partial(dial, settings)
-        self.pipeline = Pipeline(call, settings.masked)
-        self.channels = Channels(call, settings.masked)
-        self.blocking = Blocking(call)
+        self.route = _route(settings)
+        self.pipeline = self.route.commands
+        self.channels = Switchboard(self.route, settings.masked)
+        self._blocking = Blocking(self.route)
+        self.blocking = Racing(self.route, self._blocking) if settings.kind == CLUSTER else self._blocking
+        self._replicating = Replicating(self.route, durability, settings.masked) if durability.replicas else None
+        self.stores: Sink = self._replicating or self.pipeline
+        """For commands that store jobs: their reply comes when the jobs are as safe as was asked for."""
 
     async def close(self) -> None:
         """Close every connection."""
         self.closed = True
         await self.blocking.close()
         await self.channels.close()
-        await self.pipeline.close()
+        if self._replicating is not None:
+            await self._replicating.close()
+        await self.route.close()
+
+
+def _route(settings: Settings) -> Route:
+    if settings.kind == CLUSTER:
+        return Cluster(settings)
+    if settings.kind == SENTINEL:
+        return Watched(settings)
+    return Straight(partial(dial, settings), settings.masked)

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from aioq.errors import BrokerConfigError
 from aioq.ids import new_id
 from aioq.job import Buried, Completed, Failed, Failure, Lease, Reaped, Released, Retried, Settled, Settlement
 from aioq.states import JobState
@@ -17,7 +18,7 @@ from aioq_redis.keys import Layout
 from aioq_redis.records import fence
 from aioq_redis.server import Server, together
 
-__all__ = ["Settling"]
+__all__ = ["Settling", "extension"]
 
 T = TypeVar("T")
 
@@ -37,9 +38,7 @@ class Settling:
         """Lengthen leases and return the lost ones; see `aioq.protocols.Broker.extend`."""
 
         async def extend(queue: str, places: list[int]) -> list[bool]:
-            args: list[object] = [milliseconds(seconds)]
-            for n in places:
-                args += (leases[n].job_id, _fence(leases[n]), leases[n].priority)
+            args = extension([leases[n] for n in places], seconds)
             lost = set(await self._server.call("extend", self._layout.queue(queue), args))
             return [n in lost for n in range(len(places))]
 
@@ -73,19 +72,29 @@ class Settling:
     async def reap(self, queues: Sequence[str], *, limit: int = 100) -> list[Reaped]:
         """Take back expired leases; see `aioq.protocols.Broker.reap`."""
         reaped: list[Reaped] = []
+        refusals: list[BrokerConfigError] = []
         for queue in queues:
-            if len(reaped) >= limit:
-                break
-            space = self._layout.queue(queue)
-            args = (
-                limit - len(reaped),
-                space.key("end:"),
-                milliseconds(self._keeping.dead_ttl),
-                self._keeping.dead_limit,
-            )
-            found = await self._server.call("reap", space, args)
-            reaped += [_reaped(queue, *found[at : at + 3]) for at in range(0, len(found), 3)]
+            try:
+                reaped += await self._reap(queue, limit - len(reaped)) if len(reaped) < limit else ()
+            except BrokerConfigError as refusal:  # of this queue; the others have nothing to do with it
+                refusals.append(refusal)
+        if refusals and not reaped:
+            raise refusals[0]
         return reaped
+
+    async def _reap(self, queue: str, limit: int) -> list[Reaped]:
+        space = self._layout.queue(queue)
+        args = (limit, space.key("end:"), milliseconds(self._keeping.dead_ttl), self._keeping.dead_limit)
+        found = await self._server.call("reap", space, args)
+        return [_reaped(queue, *found[at : at + 3]) for at in range(0, len(found), 3)]
+
+
+def extension(leases: Sequence[Lease], seconds: float) -> list[object]:
+    """Return leases of one queue as `lua/extend.lua` takes them."""
+    args: list[object] = [milliseconds(seconds)]
+    for lease in leases:
+        args += (lease.job_id, _fence(lease), lease.priority)
+    return args
 
 
 async def _by_queue(queues: Sequence[str], work: Callable[[str, list[int]], Coroutine[Any, Any, list[T]]]) -> list[T]:

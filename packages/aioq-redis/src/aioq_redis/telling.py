@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import Final
 
 import msgspec
@@ -20,6 +21,8 @@ _ENDS: Final = {
     b"d": JobState.DEAD,
 }
 
+_ENDED: Final = re.compile(rb"([cfxd]) \d (\d{1,15}) (-?\d{1,12}) ([^\n]*)\n([^\n]*)\n(.*)", re.DOTALL)
+
 _read_failure = msgspec.json.Decoder(Failure).decode
 
 
@@ -31,9 +34,15 @@ def live_job(job_id: str, queue: str, parts: list[bytes]) -> JobRecord:
 
 
 def ended_job(job_id: str, queue: str, text: bytes) -> JobRecord:
-    """Return a job that has ended; see `lua/shared/ended.lua` for how it is stored."""
-    first, line, rest = text.split(b"\n", 2)
-    code, _, finished, length, note = first.split(b" ", 4)
+    """Return a job that has ended; see `lua/shared/ended.lua` for how it is stored.
+
+    What some other program has put in its place is told of as a dead job of no task.
+    """
+    found = _ENDED.fullmatch(text)
+    if found is None:
+        foreign = _job(job_id, queue, JobState.DEAD, _readable(text), read_run(b""), b"")
+        return msgspec.structs.replace(foreign, reason="malformed")
+    code, finished, length, note, line, rest = found.groups()
     size = int(length)
     body = rest[: max(size, 0)]
     state = _ENDS[code]
@@ -48,7 +57,9 @@ def ended_job(job_id: str, queue: str, text: bytes) -> JobRecord:
     )
     if state is JobState.COMPLETED:
         return msgspec.structs.replace(record, result=body if size >= 0 else None)
-    return msgspec.structs.replace(record, reason=note.decode() if state is JobState.DEAD else None)
+    return msgspec.structs.replace(
+        record, reason=note.decode("utf-8", "backslashreplace") if state is JobState.DEAD else None
+    )
 
 
 def _job(

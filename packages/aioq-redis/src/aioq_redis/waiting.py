@@ -13,10 +13,10 @@ from typing import Final
 
 from aioq_redis.backoff import pause_before
 from aioq_redis.channels import Inbox
+from aioq_redis.command import Command
 from aioq_redis.errors import Lost, Refusal
 from aioq_redis.keeping import milliseconds
 from aioq_redis.keys import Layout
-from aioq_redis.pipeline import Command
 from aioq_redis.scripts import load
 from aioq_redis.server import Server, together
 from aioq_redis.session import Session

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from aioq.cli import check, cron, demo, worker
+from aioq.cli import check, cron, demo, doctor, worker
 from aioq.cli.arguments import show_help
 from aioq.cli.exits import CommandError, Exit, exit_for
 from aioq.cli.say import complain
@@ -32,9 +32,10 @@ class OneLineParser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `aioq` on arguments, those of the process when None, and return its exit code."""
-    arguments = argparse.Namespace()
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = argparse.Namespace(words=words)
     try:
-        _parser().parse_args(argv, arguments)
+        _parser().parse_args(words, arguments)
         return int(arguments.run(arguments))
     except SystemExit as end:  # argparse, after --help and --version too
         return end.code if isinstance(end.code, int) else Exit.OK
@@ -60,6 +61,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=versions(), help="show what is installed and exit")
     show_help(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for command in (worker, cron, check, demo):
+    for command in (worker, cron, check, doctor, demo):
         command.register(commands)
     return parser

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from aioq.failure import one_line
+
 __all__ = ["Column", "table"]
 
 GAP = "  "
 CUT = "..."
+LONGEST = 10_000
+"""Characters of a line, after which not even a file gets more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, width: in
         rows: The cells of each row, one per column.
         width: Characters that a line may have; cells are cut to fit. None for any number.
     """
-    blocks = [[cell.split("\n") for cell in row] for row in rows]
+    blocks = [[[one_line(line, LONGEST) for line in cell.split("\n")] for cell in row] for row in rows]
     lines = [[column.title for column in columns]]
     for block in blocks:
         height = max(map(len, block))

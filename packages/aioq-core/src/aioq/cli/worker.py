@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import logging
+from contextlib import nullcontext
 from importlib.util import find_spec
+from typing import cast
 
 import anyio
 
@@ -14,10 +16,14 @@ from aioq.cli.arguments import Commands, add_app, add_log_level
 from aioq.cli.exits import CommandError, Exit
 from aioq.cli.locate import load_app
 from aioq.cli.logs import configure
+from aioq.cli.restart import again
+from aioq.cli.supervisor import Lifeline, Supervisor
 from aioq.cli.threads import leave_threads_behind
 from aioq.worker import Worker
 
 __all__ = ["register"]
+
+MOST_PROCESSES = 256
 
 logger = logging.getLogger("aioq.cli")
 
@@ -40,8 +46,17 @@ def register(commands: Commands) -> None:
         "-c", "--concurrency", type=int, default=10, metavar="N", help="jobs at the same time; %(default)s by default"
     )
     parser.add_argument(
+        "--processes", type=int, default=1, metavar="N",
+        help="worker processes, kept up by a supervisor when there are several; %(default)s by default",
+    )  # fmt: skip
+    parser.add_argument("--child", metavar="N", help=argparse.SUPPRESS)  # how the supervisor starts them
+    parser.add_argument(
         "--lease", type=float, default=30.0, metavar="SECONDS",
         help="if this worker vanishes, others take over its jobs after so long; %(default)g by default",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-block", type=float, default=60.0, metavar="SECONDS",
+        help="a task that blocks the event loop keeps its lease for so long; %(default)g by default",
     )  # fmt: skip
     parser.add_argument(
         "--grace", type=float, default=25.0, metavar="SECONDS",
@@ -59,11 +74,28 @@ def run(arguments: argparse.Namespace) -> int:
     """Work until stopped."""
     if arguments.loop == "uvloop" and find_spec("uvloop") is None:
         raise CommandError('uvloop is not installed; run: pip install "aioq-core[uvloop]"', Exit.CONFIG)
+    if not 1 <= arguments.processes <= MOST_PROCESSES:
+        raise CommandError(f"worker: processes must be between 1 and {MOST_PROCESSES}, got {arguments.processes}")
+    if arguments.child is not None:
+        return _run_here(arguments, Lifeline.take())
+    if arguments.processes == 1:
+        return _run_here(arguments, None)
+    configure(arguments.log_level)
+    return anyio.run(_supervisor(arguments).run)
+
+
+def _supervisor(arguments: argparse.Namespace) -> Supervisor:
+    words = cast("list[str]", arguments.words)
+    commands = [again(words, [words[0], "--child", str(n), *words[1:]]) for n in range(1, arguments.processes + 1)]
+    return Supervisor(commands, grace=arguments.grace, burst=arguments.burst)
+
+
+def _run_here(arguments: argparse.Namespace, lifeline: Lifeline | None) -> int:
     app = load_app(arguments.app)
     configure(arguments.log_level)
     worker = _worker(app, arguments)
     _warn(app, worker.queues)
-    anyio.run(_work, worker, backend_options={"use_uvloop": arguments.loop == "uvloop"})
+    anyio.run(_work, worker, lifeline, backend_options={"use_uvloop": arguments.loop == "uvloop"})
     leave_threads_behind(Exit.OK)  # the tasks' jobs were released and run again elsewhere
     return Exit.OK
 
@@ -75,15 +107,17 @@ def _worker(app: Aarq, arguments: argparse.Namespace) -> Worker:
             queues=arguments.queues,
             concurrency=arguments.concurrency,
             lease=arguments.lease,
+            max_block=arguments.max_block,
             grace=arguments.grace,
             burst=arguments.burst,
+            handle_signals=arguments.child is None,
         )
     except (TypeError, ValueError) as error:
         raise CommandError(f"worker: {error}") from error
 
 
-async def _work(worker: Worker) -> None:
-    async with worker.app:
+async def _work(worker: Worker, lifeline: Lifeline | None) -> None:
+    async with worker.app, lifeline.obeying(worker.stop) if lifeline else nullcontext():
         await worker.run()
 
 

@@ -9,17 +9,21 @@ pytest.register_assert_rewrite("aioq.testing.contracts")
 
 from aioq.testing.clock import VirtualClock as VirtualClock  # noqa: E402
 from aioq.testing.contracts.broker import BrokerContract as BrokerContract  # noqa: E402
+from aioq.testing.contracts.diagnosable import DiagnosableContract as DiagnosableContract  # noqa: E402
 from aioq.testing.contracts.job_store import JobStoreContract as JobStoreContract  # noqa: E402
 from aioq.testing.contracts.scheduler import SchedulerContract as SchedulerContract  # noqa: E402
 from aioq.testing.contracts.signals import SignalsContract as SignalsContract  # noqa: E402
+from aioq.testing.contracts.threaded_leases import ThreadedLeasesContract as ThreadedLeasesContract  # noqa: E402
 from aioq.testing.contracts.tick_ledger import TickLedgerContract as TickLedgerContract  # noqa: E402
 from aioq.testing.contracts.worker_registry import WorkerRegistryContract as WorkerRegistryContract  # noqa: E402
 
 __all__ = [
     "BrokerContract",
+    "DiagnosableContract",
     "JobStoreContract",
     "SchedulerContract",
     "SignalsContract",
+    "ThreadedLeasesContract",
     "TickLedgerContract",
     "VirtualClock",
     "WorkerRegistryContract",

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import anyio
+import anyio.lowlevel
+from msgspec import structs
 
 from aioq.ids import new_id
 from aioq.job import Claim, ClaimRequest, Lease
@@ -19,6 +22,10 @@ __all__ = ["Claimer"]
 
 SHIELD = 5.0
 """Seconds for which a claim under way is protected from cancellation: it may hold leases."""
+
+
+class Stopped(Exception):
+    """The worker was stopped while a claim was to be repeated."""
 
 
 class Claimer:
@@ -47,6 +54,9 @@ class Claimer:
         self._broker, self._worker_id, self._queues = broker, worker_id, queues
         self._lease, self._poll, self._burst = lease, poll, burst
         self._slots, self._leases, self._link, self._stop, self._clock = slots, leases, link, stop, clock
+        self._half = (slots.total + 1) // 2
+        self._idling: anyio.CancelScope | None = None
+        stop.tell(self._wake)
 
     async def run(self, start: Callable[[Lease], None], give_back: Callable[[Lease], None]) -> None:
         """Claim jobs and hand each to `start`, until stopped or, in a burst, out of work.
@@ -54,35 +64,58 @@ class Claimer:
         What a claim brings in after the stop goes to `give_back`.
         """
         while not self._stop.requested():
-            if not self._slots.free:
-                await first(self._slots.wait_free, self._stop.draining.wait)
+            await self._slots.wait_free(unless=self._stop.requested)
             idle = not self._leases  # asked before the claim: what ends meanwhile may leave work behind
+            room = self._slots.free
             claim = await self._claim()
-            for lease in claim.leases:
-                (give_back if self._stop.requested() else start)(lease)
-            if claim.leases:
+            drained = len(claim.leases) < room
+            self._begin(claim.leases[: self._half], start, give_back)
+            if drained or len(claim.leases) > self._half:
+                # Let what was started begin. When there is no more, it does so before anything else is asked for;
+                # else short jobs end here, and their slots are claimed for while the other half runs.
+                await anyio.lowlevel.checkpoint()
+            self._begin(claim.leases[self._half :], start, give_back)
+            if claim.alone:
+                await first(self._leases.wait_empty, self._stop.draining.wait)
+            if claim.alone or (claim.leases and (self._burst or not drained)):
                 continue
-            if self._burst and idle:
+            if self._burst and idle and claim.next_due != 0:
                 return
             await self._idle(claim.next_due)
 
+    def _begin(self, leases: list[Lease], start: Callable[[Lease], None], give_back: Callable[[Lease], None]) -> None:
+        for lease in leases:
+            (give_back if self._stop.requested() else start)(lease)
+
     async def _claim(self) -> Claim:
-        claim = Claim(leases=[])
+        if self._stop.requested():
+            return Claim(leases=[])
+        request = self._request()
+        try:
+            return await self._link.insist(lambda: self._attempt(request), pause=self._pause)
+        except Stopped:
+            return Claim(leases=[])
 
-        async def insist() -> None:
-            nonlocal claim
-            request = self._request()
-            claim = await self._link.insist(lambda: self._attempt(request))
-
-        if not self._stop.requested():
-            await first(insist, self._stop.draining.wait)
-        return claim
+    async def _pause(self, seconds: float) -> None:
+        """Wait between two tries. One that is under way is not interrupted, but brief."""
+        await first(partial(self._clock.sleep, seconds), self._stop.draining.wait)
+        if self._stop.requested():
+            raise Stopped
 
     async def _attempt(self, request: ClaimRequest) -> Claim:
+        asked = self._clock.monotonic()
         with anyio.fail_after(SHIELD, shield=True):
             claim = await self._broker.claim(request)
+            if claim.leases and self._clock.monotonic() - asked > self._lease / 3:
+                claim = await self._still_held(claim)
             self._leases.add(claim.leases)
             return claim
+
+    async def _still_held(self, claim: Claim) -> Claim:
+        """Leave out what was lost while the answer lay unread, because the event loop was blocked or the way long."""
+        lost = await self._broker.extend(claim.leases, seconds=self._lease)
+        held = [lease for lease in claim.leases if lease not in lost]
+        return structs.replace(claim, leases=held, next_due=0.0 if lost else claim.next_due)
 
     def _request(self) -> ClaimRequest:
         return ClaimRequest(
@@ -91,14 +124,21 @@ class Claimer:
             limit=self._slots.free,
             lease=self._lease,
             request_id=new_id(),
+            running=len(self._leases),
         )
 
     async def _idle(self, next_due: float | None) -> None:
         seconds = self._poll if next_due is None else min(self._poll, next_due)
-        waits = [lambda: self._wait_for_work(seconds), self._stop.draining.wait]
-        if self._burst:
-            waits.append(self._leases.wait_empty)
-        await first(*waits)
+        wait = partial(self._wait_for_work, seconds)
+        with anyio.CancelScope() as self._idling:
+            if not self._stop.requested():
+                await (first(wait, self._leases.wait_empty) if self._burst else wait())
+
+    def _wake(self) -> None:
+        """Have a stop noticed: a race with it at every wait would make each job start later."""
+        self._slots.wake()
+        if self._idling is not None:
+            self._idling.cancel()
 
     async def _wait_for_work(self, seconds: float) -> None:
         if isinstance(self._broker, Signals):

@@ -36,8 +36,12 @@ class LeaseTable:
         return held is not None and held.epoch == lease.epoch
 
     def all(self) -> list[Lease]:
-        """Return every lease held."""
-        return list(self._held.values())
+        """Return every lease held. A thread may ask, too."""
+        while True:
+            try:
+                return list(self._held.values())
+            except RuntimeError:  # the event loop added or dropped one meanwhile
+                continue
 
     async def wait_empty(self) -> None:
         """Wait until no lease is held."""

@@ -31,11 +31,17 @@ class Link:
         self._down_since: float | None = None
         self._refused: dict[str, float] = {}
 
-    async def insist(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def insist(
+        self, call: Callable[[], Awaitable[T]], *, pause: Callable[[float], Awaitable[None]] | None = None
+    ) -> T:
         """Return what `call` returns, however often it has to be made.
 
         The call must be safe to repeat. Waits 0.1 s to 5 s between tries, at random.
+
+        Args:
+            pause: How to wait so many seconds, if not asleep; what it raises ends the tries.
         """
+        pause = pause or self._clock.sleep
         failures = 0
         try:
             while True:
@@ -49,7 +55,7 @@ class Link:
                     if failures:
                         self._mended()
                     return answer
-                await self._clock.sleep(full_jitter(failures - 1))
+                await pause(full_jitter(failures - 1))
         finally:
             if failures:
                 self._given_up()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from aioq.errors import Retry
+from aioq.errors import BadSignature, PayloadTooLarge, Retry
 from aioq.failure import describe
-from aioq.job import Buried, Failed, Lease, Retried, Settlement
+from aioq.job import Buried, Failed, Failure, Lease, Retried, Settlement
 from aioq.options import TaskOptions
 from aioq.retry import backoff_delay
 
-__all__ = ["after_error", "unknown_task", "wants_retry"]
+__all__ = ["after_error", "expired", "unknown_task", "unreadable", "wants_retry"]
 
 UNKNOWN_TASK_TRIES = 3
 """A worker that does not know a task hands the job on so often: another may, during a deploy."""
@@ -44,6 +44,29 @@ def wants_retry(options: TaskOptions, error: BaseException) -> bool:
     if isinstance(error, Retry):
         return True
     return isinstance(error, options.retry_on) and not isinstance(error, options.no_retry_on)
+
+
+def expired(lease: Lease, now: float) -> Settlement | None:
+    """Return how a job is settled that was not started in time; None when it may be started.
+
+    Only its first run has to begin in time: what was put back by hand is wanted.
+    """
+    if lease.expires_at is None or now <= lease.expires_at or lease.epoch > 1:
+        return None
+    text = f"it was not started in time, but {now - lease.expires_at:.3g} s too late"
+    return Buried(lease=lease, reason="expired", failure=Failure("Expired", text))
+
+
+def unreadable(lease: Lease, error: Exception) -> Settlement:
+    """Return how a job is settled whose arguments could not be had: no further attempt will have them."""
+    match error:
+        case PayloadTooLarge():
+            reason = "too_large"
+        case BadSignature():
+            reason = "bad_signature"
+        case _:
+            reason = "malformed"
+    return Buried(lease=lease, reason=reason, failure=describe(error))
 
 
 def unknown_task(lease: Lease, error: BaseException) -> Settlement:

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Awaitable, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
 import anyio
-from anyio.abc import TaskGroup
 
 from aioq.app import Aarq
-from aioq.errors import SerializationError, UnknownTask
+from aioq.errors import BadSignature, ResultSerializationError, SerializationError, UnknownTask
 from aioq.failure import describe, one_line
 from aioq.ids import TICK_IDS
 from aioq.job import Buried, Completed, Failed, Failure, Lease, Released, Retried, Settlement
 from aioq.task import Task
 from aioq.worker.cron import NotYet, ScheduledJobs
+from aioq.worker.culprit import current_job
 from aioq.worker.leases import LeaseTable
+from aioq.worker.link import OUTAGES
 from aioq.worker.log import extra, job_of, logger
-from aioq.worker.outcome import after_error, unknown_task
+from aioq.worker.outcome import after_error, expired, unknown_task, unreadable
+from aioq.worker.plain_tasks import PlainTasks
 from aioq.worker.race import being_cancelled
+from aioq.worker.scoped_tasks import ScopedTasks
 from aioq.worker.settler import Settler
 from aioq.worker.slots import Slots
+from aioq.worker.starter import Cut, Running, Starter
 
 __all__ = ["Cause", "Runner"]
 
@@ -37,17 +42,19 @@ class Cause(Enum):
     CANCELLED = "it was cancelled"
 
 
-@dataclass(slots=True, eq=False)
 class Run:
-    """A job that is running."""
+    """A job that was started."""
 
-    lease: Lease
-    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    cause: Cause | None = None
+    __slots__ = ("cause", "lease", "running")
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self.running: Running | None = None
+        self.cause: Cause | None = None
 
 
 class Runner:
-    """Starts jobs in a task group and hands their settlements to the settler."""
+    """Starts jobs, and hands their settlements to the settler."""
 
     def __init__(
         self,
@@ -62,15 +69,31 @@ class Runner:
         self._slots, self._leases, self._settler = slots, leases, settler
         self._threads = anyio.CapacityLimiter(slots.total)
         self._runs: dict[str, Run] = {}
+        self._starter: Starter | None = None
         self.shared: Mapping[str, Any] = {}
 
-    def start(self, jobs: TaskGroup, lease: Lease) -> None:
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Make room for jobs to run beside the block; at its end, wait until they have ended.
+
+        When an error or a cancellation ends the block, they are cancelled and released.
+        """
+        on_asyncio = anyio.get_cancelled_exc_class() is asyncio.CancelledError
+        async with PlainTasks() if on_asyncio else ScopedTasks() as self._starter:
+            try:
+                yield
+            except BaseException:
+                self.cancel_all()
+                raise
+
+    def start(self, lease: Lease) -> None:
         """Run a job in a slot of its own; an earlier run of it here, whose lease it was, is lost."""
+        if self._starter is None:
+            raise RuntimeError("jobs are started inside `running` only")
         self.cancel(lease.job_id, Cause.LOST)
-        run = Run(lease)
-        self._runs[lease.job_id] = run
+        run = self._runs[lease.job_id] = Run(lease)
         self._slots.take()
-        jobs.start_soon(self._work, run, name=f"job {lease.job_id}")
+        self._starter.start(self._work, run, f"job {lease.job_id}")
 
     def cancel(self, lease_or_id: Lease | str, cause: Cause) -> bool:
         """Cancel a running job; False when it is none of ours, or is being cancelled already.
@@ -82,7 +105,8 @@ class Runner:
         if run is None or run.cause or (isinstance(lease_or_id, Lease) and run.lease.epoch != lease_or_id.epoch):
             return False
         run.cause = cause
-        run.scope.cancel()
+        if run.running is not None:
+            run.running.cancel()
         return True
 
     def cancel_all(self) -> None:
@@ -102,9 +126,11 @@ class Runner:
                 self.give_back(run.lease)
                 run.cause = Cause.LOST
 
-    async def _work(self, run: Run) -> None:
+    async def _work(self, running: Running, run: Run) -> None:
+        current_job.set(run.lease)
+        run.running = running
         try:
-            settlement = await self._settlement(run)
+            settlement = self._cut_short(run) if run.cause else await self._settlement(running, run)
         finally:
             if self._runs.get(run.lease.job_id) is run:
                 del self._runs[run.lease.job_id]
@@ -115,28 +141,32 @@ class Runner:
             _tell(settlement)
             self._settler.add(settlement)
 
-    async def _settlement(self, run: Run) -> Settlement | None:
+    async def _settlement(self, running: Running, run: Run) -> Settlement | None:
+        if run.lease.expires_at is not None and (over := await self._expired(run.lease)):
+            return over
         task = self._app.tasks.get(run.lease.task)
         if task is None:
             error = UnknownTask(f"this worker has no task named {run.lease.task}; is it an older or newer release?")
             return unknown_task(run.lease, error)
         try:
-            args, kwargs = task.signature.decode(run.lease.payload)
-        except SerializationError as error:
-            return Buried(lease=run.lease, reason="malformed", failure=describe(error))
+            args, kwargs = task.arguments_of(run.lease)
+        except (BadSignature, SerializationError) as error:
+            return unreadable(run.lease, error)
         except Exception as error:  # a codec that breaks: this worker's fault, not the job's
             return after_error(task.defaults, run.lease, error)
-        return await self._attempt(run, task, args, kwargs)
+        return await self._attempt(running, run, task, self._completed(run.lease, task, args, kwargs))
 
     async def _attempt(
-        self, run: Run, task: Task[..., Any], args: list[Any], kwargs: dict[str, Any]
+        self, running: Running, run: Run, task: Task[..., Any], work: Awaitable[Settlement]
     ) -> Settlement | None:
         options = task.defaults
-        if options.timeout is not None:
-            run.scope.deadline = anyio.current_time() + options.timeout
         try:
-            with run.scope:
-                return await self._completed(run.lease, task, args, kwargs)
+            return await running.within(options.timeout, work)
+        except Cut:
+            if run.cause:
+                return self._cut_short(run)
+            late = TimeoutError(f"the task took longer than its timeout of {options.timeout:g} s")
+            return after_error(options, run.lease, late)
         except anyio.get_cancelled_exc_class() as error:
             if being_cancelled():
                 raise
@@ -147,11 +177,13 @@ class Runner:
             if run.cause or being_cancelled():
                 return self._cut_short(run)
             return after_error(options, run.lease, error)
-        if run.cause:
-            return self._cut_short(run)
-        return after_error(
-            options, run.lease, TimeoutError(f"the task took longer than its timeout of {options.timeout:g} s")
-        )
+
+    async def _expired(self, lease: Lease) -> Settlement | None:
+        """Return how a job ends that comes too late by the broker's clock, which is worth a question."""
+        try:
+            return expired(lease, await self._app.broker.time())
+        except OUTAGES:
+            return Released(lease=lease)
 
     def give_back(self, lease: Lease) -> None:
         """Release a job that was claimed and will not be started."""
@@ -177,7 +209,7 @@ class Runner:
         try:
             data = self._app.codec.encode(result)
         except SerializationError as error:
-            wrong = SerializationError(f"the result of {task.name} cannot be stored: {error}")
+            wrong = ResultSerializationError(f"the result of {task.name} cannot be stored: {error}")
             return Failed(lease=lease, failure=describe(wrong), keep=options.result_ttl)
         if len(data) > self._app.max_payload:
             logger.warning(
@@ -188,7 +220,7 @@ class Runner:
                 extra=extra(lease),
             )
             return Completed(lease=lease, keep=options.keep)
-        return Completed(lease=lease, result=data, keep=options.keep)
+        return Completed(lease=lease, result=task.sealed_result(lease, data), keep=options.keep)
 
     def _context(self, lease: Lease) -> dict[str, Any]:
         return {

@@ -32,8 +32,9 @@ class Settler:
 
     def add(self, settlement: Settlement) -> None:
         """Take in a settlement, to be written at once or with the next batch."""
+        if not self._waiting:
+            self._arrived.set()
         self._waiting.append(settlement)
-        self._arrived.set()
 
     async def run(self) -> None:
         """Write settlements as they arrive, until cancelled."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import anyio
 
 __all__ = ["Slots"]
@@ -12,7 +14,7 @@ class Slots:
 
     def __init__(self, total: int) -> None:
         self.total = self.free = total
-        self._changed = anyio.Event()
+        self._changed: anyio.Event | None = None
 
     @property
     def taken(self) -> int:
@@ -26,15 +28,26 @@ class Slots:
     def release(self) -> None:
         """Give a slot back, and wake those who wait."""
         self.free += 1
-        self._changed.set()
-        self._changed = anyio.Event()
+        self.wake()
 
-    async def wait_free(self) -> None:
-        """Wait until there is a free slot."""
-        while not self.free:
-            await self._changed.wait()
+    def wake(self) -> None:
+        """Have those who wait look again."""
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
+
+    async def wait_free(self, unless: Callable[[], bool]) -> None:
+        """Wait until there is a free slot, or until a `wake` finds `unless` true."""
+        while not self.free and not unless():
+            await self._change()
 
     async def wait_idle(self) -> None:
         """Wait until every slot is free."""
         while self.taken:
-            await self._changed.wait()
+            await self._change()
+
+    async def _change(self) -> None:
+        # Made by who waits: one for each job that ends would cost 3 us.
+        if self._changed is None:
+            self._changed = anyio.Event()
+        await self._changed.wait()

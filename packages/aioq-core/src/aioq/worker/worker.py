@@ -55,6 +55,8 @@ class Worker:
         concurrency: Jobs that may run at the same time; 1 to 10,000.
         lease: Seconds after which another worker takes over the jobs of this one if it
             vanishes; 1 to 3600. Leases of running jobs are extended three times in it.
+        max_block: Seconds for which a task may block the event loop and keep the leases of this
+            worker; 0 to 86,400. Where the broker has no `ThreadedLeases` it is a lease at most.
         grace: Seconds that running jobs have to end after a stop; then they are cancelled
             and released to run again.
         poll: Seconds after which an idle worker asks for jobs even if nothing woke it.
@@ -74,6 +76,7 @@ class Worker:
         queues: Iterable[str] | None = None,
         concurrency: int = 10,
         lease: float = 30.0,
+        max_block: float = 60.0,
         grace: float = 25.0,
         poll: float = 5.0,
         burst: bool = False,
@@ -83,6 +86,7 @@ class Worker:
     ) -> None:
         whole("concurrency", concurrency, 1, 10_000)
         number("lease", lease, 1, 3600)
+        number("max_block", max_block, 0, 86_400)
         number("grace", grace, 0, 86_400)
         number("poll", poll, 0.01, 3600)
         self.app = app
@@ -101,7 +105,7 @@ class Worker:
             broker, self.id, self.queues, lease=lease, poll=poll, burst=burst,
             slots=self._slots, leases=leases, link=link, stop=self._stop, clock=self._clock,
         )  # fmt: skip
-        self._heartbeat = Heartbeat(broker, link, leases, self._clock, lease=lease)
+        self._heartbeat = Heartbeat(broker, link, leases, self._clock, lease=lease, max_block=max_block)
         self._reaper = Reaper(broker, link, self.queues, self._clock, lease=lease)
         self._aborts = Aborts(broker, self.id, self._clock)
         self._started_at = 0.0
@@ -144,11 +148,11 @@ class Worker:
             duties.start_soon(self._reaper.run)
             duties.start_soon(self._cron.keep)
             duties.start_soon(self._aborts.run, partial(self._runner.cancel, cause=Cause.CANCELLED))
-            async with anyio.create_task_group() as jobs:
+            async with anyio.create_task_group() as jobs, self._runner.running():
                 async with anyio.create_task_group() as firing:
                     if not self._burst:
                         firing.start_soon(first, partial(self._cron.run, jobs), self._stop.draining.wait)
-                    await self._claimer.run(lambda lease: self._runner.start(jobs, lease), self._runner.give_back)
+                    await self._claimer.run(self._runner.start, self._runner.give_back)
                     firing.cancel_scope.cancel()
                 await self._drain()
                 jobs.cancel_scope.cancel()

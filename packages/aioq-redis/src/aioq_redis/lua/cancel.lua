@@ -1,11 +1,11 @@
 -- cancel: call a job off, wherever it stands.
 --
 -- Needs    clock batches runs ended waits
--- KEYS     jobs runs leased due gone failures ended cancelled waits
+-- KEYS     jobs runs leased due gone failures ended cancelled waits suspects
 -- ARGV     1 job id   2 request id   3 ms to keep the record
 --          4 channel of ends, without the job id   5 channel of aborts, without the worker id
 -- Returns  1 when it was called off, 0 when it has ended or is unknown
-local jobs, runs, leased, due, gone, failures, ended, cancelled, waits = unpack(KEYS)
+local jobs, runs, leased, due, gone, failures, ended, cancelled, waits, suspects = unpack(KEYS)
 local id, request, ttl, ends, aborts = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 
 local record = redis.call('HGET', jobs, id)
@@ -20,7 +20,8 @@ local run = parse_run(line)
 local failure = run and run.failed == '1' and redis.call('HGET', failures, id) or nil
 local running = redis.call('ZREM', leased, id) == 1
 keep(ended, cancelled, { id, ended_record('x', 0, request, line or '', failure, record) }, { ttl })
-if not running and redis.call('ZREM', due, id) == 0 then
+local apart = running or suspect(run) and redis.call('LREM', suspects, 0, id) > 0
+if not apart and redis.call('ZREM', due, id) == 0 then
   -- Its id stays in line, for a list is slow to search; whoever comes across it drops it.
   redis.call('SADD', gone, id)
 end

@@ -1,15 +1,17 @@
 -- claim: lease due jobs of one queue to a worker, once per request.
 --
--- Needs    clock batches scores runs due wakes
--- KEYS     jobs runs leased due gone wake claim:<worker> ready:0-9
--- ARGV     1 request id   2 worker id   3 most jobs   4 length of a lease, ms
+-- Needs    clock batches scores runs records due wakes
+-- KEYS     jobs runs leased due gone wake claim:<worker> suspects awaited ready:0-9
+-- ARGV     1 request id   2 worker id   3 most jobs   4 length of a lease, ms   5 leases it holds
 -- Returns  how many jobs the request took, ms until the next job is due (-1 for none), ids that
---          were dropped because nothing is stored under them; then for each lease: id, record,
---          run line ('' for the first run of a job)
-local jobs, runs, leased, due, gone, wake, memo = unpack(KEYS)
-local READY = 8
+--          were dropped because nothing is stored under them, 1 when the worker is to claim no
+--          more until it is empty; then for each lease: id, record, run line ('' for the first
+--          run of a job)
+local jobs, runs, leased, due, gone, wake, memo, suspects, awaited = unpack(KEYS)
+local READY = 10
 local request, worker, limit, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local MOST_PROMOTED, MOST_ROUNDS = 1000, 200
+local empty = tonumber(ARGV[5]) == 0
+local MOST_PROMOTED, MOST_ROUNDS, TURN = 1000, 200, 10
 
 local function next_due()
   local moment = earliest(due)
@@ -22,7 +24,8 @@ local function replay(text)
   for id in string.gmatch(text, '[^\n]+') do
     ids[#ids + 1] = id
   end
-  local reply = { tonumber(table.remove(ids, 1)), next_due(), {} }
+  local taken, alone = string.match(table.remove(ids, 1), '^(%d+)(!?)$')
+  local reply = { tonumber(taken), next_due(), {}, alone == '!' and 1 or 0 }
   local records = #ids > 0 and fetch('HMGET', jobs, ids)
   local lines = #ids > 0 and fetch('HMGET', runs, ids)
   for n, id in ipairs(ids) do
@@ -45,6 +48,7 @@ end
 local idle = redis.call('HLEN', jobs) == 0 and redis.call('EXISTS', unpack(KEYS, READY, READY + 9)) == 0
 redis.call('HLEN', runs)
 redis.call('ZCARD', leased)
+local accused = limit > 0 and not idle and redis.call('LLEN', suspects) > 0
 -- A full server lets a script go on that began with a command which needs no room.
 redis.call('ZREM', leased, '')
 if not idle then
@@ -104,9 +108,47 @@ local function sift(ids, priorities)
       dropped[#dropped + 1] = id
     elseif not seen[id] and not (run and misplaced(id, run)) then
       seen[id] = true
-      take(id, priorities[n], records[n], run)
+      if suspect(run) then
+        redis.call('RPUSH', suspects, id)
+        accused = true
+      else
+        take(id, priorities[n], records[n], run)
+      end
     end
   end
+end
+
+local function take_suspect()
+  for _ = 1, redis.call('LLEN', suspects) do
+    local id = redis.call('LPOP', suspects)
+    local record, run = redis.call('HGET', jobs, id), parse_run(redis.call('HGET', runs, id))
+    if not record then
+      dropped[#dropped + 1] = id
+    elseif run and not misplaced(id, run) then
+      take(id, line_of(record), record, run)
+      redis.call('DEL', awaited)
+      return true
+    end
+  end
+  return false
+end
+
+-- Whether it is this worker's turn to make room; it becomes so when it is nobody's.
+local function must_make_room()
+  redis.call('SET', awaited, worker, 'NX', 'PX', string.format('%.0f', TURN * lease))
+  return redis.call('GET', awaited) == worker
+end
+
+local alone = false
+if accused then
+  if empty then
+    alone = take_suspect()
+  else
+    alone = must_make_room()
+  end
+end
+if alone then
+  limit = #taken
 end
 
 local drained = idle
@@ -121,19 +163,31 @@ for _ = 1, MOST_ROUNDS do
   end
 end
 
-spread('ZADD', leased, scores)
-spread('HSET', runs, entries)
-redis.call('SET', memo, request .. '\n' .. #taken .. '\n' .. table.concat(taken, '\n'),
-  'PX', string.format('%.0f', math.max(lease, 60000)))
-
-if drained or redis.call('EXISTS', unpack(KEYS, READY, READY + 9)) == 0 then
-  redis.call('DEL', wake, gone)
-elseif redis.call('LLEN', wake) == 0 then
-  wake_workers(wake, 1)
+if accused and empty and #taken == 0 then
+  alone = take_suspect()
 end
 
-local reply = { #taken, next_due(), dropped }
+spread('ZADD', leased, scores)
+spread('HSET', runs, entries)
+redis.call('SET', memo, request .. '\n' .. #taken .. (alone and '!' or '') .. '\n' .. table.concat(taken, '\n'),
+  'PX', string.format('%.0f', math.max(lease, 60000)))
+
+local more = not drained and redis.call('EXISTS', unpack(KEYS, READY, READY + 9)) > 0
+local others = accused and redis.call('LLEN', suspects) > 0
+if not more then
+  redis.call('DEL', gone)
+end
+-- Nobody is woken for a suspect by one who passes over it, or two of them would keep each other awake.
+if more or others and empty then
+  if redis.call('LLEN', wake) == 0 then
+    wake_workers(wake, 1)
+  end
+elseif not others then
+  redis.call('DEL', wake)
+end
+
+local reply = { #taken, next_due(), dropped, alone and 1 or 0 }
 for n = 1, #leases do
-  reply[3 + n] = leases[n]
+  reply[4 + n] = leases[n]
 end
 return reply

@@ -1,11 +1,11 @@
 -- list_ready: ids of pending jobs of one queue, in the order in which they will run.
 --
 -- Needs    batches
--- KEYS     gone ready:0-9
+-- KEYS     gone suspects ready:0-9
 -- ARGV     1 how many to pass over   2 most ids
 -- Returns  the ids
-local gone = KEYS[1]
-local READY = 2
+local gone, suspects = unpack(KEYS)
+local READY = 3
 local skip, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
 local STEP = 1000
 local deserted = redis.call('EXISTS', gone) == 1
@@ -24,8 +24,11 @@ local function collect(ids)
   end
 end
 
+local lines = { suspects }
 for priority = 9, 0, -1 do
-  local line = KEYS[READY + priority]
+  lines[#lines + 1] = KEYS[READY + priority]
+end
+for _, line in ipairs(lines) do
   local first, length = 0, redis.call('LLEN', line)
   if not deserted then
     first = math.min(skip, length)

@@ -1,12 +1,12 @@
 -- reap: take back the jobs of one queue whose lease ran out, and forget what is kept no longer.
 --
 -- Needs    clock batches scores runs records ended wakes waits
--- KEYS     jobs runs leased failures ended completed failed cancelled dead waits wake ready:0-9
+-- KEYS     jobs runs leased failures ended completed failed cancelled dead waits wake suspects ready:0-9
 -- ARGV     1 most jobs   2 channel of ends, without the job id   3 ms to keep the dead
 --          4 most dead to keep
 -- Returns  for each job, the one whose lease ran out last first: id, crashes, `pending` or `dead`
-local jobs, runs, leased, failures, ended, completed, failed, cancelled, dead, waits, wake = unpack(KEYS)
-local READY = 12
+local jobs, runs, leased, failures, ended, completed, failed, cancelled, dead, waits, wake, suspects = unpack(KEYS)
+local READY = 13
 local limit, channel, dead_ttl, most_dead = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local MOST_PRUNED, MAX_CRASHES = 1000, 3
 
@@ -17,7 +17,7 @@ end
 local found = redis.call('ZRANGEBYSCORE', leased, '-inf', '(' .. string.format('%.0f', now + 1),
   'WITHSCORES', 'LIMIT', 0, limit)
 local reply, expired, orphans, over, front = {}, {}, {}, {}, {}
-local reruns, buried, ttls = {}, {}, {}
+local reruns, buried, ttls, accused = {}, {}, {}, {}
 
 local function bury(id, run, record)
   local failure = run.failed == '1' and redis.call('HGET', failures, id) or nil
@@ -30,6 +30,10 @@ end
 local function put_back(id, run, priority)
   reruns[#reruns + 1] = id
   reruns[#reruns + 1] = run_line(run)
+  if suspect(run) then
+    table.insert(accused, 1, id)
+    return
+  end
   front[priority] = front[priority] or {}
   table.insert(front[priority], id)
 end
@@ -67,6 +71,7 @@ end
 for priority, members in pairs(front) do
   spread('LPUSH', KEYS[READY + priority], members)
 end
+spread('RPUSH', suspects, accused)
 spread('HSET', runs, reruns)
 spread('ZREM', leased, expired)
 spread('HDEL', jobs, over)

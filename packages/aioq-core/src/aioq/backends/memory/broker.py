@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from itertools import islice
 
 from aioq.backends.memory.line import Line, StoredJob
 from aioq.backends.memory.ticks import MemoryTicks
+from aioq.backends.memory.turns import Turns
 from aioq.backends.memory.wakes import Wakes
 from aioq.clock import SteadyClock, SystemClock, wait_until
 from aioq.errors import BrokerConfigError, JobConflict
@@ -74,7 +75,8 @@ class MemoryBroker:
         self._lines: defaultdict[str, Line] = defaultdict(Line)
         self._jobs: dict[str, StoredJob] = {}
         self._expiry: list[tuple[float, str, float]] = []
-        self._claims: dict[str, tuple[str, list[Lease]]] = {}
+        self._claims: dict[str, tuple[str, list[Lease], bool]] = {}
+        self._turns = Turns()
         self._workers: dict[str, tuple[WorkerInfo, float]] = {}
         self._wakes = Wakes()
         self._ticks = MemoryTicks(self._jobs.get, self._admit)
@@ -112,15 +114,14 @@ class MemoryBroker:
     async def claim(self, request: ClaimRequest) -> Claim:
         """Lease due jobs to a worker; see `aioq.protocols.Broker.claim`."""
         now = self._now()
-        request_id, leases = self._claims.get(request.worker_id, ("", []))
+        request_id, leases, alone = self._claims.get(request.worker_id, ("", [], False))
         if request_id == request.request_id:
-            return Claim(leases=[lease for lease in leases if self._holds(lease)], next_due=self._next_due(request))
-        for queue in request.queues:
-            self._lines[queue].promote(now)
-        taken = islice(self._take(request.queues), request.limit)
-        leases = [self._lease(stored, request, now) for stored in taken]
-        self._claims[request.worker_id] = (request.request_id, leases)
-        return Claim(leases=leases, next_due=self._next_due(request))
+            leases = [lease for lease in leases if self._holds(lease)]
+        else:
+            taken, alone = self._take(request, now)
+            leases = [self._lease(stored, request, now) for stored in taken]
+            self._claims[request.worker_id] = (request.request_id, leases, alone)
+        return Claim(leases=leases, next_due=self._next_due(request), alone=alone)
 
     async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[Lease]:
         """Lengthen leases and return the lost ones; see `aioq.protocols.Broker.extend`."""
@@ -306,10 +307,29 @@ class MemoryBroker:
         line.admit(stored)
         self._wakes.wake("work", job.queue)
 
-    def _take(self, queues: Sequence[str]) -> Iterator[StoredJob]:
-        for queue in queues:
-            while (stored := self._lines[queue].take()) is not None:
-                yield stored
+    def _take(self, request: ClaimRequest, now: float) -> tuple[list[StoredJob], bool]:
+        """Return what a request takes, and whether its worker is to take nothing more until it is empty."""
+        taken: list[StoredJob] = []
+        for queue in request.queues:
+            self._lines[queue].promote(now)
+        for queue in request.queues:
+            line, left = self._lines[queue], request.limit - len(taken)
+            if left and line.suspects:
+                line.accused = False
+                if not request.running and not taken:
+                    self._turns.end(queue)
+                    stored = line.take_suspect()
+                    if line.suspects:
+                        self._announce_suspect(queue)
+                    return [stored], True
+                if self._turns.take(queue, request.worker_id, request.lease, now):
+                    return taken, True
+            taken += islice(iter(line.take, None), left)
+        return taken, False
+
+    def _announce_suspect(self, queue: str) -> None:
+        self._lines[queue].accused = True
+        self._wakes.wake("work", queue)
 
     @staticmethod
     def _lease(stored: StoredJob, request: ClaimRequest, now: float) -> Lease:
@@ -392,7 +412,7 @@ class MemoryBroker:
     def _has_ready(self, queue: str) -> bool:
         line = self._lines[queue]
         line.promote(self._now())
-        return line.counts[JobState.PENDING] > 0
+        return line.has_work()
 
     def _next_due(self, request: ClaimRequest) -> float | None:
         due = [at for queue in request.queues if (at := self._lines[queue].next_due()) is not None]

@@ -7,7 +7,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from aioq.job import Failure, JobRecord, Lease, NewJob
+from aioq.expiry import latest_start
+from aioq.job import SUSPECT_AFTER, Failure, JobRecord, Lease, NewJob
 from aioq.states import JobState, Verb, after
 
 __all__ = ["Line", "StoredJob"]
@@ -37,6 +38,11 @@ class StoredJob:
     failure: Failure | None = None
     reason: str | None = None
 
+    @property
+    def suspect(self) -> bool:
+        """Whether it has crashed so often that it runs alone."""
+        return self.crashes >= SUSPECT_AFTER
+
     def lease(self) -> Lease:
         """Return the lease of the current epoch."""
         job = self.job
@@ -50,6 +56,7 @@ class StoredJob:
             crashes=self.crashes,
             priority=job.priority,
             enqueued_at=self.enqueued_at,
+            expires_at=latest_start(self.enqueued_at, expires=job.expires, delay=job.delay, run_at=job.run_at),
         )
 
     def record(self) -> JobRecord:
@@ -83,6 +90,9 @@ class Line:
     """
 
     ready: list[OrderedDict[str, StoredJob]] = field(default_factory=lambda: [OrderedDict() for _ in range(PRIORITIES)])
+    suspects: OrderedDict[str, StoredJob] = field(default_factory=OrderedDict[str, StoredJob])
+    accused: bool = False
+    """Whether a suspect has come since the latest claim."""
     later: list[tuple[float, int, StoredJob]] = field(default_factory=list[tuple[float, int, StoredJob]])
     leased: dict[str, StoredJob] = field(default_factory=dict[str, StoredJob])
     counts: Counter[JobState] = field(default_factory=Counter[JobState])
@@ -99,6 +109,10 @@ class Line:
         if stored.state in WAITING:
             self._sequence += 1
             heapq.heappush(self.later, (stored.run_at, self._sequence, stored))
+            return
+        if stored.suspect:
+            self.suspects[stored.job.id] = stored
+            self.accused = True
             return
         ready = self.ready[stored.job.priority]
         ready[stored.job.id] = stored
@@ -117,7 +131,7 @@ class Line:
         if source is JobState.RUNNING:
             del self.leased[stored.job.id]
         elif source is JobState.PENDING:
-            del self.ready[stored.job.priority][stored.job.id]
+            del (self.suspects if stored.suspect else self.ready[stored.job.priority])[stored.job.id]
         if target is JobState.RUNNING:
             self.leased[stored.job.id] = stored
         elif target is JobState.CANCELLED and source in WAITING:
@@ -128,13 +142,21 @@ class Line:
         self.counts[stored.state] -= 1
 
     def take(self) -> StoredJob | None:
-        """Return the next due job, and call it claimed."""
-        for ready in reversed(self.ready):
-            if ready:
-                stored = next(iter(ready.values()))
-                self.move(stored, Verb.CLAIM)
-                return stored
-        return None
+        """Return the next due job that is no suspect, and call it claimed."""
+        return next((self._claimed(ready) for ready in reversed(self.ready) if ready), None)
+
+    def take_suspect(self) -> StoredJob:
+        """Return the suspect that waits longest, and call it claimed."""
+        return self._claimed(self.suspects)
+
+    def has_work(self) -> bool:
+        """Whether somebody had better look: there are due jobs, or a suspect that nobody has seen yet."""
+        return any(self.ready) or self.accused
+
+    def _claimed(self, line: OrderedDict[str, StoredJob]) -> StoredJob:
+        stored = next(iter(line.values()))
+        self.move(stored, Verb.CLAIM)
+        return stored
 
     def promote(self, now: float) -> None:
         """Move jobs whose time has come to the end of their priority."""
@@ -152,6 +174,7 @@ class Line:
 
     def waiting(self) -> Iterator[StoredJob]:
         """Yield pending jobs in the order in which they will run."""
+        yield from self.suspects.values()
         for ready in reversed(self.ready):
             yield from ready.values()
 

@@ -20,7 +20,7 @@ from aioq.job import (
     Retried,
     Settled,
 )
-from aioq.protocols import Broker, JobStore, Signals, TickLedger, WorkerRegistry
+from aioq.protocols import Broker, Diagnosable, JobStore, Signals, ThreadedLeases, TickLedger, WorkerRegistry
 from aioq.states import JobState
 
 __all__ = ["BrokerContract", "BrokerSuite"]
@@ -57,14 +57,31 @@ class BrokerSuite:
         return NewJob(**{**fields, **changes})  # type: ignore[arg-type]  # a test's own keywords
 
     @staticmethod
+    def request(
+        limit: int = 10,
+        *,
+        worker: str = "w1",
+        queues: tuple[str, ...] = ("q",),
+        lease: float = 60.0,
+        running: int = 0,
+    ) -> ClaimRequest:
+        """Return a request that was never made before."""
+        return ClaimRequest(
+            worker_id=worker, queues=queues, limit=limit, lease=lease, running=running,
+            request_id=f"request-{next(_requests)}",
+        )  # fmt: skip
+
     async def claim(
-        broker: Broker, limit: int = 10, *, worker: str = "w1", queues: tuple[str, ...] = ("q",), lease: float = 60.0
+        self,
+        broker: Broker,
+        limit: int = 10,
+        *,
+        worker: str = "w1",
+        queues: tuple[str, ...] = ("q",),
+        lease: float = 60.0,
     ) -> list[Lease]:
         """Claim with a request id of its own and return the leases."""
-        request = ClaimRequest(
-            worker_id=worker, queues=queues, limit=limit, lease=lease, request_id=f"request-{next(_requests)}"
-        )
-        return (await broker.claim(request)).leases
+        return (await broker.claim(self.request(limit, worker=worker, queues=queues, lease=lease))).leases
 
     async def claim_one(self, broker: Broker, *, worker: str = "w1", lease: float = 60.0) -> Lease:
         """Claim exactly one job."""
@@ -77,6 +94,14 @@ class BrokerSuite:
         lease = await self.claim_one(broker, lease=self.tick)
         await self.pass_time(self.tick * 1.5)
         return lease
+
+    async def crash(self, broker: Broker, id: str, times: int, *, queue: str = "q") -> None:
+        """Enqueue a job and let its workers vanish."""
+        await broker.enqueue([self.job(id, queue=queue, max_crashes=9)])
+        for _ in range(times):
+            assert len(await self.claim(broker, 1, queues=(queue,), lease=self.tick)) == 1
+            await self.pass_time(self.tick * 1.5)
+            await broker.reap([queue])
 
 
 class BrokerContract(BrokerSuite):
@@ -97,7 +122,9 @@ class BrokerContract(BrokerSuite):
             JobStore: "JobStoreContract",
             WorkerRegistry: "WorkerRegistryContract",
             Signals: "SignalsContract",
+            ThreadedLeases: "ThreadedLeasesContract",
             TickLedger: "TickLedgerContract",
+            Diagnosable: "DiagnosableContract",
         }
         spoken = {suite for protocol, suite in suites.items() if isinstance(broker, protocol)}
         assert spoken <= {suite.__name__ for suite in type(self).__mro__}
@@ -229,6 +256,85 @@ class BrokerContract(BrokerSuite):
                 tg.start_soon(work, f"w{n}")
         assert sorted(taken, key=int) == [str(n) for n in range(40)]
 
+    async def test_an_id_that_is_used_again_has_epochs_of_its_own(self, broker: Broker) -> None:
+        """A lease of the former job is lost and refused, although the new job's epoch is the same number."""
+        await broker.enqueue([self.job("a")])
+        former = await self.claim_one(broker)
+        await broker.settle([Completed(lease=former)])
+        await self.pass_time(self.tick / 10)
+        await broker.enqueue([self.job("a", payload=b"new")])
+        assert await broker.settle([Completed(lease=former)]) == [Settled.STALE]
+        latter = await self.claim_one(broker, worker="w2")
+        assert await broker.extend([former, latter], seconds=60) == [former]
+        assert await broker.settle([Completed(lease=former)]) == [Settled.STALE]
+        assert await broker.settle([Completed(lease=latter)]) == [Settled.DONE]
+
+    # suspects
+
+    async def test_one_crash_makes_no_suspect(self, broker: Broker) -> None:
+        """A job that crashed once goes first, with others."""
+        await self.crash(broker, "a", 1)
+        await broker.enqueue([self.job("b")])
+        claim = await broker.claim(self.request())
+        assert ([lease.job_id for lease in claim.leases], claim.alone) == (["a", "b"], False)
+
+    async def test_a_suspect_is_claimed_alone(self, broker: Broker) -> None:
+        """A worker that holds nothing gets a job with two crashes, whatever else is due, and nothing with it."""
+        await self.crash(broker, "a", 2)
+        await broker.enqueue([self.job("b", priority=9), self.job("c")])
+        request = self.request()
+        claim = await broker.claim(request)
+        assert ([(lease.job_id, lease.crashes) for lease in claim.leases], claim.alone) == ([("a", 2)], True)
+        repeated = await broker.claim(request)
+        assert (repeated.leases, repeated.alone) == (claim.leases, True)
+        others = await broker.claim(self.request(worker="w2"))
+        assert ([lease.job_id for lease in others.leases], others.alone) == (["b", "c"], False)
+
+    async def test_busy_workers_pass_over_a_suspect_and_one_makes_room(self, broker: Broker) -> None:
+        """No worker that holds leases gets it; one is told to become empty, and then does."""
+        await self.crash(broker, "a", 2)
+        await broker.enqueue([self.job(id) for id in "bc"])
+        told: list[str] = []
+        for worker in ("w1", "w2"):
+            claim = await broker.claim(self.request(worker=worker, running=1))
+            assert "a" not in [lease.job_id for lease in claim.leases]
+            told += [worker] if claim.alone else []
+        assert told
+        claim = await broker.claim(self.request(worker=told[0]))
+        assert ([lease.job_id for lease in claim.leases], claim.alone) == (["a"], True)
+
+    async def test_suspects_are_told_apart_one_by_one(self, broker: Broker) -> None:
+        """Of several each runs alone, and each has its turn."""
+        for id in "ab":
+            await broker.enqueue([self.job(id, max_crashes=9)])
+        for _ in range(2):
+            for worker in ("w1", "w2"):
+                await self.claim(broker, 1, worker=worker, lease=self.tick)
+            await self.pass_time(self.tick * 1.5)
+            await broker.reap(["q"])
+        claims = [await broker.claim(self.request(worker=worker)) for worker in ("w1", "w2")]
+        assert sorted(lease.job_id for claim in claims for lease in claim.leases) == ["a", "b"]
+        assert [(len(claim.leases), claim.alone) for claim in claims] == [(1, True)] * 2
+
+    async def test_what_one_queue_gave_makes_a_worker_busy(self, broker: Broker) -> None:
+        """A claim over several queues takes no suspect beside another job."""
+        await self.crash(broker, "a", 2)
+        await broker.enqueue([self.job("b", queue="first")])
+        claim = await broker.claim(self.request(queues=("first", "q")))
+        assert [lease.job_id for lease in claim.leases] == ["b"]
+
+    async def test_a_suspect_that_ended_its_attempt_is_still_one(self, broker: Broker) -> None:
+        """Released or retried, it runs alone again: its crashes are not forgotten."""
+        await self.crash(broker, "a", 2)
+        for end in (Released, Retried):
+            (lease,) = await self.claim(broker)
+            await broker.settle([end(lease=lease, delay=0)])
+            await broker.enqueue([self.job(f"beside-{end.__name__}", priority=0)])
+            busy = await broker.claim(self.request(limit=1, worker="w2", running=1))
+            assert "a" not in [lease.job_id for lease in busy.leases]
+        claim = await broker.claim(self.request(worker="w2"))
+        assert ([lease.job_id for lease in claim.leases], claim.alone) == (["a"], True)
+
     # delays
 
     async def test_a_delayed_job_waits_for_its_time(self, broker: Broker) -> None:
@@ -247,6 +353,26 @@ class BrokerContract(BrokerSuite):
         now = await broker.time()
         await broker.enqueue([self.job("past", run_at=now - 100, delay=600), self.job("future", run_at=now + 600)])
         assert [lease.job_id for lease in await self.claim(broker)] == ["past"]
+
+    async def test_a_lease_says_until_when_its_job_may_start(self, broker: Broker) -> None:
+        """So many seconds after it came due, however it was put off; no moment for a job that does not expire."""
+        now = await broker.time()
+        await broker.enqueue(
+            [
+                self.job("now", expires=60.0),
+                self.job("by", expires=60.0, delay=self.tick),
+                self.job("at", expires=0.5, run_at=now + self.tick),
+                self.job("past", expires=60.0, run_at=now - 1000),
+                self.job("never"),
+            ]
+        )
+        await self.pass_time(self.tick * 1.5)
+        leases = {lease.job_id: lease for lease in await self.claim(broker)}
+        assert leases["never"].expires_at is None
+        left = {id: (lease.expires_at or 0) - lease.enqueued_at for id, lease in leases.items() if id != "never"}
+        assert left["at"] + leases["at"].enqueued_at == pytest.approx(now + self.tick + 0.5, abs=0.01)
+        del left["at"]
+        assert left == pytest.approx({"now": 60.0, "by": 60.0 + self.tick, "past": 60.0}, abs=0.01)
 
     async def test_a_delayed_job_keeps_its_priority(self, broker: Broker) -> None:
         """Jobs that come due run by priority like any other."""

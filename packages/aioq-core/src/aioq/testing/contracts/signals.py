@@ -52,11 +52,17 @@ class SignalsContract(BrokerSuite):
 
     async def test_waiting_for_work_ends_with_the_timeout(self, signals: Signals) -> None:
         """Nothing to do is answered with False, in time."""
+        assert await self.finds_work(signals) is False
+
+    async def finds_work(self, signals: Signals) -> bool:
+        """Wait for work, for a tick."""
+        found = False
         with anyio.fail_after(LONG / 2):
             async with anyio.create_task_group() as tg:
                 tg.start_soon(self.pass_time_soon, tg)
-                assert await signals.wait_for_work(["q"], timeout=self.tick) is False
+                found = await signals.wait_for_work(["q"], timeout=self.tick)
                 tg.cancel_scope.cancel()
+        return found
 
     async def pass_time_soon(self, tg: TaskGroup) -> None:
         """Let time pass beside a wait."""
@@ -68,6 +74,24 @@ class SignalsContract(BrokerSuite):
         await broker.enqueue([self.job("a")])
         with anyio.fail_after(LONG / 2):
             assert await signals.wait_for_work(["other", "q"], timeout=LONG) is True
+
+    async def test_a_suspect_wakes_a_worker(self, broker: Broker, signals: Signals) -> None:
+        """A job whose crashes make it a suspect is work for whoever is idle."""
+        await self.crash(broker, "a", 1)
+        await self.claim(broker, lease=self.tick)
+        while await self.finds_work(signals):
+            pass
+        await self.pass_time(self.tick * 1.5)
+        await self.wakes(lambda: signals.wait_for_work(["q"], timeout=LONG), lambda: broker.reap(["q"]))
+
+    async def test_a_suspect_keeps_no_busy_worker_awake(self, broker: Broker, signals: Signals) -> None:
+        """Workers that pass over it do not find work again and again."""
+        await self.crash(broker, "a", 2)
+        answers: list[bool] = []
+        for worker in ("w1", "w2") * 2:
+            assert (await broker.claim(self.request(worker=worker, running=1))).leases == []
+            answers.append(await self.finds_work(signals))
+        assert answers.count(True) <= 2, answers
 
     async def test_an_enqueue_wakes_a_worker(self, broker: Broker, signals: Signals) -> None:
         """A new job ends the wait, on whichever of the queues it arrives."""

@@ -14,7 +14,7 @@ from aioq.ticks import Attendance as Answer
 from aioq.ticks import CronChanges, CronKey
 from aioq.worker.cron.broker_clock import BrokerClock
 from aioq.worker.link import Link
-from aioq.worker.log import logger
+from aioq.worker.log import logger, shown
 
 __all__ = ["Attendance"]
 
@@ -105,4 +105,4 @@ def _in_words(diff: CronDiff) -> str:
 
 def _listed(names: list[str]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    return ", ".join(shown(name) for name in names[:SHOWN]) + more

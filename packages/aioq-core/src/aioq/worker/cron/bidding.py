@@ -23,6 +23,9 @@ from aioq.worker.stop import Stop
 
 __all__ = ["Bid", "Bidding"]
 
+AT_ONCE = 200
+"""Claims under way at the same time: of thousands, the last would run out of time before it was answered."""
+
 SHIELD = 5.0
 """Seconds for which a claim under way is protected from cancellation: it may have won."""
 
@@ -56,6 +59,7 @@ class Bidding:
 
     def __init__(self, ledger: TickLedger, worker_id: str, link: Link, stop: Stop, clock: BrokerClock) -> None:
         self._ledger, self._worker_id, self._link, self._stop, self._clock = ledger, worker_id, link, stop, clock
+        self._line = anyio.Semaphore(AT_ONCE)
 
     def bid(self, entry: CronEntry, moments: Sequence[datetime]) -> Bid:
         """Return a bid that has not been made yet."""
@@ -95,6 +99,10 @@ class Bidding:
             )
 
     async def _attempt(self, bid: Bid) -> None:
+        async with self._line:
+            await self._claim(bid)
+
+    async def _claim(self, bid: Bid) -> None:
         with anyio.fail_after(SHIELD, shield=True):
             asked = self._clock.monotonic()
             bid.reply = await self._ledger.claim_tick(bid.claim)

@@ -7,8 +7,8 @@ from typing import Any
 
 from aioq.app import Aarq
 from aioq.cron import CronOptions
-from aioq.errors import SerializationError
-from aioq.failure import in_full
+from aioq.errors import BadSignature, SerializationError
+from aioq.failure import in_full, one_line
 from aioq.ids import TICK_IDS
 from aioq.job import Buried, Completed, Failed, Lease, Settlement
 from aioq.protocols import JobStore, TickLedger
@@ -148,7 +148,8 @@ def _tick_of(job_id: str) -> tuple[str, float] | None:
 
 def _decoded(lease: Lease, task: Task[..., Any], result: bytes) -> Any:
     try:
-        return task.signature.decode_result(result)
-    except SerializationError as error:
-        logger.warning("%s does not see the previous result: %s", job_of(lease), error, extra=extra(lease))
+        return task.result_reader(lease.job_id, lease.queue)(result)
+    except (BadSignature, SerializationError) as error:
+        why = one_line(str(error))
+        logger.warning("%s does not see the previous result: %s", job_of(lease), why, extra=extra(lease))
         return None

@@ -24,6 +24,9 @@ end
 
 local function parse_ended(text)
   local state, settled, length, note, run, rest = string.match(text, '^(%a) (%d) %d+ (-?%d+) ([^\n]*)\n([^\n]*)\n(.*)$')
+  if not state then
+    return nil
+  end
   length = math.max(tonumber(length), 0)
   return {
     state = state, settled = settled, note = note, run = run,

@@ -20,6 +20,13 @@ local function run_line(run)
     run.attempt, run.crashes, run.claimed, run.worker)
 end
 
+-- A job that crashed so often may be what brings its workers down: it runs alone.
+local SUSPECT_AFTER = 2
+
+local function suspect(run)
+  return run and run.crashes >= SUSPECT_AFTER
+end
+
 -- Whether the epoch of a run that is over ended it by itself.
 local function was_settled(line)
   local state = string.byte(line)

@@ -11,7 +11,9 @@ from urllib.request import url2pathname
 
 from aioq import BrokerConfigError, JobConflict
 from aioq.clock import SystemClock
+from aioq.expiry import latest_start
 from aioq.job import (
+    SUSPECT_AFTER,
     Buried,
     Claim,
     ClaimRequest,
@@ -40,6 +42,9 @@ DEAD_KEEP = 7 * DAY
 
 ORDER = "priority DESC, run_at, number"
 """Who goes first in a queue."""
+
+DUE = "queue = ? AND state = 'pending'"
+"""Which jobs may be claimed."""
 
 FRONT = 0.0
 """Put down as the moment at which a job came due, it puts the job before all others."""
@@ -136,36 +141,50 @@ def _admit(db: sqlite3.Connection, job: NewJob, now: float) -> bool:
         return False
     due = max(now, now + job.delay if job.run_at is None else job.run_at)
     state = JobState.SCHEDULED if due > now else JobState.PENDING
+    expires_at = latest_start(now, expires=job.expires, delay=job.delay, run_at=job.run_at)
     db.execute("INSERT OR IGNORE INTO queues VALUES (?)", (job.queue,))
     db.execute(
-        "INSERT INTO jobs (id, queue, task, payload, priority, max_crashes, enqueued_at, state, run_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (job.id, job.queue, job.task, job.payload, job.priority, job.max_crashes, now, state, due),
+        "INSERT INTO jobs (id, queue, task, payload, priority, max_crashes, enqueued_at, state, run_at, expires_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (job.id, job.queue, job.task, job.payload, job.priority, job.max_crashes, now, state, due, expires_at),
     )
     return True
 
 
 def _claim(db: sqlite3.Connection, request: ClaimRequest, now: float) -> Claim:
     mine = (request.worker_id, request.request_id)
-    if not db.execute("SELECT 1 FROM claims WHERE worker_id = ? AND request_id = ?", mine).fetchone():
-        db.execute("INSERT OR REPLACE INTO claims VALUES (?, ?, ?)", (*mine, now))
-        _take(db, request, now)
+    known = db.execute("SELECT alone FROM claims WHERE worker_id = ? AND request_id = ?", mine).fetchone()
+    alone = bool(known["alone"]) if known else _take(db, request, now)
+    if not known:
+        db.execute("INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?)", (*mine, now, alone))
     held = "SELECT * FROM jobs WHERE queue = ? AND state = 'running' AND worker_id = ? AND request_id = ?"
     rows = [row for queue in request.queues for row in db.execute(f"{held} ORDER BY {ORDER}", (queue, *mine))]
-    return Claim(leases=[_lease(row) for row in rows], next_due=_next_due(db, request.queues, now))
+    return Claim(leases=[_lease(row) for row in rows], next_due=_next_due(db, request.queues, now), alone=alone)
 
 
-def _take(db: sqlite3.Connection, request: ClaimRequest, now: float) -> None:
-    """Mark up to `limit` due jobs as leased to a worker by this very request."""
+def _take(db: sqlite3.Connection, request: ClaimRequest, now: float) -> bool:
+    """Lease up to `limit` due jobs, or one suspect; return whether the worker is to be alone."""
     left = request.limit
     for queue in request.queues:
-        taken = db.execute(
-            "UPDATE jobs SET state = 'running', epoch = epoch + 1, attempt = attempt + 1,"
-            " worker_id = ?, request_id = ?, started_at = ?, deadline = ? WHERE number IN"
-            f" (SELECT number FROM jobs WHERE queue = ? AND state = 'pending' ORDER BY {ORDER} LIMIT ?)",
-            (request.worker_id, request.request_id, now, now + request.lease, queue, left),
-        )
-        left -= taken.rowcount
+        if left and db.execute(f"SELECT 1 FROM jobs WHERE {DUE} AND crashes >= ?", (queue, SUSPECT_AFTER)).fetchone():
+            empty = not request.running and left == request.limit
+            _mark(db, request, now, f"{DUE} AND crashes >= ?", (queue, SUSPECT_AFTER), limit=1 if empty else 0)
+            return True
+        left -= _mark(db, request, now, DUE, (queue,), limit=left)
+    return False
+
+
+def _mark(
+    db: sqlite3.Connection, request: ClaimRequest, now: float, which: str, values: tuple[object, ...], *, limit: int
+) -> int:
+    """Mark the first of some jobs as leased to a worker by this very request; return how many there were."""
+    marked = db.execute(
+        "UPDATE jobs SET state = 'running', epoch = epoch + 1, attempt = attempt + 1,"
+        " worker_id = ?, request_id = ?, started_at = ?, deadline = ?"
+        f" WHERE number IN (SELECT number FROM jobs WHERE {which} ORDER BY {ORDER} LIMIT ?)",
+        (request.worker_id, request.request_id, now, now + request.lease, *values, limit),
+    )
+    return marked.rowcount
 
 
 def _lease(row: sqlite3.Row) -> Lease:
@@ -179,6 +198,7 @@ def _lease(row: sqlite3.Row) -> Lease:
         crashes=row["crashes"],
         priority=row["priority"],
         enqueued_at=row["enqueued_at"],
+        expires_at=row["expires_at"],
     )
 
 
@@ -197,17 +217,21 @@ def _extended(db: sqlite3.Connection, lease: Lease, deadline: float) -> bool:
 
 def _held(db: sqlite3.Connection, lease: Lease) -> sqlite3.Row | None:
     """Return the job of a lease if the lease is still the one that counts."""
-    row: sqlite3.Row | None = db.execute(
-        "SELECT * FROM jobs WHERE id = ? AND epoch = ? AND state = 'running'", (lease.job_id, lease.epoch)
-    ).fetchone()
+    row = _known(db, lease)
+    return row if row and row["state"] == JobState.RUNNING else None
+
+
+def _known(db: sqlite3.Connection, lease: Lease) -> sqlite3.Row | None:
+    """Return the job of a lease if nobody has claimed it since: that very job, not another that has its id by now."""
+    same = "SELECT * FROM jobs WHERE id = ? AND epoch = ? AND enqueued_at = ?"
+    row: sqlite3.Row | None = db.execute(same, (lease.job_id, lease.epoch, lease.enqueued_at)).fetchone()
     return row
 
 
 def _settle(db: sqlite3.Connection, settlement: Settlement, now: float) -> Settled:
     lease = settlement.lease
     if (row := _held(db, lease)) is None:
-        same = db.execute("SELECT 1 FROM jobs WHERE id = ? AND epoch = ?", (lease.job_id, lease.epoch)).fetchone()
-        return Settled.ALREADY if same else Settled.STALE
+        return Settled.ALREADY if _known(db, lease) else Settled.STALE
     match settlement:
         case Completed(result=result, keep=keep):
             end(db, row, Verb.COMPLETE, now, keep, result=result)

@@ -9,6 +9,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     enqueued_at REAL NOT NULL,
     state       TEXT NOT NULL,
     run_at      REAL NOT NULL,          -- when the job came due, or will
+    expires_at  REAL,                   -- after which its first run is not to start
     epoch       INTEGER NOT NULL DEFAULT 0,
     attempt     INTEGER NOT NULL DEFAULT 0,
     crashes     INTEGER NOT NULL DEFAULT 0,
@@ -30,5 +31,6 @@ CREATE TABLE IF NOT EXISTS queues (name TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS claims (
     worker_id  TEXT PRIMARY KEY,
     request_id TEXT NOT NULL,
-    made_at    REAL NOT NULL
+    made_at    REAL NOT NULL,
+    alone      INTEGER NOT NULL         -- whether the worker was told to be alone
 );

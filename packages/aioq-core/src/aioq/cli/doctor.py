@@ -1,0 +1,107 @@
+"""`aioq doctor`: what is wrong with a broker, and what to do about it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from aioq.app import Aarq
+from aioq.backends.memory import MemoryBroker
+from aioq.cli.arguments import Commands, add_json
+from aioq.cli.exits import CommandError, Exit
+from aioq.cli.ledger import connected
+from aioq.cli.locate import load_app
+from aioq.cli.say import say, say_json, width
+from aioq.cli.table import Column, table
+from aioq.errors import MissingFeature
+from aioq.failure import one_line
+from aioq.findings import Finding, Level
+from aioq.protocols import Diagnosable
+
+__all__ = ["doctor", "findings_table", "register", "verdict"]
+
+LONGEST = 3_600.0
+
+
+def register(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "doctor",
+        help="look for what is wrong with a broker",
+        description="Look at a broker: its settings, what has leaked, and how its queues stand. Changes nothing. Exits "
+        f"with {Exit.FAILED} when jobs are lost or do not run, or soon will be.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "target", nargs="?", metavar="MODULE:APP|URL",
+        help="an app, whose broker is looked at, or a broker's URL; AIOQ_BROKER_URL by default",
+    )  # fmt: skip
+    parser.add_argument(
+        "--timeout", type=float, default=60.0, metavar="SECONDS",
+        help="time for the broker to answer; %(default)g by default",
+    )  # fmt: skip
+    add_json(parser)
+    parser.set_defaults(run=doctor)
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """Show what a broker finds when it looks at itself."""
+    if not 0 < arguments.timeout <= LONGEST:
+        raise CommandError(f"doctor: --timeout must be above 0 and at most {LONGEST:,.0f}, got {arguments.timeout:g}")
+    app = _app(arguments.target)
+    findings = connected(app, _diagnosable(app).diagnose, patience=arguments.timeout)
+    if arguments.json:
+        say_json({"ok": not _failed(findings), "findings": [_as_json(finding) for finding in findings]})
+    else:
+        say(findings_table(findings, width()))
+        say(verdict(findings))
+    return Exit.FAILED if _failed(findings) else Exit.OK
+
+
+def _app(target: str | None) -> Aarq:
+    if target is None or "://" in target:
+        return Aarq(target, name="doctor")
+    return load_app(target)
+
+
+def _diagnosable(app: Aarq) -> Diagnosable:
+    if isinstance(app.broker, MemoryBroker):
+        raise CommandError(
+            "doctor: the embedded memory broker lives in the process that uses it, and cannot be looked at from here; "
+            "name an app on another broker or a URL, or set AIOQ_BROKER_URL",
+            Exit.CONFIG,
+        )
+    if not isinstance(app.broker, Diagnosable):
+        raise CommandError(str(MissingFeature(app.broker, "Diagnosable", "aioq doctor")), Exit.CONFIG)
+    return app.broker
+
+
+def findings_table(findings: Sequence[Finding], width: int | None) -> str:
+    """Return the findings as a table, with what to do below what is so."""
+    columns = (Column("LEVEL"), Column("WHAT", least=12), Column("FINDING", least=30))
+    return table(columns, map(_row, findings), width=width)
+
+
+def verdict(findings: Sequence[Finding]) -> str:
+    """Return how many findings there are of each level."""
+    counts = {level: sum(finding.level is level for finding in findings) for level in Level}
+    return f"{counts[Level.FAIL]} fail, {counts[Level.WARN]} warn, {counts[Level.OK]} ok"
+
+
+def _row(finding: Finding) -> tuple[str, str, str]:
+    advice = f"\n-> {one_line(finding.advice)}" if finding.advice else ""
+    return finding.level.value, one_line(finding.subject), one_line(finding.text) + advice
+
+
+def _failed(findings: Sequence[Finding]) -> bool:
+    return any(finding.level is Level.FAIL for finding in findings)
+
+
+def _as_json(finding: Finding) -> dict[str, object]:
+    return {
+        "level": finding.level.value,
+        "subject": finding.subject,
+        "text": finding.text,
+        "advice": finding.advice,
+        "facts": dict(finding.facts),
+    }

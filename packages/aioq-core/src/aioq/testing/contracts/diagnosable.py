@@ -1,0 +1,51 @@
+"""What a broker that can look for what is wrong with its store must do."""
+
+from __future__ import annotations
+
+import pytest
+
+from aioq.findings import Level
+from aioq.job import Completed, Retried
+from aioq.protocols import Broker, Diagnosable
+from aioq.testing.contracts.broker import FAILURE, BrokerSuite
+
+__all__ = ["DiagnosableContract"]
+
+
+class DiagnosableContract(BrokerSuite):
+    """The suite for `aioq.protocols.Diagnosable`; subclass it beside `BrokerContract`."""
+
+    @pytest.fixture
+    def patient(self, broker: Broker) -> Diagnosable:
+        """The broker, as one that can look at itself."""
+        assert isinstance(broker, Diagnosable)
+        return broker
+
+    async def test_an_empty_broker_is_healthy(self, patient: Diagnosable) -> None:
+        """Something was looked at, and nothing has failed."""
+        findings = await patient.diagnose()
+        assert findings
+        assert [finding for finding in findings if finding.level is Level.FAIL] == []
+
+    async def test_a_broker_in_use_is_healthy(self, broker: Broker, patient: Diagnosable) -> None:
+        """Jobs in every state are no fault."""
+        await broker.enqueue([self.job(id) for id in "abc"] + [self.job("d", delay=60.0)])
+        a, b, _ = await self.claim(broker, 3)
+        await broker.settle([Completed(lease=a, keep=60.0), Retried(lease=b, delay=60.0, failure=FAILURE)])
+        await broker.enqueue([self.job("e")])
+        assert [finding for finding in await patient.diagnose() if finding.level is Level.FAIL] == []
+
+    async def test_a_finding_says_what_to_do(self, broker: Broker, patient: Diagnosable) -> None:
+        """Each says what was looked at and what is so, and advises wherever that is not as it should be."""
+        await broker.enqueue([self.job("a")])
+        findings = await patient.diagnose()
+        assert [finding for finding in findings if not (finding.subject and finding.text)] == []
+        assert [finding for finding in findings if finding.level is not Level.OK and not finding.advice] == []
+
+    async def test_looking_changes_nothing(self, broker: Broker, patient: Diagnosable) -> None:
+        """Afterwards the jobs are claimed as if nobody had looked, and a lease is as good as before."""
+        await broker.enqueue([self.job("a"), self.job("b")])
+        lease = await self.claim_one(broker)
+        await patient.diagnose()
+        assert await broker.extend([lease], seconds=60.0) == []
+        assert [lease.job_id for lease in await self.claim(broker)] == ["b"]

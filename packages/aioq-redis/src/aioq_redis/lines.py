@@ -1,0 +1,50 @@
+"""A connection on which one exchange at a time is under way, and whoever has it waits for the replies."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aioq_redis.connection import Link
+from aioq_redis.errors import Lost
+
+__all__ = ["Line"]
+
+
+class Line:
+    """One connection; after an error or a cancel it is of no more use, for the replies may still be on their way."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self._loop = asyncio.get_running_loop()
+        self._replies: list[Any] = []
+        self._due = 0
+        self._done: asyncio.Future[None] | None = None
+        self._wire = link.hand_over(self._deliver)
+        self._wire.ended.add_done_callback(self._broke)
+
+    async def ask(self, data: bytes, commands: int, *, timeout: float) -> list[Any]:
+        """Send so many commands at once, and return their replies.
+
+        Raises:
+            Lost: The connection broke, or the replies do not come in `timeout` seconds.
+        """
+        if self._wire.ended.done():
+            raise self._wire.ended.result()
+        self._replies, self._due, self._done = [], commands, self._loop.create_future()
+        self._wire.write(data)
+        alarm = self._loop.call_later(timeout, self._wire.end, Lost(f"no reply within {timeout:g} s"))
+        try:
+            await self._done
+        finally:
+            alarm.cancel()
+        return self._replies
+
+    def _deliver(self, reply: Any) -> None:
+        self._replies.append(reply)
+        if self._done is not None and not self._done.done() and len(self._replies) == self._due:
+            self._done.set_result(None)
+
+    def _broke(self, ended: asyncio.Future[Lost]) -> None:
+        if self._done is not None and not self._done.done():
+            self._done.set_exception(ended.result())

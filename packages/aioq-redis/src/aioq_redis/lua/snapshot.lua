@@ -1,0 +1,76 @@
+-- snapshot: what is where in one queue, all at one moment, as far as it is not too much.
+--
+-- Needs    clock
+-- KEYS     jobs runs failures gone wake ended due leased completed failed cancelled dead suspects ready:0-9
+-- ARGV     1 most ids of each key
+-- Returns  the server's time in ms; then a part for each key, which is its size and its ids: of a hash or
+--          a set all or, where they are too many, none; of a list or sorted set the first. Behind an id of
+--          runs stand its first two letters, behind one of ended the first, or none of a long record.
+--          The lines come after all others, a part for each, that of the suspects first. In the end stand
+--          the ids that were shown of a line, of due and of leased for which there is no record, but for
+--          those in line that are gone
+local jobs, runs, failures, gone, wake, ended, due, leased, completed, failed, cancelled, dead, suspects = unpack(KEYS)
+local READY = 14
+local LONGEST = 4096
+local most = tonumber(ARGV[1])
+
+local function part(size, ids)
+  local found = { size }
+  for n = 1, #ids do
+    found[n + 1] = ids[n]
+  end
+  return found
+end
+
+local function all(count, list, key)
+  local size = redis.call(count, key)
+  return part(size, size <= most and redis.call(list, key) or {})
+end
+
+local function first(count, range, key)
+  return part(redis.call(count, key), redis.call(range, key, 0, most - 1))
+end
+
+local function marked(key, letters)
+  local found = all('HLEN', 'HKEYS', key)
+  local marks = {}
+  for n = 2, #found do
+    local short = redis.call('HSTRLEN', key, found[n]) <= LONGEST
+    marks[#marks + 1] = found[n]
+    marks[#marks + 1] = short and string.sub(redis.call('HGET', key, found[n]), 1, letters) or ''
+  end
+  return part(found[1], marks)
+end
+
+local absent = {}
+local function seek(found, in_line)
+  for n = 2, #found do
+    local there = redis.call('HEXISTS', jobs, found[n]) == 1
+    if not there and not (in_line and redis.call('SISMEMBER', gone, found[n]) == 1) then
+      absent[#absent + 1] = found[n]
+    end
+  end
+  return found
+end
+
+local lines = { seek(first('LLEN', 'LRANGE', suspects), true) }
+for priority = 0, 9 do
+  lines[priority + 2] = seek(first('LLEN', 'LRANGE', KEYS[READY + priority]), true)
+end
+return {
+  string.format('%.0f', now),
+  all('HLEN', 'HKEYS', jobs),
+  marked(runs, 2),
+  all('HLEN', 'HKEYS', failures),
+  all('SCARD', 'SMEMBERS', gone),
+  { redis.call('LLEN', wake) },
+  marked(ended, 1),
+  seek(first('ZCARD', 'ZRANGE', due)),
+  seek(first('ZCARD', 'ZRANGE', leased)),
+  first('ZCARD', 'ZRANGE', completed),
+  first('ZCARD', 'ZRANGE', failed),
+  first('ZCARD', 'ZRANGE', cancelled),
+  first('ZCARD', 'ZRANGE', dead),
+  lines,
+  absent,
+}

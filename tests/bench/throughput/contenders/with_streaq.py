@@ -1,0 +1,73 @@
+# pyright: reportMissingImports=false
+"""streaq: jobs in streams of a consumer group, a key for each job and for each result."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from streaq import Worker
+
+from tests.bench.throughput.contenders.harness import main, meter
+
+CONCURRENCY = 100
+
+worker: Any = Worker(redis_url=os.environ["BENCH_URL"], concurrency=CONCURRENCY, handle_signals=False)
+
+
+@worker.task(ttl=0)
+async def nothing(value: float) -> None:
+    """Do nothing."""
+    await meter.nothing(value)
+
+
+@worker.task(ttl=300)
+async def keep(value: float) -> float:
+    """Return something."""
+    await meter.nothing(value)
+    return value
+
+
+@worker.task(ttl=0)
+async def nap(value: float) -> None:
+    """Sleep."""
+    await meter.nap(value)
+
+
+@worker.task(ttl=0)
+async def stamp(value: float) -> None:
+    """Tell the latency."""
+    await meter.stamp(value)
+
+
+TASKS: dict[str, Any] = {"nothing": nothing, "keep": keep, "nap": nap, "stamp": stamp}
+
+
+class Streaq:
+    """See `Contender`."""
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncGenerator[None]:
+        """Open what a producer needs."""
+        async with worker:
+            yield
+
+    async def send(self, kind: str, value: float) -> object:
+        """Enqueue one job."""
+        return await TASKS[kind].enqueue(value)
+
+    async def send_many(self, kind: str, values: Sequence[float]) -> object:
+        """Enqueue many in one call."""
+        task = TASKS[kind]
+        return await worker.enqueue_many([task.enqueue(value) for value in values])
+
+    async def work(self, concurrency: int) -> object:
+        """Be a worker until cancelled."""
+        assert concurrency == CONCURRENCY
+        return await worker.run_async()
+
+
+if __name__ == "__main__":
+    main(Streaq())

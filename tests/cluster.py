@@ -1,0 +1,211 @@
+"""Several servers that act as one: a cluster, and a primary with replicas that sentinels watch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from tests.servers import PATIENCE, RedisServer
+
+__all__ = ["SLOTS", "Cluster", "Sentinels", "wait_until"]
+
+SLOTS = 16384
+
+HASTE = 600
+"""Milliseconds after which nodes and sentinels take a silent server for dead."""
+
+PROMPT = ("--repl-diskless-sync-delay", "0")
+"""Lets replicas begin at once, not after 5 seconds in which others might join them."""
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Return when servers have told each other of something, which no event tells us of."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            raise RuntimeError("the servers did not come to an agreement")
+        time.sleep(0.02)
+
+
+class Cluster:
+    """A cluster of the test's own on 127.0.0.1, its slots spread evenly over three nodes.
+
+    Args:
+        program: The servers' program.
+        options: Further options for each node.
+    """
+
+    def __init__(self, program: Path, options: Sequence[str] = ()) -> None:
+        self._program, self._options = program, options
+        self.nodes: list[RedisServer] = []
+        """All that were started, primaries first."""
+
+    @property
+    def url(self) -> str:
+        """Where a broker reaches it: by one node, for the others it has to find."""
+        return f"redis+cluster://127.0.0.1:{self.nodes[0].port}"
+
+    @contextmanager
+    def client(self) -> Generator[Any]:
+        """Connect to it past any broker."""
+        client = redis.RedisCluster("127.0.0.1", self._alive().port, socket_timeout=PATIENCE)
+        try:
+            yield client
+        finally:
+            client.close()
+
+    def start(self) -> None:
+        """Start the nodes, and return when they serve all slots."""
+        for n in range(3):
+            node, first, last = self._add(), SLOTS * n // 3, SLOTS * (n + 1) // 3
+            _ask(node, "CLUSTER", "ADDSLOTS", *range(first, last))
+        self._settle(3)
+
+    def add_replica(self, primary: RedisServer) -> RedisServer:
+        """Start a node that copies another, and return it when it is up to date."""
+        replica = self._add()
+        wait_until(lambda: self.id_of(primary) in _ask(replica, "CLUSTER", "NODES").decode())
+        _ask(replica, "CLUSTER", "REPLICATE", self.id_of(primary))
+        wait_until(lambda: b"master_link_status:up" in _ask(replica, "INFO", "replication"))
+        self._settle(len(self.nodes))
+        return replica
+
+    def owner_of(self, slot: int) -> RedisServer:
+        """Return the node that has a slot, as the others see it."""
+        for first, last, owner, *_ in _ask(self._alive(), "CLUSTER", "SLOTS"):
+            if first <= slot <= last:
+                return next(node for node in self.nodes if node.port == owner[1])
+        raise RuntimeError(f"nobody has slot {slot}")
+
+    def move(self, slot: int, target: RedisServer) -> None:
+        """Move a slot with all its keys to another node, as `redis-cli --cluster reshard` does."""
+        source = self.owner_of(slot)
+        self.begin_move(slot, target)
+        self.end_move(slot, source, target)
+
+    def begin_move(self, slot: int, target: RedisServer) -> None:
+        """Have a slot on its way, with no key moved yet."""
+        source = self.owner_of(slot)
+        _ask(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", self.id_of(source))
+        _ask(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", self.id_of(target))
+
+    def move_key(self, slot: int, source: RedisServer, target: RedisServer) -> bool:
+        """Move a key of a slot on its way; False when there is none left."""
+        keys = _ask(source, "CLUSTER", "GETKEYSINSLOT", slot, 1)
+        if keys:
+            _ask(source, "MIGRATE", "127.0.0.1", target.port, keys[0], 0, 5000)
+        return bool(keys)
+
+    def end_move(self, slot: int, source: RedisServer, target: RedisServer) -> None:
+        """Move the other keys of a slot on its way, and give it to the target."""
+        while self.move_key(slot, source, target):
+            pass
+        for node in (target, source, *self.nodes):
+            _ask(node, "CLUSTER", "SETSLOT", slot, "NODE", self.id_of(target))
+
+    def id_of(self, node: RedisServer) -> str:
+        """Return what the nodes call one of them."""
+        return str(_ask(node, "CLUSTER", "MYID").decode())
+
+    def close(self) -> None:
+        """Kill all nodes."""
+        for node in self.nodes:
+            node.close()
+
+    def _add(self) -> RedisServer:
+        cluster = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(HASTE))
+        node = _start(self._program, (*cluster, *PROMPT, *self._options), cluster=True)
+        self.nodes.append(node)
+        if len(self.nodes) > 1:
+            _ask(node, "CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
+        return node
+
+    def _settle(self, known: int) -> None:
+        wait_until(lambda: all(_is_settled(node, known) for node in self.nodes))
+
+    def _alive(self) -> RedisServer:
+        return next(node for node in self.nodes if node.running)
+
+
+class Sentinels:
+    """A primary, replicas, and sentinels that watch them under the name `main`.
+
+    Args:
+        program: The servers' program.
+        replicas: How many.
+        sentinels: How many; two of them decide, so fewer only tell.
+    """
+
+    def __init__(self, program: Path, replicas: int = 1, sentinels: int = 3) -> None:
+        self._program, self._count = program, sentinels
+        self.servers = [_start(program, PROMPT) for _ in range(replicas + 1)]
+        """The first begins as the primary."""
+        self.sentinels: list[RedisServer] = []
+
+    @property
+    def url(self) -> str:
+        """Where a broker asks for the primary."""
+        return f"redis+sentinel://{','.join(f'127.0.0.1:{one.port}' for one in self.sentinels)}/main"
+
+    def start(self) -> None:
+        """Return when the replicas are up to date, and the sentinels know all."""
+        primary, *replicas = self.servers
+        for replica in replicas:
+            _ask(replica, "REPLICAOF", "127.0.0.1", primary.port)
+        wait_until(lambda: f"connected_slaves:{len(replicas)}" in _ask(primary, "INFO", "replication").decode())
+        wait_until(lambda: all(b"link_status:up" in _ask(replica, "INFO", "replication") for replica in replicas))
+        for _ in range(self._count):
+            self._add()
+        wait_until(lambda: all(self._knows_all(sentinel) for sentinel in self.sentinels))
+
+    def primary(self) -> RedisServer:
+        """Return the server that a sentinel says is the primary."""
+        _, port = _ask(self.sentinels[-1], "SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main")
+        return next(server for server in self.servers if server.port == int(port))
+
+    def fail_over(self) -> None:
+        """Have the sentinels promote a replica though the primary is well."""
+        _ask(self.sentinels[0], "SENTINEL", "FAILOVER", "main")
+
+    def close(self) -> None:
+        """Kill all."""
+        for server in (*self.sentinels, *self.servers):
+            server.close()
+
+    def _add(self) -> None:
+        sentinel = _start(self._program, ("--sentinel",), file=True)
+        self.sentinels.append(sentinel)
+        _ask(sentinel, "SENTINEL", "MONITOR", "main", "127.0.0.1", self.servers[0].port, 2)
+        for option, value in (("down-after-milliseconds", HASTE), ("failover-timeout", 3000)):
+            _ask(sentinel, "SENTINEL", "SET", "main", option, value)
+
+    def _knows_all(self, sentinel: RedisServer) -> bool:
+        said = _ask(sentinel, "SENTINEL", "MASTER", "main")
+        facts = dict(zip(said[::2], said[1::2], strict=True))
+        return (int(facts[b"num-slaves"]), int(facts[b"num-other-sentinels"])) == (
+            len(self.servers) - 1,
+            self._count - 1,
+        )
+
+
+def _start(program: Path, options: Sequence[str] = (), **more: Any) -> RedisServer:
+    server = RedisServer(program, options, tcp=True, **more)
+    server.start()
+    return server
+
+
+def _ask(server: RedisServer, *parts: object) -> Any:
+    with server.client(protocol=2) as connection:
+        client: Any = connection
+        client.response_callbacks.clear()  # replies as they come
+        return client.execute_command(*parts)
+
+
+def _is_settled(node: RedisServer, known: int) -> bool:
+    info = _ask(node, "CLUSTER", "INFO").decode()
+    return "cluster_state:ok" in info and f"cluster_known_nodes:{known}\r" in info

@@ -1,0 +1,144 @@
+"""The lease protocol keeps its promises in every state; broken in any of these ways, it does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.contract.lease_model import DONE, LEASED, READY, Job, Rules, explore
+
+
+def test_every_promise_holds_in_every_state() -> None:
+    """Whatever two workers do with one job, whichever answers are lost, and whenever leases run out."""
+    states, violation = explore(Rules())
+    assert violation is None
+    assert states > 256
+
+
+def test_suspects_run_alone_and_are_not_kept_waiting() -> None:
+    """Of two jobs and two workers, none that crashed twice runs beside another, and both come to an end."""
+    states, violation = explore(Rules(), jobs=2, epochs=3)
+    assert violation is None
+    assert states > 256
+
+
+class AnyEpochSettles(Rules):
+    """A report counts whatever its epoch is."""
+
+    def complete(self, job: Job, epoch: int) -> Job | None:
+        return job._replace(place=DONE, accepted=(*job.accepted, epoch)) if job.place == LEASED else None
+
+
+class AnyEpochRetries(Rules):
+    """A failed attempt counts whatever its epoch is."""
+
+    def retry(self, job: Job, epoch: int) -> Job | None:
+        return job._replace(place=READY) if job.place == LEASED else None
+
+
+class ReapsLiveLeases(Rules):
+    """The deadline is not looked at."""
+
+    def reap(self, job: Job) -> Job | None:
+        return self.taken_back(job) if job.place == LEASED else None
+
+
+class CountsAttemptsLate(Rules):
+    """An attempt counts when it is over."""
+
+    def claim(self, job: Job) -> Job:
+        return super().claim(job)._replace(attempt=job.attempt)
+
+
+class ExtendRevives(Rules):
+    """A lease that was reaped comes back to life."""
+
+    def extend(self, job: Job, epoch: int) -> Job | None:
+        return job._replace(place=LEASED, fresh=True) if job.epoch == epoch and job.place in (READY, LEASED) else None
+
+
+class SettlesTwice(Rules):
+    """A repeated report is written again."""
+
+    def complete(self, job: Job, epoch: int) -> Job | None:
+        ours = job.epoch == epoch and job.place in (LEASED, DONE)
+        return job._replace(place=DONE, accepted=(*job.accepted, epoch)) if ours else None
+
+
+class ReleasesWithoutRefund(Rules):
+    """What is given back costs an attempt."""
+
+    def release(self, job: Job, epoch: int) -> Job | None:
+        back = super().release(job, epoch)
+        return back and back._replace(attempt=job.attempt)
+
+
+class KeepsTheEpoch(Rules):
+    """A job that is claimed again has the epoch that it had."""
+
+    def claim(self, job: Job) -> Job:
+        return super().claim(job)._replace(epoch=max(job.epoch, 1))
+
+
+class ForgetsCrashes(Rules):
+    """A job may take down workers for ever."""
+
+    def taken_back(self, job: Job) -> Job:
+        return job._replace(place=READY, reaped=job.reaped + 1)
+
+
+class NeverDead(Rules):
+    """Crashes are counted, and nothing comes of it."""
+
+    def taken_back(self, job: Job) -> Job:
+        return super().taken_back(job)._replace(place=READY)
+
+
+class PopIsLoss(Rules):
+    """Nobody takes back what a vanished worker had."""
+
+    def reap(self, job: Job) -> Job | None:
+        return None
+
+
+class CancelledJobsComeBack(Rules):
+    """A job that was called off ends a second time by a report."""
+
+    def holds(self, job: Job, epoch: int) -> bool:
+        return job.place in (LEASED, "cancelled") and job.epoch == epoch
+
+
+ONE_JOB = [
+    AnyEpochSettles,
+    AnyEpochRetries,
+    ReapsLiveLeases,
+    CountsAttemptsLate,
+    ExtendRevives,
+    SettlesTwice,
+    ReleasesWithoutRefund,
+    KeepsTheEpoch,
+    ForgetsCrashes,
+    NeverDead,
+    PopIsLoss,
+    CancelledJobsComeBack,
+]
+
+
+@pytest.mark.parametrize("mutant", ONE_JOB, ids=lambda mutant: mutant.__name__)
+def test_a_mutant_is_found_out(mutant: type[Rules]) -> None:
+    """The model notices what goes wrong, and shows how: else it proves nothing."""
+    _, violation = explore(mutant())
+    assert violation is not None
+    assert violation.steps
+
+
+class SuspectsRunBesideOthers(Rules):
+    """A job that crashed twice is claimed like any other."""
+
+    suspects_run_alone = False
+
+
+def test_a_suspect_beside_others_is_found_out() -> None:
+    """The model of two jobs notices."""
+    _, violation = explore(SuspectsRunBesideOthers(), jobs=2, epochs=3)
+    assert violation is not None
+    assert violation.promise == "a suspect runs alone"

@@ -1,0 +1,145 @@
+"""Jobs that have to be started in time, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from aioq import Aarq, JobDead, Task
+from aioq.errors import BrokerUnavailable
+from aioq.expiry import latest_start
+from aioq.job import Lease
+from aioq.states import JobState
+from aioq.testing import VirtualClock
+from aioq.worker.outcome import expired
+from tests.core.brokers import FlakyBroker
+from tests.core.rig import drain, record_of, working
+
+
+@pytest.fixture
+def broker(clock: VirtualClock) -> FlakyBroker:
+    """A broker on the test's own time."""
+    return FlakyBroker(clock=clock)
+
+
+@pytest.fixture
+def task(app: Aarq) -> Task[[], str]:
+    """A task."""
+
+    async def work(_: object) -> str:
+        return "done"
+
+    return app.task(name="work")(work)
+
+
+async def test_a_job_that_is_started_in_time_runs(app: Aarq, task: Task[[], str], clock: VirtualClock) -> None:
+    """To the last moment."""
+    job = await task.options(expires=60).enqueue()
+    await clock.advance(60)
+    await drain(app)
+    assert await job.result(timeout=5) == "done"
+
+
+async def test_a_job_that_no_worker_was_free_for_is_dead(
+    app: Aarq, task: Task[[], str], clock: VirtualClock, broker: FlakyBroker
+) -> None:
+    """It is not run, and says by how much it was too late; put back by hand, it runs."""
+    job = await task.options(expires=timedelta(minutes=1)).enqueue()
+    await clock.advance(61.5)
+    await drain(app)
+    with pytest.raises(JobDead, match=r"expired: it was not started in time, but 1\.5 s too late$") as caught:
+        await job.result(timeout=5)
+    assert caught.value.reason == "expired"
+    assert [stats.dead for stats in await broker.queue_stats()] == [1]
+    assert await broker.retry_job(job.id) is True
+    await drain(app)
+    assert await job.result(timeout=5) == "done"
+
+
+@pytest.mark.parametrize(
+    "options", [{"defer_by": 600}, {"defer_until": datetime(2026, 1, 1, 0, 10, tzinfo=UTC)}], ids=["by", "until"]
+)
+async def test_the_time_begins_when_the_job_is_due(
+    app: Aarq, task: Task[[], str], clock: VirtualClock, options: dict[str, Any]
+) -> None:
+    """A job that is put off has all of it after that."""
+    job = await task.options(expires=60, **options).enqueue()
+    await clock.advance(655)
+    await drain(app)
+    assert await job.result(timeout=5) == "done"
+
+
+async def test_a_retry_is_not_too_late(app: Aarq, clock: VirtualClock, broker: FlakyBroker) -> None:
+    """What was started in time may take as many attempts as its task allows."""
+
+    @app.task(name="flaky", retries=1, retry_delay=600, jitter=0)
+    async def flaky(ctx: dict[str, Any]) -> int:
+        if ctx["attempt"] == 1:
+            raise ValueError("once")
+        return 7
+
+    job = await flaky.options(expires=60).enqueue()
+    async with working(app, clock=clock):
+        await clock.advance(601)
+    assert (await record_of(broker, job.id)).state is JobState.COMPLETED
+
+
+async def test_where_the_time_cannot_be_had_the_job_is_given_back(
+    app: Aarq, task: Task[[], str], broker: FlakyBroker
+) -> None:
+    """It is claimed again when the broker answers."""
+    job = await task.options(expires=60).enqueue()
+    broker.fail("time", BrokerUnavailable("no route"))
+    await drain(app)
+    assert await job.result(timeout=5) == "done"
+
+
+async def test_jobs_that_do_not_expire_cost_no_question(app: Aarq, task: Task[[], str], broker: FlakyBroker) -> None:
+    """The broker's time is asked for only where it matters."""
+    await task.enqueue()
+    await drain(app)
+    asked = broker.calls["time"]
+    await task.options(expires=60).enqueue()
+    await drain(app)
+    assert broker.calls["time"] == 2 * asked + 1
+
+
+@pytest.mark.parametrize(
+    ("facts", "moment"),
+    [
+        ({"expires": None, "delay": 5}, None),
+        ({"expires": 60}, 1060),
+        ({"expires": 60, "delay": 5}, 1065),
+        ({"expires": 60, "run_at": 1100}, 1160),
+        ({"expires": 60, "run_at": 900, "delay": 5}, 1060),
+    ],
+)
+def test_the_latest_start(facts: dict[str, Any], moment: float | None) -> None:
+    """It is counted from when the job is due, which no job is before it was enqueued."""
+    assert latest_start(1000, **facts) == moment
+
+
+@pytest.mark.parametrize(
+    ("epoch", "now", "dead"), [(1, 60, False), (1, 60.001, True), (2, 1000, False)], ids=["in time", "late", "again"]
+)
+def test_only_the_first_run_has_to_be_in_time(lease: Callable[..., Lease], epoch: int, now: float, dead: bool) -> None:
+    """The moment itself is in time."""
+    assert (expired(lease(epoch=epoch, expires_at=60.0), now) is not None) is dead
+
+
+@pytest.fixture
+def lease() -> Callable[..., Lease]:
+    """Make leases."""
+    fields: dict[str, Any] = {
+        "job_id": "j",
+        "queue": "q",
+        "task": "t",
+        "payload": b"",
+        "attempt": 1,
+        "crashes": 0,
+        "priority": 5,
+    }
+    return lambda **more: Lease(**fields, enqueued_at=0.0, **more)

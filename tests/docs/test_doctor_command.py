@@ -1,0 +1,42 @@
+"""What docs/cli.md shows of `aioq doctor`, whose output depends on a server."""
+
+from __future__ import annotations
+
+from aioq.cli.doctor import findings_table, verdict
+from aioq.job import WorkerInfo
+from aioq_redis.doctor.host import about_clock, about_host
+from aioq_redis.doctor.queues import QueueFacts, about_queue, about_workers
+from aioq_redis.doctor.snapshot import read_snapshot
+from tests.docs.fences import ROOT
+
+MIB = 1 << 20
+
+
+def test_the_check_up_is_the_one_that_is_shown() -> None:
+    """Of a server that may throw jobs away, and a queue that nobody consumes."""
+    server = about_host(
+        {
+            "valkey_version": "9.0.1",
+            "uptime_in_seconds": "86400",
+            "maxmemory": str(100 * MIB),
+            "maxmemory_policy": "allkeys-lru",
+            "used_memory": str(int(3.2 * MIB)),
+            "aof_enabled": "1",
+        },
+        "",
+    )
+    workers = [
+        WorkerInfo(id=id, queues=("default",), concurrency=10, running=n, hostname="h", pid=n, started_at=0.0)
+        for n, id in enumerate(("a", "b"), 1)
+    ]
+    ids = [b"%d" % n for n in range(12)]
+    nothing = [0]
+    seen = read_snapshot(
+        [b"0", [12, *ids], *[nothing] * 11, [[12, *ids], *[nothing] * 9], []]
+    )  # fmt: skip
+    queue = QueueFacts(name="mails", seen=seen, earliest=None, memory=int(4.1 * 1024))
+    findings = [*server, about_clock(0.0, 0.002, 0.0), about_workers(workers), *about_queue(queue, workers)]
+    lines = findings_table(findings, None).splitlines()
+    page = (ROOT / "docs" / "cli.md").read_text()
+    assert [line for line in lines if f"\n{line}\n" not in page] == []
+    assert verdict(findings) == "1 fail, 1 warn, 6 ok"  # the page has one more, of the keys

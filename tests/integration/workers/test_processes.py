@@ -1,0 +1,198 @@
+"""`aioq worker --processes N`: a supervisor and its workers, each a real process."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from aioq import JobState
+from tests.integration.workers.conftest import StartWorker
+from tests.integration.workers.processes import Client, Program, wait_until
+
+HOLD = """
+@app.task(name="hold")
+async def hold(ctx, gate: str) -> str:
+    tell("started", job_id=ctx["job_id"], pid=os.getpid())
+    while not Path(gate).exists():
+        await anyio.sleep(0.01)
+    tell("ended", job_id=ctx["job_id"])
+    return ctx["worker_id"]
+"""
+UP = "INFO aioq.worker: worker .* started"
+FAST = ("--lease", "1")
+
+StartFleet = Callable[..., Program]
+
+
+@pytest.fixture
+def start_fleet(start_worker: StartWorker, write_tasks: Callable[[str], None]) -> StartFleet:
+    """Start two worker processes with one slot each and further options, and wait until both are up."""
+    write_tasks(HOLD)
+
+    def start(*options: str) -> Program:
+        fleet = start_worker("--processes", "2", "-c", "1", *options)
+        fleet.wait_for(UP, times=2)
+        return fleet
+
+    return start
+
+
+def pids(fleet: Program) -> list[int]:
+    """Return the processes of a fleet, in the order in which they were started."""
+    return [int(pid) for pid in re.findall(r"worker process \d started \(pid (\d+)\)", fleet.text())]
+
+
+def is_up(pid: int) -> bool:
+    """Whether there is such a process, and not only what is left of one."""
+    state = subprocess.run(["ps", "-o", "state=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return state.stdout.strip()[:1] not in ("", "Z")
+
+
+def test_work_is_shared(start_fleet: StartFleet, client: Client, tmp_path: Path) -> None:
+    """Two processes with one slot each run two jobs at the same time."""
+    fleet = start_fleet()
+    jobs = {client.hold(tmp_path / "gate") for _ in range(2)}
+    fleet.wait_for_event("started", times=2)
+    (tmp_path / "gate").touch()
+    assert {client.result(job_id).split("-")[-2] for job_id in jobs} == {str(pid) for pid in pids(fleet)}
+
+
+def test_a_killed_process_is_replaced_and_its_job_runs_again(
+    start_fleet: StartFleet, client: Client, tmp_path: Path
+) -> None:
+    """After kill -9 of one of them there are two again, and no job is lost."""
+    fleet = start_fleet(*FAST)
+    jobs = [client.hold(tmp_path / "gate") for _ in range(2)]
+    victim = fleet.wait_for_event("started", times=2)["pid"]
+    os.kill(victim, signal.SIGKILL)
+    fleet.wait_for(rf"WARNING aioq.supervisor: worker process \d \(pid {victim}\) was killed by SIGKILL")
+    fleet.wait_for_event("started", times=3)
+    (tmp_path / "gate").touch()
+    done = {client.result(job_id) for job_id in jobs}
+    assert {record.state for record in map(client.record, jobs)} == {JobState.COMPLETED}
+    assert len(pids(fleet)) == 3
+    assert not any(f"-{victim}-" in worker for worker in done)
+    fleet.send(signal.SIGTERM)
+    assert fleet.wait() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_drains_all(start_fleet: StartFleet, client: Client, tmp_path: Path, number: signal.Signals) -> None:
+    """All running jobs end, nothing more is claimed, nothing is left running, and the exit code is 0."""
+    fleet = start_fleet()
+    jobs = [client.hold(tmp_path / "gate") for _ in range(2)]
+    fleet.wait_for_event("started", times=2)
+    fleet.send(number)
+    fleet.wait_for("stopping: 1 jobs have up to 25 s to end", times=2)
+    late = client.hold(tmp_path / "gate")
+    (tmp_path / "gate").touch()
+    assert fleet.wait() == 0
+    assert {client.record(job_id).state for job_id in jobs} == {JobState.COMPLETED}
+    assert client.record(late).state is JobState.PENDING
+    assert not any(map(is_up, pids(fleet)))
+
+
+def test_a_signal_to_every_process_drains_too(start_fleet: StartFleet, client: Client, tmp_path: Path) -> None:
+    """A service manager that signals each process of a service does not make the workers abort."""
+    fleet = start_fleet()
+    jobs = [client.hold(tmp_path / "gate") for _ in range(2)]
+    fleet.wait_for_event("started", times=2)
+    fleet.send(signal.SIGTERM)
+    fleet.wait_for("stopping: 1 jobs", times=2)
+    for pid in pids(fleet):
+        os.kill(pid, signal.SIGTERM)
+    fleet.wait_for("aioq.supervisor: got SIGTERM", times=3)
+    (tmp_path / "gate").touch()
+    assert fleet.wait() == 0
+    assert {client.record(job_id).state for job_id in jobs} == {JobState.COMPLETED}
+
+
+def test_a_second_signal_aborts_all(start_fleet: StartFleet, client: Client, tmp_path: Path) -> None:
+    """The jobs are released at once, with their attempts given back; the exit code is 0."""
+    fleet = start_fleet()
+    jobs = [client.hold(tmp_path / "gate") for _ in range(2)]
+    fleet.wait_for_event("started", times=2)
+    fleet.send(signal.SIGINT)
+    fleet.wait_for("stopping: 1 jobs", times=2)
+    sent = fleet.send(signal.SIGINT)
+    assert fleet.wait() == 0
+    assert time.time() - sent < 5
+    assert [(record.state, record.attempt) for record in map(client.record, jobs)] == [(JobState.PENDING, 0)] * 2
+
+
+def test_one_process_may_be_stopped_by_hand(start_fleet: StartFleet, client: Client, tmp_path: Path) -> None:
+    """It drains, and another one takes its place: so a fleet is renewed without an interruption."""
+    fleet = start_fleet()
+    job_id = client.hold(tmp_path / "gate")
+    pid = fleet.wait_for_event("started")["pid"]
+    os.kill(pid, signal.SIGTERM)
+    fleet.wait_for("stopping: 1 jobs")
+    (tmp_path / "gate").touch()
+    fleet.wait_for(rf"INFO aioq.supervisor: worker process \d \(pid {pid}\) ended with exit code 0")
+    fleet.wait_for(UP, times=3)
+    assert client.record(job_id).state is JobState.COMPLETED
+    fleet.send(signal.SIGTERM)
+    assert fleet.wait() == 0
+
+
+def test_without_a_supervisor_the_workers_drain(start_fleet: StartFleet, client: Client, tmp_path: Path) -> None:
+    """When the supervisor is killed its workers claim nothing more, let their jobs end, and are gone."""
+    fleet = start_fleet()
+    job_id = client.hold(tmp_path / "gate")
+    fleet.wait_for_event("started")
+    fleet.send(signal.SIGKILL)
+    fleet.wait_for("WARNING aioq.supervisor: the supervisor of this worker is gone: stopping", times=2)
+    fleet.wait_for("stopping: 1 jobs")
+    (tmp_path / "gate").touch()
+    assert client.result(job_id)
+    for pid in pids(fleet):
+        wait_until(f"the end of process {pid}", lambda pid=pid: not is_up(pid))  # type: ignore[misc]
+
+
+def test_a_process_that_dies_at_once_is_started_after_growing_pauses(
+    write_tasks: Callable[[str], None], run_worker: StartWorker
+) -> None:
+    """It is tried again and again, each time later, until the supervisor is stopped."""
+    write_tasks("os._exit(7)")
+    fleet = run_worker("--processes", "2")
+    for pause in ("0.25", "0.5", "1"):
+        fleet.wait_for(rf"WARNING aioq.supervisor: worker process 1 is started again in {pause} s")
+    fleet.send(signal.SIGTERM)
+    assert fleet.wait() == 1
+    assert "worker process 2 (pid " in fleet.text()
+    assert "ended with exit code 7" in fleet.text()
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("raise ValueError('half of a deploy')", 2),
+        ("import aioq; raise aioq.BrokerConfigError('no such database')", 78),
+    ],
+)
+def test_what_cannot_be_started_is_not_tried_again(
+    write_tasks: Callable[[str], None], run_worker: StartWorker, text: str, code: int
+) -> None:
+    """A mistake in the arguments or the configuration ends them all, with the exit code that says so."""
+    write_tasks(text)
+    fleet = run_worker("--processes", "2")
+    assert fleet.wait() == code
+    assert len(pids(fleet)) == 2
+    assert "would end the same way again; stopping the others" in fleet.text()
+
+
+def test_a_burst_ends_by_itself(start_fleet: StartFleet, client: Client, tmp_path: Path) -> None:
+    """All processes end when nothing is left to do, and none is started again."""
+    (tmp_path / "gate").touch()
+    jobs = [client.hold(tmp_path / "gate") for _ in range(4)]
+    fleet = start_fleet("--burst")
+    assert fleet.wait() == 0
+    assert {client.record(job_id).state for job_id in jobs} == {JobState.COMPLETED}
+    assert len(pids(fleet)) == 2

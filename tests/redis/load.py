@@ -1,0 +1,85 @@
+"""Work that goes on while servers come and go, and a count of what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+
+from aioq.errors import BrokerUnavailable
+from aioq.job import Completed, Settled
+from aioq_redis import RedisBroker
+from tests.redis.jobs import job, request, until
+
+__all__ = ["Load"]
+
+T = TypeVar("T")
+
+LEASE = 2.0
+"""Seconds after which a job comes back whose completion was lost with a server."""
+
+
+class Load:
+    """One client enqueues jobs to queue `q`, and a worker completes them; both go on after errors.
+
+    Args:
+        producer: A broker for the client.
+        worker: One for the worker.
+    """
+
+    def __init__(self, producer: RedisBroker, worker: RedisBroker) -> None:
+        self._producer, self._worker = producer, worker
+        self.enqueued: list[str] = []
+        """Jobs whose enqueue has returned."""
+        self.done: list[str] = []
+        """Jobs that were completed, once for each time."""
+        self.outage = 0.0
+        """The longest time from one completion to the next, in seconds."""
+        self._ended = False
+
+    async def during(self, trouble: Callable[[], object]) -> None:
+        """Work before, during and after some trouble, and until nothing is left to do."""
+        async with asyncio.timeout(40), asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._produce())
+            tasks.create_task(self._consume())
+            await until(lambda: len(self.done) >= 20)
+            await asyncio.to_thread(trouble)
+            stored, done = len(self.enqueued), len(self.done)
+            await until(lambda: len(self.enqueued) >= stored + 20 and len(self.done) >= done + 20)
+            self._ended = True
+
+    async def _produce(self) -> None:
+        while not self._ended:
+            new = job(f"job-{len(self.enqueued)}")
+            await self._insist(partial(self._producer.enqueue, [new]))
+            self.enqueued.append(new.id)
+            await asyncio.sleep(0.001)
+
+    async def _consume(self) -> None:
+        loop = asyncio.get_running_loop()
+        latest = loop.time()
+        while not self._ended or await self._insist(self._left) > 0:
+            await self._insist(lambda: self._worker.reap(["q"]))
+            if done := await self._work():
+                self.outage = max(self.outage, loop.time() - latest)
+                latest = loop.time()
+                self.done += done
+            await asyncio.sleep(0.002)
+
+    async def _work(self) -> list[str]:
+        asked = request(10, lease=LEASE)
+        leases = (await self._insist(lambda: self._worker.claim(asked))).leases
+        said = await self._insist(lambda: self._worker.settle([Completed(lease=lease) for lease in leases]))
+        return [lease.job_id for lease, one in zip(leases, said, strict=True) if one is Settled.DONE]
+
+    async def _left(self) -> int:
+        return sum(queue.pending + queue.running for queue in await self._worker.queue_stats())
+
+    @staticmethod
+    async def _insist(call: Callable[[], Awaitable[T]]) -> T:
+        while True:
+            try:
+                return await call()
+            except BrokerUnavailable:
+                await asyncio.sleep(0.05)

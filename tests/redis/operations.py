@@ -1,0 +1,180 @@
+"""What can be asked of the broker about one job: how to get there, how to ask, and what must come of it.
+
+What a job looks like after an operation is computed by the model of the lease protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aioq.errors import BrokerUnavailable
+from aioq.job import Buried, Completed, Failed, Lease, Reaped, Released, Retried, Settled, Settlement, WorkerInfo
+from aioq.states import JobState
+from aioq_redis import RedisBroker
+from aioq_redis.scripts import load
+from tests.contract.lease_model import CANCELLED, DEAD, DONE, LEASED, READY, Job, Rules
+from tests.redis.jobs import FAILURE, claim, job, let_pass, request
+
+__all__ = ["OPERATIONS", "Operation", "seen"]
+
+RULES = Rules()
+PLACES = {
+    JobState.PENDING: READY,
+    JobState.SCHEDULED: READY,
+    JobState.RETRYING: READY,
+    JobState.RUNNING: LEASED,
+    JobState.COMPLETED: DONE,
+    JobState.FAILED: DONE,
+    JobState.CANCELLED: CANCELLED,
+}
+ME = WorkerInfo(id="w1", queues=("q",), concurrency=1, running=0, hostname="h", pid=1, started_at=0.0)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One call of the broker.
+
+    Attributes:
+        script: The one that does it.
+        prepare: Brings job `a` into the state that the call needs, and returns what it needs to know.
+        call: Makes the call.
+        answers: What may be answered when the call was made until it succeeded, one of them.
+        before, after: What the model says of the job before and after it.
+    """
+
+    name: str
+    script: str
+    prepare: Callable[[RedisBroker], Awaitable[Any]]
+    call: Callable[[RedisBroker, Any], Awaitable[Any]]
+    answers: tuple[Any, ...]
+    before: Job | None
+    after: Job
+
+    @property
+    def word(self) -> bytes:
+        """What is in the command, and in no other."""
+        return load(self.script).sha.encode()
+
+
+async def nothing(broker: RedisBroker) -> None:
+    """Have the queue known by a job that is not due, so that nothing is sent but what the test is about."""
+    await broker.enqueue([job("other", delay=600.0)])
+
+
+async def pending(broker: RedisBroker) -> None:
+    """Enqueue the job."""
+    await broker.enqueue([job("a")])
+
+
+async def leased(broker: RedisBroker) -> Lease:
+    """Claim the job."""
+    await pending(broker)
+    (lease,) = await claim(broker, 1)
+    return lease
+
+
+async def expired(broker: RedisBroker) -> None:
+    """Claim the job, and let the lease run out."""
+    await pending(broker)
+    await claim(broker, 1, lease=0.001)
+    await let_pass(broker, 0.005)
+
+
+async def cancelled(broker: RedisBroker) -> None:
+    """Call the job off."""
+    await pending(broker)
+    await broker.cancel_job("a", queue="q")
+
+
+async def claim_it(broker: RedisBroker, _: object) -> list[tuple[str, int]]:
+    """Claim, as one request."""
+    return [(lease.job_id, lease.epoch) for lease in (await broker.claim(request(5))).leases]
+
+
+async def keep_it(broker: RedisBroker, lease: Lease) -> list[Lease]:
+    """Extend from a thread, and again until it succeeds, as the worker's thread does."""
+    keeper = broker.keeper()
+    try:
+        while True:
+            try:
+                return await asyncio.to_thread(lambda: keeper.extend([lease], seconds=60))
+            except BrokerUnavailable:
+                continue
+    finally:
+        keeper.close()
+
+
+async def look(broker: RedisBroker, _: object) -> str:
+    """Ask what is known of the job."""
+    record = await broker.get_job("a", queue="q")
+    return "" if record is None else record.id
+
+
+async def greet(broker: RedisBroker, _: object) -> list[str]:
+    """Say that a worker is up, and see who is."""
+    await broker.heartbeat(ME, ttl=60)
+    return [worker.id for worker in await broker.list_workers()]
+
+
+def settling(name: str, settlement: Callable[[Lease], Settlement], after: Job | None) -> Operation:
+    """Return the operation that ends an attempt so."""
+
+    async def settle(broker: RedisBroker, lease: Lease) -> list[Settled]:
+        return await broker.settle([settlement(lease)])
+
+    assert after is not None
+    return Operation(name, "settle", leased, settle, ([Settled.DONE],), RUNNING, after)
+
+
+def made(job: Job | None) -> Job:
+    """Insist that the model allows a step."""
+    assert job is not None
+    return job
+
+
+RUNNING = RULES.claim(Job())
+LATE = RUNNING._replace(fresh=False)
+OPERATIONS = [
+    Operation("enqueue", "enqueue_one", nothing, lambda b, _: b.enqueue([job("a")]), ([True], [False]), None, Job()),
+    Operation(
+        "enqueue several", "enqueue", nothing, lambda b, _: b.enqueue([job("a"), job("other", delay=600.0)]),
+        ([True, False], [False, False]), None, Job(),
+    ),
+    Operation("claim", "claim", pending, claim_it, ([("a", 1)],), Job(), RUNNING),
+    Operation(
+        "extend", "extend", leased, lambda b, lease: b.extend([lease], seconds=60), ([],), RUNNING,
+        made(RULES.extend(RUNNING, 1)),
+    ),
+    Operation("extend from a thread", "extend", leased, keep_it, ([],), RUNNING, made(RULES.extend(RUNNING, 1))),
+    settling("complete", lambda lease: Completed(lease=lease, result=b"1", keep=60), RULES.complete(RUNNING, 1)),
+    settling("fail", lambda lease: Failed(lease=lease, failure=FAILURE, keep=60), RULES.complete(RUNNING, 1)),
+    settling("bury", lambda lease: Buried(lease=lease, reason="malformed"), RULES.complete(RUNNING, 1)),
+    settling("retry", lambda lease: Retried(lease=lease, delay=0, failure=FAILURE), RULES.retry(RUNNING, 1)),
+    settling("release", lambda lease: Released(lease=lease), RULES.release(RUNNING, 1)),
+    Operation(
+        "reap", "reap", expired, lambda b, _: b.reap(["q"]),
+        ([], [Reaped(job_id="a", queue="q", crashes=1, state=JobState.PENDING)]), LATE, made(RULES.reap(LATE)),
+    ),
+    Operation(
+        "cancel_job", "cancel", pending, lambda b, _: b.cancel_job("a", queue="q"), (True,), Job(),
+        made(RULES.cancel(Job())),
+    ),
+    Operation(
+        "retry_job", "retry_job", cancelled, lambda b, _: b.retry_job("a", queue="q"), (True,),
+        made(RULES.cancel(Job())), Job(),
+    ),
+    Operation("get_job", "get_jobs", pending, look, ("a",), Job(), Job()),
+    Operation("heartbeat", "heartbeat", pending, greet, (["w1"],), Job(), Job()),
+]  # fmt: skip
+
+
+async def seen(broker: RedisBroker) -> tuple[str, int, int] | None:
+    """Return what the model knows of the job as it really is: place, attempt, crashes."""
+    record = await broker.get_job("a", queue="q")
+    if record is None:
+        return None
+    dead = DEAD if record.reason == "crashed" else DONE
+    return PLACES.get(record.state, dead), record.attempt, record.crashes

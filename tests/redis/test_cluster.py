@@ -1,0 +1,259 @@
+"""Redis Cluster: every command reaches the node that has its keys, also while keys and nodes come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from aioq.errors import BrokerConfigError, BrokerUnavailable
+from aioq.job import Completed, Settled
+from aioq_redis import RedisBroker, connection, pipeline
+from aioq_redis.keys import Layout
+from aioq_redis.slots import slot_of
+from tests import servers
+from tests.cluster import Cluster
+from tests.redis.jobs import claim, job, request
+from tests.redis.load import Load
+from tests.servers import RedisServer
+
+Make = Callable[..., RedisBroker]
+
+
+@pytest.fixture(scope="module", params=servers.extremes())
+def program(request: pytest.FixtureRequest) -> str:
+    """The oldest and the newest kind of server: the programs of the others are in between."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="module")
+def cluster(program: str) -> Iterator[Cluster]:
+    """A cluster of three nodes; who moves a slot need not move it back."""
+    cluster = Cluster(servers.found()[program])
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.close()
+
+
+@pytest.fixture
+async def make(namespace: str) -> AsyncIterator[Make]:
+    """Return brokers in the test's namespace."""
+    made: list[RedisBroker] = []
+
+    def make(url: str, **options: object) -> RedisBroker:
+        made.append(RedisBroker(url, **{"namespace": namespace, **options}))  # type: ignore[arg-type]  # a test's own
+        return made[-1]
+
+    yield make
+    for broker in made:
+        await broker.close()
+
+
+@pytest.fixture
+def broker(cluster: Cluster, make: Make) -> RedisBroker:
+    """A broker on the cluster."""
+    return make(cluster.url)
+
+
+def slot(namespace: str, queue: str = "q") -> int:
+    """Return the slot of a queue."""
+    return slot_of(Layout(namespace).queue(queue).key("jobs"))
+
+
+def spread(cluster: Cluster, namespace: str, count: int = 3) -> list[str]:
+    """Return names of queues that are on different nodes."""
+    found: dict[int, str] = {}
+    for n in range(1000):
+        found.setdefault(cluster.owner_of(slot(namespace, f"q{n}")).port, f"q{n}")
+        if len(found) == count:
+            break
+    return list(found.values())
+
+
+def another(cluster: Cluster, node: RedisServer) -> RedisServer:
+    """Return a node other than this one."""
+    return next(other for other in cluster.nodes if other is not node)
+
+
+async def test_queues_live_on_different_nodes(cluster: Cluster, broker: RedisBroker, namespace: str) -> None:
+    """What concerns several queues is put together from several nodes."""
+    queues = spread(cluster, namespace)
+    await broker.connect()
+    assert await broker.enqueue([job(queue, queue=queue) for queue in queues]) == [True, True, True]
+    assert {stats.queue for stats in await broker.queue_stats()} == set(queues)
+    leases = (await broker.claim(request(10, queues=tuple(queues)))).leases
+    assert sorted(lease.job_id for lease in leases) == sorted(queues)
+    assert await broker.settle([Completed(lease=lease) for lease in leases]) == [Settled.DONE] * 3
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+async def test_a_job_on_any_node_wakes_a_worker(
+    cluster: Cluster, broker: RedisBroker, namespace: str, number: int
+) -> None:
+    """A worker waits on all nodes that its queues are on at once."""
+    queues = spread(cluster, namespace)
+    wait = asyncio.ensure_future(broker.wait_for_work(queues, timeout=20))
+    await asyncio.sleep(0.05)
+    async with asyncio.timeout(5):
+        await broker.enqueue([job("a", queue=queues[number])])
+        assert await wait is True
+
+
+async def test_a_token_that_nobody_waits_for_is_given_back(
+    cluster: Cluster, broker: RedisBroker, make: Make, namespace: str
+) -> None:
+    """A worker that was woken by one node, and is busy, does not keep what another has for an idle worker."""
+    queues = spread(cluster, namespace, 2)
+    busy = asyncio.ensure_future(broker.wait_for_work(queues, timeout=20))
+    await asyncio.sleep(0.05)
+    await broker.enqueue([job("a", queue=queues[0])])
+    assert await busy is True
+    idle = asyncio.ensure_future(make(cluster.url).wait_for_work(queues[1:], timeout=20))
+    await asyncio.sleep(0.05)
+    async with asyncio.timeout(5):
+        await broker.enqueue([job("b", queue=queues[1])])
+        assert await idle is True
+
+
+async def test_the_end_of_a_job_reaches_who_waits_for_it(
+    cluster: Cluster, broker: RedisBroker, make: Make, namespace: str
+) -> None:
+    """Also when worker and caller are connected by different nodes."""
+    worker = make(cluster.url)
+    for queue in spread(cluster, namespace):
+        await worker.enqueue([job(queue, queue=queue)])
+        wait = asyncio.ensure_future(broker.wait_for_result(queue, queue=queue, timeout=20))
+        await asyncio.sleep(0.02)
+        (lease,) = (await worker.claim(request(1, queues=(queue,)))).leases
+        await worker.settle([Completed(lease=lease)])
+        async with asyncio.timeout(5):
+            assert await wait is True
+
+
+async def test_a_slot_that_has_moved_is_followed(
+    cluster: Cluster, broker: RedisBroker, namespace: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The caller notices nothing, and no connection is given up."""
+    await broker.enqueue([job("a")])
+    source = cluster.owner_of(slot(namespace))
+    target = another(cluster, source)
+    await asyncio.to_thread(cluster.move, slot(namespace), target)
+    with caplog.at_level(logging.INFO, "aioq.redis"):
+        assert await broker.enqueue([job("a"), job("b")]) == [False, True]
+        assert len(await claim(broker)) == 2
+    assert "lost the connection" not in caplog.text
+
+
+async def test_a_wait_for_work_follows_its_slot(cluster: Cluster, broker: RedisBroker, namespace: str) -> None:
+    """A worker that is blocked on a slot when it moves is woken where the slot is then."""
+    await broker.enqueue([job("a")])
+    await claim(broker)
+    wait = asyncio.ensure_future(broker.wait_for_work(["q"], timeout=20))
+    await asyncio.sleep(0.05)
+    await asyncio.to_thread(cluster.move, slot(namespace), another(cluster, cluster.owner_of(slot(namespace))))
+    async with asyncio.timeout(5):
+        await broker.enqueue([job("b")])
+        assert await wait is True
+
+
+async def test_a_slot_on_its_way_is_waited_for(cluster: Cluster, broker: RedisBroker, namespace: str) -> None:
+    """While the keys of a queue are here and there its calls wait; they are not refused."""
+    moving = slot(namespace)
+    await broker.enqueue([job("a")])
+    source = cluster.owner_of(moving)
+    target = another(cluster, source)
+    cluster.begin_move(moving, target)
+    cluster.move_key(moving, source, target)
+    call = asyncio.ensure_future(broker.enqueue([job("b")]))
+    await asyncio.sleep(0.2)
+    assert not call.done()
+    await asyncio.to_thread(cluster.end_move, moving, source, target)
+    assert await call == [True]
+    assert [lease.job_id for lease in await claim(broker)] == ["a", "b"]
+
+
+async def test_a_key_on_its_way_is_asked_for(cluster: Cluster, broker: RedisBroker, namespace: str) -> None:
+    """A command with one key goes where that key is, also before the slot has changed hands."""
+    space = Layout(namespace).fleet
+    moving = slot_of(space.key("queues"))
+    await broker.enqueue([job("a")])
+    source = cluster.owner_of(moving)
+    target = another(cluster, source)
+    cluster.begin_move(moving, target)
+    cluster.move_key(moving, source, target)
+    try:
+        assert [stats.queue for stats in await broker.queue_stats()] == ["q"]
+    finally:
+        await asyncio.to_thread(cluster.end_move, moving, source, target)
+
+
+async def test_moving_a_slot_under_load_loses_nothing(
+    cluster: Cluster, broker: RedisBroker, make: Make, namespace: str
+) -> None:
+    """Every job is completed, and completed once, while its queue moves from node to node."""
+
+    def reshard() -> None:
+        for _ in range(3):
+            cluster.move(slot(namespace), another(cluster, cluster.owner_of(slot(namespace))))
+
+    load = Load(broker, make(cluster.url))
+    await load.during(reshard)
+    assert sorted(load.done) == sorted(load.enqueued)
+
+
+@pytest.mark.parametrize("end", ["kill", "pause"])
+async def test_a_node_that_fails_is_replaced(
+    program: str, make: Make, namespace: str, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """Its replica takes over, whether it dies or hangs; jobs whose copy was waited for are not lost."""
+    monkeypatch.setattr(pipeline, "REPLY_TIMEOUT", 1.0)
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 1.0)
+    cluster = Cluster(servers.found()[program])
+    try:
+        await asyncio.to_thread(cluster.start)
+        node = cluster.owner_of(slot(namespace))
+        for _ in range(2):
+            # One to take over, one for it to wait for.
+            await asyncio.to_thread(cluster.add_replica, node)
+        load = Load(make(cluster.url, timeout=2.0, durability="replica:1"), make(cluster.url, timeout=2.0))
+        await load.during(getattr(node, end))
+        assert set(load.done) == set(load.enqueued)
+        assert load.outage < 10
+    finally:
+        cluster.close()
+
+
+async def test_a_slot_that_nobody_has_is_an_outage(program: str, make: Make, namespace: str) -> None:
+    """Without a replica nobody takes over; the error says so, and the same call works when the node is back."""
+    cluster = Cluster(servers.found()[program])
+    try:
+        await asyncio.to_thread(cluster.start)
+        broker = make(cluster.url, timeout=1.0)
+        await broker.enqueue([job("a")])
+        node = cluster.owner_of(slot(namespace))
+        node.kill()
+        with pytest.raises(BrokerUnavailable, match="is unavailable"):
+            await broker.enqueue([job("b")])
+    finally:
+        cluster.close()
+
+
+class TestWrongUrls:
+    """What is no cluster, or is one and was not said to be, is found out at the start."""
+
+    async def test_a_cluster_must_be_named_as_one(self, cluster: Cluster, make: Make) -> None:
+        """The error has the scheme to use."""
+        with pytest.raises(BrokerConfigError, match=r"is a node of a cluster; write redis\+cluster://"):
+            await make(cluster.url.replace("+cluster", "")).connect()
+
+    async def test_a_single_server_is_no_cluster(self, start_server: Callable[..., RedisServer], make: Make) -> None:
+        """The error has the scheme to use."""
+        url = f"redis+cluster://127.0.0.1:{start_server(tcp=True).port}"
+        for call in (make(url).connect(), make(url).enqueue([job("a")])):
+            with pytest.raises(BrokerConfigError, match=r"does not tell of a cluster.*write redis://"):
+                await call

@@ -1,0 +1,143 @@
+"""Whatever happens to whichever command on its way, and at whatever point: it is done, once, and no more than that."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import aioq_redis.keeper
+import aioq_redis.pipeline
+from aioq.errors import BrokerFull
+from aioq_redis import RedisBroker
+from aioq_redis.scripts import NAMES, load
+from tests import servers
+from tests.contract.lease_model import Job
+from tests.redis.jobs import claim
+from tests.redis.layout import assert_consistent, keys_of
+from tests.redis.operations import OPERATIONS, Operation, seen
+from tests.redis.proxy import Fault, Proxy, When
+
+TRANSIENT = {
+    "LOADING": b"-LOADING Redis is loading the dataset in memory\r\n",
+    "READONLY": b"-READONLY You can't write against a read only replica.\r\n",
+    "NOSCRIPT": b"-NOSCRIPT No matching script. Please use EVAL.\r\n",
+    "CLUSTERDOWN": b"-CLUSTERDOWN The cluster is down\r\n",
+    "MOVED": b"-MOVED 3999 127.0.0.1:6381\r\n",
+    "BUSY": b"-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n",
+    "TRYAGAIN": b"-TRYAGAIN Multiple keys request during rehashing of slot\r\n",
+    "MASTERDOWN": b"-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.\r\n",
+}
+FULL = b"-OOM command not allowed when used memory > 'maxmemory'.\r\n"
+every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+
+
+@pytest.fixture(scope="session")
+def redis_kind() -> str:
+    """One kind of server will do: how connections break does not depend on it."""
+    found = [*servers.found()]
+    if not found and not servers.GIVEN_URL:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(servers.HOW_TO)
+    return found[0] if found else "given"
+
+
+@pytest.fixture
+def behind(
+    proxy: Proxy, make_broker: Callable[..., RedisBroker], raw: Any, monkeypatch: pytest.MonkeyPatch
+) -> RedisBroker:
+    """A broker behind the proxy that is soon out of patience; the server knows all scripts."""
+    for module in (aioq_redis.pipeline, aioq_redis.keeper):
+        monkeypatch.setattr(module, "REPLY_TIMEOUT", 0.2)
+    for name in NAMES:
+        raw.script_load(load(name).text)
+    return make_broker(proxy.url)
+
+
+def view(job: Job | None) -> tuple[str, int, int] | None:
+    """Return of the model's job what `seen` returns of the real one."""
+    return job and (job.place, job.attempt, job.crashes)
+
+
+@every_operation
+@pytest.mark.parametrize("when", When, ids=lambda when: when.name.lower())
+@pytest.mark.parametrize("silent", [False, True], ids=["cut", "silent"])
+async def test_a_command_that_is_cut_off_is_done_once(
+    behind: RedisBroker, proxy: Proxy, operation: Operation, when: When, silent: bool
+) -> None:
+    """Before the server has it, before the reply comes, in the midst of the reply; told by a reset or by nobody."""
+    needed = await operation.prepare(behind)
+    assert await seen(behind) == view(operation.before)
+    fault = Fault(operation.word, when, silent)
+    proxy.fail(fault)
+    assert await operation.call(behind, needed) in operation.answers
+    assert proxy.is_over(fault)
+    assert await seen(behind) == view(operation.after)
+    assert await claim(behind, 5, worker="w2") == [] or operation.after.place == "ready"
+
+
+@every_operation
+@pytest.mark.parametrize("error", TRANSIENT)
+async def test_an_error_that_passes_is_waited_out(
+    behind: RedisBroker, proxy: Proxy, operation: Operation, error: str
+) -> None:
+    """The caller does not see it, and what it asked for is done once."""
+    needed = await operation.prepare(behind)
+    proxy.answer(operation.word, TRANSIENT[error])
+    assert await operation.call(behind, needed) in operation.answers
+    assert TRANSIENT[error] in proxy.answered
+    assert await seen(behind) == view(operation.after)
+
+
+@every_operation
+async def test_a_full_server_is_an_error_of_its_own(behind: RedisBroker, proxy: Proxy, operation: Operation) -> None:
+    """Nothing is repeated, nothing has been done, and the same call succeeds when there is room."""
+    needed = await operation.prepare(behind)
+    proxy.answer(operation.word, FULL)
+    async with asyncio.timeout(1):
+        with pytest.raises(BrokerFull, match="has no room"):
+            await operation.call(behind, needed)
+    assert await seen(behind) == view(operation.before)
+    assert await operation.call(behind, needed) in operation.answers
+    assert await seen(behind) == view(operation.after)
+
+
+async def cancelled_after(call: Callable[[], Any], steps: int) -> bool:
+    """Make a call and cancel it after some steps of the event loop; False when it had ended before."""
+    task = asyncio.ensure_future(call())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+        if task.done():
+            break
+    if task.done():
+        await task
+        return False
+    task.cancel()
+    await asyncio.wait([task])
+    return True
+
+
+@pytest.mark.parametrize(
+    "operation", [each for each in OPERATIONS if each.name != "extend from a thread"], ids=lambda each: each.name
+)
+async def test_a_call_may_be_cancelled_anywhere(
+    make_broker: Callable[..., RedisBroker], raw: Any, namespace: str, operation: Operation
+) -> None:
+    """After any number of steps: it is done or it is not, and the next call gets the answer that is its own."""
+    steps = 0
+    while True:
+        broker = make_broker(namespace=f"{namespace}-{steps}")
+        needed = await operation.prepare(broker)
+        interrupted = await cancelled_after(lambda: operation.call(broker, needed), steps)  # noqa: B023  # at once
+        assert await seen(broker) in (view(operation.before), view(operation.after))
+        assert await broker.time() > 1_000_000_000
+        assert [stats.queue for stats in await broker.queue_stats()] in ([], ["q"])
+        await broker.close()
+        assert_consistent(raw, f"{namespace}-{steps}")
+        raw.delete(*keys_of(raw, f"{namespace}-{steps}"))
+        if not interrupted:
+            break
+        steps += 1
+    assert steps > 1

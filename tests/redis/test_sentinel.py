@@ -1,0 +1,142 @@
+"""Redis Sentinel: the primary is asked for, and asked for again when it changes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from aioq.errors import BrokerConfigError, BrokerUnavailable
+from aioq_redis import RedisBroker, connection, pipeline
+from tests import servers
+from tests.cluster import Sentinels
+from tests.redis.jobs import claim, job
+from tests.redis.load import Load
+from tests.servers import RedisServer
+
+Make = Callable[..., RedisBroker]
+
+FOLLOWED = 10.0
+"""Seconds within which workers are back at work after a failover."""
+
+UNCOPIED = 5
+"""Jobs that a replica may be behind when jobs are enqueued one by one."""
+
+
+@pytest.fixture(params=servers.extremes())
+def program(request: pytest.FixtureRequest) -> str:
+    """The oldest and the newest kind of server: the programs of the others are in between."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def watched(program: str) -> Iterator[Sentinels]:
+    """A primary and two replicas, watched by three sentinels."""
+    watched = Sentinels(servers.found()[program], replicas=2)
+    try:
+        watched.start()
+        yield watched
+    finally:
+        watched.close()
+
+
+@pytest.fixture
+async def make(namespace: str) -> AsyncIterator[Make]:
+    """Return brokers in the test's namespace."""
+    made: list[RedisBroker] = []
+
+    def make(url: str, **options: object) -> RedisBroker:
+        made.append(RedisBroker(url, **{"namespace": namespace, **options}))  # type: ignore[arg-type]  # a test's own
+        return made[-1]
+
+    yield make
+    for broker in made:
+        await broker.close()
+
+
+async def test_sentinels_are_asked_one_after_the_other(watched: Sentinels, make: Make) -> None:
+    """One that is down or hangs is passed over; when all are down the error names each."""
+    watched.sentinels[0].kill()
+    watched.sentinels[1].pause()
+    broker = make(watched.url)
+    await broker.connect()
+    assert await broker.enqueue([job("a")]) == [True]
+    watched.sentinels[1].kill()
+    watched.sentinels[2].kill()
+    assert len(await claim(broker)) == 1  # the connection is there
+    ports = ".*".join(str(sentinel.port) for sentinel in watched.sentinels)
+    with pytest.raises(BrokerUnavailable, match=f"no sentinel knows the primary.*{ports}"):
+        await make(watched.url).connect()
+
+
+async def test_a_primary_that_steps_down_is_followed(watched: Sentinels, make: Make) -> None:
+    """All kinds of connections find the new one, though the old one is alive and answers."""
+    broker, other = make(watched.url), make(watched.url)
+    old = watched.primary()
+    await broker.enqueue([job("a")])
+    assert len(await claim(broker)) == 1
+    assert await broker.wait_for_work(["q"], timeout=0.05) is False
+    result = asyncio.ensure_future(broker.wait_for_result("a", queue="q", timeout=20))
+    await asyncio.to_thread(watched.fail_over)
+    started = time.monotonic()
+    while watched.primary() is old:
+        await asyncio.sleep(0.02)
+    work = asyncio.ensure_future(broker.wait_for_work(["q"], timeout=20))
+    async with asyncio.timeout(FOLLOWED):
+        while True:
+            try:
+                assert await other.enqueue([job("b")]) in ([True], [False])
+                break
+            except BrokerUnavailable:
+                pass
+        assert await work is True
+        assert [lease.job_id for lease in await claim(broker)] == ["b"]
+        assert await other.cancel_job("a", queue="q") is True
+        assert await result is True
+    assert time.monotonic() - started < FOLLOWED
+
+
+@pytest.mark.parametrize("durability", ["primary", "replica:1"])
+@pytest.mark.parametrize("end", ["kill", "pause"])
+async def test_a_primary_that_fails_is_replaced(
+    watched: Sentinels, make: Make, monkeypatch: pytest.MonkeyPatch, end: str, durability: str
+) -> None:
+    """Work goes on within ten seconds. What is lost had not been copied; what was waited for is not lost."""
+    monkeypatch.setattr(pipeline, "REPLY_TIMEOUT", 1.0)
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 1.0)
+    load = Load(make(watched.url, timeout=2.0, durability=durability), make(watched.url, timeout=2.0))
+    await load.during(getattr(watched.primary(), end))
+    lost = set(load.enqueued) - set(load.done)
+    assert len(lost) <= (0 if durability == "replica:1" else UNCOPIED)
+    assert load.outage < FOLLOWED
+
+
+class TestWrongUrls:
+    """A mistake in the URL is found out at the start."""
+
+    @pytest.fixture
+    def plain(self, program: str) -> Iterator[Sentinels]:
+        """A primary, and a sentinel that tells of it."""
+        plain = Sentinels(servers.found()[program], replicas=0, sentinels=1)
+        try:
+            plain.start()
+            yield plain
+        finally:
+            plain.close()
+
+    async def test_what_sentinels_say_is_asked_for_right(self, plain: Sentinels, make: Make) -> None:
+        """A service that nobody watches, and a sentinel in the place of a server; the errors say what to write."""
+        await make(plain.url).connect()
+        with pytest.raises(BrokerConfigError, match=r"watch no service 'other'; check the path of the URL"):
+            await make(plain.url.replace("/main", "/other")).connect()
+        with pytest.raises(BrokerConfigError, match=r"is a sentinel; write redis\+sentinel://host:port/service"):
+            await make(f"redis://127.0.0.1:{plain.sentinels[0].port}").connect()
+
+    async def test_a_server_is_no_sentinel(self, start_server: Callable[..., RedisServer], make: Make) -> None:
+        """The error says what to check."""
+        url = f"redis+sentinel://127.0.0.1:{start_server(tcp=True).port}/main"
+        with pytest.raises(BrokerConfigError, match=r"is no sentinel that we may ask.*check the addresses"):
+            await make(url).connect()
