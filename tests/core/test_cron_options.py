@@ -68,9 +68,9 @@ def test_a_good_value_is_kept(app: Aarq, field: str, value: Any) -> None:
 
 @pytest.mark.parametrize(("field", "kind", "value"), each(BAD))
 def test_a_bad_value_is_refused_by_name(app: Aarq, field: str, kind: type[Exception], value: Any) -> None:
-    """Before the function is known: the error begins with the field."""
+    """Before the function is known: the error begins with the schedule, and then the field."""
     options: Any = {field: value}
-    with pytest.raises(kind, match=f"^{field} must be "):
+    with pytest.raises(kind, match=rf'^@app.cron\("every 5"\): {field} must be '):
         app.cron("every 5", **options)
 
 
@@ -87,7 +87,7 @@ def test_every_option_is_put_to_the_test() -> None:
     [
         ({"misfire": "twice"}, "misfire must be one of once, skip, all, got 'twice'"),
         ({"overlap": "wait"}, "overlap must be one of allow, skip, queue_one, cancel, got 'wait'"),
-        ({"grace": 0}, "grace must be between 1 and 3.15576e+08, got 0"),
+        ({"grace": 0}, "grace must be between 1 and 315576000, got 0"),
         ({"enabled": "no"}, "enabled must be True or False, got 'no'"),
         ({"unique": "yes"}, "unique must be True or False, got 'yes'"),
         ({"args": "a@b.c"}, "args must be a tuple such as (\"a@b.c\",), got 'a@b.c'"),
@@ -96,7 +96,7 @@ def test_every_option_is_put_to_the_test() -> None:
         ({"end": "soon"}, "end must be a datetime, got str"),
         (
             {"start": NAIVE},
-            f"start must be aware, got {NAIVE!r}; give it a tzinfo, for example datetime.now(UTC)",
+            f"start must be aware, got {NAIVE!r}; give it a tzinfo, as in datetime(2026, 1, 1, tzinfo=UTC)",
         ),
         (
             {"start": NEW_YEAR, "end": NEW_YEAR - timedelta(days=1)},
@@ -109,13 +109,31 @@ def test_errors_say_what_was_expected(app: Aarq, options: Any, text: str) -> Non
     """And what was given."""
     with pytest.raises((TypeError, ValueError)) as caught:
         app.cron("every 5", **options)
-    assert str(caught.value) == text
+    assert str(caught.value) == f'@app.cron("every 5"): {text}'
 
 
-def test_an_unknown_option_is_refused(app: Aarq) -> None:
-    """The error names it."""
-    with pytest.raises(TypeError, match="got an unexpected keyword argument 'qeue'"):
-        app.cron("every 5", qeue="reports")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # the point
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [
+        ("misfre", "did you mean misfire?"),
+        ("retries", "help(Aarq.cron) tells which there are"),
+    ],
+)
+def test_an_unknown_option_is_refused(app: Aarq, option: str, hint: str) -> None:
+    """The error names it, and one that is spelled alike."""
+    options: Any = {option: 1}
+    with pytest.raises(TypeError) as caught:
+        app.cron("every 5", **options)
+    assert str(caught.value) == f'@app.cron("every 5"): there is no option {option}; {hint}'
+
+
+def test_a_decorator_without_its_schedule_is_refused(app: Aarq) -> None:
+    """Else the function would be swallowed, and never be called."""
+    with pytest.raises(TypeError) as caught:
+        app.cron(report)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # the point
+    assert str(caught.value) == (
+        f'@app.cron({report.__module__}.report): this is a function, and no schedule; first say when, as in "0 9 * * *"'
+    )
 
 
 def test_on_error_has_to_take_both(app: Aarq) -> None:
@@ -124,7 +142,7 @@ def test_on_error_has_to_take_both(app: Aarq) -> None:
     def alarm(_: object) -> None: ...
 
     with pytest.raises(
-        TypeError, match=r"^on_error must take the context and the exception, and .*alarm does not: too "
+        TypeError, match=r"on_error must take the context and the exception, and .*alarm does not: too "
     ):
         app.cron("every 5", on_error=alarm)
 
@@ -135,7 +153,7 @@ def test_on_error_has_to_run(app: Aarq) -> None:
     def alarm(_: object, error: BaseException) -> Iterator[int]:
         yield 1
 
-    with pytest.raises(TypeError, match=r"^on_error must not be a generator, and .*alarm is one: calling it would run"):
+    with pytest.raises(TypeError, match=r"on_error must not be a generator, and .*alarm is one: calling it would run"):
         app.cron("every 5", on_error=alarm)
 
 

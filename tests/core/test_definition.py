@@ -88,6 +88,24 @@ def test_a_schedule_is_told_from_a_cron(app: Aarq) -> None:
     assert (definition.kind, definition.unique, definition.queue) == ("schedule", True, "mail")
 
 
+def test_the_job_of_a_schedule_is_told_by_a_digest(app: Aarq) -> None:
+    """Other arguments, or another priority, are a change that a deploy makes; the arguments stay private."""
+
+    async def send(_: object, to: str) -> None: ...
+
+    mail, urgent = app.task(name="mail")(send), app.task(name="urgent", priority=9)(send)
+    names = [
+        app.schedule(mail, "every 5", args=("ada",)),
+        app.schedule(mail, "every 7", args=("ada",)),
+        app.schedule(mail, "every 5", args=("bob",)),
+        app.schedule(urgent, "every 5", args=("ada",)),
+    ]
+    ada, again, bob, fast = [define(app.crons[name]).options["job"] for name in names]
+    assert ada == again
+    assert len({ada, bob, fast}) == 3
+    assert "ada" not in ada
+
+
 names = st.text("abc", min_size=1, max_size=2)
 definitions = st.builds(
     CronDefinition,

@@ -134,7 +134,8 @@ def test_cron_needs_its_distribution_at_once(install: Install) -> None:
     app = Aarq("memory://")
     with pytest.raises(DiscoveryError) as caught:
         app.cron("*/5 * * * *")
-    assert str(caught.value) == 'cron expressions need the aioq-cron distribution; run: pip install "aioq[cron]"'
+    hint = 'cron expressions need the aioq-cron distribution; run: pip install "aioq[cron]"'
+    assert str(caught.value) == f'@app.cron("*/5 * * * *"): {hint}'
 
 
 def test_a_schedulers_name_finds_it(install: Install) -> None:

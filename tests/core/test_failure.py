@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioq.failure import MESSAGE_LIMIT, TRACEBACK_LIMIT, describe, one_line
+from aioq.failure import MESSAGE_LIMIT, TRACEBACK_LIMIT, describe, in_full, in_short, one_line
 from aioq.job import Failure
 
 
@@ -111,3 +111,18 @@ def test_control_characters_are_escaped() -> None:
     """Line ends and escape sequences become visible."""
     assert one_line("a\r\nb\x1b[31mc\x00\u2028d") == "a\\r\\nb\\x1b[31mc\\x00\\u2028d"
     assert one_line("plain äöü €") == "plain äöü €"
+
+
+@pytest.mark.parametrize(
+    ("error", "full", "short"),
+    [
+        (OSError("disk full"), "OSError: disk full", "disk full"),
+        (KeyError("total"), "KeyError: 'total'", "KeyError: 'total'"),
+        (ValueError(7), "ValueError: 7", "ValueError: 7"),
+        (ValueError(), "ValueError", "ValueError"),
+        (ValueError("a b\nc"), "ValueError: a b\\nc", "a b\\nc"),
+    ],
+)
+def test_a_failure_in_one_line(error: Exception, full: str, short: str) -> None:
+    """In full with its type; in short without it, unless the message is a single word that says nothing."""
+    assert (in_full(describe(error)), in_short(describe(error))) == (full, short)

@@ -201,11 +201,13 @@ class Mute(Exception):
     ("error", "text"),
     [
         (ValueError(), "ValueError"),
-        (ValueError("a\r\nb\x1b"), "a\\r\\nb\\x1b"),
-        (SystemExit(3), "3"),
+        (KeyError("total"), "KeyError: 'total'"),
+        (OSError("connection refused"), "connection refused"),
+        (ValueError("a\r\nb\x1b"), "ValueError: a\\r\\nb\\x1b"),
+        (SystemExit(3), "SystemExit: 3"),
         (KeyboardInterrupt(), "KeyboardInterrupt"),
         (GeneratorExit(), "GeneratorExit"),
-        (asyncio.CancelledError("mine"), "mine"),
+        (asyncio.CancelledError("mine"), "CancelledError: mine"),
         (Mute(), "(the exception's text cannot be had: its __str__ raises)"),
         (ExceptionGroup("two", [ValueError("a")]), "two (1 sub-exception)"),
     ],
@@ -247,7 +249,7 @@ async def test_objects_and_their_failures(app: Aarq, clock: VirtualClock, caplog
     app.cron("every 1")(Broken())
     async with working(app, clock=clock):
         await clock.advance(1)
-    assert caplog.messages == [f"Cron task {HERE}.test_objects_and_their_failures.Broken failed: no"]
+    assert caplog.messages == [f"Cron task {HERE}.test_objects_and_their_failures.Broken failed: ValueError: no"]
 
 
 async def test_a_wrapper_that_forgot_to_be_async_is_awaited(app: Aarq, clock: VirtualClock, log: Log) -> None:

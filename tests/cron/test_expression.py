@@ -225,6 +225,7 @@ def test_a_day_that_is_not_found_is_an_error() -> None:
         ("europe/berlin", "tz 'europe/berlin' is not a known time zone; did you mean 'Europe/Berlin'?"),
         ("Berlin", "tz 'Berlin' is not a known time zone; did you mean 'Europe/Berlin'?"),
         ("new york", "tz 'new york' is not a known time zone; did you mean 'America/New_York'?"),
+        ("CEST", "tz 'CEST' is not a known time zone"),
         ("UTC+2", "tz 'UTC+2' is not a known time zone"),
         ("Middle/Earth", "tz 'Middle/Earth' is not a known time zone"),
         ("Europe", "tz 'Europe' is not a known time zone"),

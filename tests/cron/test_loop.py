@@ -324,10 +324,11 @@ async def test_a_crowd_lets_others_run() -> None:
     assert max(later - earlier for earlier, later in pairwise(seen)) <= 200
 
 
-async def test_catching_up_lets_others_run() -> None:
-    """After a jump the loop yields between entries, since each takes many steps."""
+@pytest.mark.parametrize("schedules", [1, 20])
+async def test_catching_up_lets_others_run(schedules: int) -> None:
+    """After a jump the loop yields between entries, also of one schedule: what to do about each takes many steps."""
     clock = ScriptedClock(NOON, [step(5, 7 * 86_400)], until=8)
-    await play(clock, *(entry(CronExpression(f"{minute} * * * *")) for minute in range(20)))
+    await play(clock, *(entry(CronExpression(f"{minute % schedules} * * * *")) for minute in range(20)))
     assert clock.yields == 20
 
 

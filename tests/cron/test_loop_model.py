@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aioq.cron import Tick, upcoming
+from aioq.cron.steps import around
 from aioq.protocols import Schedule
 from aioq_cron import CronExpression, Every
-from aioq_cron.newest import newest_due
 from tests.cron.moments_of import naive, utc
 from tests.cron.scripted_clock import Mishap, Moments, ScriptedClock, Steps, block, entry, play, step
 
@@ -80,7 +80,7 @@ def test_the_newest_due_tick_is_exact(moments: set[datetime], data: st.DataObjec
         st.datetimes(first.replace(tzinfo=None), naive("2031-01-01"), timezones=st.just(UTC))
         | st.sampled_from(spread.moments)
     )
-    newest, following = newest_due(schedule, first, now)
+    newest, following = around(schedule, first, now)
     assert newest == max([moment for moment in moments if first <= moment <= now], default=first)
     assert following == min([moment for moment in moments if moment > newest], default=None)
     assert schedule.asked <= 120

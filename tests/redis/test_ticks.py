@@ -177,7 +177,7 @@ class TestCutShort:
         """The next worker that asks registers it anew, which puts everything in place."""
         await broker.register_crons("app", "1", [entry(), entry("old")], ttl=60)
         fleet = Layout(namespace).fleet
-        _run(raw, "register_app", fleet.pick(load("register_app").keys, "app"), "app", "2", 10**9)
+        _run(raw, "register_app", fleet.pick(load("register_app").keys, "app"), "app", "2", 10**9, 10**9)
         assert (await broker.attend("app", "2", ttl=60)).version == ""
         tick = await broker.time() + 0.5
         assert (await broker.claim_tick(bid(tick, name="old"))).outcome is WON
@@ -185,6 +185,23 @@ class TestCutShort:
         assert (await broker.attend("app", "2", ttl=60)).version == "2"
         assert (await broker.claim_tick(bid(tick + 0.1, name="old"))).outcome is TickOutcome.SUPERSEDED
         assert (await broker.claim_tick(bid(tick))).outcome is TickOutcome.SUPERSEDED
+
+    async def test_the_replaced_version_is_not_told_that_it_has_lapsed(
+        self, broker: RedisBroker, raw: Any, namespace: str
+    ) -> None:
+        """Its workers would register it again, and so undo a deploy that is under way."""
+        await broker.register_crons("app", "1", [entry()], ttl=60)
+        fleet = Layout(namespace).fleet
+        _run(raw, "register_app", fleet.pick(load("register_app").keys, "app"), "app", "2", 10**9, 10**9)
+        assert (await broker.attend("app", "1", ttl=60)).version == "2"
+
+    async def test_a_version_that_never_came_lapses(self, broker: RedisBroker, raw: Any, namespace: str) -> None:
+        """The version before it takes over again, as from one whose workers are gone."""
+        await broker.register_crons("app", "1", [entry()], ttl=60)
+        fleet = Layout(namespace).fleet
+        keys = fleet.pick(load("register_app").keys, "app")
+        _run(raw, "register_app", keys, "app", "2", 10**9, 10**9)
+        assert 0 < raw.pttl(fleet.key("version:app")) <= 10**9
 
     async def test_an_older_registration_that_comes_late_changes_nothing(
         self, broker: RedisBroker, raw: Any, namespace: str

@@ -85,7 +85,9 @@ async def test_a_run_that_takes_too_long_is_cancelled(
     line = f"Cron task {HERE}.hang failed: timed out after 2.5 s"
     assert caplog.record_tuples == [("aioq.worker", logging.ERROR, line)] * 2
     records = await ledger.records()
-    assert [(record.status.value, record.error) for record in records] == [("failed", "timed out after 2.5 s")] * 2
+    assert [(record.status.value, record.error) for record in records] == [
+        ("failed", "TimeoutError: timed out after 2.5 s")
+    ] * 2
     assert [record.finished_at - record.tick for record in records if record.finished_at] == [2.5, 2.5]
 
 
@@ -112,7 +114,7 @@ async def test_what_a_cancelled_run_raises_is_no_failure_of_its_own(
 
     async with up(app, clock):
         await clock.advance(12)
-    assert await ledger.told() == [(10, "failed", "timed out after 1 s", 1)]
+    assert await ledger.told() == [(10, "failed", "TimeoutError: timed out after 1 s", 1)]
     assert [message.rpartition(": ")[2] for message in caplog.messages] == ["timed out after 1 s"]
     assert raises.__name__ == "raises"
 
@@ -181,7 +183,7 @@ async def test_on_error_may_fail_itself(
     lines = [f"Cron task {HERE}.fail failed: connection refused", f"on_error of cron task {HERE}.fail failed: no pager"]
     assert caplog.messages == lines * 2
     assert "LookupError: no pager" in caplog.text
-    assert [record[2] for record in await ledger.told()] == ["connection refused"] * 2
+    assert [record[2] for record in await ledger.told()] == ["ConnectionError: connection refused"] * 2
 
 
 async def test_on_error_hears_of_failures_only(app: Aarq, clock: VirtualClock, notes: Notes) -> None:

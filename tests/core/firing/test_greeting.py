@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sys
 from datetime import UTC, datetime, timedelta
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -140,6 +142,14 @@ async def test_a_run_that_is_years_away_is_warned_of(
     assert await warnings(app, clock, caplog) == [line]
 
 
+async def test_a_start_that_is_years_away_is_as_its_author_wants_it(
+    app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No need to ask whether it was meant."""
+    app.cron("every 5", start=MIDNIGHT + timedelta(days=1_000))(nothing)
+    assert await warnings(app, clock, caplog) == []
+
+
 # Clocks
 
 
@@ -194,3 +204,20 @@ async def test_a_worker_without_entries_does_not_ask(clock: VirtualClock, broker
     async with up(app, clock):
         await settle_down()
     assert broker.calls["time"] == 0
+
+
+async def test_two_apps_of_one_name_are_warned_of(
+    clock: VirtualClock, broker: FlakyBroker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module that makes two has to name them, or each retires the entries of the other."""
+    module = ModuleType("twins")
+    one, other = (Aarq(broker, name="twins", scheduler=PlainScheduler()) for _ in "12")
+    vars(module).update(one=one, other=other, third=Aarq(broker, name="third", scheduler=PlainScheduler()))
+    monkeypatch.setitem(sys.modules, "twins", module)
+    one.cron("every 5", name="entry")(nothing)
+    assert await warnings(one, clock, caplog) == []
+    line = (
+        "two apps go by the name twins: each worker that starts retires the cron entries of the other app; "
+        "tell them apart with Aarq(name=...)"
+    )
+    assert await warnings(other, clock, caplog) == [line]

@@ -160,6 +160,29 @@ async def test_overlap_across_the_fleet(
             assert (notes.ticks, notes.cut) == (ticks, cut)
 
 
+async def test_cancel_reaches_another_worker_at_once(app: Aarq, clock: VirtualClock, broker: FlakyBroker) -> None:
+    """Whoever loses the bid for the next tick looks whether its run was replaced."""
+    going: set[str] = set()
+    winners: list[str] = []
+
+    @app.cron("every 30", name="entry", unique=True, overlap="cancel")
+    async def hog(ctx: dict[str, Any]) -> None:
+        winners.append(ctx["worker_id"])
+        going.add(ctx["worker_id"])
+        try:
+            await clock.sleep(1_000)
+        finally:
+            going.remove(ctx["worker_id"])
+
+    async with up(app, clock, id="w1"), up(app, clock, id="w2"):
+        await clock.advance(0.2)
+        for _ in range(6):
+            await clock.advance(30)
+            assert going == {winners[-1]}
+    assert set(winners) == {"w1", "w2"}
+    assert hog.__name__ == "hog"
+
+
 async def test_a_run_without_signs_of_life_holds_up_nobody(
     app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker
 ) -> None:

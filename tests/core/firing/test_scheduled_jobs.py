@@ -141,7 +141,7 @@ async def test_how_the_job_ended_is_recorded(app: Aarq, clock: VirtualClock, led
         await clock.advance(3)
         report.error = ValueError("no data")
         await clock.advance(10)
-    assert await ledger.told() == [(10, "ok", "", 1), (20, "failed", "no data", 1)]
+    assert await ledger.told() == [(10, "ok", "", 1), (20, "failed", "ValueError: no data", 1)]
     record = (await ledger.records())[0]
     assert (record.job_id, record.worker_id, record.late < 0.1) == (job_id(10), "w1", True)
     assert record.finished_at == pytest.approx(START + 13, abs=0.1)
@@ -222,6 +222,15 @@ async def test_a_ledger_that_is_away_puts_the_job_off(
     assert not [line for line in caplog.messages if "released" in line]
 
 
+async def test_a_result_that_is_not_kept_is_not_seen(app: Aarq, clock: VirtualClock) -> None:
+    """The next job knows of the success, and of nothing that it returned."""
+    report = Report(app, clock, save_result=False)
+    app.schedule(report.task, "every 10", name="entry")
+    async with up(app, clock):
+        await clock.advance(21)
+    assert report.seen("previous_success", "previous_result")[1] == (MIDNIGHT + timedelta(seconds=10), None)
+
+
 async def test_a_previous_result_of_another_type_is_left_out(
     app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture, broker: FlakyBroker
 ) -> None:
@@ -298,6 +307,24 @@ async def test_queue_one_lets_one_job_wait(app: Aarq, clock: VirtualClock, repor
         await clock.advance(20)
     assert report.began[2] == 40
     assert {ctx["attempt"] for ctx in report.contexts} == {1}
+
+
+@pytest.mark.parametrize("overlap", ["skip", "queue_one"])
+async def test_jobs_that_are_made_up_for_at_once_do_not_overlap(
+    app: Aarq, clock: VirtualClock, report: Report, overlap: Any
+) -> None:
+    """They are enqueued in one step, and each waits until those before it have ended."""
+    app.schedule(report.task, "every 10", name="entry", overlap=overlap, misfire="all", catchup=3_600)
+    async with up(app, clock, id="w1"):
+        await clock.advance(11)
+    await clock.advance(300)
+    report.lasts = 3
+    async with up(app, clock, id="w2", poll=1):
+        for _ in range(10):
+            await clock.advance(5)
+            assert len(report.began) - len(report.ended) <= 1
+        assert 5 < len(report.began) < 20
+    assert report.ended == sorted(report.ended)
 
 
 async def test_cancel_ends_the_job_before(

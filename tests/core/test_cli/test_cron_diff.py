@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from tests.core.test_cli.conftest import Project
 
@@ -74,6 +75,35 @@ def test_what_would_change_is_shown_with_exit_code_1(project: Project) -> None:
         "- tasks.monthly (queue default): 0 0 1 * * [Europe/Berlin]\n"
         "a deploy of tasks adds 1, changes 2, retires 1, and leaves 1 as they are\n"
     )
+
+
+def test_other_arguments_of_a_schedule_are_shown(project: Project) -> None:
+    """Not what they are, but that they are others."""
+    text = """
+        from aioq import Aarq
+        from tests.core.test_cli.far import FarBroker
+
+        app = Aarq(FarBroker(), name="shop")
+
+        @app.task(name="greet")
+        async def greet(ctx, whom: str) -> None: ...
+
+        app.schedule(greet, "0 9 * * *", args=("ada",), name="greeting")
+    """
+    project.write("tasks.py", text)
+    project.register()
+    project.write(
+        "other.py",
+        text.replace("FarBroker()", "broker")
+        .replace(
+            "from tests.core.test_cli.far import FarBroker",
+            "from tasks import app as old\n\n        broker = old.broker",
+        )
+        .replace("ada", "bob"),
+    )
+    outcome = project.aioq("cron", "diff", "other:app")
+    assert (outcome.code, len(outcome.out.splitlines())) == (1, 4)
+    assert re.fullmatch(r"    job        [0-9a-f]{8} -> [0-9a-f]{8}", outcome.out.splitlines()[1])
 
 
 def test_before_the_first_deploy_everything_is_added(project: Project) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from msgspec.structs import replace
@@ -11,6 +12,7 @@ from msgspec.structs import replace
 from aioq.cli.cron.history import history_table
 from aioq.cli.cron.records import reconcile
 from aioq.cli.moments import zone_named
+from aioq.cron.misfire import MOST_COUNTED
 from aioq.ids import tick_id
 from aioq.job import Failure, JobRecord
 from aioq.states import JobState
@@ -31,6 +33,14 @@ TASKS = """
     async def remind(ctx): ...
 
     app.schedule(remind, "0 * * * *")
+"""
+
+UNIQUE = """
+    @app.cron("0 * * * *", unique=True)
+    async def once(ctx): ...
+
+    @app.cron("0 * * * *", unique=True)
+    async def hourly(ctx): ...
 """
 
 HOUR = 3600.0
@@ -60,6 +70,39 @@ def test_ticks_are_shown_newest_first(project: Project) -> None:
         "2026-01-05 14:00+01:00  skipped                          paused",
         "2026-01-05 13:00+01:00  ok       0.00 s  1.20 s  w1",
     ]
+
+
+def test_a_count_that_is_no_more_than_a_bound_is_told_as_one(project: Project) -> None:
+    """Very many ticks in a row are not counted to their end."""
+    project.write("tasks.py", TASKS)
+    project.record("tasks.report", NOON, TickStatus.SKIPPED, why="coalesced", count=MOST_COUNTED)
+    outcome = project.aioq("cron", "history", "tasks:app", "tasks.report")
+    assert outcome.out.splitlines()[1].endswith("  coalesced, 1,000 ticks or more")
+
+
+def test_a_run_without_a_sign_of_life_is_told(project: Project) -> None:
+    """As by `aioq cron list`: the worker that won the latest tick has vanished."""
+    project.write("tasks.py", TASKS + UNIQUE)
+    project.register()
+    project.record("tasks.once", NOON - HOUR, TickStatus.OK, fired_at=NOON, finished_at=NOON, worker_id="w")
+    project.record("tasks.once", NOON, TickStatus.FIRED, fired_at=NOON, worker_id="w")
+    project.record("tasks.report", NOON, TickStatus.FIRED, fired_at=NOON, worker_id="w")
+    project.record("tasks.hourly", NOON, TickStatus.FIRED, fired_at=NOON, worker_id="ada", why="by hand")
+    outcome = project.aioq("cron", "history", "tasks:app", "tasks.once")
+    assert [line.endswith("  no sign of life") for line in outcome.out.splitlines()[1:]] == [True, False]
+    for unwatched in ("tasks.report", "tasks.hourly"):
+        assert "no sign of life" not in project.aioq("cron", "history", "tasks:app", unwatched).out
+
+
+def test_a_run_by_hand_fits_a_narrow_terminal() -> None:
+    """Its moment has milliseconds, and takes seven columns more than a tick does."""
+    record = TickRecord(
+        name="report", queue="default", tick=NOON + 0.661, status=TickStatus.SKIPPED, why="by hand",
+        worker_id="by-hand-ada@laptop", fired_at=NOON + 13, finished_at=NOON + 900, error="OSError: the disk is full",
+    )  # fmt: skip
+    text = history_table([record], ZoneInfo("Europe/Berlin"), width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.splitlines()[1].endswith("by hand, OS...")
 
 
 def test_the_count_can_be_said(project: Project) -> None:
@@ -143,6 +186,6 @@ def test_a_narrow_terminal_gets_a_table_that_fits() -> None:
     )  # fmt: skip
     text = history_table([record], zone_named("UTC"), width=80)
     assert text == (
-        "TICK                    STATUS  LATE    TOOK    WORKER      WHY\n"
-        "2026-01-05 12:00+00:00  failed  0.00 s  1.00 s  ...-abcdef  ValueError: xxxxx..."
+        "TICK                    STATUS  LATE    TOOK    WORKER         WHY\n"
+        "2026-01-05 12:00+00:00  failed  0.00 s  1.00 s  ...711-abcdef  ValueError: xx..."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 
 import pytest
@@ -58,6 +59,22 @@ def test_a_second_pause_says_who_was_first(project: Project) -> None:
         "",
     )
     assert pause_of(project) == Pause(note="second", by="ada@laptop", at=NOON)
+
+
+def test_programs_are_told_in_json(project: Project) -> None:
+    """What holds now, and whether the command has changed anything."""
+    project.write("tasks.py", TASKS)
+    project.register()
+    told = []
+    for command in (["pause", "--note", "flood"], ["pause"], ["resume"], ["resume"]):
+        outcome = project.aioq("cron", command[0], "tasks:app", "tasks.report", *command[1:], "--json")
+        assert (outcome.code, outcome.err) == (0, "")
+        told.append(json.loads(outcome.out))
+    assert [(one["name"], one["queue"]) for one in told] == [("tasks.report", "default")] * 4
+    assert [(one["paused"], one["changed"]) for one in told] == [
+        (True, True), (True, False), (False, True), (False, False),
+    ]  # fmt: skip
+    assert (told[0]["note"], told[2]["next"]) == ("flood", "2026-01-06T09:00:00+01:00")
 
 
 def test_an_entry_that_nobody_has_registered_can_be_paused(project: Project) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -130,6 +131,30 @@ def test_a_failure_is_shown_with_its_traceback(project: Project, name: str, erro
     assert re.fullmatch(rf"aioq: {name} failed after \d.\d\d s: {re.escape(error)}", last)
     (record,) = history(project, name)
     assert (record.status, record.error) == (TickStatus.FAILED, error)
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "told"),
+    [
+        ("tasks.report", 0, {"queue": "default", "status": "ok", "job_id": None, "returned": "{'sent': 2}", "error": ""}),
+        ("tasks.quiet", 0, {"queue": "default", "status": "ok", "job_id": None, "returned": None, "error": ""}),
+        (
+            "tasks.broken", 1,
+            {"queue": "default", "status": "failed", "job_id": None, "returned": None, "error": "ValueError: no paper"},
+        ),
+        (
+            "tasks.remind", 0,
+            {"queue": "mails", "status": "enqueued", "job_id": f"cron:tasks.remind:{NOON * 1000:.0f}", "returned": None,
+             "error": ""},
+        ),
+    ],
+)  # fmt: skip
+def test_programs_are_told_in_json(project: Project, name: str, code: int, told: dict[str, Any]) -> None:
+    """What became of it; what the function prints comes before that."""
+    project.write("tasks.py", TASKS)
+    outcome = project.aioq("cron", "run", "tasks:app", name, "--json")
+    assert outcome.code == code
+    assert json.loads(outcome.out[outcome.out.index("{\n") :]) == {"name": name, **told}
 
 
 def test_a_ledger_that_does_not_answer_does_not_stop_the_run(project: Project) -> None:

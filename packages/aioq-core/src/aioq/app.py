@@ -13,7 +13,7 @@ from aioq.codec import JsonCodec
 from aioq.cron import CronEntry, CronOptions
 from aioq.cron.options import CronKeywords, ScheduleKeywords
 from aioq.discovery import chosen_broker, scheduler_named
-from aioq.entries import CronDraft, ScheduleDraft, Timing, said_of, schedule_options, text_of
+from aioq.entries import CronDraft, ScheduleDraft, Timing, cron_options, said_of, schedule_options, text_of
 from aioq.errors import MissingFeature
 from aioq.handle import Job
 from aioq.ids import check_name
@@ -178,15 +178,16 @@ class Aarq:
             TaskDefinitionError: The function cannot be called with the context and these arguments.
             MissingFeature: `unique` with a broker that keeps no ledger of ticks.
         """
-        draft = CronDraft(
-            timing=self._timing(schedule, tz, CronOptions(**options)),
-            name=name,
-            queue=queue,
-            unique=unique,
-            args=args,
-            kwargs={} if kwargs is None else kwargs,
-            on_error=on_error,
-        )
+        with said_of(f"@app.cron({text_of(schedule)})"):
+            draft = CronDraft(
+                timing=self._timing(schedule, tz, cron_options(options)),
+                name=name,
+                queue=queue,
+                unique=unique,
+                args=args,
+                kwargs={} if kwargs is None else kwargs,
+                on_error=on_error,
+            )
         if unique:
             self._need_ledger("unique=True")
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,7 @@ import msgspec
 from aioq.callsite import calling_line
 from aioq.cron import CronEntry, CronOptions
 from aioq.cron.bounds import bounded
-from aioq.cron.options import ScheduleKeywords
+from aioq.cron.options import CronKeywords, ScheduleKeywords
 from aioq.errors import AioqError, TaskDefinitionError
 from aioq.ids import TICK_IDS, check_name, tick_id
 from aioq.options import EnqueueOptions, flag
@@ -22,7 +23,15 @@ from aioq.protocols import Schedule, Scheduler
 from aioq.registry import Registry, name_of, where
 from aioq.task import Task, is_generator
 
-__all__ = ["CronDraft", "ScheduleDraft", "Timing", "said_of", "schedule_options", "text_of"]
+__all__ = [
+    "CronDraft",
+    "ScheduleDraft",
+    "Timing",
+    "cron_options",
+    "said_of",
+    "schedule_options",
+    "text_of",
+]
 
 LONGEST_NAME = 180
 """Of a schedule: its jobs are called `cron:<name>:<milliseconds>`, and a job id has at most 200 characters."""
@@ -47,16 +56,24 @@ def text_of(said: object) -> str:
     return name_of(said) if callable(said) else _text_of_object(said)
 
 
+def cron_options(options: CronKeywords) -> CronOptions:
+    """Return the options of `app.cron`.
+
+    Raises:
+        TypeError, ValueError: One is unknown or out of range; the message names it.
+    """
+    _check_options(options, CronKeywords.__optional_keys__, "help(Aarq.cron) tells which there are")
+    return CronOptions(**options)
+
+
 def schedule_options(options: ScheduleKeywords) -> CronOptions:
     """Return the options of `app.schedule`.
 
     Raises:
         TypeError, ValueError: One is unknown or out of range; the message names it.
     """
-    if unknown := sorted(options.keys() - ScheduleKeywords.__optional_keys__):
-        raise TypeError(
-            f"there is no option {unknown[0]}; what its jobs are like is said of the task, at @app.task(...)"
-        )
+    of_the_task = "what its jobs are like is said of the task, at @app.task(...)"
+    _check_options(options, ScheduleKeywords.__optional_keys__, of_the_task)
     return CronOptions(**options)
 
 
@@ -69,6 +86,9 @@ class Timing:
     """Of an expression."""
     scheduler: Scheduler
     options: CronOptions
+
+    def __post_init__(self) -> None:
+        _check_schedule(self.said)
 
     @property
     def expression(self) -> str:
@@ -160,6 +180,18 @@ class ScheduleDraft:
             tz=self.timing.tz,
             where=calling_line(),
         )
+
+
+def _check_options(options: Mapping[str, object], known: Iterable[str], otherwise: str) -> None:
+    for option in sorted(options.keys() - set(known)):
+        close = get_close_matches(option, sorted(known), n=1, cutoff=0.75)
+        raise TypeError(f"there is no option {option}; {f'did you mean {close[0]}?' if close else otherwise}")
+
+
+def _check_schedule(said: object) -> None:
+    """Refuse the function that a decorator without parentheses is given: it would never be called."""
+    if callable(said) and not isinstance(said, Schedule):
+        raise TypeError('this is a function, and no schedule; first say when, as in "0 9 * * *"')
 
 
 def _text_of_object(said: object) -> str:

@@ -6,7 +6,7 @@ import traceback
 
 from aioq.job import Failure
 
-__all__ = ["describe", "one_line"]
+__all__ = ["describe", "in_full", "in_short", "one_line"]
 
 TYPE_LIMIT = 200
 MESSAGE_LIMIT = 1024
@@ -33,6 +33,16 @@ def one_line(text: str, limit: int = MESSAGE_LIMIT) -> str:
         return text
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:limit])
     return _cut(shown, limit)
+
+
+def in_full(failure: Failure) -> str:
+    """Return type and message in one line."""
+    return one_line(f"{failure.type}: {failure.message}" if failure.message else failure.type)
+
+
+def in_short(failure: Failure) -> str:
+    """Return the message in one line; with the type where it is a single word, such as the key of a KeyError."""
+    return one_line(failure.message) if " " in failure.message else in_full(failure)
 
 
 def _message(error: BaseException) -> str:

@@ -175,7 +175,7 @@ def number(field: str, value: object, low: float, high: float) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{field} must be a number, got {value!r}")
     if not low <= value <= high:
-        raise ValueError(f"{field} must be between {low:g} and {high:g}, got {value!r}")
+        raise ValueError(f"{field} must be between {low:.15g} and {high:.15g}, got {value!r}")
 
 
 def _seconds(span: float | timedelta) -> float:

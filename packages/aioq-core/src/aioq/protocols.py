@@ -285,7 +285,9 @@ class TickLedger(Protocol):
     async def attend(self, app: str, version: str, *, ttl: float) -> Attendance:
         """Say that a worker with `version` of `app` is up.
 
-        If that is the registered version, it stays so for another `ttl` seconds.
+        If that is the registered version, it stays so for another `ttl` seconds. A version that
+        is being registered is told to workers of others already, so that they do not take the
+        one before it for lapsed.
         """
         ...
 

@@ -55,7 +55,8 @@ class CronDefinition(Struct, frozen=True, kw_only=True):
     """Fires once per tick for the fleet; always so for a `schedule`."""
     enabled: bool = True
     options: dict[str, str] = {}
-    """Policies that differ from their defaults, as text by name."""
+    """Policies that differ from their defaults, as text by name; of a `schedule` also `job`, a digest
+    of its arguments and of how its job is enqueued."""
 
     @property
     def key(self) -> CronKey:
@@ -76,7 +77,7 @@ class Attendance(Struct, frozen=True, kw_only=True):
     """A ledger's answer to a worker that says it is up."""
 
     version: str
-    """The version of the app that is registered; empty when it has lapsed and is to be registered anew."""
+    """The version of the app that is registered or about to be; empty when none is, and it is to be registered anew."""
     now: float
     """The broker's clock."""
     paused: list[CronKey]

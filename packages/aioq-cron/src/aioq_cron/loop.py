@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 
 from aioq.cron import CronEntry, Tick
+from aioq.cron.steps import around, step
 from aioq.failure import one_line
 from aioq.protocols import Clock, Schedule
-from aioq_cron.newest import newest_due, step
 from aioq_cron.watch import ClockWatch
 
 __all__ = ["CronLoop"]
@@ -81,15 +81,12 @@ class CronLoop:
             first = due if newest != due else None
             for entry in line.entries:
                 self._fire_one(Tick(entry, newest, first))
-                await self._share()
-            if first is not None:
-                # Catching up takes dozens of steps, so others get their turn after each line.
-                await self._clock.sleep(0)
+                await self._share(much=first is not None)
 
     def _advance(self, line: _Line, due: datetime, now: float) -> datetime:
         """Return the newest tick of a line up to now, with the one after it in the heap."""
         try:
-            newest, following = newest_due(line.schedule, due, _moment(now))
+            newest, following = around(line.schedule, due, _moment(now))
         except Exception as error:
             self._disable(line, error)
             return due
@@ -119,10 +116,13 @@ class CronLoop:
                 extra={"cron": entry.name},
             )
 
-    async def _share(self) -> None:
-        """Let other tasks run after every hundredth call."""
+    async def _share(self, *, much: bool = False) -> None:
+        """Let other tasks run after every hundredth call, and after each entry that has to catch up.
+
+        What to do about many ticks takes whoever is told of them thousands of steps.
+        """
         self._worked += 1
-        if self._worked % _SHARE == 0:
+        if much or self._worked % _SHARE == 0:
             await self._clock.sleep(0)
 
 

@@ -63,7 +63,8 @@ def _similar(name: str, known: set[str]) -> str | None:
     by_city = {zone.casefold().rpartition("/")[2]: zone for zone in sorted(known, reverse=True)}
     by_name = {zone.casefold(): zone for zone in known}
     exact = by_name.get(wanted) or by_city.get(wanted)
-    close = get_close_matches(wanted, by_name, n=1, cutoff=0.75)
+    # EST is not what somebody means who writes CEST: of abbreviations none is like another.
+    close = get_close_matches(wanted, [zone for zone in by_name if "/" in zone], n=1, cutoff=0.75)
     return exact or (by_name[close[0]] if close else None)
 
 

@@ -63,7 +63,7 @@ class Crons:
         after = {cron.key: cron for cron in crons}
         before = await self._registered(app)
         live = {key: cron for key, (retired, cron) in before.items() if not retired}
-        args: list[object] = [app, version, self._remember]
+        args: list[object] = [app, version, self._remember, milliseconds(ttl)]
         for key, cron in after.items():
             args += (_field(key), _encode(cron))
         number, retired = await self._server.call("register_app", self._layout.fleet, args, own=_name(app))

@@ -28,7 +28,7 @@ Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{n
     apps        zset    names of apps with entries, by when one of their workers was up
     crons:<app> hash    queue and name of an entry -> since when it is retired, definition
     version:<app>
-                string  which version of an app is in force
+                string  which version of an app is open, that is in force, or coming
     pauses      hash    queue and name of a paused entry -> when it was paused
     workers     zset    ids of the workers that are up
     worker:<id> string  what a worker says of itself

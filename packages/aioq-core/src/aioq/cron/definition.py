@@ -12,6 +12,7 @@ import msgspec
 
 from aioq.cron.entry import CronEntry
 from aioq.cron.options import CronOptions
+from aioq.job import NewJob
 from aioq.ticks import CronDefinition
 
 __all__ = ["CronDiff", "compare", "define", "version_of"]
@@ -41,7 +42,7 @@ def define(entry: CronEntry) -> CronDefinition:
         fingerprint=entry.fingerprint,
         unique=entry.unique,
         enabled=entry.options.enabled,
-        options=dict(_policies(entry.options)),
+        options=dict(_policies(entry.options)) | ({} if entry.job is None else {"job": _digest(entry.job)}),
     )
 
 
@@ -61,6 +62,12 @@ def compare(registered: Sequence[CronDefinition], code: Sequence[CronDefinition]
         changed=tuple((old, new) for old, new in kept if old != new),
         removed=tuple(one for one in _sorted(registered) if one.key not in after),
     )
+
+
+def _digest(job: NewJob) -> str:
+    """Return a short text that tells apart what schedules enqueue, and does not give the arguments away."""
+    said = msgspec.structs.replace(job, id="", queue="")
+    return sha256(msgspec.msgpack.encode(said)).hexdigest()[:8]
 
 
 def _sorted(definitions: Iterable[CronDefinition]) -> list[CronDefinition]:

@@ -18,8 +18,9 @@ __all__ = ["MOST_COUNTED", "MOST_MADE_UP", "Left", "Verdict", "judge", "unfired"
 MOST_MADE_UP = 1_000
 """Ticks of one entry that are fired at one time; older ones are missed."""
 
-MOST_COUNTED = 10_000
-"""Ticks that are counted one by one; of more it is said that there were at least so many."""
+MOST_COUNTED = 1_000
+"""Ticks that are counted one by one, in some 15 ms in which nothing else runs; of more it is said
+that there were at least so many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,4 +94,6 @@ def _aware(field: str, moment: object) -> None:
     if not isinstance(moment, datetime):
         raise TypeError(f"{field} must be a datetime, got {type(moment).__name__}")
     if moment.utcoffset() is None:
-        raise ValueError(f"{field} must be aware, got {moment!r}; give it a tzinfo, for example datetime.now(UTC)")
+        raise ValueError(
+            f"{field} must be aware, got {moment!r}; give it a tzinfo, as in datetime(2026, 1, 1, tzinfo=UTC)"
+        )

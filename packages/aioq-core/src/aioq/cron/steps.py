@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from aioq.protocols import Schedule
 
-__all__ = ["INSTANT", "Row", "before", "latest", "step", "walk"]
+__all__ = ["INSTANT", "Row", "around", "before", "latest", "step", "walk"]
 
 INSTANT = timedelta(microseconds=1)
 """The least that two moments differ by."""
@@ -52,7 +52,12 @@ def walk(schedule: Schedule, row: Row) -> Iterator[datetime]:
 
 
 def latest(schedule: Schedule, tick: datetime, until: datetime) -> datetime:
-    """Return the latest tick up to `until`, given one of the ticks up to it.
+    """Return the latest tick up to `until`, given one of the ticks up to it."""
+    return around(schedule, tick, until)[0]
+
+
+def around(schedule: Schedule, tick: datetime, until: datetime) -> tuple[datetime, datetime | None]:
+    """Return the latest tick up to `until`, given one of the ticks up to it, and the tick that follows.
 
     Takes a number of steps in proportion to the logarithm of the time between: it narrows
     down the time between a known tick and a moment after which there is none.
@@ -66,7 +71,7 @@ def latest(schedule: Schedule, tick: datetime, until: datetime) -> datetime:
             tick = later
         else:
             bare_from = middle
-    return tick
+    return tick, following
 
 
 def before(schedule: Schedule, row: Row) -> Row | None:

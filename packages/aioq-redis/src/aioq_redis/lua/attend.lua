@@ -3,13 +3,16 @@
 -- Needs    clock
 -- KEYS     version:<app> crons:<app> apps pauses
 -- ARGV     1 app   2 version of the worker   3 ms until the version lapses   4 ms to remember
--- Returns  the version that is registered, or ''; the server's time in ms; queue and name of each entry
+-- Returns  the version that is registered or about to be, or ''; the server's time in ms; queue and name of each entry
 --          of the app that is paused
 local version, crons, apps, pauses = unpack(KEYS)
 local app, remember = ARGV[1], ARGV[4]
 local stamp = string.format('%.0f', now)
-local registered = redis.call('GET', version) or ''
-if registered == ARGV[2] and registered ~= '' then
+local state, registered = string.match(redis.call('GET', version) or '', '^(%l+) (.*)$')
+if state == 'coming' and registered == ARGV[2] then
+  -- Should whoever registers it have died half-way, the next worker of that version does it anew.
+  registered = ''
+elseif registered == ARGV[2] then
   -- Begins with a command that needs no room, so that a full server lets it go on.
   redis.call('PEXPIRE', version, ARGV[3])
   redis.call('PEXPIRE', crons, remember)
@@ -23,4 +26,4 @@ for _, field in ipairs(redis.call('HKEYS', pauses)) do
     paused[#paused + 1] = field
   end
 end
-return { registered, stamp, paused }
+return { registered or '', stamp, paused }

@@ -10,5 +10,5 @@ if redis.call('HGET', crons, '') ~= ARGV[1] then
 end
 -- Begins with a command that needs no room, so that a full server lets it go on.
 redis.call('DEL', version)
-redis.call('SET', version, ARGV[2], 'PXAT', string.format('%.0f', now + tonumber(ARGV[3])))
+redis.call('SET', version, 'open ' .. ARGV[2], 'PXAT', string.format('%.0f', now + tonumber(ARGV[3])))
 return 1

@@ -2,7 +2,8 @@
 --
 -- Needs    clock batches
 -- KEYS     deploys apps crons:<app> version:<app>
--- ARGV     1 app   2 version   3 ms to remember   then for each entry: queue and name, definition
+-- ARGV     1 app   2 version   3 ms to remember   4 ms until the version lapses   then for each entry:
+--          queue and name, definition
 -- Returns  the number of this registration, above those of all before; queue and name of every
 --          entry that is retired
 local deploys, apps, crons, version = unpack(KEYS)
@@ -12,15 +13,16 @@ local oldest = now - tonumber(remember)
 
 -- Begins with a command that needs no room, so that a full server lets it go on.
 redis.call('ZREMRANGEBYSCORE', apps, '-inf', string.format('%.0f', oldest))
--- A running version is in force until it is replaced; of another one the entries are in between.
-if redis.call('GET', version) ~= ARGV[2] then
-  redis.call('DEL', version)
+-- A running version is in force until it is replaced; of another one the entries are in between, and it is
+-- named already: a worker of the replaced version that asks now must not take it for lapsed.
+if redis.call('GET', version) ~= 'open ' .. ARGV[2] then
+  redis.call('SET', version, 'coming ' .. ARGV[2], 'PX', ARGV[4])
 end
 
 -- Above the clock too, should the number have been forgotten.
 local number = string.format('%.0f', math.max(now, tonumber(redis.call('GET', deploys) or 0) + 1))
 local entries, mine = { '', number }, { [''] = true }
-for n = 4, #ARGV, 2 do
+for n = 5, #ARGV, 2 do
   mine[ARGV[n]] = true
   entries[#entries + 1] = ARGV[n]
   entries[#entries + 1] = '0 ' .. ARGV[n + 1]

@@ -19,7 +19,7 @@ from aioq.cli.say import complain
 from aioq.clock import SteadyClock
 from aioq.cron import CronEntry
 from aioq.errors import AioqError
-from aioq.failure import describe, one_line
+from aioq.failure import describe, in_full
 from aioq.protocols import TickLedger
 from aioq.task import in_thread, is_async
 from aioq.ticks import TickRecord, TickStatus
@@ -80,10 +80,7 @@ class ByHand:
                 await self._record(self._end(fired, "interrupted"))
             raise
         except BaseException as error:  # a function that raises SystemExit ends itself, not the command
-            failure = describe(error)
-            ended = self._end(
-                fired, one_line(f"{failure.type}: {failure.message}" if failure.message else failure.type)
-            )
+            ended = self._end(fired, in_full(describe(error)))
             await self._record(ended)
             return Ended(ended, error=error)
         ended = self._end(fired)

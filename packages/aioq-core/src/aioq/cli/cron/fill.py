@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice, takewhile
 from typing import Literal
 
@@ -12,6 +12,7 @@ from aioq.app import Aarq
 from aioq.cli.cron.byhand import ByHand
 from aioq.cli.cron.jobs import Stored, enqueue_ticks
 from aioq.cron import CronEntry, upcoming
+from aioq.cron.steps import INSTANT
 from aioq.job import NewJob
 from aioq.ticks import TickStatus
 
@@ -19,8 +20,6 @@ __all__ = ["Filled", "fill", "ticks_between"]
 
 BATCH = 500
 """Jobs that are enqueued in one round trip."""
-
-INSTANT = timedelta(microseconds=1)
 
 BACKFILL = "backfill"
 

@@ -9,7 +9,7 @@ from datetime import tzinfo
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_entry, add_json
 from aioq.cli.cron.entries import find
-from aioq.cli.cron.records import as_json, reason, took, with_jobs
+from aioq.cli.cron.records import as_json, reason, took, with_jobs, with_life
 from aioq.cli.exits import CommandError, Exit
 from aioq.cli.ledger import ask_ledger
 from aioq.cli.locate import load_app
@@ -61,7 +61,11 @@ def history(arguments: argparse.Namespace) -> int:
 
 def _records(app: Aarq, entry: CronEntry, count: int) -> list[TickRecord]:
     async def question(ledger: TickLedger) -> list[TickRecord]:
-        return await with_jobs(app.broker, await ledger.tick_history(entry.key, limit=count))
+        records = await with_jobs(app.broker, await ledger.tick_history(entry.key, limit=count))
+        status = await ledger.cron_status(entry.key)
+        if records and status is not None:
+            records[0] = with_life(records[0], status)
+        return records
 
     return ask_ledger(app, "cron history", question)
 
@@ -74,7 +78,7 @@ def history_table(records: Sequence[TickRecord], zone: tzinfo, *, width: int | N
         Column("LATE"),
         Column("TOOK"),
         Column("WORKER", least=10, keep_end=True),
-        Column("WHY", least=20),
+        Column("WHY", least=13),
     )
     rows = [
         (

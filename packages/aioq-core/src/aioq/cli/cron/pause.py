@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from aioq.cli.arguments import Commands, add_entry
+from aioq.cli.arguments import Commands, add_entry, add_json
 from aioq.cli.cron.entries import find, next_of
 from aioq.cli.exits import Exit
 from aioq.cli.ledger import ask_ledger
 from aioq.cli.locate import load_app
 from aioq.cli.moments import at, shown, zone_named
 from aioq.cli.person import person
-from aioq.cli.say import say
+from aioq.cli.say import say, say_json
 from aioq.cron import CronEntry
 from aioq.protocols import TickLedger
 from aioq.ticks import Pause
@@ -30,6 +30,7 @@ def register(verbs: Commands) -> None:
     )
     add_entry(pausing)
     pausing.add_argument("--note", default="", metavar="TEXT", help="why, for whoever looks at aioq cron list")
+    add_json(pausing)
     pausing.set_defaults(run=pause)
     resuming = verbs.add_parser(
         "resume",
@@ -39,6 +40,7 @@ def register(verbs: Commands) -> None:
         allow_abbrev=False,
     )
     add_entry(resuming)
+    add_json(resuming)
     resuming.set_defaults(run=resume)
 
 
@@ -52,7 +54,9 @@ def pause(arguments: argparse.Namespace) -> int:
         return await ledger.pause_cron(entry.key, note=arguments.note, by=person()), before
 
     fresh, before = ask_ledger(app, "cron pause", do)
-    if fresh:
+    if arguments.json:
+        say_json({"name": entry.name, "queue": entry.queue, "paused": True, "changed": fresh, "note": arguments.note})
+    elif fresh:
         say(f"{entry.name} is paused; it fires again after: aioq cron resume {arguments.app} {entry.name}")
     else:
         since = f", {_since(before, entry)}" if before else ""
@@ -71,12 +75,15 @@ def resume(arguments: argparse.Namespace) -> int:
         return await ledger.resume_cron(entry.key), before, await app.broker.time()
 
     resumed, before, moment = ask_ledger(app, "cron resume", do)
-    if not resumed:
+    runs = [run.astimezone(zone_named(entry.tz)) for run in next_of(entry, at(moment), 1).runs]
+    if arguments.json:
+        following = runs[0].isoformat() if runs else None
+        say_json({"name": entry.name, "queue": entry.queue, "paused": False, "changed": resumed, "next": following})
+    elif resumed:
+        after = f"fires next at {shown(runs[0])}" if runs else "has no more runs"
+        say(f"{entry.name}{f', paused {_since(before, entry)},' if before else ''} is resumed and {after}")
+    else:
         say(f"{entry.name} was not paused")
-        return Exit.OK
-    runs = next_of(entry, at(moment), 1).runs
-    after = f"fires next at {shown(runs[0].astimezone(zone_named(entry.tz)))}" if runs else "has no more runs"
-    say(f"{entry.name}{f', paused {_since(before, entry)},' if before else ''} is resumed and {after}")
     return Exit.OK
 
 

@@ -8,7 +8,8 @@ from datetime import tzinfo
 from msgspec.structs import replace
 
 from aioq.cli.moments import at, iso, lasted
-from aioq.failure import one_line
+from aioq.cron.misfire import MOST_COUNTED
+from aioq.failure import in_full, one_line
 from aioq.job import JobRecord
 from aioq.protocols import Broker, JobStore
 from aioq.states import FINAL_STATES, JobState
@@ -43,9 +44,7 @@ def reconcile(record: TickRecord, job: JobRecord | None) -> TickRecord:
         case JobState.COMPLETED:
             return replace(ended, status=TickStatus.OK)
         case JobState.FAILED if job.failure:
-            return replace(
-                ended, status=TickStatus.FAILED, error=one_line(f"{job.failure.type}: {job.failure.message}")
-            )
+            return replace(ended, status=TickStatus.FAILED, error=in_full(job.failure))
         case JobState.DEAD if job.reason:
             return replace(ended, status=TickStatus.FAILED, error=f"job dead: {job.reason}")
         case _:
@@ -55,9 +54,9 @@ def reconcile(record: TickRecord, job: JobRecord | None) -> TickRecord:
 def with_life(record: TickRecord, status: CronStatus) -> TickRecord:
     """Return the latest record of an entry with a word on its run, if a worker should show signs of life of it.
 
-    Runs of entries that fire on each worker show none, and a job has a lease of its own.
+    Runs of entries that fire on each worker show none, nor do runs by hand; a job has a lease of its own.
     """
-    watched = status.definition.unique and record.job_id is None and record.status is TickStatus.FIRED
+    watched = status.definition.unique and record.status is TickStatus.FIRED and not (record.job_id or record.why)
     return replace(record, why="no sign of life") if watched and status.running is None else record
 
 
@@ -75,7 +74,9 @@ def took(record: TickRecord) -> str:
 
 def reason(record: TickRecord) -> str:
     """Return why a tick came to what it came to, in short; empty when there is nothing to add."""
-    more = f"{record.count:,} ticks" if record.count > 1 else ""
+    more = ""
+    if record.count > 1:
+        more = f"{record.count:,} ticks{' or more' if record.count >= MOST_COUNTED else ''}"
     return ", ".join(text for text in (record.why, more, one_line(record.error, SHORT)) if text)
 
 

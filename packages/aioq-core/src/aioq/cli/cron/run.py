@@ -8,7 +8,7 @@ import traceback
 from typing import Any
 
 from aioq.app import Aarq
-from aioq.cli.arguments import Commands, add_entry, add_log_level
+from aioq.cli.arguments import Commands, add_entry, add_json, add_log_level
 from aioq.cli.cron.byhand import ByHand, Ended
 from aioq.cli.cron.entries import find
 from aioq.cli.cron.jobs import between_ticks, enqueue_ticks
@@ -18,7 +18,7 @@ from aioq.cli.ledger import check_jobs_travel, connected
 from aioq.cli.locate import load_app
 from aioq.cli.logs import configure
 from aioq.cli.moments import at
-from aioq.cli.say import complain, say
+from aioq.cli.say import complain, say, say_json
 from aioq.cli.secrets import masked
 from aioq.cli.threads import leave_threads_behind
 from aioq.cron import CronEntry
@@ -43,6 +43,7 @@ def register(verbs: Commands) -> None:
     add_entry(parser)
     parser.add_argument("--wait", action="store_true", help="wait for the job of a schedule, and show its result")
     add_log_level(parser)
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -52,13 +53,13 @@ def run(arguments: argparse.Namespace) -> int:
     entry = find(app, arguments.app, arguments.name)
     configure(arguments.log_level)
     if entry.job is not None:
-        return _enqueue(app, entry, entry.job, wait=arguments.wait)
+        return _enqueue(app, entry, entry.job, wait=arguments.wait, as_json=arguments.json)
     if arguments.wait:
         raise CommandError(f"cron run: --wait is for schedules; {entry.name} is a cron, and is waited for in any case")
-    return _call(app, entry)
+    return _call(app, entry, as_json=arguments.json)
 
 
-def _call(app: Aarq, entry: CronEntry) -> int:
+def _call(app: Aarq, entry: CronEntry, *, as_json: bool) -> int:
     hand = ByHand(app, entry, why=BY_HAND)
 
     async def fire() -> Ended:
@@ -70,37 +71,63 @@ def _call(app: Aarq, entry: CronEntry) -> int:
     except KeyboardInterrupt:
         leave_threads_behind(Exit.INTERRUPTED)
         raise
-    code = _tell(entry, ended)
+    code = _tell(entry, ended, as_json=as_json)
     leave_threads_behind(code)
     return code
 
 
-def _tell(entry: CronEntry, ended: Ended) -> int:
-    if ended.error is None:
+def _tell(entry: CronEntry, ended: Ended, *, as_json: bool) -> int:
+    if as_json:
+        record = ended.record
+        say_json(_as_json(entry, str(record.status), value=ended.value, error=record.error))
+    elif ended.error is None:
         say(f"{entry.name} {_returned(ended.value)} after {took(ended.record)}")
+    if ended.error is None:
         return Exit.OK
     sys.stderr.write(masked("".join(traceback.format_exception(ended.error))))
     complain(f"{entry.name} failed after {took(ended.record)}: {ended.record.error}")
     return Exit.FAILED
 
 
-def _enqueue(app: Aarq, entry: CronEntry, template: NewJob, *, wait: bool) -> int:
+def _enqueue(app: Aarq, entry: CronEntry, template: NewJob, *, wait: bool, as_json: bool) -> int:
     check_jobs_travel(app, "cron run", entry.name)
+    job_id = ""
 
     async def enqueue() -> Any:
+        nonlocal job_id
         tick = between_ticks(entry, at(await app.broker.time()))
         (stored,) = await enqueue_ticks(app.broker, entry, template, [tick], why=BY_HAND)
-        say(f"{entry.name} is job {stored.job.id} in queue {stored.job.queue}")
-        return await app.tasks[template.task].job(stored.job.id).result() if wait else None
+        job_id = stored.job.id
+        if not as_json:
+            say(f"{entry.name} is job {job_id} in queue {stored.job.queue}")
+        return await app.tasks[template.task].job(job_id).result() if wait else None
 
+    error = ""
     try:
         result = connected(app, enqueue)
-    except JobEnded as error:
-        complain(str(error))
-        return Exit.FAILED
-    if wait:
+    except JobEnded as ended:
+        result, error = None, str(ended)
+        complain(error)
+    if as_json:
+        status = "failed" if error else "ok" if wait else "enqueued"
+        say_json(_as_json(entry, status, job_id=job_id, value=result, error=error))
+    elif wait and not error:
         say(f"{entry.name} {_returned(result)}")
-    return Exit.OK
+    return Exit.FAILED if error else Exit.OK
+
+
+def _as_json(
+    entry: CronEntry, status: str, *, job_id: str | None = None, value: object, error: str
+) -> dict[str, object]:
+    returned = None if value is None else repr(value)
+    return {
+        "name": entry.name,
+        "queue": entry.queue,
+        "status": status,
+        "job_id": job_id,
+        "returned": returned,
+        "error": error,
+    }
 
 
 def _returned(value: object) -> str:

@@ -12,7 +12,7 @@ from anyio.lowlevel import checkpoint_if_cancelled
 
 from aioq.app import Aarq
 from aioq.clock import pass_time
-from aioq.failure import describe, one_line
+from aioq.failure import describe, in_full, in_short
 from aioq.protocols import Clock
 from aioq.registry import name_of
 from aioq.task import in_thread, is_async
@@ -41,16 +41,16 @@ class Caller:
             return ""
         if isinstance(error, CutShort):
             return str(error)
-        text = _text(error)
+        failure = describe(error)
         logger.error(
             "Cron task %s failed: %s",
             name_of(run.entry.function),
-            text,
+            in_short(failure),
             exc_info=error,
             extra={"cron_name": run.entry.name},
         )
         await self._tell(run, context, error)
-        return text
+        return in_full(failure)
 
     async def _within_timeout(self, run: CronRun, context: dict[str, Any]) -> BaseException | None:
         entry, timeout = run.entry, run.entry.options.timeout
@@ -78,7 +78,7 @@ class Caller:
             logger.error(
                 "on_error of cron task %s failed: %s",
                 name_of(run.entry.function),
-                _text(failure),
+                in_short(describe(failure)),
                 exc_info=failure,
                 extra={"cron_name": run.entry.name},
             )
@@ -112,8 +112,3 @@ async def _contained(call: Callable[[], Any], function: Callable[..., Any]) -> B
         await checkpoint_if_cancelled()  # what it raises while it is being cancelled is no failure of its own
         return error
     return None
-
-
-def _text(error: BaseException) -> str:
-    failure = describe(error)
-    return one_line(failure.message or failure.type)

@@ -131,6 +131,8 @@ class Contention:
                 self._miss(bid)
             return
         logger.debug("cron task %s: the bid for %s is %s", case.entry.name, bid.claim.ticks, bid.reply.outcome.value)
+        if bid.reply.outcome is TickOutcome.LOST:
+            self._runs.outrun(case.entry)
         if bid.reply.outcome in DECIDED and bid.reply.previous is not None:
             previous = datetime.fromtimestamp(bid.reply.previous, UTC)
             accounted = max(previous, self._accounted.pop(case.entry.name, previous))

@@ -21,7 +21,7 @@ from aioq.worker.cron.call import Caller
 from aioq.worker.cron.catching_up import owed
 from aioq.worker.cron.contention import Contention
 from aioq.worker.cron.firing import Firing
-from aioq.worker.cron.greeting import greet, tell_of_clocks
+from aioq.worker.cron.greeting import greet, tell_of_clocks, tell_of_namesakes
 from aioq.worker.cron.jobs import ScheduledJobs
 from aioq.worker.cron.recorder import Recorder
 from aioq.worker.cron.runs import Runs
@@ -80,6 +80,7 @@ class Cron:
                 duties.start_soon(greet, self.entries, datetime.fromtimestamp(self._clock.time(), UTC))
                 duties.start_soon(self._compare_clocks)
             if self._ledger is not None:
+                tell_of_namesakes(self._app)
                 duties.start_soon(self._attendance.run, self._ledger)
                 duties.start_soon(self._contend, self._ledger)
 

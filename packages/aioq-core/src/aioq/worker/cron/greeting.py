@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import islice
@@ -9,11 +10,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from anyio.lowlevel import checkpoint
 
+from aioq.app import Aarq
 from aioq.cron import ClockChange, CronEntry, upcoming
 from aioq.protocols import ExplainedSchedule
 from aioq.worker.log import logger
 
-__all__ = ["greet", "tell_of_clocks"]
+__all__ = ["greet", "tell_of_clocks", "tell_of_namesakes"]
 
 SHOWN = 100
 """Entries whose next runs are logged one by one."""
@@ -63,11 +65,23 @@ def tell_of_clocks(host: float, broker: float, uncertain: float) -> None:
         )
 
 
+def tell_of_namesakes(app: Aarq) -> None:
+    """Warn when the module of an app, or the program, has another one of the same name on the same broker."""
+    modules = (sys.modules.get(app.name), sys.modules.get("__main__"))
+    others = [other for module in modules if module for other in vars(module).values() if isinstance(other, Aarq)]
+    if any(other is not app and other.crons and _alike(other, app) for other in others):
+        logger.warning(
+            "two apps go by the name %s: each worker that starts retires the cron entries of the other app; "
+            "tell them apart with Aarq(name=...)",
+            app.name,
+        )
+
+
 def _warn(entry: CronEntry, runs: list[datetime], now: datetime) -> None:
     if not runs:
         return
     facts = {"cron_name": entry.name}
-    if runs[0] - now > LONG:
+    if runs[0] - max(now, entry.options.start or now) > LONG:
         text = "cron task %s runs only in %d days, for the next time: is %r what was meant?"
         logger.warning(text, entry.name, (runs[0] - now).days, entry.expression, extra=facts)
     for change in _changes(entry, runs, now):
@@ -98,6 +112,10 @@ def _next_runs(entry: CronEntry, now: datetime) -> list[datetime]:
         return list(islice(upcoming(entry.schedule, now), NEXT))
     except Exception:
         return []
+
+
+def _alike(one: Aarq, other: Aarq) -> bool:
+    return one.name == other.name and repr(one.broker) == repr(other.broker)
 
 
 def _zone(name: str) -> tzinfo:

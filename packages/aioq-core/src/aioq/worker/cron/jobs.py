@@ -8,9 +8,9 @@ from typing import Any
 from aioq.app import Aarq
 from aioq.cron import CronOptions
 from aioq.errors import BadSignature, SerializationError
-from aioq.failure import one_line
+from aioq.failure import in_full, one_line
 from aioq.ids import TICK_IDS
-from aioq.job import Buried, Completed, Failed, Failure, Lease, Settlement
+from aioq.job import Buried, Completed, Failed, Lease, Settlement
 from aioq.protocols import JobStore, TickLedger
 from aioq.states import FINAL_STATES
 from aioq.task import Task
@@ -26,8 +26,8 @@ __all__ = ["NotYet", "ScheduledJobs"]
 AGAIN = 1.0
 """Seconds after which a job that has to wait for an earlier one is looked at again."""
 
-LOOK_BACK = 20
-"""Ticks among which an earlier job that goes on is looked for."""
+LOOK_BACK = 100
+"""Ticks among which an earlier job that goes on is looked for: as many as a ledger keeps."""
 
 
 class NotYet(Exception):
@@ -75,17 +75,20 @@ class ScheduledJobs:
             case Completed(result=result):
                 self._record(lease.job_id, lease.queue, fired_at=lease.enqueued_at, result=result)
             case Failed(failure=failure):
-                self._record(lease.job_id, lease.queue, fired_at=lease.enqueued_at, error=_said(failure))
+                self._record(lease.job_id, lease.queue, fired_at=lease.enqueued_at, error=in_full(failure))
             case Buried(reason=reason, failure=failure):
-                error = _said(failure) if failure else f"the job is dead: {reason}"
+                error = in_full(failure) if failure else f"the job is dead: {reason}"
                 self._record(lease.job_id, lease.queue, fired_at=lease.enqueued_at, error=error)
             case _:
                 pass
 
     async def _keep_apart(self, ledger: TickLedger, cron: CronKey, tick: float) -> None:
-        """See to it that no job of an earlier tick goes on, where the entry does not allow that."""
+        """See to it that no job of an earlier tick goes on, where the entry does not allow that.
+
+        With `skip` there is such a job when several ticks are made up for at once, or by hand.
+        """
         store, overlap = self._app.broker, self._options(cron).overlap
-        if overlap not in ("queue_one", "cancel") or not isinstance(store, JobStore):
+        if overlap == "allow" or not isinstance(store, JobStore):
             return
         for record in await ledger.tick_history(cron, limit=LOOK_BACK):
             if record.tick >= tick or record.status is not TickStatus.FIRED or record.job_id is None:
@@ -93,7 +96,7 @@ class ScheduledJobs:
             job = await store.get_job(record.job_id, queue=cron.queue)
             if job is None or job.state in FINAL_STATES:
                 continue
-            if overlap == "queue_one":
+            if overlap != "cancel":
                 raise NotYet
             if await store.cancel_job(record.job_id, queue=cron.queue):
                 self._record(record.job_id, cron.queue, fired_at=record.fired_at, error=REPLACED)
@@ -141,10 +144,6 @@ def _tick_of(job_id: str) -> tuple[str, float] | None:
     if not name or not milliseconds.lstrip("-").isdecimal():
         return None
     return name, int(milliseconds) / 1000
-
-
-def _said(failure: Failure) -> str:
-    return one_line(failure.message or failure.type)
 
 
 def _decoded(lease: Lease, task: Task[..., Any], result: bytes) -> Any:

@@ -9,6 +9,7 @@ from functools import partial
 
 import anyio
 
+from aioq.clock import wait_until
 from aioq.cron import CronEntry
 from aioq.protocols import Clock, TickLedger
 from aioq.worker.cron.call import Caller
@@ -43,6 +44,7 @@ class Runs:
     def __init__(self, caller: Caller, recorder: Recorder, tasks: CronTasks, stop: Stop) -> None:
         self._caller, self._recorder, self._tasks, self._stop = caller, recorder, tasks, stop
         self._lines: defaultdict[str, Line] = defaultdict(Line)
+        self._outrun = anyio.Event()
 
     def begin(self, entry: CronEntry, moment: datetime) -> None:
         """Run an entry for a tick: now, after an earlier run, or not at all."""
@@ -57,10 +59,16 @@ class Runs:
                     _warn(run, line.going[-1])
                 self._start(line, run)
 
+    def outrun(self, entry: CronEntry) -> None:
+        """Note that another worker may have won a later tick of an entry: its run, if there is one, is looked after."""
+        if entry.options.overlap == "cancel" and entry.name in self._lines:
+            self._outrun.set()
+
     async def keep_alive(self, ledger: TickLedger, worker_id: str, link: Link, clock: Clock) -> None:
         """Tell the fleet of runs that go on, until cancelled; cut short those that were replaced."""
         while True:
-            await clock.sleep(LIFE / 3)
+            await wait_until(self._outrun, clock, LIFE / 3)
+            self._outrun = anyio.Event()
             signs = [line.newest().sign_of_life(worker_id) for line in self._lines.values() if _is_shared(line)]
             if signs:
                 for lost in await link.insist(partial(ledger.extend_runs, signs, seconds=LIFE)):
