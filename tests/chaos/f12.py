@@ -114,7 +114,6 @@ def run(variant: str, plan: Plan, seed: int, folder: Path) -> Result:
         mayhem.wait_until(end)
         ticks = grid(start, end, plan.every)
         _wait_run(log, ticks, patience=2 * plan.lease + 2)
-        unasked = fleet.gone()
         fleet.stop()
         granted = _granted(server.url)
     runs = log.read()
@@ -122,7 +121,7 @@ def run(variant: str, plan: Plan, seed: int, folder: Path) -> Result:
     def figures(entry: str) -> TickFigures:
         return count(ticks, plan.every, [run for run in runs if run.entry == entry], granted[entry])
 
-    exits = unasked + sum(code != 0 for code in fleet.exits)
+    exits = fleet.bad_exits
     return Result(variant=variant, seed=seed, blows=struck, exits=exits, inline=figures("inline"), jobs=figures("job"))
 
 

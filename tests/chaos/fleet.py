@@ -50,7 +50,8 @@ class Fleet:
         self._folder, self._environment = folder, environment
         self._started = 0
         self.exits: list[int] = []
-        """Exit codes of workers that left without being killed."""
+        """Exit codes of workers that were told to stop, in that order."""
+        self._left = 0
 
     def __enter__(self) -> Self:
         return self
@@ -72,11 +73,21 @@ class Fleet:
         seat = self.seats[number]
         if (process := seat.process) is None:
             return
-        if process.poll() is not None:
-            self.exits.append(process.returncode)
+        self._left += process.poll() is not None
         process.kill()
         process.wait()
         seat.process = None
+
+    def revive(self) -> None:
+        """Start a worker in each seat whose worker has ended by itself; counted as an exit."""
+        for number, seat in enumerate(self.seats):
+            if seat.process and seat.process.poll() is not None:
+                self.kill(number)
+                self.start(number)
+
+    def pid(self, number: int) -> int:
+        """Return the process id of a worker."""
+        return self._running(number).pid
 
     def freeze(self, number: int) -> None:
         """Stop a worker as a debugger or a suspended machine would."""
@@ -87,19 +98,22 @@ class Fleet:
         self._running(number).send_signal(signal.SIGCONT)
 
     def stop(self, *numbers: int) -> None:
-        """Have workers of these seats, or all, end in good order, and count how they left."""
-        chosen = [seat for seat in (self.seats[number] for number in numbers or range(len(self.seats))) if seat.process]
-        for seat in chosen:
-            assert seat.process
-            seat.process.terminate()
-        for seat in chosen:
-            assert seat.process
-            self.exits.append(seat.process.wait(PATIENCE))
-            seat.process = None
+        """Have workers of these seats, or all, end in good order, and note how they left."""
+        told: list[subprocess.Popen[bytes]] = []
+        for number in numbers or range(len(self.seats)):
+            process, self.seats[number].process = self.seats[number].process, None
+            if process is not None and process.poll() is None:
+                process.terminate()
+                told.append(process)
+            else:
+                self._left += process is not None
+        self.exits += [process.wait(PATIENCE) for process in told]
 
-    def gone(self) -> int:
-        """Return how many workers have ended by themselves."""
-        return sum(seat.process is not None and seat.process.poll() is not None for seat in self.seats)
+    @property
+    def bad_exits(self) -> int:
+        """How many workers left without being told to, or with another code than 0."""
+        gone = sum(seat.process is not None and seat.process.poll() is not None for seat in self.seats)
+        return self._left + gone + sum(code != 0 for code in self.exits)
 
     def logs(self) -> str:
         """Return what all workers have said so far."""
