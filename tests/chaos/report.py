@@ -13,9 +13,9 @@ from typing import Any
 __all__ = ["machine", "table", "write_json"]
 
 
-def table(rows: Sequence[Mapping[str, object]]) -> str:
-    """Return rows as a table in Markdown; the first row names the columns. Numbers stand to the right."""
-    heads = list(rows[0])
+def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str] = ()) -> str:
+    """Return rows as a table in Markdown; the first row names the columns if nobody does. Numbers stand to the right."""
+    heads = list(columns or rows[0])
     cells = [[_text(row.get(head, "")) for head in heads] for row in rows]
     right = [any(isinstance(row.get(head), int | float) for row in rows) for head in heads]
     widths = [max(len(head), *(len(line[n]) for line in cells)) for n, head in enumerate(heads)]

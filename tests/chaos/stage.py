@@ -121,10 +121,10 @@ class Stage:
         """Hold what has been run against what was enqueued."""
         return reckon(self.asked, self.journal.read())
 
-    def finish(self, patience: float = 60.0) -> Outcome:
-        """Wait until all is done, stop the fleet, and say how things stand."""
+    def finish(self, patience: float = 60.0, *, settling: float = 10.0) -> Outcome:
+        """Stop the fleet when all has run to the end and has been settled, and say how things stand."""
         self.wait_all(patience)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + settling
         while (left := self._left()) and time.monotonic() < deadline:
             time.sleep(0.1)
         self.fleet.stop()

@@ -26,6 +26,7 @@ def define(app: Aarq, journal: Journal) -> None:
         await anyio.sleep(seconds if later is None or ctx["epoch"] == 1 else later)
         journal.write("end", ctx)
 
+    app.task(name="kept")(nap)
     app.task(name="nap", save_result=False)(nap)
     app.task(name="hardy", save_result=False, max_crashes=HARDY_CRASHES)(nap)
 

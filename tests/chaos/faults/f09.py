@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -23,11 +24,14 @@ QUEUE = f"{{{NAMESPACE}:default}}:"
 
 def run(full: bool, seed: int, folder: Path) -> list[Verdict]:
     """Garbage, a good job, garbage, a good job..."""
-    load, random, rounds = load_of(full), Random(f"{seed} F9"), 100 if full else 20
+    load, random, rounds = load_of(full), Random(f"{seed} F9"), 100 if full else 10
     with staged(folder, [Seat(load.arguments())]) as stage:
         stage.fleet.start()
         late = max(_round(stage, random, number) for number in range(rounds))
-        outcome = stage.finish()
+        # What a later version of aioq could run stays in line for an hour.
+        outcome = replace(
+            stage.finish(settling=1), stuck=sum(stage.producer.record(one) is not None for one in stage.asked)
+        )
     bars = [
         exactly("ran twice", outcome.account.twice, 0),
         exactly("runs of what nobody enqueued", outcome.account.stray, 0),

@@ -7,6 +7,7 @@ import pickletools
 from pathlib import Path
 from typing import Any
 
+from aioq import Aarq
 from aioq.errors import SerializationError
 from aioq.job import NewJob
 from tests.chaos.fleet import Seat
@@ -75,20 +76,28 @@ def _plant(stage: Stage, protocol: int, data: bytes) -> None:
 def _read_result(stage: Stage, data: bytes) -> str:
     """Have a client read a result that is a pickle."""
     (job_id,) = stage.enqueue("block", 1, 0.0)
-    stage.wait(lambda: stage.producer.record(job_id) is None or stage.producer.record(job_id).finished_at, 20)  # type: ignore[union-attr]
-    with stage.server.client() as client:
-        found: Any = client.hget(QUEUE + "ended", job_id)
-        at = found.rindex(b"1")  # the epoch, which is the result
-        client.hset(QUEUE + "ended", job_id, found[:at] + data)
+    stage.wait(lambda: _ended(stage, job_id), 20)
+    with stage.server.client() as connection:
+        client: Any = connection
+        head, run, rest = client.hget(QUEUE + "ended", job_id).split(b"\n", 2)
+        state, version, moment, _, *others = head.split(b" ")
+        head = b" ".join([state, version, moment, str(len(data)).encode(), *others])
+        # The result was the epoch, one digit; the record of the job comes after it.
+        client.hset(QUEUE + "ended", job_id, b"\n".join([head, run, data + rest[1:]]))
 
-    async def read(app: Any) -> str:
+    async def read(app: Aarq) -> str:
         try:
             await app.tasks["block"].job(job_id).result(timeout=5)
         except SerializationError:
             return "SerializationError"
         return "nothing"
 
-    return str(stage.producer.visit(read))
+    return stage.producer.visit(read)
+
+
+def _ended(stage: Stage, job_id: str) -> bool:
+    record = stage.producer.record(job_id)
+    return record is not None and record.finished_at is not None
 
 
 def _pickles_of_ours(stage: Stage) -> int:

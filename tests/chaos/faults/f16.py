@@ -12,7 +12,7 @@ from aioq.errors import BrokerUnavailable
 from tests.chaos.apps.tasks import define
 from tests.chaos.fleet import Seat
 from tests.chaos.journal import Journal
-from tests.chaos.load import load_of
+from tests.chaos.load import Load, load_of
 from tests.chaos.producer import NAMESPACE
 from tests.chaos.stage import Stage, staged
 from tests.chaos.verdict import Verdict, at_least, exactly
@@ -25,22 +25,28 @@ TIMEOUT = 0.5
 
 
 def run(full: bool, seed: int, folder: Path) -> list[Verdict]:
-    """Lose replies once, so that the broker repeats by itself, or let the connection go silent, so that it gives up."""
-    load = load_of(full)
-    jobs, random = 200 if full else 20, Random(f"{seed} F16")
+    """With a task of which a record is kept, as by default, and with one of which nothing is."""
+    jobs = 200 if full else 20
+    return [_lose("kept", "record kept", jobs, load_of(full), seed, folder / "kept")] + [
+        _lose("nap", "nothing kept", jobs, load_of(full), seed, folder / "nap")
+    ]
+
+
+def _lose(task: str, case: str, jobs: int, load: Load, seed: int, folder: Path) -> Verdict:
+    """Lose replies once, so that the broker repeats by itself, or let a connection go silent, so that it gives up."""
     with staged(folder, [Seat(load.arguments())]) as stage:
         stage.fleet.start()
-        errors = asyncio.run(_enqueue(stage, jobs, random))
+        errors = asyncio.run(_enqueue(stage, task, jobs, Random(f"{seed} F16")))
         outcome = stage.finish()
     bars = [
         exactly("ran twice", outcome.account.twice, 0),
         exactly("begun twice", outcome.account.begun_again, 0),
         at_least("enqueues that raised, and were repeated by the caller", errors, 1),
     ]
-    return [outcome.verdict("F16", "", seed=seed, bars=bars, errors=errors)]
+    return outcome.verdict("F16", case, seed=seed, bars=bars, errors=errors)
 
 
-async def _enqueue(stage: Stage, jobs: int, random: Random) -> int:
+async def _enqueue(stage: Stage, task: str, jobs: int, random: Random) -> int:
     """Enqueue jobs one by one, each with a mishap; return how many calls raised."""
     errors = 0
     async with Proxy(stage.server.url) as proxy:
@@ -49,19 +55,20 @@ async def _enqueue(stage: Stage, jobs: int, random: Random) -> int:
         async with app:
             for n in range(jobs):
                 job_id = f"repeated-{n:03}"
-                silent = random.random() < 0.3
+                # A silence is noticed after 5 seconds.
+                silent = n % 20 == 10
                 proxy.fail(Fault(job_id.encode(), random.choice((When.AFTER, When.MIDDLE)), silent=silent))
-                errors += await _insist(app, job_id)
+                errors += await _insist(app, task, job_id)
                 stage.asked.append(job_id)
     return errors
 
 
-async def _insist(app: Aarq, job_id: str) -> int:
-    """Enqueue a job until it is accepted; return how often that raised. Then once more, for good measure."""
+async def _insist(app: Aarq, task: str, job_id: str) -> int:
+    """Enqueue a job until it is accepted; return how often that raised."""
     errors = 0
     while True:
         try:
-            await app.tasks["nap"].options(job_id=job_id).enqueue(0.01)
+            await app.tasks[task].options(job_id=job_id).enqueue(0.01)
             break
         except BrokerUnavailable:
             errors += 1

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
+
+import redis
 
 from aioq import Aarq
 from aioq.backends import RedisBroker
@@ -133,6 +135,7 @@ class _Caller:
 
 
 def _role(server: RedisServer) -> str:
-    with server.client() as connection:
+    with server.client() as connection, suppress(redis.ConnectionError):  # it is cut when a primary steps down
         client: Any = connection
         return str(client.info("replication")["role"])
+    return "master"
