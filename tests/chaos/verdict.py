@@ -89,5 +89,5 @@ class Verdict:
         return asdict(self)
 
 
-def _text(seen: float) -> str:
+def _text(seen: object) -> str:
     return f"{seen:.3f}".rstrip("0").rstrip(".") if isinstance(seen, float) else str(seen)

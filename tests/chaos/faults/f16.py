@@ -27,9 +27,8 @@ TIMEOUT = 0.5
 def run(full: bool, seed: int, folder: Path) -> list[Verdict]:
     """With a task of which a record is kept, as by default, and with one of which nothing is."""
     jobs = 200 if full else 20
-    return [_lose("kept", "record kept", jobs, load_of(full), seed, folder / "kept")] + [
-        _lose("nap", "nothing kept", jobs, load_of(full), seed, folder / "nap")
-    ]
+    load, cases = load_of(full), {"kept": "record kept", "nap": "nothing kept"}
+    return [_lose(task, case, jobs, load, seed, folder / task) for task, case in cases.items()]
 
 
 def _lose(task: str, case: str, jobs: int, load: Load, seed: int, folder: Path) -> Verdict:
