@@ -20,6 +20,8 @@ from tests.redis.proxy import Fault, Proxy, When
 
 __all__ = ["run"]
 
+CASES = (("kept", "record kept"), ("nap", "nothing kept"))
+"""Tasks, and what becomes of the records of their jobs."""
 TIMEOUT = 0.5
 """Seconds after which the broker gives up, and the caller has to repeat."""
 
@@ -27,8 +29,8 @@ TIMEOUT = 0.5
 def run(full: bool, seed: int, folder: Path) -> list[Verdict]:
     """With a task of which a record is kept, as by default, and with one of which nothing is."""
     jobs = 200 if full else 20
-    load, cases = load_of(full), {"kept": "record kept", "nap": "nothing kept"}
-    return [_lose(task, case, jobs, load, seed, folder / task) for task, case in cases.items()]
+    cases = CASES if full else CASES[:1]
+    return [_lose(task, case, jobs, load_of(full), seed, folder / task) for task, case in cases]
 
 
 def _lose(task: str, case: str, jobs: int, load: Load, seed: int, folder: Path) -> Verdict:
