@@ -38,10 +38,11 @@ def backoff_delay(
 
 
 def full_jitter(
-    failures: int, *, base: float = 0.1, ceiling: float = 5.0, rand: Callable[[], float] = random.random
+    failures: int, *, base: float = 0.1, ceiling: float = 1.5, rand: Callable[[], float] = random.random
 ) -> float:
     """Return the seconds to wait before reconnecting: anything up to a bound that doubles.
 
-    Many clients that lost one server must not return to it in step.
+    Many clients that lost one server must not return to it in step; and each is to be back within
+    two seconds of its return.
     """
     return rand() * min(ceiling, base * 2.0 ** min(failures, 30))

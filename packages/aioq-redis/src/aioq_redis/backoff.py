@@ -8,7 +8,8 @@ from typing import Final
 __all__ = ["pause_before"]
 
 SHORTEST: Final = 0.1
-LONGEST: Final = 5.0
+LONGEST: Final = 1.5
+"""Seconds; workers are to be at work within two seconds of a server's return, however long it was away."""
 
 
 def pause_before(attempt: int) -> float:

@@ -12,7 +12,7 @@ from aioq.worker.log import logger
 __all__ = ["Aborts"]
 
 STEADY = 4
-"""Counted failures before listening again: up to 1.6 s pass."""
+"""Counted failures before listening again: up to 1.5 s pass."""
 
 
 class Aborts:

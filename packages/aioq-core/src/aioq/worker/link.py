@@ -36,7 +36,7 @@ class Link:
     ) -> T:
         """Return what `call` returns, however often it has to be made.
 
-        The call must be safe to repeat. Waits 0.1 s to 5 s between tries, at random.
+        The call must be safe to repeat. Waits up to 1.5 s between tries, at random.
 
         Args:
             pause: How to wait so many seconds, if not asleep; what it raises ends the tries.
