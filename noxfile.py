@@ -139,7 +139,7 @@ def wheels(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def chaos(session: nox.Session) -> None:
-    """The chaos suite at its full size, `-- F1 F14` for a part of it, `-- --quick` in small. Not part of a plain run."""
+    """The chaos suite at its full size, `-- F1 F14` for some of it, `-- --quick` in small. Not part of a plain run."""
     session.install(*group("test"), *editable(*DISTRIBUTIONS))
     session.run("python", "-m", "tests.chaos", *session.posargs)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +20,7 @@ from tests.chaos.journal import Journal
 from tests.chaos.load import Load, load_of
 from tests.chaos.producer import NAMESPACE, Producer
 from tests.chaos.stage import staged
-from tests.chaos.verdict import Verdict, at_most
+from tests.chaos.verdict import Verdict, at_most, exactly
 from tests.cluster import Sentinels
 from tests.servers import RedisServer, found
 
@@ -26,6 +28,8 @@ __all__ = ["run"]
 
 FOLLOWED = 10.0
 """Seconds within which a job begins that the new primary was given."""
+LONG = 4
+"""Jobs that take longer than a lease, and end before the blow; there is time for them in full size."""
 BEHIND = 5
 """Jobs that a replica may be behind its primary when they are enqueued one by one."""
 
@@ -61,6 +65,8 @@ def _fail_over(case: _Case, load: Load, seconds: float, seed: int, folder: Path)
         stage = stack.enter_context(staged(folder, seats, server=old, worker_url=watched.url))
         stage.producer = Producer(watched.url)
         stage.fleet.start()
+        # Leases are extended by a way of their own, which has to find the primary too.
+        long = stage.enqueue("nap", LONG, load.lease * 1.8) if seconds > load.lease * 6 else []
         caller = _Caller(watched, old, case, seconds, Random(f"{seed} F18"))
         asyncio.run(caller.run())
         stage.asked += caller.enqueued
@@ -70,8 +76,18 @@ def _fail_over(case: _Case, load: Load, seconds: float, seed: int, folder: Path)
     may_lose = 0 if case.durability != "primary" else BEHIND + between
     return outcome.verdict(
         "F18", f"{case.how}, durability {case.durability}", seed=seed, late=late, may_lose=may_lose,
-        bars=[at_most("seconds until workers followed", late, FOLLOWED)], errors=caller.errors,
+        errors=caller.errors,
+        bars=[
+            at_most("seconds until workers followed", late, FOLLOWED),
+            exactly("jobs longer than a lease, before the blow, that were begun twice", _again(stage.journal, long), 0),
+        ],
     )  # fmt: skip
+
+
+def _again(journal: Journal, ids: Sequence[str]) -> int:
+    """Return how many of these jobs were begun more than once."""
+    begun = Counter(mark.job_id for mark in journal.read() if mark.what == "begin")
+    return sum(begun[job_id] > 1 for job_id in ids)
 
 
 def _followed(journal: Journal, caller: _Caller) -> float:
