@@ -12,15 +12,15 @@ from tests.chaos.apps.tasks import HARDY_CRASHES
 from tests.chaos.fleet import Seat
 from tests.chaos.load import load_of
 from tests.chaos.stage import Stage, staged
-from tests.chaos.verdict import Verdict, at_most, exactly
+from tests.chaos.verdict import Verdict, at_least, at_most, exactly
 
 __all__ = ["run"]
 
 WORKERS = 3
 PAUSE = (0.2, 1.5)
 """Seconds between two kills, at least and at most; beside them a new worker starts."""
-WAVE = 100
-"""Jobs that are enqueued with each kill, and wait for workers."""
+BACKLOG = 400
+"""Jobs in line after each kill: more than the workers can do until the next."""
 GROWTH = 1e6
 """Bytes by which the server's memory may have grown when all is done."""
 
@@ -30,11 +30,11 @@ def run(full: bool, seed: int, folder: Path) -> list[Verdict]:
     load, random, kills = replace(load_of(full), concurrency=10), Random(f"{seed} F14"), 200 if full else 5
     with staged(folder, [Seat(load.arguments()) for _ in range(WORKERS)]) as stage:
         stage.fleet.start()
-        stage.enqueue("hardy", WAVE, load.nap)
+        stage.enqueue("hardy", 100, load.nap)
         stage.wait_all()
         baseline = _memory(stage)
         for _ in range(kills):
-            stage.enqueue("hardy", WAVE if stage.producer.stats().pending < 3 * WAVE else WAVE // 10, load.nap)
+            stage.enqueue("hardy", max(BACKLOG - stage.producer.stats().pending, 1), load.nap)
             time.sleep(random.uniform(*PAUSE))
             victim = random.randrange(WORKERS)
             stage.fleet.kill(victim)
@@ -45,6 +45,7 @@ def run(full: bool, seed: int, folder: Path) -> list[Verdict]:
         at_most("ran twice", outcome.account.twice, kills * load.concurrency),
         at_most("highest attempt", outcome.account.attempts, HARDY_CRASHES),
         exactly("dead", outcome.dead, 0),
+        at_least("jobs that were cut, and begun again", outcome.account.begun_again, kills),
         at_most("bytes that the server has grown", growth, GROWTH),
     ]
     return [outcome.verdict("F14", f"{kills} kills", seed=seed, bars=bars, growth=growth)]
