@@ -19,6 +19,7 @@ from tests.chaos.verdict import Verdict, exactly, holds
 __all__ = ["run"]
 
 QUEUE = f"{{{NAMESPACE}:default}}:"
+JOBS = 10
 PROTOCOLS = range(2, pickle.HIGHEST_PROTOCOL + 1)
 
 
@@ -36,21 +37,22 @@ def run(full: bool, seed: int, folder: Path) -> list[Verdict]:
     """Try to enqueue one; then plant some as payload, as record, and as result."""
     load, file = load_of(full), folder / "canary"
     with staged(folder, [Seat(load.arguments())]) as stage:
+        stage.enqueue("swallow", JOBS, {"a": [1, "two", None]})
+        looked_at, at_rest = _at_rest(stage)  # while nobody has run them: nothing is kept of what has ended
         stage.fleet.start()
         refused = _refusal(stage, Canary(file))
         for protocol in PROTOCOLS:
             _plant(stage, protocol, pickle.dumps(Canary(file), protocol))
-        stage.enqueue("swallow", 10, {"a": [1, "two", None]})
         read = _read_result(stage, pickle.dumps(Canary(file)))
         stage.wait_all()
         stage.wait(lambda: stage.producer.stats().dead == 2 * len(PROTOCOLS), patience=10)
-        at_rest = _pickles_of_ours(stage)
         outcome = stage.finish()
     bars = [
         exactly("enqueueing it raises", refused, "SerializationError"),
         exactly("reading it as a result raises", read, "SerializationError"),
         holds("the canary was never run", not file.exists()),
         exactly("planted ones that are dead", outcome.dead, 2 * len(PROTOCOLS)),
+        exactly("records that aioq wrote and that were looked at", looked_at, JOBS),
         exactly("pickles at rest in what aioq wrote", at_rest, 0),
         exactly("runs of what nobody enqueued", outcome.account.stray, 0),
     ]
@@ -100,13 +102,12 @@ def _ended(stage: Stage, job_id: str) -> bool:
     return record is not None and record.finished_at is not None
 
 
-def _pickles_of_ours(stage: Stage) -> int:
-    """Return how many values in the records of jobs that aioq made are pickles."""
+def _at_rest(stage: Stage) -> tuple[int, int]:
+    """Return how many records of jobs aioq has written, and how many of them are pickles."""
     with stage.server.client() as connection:
         client: Any = connection
-        found = [*client.hgetall(QUEUE + "jobs").items(), *client.hgetall(QUEUE + "ended").items()]
-    ours = [value for job_id, value in found if job_id.startswith(b"swallow")]
-    return sum(_is_pickle(value) for value in ours)
+        records = list(client.hgetall(QUEUE + "jobs").values())
+    return len(records), sum(_is_pickle(record) for record in records)
 
 
 def _is_pickle(value: bytes) -> bool:
