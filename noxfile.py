@@ -25,6 +25,8 @@ ROOT = Path(__file__).parent
 PACKAGES = ROOT / "packages"
 PYTHONS = ["3.11", "3.12", "3.13"]
 OLDEST = PYTHONS[0]
+WORKERS = "3"
+"""Processes that share the tests: one more than a small machine has cores, because many tests wait for something."""
 GROUPS = nox.project.load_toml(ROOT / "pyproject.toml")
 CORE, CRON, REDIS, UMBRELLA = "aioq-core", "aioq-cron", "aioq-redis", "aioq"
 DISTRIBUTIONS = [CORE, CRON, REDIS, UMBRELLA]
@@ -67,7 +69,7 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The test suite, on each Python that this machine has."""
     session.install(*group("test"), *editable(*DISTRIBUTIONS))
-    session.run("pytest", "-n", "2", *session.posargs)
+    session.run("pytest", "-n", WORKERS, *session.posargs)
 
 
 @nox.session
@@ -102,8 +104,13 @@ def lowest(session: nox.Session) -> None:
     floors = Path(session.create_tmp(), "floors.txt")
     floors.write_text("\n".join(line for line in str(lowest).splitlines() if "aioq" not in line))
     session.install("--constraint", str(floors), *group("test"))
+    # What differs from server to server is tested with the newest releases.
     session.run(
-        "pytest", "-n", "2", *(session.posargs or ("tests/core", "tests/cron", "tests/redis", "tests/contract"))
+        "pytest",
+        "-n",
+        WORKERS,
+        *(session.posargs or ("tests/core", "tests/cron", "tests/redis", "tests/contract")),
+        env={"AIOQ_TEST_SERVERS": "valkey"},
     )
 
 
