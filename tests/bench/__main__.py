@@ -12,13 +12,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.bench import burst, idle, lateness, month, processes
+from tests.bench import burst, idle, lateness, month, processes, steps
 from tests.bench.burst import Burst
 from tests.bench.idle import Idle
 from tests.bench.lateness import Lateness
 from tests.bench.month import Month
 from tests.bench.page import put
 from tests.bench.processes import Drained
+from tests.bench.steps import Step
 from tests.bench.throughput import __main__ as throughput
 from tests.bench.throughput.contestants import CONTESTANTS
 from tests.chaos.report import machine, table, write_json
@@ -65,7 +66,11 @@ def _idle(quick: bool, folder: Path) -> Part:
 
 def _month(quick: bool, folder: Path) -> Part:
     loops = [month.scheduler(expression, 100, 31) for expression in ("{} 9 * * *", "{} * * * *")]
-    return _plain([*loops, month.worker("{} * * * *", 100, 1)])
+    return _plain([month.app(), *loops, month.worker("{} * * * *", 100, 1)])
+
+
+def _steps(quick: bool, folder: Path) -> Part:
+    return _plain(steps.measure())
 
 
 def _processes(quick: bool, folder: Path) -> Part:
@@ -77,7 +82,7 @@ def _throughput(quick: bool, folder: Path) -> Part:
     return Part(*throughput.run(CONTESTANTS, folder, 1 if quick else ROUNDS, quick))
 
 
-def _plain(measured: Iterable[Burst | Drained | Idle | Month]) -> Part:
+def _plain(measured: Iterable[Burst | Drained | Idle | Month | Step]) -> Part:
     rows: list[dict[str, object]] = [
         {head.replace("_", " "): round(value, 3) if isinstance(value, float) else value for head, value in row.items()}
         for row in map(asdict, measured)
@@ -90,6 +95,7 @@ PARTS: dict[str, Callable[[bool, Path], Part]] = {
     "cron-burst": _burst,
     "cron-idle": _idle,
     "cron-month": _month,
+    "cron-steps": _steps,
     "processes": _processes,
     "throughput": _throughput,
 }

@@ -68,7 +68,7 @@ def measure(folder: Path, *, quick: bool) -> list[Lateness]:
     late = _together([_ours("second")], 180)
     for program in others:
         if program not in by_minute:
-            late += _together([program], 120)
+            late += _together([program], 60)
     return late + _together([_ours("minute"), *by_minute], 300, minutes=5)
 
 

@@ -14,8 +14,10 @@ from aioq import Aarq, Worker
 from aioq.backends.memory import MemoryBroker
 from aioq.cron import Tick
 from aioq.testing import VirtualClock
+from aioq_cron import CronScheduler
+from tests.cron import month as of_an_app
 
-__all__ = ["Month", "scheduler", "worker"]
+__all__ = ["Month", "app", "scheduler", "worker"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,16 @@ class Month:
     days: int
     fires: int
     seconds: float
+
+
+def app() -> Month:
+    """Return how long the scheduler's loop takes with a hundred crons as an app might have them."""
+    schedules = [CronScheduler().parse(text, tz=of_an_app.ZONE) for text in of_an_app.EXPRESSIONS]
+    started = time.perf_counter()
+    fired, _ = anyio.run(of_an_app.live, schedules)
+    passed = time.perf_counter() - started
+    days = of_an_app.MONTH.days
+    return Month(case="scheduler, crons of an app", entries=len(schedules), days=days, fires=len(fired), seconds=passed)
 
 
 def scheduler(expression: str, entries: int, days: int) -> Month:
