@@ -3,14 +3,16 @@
 -- Needs    clock batches scores runs records due wakes
 -- KEYS     jobs runs leased due gone wake claim:<worker> suspects awaited ready:0-9
 -- ARGV     1 request id   2 worker id   3 most jobs   4 length of a lease, ms   5 leases it holds
--- Returns  how many jobs the request took, ms until the next job is due (-1 for none), ids that
+--          6 for one that has waited: the request before it
+-- Returns  how many jobs the request took, or -1 when it has waited for too long and nothing was
+--          done: another request came in between; ms until the next job is due (-1 for none), ids that
 --          were dropped because nothing is stored under them, 1 when the worker is to claim no
 --          more until it is empty; then for each lease: id, record, run line ('' for the first
 --          run of a job)
 local jobs, runs, leased, due, gone, wake, memo, suspects, awaited = unpack(KEYS)
 local READY = 10
 local request, worker, limit, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local empty = tonumber(ARGV[5]) == 0
+local empty, before = tonumber(ARGV[5]) == 0, ARGV[6]
 local MOST_PROMOTED, MOST_ROUNDS, TURN = 1000, 200, 10
 
 local function next_due()
@@ -39,9 +41,24 @@ local function replay(text)
   return reply
 end
 
+-- The server does what lies ready on a connection, whether or not somebody is still there. Who comes
+-- after the worker has gone on takes nothing, and passes on the token that it was woken by.
+local function pass_on_token()
+  if redis.call('EXISTS', unpack(KEYS, READY, READY + 9)) == 1 and redis.call('LLEN', wake) == 0 then
+    wake_workers(wake, 1)
+  end
+end
+
 local known = redis.call('GET', memo)
 if known and string.sub(known, 1, #request + 1) == request .. '\n' then
+  if before then
+    pass_on_token()
+  end
   return replay(string.sub(known, #request + 2))
+end
+if before and string.sub(known or '', 1, #before + 1) ~= before .. '\n' then
+  pass_on_token()
+  return { -1, -1, {}, 0 }
 end
 
 -- A key of the wrong type must fail before anything is taken out of a line.
@@ -173,6 +190,7 @@ redis.call('SET', memo, request .. '\n' .. #taken .. (alone and '!' or '') .. '\
   'PX', string.format('%.0f', math.max(lease, 60000)))
 
 local more = not drained and redis.call('EXISTS', unpack(KEYS, READY, READY + 9)) > 0
+local nearest = next_due()
 local others = accused and redis.call('LLEN', suspects) > 0
 if not more then
   redis.call('DEL', gone)
@@ -183,10 +201,11 @@ if more or others and empty then
     wake_workers(wake, 1)
   end
 elseif not others then
-  redis.call('DEL', wake)
+  -- While jobs wait for their time one is left: it may tell somebody who is about to wait of a nearer moment.
+  redis.call(nearest < 0 and 'DEL' or 'LTRIM', wake, unpack(nearest < 0 and {} or { 0, 0 }))
 end
 
-local reply = { #taken, next_due(), dropped, alone and 1 or 0 }
+local reply = { #taken, nearest, dropped, alone and 1 or 0 }
 for n = 1, #leases do
   reply[4 + n] = leases[n]
 end
