@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from anyio import Event
 from anyio.lowlevel import checkpoint
 
 from aioq.backends import MemoryBroker
@@ -138,10 +139,10 @@ class FlakyBroker(MemoryBroker):
         whole = super().deregister
         await self._shaky("deregister", lambda: whole(worker_id))
 
-    async def wait_for_work(self, queues: Sequence[str], *, timeout: float) -> bool:
-        """Wait for work, or fail."""
-        whole = super().wait_for_work
-        return await self._shaky("wait_for_work", lambda: whole(queues, timeout=timeout))
+    async def wait_and_claim(self, request: ClaimRequest, *, timeout: float, idle: Event | None = None) -> Claim:
+        """Wait and claim, or fail."""
+        whole = super().wait_and_claim
+        return await self._shaky("wait_and_claim", lambda: whole(request, timeout=timeout, idle=idle))
 
     async def register_crons(
         self, app: str, version: str, crons: Sequence[CronDefinition], *, ttl: float

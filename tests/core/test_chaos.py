@@ -19,7 +19,7 @@ from aioq.testing import VirtualClock
 from tests.core.brokers import FlakyBroker
 
 JOBS = 25
-METHODS = ["claim", "settle", "extend", "reap", "heartbeat", "wait_for_work", "deregister"]
+METHODS = ["claim", "settle", "extend", "reap", "heartbeat", "wait_and_claim", "deregister"]
 ERRORS = [BrokerUnavailable("connection refused"), OSError("reset by peer"), TimeoutError(), RuntimeError("bug")]
 
 

@@ -48,6 +48,11 @@ async def claim(broker: MemoryBroker, limit: int = 99) -> list[Lease]:
 claim.count = 0  # type: ignore[attr-defined]  # pyright: ignore[reportFunctionMemberAccess]
 
 
+def request(*queues: str) -> ClaimRequest:
+    """Return a request."""
+    return ClaimRequest(worker_id="w", queues=queues, limit=1, lease=60, request_id="r")
+
+
 async def order(broker: MemoryBroker) -> list[str]:
     """Return the ids of all due jobs as they are claimed."""
     return [lease.job_id for lease in await claim(broker)]
@@ -163,7 +168,7 @@ async def test_looking_at_a_queue_does_not_make_it(broker: MemoryBroker) -> None
     """Only queues that were used have counts."""
     await broker.list_jobs("typo", JobState.PENDING)
     await broker.reap(["typo"])
-    await broker.wait_for_work(["typo"], timeout=0)
+    await broker.wait_and_claim(request("typo"), timeout=0)
     assert await broker.queue_stats() == []
 
 
@@ -196,7 +201,7 @@ async def test_waiters_leave_nothing_behind(broker: MemoryBroker, clock: Virtual
     """Waits that ended, or were cancelled, are forgotten."""
     await broker.enqueue([job("a", delay=100)])
     async with anyio.create_task_group() as tg:
-        tg.start_soon(lambda: broker.wait_for_work(["q", "r"], timeout=50))
+        tg.start_soon(lambda: broker.wait_and_claim(request("q", "r"), timeout=50))
         tg.start_soon(lambda: broker.wait_for_result("a", queue="q", timeout=50))
         await settle_down()
         assert len(broker._wakes._waiting) == 3

@@ -19,7 +19,7 @@ from tests.core.rig import drain, record_of, settle_down, until, working
 
 DOWN = BrokerUnavailable("connection refused")
 ERRORS = [DOWN, OSError("reset by peer"), TimeoutError(), RuntimeError("bug")]
-METHODS = ["claim", "settle", "extend", "reap", "heartbeat", "wait_for_work"]
+METHODS = ["claim", "settle", "extend", "reap", "heartbeat", "wait_and_claim"]
 
 
 def adder(app: Aarq) -> Any:

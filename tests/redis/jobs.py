@@ -9,8 +9,9 @@ from typing import Any
 
 from aioq.job import ClaimRequest, Failure, Lease, NewJob
 from aioq.protocols import Broker
+from aioq_redis import RedisBroker
 
-__all__ = ["FAILURE", "claim", "job", "lease_of", "let_pass", "request", "until"]
+__all__ = ["FAILURE", "claim", "job", "lease_of", "let_pass", "request", "until", "work_of"]
 
 FAILURE = Failure("ValueError", "nope", "Traceback: nope")
 
@@ -35,6 +36,18 @@ def request(
 async def claim(broker: Broker, limit: int = 10, *, worker: str = "w1", lease: float = 60.0) -> list[Lease]:
     """Claim jobs of queue `q`."""
     return (await broker.claim(request(limit, worker=worker, lease=lease))).leases
+
+
+async def work_of(broker: RedisBroker, *queues: str, timeout: float = 30.0, worker: str = "w1") -> list[str]:
+    """Wait and claim, again and again as a worker does, and return the ids of what comes; none after `timeout`."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout
+    while True:
+        left = deadline - loop.time()
+        asked = request(queues=queues or ("q",), worker=worker)
+        claimed = await broker.wait_and_claim(asked, timeout=max(left, 0.01))
+        if claimed.leases or left <= 0:
+            return [lease.job_id for lease in claimed.leases]
 
 
 async def lease_of(broker: Broker, id: str = "a", **changes: Any) -> Lease:

@@ -94,6 +94,18 @@ async def claim_it(broker: RedisBroker, _: object) -> list[tuple[str, int]]:
     return [(lease.job_id, lease.epoch) for lease in (await broker.claim(request(5))).leases]
 
 
+async def awaited(broker: RedisBroker) -> None:
+    """Enqueue the job when a worker has just found nothing and is about to wait."""
+    await claim(broker)
+    await pending(broker)
+
+
+async def await_it(broker: RedisBroker, _: object) -> list[tuple[str, int]]:
+    """Wait and claim, as one request."""
+    claimed = await broker.wait_and_claim(request(5), timeout=0.3)
+    return [(lease.job_id, lease.epoch) for lease in claimed.leases]
+
+
 async def keep_it(broker: RedisBroker, lease: Lease) -> list[Lease]:
     """Extend from a thread, and again until it succeeds, as the worker's thread does."""
     keeper = broker.keeper()
@@ -144,6 +156,7 @@ OPERATIONS = [
         ([True, False], [False, False]), None, Job(),
     ),
     Operation("claim", "claim", pending, claim_it, ([("a", 1)],), Job(), RUNNING),
+    Operation("wait and claim", "claim", awaited, await_it, ([("a", 1)],), Job(), RUNNING),
     Operation(
         "extend", "extend", leased, lambda b, lease: b.extend([lease], seconds=60), ([],), RUNNING,
         made(RULES.extend(RUNNING, 1)),

@@ -19,7 +19,7 @@ from aioq.ticks import TickOutcome
 from aioq_redis import RedisBroker
 from tests.access import RULES
 from tests.core.test_duties import lease
-from tests.redis.jobs import claim, job, lease_of, until
+from tests.redis.jobs import claim, job, lease_of, until, work_of
 from tests.redis.proxy import Proxy
 from tests.redis.ticks import KEY, bid, entry, record, run_of
 from tests.servers import RedisServer
@@ -165,7 +165,13 @@ class TestRestrictedUser:
         assert await broker.cancel_job("b") is True
         assert await broker.retry_job("b") is True
         assert await broker.reap(["q"]) == []
-        assert await broker.wait_for_work(["q"], timeout=5) is True
+        assert await work_of(broker, timeout=5) == ["b"]
+        work = asyncio.ensure_future(work_of(broker, timeout=10))
+        with server.client() as connection:
+            raw: Any = connection
+            await until(lambda: raw.info("clients")["blocked_clients"])
+        await broker.enqueue([job("d")])
+        assert await work == ["d"]
         await broker.heartbeat(
             WorkerInfo(id="w", queues=("q",), concurrency=1, running=0, hostname="h", pid=1, started_at=0.0), ttl=60
         )

@@ -15,7 +15,7 @@ from aioq_redis.keys import Layout
 from aioq_redis.slots import slot_of
 from tests import servers
 from tests.cluster import Cluster
-from tests.redis.jobs import claim, job, request
+from tests.redis.jobs import claim, job, request, work_of
 from tests.redis.load import Load
 from tests.servers import RedisServer
 
@@ -97,11 +97,11 @@ async def test_a_job_on_any_node_wakes_a_worker(
 ) -> None:
     """A worker waits on all nodes that its queues are on at once."""
     queues = spread(cluster, namespace)
-    wait = asyncio.ensure_future(broker.wait_for_work(queues, timeout=20))
+    wait = asyncio.ensure_future(work_of(broker, *queues))
     await asyncio.sleep(0.05)
     async with asyncio.timeout(5):
         await broker.enqueue([job("a", queue=queues[number])])
-        assert await wait is True
+        assert await wait == ["a"]
 
 
 async def test_a_token_that_nobody_waits_for_is_given_back(
@@ -109,15 +109,15 @@ async def test_a_token_that_nobody_waits_for_is_given_back(
 ) -> None:
     """A worker that was woken by one node, and is busy, does not keep what another has for an idle worker."""
     queues = spread(cluster, namespace, 2)
-    busy = asyncio.ensure_future(broker.wait_for_work(queues, timeout=20))
+    busy = asyncio.ensure_future(work_of(broker, *queues))
     await asyncio.sleep(0.05)
     await broker.enqueue([job("a", queue=queues[0])])
-    assert await busy is True
-    idle = asyncio.ensure_future(make(cluster.url).wait_for_work(queues[1:], timeout=20))
+    assert await busy == ["a"]
+    idle = asyncio.ensure_future(work_of(make(cluster.url), *queues[1:]))
     await asyncio.sleep(0.05)
     async with asyncio.timeout(5):
         await broker.enqueue([job("b", queue=queues[1])])
-        assert await idle is True
+        assert await idle == ["b"]
 
 
 async def test_the_end_of_a_job_reaches_who_waits_for_it(
@@ -153,12 +153,12 @@ async def test_a_wait_for_work_follows_its_slot(cluster: Cluster, broker: RedisB
     """A worker that is blocked on a slot when it moves is woken where the slot is then."""
     await broker.enqueue([job("a")])
     await claim(broker)
-    wait = asyncio.ensure_future(broker.wait_for_work(["q"], timeout=20))
+    wait = asyncio.ensure_future(work_of(broker))
     await asyncio.sleep(0.05)
     await asyncio.to_thread(cluster.move, slot(namespace), another(cluster, cluster.owner_of(slot(namespace))))
     async with asyncio.timeout(5):
         await broker.enqueue([job("b")])
-        assert await wait is True
+        assert await wait == ["b"]
 
 
 async def test_a_slot_on_its_way_is_waited_for(cluster: Cluster, broker: RedisBroker, namespace: str) -> None:

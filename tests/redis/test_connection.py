@@ -16,7 +16,7 @@ from aioq.job import Completed, Settled
 from aioq_redis import RedisBroker, blocking, channels, pipeline
 from aioq_redis.connection import dial
 from aioq_redis.settings import Settings
-from tests.redis.jobs import claim, job, request, until
+from tests.redis.jobs import claim, job, request, until, work_of
 from tests.redis.proxy import Proxy
 from tests.servers import RedisServer
 
@@ -38,7 +38,8 @@ async def test_a_closed_broker_leaves_nothing_behind(redis_url: str, namespace: 
     broker = RedisBroker(redis_url, namespace=namespace)
     before = {client["id"] for client in raw.client_list()}
     await broker.enqueue([job("a")])
-    await broker.wait_for_work(["q"], timeout=1)
+    assert await work_of(broker, timeout=1) == ["a"]
+    assert await work_of(broker, timeout=0.05) == []
     waiter = asyncio.ensure_future(broker.wait_for_result("a", queue="q", timeout=0.1))
     assert await waiter is False
     await broker.close()
@@ -48,10 +49,11 @@ async def test_a_closed_broker_leaves_nothing_behind(redis_url: str, namespace: 
 
 async def test_closing_ends_a_wait(broker: RedisBroker, raw: Any) -> None:
     """A worker that waits for work hears that the broker was closed."""
-    wait = asyncio.ensure_future(broker.wait_for_work(["q"], timeout=30))
+    await claim(broker)
+    wait = asyncio.ensure_future(broker.wait_and_claim(request(), timeout=30))
     await until(lambda: raw.info("clients")["blocked_clients"])
     await broker.close()
-    assert await wait is False
+    assert (await wait).leases == []
 
 
 async def test_a_closed_broker_fails_what_was_under_way(behind: RedisBroker, proxy: Proxy) -> None:
@@ -320,7 +322,7 @@ async def test_no_output_of_a_failing_connect_shows_the_password(
         "unix://:hunter2@/no/such/socket",
     ):
         broker = make_broker(url, timeout=0.2)
-        for call in (broker.connect(), broker.enqueue([job("a")]), broker.wait_for_work(["q"], timeout=0.1)):
+        for call in (broker.connect(), broker.enqueue([job("a")]), broker.wait_and_claim(request(), timeout=0.1)):
             with pytest.raises((BrokerConfigError, BrokerUnavailable)) as caught:
                 await call
             shown += f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r} {broker!r}"
@@ -383,15 +385,15 @@ class TestNobodyAtTheOtherEnd:
     ) -> None:
         """The server has a moment longer than it was told to wait, and no more."""
         monkeypatch.setattr(blocking, "GRACE", 0.2)
-        assert await behind.wait_for_work(["q"], timeout=0.05) is False
-        wait = asyncio.ensure_future(behind.wait_for_work(["q"], timeout=0.3))
+        assert await work_of(behind, timeout=0.05) == []
+        wait = asyncio.ensure_future(work_of(behind, timeout=0.3))
         await until(lambda: proxy.commands.count(b"BLPOP") == 2)
         proxy.silent, before = True, proxy.connections
         await asyncio.sleep(0.45)  # by now the server has answered, at most 0.1 s late
         proxy.silent = False
         async with asyncio.timeout(2):
-            assert await wait is False
-        assert await behind.wait_for_work(["q"], timeout=0.05) is False
+            assert await wait == []
+        assert await work_of(behind, timeout=0.05) == []
         assert proxy.connections == before + 1
 
     async def test_a_listener_notices(
@@ -436,10 +438,10 @@ async def test_a_listener_that_is_answered_stays(
 
 async def test_a_blocked_connection_to_a_replica_is_given_up(behind: RedisBroker, proxy: Proxy) -> None:
     """READONLY to a wait means that the primary is elsewhere: the same connection would never be told of a job."""
-    assert await behind.wait_for_work(["q"], timeout=0.05) is False
+    assert await work_of(behind, timeout=0.05) == []
     before = proxy.connections
     proxy.answer(b"BLPOP", b"-READONLY You can't write against a read only replica.\r\n")
-    assert await behind.wait_for_work(["q"], timeout=0.3) is False
+    assert await work_of(behind, timeout=0.3) == []
     assert proxy.connections == before + 1
 
 

@@ -12,7 +12,7 @@ import pytest
 from aioq import Aarq, JobState, Worker
 from aioq.ticks import TickOutcome
 from aioq_redis import RedisBroker
-from tests.redis.jobs import job, lease_of
+from tests.redis.jobs import job, lease_of, work_of
 from tests.redis.ticks import KEY, bid, entry, record, run_of
 from tests.servers import RedisServer
 
@@ -77,7 +77,8 @@ async def use_everything(broker: RedisBroker) -> None:
         assert len(await broker.list_jobs("default", JobState.COMPLETED)) == 2
         assert [stats.pending for stats in await broker.queue_stats()] == [1]
         assert await broker.list_workers() == []
-        assert await broker.wait_for_work(["default"], timeout=1) is True
+        assert await work_of(broker, "default", timeout=1) == [late.id]
+        assert await work_of(broker, "default", timeout=0.05) == []
         await use_the_ledger(broker)
 
 

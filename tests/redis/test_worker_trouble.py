@@ -39,7 +39,7 @@ ERRORS = {
     "ERR": b"-ERR something that nobody has ever seen\r\n",
     "nonsense": b"?what\r\n",
 }
-BY_A_WORKER = ("claim", "settle", "reap", "heartbeat", "peek", "extend")
+BY_A_WORKER = ("claim", "settle", "reap", "heartbeat", "extend")
 """What a worker at work is sure to run."""
 
 

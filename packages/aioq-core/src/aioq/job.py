@@ -85,7 +85,7 @@ class ClaimRequest(Struct, frozen=True, kw_only=True):
     queues: tuple[str, ...]
     """In order of preference."""
     limit: int
-    """The number of free slots: never more leases than this come back."""
+    """The number of free slots: never more leases than this are taken."""
     lease: float
     """Seconds until a lease runs out unless it is extended."""
     request_id: str

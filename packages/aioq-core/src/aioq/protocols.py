@@ -20,6 +20,8 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar, runtime_checkable
 from zoneinfo import ZoneInfo
 
+from anyio import Event
+
 from aioq.cron import ClockChange, CronEntry, Tick
 from aioq.findings import Finding
 from aioq.job import (
@@ -113,7 +115,9 @@ class Broker(Protocol):
         Queues are served in the order given. Within a queue a higher priority goes first,
         and equal priorities in the order in which the jobs came due. Each claim of a job
         adds one to its epoch and to its attempt. Repeating the worker's latest `request_id`
-        returns the leases of that request which it still holds, and takes no further jobs.
+        returns the leases of that request which it still holds, whatever the limit is by then,
+        and takes no further jobs. So a repetition with a limit of 0 tells what a request took
+        whose answer was lost, and has it take nothing if it comes later still.
 
         A job of `SUSPECT_AFTER` crashes or more is a suspect: perhaps it brings its workers down.
         It goes before the others, and only to a worker that holds nothing (`running` is 0), as
@@ -121,7 +125,7 @@ class Broker(Protocol):
         that do is told `alone` as well, and claims no more until it has become empty: so a
         suspect waits no longer than the jobs of one worker run, and a busy fleet goes on.
         Telling several workers is allowed; telling none is not. A suspect that only a busy worker
-        could claim is no work in the sense of `Signals.wait_for_work`.
+        could claim is no work in the sense of `Signals.wait_and_claim`.
 
         A record that cannot be read is moved to the dead jobs as `malformed`. One that has
         expired is leased like any other, with its `expires_at`: the worker does not start it.
@@ -215,11 +219,18 @@ class WorkerRegistry(Protocol):
 class Signals(Protocol):
     """A broker that wakes those who wait. Without it workers and clients poll."""
 
-    async def wait_for_work(self, queues: Sequence[str], *, timeout: float) -> bool:
-        """Wait until a job of `queues` may be claimed, or a nearer one was scheduled.
+    async def wait_and_claim(self, request: ClaimRequest, *, timeout: float, idle: Event | None = None) -> Claim:
+        """Wait until there is something to claim, and then do what `Broker.claim` does.
 
-        Returns False after `timeout` seconds. May return early for no reason; must not
-        sleep through a job that came due after the worker's latest claim found none.
+        Claims after `timeout` seconds at the latest, and may do so early for no reason: an empty
+        claim is no error. Must not wait through a job that came due after the worker's latest
+        claim found none. A caller that gets no answer, or calls it off, does not know whether
+        the claim was made, and repeats the request with `Broker.claim`.
+
+        Args:
+            idle: Set once the worker runs no job; None when it runs none. Before that the claim
+                must be made by the waiting call itself, not by the store on its behalf: a job
+                that blocks the event loop would keep others waiting that were claimed meanwhile.
         """
         ...
 

@@ -6,6 +6,8 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
+from anyio import Event
+
 from aioq.errors import BrokerConfigError
 from aioq.findings import Finding
 from aioq.job import (
@@ -44,6 +46,7 @@ from aioq_redis.keeper import Keeper
 from aioq_redis.keeping import Keeping
 from aioq_redis.keys import Layout
 from aioq_redis.naming import Naming
+from aioq_redis.parking import Parking
 from aioq_redis.routed_keeper import PATIENCE, RoutedKeeper
 from aioq_redis.server import Server
 from aioq_redis.settings import CLUSTER, SINGLE, Settings
@@ -126,6 +129,7 @@ class RedisBroker:
         self._claiming = Claiming(self._server, self._layout, self._settling)
         self._jobs = Jobs(self._server, self._layout, keeping)
         self._fleet = Fleet(self._server, self._layout)
+        self._parking = Parking(self._server, self._layout, self._claiming)
         self._waiting = Waiting(self._server, self._layout)
         self._ticks = Ticks(self._server, self._layout, naming)
         self._crons = Crons(self._server, self._layout)
@@ -227,6 +231,7 @@ class RedisBroker:
 
     async def deregister(self, worker_id: str) -> None:
         """Forget a worker now; see `aioq.protocols.WorkerRegistry.deregister`."""
+        self._claiming.forget(worker_id)
         await self._fleet.deregister(worker_id)
 
     async def list_workers(self) -> list[WorkerInfo]:
@@ -235,9 +240,9 @@ class RedisBroker:
 
     # Signals
 
-    async def wait_for_work(self, queues: Sequence[str], *, timeout: float) -> bool:
-        """Wait until a job may be claimed; see `aioq.protocols.Signals.wait_for_work`."""
-        return await self._waiting.wait_for_work(queues, timeout=timeout)
+    async def wait_and_claim(self, request: ClaimRequest, *, timeout: float, idle: Event | None = None) -> Claim:
+        """Claim when there is something to claim; see `aioq.protocols.Signals.wait_and_claim`."""
+        return await self._parking.wait_and_claim(request, timeout=timeout, idle=idle)
 
     async def wait_for_result(self, job_id: str, *, queue: str, timeout: float) -> bool:
         """Wait until a job ends; see `aioq.protocols.Signals.wait_for_result`."""

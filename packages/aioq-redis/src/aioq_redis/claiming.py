@@ -12,14 +12,16 @@ from typing import Any, Final, NamedTuple
 
 from aioq.errors import BrokerConfigError
 from aioq.job import Claim, ClaimRequest, Lease
+from aioq_redis.command import Command
 from aioq_redis.errors import one_line
 from aioq_redis.keeping import milliseconds
 from aioq_redis.keys import Layout
 from aioq_redis.records import FIRST, Run, Unreadable, read_id, read_record, read_run
+from aioq_redis.scripts import load
 from aioq_redis.server import Server, together
 from aioq_redis.settling import Settling
 
-__all__ = ["Claiming"]
+__all__ = ["Answer", "Claiming", "Latest"]
 
 FUTURE_PAUSE: Final = 30.0
 """Seconds before a job of a later version is offered again, to a newer worker one hopes."""
@@ -48,6 +50,36 @@ class Puzzle(NamedTuple):
     error: Unreadable
 
 
+class Answer(NamedTuple):
+    """What the script says of one queue."""
+
+    queue: str
+    taken: int
+    """How many jobs the request took; -1 when it came too late to take any."""
+    wait: int
+    """Milliseconds until the next job is due; -1 for none."""
+    dropped: Sequence[Any]
+    alone: bool
+    found: Sequence[bytes]
+
+    @classmethod
+    def read(cls, queue: str, reply: Sequence[Any]) -> Answer:
+        """Return the answer that a reply is."""
+        taken, wait, dropped, alone, *found = reply
+        return cls(queue, taken, wait, dropped, bool(alone), found)
+
+
+class Latest(NamedTuple):
+    """What the latest claim of a worker found."""
+
+    request_id: str
+    queues: tuple[str, ...]
+    due: float
+    """When the next job comes due, on the clock of the event loop; infinity without one."""
+    nearest: str
+    """The queue of that job."""
+
+
 class Claiming:
     """What the broker does to hand out jobs."""
 
@@ -55,35 +87,57 @@ class Claiming:
         self._server, self._layout, self._settling = server, layout, settling
         self._warned: set[int] = set()
         self._refused: dict[str, float] = {}
+        self._latest: dict[str, Latest] = {}
+
+    def latest(self, request: ClaimRequest) -> Latest | None:
+        """Return what the worker's claim before this one found; None if it is not known, or was of other queues."""
+        latest = self._latest.get(request.worker_id)
+        return latest if latest is not None and latest.queues == request.queues else None
+
+    def forget(self, worker_id: str) -> None:
+        """Forget what a worker has claimed."""
+        self._latest.pop(worker_id, None)
 
     async def claim(self, request: ClaimRequest) -> Claim:
         """Lease due jobs to a worker; see `aioq.protocols.Broker.claim`."""
         if not _WORKER_ID.fullmatch(request.worker_id):
             raise ValueError(f"worker_id must be 1 to 200 printable characters, got {request.worker_id!r}")
-        leases: list[Lease] = []
-        waits: list[int] = []
-        refusals: list[BrokerConfigError] = []
-        left, rest, alone = request.limit, list(request.queues), False
+        answers: list[Answer | BrokerConfigError] = []
+        left, rest = request.limit, list(request.queues)
         while rest and left > 0:
-            queue = rest.pop(0)
-            try:
-                taken, wait, dropped, last, *found = await self._ask(request, queue, left)
-            except BrokerConfigError as refusal:
-                refusals.append(refusal)
-                continue
-            # What the request took then, not what is left of it now: a repetition takes nothing new.
-            left = 0 if last else left - taken
-            alone = alone or bool(last)
-            waits.append(wait)
-            if dropped:
-                _warn_of_dropped(queue, dropped)
-            leases += await self._read(queue, found)
-        if refusals:
-            await self._go_on_without(refusals, request, leases)
-        # Of the other queues nothing is wanted but to know when their next job is due.
-        waits += [wait for _, wait, *_ in await together(self._ask(request, queue, 0) for queue in rest)]
-        due = min((wait for wait in waits if wait >= 0), default=None)
-        return Claim(leases=leases, next_due=None if due is None else due / 1000, alone=alone)
+            answer = await self._ask(request, rest.pop(0), left)
+            answers.append(answer)
+            if isinstance(answer, Answer):
+                # What the request took then, not what is left of it now: a repetition takes nothing new.
+                left = 0 if answer.alone else left - answer.taken
+        # Of the other queues nothing is wanted but to know when their next job is due, and what was claimed before.
+        answers += await together(self._ask(request, queue, 0) for queue in rest)
+        claim = await self.accept(request, [answer for answer in answers if isinstance(answer, Answer)])
+        if refusals := [answer for answer in answers if isinstance(answer, BrokerConfigError)]:
+            await self._go_on_without(refusals, request, claim.leases)
+        return claim
+
+    async def accept(self, request: ClaimRequest, answers: Sequence[Answer]) -> Claim:
+        """Return what the server's answers for the queues of a request come to."""
+        leases: list[Lease] = []
+        for answer in answers:
+            if answer.dropped:
+                _warn_of_dropped(answer.queue, answer.dropped)
+            leases += await self._read(answer.queue, answer.found)
+        wait, nearest = min(((a.wait, a.queue) for a in answers if a.wait >= 0), default=(None, ""))
+        due = math.inf if wait is None else self._server.session.loop.time() + wait / 1000
+        self._latest[request.worker_id] = Latest(request.request_id, request.queues, due, nearest)
+        return Claim(
+            leases=leases,
+            next_due=None if wait is None else wait / 1000,
+            alone=any(answer.alone for answer in answers),
+        )
+
+    def waiting(self, request: ClaimRequest, before: str) -> Command:
+        """Return the claim of one queue as a command that is to come after the request `before`, or not at all."""
+        (queue,) = request.queues
+        script, args = load("claim"), (*_arguments(request, request.limit), before)
+        return Command(script, self._layout.queue(queue).pick(script.keys, request.worker_id), args)
 
     async def _go_on_without(
         self, refusals: list[BrokerConfigError], request: ClaimRequest, leases: Sequence[Lease]
@@ -99,11 +153,13 @@ class Claiming:
         if not leases:  # what waits in such a queue looks like work that is never done
             await asyncio.sleep(REFUSED_PAUSE)
 
-    async def _ask(self, request: ClaimRequest, queue: str, limit: int) -> list[Any]:
-        held = request.running + request.limit - limit
-        args = (request.request_id, request.worker_id, limit, milliseconds(request.lease), held)
-        reply: list[Any] = await self._server.call("claim", self._layout.queue(queue), args, own=request.worker_id)
-        return reply
+    async def _ask(self, request: ClaimRequest, queue: str, limit: int) -> Answer | BrokerConfigError:
+        args = _arguments(request, limit)
+        try:
+            reply = await self._server.call("claim", self._layout.queue(queue), args, own=request.worker_id)
+        except BrokerConfigError as refusal:
+            return refusal
+        return Answer.read(queue, reply)
 
     async def _read(self, queue: str, found: Sequence[bytes]) -> list[Lease]:
         leases: list[Lease] = []
@@ -134,6 +190,11 @@ class Claiming:
         if puzzle.error.version not in self._warned:
             self._warned.add(puzzle.error.version)
             logger.warning("job %s of queue %s is left for newer workers: %s", _shown(puzzle.id), queue, puzzle.error)
+
+
+def _arguments(request: ClaimRequest, limit: int) -> tuple[object, ...]:
+    held = request.running + request.limit - limit
+    return request.request_id, request.worker_id, limit, milliseconds(request.lease), held
 
 
 def _lease(queue: str, raw_id: bytes, raw: bytes, run: Run) -> Lease:

@@ -114,7 +114,7 @@ class KeySpace:
             keys = self._picked[names] = [self.key(name) for name in names]
         if not own and not each:
             return keys
-        return [full for key in keys for full in _filled(key, own, each)]
+        return [full for key in keys for full in (_filled(key, own, each) if "<" in key else (key,))]
 
     def type_of(self, key: str) -> str:
         """Return what Redis is to store under one of these keys."""
@@ -128,9 +128,7 @@ def beside(key: str, name: str) -> str:
 
 def _filled(key: str, own: str, each: Sequence[str]) -> list[str]:
     stem, _, rest = key.partition("<")
-    if rest.endswith("..."):
-        return [stem + one for one in each]
-    return [stem + own if rest else key]
+    return [stem + one for one in each] if rest.endswith("...") else [stem + own]
 
 
 class Layout:

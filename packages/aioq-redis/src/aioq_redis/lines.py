@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from aioq_redis.connection import Link
@@ -20,11 +21,17 @@ class Line:
         self._replies: list[Any] = []
         self._due = 0
         self._done: asyncio.Future[None] | None = None
+        self._next: Callable[[], None] | None = None
         self._wire = link.hand_over(self._deliver)
         self._wire.ended.add_done_callback(self._broke)
 
-    async def ask(self, data: bytes, commands: int, *, timeout: float) -> list[Any]:
-        """Send so many commands at once, and return their replies.
+    async def ask(
+        self, data: bytes, commands: int, *, timeout: float, then: Callable[[], None] | None = None
+    ) -> list[Any]:
+        """Send commands, and return so many replies: also of what `add` sends meanwhile.
+
+        Args:
+            then: Is called when the first of several replies has come.
 
         Raises:
             Lost: The connection broke, or the replies do not come in `timeout` seconds.
@@ -32,6 +39,7 @@ class Line:
         if self._wire.ended.done():
             raise self._wire.ended.result()
         self._replies, self._due, self._done = [], commands, self._loop.create_future()
+        self._next = then
         self._wire.write(data)
         alarm = self._loop.call_later(timeout, self._wire.end, Lost(f"no reply within {timeout:g} s"))
         try:
@@ -40,10 +48,19 @@ class Line:
             alarm.cancel()
         return self._replies
 
+    def add(self, data: bytes) -> None:
+        """Send a command whose reply is awaited already."""
+        self._wire.write(data)
+
     def _deliver(self, reply: Any) -> None:
         self._replies.append(reply)
-        if self._done is not None and not self._done.done() and len(self._replies) == self._due:
+        if self._done is None or self._done.done():
+            return
+        if len(self._replies) == self._due:
             self._done.set_result(None)
+        elif self._next is not None:
+            then, self._next = self._next, None
+            then()
 
     def _broke(self, ended: asyncio.Future[Lost]) -> None:
         if self._done is not None and not self._done.done():

@@ -10,16 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Final
+from typing import Any
+
+from anyio import Event
 
 from aioq_redis.blocking import Blocking
 from aioq_redis.command import Command
 from aioq_redis.routes import Route
 
 __all__ = ["Racing"]
-
-SHORTEST_WAIT: Final = 0.01
-"""Seconds; with 0 a server would wait for ever."""
 
 Wait = asyncio.Task[str]
 """One that is under way, for the list that has a token."""
@@ -40,6 +39,10 @@ class Racing:
         if len(places) == 1:
             return await self._blocking.pop(keys, timeout)
         return await self._race([tuple(own) for own in places.values()], timeout)
+
+    async def then(self, command: Command, key: str, timeout: float, idle: Event | None) -> Any:
+        """Have a script run when a list has a token; see `Blocking.then`."""
+        return await self._blocking.then(command, key, timeout, idle)
 
     async def close(self) -> None:
         """Close all connections; waits that are under way fail with `Lost`."""
@@ -74,7 +77,7 @@ class Racing:
             if own == keys:
                 del self._left[wait]
                 return wait
-        take = self._blocking.take(keys, max(timeout, SHORTEST_WAIT))
+        take = self._blocking.take(keys, timeout)
         return asyncio.get_running_loop().create_task(take, name="aioq.redis wait")
 
     def _leave(self, wait: Wait, keys: tuple[str, ...]) -> None:

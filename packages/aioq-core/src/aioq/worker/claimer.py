@@ -1,8 +1,13 @@
-"""Takes jobs as slots come free: as many as there is room for, in one request."""
+"""Takes jobs as slots come free: as many as there is room for, in one request.
+
+A claim that found nothing is followed by one that waits. What a wait that was called off has
+claimed is asked for: a request with a limit of 0 tells it, and has it claim nothing later.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 import anyio
@@ -23,6 +28,11 @@ __all__ = ["Claimer"]
 SHIELD = 5.0
 """Seconds for which a claim under way is protected from cancellation: it may hold leases."""
 
+UNWOKEN = 5.0
+"""Seconds after which a worker asks that nobody wakes."""
+
+NOTHING = Claim(leases=[])
+
 
 class Stopped(Exception):
     """The worker was stopped while a claim was to be repeated."""
@@ -32,7 +42,8 @@ class Claimer:
     """Claims until it is told to stop; waits for a wake-up, or for the next job to come due.
 
     Args:
-        poll: Seconds after which an idle worker asks even if nothing woke it.
+        poll: Seconds after which an idle worker asks even if nothing woke it; a third of the
+            lease when None, or `UNWOKEN` where the broker wakes nobody.
         burst: End as soon as nothing is due and nothing runs.
     """
 
@@ -43,7 +54,7 @@ class Claimer:
         queues: tuple[str, ...],
         *,
         lease: float,
-        poll: float,
+        poll: float | None,
         burst: bool,
         slots: Slots,
         leases: LeaseTable,
@@ -52,10 +63,14 @@ class Claimer:
         clock: Clock,
     ) -> None:
         self._broker, self._worker_id, self._queues = broker, worker_id, queues
-        self._lease, self._poll, self._burst = lease, poll, burst
+        self._lease, self._burst = lease, burst
         self._slots, self._leases, self._link, self._stop, self._clock = slots, leases, link, stop, clock
         self._half = (slots.total + 1) // 2
-        self._idling: anyio.CancelScope | None = None
+        self._signals = broker if isinstance(broker, Signals) else None
+        # An answer that is older than a third of a lease is not trusted, see `_keep`.
+        longest = lease / 3 if self._signals else UNWOKEN
+        self._poll = longest if poll is None else min(poll, longest) if self._signals else poll
+        self._waiting: anyio.CancelScope | None = None
         stop.tell(self._wake)
 
     async def run(self, start: Callable[[Lease], None], give_back: Callable[[Lease], None]) -> None:
@@ -63,11 +78,12 @@ class Claimer:
 
         What a claim brings in after the stop goes to `give_back`.
         """
+        patience = 0.0
         while not self._stop.requested():
             await self._slots.wait_free(unless=self._stop.requested)
             idle = not self._leases  # asked before the claim: what ends meanwhile may leave work behind
             room = self._slots.free
-            claim = await self._claim()
+            claim = await self._claim(patience)
             drained = len(claim.leases) < room
             self._begin(claim.leases[: self._half], start, give_back)
             if drained or len(claim.leases) > self._half:
@@ -78,23 +94,44 @@ class Claimer:
             if claim.alone:
                 await first(self._leases.wait_empty, self._stop.draining.wait)
             if claim.alone or (claim.leases and (self._burst or not drained)):
+                patience = 0.0
                 continue
             if self._burst and idle and claim.next_due != 0:
                 return
-            await self._idle(claim.next_due)
+            patience = self._poll if claim.next_due is None else min(self._poll, claim.next_due)
 
     def _begin(self, leases: list[Lease], start: Callable[[Lease], None], give_back: Callable[[Lease], None]) -> None:
         for lease in leases:
             (give_back if self._stop.requested() else start)(lease)
 
-    async def _claim(self) -> Claim:
+    async def _claim(self, patience: float) -> Claim:
+        """Claim, once there is something to claim if `patience` is above 0, or so many seconds have passed."""
+        if not (self._burst and patience):
+            return await self._insist(patience)
+        claim = NOTHING
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(self._end_wait_when_empty)
+            claim = await self._insist(patience)
+            tg.cancel_scope.cancel()
+        return claim
+
+    async def _insist(self, patience: float) -> Claim:
+        if patience and self._signals is None:
+            with anyio.CancelScope() as self._waiting:
+                await self._clock.sleep(patience)
         if self._stop.requested():
-            return Claim(leases=[])
+            return NOTHING
         request = self._request()
+        waits = [self._signals] if patience and self._signals else []
+
+        async def attempt() -> Claim:
+            # Who did not get the answer to a wait asks for it without waiting.
+            return await (self._wait(waits.pop(), request, patience) if waits else self._attempt(request))
+
         try:
-            return await self._link.insist(lambda: self._attempt(request), pause=self._pause)
+            return await self._link.insist(attempt, pause=self._pause)
         except Stopped:
-            return Claim(leases=[])
+            return NOTHING
 
     async def _pause(self, seconds: float) -> None:
         """Wait between two tries. One that is under way is not interrupted, but brief."""
@@ -102,20 +139,36 @@ class Claimer:
         if self._stop.requested():
             raise Stopped
 
+    async def _wait(self, signals: Signals, request: ClaimRequest, seconds: float) -> Claim:
+        asked, inquiry = self._clock.monotonic(), structs.replace(request, limit=0)
+        with anyio.CancelScope() as scope:
+            self._waiting = scope
+            try:
+                claim = await signals.wait_and_claim(request, timeout=seconds, idle=self._slots.idle())
+                return await self._keep(claim, asked)
+            except anyio.get_cancelled_exc_class():
+                if not scope.cancel_called:
+                    with suppress(Exception):
+                        await self._attempt(inquiry)
+                raise
+        return structs.replace(await self._attempt(inquiry), next_due=0.0)
+
     async def _attempt(self, request: ClaimRequest) -> Claim:
         asked = self._clock.monotonic()
         with anyio.fail_after(SHIELD, shield=True):
-            claim = await self._broker.claim(request)
-            if claim.leases and self._clock.monotonic() - asked > self._lease / 3:
-                claim = await self._still_held(claim)
-            self._leases.add(claim.leases)
-            return claim
+            return await self._keep(await self._broker.claim(request), asked)
 
-    async def _still_held(self, claim: Claim) -> Claim:
-        """Leave out what was lost while the answer lay unread, because the event loop was blocked or the way long."""
-        lost = await self._broker.extend(claim.leases, seconds=self._lease)
-        held = [lease for lease in claim.leases if lease not in lost]
-        return structs.replace(claim, leases=held, next_due=0.0 if lost else claim.next_due)
+    async def _keep(self, claim: Claim, asked: float) -> Claim:
+        """Note what was claimed, but for what was lost while the answer lay unread.
+
+        That may be because the event loop was blocked, or the way long.
+        """
+        if claim.leases and self._clock.monotonic() - asked > self._lease / 3:
+            lost = await self._broker.extend(claim.leases, seconds=self._lease)
+            held = [lease for lease in claim.leases if lease not in lost]
+            claim = structs.replace(claim, leases=held, next_due=0.0 if lost else claim.next_due)
+        self._leases.add(claim.leases)
+        return claim
 
     def _request(self) -> ClaimRequest:
         return ClaimRequest(
@@ -127,22 +180,13 @@ class Claimer:
             running=len(self._leases),
         )
 
-    async def _idle(self, next_due: float | None) -> None:
-        seconds = self._poll if next_due is None else min(self._poll, next_due)
-        wait = partial(self._wait_for_work, seconds)
-        with anyio.CancelScope() as self._idling:
-            if not self._stop.requested():
-                await (first(wait, self._leases.wait_empty) if self._burst else wait())
-
     def _wake(self) -> None:
         """Have a stop noticed: a race with it at every wait would make each job start later."""
         self._slots.wake()
-        if self._idling is not None:
-            self._idling.cancel()
+        if self._waiting is not None:
+            self._waiting.cancel()
 
-    async def _wait_for_work(self, seconds: float) -> None:
-        if isinstance(self._broker, Signals):
-            signals = self._broker
-            await self._link.insist(lambda: signals.wait_for_work(self._queues, timeout=seconds))
-        else:
-            await self._clock.sleep(seconds)
+    async def _end_wait_when_empty(self) -> None:
+        await self._leases.wait_empty()
+        if self._waiting is not None:
+            self._waiting.cancel()

@@ -15,6 +15,7 @@ class Slots:
     def __init__(self, total: int) -> None:
         self.total = self.free = total
         self._changed: anyio.Event | None = None
+        self._idle: anyio.Event | None = None
 
     @property
     def taken(self) -> int:
@@ -29,12 +30,21 @@ class Slots:
         """Give a slot back, and wake those who wait."""
         self.free += 1
         self.wake()
+        if self._idle is not None and self.free == self.total:
+            self._idle.set()
+            self._idle = None
 
     def wake(self) -> None:
         """Have those who wait look again."""
         if self._changed is not None:
             self._changed.set()
             self._changed = None
+
+    def idle(self) -> anyio.Event | None:
+        """Return an event that is set once every slot is free; None when they all are."""
+        if self._idle is None and self.taken:
+            self._idle = anyio.Event()
+        return self._idle
 
     async def wait_free(self, unless: Callable[[], bool]) -> None:
         """Wait until there is a free slot, or until a `wake` finds `unless` true."""

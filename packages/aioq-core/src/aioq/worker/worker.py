@@ -59,7 +59,8 @@ class Worker:
             worker; 0 to 86,400. Where the broker has no `ThreadedLeases` it is a lease at most.
         grace: Seconds that running jobs have to end after a stop; then they are cancelled
             and released to run again.
-        poll: Seconds after which an idle worker asks for jobs even if nothing woke it.
+        poll: Seconds after which an idle worker asks for jobs even if nothing woke it: a third of
+            `lease` at most and by default, or 5 by default where the broker wakes nobody.
         burst: End as soon as nothing is due and nothing runs; fire no crons.
         handle_signals: Stop on SIGTERM and SIGINT, unless the program handles them itself.
         id: What the worker is called; made of host, process and chance when None.
@@ -78,7 +79,7 @@ class Worker:
         lease: float = 30.0,
         max_block: float = 60.0,
         grace: float = 25.0,
-        poll: float = 5.0,
+        poll: float | None = None,
         burst: bool = False,
         handle_signals: bool = True,
         id: str | None = None,
@@ -88,7 +89,8 @@ class Worker:
         number("lease", lease, 1, 3600)
         number("max_block", max_block, 0, 86_400)
         number("grace", grace, 0, 86_400)
-        number("poll", poll, 0.01, 3600)
+        if poll is not None:
+            number("poll", poll, 0.01, 3600)
         self.app = app
         self.id = _default_id() if id is None else check_name("worker id", id)
         self.queues = _queues(app, queues)

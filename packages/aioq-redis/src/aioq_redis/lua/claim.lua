@@ -3,15 +3,17 @@
 -- Needs    clock batches scores runs records due wakes
 -- KEYS     jobs runs leased due gone wake claim:<worker> suspects awaited ready:0-9
 -- ARGV     1 request id   2 worker id   3 most jobs   4 length of a lease, ms   5 leases it holds
--- Returns  how many jobs the request took, ms until the next job is due (-1 for none), ids that
+--          6 for one that has waited: the request before it
+-- Returns  how many jobs the request took, or -1 when it has waited for too long and nothing was
+--          done: another request came in between; ms until the next job is due (-1 for none), ids that
 --          were dropped because nothing is stored under them, 1 when the worker is to claim no
 --          more until it is empty; then for each lease: id, record, run line ('' for the first
 --          run of a job)
 local jobs, runs, leased, due, gone, wake, memo, suspects, awaited = unpack(KEYS)
 local READY = 10
 local request, worker, limit, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local empty = tonumber(ARGV[5]) == 0
-local MOST_PROMOTED, MOST_ROUNDS, TURN = 1000, 200, 10
+local empty, before = tonumber(ARGV[5]) == 0, ARGV[6]
+local MOST_PROMOTED, MOST_ROUNDS, TURN, USUAL = 1000, 200, 10, 5
 
 local function next_due()
   local moment = earliest(due)
@@ -39,9 +41,80 @@ local function replay(text)
   return reply
 end
 
+-- The server does what lies ready on a connection, whether or not somebody is still there. Who comes
+-- after the worker has gone on takes nothing, and passes on the token that it was woken by.
+local function pass_on_token()
+  if redis.call('EXISTS', unpack(KEYS, READY, READY + 9)) > 0 and redis.call('LLEN', wake) == 0 then
+    wake_workers(wake, 1)
+  end
+end
+
 local known = redis.call('GET', memo)
 if known and string.sub(known, 1, #request + 1) == request .. '\n' then
+  if before then
+    pass_on_token()
+  end
   return replay(string.sub(known, #request + 2))
+end
+if before and string.sub(known or '', 1, #before + 1) ~= before .. '\n' then
+  pass_on_token()
+  return { -1, -1, {}, 0 }
+end
+
+local stamp = string.format('%.0f', now)
+
+local function next_run(record, run)
+  local enqueued = string.match(record, '^(%d+) ') or '0'
+  if not run then
+    return 'r0 1 ' .. enqueued .. ' 1 0 ' .. stamp .. ' ' .. worker, ''
+  end
+  run.state, run.epoch, run.attempt = 'r', run.epoch + 1, run.attempt + 1
+  run.enqueued, run.claimed, run.worker = enqueued, stamp, worker
+  local line = run_line(run)
+  return line, line
+end
+
+local function remember(ids, alone)
+  redis.call('SET', memo, request .. '\n' .. #ids .. (alone and '!' or '') .. '\n' .. table.concat(ids, '\n'),
+    'PX', string.format('%.0f', math.max(lease, 60000)))
+end
+
+-- When all that is there are jobs that wait for their time, a token is left: it may tell somebody who is
+-- about to wait of a nearer moment.
+local function clear_tokens(nearest)
+  if nearest < 0 then
+    redis.call('DEL', wake)
+  else
+    redis.call('LTRIM', wake, 0, 0)
+  end
+end
+
+-- One job that was never claimed, of the usual priority, is all there is to do: what an idle worker is
+-- woken for. It costs a third of what it takes to be ready for anything. Nothing leaves a line before
+-- all else is written, so that a key of the wrong type costs no job.
+local function take_lone()
+  local line = KEYS[READY + USUAL]
+  local ids = redis.call('LRANGE', line, 0, 1)
+  if #ids ~= 1 or limit < 1 or redis.call('EXISTS', gone, suspects, unpack(KEYS, READY, READY + 9)) ~= 1 then
+    return nil
+  end
+  local id, moment = ids[1], earliest(due)
+  local record = redis.call('HGET', jobs, id)
+  if not record or moment and tonumber(moment) < now + 1 or redis.call('HEXISTS', runs, id) == 1 then
+    return nil
+  end
+  local nearest = moment and math.floor(moment) - now or -1
+  clear_tokens(nearest)
+  redis.call('ZADD', leased, score(now + lease, USUAL), id)
+  redis.call('HSET', runs, id, (next_run(record)))
+  redis.call('LPOP', line)
+  remember(ids)
+  return { 1, nearest, {}, 0, id, record, '' }
+end
+
+local lone = take_lone()
+if lone then
+  return lone
 end
 
 -- A key of the wrong type must fail before anything is taken out of a line.
@@ -54,7 +127,6 @@ redis.call('ZREM', leased, '')
 if not idle then
   promote(due, READY, MOST_PROMOTED)
 end
-local stamp = string.format('%.0f', now)
 local entries, scores, taken, dropped, leases = {}, {}, {}, {}, {}
 local seen = {}
 local deserted = redis.call('EXISTS', gone) == 1
@@ -74,17 +146,6 @@ end
 -- A job that is running, or waits among the due, has no business in a line: its id is there twice.
 local function misplaced(id, run)
   return run.state == 'r' or (run.state == 'y' or run.state == 's') and redis.call('ZSCORE', due, id)
-end
-
-local function next_run(record, run)
-  local enqueued = string.match(record, '^(%d+) ') or '0'
-  if not run then
-    return 'r0 1 ' .. enqueued .. ' 1 0 ' .. stamp .. ' ' .. worker, ''
-  end
-  run.state, run.epoch, run.attempt = 'r', run.epoch + 1, run.attempt + 1
-  run.enqueued, run.claimed, run.worker = enqueued, stamp, worker
-  local line = run_line(run)
-  return line, line
 end
 
 local function take(id, priority, record, run)
@@ -169,10 +230,10 @@ end
 
 spread('ZADD', leased, scores)
 spread('HSET', runs, entries)
-redis.call('SET', memo, request .. '\n' .. #taken .. (alone and '!' or '') .. '\n' .. table.concat(taken, '\n'),
-  'PX', string.format('%.0f', math.max(lease, 60000)))
+remember(taken, alone)
 
 local more = not drained and redis.call('EXISTS', unpack(KEYS, READY, READY + 9)) > 0
+local nearest = next_due()
 local others = accused and redis.call('LLEN', suspects) > 0
 if not more then
   redis.call('DEL', gone)
@@ -183,10 +244,10 @@ if more or others and empty then
     wake_workers(wake, 1)
   end
 elseif not others then
-  redis.call('DEL', wake)
+  clear_tokens(nearest)
 end
 
-local reply = { #taken, next_due(), dropped, alone and 1 or 0 }
+local reply = { #taken, nearest, dropped, alone and 1 or 0 }
 for n = 1, #leases do
   reply[4 + n] = leases[n]
 end

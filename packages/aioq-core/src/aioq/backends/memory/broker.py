@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from itertools import islice
 
+from anyio import Event
+
 from aioq.backends.memory.line import Line, StoredJob
 from aioq.backends.memory.ticks import MemoryTicks
 from aioq.backends.memory.turns import Turns
@@ -220,14 +222,13 @@ class MemoryBroker:
 
     # Signals
 
-    async def wait_for_work(self, queues: Sequence[str], *, timeout: float) -> bool:
-        """Wait until a job may be claimed; see `aioq.protocols.Signals.wait_for_work`."""
-        with self._wakes.waiter("work", queues) as event:
-            if any(self._has_ready(queue) for queue in queues):
-                return True
-            due = [at - self._now() for queue in queues if (at := self._lines[queue].next_due()) is not None]
-            woken = await wait_until(event, self._clock, min([timeout, *due]))
-        return woken or any(self._has_ready(queue) for queue in queues)
+    async def wait_and_claim(self, request: ClaimRequest, *, timeout: float, idle: Event | None = None) -> Claim:
+        """Claim when there is something to claim; see `aioq.protocols.Signals.wait_and_claim`."""
+        with self._wakes.waiter("work", request.queues) as event:
+            if not any(self._has_ready(queue) for queue in request.queues):
+                due = self._next_due(request)
+                await wait_until(event, self._clock, timeout if due is None else min(timeout, due))
+        return await self.claim(request)
 
     async def wait_for_result(self, job_id: str, *, queue: str, timeout: float) -> bool:
         """Wait until a job ends; see `aioq.protocols.Signals.wait_for_result`."""
