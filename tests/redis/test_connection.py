@@ -61,7 +61,7 @@ async def test_a_closed_broker_fails_what_was_under_way(behind: RedisBroker, pro
     await behind.connect()
     proxy.delay = 30.0
     call = asyncio.ensure_future(behind.time())
-    await proxy.wait_for(b"TIME")
+    await proxy.wait_for(b"\r\nTIME\r\n")
     await behind.close()
     with pytest.raises(BrokerUnavailable, match="closed"):
         await call

@@ -45,8 +45,8 @@ class TestKeys:
         """How many there are, and what they take."""
         await broker.enqueue([job("a")])
         found = only(await broker.diagnose(), "keys")
-        assert (found.level, found.facts["keys"]) == (Level.OK, 4)
-        assert found.text.startswith("4, about ")
+        assert (found.level, found.facts["keys"]) == (Level.OK, 5)
+        assert found.text.startswith("5, about ")
         assert int(found.facts["memory"]) > 100
 
     @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ FLEET = ("attend", "heartbeat", "open_version", "register_app", "tell_pause")
 FLOOR = {
     *("DEL", "EXISTS", "GET", "PEXPIRE", "PTTL", "PUBLISH", "SET", "TIME"),
     *("HDEL", "HEXISTS", "HGET", "HGETALL", "HINCRBY", "HKEYS", "HLEN", "HMGET", "HSET", "HSTRLEN"),
-    *("LLEN", "LPOP", "LPUSH", "LRANGE", "LREM", "LTRIM", "RPUSH"),
+    *("LLEN", "LPOP", "LPUSH", "LRANGE", "LREM", "LTRIM", "RPOP", "RPUSH"),
     *("SADD", "SISMEMBER", "SMISMEMBER", "SREM"),
     *("ZADD", "ZCARD", "ZCOUNT", "ZMSCORE", "ZPOPMIN", "ZRANGE", "ZRANGEBYSCORE", "ZREM"),
     *("ZREMRANGEBYSCORE", "ZREVRANGE", "ZSCORE"),

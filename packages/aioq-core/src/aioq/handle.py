@@ -29,6 +29,8 @@ WAIT = 10.0
 POLL = 0.5
 """Seconds between look-ups with a broker that wakes nobody."""
 
+_CLOCK = SystemClock()
+
 
 class Job(Generic[R_co]):
     """One enqueued job: ask for its state, wait for its result, call it off.
@@ -51,7 +53,7 @@ class Job(Generic[R_co]):
         self.queue = queue
         self._broker = broker
         self._decode = decode
-        self._clock = clock or SystemClock()
+        self._clock = clock or _CLOCK
 
     def __repr__(self) -> str:
         return f"<Job {self.id} of {self.task} in {self.queue}>"

@@ -103,6 +103,12 @@ class Broker(Protocol):
         repeated enqueue creates no second job. `run_at`, else `delay`, in the future makes
         it `scheduled`; it is otherwise `pending` and due at once.
 
+        A call that was cancelled, or raised `BrokerUnavailable`, may have stored its jobs. Made
+        again on the same object within a minute it stores none of them a second time: not even
+        one that has ended by then and of which nothing is kept, where an answer can get lost on
+        its way to the client. The repetition is answered as the first call would have been, or
+        with False. To other objects, and later, a job of which nothing is kept is a new one.
+
         Raises:
             JobConflict: An id is known with another task, queue or payload. Nothing is stored.
             BrokerFull: The store has no room. Nothing is stored.

@@ -9,7 +9,12 @@ from typing import Any
 from aioq_redis.connection import pack
 from aioq_redis.scripts import Script
 
-__all__ = ["Command"]
+__all__ = ["Command", "called"]
+
+
+def called(script: Script, whole: bool) -> tuple[str, str]:
+    """Return how a call of a script begins: with its text, or with its digest."""
+    return ("EVAL", script.text) if whole else ("EVALSHA", script.sha)
 
 
 class Command:
@@ -38,8 +43,7 @@ class Command:
         """Return the command as it goes over the wire."""
         if self._script is None:
             return pack((*self._keys, *self.args))
-        call = ("EVAL", self._script.text) if self._whole else ("EVALSHA", self._script.sha)
-        return pack((*call, len(self._keys), *self._keys, *self.args))
+        return pack((*called(self._script, self._whole), len(self._keys), *self._keys, *self.args))
 
     def send_whole(self) -> bool:
         """Make a script that the server does not know one that brings its text along."""

@@ -17,7 +17,7 @@ Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{n
     wake        list    tokens on which idle workers block
     waits       zset    ids of jobs whose end somebody waits for
     claim:<worker>, memo:<client>
-                strings the latest answer, for a request that is repeated
+                strings the latest answers, for requests that are repeated
     copied      string  nothing; it is written when replicas are waited for
     cron:<name> hash    an entry: its mark, latest claim and run, registration, pause, counts
     ticks:<name>

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from aioq.errors import AioqError
@@ -60,18 +60,21 @@ class Pipeline:
     def submit(self, command: Command) -> asyncio.Future[Any]:
         """Return a future with the reply, or one that fails with `Lost`, `Refusal` or an error of aioq.
 
-        It goes out at once; what else is submitted before the loop comes round again follows in one.
+        It goes out at once; what else is submitted while replies are to come, and before the loop comes round
+        again, follows in one.
         """
         if self._closed:
             command.fail(Lost("the connection was closed"))
             return command.future
-        self._queue.append(command)
-        if self._owner is None or self._owner.done():
-            self._owner = self._loop.create_task(self._own(), name="aioq.redis pipeline")
-        elif self._wire is not None and not self._flushing:
-            self._flush()
-            self._flushing = True
-            self._loop.call_soon(self._flush)
+        if self._wire is None or self._flushing:
+            self._queue.append(command)
+            if self._owner is None or self._owner.done():
+                self._owner = self._loop.create_task(self._own(), name="aioq.redis pipeline")
+        elif command.awaited():
+            if self._in_flight:
+                self._flushing = True
+                self._loop.call_soon(self._follow)
+            self._send(self._wire, (command,))
         return command.future
 
     async def close(self) -> None:
@@ -82,19 +85,24 @@ class Pipeline:
             owner.cancel()
             await asyncio.wait([owner])
 
-    def _flush(self) -> None:
+    def _follow(self) -> None:
         self._flushing = False
-        if self._wire is None:
-            return
+        if self._wire is not None:
+            self._flush(self._wire)
+
+    def _flush(self, wire: Wire) -> None:
         batch = [command for command in self._queue if command.awaited()]
         self._queue.clear()
         if batch:
-            if not self._in_flight:
-                self._heard = self._loop.time()
-            self._in_flight.extend(batch)
-            self._wire.write(b"".join([command.packed() for command in batch]))
-            if self._watch is None:
-                self._watch = self._loop.call_later(REPLY_TIMEOUT, self._look)
+            self._send(wire, batch)
+
+    def _send(self, wire: Wire, commands: Sequence[Command]) -> None:
+        if not self._in_flight:
+            self._heard = self._loop.time()
+        self._in_flight.extend(commands)
+        wire.write(b"".join([command.packed() for command in commands]))
+        if self._watch is None:
+            self._watch = self._loop.call_later(REPLY_TIMEOUT, self._look)
 
     async def _own(self) -> None:
         error: Exception = Lost("the connection was closed")
@@ -115,10 +123,10 @@ class Pipeline:
 
     async def _exchange(self, link: Link) -> Lost:
         """Let commands pass until the connection is of no more use; return why."""
-        self._wire = link.hand_over(self._deliver)
+        self._wire = wire = link.hand_over(self._deliver)
         try:
-            self._flush()
-            return await self._wire.ended
+            self._flush(wire)
+            return await wire.ended
         finally:
             self._wire = None
             if self._watch is not None:

@@ -23,7 +23,7 @@ from aioq_redis.scripts import load
 from aioq_redis.session import Session
 from aioq_redis.settings import Settings
 
-__all__ = ["Server", "together"]
+__all__ = ["Server", "in_time", "together"]
 
 T = TypeVar("T")
 
@@ -93,8 +93,8 @@ class Server:
         script = load(name)
         keys = space.pick(script.keys, own, each)
 
-        def send(session: Session) -> asyncio.Future[Any]:
-            return session.pipeline.submit(Command(script, keys, args))
+        def send(session: Session, deadline: float) -> Coroutine[Any, Any, Any]:
+            return in_time(session.pipeline.submit(Command(script, keys, args)), deadline)
 
         return await self.repeat(name, send, partial(self.misfit, space, keys))
 
@@ -104,7 +104,11 @@ class Server:
         Raises:
             BrokerUnavailable, BrokerConfigError, BrokerFull: As for `call`.
         """
-        return await self.repeat(str(parts[0]), partial(self._send, parts))
+
+        def send(session: Session, deadline: float) -> Coroutine[Any, Any, Any]:
+            return in_time(session.pipeline.submit(Command(None, (), parts)), deadline)
+
+        return await self.repeat(str(parts[0]), send)
 
     async def once(self, *parts: object) -> Any:
         """Send a plain command once; an error reply is returned as a `Refusal`.
@@ -112,7 +116,7 @@ class Server:
         Raises:
             BrokerUnavailable, BrokerConfigError: As for `call`.
         """
-        return await self._try(self._send(parts, self.session))
+        return await self._try(self.session.pipeline.submit(Command(None, (), parts)))
 
     async def everywhere(self, *parts: object) -> list[Any] | Refusal:
         """Send a plain command once to each server that takes writes, and return all replies, or an error reply.
@@ -137,14 +141,15 @@ class Server:
     async def repeat(
         self,
         what: str,
-        attempt: Callable[[Session], asyncio.Future[T]],
+        attempt: Callable[[Session, float], Coroutine[Any, Any, T]],
         misfit: Callable[[], Awaitable[str]] | None = None,
     ) -> T:
         """Try until it is done or the time is up.
 
         Args:
             what: The operation, for error messages.
-            attempt: Gives a future that fails with `Lost` when it is worth another try.
+            attempt: Is given the moment at which it is to raise `TimeoutError`; raises `Lost` when it is
+                worth another try.
             misfit: Finds the key that holds something else than expected.
 
         Raises:
@@ -154,11 +159,8 @@ class Server:
         deadline = session.loop.time() + self.timeout
         reason = f"no answer within {self.timeout:g} s"
         for tries in count(1):
-            future = attempt(session)
-            # A third of what asyncio.timeout costs.
-            alarm = session.loop.call_at(deadline, _expire, future)
             try:
-                return await future
+                return await attempt(session, deadline)
             except TimeoutError:
                 break
             except Refusal as refusal:
@@ -169,8 +171,6 @@ class Server:
                 reason = f"{error} (try {tries})"
                 if session.closed:
                     break
-            finally:
-                alarm.cancel()
             pause = pause_before(tries - 1)
             if session.loop.time() + pause >= deadline:
                 break
@@ -182,10 +182,6 @@ class Server:
         return BrokerUnavailable(
             f"{self.name} is unavailable: {reason}; check that the server is up and that the URL is right"
         )
-
-    @staticmethod
-    def _send(parts: tuple[object, ...], session: Session) -> asyncio.Future[Any]:
-        return session.pipeline.submit(Command(None, (), parts))
 
     def refused(self, what: str, refusal: Refusal) -> Exception:
         """Return the error for an operation that the server refuses."""
@@ -203,6 +199,20 @@ class Server:
             if kind not in ("none", space.type_of(key)):
                 return f"key {key} is a {kind} and should be a {space.type_of(key)}; remove it or use another namespace"
         return "a key is of the wrong type"
+
+
+async def in_time(reply: asyncio.Future[T], deadline: float) -> T:
+    """Await a reply until a moment of the loop's clock.
+
+    Raises:
+        TimeoutError: It has not come by then.
+    """
+    # A third of what asyncio.timeout costs.
+    alarm = reply.get_loop().call_at(deadline, _expire, reply)
+    try:
+        return await reply
+    finally:
+        alarm.cancel()
 
 
 def _expire(future: asyncio.Future[Any]) -> None:

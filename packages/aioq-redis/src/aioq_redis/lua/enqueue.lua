@@ -1,17 +1,28 @@
 -- enqueue: store new jobs of one queue; of each group all or none.
 --
--- Needs    clock batches scores due ended wakes known store
--- KEYS     jobs ended gone due wake completed failed cancelled dead ready:0-9
--- ARGV     1 `store`, or `check` to only look; then for each job: id, plan, record
+-- Needs    clock batches scores due ended wakes known store requests
+-- KEYS     jobs ended gone due wake completed failed cancelled dead memo:<client> ready:0-9
+-- ARGV     1 `store`, or `check` to only look
+--          2 number of the request   3 numbers of those that are unheard   4 jobs that are in doubt, each as
+--          <place>:<number>.<place> ...; where it is in this request, and in earlier ones, from 1
+--          then for each job: id, plan, record
 --          plan: as in shared/store.lua; & in front puts a job into the group of the one before
 --          record: without its moment
--- Returns  for each job 1 new, 0 known, -1 known as another job; nothing of such a group is stored
-local jobs, ended, gone, due, wake, completed, failed, cancelled, dead = unpack(KEYS)
-local READY = 10
+-- Returns  for each job 1 new, 0 known, -1 known as another job; nothing of such a group is stored;
+--          none when nothing was done, for a later request has come before
+local jobs, ended, gone, due, wake, completed, failed, cancelled, dead, memo = unpack(KEYS)
+local READY = 11
 local INDEX = { c = completed, f = failed, x = cancelled, d = dead }
 
+local mode, number, unheard, doubts = unpack(ARGV, 1, 4)
+local storing = mode == 'store'
+local before = redis.call('GET', memo)
+if storing and too_late(before, number) then
+  return {}
+end
+
 local ids, plans, records = {}, {}, {}
-for n = 2, #ARGV, 3 do
+for n = 5, #ARGV, 3 do
   local at = #ids + 1
   ids[at], plans[at], records[at] = ARGV[n], ARGV[n + 1], ARGV[n + 2]
 end
@@ -19,7 +30,22 @@ local stored = fetch('HMGET', jobs, ids)
 local remembered = redis.call('EXISTS', ended) == 1 and fetch('HMGET', ended, ids) or {}
 local fresh, leftover = {}, {}
 
+-- What was answered to those that were sent before, while their client did not hear it.
+local settled = {}
+local function look_up(place, earlier, there)
+  local noted = before and string.match(before, ' ' .. earlier .. '=(%S+)')
+  settled[place] = settled[place] or noted and tonumber(string.sub(noted, there, there))
+end
+for place, tries in string.gmatch(doubts, '(%d+):([^;]*);') do
+  for earlier, there in string.gmatch(tries, '(%d+)%.(%d+)') do
+    look_up(tonumber(place), earlier, tonumber(there))
+  end
+end
+
 local function judge(n, batch)
+  if settled[n] then
+    return settled[n]
+  end
   local id = ids[n]
   local twin = batch[id] or fresh[id]
   if twin then
@@ -30,7 +56,7 @@ local function judge(n, batch)
   return answer
 end
 
-local answers = {}
+local answers, noted = {}, {}
 local accepted = { ids = {}, plans = {}, records = {}, outdated = {} }
 local function accept(n)
   local id, at = ids[n], #accepted.ids + 1
@@ -46,19 +72,24 @@ while n <= #ids do
   repeat
     answers[n] = judge(n, batch)
     refused = refused or answers[n] == -1
-    if answers[n] == 1 then
+    if answers[n] == 1 and not settled[n] then
       batch[ids[n]] = n
     end
     n = n + 1
   until n > #ids or string.byte(plans[n]) ~= 38
-  for member = first, refused and 0 or n - 1 do
-    if answers[member] == 1 then
+  for member = first, n - 1 do
+    noted[member] = refused and not settled[member] and '.' or answers[member]
+    if answers[member] == 1 and not refused and not settled[member] then
       accept(member)
     end
   end
 end
-if #accepted.ids > 0 and ARGV[1] ~= 'check' then
+if storing and #accepted.ids > 0 then
   local at = { jobs = jobs, ended = ended, gone = gone, due = due, wake = wake, ready = READY }
   store(at, accepted.ids, accepted.plans, accepted.records, accepted.outdated)
+end
+if storing then
+  -- After all else: what is noted here is done. A full server refuses it, and nothing was stored then.
+  redis.pcall('SET', memo, memo_of(before, number, unheard, table.concat(noted)), 'PX', UNHEARD_TTL)
 end
 return answers

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import count
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from aioq.errors import JobConflict
@@ -189,6 +190,28 @@ class BrokerContract(BrokerSuite):
         payloads = [b"", b"\x00\xff\r\n\n", bytes(range(256)), "ü€".encode(), b"x" * 100_000]
         await broker.enqueue([self.job(str(n), payload=payload) for n, payload in enumerate(payloads)])
         assert [lease.payload for lease in await self.claim(broker)] == payloads
+
+    async def test_an_enqueue_that_was_cut_short_may_be_repeated(self, broker: Broker) -> None:
+        """Wherever it was cancelled, and though its jobs have ended meanwhile: each of them runs once."""
+        answered: list[int] = []
+        for steps in range(12):
+            jobs = [self.job(f"{steps}-{n}") for n in range(1 + steps % 2)]
+
+            async def enqueue(steps: int = steps, jobs: list[NewJob] = jobs) -> None:
+                await broker.enqueue(jobs)
+                answered.append(steps)
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(enqueue)
+                for _ in range(steps):
+                    await anyio.lowlevel.checkpoint()
+                tasks.cancel_scope.cancel()
+            ran = await self.claim(broker)
+            await broker.settle([Completed(lease=lease) for lease in ran])
+            if steps not in answered:
+                await broker.enqueue(jobs)
+                ran += await self.claim(broker)
+            assert sorted(lease.job_id for lease in ran) == [job.id for job in jobs]
 
     # claim
 
