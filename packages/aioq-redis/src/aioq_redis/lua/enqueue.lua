@@ -1,14 +1,14 @@
 -- enqueue: store new jobs of one queue; of each group all or none.
 --
 -- Needs    clock batches scores due ended wakes known store
--- KEYS     jobs ended gone due wake completed failed cancelled dead ready:0-9
+-- KEYS     jobs ended gone due wake completed failed cancelled dead expired ready:0-9
 -- ARGV     1 `store`, or `check` to only look; then for each job: id, plan, record
 --          plan: as in shared/store.lua; & in front puts a job into the group of the one before
 --          record: without its moment
 -- Returns  for each job 1 new, 0 known, -1 known as another job; nothing of such a group is stored
-local jobs, ended, gone, due, wake, completed, failed, cancelled, dead = unpack(KEYS)
-local READY = 10
-local INDEX = { c = completed, f = failed, x = cancelled, d = dead }
+local jobs, ended, gone, due, wake, completed, failed, cancelled, dead, expired = unpack(KEYS)
+local READY = 11
+local INDEX = { c = completed, f = failed, x = cancelled, d = dead, e = expired }
 
 local ids, plans, records = {}, {}, {}
 for n = 2, #ARGV, 3 do
