@@ -152,6 +152,24 @@ def chaos(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def machines(session: nox.Session) -> None:
+    """Brokers against their models: 20,000 lives on each, or `AIOQ_EXAMPLES`. Not part of a plain run."""
+    session.install(*group("test"), *editable(*DISTRIBUTIONS))
+    session.run(
+        "pytest",
+        "-n",
+        WORKERS,
+        # They take as long as they take.
+        "-o",
+        "timeout=0",
+        "-o",
+        "faulthandler_timeout=0",
+        *(session.posargs or ("tests/contract", "tests/redis/test_machine.py", "-k", "machine or ledger")),
+        env={"AIOQ_EXAMPLES": os.environ.get("AIOQ_EXAMPLES", "20000")},
+    )
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Measure ours and others, `-- cron-lateness` for a part of it, `-- --quick` in little. Not part of a plain run."""
     session.install(*group("test"), *editable(*DISTRIBUTIONS))

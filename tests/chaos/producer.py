@@ -62,7 +62,9 @@ class Producer:
         async def ask(app: Aarq) -> QueueStats:
             assert isinstance(app.broker, RedisBroker)
             found = [stats for stats in await app.broker.queue_stats() if stats.queue == "default"]
-            return found[0] if found else QueueStats(queue="default", pending=0, scheduled=0, running=0, dead=0)
+            return (
+                found[0] if found else QueueStats(queue="default", pending=0, scheduled=0, running=0, dead=0, expired=0)
+            )
 
         return self.visit(ask)
 

@@ -36,6 +36,7 @@ from aioq.job import (
     Claim,
     ClaimRequest,
     Completed,
+    Expired,
     Failed,
     Failure,
     JobRecord,
@@ -169,6 +170,8 @@ class Model:
             case Buried(reason=reason):
                 job.reason = reason
                 self.end(job, JobState.DEAD, DEAD_KEEP)
+            case Expired():
+                self.end(job, JobState.EXPIRED, DEAD_KEEP)
             case Retried(delay=delay):
                 job.state = JobState.RETRYING
                 self.line_up(job, delay)
@@ -201,7 +204,7 @@ several_queues = st.sampled_from([("q", "r"), ("r", "q"), ("q",), ("r",)])
 workers = st.sampled_from(["w1", "w2"])
 delays = st.sampled_from([0.0, 5.0])
 keeps = st.sampled_from([0.0, 3.0, 50.0])
-outcomes: st.SearchStrategy[type[Settlement]] = st.sampled_from([Completed, Failed, Buried, Retried, Released])
+outcomes: st.SearchStrategy[type[Settlement]] = st.sampled_from([Completed, Failed, Buried, Expired, Retried, Released])
 which = st.integers(0, 20)
 """Picks from a list whose length is not known beforehand."""
 
@@ -418,7 +421,7 @@ class BrokerMachine(RuleBasedStateMachine):
             if expected:
                 self.model.end(job, JobState.CANCELLED, CANCELLED_KEEP)
         else:
-            expected = job.state in (JobState.FAILED, JobState.CANCELLED, JobState.DEAD)
+            expected = job.state in FINAL_STATES - {JobState.COMPLETED}
             assert self._run(self.store.retry_job(job.job.id)) is expected
             if expected:
                 self.model.replay(job)
@@ -464,8 +467,9 @@ class BrokerMachine(RuleBasedStateMachine):
             kind = "waiting" if job.state in WAITING else job.state.value
             expected[job.job.queue, kind] += 1
         for stats in queues:
-            counted = (stats.pending + stats.scheduled, stats.running, stats.dead)
-            assert counted == tuple(expected[stats.queue, kind] for kind in ("waiting", "running", "dead"))
+            counted = (stats.pending + stats.scheduled, stats.running, stats.dead, stats.expired)
+            kinds = ("waiting", "running", "dead", "expired")
+            assert counted == tuple(expected[stats.queue, kind] for kind in kinds)
 
     # How it is done
 
@@ -484,7 +488,7 @@ class BrokerMachine(RuleBasedStateMachine):
     def _fresh(self, id: str) -> str:
         """Return an id for a new job, another one when the old is taken for days."""
         job = self.model.jobs.get(self._names[id])
-        if job and job.state in (JobState.CANCELLED, JobState.DEAD):
+        if job and job.state in (JobState.CANCELLED, JobState.DEAD, JobState.EXPIRED):
             self._names[id] += "+"
         return self._names[id]
 
@@ -512,6 +516,8 @@ class BrokerMachine(RuleBasedStateMachine):
             return Completed(lease=lease, result=b"%d" % lease.epoch, keep=keep)
         if how is Failed:
             return Failed(lease=lease, failure=FAILURE, keep=keep)
+        if how is Expired:
+            return Expired(lease=lease, failure=FAILURE)
         if how is Retried:
             return Retried(lease=lease, delay=delay, failure=FAILURE)
         return Released(lease=lease, delay=delay) if how is Released else Buried(lease=lease, reason="malformed")

@@ -7,6 +7,7 @@ from hypothesis import settings
 from aioq.backends import MemoryBroker
 from aioq.protocols import Broker
 from aioq.testing import VirtualClock
+from tests.contract.examples import STEPS, examples
 from tests.contract.ledger_machine import LedgerMachine
 
 
@@ -24,4 +25,4 @@ class MemoryLedgerMachine(LedgerMachine):
 
 
 TestMemoryLedgerMachine = MemoryLedgerMachine.TestCase
-TestMemoryLedgerMachine.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+TestMemoryLedgerMachine.settings = settings(max_examples=examples(200), stateful_step_count=STEPS, deadline=None)

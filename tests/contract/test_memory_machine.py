@@ -8,6 +8,7 @@ from aioq.backends import MemoryBroker
 from aioq.protocols import Broker
 from aioq.testing import VirtualClock
 from tests.contract.broker_machine import BrokerMachine
+from tests.contract.examples import STEPS, examples
 
 
 class MemoryMachine(BrokerMachine):
@@ -24,4 +25,4 @@ class MemoryMachine(BrokerMachine):
 
 
 TestMemoryMachine = MemoryMachine.TestCase
-TestMemoryMachine.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestMemoryMachine.settings = settings(max_examples=examples(200), stateful_step_count=STEPS, deadline=None)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from aioq import Aarq, JobDead, Task
+from aioq import Aarq, JobExpired, Task
 from aioq.errors import BrokerUnavailable
 from aioq.expiry import latest_start
-from aioq.job import Lease
+from aioq.job import Lease, QueueStats
 from aioq.states import JobState
 from aioq.testing import VirtualClock
 from aioq.worker.outcome import expired
@@ -43,20 +44,41 @@ async def test_a_job_that_is_started_in_time_runs(app: Aarq, task: Task[[], str]
     assert await job.result(timeout=5) == "done"
 
 
-async def test_a_job_that_no_worker_was_free_for_is_dead(
-    app: Aarq, task: Task[[], str], clock: VirtualClock, broker: FlakyBroker
+async def test_a_job_that_no_worker_was_free_for_is_expired(
+    app: Aarq,
+    task: Task[[], str],
+    clock: VirtualClock,
+    broker: FlakyBroker,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It is not run, and says by how much it was too late; put back by hand, it runs."""
+    """It is not run, is counted, and says by how much it was too late; put back by hand, it runs."""
     job = await task.options(expires=timedelta(minutes=1)).enqueue()
     await clock.advance(61.5)
     await drain(app)
-    with pytest.raises(JobDead, match=r"expired: it was not started in time, but 1\.5 s too late$") as caught:
+    said = "expired: it was not started in time, but 1.5 s too late"
+    with pytest.raises(JobExpired) as caught:
         await job.result(timeout=5)
-    assert caught.value.reason == "expired"
-    assert [stats.dead for stats in await broker.queue_stats()] == [1]
+    assert str(caught.value) == f"job {job.id} {said}"
+    assert ("aioq.worker", logging.WARNING, f"job {job.id} of work {said}") in caplog.record_tuples
+    assert await job.state() is JobState.EXPIRED
+    assert await broker.queue_stats() == [
+        QueueStats(queue="default", pending=0, scheduled=0, running=0, dead=0, expired=1)
+    ]
     assert await broker.retry_job(job.id) is True
     await drain(app)
     assert await job.result(timeout=5) == "done"
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(60, JobState.COMPLETED), (60.5, JobState.EXPIRED)])
+async def test_a_moment_may_be_named(
+    app: Aarq, task: Task[[], str], clock: VirtualClock, seconds: float, state: JobState
+) -> None:
+    """By which the job is to be started, however long it was put off."""
+    until = datetime.fromtimestamp(clock.time() + 60, UTC)
+    job = await task.options(expires=until, defer_by=30).enqueue()
+    await clock.advance(seconds)
+    await drain(app)
+    assert await job.state() is state
 
 
 @pytest.mark.parametrize(
@@ -115,6 +137,8 @@ async def test_jobs_that_do_not_expire_cost_no_question(app: Aarq, task: Task[[]
         ({"expires": 60, "delay": 5}, 1065),
         ({"expires": 60, "run_at": 1100}, 1160),
         ({"expires": 60, "run_at": 900, "delay": 5}, 1060),
+        ({"expires": 60, "run_at": 1100, "expires_at": 1120}, 1120),
+        ({"expires": None, "expires_at": 900}, 900),
     ],
 )
 def test_the_latest_start(facts: dict[str, Any], moment: float | None) -> None:
@@ -123,11 +147,11 @@ def test_the_latest_start(facts: dict[str, Any], moment: float | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("epoch", "now", "dead"), [(1, 60, False), (1, 60.001, True), (2, 1000, False)], ids=["in time", "late", "again"]
+    ("epoch", "now", "over"), [(1, 60, False), (1, 60.001, True), (2, 1000, False)], ids=["in time", "late", "again"]
 )
-def test_only_the_first_run_has_to_be_in_time(lease: Callable[..., Lease], epoch: int, now: float, dead: bool) -> None:
+def test_only_the_first_run_has_to_be_in_time(lease: Callable[..., Lease], epoch: int, now: float, over: bool) -> None:
     """The moment itself is in time."""
-    assert (expired(lease(epoch=epoch, expires_at=60.0), now) is not None) is dead
+    assert (expired(lease(epoch=epoch, expires_at=60.0), now) is not None) is over
 
 
 @pytest.fixture

@@ -113,6 +113,12 @@ def test_control_characters_are_escaped() -> None:
     assert one_line("plain äöü €") == "plain äöü €"
 
 
+def test_a_line_that_is_cut_says_so() -> None:
+    """Its last characters stand for the rest, whatever the text is made of."""
+    assert one_line("x" * 11, 10) == one_line("x" * 5000, 10) == "xxxxxxx..."
+    assert one_line("\x00" * 3, 10) == r"\x00\x0..."
+
+
 @pytest.mark.parametrize(
     ("error", "full", "short"),
     [

@@ -108,6 +108,15 @@ def test_defer_until_is_a_moment() -> None:
     assert EnqueueOptions().run_at is None
 
 
+def test_expires_is_a_span_of_time_or_a_moment() -> None:
+    """Of the two it is one: seconds, a timedelta in seconds, or an aware datetime."""
+    noon = datetime(2030, 1, 1, 12, tzinfo=UTC)
+    chosen = [EnqueueOptions(expires=expires) for expires in (90, timedelta(minutes=1.5), noon, None)]
+    assert [(one.expires_in, one.expires_at) for one in chosen] == [
+        (90, None), (90, None), (None, noon.timestamp()), (None, None),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("options", "kind", "text"),
     [
@@ -127,6 +136,13 @@ def test_defer_until_is_a_moment() -> None:
         ({"expires": -1}, ValueError, "expires must be between 0 and"),
         ({"expires": timedelta(days=3660)}, ValueError, "expires must be between 0 and"),
         ({"expires": "60"}, TypeError, "expires must be a number, got '60'"),
+        ({"expires": datetime(2030, 1, 1)}, ValueError, "expires must be aware, got"),
+        ({"expires": datetime(2201, 1, 1, tzinfo=UTC)}, ValueError, "expires is more than 10 years away: 2201"),
+        (
+            {"expires": datetime(2029, 1, 1, tzinfo=UTC), "defer_until": datetime(2030, 1, 1, tzinfo=UTC)},
+            ValueError,
+            "expires is before defer_until, 2029-01-01T00:00:00",
+        ),
         ({"job_id": ""}, ValueError, "job_id '' is not of the form"),
         ({"job_id": "a b"}, ValueError, "job_id 'a b' is not of the form"),
         ({"job_id": "x" * 201}, ValueError, "job_id 'xxx"),

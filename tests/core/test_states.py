@@ -62,5 +62,5 @@ def test_the_table_is_the_law(state: JobState, verb: Verb) -> None:
 def test_states_are_words() -> None:
     """They are stored and shown as lower-case words."""
     assert {str(state) for state in JobState} == {
-        "pending", "scheduled", "running", "retrying", "completed", "failed", "cancelled", "dead",
+        "pending", "scheduled", "running", "retrying", "completed", "failed", "cancelled", "dead", "expired",
     }  # fmt: skip

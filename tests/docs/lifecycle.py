@@ -26,7 +26,8 @@ PLACES = {
     JobState.COMPLETED: (740, 60),
     JobState.FAILED: (740, 160),
     JobState.DEAD: (740, 240),
-    JobState.CANCELLED: (740, 330),
+    JobState.EXPIRED: (740, 320),
+    JobState.CANCELLED: (740, 410),
 }
 """Where the boxes have their middle."""
 
@@ -49,18 +50,19 @@ ROUTES = {
     (JobState.RUNNING, JobState.COMPLETED): Route("M500,190 C560,170 600,60 688,60", (622, 62)),
     (JobState.RUNNING, JobState.FAILED): Route("M500,198 C580,198 610,160 688,160", (626, 160)),
     (JobState.RUNNING, JobState.DEAD): Route("M500,206 C580,206 610,240 688,240", (626, 222)),
+    (JobState.RUNNING, JobState.EXPIRED): Route("M490,220 C540,260 600,320 688,320", (648, 300)),
 }
 
 OPEN = [state for state in JobState if state not in FINAL_STATES]
-ENDED_BADLY = [JobState.FAILED, JobState.DEAD, JobState.CANCELLED]
+ENDED_BADLY = [JobState.FAILED, JobState.DEAD, JobState.EXPIRED, JobState.CANCELLED]
 
 # What all states of a group have in common is one arrow from the frame around them.
 GROUPS: dict[tuple[Verb, JobState], tuple[Sequence[JobState], Route]] = {
-    (Verb.CANCEL, JobState.CANCELLED): (OPEN, Route("M580,330 L688,330", (634, 322))),
-    (Verb.REPLAY, JobState.PENDING): (ENDED_BADLY, Route("M740,362 L740,400 L120,400 L120,220", (430, 393))),
+    (Verb.CANCEL, JobState.CANCELLED): (OPEN, Route("M500,370 C500,410 600,410 688,410", (600, 398))),
+    (Verb.REPLAY, JobState.PENDING): (ENDED_BADLY, Route("M740,442 L740,470 L120,470 L120,220", (430, 463))),
 }
 
-FRAMES = [(86, 40, 494, 310), (670, 130, 140, 232)]
+FRAMES = [(86, 40, 494, 330), (670, 130, 140, 312)]
 """Left, top, width and height of the frames around the groups."""
 
 STARTS = [
@@ -92,7 +94,7 @@ def drawing(transitions: Iterable[Transition] = TRANSITIONS) -> str:
     head = '<marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
     return "\n".join(
         [
-            '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 830 420" role="img" aria-label="The life of a job">',
+            '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 830 490" role="img" aria-label="The life of a job">',
             f"<style>{STYLE}\n</style>",
             f'<defs>{head}<path class="head" d="M0,0 L8,4 L0,8 z"/></marker></defs>',
             *shapes,

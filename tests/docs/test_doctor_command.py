@@ -32,7 +32,7 @@ def test_the_check_up_is_the_one_that_is_shown() -> None:
     ids = [b"%d" % n for n in range(12)]
     nothing = [0]
     seen = read_snapshot(
-        [b"0", [12, *ids], *[nothing] * 11, [[12, *ids], *[nothing] * 9], []]
+        [b"0", [12, *ids], *[nothing] * 12, [[12, *ids], *[nothing] * 9], []]
     )  # fmt: skip
     queue = QueueFacts(name="mails", seen=seen, earliest=None, memory=int(4.1 * 1024))
     findings = [*server, about_clock(0.0, 0.002, 0.0), about_workers(workers), *about_queue(queue, workers)]

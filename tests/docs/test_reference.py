@@ -90,5 +90,6 @@ def test_the_table_of_packages() -> None:
 
 def test_every_error_of_results_is_explained() -> None:
     """The page on tasks tells apart the ways in which there is no result."""
-    results = {errors.JobFailed, errors.JobDead, errors.JobCancelled, errors.JobEnded, errors.ResultTimeout}
+    results = {errors.JobFailed, errors.JobDead, errors.JobCancelled, errors.JobExpired}
+    results |= {errors.JobEnded, errors.ResultTimeout}
     assert all(f"| `{error.__name__}` |" in TASKS for error in results)

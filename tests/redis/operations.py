@@ -11,7 +11,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from aioq.errors import BrokerUnavailable
-from aioq.job import Buried, Completed, Failed, Lease, Reaped, Released, Retried, Settled, Settlement, WorkerInfo
+from aioq.job import (
+    Buried,
+    Completed,
+    Expired,
+    Failed,
+    Lease,
+    Reaped,
+    Released,
+    Retried,
+    Settled,
+    Settlement,
+    WorkerInfo,
+)
 from aioq.states import JobState
 from aioq_redis import RedisBroker
 from aioq_redis.scripts import load
@@ -29,6 +41,7 @@ PLACES = {
     JobState.COMPLETED: DONE,
     JobState.FAILED: DONE,
     JobState.CANCELLED: CANCELLED,
+    JobState.EXPIRED: DONE,
 }
 ME = WorkerInfo(id="w1", queues=("q",), concurrency=1, running=0, hostname="h", pid=1, started_at=0.0)
 
@@ -165,6 +178,7 @@ OPERATIONS = [
     settling("complete", lambda lease: Completed(lease=lease, result=b"1", keep=60), RULES.complete(RUNNING, 1)),
     settling("fail", lambda lease: Failed(lease=lease, failure=FAILURE, keep=60), RULES.complete(RUNNING, 1)),
     settling("bury", lambda lease: Buried(lease=lease, reason="malformed"), RULES.complete(RUNNING, 1)),
+    settling("expire", lambda lease: Expired(lease=lease, failure=FAILURE), RULES.complete(RUNNING, 1)),
     settling("retry", lambda lease: Retried(lease=lease, delay=0, failure=FAILURE), RULES.retry(RUNNING, 1)),
     settling("release", lambda lease: Released(lease=lease), RULES.release(RUNNING, 1)),
     Operation(

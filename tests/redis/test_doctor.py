@@ -9,7 +9,7 @@ import pytest
 
 from aioq.errors import BrokerUnavailable
 from aioq.findings import Finding, Level
-from aioq.job import Buried, Completed, WorkerInfo
+from aioq.job import Buried, Completed, Expired, Failure, WorkerInfo
 from aioq_redis import RedisBroker
 from aioq_redis.doctor.found import Place, place_of
 from aioq_redis.doctor.host import about_clock, about_host
@@ -139,18 +139,19 @@ class TestQueues:
 
     async def test_counts_and_memory(self, broker: RedisBroker) -> None:
         """Every state has its number, and the queue takes so much memory."""
-        await broker.enqueue([job("a"), job("b"), job("c"), job("d"), job("e", delay=60.0)])
-        a, b, _ = await claim(broker, 3)
-        await broker.settle([Completed(lease=a, keep=60.0), Buried(lease=b, reason="malformed")])
-        await broker.cancel_job("d")
+        await broker.enqueue([job("a"), job("b"), job("c"), job("d"), job("f"), job("e", delay=60.0)])
+        a, b, c, _ = await claim(broker, 4)
+        late = Expired(lease=c, failure=Failure("Expired", "too late"))
+        await broker.settle([Completed(lease=a, keep=60.0), Buried(lease=b, reason="malformed"), late])
+        await broker.cancel_job("f")
         found = [finding for finding in await broker.diagnose() if finding.subject == "queue q"]
         told = found[-1]
-        assert told.text.startswith("1 scheduled, 1 running, 1 completed, 1 cancelled, 1 dead; about ")
+        assert told.text.startswith("1 scheduled, 1 running, 1 completed, 1 cancelled, 1 dead, 1 expired; about ")
         memory = told.facts["memory"]
         assert isinstance(memory, int)
         assert memory > 100
         assert {**told.facts, "memory": 0, "overdue": 0} == {
-            "pending": 0, "scheduled": 1, "running": 1, "completed": 1, "failed": 0, "cancelled": 1, "dead": 1,
+            "pending": 0, "scheduled": 1, "running": 1, "completed": 1, "failed": 0, "cancelled": 1, "dead": 1, "expired": 1,
             "memory": 0, "overdue": 0,
         }  # fmt: skip
         assert (Level.WARN, "1 dead jobs are kept for somebody to look at") in about(found, "queue q")

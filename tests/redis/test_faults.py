@@ -28,6 +28,7 @@ TRANSIENT = {
     "NOSCRIPT": b"-NOSCRIPT No matching script. Please use EVAL.\r\n",
     "CLUSTERDOWN": b"-CLUSTERDOWN The cluster is down\r\n",
     "MOVED": b"-MOVED 3999 127.0.0.1:6381\r\n",
+    "ASK": b"-ASK 3999 127.0.0.1:6381\r\n",
     "BUSY": b"-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n",
     "TRYAGAIN": b"-TRYAGAIN Multiple keys request during rehashing of slot\r\n",
     "MASTERDOWN": b"-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.\r\n",

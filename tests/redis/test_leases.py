@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from aioq.job import Buried, Completed, Failed, Failure, Lease, Released, Retried, Settled, Settlement
-from aioq.states import JobState
+from aioq.job import Buried, Completed, Expired, Failed, Failure, Lease, Released, Retried, Settled, Settlement
+from aioq.states import FINAL_STATES, JobState
 from aioq_redis import RedisBroker
 from tests.redis.jobs import FAILURE, claim, job, lease_of, let_pass, request
 
@@ -150,14 +150,19 @@ async def test_a_cancelled_id_may_be_delayed_next_time(make_broker: Callable[...
     assert await claim(broker) == []
 
 
-async def test_only_the_newest_dead_jobs_are_kept(make_broker: Callable[..., RedisBroker]) -> None:
-    """The number of dead jobs has a bound, and the oldest go first."""
+@pytest.mark.parametrize("state", [JobState.DEAD, JobState.EXPIRED])
+async def test_only_the_newest_dead_jobs_are_kept(make_broker: Callable[..., RedisBroker], state: JobState) -> None:
+    """The number of dead jobs has a bound, that of expired ones too, and the oldest go first."""
     broker = make_broker(dead_limit=3)
     for n in range(5):
         lease = await lease_of(broker, str(n))
-        await broker.settle([Buried(lease=lease, reason="malformed")])
+        ends: dict[JobState, Settlement] = {
+            JobState.DEAD: Buried(lease=lease, reason="malformed"),
+            JobState.EXPIRED: late(lease),
+        }
+        await broker.settle([ends[state]])
         await let_pass(broker, 0.002)
-    assert [record.id for record in await broker.list_dead_jobs("q")] == ["4", "3", "2"]
+    assert [record.id for record in await broker.list_jobs("q", state)] == ["4", "3", "2"]
     assert await broker.get_job("0", queue="q") is None
 
 
@@ -178,14 +183,25 @@ async def test_new_records_push_out_those_that_have_expired(broker: RedisBroker,
     assert raw.hlen(f"{{{namespace}:q}}:ended") == 1
 
 
-async def test_reaping_clears_away_what_has_expired(broker: RedisBroker, raw: Any, namespace: str) -> None:
+async def test_reaping_clears_away_what_has_expired(
+    make_broker: Callable[..., RedisBroker], raw: Any, namespace: str
+) -> None:
     """Records whose time is up take no room, even when nothing else happens in the queue."""
-    await broker.enqueue([job("a"), job("b")])
-    a, b = await claim(broker)
-    await broker.settle([Completed(lease=a, result=b"1", keep=0.01), Failed(lease=b, failure=FAILURE, keep=0.01)])
+    broker = make_broker(dead_ttl=0.01, cancelled_ttl=0.01)
+    await broker.enqueue([job(id) for id in "abcde"])
+    a, b, c, d, _ = await claim(broker)
+    await broker.settle(
+        [
+            Completed(lease=a, result=b"1", keep=0.01),
+            Failed(lease=b, failure=FAILURE, keep=0.01),
+            Buried(lease=c, reason="malformed"),
+            late(d),
+        ]
+    )
+    await broker.cancel_job("e")
     await let_pass(broker, 0.02)
     await broker.reap(["q"])
-    assert raw.exists(*(f"{{{namespace}:q}}:{name}" for name in ("ended", "completed", "failed"))) == 0
+    assert raw.exists(*(f"{{{namespace}:q}}:{name}" for name in ("ended", *FINAL_STATES))) == 0
 
 
 async def test_a_record_that_has_expired_does_not_take_its_successor_along(broker: RedisBroker) -> None:
@@ -255,7 +271,7 @@ async def test_a_reason_is_one_line(broker: RedisBroker) -> None:
     assert dead.reason == "a b c"
 
 
-@pytest.mark.parametrize("state", [JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.DEAD])
+@pytest.mark.parametrize("state", sorted(FINAL_STATES))
 async def test_ended_jobs_are_listed_newest_first(broker: RedisBroker, state: JobState) -> None:
     """Every way to end has its own list."""
     for id in "ab":
@@ -264,6 +280,7 @@ async def test_ended_jobs_are_listed_newest_first(broker: RedisBroker, state: Jo
             JobState.COMPLETED: Completed(lease=lease, result=b"1", keep=60),
             JobState.FAILED: Failed(lease=lease, failure=FAILURE, keep=60),
             JobState.DEAD: Buried(lease=lease, reason="malformed"),
+            JobState.EXPIRED: late(lease),
         }
         if state is JobState.CANCELLED:
             await broker.cancel_job(id, queue="q")
@@ -283,6 +300,11 @@ async def test_waiting_jobs_are_told_apart_by_why_they_wait(broker: RedisBroker)
     assert [record.id for record in await broker.list_jobs("q", JobState.RETRYING)] == ["failed"]
     assert [record.id for record in await broker.list_jobs("q", JobState.SCHEDULED)] == ["postponed", "later"]
     assert [record.id for record in await broker.list_jobs("q", JobState.SCHEDULED, limit=1, offset=1)] == ["later"]
+
+
+def late(lease: Lease) -> Expired:
+    """Return how a job ends that was not started in time."""
+    return Expired(lease=lease, failure=Failure("Expired", "1 s too late"))
 
 
 class Fleet:
@@ -314,6 +336,7 @@ class Fleet:
             Retried(lease=lease, delay=delay, failure=FAILURE),
             Released(lease=lease, delay=delay),
             Buried(lease=lease, reason="malformed"),
+            late(lease),
         ]
         return self.random.choice(ends)
 

@@ -14,13 +14,14 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from aioq.protocols import Broker
 from tests.contract.broker_machine import BrokerMachine
+from tests.contract.examples import STEPS, examples
 from tests.contract.ledger_machine import LedgerMachine
 from tests.redis.layout import assert_consistent, keys_of
 from tests.redis.virtual import VirtualBroker, pass_time
 
 CHOSEN = settings(
-    max_examples=15,
-    stateful_step_count=50,
+    max_examples=examples(70),  # on each of three kinds of server
+    stateful_step_count=STEPS,
     deadline=None,
     database=None,
     # On a real server a failing example is sooner read than shrunk.

@@ -34,6 +34,7 @@ ERRORS = {
     "MASTERDOWN": b"-MASTERDOWN Link with MASTER is down\r\n",
     "MISCONF": b"-MISCONF Redis is configured to save RDB snapshots, but it's unable to persist to disk.\r\n",
     "NOAUTH": b"-NOAUTH Authentication required.\r\n",
+    "WRONGPASS": b"-WRONGPASS invalid username-password pair or user is disabled.\r\n",
     "NOPERM": b"-NOPERM this user has no permissions to run the 'evalsha' command\r\n",
     "WRONGTYPE": b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
     "ERR": b"-ERR something that nobody has ever seen\r\n",

@@ -114,6 +114,7 @@ async def enqueue_with_options() -> None:
     assert_type(later.call("a@b.c"), Call[str])
     assert_type(await in_a_thread.options(defer_by=timedelta(hours=1)).enqueue(3), Job[list[int]])
     assert_type(await with_options.options(defer_until=datetime.now(UTC)).enqueue(3, deep=True), Job[Report])
+    assert_type(await with_options.options(expires=datetime.now(UTC)).enqueue(3, deep=True), Job[Report])
 
 
 async def enqueue_many() -> None:

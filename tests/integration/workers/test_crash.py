@@ -11,9 +11,13 @@ from tests.integration.workers.conftest import StartWorker
 from tests.integration.workers.processes import Client
 
 HOLD = """
+AGAIN = ""
+
+
 @app.task(name="hold")
 async def hold(ctx, gate: str) -> str:
     tell("started", worker_id=ctx["worker_id"], attempt=ctx["attempt"], epoch=ctx["epoch"])
+    gate += AGAIN if ctx["epoch"] > 1 else ""
     while not Path(gate).exists():
         if ctx["epoch"] > 1 or POLITE:
             await anyio.sleep(0.01)
@@ -64,3 +68,23 @@ def test_a_late_report_is_refused(
     )  # fmt: skip
     frozen.send(signal.SIGTERM)
     assert frozen.wait() == 0
+
+
+def test_a_late_report_does_not_end_the_run_of_another(
+    start_worker: StartWorker, client: Client, tmp_path: Path, write_tasks: Callable[[str], None]
+) -> None:
+    """While the job runs elsewhere it goes on there, whatever the one says that had it before."""
+    write_tasks("POLITE = False" + HOLD.replace('AGAIN = ""', 'AGAIN = "-again"'))
+    frozen = start_worker("--lease", f"{LEASE:g}")
+    job_id = client.hold(tmp_path / "gate")
+    frozen.wait_for_event("started")
+    frozen.send(signal.SIGSTOP)
+    second = start_worker("--lease", f"{LEASE:g}")
+    again = second.wait_for_event("started")
+    (tmp_path / "gate").touch()
+    frozen.send(signal.SIGCONT)
+    frozen.wait_for(f"WARNING aioq.worker: job {job_id} of hold was reported too late and the report refused")
+    record = client.record(job_id)
+    assert (record.state, record.worker_id) == (JobState.RUNNING, again["worker_id"])
+    (tmp_path / "gate-again").touch()
+    assert client.result(job_id) == again["worker_id"]

@@ -40,7 +40,7 @@ TABLE = (
     Row(18, "a job deleted while in line or running", "dropped, with a warning", foreign.deleted),
     Row(19, "an id that is several times in line", "one run", foreign.twice_in_line),
     Row(20, "a key of another type", "an error that names it; other queues go on", foreign.wrong_type),
-    Row(21, "a job whose time is over", "dead: expired; not run", foreign.expired),
+    Row(21, "a job whose time is over", "expired; not run, and counted", foreign.expired),
     Row(22, "delays below 0 or beyond 10 years", "refused; the past is due at once", refused.bad_moments),
     Row(23, "cron expressions that are none", "refused where they stand", refused.bad_expressions),
     Row(24, "two entries of one name; a new expression", "refused; the new one, once", refused.same_entry),

@@ -17,6 +17,7 @@ from aioq.errors import JobCancelled as JobCancelled
 from aioq.errors import JobConflict as JobConflict
 from aioq.errors import JobDead as JobDead
 from aioq.errors import JobEnded as JobEnded
+from aioq.errors import JobExpired as JobExpired
 from aioq.errors import JobFailed as JobFailed
 from aioq.errors import MissingFeature as MissingFeature
 from aioq.errors import PayloadTooLarge as PayloadTooLarge
@@ -52,6 +53,7 @@ __all__ = [
     "JobContext",
     "JobDead",
     "JobEnded",
+    "JobExpired",
     "JobFailed",
     "JobRecord",
     "JobState",

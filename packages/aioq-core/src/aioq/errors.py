@@ -18,6 +18,7 @@ __all__ = [
     "JobConflict",
     "JobDead",
     "JobEnded",
+    "JobExpired",
     "JobFailed",
     "JobCancelled",
     "MissingFeature",
@@ -174,6 +175,13 @@ class JobDead(JobEnded):
     def __init__(self, job_id: str, reason: str, detail: str = "") -> None:
         self.reason = reason
         super().__init__(job_id, f"job {job_id} is dead: {reason}" + (f": {detail}" if detail else ""))
+
+
+class JobExpired(JobEnded):
+    """The job was not started in time, and was not run."""
+
+    def __init__(self, job_id: str, detail: str = "") -> None:
+        super().__init__(job_id, f"job {job_id} expired" + (f": {detail}" if detail else ""))
 
 
 class JobCancelled(JobEnded):

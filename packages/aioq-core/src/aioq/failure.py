@@ -31,7 +31,7 @@ def one_line(text: str, limit: int = MESSAGE_LIMIT) -> str:
     """Return text that cannot break out of a log line: control characters escaped, and cut."""
     if len(text) <= limit and text.isprintable():
         return text
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:limit])
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: limit + 1])
     return _cut(shown, limit)
 
 

@@ -10,6 +10,7 @@ from aioq.errors import (
     JobCancelled,
     JobDead,
     JobEnded,
+    JobExpired,
     JobFailed,
     MissingFeature,
     ResultTimeout,
@@ -97,6 +98,7 @@ class Job(Generic[R_co]):
         Raises:
             JobFailed: The task raised, and had no attempt left.
             JobDead: No run could finish the job.
+            JobExpired: The job was not started in time.
             JobCancelled: The job was called off.
             JobEnded: No result is kept: the task says `save_result=False`, the result was too
                 large, its `result_ttl` is over, or the id was never enqueued.
@@ -134,6 +136,8 @@ class Job(Generic[R_co]):
             raise JobFailed(self.id, record.failure or Failure("Exception", "the broker has kept no reason"))
         if record.state is JobState.DEAD:
             raise JobDead(self.id, record.reason or "", record.failure.message if record.failure else "")
+        if record.state is JobState.EXPIRED:
+            raise JobExpired(self.id, record.failure.message if record.failure else "")
         if record.state is JobState.CANCELLED:
             raise JobCancelled(self.id)
         if record.result is None:

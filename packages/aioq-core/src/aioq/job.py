@@ -18,6 +18,7 @@ __all__ = [
     "Claim",
     "ClaimRequest",
     "Completed",
+    "Expired",
     "Failed",
     "Failure",
     "JobRecord",
@@ -53,6 +54,8 @@ class NewJob(Struct, frozen=True, kw_only=True):
     """The moment the job is due; overrides `delay`."""
     expires: float | None = None
     """Seconds after the job came due in which it has to be started; see `aioq.expiry`."""
+    expires_at: float | None = None
+    """The moment by which it has to be started; overrides `expires`."""
     max_crashes: int = 3
     """So many times may a worker vanish while running it; after the last the job is dead. With less
     than 3 a job that only ran beside the culprit has no chance to prove it, see `SUSPECT_AFTER`."""
@@ -159,7 +162,18 @@ class Buried(Struct, frozen=True, kw_only=True, tag=True):
     failure: Failure | None = None
 
 
-Settlement: TypeAlias = Completed | Retried | Failed | Released | Buried
+class Expired(Struct, frozen=True, kw_only=True, tag=True):
+    """The job was not started in time, and the worker has not run it.
+
+    Its record is kept as long as that of a dead job, and it can be retried like one.
+    """
+
+    lease: Lease
+    failure: Failure
+    """Says by how much it was too late."""
+
+
+Settlement: TypeAlias = Completed | Retried | Failed | Released | Buried | Expired
 """How an attempt ended."""
 
 
@@ -220,6 +234,7 @@ class QueueStats(Struct, frozen=True, kw_only=True):
     """Waiting for their time, first or later attempts alike."""
     running: int
     dead: int
+    expired: int
 
 
 class WorkerInfo(Struct, frozen=True, kw_only=True):

@@ -101,32 +101,32 @@ class EnqueueOptions:
     priority: int | None = None
     job_id: str | None = None
     """Chosen by the caller, so that enqueueing twice makes one job."""
-    expires: float | timedelta | None = None
-    """Seconds (or a timedelta) after the job came due in which it has to be started; else it is
-    dead as `expired`. At most 10 years."""
+    expires: float | timedelta | datetime | None = None
+    """Seconds (or a timedelta) after the job came due in which it has to be started, or the aware
+    moment by which it has to be; else it is `expired`, and not run. At most 10 years."""
 
     def __post_init__(self) -> None:
         number("defer_by", self.delay, 0, TEN_YEARS)
         if self.defer_until is not None:
-            self._check_defer_until(self.defer_until)
+            _check_moment("defer_until", self.defer_until)
+            if self.delay:
+                raise ValueError("defer_by and defer_until exclude each other")
         if self.priority is not None:
             whole("priority", self.priority, 0, 9)
         if self.job_id is not None:
             _check_job_id(self.job_id)
-        if self.expires is not None:
+        if isinstance(self.expires, datetime):
+            self._check_expires(self.expires)
+        elif self.expires is not None:
             number("expires", _seconds(self.expires), 0, TEN_YEARS)
 
-    def _check_defer_until(self, moment: object) -> None:
-        if not isinstance(moment, datetime):
-            raise TypeError(f"defer_until must be a datetime, got {type(moment).__name__}")
-        if moment.utcoffset() is None:
+    def _check_expires(self, moment: datetime) -> None:
+        _check_moment("expires", moment)
+        if self.defer_until is not None and moment < self.defer_until:
             raise ValueError(
-                f"defer_until must be aware, got {moment!r}; give it a tzinfo, for example datetime.now(UTC)"
+                f"expires is before defer_until, {moment.isoformat()} before {self.defer_until.isoformat()}: "
+                f"the job would never run"
             )
-        if self.delay:
-            raise ValueError("defer_by and defer_until exclude each other")
-        if moment.timestamp() > time.time() + TEN_YEARS:
-            raise ValueError(f"defer_until is more than 10 years away: {moment.isoformat()}")
 
     @property
     def delay(self) -> float:
@@ -135,8 +135,13 @@ class EnqueueOptions:
 
     @property
     def expires_in(self) -> float | None:
-        """`expires` in seconds."""
-        return None if self.expires is None else _seconds(self.expires)
+        """`expires` in seconds, where it is a span of time."""
+        return None if self.expires is None or isinstance(self.expires, datetime) else _seconds(self.expires)
+
+    @property
+    def expires_at(self) -> float | None:
+        """`expires` in seconds since 1970, where it is a moment."""
+        return self.expires.timestamp() if isinstance(self.expires, datetime) else None
 
     @property
     def run_at(self) -> float | None:
@@ -180,6 +185,15 @@ def number(field: str, value: object, low: float, high: float) -> None:
 
 def _seconds(span: float | timedelta) -> float:
     return span.total_seconds() if isinstance(span, timedelta) else span
+
+
+def _check_moment(field: str, moment: object) -> None:
+    if not isinstance(moment, datetime):
+        raise TypeError(f"{field} must be a datetime, got {type(moment).__name__}")
+    if moment.utcoffset() is None:
+        raise ValueError(f"{field} must be aware, got {moment!r}; give it a tzinfo, for example datetime.now(UTC)")
+    if moment.timestamp() > time.time() + TEN_YEARS:
+        raise ValueError(f"{field} is more than 10 years away: {moment.isoformat()}")
 
 
 def _check_job_id(job_id: object) -> None:

@@ -194,8 +194,8 @@ class JobStore(Protocol):
         ...
 
     async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
-        """Put a failed, cancelled or dead job back in line with a fresh count of attempts
-        and crashes; False when it is unknown or in another state.
+        """Put a failed, cancelled, dead or expired job back in line with a fresh count of
+        attempts and crashes; False when it is unknown or in another state.
         """
         ...
 

@@ -32,6 +32,8 @@ class JobState(StrEnum):
     """Somebody called it off."""
     DEAD = "dead"
     """No run can finish it: it crashed its workers, cannot be read, or names no known task."""
+    EXPIRED = "expired"
+    """It was not started in time, and was not run."""
 
 
 class Verb(StrEnum):
@@ -46,6 +48,7 @@ class Verb(StrEnum):
     POSTPONE = "postpone"
     REAP = "reap"
     BURY = "bury"
+    EXPIRE = "expire"
     CANCEL = "cancel"
     REPLAY = "replay"
 
@@ -71,6 +74,7 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
     Transition(_S.RUNNING, _V.POSTPONE, _S.SCHEDULED),
     Transition(_S.RUNNING, _V.REAP, _S.PENDING),
     Transition(_S.RUNNING, _V.BURY, _S.DEAD),
+    Transition(_S.RUNNING, _V.EXPIRE, _S.EXPIRED),
     Transition(_S.PENDING, _V.CANCEL, _S.CANCELLED),
     Transition(_S.SCHEDULED, _V.CANCEL, _S.CANCELLED),
     Transition(_S.RETRYING, _V.CANCEL, _S.CANCELLED),
@@ -78,10 +82,11 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
     Transition(_S.FAILED, _V.REPLAY, _S.PENDING),
     Transition(_S.CANCELLED, _V.REPLAY, _S.PENDING),
     Transition(_S.DEAD, _V.REPLAY, _S.PENDING),
+    Transition(_S.EXPIRED, _V.REPLAY, _S.PENDING),
 )
 """Every transition there is. A job starts as `pending`, or as `scheduled` when it has a delay."""
 
-FINAL_STATES: Final = frozenset({_S.COMPLETED, _S.FAILED, _S.CANCELLED, _S.DEAD})
+FINAL_STATES: Final = frozenset({_S.COMPLETED, _S.FAILED, _S.CANCELLED, _S.DEAD, _S.EXPIRED})
 """States in which no worker will touch the job again by itself."""
 
 _TABLE: Final = {(row.source, row.verb): row.target for row in TRANSITIONS}

@@ -171,7 +171,7 @@ class Task(Generic[P, R]):
         defer_until: datetime | None = None,
         priority: int | None = None,
         job_id: str | None = None,
-        expires: float | timedelta | None = None,
+        expires: float | timedelta | datetime | None = None,
     ) -> TaskWithOptions[P, R]:
         """Return the task with options for the jobs enqueued through what is returned.
 
@@ -184,7 +184,8 @@ class Task(Generic[P, R]):
             job_id: An id of your own: enqueueing it again makes no second job as long as
                 the broker knows the first.
             expires: Seconds (or a timedelta) after it came due in which the job has to be
-                started; a job that no worker was free for by then is dead as `expired`.
+                started, or the aware moment by which it has to be; a job that no worker was
+                free for by then is `expired`, and not run.
 
         Raises:
             TypeError, ValueError: An option is out of its range; the message names it.
@@ -232,6 +233,7 @@ class Task(Generic[P, R]):
             delay=chosen.delay,
             run_at=chosen.run_at,
             expires=chosen.expires_in,
+            expires_at=chosen.expires_at,
             max_crashes=defaults.max_crashes,
         )
         return Call(self, job)

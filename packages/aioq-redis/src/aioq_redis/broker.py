@@ -96,8 +96,8 @@ class RedisBroker:
             the jobs, too. It costs a connection and a round trip to the replicas, and raises
             `NotReplicated` when they do not answer within half of `timeout`. It is about
             `enqueue` alone, not about jobs of `Aarq.schedule`.
-        dead_ttl: Seconds to keep dead jobs.
-        dead_limit: How many dead jobs to keep in each queue; the newest stay.
+        dead_ttl: Seconds to keep dead and expired jobs.
+        dead_limit: How many of the dead, and of the expired, to keep in each queue; the newest stay.
         cancelled_ttl: Seconds to keep cancelled jobs.
 
     Raises:

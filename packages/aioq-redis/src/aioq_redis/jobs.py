@@ -21,6 +21,7 @@ _INDEXES: Final = {
     JobState.FAILED: "failed",
     JobState.CANCELLED: "cancelled",
     JobState.DEAD: "dead",
+    JobState.EXPIRED: "expired",
 }
 """The sorted set with the ids of a state."""
 
@@ -58,8 +59,8 @@ class Jobs:
         queues = await self._queues(None)
         counts = await together(self._server.call("stats", self._layout.queue(name), ()) for name in queues)
         return [
-            QueueStats(queue=name, pending=pending, scheduled=scheduled, running=running, dead=dead)
-            for name, (pending, scheduled, running, dead) in zip(queues, counts, strict=True)
+            QueueStats(queue=name, pending=pending, scheduled=scheduled, running=running, dead=dead, expired=expired)
+            for name, (pending, scheduled, running, dead, expired) in zip(queues, counts, strict=True)
         ]
 
     async def cancel_job(self, job_id: str, *, queue: str | None = None) -> bool:

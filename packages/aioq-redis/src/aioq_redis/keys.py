@@ -12,7 +12,7 @@ Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{n
     failures    hash    job id -> the latest failure, while further attempts are to come
     gone        set     ids of cancelled jobs that are still in a ready list
     ended       hash    job id -> record of an ended job, kept for a while
-    completed, failed, cancelled, dead
+    completed, failed, cancelled, dead, expired
                 zsets   ids of ended jobs, by the moment their record is to go
     wake        list    tokens on which idle workers block
     waits       zset    ids of jobs whose end somebody waits for
@@ -60,6 +60,7 @@ TYPES: Final = {
     "deploys": "string",
     "due": "zset",
     "ended": "hash",
+    "expired": "zset",
     "failed": "zset",
     "failures": "hash",
     "gone": "set",

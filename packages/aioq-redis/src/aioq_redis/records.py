@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
@@ -64,8 +64,12 @@ class Unreadable(ValueError):
         super().__init__(text)
 
 
-NEVER: Final = (-1, 0, -1)
+NEVER: Final = (-1, 0, -1, -1)
 """Of a job that does not expire."""
+
+
+Expiry: TypeAlias = tuple[int, int, int, int]
+"""`x`, `d`, `r` and `u` of a header."""
 
 
 class Core(Struct, frozen=True):
@@ -78,7 +82,8 @@ class Core(Struct, frozen=True):
 class Header(Struct, omit_defaults=True, frozen=True):
     """What is said of a job beside its task: version, priority, most crashes.
 
-    Of one that expires also `x`, and what it was put off by: `d`, or until: `r`. Milliseconds; -1 for none.
+    Of one that expires also `u`, the moment; or `x`, and what it was put off by: `d`, or until: `r`.
+    Milliseconds; -1 for none.
     """
 
     v: int = VERSION
@@ -87,6 +92,7 @@ class Header(Struct, omit_defaults=True, frozen=True):
     x: Annotated[int, Meta(ge=-1, le=10**15)] = -1
     d: Annotated[int, Meta(ge=0, le=10**15)] = 0
     r: Annotated[int, Meta(ge=-1, le=10**15)] = -1
+    u: Annotated[int, Meta(ge=-1, le=10**15)] = -1
 
 
 class Head(NamedTuple):
@@ -95,8 +101,7 @@ class Head(NamedTuple):
     task: str
     priority: int
     max_crashes: int
-    expiry: tuple[int, int, int] = NEVER
-    """`x`, `d` and `r` of the header."""
+    expiry: Expiry = NEVER
 
 
 class Record(NamedTuple):
@@ -111,8 +116,8 @@ class Record(NamedTuple):
         """Return the moment after which the job is not started any more, in seconds."""
         if self.head.expiry == NEVER:
             return None
-        expires, delay, run_at = (number / 1000 for number in self.head.expiry)
-        return latest_start(self.enqueued / 1000, expires=expires, delay=delay, run_at=None if run_at < 0 else run_at)
+        expires, delay, run_at, until = (None if number < 0 else number / 1000 for number in self.head.expiry)
+        return latest_start(self.enqueued / 1000, expires=expires, delay=delay or 0.0, run_at=run_at, expires_at=until)
 
 
 class Run(NamedTuple):
@@ -133,7 +138,7 @@ FIRST: Final = Run("r", 1, 1, 0, 0, "")
 
 def encode_record(job: NewJob) -> bytes:
     """Return a job's record without its moment, which the server sets."""
-    expiry = NEVER if job.expires is None else _expiry(job.expires, job)
+    expiry = NEVER if job.expires is None and job.expires_at is None else _expiry(job)
     return _encode_head(job.task, job.priority, job.max_crashes, expiry) + job.payload
 
 
@@ -193,18 +198,20 @@ def read_id(raw: bytes) -> str:
         raise Unreadable("its id cannot be one") from None
 
 
-def _expiry(expires: float, job: NewJob) -> tuple[int, int, int]:
+def _expiry(job: NewJob) -> Expiry:
+    if job.expires_at is not None:
+        return -1, 0, -1, milliseconds(job.expires_at)
     run_at = -1 if job.run_at is None else milliseconds(job.run_at)
-    return milliseconds(expires), milliseconds(job.delay) if run_at < 0 else 0, run_at
+    return milliseconds(job.expires or 0.0), milliseconds(job.delay) if run_at < 0 else 0, run_at, -1
 
 
 @lru_cache(maxsize=1024)
-def _encode_head(task: str, priority: int, max_crashes: int, expiry: tuple[int, int, int]) -> bytes:
+def _encode_head(task: str, priority: int, max_crashes: int, expiry: Expiry) -> bytes:
     check_name("name", task)
     if not 0 <= priority <= 9:
         raise ValueError(f"priority must be between 0 and 9, got {priority}")
-    expires, delay, run_at = expiry
-    header = msgspec.json.encode(Header(p=priority, c=max_crashes, x=expires, d=delay, r=run_at))
+    expires, delay, run_at, until = expiry
+    header = msgspec.json.encode(Header(p=priority, c=max_crashes, x=expires, d=delay, r=run_at, u=until))
     return f"{task} ".encode() + (b"" if header == b"{}" else header) + b"\n"
 
 
@@ -216,7 +223,7 @@ def _read_head(line: bytes) -> Head:
         if core.v > VERSION:
             raise Unreadable(f"it is of version {core.v}, and this one knows {VERSION}", core.v, core.p)
         header = msgspec.json.decode(json or b"{}", type=Header)
-        return Head(check_name("name", task.decode()), header.p, header.c, (header.x, header.d, header.r))
+        return Head(check_name("name", task.decode()), header.p, header.c, (header.x, header.d, header.r, header.u))
     except (msgspec.DecodeError, RecursionError) as error:
         raise Unreadable(f"its header is damaged: {error}") from None
     except UnicodeDecodeError:

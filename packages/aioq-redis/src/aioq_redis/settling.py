@@ -10,7 +10,7 @@ import msgspec
 
 from aioq.errors import BrokerConfigError
 from aioq.ids import new_id
-from aioq.job import Buried, Completed, Failed, Failure, Lease, Reaped, Released, Retried, Settled, Settlement
+from aioq.job import Buried, Completed, Expired, Failed, Failure, Lease, Reaped, Released, Retried, Settled, Settlement
 from aioq.states import JobState
 from aioq_redis.errors import one_line
 from aioq_redis.keeping import Keeping, milliseconds
@@ -117,12 +117,8 @@ def _arguments(settlement: Settlement) -> list[object]:
     lease = settlement.lease
     who = [lease.job_id, _fence(lease)]
     match settlement:
-        case Completed(keep=keep) if keep <= 0:
-            return [*who, "c"]
-        case Completed(result=None, keep=keep):
-            return [*who, "n", milliseconds(keep)]
-        case Completed(result=result, keep=keep):
-            return [*who, "k", milliseconds(keep), result]
+        case Completed():
+            return [*who, *_completed(settlement)]
         case Failed(failure=failure, keep=keep):
             return [*who, "f", milliseconds(keep), _encode(failure)]
         case Retried(delay=delay, failure=failure):
@@ -131,6 +127,15 @@ def _arguments(settlement: Settlement) -> list[object]:
             return [*who, "l", lease.priority, milliseconds(delay)]
         case Buried(reason=reason, failure=failure):
             return [*who, "b", one_line(reason, 200), _failure(failure)]
+        case Expired(failure=failure):
+            return [*who, "e", _encode(failure)]
+
+
+def _completed(settlement: Completed) -> list[object]:
+    result, keep = settlement.result, milliseconds(settlement.keep)
+    if settlement.keep <= 0:
+        return ["c"]
+    return ["n", keep] if result is None else ["k", keep, result]
 
 
 def _fence(lease: Lease) -> str:

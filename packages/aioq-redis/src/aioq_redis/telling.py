@@ -19,9 +19,10 @@ _ENDS: Final = {
     b"f": JobState.FAILED,
     b"x": JobState.CANCELLED,
     b"d": JobState.DEAD,
+    b"e": JobState.EXPIRED,
 }
 
-_ENDED: Final = re.compile(rb"([cfxd]) \d (\d{1,15}) (-?\d{1,12}) ([^\n]*)\n([^\n]*)\n(.*)", re.DOTALL)
+_ENDED: Final = re.compile(rb"([cfxde]) \d (\d{1,15}) (-?\d{1,12}) ([^\n]*)\n([^\n]*)\n(.*)", re.DOTALL)
 
 _read_failure = msgspec.json.Decoder(Failure).decode
 

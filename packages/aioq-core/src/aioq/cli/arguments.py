@@ -9,7 +9,7 @@ from aioq.cli.exits import Exit
 from aioq.cli.logs import DEFAULT_LEVEL, LEVELS
 from aioq.cli.say import say
 
-__all__ = ["Commands", "add_app", "add_entry", "add_json", "add_log_level", "show_help"]
+__all__ = ["Commands", "add_app", "add_entry", "add_json", "add_log_level", "add_target", "show_help"]
 
 
 class Commands(Protocol):
@@ -35,6 +35,14 @@ def add_app(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "app", metavar="MODULE:APP", help="the app, for example myapp.tasks:app; looked for in the current folder first"
     )
+
+
+def add_target(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    """Add where a broker is found: the path to an app, or a URL. What is optional may be in the environment."""
+    parser.add_argument(
+        "target", metavar="MODULE:APP|URL", nargs="?" if optional else None,
+        help=f"an app, whose broker it is, or a broker's URL{'; AIOQ_BROKER_URL by default' if optional else ''}",
+    )  # fmt: skip
 
 
 def add_entry(parser: argparse.ArgumentParser) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from aioq.app import Aarq
 from aioq.backends.memory import MemoryBroker
-from aioq.cli.arguments import Commands, add_json
+from aioq.cli.arguments import Commands, add_json, add_target
 from aioq.cli.exits import CommandError, Exit
 from aioq.cli.ledger import connected
-from aioq.cli.locate import load_app
+from aioq.cli.locate import app_at
 from aioq.cli.say import say, say_json, width
 from aioq.cli.table import Column, table
 from aioq.errors import MissingFeature
@@ -32,10 +32,7 @@ def register(commands: Commands) -> None:
         f"with {Exit.FAILED} when jobs are lost or do not run, or soon will be.",
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "target", nargs="?", metavar="MODULE:APP|URL",
-        help="an app, whose broker is looked at, or a broker's URL; AIOQ_BROKER_URL by default",
-    )  # fmt: skip
+    add_target(parser, optional=True)
     parser.add_argument(
         "--timeout", type=float, default=60.0, metavar="SECONDS",
         help="time for the broker to answer; %(default)g by default",
@@ -48,7 +45,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     """Show what a broker finds when it looks at itself."""
     if not 0 < arguments.timeout <= LONGEST:
         raise CommandError(f"doctor: --timeout must be above 0 and at most {LONGEST:,.0f}, got {arguments.timeout:g}")
-    app = _app(arguments.target)
+    app = app_at(arguments.target, "doctor")
     findings = connected(app, _diagnosable(app).diagnose, patience=arguments.timeout)
     if arguments.json:
         say_json({"ok": not _failed(findings), "findings": [_as_json(finding) for finding in findings]})
@@ -56,12 +53,6 @@ def doctor(arguments: argparse.Namespace) -> int:
         say(findings_table(findings, width()))
         say(verdict(findings))
     return Exit.FAILED if _failed(findings) else Exit.OK
-
-
-def _app(target: str | None) -> Aarq:
-    if target is None or "://" in target:
-        return Aarq(target, name="doctor")
-    return load_app(target)
 
 
 def _diagnosable(app: Aarq) -> Diagnosable:

@@ -17,10 +17,19 @@ from aioq.app import Aarq
 from aioq.cli.exits import CommandError, Exit
 from aioq.errors import AioqError, BrokerConfigError, DiscoveryError
 
-__all__ = ["load_app"]
+__all__ = ["app_at", "load_app"]
 
 PATH = r"\w+(\.\w+)*(:\w+(\.\w+)*)?"
 OUR_OWN = ("aioq", "aioq_cron", "aioq_redis", "importlib")
+
+
+def app_at(target: str | None, name: str) -> Aarq:
+    """Return an app on the broker at a URL, or at that of the environment when None; or import `MODULE:APP`.
+
+    Raises:
+        CommandError: As `load_app`.
+    """
+    return Aarq(target, name=name) if target is None or "://" in target else load_app(target)
 
 
 def load_app(path: str) -> Aarq:

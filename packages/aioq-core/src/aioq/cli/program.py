@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from aioq.cli import check, cron, demo, doctor, worker
+from aioq.cli import check, cron, demo, doctor, jobs, worker
 from aioq.cli.arguments import show_help
 from aioq.cli.exits import CommandError, Exit, exit_for
 from aioq.cli.say import complain
@@ -55,12 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(
         prog="aioq",
-        description="An async job queue and cron scheduler: run workers, and look at schedules.",
+        description="An async job queue and cron scheduler: run workers, and look at schedules and jobs.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=versions(), help="show what is installed and exit")
     show_help(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for command in (worker, cron, check, doctor, demo):
+    for command in (worker, cron, jobs, check, doctor, demo):
         command.register(commands)
     return parser

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from aioq.errors import BadSignature, PayloadTooLarge, Retry
 from aioq.failure import describe
-from aioq.job import Buried, Failed, Failure, Lease, Retried, Settlement
+from aioq.job import Buried, Expired, Failed, Failure, Lease, Retried, Settlement
 from aioq.options import TaskOptions
 from aioq.retry import backoff_delay
 
@@ -54,7 +54,7 @@ def expired(lease: Lease, now: float) -> Settlement | None:
     if lease.expires_at is None or now <= lease.expires_at or lease.epoch > 1:
         return None
     text = f"it was not started in time, but {now - lease.expires_at:.3g} s too late"
-    return Buried(lease=lease, reason="expired", failure=Failure("Expired", text))
+    return Expired(lease=lease, failure=Failure("Expired", text))
 
 
 def unreadable(lease: Lease, error: Exception) -> Settlement:

@@ -16,7 +16,7 @@ from aioq.app import Aarq
 from aioq.errors import BadSignature, ResultSerializationError, SerializationError, UnknownTask
 from aioq.failure import describe, one_line
 from aioq.ids import TICK_IDS
-from aioq.job import Buried, Completed, Failed, Failure, Lease, Released, Retried, Settlement
+from aioq.job import Buried, Completed, Expired, Failed, Failure, Lease, Released, Retried, Settlement
 from aioq.task import Task
 from aioq.worker.cron import NotYet, ScheduledJobs
 from aioq.worker.culprit import current_job
@@ -256,6 +256,8 @@ def _tell(settlement: Settlement) -> None:
             )
         case Failed():
             logger.error("%s failed%s", job_of(lease), _why(settlement.failure), extra=extra(lease))
+        case Expired(failure=failure):
+            logger.warning("%s expired: %s", job_of(lease), one_line(failure.message), extra=extra(lease))
         case Buried(reason=reason):
             logger.error("%s is dead: %s%s", job_of(lease), reason, _why(settlement.failure), extra=extra(lease))
 

@@ -16,7 +16,7 @@ __all__ = ["QueueFacts", "about_queue", "about_workers"]
 OVERDUE: Final = 60.0
 """Seconds after which a job that is due should be in line at least."""
 
-ENDS: Final = {b"c": "completed", b"f": "failed", b"x": "cancelled", b"d": "dead"}
+ENDS: Final = {b"c": "completed", b"f": "failed", b"x": "cancelled", b"d": "dead", b"e": "expired"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ __all__ = ["MOST", "Marks", "Part", "Snapshot", "read_snapshot"]
 MOST: Final = 1000
 """Ids of each key that are looked at: the server does nothing else meanwhile."""
 
-INDEXES: Final = (b"c", b"f", b"x", b"d")
+INDEXES: Final = (b"c", b"f", b"x", b"d", b"e")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,12 @@
 -- get_jobs: all that is known of some jobs of one queue.
 --
 -- Needs    clock batches ended
--- KEYS     jobs runs due failures ended completed failed cancelled dead
+-- KEYS     jobs runs due failures ended completed failed cancelled dead expired
 -- ARGV     job ids
 -- Returns  for each job: false, or {`ended`, record}, or {`live`, record, run line or '',
 --          score among the due or '', latest failure or ''}
-local jobs, runs, due, failures, ended, completed, failed, cancelled, dead = unpack(KEYS)
-local INDEX = { c = completed, f = failed, x = cancelled, d = dead }
+local jobs, runs, due, failures, ended, completed, failed, cancelled, dead, expired = unpack(KEYS)
+local INDEX = { c = completed, f = failed, x = cancelled, d = dead, e = expired }
 
 local function ended_job(id)
   local text = redis.call('HGET', ended, id)

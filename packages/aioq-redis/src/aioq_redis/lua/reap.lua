@@ -1,22 +1,22 @@
 -- reap: take back the jobs of one queue whose lease ran out, and forget what is kept no longer.
 --
 -- Needs    clock batches scores runs records ended wakes waits
--- KEYS     jobs runs leased failures ended completed failed cancelled dead waits wake suspects ready:0-9
+-- KEYS     jobs runs leased failures ended completed failed cancelled dead expired waits wake suspects ready:0-9
 -- ARGV     1 most jobs   2 channel of ends, without the job id   3 ms to keep the dead
 --          4 most dead to keep
 -- Returns  for each job, the one whose lease ran out last first: id, crashes, `pending` or `dead`
-local jobs, runs, leased, failures, ended, completed, failed, cancelled, dead, waits, wake, suspects = unpack(KEYS)
-local READY = 13
+local jobs, runs, leased, failures, ended, completed, failed, cancelled, dead, expired, waits, wake, suspects = unpack(KEYS)
+local READY = 14
 local limit, channel, dead_ttl, most_dead = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local MOST_PRUNED, MAX_CRASHES = 1000, 3
 
-for _, index in ipairs({ completed, failed, cancelled, dead }) do
+for _, index in ipairs({ completed, failed, cancelled, dead, expired }) do
   prune(ended, index, MOST_PRUNED)
 end
 
 local found = redis.call('ZRANGEBYSCORE', leased, '-inf', '(' .. string.format('%.0f', now + 1),
   'WITHSCORES', 'LIMIT', 0, limit)
-local reply, expired, orphans, over, front = {}, {}, {}, {}, {}
+local reply, lapsed, orphans, over, front = {}, {}, {}, {}, {}
 local reruns, buried, ttls, accused = {}, {}, {}, {}
 
 local function bury(id, run, record)
@@ -42,7 +42,7 @@ end
 for n = #found - 1, 1, -2 do
   local id = found[n]
   local record, run = redis.call('HGET', jobs, id), parse_run(redis.call('HGET', runs, id))
-  expired[#expired + 1] = id
+  lapsed[#lapsed + 1] = id
   if record and run then
     run.state, run.crashes = 'c', run.crashes + 1
     local final = run.crashes >= whole_number(header_of(record).c, 1, 1000, MAX_CRASHES)
@@ -58,7 +58,7 @@ for n = #found - 1, 1, -2 do
     orphans[#orphans + 1] = id
   end
 end
-if #expired == 0 then
+if #lapsed == 0 then
   return reply
 end
 
@@ -73,7 +73,7 @@ for priority, members in pairs(front) do
 end
 spread('RPUSH', suspects, accused)
 spread('HSET', runs, reruns)
-spread('ZREM', leased, expired)
+spread('ZREM', leased, lapsed)
 spread('HDEL', jobs, over)
 spread('HDEL', runs, over)
 spread('HDEL', runs, orphans)

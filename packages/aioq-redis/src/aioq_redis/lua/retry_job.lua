@@ -1,14 +1,14 @@
--- retry_job: put a failed, cancelled or dead job back in line, with a fresh count of attempts.
+-- retry_job: put a failed, cancelled, dead or expired job back in line, with a fresh count of attempts.
 --
 -- Needs    clock batches scores runs records due ended wakes
--- KEYS     jobs runs due gone failures ended failed cancelled dead wake ready:0-9
+-- KEYS     jobs runs due gone failures ended failed cancelled dead expired wake ready:0-9
 -- ARGV     1 job id   2 request id
 -- Returns  1 when it was put back, 0 when it is unknown or in another state
-local jobs, runs, due, gone, failures, ended, failed, cancelled, dead, wake = unpack(KEYS)
-local READY = 11
+local jobs, runs, due, gone, failures, ended, failed, cancelled, dead, expired, wake = unpack(KEYS)
+local READY = 12
 local MOST_PROMOTED = 1000
 local id, request = ARGV[1], ARGV[2]
-local INDEX = { f = failed, x = cancelled, d = dead }
+local INDEX = { f = failed, x = cancelled, d = dead, e = expired }
 
 if redis.call('HEXISTS', jobs, id) == 1 then
   local run = parse_run(redis.call('HGET', runs, id))

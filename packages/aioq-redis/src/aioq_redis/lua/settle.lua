@@ -1,21 +1,21 @@
 -- settle: write how attempts of one queue's jobs ended, each on its own.
 --
 -- Needs    clock batches scores runs ended wakes waits
--- KEYS     jobs runs leased due failures ended completed failed cancelled dead waits wake memo:<client> ready:0-9
--- ARGV     1 request id   2 channel of ends, without the job id   3 ms to keep the dead
---          4 most dead to keep; then for each settlement: id, fence, kind, and by kind
+-- KEYS     jobs runs leased due failures ended completed failed cancelled dead expired waits wake memo:<client> ready:0-9
+-- ARGV     1 request id   2 channel of ends, without the job id   3 ms to keep the dead and the expired
+--          4 most of them to keep; then for each settlement: id, fence, kind, and by kind
 --          c completed, nothing kept           k completed: ms to keep, result
 --          n completed, no result: ms to keep  f failed: ms to keep, failure
 --          r retry: priority, delay ms, failure or ''   l release: priority, delay ms
---          b bury: reason, failure or ''
+--          b bury: reason, failure or ''       e expired: failure
 -- Returns  one letter for each settlement: d done, a already done by this epoch, s stale
-local jobs, runs, leased, due, failures, ended, completed, failed, cancelled, dead, waits, wake, memo = unpack(KEYS)
-local READY = 14
+local jobs, runs, leased, due, failures, ended, completed, failed, cancelled, dead, expired, waits, wake, memo = unpack(KEYS)
+local READY = 15
 local request, channel, dead_ttl, most_dead = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local INDEX = { c = completed, f = failed, x = cancelled, d = dead }
+local INDEX = { c = completed, f = failed, x = cancelled, d = dead, e = expired }
 local MEMO_TTL = 60000
-local EXTRA = { c = 0, k = 2, n = 1, f = 2, r = 3, l = 2, b = 2 }
-local KEPT = { k = true, n = true, f = true, b = true }
+local EXTRA = { c = 0, k = 2, n = 1, f = 2, r = 3, l = 2, b = 2, e = 1 }
+local KEPT = { k = true, n = true, f = true, b = true, e = true }
 
 local known = redis.call('GET', memo)
 if known and string.sub(known, 1, #request + 1) == request .. ' ' then
@@ -45,7 +45,7 @@ end
 
 local over, unfailed, unleased = {}, {}, {}
 local later, front, rerun, reasons = {}, {}, {}, {}
-local kept = { c = { {}, {} }, f = { {}, {} }, d = { {}, {} } }
+local kept = { c = { {}, {} }, f = { {}, {} }, d = { {}, {} }, e = { {}, {} } }
 local just_kept = {}
 
 local function finish(id)
@@ -89,6 +89,7 @@ local write = {
   n = function(id, p) finish_kept(id, 'c', tonumber(ARGV[p]), '') end,
   f = function(id, p) finish_kept(id, 'f', tonumber(ARGV[p]), '', ARGV[p + 1]) end,
   b = function(id, p) finish_kept(id, 'd', dead_ttl, ARGV[p], ARGV[p + 1] ~= '' and ARGV[p + 1] or nil) end,
+  e = function(id, p) finish_kept(id, 'e', dead_ttl, '', ARGV[p]) end,
   r = function(id, p)
     local run = parse_run(lines[id])
     run.state = 'y'
@@ -146,8 +147,10 @@ for state, entries in pairs(kept) do
     keep(ended, INDEX[state], entries[1], entries[2])
   end
 end
-if #kept.d[2] > 0 then
-  bound(ended, dead, most_dead)
+for _, state in ipairs({ 'd', 'e' }) do
+  if #kept[state][2] > 0 then
+    bound(ended, INDEX[state], most_dead)
+  end
 end
 for priority, members in pairs(front) do
   for n = #members, 1, -1 do

@@ -1,7 +1,7 @@
 -- snapshot: what is where in one queue, all at one moment, as far as it is not too much.
 --
 -- Needs    clock
--- KEYS     jobs runs failures gone wake ended due leased completed failed cancelled dead suspects ready:0-9
+-- KEYS     jobs runs failures gone wake ended due leased completed failed cancelled dead expired suspects ready:0-9
 -- ARGV     1 most ids of each key
 -- Returns  the server's time in ms; then a part for each key, which is its size and its ids: of a hash or
 --          a set all or, where they are too many, none; of a list or sorted set the first. Behind an id of
@@ -9,8 +9,8 @@
 --          The lines come after all others, a part for each, that of the suspects first. In the end stand
 --          the ids that were shown of a line, of due and of leased for which there is no record, but for
 --          those in line that are gone
-local jobs, runs, failures, gone, wake, ended, due, leased, completed, failed, cancelled, dead, suspects = unpack(KEYS)
-local READY = 14
+local jobs, runs, failures, gone, wake, ended, due, leased, completed, failed, cancelled, dead, expired, suspects = unpack(KEYS)
+local READY = 15
 local LONGEST = 4096
 local most = tonumber(ARGV[1])
 
@@ -71,6 +71,7 @@ return {
   first('ZCARD', 'ZRANGE', failed),
   first('ZCARD', 'ZRANGE', cancelled),
   first('ZCARD', 'ZRANGE', dead),
+  first('ZCARD', 'ZRANGE', expired),
   lines,
   absent,
 }

@@ -23,6 +23,7 @@ from aioq.job import (
     Claim,
     ClaimRequest,
     Completed,
+    Expired,
     Failed,
     JobRecord,
     Lease,
@@ -59,7 +60,8 @@ class MemoryBroker:
     """Jobs in this process's memory, for tests, demos and programs that need no server.
 
     Clients and workers must share the object, and with it the event loop. Jobs are lost
-    when the process ends. Dead jobs are kept for 7 days, cancelled ones for a day.
+    when the process ends. Dead and expired jobs are kept for 7 days, cancelled ones for a
+    day.
 
     Args:
         url: `memory://`, so that it can be named where other brokers are.
@@ -170,6 +172,7 @@ class MemoryBroker:
                 scheduled=line.counts[JobState.SCHEDULED] + line.counts[JobState.RETRYING],
                 running=line.counts[JobState.RUNNING],
                 dead=line.counts[JobState.DEAD],
+                expired=line.counts[JobState.EXPIRED],
             )
             for name, line in sorted(self._lines.items())
             if line.counts
@@ -189,7 +192,7 @@ class MemoryBroker:
     async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
         """Put an ended job back in line; see `aioq.protocols.JobStore.retry_job`."""
         stored = self._find(job_id, queue)
-        if stored is None or stored.state not in (JobState.FAILED, JobState.CANCELLED, JobState.DEAD):
+        if stored is None or stored.state not in FINAL_STATES - {JobState.COMPLETED}:
             return False
         stored.attempt = stored.crashes = 0
         stored.finished_at = stored.reason = None
@@ -366,6 +369,9 @@ class MemoryBroker:
             case Buried():
                 stored.failure, stored.reason = settlement.failure, settlement.reason
                 self._end(stored, Verb.BURY, keep=DEAD_KEEP)
+            case Expired():
+                stored.failure = settlement.failure
+                self._end(stored, Verb.EXPIRE, keep=DEAD_KEEP)
             case Retried():
                 stored.failure = settlement.failure or stored.failure
                 self._requeue(stored, Verb.RETRY, delay=settlement.delay)

@@ -56,7 +56,13 @@ class StoredJob:
             crashes=self.crashes,
             priority=job.priority,
             enqueued_at=self.enqueued_at,
-            expires_at=latest_start(self.enqueued_at, expires=job.expires, delay=job.delay, run_at=job.run_at),
+            expires_at=latest_start(
+                self.enqueued_at,
+                expires=job.expires,
+                delay=job.delay,
+                run_at=job.run_at,
+                expires_at=job.expires_at,
+            ),
         )
 
     def record(self) -> JobRecord:

@@ -13,6 +13,7 @@ from aioq.job import (
     Buried,
     ClaimRequest,
     Completed,
+    Expired,
     Failed,
     Failure,
     Lease,
@@ -378,7 +379,7 @@ class BrokerContract(BrokerSuite):
         assert [lease.job_id for lease in await self.claim(broker)] == ["past"]
 
     async def test_a_lease_says_until_when_its_job_may_start(self, broker: Broker) -> None:
-        """So many seconds after it came due, however it was put off; no moment for a job that does not expire."""
+        """Until a moment, or so many seconds after it came due; no moment for a job that does not expire."""
         now = await broker.time()
         await broker.enqueue(
             [
@@ -386,15 +387,17 @@ class BrokerContract(BrokerSuite):
                 self.job("by", expires=60.0, delay=self.tick),
                 self.job("at", expires=0.5, run_at=now + self.tick),
                 self.job("past", expires=60.0, run_at=now - 1000),
+                self.job("until", expires_at=now + 60, delay=self.tick),
+                self.job("over", expires_at=now - 60, expires=90.0),
                 self.job("never"),
             ]
         )
         await self.pass_time(self.tick * 1.5)
         leases = {lease.job_id: lease for lease in await self.claim(broker)}
         assert leases["never"].expires_at is None
+        moments = {id: (leases.pop(id).expires_at or 0) - now for id in ("at", "until", "over")}
+        assert moments == pytest.approx({"at": self.tick + 0.5, "until": 60.0, "over": -60.0}, abs=0.01)
         left = {id: (lease.expires_at or 0) - lease.enqueued_at for id, lease in leases.items() if id != "never"}
-        assert left["at"] + leases["at"].enqueued_at == pytest.approx(now + self.tick + 0.5, abs=0.01)
-        del left["at"]
         assert left == pytest.approx({"now": 60.0, "by": 60.0 + self.tick, "past": 60.0}, abs=0.01)
 
     async def test_a_delayed_job_keeps_its_priority(self, broker: Broker) -> None:
@@ -526,21 +529,22 @@ class BrokerContract(BrokerSuite):
 
     async def test_one_batch_settles_each_job_on_its_own(self, broker: Broker) -> None:
         """In a mixed batch over two queues each settlement gets its own answer."""
-        await broker.enqueue([self.job(id) for id in "abcde"])
-        await broker.enqueue([self.job("f", queue="other")])
-        a, b, c, d, e, f = await self.claim(broker, queues=("q", "other"))
+        await broker.enqueue([self.job(id) for id in "abcdef"])
+        await broker.enqueue([self.job("g", queue="other")])
+        a, b, c, d, e, f, g = await self.claim(broker, queues=("q", "other"))
         await broker.settle([Completed(lease=e)])
         settled = await broker.settle(
             [
-                Completed(lease=f),
+                Completed(lease=g),
                 Completed(lease=a),
                 Retried(lease=b, delay=600),
                 Completed(lease=e),
                 Released(lease=c),
                 Buried(lease=d, reason="unknown_task"),
+                Expired(lease=f, failure=FAILURE),
             ]
         )
-        assert settled == [Settled.DONE] * 3 + [Settled.STALE] + [Settled.DONE] * 2
+        assert settled == [Settled.DONE] * 3 + [Settled.STALE] + [Settled.DONE] * 3
         assert [lease.job_id for lease in await self.claim(broker, queues=("q", "other"))] == ["c"]
 
     # reap

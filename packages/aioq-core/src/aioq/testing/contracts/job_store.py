@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from aioq.job import Buried, Completed, Failed, JobRecord, Lease, NewJob, QueueStats, Retried, Settled, Settlement
+from aioq.job import (
+    Buried,
+    Completed,
+    Expired,
+    Failed,
+    Failure,
+    JobRecord,
+    Lease,
+    NewJob,
+    QueueStats,
+    Retried,
+    Settled,
+    Settlement,
+)
 from aioq.protocols import Broker, JobStore
 from aioq.states import JobState
 from aioq.testing.contracts.broker import FAILURE, BrokerSuite
@@ -103,6 +116,18 @@ class JobStoreContract(BrokerSuite):
         record = await self.record(store)
         assert (record.state, record.reason) == (JobState.DEAD, "unknown_task")
 
+    async def test_an_expired_job_says_by_how_much(self, broker: Broker, store: JobStore) -> None:
+        """It has a state of its own, is not among the dead, and is settled once."""
+        late = Expired(lease=await self.leased(broker), failure=Failure("Expired", "1 s too late"))
+        await self.settled(broker, late)
+        assert await broker.settle([late]) == [Settled.ALREADY]
+        record = await self.record(store)
+        assert (record.state, record.failure, record.reason) == (JobState.EXPIRED, late.failure, None)
+        assert record.finished_at is not None
+        assert [record.id for record in await store.list_jobs("q", JobState.EXPIRED)] == ["a"]
+        assert await store.list_dead_jobs("q") == []
+        assert await broker.enqueue([self.job("a")]) == [False]
+
     async def test_a_job_that_crashed_too_often_says_so(self, broker: Broker, store: JobStore) -> None:
         """The reaper's dead jobs have the reason `crashed`."""
         await broker.enqueue([self.job("a", max_crashes=1)])
@@ -129,11 +154,13 @@ class JobStoreContract(BrokerSuite):
         """Each queue that was used has its counts, in order of name."""
         await broker.enqueue([self.job("e", queue="z")])
         await broker.enqueue([self.job("a"), self.job("b"), self.job("c", delay=600), self.job("d", queue="z")])
+        await broker.enqueue([self.job("f")])
         await self.settled(broker, Buried(lease=await self.claim_one(broker), reason="malformed"))
+        await self.settled(broker, Expired(lease=await self.claim_one(broker), failure=FAILURE))
         await self.claim_one(broker)
         assert [stats for stats in await store.queue_stats() if stats.queue in ("q", "z")] == [
-            QueueStats(queue="q", pending=0, scheduled=1, running=1, dead=1),
-            QueueStats(queue="z", pending=2, scheduled=0, running=0, dead=0),
+            QueueStats(queue="q", pending=0, scheduled=1, running=1, dead=1, expired=1),
+            QueueStats(queue="z", pending=2, scheduled=0, running=0, dead=0, expired=0),
         ]
 
     @pytest.mark.parametrize("changes", [{}, {"delay": 600.0}], ids=["pending", "scheduled"])
@@ -163,19 +190,21 @@ class JobStoreContract(BrokerSuite):
         assert (await self.record(store)).state is JobState.COMPLETED
 
     async def test_ended_jobs_can_be_put_back_in_line(self, broker: Broker, store: JobStore) -> None:
-        """Failed, dead and cancelled jobs start afresh with their own arguments and priority."""
-        jobs: list[NewJob] = [self.job(id, payload=id.encode(), priority=7) for id in "abc"]
+        """Failed, dead, expired and cancelled jobs start afresh with their own arguments and priority."""
+        jobs: list[NewJob] = [self.job(id, payload=id.encode(), priority=7) for id in "abcd"]
         await broker.enqueue(jobs)
-        a, b = await self.claim(broker, 2)
-        await broker.settle([Failed(lease=a, failure=FAILURE, keep=60), Buried(lease=b, reason="malformed")])
-        await store.cancel_job("c")
-        assert [await store.retry_job(id) for id in "abc"] == [True, True, True]
+        a, b, c = await self.claim(broker, 3)
+        ends: list[Settlement] = [Failed(lease=a, failure=FAILURE, keep=60), Buried(lease=b, reason="malformed")]
+        await broker.settle([*ends, Expired(lease=c, failure=FAILURE)])
+        await store.cancel_job("d")
+        assert [await store.retry_job(id) for id in "abcd"] == [True] * 4
         again = {lease.job_id: lease for lease in await self.claim(broker)}
         assert {id: (lease.payload, lease.attempt, lease.priority) for id, lease in again.items()} == {
-            id: (id.encode(), 1, 7) for id in "abc"
+            id: (id.encode(), 1, 7) for id in "abcd"
         }
         assert again["a"].epoch > a.epoch
         assert await store.list_dead_jobs("q") == []
+        assert await store.list_jobs("q", JobState.EXPIRED) == []
 
     async def test_only_ended_jobs_can_be_retried(self, broker: Broker, store: JobStore) -> None:
         """Waiting, running, completed and unknown jobs are left as they are."""

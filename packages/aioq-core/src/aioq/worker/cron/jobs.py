@@ -10,7 +10,7 @@ from aioq.cron import CronOptions
 from aioq.errors import BadSignature, SerializationError
 from aioq.failure import in_full, one_line
 from aioq.ids import TICK_IDS
-from aioq.job import Buried, Completed, Failed, Lease, Settlement
+from aioq.job import Buried, Completed, Expired, Failed, Lease, Settlement
 from aioq.protocols import JobStore, TickLedger
 from aioq.states import FINAL_STATES
 from aioq.task import Task
@@ -74,7 +74,7 @@ class ScheduledJobs:
         match settlement:
             case Completed(result=result):
                 self._record(lease.job_id, lease.queue, fired_at=lease.enqueued_at, result=result)
-            case Failed(failure=failure):
+            case Failed(failure=failure) | Expired(failure=failure):
                 self._record(lease.job_id, lease.queue, fired_at=lease.enqueued_at, error=in_full(failure))
             case Buried(reason=reason, failure=failure):
                 error = in_full(failure) if failure else f"the job is dead: {reason}"

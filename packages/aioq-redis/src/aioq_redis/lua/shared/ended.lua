@@ -1,7 +1,7 @@
 -- ended: records of jobs that have ended, in one hash; one sorted set for each way to end
 -- says when each of them is to be forgotten. A record is
 --   <state> <settled> <finished ms> <length of the body, or -1> <note>\n<run>\n<body><job record>
--- state: c completed, f failed, x cancelled, d dead
+-- state: c completed, f failed, x cancelled, d dead, e expired
 -- settled: 1 when the run's own epoch ended the job
 -- note: why it is dead, who cancelled it, a digest in place of a completed one's long payload
 -- body: the result of a completed job, the failure of another

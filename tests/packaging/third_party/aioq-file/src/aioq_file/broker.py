@@ -34,7 +34,8 @@ class FileBroker(FileLine):
         """Return the counts of every queue; see `aioq.protocols.JobStore.queue_stats`."""
         counts = (
             "SELECT name, COALESCE(SUM(state = 'pending'), 0), COALESCE(SUM(state IN ('scheduled', 'retrying')), 0),"
-            " COALESCE(SUM(state = 'running'), 0), COALESCE(SUM(state = 'dead'), 0)"
+            " COALESCE(SUM(state = 'running'), 0), COALESCE(SUM(state = 'dead'), 0),"
+            " COALESCE(SUM(state = 'expired'), 0)"
             " FROM queues LEFT JOIN jobs ON queue = name GROUP BY name ORDER BY name"
         )
         rows = await self._transact(lambda db, _: db.execute(counts).fetchall())
@@ -69,15 +70,15 @@ def _cancel(db: sqlite3.Connection, row: sqlite3.Row | None, now: float) -> bool
 
 
 def _replay(db: sqlite3.Connection, row: sqlite3.Row | None, now: float) -> bool:
-    if row is None or row["state"] not in (JobState.FAILED, JobState.CANCELLED, JobState.DEAD):
+    if row is None or row["state"] not in FINAL_STATES - {JobState.COMPLETED}:
         return False
     fresh = dict.fromkeys(("finished_at", "forget_at", "reason"))
     move(db, row, Verb.REPLAY, attempt=0, crashes=0, run_at=now, **fresh)
     return True
 
 
-def _stats(queue: str, pending: int, scheduled: int, running: int, dead: int) -> QueueStats:
-    return QueueStats(queue=queue, pending=pending, scheduled=scheduled, running=running, dead=dead)
+def _stats(queue: str, pending: int, scheduled: int, running: int, dead: int, expired: int) -> QueueStats:
+    return QueueStats(queue=queue, pending=pending, scheduled=scheduled, running=running, dead=dead, expired=expired)
 
 
 def _record(row: sqlite3.Row) -> JobRecord:

@@ -18,6 +18,7 @@ from aioq.job import (
     Claim,
     ClaimRequest,
     Completed,
+    Expired,
     Failed,
     Failure,
     Lease,
@@ -38,7 +39,7 @@ T = TypeVar("T")
 
 DAY = 86_400.0
 DEAD_KEEP = 7 * DAY
-"""Seconds that a dead job is kept for somebody to look at."""
+"""Seconds that a dead or expired job is kept for somebody to look at."""
 
 ORDER = "priority DESC, run_at, number"
 """Who goes first in a queue."""
@@ -141,7 +142,8 @@ def _admit(db: sqlite3.Connection, job: NewJob, now: float) -> bool:
         return False
     due = max(now, now + job.delay if job.run_at is None else job.run_at)
     state = JobState.SCHEDULED if due > now else JobState.PENDING
-    expires_at = latest_start(now, expires=job.expires, delay=job.delay, run_at=job.run_at)
+    limits = {"expires": job.expires, "expires_at": job.expires_at}
+    expires_at = latest_start(now, delay=job.delay, run_at=job.run_at, **limits)
     db.execute("INSERT OR IGNORE INTO queues VALUES (?)", (job.queue,))
     db.execute(
         "INSERT INTO jobs (id, queue, task, payload, priority, max_crashes, enqueued_at, state, run_at, expires_at)"
@@ -239,12 +241,13 @@ def _settle(db: sqlite3.Connection, settlement: Settlement, now: float) -> Settl
             end(db, row, Verb.FAIL, now, keep, failure=_text(failure))
         case Buried(reason=reason, failure=failure):
             end(db, row, Verb.BURY, now, DEAD_KEEP, reason=reason, failure=_text(failure))
+        case Expired(failure=failure):
+            end(db, row, Verb.EXPIRE, now, DEAD_KEEP, failure=_text(failure))
         case Retried(delay=delay, failure=failure):
             move(db, row, Verb.RETRY, run_at=now + delay, failure=_text(failure) or row["failure"])
-        case Released(delay=delay) if delay > 0:
-            move(db, row, Verb.POSTPONE, run_at=now + delay, attempt=row["attempt"] - 1)
-        case Released():
-            move(db, row, Verb.RELEASE, run_at=FRONT, attempt=row["attempt"] - 1)
+        case Released(delay=delay):
+            verb, run_at = (Verb.POSTPONE, now + delay) if delay > 0 else (Verb.RELEASE, FRONT)
+            move(db, row, verb, run_at=run_at, attempt=row["attempt"] - 1)
     return Settled.DONE
 
 

@@ -1,0 +1,57 @@
+"""A server that has reached its maxmemory lets workers report: that is how it gets room again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from aioq_redis import RedisBroker
+from tests.redis.jobs import claim, job, let_pass
+from tests.redis.operations import OPERATIONS, Operation, seen
+from tests.servers import RedisServer
+
+DRAINING = (
+    "claim", "extend", "extend from a thread", "complete", "fail", "bury", "expire", "retry", "release", "reap",
+    "cancel_job",
+)  # fmt: skip
+
+
+@pytest.fixture
+def server(start_server: Callable[..., RedisServer]) -> RedisServer:
+    """A server that a test may fill."""
+    return start_server()
+
+
+def fill(server: RedisServer) -> None:
+    """Leave the server no room for anything."""
+    with server.client() as connection:
+        client: Any = connection
+        client.config_set("maxmemory", "1")
+
+
+@pytest.mark.parametrize(
+    "operation", [each for each in OPERATIONS if each.name in DRAINING], ids=lambda operation: operation.name
+)
+async def test_a_full_server_lets_workers_report(
+    server: RedisServer, make_broker: Callable[..., RedisBroker], operation: Operation
+) -> None:
+    """What takes a job out of line, keeps it or ends it is done as ever."""
+    broker = make_broker(server.url)
+    needed = await operation.prepare(broker)
+    fill(server)
+    assert await operation.call(broker, needed) in operation.answers
+    found, wanted = await seen(broker), operation.after
+    assert found == (wanted.place, wanted.attempt, wanted.crashes)
+
+
+async def test_jobs_that_come_due_are_claimed_from_a_full_server(
+    server: RedisServer, make_broker: Callable[..., RedisBroker]
+) -> None:
+    """They are put in line first, which takes room."""
+    broker = make_broker(server.url)
+    await broker.enqueue([job("a", delay=0.001)])
+    await let_pass(broker, 0.005)
+    fill(server)
+    assert [lease.job_id for lease in await claim(broker, 1)] == ["a"]
