@@ -10,6 +10,7 @@ from typing import Any
 
 import redis
 
+from tests.access import CLUSTER, REPLICAS, as_user
 from tests.servers import PATIENCE, RedisServer
 
 __all__ = ["SLOTS", "Cluster", "Sentinels", "wait_until"]
@@ -37,17 +38,23 @@ class Cluster:
 
     Args:
         program: The servers' program.
-        options: Further options for each node.
+        namespace: Of the user as whom brokers come by `url`.
+        rights: Further ones of that user.
     """
 
-    def __init__(self, program: Path, options: Sequence[str] = ()) -> None:
-        self._program, self._options = program, options
+    def __init__(self, program: Path, namespace: str, rights: Sequence[str] = ()) -> None:
+        self._program, self._namespace, self._rights = program, namespace, rights
         self.nodes: list[RedisServer] = []
         """All that were started, primaries first."""
 
     @property
     def url(self) -> str:
         """Where a broker reaches it: by one node, for the others it has to find."""
+        return as_user(self.open_url, self._namespace)
+
+    @property
+    def open_url(self) -> str:
+        """The same as a user who may do anything."""
         return f"redis+cluster://127.0.0.1:{self.nodes[0].port}"
 
     @contextmanager
@@ -119,7 +126,8 @@ class Cluster:
 
     def _add(self) -> RedisServer:
         cluster = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(HASTE))
-        node = _start(self._program, (*cluster, *PROMPT, *self._options), cluster=True)
+        user = {"namespace": self._namespace, "rights": (*CLUSTER, *self._rights)}
+        node = _start(self._program, (*cluster, *PROMPT), cluster=True, **user)
         self.nodes.append(node)
         if len(self.nodes) > 1:
             _ask(node, "CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
@@ -137,20 +145,23 @@ class Sentinels:
 
     Args:
         program: The servers' program.
+        namespace: Of the user as whom brokers come by `url`.
         replicas: How many.
         sentinels: How many; two of them decide, so fewer only tell.
     """
 
-    def __init__(self, program: Path, replicas: int = 1, sentinels: int = 3) -> None:
-        self._program, self._count = program, sentinels
-        self.servers = [_start(program, PROMPT) for _ in range(replicas + 1)]
+    def __init__(self, program: Path, namespace: str, replicas: int = 1, sentinels: int = 3) -> None:
+        self._program, self._namespace, self._count = program, namespace, sentinels
+        user = {"namespace": namespace, "rights": REPLICAS}
+        self.servers = [_start(program, PROMPT, **user) for _ in range(replicas + 1)]
         """The first begins as the primary."""
         self.sentinels: list[RedisServer] = []
 
     @property
     def url(self) -> str:
         """Where a broker asks for the primary."""
-        return f"redis+sentinel://{','.join(f'127.0.0.1:{one.port}' for one in self.sentinels)}/main"
+        addresses = ",".join(f"127.0.0.1:{one.port}" for one in self.sentinels)
+        return as_user(f"redis+sentinel://{addresses}/main", self._namespace)
 
     def start(self) -> None:
         """Return when the replicas are up to date, and the sentinels know all."""

@@ -34,11 +34,14 @@ from random import SystemRandom
 from typing import Any
 from urllib.parse import quote
 
+import pytest
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-__all__ = ["GIVEN_URL", "HOW_TO", "KINDS", "Kind", "RedisServer", "extremes", "found", "left_out"]
+from tests.access import as_user, definition
+
+__all__ = ["GIVEN_URL", "HOW_TO", "KINDS", "Kind", "RedisServer", "extremes", "first", "found", "left_out"]
 
 GIVEN_URL = os.environ.get("AIOQ_TEST_REDIS_URL", "")
 HOW_TO = (
@@ -102,6 +105,16 @@ def found() -> dict[str, Path]:
     return {name: path for name, path in programs.items() if path}
 
 
+def first() -> str:
+    """Return the first kind found, for tests to which all kinds are alike; without one the test is skipped.
+
+    On a build machine it fails: there a missing server is a fault of the machine, not a reason to test less.
+    """
+    if not found() and not GIVEN_URL:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(HOW_TO)
+    return next(iter(found()), "given")
+
+
 def extremes() -> list[str]:
     """Return the first and the last kind found, for tests that need several servers and so take their time."""
     names = list(found())
@@ -135,6 +148,8 @@ class RedisServer:
         tcp: Whether to listen on a free port of 127.0.0.1 too, and say so in `url`.
         cluster: Whether the port is that of a node of a cluster, which talks to the others on one 10,000 above.
         file: Whether to have a file of settings, as a sentinel must.
+        namespace: Of the user as whom brokers come by `url`; without one they come as the user who may do anything.
+        rights: Further ones of that user.
     """
 
     def __init__(
@@ -145,9 +160,15 @@ class RedisServer:
         tcp: bool = False,
         cluster: bool = False,
         file: bool = False,
+        namespace: str = "",
+        rights: Sequence[str] = (),
     ) -> None:
         self._program = program
-        self._options = tuple(options)
+        # Not by ACL SETUSER: the user is there again after a restart.
+        user = ("--user", *definition(namespace, *rights)) if namespace else ()
+        self.options = (*options, *user)
+        """What is on its command line beside what each server has."""
+        self._namespace = namespace
         self._process: subprocess.Popen[bytes] | None = None
         # Not pytest's tmp_path: the path of a socket may be no longer than about 100 bytes.
         self._home = Path(tempfile.mkdtemp(prefix="aioq-", dir=_short_tmp())) if program else Path()
@@ -166,7 +187,12 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        """Where a broker reaches it."""
+        """Where a broker reaches it, as a user of few rights if there is one."""
+        return as_user(self.open_url, self._namespace) if self._namespace else self.open_url
+
+    @property
+    def open_url(self) -> str:
+        """Where a broker reaches it as a user who may do anything."""
         if not self.owned:
             return GIVEN_URL
         return f"redis://127.0.0.1:{self.port}" if self.port else f"unix://{quote(str(self.socket))}"
@@ -183,7 +209,7 @@ class RedisServer:
 
     @contextmanager
     def client(self, **options: Any) -> Generator[redis.Redis]:
-        """Connect to it directly, past any broker. Replies are bytes; options are redis-py's."""
+        """Connect to it as its operator does, past any broker. Replies are bytes; options are redis-py's."""
         url = GIVEN_URL if not self.owned else f"unix://{quote(str(self.socket))}"
         options = {"socket_timeout": PATIENCE, "retry": Retry(NoBackoff(), 0)} | options
         made = redis.Redis.from_url(url, **options)  # pyright: ignore[reportUnknownMemberType]
@@ -237,7 +263,7 @@ class RedisServer:
     def _command(self) -> list[str]:
         fixed = {"--port": str(self.port), "--bind": "127.0.0.1", "--unixsocket": str(self.socket), "--save": ""}
         options = [part for pair in fixed.items() for part in pair]
-        return [str(self._program), *self._file, *options, "--dir", str(self._home), *self._options]
+        return [str(self._program), *self._file, *options, "--dir", str(self._home), *self.options]
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:

@@ -22,6 +22,7 @@ from tests.chaos.figures import TickFigures, count, grid
 from tests.chaos.fleet import Fleet, Seat
 from tests.chaos.mayhem import Blow
 from tests.chaos.runs import RunLog
+from tests.redis.layout import assert_consistent
 from tests.servers import RedisServer, found
 
 __all__ = ["FULL", "SMALL", "VARIANTS", "Plan", "Result", "run"]
@@ -101,7 +102,7 @@ def run(variant: str, plan: Plan, seed: int, folder: Path) -> Result:
     random = Random(f"{seed} {variant}")
     log = RunLog(folder / "runs")
     with ExitStack() as stack:
-        server = RedisServer(next(iter(found().values())), KEPT if variant == "restarts" else ())
+        server = RedisServer(next(iter(found().values())), KEPT if variant == "restarts" else (), namespace="f12")
         stack.callback(server.close)
         server.start()
         variables = environment(server.url, "f12", folder / "runs") | {"CHAOS_EVERY": str(plan.every)}
@@ -116,6 +117,8 @@ def run(variant: str, plan: Plan, seed: int, folder: Path) -> Result:
         _wait_run(log, ticks, patience=2 * plan.lease + 2)
         fleet.stop()
         granted = _granted(server.url)
+        with server.client() as client:
+            assert_consistent(client, "f12")
     runs = log.read()
 
     def figures(entry: str) -> TickFigures:

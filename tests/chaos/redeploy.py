@@ -18,6 +18,7 @@ from tests.chaos.figures import TickFigures, count, grid
 from tests.chaos.fleet import Fleet, Seat
 from tests.chaos.mayhem import wait_until
 from tests.chaos.runs import Run, RunLog
+from tests.redis.layout import assert_consistent
 from tests.servers import RedisServer, found
 
 __all__ = ["FULL", "SMALL", "Deploy", "Plan", "Result", "run", "seen"]
@@ -99,7 +100,7 @@ def run(plan: Plan, folder: Path) -> tuple[Deploy, list[Result]]:
     """Deploy the second version over the first, on a server of its own; `folder` gets the logs."""
     log = RunLog(folder / "runs")
     with ExitStack() as stack:
-        server = RedisServer(next(iter(found().values())))
+        server = RedisServer(next(iter(found().values())), namespace="redeploy")
         stack.callback(server.close)
         server.start()
         seats = [_seat(version) for version in ("1", "2") for _ in range(plan.workers)]
@@ -107,6 +108,8 @@ def run(plan: Plan, folder: Path) -> tuple[Deploy, list[Result]]:
         fleet = stack.enter_context(Fleet(seats, folder, variables))
         deploy = _roll(fleet, plan, server.url)
         fleet.stop()
+        with server.client() as client:
+            assert_consistent(client, "redeploy")
     return deploy, [_result(change, kind, deploy, log.read()) for change in CHANGES for kind in KINDS[1:]]
 
 

@@ -14,6 +14,7 @@ from tests.chaos.fleet import Fleet, Seat
 from tests.chaos.journal import Journal
 from tests.chaos.producer import NAMESPACE, Producer
 from tests.chaos.verdict import Bar, Verdict, at_most, exactly
+from tests.redis.layout import leaks_in
 from tests.servers import RedisServer, found
 
 __all__ = ["DURABLE", "Outcome", "Stage", "begin_server", "staged"]
@@ -36,6 +37,8 @@ class Outcome:
     """Workers that left without being told to, or with another code than 0."""
     errors: int
     """Lines that workers logged at the level ERROR."""
+    leaks: list[str]
+    """What no key, or no job, may be like between any two operations."""
     seconds: float
     """Since the stage was set."""
 
@@ -55,6 +58,7 @@ class Outcome:
             at_most("lost", self.account.lost, may_lose),
             exactly("stuck", self.stuck, 0),
             exactly("worker exits", self.exits, 0),
+            exactly("leaks", ", ".join(self.leaks) or 0, 0),
         ]
         return Verdict(
             fault=fault, case=case, seed=seed, jobs=self.account.jobs, lost=self.account.lost,
@@ -134,8 +138,13 @@ class Stage:
             dead=self.producer.stats().dead,
             exits=self.fleet.bad_exits,
             errors=self.fleet.logs().count(" ERROR "),
+            leaks=self._leaks(),
             seconds=time.time() - self._set,
         )
+
+    def _leaks(self) -> list[str]:
+        with self.server.client() as client:
+            return leaks_in(client, NAMESPACE)
 
     def _left(self) -> int:
         stats = self.producer.stats()
@@ -144,7 +153,7 @@ class Stage:
 
 def begin_server(stack: ExitStack, options: Sequence[str] = (), *, tcp: bool = False) -> RedisServer:
     """Start a server of the fault's own."""
-    server = RedisServer(next(iter(found().values())), options, tcp=tcp)
+    server = RedisServer(next(iter(found().values())), options, tcp=tcp, namespace=NAMESPACE)
     stack.callback(server.close)
     server.start()
     return server

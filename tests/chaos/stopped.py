@@ -20,6 +20,7 @@ from tests.chaos.figures import TickFigures, count, grid
 from tests.chaos.fleet import Fleet, Seat
 from tests.chaos.mayhem import wait_until
 from tests.chaos.runs import RunLog
+from tests.redis.layout import assert_consistent
 from tests.servers import RedisServer, found
 
 __all__ = ["FULL", "SMALL", "Plan", "Result", "run"]
@@ -110,7 +111,7 @@ def run(plan: Plan, folder: Path) -> list[Result]:
     """Stop a worker and let it go on, on a server of its own; `folder` gets the logs."""
     log = RunLog(folder / "runs")
     with ExitStack() as stack:
-        server = RedisServer(next(iter(found().values())))
+        server = RedisServer(next(iter(found().values())), namespace="stopped")
         stack.callback(server.close)
         server.start()
         variables = environment(server.url, "stopped", folder / "runs")
@@ -120,6 +121,8 @@ def run(plan: Plan, folder: Path) -> list[Result]:
         fleet.start()
         stop = _stand_still(fleet, plan)
         fleet.stop()
+        with server.client() as client:
+            assert_consistent(client, "stopped")
         records = ledgers.history(server.url, "stopped", [_name(*entry) for entry in _entries()])
     return [_result(plan, entry, stop, log, records[_name(*entry)]) for entry in _entries()]
 

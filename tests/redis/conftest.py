@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 
 from aioq_redis import RedisBroker, scripts
-from tests.access import restricted
+from tests.access import definition
 from tests.redis.proxy import Proxy
 from tests.redis.virtual import CLOCK_KEY, CLOCK_SCRIPT
 from tests.servers import RedisServer
@@ -23,27 +22,17 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def raw(redis_server: RedisServer) -> Iterator[Any]:
-    """The server itself, past the broker."""
+    """The server itself, past the broker, as its operator sees it, and whoever else may write to it."""
     with redis_server.client() as client:
         yield client
 
 
 @pytest.fixture
-def broker_url(redis_server: RedisServer, namespace: str) -> Iterator[str]:
-    """Where brokers reach the shared server; with AIOQ_TEST_ACL=1 as a user of the test's own, of few rights."""
-    if not os.environ.get("AIOQ_TEST_ACL"):
-        yield redis_server.url
-        return
-    with restricted(redis_server, namespace, f"~{CLOCK_KEY}") as url:
-        yield url
-
-
-@pytest.fixture
-async def make_broker(broker_url: str, namespace: str) -> AsyncIterator[Callable[..., RedisBroker]]:
+async def make_broker(redis_url: str, namespace: str) -> AsyncIterator[Callable[..., RedisBroker]]:
     """Return brokers, in the test's namespace on the shared server unless it says otherwise."""
     made: list[RedisBroker] = []
 
-    def make(url: str = broker_url, **options: object) -> RedisBroker:
+    def make(url: str = redis_url, **options: object) -> RedisBroker:
         made.append(RedisBroker(url, **{"namespace": namespace, **options}))  # type: ignore[arg-type]  # a test's own
         return made[-1]
 
@@ -59,15 +48,19 @@ def broker(make_broker: Callable[..., RedisBroker]) -> RedisBroker:
 
 
 @pytest.fixture
-async def proxy(redis_server: RedisServer) -> AsyncIterator[Proxy]:
+async def proxy(redis_url: str) -> AsyncIterator[Proxy]:
     """A way to the shared server on which things can go wrong."""
-    async with Proxy(redis_server.url) as proxy:
+    async with Proxy(redis_url) as proxy:
         yield proxy
 
 
 @pytest.fixture
-def virtual_time(monkeypatch: pytest.MonkeyPatch, raw: Any) -> Iterator[None]:
+def virtual_time(
+    monkeypatch: pytest.MonkeyPatch, redis_server: RedisServer, redis_url: str, namespace: str, raw: Any
+) -> Iterator[None]:
     """Let the scripts read the time from a key."""
+    if redis_server.owned:
+        raw.execute_command("ACL", "SETUSER", definition(namespace)[0], f"~{CLOCK_KEY}")
     read = scripts._read  # pyright: ignore[reportPrivateUsage]  # the only way to the clock, and there shall be no other
     monkeypatch.setattr(
         scripts, "_read", lambda *path: CLOCK_SCRIPT if path == ("shared", "clock.lua") else read(*path)

@@ -11,7 +11,7 @@ from aioq_redis.doctor.snapshot import read_snapshot
 from aioq_redis.keys import Layout
 from aioq_redis.scripts import load
 
-__all__ = ["assert_consistent", "keys_of"]
+__all__ = ["assert_consistent", "keys_of", "leaks_in"]
 
 MANY = 100_000
 """Ids of a key that are looked at: all that a test leaves behind."""
@@ -24,13 +24,17 @@ def keys_of(client: Any, namespace: str) -> list[str]:
 
 def assert_consistent(client: Any, namespace: str) -> list[str]:
     """Insist that every key has a bound, and that every job is in exactly one place; return the keys."""
-    keys = keys_of(client, namespace)
-    found = _found(client, namespace, keys)
+    assert leaks_in(client, namespace) == []
+    return keys_of(client, namespace)
+
+
+def leaks_in(client: Any, namespace: str) -> list[str]:
+    """Return which keys have no bound, and which jobs are not in exactly one place."""
+    found = _found(client, namespace, keys_of(client, namespace))
     wrong = misfits(found)
     for queue in {one.place.queue for one in found if one.place} - {""}:
         wrong += _leaks(client, namespace, queue)
-    assert [finding.text for finding in wrong] == []
-    return keys
+    return [finding.text for finding in wrong]
 
 
 def _found(client: Any, namespace: str, keys: list[str]) -> list[Found]:

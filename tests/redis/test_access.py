@@ -17,7 +17,7 @@ from aioq.ids import tick_id
 from aioq.job import Completed, WorkerInfo
 from aioq.ticks import TickOutcome
 from aioq_redis import RedisBroker
-from tests.access import RULES
+from tests.access import RULES, as_user
 from tests.core.test_duties import lease
 from tests.redis.jobs import claim, job, lease_of, until, work_of
 from tests.redis.proxy import Proxy
@@ -26,25 +26,26 @@ from tests.servers import RedisServer
 
 
 async def test_tcp_and_socket_lead_to_one_server(
-    start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker]
+    start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker], namespace: str
 ) -> None:
     """All schemes without TLS speak the same."""
     server = start_server(tcp=True)
-    await make_broker(f"redis://127.0.0.1:{server.port}").enqueue([job("a")])
+    await make_broker(server.url).enqueue([job("a")])
     for url in (f"valkey://127.0.0.1:{server.port}", f"unix://{server.socket}"):
-        assert await make_broker(url).enqueue([job("a")]) == [False]
+        assert await make_broker(as_user(url, namespace)).enqueue([job("a")]) == [False]
 
 
 async def test_databases_are_apart(
-    start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker]
+    start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker], namespace: str
 ) -> None:
     """A job of one database is not seen in another; a database that does not exist is a mistake."""
-    server = start_server(tcp=True)
-    await make_broker(f"redis://127.0.0.1:{server.port}/3").enqueue([job("a")])
-    assert await claim(make_broker(f"unix://{server.socket}?db=2")) == []
-    assert len(await claim(make_broker(f"unix://{server.socket}?db=3"))) == 1
+    server = start_server(tcp=True, rights=("+select",))
+    await make_broker(f"{server.url}/3").enqueue([job("a")])
+    socket = as_user(f"unix://{server.socket}", namespace)
+    assert await claim(make_broker(f"{socket}?db=2")) == []
+    assert len(await claim(make_broker(f"{socket}?db=3"))) == 1
     with pytest.raises(BrokerConfigError, match="out of range"):
-        await make_broker(f"redis://127.0.0.1:{server.port}/99").connect()
+        await make_broker(f"{server.url}/99").connect()
 
 
 class TestTls:
@@ -67,15 +68,16 @@ class TestTls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         certificate: Any = authority.issue_cert("localhost")
         certificate.configure_cert(context)
-        async with Proxy(redis_server.url, tls=context) as proxy:
+        async with Proxy(redis_server.open_url, tls=context) as proxy:
             yield proxy.port
 
     @pytest.mark.parametrize("scheme", ["rediss", "valkeys"])
     async def test_a_server_that_proves_who_it_is_is_trusted(
-        self, port: int, trusted: Path, make_broker: Callable[..., RedisBroker], scheme: str
+        self, port: int, trusted: Path, redis_url: str, make_broker: Callable[..., RedisBroker], scheme: str
     ) -> None:
         """With the authority named in the URL everything works."""
-        broker = make_broker(f"{scheme}://localhost:{port}?ssl_ca_certs={trusted}")
+        user = redis_url.partition("://")[2].rpartition("@")[0]
+        broker = make_broker(f"{scheme}://{user}@localhost:{port}?ssl_ca_certs={trusted}")
         await broker.connect()
         lease = await lease_of(broker)
         keeper = broker.keeper()
@@ -114,7 +116,7 @@ async def test_a_server_that_may_evict_is_warned_of(
     """A maxmemory-policy other than noeviction throws jobs away; connecting says so, and works."""
     server = start_server("--maxmemory-policy", "allkeys-lru")
     with caplog.at_level(logging.WARNING, "aioq.redis"):
-        await make_broker(server.url).connect()
+        await make_broker(server.open_url).connect()
     assert "maxmemory-policy allkeys-lru and may throw jobs away" in caplog.text
 
 

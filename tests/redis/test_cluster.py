@@ -14,8 +14,10 @@ from aioq_redis import RedisBroker, connection, pipeline
 from aioq_redis.keys import Layout
 from aioq_redis.slots import slot_of
 from tests import servers
+from tests.access import REPLICAS
 from tests.cluster import Cluster
 from tests.redis.jobs import claim, job, request, work_of
+from tests.redis.layout import assert_consistent
 from tests.redis.load import Load
 from tests.servers import RedisServer
 
@@ -32,7 +34,7 @@ def program(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def cluster(program: str) -> Iterator[Cluster]:
     """A cluster of three nodes; who moves a slot need not move it back."""
-    cluster = Cluster(servers.found()[program])
+    cluster = Cluster(servers.found()[program], "test-")
     try:
         cluster.start()
         yield cluster
@@ -52,6 +54,15 @@ async def make(namespace: str) -> AsyncIterator[Make]:
     yield make
     for broker in made:
         await broker.close()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_leaks_on_a_cluster(request: pytest.FixtureRequest, namespace: str) -> Iterator[None]:
+    """After each test on the shared cluster: every id is in its one place, and no key can stay for ever."""
+    yield
+    if "cluster" in request.fixturenames:
+        with request.getfixturevalue("cluster").client() as client:
+            assert_consistent(client, namespace)
 
 
 @pytest.fixture
@@ -213,7 +224,7 @@ async def test_a_node_that_fails_is_replaced(
     """Its replica takes over, whether it dies or hangs; jobs whose copy was waited for are not lost."""
     monkeypatch.setattr(pipeline, "REPLY_TIMEOUT", 1.0)
     monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 1.0)
-    cluster = Cluster(servers.found()[program])
+    cluster = Cluster(servers.found()[program], namespace, REPLICAS)
     try:
         await asyncio.to_thread(cluster.start)
         node = cluster.owner_of(slot(namespace))
@@ -230,7 +241,7 @@ async def test_a_node_that_fails_is_replaced(
 
 async def test_a_slot_that_nobody_has_is_an_outage(program: str, make: Make, namespace: str) -> None:
     """Without a replica nobody takes over; the error says so, and the same call works when the node is back."""
-    cluster = Cluster(servers.found()[program])
+    cluster = Cluster(servers.found()[program], namespace)
     try:
         await asyncio.to_thread(cluster.start)
         broker = make(cluster.url, timeout=1.0)

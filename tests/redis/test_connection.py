@@ -336,7 +336,7 @@ async def test_a_server_that_is_not_ready_for_a_login_is_asked_again(
 ) -> None:
     """An error that passes by itself is no verdict on the credentials."""
     server = start_server("--requirepass", "right", tcp=True)
-    async with Proxy(server.url) as proxy:
+    async with Proxy(server.open_url) as proxy:
         broker = make_broker(proxy.url.replace("//", "//:right@"))
         proxy.answer(b"AUTH", b"-BUSY Redis is busy running a script.\r\n")
         assert await broker.time() > 0

@@ -186,7 +186,7 @@ class TestServer:
     ) -> None:
         """With a maxmemory it throws jobs away; without one it would."""
         server = start_server("--maxmemory-policy", "allkeys-lru")
-        broker = make_broker(server.url)
+        broker = make_broker(server.open_url)
         found = only(await broker.diagnose(), "eviction")
         assert (found.level, found.advice.partition(",")[0]) == (
             Level.WARN, "CONFIG SET maxmemory-policy noeviction",
@@ -216,11 +216,13 @@ class TestServer:
         found: tuple[Level, str],
     ) -> None:
         """What a crash or a restart would cost."""
-        assert about(await make_broker(start_server(*options).url).diagnose(), "persistence") == [found]
+        assert about(await make_broker(start_server(*options).open_url).diagnose(), "persistence") == [found]
 
-    async def test_version_memory_and_clock(self, broker: RedisBroker) -> None:
+    async def test_version_memory_and_clock(
+        self, redis_server: RedisServer, make_broker: Callable[..., RedisBroker]
+    ) -> None:
         """All is well with the shared server; its clock is this host's."""
-        findings = await broker.diagnose()
+        findings = await make_broker(redis_server.open_url).diagnose()
         assert only(findings, "clock").level is Level.OK
         assert only(findings, "memory").level is Level.OK
         assert only(findings, "server").text.startswith(("Redis ", "Valkey "))
@@ -231,7 +233,7 @@ class TestServer:
     ) -> None:
         """Nothing can be enqueued, and looking still works."""
         server = start_server()
-        broker = make_broker(server.url)
+        broker = make_broker(server.open_url)
         await broker.enqueue([job("a")])
         with server.client() as client:
             client.config_set("maxmemory", "1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from aioq.errors import BrokerFull, BrokerUnavailable, NotReplicated
 from aioq_redis import RedisBroker
+from tests.access import REPLICAS
 from tests.redis.jobs import claim, job, until
 from tests.servers import RedisServer
 
@@ -37,7 +39,7 @@ class Pair:
 @pytest.fixture
 def pair(start_server: Callable[..., RedisServer]) -> Pair:
     """Two servers of this test alone."""
-    primary = start_server("--repl-diskless-sync-delay", "0", tcp=True)
+    primary = start_server("--repl-diskless-sync-delay", "0", tcp=True, rights=REPLICAS)
     replica = start_server("--replicaof", "127.0.0.1", str(primary.port))
     pair = Pair(primary, replica)
     pair.catch_up()
@@ -69,11 +71,15 @@ async def test_a_replica_that_is_late_is_an_error_that_says_what_holds(pair: Pai
     assert time.monotonic() - started < 1
     assert (caught.value.wanted, caught.value.copies) == (1, 0)
     assert str(caught.value) == (
-        f"the jobs are stored on the primary of {pair.primary.url}/0, and will run, but 0 of 1 replicas confirmed "
+        f"the jobs are stored on the primary of {_shown(pair.primary.url)}/0, and will run, but 0 of 1 replicas confirmed "
         f"them within 0.5 s, so a failover may lose them; repeat the same call, which stores nothing twice, and check "
         f"that the replicas are up"
     )
     assert [lease.job_id for lease in await claim(safe)] == ["a", "b"]
+
+
+def _shown(url: str) -> str:
+    return re.sub(":[^:]*@", ":***@", url)
 
 
 async def test_a_repeated_call_waits_for_the_replica_again(pair: Pair, safe: RedisBroker, make_broker: Make) -> None:

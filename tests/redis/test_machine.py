@@ -31,7 +31,7 @@ CHOSEN = settings(
 
 
 @pytest.mark.usefixtures("virtual_time")
-def test_whatever_happens_is_what_the_model_says(raw: Any, broker_url: str, namespace: str) -> None:
+def test_whatever_happens_is_what_the_model_says(raw: Any, redis_url: str, namespace: str) -> None:
     """Any sequence of calls gets the model's answers, and leaves every key in order."""
     lives = count(1)
 
@@ -40,7 +40,7 @@ def test_whatever_happens_is_what_the_model_says(raw: Any, broker_url: str, name
 
         async def make_broker(self) -> Broker:
             self.namespace = f"{namespace}-{next(lives)}"
-            return VirtualBroker(raw, broker_url, self.namespace)
+            return VirtualBroker(raw, redis_url, self.namespace)
 
         async def pass_time(self, seconds: float) -> None:
             pass_time(raw, seconds)
@@ -55,7 +55,7 @@ def test_whatever_happens_is_what_the_model_says(raw: Any, broker_url: str, name
 
 
 @pytest.mark.usefixtures("virtual_time")
-def test_whatever_is_bid_is_what_the_model_says(raw: Any, broker_url: str, namespace: str) -> None:
+def test_whatever_is_bid_is_what_the_model_says(raw: Any, redis_url: str, namespace: str) -> None:
     """Any sequence of bids, runs, deploys and pauses gets the model's answers, and leaves every key in order."""
     lives = count(1)
 
@@ -64,7 +64,7 @@ def test_whatever_is_bid_is_what_the_model_says(raw: Any, broker_url: str, names
 
         async def make_broker(self) -> Broker:
             self.namespace = f"{namespace}-{next(lives)}"
-            return VirtualBroker(raw, broker_url, self.namespace)
+            return VirtualBroker(raw, redis_url, self.namespace)
 
         async def pass_time(self, seconds: float) -> None:
             pass_time(raw, seconds)

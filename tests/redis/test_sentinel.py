@@ -13,6 +13,7 @@ from aioq_redis import RedisBroker, connection, pipeline
 from tests import servers
 from tests.cluster import Sentinels
 from tests.redis.jobs import claim, job, work_of
+from tests.redis.layout import assert_consistent
 from tests.redis.load import Load
 from tests.servers import RedisServer
 
@@ -33,12 +34,15 @@ def program(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def watched(program: str) -> Iterator[Sentinels]:
+def watched(program: str, namespace: str) -> Iterator[Sentinels]:
     """A primary and two replicas, watched by three sentinels."""
-    watched = Sentinels(servers.found()[program], replicas=2)
+    watched = Sentinels(servers.found()[program], namespace, replicas=2)
     try:
         watched.start()
         yield watched
+        if any(sentinel.running for sentinel in watched.sentinels):
+            with watched.primary().client() as client:
+                assert_consistent(client, namespace)
     finally:
         watched.close()
 
@@ -117,9 +121,9 @@ class TestWrongUrls:
     """A mistake in the URL is found out at the start."""
 
     @pytest.fixture
-    def plain(self, program: str) -> Iterator[Sentinels]:
+    def plain(self, program: str, namespace: str) -> Iterator[Sentinels]:
         """A primary, and a sentinel that tells of it."""
-        plain = Sentinels(servers.found()[program], replicas=0, sentinels=1)
+        plain = Sentinels(servers.found()[program], namespace, replicas=0, sentinels=1)
         try:
             plain.start()
             yield plain

@@ -5,9 +5,11 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
+from tests.access import as_user
 from tests.chaos.cutter import Cutter
 from tests.chaos.fleet import Seat
 from tests.chaos.load import load_of
+from tests.chaos.producer import NAMESPACE
 from tests.chaos.stage import begin_server, staged
 from tests.chaos.verdict import Verdict, at_least, at_most
 
@@ -24,8 +26,9 @@ def run(full: bool, seed: int, folder: Path) -> list[Verdict]:
         server = begin_server(stack)
         cutter = stack.enter_context(Cutter(server.socket, EVERY))
         seats = [Seat(load.arguments()) for _ in range(WORKERS)]
-        stage = stack.enter_context(staged(folder, seats, server=server, worker_url=cutter.url))
+        stage = stack.enter_context(staged(folder, seats, server=server, worker_url=as_user(cutter.url, NAMESPACE)))
         stage.fleet.start()
+        cutter.begin()
         stage.enqueue("nap", load.jobs, load.nap)
         outcome = stage.finish(patience=load.seconds * 5 + 30)
     bars = [

@@ -57,7 +57,7 @@ def run(full: bool, seed: int, folder: Path) -> list[Verdict]:
 
 def _fail_over(case: _Case, load: Load, seconds: float, seed: int, folder: Path) -> Verdict:
     with ExitStack() as stack:
-        watched = Sentinels(next(iter(found().values())), replicas=case.replicas)
+        watched = Sentinels(next(iter(found().values())), NAMESPACE, replicas=case.replicas)
         stack.callback(watched.close)
         watched.start()
         old = watched.primary()
@@ -70,6 +70,7 @@ def _fail_over(case: _Case, load: Load, seconds: float, seed: int, folder: Path)
         caller = _Caller(watched, old, case, seconds, Random(f"{seed} F18"))
         asyncio.run(caller.run())
         stage.asked += caller.enqueued
+        stage.server = watched.primary()
         outcome = stage.finish(patience=load.lease * 3 + 10)
     late = _followed(stage.journal, caller)
     between = sum(caller.struck <= at <= caller.over for at in caller.enqueued.values())

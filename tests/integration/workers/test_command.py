@@ -71,7 +71,7 @@ def test_a_wrong_password_is_one_line(tmp_path: Path, start_server: Callable[...
     """A server that does not let the worker in gives exit code 78, and no password is shown."""
     server = start_server("--requirepass", "correct-horse", tcp=True)
     (tmp_path / "tasks.py").write_text("from aioq import Aarq\napp = Aarq()\n")
-    environment = {"AIOQ_BROKER_URL": server.url.replace("://", "://:hunter2@")}
+    environment = {"AIOQ_BROKER_URL": server.open_url.replace("://", "://:hunter2@")}
     with Program("worker", "tasks:app", folder=tmp_path, environment=environment) as program:
         assert program.wait() == 78
     assert len([line for line in program.text().splitlines() if line.startswith("aioq: redis://:***@")]) == 1

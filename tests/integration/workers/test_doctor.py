@@ -45,7 +45,7 @@ def test_a_worker_at_work_is_healthy(
 def test_a_url_is_enough(tmp_path: Path, start_server: Callable[..., RedisServer]) -> None:
     """A server that throws jobs away fails, in a line that says what to do."""
     server = start_server("--maxmemory-policy", "allkeys-lru", "--maxmemory", "100mb")
-    with Program("doctor", server.url, folder=tmp_path) as program:
+    with Program("doctor", server.open_url, folder=tmp_path) as program:
         assert program.wait() == 1
     lines = program.text("out").splitlines()
     assert lines[1:3] == [

@@ -20,12 +20,12 @@ from tests.redis.bad_inputs.table import TABLE, Row
 
 @pytest.fixture
 async def bench(
-    broker_url: str, raw: Any, namespace: str, caplog: pytest.LogCaptureFixture, tampered: list[bool]
+    redis_url: str, raw: Any, namespace: str, caplog: pytest.LogCaptureFixture, tampered: list[bool]
 ) -> AsyncIterator[Bench]:
     """A worker at work on the queues `default` and `other`."""
     tampered.append(True)
-    app = Aarq(RedisBroker(broker_url, namespace=namespace))
-    bench = Bench(app, raw, namespace, broker_url, caplog)
+    app = Aarq(RedisBroker(redis_url, namespace=namespace))
+    bench = Bench(app, raw, namespace, redis_url, caplog)
 
     @app.task(name="work")
     async def work(_: object, x: int) -> None:

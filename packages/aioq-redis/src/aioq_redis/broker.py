@@ -71,8 +71,9 @@ class RedisBroker:
     first used, and reconnects by itself; while connected it belongs to one asyncio event
     loop, after `close` to none. A user with an ACL needs the keys and channels that begin
     with `{namespace`, and the commands of `+@read +@write +@connection +@pubsub +time +eval
-    +evalsha +script|load -@dangerous`; on a cluster `+cluster|slots` too, and `+wait` for copies on
-    replicas. Without `+@pubsub` results and cancellations are asked for instead of told.
+    +evalsha +script|load -@dangerous`; on a cluster `+cluster|slots` too. Redis 6.2 counts three
+    commands to no such group: `+select` for another database than 0, `+asking` on a cluster, `+wait`
+    for copies on replicas. Without `+@pubsub` results and cancellations are asked for, not told.
 
     A job id is known in its queue. When `enqueue` is given jobs of several queues it looks
     at all of them first, and then stores those of one queue after those of another: a

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from aioq.errors import AioqError, BrokerConfigError
 from aioq_redis.command import Command
-from aioq_redis.connection import Link, dial
-from aioq_redis.errors import TRANSIENT, Lost, Refusal
+from aioq_redis.connection import Link, ask, dial
+from aioq_redis.errors import Lost, Refusal
 from aioq_redis.pipeline import Pipeline
 from aioq_redis.settings import Address, Settings
 from aioq_redis.slots import Slots, read_redirect, slot_of
@@ -193,18 +193,8 @@ class Cluster:
         raise Lost(f"no node tells of the slots{reasons}")
 
     async def _ask(self, address: Address) -> Slots:
-        try:
-            async with asyncio.timeout(ANSWER_TIMEOUT):
-                link = await dial(self._settings.at(address))
-                try:
-                    reply = await link.call("CLUSTER", "SLOTS", timeout=ANSWER_TIMEOUT)
-                finally:
-                    await link.drop()
-        except TimeoutError:
-            raise Lost(f"no answer within {ANSWER_TIMEOUT:g} s") from None
+        reply = await ask(self._settings.at(address), "CLUSTER", "SLOTS", timeout=ANSWER_TIMEOUT)
         if isinstance(reply, Refusal):
-            if reply.code in TRANSIENT:
-                raise Lost(reply.text)
             raise BrokerConfigError(
                 f"{address} of {self._settings.masked} does not tell of a cluster: {reply.text}; "
                 f"for a single server write redis://, and a restricted user needs +cluster|slots"

@@ -20,11 +20,11 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from aioq.errors import BrokerConfigError
-from aioq_redis.errors import TRANSIENT, Lost, one_line, refusal_of
+from aioq_redis.errors import TRANSIENT, Lost, Refusal, one_line, refusal_of
 from aioq_redis.settings import Settings
 from aioq_redis.wire import Wire
 
-__all__ = ["BROKEN", "CONNECT_TIMEOUT", "Link", "arguments", "dial", "pack", "why"]
+__all__ = ["BROKEN", "CONNECT_TIMEOUT", "Link", "arguments", "ask", "dial", "pack", "why"]
 
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds to open a connection and to be let in."""
@@ -128,6 +128,27 @@ async def dial(settings: Settings) -> Link:
         await _disconnect(connection, nowait=True)
         raise
     return Link(connection)
+
+
+async def ask(settings: Settings, *parts: object, timeout: float) -> Any:
+    """Return the reply to one command on a connection of its own; an error that will not pass, as a `Refusal`.
+
+    Raises:
+        Lost: Nobody answers in `timeout` seconds, connecting included, or the server is not ready.
+        BrokerConfigError: As for `dial`.
+    """
+    try:
+        async with asyncio.timeout(timeout):
+            link = await dial(settings)
+            try:
+                reply = await link.call(*parts, timeout=timeout)
+            finally:
+                await link.drop()
+    except TimeoutError:
+        raise Lost(f"no answer within {timeout:g} s") from None
+    if isinstance(reply, Refusal) and reply.code in TRANSIENT:
+        raise Lost(reply.text)
+    return reply
 
 
 def _connection(settings: Settings) -> Connection | UnixDomainSocketConnection:

@@ -14,8 +14,8 @@ from weakref import WeakKeyDictionary
 
 from aioq.errors import AioqError, BrokerConfigError
 from aioq_redis.channels import Channels
-from aioq_redis.connection import CONNECT_TIMEOUT, Link, dial
-from aioq_redis.errors import TRANSIENT, Lost, Refusal
+from aioq_redis.connection import CONNECT_TIMEOUT, Link, ask, dial
+from aioq_redis.errors import Lost, Refusal
 from aioq_redis.routes import Straight
 from aioq_redis.settings import Address, Settings
 
@@ -90,20 +90,9 @@ class Sentinels:
         raise Lost(f"no sentinel knows the primary{reason}")
 
     async def _ask(self, sentinel: Address) -> Address | None:
-        try:
-            async with asyncio.timeout(ANSWER_TIMEOUT):
-                link = await dial(self._settings.of_sentinel(sentinel))
-                try:
-                    reply = await link.call(
-                        "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._settings.service, timeout=ANSWER_TIMEOUT
-                    )
-                finally:
-                    await link.drop()
-        except TimeoutError:
-            raise Lost(f"no answer within {ANSWER_TIMEOUT:g} s") from None
+        question = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._settings.service)
+        reply = await ask(self._settings.of_sentinel(sentinel), *question, timeout=ANSWER_TIMEOUT)
         if isinstance(reply, Refusal):
-            if reply.code in TRANSIENT:
-                raise Lost(reply.text)
             raise BrokerConfigError(
                 f"{sentinel} of {self._settings.masked} is no sentinel that we may ask: {reply.text}; "
                 f"check the addresses in the URL, and sentinel_username= and sentinel_password="

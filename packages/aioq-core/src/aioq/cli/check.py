@@ -10,17 +10,16 @@ from datetime import datetime
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_app, add_json
 from aioq.cli.cron.facts import Facts, gather
-from aioq.cli.exits import CommandError, Exit
+from aioq.cli.exits import Exit
 from aioq.cli.ledger import connected, ledger_of
 from aioq.cli.locate import load_app
 from aioq.cli.moments import at, lasted, shown, zone_named
+from aioq.cli.patience import add_patience, patience_of
 from aioq.cli.say import complain, say, say_json
 from aioq.protocols import WorkerRegistry
 from aioq.ticks import CronStatus
 
 __all__ = ["check", "register"]
-
-LONGEST = 3_600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,20 +43,16 @@ def register(commands: Commands) -> None:
         allow_abbrev=False,
     )
     add_app(parser)
-    parser.add_argument(
-        "--timeout", type=float, default=5.0, metavar="SECONDS",
-        help="time for the broker to answer; %(default)g by default",
-    )  # fmt: skip
+    add_patience(parser, 5.0)
     add_json(parser)
     parser.set_defaults(run=check)
 
 
 def check(arguments: argparse.Namespace) -> int:
     """Tell whether an app's crons fire."""
-    if not 0 < arguments.timeout <= LONGEST:
-        raise CommandError(f"check: --timeout must be above 0 and at most {LONGEST:,.0f}, got {arguments.timeout:g}")
+    patience = patience_of(arguments, "check")
     app = load_app(arguments.app)
-    seen = _look(app, arguments.timeout)
+    seen = _look(app, patience)
     facts = [fact for fact in gather(app.crons, seen.statuses, seen.now) if fact.in_code]
     silent = [(fact, fact.overdue) for fact in facts if fact.overdue]
     if arguments.json:

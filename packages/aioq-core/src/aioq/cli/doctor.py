@@ -11,6 +11,7 @@ from aioq.cli.arguments import Commands, add_json, add_target
 from aioq.cli.exits import CommandError, Exit
 from aioq.cli.ledger import connected
 from aioq.cli.locate import app_at
+from aioq.cli.patience import add_patience, patience_of
 from aioq.cli.say import say, say_json, width
 from aioq.cli.table import Column, table
 from aioq.errors import MissingFeature
@@ -19,8 +20,6 @@ from aioq.findings import Finding, Level
 from aioq.protocols import Diagnosable
 
 __all__ = ["doctor", "findings_table", "register", "verdict"]
-
-LONGEST = 3_600.0
 
 
 def register(commands: Commands) -> None:
@@ -33,20 +32,16 @@ def register(commands: Commands) -> None:
         allow_abbrev=False,
     )
     add_target(parser, optional=True)
-    parser.add_argument(
-        "--timeout", type=float, default=60.0, metavar="SECONDS",
-        help="time for the broker to answer; %(default)g by default",
-    )  # fmt: skip
+    add_patience(parser, 60.0)
     add_json(parser)
     parser.set_defaults(run=doctor)
 
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Show what a broker finds when it looks at itself."""
-    if not 0 < arguments.timeout <= LONGEST:
-        raise CommandError(f"doctor: --timeout must be above 0 and at most {LONGEST:,.0f}, got {arguments.timeout:g}")
+    patience = patience_of(arguments, "doctor")
     app = app_at(arguments.target, "doctor")
-    findings = connected(app, _diagnosable(app).diagnose, patience=arguments.timeout)
+    findings = connected(app, _diagnosable(app).diagnose, patience=patience)
     if arguments.json:
         say_json({"ok": not _failed(findings), "findings": [_as_json(finding) for finding in findings]})
     else:
