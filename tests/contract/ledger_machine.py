@@ -54,7 +54,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.model = LedgerModel()
-        self.claims: dict[str, TickClaim] = {}
+        self.claims: list[TickClaim] = []
         self.runs: list[TickRun] = []
         self.leases: list[Lease] = []
         self.marks: list[int] = []
@@ -110,16 +110,15 @@ class LedgerMachine(RuleBasedStateMachine):
             run=run,
             job=NewJob(id="template", task="t", queue="q", payload=b"{}") if as_job else None,
         )
-        self.claims[worker] = claim
+        self.claims.append(claim)
         self._claim(claim)
 
     @precondition(lambda self: self.claims)
-    @rule(worker=workers)
-    def repeat_the_bid(self, worker: str) -> None:
-        """Repeat the worker's latest bid."""
-        if worker in self.claims:
-            self._look_at_the_clock()
-            self._claim(self.claims[worker])
+    @rule(back=st.integers(1, 13))
+    def repeat_a_bid(self, back: int) -> None:
+        """Repeat one of the latest bids."""
+        self._look_at_the_clock()
+        self._claim(self.claims[-min(back, len(self.claims))])
 
     @rule(fingerprint=st.sampled_from(["f", "g", None]))
     def deploy(self, fingerprint: str | None) -> None:
@@ -184,7 +183,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self._run(self.broker.settle([Completed(lease=lease)]))
         self._tell_of_the_end(self.model.started.pop(0), "runner", job=lease.job_id)
 
-    @rule(seconds=st.sampled_from([0.3, 1.3, 6.3]))
+    @rule(seconds=st.sampled_from([0.3, 1.3, 6.3, 100.0]))
     def let_time_pass(self, seconds: float) -> None:
         """Wait."""
         self._run(self.pass_time(seconds))

@@ -27,9 +27,10 @@ class ModelRun:
 
 @dataclass
 class ModelBid:
-    """The latest bid that moved the mark."""
+    """A bid that moved the mark."""
 
     claim: TickClaim
+    at: int
     outcome: TickOutcome
     spent: tuple[float, ...]
     previous: int | None
@@ -47,6 +48,8 @@ class LedgerModel:
     marked_by: str = ""
     armed: int = 0
     bid: ModelBid | None = None
+    """The latest one."""
+    earlier: list[ModelBid] = field(default_factory=list[ModelBid])
     run: ModelRun | None = None
     won: set[int] = field(default_factory=set[int])
     waiting: list[int] = field(default_factory=list[int])
@@ -58,17 +61,20 @@ class LedgerModel:
 
     def answer(self, claim: TickClaim) -> ModelBid:
         """Decide on a claim, in the order of the rules."""
-        repeated = self.bid if self.bid and self.bid.claim.request_id == claim.request_id else None
+        repeated = self._repeated(claim)
         if repeated and repeated.outcome is not TickOutcome.QUEUED:
             return repeated
         if refusal := self._refusal(claim, waited=repeated is not None):
-            return ModelBid(claim, refusal, (), None)
+            return ModelBid(claim, self.now, refusal, (), None)
         if repeated is None:
             if self.bid and self.bid.outcome is TickOutcome.QUEUED:
                 self._tell(self.bid.spent, "skipped", "overlap")
+            elif self.bid:
+                self.earlier.append(self.bid)
+            self.earlier = [bid for bid in self.earlier if bid.at > self.now - 120_000][-10:]
             spent = tuple(tick for tick in claim.ticks if self.mark is None or ms(tick) > self.mark)
             previous = self.mark if self.marked_by == claim.fingerprint else None
-            self.bid = ModelBid(claim, TickOutcome.QUEUED, spent, previous)
+            self.bid = ModelBid(claim, self.now, TickOutcome.QUEUED, spent, previous)
             self.mark, self.marked_by = ms(claim.ticks[-1]), claim.fingerprint
         assert self.bid is not None
         self.bid.outcome = self._decide(claim)
@@ -110,6 +116,11 @@ class LedgerModel:
         statuses = [status for status, _ in self.told.values()]
         ok, skipped = statuses.count("ok"), statuses.count("skipped")
         return CronCounts(fired=statuses.count("fired") + ok, ok=ok, skipped=skipped)
+
+    def _repeated(self, claim: TickClaim) -> ModelBid | None:
+        known = [] if claim.overlap == "cancel" else [*self.earlier]
+        known += [self.bid] if self.bid else []
+        return next((bid for bid in known if bid.claim.request_id == claim.request_id), None)
 
     def _refusal(self, claim: TickClaim, *, waited: bool) -> TickOutcome | None:
         latest = ms(claim.ticks[-1])

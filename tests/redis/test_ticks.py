@@ -59,7 +59,7 @@ class TestLostReply:
         """The winner hears that it won, the job is enqueued once, and the tick recorded once."""
         now = await moment(shaky)
         await shaky.claim_tick(bid(now - 60))
-        lose("claim_tick")
+        lose("claim_ticks")
         reply = await shaky.claim_tick(bid(now - 20, now, job=template))
         assert proxy.connections == 2
         assert (reply.outcome, reply.won, reply.previous) == (WON, (now - 20, now), now - 60)
@@ -71,7 +71,7 @@ class TestLostReply:
     ) -> None:
         """A job that was run before the winner asks again is not enqueued again."""
         await shaky.time()
-        lose("claim_tick")
+        lose("claim_ticks")
         proxy.delay = 0.2
         asked = asyncio.ensure_future(shaky.claim_tick(bid(await broker.time(), job=job("t"))))
         leases: list[Lease] = []
@@ -80,6 +80,22 @@ class TestLostReply:
         await broker.settle([Completed(lease=leases[0])])
         assert (await asked).outcome is WON
         assert await claim(broker) == []
+
+    async def test_of_a_claim_that_others_passed_by_meanwhile(
+        self, shaky: RedisBroker, broker: RedisBroker, proxy: Proxy, lose: Callable[[str], None]
+    ) -> None:
+        """Later ticks are won before the winner asks again: it hears of its own all the same, and can run it."""
+        now = await moment(shaky)
+        lose("claim_ticks")
+        proxy.delay = 0.2
+        asked = asyncio.ensure_future(shaky.claim_tick(bid(now - 60)))
+        while not await told(broker):
+            await asyncio.sleep(0)
+        for ago in (40, 20):
+            assert (await broker.claim_tick(bid(now - ago, worker="w2"))).outcome is WON
+        reply = await asked
+        assert (reply.outcome, reply.won) == (WON, (now - 60,))
+        assert proxy.connections == 2
 
     async def test_of_a_registration(self, shaky: RedisBroker, proxy: Proxy, lose: Callable[[str], None]) -> None:
         """Whichever of its steps it is, the changes are told as they were, and entries are armed once."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from typing import Any
 
 import anyio
@@ -11,6 +12,7 @@ import pytest
 
 from aioq import Aarq, Worker
 from aioq.clock import SteadyClock
+from aioq.cron import Tick
 from aioq.testing import VirtualClock
 from tests.core.brokers import FlakyBroker
 from tests.core.firing.ledger import Ledger
@@ -144,20 +146,94 @@ async def test_a_stop_does_not_wait_for_a_broker_that_is_away(
 async def test_what_came_due_while_nobody_was_up_is_missed(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger
 ) -> None:
-    """It is not made up for by default; whoever fires the next tick accounts for it."""
-    app.cron("every 10", name="entry", unique=True)(notes)
+    """Past its grace it is not made up for by default; whoever fires the next tick accounts for it."""
+    app.cron("every 10", name="entry", unique=True, grace=1)(notes)
     async with up(app, clock):
         await clock.advance(11)
-    await clock.advance(50)
+    await clock.advance(51)
     async with up(app, clock):
         await clock.advance(10)
     assert notes.ticks == [10, 70]
     assert await ledger.told() == [(10, "ok", "", 1), (60, "missed", "no worker was up", 5), (70, "ok", "", 1)]
 
 
+async def test_what_is_within_its_grace_when_a_worker_starts_is_fired(
+    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger
+) -> None:
+    """A restart of the whole fleet that takes less than that misses nothing; `misfire` has its say."""
+    app.cron("every 10", name="entry", unique=True, grace=25)(notes)
+    async with up(app, clock):
+        await clock.advance(11)
+    await clock.advance(50)
+    async with up(app, clock):
+        await clock.advance(8)
+    assert notes.ticks == [10, 60]
+    assert await ledger.told() == [
+        (10, "ok", "", 1),
+        (30, "missed", "no worker was up", 2),
+        (50, "skipped", "coalesced", 2),
+        (60, "ok", "", 1),
+    ]
+
+
+async def test_a_worker_that_starts_while_another_waits_for_a_lost_answer_loses_no_tick(
+    app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker
+) -> None:
+    """What the other will have no answer to until later, the new one has with its first bid."""
+    app.cron("every 10", name="entry", unique=True, misfire="all")(notes)
+    async with up(app, clock, id="waits"):
+        await clock.advance(9)
+        broker.fail("claim_tick", OSError("reset"), answer_lost=True)
+        await clock.advance(1.06)
+        broker.go_down("claim_tick")
+        await clock.advance(19)
+        async with up(app, clock, id="new"):
+            await clock.advance(0.94)
+            broker.come_up()
+            await clock.advance(5)
+    assert sorted({*notes.ticks, 10}) == [10, 20, 30]
+
+
+async def test_a_worker_that_starts_at_a_tick_bids_for_what_is_owed_with_it(
+    app: Aarq, clock: VirtualClock, notes: Notes
+) -> None:
+    """A tick that comes due while it still looks for what it owes does not spend that."""
+    app.cron("every 10", name="entry", unique=True, misfire="all")(notes)
+    async with up(app, clock):
+        await clock.advance(11)
+    await clock.advance(19)
+    app._scheduler = Eager()
+    async with up(app, clock):
+        await clock.advance(5)
+    assert notes.ticks == [10, 20, 30]
+
+
+class Eager(PlainScheduler):
+    """A scheduler that fires the tick of the moment in which it is started."""
+
+    async def run(self, entries: Any, fire: Any, *, clock: Any) -> None:
+        """Fire it, and go on with those that follow."""
+        for entry in entries:
+            fire(Tick(entry, datetime.fromtimestamp(clock.time(), UTC)))
+        await super().run(entries, fire, clock=clock)
+
+
+async def test_a_tick_whose_jitter_is_not_over_is_for_those_too_who_start_after_it(
+    app: Aarq, clock: VirtualClock, notes: Notes
+) -> None:
+    """All who were up at the tick may be gone when it is to fire."""
+    app.cron("every 3600", name="entry", unique=True, jitter=3000, grace=10)(notes)
+    async with up(app, clock):
+        await clock.advance(3601)
+    await clock.advance(20)
+    async with up(app, clock):
+        await clock.advance(3000)
+    assert notes.ticks == [3600]
+
+
 async def test_catchup_makes_up_for_downtime(app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger) -> None:
     """Each tick of the last seconds that nobody fired, by one of the workers that start; older ones are missed."""
-    app.cron("every 10", name="entry", unique=True, misfire="all", catchup=35)(notes)
+    app.cron("every 10", name="entry", unique=True, misfire="all", catchup=35, grace=1)(notes)
     async with up(app, clock):
         await clock.advance(11)
     await clock.advance(50)

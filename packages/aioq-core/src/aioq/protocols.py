@@ -313,8 +313,9 @@ class TickLedger(Protocol):
 
         The ledger keeps one mark per entry: the latest tick that was settled. In this order:
 
-        1. The claim that was the latest to move the mark, by its `request_id`, gets the answer
-           that it got then; unless it was `QUEUED`, which is decided anew from rule 5 on.
+        1. A claim that has moved the mark, by its `request_id`, gets the answer that it got then.
+           The latest is known for good, ten before it for two minutes, unless they have `overlap="cancel"`.
+           If it is the latest and was `QUEUED`, it is decided anew from rule 5 on.
         2. An entry that is registered with another fingerprint, or retired, is `SUPERSEDED`.
         3. A latest tick more than 1 s ahead of the broker's clock is `EARLY`.
         4. If none of the ticks is after the mark, all are `LOST`, whatever the fingerprint.
@@ -332,6 +333,14 @@ class TickLedger(Protocol):
 
         Raises:
             BrokerFull: There is no room for the job. The ticks are not spent.
+        """
+        ...
+
+    async def claim_ticks(self, claims: Sequence[TickClaim]) -> list[TickReply]:
+        """Decide on up to 100 claims of different entries, each by itself, and return the answers in the same order.
+
+        When one of them cannot be decided, the call raises what `claim_tick` raises, and some of
+        the others may have been. Repeated one by one, each gets its own answer.
         """
         ...
 

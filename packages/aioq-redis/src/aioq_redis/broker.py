@@ -278,6 +278,10 @@ class RedisBroker:
         """Decide who fires a tick; see `aioq.protocols.TickLedger.claim_tick`."""
         return await self._ticks.claim_tick(claim)
 
+    async def claim_ticks(self, claims: Sequence[TickClaim]) -> list[TickReply]:
+        """Decide on several claims; see `aioq.protocols.TickLedger.claim_ticks`."""
+        return await self._ticks.claim_ticks(claims)
+
     async def extend_runs(self, runs: Sequence[TickRun], *, seconds: float) -> list[TickRun]:
         """Lengthen runs and return the replaced ones; see `aioq.protocols.TickLedger.extend_runs`."""
         return await self._ticks.extend_runs(runs, seconds=seconds)

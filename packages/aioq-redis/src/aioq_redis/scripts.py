@@ -20,7 +20,7 @@ NAMES: Final = (
     "await_end",
     "cancel",
     "claim",
-    "claim_tick",
+    "claim_ticks",
     "cron_status",
     "enqueue",
     "enqueue_one",

@@ -24,6 +24,10 @@ ALLOWED_FUTURE: Final = 1.0
 REMEMBERED: Final = 400 * 86_400.0
 """Seconds for which an entry that fires no more keeps its mark: longer than a yearly one needs."""
 
+_ALLOWED: Final = milliseconds(ALLOWED_FUTURE)
+_REMEMBERED: Final = milliseconds(REMEMBERED)
+_OUTCOMES: Final = {outcome.value.encode(): outcome for outcome in TickOutcome}
+
 
 class Ticks:
     """What the broker does as a ledger of ticks."""
@@ -33,21 +37,30 @@ class Ticks:
 
     async def claim_tick(self, claim: TickClaim) -> TickReply:
         """Decide who fires ticks; see `aioq.protocols.TickLedger.claim_tick`."""
-        space = self._layout.queue(claim.queue)
-        name = check_name("name", claim.name)
-        if claim.job is not None:
-            self._naming.name(claim.queue, self._server.session)
-        reply = await self._server.call("claim_tick", space, _arguments(claim), own=name)
-        outcome, now, before, previous = [*reply, b"", b""][:4]
-        won: tuple[float, ...] = ()
-        if outcome == b"won":
-            won = tuple(tick for tick in claim.ticks if not before or wire(tick) > int(before))
-        return TickReply(
-            outcome=TickOutcome(outcome.decode()),
-            now=int(now) / 1000,
-            won=won,
-            previous=int(previous) / 1000 if previous and outcome != b"queued" else None,
-        )
+        (reply,) = await self._claim(claim.queue, [claim])
+        return reply
+
+    async def claim_ticks(self, claims: Sequence[TickClaim]) -> list[TickReply]:
+        """Decide on several claims; see `aioq.protocols.TickLedger.claim_ticks`."""
+        by_queue: defaultdict[str, list[int]] = defaultdict(list)
+        for n, claim in enumerate(claims):
+            by_queue[claim.queue].append(n)
+        calls = (self._claim(queue, [claims[n] for n in places]) for queue, places in by_queue.items())
+        replies: dict[int, TickReply] = {}
+        for places, told in zip(by_queue.values(), await together(calls), strict=True):
+            replies.update(zip(places, told, strict=True))
+        return [replies[n] for n in range(len(claims))]
+
+    async def _claim(self, queue: str, claims: Sequence[TickClaim]) -> list[TickReply]:
+        space = self._layout.queue(queue)
+        args: list[object] = [_ALLOWED, _REMEMBERED]
+        names = [check_name("name", claim.name) for claim in claims]
+        for claim in claims:
+            args += _arguments(claim)
+        if any(claim.job is not None for claim in claims):
+            self._naming.name(queue, self._server.session)
+        now, *told = await self._server.call("claim_ticks", space, args, each=names)
+        return [_reply(claim, int(now) / 1000, *answer) for claim, answer in zip(claims, told, strict=True)]
 
     async def extend_runs(self, runs: Sequence[TickRun], *, seconds: float) -> list[TickRun]:
         """Lengthen runs and return the replaced ones; see `aioq.protocols.TickLedger.extend_runs`."""
@@ -83,7 +96,7 @@ class Ticks:
 
     async def _record(self, queue: str, records: list[TickRecord]) -> None:
         places: dict[str, int] = {}
-        args: list[object] = [milliseconds(REMEMBERED)]
+        args: list[object] = [_REMEMBERED]
         for record in records:
             place = places.setdefault(check_name("name", record.name), len(places) + 1)
             result = b"" if record.result is None else b"+" + record.result
@@ -91,19 +104,29 @@ class Ticks:
         await self._server.call("record_ticks", self._layout.queue(queue), args, each=list(places))
 
 
-def _arguments(claim: TickClaim) -> list[object]:
-    """Return a claim as `lua/claim_tick.lua` takes it."""
+def _arguments(claim: TickClaim) -> tuple[object, ...]:
+    """Return a claim as `lua/claim_ticks.lua` takes it."""
     check_id(tick_id(claim.name, claim.ticks[-1]))
-    return [
+    job = claim.job
+    return (
         claim.name,
         claim.fingerprint,
         claim.worker_id,
         claim.request_id,
         claim.overlap,
         milliseconds(claim.run),
-        milliseconds(ALLOWED_FUTURE),
-        milliseconds(REMEMBERED),
-        plan_of(claim.job) if claim.job else "",
-        encode_record(claim.job) if claim.job else "",
+        plan_of(job) if job else "",
+        encode_record(job) if job else "",
+        len(claim.ticks),
         *map(wire, claim.ticks),
-    ]
+    )
+
+
+def _reply(claim: TickClaim, now: float, outcome: bytes, before: bytes = b"", previous: bytes = b"") -> TickReply:
+    """Return an answer of `lua/claim_ticks.lua`."""
+    kind = _OUTCOMES[outcome]
+    won: tuple[float, ...] = ()
+    if kind is TickOutcome.WON:
+        won = tuple(tick for tick in claim.ticks if not before or wire(tick) > int(before))
+    known = previous and kind is not TickOutcome.QUEUED
+    return TickReply(outcome=kind, now=now, won=won, previous=int(previous) / 1000 if known else None)

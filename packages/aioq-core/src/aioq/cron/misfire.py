@@ -13,7 +13,7 @@ from aioq.cron.options import Misfire
 from aioq.cron.steps import INSTANT, Row, before, latest, step, walk
 from aioq.ticks import TickStatus
 
-__all__ = ["MOST_COUNTED", "MOST_MADE_UP", "Left", "Verdict", "judge", "unfired"]
+__all__ = ["MOST_COUNTED", "MOST_MADE_UP", "Left", "Verdict", "cut", "judge", "unfired"]
 
 MOST_MADE_UP = 1_000
 """Ticks of one entry that are fired at one time; older ones are missed."""
@@ -51,7 +51,7 @@ def judge(entry: CronEntry, first: datetime, newest: datetime, now: datetime) ->
     A tick is as late as `now` is past the tick and its jitter. The newest that is not later
     than `grace` is in time, and needs no `catchup` to be fired.
     """
-    old, young = _cut(entry, Row(first, newest), _oldest_due(entry, newest, now))
+    old, young = cut(entry, Row(first, newest), _oldest_due(entry, newest, now))
     left = _left(entry, old, TickStatus.MISSED, "older than catchup")
     if young is None:
         return Verdict(fire=(), left=left)
@@ -89,7 +89,7 @@ def _fire_newest(entry: CronEntry, row: Row, _: datetime) -> Verdict:
 
 
 def _fire_in_time(entry: CronEntry, row: Row, now: datetime) -> Verdict:
-    late, in_time = _cut(entry, row, now - timedelta(seconds=entry.options.grace))
+    late, in_time = cut(entry, row, now - timedelta(seconds=entry.options.grace))
     left = _left(entry, late, TickStatus.SKIPPED, "too late")
     if in_time is None:
         return Verdict(fire=(), left=left)
@@ -132,7 +132,7 @@ def _up_to_twice_enough(entry: CronEntry, row: Row) -> list[datetime]:
     return list(islice(walk(entry.schedule, row), 2 * MOST_MADE_UP))
 
 
-def _cut(entry: CronEntry, row: Row, moment: datetime | None) -> tuple[Row | None, Row | None]:
+def cut(entry: CronEntry, row: Row, moment: datetime | None) -> tuple[Row | None, Row | None]:
     """Divide a row into the ticks that were due before a moment, and those due since."""
     if moment is None or due(entry, row.first) >= moment:
         return None, row

@@ -29,12 +29,13 @@ class CronOptions:
     """Of ticks that have come due together: `once` fires the newest, `skip` fires the newest
     unless it is later than `grace`, `all` fires each of them, the oldest first."""
     grace: float = 60.0
-    """How late a tick may fire and still be in time; how long to insist while the broker is away. 1 to 10 years."""
+    """How late a tick may fire and still be in time: how long to insist while the broker is away, and how far
+    before its own start a worker looks for ticks of the fleet that nobody has fired. 1 to 10 years."""
     catchup: float | None = None
     """How old a tick may be and still be made up for; older ones are missed. One that is in time
     needs no making up. With a number, an entry that fires once for the fleet also makes up for
-    what came due while no worker was up. None: all that came due since the worker started.
-    0 to 10 years."""
+    what came due while no worker was up. None: all that came due since the worker started,
+    and what is in time. 0 to 10 years."""
     overlap: Overlap = "allow"
     """When a tick comes while an earlier run goes on: `allow` runs both, `skip` leaves the tick
     out, `queue_one` lets the newest such tick wait, `cancel` cancels the earlier run."""

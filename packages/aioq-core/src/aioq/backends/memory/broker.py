@@ -261,6 +261,10 @@ class MemoryBroker:
         """Decide who fires a tick; see `aioq.protocols.TickLedger.claim_tick`."""
         return self._ticks.claim(claim, self._now())
 
+    async def claim_ticks(self, claims: Sequence[TickClaim]) -> list[TickReply]:
+        """Decide on several claims; see `aioq.protocols.TickLedger.claim_ticks`."""
+        return [await self.claim_tick(claim) for claim in claims]
+
     async def extend_runs(self, runs: Sequence[TickRun], *, seconds: float) -> list[TickRun]:
         """Lengthen runs and return the replaced ones; see `aioq.protocols.TickLedger.extend_runs`."""
         return self._ticks.extend(runs, self._now() + seconds)

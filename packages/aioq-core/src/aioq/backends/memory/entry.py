@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
+from aioq.backends.memory.bids import Bid, Bids
 from aioq.backends.memory.line import StoredJob
 from aioq.backends.memory.ring import Ring, wire
 from aioq.ids import tick_id
@@ -37,40 +38,6 @@ Admit = Callable[[NewJob, float], None]
 """Stores a new job, at a moment."""
 
 WON, PAUSED, BUSY, QUEUED = TickOutcome.WON, TickOutcome.PAUSED, TickOutcome.BUSY, TickOutcome.QUEUED
-
-
-@dataclass(slots=True, eq=False)
-class Bid:
-    """The latest claim that spent ticks, and what it was answered."""
-
-    claim: TickClaim
-    before: int | None
-    """The mark that it replaced."""
-    previous: int | None
-    """The same, if it was set under the claim's fingerprint."""
-    outcome: TickOutcome = QUEUED
-
-    def ticks(self) -> list[float]:
-        """Return what it spent: the ticks after the mark before."""
-        return [tick for tick in self.claim.ticks if self.before is None or wire(tick) > self.before]
-
-    def jobs(self) -> list[NewJob]:
-        """Return what is to be enqueued."""
-        job, name, queue = self.claim.job, self.claim.name, self.claim.queue
-        if job is None or self.outcome is not WON:
-            return []
-        return [replace(job, id=tick_id(name, tick), queue=queue) for tick in self.ticks()]
-
-    def reply(self, now: float) -> TickReply:
-        """Return the answer."""
-        if self.outcome is QUEUED:
-            return TickReply(outcome=QUEUED, now=now)
-        return TickReply(
-            outcome=self.outcome,
-            now=now,
-            won=tuple(self.ticks()) if self.outcome is WON else (),
-            previous=None if self.previous is None else self.previous / 1000,
-        )
 
 
 @dataclass(slots=True, eq=False)
@@ -110,7 +77,7 @@ class Entry:
     mark: int | None = None
     fingerprint: str = ""
     """Under which the mark was set."""
-    bid: Bid | None = None
+    bids: Bids = field(default_factory=Bids)
     run: Run | None = None
     ring: Ring = field(default_factory=Ring)
 
@@ -130,12 +97,12 @@ class Entry:
 
     def claim(self, claim: TickClaim, now: float, find: Find) -> tuple[TickReply, list[NewJob]]:
         """Decide on a claim by the rules of `aioq.protocols.TickLedger.claim_tick`; return the jobs of what was won."""
-        bid = self.bid if self.bid and self.bid.claim.request_id == claim.request_id else None
+        bid = self.bids.find(claim)
         if bid and bid.outcome is not QUEUED:
             return bid.reply(now), []
         if outcome := self._refusal(claim, now, waiting=bid is not None):
             return TickReply(outcome=outcome, now=now), []
-        bid = self.bid = bid or self._spend(claim)
+        bid = bid or self._spend(claim, now)
         bid.outcome = self._outcome(claim, now, find)
         self._conclude(bid, now)
         return bid.reply(now), bid.jobs()
@@ -192,12 +159,13 @@ class Entry:
         lost = not waiting and self.mark is not None and latest <= self.mark
         return TickOutcome.LOST if lost else None
 
-    def _spend(self, claim: TickClaim) -> Bid:
+    def _spend(self, claim: TickClaim, now: float) -> Bid:
         """Make the claim's latest tick the mark; whoever waited with an earlier one waits no more."""
-        if self.bid is not None and self.bid.outcome is QUEUED:
-            self._skip(self.bid, "overlap")
-        known = self.fingerprint == claim.fingerprint
-        bid = Bid(claim=claim, before=self.mark, previous=self.mark if known else None)
+        previous = self.mark if self.fingerprint == claim.fingerprint else None
+        bid = Bid(claim=claim, at=now, before=self.mark, previous=previous)
+        passed = self.bids.add(bid)
+        if passed is not None:
+            self._skip(passed, "overlap")
         self.mark, self.fingerprint = wire(claim.ticks[-1]), claim.fingerprint
         return bid
 

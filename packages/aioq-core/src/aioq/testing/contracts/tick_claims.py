@@ -44,13 +44,38 @@ class TickClaimContract(LedgerSuite):
         await self.bid(ledger, now + 3600, worker="w2")
         assert (await ledger.claim_tick(claim)).outcome is WON
 
-    async def test_a_claim_that_was_passed_by_is_not_answered_again(self, broker: Broker, ledger: TickLedger) -> None:
-        """Once a later tick was won, a repetition is too late."""
+    async def test_a_claim_that_was_passed_by_is_answered_again(self, broker: Broker, ledger: TickLedger) -> None:
+        """Whoever asks again when others have won later ticks hears of its own; they are recorded once."""
         now = await broker.time()
-        claim = self.claim_of(now - 60)
+        claim = self.claim_of(now - 60, now - 50)
         await ledger.claim_tick(claim)
-        await self.bid(ledger, now, worker="w2")
+        for n in range(10):
+            assert (await self.bid(ledger, now - 40 + n, worker="w2")).outcome is WON
+        reply = await ledger.claim_tick(claim)
+        assert (reply.outcome, reply.won) == (WON, claim.ticks)
+        assert (await self.bid(ledger, now - 40)).outcome is LOST
+        assert len(await self.told(ledger)) == 12
+
+    async def test_a_claim_that_was_passed_by_when_overlap_cancels_is_lost(
+        self, broker: Broker, ledger: TickLedger
+    ) -> None:
+        """Its run has been replaced before it has begun."""
+        now = await broker.time()
+        claim = self.claim_of(now - 60, overlap="cancel")
+        await ledger.claim_tick(claim)
+        await self.bid(ledger, now, worker="w2", overlap="cancel")
         assert (await ledger.claim_tick(claim)).outcome is LOST
+
+    async def test_a_claim_that_was_passed_by_by_one_that_waits_is_answered_again(
+        self, broker: Broker, ledger: TickLedger
+    ) -> None:
+        """The run that the other one waits for can begin at last."""
+        now = await broker.time()
+        claim, waits = self.claim_of(now - 60), self.claim_of(now, worker="w2", overlap="queue_one")
+        await ledger.claim_tick(claim)
+        assert (await ledger.claim_tick(waits)).outcome is TickOutcome.QUEUED
+        assert (await ledger.claim_tick(claim)).outcome is WON
+        assert (await ledger.claim_tick(waits)).outcome is TickOutcome.QUEUED
 
     async def test_a_claim_that_was_early_wins_when_it_is_repeated_in_time(
         self, broker: Broker, ledger: TickLedger
@@ -135,6 +160,28 @@ class TickClaimContract(LedgerSuite):
                 tg.start_soon(contend, f"w{n}")
         assert sorted(outcome.value for outcome in outcomes) == ["lost"] * 19 + ["won"]
         assert len(await self.told(ledger)) == 1
+
+    async def test_claims_of_several_entries_are_decided_each_by_itself(
+        self, broker: Broker, ledger: TickLedger
+    ) -> None:
+        """In one step, with the answers in the order of the claims; repeated, they are the same."""
+        now = await self.whole_now(broker)
+        await self.bid(ledger, now - 60, name="second")
+        await self.bid(ledger, now - 60, name="fourth", queue="r")
+        claims = [
+            self.claim_of(now - 60, now - 30, name="first"),
+            self.claim_of(now - 90, now - 30, name="second"),
+            self.claim_of(now + 3600, name="third"),
+            self.claim_of(now - 60, name="fourth", queue="r"),
+            self.claim_of(now, name="fourth"),
+        ]
+        replies = await ledger.claim_ticks(claims)
+        assert [reply.outcome for reply in replies] == [WON, WON, EARLY, LOST, WON]
+        assert [reply.won for reply in replies] == [(now - 60, now - 30), (now - 30,), (), (), (now,)]
+        assert [reply.previous for reply in replies] == [None, now - 60, None, None, None]
+        again = await ledger.claim_ticks(claims)
+        assert [(reply.won, reply.previous) for reply in again] == [(reply.won, reply.previous) for reply in replies]
+        assert await ledger.claim_ticks([]) == []
 
     async def test_what_was_won_is_recorded_as_fired(self, broker: Broker, ledger: TickLedger) -> None:
         """Should the winner vanish, the ledger still knows that it had the ticks."""

@@ -17,6 +17,7 @@ from aioq.ticks import TickOutcome
 from aioq.worker.cron.bidding import Bid, Bidding
 from aioq.worker.cron.broker_clock import BrokerClock
 from aioq.worker.cron.case import Case
+from aioq.worker.cron.catching_up import Debts
 from aioq.worker.cron.recorder import Recorder
 from aioq.worker.cron.run import STOPPED
 from aioq.worker.cron.runs import Runs
@@ -52,6 +53,7 @@ class Contention:
     ) -> None:
         self._bidding, self._worker_id, self._runs, self._recorder = bidding, worker_id, runs, recorder
         self._tasks, self._stop, self._clock = tasks, stop, clock
+        self._debts = Debts()
         self._accounted: dict[str, datetime] = {}
         self._since: dict[str, Tick | None] = {}
         """What has come due of entries that are contended for."""
@@ -71,9 +73,25 @@ class Contention:
             self._since[name] = None
             self._tasks.start(partial(self._contend, tick), name)
 
+    async def catch_up(self, entries: Iterable[CronEntry]) -> None:
+        """Contend for what entries owe from before this worker was up."""
+        for entry in entries:
+            if entry.name in self._since:
+                continue  # the bid for a tick that has come meanwhile has the debts, too
+            try:
+                tick = self._debts.take(entry, datetime.fromtimestamp(self._clock.time(), UTC))
+            except Exception:
+                logger.exception("what cron task %s owes cannot be told: its schedule failed", entry.name)
+                continue
+            if tick is not None:
+                self.fire(tick)
+            await checkpoint()
+
     async def _contend(self, tick: Tick) -> None:
-        name, due = tick.entry.name, tick
+        name = tick.entry.name
         try:
+            # Its first bid has the entry's debts, or would spend them.
+            due = _joined(self._debts.take(tick.entry, tick.scheduled_at), tick)
             while True:
                 due = _joined(self._passed.pop(name, None), due)
                 if not await self._contend_for(due):

@@ -18,7 +18,6 @@ from aioq.worker.cron.attendance import Attendance
 from aioq.worker.cron.bidding import Bidding
 from aioq.worker.cron.broker_clock import BrokerClock
 from aioq.worker.cron.call import Caller
-from aioq.worker.cron.catching_up import owed
 from aioq.worker.cron.contention import Contention
 from aioq.worker.cron.firing import Firing
 from aioq.worker.cron.greeting import greet, tell_of_clocks, tell_of_namesakes
@@ -108,18 +107,7 @@ class Cron:
         async with anyio.create_task_group() as duties:
             duties.start_soon(self._loop, fleet, contention.fire, self._broker_clock)
             await checkpoint()  # a tick between the two is found twice, and won once
-            await self._catch_up(fleet, contention.fire)
-
-    async def _catch_up(self, fleet: Sequence[CronEntry], fire: Callable[[Tick], None]) -> None:
-        for entry in fleet:
-            try:
-                tick = owed(entry, datetime.fromtimestamp(self._broker_clock.time(), UTC))
-            except Exception:
-                logger.exception("what cron task %s owes cannot be told: its schedule failed", entry.name)
-                continue
-            if tick is not None:
-                fire(tick)
-            await checkpoint()
+            await contention.catch_up(fleet)
 
     async def _loop(self, entries: Sequence[CronEntry], fire: Callable[[Tick], None], clock: Clock) -> None:
         while entries:
