@@ -1,0 +1,25 @@
+"""The table of who takes part: the releases, what is installed beside them, and their settings."""
+
+from __future__ import annotations
+
+from tests.bench.throughput.contestants import CONTESTANTS, Contestant
+from tests.chaos.report import table
+
+__all__ = ["settings"]
+
+
+def settings() -> str:
+    """Return it in Markdown."""
+    return table([_row(one) for one in CONTESTANTS])
+
+
+def _row(one: Contestant) -> dict[str, object]:
+    beside = one.environment.requirements[1:] if one.environment else ("hiredis", "uvloop", "this checkout")
+    return {
+        "library": one.name,
+        "release": one.release,
+        "installed with": ", ".join(name.replace("==", " ") for name in beside),
+        "jobs at a time": str(one.concurrency),
+        "settings": one.settings,
+        "has no": ", ".join(one.lacks),
+    }
