@@ -125,7 +125,12 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     if unknown := set(chosen.parts) - PARTS.keys():
         parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     chosen.peers = chosen.peers.resolve()
-    chosen.command = " ".join(["python -m nox -s bench --", *argv])
+    words = [
+        *chosen.parts,
+        *(["--quick"] if chosen.quick else []),
+        *([f"--rounds {chosen.rounds}"] * bool(chosen.rounds)),
+    ]
+    chosen.command = " ".join(["python -m nox -s bench", *(["--"] if words else []), *words])
     return chosen
 
 
