@@ -85,10 +85,12 @@ def _cell(
 
 
 def _ratio(figure: str, found: Middles) -> str:
-    """Return ours as a multiple of the best peer's: above one is better when more is."""
+    """Return ours as a multiple of the best peer's: in bold where that is better."""
     values = {name: one.median for name, one in found.get(figure, {}).items()}
     ours = values.pop(OURS.name, None)
     if ours is None or not values:
         return ""
-    best = (max if figure.endswith("jobs/s") else min)(values, key=values.__getitem__)
-    return f"{ours / values[best]:.2f} x {best}" if values[best] else f"{best} has {number(values[best])}"
+    more = figure.endswith("jobs/s")
+    best = (max if more else min)(values, key=values.__getitem__)
+    text = f"{ours / values[best]:.2f} x {best}" if values[best] else f"{best} has {number(values[best])}"
+    return f"**{text}**" if (ours < values[best] if more else ours > values[best]) else text

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 from tests.bench.throughput.contestants import CONTESTANTS, Contestant
 from tests.chaos.report import table
 
 __all__ = ["settings"]
+
+OURS_BESIDE = ("redis", "hiredis", "uvloop")
+"""What ours is installed with, as the environment of the benchmarks has it."""
 
 
 def settings() -> str:
@@ -14,7 +19,9 @@ def settings() -> str:
 
 
 def _row(one: Contestant) -> dict[str, object]:
-    beside = one.environment.requirements[1:] if one.environment else ("hiredis", "uvloop", "this checkout")
+    beside = (
+        one.environment.requirements[1:] if one.environment else [f"{name} {version(name)}" for name in OURS_BESIDE]
+    )
     return {
         "library": one.name,
         "release": one.release,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.bench.throughput.contestants import CONTESTANTS, OURS
 from tests.bench.throughput.measures import MEASURES, Measure
 from tests.bench.throughput.report import middles, table
@@ -66,3 +68,9 @@ def test_the_middle_of_rounds_leaves_out_those_that_failed() -> None:
     seen = [*rounds({"aioq": 1.0}, {"aioq": 3.0}), {"aioq": Appearance({}, {"one": "hung"}, {})}]
     one = middles(seen)["enqueue one, jobs/s"]["aioq"]
     assert (one.median, one.least, one.most) == (2.0, 1.0, 3.0)
+
+
+@pytest.mark.parametrize(("ours", "ratio"), [(3000, "**0.75 x repid**"), (4000, "1.00 x repid")])
+def test_where_a_peer_is_better_stands_in_bold(ours: float, ratio: str) -> None:
+    """Nobody has to look for the cases that we lose."""
+    assert row(rounds({"aioq": ours, "repid": 4000}))[3] == ratio
