@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,8 @@ __all__: list[str] = []
 def main(argv: Sequence[str]) -> int:
     """Measure the parts that are asked for, one after the other; return 1 when one of them could not be measured."""
     chosen = _arguments(argv)
+    # Servers and libraries under way are ended by what unwinds, as they are by Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         results = Results(chosen.json, quick=chosen.quick, resume=chosen.resume)
     except ValueError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from tests.bench.progress import left, span
 from tests.bench.throughput.contestants import Contestant
 from tests.bench.throughput.measures import Measure
 from tests.bench.throughput.sizes import Size
-from tests.bench.throughput.stage import Failed, Hung, Stage
+from tests.bench.throughput.stage import HUNG, Failed, Stage
 from tests.bench.throughput.store import Store
 
 __all__ = ["Appearance", "Round", "Series"]
@@ -109,19 +108,27 @@ class Series:
 
 def appear(stage: Stage, measures: Sequence[Measure], size: Size) -> Appearance:
     """Measure one contestant once. What fails is noted, and the next is measured all the same."""
-    seen, hung = Appearance({}, {}, {}), 0
-    for measure in measures:
-        begin = time.monotonic()
-        try:
-            if hung >= ENOUGH:
-                raise Failed(f"not tried: {ENOUGH} others hung")
-            if environment := stage.contestant.environment:
-                make(environment, stage.environments)
-            seen.figures.update(measure.run(stage, size))
-        except (OSError, RuntimeError, json.JSONDecodeError) as error:
-            hung += isinstance(error, Hung)
-            seen.failed[measure.name] = str(error)
-        stage.clear(producer=measure.name in seen.failed)
-        seen.took[measure.name] = time.monotonic() - begin
-    stage.clear()
+    seen = Appearance({}, {}, {})
+    try:
+        if environment := stage.contestant.environment:
+            make(environment, stage.environments)
+        for measure in measures:
+            begin = time.monotonic()
+            _measure(measure, stage, size, seen)
+            seen.took[measure.name] = time.monotonic() - begin
+    except (OSError, RuntimeError) as error:
+        seen.failed.update({measure.name: str(error) for measure in measures if measure.name not in seen.took})
+    finally:
+        stage.clear()
     return seen
+
+
+def _measure(measure: Measure, stage: Stage, size: Size, seen: Appearance) -> None:
+    if sum(reason.startswith(HUNG) for reason in seen.failed.values()) >= ENOUGH:
+        seen.failed[measure.name] = f"not tried: {ENOUGH} others hung"
+        return
+    try:
+        seen.figures.update(measure.run(stage, size))
+    except Exception as error:  # whatever a library did: it must not cost the figures of the others
+        seen.failed[measure.name] = str(error) if isinstance(error, Failed) else f"{type(error).__name__}: {error}"
+    stage.clear(producer=measure.name in seen.failed)

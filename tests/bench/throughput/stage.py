@@ -15,19 +15,18 @@ from typing import IO, Any
 from tests.bench.throughput.contestants import Contestant
 from tests.bench.throughput.store import CORES, Store
 
-__all__ = ["Failed", "Hung", "Stage", "last_error"]
+__all__ = ["HUNG", "Failed", "Stage", "last_error"]
 
 ROOT = Path(__file__).parents[3]
+HUNG = "hung"
+"""How the reason begins when a contestant did nothing for so long that it was given up."""
+
 GRACE = 10.0
 """Seconds more than a role may take, until its process is ended."""
 
 
 class Failed(RuntimeError):
     """A contestant did not do what was asked of it; says what became of it."""
-
-
-class Hung(Failed):
-    """It did nothing for so long that it was given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +40,12 @@ class Process:
         """Return the next line that it prints.
 
         Raises:
-            Failed: It ended without one.
-            Hung: None came in time.
+            Failed: It ended without one, or none came in time.
         """
         out = self.popen.stdout
         assert out is not None
         if not select.select([out], [], [], patience)[0]:
-            raise Hung(f"hung: nothing for {patience:g} s")
+            raise Failed(f"{HUNG}: nothing for {patience:g} s")
         if line := out.readline():
             return line
         self.popen.wait(GRACE)
@@ -131,7 +129,7 @@ class Stage:
         """Return the figures of a worker, all of whose jobs must have run."""
         figures = self.figures(worker)
         if figures["ran"] < figures["jobs"]:
-            raise Hung(f"hung: ran {figures['ran']} of {figures['jobs']} jobs in {self.patience:g} s")
+            raise Failed(f"{HUNG}: ran {figures['ran']} of {figures['jobs']} jobs in {self.patience:g} s")
         return figures
 
     def clear(self, *, producer: bool = True) -> None:

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.bench.throughput.contestants import OURS
+from tests.bench.environments import Environment
+from tests.bench.throughput.contestants import CONTESTANTS, OURS
 from tests.bench.throughput.measures import MEASURES, Figures, Measure
 from tests.bench.throughput.rounds import Appearance, Series, appear
 from tests.bench.throughput.sizes import FULL
-from tests.bench.throughput.stage import Failed, Hung, last_error
+from tests.bench.throughput.stage import Failed, last_error
 
 
 class Store:
@@ -46,13 +47,21 @@ def test_what_fails_is_noted_and_the_next_is_measured() -> None:
     assert stage.cleared == [True, False, True]
 
 
+def test_whatever_goes_wrong_is_the_reason() -> None:
+    """Figures that a library has never printed are no reason to end either."""
+    stage: Any = Scene()
+    printed: dict[str, float] = {}
+    odd = Measure(name="odd", figures=("odd",), run=lambda stage, size: {"odd": printed["seconds"]}, seconds=(1, 1))
+    assert appear(stage, [odd], FULL).failed == {"odd": "KeyError: 'seconds'"}
+
+
 def test_who_hangs_twice_is_given_up() -> None:
     """Each time costs a minute, and there are ten measures."""
     ran: list[str] = []
 
     def hangs(stage: object, size: object) -> Figures:
         ran.append("")
-        raise Hung("hung: nothing for 60 s")
+        raise Failed("hung: nothing for 60 s")
 
     stage: Any = Scene()
     measures = [Measure(name=f"m{n}", figures=("f",), run=hangs, seconds=(1, 1)) for n in range(4)]
@@ -92,3 +101,20 @@ def test_the_error_of_a_process_is_the_last_that_is_named() -> None:
     assert last_error(text) == "x.UnknownError: no FUNCTION"
     assert last_error("a\njust words\n") == "just words"
     assert last_error("") == ""
+
+
+def test_a_library_that_cannot_be_installed_fails_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reason stands in all of its cells, and it is not tried again for each."""
+    tried: list[str] = []
+
+    def refuse(environment: Environment, folder: Path) -> None:
+        tried.append(environment.name)
+        raise RuntimeError("the environment of repid cannot be made: no network")
+
+    monkeypatch.setattr("tests.bench.throughput.rounds.make", refuse)
+    stage: Any = Scene(next(one for one in CONTESTANTS if one.name == "repid"))
+    appearance = appear(stage, MEASURES[:2], FULL)
+    assert tried == ["repid"]
+    assert appearance.failed == dict.fromkeys(
+        ("one", "together"), "the environment of repid cannot be made: no network"
+    )

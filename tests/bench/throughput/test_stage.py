@@ -10,7 +10,7 @@ from tests.bench.throughput.contestants import OURS
 from tests.bench.throughput.measures import MEASURES
 from tests.bench.throughput.rounds import appear
 from tests.bench.throughput.sizes import Size
-from tests.bench.throughput.stage import Hung, Stage
+from tests.bench.throughput.stage import Failed, Stage
 from tests.bench.throughput.store import serving
 from tests.servers import found
 
@@ -37,7 +37,7 @@ def test_a_worker_that_does_not_get_through_is_given_up() -> None:
     with serving() as store:
         stage = Stage(OURS, store, Path(), patience=1)
         stage.ask("fill", "nothing", 2)
-        with pytest.raises(Hung, match="hung: ran 2 of 3 jobs in 1 s"):
+        with pytest.raises(Failed, match="hung: ran 2 of 3 jobs in 1 s"):
             stage.drained("nothing", 3, 10)
         stage.clear()
         assert store.memory() == 0
