@@ -92,7 +92,7 @@ class Pydocket:
         async with docket(False) as one:
             for n in range(crons):
                 minute, hour, day, month = cron(n)
-                one.register(_never(f"{minute} {hour} {day} {month} *"), names=[f"n{n}"])
+                one.register(_never(n, f"{minute} {hour} {day} {month} *"))
             async with Worker(one, concurrency=100) as worker:
                 return await worker.run_forever()
 
@@ -100,12 +100,13 @@ class Pydocket:
         return self.keeping if kind == "keep" else self.plain
 
 
-def _never(expression: str) -> Any:
+def _never(number: int, expression: str) -> Any:
     when = Cron(expression)
 
     async def never(cron: Cron = when) -> None:
         """Do nothing, in months."""
 
+    never.__name__ = f"n{number}"
     return never
 
 
