@@ -169,9 +169,9 @@ def machines(session: nox.Session) -> None:
     )
 
 
-@nox.session(default=False)
+@nox.session(default=False, reuse_venv=True)
 def bench(session: nox.Session) -> None:
-    """Measure ours and others, `-- cron-lateness` for a part of it, `-- --quick` in little. Not part of a plain run."""
+    """Measure ours and others, `-- processes` for a part of it, `-- --quick` in little. Not part of a plain run."""
     session.install(*group("test"), *editable(*DISTRIBUTIONS))
     session.run("python", "-m", "tests.bench", *session.posargs)
 

@@ -1,111 +1,124 @@
 """The benchmarks: `python -m tests.bench [PART]... [--quick]`.
 
-Prints one table a part, and writes all figures as JSON.
+Prints a table for each part and the time that it took, and writes all figures as JSON while it goes on.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from tests.bench import burst, idle, lateness, month, processes, steps
-from tests.bench.burst import Burst
-from tests.bench.idle import Idle
-from tests.bench.lateness import Lateness
-from tests.bench.month import Month
+from tests.bench.environments import ALL, make
 from tests.bench.page import put
-from tests.bench.processes import Drained
-from tests.bench.steps import Step
-from tests.bench.throughput import __main__ as throughput
+from tests.bench.parts import PARTS, Part, Run
+from tests.bench.progress import span
+from tests.bench.results import Results
+from tests.bench.server import server_name
 from tests.bench.throughput.contestants import CONTESTANTS
-from tests.chaos.report import machine, table, write_json
+from tests.bench.throughput.measures import MEASURES
+from tests.bench.throughput.part import Throughput
+from tests.bench.throughput.settings import settings
+from tests.bench.throughput.sizes import FULL, QUICK
+from tests.chaos.report import machine, table
 
 __all__: list[str] = []
 
-ENTRIES = 10_000
-ROUNDS = 5
-"""Of the benchmark of throughput; the table shows medians."""
+
+def main(argv: Sequence[str]) -> int:
+    """Measure the parts that are asked for, one after the other; return 1 when one of them could not be measured."""
+    chosen = _arguments(argv)
+    # Servers and libraries under way are ended by what unwinds, as they are by Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        results = Results(chosen.json, quick=chosen.quick, resume=chosen.resume)
+    except ValueError as error:
+        sys.exit(str(error))
+    print(f"{_machine()}, load {os.getloadavg()[0]:.2f}", flush=True)
+    _environments(chosen.peers)
+    asked = _asked(chosen)
+    wanted = [PARTS[name] for name in chosen.parts or PARTS]
+    failed: list[str] = []
+    for number, part in enumerate(wanted):
+        to_come = span(sum(one.planned(asked) for one in wanted[number:]))
+        print(f"\n{part.name}, part {number + 1} of {len(wanted)}; {to_come} planned for what is left", flush=True)
+        try:
+            text = results.table(part.name) or _measured(part, asked, chosen, results)
+        except (OSError, RuntimeError) as error:
+            failed.append(part.name)
+            text = f"Not measured: {error}"
+        print(f"\n## {part.name}, {results.seconds.get(part.name, 0):.0f} s\n\n{text}", flush=True)
+        if chosen.page:
+            put(chosen.page, part.name, text)
+    _finish(chosen, asked, results)
+    return bool(failed)
 
 
-class Part(NamedTuple):
-    """What came of one part."""
-
-    text: str
-    """Tables, for people."""
-    facts: Any
-    """For programs."""
-
-
-def _lateness(quick: bool, folder: Path) -> Part:
-    measured = lateness.measure(folder, quick=quick)
-    ours = next((late.seconds.p50 for late in measured if late.seconds), 0.0)
-    return Part(table([_late_row(late, ours) for late in measured]), [late.facts() for late in measured])
-
-
-def _late_row(late: Lateness, ours: float) -> dict[str, object]:
-    seconds = late.seconds
-    row: dict[str, object] = {"scheduler": late.tool, "version": late.version, "a tick every": f"{late.every} s"}
-    if seconds is None:
-        return row | {"ticks": 0}
-    figures = {"p50 ms": seconds.p50, "p99 ms": seconds.p99, "max ms": seconds.largest}
-    row |= {"ticks": seconds.count} | {name: round(value * 1000, 1) for name, value in figures.items()}
-    return row | {"p50 / ours": round(seconds.p50 / ours, 1) if ours else "", "fired early": late.early}
+def _measured(part: Part, asked: Throughput, chosen: argparse.Namespace, results: Results) -> str:
+    """Measure a part, write its figures down and return its table."""
+    run = Run(
+        quick=chosen.quick,
+        throughput=asked,
+        folder=chosen.peers,
+        keep=partial(results.keep, part.name),
+        before=results.figures(part.name),
+    )
+    begin = time.monotonic()
+    text, figures = part.run(run)
+    results.done(part.name, text, figures, time.monotonic() - begin)
+    return text
 
 
-def _burst(quick: bool, folder: Path) -> Part:
-    return _plain(burst.measure(1_000 if quick else ENTRIES, ahead=3 if quick else 20))
+def _finish(chosen: argparse.Namespace, asked: Throughput, results: Results) -> None:
+    """Say how long it took, and put into the page what it says of all parts."""
+    print(f"\n{_times(results.seconds, asked)}\n\nAll figures are in {chosen.json}.")
+    if chosen.page:
+        put(chosen.page, "settings", settings())
+        put(chosen.page, "machine", f"{_machine()}. By `{chosen.command}`.")
 
 
-def _idle(quick: bool, folder: Path) -> Part:
-    return _plain([idle.measure(crons, *(10, 5) if quick else (30, 60)) for crons in (0, ENTRIES)])
+def _asked(chosen: argparse.Namespace) -> Throughput:
+    size = QUICK if chosen.quick else FULL
+    size = replace(size, rounds=chosen.rounds or size.rounds)
+    return Throughput(size, chosen.peers, chosen.library or (), chosen.measure or ())
 
 
-def _month(quick: bool, folder: Path) -> Part:
-    loops = [month.scheduler(expression, 100, 31) for expression in ("{} 9 * * *", "{} * * * *")]
-    return _plain([month.app(), *loops, month.worker("{} * * * *", 100, 1)])
+def _environments(folder: Path) -> None:
+    """Make those of the others that are missing: that takes a minute or two, and is not counted as a part."""
+    for environment in ALL:
+        if not environment.made(folder):
+            print(f"installing {environment.name} {environment.version}", flush=True)
+            try:
+                make(environment, folder)
+            except (OSError, RuntimeError) as error:
+                print(error, flush=True)
 
 
-def _steps(quick: bool, folder: Path) -> Part:
-    return _plain(steps.measure())
+def _machine() -> str:
+    told = machine()
+    return f"{told['cpus']} CPUs, {told['system']}, Python {told['python']}, {server_name()}"
 
 
-def _processes(quick: bool, folder: Path) -> Part:
-    jobs = {0.0: 20_000, 0.001: 2_000} if quick else {0.0: 100_000, 0.001: 20_000}
-    return _plain([processes.measure(count, work, most) for work, most in jobs.items() for count in (1, 2)])
+def _times(seconds: Mapping[str, float], asked: Throughput) -> str:
+    rows = [("all", sum(seconds.values()), sum(PARTS[name].planned(asked) for name in seconds))]
+    rows = [*((name, took, PARTS[name].planned(asked)) for name, took in seconds.items()), *rows]
+    return table([{"part": name, "seconds": round(took), "planned": round(planned)} for name, took, planned in rows])
 
 
-def _throughput(quick: bool, folder: Path) -> Part:
-    return Part(*throughput.run(CONTESTANTS, folder, 1 if quick else ROUNDS, quick))
-
-
-def _plain(measured: Iterable[Burst | Drained | Idle | Month | Step]) -> Part:
-    rows: list[dict[str, object]] = [
-        {head.replace("_", " "): round(value, 3) if isinstance(value, float) else value for head, value in row.items()}
-        for row in map(asdict, measured)
-    ]
-    return Part(table(rows), rows)
-
-
-PARTS: dict[str, Callable[[bool, Path], Part]] = {
-    "cron-lateness": _lateness,
-    "cron-burst": _burst,
-    "cron-idle": _idle,
-    "cron-month": _month,
-    "cron-steps": _steps,
-    "processes": _processes,
-    "throughput": _throughput,
-}
-
-
-def main(argv: Sequence[str]) -> None:
-    """Measure the parts that are asked for, one after the other."""
+def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all by default")
     parser.add_argument("--quick", action="store_true", help="all of it within two minutes, and less to be trusted")
+    parser.add_argument("--resume", action="store_true", help="go on with the run that was broken off, see --json")
+    parser.add_argument("--rounds", type=int, help=f"of throughput; {FULL.rounds}, and {QUICK.rounds} if quick")
+    parser.add_argument("--library", action="append", choices=[one.name for one in CONTESTANTS], help="in throughput")
+    parser.add_argument("--measure", action="append", choices=[one.name for one in MEASURES], help="of throughput")
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"), help="where the figures go; %(default)s")
     parser.add_argument(
         "--peers", type=Path, default=Path(".nox/peers"), help="where the others' environments are kept; %(default)s"
@@ -114,16 +127,15 @@ def main(argv: Sequence[str]) -> None:
     chosen = parser.parse_args(argv)
     if unknown := set(chosen.parts) - PARTS.keys():
         parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-    print(", ".join(f"{name} {value}" for name, value in machine().items()), flush=True)
-    facts: dict[str, Any] = {"quick": chosen.quick}
-    for name in chosen.parts or PARTS:
-        part = PARTS[name](chosen.quick, chosen.peers.resolve())
-        facts[name] = part.facts
-        print(f"\n## {name}\n\n{part.text}", flush=True)
-        write_json(chosen.json, facts)
-        if chosen.page:
-            put(chosen.page, name, part.text)
+    chosen.peers = chosen.peers.resolve()
+    words = [
+        *chosen.parts,
+        *(["--quick"] if chosen.quick else []),
+        *([f"--rounds {chosen.rounds}"] * bool(chosen.rounds)),
+    ]
+    chosen.command = " ".join(["python -m nox -s bench", *(["--"] if words else []), *words])
+    return chosen
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

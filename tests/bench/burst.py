@@ -13,7 +13,7 @@ import anyio
 from aioq import Aarq, Worker
 from aioq.backends import RedisBroker
 from aioq.backends.memory import MemoryBroker
-from tests.servers import RedisServer, found
+from tests.bench.server import new_server
 
 __all__ = ["Burst", "measure"]
 
@@ -67,7 +67,7 @@ def measure(entries: int, *, ahead: float) -> list[Burst]:
 
     The tick is so many seconds ahead when the entries are defined: time to register them.
     """
-    server = RedisServer(next(iter(found().values())))
+    server = new_server()
     server.start()
     try:
         return [

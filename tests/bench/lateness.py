@@ -19,16 +19,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tests.bench.environments import environment
+from tests.bench.environments import make
+from tests.bench.server import new_server
 from tests.bench.spread import Spread, spread
 from tests.bench.tools import PEERS, Peer
-from tests.servers import RedisServer, found
 
 __all__ = ["Lateness", "measure"]
 
 HERE = Path(__file__).parent
 WARM_UP = 6.0
 """Seconds from the start of a scheduler to the first tick that counts."""
+AFTER = 15.0
+"""Seconds after the last minute that counts: the latest known needs thirteen."""
+
 OURS = ("each", "unique", "schedule")
 
 
@@ -41,8 +44,10 @@ class Lateness:
     every: int
     seconds: Spread | None
     """None when it fired nothing."""
-    early: int
+    early: int = 0
     """Ticks that were fired before their time."""
+    why: str = ""
+    """Why there is no figure."""
 
     def facts(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -61,15 +66,34 @@ class _Program:
 
 def measure(folder: Path, *, quick: bool) -> list[Lateness]:
     """Return how late each scheduler was; `folder` keeps the environments of the others."""
-    others = [_theirs(peer, environment(peer, folder)) for peer in PEERS]
+    failed, others = _installed(folder)
+    by_minute = [peer for peer in others if peer.every == 60]
+    by_second = [_theirs(peer, folder) for peer in others if peer.every != 60]
     if quick:
-        return _together([_ours("second", "minute"), *others], 60, minutes=1, after=6)
-    by_minute = [program for peer, program in zip(PEERS, others, strict=True) if peer.every == 60]
-    late = _together([_ours("second")], 180)
-    for program in others:
-        if program not in by_minute:
-            late += _together([program], 60)
-    return late + _together([_ours("minute"), *by_minute], 300, minutes=5)
+        late = _together([_ours("second"), *by_second], 11)
+        return [*late, *failed, *[_none(peer, "not in a quick run: it knows minutes only") for peer in by_minute]]
+    late = _together([_ours("second")], 120)
+    for program in by_second:
+        late += _together([program], 60)
+    return [*late, *_together([_ours("minute"), *[_theirs(peer, folder) for peer in by_minute]], minutes=4), *failed]
+
+
+def _installed(folder: Path) -> tuple[list[Lateness], list[Peer]]:
+    """Make the environments; return whose failed, and who can be measured."""
+    failed: list[Lateness] = []
+    others: list[Peer] = []
+    for peer in PEERS:
+        try:
+            make(peer.environment, folder)
+        except (OSError, RuntimeError) as error:
+            failed.append(_none(peer, str(error)))
+        else:
+            others.append(peer)
+    return failed, others
+
+
+def _none(peer: Peer, why: str) -> Lateness:
+    return Lateness(tool=peer.name, version=peer.environment.version, every=peer.every, seconds=None, why=why)
 
 
 def _ours(*units: str) -> _Program:
@@ -82,36 +106,33 @@ def _ours(*units: str) -> _Program:
     return _Program(commands=[command], path=str(HERE.parents[1]), files=files)
 
 
-def _theirs(peer: Peer, programs: Path) -> _Program:
+def _theirs(peer: Peer, folder: Path) -> _Program:
+    programs = peer.environment.programs(folder)
     commands = [[str(programs / command[0]), *command[1:]] for command in peer.commands]
-    return _Program(commands=commands, path=str(HERE / "peers"), files={(peer.name, peer.version, peer.every): ""})
+    return _Program(
+        commands=commands, path=str(HERE / "peers"), files={(peer.name, peer.environment.version, peer.every): ""}
+    )
 
 
-def _together(programs: Sequence[_Program], seconds: float, *, minutes: int = 0, after: float = 15) -> list[Lateness]:
-    """Let schedulers run side by side for so long, and return how late each was.
-
-    With `minutes`, until so many have begun, and some seconds after that: the latest known needs thirteen.
-    """
+def _together(programs: Sequence[_Program], seconds: float = 0, *, minutes: int = 0) -> list[Lateness]:
+    """Let schedulers run side by side for so long, or until so many minutes have begun; return how late each was."""
     with ExitStack() as stack:
         room = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aioq-bench-")))
         _avoid_minute(WARM_UP + 10 if minutes else 0)
         outs = [stack.enter_context(_running(program, room / str(number))) for number, program in enumerate(programs)]
         start = time.time() + WARM_UP
-        end = (start // 60 + minutes) * 60 + after if minutes else start + seconds
+        end = (start // 60 + minutes) * 60 + AFTER if minutes else start + seconds
         time.sleep(end - time.time())
         late: list[Lateness] = []
         for program, out in zip(programs, outs, strict=True):
-            measured = list(_read(program, out, start, end))
-            _complain(measured, out.parent / "log")
-            late += measured
+            late += _read(program, out, start, end)
         return late
 
 
-def _complain(measured: Iterable[Lateness], log: Path) -> None:
-    """Show what a scheduler said that fired nothing."""
-    if silent := [late.tool for late in measured if late.seconds is None]:
-        said = log.read_text(errors="replace").splitlines()[-10:]
-        print(f"{', '.join(silent)} fired nothing in that time, and said:", *said, sep="\n", file=sys.stderr)
+def _said(log: Path) -> str:
+    """Return what a scheduler said last, for one that fired nothing."""
+    lines = log.read_text(errors="replace").split("\n") if log.exists() else []
+    return next((f"; it said: {line.strip()[:120]}" for line in reversed(lines) if line.strip()), "")
 
 
 def _avoid_minute(margin: float) -> None:
@@ -124,7 +145,7 @@ def _avoid_minute(margin: float) -> None:
 def _running(program: _Program, room: Path) -> Generator[Path]:
     """Run the processes of a scheduler on a server of its own; yield where they write."""
     room.mkdir()
-    server = RedisServer(next(iter(found().values())), tcp=True)
+    server = new_server(tcp=True)
     processes: list[subprocess.Popen[bytes]] = []
     try:
         server.start()
@@ -169,4 +190,5 @@ def _read(program: _Program, out: Path, start: float, end: float) -> Iterable[La
             every=every,
             seconds=spread(late) if late else None,
             early=sum(seconds < 0 for seconds in late),
+            why="" if late else "fired nothing" + _said(out.parent / "log"),
         )

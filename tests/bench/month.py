@@ -26,7 +26,7 @@ class Month:
 
     case: str
     entries: int
-    days: int
+    days: float
     fires: int
     seconds: float
 
@@ -46,7 +46,7 @@ def scheduler(expression: str, entries: int, days: int) -> Month:
     return anyio.run(_scheduler, expression, entries, days)
 
 
-def worker(expression: str, entries: int, days: int) -> Month:
+def worker(expression: str, entries: int, days: float) -> Month:
     """Return how long it takes with a whole worker, which looks after jobs, leases and its ledger every few seconds."""
     return anyio.run(_worker, expression, entries, days)
 
@@ -68,7 +68,7 @@ async def _scheduler(expression: str, entries: int, days: int) -> Month:
     return Month(case=f"scheduler, {expression}", entries=entries, days=days, fires=fires, seconds=passed)
 
 
-async def _worker(expression: str, entries: int, days: int) -> Month:
+async def _worker(expression: str, entries: int, days: float) -> Month:
     clock, fires = VirtualClock(), 0
 
     async def fire(ctx: dict[str, Any]) -> None:

@@ -6,7 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,15 +17,17 @@ import anyio
 
 from aioq.backends import RedisBroker
 from tests.bench import spinning
-from tests.servers import RedisServer, found
+from tests.bench.server import new_server
 
 __all__ = ["Drained", "measure"]
 
 ROOT = Path(__file__).parents[2]
 JOBS_KEY = "{aioq:default}:jobs"
-WORKERS_KEY = "{aioq}:workers"
 BATCH = 1_000
-PATIENCE = 600.0
+STARTING = 30.0
+"""Seconds for all processes to be up."""
+PATIENCE = 120.0
+"""Seconds for them to run all jobs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,19 +39,26 @@ class Drained:
     """Processor time that each job uses for itself."""
     jobs: int
     seconds: float
-    """From when all workers are up and at work until the last job has ended."""
+    """From when all workers are ready until the last job has ended."""
     jobs_a_second: float
 
 
 def measure(processes: int, work: float, jobs: int) -> Drained:
-    """Return how fast so many processes drain so many jobs, each of which uses a core for `work` seconds."""
-    server = RedisServer(next(iter(found().values())), ("--appendonly", "yes"))
+    """Return how fast so many processes drain so many jobs, each of which uses a core for `work` seconds.
+
+    Raises:
+        RuntimeError: They did not start, or not end, in time.
+    """
+    server = new_server()
     server.start()
     try:
         anyio.run(_enqueue, server.url, work, jobs)
-        seconds, counted = _drain(server, processes)
+        with _workers(server.url, processes) as let_begin, server.client() as client:
+            begin = let_begin()
+            _until(lambda: not client.hlen(JOBS_KEY), PATIENCE, f"run {jobs} jobs")
+            seconds = time.monotonic() - begin
         return Drained(
-            processes=processes, work_ms=work * 1000, jobs=jobs, seconds=seconds, jobs_a_second=counted / seconds
+            processes=processes, work_ms=work * 1000, jobs=jobs, seconds=seconds, jobs_a_second=jobs / seconds
         )
     finally:
         server.close()
@@ -59,28 +71,32 @@ async def _enqueue(url: str, work: float, jobs: int) -> None:
     await broker.close()
 
 
-def _drain(server: RedisServer, processes: int) -> tuple[float, int]:
-    """Return the seconds from when all workers are up and at work until no job is left, and the jobs done in them."""
-    command = [sys.executable, "-m", "aioq", "worker", "tests.bench.spinning:app", "--log-level", "ERROR"]
-    process = subprocess.Popen(
-        [*command, "--processes", str(processes)],
-        cwd=ROOT, env={**os.environ, "BENCH_URL": server.url}, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        with server.client() as client:
-            total = left = client.hlen(JOBS_KEY)
-            while left == total or client.zcard(WORKERS_KEY) < processes:
-                time.sleep(0.005)
-                left = client.hlen(JOBS_KEY)
-            if not left:
-                raise RuntimeError(f"{total} jobs were done before {processes} processes were up; enqueue more")
-            begun, begin, deadline = left, time.monotonic(), time.monotonic() + PATIENCE
-            while left:
-                if time.monotonic() > deadline:
-                    raise RuntimeError(f"{left} of {total} jobs were left after {PATIENCE:g} s")
-                time.sleep(0.02)
-                left = client.hlen(JOBS_KEY)
-            return time.monotonic() - begin, begun
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
+@contextmanager
+def _workers(url: str, processes: int) -> Generator[Callable[[], float]]:
+    """Start processes, all of which wait; yield what lets them begin, and returns when that was."""
+    with tempfile.TemporaryDirectory(prefix="aioq-bench-") as name:
+        gate = Path(name)
+
+        def let_begin() -> float:
+            _until(lambda: len(list(gate.glob("ready-*"))) == processes, STARTING, f"start {processes} processes")
+            (gate / "open").touch()
+            return time.monotonic()
+
+        supervisor = subprocess.Popen(
+            [sys.executable, "-m", "aioq", "worker", "tests.bench.spinning:app", "--log-level", "ERROR",
+             "--loop", "uvloop", "--processes", str(processes)],
+            cwd=ROOT, env={**os.environ, "BENCH_URL": url, "BENCH_GATE": name}, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            yield let_begin
+        finally:
+            supervisor.send_signal(signal.SIGTERM)
+            supervisor.wait(60)
+
+
+def _until(done: Callable[[], bool], patience: float, what: str) -> None:
+    deadline = time.monotonic() + patience
+    while not done():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"the workers did not {what} within {patience:g} s")
+        time.sleep(0.01)

@@ -32,16 +32,16 @@ class Step:
     us_a_step: float
 
 
-def measure() -> list[Step]:
-    """Return the best of three walks along each expression."""
+def measure(walks: int) -> list[Step]:
+    """Return the best of some walks along each expression."""
     return [
-        Step(expression=expression, zone=zone, us_a_step=_best(CronExpression(expression, zone), count))
+        Step(expression=expression, zone=zone, us_a_step=_best(CronExpression(expression, zone), count, walks))
         for expression, zone, count in STEPS
     ]
 
 
-def _best(schedule: CronExpression, count: int) -> float:
-    return min(_walk(schedule, count) for _ in range(3)) / count * 1e6
+def _best(schedule: CronExpression, count: int, walks: int) -> float:
+    return min(_walk(schedule, count) for _ in range(walks)) / count * 1e6
 
 
 def _walk(schedule: CronExpression, count: int) -> float:

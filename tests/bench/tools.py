@@ -1,9 +1,21 @@
-"""The schedulers that are measured: what to install, and what to start."""
+"""The schedulers that are measured beside ours: where each is installed, and what to start."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from tests.bench.environments import (
+    ARQ,
+    CELERY,
+    PYDOCKET,
+    RQ,
+    SAQ,
+    STREAQ,
+    TASKIQ,
+    UPSTREAM_AIOQ,
+    Environment,
+)
 
 __all__ = ["PEERS", "Peer"]
 
@@ -13,47 +25,51 @@ class Peer:
     """A scheduler of somebody else, in an environment of its own."""
 
     name: str
-    requirements: Sequence[str]
-    """Pinned; the first is its own release."""
+    environment: Environment
     every: int
     """Seconds between its ticks: 60 where its crons know no seconds."""
     commands: Sequence[Sequence[str]]
     """Its processes: a program of its environment, and arguments; `URL` stands for the server."""
-
-    @property
-    def version(self) -> str:
-        """The release that is measured."""
-        return self.requirements[0].rpartition("==")[2]
+    settings: str = ""
+    """Those that are not its own, in words."""
 
 
 PEERS = (
+    Peer(name="saq", environment=SAQ, every=5, commands=[["python", "-m", "with_saq"]]),
     Peer(
-        name="saq",
-        requirements=["saq[redis]==0.26.4", "typing-extensions==4.16.0"],  # it imports what it does not ask for
+        name="arq",
+        environment=ARQ,
         every=5,
-        commands=[["python", "-m", "with_saq"]],
+        commands=[["python", "-m", "with_arq"]],
+        settings="microsecond=0, else it fires 123 ms after the second; poll_delay of 10 ms instead of 500",
     ),
-    Peer(name="arq", requirements=["arq==0.28.0"], every=5, commands=[["python", "-m", "with_arq"]]),
-    Peer(name="streaq", requirements=["streaq==7.2.0"], every=5, commands=[["python", "-m", "with_streaq"]]),
+    Peer(name="streaq", environment=STREAQ, every=5, commands=[["python", "-m", "with_streaq"]]),
     Peer(
         name="aioq 0.4 (another project)",
-        requirements=["aioq[cron]==0.4.0"],
+        environment=UPSTREAM_AIOQ,
         every=5,
         commands=[["python", "-m", "with_upstream_aioq"]],
     ),
     Peer(
         name="taskiq",
-        requirements=["taskiq==0.13.0", "taskiq-redis==1.2.4"],
+        environment=TASKIQ,
         every=60,
         commands=[
             ["taskiq", "worker", "--workers", "1", "with_taskiq:broker"],
-            ["taskiq", "scheduler", "with_taskiq:scheduler"],
+            ["taskiq", "scheduler", "--skip-first-run", "with_taskiq:scheduler"],
         ],
+        settings="--skip-first-run, else it fires at the second of the minute at which it was started",
     ),
-    Peer(name="docket", requirements=["pydocket==0.27.0"], every=60, commands=[["python", "-m", "with_docket"]]),
+    Peer(
+        name="docket",
+        environment=PYDOCKET,
+        every=60,
+        commands=[["python", "-m", "with_docket"]],
+        settings="minimum_check_interval and scheduling_resolution of 10 ms instead of 250",
+    ),
     Peer(
         name="celery beat",
-        requirements=["celery[redis]==5.7.0"],
+        environment=CELERY,
         every=60,
         commands=[
             ["celery", "-A", "with_celery", "worker", "--concurrency", "1"],
@@ -62,7 +78,7 @@ PEERS = (
     ),
     Peer(
         name="rq",
-        requirements=["rq==3.0.0"],
+        environment=RQ,
         every=60,
         commands=[["rq", "worker", "--url", "URL"], ["rq", "cron", "--url", "URL", "with_rq"]],
     ),

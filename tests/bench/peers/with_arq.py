@@ -12,6 +12,7 @@ async def tick(ctx):
 
 class WorkerSettings:
     redis_settings = RedisSettings.from_dsn(URL)
+    poll_delay = 0.01
     cron_jobs = [cron(tick, second=set(range(0, 60, 5)), microsecond=0)]
 
 

@@ -1,6 +1,7 @@
 """docket: one worker, which is its scheduler too."""
 
 import asyncio
+from datetime import timedelta
 
 from docket import Cron, Docket, Worker
 from noting import URL, note
@@ -13,7 +14,8 @@ async def tick(cron: Cron = Cron("* * * * *")):
 async def main():
     async with Docket(name="bench", url=URL) as docket:
         docket.register(tick)
-        async with Worker(docket) as worker:
+        often = timedelta(milliseconds=10)
+        async with Worker(docket, minimum_check_interval=often, scheduling_resolution=often) as worker:
             await worker.run_forever()
 
 

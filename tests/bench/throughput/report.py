@@ -1,75 +1,96 @@
-"""The table of figures with their ratios, and whether our bars were reached."""
+"""The table of figures: medians of all rounds with their ranges, the best peer, and what became of our bars."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
-from tests.bench.throughput.bars import BARS, Bar
+from tests.bench.bars import number, verdict
+from tests.bench.throughput.contestants import OURS, Contestant
+from tests.bench.throughput.measures import Measure
+from tests.bench.throughput.rounds import Round
+from tests.bench.throughput.sizes import Size
 
-__all__ = ["Medians", "bars", "medians", "table"]
-
-Medians: TypeAlias = dict[str, dict[str, float]]
-"""Figure, contestant, median."""
-
-OURS = "aioq"
+__all__ = ["Middle", "Middles", "medians", "middles", "table"]
 
 
-def medians(rounds: Iterable[Mapping[str, Mapping[str, float]]]) -> Medians:
-    """Return the median of each figure over all rounds, each of which maps contestants to figures."""
+@dataclass(frozen=True, slots=True)
+class Middle:
+    """What came of several rounds."""
+
+    median: float
+    least: float
+    most: float
+
+    def __str__(self) -> str:
+        """Return it for people; the range only when there is one."""
+        middle, least, most = map(number, (self.median, self.least, self.most))
+        return middle if least == most else f"{middle} ({least}-{most})"
+
+
+Middles: TypeAlias = dict[str, dict[str, Middle]]
+"""By figure and library."""
+
+
+def middles(rounds: Sequence[Round]) -> Middles:
+    """Return the medians of all rounds, and their ranges."""
     gathered: dict[str, dict[str, list[float]]] = {}
     for one in rounds:
-        for contestant, figures in one.items():
-            for figure, value in figures.items():
-                gathered.setdefault(figure, {}).setdefault(contestant, []).append(value)
+        for name, appearance in one.items():
+            for figure, value in appearance.figures.items():
+                gathered.setdefault(figure, {}).setdefault(name, []).append(value)
     return {
-        figure: {name: statistics.median(values) for name, values in by_name.items()}
+        figure: {name: Middle(statistics.median(values), min(values), max(values)) for name, values in by_name.items()}
         for figure, by_name in gathered.items()
     }
 
 
-def table(figures: Medians, contestants: Sequence[str]) -> str:
-    """Return the figures as a Markdown table; in brackets, how many times ours each is."""
-    lines = [f"| | {' | '.join(contestants)} |", f"|---|{'---:|' * len(contestants)}"]
-    for figure, by_name in figures.items():
-        cells = [_cell(by_name.get(name), None if name == OURS else by_name.get(OURS)) for name in contestants]
-        lines.append(f"| {figure} | {' | '.join(cells)} |")
+def medians(middles: Middles) -> dict[str, dict[str, float]]:
+    """Return the medians alone."""
+    return {figure: {name: one.median for name, one in by_name.items()} for figure, by_name in middles.items()}
+
+
+def table(rounds: Sequence[Round], contestants: Sequence[Contestant], measures: Sequence[Measure], size: Size) -> str:
+    """Return a Markdown table with a row for each figure, also for one that nobody has."""
+    peers = [one for one in contestants if one is not OURS]
+    heads = ["", "aioq", "bars (first / goal)", "to the best peer", *[one.name for one in peers]]
+    lines = [f"| {' | '.join(heads)} |", f"|---|---:|---|---|{'---:|' * len(peers)}"]
+    found = middles(rounds)
+    for measure in measures:
+        failures = {name: reason for one in rounds for name, reason in _failures(one, measure.name)}
+        for figure in measure.names(size):
+            cells = [_cell(found.get(figure, {}), one, measure, failures, size) for one in (OURS, *peers)]
+            said = verdict(figure, medians(found))
+            lines.append(f"| {' | '.join([figure, cells[0], said, _ratio(figure, found), *cells[1:]])} |")
     return "\n".join(lines)
 
 
-def bars(figures: Medians) -> str:
-    """Return what became of each bar as a Markdown table."""
-    lines = ["| bar | ours | first bar | goal | |", "|---|---:|---:|---:|---|"]
-    lines += [line for bar in BARS if (line := _bar(bar, figures.get(bar.figure, {})))]
-    return "\n".join(lines)
+def _failures(one: Round, measure: str) -> list[tuple[str, str]]:
+    return [(name, appearance.failed[measure]) for name, appearance in one.items() if measure in appearance.failed]
 
 
-def _bar(bar: Bar, by_name: Mapping[str, float]) -> str | None:
-    ours, beside = by_name.get(OURS), _beside(bar, by_name)
-    if ours is None or beside is None:
-        return None
-    value = ours / beside
-    reached = [value >= limit if bar.least else value <= limit for limit in (bar.goal, bar.first)]
-    verdict = "goal" if reached[0] else "first bar" if reached[1] else "**missed**"
-    name = f"{bar.figure}, as a ratio to {bar.beside}" if bar.beside else bar.figure
-    return f"| {name} | {_number(value)} | {_number(bar.first)} | {_number(bar.goal)} | {verdict} |"
+def _cell(
+    by_name: dict[str, Middle], contestant: Contestant, measure: Measure, failures: dict[str, str], size: Size
+) -> str:
+    failed = failures.get(contestant.name, "").replace("|", "/").replace("\n", " ")[:80]
+    if middle := by_name.get(contestant.name):
+        return f"{middle}, once {failed}" if failed else str(middle)
+    if failed:
+        return failed
+    if measure.needs in contestant.lacks:
+        return f"no {measure.needs}"
+    return "" if measure.due(contestant, 0, size) else "not in a quick run"
 
 
-def _beside(bar: Bar, by_name: Mapping[str, float]) -> float | None:
-    if not bar.beside:
-        return 1.0
-    peers = {name: value for name, value in by_name.items() if name != OURS}
-    if bar.beside == "best":
-        return (max if bar.least else min)(peers.values(), default=None)
-    return peers.get(bar.beside)
-
-
-def _cell(value: float | None, ours: float | None) -> str:
-    if value is None:
+def _ratio(figure: str, found: Middles) -> str:
+    """Return ours as a multiple of the best peer's: in bold where that is better."""
+    values = {name: one.median for name, one in found.get(figure, {}).items()}
+    ours = values.pop(OURS.name, None)
+    if ours is None or not values:
         return ""
-    return f"{_number(value)} ({value / ours:.2f})" if ours else _number(value)
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    more = figure.endswith("jobs/s")
+    best = (max if more else min)(values, key=values.__getitem__)
+    text = f"{ours / values[best]:.2f} x {best}" if values[best] else f"{best} has {number(values[best])}"
+    return f"**{text}**" if (ours < values[best] if more else ours > values[best]) else text

@@ -10,7 +10,7 @@ from typing import Any
 
 import redis
 
-from tests.servers import HOW_TO, RedisServer, found
+from tests.bench.server import new_server
 
 __all__ = ["CORES", "Calls", "Store", "serving"]
 
@@ -33,8 +33,6 @@ class Store:
     def __init__(self, url: str) -> None:
         self.url = url
         self._client = redis.Redis.from_url(url)
-        told = self._info("server")
-        self.name = f"{told.get('server_name', 'redis')} {told.get('valkey_version', told['redis_version'])}"
 
     def wipe(self) -> None:
         """Forget everything."""
@@ -50,6 +48,11 @@ class Store:
     def processor(self) -> float:
         """Return the seconds of processor time that the server has used."""
         return float(self._info("cpu")["used_cpu_user"]) + float(self._info("cpu")["used_cpu_sys"])
+
+    def wire(self) -> int:
+        """Return the bytes that it has received and sent so far."""
+        told = self._info("stats")
+        return int(told["total_net_input_bytes"]) + int(told["total_net_output_bytes"])
 
     @contextmanager
     def listening(self) -> Generator[Calls]:
@@ -85,10 +88,7 @@ class Store:
 @contextmanager
 def serving() -> Generator[Store]:
     """Start a server on a core of its own."""
-    program = found().get("redis") or found().get("valkey")
-    if program is None:
-        raise RuntimeError(HOW_TO)
-    server = RedisServer(program, ["--appendonly", "no"], tcp=True)
+    server = new_server(["--appendonly", "no"], tcp=True)
     server.start()
     try:
         if len(CORES) > 1:

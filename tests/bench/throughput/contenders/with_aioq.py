@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -11,7 +10,7 @@ from typing import Any
 
 from aioq import Aarq, Worker
 from aioq.task import Task
-from tests.bench.throughput.contenders.harness import main, meter
+from tests.bench.throughput.contenders.harness import cron, main, meter
 
 app = Aarq(broker=os.environ["BENCH_URL"])
 
@@ -67,31 +66,24 @@ class Ours:
         await Worker(app, concurrency=concurrency, handle_signals=False).run()
         return None
 
+    async def send_later(self, values: Sequence[float], due: Sequence[float]) -> object:
+        """Enqueue many, each with a delay."""
+        delays = [max(0, at - time.time()) for at in due]
+        return await app.enqueue_many(
+            [nothing.options(defer_by=by).call(value) for value, by in zip(values, delays, strict=True)]
+        )
 
-async def delay(_: Ours, jobs: int, first: float, last: float) -> dict[str, Any]:
-    """Enqueue jobs that come due between two moments from now on, at times that are spread evenly."""
-    begin = time.time()
-    async with app:
-        for start in range(0, jobs, 1000):
-            step = (last - first) / jobs
-            calls = [
-                nothing.options(defer_by=max(0, begin + first + n * step - time.time())).call(-1 - n)
-                for n in range(start, min(start + 1000, jobs))
-            ]
-            await app.enqueue_many(calls)
-    return {"jobs": jobs, "seconds": time.time() - begin}
+    async def idle(self, crons: int) -> object:
+        """Be a worker with crons, half of which fire once for the fleet."""
+        for n in range(crons):
+            minute, hour, day, month = cron(n)
+            app.cron(f"{minute} {hour} {day} {month} *", name=f"n{n}", unique=n % 2 == 1)(never)
+        return await self.work(100)
 
 
-async def idle(ours: Ours, seconds: float) -> dict[str, Any]:
-    """Be a worker with nothing to do."""
-    worker = asyncio.ensure_future(ours.work(100))
-    await asyncio.sleep(1)
-    before = time.process_time()
-    print("idle", flush=True)
-    await asyncio.sleep(seconds)
-    assert not worker.done()
-    return {"cpu_share": (time.process_time() - before) / seconds}
+async def never(_: object) -> None:
+    """Do nothing, in months."""
 
 
 if __name__ == "__main__":
-    main(Ours(), delay=delay, idle=idle)
+    main(Ours())

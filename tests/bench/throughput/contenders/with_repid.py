@@ -54,10 +54,20 @@ class RepidContender:
         """There is no such call."""
         raise NotImplementedError
 
+    async def send_later(self, values: Sequence[float], due: Sequence[float]) -> object:
+        """There are no delays."""
+        raise NotImplementedError
+
     async def work(self, concurrency: int) -> object:
         """Be a worker until cancelled."""
         async with self.connected():
             return await app.run_worker(tasks_limit=concurrency, register_signals=())
+
+    async def idle(self, crons: int) -> object:
+        """Be a worker; there are no crons."""
+        if crons:
+            raise NotImplementedError
+        return await self.work(100)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from saq import Queue, Worker
+from saq import CronJob, Queue, Worker
 
-from tests.bench.throughput.contenders.harness import main, meter
+from tests.bench.throughput.contenders.harness import cron, main, meter
 
 queue = Queue.from_url(os.environ["BENCH_URL"])
 
@@ -56,10 +57,35 @@ class Saq:
         """There is no such call."""
         raise NotImplementedError
 
+    async def send_later(self, values: Sequence[float], due: Sequence[float]) -> object:
+        """Enqueue many at once, for there is no call for that. Its times are whole seconds."""
+        jobs = zip(values, due, strict=True)
+        return await asyncio.gather(
+            *[queue.enqueue("nothing", value=value, ttl=-1, scheduled=round(at)) for value, at in jobs]
+        )
+
     async def work(self, concurrency: int) -> object:
         """Be a worker until cancelled."""
         functions: Any = [nothing, keep, nap, stamp]
         return await Worker(queue, functions, concurrency=concurrency).start()
+
+    async def idle(self, crons: int) -> object:
+        """Be a worker with crons, each of a function of its own: it knows them by that name."""
+        jobs = [
+            CronJob(_never(n), cron=f"{minute} {hour} {day} {month} *")
+            for n in range(crons)
+            for minute, hour, day, month in [cron(n)]
+        ]
+        functions: Any = [nothing]
+        return await Worker(queue, functions, cron_jobs=jobs, concurrency=100).start()
+
+
+def _never(number: int) -> Any:
+    async def never(_: object) -> None:
+        """Do nothing, in months."""
+
+    never.__name__ = never.__qualname__ = f"n{number}"
+    return never
 
 
 if __name__ == "__main__":

@@ -6,11 +6,12 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from streaq import Worker
 
-from tests.bench.throughput.contenders.harness import main, meter
+from tests.bench.throughput.contenders.harness import cron, main, meter
 
 CONCURRENCY = 100
 
@@ -63,10 +64,29 @@ class Streaq:
         task = TASKS[kind]
         return await worker.enqueue_many([task.enqueue(value) for value in values])
 
+    async def send_later(self, values: Sequence[float], due: Sequence[float]) -> object:
+        """Enqueue many in one call."""
+        when = [datetime.fromtimestamp(at, UTC) for at in due]
+        send = TASKS["nothing"].enqueue
+        return await worker.enqueue_many(
+            [send(value).start(schedule=at) for value, at in zip(values, when, strict=True)]
+        )
+
     async def work(self, concurrency: int) -> object:
         """Be a worker until cancelled."""
         assert concurrency == CONCURRENCY
         return await worker.run_async()
+
+    async def idle(self, crons: int) -> object:
+        """Be a worker with crons."""
+        for n in range(crons):
+            minute, hour, day, month = cron(n)
+            worker.cron(f"{minute} {hour} {day} {month} *", name=f"n{n}")(never)
+        return await worker.run_async()
+
+
+async def never() -> None:
+    """Do nothing, in months."""
 
 
 if __name__ == "__main__":

@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from taskiq.api import run_receiver_task
+from taskiq import TaskiqScheduler
+from taskiq.api import run_receiver_task, run_scheduler_task
+from taskiq.schedule_sources import LabelScheduleSource
 from taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker
 
-from tests.bench.throughput.contenders.harness import main, meter
+from tests.bench.throughput.contenders.harness import cron, main, meter
 
 URL = os.environ["BENCH_URL"]
 
@@ -67,11 +70,31 @@ class Taskiq:
         """There is no such call."""
         raise NotImplementedError
 
+    async def send_later(self, values: Sequence[float], due: Sequence[float]) -> object:
+        """The broker has no delays: a scheduler keeps jobs elsewhere, and sends them when they are due."""
+        raise NotImplementedError
+
     async def work(self, concurrency: int) -> object:
         """Be a worker until cancelled."""
         broker = storing if os.environ.get("BENCH_KIND") == "keep" else plain
         broker.is_worker_process = True
         return await run_receiver_task(broker, max_async_tasks=concurrency, max_prefetch=concurrency, run_startup=True)
+
+    async def idle(self, crons: int) -> object:
+        """Be a worker, and a scheduler of crons when there are any: one process for what are two elsewhere."""
+        for n in range(crons):
+            minute, hour, day, month = cron(n)
+            schedule = [{"cron": f"{minute} {hour} {day} {month} *"}]
+            plain.register_task(never, f"n{n}", schedule=schedule)
+        plain.is_worker_process = True
+        duties: list[Any] = [run_receiver_task(plain, max_async_tasks=100, run_startup=True)]
+        if crons:
+            duties.append(run_scheduler_task(TaskiqScheduler(plain, [LabelScheduleSource(plain)])))
+        return await asyncio.gather(*duties)
+
+
+async def never() -> None:
+    """Do nothing, in months."""
 
 
 if __name__ == "__main__":
