@@ -363,7 +363,7 @@ class TestStopping:
             left = await claim(client, worker="w2")
             assert [(lease.job_id, lease.attempt, lease.crashes) for lease in left] in ([], [(str(steps), 1, 0)])
             assert await client.queue_stats() == [
-                QueueStats(queue="q", pending=0, scheduled=0, running=len(left), dead=0)
+                QueueStats(queue="q", pending=0, scheduled=0, running=len(left), dead=0, expired=0)
             ]
             await client.settle([Completed(lease=lease) for lease in left])
             await until(lambda: not blocked(raw))
