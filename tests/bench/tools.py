@@ -30,8 +30,6 @@ class Peer:
     """Seconds between its ticks: 60 where its crons know no seconds."""
     commands: Sequence[Sequence[str]]
     """Its processes: a program of its environment, and arguments; `URL` stands for the server."""
-    settings: str = ""
-    """Those that are not its own, in words."""
 
 
 PEERS = (
@@ -41,7 +39,6 @@ PEERS = (
         environment=ARQ,
         every=5,
         commands=[["python", "-m", "with_arq"]],
-        settings="microsecond=0, else it fires 123 ms after the second; poll_delay of 10 ms instead of 500",
     ),
     Peer(name="streaq", environment=STREAQ, every=5, commands=[["python", "-m", "with_streaq"]]),
     Peer(
@@ -56,16 +53,15 @@ PEERS = (
         every=60,
         commands=[
             ["taskiq", "worker", "--workers", "1", "with_taskiq:broker"],
+            # Else it fires at the second of the minute at which it was started.
             ["taskiq", "scheduler", "--skip-first-run", "with_taskiq:scheduler"],
         ],
-        settings="--skip-first-run, else it fires at the second of the minute at which it was started",
     ),
     Peer(
         name="docket",
         environment=PYDOCKET,
         every=60,
         commands=[["python", "-m", "with_docket"]],
-        settings="minimum_check_interval and scheduling_resolution of 10 ms instead of 250",
     ),
     Peer(
         name="celery beat",

@@ -71,7 +71,12 @@ CONTESTANTS = (
         concurrency=1000,
     ),
     Contestant(
-        "arq", ARQ, 3_000, "poll_delay of 10 ms instead of 500; keep_result=0 where none is wanted", lacks=("bulk",)
+        "arq",
+        ARQ,
+        4_000,
+        "poll_delay of 10 ms instead of 500; keep_result=0 where none is wanted",
+        concurrency=1000,
+        lacks=("bulk",),
     ),
     Contestant(
         "streaq", STREAQ, 2_000, "prefetch=100, with coredis and its own parser; ttl=0 where no result is wanted"

@@ -76,9 +76,9 @@ def _drain(stage: Stage, size: Size) -> Figures:
     stage.ask("fill", "nothing", jobs)
     sent, queued = store.wire() - before, store.memory()
     busy, before = store.processor(), store.wire()
-    figures = stage.drained("nothing", jobs, stage.contestant.concurrency)
+    figures = stage.steadily("nothing", jobs)
     return {
-        "drain, jobs/s": jobs / figures["seconds"],
+        "drain, jobs/s": figures["rate"],
         "worker CPU, us/job": figures["cpu_us"],
         "server CPU, us/job": (store.processor() - busy) / jobs * 1e6,
         "bytes on the wire per job": (sent + store.wire() - before) / jobs,
@@ -90,21 +90,21 @@ def _drain(stage: Stage, size: Size) -> Figures:
 def _results(stage: Stage, size: Size) -> Figures:
     jobs = round(stage.contestant.jobs * size.share)
     stage.ask("fill", "keep", jobs)
-    figures = stage.drained("keep", jobs, stage.contestant.concurrency)
-    return {"drain with results, jobs/s": jobs / figures["seconds"], "with results, us/job": figures["cpu_us"]}
+    figures = stage.steadily("keep", jobs)
+    return {"drain with results, jobs/s": figures["rate"], "with results, us/job": figures["cpu_us"]}
 
 
 def _calls(stage: Stage, size: Size) -> Figures:
     """Commands that clients send for a job under load, from enqueue to its end."""
     with stage.store.listening() as counted:
         stage.ask("enqueue", "together", size.counted)
-        stage.drained("nothing", size.counted + 1, stage.contestant.concurrency)
+        stage.drained("nothing", size.counted + 1)
     return {"calls per job": counted.number / size.counted}
 
 
 def _latency(stage: Stage, size: Size) -> Figures:
     """Milliseconds from before the enqueue until the task begins, on an idle worker."""
-    worker = stage.start("work", WARM_UP + size.late, 100, stage.patience)
+    worker = stage.start("work", WARM_UP + size.late, 100, stage.patience, 0)
     stage.ask("drip", 1, 0, core=-1)
     worker.line(stage.patience)
     stage.ask("drip", WARM_UP + size.late - 1, PAUSE, core=-1)
@@ -128,12 +128,12 @@ def _delayed(waiting: int, stage: Stage, size: Size) -> Figures:
     for first in range(0, waiting, PORTION):
         stage.ask("delay", min(PORTION, waiting - first), 3600, 7200)
     stage.ask("fill", "nothing", jobs)
-    alone = stage.drained("nothing", jobs, stage.contestant.concurrency)
+    alone = stage.steadily("nothing", jobs)
     stage.ask("delay", jobs, 0.5, 1.5)
     stage.ask("fill", "nothing", jobs)
-    due = stage.drained("nothing", 2 * jobs, stage.contestant.concurrency)
+    due = stage.drained("nothing", 2 * jobs)
     return {
-        f"drain {name}, jobs/s": jobs / alone["seconds"],
+        f"drain {name}, jobs/s": alone["rate"],
         f"{name}: lost": alone["lost"] + due["lost"],
         f"{name}: ran twice": alone["twice"] + due["twice"],
     }

@@ -121,9 +121,14 @@ class Stage:
         figures: dict[str, Any] = json.loads(process.line(patience or self.patience + GRACE))
         return figures
 
-    def drained(self, kind: str, jobs: int, concurrency: int) -> dict[str, Any]:
-        """Run jobs that are in line in a worker, and return its figures."""
-        return self.worked(self.start("work", jobs, concurrency, self.patience, kind=kind))
+    def drained(self, kind: str, jobs: int, concurrency: int = 0, *, after: int = 0) -> dict[str, Any]:
+        """Run jobs that are in line in a worker, and return its figures; its time is from when `after` have ended."""
+        most = concurrency or self.contestant.concurrency
+        return self.worked(self.start("work", jobs, most, self.patience, after, kind=kind))
+
+    def steadily(self, kind: str, jobs: int) -> dict[str, Any]:
+        """Do the same, and leave out what was claimed at first: that had begun before there was a first job."""
+        return self.drained(kind, jobs, after=min(self.contestant.concurrency, jobs // 2))
 
     def worked(self, worker: Process) -> dict[str, Any]:
         """Return the figures of a worker, all of whose jobs must have run."""

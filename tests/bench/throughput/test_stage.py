@@ -38,6 +38,6 @@ def test_a_worker_that_does_not_get_through_is_given_up() -> None:
         stage = Stage(OURS, store, Path(), patience=1)
         stage.ask("fill", "nothing", 2)
         with pytest.raises(Failed, match="hung: ran 2 of 3 jobs in 1 s"):
-            stage.drained("nothing", 3, 10)
+            stage.drained("nothing", 3)
         stage.clear()
         assert store.memory() == 0

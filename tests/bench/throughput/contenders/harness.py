@@ -120,9 +120,9 @@ async def serve(contender: Contender) -> dict[str, Any]:
     return {}
 
 
-async def work(contender: Contender, jobs: int, concurrency: int, patience: float) -> dict[str, Any]:
-    """Be a worker until so many jobs have run."""
-    return await meter.measure(contender.work(concurrency), jobs, patience)
+async def work(contender: Contender, jobs: int, concurrency: int, patience: float, after: int) -> dict[str, Any]:
+    """Be a worker until so many jobs have run, and take the time from when `after` of them have."""
+    return await meter.measure(contender.work(concurrency), jobs, patience, after)
 
 
 async def idle(contender: Contender, crons: int, seconds: float) -> dict[str, Any]:

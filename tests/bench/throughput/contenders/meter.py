@@ -1,4 +1,4 @@
-"""Counts the jobs that have run in this process, and takes the time from the first to the last."""
+"""Counts the jobs that have run in this process, and takes the time until the last."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Meter:
     """See above."""
 
     def __init__(self) -> None:
-        self._left = 0
+        self._left = self._after = 0
         self._started: tuple[float, float] | None = None
         self._seconds = self._processor = 0.0
         self._seen: set[float] = set()
@@ -38,6 +38,8 @@ class Meter:
         """Note that a job has ended."""
         self._runs += 1
         self._seen.add(value)
+        if self._runs == self._after:
+            self._started = time.perf_counter(), time.process_time()
         if self._runs == self._left and self._started is not None:
             self._seconds = time.perf_counter() - self._started[0]
             self._processor = time.process_time() - self._started[1]
@@ -62,9 +64,15 @@ class Meter:
         self.begin()
         self.end(sent)
 
-    async def measure(self, work: Coroutine[Any, Any, object], jobs: int, patience: float) -> dict[str, Any]:
-        """Work until so many jobs have run, and return the figures."""
-        self._left = jobs
+    async def measure(
+        self, work: Coroutine[Any, Any, object], jobs: int, patience: float, after: int = 0
+    ) -> dict[str, Any]:
+        """Work until so many jobs have run, and return the figures.
+
+        Time is taken from when `after` of them have ended: those that were claimed at once cost no time any more when
+        the first begins.
+        """
+        self._left, self._after = jobs, after
         worker = asyncio.ensure_future(work)
         done = asyncio.ensure_future(self._done.wait())
         await asyncio.wait({worker, done}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
@@ -77,7 +85,8 @@ class Meter:
             "lost": jobs - len(self._seen),
             "twice": self._runs - len(self._seen),
             "seconds": self._seconds,
-            "cpu_us": self._processor / jobs * 1e6,
+            "rate": (jobs - after) / self._seconds if self._seconds else 0,
+            "cpu_us": self._processor / (jobs - after) * 1e6,
             "latencies_ms": [seconds * 1000 for seconds in self._latencies[WARM_UP:]],
         }
 
