@@ -132,8 +132,8 @@ def test_no_script_is_put_together() -> None:
     for source in Path(str(files("aioq_redis"))).rglob("*.py"):
         text = source.read_text()
         assert "redis.call" not in text, source
-        evals = re.findall(r".*\bEVAL(?:SHA)?\b.*", text)
-        assert all("script.sha" in line or "_script.text" in line for line in evals if "pack" in line), source
+        evals = re.findall(r"[\"']EVAL\w*[\"'](.{0,30})", text)
+        assert all(re.match(r", (self\._)?script\.(sha|text)\b", rest) for rest in evals), source
     loading = Path(str(files("aioq_redis").joinpath("scripts.py"))).read_text()
     assert not re.search(r"\.format\(|%[sd]|\.replace\(", loading)
 
