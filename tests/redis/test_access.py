@@ -197,7 +197,7 @@ class TestRestrictedUser:
             ),
             ((right,), NotReplicated, "0 of 1 replicas"),
         ):
-            broker = make_broker(start_server(rights=rights).url, durability="replica:1", timeout=0.2)
+            broker = make_broker(start_server(rights=rights).url, durability="replica:1", timeout=1.0)
             with pytest.raises(error, match=said):
                 await broker.enqueue([job("a")])
 
