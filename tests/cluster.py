@@ -89,6 +89,10 @@ class Cluster:
                 return next(node for node in self.nodes if node.port == owner[1])
         raise RuntimeError(f"nobody has slot {slot}")
 
+    def serves(self, node: RedisServer) -> bool:
+        """Say whether a node answers for its slots, as one that has just been promoted does in a moment."""
+        return b"cluster_state:ok" in _ask(node, "CLUSTER", "INFO")
+
     def move(self, slot: int, target: RedisServer) -> None:
         """Move a slot with all its keys to another node, as `redis-cli --cluster reshard` does."""
         source = self.owner_of(slot)

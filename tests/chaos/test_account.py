@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.chaos.account import reckon
 from tests.chaos.journal import Journal, Mark
+from tests.chaos.stage import Outcome
 from tests.chaos.verdict import Verdict, at_least, at_most, exactly, holds
 
 
@@ -74,3 +75,13 @@ def test_each_bar_says_what_it_wanted_and_what_it_saw() -> None:
         "F1 small: alive, but it was no",
     ]
     assert verdict.row()["bars"] == "2 of 6 MISSED"
+
+
+def test_a_leak_is_a_fault_of_its_own() -> None:
+    """Whatever else was reached."""
+    account = reckon(["a"], [mark("begin", "a"), mark("end", "a")])
+    for leaks, faults in (([], 0), (["jobs are in no place, and never run: a"], 1)):
+        outcome = Outcome(account=account, stuck=0, dead=0, exits=0, errors=0, leaks=leaks, seconds=1.0)
+        said = outcome.verdict("F0", "", seed=1, bars=[]).faults()
+        assert len(said) == faults
+        assert all("jobs are in no place" in one for one in said)

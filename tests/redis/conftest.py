@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aioq_redis import RedisBroker, scripts
+from tests import servers
 from tests.access import definition
+from tests.cluster import Cluster
+from tests.redis.layout import assert_consistent, keys_of
+from tests.redis.nodes import Make
 from tests.redis.proxy import Proxy
 from tests.redis.virtual import CLOCK_KEY, CLOCK_SCRIPT
 from tests.servers import RedisServer
@@ -28,11 +33,11 @@ def raw(redis_server: RedisServer) -> Iterator[Any]:
 
 
 @pytest.fixture
-async def make_broker(redis_url: str, namespace: str) -> AsyncIterator[Callable[..., RedisBroker]]:
-    """Return brokers, in the test's namespace on the shared server unless it says otherwise."""
+async def make(namespace: str) -> AsyncIterator[Make]:
+    """Return brokers in the test's namespace, unless it says otherwise: `make(url, **options)`."""
     made: list[RedisBroker] = []
 
-    def make(url: str = redis_url, **options: object) -> RedisBroker:
+    def make(url: str, **options: object) -> RedisBroker:
         made.append(RedisBroker(url, **{"namespace": namespace, **options}))  # type: ignore[arg-type]  # a test's own
         return made[-1]
 
@@ -42,9 +47,46 @@ async def make_broker(redis_url: str, namespace: str) -> AsyncIterator[Callable[
 
 
 @pytest.fixture
+def make_broker(make: Make, redis_url: str) -> Callable[..., RedisBroker]:
+    """Return brokers as `make` does, on the shared server unless it says otherwise."""
+
+    def make_broker(url: str = redis_url, **options: object) -> RedisBroker:
+        return make(url, **options)
+
+    return make_broker
+
+
+@pytest.fixture
 def broker(make_broker: Callable[..., RedisBroker]) -> RedisBroker:
     """A broker on the shared server."""
     return make_broker()
+
+
+@pytest.fixture(scope="session", params=servers.extremes())
+def program(request: pytest.FixtureRequest) -> Path:
+    """The programs of the oldest and the newest kind of server, for tests that start several: others are in between."""
+    return servers.found()[request.param]
+
+
+@pytest.fixture(scope="session")
+def cluster(program: Path) -> Iterator[Cluster]:
+    """A cluster of three nodes that this process's tests share; who moves a slot need not move it back."""
+    cluster = Cluster(program, "test-")
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.close()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_leaks_on_a_cluster(request: pytest.FixtureRequest, namespace: str, tampered: list[bool]) -> Iterator[None]:
+    """After each test on the shared cluster: every id is in its one place, and no key can stay for ever."""
+    yield
+    if "cluster" in request.fixturenames:
+        with request.getfixturevalue("cluster").client() as client:
+            keys = keys_of(client, namespace) if tampered else assert_consistent(client, namespace)
+            client.delete(*keys, "")
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ def keys_of(client: Any, namespace: str) -> list[str]:
 
 def assert_consistent(client: Any, namespace: str) -> list[str]:
     """Insist that every key has a bound, and that every job is in exactly one place; return the keys."""
-    assert leaks_in(client, namespace) == []
+    leaks = leaks_in(client, namespace)
+    assert not leaks, "; ".join(leaks)
     return keys_of(client, namespace)
 
 

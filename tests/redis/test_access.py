@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import trustme
 
-from aioq.errors import BrokerConfigError
+from aioq.errors import BrokerConfigError, NotReplicated
 from aioq.ids import tick_id
 from aioq.job import Completed, WorkerInfo
 from aioq.ticks import TickOutcome
 from aioq_redis import RedisBroker
-from tests.access import RULES, as_user
+from tests.access import REPLICAS, RULES, as_user
 from tests.core.test_duties import lease
 from tests.redis.jobs import claim, job, lease_of, until, work_of
 from tests.redis.proxy import Proxy
@@ -189,6 +189,32 @@ class TestRestrictedUser:
         assert len(await broker.cron_statuses()) == len(await broker.tick_history(KEY)) == 1
         assert await broker.cron_status(KEY) is not None
         assert ("does not let us listen" in caplog.text) == (user == "app")
+
+    @pytest.mark.parametrize("right", REPLICAS)
+    async def test_who_may_not_wait_for_replicas_is_told_so(
+        self, start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker], right: str
+    ) -> None:
+        """The error names the command; with the right to it the same call finds what is missing, a replica."""
+        for rights, error, said in (
+            (
+                (right.replace("+", "-"),),
+                BrokerConfigError,
+                r"does not permit enqueue: NOPERM .*wait.*extend the user's ACL",
+            ),
+            ((right,), NotReplicated, "0 of 1 replicas"),
+        ):
+            broker = make_broker(start_server(rights=rights).url, durability="replica:1", timeout=1.0)
+            with pytest.raises(error, match=said):
+                await broker.enqueue([job("a")])
+
+    async def test_who_may_not_choose_a_database_is_told_so(
+        self, start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker]
+    ) -> None:
+        """The error names the command that Redis 6.2 has in no group; the first database needs no choice."""
+        server = start_server(tcp=True, rights=("-select",))
+        await make_broker(server.url).connect()
+        with pytest.raises(BrokerConfigError, match=r"does not let us in: NOPERM .*select"):
+            await make_broker(f"{server.url}/3").connect()
 
     async def test_another_namespace_is_out_of_reach(
         self, server: RedisServer, make_broker: Callable[..., RedisBroker]

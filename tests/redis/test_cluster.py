@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,82 +15,18 @@ from aioq.job import Completed, Settled
 from aioq_redis import RedisBroker, connection, pipeline
 from aioq_redis.keys import Layout
 from aioq_redis.slots import slot_of
-from tests import servers
-from tests.access import REPLICAS
+from tests.access import REPLICAS, as_user, definition
 from tests.cluster import Cluster
 from tests.redis.jobs import claim, job, request, work_of
-from tests.redis.layout import assert_consistent
 from tests.redis.load import Load
+from tests.redis.nodes import Make, another, slot, spread
 from tests.servers import RedisServer
-
-Make = Callable[..., RedisBroker]
-
-
-@pytest.fixture(scope="module", params=servers.extremes())
-def program(request: pytest.FixtureRequest) -> str:
-    """The oldest and the newest kind of server: the programs of the others are in between."""
-    name: str = request.param
-    return name
-
-
-@pytest.fixture(scope="module")
-def cluster(program: str) -> Iterator[Cluster]:
-    """A cluster of three nodes; who moves a slot need not move it back."""
-    cluster = Cluster(servers.found()[program], "test-")
-    try:
-        cluster.start()
-        yield cluster
-    finally:
-        cluster.close()
-
-
-@pytest.fixture
-async def make(namespace: str) -> AsyncIterator[Make]:
-    """Return brokers in the test's namespace."""
-    made: list[RedisBroker] = []
-
-    def make(url: str, **options: object) -> RedisBroker:
-        made.append(RedisBroker(url, **{"namespace": namespace, **options}))  # type: ignore[arg-type]  # a test's own
-        return made[-1]
-
-    yield make
-    for broker in made:
-        await broker.close()
-
-
-@pytest.fixture(autouse=True)
-def _nothing_leaks_on_a_cluster(request: pytest.FixtureRequest, namespace: str) -> Iterator[None]:
-    """After each test on the shared cluster: every id is in its one place, and no key can stay for ever."""
-    yield
-    if "cluster" in request.fixturenames:
-        with request.getfixturevalue("cluster").client() as client:
-            assert_consistent(client, namespace)
 
 
 @pytest.fixture
 def broker(cluster: Cluster, make: Make) -> RedisBroker:
     """A broker on the cluster."""
     return make(cluster.url)
-
-
-def slot(namespace: str, queue: str = "q") -> int:
-    """Return the slot of a queue."""
-    return slot_of(Layout(namespace).queue(queue).key("jobs"))
-
-
-def spread(cluster: Cluster, namespace: str, count: int = 3) -> list[str]:
-    """Return names of queues that are on different nodes."""
-    found: dict[int, str] = {}
-    for n in range(1000):
-        found.setdefault(cluster.owner_of(slot(namespace, f"q{n}")).port, f"q{n}")
-        if len(found) == count:
-            break
-    return list(found.values())
-
-
-def another(cluster: Cluster, node: RedisServer) -> RedisServer:
-    """Return a node other than this one."""
-    return next(other for other in cluster.nodes if other is not node)
 
 
 async def test_queues_live_on_different_nodes(cluster: Cluster, broker: RedisBroker, namespace: str) -> None:
@@ -219,12 +157,12 @@ async def test_moving_a_slot_under_load_loses_nothing(
 
 @pytest.mark.parametrize("end", ["kill", "pause"])
 async def test_a_node_that_fails_is_replaced(
-    program: str, make: Make, namespace: str, monkeypatch: pytest.MonkeyPatch, end: str
+    program: Path, make: Make, namespace: str, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     """Its replica takes over, whether it dies or hangs; jobs whose copy was waited for are not lost."""
     monkeypatch.setattr(pipeline, "REPLY_TIMEOUT", 1.0)
     monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 1.0)
-    cluster = Cluster(servers.found()[program], namespace, REPLICAS)
+    cluster = Cluster(program, namespace, REPLICAS)
     try:
         await asyncio.to_thread(cluster.start)
         node = cluster.owner_of(slot(namespace))
@@ -239,9 +177,9 @@ async def test_a_node_that_fails_is_replaced(
         cluster.close()
 
 
-async def test_a_slot_that_nobody_has_is_an_outage(program: str, make: Make, namespace: str) -> None:
+async def test_a_slot_that_nobody_has_is_an_outage(program: Path, make: Make, namespace: str) -> None:
     """Without a replica nobody takes over; the error says so, and the same call works when the node is back."""
-    cluster = Cluster(servers.found()[program], namespace)
+    cluster = Cluster(program, namespace)
     try:
         await asyncio.to_thread(cluster.start)
         broker = make(cluster.url, timeout=1.0)
@@ -268,3 +206,48 @@ class TestWrongUrls:
         for call in (make(url).connect(), make(url).enqueue([job("a")])):
             with pytest.raises(BrokerConfigError, match=r"does not tell of a cluster.*write redis://"):
                 await call
+
+
+class TestRights:
+    """What a restricted user needs on a cluster beyond what a single server asks for."""
+
+    @pytest.fixture
+    def restricted(self, cluster: Cluster, namespace: str) -> Iterator[Callable[..., str]]:
+        """Make a user with these rights beside the usual ones on all nodes, and return where the user reaches them."""
+
+        def tell_all(*command: str) -> None:
+            for node in cluster.nodes:
+                with node.client() as connection:
+                    client: Any = connection
+                    client.execute_command(*command)
+
+        def restricted(*rights: str) -> str:
+            tell_all("ACL", "SETUSER", *definition(namespace, *rights))
+            return as_user(cluster.open_url, namespace)
+
+        yield restricted
+        tell_all("ACL", "DELUSER", definition(namespace)[0])
+
+    async def test_who_may_not_ask_for_the_slots_is_told_so(self, restricted: Callable[..., str], make: Make) -> None:
+        """The error has the right that is missing; all other tests have it."""
+        url = restricted()
+        for call in (make(url).connect(), make(url).enqueue([job("a")])):
+            with pytest.raises(BrokerConfigError, match=r"NOPERM .*a restricted user needs \+cluster\|slots"):
+                await call
+
+    async def test_who_may_not_follow_a_key_is_told_so(
+        self, cluster: Cluster, restricted: Callable[..., str], make: Make, namespace: str
+    ) -> None:
+        """The error names the command, when a key is on its way to another node; before that nobody needs it."""
+        broker = make(restricted("+cluster|slots", "-asking"))
+        moving = slot_of(Layout(namespace).fleet.key("queues"))
+        await broker.enqueue([job("a")])
+        source = cluster.owner_of(moving)
+        target = another(cluster, source)
+        cluster.begin_move(moving, target)
+        cluster.move_key(moving, source, target)
+        try:
+            with pytest.raises(BrokerConfigError, match=r"does not permit \w+: NOPERM .*asking.*extend the user's ACL"):
+                await broker.queue_stats()
+        finally:
+            await asyncio.to_thread(cluster.end_move, moving, source, target)

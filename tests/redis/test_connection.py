@@ -16,6 +16,7 @@ from aioq.job import Completed, Settled
 from aioq_redis import RedisBroker, blocking, channels, pipeline
 from aioq_redis.connection import dial
 from aioq_redis.settings import Settings
+from tests.core.test_duties import lease
 from tests.redis.jobs import claim, job, request, until, work_of
 from tests.redis.proxy import Proxy
 from tests.servers import RedisServer
@@ -320,12 +321,24 @@ async def test_no_output_of_a_failing_connect_shows_the_password(
         f"redis://:hunter2@127.0.0.1:{server.port}/99",
         "redis://:hunter2@127.0.0.1:1",
         "unix://:hunter2@/no/such/socket",
+        f"rediss://:hunter2@127.0.0.1:{server.port}",
+        f"redis+cluster://:hunter2@127.0.0.1:{server.port}",
+        f"redis+sentinel://:hunter2@127.0.0.1:{server.port}/main?sentinel_password=hunter2",
     ):
         broker = make_broker(url, timeout=0.2)
-        for call in (broker.connect(), broker.enqueue([job("a")]), broker.wait_and_claim(request(), timeout=0.1)):
+        copied, keeper = make_broker(url, timeout=0.2, durability="replica:1"), broker.keeper()
+        for call in (
+            broker.connect(),
+            broker.enqueue([job("a")]),
+            copied.enqueue([job("a")]),
+            broker.wait_and_claim(request(), timeout=0.1),
+            broker.diagnose(),
+            asyncio.to_thread(keeper.extend, [lease("a")], seconds=60),
+        ):
             with pytest.raises((BrokerConfigError, BrokerUnavailable)) as caught:
                 await call
             shown += f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r} {broker!r}"
+        keeper.close()
     out = capfd.readouterr()
     assert "hunter2" not in shown + caplog.text + out.out + out.err
     assert ":***@" in shown

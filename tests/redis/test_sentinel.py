@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from aioq.errors import BrokerConfigError, BrokerUnavailable
-from aioq_redis import RedisBroker, connection, pipeline
-from tests import servers
+from aioq_redis import connection, pipeline
 from tests.cluster import Sentinels
 from tests.redis.jobs import claim, job, work_of
 from tests.redis.layout import assert_consistent
 from tests.redis.load import Load
+from tests.redis.nodes import Make
 from tests.servers import RedisServer
-
-Make = Callable[..., RedisBroker]
 
 FOLLOWED = 10.0
 """Seconds within which workers are back at work after a failover."""
@@ -26,17 +25,10 @@ UNCOPIED = 5
 """Jobs that a replica may be behind when jobs are enqueued one by one."""
 
 
-@pytest.fixture(params=servers.extremes())
-def program(request: pytest.FixtureRequest) -> str:
-    """The oldest and the newest kind of server: the programs of the others are in between."""
-    name: str = request.param
-    return name
-
-
 @pytest.fixture
-def watched(program: str, namespace: str) -> Iterator[Sentinels]:
+def watched(program: Path, namespace: str) -> Iterator[Sentinels]:
     """A primary and two replicas, watched by three sentinels."""
-    watched = Sentinels(servers.found()[program], namespace, replicas=2)
+    watched = Sentinels(program, namespace, replicas=2)
     try:
         watched.start()
         yield watched
@@ -45,20 +37,6 @@ def watched(program: str, namespace: str) -> Iterator[Sentinels]:
                 assert_consistent(client, namespace)
     finally:
         watched.close()
-
-
-@pytest.fixture
-async def make(namespace: str) -> AsyncIterator[Make]:
-    """Return brokers in the test's namespace."""
-    made: list[RedisBroker] = []
-
-    def make(url: str, **options: object) -> RedisBroker:
-        made.append(RedisBroker(url, **{"namespace": namespace, **options}))  # type: ignore[arg-type]  # a test's own
-        return made[-1]
-
-    yield make
-    for broker in made:
-        await broker.close()
 
 
 async def test_sentinels_are_asked_one_after_the_other(watched: Sentinels, make: Make) -> None:
@@ -121,9 +99,9 @@ class TestWrongUrls:
     """A mistake in the URL is found out at the start."""
 
     @pytest.fixture
-    def plain(self, program: str, namespace: str) -> Iterator[Sentinels]:
+    def plain(self, program: Path, namespace: str) -> Iterator[Sentinels]:
         """A primary, and a sentinel that tells of it."""
-        plain = Sentinels(servers.found()[program], namespace, replicas=0, sentinels=1)
+        plain = Sentinels(program, namespace, replicas=0, sentinels=1)
         try:
             plain.start()
             yield plain

@@ -25,10 +25,14 @@ def test_a_worker_at_work_is_healthy(
     write_tasks: Callable[[str], None],
     client: Client,
     tmp_path: Path,
+    redis_server: RedisServer,
     redis_url: str,
     namespace: str,
 ) -> None:
-    """An app's own namespace is looked at: its queue, its job that runs, and its worker."""
+    """An app's own namespace is looked at: its queue, its job that runs, and its worker.
+
+    So a user of few rights sees it, who is told what else there would be, and is not failed for it.
+    """
     write_tasks(HOLD)
     worker = start_worker()
     client.hold(tmp_path / "gate")
@@ -36,7 +40,13 @@ def test_a_worker_at_work_is_healthy(
     environment = {"TEST_URL": redis_url, "TEST_NAMESPACE": namespace}
     with Program("doctor", "tasks:app", "--json", folder=tmp_path, environment=environment) as program:
         assert program.wait() == 0
-    told = {finding["subject"]: finding for finding in json.loads(program.text("out"))["findings"]}
+    findings = json.loads(program.text("out"))["findings"]
+    refused = [finding for finding in findings if "could not be looked at: NOPERM" in finding["text"]]
+    assert [(finding["level"], finding["advice"]) for finding in refused] == [
+        ("warn", f"ask as a user that may call {command}") for command in ("INFO", "CONFIG") if redis_server.owned
+    ]
+    told = {finding["subject"]: finding for finding in findings}
+    assert told["clock"]["level"] == "ok"
     assert told["queue default"]["facts"]["running"] == 1
     assert (told["workers"]["facts"]["workers"], told["workers"]["facts"]["slots"]) == (1, 10)
     assert told["keys"]["level"] == "ok"

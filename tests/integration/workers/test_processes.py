@@ -9,12 +9,15 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aioq import JobState
+from tests.access import as_user, definition
 from tests.integration.workers.conftest import StartWorker
 from tests.integration.workers.processes import Client, Program, wait_until
+from tests.servers import RedisServer
 
 HOLD = """
 @app.task(name="hold")
@@ -62,6 +65,33 @@ def test_work_is_shared(start_fleet: StartFleet, client: Client, tmp_path: Path)
     fleet.wait_for_event("started", times=2)
     (tmp_path / "gate").touch()
     assert {client.result(job_id).split("-")[-2] for job_id in jobs} == {str(pid) for pid in pids(fleet)}
+
+
+def test_no_process_shows_the_url(tmp_path: Path, start_server: Callable[..., RedisServer]) -> None:
+    """Neither the supervisor nor a worker has the password in its command line, or for a name."""
+    server = start_server(tcp=True)
+    with server.client() as connection:
+        redis: Any = connection
+        redis.execute_command("ACL", "SETUSER", *definition("aioq"))
+    (tmp_path / "tasks.py").write_text("from aioq import Aarq\napp = Aarq()\n")
+    environment = {"AIOQ_BROKER_URL": as_user(server.open_url, "aioq")}
+    with Program("worker", "tasks:app", "--processes", "2", folder=tmp_path, environment=environment) as fleet:
+        fleet.wait_for(UP, times=2)
+        workers = pids(fleet)
+        shown = ps("args", *workers) + ps("comm", *workers)
+        supervisor = int(ps("ppid", workers[0]))
+        shown += ps("args", supervisor) + ps("comm", supervisor)
+        fleet.send(signal.SIGTERM)
+        assert fleet.wait() == 0
+    assert shown.count("tasks:app") == 3
+    assert "user-of-aioq" not in shown
+    assert [secret for secret in ("se%3Acr%40t", "se:cr@t") if secret in shown + fleet.text() + fleet.text("out")] == []
+
+
+def ps(column: str, *pids: int) -> str:
+    """Return what a list of processes has in a column."""
+    command = ["ps", "-o", f"{column}=", "-p", ",".join(map(str, pids))]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def test_a_killed_process_is_replaced_and_its_job_runs_again(

@@ -153,11 +153,11 @@ class RedisBroker:
             raise BrokerConfigError(
                 f"{self._settings.masked} refuses HELLO: {hello.text}; aioq needs Redis 6.2 or later, or Valkey"
             )
-        for said in hello:
+        for said in hello.values():
             _check(self._settings, dict(zip(said[::2], said[1::2], strict=True)))
         policies = await self._server.everywhere("CONFIG", "GET", "maxmemory-policy")
         # A user without the right to ask must know by other means.
-        found: set[bytes] = set() if isinstance(policies, Refusal) else {said[1] for said in policies if said}
+        found: set[bytes] = set() if isinstance(policies, Refusal) else {said[1] for said in policies.values() if said}
         for policy in found - {b"noeviction"}:
             logger.warning(
                 "%s has maxmemory-policy %s and may throw jobs away; set it to noeviction",

@@ -100,7 +100,7 @@ class Cluster:
         if not self._closed and (self._look is None or self._look.done()):
             self._look = asyncio.get_running_loop().create_task(self._look_around(), name="aioq.redis cluster")
 
-    async def everywhere(self, parts: Sequence[object]) -> list[Any]:
+    async def everywhere(self, parts: Sequence[object]) -> dict[str, Any]:
         """Send a plain command to each node that has slots; see `Route.everywhere`."""
         owners = sorted((await self._known()).owners)
         if not owners:
@@ -110,7 +110,7 @@ class Cluster:
         for reply in replies:
             if isinstance(reply, BaseException):
                 raise reply
-        return replies
+        return dict(zip(map(str, owners), replies, strict=True))
 
     async def close(self) -> None:
         """Close the connections for commands."""

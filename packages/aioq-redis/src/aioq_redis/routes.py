@@ -46,8 +46,8 @@ class Route(Protocol):
         """Say that a server did not do what it should, and may no longer be the one to ask."""
         ...
 
-    async def everywhere(self, parts: Sequence[object]) -> list[Any]:
-        """Send a plain command to each server that takes writes, and return all replies.
+    async def everywhere(self, parts: Sequence[object]) -> dict[str, Any]:
+        """Send a plain command to each server that takes writes, and return all replies by where they are from.
 
         Raises:
             Lost, Refusal, BrokerConfigError: One of them did not do it.
@@ -68,7 +68,7 @@ class Straight:
     """
 
     def __init__(self, dial: Callable[[], Awaitable[Link]], name: str) -> None:
-        self._dial = dial
+        self._dial, self._name = dial, name
         self.commands = Pipeline(dial, name)
 
     def place(self, key: str | bytes) -> int:
@@ -82,9 +82,9 @@ class Straight:
     def doubt(self) -> None:
         """Do nothing: the next connection goes to whoever answers then."""
 
-    async def everywhere(self, parts: Sequence[object]) -> list[Any]:
+    async def everywhere(self, parts: Sequence[object]) -> dict[str, Any]:
         """Send a plain command to the server; see `Route.everywhere`."""
-        return [await self.commands.submit(Command(None, (), parts))]
+        return {self._name: await self.commands.submit(Command(None, (), parts))}
 
     async def close(self) -> None:
         """Close the connection for commands."""

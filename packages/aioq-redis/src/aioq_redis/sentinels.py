@@ -114,7 +114,6 @@ class Watched(Straight):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(self._dial_primary, settings.masked)
-        self._name = settings.masked
         self._sentinels = Sentinels(settings)
         self._news = Channels(self._sentinels.listen, f"the sentinels of {settings.masked}")
         self._links: WeakKeyDictionary[Link, Address] = WeakKeyDictionary()

@@ -118,13 +118,13 @@ class Server:
         """
         return await self._try(self.session.pipeline.submit(Command(None, (), parts)))
 
-    async def everywhere(self, *parts: object) -> list[Any] | Refusal:
-        """Send a plain command once to each server that takes writes, and return all replies, or an error reply.
+    async def everywhere(self, *parts: object) -> dict[str, Any] | Refusal:
+        """Send a plain command once to each server that takes writes; return their replies by place, or an error reply.
 
         Raises:
             BrokerUnavailable, BrokerConfigError: As for `call`.
         """
-        replies: list[Any] | Refusal = await self._try(self.session.route.everywhere(parts))
+        replies: dict[str, Any] | Refusal = await self._try(self.session.route.everywhere(parts))
         return replies
 
     async def _try(self, attempt: Awaitable[Any]) -> Any:

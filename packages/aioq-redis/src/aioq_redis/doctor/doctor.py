@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from aioq.clock import SystemClock
 from aioq.errors import BrokerConfigError
 from aioq.findings import Finding, Level
@@ -38,7 +40,7 @@ class Doctor:
     async def diagnose(self) -> list[Finding]:
         """Return all that was looked at, the worst first; see `aioq.protocols.Diagnosable.diagnose`."""
         questions = Questions(self._server)
-        findings = [*await self._host(questions), await self._clock()]
+        findings = [*await self._hosts(questions), *await self._clocks(questions)]
         workers = await self._workers(findings)
         found = await self._keys(questions, findings)
         memory = await self._memory(questions, found)
@@ -48,20 +50,27 @@ class Doctor:
             findings += await self._queue(queue, mine, memory, workers)
         return sorted([*findings, *questions.refused], key=lambda finding: SEVERITY.index(finding.level))
 
-    async def _host(self, questions: Questions) -> list[Finding]:
-        info = await questions.ask("server", "INFO")
-        save = await questions.ask("persistence", "CONFIG", "GET", "save")
-        if info is None:
-            return []
-        return about_host(parse_info(info), save[1].decode() if save else None)
+    async def _hosts(self, questions: Questions) -> list[Finding]:
+        infos = await questions.ask_everywhere("server", "INFO") or {}
+        saves = await questions.ask_everywhere("persistence", "CONFIG", "GET", "save") or {}
+        findings: list[Finding] = []
+        for place, info in infos.items():
+            save = saves.get(place)
+            about = about_host(parse_info(info), save[1].decode() if save else None)
+            findings += _at(place, about, of=len(infos))
+        return findings
 
-    async def _clock(self) -> Finding:
+    async def _clocks(self, questions: Questions) -> list[Finding]:
         clock = SystemClock()
         before = clock.time()
-        seconds, microseconds = await self._server.command("TIME")
+        times = await questions.ask_everywhere("clock", "TIME") or {}
         after = clock.time()
-        there = int(seconds) + int(microseconds) / 1_000_000
-        return about_clock((before + after) / 2, there, abs(after - before) / 2)
+        findings: list[Finding] = []
+        for place, (seconds, microseconds) in times.items():
+            there = int(seconds) + int(microseconds) / 1_000_000
+            about = about_clock((before + after) / 2, there, abs(after - before) / 2)
+            findings += _at(place, [about], of=len(times))
+        return findings
 
     async def _workers(self, findings: list[Finding]) -> list[WorkerInfo] | None:
         try:
@@ -108,7 +117,7 @@ class Doctor:
                 if answers is None:
                     return sorted(keys), False
                 servers = len(answers)
-                cursor, found = answers[server]
+                cursor, found = list(answers.values())[server]
                 keys.update(found)
                 if cursor == b"0":
                     break
@@ -142,6 +151,11 @@ class Doctor:
     async def _snapshot(self, queue: str) -> Snapshot:
         reply: list[Any] = await self._server.call("snapshot", self._layout.queue(queue), (MOST,))
         return read_snapshot(reply)
+
+
+def _at(place: str, findings: Sequence[Finding], *, of: int) -> list[Finding]:
+    """Return findings about a server; when it is one of several, they say about which."""
+    return [replace(one, subject=f"{one.subject} {place}") if of > 1 else one for one in findings]
 
 
 def _in_order(found: Sequence[Found], memory: dict[bytes, int]) -> Finding:
