@@ -10,7 +10,7 @@ from anyio.abc import TaskGroup
 
 from aioq.job import Completed, Failed, Released, Retried
 from aioq.protocols import Broker, JobStore, Signals
-from aioq.testing.contracts.broker import FAILURE, BrokerSuite
+from aioq.testing.contracts.suite import FAILURE, BrokerSuite
 
 __all__ = ["SignalsContract"]
 
