@@ -321,13 +321,16 @@ class BrokerMachine(RuleBasedStateMachine):
         self._compare_next_due(claim.next_due, queues)
 
     def _expected(self, request: ClaimRequest, claim: Claim) -> list[ModelJob]:
-        """Return what a claim should bring, given whether it says that its worker is to be alone."""
+        """Return what a claim should bring, given whether it says that its worker is to be alone.
+
+        Any queue with a suspect may be the reason for that: a claim that went on brought something.
+        """
         taken: list[ModelJob] = []
         for queue in request.queues:
             line, suspects, left = self.model.line(queue), self.model.suspects(queue), request.limit - len(taken)
             if suspects and left:
                 busy = request.running or taken
-                if claim.alone and busy:
+                if claim.alone and busy and len(claim.leases) <= len(taken):
                     return taken
                 if claim.alone and claim.leases[0].job_id in suspects:
                     return [suspects[claim.leases[0].job_id]]

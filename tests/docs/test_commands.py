@@ -6,10 +6,12 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Iterator
+from inspect import signature
 from typing import TypeAlias
 
 import pytest
 
+from aioq import Worker
 from aioq.cli import main
 from aioq.cli.exits import Exit
 from tests.docs.fences import PAGES, ROOT, fences
@@ -79,6 +81,19 @@ def test_the_page_lists_every_option(command: str, help_of: Helper) -> None:
     table = {name for line in section.splitlines() if line.startswith("| `-") for name in names(line.split("|")[1])}
     usage = help_of(command).partition("\n\n")[0]
     assert table == {name for name in names(help_of(command)) if name not in ("-h", "--help")}, usage
+
+
+def test_the_defaults_of_a_worker(help_of: Helper) -> None:
+    """The page, the command and `Worker` agree on them."""
+    section = CLI.read_text().partition("## aioq worker\n")[2].partition("\n## ")[0]
+    rows = [
+        [cell.strip(" `") for cell in line.split("|")[1:3]] for line in section.splitlines() if line.startswith("| `-")
+    ]
+    page = {row[0].rpartition("--")[2].replace("-", "_"): row[1] for row in rows}
+    worker = {name: parameter.default for name, parameter in signature(Worker).parameters.items()}
+    for name in ("concurrency", "lease", "max_block", "grace"):
+        assert page[name] == f"{worker[name]:g}"
+        assert re.search(rf"--{name.replace('_', '-')}\s[^;]*; {page[name]} by default", help_of("worker"))
 
 
 def names(text: str) -> set[str]:

@@ -17,11 +17,12 @@ from aioq.cron import CronEntry, CronOptions
 from aioq.cron.bounds import bounded
 from aioq.cron.options import CronKeywords, ScheduleKeywords
 from aioq.errors import AioqError, TaskDefinitionError
+from aioq.functions import is_generator
 from aioq.ids import TICK_IDS, check_name, tick_id
 from aioq.options import EnqueueOptions, flag
 from aioq.protocols import Schedule, Scheduler
 from aioq.registry import Registry, name_of, where
-from aioq.task import Task, is_generator
+from aioq.task import Task
 
 __all__ = [
     "CronDraft",

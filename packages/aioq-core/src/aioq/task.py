@@ -7,12 +7,12 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property, partial
-from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 import anyio
-import anyio.to_thread
 
 from aioq.errors import BadSignature, PayloadTooLarge, SerializationError, TaskDefinitionError
+from aioq.functions import in_thread, is_async, is_generator
 from aioq.handle import Job
 from aioq.ids import check_name, new_id
 from aioq.job import Lease, NewJob
@@ -22,7 +22,7 @@ from aioq.registry import name_of, where
 from aioq.signature import CallSignature
 from aioq.signing import OVERHEAD, Signer, Subject, looks_signed
 
-__all__ = ["Call", "Enqueuer", "Task", "TaskDecorator", "TaskWithOptions", "in_thread", "is_async", "is_generator"]
+__all__ = ["Call", "Enqueuer", "Task", "TaskDecorator", "TaskWithOptions"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -302,43 +302,6 @@ class TaskWithOptions(Generic[P, R]):
     def call(self, /, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
         """Return a call with these options, to be enqueued later; see `Task.call`."""
         return self._task.make_call(self._chosen, args, kwargs)
-
-
-async def in_thread(call: Callable[[], Any], limiter: anyio.CapacityLimiter | None = None) -> Any:
-    """Make a blocking call in a worker thread; when cancelled, leave the thread to itself.
-
-    If what it returns wants to be awaited, it is: a plain `def` may be a wrapper of an `async def`.
-    """
-    outcome = await anyio.to_thread.run_sync(_outcome_of, call, abandon_on_cancel=True, limiter=limiter)
-    result = outcome()
-    return await result if inspect.isawaitable(result) else result
-
-
-def _outcome_of(call: Callable[[], Any]) -> Callable[[], Any]:
-    """Return what returns or raises what `call` does.
-
-    So wrapped, everything comes out of a thread: trio refuses a coroutine there, and
-    asyncio takes a GeneratorExit for its own.
-    """
-    try:
-        result = call()
-    except BaseException as error:
-        return partial(_raise, error)
-    return lambda: result
-
-
-def _raise(error: BaseException) -> NoReturn:
-    raise error
-
-
-def is_async(function: Callable[..., Any]) -> bool:
-    """Whether calling the function gives something to await, as far as can be told beforehand."""
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
-
-
-def is_generator(function: Callable[..., Any]) -> bool:
-    """Whether calling the function runs none of it, and gives something to iterate over."""
-    return inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function)
 
 
 def _check_function(function: Callable[..., Any]) -> None:

@@ -20,8 +20,8 @@ from aioq.clock import SteadyClock
 from aioq.cron import CronEntry
 from aioq.errors import AioqError
 from aioq.failure import describe, in_full
+from aioq.functions import in_thread, is_async
 from aioq.protocols import TickLedger
-from aioq.task import in_thread, is_async
 from aioq.ticks import TickRecord, TickStatus
 
 __all__ = ["ByHand", "Ended"]

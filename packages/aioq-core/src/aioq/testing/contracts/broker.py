@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import count
-
 import anyio
 import anyio.lowlevel
 import pytest
@@ -15,95 +13,15 @@ from aioq.job import (
     Completed,
     Expired,
     Failed,
-    Failure,
-    Lease,
-    NewJob,
     Released,
     Retried,
     Settled,
 )
 from aioq.protocols import Broker, Diagnosable, JobStore, Signals, ThreadedLeases, TickLedger, WorkerRegistry
 from aioq.states import JobState
+from aioq.testing.contracts.suite import FAILURE, BrokerSuite
 
-__all__ = ["BrokerContract", "BrokerSuite"]
-
-FAILURE = Failure("ValueError", "nope", "Traceback: nope")
-
-_requests = count(1)
-
-
-class BrokerSuite:
-    """What the suites share. Subclass it through one of them and give the fixture `broker`.
-
-    Tests let time pass by `pass_time`, which sleeps for real; a broker whose clock a test
-    can move overrides it. Delays and leases in the suites are multiples of `tick` seconds.
-    """
-
-    pytestmark = pytest.mark.anyio
-
-    tick = 0.2
-
-    @pytest.fixture
-    def broker(self) -> Broker:
-        """A connected, empty broker; each test gets a new one."""
-        raise NotImplementedError(f"{type(self).__name__} must define a fixture named broker")
-
-    async def pass_time(self, seconds: float) -> None:
-        """Let at least `seconds` pass on the broker's clock."""
-        await anyio.sleep(seconds)
-
-    @staticmethod
-    def job(id: str, **changes: object) -> NewJob:
-        """Return a job for queue `q`."""
-        fields: dict[str, object] = {"id": id, "task": "tasks.work", "queue": "q", "payload": b"{}"}
-        return NewJob(**{**fields, **changes})  # type: ignore[arg-type]  # a test's own keywords
-
-    @staticmethod
-    def request(
-        limit: int = 10,
-        *,
-        worker: str = "w1",
-        queues: tuple[str, ...] = ("q",),
-        lease: float = 60.0,
-        running: int = 0,
-    ) -> ClaimRequest:
-        """Return a request that was never made before."""
-        return ClaimRequest(
-            worker_id=worker, queues=queues, limit=limit, lease=lease, running=running,
-            request_id=f"request-{next(_requests)}",
-        )  # fmt: skip
-
-    async def claim(
-        self,
-        broker: Broker,
-        limit: int = 10,
-        *,
-        worker: str = "w1",
-        queues: tuple[str, ...] = ("q",),
-        lease: float = 60.0,
-    ) -> list[Lease]:
-        """Claim with a request id of its own and return the leases."""
-        return (await broker.claim(self.request(limit, worker=worker, queues=queues, lease=lease))).leases
-
-    async def claim_one(self, broker: Broker, *, worker: str = "w1", lease: float = 60.0) -> Lease:
-        """Claim exactly one job."""
-        (lease_,) = await self.claim(broker, 1, worker=worker, lease=lease)
-        return lease_
-
-    async def expire(self, broker: Broker, id: str = "a") -> Lease:
-        """Enqueue a job, claim it, and let its lease run out."""
-        await broker.enqueue([self.job(id)])
-        lease = await self.claim_one(broker, lease=self.tick)
-        await self.pass_time(self.tick * 1.5)
-        return lease
-
-    async def crash(self, broker: Broker, id: str, times: int, *, queue: str = "q") -> None:
-        """Enqueue a job and let its workers vanish."""
-        await broker.enqueue([self.job(id, queue=queue, max_crashes=9)])
-        for _ in range(times):
-            assert len(await self.claim(broker, 1, queues=(queue,), lease=self.tick)) == 1
-            await self.pass_time(self.tick * 1.5)
-            await broker.reap([queue])
+__all__ = ["BrokerContract"]
 
 
 class BrokerContract(BrokerSuite):

@@ -7,7 +7,7 @@ import pytest
 from aioq.findings import Level
 from aioq.job import Completed, Retried
 from aioq.protocols import Broker, Diagnosable
-from aioq.testing.contracts.broker import FAILURE, BrokerSuite
+from aioq.testing.contracts.suite import FAILURE, BrokerSuite
 
 __all__ = ["DiagnosableContract"]
 

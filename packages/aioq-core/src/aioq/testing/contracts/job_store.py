@@ -20,7 +20,7 @@ from aioq.job import (
 )
 from aioq.protocols import Broker, JobStore
 from aioq.states import JobState
-from aioq.testing.contracts.broker import FAILURE, BrokerSuite
+from aioq.testing.contracts.suite import FAILURE, BrokerSuite
 
 __all__ = ["JobStoreContract"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aioq.protocols import Broker, TickLedger
-from aioq.testing.contracts.broker import BrokerSuite
+from aioq.testing.contracts.suite import BrokerSuite
 from aioq.ticks import (
     CronChanges,
     CronDefinition,

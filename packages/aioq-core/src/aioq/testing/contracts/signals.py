@@ -12,7 +12,7 @@ from msgspec import structs
 
 from aioq.job import Claim, Completed, Failed, Released, Retried
 from aioq.protocols import Broker, JobStore, Signals
-from aioq.testing.contracts.broker import FAILURE, BrokerSuite
+from aioq.testing.contracts.suite import FAILURE, BrokerSuite
 
 __all__ = ["SignalsContract"]
 

@@ -10,7 +10,7 @@ import pytest
 from aioq.errors import BrokerUnavailable
 from aioq.job import Completed, Settled
 from aioq.protocols import Broker, LeaseKeeper, ThreadedLeases
-from aioq.testing.contracts.broker import BrokerSuite
+from aioq.testing.contracts.suite import BrokerSuite
 
 __all__ = ["ThreadedLeasesContract"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from aioq.job import WorkerInfo
 from aioq.protocols import Broker, WorkerRegistry
-from aioq.testing.contracts.broker import BrokerSuite
+from aioq.testing.contracts.suite import BrokerSuite
 
 __all__ = ["WorkerRegistryContract"]
 

@@ -13,9 +13,9 @@ from anyio.lowlevel import checkpoint_if_cancelled
 from aioq.app import Aarq
 from aioq.clock import pass_time
 from aioq.failure import describe, in_full, in_short
+from aioq.functions import in_thread, is_async
 from aioq.protocols import Clock
 from aioq.registry import name_of
-from aioq.task import in_thread, is_async
 from aioq.worker.cron.run import CronRun, CutShort
 from aioq.worker.log import logger
 from aioq.worker.race import being_cancelled
