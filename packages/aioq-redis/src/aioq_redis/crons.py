@@ -26,8 +26,10 @@ from aioq.ticks import (
     Pause,
     TickRun,
 )
+from aioq_redis.gathering import Asked, Gathering
 from aioq_redis.keeping import milliseconds
 from aioq_redis.keys import Layout
+from aioq_redis.scripts import load
 from aioq_redis.server import Server, together
 from aioq_redis.ticks import REMEMBERED
 from aioq_redis.told_ticks import read_record
@@ -57,6 +59,8 @@ class Crons:
     def __init__(self, server: Server, layout: Layout) -> None:
         self._server, self._layout = server, layout
         self._remember = milliseconds(REMEMBERED)
+        self._told = Gathering(server, "cron_status", self._ask_status, self._misfit)
+        self._written = Gathering(server, "HMGET", self._ask_definition, self._misfit)
 
     async def register(self, app: str, version: str, crons: Sequence[CronDefinition], *, ttl: float) -> CronChanges:
         """Make `crons` the entries of an app; see `aioq.protocols.TickLedger.register_crons`."""
@@ -108,13 +112,25 @@ class Crons:
 
     async def status(self, cron: CronKey) -> CronStatus | None:
         """Return what is known of one entry; see `aioq.protocols.TickLedger.cron_status`."""
-        names = [_name(cron.name)]
-        (told,) = await self._server.call("cron_status", self._layout.queue(cron.queue), names, each=names)
+        told = await self._told.ask(cron.queue, _name(cron.name))
         if not told[0]:
             return None
-        entries = self._layout.fleet.key(f"crons:{told[0].decode()}")
-        value = await self._server.command("HGET", entries, _field(cron))
+        value = await self._written.ask(told[0].decode(), _field(cron))
         return _status(_decode(value.partition(b" ")[2]), *told) if value else None
+
+    def _ask_status(self, queue: str, names: Sequence[str]) -> Asked:
+        script = load("cron_status")
+        return script, self._layout.queue(queue).pick(script.keys, each=names), names
+
+    def _ask_definition(self, app: str, fields: Sequence[str]) -> Asked:
+        return None, (), ("HMGET", self._layout.fleet.key(f"crons:{app}"), *fields)
+
+    async def _misfit(self, place: str, name: str) -> str:
+        """Return what lies where an entry of a queue, or a definition of an app, should."""
+        queue, fleet = self._layout.queue(place), self._layout.fleet
+        if " " in name:
+            return await self._server.misfit(fleet, [fleet.key(f"crons:{place}")])
+        return await self._server.misfit(queue, queue.pick(load("cron_status").keys, each=[name]))
 
     async def _apps(self, app: str | None) -> list[str]:
         if app is not None:
