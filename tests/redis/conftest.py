@@ -10,6 +10,7 @@ import pytest
 
 from aioq_redis import RedisBroker, scripts
 from tests.access import restricted
+from tests.redis.pair import Pair
 from tests.redis.proxy import Proxy
 from tests.redis.virtual import CLOCK_KEY, CLOCK_SCRIPT
 from tests.servers import RedisServer
@@ -77,3 +78,13 @@ def virtual_time(monkeypatch: pytest.MonkeyPatch, raw: Any) -> Iterator[None]:
     yield
     raw.delete(CLOCK_KEY)
     scripts.load.cache_clear()
+
+
+@pytest.fixture
+def pair(start_server: Callable[..., RedisServer]) -> Pair:
+    """Two servers of this test alone."""
+    primary = start_server("--repl-diskless-sync-delay", "0", tcp=True)
+    replica = start_server("--replicaof", "127.0.0.1", str(primary.port))
+    pair = Pair(primary, replica)
+    pair.catch_up()
+    return pair
