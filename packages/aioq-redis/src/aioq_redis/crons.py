@@ -39,6 +39,9 @@ __all__ = ["Crons"]
 AT_ONCE: Final = 500
 """Entries in one script: others get their turn in between."""
 
+MOST_KNOWN: Final = 20_000
+"""Definitions that are remembered, of entries that were asked about one by one."""
+
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(CronDefinition).decode
 
@@ -59,6 +62,7 @@ class Crons:
     def __init__(self, server: Server, layout: Layout) -> None:
         self._server, self._layout = server, layout
         self._remember = milliseconds(REMEMBERED)
+        self._known: dict[CronKey, tuple[tuple[bytes, bytes], CronDefinition]] = {}
         self._told = Gathering(server, "cron_status", self._ask_status, self._misfit)
         self._written = Gathering(server, "HMGET", self._ask_definition, self._misfit)
 
@@ -74,6 +78,8 @@ class Crons:
         plans = {_key(field): "" for field in retired}
         plans |= {key: ("+" if cron.enabled else "-") + cron.fingerprint for key, cron in after.items()}
         mine = await self._apply(app, number, plans)
+        for cron in crons:
+            self._remember_definition(cron, app.encode(), number)
         opening = (number, version, milliseconds(ttl))
         await self._server.call("open_version", self._layout.fleet, opening, own=_name(app))
         return CronChanges(
@@ -115,8 +121,25 @@ class Crons:
         told = await self._told.ask(cron.queue, _name(cron.name))
         if not told[0]:
             return None
-        value = await self._written.ask(told[0].decode(), _field(cron))
-        return _status(_decode(value.partition(b" ")[2]), *told) if value else None
+        definition = await self._definition(cron, *told[:2])
+        return None if definition is None else _status(definition, *told)
+
+    async def _definition(self, cron: CronKey, app: bytes, number: bytes) -> CronDefinition | None:
+        """Return an entry's definition, which changes with the number of its registration."""
+        known = self._known.get(cron)
+        if known is not None and known[0] == (app, number):
+            return known[1]
+        value = await self._written.ask(app.decode(), _field(cron))
+        if not value:
+            return None
+        definition = _decode(value.partition(b" ")[2])
+        self._remember_definition(definition, app, number)
+        return definition
+
+    def _remember_definition(self, definition: CronDefinition, app: bytes, number: bytes) -> None:
+        if len(self._known) >= MOST_KNOWN:
+            self._known.clear()
+        self._known[definition.key] = (app, number), definition
 
     def _ask_status(self, queue: str, names: Sequence[str]) -> Asked:
         script = load("cron_status")
@@ -198,7 +221,7 @@ def _chunks(keys: Iterable[CronKey]) -> list[tuple[str, list[str]]]:
 
 def _status(definition: CronDefinition, *told: Any) -> CronStatus:
     """Return an entry's status; see `lua/cron_status.lua`."""
-    app, armed, retired, paused, mark, success, result, *counts, run, last = told
+    app, _, armed, retired, paused, mark, success, result, *counts, run, last = told
     fired, ok, failed, skipped, missed, coalesced = (int(count or 0) for count in counts)
     return CronStatus(
         definition=definition,
