@@ -162,6 +162,11 @@ class FlakyBroker(MemoryBroker):
         self.bids.append(claim)
         return await self._shaky("claim_tick", lambda: whole(claim))
 
+    async def claim_ticks(self, claims: Sequence[TickClaim]) -> list[TickReply]:
+        """Decide on several claims, or not."""
+        whole = super().claim_ticks
+        return await self._shaky("claim_ticks", lambda: whole(claims))
+
     async def extend_runs(self, runs: Sequence[TickRun], *, seconds: float) -> list[TickRun]:
         """Lengthen runs, or not."""
         whole = super().extend_runs

@@ -10,10 +10,11 @@ import pytest
 
 from aioq_redis import RedisBroker, scripts
 from tests import servers
-from tests.access import definition
+from tests.access import REPLICAS, definition
 from tests.cluster import Cluster
 from tests.redis.layout import assert_consistent, keys_of
 from tests.redis.nodes import Make
+from tests.redis.pair import Pair
 from tests.redis.proxy import Proxy
 from tests.redis.virtual import CLOCK_KEY, CLOCK_SCRIPT
 from tests.servers import RedisServer
@@ -112,3 +113,13 @@ def virtual_time(
     yield
     raw.delete(CLOCK_KEY)
     scripts.load.cache_clear()
+
+
+@pytest.fixture
+def pair(start_server: Callable[..., RedisServer]) -> Pair:
+    """Two servers of this test alone."""
+    primary = start_server("--repl-diskless-sync-delay", "0", tcp=True, rights=REPLICAS)
+    replica = start_server("--replicaof", "127.0.0.1", str(primary.port))
+    pair = Pair(primary, replica)
+    pair.catch_up()
+    return pair

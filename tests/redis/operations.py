@@ -30,7 +30,7 @@ from aioq_redis.scripts import load
 from tests.contract.lease_model import CANCELLED, DEAD, DONE, LEASED, READY, Job, Rules
 from tests.redis.jobs import FAILURE, claim, job, let_pass, request
 
-__all__ = ["OPERATIONS", "Operation", "seen"]
+__all__ = ["OPERATIONS", "Operation"]
 
 RULES = Rules()
 PLACES = {
@@ -44,6 +44,10 @@ PLACES = {
     JobState.EXPIRED: DONE,
 }
 ME = WorkerInfo(id="w1", queues=("q",), concurrency=1, running=0, hostname="h", pid=1, started_at=0.0)
+
+
+Seen = tuple[str, int, int]
+"""Place, attempt and crashes of a job."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,36 @@ class Operation:
     before: Job | None
     after: Job
 
+    atomic = True
+
     @property
     def word(self) -> bytes:
         """What is in the command, and in no other."""
         return load(self.script).sha.encode()
+
+    @property
+    def seen_before(self) -> Seen | None:
+        """What `seen` returns before it."""
+        return _view(self.before)
+
+    @property
+    def seen_after(self) -> Seen | None:
+        """What `seen` returns after it."""
+        return _view(self.after)
+
+    @property
+    def leaves_work(self) -> bool:
+        """Whether the job can be claimed after it."""
+        return self.after.place == READY
+
+    @staticmethod
+    async def seen(broker: RedisBroker) -> Seen | None:
+        """Return what the model knows of the job as it really is."""
+        record = await broker.get_job("a", queue="q")
+        if record is None:
+            return None
+        dead = DEAD if record.reason == "crashed" else DONE
+        return PLACES.get(record.state, dead), record.attempt, record.crashes
 
 
 async def nothing(broker: RedisBroker) -> None:
@@ -198,10 +228,5 @@ OPERATIONS = [
 ]  # fmt: skip
 
 
-async def seen(broker: RedisBroker) -> tuple[str, int, int] | None:
-    """Return what the model knows of the job as it really is: place, attempt, crashes."""
-    record = await broker.get_job("a", queue="q")
-    if record is None:
-        return None
-    dead = DEAD if record.reason == "crashed" else DONE
-    return PLACES.get(record.state, dead), record.attempt, record.crashes
+def _view(job: Job | None) -> Seen | None:
+    return job and (job.place, job.attempt, job.crashes)

@@ -12,38 +12,10 @@ import pytest
 
 from aioq.errors import BrokerFull, BrokerUnavailable, NotReplicated
 from aioq_redis import RedisBroker
-from tests.access import REPLICAS
 from tests.redis.jobs import claim, job, until
-from tests.servers import RedisServer
+from tests.redis.pair import Pair
 
 Make = Callable[..., RedisBroker]
-
-
-class Pair:
-    """A primary, and a replica that is up to date."""
-
-    def __init__(self, primary: RedisServer, replica: RedisServer) -> None:
-        self.primary, self.replica = primary, replica
-
-    def catch_up(self) -> None:
-        """Return when the replica has everything."""
-        with self.primary.client() as connection:
-            client: Any = connection
-            for _ in range(2):
-                # The first may have come along with the copy of everything, a second before writes begin to flow.
-                client.set("latest", "")
-                while not client.wait(1, 1000):
-                    pass
-
-
-@pytest.fixture
-def pair(start_server: Callable[..., RedisServer]) -> Pair:
-    """Two servers of this test alone."""
-    primary = start_server("--repl-diskless-sync-delay", "0", tcp=True, rights=REPLICAS)
-    replica = start_server("--replicaof", "127.0.0.1", str(primary.port))
-    pair = Pair(primary, replica)
-    pair.catch_up()
-    return pair
 
 
 @pytest.fixture

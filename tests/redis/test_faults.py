@@ -15,11 +15,11 @@ from aioq.errors import BrokerFull
 from aioq_redis import RedisBroker
 from aioq_redis.scripts import NAMES, load
 from tests import servers
-from tests.contract.lease_model import Job
 from tests.redis.jobs import claim
 from tests.redis.layout import assert_consistent, keys_of
-from tests.redis.operations import OPERATIONS, Operation, seen
+from tests.redis.operations import OPERATIONS, Operation
 from tests.redis.proxy import Fault, Proxy, When
+from tests.redis.tick_operations import TICK_OPERATIONS, TickOperation
 
 TRANSIENT = {
     "LOADING": b"-LOADING Redis is loading the dataset in memory\r\n",
@@ -33,7 +33,8 @@ TRANSIENT = {
     "MASTERDOWN": b"-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.\r\n",
 }
 FULL = b"-OOM command not allowed when used memory > 'maxmemory'.\r\n"
-every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+EVERY: list[Operation | TickOperation] = [*OPERATIONS, *TICK_OPERATIONS]
+every_operation = pytest.mark.parametrize("operation", EVERY, ids=lambda operation: operation.name)
 
 
 @pytest.fixture(scope="session")
@@ -55,57 +56,54 @@ def behind(
     return make_broker(proxy.url)
 
 
-def view(job: Job | None) -> tuple[str, int, int] | None:
-    """Return of the model's job what `seen` returns of the real one."""
-    return job and (job.place, job.attempt, job.crashes)
-
-
 @every_operation
 @pytest.mark.parametrize("when", When, ids=lambda when: when.name.lower())
 @pytest.mark.parametrize("silent", [False, True], ids=["cut", "silent"])
 async def test_a_command_that_is_cut_off_is_done_once(
-    behind: RedisBroker, proxy: Proxy, operation: Operation, when: When, silent: bool
+    behind: RedisBroker, proxy: Proxy, operation: Operation | TickOperation, when: When, silent: bool
 ) -> None:
     """Before the server has it, before the reply comes, in the midst of the reply; told by a reset or by nobody."""
     needed = await operation.prepare(behind)
-    assert await seen(behind) == view(operation.before)
+    assert await operation.seen(behind) == operation.seen_before
     fault = Fault(operation.word, when, silent)
     proxy.fail(fault)
     assert await operation.call(behind, needed) in operation.answers
     assert proxy.is_over(fault)
-    assert await seen(behind) == view(operation.after)
-    assert await claim(behind, 5, worker="w2") == [] or operation.after.place == "ready"
+    assert await operation.seen(behind) == operation.seen_after
+    assert await claim(behind, 5, worker="w2") == [] or operation.leaves_work
 
 
 @every_operation
 @pytest.mark.parametrize("error", TRANSIENT)
 async def test_an_error_that_passes_is_waited_out(
-    behind: RedisBroker, proxy: Proxy, operation: Operation, error: str
+    behind: RedisBroker, proxy: Proxy, operation: Operation | TickOperation, error: str
 ) -> None:
     """The caller does not see it, and what it asked for is done once."""
     needed = await operation.prepare(behind)
     proxy.answer(operation.word, TRANSIENT[error])
     assert await operation.call(behind, needed) in operation.answers
     assert TRANSIENT[error] in proxy.answered
-    assert await seen(behind) == view(operation.after)
+    assert await operation.seen(behind) == operation.seen_after
 
 
 @pytest.mark.parametrize(
     # A full server still lets workers wait; what it says of the claim behind is asked for.
     "operation",
-    [each for each in OPERATIONS if each.name != "wait and claim"],
+    [each for each in EVERY if each.atomic and each.name != "wait and claim"],
     ids=lambda each: each.name,
 )
-async def test_a_full_server_is_an_error_of_its_own(behind: RedisBroker, proxy: Proxy, operation: Operation) -> None:
+async def test_a_full_server_is_an_error_of_its_own(
+    behind: RedisBroker, proxy: Proxy, operation: Operation | TickOperation
+) -> None:
     """Nothing is repeated, nothing has been done, and the same call succeeds when there is room."""
     needed = await operation.prepare(behind)
     proxy.answer(operation.word, FULL)
     async with asyncio.timeout(1):
         with pytest.raises(BrokerFull, match="has no room"):
             await operation.call(behind, needed)
-    assert await seen(behind) == view(operation.before)
+    assert await operation.seen(behind) == operation.seen_before
     assert await operation.call(behind, needed) in operation.answers
-    assert await seen(behind) == view(operation.after)
+    assert await operation.seen(behind) == operation.seen_after
 
 
 async def cancelled_after(call: Callable[[], Any], steps: int) -> bool:
@@ -124,10 +122,10 @@ async def cancelled_after(call: Callable[[], Any], steps: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    "operation", [each for each in OPERATIONS if each.name != "extend from a thread"], ids=lambda each: each.name
+    "operation", [each for each in EVERY if each.name != "extend from a thread"], ids=lambda each: each.name
 )
 async def test_a_call_may_be_cancelled_anywhere(
-    make_broker: Callable[..., RedisBroker], raw: Any, namespace: str, operation: Operation
+    make_broker: Callable[..., RedisBroker], raw: Any, namespace: str, operation: Operation | TickOperation
 ) -> None:
     """After any number of steps: it is done or it is not, and the next call gets the answer that is its own."""
     steps = 0
@@ -135,12 +133,13 @@ async def test_a_call_may_be_cancelled_anywhere(
         broker = make_broker(namespace=f"{namespace}-{steps}")
         needed = await operation.prepare(broker)
         interrupted = await cancelled_after(lambda: operation.call(broker, needed), steps)  # noqa: B023  # at once
-        assert await seen(broker) in (view(operation.before), view(operation.after))
+        assert await operation.seen(broker) in (operation.seen_before, operation.seen_after)
         assert await broker.time() > 1_000_000_000
         assert [stats.queue for stats in await broker.queue_stats()] in ([], ["q"])
         await broker.close()
         assert_consistent(raw, f"{namespace}-{steps}")
-        raw.delete(*keys_of(raw, f"{namespace}-{steps}"))
+        if keys := keys_of(raw, f"{namespace}-{steps}"):
+            raw.delete(*keys)
         if not interrupted:
             break
         steps += 1

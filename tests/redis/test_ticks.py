@@ -11,7 +11,7 @@ import pytest
 
 from aioq.errors import BrokerConfigError, BrokerFull
 from aioq.job import Completed, Lease, NewJob
-from aioq.ticks import CronChanges, CronCounts, TickOutcome, TickStatus
+from aioq.ticks import CronChanges, CronCounts, CronStatus, TickOutcome, TickStatus
 from aioq_redis import RedisBroker
 from aioq_redis.keys import Layout
 from aioq_redis.scripts import load
@@ -375,3 +375,69 @@ async def test_ten_thousand_entries_are_registered_in_few_steps(broker: RedisBro
 def _run(raw: Any, name: str, keys: list[str], *args: object) -> Any:
     """Run a script by hand, as a client that is about to die would."""
     return raw.eval(load(name).text, len(keys), *keys, *args)
+
+
+async def test_what_another_process_has_registered_since_is_told(
+    broker: RedisBroker, make_broker: Callable[..., RedisBroker]
+) -> None:
+    """What is remembered of a definition is of one registration, and a newer one counts."""
+    await broker.register_crons("app", "1", [entry(expression="0 9 * * *")], ttl=60)
+    for expression, app in (("0 9 * * *", "app"), ("0 10 * * *", "app"), ("0 11 * * *", "other")):
+        await make_broker().register_crons(app, expression, [entry(expression=expression)], ttl=60)
+        for _ in range(2):
+            status = await broker.cron_status(KEY)
+            assert status is not None
+            assert (status.definition.expression, status.app) == (expression, app)
+
+
+async def test_entries_that_are_asked_about_at_once_share_a_command(broker: RedisBroker, raw: Any) -> None:
+    """However many callers there are; each gets the answer to its own question, and one that gives up harms nobody."""
+    names = [f"n{number}" for number in range(250)]
+    await broker.register_crons("app", "1", [entry(name) for name in names], ttl=60)
+    before = calls(raw)
+    asked = [asyncio.ensure_future(broker.cron_status(entry(name).key)) for name in [*names, "unknown", *names]]
+    await asyncio.sleep(0)
+    asked[0].cancel()
+    _, *told = await asyncio.gather(*asked, return_exceptions=True)
+    found = [status.definition.name if isinstance(status, CronStatus) else status for status in told]
+    assert found == [*names[1:], None, *names]
+    assert calls(raw) - before == 6
+
+
+async def test_an_entry_whose_key_is_foreign_harms_no_other_that_is_asked_about(
+    broker: RedisBroker, raw: Any, namespace: str
+) -> None:
+    """The server refuses the command that they share; then each is asked about alone."""
+    await broker.register_crons("app", "1", [entry("good"), entry("bad")], ttl=60)
+    key = Layout(namespace).queue("q").key("cron:bad")
+    raw.delete(key)
+    raw.set(key, "somebody's")
+    asked = [broker.cron_status(entry(name).key) for name in ("good", "bad", "good")]
+    first, second, third = await asyncio.gather(*asked, return_exceptions=True)
+    assert isinstance(first, CronStatus)
+    assert isinstance(third, CronStatus)
+    assert isinstance(second, BrokerConfigError)
+    assert f"key {key} is a string and should be a hash" in str(second)
+    raw.delete(key)
+
+
+@pytest.mark.parametrize("key", ["cron:bad", "ticks:bad"])
+async def test_a_claim_that_cannot_be_decided_spends_no_other(
+    broker: RedisBroker, raw: Any, namespace: str, key: str
+) -> None:
+    """Nothing of a call is done when the server refuses one of its claims; alone, the others win."""
+    now = round(await broker.time(), 3)
+    claims = [bid(now, name="good", job=job("t")), bid(now, name="bad", job=job("t"))]
+    raw.set(full := Layout(namespace).queue("q").key(key), "somebody's")
+    with pytest.raises(BrokerConfigError, match=f"key {re.escape(full)} is a string"):
+        await broker.claim_ticks(claims)
+    assert await claim(broker) == []
+    reply = await broker.claim_tick(claims[0])
+    assert (reply.outcome, reply.won) == (WON, (now,))
+    raw.delete(full)
+
+
+def calls(raw: Any) -> int:
+    """Return how many scripts were called."""
+    stats = raw.info("commandstats")
+    return sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("eval", "evalsha"))

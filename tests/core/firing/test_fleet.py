@@ -349,6 +349,20 @@ async def test_a_removed_entry_fires_no_more(clock: VirtualClock, broker: FlakyB
     assert sorted(notes.ticks) == [10, 10, 20, 30]
 
 
+async def test_a_disabled_entry_fires_no_more(clock: VirtualClock, broker: FlakyBroker, notes: Notes) -> None:
+    """Not even on workers of the release before; a step back to that enables it again."""
+    old, new = (version(broker, notes, kept="every 10") for _ in range(2))
+    new.cron("every 10", name="off", unique=True, enabled=False)(notes)
+    old.cron("every 10", name="off", unique=True)(notes)
+    async with up(old, clock, id="old"):
+        await clock.advance(11)
+        async with up(new, clock, id="new"):
+            await clock.advance(20)
+        async with up(old, clock, id="back"):
+            await clock.advance(10)
+    assert sorted(notes.ticks) == [10, 10, 20, 30, 40, 40]
+
+
 async def test_another_app_is_left_alone(clock: VirtualClock, broker: FlakyBroker, notes: Notes) -> None:
     """Two apps of one namespace deploy each for itself."""
     theirs = version(broker, notes, name="theirs", theirs="every 10")

@@ -115,7 +115,9 @@ async def test_a_worker_may_be_stopped_anywhere(stops: int) -> None:
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("method", ["claim_tick", "record_ticks", "attend", "register_crons", "extend_runs"])
+@pytest.mark.parametrize(
+    "method", ["claim_tick", "claim_ticks", "record_ticks", "attend", "register_crons", "extend_runs"]
+)
 async def test_a_cancellation_and_a_fault_together(method: str, lost: bool) -> None:
     """With a call of the broker failing beside it, no tick fires twice and the next ones fire."""
     for steps in range(0, 60, 15):

@@ -97,14 +97,35 @@ def test_who_may_not_fire_owes_nothing(project: Project, what: str) -> None:
 
 
 def test_what_is_not_deployed_owes_nothing(project: Project) -> None:
-    """Neither an entry that nobody has registered, nor one that is registered with another schedule."""
+    """An entry that is new in the code; another one is registered, so workers of the app have been up."""
     project.write("tasks.py", TASKS)
-    project.register("tasks.report")
-    project.write("other.py", "from tasks import app, report\ndel app.crons._by_name['tasks.report']\n")
+    project.register("tasks.cleanup")
     let_pass(project, 67 * MINUTE)
-    assert project.aioq("check", "other:app").out == (
-        "ok: none of 2 entries is overdue, 1 disabled, 2 not registered; 0 workers up\n"
+    project.record("tasks.cleanup", NOON + 60 * MINUTE, TickStatus.OK, fired_at=NOON, finished_at=NOON)
+    assert project.aioq("check", "tasks:app").out == (
+        "ok: none of 3 entries is overdue, 1 disabled, 2 not registered; 0 workers up\n"
     )
+
+
+def test_an_app_that_was_never_up_is_exit_code_1(project: Project) -> None:
+    """Nothing of it can be overdue, and a probe must not take that for well; `--json` says so too."""
+    project.write("tasks.py", TASKS)
+    line = (
+        "aioq: check: none of the 3 entries of app tasks is registered with the broker: no worker of it has started yet, "
+        "or workers know it by another name or broker; start one, or name the app with Aarq(name=...)\n"
+    )
+    assert project.aioq("check", "tasks:app") == (1, "", line)
+    outcome = project.aioq("check", "tasks:app", "--json")
+    assert (outcome.code, outcome.err) == (1, line)
+    assert json.loads(outcome.out) == {"ok": False, "entries": 3, "registered": 0, "workers": 0, "overdue": []}
+
+
+@pytest.mark.parametrize("entries", ["", "app.cron('0 * * * *', enabled=False)(print)"])
+def test_an_app_with_nothing_to_fire_is_well(project: Project, entries: str) -> None:
+    """Whether or not a worker of it was ever up."""
+    text = f"from aioq import Aarq\nfrom tests.core.test_cli.far import FarBroker\napp = Aarq(FarBroker())\n{entries}\n"
+    project.write("tasks.py", text)
+    assert project.aioq("check", "tasks:app").code == 0
 
 
 def test_for_programs_it_is_json(project: Project) -> None:
@@ -118,6 +139,7 @@ def test_for_programs_it_is_json(project: Project) -> None:
     assert json.loads(outcome.out) == {
         "ok": False,
         "entries": 3,
+        "registered": 3,
         "workers": 0,
         "overdue": [
             {"name": "tasks.report", "queue": "reports", "tick": "2026-01-05T14:00:00+01:00", "seconds": 420.0},

@@ -70,6 +70,27 @@ TASKS = """
 """
 
 
+WORKED = TASKS.replace(
+    "\n    app = Aarq(FarBroker(), lifespan=lifespan)",
+    """
+    from aioq import Worker
+
+    class Manned(FarBroker):
+        async def wait_for_result(self, *args, **kwargs):
+            async with anyio.create_task_group() as tg:
+                worker = Worker(app, handle_signals=False)
+                tg.start_soon(worker.run)
+                ended = await self.near.wait_for_result(*args, **kwargs)
+                worker.stop()
+            return ended
+
+    app = Aarq(Manned())""",
+)
+"""The same on a broker with a worker, for as long as somebody waits for a job."""
+
+FAILED = "job {job_id} failed: ValueError: who is that?"
+
+
 @pytest.fixture(autouse=True)
 def _ada(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who gives the commands."""
@@ -201,6 +222,41 @@ def test_its_id_is_not_that_of_a_tick(project: Project) -> None:
     nine = datetime(2026, 1, 5, 9, tzinfo=UTC)
     assert between_ticks(entry, nine) == nine.replace(microsecond=1000)
     assert between_ticks(entry, nine.replace(microsecond=5678)) == nine.replace(microsecond=5000)
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "told"),
+    [
+        ("tasks.remind", 0, {"status": "ok", "returned": "'reminded Ada'", "error": ""}),
+        ("wrong", 1, {"status": "failed", "returned": None, "error": FAILED}),
+    ],
+)
+def test_what_became_of_a_job_is_told_in_json(project: Project, name: str, code: int, told: dict[str, Any]) -> None:
+    """With `--wait`: its result, or the error, which stderr has as well; the exit code says which."""
+    project.write("tasks.py", WORKED)
+    outcome = project.aioq("cron", "run", "tasks:app", name, "--wait", "--json")
+    job_id = f"cron:{name}:{NOON * 1000:.0f}"
+    facts = {"name": name, "queue": "mails", "job_id": job_id}
+    error = told["error"].format(job_id=job_id)
+    assert outcome.code == code
+    assert json.loads(outcome.out) == {**facts, **told, "error": error}
+    assert outcome.err == (f"aioq: {error}\n" if error else "")
+
+
+def test_on_error_is_not_called(project: Project) -> None:
+    """The error is shown to whoever gave the command; nobody else is told of it."""
+    text = TASKS.replace(
+        """    @app.cron("0 9 * * *")
+    async def broken""",
+        """    def tell(ctx, error):
+        print("somebody was told")
+
+    @app.cron("0 9 * * *", on_error=tell)
+    async def broken""",
+    )
+    project.write("tasks.py", text)
+    outcome = project.aioq("cron", "run", "tasks:app", "tasks.broken")
+    assert (outcome.code, outcome.out) == (1, "opened\nclosed\n")
 
 
 def test_wait_is_for_schedules(project: Project) -> None:

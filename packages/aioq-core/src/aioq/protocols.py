@@ -316,7 +316,7 @@ class TickLedger(Protocol):
         1. A claim that has moved the mark, by its `request_id`, gets the answer that it got then.
            The latest is known for good, ten before it for two minutes, unless they have `overlap="cancel"`.
            If it is the latest and was `QUEUED`, it is decided anew from rule 5 on.
-        2. An entry that is registered with another fingerprint, or retired, is `SUPERSEDED`.
+        2. An entry that is registered with another fingerprint, disabled or retired, is `SUPERSEDED`.
         3. A latest tick more than 1 s ahead of the broker's clock is `EARLY`.
         4. If none of the ticks is after the mark, all are `LOST`, whatever the fingerprint.
         5. The latest tick becomes the mark. A paused entry is `PAUSED` nevertheless.

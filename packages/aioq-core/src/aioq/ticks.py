@@ -99,7 +99,7 @@ class TickOutcome(Enum):
     QUEUED = "queued"
     """An earlier run goes on and `overlap` is `queue_one`: repeat the claim until the answer is another."""
     SUPERSEDED = "superseded"
-    """A newer version of the app has another schedule under this name, or none. Nothing was spent."""
+    """A newer version of the app has another schedule under this name or none, or it is disabled. Nothing was spent."""
 
 
 class TickClaim(Struct, frozen=True, kw_only=True):

@@ -26,8 +26,10 @@ from aioq.ticks import (
     Pause,
     TickRun,
 )
+from aioq_redis.gathering import Asked, Gathering
 from aioq_redis.keeping import milliseconds
 from aioq_redis.keys import Layout
+from aioq_redis.scripts import load
 from aioq_redis.server import Server, together
 from aioq_redis.ticks import REMEMBERED
 from aioq_redis.told_ticks import read_record
@@ -36,6 +38,9 @@ __all__ = ["Crons"]
 
 AT_ONCE: Final = 500
 """Entries in one script: others get their turn in between."""
+
+MOST_KNOWN: Final = 20_000
+"""Definitions that are remembered, of entries that were asked about one by one."""
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(CronDefinition).decode
@@ -57,6 +62,9 @@ class Crons:
     def __init__(self, server: Server, layout: Layout) -> None:
         self._server, self._layout = server, layout
         self._remember = milliseconds(REMEMBERED)
+        self._known: dict[CronKey, tuple[tuple[bytes, bytes], CronDefinition]] = {}
+        self._told = Gathering(server, "cron_status", self._ask_status, self._misfit)
+        self._written = Gathering(server, "HMGET", self._ask_definition, self._misfit)
 
     async def register(self, app: str, version: str, crons: Sequence[CronDefinition], *, ttl: float) -> CronChanges:
         """Make `crons` the entries of an app; see `aioq.protocols.TickLedger.register_crons`."""
@@ -70,6 +78,8 @@ class Crons:
         plans = {_key(field): "" for field in retired}
         plans |= {key: ("+" if cron.enabled else "-") + cron.fingerprint for key, cron in after.items()}
         mine = await self._apply(app, number, plans)
+        for cron in crons:
+            self._remember_definition(cron, app.encode(), number)
         opening = (number, version, milliseconds(ttl))
         await self._server.call("open_version", self._layout.fleet, opening, own=_name(app))
         return CronChanges(
@@ -108,13 +118,42 @@ class Crons:
 
     async def status(self, cron: CronKey) -> CronStatus | None:
         """Return what is known of one entry; see `aioq.protocols.TickLedger.cron_status`."""
-        names = [_name(cron.name)]
-        (told,) = await self._server.call("cron_status", self._layout.queue(cron.queue), names, each=names)
+        told = await self._told.ask(cron.queue, _name(cron.name))
         if not told[0]:
             return None
-        entries = self._layout.fleet.key(f"crons:{told[0].decode()}")
-        value = await self._server.command("HGET", entries, _field(cron))
-        return _status(_decode(value.partition(b" ")[2]), *told) if value else None
+        definition = await self._definition(cron, *told[:2])
+        return None if definition is None else _status(definition, *told)
+
+    async def _definition(self, cron: CronKey, app: bytes, number: bytes) -> CronDefinition | None:
+        """Return an entry's definition, which changes with the number of its registration."""
+        known = self._known.get(cron)
+        if known is not None and known[0] == (app, number):
+            return known[1]
+        value = await self._written.ask(app.decode(), _field(cron))
+        if not value:
+            return None
+        definition = _decode(value.partition(b" ")[2])
+        self._remember_definition(definition, app, number)
+        return definition
+
+    def _remember_definition(self, definition: CronDefinition, app: bytes, number: bytes) -> None:
+        if len(self._known) >= MOST_KNOWN:
+            self._known.clear()
+        self._known[definition.key] = (app, number), definition
+
+    def _ask_status(self, queue: str, names: Sequence[str]) -> Asked:
+        script = load("cron_status")
+        return script, self._layout.queue(queue).pick(script.keys, each=names), names
+
+    def _ask_definition(self, app: str, fields: Sequence[str]) -> Asked:
+        return None, (), ("HMGET", self._layout.fleet.key(f"crons:{app}"), *fields)
+
+    async def _misfit(self, place: str, name: str) -> str:
+        """Return what lies where an entry of a queue, or a definition of an app, should."""
+        queue, fleet = self._layout.queue(place), self._layout.fleet
+        if " " in name:
+            return await self._server.misfit(fleet, [fleet.key(f"crons:{place}")])
+        return await self._server.misfit(queue, queue.pick(load("cron_status").keys, each=[name]))
 
     async def _apps(self, app: str | None) -> list[str]:
         if app is not None:
@@ -182,7 +221,7 @@ def _chunks(keys: Iterable[CronKey]) -> list[tuple[str, list[str]]]:
 
 def _status(definition: CronDefinition, *told: Any) -> CronStatus:
     """Return an entry's status; see `lua/cron_status.lua`."""
-    app, armed, retired, paused, mark, success, result, *counts, run, last = told
+    app, _, armed, retired, paused, mark, success, result, *counts, run, last = told
     fired, ok, failed, skipped, missed, coalesced = (int(count or 0) for count in counts)
     return CronStatus(
         definition=definition,

@@ -38,8 +38,8 @@ def register(commands: Commands) -> None:
         "check",
         help="tell by the exit code whether an app's crons fire",
         description=f"Exit with {Exit.OK} when every cron of the app has fired that should have, with {Exit.FAILED} "
-        f"when one is overdue, and with {Exit.UNAVAILABLE} when the broker cannot be reached. What is paused or "
-        "disabled owes nothing. For health probes.",
+        f"when one is overdue or none is registered, and with {Exit.UNAVAILABLE} when the broker cannot be reached. "
+        "What is paused or disabled owes nothing. For health probes.",
         allow_abbrev=False,
     )
     add_app(parser)
@@ -54,14 +54,16 @@ def check(arguments: argparse.Namespace) -> int:
     app = load_app(arguments.app)
     seen = _look(app, patience)
     facts = [fact for fact in gather(app.crons, seen.statuses, seen.now) if fact.in_code]
-    silent = [(fact, fact.overdue) for fact in facts if fact.overdue]
+    wrong = [overdue_line(fact, fact.overdue, seen.now) for fact in facts if fact.overdue]
+    if _unheard_of(facts):
+        wrong.append(unheard_line(app.name, len(facts)))
     if arguments.json:
         say_json(_as_json(facts, seen))
-    elif not silent:
+    elif not wrong:
         say(healthy(facts, seen.workers))
-    for fact, tick in silent:
-        complain(f"check: {overdue_line(fact, tick, seen.now)}")
-    return Exit.FAILED if silent else Exit.OK
+    for line in wrong:
+        complain(f"check: {line}")
+    return Exit.FAILED if wrong else Exit.OK
 
 
 def _look(app: Aarq, patience: float) -> Seen:
@@ -73,6 +75,19 @@ def _look(app: Aarq, patience: float) -> Seen:
         return Seen(now=at(await app.broker.time()), statuses=statuses, workers=workers)
 
     return connected(app, question, patience=patience)
+
+
+def _unheard_of(facts: Sequence[Facts]) -> bool:
+    """Say whether entries should fire, and none at all is registered: then none of them can be overdue."""
+    return any(fact.definition.enabled for fact in facts) and not any(fact.status for fact in facts)
+
+
+def unheard_line(app: str, entries: int) -> str:
+    """Return what is wrong when the broker knows no entry of an app."""
+    return (
+        f"none of the {entries} entries of app {app} is registered with the broker: no worker of it has started yet, "
+        f"or workers know it by another name or broker; start one, or name the app with Aarq(name=...)"
+    )
 
 
 def healthy(facts: Sequence[Facts], workers: int | None) -> str:
@@ -114,4 +129,10 @@ def _as_json(facts: Sequence[Facts], seen: Seen) -> dict[str, object]:
         for fact in facts
         if fact.overdue
     ]
-    return {"ok": not overdue, "entries": len(facts), "workers": seen.workers, "overdue": overdue}
+    return {
+        "ok": not overdue and not _unheard_of(facts),
+        "entries": len(facts),
+        "registered": sum(fact.status is not None for fact in facts),
+        "workers": seen.workers,
+        "overdue": overdue,
+    }

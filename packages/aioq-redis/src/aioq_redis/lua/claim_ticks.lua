@@ -22,9 +22,10 @@ local function read_claim(n, at)
   claim.last = at + 8 + tonumber(ARGV[at + 8])
   claim.latest = ARGV[claim.last]
   local known = redis.call('HMGET', claim.cron, 'fingerprint', 'retired', 'paused', 'mark', 'marked_by', 'bid',
-    'bids', 'run')
+    'bids', 'run', 'enabled')
   claim.registered, claim.retired, claim.paused, claim.mark, claim.marked_by = unpack(known, 1, 5)
   claim.bid, claim.bids, claim.run = parse_bid(known[6]), known[7] or '', parse_tick_run(known[8])
+  claim.disabled = known[9] == '-'
   -- A key of the wrong type must fail before anything is stored.
   redis.call('ZCARD', claim.ticks)
   return claim
@@ -53,7 +54,7 @@ local function outcome_of(claim)
 end
 
 local function refusal(claim)
-  if claim.registered and (claim.retired or claim.registered ~= claim.fingerprint) then
+  if claim.registered and (claim.retired or claim.disabled or claim.registered ~= claim.fingerprint) then
     return 'superseded'
   end
   if tonumber(claim.latest) > now + allowed then
@@ -165,10 +166,10 @@ for n = 1, count do
 end
 -- On a full server this is where it ends, if there is anything to enqueue.
 enqueue(claims)
+-- A full server lets a script go on that began with a command which needs no room.
+redis.call('HDEL', claims[1].cron, '')
 for _, claim in ipairs(claims) do
   if claim.outcome then
-    -- A full server lets a script go on that began with a command which needs no room.
-    redis.call('HDEL', claim.cron, '')
     write_down(claim)
   end
 end

@@ -152,7 +152,7 @@ class Entry:
     def _refusal(self, claim: TickClaim, now: float, *, waiting: bool) -> TickOutcome | None:
         """Return why nothing is spent, if so; who waits has spent it already."""
         known, latest = self.definition, wire(claim.ticks[-1])
-        if known and (self.retired_at is not None or known.fingerprint != claim.fingerprint):
+        if known and (self.retired_at is not None or not known.enabled or known.fingerprint != claim.fingerprint):
             return TickOutcome.SUPERSEDED
         if latest > wire(now + ALLOWED_FUTURE):
             return TickOutcome.EARLY

@@ -83,6 +83,16 @@ class CronRegistrationContract(LedgerSuite):
         after = await self.status(ledger)
         assert (after.definition, after.armed_at, after.mark) == (changed, before.armed_at, before.mark)
 
+    async def test_a_disabled_entry_is_superseded(self, broker: Broker, ledger: TickLedger) -> None:
+        """Workers of an older version that would still fire it may not, until it is enabled again."""
+        await self.register(ledger, self.entry())
+        now = await broker.time()
+        assert (await self.bid(ledger, now + 0.1)).outcome is TickOutcome.WON
+        await self.register(ledger, self.entry(enabled=False), version="2")
+        assert (await self.bid(ledger, now + 0.2)).outcome is TickOutcome.SUPERSEDED
+        await self.register(ledger, self.entry())
+        assert (await self.bid(ledger, now + 0.9)).outcome is TickOutcome.WON
+
     async def test_an_entry_that_is_enabled_again_owes_nothing_of_the_past(self, ledger: TickLedger) -> None:
         """It was not to fire while it was disabled."""
         await self.register(ledger, self.entry(enabled=False))

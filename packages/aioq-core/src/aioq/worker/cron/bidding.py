@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -21,10 +22,16 @@ from aioq.worker.link import Link
 from aioq.worker.race import first
 from aioq.worker.stop import Stop
 
-__all__ = ["Bid", "Bidding"]
+__all__ = ["TOGETHER", "Bid", "Bidding"]
 
 AT_ONCE = 200
 """Claims under way at the same time: of thousands, the last would run out of time before it was answered."""
+
+TOGETHER = 100
+"""Bids in one call."""
+
+CALLS = 2
+"""Such calls under way at the same time: the broker is at one while the answers to the other are acted on."""
 
 SHIELD = 5.0
 """Seconds for which a claim under way is protected from cancellation: it may have won."""
@@ -59,7 +66,7 @@ class Bidding:
 
     def __init__(self, ledger: TickLedger, worker_id: str, link: Link, stop: Stop, clock: BrokerClock) -> None:
         self._ledger, self._worker_id, self._link, self._stop, self._clock = ledger, worker_id, link, stop, clock
-        self._line = anyio.Semaphore(AT_ONCE)
+        self._line, self._calls = anyio.Semaphore(AT_ONCE), anyio.Semaphore(CALLS)
 
     def bid(self, entry: CronEntry, moments: Sequence[datetime]) -> Bid:
         """Return a bid that has not been made yet."""
@@ -75,6 +82,14 @@ class Bidding:
             job=entry.job,
         )
         return Bid(entry, claim)
+
+    async def ask_together(self, bids: Sequence[Bid]) -> None:
+        """Get the answers to bids of different entries; none to those that would have to be asked for once more."""
+        for at in range(0, len(bids), TOGETHER):
+            some = bids[at : at + TOGETHER]
+            with suppress(Exception):  # whatever it is, it is met again when one of them is asked for alone
+                async with self._calls if len(some) > 1 else self._line:
+                    await self._claim(some)
 
     async def ask(self, bid: Bid) -> None:
         """Get an answer to a bid; none when the broker stays away for the entry's grace, or the worker stops."""
@@ -100,10 +115,15 @@ class Bidding:
 
     async def _attempt(self, bid: Bid) -> None:
         async with self._line:
-            await self._claim(bid)
+            await self._claim([bid])
 
-    async def _claim(self, bid: Bid) -> None:
+    async def _claim(self, bids: Sequence[Bid]) -> None:
         with anyio.fail_after(SHIELD, shield=True):
             asked = self._clock.monotonic()
-            bid.reply = await self._ledger.claim_tick(bid.claim)
-            self._clock.heard(bid.reply.now, asked)
+            if len(bids) == 1:
+                replies = [await self._ledger.claim_tick(bids[0].claim)]
+            else:
+                replies = await self._ledger.claim_ticks([bid.claim for bid in bids])
+        for bid, reply in zip(bids, replies, strict=True):
+            bid.reply = reply
+        self._clock.heard(replies[-1].now, asked)

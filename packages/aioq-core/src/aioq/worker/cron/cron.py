@@ -14,6 +14,7 @@ from aioq.app import Aarq
 from aioq.cron import CronEntry, Tick
 from aioq.failure import one_line
 from aioq.protocols import Clock, TickLedger
+from aioq.worker.cron.acting import Acting
 from aioq.worker.cron.attendance import Attendance
 from aioq.worker.cron.bidding import Bidding
 from aioq.worker.cron.broker_clock import BrokerClock
@@ -101,8 +102,9 @@ class Cron:
             return
         await self._attendance.registered.wait()
         bidding = Bidding(ledger, self._worker_id, self._link, self._stop, self._broker_clock)
+        acting = Acting(self._runs, self._recorder, self._stop)
         contention = Contention(
-            bidding, self._worker_id, self._runs, self._recorder, self._tasks, self._stop, self._broker_clock
+            bidding, acting, self._worker_id, self._recorder, self._tasks, self._stop, self._broker_clock
         )
         async with anyio.create_task_group() as duties:
             duties.start_soon(self._loop, fleet, contention.fire, self._broker_clock)

@@ -11,12 +11,20 @@ local COUNTED = {
 }
 local ENDS = { ok = true, failed = true }
 
-local function count_tick(cron, body, sign, ends_only)
+local function add_counts(counts, body, sign, ends_only)
   local status, count, why = string.match(body, '^(%a)(%d+)[^\n]*\n([^\n]*)')
   local parts = status == 's' and why == 'coalesced' and { 'coalesced' } or COUNTED[status]
   for _, part in ipairs(parts) do
     if ENDS[part] or not ends_only then
-      redis.call('HINCRBY', cron, part, sign * count)
+      counts[part] = (counts[part] or 0) + sign * count
+    end
+  end
+end
+
+local function write_counts(cron, counts)
+  for part, count in pairs(counts) do
+    if count ~= 0 then
+      redis.call('HINCRBY', cron, part, count)
     end
   end
 end
@@ -29,23 +37,27 @@ local function known_tick(ticks, tick, head)
   end
 end
 
+local function forgotten_tick(cron)
+  return tonumber(redis.call('HGET', cron, 'forgotten') or -1)
+end
+
 local function note_tick(cron, ticks, tick, owner, body)
-  local head = tick .. ' ' .. owner .. '\n'
+  local head, counts = tick .. ' ' .. owner .. '\n', {}
   local known = known_tick(ticks, tick, head)
-  local forgotten = tonumber(redis.call('HGET', cron, 'forgotten') or -1)
-  if not known and tonumber(tick) <= forgotten then
+  if known then
+    add_counts(counts, string.sub(known, #head + 1), -1)
+    redis.call('ZREM', ticks, known)
+  elseif tonumber(tick) <= forgotten_tick(cron) then
     -- It was counted when it fired; only of its end nothing was known.
-    count_tick(cron, body, 1, true)
+    add_counts(counts, body, 1, true)
+    write_counts(cron, counts)
     return
   end
-  if known then
-    count_tick(cron, string.sub(known, #head + 1), -1)
-    redis.call('ZREM', ticks, known)
-  end
-  count_tick(cron, body, 1)
+  add_counts(counts, body, 1)
+  write_counts(cron, counts)
   redis.call('ZADD', ticks, tick, head .. body)
-  if redis.call('ZCARD', ticks) > MOST_TICKS then
+  if not known and redis.call('ZCARD', ticks) > MOST_TICKS then
     local oldest = redis.call('ZPOPMIN', ticks)[2]
-    redis.call('HSET', cron, 'forgotten', string.format('%.0f', math.max(forgotten, tonumber(oldest))))
+    redis.call('HSET', cron, 'forgotten', string.format('%.0f', math.max(forgotten_tick(cron), tonumber(oldest))))
   end
 end
