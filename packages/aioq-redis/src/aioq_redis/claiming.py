@@ -129,13 +129,14 @@ class Claiming:
                 _warn_of_dropped(answer.queue, answer.dropped)
             leases += await self._read(answer.queue, answer.found)
         now, before = self._server.session.loop.time(), self.latest(request)
-        due = {**before.due} if before is not None else {}
-        due |= {answer.queue: now + answer.wait / 1000 if answer.wait >= 0 else math.inf for answer in answers}
-        latest = self._latest[request.worker_id] = Latest(request.request_id, request.queues, due)
-        moment = latest.nearest[1]
+        waits = {queue: max(0.0, moment - now) for queue, moment in before.due.items()} if before is not None else {}
+        waits |= {answer.queue: answer.wait / 1000 if answer.wait >= 0 else math.inf for answer in answers}
+        due = {queue: now + wait for queue, wait in waits.items()}
+        self._latest[request.worker_id] = Latest(request.request_id, request.queues, due)
+        nearest = min(waits.values(), default=math.inf)
         return Claim(
             leases=leases,
-            next_due=None if moment == math.inf else max(0.0, moment - now),
+            next_due=None if nearest == math.inf else nearest,
             alone=any(answer.alone for answer in answers),
         )
 
