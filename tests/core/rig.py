@@ -25,7 +25,7 @@ class Options(TypedDict, total=False):
     lease: float
     max_block: float
     grace: float
-    poll: float
+    poll: float | None
     id: str
     clock: Clock
 

@@ -121,6 +121,85 @@ async def test_an_answer_that_was_lost_is_asked_for_again(app: Aarq, broker: Fla
     assert (stats.pending, stats.running) == (0, 0)
 
 
+@pytest.mark.parametrize("lost", [False, True], ids=["before", "after"])
+async def test_a_wait_that_failed_is_asked_what_it_claimed(app: Aarq, broker: FlakyBroker, lost: bool) -> None:
+    """It may have been for a job; the next wait is for others."""
+    ran: list[int] = []
+
+    @app.task
+    async def work(_: object, n: int) -> None:
+        ran.append(n)
+
+    broker.fail("wait_and_claim", OSError(), answer_lost=lost)
+    async with working(app):
+        await until(lambda: broker.calls["wait_and_claim"])
+        await work.enqueue(1)
+        await until(lambda: ran)
+        await work.enqueue(2)
+        await until(lambda: len(ran) == 2)
+    assert ran == [1, 2]
+    inquiries = [n for n, request in enumerate(broker.requests) if request.limit == 0]
+    asked = {request.request_id for request in broker.requests[: inquiries[0]]}
+    assert (broker.requests[inquiries[0]].request_id in asked) is lost
+
+
+async def test_a_stop_asks_what_the_wait_has_claimed(app: Aarq) -> None:
+    """What it brings is given back: the attempt does not count, and neither does it as a crash."""
+
+    class Slow(FlakyBroker):
+        async def wait_and_claim(
+            self, request: ClaimRequest, *, timeout: float, idle: anyio.Event | None = None
+        ) -> Claim:
+            await super().wait_and_claim(request, timeout=timeout, idle=idle)
+            claimed.set()
+            await anyio.sleep_forever()
+            raise AssertionError("unreachable")
+
+    app.broker, claimed = Slow(), anyio.Event()
+
+    @app.task
+    async def work(_: object) -> None: ...
+
+    async with working(app, concurrency=4) as worker:
+        await until(lambda: app.broker.calls["wait_and_claim"])  # type: ignore[attr-defined]
+        job = await work.enqueue()
+        await claimed.wait()
+        worker.stop()
+    record = await record_of(app.broker, job.id)
+    assert (record.state, record.attempt, record.crashes) == (JobState.PENDING, 0, 0)
+
+
+async def test_no_answer_may_be_older_than_a_third_of_its_lease(app: Aarq) -> None:
+    """So long a worker waits, or for less if it is told so; and the broker learns whether it is idle."""
+    waits: list[tuple[float, anyio.Event | None]] = []
+
+    class Telling(FlakyBroker):
+        async def wait_and_claim(
+            self, request: ClaimRequest, *, timeout: float, idle: anyio.Event | None = None
+        ) -> Claim:
+            waits.append((timeout, idle))
+            return await super().wait_and_claim(request, timeout=timeout, idle=idle)
+
+    app.broker, release = Telling(), anyio.Event()
+
+    @app.task
+    async def work(_: object) -> None:
+        await release.wait()
+
+    for poll, longest in ((None, 2), (3600, 2), (1, 1)):
+        async with working(app, lease=6, poll=poll):
+            await until(lambda: waits)
+        assert waits.pop() == (longest, None)
+    async with working(app):
+        await work.enqueue()
+        await until(lambda: waits and waits[-1][1])
+        idle = waits[-1][1]
+        assert idle is not None
+        assert not idle.is_set()
+        release.set()
+        await idle.wait()
+
+
 async def test_what_was_lost_before_the_answer_was_read_is_not_started(clock: VirtualClock) -> None:
     """An answer that lay unread for longer than a lease, as behind a blocked loop, starts no second run."""
 

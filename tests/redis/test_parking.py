@@ -262,6 +262,50 @@ async def test_a_worker_that_becomes_idle_lays_out_its_claim(
     assert proxy.commands == said
 
 
+async def test_a_token_says_which_queue_to_claim_from(
+    proxy: Proxy, make_broker: Callable[..., RedisBroker], raw: Any
+) -> None:
+    """A worker of several queues asks that one and no other."""
+    raw.script_load(load("claim").text)
+    broker, client = make_broker(proxy.url), make_broker()
+    await broker.claim(request(queues=("q", "r", "s")))
+    wait = asyncio.ensure_future(work_of(broker, "q", "r", "s"))
+    await until(lambda: blocked(raw))
+    claims = proxy.commands.count(CLAIM)
+    await client.enqueue([job("a", queue="r")])
+    assert await wait == ["a"]
+    assert proxy.commands.count(CLAIM) == claims + 1
+
+
+async def test_what_one_of_several_queues_gave_counts(
+    proxy: Proxy, make_broker: Callable[..., RedisBroker], raw: Any
+) -> None:
+    """When the answer gets lost no more is taken than there is room for, though the other queues have jobs too."""
+    raw.script_load(load("claim").text)
+    broker, client, queues = make_broker(proxy.url), make_broker(), ("q", "r")
+    await broker.claim(request(queues=queues))
+    wait = asyncio.ensure_future(broker.wait_and_claim(request(1, queues=queues), timeout=30))
+    await until(lambda: blocked(raw))
+    proxy.drop_reply_to(CLAIM)
+    await client.enqueue([job("a", queue="r")])
+    await client.enqueue([job("b", queue="q")])
+    assert [lease.job_id for lease in (await wait).leases] == ["a"]
+    assert await work_of(broker, *queues) == ["b"]
+
+
+async def test_a_delayed_job_of_any_queue_is_waited_for(broker: RedisBroker) -> None:
+    """Also after a claim that concerned only another queue."""
+    queues = ("q", "r")
+    await broker.enqueue([job("late", queue="q", delay=0.4)])
+    due = await broker.time() + 0.4
+    assert await work_of(broker, *queues, timeout=0.05) == []
+    wait = asyncio.ensure_future(work_of(broker, *queues))
+    await broker.enqueue([job("a", queue="r")])
+    assert await wait == ["a"]
+    assert await work_of(broker, *queues) == ["late"]
+    assert await broker.time() - due < 0.2
+
+
 async def test_a_claim_that_was_left_behind_takes_nothing(
     broker: RedisBroker, make_broker: Callable[..., RedisBroker], raw: Any, redis_url: str
 ) -> None:
@@ -271,7 +315,7 @@ async def test_a_claim_that_was_left_behind_takes_nothing(
     """
     first = request()
     await broker.claim(first)
-    lost = broker._claiming.waiting(request(), first.request_id)
+    lost = broker._claiming.command(request(), "q", first.request_id)
     left = await behind(raw, redis_url, lost)
     await broker.claim(request())
     wait = asyncio.ensure_future(work_of(make_broker(), worker="w2"))
@@ -289,7 +333,7 @@ async def test_a_claim_that_was_called_off_takes_nothing_later(
     """Once it was asked what the request took, the request takes no more, also if the server does it later."""
     first, second = request(), request()
     await broker.claim(first)
-    left = await behind(raw, redis_url, broker._claiming.waiting(second, first.request_id))
+    left = await behind(raw, redis_url, broker._claiming.command(second, "q", first.request_id))
     assert (await broker.claim(structs.replace(second, limit=0))).leases == []
     wait = asyncio.ensure_future(work_of(make_broker(), worker="w2"))
     await until(lambda: blocked(raw) == 2)

@@ -231,7 +231,7 @@ class Signals(Protocol):
         Claims after `timeout` seconds at the latest, and may do so early for no reason: an empty
         claim is no error. Must not wait through a job that came due after the worker's latest
         claim found none. A caller that gets no answer, or calls it off, does not know whether
-        the claim was made, and repeats the request with `Broker.claim`.
+        the claim was made, and asks `Broker.claim` with a `limit` of 0.
 
         Args:
             idle: Set once the worker runs no job; None when it runs none. Before that the claim

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
@@ -13,6 +13,7 @@ from anyio import Event
 from aioq_redis.command import Command
 from aioq_redis.connection import pack
 from aioq_redis.errors import TRANSIENT, Lost, Refusal
+from aioq_redis.lines import Line
 from aioq_redis.links import Links
 from aioq_redis.routes import Route
 
@@ -31,45 +32,47 @@ class Blocking:
     def __init__(self, route: Route) -> None:
         self._route, self._links = route, Links(route)
 
-    async def pop(self, keys: Sequence[str], timeout: float) -> bool:
-        """Take a token from the first of the lists that has one; False when `timeout` seconds pass.
+    async def take(self, keys: Sequence[str], timeout: float) -> str:
+        """Take a token from the first of some lists in one place that has one, and return the list; empty for none.
 
         Raises:
             Lost: The connection broke.
             Refusal: The server does not do it.
         """
-        return bool(await self.take(keys, timeout))
-
-    async def take(self, keys: Sequence[str], timeout: float) -> str:
-        """Take a token as `pop` does, from lists in one place, and return the list that had it; empty for none."""
         async with self._links.lend(self._route.place(keys[0])) as line:
             (reply,) = await line.ask(_pop(keys, timeout), 1, timeout=timeout + GRACE)
             _insist(reply)
         return reply[0].decode() if reply else ""
 
-    async def then(self, command: Command, key: str, timeout: float, idle: Event | None) -> Any:
-        """Have a script run when a list has a token, or after `timeout` seconds; return its reply.
+    async def then(self, commands: Mapping[str, Command], timeout: float, idle: Event | None) -> tuple[str, Any]:
+        """Wait for a token as `take` does, have the command done that belongs to its list, and return both.
 
-        It lies ready on the server, which runs it without another round trip.
+        With one list the command lies ready on the server, which does it without another round
+        trip, also when the time is up. With several it is sent when the token has come.
 
         Args:
-            idle: Before it is set the script is not sent until the token has come.
+            commands: Scripts, by list.
+            idle: Before it is set no command is laid out.
 
         Raises:
-            Lost: The connection broke, and the script may have run.
-            Refusal: The server does not do the waiting; the script may have run.
+            Lost: The connection broke, and a script may have run.
+            Refusal: The server does not do the waiting; a script may have run.
         """
-        async with self._links.lend(self._route.place(key)) as line:
-            pop, data = _pop((key,), timeout), command.packed()
-            if idle is None or idle.is_set():
-                token, reply = await line.ask(pop + data, 2, timeout=timeout + GRACE)
+        keys = [*commands]
+        async with self._links.lend(self._route.place(keys[0])) as line:
+            pop, wait = _pop(keys, timeout), timeout + GRACE
+            if len(keys) > 1:
+                token, *rest = await line.ask(pop, 2, timeout=wait, then=partial(_send_for, line, commands))
+            elif idle is None or idle.is_set():
+                token, *rest = await line.ask(pop + commands[keys[0]].packed(), 2, timeout=wait)
             else:
-                with _sent_when(idle, partial(line.add, data)) as send:
-                    token, reply = await line.ask(pop, 2, timeout=timeout + GRACE, then=send)
+                with _sent_when(idle, partial(line.add, commands[keys[0]].packed())) as send:
+                    token, *rest = await line.ask(pop, 2, timeout=wait, then=send)
             _insist(token)
+            reply = rest[0] if rest else None
             if isinstance(reply, Refusal) and reply.code in TRANSIENT:
                 raise Lost(reply.text)
-        return reply
+        return token[0].decode() if token else keys[0], reply
 
     async def close(self) -> None:
         """Close all connections; waits that are under way fail with `Lost`."""
@@ -85,14 +88,23 @@ def _insist(reply: Any) -> None:
         raise Lost(reply.text) if reply.code in TRANSIENT else reply
 
 
+def _send_for(line: Line, commands: Mapping[str, Command], token: Any) -> bool:
+    """Send the command that belongs to the list of a token, if that is what came."""
+    if not token or isinstance(token, Refusal):
+        return False
+    line.add(commands[token[0].decode()].packed())
+    return True
+
+
 @contextmanager
-def _sent_when(idle: Event, send: Callable[[], None]) -> Generator[Callable[[], None]]:
-    """Call `send` when the event is set, or when what is given here is called, whichever comes first."""
+def _sent_when(idle: Event, send: Callable[[], None]) -> Generator[Callable[[Any], bool]]:
+    """Call `send` when the event is set, or when what is given here is called with a reply, whichever comes first."""
     unsent = [send]
 
-    def now() -> None:
-        if unsent:
+    def now(reply: Any = None) -> bool:
+        if unsent and not isinstance(reply, Refusal):
             unsent.pop()()
+        return not unsent
 
     async def wait() -> None:
         await idle.wait()

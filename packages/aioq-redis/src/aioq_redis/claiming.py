@@ -7,7 +7,8 @@ import logging
 import math
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from aioq.errors import BrokerConfigError
@@ -74,10 +75,13 @@ class Latest(NamedTuple):
 
     request_id: str
     queues: tuple[str, ...]
-    due: float
-    """When the next job comes due, on the clock of the event loop; infinity without one."""
-    nearest: str
-    """The queue of that job."""
+    due: Mapping[str, float]
+    """By queue when its next job comes due, on the clock of the event loop; infinity without one."""
+
+    @property
+    def nearest(self) -> tuple[str, float]:
+        """The queue whose job comes due next, and when."""
+        return min(self.due.items(), key=itemgetter(1), default=("", math.inf))
 
 
 class Claiming:
@@ -124,20 +128,26 @@ class Claiming:
             if answer.dropped:
                 _warn_of_dropped(answer.queue, answer.dropped)
             leases += await self._read(answer.queue, answer.found)
-        wait, nearest = min(((a.wait, a.queue) for a in answers if a.wait >= 0), default=(None, ""))
-        due = math.inf if wait is None else self._server.session.loop.time() + wait / 1000
-        self._latest[request.worker_id] = Latest(request.request_id, request.queues, due, nearest)
+        now, before = self._server.session.loop.time(), self.latest(request)
+        waits = {queue: max(0.0, moment - now) for queue, moment in before.due.items()} if before is not None else {}
+        waits |= {answer.queue: answer.wait / 1000 if answer.wait >= 0 else math.inf for answer in answers}
+        due = {queue: now + wait for queue, wait in waits.items()}
+        self._latest[request.worker_id] = Latest(request.request_id, request.queues, due)
+        nearest = min(waits.values(), default=math.inf)
         return Claim(
             leases=leases,
-            next_due=None if wait is None else wait / 1000,
+            next_due=None if nearest == math.inf else nearest,
             alone=any(answer.alone for answer in answers),
         )
 
-    def waiting(self, request: ClaimRequest, before: str) -> Command:
-        """Return the claim of one queue as a command that is to come after the request `before`, or not at all."""
-        (queue,) = request.queues
-        script, args = load("claim"), (*_arguments(request, request.limit), before)
-        return Command(script, self._layout.queue(queue).pick(script.keys, request.worker_id), args)
+    def command(self, request: ClaimRequest, queue: str, before: str | None) -> Command:
+        """Return the claim of a queue as a command; it takes nothing unless it comes right after the request `before`.
+
+        Without `before` it comes whenever it comes.
+        """
+        script, args = load("claim"), _arguments(request, request.limit)
+        keys = self._layout.queue(queue).pick(script.keys, request.worker_id)
+        return Command(script, keys, args if before is None else (*args, before))
 
     async def _go_on_without(
         self, refusals: list[BrokerConfigError], request: ClaimRequest, leases: Sequence[Lease]

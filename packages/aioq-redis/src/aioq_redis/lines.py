@@ -21,17 +21,17 @@ class Line:
         self._replies: list[Any] = []
         self._due = 0
         self._done: asyncio.Future[None] | None = None
-        self._next: Callable[[], None] | None = None
+        self._next: Callable[[Any], bool] | None = None
         self._wire = link.hand_over(self._deliver)
         self._wire.ended.add_done_callback(self._broke)
 
     async def ask(
-        self, data: bytes, commands: int, *, timeout: float, then: Callable[[], None] | None = None
+        self, data: bytes, commands: int, *, timeout: float, then: Callable[[Any], bool] | None = None
     ) -> list[Any]:
         """Send commands, and return so many replies: also of what `add` sends meanwhile.
 
         Args:
-            then: Is called when the first of several replies has come.
+            then: Is called with each reply but the last; false when no others are to come.
 
         Raises:
             Lost: The connection broke, or the replies do not come in `timeout` seconds.
@@ -56,11 +56,8 @@ class Line:
         self._replies.append(reply)
         if self._done is None or self._done.done():
             return
-        if len(self._replies) == self._due:
+        if len(self._replies) == self._due or (self._next is not None and not self._next(reply)):
             self._done.set_result(None)
-        elif self._next is not None:
-            then, self._next = self._next, None
-            then()
 
     def _broke(self, ended: asyncio.Future[Lost]) -> None:
         if self._done is not None and not self._done.done():

@@ -5,7 +5,8 @@ in the moment that somebody lays out a token. So leases come to an idle worker i
 trip. A claim that is left behind there, because its connection broke in a way that the server
 does not notice, is told from others by the request before it, and takes nothing.
 
-A worker of several queues, for which that would take several scripts, is woken and claims then.
+For a worker of several queues, which take a script each, it is sent when the token has come and
+says of which it is.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import asyncio
 from typing import Final
 
 from anyio import Event
+from msgspec import structs
 
 from aioq.job import Claim, ClaimRequest
 from aioq_redis.backoff import pause_before
@@ -48,8 +50,13 @@ class Parking:
         """Claim when there is something to claim; see `aioq.protocols.Signals.wait_and_claim`."""
         session, latest = self._server.session, self._claiming.latest(request)
         claim = None
-        if latest is not None and latest.due > session.loop.time():
-            claim = await self._wait(session, request, latest, min(timeout, LONGEST), idle)
+        if latest is not None and latest.nearest[1] > session.loop.time():
+            try:
+                claim = await self._wait(session, request, latest, min(timeout, LONGEST), idle)
+            except Lost:
+                self._failures += 1
+                if len(request.queues) > 1:  # of which one may have given all that there is room for
+                    request = structs.replace(request, limit=0)
             if session.closed:
                 return claim or Claim(leases=[])
         return claim or await self._claiming.claim(request)
@@ -57,18 +64,16 @@ class Parking:
     async def _wait(
         self, session: Session, request: ClaimRequest, latest: Latest, seconds: float, idle: Event | None
     ) -> Claim | None:
-        """Wait, and claim if that comes with it; it is otherwise not known to have been done."""
+        """Wait, and claim if that comes with it; None when it does not."""
         if self._failures:
             await asyncio.sleep(pause_before(self._failures - 1))
-        due = latest.due - session.loop.time()
+        queue, moment = latest.nearest
+        due = moment - session.loop.time()
         # Nobody else may be awake when the job comes due, and the server ends a block up to 0.1 s late.
         soon = due < seconds + LATE
-        alarm = session.loop.call_later(due + EARLIEST, self._nudge, session, latest.nearest) if soon else None
+        alarm = session.loop.call_later(due + EARLIEST, self._nudge, session, queue) if soon else None
         try:
             claim = await self._block(session, request, latest, due + LATE if soon else seconds, idle)
-        except Lost:
-            self._failures += 1
-            return None
         except Refusal as refusal:
             self._failures += 1
             raise self._server.refused("BLPOP", refusal) from None
@@ -81,15 +86,13 @@ class Parking:
     async def _block(
         self, session: Session, request: ClaimRequest, latest: Latest, seconds: float, idle: Event | None
     ) -> Claim | None:
-        keys = [self._layout.queue(queue).key("wake") for queue in request.queues]
-        if len(keys) > 1:
-            await session.blocking.pop(keys, seconds)
+        queues = {self._layout.queue(queue).key("wake"): queue for queue in request.queues}
+        before = latest.request_id if len(queues) == 1 else None
+        commands = {key: self._claiming.command(request, queue, before) for key, queue in queues.items()}
+        key, reply = await session.blocking.then(commands, seconds, idle)
+        if reply is None or isinstance(reply, Refusal):
             return None
-        command = self._claiming.waiting(request, latest.request_id)
-        reply = await session.blocking.then(command, keys[0], seconds, idle)
-        if isinstance(reply, Refusal):
-            return None
-        answer = Answer.read(request.queues[0], reply)
+        answer = Answer.read(queues[key], reply)
         return await self._claiming.accept(request, [answer]) if answer.taken >= 0 else None
 
     def _nudge(self, session: Session, queue: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from anyio import Event
@@ -31,18 +31,15 @@ class Racing:
         self._route, self._blocking = route, blocking
         self._left: dict[Wait, tuple[str, ...]] = {}
 
-    async def pop(self, keys: Sequence[str], timeout: float) -> bool:
-        """Take a token from one of the lists; see `Blocking.pop`."""
+    async def then(self, commands: Mapping[str, Command], timeout: float, idle: Event | None) -> tuple[str, Any]:
+        """Wait for a token and have a script run; see `Blocking.then`. None is run when the lists are apart."""
         places: defaultdict[int, list[str]] = defaultdict(list)
-        for key in keys:
+        for key in commands:
             places[self._route.place(key)].append(key)
         if len(places) == 1:
-            return await self._blocking.pop(keys, timeout)
-        return await self._race([tuple(own) for own in places.values()], timeout)
-
-    async def then(self, command: Command, key: str, timeout: float, idle: Event | None) -> Any:
-        """Have a script run when a list has a token; see `Blocking.then`."""
-        return await self._blocking.then(command, key, timeout, idle)
+            return await self._blocking.then(commands, timeout, idle)
+        await self._race([tuple(own) for own in places.values()], timeout)
+        return "", None
 
     async def close(self) -> None:
         """Close all connections; waits that are under way fail with `Lost`."""
@@ -54,7 +51,7 @@ class Racing:
             await asyncio.wait(left)
         await self._blocking.close()
 
-    async def _race(self, lists: list[tuple[str, ...]], timeout: float) -> bool:
+    async def _race(self, lists: list[tuple[str, ...]], timeout: float) -> None:
         loop = asyncio.get_running_loop()
         deadline, winner = loop.time() + timeout, None
         waits = {keys: self._wait_on(keys, timeout) for keys in lists}
@@ -63,9 +60,8 @@ class Racing:
                 done, _ = await asyncio.wait(waits.values(), timeout=left, return_when=asyncio.FIRST_COMPLETED)
                 winner = next((wait for wait in done if wait.result()), None)
                 if winner is not None:
-                    return True
+                    return
                 waits |= {keys: self._wait_on(keys, left) for keys, wait in waits.items() if wait in done}
-            return False
         finally:
             for keys, wait in waits.items():
                 if wait is not winner:

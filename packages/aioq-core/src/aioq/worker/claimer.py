@@ -6,7 +6,7 @@ claimed is asked for: a request with a limit of 0 tells it, and has it claim not
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 
@@ -67,9 +67,7 @@ class Claimer:
         self._slots, self._leases, self._link, self._stop, self._clock = slots, leases, link, stop, clock
         self._half = (slots.total + 1) // 2
         self._signals = broker if isinstance(broker, Signals) else None
-        # An answer that is older than a third of a lease is not trusted, see `_keep`.
-        longest = lease / 3 if self._signals else UNWOKEN
-        self._poll = longest if poll is None else min(poll, longest) if self._signals else poll
+        self._longest = _longest_wait(poll, lease) if self._signals else poll or UNWOKEN
         self._waiting: anyio.CancelScope | None = None
         stop.tell(self._wake)
 
@@ -98,7 +96,7 @@ class Claimer:
                 continue
             if self._burst and idle and claim.next_due != 0:
                 return
-            patience = self._poll if claim.next_due is None else min(self._poll, claim.next_due)
+            patience = self._longest if claim.next_due is None else min(self._longest, claim.next_due)
 
     def _begin(self, leases: list[Lease], start: Callable[[Lease], None], give_back: Callable[[Lease], None]) -> None:
         for lease in leases:
@@ -122,14 +120,9 @@ class Claimer:
         if self._stop.requested():
             return NOTHING
         request = self._request()
-        waits = [self._signals] if patience and self._signals else []
-
-        async def attempt() -> Claim:
-            # Who did not get the answer to a wait asks for it without waiting.
-            return await (self._wait(waits.pop(), request, patience) if waits else self._attempt(request))
-
+        attempt = self._attempt if self._signals is None or not patience else self._waits(self._signals, patience)
         try:
-            return await self._link.insist(attempt, pause=self._pause)
+            return await self._link.insist(lambda: attempt(request), pause=self._pause)
         except Stopped:
             return NOTHING
 
@@ -139,8 +132,17 @@ class Claimer:
         if self._stop.requested():
             raise Stopped
 
+    def _waits(self, signals: Signals, seconds: float) -> Callable[[ClaimRequest], Awaitable[Claim]]:
+        """Return what waits when it is first called; a wait that failed is asked what it has claimed."""
+        left = [signals]
+
+        def attempt(request: ClaimRequest) -> Awaitable[Claim]:
+            return self._wait(left.pop(), request, seconds) if left else self._inquire(request)
+
+        return attempt
+
     async def _wait(self, signals: Signals, request: ClaimRequest, seconds: float) -> Claim:
-        asked, inquiry = self._clock.monotonic(), structs.replace(request, limit=0)
+        asked = self._clock.monotonic()
         with anyio.CancelScope() as scope:
             self._waiting = scope
             try:
@@ -149,9 +151,13 @@ class Claimer:
             except anyio.get_cancelled_exc_class():
                 if not scope.cancel_called:
                     with suppress(Exception):
-                        await self._attempt(inquiry)
+                        await self._inquire(request)
                 raise
-        return structs.replace(await self._attempt(inquiry), next_due=0.0)
+        return await self._inquire(request)
+
+    async def _inquire(self, request: ClaimRequest) -> Claim:
+        """Return what a wait whose answer was not heard has claimed; what else there is, is claimed next."""
+        return structs.replace(await self._attempt(structs.replace(request, limit=0)), next_due=0.0)
 
     async def _attempt(self, request: ClaimRequest) -> Claim:
         asked = self._clock.monotonic()
@@ -190,3 +196,8 @@ class Claimer:
         await self._leases.wait_empty()
         if self._waiting is not None:
             self._waiting.cancel()
+
+
+def _longest_wait(poll: float | None, lease: float) -> float:
+    """Return for how long a claim may wait: an answer that may be older than a third of its lease is not trusted."""
+    return lease / 3 if poll is None else min(poll, lease / 3)

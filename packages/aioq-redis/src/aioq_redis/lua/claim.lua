@@ -90,7 +90,7 @@ local function clear_tokens(nearest)
 end
 
 -- One job that was never claimed, of the usual priority, is all there is to do: what an idle worker is
--- woken for. It costs a third of what it takes to be ready for anything. Nothing leaves a line before
+-- woken for. It costs half of what it takes to be ready for anything. Nothing leaves a line before
 -- all else is written, so that a key of the wrong type costs no job.
 local function take_lone()
   local line = KEYS[READY + USUAL]
