@@ -243,8 +243,8 @@ def test_ids_of_calls_differ_and_are_in_order_of_time(app: Aarq) -> None:
     task = app.task(send)
     ids = [task.call("x").job.id for _ in range(1000)]
     assert len(set(ids)) == 1000
-    assert all(len(id) == 32 for id in ids)
-    stamps = [id[:12] for id in ids]
+    assert all(len(id) == 21 for id in ids)
+    stamps = [id[:7] for id in ids]
     assert stamps == sorted(stamps)
 
 

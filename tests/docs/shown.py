@@ -14,7 +14,7 @@ _WEEKDAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) \d\d:\d\d(?::\d\d)?\b"
 _VARIABLE = (
     (_MOMENT, _MOMENT),
     (_WEEKDAY, _WEEKDAY),
-    (r"\b[0-9a-f]{32}\b", r"[0-9a-f]{32}"),
+    (r"\b[N-Z_a-z][\w-]{20}(?![\w-])", r"[N-Z_a-z][\w-]{20}"),
     (r"worker [\w.-]+-\d+-[0-9a-f]{6}\b", r"worker [\w.-]+-\d+-[0-9a-f]{6}"),
     (r"\.\.\.", r".*"),
 )

@@ -14,7 +14,7 @@ from aioq.errors import BrokerUnavailable
 from aioq.job import Completed, NewJob
 from aioq_redis import RedisBroker
 from aioq_redis.scripts import NAMES, load
-from tests.redis.jobs import job, request, until
+from tests.redis.jobs import job, let_pass, request, until
 from tests.redis.proxy import Fault, Proxy, When
 from tests.servers import RedisServer
 
@@ -114,6 +114,25 @@ async def test_a_cancelled_call_may_be_repeated(
     call.cancel()
     await asyncio.wait([call])
     assert await behind.enqueue(jobs) == [True] * len(jobs)
+    assert await left(broker) == []
+
+
+async def test_what_a_gone_caller_wanted_is_not_done_after_its_repetition(
+    behind: RedisBroker, broker: RedisBroker, proxy: Proxy, raw: Any
+) -> None:
+    """A script that did nothing is sent again, without the jobs of who has repeated the call in the meantime."""
+    await behind.enqueue([job("due", delay=0.001)])
+    await let_pass(broker, 0.002)
+    raw.config_resetstat()
+    proxy.delay = 0.1
+    call = asyncio.ensure_future(behind.enqueue(LONE))
+    # It has to put the job that came due in line first, which this script does not do.
+    await until(lambda: raw.info("commandstats").get("cmdstat_evalsha"))
+    call.cancel()
+    again = asyncio.ensure_future(behind.enqueue(LONE))
+    assert await run(broker, [*LONE, job("due")]) == ["a", "due"]
+    assert await again == [True]
+    await behind.time()
     assert await left(broker) == []
 
 

@@ -5,11 +5,21 @@ from __future__ import annotations
 import os
 import re
 import time
+from binascii import b2a_base64
+from string import ascii_lowercase, ascii_uppercase, digits
 
 __all__ = ["TICK_IDS", "check_name", "new_id", "tick_id"]
 
 TICK_IDS = "cron:"
 """What the ids of jobs of `app.schedule` begin with, and no others."""
+
+_LAST_STAMP = 2**42 - 1
+
+_IN_ORDER = bytes.maketrans(
+    (ascii_uppercase + ascii_lowercase + digits + "+/").encode(),
+    "".join(sorted("-_" + digits + ascii_uppercase + ascii_lowercase)).encode(),
+)
+"""From the letters of base64 to as many that sort as what they stand for."""
 
 _NAMES = {
     "queue": re.compile(r"[A-Za-z0-9_.-]{1,64}"),
@@ -21,11 +31,14 @@ _NAMES = {
 
 
 def new_id() -> str:
-    """Return 32 hexadecimal digits: 48 bits of milliseconds, then 80 bits of chance.
+    """Return 21 characters: 42 bits of milliseconds, which last until 2109, then 84 bits of chance.
 
-    Laid out as a UUID of version 7 (RFC 9562) but for its 6 fixed bits.
+    As sorted texts ids are in order of time. Each character is one of 64 that need no quoting in a URL or a
+    shell, and the first is no dash.
     """
-    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+    stamp = (time.time_ns() // 1_000_000 & _LAST_STAMP) << 86
+    number = stamp | int.from_bytes(os.urandom(11), "big") >> 2
+    return b2a_base64(number.to_bytes(16, "big")).translate(_IN_ORDER)[:21].decode()
 
 
 def tick_id(name: str, tick: float) -> str:

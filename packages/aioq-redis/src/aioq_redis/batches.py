@@ -98,14 +98,27 @@ class Batch(Command):
 
     def packed(self) -> bytes:
         """Return it as it goes over the wire, under a number of its own each time."""
+        withdrawn = self._withdrawn()
         unheard = self._target.requests.number(self.request)
         number = self.request.number
-        self._lone = self._lone and self.jobs == 1 and not self._in_doubt and len(str(self.args[1])) == 1
+        plain = self.jobs == 1 and len(str(self.args[1])) == 1
+        self._lone = self._lone and plain and not self._in_doubt and not withdrawn
         if self._lone:
             job_id, plan, record = self.args
             return self._target.opening(plan, self._whole) + pack((job_id, record, number, unheard))[LONE_HEAD:]
-        head = ("store", number, unheard, shown(self._in_doubt))
+        head = ("store", number, unheard, shown(self._in_doubt) + withdrawn)
         return pack((*called(self._target.script, self._whole), len(self._keys), *self._keys, *head, *self.args))
+
+    def _withdrawn(self) -> str:
+        """Return the jobs that are not to be stored any more, as `lua/enqueue.lua` takes them.
+
+        Nothing was done when it was sent before. Whose callers have gone since may have been stored
+        by a repetition that went out in between, and have ended.
+        """
+        if self.request.number is None:
+            return ""
+        gone = [at for future, first, last, _ in self._callers if future.done() for at in range(first, last)]
+        return "".join([f"{at + 1}:x;" for at in gone])
 
     def answer(self, reply: Any) -> None:
         """Give each caller its part of the reply; where nothing was done, do it by the other script or number."""

@@ -18,7 +18,7 @@ from anyio.abc import TaskStatus
 from aioq.app import Aarq
 from aioq.clock import SystemClock, pass_time
 from aioq.failure import one_line
-from aioq.ids import check_name, new_id
+from aioq.ids import check_name
 from aioq.job import WorkerInfo
 from aioq.options import number, whole
 from aioq.protocols import Clock
@@ -250,7 +250,7 @@ class Worker:
 
 def _default_id() -> str:
     host = re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname()[:40])
-    return f"{host}-{os.getpid()}-{new_id()[-6:]}"
+    return f"{host}-{os.getpid()}-{os.urandom(3).hex()}"
 
 
 def _queues(app: Aarq, queues: Iterable[str] | None) -> tuple[str, ...]:

@@ -4,7 +4,8 @@
 -- KEYS     jobs ended gone due wake completed failed cancelled dead expired memo:<client> ready:0-9
 -- ARGV     1 `store`, or `check` to only look
 --          2 number of the request   3 numbers of those that are unheard   4 jobs that are in doubt, each as
---          <place>:<number>.<place> ...; where it is in this request, and in earlier ones, from 1
+--          <place>:<number>.<place> ...; where it is in this request, and in earlier ones, from 1;
+--          <place>:x; when it is not to be stored, for its caller has gone
 --          then for each job: id, plan, record
 --          plan: as in shared/store.lua; & in front puts a job into the group of the one before
 --          record: without its moment
@@ -31,20 +32,21 @@ local remembered = redis.call('EXISTS', ended) == 1 and fetch('HMGET', ended, id
 local fresh, leftover = {}, {}
 
 -- What was answered to those that were sent before, while their client did not hear it.
-local settled = {}
+local settled, withdrawn = {}, {}
 local function look_up(place, earlier, there)
   local noted = before and string.match(before, ' ' .. earlier .. '=(%S+)')
   settled[place] = settled[place] or noted and tonumber(string.sub(noted, there, there))
 end
 for place, tries in string.gmatch(doubts, '(%d+):([^;]*);') do
+  withdrawn[tonumber(place)] = tries == 'x'
   for earlier, there in string.gmatch(tries, '(%d+)%.(%d+)') do
     look_up(tonumber(place), earlier, tonumber(there))
   end
 end
 
 local function judge(n, batch)
-  if settled[n] then
-    return settled[n]
+  if settled[n] or withdrawn[n] then
+    return settled[n] or 0
   end
   local id = ids[n]
   local twin = batch[id] or fresh[id]
@@ -78,7 +80,7 @@ while n <= #ids do
     n = n + 1
   until n > #ids or string.byte(plans[n]) ~= 38
   for member = first, n - 1 do
-    noted[member] = refused and not settled[member] and '.' or answers[member]
+    noted[member] = (withdrawn[member] or refused and not settled[member]) and '.' or answers[member]
     if answers[member] == 1 and not refused and not settled[member] then
       accept(member)
     end
