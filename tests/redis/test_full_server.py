@@ -9,7 +9,7 @@ import pytest
 
 from aioq_redis import RedisBroker
 from tests.redis.jobs import claim, job, let_pass
-from tests.redis.operations import OPERATIONS, Operation, seen
+from tests.redis.operations import OPERATIONS, Operation
 from tests.servers import RedisServer
 
 DRAINING = (
@@ -42,8 +42,7 @@ async def test_a_full_server_lets_workers_report(
     needed = await operation.prepare(broker)
     fill(server)
     assert await operation.call(broker, needed) in operation.answers
-    found, wanted = await seen(broker), operation.after
-    assert found == (wanted.place, wanted.attempt, wanted.crashes)
+    assert await operation.seen(broker) == operation.seen_after
 
 
 async def test_jobs_that_come_due_are_claimed_from_a_full_server(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias
 
 from aioq_redis.command import Command
 from aioq_redis.errors import Refusal
 from aioq_redis.scripts import Script
-from aioq_redis.server import Server
+from aioq_redis.server import Server, in_time
 from aioq_redis.session import Session
 
 __all__ = ["Asked", "Gathering"]
@@ -95,8 +95,11 @@ class Gathering:
         Raises:
             BrokerUnavailable, BrokerConfigError, BrokerFull: As for `Server.call`.
         """
-        misfit = partial(self._misfit, place, name)
-        return await self._server.repeat(self._what, partial(self._join, place, name), misfit)
+
+        def send(session: Session, deadline: float) -> Coroutine[Any, Any, Any]:
+            return in_time(self._join(place, name, session), deadline)
+
+        return await self._server.repeat(self._what, send, partial(self._misfit, place, name))
 
     def _join(self, place: str, name: str, session: Session) -> asyncio.Future[Any]:
         batch = self._open.get(place)

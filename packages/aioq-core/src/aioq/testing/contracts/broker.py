@@ -13,6 +13,7 @@ from aioq.job import (
     Completed,
     Expired,
     Failed,
+    NewJob,
     Released,
     Retried,
     Settled,
