@@ -118,7 +118,7 @@ def test_a_script_never_asks_for_other_keys(name: str) -> None:
         if command == "'PUBLISH'":
             assert re.fullmatch(r"\w+ \.\. [\w.\[\]]+", key), key
         elif command != "'TIME'":
-            assert re.fullmatch(r"[a-z]\w*(\.\w+)?|KEYS\[.+\]|unpack\(KEYS\b.*\)", key), key
+            assert re.fullmatch(r"[a-z]\w*(\[\d+\])?(\.\w+)?|KEYS\[.+\]|unpack\(KEYS\b.*\)", key), key
 
 
 @pytest.mark.parametrize("name", NAMES)
