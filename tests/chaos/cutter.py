@@ -17,7 +17,7 @@ class Cutter:
 
     Args:
         socket: Where the server listens.
-        every: Which reply is cut, counted over all connections from `begin` on.
+        every: Which reply is cut, counted over all connections.
     """
 
     def __init__(self, socket: Path, every: int) -> None:
@@ -26,7 +26,6 @@ class Cutter:
         self._thread = threading.Thread(target=self._loop.run_forever, name="cutter", daemon=True)
         self._replies = 0
         self._pumps: set[asyncio.Task[None]] = set()
-        self._begun = False
         self.cuts = 0
         """How many there have been."""
 
@@ -46,10 +45,6 @@ class Cutter:
     def url(self) -> str:
         """Where a broker reaches it."""
         return f"redis://127.0.0.1:{self._port}"
-
-    def begin(self) -> None:
-        """Cut from now on. A worker that is cut off while it starts says so and leaves, as it should."""
-        self._begun = True
 
     async def _listen(self) -> asyncio.Server:
         return await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -79,8 +74,8 @@ class Cutter:
 
     async def _replying(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         while data := await source.read(65536):
-            self._replies += self._begun
-            if self._begun and self._replies % self._every == 0:
+            self._replies += 1
+            if self._replies % self._every == 0:
                 self.cuts += 1
                 return
             target.write(data)

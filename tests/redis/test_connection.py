@@ -18,7 +18,7 @@ from aioq_redis.connection import dial
 from aioq_redis.settings import Settings
 from tests.core.test_duties import lease
 from tests.redis.jobs import claim, job, request, until, work_of
-from tests.redis.proxy import Proxy
+from tests.redis.proxy import Fault, Proxy, When
 from tests.servers import RedisServer
 
 
@@ -110,6 +110,18 @@ async def test_an_unreachable_server_is_noticed_at_once(make_broker: Callable[..
         with pytest.raises(BrokerUnavailable, match=r"127\.0\.0\.1.* is unavailable: .*; check that the server is up"):
             await broker.connect()
     assert time.monotonic() - started < 1
+
+
+@pytest.mark.parametrize("word", [b"AUTH", b"HELLO", b"maxmemory-policy", b"EVALSHA"])
+@pytest.mark.parametrize("when", When)
+async def test_a_connection_that_breaks_while_a_broker_connects_is_made_anew(
+    behind: RedisBroker, proxy: Proxy, word: bytes, when: When
+) -> None:
+    """Somebody was there, so it is no reason to give up: a worker that starts at that moment stays."""
+    proxy.fail(Fault(word, when, silent=False))
+    await behind.connect()
+    assert proxy.connections == 2
+    assert await behind.enqueue([job("a")]) == [True]
 
 
 async def test_calls_are_given_up_when_their_time_is_over(make_broker: Callable[..., RedisBroker]) -> None:

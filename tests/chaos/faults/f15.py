@@ -28,7 +28,6 @@ def run(full: bool, seed: int, folder: Path) -> list[Verdict]:
         seats = [Seat(load.arguments()) for _ in range(WORKERS)]
         stage = stack.enter_context(staged(folder, seats, server=server, worker_url=as_user(cutter.url, NAMESPACE)))
         stage.fleet.start()
-        cutter.begin()
         stage.enqueue("nap", load.jobs, load.nap)
         outcome = stage.finish(patience=load.seconds * 5 + 30)
     bars = [

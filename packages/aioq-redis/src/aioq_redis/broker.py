@@ -140,7 +140,9 @@ class RedisBroker:
         return f"RedisBroker({self._settings.masked!r}, namespace={self._layout.namespace!r})"
 
     async def connect(self) -> None:
-        """Try the connection once, and check that the server will do. Connecting twice does nothing.
+        """Try the connection, and check that the server will do. Connecting twice does nothing.
+
+        Where nobody answers it fails at once; what breaks on the way is tried again, within `timeout`.
 
         Raises:
             BrokerUnavailable: Nobody answers at the address.

@@ -17,7 +17,7 @@ from typing import Any, Final
 from aioq.errors import AioqError, BrokerConfigError
 from aioq_redis.command import Command
 from aioq_redis.connection import Link, ask, dial
-from aioq_redis.errors import Lost, Refusal
+from aioq_redis.errors import Lost, Refusal, Unreachable
 from aioq_redis.pipeline import Pipeline
 from aioq_redis.settings import Address, Settings
 from aioq_redis.slots import Slots, read_redirect, slot_of
@@ -190,7 +190,7 @@ class Cluster:
                 return await self._ask(address)
             except Lost as error:
                 reasons = f"{reasons}; node {address}: {error}"
-        raise Lost(f"no node tells of the slots{reasons}")
+        raise Unreachable(f"no node tells of the slots{reasons}")
 
     async def _ask(self, address: Address) -> Slots:
         reply = await ask(self._settings.at(address), "CLUSTER", "SLOTS", timeout=ANSWER_TIMEOUT)

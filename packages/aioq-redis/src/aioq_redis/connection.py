@@ -20,7 +20,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from aioq.errors import BrokerConfigError
-from aioq_redis.errors import TRANSIENT, Lost, Refusal, one_line, refusal_of
+from aioq_redis.errors import TRANSIENT, Lost, Refusal, Unreachable, one_line, refusal_of
 from aioq_redis.settings import Settings
 from aioq_redis.wire import Wire
 
@@ -37,6 +37,9 @@ _KEEPALIVE: Final = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 
 BROKEN: Final = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.InvalidResponse, OSError, EOFError)
 """What redis-py raises when a connection is of no more use."""
+
+CUT: Final = ConnectionResetError | ConnectionAbortedError | BrokenPipeError
+"""What the system raises when a connection that was open is cut."""
 
 logger = logging.getLogger("aioq.redis")
 
@@ -111,7 +114,8 @@ async def dial(settings: Settings) -> Link:
     """Open a connection and log in.
 
     Raises:
-        Lost: Nobody answers, or the server is not ready.
+        Unreachable: Nobody answers.
+        Lost: The server is not ready, or the connection broke at once.
         BrokerConfigError: The server is not who it should be, or does not let us in.
     """
     connection = _connection(settings)
@@ -120,7 +124,7 @@ async def dial(settings: Settings) -> Link:
             await connection.connect()  # type: ignore[no-untyped-call]
     except TimeoutError:
         await _disconnect(connection, nowait=True)
-        raise Lost(f"no answer within {CONNECT_TIMEOUT:g} s") from None
+        raise Unreachable(f"no answer within {CONNECT_TIMEOUT:g} s") from None
     except exceptions.RedisError as error:
         await _disconnect(connection, nowait=True)
         raise why(error, settings) from None
@@ -205,7 +209,9 @@ def why(error: exceptions.RedisError, settings: Settings) -> Exception:
                 f"check user name, password and database in the URL"
             )
         return Lost(refusal.text)
-    return Lost(one_line(str(error) or type(error).__name__))
+    # redis-py puts errors of its own in the place of the system's, in the course of which it raises them.
+    met = isinstance(error, exceptions.ConnectionError) and isinstance(error.__context__, CUT | None)
+    return (Lost if met else Unreachable)(one_line(str(error) or type(error).__name__))
 
 
 async def _disconnect(connection: Connection | UnixDomainSocketConnection, *, nowait: bool) -> None:

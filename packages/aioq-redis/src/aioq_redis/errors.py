@@ -1,7 +1,8 @@
 """What the server may answer instead of a result, and what becomes of it.
 
-Two exceptions stay inside the package: `Lost` means that the same command may succeed on
-another connection, `Refusal` that it will not. Callers see errors of aioq only.
+These exceptions stay inside the package: `Lost` means that the same command may succeed on
+another connection, `Unreachable` that nobody is there to connect to, `Refusal` that it will
+not succeed. Callers see errors of aioq only.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Final
 
 from redis import exceptions
 
-__all__ = ["TRANSIENT", "Lost", "Refusal", "one_line", "refusal_in", "refusal_of"]
+__all__ = ["TRANSIENT", "Lost", "Refusal", "Unreachable", "one_line", "refusal_in", "refusal_of"]
 
 TRANSIENT: Final = frozenset(
     {
@@ -54,6 +55,10 @@ _CODE: Final = re.compile(r"(?:^|[\s-])(" + "|".join(sorted(TRANSIENT | _PERMANE
 
 class Lost(Exception):
     """The connection broke, or the server is not ready: whether it was done is unknown."""
+
+
+class Unreachable(Lost):
+    """Nobody answers at the address."""
 
 
 class Refusal(Exception):

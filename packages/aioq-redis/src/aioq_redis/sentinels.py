@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from aioq.errors import AioqError, BrokerConfigError
 from aioq_redis.channels import Channels
 from aioq_redis.connection import CONNECT_TIMEOUT, Link, ask, dial
-from aioq_redis.errors import Lost, Refusal
+from aioq_redis.errors import Lost, Refusal, Unreachable
 from aioq_redis.routes import Straight
 from aioq_redis.settings import Address, Settings
 
@@ -62,7 +62,7 @@ class Sentinels:
                     return await dial(self._settings.of_sentinel(sentinel))
             except (Lost, TimeoutError):
                 pass
-        raise Lost("no sentinel answers")
+        raise Unreachable("no sentinel answers")
 
     async def primary(self) -> Address:
         """Ask one sentinel after another; the one that knows is asked first next time.

@@ -17,7 +17,7 @@ from aioq.errors import BrokerConfigError, BrokerFull, BrokerUnavailable
 from aioq_redis.backoff import pause_before
 from aioq_redis.command import Command
 from aioq_redis.durability import Durability
-from aioq_redis.errors import Lost, Refusal
+from aioq_redis.errors import Lost, Refusal, Unreachable
 from aioq_redis.keys import KeySpace
 from aioq_redis.scripts import load
 from aioq_redis.session import Session
@@ -110,33 +110,40 @@ class Server:
 
         return await self.repeat(str(parts[0]), send)
 
-    async def once(self, *parts: object) -> Any:
-        """Send a plain command once; an error reply is returned as a `Refusal`.
+    async def ask(self, *parts: object) -> Any:
+        """Send a plain command, if anybody answers at all; an error reply is returned as a `Refusal`.
 
         Raises:
             BrokerUnavailable, BrokerConfigError: As for `call`.
         """
-        return await self._try(self.session.pipeline.submit(Command(None, (), parts)))
+        return await self._try(lambda session: session.pipeline.submit(Command(None, (), parts)))
 
     async def everywhere(self, *parts: object) -> dict[str, Any] | Refusal:
-        """Send a plain command once to each server that takes writes; return their replies by place, or an error reply.
+        """As `ask`, to each server that takes writes; return their replies by place, or an error reply.
 
         Raises:
             BrokerUnavailable, BrokerConfigError: As for `call`.
         """
-        replies: dict[str, Any] | Refusal = await self._try(self.session.route.everywhere(parts))
+        replies: dict[str, Any] | Refusal = await self._try(lambda session: session.route.everywhere(parts))
         return replies
 
-    async def _try(self, attempt: Awaitable[Any]) -> Any:
+    async def _try(self, attempt: Callable[[Session], Awaitable[Any]]) -> Any:
+        session, reason = self.session, f"no answer within {self.timeout:g} s"
         try:
             async with asyncio.timeout(self.timeout):
-                return await attempt
-        except Refusal as refusal:
-            return refusal
+                for tries in count():
+                    try:
+                        return await attempt(session)
+                    except Refusal as refusal:
+                        return refusal
+                    except Lost as error:
+                        reason = str(error)
+                        if session.closed or isinstance(error, Unreachable):
+                            break
+                    await asyncio.sleep(pause_before(tries))
         except TimeoutError:
-            raise self.unavailable(f"no answer within {self.timeout:g} s") from None
-        except Lost as error:
-            raise self.unavailable(str(error)) from None
+            pass
+        raise self.unavailable(reason)
 
     async def repeat(
         self,
@@ -194,7 +201,7 @@ class Server:
     async def misfit(self, space: KeySpace, keys: Sequence[str]) -> str:
         """Return which of a script's keys is of another type than it should be."""
         for key in keys:
-            found = await self.once("TYPE", key)
+            found = await self.ask("TYPE", key)
             kind = found.decode() if isinstance(found, bytes) else "none"
             if kind not in ("none", space.type_of(key)):
                 return f"key {key} is a {kind} and should be a {space.type_of(key)}; remove it or use another namespace"

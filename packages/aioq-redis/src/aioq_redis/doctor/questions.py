@@ -31,7 +31,7 @@ class Questions:
         Raises:
             BrokerUnavailable: The server cannot be reached.
         """
-        return self._noted(subject, str(words[0]), await self._server.once(*words))
+        return self._noted(subject, str(words[0]), await self._server.ask(*words))
 
     async def ask_everywhere(self, subject: str, *words: object) -> dict[str, Any] | None:
         """Return the answers of all servers that take writes by where they are, always in the same order; see `ask`."""
