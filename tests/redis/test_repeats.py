@@ -106,25 +106,28 @@ async def test_it_may_have_been_cut_off_on_its_way(behind: RedisBroker, broker: 
 async def test_a_cancelled_call_may_be_repeated(
     behind: RedisBroker, broker: RedisBroker, proxy: Proxy, jobs: list[NewJob]
 ) -> None:
-    """As after a timeout of the caller's own, whether the answer comes later or not."""
+    """As after a timeout of the caller's own."""
     await behind.time()
-    proxy.delay = 0.05
+    proxy.delay = 30.0
     call = asyncio.ensure_future(behind.enqueue(jobs))
     assert await run(broker, jobs) == [job.id for job in jobs]
     call.cancel()
     await asyncio.wait([call])
+    proxy.delay = 0.0
+    proxy.cut()
     assert await behind.enqueue(jobs) == [True] * len(jobs)
     assert await left(broker) == []
 
 
 async def test_what_a_gone_caller_wanted_is_not_done_after_its_repetition(
-    behind: RedisBroker, broker: RedisBroker, proxy: Proxy, raw: Any
+    make_broker: Callable[..., RedisBroker], broker: RedisBroker, proxy: Proxy, raw: Any
 ) -> None:
     """A script that did nothing is sent again, without the jobs of who has repeated the call in the meantime."""
+    behind = make_broker(proxy.url)
     await behind.enqueue([job("due", delay=0.001)])
     await let_pass(broker, 0.002)
     raw.config_resetstat()
-    proxy.delay = 0.1
+    proxy.delay = 0.5
     call = asyncio.ensure_future(behind.enqueue(LONE))
     # It has to put the job that came due in line first, which this script does not do.
     await until(lambda: raw.info("commandstats").get("cmdstat_evalsha"))
@@ -193,11 +196,14 @@ async def test_an_original_that_comes_late_is_not_done(
     assert await left(broker) == []
 
 
-async def test_calls_wait_when_many_are_under_way(behind: RedisBroker, proxy: Proxy, raw: Any) -> None:
+async def test_calls_wait_when_many_are_under_way(
+    make_broker: Callable[..., RedisBroker], proxy: Proxy, raw: Any
+) -> None:
     """What no answer has come to for a while is bounded: who comes then goes together with others."""
+    behind = make_broker(proxy.url)
     await behind.enqueue([job("first")])
     raw.config_resetstat()
-    proxy.delay = 0.05
+    proxy.delay = 0.3
     calls: list[asyncio.Future[list[bool]]] = []
     for n in range(40):
         calls.append(asyncio.ensure_future(behind.enqueue([job(str(n))])))

@@ -5,6 +5,11 @@ from __future__ import annotations
 from aioq_redis.requests import MOST_JOBS, MOST_NUMBERS, REMEMBERED, Request, Requests, shown
 
 
+def number(n: int) -> str:
+    """Return a number as it is sent: of them the later is greater as a text, too."""
+    return f"{n:012}"
+
+
 def call(*ids: str, payload: bytes = b"1", options: bytes = b"") -> list[object]:
     """Return the arguments of a call."""
     return [part for id in ids for part in (id, "5", b"task " + options + b"\n" + payload)]
@@ -29,9 +34,9 @@ def test_numbers_grow_and_name_what_is_unheard() -> None:
     """Until every call in it has heard the answer, each later request names an earlier one."""
     requests = Requests()
     first, second = sent(requests, calls=2), Request()
-    assert (requests.number(second), second.number) == ("1", 2)
+    assert (requests.number(second), second.number) == (number(1), number(2))
     requests.hear(first)
-    assert requests.number(Request()) == "1"
+    assert requests.number(Request()) == number(1)
     requests.hear(first)
     assert requests.number(Request()) == ""
 
@@ -41,8 +46,8 @@ def test_a_request_that_is_sent_again_has_another_number() -> None:
     requests = Requests()
     request = sent(requests)
     requests.number(request)
-    assert request.number == 2
-    assert requests.number(Request()) == "2"
+    assert request.number == number(2)
+    assert requests.number(Request()) == number(2)
 
 
 def test_a_job_in_doubt_is_shown_with_its_places() -> None:
@@ -50,8 +55,8 @@ def test_a_job_in_doubt_is_shown_with_its_places() -> None:
     requests = Requests()
     doubted(requests, "a", "b")
     doubted(requests, "b")
-    assert shown(requests.places(call("x", "b"), 0.0)) == "2:1.2 2.1 ;"
-    assert shown(requests.places(call("b", options=b'{"p":9}'), 0.0)) == "1:1.2 2.1 ;"
+    assert shown(requests.places(call("x", "b"), 0.0)) == f"2:{number(1)}.2 {number(2)}.1 ;"
+    assert shown(requests.places(call("b", options=b'{"p":9}'), 0.0)) == f"1:{number(1)}.2 {number(2)}.1 ;"
     assert shown(requests.places(call("b", payload=b"2"), 0.0)) == ""
 
 
@@ -61,7 +66,7 @@ def test_a_job_that_is_settled_is_in_doubt_no_more() -> None:
     doubted(requests, "a", "b")
     requests.settle(call("a"))
     assert requests.doubtful
-    assert requests.number(Request()) == "1"
+    assert requests.number(Request()) == number(1)
     requests.settle(call("b"))
     assert not requests.doubtful
     assert requests.number(Request()) == ""
@@ -91,8 +96,8 @@ def test_doubts_pass() -> None:
     doubted(requests, "a", now=0.0)
     doubted(requests, "b", now=1.0)
     assert list(requests.places(call("a"), REMEMBERED)) == []
-    assert shown(requests.places(call("b"), REMEMBERED)) == "1:2.1 ;"
-    assert requests.number(Request()) == "2"
+    assert shown(requests.places(call("b"), REMEMBERED)) == f"1:{number(2)}.1 ;"
+    assert requests.number(Request()) == number(2)
 
 
 def test_the_oldest_are_forgotten_when_there_are_too_many() -> None:

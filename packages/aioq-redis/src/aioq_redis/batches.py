@@ -115,7 +115,7 @@ class Batch(Command):
         Nothing was done when it was sent before. Whose callers have gone since may have been stored
         by a repetition that went out in between, and have ended.
         """
-        if self.request.number is None:
+        if not self.request.number:
             return ""
         gone = [at for future, first, last, _ in self._callers if future.done() for at in range(first, last)]
         return "".join([f"{at + 1}:x;" for at in gone])

@@ -33,14 +33,14 @@ class Request:
     """One script on its way, perhaps with the jobs of many calls.
 
     Attributes:
-        number: Under which it was sent last; None before that.
+        number: Under which it was sent last; nothing before that.
         unheard: Calls in it that have not heard the answer.
     """
 
     __slots__ = ("number", "unheard")
 
     def __init__(self) -> None:
-        self.number: int | None = None
+        self.number = ""
         self.unheard = 0
 
 
@@ -72,7 +72,7 @@ class Requests:
     def __init__(self) -> None:
         self.client = new_id()
         self._latest = 0
-        self._unheard: dict[int, None] = {}
+        self._unheard: dict[str, None] = {}
         self._doubts: dict[Doubt, None] = {}
         self._places: dict[object, list[Place]] = {}
 
@@ -86,10 +86,10 @@ class Requests:
 
         One that has a number was sent before, and it is known that nothing was done.
         """
-        if request.number is not None:
-            self._unheard.pop(request.number, None)
-        unheard = " ".join(map(str, self._unheard)) if self._unheard else ""
-        self._latest = request.number = self._latest + 1
+        self._unheard.pop(request.number, None)
+        unheard = " ".join(self._unheard)
+        self._latest += 1
+        request.number = f"{self._latest:012}"
         if request.unheard:
             self._unheard[request.number] = None
         return unheard
@@ -97,7 +97,7 @@ class Requests:
     def hear(self, request: Request) -> None:
         """Note that one call of a request has been answered, or is not asked about any more."""
         request.unheard -= 1
-        if not request.unheard and request.number is not None:
+        if not request.unheard:
             self._unheard.pop(request.number, None)
 
     def doubt(self, request: Request, first: int, args: Sequence[object], now: float) -> None:
@@ -149,7 +149,7 @@ def shown(jobs: Iterable[tuple[int, Sequence[Place]]]) -> str:
 
 def _shown(place: Place) -> str:
     number = place.doubt.request.number
-    return "" if number is None else f"{number}.{place.at + 1} "
+    return f"{number}.{place.at + 1} " if number else ""
 
 
 def _content(record: Any) -> bytes:

@@ -18,7 +18,8 @@ local INDEX = { c = completed, f = failed, x = cancelled, d = dead, e = expired 
 local mode, number, unheard, doubts = unpack(ARGV, 1, 4)
 local storing = mode == 'store'
 local before = redis.call('GET', memo)
-if storing and too_late(before, number) then
+before = before and string.find(before, '^%d+=') and before
+if storing and before and before >= number then
   return {}
 end
 
@@ -34,7 +35,7 @@ local fresh, leftover = {}, {}
 -- What was answered to those that were sent before, while their client did not hear it.
 local settled, withdrawn = {}, {}
 local function look_up(place, earlier, there)
-  local noted = before and string.match(before, ' ' .. earlier .. '=(%S+)')
+  local noted = before and string.match(before, earlier .. '=(%S+)')
   settled[place] = settled[place] or noted and tonumber(string.sub(noted, there, there))
 end
 for place, tries in string.gmatch(doubts, '(%d+):([^;]*);') do
@@ -92,6 +93,6 @@ if storing and #accepted.ids > 0 then
 end
 if storing then
   -- After all else: what is noted here is done. A full server refuses it, and nothing was stored then.
-  redis.pcall('SET', memo, memo_of(before, number, unheard, table.concat(noted)), 'PX', UNHEARD_TTL)
+  redis.pcall('SET', memo, memo_of(before, number, unheard, table.concat(noted)), 'PX', MEMO_LASTS)
 end
 return answers

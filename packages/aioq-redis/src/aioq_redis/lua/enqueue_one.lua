@@ -30,10 +30,10 @@ local tokens = redis.call('LLEN', wake)
 -- In this order, as in `enqueue`: an id in line without a record does no harm.
 redis.call('RPUSH', KEYS[READY], id)
 local others = unheard ~= '' and redis.call('GET', memo)
-local before = redis.call('SET', memo, memo_of(others, number, unheard, '1'), 'PX', UNHEARD_TTL, 'GET')
-if too_late(before, number) then
+local before = redis.call('SET', memo, memo_of(others, number, unheard, '1'), 'PX', MEMO_LASTS, 'GET')
+if before and before >= number then
   redis.call('RPOP', KEYS[READY])
-  redis.call('SET', memo, before, 'PX', UNHEARD_TTL)
+  redis.call('SET', memo, before, 'PX', MEMO_LASTS)
   return 0
 end
 redis.call('HSET', jobs, id, string.format('%.0f ', now) .. record)
