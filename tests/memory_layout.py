@@ -47,7 +47,7 @@ def brokers_made() -> Generator[list[MemoryBroker]]:
 def leaks_in(broker: MemoryBroker) -> list[str]:
     """Return what is wrong with a broker that nobody is using any more."""
     return [
-        *(leak for queue, line in broker._lines.items() for leak in _of_queue(broker, queue, line)),
+        *(leak for queue, line in broker._store.lines.items() for leak in _of_queue(broker, queue, line)),
         *_of_records(broker),
         *(f"somebody waits for {kind} of {name} still" for kind, name in broker._wakes._waiting),
         *(f"worker {worker} listens for aborts still" for worker in broker._wakes._aborts),
@@ -60,7 +60,7 @@ def leaks_in(broker: MemoryBroker) -> list[str]:
 
 
 def _of_queue(broker: MemoryBroker, queue: str, line: Line) -> Iterator[str]:
-    mine = [stored for stored in broker._jobs.values() if stored.job.queue == queue]
+    mine = [stored for stored in broker._store.jobs.values() if stored.job.queue == queue]
     found = Counter((stored.job.id, place) for stored, place in _placed(line))
     wanted = Counter((stored.job.id, PLACES[stored.state]) for stored in mine if stored.state not in FINAL_STATES)
     yield from (f"job {job_id} of queue {queue} is {place}, and should not be" for job_id, place in found - wanted)
@@ -81,7 +81,7 @@ def _placed(line: Line) -> Iterable[tuple[StoredJob, str]]:
 
 def _of_records(broker: MemoryBroker) -> Iterator[str]:
     """Say which records of ended jobs nothing will ever forget."""
-    ends = {(job_id, ended) for _, job_id, ended in broker._expiry}
-    for stored in broker._jobs.values():
+    ends = {(job_id, ended) for _, job_id, ended in broker._store.expiry}
+    for stored in broker._store.jobs.values():
         if stored.state in FINAL_STATES and (stored.job.id, stored.finished_at) not in ends:
             yield f"job {stored.job.id} has ended and is kept for ever"

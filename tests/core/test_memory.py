@@ -116,11 +116,11 @@ async def test_nothing_is_left_of_a_thousand_jobs(broker: MemoryBroker, clock: V
         await broker.settle([outcomes[n % 4]])
     for n in range(1000):
         await broker.cancel_job(str(n))
-    assert len(broker._jobs) == 750
+    assert len(broker._store.jobs) == 750
     await clock.advance(2 * 86_400)
     await broker.queue_stats()
-    line = broker._lines["q"]
-    assert (broker._jobs, broker._expiry, line.leased, +line.counts) == ({}, [], {}, {})
+    line = broker._store.lines["q"]
+    assert (broker._store.jobs, broker._store.expiry, line.leased, +line.counts) == ({}, [], {}, {})
     assert [*line.waiting()] == []
     line.next_due()
     assert line.later == []
@@ -132,7 +132,7 @@ async def test_jobs_that_were_called_off_are_not_kept_until_their_time(broker: M
     for n in range(500):
         await broker.enqueue([job(str(n), delay=30_000_000)])
         await broker.cancel_job(str(n))
-    assert len(broker._lines["q"].later) <= 4
+    assert len(broker._store.lines["q"].later) <= 4
     assert [record.id for record in await broker.list_jobs("q", JobState.SCHEDULED)] == ["one", "two"]
 
 

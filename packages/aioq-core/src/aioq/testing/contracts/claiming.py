@@ -1,0 +1,92 @@
+"""What every broker must do when a worker asks for jobs."""
+
+from __future__ import annotations
+
+import anyio
+
+from aioq.job import ClaimRequest, Completed, Settled
+from aioq.protocols import Broker
+from aioq.testing.contracts.suite import BrokerSuite
+
+__all__ = ["ClaimContract"]
+
+
+class ClaimContract(BrokerSuite):
+    """Due jobs go to whoever asks, each to one, the most important first."""
+
+    async def test_claim_of_nothing_is_empty(self, broker: Broker) -> None:
+        """An empty queue gives no lease and has no next due time."""
+        request = ClaimRequest(worker_id="w", queues=("q",), limit=5, lease=10, request_id="r")
+        claim = await broker.claim(request)
+        assert (claim.leases, claim.next_due) == ([], None)
+
+    async def test_a_lease_says_all_about_its_job(self, broker: Broker) -> None:
+        """The first lease has epoch 1, attempt 1, no crash, and the job's own fields."""
+        before = await broker.time()
+        await broker.enqueue([self.job("a", task="t.x", payload=b"[1]", priority=7)])
+        lease = await self.claim_one(broker)
+        assert (lease.job_id, lease.queue, lease.task, lease.payload) == ("a", "q", "t.x", b"[1]")
+        assert (lease.epoch, lease.attempt, lease.crashes, lease.priority) == (1, 1, 0, 7)
+        assert before - 0.01 <= lease.enqueued_at <= await broker.time()
+
+    async def test_claim_takes_no_more_than_its_limit(self, broker: Broker) -> None:
+        """A worker gets as many jobs as it has free slots; the rest stay."""
+        await broker.enqueue([self.job(id) for id in "abc"])
+        assert [lease.job_id for lease in await self.claim(broker, 2)] == ["a", "b"]
+        assert [lease.job_id for lease in await self.claim(broker, 2, worker="w2")] == ["c"]
+
+    async def test_a_higher_priority_goes_first(self, broker: Broker) -> None:
+        """9 comes before 0; equal priorities keep their order."""
+        await broker.enqueue([self.job(f"{p}{n}", priority=p) for n in "ab" for p in (0, 9, 5)])
+        assert [lease.job_id for lease in await self.claim(broker)] == ["9a", "9b", "5a", "5b", "0a", "0b"]
+
+    async def test_only_the_named_queues_are_served(self, broker: Broker) -> None:
+        """Queues are served in the order given, and others are left alone."""
+        await broker.enqueue([self.job("a", queue="one"), self.job("b", queue="two"), self.job("c", queue="three")])
+        assert [lease.job_id for lease in await self.claim(broker, queues=("three", "one"))] == ["c", "a"]
+
+    async def test_a_limit_spans_queues(self, broker: Broker) -> None:
+        """Over several queues together no more than the limit is claimed."""
+        await broker.enqueue([self.job(f"{queue}{n}", queue=queue) for queue in ("one", "two") for n in "12"])
+        assert [lease.job_id for lease in await self.claim(broker, 3, queues=("one", "two"))] == [
+            "one1",
+            "one2",
+            "two1",
+        ]
+
+    async def test_repeating_a_request_returns_the_same_leases(self, broker: Broker) -> None:
+        """A claim whose answer was lost is repeated without taking further jobs."""
+        await broker.enqueue([self.job(id) for id in "abcd"])
+        request = ClaimRequest(worker_id="w1", queues=("q",), limit=2, lease=60, request_id="lost")
+        first = await broker.claim(request)
+        assert (await broker.claim(request)).leases == first.leases
+        await broker.settle([Completed(lease=first.leases[0])])
+        assert [lease.job_id for lease in (await broker.claim(request)).leases] == ["b"]
+        assert [lease.job_id for lease in await self.claim(broker)] == ["c", "d"]
+
+    async def test_workers_share_the_jobs(self, broker: Broker) -> None:
+        """Workers that claim at the same time never get the same job."""
+        await broker.enqueue([self.job(str(n)) for n in range(40)])
+        taken: list[str] = []
+
+        async def work(worker: str) -> None:
+            while leases := await self.claim(broker, 3, worker=worker):
+                taken.extend(lease.job_id for lease in leases)
+
+        async with anyio.create_task_group() as tg:
+            for n in range(4):
+                tg.start_soon(work, f"w{n}")
+        assert sorted(taken, key=int) == [str(n) for n in range(40)]
+
+    async def test_an_id_that_is_used_again_has_epochs_of_its_own(self, broker: Broker) -> None:
+        """A lease of the former job is lost and refused, although the new job's epoch is the same number."""
+        await broker.enqueue([self.job("a")])
+        former = await self.claim_one(broker)
+        await broker.settle([Completed(lease=former)])
+        await self.pass_time(self.tick / 10)
+        await broker.enqueue([self.job("a", payload=b"new")])
+        assert await broker.settle([Completed(lease=former)]) == [Settled.STALE]
+        latter = await self.claim_one(broker, worker="w2")
+        assert await broker.extend([former, latter], seconds=60) == [former]
+        assert await broker.settle([Completed(lease=former)]) == [Settled.STALE]
+        assert await broker.settle([Completed(lease=latter)]) == [Settled.DONE]

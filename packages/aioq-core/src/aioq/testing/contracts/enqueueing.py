@@ -1,0 +1,132 @@
+"""What every broker must do with jobs that it is given."""
+
+from __future__ import annotations
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from aioq.errors import JobConflict
+from aioq.job import ClaimRequest, Completed, NewJob
+from aioq.protocols import Broker
+from aioq.testing.contracts.suite import BrokerSuite
+
+__all__ = ["EnqueueContract"]
+
+
+class EnqueueContract(BrokerSuite):
+    """Jobs are stored once, all or none, and wait for their time."""
+
+    async def test_enqueue_says_which_jobs_are_new(self, broker: Broker) -> None:
+        """A repeated id is answered with False and creates no second job."""
+        assert await broker.enqueue([self.job("a"), self.job("b")]) == [True, True]
+        assert await broker.enqueue([self.job("b"), self.job("c")]) == [False, True]
+        assert [lease.job_id for lease in await self.claim(broker)] == ["a", "b", "c"]
+
+    async def test_an_id_repeated_within_one_batch_is_one_job(self, broker: Broker) -> None:
+        """The same job twice in one call is stored once."""
+        assert await broker.enqueue([self.job("a"), self.job("a")]) == [True, False]
+        assert len(await self.claim(broker)) == 1
+
+    async def test_enqueue_of_a_running_job_is_no_new_job(self, broker: Broker) -> None:
+        """The id of a claimed job is still known."""
+        await broker.enqueue([self.job("a")])
+        await self.claim(broker)
+        assert await broker.enqueue([self.job("a")]) == [False]
+        assert await self.claim(broker) == []
+
+    async def test_another_job_under_a_known_id_is_a_conflict(self, broker: Broker) -> None:
+        """Other arguments under a known id are refused, and nothing of the batch is stored."""
+        await broker.enqueue([self.job("a", payload=b"1")])
+        with pytest.raises(JobConflict, match="job id a is taken"):
+            await broker.enqueue([self.job("b"), self.job("a", payload=b"2")])
+        assert [lease.payload for lease in await self.claim(broker)] == [b"1"]
+
+    async def test_an_empty_batch_is_fine(self, broker: Broker) -> None:
+        """Empty batches are answered with empty lists."""
+        assert await broker.enqueue([]) == []
+        assert await broker.settle([]) == []
+        assert await broker.extend([], seconds=10) == []
+        assert await broker.reap([]) == []
+
+    async def test_a_thousand_jobs_in_one_batch(self, broker: Broker) -> None:
+        """A large batch is stored whole, and in order."""
+        ids = [f"job-{n:04}" for n in range(1000)]
+        await broker.enqueue([self.job(id) for id in ids])
+        assert [lease.job_id for lease in await self.claim(broker, 2000)] == ids
+
+    async def test_any_payload_survives(self, broker: Broker) -> None:
+        """Payloads are bytes, and come back as they went in."""
+        payloads = [b"", b"\x00\xff\r\n\n", bytes(range(256)), "ü€".encode(), b"x" * 100_000]
+        await broker.enqueue([self.job(str(n), payload=payload) for n, payload in enumerate(payloads)])
+        assert [lease.payload for lease in await self.claim(broker)] == payloads
+
+    async def test_an_enqueue_that_was_cut_short_may_be_repeated(self, broker: Broker) -> None:
+        """Wherever it was cancelled, and though its jobs have ended meanwhile: each of them runs once."""
+        answered: list[int] = []
+        for steps in range(12):
+            jobs = [self.job(f"{steps}-{n}") for n in range(1 + steps % 2)]
+
+            async def enqueue(steps: int = steps, jobs: list[NewJob] = jobs) -> None:
+                await broker.enqueue(jobs)
+                answered.append(steps)
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(enqueue)
+                for _ in range(steps):
+                    await anyio.lowlevel.checkpoint()
+                tasks.cancel_scope.cancel()
+            ran = await self.claim(broker)
+            await broker.settle([Completed(lease=lease) for lease in ran])
+            if steps not in answered:
+                await broker.enqueue(jobs)
+                ran += await self.claim(broker)
+            assert sorted(lease.job_id for lease in ran) == [job.id for job in jobs]
+
+    async def test_a_delayed_job_waits_for_its_time(self, broker: Broker) -> None:
+        """A delay hides the job, and `next_due` says for how long."""
+        await broker.enqueue([self.job("late", delay=self.tick * 3), self.job("later", delay=600)])
+        request = ClaimRequest(worker_id="w", queues=("q",), limit=5, lease=10, request_id="r1")
+        claim = await broker.claim(request)
+        assert claim.leases == []
+        assert claim.next_due is not None
+        assert 0 < claim.next_due <= self.tick * 3
+        await self.pass_time(self.tick * 3.5)
+        assert [lease.job_id for lease in await self.claim(broker)] == ["late"]
+
+    async def test_run_at_is_a_moment_on_the_brokers_clock(self, broker: Broker) -> None:
+        """`run_at` overrides the delay; one in the past is due at once."""
+        now = await broker.time()
+        await broker.enqueue([self.job("past", run_at=now - 100, delay=600), self.job("future", run_at=now + 600)])
+        assert [lease.job_id for lease in await self.claim(broker)] == ["past"]
+
+    async def test_a_lease_says_until_when_its_job_may_start(self, broker: Broker) -> None:
+        """Until a moment, or so many seconds after it came due; no moment for a job that does not expire."""
+        now = await broker.time()
+        await broker.enqueue(
+            [
+                self.job("now", expires=60.0),
+                self.job("by", expires=60.0, delay=self.tick),
+                self.job("at", expires=0.5, run_at=now + self.tick),
+                self.job("past", expires=60.0, run_at=now - 1000),
+                self.job("until", expires_at=now + 60, delay=self.tick),
+                self.job("over", expires_at=now - 60, expires=90.0),
+                self.job("never"),
+            ]
+        )
+        await self.pass_time(self.tick * 1.5)
+        leases = {lease.job_id: lease for lease in await self.claim(broker)}
+        assert leases["never"].expires_at is None
+        moments = {id: (leases.pop(id).expires_at or 0) - now for id in ("at", "until", "over")}
+        assert moments == pytest.approx({"at": self.tick + 0.5, "until": 60.0, "over": -60.0}, abs=0.01)
+        left = {id: (lease.expires_at or 0) - lease.enqueued_at for id, lease in leases.items() if id != "never"}
+        assert left == pytest.approx({"now": 60.0, "by": 60.0 + self.tick, "past": 60.0}, abs=0.01)
+
+    async def test_a_delayed_job_keeps_its_priority(self, broker: Broker) -> None:
+        """Jobs that come due run by priority like any other."""
+        await broker.enqueue(
+            [self.job("low", priority=1, delay=self.tick), self.job("high", priority=8, delay=self.tick)]
+        )
+        await broker.enqueue([self.job("mid", priority=5)])
+        await self.pass_time(self.tick * 1.5)
+        assert [lease.job_id for lease in await self.claim(broker)] == ["high", "mid", "low"]
