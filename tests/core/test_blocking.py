@@ -231,7 +231,7 @@ async def test_a_lease_lost_in_the_thread_ends_the_run_in_the_loop(caplog: pytes
 
     @app.task(name="long")
     async def long(ctx: dict[str, Any]) -> None:
-        broker.connection.lost = (broker._jobs[ctx["job_id"]].lease(),)  # type: ignore[assignment]
+        broker.connection.lost = (broker._store.jobs[ctx["job_id"]].lease(),)  # type: ignore[assignment]
         try:
             await anyio.sleep_forever()
         finally:

@@ -36,17 +36,17 @@ async def test_a_sound_broker_has_no_leak(broker: MemoryBroker) -> None:
 @pytest.mark.parametrize(
     ("damage", "found"),
     [
-        (lambda b: b._lines["q"].ready[5].clear(), "job waiting of queue q is not in line, and should be"),
-        (lambda b: b._lines["q"].later.clear(), "job later of queue q is not put off, and should be"),
-        (lambda b: b._lines["q"].leased.clear(), "job running of queue q is not leased, and should be"),
+        (lambda b: b._store.lines["q"].ready[5].clear(), "job waiting of queue q is not in line, and should be"),
+        (lambda b: b._store.lines["q"].later.clear(), "job later of queue q is not put off, and should be"),
+        (lambda b: b._store.lines["q"].leased.clear(), "job running of queue q is not leased, and should be"),
         (
-            lambda b: b._lines["q"].suspects.update(waiting=b._jobs["waiting"]),
+            lambda b: b._store.lines["q"].suspects.update(waiting=b._store.jobs["waiting"]),
             "job waiting of queue q is in line, and should not be",
         ),
-        (lambda b: b._lines["r"].leased.update(a=b._jobs["done"]), "job done of queue r is leased, and should not be"),
-        (lambda b: b._lines["q"].counts.clear(), "queue q counts {}"),
-        (lambda b: b._lines["q"].later.extend(b._lines["q"].later * 3), "job later of queue q is put off, and should not be"),
-        (lambda b: b._expiry.clear(), "job done has ended and is kept for ever"),
+        (lambda b: b._store.lines["r"].leased.update(a=b._store.jobs["done"]), "job done of queue r is leased, and should not be"),
+        (lambda b: b._store.lines["q"].counts.clear(), "queue q counts {}"),
+        (lambda b: b._store.lines["q"].later.extend(b._store.lines["q"].later * 3), "job later of queue q is put off, and should not be"),
+        (lambda b: b._store.expiry.clear(), "job done has ended and is kept for ever"),
         (lambda b: b._wakes._waiting["work", "q"], "somebody waits for work of q still"),
     ],
 )  # fmt: skip
@@ -58,6 +58,6 @@ async def test_damage_is_found(broker: MemoryBroker, damage: Damage, found: str)
 
 async def test_moments_of_jobs_that_were_called_off_are_bounded(broker: MemoryBroker) -> None:
     """They may be as many as the jobs that are put off, and not more."""
-    line = broker._lines["q"]
-    line.later += [(1.0, n, broker._jobs["done"]) for n in range(3)]
+    line = broker._store.lines["q"]
+    line.later += [(1.0, n, broker._store.jobs["done"]) for n in range(3)]
     assert leaks_in(broker) == ["queue q keeps 4 moments, most of jobs that were called off"]

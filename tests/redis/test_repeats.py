@@ -189,7 +189,7 @@ async def test_an_original_that_comes_late_is_not_done(
     assert await behind.enqueue(jobs) == [True] * len(jobs)
     assert await run(broker, jobs) == [job.id for job in jobs]
     with redis_server.client() as client:
-        connection: Any = client.connection_pool.get_connection()
+        connection: Any = client.connection_pool.make_connection()
         connection.send_packed_command([late])
         assert connection.read_response() in (0, [])
         connection.disconnect()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import anyio
@@ -72,8 +75,19 @@ def connected(app: Aarq, work: Callable[[], Awaitable[T]], *, patience: float | 
             return await work()
 
     async def bounded() -> T:
+        _notice_signals()
         with anyio.move_on_after(patience or float("inf")):
             return await run()
         raise BrokerUnavailable(f"{app.broker!r} did not answer within {patience:g} s")
 
     return anyio.run(bounded)
+
+
+def _notice_signals() -> None:
+    """Have signals wake the event loop, also one that comes in the moment in which it begins to wait.
+
+    asyncio arranges for that with the first handler that is added, whatever it is for; without
+    one a Ctrl-C in that moment is noticed when something else happens.
+    """
+    with suppress(NotImplementedError, AttributeError):  # on Windows, where the loop sees to it by itself
+        asyncio.get_running_loop().add_signal_handler(signal.SIGWINCH, lambda: None)
