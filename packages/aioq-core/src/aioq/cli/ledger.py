@@ -89,5 +89,6 @@ def _notice_signals() -> None:
     asyncio arranges for that with the first handler that is added, whatever it is for; without
     one a Ctrl-C in that moment is noticed when something else happens.
     """
-    with suppress(NotImplementedError, AttributeError):  # on Windows, where the loop sees to it by itself
+    # Windows has no such handlers, and its loop sees to it by itself; threads other than the main one get no signals.
+    with suppress(NotImplementedError, AttributeError, RuntimeError, ValueError):
         asyncio.get_running_loop().add_signal_handler(signal.SIGWINCH, lambda: None)
