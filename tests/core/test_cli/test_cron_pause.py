@@ -164,8 +164,8 @@ def test_the_memory_broker_cannot_be_reached_from_here(project: Project, command
         78,
         "",
         (
-            f"aioq: {name}: the app is on the embedded memory broker, whose ledger lives in the worker's process and "
-            "cannot be reached from here; set AIOQ_BROKER_URL, or write Aarq(broker=...)\n"
+            f"aioq: {name}: the embedded memory broker lives in the process that uses it, and cannot be reached from "
+            "here; use another broker: set AIOQ_BROKER_URL, or write Aarq(broker=...)\n"
         ),
     )
 

@@ -10,7 +10,7 @@ import pytest
 
 from aioq import Aarq
 from aioq.backends import MemoryBroker
-from aioq.cli.ledger import connected
+from aioq.cli.connected import connected
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the event loop of Windows sees to it by itself")

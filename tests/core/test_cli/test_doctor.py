@@ -78,8 +78,8 @@ def test_the_memory_broker_cannot_be_looked_at(project: Project, argv: list[str]
     """It is in another process, whichever way it is named."""
     project.write("tasks.py", "from aioq import Aarq\napp = Aarq()\n")
     said = (
-        "aioq: doctor: the embedded memory broker lives in the process that uses it, and cannot be looked at from here; "
-        "name an app on another broker or a URL, or set AIOQ_BROKER_URL\n"
+        "aioq: doctor: the embedded memory broker lives in the process that uses it, and cannot be reached from here; "
+        "use another broker: set AIOQ_BROKER_URL, or write Aarq(broker=...)\n"
     )
     assert project.aioq("doctor", *argv) == (78, "", said)
 

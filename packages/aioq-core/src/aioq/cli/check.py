@@ -9,9 +9,10 @@ from datetime import datetime
 
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_app, add_json
+from aioq.cli.broker import ledger_of
+from aioq.cli.connected import connected
 from aioq.cli.cron.facts import Facts, gather
 from aioq.cli.exits import Exit
-from aioq.cli.ledger import connected, ledger_of
 from aioq.cli.locate import load_app
 from aioq.cli.moments import at, lasted, shown, zone_named
 from aioq.cli.patience import add_patience, patience_of

@@ -5,19 +5,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from aioq.app import Aarq
-from aioq.backends.memory import MemoryBroker
 from aioq.cli.arguments import Commands, add_json, add_target
-from aioq.cli.exits import CommandError, Exit
-from aioq.cli.ledger import connected
+from aioq.cli.broker import diagnosable_of
+from aioq.cli.connected import connected
+from aioq.cli.exits import Exit
 from aioq.cli.locate import app_at
 from aioq.cli.patience import add_patience, patience_of
 from aioq.cli.say import say, say_json, width
 from aioq.cli.table import Column, table
-from aioq.errors import MissingFeature
 from aioq.failure import one_line
 from aioq.findings import Finding, Level
-from aioq.protocols import Diagnosable
 
 __all__ = ["doctor", "findings_table", "register", "verdict"]
 
@@ -41,25 +38,13 @@ def doctor(arguments: argparse.Namespace) -> int:
     """Show what a broker finds when it looks at itself."""
     patience = patience_of(arguments, "doctor")
     app = app_at(arguments.target, "doctor")
-    findings = connected(app, _diagnosable(app).diagnose, patience=patience)
+    findings = connected(app, diagnosable_of(app, "doctor").diagnose, patience=patience)
     if arguments.json:
         say_json({"ok": not _failed(findings), "findings": [_as_json(finding) for finding in findings]})
     else:
         say(findings_table(findings, width()))
         say(verdict(findings))
     return Exit.FAILED if _failed(findings) else Exit.OK
-
-
-def _diagnosable(app: Aarq) -> Diagnosable:
-    if isinstance(app.broker, MemoryBroker):
-        raise CommandError(
-            "doctor: the embedded memory broker lives in the process that uses it, and cannot be looked at from here; "
-            "name an app on another broker or a URL, or set AIOQ_BROKER_URL",
-            Exit.CONFIG,
-        )
-    if not isinstance(app.broker, Diagnosable):
-        raise CommandError(str(MissingFeature(app.broker, "Diagnosable", "aioq doctor")), Exit.CONFIG)
-    return app.broker
 
 
 def findings_table(findings: Sequence[Finding], width: int | None) -> str:

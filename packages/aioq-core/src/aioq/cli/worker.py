@@ -11,8 +11,8 @@ from typing import cast
 import anyio
 
 from aioq.app import Aarq
-from aioq.backends.memory import MemoryBroker
 from aioq.cli.arguments import Commands, add_app, add_log_level
+from aioq.cli.broker import is_embedded
 from aioq.cli.exits import CommandError, Exit
 from aioq.cli.locate import load_app
 from aioq.cli.logs import configure
@@ -123,7 +123,7 @@ async def _work(worker: Worker, lifeline: Lifeline | None) -> None:
 
 def _warn(app: Aarq, queues: tuple[str, ...]) -> None:
     """Tell of what is probably a mistake."""
-    if isinstance(app.broker, MemoryBroker):
+    if is_embedded(app.broker):
         logger.warning(
             "the app is on the embedded memory broker: only jobs enqueued inside this process reach this worker, "
             "and crons fire; set AIOQ_BROKER_URL, or write Aarq(broker=...), to share jobs between processes"

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from aioq.app import Aarq
-from aioq.backends.memory import MemoryBroker
 from aioq.cli.arguments import Commands, add_entry, add_json, add_log_level
+from aioq.cli.broker import check_jobs_travel, is_embedded
+from aioq.cli.connected import connected
 from aioq.cli.cron.entries import find
 from aioq.cli.cron.fill import Filled, fill, ticks_between
 from aioq.cli.cron.records import reason
 from aioq.cli.exits import CommandError, Exit, exit_for
-from aioq.cli.ledger import check_jobs_travel, connected
 from aioq.cli.locate import load_app
 from aioq.cli.logs import configure
 from aioq.cli.moments import moment_from, now, shown, zone_named
@@ -157,7 +157,7 @@ def _show(app: Aarq, entry: CronEntry, ticks: Sequence[datetime], *, as_json: bo
 def _recorded(app: Aarq, entry: CronEntry) -> dict[float, TickRecord]:
     """Return what is recorded of ticks; nothing where no ledger can be seen from here."""
     broker = app.broker
-    if isinstance(broker, MemoryBroker) or not isinstance(broker, TickLedger):
+    if is_embedded(broker) or not isinstance(broker, TickLedger):
         return {}
     return {record.tick: record for record in reversed(connected(app, lambda: broker.tick_history(entry.key)))}
 

@@ -10,10 +10,10 @@ import msgspec
 
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_app, add_json
+from aioq.cli.broker import ask_ledger
 from aioq.cli.cron.entries import next_of
 from aioq.cli.cron.rows import how_often
 from aioq.cli.exits import Exit
-from aioq.cli.ledger import ask_ledger
 from aioq.cli.locate import load_app
 from aioq.cli.moments import at, shown, zone_named
 from aioq.cli.say import say, say_json

@@ -8,10 +8,10 @@ from datetime import tzinfo
 
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_entry, add_json
+from aioq.cli.broker import ask_ledger
 from aioq.cli.cron.entries import find
 from aioq.cli.cron.records import as_json, reason, took, with_jobs, with_life
 from aioq.cli.exits import CommandError, Exit
-from aioq.cli.ledger import ask_ledger
 from aioq.cli.locate import load_app
 from aioq.cli.moments import at, lasted, shown, zone_named
 from aioq.cli.say import say, say_json, width

@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from aioq.app import Aarq
-from aioq.backends.memory import MemoryBroker
 from aioq.cli.arguments import Commands, add_app, add_json
+from aioq.cli.broker import is_embedded
+from aioq.cli.connected import connected
 from aioq.cli.cron.entries import SHOWN
 from aioq.cli.cron.facts import gather
 from aioq.cli.cron.records import with_jobs
 from aioq.cli.cron.rows import facts_as_json, facts_table
 from aioq.cli.exits import Exit
-from aioq.cli.ledger import connected
 from aioq.cli.locate import load_app
 from aioq.cli.moments import at, now, zone_from
 from aioq.cli.say import complain, say, say_json, width
@@ -70,7 +70,7 @@ def entry_table(entries: Iterable[CronEntry], start: datetime, *, width: int | N
 def _ask(app: Aarq) -> tuple[Sequence[CronStatus] | None, datetime]:
     """Return what the ledger knows, and its moment; None when there is no ledger to be seen from here."""
     broker = app.broker
-    if isinstance(broker, MemoryBroker) or not isinstance(broker, TickLedger):
+    if is_embedded(broker) or not isinstance(broker, TickLedger):
         return None, now()
 
     async def question() -> tuple[Sequence[CronStatus], datetime]:

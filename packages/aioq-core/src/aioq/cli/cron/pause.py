@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 
 from aioq.cli.arguments import Commands, add_entry, add_json
+from aioq.cli.broker import ask_ledger
 from aioq.cli.cron.entries import find, next_of
 from aioq.cli.exits import Exit
-from aioq.cli.ledger import ask_ledger
 from aioq.cli.locate import load_app
 from aioq.cli.moments import at, shown, zone_named
 from aioq.cli.person import person

@@ -9,12 +9,13 @@ from typing import Any
 
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_entry, add_json, add_log_level
+from aioq.cli.broker import check_jobs_travel
+from aioq.cli.connected import connected
 from aioq.cli.cron.byhand import ByHand, Ended
 from aioq.cli.cron.entries import find
 from aioq.cli.cron.jobs import between_ticks, enqueue_ticks
 from aioq.cli.cron.records import took
 from aioq.cli.exits import CommandError, Exit
-from aioq.cli.ledger import check_jobs_travel, connected
 from aioq.cli.locate import load_app
 from aioq.cli.logs import configure
 from aioq.cli.moments import at

@@ -5,18 +5,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from aioq.app import Aarq
-from aioq.backends.memory import MemoryBroker
 from aioq.cli.arguments import Commands, add_json, add_target
+from aioq.cli.broker import store_of
+from aioq.cli.connected import connected
 from aioq.cli.exits import CommandError, Exit
-from aioq.cli.ledger import connected
 from aioq.cli.locate import app_at
 from aioq.cli.moments import at, iso, shown
 from aioq.cli.say import say, say_json
-from aioq.errors import MissingFeature
 from aioq.failure import in_full, one_line
 from aioq.job import JobRecord
-from aioq.protocols import JobStore
 
 __all__ = ["escaped", "register", "show"]
 
@@ -43,7 +40,7 @@ def register(verbs: Commands) -> None:
 def show(arguments: argparse.Namespace) -> int:
     """Show a job."""
     app = app_at(arguments.target, "jobs")
-    store = _store(app)
+    store = store_of(app, "jobs show")
     record = connected(app, lambda: store.get_job(arguments.id, queue=arguments.queue))
     if record is None:
         raise CommandError(
@@ -57,18 +54,6 @@ def show(arguments: argparse.Namespace) -> int:
         for name, text in _lines(record):
             say(f"{name:<10}{text}")
     return Exit.OK
-
-
-def _store(app: Aarq) -> JobStore:
-    if isinstance(app.broker, MemoryBroker):
-        raise CommandError(
-            "jobs show: the embedded memory broker lives in the process that uses it, and cannot be asked from here; "
-            "name an app on another broker or a URL",
-            Exit.CONFIG,
-        )
-    if not isinstance(app.broker, JobStore):
-        raise CommandError(str(MissingFeature(app.broker, "JobStore", "aioq jobs show")), Exit.CONFIG)
-    return app.broker
 
 
 def escaped(data: bytes) -> str:
