@@ -88,8 +88,14 @@ async def test_a_primary_that_fails_is_replaced(
     """Work goes on within ten seconds. What is lost had not been copied; what was waited for is not lost."""
     monkeypatch.setattr(pipeline, "REPLY_TIMEOUT", 1.0)
     monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 1.0)
+    primary = watched.primary()
     load = Load(make(watched.url, timeout=2.0, durability=durability), make(watched.url, timeout=2.0))
-    await load.during(getattr(watched.primary(), end))
+
+    def trouble() -> None:
+        getattr(primary, end)()
+        watched.fail_over()
+
+    await load.during(trouble)
     lost = set(load.enqueued) - set(load.done)
     assert len(lost) <= (0 if durability == "replica:1" else UNCOPIED)
     assert load.outage < FOLLOWED

@@ -141,6 +141,7 @@ class _Caller:
     def _strike(self) -> None:
         if self.case.how == "killed":
             self.old.kill()
+            self.watched.fail_over()
         else:
             self._demote()
         self.over = time.time()
