@@ -1,8 +1,8 @@
 """Everything that must hold before a change is done: `python -m nox` runs it all, as the build machines do.
 
-One part alone: `python -m nox -s lint`, or `python -m nox -s tests-3.12 -- tests/core -k retry`. Two parts are not in
-a plain run, for they take long and want a machine to themselves: `-s chaos` and `-s bench`. A third needs more of
-the network than a package index: `-s audit`.
+One part alone: `python -m nox -s lint`, or `python -m nox -s tests-3.12 -- tests/core -k retry`. Three parts are not
+in a plain run, for they take long and want a machine to themselves: `-s chaos`, `-s machines` and `-s bench`. A fourth
+needs more of the network than a package index: `-s audit`.
 """
 
 from __future__ import annotations
