@@ -103,7 +103,7 @@ def stop(*workers: Program) -> None:
 def test_the_minute(start_worker: StartWorker, write_tasks: Callable[[str], None]) -> None:
     """On the minute every worker calls what is on its queues, within 100 ms; a unique cron runs on one of them."""
     write_tasks(MINUTES)
-    if time.time() % 60 > 55:  # too close to be ready for it
+    if time.time() % 60 > 45:  # too close for three workers to be ready for it on a busy machine
         time.sleep(60 - time.time() % 60)
     minute = (time.time() // 60 + 1) * 60
     first, second, reports = start_worker(), start_worker(), start_worker("-q", "reports")
