@@ -122,6 +122,12 @@ local idle = redis.call('HLEN', jobs) == 0 and redis.call('EXISTS', unpack(KEYS,
 redis.call('HLEN', runs)
 redis.call('ZCARD', leased)
 local accused = limit > 0 and not idle and redis.call('LLEN', suspects) > 0
+local deserted = redis.call('SCARD', gone) > 0
+if not idle then
+  for priority = 0, 9 do
+    redis.call('LLEN', KEYS[READY + priority])
+  end
+end
 -- A full server lets a script go on that began with a command which needs no room.
 redis.call('ZREM', leased, '')
 if not idle then
@@ -129,7 +135,6 @@ if not idle then
 end
 local entries, scores, taken, dropped, leases = {}, {}, {}, {}, {}
 local seen = {}
-local deserted = redis.call('EXISTS', gone) == 1
 
 local function pop(most)
   local ids, priorities = {}, {}
