@@ -12,7 +12,7 @@ from aioq.errors import BrokerConfigError
 from aioq.job import Retried
 from aioq.states import JobState
 from aioq_redis import RedisBroker
-from tests.redis.jobs import claim, job, let_pass
+from tests.redis.jobs import claim, job, let_pass, request
 
 
 @pytest.fixture
@@ -193,3 +193,16 @@ async def test_a_cancel_that_fails_leaves_the_lease(
     raw.delete(queue(name))
     await let_pass(broker, 0.01)
     assert [reaped.job_id for reaped in await broker.reap(["q"])] == ["a"]
+
+
+@pytest.mark.parametrize("queues", [("q",), ("other", "q")])
+async def test_tokens_of_another_type_are_named(
+    broker: RedisBroker, raw: Any, queue: Callable[[str], str], queues: tuple[str, ...]
+) -> None:
+    """A worker that cannot wait hears which key it is."""
+    await broker.enqueue([job("later", delay=60.0)])
+    await broker.claim(request(queues=queues))
+    raw.delete(queue("wake"))
+    raw.set(queue("wake"), "foreign")
+    with pytest.raises(BrokerConfigError, match=f"key {queue('wake')} is a string and should be a list"):
+        await broker.wait_and_claim(request(queues=queues), timeout=30)

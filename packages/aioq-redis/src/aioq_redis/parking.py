@@ -12,11 +12,13 @@ says of which it is.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from anyio import Event
 from msgspec import structs
 
+from aioq.errors import BrokerConfigError
 from aioq.job import Claim, ClaimRequest
 from aioq_redis.backoff import pause_before
 from aioq_redis.claiming import Answer, Claiming, Latest
@@ -76,12 +78,20 @@ class Parking:
             claim = await self._block(session, request, latest, due + LATE if soon else seconds, idle)
         except Refusal as refusal:
             self._failures += 1
+            if refusal.code == "WRONGTYPE":
+                raise await self._foreign(request.queues) from None
             raise self._server.refused("BLPOP", refusal) from None
         finally:
             if alarm is not None:
                 alarm.cancel()
         self._failures = 0
         return claim
+
+    async def _foreign(self, queues: Sequence[str]) -> BrokerConfigError:
+        spaces = [self._layout.queue(queue) for queue in queues]
+        said = [await self._server.misfit(space, [space.key("wake")]) for space in spaces]
+        named = next((text for text in said if text.startswith("key ")), said[0])
+        return BrokerConfigError(f"{self._server.name} holds foreign data: {named}")
 
     async def _block(
         self, session: Session, request: ClaimRequest, latest: Latest, seconds: float, idle: Event | None
