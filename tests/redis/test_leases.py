@@ -13,6 +13,7 @@ from aioq.job import Buried, Completed, Expired, Failed, Failure, Lease, Release
 from aioq.states import FINAL_STATES, JobState
 from aioq_redis import RedisBroker
 from tests.redis.jobs import FAILURE, claim, job, lease_of, let_pass, request
+from tests.redis.virtual import pass_time
 
 
 async def test_an_id_that_is_used_again_has_new_leases(broker: RedisBroker) -> None:
@@ -36,6 +37,19 @@ async def test_a_reaped_lease_is_stale(broker: RedisBroker) -> None:
     await let_pass(broker, 0.01)
     await broker.reap(["q"])
     assert await broker.settle([Completed(lease=a, keep=60), Completed(lease=b, keep=60)]) == [Settled.STALE] * 2
+
+
+@pytest.mark.usefixtures("virtual_time")
+async def test_a_lease_holds_to_its_last_millisecond(broker: RedisBroker, raw: Any) -> None:
+    """Nobody takes a job over before the moment at which its lease runs out, and anybody does from then on."""
+    await broker.enqueue([job("a"), job("b")])
+    await claim(broker, 1, lease=10.0)
+    (b,) = await claim(broker, 1, lease=1.0)
+    assert await broker.extend([b], seconds=10.0) == []
+    pass_time(raw, 9.999)
+    assert await broker.reap(["q"]) == []
+    pass_time(raw, 0.001)
+    assert {reaped.job_id for reaped in await broker.reap(["q"])} == {"a", "b"}
 
 
 async def test_a_cancelled_lease_is_stale(broker: RedisBroker) -> None:
