@@ -12,7 +12,10 @@ import pytest
 from aioq.job import Buried, Completed, Expired, Failed, Failure, Lease, Released, Retried, Settled, Settlement
 from aioq.states import FINAL_STATES, JobState
 from aioq_redis import RedisBroker
+from aioq_redis.connection import dial
+from aioq_redis.settings import Settings
 from tests.redis.jobs import FAILURE, claim, job, lease_of, let_pass, request
+from tests.redis.proxy import Proxy
 from tests.redis.virtual import pass_time
 
 
@@ -88,6 +91,33 @@ async def test_a_workers_id_may_not_break_lines(broker: RedisBroker) -> None:
     """Control characters are refused where they would get into stored text."""
     with pytest.raises(ValueError, match="worker_id"):
         await claim(broker, worker="a\nb")
+
+
+async def test_a_claim_that_comes_late_takes_nothing(
+    proxy: Proxy, make_broker: Callable[..., RedisBroker], broker: RedisBroker, redis_url: str
+) -> None:
+    """It was given up with its connection, and reaches the server when the worker has long gone on."""
+    behind = make_broker(proxy.url)
+    for _ in range(2):
+        await claim(behind)
+    late = b"*" + proxy.commands.rpartition(b"\r\n*")[2]
+    await claim(behind)
+    await broker.enqueue([job("a")])
+    link = await dial(Settings.from_url(redis_url))
+    await link.write(late)
+    assert (await link.read())[0] == -1
+    await link.close()
+    assert [lease.job_id for lease in await claim(behind)] == ["a"]
+
+
+async def test_a_worker_that_the_server_has_forgotten_claims_all_the_same(
+    broker: RedisBroker, raw: Any, namespace: str
+) -> None:
+    """It names a request that is not remembered any more."""
+    await claim(broker)
+    await broker.enqueue([job("a")])
+    raw.delete(f"{{{namespace}:q}}:claim:w1")
+    assert [lease.job_id for lease in await claim(broker)] == ["a"]
 
 
 async def test_the_claim_after_a_lost_one_starts_anew(broker: RedisBroker) -> None:

@@ -97,8 +97,9 @@ class Parking:
         self, session: Session, request: ClaimRequest, latest: Latest, seconds: float, idle: Event | None
     ) -> Claim | None:
         queues = {self._layout.queue(queue).key("wake"): queue for queue in request.queues}
-        before = latest.request_id if len(queues) == 1 else None
-        commands = {key: self._claiming.command(request, queue, before) for key, queue in queues.items()}
+        commands = {
+            key: self._claiming.command(request, queue, latest.heard.get(queue)) for key, queue in queues.items()
+        }
         key, reply = await session.blocking.then(commands, seconds, idle)
         if reply is None or isinstance(reply, Refusal):
             return None
