@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from aioq.errors import BrokerFull, BrokerUnavailable, NotReplicated
-from aioq_redis import RedisBroker
+from aioq_redis import RedisBroker, server
 from tests.redis.jobs import claim, job, until
 from tests.redis.pair import Pair
 
@@ -115,6 +115,25 @@ async def test_killed_connections_go_unnoticed(pair: Pair, safe: RedisBroker) ->
         for n in range(10):
             client.client_kill_filter(_type="normal", skipme=True)
             assert await safe.enqueue([job(f"job-{n}")]) == [True]
+
+
+async def test_connections_that_broke_while_idle_cost_one_try(
+    pair: Pair, safe: RedisBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there were: if each had to be found out about, the call would run out of time."""
+    pauses: list[int] = []
+
+    def pause_before(tries: int) -> float:
+        pauses.append(tries)
+        return 0.02
+
+    monkeypatch.setattr(server, "pause_before", pause_before)
+    await asyncio.gather(*(safe.enqueue([job("a", queue=f"q{n}")]) for n in range(16)))
+    with pair.primary.client() as connection:
+        client: Any = connection
+        client.client_kill_filter(_type="normal", skipme=True)
+    assert await safe.enqueue([job("b")]) == [True]
+    assert len(pauses) <= 1
 
 
 async def test_a_closed_broker_fails_what_was_under_way(pair: Pair, safe: RedisBroker) -> None:

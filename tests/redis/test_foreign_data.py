@@ -12,7 +12,7 @@ from aioq.errors import BrokerConfigError
 from aioq.job import Retried
 from aioq.states import JobState
 from aioq_redis import RedisBroker
-from tests.redis.jobs import claim, job, let_pass
+from tests.redis.jobs import claim, job, let_pass, request
 
 
 @pytest.fixture
@@ -164,3 +164,45 @@ async def test_a_key_of_the_wrong_type_is_named(
     raw.delete(queue(name))
     await broker.enqueue([job("b")])
     assert [lease.job_id for lease in await claim(broker)] == ["b"]
+
+
+@pytest.mark.parametrize("name", ["gone", "suspects", "due", "runs", "leased", "ready:0", "ready:4"])
+async def test_a_claim_that_fails_leaves_jobs_in_line(
+    broker: RedisBroker, raw: Any, queue: Callable[[str], str], name: str
+) -> None:
+    """Whichever key somebody else has put there, the jobs of other lines are claimed once it is away."""
+    in_line = [job(f"of-{n}", priority=n) for n in range(10) if name != f"ready:{n}"]
+    await broker.enqueue(in_line)
+    raw.set(queue(name), "foreign")
+    with pytest.raises(BrokerConfigError, match=f"key {queue(name)} is a string"):
+        await claim(broker)
+    raw.delete(queue(name))
+    assert {lease.job_id for lease in await claim(broker)} == {job.id for job in in_line}
+
+
+@pytest.mark.parametrize("name", ["ended", "cancelled"])
+async def test_a_cancel_that_fails_leaves_the_lease(
+    broker: RedisBroker, raw: Any, queue: Callable[[str], str], name: str
+) -> None:
+    """The job goes on, and should its worker vanish, it is found."""
+    await broker.enqueue([job("a")])
+    await claim(broker, lease=0.001)
+    raw.set(queue(name), "foreign")
+    with pytest.raises(BrokerConfigError, match=f"key {queue(name)} is a string"):
+        await broker.cancel_job("a", queue="q")
+    raw.delete(queue(name))
+    await let_pass(broker, 0.01)
+    assert [reaped.job_id for reaped in await broker.reap(["q"])] == ["a"]
+
+
+@pytest.mark.parametrize("queues", [("q",), ("other", "q")])
+async def test_tokens_of_another_type_are_named(
+    broker: RedisBroker, raw: Any, queue: Callable[[str], str], queues: tuple[str, ...]
+) -> None:
+    """A worker that cannot wait hears which key it is."""
+    await broker.enqueue([job("later", delay=60.0)])
+    await broker.claim(request(queues=queues))
+    raw.delete(queue("wake"))
+    raw.set(queue("wake"), "foreign")
+    with pytest.raises(BrokerConfigError, match=f"key {queue('wake')} is a string and should be a list"):
+        await broker.wait_and_claim(request(queues=queues), timeout=30)

@@ -12,7 +12,11 @@ import pytest
 from aioq.job import Buried, Completed, Expired, Failed, Failure, Lease, Released, Retried, Settled, Settlement
 from aioq.states import FINAL_STATES, JobState
 from aioq_redis import RedisBroker
+from aioq_redis.connection import dial
+from aioq_redis.settings import Settings
 from tests.redis.jobs import FAILURE, claim, job, lease_of, let_pass, request
+from tests.redis.proxy import Proxy
+from tests.redis.virtual import pass_time
 
 
 async def test_an_id_that_is_used_again_has_new_leases(broker: RedisBroker) -> None:
@@ -36,6 +40,19 @@ async def test_a_reaped_lease_is_stale(broker: RedisBroker) -> None:
     await let_pass(broker, 0.01)
     await broker.reap(["q"])
     assert await broker.settle([Completed(lease=a, keep=60), Completed(lease=b, keep=60)]) == [Settled.STALE] * 2
+
+
+@pytest.mark.usefixtures("virtual_time")
+async def test_a_lease_holds_to_its_last_millisecond(broker: RedisBroker, raw: Any) -> None:
+    """Nobody takes a job over before the moment at which its lease runs out, and anybody does from then on."""
+    await broker.enqueue([job("a"), job("b")])
+    await claim(broker, 1, lease=10.0)
+    (b,) = await claim(broker, 1, lease=1.0)
+    assert await broker.extend([b], seconds=10.0) == []
+    pass_time(raw, 9.999)
+    assert await broker.reap(["q"]) == []
+    pass_time(raw, 0.001)
+    assert {reaped.job_id for reaped in await broker.reap(["q"])} == {"a", "b"}
 
 
 async def test_a_cancelled_lease_is_stale(broker: RedisBroker) -> None:
@@ -74,6 +91,33 @@ async def test_a_workers_id_may_not_break_lines(broker: RedisBroker) -> None:
     """Control characters are refused where they would get into stored text."""
     with pytest.raises(ValueError, match="worker_id"):
         await claim(broker, worker="a\nb")
+
+
+async def test_a_claim_that_comes_late_takes_nothing(
+    proxy: Proxy, make_broker: Callable[..., RedisBroker], broker: RedisBroker, redis_url: str
+) -> None:
+    """It was given up with its connection, and reaches the server when the worker has long gone on."""
+    behind = make_broker(proxy.url)
+    for _ in range(2):
+        await claim(behind)
+    late = b"*" + proxy.commands.rpartition(b"\r\n*")[2]
+    await claim(behind)
+    await broker.enqueue([job("a")])
+    link = await dial(Settings.from_url(redis_url))
+    await link.write(late)
+    assert (await link.read())[0] == -1
+    await link.close()
+    assert [lease.job_id for lease in await claim(behind)] == ["a"]
+
+
+async def test_a_worker_that_the_server_has_forgotten_claims_all_the_same(
+    broker: RedisBroker, raw: Any, namespace: str
+) -> None:
+    """It names a request that is not remembered any more."""
+    await claim(broker)
+    await broker.enqueue([job("a")])
+    raw.delete(f"{{{namespace}:q}}:claim:w1")
+    assert [lease.job_id for lease in await claim(broker)] == ["a"]
 
 
 async def test_the_claim_after_a_lost_one_starts_anew(broker: RedisBroker) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
 import aioq_redis.enqueueing
-from aioq.errors import BrokerUnavailable
-from aioq.job import Completed, NewJob
+from aioq.errors import BrokerConfigError, BrokerUnavailable
+from aioq.job import Completed, NewJob, Retried, Settled, Settlement
 from aioq_redis import RedisBroker
 from aioq_redis.scripts import NAMES, load
 from tests.redis.jobs import job, let_pass, request, until
@@ -248,3 +248,46 @@ async def test_a_broker_that_was_closed_remembers(behind: RedisBroker, broker: R
     assert await run(broker) == ["a"]
     assert await behind.enqueue(LONE) == [True]
     assert await left(broker) == []
+
+
+async def silently(call: Coroutine[Any, Any, object], proxy: Proxy) -> None:
+    """Have settlements written, and let nothing more be heard from then on, until that has raised."""
+    proxy.fail(Fault(load("settle").sha.encode(), When.AFTER, silent=True))
+    with pytest.raises(BrokerUnavailable):
+        await call
+    proxy.cut()
+
+
+async def test_a_report_whose_answer_was_not_heard_is_not_late(
+    behind: RedisBroker, broker: RedisBroker, proxy: Proxy
+) -> None:
+    """Nothing is kept of the jobs, or another has them by now; reported again with more, they are known as done."""
+    await broker.enqueue([job(id) for id in "abcd"])
+    a, b, c, d = (await broker.claim(request())).leases
+    first: list[Settlement] = [Completed(lease=a), Retried(lease=b, delay=0)]
+    await silently(behind.settle(first), proxy)
+    (again,) = (await broker.claim(request())).leases
+    assert again.job_id == "b"
+    await silently(behind.settle([*first, Completed(lease=c)]), proxy)
+    assert await behind.settle([*first, Completed(lease=c), Completed(lease=d)]) == [Settled.ALREADY] * 3 + [
+        Settled.DONE
+    ]
+    assert await behind.settle([*first, Completed(lease=c), Completed(lease=again)]) == [Settled.STALE] * 3 + [
+        Settled.DONE
+    ]
+
+
+async def test_a_report_to_several_queues_is_heard_when_all_have_answered(
+    broker: RedisBroker, raw: Any, namespace: str, tampered: list[bool]
+) -> None:
+    """What one of them has done is known when the report is made again for the sake of another."""
+    tampered.append(True)
+    await broker.enqueue([job("a"), job("b", queue="r")])
+    done = [Completed(lease=lease) for lease in (await broker.claim(request(queues=("q", "r")))).leases]
+    runs = f"{{{namespace}:r}}:runs"
+    raw.rename(runs, f"{runs}-aside")
+    raw.set(runs, "foreign")
+    with pytest.raises(BrokerConfigError, match=f"key {runs} is a string"):
+        await broker.settle(done)
+    raw.rename(f"{runs}-aside", runs)
+    assert await broker.settle(done) == [Settled.ALREADY, Settled.DONE]

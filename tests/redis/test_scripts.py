@@ -30,7 +30,7 @@ FLOOR = {
 }
 """The commands that scripts may call: those of Redis 6.2 that they need."""
 
-WORDS = {"LIMIT", "NX", "PX", "PXAT", "WITHSCORES"}
+WORDS = {"GT", "LIMIT", "NX", "PX", "PXAT", "WITHSCORES"}
 """What else stands in capitals in a script: options of these commands that Redis 6.2 has."""
 
 

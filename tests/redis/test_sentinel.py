@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aioq.errors import BrokerConfigError, BrokerUnavailable
 from aioq_redis import connection, pipeline
 from tests.cluster import Sentinels
-from tests.redis.jobs import claim, job, work_of
+from tests.redis.jobs import claim, job, until, work_of
 from tests.redis.layout import assert_consistent
 from tests.redis.load import Load
 from tests.redis.nodes import Make
@@ -37,6 +39,17 @@ def watched(program: Path, namespace: str) -> Iterator[Sentinels]:
                 assert_consistent(client, namespace)
     finally:
         watched.close()
+
+
+@pytest.fixture
+def plain(program: Path, namespace: str) -> Iterator[Sentinels]:
+    """A primary and a replica, and a sentinel that tells of them."""
+    plain = Sentinels(program, namespace, sentinels=1)
+    try:
+        plain.start()
+        yield plain
+    finally:
+        plain.close()
 
 
 async def test_sentinels_are_asked_one_after_the_other(watched: Sentinels, make: Make) -> None:
@@ -101,18 +114,30 @@ async def test_a_primary_that_fails_is_replaced(
     assert load.outage < FOLLOWED
 
 
+async def test_sentinels_may_forget_the_service_for_a_while(
+    plain: Sentinels, make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When they are set up anew and name another primary, it is followed, though the old one is well."""
+    broker, port = make(plain.url), plain.servers[1].port
+    await broker.enqueue([job("a")])
+    with caplog.at_level(logging.INFO, "aioq.redis"), plain.sentinels[0].client() as connection:
+        sentinel: Any = connection
+        await until(lambda: any(int(client["sub"]) for client in sentinel.client_list(_type="pubsub")))
+        sentinel.execute_command("SENTINEL", "REMOVE", "main")
+        sentinel.client_kill_filter(_type="pubsub")
+        await until(lambda: "watch no service" in caplog.text)
+        with plain.servers[1].client() as replica:
+            replica.replicaof("NO", "ONE")
+            replica.flushall()
+        sentinel.execute_command("SENTINEL", "MONITOR", "main", "127.0.0.1", port, 1)
+        sentinel.client_kill_filter(_type="pubsub")
+        await until(lambda: f"is now 127.0.0.1:{port}" in caplog.text)
+    assert await broker.enqueue([job("b")]) == [True]
+    assert [lease.job_id for lease in await claim(broker)] == ["b"]
+
+
 class TestWrongUrls:
     """A mistake in the URL is found out at the start."""
-
-    @pytest.fixture
-    def plain(self, program: Path, namespace: str) -> Iterator[Sentinels]:
-        """A primary, and a sentinel that tells of it."""
-        plain = Sentinels(program, namespace, replicas=0, sentinels=1)
-        try:
-            plain.start()
-            yield plain
-        finally:
-            plain.close()
 
     async def test_what_sentinels_say_is_asked_for_right(self, plain: Sentinels, make: Make) -> None:
         """A service that nobody watches, and a sentinel in the place of a server; the errors say what to write."""

@@ -6,10 +6,14 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
+import pytest
+
+from aioq.errors import BrokerUnavailable
 from aioq.job import Completed
 from aioq_redis import RedisBroker
 from tests.redis.jobs import claim, job, lease_of, until
 from tests.redis.proxy import Proxy
+from tests.redis.virtual import pass_time
 
 
 def awaited(raw: Any, namespace: str) -> int:
@@ -71,6 +75,35 @@ async def test_two_may_wait_for_one_job_and_one_may_leave(broker: RedisBroker, r
     await broker.settle([Completed(lease=lease)])
     async with asyncio.timeout(10):
         assert [await second, await third] == [True, True]
+
+
+@pytest.mark.usefixtures("virtual_time")
+async def test_who_waits_for_less_long_takes_nothing_from_others(broker: RedisBroker, raw: Any, namespace: str) -> None:
+    """Who was there before is told of the end, also when another wait for the same job is over."""
+    lease, _ = await lease_of(broker), await lease_of(broker, "b")
+    wait = asyncio.ensure_future(broker.wait_for_result("a", queue="q", timeout=1000))
+    await until(lambda: awaited(raw, namespace))
+    assert await broker.wait_for_result("a", queue="q", timeout=0) is False
+    pass_time(raw, 500)
+    assert await broker.wait_for_result("b", queue="q", timeout=0) is False  # forgets those whose time is over
+    await broker.settle([Completed(lease=lease)])
+    async with asyncio.timeout(10):
+        assert await wait is True
+
+
+async def test_a_closed_broker_ends_what_waits(
+    broker: RedisBroker, make_broker: Callable[..., RedisBroker], raw: Any, namespace: str
+) -> None:
+    """The wait fails, and connects to nothing again."""
+    await lease_of(make_broker())
+    tasks = asyncio.all_tasks()
+    wait = asyncio.ensure_future(broker.wait_for_result("a", queue="q", timeout=30))
+    await until(lambda: awaited(raw, namespace))
+    await broker.close()
+    async with asyncio.timeout(10):
+        with pytest.raises(BrokerUnavailable, match="the connection was closed"):
+            await wait
+    assert asyncio.all_tasks() == tasks
 
 
 async def test_listening_again_at_once_hears_everything(broker: RedisBroker) -> None:

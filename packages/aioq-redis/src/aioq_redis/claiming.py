@@ -73,10 +73,11 @@ class Answer(NamedTuple):
 class Latest(NamedTuple):
     """What the latest claim of a worker found."""
 
-    request_id: str
     queues: tuple[str, ...]
     due: Mapping[str, float]
     """By queue when its next job comes due, on the clock of the event loop; infinity without one."""
+    heard: Mapping[str, str]
+    """By queue the latest request that it has answered."""
 
     @property
     def nearest(self) -> tuple[str, float]:
@@ -132,7 +133,9 @@ class Claiming:
         waits = {queue: max(0.0, moment - now) for queue, moment in before.due.items()} if before is not None else {}
         waits |= {answer.queue: answer.wait / 1000 if answer.wait >= 0 else math.inf for answer in answers}
         due = {queue: now + wait for queue, wait in waits.items()}
-        self._latest[request.worker_id] = Latest(request.request_id, request.queues, due)
+        heard = dict(before.heard) if before is not None else {}
+        heard |= dict.fromkeys([answer.queue for answer in answers], request.request_id)
+        self._latest[request.worker_id] = Latest(request.queues, due, heard)
         nearest = min(waits.values(), default=math.inf)
         return Claim(
             leases=leases,
@@ -164,9 +167,13 @@ class Claiming:
             await asyncio.sleep(REFUSED_PAUSE)
 
     async def _ask(self, request: ClaimRequest, queue: str, limit: int) -> Answer | BrokerConfigError:
-        args = _arguments(request, limit)
+        space, args, latest = self._layout.queue(queue), _arguments(request, limit), self.latest(request)
+        # Named is the request before, so that this one, should it come late, takes nothing when others have come.
+        before = [latest.heard[queue]] if latest is not None and queue in latest.heard else []
         try:
-            reply = await self._server.call("claim", self._layout.queue(queue), args, own=request.worker_id)
+            reply = await self._server.call("claim", space, (*args, *before), own=request.worker_id)
+            if reply[0] < 0:  # the server has forgotten
+                reply = await self._server.call("claim", space, args, own=request.worker_id)
         except BrokerConfigError as refusal:
             return refusal
         return Answer.read(queue, reply)

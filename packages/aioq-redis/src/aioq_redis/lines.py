@@ -25,6 +25,11 @@ class Line:
         self._wire = link.hand_over(self._deliver)
         self._wire.ended.add_done_callback(self._broke)
 
+    @property
+    def broken(self) -> bool:
+        """Whether the connection has ended, as it may while nobody uses it."""
+        return self._wire.ended.done()
+
     async def ask(
         self, data: bytes, commands: int, *, timeout: float, then: Callable[[Any], bool] | None = None
     ) -> list[Any]:

@@ -32,6 +32,9 @@ class Links:
             Lost: It cannot be opened, or they were all closed.
         """
         idle = self._idle[place]
+        # Those that a server took down with it are all gone: each would cost its user a try.
+        while idle and idle[-1].broken:
+            await idle.pop().link.drop()
         line = idle.pop() if idle else await self._dial(place)
         self._busy.add(line)
         try:

@@ -12,11 +12,13 @@ says of which it is.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from anyio import Event
 from msgspec import structs
 
+from aioq.errors import BrokerConfigError
 from aioq.job import Claim, ClaimRequest
 from aioq_redis.backoff import pause_before
 from aioq_redis.claiming import Answer, Claiming, Latest
@@ -76,6 +78,8 @@ class Parking:
             claim = await self._block(session, request, latest, due + LATE if soon else seconds, idle)
         except Refusal as refusal:
             self._failures += 1
+            if refusal.code == "WRONGTYPE":
+                raise await self._foreign(request.queues) from None
             raise self._server.refused("BLPOP", refusal) from None
         finally:
             if alarm is not None:
@@ -83,12 +87,19 @@ class Parking:
         self._failures = 0
         return claim
 
+    async def _foreign(self, queues: Sequence[str]) -> BrokerConfigError:
+        spaces = [self._layout.queue(queue) for queue in queues]
+        said = [await self._server.misfit(space, [space.key("wake")]) for space in spaces]
+        named = next((text for text in said if text.startswith("key ")), said[0])
+        return BrokerConfigError(f"{self._server.name} holds foreign data: {named}")
+
     async def _block(
         self, session: Session, request: ClaimRequest, latest: Latest, seconds: float, idle: Event | None
     ) -> Claim | None:
         queues = {self._layout.queue(queue).key("wake"): queue for queue in request.queues}
-        before = latest.request_id if len(queues) == 1 else None
-        commands = {key: self._claiming.command(request, queue, before) for key, queue in queues.items()}
+        commands = {
+            key: self._claiming.command(request, queue, latest.heard.get(queue)) for key, queue in queues.items()
+        }
         key, reply = await session.blocking.then(commands, seconds, idle)
         if reply is None or isinstance(reply, Refusal):
             return None

@@ -147,7 +147,8 @@ class Watched(Straight):
     async def _look(self) -> None:
         try:
             await self._leave_others(await self._sentinels.primary())
-        except Lost as error:
+        # Sentinels that are set up anew know of no service for a while; later ones may be told of all the same.
+        except (Lost, BrokerConfigError) as error:
             logger.info("cannot learn of the primary of %s: %s", self._name, error)
 
     async def _leave_others(self, address: Address) -> None:

@@ -33,6 +33,7 @@ class Settling:
     def __init__(self, server: Server, layout: Layout, keeping: Keeping) -> None:
         self._server, self._layout, self._keeping = server, layout, keeping
         self._client = new_id()
+        self._unheard: dict[str, str] = {}
 
     async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[Lease]:
         """Lengthen leases and return the lost ones; see `aioq.protocols.Broker.extend`."""
@@ -52,16 +53,21 @@ class Settling:
             args: list[object] = []
             for n in places:
                 args += _arguments(settlements[n])
-            return [_ANSWERS[letter] for letter in await self.send(queue, args)]
+            # Whoever hears nothing of it reports again, perhaps with more: what is done by then is no late report.
+            report = self._unheard.setdefault(queue, new_id())
+            return [_ANSWERS[letter] for letter in await self.send(queue, args, report)]
 
-        return await _by_queue([settlement.lease.queue for settlement in settlements], settle)
+        answers = await _by_queue([settlement.lease.queue for settlement in settlements], settle)
+        for settlement in settlements:
+            self._unheard.pop(settlement.lease.queue, None)
+        return answers
 
-    async def send(self, queue: str, args: Sequence[object]) -> bytes:
+    async def send(self, queue: str, args: Sequence[object], report: str = "") -> bytes:
         """Settle jobs of one queue as `lua/settle.lua` is told to; one letter answers each."""
         space = self._layout.queue(queue)
         head = (
             # By chance and not by count: a process that was forked must not repeat our requests.
-            new_id(),
+            f"{report or new_id()}.{new_id()}",
             space.key("end:"),
             milliseconds(self._keeping.dead_ttl),
             self._keeping.dead_limit,

@@ -34,7 +34,8 @@ class Waiting:
 
     async def wait_for_result(self, job_id: str, *, queue: str, timeout: float) -> bool:
         """Wait until a job ends; see `aioq.protocols.Signals.wait_for_result`."""
-        loop, space = self._server.session.loop, self._layout.queue(queue)
+        session, space = self._server.session, self._layout.queue(queue)
+        loop = session.loop
         deadline = loop.time() + timeout
         async with self._listen(space.key(f"end:{job_id}")) as inbox:
             while True:
@@ -45,6 +46,8 @@ class Waiting:
                     return False
                 if await _message(inbox, min(left, POLL) if inbox.deaf else left):
                     return True
+                if session.closed:
+                    raise self._server.unavailable("the connection was closed")
 
     async def aborts(self, worker_id: str) -> AsyncIterator[str]:
         """Yield cancelled jobs of a worker; see `aioq.protocols.Signals.aborts`."""

@@ -10,7 +10,8 @@ if redis.call('HEXISTS', jobs, id) == 0 then
   return 1
 end
 redis.call('ZREMRANGEBYSCORE', waits, '-inf', now)
-redis.call('ZADD', waits, string.format('%.0f', now + ttl), id)
+-- Others may wait for it for longer.
+redis.call('ZADD', waits, 'GT', string.format('%.0f', now + ttl), id)
 if redis.call('PTTL', waits) < ttl then
   redis.call('PEXPIRE', waits, ttl)
 end

@@ -18,13 +18,17 @@ end
 local line = redis.call('HGET', runs, id)
 local run = parse_run(line)
 local failure = run and run.failed == '1' and redis.call('HGET', failures, id) or nil
-local running = redis.call('ZREM', leased, id) == 1
+local running = redis.call('ZSCORE', leased, id)
+-- A full server lets a script go on that began with a command which needs no room. What is added
+-- comes before what is taken away: where a key of the wrong type ends this, the lease is still there.
+redis.call('ZREM', leased, '')
 keep(ended, cancelled, { id, ended_record('x', 0, request, line or '', failure, record) }, { ttl })
 local apart = running or suspect(run) and redis.call('LREM', suspects, 0, id) > 0
 if not apart and redis.call('ZREM', due, id) == 0 then
   -- Its id stays in line, for a list is slow to search; whoever comes across it drops it.
   redis.call('SADD', gone, id)
 end
+redis.call('ZREM', leased, id)
 redis.call('HDEL', jobs, id)
 redis.call('HDEL', runs, id)
 redis.call('HDEL', failures, id)

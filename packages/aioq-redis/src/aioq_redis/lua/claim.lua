@@ -3,11 +3,11 @@
 -- Needs    clock batches scores runs records due wakes
 -- KEYS     jobs runs leased due gone wake claim:<worker> suspects awaited ready:0-9
 -- ARGV     1 request id   2 worker id   3 most jobs   4 length of a lease, ms   5 leases it holds
---          6 for one that has waited: the request before it
--- Returns  how many jobs the request took, or -1 when it has waited for too long and nothing was
---          done: another request came in between; ms until the next job is due (-1 for none), ids that
---          were dropped because nothing is stored under them, 1 when the worker is to claim no
---          more until it is empty; then for each lease: id, record, run line ('' for the first
+--          6 the request before it, if it is known
+-- Returns  how many jobs the request took, or -1 when nothing was done, for the request before is not the
+--          latest: another one came in between, or too much time has passed; ms until the next job is due
+--          (-1 for none), ids that were dropped because nothing is stored under them, 1 when the worker is
+--          to claim no more until it is empty; then for each lease: id, record, run line ('' for the first
 --          run of a job)
 local jobs, runs, leased, due, gone, wake, memo, suspects, awaited = unpack(KEYS)
 local READY = 10
@@ -122,6 +122,12 @@ local idle = redis.call('HLEN', jobs) == 0 and redis.call('EXISTS', unpack(KEYS,
 redis.call('HLEN', runs)
 redis.call('ZCARD', leased)
 local accused = limit > 0 and not idle and redis.call('LLEN', suspects) > 0
+local deserted = redis.call('SCARD', gone) > 0
+if not idle then
+  for priority = 0, 9 do
+    redis.call('LLEN', KEYS[READY + priority])
+  end
+end
 -- A full server lets a script go on that began with a command which needs no room.
 redis.call('ZREM', leased, '')
 if not idle then
@@ -129,7 +135,6 @@ if not idle then
 end
 local entries, scores, taken, dropped, leases = {}, {}, {}, {}, {}
 local seen = {}
-local deserted = redis.call('EXISTS', gone) == 1
 
 local function pop(most)
   local ids, priorities = {}, {}

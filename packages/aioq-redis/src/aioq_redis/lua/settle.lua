@@ -2,7 +2,8 @@
 --
 -- Needs    clock batches scores runs ended wakes waits
 -- KEYS     jobs runs leased due failures ended completed failed cancelled dead expired waits wake memo:<client> ready:0-9
--- ARGV     1 request id   2 channel of ends, without the job id   3 ms to keep the dead and the expired
+-- ARGV     1 request id, <report>.<try>: what follows a try whose answer was not heard is of the same report
+--          2 channel of ends, without the job id   3 ms to keep the dead and the expired
 --          4 most of them to keep; then for each settlement: id, fence, kind, and by kind
 --          c completed, nothing kept           k completed: ms to keep, result
 --          n completed, no result: ms to keep  f failed: ms to keep, failure
@@ -17,10 +18,13 @@ local MEMO_TTL = 60000
 local EXTRA = { c = 0, k = 2, n = 1, f = 2, r = 3, l = 2, b = 2, e = 1 }
 local KEPT = { k = true, n = true, f = true, b = true, e = true }
 
-local known = redis.call('GET', memo)
-if known and string.sub(known, 1, #request + 1) == request .. ' ' then
-  return string.sub(known, #request + 2)
+-- The memo is of the latest request: its id, the answer, and a line for each settlement that is done: id, fence.
+local known = redis.call('GET', memo) or ''
+if string.sub(known, 1, #request + 1) == request .. ' ' then
+  return string.match(known, '^%S+ (%l*)')
 end
+local report = string.match(request, '^[^.]*')
+local unheard = string.sub(known, 1, #report + 1) == report .. '.' and known
 
 local ids, at, recorded = {}, {}, {}
 local position = 5
@@ -108,8 +112,15 @@ local write = {
   end,
 }
 
+local function noted(id, fence)
+  return id .. ' ' .. fence .. '\n'
+end
+
 -- Who comes late: did this very epoch settle the job before?
 local function afterwards(id, line, fence)
+  if unheard and string.find(unheard, '\n' .. noted(id, fence), 1, true) then
+    return 'a'
+  end
   if line then
     return fenced(line, fence) and was_settled(line) and 'a' or 's'
   end
@@ -122,7 +133,7 @@ local function afterwards(id, line, fence)
   return told and still_kept(INDEX[record.state], id) and 'a' or 's'
 end
 
-local answers, done = {}, false
+local answers, done, notes = {}, false, {}
 for n, id in ipairs(ids) do
   local fence, kind = ARGV[at[n] + 1], ARGV[at[n] + 2]
   local line = lines[id]
@@ -132,6 +143,9 @@ for n, id in ipairs(ids) do
     done = true
   else
     answers[n] = afterwards(id, line, fence)
+  end
+  if answers[n] ~= 's' then
+    notes[#notes + 1] = noted(id, fence)
   end
 end
 local reply = table.concat(answers)
@@ -173,5 +187,5 @@ spread('HDEL', runs, over)
 spread('HDEL', failures, unfailed)
 spread('ZREM', leased, over)
 tell_waiters(waits, channel, over)
-redis.call('SET', memo, request .. ' ' .. reply, 'PX', MEMO_TTL)
+redis.call('SET', memo, request .. ' ' .. reply .. '\n' .. table.concat(notes), 'PX', MEMO_TTL)
 return reply
