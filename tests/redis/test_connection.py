@@ -108,7 +108,9 @@ async def test_an_unreachable_server_is_noticed_at_once(make_broker: Callable[..
         unused.bind(("127.0.0.1", 0))
         broker = make_broker(f"redis://127.0.0.1:{unused.getsockname()[1]}")
         started = time.monotonic()
-        with pytest.raises(BrokerUnavailable, match=r"127\.0\.0\.1.* is unavailable: .*; check that the server is up"):
+        with pytest.raises(
+            BrokerUnavailable, match=r"127\.0\.0\.1.* is unavailable: .*[^.]; check that the server is up"
+        ):
             await broker.connect()
     assert time.monotonic() - started < 1
 
