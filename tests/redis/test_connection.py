@@ -382,9 +382,14 @@ async def test_wrong_credentials_are_no_passing_trouble(
 ) -> None:
     """A wrong or missing password is a mistake in the settings, and the right one works."""
     server = start_server("--requirepass", "p@ss/word", tcp=True)
-    for secret in ("", ":wrong@", "nobody:p%40ss%2Fword@"):
-        with pytest.raises(BrokerConfigError):
-            await make_broker(f"redis://{secret}127.0.0.1:{server.port}").connect()
+    for secret, said in (("", "NOAUTH"), (":wrong@", "WRONGPASS"), ("nobody:p%40ss%2Fword@", "WRONGPASS")):
+        for scheme in ("redis", "redis+cluster"):
+            broker = make_broker(f"{scheme}://{secret}127.0.0.1:{server.port}")
+            for call in (broker.connect, broker.time):
+                with pytest.raises(
+                    BrokerConfigError, match=f"does not let us in: {said} .*[^.]; check user name, pass"
+                ):
+                    await call()
     await make_broker(f"redis://:p%40ss%2Fword@127.0.0.1:{server.port}").connect()
 
 

@@ -24,7 +24,7 @@ from aioq_redis.errors import TRANSIENT, Lost, Refusal, Unreachable, refusal_of,
 from aioq_redis.settings import Settings
 from aioq_redis.wire import Wire
 
-__all__ = ["BROKEN", "CONNECT_TIMEOUT", "Link", "arguments", "ask", "dial", "pack", "why"]
+__all__ = ["BROKEN", "CONNECT_TIMEOUT", "Link", "arguments", "ask", "dial", "locked_out", "pack", "why"]
 
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds to open a connection and to be let in."""
@@ -204,14 +204,18 @@ def why(error: exceptions.RedisError, settings: Settings) -> Exception:
     if isinstance(error, exceptions.ResponseError | exceptions.AuthenticationError):
         refusal = refusal_of(error)
         if refusal.code not in TRANSIENT:
-            return BrokerConfigError(
-                f"{settings.masked} does not let us in: {refusal.text}; "
-                f"check user name, password and database in the URL"
-            )
+            return locked_out(settings.masked, refusal)
         return Lost(refusal.text)
     # redis-py puts errors of its own in the place of the system's, in the course of which it raises them.
     met = isinstance(error, exceptions.ConnectionError) and isinstance(error.__context__, CUT | None)
     return (Lost if met else Unreachable)(told_by(error))
+
+
+def locked_out(where: str, refusal: Refusal) -> BrokerConfigError:
+    """Return the error for a server that does not let us in: some say so at once, others to the first command."""
+    return BrokerConfigError(
+        f"{where} does not let us in: {refusal.text}; check user name, password and database in the URL"
+    )
 
 
 async def _disconnect(connection: Connection | UnixDomainSocketConnection, *, nowait: bool) -> None:

@@ -76,7 +76,10 @@ class Refusal(Exception):
 
 def refusal_of(error: exceptions.RedisError) -> Refusal:
     """Return the server's error reply that redis-py has made an exception of."""
-    return refusal_in(str(error), _CLASSES.get(type(error).__name__, "ERR"))
+    text, code = str(error), _CLASSES.get(type(error).__name__, "ERR")
+    if code == "NOAUTH" and text.startswith("invalid"):
+        code = "WRONGPASS"  # for which redis-py has the same class
+    return refusal_in(text, code)
 
 
 def refusal_in(text: str, code: str = "ERR") -> Refusal:
