@@ -121,6 +121,8 @@ async def test_a_connection_that_breaks_while_a_broker_connects_is_made_anew(
     behind: RedisBroker, proxy: Proxy, word: bytes, when: When
 ) -> None:
     """Somebody was there, so it is no reason to give up: a worker that starts at that moment stays."""
+    if word == b"AUTH" and "@" not in proxy.url:
+        pytest.skip("the URL in AIOQ_TEST_REDIS_URL names no user to log in")
     proxy.fail(Fault(word, when, silent=False))
     await behind.connect()
     assert proxy.connections == 2
