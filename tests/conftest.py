@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +18,8 @@ from tests.redis.layout import assert_consistent, keys_of
 from tests.servers import RedisServer
 
 NO_SERVER = "none"
+FIGURES = "figures"
+"""What tests tell goes by this name in their reports, from the processes that share the tests too."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -42,8 +45,18 @@ def pytest_report_header() -> list[str]:
     return ["servers: " + (", ".join(f"{name} ({path})" for name, path in servers.found().items()) or servers.HOW_TO)]
 
 
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Have figures shown at the end of the run, whether the test passes or not."""
+    return partial(record_property, FIGURES)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name the servers that nothing ran on: a kind left out must not go unseen."""
+    """Show the figures that tests have told, and name the servers that nothing ran on: neither may go unseen."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    for report in reports:
+        if told := [str(value) for name, value in report.user_properties if name == FIGURES]:
+            terminalreporter.write_line("\n".join(["", report.nodeid, *told]))
     if missing := servers.left_out():
         terminalreporter.write_line("servers left out: " + ", ".join(missing))
 

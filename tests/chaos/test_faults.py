@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import SystemRandom
@@ -31,15 +32,15 @@ def test_no_fault_is_left_out() -> None:
 
 @pytest.mark.timeout(100)
 @pytest.mark.parametrize("group", GROUPS, ids="-".join)
-def test_every_bar_is_reached(group: tuple[str, ...], tmp_path: Path) -> None:
-    """Whatever is done to workers, their server, and the way between them."""
+def test_every_bar_is_reached(group: tuple[str, ...], tmp_path: Path, tell: Callable[[str], None]) -> None:
+    """Whatever is done to workers, their server, and the way between them; the figures are told in any case."""
     seed = SystemRandom().randrange(10**6)
-    print(f"seed {seed}")
+    tell(f"seed {seed}")
 
     def put_through(name: str) -> list[Verdict]:
         return FAULTS[name](False, seed, tmp_path / name)
 
     with ThreadPoolExecutor(len(group)) as pool:
         verdicts = [verdict for some in pool.map(put_through, group) for verdict in some]
-    print(table([verdict.row() for verdict in verdicts]))
+    tell(table([verdict.row() for verdict in verdicts]))
     assert [fault for verdict in verdicts for fault in verdict.faults()] == []

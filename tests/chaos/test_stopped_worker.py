@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,10 @@ from tests.servers import HOW_TO, found
 
 
 @pytest.mark.skipif(not found(), reason=HOW_TO)
-def test_each_misfire_policy(tmp_path: Path) -> None:
+def test_each_misfire_policy(tmp_path: Path, tell: Callable[[str], None]) -> None:
     """`once` fires the newest tick, `skip` none that is later than its grace, `all` fires all; the ledger has each."""
     results = stopped.run(stopped.SMALL, tmp_path)
-    print(table([result.row() for result in results]))
+    tell(table([result.row() for result in results]))
     assert [fault for result in results for fault in result.faults()] == []
     assert len(results) == 9
     assert all(result.during.ticks >= 2 for result in results)

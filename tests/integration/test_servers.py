@@ -9,6 +9,7 @@ import pytest
 import redis
 import redis.asyncio
 
+from tests.redis.proxy import Proxy
 from tests.servers import RedisServer
 from tests.tls import tls_front
 
@@ -83,3 +84,12 @@ async def test_tls_needs_the_authority(start_server: StartServer, tmp_path: Path
         with pytest.raises(redis.ConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
             async with redis.asyncio.Redis.from_url(front.url.partition("?")[0], retry=None) as client:  # pyright: ignore[reportUnknownMemberType]
                 await client.ping()  # pyright: ignore[reportUnknownMemberType, reportGeneralTypeIssues]
+
+
+async def test_a_proxy_leads_to_the_same_database(start_server: StartServer) -> None:
+    """It is where the tests look for what went through it, also on a server that was given by a URL with one."""
+    server = start_server(tcp=True)
+    async with Proxy(f"{server.open_url}/9") as proxy, redis.asyncio.Redis.from_url(proxy.url) as client:
+        await client.set("key", "value")
+    with server.client(db=9) as there:
+        assert there.get("key") == b"value"

@@ -78,9 +78,10 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """Where a broker reaches it, as the user that the URL of the server names."""
+        """Where a broker reaches it, as the user and in the database that the URL of the server names."""
         user, at, _ = self._target.netloc.rpartition("@")
-        return f"redis://{user}{at}127.0.0.1:{self.port}"
+        database = "" if self._target.scheme == "unix" else self._target.path
+        return f"redis://{user}{at}127.0.0.1:{self.port}{database}"
 
     def drop_reply_to(self, word: bytes, times: int = 1) -> None:
         """Pass the next command with this word on, and cut the connection instead of passing the reply."""

@@ -108,7 +108,9 @@ async def test_an_unreachable_server_is_noticed_at_once(make_broker: Callable[..
         unused.bind(("127.0.0.1", 0))
         broker = make_broker(f"redis://127.0.0.1:{unused.getsockname()[1]}")
         started = time.monotonic()
-        with pytest.raises(BrokerUnavailable, match=r"127\.0\.0\.1.* is unavailable: .*; check that the server is up"):
+        with pytest.raises(
+            BrokerUnavailable, match=r"127\.0\.0\.1.* is unavailable: .*[^.]; check that the server is up"
+        ):
             await broker.connect()
     assert time.monotonic() - started < 1
 
@@ -119,6 +121,8 @@ async def test_a_connection_that_breaks_while_a_broker_connects_is_made_anew(
     behind: RedisBroker, proxy: Proxy, word: bytes, when: When
 ) -> None:
     """Somebody was there, so it is no reason to give up: a worker that starts at that moment stays."""
+    if word == b"AUTH" and "@" not in proxy.url:
+        pytest.skip("the URL in AIOQ_TEST_REDIS_URL names no user to log in")
     proxy.fail(Fault(word, when, silent=False))
     await behind.connect()
     assert proxy.connections == 2
@@ -380,9 +384,14 @@ async def test_wrong_credentials_are_no_passing_trouble(
 ) -> None:
     """A wrong or missing password is a mistake in the settings, and the right one works."""
     server = start_server("--requirepass", "p@ss/word", tcp=True)
-    for secret in ("", ":wrong@", "nobody:p%40ss%2Fword@"):
-        with pytest.raises(BrokerConfigError):
-            await make_broker(f"redis://{secret}127.0.0.1:{server.port}").connect()
+    for secret, said in (("", "NOAUTH"), (":wrong@", "WRONGPASS"), ("nobody:p%40ss%2Fword@", "WRONGPASS")):
+        for scheme in ("redis", "redis+cluster"):
+            broker = make_broker(f"{scheme}://{secret}127.0.0.1:{server.port}")
+            for call in (broker.connect, broker.time):
+                with pytest.raises(
+                    BrokerConfigError, match=f"does not let us in: {said} .*[^.]; check user name, pass"
+                ):
+                    await call()
     await make_broker(f"redis://:p%40ss%2Fword@127.0.0.1:{server.port}").connect()
 
 

@@ -31,6 +31,7 @@ TRANSIENT = {
     "BUSY": b"-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n",
     "TRYAGAIN": b"-TRYAGAIN Multiple keys request during rehashing of slot\r\n",
     "MASTERDOWN": b"-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.\r\n",
+    "NOREPLICAS": b"-NOREPLICAS Not enough good replicas to write.\r\n",
 }
 FULL = b"-OOM command not allowed when used memory > 'maxmemory'.\r\n"
 EVERY: list[Operation | TickOperation] = [*OPERATIONS, *TICK_OPERATIONS]

@@ -296,6 +296,7 @@ async def test_what_one_of_several_queues_gave_counts(
 async def test_a_delayed_job_of_any_queue_is_waited_for(broker: RedisBroker) -> None:
     """Also after a claim that concerned only another queue."""
     queues = ("q", "r")
+    # A server looks for waits that are over ten times a second, or as often as its `hz` says.
     await broker.enqueue([job("late", queue="q", delay=1.0)])
     due = await broker.time() + 1.0
     assert await work_of(broker, *queues, timeout=0.05) == []

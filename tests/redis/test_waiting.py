@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from aioq_redis import RedisBroker
 from tests.redis.jobs import claim, job, lease_of, until
 from tests.redis.proxy import Proxy
 from tests.redis.virtual import pass_time
+from tests.servers import RedisServer
 
 
 def awaited(raw: Any, namespace: str) -> int:
@@ -138,5 +140,34 @@ async def test_aborts_go_on_after_a_lost_connection(broker: RedisBroker, raw: An
     await broker.cancel_job("a", queue="q")
     async with asyncio.timeout(10):
         assert await heard == "a"
+    assert isinstance(aborts, AsyncGenerator)
+    await aborts.aclose()
+
+
+async def test_an_outage_is_told_once(
+    start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker], caplog: pytest.LogCaptureFixture
+) -> None:
+    """However often the connection for messages is tried again; the next outage is news again."""
+    server = start_server()
+    caplog.set_level(logging.DEBUG, "aioq.redis")
+    aborts = make_broker(server.url).aborts("w1")
+    heard = asyncio.ensure_future(anext(aborts))
+
+    def listens() -> bool:
+        with server.client() as client:
+            return bool(client.client_list(_type="pubsub"))
+
+    def tries() -> list[int]:
+        return [record.levelno for record in caplog.records if "connection for messages" in record.getMessage()]
+
+    for n in (1, 2):
+        await until(listens)
+        server.stop()
+        await until(lambda: len(tries()) >= 3 * n)  # noqa: B023  # called at once
+        assert tries().count(logging.INFO) == n
+        server.start()
+    await until(listens)
+    heard.cancel()
+    await asyncio.wait([heard])
     assert isinstance(aborts, AsyncGenerator)
     await aborts.aclose()

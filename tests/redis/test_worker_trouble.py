@@ -31,6 +31,7 @@ ERRORS = {
     "BUSY": b"-BUSY Redis is busy running a script.\r\n",
     "TRYAGAIN": b"-TRYAGAIN Multiple keys request during rehashing of slot\r\n",
     "MASTERDOWN": b"-MASTERDOWN Link with MASTER is down\r\n",
+    "NOREPLICAS": b"-NOREPLICAS Not enough good replicas to write.\r\n",
     "MISCONF": b"-MISCONF Redis is configured to save RDB snapshots, but it's unable to persist to disk.\r\n",
     "NOAUTH": b"-NOAUTH Authentication required.\r\n",
     "WRONGPASS": b"-WRONGPASS invalid username-password pair or user is disabled.\r\n",

@@ -1,4 +1,4 @@
-"""F9: a foreign writer puts garbage between the jobs. Each kind by itself is in tests/redis/test_foreign_data.py."""
+"""F9: a foreign writer puts garbage between the jobs. Each kind by itself is in tests/redis/bad_inputs."""
 
 from __future__ import annotations
 

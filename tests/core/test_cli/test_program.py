@@ -43,7 +43,12 @@ def test_version_names_what_is_installed(project: Project) -> None:
     [
         (["wroker"], "argument COMMAND: invalid choice: 'wroker'"),
         (["worker"], "worker: the following arguments are required: MODULE:APP; see aioq worker --help"),
-        (["worker", "tasks:app", "--conc", "3"], "unrecognized arguments: --conc 3; see aioq --help"),
+        (["worker", "tasks:app", "--conc", "3"], "worker: unrecognized arguments: --conc 3; see aioq worker --help"),
+        (
+            ["cron", "next", "* * * * *", "--n", "3"],
+            "cron next: unrecognized arguments: --n 3; see aioq cron next --help",
+        ),
+        (["doctor", "--jsno"], "doctor: unrecognized arguments: --jsno; see aioq doctor --help"),
         (["worker", "tasks:app", "-c", "many"], "worker: argument -c/--concurrency: invalid int value: 'many'"),
         (["worker", "tasks:app", "--log-level", "loud"], "worker: argument --log-level: invalid choice: 'loud'"),
         (["worker", "tasks:app", "-c", "0"], "worker: concurrency must be between 1 and 10000, got 0"),

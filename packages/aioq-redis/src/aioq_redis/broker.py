@@ -35,6 +35,7 @@ from aioq.ticks import (
     TickRun,
 )
 from aioq_redis.claiming import Claiming
+from aioq_redis.connection import locked_out
 from aioq_redis.crons import Crons
 from aioq_redis.doctor import Doctor
 from aioq_redis.durability import Durability
@@ -151,6 +152,8 @@ class RedisBroker:
         if self._settings.tls and not self._settings.verify:
             logger.warning("%s: ssl_cert_reqs=none, so anybody may pose as the server", self._settings.masked)
         hello = await self._server.everywhere("HELLO", "2")
+        if isinstance(hello, Refusal) and hello.code == "NOAUTH":
+            raise locked_out(self._settings.masked, hello)
         if isinstance(hello, Refusal):
             raise BrokerConfigError(
                 f"{self._settings.masked} refuses HELLO: {hello.text}; aioq needs Redis 6.2 or later, or Valkey"

@@ -95,7 +95,9 @@ class Channels:
                 attempt = 0
                 await self._serve(link)
             except Lost as error:
-                logger.info("lost the connection for messages of %s: %s; reconnecting", self._name, error)
+                # An outage is told once, however often somebody looks whether it is over.
+                level = logging.DEBUG if attempt else logging.INFO
+                logger.log(level, "lost the connection for messages of %s: %s; reconnecting", self._name, error)
             except (AioqError, Refusal) as error:
                 self._refuse(error)
             await asyncio.sleep(pause_before(attempt))

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from aioq.errors import AioqError, BrokerConfigError
 from aioq_redis.command import Command
-from aioq_redis.connection import Link, ask, dial
+from aioq_redis.connection import Link, ask, dial, locked_out
 from aioq_redis.errors import Lost, Refusal, Unreachable
 from aioq_redis.pipeline import Pipeline
 from aioq_redis.settings import Address, Settings
@@ -194,6 +194,8 @@ class Cluster:
 
     async def _ask(self, address: Address) -> Slots:
         reply = await ask(self._settings.at(address), "CLUSTER", "SLOTS", timeout=ANSWER_TIMEOUT)
+        if isinstance(reply, Refusal) and reply.code == "NOAUTH":
+            raise locked_out(self._settings.at(address).masked, reply)
         if isinstance(reply, Refusal):
             raise BrokerConfigError(
                 f"{address} of {self._settings.masked} does not tell of a cluster: {reply.text}; "

@@ -20,11 +20,11 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from aioq.errors import BrokerConfigError
-from aioq_redis.errors import TRANSIENT, Lost, Refusal, Unreachable, one_line, refusal_of
+from aioq_redis.errors import TRANSIENT, Lost, Refusal, Unreachable, refusal_of, told_by
 from aioq_redis.settings import Settings
 from aioq_redis.wire import Wire
 
-__all__ = ["BROKEN", "CONNECT_TIMEOUT", "Link", "arguments", "ask", "dial", "pack", "why"]
+__all__ = ["BROKEN", "CONNECT_TIMEOUT", "Link", "arguments", "ask", "dial", "locked_out", "pack", "why"]
 
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds to open a connection and to be let in."""
@@ -63,7 +63,7 @@ class Link:
         try:
             await self._connection.send_packed_command(data, check_health=False)
         except BROKEN as error:
-            raise Lost(one_line(str(error))) from None
+            raise Lost(told_by(error)) from None
 
     async def read(self) -> Any:
         """Return the next reply; an error reply is returned as a `Refusal`, not raised.
@@ -76,7 +76,7 @@ class Link:
         except exceptions.AuthenticationError as error:
             return refusal_of(error)
         except BROKEN as error:
-            raise Lost(one_line(str(error) or type(error).__name__)) from None
+            raise Lost(told_by(error)) from None
         except exceptions.RedisError as error:
             return refusal_of(error)
 
@@ -197,25 +197,29 @@ def why(error: exceptions.RedisError, settings: Settings) -> Exception:
     while cause is not None:
         if isinstance(cause, ssl.SSLError):
             return BrokerConfigError(
-                f"{settings.masked} did not prove who it is: {one_line(str(cause))}; "
+                f"{settings.masked} did not prove who it is: {told_by(cause)}; "
                 f"check the host name, and name the authority's file as ssl_ca_certs= in the URL"
             )
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, exceptions.ResponseError | exceptions.AuthenticationError):
         refusal = refusal_of(error)
         if refusal.code not in TRANSIENT:
-            return BrokerConfigError(
-                f"{settings.masked} does not let us in: {refusal.text}; "
-                f"check user name, password and database in the URL"
-            )
+            return locked_out(settings.masked, refusal)
         return Lost(refusal.text)
     # redis-py puts errors of its own in the place of the system's, in the course of which it raises them.
     met = isinstance(error, exceptions.ConnectionError) and isinstance(error.__context__, CUT | None)
-    return (Lost if met else Unreachable)(one_line(str(error) or type(error).__name__))
+    return (Lost if met else Unreachable)(told_by(error))
+
+
+def locked_out(where: str, refusal: Refusal) -> BrokerConfigError:
+    """Return the error for a server that does not let us in: some say so at once, others to the first command."""
+    return BrokerConfigError(
+        f"{where} does not let us in: {refusal.text}; check user name, password and database in the URL"
+    )
 
 
 async def _disconnect(connection: Connection | UnixDomainSocketConnection, *, nowait: bool) -> None:
     try:
         await connection.disconnect(nowait=nowait)
     except (OSError, exceptions.RedisError) as error:
-        logger.debug("closing a connection: %s", one_line(str(error)))
+        logger.debug("closing a connection: %s", told_by(error))

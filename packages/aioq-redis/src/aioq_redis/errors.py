@@ -12,7 +12,7 @@ from typing import Final
 
 from redis import exceptions
 
-__all__ = ["TRANSIENT", "Lost", "Refusal", "Unreachable", "one_line", "refusal_in", "refusal_of"]
+__all__ = ["TRANSIENT", "Lost", "Refusal", "Unreachable", "one_line", "refusal_in", "refusal_of", "told_by"]
 
 TRANSIENT: Final = frozenset(
     {
@@ -76,18 +76,31 @@ class Refusal(Exception):
 
 def refusal_of(error: exceptions.RedisError) -> Refusal:
     """Return the server's error reply that redis-py has made an exception of."""
-    return refusal_in(str(error), _CLASSES.get(type(error).__name__, "ERR"))
+    text, code = str(error), _CLASSES.get(type(error).__name__, "ERR")
+    if code == "NOAUTH" and text.startswith("invalid"):
+        code = "WRONGPASS"  # for which redis-py has the same class
+    return refusal_in(text, code)
 
 
 def refusal_in(text: str, code: str = "ERR") -> Refusal:
     """Return an error reply from its text; `code` is that of a text which names none."""
-    text = one_line(text).removeprefix("ERR ")
+    text = one_line(_unstopped(text)).removeprefix("ERR ")
     found = _CODE.search(text)
     code = found[1] if found else code
     return Refusal(code, text if text.startswith(code) or code == "ERR" else f"{code} {text}")
+
+
+def told_by(error: BaseException) -> str:
+    """Return what an error says, fit for the midst of a log line."""
+    return one_line(_unstopped(str(error)) or type(error).__name__)
 
 
 def one_line(text: str, limit: int = 300) -> str:
     """Return text fit for a log line: printable, and not endless."""
     shown = "".join(c if c.isprintable() else " " for c in text)
     return shown if len(shown) <= limit else shown[: limit - 3] + "..."
+
+
+def _unstopped(text: str) -> str:
+    # What the server or redis-py says is a sentence, and becomes a part of one of ours.
+    return text.rstrip(" .")

@@ -14,7 +14,7 @@ from redis.retry import Retry
 from aioq.errors import BrokerConfigError
 from aioq.job import Lease
 from aioq_redis.connection import BROKEN, arguments, pack, why
-from aioq_redis.errors import TRANSIENT, Lost, Refusal, one_line, refusal_of
+from aioq_redis.errors import TRANSIENT, Lost, Refusal, refusal_of, told_by
 from aioq_redis.keys import Layout
 from aioq_redis.scripts import load
 from aioq_redis.server import Server
@@ -80,7 +80,7 @@ class Keeper:
             return connection.read_response()
         except BROKEN as error:
             self._drop()
-            raise Lost(one_line(str(error) or type(error).__name__)) from None
+            raise Lost(told_by(error)) from None
         except exceptions.RedisError as error:
             refusal = refusal_of(error)
             if refusal.code in TRANSIENT:

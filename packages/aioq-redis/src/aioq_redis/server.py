@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from aioq.errors import BrokerConfigError, BrokerFull, BrokerUnavailable
 from aioq_redis.backoff import pause_before
 from aioq_redis.command import Command
+from aioq_redis.connection import locked_out
 from aioq_redis.durability import Durability
 from aioq_redis.errors import Lost, Refusal, Unreachable
 from aioq_redis.keys import KeySpace
@@ -194,6 +195,8 @@ class Server:
         """Return the error for an operation that the server refuses."""
         if refusal.code == "OOM":
             return BrokerFull(f"{self.name} has no room: it has reached its maxmemory; nothing was stored")
+        if refusal.code == "NOAUTH":
+            return locked_out(self.name, refusal)
         if refusal.code == "NOPERM":
             return BrokerConfigError(f"{self.name} does not permit {what}: {refusal.text}; extend the user's ACL")
         return BrokerConfigError(f"{self.name} refuses {what}: {refusal.text}")

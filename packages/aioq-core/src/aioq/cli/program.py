@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from aioq.cli import check, cron, demo, doctor, jobs, worker
 from aioq.cli.arguments import show_help
@@ -22,6 +22,13 @@ __all__ = ["main"]
 
 class OneLineParser(argparse.ArgumentParser):
     """Says what is wrong with the arguments in one line."""
+
+    def parse_known_args(self, *args: Any, **options: Any) -> Any:
+        """Refuse what is left over here, where it is known which command it was meant for."""
+        known, left = super().parse_known_args(*args, **options)
+        if left:
+            self.error(f"unrecognized arguments: {' '.join(left)}")
+        return known, left
 
     def error(self, message: str) -> NoReturn:
         """Print the message and where to read more, and exit."""
