@@ -7,6 +7,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import anyio
@@ -310,6 +311,33 @@ async def test_a_payload_that_nobody_can_read_is_dead(app: Aarq, broker: FlakyBr
     assert (record.state, record.reason, record.payload, record.attempt) == (JobState.DEAD, "malformed", payload, 1)
     with pytest.raises(JobDead, match="^job j is dead: malformed: "):
         await work.job("j").result(timeout=5)
+
+
+async def test_a_type_that_ends_the_program_as_it_is_read_fails_its_job(app: Aarq, broker: FlakyBroker) -> None:
+    """A SystemExit out of a `__post_init__` ends neither the worker nor the jobs beside it."""
+
+    @dataclass
+    class Final:
+        word: str
+
+        def __post_init__(self) -> None:
+            if self.word == "end":
+                raise SystemExit(3)
+
+    async def work(_: object, final: Any) -> str:
+        return "done"
+
+    work.__annotations__["final"] = Final
+    task = app.task(name="work")(work)
+    await broker.enqueue(
+        [NewJob(id=word, task="work", queue="default", payload=b'{"final":{"word":"%b"}}' % word.encode())
+         for word in ("end", "go")]
+    )  # fmt: skip
+    await drain(app)
+    assert await task.job("go").result(timeout=5) == "done"
+    failure = (await record_of(broker, "end")).failure
+    assert failure is not None
+    assert (failure.type, failure.message) == ("SystemExit", "3")
 
 
 async def test_a_codec_that_breaks_is_no_fault_of_the_job(broker: FlakyBroker) -> None:

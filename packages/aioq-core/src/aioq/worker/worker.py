@@ -17,7 +17,7 @@ from anyio.abc import TaskStatus
 
 from aioq.app import Aarq
 from aioq.clock import SystemClock, pass_time
-from aioq.failure import one_line
+from aioq.failure import said
 from aioq.ids import check_name
 from aioq.job import WorkerInfo
 from aioq.options import number, whole
@@ -188,7 +188,7 @@ class Worker:
             logger.warning(
                 "the broker did not hear the last report; up to %d jobs run again when their lease is over: %s",
                 len(self._leases),
-                one_line(str(error) or type(error).__name__),
+                said(error),
             )
         logger.info("worker %s stopped", self.id)
 
@@ -219,7 +219,7 @@ class Worker:
             with anyio.fail_after(LAST_WORDS, shield=True):
                 await self.app.close()
         except Exception as error:
-            logger.warning("the connection could not be closed: %s", one_line(str(error) or type(error).__name__))
+            logger.warning("the connection could not be closed: %s", said(error))
 
     @asynccontextmanager
     async def _lifespan(self) -> AsyncGenerator[Mapping[str, Any]]:
