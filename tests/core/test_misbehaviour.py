@@ -481,6 +481,32 @@ async def test_a_body_that_does_not_end_when_cancelled_is_disowned(
     assert broker.calls["settle"] == 1
 
 
+async def test_who_need_not_wait_for_such_bodies_hears_of_them(
+    app: Aarq, broker: FlakyBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the worker would have ended but for a body, its jobs are given back and it is off the list."""
+    monkeypatch.setattr("aioq.worker.worker.LAST_WORDS", 0.01)
+    started, release = anyio.Event(), anyio.Event()
+
+    @app.task(name="deaf")
+    async def deaf(_: object) -> None:
+        started.set()
+        with anyio.CancelScope(shield=True):
+            await release.wait()
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tg:
+            worker = Worker(app, grace=0, handle_signals=False)
+            tg.start_soon(worker.run)
+            job = await deaf.enqueue()
+            await started.wait()
+            worker.stop()
+            await worker.wait_outstayed()
+            assert await job.state() is JobState.PENDING
+            assert await broker.list_workers() == []
+            release.set()
+
+
 async def test_unicode_in_results(app: Aarq) -> None:
     """A lone surrogate in a result fails the job in words."""
 
