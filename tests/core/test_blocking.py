@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
+from msgspec.structs import replace
 
 from aioq import Aarq
 from aioq.errors import BrokerUnavailable
@@ -24,7 +25,7 @@ from aioq.worker.keeper import Keeper
 from aioq.worker.leases import LeaseTable
 from aioq.worker.watch import LoopWatch
 from tests.core.brokers import FlakyBroker
-from tests.core.rig import until, working
+from tests.core.rig import record_of, until, working
 from tests.core.test_duties import lease
 
 
@@ -221,6 +222,44 @@ async def test_leases_are_extended_while_the_loop_is_blocked() -> None:
     assert broker.calls["extend"] == 0
     assert broker.connection.closed
     assert threads() == []
+
+
+async def test_every_lease_is_extended_in_one_call() -> None:
+    """Those of all jobs that run, however many there are."""
+    broker = Threaded()
+    app = Aarq(broker)
+    release = anyio.Event()
+
+    @app.task(name="long")
+    async def long(_: object) -> None:
+        await release.wait()
+
+    async with working(app, lease=1):
+        jobs = await long.enqueue_many(long.call() for _ in range(5))
+        await until(lambda: broker.connection.extended)
+        release.set()
+        assert {held.job_id for held in broker.connection.extended[0]} == {job.id for job in jobs}
+
+
+async def test_an_old_lease_that_is_lost_leaves_a_new_run_alone() -> None:
+    """The thread may learn late of a lease whose job has been claimed anew since."""
+    broker = Threaded()
+    app = Aarq(broker)
+    release = anyio.Event()
+
+    @app.task(name="long")
+    async def long(ctx: dict[str, Any]) -> str:
+        current = broker._store.jobs[ctx["job_id"]].lease()
+        broker.connection.lost = [replace(current, epoch=current.epoch - 1)]
+        await release.wait()
+        return "ended"
+
+    async with working(app, lease=1):
+        job = await long.enqueue()
+        await until(lambda: len(broker.connection.extended) >= 2)
+        release.set()
+        assert await job.result(timeout=5) == "ended"
+    assert (await record_of(broker, job.id)).attempt == 1
 
 
 async def test_a_lease_lost_in_the_thread_ends_the_run_in_the_loop(caplog: pytest.LogCaptureFixture) -> None:

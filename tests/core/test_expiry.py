@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import anyio
 import pytest
 
 from aioq import Aarq, JobExpired, Task
@@ -17,7 +18,7 @@ from aioq.states import JobState
 from aioq.testing import VirtualClock
 from aioq.worker.outcome import expired
 from tests.core.brokers import FlakyBroker
-from tests.core.rig import drain, record_of, working
+from tests.core.rig import drain, record_of, settle_down, until, working
 
 
 @pytest.fixture
@@ -117,6 +118,66 @@ async def test_where_the_time_cannot_be_had_the_job_is_given_back(
     broker.fail("time", BrokerUnavailable("no route"))
     await drain(app)
     assert await job.result(timeout=5) == "done"
+
+
+async def test_a_broker_that_refuses_to_tell_the_time_ends_no_worker(
+    app: Aarq, task: Task[[], str], broker: FlakyBroker, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The job waits for a second, with its attempt given back, and is claimed again."""
+    job = await task.options(expires=60).enqueue()
+    broker.fail("time", RuntimeError("NOPERM no permissions to run the 'time' command"))
+    async with working(app, clock=clock):
+        await until(lambda: broker.calls["time"])
+        await settle_down()
+        assert (await record_of(broker, job.id)).state is JobState.SCHEDULED
+        await clock.advance(1)
+    record = await record_of(broker, job.id)
+    assert (record.state, record.attempt) == (JobState.COMPLETED, 1)
+    assert (
+        f"job {job.id} of work has to wait: the broker refuses to tell the time: "
+        "NOPERM no permissions to run the 'time' command"
+    ) in caplog.messages
+
+
+async def test_a_job_that_is_cut_short_before_it_begins_does_not_begin(app: Aarq, task: Task[[], str]) -> None:
+    """A stop that comes while the broker is asked for the time gives the job back."""
+    job = await task.options(expires=60).enqueue()
+    asked, answer = anyio.Event(), anyio.Event()
+
+    async def slow(real: Callable[[], Awaitable[float]] = app.broker.time) -> float:
+        asked.set()
+        await answer.wait()
+        return await real()
+
+    app.broker.time = slow  # type: ignore[method-assign]
+    async with working(app) as worker:
+        await asked.wait()
+        worker.stop()
+        worker.stop()
+        await settle_down()
+        answer.set()
+    record = await record_of(app.broker, job.id)
+    assert (record.state, record.attempt) == (JobState.PENDING, 0)
+
+
+async def test_a_broker_that_never_tells_the_time_does_not_hold_a_worker(
+    app: Aarq, task: Task[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can cut the question short, so it has an end of its own."""
+    monkeypatch.setattr("aioq.worker.runner.PATIENCE", 0.01)
+    job = await task.options(expires=60).enqueue()
+    asked = anyio.Event()
+
+    async def never() -> float:
+        asked.set()
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    app.broker.time = never  # type: ignore[method-assign]
+    async with working(app, grace=0) as worker:
+        await asked.wait()
+        worker.stop()
+    assert await job.state() is JobState.PENDING
 
 
 async def test_jobs_that_do_not_expire_cost_no_question(app: Aarq, task: Task[[], str], broker: FlakyBroker) -> None:

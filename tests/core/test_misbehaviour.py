@@ -7,6 +7,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import anyio
@@ -312,6 +313,33 @@ async def test_a_payload_that_nobody_can_read_is_dead(app: Aarq, broker: FlakyBr
         await work.job("j").result(timeout=5)
 
 
+async def test_a_type_that_ends_the_program_as_it_is_read_fails_its_job(app: Aarq, broker: FlakyBroker) -> None:
+    """A SystemExit out of a `__post_init__` ends neither the worker nor the jobs beside it."""
+
+    @dataclass
+    class Final:
+        word: str
+
+        def __post_init__(self) -> None:
+            if self.word == "end":
+                raise SystemExit(3)
+
+    async def work(_: object, final: Any) -> str:
+        return "done"
+
+    work.__annotations__["final"] = Final
+    task = app.task(name="work")(work)
+    await broker.enqueue(
+        [NewJob(id=word, task="work", queue="default", payload=b'{"final":{"word":"%b"}}' % word.encode())
+         for word in ("end", "go")]
+    )  # fmt: skip
+    await drain(app)
+    assert await task.job("go").result(timeout=5) == "done"
+    failure = (await record_of(broker, "end")).failure
+    assert failure is not None
+    assert (failure.type, failure.message) == ("SystemExit", "3")
+
+
 async def test_a_codec_that_breaks_is_no_fault_of_the_job(broker: FlakyBroker) -> None:
     """Whatever it raises, the attempt has failed and may be repeated."""
 
@@ -451,6 +479,32 @@ async def test_a_body_that_does_not_end_when_cancelled_is_disowned(
     message = f"job {job.id} of deaf does not end though it was cancelled; the worker cannot end before it does"
     assert ("aioq.worker", logging.ERROR, message) in caplog.record_tuples
     assert broker.calls["settle"] == 1
+
+
+async def test_who_need_not_wait_for_such_bodies_hears_of_them(
+    app: Aarq, broker: FlakyBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the worker would have ended but for a body, its jobs are given back and it is off the list."""
+    monkeypatch.setattr("aioq.worker.worker.LAST_WORDS", 0.01)
+    started, release = anyio.Event(), anyio.Event()
+
+    @app.task(name="deaf")
+    async def deaf(_: object) -> None:
+        started.set()
+        with anyio.CancelScope(shield=True):
+            await release.wait()
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tg:
+            worker = Worker(app, grace=0, handle_signals=False)
+            tg.start_soon(worker.run)
+            job = await deaf.enqueue()
+            await started.wait()
+            worker.stop()
+            await worker.wait_outstayed()
+            assert await job.state() is JobState.PENDING
+            assert await broker.list_workers() == []
+            release.set()
 
 
 async def test_unicode_in_results(app: Aarq) -> None:

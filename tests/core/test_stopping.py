@@ -128,6 +128,43 @@ async def test_a_stop_before_the_start(app: Aarq, hold: Hold) -> None:
     assert await job.state() is JobState.PENDING
 
 
+async def test_a_stop_ends_a_start_that_takes_long(broker: FlakyBroker) -> None:
+    """A lifespan that waits for something is cancelled, and cleans up; nothing is claimed."""
+    entered, notes = anyio.Event(), list[str]()
+
+    @asynccontextmanager
+    async def patient(_: Aarq) -> AsyncGenerator[None]:
+        try:
+            entered.set()
+            await anyio.sleep_forever()
+            yield
+        finally:
+            notes.append("cleaned up")
+
+    worker = Worker(Aarq(broker, lifespan=patient), handle_signals=False)
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(worker.run)
+            await entered.wait()
+            worker.stop()
+    assert notes == ["cleaned up"]
+    assert broker.calls["claim"] == 0
+
+
+async def test_a_worker_that_was_stopped_before_is_not_started(broker: FlakyBroker) -> None:
+    """It does not even enter the lifespan, which may take for ever."""
+
+    @asynccontextmanager
+    async def patient(_: Aarq) -> AsyncGenerator[None]:
+        await anyio.sleep_forever()
+        yield
+
+    worker = Worker(Aarq(broker, lifespan=patient), handle_signals=False)
+    worker.stop()
+    with anyio.fail_after(5):
+        await worker.run()
+
+
 async def test_an_idle_worker_stops_at_once(app: Aarq) -> None:
     """It does not wait for its poll."""
     async with working(app, poll=3600) as worker:

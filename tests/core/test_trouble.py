@@ -17,8 +17,16 @@ from aioq.testing import VirtualClock
 from tests.core.brokers import BareBroker, FlakyBroker
 from tests.core.rig import drain, record_of, settle_down, until, working
 
+
+class Unspeakable(Exception):
+    """An error that has no text."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
 DOWN = BrokerUnavailable("connection refused")
-ERRORS = [DOWN, OSError("reset by peer"), TimeoutError(), RuntimeError("bug")]
+ERRORS = [DOWN, OSError("reset by peer"), TimeoutError(), RuntimeError("bug"), Unspeakable()]
 METHODS = ["claim", "settle", "extend", "reap", "heartbeat", "wait_and_claim"]
 
 

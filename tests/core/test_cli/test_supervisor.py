@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import anyio
 import pytest
+from anyio.abc import Process
 
 from aioq.cli.restart import again
 from aioq.cli.supervisor import Supervisor, supervisor
@@ -97,3 +100,29 @@ async def test_what_does_not_end_in_time_is_killed(
             several.stop()
     assert codes == [1]
     assert sum("did not end in time and was killed" in record.getMessage() for record in caplog.records) == 2
+
+
+async def test_a_process_that_the_system_cannot_start_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A fork that fails takes no other process down: it is a death like any, with a pause before the next start."""
+    start, refusals = anyio.open_process, [BlockingIOError(11, "Resource temporarily unavailable")]
+
+    async def scarce(command: Sequence[str], **options: Any) -> Process:
+        if command[-1] == "second" and refusals:
+            raise refusals.pop()
+        return await start(command, **options)
+
+    monkeypatch.setattr(anyio, "open_process", scarce)
+    waiting = [sys.executable, "-c", "import sys; sys.stdin.read(1)"]
+    several = Supervisor([[*waiting, "first"], [*waiting, "second"]], grace=5)
+    with caplog.at_level(logging.INFO, "aioq.supervisor"), anyio.fail_after(20):
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(several.run)
+            while sum(" started (pid " in message for message in caplog.messages) < 2:
+                await anyio.sleep(0.01)
+            several.stop()
+    refused = "worker process 2 could not be started: [Errno 11] Resource temporarily unavailable"
+    assert refused in caplog.messages
+    assert "worker process 2 is started again in 0.25 s" in caplog.messages
+    assert sum("ended with exit code 0" in message for message in caplog.messages) == 2

@@ -226,3 +226,27 @@ def test_a_burst_ends_by_itself(start_fleet: StartFleet, client: Client, tmp_pat
     assert fleet.wait() == 0
     assert {client.record(job_id).state for job_id in jobs} == {JobState.COMPLETED}
     assert len(pids(fleet)) == 2
+
+
+def test_processes_that_are_still_starting_end_at_once(
+    run_worker: StartWorker, write_tasks: Callable[[str], None]
+) -> None:
+    """A lifespan that waits for a database that is away hears of the signal, and the exit code is 0."""
+    write_tasks(
+        """
+from contextlib import asynccontextmanager
+
+@asynccontextmanager
+async def lifespan(app):
+    tell("starting")
+    await anyio.sleep_forever()
+    yield
+
+app.lifespan = lifespan
+"""
+    )
+    fleet = run_worker("--processes", "2")
+    fleet.wait_for_event("starting", times=2)
+    sent = fleet.send(signal.SIGTERM)
+    assert fleet.wait() == 0
+    assert time.time() - sent < 5

@@ -123,5 +123,64 @@ def hold(ctx, gate: str) -> str:
     worker.wait_for_event("started")
     worker.send(signal.SIGTERM)
     assert worker.wait() == 0
-    assert "left 1 plain def tasks behind" in worker.text()
+    assert "left 1 threads of tasks behind" in worker.text()
     assert client.record(job_id).state is JobState.PENDING
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_what_a_task_has_handed_to_a_thread_cannot_keep_the_worker(
+    start_worker: StartWorker, write_tasks: Callable[[str], None], client: Client, tmp_path: Path, loop: str
+) -> None:
+    """So it is with `asyncio.to_thread`, whose threads an event loop waits for at its end."""
+    write_tasks(
+        """
+import asyncio
+
+def wait_for(gate: str) -> None:
+    tell("started")
+    while not Path(gate).exists():
+        time.sleep(0.01)
+
+@app.task(name="hold")
+async def hold(ctx, gate: str) -> None:
+    await asyncio.to_thread(wait_for, gate)
+"""
+    )
+    worker = start_worker("--grace", "0.2", "--loop", loop)
+    job_id = client.hold(tmp_path / "gate")
+    worker.wait_for_event("started")
+    worker.send(signal.SIGTERM)
+    assert worker.wait() == 0
+    assert "left 1 threads of tasks behind" in worker.text()
+    assert client.record(job_id).state is JobState.PENDING
+
+
+def test_a_task_that_heeds_no_cancellation_cannot_keep_the_worker(
+    start_worker: StartWorker, write_tasks: Callable[[str], None], client: Client, tmp_path: Path
+) -> None:
+    """Once its job has been given back the process exits with 0, whatever the task makes of its cancellation."""
+    write_tasks(
+        """
+import aioq.worker.worker
+
+aioq.worker.worker.LAST_WORDS = 0.5
+
+@app.task(name="hold")
+async def hold(ctx, gate: str) -> None:
+    tell("started")
+    while True:
+        try:
+            await anyio.sleep(0.1)
+        except BaseException:
+            tell("deaf")
+"""
+    )
+    worker = start_worker("--grace", "0.2")
+    job_id = client.hold(tmp_path / "gate")
+    worker.wait_for_event("started")
+    worker.send(signal.SIGTERM)
+    assert worker.wait() == 0
+    assert worker.events("deaf")
+    assert "left tasks behind that go on although they were cancelled; their jobs were given back" in worker.text()
+    record = client.record(job_id)
+    assert (record.state, record.attempt, record.crashes) == (JobState.PENDING, 0, 0)

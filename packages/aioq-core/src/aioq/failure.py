@@ -6,7 +6,7 @@ import traceback
 
 from aioq.job import Failure
 
-__all__ = ["describe", "in_full", "in_short", "one_line"]
+__all__ = ["describe", "in_full", "in_short", "one_line", "said"]
 
 TYPE_LIMIT = 200
 MESSAGE_LIMIT = 1024
@@ -33,6 +33,11 @@ def one_line(text: str, limit: int = MESSAGE_LIMIT) -> str:
         return text
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: limit + 1])
     return _cut(shown, limit)
+
+
+def said(error: BaseException) -> str:
+    """Return what an exception says, in one line; its type when it says nothing."""
+    return one_line(_message(error) or type(error).__name__)
 
 
 def in_full(failure: Failure) -> str:

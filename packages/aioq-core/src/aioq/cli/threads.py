@@ -2,26 +2,54 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import sys
 import threading
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import NoReturn
 
-__all__ = ["leave_threads_behind"]
+__all__ = ["end_now", "leave_threads_behind", "threads_of_tasks"]
+
+PLAIN = "AnyIO worker thread"
+"""What the threads of plain `def` tasks are called."""
+
+HANDED = "aioq thread"
+"""What the threads of `asyncio.to_thread` are called."""
 
 logger = logging.getLogger("aioq.cli")
 
 
+@contextmanager
+def threads_of_tasks() -> Generator[None]:
+    """Have the event loop not wait, at its end, for what tasks have handed to `asyncio.to_thread`."""
+    loop, threads = asyncio.get_running_loop(), ThreadPoolExecutor(thread_name_prefix=HANDED)
+    loop.set_default_executor(threads)
+    try:
+        yield
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+        loop.set_default_executor(ThreadPoolExecutor())  # an idle one for the loop to wait for
+
+
 def leave_threads_behind(code: int) -> None:
-    """End the process with `code` if a plain `def` task, which nobody can cancel, runs on in its thread.
+    """End the process with `code` if a thread of a task, which nobody can cancel, runs on.
 
     Python would wait for the thread.
     """
-    threads = [thread for thread in threading.enumerate() if thread.name.startswith("AnyIO worker thread")]
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith((PLAIN, HANDED))]
     for thread in threads:
         thread.join(timeout=0.2)
     if stuck := sum(thread.is_alive() for thread in threads):
-        logger.warning("left %d plain def tasks behind that did not end in time", stuck)
-        logging.shutdown()
-        sys.stdout.flush()
-        os._exit(code)
+        logger.warning("left %d threads of tasks behind that did not end in time", stuck)
+        end_now(code)
+
+
+def end_now(code: int) -> NoReturn:
+    """End the process, whatever is going on in it."""
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import logging
 from contextlib import nullcontext
 from importlib.util import find_spec
@@ -18,7 +19,7 @@ from aioq.cli.locate import load_app
 from aioq.cli.logs import configure
 from aioq.cli.restart import again
 from aioq.cli.supervisor import Lifeline, Supervisor
-from aioq.cli.threads import leave_threads_behind
+from aioq.cli.threads import end_now, leave_threads_behind, threads_of_tasks
 from aioq.worker import Worker
 
 __all__ = ["register"]
@@ -117,8 +118,20 @@ def _worker(app: Aarq, arguments: argparse.Namespace) -> Worker:
 
 
 async def _work(worker: Worker, lifeline: Lifeline | None) -> None:
-    async with worker.app, lifeline.obeying(worker.stop) if lifeline else nullcontext():
-        await worker.run()
+    with threads_of_tasks():
+        async with worker.app, lifeline.obeying(worker.stop) if lifeline else nullcontext():
+            ending = asyncio.create_task(_end_without_tasks(worker))
+            try:
+                await worker.run()
+            finally:
+                ending.cancel()
+
+
+async def _end_without_tasks(worker: Worker) -> None:
+    """End the process when nothing holds it up but tasks that do not heed that they were cancelled."""
+    await worker.wait_outstayed()
+    logger.warning("left tasks behind that go on although they were cancelled; their jobs were given back")
+    end_now(Exit.OK)
 
 
 def _warn(app: Aarq, queues: tuple[str, ...]) -> None:

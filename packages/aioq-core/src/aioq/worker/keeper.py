@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 from aioq.clock import SystemClock
-from aioq.failure import one_line
+from aioq.failure import said
 from aioq.job import Lease
 from aioq.protocols import LeaseKeeper
 from aioq.retry import full_jitter
@@ -109,5 +109,5 @@ class Keeper:
             self._complained = True
             logger.error(
                 "the leases of %d jobs could not be extended for %.1f s, and run out: %s",
-                held, seconds, one_line(str(error) or type(error).__name__),
+                held, seconds, said(error),
             )  # fmt: skip

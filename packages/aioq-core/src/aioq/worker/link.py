@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from aioq.errors import AioqError, BrokerUnavailable
-from aioq.failure import one_line
+from aioq.failure import said
 from aioq.protocols import Clock
 from aioq.retry import full_jitter
 from aioq.worker.log import logger
@@ -61,7 +61,7 @@ class Link:
                 self._given_up()
 
     def _tell(self, error: Exception) -> None:
-        text = one_line(str(error) or type(error).__name__)
+        text = said(error)
         now = self._clock.monotonic()
         if isinstance(error, OUTAGES):
             if self._down_since is None:

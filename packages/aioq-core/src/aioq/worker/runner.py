@@ -14,7 +14,7 @@ import anyio
 
 from aioq.app import Aarq
 from aioq.errors import BadSignature, ResultSerializationError, SerializationError, UnknownTask
-from aioq.failure import describe, one_line
+from aioq.failure import describe, one_line, said
 from aioq.ids import TICK_IDS
 from aioq.job import Buried, Completed, Expired, Failed, Failure, Lease, Released, Retried, Settlement
 from aioq.task import Task
@@ -32,6 +32,13 @@ from aioq.worker.slots import Slots
 from aioq.worker.starter import Cut, Running, Starter
 
 __all__ = ["Cause", "Runner"]
+
+
+PATIENCE = 4.0
+"""Seconds in which the broker has to tell the time. Who asks cannot be cut short."""
+
+AGAIN = 1.0
+"""Seconds after which it is asked again when it refuses to."""
 
 
 class Cause(Enum):
@@ -142,8 +149,12 @@ class Runner:
             self._settler.add(settlement)
 
     async def _settlement(self, running: Running, run: Run) -> Settlement | None:
-        if run.lease.expires_at is not None and (over := await self._expired(run.lease)):
-            return over
+        if run.lease.expires_at is not None:
+            over = await self._expired(run.lease)
+            if run.cause:  # which came while the work that it cuts short had yet to begin
+                return self._cut_short(run)
+            if over is not None:
+                return over
         task = self._app.tasks.get(run.lease.task)
         if task is None:
             error = UnknownTask(f"this worker has no task named {run.lease.task}; is it an older or newer release?")
@@ -152,7 +163,7 @@ class Runner:
             args, kwargs = task.arguments_of(run.lease)
         except (BadSignature, SerializationError) as error:
             return unreadable(run.lease, error)
-        except Exception as error:  # a codec that breaks: this worker's fault, not the job's
+        except BaseException as error:  # a codec or a type that breaks: this worker's fault, not the job's
             return after_error(task.defaults, run.lease, error)
         return await self._attempt(running, run, task, self._completed(run.lease, task, args, kwargs))
 
@@ -181,9 +192,13 @@ class Runner:
     async def _expired(self, lease: Lease) -> Settlement | None:
         """Return how a job ends that comes too late by the broker's clock, which is worth a question."""
         try:
-            return expired(lease, await self._app.broker.time())
+            with anyio.fail_after(PATIENCE):
+                return expired(lease, await self._app.broker.time())
         except OUTAGES:
             return Released(lease=lease)
+        except Exception as error:
+            logger.error("%s has to wait: the broker refuses to tell the time: %s", job_of(lease), said(error))
+            return Released(lease=lease, delay=AGAIN)
 
     def give_back(self, lease: Lease) -> None:
         """Release a job that was claimed and will not be started."""

@@ -17,7 +17,7 @@ from anyio.abc import TaskStatus
 
 from aioq.app import Aarq
 from aioq.clock import SystemClock, pass_time
-from aioq.failure import one_line
+from aioq.failure import said
 from aioq.ids import check_name
 from aioq.job import WorkerInfo
 from aioq.options import number, whole
@@ -111,13 +111,27 @@ class Worker:
         self._reaper = Reaper(broker, link, self.queues, self._clock, lease=lease)
         self._aborts = Aborts(broker, self.id, self._clock)
         self._started_at = 0.0
+        self._startup: anyio.CancelScope | None = None
+        self._outstayed = anyio.Event()
 
     def stop(self) -> None:
         """Stop claiming and firing, and end when the running jobs have; a second call aborts them.
 
-        Aborted jobs are released, and run again elsewhere with their attempt given back.
+        Aborted jobs are released, and run again elsewhere with their attempt given back. A worker
+        that is still starting, in the app's lifespan for example, gives that up.
         """
         self._stop.request()
+        if self._startup is not None:
+            self._startup.cancel()
+
+    async def wait_outstayed(self) -> None:
+        """Wait until the worker has ended, but for tasks that go on although they were cancelled.
+
+        Their jobs were given back, and run elsewhere. `run` returns when the tasks have ended; a
+        program that has nothing else to do had better end before.
+        """
+        await self._outstayed.wait()
+        await self._leave()
 
     async def run(self) -> None:
         """Work until stopped, or, in a burst, until there is nothing left to do.
@@ -132,7 +146,14 @@ class Worker:
         """
         for task in self.app.tasks:
             _ = task.signature  # better now than with the first job
+        if self._stop.requested():
+            return
+        with anyio.CancelScope() as self._startup:
+            await self._run()
+
+    async def _run(self) -> None:
         async with self._connection(), self._lifespan() as shared:
+            self._startup = None
             self._started_at = self._clock.time()
             self._runner.shared = shared
             self._cron.share(shared)
@@ -158,6 +179,7 @@ class Worker:
                     firing.cancel_scope.cancel()
                 await self._drain()
                 jobs.cancel_scope.cancel()
+                duties.start_soon(self._outstay)
             with anyio.move_on_after(LAST_WORDS):
                 await self._settler.wait_flushed()
             duties.cancel_scope.cancel()
@@ -177,6 +199,13 @@ class Worker:
             await self._slots.wait_idle()
         self._runner.disown()
 
+    async def _outstay(self) -> None:
+        """Note that tasks hold up the end, unless it comes before."""
+        await anyio.sleep(LAST_WORDS)
+        with anyio.move_on_after(LAST_WORDS):
+            await self._settler.wait_flushed()
+        self._outstayed.set()
+
     async def _leave(self) -> None:
         """Give back the leases that are still held, and say goodbye, cancelled or not."""
         try:
@@ -188,7 +217,7 @@ class Worker:
             logger.warning(
                 "the broker did not hear the last report; up to %d jobs run again when their lease is over: %s",
                 len(self._leases),
-                one_line(str(error) or type(error).__name__),
+                said(error),
             )
         logger.info("worker %s stopped", self.id)
 
@@ -219,7 +248,7 @@ class Worker:
             with anyio.fail_after(LAST_WORDS, shield=True):
                 await self.app.close()
         except Exception as error:
-            logger.warning("the connection could not be closed: %s", one_line(str(error) or type(error).__name__))
+            logger.warning("the connection could not be closed: %s", said(error))
 
     @asynccontextmanager
     async def _lifespan(self) -> AsyncGenerator[Mapping[str, Any]]:

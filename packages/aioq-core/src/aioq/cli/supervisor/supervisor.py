@@ -103,18 +103,25 @@ class Supervisor:
                     await self._pause(child, death, pause_before(deaths))
 
     async def _run(self, child: Child) -> Death:
-        """Start a process, and return how it ended."""
+        """Start a process, and return how it ended. One that the system cannot start has died at once."""
+        try:
+            code = await self._code_of(child)
+        except OSError as error:
+            logger.warning("%s could not be started: %s", child.name, error)
+            code = Exit.FAILED
+        return Death(code=code, stopping=self._stop.requested(), burst=self._burst)
+
+    async def _code_of(self, child: Child) -> int:
         async with child.running() as process:
             pid = process.pid
             logger.info("%s started (pid %d)", child.name, pid)
             if self._stop.requested():  # while it was being started
                 child.tell(Order.ABORT if self._stop.aborting.is_set() else Order.DRAIN)
             code = await process.wait()
-        death = Death(code=code, stopping=self._stop.requested(), burst=self._burst)
         logger.log(
             logging.INFO if code == Exit.OK else logging.WARNING, "%s (pid %d) %s", child.name, pid, how(code)
         )  # fmt: skip
-        return death
+        return code
 
     def _note_end(self, death: Death) -> None:
         if death.code != Exit.OK and self._code == Exit.OK:

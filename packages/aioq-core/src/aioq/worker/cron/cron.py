@@ -12,7 +12,7 @@ from anyio.lowlevel import checkpoint
 
 from aioq.app import Aarq
 from aioq.cron import CronEntry, Tick
-from aioq.failure import one_line
+from aioq.failure import said
 from aioq.protocols import Clock, TickLedger
 from aioq.worker.cron.acting import Acting
 from aioq.worker.cron.attendance import Attendance
@@ -93,7 +93,7 @@ class Cron:
         try:
             await self._recorder.close()
         except Exception as error:
-            logger.warning("the ledger did not hear what became of the last ticks: %s", one_line(str(error)))
+            logger.warning("the ledger did not hear what became of the last ticks: %s", said(error))
 
     async def _contend(self, ledger: TickLedger) -> None:
         """Take part in the fleet, from when this worker is registered and knows the broker's time."""
