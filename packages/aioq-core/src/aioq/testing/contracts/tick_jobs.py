@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 
 from aioq.ids import tick_id
-from aioq.job import Completed, Released, Retried
+from aioq.job import Completed, Expired, Failure, Released, Retried
 from aioq.protocols import Broker, TickLedger
 from aioq.testing.contracts.ledger_suite import LedgerSuite
 from aioq.ticks import TickOutcome, TickReply, TickStatus
@@ -65,6 +65,15 @@ class TickJobContract(LedgerSuite):
         await broker.enqueue([self.job(tick_id("report", now), payload=b"by hand")])
         assert (await self.schedule(ledger, now)).outcome is WON
         assert [lease.payload for lease in await self.claim(broker)] == [b"by hand"]
+
+    async def test_a_job_that_is_kept_is_not_enqueued_again(self, broker: Broker, ledger: TickLedger) -> None:
+        """Somebody put the tick's job in line by hand, and it has ended: here unrun, for it came too late."""
+        now = await broker.time()
+        await broker.enqueue([self.job(tick_id("report", now), payload=b"[1]")])
+        late = Failure("JobExpired", "too late", "")
+        await broker.settle([Expired(lease=await self.claim_one(broker), failure=late)])
+        assert (await self.schedule(ledger, now)).outcome is WON
+        assert await self.claim(broker) == []
 
     async def test_a_delay_of_the_template_is_kept(self, broker: Broker, ledger: TickLedger) -> None:
         """The job is scheduled, and due when its time has come."""
