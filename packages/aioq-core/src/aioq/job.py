@@ -78,7 +78,8 @@ class Lease(Struct, frozen=True, kw_only=True):
     priority: int
     enqueued_at: float
     expires_at: float | None = None
-    """The moment after which the first run is not to start any more: `aioq.expiry.latest_start`."""
+    """The moment after which the first run is not to start any more: `aioq.expiry.latest_start`. Workers
+    heed it at epoch 1 alone, so it may stand when the job is retried, or put back in line."""
 
 
 class ClaimRequest(Struct, frozen=True, kw_only=True):
