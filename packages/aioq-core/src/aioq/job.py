@@ -221,7 +221,7 @@ class JobRecord(Struct, frozen=True, kw_only=True):
     """Who claimed the latest attempt."""
     result: bytes | None = None
     failure: Failure | None = None
-    """Of the latest attempt that failed."""
+    """Of the latest attempt that failed; of a job that completed after all a broker need not keep it."""
     reason: str | None = None
     """Why a `dead` job is dead."""
 

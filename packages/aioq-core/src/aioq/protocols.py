@@ -329,11 +329,12 @@ class TickLedger(Protocol):
     async def claim_tick(self, claim: TickClaim) -> TickReply:
         """Decide, at once and on the broker's clock, whether a worker may fire ticks.
 
-        The ledger keeps one mark per entry: the latest tick that was settled. In this order:
+        The ledger keeps one mark per entry: the latest tick that was settled. Ticks are the same
+        when they are of the same millisecond. In this order:
 
         1. A claim that has moved the mark, by its `request_id`, gets the answer that it got then.
            The latest is known for good, ten before it for two minutes, unless they have `overlap="cancel"`.
-           If it is the latest and was `QUEUED`, it is decided anew from rule 5 on.
+           If it is the latest and was `QUEUED`, it is decided anew, but for rule 4.
         2. An entry that is registered with another fingerprint, disabled or retired, is `SUPERSEDED`.
         3. A latest tick more than 1 s ahead of the broker's clock is `EARLY`.
         4. If none of the ticks is after the mark, all are `LOST`, whatever the fingerprint.
