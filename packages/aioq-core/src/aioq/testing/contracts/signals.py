@@ -127,8 +127,11 @@ class SignalsContract(ResultSignalsContract):
         """A job whose crashes make it a suspect is work for whoever is idle."""
         await self.crash(broker, "a", 1)
         await self.claim(broker, lease=self.tick)
-        while not (await self.waited(signals))[0]:
-            pass
+        for _ in range(10):
+            if (await self.waited(signals))[0]:
+                break
+        else:
+            pytest.fail("there is nothing to claim, and ten waits for a job ended before their time")
         await self.pass_time(self.tick * 1.5)
         assert await self.wakes(lambda: self.claims(signals), lambda: broker.reap(["q"])) == ["a"]
 
