@@ -29,6 +29,11 @@ class TestMemoryBroker(BrokerContract, JobStoreContract, WorkerRegistryContract,
         self.time_of_test = clock
         return MemoryBroker(clock=clock)
 
+    @pytest.fixture
+    def peer(self, broker: MemoryBroker) -> MemoryBroker:
+        """The same: other processes know nothing of its jobs."""
+        return broker
+
     async def pass_time(self, seconds: float) -> None:
         """Advance the broker's clock."""
         await self.time_of_test.advance(seconds)

@@ -42,3 +42,11 @@ class TestRedisBroker(
         await broker.connect()
         yield broker
         await broker.close()
+
+    @pytest.fixture
+    async def peer(self, broker: RedisBroker, redis_url: str, namespace: str) -> AsyncIterator[RedisBroker]:
+        """One with connections of its own."""
+        peer = RedisBroker(redis_url, namespace=namespace)
+        await peer.connect()
+        yield peer
+        await peer.close()

@@ -68,3 +68,11 @@ class TestRedisBrokerOnACluster(
         await broker.close()
         assert_consistent(raw, namespace)
         raw.delete(*keys_of(raw, namespace), "")
+
+    @pytest.fixture
+    async def peer(self, broker: RedisBroker, cluster: Cluster, namespace: str) -> AsyncIterator[RedisBroker]:
+        """One with connections of its own."""
+        peer = RedisBroker(cluster.url, namespace=namespace)
+        await peer.connect()
+        yield peer
+        await peer.close()

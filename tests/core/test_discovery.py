@@ -33,6 +33,12 @@ def make_nothing(*_: str) -> object:
     return object()
 
 
+class Unfinished(MemoryBroker):
+    """A broker that lacks something."""
+
+    reap = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+
+
 NUMBER = 5
 
 
@@ -108,8 +114,20 @@ def test_one_package_found_twice_is_one_claimant(install: Install) -> None:
 def test_an_entry_point_that_is_no_broker_is_named(install: Install, value: str) -> None:
     """A package that promises a broker and has none is to blame, by name."""
     install(("bad", "aioq.brokers", "mine", value))
-    with pytest.raises(DiscoveryError, match=rf"^{value} of bad does not make a broker: it lacks methods of"):
+    lacks = "connect, close, time, enqueue, claim, extend, settle, reap"
+    with pytest.raises(
+        DiscoveryError, match=rf"^{value} of bad does not make a broker: aioq.protocols.Broker has {lacks}, too$"
+    ):
         broker_from_url("mine://")
+
+
+def test_what_a_broker_lacks_is_named(install: Install) -> None:
+    """Its author need not compare it with the protocol."""
+    install(("new", "aioq.brokers", "memory", f"{HERE}:Unfinished"))
+    with pytest.raises(DiscoveryError, match=r"does not make a broker: aioq\.protocols\.Broker has reap, too$"):
+        broker_from_url("memory://")
+    with pytest.raises(TypeError, match=r"got MemoryBroker\(0 jobs\): without reap$"):
+        Aarq(Unfinished())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("value", ["no.such.module:X", f"{HERE}:missing"])
@@ -165,7 +183,10 @@ def test_two_schedulers_of_one_name_are_both_named(install: Install) -> None:
 def test_an_entry_point_that_is_no_scheduler_is_named(install: Install, value: str) -> None:
     """A package that promises a scheduler and has none is to blame, by name."""
     install(("bad", "aioq.schedulers", "cron", value))
-    with pytest.raises(DiscoveryError, match=rf"^{value} of bad does not make a scheduler: it lacks methods of"):
+    with pytest.raises(
+        DiscoveryError,
+        match=rf"^{value} of bad does not make a scheduler: aioq.protocols.Scheduler has parse, run, too$",
+    ):
         scheduler_named("cron")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
+from aioq.conformance import lacking
 from aioq.errors import DiscoveryError
 from aioq.protocols import Broker, Scheduler
 
@@ -35,7 +36,10 @@ def chosen_broker(broker: object) -> Broker:
     if isinstance(broker, str):
         return broker_from_url(broker)
     if isinstance(broker, type) or not isinstance(broker, Broker):
-        raise TypeError(f"broker must be a URL or an object with the methods of aioq.protocols.Broker, got {broker!r}")
+        lacks = "a class in place of one" if isinstance(broker, type) else f"without {_missing(broker, Broker)}"
+        raise TypeError(
+            f"broker must be a URL or an object with the methods of aioq.protocols.Broker, got {broker!r}: {lacks}"
+        )
     return broker
 
 
@@ -58,7 +62,8 @@ def broker_from_url(url: str) -> Broker:
     broker = make(url) if callable(make) else None
     if not isinstance(broker, Broker):
         raise DiscoveryError(
-            f"{point.value} of {_owner(point)} does not make a broker: it lacks methods of aioq.protocols.Broker"
+            f"{point.value} of {_owner(point)} does not make a broker: "
+            f"aioq.protocols.Broker has {_missing(broker, Broker)}, too"
         )
     return broker
 
@@ -77,7 +82,8 @@ def scheduler_named(name: str) -> Scheduler:
     scheduler = make() if callable(make) else None
     if not isinstance(scheduler, Scheduler):
         raise DiscoveryError(
-            f"{point.value} of {_owner(point)} does not make a scheduler: it lacks methods of aioq.protocols.Scheduler"
+            f"{point.value} of {_owner(point)} does not make a scheduler: "
+            f"aioq.protocols.Scheduler has {_missing(scheduler, Scheduler)}, too"
         )
     return scheduler
 
@@ -89,6 +95,10 @@ def _only(group: str, name: str, what: str) -> EntryPoint | None:
         owners = " and ".join(sorted(f"{owner} ({value})" for owner, value in claimants))
         raise DiscoveryError(f"several installed packages provide {what}: {owners}; uninstall all but one")
     return next(iter(claimants.values()), None)
+
+
+def _missing(thing: object, protocol: type) -> str:
+    return ", ".join(lacking(thing, protocol))
 
 
 def _load(point: EntryPoint) -> Any:

@@ -78,7 +78,8 @@ class Lease(Struct, frozen=True, kw_only=True):
     priority: int
     enqueued_at: float
     expires_at: float | None = None
-    """The moment after which the first run is not to start any more: `aioq.expiry.latest_start`."""
+    """The moment after which the first run is not to start any more: `aioq.expiry.latest_start`. Workers
+    heed it at epoch 1 alone, so it may stand when the job is retried, or put back in line."""
 
 
 class ClaimRequest(Struct, frozen=True, kw_only=True):
@@ -220,7 +221,7 @@ class JobRecord(Struct, frozen=True, kw_only=True):
     """Who claimed the latest attempt."""
     result: bytes | None = None
     failure: Failure | None = None
-    """Of the latest attempt that failed."""
+    """Of the latest attempt that failed; of a job that completed after all a broker need not keep it."""
     reason: str | None = None
     """Why a `dead` job is dead."""
 

@@ -76,7 +76,8 @@ class Broker(Protocol):
     lease and loses nothing when the worker vanishes.
 
     An entry point of the group `aioq.brokers`, named for a URL scheme, is called with the
-    URL and returns a broker.
+    URL and returns a broker, without waiting for anything; `BrokerConfigError` says that the
+    URL will never do. Jobs are known by queue and id.
     """
 
     async def connect(self) -> None:
@@ -110,7 +111,8 @@ class Broker(Protocol):
         with False. To other objects, and later, a job of which nothing is kept is a new one.
 
         Raises:
-            JobConflict: An id is known with another task, queue or payload. Nothing is stored.
+            JobConflict: An id is known with another task or payload, and in one call or where the
+                broker sees all queues at once also with another queue. Nothing is stored.
             BrokerFull: The store has no room. Nothing is stored.
         """
         ...
@@ -120,7 +122,8 @@ class Broker(Protocol):
 
         Queues are served in the order given. Within a queue a higher priority goes first,
         and equal priorities in the order in which the jobs came due. Each claim of a job
-        adds one to its epoch and to its attempt. Repeating the worker's latest `request_id`
+        adds one to its epoch and to its attempt; both are 1 at first. Request ids are the worker's
+        own, and another worker's say nothing to it. Repeating the worker's latest `request_id`
         returns the leases of that request which it still holds, whatever the limit is by then,
         and takes no further jobs. So a repetition with a limit of 0 tells what a request took
         whose answer was lost, and has it take nothing if it comes later still.
@@ -157,11 +160,11 @@ class Broker(Protocol):
         ...
 
     async def reap(self, queues: Sequence[str], *, limit: int = 100) -> list[Reaped]:
-        """Return jobs whose lease ran out to the front of their queues; up to `limit` of them.
+        """Return jobs whose lease ran out to the front of their priority; up to `limit` of them.
 
-        Each counts as a crash. Suspects line up in the order in which they are reaped, see
-        `claim`. A job that reaches its `max_crashes` becomes dead with the
-        reason `crashed`.
+        The limit is that of all queues together. Each counts as a crash. Suspects line up in the
+        order in which they are reaped, see `claim`. A job that reaches its `max_crashes` becomes
+        dead with the reason `crashed`.
         """
         ...
 
@@ -178,7 +181,11 @@ class JobStore(Protocol):
         ...
 
     async def list_jobs(self, queue: str, state: JobState, *, limit: int = 100, offset: int = 0) -> list[JobRecord]:
-        """Return jobs of one queue in one state: waiting ones in the order in which they run."""
+        """Return jobs of one queue in one state: waiting ones in the order in which they run.
+
+        That is by the moment at which they come due as long as that lies ahead. In which order the
+        others come is up to the broker.
+        """
         ...
 
     async def queue_stats(self) -> list[QueueStats]:
@@ -196,6 +203,9 @@ class JobStore(Protocol):
     async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
         """Put a failed, cancelled, dead or expired job back in line with a fresh count of
         attempts and crashes; False when it is unknown or in another state.
+
+        It comes due now, waits behind others of its priority, and is not forgotten before it has
+        ended again. Its epochs go on, so its former leases stay worthless.
         """
         ...
 
@@ -241,11 +251,19 @@ class Signals(Protocol):
         ...
 
     async def wait_for_result(self, job_id: str, *, queue: str, timeout: float) -> bool:
-        """Wait until a job ends; False after `timeout` seconds. True at once if it has ended."""
+        """Wait until a job ends; False after `timeout` seconds. True at once if it has ended.
+
+        Every final state is an end, and so is it when nothing is kept of the job any more.
+        """
         ...
 
     def aborts(self, worker_id: str) -> AsyncIterator[str]:
-        """Yield the ids of this worker's running jobs as they are cancelled."""
+        """Yield the ids of this worker's running jobs as they are cancelled, until closed.
+
+        A worker listens again when it ends or raises. What it misses until then it learns when the
+        lease is next extended, so nothing of the past need be told, and nothing is wrong with
+        telling it. A broker that is no `JobStore` has nothing to tell.
+        """
         ...
 
 
@@ -311,11 +329,12 @@ class TickLedger(Protocol):
     async def claim_tick(self, claim: TickClaim) -> TickReply:
         """Decide, at once and on the broker's clock, whether a worker may fire ticks.
 
-        The ledger keeps one mark per entry: the latest tick that was settled. In this order:
+        The ledger keeps one mark per entry: the latest tick that was settled. Ticks are the same
+        when they are of the same millisecond. In this order:
 
         1. A claim that has moved the mark, by its `request_id`, gets the answer that it got then.
            The latest is known for good, ten before it for two minutes, unless they have `overlap="cancel"`.
-           If it is the latest and was `QUEUED`, it is decided anew from rule 5 on.
+           If it is the latest and was `QUEUED`, it is decided anew, but for rule 4.
         2. An entry that is registered with another fingerprint, disabled or retired, is `SUPERSEDED`.
         3. A latest tick more than 1 s ahead of the broker's clock is `EARLY`.
         4. If none of the ticks is after the mark, all are `LOST`, whatever the fingerprint.

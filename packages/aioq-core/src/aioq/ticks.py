@@ -118,7 +118,8 @@ class TickClaim(Struct, frozen=True, kw_only=True):
     """Seconds that a run is taken to go on after its latest sign of life."""
     job: NewJob | None = None
     """With it every tick that is won becomes a job in the same step: this one, with the id
-    `cron:<name>:<milliseconds>`. The run is that job, and its end is the end of the run."""
+    `cron:<name>:<milliseconds>`, see `aioq.ids.tick_id`, in the claim's queue. The run is that job,
+    and its end is the end of the run."""
 
 
 class TickReply(Struct, frozen=True, kw_only=True):

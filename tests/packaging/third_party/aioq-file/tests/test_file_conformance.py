@@ -33,6 +33,14 @@ class TestFileLine(OnVirtualTime, BrokerContract):
         yield broker
         await broker.close()
 
+    @pytest.fixture
+    async def peer(self, broker: FileLine, tmp_path: Path) -> AsyncIterator[FileLine]:
+        """Another one on the same file, as a second process has it."""
+        peer = FileLine((tmp_path / "jobs.db").as_uri(), clock=self.clock)
+        await peer.connect()
+        yield peer
+        await peer.close()
+
 
 class TestFileBroker(OnVirtualTime, BrokerContract, JobStoreContract):
     """A broker that can be asked about its jobs too."""
@@ -45,3 +53,11 @@ class TestFileBroker(OnVirtualTime, BrokerContract, JobStoreContract):
         await broker.connect()
         yield broker
         await broker.close()
+
+    @pytest.fixture
+    async def peer(self, broker: FileBroker, tmp_path: Path) -> AsyncIterator[FileBroker]:
+        """Another one on the same file, as a second process has it."""
+        peer = FileBroker((tmp_path / "jobs.db").as_uri(), clock=self.clock)
+        await peer.connect()
+        yield peer
+        await peer.close()

@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
+from aioq.conformance import lacking, members
 from aioq.protocols import Broker, Diagnosable, JobStore, Signals, ThreadedLeases, TickLedger, WorkerRegistry
 from aioq.testing.contracts.claiming import ClaimContract
 from aioq.testing.contracts.enqueueing import EnqueueContract
 from aioq.testing.contracts.leases import LeaseContract
 from aioq.testing.contracts.settling import SettleContract
+from aioq.testing.contracts.sharing import SharingContract
 from aioq.testing.contracts.suspects import SuspectContract
 
 __all__ = ["BrokerContract"]
 
+OPTIONAL: tuple[type, ...] = (JobStore, WorkerRegistry, Signals, ThreadedLeases, TickLedger, Diagnosable)
+"""What a broker may speak beside `Broker`. The suite of each has its name."""
 
-class BrokerContract(EnqueueContract, ClaimContract, SuspectContract, LeaseContract, SettleContract):
+
+class BrokerContract(EnqueueContract, ClaimContract, SuspectContract, LeaseContract, SettleContract, SharingContract):
     """The suite for `aioq.protocols.Broker`.
 
-    Subclass it, give a fixture named `broker` that yields a connected and empty broker, and
-    every promise of the protocol is a test. A broker that implements further protocols
-    subclasses their suites in the same class.
+    Subclass it, give a fixture named `broker` that yields a connected and empty broker, and one
+    named `peer` that yields another broker on the same store, and every promise of the protocol
+    is a test. A broker that implements further protocols subclasses their suites in the same class.
     """
 
     async def test_conforms_to_the_protocol(self, broker: Broker) -> None:
         """The object has the methods of `Broker`."""
-        assert isinstance(broker, Broker)
+        assert lacking(broker, Broker) == []
 
     async def test_every_protocol_it_speaks_is_put_to_the_test(self, broker: Broker) -> None:
         """A broker with the methods of an optional protocol runs that protocol's suite too."""
-        suites: dict[type, str] = {
-            JobStore: "JobStoreContract",
-            WorkerRegistry: "WorkerRegistryContract",
-            Signals: "SignalsContract",
-            ThreadedLeases: "ThreadedLeasesContract",
-            TickLedger: "TickLedgerContract",
-            Diagnosable: "DiagnosableContract",
-        }
-        spoken = {suite for protocol, suite in suites.items() if isinstance(broker, protocol)}
-        assert spoken <= {suite.__name__ for suite in type(self).__mro__}
+        spoken = {f"{protocol.__name__}Contract" for protocol in OPTIONAL if isinstance(broker, protocol)}
+        missing = spoken - {suite.__name__ for suite in type(self).__mro__}
+        assert not missing, f"{type(self).__name__} must subclass {', '.join(sorted(missing))} of aioq.testing, too"
+
+    async def test_no_protocol_is_spoken_by_halves(self, broker: Broker) -> None:
+        """A broker with some methods of an optional protocol has them all, for otherwise nobody asks for any."""
+        for protocol in OPTIONAL:
+            lacks = lacking(broker, protocol)
+            assert lacks in ([], members(protocol)), f"for {protocol.__name__} the broker lacks {', '.join(lacks)}"
 
     async def test_connect_and_close_may_be_repeated(self, broker: Broker) -> None:
         """Connecting twice and closing twice do no harm, and jobs outlive both."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import anyio
+import pytest
+from msgspec import structs
 
-from aioq.job import ClaimRequest, Completed, Settled
+from aioq.job import ClaimRequest, Completed, Retried, Settled
 from aioq.protocols import Broker
 from aioq.testing.contracts.suite import BrokerSuite
 
@@ -64,14 +66,56 @@ class ClaimContract(BrokerSuite):
         assert [lease.job_id for lease in (await broker.claim(request)).leases] == ["b"]
         assert [lease.job_id for lease in await self.claim(broker)] == ["c", "d"]
 
+    async def test_repeating_a_request_returns_only_what_is_held(self, broker: Broker) -> None:
+        """Jobs that have ended, or were reaped, are not returned again, whoever has them by then."""
+        await broker.enqueue([self.job(id) for id in "abc"])
+        request = self.request(3, lease=self.tick)
+        a, b, _ = (await broker.claim(request)).leases
+        await broker.settle([Completed(lease=a, keep=60)])
+        await broker.extend([b], seconds=60)
+        await self.pass_time(self.tick * 1.5)
+        await broker.reap(["q"])
+        assert (await broker.claim(request)).leases == [b]
+        await self.claim_one(broker, worker="w2")
+        assert (await broker.claim(request)).leases == [b]
+
+    async def test_a_request_is_its_workers_own(self, broker: Broker) -> None:
+        """The id of a request says nothing to another worker."""
+        await broker.enqueue([self.job(id) for id in "ab"])
+        mine = self.request(1, worker="w1")
+        await broker.claim(mine)
+        theirs = await broker.claim(structs.replace(mine, worker_id="w2"))
+        assert [lease.job_id for lease in theirs.leases] == ["b"]
+
+    async def test_a_limit_of_zero_takes_nothing_then_or_later(self, broker: Broker) -> None:
+        """It asks what a request has taken; should that request come after it, it takes nothing either."""
+        await broker.enqueue([self.job("a")])
+        request = self.request(5)
+        assert (await broker.claim(structs.replace(request, limit=0))).leases == []
+        assert (await broker.claim(request)).leases == []
+        taken = self.request(1)
+        leases = (await broker.claim(taken)).leases
+        assert [lease.job_id for lease in leases] == ["a"]
+        assert (await broker.claim(structs.replace(taken, limit=0))).leases == leases
+
+    async def test_next_due_is_of_all_queues_that_were_asked_for(self, broker: Broker) -> None:
+        """And of no other; a job that waits for its next attempt counts like one that is delayed."""
+        await broker.enqueue([self.job("a"), self.job("b", queue="two", delay=900), self.job("c", queue="r", delay=60)])
+        await broker.enqueue([self.job("d", delay=1800)])
+        claim = await broker.claim(self.request(queues=("q", "two")))
+        assert claim.next_due == pytest.approx(900, abs=30)
+        await broker.settle([Retried(lease=claim.leases[0], delay=300)])
+        assert (await broker.claim(self.request(queues=("two", "q")))).next_due == pytest.approx(300, abs=30)
+        assert (await broker.claim(self.request(queues=("two",)))).next_due == pytest.approx(900, abs=30)
+
     async def test_workers_share_the_jobs(self, broker: Broker) -> None:
         """Workers that claim at the same time never get the same job."""
         await broker.enqueue([self.job(str(n)) for n in range(40)])
         taken: list[str] = []
 
         async def work(worker: str) -> None:
-            while leases := await self.claim(broker, 3, worker=worker):
-                taken.extend(lease.job_id for lease in leases)
+            for _ in range(14):
+                taken.extend(lease.job_id for lease in await self.claim(broker, 3, worker=worker))
 
         async with anyio.create_task_group() as tg:
             for n in range(4):

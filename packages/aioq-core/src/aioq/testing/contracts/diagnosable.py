@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from aioq.conformance import lacking
 from aioq.findings import Level
 from aioq.job import Completed, Retried
 from aioq.protocols import Broker, Diagnosable
@@ -18,7 +19,7 @@ class DiagnosableContract(BrokerSuite):
     @pytest.fixture
     def patient(self, broker: Broker) -> Diagnosable:
         """The broker, as one that can look at itself."""
-        assert isinstance(broker, Diagnosable)
+        assert isinstance(broker, Diagnosable), f"it lacks {lacking(broker, Diagnosable)}"
         return broker
 
     async def test_an_empty_broker_is_healthy(self, patient: Diagnosable) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from itertools import product
+
 import anyio
 import anyio.lowlevel
 import pytest
 
 from aioq.errors import JobConflict
-from aioq.job import ClaimRequest, Completed, NewJob
+from aioq.job import ClaimRequest, Completed
 from aioq.protocols import Broker
 from aioq.testing.contracts.suite import BrokerSuite
 
@@ -35,12 +41,21 @@ class EnqueueContract(BrokerSuite):
         assert await broker.enqueue([self.job("a")]) == [False]
         assert await self.claim(broker) == []
 
-    async def test_another_job_under_a_known_id_is_a_conflict(self, broker: Broker) -> None:
-        """Other arguments under a known id are refused, and nothing of the batch is stored."""
-        await broker.enqueue([self.job("a", payload=b"1")])
+    @pytest.mark.parametrize("changes", [{"payload": b"2"}, {"task": "tasks.play"}], ids=["payload", "task"])
+    async def test_another_job_under_a_known_id_is_a_conflict(self, broker: Broker, changes: dict[str, object]) -> None:
+        """Another task or other arguments under a known id are refused, and nothing of the batch is stored."""
+        await broker.enqueue([self.job("a")])
         with pytest.raises(JobConflict, match="job id a is taken"):
-            await broker.enqueue([self.job("b"), self.job("a", payload=b"2")])
-        assert [lease.payload for lease in await self.claim(broker)] == [b"1"]
+            await broker.enqueue([self.job("b"), self.job("a", **changes)])
+        (lease,) = await self.claim(broker)
+        assert (lease.job_id, lease.task, lease.payload) == ("a", "tasks.work", b"{}")
+
+    async def test_a_known_job_is_left_as_it_stands(self, broker: Broker) -> None:
+        """Neither its time nor its priority become those of the repetition, and that is no conflict."""
+        await broker.enqueue([self.job("late", delay=600), self.job("low", priority=1), self.job("mid")])
+        again = [self.job("late"), self.job("low", priority=9), self.job("mid", delay=600)]
+        assert await broker.enqueue(again) == [False] * 3
+        assert [(lease.job_id, lease.priority) for lease in await self.claim(broker)] == [("mid", 5), ("low", 1)]
 
     async def test_an_empty_batch_is_fine(self, broker: Broker) -> None:
         """Empty batches are answered with empty lists."""
@@ -61,24 +76,15 @@ class EnqueueContract(BrokerSuite):
         await broker.enqueue([self.job(str(n), payload=payload) for n, payload in enumerate(payloads)])
         assert [lease.payload for lease in await self.claim(broker)] == payloads
 
-    async def test_an_enqueue_that_was_cut_short_may_be_repeated(self, broker: Broker) -> None:
+    async def test_an_enqueue_that_was_cut_short_may_be_repeated(self, broker: Broker, anyio_backend_name: str) -> None:
         """Wherever it was cancelled, and though its jobs have ended meanwhile: each of them runs once."""
-        answered: list[int] = []
-        for steps in range(12):
-            jobs = [self.job(f"{steps}-{n}") for n in range(1 + steps % 2)]
-
-            async def enqueue(steps: int = steps, jobs: list[NewJob] = jobs) -> None:
-                await broker.enqueue(jobs)
-                answered.append(steps)
-
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(enqueue)
-                for _ in range(steps):
-                    await anyio.lowlevel.checkpoint()
-                tasks.cancel_scope.cancel()
+        ways = [_in_a_scope, _as_a_task] if anyio_backend_name == "asyncio" else [_in_a_scope]
+        for cut_short, pause, steps in product(ways, (0.0, 0.01), range(12)):
+            jobs = [self.job(f"{cut_short.__name__}-{pause}-{steps}-{n}") for n in range(1 + steps % 2)]
+            answered = await cut_short(partial(broker.enqueue, jobs), steps, pause)
             ran = await self.claim(broker)
             await broker.settle([Completed(lease=lease) for lease in ran])
-            if steps not in answered:
+            if not answered:
                 await broker.enqueue(jobs)
                 ran += await self.claim(broker)
             assert sorted(lease.job_id for lease in ran) == [job.id for job in jobs]
@@ -122,6 +128,14 @@ class EnqueueContract(BrokerSuite):
         left = {id: (lease.expires_at or 0) - lease.enqueued_at for id, lease in leases.items() if id != "never"}
         assert left == pytest.approx({"now": 60.0, "by": 60.0 + self.tick, "past": 60.0}, abs=0.01)
 
+    async def test_jobs_run_in_the_order_in_which_they_came_due(self, broker: Broker) -> None:
+        """And not in that in which they were enqueued."""
+        await broker.enqueue([self.job("c", delay=self.tick * 3), self.job("a", delay=self.tick)])
+        await self.pass_time(self.tick * 1.5)
+        await broker.enqueue([self.job("b")])
+        await self.pass_time(self.tick * 2)
+        assert [lease.job_id for lease in await self.claim(broker)] == ["a", "b", "c"]
+
     async def test_a_delayed_job_keeps_its_priority(self, broker: Broker) -> None:
         """Jobs that come due run by priority like any other."""
         await broker.enqueue(
@@ -130,3 +144,35 @@ class EnqueueContract(BrokerSuite):
         await broker.enqueue([self.job("mid", priority=5)])
         await self.pass_time(self.tick * 1.5)
         assert [lease.job_id for lease in await self.claim(broker)] == ["high", "mid", "low"]
+
+
+async def _in_a_scope(call: Callable[[], Awaitable[object]], steps: int, pause: float) -> bool:
+    """Cancel a call after so many rounds of the event loop; return whether it was answered before."""
+    answered = False
+
+    async def wait() -> None:
+        nonlocal answered
+        await call()
+        answered = True
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(wait)
+        await _go_on(steps, pause)
+        tasks.cancel_scope.cancel()
+    return answered
+
+
+async def _as_a_task(call: Callable[[], Awaitable[object]], steps: int, pause: float) -> bool:
+    """Do the same as `asyncio.wait_for` would, which no shield of anyio's holds off."""
+    task = asyncio.ensure_future(call())
+    await _go_on(steps, pause)
+    task.cancel()
+    await asyncio.wait([task])
+    return not task.cancelled()
+
+
+async def _go_on(steps: int, pause: float) -> None:
+    """Give the event loop so many rounds, and then all but the event loop some time: threads, and servers."""
+    for _ in range(steps):
+        await anyio.lowlevel.checkpoint()
+    time.sleep(pause)  # noqa: ASYNC251

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from aioq.conformance import lacking
 from aioq.job import (
     Buried,
     Completed,
@@ -31,7 +32,7 @@ class JobStoreContract(BrokerSuite):
     @pytest.fixture
     def store(self, broker: Broker) -> JobStore:
         """The broker, as a store of jobs."""
-        assert isinstance(broker, JobStore)
+        assert isinstance(broker, JobStore), f"it lacks {lacking(broker, JobStore)}"
         return broker
 
     async def settled(self, broker: Broker, settlement: Settlement) -> None:
@@ -150,6 +151,29 @@ class JobStoreContract(BrokerSuite):
         assert [record.id for record in await store.list_jobs("q", JobState.COMPLETED)] == ["high"]
         assert await store.list_jobs("q", JobState.RETRYING) == []
 
+    async def test_waiting_jobs_are_listed_in_the_order_in_which_they_run(
+        self, broker: Broker, store: JobStore
+    ) -> None:
+        """Suspects first, then by priority and by the moment at which they came, or come, due."""
+        await self.crash(broker, "suspect", 2)
+        await broker.enqueue([self.job("later", delay=900), self.job("sooner", delay=600), self.job("b", priority=6)])
+        await broker.enqueue([self.job("last", priority=4), self.job("c", priority=6)])
+        assert [record.id for record in await store.list_jobs("q", JobState.SCHEDULED)] == ["sooner", "later"]
+        assert [job.id for job in await store.list_jobs("q", JobState.SCHEDULED, limit=1, offset=1)] == ["later"]
+        pending = [record.id for record in await store.list_jobs("q", JobState.PENDING)]
+        assert pending == ["suspect", "b", "c", "last"]
+        assert [job.id for job in await store.list_jobs("q", JobState.PENDING, limit=2, offset=1)] == ["b", "c"]
+
+    async def test_a_record_tells_of_the_latest_attempt(self, broker: Broker, store: JobStore) -> None:
+        """Who ran it and for the how-manieth time, also once it has ended."""
+        await broker.enqueue([self.job("a")])
+        await self.settled(broker, Retried(lease=await self.claim_one(broker), delay=0, failure=FAILURE))
+        lease = await self.claim_one(broker, worker="w2")
+        await self.settled(broker, Completed(lease=lease, result=b"1", keep=60))
+        record = await self.record(store)
+        assert (record.state, record.attempt, record.worker_id) == (JobState.COMPLETED, 2, "w2")
+        assert (record.run_at, record.reason) == (None, None)
+
     async def test_stats_count_by_queue(self, broker: Broker, store: JobStore) -> None:
         """Each queue that was used has its counts, in order of name."""
         await broker.enqueue([self.job("e", queue="z")])
@@ -163,6 +187,14 @@ class JobStoreContract(BrokerSuite):
             QueueStats(queue="z", pending=2, scheduled=0, running=0, dead=0, expired=0),
         ]
 
+    async def test_a_job_between_attempts_counts_as_scheduled(self, broker: Broker, store: JobStore) -> None:
+        """And a queue without any job left is still told."""
+        await self.settled(broker, Retried(lease=await self.leased(broker), delay=600))
+        assert [(stats.queue, stats.scheduled) for stats in await store.queue_stats()] == [("q", 1)]
+        await broker.enqueue([self.job("b", queue="z")])
+        await broker.settle([Completed(lease=lease) for lease in await self.claim(broker, queues=("z",))])
+        assert [stats.queue for stats in await store.queue_stats()] == ["q", "z"]
+
     @pytest.mark.parametrize("changes", [{}, {"delay": 600.0}], ids=["pending", "scheduled"])
     async def test_a_waiting_job_can_be_cancelled(
         self, broker: Broker, store: JobStore, changes: dict[str, object]
@@ -173,6 +205,23 @@ class JobStoreContract(BrokerSuite):
         assert await store.cancel_job("a") is False
         assert await self.claim(broker) == []
         assert (await self.record(store)).state is JobState.CANCELLED
+
+    async def test_a_job_between_attempts_can_be_cancelled(self, broker: Broker, store: JobStore) -> None:
+        """There will be no further attempt."""
+        await self.settled(broker, Retried(lease=await self.leased(broker), delay=self.tick, failure=FAILURE))
+        assert await store.cancel_job("a") is True
+        await self.pass_time(self.tick * 1.5)
+        assert await self.claim(broker) == []
+        assert (await self.record(store)).state is JobState.CANCELLED
+
+    async def test_a_job_of_another_queue_is_left_alone(self, broker: Broker, store: JobStore) -> None:
+        """Who names a queue means a job of that queue."""
+        await broker.enqueue([self.job("a"), self.job("b")])
+        assert await store.cancel_job("a", queue="other") is False
+        await self.settled(broker, Buried(lease=await self.claim_one(broker), reason="malformed"))
+        assert await store.retry_job("a", queue="other") is False
+        assert (await self.record(store)).state is JobState.DEAD
+        assert await store.retry_job("a", queue="q") is True
 
     async def test_cancelling_a_running_job_takes_its_lease_away(self, broker: Broker, store: JobStore) -> None:
         """The worker's lease is lost and its settlement refused."""
@@ -215,3 +264,27 @@ class JobStoreContract(BrokerSuite):
         await self.settled(broker, Completed(lease=lease, result=b"1", keep=60))
         assert await store.retry_job("a") is False
         assert await store.retry_job("nobody") is False
+
+    async def test_a_job_that_is_put_back_starts_afresh(self, broker: Broker, store: JobStore) -> None:
+        """Its crashes are forgotten, it waits behind the others, and nothing but its failure tells of its past."""
+        await broker.enqueue([self.job("a", max_crashes=2)])
+        for _ in range(2):
+            await self.claim_one(broker, lease=self.tick)
+            await self.pass_time(self.tick * 1.5)
+            await broker.reap(["q"])
+        await broker.enqueue([self.job("b")])
+        await self.pass_time(self.tick / 10)
+        assert await store.retry_job("a") is True
+        record = await self.record(store)
+        assert (record.state, record.attempt, record.crashes) == (JobState.PENDING, 0, 0)
+        assert (record.reason, record.finished_at, record.run_at) == (None, None, None)
+        claim = await broker.claim(self.request())
+        assert ([lease.job_id for lease in claim.leases], claim.alone) == (["b", "a"], False)
+
+    async def test_a_job_that_is_put_back_is_not_forgotten(self, broker: Broker, store: JobStore) -> None:
+        """Not even when the time is up for which the record of its end was to be kept."""
+        await self.settled(broker, Failed(lease=await self.leased(broker), failure=FAILURE, keep=self.tick))
+        assert await store.retry_job("a") is True
+        await self.pass_time(self.tick * 1.5)
+        assert (await self.record(store)).state is JobState.PENDING
+        assert [lease.job_id for lease in await self.claim(broker)] == ["a"]

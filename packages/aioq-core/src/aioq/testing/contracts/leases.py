@@ -44,6 +44,21 @@ class LeaseContract(BrokerSuite):
         await self.claim(broker)
         assert await broker.reap(["q"]) == []
 
+    async def test_a_lease_can_be_made_shorter(self, broker: Broker) -> None:
+        """The seconds count from now, whatever was left of the lease."""
+        await broker.enqueue([self.job("a")])
+        lease = await self.claim_one(broker, lease=600)
+        assert await broker.extend([lease], seconds=self.tick) == []
+        await self.pass_time(self.tick * 1.5)
+        assert [reaped.job_id for reaped in await broker.reap(["q"])] == ["a"]
+
+    async def test_a_reaped_job_goes_before_those_of_its_priority(self, broker: Broker) -> None:
+        """But behind those of a higher one."""
+        await self.expire(broker, "a")
+        await broker.enqueue([self.job("low", priority=4), self.job("high", priority=6), self.job("b")])
+        await broker.reap(["q"])
+        assert [lease.job_id for lease in await self.claim(broker)] == ["high", "a", "b", "low"]
+
     async def test_an_expired_lease_returns_the_job_to_the_front(self, broker: Broker) -> None:
         """The job of a worker that vanished is the next to run, once."""
         await self.expire(broker, "a")
@@ -71,3 +86,15 @@ class LeaseContract(BrokerSuite):
         await self.pass_time(self.tick * 1.5)
         assert await broker.reap(["other"]) == []
         assert [len(await broker.reap(["q"], limit=2)) for _ in range(3)] == [2, 1, 0]
+
+    async def test_a_bound_on_reaping_spans_queues(self, broker: Broker) -> None:
+        """Over several queues together no more than the limit is reaped, and none of them is forgotten."""
+        queues = ("one", "two")
+        await broker.enqueue([self.job(f"{queue}{n}", queue=queue) for queue in queues for n in "12"])
+        await self.claim(broker, queues=queues, lease=self.tick)
+        await self.pass_time(self.tick * 1.5)
+        reaped = [await broker.reap(queues, limit=3) for _ in range(3)]
+        assert [len(part) for part in reaped] == [3, 1, 0]
+        assert sorted((job.job_id, job.queue) for part in reaped for job in part) == [
+            (f"{queue}{n}", queue) for queue in queues for n in "12"
+        ]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from aioq.conformance import lacking
 from aioq.protocols import Broker, TickLedger
 from aioq.testing.contracts.suite import BrokerSuite
 from aioq.ticks import (
@@ -38,7 +39,7 @@ class LedgerSuite(BrokerSuite):
     @pytest.fixture
     def ledger(self, broker: Broker) -> TickLedger:
         """The broker, as a ledger of ticks."""
-        assert isinstance(broker, TickLedger)
+        assert isinstance(broker, TickLedger), f"it lacks {lacking(broker, TickLedger)}"
         return broker
 
     @staticmethod

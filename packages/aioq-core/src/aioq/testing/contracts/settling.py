@@ -84,6 +84,14 @@ class SettleContract(BrokerSuite):
         await broker.settle([Retried(lease=await self.claim_one(broker), delay=0)])
         assert (await self.claim_one(broker)).attempt == 2
 
+    async def test_a_retry_goes_to_the_back_of_its_priority(self, broker: Broker) -> None:
+        """Others that are as important, and came due before the retry, go first."""
+        await broker.enqueue([self.job("a", priority=6), self.job("low"), self.job("b", priority=6)])
+        retried = Retried(lease=await self.claim_one(broker), delay=0)
+        await self.pass_time(self.tick / 10)
+        await broker.settle([retried])
+        assert [lease.job_id for lease in await self.claim(broker)] == ["b", "a", "low"]
+
     async def test_a_release_gives_the_attempt_back(self, broker: Broker) -> None:
         """A released job is first in line again, and the attempt was never spent."""
         await broker.enqueue([self.job("a"), self.job("b")])
@@ -92,6 +100,24 @@ class SettleContract(BrokerSuite):
         assert await broker.settle([released]) == [Settled.ALREADY]
         again = await self.claim_one(broker)
         assert (again.job_id, again.attempt, again.epoch) == ("a", 1, 2)
+
+    async def test_a_released_job_goes_before_those_of_its_priority(self, broker: Broker) -> None:
+        """But behind those of a higher one, however long its run was."""
+        await broker.enqueue([self.job("a")])
+        released = Released(lease=await self.claim_one(broker))
+        await broker.enqueue([self.job("low", priority=4), self.job("high", priority=6), self.job("b")])
+        await self.pass_time(self.tick / 10)
+        await broker.settle([released])
+        assert [lease.job_id for lease in await self.claim(broker)] == ["high", "a", "b", "low"]
+
+    async def test_a_buried_job_is_kept(self, broker: Broker) -> None:
+        """It is not run again, its id is known, and a repeated burial changes nothing."""
+        await broker.enqueue([self.job("a")])
+        buried = Buried(lease=await self.claim_one(broker), reason="malformed", failure=FAILURE)
+        assert await broker.settle([buried]) == [Settled.DONE]
+        assert await broker.settle([buried]) == [Settled.ALREADY]
+        assert await broker.enqueue([self.job("a")]) == [False]
+        assert await self.claim(broker) == []
 
     async def test_a_release_may_be_delayed(self, broker: Broker) -> None:
         """A job released with a delay waits for it."""

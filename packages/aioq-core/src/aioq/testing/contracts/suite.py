@@ -18,7 +18,7 @@ _requests = count(1)
 
 
 class BrokerSuite:
-    """What the suites share. Subclass it through one of them and give the fixture `broker`.
+    """What the suites share. Subclass it through one of them and give the fixtures `broker` and `peer`.
 
     Tests let time pass by `pass_time`, which sleeps for real; a broker whose clock a test
     can move overrides it. Delays and leases in the suites are multiples of `tick` seconds.
@@ -32,6 +32,17 @@ class BrokerSuite:
     def broker(self) -> Broker:
         """A connected, empty broker; each test gets a new one."""
         raise NotImplementedError(f"{type(self).__name__} must define a fixture named broker")
+
+    @pytest.fixture
+    def peer(self, broker: Broker) -> Broker:
+        """Another connected broker on the store of `broker`, as a second process has it.
+
+        It is `broker` itself where the store is that object.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} must define a fixture named peer: a second connected broker on the store of "
+            f"the fixture broker, or that broker itself if its jobs live in the object alone"
+        )
 
     async def pass_time(self, seconds: float) -> None:
         """Let at least `seconds` pass on the broker's clock."""

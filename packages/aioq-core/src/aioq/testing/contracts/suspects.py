@@ -75,3 +75,17 @@ class SuspectContract(BrokerSuite):
             assert "a" not in [lease.job_id for lease in busy.leases]
         claim = await broker.claim(self.request(worker="w2"))
         assert ([lease.job_id for lease in claim.leases], claim.alone) == (["a"], True)
+
+    async def test_suspects_line_up_in_the_order_in_which_they_were_reaped(self, broker: Broker) -> None:
+        """Whatever their priorities, and whichever was enqueued first."""
+        await broker.enqueue([self.job(id, max_crashes=9, priority=n) for n, id in enumerate("abc")])
+        await self.claim(broker, lease=self.tick)
+        await self.pass_time(self.tick * 1.5)
+        await broker.reap(["q"])
+        leases = {lease.job_id: lease for lease in await self.claim(broker)}
+        for id in "bca":
+            await broker.extend([leases[id]], seconds=self.tick)
+            await self.pass_time(self.tick * 1.5)
+            assert [reaped.job_id for reaped in await broker.reap(["q"])] == [id]
+        claims = [await broker.claim(self.request(worker=worker)) for worker in ("w1", "w2", "w3")]
+        assert [[lease.job_id for lease in claim.leases] for claim in claims] == [["b"], ["c"], ["a"]]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import anyio.to_thread
 import pytest
 
+from aioq.conformance import lacking
 from aioq.errors import BrokerUnavailable
 from aioq.job import Completed, Settled
 from aioq.protocols import Broker, LeaseKeeper, ThreadedLeases
@@ -21,7 +22,7 @@ class ThreadedLeasesContract(BrokerSuite):
     @pytest.fixture
     def keeper(self, broker: Broker) -> Iterator[LeaseKeeper]:
         """What extends leases without an event loop."""
-        assert isinstance(broker, ThreadedLeases)
+        assert isinstance(broker, ThreadedLeases), f"it lacks {lacking(broker, ThreadedLeases)}"
         keeper = broker.keeper()
         yield keeper
         keeper.close()

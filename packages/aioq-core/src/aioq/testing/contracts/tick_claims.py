@@ -124,6 +124,12 @@ class TickClaimContract(LedgerSuite):
         assert (await self.bid(ledger, second + 0.007)).previous == second
         assert (await self.bid(ledger, second + 1)).previous == second + 0.007
 
+    async def test_ticks_of_one_millisecond_are_the_same(self, broker: Broker, ledger: TickLedger) -> None:
+        """Workers that reckon it with other roundings do not fire it twice."""
+        second = float(round(await broker.time()) - 60)
+        assert (await self.bid(ledger, second + 0.0001)).outcome is WON
+        assert (await self.bid(ledger, second + 0.0003, worker="w2")).outcome is LOST
+
     async def test_an_edited_schedule_has_no_past_but_fires_no_tick_twice(
         self, broker: Broker, ledger: TickLedger
     ) -> None:

@@ -33,6 +33,11 @@ class TickJobContract(LedgerSuite):
         assert [lease.job_id for lease in leases] == [tick_id("report", now - 60), tick_id("report", now)]
         assert {(lease.task, lease.payload, lease.priority) for lease in leases} == {("tasks.work", b"[1]", 7)}
 
+    async def test_the_job_is_of_the_claims_queue(self, broker: Broker, ledger: TickLedger) -> None:
+        """Whatever the template says."""
+        await self.bid(ledger, await broker.time(), job=self.job("template", queue="elsewhere"))
+        assert [lease.queue for lease in await self.claim(broker, queues=("elsewhere", "q"))] == ["q"]
+
     async def test_a_bid_that_loses_enqueues_nothing(self, broker: Broker, ledger: TickLedger) -> None:
         """Nor does one that is early, or paused."""
         now = await broker.time()

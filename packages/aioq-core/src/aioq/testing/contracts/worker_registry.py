@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from aioq.conformance import lacking
 from aioq.job import WorkerInfo
 from aioq.protocols import Broker, WorkerRegistry
 from aioq.testing.contracts.suite import BrokerSuite
@@ -17,7 +18,7 @@ class WorkerRegistryContract(BrokerSuite):
     @pytest.fixture
     def registry(self, broker: Broker) -> WorkerRegistry:
         """The broker, as a registry of workers."""
-        assert isinstance(broker, WorkerRegistry)
+        assert isinstance(broker, WorkerRegistry), f"it lacks {lacking(broker, WorkerRegistry)}"
         return broker
 
     @staticmethod

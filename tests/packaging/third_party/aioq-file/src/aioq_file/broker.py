@@ -6,11 +6,14 @@ import json
 import sqlite3
 from itertools import starmap
 
-from aioq.job import Failure, JobRecord, QueueStats
+from aioq.job import SUSPECT_AFTER, Failure, JobRecord, QueueStats
 from aioq.states import FINAL_STATES, JobState, Verb
 from aioq_file.line import DAY, ORDER, FileLine, end, move
 
 __all__ = ["FileBroker"]
+
+SUSPECTS = f"crashes < {SUSPECT_AFTER}, CASE WHEN crashes >= {SUSPECT_AFTER} THEN run_at END"
+"""They run before all others, whatever their priority."""
 
 
 class FileBroker(FileLine):
@@ -23,7 +26,7 @@ class FileBroker(FileLine):
 
     async def list_jobs(self, queue: str, state: JobState, *, limit: int = 100, offset: int = 0) -> list[JobRecord]:
         """Return jobs of one state; see `aioq.protocols.JobStore.list_jobs`."""
-        order = ORDER if state is JobState.PENDING else "run_at, number"
+        order = f"{SUSPECTS}, {ORDER}" if state is JobState.PENDING else "run_at, number"
         return await self._list(queue, state, order, limit, offset)
 
     async def list_dead_jobs(self, queue: str, *, limit: int = 100, offset: int = 0) -> list[JobRecord]:

@@ -38,9 +38,13 @@ class Database:
         """Close the file."""
         await anyio.to_thread.run_sync(self._close)
 
-    async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` in a thread, as one transaction: all of it happens, or nothing does."""
-        return await anyio.to_thread.run_sync(self._transact, work)
+    async def transact(self, work: Callable[[sqlite3.Connection], T], then: Callable[[T], object] = bool) -> T:
+        """Run `work` in a thread, as one transaction: all of it happens, or nothing does.
+
+        Should the caller be cancelled meanwhile, it happens all the same. `then` is told what
+        `work` returned once that is so, whether or not somebody waits for it.
+        """
+        return await anyio.to_thread.run_sync(self._transact, work, then)
 
     def _open(self) -> None:
         with self._turn:
@@ -66,7 +70,7 @@ class Database:
                 self._connection.close()
             self._connection = None
 
-    def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _transact(self, work: Callable[[sqlite3.Connection], T], then: Callable[[T], object]) -> T:
         with self._turn:
             if self._connection is None:
                 raise BrokerUnavailable(f"{self.path} is not open")
@@ -74,9 +78,11 @@ class Database:
                 # Leaving the block commits, or rolls back what an exception has cut short.
                 with self._connection as connection:
                     connection.execute("BEGIN IMMEDIATE")
-                    return work(connection)
+                    answer = work(connection)
             except sqlite3.Error as error:
                 raise self._translated(error) from error
+            then(answer)
+            return answer
 
     def _translated(self, error: sqlite3.Error) -> Exception:
         """Return what SQLite says in words that clients and workers know what to do about."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -32,6 +33,7 @@ from aioq.job import (
 from aioq.protocols import Clock
 from aioq.states import JobState, Verb, after
 from aioq_file.database import Database
+from aioq_file.unheard import Unheard
 
 __all__ = ["ORDER", "FileLine"]
 
@@ -47,8 +49,8 @@ ORDER = "priority DESC, run_at, number"
 DUE = "queue = ? AND state = 'pending'"
 """Which jobs may be claimed."""
 
-FRONT = 0.0
-"""Put down as the moment at which a job came due, it puts the job before all others."""
+FRONT = 1e10
+"""Seconds by which a job that is put back came due before all others, and after those that were put back before."""
 
 
 class FileLine:
@@ -65,6 +67,7 @@ class FileLine:
     def __init__(self, url: str, *, clock: Clock | None = None) -> None:
         self._database = Database(_path(url))
         self._clock: Clock = clock or SystemClock()
+        self._unheard = Unheard(self._clock)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._database.path!r})"
@@ -83,7 +86,13 @@ class FileLine:
 
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[bool]:
         """Store jobs, all or none; see `aioq.protocols.Broker.enqueue`."""
-        return await self._transact(lambda db, now: [_admit(db, job, now) for job in jobs])
+
+        def store(db: sqlite3.Connection, now: float) -> list[bool]:
+            return [job not in self._unheard and _admit(db, job, now) for job in jobs]
+
+        news: list[bool] = await self._transact(store, then=partial(self._unheard.add, jobs))
+        self._unheard.discard(jobs)
+        return news
 
     async def claim(self, request: ClaimRequest) -> Claim:
         """Lease due jobs to a worker; see `aioq.protocols.Broker.claim`."""
@@ -103,7 +112,7 @@ class FileLine:
         """Take back jobs whose lease ran out; see `aioq.protocols.Broker.reap`."""
         return await self._transact(lambda db, now: [_reap(db, row, now) for row in _expired(db, queues, limit, now)])
 
-    async def _transact(self, work: Callable[[sqlite3.Connection, float], T]) -> T:
+    async def _transact(self, work: Callable[[sqlite3.Connection, float], T], then: Callable[[T], object] = bool) -> T:
         """Do first what time has brought about by itself, and then `work`, at one moment."""
 
         def transaction(db: sqlite3.Connection) -> T:
@@ -115,7 +124,7 @@ class FileLine:
             db.execute("DELETE FROM claims WHERE made_at <= ?", (now - DAY,))
             return work(db, now)
 
-        return await self._database.transact(transaction)
+        return await self._database.transact(transaction, then)
 
 
 def move(db: sqlite3.Connection, row: sqlite3.Row, verb: Verb, **changes: Any) -> JobState:
@@ -170,9 +179,10 @@ def _take(db: sqlite3.Connection, request: ClaimRequest, now: float) -> bool:
     for queue in request.queues:
         if left and db.execute(f"SELECT 1 FROM jobs WHERE {DUE} AND crashes >= ?", (queue, SUSPECT_AFTER)).fetchone():
             empty = not request.running and left == request.limit
-            _mark(db, request, now, f"{DUE} AND crashes >= ?", (queue, SUSPECT_AFTER), limit=1 if empty else 0)
+            suspects = f"{DUE} AND crashes >= ? ORDER BY run_at, number"
+            _mark(db, request, now, suspects, (queue, SUSPECT_AFTER), limit=1 if empty else 0)
             return True
-        left -= _mark(db, request, now, DUE, (queue,), limit=left)
+        left -= _mark(db, request, now, f"{DUE} ORDER BY {ORDER}", (queue,), limit=left)
     return False
 
 
@@ -183,7 +193,7 @@ def _mark(
     marked = db.execute(
         "UPDATE jobs SET state = 'running', epoch = epoch + 1, attempt = attempt + 1,"
         " worker_id = ?, request_id = ?, started_at = ?, deadline = ?"
-        f" WHERE number IN (SELECT number FROM jobs WHERE {which} ORDER BY {ORDER} LIMIT ?)",
+        f" WHERE number IN (SELECT number FROM jobs WHERE {which} LIMIT ?)",
         (request.worker_id, request.request_id, now, now + request.lease, *values, limit),
     )
     return marked.rowcount
@@ -246,7 +256,7 @@ def _settle(db: sqlite3.Connection, settlement: Settlement, now: float) -> Settl
         case Retried(delay=delay, failure=failure):
             move(db, row, Verb.RETRY, run_at=now + delay, failure=_text(failure) or row["failure"])
         case Released(delay=delay):
-            verb, run_at = (Verb.POSTPONE, now + delay) if delay > 0 else (Verb.RELEASE, FRONT)
+            verb, run_at = (Verb.POSTPONE, now + delay) if delay > 0 else (Verb.RELEASE, now - FRONT)
             move(db, row, verb, run_at=run_at, attempt=row["attempt"] - 1)
     return Settled.DONE
 
@@ -265,7 +275,7 @@ def _reap(db: sqlite3.Connection, row: sqlite3.Row, now: float) -> Reaped:
     if crashes >= row["max_crashes"]:
         state = end(db, row, Verb.BURY, now, DEAD_KEEP, crashes=crashes, reason="crashed")
     else:
-        state = move(db, row, Verb.REAP, crashes=crashes, run_at=FRONT)
+        state = move(db, row, Verb.REAP, crashes=crashes, run_at=now - FRONT)
     return Reaped(job_id=row["id"], queue=row["queue"], crashes=crashes, state=state)
 
 

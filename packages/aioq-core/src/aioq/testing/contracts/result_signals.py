@@ -1,0 +1,147 @@
+"""What a broker that wakes its waiters must do when jobs end."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import anyio
+import pytest
+
+from aioq.conformance import lacking
+from aioq.job import Buried, Completed, Expired, Failed, Retried, Settlement
+from aioq.protocols import Broker, JobStore, Signals
+from aioq.testing.contracts.suite import FAILURE, BrokerSuite
+
+__all__ = ["LONG", "ResultSignalsContract"]
+
+T = TypeVar("T")
+
+LONG = 30.0
+"""Seconds that no wait of these tests may take."""
+
+
+class ResultSignalsContract(BrokerSuite):
+    """Who waits for a result is woken by its end, and a worker by a cancel: in whichever process that happens."""
+
+    @pytest.fixture
+    def signals(self, broker: Broker) -> Signals:
+        """The broker, as a giver of signals."""
+        assert isinstance(broker, Signals), f"it lacks {lacking(broker, Signals)}"
+        return broker
+
+    async def settle_down(self) -> None:
+        """Give a waiter time to start waiting."""
+        await anyio.sleep(0.2)
+
+    async def wakes(self, waits: Callable[[], Awaitable[T]], then: Callable[[], Awaitable[object]]) -> T:
+        """Start a wait, do something, insist that it ends the wait, and return what the wait returned."""
+        answers: list[T] = []
+
+        async def wait() -> None:
+            answers.append(await waits())
+
+        with anyio.fail_after(LONG / 2):
+            async with anyio.create_task_group() as tg:
+                tg.start_soon(wait)
+                await self.settle_down()
+                assert answers == []
+                await then()
+        return answers[0]
+
+    async def test_a_result_wakes_its_waiter(self, broker: Broker, peer: Broker, signals: Signals) -> None:
+        """Completion ends the wait for a result, with or without a record kept, in whichever process."""
+        await broker.enqueue([self.job("a"), self.job("b")])
+        a, b = await self.claim(broker)
+        for lease, keep in ((a, 60.0), (b, 0.0)):
+            assert await self.wakes(
+                lambda lease=lease: signals.wait_for_result(lease.job_id, queue="q", timeout=LONG),  # type: ignore[misc]
+                lambda lease=lease, keep=keep: peer.settle([Completed(lease=lease, result=b"1", keep=keep)]),  # type: ignore[misc]
+            )
+
+    async def test_a_failure_wakes_its_waiter_and_a_retry_does_not(self, broker: Broker, signals: Signals) -> None:
+        """Only the end of a job ends the wait for its result."""
+        await broker.enqueue([self.job("a")])
+        first = await self.claim_one(broker)
+
+        async def fail_at_last() -> None:
+            await broker.settle([Retried(lease=first, delay=0, failure=FAILURE)])
+            await self.settle_down()
+            await broker.settle([Failed(lease=await self.claim_one(broker), failure=FAILURE, keep=60)])
+
+        assert await self.wakes(lambda: signals.wait_for_result("a", queue="q", timeout=LONG), fail_at_last)
+
+    async def test_every_other_end_wakes_its_waiter(self, broker: Broker, peer: Broker, signals: Signals) -> None:
+        """A job that is dead, expired, or crashed too often will have no result."""
+        await broker.enqueue([self.job("a"), self.job("b")])
+        await broker.enqueue([self.job("c", max_crashes=1)])
+        a, b = await self.claim(broker, 2)
+        await self.claim(broker, lease=self.tick)
+        ends: list[Settlement] = [Buried(lease=a, reason="malformed"), Expired(lease=b, failure=FAILURE)]
+        for end in ends:
+            assert await self.wakes(
+                lambda end=end: signals.wait_for_result(end.lease.job_id, queue="q", timeout=LONG),  # type: ignore[misc]
+                lambda end=end: peer.settle([end]),  # type: ignore[misc]
+            )
+        await self.pass_time(self.tick * 1.5)
+        assert await self.wakes(lambda: signals.wait_for_result("c", queue="q", timeout=LONG), lambda: peer.reap(["q"]))
+
+    async def test_a_cancel_wakes_who_waits_for_the_result(
+        self, broker: Broker, peer: Broker, signals: Signals
+    ) -> None:
+        """Whether the job had been started or not."""
+        if not isinstance(peer, JobStore):
+            pytest.skip("a broker that is no JobStore cancels nothing")
+        await broker.enqueue([self.job("a"), self.job("b", delay=600)])
+        await self.claim(broker)
+        for id in "ab":
+            assert await self.wakes(
+                lambda id=id: signals.wait_for_result(id, queue="q", timeout=LONG),  # type: ignore[misc]
+                lambda id=id: peer.cancel_job(id),  # type: ignore[misc]
+            )
+
+    async def pass_time_soon(self) -> None:
+        """Let time pass beside a wait."""
+        await self.settle_down()
+        await self.pass_time(self.tick * 2)
+
+    async def test_a_job_that_has_ended_needs_no_waiting(self, broker: Broker, signals: Signals) -> None:
+        """Waiting for what has ended returns True at once; for what goes on, False in time."""
+        await broker.enqueue([self.job("a"), self.job("b")])
+        a, _ = await self.claim(broker)
+        await broker.settle([Completed(lease=a, result=b"1", keep=60)])
+        with anyio.fail_after(LONG / 2):
+            assert await signals.wait_for_result("a", queue="q", timeout=LONG) is True
+            async with anyio.create_task_group() as tg:
+                tg.start_soon(self.pass_time_soon)
+                assert await signals.wait_for_result("b", queue="q", timeout=self.tick) is False
+                tg.cancel_scope.cancel()
+
+    async def test_a_worker_hears_of_its_cancelled_jobs(self, broker: Broker, peer: Broker, signals: Signals) -> None:
+        """Cancelling a running job tells the worker that runs it, and no other; one after the other."""
+        if not isinstance(peer, JobStore):
+            pytest.skip("a broker that is no JobStore cancels nothing")
+        await broker.enqueue([self.job(id) for id in "abc"])
+        await self.claim(broker, 1, worker="w1")
+        await self.claim(broker, 2, worker="w2")
+        heard: list[str] = []
+        news = anyio.Event()
+
+        async def listen() -> None:
+            nonlocal news
+            async for job_id in signals.aborts("w2"):
+                heard.append(job_id)
+                news.set()
+                news = anyio.Event()
+
+        with anyio.fail_after(LONG / 2):
+            async with anyio.create_task_group() as tg:
+                tg.start_soon(listen)
+                await self.settle_down()
+                for id in "abc":
+                    told = news
+                    await peer.cancel_job(id)
+                    if id != "a":
+                        await told.wait()
+                tg.cancel_scope.cancel()
+        assert heard == ["b", "c"]
