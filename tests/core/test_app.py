@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aioq import Aarq, BrokerConfigError, BrokerUnavailable, DiscoveryError, JobConflict
+from aioq import Aarq, BrokerConfigError, BrokerUnavailable, DiscoveryError, JobConflict, TooManyJobs
 from aioq.backends import MemoryBroker
 from aioq.codec import JsonCodec
 from aioq.protocols import Broker
@@ -117,6 +117,19 @@ async def test_a_conflict_stores_nothing() -> None:
         await app.enqueue_many([work.options(job_id="fresh").call(1), named.call(2)])
     assert (caught.value.job_id, caught.value.queue) == ("mine", "default")
     assert await work.job("fresh").info() is None
+
+
+async def test_more_jobs_than_a_broker_is_asked_for_at_once() -> None:
+    """They are refused before any is sent; the error says to make several calls."""
+    broker = FlakyBroker()
+    app = Aarq(broker)
+    call = app.task(_work).call()
+    with pytest.raises(
+        TooManyJobs, match="^100,001 jobs are too many for one call.*100,000 at most.*several"
+    ) as caught:
+        await app.enqueue_many([call] * 100_001)
+    assert (caught.value.count, caught.value.limit) == (100_001, 100_000)
+    assert broker.calls["enqueue"] == 0
 
 
 async def test_the_same_call_twice_is_one_job() -> None:

@@ -14,7 +14,7 @@ import anyio.lowlevel
 import pytest
 
 from aioq import Aarq, Retry, Worker
-from aioq.job import Released
+from aioq.job import Released, Settled
 from aioq.states import JobState
 from aioq.testing import VirtualClock
 from tests.core.brokers import FlakyBroker
@@ -424,6 +424,33 @@ async def test_a_worker_ends_though_the_broker_is_away(
     ) in caplog.messages
     broker.come_up()
     assert await job.state() is JobState.RUNNING
+
+
+async def test_a_report_that_is_refused_does_not_cost_the_others_theirs(
+    app: Aarq, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that leaves gives back what it can, and names the job that it cannot."""
+
+    class Choosy(FlakyBroker):
+        async def settle(self, settlements: Any) -> list[Settled]:
+            if any(settlement.lease.job_id == "poison" for settlement in settlements):
+                raise RuntimeError("WRONGTYPE")
+            return await super().settle(settlements)
+
+    monkeypatch.setattr("aioq.worker.worker.LAST_WORDS", 0.05)
+    app.broker = broker = Choosy()
+    hold = Hold(app)
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(Worker(app, handle_signals=False).run)
+        await hold.task.options(job_id="poison").enqueue()
+        jobs = await hold.task.enqueue_many(hold.task.call() for _ in range(3))
+        await until(lambda: len(hold.attempts) == 4)
+        tg.cancel_scope.cancel()
+    assert [await job.state() for job in jobs] == [JobState.PENDING] * 3
+    assert (await record_of(broker, "poison")).state is JobState.RUNNING
+    assert caplog.messages[-1] == (
+        "the broker refuses the last report of job poison of hold, which runs again when its lease is over: WRONGTYPE"
+    )
 
 
 async def test_a_broker_that_hangs_does_not_hold_the_worker(

@@ -266,3 +266,8 @@ class TestFullServer:
             assert await broker.settle([Completed(lease=lease)]) == [Settled.DONE]
         assert await claim(broker) == []
         assert [(stats.pending, stats.scheduled, stats.running) for stats in await broker.queue_stats()] == [(0, 0, 0)]
+
+
+async def test_the_most_that_one_call_takes(broker: RedisBroker) -> None:
+    """It is what `enqueue_many` lets through; a server has no room for arguments of four times as many."""
+    assert await broker.enqueue([job(f"{n}") for n in range(100_000)]) == [True] * 100_000

@@ -25,6 +25,7 @@ from aioq.errors import ResultTimeout as ResultTimeout
 from aioq.errors import Retry as Retry
 from aioq.errors import SerializationError as SerializationError
 from aioq.errors import TaskDefinitionError as TaskDefinitionError
+from aioq.errors import TooManyJobs as TooManyJobs
 from aioq.errors import UnknownTask as UnknownTask
 from aioq.handle import Job as Job
 from aioq.job import JobRecord as JobRecord
@@ -66,6 +67,7 @@ __all__ = [
     "Task",
     "TaskDefinitionError",
     "TaskOptions",
+    "TooManyJobs",
     "UnknownTask",
     "Worker",
 ]

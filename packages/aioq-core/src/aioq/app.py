@@ -14,7 +14,7 @@ from aioq.cron import CronEntry, CronOptions
 from aioq.cron.options import CronKeywords, ScheduleKeywords
 from aioq.discovery import chosen_broker, scheduler_named
 from aioq.entries import CronDraft, ScheduleDraft, Timing, cron_options, said_of, schedule_options, text_of
-from aioq.errors import MissingFeature
+from aioq.errors import MissingFeature, TooManyJobs
 from aioq.handle import Job
 from aioq.ids import check_name
 from aioq.options import TaskKeywords, TaskOptions, whole
@@ -32,6 +32,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 Lifespan: TypeAlias = "Callable[[Aarq], AbstractAsyncContextManager[Mapping[str, Any] | None]]"
 
 MIB = 1_048_576
+MOST_TOGETHER = 100_000
 
 
 class Aarq:
@@ -243,15 +244,18 @@ class Aarq:
         """Store many jobs, of any tasks, in one round trip: all of them or none.
 
         Args:
-            calls: What `Task.call` returned.
+            calls: What `Task.call` returned, 100,000 at most.
 
         Raises:
+            TooManyJobs: There are more; nothing was stored.
             BrokerUnavailable: The broker cannot be reached. Whether the jobs were stored is
                 unknown; enqueueing the same calls again stores each of them once.
             BrokerFull: The broker has no room; nothing was stored.
             JobConflict: A `job_id` is taken by a different job; nothing was stored.
         """
         calls = list(calls)
+        if len(calls) > MOST_TOGETHER:
+            raise TooManyJobs(len(calls), MOST_TOGETHER)
         await self.connect()
         await self.broker.enqueue([call.job for call in calls])
         return [self._handle(call) for call in calls]

@@ -29,6 +29,7 @@ __all__ = [
     "ResultTimeout",
     "SerializationError",
     "TaskDefinitionError",
+    "TooManyJobs",
     "UnknownTask",
 ]
 
@@ -119,6 +120,17 @@ class PayloadTooLarge(SerializationError):
         super().__init__(
             f"{what} takes {size:,} bytes and the limit is {limit:,}; "
             f"store the data elsewhere and pass a reference, or raise Aarq(max_payload=...)"
+        )
+
+
+class TooManyJobs(AioqError, ValueError):
+    """More jobs were to be stored at once than a broker is asked for; nothing was stored."""
+
+    def __init__(self, count: int, limit: int) -> None:
+        self.count, self.limit = count, limit
+        super().__init__(
+            f"{count:,} jobs are too many for one call, which stores all or none and takes {limit:,} at most; "
+            f"enqueue them in several calls"
         )
 
 

@@ -142,10 +142,11 @@ class Task(Generic[P, R]):
         """Store many jobs in one round trip: all of them or none.
 
         Args:
-            calls: What `call` returned, as often as wanted.
+            calls: What `call` returned, 100,000 at most.
 
         Raises:
             ValueError: A call is of another task.
+            TooManyJobs: There are more; nothing was stored.
             BrokerUnavailable, BrokerFull: As in `enqueue`.
         """
         calls = list(calls)

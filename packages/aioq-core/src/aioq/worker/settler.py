@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import anyio
 
+from aioq.failure import said
 from aioq.ids import TICK_IDS
 from aioq.job import Released, Settled, Settlement
 from aioq.protocols import Broker
@@ -48,12 +49,21 @@ class Settler:
             self._flushed = anyio.Event()
 
     async def close(self) -> None:
-        """Write what has gathered, and release whatever else is held, in one try."""
+        """Write what has gathered, and release whatever else is held, in one try.
+
+        Where the broker refuses some of it, the rest is written all the same.
+        """
         reported = {(settlement.lease.job_id, settlement.lease.epoch) for settlement in self._waiting}
         rest = [Released(lease=lease) for lease in self._leases.all() if (lease.job_id, lease.epoch) not in reported]
-        if batch := [*self._waiting, *rest]:
-            for settlement, answer in zip(batch, await self._broker.settle(batch), strict=True):
-                self._pass_on(settlement, answer)
+        if not (batch := [*self._waiting, *rest]):
+            return
+        try:
+            await self._report(batch)
+        except OUTAGES:
+            raise
+        except Exception:
+            for settlement in batch:
+                await self._report_last(settlement)
 
     async def wait_flushed(self) -> None:
         """Wait until nothing is left to report."""
@@ -68,7 +78,7 @@ class Settler:
         """
         batch = self._waiting[:1] if self._one_by_one else self._waiting[:]
         try:
-            settled = list(zip(batch, await self._broker.settle(batch), strict=True))
+            await self._report(batch)
         except OUTAGES:
             raise
         except Exception:
@@ -77,15 +87,27 @@ class Settler:
             self._one_by_one = True
             raise
         del self._waiting[: len(batch)]
-        for settlement, answer in settled:
+
+    async def _report(self, batch: Sequence[Settlement]) -> None:
+        for settlement, answer in zip(batch, await self._broker.settle(batch), strict=True):
             self._leases.drop(settlement.lease)
             if answer is Settled.STALE:
                 _refused(settlement)
-            self._pass_on(settlement, answer)
+            elif settlement.lease.job_id.startswith(TICK_IDS):
+                self._scheduled(settlement)
 
-    def _pass_on(self, settlement: Settlement, answer: Settled) -> None:
-        if settlement.lease.job_id.startswith(TICK_IDS) and answer is not Settled.STALE:
-            self._scheduled(settlement)
+    async def _report_last(self, settlement: Settlement) -> None:
+        try:
+            await self._report([settlement])
+        except OUTAGES:
+            raise
+        except Exception as error:
+            logger.warning(
+                "the broker refuses the last report of %s, which runs again when its lease is over: %s",
+                job_of(settlement.lease),
+                said(error),
+                extra=extra(settlement.lease),
+            )
 
 
 def _refused(settlement: Settlement) -> None:
