@@ -501,10 +501,12 @@ async def test_who_need_not_wait_for_such_bodies_hears_of_them(
             job = await deaf.enqueue()
             await started.wait()
             worker.stop()
-            await worker.wait_outstayed()
-            assert await job.state() is JobState.PENDING
-            assert await broker.list_workers() == []
-            release.set()
+            try:
+                await worker.wait_outstayed()
+                assert await job.state() is JobState.PENDING
+                assert await broker.list_workers() == []
+            finally:
+                release.set()
 
 
 async def test_unicode_in_results(app: Aarq) -> None:
