@@ -9,8 +9,8 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 
 from aioq.backends import MemoryBroker
-from aioq.backends.memory.line import WAITING, Line, StoredJob
-from aioq.states import FINAL_STATES, JobState
+from aioq.backends.memory.queue import WAITING, Line, StoredJob
+from aioq.model.states import FINAL_STATES, JobState
 
 __all__ = ["brokers_made", "leaks_in"]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import anyio
 
 from aioq.backends import RedisBroker
-from aioq.ticks import CronKey, CronStatus, TickRecord
+from aioq.model.cron import CronKey, CronStatus, TickRecord
 
 __all__ = ["history", "statuses"]
 

@@ -9,7 +9,7 @@ import time
 import anyio
 
 from aioq import Worker
-from aioq.cli.locate import load_app
+from aioq.cli.find_app import load_app
 from aioq.clock import SystemClock
 
 __all__ = ["OffClock"]

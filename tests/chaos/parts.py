@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from tests.chaos import f12, redeploy, stopped
+from tests.chaos.faults import fleet_ticks, rolling_deploy, suspended_worker
 from tests.chaos.faults.catalogue import FAULTS, Fault
 from tests.chaos.report import table
 
@@ -49,16 +49,18 @@ def _of_jobs(fault: Fault, seed: int, quick: bool, folder: Path) -> Part:
 
 
 def _f12(seed: int, quick: bool, folder: Path) -> Part:
-    plan, started = f12.SMALL if quick else f12.FULL, time.time()
-    with ThreadPoolExecutor(len(f12.VARIANTS)) as pool:
+    plan, started = fleet_ticks.SMALL if quick else fleet_ticks.FULL, time.time()
+    with ThreadPoolExecutor(len(fleet_ticks.VARIANTS)) as pool:
         # Idle for most of the time, and each with a server of its own, so they may run side by side.
-        results = list(pool.map(lambda variant: f12.run(variant, plan, seed, _room(folder, variant)), f12.VARIANTS))
+        results = list(
+            pool.map(lambda variant: fleet_ticks.run(variant, plan, seed, _room(folder, variant)), fleet_ticks.VARIANTS)
+        )
     print(f"{plan.workers} workers, {plan.seconds:g} s, an entry every {plan.every} s\n")
     print(table([row for result in results for row in result.rows()]))
     return _told(results, [_f12_row(result, time.time() - started) for result in results])
 
 
-def _f12_row(result: f12.Result, seconds: float) -> dict[str, object]:
+def _f12_row(result: fleet_ticks.Result, seconds: float) -> dict[str, object]:
     both = (result.inline, result.jobs)
     return {
         "fault": f"F12 {result.variant}",
@@ -73,18 +75,23 @@ def _f12_row(result: f12.Result, seconds: float) -> dict[str, object]:
 
 
 def _stopped(seed: int, quick: bool, folder: Path) -> Part:
-    plan = stopped.SMALL if quick else stopped.FULL
-    results = stopped.run(plan, folder)
+    plan = suspended_worker.SMALL if quick else suspended_worker.FULL
+    results = suspended_worker.run(plan, folder)
     print(f"A worker stopped for {results[0].stopped:.1f} s, an entry every {plan.every} s, grace {plan.grace:g} s\n")
     print(table([result.row() for result in results]))
     return _told(results, _one_row("stopped", results))
 
 
 def _redeploy(seed: int, quick: bool, folder: Path) -> Part:
-    plan = redeploy.SMALL if quick else redeploy.FULL
-    deploy, results = redeploy.run(plan, folder)
+    plan = rolling_deploy.SMALL if quick else rolling_deploy.FULL
+    deploy, results = rolling_deploy.run(plan, folder)
     print(f"A rolling deploy over {plan.workers} workers\n\nThe ledger before:\n")
-    print(table(redeploy.seen(deploy.before)), "\n\nThe ledger after:\n", table(redeploy.seen(deploy.after)), sep="\n")
+    print(
+        table(rolling_deploy.seen(deploy.before)),
+        "\n\nThe ledger after:\n",
+        table(rolling_deploy.seen(deploy.after)),
+        sep="\n",
+    )
     print("\nWhat fired:\n", table([result.row() for result in results]), sep="\n")
     return _told(results, _one_row("redeploy", results))
 

@@ -10,7 +10,7 @@ import anyio
 
 from aioq import Aarq
 from aioq.backends import RedisBroker
-from aioq.job import JobRecord, NewJob, QueueStats
+from aioq.model.job import JobRecord, NewJob, QueueStats
 from tests.chaos.apps.tasks import define
 from tests.chaos.journal import Journal
 

@@ -14,7 +14,7 @@ import pytest
 
 from aioq import Aarq
 from aioq.cron import Misfire
-from aioq.ticks import CronKey
+from aioq.model.cron import CronKey
 from aioq_cron import Every
 from tests.chaos.figures import grid
 from tests.chaos.simulation.workers import Workers

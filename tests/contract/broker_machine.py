@@ -30,7 +30,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from aioq.errors import JobConflict
-from aioq.job import (
+from aioq.model.job import (
     SUSPECT_AFTER,
     Buried,
     Claim,
@@ -48,8 +48,8 @@ from aioq.job import (
     Settled,
     Settlement,
 )
+from aioq.model.states import FINAL_STATES, JobState
 from aioq.protocols import Broker, JobStore
-from aioq.states import FINAL_STATES, JobState
 
 __all__ = ["BrokerMachine", "Model", "ModelJob"]
 

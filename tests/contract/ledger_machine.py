@@ -16,10 +16,7 @@ import msgspec
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from aioq.ids import tick_id
-from aioq.job import ClaimRequest, Completed, Lease, NewJob
-from aioq.protocols import Broker, TickLedger
-from aioq.ticks import (
+from aioq.model.cron import (
     CronChanges,
     CronDefinition,
     CronKey,
@@ -30,6 +27,9 @@ from aioq.ticks import (
     TickRun,
     TickStatus,
 )
+from aioq.model.ids import tick_id
+from aioq.model.job import ClaimRequest, Completed, Lease, NewJob
+from aioq.protocols import Broker, TickLedger
 from tests.contract.ledger_model import LedgerModel, ms
 
 __all__ = ["LedgerMachine"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from aioq.ticks import CronCounts, TickClaim, TickOutcome
+from aioq.model.cron import CronCounts, TickClaim, TickOutcome
 
 __all__ = ["LedgerModel", "ModelBid", "ModelRun", "ms"]
 

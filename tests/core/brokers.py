@@ -11,20 +11,9 @@ from anyio import Event
 from anyio.lowlevel import checkpoint
 
 from aioq.backends import MemoryBroker
+from aioq.clock import Clock
 from aioq.errors import BrokerUnavailable
-from aioq.job import (
-    Claim,
-    ClaimRequest,
-    JobRecord,
-    Lease,
-    NewJob,
-    Reaped,
-    Settled,
-    Settlement,
-    WorkerInfo,
-)
-from aioq.protocols import Clock
-from aioq.ticks import (
+from aioq.model.cron import (
     Attendance,
     CronChanges,
     CronDefinition,
@@ -34,6 +23,17 @@ from aioq.ticks import (
     TickRecord,
     TickReply,
     TickRun,
+)
+from aioq.model.job import (
+    Claim,
+    ClaimRequest,
+    JobRecord,
+    Lease,
+    NewJob,
+    Reaped,
+    Settled,
+    Settlement,
+    WorkerInfo,
 )
 
 T = TypeVar("T")

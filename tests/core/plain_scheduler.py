@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from aioq.clock import Clock
 from aioq.cron import CronEntry, Tick
-from aioq.protocols import Clock
 
 START = 1_767_225_600.0
 """Where a `VirtualClock` starts: 2026-01-01T00:00:00Z."""

@@ -10,8 +10,9 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from aioq import Aarq, Worker
-from aioq.job import JobRecord
-from aioq.protocols import Broker, Clock, JobStore
+from aioq.clock import Clock
+from aioq.model.job import JobRecord
+from aioq.protocols import Broker, JobStore
 
 PATIENCE = 10.0
 """Seconds after which a test that waits has failed."""

@@ -8,8 +8,8 @@ import pytest
 
 from aioq import Aarq, BrokerConfigError, BrokerUnavailable, DiscoveryError, JobConflict, TooManyJobs
 from aioq.backends import MemoryBroker
-from aioq.codec import JsonCodec
 from aioq.protocols import Broker
+from aioq.serialization.json_codec import JsonCodec
 from aioq.testing import VirtualClock
 from tests.core.brokers import BareBroker, FlakyBroker
 

@@ -7,8 +7,7 @@ import time
 import anyio
 import pytest
 
-from aioq.clock import FINE, LOOK_UP, SteadyClock, SystemClock, pass_time, wait_until
-from aioq.protocols import Clock
+from aioq.clock import FINE, LOOK_UP, Clock, SteadyClock, SystemClock, pass_time, wait_until
 from aioq.testing import VirtualClock
 from tests.core.rig import settle_down
 

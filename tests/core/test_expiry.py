@@ -12,9 +12,9 @@ import pytest
 
 from aioq import Aarq, JobExpired, Task
 from aioq.errors import BrokerUnavailable
-from aioq.expiry import latest_start
-from aioq.job import Lease, QueueStats
-from aioq.states import JobState
+from aioq.model.job import Lease, QueueStats
+from aioq.model.states import JobState
+from aioq.options import latest_start
 from aioq.testing import VirtualClock
 from aioq.worker.outcome import expired
 from tests.core.brokers import FlakyBroker

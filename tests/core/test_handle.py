@@ -20,9 +20,9 @@ from aioq import (
     ResultTimeout,
     SerializationError,
 )
-from aioq.job import Buried, ClaimRequest, Completed, Failed, Failure, Lease, Settlement
+from aioq.model.job import Buried, ClaimRequest, Completed, Failed, Failure, Lease, Settlement
+from aioq.model.states import JobState
 from aioq.protocols import JobStore, Signals
-from aioq.states import JobState
 from aioq.testing import VirtualClock
 from tests.core.brokers import BareBroker, FlakyBroker, PollableBroker
 from tests.core.rig import drain, settle_down, working

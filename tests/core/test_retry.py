@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioq import Retry
-from aioq.job import Buried, Failed, Lease, Retried
+from aioq.model.job import Buried, Failed, Lease, Retried
 from aioq.options import TaskOptions
 from aioq.retry import backoff_delay, full_jitter
 from aioq.worker.outcome import UNKNOWN_TASK_TRIES, after_error, unknown_task

@@ -12,7 +12,7 @@ import pytest
 
 from aioq import Aarq, DuplicateName, PayloadTooLarge, TaskDefinitionError, UnknownTask
 from aioq.backends import MemoryBroker
-from aioq.job import NewJob
+from aioq.model.job import NewJob
 from aioq.registry import name_of, where
 from tests.core.brokers import FlakyBroker
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import anyio
 
 from aioq.cron import CronEntry, Tick
-from aioq.protocols import Schedule
+from aioq.cron.schedule import Schedule
 from aioq.testing import VirtualClock
 from aioq_cron import CronScheduler
 from tests.cron.moments_of import utc

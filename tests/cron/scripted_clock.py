@@ -11,7 +11,7 @@ from anyio.lowlevel import checkpoint
 
 from aioq.clock import LOOK_UP
 from aioq.cron import CronEntry, Tick
-from aioq.protocols import Schedule
+from aioq.cron.schedule import Schedule
 from aioq_cron import CronScheduler
 
 

@@ -14,7 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from aioq_cron import CronExpression, InvalidCronExpression
-from aioq_cron.daylight import ZonedStepper
+from aioq_cron.dst import ZonedStepper
 from aioq_cron.parser import parse_fields
 from tests.cron import debian
 from tests.cron.debian import CRONTABS, Crontab

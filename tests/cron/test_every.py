@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aioq.protocols import Schedule
+from aioq.cron.schedule import Schedule
 from aioq_cron import Every
 from tests.cron.moments_of import local, naive, utc
 

@@ -16,11 +16,10 @@ from zoneinfo import TZPATH, ZoneInfo
 
 import pytest
 
-from aioq.protocols import Schedule
+from aioq.cron.schedule import Schedule
 from aioq_cron import CronExpression, InvalidCronExpression
-from aioq_cron.days import CroniterDays, day_stepper
+from aioq_cron.days import CroniterDays, FieldStepper, day_stepper
 from aioq_cron.parser import parse_fields
-from aioq_cron.stepper import FieldStepper
 from aioq_cron.zones import find_zone
 from tests.cron.moments_of import local, naive, utc
 

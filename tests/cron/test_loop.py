@@ -16,7 +16,7 @@ from anyio.lowlevel import checkpoint
 
 from aioq.clock import SystemClock
 from aioq.cron import Tick
-from aioq.protocols import Schedule
+from aioq.cron.schedule import Schedule
 from aioq.testing import VirtualClock
 from aioq_cron import CronExpression, CronScheduler, Every
 from tests.cron.moments_of import utc

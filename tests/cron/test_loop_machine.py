@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from aioq.cron import CronEntry, Tick, upcoming
-from aioq.protocols import Schedule
+from aioq.cron.schedule import Schedule
 from aioq.testing import VirtualClock
 from aioq_cron import CronExpression, CronScheduler, Every, Except, Union
 from tests.cron.moments_of import utc

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aioq.cron import Tick, upcoming
+from aioq.cron.schedule import Schedule
 from aioq.cron.steps import around
-from aioq.protocols import Schedule
 from aioq_cron import CronExpression, Every
 from tests.cron.moments_of import naive, utc
 from tests.cron.scripted_clock import Mishap, Moments, ScriptedClock, Steps, block, entry, play, step

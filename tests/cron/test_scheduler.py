@@ -7,7 +7,7 @@ import inspect
 import pytest
 
 import aioq_cron
-from aioq.protocols import Scheduler
+from aioq.cron.scheduler import Scheduler
 from aioq.testing import SchedulerContract
 from aioq_cron import CronExpression, CronScheduler, InvalidCronExpression
 

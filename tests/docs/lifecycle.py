@@ -1,4 +1,4 @@
-"""Draws the life of a job from `aioq.states.TRANSITIONS`: `python -m tests.docs.lifecycle` writes it into docs/."""
+"""Draws the life of a job from `aioq.model.states.TRANSITIONS`: `python -m tests.docs.lifecycle` writes it into docs/."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aioq.states import FINAL_STATES, TRANSITIONS, JobState, Transition, Verb
+from aioq.model.states import FINAL_STATES, TRANSITIONS, JobState, Transition, Verb
 from tests.docs.fences import ROOT
 
 __all__ = ["PAGE", "PICTURE", "drawing", "page_with_table"]

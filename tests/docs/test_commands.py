@@ -13,7 +13,7 @@ import pytest
 
 from aioq import Worker
 from aioq.cli import main
-from aioq.cli.exits import Exit
+from aioq.cli.exit_codes import Exit
 from tests.docs.fences import PAGES, ROOT, fences
 
 CLI = ROOT / "docs" / "cli.md"

@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 from aioq import Aarq
 from aioq.backends import MemoryBroker
 from aioq.cli.cron.diff import Ahead, diff_lines
-from aioq.cli.cron.explain import explained_at, lines
 from aioq.cli.cron.history import history_table
+from aioq.cli.cron.preview import explained_at, lines
 from aioq.cron.definition import compare, define
+from aioq.cron.schedule import ExplainedSchedule
 from aioq.discovery import scheduler_named
-from aioq.protocols import ExplainedSchedule
-from aioq.ticks import TickRecord, TickStatus
+from aioq.model.cron import TickRecord, TickStatus
 from tests.docs.fences import ROOT
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from aioq.states import TRANSITIONS, JobState, Transition, Verb
+from aioq.model.states import TRANSITIONS, JobState, Transition, Verb
 from tests.docs.lifecycle import PAGE, PICTURE, PLACES, drawing, page_with_table
 
 HOW_TO = "run: python -m tests.docs.lifecycle"

@@ -13,7 +13,10 @@ import pytest
 import aioq
 import aioq_cron
 import aioq_redis
-from aioq import TaskOptions, context, cron, errors, findings, job, protocols, states, testing, ticks
+from aioq import TaskOptions, context, cron, errors, protocols, testing
+from aioq.model import cron as ticks
+from aioq.model import health as findings
+from aioq.model import job, states
 from aioq.options import EnqueueOptions
 from tests.docs.fences import ROOT
 

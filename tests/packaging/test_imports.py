@@ -15,8 +15,8 @@ EXECUTES = {"eval", "exec", "compile", "__import__", "import_module", "load_sour
 
 ALLOWED = {
     "aioq/backends/__init__.py": "names of our own table",
-    "aioq/cli/demo/play.py": "a name of our own",
-    "aioq/cli/locate.py": "what the user has typed",
+    "aioq/cli/demo/app.py": "a name of our own",
+    "aioq/cli/find_app.py": "what the user has typed",
 }
 """Files that import a module by its name, and where the name is from."""
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from aioq_redis import RedisBroker, scripts
+from aioq_redis import RedisBroker
+from aioq_redis.storage import scripts
 from tests import servers
 from tests.access import REPLICAS, definition
 from tests.cluster import Cluster
@@ -105,9 +106,7 @@ def virtual_time(
     if redis_server.owned:
         raw.execute_command("ACL", "SETUSER", definition(namespace)[0], f"~{CLOCK_KEY}")
     read = scripts._read  # pyright: ignore[reportPrivateUsage]  # the only way to the clock, and there shall be no other
-    monkeypatch.setattr(
-        scripts, "_read", lambda *path: CLOCK_SCRIPT if path == ("shared", "clock.lua") else read(*path)
-    )
+    monkeypatch.setattr(scripts, "_read", lambda *path: CLOCK_SCRIPT if path == ("lib", "clock.lua") else read(*path))
     scripts.load.cache_clear()
     raw.set(CLOCK_KEY, 1_800_000_000_000)
     yield

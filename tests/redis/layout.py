@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from aioq.findings import Finding
-from aioq_redis.doctor.found import Found, misfits, pattern, place_of
+from aioq.model.health import Finding
+from aioq_redis.doctor.keys import Found, misfits, pattern, place_of
 from aioq_redis.doctor.leaks import leaks_of
 from aioq_redis.doctor.snapshot import read_snapshot
-from aioq_redis.keys import Layout
-from aioq_redis.scripts import load
+from aioq_redis.storage.keys import Layout
+from aioq_redis.storage.scripts import load
 
 __all__ = ["assert_consistent", "keys_of", "leaks_in"]
 

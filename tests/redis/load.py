@@ -8,9 +8,9 @@ from functools import partial
 from typing import TypeVar
 
 from aioq.errors import BrokerUnavailable
-from aioq.job import Completed, Settled
+from aioq.model.job import Completed, Settled
 from aioq_redis import RedisBroker
-from tests.redis.jobs import job, request, until
+from tests.redis.job_helpers import job, request, until
 
 __all__ = ["Load"]
 

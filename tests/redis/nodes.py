@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from aioq_redis import RedisBroker
-from aioq_redis.keys import Layout
-from aioq_redis.slots import slot_of
+from aioq_redis.client.hash_slots import slot_of
+from aioq_redis.storage.keys import Layout
 from tests.cluster import Cluster
 from tests.servers import RedisServer
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aioq.errors import BrokerUnavailable
-from aioq.job import (
+from aioq.model.job import (
     Buried,
     Completed,
     Expired,
@@ -24,11 +24,11 @@ from aioq.job import (
     Settlement,
     WorkerInfo,
 )
-from aioq.states import JobState
+from aioq.model.states import JobState
 from aioq_redis import RedisBroker
-from aioq_redis.scripts import load
+from aioq_redis.storage.scripts import load
 from tests.contract.lease_model import CANCELLED, DEAD, DONE, LEASED, READY, Job, Rules
-from tests.redis.jobs import FAILURE, claim, job, let_pass, request
+from tests.redis.job_helpers import FAILURE, claim, job, let_pass, request
 
 __all__ = ["OPERATIONS", "Operation"]
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-import aioq_redis.blocking
-import aioq_redis.keeper
-import aioq_redis.pipeline
+import aioq_redis.client.blocking
+import aioq_redis.client.pipeline
+import aioq_redis.jobs.lease_keeper
 from aioq.errors import BrokerFull
 from aioq_redis import RedisBroker
-from aioq_redis.scripts import NAMES, load
+from aioq_redis.storage.scripts import NAMES, load
 from tests import servers
-from tests.redis.jobs import claim
+from tests.redis.job_helpers import claim
 from tests.redis.layout import assert_consistent, keys_of
 from tests.redis.operations import OPERATIONS, Operation
 from tests.redis.proxy import Fault, Proxy, When
@@ -49,9 +49,9 @@ def behind(
     proxy: Proxy, make_broker: Callable[..., RedisBroker], raw: Any, monkeypatch: pytest.MonkeyPatch
 ) -> RedisBroker:
     """A broker behind the proxy that is soon out of patience; the server knows all scripts."""
-    for module in (aioq_redis.pipeline, aioq_redis.keeper):
+    for module in (aioq_redis.client.pipeline, aioq_redis.jobs.lease_keeper):
         monkeypatch.setattr(module, "REPLY_TIMEOUT", 0.2)
-    monkeypatch.setattr(aioq_redis.blocking, "GRACE", 0.2)
+    monkeypatch.setattr(aioq_redis.client.blocking, "GRACE", 0.2)
     for name in NAMES:
         raw.script_load(load(name).text)
     return make_broker(proxy.url)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aioq_redis import RedisBroker
-from tests.redis.jobs import claim, job, let_pass
+from tests.redis.job_helpers import claim, job, let_pass
 from tests.redis.operations import OPERATIONS, Operation
 from tests.servers import RedisServer
 

@@ -18,7 +18,7 @@ SUITE = """
 import asyncio
 
 from aioq.backends import MemoryBroker, RedisBroker
-from aioq.job import NewJob
+from aioq.model.job import NewJob
 
 JOB = NewJob(id="a", task="t", queue="q", payload=b"{}")
 

@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aioq.job import NewJob
-from aioq.states import JobState
-from aioq.ticks import CronChanges, TickClaim, TickReply, TickRun
+from aioq.model.cron import CronChanges, TickClaim, TickReply, TickRun
+from aioq.model.job import NewJob
+from aioq.model.states import JobState
 from aioq_redis import RedisBroker
-from aioq_redis.scripts import load
-from tests.redis.jobs import job
-from tests.redis.ticks import KEY, bid, entry, record, run_of
+from aioq_redis.storage.scripts import load
+from tests.redis.job_helpers import job
+from tests.redis.tick_helpers import KEY, bid, entry, record, run_of
 
 __all__ = ["TICK_OPERATIONS", "TickOperation"]
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from aioq.job import Claim, ClaimRequest
+from aioq.model.job import Claim, ClaimRequest
 from aioq_redis import RedisBroker
 
 __all__ = ["CLOCK_KEY", "CLOCK_SCRIPT", "VirtualBroker", "pass_time"]
 
 CLOCK_KEY = "aioq-test-clock"
 CLOCK_SCRIPT = f"local now = tonumber(redis.call('GET', '{CLOCK_KEY}'))\n"
-"""Stands in for `lua/shared/clock.lua`."""
+"""Stands in for `lua/lib/clock.lua`."""
 
 
 def pass_time(raw: Any, seconds: float) -> None:

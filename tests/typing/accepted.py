@@ -25,7 +25,9 @@ from aioq import (
     Worker,
 )
 from aioq.backends import MemoryBroker
-from aioq.protocols import Broker, Clock, JobStore, Schedule, Signals, TickLedger, WorkerRegistry
+from aioq.clock import Clock
+from aioq.cron.schedule import Schedule
+from aioq.protocols import Broker, JobStore, Signals, TickLedger, WorkerRegistry
 from aioq.testing import VirtualClock
 
 

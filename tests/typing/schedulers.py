@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import assert_type
 
 from aioq import Aarq, AioqError, CronContext
-from aioq.protocols import Schedule, Scheduler
+from aioq.cron.schedule import Schedule
+from aioq.cron.scheduler import Scheduler
 from aioq_cron import CronExpression, CronScheduler, Every, InvalidCronExpression
 
 app = Aarq(scheduler=CronScheduler())

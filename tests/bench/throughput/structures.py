@@ -11,8 +11,8 @@ from typing import Any, Final, Protocol
 
 import redis
 
-from aioq.ids import new_id
-from aioq.job import ClaimRequest, Completed, NewJob
+from aioq.model.ids import new_id
+from aioq.model.job import ClaimRequest, Completed, NewJob
 from aioq_redis import RedisBroker
 from tests.bench.throughput.store import serving
 

@@ -5,7 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.chaos.faults import f01, f02, f03, f04, f05, f06, f07, f08, f09, f10, f11, f13, f14, f15, f16, f18, f19
+from tests.chaos.faults import (
+    block_event_loop,
+    corrupt_data,
+    failover,
+    flush_scripts,
+    freeze_server,
+    full_server,
+    hostile_pickle,
+    kill_connections,
+    kill_worker,
+    kill_workers,
+    lose_enqueue_reply,
+    lose_replies,
+    no_fault,
+    poison_job,
+    restart_server,
+    terminate_worker,
+    wrong_clocks,
+)
 from tests.chaos.verdict import Verdict
 
 __all__ = ["FAULTS", "Fault"]
@@ -14,22 +32,22 @@ Fault = Callable[[bool, int, Path], list[Verdict]]
 """Puts a fleet through it: in full size or small, with what is left to chance drawn from a seed, with a folder for logs."""
 
 FAULTS: Mapping[str, Fault] = {
-    "F1": f01.run_among,
-    "F1b": f01.run_alone,
-    "F2": f02.run,
-    "F3": f03.run,
-    "F4": f04.run,
-    "F5": f05.run,
-    "F6": f06.run,
-    "F7": f07.run,
-    "F8": f08.run,
-    "F9": f09.run,
-    "F10": f10.run,
-    "F11": f11.run,
-    "F13": f13.run,
-    "F14": f14.run,
-    "F15": f15.run,
-    "F16": f16.run,
-    "F18": f18.run,
-    "F19": f19.run,
+    "F1": kill_worker.run_among,
+    "F1b": kill_worker.run_alone,
+    "F2": terminate_worker.run,
+    "F3": restart_server.run,
+    "F4": freeze_server.run,
+    "F5": kill_connections.run,
+    "F6": flush_scripts.run,
+    "F7": poison_job.run,
+    "F8": block_event_loop.run,
+    "F9": corrupt_data.run,
+    "F10": hostile_pickle.run,
+    "F11": wrong_clocks.run,
+    "F13": full_server.run,
+    "F14": kill_workers.run,
+    "F15": lose_replies.run,
+    "F16": lose_enqueue_reply.run,
+    "F18": failover.run,
+    "F19": no_fault.run,
 }

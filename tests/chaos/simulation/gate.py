@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from aioq.errors import BrokerUnavailable
-from aioq.ticks import TickClaim, TickOutcome, TickReply
+from aioq.model.cron import TickClaim, TickOutcome, TickReply
 from tests.chaos.simulation.host import TrueClock
 from tests.chaos.simulation.worker import Ledger
 

@@ -11,8 +11,17 @@ import anyio
 
 from aioq.backends.memory import MemoryBroker
 from aioq.errors import BrokerUnavailable
+from aioq.model.cron import (
+    Attendance,
+    CronChanges,
+    CronDefinition,
+    TickClaim,
+    TickOutcome,
+    TickRecord,
+    TickReply,
+    TickRun,
+)
 from aioq.testing import VirtualClock
-from aioq.ticks import Attendance, CronChanges, CronDefinition, TickClaim, TickOutcome, TickRecord, TickReply, TickRun
 
 __all__ = ["GatedBroker", "Grants", "Machine", "Way"]
 

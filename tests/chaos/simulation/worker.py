@@ -11,8 +11,8 @@ from aioq.clock import SteadyClock
 from aioq.cron import CronEntry
 from aioq.cron.misfire import judge, unfired
 from aioq.errors import BrokerUnavailable
-from aioq.ticks import TickClaim, TickOutcome, TickReply
-from aioq.worker.cron.catching_up import owed
+from aioq.model.cron import TickClaim, TickOutcome, TickReply
+from aioq.worker.cron.due_ticks import owed
 from tests.chaos.simulation.host import Host
 
 __all__ = ["Bids", "Ledger", "SimulatedWorker"]

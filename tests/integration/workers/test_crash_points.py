@@ -13,7 +13,7 @@ from tests.integration.workers.conftest import StartWorker
 from tests.integration.workers.processes import Client
 
 TASKS = """
-from aioq.job import Completed, Settled
+from aioq.model.job import Completed, Settled
 
 POINT = {point!r}
 

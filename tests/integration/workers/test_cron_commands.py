@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from aioq.ticks import CronDefinition
+from aioq.model.cron import CronDefinition
 from aioq_redis import RedisBroker
 from tests.integration.workers.conftest import StartWorker
 from tests.integration.workers.processes import wait_until

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from aioq import Aarq, Job
-from aioq.job import JobRecord
-from aioq.states import FINAL_STATES, JobState
+from aioq.model.job import JobRecord
+from aioq.model.states import FINAL_STATES, JobState
 from aioq_redis import RedisBroker
 from tests.redis.layout import keys_of
 

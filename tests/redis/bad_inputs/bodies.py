@@ -14,10 +14,10 @@ import pytest
 
 from aioq import JobDead, JobFailed
 from aioq.errors import JobEnded
-from aioq.job import Failure
-from aioq.states import JobState
+from aioq.model.job import Failure
+from aioq.model.states import JobState
 from tests.redis.bad_inputs.bench import Bench
-from tests.redis.jobs import until
+from tests.redis.job_helpers import until
 
 __all__ = [
     "cancels_itself", "dies", "ends_the_program", "has_no_text", "holds_anything", "result_too_large",

@@ -13,10 +13,10 @@ from msgspec.structs import replace
 
 from aioq import Aarq, JobDead, JobEnded, JobExpired
 from aioq.errors import BrokerConfigError
-from aioq.states import JobState
+from aioq.model.states import JobState
 from tests.core.rig import drain
 from tests.redis.bad_inputs.bench import MOMENT, Bench
-from tests.redis.jobs import until
+from tests.redis.job_helpers import until
 
 __all__ = [
     "deep", "deleted", "expired", "forged", "huge", "later_version", "no_json", "no_text", "odd_names", "pickles",

@@ -20,11 +20,11 @@ from aioq import (
     TaskOptions,
     Worker,
 )
-from aioq.ticks import TickOutcome
+from aioq.model.cron import TickOutcome
 from aioq_cron import InvalidCronExpression
 from aioq_redis import RedisBroker
 from tests.redis.bad_inputs.bench import Bench
-from tests.redis.ticks import KEY, bid, entry
+from tests.redis.tick_helpers import KEY, bid, entry
 
 __all__ = [
     "bad_expressions", "bad_moments", "bad_names", "bad_numbers", "bad_options", "bad_queues", "duplicates",

@@ -28,9 +28,9 @@ from aioq.errors import TaskDefinitionError as TaskDefinitionError
 from aioq.errors import TooManyJobs as TooManyJobs
 from aioq.errors import UnknownTask as UnknownTask
 from aioq.handle import Job as Job
-from aioq.job import JobRecord as JobRecord
+from aioq.model.job import JobRecord as JobRecord
+from aioq.model.states import JobState as JobState
 from aioq.options import TaskOptions as TaskOptions
-from aioq.states import JobState as JobState
 from aioq.task import Call as Call
 from aioq.task import Task as Task
 from aioq.worker import Worker as Worker

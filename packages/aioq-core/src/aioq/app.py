@@ -8,19 +8,21 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeAlias, TypeVar, Unpack, overload
 from zoneinfo import ZoneInfo
 
-from aioq.callsite import calling_module
-from aioq.codec import JsonCodec
 from aioq.cron import CronEntry, CronOptions
+from aioq.cron.define import CronDraft, ScheduleDraft, Timing, cron_options, said_of, schedule_options, text_of
 from aioq.cron.options import CronKeywords, ScheduleKeywords
+from aioq.cron.schedule import Schedule
+from aioq.cron.scheduler import Scheduler
 from aioq.discovery import chosen_broker, scheduler_named
-from aioq.entries import CronDraft, ScheduleDraft, Timing, cron_options, said_of, schedule_options, text_of
 from aioq.errors import MissingFeature, TooManyJobs
 from aioq.handle import Job
-from aioq.ids import check_name
+from aioq.model.ids import check_name
 from aioq.options import TaskKeywords, TaskOptions, whole
-from aioq.protocols import Broker, Codec, Schedule, Scheduler, TickLedger
-from aioq.registry import Registry
-from aioq.signing import Signer
+from aioq.protocols import Broker, TickLedger
+from aioq.registry import Registry, calling_module
+from aioq.serialization.codec import Codec
+from aioq.serialization.json_codec import JsonCodec
+from aioq.serialization.signing import Signer
 from aioq.task import Call, Task, TaskDecorator
 
 __all__ = ["Aarq", "Lifespan"]

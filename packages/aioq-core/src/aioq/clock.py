@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import Protocol, runtime_checkable
 
 import anyio
 
-if TYPE_CHECKING:
-    from aioq.protocols import Clock
+__all__ = ["BrokerClock", "FINE", "LOOK_UP", "SteadyClock", "SystemClock", "pass_time", "wait_until"]
 
-__all__ = ["FINE", "LOOK_UP", "SteadyClock", "SystemClock", "pass_time", "wait_until"]
+
+@runtime_checkable
+class Clock(Protocol):
+    """What time it is, and how to wait. Tests hand in a virtual one."""
+
+    def time(self) -> float:
+        """Return the wall clock, in seconds since 1970-01-01T00:00:00Z. It may step."""
+
+    def monotonic(self) -> float:
+        """Return seconds since some fixed moment; never steps."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Let others run for about `seconds`; may wake early."""
+
+    async def sleep_until(self, moment: float) -> None:
+        """Let others run until the wall clock shows about `moment`; may wake early.
+
+        Wakes within about a second when the wall clock is set, so that the caller can look.
+        """
+
 
 LOOK_UP = 1.0
 """Seconds after which who waits for a time of day looks at the clock in any case."""
@@ -101,3 +119,23 @@ async def wait_until(event: anyio.Event, clock: Clock, timeout: float) -> bool:
         await event.wait()
         tg.cancel_scope.cancel()
     return event.is_set()
+
+
+class BrokerClock(SteadyClock):
+    """Runs on the host's monotonic time, and is put right by every answer of the broker.
+
+    Until the first answer it shows the host's wall clock.
+    """
+
+    def heard(self, now: float, asked: float) -> None:
+        """Learn from an answer that has just come in.
+
+        The broker read its clock at some moment between the question and now, so an answer
+        that took long says little: only what it contradicts is changed.
+
+        Args:
+            now: What the broker's clock showed.
+            asked: Monotonic seconds of the question.
+        """
+        latest = now + self.monotonic() - asked
+        self.set(min(max(self.time(), now), latest))

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
-from aioq.conformance import lacking
+from aioq.cron.scheduler import Scheduler
 from aioq.errors import DiscoveryError
-from aioq.protocols import Broker, Scheduler
+from aioq.protocols import Broker
 
-__all__ = ["broker_from_url", "chosen_broker", "scheduler_named"]
+__all__ = ["broker_from_url", "chosen_broker", "lacking", "members", "scheduler_named"]
 
 BROKERS: Final = "aioq.brokers"
 SCHEDULERS: Final = "aioq.schedulers"
@@ -118,3 +118,13 @@ def _names(points: Iterable[EntryPoint]) -> set[str]:
 
 def _owner(point: EntryPoint) -> str:
     return point.dist.name if point.dist else "an unnamed distribution"
+
+
+def members(protocol: type) -> list[str]:
+    """Return the names of a protocol's own methods, in the order in which it has them."""
+    return [name for name in vars(protocol) if not name.startswith("_")]
+
+
+def lacking(thing: object, protocol: type) -> list[str]:
+    """Return the names of those methods of a protocol that an object does not have."""
+    return [name for name in members(protocol) if getattr(thing, name, None) is None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aioq.job import Failure
+    from aioq.model.job import Failure
 
 __all__ = [
     "AioqError",

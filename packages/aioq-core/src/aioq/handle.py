@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from aioq.clock import SystemClock
+from aioq.clock import Clock, SystemClock
 from aioq.errors import (
     JobCancelled,
     JobDead,
@@ -16,9 +16,9 @@ from aioq.errors import (
     ResultTimeout,
     SerializationError,
 )
-from aioq.job import Failure, JobRecord
-from aioq.protocols import Broker, Clock, JobStore, Signals
-from aioq.states import FINAL_STATES, JobState
+from aioq.model.job import Failure, JobRecord
+from aioq.model.states import FINAL_STATES, JobState
+from aioq.protocols import Broker, JobStore, Signals
 
 __all__ = ["Job"]
 

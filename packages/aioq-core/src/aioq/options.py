@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypedDict, cast, get_args
 
-from aioq.ids import TICK_IDS, check_name
+from aioq.model.ids import TICK_IDS, check_name
 from aioq.retry import Backoff
 
-__all__ = ["EnqueueOptions", "TaskKeywords", "TaskOptions"]
+__all__ = ["EnqueueOptions", "TaskKeywords", "TaskOptions", "latest_start"]
 
 TEN_YEARS = 315_576_000.0
 """Seconds; nothing is put off for longer."""
@@ -205,3 +205,23 @@ def _exceptions(field: str, value: object) -> None:
     kinds = cast("tuple[object, ...]", value) if isinstance(value, tuple) else (None,)
     if not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
         raise TypeError(f"{field} must be a tuple of exception types, got {value!r}")
+
+
+def latest_start(
+    enqueued_at: float,
+    *,
+    expires: float | None,
+    delay: float = 0.0,
+    run_at: float | None = None,
+    expires_at: float | None = None,
+) -> float | None:
+    """Return the moment after which a job is not started any more; None when there is none.
+
+    That is `expires_at`, or else `expires` seconds after the job came due, by `delay` or `run_at`
+    as a broker reckons them.
+    """
+    if expires_at is not None:
+        return expires_at
+    if expires is None:
+        return None
+    return expires + (enqueued_at + delay if run_at is None else max(enqueued_at, run_at))

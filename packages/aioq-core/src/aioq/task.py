@@ -12,15 +12,15 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast
 import anyio
 
 from aioq.errors import BadSignature, PayloadTooLarge, SerializationError, TaskDefinitionError
-from aioq.functions import in_thread, is_async, is_generator
 from aioq.handle import Job
-from aioq.ids import check_name, new_id
-from aioq.job import Lease, NewJob
+from aioq.model.ids import check_name, new_id
+from aioq.model.job import Lease, NewJob
 from aioq.options import EnqueueOptions, TaskOptions
-from aioq.protocols import Broker, Codec
-from aioq.registry import name_of, where
-from aioq.signature import CallSignature
-from aioq.signing import OVERHEAD, Signer, Subject, looks_signed
+from aioq.protocols import Broker
+from aioq.registry import in_thread, is_async, is_generator, name_of, where
+from aioq.serialization.arguments import CallSignature
+from aioq.serialization.codec import Codec
+from aioq.serialization.signing import OVERHEAD, Signer, Subject, looks_signed
 
 __all__ = ["Call", "Enqueuer", "Task", "TaskDecorator", "TaskWithOptions"]
 

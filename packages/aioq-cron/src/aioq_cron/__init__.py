@@ -4,8 +4,8 @@ rules of Debian's cron, schedules made of others, and the loop that fires entrie
 
 from aioq_cron.errors import InvalidCronExpression
 from aioq_cron.every import Every
+from aioq_cron.exclude import Except
 from aioq_cron.expression import CronExpression
-from aioq_cron.omission import Except
 from aioq_cron.scheduler import CronScheduler
 from aioq_cron.union import Union
 

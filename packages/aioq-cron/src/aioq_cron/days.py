@@ -6,7 +6,8 @@ read ranges, steps and time zones; and it is asked once per matching day.
 
 from __future__ import annotations
 
-from datetime import MAXYEAR, date, datetime, time
+from bisect import bisect_right
+from datetime import MAXYEAR, date, datetime, time, timedelta
 from threading import Lock
 from typing import Protocol
 
@@ -14,7 +15,7 @@ from croniter import croniter
 
 from aioq_cron.fields import DAY, MONTH, WEEKDAY, CronFields, Field
 
-__all__ = ["DayStepper", "day_stepper"]
+__all__ = ["CalendarStepper", "DayStepper", "FieldStepper", "day_stepper"]
 
 # A 29 February on a given weekday may be 40 years away.
 _SEARCH_YEARS = 50
@@ -93,3 +94,43 @@ class CroniterDays:
             if day.year + _SEARCH_YEARS < MAXYEAR:
                 raise
             return None
+
+
+_DAY = timedelta(days=1)
+
+
+class CalendarStepper(Protocol):
+    """Finds matching minutes on a clock that is never put forward or back."""
+
+    def next_after(self, wall: datetime) -> datetime | None:
+        """Return the first matching whole minute strictly after `wall`, both naive.
+
+        None when the calendar ends before there is one.
+        """
+        ...
+
+
+class FieldStepper:
+    """Looks up the times of a day in the fields, and asks another for the days."""
+
+    def __init__(self, fields: CronFields, days: DayStepper) -> None:
+        self._minutes, self._hours, self._days = fields.minutes, fields.hours, days
+        self._earliest = time(fields.hours[0], fields.minutes[0])
+
+    def next_after(self, wall: datetime) -> datetime | None:
+        """Return the first matching whole minute strictly after `wall`."""
+        today = wall.date()
+        day = self._days.first_from(today)
+        if day == today:
+            if later := self._later_that_day(wall.hour, wall.minute):
+                return datetime.combine(today, later)
+            day = None if today == date.max else self._days.first_from(today + _DAY)
+        return None if day is None else datetime.combine(day, self._earliest)
+
+    def _later_that_day(self, hour: int, minute: int) -> time | None:
+        following = bisect_right(self._hours, hour)
+        if following and self._hours[following - 1] == hour:
+            place = bisect_right(self._minutes, minute)
+            if place < len(self._minutes):
+                return time(hour, self._minutes[place])
+        return time(self._hours[following], self._minutes[0]) if following < len(self._hours) else None

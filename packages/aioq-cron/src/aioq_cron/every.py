@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from aioq.cron import ClockChange
-from aioq_cron.listing import joined
-from aioq_cron.moments import in_utc
+from aioq_cron.describe import joined
+from aioq_cron.zones import in_utc
 
 __all__ = ["Every"]
 

@@ -7,15 +7,12 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from aioq.cron import ClockChange
-from aioq_cron.changes import changes_between
-from aioq_cron.day_words import days_in_words
-from aioq_cron.daylight import ZonedStepper
-from aioq_cron.days import day_stepper
-from aioq_cron.moments import in_utc
+from aioq_cron.days import FieldStepper, day_stepper
+from aioq_cron.describe import days_in_words, time_in_words
+from aioq_cron.describe_dst import changes_between
+from aioq_cron.dst import ZonedStepper
 from aioq_cron.parser import parse_fields
-from aioq_cron.stepper import FieldStepper
-from aioq_cron.time_words import time_in_words
-from aioq_cron.zones import find_zone
+from aioq_cron.zones import find_zone, in_utc
 
 __all__ = ["CronExpression"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from aioq_cron import refusals
+from aioq_cron import messages as refusals
 from aioq_cron.errors import InvalidCronExpression
 from aioq_cron.fields import DAY, FIELDS, WEEKDAY, CronFields, Field
 

@@ -7,8 +7,8 @@ from contextlib import suppress
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from aioq.clock import Clock
 from aioq.cron import CronEntry, Tick
-from aioq.protocols import Clock
 from aioq_cron.expression import CronExpression
 from aioq_cron.loop import CronLoop
 

@@ -8,9 +8,9 @@ from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from aioq.cron import ClockChange
-from aioq.protocols import Schedule
-from aioq_cron.changes import MOST_RUNS
-from aioq_cron.parts import changes_of, checked, common_zone, label, words_of
+from aioq.cron.schedule import Schedule
+from aioq_cron.combinators import changes_of, checked, common_zone, label, words_of
+from aioq_cron.describe_dst import MOST_RUNS
 
 __all__ = ["Union"]
 

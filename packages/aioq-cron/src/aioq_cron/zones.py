@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from aioq_cron.errors import InvalidCronExpression
 
-__all__ = ["Shift", "find_zone", "shift_at", "shifts_between", "wall_time"]
+__all__ = ["Shift", "find_zone", "in_utc", "shift_at", "shifts_between", "wall_time"]
 
 _ZERO = timedelta(0)
 _SECOND = timedelta(seconds=1)
@@ -165,3 +165,24 @@ def _offset_at(instant: datetime, zone: ZoneInfo) -> timedelta:
 
 def _offset(wall: datetime, zone: ZoneInfo, *, fold: int) -> timedelta:
     return zone.utcoffset(wall.replace(tzinfo=zone, fold=fold)) or _ZERO
+
+
+_FIRST = datetime.min.replace(tzinfo=UTC)
+_LAST = datetime.max.replace(tzinfo=UTC)
+
+
+def in_utc(instant: object) -> datetime:
+    """Return an aware datetime in UTC, held within the years 1 to 9999.
+
+    Raises:
+        TypeError: `instant` is not a datetime.
+        ValueError: It is naive: there is no telling which moment it means.
+    """
+    if not isinstance(instant, datetime):
+        raise TypeError(f"expected an aware datetime, got {instant!r}")
+    if instant.utcoffset() is None:
+        raise ValueError(f"{instant!r} has no time zone; use an aware datetime such as datetime.now(timezone.utc)")
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        return _FIRST if instant.year == 1 else _LAST

@@ -9,8 +9,19 @@ from typing import Any, Final
 from anyio import Event
 
 from aioq.errors import BrokerConfigError
-from aioq.findings import Finding
-from aioq.job import (
+from aioq.model.cron import (
+    Attendance,
+    CronChanges,
+    CronDefinition,
+    CronKey,
+    CronStatus,
+    TickClaim,
+    TickRecord,
+    TickReply,
+    TickRun,
+)
+from aioq.model.health import Finding
+from aioq.model.job import (
     Claim,
     ClaimRequest,
     JobRecord,
@@ -22,38 +33,25 @@ from aioq.job import (
     Settlement,
     WorkerInfo,
 )
-from aioq.states import JobState
-from aioq.ticks import (
-    Attendance,
-    CronChanges,
-    CronDefinition,
-    CronKey,
-    CronStatus,
-    TickClaim,
-    TickRecord,
-    TickReply,
-    TickRun,
-)
-from aioq_redis.claiming import Claiming
-from aioq_redis.connection import locked_out
-from aioq_redis.crons import Crons
+from aioq.model.states import JobState
+from aioq_redis.client.client import Server
+from aioq_redis.client.connection import locked_out
+from aioq_redis.client.errors import Refusal
+from aioq_redis.client.url import CLUSTER, SINGLE, Durability, Settings
+from aioq_redis.cron.ledger import Ticks
+from aioq_redis.cron.registry import Crons
 from aioq_redis.doctor import Doctor
-from aioq_redis.durability import Durability
-from aioq_redis.enqueueing import Enqueueing
-from aioq_redis.errors import Refusal
-from aioq_redis.fleet import Fleet
-from aioq_redis.jobs import Jobs
-from aioq_redis.keeper import Keeper
-from aioq_redis.keeping import Keeping
-from aioq_redis.keys import Layout
-from aioq_redis.naming import Naming
-from aioq_redis.parking import Parking
-from aioq_redis.routed_keeper import PATIENCE, RoutedKeeper
-from aioq_redis.server import Server
-from aioq_redis.settings import CLUSTER, SINGLE, Settings
-from aioq_redis.settling import Settling
-from aioq_redis.ticks import Ticks
-from aioq_redis.waiting import Waiting
+from aioq_redis.jobs.claim import Claiming
+from aioq_redis.jobs.enqueue import Enqueueing
+from aioq_redis.jobs.lease_keeper import PATIENCE, Keeper, RoutedKeeper
+from aioq_redis.jobs.queue_names import Naming
+from aioq_redis.jobs.settle import Settling
+from aioq_redis.jobs.signals import Waiting
+from aioq_redis.jobs.store import Jobs
+from aioq_redis.jobs.wait_and_claim import Parking
+from aioq_redis.jobs.workers import Fleet
+from aioq_redis.storage.keys import Layout
+from aioq_redis.storage.retention import Keeping
 
 __all__ = ["RedisBroker"]
 

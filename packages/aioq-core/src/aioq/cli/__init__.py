@@ -1,5 +1,5 @@
 """The command `aioq`: one file per command, `program` puts them together."""
 
-from aioq.cli.program import main as main
+from aioq.cli.main import main as main
 
 __all__ = ["main"]

@@ -5,11 +5,21 @@ from __future__ import annotations
 import argparse
 from typing import Any, Protocol
 
-from aioq.cli.exits import Exit
+from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.logs import DEFAULT_LEVEL, LEVELS
-from aioq.cli.say import say
+from aioq.cli.output import say
 
-__all__ = ["Commands", "add_app", "add_entry", "add_json", "add_log_level", "add_target", "show_help"]
+__all__ = [
+    "Commands",
+    "add_app",
+    "add_entry",
+    "add_json",
+    "add_log_level",
+    "add_patience",
+    "add_target",
+    "patience_of",
+    "show_help",
+]
 
 
 class Commands(Protocol):
@@ -65,3 +75,26 @@ def add_log_level(parser: argparse.ArgumentParser) -> None:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add the choice of output for programs."""
     parser.add_argument("--json", action="store_true", help="print JSON, with moments in ISO 8601")
+
+
+LONGEST = 3_600.0
+
+
+def add_patience(parser: argparse.ArgumentParser, seconds: float) -> None:
+    """Add the option, and what it is by default."""
+    parser.add_argument(
+        "--timeout", type=float, default=seconds, metavar="SECONDS",
+        help="time for the broker to answer; %(default)g by default",
+    )  # fmt: skip
+
+
+def patience_of(arguments: argparse.Namespace, command: str) -> float:
+    """Return the seconds that were given.
+
+    Raises:
+        CommandError: They are out of range.
+    """
+    seconds: float = arguments.timeout
+    if not 0 < seconds <= LONGEST:
+        raise CommandError(f"{command}: --timeout must be above 0 and at most {LONGEST:,.0f}, got {seconds:g}")
+    return seconds

@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from aioq.app import Aarq
-from aioq.cli.arguments import Commands, add_app, add_json
-from aioq.cli.broker import ledger_of
-from aioq.cli.connected import connected
-from aioq.cli.cron.facts import Facts, gather
-from aioq.cli.exits import Exit
-from aioq.cli.locate import load_app
-from aioq.cli.moments import at, lasted, shown, zone_named
-from aioq.cli.patience import add_patience, patience_of
-from aioq.cli.say import complain, say, say_json
+from aioq.cli.arguments import Commands, add_app, add_json, add_patience, patience_of
+from aioq.cli.broker_access import connected, ledger_of
+from aioq.cli.cron.overview import Facts, gather
+from aioq.cli.exit_codes import Exit
+from aioq.cli.find_app import load_app
+from aioq.cli.output import complain, say, say_json
+from aioq.cli.times import at, lasted, shown, zone_named
+from aioq.model.cron import CronStatus
 from aioq.protocols import WorkerRegistry
-from aioq.ticks import CronStatus
 
 __all__ = ["check", "register"]
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from aioq.cli.arguments import Commands, add_json, add_target
-from aioq.cli.broker import diagnosable_of
-from aioq.cli.connected import connected
-from aioq.cli.exits import Exit
-from aioq.cli.locate import app_at
-from aioq.cli.patience import add_patience, patience_of
-from aioq.cli.say import say, say_json, width
-from aioq.cli.table import Column, table
-from aioq.failure import one_line
-from aioq.findings import Finding, Level
+from aioq.cli.arguments import Commands, add_json, add_patience, add_target, patience_of
+from aioq.cli.broker_access import connected, diagnosable_of
+from aioq.cli.exit_codes import Exit
+from aioq.cli.find_app import app_at
+from aioq.cli.output import Column, say, say_json, table, width
+from aioq.model.health import Finding, Level
+from aioq.serialization.failure import one_line
 
 __all__ = ["doctor", "findings_table", "register", "verdict"]
 

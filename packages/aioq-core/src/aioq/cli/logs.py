@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from aioq.cli.secrets import masked
+from aioq.cli.output import masked
 
 __all__ = ["DEFAULT_LEVEL", "LEVELS", "configure"]
 

@@ -13,13 +13,12 @@ import anyio
 
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_app, add_log_level
-from aioq.cli.broker import is_embedded
-from aioq.cli.exits import CommandError, Exit
-from aioq.cli.locate import load_app
+from aioq.cli.broker_access import is_embedded
+from aioq.cli.exit_codes import CommandError, Exit
+from aioq.cli.find_app import load_app
 from aioq.cli.logs import configure
-from aioq.cli.restart import again
+from aioq.cli.process import again, end_now, leave_threads_behind, threads_of_tasks
 from aioq.cli.supervisor import Lifeline, Supervisor
-from aioq.cli.threads import end_now, leave_threads_behind, threads_of_tasks
 from aioq.worker import Worker
 
 __all__ = ["register"]

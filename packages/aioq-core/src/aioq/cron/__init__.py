@@ -6,9 +6,9 @@ Everything in here is a pure function of values and a given moment.
 from aioq.cron.entry import CronEntry as CronEntry
 from aioq.cron.entry import Tick as Tick
 from aioq.cron.entry import upcoming as upcoming
-from aioq.cron.explained import ClockChange as ClockChange
 from aioq.cron.options import CronOptions as CronOptions
 from aioq.cron.options import Misfire as Misfire
-from aioq.ticks import Overlap as Overlap
+from aioq.cron.schedule import ClockChange as ClockChange
+from aioq.model.cron import Overlap as Overlap
 
 __all__ = ["ClockChange", "CronEntry", "CronOptions", "Misfire", "Overlap", "Tick", "upcoming"]

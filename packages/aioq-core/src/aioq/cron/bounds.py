@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TypeGuard
 from zoneinfo import ZoneInfo
 
-from aioq.cron.explained import ClockChange
+from aioq.cron.schedule import ClockChange, ExplainedSchedule, Schedule
 from aioq.cron.steps import INSTANT
-
-if TYPE_CHECKING:
-    from aioq.protocols import ExplainedSchedule, Schedule
 
 __all__ = ["Bounded", "BoundedExplained", "bounded"]
 

@@ -12,8 +12,8 @@ import msgspec
 
 from aioq.cron.entry import CronEntry
 from aioq.cron.options import CronOptions
-from aioq.job import NewJob
-from aioq.ticks import CronDefinition
+from aioq.model.cron import CronDefinition
+from aioq.model.job import NewJob
 
 __all__ = ["CronDiff", "compare", "define", "version_of"]
 

@@ -7,14 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aioq.cron.options import CronOptions
-from aioq.job import NewJob
-from aioq.ticks import CronKey
-
-if TYPE_CHECKING:
-    from aioq.protocols import Schedule
+from aioq.cron.schedule import Schedule
+from aioq.model.cron import CronKey
+from aioq.model.job import NewJob
 
 __all__ = ["CronEntry", "Tick", "upcoming"]
 

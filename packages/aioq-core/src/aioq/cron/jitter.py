@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from typing import TYPE_CHECKING
 
+from aioq.cron.entry import CronEntry
 from aioq.cron.steps import INSTANT, step
-
-if TYPE_CHECKING:
-    from aioq.cron.entry import CronEntry
 
 __all__ = ["due", "offset"]
 

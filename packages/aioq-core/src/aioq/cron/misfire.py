@@ -11,7 +11,7 @@ from aioq.cron.entry import CronEntry
 from aioq.cron.jitter import due
 from aioq.cron.options import Misfire
 from aioq.cron.steps import INSTANT, Row, before, latest, step, walk
-from aioq.ticks import TickStatus
+from aioq.model.cron import TickStatus
 
 __all__ = ["MOST_COUNTED", "MOST_MADE_UP", "Left", "Verdict", "cut", "judge", "unfired"]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias, TypedDict, get_args
 
+from aioq.model.cron import Overlap
 from aioq.options import TEN_YEARS, flag, number
-from aioq.ticks import Overlap
 
 __all__ = ["CronKeywords", "CronOptions", "Misfire", "ScheduleKeywords"]
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from aioq.protocols import Schedule
+from aioq.cron.schedule import Schedule
 
 __all__ = ["INSTANT", "Row", "around", "before", "latest", "step", "walk"]
 

@@ -14,14 +14,14 @@ import anyio
 import anyio.lowlevel
 from msgspec import structs
 
-from aioq.ids import new_id
-from aioq.job import Claim, ClaimRequest, Lease
-from aioq.protocols import Broker, Clock, Signals
+from aioq.clock import Clock
+from aioq.model.ids import new_id
+from aioq.model.job import Claim, ClaimRequest, Lease
+from aioq.protocols import Broker, Signals
+from aioq.worker.broker_retry import Link
 from aioq.worker.leases import LeaseTable
-from aioq.worker.link import Link
-from aioq.worker.race import first
+from aioq.worker.shutdown import Stop, first
 from aioq.worker.slots import Slots
-from aioq.worker.stop import Stop
 
 __all__ = ["Claimer"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import anyio
 
-from aioq.job import Lease
+from aioq.model.job import Lease
 
 __all__ = ["LeaseTable"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from aioq.failure import one_line
-from aioq.job import Lease
+from aioq.model.job import Lease
+from aioq.serialization.failure import one_line
 
 __all__ = ["extra", "job_of", "logger", "shown"]
 

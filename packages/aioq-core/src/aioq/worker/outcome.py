@@ -6,10 +6,10 @@ import random
 from collections.abc import Callable
 
 from aioq.errors import BadSignature, PayloadTooLarge, Retry
-from aioq.failure import describe
-from aioq.job import Buried, Expired, Failed, Failure, Lease, Retried, Settlement
+from aioq.model.job import Buried, Expired, Failed, Failure, Lease, Retried, Settlement
 from aioq.options import TaskOptions
 from aioq.retry import backoff_delay
+from aioq.serialization.failure import describe
 
 __all__ = ["after_error", "expired", "unknown_task", "unreadable", "wants_retry"]
 

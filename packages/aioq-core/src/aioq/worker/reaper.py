@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 
-from aioq.job import Reaped
-from aioq.protocols import Broker, Clock
-from aioq.states import JobState
-from aioq.worker.link import Link
+from aioq.clock import Clock
+from aioq.model.job import Reaped
+from aioq.model.states import JobState
+from aioq.protocols import Broker
+from aioq.worker.broker_retry import Link
 from aioq.worker.log import logger, shown
 
 __all__ = ["Reaper"]

@@ -14,22 +14,22 @@ import anyio
 
 from aioq.app import Aarq
 from aioq.errors import BadSignature, ResultSerializationError, SerializationError, UnknownTask
-from aioq.failure import describe, one_line, said
-from aioq.ids import TICK_IDS
-from aioq.job import Buried, Completed, Expired, Failed, Failure, Lease, Released, Retried, Settlement
+from aioq.model.ids import TICK_IDS
+from aioq.model.job import Buried, Completed, Expired, Failed, Failure, Lease, Released, Retried, Settlement
+from aioq.serialization.failure import describe, one_line, said
 from aioq.task import Task
+from aioq.worker.broker_retry import OUTAGES
 from aioq.worker.cron import NotYet, ScheduledJobs
-from aioq.worker.culprit import current_job
+from aioq.worker.execution.anyio_tasks import ScopedTasks
+from aioq.worker.execution.asyncio_tasks import PlainTasks
+from aioq.worker.execution.protocol import Cut, Running, Starter
 from aioq.worker.leases import LeaseTable
-from aioq.worker.link import OUTAGES
 from aioq.worker.log import extra, job_of, logger
+from aioq.worker.loop_monitor import current_job
 from aioq.worker.outcome import after_error, expired, unknown_task, unreadable
-from aioq.worker.plain_tasks import PlainTasks
-from aioq.worker.race import being_cancelled
-from aioq.worker.scoped_tasks import ScopedTasks
 from aioq.worker.settler import Settler
+from aioq.worker.shutdown import being_cancelled
 from aioq.worker.slots import Slots
-from aioq.worker.starter import Cut, Running, Starter
 
 __all__ = ["Cause", "Runner"]
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 
 import anyio
 
-from aioq.failure import said
-from aioq.ids import TICK_IDS
-from aioq.job import Released, Settled, Settlement
+from aioq.model.ids import TICK_IDS
+from aioq.model.job import Released, Settled, Settlement
 from aioq.protocols import Broker
+from aioq.serialization.failure import said
+from aioq.worker.broker_retry import OUTAGES, Link
 from aioq.worker.leases import LeaseTable
-from aioq.worker.link import OUTAGES, Link
 from aioq.worker.log import extra, job_of, logger
 
 __all__ = ["Settler"]

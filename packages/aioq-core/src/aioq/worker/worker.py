@@ -16,25 +16,23 @@ import anyio
 from anyio.abc import TaskStatus
 
 from aioq.app import Aarq
-from aioq.clock import SystemClock, pass_time
-from aioq.failure import said
-from aioq.ids import check_name
-from aioq.job import WorkerInfo
+from aioq.clock import Clock, SystemClock, pass_time
+from aioq.model.ids import check_name
+from aioq.model.job import WorkerInfo
 from aioq.options import number, whole
-from aioq.protocols import Clock
-from aioq.worker.aborts import Aborts
+from aioq.serialization.failure import said
+from aioq.worker.broker_retry import Link
+from aioq.worker.cancellations import Aborts
 from aioq.worker.claimer import Claimer
 from aioq.worker.cron import Cron
 from aioq.worker.heartbeat import Heartbeat
 from aioq.worker.leases import LeaseTable
-from aioq.worker.link import Link
 from aioq.worker.log import logger
-from aioq.worker.race import first
 from aioq.worker.reaper import Reaper
 from aioq.worker.runner import Cause, Runner
 from aioq.worker.settler import Settler
+from aioq.worker.shutdown import Stop, first
 from aioq.worker.slots import Slots
-from aioq.worker.stop import Stop
 
 __all__ = ["Worker"]
 

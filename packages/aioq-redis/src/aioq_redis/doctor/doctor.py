@@ -9,18 +9,18 @@ from msgspec.structs import replace
 
 from aioq.clock import SystemClock
 from aioq.errors import BrokerConfigError
-from aioq.findings import Finding, Level
-from aioq.job import WorkerInfo
-from aioq_redis.doctor.found import Found, misfits, pattern, place_of
+from aioq.model.health import Finding, Level
+from aioq.model.job import WorkerInfo
+from aioq_redis.client.client import Server
+from aioq_redis.doctor.format import size
 from aioq_redis.doctor.host import about_clock, about_host, parse_info
+from aioq_redis.doctor.keys import Found, misfits, pattern, place_of
 from aioq_redis.doctor.leaks import leaks_of
-from aioq_redis.doctor.questions import Questions
+from aioq_redis.doctor.probes import Questions
 from aioq_redis.doctor.queues import QueueFacts, about_queue, about_workers
 from aioq_redis.doctor.snapshot import MOST, Snapshot, read_snapshot
-from aioq_redis.doctor.words import size
-from aioq_redis.fleet import Fleet
-from aioq_redis.keys import Layout
-from aioq_redis.server import Server
+from aioq_redis.jobs.workers import Fleet
+from aioq_redis.storage.keys import Layout
 
 __all__ = ["Doctor"]
 

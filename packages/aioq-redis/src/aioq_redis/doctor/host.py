@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from aioq.findings import Finding, Level
-from aioq_redis.doctor.words import size
+from aioq.model.health import Finding, Level
+from aioq_redis.doctor.format import size
 
 __all__ = ["about_clock", "about_host", "parse_info"]
 

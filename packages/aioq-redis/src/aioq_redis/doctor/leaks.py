@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from aioq.findings import Finding, Level
+from aioq.model.health import Finding, Level
+from aioq_redis.doctor.format import some
 from aioq_redis.doctor.snapshot import Snapshot
-from aioq_redis.doctor.words import some
 
 __all__ = ["leaks_of"]
 

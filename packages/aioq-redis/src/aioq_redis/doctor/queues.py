@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from aioq.findings import Finding, Level
-from aioq.job import WorkerInfo
+from aioq.model.health import Finding, Level
+from aioq.model.job import WorkerInfo
+from aioq_redis.doctor.format import size
 from aioq_redis.doctor.snapshot import Snapshot
-from aioq_redis.doctor.words import size
 
 __all__ = ["QueueFacts", "about_queue", "about_workers"]
 

@@ -13,7 +13,7 @@ import pytest
 from aioq_file import FileBroker, database
 
 from aioq import Aarq, BrokerConfigError, BrokerFull, BrokerUnavailable, JobState, Worker
-from aioq.job import NewJob
+from aioq.model.job import NewJob
 
 TASKS = """
 from aioq import Aarq

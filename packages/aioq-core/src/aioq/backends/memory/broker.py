@@ -10,13 +10,24 @@ from itertools import islice
 
 from anyio import Event
 
-from aioq.backends.memory.leasing import Leasing
-from aioq.backends.memory.store import Store
-from aioq.backends.memory.ticks import MemoryTicks
-from aioq.backends.memory.wakes import Wakes
-from aioq.clock import SteadyClock, SystemClock, wait_until
+from aioq.backends.memory.jobs import Store
+from aioq.backends.memory.leases import Leasing
+from aioq.backends.memory.ledger import MemoryTicks
+from aioq.backends.memory.waiters import Wakes
+from aioq.clock import Clock, SteadyClock, SystemClock, wait_until
 from aioq.errors import BrokerConfigError, JobConflict
-from aioq.job import (
+from aioq.model.cron import (
+    Attendance,
+    CronChanges,
+    CronDefinition,
+    CronKey,
+    CronStatus,
+    TickClaim,
+    TickRecord,
+    TickReply,
+    TickRun,
+)
+from aioq.model.job import (
     Claim,
     ClaimRequest,
     JobRecord,
@@ -28,19 +39,7 @@ from aioq.job import (
     Settlement,
     WorkerInfo,
 )
-from aioq.protocols import Clock
-from aioq.states import FINAL_STATES, JobState, Verb
-from aioq.ticks import (
-    Attendance,
-    CronChanges,
-    CronDefinition,
-    CronKey,
-    CronStatus,
-    TickClaim,
-    TickRecord,
-    TickReply,
-    TickRun,
-)
+from aioq.model.states import FINAL_STATES, JobState, Verb
 
 __all__ = ["MemoryBroker"]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from aioq.cli.arguments import Commands, show_help
-from aioq.cli.cron import backfill, diff, explain, history, listing, next, pause, run
-from aioq.cli.cron.listing import entry_table as entry_table
+from aioq.cli.cron import backfill, diff, history, list, pause, preview, run
+from aioq.cli.cron.list import entry_table as entry_table
 
 __all__ = ["entry_table", "register"]
 
@@ -15,5 +15,5 @@ def register(commands: Commands) -> None:
     parser = commands.add_parser("cron", help="look at cron schedules, and steer them", description=text)
     show_help(parser)
     verbs = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for verb in (listing, next, explain, run, pause, backfill, history, diff):
+    for verb in (list, preview, run, pause, backfill, history, diff):
         verb.register(verbs)

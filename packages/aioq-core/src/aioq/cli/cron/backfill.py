@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice, takewhile
+from typing import Literal
 
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_entry, add_json, add_log_level
-from aioq.cli.broker import check_jobs_travel, is_embedded
-from aioq.cli.connected import connected
-from aioq.cli.cron.entries import find
-from aioq.cli.cron.fill import Filled, fill, ticks_between
-from aioq.cli.cron.records import reason
-from aioq.cli.exits import CommandError, Exit, exit_for
-from aioq.cli.locate import load_app
+from aioq.cli.broker_access import check_jobs_travel, connected, is_embedded
+from aioq.cli.cron.lookup import find
+from aioq.cli.cron.manual import ByHand, Stored, enqueue_ticks
+from aioq.cli.cron.tick_text import reason
+from aioq.cli.exit_codes import CommandError, Exit, exit_for
+from aioq.cli.find_app import load_app
 from aioq.cli.logs import configure
-from aioq.cli.moments import moment_from, now, shown, zone_named
-from aioq.cli.progress import Progress
-from aioq.cli.say import complain, say, say_json, width
-from aioq.cli.table import Column, table
-from aioq.cli.threads import leave_threads_behind
-from aioq.cron import CronEntry
+from aioq.cli.output import Column, Progress, complain, say, say_json, table, width
+from aioq.cli.process import leave_threads_behind
+from aioq.cli.times import moment_from, now, shown, zone_named
+from aioq.cron import CronEntry, upcoming
+from aioq.cron.steps import INSTANT
 from aioq.errors import AioqError
+from aioq.model.cron import TickRecord, TickStatus
+from aioq.model.job import NewJob
 from aioq.protocols import TickLedger
-from aioq.ticks import TickRecord
 
-__all__ = ["backfill", "register"]
+__all__ = ["Filled", "backfill", "fill", "register", "ticks_between"]
 
 MOST = 10_000
 """Ticks that are fired in one go."""
@@ -178,3 +180,54 @@ def _as_json(filled: Filled, entry: CronEntry) -> dict[str, object]:
 
 def _ticks_of(count: int) -> str:
     return f"{count:,} tick{'' if count == 1 else 's'}"
+
+
+BATCH = 500
+"""Jobs that are enqueued in one round trip."""
+
+BACKFILL = "backfill"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filled:
+    """What became of one tick."""
+
+    tick: datetime
+    status: Literal["ok", "failed", "enqueued", "known"]
+    error: str = ""
+    job_id: str | None = None
+
+
+def ticks_between(entry: CronEntry, first: datetime, last: datetime, *, most: int) -> list[datetime]:
+    """Return the ticks of an entry from `first` to `last`, both included; up to one more than `most`."""
+    ticks = takewhile(lambda tick: tick <= last, upcoming(entry.schedule, first - INSTANT))
+    return list(islice(ticks, most + 1))
+
+
+async def fill(app: Aarq, entry: CronEntry, ticks: Sequence[datetime], tell: Callable[[Filled], None]) -> None:
+    """Fire ticks in order, and tell what became of each: a cron's function runs here, a schedule's job is enqueued."""
+    if entry.job is None:
+        await _call(app, entry, ticks, tell)
+    else:
+        await _enqueue(app, entry, entry.job, ticks, tell)
+
+
+async def _call(app: Aarq, entry: CronEntry, ticks: Sequence[datetime], tell: Callable[[Filled], None]) -> None:
+    hand = ByHand(app, entry, why=BACKFILL)
+    async with hand.ready():
+        for tick in ticks:
+            record = (await hand.fire(tick)).record
+            tell(Filled(tick=tick, status="ok" if record.status is TickStatus.OK else "failed", error=record.error))
+
+
+async def _enqueue(
+    app: Aarq, entry: CronEntry, template: NewJob, ticks: Sequence[datetime], tell: Callable[[Filled], None]
+) -> None:
+    for start in range(0, len(ticks), BATCH):
+        for stored in await enqueue_ticks(app.broker, entry, template, ticks[start : start + BATCH], why=BACKFILL):
+            tell(_filled(stored))
+
+
+def _filled(stored: Stored) -> Filled:
+    status: Literal["failed", "enqueued", "known"] = "failed" if stored.error else "enqueued" if stored.new else "known"
+    return Filled(tick=stored.tick, status=status, error=stored.error, job_id=stored.job.id)

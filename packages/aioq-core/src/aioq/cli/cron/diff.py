@@ -10,16 +10,16 @@ import msgspec
 
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_app, add_json
-from aioq.cli.broker import ask_ledger
-from aioq.cli.cron.entries import next_of
-from aioq.cli.cron.rows import how_often
-from aioq.cli.exits import Exit
-from aioq.cli.locate import load_app
-from aioq.cli.moments import at, shown, zone_named
-from aioq.cli.say import say, say_json
+from aioq.cli.broker_access import ask_ledger
+from aioq.cli.cron.lookup import next_of
+from aioq.cli.cron.overview import how_often
+from aioq.cli.exit_codes import Exit
+from aioq.cli.find_app import load_app
+from aioq.cli.output import say, say_json
+from aioq.cli.times import at, shown, zone_named
 from aioq.cron.definition import CronDiff, compare, define
+from aioq.model.cron import CronDefinition, CronStatus
 from aioq.protocols import TickLedger
-from aioq.ticks import CronDefinition, CronStatus
 
 __all__ = ["Ahead", "diff", "diff_lines", "register"]
 

@@ -8,17 +8,16 @@ from datetime import tzinfo
 
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_entry, add_json
-from aioq.cli.broker import ask_ledger
-from aioq.cli.cron.entries import find
-from aioq.cli.cron.records import as_json, reason, took, with_jobs, with_life
-from aioq.cli.exits import CommandError, Exit
-from aioq.cli.locate import load_app
-from aioq.cli.moments import at, lasted, shown, zone_named
-from aioq.cli.say import say, say_json, width
-from aioq.cli.table import Column, table
+from aioq.cli.broker_access import ask_ledger
+from aioq.cli.cron.lookup import find
+from aioq.cli.cron.tick_text import as_json, reason, took, with_jobs, with_life
+from aioq.cli.exit_codes import CommandError, Exit
+from aioq.cli.find_app import load_app
+from aioq.cli.output import Column, say, say_json, table, width
+from aioq.cli.times import at, lasted, shown, zone_named
 from aioq.cron import CronEntry
+from aioq.model.cron import TickRecord
 from aioq.protocols import TickLedger
-from aioq.ticks import TickRecord
 
 __all__ = ["history", "history_table", "register"]
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 
 from aioq.cli.arguments import Commands, add_entry, add_json
-from aioq.cli.broker import ask_ledger
-from aioq.cli.cron.entries import find, next_of
-from aioq.cli.exits import Exit
-from aioq.cli.locate import load_app
-from aioq.cli.moments import at, shown, zone_named
-from aioq.cli.person import person
-from aioq.cli.say import say, say_json
+from aioq.cli.broker_access import ask_ledger
+from aioq.cli.cron.lookup import find, next_of
+from aioq.cli.cron.manual import person
+from aioq.cli.exit_codes import Exit
+from aioq.cli.find_app import load_app
+from aioq.cli.output import say, say_json
+from aioq.cli.times import at, shown, zone_named
 from aioq.cron import CronEntry
+from aioq.model.cron import Pause
 from aioq.protocols import TickLedger
-from aioq.ticks import Pause
 
 __all__ = ["pause", "register", "resume"]
 

@@ -9,23 +9,20 @@ from typing import Any
 
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_entry, add_json, add_log_level
-from aioq.cli.broker import check_jobs_travel
-from aioq.cli.connected import connected
-from aioq.cli.cron.byhand import ByHand, Ended
-from aioq.cli.cron.entries import find
-from aioq.cli.cron.jobs import between_ticks, enqueue_ticks
-from aioq.cli.cron.records import took
-from aioq.cli.exits import CommandError, Exit
-from aioq.cli.locate import load_app
+from aioq.cli.broker_access import check_jobs_travel, connected
+from aioq.cli.cron.lookup import find
+from aioq.cli.cron.manual import ByHand, Ended, between_ticks, enqueue_ticks
+from aioq.cli.cron.tick_text import took
+from aioq.cli.exit_codes import CommandError, Exit
+from aioq.cli.find_app import load_app
 from aioq.cli.logs import configure
-from aioq.cli.moments import at
-from aioq.cli.say import complain, say, say_json
-from aioq.cli.secrets import masked
-from aioq.cli.threads import leave_threads_behind
+from aioq.cli.output import complain, masked, say, say_json
+from aioq.cli.process import leave_threads_behind
+from aioq.cli.times import at
 from aioq.cron import CronEntry
 from aioq.errors import JobEnded
-from aioq.failure import one_line
-from aioq.job import NewJob
+from aioq.model.job import NewJob
+from aioq.serialization.failure import one_line
 
 __all__ = ["register", "run"]
 

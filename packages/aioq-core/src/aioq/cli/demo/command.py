@@ -8,11 +8,11 @@ import anyio
 
 from aioq.cli.arguments import Commands
 from aioq.cli.cron import entry_table
-from aioq.cli.demo.play import DELAY, FAILURES, Play
-from aioq.cli.exits import CommandError, Exit
+from aioq.cli.demo.app import DELAY, FAILURES, Play
+from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.logs import configure
-from aioq.cli.moments import now
-from aioq.cli.say import complain, ending_with_its_reader, say, width
+from aioq.cli.output import complain, ending_with_its_reader, say, width
+from aioq.cli.times import now
 from aioq.clock import SystemClock
 
 __all__ = ["register"]

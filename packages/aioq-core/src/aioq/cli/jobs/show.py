@@ -6,14 +6,13 @@ import argparse
 from collections.abc import Iterator
 
 from aioq.cli.arguments import Commands, add_json, add_target
-from aioq.cli.broker import store_of
-from aioq.cli.connected import connected
-from aioq.cli.exits import CommandError, Exit
-from aioq.cli.locate import app_at
-from aioq.cli.moments import at, iso, shown
-from aioq.cli.say import say, say_json
-from aioq.failure import in_full, one_line
-from aioq.job import JobRecord
+from aioq.cli.broker_access import connected, store_of
+from aioq.cli.exit_codes import CommandError, Exit
+from aioq.cli.find_app import app_at
+from aioq.cli.output import say, say_json
+from aioq.cli.times import at, iso, shown
+from aioq.model.job import JobRecord
+from aioq.serialization.failure import in_full, one_line
 
 __all__ = ["escaped", "register", "show"]
 

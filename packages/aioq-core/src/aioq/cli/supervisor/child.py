@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 import anyio
 from anyio.abc import Process
 
-from aioq.cli.supervisor.orders import Order
+from aioq.cli.supervisor.control_pipe import Order
 
 __all__ = ["Child"]
 

@@ -10,12 +10,11 @@ from functools import partial
 import anyio
 from anyio.abc import TaskStatus
 
-from aioq.cli.exits import Exit
+from aioq.cli.exit_codes import Exit
 from aioq.cli.supervisor.child import Child
-from aioq.cli.supervisor.orders import Order
-from aioq.cli.supervisor.verdict import STEADY, Death, Next, how, pause_before, verdict
-from aioq.worker.race import first
-from aioq.worker.stop import Stop
+from aioq.cli.supervisor.control_pipe import Order
+from aioq.cli.supervisor.restart_policy import STEADY, Death, Next, how, pause_before, verdict
+from aioq.worker.shutdown import Stop, first
 
 __all__ = ["Supervisor"]
 

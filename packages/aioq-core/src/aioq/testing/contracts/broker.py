@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from aioq.conformance import lacking, members
+from aioq.discovery import lacking, members
 from aioq.protocols import Broker, Diagnosable, JobStore, Signals, ThreadedLeases, TickLedger, WorkerRegistry
 from aioq.testing.contracts.claiming import ClaimContract
 from aioq.testing.contracts.enqueueing import EnqueueContract
 from aioq.testing.contracts.leases import LeaseContract
+from aioq.testing.contracts.multi_process import SharingContract
 from aioq.testing.contracts.settling import SettleContract
-from aioq.testing.contracts.sharing import SharingContract
 from aioq.testing.contracts.suspects import SuspectContract
 
 __all__ = ["BrokerContract"]

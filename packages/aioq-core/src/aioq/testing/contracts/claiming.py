@@ -6,7 +6,7 @@ import anyio
 import pytest
 from msgspec import structs
 
-from aioq.job import ClaimRequest, Completed, Retried, Settled
+from aioq.model.job import ClaimRequest, Completed, Retried, Settled
 from aioq.protocols import Broker
 from aioq.testing.contracts.suite import BrokerSuite
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from aioq.model.cron import TickOutcome
 from aioq.protocols import Broker, TickLedger
 from aioq.testing.contracts.ledger_suite import LedgerSuite
-from aioq.ticks import TickOutcome
 
 __all__ = ["CronPauseContract"]
 

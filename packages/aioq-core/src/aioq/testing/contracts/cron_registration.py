@@ -5,9 +5,9 @@ from __future__ import annotations
 import anyio
 import pytest
 
+from aioq.model.cron import CronChanges, CronKey, TickOutcome
 from aioq.protocols import Broker, TickLedger
 from aioq.testing.contracts.ledger_suite import HOURLY, LedgerSuite
-from aioq.ticks import CronChanges, CronKey, TickOutcome
 
 __all__ = ["CronRegistrationContract"]
 

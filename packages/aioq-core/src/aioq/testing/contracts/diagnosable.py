@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from aioq.conformance import lacking
-from aioq.findings import Level
-from aioq.job import Completed, Retried
+from aioq.discovery import lacking
+from aioq.model.health import Level
+from aioq.model.job import Completed, Retried
 from aioq.protocols import Broker, Diagnosable
 from aioq.testing.contracts.suite import FAILURE, BrokerSuite
 

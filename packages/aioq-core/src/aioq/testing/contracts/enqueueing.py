@@ -13,7 +13,7 @@ import anyio.lowlevel
 import pytest
 
 from aioq.errors import JobConflict
-from aioq.job import ClaimRequest, Completed
+from aioq.model.job import ClaimRequest, Completed
 from aioq.protocols import Broker
 from aioq.testing.contracts.suite import BrokerSuite
 

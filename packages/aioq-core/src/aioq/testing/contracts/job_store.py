@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from aioq.conformance import lacking
-from aioq.job import (
+from aioq.discovery import lacking
+from aioq.model.job import (
     Buried,
     Completed,
     Expired,
@@ -19,8 +19,8 @@ from aioq.job import (
     Settled,
     Settlement,
 )
+from aioq.model.states import JobState
 from aioq.protocols import Broker, JobStore
-from aioq.states import JobState
 from aioq.testing.contracts.suite import FAILURE, BrokerSuite
 
 __all__ = ["JobStoreContract"]

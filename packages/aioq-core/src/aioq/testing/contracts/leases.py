@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from aioq.job import Completed, Settled
+from aioq.model.job import Completed, Settled
+from aioq.model.states import JobState
 from aioq.protocols import Broker
-from aioq.states import JobState
 from aioq.testing.contracts.suite import BrokerSuite
 
 __all__ = ["LeaseContract"]

@@ -7,10 +7,8 @@ from typing import Any
 
 import pytest
 
-from aioq.conformance import lacking
-from aioq.protocols import Broker, TickLedger
-from aioq.testing.contracts.suite import BrokerSuite
-from aioq.ticks import (
+from aioq.discovery import lacking
+from aioq.model.cron import (
     CronChanges,
     CronDefinition,
     CronKey,
@@ -21,6 +19,8 @@ from aioq.ticks import (
     TickRun,
     TickStatus,
 )
+from aioq.protocols import Broker, TickLedger
+from aioq.testing.contracts.suite import BrokerSuite
 
 __all__ = ["HOURLY", "MINUTELY", "LedgerSuite"]
 

@@ -8,8 +8,8 @@ from typing import TypeVar
 import anyio
 import pytest
 
-from aioq.conformance import lacking
-from aioq.job import Buried, Completed, Expired, Failed, Retried, Settlement
+from aioq.discovery import lacking
+from aioq.model.job import Buried, Completed, Expired, Failed, Retried, Settlement
 from aioq.protocols import Broker, JobStore, Signals
 from aioq.testing.contracts.suite import FAILURE, BrokerSuite
 

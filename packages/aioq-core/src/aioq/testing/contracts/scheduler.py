@@ -9,7 +9,8 @@ import anyio
 import pytest
 
 from aioq.cron import CronEntry, Tick
-from aioq.protocols import Schedule, Scheduler
+from aioq.cron.schedule import Schedule
+from aioq.cron.scheduler import Scheduler
 from aioq.testing.clock import VirtualClock
 
 __all__ = ["SchedulerContract"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aioq.job import Buried, Completed, Expired, Failed, Released, Retried, Settled
+from aioq.model.job import Buried, Completed, Expired, Failed, Released, Retried, Settled
 from aioq.protocols import Broker
 from aioq.testing.contracts.suite import FAILURE, BrokerSuite
 

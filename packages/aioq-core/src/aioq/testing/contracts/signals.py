@@ -7,7 +7,7 @@ import anyio.lowlevel
 import pytest
 from msgspec import structs
 
-from aioq.job import Claim, Released, Retried
+from aioq.model.job import Claim, Released, Retried
 from aioq.protocols import Broker, Signals
 from aioq.testing.contracts.result_signals import LONG, ResultSignalsContract
 

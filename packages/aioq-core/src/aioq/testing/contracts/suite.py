@@ -7,7 +7,7 @@ from itertools import count
 import anyio
 import pytest
 
-from aioq.job import ClaimRequest, Failure, Lease, NewJob
+from aioq.model.job import ClaimRequest, Failure, Lease, NewJob
 from aioq.protocols import Broker
 
 __all__ = ["FAILURE", "BrokerSuite"]

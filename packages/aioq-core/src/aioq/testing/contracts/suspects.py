@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aioq.job import Released, Retried
+from aioq.model.job import Released, Retried
 from aioq.protocols import Broker
 from aioq.testing.contracts.suite import BrokerSuite
 

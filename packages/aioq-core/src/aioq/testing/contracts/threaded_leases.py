@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import anyio.to_thread
 import pytest
 
-from aioq.conformance import lacking
+from aioq.discovery import lacking
 from aioq.errors import BrokerUnavailable
-from aioq.job import Completed, Settled
+from aioq.model.job import Completed, Settled
 from aioq.protocols import Broker, LeaseKeeper, ThreadedLeases
 from aioq.testing.contracts.suite import BrokerSuite
 

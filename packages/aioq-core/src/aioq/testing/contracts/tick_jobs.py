@@ -7,11 +7,11 @@ from typing import Any
 
 import anyio
 
-from aioq.ids import tick_id
-from aioq.job import Completed, Expired, Failure, Released, Retried
+from aioq.model.cron import TickOutcome, TickReply, TickStatus
+from aioq.model.ids import tick_id
+from aioq.model.job import Completed, Expired, Failure, Released, Retried
 from aioq.protocols import Broker, TickLedger
 from aioq.testing.contracts.ledger_suite import LedgerSuite
-from aioq.ticks import TickOutcome, TickReply, TickStatus
 
 __all__ = ["TickJobContract"]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from aioq.model.cron import CronCounts, TickStatus
 from aioq.protocols import Broker, TickLedger
 from aioq.testing.contracts.ledger_suite import LedgerSuite
-from aioq.ticks import CronCounts, TickStatus
 
 __all__ = ["TickRecordContract"]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from aioq.model.cron import TickOutcome
 from aioq.protocols import Broker, TickLedger
 from aioq.testing.contracts.ledger_suite import HOURLY, LedgerSuite
-from aioq.ticks import TickOutcome
 
 __all__ = ["TickRunContract"]
 

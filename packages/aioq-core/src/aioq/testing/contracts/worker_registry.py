@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from aioq.conformance import lacking
-from aioq.job import WorkerInfo
+from aioq.discovery import lacking
+from aioq.model.job import WorkerInfo
 from aioq.protocols import Broker, WorkerRegistry
 from aioq.testing.contracts.suite import BrokerSuite
 

@@ -6,8 +6,8 @@ the runs of an entry apart, `call` makes one; `jobs` knows those that schedules 
 `attendance` tells the ledger that the worker is up, `recorder` what became of ticks.
 """
 
-from aioq.worker.cron.cron import Cron as Cron
-from aioq.worker.cron.jobs import NotYet as NotYet
-from aioq.worker.cron.jobs import ScheduledJobs as ScheduledJobs
+from aioq.worker.cron.scheduled_jobs import NotYet as NotYet
+from aioq.worker.cron.scheduled_jobs import ScheduledJobs as ScheduledJobs
+from aioq.worker.cron.service import Cron as Cron
 
 __all__ = ["Cron", "NotYet", "ScheduledJobs"]

@@ -9,14 +9,13 @@ from typing import Any, Final
 
 import anyio
 
-from aioq.clock import wait_until
+from aioq.clock import BrokerClock, Clock, wait_until
 from aioq.cron import CronEntry
 from aioq.cron.misfire import Left
-from aioq.protocols import Clock, TickLedger
-from aioq.ticks import TickRecord, TickStatus
-from aioq.worker.cron.broker_clock import BrokerClock
+from aioq.model.cron import TickRecord, TickStatus
+from aioq.protocols import TickLedger
+from aioq.worker.broker_retry import OUTAGES, Link
 from aioq.worker.cron.run import CronRun
-from aioq.worker.link import OUTAGES, Link
 from aioq.worker.log import logger
 
 __all__ = ["MOST_WAITING", "Recorder"]

@@ -9,16 +9,15 @@ from functools import partial
 
 import anyio
 
-from aioq.clock import wait_until
+from aioq.clock import Clock, wait_until
 from aioq.cron import CronEntry
-from aioq.protocols import Clock, TickLedger
-from aioq.worker.cron.call import Caller
+from aioq.protocols import TickLedger
+from aioq.worker.broker_retry import Link
+from aioq.worker.cron.invoke import Caller
 from aioq.worker.cron.recorder import Recorder
-from aioq.worker.cron.run import REPLACED, STOPPED, CronRun, CutShort
-from aioq.worker.cron.tasks import CronTasks
-from aioq.worker.link import Link
+from aioq.worker.cron.run import REPLACED, STOPPED, CronRun, CronTasks, CutShort
 from aioq.worker.log import logger
-from aioq.worker.stop import Stop
+from aioq.worker.shutdown import Stop
 
 __all__ = ["LIFE", "Runs"]
 

@@ -6,8 +6,8 @@ import json
 import sqlite3
 from itertools import starmap
 
-from aioq.job import SUSPECT_AFTER, Failure, JobRecord, QueueStats
-from aioq.states import FINAL_STATES, JobState, Verb
+from aioq.model.job import SUSPECT_AFTER, Failure, JobRecord, QueueStats
+from aioq.model.states import FINAL_STATES, JobState, Verb
 from aioq_file.line import DAY, ORDER, FileLine, end, move
 
 __all__ = ["FileBroker"]

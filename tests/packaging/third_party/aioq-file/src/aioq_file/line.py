@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from aioq import BrokerConfigError, JobConflict
-from aioq.clock import SystemClock
-from aioq.expiry import latest_start
-from aioq.job import (
+from aioq.clock import Clock, SystemClock
+from aioq.model.job import (
     SUSPECT_AFTER,
     Buried,
     Claim,
@@ -30,8 +29,8 @@ from aioq.job import (
     Settled,
     Settlement,
 )
-from aioq.protocols import Clock
-from aioq.states import JobState, Verb, after
+from aioq.model.states import JobState, Verb, after
+from aioq.options import latest_start
 from aioq_file.database import Database
 from aioq_file.unheard import Unheard
 

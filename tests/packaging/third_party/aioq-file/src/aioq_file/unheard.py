@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aioq.job import NewJob
-from aioq.protocols import Clock
+from aioq.clock import Clock
+from aioq.model.job import NewJob
 
 __all__ = ["Unheard"]
 

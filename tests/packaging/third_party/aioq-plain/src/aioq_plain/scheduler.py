@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from aioq.clock import Clock
 from aioq.cron import CronEntry, Tick
-from aioq.protocols import Clock, Schedule
+from aioq.cron.schedule import Schedule
 from aioq_plain.schedules import EPOCH, Daily, Interval
 
 __all__ = ["PlainScheduler"]

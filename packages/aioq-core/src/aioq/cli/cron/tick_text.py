@@ -1,0 +1,96 @@
+"""What became of a tick, as it is shown; and what its job knows better than the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import tzinfo
+
+from msgspec.structs import replace
+
+from aioq.cli.times import at, iso, lasted
+from aioq.cron.misfire import MOST_COUNTED
+from aioq.model.cron import CronStatus, TickRecord, TickStatus
+from aioq.model.job import JobRecord
+from aioq.model.states import FINAL_STATES, JobState
+from aioq.protocols import Broker, JobStore
+from aioq.serialization.failure import in_full, one_line
+
+__all__ = ["as_json", "late", "reason", "reconcile", "took", "with_jobs", "with_life"]
+
+SHORT = 60
+"""Characters of an error that are shown in a table."""
+
+
+async def with_jobs(broker: Broker, records: Sequence[TickRecord]) -> list[TickRecord]:
+    """Return records with what has become of the jobs of those that are still `fired`."""
+    if not isinstance(broker, JobStore):
+        return list(records)
+    return [
+        reconcile(record, await broker.get_job(record.job_id, queue=record.queue))
+        if record.status is TickStatus.FIRED and record.job_id
+        else record
+        for record in records
+    ]
+
+
+def reconcile(record: TickRecord, job: JobRecord | None) -> TickRecord:
+    """Return the record of a tick whose job may have ended without the ledger hearing of it."""
+    if job is None:
+        return replace(record, why="nothing is kept of its job")
+    if job.state not in FINAL_STATES:
+        return replace(record, why=f"job {job.state}")
+    ended = replace(record, finished_at=job.finished_at)
+    match job.state:
+        case JobState.COMPLETED:
+            return replace(ended, status=TickStatus.OK)
+        case JobState.FAILED if job.failure:
+            return replace(ended, status=TickStatus.FAILED, error=in_full(job.failure))
+        case JobState.DEAD if job.reason:
+            return replace(ended, status=TickStatus.FAILED, error=f"job dead: {job.reason}")
+        case _:
+            return replace(ended, status=TickStatus.FAILED, error=f"job {job.state}")
+
+
+def with_life(record: TickRecord, status: CronStatus) -> TickRecord:
+    """Return the latest record of an entry with a word on its run, if a worker should show signs of life of it.
+
+    Runs of entries that fire on each worker show none, nor do runs by hand; a job has a lease of its own.
+    """
+    watched = status.definition.unique and record.status is TickStatus.FIRED and not (record.job_id or record.why)
+    return replace(record, why="no sign of life") if watched and status.running is None else record
+
+
+def late(record: TickRecord) -> str:
+    """Return how late a tick fired; empty when it did not."""
+    return "" if record.fired_at is None else f"{lasted(record.late)} late"
+
+
+def took(record: TickRecord) -> str:
+    """Return how long its run went on; empty while it does."""
+    if record.fired_at is None or record.finished_at is None:
+        return ""
+    return lasted(max(0.0, record.finished_at - record.fired_at))
+
+
+def reason(record: TickRecord) -> str:
+    """Return why a tick came to what it came to, in short; empty when there is nothing to add."""
+    more = ""
+    if record.count > 1:
+        more = f"{record.count:,} ticks{' or more' if record.count >= MOST_COUNTED else ''}"
+    return ", ".join(text for text in (record.why, more, one_line(record.error, SHORT)) if text)
+
+
+def as_json(record: TickRecord, zone: tzinfo) -> dict[str, object]:
+    """Return a record for programs, with its tick in `zone`."""
+    return {
+        "tick": at(record.tick, zone).isoformat(),
+        "status": str(record.status),
+        "why": record.why,
+        "count": record.count,
+        "late": record.late if record.fired_at is not None else None,
+        "fired_at": iso(record.fired_at),
+        "finished_at": iso(record.finished_at),
+        "worker_id": record.worker_id,
+        "job_id": record.job_id,
+        "error": record.error,
+    }

@@ -1,0 +1,158 @@
+"""From `MODULE:APP` to the app, or to one line that says why not."""
+
+from __future__ import annotations
+
+import re
+import sys
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from types import ModuleType
+
+from aioq.app import Aarq
+from aioq.cli.exit_codes import CommandError, Exit
+from aioq.errors import AioqError, BrokerConfigError, DiscoveryError
+
+__all__ = ["app_at", "load_app"]
+
+PATH = r"\w+(\.\w+)*(:\w+(\.\w+)*)?"
+OUR_OWN = ("aioq", "aioq_cron", "aioq_redis", "importlib")
+
+
+def app_at(target: str | None, name: str) -> Aarq:
+    """Return an app on the broker at a URL, or at that of the environment when None; or import `MODULE:APP`.
+
+    Raises:
+        CommandError: As `load_app`.
+    """
+    return Aarq(target, name=name) if target is None or "://" in target else load_app(target)
+
+
+def load_app(path: str) -> Aarq:
+    """Import `MODULE:APP`, looking in the current directory first.
+
+    `MODULE` alone is enough for a module with a single app.
+
+    Raises:
+        CommandError: There is no such module or app, or the module cannot be imported.
+    """
+    module_name, _, attribute = _checked(path).partition(":")
+    module = _import(module_name)
+    return _named(module, attribute) if attribute else _only(module)
+
+
+def _checked(path: str) -> str:
+    module = path.partition(":")[0]
+    if "/" in path or "\\" in path or module.endswith(".py"):
+        better = re.sub(r"\.py(?=:|$)", "", path).replace("\\", "/").removeprefix("./").strip("/").replace("/", ".")
+        hint = f": {better}" if re.fullmatch(PATH, better) else ", from the folder that it is in"
+        raise CommandError(f"{path} is a file; name the module as Python imports it{hint}")
+    if not re.fullmatch(PATH, path):
+        raise CommandError(f"an app is named MODULE:APP, for example myapp.tasks:app; got {path!r}")
+    return path
+
+
+def _import(name: str) -> ModuleType:
+    here = str(Path.cwd())
+    if sys.path[:1] != [here]:
+        sys.path.insert(0, here)
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (error.name == name or name.startswith(f"{error.name}.")):
+            raise _no_module(name, error.name) from error
+        raise _broken(name, error) from error
+    except (Exception, SystemExit) as error:
+        raise _broken(name, error) from error
+
+
+def _no_module(name: str, missing: str) -> CommandError:
+    parent, _, last = name.rpartition(".")
+    if parent in sys.modules and isinstance(getattr(sys.modules[parent], last, None), Aarq):
+        return CommandError(f"there is no module {name}; did you mean {parent}:{last}?")
+    package, _, wanted = missing.rpartition(".")
+    where = f"in {package}" if package else f"in {Path.cwd()} or elsewhere on the Python path"
+    folders = list(getattr(sys.modules.get(package), "__path__", [])) if package else [str(Path.cwd())]
+    close = get_close_matches(wanted, [found.name for found in iter_modules(folders)], n=1)
+    hint = f"; did you mean {f'{package}.' if package else ''}{close[0]}?" if close else ""
+    return CommandError(f"there is no module {missing} {where}{hint}")
+
+
+def _broken(name: str, error: BaseException) -> CommandError:
+    text = (error.msg if isinstance(error, SyntaxError) else str(error)).strip()
+    kind = type(error).__name__
+    what = text if isinstance(error, AioqError) and text else f"{kind}: {text}" if text else kind
+    code = Exit.CONFIG if isinstance(error, (BrokerConfigError, DiscoveryError)) else Exit.USAGE
+    return CommandError(f"{name} cannot be imported: {what} ({_place(error, name)})", code)
+
+
+def _place(error: BaseException, name: str) -> str:
+    """Return file and line to look at: the last one that is not in a library."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{_shown(error.filename)}:{error.lineno}"
+    frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__) if not _is_ours(frame.f_globals)]
+    spots = [(frame.f_code.co_filename, line, str(frame.f_globals.get("__name__", ""))) for frame, line in frames]
+    theirs = [spot for spot in spots if not _in_library(spot[0])]
+    package = name.partition(".")[0]
+    installed = [spot for spot in spots if spot[2].partition(".")[0] == package]
+    for file, line, _ in reversed(theirs or installed or spots):
+        return f"{_shown(file)}:{line}"
+    return "no line known"
+
+
+def _is_ours(names: dict[str, object]) -> bool:
+    return str(names.get("__name__", "")).partition(".")[0] in OUR_OWN
+
+
+def _in_library(file: str) -> bool:
+    folders = {sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return file.startswith("<") or any(Path(file).is_relative_to(folder) for folder in folders)
+
+
+def _shown(file: str) -> str:
+    path, here = Path(file), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else file
+
+
+def _named(module: ModuleType, attribute: str) -> Aarq:
+    found: object = module
+    for name in attribute.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError as error:
+            raise CommandError(f"{module.__name__} has no {attribute}; {_instead(module, attribute)}") from error
+        except Exception as error:
+            raise _broken(f"{module.__name__}:{attribute}", error) from error
+    if not isinstance(found, Aarq):
+        kind = f"the class {found.__name__}" if isinstance(found, type) else f"of type {type(found).__name__}"
+        raise CommandError(f"{module.__name__}:{attribute} is {kind}, not an Aarq; {_instead(module, attribute)}")
+    return found
+
+
+def _only(module: ModuleType) -> Aarq:
+    apps = {id(app): app for _, app in _apps(module)}
+    if len(apps) != 1:
+        many = "more than one Aarq" if apps else "no Aarq"
+        raise CommandError(f"{module.__name__} holds {many}; {_instead(module, '')}")
+    return next(iter(apps.values()))
+
+
+def _instead(module: ModuleType, attribute: str) -> str:
+    names = [name for name, _ in _apps(module)]
+    if not names:
+        return "write app = Aarq() at the top level of the module, or name the module that does"
+    paths = [f"{module.__name__}:{name}" for name in names]
+    close = get_close_matches(attribute, names, n=1)
+    if close or (attribute and len(paths) == 1):
+        return f"did you mean {module.__name__}:{(close or names)[0]}?"
+    return f"name one of {', '.join(paths)}"
+
+
+def _apps(module: ModuleType) -> Iterator[tuple[str, Aarq]]:
+    for name, value in sorted(vars(module).items()):
+        if isinstance(value, Aarq):
+            yield name, value

@@ -1,0 +1,264 @@
+"""What `app.cron` and `app.schedule` are told, checked and made a cron entry of."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from aioq.cron import CronEntry, CronOptions
+from aioq.cron.bounds import bounded
+from aioq.cron.options import CronKeywords, ScheduleKeywords
+from aioq.cron.schedule import Schedule
+from aioq.cron.scheduler import Scheduler
+from aioq.errors import AioqError, TaskDefinitionError
+from aioq.model.ids import TICK_IDS, check_name, tick_id
+from aioq.options import EnqueueOptions, flag
+from aioq.registry import Registry, calling_line, is_generator, name_of, where
+from aioq.task import Task
+
+__all__ = [
+    "CronDraft",
+    "ScheduleDraft",
+    "Timing",
+    "cron_options",
+    "said_of",
+    "schedule_options",
+    "text_of",
+]
+
+LONGEST_NAME = 180
+"""Of a schedule: its jobs are called `cron:<name>:<milliseconds>`, and a job id has at most 200 characters."""
+
+
+@contextmanager
+def said_of(entry: str) -> Generator[None, None, None]:
+    """Have errors say which entry they are about, in their own type, so that callers can still tell what it is."""
+    try:
+        yield
+    except (AioqError, TypeError, ValueError) as error:
+        error.args = (f"{entry}: {error}", *error.args[1:])
+        raise
+
+
+def text_of(said: object) -> str:
+    """Return a task or a schedule as a message names it."""
+    if isinstance(said, str):
+        return f'"{said}"'
+    if isinstance(said, Task):
+        return said.name
+    return name_of(said) if callable(said) else _text_of_object(said)
+
+
+def cron_options(options: CronKeywords) -> CronOptions:
+    """Return the options of `app.cron`.
+
+    Raises:
+        TypeError, ValueError: One is unknown or out of range; the message names it.
+    """
+    _check_options(options, CronKeywords.__optional_keys__, "help(Aarq.cron) tells which there are")
+    return CronOptions(**options)
+
+
+def schedule_options(options: ScheduleKeywords) -> CronOptions:
+    """Return the options of `app.schedule`.
+
+    Raises:
+        TypeError, ValueError: One is unknown or out of range; the message names it.
+    """
+    of_the_task = "what its jobs are like is said of the task, at @app.task(...)"
+    _check_options(options, ScheduleKeywords.__optional_keys__, of_the_task)
+    return CronOptions(**options)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """A schedule as its author wrote it, and what is said of it."""
+
+    said: str | Schedule
+    zone: str | ZoneInfo | None
+    """Of an expression."""
+    scheduler: Scheduler
+    options: CronOptions
+
+    def __post_init__(self) -> None:
+        _check_schedule(self.said)
+
+    @property
+    def expression(self) -> str:
+        """The schedule as text that is the same in every process."""
+        return self.said if isinstance(self.said, str) else _text_of_object(self.said)
+
+    @property
+    def tz(self) -> str:
+        """The name of the zone that the schedule is read in; a schedule object may have its own."""
+        own = self.zone if isinstance(self.said, str) else getattr(self.said, "tz", None)
+        return str(own) if isinstance(own, str | ZoneInfo) else "UTC"
+
+    def parsed(self) -> Schedule:
+        """Return the schedule, within its bounds."""
+        said = self.said
+        schedule = said if isinstance(said, Schedule) else self.scheduler.parse(said, tz=self.zone)
+        return bounded(schedule, self.options.start, self.options.end)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CronDraft:
+    """All that `app.cron` is told of an entry before it gets the function."""
+
+    timing: Timing
+    name: str | None
+    queue: str
+    unique: bool
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    on_error: Callable[..., Any] | None
+
+    def __post_init__(self) -> None:
+        check_name("queue", self.queue)
+        if self.name is not None:
+            check_name("name", self.name)
+        flag("unique", self.unique)
+        _check_arguments(self.args, self.kwargs)
+        if self.on_error is not None:
+            _check_on_error(self.on_error)
+
+    def entry(self, function: Callable[..., Any], crons: Registry[CronEntry]) -> CronEntry:
+        """Return the entry of a function; its name is free among `crons` unless it was given."""
+        _check_function(function, self.args, self.kwargs)
+        with said_of(f"@app.cron({text_of(self.timing.said)}) on {name_of(function)}"):
+            schedule = self.timing.parsed()
+        return CronEntry(
+            name=self.name or _free_name(name_of(function), function, crons),
+            function=function,
+            schedule=schedule,
+            queue=self.queue,
+            unique=self.unique,
+            args=self.args,
+            kwargs=dict(self.kwargs),
+            on_error=self.on_error,
+            options=self.timing.options,
+            expression=self.timing.expression,
+            tz=self.timing.tz,
+            where=where(function),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleDraft:
+    """All that `app.schedule` is told."""
+
+    timing: Timing
+    name: str | None
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+    def entry(self, task: Task[..., Any], tasks: Registry[Task[..., Any]], crons: Registry[CronEntry]) -> CronEntry:
+        """Return the entry that enqueues a job of one of an app's `tasks` at each tick."""
+        _check_task(task, tasks)
+        _check_arguments(self.args, self.kwargs)
+        name = _free_name(task.name, task.function, crons) if self.name is None else self.name
+        _check_schedule_name(name)
+        # Signed for all ticks alike: the broker makes the jobs of this template.
+        template = tick_id(name, 0)
+        job = task.make_call(EnqueueOptions(), self.args, self.kwargs, schedule_id=template).job
+        return CronEntry(
+            name=name,
+            function=task.function,
+            schedule=self.timing.parsed(),
+            queue=job.queue,
+            unique=True,
+            job=msgspec.structs.replace(job, id=f"{TICK_IDS}{name}"),
+            options=self.timing.options,
+            expression=self.timing.expression,
+            tz=self.timing.tz,
+            where=calling_line(),
+        )
+
+
+def _check_options(options: Mapping[str, object], known: Iterable[str], otherwise: str) -> None:
+    for option in sorted(options.keys() - set(known)):
+        close = get_close_matches(option, sorted(known), n=1, cutoff=0.75)
+        raise TypeError(f"there is no option {option}; {f'did you mean {close[0]}?' if close else otherwise}")
+
+
+def _check_schedule(said: object) -> None:
+    """Refuse the function that a decorator without parentheses is given: it would never be called."""
+    if callable(said) and not isinstance(said, Schedule):
+        raise TypeError('this is a function, and no schedule; first say when, as in "0 9 * * *"')
+
+
+def _text_of_object(said: object) -> str:
+    kind = type(said)
+    if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
+        return f"{kind.__module__}.{kind.__qualname__}"
+    return str(said)
+
+
+def _free_name(first: str, function: Callable[..., Any], crons: Registry[CronEntry]) -> str:
+    """Number further entries on the same function; another function's name stays a clash."""
+    name, number = first, 1
+    while (taken := crons.get(name)) is not None and taken.function is function:
+        number += 1
+        name = f"{first}:{number}"
+    return name
+
+
+def _check_task(task: object, tasks: Registry[Task[..., Any]]) -> None:
+    if not isinstance(task, Task):
+        raise TaskDefinitionError("this is no task; make it one with @app.task, or call it with @app.cron")
+    if tasks.get(task.name) is not task:
+        raise TaskDefinitionError("the task belongs to another app; put it on a schedule of that app")
+
+
+def _check_schedule_name(name: str) -> None:
+    check_name("name", name)
+    if len(name) > LONGEST_NAME:
+        raise ValueError(f"name of a schedule must have at most {LONGEST_NAME} characters, got {len(name)}: {name}")
+
+
+def _check_arguments(args: object, kwargs: object) -> None:
+    if not isinstance(args, tuple):
+        raise TypeError(f'args must be a tuple such as ("a@b.c",), got {args!r}')
+    if not isinstance(kwargs, Mapping):
+        raise TypeError(f"kwargs must be a mapping of names to values, got {kwargs!r}")
+
+
+def _check_on_error(function: object) -> None:
+    if not callable(function):
+        raise TypeError(f"on_error must be a function of the context and the exception, got {function!r}")
+    if is_generator(function):
+        raise TypeError(f"on_error must not be a generator, and {name_of(function)} is one: calling it would run none")
+    if problem := _mismatch(function, ({}, Exception()), {}):
+        raise TypeError(
+            f"on_error must take the context and the exception, and {name_of(function)} does not: {problem}"
+        )
+
+
+def _check_function(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    if isinstance(function, Task):
+        raise TaskDefinitionError(
+            f"{function.name} is a task, and app.cron calls plain functions; use app.schedule for it"
+        )
+    if not callable(function):
+        raise TaskDefinitionError(f"a cron entry is a function, got {function!r}")
+    if is_generator(function):
+        raise TaskDefinitionError(f"{name_of(function)} is a generator: calling it would run none of it")
+    if problem := _mismatch(function, ({}, *args), kwargs):
+        with_what = "the context and the args and kwargs given" if args or kwargs else "the context alone"
+        raise TaskDefinitionError(f"{name_of(function)} must be callable with {with_what}: {problem}")
+
+
+def _mismatch(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    """Return why a function cannot be called so; nothing when it can."""
+    try:
+        inspect.signature(function).bind(*args, **kwargs)
+    except (TypeError, ValueError) as error:
+        return str(error)
+    return ""

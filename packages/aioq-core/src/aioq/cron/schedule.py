@@ -1,0 +1,55 @@
+"""The protocols of schedules, and what a schedule reports about clock changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol, runtime_checkable
+
+__all__ = ["ClockChange", "ExplainedSchedule", "Schedule"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockChange:
+    """A moment at which the clocks of a zone are put forward or back, and what a schedule makes of it."""
+
+    at: datetime
+    """In UTC."""
+    kind: Literal["gap", "repeat"]
+    start: datetime
+    """The first wall time that is skipped, or comes twice; naive."""
+    end: datetime
+    """The first wall time after it; naive."""
+    touches: bool
+    """Whether the schedule has anything to do in that time."""
+    runs: tuple[datetime, ...]
+    """When it fires for the wall times of the gap or the repeat: in UTC, at most 10."""
+    effect: str
+    """That in words: "02:30 does not exist: fires at 03:00+02:00 instead"."""
+
+
+@runtime_checkable
+class Schedule(Protocol):
+    """When something happens: pure, with no clock inside. Anybody may write one."""
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        """Return the first moment strictly after `instant`, in UTC; None when there is none.
+
+        `instant` is aware. The same instant always gives the same answer.
+        """
+        ...
+
+
+@runtime_checkable
+class ExplainedSchedule(Schedule, Protocol):
+    """A schedule that can say itself in words. `aioq cron explain` needs it."""
+
+    def in_words(self) -> str:
+        """Return when it fires, as a person would say it: "at 09:00 on Monday to Friday"."""
+        ...
+
+    def clock_changes(self, start: datetime, end: datetime) -> list[ClockChange]:
+        """Return the moments in [start, end) at which clocks are put forward or back, in order,
+        and what that does to this schedule. Empty for a schedule that no clock change touches.
+        """
+        ...

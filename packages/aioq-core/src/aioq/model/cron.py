@@ -1,0 +1,233 @@
+"""The values that pass between workers and a ledger of ticks: frozen, and free of logic.
+
+Durations are seconds; moments are seconds since 1970-01-01T00:00:00Z on the broker's clock.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, StrEnum
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from aioq.model.job import NewJob
+
+__all__ = [
+    "Attendance",
+    "CronChanges",
+    "CronCounts",
+    "CronDefinition",
+    "CronKey",
+    "CronStatus",
+    "Overlap",
+    "Pause",
+    "TickClaim",
+    "TickOutcome",
+    "TickRecord",
+    "TickReply",
+    "TickRun",
+    "TickStatus",
+]
+
+Overlap: TypeAlias = Literal["allow", "skip", "queue_one", "cancel"]
+"""What becomes of a tick while the run of an earlier one goes on."""
+
+
+class CronKey(Struct, frozen=True, order=True):
+    """What an entry is known by: in one queue, a name means one entry."""
+
+    queue: str
+    name: str
+
+
+class CronDefinition(Struct, frozen=True, kw_only=True):
+    """An entry as an app's code has it: what a deploy changes, and what people are shown."""
+
+    queue: str
+    name: str
+    kind: Literal["cron", "schedule"]
+    """`cron` calls a function, `schedule` enqueues a job."""
+    expression: str
+    tz: str
+    fingerprint: str
+    """What the schedule means, as text: an entry with another one starts without a past."""
+    unique: bool = False
+    """Fires once per tick for the fleet; always so for a `schedule`."""
+    enabled: bool = True
+    options: dict[str, str] = {}
+    """Policies that differ from their defaults, as text by name; of a `schedule` also `job`, a digest
+    of its arguments and of how its job is enqueued."""
+
+    @property
+    def key(self) -> CronKey:
+        """What the entry is known by."""
+        return CronKey(self.queue, self.name)
+
+
+class CronChanges(Struct, frozen=True, kw_only=True):
+    """What a registration changed; each sorted by queue and name."""
+
+    added: list[CronKey]
+    changed: list[CronKey]
+    """Entries whose fingerprint is another one."""
+    removed: list[CronKey]
+
+
+class Attendance(Struct, frozen=True, kw_only=True):
+    """A ledger's answer to a worker that says it is up."""
+
+    version: str
+    """The version of the app that is registered or about to be; empty when none is, and it is to be registered anew."""
+    now: float
+    """The broker's clock."""
+    paused: list[CronKey]
+    """The app's entries that are paused."""
+
+
+class TickOutcome(Enum):
+    """Whether a worker may fire the ticks that it asked for."""
+
+    WON = "won"
+    LOST = "lost"
+    """They, or a later one, are somebody else's."""
+    EARLY = "early"
+    """The tick lies in the broker's future: ask again when it has come."""
+    PAUSED = "paused"
+    """Somebody paused the entry. The ticks are spent, and recorded as skipped."""
+    BUSY = "busy"
+    """An earlier run goes on and `overlap` is `skip`. The ticks are spent, and recorded as skipped."""
+    QUEUED = "queued"
+    """An earlier run goes on and `overlap` is `queue_one`: repeat the claim until the answer is another."""
+    SUPERSEDED = "superseded"
+    """A newer version of the app has another schedule under this name or none, or it is disabled. Nothing was spent."""
+
+
+class TickClaim(Struct, frozen=True, kw_only=True):
+    """A worker's bid for ticks of one entry that fires once for the whole fleet."""
+
+    name: str
+    queue: str
+    ticks: tuple[float, ...]
+    """In ascending order, usually one: more when a worker wants to make up for what nobody fired."""
+    fingerprint: str
+    worker_id: str
+    request_id: str
+    """Repeating a claim with its id returns the same answer, so a lost answer loses no tick."""
+    overlap: Overlap = "allow"
+    run: float = 30.0
+    """Seconds that a run is taken to go on after its latest sign of life."""
+    job: NewJob | None = None
+    """With it every tick that is won becomes a job in the same step: this one, with the id
+    `cron:<name>:<milliseconds>`, see `aioq.model.ids.tick_id`, in the claim's queue. The run is that job,
+    and its end is the end of the run."""
+
+
+class TickReply(Struct, frozen=True, kw_only=True):
+    """A broker's answer to a `TickClaim`."""
+
+    outcome: TickOutcome
+    now: float
+    """The broker's clock."""
+    won: tuple[float, ...] = ()
+    """With `won`: those of the ticks that nobody had won before."""
+    previous: float | None = None
+    """With `won`, `paused` and `busy`: the mark before, if it was set under this fingerprint.
+    Whoever learns of it owns all ticks after it, up to its own."""
+
+
+class TickRun(Struct, frozen=True, kw_only=True):
+    """A run of a tick that was won, by the worker that won it."""
+
+    name: str
+    queue: str
+    tick: float
+    worker_id: str
+
+
+class TickStatus(StrEnum):
+    """How far a tick has come."""
+
+    FIRED = "fired"
+    """Its run goes on, or its job was enqueued and has not ended."""
+    OK = "ok"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    """A policy, or a person, had it not fire."""
+    MISSED = "missed"
+    """It should have fired, and nobody did."""
+
+
+class TickRecord(Struct, frozen=True, kw_only=True):
+    """What became of one tick, or of several in a row that share a fate.
+
+    A ledger keeps one record per entry, tick and worker; but one per entry and tick when it
+    became a job, and when it was skipped or missed, for then it has no worker. Recording a
+    tick again replaces what was recorded of it, and counts it once.
+    """
+
+    name: str
+    queue: str
+    tick: float
+    """With a `count` above 1, the last of them."""
+    status: TickStatus
+    why: str = ""
+    """Of skipped and missed ticks: `paused`, `overlap`, `coalesced`, `too late`, `broker away`, ..."""
+    count: int = 1
+    worker_id: str = ""
+    fired_at: float | None = None
+    finished_at: float | None = None
+    error: str = ""
+    """Of a failed run, in one line."""
+    job_id: str | None = None
+    result: bytes | None = None
+    """What the job of an `ok` tick returned, encoded; kept as the entry's latest result, and nowhere else."""
+
+    @property
+    def late(self) -> float:
+        """Seconds from the tick to its firing; 0 if it was not fired."""
+        return 0.0 if self.fired_at is None else max(0.0, self.fired_at - self.tick)
+
+
+class Pause(Struct, frozen=True, kw_only=True):
+    """Somebody's order to fire an entry no more until further notice."""
+
+    note: str
+    by: str
+    at: float
+
+
+class CronCounts(Struct, frozen=True, kw_only=True):
+    """How many ticks of an entry ended how, since it is known."""
+
+    fired: int = 0
+    """Also counts what has ended since."""
+    ok: int = 0
+    failed: int = 0
+    skipped: int = 0
+    """Without those that were coalesced."""
+    missed: int = 0
+    coalesced: int = 0
+    """Left out in favour of a newer tick, by `misfire="once"`."""
+
+
+class CronStatus(Struct, frozen=True, kw_only=True):
+    """All that a ledger knows of one entry, but for its ring of ticks."""
+
+    definition: CronDefinition
+    app: str
+    armed_at: float
+    """When the entry got its present fingerprint, or was resumed, whichever is later: it owes no tick before."""
+    mark: float | None = None
+    """The latest tick that was settled among workers; of entries that fire once for the fleet."""
+    pause: Pause | None = None
+    retired_at: float | None = None
+    """When a version of the app without the entry was registered."""
+    last: TickRecord | None = None
+    """Of the latest tick that is recorded."""
+    last_success: float | None = None
+    """The latest tick whose run ended `ok`."""
+    last_result: bytes | None = None
+    """What the job of that tick returned."""
+    running: TickRun | None = None
+    """The run of the latest tick, while there are signs of life."""
+    counts: CronCounts = CronCounts()

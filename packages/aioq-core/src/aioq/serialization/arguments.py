@@ -1,0 +1,164 @@
+"""The arguments of a task as one value: bound, checked, encoded, and read back.
+
+A function's parameters become the fields of a msgspec struct, so that its constructor
+binds a call, and its decoder gives every argument the type of its annotation. Arguments
+that the caller leaves out stay out of the payload: the worker's own defaults apply.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from aioq.errors import SerializationError, TaskDefinitionError
+from aioq.serialization.codec import Codec
+from aioq.serialization.fidelity import first_loss
+
+__all__ = ["CallSignature"]
+
+_P = inspect.Parameter
+
+
+class CallSignature:
+    """How calls of one function travel.
+
+    Args:
+        function: A task; its first parameter is the context and does not travel.
+        codec: Turns the arguments into bytes.
+        name: What error messages call the task.
+
+    Raises:
+        TaskDefinitionError: An annotation cannot be resolved, or has no form on the wire.
+    """
+
+    def __init__(self, function: Callable[..., Any], codec: Codec, name: str) -> None:
+        self._name = name
+        self._codec = codec
+        hints = _hints(function, name)
+        self._parameters = list(inspect.signature(function).parameters.values())[1:]
+        self._signature = inspect.Signature(
+            [p.replace(annotation=hints.get(p.name, p.empty)) for p in self._parameters]
+        )
+        self._variadic = any(p.kind in (_P.VAR_POSITIONAL, _P.VAR_KEYWORD) for p in self._parameters)
+        self._by_position = all(p.kind in (_P.POSITIONAL_ONLY, _P.POSITIONAL_OR_KEYWORD) for p in self._parameters)
+        self._positional_only = any(p.kind is _P.POSITIONAL_ONLY for p in self._parameters)
+        try:
+            self._struct = _struct(self._parameters, hints)
+            self._decode = codec.decoder(self._struct)
+            self._decode_result = codec.decoder(hints.get("return", Any))
+        except (SerializationError, RuntimeError) as error:  # msgspec has no fields named __x
+            raise TaskDefinitionError(f"task {name}: {_culprit(codec, hints) or error}") from None
+
+    def encode(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> bytes:
+        """Return the payload of a call.
+
+        Raises:
+            TypeError: The function does not take these arguments.
+            SerializationError: An argument does not fit its annotation, or would not arrive
+                as it was sent; names the path to it.
+        """
+        call = self._bind(args, kwargs)
+        try:
+            payload = self._codec.encode(call)
+            arrived = self._decode(payload)
+            loss = first_loss(call, arrived) if arrived != call else None
+        except SerializationError as error:
+            raise SerializationError(f"{self._name}: argument {error}") from None
+        except RecursionError:
+            raise SerializationError(f"{self._name}: an argument is nested too deeply") from None
+        if loss:
+            raise SerializationError(f"{self._name}: argument {loss}")
+        return payload
+
+    def decode(self, payload: bytes) -> tuple[list[Any], dict[str, Any]]:
+        """Return the positional and keyword arguments of a payload, each of its annotated type.
+
+        Raises:
+            SerializationError: The payload is no call of this function.
+        """
+        call = self._decode(payload)
+        if not self._by_position:
+            return self._unpack(call)
+        values: list[Any] = list(msgspec.structs.astuple(call))
+        for value in values:  # not `in`, which would ask the values' own __eq__
+            if value is UNSET:
+                return self._unpack(call)
+        return values, {}
+
+    def decode_result(self, data: bytes) -> Any:
+        """Return a result as the type of the function's return annotation.
+
+        Raises:
+            SerializationError: The data does not fit the annotation.
+        """
+        return self._decode_result(data)
+
+    def _bind(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Struct:
+        try:
+            if not self._variadic and not self._positional_only:
+                return self._struct(*args, **kwargs)
+            return self._struct(**self._signature.bind(*args, **kwargs).arguments)
+        except TypeError as error:
+            raise TypeError(f"{self._name}{self._signature}: {str(error)[:1].lower()}{str(error)[1:]}") from None
+
+    def _unpack(self, call: Struct) -> tuple[list[Any], dict[str, Any]]:
+        args: list[Any] = []
+        kwargs: dict[str, Any] = {}
+        for parameter in self._parameters:
+            value = getattr(call, parameter.name)
+            if value is UNSET:
+                continue
+            if parameter.kind is _P.VAR_POSITIONAL:
+                args.extend(value)
+            elif parameter.kind is _P.VAR_KEYWORD:
+                kwargs.update(value)
+            elif parameter.kind is _P.KEYWORD_ONLY or len(args) < self._parameters.index(parameter):
+                kwargs[parameter.name] = value
+            else:
+                args.append(value)
+        return args, kwargs
+
+
+def _culprit(codec: Codec, hints: dict[str, Any]) -> str | None:
+    """Return which annotation has no form on the wire, and why."""
+    for name, hint in hints.items():
+        try:
+            codec.decoder(hint)
+        except SerializationError as error:
+            return f"{'the return value' if name == 'return' else f'parameter {name}'}: {error}"
+    return None
+
+
+def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except Exception as error:
+        raise TaskDefinitionError(
+            f"task {name}: an annotation cannot be resolved ({error}); "
+            f"import the type at the top of the module, outside TYPE_CHECKING"
+        ) from error
+
+
+def _struct(parameters: list[inspect.Parameter], hints: dict[str, Any]) -> type[Struct]:
+    """Return a struct with a field for each parameter, keyword-only ones included."""
+    keyword = [_field(p, hints) for p in parameters if p.kind is _P.KEYWORD_ONLY]
+    positional = [_field(p, hints) for p in parameters if p.kind is not _P.KEYWORD_ONLY]
+    base = msgspec.defstruct("Keywords", keyword, kw_only=True, forbid_unknown_fields=True)
+    return msgspec.defstruct("Arguments", positional, bases=(base,), forbid_unknown_fields=True)
+
+
+def _field(parameter: inspect.Parameter, hints: dict[str, Any]) -> tuple[str, Any] | tuple[str, Any, Any]:
+    hint: Any = hints.get(parameter.name, Any)
+    if parameter.kind is _P.VAR_POSITIONAL:
+        hint = types.GenericAlias(list, (hint,))
+    elif parameter.kind is _P.VAR_KEYWORD:
+        hint = types.GenericAlias(dict, (str, hint))
+    elif parameter.default is _P.empty:
+        return parameter.name, hint
+    return parameter.name, hint, UNSET

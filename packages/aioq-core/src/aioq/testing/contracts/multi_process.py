@@ -1,0 +1,62 @@
+"""What every broker must do when several processes use one store."""
+
+from __future__ import annotations
+
+import anyio
+
+from aioq.model.job import Completed, Settled
+from aioq.protocols import Broker
+from aioq.testing.contracts.suite import BrokerSuite
+
+__all__ = ["SharingContract"]
+
+
+class SharingContract(BrokerSuite):
+    """What one process has done, every other knows: here `broker` and `peer` are such processes."""
+
+    async def test_a_job_is_claimed_and_settled_wherever(self, broker: Broker, peer: Broker) -> None:
+        """What one process enqueued another one runs, and a third time it is not new."""
+        await broker.enqueue([self.job("a"), self.job("b", delay=600)])
+        assert await peer.enqueue([self.job("a"), self.job("b")]) == [False, False]
+        lease = await self.claim_one(peer)
+        assert await self.claim(broker, worker="w2") == []
+        assert await broker.extend([lease], seconds=60) == []
+        assert await peer.settle([Completed(lease=lease, result=b"1", keep=60)]) == [Settled.DONE]
+        assert await broker.settle([Completed(lease=lease, keep=60)]) == [Settled.ALREADY]
+
+    async def test_processes_never_get_the_same_job(self, broker: Broker, peer: Broker) -> None:
+        """Workers of both claim at the same time, and each job goes to one of them."""
+        await broker.enqueue([self.job(str(n)) for n in range(40)])
+        taken: list[str] = []
+
+        async def work(process: Broker, worker: str) -> None:
+            for _ in range(20):
+                taken.extend(lease.job_id for lease in await self.claim(process, 2, worker=worker))
+
+        async with anyio.create_task_group() as tg:
+            for n in range(4):
+                tg.start_soon(work, (broker, peer)[n % 2], f"w{n}")
+        assert sorted(taken, key=int) == [str(n) for n in range(40)]
+
+    async def test_processes_that_enqueue_one_id_enqueue_one_job(self, broker: Broker, peer: Broker) -> None:
+        """At the same moment, too: one of them is told that it is new."""
+        news: list[bool] = []
+
+        async def enqueue(process: Broker, id: str) -> None:
+            news.extend(await process.enqueue([self.job(id)]))
+
+        async with anyio.create_task_group() as tg:
+            for id in "abcde":
+                tg.start_soon(enqueue, broker, id)
+                tg.start_soon(enqueue, peer, id)
+        assert sorted(news) == [False] * 5 + [True] * 5
+        assert len(await self.claim(broker)) == 5
+
+    async def test_one_process_takes_over_from_another(self, broker: Broker, peer: Broker) -> None:
+        """Its lease is lost, and what it reports late is refused."""
+        late = await self.expire(broker)
+        assert [reaped.job_id for reaped in await peer.reap(["q"])] == ["a"]
+        holder = await self.claim_one(peer, worker="w2")
+        assert await broker.extend([late, holder], seconds=60) == [late]
+        assert await broker.settle([Completed(lease=late)]) == [Settled.STALE]
+        assert await peer.settle([Completed(lease=holder)]) == [Settled.DONE]

@@ -1,0 +1,172 @@
+"""The days of an expression, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+
+from aioq_cron.fields import DAY, HOUR, MINUTE, MONTH, WEEKDAY, CronFields
+
+__all__ = ["days_in_words", "joined", "listed", "shortened", "spans", "stride", "time_in_words"]
+
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
+_ORDINALS = ("first", "second", "third", "fourth")
+_WEEK = 7
+
+
+def days_in_words(fields: CronFields) -> str:
+    """Return on which days it fires; nothing when that is on all days."""
+    months = "" if len(fields.months) == MONTH.size else listed(fields.months, lambda month: _MONTHS[month - 1])
+    any_day, any_weekday = len(fields.days) == DAY.size, len(fields.weekdays) == WEEKDAY.size
+    if (any_day and any_weekday) or (fields.either_day and (any_day or any_weekday)):
+        return f"in {months}" if months else ""
+    days, weekdays = _days(fields.days, months), _weekdays(fields.weekdays)
+    if any_weekday:
+        return f"on {days}"
+    if any_day:
+        return f"on {weekdays}" + (f" in {months}" if months else "")
+    if fields.either_day:
+        return f"on {days}, and also on {weekdays}" + (f" in {months}" if months else "")
+    if (ordinal := _ordinal(fields.days)) and len(fields.weekdays) == 1:
+        return f"on the {ordinal} {weekdays} of {months or 'the month'}"
+    return f"on {weekdays}, but only on {days}"
+
+
+def _days(days: Sequence[int], months: str) -> str:
+    return f"day{'s' if len(days) > 1 else ''} {listed(days)} of {months or 'the month'}"
+
+
+def _weekdays(weekdays: Sequence[int]) -> str:
+    """Sunday comes last, as in the working week."""
+    return listed(sorted((day - 1) % _WEEK for day in weekdays), _WEEKDAYS.__getitem__)
+
+
+def _ordinal(days: Sequence[int]) -> str | None:
+    """Which week of the month the days are, if they are a whole one; the fifth never is."""
+    week, rest = divmod(days[0] - 1, _WEEK)
+    whole = rest == 0 and tuple(days) == tuple(range(days[0], days[0] + _WEEK))
+    return _ORDINALS[week] if whole else None
+
+
+_FEW_TIMES, _MOST_TIMES = 3, 6
+"""Times of day that are named one by one, and at most when there is no shorter way to say them."""
+
+
+def time_in_words(minutes: Sequence[int], hours: Sequence[int]) -> tuple[str, bool]:
+    """Return when in a day it fires, and whether that goes without saying which days.
+
+    "every 5 minutes" is the same on all days; "at 09:00" wants an "every day".
+    """
+    if len(hours) == HOUR.size:
+        return _every_hour(minutes), True
+    if minutes[0] == 0 and len(minutes) == 1 and _divides(hours, HOUR.size):
+        return f"every {stride(hours)} hours", True
+    return _in_some_hours(minutes, hours), False
+
+
+def _every_hour(minutes: Sequence[int]) -> str:
+    if _divides(minutes, MINUTE.size):
+        return _every(stride(minutes), "minute")
+    if len(minutes) > 1:
+        return f"at minutes {listed(minutes)} past every hour"
+    return f"at minute {minutes[0]} past every hour" if minutes[0] else "every hour"
+
+
+def _in_some_hours(minutes: Sequence[int], hours: Sequence[int]) -> str:
+    count, step = len(minutes) * len(hours), stride(hours)
+    if count <= _FEW_TIMES:
+        return _at(minutes, hours)
+    if _divides(minutes, MINUTE.size) and (len(hours) == 1 or step == 1):
+        last = _time(hours[-1], minutes[-1])
+        return f"{_every(stride(minutes), 'minute')} from {_time(hours[0], 0)} to {last}"
+    if len(minutes) == 1 and step:
+        first, last = _time(hours[0], minutes[0]), _time(hours[-1], minutes[0])
+        return f"{_every(step, 'hour')} from {first} to {last}"
+    return _at(minutes, hours) if count <= _MOST_TIMES else _past(minutes, hours)
+
+
+def _at(minutes: Sequence[int], hours: Sequence[int]) -> str:
+    return f"at {joined([_time(hour, minute) for hour in hours for minute in minutes])}"
+
+
+def _past(minutes: Sequence[int], hours: Sequence[int]) -> str:
+    if _divides(minutes, MINUTE.size):
+        return f"{_every(stride(minutes), 'minute')} of the hours {listed(hours)}"
+    past = f"hour {hours[0]}" if len(hours) == 1 else f"hours {listed(hours)}"
+    return f"at minute{'s' if len(minutes) > 1 else ''} {listed(minutes)} past the {past}"
+
+
+def _divides(values: Sequence[int], size: int) -> bool:
+    """Whether values are equally far apart all round the clock, from 0 on."""
+    step = stride(values)
+    return values[0] == 0 and step > 0 and values[-1] + step == size
+
+
+def _every(count: int, unit: str) -> str:
+    return f"every {count} {unit}s" if count > 1 else f"every {unit}"
+
+
+def _time(hour: int, minute: int) -> str:
+    return f"{hour:02}:{minute:02}"
+
+
+_SHORTEST_SPAN = 3
+_LONGEST_LIST = 8
+
+
+def joined(words: Sequence[str]) -> str:
+    """Return `a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
+
+
+def shortened(words: Sequence[str], most: int) -> str:
+    """Return words in a row: of more than `most` the first few, and how many more there are."""
+    if len(words) <= most:
+        return joined(words)
+    return f"{', '.join(words[: most - 1])} and {len(words) - most + 1} more"
+
+
+def listed(values: Sequence[int], word: Callable[[int], str] = str) -> str:
+    """Return ascending numbers as words: all of them, as spans, or as steps; nothing is left out.
+
+    `1 to 5 and 9`, or `0 to 56 in steps of 7` for many that are equally far apart.
+    """
+    step = stride(values)
+    if step > 1 and len(values) > _LONGEST_LIST:
+        return f"{word(values[0])} to {word(values[-1])} in steps of {step}"
+    words = list[str]()
+    for first, last in spans(values):
+        if last - first + 1 < _SHORTEST_SPAN:
+            words += [word(value) for value in range(first, last + 1)]
+        else:
+            words.append(f"{word(first)} to {word(last)}")
+    return joined(words)
+
+
+def spans(values: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield the first and the last of each run of consecutive numbers."""
+    first = values[0]
+    for value, following in zip(values, [*values[1:], None], strict=True):
+        if following != value + 1:
+            yield first, value
+            first = following or 0
+
+
+def stride(values: Sequence[int]) -> int:
+    """Return how far apart numbers are, if all neighbours are equally far; else, and for a single one, 0."""
+    steps = {later - earlier for earlier, later in pairwise(values)}
+    return steps.pop() if len(steps) == 1 else 0

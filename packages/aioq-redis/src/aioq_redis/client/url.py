@@ -1,0 +1,242 @@
+"""A URL taken apart: where the server is, and how to be let in. Never shows a secret."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, NamedTuple
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from aioq.errors import BrokerConfigError
+
+__all__ = ["Address", "CLUSTER", "Durability", "SENTINEL", "SINGLE", "Settings", "mask"]
+
+SINGLE: Final = ""
+SENTINEL: Final = "sentinel"
+CLUSTER: Final = "cluster"
+
+_TCP: Final = ("redis", "valkey")
+_TLS: Final = ("rediss", "valkeys")
+_UNIX: Final = "unix"
+_KINDS: Final = (SINGLE, SENTINEL, CLUSTER)
+_PORTS: Final = {SINGLE: 6379, SENTINEL: 26379, CLUSTER: 6379}
+_TLS_OPTIONS: Final = ("ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_keyfile")
+_SENTINEL_OPTIONS: Final = ("sentinel_username", "sentinel_password")
+_CERT_REQS: Final = ("required", "none")
+
+
+class Address(NamedTuple):
+    """Where one server listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a URL says; `repr` and `masked` leave the password out."""
+
+    masked: str
+    """The URL, complete with its defaults, fit to be shown."""
+    kind: str = SINGLE
+    """One server, the primary that sentinels name, or a cluster."""
+    addresses: tuple[Address, ...] = (Address("localhost", 6379),)
+    """Of the server, of sentinels, or of some nodes of the cluster."""
+    service: str = ""
+    """What the sentinels call the primary and its replicas."""
+    path: str = ""
+    """Of a Unix socket; empty for TCP."""
+    db: int = 0
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    sentinel_username: str | None = None
+    sentinel_password: str | None = field(default=None, repr=False)
+    tls: bool = False
+    verify: bool = True
+    """Whether the server must show a certificate for its host by a trusted authority."""
+    ca_certs: str | None = None
+    certfile: str | None = None
+    keyfile: str | None = None
+
+    @classmethod
+    def from_url(cls, url: str) -> Settings:
+        """Read a URL of the scheme redis, rediss, unix, valkey or valkeys, or of one with +sentinel or +cluster.
+
+        Raises:
+            BrokerConfigError: It is malformed, or says something that is not understood.
+        """
+        try:
+            return _parse(urlsplit(url))
+        except (ValueError, BrokerConfigError) as error:
+            raise BrokerConfigError(f"{mask(url)} is no URL of a Redis server: {error}") from None
+
+    @property
+    def host(self) -> str:
+        """The host of the only address there is."""
+        return self.addresses[0].host
+
+    @property
+    def port(self) -> int:
+        """The port of the only address there is."""
+        return self.addresses[0].port
+
+    def at(self, address: Address) -> Settings:
+        """Return how to reach one of the servers: the primary, or a node of the cluster."""
+        return replace(self, kind=SINGLE, addresses=(address,), masked=f"{address} of {self.masked}")
+
+    def of_sentinel(self, address: Address) -> Settings:
+        """Return how to reach one of the sentinels, which have users of their own and no databases."""
+        return replace(self.at(address), db=0, username=self.sentinel_username, password=self.sentinel_password)
+
+
+def mask(url: str) -> str:
+    """Return any text that may be a URL without what may be a password in it."""
+    url = re.sub(r"(?<=://).*@", "***@", url)
+    return re.sub(r"(?<=[?&])([^=&]*)=[^&]*", r"\1=***", url)
+
+
+def _parse(url: SplitResult) -> Settings:
+    scheme, _, kind = url.scheme.partition("+")
+    if scheme not in (*_TCP, *_TLS, _UNIX) or kind not in _KINDS or (scheme == _UNIX and kind):
+        raise BrokerConfigError(
+            "the scheme must be redis, rediss, unix, valkey or valkeys; +sentinel or +cluster may follow all but unix"
+        )
+    options = _options(url, scheme, kind)
+    return _unix(url, options) if scheme == _UNIX else _tcp(url, options, tls=scheme in _TLS, kind=kind)
+
+
+def _tcp(url: SplitResult, options: dict[str, str], *, tls: bool, kind: str) -> Settings:
+    addresses = _addresses(url, kind)
+    service, path = _service(url.path) if kind == SENTINEL else ("", url.path.strip("/"))
+    if kind == CLUSTER and path:
+        raise BrokerConfigError("a cluster has no databases but 0; leave the path away")
+    db = _database(path, options)
+    shown = ",".join(map(str, addresses)) + (f"/{service}" if service else "") + ("" if kind == CLUSTER else f"/{db}")
+    return Settings(
+        masked=f"{url.scheme}://{_shown_user(url)}{shown}",
+        kind=kind,
+        addresses=addresses,
+        service=service,
+        db=db,
+        username=_decoded(url.username),
+        password=_decoded(url.password),
+        sentinel_username=options.get("sentinel_username"),
+        sentinel_password=options.get("sentinel_password"),
+        tls=tls,
+        verify=_choice(options, "ssl_cert_reqs", _CERT_REQS) != "none",
+        ca_certs=_file(options, "ssl_ca_certs"),
+        certfile=_file(options, "ssl_certfile"),
+        keyfile=_file(options, "ssl_keyfile"),
+    )
+
+
+def _addresses(url: SplitResult, kind: str) -> tuple[Address, ...]:
+    default = _PORTS[kind]
+    if kind == SINGLE:
+        return (Address(url.hostname or "localhost", url.port or default),)
+    parts = url.netloc.rpartition("@")[2].split(",")
+    hosts = [urlsplit(f"//{part}") for part in parts]
+    if not all(part and host.hostname for part, host in zip(parts, hosts, strict=True)):
+        raise BrokerConfigError("it must name hosts, as in host:port,host:port")
+    return tuple(Address(host.hostname or "", host.port or default) for host in hosts)
+
+
+def _service(path: str) -> tuple[str, str]:
+    service, _, db = path.strip("/").partition("/")
+    if not service:
+        raise BrokerConfigError(
+            "the path must name the service that the sentinels watch, as in /mymaster or /mymaster/0"
+        )
+    return unquote(service), db
+
+
+def _unix(url: SplitResult, options: dict[str, str]) -> Settings:
+    if url.hostname or not url.path.strip("/"):
+        raise BrokerConfigError("the path of the socket must be absolute, as in unix:///run/redis.sock")
+    db = _database("", options)
+    return Settings(
+        masked=f"unix://{_shown_user(url)}{url.path}?db={db}",
+        path=unquote(url.path),
+        db=db,
+        username=_decoded(url.username),
+        password=_decoded(url.password),
+    )
+
+
+def _options(url: SplitResult, scheme: str, kind: str) -> dict[str, str]:
+    allowed: tuple[str, ...] = () if kind == CLUSTER else ("db",)
+    allowed += (_SENTINEL_OPTIONS if kind == SENTINEL else ()) + (_TLS_OPTIONS if scheme in _TLS else ())
+    options: dict[str, str] = {}
+    for name, value in parse_qsl(url.query, keep_blank_values=True):
+        if name not in allowed:
+            raise BrokerConfigError(f"unknown option {name!r}; {url.scheme}:// knows {', '.join(allowed) or 'none'}")
+        if name in options:
+            raise BrokerConfigError(f"option {name} is given twice")
+        options[name] = value
+    if url.fragment:
+        raise BrokerConfigError("it has a # in it; write %23 in a user name or password")
+    return options
+
+
+def _database(path: str, options: dict[str, str]) -> int:
+    text = options.get("db", "") if "db" in options else path or "0"
+    if "db" in options and path:
+        raise BrokerConfigError("the database is given twice, in the path and as db=")
+    if not (text.isascii() and text.isdigit()):
+        raise BrokerConfigError("the database must be a whole number")
+    return int(text)
+
+
+def _choice(options: dict[str, str], name: str, allowed: tuple[str, ...]) -> str | None:
+    value = options.get(name)
+    if value is not None and value not in allowed:
+        raise BrokerConfigError(f"{name} must be {' or '.join(allowed)}, got {value!r}")
+    return value
+
+
+def _file(options: dict[str, str], name: str) -> str | None:
+    value = options.get(name)
+    if value is not None and not Path(value).is_file():
+        raise BrokerConfigError(f"{name} names {value!r}, and there is no such file")
+    return value
+
+
+def _decoded(text: str | None) -> str | None:
+    return unquote(text) if text else None
+
+
+def _shown_user(url: SplitResult) -> str:
+    secret = ":***" if url.password else ""
+    return f"{url.username or ''}{secret}@" if url.username or secret else ""
+
+
+_FORM: Final = re.compile(r"primary|replica:([1-9]\d?)")
+
+
+@dataclass(frozen=True, slots=True)
+class Durability:
+    """What was asked for.
+
+    Args:
+        replicas: How many copies there must be beside that of the primary.
+        patience: Seconds that they may take.
+    """
+
+    replicas: int
+    patience: float
+
+    @classmethod
+    def parse(cls, text: str, patience: float) -> Durability:
+        """Read `primary` or `replica:N`.
+
+        Raises:
+            ValueError: It is neither.
+        """
+        found = _FORM.fullmatch(text)
+        if found is None:
+            raise ValueError(f"durability must be 'primary', or 'replica:1' to 'replica:99', got {text!r}")
+        return cls(int(found[1] or 0), patience)

@@ -1,0 +1,176 @@
+-- claim_ticks: decide who fires ticks of some entries, and enqueue them if they are to be jobs.
+--
+-- Needs    clock batches scores due ended wakes runs known store ring tick_runs bids
+-- KEYS     jobs runs ended gone due wake completed failed cancelled dead expired ready:0-9 cron:<name>... ticks:<name>...
+-- ARGV     1 ms that a tick may be early   2 ms to remember an entry; then for each entry, no two of them
+--          the same: name, fingerprint of the schedule, worker id, request id, overlap, ms that a run is
+--          taken to go on, plan of the job or '', record of the job, number of ticks, the ticks, ms, ascending
+-- Returns  the server's time in ms; then for each entry the outcome, as `aioq.model.cron.TickOutcome` has it; and
+--          when ticks were spent the mark before, or '', and the same or '' if it was another fingerprint's
+local jobs, runs, ended, gone, due, wake, completed, failed, cancelled, dead, expired = unpack(KEYS)
+local READY, ENTRIES = 12, 21
+local INDEX = { c = completed, f = failed, x = cancelled, d = dead, e = expired }
+local allowed, remember = tonumber(ARGV[1]), ARGV[2]
+local stamp = string.format('%.0f', now)
+local count = (#KEYS - ENTRIES) / 2
+
+-- A claim as it was made, the place of its ticks among the arguments, and what is known of its entry.
+local function read_claim(n, at)
+  local claim = { cron = KEYS[ENTRIES + n], ticks = KEYS[ENTRIES + count + n], first = at + 9 }
+  claim.name, claim.fingerprint, claim.worker, claim.request, claim.overlap = unpack(ARGV, at, at + 4)
+  claim.length, claim.plan, claim.record = tonumber(ARGV[at + 5]), ARGV[at + 6], ARGV[at + 7]
+  claim.last = at + 8 + tonumber(ARGV[at + 8])
+  claim.latest = ARGV[claim.last]
+  local known = redis.call('HMGET', claim.cron, 'fingerprint', 'retired', 'paused', 'mark', 'marked_by', 'bid',
+    'bids', 'run', 'enabled')
+  claim.registered, claim.retired, claim.paused, claim.mark, claim.marked_by = unpack(known, 1, 5)
+  claim.bid, claim.bids, claim.run = parse_bid(known[6]), known[7] or '', parse_tick_run(known[8])
+  claim.disabled = known[9] == '-'
+  -- A key of the wrong type must fail before anything is stored.
+  redis.call('ZCARD', claim.ticks)
+  return claim
+end
+
+local function was_started(job)
+  local line = parse_run(redis.call('HGET', runs, job))
+  return line and (line.state == 'r' or line.attempt > 0)
+end
+
+local function outcome_of(claim)
+  local run, overlap = claim.run, claim.overlap
+  if claim.paused then
+    return 'paused'
+  end
+  if (overlap ~= 'skip' and overlap ~= 'queue_one') or not goes_on(run, claim.name, jobs) then
+    return 'won'
+  end
+  if overlap == 'skip' then
+    return 'busy'
+  end
+  if claim.plan ~= '' then
+    return (run.kind == 'w' or was_started(job_of_tick(claim.name, run.tick))) and 'won' or 'busy'
+  end
+  return 'queued'
+end
+
+local function refusal(claim)
+  if claim.registered and (claim.retired or claim.disabled or claim.registered ~= claim.fingerprint) then
+    return 'superseded'
+  end
+  if tonumber(claim.latest) > now + allowed then
+    return 'early'
+  end
+  return not claim.again and claim.mark and tonumber(claim.latest) <= tonumber(claim.mark) and 'lost'
+end
+
+-- Decide on a claim; what it spends is written down later.
+local function decide(claim)
+  local known = known_bid(claim)
+  if known and known.outcome ~= 'queued' then
+    return { known.outcome, known.before, known.previous }
+  end
+  claim.again = known ~= nil
+  local refused = refusal(claim)
+  if refused then
+    return { refused }
+  end
+  local mark = claim.mark or ''
+  claim.before = known and known.before or mark
+  claim.previous = known and known.previous or (claim.marked_by == claim.fingerprint and mark or '')
+  claim.outcome, claim.spent = outcome_of(claim), {}
+  for n = claim.first, claim.last do
+    if claim.before == '' or tonumber(ARGV[n]) > tonumber(claim.before) then
+      claim.spent[#claim.spent + 1] = ARGV[n]
+    end
+  end
+  return { claim.outcome, claim.before, claim.previous }
+end
+
+local function enqueue(claims)
+  local ids, owners = {}, {}
+  for _, claim in ipairs(claims) do
+    if claim.outcome == 'won' and claim.plan ~= '' then
+      for _, tick in ipairs(claim.spent) do
+        ids[#ids + 1], owners[#owners + 1] = job_of_tick(claim.name, tick), claim
+      end
+    end
+  end
+  if #ids == 0 then
+    return
+  end
+  local stored = fetch('HMGET', jobs, ids)
+  local remembered = redis.call('EXISTS', ended) == 1 and fetch('HMGET', ended, ids) or {}
+  local fresh, plans, records, outdated = {}, {}, {}, {}
+  for n, id in ipairs(ids) do
+    local plan, record = owners[n].plan, owners[n].record
+    local answer, index = verdict(id, record, stored[n], remembered[n], INDEX)
+    if answer == 1 then
+      fresh[#fresh + 1], outdated[id] = id, index
+      plans[#fresh], records[#fresh] = plan, record
+    end
+  end
+  if #fresh > 0 then
+    local at = { jobs = jobs, ended = ended, gone = gone, due = due, wake = wake, ready = READY }
+    store(at, fresh, plans, records, outdated)
+  end
+end
+
+local function note_skipped(claim, moments, why)
+  for _, tick in ipairs(moments) do
+    note_tick(claim.cron, claim.ticks, tick, '', 's1 - -\n' .. why .. '\n\n\n')
+  end
+end
+
+local function note_fired(claim)
+  local owner, rest = claim.worker, '\n\n'
+  if claim.plan ~= '' then
+    owner, rest = '', claim.worker .. '\n=\n'
+  end
+  for _, tick in ipairs(claim.spent) do
+    note_tick(claim.cron, claim.ticks, tick, owner, string.format('f1 %.0f -\n\n', now - tick) .. rest)
+  end
+end
+
+local function note_ticks(claim)
+  local passed = not claim.again and claim.bid
+  if passed and passed.outcome == 'queued' then
+    note_skipped(claim, waiting_ticks(passed), 'overlap')
+  end
+  if claim.outcome == 'won' then
+    note_fired(claim)
+  elseif claim.outcome ~= 'queued' then
+    note_skipped(claim, claim.spent, claim.outcome == 'paused' and 'paused' or 'overlap')
+  end
+end
+
+local function write_down(claim)
+  local fields = { 'bid', bid_line(claim) }
+  if not claim.again then
+    spend(claim, fields)
+  end
+  if claim.outcome == 'won' then
+    fields[#fields + 1] = 'run'
+    fields[#fields + 1] = tick_run_line(claim.latest, now + claim.length, claim.plan ~= '' and 'j' or 'w', claim.worker)
+  end
+  note_ticks(claim)
+  redis.call('HSET', claim.cron, unpack(fields))
+  redis.call('PEXPIRE', claim.cron, remember)
+  redis.call('PEXPIRE', claim.ticks, remember)
+end
+
+local claims, replies, at = {}, { stamp }, 3
+for n = 1, count do
+  claims[n] = read_claim(n, at)
+  at = claims[n].last + 1
+  replies[n + 1] = decide(claims[n])
+end
+-- On a full server this is where it ends, if there is anything to enqueue.
+enqueue(claims)
+-- A full server lets a script go on that began with a command which needs no room.
+redis.call('HDEL', claims[1].cron, '')
+for _, claim in ipairs(claims) do
+  if claim.outcome then
+    write_down(claim)
+  end
+end
+return replies

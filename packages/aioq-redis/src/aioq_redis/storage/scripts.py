@@ -1,0 +1,88 @@
+"""The Lua scripts, as the files in `lua/` have them.
+
+A script's header names the parts of `lua/lib/` that go in front of it and its keys in
+their order; whoever calls it picks the keys by that list, so that the two cannot differ.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha1
+from importlib.resources import files
+from typing import Final
+
+__all__ = ["FOLDERS", "NAMES", "Script", "load"]
+
+FOLDERS: Final = {
+    "jobs": (
+        "await_end",
+        "cancel",
+        "claim",
+        "enqueue",
+        "enqueue_one",
+        "extend",
+        "get_jobs",
+        "heartbeat",
+        "list_due",
+        "list_ready",
+        "nudge",
+        "peek",
+        "reap",
+        "retry_job",
+        "settle",
+        "stats",
+    ),
+    "cron": (
+        "attend",
+        "claim_ticks",
+        "cron_status",
+        "extend_runs",
+        "open_version",
+        "pause_cron",
+        "record_ticks",
+        "register_app",
+        "register_crons",
+        "resume_cron",
+        "tell_pause",
+    ),
+    "doctor": ("snapshot",),
+}
+
+NAMES: Final = tuple(sorted(name for names in FOLDERS.values() for name in names))
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One script: the text, its digest, and the names of the keys that it is given."""
+
+    name: str
+    text: str
+    sha: str
+    keys: tuple[str, ...]
+
+
+@cache
+def load(name: str) -> Script:
+    """Return the script of that name."""
+    folder = next(folder for folder, names in FOLDERS.items() if name in names)
+    body = _read(folder, f"{name}.lua")
+    text = "".join(_read("lib", f"{part}.lua") for part in _field(body, "Needs")) + body
+    keys = tuple(key for word in _field(body, "KEYS") for key in _expand(word))
+    return Script(name, text, sha1(text.encode(), usedforsecurity=False).hexdigest(), keys)
+
+
+def _read(*path: str) -> str:
+    return files("aioq_redis").joinpath("lua", *path).read_text(encoding="utf-8")
+
+
+def _field(body: str, name: str) -> list[str]:
+    found = re.search(rf"^-- {name} +(.+)$", body, re.MULTILINE)
+    return found[1].split() if found else []
+
+
+def _expand(word: str) -> list[str]:
+    """Return `ready:0`, `ready:1`, ... for `ready:0-9`."""
+    stem, dash, last = word.partition("0-")
+    return [f"{stem}{n}" for n in range(int(last) + 1)] if dash else [word]

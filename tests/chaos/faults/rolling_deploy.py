@@ -1,0 +1,170 @@
+"""A rolling deploy: a version that keeps, changes, drops and adds entries replaces another, worker by worker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from aioq.model.cron import CronStatus
+from tests.chaos import ledgers
+from tests.chaos.apps.making import KINDS, environment
+from tests.chaos.apps.versions import VERSIONS
+from tests.chaos.figures import TickFigures, count, grid
+from tests.chaos.fleet import Fleet, Seat
+from tests.chaos.mayhem import wait_until
+from tests.chaos.runs import Run, RunLog
+from tests.redis.layout import assert_consistent
+from tests.servers import RedisServer, found
+
+__all__ = ["FULL", "SMALL", "Deploy", "Plan", "Result", "run", "seen"]
+
+APP = "tests.chaos.apps.deploy:app"
+CHANGES = ("kept", "changed", "removed", "added")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How large the fleet is, and how many seconds lie between two steps of the deploy."""
+
+    workers: int
+    pause: float
+
+
+FULL = Plan(workers=5, pause=6)
+SMALL = Plan(workers=2, pause=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What became of one entry."""
+
+    entry: str
+    before: TickFigures
+    """By the old version's schedule, until the first worker of the new one was started."""
+    after: TickFigures
+    """By the new version's schedule, from its first worker's being up to the end."""
+    double: int
+    """Ticks, of all there were, that fired more than once."""
+    old_after: int
+    """Runs after the new version was up that only the old one's schedule has."""
+
+    def row(self) -> dict[str, object]:
+        """Return it as a row of a table."""
+        return {
+            "entry": self.entry,
+            "before": f"{self.before.fires} of {self.before.ticks}",
+            "after": f"{self.after.fires} of {self.after.ticks}",
+            "double": self.double,
+            "old schedule, after": self.old_after,
+            "late max s": max(self.before.late, self.after.late),
+        }
+
+    def faults(self) -> list[str]:
+        """Return what a deploy must not do, and did, in words."""
+        missed = len(self.before.missed) + len(self.after.missed)
+        return [
+            f"{self.entry} {what}"
+            for what, number in {
+                f"fired {self.double} ticks twice": self.double,
+                f"fired {self.old_after} ticks of the old version": self.old_after,
+                f"missed {missed} ticks": missed,
+            }.items()
+            if number
+        ]
+
+    def facts(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deploy:
+    """When it happened, and what the ledger said before and after."""
+
+    start: float
+    first_new: float
+    """When the first worker of the new version was started."""
+    up: float
+    """When it was up."""
+    end: float
+    before: list[CronStatus]
+    after: list[CronStatus]
+
+
+def run(plan: Plan, folder: Path) -> tuple[Deploy, list[Result]]:
+    """Deploy the second version over the first, on a server of its own; `folder` gets the logs."""
+    log = RunLog(folder / "runs")
+    with ExitStack() as stack:
+        server = RedisServer(next(iter(found().values())), namespace="redeploy")
+        stack.callback(server.close)
+        server.start()
+        seats = [_seat(version) for version in ("1", "2") for _ in range(plan.workers)]
+        variables = environment(server.url, "redeploy", folder / "runs")
+        fleet = stack.enter_context(Fleet(seats, folder, variables))
+        deploy = _roll(fleet, plan, server.url)
+        fleet.stop()
+        with server.client() as client:
+            assert_consistent(client, "redeploy")
+    return deploy, [_result(change, kind, deploy, log.read()) for change in CHANGES for kind in KINDS[1:]]
+
+
+def seen(statuses: Sequence[CronStatus]) -> list[dict[str, object]]:
+    """Return the entries of a ledger as rows of a table."""
+    return [
+        {
+            "entry": status.definition.name,
+            "schedule": status.definition.expression,
+            "state": "retired" if status.retired_at else "armed",
+            "since": _clock(status.retired_at or status.armed_at),
+            "mark": _clock(status.mark),
+            "fired": status.counts.fired,
+            "missed": status.counts.missed,
+        }
+        for status in statuses
+    ]
+
+
+def _seat(version: str) -> Seat:
+    return Seat(["-m", "aioq", "worker", APP], {"CHAOS_DEPLOY": version})
+
+
+def _roll(fleet: Fleet, plan: Plan, url: str) -> Deploy:
+    """Replace the old workers one by one, each new one being up before its old one goes."""
+    fleet.start(*range(plan.workers))
+    start = time.time()
+    wait_until(start + 2 * plan.pause)
+    before = ledgers.statuses(url, "redeploy")
+    first_new, up = time.time(), 0.0
+    for number in range(plan.workers):
+        fleet.start(plan.workers + number)
+        up = up or time.time()
+        wait_until(time.time() + plan.pause)
+        fleet.stop(number)
+    wait_until(time.time() + 2 * plan.pause)
+    end = time.time() - 0.5
+    return Deploy(
+        start=start, first_new=first_new, up=up, end=end, before=before, after=ledgers.statuses(url, "redeploy")
+    )
+
+
+def _result(change: str, kind: str, deploy: Deploy, runs: Sequence[Run]) -> Result:
+    old, new = VERSIONS["1"].get(change), VERSIONS["2"].get(change)
+    mine = [run for run in runs if run.entry == f"{change}.{kind}"]
+    before = [run for run in mine if run.tick <= deploy.first_new]
+    after = [run for run in mine if run.tick > deploy.up]
+    return Result(
+        entry=f"{change}.{kind}",
+        before=count(grid(deploy.start, deploy.first_new - 0.5, old) if old else [], old or 1, before),
+        after=count(grid(deploy.up, deploy.end, new) if new else [], new or 1, after),
+        double=count([], 1, mine).double,
+        old_after=sum(not new or run.tick % new != 0 for run in after),
+    )
+
+
+def _clock(moment: float | None) -> str:
+    return "" if moment is None else datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%S.%f")[:-3]

@@ -1,0 +1,73 @@
+"""Many entries of a fleet that are due at one instant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import pytest
+
+from aioq import Aarq, Worker
+from aioq.backends.memory import MemoryBroker
+from aioq.errors import BrokerFull
+from aioq.model.cron import TickClaim, TickReply
+from aioq.testing import VirtualClock
+from aioq.worker.cron.tick_claims import AT_ONCE
+from aioq_cron import Every
+
+ENTRIES = 500
+
+
+class SlowLedger(MemoryBroker):
+    """Takes its time for an answer, and counts who waits for one."""
+
+    def __init__(self, clock: VirtualClock, *, one_by_one: bool) -> None:
+        super().__init__(clock=clock)
+        self._one_by_one = one_by_one
+        self._slow, self._waiting, self.most = clock, 0, 0
+
+    async def claim_tick(self, claim: TickClaim) -> TickReply:
+        """Answer after a while."""
+        await self._take_time(1)
+        return await super().claim_tick(claim)
+
+    async def claim_ticks(self, claims: Sequence[TickClaim]) -> list[TickReply]:
+        """Answer after a while, unless it is to be asked one by one."""
+        if self._one_by_one:
+            raise BrokerFull("no room")
+        await self._take_time(len(claims))
+        return [await super(SlowLedger, self).claim_tick(claim) for claim in claims]
+
+    async def _take_time(self, claims: int) -> None:
+        self._waiting += claims
+        self.most = max(self.most, self._waiting)
+        await self._slow.sleep(0.1)
+        self._waiting -= claims
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The virtual clock is fastest on asyncio."""
+    return "asyncio"
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+async def test_claims_wait_for_each_other_beyond_some_at_a_time(one_by_one: bool) -> None:
+    """Thousands at once would wait for each other until none has time left, and then begin again."""
+    clock, fired = VirtualClock(), set[str]()
+    broker = SlowLedger(clock, one_by_one=one_by_one)
+    app = Aarq(broker, name="many")
+
+    async def note(ctx: dict[str, Any]) -> None:
+        fired.add(ctx["cron_name"])
+
+    for number in range(ENTRIES):
+        app.cron(Every(timedelta(seconds=10)), name=f"n{number}", unique=True)(note)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(Worker(app, clock=clock, handle_signals=False).run)
+        await clock.advance(15)
+        tasks.cancel_scope.cancel()
+    assert broker.most == AT_ONCE
+    assert len(fired) == ENTRIES

@@ -1,0 +1,244 @@
+"""`aioq cron backfill`: fire the ticks of a stretch of the past."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from aioq.model.cron import TickRecord, TickStatus
+from tests.core.cli.conftest import Project
+
+TASKS = """
+    from contextlib import asynccontextmanager
+    from aioq import Aarq
+    from tests.core.cli.far import FarBroker
+
+    app = Aarq(FarBroker(), tz="Europe/Berlin")
+
+    @app.cron("0 9 * * 1-5")
+    async def report(ctx):
+        print(ctx["scheduled_at"].isoformat())
+        if ctx["scheduled_at"].day == 7:
+            raise ValueError("no paper")
+
+    @app.cron("* * * * *")
+    async def beat(ctx): ...
+
+    @app.task
+    async def remind(ctx, name: str): ...
+
+    app.schedule(remind, "0 9 * * 1-5", args=("Ada",))
+"""
+
+WEEK = ("--from", "2025-01-06", "--to", "2025-01-10T09:00")
+
+
+def backfill(name: str, *options: str) -> tuple[str, ...]:
+    """Return the command."""
+    return ("cron", "backfill", "tasks:app", name, *options)
+
+
+def history(project: Project, name: str) -> list[TickRecord]:
+    """Return what is recorded of an entry."""
+    records: list[TickRecord] = project.do(lambda: project.ledger.tick_history(project.app.crons[name].key))
+    return records
+
+
+def test_a_cron_is_called_for_each_tick_in_order(project: Project) -> None:
+    """Both ends are included, and times without an offset are in the entry's zone."""
+    project.write("tasks.py", TASKS.replace("day == 7", "day == 0"))
+    outcome = project.aioq(*backfill("tasks.report", *WEEK))
+    assert (outcome.code, outcome.err) == (0, "")
+    first, *ticks, last = outcome.out.splitlines()
+    assert first == "tasks.report from 2025-01-06 00:00+01:00 to 2025-01-10 09:00+01:00, in Europe/Berlin: 5 ticks"
+    assert ticks == [f"2025-01-{day:02}T08:00:00+00:00" for day in (6, 7, 8, 9, 10)]
+    assert last == "5 ok"
+
+
+def test_a_failure_does_not_stop_the_others(project: Project) -> None:
+    """It is named when it happens, and makes the exit code 1 in the end."""
+    project.write("tasks.py", TASKS)
+    outcome = project.aioq(*backfill("tasks.report", *WEEK))
+    assert outcome.code == 1
+    assert outcome.err == "aioq: 2025-01-07 09:00+01:00 failed: ValueError: no paper\n"
+    assert outcome.out.splitlines()[-1] == "4 ok, 1 failed"
+    records = history(project, "tasks.report")
+    assert [record.status.value for record in records] == ["ok", "ok", "ok", "failed", "ok"]
+    assert {record.why for record in records} == {"backfill"}
+
+
+def test_a_schedule_enqueues_the_jobs_that_are_missing(project: Project) -> None:
+    """Each tick has one job, however often it is filled: those that are known are told apart."""
+    project.write("tasks.py", TASKS)
+    days = ("--from", "2025-01-06", "--to", "2025-01-08")
+    assert project.aioq(*backfill("tasks.remind", *days)).out.splitlines()[-1] == "2 enqueued"
+    outcome = project.aioq(*backfill("tasks.remind", *WEEK))
+    assert (outcome.code, outcome.out.splitlines()[-1]) == (0, "3 enqueued, 2 known already")
+    (stats,) = project.do(project.app.broker.queue_stats)  # type: ignore[attr-defined]
+    assert stats.pending == 5
+    assert [record.status for record in history(project, "tasks.remind")] == [TickStatus.FIRED] * 5
+
+
+def test_a_job_with_other_arguments_is_in_the_way(project: Project) -> None:
+    """The tick has been a job of another kind: it fails, and the others do not."""
+    project.write("tasks.py", TASKS)
+    project.aioq(*backfill("tasks.remind", "--from", "2025-01-07", "--to", "2025-01-08"))
+    project.app.crons._by_name.clear()
+    project.app.schedule(project.app.tasks["tasks.remind"], "0 9 * * 1-5", args=("Grace",), tz="Europe/Berlin")
+    outcome = project.aioq(*backfill("tasks.remind", *WEEK))
+    assert (outcome.code, outcome.out.splitlines()[-1]) == (1, "4 enqueued, 1 failed")
+    assert outcome.err == (
+        "aioq: 2025-01-07 09:00+01:00 failed: cron:tasks.remind:1736236800000 is known with another task or "
+        "other arguments\n"
+    )
+
+
+def test_a_dry_run_shows_the_ticks_and_what_is_recorded(project: Project) -> None:
+    """Nothing is fired."""
+    project.write("tasks.py", TASKS)
+    project.record("tasks.report", 1736236800.0, TickStatus.MISSED, why="broker away")
+    outcome = project.aioq(*backfill("tasks.report", *WEEK, "--dry-run"))
+    assert outcome == (
+        0,
+        (
+            "Europe/Berlin               RECORDED\n"
+            "Mon 2025-01-06 09:00+01:00\n"
+            "Tue 2025-01-07 09:00+01:00  missed broker away\n"
+            "Wed 2025-01-08 09:00+01:00\n"
+            "Thu 2025-01-09 09:00+01:00\n"
+            "Fri 2025-01-10 09:00+01:00\n"
+            "5 ticks of tasks.report would be fired, and nothing was\n"
+        ),
+        "",
+    )
+    assert len(history(project, "tasks.report")) == 1
+
+
+def test_a_stretch_without_ticks_is_no_error(project: Project) -> None:
+    """There is nothing to do, and it says so."""
+    project.write("tasks.py", TASKS)
+    days = ("--from", "2025-01-11", "--to", "2025-01-12")
+    assert project.aioq(*backfill("tasks.report", *days, "--dry-run")).out == (
+        "0 ticks of tasks.report would be fired, and nothing was\n"
+    )
+    outcome = project.aioq(*backfill("tasks.report", *days))
+    assert (outcome.code, outcome.out.splitlines()[-1]) == (0, "no ticks")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ["--from", "monday", "--to", "2025-01-01"],
+            ("cron backfill: --from: 'monday' is no moment in ISO 8601; write one like 2026-03-29T02:30 or "
+            "2026-03-29T00:30Z"),
+        ),
+        (
+            ["--from", "2025-01-02", "--to", "2025-01-01T12:00Z"],
+            "cron backfill: --from 2025-01-02 00:00+01:00 is after --to 2025-01-01 13:00+01:00",
+        ),
+        (
+            ["--from", "2025-01-01", "--to", "2025-03-01"],
+            ("cron backfill: tasks.beat has more than 10,000 ticks from 2025-01-01 00:00+01:00 to "
+            "2025-03-01 00:00+01:00; the 10,000th is 2025-01-07 22:39+01:00: go in steps up to there"),
+        ),
+        (["--from", "2025-01-01"], "cron backfill: the following arguments are required: --to; see aioq cron backfill --help"),
+    ],
+)  # fmt: skip
+def test_a_stretch_that_will_not_do_is_refused(project: Project, options: list[str], said: str) -> None:
+    """In one line, before anything is fired."""
+    project.write("tasks.py", TASKS)
+    assert project.aioq(*backfill("tasks.beat", *options)) == (2, "", f"aioq: {said}\n")
+
+
+def test_the_future_is_refused(project: Project) -> None:
+    """What is to come fires by itself."""
+    project.write("tasks.py", TASKS)
+    outcome = project.aioq(*backfill("tasks.beat", "--from", "2025-01-01", "--to", "2300-01-01"))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith(
+        "aioq: cron backfill: --to 2300-01-01 00:00+01:00 is in the future, and it is 20"
+    )  # fmt: skip
+    assert outcome.err.endswith("; ticks that are yet to come fire by themselves\n")
+
+
+def test_for_programs_it_is_json(project: Project) -> None:
+    """`--json` says of each tick what became of it; so does a dry run."""
+    project.write("tasks.py", TASKS)
+    day = ("--from", "2025-01-07", "--to", "2025-01-08", "--json")
+    assert json.loads(project.aioq(*backfill("tasks.remind", *day, "--dry-run")).out) == [
+        {"tick": "2025-01-07T09:00:00+01:00", "recorded": None}
+    ]
+    assert json.loads(project.aioq(*backfill("tasks.remind", *day)).out) == [
+        {
+            "tick": "2025-01-07T09:00:00+01:00",
+            "status": "enqueued",
+            "error": "",
+            "job_id": "cron:tasks.remind:1736236800000",
+        }
+    ]
+    assert json.loads(project.aioq(*backfill("tasks.remind", *day, "--dry-run")).out) == [
+        {"tick": "2025-01-07T09:00:00+01:00", "recorded": "fired"}
+    ]
+
+
+def test_on_the_memory_broker_jobs_would_reach_nobody(project: Project) -> None:
+    """It says so, and what to do; crons are called all the same."""
+    project.write("tasks.py", TASKS.replace("FarBroker(), ", ""))
+    outcome = project.aioq(*backfill("tasks.remind", *WEEK))
+    assert outcome == (
+        78,
+        "",
+        (
+            "aioq: cron backfill: tasks.remind is a schedule, and the app is on the embedded memory broker: jobs enqueued "
+            "from here reach no worker; set AIOQ_BROKER_URL, or write Aarq(broker=...)\n"
+        ),
+    )
+    assert project.aioq(*backfill("tasks.report", *WEEK)).out.splitlines()[-1] == "4 ok, 1 failed"
+
+
+def test_a_broker_that_goes_away_does_not_take_back_what_was_done(project: Project) -> None:
+    """How far it had come is said, and then why it ended."""
+    text = """
+    from aioq import BrokerUnavailable
+
+    class Leaving(FarBroker):
+        async def enqueue(self, jobs):
+            raise BrokerUnavailable("connection lost")
+
+    app = Aarq(Leaving()"""
+    project.write("tasks.py", TASKS.replace("\n    app = Aarq(FarBroker()", text))
+    outcome = project.aioq(*backfill("tasks.remind", *WEEK))
+    assert outcome.code == 69
+    assert outcome.err == "aioq: cut short: no ticks, 5 not ended\naioq: connection lost\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no Ctrl-C to send")
+def test_ctrl_c_says_how_far_it_has_come(project: Project) -> None:
+    """What was not tried can be filled later."""
+    text = """
+        import anyio
+        from aioq import Aarq
+
+        app = Aarq()
+
+        @app.cron("0 9 * * *")
+        async def report(ctx):
+            if ctx["scheduled_at"].day == 8:
+                print("began", flush=True)
+                await anyio.sleep_forever()
+        """
+    project.write("tasks.py", text)
+    command = [sys.executable, "-m", "aioq", *backfill("tasks.report", *WEEK)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline().endswith(": 5 ticks\n")
+        assert process.stdout.readline() == "began\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (130, "")
+    assert err == "aioq: cut short: 2 ok, 3 not ended\n"

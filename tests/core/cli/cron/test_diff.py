@@ -1,0 +1,167 @@
+"""`aioq cron diff`: what a deploy of this code would change."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from tests.core.cli.conftest import Project
+
+BEFORE = """
+    from datetime import timedelta
+    from aioq import Aarq
+    from aioq_cron import Every
+    from tests.core.cli.far import FarBroker
+
+    app = Aarq(FarBroker(), tz="Europe/Berlin")
+
+    @app.cron("0 9 * * 1-5", queue="reports", misfire="skip")
+    async def report(ctx): ...
+
+    @app.cron("*/5 * * * *")
+    async def cleanup(ctx): ...
+
+    @app.cron(Every(timedelta(hours=1)))
+    async def beat(ctx): ...
+
+    @app.cron("0 0 1 * *")
+    async def monthly(ctx): ...
+"""
+
+AFTER = """
+from aioq import Aarq
+from tasks import Every, app, beat, cleanup, monthly, report, timedelta
+
+app.crons._by_name.clear()
+app.cron("0 10 * * 1-5", queue="reports", grace=300, unique=True)(report)
+app.cron("*/5 * * * *")(cleanup)
+app.cron(Every(timedelta(hours=2)), enabled=False)(beat)
+app.cron("0 12 * * *", name="noon")(monthly)
+"""
+
+
+def deploy(project: Project) -> None:
+    """Have one version of the app registered, and another in the code."""
+    project.write("tasks.py", BEFORE)
+    project.register()
+    project.write("other.py", AFTER)
+
+
+def test_nothing_to_change_is_exit_code_0(project: Project) -> None:
+    """The code is what is registered."""
+    project.write("tasks.py", BEFORE)
+    project.register()
+    outcome = project.aioq("cron", "diff", "tasks:app")
+    assert outcome == (0, "nothing would change: the 4 cron entries of tasks are registered as they are\n", "")
+
+
+def test_what_would_change_is_shown_with_exit_code_1(project: Project) -> None:
+    """Added, changed with what was and what will be, and removed; and when each runs next."""
+    deploy(project)
+    outcome = project.aioq("cron", "diff", "other:app")
+    assert (outcome.code, outcome.err) == (1, "")
+    assert outcome.out == (
+        "+ noon (queue default): 0 12 * * * [Europe/Berlin]\n"
+        "    next run   2026-01-06 12:00+01:00\n"
+        "~ tasks.beat (queue default): every 2h [UTC]\n"
+        "    schedule   every 1h [UTC] -> every 2h [UTC]\n"
+        "    enabled    yes -> no\n"
+        "~ tasks.report (queue reports): 0 10 * * 1-5 [Europe/Berlin]\n"
+        "    schedule   0 9 * * 1-5 [Europe/Berlin] -> 0 10 * * 1-5 [Europe/Berlin]\n"
+        "    fires      on each worker -> once per fleet\n"
+        "    grace      default -> 300\n"
+        "    misfire    skip -> default\n"
+        "    next run   2026-01-06 09:00+01:00 -> 2026-01-06 10:00+01:00\n"
+        "- tasks.monthly (queue default): 0 0 1 * * [Europe/Berlin]\n"
+        "a deploy of tasks adds 1, changes 2, retires 1, and leaves 1 as they are\n"
+    )
+
+
+def test_other_arguments_of_a_schedule_are_shown(project: Project) -> None:
+    """Not what they are, but that they are others."""
+    text = """
+        from aioq import Aarq
+        from tests.core.cli.far import FarBroker
+
+        app = Aarq(FarBroker(), name="shop")
+
+        @app.task(name="greet")
+        async def greet(ctx, whom: str) -> None: ...
+
+        app.schedule(greet, "0 9 * * *", args=("ada",), name="greeting")
+    """
+    project.write("tasks.py", text)
+    project.register()
+    project.write(
+        "other.py",
+        text.replace("FarBroker()", "broker")
+        .replace(
+            "from tests.core.cli.far import FarBroker",
+            "from tasks import app as old\n\n        broker = old.broker",
+        )
+        .replace("ada", "bob"),
+    )
+    outcome = project.aioq("cron", "diff", "other:app")
+    assert (outcome.code, len(outcome.out.splitlines())) == (1, 4)
+    assert re.fullmatch(r"    job        [0-9a-f]{8} -> [0-9a-f]{8}", outcome.out.splitlines()[1])
+
+
+def test_before_the_first_deploy_everything_is_added(project: Project) -> None:
+    """Nothing is registered yet."""
+    project.write("tasks.py", BEFORE)
+    outcome = project.aioq("cron", "diff", "tasks:app")
+    assert (outcome.code, outcome.out.count("\n+ ") + outcome.out.startswith("+ ")) == (1, 4)
+    assert outcome.out.endswith("a deploy of tasks adds 4, changes 0, retires 0, and leaves 0 as they are\n")
+
+
+def test_what_was_retired_is_not_removed_again(project: Project) -> None:
+    """An earlier deploy has done so."""
+    project.write("tasks.py", BEFORE)
+    project.register()
+    del project.app.crons._by_name["tasks.monthly"]
+    assert project.aioq("cron", "diff", "tasks:app").code == 1
+    project.register()
+    assert project.aioq("cron", "diff", "tasks:app").code == 0
+
+
+def test_entries_of_other_apps_are_left_alone(project: Project) -> None:
+    """They are in the same ledger, and no business of this app."""
+    project.write("tasks.py", BEFORE)
+    project.register()
+    project.write(
+        "other.py",
+        """
+        from aioq import Aarq
+        import tasks
+
+        app = Aarq(tasks.app.broker)
+        app.cron("0 0 * * *")(tasks.report)
+        """,
+    )
+    outcome = project.aioq("cron", "diff", "other:app")
+    assert outcome.out.splitlines()[0] == "+ tasks.report (queue default): 0 0 * * * [UTC]"
+    assert outcome.out.endswith("a deploy of other adds 1, changes 0, retires 0, and leaves 0 as they are\n")
+
+
+def test_for_programs_it_is_json(project: Project) -> None:
+    """`--json` has the definitions as they were and as they will be, and the same exit code."""
+    deploy(project)
+    outcome = project.aioq("cron", "diff", "other:app", "--json")
+    changes = json.loads(outcome.out)
+    assert outcome.code == 1
+    assert [entry["name"] for entry in changes["added"]] == ["noon"]
+    assert [entry["name"] for entry in changes["removed"]] == ["tasks.monthly"]
+    change = changes["changed"][1]
+    assert (change["before"]["expression"], change["after"]["expression"]) == ("0 9 * * 1-5", "0 10 * * 1-5")
+    assert change["after"] == {
+        "queue": "reports",
+        "name": "tasks.report",
+        "kind": "cron",
+        "expression": "0 10 * * 1-5",
+        "tz": "Europe/Berlin",
+        "fingerprint": "0 10 * * 1-5 [Europe/Berlin]",
+        "unique": True,
+        "enabled": True,
+        "options": {"grace": "300"},
+        "next": "2026-01-06T10:00:00+01:00",
+    }

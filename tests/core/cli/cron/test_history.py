@@ -1,0 +1,191 @@
+"""`aioq cron history`: what became of the latest ticks of an entry."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from msgspec.structs import replace
+
+from aioq.cli.cron.history import history_table
+from aioq.cli.cron.tick_text import reconcile
+from aioq.cli.times import zone_named
+from aioq.cron.misfire import MOST_COUNTED
+from aioq.model.cron import TickRecord, TickStatus
+from aioq.model.ids import tick_id
+from aioq.model.job import Failure, JobRecord
+from aioq.model.states import JobState
+from tests.core.cli.conftest import Project
+from tests.core.cli.far import NOON
+
+TASKS = """
+    from aioq import Aarq
+    from tests.core.cli.far import FarBroker
+
+    app = Aarq(FarBroker())
+
+    @app.cron("0 * * * *", tz="Europe/Berlin")
+    async def report(ctx): ...
+
+    @app.task
+    async def remind(ctx): ...
+
+    app.schedule(remind, "0 * * * *")
+"""
+
+UNIQUE = """
+    @app.cron("0 * * * *", unique=True)
+    async def once(ctx): ...
+
+    @app.cron("0 * * * *", unique=True)
+    async def hourly(ctx): ...
+"""
+
+HOUR = 3600.0
+
+
+def test_ticks_are_shown_newest_first(project: Project) -> None:
+    """Each with its status, how late it was and how long it took, who ran it, and why it came to what it came to."""
+    project.write("tasks.py", TASKS)
+    told: list[tuple[TickStatus, dict[str, Any]]] = [
+        (TickStatus.OK, {"fired_at": 0.004, "finished_at": 1.2, "worker_id": "w1"}),
+        (TickStatus.SKIPPED, {"why": "paused"}),
+        (TickStatus.MISSED, {"why": "no worker was up", "count": 3}),
+        (TickStatus.FAILED, {"fired_at": 150.0, "finished_at": 7800.0, "worker_id": "w1", "error": "OSError: disk full"}),
+        (TickStatus.FIRED, {"fired_at": 12.0, "worker_id": "w2"}),
+    ]  # fmt: skip
+    for number, (status, facts) in enumerate(told):
+        tick = NOON + number * HOUR
+        moments = {name: tick + value for name, value in facts.items() if name.endswith("_at")}
+        project.record("tasks.report", tick, status, **{**facts, **moments})
+    outcome = project.aioq("cron", "history", "tasks:app", "tasks.report")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.splitlines() == [
+        "TICK                    STATUS   LATE    TOOK    WORKER  WHY",
+        "2026-01-05 17:00+01:00  fired    12 s            w2",
+        "2026-01-05 16:00+01:00  failed   2 min   2 h     w1      OSError: disk full",
+        "2026-01-05 15:00+01:00  missed                           no worker was up, 3 ticks",
+        "2026-01-05 14:00+01:00  skipped                          paused",
+        "2026-01-05 13:00+01:00  ok       0.00 s  1.20 s  w1",
+    ]
+
+
+def test_a_count_that_is_no_more_than_a_bound_is_told_as_one(project: Project) -> None:
+    """Very many ticks in a row are not counted to their end."""
+    project.write("tasks.py", TASKS)
+    project.record("tasks.report", NOON, TickStatus.SKIPPED, why="coalesced", count=MOST_COUNTED)
+    outcome = project.aioq("cron", "history", "tasks:app", "tasks.report")
+    assert outcome.out.splitlines()[1].endswith("  coalesced, 1,000 ticks or more")
+
+
+def test_a_run_without_a_sign_of_life_is_told(project: Project) -> None:
+    """As by `aioq cron list`: the worker that won the latest tick has vanished."""
+    project.write("tasks.py", TASKS + UNIQUE)
+    project.register()
+    project.record("tasks.once", NOON - HOUR, TickStatus.OK, fired_at=NOON, finished_at=NOON, worker_id="w")
+    project.record("tasks.once", NOON, TickStatus.FIRED, fired_at=NOON, worker_id="w")
+    project.record("tasks.report", NOON, TickStatus.FIRED, fired_at=NOON, worker_id="w")
+    project.record("tasks.hourly", NOON, TickStatus.FIRED, fired_at=NOON, worker_id="ada", why="by hand")
+    outcome = project.aioq("cron", "history", "tasks:app", "tasks.once")
+    assert [line.endswith("  no sign of life") for line in outcome.out.splitlines()[1:]] == [True, False]
+    for unwatched in ("tasks.report", "tasks.hourly"):
+        assert "no sign of life" not in project.aioq("cron", "history", "tasks:app", unwatched).out
+
+
+def test_a_run_by_hand_fits_a_narrow_terminal() -> None:
+    """Its moment has milliseconds, and takes seven columns more than a tick does."""
+    record = TickRecord(
+        name="report", queue="default", tick=NOON + 0.661, status=TickStatus.SKIPPED, why="by hand",
+        worker_id="by-hand-ada@laptop", fired_at=NOON + 13, finished_at=NOON + 900, error="OSError: the disk is full",
+    )  # fmt: skip
+    text = history_table([record], ZoneInfo("Europe/Berlin"), width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.splitlines()[1].endswith("by hand, OS...")
+
+
+def test_the_count_can_be_said(project: Project) -> None:
+    """`-n` limits the ticks, to those that a ledger keeps."""
+    project.write("tasks.py", TASKS)
+    for number in range(3):
+        project.record("tasks.report", NOON + number * HOUR, TickStatus.MISSED)
+    outcome = project.aioq("cron", "history", "tasks:app", "tasks.report", "-n", "2")
+    assert [line[11:16] for line in outcome.out.splitlines()[1:]] == ["15:00", "14:00"]
+    outcome = project.aioq("cron", "history", "tasks:app", "tasks.report", "-n", "101")
+    assert outcome == (2, "", "aioq: cron history: -n must be between 1 and 100, got 101\n")
+
+
+def test_nothing_yet_is_said(project: Project) -> None:
+    """No table without rows."""
+    project.write("tasks.py", TASKS)
+    outcome = project.aioq("cron", "history", "tasks:app", "tasks.report")
+    assert outcome == (0, "nothing is recorded of tasks.report yet\n", "")
+
+
+def test_for_programs_it_is_json(project: Project) -> None:
+    """`--json` has the ticks in the entry's zone, and all other moments in UTC."""
+    project.write("tasks.py", TASKS)
+    project.record("tasks.report", NOON, TickStatus.MISSED, why="broker away", count=2)
+    (record,) = json.loads(project.aioq("cron", "history", "tasks:app", "tasks.report", "--json").out)
+    assert record == {
+        "tick": "2026-01-05T13:00:00+01:00",
+        "status": "missed",
+        "why": "broker away",
+        "count": 2,
+        "late": None,
+        "fired_at": None,
+        "finished_at": None,
+        "worker_id": "",
+        "job_id": None,
+        "error": "",
+    }
+
+
+def test_a_job_knows_more_than_the_ledger(project: Project) -> None:
+    """Of a tick that is still `fired` the job is asked: here it waits for a worker."""
+    project.write("tasks.py", TASKS)
+    entry = project.app.crons["tasks.remind"]
+    assert entry.job is not None
+    job = replace(entry.job, id=tick_id(entry.name, NOON))
+    project.do(lambda: project.app.broker.enqueue([job]))
+    project.record("tasks.remind", NOON, TickStatus.FIRED, fired_at=NOON, job_id=job.id)
+    assert project.aioq("cron", "history", "tasks:app", "tasks.remind").out.endswith("  job pending\n")
+
+
+FIRED = TickRecord(name="remind", queue="default", tick=NOON, status=TickStatus.FIRED, fired_at=NOON, job_id="j")
+JOB = JobRecord(
+    id="j", queue="default", task="remind", state=JobState.COMPLETED, payload=b"", priority=5, attempt=1, crashes=0,
+    enqueued_at=NOON, finished_at=NOON + 3,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("job", "status", "said"),
+    [
+        (JOB, TickStatus.OK, ""),
+        (replace(JOB, state=JobState.FAILED, failure=Failure("OSError", "disk\nfull")), TickStatus.FAILED, r"OSError: disk\nfull"),
+        (replace(JOB, state=JobState.DEAD, reason="crashed"), TickStatus.FAILED, "job dead: crashed"),
+        (replace(JOB, state=JobState.CANCELLED), TickStatus.FAILED, "job cancelled"),
+        (replace(JOB, state=JobState.RUNNING, finished_at=None), TickStatus.FIRED, "job running"),
+        (None, TickStatus.FIRED, "nothing is kept of its job"),
+    ],
+)  # fmt: skip
+def test_how_a_job_ended_is_how_its_tick_ended(job: JobRecord | None, status: TickStatus, said: str) -> None:
+    """Whatever end a job has, its tick has it too."""
+    record = reconcile(FIRED, job)
+    assert (record.status, record.why or record.error) == (status, said)
+    assert record.finished_at == (job.finished_at if job else None)
+
+
+def test_a_narrow_terminal_gets_a_table_that_fits() -> None:
+    """In 80 columns a long worker id loses its beginning, and a long reason its end."""
+    record = replace(
+        FIRED, status=TickStatus.FAILED, finished_at=NOON + 1, worker_id="a-host-with-a-long-name-4711-abcdef",
+        error="ValueError: " + "x" * 100,
+    )  # fmt: skip
+    text = history_table([record], zone_named("UTC"), width=80)
+    assert text == (
+        "TICK                    STATUS  LATE    TOOK    WORKER         WHY\n"
+        "2026-01-05 12:00+00:00  failed  0.00 s  1.00 s  ...711-abcdef  ValueError: xx..."
+    )

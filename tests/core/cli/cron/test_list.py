@@ -1,0 +1,307 @@
+"""`aioq cron list`: the entries of an app, when they run next, and what became of the latest tick."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from aioq.cli.cron.overview import facts_table, gather
+from aioq.model.cron import TickStatus
+from tests.core.cli.conftest import Project
+from tests.core.cli.far import NOON
+
+TASKS = """
+    from datetime import timedelta
+    from aioq import Aarq
+    from aioq_cron import Every
+    from tests.core.cli.far import FarBroker
+
+    app = Aarq(FarBroker(), tz="Europe/Berlin")
+
+    @app.cron("*/5 * * * *", tz="UTC")
+    async def cleanup_old_jobs(ctx): ...
+
+    @app.cron("0 9 * * 1-5", queue="reports", unique=True, grace=300)
+    async def send_daily_report(ctx): ...
+
+    @app.task(queue="mails")
+    async def remind(ctx, name: str): ...
+
+    app.schedule(remind, "30 18 * * FRI", args=("Ada",))
+"""
+
+ODD = """
+    from aioq import Aarq
+
+    app = Aarq()
+
+    async def beat(ctx): ...
+
+    class Broken:
+        def next_after(self, instant):
+            raise RuntimeError("the sun is down")
+
+    class Over:
+        def next_after(self, instant):
+            return None
+
+    app.cron(Broken(), name="broken")(beat)
+    app.cron(Over(), name="over")(beat)
+    app.cron("* * * * *", name="off", enabled=False)(beat)
+"""
+
+MINUTE = 60.0
+HOUR = 3600.0
+
+
+def shown(project: Project, *options: str) -> list[str]:
+    """Return the lines of the table, as a reader in London sees them."""
+    outcome = project.aioq("cron", "list", "tasks:app", "--tz", "Europe/London", *options)
+    assert (outcome.code, outcome.err) == (0, "")
+    return outcome.out.splitlines()
+
+
+def test_each_entry_is_shown_with_its_next_runs_and_its_latest_tick(project: Project) -> None:
+    """A block of three lines has name, queue and who fires it; schedule and zone; three runs; what happened."""
+    project.write("tasks.py", TASKS)
+    project.register()
+    project.record(
+        "tasks.cleanup_old_jobs", NOON, TickStatus.OK, fired_at=NOON + 0.02, finished_at=NOON + 1, worker_id="w"
+    )
+    project.record("tasks.send_daily_report", NOON - 4 * HOUR, TickStatus.MISSED, why="broker away")
+    assert shown(project) == [
+        "NAME                     SCHEDULE       NEXT RUNS               Europe/London  LATEST TICK",
+        "tasks.cleanup_old_jobs   */5 * * * *    2026-01-05 12:05+00:00  Mon 12:05      ok 12:00",
+        "  queue default          UTC            2026-01-05 12:10+00:00  Mon 12:10      0.02 s late",
+        "  on each worker                        2026-01-05 12:15+00:00  Mon 12:15",
+        "tasks.send_daily_report  0 9 * * 1-5    2026-01-06 09:00+01:00  Tue 08:00      missed 09:00",
+        "  queue reports          Europe/Berlin  2026-01-07 09:00+01:00  Wed 08:00      broker away",
+        "  once per fleet                        2026-01-08 09:00+01:00  Thu 08:00",
+        "tasks.remind             30 18 * * FRI  2026-01-09 18:30+01:00  Fri 17:30      none yet",
+        "  queue mails            Europe/Berlin  2026-01-16 18:30+01:00  Fri 17:30",
+        "  one job a tick                        2026-01-23 18:30+01:00  Fri 17:30",
+    ]  # fmt: skip
+
+
+def test_a_column_for_the_readers_clock_is_there_only_if_it_differs(project: Project) -> None:
+    """Who lives in the entries' zone sees each run once."""
+    project.write("tasks.py", TASKS.replace(', tz="UTC"', ""))
+    lines = project.aioq("cron", "list", "tasks:app", "--tz", "Europe/Berlin").out.splitlines()
+    assert lines[0].split() == ["NAME", "SCHEDULE", "NEXT", "RUNS", "LATEST", "TICK"]
+
+
+def test_without_tz_it_is_the_hosts_clock(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`YOUR TIME` is the time of the host."""
+    project.write("tasks.py", TASKS)
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        lines = project.aioq("cron", "list", "tasks:app").out.splitlines()
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert "YOUR TIME" in lines[0]
+    assert "2026-01-05 12:05+00:00  Mon 17:35" in lines[1]
+
+
+def test_entries_that_do_not_fire_say_why(project: Project) -> None:
+    """A paused entry shows since when, who and why, and a disabled one that it is, instead of next runs."""
+    project.write("tasks.py", TASKS.replace("grace=300", "enabled=False"))
+    project.register()
+    cron = project.app.crons["tasks.cleanup_old_jobs"].key
+    project.do(lambda: project.ledger.pause_cron(cron, note="moving the data", by="ada@laptop"))
+    lines = shown(project)
+    assert [line[40:64].strip() for line in lines[1:5]] == [
+        "paused 12:00", "by ada@laptop", "moving the data", "disabled",
+    ]  # fmt: skip
+
+
+def test_an_overdue_entry_is_marked(project: Project) -> None:
+    """An entry of which nothing is heard any more says so first."""
+    project.write("tasks.py", TASKS)
+    project.register()
+    project.app.broker.clock.suspend(30 * MINUTE)  # type: ignore[attr-defined]
+    lines = shown(project)
+    assert lines[1].endswith("OVERDUE 12:05")
+    assert lines[2].endswith("none yet")
+
+
+def test_an_entry_that_no_worker_has_registered_says_so(project: Project) -> None:
+    """What the ledger does not know is not deployed yet."""
+    project.write("tasks.py", TASKS)
+    assert shown(project)[1].endswith("not registered")
+
+
+def test_a_run_that_failed_shows_its_error(project: Project) -> None:
+    """The latest tick has its error; a run that goes on is `fired`."""
+    project.write("tasks.py", TASKS)
+    project.register()
+    fired = NOON - 180 * HOUR
+    project.record("tasks.cleanup_old_jobs", NOON, TickStatus.FIRED, fired_at=NOON, worker_id="w")
+    project.record(
+        "tasks.send_daily_report", fired, TickStatus.FAILED, fired_at=fired + 14, finished_at=fired + 20,
+        worker_id="w", error="ConnectionError: refused",
+    )  # fmt: skip
+    lines = shown(project)
+    assert lines[1].endswith("  fired 12:00")
+    assert lines[4].endswith("failed 2025-12-29 01:00")
+    assert lines[5].endswith("  14 s late")
+    assert lines[6].endswith("  ConnectionError: refused")
+
+
+def test_a_run_without_a_sign_of_life_is_told(project: Project) -> None:
+    """The worker that won a tick of a fleet has vanished: its run will not end."""
+    project.write("tasks.py", TASKS)
+    project.register()
+    project.record("tasks.send_daily_report", NOON, TickStatus.FIRED, fired_at=NOON, worker_id="w")
+    lines = shown(project)
+    assert lines[4].endswith("  fired 13:00")
+    assert lines[6].endswith("  no sign of life")
+
+
+def test_a_narrow_terminal_gets_a_table_that_fits(project: Project) -> None:
+    """In 80 columns nothing is wrapped: long names lose their beginning, long notes their end."""
+    project.write("tasks.py", TASKS)
+    project.register()
+    project.record("tasks.send_daily_report", NOON - 4 * HOUR, TickStatus.MISSED, why="broker away for a long time")
+    cron = project.app.crons["tasks.cleanup_old_jobs"].key
+    project.do(lambda: project.ledger.pause_cron(cron, note="moving the data to the new house", by="ada@laptop"))
+    statuses = project.do(project.ledger.cron_statuses)
+    now = datetime.fromtimestamp(NOON, UTC)
+    text = facts_table(gather(project.app.crons, statuses, now), now, UTC, looked_up=True, width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.splitlines()[:5] == [
+        "NAME              SCHEDULE     NEXT RUNS               UTC        LATEST TICK",
+        "...anup_old_jobs  */5 * * * *  paused 12:00                       none yet",
+        "  queue default   UTC          by ada@laptop",
+        "  on each worker               moving the data to ...",
+        "..._daily_report  0 9 * * 1-5  2026-01-06 09:00+01:00  Tue 08:00  missed 09:00",
+    ]
+
+
+def test_what_only_the_ledger_has_is_shown_on_demand(project: Project) -> None:
+    """`--all` adds entries that were retired, and those that the code no longer has."""
+    project.write("tasks.py", TASKS)
+    project.register()
+    project.register("tasks.remind")
+    del project.app.crons._by_name["tasks.remind"]
+    del project.app.crons._by_name["tasks.cleanup_old_jobs"]
+    assert len(shown(project)) == 4
+    cells = [line[40:64].strip() for line in shown(project, "--all")]
+    assert cells[4:6] == ["not in this code", "retired 12:00"]
+    assert cells[7:9] == ["not in this code", ""]
+
+
+@pytest.mark.parametrize("down", ["raises", "hangs"])
+def test_without_a_broker_it_shows_what_the_code_knows(
+    project: Project, monkeypatch: pytest.MonkeyPatch, down: str
+) -> None:
+    """A broker that cannot be reached is one line on stderr; the entries are shown all the same."""
+    monkeypatch.setattr("aioq.cli.cron.list.PATIENCE", 0.05)
+    text = TASKS.replace("import FarBroker", "import FarBroker as Far").replace(
+        "    app = Aarq",
+        f"""
+    from aioq import BrokerUnavailable
+    import anyio
+
+    class FarBroker(Far):
+        async def connect(self):
+            if {down == "hangs"}:
+                await anyio.sleep_forever()
+            raise BrokerUnavailable("redis://me:secret@host:6379/0 refused the connection")
+
+    app = Aarq""",
+    )
+    project.write("tasks.py", text)
+    outcome = project.aioq("cron", "list", "tasks:app", "--tz", "UTC")
+    said = {
+        "raises": "aioq: redis://me:***@host:6379/0 refused the connection; shown is what the code knows\n",
+        "hangs": "aioq: FarBroker() did not answer within 0.05 s; shown is what the code knows\n",
+    }
+    assert (outcome.code, outcome.err) == (0, said[down])
+    assert "tasks.send_daily_report" in outcome.out
+    assert "LATEST TICK" not in outcome.out
+
+
+def test_schedules_that_fail_or_end_are_shown_all_the_same(project: Project) -> None:
+    """One schedule that raises, or is over, takes nothing from the others."""
+    project.write("tasks.py", ODD)
+    lines = [line.split("  ") for line in shown(project)]
+    cells = [[cell.strip() for cell in line if cell.strip()] for line in lines]
+    assert cells[0] == ["NAME", "SCHEDULE", "NEXT RUNS"]
+    assert cells[1] == ["broken", "tasks.Broken", "fails: RuntimeError: the sun is down"]
+    assert cells[4] == ["over", "tasks.Over", "never"]
+    assert cells[7] == ["off", "* * * * *", "disabled"]
+
+
+def test_an_app_without_crons_says_so(project: Project) -> None:
+    """No table without rows."""
+    project.write("tasks.py", "from aioq import Aarq\napp = Aarq()\n")
+    assert project.aioq("cron", "list", "tasks:app") == (0, "tasks:app has no crons\n", "")
+
+
+def test_for_programs_it_is_json(project: Project) -> None:
+    """`--json` has all facts, with moments in ISO 8601: ticks in the entry's zone, all others in UTC."""
+    project.write("tasks.py", TASKS)
+    project.register()
+    tick = NOON - 4 * HOUR
+    project.record(
+        "tasks.send_daily_report", tick, TickStatus.OK, fired_at=tick + 0.5, finished_at=tick + 3, worker_id="w1"
+    )
+    cron = project.app.crons["tasks.send_daily_report"].key
+    project.do(lambda: project.ledger.pause_cron(cron, note="why", by="ada@laptop"))
+    entries = json.loads(project.aioq("cron", "list", "tasks:app", "--json").out)
+    assert [entry["name"] for entry in entries] == [
+        "tasks.cleanup_old_jobs", "tasks.send_daily_report", "tasks.remind",
+    ]  # fmt: skip
+    assert entries[1] == {
+        "name": "tasks.send_daily_report",
+        "queue": "reports",
+        "kind": "cron",
+        "expression": "0 9 * * 1-5",
+        "tz": "Europe/Berlin",
+        "unique": True,
+        "enabled": True,
+        "options": {"grace": "300"},
+        "in_code": True,
+        "next": ["2026-01-06T09:00:00+01:00", "2026-01-07T09:00:00+01:00", "2026-01-08T09:00:00+01:00"],
+        "overdue": None,
+        "ledger": {
+            "armed_at": "2026-01-05T12:00:00+00:00",
+            "retired_at": None,
+            "paused": {"note": "why", "by": "ada@laptop", "at": "2026-01-05T12:00:00+00:00"},
+            "last": {
+                "tick": "2026-01-05T09:00:00+01:00",
+                "status": "ok",
+                "why": "",
+                "count": 1,
+                "late": 0.5,
+                "fired_at": "2026-01-05T08:00:00.500000+00:00",
+                "finished_at": "2026-01-05T08:00:03+00:00",
+                "worker_id": "w1",
+                "job_id": None,
+                "error": "",
+            },
+            "last_success": "2026-01-05T09:00:00+01:00",
+            "running": None,
+            "counts": {"fired": 1, "ok": 1, "failed": 0, "skipped": 0, "missed": 0, "coalesced": 0},
+        },
+    }
+
+
+def test_json_of_a_schedule_that_fails_has_the_error(project: Project) -> None:
+    """Programs learn of it too; without a ledger that can be seen, its part is null."""
+    project.write("tasks.py", ODD)
+    (broken, _, _) = json.loads(project.aioq("cron", "list", "tasks:app", "--json").out)
+    assert (broken["next"], broken["error"]) == ([], "fails: RuntimeError: the sun is down")
+    assert broken["ledger"] is None
+
+
+def test_a_wrong_zone_is_told(project: Project) -> None:
+    """`--tz` takes what Python knows as a zone."""
+    project.write("tasks.py", TASKS)
+    outcome = project.aioq("cron", "list", "tasks:app", "--tz", "Europe/Berln")
+    assert outcome == (2, "", "aioq: --tz: 'Europe/Berln' is not a known time zone; write one like Europe/Berlin\n")

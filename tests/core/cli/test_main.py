@@ -1,0 +1,104 @@
+"""The command as a whole."""
+
+from __future__ import annotations
+
+import platform
+import re
+import signal
+import subprocess
+import sys
+from importlib.metadata import entry_points, version
+
+import pytest
+
+from aioq.cli import main
+from tests.core.cli.conftest import Project
+
+
+def test_the_console_script_is_main() -> None:
+    """`aioq` on the command line calls `aioq.cli.main`."""
+    (script,) = entry_points(group="console_scripts", name="aioq")
+    assert script.load() is main
+
+
+def test_without_arguments_it_explains_itself(project: Project) -> None:
+    """`aioq` alone prints the help, and so does `aioq cron`."""
+    alone = project.aioq()
+    assert alone.code == 0
+    assert [name for name in ("worker", "cron", "demo") if f"\n    {name} " in alone.out] == ["worker", "cron", "demo"]
+    assert alone == project.aioq("--help")
+    assert project.aioq("cron") == project.aioq("cron", "--help")
+
+
+def test_version_names_what_is_installed(project: Project) -> None:
+    """`--version` is one line with every installed distribution, and Python's version."""
+    outcome = project.aioq("--version")
+    assert outcome.code == 0
+    assert outcome.out.startswith(f"aioq {version('aioq-core')} (aioq-core {version('aioq-core')}, ")
+    assert outcome.out.endswith(f"Python {platform.python_version()})\n")
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["wroker"], "argument COMMAND: invalid choice: 'wroker'"),
+        (["worker"], "worker: the following arguments are required: MODULE:APP; see aioq worker --help"),
+        (["worker", "tasks:app", "--conc", "3"], "worker: unrecognized arguments: --conc 3; see aioq worker --help"),
+        (
+            ["cron", "next", "* * * * *", "--n", "3"],
+            "cron next: unrecognized arguments: --n 3; see aioq cron next --help",
+        ),
+        (["doctor", "--jsno"], "doctor: unrecognized arguments: --jsno; see aioq doctor --help"),
+        (["worker", "tasks:app", "-c", "many"], "worker: argument -c/--concurrency: invalid int value: 'many'"),
+        (["worker", "tasks:app", "--log-level", "loud"], "worker: argument --log-level: invalid choice: 'loud'"),
+        (["worker", "tasks:app", "-c", "0"], "worker: concurrency must be between 1 and 10000, got 0"),
+        (["worker", "tasks:app", "--lease", "0.5"], "worker: lease must be between 1 and 3600, got 0.5"),
+        (["worker", "tasks:app", "--grace", "nan"], "worker: grace must be between 0 and 86400, got nan"),
+        (["worker", "tasks:app", "-q", ""], "worker: queue "),
+        (["cron", "next"], "cron next: the following arguments are required: EXPR; see aioq cron next --help"),
+        (["cron", "next", "* * * * *", "-n", "0"], "cron next: -n must be between 1 and 10,000, got 0"),
+        (["demo", "--seconds", "2"], "demo: --seconds must be between 5 and 3,600, got 2"),
+    ],
+)
+def test_wrong_arguments_get_one_line(project: Project, argv: list[str], said: str) -> None:
+    """What is wrong with the arguments is said in one line on stderr, with exit code 2."""
+    project.write("tasks.py", "from aioq import Aarq\napp = Aarq()\n")
+    outcome = project.aioq(*argv)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith(f"aioq: {said}")
+    assert outcome.err.count("\n") == 1
+
+
+def test_python_m_aioq_is_the_same_command() -> None:
+    """`python -m aioq` runs where the script is not on the PATH."""
+    done = subprocess.run([sys.executable, "-m", "aioq", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("aioq ")
+
+
+@pytest.mark.parametrize(
+    ("argv", "code"), [(["cron", "next", "* * * * *", "-n", "10000"], 141), (["demo"], -signal.SIGPIPE)]
+)
+def test_a_reader_that_leaves_is_no_error(argv: list[str], code: int) -> None:
+    """When the other end of a pipe closes, the command ends without a word."""
+    command = [sys.executable, "-m", "aioq", *argv]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == code
+
+
+def test_no_help_shows_the_url(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of no command, and no part of one: what AIOQ_BROKER_URL says stays in the environment."""
+    monkeypatch.setenv("AIOQ_BROKER_URL", "redis://me:hunter2@localhost:6379/0")
+    seen: list[list[str]] = [[]]
+    for words in seen:  # which grows
+        outcome = project.aioq(*words, "--help")
+        assert outcome.code == 0
+        assert "hunter2" not in outcome.out + outcome.err
+        _, _, commands = outcome.out.partition("\n  COMMAND\n")
+        seen += [[*words, name] for name in re.findall(r"^    (\w+)", commands, re.MULTILINE)]
+    assert len(seen) > 14
+    assert ["cron", "backfill"] in seen
+    assert "hunter2" not in project.aioq("--version").out

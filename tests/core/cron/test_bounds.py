@@ -1,0 +1,120 @@
+"""A schedule between two moments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aioq.cron import ClockChange, upcoming
+from aioq.cron.bounds import bounded
+from aioq.cron.schedule import ExplainedSchedule, Schedule
+from tests.core.moments import Listed, at, listed
+
+BERLIN = ZoneInfo("Europe/Berlin")
+BEFORE = at(-1)
+bounds = st.one_of(st.none(), st.integers(-100, 10_000))
+
+
+@dataclass(frozen=True)
+class Told(Listed):
+    """A schedule that says itself in words, and whose clocks are put back at each of its ticks."""
+
+    tz: ZoneInfo = BERLIN
+
+    def in_words(self) -> str:
+        return "now and then"
+
+    def clock_changes(self, start: datetime, end: datetime) -> list[ClockChange]:
+        return [change(tick) for tick in self.ticks if start <= tick < end]
+
+    def __str__(self) -> str:
+        return "told"
+
+
+def change(moment: datetime) -> ClockChange:
+    """Return a change of clocks."""
+    wall = moment.replace(tzinfo=None)
+    return ClockChange(at=moment, kind="repeat", start=wall, end=wall, touches=True, runs=(moment,), effect="")
+
+
+@given(listed(), bounds, bounds)
+def test_the_ticks_are_those_within_the_bounds(schedule: Listed, start: int | None, end: int | None) -> None:
+    """Both bounds may be ticks, and either may be left out."""
+    first, last = (None if bound is None else at(bound) for bound in (start, end))
+    within = [tick for tick in schedule.ticks if (not first or tick >= first) and (not last or tick <= last)]
+    assert list(upcoming(bounded(schedule, first, last), BEFORE)) == within
+
+
+def test_a_schedule_is_asked_in_utc() -> None:
+    """Whatever the zone of the bound: one that is anybody's own may count on it."""
+    asked = list[datetime]()
+
+    class Asked(Listed):
+        def next_after(self, instant: datetime) -> datetime | None:
+            asked.append(instant)
+            return super().next_after(instant)
+
+    tokyo = at(0).astimezone(ZoneInfo("Asia/Tokyo"))
+    assert bounded(Asked((at(0),)), tokyo, None).next_after(BEFORE) == at(0)
+    assert [moment.tzinfo for moment in asked] == [UTC]
+
+
+def test_a_bounded_schedule_says_what_it_is() -> None:
+    """As the schedule does, and it knows the zone if the schedule has one."""
+    schedule = bounded(Told(()), at(0), None)
+    assert str(schedule) == "told"
+    assert getattr(schedule, "tz", None) == BERLIN
+    assert getattr(bounded(Listed(()), at(0), None), "tz", None) is None
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "words"),
+    [
+        (at(0), None, "now and then, from 2026-01-01 09:00+00:00"),
+        (None, at(61), "now and then, until 2026-01-01 09:01:01+00:00"),
+        (at(0), at(60), "now and then, from 2026-01-01 09:00+00:00, until 2026-01-01 09:01+00:00"),
+    ],
+)
+def test_the_words_say_the_bounds(start: datetime | None, end: datetime | None, words: str) -> None:
+    """After those of the schedule."""
+    schedule = bounded(Told(()), start, end)
+    assert isinstance(schedule, ExplainedSchedule)
+    assert schedule.in_words() == words
+
+
+def test_only_clock_changes_within_the_bounds_are_told() -> None:
+    """Before and after them the schedule has nothing to do."""
+    schedule = bounded(Told((at(0), at(60), at(120))), at(1), at(60) + timedelta(seconds=1))
+    assert isinstance(schedule, ExplainedSchedule)
+    assert schedule.clock_changes(BEFORE, at(3_600)) == [change(at(60))]
+    assert schedule.clock_changes(at(3_600), at(7_200)) == []
+
+
+def test_a_schedule_without_words_has_none_within_bounds() -> None:
+    """Who asks with `isinstance` gets the right answer."""
+    schedule = bounded(Listed(()), at(0), None)
+    assert isinstance(schedule, Schedule)
+    assert not isinstance(schedule, ExplainedSchedule)
+
+
+def test_half_an_explanation_is_none() -> None:
+    """Words alone do not say what clock changes do."""
+
+    class Worded(Listed):
+        def in_words(self) -> str:
+            raise AssertionError
+
+    assert not isinstance(bounded(Worded(()), at(0), None), ExplainedSchedule)
+
+
+def test_equal_schedules_with_equal_bounds_are_equal() -> None:
+    """So what was computed for one may serve the other."""
+    one, other = (bounded(Told((at(0),)), at(0), at(60)) for _ in range(2))
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one != bounded(Told((at(0),)), at(0), None)

@@ -1,0 +1,78 @@
+"""How much later than its moment a tick fires."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import datetime, timedelta
+from itertools import pairwise
+from statistics import mean
+from zoneinfo import ZoneInfo
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aioq.cron import CronEntry, CronOptions
+from aioq.cron.jitter import due, offset
+from tests.core.moments import Listed, at, listed
+from tests.core.plain_scheduler import EverySeconds
+
+
+def entry(jitter: float, schedule: EverySeconds | Listed, name: str = "entry") -> CronEntry:
+    """Return an entry with a jitter."""
+    return CronEntry(name=name, function=print, schedule=schedule, options=CronOptions(jitter=jitter))
+
+
+def test_without_jitter_a_tick_fires_at_its_moment() -> None:
+    """And its schedule is not asked for the next one."""
+
+    class Silent(EverySeconds):
+        def next_after(self, instant: datetime) -> datetime | None:
+            raise AssertionError
+
+    assert offset(entry(0, Silent(60)), at(0)) == 0.0
+    assert due(entry(0, Silent(60)), at(0)) == at(0)
+
+
+def test_the_offset_is_the_same_in_every_process() -> None:
+    """Hash seeds and zones are of no account: workers agree."""
+    here = offset(entry(30, EverySeconds(60)), at(0))
+    assert offset(entry(30, EverySeconds(60)), at(0).astimezone(ZoneInfo("Asia/Tokyo"))) == here
+    code = (
+        "from tests.core.cron.test_jitter import *; "
+        "print(repr(offset(entry(30, EverySeconds(60)), at(0))))"
+    )  # fmt: skip
+    for seed in "12":
+        there = subprocess.run(
+            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+        )
+        assert float(there.stdout) == here
+
+
+def test_offsets_differ_by_name_and_tick() -> None:
+    """What is due together is spread, and nobody is last every day."""
+    one, other = entry(30, EverySeconds(60)), entry(30, EverySeconds(60), "other")
+    assert len({offset(one, at(0)), offset(one, at(60)), offset(other, at(0)), offset(other, at(60))}) == 4
+
+
+def test_offsets_are_spread_evenly() -> None:
+    """Their mean is half the jitter, and they come close to its ends."""
+    offsets = [offset(entry(30, EverySeconds(60)), at(60 * tick)) for tick in range(1_000)]
+    assert 14 < mean(offsets) < 16
+    assert min(offsets) < 0.5
+    assert max(offsets) > 29.5
+
+
+@given(listed(), st.one_of(st.sampled_from([1e-6, 1.0, 86_400.0]), st.floats(0, 86_400)))
+def test_ticks_stay_in_order(schedule: Listed, jitter: float) -> None:
+    """No tick is put off to the moment of the following one, nor by the whole jitter."""
+    one = entry(jitter, schedule)
+    for tick in schedule.ticks:
+        assert 0 <= offset(one, tick) < max(jitter, 1e-6)
+        assert due(one, tick) == tick + timedelta(seconds=offset(one, tick))
+    assert all(due(one, tick) < following for tick, following in pairwise(schedule.ticks))
+
+
+def test_the_last_tick_of_all_has_its_jitter() -> None:
+    """Nothing follows that it could run into."""
+    assert 0 < offset(entry(30, Listed((at(0),))), at(0)) < 30

@@ -1,0 +1,410 @@
+"""How a call's arguments are bound, checked, sent and read back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal, Never
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from aioq import Aarq, SerializationError, TaskDefinitionError
+from aioq.serialization.arguments import CallSignature
+from aioq.serialization.json_codec import JsonCodec
+from tests.core.shapes import Address, Colour, Order, Part, Percent, Point
+
+if TYPE_CHECKING:
+    from nowhere import Elsewhere  # type: ignore[import-not-found]  # pyright: ignore[reportMissingImports]
+
+Function = Callable[..., Any]
+
+
+def trip(function: Function, *args: Any, **kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
+    """Send a call and return how it would be made at the other end."""
+    signature = CallSignature(function, JsonCodec(), "tasks.f")
+    return signature.decode(signature.encode(args, kwargs))
+
+
+def sent(function: Function, *args: Any, **kwargs: Any) -> bytes:
+    """Return the payload of a call."""
+    return CallSignature(function, JsonCodec(), "tasks.f").encode(args, kwargs)
+
+
+def refusal(function: Function, *args: Any, **kwargs: Any) -> str:
+    """Return why a call cannot be sent."""
+    with pytest.raises(SerializationError) as caught:
+        sent(function, *args, **kwargs)
+    return str(caught.value)
+
+
+class Broken:
+    """Has a JSON form, and cannot give it."""
+
+    def model_dump(self, **_: object) -> object:
+        """Fail."""
+        raise KeyError("no such field")
+
+
+class Prickly(msgspec.Struct, eq=False):
+    """Does not like to be compared."""
+
+    x: int
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("do not compare me")
+
+    __hash__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+
+
+class Mine:
+    """A class like any other."""
+
+
+def send(_: object, to: str, when: datetime | None = None, count: int = 1) -> None:
+    """An ordinary task."""
+
+
+def every_kind(_: object, a: int, /, b: int, *rest: int, c: date, d: int = 4, **more: UUID) -> None:
+    """Every kind of parameter."""
+
+
+def anything(_: object, x, y=None):  # type: ignore[no-untyped-def]  # pyright: ignore[reportMissingParameterType]
+    """No annotations."""
+
+
+# Binding
+
+
+def test_arguments_go_by_name() -> None:
+    """The payload is a JSON object of parameters; who reads it needs no Python."""
+    assert sent(send, "you", count=2) == b'{"to":"you","count":2}'
+
+
+def test_what_is_left_out_stays_out() -> None:
+    """Defaults are the worker's own: a changed default needs no new jobs."""
+    assert sent(send, "you") == b'{"to":"you"}'
+    assert trip(send, "you") == (["you"], {})
+    assert trip(send, "you", count=2) == (["you"], {"count": 2})
+
+
+def test_every_kind_of_parameter() -> None:
+    """Positional-only, *args, keyword-only and **kwargs arrive as what they were."""
+    day, id = date(2026, 1, 1), UUID(int=7)
+    assert trip(every_kind, 1, 2, c=day) == ([1, 2], {"c": day})
+    assert trip(every_kind, 1, 2, 3, 4, c=day, d=5, id=id) == ([1, 2, 3, 4], {"c": day, "d": 5, "id": id})
+    assert trip(every_kind, 1, b=2, c=day) == ([1, 2], {"c": day})
+
+
+def test_positional_only_defaults() -> None:
+    """A parameter that has no name for its caller may be left out too."""
+
+    def f(_: object, a: int = 1, b: int = 2, /, c: int = 3) -> None: ...
+
+    assert trip(f) == ([], {})
+    assert trip(f, 7) == ([7], {})
+    assert trip(f, c=9) == ([], {"c": 9})
+
+
+def test_no_arguments_at_all() -> None:
+    """A task may want nothing but its context."""
+
+    def f(_: object) -> None: ...
+
+    assert (sent(f), trip(f)) == (b"{}", ([], {}))
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "text"),
+    [
+        ((), {}, "missing required argument 'to'"),
+        (("a", None, 1, 2), {}, "extra positional arguments provided"),
+        (("a",), {"cc": "b"}, "unexpected keyword argument 'cc'"),
+        (("a",), {"to": "b"}, "argument 'to' given by name and position"),
+    ],
+)
+def test_a_call_that_does_not_fit_is_a_type_error(args: tuple[Any, ...], kwargs: dict[str, Any], text: str) -> None:
+    """As in Python, but it names the task and shows what it takes."""
+    with pytest.raises(TypeError) as caught:
+        sent(send, *args, **kwargs)
+    assert str(caught.value) == f"tasks.f(to: str, when: datetime.datetime | None = None, count: int = 1): {text}"
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "text"),
+    [
+        ((1,), {}, "missing a required argument: 'b'"),
+        ((1, 2), {}, "missing a required argument: 'c'"),
+        ((), {"a": 1, "b": 2, "c": 3}, "'a'"),  # each Python has words of its own
+    ],
+)
+def test_so_is_one_of_a_variadic_task(args: tuple[Any, ...], kwargs: dict[str, Any], text: str) -> None:
+    """The same for signatures with stars and slashes."""
+    with pytest.raises(TypeError, match=r"^tasks\.f\(a: int, /, b: int, \*rest") as caught:
+        sent(every_kind, *args, **kwargs)
+    assert text in str(caught.value)
+
+
+# Refusals name the path
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        ((5,), "to: expected 'str', got 'int'"),
+        ((None,), "to: expected 'str', got 'null'"),
+        (("a", "tomorrow"), "when: invalid RFC3339 encoded datetime"),
+        (("a", None, "3"), "count: expected 'int', got 'str'"),
+        (("a", None, True), "count: expected 'int', got 'bool'"),
+        (("\ud800",), "to: the text is not valid Unicode ("),
+        (("a", object()), "when: object has no JSON form"),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_path(args: tuple[Any, ...], text: str) -> None:
+    """Task, argument, what was wanted and what came."""
+    assert refusal(send, *args).startswith(f"tasks.f: argument {text}")
+
+
+def test_nested_paths() -> None:
+    """The path leads through lists, dicts and fields to the offender."""
+
+    def f(_: object, orders: list[Order], table: dict[str, list[int]], at: Point) -> None: ...
+
+    good = Order(UUID(int=1), datetime(2026, 1, 1, tzinfo=UTC), [Part(Decimal(1))])
+    bad = Order(UUID(int=1), datetime(2026, 1, 1, tzinfo=UTC), [Part(Decimal(1)), Part(object())])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    point = Point(1, date(2026, 1, 1))
+    assert refusal(f, [good, bad], {}, point) == "tasks.f: argument orders[1].parts[1].price: object has no JSON form"
+    assert refusal(f, [], {"a": [1, "2"]}, point) == "tasks.f: argument table[...][1]: expected 'int', got 'str'"
+    assert refusal(f, [], {"a": [{1, object()}]}, point).endswith("object has no JSON form")
+    assert refusal(f, [], {}, (1, 2)) == "tasks.f: argument at[1]: expected 'date', got 'int'"
+
+
+def test_constraints_are_checked() -> None:
+    """What the annotation forbids never enters the queue."""
+
+    def f(_: object, share: Percent, mode: Literal["fast", "slow"] = "fast") -> None: ...
+
+    assert trip(f, 100) == ([100], {})
+    assert refusal(f, 101) == "tasks.f: argument share: expected 'int' <= 100"
+    assert refusal(f, 1, "medium") == "tasks.f: argument mode: invalid enum value 'medium'"
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")], ids=str)
+def test_nan_and_infinity_are_refused(number: float) -> None:
+    """JSON has no such numbers, annotated or not, however deep they lie."""
+
+    def f(_: object, x: float | None = None, many: dict[str, list[float]] | None = None) -> None: ...
+
+    assert refusal(f, number) == f"tasks.f: argument x: {number} has no JSON form"
+    assert refusal(f, None, {"a": [1.0, number]}) == f"tasks.f: argument many['a'][1]: {number} has no JSON form"
+    assert refusal(anything, [number]) == f"tasks.f: argument x[0]: {number} has no JSON form"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        datetime(2026, 1, 1, tzinfo=UTC),
+        date(2026, 1, 1),
+        UUID(int=1),
+        Decimal(1),
+        b"x",
+        {1},
+        Colour.RED,
+        Part(Decimal(1)),
+        Point(1, date(2026, 1, 1)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_typed_values_need_an_annotation(value: Any) -> None:
+    """Without one they would arrive as text or list or dict; the error says what to do."""
+    kind = type(value).__name__
+    assert refusal(anything, value).startswith(f"tasks.f: argument x: {kind} would arrive as ")
+    assert refusal(anything, {"a": [value]}).startswith(f"tasks.f: argument x['a'][0]: {kind} would arrive as ")
+    assert refusal(anything, value).endswith("annotate the parameter with the type it is to have, and pass that type")
+
+
+def test_plain_values_need_none() -> None:
+    """JSON's own types arrive as they are; tuples arrive as lists."""
+    value = {"a": [1, 2.5, None, True, "ä"], "b": {}, "c": 2**64, "d": -(10**30)}
+    assert trip(anything, value) == ([value], {})
+    assert trip(anything, (1, (2,))) == ([[1, [2]]], {})
+
+
+def test_keys_that_are_no_text_need_an_annotation() -> None:
+    """JSON's keys are text; with the annotation they come back as what they were."""
+
+    def f(_: object, x: dict[int, str]) -> None: ...
+
+    assert refusal(anything, {1: "a"}) == (
+        "tasks.f: argument x: keys that are not text need an annotation such as dict[int, str]"
+    )
+    assert refusal(anything, {(1, 2): "a"}).startswith("tasks.f: argument x: a dict key has no JSON form")
+    assert trip(f, {1: "a"}) == ([{1: "a"}], {})
+
+
+def test_a_key_that_the_type_does_not_have_is_named() -> None:
+    """What a TypedDict does not know would be dropped on the way."""
+
+    def f(_: object, x: Address) -> None: ...
+
+    assert refusal(f, {"city": "Oslo", "zip": "1"}) == "tasks.f: argument x: the annotated type has no key 'zip'"
+    assert refusal(f, {}) == "tasks.f: argument x: object missing required field 'city'"
+
+
+def test_a_value_of_a_subclass_is_not_cut_down() -> None:
+    """Fields that the annotated type does not have would be lost."""
+
+    class Special(Part):
+        pass
+
+    def f(_: object, x: Part) -> None: ...
+
+    assert refusal(f, Special(Decimal(1))).startswith("tasks.f: argument x: Special would arrive as Part; ")
+
+
+def test_text_for_an_enum_is_no_enum() -> None:
+    """The caller is to pass what the task will get."""
+
+    def f(_: object, colour: Colour) -> None: ...
+
+    assert refusal(f, "red").startswith("tasks.f: argument colour: str would arrive as Colour; ")
+
+
+def test_a_value_that_would_change_is_refused() -> None:
+    """An offset with seconds does not fit RFC 3339, and is not rounded in silence."""
+    odd = datetime.fromisoformat("2026-01-01T00:00:00+00:00:05")
+    assert refusal(send, "a", odd) == "tasks.f: argument when: its value would change on the way"
+
+
+def test_a_list_that_contains_itself() -> None:
+    """The error names the argument, and comes at once."""
+    loop: list[Any] = []
+    loop.append(loop)
+    assert refusal(anything, 1, loop) == "tasks.f: argument y: nested too deeply, or contains itself"
+
+
+@pytest.mark.parametrize("depth", [400, 5_000])
+def test_deep_nesting_is_refused_in_words(depth: int) -> None:
+    """No RecursionError leaves `enqueue`."""
+    deep: Any = (1,)
+    for _ in range(depth):
+        deep = [deep]
+    assert "nested too deeply" in refusal(anything, deep)
+
+
+def test_a_property_that_raises_is_named() -> None:
+    """Whatever a value's own code raises as it is read comes back as an error of the argument."""
+
+    def f(_: object, x: Broken) -> None: ...
+
+    assert refusal(f, Broken()) == "tasks.f: argument x: Broken has no JSON form (KeyError: 'no such field')"
+
+
+def test_comparison_is_left_to_identity() -> None:
+    """A value whose == raises is no obstacle to reading a payload."""
+
+    def f(_: object, x: Prickly, y: int = 0) -> None: ...
+
+    args, kwargs = CallSignature(f, JsonCodec(), "tasks.f").decode(b'{"x":{"x":1}}')
+    assert (args[0].x, kwargs) == (1, {})
+
+
+# Annotations that will not do
+
+
+def hidden(_: object, x: Elsewhere) -> None:  # pyright: ignore[reportUnknownParameterType]
+    """An annotation that is not there at run time."""
+
+
+def test_unresolvable_annotations_come_with_advice() -> None:
+    """The name that is missing, and where to import it."""
+    with pytest.raises(TaskDefinitionError) as caught:
+        trip(hidden)
+    assert str(caught.value) == (
+        "task tasks.f: an annotation cannot be resolved (name 'Elsewhere' is not defined); "
+        "import the type at the top of the module, outside TYPE_CHECKING"
+    )
+
+
+def test_a_definition_is_checked_when_it_is_first_needed(app: Aarq) -> None:
+    """Decorating is cheap and lets modules import each other; the first call finds out."""
+    task = app.task(hidden)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    with pytest.raises(TaskDefinitionError, match="test_arguments.hidden: an annotation cannot be resolved"):
+        task.call(None)
+
+
+def test_annotations_without_a_form_on_the_wire_are_named() -> None:
+    """The error says which parameter, or that it is the return value."""
+
+    def parameter(_: object, ok: int, bad: int | tuple[int] | list[str]) -> None: ...
+
+    def returned(_: object) -> Never:
+        raise NotImplementedError
+
+    with pytest.raises(TaskDefinitionError, match=r"^task tasks\.f: parameter bad: .* cannot be read from JSON"):
+        trip(parameter, 1, 2)
+    with pytest.raises(TaskDefinitionError, match=r"^task tasks\.f: the return value: typing\.Never cannot be read"):
+        trip(returned)
+
+
+def test_names_that_cannot_be_fields_are_refused() -> None:
+    """Two leading underscores are Python's own; the error is of the task, and at its definition."""
+
+    def f(_: object, __x: int) -> None: ...  # pyright: ignore[reportGeneralTypeIssues]
+
+    with pytest.raises(TaskDefinitionError, match=r"^task tasks\.f: .*__x"):
+        trip(f, 1)
+
+
+def test_object_takes_anything() -> None:
+    """`object` is what strict typing calls Any: plain values pass, also inside."""
+
+    def f(_: object, x: object, y: dict[str, object], z: object = None) -> object: ...
+
+    assert trip(f, 1, {"a": [None, "b"]}, z={"c": 1}) == ([1, {"a": [None, "b"]}, {"c": 1}], {})
+
+
+def test_classes_that_nobody_can_read_are_refused_by_name() -> None:
+    """A class of the user's own needs to be a dataclass, a Struct or the like."""
+
+    def f(_: object, x: Mine) -> None: ...
+
+    assert refusal(f, Mine()) == "tasks.f: argument x: Mine has no JSON form"
+    with pytest.raises(SerializationError, match="^x: no way to make Mine from JSON$"):
+        CallSignature(f, JsonCodec(), "tasks.f").decode(b'{"x":1}')
+
+
+# Payloads from elsewhere
+
+
+@pytest.mark.parametrize(
+    ("payload", "text"),
+    [
+        (b"", "input data was truncated"),
+        (b'{"to":"a"', "input data was truncated"),
+        (b"not json", "JSON is malformed"),
+        (b"[]", "expected 'object', got 'array'"),
+        (b"null", "expected 'object', got 'null'"),
+        (b"{}", "object missing required field 'to'"),
+        (b'{"to":1}', "to: expected 'str', got 'int'"),
+        (b'{"to":"a","cc":"b"}', "object contains unknown field 'cc'"),
+        (b'{"to":"\xff"}', "can't decode byte 0xff"),
+        (b"\x80\x05\x95pickle", "JSON is malformed"),
+        (b'{"to":"a","count":' + b"9" * 5000 + b"}", "count: "),
+        (b'{"to":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "the data is nested too deeply"),
+    ],
+    ids=["empty", "cut", "words", "list", "null", "short", "wrong", "more", "utf8", "pickle", "huge", "deep"],
+)
+def test_hostile_payloads_are_refused(payload: bytes, text: str) -> None:
+    """Whatever the bytes, reading them ends in a SerializationError."""
+    with pytest.raises(SerializationError, match=text):
+        CallSignature(send, JsonCodec(), "tasks.f").decode(payload)
+
+
+def test_deeply_nested_payloads_are_refused() -> None:
+    """A hundred thousand brackets for a parameter that takes anything exhaust nothing."""
+    deep = b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    with pytest.raises(SerializationError, match="^the data is nested too deeply: at most 64 lists and dicts"):
+        CallSignature(anything, JsonCodec(), "tasks.f").decode(deep)  # pyright: ignore[reportUnknownArgumentType]

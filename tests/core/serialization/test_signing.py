@@ -1,0 +1,236 @@
+"""Signed calls and results: who has no key can ask workers for nothing, and answer clients nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from aioq import Aarq, BadSignature, JobDead, Task
+from aioq.backends import MemoryBroker
+from aioq.model.job import NewJob
+from aioq.model.states import JobState
+from aioq.serialization.json_codec import JsonCodec
+from aioq.serialization.signing import Signer, Subject
+from tests.core.brokers import FlakyBroker
+from tests.core.plain_scheduler import EverySeconds, PlainScheduler
+from tests.core.rig import drain, record_of, working
+
+OLD, NEW, OTHER = "an old key of ours", b"a new key of ours", "a key of somebody"
+SUBJECT = Subject("call", "task", "queue", "id")
+
+
+def app_with(broker: FlakyBroker, *keys: str | bytes) -> tuple[Aarq, Task[[int], int]]:
+    """Return an app with these keys, and its task that doubles."""
+    app = Aarq(broker, signing_keys=keys or None, scheduler=PlainScheduler())
+
+    async def double(_: object, x: int) -> int:
+        return 2 * x
+
+    return app, app.task(name="double")(double)
+
+
+async def test_a_signed_call_and_its_result_make_the_trip(broker: FlakyBroker) -> None:
+    """Client and worker with the same key notice nothing of it; the broker holds signed bytes."""
+    app, double = app_with(broker, NEW)
+    job = await double.enqueue(4)
+    await drain(app)
+    assert await job.result(timeout=5) == 8
+    assert await double.job(job.id).result(timeout=5) == 8
+    record = await record_of(broker, job.id)
+    assert record.payload[:3] == (record.result or b"")[:3] == b"s1 "
+
+
+async def test_without_keys_nothing_is_signed(broker: FlakyBroker) -> None:
+    """The bytes are those of the codec and no more."""
+    app, double = app_with(broker)
+    job = await double.enqueue(4)
+    await drain(app)
+    record = await record_of(broker, job.id)
+    assert (record.payload, record.result) == (b'{"x":4}', b"8")
+
+
+@pytest.mark.parametrize(
+    ("client", "worker"), [([OLD], [NEW, OLD]), ([NEW], [OLD, NEW]), ([NEW, OLD], [NEW])], ids=["first", "swap", "last"]
+)
+async def test_keys_can_be_replaced(broker: FlakyBroker, client: list[str | bytes], worker: list[str | bytes]) -> None:
+    """While a new key comes and an old one goes, both are accepted, in either direction."""
+    _, ask = app_with(broker, *client)
+    job = await ask.enqueue(4)
+    serving, serve = app_with(broker, *worker)
+    await drain(serving)
+    assert (await record_of(broker, job.id)).state is JobState.COMPLETED
+    assert await serve.job(job.id).result(timeout=5) == 8
+
+
+@pytest.mark.parametrize("keys", [(), (OTHER,), (OLD,)], ids=["unsigned", "somebody else's", "no longer ours"])
+async def test_what_none_of_the_keys_has_signed_is_dead(broker: FlakyBroker, keys: tuple[str, ...]) -> None:
+    """The job is kept among the dead for a look, and is not run."""
+    job = await app_with(broker, *keys)[1].enqueue(4)
+    app, double = app_with(broker, NEW)
+    await drain(app)
+    record = await record_of(broker, job.id)
+    assert (record.state, record.reason) == (JobState.DEAD, "bad_signature")
+    with pytest.raises(JobDead, match="bad_signature: the call of job .* of double"):
+        await double.job(job.id).result(timeout=5)
+
+
+async def test_a_worker_without_keys_says_what_is_missing(broker: FlakyBroker) -> None:
+    """It cannot read a signed call, and calls it by its name."""
+    job = await app_with(broker, NEW)[1].enqueue(4)
+    await drain(app_with(broker)[0])
+    record = await record_of(broker, job.id)
+    assert record.reason == "bad_signature"
+    assert record.failure is not None
+    assert record.failure.message == "the call of double is signed, and this app has no signing_keys"
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    """Return data with one bit of one byte changed."""
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda job: replace(job, payload=flipped(job.payload, -2)),
+        lambda job: replace(job, payload=flipped(job.payload, 5)),
+        lambda job: replace(job, payload=flipped(job.payload, 68)),
+        lambda job: replace(job, payload=job.payload[69:]),
+        lambda job: replace(job, payload=job.payload + b" "),
+        lambda job: replace(job, id="another"),
+        lambda job: replace(job, task="erase"),
+        lambda job: replace(job, queue="other"),
+    ],
+    ids=["argument", "digest", "line feed", "stripped", "longer", "job id", "task", "queue"],
+)
+async def test_a_call_means_nothing_elsewhere(broker: FlakyBroker, change: Callable[[NewJob], NewJob]) -> None:
+    """Whatever is changed of task, queue, id or payload: the call is dead, and was not even parsed."""
+    parsed: list[bytes] = []
+
+    class Noting(JsonCodec):
+        def decoder(self, type: Any) -> Callable[[bytes], Any]:
+            read = super().decoder(type)
+
+            def noting(data: bytes) -> Any:
+                parsed.append(data)
+                return read(data)
+
+            return noting
+
+    app = Aarq(broker, codec=Noting(), signing_keys=[NEW])
+    for name in ("double", "erase"):
+
+        @app.task(name=name)
+        async def task(_: object, x: int) -> None: ...
+
+    job = change(app.tasks["double"].call(4).job)
+    await broker.enqueue([job])
+    parsed.clear()  # a client reads what it has encoded, to see whether it arrives
+    await drain(app, queues=["default", "other"])
+    record = await record_of(broker, job.id)
+    assert (record.state, record.reason, parsed) == (JobState.DEAD, "bad_signature", [])
+
+
+async def test_a_call_cannot_pass_for_a_result(broker: FlakyBroker) -> None:
+    """Nor the result of one job for that of another: the client gets an error of its own kind."""
+    app, double = app_with(broker, NEW)
+    first, second = await double.enqueue(1), await double.enqueue(2)
+    await drain(app)
+    stored = broker._store.jobs
+    stored[first.id].result = stored[second.id].result
+    with pytest.raises(BadSignature, match=f"the result of job {first.id} of double was changed after it was signed"):
+        await first.result(timeout=5)
+    stored[first.id].result = stored[first.id].job.payload
+    with pytest.raises(BadSignature):
+        await first.result(timeout=5)
+    stored[first.id].result = b"8"
+    with pytest.raises(BadSignature, match="is not signed"):
+        await first.result(timeout=5)
+
+
+async def test_jobs_of_schedules_are_signed_for_their_entry(clock: Any) -> None:
+    """The broker makes them of one template; each sees what the one before returned."""
+    broker = FlakyBroker(clock=clock)
+    app = Aarq(broker, signing_keys=[NEW], scheduler=PlainScheduler())
+    seen: list[Any] = []
+
+    @app.task(name="report")
+    async def report(ctx: dict[str, Any], x: int) -> int:
+        seen.append(ctx["previous_result"])
+        return x + len(seen)
+
+    app.schedule(report, EverySeconds(10), args=(5,))
+    async with working(app, clock=clock):
+        await clock.advance(25)
+    assert seen == [None, 6]
+
+
+async def test_the_limit_is_that_of_the_arguments(broker: FlakyBroker) -> None:
+    """A signature takes nothing of what a call may take, at either end."""
+    app = Aarq(broker, signing_keys=[NEW], max_payload=50)
+
+    @app.task(name="size")
+    async def size(_: object, text: str) -> int:
+        return len(text)
+
+    job = await size.enqueue("x" * 39)
+    await drain(app)
+    assert await job.result(timeout=5) == 39
+
+
+@pytest.mark.parametrize("size", [51, 10_000_000])
+async def test_a_call_that_is_too_large_is_not_even_parsed(broker: FlakyBroker, size: int) -> None:
+    """What some other program has put there may be of any size; it is dead as `too_large`."""
+    app = Aarq(broker, max_payload=50)
+
+    @app.task(name="work")
+    async def work(_: object) -> None: ...
+
+    await broker.enqueue([NewJob(id="j", task="work", queue="default", payload=b"[" * size)])
+    await drain(app)
+    record = await record_of(broker, "j")
+    assert (record.state, record.reason) == (JobState.DEAD, "too_large")
+    assert record.failure is not None
+    assert record.failure.message.startswith(f"the call of work takes {size:,} bytes and the limit is 50")
+
+
+@pytest.mark.parametrize(
+    ("keys", "error", "complaint"),
+    [
+        ([], ValueError, "at least one key"),
+        ("long enough as a key", TypeError, r"a list of keys.*write \[key\]"),
+        (["too short"], ValueError, "at least 16 bytes each, got one of 9"),
+        (["long enough as a key", 1], TypeError, "text or bytes, got int"),
+    ],
+)
+def test_what_is_no_secret_is_refused(keys: Any, error: type[Exception], complaint: str) -> None:
+    """The message says what is wrong, and shows no key."""
+    with pytest.raises(error, match=f"signing_keys must {'.*' if keys else ''}.*{complaint}") as caught:
+        Aarq(MemoryBroker(), signing_keys=keys)
+    assert "too short" not in str(caught.value)
+    assert "long enough" not in str(caught.value)
+
+
+def test_keys_are_not_shown() -> None:
+    """Neither the app nor what signs has them in its text."""
+    app = Aarq(MemoryBroker(), signing_keys=[OLD])
+    assert OLD not in f"{app!r} {app.signer!r} {app.signer}"
+
+
+def test_a_name_cannot_run_into_the_next() -> None:
+    """Where one part ends and the next begins is signed too."""
+    signer = Signer([NEW])
+    sealed = signer.seal(Subject("call", "ab", "c", "id"), b"")
+    with pytest.raises(BadSignature):
+        signer.unseal(Subject("call", "a", "bc", "id"), sealed)
+    assert signer.unseal(Subject("call", "ab", "c", "id"), sealed) == b""
+
+
+@pytest.mark.parametrize("sealed", [b"", b"s1 ", b"s1 \n", b"s1 " + b"0" * 64, b"s1 " + b"\xff" * 64 + b"\n{}"])
+def test_what_is_cut_or_foreign_is_no_signature(sealed: bytes) -> None:
+    """Whatever the bytes, the answer is the same kind of error."""
+    with pytest.raises(BadSignature):
+        Signer([NEW]).unseal(SUBJECT, sealed)

@@ -1,0 +1,373 @@
+"""Several workers on one broker: each tick of the fleet once, whatever happens to them."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import Any
+
+import anyio
+import pytest
+
+from aioq import Aarq, Worker
+from aioq.clock import SteadyClock
+from aioq.cron import Tick
+from aioq.testing import VirtualClock
+from tests.core.brokers import FlakyBroker
+from tests.core.plain_scheduler import PlainScheduler
+from tests.core.worker.cron.ledger import Ledger
+from tests.core.worker.cron.notes import Notes
+from tests.core.worker.cron.up import up
+
+
+def every(seconds: int, until: int) -> list[float]:
+    """Return the ticks up to a moment."""
+    return [float(tick) for tick in range(seconds, until + 1, seconds)]
+
+
+@pytest.mark.parametrize("skew", [0, 3600, -3600], ids=["right", "ahead", "behind"])
+async def test_each_tick_once_though_clocks_are_wrong(
+    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, skew: float
+) -> None:
+    """Five workers, some of them with clocks an hour off: fires are ticks, on time, none doubled, none missed."""
+    app.cron("every 5", name="entry", unique=True)(notes)
+    async with AsyncExitStack() as fleet:
+        for number in range(5):
+            own = SteadyClock(clock, offset=skew * (number % 3))
+            await fleet.enter_async_context(up(app, own, id=f"w{number}"))
+        await clock.advance(131)
+    assert notes.ticks == every(5, 130)
+    assert all(0 <= began - tick < 0.06 for began, tick in zip(notes.began, notes.ticks, strict=True))
+    assert len({ctx["worker_id"] for ctx in notes.contexts}) > 1
+    counts = (await ledger.status()).counts
+    assert (counts.fired, counts.ok, counts.missed) == (26, 26, 0)
+
+
+async def test_a_host_clock_that_steps_does_not_matter(
+    app: Aarq, clock: VirtualClock, broker: FlakyBroker, notes: Notes
+) -> None:
+    """The fleet goes by the broker's clock, which here is one of its own."""
+    app.cron("every 5", name="entry", unique=True)(notes)
+    async with up(app, clock):
+        for step in (7_200, -1, -10_000, 40):
+            await clock.advance(20)
+            clock.step(step)
+        await clock.advance(21)
+    assert notes.ticks == every(5, 100)
+
+
+async def test_a_worker_that_is_killed_loses_its_run_and_no_other(
+    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, broker: FlakyBroker
+) -> None:
+    """At most once: the run is not repeated. The ticks after it are fired by those who are left."""
+    notes.lasts = 2
+    app.cron("every 10", name="entry", unique=True)(notes)
+    async with anyio.create_task_group() as tg:
+        doomed = Worker(app, clock=clock, id="doomed", handle_signals=False)
+        tg.start_soon(doomed.run)
+        await clock.advance(11)
+        broker.go_down()  # as a kill: not a word leaves it any more
+        tg.cancel_scope.cancel()
+    broker.come_up()
+    async with up(app, clock, id="other"):
+        await clock.advance(22)
+    assert (notes.ticks, notes.cut) == ([10, 20, 30], [10])
+    assert [record[:2] for record in await ledger.told()] == [(10, "fired"), (20, "ok"), (30, "ok")]
+
+
+async def test_a_worker_that_is_cancelled_tells_of_its_run(
+    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger
+) -> None:
+    """With the broker there it says that the run was cut short."""
+    notes.lasts = 2
+    app.cron("every 10", name="entry", unique=True)(notes)
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(Worker(app, clock=clock, handle_signals=False).run)
+        await clock.advance(11)
+        tg.cancel_scope.cancel()
+    assert await ledger.told() == [(10, "failed", "cut short: the worker stopped", 1)]
+
+
+async def test_an_answer_that_is_lost_loses_no_tick(
+    app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker
+) -> None:
+    """The claim is repeated under its own id, and answered as before."""
+    app.cron("every 10", name="entry", unique=True)(notes)
+    async with up(app, clock):
+        for _ in range(5):
+            broker.fail("claim_tick", OSError("reset"), answer_lost=True)
+            await clock.advance(10)
+        await clock.advance(1)
+    assert notes.ticks == every(10, 50)
+
+
+# While the broker is away
+
+
+async def test_a_tick_is_missed_when_the_broker_stays_away(
+    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, broker: FlakyBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Beyond the grace of its entry; it is told so once, also by those who win later ticks."""
+    app.cron("every 300", name="entry", unique=True, grace=20)(notes)
+    async with up(app, clock):
+        await clock.advance(299)
+        broker.go_down()
+        await clock.advance(40)
+        broker.come_up()
+        await clock.advance(20)
+        assert await ledger.told() == [(300, "missed", "broker away", 1)]
+        await clock.advance(250)
+    assert await ledger.told() == [(300, "missed", "broker away", 1), (600, "ok", "", 1)]
+    assert ((await ledger.status()).counts.missed, notes.ticks) == (1, [600])
+    line = "cron task entry missed its run of 2026-01-01T00:05:00+00:00: the broker was away for 20 s"
+    assert ("aioq.worker", logging.ERROR, line) in caplog.record_tuples
+
+
+async def test_a_stop_does_not_wait_for_a_broker_that_is_away(
+    app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker
+) -> None:
+    """The bid is given up at once; nobody says that the tick was missed, for others may fire it."""
+    app.cron("every 10", name="entry", unique=True, grace=3600)(notes)
+    async with up(app, clock, grace=1000) as worker:
+        await clock.advance(9)
+        broker.go_down("claim_tick")
+        await clock.advance(5)
+        assert broker.calls["claim_tick"] > 1
+        worker.stop()
+        await clock.advance(1)
+        assert await broker.list_workers() == []
+    assert notes.ticks == []
+
+
+# Downtime
+
+
+async def test_what_came_due_while_nobody_was_up_is_missed(
+    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger
+) -> None:
+    """Past its grace it is not made up for by default; whoever fires the next tick accounts for it."""
+    app.cron("every 10", name="entry", unique=True, grace=1)(notes)
+    async with up(app, clock):
+        await clock.advance(11)
+    await clock.advance(51)
+    async with up(app, clock):
+        await clock.advance(10)
+    assert notes.ticks == [10, 70]
+    assert await ledger.told() == [(10, "ok", "", 1), (60, "missed", "no worker was up", 5), (70, "ok", "", 1)]
+
+
+async def test_what_is_within_its_grace_when_a_worker_starts_is_fired(
+    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger
+) -> None:
+    """A restart of the whole fleet that takes less than that misses nothing; `misfire` has its say."""
+    app.cron("every 10", name="entry", unique=True, grace=25)(notes)
+    async with up(app, clock):
+        await clock.advance(11)
+    await clock.advance(50)
+    async with up(app, clock):
+        await clock.advance(8)
+    assert notes.ticks == [10, 60]
+    assert await ledger.told() == [
+        (10, "ok", "", 1),
+        (30, "missed", "no worker was up", 2),
+        (50, "skipped", "coalesced", 2),
+        (60, "ok", "", 1),
+    ]
+
+
+async def test_a_worker_that_starts_while_another_waits_for_a_lost_answer_loses_no_tick(
+    app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker
+) -> None:
+    """What the other will have no answer to until later, the new one has with its first bid."""
+    app.cron("every 10", name="entry", unique=True, misfire="all")(notes)
+    async with up(app, clock, id="waits"):
+        await clock.advance(9)
+        broker.fail("claim_tick", OSError("reset"), answer_lost=True)
+        await clock.advance(1.06)
+        broker.go_down("claim_tick")
+        await clock.advance(19)
+        async with up(app, clock, id="new"):
+            await clock.advance(0.94)
+            broker.come_up()
+            await clock.advance(5)
+    assert sorted({*notes.ticks, 10}) == [10, 20, 30]
+
+
+async def test_a_worker_that_starts_at_a_tick_bids_for_what_is_owed_with_it(
+    app: Aarq, clock: VirtualClock, notes: Notes
+) -> None:
+    """A tick that comes due while it still looks for what it owes does not spend that."""
+    app.cron("every 10", name="entry", unique=True, misfire="all")(notes)
+    async with up(app, clock):
+        await clock.advance(11)
+    await clock.advance(19)
+    app._scheduler = Eager()
+    async with up(app, clock):
+        await clock.advance(5)
+    assert notes.ticks == [10, 20, 30]
+
+
+class Eager(PlainScheduler):
+    """A scheduler that fires the tick of the moment in which it is started."""
+
+    async def run(self, entries: Any, fire: Any, *, clock: Any) -> None:
+        """Fire it, and go on with those that follow."""
+        for entry in entries:
+            fire(Tick(entry, datetime.fromtimestamp(clock.time(), UTC)))
+        await super().run(entries, fire, clock=clock)
+
+
+async def test_a_tick_whose_jitter_is_not_over_is_for_those_too_who_start_after_it(
+    app: Aarq, clock: VirtualClock, notes: Notes
+) -> None:
+    """All who were up at the tick may be gone when it is to fire."""
+    app.cron("every 3600", name="entry", unique=True, jitter=3000, grace=10)(notes)
+    async with up(app, clock):
+        await clock.advance(3601)
+    await clock.advance(20)
+    async with up(app, clock):
+        await clock.advance(3000)
+    assert notes.ticks == [3600]
+
+
+async def test_catchup_makes_up_for_downtime(app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger) -> None:
+    """Each tick of the last seconds that nobody fired, by one of the workers that start; older ones are missed."""
+    app.cron("every 10", name="entry", unique=True, misfire="all", catchup=35, grace=1)(notes)
+    async with up(app, clock):
+        await clock.advance(11)
+    await clock.advance(50)
+    async with up(app, clock, id="w1"), up(app, clock, id="w2"):
+        await clock.advance(10)
+    assert notes.ticks == [10, 30, 40, 50, 60, 70]
+    assert (20, "missed", "no worker was up", 1) in await ledger.told()
+
+
+async def test_catchup_follows_misfire(app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger) -> None:
+    """With `once` the newest of them fires, and the others are coalesced."""
+    app.cron("every 10", name="entry", unique=True, catchup=35)(notes)
+    async with up(app, clock):
+        await clock.advance(11)
+    await clock.advance(50)
+    async with up(app, clock):
+        await clock.advance(2)
+    assert notes.ticks == [10, 60]
+    assert (50, "skipped", "coalesced", 3) in await ledger.told()
+
+
+async def test_a_new_entry_owes_nothing(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
+    """However far its `catchup` reaches."""
+    await clock.advance(1000)
+    app.cron("every 10", name="entry", unique=True, misfire="all", catchup=900)(notes)
+    async with up(app, clock):
+        await clock.advance(11)
+    assert notes.ticks == [1010]
+
+
+async def test_a_restart_repeats_nothing(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
+    """What was fired before is not made up for."""
+    app.cron("every 10", name="entry", unique=True, misfire="all", catchup=3600)(notes)
+    for _ in range(4):
+        async with up(app, clock):
+            await clock.advance(24)
+    assert notes.ticks == every(10, 90)
+
+
+async def test_a_schedule_that_cannot_be_caught_up_stops_nothing(
+    app: Aarq, clock: VirtualClock, notes: Notes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is said, and the others go on."""
+
+    class Broken:
+        def next_after(self, instant: Any) -> Any:
+            raise ArithmeticError("no idea when")
+
+    app.cron(Broken(), name="broken", unique=True, catchup=60)(notes)
+    app.cron("every 10", name="entry", unique=True, catchup=60)(notes)
+    app._scheduler = Lenient()
+    async with up(app, clock):
+        await clock.advance(11)
+    assert notes.ticks == [10]
+    assert "what cron task broken owes cannot be told: its schedule failed" in caplog.messages
+
+
+class Lenient(PlainScheduler):
+    """A scheduler that leaves out entries whose schedules raise."""
+
+    async def run(self, entries: Any, fire: Any, *, clock: Any) -> None:
+        """Run the others."""
+        await super().run([entry for entry in entries if entry.name != "broken"], fire, clock=clock)
+
+
+# Deploys
+
+
+def version(broker: FlakyBroker, notes: Notes, name: str = "app", **entries: str) -> Aarq:
+    """Return an app with entries of these schedules, as one of its versions has them."""
+    app = Aarq(broker, name=name, scheduler=PlainScheduler())
+    for entry, schedule in entries.items():
+        app.cron(schedule, name=entry, unique=True)(notes)
+    return app
+
+
+async def test_a_rolling_deploy_fires_no_tick_twice(clock: VirtualClock, broker: FlakyBroker, notes: Notes) -> None:
+    """Old workers fire an edited entry no more once the new version is registered; the new ones begin at once."""
+    old = version(broker, notes, entry="every 10")
+    new = version(broker, notes, entry="every 15")
+    async with up(old, clock, id="old1") as first, up(old, clock, id="old2") as second:
+        await clock.advance(31)
+        async with up(new, clock, id="new1"):
+            await clock.advance(10)
+            first.stop()
+            async with up(new, clock, id="new2"):
+                await clock.advance(30)
+                second.stop()
+                await clock.advance(20)
+    assert notes.ticks == [10, 20, 30, 45, 60, 75, 90]
+
+
+async def test_an_edited_schedule_owes_nothing_of_its_new_past(
+    clock: VirtualClock, broker: FlakyBroker, notes: Notes, ledger: Ledger
+) -> None:
+    """Ticks that the new expression would have had before the deploy are neither fired nor missed."""
+    async with up(version(broker, notes, entry="every 60"), clock):
+        await clock.advance(61)
+    await clock.advance(50)
+    async with up(version(broker, notes, entry="every 10"), clock):
+        await clock.advance(10)
+    assert notes.ticks == [60, 120]
+    assert [record[:3] for record in await ledger.told()] == [(60, "ok", ""), (120, "ok", "")]
+
+
+async def test_a_removed_entry_fires_no_more(clock: VirtualClock, broker: FlakyBroker, notes: Notes) -> None:
+    """Not even on workers that still have it."""
+    old = version(broker, notes, kept="every 10", removed="every 10")
+    async with up(old, clock, id="old"):
+        await clock.advance(11)
+        async with up(version(broker, notes, kept="every 10"), clock, id="new"):
+            await clock.advance(20)
+    assert sorted(notes.ticks) == [10, 10, 20, 30]
+
+
+async def test_a_disabled_entry_fires_no_more(clock: VirtualClock, broker: FlakyBroker, notes: Notes) -> None:
+    """Not even on workers of the release before; a step back to that enables it again."""
+    old, new = (version(broker, notes, kept="every 10") for _ in range(2))
+    new.cron("every 10", name="off", unique=True, enabled=False)(notes)
+    old.cron("every 10", name="off", unique=True)(notes)
+    async with up(old, clock, id="old"):
+        await clock.advance(11)
+        async with up(new, clock, id="new"):
+            await clock.advance(20)
+        async with up(old, clock, id="back"):
+            await clock.advance(10)
+    assert sorted(notes.ticks) == [10, 10, 20, 30, 40, 40]
+
+
+async def test_another_app_is_left_alone(clock: VirtualClock, broker: FlakyBroker, notes: Notes) -> None:
+    """Two apps of one namespace deploy each for itself."""
+    theirs = version(broker, notes, name="theirs", theirs="every 10")
+    async with up(theirs, clock), up(version(broker, Notes(clock), mine="every 10"), clock):
+        await clock.advance(11)
+        async with up(version(broker, Notes(clock)), clock):
+            await clock.advance(20)
+    assert notes.ticks == [10, 20, 30]

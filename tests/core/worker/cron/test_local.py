@@ -1,0 +1,588 @@
+"""The worker fires cron entries: in its own event loop, on time, whatever becomes of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from aioq import Aarq, BrokerUnavailable, Worker
+from aioq.testing import VirtualClock
+from tests.core.brokers import BareBroker, FlakyBroker
+from tests.core.plain_scheduler import PlainScheduler
+from tests.core.rig import settle_down, until, working
+
+HERE = "tests.core.worker.cron.test_local"
+MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def broker(clock: VirtualClock) -> FlakyBroker:
+    """A broker on virtual time."""
+    return FlakyBroker(clock=clock)
+
+
+class Log:
+    """When a cron task was called, in seconds since the start."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+        self.at: list[float] = []
+        self.contexts: list[dict[str, Any]] = []
+
+    async def __call__(self, ctx: dict[str, Any]) -> None:
+        """Take a note."""
+        self.contexts.append(ctx)
+        self.at.append(self._clock.monotonic())
+
+
+@pytest.fixture
+def log(clock: VirtualClock) -> Log:
+    """A cron task that takes notes."""
+    return Log(clock)
+
+
+async def test_an_entry_fires_at_its_ticks(app: Aarq, clock: VirtualClock, log: Log) -> None:
+    """Each tick once, at its moment, until the worker stops."""
+    app.cron("every 5")(log)
+    async with working(app, clock=clock):
+        await clock.advance(17)
+    await clock.advance(10)
+    assert log.at == [5, 10, 15]
+
+
+async def test_the_context_of_a_cron_task(app: Aarq, clock: VirtualClock, log: Log, broker: FlakyBroker) -> None:
+    """Worker and broker, which tick and when; no job_id, for there is no job."""
+    app.cron("every 60", name="nightly")(log)
+    async with working(app, clock=clock, id="w1"):
+        await clock.advance(60)
+    assert log.contexts == [
+        {
+            "worker_id": "w1",
+            "broker": broker,
+            "cron_name": "nightly",
+            "scheduled_at": MIDNIGHT + timedelta(minutes=1),
+            "fired_at": MIDNIGHT + timedelta(minutes=1),
+        }
+    ]
+    assert repr(broker) == "MemoryBroker(0 jobs)"
+
+
+async def test_the_lifespan_is_in_the_context(app: Aarq, clock: VirtualClock, log: Log) -> None:
+    """What the lifespan yields cron tasks see as well."""
+
+    @asynccontextmanager
+    async def lifespan(_: Aarq) -> AsyncGenerator[dict[str, Any], None]:
+        yield {"db": "pool"}
+
+    app.lifespan = lifespan
+    app.cron("every 1")(log)
+    async with working(app, clock=clock):
+        await clock.advance(1)
+    assert log.contexts[0]["db"] == "pool"
+
+
+async def test_a_cron_task_runs_in_the_event_loop(app: Aarq, clock: VirtualClock) -> None:
+    """An async function is a task of the worker's loop; a plain one runs in a thread."""
+    seen: dict[str, bool] = {}
+
+    @app.cron("every 1")
+    async def in_loop(_: object) -> None:
+        seen["loop"] = threading.current_thread() is threading.main_thread()
+
+    @app.cron("every 1")
+    def in_thread(_: object) -> None:
+        seen["thread"] = threading.current_thread() is threading.main_thread()
+
+    async with working(app, clock=clock):
+        await clock.advance(1)
+    assert (seen, in_loop.__name__, in_thread.__name__) == ({"loop": True, "thread": False}, "in_loop", "in_thread")
+
+
+async def test_only_the_workers_queues_fire(app: Aarq, clock: VirtualClock, log: Log) -> None:
+    """An entry with a queue is carried by the workers that consume it."""
+    fired: list[str] = []
+    app.cron("every 1", queue="reports", name="reports")(lambda ctx: fired.append(ctx["cron_name"]))
+    app.cron("every 1", name="default")(log)
+    async with working(app, clock=clock, queues=["default"]):
+        await clock.advance(3)
+    assert (log.at, fired) == ([1, 2, 3], [])
+
+
+async def test_each_worker_fires_its_own(app: Aarq, clock: VirtualClock, log: Log) -> None:
+    """Without `unique` every worker fires every tick, as documented."""
+    app.cron("every 1")(log)
+    async with working(app, clock=clock, id="w1"), working(app, clock=clock, id="w2"):
+        await clock.advance(2)
+    assert log.at == [1, 1, 2, 2]
+    assert {ctx["worker_id"] for ctx in log.contexts} == {"w1", "w2"}
+
+
+async def test_a_slow_run_does_not_hold_up_the_next(app: Aarq, clock: VirtualClock) -> None:
+    """Ticks are fired on time, though the run before is still going."""
+    started: list[float] = []
+
+    @app.cron("every 1")
+    async def slow(_: object) -> None:
+        started.append(clock.monotonic())
+        await clock.sleep(10)
+
+    async with working(app, clock=clock) as worker:
+        await clock.advance(3)
+        worker.stop()
+        worker.stop()
+    assert (started, slow.__name__) == ([1, 2, 3], "slow")
+
+
+async def test_jobs_and_crons_do_not_share_slots(app: Aarq, clock: VirtualClock, log: Log) -> None:
+    """With every slot taken crons fire on time."""
+    release = anyio.Event()
+
+    @app.task
+    async def work(_: object) -> None:
+        await release.wait()
+
+    app.cron("every 1")(log)
+    await work.enqueue()
+    async with working(app, clock=clock, concurrency=1):
+        await clock.advance(2)
+        assert log.at == [1, 2]
+        release.set()
+
+
+# Errors
+
+
+async def fail(_: object) -> None:
+    """Fail as the documentation says."""
+    raise ConnectionError("connection refused")
+
+
+async def test_a_failure_is_logged_and_the_next_run_goes_on(
+    app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line at ERROR on aioq.worker with module, function and error, and the traceback."""
+    app.cron("every 1")(fail)
+    async with working(app, clock=clock):
+        await clock.advance(2)
+    line = f"Cron task {HERE}.fail failed: connection refused"
+    assert caplog.record_tuples == [("aioq.worker", logging.ERROR, line)] * 2
+    assert "ConnectionError: connection refused" in caplog.text
+    assert caplog.records[0].exc_info is not None
+
+
+async def test_the_line_is_as_documented(app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
+    """With the worker's log format it reads as the documentation shows it."""
+    app.cron("every 1", name="another-name")(fail)
+    async with working(app, clock=clock):
+        await clock.advance(1)
+    shown = logging.Formatter("%(levelname)s %(name)s: %(message)s").format(caplog.records[0]).splitlines()[0]
+    assert shown == f"ERROR aioq.worker: Cron task {HERE}.fail failed: connection refused"
+
+
+class Mute(Exception):
+    """Raises when it is asked for its text."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no comment")
+
+
+@pytest.mark.parametrize("threaded", [False, True], ids=["async", "thread"])
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError(), "ValueError"),
+        (KeyError("total"), "KeyError: 'total'"),
+        (OSError("connection refused"), "connection refused"),
+        (ValueError("a\r\nb\x1b"), "ValueError: a\\r\\nb\\x1b"),
+        (SystemExit(3), "SystemExit: 3"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (GeneratorExit(), "GeneratorExit"),
+        (asyncio.CancelledError("mine"), "CancelledError: mine"),
+        (Mute(), "(the exception's text cannot be had: its __str__ raises)"),
+        (ExceptionGroup("two", [ValueError("a")]), "two (1 sub-exception)"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+async def test_whatever_it_raises_the_worker_goes_on(
+    app: Aarq, clock: VirtualClock, log: Log, caplog: pytest.LogCaptureFixture,
+    error: BaseException, text: str, threaded: bool,
+) -> None:  # fmt: skip
+    """Even what would end a program ends only that run."""
+
+    async def body(_: object) -> None:
+        await anyio.lowlevel.checkpoint()
+        raise error
+
+    def thread(_: object) -> None:
+        raise error
+
+    def heard(runs: int) -> bool:
+        return len(caplog.messages) == runs
+
+    app.cron("every 1", name="bad")(thread if threaded else body)
+    app.cron("every 1", name="good")(log)
+    async with working(app, clock=clock):
+        for runs in (1, 2):
+            await clock.advance(1)
+            await until(partial(heard, runs))
+    assert log.at == [1, 2]
+    assert [message.rpartition(" failed: ")[2] for message in caplog.messages] == [text, text]
+
+
+async def test_objects_and_their_failures(app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
+    """A callable object that fails goes by the name of its class."""
+
+    class Broken:
+        async def __call__(self, _: object) -> None:
+            raise ValueError("no")
+
+    app.cron("every 1")(Broken())
+    async with working(app, clock=clock):
+        await clock.advance(1)
+    assert caplog.messages == [f"Cron task {HERE}.test_objects_and_their_failures.Broken failed: ValueError: no"]
+
+
+async def test_a_wrapper_that_forgot_to_be_async_is_awaited(app: Aarq, clock: VirtualClock, log: Log) -> None:
+    """A plain function that returns something to await has it awaited."""
+    app.cron("every 1", name="wrapped")(lambda ctx: log(ctx))  # noqa: PLW0108  # a wrapper is the point
+    async with working(app, clock=clock):
+        await clock.advance(1)
+    assert len(log.at) == 1
+
+
+async def test_a_broken_loop_is_started_again(
+    app: Aarq, clock: VirtualClock, log: Log, scheduler: PlainScheduler, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A scheduler whose loop raises, or ends, costs a second, and a line with the traceback."""
+    scheduler.breaks = 1
+    app.cron("every 5")(log)
+    async with working(app, clock=clock):
+        await clock.advance(12)
+    assert (log.at, scheduler.runs) == ([10], 2)
+    assert caplog.messages == ["the cron loop broke and is started again"]
+    assert "RuntimeError: the loop broke" in caplog.text
+
+
+# Once per tick for the fleet
+
+
+async def test_unique_fires_once_per_tick(app: Aarq, clock: VirtualClock, log: Log) -> None:
+    """Of two workers one fires each tick, within 50 ms of it."""
+    app.cron("every 5", unique=True)(log)
+    async with working(app, clock=clock, id="w1"), working(app, clock=clock, id="w2"):
+        await clock.advance(21)
+    assert [round(at) for at in log.at] == [5, 10, 15, 20]
+    assert all(abs(at - round(at)) < 0.051 for at in log.at)
+
+
+async def test_a_fast_clock_fires_nothing_early(app: Aarq, clock: VirtualClock, broker: FlakyBroker, log: Log) -> None:
+    """A unique entry goes by the broker's clock, however wrong the worker's own is."""
+    clock.step(3600)  # after the broker has read its clock: the worker's is an hour ahead
+    app.cron("every 60", unique=True)(log)
+    async with working(app, clock=clock):
+        await clock.advance(59)
+        assert log.at == []
+        await clock.advance(62)
+    assert [round(at) for at in log.at] == [60, 120]
+
+
+class Shifted(FlakyBroker):
+    """A broker whose clock somebody sets."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(clock=clock)
+        self.behind = 0.0
+        now = self._store.now
+        self._store.now = lambda: now() - self.behind  # type: ignore[method-assign]  # as if it were set
+
+
+async def test_a_tick_that_the_broker_calls_early_is_waited_for(app: Aarq, clock: VirtualClock, log: Log) -> None:
+    """When the broker's clock was set back, the worker waits until it says that the tick has come."""
+    app.broker = broker = Shifted(clock)
+    app.cron("every 60", unique=True)(log)
+    async with working(app, clock=clock):
+        await clock.advance(30)
+        broker.behind = 10
+        await clock.advance(39)
+        assert log.at == []
+        await clock.advance(2)
+        assert [round(at) for at in log.at] == [70]
+        await clock.advance(58)
+        assert len(log.at) == 1
+        await clock.advance(2)
+    assert [round(at) for at in log.at] == [70, 130]
+
+
+async def test_a_broker_clock_that_was_set_ahead_is_followed(app: Aarq, clock: VirtualClock, log: Log) -> None:
+    """Every answer tells the broker's time; the ticks after the next are kept by it."""
+    app.broker = broker = Shifted(clock)
+    app.cron("every 60", unique=True)(log)
+    async with working(app, clock=clock):
+        await clock.advance(30)
+        broker.behind = -10
+        await clock.advance(201)
+    assert [round(at) for at in log.at] == [60, 110, 170, 230]
+
+
+async def test_a_short_outage_delays_a_tick(app: Aarq, clock: VirtualClock, broker: FlakyBroker, log: Log) -> None:
+    """The bid is repeated, and the tick fires when the broker is back."""
+    app.cron("every 60", unique=True)(log)
+    async with working(app, clock=clock):
+        await clock.advance(59)
+        broker.go_down("claim_tick")
+        await clock.advance(31)
+        assert log.at == []
+        broker.come_up()
+        await clock.advance(5)
+    assert len(log.at) == 1
+
+
+async def test_a_long_outage_misses_a_tick(
+    app: Aarq, clock: VirtualClock, broker: FlakyBroker, log: Log, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a minute the tick is given up and said to be missed; it is never fired on a guess."""
+    app.cron("every 600", unique=True, name="nightly")(log)
+    async with working(app, clock=clock):
+        await clock.advance(599)
+        broker.go_down("claim_tick")
+        await clock.advance(70)
+        broker.come_up()
+        await clock.advance(520)
+        assert log.at == []
+        await clock.advance(12)
+    assert [round(at) for at in log.at] == [1200]
+    line = "cron task nightly missed its run of 2026-01-01T00:10:00+00:00: the broker was away for 60 s"
+    assert ("aioq.worker", logging.ERROR, line) in caplog.record_tuples
+
+
+async def test_a_unique_run_may_take_its_time(app: Aarq, clock: VirtualClock) -> None:
+    """The patience with the broker is none with the task: it may run for hours."""
+    ended: list[float] = []
+
+    @app.cron("every 600", unique=True, grace=1)
+    async def slow(_: object) -> None:
+        await clock.sleep(500)
+        ended.append(clock.monotonic())
+
+    async with working(app, clock=clock):
+        await clock.advance(1_101)
+    assert ([round(at) for at in ended], slow.__name__) == ([1_100], "slow")
+
+
+async def test_an_outage_at_the_start_is_waited_out(
+    app: Aarq, clock: VirtualClock, broker: FlakyBroker, log: Log
+) -> None:
+    """Until the broker tells the time no unique entry fires; others do."""
+    alone: list[float] = []
+    app.cron("every 1", unique=True, name="unique")(log)
+
+    @app.cron("every 1", name="alone")
+    async def note(_: object) -> None:
+        alone.append(clock.monotonic())
+
+    broker.fail("time", *[BrokerUnavailable("connection refused")] * 3)
+    async with working(app, clock=clock):
+        await clock.advance(3.5)
+    assert (len(alone), note.__name__) == (3, "note")
+    assert 1 <= len(log.at) <= 3
+
+
+# Stopping
+
+
+async def test_a_stop_ends_the_firing(app: Aarq, clock: VirtualClock, log: Log) -> None:
+    """After the first stop no tick is fired, though jobs are still running."""
+    release = anyio.Event()
+
+    @app.task
+    async def work(_: object) -> None:
+        await release.wait()
+
+    app.cron("every 1")(log)
+    await work.enqueue()
+    async with working(app, clock=clock, grace=3600) as worker:
+        await clock.advance(2)
+        worker.stop()
+        await clock.advance(10)
+        release.set()
+    assert log.at == [1, 2]
+
+
+async def test_a_stop_ends_the_firing_though_a_claim_hangs(clock: VirtualClock, log: Log) -> None:
+    """The answer to a claim may take seconds; ticks do not fire meanwhile."""
+    claiming, answer = anyio.Event(), anyio.Event()
+
+    class Slow(FlakyBroker):
+        async def claim(self, request: Any) -> Any:
+            claiming.set()
+            await answer.wait()
+            return await super().claim(request)
+
+    app = Aarq(Slow(clock=clock), scheduler=PlainScheduler())
+    app.cron("every 1")(log)
+    async with working(app, clock=clock) as worker:
+        await claiming.wait()
+        await clock.advance(2)
+        worker.stop()
+        await clock.advance(3)
+        answer.set()
+    assert log.at == [1, 2]
+
+
+async def test_a_running_cron_task_may_end(app: Aarq, clock: VirtualClock) -> None:
+    """The first stop waits for it, up to the grace."""
+    ended: list[float] = []
+
+    @app.cron("every 1")
+    async def slow(_: object) -> None:
+        await clock.sleep(10)
+        ended.append(clock.monotonic())
+
+    async with working(app, clock=clock, grace=25) as worker:
+        await clock.advance(1)
+        worker.stop()
+        await clock.advance(10)
+    assert (ended, slow.__name__) == ([11], "slow")
+
+
+@pytest.mark.parametrize("how", ["second stop", "grace over", "cancelled"])
+async def test_a_cron_task_is_cut_short(
+    app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    """Cancelled with its worker it has not failed, and nothing is said of it."""
+    events: list[str] = []
+
+    @app.cron("every 1")
+    async def slow(_: object) -> None:
+        events.append("start")
+        try:
+            await anyio.sleep_forever()
+        finally:
+            events.append("end")
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tg:
+            worker = Worker(app, clock=clock, grace=25, handle_signals=False)
+            tg.start_soon(worker.run)
+            await clock.advance(1)
+            if how == "cancelled":
+                tg.cancel_scope.cancel()
+            else:
+                worker.stop()
+                await settle_down()
+                if how == "second stop":
+                    worker.stop()
+                await clock.advance(25)
+    assert (events, slow.__name__) == (["start", "end"], "slow")
+    assert caplog.messages == []
+
+
+async def test_a_tick_just_fired_is_not_lost_by_a_stop(app: Aarq, clock: VirtualClock) -> None:
+    """What was fired runs, though the stop comes before its first step."""
+    ended: list[str] = []
+    workers: list[Worker] = []
+
+    class Eager(PlainScheduler):
+        async def run(self, entries: Any, fire: Callable[[Any], None], *, clock: Any) -> None:
+            def fire_and_stop(tick: Any) -> None:
+                fire(tick)
+                workers[0].stop()
+
+            await super().run(entries, fire_and_stop, clock=clock)
+
+    app = Aarq(FlakyBroker(clock=clock), scheduler=Eager())
+
+    @app.cron("every 1")
+    async def quick(_: object) -> None:
+        await anyio.lowlevel.checkpoint()
+        ended.append("yes")
+
+    async with working(app, clock=clock) as worker:
+        workers.append(worker)
+        await clock.advance(1)
+    assert (ended, quick.__name__) == (["yes"], "quick")
+
+
+# What is said at the start
+
+
+async def test_next_runs_are_logged(app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
+    """Each entry shows its next three runs, in its own zone."""
+    caplog.set_level(logging.INFO)
+    app.cron("every 3600", name="hourly", tz="Asia/Tokyo")(fail)
+    async with working(app, clock=clock):
+        await settle_down()
+    assert (
+        "cron task hourly runs next at 2026-01-01 10:00:00+09:00, 2026-01-01 11:00:00+09:00, 2026-01-01 12:00:00+09:00"
+    ) in caplog.messages
+
+
+async def test_odd_schedules_do_not_stop_the_worker(
+    app: Aarq, clock: VirtualClock, log: Log, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A schedule that raises, one that ends, and a zone that nobody else knows."""
+    caplog.set_level(logging.INFO)
+
+    class Never:
+        def next_after(self, instant: datetime) -> None:
+            return None
+
+    class Late:
+        def next_after(self, instant: datetime) -> datetime:
+            return datetime.max.replace(tzinfo=UTC)
+
+    app.cron(Never(), name="never")(fail)
+    app.cron(Late(), name="late")(fail)
+    app.cron("every 5", name="mars", tz="Mars/Olympus")(log)
+    async with working(app, clock=clock):
+        await clock.advance(5)
+    assert "cron task never runs next at no time at all" in caplog.messages
+    assert any(line.startswith("cron task mars runs next at 2026-01-01 00:00:05+00:00, ") for line in caplog.messages)
+    assert log.at == [5]
+
+
+async def test_a_schedule_that_raises_does_not_stop_the_worker(
+    app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its next runs cannot be told; what to do about its firing is the scheduler's to say."""
+    caplog.set_level(logging.INFO)
+
+    class Broken:
+        def next_after(self, instant: datetime) -> datetime:
+            raise ArithmeticError("no idea when")
+
+    app.cron(Broken(), name="broken")(fail)
+    async with working(app, clock=clock):
+        await settle_down()
+    assert "cron task broken runs next at no time at all" in caplog.messages
+
+
+async def test_of_very_many_entries_some_are_logged(
+    app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A hundred lines are enough."""
+    caplog.set_level(logging.INFO)
+    for n in range(103):
+        app.cron("every 3600", name=f"n{n}")(fail)
+    async with working(app, clock=clock):
+        await until(lambda: "and 3 more cron tasks" in caplog.messages)
+    assert sum("runs next at" in line for line in caplog.messages) == 100
+
+
+async def test_crons_need_nothing_of_the_broker(clock: VirtualClock, log: Log) -> None:
+    """Entries that every worker fires work on a broker without a ledger."""
+    app = Aarq(BareBroker(), scheduler=PlainScheduler())
+    app.cron("every 1")(log)
+    async with working(app, clock=clock, poll=1):
+        await clock.advance(2)
+    assert log.at == [1, 2]

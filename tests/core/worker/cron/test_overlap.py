@@ -1,0 +1,238 @@
+"""A tick comes while an earlier run goes on: on one worker, and in a fleet."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import anyio
+import pytest
+
+from aioq import Aarq
+from aioq.testing import VirtualClock
+from tests.core.brokers import FlakyBroker
+from tests.core.worker.cron.ledger import Ledger
+from tests.core.worker.cron.notes import Notes
+from tests.core.worker.cron.up import up
+
+KINDS = pytest.mark.parametrize("unique", [False, True], ids=["each", "fleet"])
+
+
+@KINDS
+async def test_allow_runs_both_and_says_so(
+    app: Aarq, clock: VirtualClock, notes: Notes, caplog: pytest.LogCaptureFixture, unique: bool
+) -> None:
+    """The default: with a warning, for most entries are not made for that."""
+    notes.lasts = 15
+    app.cron("every 10", name="entry", unique=unique)(notes)
+    async with up(app, clock):
+        await clock.advance(21)
+        assert (notes.ticks, notes.cut) == ([10, 20], [])
+    line = (
+        "cron task entry runs for 2026-01-01T00:00:20+00:00 while its run of 2026-01-01T00:00:10+00:00 is still going; "
+        "overlap= says what else to do"
+    )
+    assert caplog.record_tuples == [("aioq.worker", logging.WARNING, line)]
+
+
+@KINDS
+async def test_skip_leaves_the_tick_out(
+    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, unique: bool
+) -> None:
+    """It is told as skipped, and the next one after the run fires."""
+    notes.lasts = 15
+    app.cron("every 10", name="entry", unique=unique, overlap="skip")(notes)
+    async with up(app, clock):
+        await clock.advance(31)
+        assert notes.ticks == [10, 30]
+        await clock.advance(15)
+    assert (await ledger.told())[:3] == [(10, "ok", "", 1), (20, "skipped", "overlap", 1), (30, "ok", "", 1)]
+
+
+@KINDS
+async def test_queue_one_lets_the_newest_wait(
+    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, unique: bool
+) -> None:
+    """It runs when the run before has ended; a tick that waited before it is passed by."""
+    notes.lasts = 25
+    app.cron("every 10", name="entry", unique=unique, overlap="queue_one")(notes)
+    async with up(app, clock, grace=60) as worker:
+        await clock.advance(39)
+        worker.stop()
+        await clock.advance(30)
+    assert (notes.ticks, notes.cut) == ([10, 30], [])
+    assert notes.began[1] == pytest.approx(35.5, abs=0.8 if unique else 0.5)
+    assert (await ledger.told())[:2] == [(10, "ok", "", 1), (20, "skipped", "overlap", 1)]
+
+
+@KINDS
+async def test_cancel_ends_the_earlier_run(
+    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, caplog: pytest.LogCaptureFixture, unique: bool
+) -> None:
+    """The newer one begins when it is gone. A run that was cut short has failed, without a line in the log."""
+    notes.lasts = 15
+    app.cron("every 10", name="entry", unique=unique, overlap="cancel")(notes)
+    async with up(app, clock) as worker:
+        await clock.advance(21)
+        assert (notes.ticks, notes.cut, [round(at) for at in notes.began]) == ([10, 20], [10], [10, 20])
+        worker.stop()
+        await clock.advance(15)
+    error = "cut short: a newer run took its place"
+    assert await ledger.told() == [(10, "failed", error, 1), (20, "ok", "", 1)]
+    assert caplog.messages == []
+
+
+async def test_a_run_that_does_not_end_when_cancelled_is_waited_for(app: Aarq, clock: VirtualClock) -> None:
+    """Two runs never overlap with `cancel`, however long the first takes to clean up."""
+    events: list[tuple[str, int]] = []
+
+    @app.cron("every 10", overlap="cancel")
+    async def stubborn(ctx: dict[str, Any]) -> None:
+        events.append(("begin", round(clock.monotonic())))
+        try:
+            await clock.sleep(100)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await clock.sleep(4)
+            events.append(("end", round(clock.monotonic())))
+
+    async with up(app, clock) as worker:
+        await clock.advance(25)
+        worker.stop()
+        worker.stop()
+        await clock.advance(10)
+    assert events[:3] == [("begin", 10), ("end", 24), ("begin", 24)]
+    assert stubborn.__name__ == "stubborn"
+
+
+async def test_a_tick_that_waits_is_skipped_by_a_stop(
+    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger
+) -> None:
+    """What has not begun does not begin any more."""
+    notes.lasts = 15
+    app.cron("every 10", name="entry", overlap="queue_one")(notes)
+    async with up(app, clock, grace=60) as worker:
+        await clock.advance(21)
+        worker.stop()
+        await clock.advance(30)
+    assert notes.ticks == [10]
+    assert await ledger.told() == [(10, "ok", "", 1), (20, "skipped", "stopping", 1)]
+
+
+async def test_a_tick_that_waits_in_the_fleet_is_skipped_by_a_stop(
+    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger
+) -> None:
+    """Its worker has spent it, so no other can fire it."""
+    notes.lasts = 15
+    app.cron("every 10", name="entry", overlap="queue_one", unique=True)(notes)
+    async with up(app, clock, grace=60) as worker:
+        await clock.advance(21)
+        worker.stop()
+        await clock.advance(30)
+    assert notes.ticks == [10]
+    assert await ledger.told() == [(10, "ok", "", 1), (20, "skipped", "stopping", 1)]
+
+
+# Across the fleet: the first worker is stopped while it runs its tick, so the second fires the next one.
+
+
+@pytest.mark.parametrize(
+    ("overlap", "ticks", "cut"),
+    [
+        ("allow", [30, 60, 90], []),
+        ("skip", [30, 90], []),
+        ("cancel", [30, 60, 90], [30]),
+        ("queue_one", [30, 60], []),
+    ],
+)
+async def test_overlap_across_the_fleet(
+    app: Aarq, clock: VirtualClock, notes: Notes, overlap: Any, ticks: list[float], cut: list[float]
+) -> None:
+    """The ledger tells workers of each other's runs, for as long as these show signs of life."""
+    app.cron("every 30", name="entry", unique=True, overlap=overlap)(notes)
+    async with up(app, clock, id="w1", grace=300) as first:
+        notes.lasts = 53
+        await clock.advance(31)
+        notes.lasts = 29
+        first.stop()
+        async with up(app, clock, id="w2", grace=300):
+            await clock.advance(68)
+            assert (notes.ticks, notes.cut) == (ticks, cut)
+
+
+async def test_cancel_reaches_another_worker_at_once(app: Aarq, clock: VirtualClock, broker: FlakyBroker) -> None:
+    """Whoever loses the bid for the next tick looks whether its run was replaced."""
+    going: set[str] = set()
+    winners: list[str] = []
+
+    @app.cron("every 30", name="entry", unique=True, overlap="cancel")
+    async def hog(ctx: dict[str, Any]) -> None:
+        winners.append(ctx["worker_id"])
+        going.add(ctx["worker_id"])
+        try:
+            await clock.sleep(1_000)
+        finally:
+            going.remove(ctx["worker_id"])
+
+    async with up(app, clock, id="w1"), up(app, clock, id="w2"):
+        await clock.advance(0.2)
+        for _ in range(6):
+            await clock.advance(30)
+            assert going == {winners[-1]}
+    assert set(winners) == {"w1", "w2"}
+    assert hog.__name__ == "hog"
+
+
+async def test_a_run_without_signs_of_life_holds_up_nobody(
+    app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker
+) -> None:
+    """The worker of the run is out of touch: after half a minute the next tick fires. Back again, it gives way."""
+    app.cron("every 30", name="entry", unique=True, overlap="skip")(notes)
+    notes.lasts = 200
+    async with up(app, clock, id="w1", grace=300) as first:
+        await clock.advance(31)
+        first.stop()
+        broker.go_down("extend_runs")
+        async with up(app, clock, id="w2", grace=300):
+            await clock.advance(30)
+            assert notes.ticks == [30, 60]
+            broker.come_up()
+            await clock.advance(20)
+            assert notes.cut == [30]
+
+
+async def test_a_waiting_tick_of_the_fleet_is_passed_on(
+    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger
+) -> None:
+    """With `queue_one` a worker waits for the run of another, and is passed by when a newer tick comes."""
+    app.cron("every 30", name="entry", unique=True, overlap="queue_one")(notes)
+    async with up(app, clock, id="w1", grace=300) as first:
+        notes.lasts = 65
+        await clock.advance(31)
+        first.stop()
+        async with up(app, clock, id="w2", grace=300):
+            await clock.advance(66)
+            assert (notes.ticks, round(notes.began[1]) in (95, 96)) == ([30, 90], True)
+    assert (60, "skipped", "overlap", 1) in await ledger.told()
+
+
+async def test_a_won_tick_that_does_not_come_to_run_has_failed(app: Aarq, clock: VirtualClock, ledger: Ledger) -> None:
+    """Its claim has told it as fired; with `cancel` it waits for the earlier run to clean up, and a stop comes first."""
+
+    @app.cron("every 10", name="entry", unique=True, overlap="cancel")
+    async def stubborn(_: object) -> None:
+        try:
+            await clock.sleep(100)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await clock.sleep(4)
+
+    async with up(app, clock) as worker:
+        await clock.advance(22)
+        worker.stop()
+        await clock.advance(5)
+    assert [record[1:3] for record in await ledger.told()] == [
+        ("failed", "cut short: a newer run took its place"),
+        ("failed", "not run: stopping"),
+    ]
+    assert stubborn.__name__ == "stubborn"

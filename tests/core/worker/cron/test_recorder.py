@@ -1,0 +1,216 @@
+"""What workers write down, when, and what becomes of it while the broker is away."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import anyio
+import pytest
+
+from aioq import Aarq, BrokerUnavailable
+from aioq.model.cron import TickRecord
+from aioq.testing import VirtualClock
+from aioq.worker.cron import recorder
+from tests.core.brokers import BareBroker, FlakyBroker
+from tests.core.plain_scheduler import PlainScheduler
+from tests.core.worker.cron.ledger import Ledger
+from tests.core.worker.cron.notes import START, Notes
+from tests.core.worker.cron.up import up
+
+
+class Noted(FlakyBroker):
+    """A broker that shows the batches in which records came."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(clock=clock)
+        self.written: list[list[TickRecord]] = []
+
+    async def record_ticks(self, records: Sequence[TickRecord]) -> None:
+        """Take a note."""
+        await super().record_ticks(records)
+        self.written.append(list(records))
+
+
+@pytest.fixture
+def broker(clock: VirtualClock) -> Noted:
+    """A broker that shows what is recorded."""
+    return Noted(clock)
+
+
+async def test_a_quick_run_is_one_record(app: Aarq, clock: VirtualClock, notes: Notes, broker: Noted) -> None:
+    """When it has ended before anything was written, its start is not worth a record."""
+    app.cron("every 10", name="entry")(notes)
+    async with up(app, clock, id="w1"):
+        await clock.advance(10.5)
+    (record,), *rest = broker.written
+    assert rest == []
+    assert record == TickRecord(
+        name="entry", queue="default", tick=START + 10, status=record.status, worker_id="w1",
+        fired_at=START + 10, finished_at=START + 10,
+    )  # fmt: skip
+    assert record.status.value == "ok"
+
+
+async def test_a_long_run_is_told_while_it_goes_on(
+    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger
+) -> None:
+    """First as fired, and in the end as what became of it."""
+    notes.lasts = 3
+    app.cron("every 10", name="entry")(notes)
+    async with up(app, clock):
+        await clock.advance(11)
+        assert await ledger.told() == [(10, "fired", "", 1)]
+        await clock.advance(3)
+        assert await ledger.told() == [(10, "ok", "", 1)]
+    (record,) = await ledger.records()
+    assert (record.fired_at, record.finished_at) == (START + 10, START + 13)
+
+
+async def test_each_worker_tells_of_its_own_run(app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger) -> None:
+    """An entry that every worker fires has as many records of a tick as there are workers."""
+    app.cron("every 10", name="entry")(notes)
+    async with up(app, clock, id="w1"), up(app, clock, id="w2"):
+        await clock.advance(11)
+    assert [(record.tick - START, record.worker_id) for record in await ledger.records()] == [(10, "w1"), (10, "w2")]
+    assert (await ledger.status()).counts.ok == 2
+
+
+async def test_records_go_in_batches(app: Aarq, clock: VirtualClock, broker: Noted) -> None:
+    """One call for what has gathered in a moment, up to five hundred."""
+
+    async def nothing(_: object) -> None:
+        pass
+
+    for number in range(600):
+        app.cron("every 10", name=f"n{number}")(nothing)
+    async with up(app, clock):
+        await clock.advance(11)
+    assert [len(batch) for batch in broker.written] == [500, 100]
+
+
+async def test_an_outage_delays_no_run_and_loses_no_record(
+    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, broker: Noted
+) -> None:
+    """What every worker fires by itself fires on time, and is told when the broker is back."""
+    app.cron("every 10", name="entry")(notes)
+    async with up(app, clock):
+        await clock.advance(1)
+        broker.go_down()
+        await clock.advance(300)
+        assert (notes.began, broker.written) == ([float(tick) for tick in range(10, 310, 10)], [])
+        broker.come_up()
+        await clock.advance(10)
+    assert [record[:2] for record in await ledger.told()] == [(tick, "ok") for tick in range(10, 320, 10)]
+
+
+async def test_a_lost_answer_records_nothing_twice(
+    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, broker: Noted
+) -> None:
+    """A batch that is written again counts once."""
+    app.cron("every 10", name="entry")(notes)
+    async with up(app, clock):
+        broker.fail("record_ticks", BrokerUnavailable("reset"), BrokerUnavailable("reset"), answer_lost=True)
+        await clock.advance(15)
+    assert await ledger.told() == [(10, "ok", "", 1)]
+    assert ((await ledger.status()).counts.fired, broker.calls["record_ticks"]) == (1, 3)
+
+
+async def test_the_end_of_a_run_is_not_lost_while_its_start_is_written(
+    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, broker: Noted
+) -> None:
+    """What comes during a call goes into the next one."""
+    writing, go_on = anyio.Event(), anyio.Event()
+
+    async def slow(records: Any, whole: Any = broker.record_ticks) -> None:
+        writing.set()
+        await go_on.wait()
+        await whole(records)
+
+    broker.record_ticks = slow  # type: ignore[method-assign]
+    notes.lasts = 2
+    app.cron("every 10", name="entry")(notes)
+    async with up(app, clock):
+        await clock.advance(11)
+        await writing.wait()
+        await clock.advance(2)
+        go_on.set()
+        await clock.advance(1)
+    assert await ledger.told() == [(10, "ok", "", 1)]
+
+
+async def test_only_so_many_records_wait(
+    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, broker: Noted,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    """The oldest are given up, which is said when it begins and when it is over."""
+    monkeypatch.setattr(recorder, "MOST_WAITING", 3)
+    app.cron("every 10", name="entry")(notes)
+    async with up(app, clock):
+        broker.go_down("record_ticks")
+        await clock.advance(61)
+        broker.come_up()
+        await clock.advance(6)
+    assert [record[0] for record in await ledger.told()] == [40, 50, 60]
+    said = [message for message in caplog.messages if "ledger" in message]
+    assert said == [
+        "the ledger falls behind: more than 3 ticks wait to be recorded, and the oldest are given up",
+        "the ledger is up to date again; it lacks 3 ticks",
+    ]
+
+
+async def test_a_record_that_is_refused_holds_up_no_other(
+    app: Aarq, clock: VirtualClock, ledger: Ledger, broker: Noted
+) -> None:
+    """They go one by one then, and the refused one last."""
+
+    async def nothing(_: object) -> None:
+        pass
+
+    async def picky(records: Sequence[TickRecord], whole: Any = broker.record_ticks) -> None:
+        if any(record.name == "bad" for record in records):
+            raise ValueError("I do not like it")
+        await whole(records)
+
+    broker.record_ticks = picky  # type: ignore[method-assign]
+    for name in ("bad", "good", "best"):
+        app.cron("every 10", name=name)(nothing)
+    async with up(app, clock):
+        await clock.advance(25)
+    for name in ("good", "best"):
+        assert (await ledger.told(name))[0] == (10, "ok", "", 1)
+
+
+async def test_a_worker_that_stops_writes_down_the_rest(
+    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger
+) -> None:
+    """What has gathered in the last moment."""
+    app.cron("every 10", name="entry")(notes)
+    async with up(app, clock):
+        await clock.advance(10)
+    assert await ledger.told() == [(10, "ok", "", 1)]
+
+
+async def test_a_worker_that_cannot_write_down_the_rest_says_so(
+    app: Aarq, clock: VirtualClock, notes: Notes, broker: Noted, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And takes its leave of the broker nevertheless."""
+    app.cron("every 10", name="entry")(notes)
+    async with up(app, clock):
+        await clock.advance(10)
+        broker.go_down("record_ticks")
+    line = "the ledger did not hear what became of the last ticks: connection refused"
+    assert ("aioq.worker", logging.WARNING, line) in caplog.record_tuples
+    assert await broker.list_workers() == []
+
+
+async def test_without_a_ledger_everything_fires_and_nothing_is_written(clock: VirtualClock, notes: Notes) -> None:
+    """Policies that need no fleet need no ledger either."""
+    app = Aarq(BareBroker(), scheduler=PlainScheduler())
+    app.cron("every 10", overlap="allow", jitter=1, misfire="all", timeout=5)(notes)
+    async with up(app, clock):
+        await clock.advance(25)
+        clock.suspend(60)
+        await clock.advance(1)
+    assert notes.ticks == [10, 20, 30, 40, 50, 60, 70, 80]

@@ -1,0 +1,382 @@
+"""`app.schedule`: one durable job per tick, which knows of its tick and of the runs before it."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from aioq import Aarq, BrokerUnavailable
+from aioq.model.job import JobRecord, NewJob
+from aioq.model.states import JobState
+from aioq.testing import VirtualClock
+from tests.core.brokers import FlakyBroker
+from tests.core.rig import drain, record_of
+from tests.core.worker.cron.ledger import Ledger
+from tests.core.worker.cron.notes import START
+from tests.core.worker.cron.up import up
+
+MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Report:
+    """A task that notes its contexts, takes some time, and fails when it is told to."""
+
+    def __init__(self, app: Aarq, clock: VirtualClock, **options: Any) -> None:
+        self._clock = clock
+        self.lasts = 0.0
+        self.error: Exception | None = None
+        self.contexts: list[dict[str, Any]] = []
+        self.began: list[float] = []
+        self.ended: list[float] = []
+        self.task = app.task(name="report", **options)(self._body)
+
+    async def _body(self, ctx: dict[str, Any], what: str = "all") -> datetime:
+        """Return when it ended."""
+        self.contexts.append({**ctx, "what": what})
+        tick = ctx["scheduled_at"].timestamp() - START if "scheduled_at" in ctx else -1
+        self.began.append(tick)
+        await self._clock.sleep(self.lasts)
+        if self.error:
+            raise self.error
+        self.ended.append(tick)
+        return datetime.fromtimestamp(self._clock.time(), UTC)
+
+    def seen(self, *keys: str) -> list[tuple[Any, ...]]:
+        """Return what the runs saw under these keys."""
+        return [tuple(ctx[key] for key in keys) for ctx in self.contexts]
+
+
+@pytest.fixture
+def report(app: Aarq, clock: VirtualClock) -> Report:
+    """A task to be put on a schedule."""
+    return Report(app, clock)
+
+
+def job_id(tick: int) -> str:
+    """Return the id of the job of a tick of the entry `entry`."""
+    return f"cron:entry:{round((START + tick) * 1000)}"
+
+
+async def state_of(broker: FlakyBroker, tick: int) -> JobState:
+    """Return the state of the job of a tick."""
+    return (await record_of(broker, job_id(tick))).state
+
+
+async def test_one_job_per_tick(app: Aarq, clock: VirtualClock, broker: FlakyBroker, report: Report) -> None:
+    """Whatever the fleet: three workers bid for each tick, and one of them enqueues it."""
+    app.schedule(report.task, "every 10", name="entry", args=("sales",))
+    async with up(app, clock, id="w1"), up(app, clock, id="w2"), up(app, clock, id="w3"):
+        await clock.advance(51)
+    assert report.seen("job_id", "what") == [(job_id(tick), "sales") for tick in range(10, 51, 10)]
+
+
+async def test_a_worker_of_another_queue_does_not_enqueue(app: Aarq, clock: VirtualClock, broker: FlakyBroker) -> None:
+    """The entry lives with the workers of its task's queue."""
+    report = Report(app, clock, queue="reports")
+    app.schedule(report.task, "every 10", name="entry")
+    async with up(app, clock, queues=["default"]):
+        await clock.advance(21)
+        assert broker.bids == []
+        async with up(app, clock, queues=["reports"]):
+            await clock.advance(19.5)
+    assert report.began == [20, 30, 40]
+
+
+async def test_the_context_tells_of_the_tick_and_of_the_run_before(
+    app: Aarq, clock: VirtualClock, report: Report
+) -> None:
+    """The first has none; afterwards it is the latest success with its result, in the type of the task."""
+    app.schedule(report.task, "every 10", name="entry")
+    report.lasts = 1
+    async with up(app, clock):
+        await clock.advance(12)
+        report.error = ValueError("no")
+        await clock.advance(10)
+        report.error = None
+        await clock.advance(20)
+    at = [MIDNIGHT + timedelta(seconds=seconds) for seconds in range(50)]
+    seen = report.seen("cron_name", "scheduled_at", "previous_success", "previous_result")
+    # A job begins when the bid was made, which is up to 50 ms after the tick.
+    rounded = [(name, tick, success, result and result.replace(microsecond=0)) for name, tick, success, result in seen]
+    assert rounded == [
+        ("entry", at[10], None, None),
+        ("entry", at[20], at[10], at[11]),
+        ("entry", at[30], at[10], at[11]),
+        ("entry", at[40], at[30], at[31]),
+    ]
+
+
+async def test_other_jobs_of_the_task_see_nothing_of_a_schedule(
+    app: Aarq, clock: VirtualClock, broker: FlakyBroker, report: Report
+) -> None:
+    """And cost the ledger nothing."""
+    await report.task.enqueue()
+    await drain(app, clock=clock)
+    assert "cron_name" not in report.contexts[0]
+    assert (broker.calls["cron_status"], broker.calls["record_ticks"]) == (0, 0)
+
+
+@pytest.mark.parametrize("id", ["cron:entry", "cron:entry:soon", "cron::5"])
+async def test_an_id_that_no_ledger_made_is_one_like_any(
+    app: Aarq, clock: VirtualClock, broker: FlakyBroker, report: Report, id: str
+) -> None:
+    """Somebody else may write to the broker too."""
+    job = (report.task.call()).job
+    await broker.enqueue([NewJob(id=id, task=job.task, queue=job.queue, payload=job.payload)])
+    await drain(app, clock=clock)
+    assert "cron_name" not in report.contexts[0]
+    assert (await record_of(broker, id)).state is JobState.COMPLETED
+
+
+async def test_how_the_job_ended_is_recorded(app: Aarq, clock: VirtualClock, ledger: Ledger, report: Report) -> None:
+    """In the record of its tick, with when it was enqueued and when it ended."""
+    app.schedule(report.task, "every 10", name="entry")
+    report.lasts = 3
+    async with up(app, clock, id="w1"):
+        await clock.advance(12)
+        assert await ledger.told() == [(10, "fired", "", 1)]
+        await clock.advance(3)
+        report.error = ValueError("no data")
+        await clock.advance(10)
+    assert await ledger.told() == [(10, "ok", "", 1), (20, "failed", "ValueError: no data", 1)]
+    record = (await ledger.records())[0]
+    assert (record.job_id, record.worker_id, record.late < 0.1) == (job_id(10), "w1", True)
+    assert record.finished_at == pytest.approx(START + 13, abs=0.1)
+    status = await ledger.status()
+    assert (status.counts.fired, status.counts.ok, status.counts.failed) == (2, 1, 1)
+    assert status.last_success == START + 10
+
+
+async def test_an_attempt_that_is_repeated_is_not_the_end(app: Aarq, clock: VirtualClock, ledger: Ledger) -> None:
+    """The tick stays fired until its job has ended."""
+    report = Report(app, clock, retries=1, retry_delay=5, jitter=0)
+    app.schedule(report.task, "every 100", name="entry")
+    report.error = ValueError("no data")
+    async with up(app, clock, poll=1):
+        await clock.advance(102)
+        assert await ledger.told() == [(100, "fired", "", 1)]
+        report.error = None
+        await clock.advance(10)
+    assert (await ledger.told(), report.began) == ([(100, "ok", "", 1)], [100, 100])
+
+
+async def test_a_job_that_cannot_run_at_all_is_recorded(app: Aarq, clock: VirtualClock, ledger: Ledger) -> None:
+    """Arguments that an older version of the task took."""
+    report = Report(app, clock)
+    app.schedule(report.task, "every 10", name="entry", args=("all",))
+    async with up(app, clock):
+        await clock.advance(9)
+
+        async def newer(_: object, what: int) -> None:
+            pass
+
+        changed = Aarq(app.broker, scheduler=app.scheduler).task(name="report")(newer)
+        report.task.__dict__["signature"] = changed.signature
+        await clock.advance(2)
+    ((tick, status, error, _),) = await ledger.told()
+    assert (tick, status) == (10, "failed")
+    assert "expected 'int', got 'str'" in error
+
+
+async def test_a_lost_answer_to_the_settlement_is_recorded_as_well(
+    app: Aarq, clock: VirtualClock, ledger: Ledger, report: Report, broker: FlakyBroker
+) -> None:
+    """The repeated settlement says that it was done already."""
+    app.schedule(report.task, "every 10", name="entry")
+    async with up(app, clock):
+        broker.fail("settle", BrokerUnavailable("reset"), answer_lost=True)
+        await clock.advance(19)
+    assert await ledger.told() == [(10, "ok", "", 1)]
+
+
+async def test_what_a_worker_reports_in_its_last_words_is_recorded(
+    app: Aarq, clock: VirtualClock, ledger: Ledger, report: Report, broker: FlakyBroker
+) -> None:
+    """The settlement and the record."""
+    app.schedule(report.task, "every 10", name="entry")
+    report.lasts = 5
+    async with up(app, clock, grace=10) as worker:
+        await clock.advance(11)
+        worker.stop()
+        await clock.advance(5)
+    assert (await state_of(broker, 10), await ledger.told()) == (JobState.COMPLETED, [(10, "ok", "", 1)])
+
+
+async def test_a_ledger_that_is_away_puts_the_job_off(
+    app: Aarq, clock: VirtualClock, report: Report, broker: FlakyBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is not run without what its context promises; nor does that count as an attempt."""
+    caplog.set_level(logging.INFO)
+    app.schedule(report.task, "every 100", name="entry")
+    async with up(app, clock, poll=1):
+        await clock.advance(99)
+        broker.go_down("cron_status")
+        await clock.advance(5)
+        assert report.began == []
+        broker.come_up()
+        await clock.advance(5)
+    assert report.seen("scheduled_at", "attempt") == [(MIDNIGHT + timedelta(seconds=100), 1)]
+    assert not [line for line in caplog.messages if "released" in line]
+
+
+async def test_a_result_that_is_not_kept_is_not_seen(app: Aarq, clock: VirtualClock) -> None:
+    """The next job knows of the success, and of nothing that it returned."""
+    report = Report(app, clock, save_result=False)
+    app.schedule(report.task, "every 10", name="entry")
+    async with up(app, clock):
+        await clock.advance(21)
+    assert report.seen("previous_success", "previous_result")[1] == (MIDNIGHT + timedelta(seconds=10), None)
+
+
+async def test_a_previous_result_of_another_type_is_left_out(
+    app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture, broker: FlakyBroker
+) -> None:
+    """The task was changed since: the job runs, and the log says what it does not see."""
+    seen: list[Any] = []
+    before = Aarq(broker, name="app", scheduler=app.scheduler)
+
+    @before.task(name="task")
+    async def text(_: object) -> str:
+        return "text"
+
+    @app.task(name="task")
+    async def number(ctx: dict[str, Any]) -> int:
+        seen.append((ctx["previous_success"], ctx["previous_result"]))
+        return 1
+
+    before.schedule(text, "every 10", name="entry")
+    app.schedule(number, "every 10", name="entry")
+    async with up(before, clock):
+        await clock.advance(11)
+    async with up(app, clock):
+        await clock.advance(10)
+    assert seen == [(MIDNIGHT + timedelta(seconds=10), None)]
+    assert any("does not see the previous result" in line for line in caplog.messages)
+
+
+async def test_a_job_that_runs_again_sees_what_was_before_it(
+    app: Aarq, clock: VirtualClock, report: Report, broker: FlakyBroker
+) -> None:
+    """Not the successes of later ticks."""
+    app.schedule(report.task, "every 10", name="entry")
+    async with up(app, clock, poll=1):
+        await clock.advance(11)
+        report.error = ValueError("no")
+        await clock.advance(10)
+        report.error = None
+        await clock.advance(10)
+        assert await broker.retry_job(job_id(20))
+        await clock.advance(2)
+    at = [MIDNIGHT + timedelta(seconds=seconds) for seconds in range(40)]
+    assert report.seen("scheduled_at", "previous_success")[2:] == [(at[30], at[10]), (at[20], at[10])]
+
+
+# Overlap
+
+
+async def test_skip_enqueues_nothing_while_a_job_goes_on(
+    app: Aarq, clock: VirtualClock, report: Report, ledger: Ledger
+) -> None:
+    """Be it running or waiting for a slot."""
+    app.schedule(report.task, "every 10", name="entry", overlap="skip")
+    report.lasts = 15
+    async with up(app, clock, poll=1, grace=30) as worker:
+        await clock.advance(31)
+        worker.stop()
+        await clock.advance(20)
+    assert report.began == [10, 30]
+    assert await ledger.told() == [(10, "ok", "", 1), (20, "skipped", "overlap", 1), (30, "ok", "", 1)]
+
+
+async def test_queue_one_lets_one_job_wait(app: Aarq, clock: VirtualClock, report: Report, ledger: Ledger) -> None:
+    """It is claimed, and put back until the job before it has ended; ticks that come meanwhile are skipped."""
+    app.schedule(report.task, "every 10", name="entry", overlap="queue_one")
+    report.lasts = 25
+    async with up(app, clock, id="w1", poll=1), up(app, clock, id="w2", poll=1):
+        await clock.advance(44)
+        assert (report.began, report.ended) == ([10, 20], [10])
+        assert [record[:3] for record in await ledger.told()] == [
+            (10, "ok", ""),
+            (20, "fired", ""),
+            (30, "skipped", "overlap"),
+            (40, "fired", ""),
+        ]
+        await clock.advance(20)
+    assert report.began[2] == 40
+    assert {ctx["attempt"] for ctx in report.contexts} == {1}
+
+
+@pytest.mark.parametrize("overlap", ["skip", "queue_one"])
+async def test_jobs_that_are_made_up_for_at_once_do_not_overlap(
+    app: Aarq, clock: VirtualClock, report: Report, overlap: Any
+) -> None:
+    """They are enqueued in one step, and each waits until those before it have ended."""
+    app.schedule(report.task, "every 10", name="entry", overlap=overlap, misfire="all", catchup=3_600)
+    async with up(app, clock, id="w1"):
+        await clock.advance(11)
+    await clock.advance(300)
+    report.lasts = 3
+    async with up(app, clock, id="w2", poll=1):
+        for _ in range(10):
+            await clock.advance(5)
+            assert len(report.began) - len(report.ended) <= 1
+        assert 5 < len(report.began) < 20
+    assert report.ended == sorted(report.ended)
+
+
+async def test_cancel_ends_the_job_before(
+    app: Aarq, clock: VirtualClock, report: Report, ledger: Ledger, broker: FlakyBroker
+) -> None:
+    """By whichever worker starts the newer one; it is told as cut short."""
+    app.schedule(report.task, "every 10", name="entry", overlap="cancel")
+    report.lasts = 15
+    async with up(app, clock, id="w1", poll=1, concurrency=1), up(app, clock, id="w2", poll=1, concurrency=1):
+        await clock.advance(22)
+        assert (report.began, report.ended) == ([10, 20], [])
+        assert await state_of(broker, 10) is JobState.CANCELLED
+        assert (await ledger.told())[0] == (10, "failed", "cut short: a newer run took its place", 1)
+        report.lasts = 1
+        await clock.advance(10)
+    assert report.ended == [30]
+
+
+async def test_allow_runs_both(app: Aarq, clock: VirtualClock, report: Report) -> None:
+    """The default."""
+    app.schedule(report.task, "every 10", name="entry")
+    report.lasts = 15
+    async with up(app, clock):
+        await clock.advance(29)
+        assert (report.began, report.ended) == ([10, 20], [10])
+
+
+# What the fleet promises holds for jobs as well
+
+
+async def test_downtime_is_made_up_for_when_wanted(
+    app: Aarq, clock: VirtualClock, report: Report, broker: FlakyBroker
+) -> None:
+    """All ticks that nobody fired become jobs in one step."""
+    app.schedule(report.task, "every 10", name="entry", misfire="all", catchup=3600)
+    async with up(app, clock):
+        await clock.advance(11)
+    await clock.advance(50)
+    async with up(app, clock):
+        await clock.advance(3)
+    assert sorted(report.began) == [10, 20, 30, 40, 50, 60]
+    assert len([bid for bid in broker.bids if bid.ticks[-1] == START + 60]) == 1
+
+
+async def test_a_lost_answer_enqueues_no_second_job(
+    app: Aarq, clock: VirtualClock, report: Report, broker: FlakyBroker
+) -> None:
+    """Nor is the tick lost."""
+    app.schedule(report.task, "every 10", name="entry")
+    async with up(app, clock):
+        broker.fail("claim_tick", OSError("reset"), answer_lost=True)
+        await clock.advance(18)
+    assert report.began == [10]
+    jobs: list[JobRecord] = await broker.list_jobs("default", JobState.COMPLETED)
+    assert [job.id for job in jobs] == [job_id(10)]

@@ -1,0 +1,223 @@
+"""What a worker says of its entries when it starts, and of clocks that disagree."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from datetime import UTC, datetime, timedelta
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from aioq import Aarq
+from aioq.clock import SteadyClock
+from aioq.cron import ClockChange
+from aioq.testing import VirtualClock
+from tests.core.brokers import BareBroker, FlakyBroker
+from tests.core.plain_scheduler import PlainScheduler
+from tests.core.rig import settle_down
+from tests.core.worker.cron.up import up
+
+MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+async def nothing(_: object) -> None:
+    """Do nothing."""
+
+
+class Daily:
+    """Every day at midnight, and what is said of clock changes."""
+
+    tz = "Europe/Berlin"
+
+    def __init__(self, *changes: ClockChange) -> None:
+        self.changes = list(changes)
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        """Return the next midnight."""
+        return instant.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+
+    def in_words(self) -> str:
+        """Say it."""
+        return "at midnight"
+
+    def clock_changes(self, start: datetime, end: datetime) -> list[ClockChange]:
+        """Return what the test has put in."""
+        return [change for change in self.changes if start <= change.at < end]
+
+
+def change(at: datetime, *runs: datetime, touches: bool = True) -> ClockChange:
+    """Return a gap."""
+    wall = at.replace(tzinfo=None)
+    return ClockChange(
+        at=at,
+        kind="gap",
+        start=wall,
+        end=wall + timedelta(hours=1),
+        touches=touches,
+        runs=runs,
+        effect="fires at 03:00",
+    )
+
+
+async def warnings(app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Start a worker, and return what it warns of."""
+    async with up(app, clock):
+        await settle_down()
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+async def test_a_run_in_a_clock_change_is_warned_of(
+    app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When it is one of the next three."""
+    app.cron(Daily(change(MIDNIGHT + timedelta(days=2), MIDNIGHT + timedelta(days=2))), name="entry")(nothing)
+    line = "cron task entry meets a clock change in Europe/Berlin, at 2026-01-03 00:00:00: fires at 03:00"
+    assert await warnings(app, clock, caplog) == [line]
+
+
+async def test_the_second_pass_of_a_repeat_is_warned_of(
+    app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The run comes before the clocks are put back."""
+    third = MIDNIGHT + timedelta(days=3)
+    app.cron(Daily(change(third + timedelta(minutes=30), third)), name="entry")(nothing)
+    assert len(await warnings(app, clock, caplog)) == 1
+
+
+async def test_a_run_that_falls_into_a_gap_is_warned_of(
+    app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Though nothing fires instead."""
+    app.cron(Daily(change(MIDNIGHT + timedelta(days=1, hours=2))), name="entry")(nothing)
+    assert len(await warnings(app, clock, caplog)) == 1
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        change(MIDNIGHT + timedelta(days=2), touches=False),
+        change(MIDNIGHT + timedelta(days=2, hours=2), MIDNIGHT + timedelta(days=4)),
+        change(MIDNIGHT + timedelta(days=3, hours=2)),
+        change(MIDNIGHT + timedelta(days=9), MIDNIGHT + timedelta(days=9)),
+    ],
+    ids=["touches nothing", "other runs", "after the runs", "far away"],
+)
+async def test_other_clock_changes_are_not_warned_of(
+    app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture, harmless: ClockChange
+) -> None:
+    """Nothing surprising comes of them soon."""
+    app.cron(Daily(harmless), name="entry")(nothing)
+    assert await warnings(app, clock, caplog) == []
+
+
+async def test_a_schedule_that_cannot_explain_itself_stops_nothing(
+    app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is one without warnings."""
+
+    class Shy(Daily):
+        def clock_changes(self, start: datetime, end: datetime) -> list[ClockChange]:
+            raise ArithmeticError("who knows")
+
+    app.cron(Shy(), name="entry")(nothing)
+    assert await warnings(app, clock, caplog) == []
+
+
+async def test_a_run_that_is_years_away_is_warned_of(
+    app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may have been meant otherwise."""
+
+    class Leap:
+        def next_after(self, instant: datetime) -> datetime | None:
+            return datetime(2028, 2, 29, tzinfo=UTC) if instant.year < 2028 else None
+
+        def __str__(self) -> str:
+            return "0 0 29 2 *"
+
+    app.cron(Leap(), name="entry")(nothing)
+    line = "cron task entry runs only in 789 days, for the next time: is '0 0 29 2 *' what was meant?"
+    assert await warnings(app, clock, caplog) == [line]
+
+
+async def test_a_start_that_is_years_away_is_as_its_author_wants_it(
+    app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No need to ask whether it was meant."""
+    app.cron("every 5", start=MIDNIGHT + timedelta(days=1_000))(nothing)
+    assert await warnings(app, clock, caplog) == []
+
+
+# Clocks
+
+
+@pytest.mark.parametrize(
+    ("offset", "line"),
+    [
+        (0.9, None),
+        (-0.9, None),
+        (90, "the clock of this host is 90.0 s ahead of that of the broker"),
+        (-2, "the clock of this host is 2.0 s behind that of the broker"),
+    ],
+)
+async def test_clocks_that_differ_are_warned_of(
+    app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture, offset: float, line: str | None
+) -> None:
+    """By more than a second."""
+    app.cron("every 3600")(nothing)
+    async with up(app, SteadyClock(clock, offset=offset)):
+        await settle_down()
+    assert [message.partition(":")[0] for message in caplog.messages] == ([line] if line else [])
+
+
+async def test_an_answer_that_takes_its_time_is_no_difference(
+    clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The broker's clock goes on while its answer is on its way."""
+
+    class Slow(FlakyBroker):
+        async def time(self) -> float:
+            now = await super().time()
+            await clock.sleep(30)
+            return now
+
+    app = Aarq(Slow(clock=clock), scheduler=PlainScheduler())
+    app.cron("every 3600")(nothing)
+    async with up(app, clock):
+        await clock.advance(40)
+    assert caplog.messages == []
+
+
+async def test_any_broker_can_be_asked_for_its_time(clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
+    """Also one without a ledger."""
+    store: Any = FlakyBroker(clock=clock)
+    clock.step(-60)
+    app = Aarq(BareBroker(store), scheduler=PlainScheduler())
+    app.cron("every 3600")(nothing)
+    assert len(await warnings(app, clock, caplog)) == 1
+
+
+async def test_a_worker_without_entries_does_not_ask(clock: VirtualClock, broker: FlakyBroker, app: Aarq) -> None:
+    """It has no use for the answer."""
+    async with up(app, clock):
+        await settle_down()
+    assert broker.calls["time"] == 0
+
+
+async def test_two_apps_of_one_name_are_warned_of(
+    clock: VirtualClock, broker: FlakyBroker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module that makes two has to name them, or each retires the entries of the other."""
+    module = ModuleType("twins")
+    one, other = (Aarq(broker, name="twins", scheduler=PlainScheduler()) for _ in "12")
+    vars(module).update(one=one, other=other, third=Aarq(broker, name="third", scheduler=PlainScheduler()))
+    monkeypatch.setitem(sys.modules, "twins", module)
+    one.cron("every 5", name="entry")(nothing)
+    assert await warnings(one, clock, caplog) == []
+    line = (
+        "two apps go by the name twins: each worker that starts retires the cron entries of the other app; "
+        "tell them apart with Aarq(name=...)"
+    )
+    assert await warnings(other, clock, caplog) == [line]

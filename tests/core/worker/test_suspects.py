@@ -1,0 +1,130 @@
+"""Jobs that crashed twice run alone, and are not kept waiting for ever."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+
+from aioq import Aarq, Task
+from aioq.backends import MemoryBroker
+from aioq.model.job import ClaimRequest
+from aioq.testing import VirtualClock
+from tests.core.rig import drain, settle_down, until, working
+
+
+class Scene:
+    """A task whose jobs run until they are let go, and a note of who ran beside whom."""
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock()
+        self.broker = MemoryBroker(clock=self.clock)  # no other task runs while it is being called
+        self.app = Aarq(self.broker)
+        self.gates: dict[str, anyio.Event] = {}
+        self.running: list[str] = []
+        self.beside: dict[str, set[str]] = {}
+        self.task: Task[[str], None] = self.app.task(name="work", max_crashes=5)(self._work)
+
+    async def _work(self, _: dict[str, Any], name: str) -> None:
+        self.running.append(name)
+        for each in self.running:
+            self.beside.setdefault(each, set()).update(self.running)
+        await self.gates.setdefault(name, anyio.Event()).wait()
+        self.running.remove(name)
+
+    def let_go(self, *names: str) -> None:
+        """Let jobs end."""
+        for name in names:
+            self.gates.setdefault(name, anyio.Event()).set()
+
+    async def accuse(self, *names: str) -> None:
+        """Enqueue jobs and let two workers vanish with them."""
+        await self.task.enqueue_many(self.task.options(defer_by=1).call(name) for name in names)
+        self.clock.suspend(1)  # now they are due, and no other worker has had the time to claim them
+        for turn in "12":
+            for name in names:
+                asked = ClaimRequest(worker_id=name, queues=("default",), limit=1, lease=1, request_id=f"{name} {turn}")
+                await self.broker.claim(asked)
+            self.clock.suspend(2)
+            await self.broker.reap(["default"])
+
+
+async def test_a_suspect_runs_with_nothing_beside_it() -> None:
+    """The worker lets what it runs come to an end, runs the suspect alone, and then goes on with the others."""
+    scene = Scene()
+    await scene.task.enqueue_many(map(scene.task.call, ["first", "second"]))
+    async with working(scene.app, concurrency=4):
+        await until(lambda: len(scene.running) == 2)
+        await scene.accuse("suspect")
+        await scene.task.enqueue("later")
+        await settle_down()
+        assert len(scene.running) == 2
+        scene.let_go("first")
+        await settle_down()
+        assert scene.running == ["second"]
+        scene.let_go("second")
+        await until(lambda: scene.running == ["suspect"])
+        await scene.task.enqueue("latest")
+        await settle_down()
+        assert scene.running == ["suspect"]
+        scene.let_go("suspect", "later", "latest")
+        await until(lambda: {"later", "latest"} <= set(scene.beside))
+    assert scene.beside["suspect"] == {"suspect"}
+
+
+async def test_several_suspects_run_one_by_one() -> None:
+    """None of them beside another, and a burst ends when all have run."""
+    scene = Scene()
+    await scene.accuse("a", "b", "c")
+    scene.let_go("a", "b", "c")
+    await drain(scene.app, concurrency=4)
+    assert scene.beside == {"a": {"a"}, "b": {"b"}, "c": {"c"}}
+
+
+async def test_a_busy_fleet_goes_on_and_gets_to_a_suspect() -> None:
+    """One worker makes room for it; the other takes new jobs all along."""
+    scene = Scene()
+    await scene.task.enqueue_many(map(scene.task.call, ["one", "two"]))
+    async with working(scene.app, concurrency=1, id="w1"), working(scene.app, concurrency=1, id="w2"):
+        await until(lambda: len(scene.running) == 2)
+        await scene.accuse("suspect")
+        names = [f"job-{n}" for n in range(20)]
+        await scene.task.enqueue_many(map(scene.task.call, names))
+        scene.let_go("one", *names)
+        await until(lambda: "suspect" in scene.running)
+        assert "two" in scene.running
+        scene.let_go("suspect", "two")
+        await until(lambda: set(names) <= set(scene.beside))
+
+
+async def test_a_worker_that_makes_room_still_stops() -> None:
+    """A stop is not held up by waiting for a suspect."""
+    scene = Scene()
+    await scene.task.enqueue("first")
+    async with working(scene.app, concurrency=2) as worker:
+        await until(lambda: scene.running == ["first"])
+        await scene.accuse("suspect")
+        await settle_down()
+        worker.stop()
+        scene.let_go("first")
+    assert scene.running == []
+    (stats,) = await scene.broker.queue_stats()
+    assert (stats.pending, stats.running) == (1, 0)
+
+
+async def test_when_one_worker_does_not_get_empty_it_is_another_ones_turn() -> None:
+    """After ten leases a second worker is told to make room, and no sooner."""
+    scene = Scene()
+    await scene.accuse("suspect")
+
+    async def told(worker: str, n: int) -> bool:
+        asked = ClaimRequest(
+            worker_id=worker, queues=("default",), limit=1, lease=1, request_id=f"{worker} {n}", running=1
+        )
+        return (await scene.broker.claim(asked)).alone
+
+    assert [await told("w1", 1), await told("w2", 1), await told("w1", 2)] == [True, False, True]
+    scene.clock.suspend(9.9)
+    assert await told("w2", 2) is False
+    scene.clock.suspend(0.2)
+    assert [await told("w2", 3), await told("w1", 3)] == [True, False]

@@ -1,0 +1,91 @@
+"""What the broker finds when it looks at a cluster: each node by itself, and every queue where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from aioq.model.health import Finding, Level
+from aioq_redis import RedisBroker
+from tests.cluster import Cluster
+from tests.redis.job_helpers import job
+from tests.redis.nodes import Make, slot, spread
+from tests.servers import RedisServer
+
+
+@pytest.fixture
+def broker(cluster: Cluster, make: Make) -> RedisBroker:
+    """A broker that may ask for everything."""
+    return make(cluster.open_url)
+
+
+@pytest.fixture
+def carefree(cluster: Cluster) -> Iterator[RedisServer]:
+    """The second node, which throws away what it has no room for; the others do not."""
+    node = cluster.nodes[1]
+    with node.client() as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        yield node
+        client.config_set("maxmemory-policy", "noeviction")
+
+
+def of(findings: list[Finding], subject: str) -> list[Finding]:
+    """Return the findings on subjects that begin with a word."""
+    return [finding for finding in findings if finding.subject.startswith(subject)]
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+async def test_a_leak_is_found_on_whatever_node_it_is(
+    cluster: Cluster, broker: RedisBroker, namespace: str, tampered: list[bool], number: int
+) -> None:
+    """The finding names the queue and the job; the queues of the other nodes are in order."""
+    tampered.append(True)
+    queues = spread(cluster, namespace)
+    await broker.enqueue([job(f"job-{queue}", queue=queue) for queue in queues])
+    damaged = queues[number]
+    with cluster.owner_of(slot(namespace, damaged)).client() as client:
+        client.lpop(f"{{{namespace}:{damaged}}}:ready:5")
+    failed = [finding for finding in await broker.diagnose() if finding.level is Level.FAIL]
+    assert [(one.subject, one.text) for one in failed] == [
+        (f"queue {damaged}", f"jobs are in no place, and never run: job-{damaged}")
+    ]
+
+
+async def test_the_memory_of_each_queue_is_told(cluster: Cluster, broker: RedisBroker, namespace: str) -> None:
+    """Whichever nodes they are on; all keys together take what the queues do, and a little more."""
+    sizes = dict(zip(spread(cluster, namespace), (1_000, 50_000, 200_000), strict=True))
+    await broker.enqueue([job(queue, queue=queue, payload=b" " * size) for queue, size in sizes.items()])
+    findings = await broker.diagnose()
+    told = {one.subject.removeprefix("queue "): one.facts for one in of(findings, "queue ") if "memory" in one.facts}
+    memory = {queue: int(facts["memory"]) for queue, facts in told.items()}
+    assert memory.keys() == sizes.keys()
+    assert all(size < memory[queue] < size + 5_000 for queue, size in sizes.items())
+    (keys,) = of(findings, "keys")
+    assert sum(memory.values()) < int(keys.facts["memory"]) < sum(memory.values()) + 5_000
+
+
+async def test_each_node_is_looked_at(cluster: Cluster, broker: RedisBroker, carefree: RedisServer) -> None:
+    """Its version, memory, disk and clock; what is wrong with one is said of that one."""
+    findings = await broker.diagnose()
+    addresses = sorted(f"127.0.0.1:{node.port}" for node in cluster.nodes)
+    for subject in ("server", "eviction", "memory", "persistence", "clock"):
+        assert sorted(one.subject for one in of(findings, subject)) == [f"{subject} {at}" for at in addresses]
+    assert [(one.level, one.subject) for one in of(findings, "eviction") if one.level is not Level.OK] == [
+        (Level.WARN, f"eviction 127.0.0.1:{carefree.port}")
+    ]
+    assert all("offset" in one.facts for one in of(findings, "clock"))
+
+
+async def test_a_user_of_few_rights_sees_the_keys_and_the_clocks(cluster: Cluster, make: Make, namespace: str) -> None:
+    """What the nodes do not tell is named once, not for each of them."""
+    broker = make(cluster.url)
+    await broker.enqueue([job(queue, queue=queue) for queue in spread(cluster, namespace)])
+    findings = await broker.diagnose()
+    assert [one.advice for one in findings if "could not be looked at: NOPERM" in one.text] == [
+        "ask as a user that may call INFO",
+        "ask as a user that may call CONFIG",
+    ]
+    assert len(of(findings, "clock")) == 3
+    assert of(findings, "keys")[0].level is Level.OK
+    assert sum("1 pending" in one.text for one in of(findings, "queue ")) == 3

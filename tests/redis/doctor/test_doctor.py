@@ -1,0 +1,320 @@
+"""What the broker finds when it looks at its server and at the keys of its namespace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from aioq.errors import BrokerUnavailable
+from aioq.model.health import Finding, Level
+from aioq.model.job import Buried, Completed, Expired, Failure, WorkerInfo
+from aioq_redis import RedisBroker
+from aioq_redis.doctor.format import size
+from aioq_redis.doctor.host import about_clock, about_host
+from aioq_redis.doctor.keys import Place, place_of
+from tests.access import LISTENING as RULES
+from tests.redis.job_helpers import claim, job
+from tests.servers import RedisServer
+
+WORKER = WorkerInfo(id="w1", queues=("q",), concurrency=10, running=3, hostname="h", pid=1, started_at=0.0)
+
+
+def about(findings: list[Finding], subject: str) -> list[tuple[Level, str]]:
+    """Return what was found of something."""
+    return [(finding.level, finding.text) for finding in findings if finding.subject == subject]
+
+
+def only(findings: list[Finding], subject: str) -> Finding:
+    """Return the one finding of something."""
+    (found,) = [finding for finding in findings if finding.subject == subject]
+    return found
+
+
+class TestKeys:
+    """Each key by itself."""
+
+    @pytest.fixture
+    def plant(self, raw: Any, namespace: str, tampered: list[bool]) -> Callable[..., None]:
+        """Write a string where it should not be."""
+        tampered.append(True)
+        return lambda key, **options: raw.set(f"{{{namespace}{key}", "1", **options)
+
+    async def test_all_in_order(self, broker: RedisBroker) -> None:
+        """How many there are, and what they take."""
+        await broker.enqueue([job("a")])
+        found = only(await broker.diagnose(), "keys")
+        assert (found.level, found.facts["keys"]) == (Level.OK, 5)
+        assert found.text.startswith("5, about ")
+        assert int(found.facts["memory"]) > 100
+
+    @pytest.mark.parametrize(
+        "key", [":q}:stranger", "}:stranger", ":q}:worker:w", "}:jobs", ":q}:claim", ":q}:ready:10", ":q}", ":a b}:jobs"]
+    )  # fmt: skip
+    async def test_keys_of_others_are_found(
+        self, broker: RedisBroker, plant: Callable[..., None], namespace: str, key: str
+    ) -> None:
+        """What is under the prefix and is none of ours."""
+        plant(key, ex=60)
+        (found,) = about(await broker.diagnose(), "keys")
+        assert found == (Level.WARN, f"keys are in the namespace that nothing is known of: {{{namespace}{key}")
+
+    async def test_a_key_without_an_end_is_found(
+        self, broker: RedisBroker, plant: Callable[..., None], namespace: str
+    ) -> None:
+        """One that should have a time to live, and has none."""
+        plant(":q}:memo:gone-for-long")
+        (found,) = about(await broker.diagnose(), "keys")
+        key = f"{{{namespace}:q}}:memo:gone-for-long"
+        assert found == (Level.WARN, f"keys have no time to live, and should have one: {key}")
+
+    async def test_a_key_of_the_wrong_type_fails(
+        self, broker: RedisBroker, plant: Callable[..., None], namespace: str
+    ) -> None:
+        """It is named with what it should be, and the other queues are looked at all the same."""
+        plant(":q}:jobs")
+        await broker.enqueue([job("a", "other")])
+        findings = await broker.diagnose()
+        assert about(findings, "keys") == [(Level.FAIL, f"key {{{namespace}:q}}:jobs is a string and should be a hash")]
+        assert findings[0].level is Level.FAIL
+        assert about(findings, "queue q") == []
+        assert "1 pending" in about(findings, "queue other")[-1][1]
+
+    async def test_workers_of_the_wrong_type_are_no_end_of_it(
+        self, broker: RedisBroker, plant: Callable[..., None]
+    ) -> None:
+        """What cannot be read is a finding, and no error."""
+        plant("}:workers", ex=60)
+        findings = await broker.diagnose()
+        ((level, text),) = about(findings, "workers")
+        assert level is Level.FAIL
+        assert text.startswith("could not be read: ")
+
+    async def test_too_many_ticks_are_found(
+        self, broker: RedisBroker, raw: Any, namespace: str, tampered: list[bool]
+    ) -> None:
+        """The records of an entry are bounded."""
+        tampered.append(True)
+        key = f"{{{namespace}:q}}:ticks:report"
+        raw.zadd(key, {f"{n}": n for n in range(101)})
+        raw.expire(key, 60)
+        assert about(await broker.diagnose(), "keys") == [
+            (Level.WARN, f"entries have more than 100 records of ticks: {key}")
+        ]
+
+    async def test_other_namespaces_are_left_alone(
+        self, broker: RedisBroker, raw: Any, plant: Callable[..., None], namespace: str
+    ) -> None:
+        """Neither those that begin alike nor keys without one are looked at."""
+        plant("-2:q}:stranger", ex=60)
+        raw.set(f"{namespace}:q:stranger", "1", ex=60)
+        assert about(await broker.diagnose(), "keys") == [(Level.OK, "0; each has a time to live, or a bound")]
+
+
+@pytest.mark.parametrize(
+    ("key", "place"),
+    [
+        (b"{ns:q}:jobs", Place("q", "jobs")),
+        (b"{ns:q}:ready:9", Place("q", "ready")),
+        (b"{ns:q}:cron:a:b", Place("q", "cron")),
+        (b"{ns}:worker:w1", Place("", "worker")),
+        (b"{ns}:queues", Place("", "queues")),
+        (b"{ns:q}:ready", None),
+        (b"{ns:q}:ready:x", None),
+        (b"{ns:q}:jobs:x", None),
+        (b"{ns:q}:queues", None),
+        (b"{ns:q}:cron:", None),
+        (b"{nsx}:queues", None),
+        (b"{ns}:\xff", None),
+    ],
+)
+def test_what_a_key_is_for(key: bytes, place: Place | None) -> None:
+    """Its name says it."""
+    assert place_of("ns", key) == place
+
+
+class TestQueues:
+    """How the jobs stand."""
+
+    async def test_counts_and_memory(self, broker: RedisBroker) -> None:
+        """Every state has its number, and the queue takes so much memory."""
+        await broker.enqueue([job("a"), job("b"), job("c"), job("d"), job("f"), job("e", delay=60.0)])
+        a, b, c, _ = await claim(broker, 4)
+        late = Expired(lease=c, failure=Failure("Expired", "too late"))
+        await broker.settle([Completed(lease=a, keep=60.0), Buried(lease=b, reason="malformed"), late])
+        await broker.cancel_job("f")
+        found = [finding for finding in await broker.diagnose() if finding.subject == "queue q"]
+        told = found[-1]
+        assert told.text.startswith("1 scheduled, 1 running, 1 completed, 1 cancelled, 1 dead, 1 expired; about ")
+        memory = told.facts["memory"]
+        assert isinstance(memory, int)
+        assert memory > 100
+        assert {**told.facts, "memory": 0, "overdue": 0} == {
+            "pending": 0, "scheduled": 1, "running": 1, "completed": 1, "failed": 0, "cancelled": 1, "dead": 1, "expired": 1,
+            "memory": 0, "overdue": 0,
+        }  # fmt: skip
+        assert (Level.WARN, "1 dead jobs are kept for somebody to look at") in about(found, "queue q")
+
+    async def test_a_queue_that_nobody_consumes(self, broker: RedisBroker) -> None:
+        """Jobs that wait for a worker that is not there are warned of, until one is up."""
+        await broker.enqueue([job("a"), job("b", delay=60.0)])
+        nobody = (Level.WARN, "2 jobs wait, and no worker that is up consumes the queue")
+        findings = await broker.diagnose()
+        assert nobody in about(findings, "queue q")
+        assert about(findings, "workers") == [(Level.WARN, "none is up")]
+        await broker.heartbeat(WORKER, ttl=60)
+        findings = await broker.diagnose()
+        assert nobody not in about(findings, "queue q")
+        assert about(findings, "workers") == [(Level.OK, "1 up, with 10 slots, 3 of them taken when last heard of")]
+
+    async def test_a_job_that_is_long_due(self, broker: RedisBroker, raw: Any, namespace: str) -> None:
+        """Workers are up, and yet nobody asks for jobs."""
+        await broker.heartbeat(WORKER, ttl=60)
+        await broker.enqueue([job("a", delay=60.0)])
+        raw.zadd(f"{{{namespace}:q}}:due", {"a": (await broker.time() - 100) * 1000})
+        assert (Level.WARN, "a job is due since 100 s and nobody has claimed it") in about(
+            await broker.diagnose(), "queue q"
+        )
+
+
+class TestServer:
+    """Settings of a real server."""
+
+    async def test_a_server_that_may_evict_fails(
+        self, start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker]
+    ) -> None:
+        """With a maxmemory it throws jobs away; without one it would."""
+        server = start_server("--maxmemory-policy", "allkeys-lru")
+        broker = make_broker(server.open_url)
+        found = only(await broker.diagnose(), "eviction")
+        assert (found.level, found.advice.partition(",")[0]) == (
+            Level.WARN, "CONFIG SET maxmemory-policy noeviction",
+        )  # fmt: skip
+        with server.client() as client:
+            client.config_set("maxmemory", "100mb")
+        found = only(await broker.diagnose(), "eviction")
+        assert found.level is Level.FAIL
+        assert found.text == "maxmemory-policy is allkeys-lru: the server throws jobs away when memory runs short"
+
+    @pytest.mark.parametrize(
+        ("options", "found"),
+        [
+            ([], (Level.WARN, "appendonly is off and nothing is saved: a restart loses all jobs")),
+            (
+                ["--save", "60", "1"],
+                (Level.WARN, "appendonly is off: a crash loses the jobs since the latest snapshot"),
+            ),
+            (["--appendonly", "yes"], (Level.OK, "appendonly is on")),
+        ],
+    )
+    async def test_persistence(
+        self,
+        start_server: Callable[..., RedisServer],
+        make_broker: Callable[..., RedisBroker],
+        options: list[str],
+        found: tuple[Level, str],
+    ) -> None:
+        """What a crash or a restart would cost."""
+        assert about(await make_broker(start_server(*options).open_url).diagnose(), "persistence") == [found]
+
+    async def test_version_memory_and_clock(
+        self, redis_server: RedisServer, make_broker: Callable[..., RedisBroker]
+    ) -> None:
+        """All is well with the shared server; its clock is this host's."""
+        findings = await make_broker(redis_server.open_url).diagnose()
+        assert only(findings, "clock").level is Level.OK
+        assert only(findings, "memory").level is Level.OK
+        assert only(findings, "server").text.startswith(("Redis ", "Valkey "))
+        assert int(str(only(findings, "server").facts["version"]).partition(".")[0]) >= 6
+
+    async def test_a_full_server_fails(
+        self, start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker]
+    ) -> None:
+        """Nothing can be enqueued, and looking still works."""
+        server = start_server()
+        broker = make_broker(server.open_url)
+        await broker.enqueue([job("a")])
+        with server.client() as client:
+            client.config_set("maxmemory", "1")
+        findings = await broker.diagnose()
+        assert only(findings, "memory").level is Level.FAIL
+        assert "no job can be enqueued" in only(findings, "memory").text
+        assert any("1 pending" in text for _, text in about(findings, "queue q"))
+
+    async def test_a_user_with_few_rights_is_told_what_was_left_out(
+        self, start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker]
+    ) -> None:
+        """What may be looked at is, and the rest is named with the command that it takes."""
+        server = start_server(tcp=True)
+        with server.client() as connection:
+            client: Any = connection
+            rules = f"on >secret ~{{app:* ~{{app}}* resetchannels &{{app:* &{{app}}* {RULES}"
+            client.execute_command("ACL", "SETUSER", "app", *rules.split())
+        broker = make_broker(f"redis://app:secret@127.0.0.1:{server.port}", namespace="app")
+        await broker.enqueue([job("a")])
+        findings = await broker.diagnose()
+        refused = [finding for finding in findings if "could not be looked at" in finding.text]
+        assert [(finding.level, finding.advice) for finding in refused] == [
+            (Level.WARN, "ask as a user that may call INFO"),
+            (Level.WARN, "ask as a user that may call CONFIG"),
+        ]
+        assert all("NOPERM" in finding.text for finding in refused)
+        assert only(findings, "keys").level is Level.OK
+        assert any("1 pending" in text for _, text in about(findings, "queue q"))
+
+    async def test_a_server_that_is_away_is_an_error(
+        self, start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker]
+    ) -> None:
+        """Nothing can be said of it."""
+        server = start_server()
+        broker = make_broker(server.url, timeout=0.2)
+        server.stop()
+        with pytest.raises(BrokerUnavailable):
+            await broker.diagnose()
+
+
+def test_a_replica_fails() -> None:
+    """It takes no jobs."""
+    findings = about_host({"role": "slave", "master_host": "db1", "redis_version": "7.0"}, None)
+    assert (Level.FAIL, "it is a replica of db1, and takes no jobs") in about(findings, "server")
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ("aof_last_write_status", "the latest append-only file could not be written"),
+        ("rdb_last_bgsave_status", "the latest snapshot could not be written"),
+    ],
+)
+def test_a_disk_that_takes_no_more_fails(field: str, said: str) -> None:
+    """The server goes on in memory, and would forget."""
+    assert (Level.FAIL, said) in about(about_host({field: "err"}, None), "persistence")
+
+
+def test_memory_that_is_nearly_full_is_warned_of() -> None:
+    """Before it is."""
+    findings = about_host({"used_memory": "95", "maxmemory": "100"}, None)
+    assert about(findings, "memory") == [(Level.WARN, "95 B used of 100 B: soon no job can be enqueued")]
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        (1000.5, (Level.OK, "0.500 s between this host and the server")),
+        (1003.0, (Level.WARN, "this host's clock is 3.0 s behind the server's")),
+        (900.0, (Level.WARN, "this host's clock is 100.0 s ahead of the server's")),
+    ],
+)
+def test_clocks_that_are_apart(there: float, said: tuple[Level, str]) -> None:
+    """More than a second is worth a warning."""
+    found = about_clock(1000.0, there, 0.001)
+    assert (found.level, found.text) == said
+
+
+@pytest.mark.parametrize(
+    ("bytes", "shown"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (3 << 20, "3.0 MiB"), (5 << 40, "5120.0 GiB")]
+)
+def test_sizes(bytes: int, shown: str) -> None:
+    """In the unit that suits them."""
+    assert size(bytes) == shown

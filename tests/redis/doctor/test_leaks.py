@@ -1,0 +1,152 @@
+"""Keys that do not fit together: each way in which a queue may be damaged is found, and named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from aioq.model.health import Finding, Level
+from aioq.model.job import Buried, Completed, Retried
+from aioq_redis import RedisBroker
+from tests.redis.job_helpers import FAILURE, claim, job
+
+Damage = Callable[[Any, Callable[[str], str]], Any]
+
+
+@pytest.fixture
+def queue(namespace: str, tampered: list[bool]) -> Callable[[str], str]:
+    """Name the keys of queue `q`, for a test that writes what it should not."""
+    tampered.append(True)
+    return lambda name: f"{{{namespace}:q}}:{name}"
+
+
+async def fill(broker: RedisBroker) -> None:
+    """Leave jobs in every place: `in` line, `later`, `running`, `again` after a failure, and `done` and `dead` ones."""
+    names = ("done", "dead", "again", "running")
+    await broker.enqueue([job(id) for id in names])
+    done, dead, again, _ = await claim(broker)
+    await broker.settle(
+        [
+            Completed(lease=done, result=b"1", keep=60.0),
+            Buried(lease=dead, reason="malformed"),
+            Retried(lease=again, delay=60.0, failure=FAILURE),
+        ]
+    )
+    await broker.enqueue([job("in"), job("called-off"), job("later", delay=60.0)])
+    await broker.cancel_job("called-off")
+
+
+def leaks(findings: list[Finding]) -> list[tuple[Level, str]]:
+    """Return what is wrong with the queue itself."""
+    of_queue = [finding for finding in findings if finding.subject == "queue q" and finding.level is not Level.OK]
+    usual = ("dead jobs are kept", "no worker that is up consumes")
+    return [(one.level, one.text) for one in of_queue if not any(words in one.text for words in usual)]
+
+
+async def test_a_sound_queue_has_no_leak(broker: RedisBroker) -> None:
+    """Jobs in every place, none of them in two."""
+    await fill(broker)
+    assert leaks(await broker.diagnose()) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "found"),
+    [
+        (
+            lambda raw, key: raw.rpush(key("ready:5"), "ghost"),
+            [(Level.WARN, "ids that have no job are in line, among the due or leased: ghost")],
+        ),
+        (
+            lambda raw, key: raw.zadd(key("due"), {"ghost": 1.0}),
+            [(Level.WARN, "ids that have no job are in line, among the due or leased: ghost")],
+        ),
+        (
+            lambda raw, key: raw.rpush(key("ready:7"), "in"),
+            [(Level.WARN, "jobs are in two places: in")],
+        ),
+        (
+            lambda raw, key: raw.rpush(key("ready:7"), "running"),
+            [(Level.WARN, "jobs are in two places: running")],
+        ),
+        (
+            lambda raw, key: raw.lrem(key("ready:5"), 0, "in"),
+            [(Level.FAIL, "jobs are in no place, and never run: in")],
+        ),
+        (
+            lambda raw, key: raw.sadd(key("gone"), "nobody"),
+            [(Level.WARN, "ids that are gone are in no line: nobody")],
+        ),
+        (
+            lambda raw, key: raw.hset(key("runs"), "ghost", "p0 1 1 1 0 1 w"),
+            [(Level.WARN, "runs belong to no job: ghost")],
+        ),
+        (
+            lambda raw, key: (raw.zrem(key("leased"), "running"), raw.zadd(key("due"), {"running": 1e13})),
+            [(Level.FAIL, "jobs run without a lease, and never again: running")],
+        ),
+        (
+            lambda raw, key: raw.hdel(key("runs"), "running"),
+            [(Level.WARN, "leases belong to no run: running")],
+        ),
+        (
+            lambda raw, key: raw.hset(key("failures"), "running", "{}"),
+            [(Level.WARN, "failures belong to no run: running")],
+        ),
+        (
+            lambda raw, key: raw.hdel(key("failures"), "again"),
+            [(Level.WARN, "failures of runs are missing: again")],
+        ),
+        (
+            lambda raw, key: raw.zrem(key("completed"), "done"),
+            [(Level.WARN, "records of ended jobs are not where they would be forgotten in time: done")],
+        ),
+        (
+            lambda raw, key: (raw.zrem(key("completed"), "done"), raw.zadd(key("failed"), {"done": 1e13})),
+            [(Level.WARN, "records of ended jobs are not where they would be forgotten in time: done")],
+        ),
+        (
+            lambda raw, key: raw.hdel(key("ended"), "dead"),
+            [(Level.WARN, "ended jobs have no record: dead")],
+        ),
+        (
+            lambda raw, key: raw.zadd(key("failed"), {"dead": 1e13, "other": 1e13}) and raw.zrem(key("failed"), "other"),
+            [(Level.WARN, "1 ended jobs have ended in two ways")],
+        ),
+        (
+            lambda raw, key: (raw.hset(key("ended"), "in", "c1 "), raw.zadd(key("completed"), {"in": 1e13})),
+            [(Level.WARN, "jobs have ended and have not: in")],
+        ),
+        (
+            lambda raw, key: (raw.delete(key("wake")), raw.rpush(key("wake"), *["1"] * 101)),
+            [(Level.WARN, "101 wake tokens are left, and 100 is the limit")],
+        ),
+    ],
+)  # fmt: skip
+async def test_damage_is_found(
+    broker: RedisBroker, raw: Any, queue: Callable[[str], str], damage: Damage, found: list[tuple[Level, str]]
+) -> None:
+    """The finding names the jobs, and nothing else is said."""
+    await fill(broker)
+    damage(raw, queue)
+    assert leaks(await broker.diagnose()) == found
+
+
+async def test_ids_are_shown_on_one_line(broker: RedisBroker, raw: Any, queue: Callable[[str], str]) -> None:
+    """A few of many are shown, whatever bytes they are."""
+    raw.rpush(queue("ready:5"), b"\x1b[31m\n", b"\xff", *(f"ghost-{n}" for n in range(2000)))
+    ((_, text),) = leaks(await broker.diagnose())
+    assert text.isprintable()
+    assert text.endswith(r"1,000, for example  [31m , ghost-0, ghost-1")
+
+
+async def test_in_a_long_queue_lost_jobs_are_counted(
+    broker: RedisBroker, raw: Any, queue: Callable[[str], str]
+) -> None:
+    """Where there is too much to look at every id, the sizes of the keys still tell."""
+    await broker.enqueue([job(f"job-{n}") for n in range(1500)])
+    assert leaks(await broker.diagnose()) == []
+    for _ in range(3):
+        raw.lpop(queue("ready:5"))
+    assert leaks(await broker.diagnose()) == [(Level.FAIL, "at least 3 jobs are in no place, and never run")]

@@ -1,0 +1,273 @@
+"""Storing jobs: shared round trips, all or none, order, and a server without room."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from aioq.errors import BrokerFull, JobConflict
+from aioq.model.job import Completed, Failed, Released, Retried, Settled, Settlement
+from aioq.model.states import JobState
+from aioq_redis import RedisBroker
+from tests.redis.job_helpers import FAILURE, claim, job, lease_of, let_pass
+from tests.redis.layout import keys_of
+from tests.servers import RedisServer
+
+
+async def test_calls_made_together_share_a_script(broker: RedisBroker, raw: Any) -> None:
+    """The first of a hundred callers goes out at once, the others in one script; each gets its own answer."""
+    await broker.enqueue([job("1")])
+    raw.config_resetstat()
+    answers = await asyncio.gather(*(broker.enqueue([job(str(n))]) for n in range(100)))
+    assert answers == [[True], [False]] + [[True]] * 98
+    assert raw.info("commandstats")["cmdstat_evalsha"]["calls"] == 2
+
+
+async def test_a_job_alone_costs_one_small_script(broker: RedisBroker, raw: Any) -> None:
+    """Also while others wait for their time and results are kept; what needs a decision costs two."""
+    await broker.enqueue([job("later", delay=60), job("0"), job("1")])
+    await broker.settle([Completed(lease=(await claim(broker, 1))[0], keep=60)])
+    await broker.enqueue([job("2")])
+    raw.config_resetstat()
+    assert await broker.enqueue([job("3")]) == [True]
+    assert raw.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
+    assert await broker.enqueue([job("0")]) == [False]
+    assert raw.info("commandstats")["cmdstat_evalsha"]["calls"] == 3
+    assert [lease.job_id for lease in await claim(broker)] == ["1", "2", "3"]
+
+
+async def test_a_job_alone_goes_behind_those_that_came_due(broker: RedisBroker) -> None:
+    """A job whose time came before it was enqueued runs before it."""
+    await broker.enqueue([job("due", delay=0.01)])
+    await let_pass(broker, 0.02)
+    await broker.enqueue([job("alone")])
+    assert [lease.job_id for lease in await claim(broker)] == ["due", "alone"]
+
+
+async def test_a_job_alone_may_have_the_id_of_one_called_off(broker: RedisBroker) -> None:
+    """What is left in line of a cancelled job is cleared away first, so that the new one runs once."""
+    await broker.enqueue([job("a"), job("b")])
+    await broker.cancel_job("a", queue="q")
+    await broker.retry_job("a", queue="q")
+    await broker.cancel_job("b", queue="q")
+    assert await broker.enqueue([job("c")]) == [True]
+    assert [lease.job_id for lease in await claim(broker)] == ["a", "c"]
+
+
+async def test_a_conflict_is_the_callers_own(broker: RedisBroker) -> None:
+    """Of callers that share a script only the one with the conflict fails, and with all of its jobs."""
+    await broker.enqueue([job("a", payload=b"1")])
+    answers = await asyncio.gather(
+        broker.enqueue([job("b")]),
+        broker.enqueue([job("c"), job("a", payload=b"2"), job("d")]),
+        broker.enqueue([job("a", payload=b"1"), job("e")]),
+        return_exceptions=True,
+    )
+    assert answers[0] == [True]
+    assert isinstance(answers[1], JobConflict)
+    assert answers[2] == [False, True]
+    assert [lease.job_id for lease in await claim(broker)] == ["a", "b", "e"]
+
+
+async def test_callers_may_repeat_each_other(broker: RedisBroker) -> None:
+    """The same job from several callers at once is stored once; another under its id is a conflict."""
+    answers = await asyncio.gather(
+        broker.enqueue([job("a")]),
+        broker.enqueue([job("a")]),
+        broker.enqueue([job("a", task="tasks.other")]),
+        return_exceptions=True,
+    )
+    assert [*answers[:2]] == [[True], [False]]
+    assert isinstance(answers[2], JobConflict)
+
+
+async def test_a_refused_group_leaves_its_ids_free(broker: RedisBroker) -> None:
+    """What one caller could not store another may."""
+    await broker.enqueue([job("a", payload=b"1")])
+    answers = await asyncio.gather(
+        broker.enqueue([job("b"), job("a", payload=b"2")]),
+        broker.enqueue([job("b", payload=b"3")]),
+        return_exceptions=True,
+    )
+    assert isinstance(answers[0], JobConflict)
+    assert answers[1] == [True]
+
+
+async def test_a_cancelled_caller_leaves_the_others_alone(broker: RedisBroker) -> None:
+    """Callers that share a script have futures of their own."""
+    await broker.connect()
+    first = asyncio.ensure_future(broker.enqueue([job("a")]))
+    second = asyncio.ensure_future(broker.enqueue([job("b")]))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert await second == [True]
+    assert await broker.enqueue([job("b")]) == [False]
+
+
+async def test_a_conflict_in_one_queue_stores_nothing_in_another(broker: RedisBroker) -> None:
+    """A batch over several queues is looked at before it is stored."""
+    await broker.enqueue([job("a", queue="two", payload=b"1")])
+    with pytest.raises(JobConflict, match="job id a is taken in queue two"):
+        await broker.enqueue([job("b", queue="one"), job("a", queue="two", payload=b"2")])
+    with pytest.raises(JobConflict, match="job id c"):
+        await broker.enqueue([job("c", queue="one"), job("c", queue="two")])
+    assert [stats.pending for stats in await broker.queue_stats()] == [1]
+
+
+@pytest.mark.parametrize("size", [1, 1024, 1025])
+@pytest.mark.parametrize("keep", [Completed, Failed])
+async def test_an_ended_job_is_compared_too(broker: RedisBroker, keep: type[Completed | Failed], size: int) -> None:
+    """As long as a record is kept, another task or payload under its id is a conflict, however long the payload."""
+    payload = b"1" * size
+    lease = await lease_of(broker, payload=payload)
+    failed = Failed(lease=lease, failure=FAILURE, keep=60)
+    await broker.settle([failed if keep is Failed else Completed(lease=lease, keep=60)])
+    assert await broker.enqueue([job("a", payload=payload)]) == [False]
+    for other in (job("a", payload=payload[:-1] + b"2"), job("a", payload=payload, task="tasks.other")):
+        with pytest.raises(JobConflict):
+            await broker.enqueue([other])
+
+
+async def test_other_options_are_no_conflict(broker: RedisBroker) -> None:
+    """Priority, delay and crashes of a repeated job do not matter; the first ones stay."""
+    await broker.enqueue([job("a", priority=2)])
+    assert await broker.enqueue([job("a", priority=7, delay=60.0, max_crashes=1)]) == [False]
+    assert (await claim(broker))[0].priority == 2
+
+
+async def test_due_jobs_go_by_priority_then_by_time(broker: RedisBroker) -> None:
+    """Jobs that come due together run in order of priority, and among equals by their moment."""
+    now = await broker.time()
+    jobs = [job(f"{p}-{n}", priority=p, run_at=now + 0.1 - n / 100) for p in (1, 9) for n in (1, 2, 3)]
+    await broker.enqueue(jobs)
+    assert await claim(broker) == []
+    await let_pass(broker, 0.11)
+    assert [lease.job_id for lease in await claim(broker)] == ["9-3", "9-2", "9-1", "1-3", "1-2", "1-1"]
+
+
+@pytest.mark.parametrize("jobs", [64, 1000])
+async def test_jobs_put_off_together_keep_their_order(broker: RedisBroker, jobs: int) -> None:
+    """Of a batch with one delay the first jobs run first; of a large one, nearly so."""
+    await broker.enqueue([job(f"{-n % jobs:04}", delay=0.01) for n in range(jobs)])
+    await let_pass(broker, 0.02)
+    places = [-int(lease.job_id) % jobs for lease in await claim(broker, jobs)]
+    assert len(places) == jobs
+    assert all(abs(place - n) <= jobs // 64 for n, place in enumerate(places))
+    assert jobs > 64 or places == list(range(jobs))
+
+
+@pytest.mark.parametrize("moment", [0.0, 1.0, 7.2e9])
+async def test_any_moment_keeps_the_priority(broker: RedisBroker, moment: float) -> None:
+    """From 1970 to 2200 a job's line is read off its moment."""
+    now = await broker.time()
+    await broker.enqueue([job(str(n), priority=n, run_at=moment) for n in range(10)])
+    leases = await claim(broker, lease=max(moment - now, 0.001))
+    await let_pass(broker, 0.01)
+    await broker.settle([Released(lease=lease, delay=max(moment - now, 0.0)) for lease in leases])
+    assert [lease.priority for lease in leases] == ([] if moment > now else list(range(9, -1, -1)))
+    records = await broker.list_jobs("q", JobState.SCHEDULED if moment > now else JobState.PENDING)
+    assert [record.id for record in records] == [str(n) for n in range(9, -1, -1)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"id": "a b"}, {"id": "a\n"}, {"id": ""}, {"id": "x" * 201}, {"task": "a b"}, {"task": ""}, {"priority": 10}],
+)
+async def test_names_that_no_script_could_bear_are_refused(broker: RedisBroker, changes: dict[str, Any]) -> None:
+    """Ids, tasks and priorities are checked before anything is sent."""
+    with pytest.raises(ValueError, match=r"job_id|name|priority"):
+        await broker.enqueue([job(**{"id": "a", **changes})])
+
+
+@pytest.mark.parametrize("queue", ["a:b", "{}", "../x", ""])
+async def test_a_queue_is_a_plain_word(broker: RedisBroker, queue: str) -> None:
+    """The error names the field."""
+    with pytest.raises(ValueError, match="queue"):
+        await broker.enqueue([job("a", queue)])
+
+
+async def test_namespaces_share_nothing(make_broker: Callable[..., RedisBroker], namespace: str) -> None:
+    """Two apps on one server do not see each other's jobs, workers or ticks."""
+    ours, theirs = make_broker(), make_broker(namespace=f"{namespace}-2")
+    await ours.enqueue([job("a")])
+    assert await claim(theirs) == []
+    assert await theirs.queue_stats() == []
+    assert await theirs.get_job("a", queue="q") is None
+    assert await theirs.enqueue([job("a", payload=b"other")]) == [True]
+    await theirs.cancel_job("a", queue="q")
+    assert len(await claim(ours)) == 1
+
+
+async def test_jobs_that_end_leave_nothing_behind(broker: RedisBroker, raw: Any, namespace: str) -> None:
+    """With nothing kept, not one key speaks of a job that is over."""
+    jobs = [job(str(n), priority=n % 10, delay=0.02 * (n % 2)) for n in range(50)]
+    await broker.enqueue(jobs)
+    done = 0
+    while done < len(jobs):
+        for lease in await claim(broker, 7):
+            if lease.attempt == 1 and int(lease.job_id) % 5 == 0:
+                await broker.settle([Retried(lease=lease, delay=0, failure=FAILURE)])
+            elif lease.epoch == 1 and int(lease.job_id) % 5 == 1:
+                await broker.settle([Released(lease=lease)])
+            else:
+                await broker.settle([Completed(lease=lease)])
+                done += 1
+    left = [key.partition("}:")[2] for key in keys_of(raw, namespace)]
+    assert [name for name in left if name.partition(":")[0] not in ("queues", "claim", "memo", "wake")] == []
+
+
+class TestFullServer:
+    """A server at its maxmemory, told to evict nothing."""
+
+    @pytest.fixture
+    async def full(
+        self, start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker]
+    ) -> tuple[RedisBroker, Any]:
+        """A broker with ten jobs, on a server that has just become full."""
+        server = start_server()
+        broker = make_broker(server.url)
+        await broker.enqueue([job(str(n)) for n in range(10)])
+        with server.client() as connection:
+            client: Any = connection
+            client.config_set("maxmemory", "1")
+        return broker, client
+
+    async def test_it_takes_no_more_jobs(self, full: tuple[RedisBroker, Any]) -> None:
+        """Enqueueing fails within a second with an error of its own, and stores nothing."""
+        broker, _ = full
+        started = time.monotonic()
+        for jobs in ([job("new")], [job("later", delay=60.0)], [job("x"), job("y", priority=9)]):
+            with pytest.raises(BrokerFull, match="has no room"):
+                await broker.enqueue(jobs)
+        assert time.monotonic() - started < 1
+        assert [stats.pending for stats in await broker.queue_stats()] == [10]
+
+    async def test_it_can_be_emptied(self, full: tuple[RedisBroker, Any]) -> None:
+        """Claiming, extending, retrying, releasing, completing with a result, reaping: all go on."""
+        broker, _ = full
+        leases = await claim(broker, 4)
+        assert await broker.extend(leases, seconds=60) == []
+        settlements: list[Settlement] = [
+            Completed(lease=leases[0]),
+            Completed(lease=leases[1], result=b"1", keep=60),
+            Retried(lease=leases[2], delay=0, failure=FAILURE),
+            Released(lease=leases[3]),
+        ]
+        assert await broker.settle(settlements) == [Settled.DONE] * 4
+        await claim(broker, 1, lease=0.001)
+        await let_pass(broker, 0.01)
+        assert len(await broker.reap(["q"])) == 1
+        assert await broker.cancel_job("9") is True
+        for lease in await claim(broker):
+            assert await broker.settle([Completed(lease=lease)]) == [Settled.DONE]
+        assert await claim(broker) == []
+        assert [(stats.pending, stats.scheduled, stats.running) for stats in await broker.queue_stats()] == [(0, 0, 0)]
+
+
+async def test_the_most_that_one_call_takes(broker: RedisBroker) -> None:
+    """It is what `enqueue_many` lets through; a server has no room for arguments of four times as many."""
+    assert await broker.enqueue([job(f"{n}") for n in range(100_000)]) == [True] * 100_000

@@ -1,0 +1,396 @@
+"""Claims, settlements and what is found in the queue that no client put there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import pytest
+
+from aioq.model.job import Buried, Completed, Expired, Failed, Failure, Lease, Released, Retried, Settled, Settlement
+from aioq.model.states import FINAL_STATES, JobState
+from aioq_redis import RedisBroker
+from aioq_redis.client.connection import dial
+from aioq_redis.client.url import Settings
+from tests.redis.job_helpers import FAILURE, claim, job, lease_of, let_pass, request
+from tests.redis.proxy import Proxy
+from tests.redis.virtual import pass_time
+
+
+async def test_an_id_that_is_used_again_has_new_leases(broker: RedisBroker) -> None:
+    """Who held the first job of an id has no say in the second, although their epochs are equal."""
+    first = await lease_of(broker)
+    await broker.settle([Completed(lease=first)])
+    second = await lease_of(broker)
+    while second.enqueued_at == first.enqueued_at:
+        await broker.settle([Completed(lease=second)])
+        second = await lease_of(broker)
+    assert (first.epoch, second.epoch) == (1, 1)
+    assert await broker.settle([Completed(lease=first)]) == [Settled.STALE]
+    assert await broker.extend([first], seconds=60) == [first]
+    assert await broker.settle([Completed(lease=second)]) == [Settled.DONE]
+
+
+async def test_a_reaped_lease_is_stale(broker: RedisBroker) -> None:
+    """Who lost the lease did not settle the job, and is not told so."""
+    await broker.enqueue([job("a", max_crashes=1), job("b")])
+    a, b = await claim(broker, lease=0.001)
+    await let_pass(broker, 0.01)
+    await broker.reap(["q"])
+    assert await broker.settle([Completed(lease=a, keep=60), Completed(lease=b, keep=60)]) == [Settled.STALE] * 2
+
+
+@pytest.mark.usefixtures("virtual_time")
+async def test_a_lease_holds_to_its_last_millisecond(broker: RedisBroker, raw: Any) -> None:
+    """Nobody takes a job over before the moment at which its lease runs out, and anybody does from then on."""
+    await broker.enqueue([job("a"), job("b")])
+    await claim(broker, 1, lease=10.0)
+    (b,) = await claim(broker, 1, lease=1.0)
+    assert await broker.extend([b], seconds=10.0) == []
+    pass_time(raw, 9.999)
+    assert await broker.reap(["q"]) == []
+    pass_time(raw, 0.001)
+    assert {reaped.job_id for reaped in await broker.reap(["q"])} == {"a", "b"}
+
+
+async def test_a_cancelled_lease_is_stale(broker: RedisBroker) -> None:
+    """Neither is the worker whose job was called off."""
+    lease = await lease_of(broker)
+    await broker.cancel_job("a", queue="q")
+    assert await broker.settle([Completed(lease=lease, result=b"1", keep=60)]) == [Settled.STALE]
+
+
+async def test_a_job_twice_in_one_batch_is_settled_once(broker: RedisBroker) -> None:
+    """The first settlement counts; the second is told so, if it can be known."""
+    lease = await lease_of(broker)
+    done = Completed(lease=lease, result=b"1", keep=60)
+    assert await broker.settle([done, done]) == [Settled.DONE, Settled.ALREADY]
+    lease = await lease_of(broker, "b")
+    assert await broker.settle([Retried(lease=lease, delay=60), Released(lease=lease)]) == [
+        Settled.DONE,
+        Settled.ALREADY,
+    ]
+
+
+@pytest.mark.parametrize("way", ["released", "reaped"])
+async def test_jobs_that_come_back_together_keep_their_order(broker: RedisBroker, way: str) -> None:
+    """They go before all others, the first of them first."""
+    await broker.enqueue([job(id) for id in "abcd"])
+    leases = await claim(broker, 3, lease=0.001)
+    if way == "released":
+        await broker.settle([Released(lease=lease) for lease in leases])
+    else:
+        await let_pass(broker, 0.01)
+        await broker.reap(["q"])
+    assert [lease.job_id for lease in await claim(broker)] == ["a", "b", "c", "d"]
+
+
+async def test_a_workers_id_may_not_break_lines(broker: RedisBroker) -> None:
+    """Control characters are refused where they would get into stored text."""
+    with pytest.raises(ValueError, match="worker_id"):
+        await claim(broker, worker="a\nb")
+
+
+async def test_a_claim_that_comes_late_takes_nothing(
+    proxy: Proxy, make_broker: Callable[..., RedisBroker], broker: RedisBroker, redis_url: str
+) -> None:
+    """It was given up with its connection, and reaches the server when the worker has long gone on."""
+    behind = make_broker(proxy.url)
+    for _ in range(2):
+        await claim(behind)
+    late = b"*" + proxy.commands.rpartition(b"\r\n*")[2]
+    await claim(behind)
+    await broker.enqueue([job("a")])
+    link = await dial(Settings.from_url(redis_url))
+    await link.write(late)
+    assert (await link.read())[0] == -1
+    await link.close()
+    assert [lease.job_id for lease in await claim(behind)] == ["a"]
+
+
+async def test_a_worker_that_the_server_has_forgotten_claims_all_the_same(
+    broker: RedisBroker, raw: Any, namespace: str
+) -> None:
+    """It names a request that is not remembered any more."""
+    await claim(broker)
+    await broker.enqueue([job("a")])
+    raw.delete(f"{{{namespace}:q}}:claim:w1")
+    assert [lease.job_id for lease in await claim(broker)] == ["a"]
+
+
+async def test_the_claim_after_a_lost_one_starts_anew(broker: RedisBroker) -> None:
+    """Only the latest request is remembered: another one takes further jobs."""
+    await broker.enqueue([job(id) for id in "abc"])
+    first, second = request(1), request(1)
+    assert [(await broker.claim(asked)).leases[0].job_id for asked in (first, first, second)] == ["a", "a", "b"]
+
+
+async def test_a_repeated_claim_returns_no_lease_that_has_passed_on(broker: RedisBroker) -> None:
+    """What was reaped and claimed by another worker in the meantime is not this one's any more."""
+    await broker.enqueue([job("a")])
+    asked = request(lease=0.001)
+    await broker.claim(asked)
+    await let_pass(broker, 0.01)
+    await broker.reap(["q"])
+    assert (await broker.claim(asked)).leases == []
+    await claim(broker, worker="w2")
+    assert (await broker.claim(asked)).leases == []
+
+
+async def test_next_due_is_of_all_queues(broker: RedisBroker) -> None:
+    """A worker whose slots are filled by the first queue learns of the jobs to come in the others."""
+    await broker.enqueue([job("a", queue="one"), job("b", queue="two"), job("late", queue="two", delay=60.0)])
+    claimed = await broker.claim(request(1, queues=("one", "two")))
+    assert [lease.job_id for lease in claimed.leases] == ["a"]
+    assert claimed.next_due == pytest.approx(60, abs=1)
+
+
+async def test_an_empty_claim_is_remembered_too(broker: RedisBroker) -> None:
+    """A repeated request that found nothing finds nothing, so that no lease is left behind unseen."""
+    asked = request()
+    assert (await broker.claim(asked)).leases == []
+    await broker.enqueue([job("a")])
+    assert (await broker.claim(asked)).leases == []
+    assert len(await claim(broker)) == 1
+
+
+async def test_cancelled_jobs_do_not_stand_in_the_way(broker: RedisBroker) -> None:
+    """Ids that were left in line are passed over, and not counted."""
+    await broker.enqueue([job(f"{n:03}") for n in range(300)])
+    for n in range(299):
+        await broker.cancel_job(f"{n:03}", queue="q")
+    assert [record.id for record in await broker.list_jobs("q", JobState.PENDING)] == ["299"]
+    assert [stats.pending for stats in await broker.queue_stats()] == [1]
+    leases = await claim(broker, 1) or await claim(broker, 1)
+    assert [lease.job_id for lease in leases] == ["299"]
+
+
+async def test_a_cancelled_id_is_passed_over_once(broker: RedisBroker) -> None:
+    """Dropped from the line it is no longer remembered, as the check after every test makes sure of."""
+    await broker.enqueue([job(id) for id in "abc"])
+    await broker.cancel_job("a", queue="q")
+    assert [lease.job_id for lease in await claim(broker, 1)] == ["b"]
+    assert [record.id for record in await broker.list_jobs("q", JobState.PENDING)] == ["c"]
+
+
+async def test_a_cancelled_job_that_comes_back_is_in_line_once(broker: RedisBroker) -> None:
+    """Put back by hand or enqueued anew, it takes its place at the end."""
+    await broker.enqueue([job(id) for id in "abc"])
+    await broker.cancel_job("a", queue="q")
+    await broker.retry_job("a", queue="q")
+    assert [record.id for record in await broker.list_jobs("q", JobState.PENDING)] == ["b", "c", "a"]
+    assert [lease.job_id for lease in await claim(broker)] == ["b", "c", "a"]
+
+
+async def test_a_cancelled_id_may_be_delayed_next_time(make_broker: Callable[..., RedisBroker]) -> None:
+    """What is left in line of the cancelled job does not run the new one early."""
+    broker = make_broker(cancelled_ttl=0.001)
+    await broker.enqueue([job("a")])
+    await broker.cancel_job("a", queue="q")
+    await let_pass(broker, 0.02)
+    assert await broker.enqueue([job("a", payload=b"new", delay=600.0)]) == [True]
+    assert await claim(broker) == []
+
+
+@pytest.mark.parametrize("state", [JobState.DEAD, JobState.EXPIRED])
+async def test_only_the_newest_dead_jobs_are_kept(make_broker: Callable[..., RedisBroker], state: JobState) -> None:
+    """The number of dead jobs has a bound, that of expired ones too, and the oldest go first."""
+    broker = make_broker(dead_limit=3)
+    for n in range(5):
+        lease = await lease_of(broker, str(n))
+        ends: dict[JobState, Settlement] = {
+            JobState.DEAD: Buried(lease=lease, reason="malformed"),
+            JobState.EXPIRED: late(lease),
+        }
+        await broker.settle([ends[state]])
+        await let_pass(broker, 0.002)
+    assert [record.id for record in await broker.list_jobs("q", state)] == ["4", "3", "2"]
+    assert await broker.get_job("0", queue="q") is None
+
+
+async def test_dead_jobs_are_forgotten_in_time(make_broker: Callable[..., RedisBroker]) -> None:
+    """After `dead_ttl` seconds nothing is known of them, and their ids are free."""
+    broker = make_broker(dead_ttl=0.02)
+    await broker.settle([Buried(lease=await lease_of(broker), reason="malformed")])
+    await let_pass(broker, 0.05)
+    assert await broker.list_dead_jobs("q") == []
+    assert await broker.enqueue([job("a", payload=b"other")]) == [True]
+
+
+async def test_new_records_push_out_those_that_have_expired(broker: RedisBroker, raw: Any, namespace: str) -> None:
+    """Where results are kept for a short while, their number stays small without anybody reaping."""
+    for n in range(5):
+        await broker.settle([Completed(lease=await lease_of(broker, str(n)), keep=0.01)])
+        await let_pass(broker, 0.02)
+    assert raw.hlen(f"{{{namespace}:q}}:ended") == 1
+
+
+async def test_reaping_clears_away_what_has_expired(
+    make_broker: Callable[..., RedisBroker], raw: Any, namespace: str
+) -> None:
+    """Records whose time is up take no room, even when nothing else happens in the queue."""
+    broker = make_broker(dead_ttl=0.01, cancelled_ttl=0.01)
+    await broker.enqueue([job(id) for id in "abcde"])
+    a, b, c, d, _ = await claim(broker)
+    await broker.settle(
+        [
+            Completed(lease=a, result=b"1", keep=0.01),
+            Failed(lease=b, failure=FAILURE, keep=0.01),
+            Buried(lease=c, reason="malformed"),
+            late(d),
+        ]
+    )
+    await broker.cancel_job("e")
+    await let_pass(broker, 0.02)
+    await broker.reap(["q"])
+    assert raw.exists(*(f"{{{namespace}:q}}:{name}" for name in ("ended", *FINAL_STATES))) == 0
+
+
+async def test_a_record_that_has_expired_does_not_take_its_successor_along(broker: RedisBroker) -> None:
+    """An id that is used again in time keeps its new record when the old one is pruned."""
+    await broker.settle([Completed(lease=await lease_of(broker), keep=0.01)])
+    await let_pass(broker, 0.03)
+    await broker.settle([Failed(lease=await lease_of(broker), failure=FAILURE, keep=60)])
+    await broker.reap(["q"])
+    record = await broker.get_job("a", queue="q")
+    assert record is not None
+    assert record.state is JobState.FAILED
+
+
+async def test_a_crashed_job_shows_its_latest_failure(broker: RedisBroker) -> None:
+    """What an earlier attempt raised stays with the job to the end."""
+    lease = await lease_of(broker, max_crashes=1)
+    await broker.settle([Retried(lease=lease, delay=0, failure=FAILURE)])
+    await claim(broker, lease=0.001)
+    await let_pass(broker, 0.01)
+    await broker.reap(["q"])
+    (dead,) = await broker.list_dead_jobs("q")
+    assert (dead.reason, dead.crashes, dead.attempt, dead.failure) == ("crashed", 1, 2, FAILURE)
+    assert await broker.retry_job("a", queue="q") is True
+    record = await broker.get_job("a", queue="q")
+    assert record is not None
+    assert (record.state, record.attempt, record.crashes, record.failure) == (JobState.PENDING, 0, 0, FAILURE)
+
+
+async def test_a_long_payload_is_not_kept_with_its_result(broker: RedisBroker) -> None:
+    """Of a completed job no more than 1024 bytes of arguments stay; of one that can be put back, all of them."""
+    sizes = {"short": 1024, "long": 1025, "failed": 9999}
+    await broker.enqueue([job(id, payload=b"x" * size) for id, size in sizes.items()])
+    short, long, failed = await claim(broker)
+    await broker.settle([Completed(lease=short, keep=60), Completed(lease=long, keep=60)])
+    await broker.settle([Failed(lease=failed, failure=FAILURE, keep=60)])
+    records = [await broker.get_job(id, queue="q") for id in sizes]
+    assert [len(record.payload) for record in records if record] == [1024, 0, 9999]
+
+
+@pytest.mark.parametrize("settled", [True, False])
+async def test_a_job_cancelled_later_remembers_its_settlement(broker: RedisBroker, settled: bool) -> None:
+    """Who had given the job back before it was called off is told so; who had lost it is not."""
+    await broker.enqueue([job("a")])
+    (lease,) = await claim(broker, lease=0.001)
+    if settled:
+        await broker.settle([Released(lease=lease)])
+    else:
+        await let_pass(broker, 0.01)
+        await broker.reap(["q"])
+    await broker.cancel_job("a", queue="q")
+    assert await broker.settle([Released(lease=lease)]) == [Settled.ALREADY if settled else Settled.STALE]
+
+
+async def test_a_failure_may_say_anything(broker: RedisBroker) -> None:
+    """Whatever an exception's text is, it comes back as it was."""
+    failure = Failure("X", "\x00\x1b\r\n\u2028🦆", "line\nline " * 500)
+    await broker.settle([Failed(lease=await lease_of(broker), failure=failure, keep=60)])
+    record = await broker.get_job("a", queue="q")
+    assert record is not None
+    assert record.failure == failure
+
+
+async def test_a_reason_is_one_line(broker: RedisBroker) -> None:
+    """What would break the record's first line does not get there."""
+    await broker.settle([Buried(lease=await lease_of(broker), reason="a\nb\x00c")])
+    (dead,) = await broker.list_dead_jobs("q")
+    assert dead.reason == "a b c"
+
+
+@pytest.mark.parametrize("state", sorted(FINAL_STATES))
+async def test_ended_jobs_are_listed_newest_first(broker: RedisBroker, state: JobState) -> None:
+    """Every way to end has its own list."""
+    for id in "ab":
+        lease = await lease_of(broker, id)
+        ends: dict[JobState, Settlement] = {
+            JobState.COMPLETED: Completed(lease=lease, result=b"1", keep=60),
+            JobState.FAILED: Failed(lease=lease, failure=FAILURE, keep=60),
+            JobState.DEAD: Buried(lease=lease, reason="malformed"),
+            JobState.EXPIRED: late(lease),
+        }
+        if state is JobState.CANCELLED:
+            await broker.cancel_job(id, queue="q")
+        else:
+            await broker.settle([ends[state]])
+        await let_pass(broker, 0.002)
+    assert [record.id for record in await broker.list_jobs("q", state)] == ["b", "a"]
+    assert [record.id for record in await broker.list_jobs("q", state, limit=1, offset=1)] == ["a"]
+    assert await broker.list_jobs("q", state, limit=0) == []
+
+
+async def test_waiting_jobs_are_told_apart_by_why_they_wait(broker: RedisBroker) -> None:
+    """Scheduled are those put off; retrying are those whose attempt failed."""
+    await broker.enqueue([job("later", delay=60.0), job("failed"), job("postponed")])
+    failed, postponed = await claim(broker)
+    await broker.settle([Retried(lease=failed, delay=60), Released(lease=postponed, delay=30)])
+    assert [record.id for record in await broker.list_jobs("q", JobState.RETRYING)] == ["failed"]
+    assert [record.id for record in await broker.list_jobs("q", JobState.SCHEDULED)] == ["postponed", "later"]
+    assert [record.id for record in await broker.list_jobs("q", JobState.SCHEDULED, limit=1, offset=1)] == ["later"]
+
+
+def late(lease: Lease) -> Expired:
+    """Return how a job ends that was not started in time."""
+    return Expired(lease=lease, failure=Failure("Expired", "1 s too late"))
+
+
+class Fleet:
+    """Workers that do everything at once, as chance will have it."""
+
+    def __init__(self, broker: RedisBroker, jobs: int, seed: int) -> None:
+        self.broker, self.jobs, self.random = broker, jobs, Random(seed)
+
+    async def work(self, worker: str) -> None:
+        """Claim, settle, reap, cancel and put back until nothing is left to do."""
+        chance = self.random.random
+        while sum([stats.pending + stats.scheduled + stats.running for stats in await self.broker.queue_stats()]):
+            await self.broker.reap(["q"], limit=self.random.randrange(1, 20))
+            lease = self.random.choice([0.001, 60])
+            for taken in await claim(self.broker, self.random.randrange(1, 8), worker=worker, lease=lease):
+                await self.broker.settle([self.end(taken)])
+            if chance() < 0.2:
+                await self.broker.cancel_job(str(self.random.randrange(self.jobs)), queue="q")
+            if chance() < 0.1:
+                await self.broker.retry_job(str(self.random.randrange(self.jobs)), queue="q")
+
+    def end(self, lease: Lease) -> Settlement:
+        """Return some way to end an attempt."""
+        delay = self.random.choice([0, 0.01])
+        ends: list[Settlement] = [
+            Completed(lease=lease),
+            Completed(lease=lease, result=b"1", keep=60),
+            Failed(lease=lease, failure=FAILURE, keep=60),
+            Retried(lease=lease, delay=delay, failure=FAILURE),
+            Released(lease=lease, delay=delay),
+            Buried(lease=lease, reason="malformed"),
+            late(lease),
+        ]
+        return self.random.choice(ends)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_random_life_keeps_everything_in_its_place(broker: RedisBroker, seed: int) -> None:
+    """Whatever four workers do, every job ends, and each is in exactly one place all along."""
+    fleet = Fleet(broker, 120, seed)
+    delays = [fleet.random.choice([0, 0, 0.02]) for _ in range(fleet.jobs)]
+    await broker.enqueue([job(str(n), priority=n % 10, delay=delay) for n, delay in enumerate(delays)])
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        for n in range(4):
+            tasks.create_task(fleet.work(f"w{n}"))

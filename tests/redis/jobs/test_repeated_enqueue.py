@@ -1,0 +1,293 @@
+"""Calls that did not hear what became of their jobs, and are made again: each job runs once, also when nothing is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+import aioq_redis.jobs.enqueue
+from aioq.errors import BrokerConfigError, BrokerUnavailable
+from aioq.model.job import Completed, NewJob, Retried, Settled, Settlement
+from aioq_redis import RedisBroker
+from aioq_redis.storage.scripts import NAMES, load
+from tests.redis.job_helpers import job, let_pass, request, until
+from tests.redis.proxy import Fault, Proxy, When
+from tests.servers import RedisServer
+
+LONE, MANY = [job("a")], [job("a"), job("b", priority=9), job("c", delay=0.001)]
+every_size = pytest.mark.parametrize("jobs", [LONE, MANY], ids=["lone", "many"])
+
+
+@pytest.fixture
+def behind(proxy: Proxy, make_broker: Callable[..., RedisBroker], raw: Any) -> RedisBroker:
+    """A broker behind the proxy that is soon out of patience; the server knows all scripts."""
+    for name in NAMES:
+        raw.script_load(load(name).text)
+    return make_broker(proxy.url, timeout=0.5)
+
+
+async def run(broker: RedisBroker, jobs: list[NewJob] = LONE) -> list[str]:
+    """Run jobs to their end as soon as they are there, and keep nothing of them; return their ids."""
+    ran: list[str] = []
+    queues = tuple({job.queue for job in jobs})
+    async with asyncio.timeout(10):
+        while len(ran) < len(jobs):
+            leases = (await broker.claim(request(queues=queues))).leases
+            await broker.settle([Completed(lease=lease) for lease in leases])
+            ran += [lease.job_id for lease in leases]
+    return sorted(ran)
+
+
+async def left(broker: RedisBroker) -> list[str]:
+    """Return the ids of jobs that are still there to be run."""
+    leases = (await broker.claim(request(queues=("q", "r")))).leases
+    return [lease.job_id for lease in leases]
+
+
+async def fail(broker: RedisBroker, proxy: Proxy, jobs: list[NewJob] = LONE, when: When = When.AFTER) -> None:
+    """Enqueue jobs, and let nothing more be heard from then on, until that has raised."""
+    proxy.fail(Fault(jobs[0].task.encode(), when, silent=True))
+    with pytest.raises(BrokerUnavailable):
+        await broker.enqueue(jobs)
+    proxy.cut()
+
+
+@every_size
+async def test_a_broker_that_repeats_by_itself_starts_nothing_again(
+    make_broker: Callable[..., RedisBroker], broker: RedisBroker, proxy: Proxy, jobs: list[NewJob]
+) -> None:
+    """The answer is lost, the jobs run and are gone, and the repetition is answered as the first time."""
+    behind = make_broker(proxy.url)
+    await behind.enqueue([job("other", delay=60)])
+    proxy.delay, fault = 0.05, Fault(b"tasks.work", When.AFTER, silent=False)
+    proxy.fail(fault)
+    call = asyncio.ensure_future(behind.enqueue(jobs))
+    assert await run(broker, jobs) == [job.id for job in jobs]
+    assert await call == [True] * len(jobs)
+    assert proxy.is_over(fault)
+    assert await left(broker) == []
+
+
+@every_size
+async def test_a_caller_that_repeats_starts_nothing_again(
+    behind: RedisBroker, broker: RedisBroker, proxy: Proxy, jobs: list[NewJob]
+) -> None:
+    """It raised, the jobs ran and are gone, and the same call is answered as the first would have been."""
+    await fail(behind, proxy, jobs)
+    assert await run(broker, jobs) == [job.id for job in jobs]
+    assert await behind.enqueue(jobs) == [True] * len(jobs)
+    assert await left(broker) == []
+
+
+async def test_it_may_have_to_be_repeated_more_than_once(
+    behind: RedisBroker, broker: RedisBroker, proxy: Proxy
+) -> None:
+    """As often as it takes, on as many connections, and with other jobs in between."""
+    for n in range(3):
+        await fail(behind, proxy)
+        assert n or await run(broker) == ["a"]
+        assert await behind.enqueue([job(f"other-{n}")]) == [True]
+    assert await behind.enqueue([job("x"), *LONE]) == [True, True]
+    assert sorted(await left(broker)) == ["other-0", "other-1", "other-2", "x"]
+
+
+async def test_it_may_have_been_cut_off_on_its_way(behind: RedisBroker, broker: RedisBroker, proxy: Proxy) -> None:
+    """What the server never saw is stored by the repetition."""
+    await fail(behind, proxy, MANY, When.BEFORE)
+    assert await behind.enqueue(MANY) == [True] * 3
+    assert await run(broker, MANY) == ["a", "b", "c"]
+
+
+@every_size
+async def test_a_cancelled_call_may_be_repeated(
+    behind: RedisBroker, broker: RedisBroker, proxy: Proxy, jobs: list[NewJob]
+) -> None:
+    """As after a timeout of the caller's own."""
+    await behind.time()
+    proxy.delay = 30.0
+    call = asyncio.ensure_future(behind.enqueue(jobs))
+    assert await run(broker, jobs) == [job.id for job in jobs]
+    call.cancel()
+    await asyncio.wait([call])
+    proxy.delay = 0.0
+    proxy.cut()
+    assert await behind.enqueue(jobs) == [True] * len(jobs)
+    assert await left(broker) == []
+
+
+async def test_what_a_gone_caller_wanted_is_not_done_after_its_repetition(
+    make_broker: Callable[..., RedisBroker], broker: RedisBroker, proxy: Proxy, raw: Any
+) -> None:
+    """A script that did nothing is sent again, without the jobs of who has repeated the call in the meantime."""
+    behind = make_broker(proxy.url)
+    await behind.enqueue([job("due", delay=0.001)])
+    await let_pass(broker, 0.002)
+    raw.config_resetstat()
+    proxy.delay = 0.5
+    call = asyncio.ensure_future(behind.enqueue(LONE))
+    # It has to put the job that came due in line first, which this script does not do.
+    await until(lambda: raw.info("commandstats").get("cmdstat_evalsha"))
+    call.cancel()
+    again = asyncio.ensure_future(behind.enqueue(LONE))
+    assert await run(broker, [*LONE, job("due")]) == ["a", "due"]
+    assert await again == [True]
+    await behind.time()
+    assert await left(broker) == []
+
+
+async def test_a_call_to_several_queues_may_be_repeated(
+    behind: RedisBroker, broker: RedisBroker, proxy: Proxy, raw: Any, namespace: str
+) -> None:
+    """What one queue stored before another did not answer is not stored there again."""
+    jobs = [job("a"), job("b", queue="r")]
+    await behind.time()
+    proxy.delay = 0.02
+    call = asyncio.ensure_future(behind.enqueue(jobs))
+    await until(lambda: raw.exists(f"{{{namespace}:q}}:jobs"))
+    proxy.fail(Fault(b"\r\nb\r\n", When.AFTER, silent=True))
+    with pytest.raises(BrokerUnavailable):
+        await call
+    proxy.cut()
+    assert await run(broker, jobs) == ["a", "b"]
+    assert await behind.enqueue(jobs) == [True, True]
+    assert await left(broker) == []
+
+
+async def test_another_job_of_the_same_id_is_no_repetition(
+    behind: RedisBroker, broker: RedisBroker, proxy: Proxy
+) -> None:
+    """Other arguments make another job, and other options do not."""
+    await fail(behind, proxy)
+    assert await run(broker) == ["a"]
+    assert await behind.enqueue([job("a", priority=9, max_crashes=1)]) == [True]
+    assert await left(broker) == []
+    assert await behind.enqueue([job("a", payload=b"other")]) == [True]
+    assert await run(broker) == ["a"]
+
+
+async def test_what_was_answered_is_not_in_doubt(broker: RedisBroker) -> None:
+    """Whoever heard that a job was stored, and stores another of its id, gets another."""
+    for _ in range(3):
+        assert await broker.enqueue(LONE) == [True]
+        assert await run(broker) == ["a"]
+
+
+@every_size
+async def test_an_original_that_comes_late_is_not_done(
+    behind: RedisBroker, broker: RedisBroker, proxy: Proxy, redis_server: RedisServer, jobs: list[NewJob]
+) -> None:
+    """It was held up on its way, the repetition came before it, and the jobs have run."""
+    await behind.enqueue([job("first")])
+    assert await run(broker) == ["first"]
+    before = len(proxy.commands)
+    await fail(behind, proxy, jobs, When.BEFORE)
+    late = proxy.commands[before:]
+    assert await behind.enqueue(jobs) == [True] * len(jobs)
+    assert await run(broker, jobs) == [job.id for job in jobs]
+    with redis_server.client() as client:
+        connection: Any = client.connection_pool.make_connection()
+        connection.send_packed_command([late])
+        assert connection.read_response() in (0, [])
+        connection.disconnect()
+    assert await left(broker) == []
+
+
+async def test_calls_wait_when_many_are_under_way(
+    make_broker: Callable[..., RedisBroker], proxy: Proxy, raw: Any
+) -> None:
+    """What no answer has come to for a while is bounded: who comes then goes together with others."""
+    behind = make_broker(proxy.url)
+    await behind.enqueue([job("first")])
+    raw.config_resetstat()
+    proxy.delay = 0.3
+    calls: list[asyncio.Future[list[bool]]] = []
+    for n in range(40):
+        calls.append(asyncio.ensure_future(behind.enqueue([job(str(n))])))
+        for _ in range(3):
+            await asyncio.sleep(0)
+    assert await asyncio.gather(*calls) == [[True]] * 40
+    assert raw.info("commandstats")["cmdstat_evalsha"]["calls"] <= 18
+
+
+async def test_calls_that_wait_fail_in_time(behind: RedisBroker, proxy: Proxy) -> None:
+    """Also those that were never sent, for the ones before them are not answered."""
+    await behind.enqueue([job("first")])
+    proxy.silent = True
+    calls: list[asyncio.Future[list[bool]]] = []
+    for n in range(40):
+        calls.append(asyncio.ensure_future(behind.enqueue([job(str(n))])))
+        for _ in range(3):
+            await asyncio.sleep(0)
+    async with asyncio.timeout(2):
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(answer, BrokerUnavailable) for answer in answers)
+    proxy.silent = False
+    proxy.cut()
+    assert await behind.enqueue([job(str(n)) for n in range(40)]) == [True] * 40
+
+
+async def test_what_was_forked_is_another_client(
+    broker: RedisBroker, raw: Any, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its requests are not taken for those of its parent, which counts on as well."""
+    await broker.enqueue(LONE)
+    await broker.close()
+    monkeypatch.setattr(aioq_redis.jobs.enqueue, "getpid", lambda: os.getpid() + 1)
+    await broker.enqueue([job("b")])
+    assert len(raw.keys(f"{{{namespace}:q}}:memo:*")) == 2
+
+
+async def test_a_broker_that_was_closed_remembers(behind: RedisBroker, broker: RedisBroker, proxy: Proxy) -> None:
+    """Whoever lets go of the connections after an error, and opens others, repeats all the same."""
+    await fail(behind, proxy)
+    await behind.close()
+    assert await run(broker) == ["a"]
+    assert await behind.enqueue(LONE) == [True]
+    assert await left(broker) == []
+
+
+async def silently(call: Coroutine[Any, Any, object], proxy: Proxy) -> None:
+    """Have settlements written, and let nothing more be heard from then on, until that has raised."""
+    proxy.fail(Fault(load("settle").sha.encode(), When.AFTER, silent=True))
+    with pytest.raises(BrokerUnavailable):
+        await call
+    proxy.cut()
+
+
+async def test_a_report_whose_answer_was_not_heard_is_not_late(
+    behind: RedisBroker, broker: RedisBroker, proxy: Proxy
+) -> None:
+    """Nothing is kept of the jobs, or another has them by now; reported again with more, they are known as done."""
+    await broker.enqueue([job(id) for id in "abcd"])
+    a, b, c, d = (await broker.claim(request())).leases
+    first: list[Settlement] = [Completed(lease=a), Retried(lease=b, delay=0)]
+    await silently(behind.settle(first), proxy)
+    (again,) = (await broker.claim(request())).leases
+    assert again.job_id == "b"
+    await silently(behind.settle([*first, Completed(lease=c)]), proxy)
+    assert await behind.settle([*first, Completed(lease=c), Completed(lease=d)]) == [Settled.ALREADY] * 3 + [
+        Settled.DONE
+    ]
+    assert await behind.settle([*first, Completed(lease=c), Completed(lease=again)]) == [Settled.STALE] * 3 + [
+        Settled.DONE
+    ]
+
+
+async def test_a_report_to_several_queues_is_heard_when_all_have_answered(
+    broker: RedisBroker, raw: Any, namespace: str, tampered: list[bool]
+) -> None:
+    """What one of them has done is known when the report is made again for the sake of another."""
+    tampered.append(True)
+    await broker.enqueue([job("a"), job("b", queue="r")])
+    done = [Completed(lease=lease) for lease in (await broker.claim(request(queues=("q", "r")))).leases]
+    runs = f"{{{namespace}:r}}:runs"
+    raw.rename(runs, f"{runs}-aside")
+    raw.set(runs, "foreign")
+    with pytest.raises(BrokerConfigError, match=f"key {runs} is a string"):
+        await broker.settle(done)
+    raw.rename(f"{runs}-aside", runs)
+    assert await broker.settle(done) == [Settled.ALREADY, Settled.DONE]

@@ -1,0 +1,208 @@
+"""What a foreign writer, an accident or a later version may have left in the keys."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from aioq.errors import BrokerConfigError
+from aioq.model.job import Retried
+from aioq.model.states import JobState
+from aioq_redis import RedisBroker
+from tests.redis.job_helpers import claim, job, let_pass, request
+
+
+@pytest.fixture
+def queue(raw: Any, namespace: str, tampered: list[bool]) -> Callable[[str], str]:
+    """Name the keys of queue `q`, for a test that writes what it should not."""
+    tampered.append(True)
+    return lambda name: f"{{{namespace}:q}}:{name}"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"",
+        b"\x80\x05\x95pickle",
+        b"not a job",
+        b"1764000000000 tasks.work",
+        b"1764000000000 tasks.work {\n[]",
+        b"1764000000000 tasks.work []\n[]",
+        b'1764000000000 tasks.work {"p":99}\n[]',
+        b'1764000000000 tasks.work {"c":"x"}\n[]',
+        b"1764000000000 tasks.work " + b"[" * 100_000 + b"\n[]",
+        b"1764000000000 ta\x1bsks\r.work \n[]",
+        b"1764000000000 t\xff \n[]",
+        b"99999999999999999999 tasks.work \n[]",
+    ],
+    ids=lambda record: repr(record[:32]),
+)
+async def test_what_is_no_job_is_buried(
+    broker: RedisBroker, raw: Any, queue: Callable[[str], str], record: bytes
+) -> None:
+    """It becomes dead as malformed with its bytes as they were, and the next job is claimed with it."""
+    raw.hset(queue("jobs"), "foreign", record)
+    raw.rpush(queue("ready:5"), "foreign")
+    await broker.enqueue([job("a")])
+    assert [lease.job_id for lease in await claim(broker)] == ["a"]
+    (dead,) = await broker.list_dead_jobs("q")
+    assert (dead.id, dead.reason, dead.payload) == ("foreign", "malformed", record)
+
+
+async def test_an_id_of_any_bytes_does_no_harm(
+    broker: RedisBroker, raw: Any, queue: Callable[[str], str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Job ids that no client would choose are buried, and logged on one line."""
+    for id in (b"\xff\r\n\x1b[31m", b"", b"x" * 10_000, "🦆".encode()):
+        raw.hset(queue("jobs"), id, b"1764000000000 tasks.work \n[]")
+        raw.rpush(queue("ready:5"), id)
+    with caplog.at_level(logging.WARNING, "aioq.redis"):
+        assert await claim(broker) == []
+    assert {record.reason for record in await broker.list_dead_jobs("q")} == {"malformed"}
+    assert len(caplog.records) == 4
+    assert all(record.getMessage().isprintable() and len(record.getMessage()) < 300 for record in caplog.records)
+
+
+async def test_a_job_of_a_later_version_is_left_for_newer_workers(
+    broker: RedisBroker, raw: Any, queue: Callable[[str], str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It waits with its attempt refunded, and is warned of once."""
+    for id in ("f", "g"):
+        raw.hset(queue("jobs"), id, b'1764000000000 tasks.work {"v":2,"p":8,"new":{}}\n[]')
+        raw.rpush(queue("ready:8"), id)
+    with caplog.at_level(logging.WARNING, "aioq.redis"):
+        assert await claim(broker) == []
+    assert raw.zcard(queue("due")) == 2
+    assert [record.getMessage() for record in caplog.records] == [
+        "job f of queue q is left for newer workers: it is of version 2, and this one knows 1"
+    ]
+
+
+async def test_a_job_of_a_later_version_is_given_up_in_the_end(
+    broker: RedisBroker, raw: Any, queue: Callable[[str], str]
+) -> None:
+    """When no newer worker has come for an hour, it is dead."""
+    raw.hset(queue("jobs"), "f", b'1764000000000 tasks.work {"v":2}\n[]')
+    raw.hset(queue("runs"), "f", b"s0 119 1764000000000 0 0 1764000000000 w1")
+    raw.rpush(queue("ready:5"), "f")
+    assert await claim(broker) == []
+    assert [dead.reason for dead in await broker.list_dead_jobs("q")] == ["unknown_version"]
+
+
+async def test_an_id_without_a_job_is_dropped(
+    broker: RedisBroker, raw: Any, queue: Callable[[str], str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A job that was deleted from outside is passed over, with a warning, and once."""
+    await broker.enqueue([job("a"), job("b")])
+    raw.hdel(queue("jobs"), "a")
+    with caplog.at_level(logging.WARNING, "aioq.redis"):
+        assert [lease.job_id for lease in await claim(broker)] == ["b"]
+        assert await claim(broker) == []
+    assert [record.getMessage() for record in caplog.records] == [
+        "dropped 1 ids from queue q that have no job, the first of them a"
+    ]
+
+
+async def test_a_lease_without_a_job_is_reaped_silently(
+    broker: RedisBroker, raw: Any, queue: Callable[[str], str]
+) -> None:
+    """Nothing of a deleted job comes back."""
+    await broker.enqueue([job("a"), job("b")])
+    await claim(broker, lease=0.001)
+    raw.hdel(queue("jobs"), "a")
+    await let_pass(broker, 0.01)
+    assert [reaped.job_id for reaped in await broker.reap(["q"])] == ["b"]
+    assert await broker.reap(["q"]) == []
+    assert raw.hkeys(queue("runs")) == [b"b"]
+
+
+async def test_an_id_that_is_twice_in_line_runs_once(
+    broker: RedisBroker, raw: Any, queue: Callable[[str], str]
+) -> None:
+    """Within one claim, while it runs, and while it waits for another attempt."""
+    await broker.enqueue([job("a")])
+    raw.rpush(queue("ready:5"), "a", "a", "a")
+    raw.rpush(queue("ready:4"), "a")
+    (lease,) = await claim(broker, 2)
+    raw.rpush(queue("ready:5"), "a")
+    assert await claim(broker) == []
+    await broker.settle([Retried(lease=lease, delay=600)])
+    raw.rpush(queue("ready:4"), "a")
+    assert await claim(broker) == []
+    assert [record.state for record in await broker.list_jobs("q", JobState.RETRYING)] == [JobState.RETRYING]
+
+
+async def enqueue(broker: RedisBroker) -> object:
+    """Enqueue a job that is due and one that is not."""
+    return await broker.enqueue([job("b"), job("later", delay=60.0)])
+
+
+async def reap(broker: RedisBroker) -> object:
+    """Reap the queue."""
+    return await broker.reap(["q"])
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [("jobs", enqueue), ("due", enqueue), ("runs", claim), ("leased", claim), ("leased", reap)],
+)
+async def test_a_key_of_the_wrong_type_is_named(
+    broker: RedisBroker,
+    raw: Any,
+    queue: Callable[[str], str],
+    name: str,
+    call: Callable[[RedisBroker], Awaitable[object]],
+) -> None:
+    """The error says which key it is; other queues go on, and no job is lost by it."""
+    raw.set(queue(name), "foreign")
+    with pytest.raises(BrokerConfigError, match=rf"key {queue(name)} is a string and should be a [hz]"):
+        await call(broker)
+    assert await broker.enqueue([job("c", queue="other")]) == [True]
+    raw.delete(queue(name))
+    await broker.enqueue([job("b")])
+    assert [lease.job_id for lease in await claim(broker)] == ["b"]
+
+
+@pytest.mark.parametrize("name", ["gone", "suspects", "due", "runs", "leased", "ready:0", "ready:4"])
+async def test_a_claim_that_fails_leaves_jobs_in_line(
+    broker: RedisBroker, raw: Any, queue: Callable[[str], str], name: str
+) -> None:
+    """Whichever key somebody else has put there, the jobs of other lines are claimed once it is away."""
+    in_line = [job(f"of-{n}", priority=n) for n in range(10) if name != f"ready:{n}"]
+    await broker.enqueue(in_line)
+    raw.set(queue(name), "foreign")
+    with pytest.raises(BrokerConfigError, match=f"key {queue(name)} is a string"):
+        await claim(broker)
+    raw.delete(queue(name))
+    assert {lease.job_id for lease in await claim(broker)} == {job.id for job in in_line}
+
+
+@pytest.mark.parametrize("name", ["ended", "cancelled"])
+async def test_a_cancel_that_fails_leaves_the_lease(
+    broker: RedisBroker, raw: Any, queue: Callable[[str], str], name: str
+) -> None:
+    """The job goes on, and should its worker vanish, it is found."""
+    await broker.enqueue([job("a")])
+    await claim(broker, lease=0.001)
+    raw.set(queue(name), "foreign")
+    with pytest.raises(BrokerConfigError, match=f"key {queue(name)} is a string"):
+        await broker.cancel_job("a", queue="q")
+    raw.delete(queue(name))
+    await let_pass(broker, 0.01)
+    assert [reaped.job_id for reaped in await broker.reap(["q"])] == ["a"]
+
+
+@pytest.mark.parametrize("queues", [("q",), ("other", "q")])
+async def test_tokens_of_another_type_are_named(
+    broker: RedisBroker, raw: Any, queue: Callable[[str], str], queues: tuple[str, ...]
+) -> None:
+    """A worker that cannot wait hears which key it is."""
+    await broker.enqueue([job("later", delay=60.0)])
+    await broker.claim(request(queues=queues))
+    raw.delete(queue("wake"))
+    raw.set(queue("wake"), "foreign")
+    with pytest.raises(BrokerConfigError, match=f"key {queue('wake')} is a string and should be a list"):
+        await broker.wait_and_claim(request(queues=queues), timeout=30)

@@ -1,0 +1,147 @@
+"""A running worker, and a server that answers with errors: none of them ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from aioq import Aarq, Worker
+from aioq.errors import BrokerFull
+from aioq.model.job import NewJob
+from aioq_redis import RedisBroker
+from aioq_redis.storage.scripts import NAMES, load
+from tests import servers
+from tests.redis.job_helpers import until
+from tests.redis.proxy import Proxy
+from tests.servers import RedisServer
+
+ERRORS = {
+    "LOADING": b"-LOADING Redis is loading the dataset in memory\r\n",
+    "READONLY": b"-READONLY You can't write against a read only replica.\r\n",
+    "NOSCRIPT": b"-NOSCRIPT No matching script. Please use EVAL.\r\n",
+    "OOM": b"-OOM command not allowed when used memory > 'maxmemory'.\r\n",
+    "CLUSTERDOWN": b"-CLUSTERDOWN The cluster is down\r\n",
+    "MOVED": b"-MOVED 3999 127.0.0.1:6381\r\n",
+    "ASK": b"-ASK 3999 127.0.0.1:6381\r\n",
+    "BUSY": b"-BUSY Redis is busy running a script.\r\n",
+    "TRYAGAIN": b"-TRYAGAIN Multiple keys request during rehashing of slot\r\n",
+    "MASTERDOWN": b"-MASTERDOWN Link with MASTER is down\r\n",
+    "NOREPLICAS": b"-NOREPLICAS Not enough good replicas to write.\r\n",
+    "MISCONF": b"-MISCONF Redis is configured to save RDB snapshots, but it's unable to persist to disk.\r\n",
+    "NOAUTH": b"-NOAUTH Authentication required.\r\n",
+    "WRONGPASS": b"-WRONGPASS invalid username-password pair or user is disabled.\r\n",
+    "NOPERM": b"-NOPERM this user has no permissions to run the 'evalsha' command\r\n",
+    "WRONGTYPE": b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
+    "ERR": b"-ERR something that nobody has ever seen\r\n",
+    "nonsense": b"?what\r\n",
+}
+BY_A_WORKER = ("claim", "settle", "reap", "heartbeat", "extend")
+"""What a worker at work is sure to run."""
+
+
+@pytest.fixture(scope="session")
+def redis_kind() -> str:
+    """One kind of server will do: the errors come from the proxy."""
+    return servers.first()
+
+
+@asynccontextmanager
+async def working(app: Aarq, **options: Any) -> AsyncIterator[asyncio.Task[None]]:
+    """Run a worker beside the block, and insist that it is still there at its end."""
+    worker = Worker(app, lease=1, handle_signals=False, **options)
+    task = asyncio.ensure_future(worker.run())
+    try:
+        yield task
+        assert not task.done(), "the worker has ended"
+    finally:
+        worker.stop()
+        async with asyncio.timeout(10):
+            await task
+
+
+@pytest.mark.parametrize("error", ERRORS)
+async def test_no_error_ends_a_worker(
+    proxy: Proxy, make_broker: Callable[..., RedisBroker], raw: Any, error: str
+) -> None:
+    """Whatever its calls are answered with, it goes on, and the next jobs complete."""
+    for name in NAMES:
+        raw.script_load(load(name).text)
+    app, client = Aarq(make_broker(proxy.url)), Aarq(make_broker())
+
+    async def work(_: object, seconds: float) -> float:
+        await asyncio.sleep(seconds)
+        return seconds
+
+    app.task(name="work")(work)
+    task = client.task(name="work")(work)
+    async with working(app):
+        assert await (await task.enqueue(0.0)).result(timeout=10) == 0.0
+        for name in BY_A_WORKER:
+            proxy.answer(load(name).sha.encode(), ERRORS[error])
+        jobs = [await task.enqueue(0.5) for _ in range(2)]  # more than a third of a lease
+        assert [await job.result(timeout=10) for job in jobs] == [0.5, 0.5]
+        async with asyncio.timeout(10):
+            await until(lambda: len(proxy.answered) == len(BY_A_WORKER))
+        assert await (await task.enqueue(0.0)).result(timeout=10) == 0.0
+
+
+@pytest.mark.parametrize(
+    "name", ["jobs", "runs", "leased", "due", "ready:5", "suspects", "claim:w1", "failures", "dead"]
+)
+async def test_a_queue_with_foreign_data_does_not_hold_up_another(
+    make_broker: Callable[..., RedisBroker],
+    raw: Any,
+    namespace: str,
+    tampered: list[bool],
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+) -> None:
+    """A key in the way is named in the log, and jobs of the other queue run, though it is looked at last."""
+    tampered.append(True)
+    app, client = Aarq(make_broker()), make_broker()
+    await client.enqueue([NewJob(id="bad", task="work", queue="bad", payload=b"{}")])
+    key = f"{{{namespace}:bad}}:{name}"
+    raw.delete(key)
+    raw.hset(key, "foreign", "data") if name.startswith(("ready", "suspects", "claim")) else raw.set(key, "foreign")
+
+    @app.task(name="work", queue="good")
+    async def work(_: object) -> str:
+        return "done"
+
+    async with working(app, queues=["bad", "good"], id="w1"):
+        async with asyncio.timeout(5):
+            await until(lambda: name in ("failures", "dead") or key in caplog.text)
+        for _ in range(3):
+            job = await work.enqueue()
+            assert await job.result(timeout=1.5) == "done"
+    assert [record for record in caplog.records if record.levelno > logging.ERROR] == []
+
+
+async def test_a_full_server_takes_no_jobs_and_lets_workers_go_on(
+    start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker]
+) -> None:
+    """The client hears of it within a second; what is there is claimed, extended, settled and reaped."""
+    server = start_server()
+    app, client = Aarq(make_broker(server.url)), make_broker(server.url)
+
+    @app.task(name="work")
+    async def work(_: object, seconds: float) -> float:
+        await asyncio.sleep(seconds)
+        return seconds
+
+    jobs = await work.enqueue_many(work.call(0.6) for _ in range(20))
+    with server.client() as connection:
+        full: Any = connection
+        full.config_set("maxmemory", "1")
+    async with asyncio.timeout(1):
+        with pytest.raises(BrokerFull, match="has no room"):
+            await client.enqueue([NewJob(id="late", task="work", queue="default", payload=b"{}")])
+    async with working(app):
+        assert [await job.result(timeout=10) for job in jobs] == [0.6] * 20
+    (stats,) = await client.queue_stats()
+    assert (stats.pending, stats.running, stats.dead) == (0, 0, 0)
