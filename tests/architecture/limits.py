@@ -1,0 +1,18 @@
+"""The upper limits of the layout: the house rules that can be counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tests.architecture.walks import CRON_LIST, ENQUEUE, JOB, TICK
+
+__all__ = ["DEPTH", "ENTRIES", "WALKS"]
+
+ENTRIES: Mapping[str, int] = {"aioq_redis": 10}
+"""Modules and folders at the top level of a package."""
+
+DEPTH: Mapping[str, int] = {"aioq": 10, "aioq_redis": 6}
+"""Modules and folders at the top level of a package on its longest chain of imports."""
+
+WALKS: Mapping[str, tuple[int, int]] = {ENQUEUE: (10, 20), JOB: (20, 80), TICK: (22, 110), CRON_LIST: (25, 90)}
+"""Files and changes of file of a call path."""
