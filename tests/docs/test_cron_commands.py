@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 from aioq import Aarq
 from aioq.backends import MemoryBroker
-from aioq.cli.cron.diff import Ahead, diff_lines
+from aioq.cli.cron.diff import NextRunFinder, diff_lines
 from aioq.cli.cron.history import history_table
-from aioq.cli.cron.preview import explained_at, lines
+from aioq.cli.cron.preview import explain_schedule, lines
 from aioq.cron.definition import compare, define
 from aioq.cron.schedule import ExplainedSchedule
 from aioq.discovery import scheduler_named
@@ -29,7 +29,7 @@ def test_the_explanation_is_the_one_that_is_shown() -> None:
     """On New Year's Day of 2026, for the next clock changes are named."""
     schedule = scheduler_named("cron").parse("30 2 * * *", tz="Europe/Berlin")
     assert isinstance(schedule, ExplainedSchedule)
-    explained = explained_at(
+    explained = explain_schedule(
         datetime(2026, 1, 1, tzinfo=UTC), schedule, expression="30 2 * * *", zone=BERLIN, count=3
     )  # fmt: skip
     assert is_shown("\n".join(lines(explained, 80)))
@@ -68,5 +68,5 @@ def test_the_difference_is_the_one_that_is_shown() -> None:
 
     before, after = version("30 9 * * 1-5"), version("30 10 * * 1-5")
     changes = compare([define(entry) for entry in before.crons], [define(entry) for entry in after.crons])
-    text = "\n".join(diff_lines(changes, Ahead(after, datetime(2026, 1, 5, 12, tzinfo=UTC))))
+    text = "\n".join(diff_lines(changes, NextRunFinder(after, datetime(2026, 1, 5, 12, tzinfo=UTC))))
     assert is_shown(text, more="a deploy of shop adds 0, changes 1, retires 0, and leaves 1 as they are\n")

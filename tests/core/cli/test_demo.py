@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import anyio
 import pytest
 
-from aioq.cli.demo.app import Play, Score
+from aioq.cli.demo.app import Demo, DemoReport
 from aioq.testing import VirtualClock
 
 
@@ -15,7 +15,7 @@ async def test_ten_seconds_hold_all_that_was_promised() -> None:
     """Ten ticks, five jobs, two retries and a delay happen, each at its time."""
     clock = VirtualClock()
     told: list[tuple[float, str, str]] = []
-    play = Play(lambda kind, name, text: told.append((clock.monotonic() - 0.5, kind, name)), clock=clock)
+    play = Demo(lambda kind, name, text: told.append((clock.monotonic() - 0.5, kind, name)), clock=clock)
     async with anyio.create_task_group() as tg:
         tg.start_soon(play.perform, 10.0)
         await clock.advance(11)
@@ -32,7 +32,7 @@ def unheard(kind: str, name: str, text: str) -> None:
 
 def test_the_documented_crons_are_those_of_the_documentation() -> None:
     """The demo shows the three crons that the page on crons has as its example."""
-    shown = [(entry.name, entry.expression, entry.queue) for entry in Play(unheard).documented]
+    shown = [(entry.name, entry.expression, entry.queue) for entry in Demo(unheard).documented]
     assert shown == [
         ("cleanup_old_jobs", "*/5 * * * *", "default"),
         ("send_daily_report", "0 9 * * 1-5", "reports"),
@@ -40,10 +40,10 @@ def test_the_documented_crons_are_those_of_the_documentation() -> None:
     ]
 
 
-def good() -> Score:
+def good() -> DemoReport:
     """Return the score of a demo in which all went well."""
     tick = datetime(2026, 1, 1, tzinfo=UTC)
-    return Score(jobs=5, retries=2, due=1, ticks={tick: [0.001]}, completed=5, failed_attempts=2, delayed=[0.001])
+    return DemoReport(jobs=5, retries=2, due=1, ticks={tick: [0.001]}, completed=5, failed_attempts=2, delayed=[0.001])
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aioq.cli.output import masked
+from aioq.cli.output import redact
 from tests.core.cli.conftest import Project
 
 APP = "from aioq import Aarq\napp = Aarq()\n"
@@ -134,4 +134,4 @@ def test_a_wrong_broker_is_a_fault_of_configuration(
 )
 def test_passwords_in_urls_are_masked(text: str, shown: str) -> None:
     """What stands between the user's name and the host is never printed."""
-    assert masked(text) == shown
+    assert redact(text) == shown

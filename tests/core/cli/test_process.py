@@ -10,7 +10,7 @@ import pytest
 
 from aioq import Aarq
 from aioq.backends import MemoryBroker
-from aioq.cli.broker_access import connected
+from aioq.cli.broker_access import run_connected
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the event loop of Windows sees to it by itself")
@@ -22,7 +22,7 @@ def test_the_loop_of_a_command_is_woken_by_any_signal() -> None:
         signal.set_wakeup_fd(descriptor)
         return descriptor
 
-    assert connected(Aarq(MemoryBroker()), who_is_woken) >= 0
+    assert run_connected(Aarq(MemoryBroker()), who_is_woken) >= 0
 
 
 def test_a_command_may_be_called_in_a_thread() -> None:
@@ -32,4 +32,4 @@ def test_a_command_may_be_called_in_a_thread() -> None:
         return "done"
 
     with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(connected, Aarq(MemoryBroker()), work).result() == "done"
+        assert pool.submit(run_connected, Aarq(MemoryBroker()), work).result() == "done"

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from aioq.cli.times import brief, lasted, moment_from, shown, shown_alike, zone_named
+from aioq.cli.times import format_duration, format_near, format_time, format_times, parse_time, zone_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 1, 5, 23, 30, tzinfo=UTC)
@@ -27,7 +27,7 @@ NOW = datetime(2026, 1, 5, 23, 30, tzinfo=UTC)
 )
 def test_a_moment_is_as_short_as_it_can_be(moment: datetime, said: str) -> None:
     """Today the time is enough, and within a week the weekday; today is where the moment is."""
-    assert brief(moment, NOW) == said
+    assert format_near(moment, NOW) == said
 
 
 @pytest.mark.parametrize(
@@ -39,20 +39,20 @@ def test_a_moment_is_as_short_as_it_can_be(moment: datetime, said: str) -> None:
 )  # fmt: skip
 def test_a_span_has_two_or_three_figures(seconds: float, said: str) -> None:
     """Counted in the largest unit of which there are at least two."""
-    assert lasted(seconds) == said
+    assert format_duration(seconds) == said
 
 
 def test_a_moment_has_seconds_only_if_there_are_some() -> None:
     """Schedules by the minute are the rule."""
-    assert shown(NOW) == "2026-01-05 23:30+00:00"
-    assert shown(NOW.replace(second=5), weekday=True) == "Mon 2026-01-05 23:30:05+00:00"
-    assert shown(NOW.replace(microsecond=5_000)) == "2026-01-05 23:30:00.005+00:00"
+    assert format_time(NOW) == "2026-01-05 23:30+00:00"
+    assert format_time(NOW.replace(second=5), weekday=True) == "Mon 2026-01-05 23:30:05+00:00"
+    assert format_time(NOW.replace(microsecond=5_000)) == "2026-01-05 23:30:00.005+00:00"
 
 
 def test_moments_below_each_other_are_alike() -> None:
     """If one has seconds all have: a column is easier to read."""
-    assert shown_alike([NOW, NOW.replace(second=30)]) == ["2026-01-05 23:30:00+00:00", "2026-01-05 23:30:30+00:00"]
-    assert shown_alike([]) == []
+    assert format_times([NOW, NOW.replace(second=30)]) == ["2026-01-05 23:30:00+00:00", "2026-01-05 23:30:30+00:00"]
+    assert format_times([]) == []
 
 
 @pytest.mark.parametrize(
@@ -67,10 +67,10 @@ def test_moments_below_each_other_are_alike() -> None:
 )
 def test_a_moment_without_an_offset_is_read_in_the_zone(text: str, moment: str) -> None:
     """With one it is what it says; of a time that comes twice, the first is meant."""
-    assert moment_from("--from", text, BERLIN).isoformat() == moment
+    assert parse_time("--from", text, BERLIN).isoformat() == moment
 
 
 def test_a_zone_that_has_no_name_is_shown_in_utc() -> None:
     """An entry may have a zone that was read from a file."""
-    assert zone_named("zoneinfo.ZoneInfo.from_file(...)").key == "UTC"
-    assert zone_named("").key == "UTC"
+    assert zone_of("zoneinfo.ZoneInfo.from_file(...)").key == "UTC"
+    assert zone_of("").key == "UTC"

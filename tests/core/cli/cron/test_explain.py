@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from aioq.cli.cron.preview import explained_at, lines
+from aioq.cli.cron.preview import explain_schedule, lines
 from aioq.cron.schedule import ExplainedSchedule
 from aioq.discovery import scheduler_named
 from tests.core.cli.conftest import Project
@@ -21,7 +21,7 @@ def text_of(expression: str, tz: str, columns: int = 100) -> str:
     """Return what is shown on New Year's Day of 2026."""
     schedule = scheduler_named("cron").parse(expression, tz=tz)
     assert isinstance(schedule, ExplainedSchedule)
-    explained = explained_at(NEW_YEAR, schedule, expression=expression, zone=ZoneInfo(tz), count=2)
+    explained = explain_schedule(NEW_YEAR, schedule, expression=expression, zone=ZoneInfo(tz), count=2)
     return "\n".join(lines(explained, columns))
 
 

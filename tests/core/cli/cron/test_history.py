@@ -10,8 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from aioq.cli.cron.history import history_table
-from aioq.cli.cron.tick_text import reconcile
-from aioq.cli.times import zone_named
+from aioq.cli.cron.tick_text import with_job_state
+from aioq.cli.times import zone_of
 from aioq.cron.misfire import MOST_COUNTED
 from aioq.model.cron import TickRecord, TickStatus
 from aioq.model.ids import tick_id
@@ -173,7 +173,7 @@ JOB = JobRecord(
 )  # fmt: skip
 def test_how_a_job_ended_is_how_its_tick_ended(job: JobRecord | None, status: TickStatus, said: str) -> None:
     """Whatever end a job has, its tick has it too."""
-    record = reconcile(FIRED, job)
+    record = with_job_state(FIRED, job)
     assert (record.status, record.why or record.error) == (status, said)
     assert record.finished_at == (job.finished_at if job else None)
 
@@ -184,7 +184,7 @@ def test_a_narrow_terminal_gets_a_table_that_fits() -> None:
         FIRED, status=TickStatus.FAILED, finished_at=NOON + 1, worker_id="a-host-with-a-long-name-4711-abcdef",
         error="ValueError: " + "x" * 100,
     )  # fmt: skip
-    text = history_table([record], zone_named("UTC"), width=80)
+    text = history_table([record], zone_of("UTC"), width=80)
     assert text == (
         "TICK                    STATUS  LATE    TOOK    WORKER         WHY\n"
         "2026-01-05 12:00+00:00  failed  0.00 s  1.00 s  ...711-abcdef  ValueError: xx..."

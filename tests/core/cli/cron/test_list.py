@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from aioq.cli.cron.overview import facts_table, gather
+from aioq.cli.cron.overview import entry_overviews, overview_table
 from aioq.model.cron import TickStatus
 from tests.core.cli.conftest import Project
 from tests.core.cli.far import NOON
@@ -57,7 +57,7 @@ MINUTE = 60.0
 HOUR = 3600.0
 
 
-def shown(project: Project, *options: str) -> list[str]:
+def format_time(project: Project, *options: str) -> list[str]:
     """Return the lines of the table, as a reader in London sees them."""
     outcome = project.aioq("cron", "list", "tasks:app", "--tz", "Europe/London", *options)
     assert (outcome.code, outcome.err) == (0, "")
@@ -72,7 +72,7 @@ def test_each_entry_is_shown_with_its_next_runs_and_its_latest_tick(project: Pro
         "tasks.cleanup_old_jobs", NOON, TickStatus.OK, fired_at=NOON + 0.02, finished_at=NOON + 1, worker_id="w"
     )
     project.record("tasks.send_daily_report", NOON - 4 * HOUR, TickStatus.MISSED, why="broker away")
-    assert shown(project) == [
+    assert format_time(project) == [
         "NAME                     SCHEDULE       NEXT RUNS               Europe/London  LATEST TICK",
         "tasks.cleanup_old_jobs   */5 * * * *    2026-01-05 12:05+00:00  Mon 12:05      ok 12:00",
         "  queue default          UTC            2026-01-05 12:10+00:00  Mon 12:10      0.02 s late",
@@ -113,7 +113,7 @@ def test_entries_that_do_not_fire_say_why(project: Project) -> None:
     project.register()
     cron = project.app.crons["tasks.cleanup_old_jobs"].key
     project.do(lambda: project.ledger.pause_cron(cron, note="moving the data", by="ada@laptop"))
-    lines = shown(project)
+    lines = format_time(project)
     assert [line[40:64].strip() for line in lines[1:5]] == [
         "paused 12:00", "by ada@laptop", "moving the data", "disabled",
     ]  # fmt: skip
@@ -124,7 +124,7 @@ def test_an_overdue_entry_is_marked(project: Project) -> None:
     project.write("tasks.py", TASKS)
     project.register()
     project.app.broker.clock.suspend(30 * MINUTE)  # type: ignore[attr-defined]
-    lines = shown(project)
+    lines = format_time(project)
     assert lines[1].endswith("OVERDUE 12:05")
     assert lines[2].endswith("none yet")
 
@@ -132,7 +132,7 @@ def test_an_overdue_entry_is_marked(project: Project) -> None:
 def test_an_entry_that_no_worker_has_registered_says_so(project: Project) -> None:
     """What the ledger does not know is not deployed yet."""
     project.write("tasks.py", TASKS)
-    assert shown(project)[1].endswith("not registered")
+    assert format_time(project)[1].endswith("not registered")
 
 
 def test_a_run_that_failed_shows_its_error(project: Project) -> None:
@@ -145,7 +145,7 @@ def test_a_run_that_failed_shows_its_error(project: Project) -> None:
         "tasks.send_daily_report", fired, TickStatus.FAILED, fired_at=fired + 14, finished_at=fired + 20,
         worker_id="w", error="ConnectionError: refused",
     )  # fmt: skip
-    lines = shown(project)
+    lines = format_time(project)
     assert lines[1].endswith("  fired 12:00")
     assert lines[4].endswith("failed 2025-12-29 01:00")
     assert lines[5].endswith("  14 s late")
@@ -157,7 +157,7 @@ def test_a_run_without_a_sign_of_life_is_told(project: Project) -> None:
     project.write("tasks.py", TASKS)
     project.register()
     project.record("tasks.send_daily_report", NOON, TickStatus.FIRED, fired_at=NOON, worker_id="w")
-    lines = shown(project)
+    lines = format_time(project)
     assert lines[4].endswith("  fired 13:00")
     assert lines[6].endswith("  no sign of life")
 
@@ -171,7 +171,7 @@ def test_a_narrow_terminal_gets_a_table_that_fits(project: Project) -> None:
     project.do(lambda: project.ledger.pause_cron(cron, note="moving the data to the new house", by="ada@laptop"))
     statuses = project.do(project.ledger.cron_statuses)
     now = datetime.fromtimestamp(NOON, UTC)
-    text = facts_table(gather(project.app.crons, statuses, now), now, UTC, looked_up=True, width=80)
+    text = overview_table(entry_overviews(project.app.crons, statuses, now), now, UTC, looked_up=True, width=80)
     assert max(map(len, text.splitlines())) <= 80
     assert text.splitlines()[:5] == [
         "NAME              SCHEDULE     NEXT RUNS               UTC        LATEST TICK",
@@ -189,8 +189,8 @@ def test_what_only_the_ledger_has_is_shown_on_demand(project: Project) -> None:
     project.register("tasks.remind")
     del project.app.crons._by_name["tasks.remind"]
     del project.app.crons._by_name["tasks.cleanup_old_jobs"]
-    assert len(shown(project)) == 4
-    cells = [line[40:64].strip() for line in shown(project, "--all")]
+    assert len(format_time(project)) == 4
+    cells = [line[40:64].strip() for line in format_time(project, "--all")]
     assert cells[4:6] == ["not in this code", "retired 12:00"]
     assert cells[7:9] == ["not in this code", ""]
 
@@ -229,7 +229,7 @@ def test_without_a_broker_it_shows_what_the_code_knows(
 def test_schedules_that_fail_or_end_are_shown_all_the_same(project: Project) -> None:
     """One schedule that raises, or is over, takes nothing from the others."""
     project.write("tasks.py", ODD)
-    lines = [line.split("  ") for line in shown(project)]
+    lines = [line.split("  ") for line in format_time(project)]
     cells = [[cell.strip() for cell in line if cell.strip()] for line in lines]
     assert cells[0] == ["NAME", "SCHEDULE", "NEXT RUNS"]
     assert cells[1] == ["broken", "tasks.Broken", "fails: RuntimeError: the sun is down"]

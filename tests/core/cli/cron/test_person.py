@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from aioq.cli.cron.manual import hand_of, person
+from aioq.cli.cron.manual import manual_worker_id, user_at_host
 from aioq.model.ids import check_name
 
 
@@ -15,7 +15,7 @@ def test_a_person_is_a_user_at_a_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a mail address."""
     monkeypatch.setenv("LOGNAME", "ada")
     monkeypatch.setattr(socket, "gethostname", lambda: "laptop")
-    assert person() == "ada@laptop"
+    assert user_at_host() == "ada@laptop"
 
 
 @pytest.mark.parametrize("error", [KeyError("uid not found: 1000"), OSError("no username set")])
@@ -26,11 +26,11 @@ def test_a_container_may_have_no_name_for_its_user(monkeypatch: pytest.MonkeyPat
         raise error
 
     monkeypatch.setattr(getpass, "getuser", nobody)
-    assert person().startswith("somebody@")
+    assert user_at_host().startswith("somebody@")
 
 
 def test_a_hand_has_the_form_of_a_worker_id() -> None:
     """Whatever the user is called: every broker can store it."""
-    hand = hand_of("Ada Lovelace@host" + "x" * 300)
+    hand = manual_worker_id("Ada Lovelace@host" + "x" * 300)
     assert hand.startswith("by-hand-Ada-Lovelace@host")
     assert check_name("worker id", hand) == hand

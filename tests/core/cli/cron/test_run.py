@@ -15,7 +15,7 @@ import anyio
 import pytest
 
 from aioq import Aarq, CronContext
-from aioq.cli.cron.manual import ByHand, between_ticks
+from aioq.cli.cron.manual import ManualRun, time_between_ticks
 from aioq.model.cron import TickRecord, TickStatus
 from aioq.protocols import Broker, TickLedger
 from tests.core.cli.conftest import Project
@@ -219,8 +219,8 @@ def test_its_id_is_not_that_of_a_tick(project: Project) -> None:
     project.write("tasks.py", TASKS)
     entry = project.app.crons["tasks.remind"]
     nine = datetime(2026, 1, 5, 9, tzinfo=UTC)
-    assert between_ticks(entry, nine) == nine.replace(microsecond=1000)
-    assert between_ticks(entry, nine.replace(microsecond=5678)) == nine.replace(microsecond=5000)
+    assert time_between_ticks(entry, nine) == nine.replace(microsecond=1000)
+    assert time_between_ticks(entry, nine.replace(microsecond=5678)) == nine.replace(microsecond=5000)
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ async def test_an_interrupted_run_is_in_the_ledger() -> None:
         began.set()
         await anyio.sleep_forever()
 
-    hand = ByHand(app, app.crons["long"], why="by hand")
+    hand = ManualRun(app, app.crons["long"], why="by hand")
     async with hand.ready(), anyio.create_task_group() as tg:
         tg.start_soon(hand.fire, hand.now())
         await began.wait()

@@ -12,39 +12,39 @@ import anyio
 import pytest
 from anyio.abc import Process
 
-from aioq.cli.process import again
+from aioq.cli.process import own_command_line
 from aioq.cli.supervisor import Supervisor, supervisor
-from aioq.cli.supervisor.restart_policy import Death, Next, how, pause_before, verdict
+from aioq.cli.supervisor.restart_policy import Next, ProcessExit, exit_text, restart_delay, verdict
 from tests.core.cli.conftest import Project
 
 
 @pytest.mark.parametrize(
     ("death", "then"),
     [
-        (Death(code=-signal.SIGKILL), Next.AGAIN),
-        (Death(code=1), Next.AGAIN),
-        (Death(code=69), Next.AGAIN),
-        (Death(code=0), Next.AGAIN),
-        (Death(code=0, burst=True), Next.DONE),
-        (Death(code=-signal.SIGKILL, burst=True), Next.AGAIN),
-        (Death(code=2), Next.GIVE_UP),
-        (Death(code=78), Next.GIVE_UP),
-        (Death(code=78, burst=True), Next.GIVE_UP),
-        (Death(code=0, stopping=True), Next.DONE),
-        (Death(code=-signal.SIGKILL, stopping=True), Next.DONE),
-        (Death(code=78, stopping=True), Next.DONE),
+        (ProcessExit(code=-signal.SIGKILL), Next.AGAIN),
+        (ProcessExit(code=1), Next.AGAIN),
+        (ProcessExit(code=69), Next.AGAIN),
+        (ProcessExit(code=0), Next.AGAIN),
+        (ProcessExit(code=0, burst=True), Next.DONE),
+        (ProcessExit(code=-signal.SIGKILL, burst=True), Next.AGAIN),
+        (ProcessExit(code=2), Next.GIVE_UP),
+        (ProcessExit(code=78), Next.GIVE_UP),
+        (ProcessExit(code=78, burst=True), Next.GIVE_UP),
+        (ProcessExit(code=0, stopping=True), Next.DONE),
+        (ProcessExit(code=-signal.SIGKILL, stopping=True), Next.DONE),
+        (ProcessExit(code=78, stopping=True), Next.DONE),
     ],
     ids=str,
 )
-def test_the_end_of_a_process(death: Death, then: Next) -> None:
+def test_the_end_of_a_process(death: ProcessExit, then: Next) -> None:
     """It is replaced unless it was to end, or would only end the same way again."""
     assert verdict(death) is then
 
 
 def test_pauses_grow_to_a_limit() -> None:
     """The first start comes at once; the more deaths at once in a row, the longer the next waits, up to 30 s."""
-    assert [pause_before(deaths) for deaths in range(10)] == [0.0, 0.25, 0.5, 1, 2, 4, 8, 16, 30, 30]
-    assert pause_before(1_000_000) == 30
+    assert [restart_delay(deaths) for deaths in range(10)] == [0.0, 0.25, 0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert restart_delay(1_000_000) == 30
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_pauses_grow_to_a_limit() -> None:
 )
 def test_how_a_process_ended_in_words(code: int, said: str) -> None:
     """Signals have their names, as far as they have one."""
-    assert how(code) == said
+    assert exit_text(code) == said
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_processes_are_started_as_the_command_was(
 ) -> None:
     """The same interpreter with the same options, and the same script or module; called from a program, the module."""
     monkeypatch.setattr(sys, "orig_argv", started)
-    assert again(["worker", "a:b"], ["worker", "x"]) == [sys.executable, *command]
+    assert own_command_line(["worker", "a:b"], ["worker", "x"]) == [sys.executable, *command]
 
 
 @pytest.mark.parametrize("count", ["0", "257"])

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.logs import DEFAULT_LEVEL, LEVELS
-from aioq.cli.output import say
+from aioq.cli.output import print_out
 
 __all__ = [
     "Commands",
@@ -15,9 +15,9 @@ __all__ = [
     "add_entry",
     "add_json",
     "add_log_level",
-    "add_patience",
+    "add_timeout",
     "add_target",
-    "patience_of",
+    "timeout_of",
     "show_help",
 ]
 
@@ -34,7 +34,7 @@ def show_help(parser: argparse.ArgumentParser) -> None:
     """Have a command that was given no subcommand explain itself."""
 
     def run(_: argparse.Namespace) -> int:
-        say(parser.format_help().rstrip())
+        print_out(parser.format_help().rstrip())
         return Exit.OK
 
     parser.set_defaults(run=run)
@@ -80,7 +80,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 LONGEST = 3_600.0
 
 
-def add_patience(parser: argparse.ArgumentParser, seconds: float) -> None:
+def add_timeout(parser: argparse.ArgumentParser, seconds: float) -> None:
     """Add the option, and what it is by default."""
     parser.add_argument(
         "--timeout", type=float, default=seconds, metavar="SECONDS",
@@ -88,7 +88,7 @@ def add_patience(parser: argparse.ArgumentParser, seconds: float) -> None:
     )  # fmt: skip
 
 
-def patience_of(arguments: argparse.Namespace, command: str) -> float:
+def timeout_of(arguments: argparse.Namespace, command: str) -> float:
     """Return the seconds that were given.
 
     Raises:

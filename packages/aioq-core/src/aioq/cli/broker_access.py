@@ -16,7 +16,15 @@ from aioq.cli.exit_codes import CommandError, Exit
 from aioq.errors import BrokerUnavailable, MissingFeature
 from aioq.protocols import Broker, Diagnosable, JobStore, TickLedger
 
-__all__ = ["ask_ledger", "check_jobs_travel", "connected", "diagnosable_of", "is_embedded", "ledger_of", "store_of"]
+__all__ = [
+    "ask_ledger",
+    "check_workers_see_jobs",
+    "run_connected",
+    "diagnosable_of",
+    "is_embedded",
+    "ledger_of",
+    "store_of",
+]
 
 T = TypeVar("T")
 
@@ -62,7 +70,7 @@ def diagnosable_of(app: Aarq, command: str) -> Diagnosable:
     return broker
 
 
-def check_jobs_travel(app: Aarq, command: str, schedule: str) -> None:
+def check_workers_see_jobs(app: Aarq, command: str, schedule: str) -> None:
     """Refuse to enqueue jobs of a schedule where no worker would see them.
 
     Raises:
@@ -84,7 +92,7 @@ def ask_ledger(app: Aarq, command: str, question: Callable[[TickLedger], Awaitab
         BrokerUnavailable: The broker cannot be reached.
     """
     ledger = ledger_of(app, command)
-    return connected(app, lambda: question(ledger))
+    return run_connected(app, lambda: question(ledger))
 
 
 def _reached(app: Aarq, command: str) -> Broker:
@@ -101,7 +109,7 @@ def _lacks(broker: Broker, feature: str, command: str) -> CommandError:
     return CommandError(str(MissingFeature(broker, feature, f"aioq {command}")), Exit.CONFIG)
 
 
-def connected(app: Aarq, work: Callable[[], Awaitable[T]], *, patience: float | None = None) -> T:
+def run_connected(app: Aarq, work: Callable[[], Awaitable[T]], *, patience: float | None = None) -> T:
     """Return what `work` comes to, in an event loop and with the app connected.
 
     Raises:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from aioq.app import Aarq
-from aioq.cli.arguments import Commands, add_app, add_json, add_patience, patience_of
-from aioq.cli.broker_access import connected, ledger_of
-from aioq.cli.cron.overview import Facts, gather
+from aioq.cli.arguments import Commands, add_app, add_json, add_timeout, timeout_of
+from aioq.cli.broker_access import ledger_of, run_connected
+from aioq.cli.cron.overview import EntryOverview, entry_overviews
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_app
-from aioq.cli.output import complain, say, say_json
-from aioq.cli.times import at, lasted, shown, zone_named
+from aioq.cli.output import print_err, print_json, print_out
+from aioq.cli.times import format_duration, format_time, to_datetime, zone_of
 from aioq.model.cron import CronStatus
 from aioq.protocols import WorkerRegistry
 
@@ -42,26 +42,26 @@ def register(commands: Commands) -> None:
         allow_abbrev=False,
     )
     add_app(parser)
-    add_patience(parser, 5.0)
+    add_timeout(parser, 5.0)
     add_json(parser)
     parser.set_defaults(run=check)
 
 
 def check(arguments: argparse.Namespace) -> int:
     """Tell whether an app's crons fire."""
-    patience = patience_of(arguments, "check")
+    patience = timeout_of(arguments, "check")
     app = load_app(arguments.app)
     seen = _look(app, patience)
-    facts = [fact for fact in gather(app.crons, seen.statuses, seen.now) if fact.in_code]
+    facts = [fact for fact in entry_overviews(app.crons, seen.statuses, seen.now) if fact.in_code]
     wrong = [overdue_line(fact, fact.overdue, seen.now) for fact in facts if fact.overdue]
     if _unheard_of(facts):
         wrong.append(unheard_line(app.name, len(facts)))
     if arguments.json:
-        say_json(_as_json(facts, seen))
+        print_json(_as_json(facts, seen))
     elif not wrong:
-        say(healthy(facts, seen.workers))
+        print_out(healthy(facts, seen.workers))
     for line in wrong:
-        complain(f"check: {line}")
+        print_err(f"check: {line}")
     return Exit.FAILED if wrong else Exit.OK
 
 
@@ -71,12 +71,12 @@ def _look(app: Aarq, patience: float) -> Seen:
     async def question() -> Seen:
         workers = len(await app.broker.list_workers()) if isinstance(app.broker, WorkerRegistry) else None
         statuses = await ledger.cron_statuses(app.name)
-        return Seen(now=at(await app.broker.time()), statuses=statuses, workers=workers)
+        return Seen(now=to_datetime(await app.broker.time()), statuses=statuses, workers=workers)
 
-    return connected(app, question, patience=patience)
+    return run_connected(app, question, patience=patience)
 
 
-def _unheard_of(facts: Sequence[Facts]) -> bool:
+def _unheard_of(facts: Sequence[EntryOverview]) -> bool:
     """Say whether entries should fire, and none at all is registered: then none of them can be overdue."""
     return any(fact.definition.enabled for fact in facts) and not any(fact.status for fact in facts)
 
@@ -89,7 +89,7 @@ def unheard_line(app: str, entries: int) -> str:
     )
 
 
-def healthy(facts: Sequence[Facts], workers: int | None) -> str:
+def healthy(facts: Sequence[EntryOverview], workers: int | None) -> str:
     """Return the line that says that all is well, and of what nothing can be said."""
     statuses = [fact.status for fact in facts if fact.status]
     groups = {
@@ -106,23 +106,25 @@ def healthy(facts: Sequence[Facts], workers: int | None) -> str:
     return f"ok: {', '.join(parts)}{up}"
 
 
-def overdue_line(fact: Facts, tick: datetime, now: datetime) -> str:
+def overdue_line(fact: EntryOverview, tick: datetime, now: datetime) -> str:
     """Return what is wrong with an entry: which tick it owes, since when, and what was seen last."""
-    definition, zone = fact.definition, zone_named(fact.definition.tz)
+    definition, zone = fact.definition, zone_of(fact.definition.tz)
     last = fact.status.last if fact.status else None
-    seen = f"its latest is {last.status} at {shown(at(last.tick, zone))}" if last else "it has none at all"
+    seen = (
+        f"its latest is {last.status} at {format_time(to_datetime(last.tick, zone))}" if last else "it has none at all"
+    )
     return (
-        f"{definition.name} is overdue: nothing is recorded of its tick of {shown(tick.astimezone(zone))}, "
-        f"{lasted((now - tick).total_seconds())} ago, and {seen}; is a worker for queue {definition.queue} up?"
+        f"{definition.name} is overdue: nothing is recorded of its tick of {format_time(tick.astimezone(zone))}, "
+        f"{format_duration((now - tick).total_seconds())} ago, and {seen}; is a worker for queue {definition.queue} up?"
     )
 
 
-def _as_json(facts: Sequence[Facts], seen: Seen) -> dict[str, object]:
+def _as_json(facts: Sequence[EntryOverview], seen: Seen) -> dict[str, object]:
     overdue = [
         {
             "name": fact.definition.name,
             "queue": fact.definition.queue,
-            "tick": fact.overdue.astimezone(zone_named(fact.definition.tz)).isoformat(),
+            "tick": fact.overdue.astimezone(zone_of(fact.definition.tz)).isoformat(),
             "seconds": round((seen.now - fact.overdue).total_seconds(), 3),
         }
         for fact in facts

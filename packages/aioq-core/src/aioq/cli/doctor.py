@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from aioq.cli.arguments import Commands, add_json, add_patience, add_target, patience_of
-from aioq.cli.broker_access import connected, diagnosable_of
+from aioq.cli.arguments import Commands, add_json, add_target, add_timeout, timeout_of
+from aioq.cli.broker_access import diagnosable_of, run_connected
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import app_at
-from aioq.cli.output import Column, say, say_json, table, width
+from aioq.cli.output import Column, print_json, print_out, table, terminal_width
 from aioq.model.health import Finding, Level
 from aioq.serialization.failure import one_line
 
@@ -26,21 +26,21 @@ def register(commands: Commands) -> None:
         allow_abbrev=False,
     )
     add_target(parser, optional=True)
-    add_patience(parser, 60.0)
+    add_timeout(parser, 60.0)
     add_json(parser)
     parser.set_defaults(run=doctor)
 
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Show what a broker finds when it looks at itself."""
-    patience = patience_of(arguments, "doctor")
+    patience = timeout_of(arguments, "doctor")
     app = app_at(arguments.target, "doctor")
-    findings = connected(app, diagnosable_of(app, "doctor").diagnose, patience=patience)
+    findings = run_connected(app, diagnosable_of(app, "doctor").diagnose, patience=patience)
     if arguments.json:
-        say_json({"ok": not _failed(findings), "findings": [_as_json(finding) for finding in findings]})
+        print_json({"ok": not _failed(findings), "findings": [_as_json(finding) for finding in findings]})
     else:
-        say(findings_table(findings, width()))
-        say(verdict(findings))
+        print_out(findings_table(findings, terminal_width()))
+        print_out(verdict(findings))
     return Exit.FAILED if _failed(findings) else Exit.OK
 
 

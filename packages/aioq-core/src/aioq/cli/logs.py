@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from aioq.cli.output import masked
+from aioq.cli.output import redact
 
 __all__ = ["DEFAULT_LEVEL", "LEVELS", "configure"]
 
@@ -20,7 +20,7 @@ class MaskingFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the text of a record, its traceback included."""
-        return masked(super().format(record))
+        return redact(super().format(record))
 
 
 def configure(level: str | None) -> None:

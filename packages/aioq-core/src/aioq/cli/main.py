@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from aioq.cli import check, cron, demo, doctor, jobs, worker
 from aioq.cli.arguments import show_help
 from aioq.cli.exit_codes import CommandError, Exit, exit_for
-from aioq.cli.output import complain, masked
+from aioq.cli.output import print_err, redact
 from aioq.cli.version import versions
 from aioq.errors import AioqError
 
@@ -32,7 +32,7 @@ class OneLineParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print the message and where to read more, and exit."""
         command = self.prog.partition(" ")[2]
-        complain(f"{f'{command}: ' if command else ''}{message}; see {self.prog} --help")
+        print_err(f"{f'{command}: ' if command else ''}{message}; see {self.prog} --help")
         raise SystemExit(Exit.USAGE)
 
 
@@ -53,8 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return Exit.BROKEN_PIPE
     except (CommandError, AioqError) as error:
         if getattr(arguments, "log_level", None) == "debug":
-            sys.stderr.write(masked("".join(traceback.format_exception(error.__cause__ or error))))
-        complain(str(error))
+            sys.stderr.write(redact("".join(traceback.format_exception(error.__cause__ or error))))
+        print_err(str(error))
         return exit_for(error)
 
 

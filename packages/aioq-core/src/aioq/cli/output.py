@@ -14,32 +14,42 @@ from dataclasses import dataclass
 from aioq.clock import SystemClock
 from aioq.serialization.failure import one_line
 
-__all__ = ["Column", "Progress", "complain", "ending_with_its_reader", "masked", "say", "say_json", "table", "width"]
+__all__ = [
+    "Column",
+    "Progress",
+    "print_err",
+    "exit_when_reader_leaves",
+    "redact",
+    "print_out",
+    "print_json",
+    "table",
+    "terminal_width",
+]
 
 
-def say(text: str = "") -> None:
+def print_out(text: str = "") -> None:
     """Print to stdout, at once: a reader at the other end of a pipe sees it as it happens."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
-def say_json(value: object) -> None:
+def print_json(value: object) -> None:
     """Print a value for programs."""
-    say(json.dumps(value, indent=2, ensure_ascii=False))
+    print_out(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def complain(text: str) -> None:
+def print_err(text: str) -> None:
     """Print one line to stderr."""
-    sys.stderr.write(f"aioq: {one_line(masked(text))}\n")
+    sys.stderr.write(f"aioq: {one_line(redact(text))}\n")
 
 
-def width() -> int | None:
+def terminal_width() -> int | None:
     """Return the columns of the terminal that stdout is; None when it is something else."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 @contextmanager
-def ending_with_its_reader() -> Generator[None]:
+def exit_when_reader_leaves() -> Generator[None]:
     """Have the process end, without a word, when whoever reads stdout has left.
 
     For what prints from within tasks, where an exception would be taken for the task's own.
@@ -93,7 +103,7 @@ class Progress:
 _CREDENTIALS = re.compile(r"(?<=://)([^\s'\"<>:/@]*):[^\s'\"<>]*@")
 
 
-def masked(text: str) -> str:
+def redact(text: str) -> str:
     """Return the text with `***` for every password in a URL."""
     return _CREDENTIALS.sub(r"\1:***@", text) if "://" in text else text
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import NoReturn
 
-__all__ = ["again", "end_now", "leave_threads_behind", "threads_of_tasks"]
+__all__ = ["own_command_line", "exit_now", "exit_if_threads_hang", "task_thread_pool"]
 
 PLAIN = "AnyIO worker thread"
 """What the threads of plain `def` tasks are called."""
@@ -24,7 +24,7 @@ logger = logging.getLogger("aioq.cli")
 
 
 @contextmanager
-def threads_of_tasks() -> Generator[None]:
+def task_thread_pool() -> Generator[None]:
     """Have the event loop not wait, at its end, for what tasks have handed to `asyncio.to_thread`."""
     loop, threads = asyncio.get_running_loop(), ThreadPoolExecutor(thread_name_prefix=HANDED)
     loop.set_default_executor(threads)
@@ -35,7 +35,7 @@ def threads_of_tasks() -> Generator[None]:
         loop.set_default_executor(ThreadPoolExecutor())  # an idle one for the loop to wait for
 
 
-def leave_threads_behind(code: int) -> None:
+def exit_if_threads_hang(code: int) -> None:
     """End the process with `code` if a thread of a task, which nobody can cancel, runs on.
 
     Python would wait for the thread.
@@ -45,17 +45,17 @@ def leave_threads_behind(code: int) -> None:
         thread.join(timeout=0.2)
     if stuck := sum(thread.is_alive() for thread in threads):
         logger.warning("left %d threads of tasks behind that did not end in time", stuck)
-        end_now(code)
+        exit_now(code)
 
 
-def end_now(code: int) -> NoReturn:
+def exit_now(code: int) -> NoReturn:
     """End the process, whatever is going on in it."""
     logging.shutdown()
     sys.stdout.flush()
     os._exit(code)
 
 
-def again(words: Sequence[str], instead: Sequence[str]) -> list[str]:
+def own_command_line(words: Sequence[str], instead: Sequence[str]) -> list[str]:
     """Return the command line of this process, with other words in place of those of `aioq`.
 
     The same interpreter with the same options, and the same script or module.

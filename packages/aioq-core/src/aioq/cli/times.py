@@ -9,7 +9,18 @@ from zoneinfo import ZoneInfo
 from aioq.cli.exit_codes import CommandError
 from aioq.clock import SystemClock
 
-__all__ = ["at", "brief", "iso", "lasted", "moment_from", "now", "shown", "shown_alike", "zone_from", "zone_named"]
+__all__ = [
+    "to_datetime",
+    "format_near",
+    "iso_time",
+    "format_duration",
+    "parse_time",
+    "now",
+    "format_time",
+    "format_times",
+    "parse_zone",
+    "zone_of",
+]
 
 WEEK = timedelta(days=7)
 
@@ -21,25 +32,25 @@ _SPANS = ((172_800, 86_400, "d"), (7_200, 3_600, "h"), (120, 60, "min"))
 
 def now() -> datetime:
     """Return the moment by the host's clock, in UTC."""
-    return at(SystemClock().time())
+    return to_datetime(SystemClock().time())
 
 
-def at(seconds: float, zone: tzinfo = UTC) -> datetime:
+def to_datetime(seconds: float, zone: tzinfo = UTC) -> datetime:
     """Return the moment so many seconds after 1970 began."""
     return datetime.fromtimestamp(seconds, zone)
 
 
-def iso(seconds: float | None, zone: tzinfo = UTC) -> str | None:
+def iso_time(seconds: float | None, zone: tzinfo = UTC) -> str | None:
     """Return a moment for programs; None for none."""
-    return None if seconds is None else at(seconds, zone).isoformat()
+    return None if seconds is None else to_datetime(seconds, zone).isoformat()
 
 
-def shown(moment: datetime, *, weekday: bool = False) -> str:
+def format_time(moment: datetime, *, weekday: bool = False) -> str:
     """Return a moment with its offset, and with seconds where it has some."""
-    return shown_alike([moment], weekday=weekday)[0]
+    return format_times([moment], weekday=weekday)[0]
 
 
-def shown_alike(moments: Sequence[datetime], *, weekday: bool = False) -> list[str]:
+def format_times(moments: Sequence[datetime], *, weekday: bool = False) -> list[str]:
     """Return moments with their offsets, all of them with seconds if one has some."""
     day = "%a " if weekday else ""
     unit = max((_unit(moment) for moment in moments), key=_UNITS.index, default="minutes")
@@ -50,7 +61,7 @@ def _unit(moment: datetime) -> str:
     return "milliseconds" if moment.microsecond else "seconds" if moment.second else "minutes"
 
 
-def brief(moment: datetime, now: datetime) -> str:
+def format_near(moment: datetime, now: datetime) -> str:
     """Return a moment as one says it at `now`: the time alone today, with the weekday in the days around."""
     today = now.astimezone(moment.tzinfo)
     time = f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}"
@@ -59,7 +70,7 @@ def brief(moment: datetime, now: datetime) -> str:
     return f"{moment:%a} {time}" if abs(moment.date() - today.date()) < WEEK else f"{moment:%Y-%m-%d} {time}"
 
 
-def lasted(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return a span of time in a few characters: "0.02 s", "14 s", "3 min", "5 h"."""
     for least, unit, name in _SPANS:
         if seconds >= least:
@@ -67,7 +78,7 @@ def lasted(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2f} s"
 
 
-def zone_named(name: str) -> ZoneInfo:
+def zone_of(name: str) -> ZoneInfo:
     """Return a zone of an entry; UTC for one that only the scheduler knows."""
     try:
         return ZoneInfo(name)
@@ -75,7 +86,7 @@ def zone_named(name: str) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-def zone_from(text: str | None) -> ZoneInfo | None:
+def parse_zone(text: str | None) -> ZoneInfo | None:
     """Return the zone that somebody asked for; None for none.
 
     Raises:
@@ -89,7 +100,7 @@ def zone_from(text: str | None) -> ZoneInfo | None:
         raise CommandError(f"--tz: {text!r} is not a known time zone; write one like Europe/Berlin") from error
 
 
-def moment_from(option: str, text: str, zone: tzinfo) -> datetime:
+def parse_time(option: str, text: str, zone: tzinfo) -> datetime:
     """Return the moment that somebody wrote in ISO 8601, in `zone` unless it says an offset itself.
 
     Raises:

@@ -17,8 +17,8 @@ from aioq.cli.broker_access import is_embedded
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import load_app
 from aioq.cli.logs import configure
-from aioq.cli.process import again, end_now, leave_threads_behind, threads_of_tasks
-from aioq.cli.supervisor import Lifeline, Supervisor
+from aioq.cli.process import exit_if_threads_hang, exit_now, own_command_line, task_thread_pool
+from aioq.cli.supervisor import ControlPipe, Supervisor
 from aioq.worker import Worker
 
 __all__ = ["register"]
@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.processes <= MOST_PROCESSES:
         raise CommandError(f"worker: processes must be between 1 and {MOST_PROCESSES}, got {arguments.processes}")
     if arguments.child is not None:
-        return _run_here(arguments, Lifeline.take())
+        return _run_here(arguments, ControlPipe.take())
     if arguments.processes == 1:
         return _run_here(arguments, None)
     configure(arguments.log_level)
@@ -86,17 +86,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _supervisor(arguments: argparse.Namespace) -> Supervisor:
     words = cast("list[str]", arguments.words)
-    commands = [again(words, [words[0], "--child", str(n), *words[1:]]) for n in range(1, arguments.processes + 1)]
+    commands = [
+        own_command_line(words, [words[0], "--child", str(n), *words[1:]]) for n in range(1, arguments.processes + 1)
+    ]
     return Supervisor(commands, grace=arguments.grace, burst=arguments.burst)
 
 
-def _run_here(arguments: argparse.Namespace, lifeline: Lifeline | None) -> int:
+def _run_here(arguments: argparse.Namespace, lifeline: ControlPipe | None) -> int:
     app = load_app(arguments.app)
     configure(arguments.log_level)
     worker = _worker(app, arguments)
     _warn(app, worker.queues)
     anyio.run(_work, worker, lifeline, backend_options={"use_uvloop": arguments.loop == "uvloop"})
-    leave_threads_behind(Exit.OK)  # the tasks' jobs were released and run again elsewhere
+    exit_if_threads_hang(Exit.OK)  # the tasks' jobs were released and run again elsewhere
     return Exit.OK
 
 
@@ -116,8 +118,8 @@ def _worker(app: Aarq, arguments: argparse.Namespace) -> Worker:
         raise CommandError(f"worker: {error}") from error
 
 
-async def _work(worker: Worker, lifeline: Lifeline | None) -> None:
-    with threads_of_tasks():
+async def _work(worker: Worker, lifeline: ControlPipe | None) -> None:
+    with task_thread_pool():
         async with worker.app, lifeline.obeying(worker.stop) if lifeline else nullcontext():
             ending = asyncio.create_task(_end_without_tasks(worker))
             try:
@@ -130,7 +132,7 @@ async def _end_without_tasks(worker: Worker) -> None:
     """End the process when nothing holds it up but tasks that do not heed that they were cancelled."""
     await worker.wait_outstayed()
     logger.warning("left tasks behind that go on although they were cancelled; their jobs were given back")
-    end_now(Exit.OK)
+    exit_now(Exit.OK)
 
 
 def _warn(app: Aarq, queues: tuple[str, ...]) -> None:

@@ -12,16 +12,16 @@ from typing import Literal
 
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_entry, add_json, add_log_level
-from aioq.cli.broker_access import check_jobs_travel, connected, is_embedded
-from aioq.cli.cron.lookup import find
-from aioq.cli.cron.manual import ByHand, Stored, enqueue_ticks
-from aioq.cli.cron.tick_text import reason
+from aioq.cli.broker_access import check_workers_see_jobs, is_embedded, run_connected
+from aioq.cli.cron.lookup import find_entry
+from aioq.cli.cron.manual import EnqueuedTick, ManualRun, enqueue_ticks
+from aioq.cli.cron.tick_text import reason_text
 from aioq.cli.exit_codes import CommandError, Exit, exit_for
 from aioq.cli.find_app import load_app
 from aioq.cli.logs import configure
-from aioq.cli.output import Column, Progress, complain, say, say_json, table, width
-from aioq.cli.process import leave_threads_behind
-from aioq.cli.times import moment_from, now, shown, zone_named
+from aioq.cli.output import Column, Progress, print_err, print_json, print_out, table, terminal_width
+from aioq.cli.process import exit_if_threads_hang
+from aioq.cli.times import format_time, now, parse_time, zone_of
 from aioq.cron import CronEntry, upcoming
 from aioq.cron.steps import INSTANT
 from aioq.errors import AioqError
@@ -29,7 +29,7 @@ from aioq.model.cron import TickRecord, TickStatus
 from aioq.model.job import NewJob
 from aioq.protocols import TickLedger
 
-__all__ = ["Filled", "backfill", "fill", "register", "ticks_between"]
+__all__ = ["BackfilledTick", "backfill", "fill", "register", "ticks_between"]
 
 MOST = 10_000
 """Ticks that are fired in one go."""
@@ -60,75 +60,78 @@ def register(verbs: Commands) -> None:
 def backfill(arguments: argparse.Namespace) -> int:
     """Fire ticks of the past."""
     app = load_app(arguments.app)
-    entry = find(app, arguments.app, arguments.name)
+    entry = find_entry(app, arguments.app, arguments.name)
     configure(arguments.log_level)
-    zone = zone_named(entry.tz)
+    zone = zone_of(entry.tz)
     first, last = (
-        moment_from(f"cron backfill: {option}", text, zone)
+        parse_time(f"cron backfill: {option}", text, zone)
         for option, text in (("--from", arguments.first), ("--to", arguments.last))
     )
     ticks = _ticks(entry, first, last)
     if arguments.dry_run:
         return _show(app, entry, ticks, as_json=arguments.json)
     if entry.job is not None:
-        check_jobs_travel(app, "cron backfill", entry.name)
+        check_workers_see_jobs(app, "cron backfill", entry.name)
     if not arguments.json:
-        say(f"{entry.name} from {shown(first)} to {shown(last)}, in {zone.key}: {_ticks_of(len(ticks))}")
+        print_out(
+            f"{entry.name} from {format_time(first)} to {format_time(last)}, in {zone.key}: {_ticks_of(len(ticks))}"
+        )
     return _fill(app, entry, ticks, as_json=arguments.json)
 
 
 def _ticks(entry: CronEntry, first: datetime, last: datetime) -> list[datetime]:
     if first > last:
-        raise CommandError(f"cron backfill: --from {shown(first)} is after --to {shown(last)}")
+        raise CommandError(f"cron backfill: --from {format_time(first)} is after --to {format_time(last)}")
     if last > (moment := now().astimezone(last.tzinfo)):
         raise CommandError(
-            f"cron backfill: --to {shown(last)} is in the future, and it is {shown(moment.replace(microsecond=0))}; "
-            "ticks that are yet to come fire by themselves"
+            f"cron backfill: --to {format_time(last)} is in the future, and it is "
+            f"{format_time(moment.replace(microsecond=0))}; ticks that are yet to come fire by themselves"
         )
     ticks = ticks_between(entry, first, last, most=MOST)
     if len(ticks) > MOST:
         raise CommandError(
-            f"cron backfill: {entry.name} has more than {MOST:,} ticks from {shown(first)} to {shown(last)}; "
-            f"the {MOST:,}th is {shown(ticks[MOST - 1].astimezone(first.tzinfo))}: go in steps up to there"
+            f"cron backfill: {entry.name} has more than {MOST:,} ticks from {format_time(first)} to "
+            f"{format_time(last)}; "
+            f"the {MOST:,}th is {format_time(ticks[MOST - 1].astimezone(first.tzinfo))}: go in steps up to there"
         )
     return ticks
 
 
 def _fill(app: Aarq, entry: CronEntry, ticks: Sequence[datetime], *, as_json: bool) -> int:
-    told = Told(entry, len(ticks))
+    told = BackfillReport(entry, len(ticks))
     try:
-        connected(app, lambda: fill(app, entry, ticks, told.tell))
+        run_connected(app, lambda: fill(app, entry, ticks, told.tell))
     except (KeyboardInterrupt, AioqError) as error:
         told.end()
-        complain(f"cut short: {told.summary()}, {len(ticks) - len(told.filled):,} not ended")
-        leave_threads_behind(Exit.INTERRUPTED if isinstance(error, KeyboardInterrupt) else exit_for(error))
+        print_err(f"cut short: {told.summary()}, {len(ticks) - len(told.filled):,} not ended")
+        exit_if_threads_hang(Exit.INTERRUPTED if isinstance(error, KeyboardInterrupt) else exit_for(error))
         raise
     told.end()
-    say_json([_as_json(filled, entry) for filled in told.filled]) if as_json else say(told.summary())
+    print_json([_as_json(filled, entry) for filled in told.filled]) if as_json else print_out(told.summary())
     code = Exit.FAILED if told.failed else Exit.OK
-    leave_threads_behind(code)
+    exit_if_threads_hang(code)
     return code
 
 
-class Told:
+class BackfillReport:
     """Shows progress and failures as they happen, and sums up."""
 
     def __init__(self, entry: CronEntry, total: int) -> None:
-        self._zone = zone_named(entry.tz)
+        self._zone = zone_of(entry.tz)
         self._progress = Progress(entry.name, total)
-        self.filled: list[Filled] = []
+        self.filled: list[BackfilledTick] = []
 
     @property
     def failed(self) -> int:
         """How many ticks failed."""
         return sum(filled.status == "failed" for filled in self.filled)
 
-    def tell(self, filled: Filled) -> None:
+    def tell(self, filled: BackfilledTick) -> None:
         """Take in what became of a tick."""
         self.filled.append(filled)
         if filled.status == "failed":
             self._progress.clear()
-            complain(f"{shown(filled.tick.astimezone(self._zone))} failed: {filled.error}")
+            print_err(f"{format_time(filled.tick.astimezone(self._zone))} failed: {filled.error}")
         self._progress.show(len(self.filled))
 
     def end(self) -> None:
@@ -144,15 +147,17 @@ class Told:
 
 def _show(app: Aarq, entry: CronEntry, ticks: Sequence[datetime], *, as_json: bool) -> int:
     """Show what would be fired, with what is recorded of it."""
-    zone = zone_named(entry.tz)
+    zone = zone_of(entry.tz)
     records = _recorded(app, entry)
     if as_json:
-        say_json([{"tick": tick.astimezone(zone).isoformat(), "recorded": _status(records, tick)} for tick in ticks])
+        print_json([{"tick": tick.astimezone(zone).isoformat(), "recorded": _status(records, tick)} for tick in ticks])
         return Exit.OK
     if ticks:
-        rows = [(shown(tick.astimezone(zone), weekday=True), _text(records.get(tick.timestamp()))) for tick in ticks]
-        say(table((Column(zone.key), Column("RECORDED", least=12)), rows, width=width()))
-    say(f"{_ticks_of(len(ticks))} of {entry.name} would be fired, and nothing was")
+        rows = [
+            (format_time(tick.astimezone(zone), weekday=True), _text(records.get(tick.timestamp()))) for tick in ticks
+        ]
+        print_out(table((Column(zone.key), Column("RECORDED", least=12)), rows, width=terminal_width()))
+    print_out(f"{_ticks_of(len(ticks))} of {entry.name} would be fired, and nothing was")
     return Exit.OK
 
 
@@ -161,7 +166,7 @@ def _recorded(app: Aarq, entry: CronEntry) -> dict[float, TickRecord]:
     broker = app.broker
     if is_embedded(broker) or not isinstance(broker, TickLedger):
         return {}
-    return {record.tick: record for record in reversed(connected(app, lambda: broker.tick_history(entry.key)))}
+    return {record.tick: record for record in reversed(run_connected(app, lambda: broker.tick_history(entry.key)))}
 
 
 def _status(records: dict[float, TickRecord], tick: datetime) -> str | None:
@@ -170,11 +175,11 @@ def _status(records: dict[float, TickRecord], tick: datetime) -> str | None:
 
 
 def _text(record: TickRecord | None) -> str:
-    return " ".join(text for text in (record.status.value, reason(record)) if text) if record else ""
+    return " ".join(text for text in (record.status.value, reason_text(record)) if text) if record else ""
 
 
-def _as_json(filled: Filled, entry: CronEntry) -> dict[str, object]:
-    at = filled.tick.astimezone(zone_named(entry.tz)).isoformat()
+def _as_json(filled: BackfilledTick, entry: CronEntry) -> dict[str, object]:
+    at = filled.tick.astimezone(zone_of(entry.tz)).isoformat()
     return {"tick": at, "status": filled.status, "error": filled.error, "job_id": filled.job_id}
 
 
@@ -189,7 +194,7 @@ BACKFILL = "backfill"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Filled:
+class BackfilledTick:
     """What became of one tick."""
 
     tick: datetime
@@ -204,7 +209,7 @@ def ticks_between(entry: CronEntry, first: datetime, last: datetime, *, most: in
     return list(islice(ticks, most + 1))
 
 
-async def fill(app: Aarq, entry: CronEntry, ticks: Sequence[datetime], tell: Callable[[Filled], None]) -> None:
+async def fill(app: Aarq, entry: CronEntry, ticks: Sequence[datetime], tell: Callable[[BackfilledTick], None]) -> None:
     """Fire ticks in order, and tell what became of each: a cron's function runs here, a schedule's job is enqueued."""
     if entry.job is None:
         await _call(app, entry, ticks, tell)
@@ -212,22 +217,26 @@ async def fill(app: Aarq, entry: CronEntry, ticks: Sequence[datetime], tell: Cal
         await _enqueue(app, entry, entry.job, ticks, tell)
 
 
-async def _call(app: Aarq, entry: CronEntry, ticks: Sequence[datetime], tell: Callable[[Filled], None]) -> None:
-    hand = ByHand(app, entry, why=BACKFILL)
+async def _call(app: Aarq, entry: CronEntry, ticks: Sequence[datetime], tell: Callable[[BackfilledTick], None]) -> None:
+    hand = ManualRun(app, entry, why=BACKFILL)
     async with hand.ready():
         for tick in ticks:
             record = (await hand.fire(tick)).record
-            tell(Filled(tick=tick, status="ok" if record.status is TickStatus.OK else "failed", error=record.error))
+            tell(
+                BackfilledTick(
+                    tick=tick, status="ok" if record.status is TickStatus.OK else "failed", error=record.error
+                )
+            )
 
 
 async def _enqueue(
-    app: Aarq, entry: CronEntry, template: NewJob, ticks: Sequence[datetime], tell: Callable[[Filled], None]
+    app: Aarq, entry: CronEntry, template: NewJob, ticks: Sequence[datetime], tell: Callable[[BackfilledTick], None]
 ) -> None:
     for start in range(0, len(ticks), BATCH):
         for stored in await enqueue_ticks(app.broker, entry, template, ticks[start : start + BATCH], why=BACKFILL):
             tell(_filled(stored))
 
 
-def _filled(stored: Stored) -> Filled:
+def _filled(stored: EnqueuedTick) -> BackfilledTick:
     status: Literal["failed", "enqueued", "known"] = "failed" if stored.error else "enqueued" if stored.new else "known"
-    return Filled(tick=stored.tick, status=status, error=stored.error, job_id=stored.job.id)
+    return BackfilledTick(tick=stored.tick, status=status, error=stored.error, job_id=stored.job.id)

@@ -11,17 +11,17 @@ import msgspec
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_app, add_json
 from aioq.cli.broker_access import ask_ledger
-from aioq.cli.cron.lookup import next_of
-from aioq.cli.cron.overview import how_often
+from aioq.cli.cron.lookup import next_runs_of
+from aioq.cli.cron.overview import firing_mode
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_app
-from aioq.cli.output import say, say_json
-from aioq.cli.times import at, shown, zone_named
+from aioq.cli.output import print_json, print_out
+from aioq.cli.times import format_time, to_datetime, zone_of
 from aioq.cron.definition import CronDiff, compare, define
 from aioq.model.cron import CronDefinition, CronStatus
 from aioq.protocols import TickLedger
 
-__all__ = ["Ahead", "diff", "diff_lines", "register"]
+__all__ = ["NextRunFinder", "diff", "diff_lines", "register"]
 
 DEFAULT = "default"
 
@@ -47,24 +47,24 @@ def diff(arguments: argparse.Namespace) -> int:
     statuses, moment = _ask(app)
     registered = [status.definition for status in statuses if status.retired_at is None]
     changes = compare(registered, [define(entry) for entry in app.crons])
-    ahead = Ahead(app, moment)
+    ahead = NextRunFinder(app, moment)
     if arguments.json:
-        say_json(_as_json(changes, ahead))
+        print_json(_as_json(changes, ahead))
     else:
         for line in diff_lines(changes, ahead):
-            say(line)
-        say(_summary(changes, app.name, len(app.crons)))
+            print_out(line)
+        print_out(_summary(changes, app.name, len(app.crons)))
     return Exit.FAILED if changes else Exit.OK
 
 
 def _ask(app: Aarq) -> tuple[Sequence[CronStatus], datetime]:
     async def question(ledger: TickLedger) -> tuple[Sequence[CronStatus], datetime]:
-        return await ledger.cron_statuses(app.name), at(await app.broker.time())
+        return await ledger.cron_statuses(app.name), to_datetime(await app.broker.time())
 
     return ask_ledger(app, "cron diff", question)
 
 
-class Ahead:
+class NextRunFinder:
     """When an entry fires next, by the code or by what is registered.
 
     Args:
@@ -77,8 +77,8 @@ class Ahead:
 
     def of_code(self, definition: CronDefinition) -> datetime | None:
         """Return the next run by the code, in the entry's zone; None when there is none."""
-        runs = next_of(self._app.crons[definition.name], self._now, 1).runs
-        return runs[0].astimezone(zone_named(definition.tz)) if runs and definition.enabled else None
+        runs = next_runs_of(self._app.crons[definition.name], self._now, 1).runs
+        return runs[0].astimezone(zone_of(definition.tz)) if runs and definition.enabled else None
 
     def of_registered(self, definition: CronDefinition) -> datetime | None:
         """Return the next run by what is registered; None for schedules that are no expressions."""
@@ -89,10 +89,10 @@ class Ahead:
             run = schedule.next_after(self._now)
         except Exception:  # text of an object of the user's own, or of another scheduler
             return None
-        return run.astimezone(zone_named(definition.tz)) if run else None
+        return run.astimezone(zone_of(definition.tz)) if run else None
 
 
-def diff_lines(changes: CronDiff, ahead: Ahead) -> Iterator[str]:
+def diff_lines(changes: CronDiff, ahead: NextRunFinder) -> Iterator[str]:
     """Yield what a deploy would change, one entry after the other."""
     for definition in changes.added:
         yield f"+ {_title(definition)}"
@@ -120,11 +120,11 @@ def _timing(definition: CronDefinition) -> str:
 
 def _next(run: datetime | None) -> Iterator[str]:
     if run:
-        yield f"    {'next run':<10} {shown(run)}"
+        yield f"    {'next run':<10} {format_time(run)}"
 
 
 def _when(run: datetime | None) -> str:
-    return shown(run) if run else "none known"
+    return format_time(run) if run else "none known"
 
 
 def _differences(old: CronDefinition, new: CronDefinition) -> Iterator[tuple[str, str, str]]:
@@ -132,7 +132,7 @@ def _differences(old: CronDefinition, new: CronDefinition) -> Iterator[tuple[str
     pairs = [
         ("schedule", _timing(old), _timing(new)),
         ("kind", old.kind, new.kind),
-        ("fires", how_often(old), how_often(new)),
+        ("fires", firing_mode(old), firing_mode(new)),
         ("enabled", _yes(old.enabled), _yes(new.enabled)),
     ]
     policies = sorted({*old.options, *new.options})
@@ -154,7 +154,7 @@ def _summary(changes: CronDiff, app: str, count: int) -> str:
     )
 
 
-def _as_json(changes: CronDiff, ahead: Ahead) -> dict[str, object]:
+def _as_json(changes: CronDiff, ahead: NextRunFinder) -> dict[str, object]:
     return {
         "added": [_plain(new, ahead.of_code(new)) for new in changes.added],
         "changed": [

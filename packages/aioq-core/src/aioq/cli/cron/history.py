@@ -9,12 +9,12 @@ from datetime import tzinfo
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_entry, add_json
 from aioq.cli.broker_access import ask_ledger
-from aioq.cli.cron.lookup import find
-from aioq.cli.cron.tick_text import as_json, reason, took, with_jobs, with_life
+from aioq.cli.cron.lookup import find_entry
+from aioq.cli.cron.tick_text import as_json, duration_text, reason_text, with_job_states, with_lost_run
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import load_app
-from aioq.cli.output import Column, say, say_json, table, width
-from aioq.cli.times import at, lasted, shown, zone_named
+from aioq.cli.output import Column, print_json, print_out, table, terminal_width
+from aioq.cli.times import format_duration, format_time, to_datetime, zone_of
 from aioq.cron import CronEntry
 from aioq.model.cron import TickRecord
 from aioq.protocols import TickLedger
@@ -46,24 +46,24 @@ def history(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.count <= KEPT:
         raise CommandError(f"cron history: -n must be between 1 and {KEPT}, got {arguments.count}")
     app = load_app(arguments.app)
-    entry = find(app, arguments.app, arguments.name)
+    entry = find_entry(app, arguments.app, arguments.name)
     records = _records(app, entry, arguments.count)
-    zone = zone_named(entry.tz)
+    zone = zone_of(entry.tz)
     if arguments.json:
-        say_json([as_json(record, zone) for record in records])
+        print_json([as_json(record, zone) for record in records])
     elif records:
-        say(history_table(records, zone, width=width()))
+        print_out(history_table(records, zone, width=terminal_width()))
     else:
-        say(f"nothing is recorded of {entry.name} yet")
+        print_out(f"nothing is recorded of {entry.name} yet")
     return Exit.OK
 
 
 def _records(app: Aarq, entry: CronEntry, count: int) -> list[TickRecord]:
     async def question(ledger: TickLedger) -> list[TickRecord]:
-        records = await with_jobs(app.broker, await ledger.tick_history(entry.key, limit=count))
+        records = await with_job_states(app.broker, await ledger.tick_history(entry.key, limit=count))
         status = await ledger.cron_status(entry.key)
         if records and status is not None:
-            records[0] = with_life(records[0], status)
+            records[0] = with_lost_run(records[0], status)
         return records
 
     return ask_ledger(app, "cron history", question)
@@ -81,12 +81,12 @@ def history_table(records: Sequence[TickRecord], zone: tzinfo, *, width: int | N
     )
     rows = [
         (
-            shown(at(record.tick, zone)),
+            format_time(to_datetime(record.tick, zone)),
             record.status.value,
-            "" if record.fired_at is None else lasted(record.late),
-            took(record),
+            "" if record.fired_at is None else format_duration(record.late),
+            duration_text(record),
             record.worker_id,
-            reason(record),
+            reason_text(record),
         )
         for record in records
     ]

@@ -10,14 +10,14 @@ from msgspec.structs import replace
 
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_app, add_json
-from aioq.cli.broker_access import connected, is_embedded
+from aioq.cli.broker_access import is_embedded, run_connected
 from aioq.cli.cron.lookup import SHOWN
-from aioq.cli.cron.overview import facts_as_json, facts_table, gather
-from aioq.cli.cron.tick_text import with_jobs
+from aioq.cli.cron.overview import entry_overviews, overview_as_json, overview_table
+from aioq.cli.cron.tick_text import with_job_states
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_app
-from aioq.cli.output import complain, say, say_json, width
-from aioq.cli.times import at, now, zone_from
+from aioq.cli.output import print_err, print_json, print_out, terminal_width
+from aioq.cli.times import now, parse_zone, to_datetime
 from aioq.cron import CronEntry
 from aioq.errors import BrokerUnavailable
 from aioq.model.cron import CronStatus
@@ -47,22 +47,22 @@ def register(verbs: Commands) -> None:
 
 def list_entries(arguments: argparse.Namespace) -> int:
     """Show an app's entries."""
-    reader = zone_from(arguments.tz)
+    reader = parse_zone(arguments.tz)
     app = load_app(arguments.app)
     statuses, moment = _ask(app)
-    facts = [fact for fact in gather(app.crons, statuses or (), moment) if fact.in_code or arguments.all]
+    facts = [fact for fact in entry_overviews(app.crons, statuses or (), moment) if fact.in_code or arguments.all]
     if arguments.json:
-        say_json([facts_as_json(fact) for fact in facts])
+        print_json([overview_as_json(fact) for fact in facts])
     elif facts:
-        say(facts_table(facts, moment, reader, looked_up=statuses is not None, width=width()))
+        print_out(overview_table(facts, moment, reader, looked_up=statuses is not None, width=terminal_width()))
     else:
-        say(f"{arguments.app} has no crons")
+        print_out(f"{arguments.app} has no crons")
     return Exit.OK
 
 
 def entry_table(entries: Iterable[CronEntry], start: datetime, *, width: int | None) -> str:
     """Return a table of entries with their next runs after `start`, as far as the code knows."""
-    return facts_table(gather(entries, (), start), start, UTC, looked_up=False, width=width)
+    return overview_table(entry_overviews(entries, (), start), start, UTC, looked_up=False, width=width)
 
 
 def _ask(app: Aarq) -> tuple[Sequence[CronStatus] | None, datetime]:
@@ -73,18 +73,18 @@ def _ask(app: Aarq) -> tuple[Sequence[CronStatus] | None, datetime]:
 
     async def question() -> tuple[Sequence[CronStatus], datetime]:
         statuses = await broker.cron_statuses(app.name)
-        return await _with_jobs(app.broker, statuses), at(await app.broker.time())
+        return await _with_jobs(app.broker, statuses), to_datetime(await app.broker.time())
 
     try:
-        return connected(app, question, patience=PATIENCE)
+        return run_connected(app, question, patience=PATIENCE)
     except BrokerUnavailable as error:
-        complain(f"{error}; shown is what the code knows")
+        print_err(f"{error}; shown is what the code knows")
         return None, now()
 
 
 async def _with_jobs(broker: Broker, statuses: Sequence[CronStatus]) -> list[CronStatus]:
     """Return statuses whose latest tick has the end of its job."""
     return [
-        replace(status, last=(await with_jobs(broker, [status.last]))[0]) if status.last else status
+        replace(status, last=(await with_job_states(broker, [status.last]))[0]) if status.last else status
         for status in statuses
     ]

@@ -12,7 +12,7 @@ from aioq.cli.exit_codes import CommandError
 from aioq.cron import CronEntry, upcoming
 from aioq.serialization.failure import one_line
 
-__all__ = ["SHOWN", "Upcoming", "find", "next_of"]
+__all__ = ["SHOWN", "NextRuns", "find_entry", "next_runs_of"]
 
 SHOWN = 3
 """Next runs that are shown of an entry."""
@@ -22,7 +22,7 @@ NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Upcoming:
+class NextRuns:
     """The next runs of an entry, in UTC; none when its schedule is over, or fails."""
 
     runs: tuple[datetime, ...] = ()
@@ -30,7 +30,7 @@ class Upcoming:
     """What the schedule raised."""
 
 
-def find(app: Aarq, path: str, name: str) -> CronEntry:
+def find_entry(app: Aarq, path: str, name: str) -> CronEntry:
     """Return an entry of an app by its name.
 
     Raises:
@@ -47,9 +47,9 @@ def find(app: Aarq, path: str, name: str) -> CronEntry:
     raise CommandError(f"{path} has no cron entry {name}; {there}")
 
 
-def next_of(entry: CronEntry, start: datetime, count: int = SHOWN) -> Upcoming:
+def next_runs_of(entry: CronEntry, start: datetime, count: int = SHOWN) -> NextRuns:
     """Return the next runs of an entry."""
     try:
-        return Upcoming(tuple(islice(upcoming(entry.schedule, start), count)))
+        return NextRuns(tuple(islice(upcoming(entry.schedule, start), count)))
     except Exception as error:  # anybody may write a schedule
-        return Upcoming(fails=one_line(f"fails: {type(error).__name__}: {error}", 100))
+        return NextRuns(fails=one_line(f"fails: {type(error).__name__}: {error}", 100))

@@ -16,8 +16,8 @@ import anyio
 from msgspec.structs import replace
 
 from aioq.app import Aarq
-from aioq.cli.output import complain
-from aioq.cli.times import at
+from aioq.cli.output import print_err
+from aioq.cli.times import to_datetime
 from aioq.clock import SteadyClock
 from aioq.cron import CronEntry
 from aioq.errors import AioqError, JobConflict
@@ -28,14 +28,23 @@ from aioq.protocols import Broker, TickLedger
 from aioq.registry import in_thread, is_async
 from aioq.serialization.failure import describe, in_full
 
-__all__ = ["ByHand", "Ended", "Stored", "between_ticks", "enqueue_ticks", "hand_of", "job_of", "person"]
+__all__ = [
+    "ManualRun",
+    "RunOutcome",
+    "EnqueuedTick",
+    "time_between_ticks",
+    "enqueue_ticks",
+    "manual_worker_id",
+    "tick_job",
+    "user_at_host",
+]
 
 LAST_WORDS = 5.0
 """Seconds for the ledger to take down the end of a run that is being interrupted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class RunOutcome:
     """How a run ended."""
 
     record: TickRecord
@@ -43,7 +52,7 @@ class Ended:
     error: BaseException | None = None
 
 
-class ByHand:
+class ManualRun:
     """Calls the function of one cron, within the app's lifespan, and writes down what becomes of it.
 
     Args:
@@ -55,7 +64,7 @@ class ByHand:
     def __init__(self, app: Aarq, entry: CronEntry, why: str) -> None:
         self._app, self._entry, self._why = app, entry, why
         self._clock = SteadyClock()
-        self._hand = hand_of(person())
+        self._hand = manual_worker_id(user_at_host())
         self._shared: Mapping[str, Any] = {}
 
     @asynccontextmanager
@@ -71,9 +80,9 @@ class ByHand:
 
     def now(self) -> datetime:
         """Return the moment by the broker's clock."""
-        return at(self._clock.time())
+        return to_datetime(self._clock.time())
 
-    async def fire(self, tick: datetime) -> Ended:
+    async def fire(self, tick: datetime) -> RunOutcome:
         """Call the function for a tick; what it raises is returned."""
         fired = self._begin(tick)
         await self._record(fired)
@@ -86,10 +95,10 @@ class ByHand:
         except BaseException as error:  # a function that raises SystemExit ends itself, not the command
             ended = self._end(fired, in_full(describe(error)))
             await self._record(ended)
-            return Ended(ended, error=error)
+            return RunOutcome(ended, error=error)
         ended = self._end(fired)
         await self._record(ended)
-        return Ended(ended, value=value)
+        return RunOutcome(ended, value=value)
 
     def _begin(self, tick: datetime) -> TickRecord:
         return TickRecord(
@@ -130,14 +139,14 @@ class ByHand:
         try:
             await self._app.broker.record_ticks([record])
         except AioqError as error:
-            complain(f"the ledger does not know that {record.name} is {record.status}: {error}")
+            print_err(f"the ledger does not know that {record.name} is {record.status}: {error}")
 
 
 MILLISECOND = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
+class EnqueuedTick:
     """What became of the wish for the job of a tick."""
 
     tick: datetime
@@ -148,7 +157,7 @@ class Stored:
     """Why there is no such job."""
 
 
-def between_ticks(entry: CronEntry, moment: datetime) -> datetime:
+def time_between_ticks(entry: CronEntry, moment: datetime) -> datetime:
     """Return a moment in whole milliseconds, about the one given, that is no tick of the entry."""
     moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
     while entry.schedule.next_after(moment - MILLISECOND) == moment:
@@ -156,33 +165,33 @@ def between_ticks(entry: CronEntry, moment: datetime) -> datetime:
     return moment
 
 
-def job_of(entry: CronEntry, template: NewJob, tick: datetime) -> NewJob:
+def tick_job(entry: CronEntry, template: NewJob, tick: datetime) -> NewJob:
     """Return the job of a tick."""
     return replace(template, id=tick_id(entry.name, tick.timestamp()))
 
 
 async def enqueue_ticks(
     broker: Broker, entry: CronEntry, template: NewJob, ticks: Sequence[datetime], *, why: str
-) -> list[Stored]:
+) -> list[EnqueuedTick]:
     """Enqueue a job for each tick in one go, and write the new ones down where there is a ledger."""
-    jobs = [job_of(entry, template, tick) for tick in ticks]
+    jobs = [tick_job(entry, template, tick) for tick in ticks]
     try:
         new = await broker.enqueue(jobs)
     except JobConflict as error:
         if len(jobs) == 1:
             text = f"{error.job_id} is known with another task or other arguments"
-            return [Stored(tick=ticks[0], job=jobs[0], new=False, error=text)]
+            return [EnqueuedTick(tick=ticks[0], job=jobs[0], new=False, error=text)]
         alone = [await enqueue_ticks(broker, entry, template, [tick], why=why) for tick in ticks]
         return [stored for (stored,) in alone]
-    stored = [Stored(tick=tick, job=job, new=is_new) for tick, job, is_new in zip(ticks, jobs, new, strict=True)]
+    stored = [EnqueuedTick(tick=tick, job=job, new=is_new) for tick, job, is_new in zip(ticks, jobs, new, strict=True)]
     await _record(broker, entry, [one for one in stored if one.new], why)
     return stored
 
 
-async def _record(broker: Broker, entry: CronEntry, stored: Sequence[Stored], why: str) -> None:
+async def _record(broker: Broker, entry: CronEntry, stored: Sequence[EnqueuedTick], why: str) -> None:
     if not isinstance(broker, TickLedger) or not stored:
         return
-    now, hand = await broker.time(), hand_of(person())
+    now, hand = await broker.time(), manual_worker_id(user_at_host())
     await broker.record_ticks(
         [
             TickRecord(
@@ -200,7 +209,7 @@ async def _record(broker: Broker, entry: CronEntry, stored: Sequence[Stored], wh
     )
 
 
-def person() -> str:
+def user_at_host() -> str:
     """Return `user@host`."""
     try:
         user = getpass.getuser()
@@ -209,6 +218,6 @@ def person() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def hand_of(who: str) -> str:
+def manual_worker_id(who: str) -> str:
     """Return the id under which a person's runs are recorded, where workers have theirs."""
     return re.sub(r"[^A-Za-z0-9_.@-]", "-", f"by-hand-{who}")[:200]

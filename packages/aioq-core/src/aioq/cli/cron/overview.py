@@ -6,50 +6,50 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
-from aioq.cli.cron.lookup import Upcoming, next_of
-from aioq.cli.cron.tick_text import as_json, late, reason, with_life
+from aioq.cli.cron.lookup import NextRuns, next_runs_of
+from aioq.cli.cron.tick_text import as_json, lateness_text, reason_text, with_lost_run
 from aioq.cli.output import Column, table
-from aioq.cli.times import at, brief, iso, shown_alike, zone_named
+from aioq.cli.times import format_near, format_times, iso_time, to_datetime, zone_of
 from aioq.cron import CronEntry
 from aioq.cron.definition import define
 from aioq.cron.overdue import overdue
 from aioq.model.cron import CronDefinition, CronStatus, TickRecord
 
-__all__ = ["Facts", "facts_as_json", "facts_table", "gather", "how_often", "owed"]
+__all__ = ["EntryOverview", "overview_as_json", "overview_table", "entry_overviews", "firing_mode", "overdue_since"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class EntryOverview:
     """All that is known of one entry at a moment."""
 
     definition: CronDefinition
     """As in the code; as registered for an entry that the code does not have."""
     in_code: bool = True
-    next: Upcoming = field(default_factory=Upcoming)
+    next: NextRuns = field(default_factory=NextRuns)
     status: CronStatus | None = None
     """None when nobody has registered it, or the ledger was not asked."""
     overdue: datetime | None = None
     """The oldest tick of which something should be recorded, and nothing is."""
 
 
-def gather(entries: Iterable[CronEntry], statuses: Sequence[CronStatus], now: datetime) -> list[Facts]:
+def entry_overviews(entries: Iterable[CronEntry], statuses: Sequence[CronStatus], now: datetime) -> list[EntryOverview]:
     """Return what is known of the entries of the code, in their order, and then of all others."""
     by_key = {status.definition.key: status for status in statuses}
     mine = [_of(entry, by_key.pop(entry.key, None), now) for entry in entries]
-    others = [Facts(definition=status.definition, status=status, in_code=False) for status in by_key.values()]
+    others = [EntryOverview(definition=status.definition, status=status, in_code=False) for status in by_key.values()]
     return mine + others
 
 
-def _of(entry: CronEntry, status: CronStatus | None, now: datetime) -> Facts:
-    return Facts(
+def _of(entry: CronEntry, status: CronStatus | None, now: datetime) -> EntryOverview:
+    return EntryOverview(
         definition=define(entry),
-        next=next_of(entry, now),
+        next=next_runs_of(entry, now),
         status=status,
-        overdue=owed(entry, status, now) if status else None,
+        overdue=overdue_since(entry, status, now) if status else None,
     )
 
 
-def owed(entry: CronEntry, status: CronStatus, now: datetime) -> datetime | None:
+def overdue_since(entry: CronEntry, status: CronStatus, now: datetime) -> datetime | None:
     """Return the oldest tick that an entry owes; a schedule that fails has no ticks."""
     try:
         return overdue(entry, status, now)
@@ -57,8 +57,8 @@ def owed(entry: CronEntry, status: CronStatus, now: datetime) -> datetime | None
         return None
 
 
-def facts_table(
-    facts: Sequence[Facts], now: datetime, reader: tzinfo | None, *, looked_up: bool, width: int | None
+def overview_table(
+    facts: Sequence[EntryOverview], now: datetime, reader: tzinfo | None, *, looked_up: bool, width: int | None
 ) -> str:
     """Return a table with up to four lines for each entry.
 
@@ -78,10 +78,10 @@ def facts_table(
     return table(columns, rows, width=width)
 
 
-def _row(fact: Facts, now: datetime, reader: tzinfo | None, *, elsewhere: bool, looked_up: bool) -> list[str]:
+def _row(fact: EntryOverview, now: datetime, reader: tzinfo | None, *, elsewhere: bool, looked_up: bool) -> list[str]:
     definition = fact.definition
     cells = [
-        [definition.name, f"  queue {definition.queue}", f"  {how_often(definition)}"],
+        [definition.name, f"  queue {definition.queue}", f"  {firing_mode(definition)}"],
         [definition.expression, definition.tz],
         _next(fact, now),
     ]
@@ -90,53 +90,57 @@ def _row(fact: Facts, now: datetime, reader: tzinfo | None, *, elsewhere: bool, 
     return ["\n".join(cell) for cell in cells]
 
 
-def how_often(definition: CronDefinition) -> str:
+def firing_mode(definition: CronDefinition) -> str:
     """Return who fires an entry."""
     if definition.kind == "schedule":
         return "one job a tick"
     return "once per fleet" if definition.unique else "on each worker"
 
 
-def _fires(fact: Facts) -> bool:
+def _fires(fact: EntryOverview) -> bool:
     paused = fact.status is not None and fact.status.pause is not None
     return fact.in_code and fact.definition.enabled and not paused
 
 
-def _next(fact: Facts, now: datetime) -> list[str]:
+def _next(fact: EntryOverview, now: datetime) -> list[str]:
     """Return the next runs of an entry in its zone, or why there are none."""
-    zone, status = zone_named(fact.definition.tz), fact.status
+    zone, status = zone_of(fact.definition.tz), fact.status
     if not fact.in_code:
         retired = status.retired_at if status else None
-        return ["not in this code", *([f"retired {brief(at(retired, zone), now)}"] if retired else [])]
+        return ["not in this code", *([f"retired {format_near(to_datetime(retired, zone), now)}"] if retired else [])]
     if not fact.definition.enabled:
         return ["disabled"]
     if status and (pause := status.pause):
-        return [f"paused {brief(at(pause.at, zone), now)}", f"by {pause.by}", *([pause.note] if pause.note else [])]
-    return shown_alike([run.astimezone(zone) for run in fact.next.runs]) or [fact.next.fails or "never"]
+        return [
+            f"paused {format_near(to_datetime(pause.at, zone), now)}",
+            f"by {pause.by}",
+            *([pause.note] if pause.note else []),
+        ]
+    return format_times([run.astimezone(zone) for run in fact.next.runs]) or [fact.next.fails or "never"]
 
 
-def _latest(fact: Facts, now: datetime) -> list[str]:
-    zone = zone_named(fact.definition.tz)
-    silent = [f"OVERDUE {brief(fact.overdue.astimezone(zone), now)}"] if fact.overdue else []
+def _latest(fact: EntryOverview, now: datetime) -> list[str]:
+    zone = zone_of(fact.definition.tz)
+    silent = [f"OVERDUE {format_near(fact.overdue.astimezone(zone), now)}"] if fact.overdue else []
     if fact.status is None:
         return ["not registered"]
-    last = with_life(fact.status.last, fact.status) if fact.status.last else None
+    last = with_lost_run(fact.status.last, fact.status) if fact.status.last else None
     return silent + (_told(last, now, zone) if last else ["none yet"])
 
 
 def _told(last: TickRecord, now: datetime, zone: tzinfo) -> list[str]:
     """Return what became of a tick: "ok 09:00", "0.02 s late"."""
-    status = f"{last.status} {brief(at(last.tick, zone), now)}"
-    return [status, *(text for text in (late(last), reason(last)) if text)]
+    status = f"{last.status} {format_near(to_datetime(last.tick, zone), now)}"
+    return [status, *(text for text in (lateness_text(last), reason_text(last)) if text)]
 
 
-def _differs(run: datetime, fact: Facts, reader: tzinfo | None) -> bool:
-    return run.astimezone(reader).utcoffset() != run.astimezone(zone_named(fact.definition.tz)).utcoffset()
+def _differs(run: datetime, fact: EntryOverview, reader: tzinfo | None) -> bool:
+    return run.astimezone(reader).utcoffset() != run.astimezone(zone_of(fact.definition.tz)).utcoffset()
 
 
-def facts_as_json(fact: Facts) -> dict[str, object]:
+def overview_as_json(fact: EntryOverview) -> dict[str, object]:
     """Return what is known of an entry for programs; what only the ledger knows is null without it."""
-    definition, zone = fact.definition, zone_named(fact.definition.tz)
+    definition, zone = fact.definition, zone_of(fact.definition.tz)
     facts: dict[str, object] = {
         "name": definition.name,
         "queue": definition.queue,
@@ -157,11 +161,11 @@ def facts_as_json(fact: Facts) -> dict[str, object]:
 def _ledger_as_json(status: CronStatus, zone: tzinfo) -> dict[str, object]:
     pause, running, counts = status.pause, status.running, status.counts
     return {
-        "armed_at": iso(status.armed_at),
-        "retired_at": iso(status.retired_at),
-        "paused": {"note": pause.note, "by": pause.by, "at": iso(pause.at)} if pause else None,
+        "armed_at": iso_time(status.armed_at),
+        "retired_at": iso_time(status.retired_at),
+        "paused": {"note": pause.note, "by": pause.by, "at": iso_time(pause.at)} if pause else None,
         "last": as_json(status.last, zone) if status.last else None,
-        "last_success": iso(status.last_success, zone),
-        "running": {"tick": iso(running.tick, zone), "worker_id": running.worker_id} if running else None,
+        "last_success": iso_time(status.last_success, zone),
+        "running": {"tick": iso_time(running.tick, zone), "worker_id": running.worker_id} if running else None,
         "counts": {name: getattr(counts, name) for name in counts.__struct_fields__},
     }

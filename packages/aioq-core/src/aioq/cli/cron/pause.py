@@ -6,12 +6,12 @@ import argparse
 
 from aioq.cli.arguments import Commands, add_entry, add_json
 from aioq.cli.broker_access import ask_ledger
-from aioq.cli.cron.lookup import find, next_of
-from aioq.cli.cron.manual import person
+from aioq.cli.cron.lookup import find_entry, next_runs_of
+from aioq.cli.cron.manual import user_at_host
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_app
-from aioq.cli.output import say, say_json
-from aioq.cli.times import at, shown, zone_named
+from aioq.cli.output import print_json, print_out
+from aioq.cli.times import format_time, to_datetime, zone_of
 from aioq.cron import CronEntry
 from aioq.model.cron import Pause
 from aioq.protocols import TickLedger
@@ -47,43 +47,43 @@ def register(verbs: Commands) -> None:
 def pause(arguments: argparse.Namespace) -> int:
     """Pause an entry."""
     app = load_app(arguments.app)
-    entry = find(app, arguments.app, arguments.name)
+    entry = find_entry(app, arguments.app, arguments.name)
 
     async def do(ledger: TickLedger) -> tuple[bool, Pause | None]:
         before = await _pause_of(ledger, entry)
-        return await ledger.pause_cron(entry.key, note=arguments.note, by=person()), before
+        return await ledger.pause_cron(entry.key, note=arguments.note, by=user_at_host()), before
 
     fresh, before = ask_ledger(app, "cron pause", do)
     if arguments.json:
-        say_json({"name": entry.name, "queue": entry.queue, "paused": True, "changed": fresh, "note": arguments.note})
+        print_json({"name": entry.name, "queue": entry.queue, "paused": True, "changed": fresh, "note": arguments.note})
     elif fresh:
-        say(f"{entry.name} is paused; it fires again after: aioq cron resume {arguments.app} {entry.name}")
+        print_out(f"{entry.name} is paused; it fires again after: aioq cron resume {arguments.app} {entry.name}")
     else:
         since = f", {_since(before, entry)}" if before else ""
         now = f"; the note is now: {arguments.note}" if arguments.note else ""
-        say(f"{entry.name} was paused already{since}{now}")
+        print_out(f"{entry.name} was paused already{since}{now}")
     return Exit.OK
 
 
 def resume(arguments: argparse.Namespace) -> int:
     """Resume an entry."""
     app = load_app(arguments.app)
-    entry = find(app, arguments.app, arguments.name)
+    entry = find_entry(app, arguments.app, arguments.name)
 
     async def do(ledger: TickLedger) -> tuple[bool, Pause | None, float]:
         before = await _pause_of(ledger, entry)
         return await ledger.resume_cron(entry.key), before, await app.broker.time()
 
     resumed, before, moment = ask_ledger(app, "cron resume", do)
-    runs = [run.astimezone(zone_named(entry.tz)) for run in next_of(entry, at(moment), 1).runs]
+    runs = [run.astimezone(zone_of(entry.tz)) for run in next_runs_of(entry, to_datetime(moment), 1).runs]
     if arguments.json:
         following = runs[0].isoformat() if runs else None
-        say_json({"name": entry.name, "queue": entry.queue, "paused": False, "changed": resumed, "next": following})
+        print_json({"name": entry.name, "queue": entry.queue, "paused": False, "changed": resumed, "next": following})
     elif resumed:
-        after = f"fires next at {shown(runs[0])}" if runs else "has no more runs"
-        say(f"{entry.name}{f', paused {_since(before, entry)},' if before else ''} is resumed and {after}")
+        after = f"fires next at {format_time(runs[0])}" if runs else "has no more runs"
+        print_out(f"{entry.name}{f', paused {_since(before, entry)},' if before else ''} is resumed and {after}")
     else:
-        say(f"{entry.name} was not paused")
+        print_out(f"{entry.name} was not paused")
     return Exit.OK
 
 
@@ -93,5 +93,5 @@ async def _pause_of(ledger: TickLedger, entry: CronEntry) -> Pause | None:
 
 
 def _since(pause: Pause, entry: CronEntry) -> str:
-    moment = shown(at(pause.at, zone_named(entry.tz)).replace(microsecond=0))
+    moment = format_time(to_datetime(pause.at, zone_of(entry.tz)).replace(microsecond=0))
     return f"by {pause.by} at {moment}{f': {pause.note}' if pause.note else ''}"

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 from aioq.cli.arguments import Commands, add_json
 from aioq.cli.exit_codes import CommandError, Exit
-from aioq.cli.output import Column, say, say_json, table, width
-from aioq.cli.times import now, shown_alike
+from aioq.cli.output import Column, print_json, print_out, table, terminal_width
+from aioq.cli.times import format_times, now
 from aioq.cron import ClockChange, upcoming
 from aioq.cron.schedule import ExplainedSchedule, Schedule
 from aioq.discovery import scheduler_named
@@ -24,7 +24,7 @@ __all__ = [
     "add_expression",
     "check_count",
     "explain",
-    "explained_at",
+    "explain_schedule",
     "lines",
     "next_runs",
     "parsed",
@@ -83,15 +83,15 @@ def explain(arguments: argparse.Namespace) -> int:
             Exit.CONFIG,
         )
     zone = ZoneInfo(arguments.tz or "UTC")
-    explained = explained_at(now(), schedule, expression=text_of(arguments.expression), zone=zone, count=count)
+    explained = explain_schedule(now(), schedule, expression=text_of(arguments.expression), zone=zone, count=count)
     if arguments.json:
-        say_json(_as_json(explained))
+        print_json(_as_json(explained))
     else:
-        say("\n".join(lines(explained, width() or PAGE)))
+        print_out("\n".join(lines(explained, terminal_width() or PAGE)))
     return Exit.OK
 
 
-def explained_at(
+def explain_schedule(
     start: datetime, schedule: ExplainedSchedule, *, expression: str, zone: ZoneInfo, count: int
 ) -> Explained:
     """Return what there is to say of a schedule at a moment."""
@@ -196,10 +196,10 @@ def parsed(words: Sequence[str], tz: str | None) -> Schedule:
 
 def run_table(runs: Sequence[datetime], zone: ZoneInfo) -> str:
     """Return runs below each other, in their zone and in UTC."""
-    utc = shown_alike(runs, weekday=True)
+    utc = format_times(runs, weekday=True)
     if zone.key == "UTC":
         return table((Column("UTC"),), zip(utc, strict=True))
-    local = shown_alike([run.astimezone(zone) for run in runs], weekday=True)
+    local = format_times([run.astimezone(zone) for run in runs], weekday=True)
     return table((Column(zone.key), Column("UTC")), zip(local, utc, strict=True))
 
 
@@ -223,7 +223,7 @@ def next_runs(arguments: argparse.Namespace) -> int:
     zone = ZoneInfo(arguments.tz or "UTC")
     runs = list(islice(upcoming(schedule, now()), count))
     if arguments.json:
-        say_json([{"at": run.astimezone(zone).isoformat(), "utc": run.isoformat()} for run in runs])
+        print_json([{"at": run.astimezone(zone).isoformat(), "utc": run.isoformat()} for run in runs])
     else:
-        say(run_table(runs, zone))
+        print_out(run_table(runs, zone))
     return Exit.OK

@@ -9,16 +9,16 @@ from typing import Any
 
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_entry, add_json, add_log_level
-from aioq.cli.broker_access import check_jobs_travel, connected
-from aioq.cli.cron.lookup import find
-from aioq.cli.cron.manual import ByHand, Ended, between_ticks, enqueue_ticks
-from aioq.cli.cron.tick_text import took
+from aioq.cli.broker_access import check_workers_see_jobs, run_connected
+from aioq.cli.cron.lookup import find_entry
+from aioq.cli.cron.manual import ManualRun, RunOutcome, enqueue_ticks, time_between_ticks
+from aioq.cli.cron.tick_text import duration_text
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import load_app
 from aioq.cli.logs import configure
-from aioq.cli.output import complain, masked, say, say_json
-from aioq.cli.process import leave_threads_behind
-from aioq.cli.times import at
+from aioq.cli.output import print_err, print_json, print_out, redact
+from aioq.cli.process import exit_if_threads_hang
+from aioq.cli.times import to_datetime
 from aioq.cron import CronEntry
 from aioq.errors import JobEnded
 from aioq.model.job import NewJob
@@ -48,7 +48,7 @@ def register(verbs: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Fire an entry."""
     app = load_app(arguments.app)
-    entry = find(app, arguments.app, arguments.name)
+    entry = find_entry(app, arguments.app, arguments.name)
     configure(arguments.log_level)
     if entry.job is not None:
         return _enqueue(app, entry, entry.job, wait=arguments.wait, as_json=arguments.json)
@@ -58,59 +58,59 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _call(app: Aarq, entry: CronEntry, *, as_json: bool) -> int:
-    hand = ByHand(app, entry, why=BY_HAND)
+    hand = ManualRun(app, entry, why=BY_HAND)
 
-    async def fire() -> Ended:
+    async def fire() -> RunOutcome:
         async with hand.ready():
             return await hand.fire(hand.now())
 
     try:
-        ended = connected(app, fire)
+        ended = run_connected(app, fire)
     except KeyboardInterrupt:
-        leave_threads_behind(Exit.INTERRUPTED)
+        exit_if_threads_hang(Exit.INTERRUPTED)
         raise
     code = _tell(entry, ended, as_json=as_json)
-    leave_threads_behind(code)
+    exit_if_threads_hang(code)
     return code
 
 
-def _tell(entry: CronEntry, ended: Ended, *, as_json: bool) -> int:
+def _tell(entry: CronEntry, ended: RunOutcome, *, as_json: bool) -> int:
     if as_json:
         record = ended.record
-        say_json(_as_json(entry, str(record.status), value=ended.value, error=record.error))
+        print_json(_as_json(entry, str(record.status), value=ended.value, error=record.error))
     elif ended.error is None:
-        say(f"{entry.name} {_returned(ended.value)} after {took(ended.record)}")
+        print_out(f"{entry.name} {_returned(ended.value)} after {duration_text(ended.record)}")
     if ended.error is None:
         return Exit.OK
-    sys.stderr.write(masked("".join(traceback.format_exception(ended.error))))
-    complain(f"{entry.name} failed after {took(ended.record)}: {ended.record.error}")
+    sys.stderr.write(redact("".join(traceback.format_exception(ended.error))))
+    print_err(f"{entry.name} failed after {duration_text(ended.record)}: {ended.record.error}")
     return Exit.FAILED
 
 
 def _enqueue(app: Aarq, entry: CronEntry, template: NewJob, *, wait: bool, as_json: bool) -> int:
-    check_jobs_travel(app, "cron run", entry.name)
+    check_workers_see_jobs(app, "cron run", entry.name)
     job_id = ""
 
     async def enqueue() -> Any:
         nonlocal job_id
-        tick = between_ticks(entry, at(await app.broker.time()))
+        tick = time_between_ticks(entry, to_datetime(await app.broker.time()))
         (stored,) = await enqueue_ticks(app.broker, entry, template, [tick], why=BY_HAND)
         job_id = stored.job.id
         if not as_json:
-            say(f"{entry.name} is job {job_id} in queue {stored.job.queue}")
+            print_out(f"{entry.name} is job {job_id} in queue {stored.job.queue}")
         return await app.tasks[template.task].job(job_id).result() if wait else None
 
     error = ""
     try:
-        result = connected(app, enqueue)
+        result = run_connected(app, enqueue)
     except JobEnded as ended:
         result, error = None, str(ended)
-        complain(error)
+        print_err(error)
     if as_json:
         status = "failed" if error else "ok" if wait else "enqueued"
-        say_json(_as_json(entry, status, job_id=job_id, value=result, error=error))
+        print_json(_as_json(entry, status, job_id=job_id, value=result, error=error))
     elif wait and not error:
-        say(f"{entry.name} {_returned(result)}")
+        print_out(f"{entry.name} {_returned(result)}")
     return Exit.FAILED if error else Exit.OK
 
 

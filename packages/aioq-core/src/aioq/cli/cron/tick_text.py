@@ -7,7 +7,7 @@ from datetime import tzinfo
 
 from msgspec.structs import replace
 
-from aioq.cli.times import at, iso, lasted
+from aioq.cli.times import format_duration, iso_time, to_datetime
 from aioq.cron.misfire import MOST_COUNTED
 from aioq.model.cron import CronStatus, TickRecord, TickStatus
 from aioq.model.job import JobRecord
@@ -15,25 +15,33 @@ from aioq.model.states import FINAL_STATES, JobState
 from aioq.protocols import Broker, JobStore
 from aioq.serialization.failure import in_full, one_line
 
-__all__ = ["as_json", "late", "reason", "reconcile", "took", "with_jobs", "with_life"]
+__all__ = [
+    "as_json",
+    "lateness_text",
+    "reason_text",
+    "with_job_state",
+    "duration_text",
+    "with_job_states",
+    "with_lost_run",
+]
 
 SHORT = 60
 """Characters of an error that are shown in a table."""
 
 
-async def with_jobs(broker: Broker, records: Sequence[TickRecord]) -> list[TickRecord]:
+async def with_job_states(broker: Broker, records: Sequence[TickRecord]) -> list[TickRecord]:
     """Return records with what has become of the jobs of those that are still `fired`."""
     if not isinstance(broker, JobStore):
         return list(records)
     return [
-        reconcile(record, await broker.get_job(record.job_id, queue=record.queue))
+        with_job_state(record, await broker.get_job(record.job_id, queue=record.queue))
         if record.status is TickStatus.FIRED and record.job_id
         else record
         for record in records
     ]
 
 
-def reconcile(record: TickRecord, job: JobRecord | None) -> TickRecord:
+def with_job_state(record: TickRecord, job: JobRecord | None) -> TickRecord:
     """Return the record of a tick whose job may have ended without the ledger hearing of it."""
     if job is None:
         return replace(record, why="nothing is kept of its job")
@@ -51,7 +59,7 @@ def reconcile(record: TickRecord, job: JobRecord | None) -> TickRecord:
             return replace(ended, status=TickStatus.FAILED, error=f"job {job.state}")
 
 
-def with_life(record: TickRecord, status: CronStatus) -> TickRecord:
+def with_lost_run(record: TickRecord, status: CronStatus) -> TickRecord:
     """Return the latest record of an entry with a word on its run, if a worker should show signs of life of it.
 
     Runs of entries that fire on each worker show none, nor do runs by hand; a job has a lease of its own.
@@ -60,19 +68,19 @@ def with_life(record: TickRecord, status: CronStatus) -> TickRecord:
     return replace(record, why="no sign of life") if watched and status.running is None else record
 
 
-def late(record: TickRecord) -> str:
+def lateness_text(record: TickRecord) -> str:
     """Return how late a tick fired; empty when it did not."""
-    return "" if record.fired_at is None else f"{lasted(record.late)} late"
+    return "" if record.fired_at is None else f"{format_duration(record.late)} late"
 
 
-def took(record: TickRecord) -> str:
+def duration_text(record: TickRecord) -> str:
     """Return how long its run went on; empty while it does."""
     if record.fired_at is None or record.finished_at is None:
         return ""
-    return lasted(max(0.0, record.finished_at - record.fired_at))
+    return format_duration(max(0.0, record.finished_at - record.fired_at))
 
 
-def reason(record: TickRecord) -> str:
+def reason_text(record: TickRecord) -> str:
     """Return why a tick came to what it came to, in short; empty when there is nothing to add."""
     more = ""
     if record.count > 1:
@@ -83,13 +91,13 @@ def reason(record: TickRecord) -> str:
 def as_json(record: TickRecord, zone: tzinfo) -> dict[str, object]:
     """Return a record for programs, with its tick in `zone`."""
     return {
-        "tick": at(record.tick, zone).isoformat(),
+        "tick": to_datetime(record.tick, zone).isoformat(),
         "status": str(record.status),
         "why": record.why,
         "count": record.count,
         "late": record.late if record.fired_at is not None else None,
-        "fired_at": iso(record.fired_at),
-        "finished_at": iso(record.finished_at),
+        "fired_at": iso_time(record.fired_at),
+        "finished_at": iso_time(record.finished_at),
         "worker_id": record.worker_id,
         "job_id": record.job_id,
         "error": record.error,

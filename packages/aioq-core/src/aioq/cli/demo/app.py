@@ -21,7 +21,7 @@ from aioq.errors import AioqError
 from aioq.task import Call, Task
 from aioq.worker import Worker
 
-__all__ = ["DELAY", "FAILURES", "Play", "Score"]
+__all__ = ["DELAY", "FAILURES", "Demo", "DemoReport"]
 
 DELAY: Final = 3.0
 """Seconds by which the delayed job is put off."""
@@ -30,7 +30,7 @@ FAILURES: Final = 2
 NAMES: Final = ("Ada", "Grace", "Barbara")
 
 
-class Play:
+class Demo:
     """An app on the embedded broker, and what happens to it.
 
     Args:
@@ -44,7 +44,7 @@ class Play:
     def __init__(self, tell: Callable[[str, str, str], None], *, clock: Clock | None = None) -> None:
         self._tell, self._clock = tell, clock or SystemClock()
         self.app = Aarq(MemoryBroker(clock=self._clock))
-        self.score = Score(jobs=len(NAMES) + 2, retries=FAILURES)
+        self.score = DemoReport(jobs=len(NAMES) + 2, retries=FAILURES)
         self._add_crons()
         self._greet: Task[[str], str] = self.app.task(name="greet")(self._run_greet)
         self._fetch: Task[[str], int] = self.app.task(
@@ -131,7 +131,7 @@ ROUNDING = 1e-5
 
 
 @dataclass(slots=True)
-class Score:
+class DemoReport:
     """Counts of what was seen. Durations are in seconds."""
 
     jobs: int

@@ -8,10 +8,10 @@ import anyio
 
 from aioq.cli.arguments import Commands
 from aioq.cli.cron import entry_table
-from aioq.cli.demo.app import DELAY, FAILURES, Play
+from aioq.cli.demo.app import DELAY, FAILURES, Demo
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.logs import configure
-from aioq.cli.output import complain, ending_with_its_reader, say, width
+from aioq.cli.output import exit_when_reader_leaves, print_err, print_out, terminal_width
 from aioq.cli.times import now
 from aioq.clock import SystemClock
 
@@ -42,14 +42,14 @@ def run(arguments: argparse.Namespace) -> int:
     if not LEAST <= seconds <= MOST:
         raise CommandError(f"demo: --seconds must be between {LEAST} and {MOST:,}, got {seconds}")
     configure("error")
-    play = Play(Narrator().tell)
-    with ending_with_its_reader():
+    play = Demo(EventPrinter().tell)
+    with exit_when_reader_leaves():
         _introduce(play, seconds)
         anyio.run(play.perform, float(seconds))
         return _summarize(play, seconds)
 
 
-class Narrator:
+class EventPrinter:
     """Prints what happens as it happens, with the seconds since the first event."""
 
     def __init__(self) -> None:
@@ -60,29 +60,29 @@ class Narrator:
         """Print one line."""
         if self._start is None:
             self._start = self._clock.monotonic()
-        say(f"  {self._clock.monotonic() - self._start:5.2f} s  {kind:<4}  {name:<8} {text}")
+        print_out(f"  {self._clock.monotonic() - self._start:5.2f} s  {kind:<4}  {name:<8} {text}")
 
 
-def _introduce(play: Play, seconds: int) -> None:
-    columns = width()
-    say(f"aioq demo: an app and a worker on the embedded broker, for {seconds} seconds.\n")
-    say("1. The crons of the documentation, and when each runs next:\n")
-    say(_indented(entry_table(play.documented, now(), width=columns and columns - 2)))
-    say("\n2. A worker fires a cron every second and runs 5 jobs:")
-    say(f"   greet runs at once, fetch fails {FAILURES} times and is tried again, remind waits {DELAY:g} s.")
-    say("   Lines of the worker say cron or job; app is the program that enqueues and gets results.\n")
+def _introduce(play: Demo, seconds: int) -> None:
+    columns = terminal_width()
+    print_out(f"aioq demo: an app and a worker on the embedded broker, for {seconds} seconds.\n")
+    print_out("1. The crons of the documentation, and when each runs next:\n")
+    print_out(_indented(entry_table(play.documented, now(), width=columns and columns - 2)))
+    print_out("\n2. A worker fires a cron every second and runs 5 jobs:")
+    print_out(f"   greet runs at once, fetch fails {FAILURES} times and is tried again, remind waits {DELAY:g} s.")
+    print_out("   Lines of the worker say cron or job; app is the program that enqueues and gets results.\n")
 
 
 def _indented(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.splitlines())
 
 
-def _summarize(play: Play, seconds: int) -> int:
-    say(f"\n3. What happened in {seconds} seconds:\n")
+def _summarize(play: Demo, seconds: int) -> int:
+    print_out(f"\n3. What happened in {seconds} seconds:\n")
     for what, text in play.score.lines():
-        say(f"  {what:<15} {text}")
+        print_out(f"  {what:<15} {text}")
     if faults := list(play.score.faults()):
-        complain(f"demo: this is not what should have happened: {'; '.join(faults)}")
+        print_err(f"demo: this is not what should have happened: {'; '.join(faults)}")
         return Exit.FAILED
-    say('\nNext: write a module of your own and run "aioq worker MODULE:APP".')
+    print_out('\nNext: write a module of your own and run "aioq worker MODULE:APP".')
     return Exit.OK

@@ -6,11 +6,11 @@ import argparse
 from collections.abc import Iterator
 
 from aioq.cli.arguments import Commands, add_json, add_target
-from aioq.cli.broker_access import connected, store_of
+from aioq.cli.broker_access import run_connected, store_of
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import app_at
-from aioq.cli.output import say, say_json
-from aioq.cli.times import at, iso, shown
+from aioq.cli.output import print_json, print_out
+from aioq.cli.times import format_time, iso_time, to_datetime
 from aioq.model.job import JobRecord
 from aioq.serialization.failure import in_full, one_line
 
@@ -40,7 +40,7 @@ def show(arguments: argparse.Namespace) -> int:
     """Show a job."""
     app = app_at(arguments.target, "jobs")
     store = store_of(app, "jobs show")
-    record = connected(app, lambda: store.get_job(arguments.id, queue=arguments.queue))
+    record = run_connected(app, lambda: store.get_job(arguments.id, queue=arguments.queue))
     if record is None:
         raise CommandError(
             f"jobs show: nothing is known of job {arguments.id}: it was never enqueued, or is kept no longer; "
@@ -48,10 +48,10 @@ def show(arguments: argparse.Namespace) -> int:
             Exit.FAILED,
         )
     if arguments.json:
-        say_json(as_json(record))
+        print_json(as_json(record))
     else:
         for name, text in _lines(record):
-            say(f"{name:<10}{text}")
+            print_out(f"{name:<10}{text}")
     return Exit.OK
 
 
@@ -73,10 +73,10 @@ def as_json(record: JobRecord) -> dict[str, object]:
         "priority": record.priority,
         "attempt": record.attempt,
         "crashes": record.crashes,
-        "enqueued_at": iso(record.enqueued_at),
-        "run_at": iso(record.run_at),
-        "started_at": iso(record.started_at),
-        "finished_at": iso(record.finished_at),
+        "enqueued_at": iso_time(record.enqueued_at),
+        "run_at": iso_time(record.run_at),
+        "started_at": iso_time(record.started_at),
+        "finished_at": iso_time(record.finished_at),
         "worker_id": record.worker_id,
         "payload": escaped(record.payload),
         "payload_bytes": len(record.payload),
@@ -98,7 +98,7 @@ def _lines(record: JobRecord) -> Iterator[tuple[str, str]]:
         "started": record.started_at,
         "finished": record.finished_at,
     }
-    yield from ((name, shown(at(moment))) for name, moment in moments.items() if moment is not None)
+    yield from ((name, format_time(to_datetime(moment))) for name, moment in moments.items() if moment is not None)
     if record.worker_id is not None:
         yield "worker", one_line(record.worker_id)
     yield "payload", f"{len(record.payload):,} bytes: {escaped(record.payload)}"

@@ -4,7 +4,7 @@
 becomes of one that has ended, and `lifeline` is how a worker hears of its supervisor.
 """
 
-from aioq.cli.supervisor.control_pipe import Lifeline as Lifeline
+from aioq.cli.supervisor.control_pipe import ControlPipe as ControlPipe
 from aioq.cli.supervisor.supervisor import Supervisor as Supervisor
 
-__all__ = ["Lifeline", "Supervisor"]
+__all__ = ["ControlPipe", "Supervisor"]

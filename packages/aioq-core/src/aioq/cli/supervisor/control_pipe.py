@@ -17,7 +17,7 @@ from typing import Self
 import anyio
 from anyio.from_thread import BlockingPortal
 
-__all__ = ["Lifeline", "Order"]
+__all__ = ["ControlPipe", "Order"]
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 STDIN = 0
@@ -25,7 +25,7 @@ STDIN = 0
 logger = logging.getLogger("aioq.supervisor")
 
 
-class Lifeline:
+class ControlPipe:
     """The end of the line that a worker process holds.
 
     Orders come over the line, and when the supervisor is gone the line ends, which means to

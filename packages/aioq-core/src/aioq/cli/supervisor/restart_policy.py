@@ -8,7 +8,7 @@ from enum import Enum
 
 from aioq.cli.exit_codes import Exit
 
-__all__ = ["STEADY", "Death", "Next", "how", "pause_before", "verdict"]
+__all__ = ["STEADY", "ProcessExit", "Next", "exit_text", "restart_delay", "verdict"]
 
 STEADY = 10.0
 """Seconds after which a process that ends has not died at once."""
@@ -32,7 +32,7 @@ class Next(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Death:
+class ProcessExit:
     """The end of a process."""
 
     code: int
@@ -43,19 +43,19 @@ class Death:
     """Whether it is to end by itself."""
 
 
-def verdict(death: Death) -> Next:
+def verdict(death: ProcessExit) -> Next:
     """Return what to do after the end of a process."""
     if death.stopping or (death.burst and death.code == Exit.OK):
         return Next.DONE
     return Next.GIVE_UP if death.code in HOPELESS else Next.AGAIN
 
 
-def pause_before(deaths: int) -> float:
+def restart_delay(deaths: int) -> float:
     """Return the seconds to wait before another start, after so many deaths at once in a row."""
     return min(FIRST_PAUSE * 2 ** min(deaths - 1, 20), LONGEST_PAUSE) if deaths else 0.0
 
 
-def how(code: int) -> str:
+def exit_text(code: int) -> str:
     """Return how a process ended, as words for a log line."""
     if code >= 0:
         return f"ended with exit code {code}"

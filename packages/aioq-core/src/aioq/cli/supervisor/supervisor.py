@@ -13,7 +13,7 @@ from anyio.abc import TaskStatus
 from aioq.cli.exit_codes import Exit
 from aioq.cli.supervisor.child import Child
 from aioq.cli.supervisor.control_pipe import Order
-from aioq.cli.supervisor.restart_policy import STEADY, Death, Next, how, pause_before, verdict
+from aioq.cli.supervisor.restart_policy import STEADY, Next, ProcessExit, exit_text, restart_delay, verdict
 from aioq.worker.shutdown import Stop, first
 
 __all__ = ["Supervisor"]
@@ -99,16 +99,16 @@ class Supervisor:
                     self._give_up(child, death)
                     return
                 case Next.AGAIN:
-                    await self._pause(child, death, pause_before(deaths))
+                    await self._pause(child, death, restart_delay(deaths))
 
-    async def _run(self, child: Child) -> Death:
+    async def _run(self, child: Child) -> ProcessExit:
         """Start a process, and return how it ended. One that the system cannot start has died at once."""
         try:
             code = await self._code_of(child)
         except OSError as error:
             logger.warning("%s could not be started: %s", child.name, error)
             code = Exit.FAILED
-        return Death(code=code, stopping=self._stop.requested(), burst=self._burst)
+        return ProcessExit(code=code, stopping=self._stop.requested(), burst=self._burst)
 
     async def _code_of(self, child: Child) -> int:
         async with child.running() as process:
@@ -118,21 +118,21 @@ class Supervisor:
                 child.tell(Order.ABORT if self._stop.aborting.is_set() else Order.DRAIN)
             code = await process.wait()
         logger.log(
-            logging.INFO if code == Exit.OK else logging.WARNING, "%s (pid %d) %s", child.name, pid, how(code)
+            logging.INFO if code == Exit.OK else logging.WARNING, "%s (pid %d) %s", child.name, pid, exit_text(code)
         )  # fmt: skip
         return code
 
-    def _note_end(self, death: Death) -> None:
+    def _note_end(self, death: ProcessExit) -> None:
         if death.code != Exit.OK and self._code == Exit.OK:
             self._code = Exit.FAILED
 
-    def _give_up(self, child: Child, death: Death) -> None:
+    def _give_up(self, child: Child, death: ProcessExit) -> None:
         if not self._stop.requested():
             logger.error("%s would end the same way again; stopping the others", child.name)
             self.stop()
         self._code = death.code
 
-    async def _pause(self, child: Child, death: Death, pause: float) -> None:
+    async def _pause(self, child: Child, death: ProcessExit, pause: float) -> None:
         if pause:
             logger.warning("%s is started again in %g s", child.name, pause)
             await first(self._stop.draining.wait, partial(anyio.sleep, pause))
