@@ -316,22 +316,22 @@ def test_the_zone_is_that_of_the_parts() -> None:
         (
             lambda: Except(HOURLY, "2026-12-24"),  # type: ignore[arg-type]
             TypeError,
-            "Except leaves out a container of dates or a schedule, got '2026-12-24'",
+            "Except excludes a container of dates or a schedule, got '2026-12-24'",
         ),
         (
             lambda: Except(HOURLY, date(2026, 12, 24)),  # type: ignore[arg-type]
             TypeError,
-            "Except leaves out a container of dates or a schedule, got datetime.date(2026, 12, 24)",
+            "Except excludes a container of dates or a schedule, got datetime.date(2026, 12, 24)",
         ),
         (
             lambda: Except(HOURLY, [naive("2026-12-24")]),
             TypeError,
-            "Except leaves out whole days: give datetime.date objects, got datetime.datetime(2026, 12, 24, 0, 0)",
+            "Except excludes whole days: give datetime.date objects, got datetime.datetime(2026, 12, 24, 0, 0)",
         ),
         (
             lambda: Except(HOURLY, {"2026-12-24"}),  # type: ignore[arg-type]
             TypeError,
-            "Except leaves out whole days: give datetime.date objects, got '2026-12-24'",
+            "Except excludes whole days: give datetime.date objects, got '2026-12-24'",
         ),
         (
             lambda: Except(HOURLY, CHRISTMAS, tz="Europe/Berln"),

@@ -185,12 +185,12 @@ def test_except_tells_what_is_left_out() -> None:
     """Runs that are left out are none, and the words say so."""
     by_day = Except(NIGHTLY, {date(2026, 3, 29)})
     assert effects(by_day) == [
-        "02:30 does not exist: fires once at 03:00+02:00 instead, but all of that is left out",
+        "02:30 does not exist: fires once at 03:00+02:00 instead, but all of these runs are excluded",
         "02:30 comes twice: fires in the first pass only, at 02:30+02:00",
     ]
     assert by_day.clock_changes(START, END)[0].runs == ()
     back = Except(CronExpression("*/30 2 * * *", BERLIN), CronExpression("30 0 * * *")).clock_changes(START, END)[1]
-    assert back.effect.endswith("02:00+01:00 and 02:30+01:00, except those that are left out")
+    assert back.effect.endswith("02:00+01:00 and 02:30+01:00, except for excluded runs")
     assert back.runs == (utc("2026-10-25 00:00"), utc("2026-10-25 01:00"), utc("2026-10-25 01:30"))
 
 

@@ -1,5 +1,5 @@
-"""Cron expressions for aioq: a strict five-field dialect, time zones with the daylight-saving
-rules of Debian's cron, schedules made of others, and the loop that fires entries on time.
+"""Cron expressions for aioq: a strict five-field dialect, time zones with the daylight-saving rules of
+Debian's cron, combined schedules, and the loop that fires entries on time.
 """
 
 from aioq_cron.errors import InvalidCronExpression

@@ -1,4 +1,4 @@
-"""What schedules that are made of others ask of their parts, which may be anybody's."""
+"""Helpers of `Union` and `Except`: check, name and describe their parts, which may be foreign schedules."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["changes_of", "checked", "common_zone", "label", "stable_text", "word
 
 
 def checked(part: object, whole: str) -> Schedule:
-    """Return what is a schedule.
+    """Return `part` if it is a schedule.
 
     Raises:
-        TypeError: It is none; says what to write instead of an expression.
+        TypeError: It is not a schedule. For a text the message says which class to use.
     """
     if isinstance(part, str):
         raise TypeError(f"{whole} takes schedules, got the text {part!r}; write CronExpression({part!r})")
@@ -26,19 +26,19 @@ def checked(part: object, whole: str) -> Schedule:
 
 
 def zone_of(part: object) -> ZoneInfo | None:
-    """Return the zone that a schedule is read in; None when it has none, or several."""
+    """Return the time zone of a schedule; None if it has no single zone."""
     zone: object = getattr(part, "tz", None)
     return zone if isinstance(zone, ZoneInfo) else None
 
 
 def common_zone(parts: Iterable[object]) -> ZoneInfo | None:
-    """Return the zone of all parts that have one; None when they differ, or none has."""
+    """Return the zone that all parts with a zone share; None if they differ or no part has one."""
     zones = {zone for part in parts if (zone := zone_of(part)) is not None}
     return zones.pop() if len(zones) == 1 else None
 
 
 def stable_text(part: object) -> str:
-    """Return an object as text that is the same in every process: its own, or else the name of its type."""
+    """Return a text that is the same in every process: `str(part)`, or the type's name if it has no text."""
     kind = type(part)
     if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
         return f"{kind.__module__}.{kind.__qualname__}"
@@ -46,7 +46,7 @@ def stable_text(part: object) -> str:
 
 
 def label(part: Schedule, zone: ZoneInfo | None) -> str:
-    """Return a part as text, with its zone when that is not the one of the whole."""
+    """Return a part as text, with its zone if that differs from `zone`."""
     text = stable_text(part)
     text = f"({text})" if " and " in text or " except " in text else text
     own = zone_of(part)
@@ -54,7 +54,7 @@ def label(part: Schedule, zone: ZoneInfo | None) -> str:
 
 
 def words_of(part: Schedule, zone: ZoneInfo | None) -> str:
-    """Return a part in words, if it has any, with its zone when that is not the one of the whole."""
+    """Return a part in words, or as text, with its zone if that differs from `zone`."""
     words = part.in_words() if isinstance(part, ExplainedSchedule) else stable_text(part)
     words = f"({words})" if "; " in words else words
     own = zone_of(part)
@@ -62,5 +62,5 @@ def words_of(part: Schedule, zone: ZoneInfo | None) -> str:
 
 
 def changes_of(part: Schedule, start: datetime, end: datetime) -> list[ClockChange]:
-    """Return what a part says of clock changes; one that cannot explain itself says nothing."""
+    """Return the clock changes that a part reports; none if it is not an `ExplainedSchedule`."""
     return part.clock_changes(start, end) if isinstance(part, ExplainedSchedule) else []

@@ -1,7 +1,7 @@
-"""Finding the days that an expression names, and croniter as the one who does it.
+"""Steps through the days and minutes that match an expression, on a calendar without clock changes.
 
-croniter is handed sorted lists of numbers and nothing else, since versions differ in how they
-read ranges, steps and time zones; and it is asked once per matching day.
+croniter finds the days. It gets sorted lists of numbers only, because its versions differ in how
+they read ranges, steps and time zones. It is called once per matching day.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ __all__ = ["CalendarStepper", "DayStepper", "FieldStepper", "day_stepper"]
 
 # A 29 February on a given weekday may be 40 years away.
 _SEARCH_YEARS = 50
+_DAY = timedelta(days=1)
 
 
 class DayStepper(Protocol):
@@ -63,7 +64,7 @@ class _Either:
 
 
 class CroniterDays:
-    """Asks croniter for the days that match all three fields, and remembers the latest answer."""
+    """Finds the days that match all three fields with croniter, and caches the latest answer."""
 
     def __init__(self, days: str, months: str, weekdays: str) -> None:
         self._lock = Lock()
@@ -78,15 +79,15 @@ class CroniterDays:
 
     def first_from(self, day: date) -> date | None:
         """Return the first matching day that is not before `day`."""
-        latest = self._latest  # read once: another thread may replace it
+        latest = self._latest  # read once, because another thread may replace it
         if latest is not None and latest[0] <= day <= latest[1]:
             return latest[1]
-        found = self._ask(day)
+        found = self._search(day)
         if found is not None:
             self._latest = (day, found)
         return found
 
-    def _ask(self, day: date) -> date | None:
+    def _search(self, day: date) -> date | None:
         try:
             with self._lock:
                 return self._croniter.get_next(datetime, start_time=datetime.combine(day, time.min)).date()
@@ -94,9 +95,6 @@ class CroniterDays:
             if day.year + _SEARCH_YEARS < MAXYEAR:
                 raise
             return None
-
-
-_DAY = timedelta(days=1)
 
 
 class CalendarStepper(Protocol):
@@ -111,10 +109,12 @@ class CalendarStepper(Protocol):
 
 
 class FieldStepper:
-    """Looks up the times of a day in the fields, and asks another for the days."""
+    """Finds matching minutes: the time of day in the fields, the day with a `DayStepper`."""
 
     def __init__(self, fields: CronFields, days: DayStepper) -> None:
-        self._minutes, self._hours, self._days = fields.minutes, fields.hours, days
+        self._minutes = fields.minutes
+        self._hours = fields.hours
+        self._days = days
         self._earliest = time(fields.hours[0], fields.minutes[0])
 
     def next_after(self, wall: datetime) -> datetime | None:

@@ -1,4 +1,4 @@
-"""The days of an expression, in words."""
+"""Describes an expression in words: the times of a day, and the days."""
 
 from __future__ import annotations
 
@@ -24,12 +24,20 @@ _MONTHS = (
     "November",
     "December",
 )
+_FEW_TIMES = 3
+"""Times of day up to which each is named."""
+_MAX_NAMED_TIMES = 6
+"""Times of day that are named at most, if there is no shorter description."""
+_SHORTEST_SPAN = 3
+"""Consecutive numbers from which on they are written as a span."""
+_LONGEST_LIST = 8
+"""Numbers from which on they are written as steps, if they are equally far apart."""
 _ORDINALS = ("first", "second", "third", "fourth")
 _WEEK = 7
 
 
 def days_in_words(fields: CronFields) -> str:
-    """Return on which days it fires; nothing when that is on all days."""
+    """Return the days on which the expression fires; an empty text if it fires on all days."""
     months = "" if len(fields.months) == MONTH.size else listed(fields.months, lambda month: _MONTHS[month - 1])
     any_day, any_weekday = len(fields.days) == DAY.size, len(fields.weekdays) == WEEKDAY.size
     if (any_day and any_weekday) or (fields.either_day and (any_day or any_weekday)):
@@ -51,25 +59,21 @@ def _days(days: Sequence[int], months: str) -> str:
 
 
 def _weekdays(weekdays: Sequence[int]) -> str:
-    """Sunday comes last, as in the working week."""
+    """Return weekdays in words, Sunday last."""
     return listed(sorted((day - 1) % _WEEK for day in weekdays), _WEEKDAYS.__getitem__)
 
 
 def _ordinal(days: Sequence[int]) -> str | None:
-    """Which week of the month the days are, if they are a whole one; the fifth never is."""
+    """Return the ordinal of the week of the month if the days are exactly one of its first four weeks."""
     week, rest = divmod(days[0] - 1, _WEEK)
     whole = rest == 0 and tuple(days) == tuple(range(days[0], days[0] + _WEEK))
     return _ORDINALS[week] if whole else None
 
 
-_FEW_TIMES, _MOST_TIMES = 3, 6
-"""Times of day that are named one by one, and at most when there is no shorter way to say them."""
-
-
 def time_in_words(minutes: Sequence[int], hours: Sequence[int]) -> tuple[str, bool]:
-    """Return when in a day it fires, and whether that goes without saying which days.
+    """Return the times of day, and whether the text is complete without naming days.
 
-    "every 5 minutes" is the same on all days; "at 09:00" wants an "every day".
+    "every 5 minutes" is complete; "at 09:00" needs an "every day".
     """
     if len(hours) == HOUR.size:
         return _every_hour(minutes), True
@@ -96,7 +100,7 @@ def _in_some_hours(minutes: Sequence[int], hours: Sequence[int]) -> str:
     if len(minutes) == 1 and step:
         first, last = _time(hours[0], minutes[0]), _time(hours[-1], minutes[0])
         return f"{_every(step, 'hour')} from {first} to {last}"
-    return _at(minutes, hours) if count <= _MOST_TIMES else _past(minutes, hours)
+    return _at(minutes, hours) if count <= _MAX_NAMED_TIMES else _past(minutes, hours)
 
 
 def _at(minutes: Sequence[int], hours: Sequence[int]) -> str:
@@ -111,7 +115,7 @@ def _past(minutes: Sequence[int], hours: Sequence[int]) -> str:
 
 
 def _divides(values: Sequence[int], size: int) -> bool:
-    """Whether values are equally far apart all round the clock, from 0 on."""
+    """Return whether values start at 0 and divide `size` into equal steps."""
     step = stride(values)
     return values[0] == 0 and step > 0 and values[-1] + step == size
 
@@ -124,24 +128,20 @@ def _time(hour: int, minute: int) -> str:
     return f"{hour:02}:{minute:02}"
 
 
-_SHORTEST_SPAN = 3
-_LONGEST_LIST = 8
-
-
 def joined(words: Sequence[str]) -> str:
     """Return `a`, `a and b`, `a, b and c`."""
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
 
 
 def shortened(words: Sequence[str], most: int) -> str:
-    """Return words in a row: of more than `most` the first few, and how many more there are."""
+    """Return words as a list; of more than `most` the first ones and the number of the others."""
     if len(words) <= most:
         return joined(words)
     return f"{', '.join(words[: most - 1])} and {len(words) - most + 1} more"
 
 
 def listed(values: Sequence[int], word: Callable[[int], str] = str) -> str:
-    """Return ascending numbers as words: all of them, as spans, or as steps; nothing is left out.
+    """Return ascending numbers in words: one by one, as spans, or as steps. Every number is covered.
 
     `1 to 5 and 9`, or `0 to 56 in steps of 7` for many that are equally far apart.
     """
@@ -167,6 +167,6 @@ def spans(values: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def stride(values: Sequence[int]) -> int:
-    """Return how far apart numbers are, if all neighbours are equally far; else, and for a single one, 0."""
+    """Return the distance between neighbours if it is the same for all of them; 0 otherwise and for one number."""
     steps = {later - earlier for earlier, later in pairwise(values)}
     return steps.pop() if len(steps) == 1 else 0

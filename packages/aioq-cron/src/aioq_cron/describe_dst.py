@@ -1,4 +1,4 @@
-"""What the clock changes of a zone do to an expression, in words."""
+"""Describes what the clock changes of a zone do to an expression."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from aioq_cron.describe import shortened
 from aioq_cron.dst import ZonedStepper
 from aioq_cron.zones import Shift, shifts_between
 
-__all__ = ["MOST_RUNS", "NOTHING_DUE", "changes_between"]
+__all__ = ["MAX_RUNS", "NOTHING_DUE", "changes_between"]
 
-MOST_RUNS = 10
-"""Runs that are named in a clock change."""
+MAX_RUNS = 10
+"""Runs that a `ClockChange` lists at most."""
 
 NOTHING_DUE = "nothing is due in that time"
 """The effect on a schedule that a clock change does not touch."""
 
-_MOST_TIMES = 4
+_MAX_NAMED_TIMES = 4
 
 
 def changes_between(stepper: ZonedStepper, start: datetime, end: datetime) -> list[ClockChange]:
-    """Return the clock changes of a stepper's zone in [start, end), both in UTC, and what it makes of them."""
+    """Return the clock changes of a stepper's zone in [start, end), both in UTC, with their effect on its runs."""
     return [_change(stepper, shift) for shift in shifts_between(stepper.zone, start, end)]
 
 
@@ -35,7 +35,7 @@ def _change(stepper: ZonedStepper, shift: Shift) -> ClockChange:
         start=shift.start,
         end=shift.end,
         touches=bool(walls),
-        runs=tuple(runs[:MOST_RUNS]),
+        runs=tuple(runs[:MAX_RUNS]),
         effect=_effect(stepper, shift, walls, runs) if walls else NOTHING_DUE,
     )
 
@@ -48,9 +48,9 @@ def _runs(stepper: ZonedStepper, shift: Shift, walls: Sequence[datetime]) -> lis
 
 
 def _effect(stepper: ZonedStepper, shift: Shift, walls: Sequence[datetime], runs: Sequence[datetime]) -> str:
-    times = shortened([_clock(wall, shift) for wall in walls], _MOST_TIMES)
+    times = shortened([_clock(wall, shift) for wall in walls], _MAX_NAMED_TIMES)
     one = len(walls) == 1
-    instants = shortened([_instant(run, stepper.zone, shift) for run in runs], _MOST_TIMES) if runs else ""
+    instants = shortened([_instant(run, stepper.zone, shift) for run in runs], _MAX_NAMED_TIMES) if runs else ""
     if not shift.forward:
         passes = "both passes" if stepper.fires_in_second_pass(shift) else "the first pass only"
         return f"{times} {'comes' if one else 'come'} twice: fires in {passes}, at {instants}"
@@ -66,7 +66,7 @@ def _instant(run: datetime, zone: tzinfo, shift: Shift) -> str:
 
 
 def _clock(wall: datetime, shift: Shift) -> str:
-    """A wall time, with its date when there are several that it could be of, and with seconds if it has any."""
+    """Return a wall time; with its date if the shift spans several days, with seconds if it has any."""
     precision = "seconds" if wall.second else "minutes"
     several_days = shift.start.date() != (shift.end - timedelta(microseconds=1)).date()
     return wall.isoformat(" ", precision) if several_days else wall.time().isoformat(precision)

@@ -1,9 +1,9 @@
-"""What becomes of wall times that a zone's clocks skip or repeat: Debian's rules for cron.
+"""Applies the daylight-saving rules of Debian's cron to wall times that a zone skips or repeats.
 
-A wildcard expression follows the clock on the wall: it fires in both passes of a repeated hour
-and not in a skipped one. A fixed-time expression fires in the first pass only, and makes up for
-skipped times once, at the first moment after the gap. Shifts of more than three hours are no
-daylight saving: nothing is made up for, and nothing is held back.
+A wildcard expression follows the wall clock: it fires in both passes of a repeated hour, and not
+in a skipped hour. A fixed-time expression fires in the first pass only. It makes up for skipped
+times once, at the first moment after the gap. A shift of more than three hours is not daylight
+saving: an expression then makes up for nothing and fires in both passes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ class ZonedStepper:
     """Steps from instant to instant in a zone, given a stepper for its wall time."""
 
     def __init__(self, calendar: CalendarStepper, zone: ZoneInfo, *, wildcard: bool) -> None:
-        self._calendar, self.zone, self._wildcard = calendar, zone, wildcard
+        self._calendar = calendar
+        self.zone = zone
+        self._wildcard = wildcard
 
     def next_after(self, instant: datetime) -> datetime | None:
         """Return the first instant to fire at strictly after `instant`, both in UTC.
@@ -56,11 +58,11 @@ class ZonedStepper:
         return shift.is_daylight_saving and not self._wildcard
 
     def fires_in_second_pass(self, shift: Shift) -> bool:
-        """Whether it fires again when a time comes round for the second time."""
+        """Whether the expression fires in the second pass of a repeated time, too."""
         return self._wildcard or not shift.is_daylight_saving
 
     def _onwards(self, wall: datetime) -> datetime | None:
-        """The first instant whose wall time is after `wall`, which is in no repeat."""
+        """Return the first instant whose wall time is after `wall`. `wall` is not a repeated time."""
         while found := self._calendar.next_after(wall):
             shift = shift_at(found, self.zone)
             if shift is None:

@@ -1,4 +1,4 @@
-"""The error that a wrong expression raises where it is written."""
+"""The error that a wrong expression raises."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ __all__ = ["InvalidCronExpression"]
 class InvalidCronExpression(AioqError, ValueError):
     """A cron expression, or its time zone, is not understood or can never fire.
 
-    The text says what is wrong and, where that is clear, what to write instead.
+    The text says what is wrong and, if that is clear, what to write instead.
 
     Attributes:
-        expression: The expression that is at fault; empty when it is the zone.
-        field: Where the fault is: `minute`, `hour`, `day-of-month`, `month`, `day-of-week`
-            or `tz`; None when it is in no single field.
+        expression: The wrong expression; empty if the zone is wrong.
+        field: The wrong field: `minute`, `hour`, `day-of-month`, `month`, `day-of-week`
+            or `tz`; None if it is not a single field.
     """
 
     def __init__(self, message: str, *, expression: str = "", field: str | None = None) -> None:

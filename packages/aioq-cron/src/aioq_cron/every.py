@@ -1,4 +1,4 @@
-"""A plain interval as a schedule."""
+"""A schedule that fires at a plain interval."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _UNITS = (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", t
 
 @dataclass(frozen=True, slots=True)
 class Every:
-    """A tick every `interval`, whatever the calendar and the clocks on the wall do.
+    """Fires once per `interval`, independent of the calendar and of clock changes.
 
-    Ticks are whole intervals away from `start`, which is the first of them, or else from the
-    beginning of 1970 in UTC: so workers agree on them, and a restart does not move them.
+    Ticks are whole intervals after `start`, which is the first tick, or else after the beginning
+    of 1970 in UTC. So all workers agree on the ticks, and a restart does not move them.
 
     Args:
         interval: From 1 second, because a scheduler looks at its clock once a second, to
@@ -45,7 +45,7 @@ class Every:
     def next_after(self, instant: datetime) -> datetime | None:
         """Return the first tick strictly after `instant`, in UTC.
 
-        None when there is none up to the end of the year 9999.
+        None if there is no tick up to the end of the year 9999.
 
         Raises:
             TypeError: `instant` is not a datetime.
@@ -60,12 +60,12 @@ class Every:
             return None
 
     def in_words(self) -> str:
-        """Return how often it fires, and from when on: "every 1 minute and 30 seconds"."""
+        """Return the interval in words, with its start: "every 1 minute and 30 seconds"."""
         since = "" if self.start is None else f", from {self.start:%Y-%m-%d %H:%M:%S} UTC on"
         return f"every {_in_words(self.interval)}{since}"
 
     def clock_changes(self, start: datetime, end: datetime) -> list[ClockChange]:
-        """Return nothing: an interval takes no notice of the clocks on the wall."""
+        """Return an empty list: clock changes do not affect an interval."""
         return []
 
     def __str__(self) -> str:
@@ -92,7 +92,7 @@ def _in_words(interval: timedelta) -> str:
 
 
 def _parts(interval: timedelta) -> Iterator[tuple[str, str]]:
-    """Yield how many of each unit there are, the largest unit first."""
+    """Yield the number of each unit that the interval has, the largest unit first."""
     for unit, length in _UNITS:
         count, interval = divmod(interval, length)
         if count:

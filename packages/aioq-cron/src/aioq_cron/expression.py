@@ -18,19 +18,19 @@ __all__ = ["CronExpression"]
 
 
 class CronExpression:
-    """The moments at which a cron expression fires, by the clock of one time zone.
+    """A cron expression in one time zone, as a schedule.
 
     The dialect is that of Debian's cron: five fields, in minutes; `*`, lists, ranges, steps,
     names of months and days, and the nicknames from `@hourly` to `@annually`. Day of month and
-    day of week are alternatives unless one of them starts with `*`. What other dialects add is
-    refused by name. A value: equal to another of the same text and zone, and never changed.
+    day of week are alternatives unless one of them starts with `*`. Extensions of other dialects
+    are refused by name. It is an immutable value: equal to another with the same text and zone.
 
     Args:
         expression: For example `"0 9 * * 1-5"`; at most 1,000 characters.
         tz: A zone, or its name, for example `"Europe/Berlin"`; UTC when None.
     Raises:
-        InvalidCronExpression: It is not understood, no date ever matches it, or there is no
-            such zone.
+        InvalidCronExpression: The expression or the zone is not understood, or no date ever
+            matches.
         TypeError: An argument is of the wrong type.
     """
 
@@ -49,13 +49,13 @@ class CronExpression:
 
     @property
     def tz(self) -> ZoneInfo:
-        """The zone whose clock the expression goes by."""
+        """The zone in which the expression is read."""
         return self._tz
 
     def next_after(self, instant: datetime) -> datetime | None:
-        """Return the first moment to fire at strictly after `instant`, in UTC.
+        """Return the first tick strictly after `instant`, in UTC.
 
-        None when there is none up to the end of the year 9999.
+        None if there is no tick up to the end of the year 9999.
 
         Raises:
             TypeError: `instant` is not a datetime.
@@ -68,7 +68,7 @@ class CronExpression:
             return None
 
     def occurrences(self, start: datetime) -> Iterator[datetime]:
-        """Iterate over the moments to fire at after `start`, in UTC, each later than the last.
+        """Iterate over the ticks after `start`, in UTC, in ascending order.
 
         Raises:
             TypeError: `start` is not a datetime.
@@ -77,18 +77,14 @@ class CronExpression:
         return self._walk(in_utc(start))
 
     def in_words(self) -> str:
-        """Return when it fires, as a person would say it: "at 09:00 on Monday to Friday".
-
-        The zone is not among the words.
-        """
+        """Return when it fires, in words: "at 09:00 on Monday to Friday". The zone is not named."""
         time, is_plain = time_in_words(self._fields.minutes, self._fields.hours)
         days = days_in_words(self._fields)
         every_day = "" if is_plain or days.startswith("on ") else "every day"
         return " ".join(word for word in (time, every_day, days) if word)
 
     def clock_changes(self, start: datetime, end: datetime) -> list[ClockChange]:
-        """Return the moments in [start, end) at which the clocks of its zone are put forward or
-        back, in order, and what becomes of the times that are skipped or come twice.
+        """Return the clock changes of its zone in [start, end), in order, with their effect on its runs.
 
         Raises:
             TypeError: `start` or `end` is not a datetime.
@@ -120,5 +116,5 @@ class CronExpression:
 
 
 def _identity(zone: ZoneInfo) -> str | ZoneInfo:
-    """The zone's name, unless the zone was read from a file and may differ from those of its name."""
+    """Return the zone's name; the zone itself if it was read from a file, so its rules may differ from the name's."""
     return zone.key if zone.key and ZoneInfo(zone.key) is zone else zone

@@ -1,4 +1,4 @@
-"""The five fields of a cron expression: what each may hold, and what they hold once parsed."""
+"""The five fields of a cron expression: the values that each accepts, and their parsed values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LONGEST = {1: 31, 2: 29, 3: 31, 4: 30, 5: 31, 6: 30, 7: 31, 8: 31, 9: 30, 10: 3
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One of the five fields: its name in messages, and the values that it takes."""
+    """One of the five fields: its name in messages, and the values that it accepts."""
 
     name: str
     low: int
@@ -21,11 +21,11 @@ class Field:
 
     @property
     def size(self) -> int:
-        """How many different values there are: 7 for the day of week, whose 0 and 7 are one."""
+        """The number of different values: 7 for the day of week, because 0 and 7 are both Sunday."""
         return 7 if self.names and self.low == 0 else self.high - self.low + 1
 
     def number(self, text: str) -> int:
-        """Return the number that digits or one of the names stand for, in bounds or not.
+        """Return the number that digits or one of the names stand for. Does not check the bounds.
 
         Raises:
             ValueError: The text is neither.
@@ -43,7 +43,7 @@ FIELDS = (MINUTE, HOUR, DAY, MONTH, WEEKDAY)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CronFields:
-    """What an expression means: the sorted values of its fields, and how they combine."""
+    """The meaning of an expression: the sorted values of its fields, and how they combine."""
 
     minutes: tuple[int, ...]
     hours: tuple[int, ...]
@@ -52,9 +52,9 @@ class CronFields:
     weekdays: tuple[int, ...]
     """0 is Sunday; there is no 7."""
     either_day: bool
-    """A date matches by its day or its weekday, whichever; it needs both when False."""
+    """Whether a date matches by its day or its weekday alone; otherwise both must match."""
     wildcard: bool
-    """The minute or the hour starts with `*`: the expression follows the clock on the wall."""
+    """Whether the minute or the hour starts with `*`; then the expression follows the wall clock."""
 
     @property
     def has_day(self) -> bool:
@@ -63,9 +63,9 @@ class CronFields:
 
     @property
     def ever_matches(self) -> bool:
-        """Whether there is a date at all.
+        """Whether any date matches.
 
-        A day that exists falls on each weekday sooner or later: even 29 February does within
-        40 years, so weekdays never rule out what the lengths of the months allow.
+        Every day that exists falls on each weekday at some time: even 29 February does within
+        40 years. So only the lengths of the months can rule out all dates.
         """
         return self.either_day or self.has_day

@@ -15,42 +15,47 @@ from aioq.cron.schedule import Schedule
 from aioq.cron.steps import around, step
 from aioq.serialization.failure import one_line
 
-__all__ = ["ClockWatch", "CronLoop"]
+__all__ = ["CronLoop"]
 
 logger = logging.getLogger("aioq.cron")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_IDLE = 3_600.0
-"""How far ahead to sleep, in seconds, when nothing is due any more: the clock may be set back all the same."""
-_SHARE = 100
-"""Fires and steps after which the event loop gets its turn: a few milliseconds' worth."""
+_IDLE_SLEEP = 3_600.0
+"""Seconds to sleep when no entry has a tick left. The loop still notices a clock that is set back."""
+_YIELD_EVERY = 100
+"""Fires and steps after which the loop yields to other tasks: they take a few milliseconds."""
+_CORRECTION = 3 * 3_600.0
+"""Seconds. A clock that is set back further was wrong, so ticks count from the new time. It is Vixie cron's bound."""
+_LOGGED_JUMP = 5.0
+"""Seconds. Smaller jumps of the wall clock are not logged."""
 
 
 @dataclass(slots=True, eq=False)
-class _Line:
-    """Entries of one schedule: they are due together and cost one step between them."""
+class _Group:
+    """Entries with equal schedules. They are due together, so one step of the schedule serves all of them."""
 
     schedule: Schedule
     entries: list[CronEntry] = field(default_factory=list[CronEntry])
 
 
 class CronLoop:
-    """Fires the ticks of some entries, each at its moment on `clock`.
+    """Fires the ticks of entries, each at its time on `clock`.
 
-    The next tick is always counted from the latest one and never from the clock, so a clock
-    that runs backwards fires nothing twice; it just takes a while until the next is due.
+    The loop computes the next tick from the latest one, never from the clock. So a clock that runs
+    backwards fires no tick twice: the next tick is due when the clock has caught up.
     """
 
     def __init__(self, entries: Iterable[CronEntry], fire: Callable[[Tick], None], clock: Clock) -> None:
-        self._lines = dict.fromkeys(_lines(entries))
-        self._fire, self._clock = fire, clock
-        self._heap: list[tuple[float, int, datetime, _Line]] = []
+        self._groups = dict.fromkeys(_groups(entries))
+        self._fire = fire
+        self._clock = clock
+        self._heap: list[tuple[float, int, datetime, _Group]] = []
         self._pushed = 0
         self._worked = 0
 
     async def run(self) -> None:
         """Fire ticks until cancelled."""
-        watch = ClockWatch(self._clock)
+        watch = _ClockWatch(self._clock)
         await self._start()
         while True:
             await self._fire_due()
@@ -59,44 +64,44 @@ class CronLoop:
                 await self._start()
 
     def _next_due(self) -> float:
-        return self._heap[0][0] if self._heap else self._clock.time() + _IDLE
+        return self._heap[0][0] if self._heap else self._clock.time() + _IDLE_SLEEP
 
     async def _start(self) -> None:
-        """Count all entries from now, including those that had no tick left."""
-        now = _moment(self._clock.time())
+        """Compute the next tick of every entry from now, also of entries that had no tick left."""
+        now = _floor_to_datetime(self._clock.time())
         self._heap.clear()
-        for line in list(self._lines):
-            await self._share()
+        for group in list(self._groups):
+            await self._yield()
             try:
-                self._push(line, step(line.schedule, now))
+                self._push(group, step(group.schedule, now))
             except Exception as error:
-                self._disable(line, error)
+                self._disable(group, error)
 
     async def _fire_due(self) -> None:
-        """Fire what is due now, each line once: what comes due meanwhile waits for the next look."""
+        """Fire the groups that are due now, each once. A tick that comes due meanwhile waits for the next call."""
         now = self._clock.time()
         while self._heap and self._heap[0][0] <= now:
-            _, _, due, line = heappop(self._heap)
-            newest = self._advance(line, due, now)
+            _, _, due, group = heappop(self._heap)
+            newest = self._advance(group, due, now)
             first = due if newest != due else None
-            for entry in line.entries:
+            for entry in group.entries:
                 self._fire_one(Tick(entry, newest, first))
-                await self._share(much=first is not None)
+                await self._yield(long_step=first is not None)
 
-    def _advance(self, line: _Line, due: datetime, now: float) -> datetime:
-        """Return the newest tick of a line up to now, with the one after it in the heap."""
+    def _advance(self, group: _Group, due: datetime, now: float) -> datetime:
+        """Return the newest tick of a group up to now, and push the one after it on the heap."""
         try:
-            newest, following = around(line.schedule, due, _moment(now))
+            newest, following = around(group.schedule, due, _floor_to_datetime(now))
         except Exception as error:
-            self._disable(line, error)
+            self._disable(group, error)
             return due
-        self._push(line, following)
+        self._push(group, following)
         return newest
 
-    def _push(self, line: _Line, tick_at: datetime | None) -> None:
+    def _push(self, group: _Group, tick_at: datetime | None) -> None:
         if tick_at is not None:
             self._pushed += 1
-            heappush(self._heap, (tick_at.timestamp(), self._pushed, tick_at, line))
+            heappush(self._heap, (tick_at.timestamp(), self._pushed, tick_at, group))
 
     def _fire_one(self, tick: Tick) -> None:
         name = tick.entry.name
@@ -105,9 +110,9 @@ class CronLoop:
         except Exception:
             logger.exception("cron entry %s could not be fired", name, extra={"cron": name})
 
-    def _disable(self, line: _Line, error: Exception) -> None:
-        del self._lines[line]
-        for entry in line.entries:
+    def _disable(self, group: _Group, error: Exception) -> None:
+        del self._groups[group]
+        for entry in group.entries:
             logger.error(
                 "cron entry %s is disabled: its schedule failed: %s",
                 entry.name,
@@ -116,25 +121,25 @@ class CronLoop:
                 extra={"cron": entry.name},
             )
 
-    async def _share(self, *, much: bool = False) -> None:
+    async def _yield(self, *, long_step: bool = False) -> None:
         """Let other tasks run after every hundredth call, and after each entry that has to catch up.
 
-        What to do about many ticks takes whoever is told of them thousands of steps.
+        `fire` may walk thousands of ticks to decide about those that were missed.
         """
         self._worked += 1
-        if much or self._worked % _SHARE == 0:
+        if long_step or self._worked % _YIELD_EVERY == 0:
             await self._clock.sleep(0)
 
 
-def _lines(entries: Iterable[CronEntry]) -> Iterable[_Line]:
-    lines: dict[object, _Line] = {}
+def _groups(entries: Iterable[CronEntry]) -> Iterable[_Group]:
+    groups: dict[object, _Group] = {}
     for entry in entries:
-        lines.setdefault(_key(entry.schedule), _Line(entry.schedule)).entries.append(entry)
-    return lines.values()
+        groups.setdefault(_key(entry.schedule), _Group(entry.schedule)).entries.append(entry)
+    return groups.values()
 
 
 def _key(schedule: Schedule) -> object:
-    """What schedules that may share a line have in common."""
+    """Return a key that is equal for schedules that may share a group."""
     try:
         hash(schedule)
     except TypeError:
@@ -142,41 +147,40 @@ def _key(schedule: Schedule) -> object:
     return schedule
 
 
-def _moment(seconds: float) -> datetime:
-    """The wall time as a datetime, never rounded up: a tick is not due before it has come."""
+def _floor_to_datetime(seconds: float) -> datetime:
+    """Return a wall time as a datetime, rounded down so that no tick is due early."""
     return _EPOCH + timedelta(microseconds=math.floor(seconds * 1e6))
 
 
-# Vixie cron's bound: a clock set back further than that is a correction, and counts from then on.
-_CORRECTION = 3 * 3_600.0
-_WORTH_A_LINE = 5.0
-
-
-class ClockWatch:
-    """Compares the wall clock with the monotonic one, and with the latest time it has shown."""
+class _ClockWatch:
+    """Detects jumps of the wall clock: compares it with the monotonic clock and with its own latest time."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._wall, self._monotonic = clock.time(), clock.monotonic()
+        self._wall = clock.time()
+        self._monotonic = clock.monotonic()
         self._latest = self._wall
 
     def corrected(self) -> bool:
-        """Look at the clocks; True when the wall clock went back by more than three hours.
+        """Compare the clocks; return True if the wall clock went back by more than three hours.
 
-        By less than that, in one step or in several, it is left to catch up with itself.
+        After a smaller step back, or several, the loop waits until the clock has caught up.
         """
         wall, monotonic = self._clock.time(), self._clock.monotonic()
         jump = (wall - self._wall) - (monotonic - self._monotonic)
-        self._wall, self._monotonic = wall, monotonic
+        self._wall = wall
+        self._monotonic = monotonic
         corrected = self._latest - wall > _CORRECTION
         self._latest = wall if corrected else max(wall, self._latest)
-        self._tell(jump, corrected=corrected)
+        self._log_jump(jump, corrected=corrected)
         return corrected
 
-    def _tell(self, jump: float, *, corrected: bool) -> None:
+    def _log_jump(self, jump: float, *, corrected: bool) -> None:
         if corrected:
-            logger.warning("the wall clock went back by %.0f s: cron entries start afresh from the new time", -jump)
-        elif jump < -_WORTH_A_LINE:
+            logger.warning("the wall clock went back by %.0f s: cron entries count from the new time", -jump)
+        elif jump < -_LOGGED_JUMP:
             logger.warning("the wall clock went back by %.0f s: no tick fires again until it has caught up", -jump)
-        elif jump > _WORTH_A_LINE:
-            logger.info("the wall clock went ahead by %.0f s, set or after a suspend: what is overdue is due now", jump)
+        elif jump > _LOGGED_JUMP:
+            logger.info(
+                "the wall clock went ahead by %.0f s (set, or after a suspend): overdue ticks are due now", jump
+            )

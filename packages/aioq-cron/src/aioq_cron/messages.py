@@ -1,4 +1,4 @@
-"""The words for everything that the parser refuses, and what to write instead."""
+"""The errors that the parser raises: what is wrong, and what to write instead."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 
 _QUOTED = 100
 
-# Each is tried on one item of a list, in upper case, after names and numbers were ruled out.
+# Matched against one list item in upper case, after names and numbers were ruled out.
 _EXTENSIONS = (
     (re.compile(r".*\?.*"), "'no particular day', an extension of Quartz", "; write *"),
     (re.compile(r".*#.*"), "nth weekday of the month, an extension of Quartz", ""),
@@ -38,26 +38,26 @@ _EXTENSIONS = (
 
 
 def in_field(field: Field, problem: str, expression: str, hint: str = "") -> InvalidCronExpression:
-    """Say what is wrong in one field, quote the expression, and add what to do about it."""
+    """Return the error of one field: it states the problem, quotes the expression and adds a hint."""
     return InvalidCronExpression(
         f'{field.name} field: {problem}, in "{shorten(expression)}"{hint}', expression=expression, field=field.name
     )
 
 
 def shorten(text: str, limit: int = _QUOTED) -> str:
-    """Return text that is short enough to stand in a message."""
+    """Return a text that is short enough for a message."""
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
 def too_long(expression: str, limit: int) -> InvalidCronExpression:
-    """The text is too long to be parsed at all."""
+    """Return the error of a text that is too long to be parsed."""
     return InvalidCronExpression(
         f"the expression has {len(expression):,} characters and the limit is {limit:,}", expression=expression
     )
 
 
 def bad_character(expression: str, position: int) -> InvalidCronExpression:
-    """There is a character that no expression has: a line break, a digit of another script."""
+    """Return the error of a character that is never valid, such as a line break or a digit of another script."""
     return InvalidCronExpression(
         f"the character {expression[position]!a} at position {position + 1} is not allowed; "
         f"use ASCII letters, digits and signs, with blanks between the fields",
@@ -66,7 +66,7 @@ def bad_character(expression: str, position: int) -> InvalidCronExpression:
 
 
 def bad_nickname(expression: str, nicknames: list[str]) -> InvalidCronExpression:
-    """A word with an @ that stands for nothing here."""
+    """Return the error of an unknown nickname, with the closest known one."""
     close = get_close_matches(expression.lower(), nicknames, n=1)
     if expression.lower().startswith("@every"):
         hint = "for a plain interval use aioq_cron.Every"
@@ -78,7 +78,7 @@ def bad_nickname(expression: str, nicknames: list[str]) -> InvalidCronExpression
 
 
 def wrong_count(expression: str, count: int, suggestion: str | None) -> InvalidCronExpression:
-    """There are more or fewer than five fields; `suggestion` is what may have been meant."""
+    """Return the error of a wrong number of fields; `suggestion` is an expression that may have been meant."""
     message = f"expected 5 fields (minute hour day-of-month month day-of-week), got {count}"
     if count == 6:
         message += "; a seconds field is not supported"
@@ -90,18 +90,18 @@ def wrong_count(expression: str, count: int, suggestion: str | None) -> InvalidC
 
 
 def outside(field: Field, text: str, expression: str) -> InvalidCronExpression:
-    """A number is too small or too large for its field."""
+    """Return the error of a number outside the bounds of its field."""
     return in_field(field, f"{shorten(text, 20)} is outside {field.low}-{field.high}", expression)
 
 
 def bad_step(field: Field, text: str, low: int, expression: str) -> InvalidCronExpression:
-    """A step of zero, or one so large that it would not do what it says."""
+    """Return the error of a step that is zero, or larger than the field."""
     hint = f"; it would match {low} alone" if int(text) else ""
     return in_field(field, f"step {shorten(text, 20)} is outside 1-{field.size}", expression, hint)
 
 
 def backwards(field: Field, first: str, last: str, expression: str, *, rewrite: bool) -> InvalidCronExpression:
-    """A range that wraps around; `rewrite` says the same as a list."""
+    """Return the error of a range that wraps; with `rewrite` it suggests a list with the same meaning."""
     hint = f'; write "{_unwrapped(field, first, last)}"' if rewrite else ""
     return in_field(field, f"range {first}-{last} runs backwards", expression, hint)
 
@@ -118,7 +118,7 @@ def _unwrapped(field: Field, first: str, last: str) -> str:
 
 
 def bad_item(field: Field, item: str, expression: str) -> InvalidCronExpression:
-    """Something that is no number, name, range or star; names the extension if it is one."""
+    """Return the error of an item that is not a number, name, range or star; names a known extension."""
     if not item:
         return in_field(field, "a list has an empty item", expression)
     for pattern, meaning, hint in _EXTENSIONS:
@@ -128,7 +128,7 @@ def bad_item(field: Field, item: str, expression: str) -> InvalidCronExpression:
 
 
 def bad_word(field: Field, word: str, item: str, expression: str) -> InvalidCronExpression:
-    """A word where a number or one of the field's names belongs; `item` is all around it."""
+    """Return the error of a word that is not a name of the field; `item` is the whole list item."""
     if any(pattern.fullmatch(item.upper()) for pattern, _, _ in _EXTENSIONS):
         return bad_item(field, item, expression)
     if not field.names:
@@ -142,7 +142,7 @@ def bad_word(field: Field, word: str, item: str, expression: str) -> InvalidCron
 
 
 def never_matches(expression: str, fields: CronFields) -> InvalidCronExpression:
-    """A day that none of the months has."""
+    """Return the error of a day that none of the months has."""
     months = ", ".join(map(str, fields.months))
     days = " or ".join(map(str, fields.days))
     return InvalidCronExpression(

@@ -1,17 +1,17 @@
-"""From the text of an expression to the values of its fields. Strict: nothing is guessed."""
+"""Parses the text of an expression into the values of its fields. Strict: it guesses nothing."""
 
 from __future__ import annotations
 
 import re
 
-from aioq_cron import messages as refusals
+from aioq_cron import messages
 from aioq_cron.errors import InvalidCronExpression
 from aioq_cron.fields import DAY, FIELDS, WEEKDAY, CronFields, Field
 
 __all__ = ["MAX_LENGTH", "NICKNAMES", "parse_fields"]
 
 MAX_LENGTH = 1_000
-"""Longest expression, in characters: more than any real one, and parsed within milliseconds."""
+"""Characters of the longest accepted expression. Real ones are far shorter, and parsing takes milliseconds."""
 
 NICKNAMES = {
     "@hourly": "0 * * * *",
@@ -22,22 +22,22 @@ NICKNAMES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
-"""Words that stand for a whole expression, in any case."""
+"""Words that stand for a whole expression; upper or lower case."""
 
 _FOREIGN = re.compile(r"[^\t -~]")
 _ITEM = re.compile(r"(?P<first>\*|[0-9]+|[A-Za-z]+)(-(?P<last>[0-9]+|[A-Za-z]+))?(/(?P<step>[0-9]+))?")
 
 
 def parse_fields(expression: str) -> CronFields:
-    """Return what `expression` means.
+    """Return the values of the fields of `expression`.
 
     Raises:
-        InvalidCronExpression: It is not understood, or no date ever matches it.
+        InvalidCronExpression: It is not understood, or no date ever matches.
         TypeError: It is not a str.
     """
     parts = _split(expression)
     if len(parts) != len(FIELDS):
-        raise refusals.wrong_count(expression, len(parts), _without_seconds(parts))
+        raise messages.wrong_count(expression, len(parts), _without_seconds(parts))
     text = " ".join(parts)
     minutes, hours, days, months, weekdays = (
         _values(field, part, text) for field, part in zip(FIELDS, parts, strict=True)
@@ -53,7 +53,7 @@ def parse_fields(expression: str) -> CronFields:
         wildcard=parts[0].startswith("*") or parts[1].startswith("*"),
     )
     if not fields.ever_matches:
-        raise refusals.never_matches(text, fields)
+        raise messages.never_matches(text, fields)
     return fields
 
 
@@ -61,19 +61,19 @@ def _split(expression: object) -> list[str]:
     if not isinstance(expression, str):
         raise TypeError(f'a cron expression is a str such as "0 9 * * *", got {type(expression).__name__}')
     if len(expression) > MAX_LENGTH:
-        raise refusals.too_long(expression, MAX_LENGTH)
+        raise messages.too_long(expression, MAX_LENGTH)
     if foreign := _FOREIGN.search(expression):
-        raise refusals.bad_character(expression, foreign.start())
+        raise messages.bad_character(expression, foreign.start())
     text = expression.strip()
     if text.startswith("@"):
         if text.lower() not in NICKNAMES:
-            raise refusals.bad_nickname(text, list(NICKNAMES))
+            raise messages.bad_nickname(text, list(NICKNAMES))
         text = NICKNAMES[text.lower()]
     return text.split()
 
 
 def _without_seconds(parts: list[str]) -> str | None:
-    """What remains of Quartz's six or seven fields if that is an expression of ours."""
+    """Return six or seven fields in the form of Quartz without seconds and year, if that is a valid expression."""
     if len(parts) not in (6, 7):
         return None
     text = " ".join("*" if part == "?" else part for part in parts[1:6])
@@ -95,7 +95,7 @@ def _values(field: Field, part: str, expression: str) -> tuple[int, ...]:
 def _item(field: Field, item: str, expression: str, *, alone: bool) -> range:
     match = _ITEM.fullmatch(item)
     if match is None or (match["first"] == "*" and match["last"] is not None):
-        raise refusals.bad_item(field, item, expression)
+        raise messages.bad_item(field, item, expression)
     low, high = _bounds(field, match, expression)
     if match["step"] is None:
         return range(low, high + 1)
@@ -103,7 +103,7 @@ def _item(field: Field, item: str, expression: str, *, alone: bool) -> range:
     # "*/100,1-7 * MON" is how cron says "first Monday": the item is there for its star.
     idiom = field is DAY and match["first"] == "*" and not alone
     if step == 0 or (step > field.size and not idiom):
-        raise refusals.bad_step(field, match["step"], low, expression)
+        raise messages.bad_step(field, match["step"], low, expression)
     return range(low, high + 1, step)
 
 
@@ -118,14 +118,14 @@ def _bounds(field: Field, item: re.Match[str], expression: str) -> tuple[int, in
     if field is WEEKDAY and last.upper() == "SUN" and low > 0:
         high = 7
     if high < low:
-        raise refusals.backwards(field, first, last, expression, rewrite=item["step"] is None)
+        raise messages.backwards(field, first, last, expression, rewrite=item["step"] is None)
     return low, high
 
 
 def _value(field: Field, text: str, item: re.Match[str], expression: str) -> int:
     if not text.isdigit() and text.upper() not in field.names:
-        raise refusals.bad_word(field, text, item[0], expression)
+        raise messages.bad_word(field, text, item[0], expression)
     value = field.number(text)
     if not field.low <= value <= field.high:
-        raise refusals.outside(field, text, expression)
+        raise messages.outside(field, text, expression)
     return value

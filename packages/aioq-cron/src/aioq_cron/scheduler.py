@@ -1,4 +1,4 @@
-"""The scheduler of this package, as core finds it."""
+"""The scheduler that this package registers with the core."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from aioq_cron.loop import CronLoop
 
 __all__ = ["CronScheduler"]
 
-_shared = lru_cache(maxsize=4_096)(CronExpression)
+_cached_expression = lru_cache(maxsize=4_096)(CronExpression)
 
 
 class CronScheduler:
-    """Reads cron expressions and fires entries by them: an `aioq.protocols.Scheduler`."""
+    """Parses cron expressions and fires entries on time. Implements `aioq.cron.scheduler.Scheduler`."""
 
     def parse(self, expression: str, *, tz: str | ZoneInfo | None = None) -> CronExpression:
         """Return what `expression` means in `tz` (UTC when None), shared with equal ones.
@@ -28,25 +28,25 @@ class CronScheduler:
                 ever matches. It is a ValueError.
             TypeError: An argument is of the wrong type.
         """
-        # What cannot be hashed is of a wrong type, and the constructor has the words for that.
+        # An unhashable argument has a wrong type; the constructor raises the error that says so.
         with suppress(TypeError):
-            return _shared(expression, tz)
+            return _cached_expression(expression, tz)
         return CronExpression(expression, tz)
 
     async def run(self, entries: Sequence[CronEntry], fire: Callable[[Tick], None], *, clock: Clock) -> None:
         """Call `fire` for every tick of `entries`, until cancelled.
 
-        The first tick of an entry is the first one after the start. A tick is fired when
-        `clock` says that it has come, never before and never twice. Of several that have come
-        due together, as after a suspend or when the clock was set ahead, an entry fires the
-        newest once. While a clock that was set back by up to three hours catches up, nothing
-        fires; after a larger step back entries count from the new time, with a warning.
+        The first tick of an entry is the first one after the start. A tick fires when `clock`
+        has reached it: never earlier, and never twice. If several ticks of an entry are due
+        together, after a suspend or a clock that was set ahead, the entry fires once, with the
+        newest. After the clock was set back by up to three hours nothing fires until it has
+        caught up. After a larger step back entries count from the new time, with a warning.
 
-        `fire` must return at once. What it raises is logged to `aioq.cron` and goes no further.
-        A schedule that raises disables its entry, with one line in the log, and no other; one
-        that has no more ticks is left alone.
+        `fire` must return at once. An exception from it is logged to `aioq.cron` and stops
+        nothing. A schedule that raises disables its own entries, with one log line each. An
+        entry without further ticks fires no more.
 
-        Entries of equal schedules share their computations, and the event loop gets its turn
-        after every hundred fires.
+        Entries with equal schedules share one computation. The loop yields to other tasks after
+        every hundred fires.
         """
         await CronLoop(entries, fire, clock).run()

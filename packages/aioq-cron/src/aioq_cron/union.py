@@ -1,4 +1,4 @@
-"""Several schedules as one."""
+"""Combines several schedules into one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from aioq.cron import ClockChange
 from aioq.cron.schedule import Schedule
 from aioq_cron.combinators import changes_of, checked, common_zone, label, words_of
-from aioq_cron.describe_dst import MOST_RUNS
+from aioq_cron.describe_dst import MAX_RUNS
 
 __all__ = ["Union"]
 
@@ -24,8 +24,8 @@ class Union:
     Args:
         *schedules: At least one: expressions, intervals, unions, anything with `next_after`.
     Raises:
-        TypeError: One of them is no schedule.
-        ValueError: There is none.
+        TypeError: One of them is not a schedule.
+        ValueError: No schedule is given.
     """
 
     schedules: tuple[Schedule, ...]
@@ -69,10 +69,10 @@ def _which(change: ClockChange) -> tuple[datetime, datetime, datetime]:
 
 
 def _merged(changes: list[ClockChange]) -> ClockChange:
-    """One clock change, as several parts see it."""
+    """Merge what several parts report about one clock change."""
     touched = [change for change in changes if change.touches] or changes
     return replace(
         touched[0],
-        runs=tuple(sorted({run for change in touched for run in change.runs})[:MOST_RUNS]),
+        runs=tuple(sorted({run for change in touched for run in change.runs})[:MAX_RUNS]),
         effect="; ".join(dict.fromkeys(change.effect for change in touched)),
     )

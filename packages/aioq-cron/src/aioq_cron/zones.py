@@ -1,4 +1,4 @@
-"""Time zones: finding one by name, and the moments at which its clocks are shifted."""
+"""Time zones: looks them up by name, converts instants, and finds the shifts of their clocks."""
 
 from __future__ import annotations
 
@@ -22,11 +22,30 @@ _LONGEST_NAME = 60
 _OFFSET = re.compile(r"[+-]\d")
 _LARGEST_DAYLIGHT_SHIFT = timedelta(hours=3)
 _STRIDE = timedelta(hours=3)
-"""How far to go between looks for a shift: less than any zone keeps an offset."""
+"""Distance between two offsets that are compared: shorter than any zone keeps an offset."""
 
-_FIRST = datetime.min.replace(tzinfo=UTC) + timedelta(days=2)
-_LAST = datetime.max.replace(tzinfo=UTC) - timedelta(days=2)
-"""Between them, every moment has a wall time in every zone."""
+_CALENDAR_START = datetime.min.replace(tzinfo=UTC)
+_CALENDAR_END = datetime.max.replace(tzinfo=UTC)
+_FIRST_IN_ALL_ZONES = _CALENDAR_START + timedelta(days=2)
+_LAST_IN_ALL_ZONES = _CALENDAR_END - timedelta(days=2)
+"""Between these two, every instant has a wall time in every zone."""
+
+
+def in_utc(instant: object) -> datetime:
+    """Return an aware datetime in UTC, held within the years 1 to 9999.
+
+    Raises:
+        TypeError: `instant` is not a datetime.
+        ValueError: It is naive, so it names no single moment.
+    """
+    if not isinstance(instant, datetime):
+        raise TypeError(f"expected an aware datetime, got {instant!r}")
+    if instant.utcoffset() is None:
+        raise ValueError(f"{instant!r} has no time zone; use an aware datetime such as datetime.now(timezone.utc)")
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        return _CALENDAR_START if instant.year == 1 else _CALENDAR_END
 
 
 def find_zone(tz: object) -> ZoneInfo:
@@ -43,7 +62,7 @@ def find_zone(tz: object) -> ZoneInfo:
     name = "UTC" if tz is None else tz
     try:
         return ZoneInfo(name)
-    # ZoneInfo lets through what the file system says about names that are folders or too long.
+    # For a name that is a folder or too long, ZoneInfo lets the OSError of the file system through.
     except (KeyError, ValueError, OSError) as error:
         raise InvalidCronExpression(_unknown(name), field="tz") from error
 
@@ -63,7 +82,7 @@ def _similar(name: str, known: set[str]) -> str | None:
     by_city = {zone.casefold().rpartition("/")[2]: zone for zone in sorted(known, reverse=True)}
     by_name = {zone.casefold(): zone for zone in known}
     exact = by_name.get(wanted) or by_city.get(wanted)
-    # EST is not what somebody means who writes CEST: of abbreviations none is like another.
+    # Abbreviations are not compared: EST is no correction of CEST.
     close = get_close_matches(wanted, [zone for zone in by_name if "/" in zone], n=1, cutoff=0.75)
     return exact or (by_name[close[0]] if close else None)
 
@@ -91,12 +110,12 @@ class Shift:
 
     @property
     def end(self) -> datetime:
-        """The first wall time that no longer is."""
+        """The first wall time after the skipped or repeated ones."""
         return self._wall + max(self.before, self.after)
 
     @property
     def is_daylight_saving(self) -> bool:
-        """Whether cron makes up for it: larger ones, as a change of date, are corrections."""
+        """Whether the shift is daylight saving. Larger shifts, such as a change of date, are corrections."""
         return abs(self.after - self.before) <= _LARGEST_DAYLIGHT_SHIFT
 
     @property
@@ -120,13 +139,13 @@ def shift_at(wall: datetime, zone: ZoneInfo) -> Shift | None:
     if before == after:
         return None
     earliest = wall.replace(microsecond=0, tzinfo=UTC) - max(before, after)
-    return Shift(_turn(earliest, earliest + abs(after - before), before, zone), before, after)
+    return Shift(_transition(earliest, earliest + abs(after - before), before, zone), before, after)
 
 
 def shifts_between(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[Shift]:
     """Yield the shifts of a zone in [start, end), both in UTC, in order.
 
-    Changes of a zone's rules that leave the clocks as they are, are none.
+    A change of the zone's rules that leaves its offset alone is not a shift.
     """
     for year in range(start.year, end.year + 1):
         yield from (shift for shift in _shifts_of(zone, year) if start <= shift.at < end)
@@ -134,25 +153,25 @@ def shifts_between(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[S
 
 @lru_cache(maxsize=4_096)
 def _shifts_of(zone: ZoneInfo, year: int) -> tuple[Shift, ...]:
-    """Return the shifts of a year of UTC: looked for once, because thousands of entries share a zone."""
+    """Return the shifts of one year of UTC. Cached, because thousands of entries share a zone."""
     start = datetime(year, 1, 1, tzinfo=UTC)
-    end = start.replace(year=year + 1) if year < MAXYEAR else _LAST
-    return tuple(_look_for_shifts(zone, max(start, _FIRST) - _TICK, min(end, _LAST) - _TICK))
+    end = start.replace(year=year + 1) if year < MAXYEAR else _LAST_IN_ALL_ZONES
+    return tuple(_search_shifts(zone, max(start, _FIRST_IN_ALL_ZONES) - _TICK, min(end, _LAST_IN_ALL_ZONES) - _TICK))
 
 
-def _look_for_shifts(zone: ZoneInfo, moment: datetime, last: datetime) -> Iterator[Shift]:
+def _search_shifts(zone: ZoneInfo, moment: datetime, last: datetime) -> Iterator[Shift]:
     before = _offset_at(moment, zone)
     while moment < last:
         earlier, moment = moment, min(moment + _STRIDE, last)
         if (after := _offset_at(moment, zone)) != before:
-            yield Shift(_turn(earlier.replace(microsecond=0), moment, before, zone), before, after)
+            yield Shift(_transition(earlier.replace(microsecond=0), moment, before, zone), before, after)
             before = after
 
 
-def _turn(start: datetime, end: datetime, before: timedelta, zone: ZoneInfo) -> datetime:
-    """The first whole second after `start`, and up to `end`, at which the offset is no longer what it was.
+def _transition(start: datetime, end: datetime, before: timedelta, zone: ZoneInfo) -> datetime:
+    """Return the first whole second in (start, end] at which the offset differs from `before`.
 
-    zoneinfo does not say when its shifts are, so look for it where the offset changes.
+    zoneinfo does not publish its transitions, so this bisects for the change of the offset.
     """
     seconds = range(int((end - start) / _SECOND) + 1)
     passed = bisect_left(seconds, True, key=lambda passed: _offset_at(start + passed * _SECOND, zone) != before)
@@ -165,24 +184,3 @@ def _offset_at(instant: datetime, zone: ZoneInfo) -> timedelta:
 
 def _offset(wall: datetime, zone: ZoneInfo, *, fold: int) -> timedelta:
     return zone.utcoffset(wall.replace(tzinfo=zone, fold=fold)) or _ZERO
-
-
-_FIRST = datetime.min.replace(tzinfo=UTC)
-_LAST = datetime.max.replace(tzinfo=UTC)
-
-
-def in_utc(instant: object) -> datetime:
-    """Return an aware datetime in UTC, held within the years 1 to 9999.
-
-    Raises:
-        TypeError: `instant` is not a datetime.
-        ValueError: It is naive: there is no telling which moment it means.
-    """
-    if not isinstance(instant, datetime):
-        raise TypeError(f"expected an aware datetime, got {instant!r}")
-    if instant.utcoffset() is None:
-        raise ValueError(f"{instant!r} has no time zone; use an aware datetime such as datetime.now(timezone.utc)")
-    try:
-        return instant.astimezone(UTC)
-    except OverflowError:
-        return _FIRST if instant.year == 1 else _LAST
