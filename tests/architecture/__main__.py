@@ -1,4 +1,4 @@
-"""The architecture in figures: `python -m tests.architecture [--source DIR] [--before DIR]`.
+"""The architecture in figures: `python -m tests.architecture [--source DIR] [--base DIR]`.
 
 Counts files, functions and imports, and records call paths against a real server. Both checkouts are counted by this
 script: nothing of them is imported but their public API.
@@ -28,8 +28,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         recorded = [] if chosen.no_walks else [*walks(chosen.source)]
         sections = _sections(chosen.source, recorded)
-        if chosen.before:
-            earlier = _sections(chosen.before, [] if chosen.no_walks else [*walks(chosen.before)])
+        if chosen.base:
+            earlier = _sections(chosen.base, [] if chosen.no_walks else [*walks(chosen.base)])
             sections = {title: compared(earlier[title], rows) for title, rows in sections.items()}
     except (ValueError, RuntimeError) as error:
         sys.exit(str(error))
@@ -54,13 +54,13 @@ def _paths(recorded: Sequence[Walk]) -> dict[str, list[str]]:
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.architecture", description=__doc__)
     parser.add_argument("--source", type=Path, default=ROOT, help="the checkout to measure; this one by default")
-    parser.add_argument("--before", type=Path, help="a checkout whose figures are shown beside those of --source")
+    parser.add_argument("--base", type=Path, help="a checkout whose figures are shown beside those of --source")
     parser.add_argument("--paths", action="store_true", help="print every step of the call paths, too")
     parser.add_argument("--no-walks", action="store_true", help="record no call paths: they take half a minute")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     chosen = parser.parse_args(argv)
     chosen.source = chosen.source.resolve()
-    chosen.before = chosen.before and chosen.before.resolve()
+    chosen.base = chosen.base and chosen.base.resolve()
     return chosen
 
 

@@ -16,36 +16,36 @@ PACKAGES = {package.name: package for package in packages(ROOT)}
 
 RECORDED = {ENQUEUE: "enqueue", JOB: "job", TICK: "tick", CRON_LIST: "cron-list"}
 
-NOT_YET = {"aioq_redis entries", "aioq_redis depth", "aioq depth", "aioq cycles", ENQUEUE, JOB, TICK, CRON_LIST}
-"""Limits that the packages exceed while they are restructured."""
+NOT_YET = {ENQUEUE, JOB, TICK, CRON_LIST}
+"""Call paths that exceed their limits while the packages are restructured."""
 
 
-def limited(*names: str, what: str = "") -> list[Any]:
-    """Return the names as parameters; those of limits that are not kept yet are expected to fail."""
+def recorded() -> list[Any]:
+    """Return the call paths as parameters; those that exceed their limits are expected to fail."""
     pending = pytest.mark.xfail(reason="the packages are being restructured", raises=AssertionError, strict=False)
-    return [pytest.param(name, marks=pending if f"{name} {what}".strip() in NOT_YET else ()) for name in names]
+    return [pytest.param(name, marks=pending if name in NOT_YET else ()) for name in RECORDED]
 
 
-@pytest.mark.parametrize("name", limited(*limits.ENTRIES, what="entries"))
+@pytest.mark.parametrize("name", limits.ENTRIES)
 def test_package_has_few_entries_at_its_top_level(name: str) -> None:
     """A reader sees the parts of a package at one glance."""
     assert len(PACKAGES[name].entries) <= limits.ENTRIES[name]
 
 
-@pytest.mark.parametrize("name", limited(*limits.DEPTH, what="depth"))
+@pytest.mark.parametrize("name", limits.DEPTH)
 def test_imports_between_entries_are_not_deep(name: str) -> None:
     """The longest chain of imports between the modules and folders at the top level is limited."""
     assert depth(top_level(imports(PACKAGES[name]))) <= limits.DEPTH[name]
 
 
-@pytest.mark.parametrize("name", limited(*PACKAGES, what="cycles"))
+@pytest.mark.parametrize("name", PACKAGES)
 def test_imports_have_no_cycles(name: str) -> None:
     """Imports for type checkers count, too."""
     assert cycles(imports(PACKAGES[name])) == []
 
 
 @pytest.mark.skipif(not {"redis", "valkey"} & found().keys(), reason="no server is installed")
-@pytest.mark.parametrize("name", limited(*RECORDED))
+@pytest.mark.parametrize("name", recorded())
 def test_call_path_stays_in_few_files(name: str) -> None:
     """The files and the changes of file of a recorded call path are limited."""
     recordings = record(RECORDED[name], ROOT)

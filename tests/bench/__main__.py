@@ -1,6 +1,7 @@
 """The benchmarks: `python -m tests.bench [PART]... [--quick]`.
 
 Prints a table for each part and the time that it took, and writes all figures as JSON while it goes on.
+`python -m tests.bench compare --base DIR` compares this checkout with another one instead.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from tests.bench.compare import compare
 from tests.bench.environments import ALL, make
 from tests.bench.page import put
 from tests.bench.parts import PARTS, Part, Run
@@ -33,9 +35,11 @@ __all__: list[str] = []
 
 def main(argv: Sequence[str]) -> int:
     """Measure the parts that are asked for, one after the other; return 1 when one of them could not be measured."""
-    chosen = _arguments(argv)
     # Servers and libraries under way are ended by what unwinds, as they are by Ctrl-C.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    if argv[:1] == ["compare"]:
+        return compare(argv[1:])
+    chosen = _arguments(argv)
     try:
         results = Results(chosen.json, quick=chosen.quick, resume=chosen.resume)
     except ValueError as error:

@@ -8,6 +8,7 @@ import re
 import select
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -78,12 +79,14 @@ class Stage:
         store: The server.
         environments: Where the environments of others are kept.
         patience: Seconds for a worker to get through its jobs, or for a producer to send them.
+        folders: Where its processes look for packages before they look at what is installed.
     """
 
     contestant: Contestant
     store: Store
     environments: Path
     patience: float = 60.0
+    folders: Sequence[Path] = ()
     _producer: Process | None = None
     _running: list[Process] = field(default_factory=list)
 
@@ -151,7 +154,7 @@ class Stage:
             "PATH": os.environ["PATH"],
             "BENCH_URL": self.store.url,
             "BENCH_KIND": kind,
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join(map(str, [*self.folders, ROOT])),
             "PYTHONWARNINGS": "ignore",
         }
 

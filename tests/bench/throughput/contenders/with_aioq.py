@@ -8,8 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aioq import Aarq, Worker
-from aioq.task import Task
+from aioq import Aarq, Task, Worker
 from tests.bench.throughput.contenders.harness import cron, main, meter
 
 app = Aarq(broker=os.environ["BENCH_URL"])
