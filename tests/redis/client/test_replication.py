@@ -128,7 +128,7 @@ async def test_connections_that_broke_while_idle_cost_one_try(
         pauses.append(tries)
         return 0.02
 
-    monkeypatch.setattr(server, "pause_before", pause_before)
+    monkeypatch.setattr(server, "full_jitter", pause_before)
     await asyncio.gather(*(safe.enqueue([job("a", queue=f"q{n}")]) for n in range(16)))
     with pair.primary.client() as connection:
         client: Any = connection

@@ -138,7 +138,7 @@ async def test_ids_are_shown_on_one_line(broker: RedisBroker, raw: Any, queue: C
     raw.rpush(queue("ready:5"), b"\x1b[31m\n", b"\xff", *(f"ghost-{n}" for n in range(2000)))
     ((_, text),) = leaks(await broker.diagnose())
     assert text.isprintable()
-    assert text.endswith(r"1,000, for example  [31m , ghost-0, ghost-1")
+    assert text.endswith(r"1,000, for example \x1b[31m\n, ghost-0, ghost-1")
 
 
 async def test_in_a_long_queue_lost_jobs_are_counted(

@@ -312,7 +312,7 @@ async def test_a_reason_is_one_line(broker: RedisBroker) -> None:
     """What would break the record's first line does not get there."""
     await broker.settle([Buried(lease=await lease_of(broker), reason="a\nb\x00c")])
     (dead,) = await broker.list_dead_jobs("q")
-    assert dead.reason == "a b c"
+    assert dead.reason == r"a\nb\x00c"
 
 
 @pytest.mark.parametrize("state", sorted(FINAL_STATES))

@@ -34,9 +34,8 @@ from aioq.model.job import (
     WorkerInfo,
 )
 from aioq.model.states import JobState
-from aioq_redis.client.client import Server
-from aioq_redis.client.connection import locked_out
-from aioq_redis.client.errors import Refusal
+from aioq_redis.client.connection import access_denied
+from aioq_redis.client.errors import ErrorReply
 from aioq_redis.client.url import CLUSTER, SINGLE, Durability, Settings
 from aioq_redis.cron.ledger import Ticks
 from aioq_redis.cron.registry import Crons
@@ -50,6 +49,7 @@ from aioq_redis.jobs.signals import Waiting
 from aioq_redis.jobs.store import Jobs
 from aioq_redis.jobs.wait_and_claim import Parking
 from aioq_redis.jobs.workers import Fleet
+from aioq_redis.storage.database import Database
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.retention import Keeping
 
@@ -121,7 +121,7 @@ class RedisBroker:
         self._settings = Settings.from_url(url)
         self._layout = Layout(namespace)
         self._durability = Durability.parse(durability, timeout / 2)
-        self._server = Server(self._settings, timeout=timeout, durability=self._durability)
+        self._server = Database(self._settings, timeout=timeout, durability=self._durability)
         self._keeping = keeping = Keeping(dead_ttl=dead_ttl, dead_limit=dead_limit, cancelled_ttl=cancelled_ttl)
         naming = Naming(self._layout)
         self._enqueueing = Enqueueing(self._server, self._layout, naming)
@@ -150,9 +150,9 @@ class RedisBroker:
         if self._settings.tls and not self._settings.verify:
             logger.warning("%s: ssl_cert_reqs=none, so anybody may pose as the server", self._settings.masked)
         hello = await self._server.everywhere("HELLO", "2")
-        if isinstance(hello, Refusal) and hello.code == "NOAUTH":
-            raise locked_out(self._settings.masked, hello)
-        if isinstance(hello, Refusal):
+        if isinstance(hello, ErrorReply) and hello.code == "NOAUTH":
+            raise access_denied(self._settings.masked, hello)
+        if isinstance(hello, ErrorReply):
             raise BrokerConfigError(
                 f"{self._settings.masked} refuses HELLO: {hello.text}; aioq needs Redis 6.2 or later, or Valkey"
             )
@@ -160,7 +160,9 @@ class RedisBroker:
             _check(self._settings, dict(zip(said[::2], said[1::2], strict=True)))
         policies = await self._server.everywhere("CONFIG", "GET", "maxmemory-policy")
         # A user without the right to ask must know by other means.
-        found: set[bytes] = set() if isinstance(policies, Refusal) else {said[1] for said in policies.values() if said}
+        found: set[bytes] = (
+            set() if isinstance(policies, ErrorReply) else {said[1] for said in policies.values() if said}
+        )
         for policy in found - {b"noeviction"}:
             logger.warning(
                 "%s has maxmemory-policy %s and may throw jobs away; set it to noeviction",
@@ -262,7 +264,7 @@ class RedisBroker:
         """Return what extends leases from a thread; see `aioq.protocols.ThreadedLeases.keeper`."""
         if self._settings.kind == SINGLE:
             return Keeper(self._settings, self._server, self._layout)
-        server = Server(self._settings, timeout=PATIENCE, durability=self._durability)
+        server = Database(self._settings, timeout=PATIENCE, durability=self._durability)
         return RoutedKeeper(server, Settling(server, self._layout, self._keeping))
 
     # TickLedger

@@ -12,8 +12,8 @@ from anyio import Event
 
 from aioq_redis.client.command import Command
 from aioq_redis.client.connection import pack
-from aioq_redis.client.errors import TRANSIENT, Lost, Refusal
-from aioq_redis.client.pool import Line, Links
+from aioq_redis.client.errors import TRANSIENT, ConnectionLost, ErrorReply
+from aioq_redis.client.pool import Line, Pool
 from aioq_redis.client.routing import Route
 
 __all__ = ["Blocking"]
@@ -29,14 +29,14 @@ class Blocking:
     """Takes tokens from lists, waiting for one if need be."""
 
     def __init__(self, route: Route) -> None:
-        self._route, self._links = route, Links(route)
+        self._route, self._links = route, Pool(route)
 
     async def take(self, keys: Sequence[str], timeout: float) -> str:
         """Take a token from the first of some lists in one place that has one, and return the list; empty for none.
 
         Raises:
-            Lost: The connection broke.
-            Refusal: The server does not do it.
+            ConnectionLost: The connection broke.
+            ErrorReply: The server does not do it.
         """
         async with self._links.lend(self._route.place(keys[0])) as line:
             (reply,) = await line.ask(_pop(keys, timeout), 1, timeout=timeout + GRACE)
@@ -54,8 +54,8 @@ class Blocking:
             idle: Before it is set no command is laid out.
 
         Raises:
-            Lost: The connection broke, and a script may have run.
-            Refusal: The server does not do the waiting; a script may have run.
+            ConnectionLost: The connection broke, and a script may have run.
+            ErrorReply: The server does not do the waiting; a script may have run.
         """
         keys = [*commands]
         async with self._links.lend(self._route.place(keys[0])) as line:
@@ -69,12 +69,12 @@ class Blocking:
                     token, *rest = await line.ask(pop, 2, timeout=wait, then=send)
             _insist(token)
             reply = rest[0] if rest else None
-            if isinstance(reply, Refusal) and reply.code in TRANSIENT:
-                raise Lost(reply.text)
+            if isinstance(reply, ErrorReply) and reply.code in TRANSIENT:
+                raise ConnectionLost(reply.text)
         return token[0].decode() if token else keys[0], reply
 
     async def close(self) -> None:
-        """Close all connections; waits that are under way fail with `Lost`."""
+        """Close all connections; waits that are under way fail with `ConnectionLost`."""
         await self._links.close()
 
 
@@ -83,13 +83,13 @@ def _pop(keys: Sequence[str], timeout: float) -> bytes:
 
 
 def _insist(reply: Any) -> None:
-    if isinstance(reply, Refusal):
-        raise Lost(reply.text) if reply.code in TRANSIENT else reply
+    if isinstance(reply, ErrorReply):
+        raise ConnectionLost(reply.text) if reply.code in TRANSIENT else reply
 
 
 def _send_for(line: Line, commands: Mapping[str, Command], token: Any) -> bool:
     """Send the command that belongs to the list of a token, if that is what came."""
-    if not token or isinstance(token, Refusal):
+    if not token or isinstance(token, ErrorReply):
         return False
     line.add(commands[token[0].decode()].packed())
     return True
@@ -101,7 +101,7 @@ def _sent_when(idle: Event, send: Callable[[], None]) -> Generator[Callable[[Any
     unsent = [send]
 
     def now(reply: Any = None) -> bool:
-        if unsent and not isinstance(reply, Refusal):
+        if unsent and not isinstance(reply, ErrorReply):
             unsent.pop()()
         return not unsent
 

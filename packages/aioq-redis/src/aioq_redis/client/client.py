@@ -9,26 +9,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
 from aioq.errors import BrokerConfigError, BrokerFull, BrokerUnavailable
-from aioq_redis.client.backoff import pause_before
-from aioq_redis.client.command import Command
-from aioq_redis.client.connection import locked_out
-from aioq_redis.client.errors import Lost, Refusal, Unreachable
+from aioq.retry import full_jitter
+from aioq_redis.client.command import Command, Script
+from aioq_redis.client.connection import access_denied
+from aioq_redis.client.errors import ConnectionLost, ErrorReply, Unreachable
 from aioq_redis.client.session import Session
 from aioq_redis.client.url import Durability, Settings
-from aioq_redis.storage.keys import KeySpace
-from aioq_redis.storage.scripts import load
 
-__all__ = ["Server", "in_time", "together"]
+__all__ = ["Client", "before_deadline", "gather_all"]
 
 T = TypeVar("T")
 
 
-async def together(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+async def gather_all(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """Await all at the same time, and all to their end; then the first error is raised, if there is one."""
     tasks = list(calls)
     if len(tasks) <= 1:
@@ -42,16 +39,20 @@ async def together(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return answers
 
 
-class Server:
+class Client:
     """One Redis or Valkey server, or several that act as one.
 
     Args:
         settings: Where it is.
         timeout: Seconds that one operation may take, repetitions included.
-        durability: How safe jobs must be when they are stored.
+        durability: How many replicas must have what commands of `Session.stores` write.
+        marker_key: Returns a key in the same hash slot as another, for the writes that replicas confirm.
     """
 
-    def __init__(self, settings: Settings, *, timeout: float, durability: Durability) -> None:
+    def __init__(
+        self, settings: Settings, *, timeout: float, durability: Durability, marker_key: Callable[[str], str]
+    ) -> None:
+        self._marker_key = marker_key
         self.name = settings.masked
         self._settings, self._durability = settings, durability
         self.timeout = timeout
@@ -69,7 +70,7 @@ class Server:
         except RuntimeError:
             raise BrokerConfigError("the Redis broker runs on asyncio only, and no asyncio loop is running") from None
         if self._session is None or self._session.loop.is_closed():
-            self._session = Session(self._settings, self._durability)
+            self._session = Session(self._settings, self._durability, self._marker_key)
         if self._session.loop is not loop:
             raise BrokerConfigError(f"the broker on {self.name} is in use in another event loop; close it there first")
         return self._session
@@ -80,51 +81,52 @@ class Server:
             session, self._session = self.session, None
             await session.close()
 
-    async def call(
-        self, name: str, space: KeySpace, args: Sequence[object], *, own: str = "", each: Sequence[str] = ()
+    async def run_script(
+        self, script: Script, keys: Sequence[str], args: Sequence[object], find_mistyped: Callable[[], Awaitable[str]]
     ) -> Any:
-        """Run a script on keys of one space and return its reply; `own` and `each` complete the keys that say `<...>`.
+        """Run a script and return its reply.
+
+        Args:
+            find_mistyped: Names the key that holds something else than the script expects.
 
         Raises:
             BrokerUnavailable: The server could not be reached, or was not ready, in time.
-            BrokerConfigError: It refuses, for a reason that will not pass.
-            BrokerFull: It has no memory left.
+            BrokerConfigError: The server rejects the script, for a reason that will not pass.
+            BrokerFull: The server has no memory left.
         """
-        script = load(name)
-        keys = space.pick(script.keys, own, each)
 
         def send(session: Session, deadline: float) -> Coroutine[Any, Any, Any]:
-            return in_time(session.pipeline.submit(Command(script, keys, args)), deadline)
+            return before_deadline(session.pipeline.submit(Command(script, keys, args)), deadline)
 
-        return await self.repeat(name, send, partial(self.misfit, space, keys))
+        return await self.repeat(script.name, send, find_mistyped)
 
     async def command(self, *parts: object) -> Any:
         """Send a plain command and return its reply.
 
         Raises:
-            BrokerUnavailable, BrokerConfigError, BrokerFull: As for `call`.
+            BrokerUnavailable, BrokerConfigError, BrokerFull: As for `run_script`.
         """
 
         def send(session: Session, deadline: float) -> Coroutine[Any, Any, Any]:
-            return in_time(session.pipeline.submit(Command(None, (), parts)), deadline)
+            return before_deadline(session.pipeline.submit(Command(None, (), parts)), deadline)
 
         return await self.repeat(str(parts[0]), send)
 
     async def ask(self, *parts: object) -> Any:
-        """Send a plain command, if anybody answers at all; an error reply is returned as a `Refusal`.
+        """Send a plain command, if anybody answers at all; an error reply is returned as a `ErrorReply`.
 
         Raises:
-            BrokerUnavailable, BrokerConfigError: As for `call`.
+            BrokerUnavailable, BrokerConfigError: As for `run_script`.
         """
         return await self._try(lambda session: session.pipeline.submit(Command(None, (), parts)))
 
-    async def everywhere(self, *parts: object) -> dict[str, Any] | Refusal:
+    async def everywhere(self, *parts: object) -> dict[str, Any] | ErrorReply:
         """As `ask`, to each server that takes writes; return their replies by place, or an error reply.
 
         Raises:
-            BrokerUnavailable, BrokerConfigError: As for `call`.
+            BrokerUnavailable, BrokerConfigError: As for `run_script`.
         """
-        replies: dict[str, Any] | Refusal = await self._try(lambda session: session.route.everywhere(parts))
+        replies: dict[str, Any] | ErrorReply = await self._try(lambda session: session.route.everywhere(parts))
         return replies
 
     async def _try(self, attempt: Callable[[Session], Awaitable[Any]]) -> Any:
@@ -134,13 +136,13 @@ class Server:
                 for tries in count():
                     try:
                         return await attempt(session)
-                    except Refusal as refusal:
+                    except ErrorReply as refusal:
                         return refusal
-                    except Lost as error:
+                    except ConnectionLost as error:
                         reason = str(error)
                         if session.closed or isinstance(error, Unreachable):
                             break
-                    await asyncio.sleep(pause_before(tries))
+                    await asyncio.sleep(full_jitter(tries))
         except TimeoutError:
             pass
         raise self.unavailable(reason)
@@ -149,18 +151,18 @@ class Server:
         self,
         what: str,
         attempt: Callable[[Session, float], Coroutine[Any, Any, T]],
-        misfit: Callable[[], Awaitable[str]] | None = None,
+        find_mistyped: Callable[[], Awaitable[str]] | None = None,
     ) -> T:
         """Try until it is done or the time is up.
 
         Args:
             what: The operation, for error messages.
-            attempt: Is given the moment at which it is to raise `TimeoutError`; raises `Lost` when it is
+            attempt: Is given the moment at which it is to raise `TimeoutError`; raises `ConnectionLost` when it is
                 worth another try.
-            misfit: Finds the key that holds something else than expected.
+            find_mistyped: Names the key that holds something else than expected.
 
         Raises:
-            BrokerUnavailable, BrokerConfigError, BrokerFull: As for `call`.
+            BrokerUnavailable, BrokerConfigError, BrokerFull: As for `run_script`.
         """
         session = self.session
         deadline = session.loop.time() + self.timeout
@@ -170,15 +172,15 @@ class Server:
                 return await attempt(session, deadline)
             except TimeoutError:
                 break
-            except Refusal as refusal:
-                if refusal.code == "WRONGTYPE" and misfit is not None:
-                    raise BrokerConfigError(f"{self.name} holds foreign data: {await misfit()}") from None
+            except ErrorReply as refusal:
+                if refusal.code == "WRONGTYPE" and find_mistyped is not None:
+                    raise BrokerConfigError(f"{self.name} holds foreign data: {await find_mistyped()}") from None
                 raise self.refused(what, refusal) from None
-            except Lost as error:
+            except ConnectionLost as error:
                 reason = f"{error} (try {tries})"
                 if session.closed:
                     break
-            pause = pause_before(tries - 1)
+            pause = full_jitter(tries - 1)
             if session.loop.time() + pause >= deadline:
                 break
             await asyncio.sleep(pause)
@@ -190,27 +192,18 @@ class Server:
             f"{self.name} is unavailable: {reason}; check that the server is up and that the URL is right"
         )
 
-    def refused(self, what: str, refusal: Refusal) -> Exception:
+    def refused(self, what: str, refusal: ErrorReply) -> Exception:
         """Return the error for an operation that the server refuses."""
         if refusal.code == "OOM":
             return BrokerFull(f"{self.name} has no room: it has reached its maxmemory; nothing was stored")
         if refusal.code == "NOAUTH":
-            return locked_out(self.name, refusal)
+            return access_denied(self.name, refusal)
         if refusal.code == "NOPERM":
             return BrokerConfigError(f"{self.name} does not permit {what}: {refusal.text}; extend the user's ACL")
         return BrokerConfigError(f"{self.name} refuses {what}: {refusal.text}")
 
-    async def misfit(self, space: KeySpace, keys: Sequence[str]) -> str:
-        """Return which of a script's keys is of another type than it should be."""
-        for key in keys:
-            found = await self.ask("TYPE", key)
-            kind = found.decode() if isinstance(found, bytes) else "none"
-            if kind not in ("none", space.type_of(key)):
-                return f"key {key} is a {kind} and should be a {space.type_of(key)}; remove it or use another namespace"
-        return "a key is of the wrong type"
 
-
-async def in_time(reply: asyncio.Future[T], deadline: float) -> T:
+async def before_deadline(reply: asyncio.Future[T], deadline: float) -> T:
     """Await a reply until a moment of the loop's clock.
 
     Raises:

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from aioq.errors import AioqError, BrokerConfigError
 from aioq_redis.client.command import Command
-from aioq_redis.client.connection import Link, ask, dial, locked_out
-from aioq_redis.client.errors import Lost, Refusal, Unreachable
+from aioq_redis.client.connection import Link, access_denied, ask, dial
+from aioq_redis.client.errors import ConnectionLost, ErrorReply, Unreachable
 from aioq_redis.client.hash_slots import Slots, read_redirect, slot_of
 from aioq_redis.client.pipeline import Pipeline
 from aioq_redis.client.url import Address, Settings
@@ -62,7 +62,7 @@ class Cluster:
         self._homeless: list[Command] = []
         self._look: asyncio.Task[None] | None = None
         self._looked = -LOOK_PAUSE
-        self._failure: Exception = Lost("the connection was closed")
+        self._failure: Exception = ConnectionLost("the connection was closed")
         self._retired: set[asyncio.Task[None]] = set()
         self._closed = False
         self.commands = self
@@ -70,7 +70,7 @@ class Cluster:
     def submit(self, command: Command) -> asyncio.Future[Any]:
         """Send a command to the node that has its keys; see `Sink.submit`."""
         if self._closed:
-            command.fail(Lost("the connection was closed"))
+            command.fail(ConnectionLost("the connection was closed"))
         elif self._slots is None:
             self._homeless.append(command)
             self.doubt()
@@ -91,7 +91,7 @@ class Cluster:
             raise self._unserved(place)
         try:
             return await dial(self._settings.at(owner))
-        except Lost:
+        except ConnectionLost:
             self.doubt()
             raise
 
@@ -118,7 +118,7 @@ class Cluster:
         if self._look is not None:
             self._look.cancel()
             await asyncio.wait([self._look])
-        self._fail_homeless(Lost("the connection was closed"))
+        self._fail_homeless(ConnectionLost("the connection was closed"))
         for node in self._nodes.values():
             await node.close()
         for task in self._retired:
@@ -139,7 +139,7 @@ class Cluster:
         self._met.add(address)
         return await dial(self._settings.at(address))
 
-    def _reroute(self, address: Address, command: Command, refusal: Refusal) -> bool:
+    def _reroute(self, address: Address, command: Command, refusal: ErrorReply) -> bool:
         """Deal with an answer that says that the node is the wrong one, or the cluster not in order."""
         redirect = read_redirect(refusal.text, address)
         command.hops += 1
@@ -156,7 +156,7 @@ class Cluster:
             self.doubt()
         if redirect is None and refusal.code not in ("TRYAGAIN", "CLUSTERDOWN"):
             return False
-        command.fail(Lost(refusal.text))
+        command.fail(ConnectionLost(refusal.text))
         return True
 
     async def _known(self) -> Slots:
@@ -175,7 +175,7 @@ class Cluster:
         self._looked = loop.time()
         try:
             self._adopt(await self._ask_around())
-        except (Lost, AioqError) as error:
+        except (ConnectionLost, AioqError) as error:
             self._failure = error
             self._fail_homeless(error)
             logger.info("cannot learn of the slots of %s: %s", self._settings.masked, error)
@@ -188,15 +188,15 @@ class Cluster:
         for address in [*sample(sorted(known), len(known)), *seeds]:
             try:
                 return await self._ask(address)
-            except Lost as error:
+            except ConnectionLost as error:
                 reasons = f"{reasons}; node {address}: {error}"
         raise Unreachable(f"no node tells of the slots{reasons}")
 
     async def _ask(self, address: Address) -> Slots:
         reply = await ask(self._settings.at(address), "CLUSTER", "SLOTS", timeout=ANSWER_TIMEOUT)
-        if isinstance(reply, Refusal) and reply.code == "NOAUTH":
-            raise locked_out(self._settings.at(address).masked, reply)
-        if isinstance(reply, Refusal):
+        if isinstance(reply, ErrorReply) and reply.code == "NOAUTH":
+            raise access_denied(self._settings.at(address).masked, reply)
+        if isinstance(reply, ErrorReply):
             raise BrokerConfigError(
                 f"{address} of {self._settings.masked} does not tell of a cluster: {reply.text}; "
                 f"for a single server write redis://, and a restricted user needs +cluster|slots"
@@ -228,9 +228,9 @@ class Cluster:
             self._retired.add(task)
             task.add_done_callback(self._retired.discard)
 
-    def _unserved(self, slot: int) -> Lost:
+    def _unserved(self, slot: int) -> ConnectionLost:
         self.doubt()
-        return Lost(f"no node of the cluster has slot {slot}")
+        return ConnectionLost(f"no node of the cluster has slot {slot}")
 
 
 def _listed(addresses: frozenset[Address]) -> str:

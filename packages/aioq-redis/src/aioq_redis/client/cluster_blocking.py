@@ -42,7 +42,7 @@ class Racing:
         return "", None
 
     async def close(self) -> None:
-        """Close all connections; waits that are under way fail with `Lost`."""
+        """Close all connections; waits that are under way fail with `ConnectionLost`."""
         left = list(self._left)
         self._left.clear()
         for wait in left:

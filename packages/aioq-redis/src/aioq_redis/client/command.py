@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from aioq_redis.client.connection import pack
-from aioq_redis.storage.scripts import Script
 
-__all__ = ["Command", "called"]
+__all__ = ["Command", "Script", "script_call"]
 
 
-def called(script: Script, whole: bool) -> tuple[str, str]:
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Lua script: its text, the SHA-1 of the text, and the names of its keys in order."""
+
+    name: str
+    text: str
+    sha: str
+    keys: tuple[str, ...]
+
+
+def script_call(script: Script, whole: bool) -> tuple[str, str]:
     """Return how a call of a script begins: with its text, or with its digest."""
     return ("EVAL", script.text) if whole else ("EVALSHA", script.sha)
 
@@ -43,7 +53,7 @@ class Command:
         """Return the command as it goes over the wire."""
         if self._script is None:
             return pack((*self._keys, *self.args))
-        return pack((*called(self._script, self._whole), len(self._keys), *self._keys, *self.args))
+        return pack((*script_call(self._script, self._whole), len(self._keys), *self._keys, *self.args))
 
     def send_whole(self) -> bool:
         """Make a script that the server does not know one that brings its text along."""

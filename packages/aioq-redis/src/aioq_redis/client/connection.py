@@ -20,10 +20,19 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from aioq.errors import BrokerConfigError
-from aioq_redis.client.errors import TRANSIENT, Lost, Refusal, Unreachable, one_line, refusal_in, refusal_of, told_by
+from aioq.serialization.failure import one_line
+from aioq_redis.client.errors import (
+    TRANSIENT,
+    ConnectionLost,
+    ErrorReply,
+    Unreachable,
+    error_reply_of,
+    error_text,
+    parse_error,
+)
 from aioq_redis.client.url import Settings
 
-__all__ = ["BROKEN", "CONNECT_TIMEOUT", "Link", "Wire", "arguments", "ask", "dial", "locked_out", "pack", "why"]
+__all__ = ["BROKEN", "CONNECT_TIMEOUT", "Link", "Wire", "arguments", "ask", "dial", "access_denied", "pack", "why"]
 
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds to open a connection and to be let in."""
@@ -57,40 +66,40 @@ class Link:
         """Send commands.
 
         Raises:
-            Lost: The connection is gone.
+            ConnectionLost: The connection is gone.
         """
         try:
             await self._connection.send_packed_command(data, check_health=False)
         except BROKEN as error:
-            raise Lost(told_by(error)) from None
+            raise ConnectionLost(error_text(error)) from None
 
     async def read(self) -> Any:
-        """Return the next reply; an error reply is returned as a `Refusal`, not raised.
+        """Return the next reply; an error reply is returned as a `ErrorReply`, not raised.
 
         Raises:
-            Lost: The connection is gone, or the server is loading its data.
+            ConnectionLost: The connection is gone, or the server is loading its data.
         """
         try:
             return await self._connection.read_response()
         except exceptions.AuthenticationError as error:
-            return refusal_of(error)
+            return error_reply_of(error)
         except BROKEN as error:
-            raise Lost(told_by(error)) from None
+            raise ConnectionLost(error_text(error)) from None
         except exceptions.RedisError as error:
-            return refusal_of(error)
+            return error_reply_of(error)
 
     async def call(self, *parts: object, timeout: float) -> Any:
         """Send one command on a connection that nobody else uses, and return its reply as `read` does.
 
         Raises:
-            Lost: The connection is gone, or the reply does not come in `timeout` seconds.
+            ConnectionLost: The connection is gone, or the reply does not come in `timeout` seconds.
         """
         try:
             async with asyncio.timeout(timeout):
                 await self.write(pack(parts))
                 return await self.read()
         except TimeoutError:
-            raise Lost(f"no reply to {parts[0]} within {timeout:g} s") from None
+            raise ConnectionLost(f"no reply to {parts[0]} within {timeout:g} s") from None
 
     def hand_over(self, deliver: Callable[[Any], None]) -> Wire:
         """Let a wire have whatever comes in from now on; `read` and `write` are not for use any more."""
@@ -114,7 +123,7 @@ async def dial(settings: Settings) -> Link:
 
     Raises:
         Unreachable: Nobody answers.
-        Lost: The server is not ready, or the connection broke at once.
+        ConnectionLost: The server is not ready, or the connection broke at once.
         BrokerConfigError: The server is not who it should be, or does not let us in.
     """
     connection = _connection(settings)
@@ -134,10 +143,10 @@ async def dial(settings: Settings) -> Link:
 
 
 async def ask(settings: Settings, *parts: object, timeout: float) -> Any:
-    """Return the reply to one command on a connection of its own; an error that will not pass, as a `Refusal`.
+    """Return the reply to one command on a connection of its own; an error that will not pass, as a `ErrorReply`.
 
     Raises:
-        Lost: Nobody answers in `timeout` seconds, connecting included, or the server is not ready.
+        ConnectionLost: Nobody answers in `timeout` seconds, connecting included, or the server is not ready.
         BrokerConfigError: As for `dial`.
     """
     try:
@@ -148,9 +157,9 @@ async def ask(settings: Settings, *parts: object, timeout: float) -> Any:
             finally:
                 await link.drop()
     except TimeoutError:
-        raise Lost(f"no answer within {timeout:g} s") from None
-    if isinstance(reply, Refusal) and reply.code in TRANSIENT:
-        raise Lost(reply.text)
+        raise ConnectionLost(f"no answer within {timeout:g} s") from None
+    if isinstance(reply, ErrorReply) and reply.code in TRANSIENT:
+        raise ConnectionLost(reply.text)
     return reply
 
 
@@ -196,21 +205,21 @@ def why(error: exceptions.RedisError, settings: Settings) -> Exception:
     while cause is not None:
         if isinstance(cause, ssl.SSLError):
             return BrokerConfigError(
-                f"{settings.masked} did not prove who it is: {told_by(cause)}; "
+                f"{settings.masked} did not prove who it is: {error_text(cause)}; "
                 f"check the host name, and name the authority's file as ssl_ca_certs= in the URL"
             )
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, exceptions.ResponseError | exceptions.AuthenticationError):
-        refusal = refusal_of(error)
+        refusal = error_reply_of(error)
         if refusal.code not in TRANSIENT:
-            return locked_out(settings.masked, refusal)
-        return Lost(refusal.text)
+            return access_denied(settings.masked, refusal)
+        return ConnectionLost(refusal.text)
     # redis-py puts errors of its own in the place of the system's, in the course of which it raises them.
     met = isinstance(error, exceptions.ConnectionError) and isinstance(error.__context__, CUT | None)
-    return (Lost if met else Unreachable)(told_by(error))
+    return (ConnectionLost if met else Unreachable)(error_text(error))
 
 
-def locked_out(where: str, refusal: Refusal) -> BrokerConfigError:
+def access_denied(where: str, refusal: ErrorReply) -> BrokerConfigError:
     """Return the error for a server that does not let us in: some say so at once, others to the first command."""
     return BrokerConfigError(
         f"{where} does not let us in: {refusal.text}; check user name, password and database in the URL"
@@ -221,7 +230,7 @@ async def _disconnect(connection: Connection | UnixDomainSocketConnection, *, no
     try:
         await connection.disconnect(nowait=nowait)
     except (OSError, exceptions.RedisError) as error:
-        logger.debug("closing a connection: %s", told_by(error))
+        logger.debug("closing a connection: %s", error_text(error))
 
 
 _NOTHING: Final = object()
@@ -236,7 +245,7 @@ class Wire(asyncio.Protocol):
 
     Args:
         transport: Of the connection; whoever listened to it before is told of its end.
-        deliver: Is called with each reply, a `Refusal` for an error; may raise `Lost`.
+        deliver: Is called with each reply, a `ErrorReply` for an error; may raise `ConnectionLost`.
 
     Attributes:
         ended: Why the connection is of no more use, once it is not.
@@ -246,14 +255,14 @@ class Wire(asyncio.Protocol):
         self._transport, self._deliver = transport, deliver
         self._before = transport.get_protocol()
         self._reader = _Reader(notEnoughData=_NOTHING)
-        self.ended: asyncio.Future[Lost] = asyncio.get_running_loop().create_future()
+        self.ended: asyncio.Future[ConnectionLost] = asyncio.get_running_loop().create_future()
         transport.set_protocol(self)
 
     def write(self, data: bytes) -> None:
         """Send bytes. Nobody waits for them to go: who sends waits for the reply."""
         self._transport.write(data)
 
-    def end(self, why: Lost) -> None:
+    def end(self, why: ConnectionLost) -> None:
         """Deliver nothing more."""
         if not self.ended.done():
             self.ended.set_result(why)
@@ -263,18 +272,18 @@ class Wire(asyncio.Protocol):
         self._reader.feed(data)
         try:
             while not self.ended.done() and (reply := self._reader.gets()) is not _NOTHING:
-                self._deliver(refusal_in(str(reply)) if isinstance(reply, _ReplyError) else reply)
-        except Lost as lost:
+                self._deliver(parse_error(str(reply)) if isinstance(reply, _ReplyError) else reply)
+        except ConnectionLost as lost:
             self.end(lost)
         except _ProtocolError as error:
-            self.end(Lost(one_line(f"what came is no reply: {error}")))
+            self.end(ConnectionLost(one_line(f"what came is no reply: {error}")))
 
     def eof_received(self) -> bool:
         """Note that the server has closed the connection; called by the event loop."""
-        self.end(Lost("the server closed the connection"))
+        self.end(ConnectionLost("the server closed the connection"))
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that the connection is gone; called by the event loop."""
-        self.end(Lost(one_line(str(exc or "the connection was closed"))))
+        self.end(ConnectionLost(one_line(str(exc or "the connection was closed"))))
         self._before.connection_lost(exc)

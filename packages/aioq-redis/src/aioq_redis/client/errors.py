@@ -1,7 +1,7 @@
 """What the server may answer instead of a result, and what becomes of it.
 
-These exceptions stay inside the package: `Lost` means that the same command may succeed on
-another connection, `Unreachable` that nobody is there to connect to, `Refusal` that it will
+These exceptions stay inside the package: `ConnectionLost` means that the same command may succeed on
+another connection, `Unreachable` that nobody is there to connect to, `ErrorReply` that it will
 not succeed. Callers see errors of aioq only.
 """
 
@@ -12,7 +12,9 @@ from typing import Final
 
 from redis import exceptions
 
-__all__ = ["TRANSIENT", "Lost", "Refusal", "Unreachable", "one_line", "refusal_in", "refusal_of", "told_by"]
+from aioq.serialization.failure import one_line
+
+__all__ = ["TRANSIENT", "ConnectionLost", "ErrorReply", "Unreachable", "parse_error", "error_reply_of", "error_text"]
 
 TRANSIENT: Final = frozenset(
     {
@@ -53,15 +55,15 @@ _CLASSES: Final = {
 _CODE: Final = re.compile(r"(?:^|[\s-])(" + "|".join(sorted(TRANSIENT | _PERMANENT)) + r")\b")
 
 
-class Lost(Exception):
+class ConnectionLost(Exception):
     """The connection broke, or the server is not ready: whether it was done is unknown."""
 
 
-class Unreachable(Lost):
+class Unreachable(ConnectionLost):
     """Nobody answers at the address."""
 
 
-class Refusal(Exception):
+class ErrorReply(Exception):
     """The server answered with an error.
 
     Attributes:
@@ -74,31 +76,25 @@ class Refusal(Exception):
         super().__init__(code, text)
 
 
-def refusal_of(error: exceptions.RedisError) -> Refusal:
+def error_reply_of(error: exceptions.RedisError) -> ErrorReply:
     """Return the server's error reply that redis-py has made an exception of."""
     text, code = str(error), _CLASSES.get(type(error).__name__, "ERR")
     if code == "NOAUTH" and text.startswith("invalid"):
         code = "WRONGPASS"  # for which redis-py has the same class
-    return refusal_in(text, code)
+    return parse_error(text, code)
 
 
-def refusal_in(text: str, code: str = "ERR") -> Refusal:
+def parse_error(text: str, code: str = "ERR") -> ErrorReply:
     """Return an error reply from its text; `code` is that of a text which names none."""
     text = one_line(_unstopped(text)).removeprefix("ERR ")
     found = _CODE.search(text)
     code = found[1] if found else code
-    return Refusal(code, text if text.startswith(code) or code == "ERR" else f"{code} {text}")
+    return ErrorReply(code, text if text.startswith(code) or code == "ERR" else f"{code} {text}")
 
 
-def told_by(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Return what an error says, fit for the midst of a log line."""
     return one_line(_unstopped(str(error)) or type(error).__name__)
-
-
-def one_line(text: str, limit: int = 300) -> str:
-    """Return text fit for a log line: printable, and not endless."""
-    shown = "".join(c if c.isprintable() else " " for c in text)
-    return shown if len(shown) <= limit else shown[: limit - 3] + "..."
 
 
 def _unstopped(text: str) -> str:

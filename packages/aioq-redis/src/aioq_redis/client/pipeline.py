@@ -16,7 +16,7 @@ from typing import Any, Final
 from aioq.errors import AioqError
 from aioq_redis.client.command import Command
 from aioq_redis.client.connection import Link, Wire
-from aioq_redis.client.errors import TRANSIENT, Lost, Refusal
+from aioq_redis.client.errors import TRANSIENT, ConnectionLost, ErrorReply
 
 __all__ = ["REPLY_TIMEOUT", "Pipeline"]
 
@@ -29,7 +29,7 @@ logger = logging.getLogger("aioq.redis")
 class Pipeline:
     """Sends commands over one connection, which it opens when there is something to send.
 
-    When the connection breaks, every command on its way fails with `Lost`, and the next
+    When the connection breaks, every command on its way fails with `ConnectionLost`, and the next
     one opens another.
 
     Args:
@@ -42,7 +42,7 @@ class Pipeline:
         self,
         dial: Callable[[], Awaitable[Link]],
         name: str,
-        reroute: Callable[[Command, Refusal], bool] | None = None,
+        reroute: Callable[[Command, ErrorReply], bool] | None = None,
     ) -> None:
         self._dial, self._name, self._reroute = dial, name, reroute
         self._loop = asyncio.get_running_loop()
@@ -57,13 +57,13 @@ class Pipeline:
         self._closed = False
 
     def submit(self, command: Command) -> asyncio.Future[Any]:
-        """Return a future with the reply, or one that fails with `Lost`, `Refusal` or an error of aioq.
+        """Return a future with the reply, or one that fails with `ConnectionLost`, `ErrorReply` or an error of aioq.
 
         It goes out at once; what else is submitted while replies are to come, and before the loop comes round
         again, follows in one.
         """
         if self._closed:
-            command.fail(Lost("the connection was closed"))
+            command.fail(ConnectionLost("the connection was closed"))
             return command.future
         if self._wire is None or self._flushing:
             self._queue.append(command)
@@ -77,7 +77,7 @@ class Pipeline:
         return command.future
 
     async def close(self) -> None:
-        """Close the connection; what is on its way fails with `Lost`."""
+        """Close the connection; what is on its way fails with `ConnectionLost`."""
         self._closed = True
         owner, self._owner = self._owner, None
         if owner is not None:
@@ -104,7 +104,7 @@ class Pipeline:
             self._watch = self._loop.call_later(REPLY_TIMEOUT, self._look)
 
     async def _own(self) -> None:
-        error: Exception = Lost("the connection was closed")
+        error: Exception = ConnectionLost("the connection was closed")
         try:
             link = await self._dial()
             self._say_connected()
@@ -114,13 +114,13 @@ class Pipeline:
                 await link.drop()
             finally:
                 await link.close()
-        except (Lost, AioqError) as failure:
+        except (ConnectionLost, AioqError) as failure:
             error = failure
         finally:
             # No await from here on: a command that is submitted later must find this task done.
             self._fail_all(error)
 
-    async def _exchange(self, link: Link) -> Lost:
+    async def _exchange(self, link: Link) -> ConnectionLost:
         """Let commands pass until the connection is of no more use; return why."""
         self._wire = wire = link.hand_over(self._deliver)
         try:
@@ -134,18 +134,18 @@ class Pipeline:
 
     def _deliver(self, reply: Any) -> None:
         if not self._in_flight:
-            raise Lost("a reply came that nobody asked for")
+            raise ConnectionLost("a reply came that nobody asked for")
         command = self._in_flight.popleft()
         self._heard = self._loop.time()
-        if not isinstance(reply, Refusal):
+        if not isinstance(reply, ErrorReply):
             command.answer(reply)
         elif reply.code == "NOSCRIPT" and command.send_whole():
             self.submit(command)
         elif reply.code in TRANSIENT:
             if self._reroute is not None and self._reroute(command, reply):
                 return
-            command.fail(Lost(reply.text))
-            raise Lost(reply.text)
+            command.fail(ConnectionLost(reply.text))
+            raise ConnectionLost(reply.text)
         else:
             command.fail(reply)
 
@@ -156,7 +156,7 @@ class Pipeline:
             return
         left = self._heard + REPLY_TIMEOUT - self._loop.time()
         if left <= 0:
-            self._wire.end(Lost(f"no reply within {REPLY_TIMEOUT:g} s"))
+            self._wire.end(ConnectionLost(f"no reply within {REPLY_TIMEOUT:g} s"))
         else:
             self._watch = self._loop.call_later(left, self._look)
 

@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aioq_redis.client.connection import Link
-from aioq_redis.client.errors import Lost
+from aioq_redis.client.errors import ConnectionLost
 from aioq_redis.client.routing import Route
 
-__all__ = ["Line", "Links"]
+__all__ = ["Line", "Pool"]
 
 
-class Links:
+class Pool:
     """Opens connections as they are needed, and keeps those that nothing went wrong with."""
 
     def __init__(self, route: Route) -> None:
@@ -31,7 +31,7 @@ class Links:
         After an error or a cancel it is closed: the reply may still be on its way.
 
         Raises:
-            Lost: It cannot be opened, or they were all closed.
+            ConnectionLost: It cannot be opened, or they were all closed.
         """
         idle = self._idle[place]
         # Those that a server took down with it are all gone: each would cost its user a try.
@@ -43,7 +43,7 @@ class Links:
             yield line
         except BaseException as error:
             self._busy.discard(line)
-            if isinstance(error, Lost):
+            if isinstance(error, ConnectionLost):
                 self._route.doubt()
             await line.link.drop()
             raise
@@ -54,11 +54,11 @@ class Links:
         link = await self._route.dial(place)
         if self._closed:
             await link.drop()
-            raise Lost("the connection was closed")
+            raise ConnectionLost("the connection was closed")
         return Line(link)
 
     async def close(self) -> None:
-        """Close all connections; who uses one gets `Lost`."""
+        """Close all connections; who uses one gets `ConnectionLost`."""
         self._closed = True
         lines = [*self._busy, *(line for idle in self._idle.values() for line in idle)]
         self._idle.clear()
@@ -93,14 +93,14 @@ class Line:
             then: Is called with each reply but the last; false when no others are to come.
 
         Raises:
-            Lost: The connection broke, or the replies do not come in `timeout` seconds.
+            ConnectionLost: The connection broke, or the replies do not come in `timeout` seconds.
         """
         if self._wire.ended.done():
             raise self._wire.ended.result()
         self._replies, self._due, self._done = [], commands, self._loop.create_future()
         self._next = then
         self._wire.write(data)
-        alarm = self._loop.call_later(timeout, self._wire.end, Lost(f"no reply within {timeout:g} s"))
+        alarm = self._loop.call_later(timeout, self._wire.end, ConnectionLost(f"no reply within {timeout:g} s"))
         try:
             await self._done
         finally:
@@ -118,6 +118,6 @@ class Line:
         if len(self._replies) == self._due or (self._next is not None and not self._next(reply)):
             self._done.set_result(None)
 
-    def _broke(self, ended: asyncio.Future[Lost]) -> None:
+    def _broke(self, ended: asyncio.Future[ConnectionLost]) -> None:
         if self._done is not None and not self._done.done():
             self._done.set_exception(ended.result())

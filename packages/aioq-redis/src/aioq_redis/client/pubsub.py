@@ -11,12 +11,12 @@ from functools import partial
 from typing import Final
 
 from aioq.errors import AioqError
-from aioq_redis.client.backoff import pause_before
+from aioq.retry import full_jitter
 from aioq_redis.client.connection import Link, pack
-from aioq_redis.client.errors import Lost, Refusal
+from aioq_redis.client.errors import ConnectionLost, ErrorReply
 from aioq_redis.client.routing import Route
 
-__all__ = ["Channels", "Inbox", "Switchboard"]
+__all__ = ["Channels", "Inbox", "PubSub"]
 
 SILENCE: Final = 10.0
 """Seconds without a word from the server, after which it is asked for one."""
@@ -57,11 +57,11 @@ class Channels:
         """Give an inbox that gets every message of the channel from now on.
 
         Raises:
-            BrokerConfigError, Refusal: The server does not let us in, or not listen.
-            Lost: The broker was closed.
+            BrokerConfigError, ErrorReply: The server does not let us in, or not listen.
+            ConnectionLost: The broker was closed.
         """
         if self._closed:
-            raise Lost("the connection was closed")
+            raise ConnectionLost("the connection was closed")
         name, inbox = channel.encode(), Inbox()
         self._inboxes[name].add(inbox)
         self._changed.set()
@@ -94,13 +94,13 @@ class Channels:
                 link = await self._dial()
                 attempt = 0
                 await self._serve(link)
-            except Lost as error:
+            except ConnectionLost as error:
                 # An outage is told once, however often somebody looks whether it is over.
                 level = logging.DEBUG if attempt else logging.INFO
                 logger.log(level, "lost the connection for messages of %s: %s; reconnecting", self._name, error)
-            except (AioqError, Refusal) as error:
+            except (AioqError, ErrorReply) as error:
                 self._refuse(error)
-            await asyncio.sleep(pause_before(attempt))
+            await asyncio.sleep(full_jitter(attempt))
             attempt += 1
 
     async def _serve(self, link: Link) -> None:
@@ -136,7 +136,7 @@ class Channels:
         while True:
             reply = await link.read()
             self._heard.set()
-            if isinstance(reply, Refusal):
+            if isinstance(reply, ErrorReply):
                 raise reply
             if reply in (b"PONG", [b"pong", b""]):
                 continue
@@ -153,7 +153,7 @@ class Channels:
             if not await self._hears_within(SILENCE):
                 await link.write(pack(("PING",)))
                 if not await self._hears_within(ANSWER_TIMEOUT):
-                    raise Lost(f"nothing was heard for {SILENCE + ANSWER_TIMEOUT:g} s")
+                    raise ConnectionLost(f"nothing was heard for {SILENCE + ANSWER_TIMEOUT:g} s")
 
     async def _hears_within(self, seconds: float) -> bool:
         self._heard.clear()
@@ -188,7 +188,7 @@ class Channels:
         return [inbox for inboxes in self._inboxes.values() for inbox in inboxes]
 
 
-class Switchboard:
+class PubSub:
     """The channels of each place, on a connection of its own."""
 
     def __init__(self, route: Route, name: str) -> None:

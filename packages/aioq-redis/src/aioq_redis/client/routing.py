@@ -17,7 +17,7 @@ class Sink(Protocol):
     """Where commands are left."""
 
     def submit(self, command: Command) -> asyncio.Future[Any]:
-        """Send a command; the future is its reply, or fails with `Lost`, `Refusal` or an error of aioq."""
+        """Send a command; the future is its reply, or fails with `ConnectionLost`, `ErrorReply` or an error of aioq."""
         ...
 
 
@@ -37,7 +37,7 @@ class Route(Protocol):
         """Open a connection to the server that has a place.
 
         Raises:
-            Lost: Nobody answers, or the server is not ready.
+            ConnectionLost: Nobody answers, or the server is not ready.
             BrokerConfigError: It does not let us in.
         """
         ...
@@ -50,7 +50,7 @@ class Route(Protocol):
         """Send a plain command to each server that takes writes, and return all replies by where they are from.
 
         Raises:
-            Lost, Refusal, BrokerConfigError: One of them did not do it.
+            ConnectionLost, ErrorReply, BrokerConfigError: One of them did not do it.
         """
         ...
 

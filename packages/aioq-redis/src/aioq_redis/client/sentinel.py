@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from aioq.errors import AioqError, BrokerConfigError
 from aioq_redis.client.connection import CONNECT_TIMEOUT, Link, ask, dial
-from aioq_redis.client.errors import Lost, Refusal, Unreachable
+from aioq_redis.client.errors import ConnectionLost, ErrorReply, Unreachable
 from aioq_redis.client.pubsub import Channels
 from aioq_redis.client.routing import Straight
 from aioq_redis.client.url import Address, Settings
@@ -38,7 +38,7 @@ class Sentinels:
         """Open a connection to the primary, and return where it is.
 
         Raises:
-            Lost: No sentinel answers, or the server that they name does not, or is no primary.
+            ConnectionLost: No sentinel answers, or the server that they name does not, or is no primary.
             BrokerConfigError: The sentinels do not know the service, or we are not let in.
         """
         address = await self.primary()
@@ -54,13 +54,13 @@ class Sentinels:
         """Open a connection to a sentinel.
 
         Raises:
-            Lost: None answers.
+            ConnectionLost: None answers.
         """
         for sentinel in self._order:
             try:
                 async with asyncio.timeout(ANSWER_TIMEOUT):
                     return await dial(self._settings.of_sentinel(sentinel))
-            except (Lost, TimeoutError):
+            except (ConnectionLost, TimeoutError):
                 pass
         raise Unreachable("no sentinel answers")
 
@@ -68,13 +68,13 @@ class Sentinels:
         """Ask one sentinel after another; the one that knows is asked first next time.
 
         Raises:
-            Lost, BrokerConfigError: As for `dial`.
+            ConnectionLost, BrokerConfigError: As for `dial`.
         """
         strangers, reason = 0, ""
         for sentinel in list(self._order):
             try:
                 address = await self._ask(sentinel)
-            except Lost as error:
+            except ConnectionLost as error:
                 reason = f"{reason}; sentinel {sentinel}: {error}"
                 continue
             if address is not None:
@@ -87,12 +87,12 @@ class Sentinels:
                 f"the sentinels of {self._settings.masked} watch no service {self._settings.service!r}; "
                 f"check the path of the URL"
             )
-        raise Lost(f"no sentinel knows the primary{reason}")
+        raise ConnectionLost(f"no sentinel knows the primary{reason}")
 
     async def _ask(self, sentinel: Address) -> Address | None:
         question = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._settings.service)
         reply = await ask(self._settings.of_sentinel(sentinel), *question, timeout=ANSWER_TIMEOUT)
-        if isinstance(reply, Refusal):
+        if isinstance(reply, ErrorReply):
             raise BrokerConfigError(
                 f"{sentinel} of {self._settings.masked} is no sentinel that we may ask: {reply.text}; "
                 f"check the addresses in the URL, and sentinel_username= and sentinel_password="
@@ -102,11 +102,11 @@ class Sentinels:
     async def _insist(self, link: Link, address: Address) -> None:
         # A primary that was cut off, or has just been replaced, is named for a while longer.
         hello = await link.call("HELLO", "2", timeout=CONNECT_TIMEOUT)
-        if isinstance(hello, Refusal):
-            raise Lost(hello.text)
+        if isinstance(hello, ErrorReply):
+            raise ConnectionLost(hello.text)
         role = dict(zip(hello[::2], hello[1::2], strict=True))[b"role"]
         if role != b"master":
-            raise Lost(f"{address} is not the primary, as the sentinel says, but a {role.decode()}")
+            raise ConnectionLost(f"{address} is not the primary, as the sentinel says, but a {role.decode()}")
 
 
 class Watched(Straight):
@@ -141,14 +141,14 @@ class Watched(Straight):
                 while True:
                     await inbox.messages.get()
                     await self._look()
-        except (Lost, Refusal, AioqError) as error:
+        except (ConnectionLost, ErrorReply, AioqError) as error:
             logger.info("the sentinels of %s do not tell us of a new primary: %s", self._name, error)
 
     async def _look(self) -> None:
         try:
             await self._leave_others(await self._sentinels.primary())
         # Sentinels that are set up anew know of no service for a while; later ones may be told of all the same.
-        except (Lost, BrokerConfigError) as error:
+        except (ConnectionLost, BrokerConfigError) as error:
             logger.info("cannot learn of the primary of %s: %s", self._name, error)
 
     async def _leave_others(self, address: Address) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 
 from aioq_redis.client.blocking import Blocking
 from aioq_redis.client.cluster import Cluster
 from aioq_redis.client.cluster_blocking import Racing
 from aioq_redis.client.connection import dial
-from aioq_redis.client.pubsub import Switchboard
+from aioq_redis.client.pubsub import PubSub
 from aioq_redis.client.replication import Replicating
 from aioq_redis.client.routing import Route, Sink, Straight
 from aioq_redis.client.sentinel import Watched
@@ -21,15 +22,17 @@ __all__ = ["Session"]
 class Session:
     """A path to each server for commands, one for messages, and one for each blocking wait."""
 
-    def __init__(self, settings: Settings, durability: Durability) -> None:
+    def __init__(self, settings: Settings, durability: Durability, marker_key: Callable[[str], str]) -> None:
         self.loop = asyncio.get_running_loop()
         self.closed = False
         self.route = _route(settings)
         self.pipeline = self.route.commands
-        self.channels = Switchboard(self.route, settings.masked)
+        self.channels = PubSub(self.route, settings.masked)
         self._blocking = Blocking(self.route)
         self.blocking = Racing(self.route, self._blocking) if settings.kind == CLUSTER else self._blocking
-        self._replicating = Replicating(self.route, durability, settings.masked) if durability.replicas else None
+        self._replicating = (
+            Replicating(self.route, durability, settings.masked, marker_key) if durability.replicas else None
+        )
         self.stores: Sink = self._replicating or self.pipeline
         """For commands that store jobs: their reply comes when the jobs are as safe as was asked for."""
 

@@ -8,9 +8,10 @@ from typing import Final
 
 from aioq.model.cron import CronKey, TickClaim, TickOutcome, TickRecord, TickReply, TickRun
 from aioq.model.ids import check_name, tick_id
-from aioq_redis.client.client import Server, together
+from aioq_redis.client.client import gather_all
 from aioq_redis.jobs.enqueue import plan_of
 from aioq_redis.jobs.queue_names import Naming
+from aioq_redis.storage.database import Database
 from aioq_redis.storage.job_format import check_id, encode_record
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.retention import milliseconds
@@ -32,7 +33,7 @@ _OUTCOMES: Final = {outcome.value.encode(): outcome for outcome in TickOutcome}
 class Ticks:
     """What the broker does as a ledger of ticks."""
 
-    def __init__(self, server: Server, layout: Layout, naming: Naming) -> None:
+    def __init__(self, server: Database, layout: Layout, naming: Naming) -> None:
         self._server, self._layout, self._naming = server, layout, naming
 
     async def claim_tick(self, claim: TickClaim) -> TickReply:
@@ -47,7 +48,7 @@ class Ticks:
             by_queue[claim.queue].append(n)
         calls = (self._claim(queue, [claims[n] for n in places]) for queue, places in by_queue.items())
         replies: dict[int, TickReply] = {}
-        for places, told in zip(by_queue.values(), await together(calls), strict=True):
+        for places, told in zip(by_queue.values(), await gather_all(calls), strict=True):
             replies.update(zip(places, told, strict=True))
         return [replies[n] for n in range(len(claims))]
 
@@ -76,7 +77,7 @@ class Ticks:
         by_queue: defaultdict[str, list[TickRun]] = defaultdict(list)
         for run in runs:
             by_queue[run.queue].append(run)
-        found = await together(extend(queue, own) for queue, own in by_queue.items())
+        found = await gather_all(extend(queue, own) for queue, own in by_queue.items())
         lost = [run for part in found for run in part]
         return [run for run in runs if run in lost]
 
@@ -85,7 +86,7 @@ class Ticks:
         by_queue: defaultdict[str, list[TickRecord]] = defaultdict(list)
         for record in records:
             by_queue[record.queue].append(record)
-        await together(self._record(queue, own) for queue, own in by_queue.items())
+        await gather_all(self._record(queue, own) for queue, own in by_queue.items())
 
     async def tick_history(self, cron: CronKey, *, limit: int = 100) -> list[TickRecord]:
         """Return the latest records of an entry; see `aioq.protocols.TickLedger.tick_history`."""

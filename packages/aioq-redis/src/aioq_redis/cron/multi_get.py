@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias
 
-from aioq_redis.client.client import Server, in_time
+from aioq_redis.client.client import before_deadline
 from aioq_redis.client.command import Command
-from aioq_redis.client.errors import Refusal
+from aioq_redis.client.errors import ErrorReply
 from aioq_redis.client.session import Session
+from aioq_redis.storage.database import Database
 from aioq_redis.storage.scripts import Script
 
 __all__ = ["Asked", "Gathering"]
@@ -61,7 +62,7 @@ class Question(Command):
 
     def fail(self, error: Exception) -> None:
         """Give each caller an error of its own: its traceback grows where it is raised."""
-        if self._divide is not None and isinstance(error, Refusal):
+        if self._divide is not None and isinstance(error, ErrorReply):
             self._divide()
             return
         for future in self._callers:
@@ -81,7 +82,7 @@ class Gathering:
 
     def __init__(
         self,
-        server: Server,
+        server: Database,
         what: str,
         make: Callable[[str, Sequence[str]], Asked],
         misfit: Callable[[str, str], Awaitable[str]],
@@ -93,11 +94,11 @@ class Gathering:
         """Return what is said of a name.
 
         Raises:
-            BrokerUnavailable, BrokerConfigError, BrokerFull: As for `Server.call`.
+            BrokerUnavailable, BrokerConfigError, BrokerFull: As for `Database.call`.
         """
 
         def send(session: Session, deadline: float) -> Coroutine[Any, Any, Any]:
-            return in_time(self._join(place, name, session), deadline)
+            return before_deadline(self._join(place, name, session), deadline)
 
         return await self._server.repeat(self._what, send, partial(self._misfit, place, name))
 

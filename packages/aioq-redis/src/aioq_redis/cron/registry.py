@@ -26,9 +26,10 @@ from aioq.model.cron import (
     TickRun,
 )
 from aioq.model.ids import check_name, new_id
-from aioq_redis.client.client import Server, together
+from aioq_redis.client.client import gather_all
 from aioq_redis.cron.ledger import REMEMBERED
 from aioq_redis.cron.multi_get import Asked, Gathering
+from aioq_redis.storage.database import Database
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.retention import milliseconds
 from aioq_redis.storage.scripts import load
@@ -59,7 +60,7 @@ _read_said: Final = msgspec.json.Decoder(Said).decode
 class Crons:
     """What the broker does as a register of entries."""
 
-    def __init__(self, server: Server, layout: Layout) -> None:
+    def __init__(self, server: Database, layout: Layout) -> None:
         self._server, self._layout = server, layout
         self._remember = milliseconds(REMEMBERED)
         self._known: dict[CronKey, tuple[tuple[bytes, bytes], CronDefinition]] = {}
@@ -110,7 +111,7 @@ class Crons:
 
     async def statuses(self, app: str | None) -> list[CronStatus]:
         """Return what is known of entries; see `aioq.protocols.TickLedger.cron_statuses`."""
-        found = await together(self._of_app(name) for name in await self._apps(app))
+        found = await gather_all(self._of_app(name) for name in await self._apps(app))
         return sorted(
             (status for statuses in found for status in statuses),
             key=lambda status: (status.definition.queue, status.definition.name),
@@ -179,7 +180,7 @@ class Crons:
             mine = await self._server.call("register_crons", self._layout.queue(queue), args, each=names)
             return [(key, bool(own)) for key, own in zip(keys, mine, strict=True)]
 
-        found = await together(apply(queue, names) for queue, names in _chunks(plans))
+        found = await gather_all(apply(queue, names) for queue, names in _chunks(plans))
         return dict(pair for part in found for pair in part)
 
     async def _of_app(self, app: str) -> list[CronStatus]:
@@ -192,7 +193,7 @@ class Crons:
             # Of several apps that registered an entry it belongs to the latest.
             return [_status(entries[key][1], *parts) for key, parts in pairs if parts[0] == app.encode()]
 
-        found = await together(look(queue, names) for queue, names in _chunks(entries))
+        found = await gather_all(look(queue, names) for queue, names in _chunks(entries))
         return [status for statuses in found for status in statuses]
 
 

@@ -11,7 +11,6 @@ from aioq.clock import SystemClock
 from aioq.errors import BrokerConfigError
 from aioq.model.health import Finding, Level
 from aioq.model.job import WorkerInfo
-from aioq_redis.client.client import Server
 from aioq_redis.doctor.format import size
 from aioq_redis.doctor.host import about_clock, about_host, parse_info
 from aioq_redis.doctor.keys import Found, misfits, pattern, place_of
@@ -20,6 +19,7 @@ from aioq_redis.doctor.probes import Questions
 from aioq_redis.doctor.queues import QueueFacts, about_queue, about_workers
 from aioq_redis.doctor.snapshot import MOST, Snapshot, read_snapshot
 from aioq_redis.jobs.workers import Fleet
+from aioq_redis.storage.database import Database
 from aioq_redis.storage.keys import Layout
 
 __all__ = ["Doctor"]
@@ -34,7 +34,7 @@ SEVERITY: Final = [Level.FAIL, Level.WARN, Level.OK]
 class Doctor:
     """Looks after the keys of one namespace, and the server that has them."""
 
-    def __init__(self, server: Server, layout: Layout, fleet: Fleet) -> None:
+    def __init__(self, server: Database, layout: Layout, fleet: Fleet) -> None:
         self._server, self._layout, self._fleet = server, layout, fleet
 
     async def diagnose(self) -> list[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from aioq_redis.client.errors import one_line
+from aioq.serialization.failure import one_line
 
 __all__ = ["some", "size"]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from aioq.model.health import Finding, Level
-from aioq_redis.client.client import Server, together
-from aioq_redis.client.errors import Refusal
+from aioq_redis.client.client import gather_all
+from aioq_redis.client.errors import ErrorReply
+from aioq_redis.storage.database import Database
 
 __all__ = ["Questions"]
 
@@ -16,7 +17,7 @@ AT_ONCE: Final = 500
 class Questions:
     """Asks, and notes what was refused."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Database) -> None:
         self._server = server
         self._refused: dict[str, Finding] = {}
 
@@ -39,7 +40,7 @@ class Questions:
         return answers
 
     def _noted(self, subject: str, command: str, reply: Any) -> Any:
-        if not isinstance(reply, Refusal):
+        if not isinstance(reply, ErrorReply):
             return reply
         self._refused.setdefault(
             command,
@@ -57,5 +58,5 @@ class Questions:
         answers: list[Any] = []
         for at in range(0, len(questions), AT_ONCE):
             some = questions[at : at + AT_ONCE]
-            answers += await together(self.ask(subject, *words) for words in some) if some else []
+            answers += await gather_all(self.ask(subject, *words) for words in some) if some else []
         return answers

@@ -13,10 +13,11 @@ from typing import Any, Final, NamedTuple
 
 from aioq.errors import BrokerConfigError
 from aioq.model.job import Claim, ClaimRequest, Lease
-from aioq_redis.client.client import Server, together
+from aioq.serialization.failure import one_line
+from aioq_redis.client.client import gather_all
 from aioq_redis.client.command import Command
-from aioq_redis.client.errors import one_line
 from aioq_redis.jobs.settle import Settling
+from aioq_redis.storage.database import Database
 from aioq_redis.storage.job_format import FIRST, Run, Unreadable, read_id, read_record, read_run
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.retention import milliseconds
@@ -88,7 +89,7 @@ class Latest(NamedTuple):
 class Claiming:
     """What the broker does to hand out jobs."""
 
-    def __init__(self, server: Server, layout: Layout, settling: Settling) -> None:
+    def __init__(self, server: Database, layout: Layout, settling: Settling) -> None:
         self._server, self._layout, self._settling = server, layout, settling
         self._warned: set[int] = set()
         self._refused: dict[str, float] = {}
@@ -116,7 +117,7 @@ class Claiming:
                 # What the request took then, not what is left of it now: a repetition takes nothing new.
                 left = 0 if answer.alone else left - answer.taken
         # Of the other queues nothing is wanted but to know when their next job is due, and what was claimed before.
-        answers += await together(self._ask(request, queue, 0) for queue in rest)
+        answers += await gather_all(self._ask(request, queue, 0) for queue in rest)
         claim = await self.accept(request, [answer for answer in answers if isinstance(answer, Answer)])
         if refusals := [answer for answer in answers if isinstance(answer, BrokerConfigError)]:
             await self._go_on_without(refusals, request, claim.leases)

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from aioq.errors import JobConflict
 from aioq.model.job import NewJob
-from aioq_redis.client.client import Server
 from aioq_redis.client.session import Session
 from aioq_redis.jobs.deduplication import Requests, shown
 from aioq_redis.jobs.enqueue_batches import Outbox, Target
 from aioq_redis.jobs.queue_names import Naming
+from aioq_redis.storage.database import Database
 from aioq_redis.storage.job_format import check_id, encode_record
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.retention import milliseconds
@@ -29,7 +29,7 @@ CONFLICT: Final = -1
 class Enqueueing:
     """What the broker does to store jobs."""
 
-    def __init__(self, server: Server, layout: Layout, naming: Naming) -> None:
+    def __init__(self, server: Database, layout: Layout, naming: Naming) -> None:
         self._server, self._layout, self._naming = server, layout, naming
         self._requests: defaultdict[str, Requests] = defaultdict(Requests)
         self._outboxes: dict[str, Outbox] = {}

@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from aioq_redis.client.command import Command, called
+from aioq_redis.client.command import Command, script_call
 from aioq_redis.client.connection import pack
-from aioq_redis.client.errors import Refusal
+from aioq_redis.client.errors import ErrorReply
 from aioq_redis.client.session import Session
 from aioq_redis.jobs.deduplication import FIELDS, Place, Request, Requests, shown
 from aioq_redis.jobs.queue_names import Naming
@@ -50,13 +50,13 @@ class Outbox:
         settles them: when another part fails, the call will be repeated with all of its jobs.
 
         Raises:
-            Lost, TimeoutError, Refusal, NotReplicated: It was not answered, or not so.
+            ConnectionLost, TimeoutError, ErrorReply, NotReplicated: It was not answered, or not so.
         """
         requests = self._target.requests
         batch, first, future = self._join(args, deadline)
         try:
             reply = await future
-        except Refusal:
+        except ErrorReply:
             requests.hear(batch.request)
             raise
         except BaseException:
@@ -163,7 +163,7 @@ class Target:
             script = load("enqueue_one")
             names = tuple(name.replace("<priority>", str(plan)) for name in script.keys)
             keys = self._space.pick(names, self.requests.client)
-            call = (*called(script, whole), len(keys), *keys)
+            call = (*script_call(script, whole), len(keys), *keys)
             opening = b"*%d\r\n" % (len(call) + LONE_ARGUMENTS) + pack(call).partition(b"\n")[2]
             self._openings[plan, whole] = opening
         return opening
@@ -225,7 +225,7 @@ class Batch(Command):
             job_id, plan, record = self.args
             return self._target.opening(plan, self._whole) + pack((job_id, record, number, unheard))[LONE_HEAD:]
         head = ("store", number, unheard, shown(self._in_doubt) + withdrawn)
-        return pack((*called(self._target.script, self._whole), len(self._keys), *self._keys, *head, *self.args))
+        return pack((*script_call(self._target.script, self._whole), len(self._keys), *self._keys, *head, *self.args))
 
     def _withdrawn(self) -> str:
         """Return the jobs that are not to be stored any more, as `lua/jobs/enqueue.lua` takes them.

@@ -16,11 +16,11 @@ from redis.retry import Retry
 
 from aioq.errors import BrokerConfigError
 from aioq.model.job import Lease
-from aioq_redis.client.client import Server
 from aioq_redis.client.connection import BROKEN, arguments, pack, why
-from aioq_redis.client.errors import TRANSIENT, Lost, Refusal, refusal_of, told_by
+from aioq_redis.client.errors import TRANSIENT, ConnectionLost, ErrorReply, error_reply_of, error_text
 from aioq_redis.client.url import Settings
 from aioq_redis.jobs.settle import Settling, extension
+from aioq_redis.storage.database import Database
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.scripts import load
 
@@ -33,7 +33,7 @@ REPLY_TIMEOUT: Final = 5.0
 class Keeper:
     """An `aioq.protocols.LeaseKeeper`. It connects when it is first used, and anew after an error."""
 
-    def __init__(self, settings: Settings, server: Server, layout: Layout) -> None:
+    def __init__(self, settings: Settings, server: Database, layout: Layout) -> None:
         self._settings, self._server, self._layout = settings, server, layout
         # What redis-py says of its types differs from release to release.
         self._connection: Any = None
@@ -66,35 +66,35 @@ class Keeper:
         rest = (len(keys), *keys, *args)
         try:
             reply = self._ask("EVALSHA", script.sha, *rest)
-            if isinstance(reply, Refusal) and reply.code == "NOSCRIPT":
+            if isinstance(reply, ErrorReply) and reply.code == "NOSCRIPT":
                 reply = self._ask("EVAL", script.text, *rest)
-        except Lost as error:
+        except ConnectionLost as error:
             raise self._server.unavailable(str(error)) from None
-        if isinstance(reply, Refusal):
+        if isinstance(reply, ErrorReply):
             raise self._server.refused("extend", reply)
         answer: list[int] = reply
         return answer
 
     def _ask(self, *parts: object) -> Any:
-        """Send a command and return the reply; an error that will not pass is returned as a `Refusal`."""
+        """Send a command and return the reply; an error that will not pass is returned as a `ErrorReply`."""
         connection = self._connection or self._connect()
         try:
             connection.send_packed_command([pack(parts)], check_health=False)
             return connection.read_response()
         except BROKEN as error:
             self._drop()
-            raise Lost(told_by(error)) from None
+            raise ConnectionLost(error_text(error)) from None
         except exceptions.RedisError as error:
-            refusal = refusal_of(error)
+            refusal = error_reply_of(error)
             if refusal.code in TRANSIENT:
                 self._drop()
-                raise Lost(refusal.text) from None
+                raise ConnectionLost(refusal.text) from None
             return refusal
         except Exception:
             # Another thread has closed the connection under the hands of redis-py, which takes it for something else.
             if not self._closed:
                 raise
-            raise Lost("the connection was closed") from None
+            raise ConnectionLost("the connection was closed") from None
 
     def _connect(self) -> Any:
         self._insist_on_being_open()
@@ -113,7 +113,7 @@ class Keeper:
     def _insist_on_being_open(self) -> None:
         if self._closed:
             self._drop()
-            raise Lost("the connection was closed")
+            raise ConnectionLost("the connection was closed")
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
@@ -133,7 +133,7 @@ class RoutedKeeper:
         settling: Extends leases on that server.
     """
 
-    def __init__(self, server: Server, settling: Settling) -> None:
+    def __init__(self, server: Database, settling: Settling) -> None:
         self._server, self._settling = server, settling
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None

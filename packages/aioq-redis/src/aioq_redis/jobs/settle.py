@@ -24,8 +24,9 @@ from aioq.model.job import (
     Settlement,
 )
 from aioq.model.states import JobState
-from aioq_redis.client.client import Server, together
-from aioq_redis.client.errors import one_line
+from aioq.serialization.failure import one_line
+from aioq_redis.client.client import gather_all
+from aioq_redis.storage.database import Database
 from aioq_redis.storage.job_format import fence
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.retention import Keeping, milliseconds
@@ -42,7 +43,7 @@ _encode = msgspec.json.Encoder().encode
 class Settling:
     """What the broker does to take jobs back."""
 
-    def __init__(self, server: Server, layout: Layout, keeping: Keeping) -> None:
+    def __init__(self, server: Database, layout: Layout, keeping: Keeping) -> None:
         self._server, self._layout, self._keeping = server, layout, keeping
         self._client = new_id()
         self._unheard: dict[str, str] = {}
@@ -123,7 +124,7 @@ async def _by_queue(queues: Sequence[str], work: Callable[[str, list[int]], Coro
     places: defaultdict[str, list[int]] = defaultdict(list)
     for n, queue in enumerate(queues):
         places[queue].append(n)
-    done = await together(work(queue, own) for queue, own in places.items())
+    done = await gather_all(work(queue, own) for queue, own in places.items())
     answers: dict[int, T] = {}
     for own, part in zip(places.values(), done, strict=True):
         answers.update(zip(own, part, strict=True))

@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
-from aioq_redis.client.client import Server
-from aioq_redis.client.errors import Lost, Refusal
+from aioq_redis.client.errors import ConnectionLost, ErrorReply
 from aioq_redis.client.pubsub import Inbox
+from aioq_redis.storage.database import Database
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.retention import milliseconds
 
@@ -28,7 +28,7 @@ MARGIN: Final = 60.0
 class Waiting:
     """What the broker does to give signals."""
 
-    def __init__(self, server: Server, layout: Layout) -> None:
+    def __init__(self, server: Database, layout: Layout) -> None:
         self._server, self._layout = server, layout
         self._said_deaf = False
 
@@ -66,16 +66,16 @@ class Waiting:
                     inbox = await stack.enter_async_context(self._server.session.channels.listen(channel))
             except TimeoutError:
                 raise self._server.unavailable("no answer to SUBSCRIBE") from None
-            except Lost as error:
+            except ConnectionLost as error:
                 raise self._server.unavailable(str(error)) from None
-            except Refusal as refusal:
+            except ErrorReply as refusal:
                 if refusal.code != "NOPERM":
                     raise self._server.refused("SUBSCRIBE", refusal) from None
                 self._say_deaf(refusal)
                 inbox = Inbox(deaf=True)
             yield inbox
 
-    def _say_deaf(self, refusal: Refusal) -> None:
+    def _say_deaf(self, refusal: ErrorReply) -> None:
         if not self._said_deaf:
             self._said_deaf = True
             logger.warning(

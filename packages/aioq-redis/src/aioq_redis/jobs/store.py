@@ -8,7 +8,8 @@ from typing import Any, Final
 from aioq.model.ids import new_id
 from aioq.model.job import JobRecord, QueueStats
 from aioq.model.states import JobState
-from aioq_redis.client.client import Server, together
+from aioq_redis.client.client import gather_all
+from aioq_redis.storage.database import Database
 from aioq_redis.storage.job_format import ended_job, live_job
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.retention import Keeping, milliseconds
@@ -32,13 +33,13 @@ PAGE: Final = 1000
 class Jobs:
     """What the broker does as a store of jobs."""
 
-    def __init__(self, server: Server, layout: Layout, keeping: Keeping) -> None:
+    def __init__(self, server: Database, layout: Layout, keeping: Keeping) -> None:
         self._server, self._layout, self._keeping = server, layout, keeping
 
     async def get_job(self, job_id: str, *, queue: str | None = None) -> JobRecord | None:
         """Return what is known of a job; see `aioq.protocols.JobStore.get_job`."""
         queues = await self._queues(queue)
-        found = await together(self._get(name, [job_id]) for name in queues)
+        found = await gather_all(self._get(name, [job_id]) for name in queues)
         return next((record for records in found for record in records), None)
 
     async def list_jobs(self, queue: str, state: JobState, *, limit: int = 100, offset: int = 0) -> list[JobRecord]:
@@ -57,7 +58,7 @@ class Jobs:
     async def queue_stats(self) -> list[QueueStats]:
         """Return the counts of every queue; see `aioq.protocols.JobStore.queue_stats`."""
         queues = await self._queues(None)
-        counts = await together(self._server.call("stats", self._layout.queue(name), ()) for name in queues)
+        counts = await gather_all(self._server.call("stats", self._layout.queue(name), ()) for name in queues)
         return [
             QueueStats(queue=name, pending=pending, scheduled=scheduled, running=running, dead=dead, expired=expired)
             for name, (pending, scheduled, running, dead, expired) in zip(queues, counts, strict=True)
@@ -72,14 +73,14 @@ class Jobs:
             space = self._layout.queue(name)
             return int(await self._server.call("cancel", space, (job_id, request, ttl, space.key("end:"), aborts)))
 
-        return any(await together([cancel(name) for name in await self._queues(queue)]))
+        return any(await gather_all([cancel(name) for name in await self._queues(queue)]))
 
     async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
         """Put an ended job back in line; see `aioq.protocols.JobStore.retry_job`."""
         request = new_id()
         queues = await self._queues(queue)
         calls = (self._server.call("retry_job", self._layout.queue(name), (job_id, request)) for name in queues)
-        return any(await together(calls))
+        return any(await gather_all(calls))
 
     async def _queues(self, queue: str | None) -> list[str]:
         if queue is not None:

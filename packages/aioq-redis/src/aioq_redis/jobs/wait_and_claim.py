@@ -20,12 +20,12 @@ from msgspec import structs
 
 from aioq.errors import BrokerConfigError
 from aioq.model.job import Claim, ClaimRequest
-from aioq_redis.client.backoff import pause_before
-from aioq_redis.client.client import Server
+from aioq.retry import full_jitter
 from aioq_redis.client.command import Command
-from aioq_redis.client.errors import Lost, Refusal
+from aioq_redis.client.errors import ConnectionLost, ErrorReply
 from aioq_redis.client.session import Session
 from aioq_redis.jobs.claim import Answer, Claiming, Latest
+from aioq_redis.storage.database import Database
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.scripts import load
 
@@ -44,7 +44,7 @@ LONGEST: Final = 30.0
 class Parking:
     """What the broker does to have claims wait."""
 
-    def __init__(self, server: Server, layout: Layout, claiming: Claiming) -> None:
+    def __init__(self, server: Database, layout: Layout, claiming: Claiming) -> None:
         self._server, self._layout, self._claiming = server, layout, claiming
         self._failures = 0
 
@@ -55,7 +55,7 @@ class Parking:
         if latest is not None and latest.nearest[1] > session.loop.time():
             try:
                 claim = await self._wait(session, request, latest, min(timeout, LONGEST), idle)
-            except Lost:
+            except ConnectionLost:
                 self._failures += 1
                 if len(request.queues) > 1:  # of which one may have given all that there is room for
                     request = structs.replace(request, limit=0)
@@ -68,7 +68,7 @@ class Parking:
     ) -> Claim | None:
         """Wait, and claim if that comes with it; None when it does not."""
         if self._failures:
-            await asyncio.sleep(pause_before(self._failures - 1))
+            await asyncio.sleep(full_jitter(self._failures - 1))
         queue, moment = latest.nearest
         due = moment - session.loop.time()
         # Nobody else may be awake when the job comes due, and the server ends a block up to 0.1 s late.
@@ -76,7 +76,7 @@ class Parking:
         alarm = session.loop.call_later(due + EARLIEST, self._nudge, session, queue) if soon else None
         try:
             claim = await self._block(session, request, latest, due + LATE if soon else seconds, idle)
-        except Refusal as refusal:
+        except ErrorReply as refusal:
             self._failures += 1
             if refusal.code == "WRONGTYPE":
                 raise await self._foreign(request.queues) from None
@@ -101,7 +101,7 @@ class Parking:
             key: self._claiming.command(request, queue, latest.heard.get(queue)) for key, queue in queues.items()
         }
         key, reply = await session.blocking.then(commands, seconds, idle)
-        if reply is None or isinstance(reply, Refusal):
+        if reply is None or isinstance(reply, ErrorReply):
             return None
         answer = Answer.read(queues[key], reply)
         return await self._claiming.accept(request, [answer]) if answer.taken >= 0 else None

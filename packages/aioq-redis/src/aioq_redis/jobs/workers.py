@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from aioq.model.job import WorkerInfo
-from aioq_redis.client.client import Server
+from aioq_redis.storage.database import Database
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.retention import milliseconds
 
@@ -21,7 +21,7 @@ _decode: Final = msgspec.json.Decoder(WorkerInfo).decode
 class Fleet:
     """What the broker does as a registry of workers."""
 
-    def __init__(self, server: Server, layout: Layout) -> None:
+    def __init__(self, server: Database, layout: Layout) -> None:
         self._server, self._space = server, layout.fleet
 
     async def heartbeat(self, worker: WorkerInfo, *, ttl: float) -> None:

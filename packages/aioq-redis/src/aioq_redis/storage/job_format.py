@@ -20,7 +20,6 @@ from aioq.model.ids import check_name
 from aioq.model.job import Failure, JobRecord, NewJob
 from aioq.model.states import JobState
 from aioq.options import latest_start
-from aioq_redis.client.errors import one_line
 from aioq_redis.storage.retention import milliseconds
 
 __all__ = [
@@ -186,7 +185,7 @@ def check_id(job_id: str) -> str:
         ValueError: It is empty, too long, or has characters that such names do not have.
     """
     if not _ID.fullmatch(job_id):
-        raise ValueError(f"job_id {one_line(job_id, 80)!r} is not of the form {_ID.pattern}")
+        raise ValueError(f"job_id {job_id[:80]!r} is not of the form {_ID.pattern}")
     return job_id
 
 

@@ -7,11 +7,12 @@ their order; whoever calls it picks the keys by that list, so that the two canno
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 from hashlib import sha1
 from importlib.resources import files
 from typing import Final
+
+from aioq_redis.client.command import Script
 
 __all__ = ["FOLDERS", "NAMES", "Script", "load"]
 
@@ -51,16 +52,6 @@ FOLDERS: Final = {
 }
 
 NAMES: Final = tuple(sorted(name for names in FOLDERS.values() for name in names))
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """One script: the text, its digest, and the names of the keys that it is given."""
-
-    name: str
-    text: str
-    sha: str
-    keys: tuple[str, ...]
 
 
 @cache

@@ -6,7 +6,7 @@ from typing import Final
 
 from aioq.model.cron import CronKey, TickRecord, TickStatus
 from aioq.model.ids import tick_id
-from aioq_redis.client.errors import one_line
+from aioq.serialization.failure import one_line
 
 __all__ = ["body_of", "owner_of", "read_record", "wire", "worker_of"]
 

@@ -1,0 +1,57 @@
+"""Runs the scripts of storage on the keys of storage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from aioq_redis.client.client import Client
+from aioq_redis.client.url import Durability, Settings
+from aioq_redis.storage.keys import KeySpace, beside
+from aioq_redis.storage.scripts import load
+
+__all__ = ["Database"]
+
+
+class Database(Client):
+    """A client that knows the scripts and the keys.
+
+    Args:
+        settings: Where the server is.
+        timeout: Seconds that one call may take, retries included.
+        durability: How many replicas must have a job before `enqueue` returns.
+    """
+
+    def __init__(self, settings: Settings, *, timeout: float, durability: Durability) -> None:
+        super().__init__(settings, timeout=timeout, durability=durability, marker_key=partial(beside, name="copied"))
+
+    async def call(
+        self, name: str, space: KeySpace, args: Sequence[object], *, own: str = "", each: Sequence[str] = ()
+    ) -> Any:
+        """Run a script on keys of one space and return its reply.
+
+        Args:
+            name: The script.
+            space: The keys.
+            args: The arguments of the script.
+            own: Completes the names of keys that say `<...>`.
+            each: Completes the names of keys that say `<...>*`, one key for each.
+
+        Raises:
+            BrokerUnavailable: The server could not be reached, or was not ready, in time.
+            BrokerConfigError: The server rejects the script, for a reason that will not pass.
+            BrokerFull: The server has no memory left.
+        """
+        script = load(name)
+        keys = space.pick(script.keys, own, each)
+        return await self.run_script(script, keys, args, partial(self.misfit, space, keys))
+
+    async def misfit(self, space: KeySpace, keys: Sequence[str]) -> str:
+        """Return which of a script's keys is of another type than it should be."""
+        for key in keys:
+            found = await self.ask("TYPE", key)
+            kind = found.decode() if isinstance(found, bytes) else "none"
+            if kind not in ("none", space.type_of(key)):
+                return f"key {key} is a {kind} and should be a {space.type_of(key)}; remove it or use another namespace"
+        return "a key is of the wrong type"
