@@ -10,7 +10,7 @@ from pathlib import Path
 __all__ = ["HIDDEN", "PAGES", "ROOT", "THIRD_PARTY", "Fence", "fences"]
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("packages/*/README.md")])
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("packages/*/README.md")])
 
 THIRD_PARTY = ROOT / "tests" / "packaging" / "third_party"
 """Example packages that pages quote, by paths that begin here."""

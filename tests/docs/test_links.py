@@ -36,7 +36,8 @@ def anchors(page: Path) -> set[str]:
 def test_every_page_is_in_the_navigation() -> None:
     """A page that nothing leads to is not read."""
     settings = (ROOT / "docs" / "zensical.toml").read_text()
-    assert {path.name for path in ROOT.glob("docs/*.md")} == set(re.findall(r'= "([\w-]+\.md)"', settings))
+    pages = {str(path.relative_to(ROOT / "docs")) for path in ROOT.glob("docs/**/*.md")}
+    assert pages == set(re.findall(r'= "([\w/-]+\.md)"', settings))
 
 
 def test_every_page_is_in_the_readme() -> None:
