@@ -11,7 +11,7 @@ import pytest
 
 from aioq.errors import BrokerConfigError, BrokerUnavailable
 from aioq.testing import VirtualClock
-from aioq.worker.broker_retry import Link
+from aioq.worker.broker_retry import BrokerRetry
 from tests.core.rig import settle_down
 
 DOWN = BrokerUnavailable("connection refused")
@@ -40,25 +40,25 @@ def shop() -> Shop:
 
 
 @pytest.fixture
-def link(clock: VirtualClock) -> Link:
+def retry(clock: VirtualClock) -> BrokerRetry:
     """A line on virtual time."""
-    return Link(clock)
+    return BrokerRetry(clock)
 
 
-async def test_an_answer_is_returned(link: Link, shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_answer_is_returned(retry: BrokerRetry, shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     """When all is well there is one call and not a word."""
-    assert await link.insist(shop.ask) == 42
+    assert await retry.call(shop.ask) == 42
     assert (shop.calls, caplog.messages) == (1, [])
 
 
 @pytest.mark.parametrize("error", [DOWN, BrokerConfigError("no"), OSError("reset"), TimeoutError(), ValueError("bug")])
 async def test_a_call_is_repeated_until_it_succeeds(
-    link: Link, shop: Shop, clock: VirtualClock, error: Exception
+    retry: BrokerRetry, shop: Shop, clock: VirtualClock, error: Exception
 ) -> None:
     """Whatever is raised, more and more patiently: after minutes it is still trying."""
     shop.error = error
     async with anyio.create_task_group() as tg:
-        tg.start_soon(link.insist, shop.ask)
+        tg.start_soon(retry.call, shop.ask)
         await clock.advance(1)
         assert shop.calls > 2
         await clock.advance(300)
@@ -68,13 +68,13 @@ async def test_a_call_is_repeated_until_it_succeeds(
 
 
 async def test_an_outage_is_told_once(
-    link: Link, shop: Shop, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+    retry: BrokerRetry, shop: Shop, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One line when it begins and one when it ends, however many calls fail meanwhile."""
     shop.error = DOWN
     async with anyio.create_task_group() as tg:
         for _ in range(5):
-            tg.start_soon(link.insist, shop.ask)
+            tg.start_soon(retry.call, shop.ask)
         await clock.advance(60)
         shop.error = None
         await clock.advance(5)
@@ -90,13 +90,13 @@ async def test_an_outage_is_told_once(
 
 
 async def test_the_next_outage_is_news_again(
-    link: Link, shop: Shop, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+    retry: BrokerRetry, shop: Shop, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each outage has its own two lines."""
     for _ in range(2):
         shop.error = DOWN
         async with anyio.create_task_group() as tg:
-            tg.start_soon(link.insist, shop.ask)
+            tg.start_soon(retry.call, shop.ask)
             await clock.advance(60)
             shop.error = None
             await clock.advance(5)
@@ -104,40 +104,40 @@ async def test_the_next_outage_is_news_again(
 
 
 async def test_one_call_that_fails_alone_does_not_flap(
-    link: Link, shop: Shop, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+    retry: BrokerRetry, shop: Shop, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Others succeeding beside it are no sign that the outage is over."""
     shop.error = DOWN
     well = Shop()
     async with anyio.create_task_group() as tg:
-        tg.start_soon(link.insist, shop.ask)
+        tg.start_soon(retry.call, shop.ask)
         for _ in range(20):
-            await link.insist(well.ask)
+            await retry.call(well.ask)
             await clock.advance(5)
         tg.cancel_scope.cancel()
     assert len(caplog.messages) == 1
 
 
 async def test_a_call_that_is_given_up_leaves_no_outage_behind(
-    link: Link, shop: Shop, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+    retry: BrokerRetry, shop: Shop, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """After its caller was cancelled the next failure is told again."""
     shop.error = DOWN
     for _ in range(2):
         async with anyio.create_task_group() as tg:
-            tg.start_soon(link.insist, shop.ask)
+            tg.start_soon(retry.call, shop.ask)
             await settle_down()
             tg.cancel_scope.cancel()
     assert len(caplog.messages) == 2
 
 
 async def test_a_refusal_is_no_outage(
-    link: Link, shop: Shop, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+    retry: BrokerRetry, shop: Shop, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The broker answers, but will not: said once a minute, with the traceback if nobody foresaw it."""
     shop.error = ValueError("bug\nhere")
     async with anyio.create_task_group() as tg:
-        tg.start_soon(link.insist, shop.ask)
+        tg.start_soon(retry.call, shop.ask)
         await clock.advance(50)
         assert caplog.messages == ["the broker refuses a call; trying again until it does not: bug\\nhere"]
         assert caplog.records[0].exc_info is not None
@@ -149,12 +149,12 @@ async def test_a_refusal_is_no_outage(
 
 
 async def test_foreseen_refusals_have_no_traceback(
-    link: Link, shop: Shop, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+    retry: BrokerRetry, shop: Shop, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A broker's own words are enough."""
     shop.error = BrokerConfigError("wrong password")
     async with anyio.create_task_group() as tg:
-        tg.start_soon(link.insist, shop.ask)
+        tg.start_soon(retry.call, shop.ask)
         await settle_down()
         tg.cancel_scope.cancel()
     assert caplog.messages == ["the broker refuses a call; trying again until it does not: wrong password"]
@@ -162,7 +162,7 @@ async def test_foreseen_refusals_have_no_traceback(
 
 
 async def test_refusals_are_not_remembered_for_ever(
-    link: Link, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+    retry: BrokerRetry, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A broker whose every error reads differently fills no memory."""
     numbers = count()
@@ -171,8 +171,8 @@ async def test_refusals_are_not_remembered_for_ever(
         raise ValueError(f"error {next(numbers)}")
 
     async with anyio.create_task_group() as tg:
-        tg.start_soon(link.insist, refuse)
+        tg.start_soon(retry.call, refuse)
         await clock.advance(300)
         tg.cancel_scope.cancel()
     assert next(numbers) > 100
-    assert len(link._refused) < 100  # pyright: ignore[reportPrivateUsage]
+    assert len(retry._refused) < 100  # pyright: ignore[reportPrivateUsage]

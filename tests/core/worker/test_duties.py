@@ -13,10 +13,10 @@ from aioq import Aarq, Worker
 from aioq.model.job import Claim, ClaimRequest, Completed, Lease, NewJob, Released
 from aioq.model.states import JobState
 from aioq.testing import VirtualClock
-from aioq.worker.broker_retry import Link
+from aioq.worker.broker_retry import BrokerRetry
 from aioq.worker.leases import LeaseTable
 from aioq.worker.settler import Settler
-from aioq.worker.shutdown import first
+from aioq.worker.shutdown import race
 from aioq.worker.slots import Slots
 from tests.core.brokers import FlakyBroker
 from tests.core.rig import drain, record_of, settle_down, until, working
@@ -552,7 +552,7 @@ async def test_a_lease_is_dropped_by_its_own_epoch() -> None:
 async def test_the_last_report_speaks_of_every_lease_once(broker: FlakyBroker, clock: VirtualClock) -> None:
     """What has an outcome is settled by it, and the rest released, also the second run of a job whose first is late."""
     table = LeaseTable()
-    settler = Settler(broker, Link(clock), table, print)
+    settler = Settler(broker, BrokerRetry(clock), table, print)
     old, new, other = lease("j", 1), lease("j", 2), lease("k", 1)
     table.add([old, other])
     table.add([new])
@@ -595,13 +595,13 @@ async def test_waiting_for_slots_and_leases() -> None:
 
 async def test_the_first_to_end_ends_the_race() -> None:
     """The others are cancelled, and an error of one is not swallowed."""
-    await first(anyio.sleep_forever, anyio.lowlevel.checkpoint, anyio.sleep_forever)
+    await race(anyio.sleep_forever, anyio.lowlevel.checkpoint, anyio.sleep_forever)
 
     async def fail() -> None:
         raise ValueError("no")
 
     with pytest.raises(ExceptionGroup) as caught:
-        await first(anyio.sleep_forever, fail)
+        await race(anyio.sleep_forever, fail)
     assert caught.group_contains(ValueError, match="no")
 
 

@@ -11,18 +11,18 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from aioq.worker.execution import asyncio_tasks as plain_tasks
-from aioq.worker.execution.anyio_tasks import ScopedTasks
-from aioq.worker.execution.asyncio_tasks import PlainTasks
-from aioq.worker.execution.protocol import Cut, Running, Starter
+from aioq.worker.execution import asyncio_tasks
+from aioq.worker.execution.anyio_tasks import AnyioTasks
+from aioq.worker.execution.asyncio_tasks import AsyncioTasks
+from aioq.worker.execution.protocol import Interrupted, JobTask, JobTasks
 from tests.core.rig import settle_down
 
 mark: ContextVar[str] = ContextVar("mark", default="none")
 
-Make: TypeAlias = Callable[[], Starter]
+Make: TypeAlias = Callable[[], JobTasks]
 
 
-WAYS: list[tuple[str, Make]] = [("asyncio", PlainTasks), ("asyncio", ScopedTasks), ("trio", ScopedTasks)]
+WAYS: list[tuple[str, Make]] = [("asyncio", AsyncioTasks), ("asyncio", AnyioTasks), ("trio", AnyioTasks)]
 
 
 @pytest.fixture(params=WAYS, ids=["plain", "scoped", "trio"])
@@ -49,16 +49,16 @@ class Job:
 
     def __init__(self, timeout: float | None = None) -> None:
         self.timeout = timeout
-        self.running: Running | None = None
+        self.running: JobTask | None = None
         self.begun, self.release = anyio.Event(), anyio.Event()
         self.said: list[str] = []
 
-    async def body(self, running: Running, name: str) -> None:
+    async def body(self, running: JobTask, name: str) -> None:
         """Be the body."""
         self.running = running
         try:
             self.said.append(await running.within(self.timeout, self.work(name)))
-        except Cut:
+        except Interrupted:
             self.said.append("cut")
 
     async def work(self, name: str) -> str:
@@ -68,7 +68,7 @@ class Job:
         return name
 
     def cancel(self) -> None:
-        """Cut it short."""
+        """Interrupt it."""
         assert self.running is not None
         self.running.cancel()
 
@@ -108,7 +108,7 @@ async def test_each_job_has_context_variables_of_its_own(make: Make) -> None:
     """What one sets neither the other sees nor who started it."""
     seen: list[str] = []
 
-    async def body(_: Running, name: str) -> None:
+    async def body(_: JobTask, name: str) -> None:
         seen.append(mark.get())
         mark.set(name)
         await anyio.lowlevel.checkpoint()
@@ -165,7 +165,7 @@ async def test_work_that_gives_way_with_an_error_raises_it(make: Make) -> None:
             except anyio.get_cancelled_exc_class():
                 raise ValueError("interrupted") from None
 
-        async def body(self, running: Running, name: str) -> None:
+        async def body(self, running: JobTask, name: str) -> None:
             with pytest.raises(ValueError, match="interrupted"):
                 await super().body(running, name)
             self.said.append("raised")
@@ -201,7 +201,7 @@ async def test_a_shield_is_waited_for(make: Make) -> None:
 
 async def test_work_that_goes_on_is_cancelled_again(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who swallows a cancellation gets another at a later await."""
-    monkeypatch.setattr(plain_tasks, "AGAIN", 0.01)
+    monkeypatch.setattr(asyncio_tasks, "AGAIN", 0.01)
 
     class Deaf(Job):
         async def work(self, name: str) -> str:
@@ -240,7 +240,7 @@ async def test_work_that_ends_in_spite_of_it_has_ended(make: Make) -> None:
 async def test_an_error_that_leaves_a_job_is_not_lost(make: Make) -> None:
     """It ends the block of the starter, as a child's error ends that of a task group."""
 
-    async def body(_: Running, name: str) -> None:
+    async def body(_: JobTask, name: str) -> None:
         raise LookupError(name)
 
     async def mistaken() -> None:
@@ -261,13 +261,13 @@ async def test_a_cancellation_of_the_works_own_is_no_cut() -> None:
     async def work() -> None:
         raise asyncio.CancelledError
 
-    async def body(running: Running, _: str) -> None:
+    async def body(running: JobTask, _: str) -> None:
         try:
             await running.within(None, work())
         except asyncio.CancelledError:
             raised.append("its own")
 
-    async with PlainTasks() as starter:
+    async with AsyncioTasks() as starter:
         starter.start(body, "", "job")
     assert raised == ["its own"]
 
@@ -286,7 +286,7 @@ async def test_plain_work_may_use_awaits_to_clean_up() -> None:
                 cleaned.append("yes")
 
     job = Clean()
-    async with PlainTasks() as starter:
+    async with AsyncioTasks() as starter:
         starter.start(job.body, "", "job")
         await job.begun.wait()
         job.cancel()

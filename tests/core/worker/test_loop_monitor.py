@@ -20,9 +20,9 @@ from aioq import Aarq
 from aioq.errors import BrokerUnavailable
 from aioq.model.job import Lease
 from aioq.protocols import ThreadedLeases
-from aioq.worker.heartbeat import Keeper
+from aioq.worker.heartbeat import LeaseThread
 from aioq.worker.leases import LeaseTable
-from aioq.worker.loop_monitor import Culprit, LoopWatch, culprit_of, current_job
+from aioq.worker.loop_monitor import Culprit, LoopMonitor, culprit_of, current_job
 from tests.core.brokers import FlakyBroker
 from tests.core.rig import record_of, until, working
 from tests.core.worker.test_duties import lease
@@ -76,7 +76,7 @@ async def test_a_loop_that_comes_round_is_left_in_peace(app: Aarq, caplog: pytes
 
     async with working(app):
         await (await polite.enqueue()).result(timeout=10)
-        assert "aioq watch" in threads()
+        assert "aioq loop monitor" in threads()
     assert caplog.messages == []
     assert threads() == []
 
@@ -310,7 +310,7 @@ async def test_a_keeper_in_trouble_goes_on_and_tells_before_it_is_too_late(caplo
     table, connection = LeaseTable(), Connection()
     table.add([lease("j")])
     connection.error = BrokerUnavailable("connection refused\n")
-    keeper = Keeper(connection, table, LoopWatch(), lease=1, max_block=60)
+    keeper = LeaseThread(connection, table, LoopMonitor(), lease=1, max_block=60)
     keeper.start(lambda _: None)
     await until(lambda: "could not be extended" in caplog.text)
     connection.error = None
@@ -322,11 +322,11 @@ async def test_a_keeper_in_trouble_goes_on_and_tells_before_it_is_too_late(caplo
 
 
 async def test_a_short_trouble_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
-    """An outage that does not reach the end of a lease is the link's to tell."""
+    """An outage that does not reach the end of a lease is the retry's to tell."""
     table, connection = LeaseTable(), Connection()
     table.add([lease("j")])
     connection.error = BrokerUnavailable("connection refused")
-    keeper = Keeper(connection, table, LoopWatch(), lease=3, max_block=60)
+    keeper = LeaseThread(connection, table, LoopMonitor(), lease=3, max_block=60)
     keeper.start(lambda _: None)
     await until(lambda: connection.extended)
     connection.error = None

@@ -65,7 +65,7 @@ def test_a_signal_stops_the_worker(backend: str, name: signal.Signals) -> None:
             tg.start_soon(worker.run)
             await anyio.to_thread.run_sync(started.wait)
             os.kill(os.getpid(), name)
-            await until(worker._stop.requested)  # pyright: ignore[reportPrivateUsage]
+            await until(lambda: worker._shutdown.requested)  # pyright: ignore[reportPrivateUsage]
             release.set()
         assert await job.result(timeout=5) == "ended"
 
@@ -92,7 +92,7 @@ def test_a_second_signal_aborts(backend: str, name: signal.Signals) -> None:
             tg.start_soon(worker.run)
             await started.wait()
             os.kill(os.getpid(), name)
-            await until(worker._stop.requested)  # pyright: ignore[reportPrivateUsage]
+            await until(lambda: worker._shutdown.requested)  # pyright: ignore[reportPrivateUsage]
             os.kill(os.getpid(), name)
         assert await job.state() is JobState.PENDING
 
@@ -112,7 +112,7 @@ def test_a_programs_own_handlers_are_left_alone(backend: str) -> None:
             await anyio.wait_all_tasks_blocked()
             os.kill(os.getpid(), signal.SIGTERM)
             await until(lambda: got)
-            assert not worker._stop.requested()  # pyright: ignore[reportPrivateUsage]
+            assert not worker._shutdown.requested  # pyright: ignore[reportPrivateUsage]
             worker.stop()
 
     run(backend, main)
@@ -149,7 +149,7 @@ def test_loop_handlers_are_left_alone() -> None:
             await anyio.wait_all_tasks_blocked()
             os.kill(os.getpid(), signal.SIGTERM)
             await until(lambda: got)
-            assert not worker._stop.requested()  # pyright: ignore[reportPrivateUsage]
+            assert not worker._shutdown.requested  # pyright: ignore[reportPrivateUsage]
             worker.stop()
 
     run("asyncio", main)

@@ -11,7 +11,7 @@ from aioq.retry import full_jitter
 from aioq.serialization.failure import said
 from aioq.worker.log import logger
 
-__all__ = ["Link"]
+__all__ = ["BrokerRetry"]
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ QUIET = 60.0
 """Seconds for which the same refusal is not logged again."""
 
 
-class Link:
+class BrokerRetry:
     """Repeats broker calls until they succeed, and tells of an outage once."""
 
     def __init__(self, clock: Clock) -> None:
@@ -31,7 +31,7 @@ class Link:
         self._down_since: float | None = None
         self._refused: dict[str, float] = {}
 
-    async def insist(
+    async def call(
         self, call: Callable[[], Awaitable[T]], *, pause: Callable[[float], Awaitable[None]] | None = None
     ) -> T:
         """Return what `call` returns, however often it has to be made.

@@ -10,13 +10,13 @@ from aioq.protocols import Broker, Signals
 from aioq.retry import full_jitter
 from aioq.worker.log import logger
 
-__all__ = ["Aborts"]
+__all__ = ["Cancellations"]
 
 STEADY = 4
 """Counted failures before listening again: up to 1.5 s pass."""
 
 
-class Aborts:
+class Cancellations:
     """Listens to the broker. What it misses, the heartbeat finds: the lease is lost."""
 
     def __init__(self, broker: Broker, worker_id: str, clock: Clock) -> None:

@@ -18,9 +18,9 @@ from aioq.clock import Clock
 from aioq.model.ids import new_id
 from aioq.model.job import Claim, ClaimRequest, Lease
 from aioq.protocols import Broker, Signals
-from aioq.worker.broker_retry import Link
+from aioq.worker.broker_retry import BrokerRetry
 from aioq.worker.leases import LeaseTable
-from aioq.worker.shutdown import Stop, first
+from aioq.worker.shutdown import Shutdown, race
 from aioq.worker.slots import Slots
 
 __all__ = ["Claimer"]
@@ -58,18 +58,18 @@ class Claimer:
         burst: bool,
         slots: Slots,
         leases: LeaseTable,
-        link: Link,
-        stop: Stop,
+        retry: BrokerRetry,
+        shutdown: Shutdown,
         clock: Clock,
     ) -> None:
         self._broker, self._worker_id, self._queues = broker, worker_id, queues
         self._lease, self._burst = lease, burst
-        self._slots, self._leases, self._link, self._stop, self._clock = slots, leases, link, stop, clock
+        self._slots, self._leases, self._retry, self._shutdown, self._clock = slots, leases, retry, shutdown, clock
         self._half = (slots.total + 1) // 2
         self._signals = broker if isinstance(broker, Signals) else None
         self._longest = _longest_wait(poll, lease) if self._signals else poll or UNWOKEN
         self._waiting: anyio.CancelScope | None = None
-        stop.tell(self._wake)
+        shutdown.add_listener(self._wake)
 
     async def run(self, start: Callable[[Lease], None], give_back: Callable[[Lease], None]) -> None:
         """Claim jobs and hand each to `start`, until stopped or, in a burst, out of work.
@@ -77,8 +77,8 @@ class Claimer:
         What a claim brings in after the stop goes to `give_back`.
         """
         patience = 0.0
-        while not self._stop.requested():
-            await self._slots.wait_free(unless=self._stop.requested)
+        while not self._shutdown.requested:
+            await self._slots.wait_free(unless=lambda: self._shutdown.requested)
             idle = not self._leases  # asked before the claim: what ends meanwhile may leave work behind
             room = self._slots.free
             claim = await self._claim(patience)
@@ -90,7 +90,7 @@ class Claimer:
                 await anyio.lowlevel.checkpoint()
             self._begin(claim.leases[self._half :], start, give_back)
             if claim.alone:
-                await first(self._leases.wait_empty, self._stop.draining.wait)
+                await race(self._leases.wait_empty, self._shutdown.draining.wait)
             if claim.alone or (claim.leases and (self._burst or not drained)):
                 patience = 0.0
                 continue
@@ -100,7 +100,7 @@ class Claimer:
 
     def _begin(self, leases: list[Lease], start: Callable[[Lease], None], give_back: Callable[[Lease], None]) -> None:
         for lease in leases:
-            (give_back if self._stop.requested() else start)(lease)
+            (give_back if self._shutdown.requested else start)(lease)
 
     async def _claim(self, patience: float) -> Claim:
         """Claim, once there is something to claim if `patience` is above 0, or so many seconds have passed."""
@@ -117,19 +117,19 @@ class Claimer:
         if patience and self._signals is None:
             with anyio.CancelScope() as self._waiting:
                 await self._clock.sleep(patience)
-        if self._stop.requested():
+        if self._shutdown.requested:
             return NOTHING
         request = self._request()
         attempt = self._attempt if self._signals is None or not patience else self._waits(self._signals, patience)
         try:
-            return await self._link.insist(lambda: attempt(request), pause=self._pause)
+            return await self._retry.call(lambda: attempt(request), pause=self._pause)
         except Stopped:
             return NOTHING
 
     async def _pause(self, seconds: float) -> None:
         """Wait between two tries. One that is under way is not interrupted, but brief."""
-        await first(partial(self._clock.sleep, seconds), self._stop.draining.wait)
-        if self._stop.requested():
+        await race(partial(self._clock.sleep, seconds), self._shutdown.draining.wait)
+        if self._shutdown.requested:
             raise Stopped
 
     def _waits(self, signals: Signals, seconds: float) -> Callable[[ClaimRequest], Awaitable[Claim]]:

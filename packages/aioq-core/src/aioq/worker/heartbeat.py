@@ -14,12 +14,12 @@ from aioq.model.job import Lease, WorkerInfo
 from aioq.protocols import Broker, LeaseKeeper, ThreadedLeases, WorkerRegistry
 from aioq.retry import full_jitter
 from aioq.serialization.failure import said
-from aioq.worker.broker_retry import Link
+from aioq.worker.broker_retry import BrokerRetry
 from aioq.worker.leases import LeaseTable
 from aioq.worker.log import extra, job_of, logger
-from aioq.worker.loop_monitor import LoopWatch
+from aioq.worker.loop_monitor import LoopMonitor
 
-__all__ = ["Heartbeat", "Keeper"]
+__all__ = ["Heartbeat", "LeaseThread"]
 
 
 class Heartbeat:
@@ -30,11 +30,11 @@ class Heartbeat:
     """
 
     def __init__(
-        self, broker: Broker, link: Link, leases: LeaseTable, clock: Clock, *, lease: float, max_block: float
+        self, broker: Broker, retry: BrokerRetry, leases: LeaseTable, clock: Clock, *, lease: float, max_block: float
     ) -> None:
-        self._broker, self._link, self._leases, self._clock = broker, link, leases, clock
+        self._broker, self._retry, self._leases, self._clock = broker, retry, leases, clock
         self._lease, self._max_block = lease, max_block
-        self._watch = LoopWatch()
+        self._watch = LoopMonitor()
 
     async def run(self, me: Callable[[], WorkerInfo], lost: Callable[[Lease], bool]) -> None:
         """Beat until cancelled.
@@ -56,7 +56,7 @@ class Heartbeat:
 
     async def _introduce(self, registry: WorkerRegistry, me: Callable[[], WorkerInfo]) -> None:
         while True:
-            await self._link.insist(lambda: registry.heartbeat(me(), ttl=self._lease))
+            await self._retry.call(lambda: registry.heartbeat(me(), ttl=self._lease))
             await self._clock.sleep(self._lease / 3)
 
     async def _keep(self, lost: Callable[[Lease], bool]) -> None:
@@ -65,7 +65,7 @@ class Heartbeat:
             await self._extend(lost)
             return
         connection = self._broker.keeper()
-        keeper = Keeper(connection, self._leases, self._watch, lease=self._lease, max_block=self._max_block)
+        keeper = LeaseThread(connection, self._leases, self._watch, lease=self._lease, max_block=self._max_block)
         keeper.start(partial(_give_up, lost))
         try:
             await anyio.sleep_forever()
@@ -77,7 +77,7 @@ class Heartbeat:
             await self._clock.sleep(self._lease / 3)
             if not self._leases:
                 continue
-            gone = await self._link.insist(lambda: self._broker.extend(self._leases.all(), seconds=self._lease))
+            gone = await self._retry.call(lambda: self._broker.extend(self._leases.all(), seconds=self._lease))
             _give_up(lost, gone)
 
 
@@ -102,7 +102,7 @@ LOOK = 0.2
 """Seconds between looks whether a loop that was blocked for too long goes on."""
 
 
-class Keeper:
+class LeaseThread:
     """A thread that extends all leases three times in a lease.
 
     A loop that is blocked for longer than `max_block` seconds loses its leases: who does not
@@ -110,7 +110,7 @@ class Keeper:
     """
 
     def __init__(
-        self, connection: LeaseKeeper, leases: LeaseTable, watch: LoopWatch, *, lease: float, max_block: float
+        self, connection: LeaseKeeper, leases: LeaseTable, watch: LoopMonitor, *, lease: float, max_block: float
     ) -> None:
         self._connection, self._leases, self._watch = connection, leases, watch
         self._lease, self._max_block = lease, max_block
@@ -124,7 +124,7 @@ class Keeper:
         """Begin to extend; `lost` is called in the event loop that runs here, with the leases that are lost."""
         loop = asyncio.get_running_loop()
         self._kept_at = self._clock.monotonic()
-        self._thread = threading.Thread(target=self._run, args=(loop, lost), name="aioq keeper", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(loop, lost), name="aioq leases", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:

@@ -17,7 +17,7 @@ from aioq.clock import SystemClock
 from aioq.model.job import Lease
 from aioq.worker.log import extra, job_of, logger, shown
 
-__all__ = ["Culprit", "LoopWatch", "culprit_of", "current_job"]
+__all__ = ["Culprit", "LoopMonitor", "culprit_of", "current_job"]
 
 PULSE = 0.4
 """Seconds between looks at a loop that comes round."""
@@ -29,7 +29,7 @@ SUSPENDED = 0.5
 """Seconds by which our own thread must be late before we know that it was not the loop alone that stood still."""
 
 
-class LoopWatch:
+class LoopMonitor:
     """A thread that asks the event loop to come round, again and again.
 
     On asyncio only; elsewhere no loop is ever found blocked. What holds Python's global lock
@@ -48,7 +48,7 @@ class LoopWatch:
         except RuntimeError:  # trio
             return
         arguments = (loop, threading.get_ident())
-        thread = threading.Thread(target=self._watch, args=arguments, name="aioq watch", daemon=True)
+        thread = threading.Thread(target=self._watch, args=arguments, name="aioq loop monitor", daemon=True)
         thread.start()
         try:
             await anyio.sleep_forever()

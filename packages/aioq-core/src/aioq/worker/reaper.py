@@ -8,7 +8,7 @@ from aioq.clock import Clock
 from aioq.model.job import Reaped
 from aioq.model.states import JobState
 from aioq.protocols import Broker
-from aioq.worker.broker_retry import Link
+from aioq.worker.broker_retry import BrokerRetry
 from aioq.worker.log import logger, shown
 
 __all__ = ["Reaper"]
@@ -19,14 +19,16 @@ BATCH = 100
 class Reaper:
     """Looks for expired leases three times in a lease, a little out of step with its peers."""
 
-    def __init__(self, broker: Broker, link: Link, queues: tuple[str, ...], clock: Clock, *, lease: float) -> None:
-        self._broker, self._link, self._queues, self._clock = broker, link, queues, clock
+    def __init__(
+        self, broker: Broker, retry: BrokerRetry, queues: tuple[str, ...], clock: Clock, *, lease: float
+    ) -> None:
+        self._broker, self._retry, self._queues, self._clock = broker, retry, queues, clock
         self._lease = lease
 
     async def run(self) -> None:
         """Reap at once and then regularly, until cancelled."""
         while True:
-            reaped = await self._link.insist(lambda: self._broker.reap(self._queues, limit=BATCH))
+            reaped = await self._retry.call(lambda: self._broker.reap(self._queues, limit=BATCH))
             for job in reaped:
                 _tell(job)
             if len(reaped) < BATCH:

@@ -20,9 +20,9 @@ from aioq.serialization.failure import describe, one_line, said
 from aioq.task import Task
 from aioq.worker.broker_retry import OUTAGES
 from aioq.worker.cron import NotYet, ScheduledJobs
-from aioq.worker.execution.anyio_tasks import ScopedTasks
-from aioq.worker.execution.asyncio_tasks import PlainTasks
-from aioq.worker.execution.protocol import Cut, Running, Starter
+from aioq.worker.execution.anyio_tasks import AnyioTasks
+from aioq.worker.execution.asyncio_tasks import AsyncioTasks
+from aioq.worker.execution.protocol import Interrupted, JobTask, JobTasks
 from aioq.worker.leases import LeaseTable
 from aioq.worker.log import extra, job_of, logger
 from aioq.worker.loop_monitor import current_job
@@ -49,14 +49,14 @@ class Cause(Enum):
     CANCELLED = "it was cancelled"
 
 
-class Run:
+class RunningJob:
     """A job that was started."""
 
     __slots__ = ("cause", "lease", "running")
 
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
-        self.running: Running | None = None
+        self.running: JobTask | None = None
         self.cause: Cause | None = None
 
 
@@ -75,8 +75,8 @@ class Runner:
         self._app, self._worker_id, self._scheduled = app, worker_id, scheduled
         self._slots, self._leases, self._settler = slots, leases, settler
         self._threads = anyio.CapacityLimiter(slots.total)
-        self._runs: dict[str, Run] = {}
-        self._starter: Starter | None = None
+        self._runs: dict[str, RunningJob] = {}
+        self._starter: JobTasks | None = None
         self.shared: Mapping[str, Any] = {}
 
     @asynccontextmanager
@@ -86,7 +86,7 @@ class Runner:
         When an error or a cancellation ends the block, they are cancelled and released.
         """
         on_asyncio = anyio.get_cancelled_exc_class() is asyncio.CancelledError
-        async with PlainTasks() if on_asyncio else ScopedTasks() as self._starter:
+        async with AsyncioTasks() if on_asyncio else AnyioTasks() as self._starter:
             try:
                 yield
             except BaseException:
@@ -98,7 +98,7 @@ class Runner:
         if self._starter is None:
             raise RuntimeError("jobs are started inside `running` only")
         self.cancel(lease.job_id, Cause.LOST)
-        run = self._runs[lease.job_id] = Run(lease)
+        run = self._runs[lease.job_id] = RunningJob(lease)
         self._slots.take()
         self._starter.start(self._work, run, f"job {lease.job_id}")
 
@@ -133,7 +133,7 @@ class Runner:
                 self.give_back(run.lease)
                 run.cause = Cause.LOST
 
-    async def _work(self, running: Running, run: Run) -> None:
+    async def _work(self, running: JobTask, run: RunningJob) -> None:
         current_job.set(run.lease)
         run.running = running
         try:
@@ -148,7 +148,7 @@ class Runner:
             _tell(settlement)
             self._settler.add(settlement)
 
-    async def _settlement(self, running: Running, run: Run) -> Settlement | None:
+    async def _settlement(self, running: JobTask, run: RunningJob) -> Settlement | None:
         if run.lease.expires_at is not None:
             over = await self._expired(run.lease)
             if run.cause:  # which came while the work that it cuts short had yet to begin
@@ -168,12 +168,12 @@ class Runner:
         return await self._attempt(running, run, task, self._completed(run.lease, task, args, kwargs))
 
     async def _attempt(
-        self, running: Running, run: Run, task: Task[..., Any], work: Awaitable[Settlement]
+        self, running: JobTask, run: RunningJob, task: Task[..., Any], work: Awaitable[Settlement]
     ) -> Settlement | None:
         options = task.defaults
         try:
             return await running.within(options.timeout, work)
-        except Cut:
+        except Interrupted:
             if run.cause:
                 return self._cut_short(run)
             late = TimeoutError(f"the task took longer than its timeout of {options.timeout:g} s")
@@ -205,7 +205,7 @@ class Runner:
         self._settler.add(Released(lease=lease))
 
     @staticmethod
-    def _cut_short(run: Run) -> Settlement | None:
+    def _cut_short(run: RunningJob) -> Settlement | None:
         """Give a job back that was stopped; say nothing of one that is no longer ours."""
         return None if run.cause in (Cause.LOST, Cause.CANCELLED) else Released(lease=run.lease)
 

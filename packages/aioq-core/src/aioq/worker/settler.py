@@ -10,7 +10,7 @@ from aioq.model.ids import TICK_IDS
 from aioq.model.job import Released, Settled, Settlement
 from aioq.protocols import Broker
 from aioq.serialization.failure import said
-from aioq.worker.broker_retry import OUTAGES, Link
+from aioq.worker.broker_retry import OUTAGES, BrokerRetry
 from aioq.worker.leases import LeaseTable
 from aioq.worker.log import extra, job_of, logger
 
@@ -24,8 +24,10 @@ class Settler:
         scheduled: Is told of every settlement of a schedule's job that the broker has accepted.
     """
 
-    def __init__(self, broker: Broker, link: Link, leases: LeaseTable, scheduled: Callable[[Settlement], None]) -> None:
-        self._broker, self._link, self._leases, self._scheduled = broker, link, leases, scheduled
+    def __init__(
+        self, broker: Broker, retry: BrokerRetry, leases: LeaseTable, scheduled: Callable[[Settlement], None]
+    ) -> None:
+        self._broker, self._retry, self._leases, self._scheduled = broker, retry, leases, scheduled
         self._waiting: list[Settlement] = []
         self._arrived = anyio.Event()
         self._flushed = anyio.Event()
@@ -43,7 +45,7 @@ class Settler:
             await self._arrived.wait()
             self._arrived = anyio.Event()
             while self._waiting:
-                await self._link.insist(self._write)
+                await self._retry.call(self._write)
             self._one_by_one = False
             self._flushed.set()
             self._flushed = anyio.Event()

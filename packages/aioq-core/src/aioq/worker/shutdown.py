@@ -1,4 +1,4 @@
-"""The three stages of a worker's end: stop claiming, drain, abort."""
+"""The worker's shutdown: stop claiming and drain, then abort."""
 
 from __future__ import annotations
 
@@ -6,34 +6,33 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-__all__ = ["Stop", "being_cancelled", "first"]
+__all__ = ["Shutdown", "being_cancelled", "race"]
 
 
-class Stop:
-    """Raised once to drain, twice to abort. Lowered never."""
+class Shutdown:
+    """The stages of a shutdown. The first request drains, the second aborts; it cannot be reset."""
 
     def __init__(self) -> None:
+        self.requested = False
+        """Whether the worker must start nothing new. A plain attribute, because every claim and job asks for it."""
         self.draining = anyio.Event()
         self.aborting = anyio.Event()
         self._listeners: list[Callable[[], None]] = []
 
-    def tell(self, listener: Callable[[], None]) -> None:
-        """Have `listener` called at each stage: cheaper than a race, for who waits often."""
+    def add_listener(self, listener: Callable[[], None]) -> None:
+        """Call `listener` at each stage. This is cheaper than a `race` for code that waits often."""
         self._listeners.append(listener)
 
     def request(self) -> None:
         """Go to the next stage."""
+        self.requested = True
         (self.aborting if self.draining.is_set() else self.draining).set()
         for listener in self._listeners:
             listener()
 
-    def requested(self) -> bool:
-        """Whether the worker is to take nothing new."""
-        return self.draining.is_set()
 
-
-async def first(*waits: Callable[[], Awaitable[object]]) -> None:
-    """Start all `waits`, and cancel the others when one of them ends."""
+async def race(*waits: Callable[[], Awaitable[object]]) -> None:
+    """Run all `waits` at the same time until the first one ends, and cancel the others."""
     async with anyio.create_task_group() as tg:
 
         async def run(wait: Callable[[], Awaitable[object]]) -> None:
@@ -45,8 +44,8 @@ async def first(*waits: Callable[[], Awaitable[object]]) -> None:
 
 
 def being_cancelled() -> bool:
-    """Whether somebody is cancelling the code that asks.
+    """Return whether a cancel scope around the caller is being cancelled.
 
-    If not, a cancellation that turns up was raised by a task of its own accord.
+    If not, a cancellation that arrives was raised by the task's own code.
     """
     return anyio.current_effective_deadline() == float("-inf")

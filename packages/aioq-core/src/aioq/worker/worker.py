@@ -21,8 +21,8 @@ from aioq.model.ids import check_name
 from aioq.model.job import WorkerInfo
 from aioq.options import number, whole
 from aioq.serialization.failure import said
-from aioq.worker.broker_retry import Link
-from aioq.worker.cancellations import Aborts
+from aioq.worker.broker_retry import BrokerRetry
+from aioq.worker.cancellations import Cancellations
 from aioq.worker.claimer import Claimer
 from aioq.worker.cron import Cron
 from aioq.worker.heartbeat import Heartbeat
@@ -31,7 +31,7 @@ from aioq.worker.log import logger
 from aioq.worker.reaper import Reaper
 from aioq.worker.runner import Cause, Runner
 from aioq.worker.settler import Settler
-from aioq.worker.shutdown import Stop, first
+from aioq.worker.shutdown import Shutdown, race
 from aioq.worker.slots import Slots
 
 __all__ = ["Worker"]
@@ -94,20 +94,20 @@ class Worker:
         self.queues = _queues(app, queues)
         self._grace, self._burst, self._handle_signals = grace, burst, handle_signals
         self._clock: Clock = clock or SystemClock()
-        self._stop = Stop()
+        self._shutdown = Shutdown()
         self._slots, self._leases = Slots(concurrency), LeaseTable()
-        self._link = Link(self._clock)
-        broker, link, leases = app.broker, self._link, self._leases
-        self._cron = Cron(app, self.id, self.queues, link, self._stop, self._clock)
-        self._settler = Settler(broker, link, leases, self._cron.jobs.settled)
+        self._retry = BrokerRetry(self._clock)
+        broker, retry, leases = app.broker, self._retry, self._leases
+        self._cron = Cron(app, self.id, self.queues, retry, self._shutdown, self._clock)
+        self._settler = Settler(broker, retry, leases, self._cron.jobs.settled)
         self._runner = Runner(app, self.id, self._slots, leases, self._settler, self._cron.jobs)
         self._claimer = Claimer(
             broker, self.id, self.queues, lease=lease, poll=poll, burst=burst,
-            slots=self._slots, leases=leases, link=link, stop=self._stop, clock=self._clock,
+            slots=self._slots, leases=leases, retry=retry, shutdown=self._shutdown, clock=self._clock,
         )  # fmt: skip
-        self._heartbeat = Heartbeat(broker, link, leases, self._clock, lease=lease, max_block=max_block)
-        self._reaper = Reaper(broker, link, self.queues, self._clock, lease=lease)
-        self._aborts = Aborts(broker, self.id, self._clock)
+        self._heartbeat = Heartbeat(broker, retry, leases, self._clock, lease=lease, max_block=max_block)
+        self._reaper = Reaper(broker, retry, self.queues, self._clock, lease=lease)
+        self._cancellations = Cancellations(broker, self.id, self._clock)
         self._started_at = 0.0
         self._startup: anyio.CancelScope | None = None
         self._outstayed = anyio.Event()
@@ -118,7 +118,7 @@ class Worker:
         Aborted jobs are released, and run again elsewhere with their attempt given back. A worker
         that is still starting, in the app's lifespan for example, gives that up.
         """
-        self._stop.request()
+        self._shutdown.request()
         if self._startup is not None:
             self._startup.cancel()
 
@@ -144,7 +144,7 @@ class Worker:
         """
         for task in self.app.tasks:
             _ = task.signature  # better now than with the first job
-        if self._stop.requested():
+        if self._shutdown.requested:
             return
         with anyio.CancelScope() as self._startup:
             await self._run()
@@ -168,11 +168,11 @@ class Worker:
             duties.start_soon(self._heartbeat.run, self._info, partial(self._runner.cancel, cause=Cause.LOST))
             duties.start_soon(self._reaper.run)
             duties.start_soon(self._cron.keep)
-            duties.start_soon(self._aborts.run, partial(self._runner.cancel, cause=Cause.CANCELLED))
+            duties.start_soon(self._cancellations.run, partial(self._runner.cancel, cause=Cause.CANCELLED))
             async with anyio.create_task_group() as jobs, self._runner.running():
                 async with anyio.create_task_group() as firing:
                     if not self._burst:
-                        firing.start_soon(first, partial(self._cron.run, jobs), self._stop.draining.wait)
+                        firing.start_soon(race, partial(self._cron.run, jobs), self._shutdown.draining.wait)
                     await self._claimer.run(self._runner.start, self._runner.give_back)
                     firing.cancel_scope.cancel()
                 await self._drain()
@@ -191,7 +191,7 @@ class Worker:
             await self._slots.wait_idle()
             await self._cron.wait_idle()
 
-        await first(finish, self._stop.aborting.wait, partial(pass_time, self._clock, self._grace))
+        await race(finish, self._shutdown.aborting.wait, partial(pass_time, self._clock, self._grace))
         self._runner.cancel_all()
         with anyio.move_on_after(LAST_WORDS):
             await self._slots.wait_idle()

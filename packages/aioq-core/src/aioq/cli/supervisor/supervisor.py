@@ -14,7 +14,7 @@ from aioq.cli.exit_codes import Exit
 from aioq.cli.supervisor.child import Child
 from aioq.cli.supervisor.control_pipe import Order
 from aioq.cli.supervisor.restart_policy import STEADY, Next, ProcessExit, exit_text, restart_delay, verdict
-from aioq.worker.shutdown import Stop, first
+from aioq.worker.shutdown import Shutdown, race
 
 __all__ = ["Supervisor"]
 
@@ -41,12 +41,12 @@ class Supervisor:
     def __init__(self, commands: Sequence[Sequence[str]], *, grace: float, burst: bool = False) -> None:
         self._children = [Child(f"worker process {n}", command) for n, command in enumerate(commands, 1)]
         self._grace, self._burst = grace, burst
-        self._stop = Stop()
+        self._shutdown = Shutdown()
         self._code: int = Exit.OK
 
     def stop(self) -> None:
         """Have the workers drain; a second call has them abort."""
-        self._stop.request()
+        self._shutdown.request()
 
     async def run(self) -> int:
         """Keep the processes up until stopped; return the exit code for all of them."""
@@ -69,11 +69,11 @@ class Supervisor:
 
     async def _see_off(self) -> None:
         """Pass on that it is time to drain and to abort, and kill what hears of neither."""
-        await self._stop.draining.wait()
+        await self._shutdown.draining.wait()
         self._tell(Order.DRAIN)
-        await first(self._stop.aborting.wait, partial(anyio.sleep, self._grace + LAST_WORDS))
+        await race(self._shutdown.aborting.wait, partial(anyio.sleep, self._grace + LAST_WORDS))
         self._tell(Order.ABORT)
-        if self._stop.aborting.is_set():
+        if self._shutdown.aborting.is_set():
             await anyio.sleep(LAST_WORDS)
         for child in self._children:
             pid = child.pid
@@ -87,7 +87,7 @@ class Supervisor:
     async def _keep_up(self, child: Child) -> None:
         """Have a process of that name up until it is no longer wanted."""
         deaths = 0
-        while not self._stop.requested():
+        while not self._shutdown.requested:
             started = anyio.current_time()
             death = await self._run(child)
             deaths = deaths + 1 if anyio.current_time() - started < STEADY else 0
@@ -108,14 +108,14 @@ class Supervisor:
         except OSError as error:
             logger.warning("%s could not be started: %s", child.name, error)
             code = Exit.FAILED
-        return ProcessExit(code=code, stopping=self._stop.requested(), burst=self._burst)
+        return ProcessExit(code=code, stopping=self._shutdown.requested, burst=self._burst)
 
     async def _code_of(self, child: Child) -> int:
         async with child.running() as process:
             pid = process.pid
             logger.info("%s started (pid %d)", child.name, pid)
-            if self._stop.requested():  # while it was being started
-                child.tell(Order.ABORT if self._stop.aborting.is_set() else Order.DRAIN)
+            if self._shutdown.requested:  # while it was being started
+                child.tell(Order.ABORT if self._shutdown.aborting.is_set() else Order.DRAIN)
             code = await process.wait()
         logger.log(
             logging.INFO if code == Exit.OK else logging.WARNING, "%s (pid %d) %s", child.name, pid, exit_text(code)
@@ -127,7 +127,7 @@ class Supervisor:
             self._code = Exit.FAILED
 
     def _give_up(self, child: Child, death: ProcessExit) -> None:
-        if not self._stop.requested():
+        if not self._shutdown.requested:
             logger.error("%s would end the same way again; stopping the others", child.name)
             self.stop()
         self._code = death.code
@@ -135,6 +135,6 @@ class Supervisor:
     async def _pause(self, child: Child, death: ProcessExit, pause: float) -> None:
         if pause:
             logger.warning("%s is started again in %g s", child.name, pause)
-            await first(self._stop.draining.wait, partial(anyio.sleep, pause))
-        if self._stop.requested():
+            await race(self._shutdown.draining.wait, partial(anyio.sleep, pause))
+        if self._shutdown.requested:
             self._note_end(death)

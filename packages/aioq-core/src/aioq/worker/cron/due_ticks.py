@@ -10,7 +10,7 @@ from aioq.cron import CronEntry, Tick
 from aioq.cron.jitter import due
 from aioq.cron.misfire import Left, cut, judge, unfired
 from aioq.cron.steps import Row, latest, step
-from aioq.worker.shutdown import Stop
+from aioq.worker.shutdown import Shutdown
 
 __all__ = ["Case", "Debts", "owed", "wait_for_turn"]
 
@@ -74,7 +74,7 @@ def owed(entry: CronEntry, now: datetime) -> Tick | None:
     return None if row is None else Tick(entry, row.last, row.first if row.first < row.last else None)
 
 
-async def wait_for_turn(entry: CronEntry, moment: datetime, clock: Clock, stop: Stop) -> bool:
+async def wait_for_turn(entry: CronEntry, moment: datetime, clock: Clock, shutdown: Shutdown) -> bool:
     """Wait out the jitter of a tick; False when the worker stops before it is over."""
     left = due(entry, moment).timestamp() - clock.time()
-    return left <= 0 or not await wait_until(stop.draining, clock, left)
+    return left <= 0 or not await wait_until(shutdown.draining, clock, left)

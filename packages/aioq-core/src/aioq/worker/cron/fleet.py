@@ -20,7 +20,7 @@ from aioq.worker.cron.run import STOPPED, CronTasks
 from aioq.worker.cron.runs import Runs
 from aioq.worker.cron.tick_claims import TOGETHER, Bid, Bidding
 from aioq.worker.log import logger
-from aioq.worker.shutdown import Stop
+from aioq.worker.shutdown import Shutdown
 
 __all__ = ["Acting", "Contention"]
 
@@ -48,11 +48,11 @@ class Contention:
         worker_id: str,
         recorder: Recorder,
         tasks: CronTasks,
-        stop: Stop,
+        shutdown: Shutdown,
         clock: BrokerClock,
     ) -> None:
         self._bidding, self._acting, self._worker_id, self._recorder = bidding, acting, worker_id, recorder
-        self._tasks, self._stop, self._clock = tasks, stop, clock
+        self._tasks, self._shutdown, self._clock = tasks, shutdown, clock
         self._debts = Debts()
         self._gathered: dict[datetime, list[Tick]] = {}
         """What has come due just now, by its moment."""
@@ -99,7 +99,7 @@ class Contention:
         if not made:
             return
         await self._clock.sleep(self._spread(at))
-        if self._stop.requested():
+        if self._shutdown.requested:
             for case, _ in made:
                 del self._since[case.entry.name]
             return
@@ -162,11 +162,11 @@ class Contention:
         case = Case.of(due, self._now())
         chosen = case.chosen()
         for number, moments in enumerate(_bundles(tick.entry, chosen)):
-            if not await wait_for_turn(tick.entry, moments[-1], self._clock, self._stop):
+            if not await wait_for_turn(tick.entry, moments[-1], self._clock, self._shutdown):
                 break
             if number == 0:
                 await self._clock.sleep(self._spread(tick.scheduled_at))
-            if self._stop.requested():
+            if self._shutdown.requested:
                 break
             await self._see_through(case, self._bidding.bid(case.entry, moments))
         if not chosen:
@@ -174,7 +174,7 @@ class Contention:
 
     async def _see_through(self, case: Case, bid: Bid) -> None:
         """Ask until there is an answer, and act on it."""
-        if not self._stop.requested():
+        if not self._shutdown.requested:
             await self._ask(bid)
         if bid.outcome() is TickOutcome.QUEUED:
             self._tasks.start(partial(self._wait_in_line, case, bid), case.entry.name)
@@ -184,7 +184,7 @@ class Contention:
     async def _wait_in_line(self, case: Case, bid: Bid) -> None:
         """Ask again and again until an earlier run has ended, or a newer tick is next."""
         while bid.outcome() is TickOutcome.QUEUED:
-            if await wait_until(self._stop.draining, self._clock, IN_LINE):
+            if await wait_until(self._shutdown.draining, self._clock, IN_LINE):
                 self._recorder.skipped(case.entry, bid.moments[-1], "stopping")
                 return
             await self._ask(bid)
@@ -230,14 +230,14 @@ DECIDED = (TickOutcome.WON, TickOutcome.PAUSED, TickOutcome.BUSY)
 class Acting:
     """Runs what was won, and records what was not to be had."""
 
-    def __init__(self, runs: Runs, recorder: Recorder, stop: Stop) -> None:
-        self._runs, self._recorder, self._stop = runs, recorder, stop
+    def __init__(self, runs: Runs, recorder: Recorder, shutdown: Shutdown) -> None:
+        self._runs, self._recorder, self._shutdown = runs, recorder, shutdown
         self._accounted: dict[str, datetime] = {}
 
     async def act(self, case: Case, bid: Bid) -> None:
         """Do what the answer says; without one the ticks are missed, unless the worker stops."""
         if bid.reply is None:
-            if not self._stop.requested():
+            if not self._shutdown.requested:
                 self._miss(bid)
             return
         logger.debug("cron task %s: the bid for %s is %s", case.entry.name, bid.claim.ticks, bid.reply.outcome.value)

@@ -16,7 +16,7 @@ from aioq.worker.cron.due_ticks import wait_for_turn
 from aioq.worker.cron.recorder import Recorder
 from aioq.worker.cron.run import CronTasks
 from aioq.worker.cron.runs import Runs
-from aioq.worker.shutdown import Stop
+from aioq.worker.shutdown import Shutdown
 
 __all__ = ["Firing"]
 
@@ -34,11 +34,11 @@ class Firing:
         runs: Runs,
         recorder: Recorder,
         tasks: CronTasks,
-        stop: Stop,
+        shutdown: Shutdown,
         clock: Clock,
     ) -> None:
         self._paused, self._runs, self._recorder = paused, runs, recorder
-        self._tasks, self._stop, self._clock = tasks, stop, clock
+        self._tasks, self._shutdown, self._clock = tasks, shutdown, clock
 
     def fire(self, tick: Tick) -> None:
         """Act on a tick that has come due, and on those that came due with it. Returns at once."""
@@ -51,7 +51,7 @@ class Firing:
 
     async def _one_by_one(self, entry: CronEntry, moments: tuple[datetime, ...]) -> None:
         for moment in moments:
-            if not await wait_for_turn(entry, moment, self._clock, self._stop):
+            if not await wait_for_turn(entry, moment, self._clock, self._shutdown):
                 self._recorder.skipped(entry, moment, "stopping")
             elif self._judge(entry, moment, moment):  # once more: a wait may have taken too long
                 self._fire(entry, moment)

@@ -14,7 +14,7 @@ from aioq.cron import CronEntry
 from aioq.cron.misfire import Left
 from aioq.model.cron import TickRecord, TickStatus
 from aioq.protocols import TickLedger
-from aioq.worker.broker_retry import OUTAGES, Link
+from aioq.worker.broker_retry import OUTAGES, BrokerRetry
 from aioq.worker.cron.run import CronRun
 from aioq.worker.log import logger
 
@@ -34,9 +34,9 @@ class Recorder:
     """Gathers records, the latest of each tick, and writes them. Without a ledger it does nothing."""
 
     def __init__(
-        self, ledger: TickLedger | None, worker_id: str, link: Link, clock: Clock, broker_clock: BrokerClock
+        self, ledger: TickLedger | None, worker_id: str, retry: BrokerRetry, clock: Clock, broker_clock: BrokerClock
     ) -> None:
-        self._ledger, self._worker_id, self._link, self._clock = ledger, worker_id, link, clock
+        self._ledger, self._worker_id, self._retry, self._clock = ledger, worker_id, retry, clock
         self._broker_clock = broker_clock
         self._waiting: dict[tuple[str, str, float, str], TickRecord] = {}
         self._arrived, self._urgent = anyio.Event(), anyio.Event()
@@ -99,7 +99,7 @@ class Recorder:
             await wait_until(self._urgent, self._clock, GATHER)
             self._arrived, self._urgent = anyio.Event(), anyio.Event()
             while self._waiting:
-                await self._link.insist(self._write)
+                await self._retry.call(self._write)
             self._batch = BATCH
             self._tell()
 

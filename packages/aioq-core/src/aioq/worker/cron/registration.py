@@ -13,7 +13,7 @@ from aioq.cron.definition import CronDiff, compare, define, version_of
 from aioq.model.cron import Attendance as Answer
 from aioq.model.cron import CronChanges, CronKey
 from aioq.protocols import TickLedger
-from aioq.worker.broker_retry import Link
+from aioq.worker.broker_retry import BrokerRetry
 from aioq.worker.log import logger, shown
 
 __all__ = ["Attendance"]
@@ -35,8 +35,8 @@ class Attendance:
     worker of the older version sees that, says so once, and leaves it at that.
     """
 
-    def __init__(self, app: str, entries: Iterable[CronEntry], link: Link, clock: BrokerClock) -> None:
-        self._app, self._link, self._clock = app, link, clock
+    def __init__(self, app: str, entries: Iterable[CronEntry], retry: BrokerRetry, clock: BrokerClock) -> None:
+        self._app, self._retry, self._clock = app, retry, clock
         self._definitions = [define(entry) for entry in entries]
         self._version = version_of(self._definitions)
         self._superseded = ""
@@ -52,7 +52,7 @@ class Attendance:
 
     async def _register(self, ledger: TickLedger) -> None:
         register = partial(ledger.register_crons, self._app, self._version, self._definitions, ttl=TTL)
-        _tell(self._app, await self._link.insist(register))
+        _tell(self._app, await self._retry.call(register))
 
     async def _attend(self, ledger: TickLedger) -> None:
         asked = 0.0
@@ -62,7 +62,7 @@ class Attendance:
             asked = self._clock.monotonic()
             return await ledger.attend(self._app, self._version, ttl=TTL)
 
-        answer = await self._link.insist(attend)
+        answer = await self._retry.call(attend)
         self._clock.heard(answer.now, asked)
         self.paused.clear()
         self.paused.update(answer.paused)
@@ -79,7 +79,7 @@ class Attendance:
         if version == self._superseded:
             return
         self._superseded = version
-        statuses = await self._link.insist(partial(ledger.cron_statuses, self._app))
+        statuses = await self._retry.call(partial(ledger.cron_statuses, self._app))
         registered = [status.definition for status in statuses if status.retired_at is None]
         logger.warning(
             "another version of app %s has been registered since, and counts: %s",

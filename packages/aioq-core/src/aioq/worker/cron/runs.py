@@ -12,12 +12,12 @@ import anyio
 from aioq.clock import Clock, wait_until
 from aioq.cron import CronEntry
 from aioq.protocols import TickLedger
-from aioq.worker.broker_retry import Link
+from aioq.worker.broker_retry import BrokerRetry
 from aioq.worker.cron.invoke import Caller
 from aioq.worker.cron.recorder import Recorder
 from aioq.worker.cron.run import REPLACED, STOPPED, CronRun, CronTasks, CutShort
 from aioq.worker.log import logger
-from aioq.worker.shutdown import Stop
+from aioq.worker.shutdown import Shutdown
 
 __all__ = ["LIFE", "Runs"]
 
@@ -40,8 +40,8 @@ class Line:
 class Runs:
     """Starts runs, and knows those that go on. They end by themselves, or are cut short."""
 
-    def __init__(self, caller: Caller, recorder: Recorder, tasks: CronTasks, stop: Stop) -> None:
-        self._caller, self._recorder, self._tasks, self._stop = caller, recorder, tasks, stop
+    def __init__(self, caller: Caller, recorder: Recorder, tasks: CronTasks, shutdown: Shutdown) -> None:
+        self._caller, self._recorder, self._tasks, self._shutdown = caller, recorder, tasks, shutdown
         self._lines: defaultdict[str, Line] = defaultdict(Line)
         self._outrun = anyio.Event()
 
@@ -63,14 +63,14 @@ class Runs:
         if entry.options.overlap == "cancel" and entry.name in self._lines:
             self._outrun.set()
 
-    async def keep_alive(self, ledger: TickLedger, worker_id: str, link: Link, clock: Clock) -> None:
+    async def keep_alive(self, ledger: TickLedger, worker_id: str, retry: BrokerRetry, clock: Clock) -> None:
         """Tell the fleet of runs that go on, until cancelled; cut short those that were replaced."""
         while True:
             await wait_until(self._outrun, clock, LIFE / 3)
             self._outrun = anyio.Event()
             signs = [line.newest().sign_of_life(worker_id) for line in self._lines.values() if _is_shared(line)]
             if signs:
-                for lost in await link.insist(partial(ledger.extend_runs, signs, seconds=LIFE)):
+                for lost in await retry.call(partial(ledger.extend_runs, signs, seconds=LIFE)):
                     self._replaced(lost.name, lost.tick)
 
     def _replaced(self, name: str, tick: float) -> None:
@@ -122,7 +122,7 @@ class Runs:
             self._next(line, run.entry)
 
     def _next(self, line: Line, entry: CronEntry) -> None:
-        if self._stop.requested():
+        if self._shutdown.requested:
             self._drop_waiting(line, "stopping")
         if not line.going and (run := line.waiting) is not None:
             line.waiting = None

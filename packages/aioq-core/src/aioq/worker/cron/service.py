@@ -15,7 +15,7 @@ from aioq.clock import BrokerClock, Clock
 from aioq.cron import CronEntry, Tick
 from aioq.protocols import TickLedger
 from aioq.serialization.failure import said
-from aioq.worker.broker_retry import Link
+from aioq.worker.broker_retry import BrokerRetry
 from aioq.worker.cron.fleet import Acting, Contention
 from aioq.worker.cron.invoke import Caller
 from aioq.worker.cron.local import Firing
@@ -27,7 +27,7 @@ from aioq.worker.cron.scheduled_jobs import ScheduledJobs
 from aioq.worker.cron.startup_log import greet, tell_of_clocks, tell_of_namesakes
 from aioq.worker.cron.tick_claims import Bidding
 from aioq.worker.log import logger
-from aioq.worker.shutdown import Stop
+from aioq.worker.shutdown import Shutdown
 
 __all__ = ["Cron"]
 
@@ -43,17 +43,17 @@ class Cron:
     """
 
     def __init__(
-        self, app: Aarq, worker_id: str, queues: tuple[str, ...], link: Link, stop: Stop, clock: Clock
+        self, app: Aarq, worker_id: str, queues: tuple[str, ...], retry: BrokerRetry, shutdown: Shutdown, clock: Clock
     ) -> None:
-        self._app, self._worker_id, self._link, self._stop, self._clock = app, worker_id, link, stop, clock
+        self._app, self._worker_id, self._retry, self._shutdown, self._clock = app, worker_id, retry, shutdown, clock
         self.entries = [entry for entry in app.crons if entry.queue in queues and entry.options.enabled]
         self._ledger = app.broker if isinstance(app.broker, TickLedger) else None
         self._broker_clock = BrokerClock(clock)
         self._tasks = CronTasks()
-        self._recorder = Recorder(self._ledger, worker_id, link, clock, self._broker_clock)
+        self._recorder = Recorder(self._ledger, worker_id, retry, clock, self._broker_clock)
         self._caller = Caller(app, worker_id, clock)
-        self._runs = Runs(self._caller, self._recorder, self._tasks, stop)
-        self._attendance = Attendance(app.name, app.crons, link, self._broker_clock)
+        self._runs = Runs(self._caller, self._recorder, self._tasks, shutdown)
+        self._attendance = Attendance(app.name, app.crons, retry, self._broker_clock)
         self.jobs = ScheduledJobs(app, worker_id, self._ledger, self._recorder, self._broker_clock)
 
     def share(self, shared: Mapping[str, Any]) -> None:
@@ -66,13 +66,13 @@ class Cron:
             return
         async with anyio.create_task_group() as duties:
             duties.start_soon(self._recorder.run)
-            duties.start_soon(self._runs.keep_alive, self._ledger, self._worker_id, self._link, self._clock)
+            duties.start_soon(self._runs.keep_alive, self._ledger, self._worker_id, self._retry, self._clock)
 
     async def run(self, jobs: TaskGroup) -> None:
         """Fire until cancelled; what is fired runs in `jobs` and outlives this call."""
         self._tasks.group = jobs
         alone = [entry for entry in self.entries if not entry.unique]
-        firing = Firing(self._attendance.paused, self._runs, self._recorder, self._tasks, self._stop, self._clock)
+        firing = Firing(self._attendance.paused, self._runs, self._recorder, self._tasks, self._shutdown, self._clock)
         async with anyio.create_task_group() as duties:
             duties.start_soon(self._loop, alone, firing.fire, self._clock)
             if self.entries:
@@ -100,10 +100,10 @@ class Cron:
         if not fleet:
             return
         await self._attendance.registered.wait()
-        bidding = Bidding(ledger, self._worker_id, self._link, self._stop, self._broker_clock)
-        acting = Acting(self._runs, self._recorder, self._stop)
+        bidding = Bidding(ledger, self._worker_id, self._retry, self._shutdown, self._broker_clock)
+        acting = Acting(self._runs, self._recorder, self._shutdown)
         contention = Contention(
-            bidding, acting, self._worker_id, self._recorder, self._tasks, self._stop, self._broker_clock
+            bidding, acting, self._worker_id, self._recorder, self._tasks, self._shutdown, self._broker_clock
         )
         async with anyio.create_task_group() as duties:
             duties.start_soon(self._loop, fleet, contention.fire, self._broker_clock)
@@ -126,5 +126,5 @@ class Cron:
             asked = self._clock.monotonic()
             return await self._app.broker.time()
 
-        now = await self._link.insist(ask)
+        now = await self._retry.call(ask)
         tell_of_clocks(self._clock.time(), now, self._clock.monotonic() - asked)

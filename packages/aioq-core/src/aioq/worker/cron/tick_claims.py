@@ -16,9 +16,9 @@ from aioq.cron import CronEntry
 from aioq.model.cron import TickClaim, TickOutcome, TickReply
 from aioq.model.ids import new_id
 from aioq.protocols import TickLedger
-from aioq.worker.broker_retry import Link
+from aioq.worker.broker_retry import BrokerRetry
 from aioq.worker.cron.runs import LIFE
-from aioq.worker.shutdown import Stop, first
+from aioq.worker.shutdown import Shutdown, race
 
 __all__ = ["TOGETHER", "Bid", "Bidding"]
 
@@ -62,8 +62,16 @@ class Bid:
 class Bidding:
     """Makes bids, repeats them while the broker is away, and learns its time from every answer."""
 
-    def __init__(self, ledger: TickLedger, worker_id: str, link: Link, stop: Stop, clock: BrokerClock) -> None:
-        self._ledger, self._worker_id, self._link, self._stop, self._clock = ledger, worker_id, link, stop, clock
+    def __init__(
+        self, ledger: TickLedger, worker_id: str, retry: BrokerRetry, shutdown: Shutdown, clock: BrokerClock
+    ) -> None:
+        self._ledger, self._worker_id, self._retry, self._shutdown, self._clock = (
+            ledger,
+            worker_id,
+            retry,
+            shutdown,
+            clock,
+        )
         self._line, self._calls = anyio.Semaphore(AT_ONCE), anyio.Semaphore(CALLS)
 
     def bid(self, entry: CronEntry, moments: Sequence[datetime]) -> Bid:
@@ -95,7 +103,7 @@ class Bidding:
         while bid.reply is not None and bid.reply.outcome is TickOutcome.EARLY:
             early = bid.claim.ticks[-1] - bid.reply.now
             bid.reply, bid.claim = None, replace(bid.claim, request_id=new_id())
-            if await wait_until(self._stop.draining, self._clock, early):
+            if await wait_until(self._shutdown.draining, self._clock, early):
                 return
             await self._insist(bid)
 
@@ -104,11 +112,11 @@ class Bidding:
         attempt = partial(self._attempt, bid)
         try:
             return await attempt()
-        except Exception:  # whatever it is, the link has the words for it
-            await first(
-                lambda: self._link.insist(attempt),
+        except Exception:  # `BrokerRetry` logs it, whatever it is
+            await race(
+                lambda: self._retry.call(attempt),
                 lambda: pass_time(self._clock, bid.entry.options.grace),
-                self._stop.draining.wait,
+                self._shutdown.draining.wait,
             )
 
     async def _attempt(self, bid: Bid) -> None:

@@ -8,41 +8,41 @@ from typing import Self, TypeVar
 
 import anyio
 
-from aioq.worker.execution.protocol import Body, Cut
+from aioq.worker.execution.protocol import Body, Interrupted
 
-__all__ = ["ScopedTasks"]
+__all__ = ["AnyioTasks"]
 
 T = TypeVar("T")
 
 
-class ScopedTask:
+class AnyioTask:
     """A job in a cancel scope."""
 
     def __init__(self) -> None:
         self._scope = anyio.CancelScope()
 
     async def within(self, timeout: float | None, work: Awaitable[T]) -> T:
-        """Do the work; see `Running.within`."""
+        """Do the work; see `JobTask.within`."""
         if timeout is not None:
             self._scope.deadline = anyio.current_time() + timeout
         with self._scope:
             return await work
-        raise Cut
+        raise Interrupted
 
     def cancel(self) -> None:
-        """Cut the work short; see `Running.cancel`."""
+        """Interrupt the work; see `JobTask.cancel`."""
         self._scope.cancel()
 
 
-class ScopedTasks:
-    """Starts jobs in a task group; see `Starter`."""
+class AnyioTasks:
+    """Starts jobs in a task group; see `JobTasks`."""
 
     def __init__(self) -> None:
         self._group = anyio.create_task_group()
 
     def start(self, body: Body[T], subject: T, name: str) -> None:
         """Call `body` in a task of its own."""
-        self._group.start_soon(body, ScopedTask(), subject, name=name)
+        self._group.start_soon(body, AnyioTask(), subject, name=name)
 
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()

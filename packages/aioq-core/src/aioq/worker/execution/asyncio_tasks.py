@@ -16,9 +16,9 @@ from typing import Any, NoReturn, Self, TypeVar
 import anyio
 from anyio._backends import _asyncio as backend
 
-from aioq.worker.execution.protocol import Body, Cut
+from aioq.worker.execution.protocol import Body, Interrupted
 
-__all__ = ["PlainTasks", "is_shielded"]
+__all__ = ["AsyncioTasks", "is_shielded"]
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ SHIELDED = 0.02
 """Seconds between looks at work that is in a shield."""
 
 
-class PlainTask:
+class AsyncioTask:
     """A job in a task of the loop."""
 
     __slots__ = ("_cut", "_loop", "_timer", "_working")
@@ -41,7 +41,7 @@ class PlainTask:
         self._cut = False
 
     async def within(self, timeout: float | None, work: Awaitable[T]) -> T:
-        """Do the work; see `Running.within`."""
+        """Do the work; see `JobTask.within`."""
         self._working = asyncio.current_task()
         if timeout is not None:
             self._timer = self._loop.call_later(timeout, self.cancel)
@@ -49,7 +49,7 @@ class PlainTask:
             return await work
         except asyncio.CancelledError:
             if self._cut:
-                raise Cut from None
+                raise Interrupted from None
             raise
         finally:
             self._working = None
@@ -57,7 +57,7 @@ class PlainTask:
                 self._timer.cancel()
 
     def cancel(self) -> None:
-        """Cut the work short; see `Running.cancel`."""
+        """Interrupt the work; see `JobTask.cancel`."""
         if self._working is None:
             return
         if is_shielded(self._working):
@@ -70,8 +70,8 @@ class PlainTask:
         self._timer = self._loop.call_later(pause, self.cancel)
 
 
-class PlainTasks:
-    """Starts jobs as tasks of the running loop; see `Starter`."""
+class AsyncioTasks:
+    """Starts jobs as tasks of the running loop; see `JobTasks`."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -81,7 +81,7 @@ class PlainTasks:
 
     def start(self, body: Body[T], subject: T, name: str) -> None:
         """Call `body` in a task of its own."""
-        task = self._loop.create_task(body(PlainTask(self._loop), subject), name=name)
+        task = self._loop.create_task(body(AsyncioTask(self._loop), subject), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 

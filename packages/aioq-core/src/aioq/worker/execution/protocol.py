@@ -11,16 +11,16 @@ from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
-__all__ = ["Body", "Cut", "Running", "Starter"]
+__all__ = ["Body", "Interrupted", "JobTask", "JobTasks"]
 
 T = TypeVar("T")
 
 
-class Cut(Exception):
+class Interrupted(Exception):
     """The work was cut short: it was cancelled, or its time was up."""
 
 
-class Running(Protocol):
+class JobTask(Protocol):
     """A job that has begun."""
 
     async def within(self, timeout: float | None, work: Awaitable[T]) -> T:
@@ -32,19 +32,19 @@ class Running(Protocol):
             timeout: Seconds after which the work is cut short; None for never.
 
         Raises:
-            Cut: The work was cut short, and gave way.
+            Interrupted: The work was cut short, and gave way.
         """
         ...
 
     def cancel(self) -> None:
-        """Cut the work short; a shield of anyio's is waited for. Nothing when it is done."""
+        """Interrupt the work; a shield of anyio's is waited for. Nothing when it is done."""
         ...
 
 
-Body: TypeAlias = Callable[[Running, T], Coroutine[Any, Any, None]]
+Body: TypeAlias = Callable[[JobTask, T], Coroutine[Any, Any, None]]
 
 
-class Starter(Protocol):
+class JobTasks(Protocol):
     """Starts jobs, and owns what it started: to leave it is to wait until all have ended.
 
     An error that leaves a job, which only a mistake of ours can be, leaves the starter too.
