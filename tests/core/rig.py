@@ -14,7 +14,7 @@ from aioq.clock import Clock
 from aioq.model.job import JobRecord
 from aioq.protocols import Broker, JobStore
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds after which a test that waits has failed."""
 
 
