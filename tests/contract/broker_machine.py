@@ -32,10 +32,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from aioq.errors import JobConflict
 from aioq.model.job import (
     SUSPECT_AFTER,
-    Buried,
     Claim,
     ClaimRequest,
     Completed,
+    Dead,
     Expired,
     Failed,
     Failure,
@@ -162,12 +162,12 @@ class Model:
         """Write how the attempt of a job ended."""
         job.settled.add(job.epoch)
         match settlement:
-            case Completed(result=result, keep=keep):
+            case Completed(result=result, retain_for=keep):
                 job.result = result
                 self.end(job, JobState.COMPLETED, keep)
-            case Failed(keep=keep):
+            case Failed(retain_for=keep):
                 self.end(job, JobState.FAILED, keep)
-            case Buried(reason=reason):
+            case Dead(reason=reason):
                 job.reason = reason
                 self.end(job, JobState.DEAD, DEAD_KEEP)
             case Expired():
@@ -204,7 +204,7 @@ several_queues = st.sampled_from([("q", "r"), ("r", "q"), ("q",), ("r",)])
 workers = st.sampled_from(["w1", "w2"])
 delays = st.sampled_from([0.0, 5.0])
 keeps = st.sampled_from([0.0, 3.0, 50.0])
-outcomes: st.SearchStrategy[type[Settlement]] = st.sampled_from([Completed, Failed, Buried, Expired, Retried, Released])
+outcomes: st.SearchStrategy[type[Settlement]] = st.sampled_from([Completed, Failed, Dead, Expired, Retried, Released])
 which = st.integers(0, 20)
 """Picks from a list whose length is not known beforehand."""
 
@@ -516,14 +516,14 @@ class BrokerMachine(RuleBasedStateMachine):
     @staticmethod
     def _settlement(how: type[Settlement], lease: Lease, delay: float, keep: float) -> Settlement:
         if how is Completed:
-            return Completed(lease=lease, result=b"%d" % lease.epoch, keep=keep)
+            return Completed(lease=lease, result=b"%d" % lease.epoch, retain_for=keep)
         if how is Failed:
-            return Failed(lease=lease, failure=FAILURE, keep=keep)
+            return Failed(lease=lease, failure=FAILURE, retain_for=keep)
         if how is Expired:
             return Expired(lease=lease, failure=FAILURE)
         if how is Retried:
             return Retried(lease=lease, delay=delay, failure=FAILURE)
-        return Released(lease=lease, delay=delay) if how is Released else Buried(lease=lease, reason="malformed")
+        return Released(lease=lease, delay=delay) if how is Released else Dead(lease=lease, reason="malformed")
 
     def _note_claim(self, job: ModelJob, worker: str, lease: float) -> None:
         job.state, job.worker_id, job.deadline = JobState.RUNNING, worker, self.model.now + lease

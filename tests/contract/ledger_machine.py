@@ -200,11 +200,11 @@ class LedgerMachine(RuleBasedStateMachine):
         statuses = self._run(self.ledger.cron_statuses())
         assert len(statuses) == (model.registered is not None)
         for status in statuses:
-            assert (ms(status.mark or 0), ms(status.armed_at)) == (model.mark or 0, model.armed), now
+            assert (ms(status.last_tick or 0), ms(status.armed_at)) == (model.mark or 0, model.armed), now
             assert (status.pause is not None, status.retired_at is not None) == (model.paused, model.retired)
             assert (status.running is not None) == model.goes_on()
             assert status.counts == model.counts()
-            self.marks.append(ms(status.mark or 0))
+            self.marks.append(ms(status.last_tick or 0))
         assert self.marks == sorted(self.marks)
 
     def _claim(self, claim: TickClaim) -> None:

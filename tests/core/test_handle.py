@@ -20,7 +20,7 @@ from aioq import (
     ResultTimeout,
     SerializationError,
 )
-from aioq.model.job import Buried, ClaimRequest, Completed, Failed, Failure, Lease, Settlement
+from aioq.model.job import ClaimRequest, Completed, Dead, Failed, Failure, Lease, Settlement
 from aioq.model.states import JobState
 from aioq.protocols import JobStore, Signals
 from aioq.testing import VirtualClock
@@ -72,7 +72,7 @@ async def end(broker: FlakyBroker, how: Callable[[Lease], Settlement]) -> None:
 
 async def test_a_result_that_is_there(job: Job[int], broker: FlakyBroker) -> None:
     """It is returned at once, as often as it is asked for."""
-    await end(broker, lambda lease: Completed(lease=lease, result=b"42", keep=60))
+    await end(broker, lambda lease: Completed(lease=lease, result=b"42", retain_for=60))
     assert [await job.result(timeout=0), await job.result()] == [42, 42]
 
 
@@ -89,7 +89,7 @@ async def test_waiting_for_a_result(job: Job[int], broker: FlakyBroker, clock: V
         looks = broker.calls["get_job"]
         await clock.advance(5)
         assert broker.calls["get_job"] == looks == 1
-        await end(broker, lambda lease: Completed(lease=lease, result=b"42", keep=60))
+        await end(broker, lambda lease: Completed(lease=lease, result=b"42", retain_for=60))
     assert got == [42]
 
 
@@ -107,7 +107,7 @@ async def test_a_lost_signal_delays_a_result_but_does_not_lose_it(clock: Virtual
     async with anyio.create_task_group() as tg:
         tg.start_soon(job.result)
         await settle_down()
-        await end(broker, lambda lease: Completed(lease=lease, result=b"42", keep=60))
+        await end(broker, lambda lease: Completed(lease=lease, result=b"42", retain_for=60))
         await clock.advance(9)
         assert broker.calls["get_job"] == 1
         await clock.advance(1)
@@ -134,7 +134,7 @@ async def test_no_time_is_one_look(job: Job[int]) -> None:
 
 async def test_a_failed_job_raises(job: Job[int], broker: FlakyBroker) -> None:
     """JobFailed carries the task's error as text."""
-    await end(broker, lambda lease: Failed(lease=lease, failure=FAILURE, keep=60))
+    await end(broker, lambda lease: Failed(lease=lease, failure=FAILURE, retain_for=60))
     with pytest.raises(JobFailed, match="^job j failed: ValueError: no such thing$") as caught:
         await job.result()
     assert caught.value.failure == FAILURE
@@ -144,7 +144,7 @@ async def test_a_failed_job_raises(job: Job[int], broker: FlakyBroker) -> None:
 
 async def test_a_dead_job_raises(job: Job[int], broker: FlakyBroker, clock: VirtualClock) -> None:
     """JobDead says why, and what is known beyond that."""
-    await end(broker, lambda lease: Buried(lease=lease, reason="malformed", failure=FAILURE))
+    await end(broker, lambda lease: Dead(lease=lease, reason="malformed", failure=FAILURE))
     with pytest.raises(JobDead, match="^job j is dead: malformed: no such thing$") as caught:
         await job.result()
     assert caught.value.reason == "malformed"
@@ -183,14 +183,14 @@ async def test_a_result_that_was_not_kept(job: Job[int], broker: FlakyBroker) ->
 
 async def test_a_result_that_was_too_large(job: Job[int], broker: FlakyBroker) -> None:
     """The job completed, and JobEnded says what became of the result."""
-    await end(broker, lambda lease: Completed(lease=lease, keep=60))
+    await end(broker, lambda lease: Completed(lease=lease, retain_for=60))
     with pytest.raises(JobEnded, match="^job j completed, and its result was too large to keep$"):
         await job.result()
 
 
 async def test_a_result_of_another_type(job: Job[int], broker: FlakyBroker) -> None:
     """What does not fit the annotation is refused with the job's name."""
-    await end(broker, lambda lease: Completed(lease=lease, result=b'"a"', keep=60))
+    await end(broker, lambda lease: Completed(lease=lease, result=b'"a"', retain_for=60))
     with pytest.raises(SerializationError, match=r"^the result of job j of tasks\.work: expected 'int', got 'str'$"):
         await job.result()
 
@@ -231,7 +231,7 @@ async def test_without_signals_the_client_polls(clock: VirtualClock) -> None:
         tg.start_soon(job.result)
         await clock.advance(2)
         assert store.calls["get_job"] == 5
-        await end(store, lambda lease: Completed(lease=lease, result=b"1", keep=60))
+        await end(store, lambda lease: Completed(lease=lease, result=b"1", retain_for=60))
         await clock.advance(0.5)
 
 

@@ -88,8 +88,8 @@ def test_errors_say_the_range() -> None:
 
 def test_nothing_is_kept_without_save_result() -> None:
     """`save_result=False` keeps nothing of a success, whatever the time to live."""
-    assert TaskOptions(result_ttl=60).keep == 60
-    assert TaskOptions(result_ttl=60, save_result=False).keep == 0
+    assert TaskOptions(result_ttl=60).retain_for == 60
+    assert TaskOptions(result_ttl=60, save_result=False).retain_for == 0
 
 
 # One enqueue

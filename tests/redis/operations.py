@@ -12,8 +12,8 @@ from typing import Any
 
 from aioq.errors import BrokerUnavailable
 from aioq.model.job import (
-    Buried,
     Completed,
+    Dead,
     Expired,
     Failed,
     Lease,
@@ -205,9 +205,9 @@ OPERATIONS = [
         made(RULES.extend(RUNNING, 1)),
     ),
     Operation("extend from a thread", "extend", leased, keep_it, ([],), RUNNING, made(RULES.extend(RUNNING, 1))),
-    settling("complete", lambda lease: Completed(lease=lease, result=b"1", keep=60), RULES.complete(RUNNING, 1)),
-    settling("fail", lambda lease: Failed(lease=lease, failure=FAILURE, keep=60), RULES.complete(RUNNING, 1)),
-    settling("bury", lambda lease: Buried(lease=lease, reason="malformed"), RULES.complete(RUNNING, 1)),
+    settling("complete", lambda lease: Completed(lease=lease, result=b"1", retain_for=60), RULES.complete(RUNNING, 1)),
+    settling("fail", lambda lease: Failed(lease=lease, failure=FAILURE, retain_for=60), RULES.complete(RUNNING, 1)),
+    settling("mark dead", lambda lease: Dead(lease=lease, reason="malformed"), RULES.complete(RUNNING, 1)),
     settling("expire", lambda lease: Expired(lease=lease, failure=FAILURE), RULES.complete(RUNNING, 1)),
     settling("retry", lambda lease: Retried(lease=lease, delay=0, failure=FAILURE), RULES.retry(RUNNING, 1)),
     settling("release", lambda lease: Released(lease=lease), RULES.release(RUNNING, 1)),

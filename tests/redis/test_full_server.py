@@ -13,7 +13,7 @@ from tests.redis.operations import OPERATIONS, Operation
 from tests.servers import RedisServer
 
 DRAINING = (
-    "claim", "extend", "extend from a thread", "complete", "fail", "bury", "expire", "retry", "release", "reap",
+    "claim", "extend", "extend from a thread", "complete", "fail", "mark dead", "expire", "retry", "release", "reap",
     "cancel_job",
 )  # fmt: skip
 

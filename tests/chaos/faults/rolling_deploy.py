@@ -121,7 +121,7 @@ def seen(statuses: Sequence[CronStatus]) -> list[dict[str, object]]:
             "schedule": status.definition.expression,
             "state": "retired" if status.retired_at else "armed",
             "since": _clock(status.retired_at or status.armed_at),
-            "mark": _clock(status.mark),
+            "mark": _clock(status.last_tick),
             "fired": status.counts.fired,
             "missed": status.counts.missed,
         }

@@ -77,11 +77,11 @@ def test_what_was_recorded_before_it_was_armed_is_long_ago() -> None:
     assert overdue(one, status(one, armed=3_000, last=300), at(3_300)) is None
 
 
-def test_the_mark_counts_like_a_record() -> None:
+def test_last_tick_counts_like_a_record() -> None:
     """The tick was settled among the workers; somebody has seen to it."""
     one = entry()
-    assert overdue(one, status(one, last=300, mark=at(600).timestamp()), at(661)) is None
-    assert overdue(one, status(one, last=300, mark=at(600).timestamp()), at(961)) == at(900)
+    assert overdue(one, status(one, last=300, last_tick=at(600).timestamp()), at(661)) is None
+    assert overdue(one, status(one, last=300, last_tick=at(600).timestamp()), at(961)) == at(900)
 
 
 PAUSE = Pause(note="maintenance", by="me", at=0.0)

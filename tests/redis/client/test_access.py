@@ -161,7 +161,7 @@ class TestRestrictedUser:
         with server.client() as connection:
             client: Any = connection
             await until(lambda: client.exists("{app:q}:waits"))
-        await broker.settle([Completed(lease=a, result=b"1", keep=60)])
+        await broker.settle([Completed(lease=a, result=b"1", retain_for=60)])
         async with asyncio.timeout(3):
             assert await wait is True
         assert await broker.cancel_job("b") is True

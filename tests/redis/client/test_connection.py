@@ -270,9 +270,9 @@ async def test_a_lost_reply_to_a_settlement_still_says_done(behind: RedisBroker,
     """The repetition is answered as the first was, even if nothing is left of the job."""
     await behind.enqueue([job("a"), job("b")])
     a, b = await claim(behind)
-    await behind.settle([Completed(lease=a, keep=keep)])
+    await behind.settle([Completed(lease=a, retain_for=keep)])
     proxy.drop_reply_to(b"EVALSHA")
-    assert await behind.settle([Completed(lease=b, keep=keep)]) == [Settled.DONE]
+    assert await behind.settle([Completed(lease=b, retain_for=keep)]) == [Settled.DONE]
 
 
 @pytest.mark.parametrize("call", ["cancel_job", "retry_job"])

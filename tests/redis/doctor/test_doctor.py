@@ -9,7 +9,7 @@ import pytest
 
 from aioq.errors import BrokerUnavailable
 from aioq.model.health import Finding, Level
-from aioq.model.job import Buried, Completed, Expired, Failure, WorkerInfo
+from aioq.model.job import Completed, Dead, Expired, Failure, WorkerInfo
 from aioq_redis import RedisBroker
 from aioq_redis.doctor.format import size
 from aioq_redis.doctor.host import about_clock, about_host
@@ -142,7 +142,7 @@ class TestQueues:
         await broker.enqueue([job("a"), job("b"), job("c"), job("d"), job("f"), job("e", delay=60.0)])
         a, b, c, _ = await claim(broker, 4)
         late = Expired(lease=c, failure=Failure("Expired", "too late"))
-        await broker.settle([Completed(lease=a, keep=60.0), Buried(lease=b, reason="malformed"), late])
+        await broker.settle([Completed(lease=a, retain_for=60.0), Dead(lease=b, reason="malformed"), late])
         await broker.cancel_job("f")
         found = [finding for finding in await broker.diagnose() if finding.subject == "queue q"]
         told = found[-1]

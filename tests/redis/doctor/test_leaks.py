@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aioq.model.health import Finding, Level
-from aioq.model.job import Buried, Completed, Retried
+from aioq.model.job import Completed, Dead, Retried
 from aioq_redis import RedisBroker
 from tests.redis.job_helpers import FAILURE, claim, job
 
@@ -29,8 +29,8 @@ async def fill(broker: RedisBroker) -> None:
     done, dead, again, _ = await claim(broker)
     await broker.settle(
         [
-            Completed(lease=done, result=b"1", keep=60.0),
-            Buried(lease=dead, reason="malformed"),
+            Completed(lease=done, result=b"1", retain_for=60.0),
+            Dead(lease=dead, reason="malformed"),
             Retried(lease=again, delay=60.0, failure=FAILURE),
         ]
     )

@@ -30,7 +30,7 @@ async def test_calls_made_together_share_a_script(broker: RedisBroker, raw: Any)
 async def test_a_job_alone_costs_one_small_script(broker: RedisBroker, raw: Any) -> None:
     """Also while others wait for their time and results are kept; what needs a decision costs two."""
     await broker.enqueue([job("later", delay=60), job("0"), job("1")])
-    await broker.settle([Completed(lease=(await claim(broker, 1))[0], keep=60)])
+    await broker.settle([Completed(lease=(await claim(broker, 1))[0], retain_for=60)])
     await broker.enqueue([job("2")])
     raw.config_resetstat()
     assert await broker.enqueue([job("3")]) == [True]
@@ -124,8 +124,8 @@ async def test_an_ended_job_is_compared_too(broker: RedisBroker, keep: type[Comp
     """As long as a record is kept, another task or payload under its id is a conflict, however long the payload."""
     payload = b"1" * size
     lease = await lease_of(broker, payload=payload)
-    failed = Failed(lease=lease, failure=FAILURE, keep=60)
-    await broker.settle([failed if keep is Failed else Completed(lease=lease, keep=60)])
+    failed = Failed(lease=lease, failure=FAILURE, retain_for=60)
+    await broker.settle([failed if keep is Failed else Completed(lease=lease, retain_for=60)])
     assert await broker.enqueue([job("a", payload=payload)]) == [False]
     for other in (job("a", payload=payload[:-1] + b"2"), job("a", payload=payload, task="tasks.other")):
         with pytest.raises(JobConflict):
@@ -253,7 +253,7 @@ class TestFullServer:
         assert await broker.extend(leases, seconds=60) == []
         settlements: list[Settlement] = [
             Completed(lease=leases[0]),
-            Completed(lease=leases[1], result=b"1", keep=60),
+            Completed(lease=leases[1], result=b"1", retain_for=60),
             Retried(lease=leases[2], delay=0, failure=FAILURE),
             Released(lease=leases[3]),
         ]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aioq.model.job import Buried, Completed, Expired, Failed, Failure, Lease, Released, Retried, Settled, Settlement
+from aioq.model.job import Completed, Dead, Expired, Failed, Failure, Lease, Released, Retried, Settled, Settlement
 from aioq.model.states import FINAL_STATES, JobState
 from aioq_redis import RedisBroker
 from aioq_redis.client.connection import dial
@@ -39,7 +39,10 @@ async def test_a_reaped_lease_is_stale(broker: RedisBroker) -> None:
     a, b = await claim(broker, lease=0.001)
     await let_pass(broker, 0.01)
     await broker.reap(["q"])
-    assert await broker.settle([Completed(lease=a, keep=60), Completed(lease=b, keep=60)]) == [Settled.STALE] * 2
+    assert (
+        await broker.settle([Completed(lease=a, retain_for=60), Completed(lease=b, retain_for=60)])
+        == [Settled.STALE] * 2
+    )
 
 
 @pytest.mark.usefixtures("virtual_time")
@@ -59,13 +62,13 @@ async def test_a_cancelled_lease_is_stale(broker: RedisBroker) -> None:
     """Neither is the worker whose job was called off."""
     lease = await lease_of(broker)
     await broker.cancel_job("a", queue="q")
-    assert await broker.settle([Completed(lease=lease, result=b"1", keep=60)]) == [Settled.STALE]
+    assert await broker.settle([Completed(lease=lease, result=b"1", retain_for=60)]) == [Settled.STALE]
 
 
 async def test_a_job_twice_in_one_batch_is_settled_once(broker: RedisBroker) -> None:
     """The first settlement counts; the second is told so, if it can be known."""
     lease = await lease_of(broker)
-    done = Completed(lease=lease, result=b"1", keep=60)
+    done = Completed(lease=lease, result=b"1", retain_for=60)
     assert await broker.settle([done, done]) == [Settled.DONE, Settled.ALREADY]
     lease = await lease_of(broker, "b")
     assert await broker.settle([Retried(lease=lease, delay=60), Released(lease=lease)]) == [
@@ -201,7 +204,7 @@ async def test_only_the_newest_dead_jobs_are_kept(make_broker: Callable[..., Red
     for n in range(5):
         lease = await lease_of(broker, str(n))
         ends: dict[JobState, Settlement] = {
-            JobState.DEAD: Buried(lease=lease, reason="malformed"),
+            JobState.DEAD: Dead(lease=lease, reason="malformed"),
             JobState.EXPIRED: late(lease),
         }
         await broker.settle([ends[state]])
@@ -213,7 +216,7 @@ async def test_only_the_newest_dead_jobs_are_kept(make_broker: Callable[..., Red
 async def test_dead_jobs_are_forgotten_in_time(make_broker: Callable[..., RedisBroker]) -> None:
     """After `dead_ttl` seconds nothing is known of them, and their ids are free."""
     broker = make_broker(dead_ttl=0.02)
-    await broker.settle([Buried(lease=await lease_of(broker), reason="malformed")])
+    await broker.settle([Dead(lease=await lease_of(broker), reason="malformed")])
     await let_pass(broker, 0.05)
     assert await broker.list_dead_jobs("q") == []
     assert await broker.enqueue([job("a", payload=b"other")]) == [True]
@@ -222,7 +225,7 @@ async def test_dead_jobs_are_forgotten_in_time(make_broker: Callable[..., RedisB
 async def test_new_records_push_out_those_that_have_expired(broker: RedisBroker, raw: Any, namespace: str) -> None:
     """Where results are kept for a short while, their number stays small without anybody reaping."""
     for n in range(5):
-        await broker.settle([Completed(lease=await lease_of(broker, str(n)), keep=0.01)])
+        await broker.settle([Completed(lease=await lease_of(broker, str(n)), retain_for=0.01)])
         await let_pass(broker, 0.02)
     assert raw.hlen(f"{{{namespace}:q}}:ended") == 1
 
@@ -236,9 +239,9 @@ async def test_reaping_clears_away_what_has_expired(
     a, b, c, d, _ = await claim(broker)
     await broker.settle(
         [
-            Completed(lease=a, result=b"1", keep=0.01),
-            Failed(lease=b, failure=FAILURE, keep=0.01),
-            Buried(lease=c, reason="malformed"),
+            Completed(lease=a, result=b"1", retain_for=0.01),
+            Failed(lease=b, failure=FAILURE, retain_for=0.01),
+            Dead(lease=c, reason="malformed"),
             late(d),
         ]
     )
@@ -250,9 +253,9 @@ async def test_reaping_clears_away_what_has_expired(
 
 async def test_a_record_that_has_expired_does_not_take_its_successor_along(broker: RedisBroker) -> None:
     """An id that is used again in time keeps its new record when the old one is pruned."""
-    await broker.settle([Completed(lease=await lease_of(broker), keep=0.01)])
+    await broker.settle([Completed(lease=await lease_of(broker), retain_for=0.01)])
     await let_pass(broker, 0.03)
-    await broker.settle([Failed(lease=await lease_of(broker), failure=FAILURE, keep=60)])
+    await broker.settle([Failed(lease=await lease_of(broker), failure=FAILURE, retain_for=60)])
     await broker.reap(["q"])
     record = await broker.get_job("a", queue="q")
     assert record is not None
@@ -279,8 +282,8 @@ async def test_a_long_payload_is_not_kept_with_its_result(broker: RedisBroker) -
     sizes = {"short": 1024, "long": 1025, "failed": 9999}
     await broker.enqueue([job(id, payload=b"x" * size) for id, size in sizes.items()])
     short, long, failed = await claim(broker)
-    await broker.settle([Completed(lease=short, keep=60), Completed(lease=long, keep=60)])
-    await broker.settle([Failed(lease=failed, failure=FAILURE, keep=60)])
+    await broker.settle([Completed(lease=short, retain_for=60), Completed(lease=long, retain_for=60)])
+    await broker.settle([Failed(lease=failed, failure=FAILURE, retain_for=60)])
     records = [await broker.get_job(id, queue="q") for id in sizes]
     assert [len(record.payload) for record in records if record] == [1024, 0, 9999]
 
@@ -302,7 +305,7 @@ async def test_a_job_cancelled_later_remembers_its_settlement(broker: RedisBroke
 async def test_a_failure_may_say_anything(broker: RedisBroker) -> None:
     """Whatever an exception's text is, it comes back as it was."""
     failure = Failure("X", "\x00\x1b\r\n\u2028🦆", "line\nline " * 500)
-    await broker.settle([Failed(lease=await lease_of(broker), failure=failure, keep=60)])
+    await broker.settle([Failed(lease=await lease_of(broker), failure=failure, retain_for=60)])
     record = await broker.get_job("a", queue="q")
     assert record is not None
     assert record.failure == failure
@@ -310,7 +313,7 @@ async def test_a_failure_may_say_anything(broker: RedisBroker) -> None:
 
 async def test_a_reason_is_one_line(broker: RedisBroker) -> None:
     """What would break the record's first line does not get there."""
-    await broker.settle([Buried(lease=await lease_of(broker), reason="a\nb\x00c")])
+    await broker.settle([Dead(lease=await lease_of(broker), reason="a\nb\x00c")])
     (dead,) = await broker.list_dead_jobs("q")
     assert dead.reason == r"a\nb\x00c"
 
@@ -321,9 +324,9 @@ async def test_ended_jobs_are_listed_newest_first(broker: RedisBroker, state: Jo
     for id in "ab":
         lease = await lease_of(broker, id)
         ends: dict[JobState, Settlement] = {
-            JobState.COMPLETED: Completed(lease=lease, result=b"1", keep=60),
-            JobState.FAILED: Failed(lease=lease, failure=FAILURE, keep=60),
-            JobState.DEAD: Buried(lease=lease, reason="malformed"),
+            JobState.COMPLETED: Completed(lease=lease, result=b"1", retain_for=60),
+            JobState.FAILED: Failed(lease=lease, failure=FAILURE, retain_for=60),
+            JobState.DEAD: Dead(lease=lease, reason="malformed"),
             JobState.EXPIRED: late(lease),
         }
         if state is JobState.CANCELLED:
@@ -375,11 +378,11 @@ class Fleet:
         delay = self.random.choice([0, 0.01])
         ends: list[Settlement] = [
             Completed(lease=lease),
-            Completed(lease=lease, result=b"1", keep=60),
-            Failed(lease=lease, failure=FAILURE, keep=60),
+            Completed(lease=lease, result=b"1", retain_for=60),
+            Failed(lease=lease, failure=FAILURE, retain_for=60),
             Retried(lease=lease, delay=delay, failure=FAILURE),
             Released(lease=lease, delay=delay),
-            Buried(lease=lease, reason="malformed"),
+            Dead(lease=lease, reason="malformed"),
             late(lease),
         ]
         return self.random.choice(ends)

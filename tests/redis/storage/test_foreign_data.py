@@ -40,7 +40,7 @@ def queue(raw: Any, namespace: str, tampered: list[bool]) -> Callable[[str], str
     ],
     ids=lambda record: repr(record[:32]),
 )
-async def test_what_is_no_job_is_buried(
+async def test_what_is_no_job_is_marked_dead(
     broker: RedisBroker, raw: Any, queue: Callable[[str], str], record: bytes
 ) -> None:
     """It becomes dead as malformed with its bytes as they were, and the next job is claimed with it."""
@@ -55,7 +55,7 @@ async def test_what_is_no_job_is_buried(
 async def test_an_id_of_any_bytes_does_no_harm(
     broker: RedisBroker, raw: Any, queue: Callable[[str], str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Job ids that no client would choose are buried, and logged on one line."""
+    """Job ids that no client would choose are marked dead, and logged on one line."""
     for id in (b"\xff\r\n\x1b[31m", b"", b"x" * 10_000, "🦆".encode()):
         raw.hset(queue("jobs"), id, b"1764000000000 tasks.work \n[]")
         raw.rpush(queue("ready:5"), id)

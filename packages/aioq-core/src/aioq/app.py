@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeAlias, TypeVar, Unpack
 from zoneinfo import ZoneInfo
 
 from aioq.cron import CronEntry, CronOptions
-from aioq.cron.define import CronDraft, ScheduleDraft, Timing, cron_options, said_of, schedule_options, text_of
+from aioq.cron.define import CronDraft, ScheduleDraft, Timing, cron_options, error_context, schedule_options, text_of
 from aioq.cron.options import CronKeywords, ScheduleKeywords
 from aioq.cron.schedule import Schedule
 from aioq.cron.scheduler import Scheduler
@@ -181,7 +181,7 @@ class Aarq:
             TaskDefinitionError: The function cannot be called with the context and these arguments.
             MissingFeature: `unique` with a broker that keeps no ledger of ticks.
         """
-        with said_of(f"@app.cron({text_of(schedule)})"):
+        with error_context(f"@app.cron({text_of(schedule)})"):
             draft = CronDraft(
                 timing=self._timing(schedule, tz, cron_options(options)),
                 name=name,
@@ -231,7 +231,7 @@ class Aarq:
             DiscoveryError, TypeError, ValueError, DuplicateName, MissingFeature: As in `cron`.
         """
         self._need_ledger("app.schedule")
-        with said_of(f"app.schedule({text_of(task)}, {text_of(schedule)})"):
+        with error_context(f"app.schedule({text_of(task)}, {text_of(schedule)})"):
             draft = ScheduleDraft(
                 timing=self._timing(schedule, tz, schedule_options(options)),
                 name=name,

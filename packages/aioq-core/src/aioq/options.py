@@ -64,7 +64,7 @@ class TaskOptions:
         whole("max_crashes", self.max_crashes, 1, 100)
 
     @property
-    def keep(self) -> float:
+    def retain_for(self) -> float:
         """Seconds to keep the record of a job that succeeded."""
         return self.result_ttl if self.save_result else 0.0
 

@@ -37,12 +37,14 @@ def backoff_delay(
     return delay * (1.0 - jitter * rand())
 
 
-def full_jitter(
-    failures: int, *, base: float = 0.1, ceiling: float = 1.5, rand: Callable[[], float] = random.random
-) -> float:
-    """Return the seconds to wait before reconnecting: anything up to a bound that doubles.
+def full_jitter(failures: int, *, rand: Callable[[], float] = random.random) -> float:
+    """Return the seconds to wait before the next try to reach a broker.
 
-    Many clients that lost one server must not return to it in step; and each is to be back within
-    two seconds of its return.
+    The delay is random below a bound that doubles from 0.1 s to 1.5 s. Clients that lost a server at
+    the same moment therefore return at different moments, and each within two seconds of the server.
+
+    Args:
+        failures: Tries that failed in a row before the last one; 0 after the first.
+        rand: Gives numbers from 0 up to 1.
     """
-    return rand() * min(ceiling, base * 2.0 ** min(failures, 30))
+    return backoff_delay(failures + 1, base=0.1, ceiling=1.5, jitter=1.0, rand=rand)

@@ -51,7 +51,7 @@ from aioq_redis.jobs.wait_and_claim import Parking
 from aioq_redis.jobs.workers import Fleet
 from aioq_redis.storage.database import Database
 from aioq_redis.storage.keys import Layout
-from aioq_redis.storage.retention import Keeping
+from aioq_redis.storage.retention import Retention
 
 __all__ = ["RedisBroker"]
 
@@ -122,7 +122,7 @@ class RedisBroker:
         self._layout = Layout(namespace)
         self._durability = Durability.parse(durability, timeout / 2)
         self._server = Database(self._settings, timeout=timeout, durability=self._durability)
-        self._keeping = keeping = Keeping(dead_ttl=dead_ttl, dead_limit=dead_limit, cancelled_ttl=cancelled_ttl)
+        self._keeping = keeping = Retention(dead_ttl=dead_ttl, dead_limit=dead_limit, cancelled_ttl=cancelled_ttl)
         naming = Naming(self._layout)
         self._enqueueing = Enqueueing(self._server, self._layout, naming)
         self._settling = Settling(self._server, self._layout, keeping)

@@ -109,8 +109,8 @@ async def test_nothing_is_left_of_a_thousand_jobs(broker: MemoryBroker, clock: V
     for n, lease in enumerate(await claim(broker, 1000)):
         outcomes: list[Settlement] = [
             Completed(lease=lease),
-            Completed(lease=lease, keep=9),
-            Failed(lease=lease, failure=failure, keep=9),
+            Completed(lease=lease, retain_for=9),
+            Failed(lease=lease, failure=failure, retain_for=9),
         ]
         outcomes.append(Retried(lease=lease, delay=5))
         await broker.settle([outcomes[n % 4]])
@@ -153,11 +153,11 @@ async def test_a_job_that_is_retried_outlives_its_old_record(broker: MemoryBroke
     """What would have expired with the failure does not take the job along, nor its next record."""
     await broker.enqueue([job("a")])
     (lease,) = await claim(broker)
-    await broker.settle([Failed(lease=lease, failure=Failure("E", "e"), keep=10)])
+    await broker.settle([Failed(lease=lease, failure=Failure("E", "e"), retain_for=10)])
     await broker.retry_job("a")
     await clock.advance(9)
     (lease,) = await claim(broker)
-    await broker.settle([Completed(lease=lease, result=b"1", keep=10)])
+    await broker.settle([Completed(lease=lease, result=b"1", retain_for=10)])
     await clock.advance(5)
     assert await broker.get_job("a") is not None
     await clock.advance(6)

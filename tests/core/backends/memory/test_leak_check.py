@@ -24,7 +24,7 @@ async def broker(tampered: list[bool]) -> MemoryBroker:
         [NewJob(id=id, task="t", queue="q", payload=b"{}", delay=60.0 * (id == "later")) for id in names]
     )
     claim = await broker.claim(ClaimRequest(worker_id="w", queues=("q",), limit=2, lease=60, request_id="r"))
-    await broker.settle([Completed(lease=claim.leases[1], keep=60.0)])
+    await broker.settle([Completed(lease=claim.leases[1], retain_for=60.0)])
     return broker
 
 

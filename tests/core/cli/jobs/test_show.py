@@ -7,7 +7,7 @@ import json
 import pytest
 
 from aioq.cli.jobs.show import escaped
-from aioq.model.job import Buried, ClaimRequest, Completed, Expired, Failure, NewJob, Settlement
+from aioq.model.job import ClaimRequest, Completed, Dead, Expired, Failure, NewJob, Settlement
 from tests.core.cli.conftest import Project
 from tests.core.cli.far import FarBroker
 
@@ -20,7 +20,7 @@ TASKS = """
 FAILURE = Failure("SerializationError", "no text\x1b[31m", "Traceback:\n  line 1\r\n  \x1b[31m")
 
 
-def fill(project: Project, payload: bytes, settlement: type[Settlement] | None = Buried) -> None:
+def fill(project: Project, payload: bytes, settlement: type[Settlement] | None = Dead) -> None:
     """Have the app's broker hold job `j`, ended by a settlement if one is given."""
     project.write("tasks.py", TASKS)
     broker = project.app.broker
@@ -32,8 +32,8 @@ def fill(project: Project, payload: bytes, settlement: type[Settlement] | None =
     request = ClaimRequest(worker_id="w1", queues=("mails",), limit=1, lease=30, request_id="r")
     (lease,) = project.do(lambda: near.claim(request)).leases
     ends: dict[type[Settlement], Settlement] = {
-        Buried: Buried(lease=lease, reason="malformed", failure=FAILURE),
-        Completed: Completed(lease=lease, result=b'"ok"', keep=60),
+        Dead: Dead(lease=lease, reason="malformed", failure=FAILURE),
+        Completed: Completed(lease=lease, result=b'"ok"', retain_for=60),
         Expired: Expired(lease=lease, failure=Failure("Expired", "1 s too late")),
     }
     project.do(lambda: near.settle([ends[settlement]]))

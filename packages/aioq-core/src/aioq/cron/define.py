@@ -28,7 +28,7 @@ __all__ = [
     "ScheduleDraft",
     "Timing",
     "cron_options",
-    "said_of",
+    "error_context",
     "schedule_options",
     "text_of",
 ]
@@ -38,7 +38,7 @@ LONGEST_NAME = 180
 
 
 @contextmanager
-def said_of(entry: str) -> Generator[None, None, None]:
+def error_context(entry: str) -> Generator[None, None, None]:
     """Have errors say which entry they are about, in their own type, so that callers can still tell what it is."""
     try:
         yield
@@ -132,7 +132,7 @@ class CronDraft:
     def entry(self, function: Callable[..., Any], crons: Registry[CronEntry]) -> CronEntry:
         """Return the entry of a function; its name is free among `crons` unless it was given."""
         _check_function(function, self.args, self.kwargs)
-        with said_of(f"@app.cron({text_of(self.timing.said)}) on {name_of(function)}"):
+        with error_context(f"@app.cron({text_of(self.timing.said)}) on {name_of(function)}"):
             schedule = self.timing.parsed()
         return CronEntry(
             name=self.name or _free_name(name_of(function), function, crons),

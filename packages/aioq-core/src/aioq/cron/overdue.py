@@ -35,4 +35,4 @@ def _owes(entry: CronEntry, status: CronStatus) -> bool:
 def _accounted(status: CronStatus) -> float:
     """Return the moment up to which it is known what became of every tick."""
     recorded = status.armed_at if status.last is None else status.last.tick
-    return max(status.armed_at, recorded, status.mark or status.armed_at)
+    return max(status.armed_at, recorded, status.last_tick or status.armed_at)

@@ -217,7 +217,7 @@ class CronStatus(Struct, frozen=True, kw_only=True):
     app: str
     armed_at: float
     """When the entry got its present fingerprint, or was resumed, whichever is later: it owes no tick before."""
-    mark: float | None = None
+    last_tick: float | None = None
     """The latest tick that was settled among workers; of entries that fire once for the fleet."""
     pause: Pause | None = None
     retired_at: float | None = None

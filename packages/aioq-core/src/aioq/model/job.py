@@ -14,7 +14,7 @@ from aioq.model.states import JobState
 
 __all__ = [
     "SUSPECT_AFTER",
-    "Buried",
+    "Dead",
     "Claim",
     "ClaimRequest",
     "Completed",
@@ -123,7 +123,7 @@ class Completed(Struct, frozen=True, kw_only=True, tag=True):
     lease: Lease
     result: bytes | None = None
     """The encoded return value; None when it is not to be stored."""
-    keep: float = 0.0
+    retain_for: float = 0.0
     """Seconds to keep the finished job's record; 0 leaves nothing behind."""
 
 
@@ -141,7 +141,7 @@ class Failed(Struct, frozen=True, kw_only=True, tag=True):
 
     lease: Lease
     failure: Failure
-    keep: float = 0.0
+    retain_for: float = 0.0
     """Seconds to keep the failed job's record, from which it can be retried."""
 
 
@@ -154,7 +154,7 @@ class Released(Struct, frozen=True, kw_only=True, tag=True):
     front of its priority; more makes it `scheduled`."""
 
 
-class Buried(Struct, frozen=True, kw_only=True, tag=True):
+class Dead(Struct, frozen=True, kw_only=True, tag=True):
     """No further attempt can help: keep the job among the dead for somebody to look at."""
 
     lease: Lease
@@ -174,7 +174,7 @@ class Expired(Struct, frozen=True, kw_only=True, tag=True):
     """Says by how much it was too late."""
 
 
-Settlement: TypeAlias = Completed | Retried | Failed | Released | Buried | Expired
+Settlement: TypeAlias = Completed | Retried | Failed | Released | Dead | Expired
 """How an attempt ended."""
 
 

@@ -47,7 +47,7 @@ class Verb(StrEnum):
     RELEASE = "release"
     POSTPONE = "postpone"
     REAP = "reap"
-    BURY = "bury"
+    MARK_DEAD = "mark dead"
     EXPIRE = "expire"
     CANCEL = "cancel"
     REPLAY = "replay"
@@ -73,7 +73,7 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
     Transition(_S.RUNNING, _V.RELEASE, _S.PENDING),
     Transition(_S.RUNNING, _V.POSTPONE, _S.SCHEDULED),
     Transition(_S.RUNNING, _V.REAP, _S.PENDING),
-    Transition(_S.RUNNING, _V.BURY, _S.DEAD),
+    Transition(_S.RUNNING, _V.MARK_DEAD, _S.DEAD),
     Transition(_S.RUNNING, _V.EXPIRE, _S.EXPIRED),
     Transition(_S.PENDING, _V.CANCEL, _S.CANCELLED),
     Transition(_S.SCHEDULED, _V.CANCEL, _S.CANCELLED),

@@ -6,7 +6,7 @@ import traceback
 
 from aioq.model.job import Failure
 
-__all__ = ["describe", "in_full", "in_short", "one_line", "said"]
+__all__ = ["describe", "in_full", "in_short", "one_line", "error_text"]
 
 TYPE_LIMIT = 200
 MESSAGE_LIMIT = 1024
@@ -35,7 +35,7 @@ def one_line(text: str, limit: int = MESSAGE_LIMIT) -> str:
     return _cut(shown, limit)
 
 
-def said(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Return what an exception says, in one line; its type when it says nothing."""
     return one_line(_message(error) or type(error).__name__)
 

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 from aioq.clock import Clock
 from aioq.errors import AioqError, BrokerUnavailable
 from aioq.retry import full_jitter
-from aioq.serialization.failure import said
+from aioq.serialization.failure import error_text
 from aioq.worker.log import logger
 
 __all__ = ["BrokerRetry"]
@@ -61,7 +61,7 @@ class BrokerRetry:
                 self._given_up()
 
     def _tell(self, error: Exception) -> None:
-        text = said(error)
+        text = error_text(error)
         now = self._clock.monotonic()
         if isinstance(error, OUTAGES):
             if self._down_since is None:

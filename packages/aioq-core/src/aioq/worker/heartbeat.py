@@ -13,7 +13,7 @@ from aioq.clock import Clock, SystemClock
 from aioq.model.job import Lease, WorkerInfo
 from aioq.protocols import Broker, LeaseKeeper, ThreadedLeases, WorkerRegistry
 from aioq.retry import full_jitter
-from aioq.serialization.failure import said
+from aioq.serialization.failure import error_text
 from aioq.worker.broker_retry import BrokerRetry
 from aioq.worker.leases import LeaseTable
 from aioq.worker.log import extra, job_of, logger
@@ -187,5 +187,5 @@ class LeaseThread:
             self._complained = True
             logger.error(
                 "the leases of %d jobs could not be extended for %.1f s, and run out: %s",
-                held, seconds, said(error),
+                held, seconds, error_text(error),
             )  # fmt: skip

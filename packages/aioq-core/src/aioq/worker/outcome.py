@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 
 from aioq.errors import BadSignature, PayloadTooLarge, Retry
-from aioq.model.job import Buried, Expired, Failed, Failure, Lease, Retried, Settlement
+from aioq.model.job import Dead, Expired, Failed, Failure, Lease, Retried, Settlement
 from aioq.options import TaskOptions
 from aioq.retry import backoff_delay
 from aioq.serialization.failure import describe
@@ -30,7 +30,7 @@ def after_error(
     failure = describe(error)
     failures = lease.attempt - lease.crashes
     if failures > options.retries or not wants_retry(options, error):
-        return Failed(lease=lease, failure=failure, keep=options.result_ttl)
+        return Failed(lease=lease, failure=failure, retain_for=options.result_ttl)
     delay = error.delay if isinstance(error, Retry) else None
     if delay is None:
         delay = backoff_delay(
@@ -66,12 +66,12 @@ def unreadable(lease: Lease, error: Exception) -> Settlement:
             reason = "bad_signature"
         case _:
             reason = "malformed"
-    return Buried(lease=lease, reason=reason, failure=describe(error))
+    return Dead(lease=lease, reason=reason, failure=describe(error))
 
 
 def unknown_task(lease: Lease, error: BaseException) -> Settlement:
     """Return how a job is settled whose task this worker does not have."""
     tries = lease.attempt - lease.crashes
     if tries > UNKNOWN_TASK_TRIES:
-        return Buried(lease=lease, reason="unknown_task", failure=describe(error))
+        return Dead(lease=lease, reason="unknown_task", failure=describe(error))
     return Retried(lease=lease, delay=UNKNOWN_TASK_DELAY * 2.0 ** (tries - 1), failure=describe(error))

@@ -15,8 +15,8 @@ import anyio
 from aioq.app import Aarq
 from aioq.errors import BadSignature, ResultSerializationError, SerializationError, UnknownTask
 from aioq.model.ids import TICK_IDS
-from aioq.model.job import Buried, Completed, Expired, Failed, Failure, Lease, Released, Retried, Settlement
-from aioq.serialization.failure import describe, one_line, said
+from aioq.model.job import Completed, Dead, Expired, Failed, Failure, Lease, Released, Retried, Settlement
+from aioq.serialization.failure import describe, error_text, one_line
 from aioq.task import Task
 from aioq.worker.broker_retry import OUTAGES
 from aioq.worker.cron import NotYet, ScheduledJobs
@@ -197,7 +197,7 @@ class Runner:
         except OUTAGES:
             return Released(lease=lease)
         except Exception as error:
-            logger.error("%s has to wait: the broker refuses to tell the time: %s", job_of(lease), said(error))
+            logger.error("%s has to wait: the broker refuses to tell the time: %s", job_of(lease), error_text(error))
             return Released(lease=lease, delay=AGAIN)
 
     def give_back(self, lease: Lease) -> None:
@@ -219,13 +219,13 @@ class Runner:
 
     def _stored(self, lease: Lease, task: Task[..., Any], result: object) -> Settlement:
         options = task.defaults
-        if not options.keep:
+        if not options.retain_for:
             return Completed(lease=lease)
         try:
             data = self._app.codec.encode(result)
         except SerializationError as error:
             wrong = ResultSerializationError(f"the result of {task.name} cannot be stored: {error}")
-            return Failed(lease=lease, failure=describe(wrong), keep=options.result_ttl)
+            return Failed(lease=lease, failure=describe(wrong), retain_for=options.result_ttl)
         if len(data) > self._app.max_payload:
             logger.warning(
                 "the result of %s takes %d bytes, more than max_payload=%d, and was dropped",
@@ -234,8 +234,8 @@ class Runner:
                 self._app.max_payload,
                 extra=extra(lease),
             )
-            return Completed(lease=lease, keep=options.keep)
-        return Completed(lease=lease, result=task.sealed_result(lease, data), keep=options.keep)
+            return Completed(lease=lease, retain_for=options.retain_for)
+        return Completed(lease=lease, result=task.sealed_result(lease, data), retain_for=options.retain_for)
 
     def _context(self, lease: Lease) -> dict[str, Any]:
         return {
@@ -273,7 +273,7 @@ def _tell(settlement: Settlement) -> None:
             logger.error("%s failed%s", job_of(lease), _why(settlement.failure), extra=extra(lease))
         case Expired(failure=failure):
             logger.warning("%s expired: %s", job_of(lease), one_line(failure.message), extra=extra(lease))
-        case Buried(reason=reason):
+        case Dead(reason=reason):
             logger.error("%s is dead: %s%s", job_of(lease), reason, _why(settlement.failure), extra=extra(lease))
 
 

@@ -9,7 +9,7 @@ import anyio
 from aioq.model.ids import TICK_IDS
 from aioq.model.job import Released, Settled, Settlement
 from aioq.protocols import Broker
-from aioq.serialization.failure import said
+from aioq.serialization.failure import error_text
 from aioq.worker.broker_retry import OUTAGES, BrokerRetry
 from aioq.worker.leases import LeaseTable
 from aioq.worker.log import extra, job_of, logger
@@ -107,7 +107,7 @@ class Settler:
             logger.warning(
                 "the broker refuses the last report of %s, which runs again when its lease is over: %s",
                 job_of(settlement.lease),
-                said(error),
+                error_text(error),
                 extra=extra(settlement.lease),
             )
 

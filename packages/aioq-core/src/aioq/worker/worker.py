@@ -20,7 +20,7 @@ from aioq.clock import Clock, SystemClock, pass_time
 from aioq.model.ids import check_name
 from aioq.model.job import WorkerInfo
 from aioq.options import number, whole
-from aioq.serialization.failure import said
+from aioq.serialization.failure import error_text
 from aioq.worker.broker_retry import BrokerRetry
 from aioq.worker.cancellations import Cancellations
 from aioq.worker.claimer import Claimer
@@ -215,7 +215,7 @@ class Worker:
             logger.warning(
                 "the broker did not hear the last report; up to %d jobs run again when their lease is over: %s",
                 len(self._leases),
-                said(error),
+                error_text(error),
             )
         logger.info("worker %s stopped", self.id)
 
@@ -246,7 +246,7 @@ class Worker:
             with anyio.fail_after(LAST_WORDS, shield=True):
                 await self.app.close()
         except Exception as error:
-            logger.warning("the connection could not be closed: %s", said(error))
+            logger.warning("the connection could not be closed: %s", error_text(error))
 
     @asynccontextmanager
     async def _lifespan(self) -> AsyncGenerator[Mapping[str, Any]]:

@@ -222,13 +222,13 @@ def _chunks(keys: Iterable[CronKey]) -> list[tuple[str, list[str]]]:
 
 def _status(definition: CronDefinition, *told: Any) -> CronStatus:
     """Return an entry's status; see `lua/cron/cron_status.lua`."""
-    app, _, armed, retired, paused, mark, success, result, *counts, run, last = told
+    app, _, armed, retired, paused, last_tick, success, result, *counts, run, last = told
     fired, ok, failed, skipped, missed, coalesced = (int(count or 0) for count in counts)
     return CronStatus(
         definition=definition,
         app=app.decode(),
         armed_at=_seconds(armed) or 0.0,
-        mark=_seconds(mark) if definition.unique else None,
+        last_tick=_seconds(last_tick) if definition.unique else None,
         pause=_pause(paused),
         retired_at=_seconds(retired),
         last=read_record(definition.key, last) if last else None,

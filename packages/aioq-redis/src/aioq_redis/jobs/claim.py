@@ -201,7 +201,7 @@ class Claiming:
                 self._warn_of_version(queue, puzzle)
             else:
                 args += ("b", puzzle.error.reason, "")
-                logger.warning("buried job %s of queue %s: %s", _shown(puzzle.id), queue, puzzle.error)
+                logger.warning("job %s of queue %s is dead: %s", _shown(puzzle.id), queue, puzzle.error)
         await self._settling.send(queue, args)
 
     def _warn_of_version(self, queue: str, puzzle: Puzzle) -> None:

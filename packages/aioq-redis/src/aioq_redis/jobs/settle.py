@@ -11,8 +11,8 @@ import msgspec
 from aioq.errors import BrokerConfigError
 from aioq.model.ids import new_id
 from aioq.model.job import (
-    Buried,
     Completed,
+    Dead,
     Expired,
     Failed,
     Failure,
@@ -29,7 +29,7 @@ from aioq_redis.client.client import gather_all
 from aioq_redis.storage.database import Database
 from aioq_redis.storage.job_format import fence
 from aioq_redis.storage.keys import Layout
-from aioq_redis.storage.retention import Keeping, milliseconds
+from aioq_redis.storage.retention import Retention, milliseconds
 
 __all__ = ["Settling", "extension"]
 
@@ -43,7 +43,7 @@ _encode = msgspec.json.Encoder().encode
 class Settling:
     """What the broker does to take jobs back."""
 
-    def __init__(self, server: Database, layout: Layout, keeping: Keeping) -> None:
+    def __init__(self, server: Database, layout: Layout, keeping: Retention) -> None:
         self._server, self._layout, self._keeping = server, layout, keeping
         self._client = new_id()
         self._unheard: dict[str, str] = {}
@@ -138,21 +138,21 @@ def _arguments(settlement: Settlement) -> list[object]:
     match settlement:
         case Completed():
             return [*who, *_completed(settlement)]
-        case Failed(failure=failure, keep=keep):
+        case Failed(failure=failure, retain_for=keep):
             return [*who, "f", milliseconds(keep), _encode(failure)]
         case Retried(delay=delay, failure=failure):
             return [*who, "r", lease.priority, milliseconds(delay), _failure(failure)]
         case Released(delay=delay):
             return [*who, "l", lease.priority, milliseconds(delay)]
-        case Buried(reason=reason, failure=failure):
+        case Dead(reason=reason, failure=failure):
             return [*who, "b", one_line(reason, 200), _failure(failure)]
         case Expired(failure=failure):
             return [*who, "e", _encode(failure)]
 
 
 def _completed(settlement: Completed) -> list[object]:
-    result, keep = settlement.result, milliseconds(settlement.keep)
-    if settlement.keep <= 0:
+    result, keep = settlement.result, milliseconds(settlement.retain_for)
+    if settlement.retain_for <= 0:
         return ["c"]
     return ["n", keep] if result is None else ["k", keep, result]
 

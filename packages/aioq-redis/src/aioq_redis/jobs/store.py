@@ -12,7 +12,7 @@ from aioq_redis.client.client import gather_all
 from aioq_redis.storage.database import Database
 from aioq_redis.storage.job_format import ended_job, live_job
 from aioq_redis.storage.keys import Layout
-from aioq_redis.storage.retention import Keeping, milliseconds
+from aioq_redis.storage.retention import Retention, milliseconds
 
 __all__ = ["Jobs"]
 
@@ -33,7 +33,7 @@ PAGE: Final = 1000
 class Jobs:
     """What the broker does as a store of jobs."""
 
-    def __init__(self, server: Database, layout: Layout, keeping: Keeping) -> None:
+    def __init__(self, server: Database, layout: Layout, keeping: Retention) -> None:
         self._server, self._layout, self._keeping = server, layout, keeping
 
     async def get_job(self, job_id: str, *, queue: str | None = None) -> JobRecord | None:

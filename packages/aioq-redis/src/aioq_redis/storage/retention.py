@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-__all__ = ["Keeping", "milliseconds"]
+__all__ = ["Retention", "milliseconds"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keeping:
+class Retention:
     """What the broker's user chose. Completed and failed jobs are kept as their tasks say."""
 
     dead_ttl: float

@@ -9,10 +9,10 @@ from aioq.backends.memory.jobs import Store
 from aioq.backends.memory.queue import StoredJob
 from aioq.backends.memory.waiters import Wakes
 from aioq.model.job import (
-    Buried,
     Claim,
     ClaimRequest,
     Completed,
+    Dead,
     Expired,
     Failed,
     Lease,
@@ -124,13 +124,13 @@ class Leasing:
         match settlement:
             case Completed():
                 stored.result = settlement.result
-                self._store.end(stored, Verb.COMPLETE, keep=settlement.keep)
+                self._store.end(stored, Verb.COMPLETE, keep=settlement.retain_for)
             case Failed():
                 stored.failure = settlement.failure
-                self._store.end(stored, Verb.FAIL, keep=settlement.keep)
-            case Buried():
+                self._store.end(stored, Verb.FAIL, keep=settlement.retain_for)
+            case Dead():
                 stored.failure, stored.reason = settlement.failure, settlement.reason
-                self._store.end(stored, Verb.BURY, keep=DEAD_KEEP)
+                self._store.end(stored, Verb.MARK_DEAD, keep=DEAD_KEEP)
             case Expired():
                 stored.failure = settlement.failure
                 self._store.end(stored, Verb.EXPIRE, keep=DEAD_KEEP)
@@ -145,7 +145,7 @@ class Leasing:
         stored.crashes += 1
         if stored.crashes >= stored.job.max_crashes:
             stored.reason = "crashed"
-            self._store.end(stored, Verb.BURY, keep=DEAD_KEEP)
+            self._store.end(stored, Verb.MARK_DEAD, keep=DEAD_KEEP)
         else:
             self._store.requeue(stored, Verb.REAP)
         return Reaped(job_id=stored.job.id, queue=stored.job.queue, crashes=stored.crashes, state=stored.state)

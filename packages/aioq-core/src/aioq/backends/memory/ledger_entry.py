@@ -140,7 +140,7 @@ class Entry:
     armed_at: float = 0.0
     retired_at: float | None = None
     pause: Pause | None = None
-    mark: int | None = None
+    last_tick: int | None = None
     fingerprint: str = ""
     """Under which the mark was set."""
     bids: Bids = field(default_factory=Bids)
@@ -159,7 +159,7 @@ class Entry:
     def arm(self, now: float) -> None:
         """Let the entry owe nothing of the past."""
         self.armed_at = now
-        self.mark = max(self.mark or 0, wire(now))
+        self.last_tick = max(self.last_tick or 0, wire(now))
 
     def claim(self, claim: TickClaim, now: float, find: Find) -> tuple[TickReply, list[NewJob]]:
         """Decide on a claim by the rules of `aioq.protocols.TickLedger.claim_tick`; return the jobs of what was won."""
@@ -194,12 +194,12 @@ class Entry:
 
     def status(self, definition: CronDefinition, now: float, find: Find) -> CronStatus:
         """Return all of it but the ring."""
-        success, mark = self.ring.latest_success, self.mark if definition.unique else None
+        success, last_tick = self.ring.latest_success, self.last_tick if definition.unique else None
         return CronStatus(
             definition=definition,
             app=self.app,
             armed_at=self.armed_at,
-            mark=None if mark is None else mark / 1000,
+            last_tick=None if last_tick is None else last_tick / 1000,
             pause=self.pause,
             retired_at=self.retired_at,
             last=next(iter(self.ring.newest(1)), None),
@@ -222,17 +222,17 @@ class Entry:
             return TickOutcome.SUPERSEDED
         if latest > wire(now + ALLOWED_FUTURE):
             return TickOutcome.EARLY
-        lost = not waiting and self.mark is not None and latest <= self.mark
+        lost = not waiting and self.last_tick is not None and latest <= self.last_tick
         return TickOutcome.LOST if lost else None
 
     def _spend(self, claim: TickClaim, now: float) -> Bid:
         """Make the claim's latest tick the mark; whoever waited with an earlier one waits no more."""
-        previous = self.mark if self.fingerprint == claim.fingerprint else None
-        bid = Bid(claim=claim, at=now, before=self.mark, previous=previous)
+        previous = self.last_tick if self.fingerprint == claim.fingerprint else None
+        bid = Bid(claim=claim, at=now, before=self.last_tick, previous=previous)
         passed = self.bids.add(bid)
         if passed is not None:
             self._skip(passed, "overlap")
-        self.mark, self.fingerprint = wire(claim.ticks[-1]), claim.fingerprint
+        self.last_tick, self.fingerprint = wire(claim.ticks[-1]), claim.fingerprint
         return bid
 
     def _outcome(self, claim: TickClaim, now: float, find: Find) -> TickOutcome:

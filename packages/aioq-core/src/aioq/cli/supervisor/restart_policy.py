@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from aioq.cli.exit_codes import Exit
+from aioq.retry import backoff_delay
 
 __all__ = ["STEADY", "ProcessExit", "Next", "exit_text", "restart_delay", "verdict"]
 
@@ -52,7 +53,7 @@ def verdict(death: ProcessExit) -> Next:
 
 def restart_delay(deaths: int) -> float:
     """Return the seconds to wait before another start, after so many deaths at once in a row."""
-    return min(FIRST_PAUSE * 2 ** min(deaths - 1, 20), LONGEST_PAUSE) if deaths else 0.0
+    return backoff_delay(deaths, base=FIRST_PAUSE, ceiling=LONGEST_PAUSE) if deaths else 0.0
 
 
 def exit_text(code: int) -> str:

@@ -71,7 +71,7 @@ class ClaimContract(BrokerSuite):
         await broker.enqueue([self.job(id) for id in "abc"])
         request = self.request(3, lease=self.tick)
         a, b, _ = (await broker.claim(request)).leases
-        await broker.settle([Completed(lease=a, keep=60)])
+        await broker.settle([Completed(lease=a, retain_for=60)])
         await broker.extend([b], seconds=60)
         await self.pass_time(self.tick * 1.5)
         await broker.reap(["q"])

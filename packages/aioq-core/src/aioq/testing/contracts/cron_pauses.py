@@ -60,7 +60,7 @@ class CronPauseContract(LedgerSuite):
         assert status.armed_at >= armed + self.tick
         assert (await self.bid(ledger, between)).outcome is LOST
         reply = await self.bid(ledger, await broker.time() + 0.5)
-        assert (reply.outcome, reply.previous) == (WON, status.mark)
+        assert (reply.outcome, reply.previous) == (WON, status.last_tick)
 
     async def test_what_is_not_paused_cannot_be_resumed(self, ledger: TickLedger) -> None:
         """The answer says so, and nothing is armed."""

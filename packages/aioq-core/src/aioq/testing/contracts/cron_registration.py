@@ -40,7 +40,7 @@ class CronRegistrationContract(LedgerSuite):
         await self.pass_time(self.tick)
         assert await self.register(ledger, self.entry()) == NOTHING
         assert await self.status(ledger) == before
-        assert (await self.bid(ledger, await broker.time())).previous == before.mark
+        assert (await self.bid(ledger, await broker.time())).previous == before.last_tick
 
     async def test_many_workers_may_register_at_once(self, broker: Broker, ledger: TickLedger) -> None:
         """A fleet that starts together ends with the entries of one registration."""
@@ -58,10 +58,10 @@ class CronRegistrationContract(LedgerSuite):
         await self.register(ledger, self.entry())
         status = await self.status(ledger)
         assert before - 0.002 <= status.armed_at <= await broker.time()
-        assert status.mark == pytest.approx(status.armed_at, abs=0.002)
+        assert status.last_tick == pytest.approx(status.armed_at, abs=0.002)
         assert (await self.bid(ledger, before - 60)).outcome is LOST
         reply = await self.bid(ledger, before + 0.9)
-        assert (reply.outcome, reply.previous) == (WON, status.mark)
+        assert (reply.outcome, reply.previous) == (WON, status.last_tick)
 
     async def test_a_changed_entry_owes_nothing_of_the_past(self, broker: Broker, ledger: TickLedger) -> None:
         """It is armed anew; a tick that was won stays won."""
@@ -81,7 +81,7 @@ class CronRegistrationContract(LedgerSuite):
         changed = self.entry(options={"grace": "120"}, enabled=False)
         assert await self.register(ledger, changed, version="2") == NOTHING
         after = await self.status(ledger)
-        assert (after.definition, after.armed_at, after.mark) == (changed, before.armed_at, before.mark)
+        assert (after.definition, after.armed_at, after.last_tick) == (changed, before.armed_at, before.last_tick)
 
     async def test_a_disabled_entry_is_superseded(self, broker: Broker, ledger: TickLedger) -> None:
         """Workers of an older version that would still fire it may not, until it is enabled again."""
@@ -181,7 +181,7 @@ class CronRegistrationContract(LedgerSuite):
         assert {(status.last, status.last_success, status.pause, status.running) for status in statuses} == {
             (None, None, None, None)
         }
-        assert statuses[2].mark is None
+        assert statuses[2].last_tick is None
 
     async def test_entries_that_were_never_registered_are_not_told(self, broker: Broker, ledger: TickLedger) -> None:
         """What they did is remembered until they are."""

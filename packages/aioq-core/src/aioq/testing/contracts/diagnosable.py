@@ -32,7 +32,7 @@ class DiagnosableContract(BrokerSuite):
         """Jobs in every state are no fault."""
         await broker.enqueue([self.job(id) for id in "abc"] + [self.job("d", delay=60.0)])
         a, b, _ = await self.claim(broker, 3)
-        await broker.settle([Completed(lease=a, keep=60.0), Retried(lease=b, delay=60.0, failure=FAILURE)])
+        await broker.settle([Completed(lease=a, retain_for=60.0), Retried(lease=b, delay=60.0, failure=FAILURE)])
         await broker.enqueue([self.job("e")])
         assert [finding for finding in await patient.diagnose() if finding.level is Level.FAIL] == []
 

@@ -6,8 +6,8 @@ import pytest
 
 from aioq.discovery import lacking
 from aioq.model.job import (
-    Buried,
     Completed,
+    Dead,
     Expired,
     Failed,
     Failure,
@@ -82,7 +82,7 @@ class JobStoreContract(BrokerSuite):
     async def test_a_completed_job_keeps_its_result(self, broker: Broker, store: JobStore) -> None:
         """The result stays for as long as was asked, and no longer."""
         lease = await self.leased(broker)
-        await self.settled(broker, Completed(lease=lease, result=b'"ok\x00"', keep=self.tick * 3))
+        await self.settled(broker, Completed(lease=lease, result=b'"ok\x00"', retain_for=self.tick * 3))
         record = await self.record(store)
         assert (record.state, record.result, record.attempt) == (JobState.COMPLETED, b'"ok\x00"', 1)
         assert record.finished_at is not None
@@ -96,7 +96,7 @@ class JobStoreContract(BrokerSuite):
 
     async def test_a_failed_job_keeps_its_failure(self, broker: Broker, store: JobStore) -> None:
         """Type, message and traceback stay with the job."""
-        await self.settled(broker, Failed(lease=await self.leased(broker), failure=FAILURE, keep=60))
+        await self.settled(broker, Failed(lease=await self.leased(broker), failure=FAILURE, retain_for=60))
         record = await self.record(store)
         assert (record.state, record.failure) == (JobState.FAILED, FAILURE)
 
@@ -108,9 +108,9 @@ class JobStoreContract(BrokerSuite):
         assert record.run_at is not None
 
     async def test_a_dead_job_says_why(self, broker: Broker, store: JobStore) -> None:
-        """A buried job is listed among the dead with its reason, newest first."""
+        """A dead job is listed among the dead with its reason, newest first."""
         for id in "ab":
-            await self.settled(broker, Buried(lease=await self.leased(broker, id), reason="unknown_task"))
+            await self.settled(broker, Dead(lease=await self.leased(broker, id), reason="unknown_task"))
             await self.pass_time(self.tick / 10)
         assert [record.id for record in await store.list_dead_jobs("q")] == ["b", "a"]
         assert [record.id for record in await store.list_dead_jobs("q", limit=1, offset=1)] == ["a"]
@@ -147,7 +147,7 @@ class JobStoreContract(BrokerSuite):
         assert [record.id for record in await store.list_jobs("q", JobState.SCHEDULED)] == ["late"]
         lease = await self.claim_one(broker)
         assert [record.id for record in await store.list_jobs("q", JobState.RUNNING)] == ["high"]
-        await self.settled(broker, Completed(lease=lease, keep=60))
+        await self.settled(broker, Completed(lease=lease, retain_for=60))
         assert [record.id for record in await store.list_jobs("q", JobState.COMPLETED)] == ["high"]
         assert await store.list_jobs("q", JobState.RETRYING) == []
 
@@ -169,7 +169,7 @@ class JobStoreContract(BrokerSuite):
         await broker.enqueue([self.job("a")])
         await self.settled(broker, Retried(lease=await self.claim_one(broker), delay=0, failure=FAILURE))
         lease = await self.claim_one(broker, worker="w2")
-        await self.settled(broker, Completed(lease=lease, result=b"1", keep=60))
+        await self.settled(broker, Completed(lease=lease, result=b"1", retain_for=60))
         record = await self.record(store)
         assert (record.state, record.attempt, record.worker_id) == (JobState.COMPLETED, 2, "w2")
         assert (record.run_at, record.reason) == (None, None)
@@ -179,7 +179,7 @@ class JobStoreContract(BrokerSuite):
         await broker.enqueue([self.job("e", queue="z")])
         await broker.enqueue([self.job("a"), self.job("b"), self.job("c", delay=600), self.job("d", queue="z")])
         await broker.enqueue([self.job("f")])
-        await self.settled(broker, Buried(lease=await self.claim_one(broker), reason="malformed"))
+        await self.settled(broker, Dead(lease=await self.claim_one(broker), reason="malformed"))
         await self.settled(broker, Expired(lease=await self.claim_one(broker), failure=FAILURE))
         await self.claim_one(broker)
         assert [stats for stats in await store.queue_stats() if stats.queue in ("q", "z")] == [
@@ -218,7 +218,7 @@ class JobStoreContract(BrokerSuite):
         """Who names a queue means a job of that queue."""
         await broker.enqueue([self.job("a"), self.job("b")])
         assert await store.cancel_job("a", queue="other") is False
-        await self.settled(broker, Buried(lease=await self.claim_one(broker), reason="malformed"))
+        await self.settled(broker, Dead(lease=await self.claim_one(broker), reason="malformed"))
         assert await store.retry_job("a", queue="other") is False
         assert (await self.record(store)).state is JobState.DEAD
         assert await store.retry_job("a", queue="q") is True
@@ -228,12 +228,12 @@ class JobStoreContract(BrokerSuite):
         lease = await self.leased(broker)
         assert await store.cancel_job("a", queue="q") is True
         assert await broker.extend([lease], seconds=60) == [lease]
-        assert await broker.settle([Completed(lease=lease, result=b"1", keep=60)]) != [Settled.DONE]
+        assert await broker.settle([Completed(lease=lease, result=b"1", retain_for=60)]) != [Settled.DONE]
         assert (await self.record(store)).state is JobState.CANCELLED
 
     async def test_an_unknown_or_finished_job_cannot_be_cancelled(self, broker: Broker, store: JobStore) -> None:
         """Cancelling what has ended changes nothing."""
-        await self.settled(broker, Completed(lease=await self.leased(broker), result=b"1", keep=60))
+        await self.settled(broker, Completed(lease=await self.leased(broker), result=b"1", retain_for=60))
         assert await store.cancel_job("a") is False
         assert await store.cancel_job("nobody") is False
         assert (await self.record(store)).state is JobState.COMPLETED
@@ -243,7 +243,7 @@ class JobStoreContract(BrokerSuite):
         jobs: list[NewJob] = [self.job(id, payload=id.encode(), priority=7) for id in "abcd"]
         await broker.enqueue(jobs)
         a, b, c = await self.claim(broker, 3)
-        ends: list[Settlement] = [Failed(lease=a, failure=FAILURE, keep=60), Buried(lease=b, reason="malformed")]
+        ends: list[Settlement] = [Failed(lease=a, failure=FAILURE, retain_for=60), Dead(lease=b, reason="malformed")]
         await broker.settle([*ends, Expired(lease=c, failure=FAILURE)])
         await store.cancel_job("d")
         assert [await store.retry_job(id) for id in "abcd"] == [True] * 4
@@ -261,7 +261,7 @@ class JobStoreContract(BrokerSuite):
         lease = await self.leased(broker)
         assert await store.retry_job("waits") is False
         assert await store.retry_job("a") is False
-        await self.settled(broker, Completed(lease=lease, result=b"1", keep=60))
+        await self.settled(broker, Completed(lease=lease, result=b"1", retain_for=60))
         assert await store.retry_job("a") is False
         assert await store.retry_job("nobody") is False
 
@@ -283,7 +283,7 @@ class JobStoreContract(BrokerSuite):
 
     async def test_a_job_that_is_put_back_is_not_forgotten(self, broker: Broker, store: JobStore) -> None:
         """Not even when the time is up for which the record of its end was to be kept."""
-        await self.settled(broker, Failed(lease=await self.leased(broker), failure=FAILURE, keep=self.tick))
+        await self.settled(broker, Failed(lease=await self.leased(broker), failure=FAILURE, retain_for=self.tick))
         assert await store.retry_job("a") is True
         await self.pass_time(self.tick * 1.5)
         assert (await self.record(store)).state is JobState.PENDING

@@ -21,8 +21,8 @@ class SharingContract(BrokerSuite):
         lease = await self.claim_one(peer)
         assert await self.claim(broker, worker="w2") == []
         assert await broker.extend([lease], seconds=60) == []
-        assert await peer.settle([Completed(lease=lease, result=b"1", keep=60)]) == [Settled.DONE]
-        assert await broker.settle([Completed(lease=lease, keep=60)]) == [Settled.ALREADY]
+        assert await peer.settle([Completed(lease=lease, result=b"1", retain_for=60)]) == [Settled.DONE]
+        assert await broker.settle([Completed(lease=lease, retain_for=60)]) == [Settled.ALREADY]
 
     async def test_processes_never_get_the_same_job(self, broker: Broker, peer: Broker) -> None:
         """Workers of both claim at the same time, and each job goes to one of them."""

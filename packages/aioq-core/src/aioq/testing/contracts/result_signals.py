@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from aioq.discovery import lacking
-from aioq.model.job import Buried, Completed, Expired, Failed, Retried, Settlement
+from aioq.model.job import Completed, Dead, Expired, Failed, Retried, Settlement
 from aioq.protocols import Broker, JobStore, Signals
 from aioq.testing.contracts.suite import FAILURE, BrokerSuite
 
@@ -53,10 +53,11 @@ class ResultSignalsContract(BrokerSuite):
         """Completion ends the wait for a result, with or without a record kept, in whichever process."""
         await broker.enqueue([self.job("a"), self.job("b")])
         a, b = await self.claim(broker)
-        for lease, keep in ((a, 60.0), (b, 0.0)):
+        for lease, seconds in ((a, 60.0), (b, 0.0)):
+            ended = Completed(lease=lease, result=b"1", retain_for=seconds)
             assert await self.wakes(
                 lambda lease=lease: signals.wait_for_result(lease.job_id, queue="q", timeout=LONG),  # type: ignore[misc]
-                lambda lease=lease, keep=keep: peer.settle([Completed(lease=lease, result=b"1", keep=keep)]),  # type: ignore[misc]
+                lambda ended=ended: peer.settle([ended]),  # type: ignore[misc]
             )
 
     async def test_a_failure_wakes_its_waiter_and_a_retry_does_not(self, broker: Broker, signals: Signals) -> None:
@@ -67,7 +68,7 @@ class ResultSignalsContract(BrokerSuite):
         async def fail_at_last() -> None:
             await broker.settle([Retried(lease=first, delay=0, failure=FAILURE)])
             await self.settle_down()
-            await broker.settle([Failed(lease=await self.claim_one(broker), failure=FAILURE, keep=60)])
+            await broker.settle([Failed(lease=await self.claim_one(broker), failure=FAILURE, retain_for=60)])
 
         assert await self.wakes(lambda: signals.wait_for_result("a", queue="q", timeout=LONG), fail_at_last)
 
@@ -77,7 +78,7 @@ class ResultSignalsContract(BrokerSuite):
         await broker.enqueue([self.job("c", max_crashes=1)])
         a, b = await self.claim(broker, 2)
         await self.claim(broker, lease=self.tick)
-        ends: list[Settlement] = [Buried(lease=a, reason="malformed"), Expired(lease=b, failure=FAILURE)]
+        ends: list[Settlement] = [Dead(lease=a, reason="malformed"), Expired(lease=b, failure=FAILURE)]
         for end in ends:
             assert await self.wakes(
                 lambda end=end: signals.wait_for_result(end.lease.job_id, queue="q", timeout=LONG),  # type: ignore[misc]
@@ -109,7 +110,7 @@ class ResultSignalsContract(BrokerSuite):
         """Waiting for what has ended returns True at once; for what goes on, False in time."""
         await broker.enqueue([self.job("a"), self.job("b")])
         a, _ = await self.claim(broker)
-        await broker.settle([Completed(lease=a, result=b"1", keep=60)])
+        await broker.settle([Completed(lease=a, result=b"1", retain_for=60)])
         with anyio.fail_after(LONG / 2):
             assert await signals.wait_for_result("a", queue="q", timeout=LONG) is True
             async with anyio.create_task_group() as tg:

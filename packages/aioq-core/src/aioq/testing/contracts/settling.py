@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aioq.model.job import Buried, Completed, Expired, Failed, Released, Retried, Settled
+from aioq.model.job import Completed, Dead, Expired, Failed, Released, Retried, Settled
 from aioq.protocols import Broker
 from aioq.testing.contracts.suite import FAILURE, BrokerSuite
 
@@ -29,7 +29,7 @@ class SettleContract(BrokerSuite):
     async def test_a_kept_record_blocks_its_id_until_it_expires(self, broker: Broker) -> None:
         """As long as the record of an ended job is kept, its id is known."""
         await broker.enqueue([self.job("a")])
-        await broker.settle([Completed(lease=await self.claim_one(broker), result=b"1", keep=self.tick * 3)])
+        await broker.settle([Completed(lease=await self.claim_one(broker), result=b"1", retain_for=self.tick * 3)])
         assert await broker.enqueue([self.job("a")]) == [False]
         await self.pass_time(self.tick * 4)
         assert await broker.enqueue([self.job("a")]) == [True]
@@ -38,10 +38,10 @@ class SettleContract(BrokerSuite):
         """The same epoch reporting again is told that it had reported already."""
         await broker.enqueue([self.job("a")])
         lease = await self.claim_one(broker)
-        settlement = Completed(lease=lease, result=b"1", keep=60)
+        settlement = Completed(lease=lease, result=b"1", retain_for=60)
         assert await broker.settle([settlement]) == [Settled.DONE]
         assert await broker.settle([settlement]) == [Settled.ALREADY]
-        assert await broker.settle([Failed(lease=lease, failure=FAILURE, keep=60)]) == [Settled.ALREADY]
+        assert await broker.settle([Failed(lease=lease, failure=FAILURE, retain_for=60)]) == [Settled.ALREADY]
 
     async def test_a_late_settlement_is_refused(self, broker: Broker) -> None:
         """Of two workers that ran the job only the holder of the current epoch settles it."""
@@ -49,9 +49,9 @@ class SettleContract(BrokerSuite):
         await broker.reap(["q"])
         holder = await self.claim_one(broker, worker="w2")
         assert (holder.epoch, holder.attempt, holder.crashes) == (2, 2, 1)
-        assert await broker.settle([Completed(lease=late, result=b"late", keep=60)]) == [Settled.STALE]
-        assert await broker.settle([Completed(lease=holder, result=b"right", keep=60)]) == [Settled.DONE]
-        assert await broker.settle([Completed(lease=late, result=b"late", keep=60)]) == [Settled.STALE]
+        assert await broker.settle([Completed(lease=late, result=b"late", retain_for=60)]) == [Settled.STALE]
+        assert await broker.settle([Completed(lease=holder, result=b"right", retain_for=60)]) == [Settled.DONE]
+        assert await broker.settle([Completed(lease=late, result=b"late", retain_for=60)]) == [Settled.STALE]
 
     async def test_a_reaped_lease_cannot_settle_even_before_the_next_claim(self, broker: Broker) -> None:
         """Once reaped, the job is back in line, and its former holder is refused."""
@@ -110,12 +110,12 @@ class SettleContract(BrokerSuite):
         await broker.settle([released])
         assert [lease.job_id for lease in await self.claim(broker)] == ["high", "a", "b", "low"]
 
-    async def test_a_buried_job_is_kept(self, broker: Broker) -> None:
+    async def test_a_dead_job_is_kept(self, broker: Broker) -> None:
         """It is not run again, its id is known, and a repeated burial changes nothing."""
         await broker.enqueue([self.job("a")])
-        buried = Buried(lease=await self.claim_one(broker), reason="malformed", failure=FAILURE)
-        assert await broker.settle([buried]) == [Settled.DONE]
-        assert await broker.settle([buried]) == [Settled.ALREADY]
+        dead = Dead(lease=await self.claim_one(broker), reason="malformed", failure=FAILURE)
+        assert await broker.settle([dead]) == [Settled.DONE]
+        assert await broker.settle([dead]) == [Settled.ALREADY]
         assert await broker.enqueue([self.job("a")]) == [False]
         assert await self.claim(broker) == []
 
@@ -140,7 +140,7 @@ class SettleContract(BrokerSuite):
                 Retried(lease=b, delay=600),
                 Completed(lease=e),
                 Released(lease=c),
-                Buried(lease=d, reason="unknown_task"),
+                Dead(lease=d, reason="unknown_task"),
                 Expired(lease=f, failure=FAILURE),
             ]
         )

@@ -11,7 +11,7 @@ from aioq.cron import CronOptions
 from aioq.errors import BadSignature, SerializationError
 from aioq.model.cron import CronKey, TickRecord, TickStatus
 from aioq.model.ids import TICK_IDS
-from aioq.model.job import Buried, Completed, Expired, Failed, Lease, Settlement
+from aioq.model.job import Completed, Dead, Expired, Failed, Lease, Settlement
 from aioq.model.states import FINAL_STATES
 from aioq.protocols import JobStore, TickLedger
 from aioq.serialization.failure import in_full, one_line
@@ -76,7 +76,7 @@ class ScheduledJobs:
                 self._record(lease.job_id, lease.queue, fired_at=lease.enqueued_at, result=result)
             case Failed(failure=failure) | Expired(failure=failure):
                 self._record(lease.job_id, lease.queue, fired_at=lease.enqueued_at, error=in_full(failure))
-            case Buried(reason=reason, failure=failure):
+            case Dead(reason=reason, failure=failure):
                 error = in_full(failure) if failure else f"the job is dead: {reason}"
                 self._record(lease.job_id, lease.queue, fired_at=lease.enqueued_at, error=error)
             case _:

@@ -14,7 +14,7 @@ from aioq.app import Aarq
 from aioq.clock import BrokerClock, Clock
 from aioq.cron import CronEntry, Tick
 from aioq.protocols import TickLedger
-from aioq.serialization.failure import said
+from aioq.serialization.failure import error_text
 from aioq.worker.broker_retry import BrokerRetry
 from aioq.worker.cron.fleet import Acting, Contention
 from aioq.worker.cron.invoke import Caller
@@ -92,7 +92,7 @@ class Cron:
         try:
             await self._recorder.close()
         except Exception as error:
-            logger.warning("the ledger did not hear what became of the last ticks: %s", said(error))
+            logger.warning("the ledger did not hear what became of the last ticks: %s", error_text(error))
 
     async def _contend(self, ledger: TickLedger) -> None:
         """Take part in the fleet, from when this worker is registered and knows the broker's time."""

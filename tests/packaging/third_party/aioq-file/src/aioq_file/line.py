@@ -14,10 +14,10 @@ from aioq import BrokerConfigError, JobConflict
 from aioq.clock import Clock, SystemClock
 from aioq.model.job import (
     SUSPECT_AFTER,
-    Buried,
     Claim,
     ClaimRequest,
     Completed,
+    Dead,
     Expired,
     Failed,
     Failure,
@@ -244,12 +244,12 @@ def _settle(db: sqlite3.Connection, settlement: Settlement, now: float) -> Settl
     if (row := _held(db, lease)) is None:
         return Settled.ALREADY if _known(db, lease) else Settled.STALE
     match settlement:
-        case Completed(result=result, keep=keep):
+        case Completed(result=result, retain_for=keep):
             end(db, row, Verb.COMPLETE, now, keep, result=result)
-        case Failed(failure=failure, keep=keep):
+        case Failed(failure=failure, retain_for=keep):
             end(db, row, Verb.FAIL, now, keep, failure=_text(failure))
-        case Buried(reason=reason, failure=failure):
-            end(db, row, Verb.BURY, now, DEAD_KEEP, reason=reason, failure=_text(failure))
+        case Dead(reason=reason, failure=failure):
+            end(db, row, Verb.MARK_DEAD, now, DEAD_KEEP, reason=reason, failure=_text(failure))
         case Expired(failure=failure):
             end(db, row, Verb.EXPIRE, now, DEAD_KEEP, failure=_text(failure))
         case Retried(delay=delay, failure=failure):
@@ -272,7 +272,7 @@ def _expired(db: sqlite3.Connection, queues: Sequence[str], limit: int, now: flo
 def _reap(db: sqlite3.Connection, row: sqlite3.Row, now: float) -> Reaped:
     crashes = row["crashes"] + 1
     if crashes >= row["max_crashes"]:
-        state = end(db, row, Verb.BURY, now, DEAD_KEEP, crashes=crashes, reason="crashed")
+        state = end(db, row, Verb.MARK_DEAD, now, DEAD_KEEP, crashes=crashes, reason="crashed")
     else:
         state = move(db, row, Verb.REAP, crashes=crashes, run_at=now - FRONT)
     return Reaped(job_id=row["id"], queue=row["queue"], crashes=crashes, state=state)
