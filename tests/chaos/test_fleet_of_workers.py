@@ -94,4 +94,4 @@ async def test_what_comes_due_while_the_broker_is_away_is_left_to_the_policy(
     ticks = grid(start, start + OUTAGE, 1)
     records = await fleet.broker.tick_history(CronKey("default", "tick"))
     assert sum(fleet.fired["tick", tick] for tick in ticks) in fired
-    assert {record.why for record in records if record.why} == whys
+    assert {record.reason for record in records if record.reason} == whys

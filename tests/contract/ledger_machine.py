@@ -129,7 +129,7 @@ class LedgerMachine(RuleBasedStateMachine):
         added, changed, removed = self.model.register(fingerprint)
         told = self._run(self.ledger.register_crons("app", str(fingerprint), crons, ttl=1e6))
         assert told == CronChanges(added=[KEY] * added, changed=[KEY] * changed, removed=[KEY] * removed)
-        assert self._run(self.ledger.attend("app", "", ttl=1e6)).version == str(fingerprint)
+        assert self._run(self.ledger.renew_registration("app", "", ttl=1e6)).version == str(fingerprint)
 
     @rule(paused=st.booleans())
     def steer(self, paused: bool) -> None:
@@ -195,7 +195,7 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         model, now = self.model, self._look_at_the_clock()
         history = self._run(self.ledger.tick_history(KEY, limit=1000))
-        told = [(ms(record.tick), (record.status.value, record.why)) for record in history]
+        told = [(ms(record.tick), (record.status.value, record.reason)) for record in history]
         assert told == sorted(model.told.items(), reverse=True)[:100]
         statuses = self._run(self.ledger.cron_statuses())
         assert len(statuses) == (model.registered is not None)

@@ -14,11 +14,11 @@ from aioq.backends import MemoryBroker
 from aioq.clock import Clock
 from aioq.errors import BrokerUnavailable
 from aioq.model.cron import (
-    Attendance,
     CronChanges,
     CronDefinition,
     CronKey,
     CronStatus,
+    Registration,
     TickClaim,
     TickRecord,
     TickReply,
@@ -151,10 +151,10 @@ class FlakyBroker(MemoryBroker):
         whole = super().register_crons
         return await self._shaky("register_crons", lambda: whole(app, version, crons, ttl=ttl))
 
-    async def attend(self, app: str, version: str, *, ttl: float) -> Attendance:
+    async def renew_registration(self, app: str, version: str, *, ttl: float) -> Registration:
         """Say that a worker is up, or not."""
-        whole = super().attend
-        return await self._shaky("attend", lambda: whole(app, version, ttl=ttl))
+        whole = super().renew_registration
+        return await self._shaky("renew_registration", lambda: whole(app, version, ttl=ttl))
 
     async def claim_tick(self, claim: TickClaim) -> TickReply:
         """Decide on a tick, or not."""

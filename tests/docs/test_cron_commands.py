@@ -48,10 +48,10 @@ def test_the_history_is_the_one_that_is_shown() -> None:
 
     by_hand, worker = "by-hand-ada@laptop", "web-1-4711-5e0c8a"
     records = [
-        record(datetime(2026, 1, 5, 12, 0, 0, 123_000), TickStatus.OK, 0.0, 0.31, worker_id=by_hand, why="by hand"),
+        record(datetime(2026, 1, 5, 12, 0, 0, 123_000), TickStatus.OK, 0.0, 0.31, worker_id=by_hand, reason="by hand"),
         record(datetime(2026, 1, 1, 4), TickStatus.FAILED, 0.02, 14.0, worker_id=worker, error="OSError: disk full"),
-        record(datetime(2025, 12, 1, 4), TickStatus.SKIPPED, why="paused"),
-        record(datetime(2025, 11, 1, 4), TickStatus.MISSED, why="no worker was up"),
+        record(datetime(2025, 12, 1, 4), TickStatus.SKIPPED, reason="paused"),
+        record(datetime(2025, 11, 1, 4), TickStatus.MISSED, reason="no worker was up"),
     ]
     assert is_shown(history_table(records, BERLIN, width=None))
 

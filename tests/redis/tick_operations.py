@@ -123,9 +123,9 @@ async def end(broker: RedisBroker, run: TickRun) -> None:
     await broker.record_ticks([record(run.tick, finished_at=run.tick + 1)])
 
 
-async def attend(broker: RedisBroker, _: object) -> str:
+async def renew_registration(broker: RedisBroker, _: object) -> str:
     """Say that a worker is up."""
-    return (await broker.attend("app", "1", ttl=600)).version
+    return (await broker.renew_registration("app", "1", ttl=600)).version
 
 
 async def names(broker: RedisBroker, _: object) -> list[str]:
@@ -175,7 +175,7 @@ TICK_OPERATIONS = [
     ),
     TickOperation("resume_cron", "resume_cron", paused, lambda b, _: b.resume_cron(KEY), (True, False), PAUSED, KNOWN),
     *map(deploying, ("register_app", "register_crons", "open_version")),
-    TickOperation("attend", "attend", registered, attend, ("1",), KNOWN, KNOWN),
+    TickOperation("renew_registration", "renew_registration", registered, renew_registration, ("1",), KNOWN, KNOWN),
     TickOperation("cron_statuses", "cron_status", registered, names, (["other", "report"],), KNOWN, KNOWN),
     TickOperation("cron_status", "cron_status", registered, name, ("report",), KNOWN, KNOWN),
 ]  # fmt: skip

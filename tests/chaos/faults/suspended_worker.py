@@ -162,7 +162,7 @@ def _result(plan: Plan, entry: tuple[str, str], stop: _Stop, log: RunLog, record
     recorded = Counter[str]()
     for record in records:
         if stop.frozen < record.tick <= stop.thawed:
-            recorded[f"{record.status} ({record.why})" if record.why else str(record.status)] += record.count
+            recorded[f"{record.status} ({record.reason})" if record.reason else str(record.status)] += record.count
     return Result(
         misfire=entry[0],
         kind=entry[1],

@@ -12,9 +12,9 @@ import anyio
 from aioq.backends.memory import MemoryBroker
 from aioq.errors import BrokerUnavailable
 from aioq.model.cron import (
-    Attendance,
     CronChanges,
     CronDefinition,
+    Registration,
     TickClaim,
     TickOutcome,
     TickRecord,
@@ -149,10 +149,10 @@ class GatedBroker(MemoryBroker):
         await self._there()
         return await self._back(await super().register_crons(app, version, crons, ttl=ttl))
 
-    async def attend(self, app: str, version: str, *, ttl: float) -> Attendance:
+    async def renew_registration(self, app: str, version: str, *, ttl: float) -> Registration:
         """Say that a worker is up."""
         await self._there()
-        return await self._back(await super().attend(app, version, ttl=ttl))
+        return await self._back(await super().renew_registration(app, version, ttl=ttl))
 
     async def claim_tick(self, claim: TickClaim) -> TickReply:
         """Decide who fires ticks."""

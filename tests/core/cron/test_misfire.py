@@ -14,7 +14,7 @@ from aioq.cron import CronEntry, CronOptions, Misfire
 from aioq.cron.jitter import due
 from aioq.cron.misfire import MOST_COUNTED, MOST_MADE_UP, Left, Verdict, judge, unfired
 from aioq.cron.schedule import Schedule
-from aioq.model.cron import TickStatus
+from aioq.model.cron import TickReason, TickStatus
 from tests.core.moments import Listed, at, listed
 from tests.core.plain_scheduler import EverySeconds
 
@@ -31,9 +31,9 @@ def minutely(**options: Any) -> CronEntry:
     return entry(EverySeconds(60), **options)
 
 
-def left(last: datetime, count: int, status: TickStatus, why: str) -> Left:
+def left(last: datetime, count: int, status: TickStatus, reason: TickReason) -> Left:
     """Return what is said of ticks that are not fired."""
-    return Left(last=last, count=count, status=status, why=why)
+    return Left(last=last, count=count, status=status, reason=reason)
 
 
 @pytest.mark.parametrize("misfire", ["once", "skip", "all"])
@@ -45,20 +45,20 @@ def test_a_tick_that_is_in_time_fires(misfire: Misfire) -> None:
 def test_once_fires_the_newest() -> None:
     """However late it is; the others give way to it."""
     verdict = judge(minutely(), at(0), at(540), at(3599))
-    assert verdict == Verdict(fire=(at(540),), left=(left(at(480), 9, SKIPPED, "coalesced"),))
+    assert verdict == Verdict(fire=(at(540),), left=(left(at(480), 9, SKIPPED, TickReason.COALESCED),))
 
 
 def test_skip_fires_the_newest_while_it_is_in_time() -> None:
     """Those before it that were in time give way to it, and the others came too late."""
     verdict = judge(minutely(misfire="skip", grace=100), at(0), at(180), at(190))
-    skipped = (left(at(60), 2, SKIPPED, "too late"), left(at(120), 1, SKIPPED, "coalesced"))
+    skipped = (left(at(60), 2, SKIPPED, TickReason.TOO_LATE), left(at(120), 1, SKIPPED, TickReason.COALESCED))
     assert verdict == Verdict(fire=(at(180),), left=skipped)
 
 
 def test_skip_fires_nothing_that_is_late() -> None:
     """The grace has its end."""
     verdict = judge(minutely(misfire="skip"), at(0), at(120), at(180.001))
-    assert verdict == Verdict(fire=(), left=(left(at(120), 3, SKIPPED, "too late"),))
+    assert verdict == Verdict(fire=(), left=(left(at(120), 3, SKIPPED, TickReason.TOO_LATE),))
 
 
 def test_the_grace_ends_with_its_last_moment() -> None:
@@ -76,7 +76,7 @@ def test_all_has_a_limit() -> None:
     """Of more than a thousand the newest thousand are fired."""
     verdict = judge(minutely(misfire="all"), at(0), at(60_300), at(60_301))
     assert (len(verdict.fire), verdict.fire[0], verdict.fire[-1]) == (1_000, at(360), at(60_300))
-    assert verdict.left == (left(at(300), 6, MISSED, "more than 1,000 to make up for"),)
+    assert verdict.left == (left(at(300), 6, MISSED, TickReason.TOO_MANY),)
 
 
 @pytest.mark.parametrize(("misfire", "fired"), [("once", [360]), ("skip", []), ("all", [240, 300, 360])])
@@ -84,19 +84,19 @@ def test_what_is_older_than_catchup_is_missed(misfire: Misfire, fired: list[floa
     """The policy is for the ticks since then."""
     verdict = judge(minutely(misfire=misfire, catchup=200), at(0), at(360), at(440))
     assert verdict.fire == tuple(map(at, fired))
-    assert verdict.left[0] == left(at(180), 4, MISSED, "older than catchup")
+    assert verdict.left[0] == left(at(180), 4, MISSED, TickReason.TOO_OLD)
 
 
 def test_nothing_is_made_up_for_when_all_is_older_than_catchup() -> None:
     """Not even the newest, once its grace is over."""
     verdict = judge(minutely(catchup=0), at(0), at(60), at(121))
-    assert verdict == Verdict(fire=(), left=(left(at(60), 2, MISSED, "older than catchup"),))
+    assert verdict == Verdict(fire=(), left=(left(at(60), 2, MISSED, TickReason.TOO_OLD),))
 
 
 def test_what_is_in_time_needs_no_catchup() -> None:
     """With a catchup of nothing the newest still has its grace."""
     verdict = judge(minutely(catchup=0, misfire="all"), at(0), at(60), at(120))
-    assert verdict == Verdict(fire=(at(60),), left=(left(at(0), 1, MISSED, "older than catchup"),))
+    assert verdict == Verdict(fire=(at(60),), left=(left(at(0), 1, MISSED, TickReason.TOO_OLD),))
 
 
 def test_a_tick_is_late_from_its_jitter_on() -> None:
@@ -121,9 +121,7 @@ def test_ticks_without_number_are_counted_up_to_a_point() -> None:
     newest = at(100_000_000)
     verdict = judge(entry(Counting(1), misfire="all"), at(0), newest, newest)
     assert verdict.fire == tuple(newest - timedelta(seconds=back) for back in reversed(range(1_000)))
-    assert verdict.left == (
-        left(newest - timedelta(seconds=1_000), MOST_COUNTED, MISSED, "more than 1,000 to make up for"),
-    )
+    assert verdict.left == (left(newest - timedelta(seconds=1_000), MOST_COUNTED, MISSED, TickReason.TOO_MANY),)
     assert asked < 40_000
 
 
@@ -174,7 +172,7 @@ def told(verdict: Verdict, ticks: tuple[datetime, ...]) -> list[tuple[datetime, 
         row = ticks[index:end]
         assert group.count == min(len(row), MOST_COUNTED)
         index = end
-        fates += [(tick, f"{group.status}: {group.why}") for tick in row]
+        fates += [(tick, f"{group.status}: {group.reason}") for tick in row]
     return fates + [(tick, "fired") for tick in verdict.fire]
 
 
@@ -207,7 +205,7 @@ def test_long_lists_are_treated_like_short_ones(schedule: Listed, said: Any, lat
 
 def test_the_winner_owns_what_nobody_fired() -> None:
     """All ticks after the one that was settled before, up to its own."""
-    assert unfired(minutely(), at(0), [at(300), at(360)]) == (left(at(240), 4, MISSED, "no worker was up"),)
+    assert unfired(minutely(), at(0), [at(300), at(360)]) == (left(at(240), 4, MISSED, TickReason.NO_WORKER),)
 
 
 @pytest.mark.parametrize(

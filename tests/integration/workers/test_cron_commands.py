@@ -91,7 +91,7 @@ def test_a_run_by_hand_is_in_the_history(aioq: Aioq) -> None:
     """With its end, and with who did it."""
     assert aioq("cron", "run", "tasks:app", "tasks.clean_up").stdout.startswith("tasks.clean_up returned 3 after ")
     (record,) = json.loads(aioq("cron", "history", "tasks:app", "tasks.clean_up", "--json").stdout)
-    assert (record["status"], record["why"]) == ("ok", "by hand")
+    assert (record["status"], record["reason"]) == ("ok", "by hand")
     assert record["worker_id"].startswith("by-hand-ada@")
 
 
@@ -103,7 +103,7 @@ def test_a_backfill_makes_each_job_once(aioq: Aioq) -> None:
         "2 enqueued", "3 enqueued, 2 known already",
     )  # fmt: skip
     records = json.loads(aioq("cron", "history", "tasks:app", "report", "--json").stdout)
-    assert [(record["status"], record["why"]) for record in records] == [("fired", "job pending")] * 5
+    assert [(record["status"], record["reason"]) for record in records] == [("fired", "job pending")] * 5
 
 
 def test_a_job_of_a_schedule_waits_for_a_worker(aioq: Aioq) -> None:

@@ -179,7 +179,7 @@ class TestRestrictedUser:
         )
         assert len(await broker.list_workers()) == 1
         await broker.register_crons("app", "1", [entry()], ttl=60)
-        assert (await broker.attend("app", "1", ttl=60)).version == "1"
+        assert (await broker.renew_registration("app", "1", ttl=60)).version == "1"
         tick = await broker.time() + 0.5
         assert (await broker.claim_tick(bid(tick, job=job("t")))).outcome is TickOutcome.WON
         assert await broker.extend_runs([run_of(tick)], seconds=60) == []

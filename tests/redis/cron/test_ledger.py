@@ -106,7 +106,7 @@ class TestLostReply:
         crons = [entry(), entry("edited", fingerprint="g")]
         assert await shaky.register_crons("app", "2", crons, ttl=60) == expected
         assert proxy.connections == 4
-        assert (await shaky.attend("app", "2", ttl=60)).version == "2"
+        assert (await shaky.renew_registration("app", "2", ttl=60)).version == "2"
         assert await shaky.register_crons("app", "2", crons, ttl=60) == CronChanges(added=[], changed=[], removed=[])
 
     async def test_of_records(self, shaky: RedisBroker, proxy: Proxy, lose: Callable[[str], None]) -> None:
@@ -165,7 +165,7 @@ class TestFullServer:
         assert await full.resume_cron(KEY) is True
         changes = await full.register_crons("app", "2", [entry("new")], ttl=60)
         assert (changes.added, changes.removed) == ([entry("new").key], [KEY])
-        assert (await full.attend("app", "2", ttl=60)).version == "2"
+        assert (await full.renew_registration("app", "2", ttl=60)).version == "2"
         assert (await told(full))[0] == (tick, "ok")
 
     async def test_a_tick_whose_job_has_no_room_is_not_spent(self, full: RedisBroker) -> None:
@@ -194,11 +194,11 @@ class TestCutShort:
         await broker.register_crons("app", "1", [entry(), entry("old")], ttl=60)
         fleet = Layout(namespace).fleet
         _run(raw, "register_app", fleet.pick(load("register_app").keys, "app"), "app", "2", 10**9, 10**9)
-        assert (await broker.attend("app", "2", ttl=60)).version == ""
+        assert (await broker.renew_registration("app", "2", ttl=60)).version == ""
         tick = await broker.time() + 0.5
         assert (await broker.claim_tick(bid(tick, name="old"))).outcome is WON
         await broker.register_crons("app", "2", [entry(fingerprint="g")], ttl=60)
-        assert (await broker.attend("app", "2", ttl=60)).version == "2"
+        assert (await broker.renew_registration("app", "2", ttl=60)).version == "2"
         assert (await broker.claim_tick(bid(tick + 0.1, name="old"))).outcome is TickOutcome.SUPERSEDED
         assert (await broker.claim_tick(bid(tick))).outcome is TickOutcome.SUPERSEDED
 
@@ -209,7 +209,7 @@ class TestCutShort:
         await broker.register_crons("app", "1", [entry()], ttl=60)
         fleet = Layout(namespace).fleet
         _run(raw, "register_app", fleet.pick(load("register_app").keys, "app"), "app", "2", 10**9, 10**9)
-        assert (await broker.attend("app", "1", ttl=60)).version == "2"
+        assert (await broker.renew_registration("app", "1", ttl=60)).version == "2"
 
     async def test_a_version_that_never_came_lapses(self, broker: RedisBroker, raw: Any, namespace: str) -> None:
         """The version before it takes over again, as from one whose workers are gone."""
@@ -230,7 +230,7 @@ class TestCutShort:
         assert _run(raw, "register_crons", keys, 1, "app", 10**9, "") == [1]
         fleet = layout.fleet.pick(load("open_version").keys, "app")
         assert _run(raw, "open_version", fleet, 1, "1", 10**9) == 0
-        assert (await broker.attend("app", "2", ttl=60)).version == "2"
+        assert (await broker.renew_registration("app", "2", ttl=60)).version == "2"
         assert (await broker.claim_tick(bid(await broker.time() + 0.5, fingerprint="new"))).outcome is WON
 
     async def test_a_pause_that_is_half_done_can_be_seen_and_done_again(
@@ -243,7 +243,7 @@ class TestCutShort:
         (status,) = await broker.cron_statuses()
         assert status.pause is not None
         await broker.pause_cron(KEY, note="flood", by="me")
-        assert (await broker.attend("app", "1", ttl=60)).paused == [KEY]
+        assert (await broker.renew_registration("app", "1", ttl=60)).paused == [KEY]
 
 
 async def test_namespaces_have_ledgers_of_their_own(make_broker: Callable[..., RedisBroker], namespace: str) -> None:
@@ -272,7 +272,7 @@ async def test_a_name_that_no_key_could_bear_is_refused(broker: RedisBroker, nam
         lambda: broker.claim_tick(bid(1.0, name=name)),
         lambda: broker.register_crons("app", "1", [entry(name)], ttl=60),
         lambda: broker.register_crons(name, "1", [], ttl=60),
-        lambda: broker.attend(name, "1", ttl=60),
+        lambda: broker.renew_registration(name, "1", ttl=60),
         lambda: broker.record_ticks([record(1.0, name=name)]),
         lambda: broker.pause_cron(entry(name).key, note="", by=""),
         lambda: broker.resume_cron(entry(name).key),
@@ -286,10 +286,10 @@ async def test_a_name_that_no_key_could_bear_is_refused(broker: RedisBroker, nam
 
 async def test_what_people_and_errors_say_stays_on_its_line(broker: RedisBroker) -> None:
     """Line ends and control characters in a reason or an error do no harm to the record."""
-    said = record(60.0, TickStatus.FAILED, error="a\nb\x00c", why="\r\n", job_id="other\n", fired_at=60.5)
+    said = record(60.0, TickStatus.FAILED, error="a\nb\x00c", reason="\r\n", job_id="other\n", fired_at=60.5)
     await broker.record_ticks([said])
     (told,) = await broker.tick_history(KEY)
-    assert (told.error, told.why.strip(), (told.job_id or "").strip()) == ("a b c", "", "other")
+    assert (told.error, told.reason.strip(), (told.job_id or "").strip()) == ("a b c", "", "other")
     await broker.record_ticks([record(120.0, error="x" * 100_000)])
     assert len((await broker.tick_history(KEY))[0].error) <= 1000
 
@@ -354,9 +354,9 @@ async def test_attendance_costs_the_same_with_any_number_of_entries(broker: Redi
     """One script, that looks at nothing but the pauses."""
     await broker.register_crons("app", "1", [entry(str(n)) for n in range(2000)], ttl=60)
     await broker.pause_cron(entry("7").key, note="", by="me")
-    await broker.attend("app", "1", ttl=60)
+    await broker.renew_registration("app", "1", ttl=60)
     raw.config_resetstat()
-    assert (await broker.attend("app", "1", ttl=60)).paused == [entry("7").key]
+    assert (await broker.renew_registration("app", "1", ttl=60)).paused == [entry("7").key]
     calls = {name.removeprefix("cmdstat_"): stats["calls"] for name, stats in raw.info("commandstats").items()}
     assert (calls["evalsha"], calls["hkeys"], calls["hexists"]) == (1, 1, 1)
     assert sum(calls.values()) < 15

@@ -85,7 +85,7 @@ async def use_everything(broker: RedisBroker) -> None:
 async def use_the_ledger(broker: RedisBroker) -> None:
     """Make every call that deals with ticks, and those of workers that crash."""
     await broker.register_crons("app", "1", [entry()], ttl=60)
-    await broker.attend("app", "1", ttl=60)
+    await broker.renew_registration("app", "1", ttl=60)
     tick = await broker.time() + 0.5
     assert (await broker.claim_tick(bid(tick, job=job("t")))).outcome is TickOutcome.WON
     await broker.extend_runs([run_of(tick)], seconds=60)

@@ -10,11 +10,11 @@ from anyio import Event
 
 from aioq.errors import BrokerConfigError
 from aioq.model.cron import (
-    Attendance,
     CronChanges,
     CronDefinition,
     CronKey,
     CronStatus,
+    Registration,
     TickClaim,
     TickRecord,
     TickReply,
@@ -275,9 +275,9 @@ class RedisBroker:
         """Make `crons` the entries of an app; see `aioq.protocols.TickLedger.register_crons`."""
         return await self._crons.register(app, version, crons, ttl=ttl)
 
-    async def attend(self, app: str, version: str, *, ttl: float) -> Attendance:
-        """Say that a worker is up; see `aioq.protocols.TickLedger.attend`."""
-        return await self._crons.attend(app, version, ttl=ttl)
+    async def renew_registration(self, app: str, version: str, *, ttl: float) -> Registration:
+        """Say that a worker is up; see `aioq.protocols.TickLedger.renew_registration`."""
+        return await self._crons.renew_registration(app, version, ttl=ttl)
 
     async def claim_tick(self, claim: TickClaim) -> TickReply:
         """Decide who fires a tick; see `aioq.protocols.TickLedger.claim_tick`."""

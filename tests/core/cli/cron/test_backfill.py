@@ -68,7 +68,7 @@ def test_a_failure_does_not_stop_the_others(project: Project) -> None:
     assert outcome.out.splitlines()[-1] == "4 ok, 1 failed"
     records = history(project, "tasks.report")
     assert [record.status.value for record in records] == ["ok", "ok", "ok", "failed", "ok"]
-    assert {record.why for record in records} == {"backfill"}
+    assert {record.reason for record in records} == {"backfill"}
 
 
 def test_a_schedule_enqueues_the_jobs_that_are_missing(project: Project) -> None:
@@ -100,7 +100,7 @@ def test_a_job_with_other_arguments_is_in_the_way(project: Project) -> None:
 def test_a_dry_run_shows_the_ticks_and_what_is_recorded(project: Project) -> None:
     """Nothing is fired."""
     project.write("tasks.py", TASKS)
-    project.record("tasks.report", 1736236800.0, TickStatus.MISSED, why="broker away")
+    project.record("tasks.report", 1736236800.0, TickStatus.MISSED, reason="broker away")
     outcome = project.aioq(*backfill("tasks.report", *WEEK, "--dry-run"))
     assert outcome == (
         0,

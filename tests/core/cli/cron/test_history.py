@@ -51,8 +51,8 @@ def test_ticks_are_shown_newest_first(project: Project) -> None:
     project.write("tasks.py", TASKS)
     told: list[tuple[TickStatus, dict[str, Any]]] = [
         (TickStatus.OK, {"fired_at": 0.004, "finished_at": 1.2, "worker_id": "w1"}),
-        (TickStatus.SKIPPED, {"why": "paused"}),
-        (TickStatus.MISSED, {"why": "no worker was up", "count": 3}),
+        (TickStatus.SKIPPED, {"reason": "paused"}),
+        (TickStatus.MISSED, {"reason": "no worker was up", "count": 3}),
         (TickStatus.FAILED, {"fired_at": 150.0, "finished_at": 7800.0, "worker_id": "w1", "error": "OSError: disk full"}),
         (TickStatus.FIRED, {"fired_at": 12.0, "worker_id": "w2"}),
     ]  # fmt: skip
@@ -75,7 +75,7 @@ def test_ticks_are_shown_newest_first(project: Project) -> None:
 def test_a_count_that_is_no_more_than_a_bound_is_told_as_one(project: Project) -> None:
     """Very many ticks in a row are not counted to their end."""
     project.write("tasks.py", TASKS)
-    project.record("tasks.report", NOON, TickStatus.SKIPPED, why="coalesced", count=MOST_COUNTED)
+    project.record("tasks.report", NOON, TickStatus.SKIPPED, reason="coalesced", count=MOST_COUNTED)
     outcome = project.aioq("cron", "history", "tasks:app", "tasks.report")
     assert outcome.out.splitlines()[1].endswith("  coalesced, 1,000 ticks or more")
 
@@ -87,7 +87,7 @@ def test_a_run_without_a_sign_of_life_is_told(project: Project) -> None:
     project.record("tasks.once", NOON - HOUR, TickStatus.OK, fired_at=NOON, finished_at=NOON, worker_id="w")
     project.record("tasks.once", NOON, TickStatus.FIRED, fired_at=NOON, worker_id="w")
     project.record("tasks.report", NOON, TickStatus.FIRED, fired_at=NOON, worker_id="w")
-    project.record("tasks.hourly", NOON, TickStatus.FIRED, fired_at=NOON, worker_id="ada", why="by hand")
+    project.record("tasks.hourly", NOON, TickStatus.FIRED, fired_at=NOON, worker_id="ada", reason="by hand")
     outcome = project.aioq("cron", "history", "tasks:app", "tasks.once")
     assert [line.endswith("  no sign of life") for line in outcome.out.splitlines()[1:]] == [True, False]
     for unwatched in ("tasks.report", "tasks.hourly"):
@@ -97,7 +97,7 @@ def test_a_run_without_a_sign_of_life_is_told(project: Project) -> None:
 def test_a_run_by_hand_fits_a_narrow_terminal() -> None:
     """Its moment has milliseconds, and takes seven columns more than a tick does."""
     record = TickRecord(
-        name="report", queue="default", tick=NOON + 0.661, status=TickStatus.SKIPPED, why="by hand",
+        name="report", queue="default", tick=NOON + 0.661, status=TickStatus.SKIPPED, reason="by hand",
         worker_id="by-hand-ada@laptop", fired_at=NOON + 13, finished_at=NOON + 900, error="OSError: the disk is full",
     )  # fmt: skip
     text = history_table([record], ZoneInfo("Europe/Berlin"), width=80)
@@ -126,12 +126,12 @@ def test_nothing_yet_is_said(project: Project) -> None:
 def test_for_programs_it_is_json(project: Project) -> None:
     """`--json` has the ticks in the entry's zone, and all other moments in UTC."""
     project.write("tasks.py", TASKS)
-    project.record("tasks.report", NOON, TickStatus.MISSED, why="broker away", count=2)
+    project.record("tasks.report", NOON, TickStatus.MISSED, reason="broker away", count=2)
     (record,) = json.loads(project.aioq("cron", "history", "tasks:app", "tasks.report", "--json").out)
     assert record == {
         "tick": "2026-01-05T13:00:00+01:00",
         "status": "missed",
-        "why": "broker away",
+        "reason": "broker away",
         "count": 2,
         "late": None,
         "fired_at": None,
@@ -174,7 +174,7 @@ JOB = JobRecord(
 def test_how_a_job_ended_is_how_its_tick_ended(job: JobRecord | None, status: TickStatus, said: str) -> None:
     """Whatever end a job has, its tick has it too."""
     record = with_job_state(FIRED, job)
-    assert (record.status, record.why or record.error) == (status, said)
+    assert (record.status, record.reason or record.error) == (status, said)
     assert record.finished_at == (job.finished_at if job else None)
 
 

@@ -71,7 +71,7 @@ def test_each_entry_is_shown_with_its_next_runs_and_its_latest_tick(project: Pro
     project.record(
         "tasks.cleanup_old_jobs", NOON, TickStatus.OK, fired_at=NOON + 0.02, finished_at=NOON + 1, worker_id="w"
     )
-    project.record("tasks.send_daily_report", NOON - 4 * HOUR, TickStatus.MISSED, why="broker away")
+    project.record("tasks.send_daily_report", NOON - 4 * HOUR, TickStatus.MISSED, reason="broker away")
     assert format_time(project) == [
         "NAME                     SCHEDULE       NEXT RUNS               Europe/London  LATEST TICK",
         "tasks.cleanup_old_jobs   */5 * * * *    2026-01-05 12:05+00:00  Mon 12:05      ok 12:00",
@@ -166,7 +166,7 @@ def test_a_narrow_terminal_gets_a_table_that_fits(project: Project) -> None:
     """In 80 columns nothing is wrapped: long names lose their beginning, long notes their end."""
     project.write("tasks.py", TASKS)
     project.register()
-    project.record("tasks.send_daily_report", NOON - 4 * HOUR, TickStatus.MISSED, why="broker away for a long time")
+    project.record("tasks.send_daily_report", NOON - 4 * HOUR, TickStatus.MISSED, reason="broker away for a long time")
     cron = project.app.crons["tasks.cleanup_old_jobs"].key
     project.do(lambda: project.ledger.pause_cron(cron, note="moving the data to the new house", by="ada@laptop"))
     statuses = project.do(project.ledger.cron_statuses)
@@ -276,7 +276,7 @@ def test_for_programs_it_is_json(project: Project) -> None:
             "last": {
                 "tick": "2026-01-05T09:00:00+01:00",
                 "status": "ok",
-                "why": "",
+                "reason": "",
                 "count": 1,
                 "late": 0.5,
                 "fired_at": "2026-01-05T08:00:00.500000+00:00",

@@ -16,7 +16,7 @@ import pytest
 
 from aioq import Aarq, CronContext
 from aioq.cli.cron.manual import ManualRun, time_between_ticks
-from aioq.model.cron import TickRecord, TickStatus
+from aioq.model.cron import TickReason, TickRecord, TickStatus
 from aioq.protocols import Broker, TickLedger
 from tests.core.cli.conftest import Project
 from tests.core.cli.far import NOON, FarBroker
@@ -119,7 +119,7 @@ def test_the_ledger_knows_that_it_was_by_hand(project: Project) -> None:
     project.write("tasks.py", TASKS)
     project.aioq("cron", "run", "tasks:app", "tasks.report")
     (record,) = history(project, "tasks.report")
-    assert (record.status, record.why, record.worker_id) == (TickStatus.OK, "by hand", "by-hand-ada@laptop")
+    assert (record.status, record.reason, record.worker_id) == (TickStatus.OK, "by hand", "by-hand-ada@laptop")
     assert record.fired_at is not None
     assert record.finished_at is not None
     assert NOON <= record.tick <= record.fired_at <= record.finished_at < NOON + 5
@@ -209,7 +209,7 @@ def test_a_schedule_enqueues_its_job(project: Project) -> None:
     job_id = f"cron:tasks.remind:{NOON * 1000:.0f}"
     assert outcome == (0, f"tasks.remind is job {job_id} in queue mails\n", "")
     (record,) = history(project, "tasks.remind")
-    assert (record.status, record.job_id, record.why) == (TickStatus.FIRED, job_id, "by hand")
+    assert (record.status, record.job_id, record.reason) == (TickStatus.FIRED, job_id, "by hand")
     job = project.do(lambda: project.app.tasks["tasks.remind"].job(job_id).state())
     assert job == "pending"
 
@@ -323,7 +323,7 @@ async def test_an_interrupted_run_is_in_the_ledger() -> None:
         began.set()
         await anyio.sleep_forever()
 
-    hand = ManualRun(app, app.crons["long"], why="by hand")
+    hand = ManualRun(app, app.crons["long"], reason=TickReason.BY_HAND)
     async with hand.ready(), anyio.create_task_group() as tg:
         tg.start_soon(hand.fire, hand.now())
         await began.wait()

@@ -20,7 +20,7 @@ class Ledger:
     async def told(self, name: str = "entry") -> list[tuple[float, str, str, int]]:
         """Return tick, status, reason or error, and count of each record, oldest first."""
         return [
-            (record.tick - START, record.status.value, record.why or record.error, record.count)
+            (record.tick - START, record.status.value, record.reason or record.error, record.count)
             for record in await self.records(name)
         ]
 

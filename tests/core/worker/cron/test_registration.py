@@ -47,13 +47,17 @@ async def test_a_worker_registers_all_entries_of_its_app(app: Aarq, clock: Virtu
     assert await live(broker) == ["mine every 10", "off every 10", "theirs every 10"]
 
 
-async def test_a_worker_attends_every_five_seconds(app: Aarq, clock: VirtualClock, broker: FlakyBroker) -> None:
+async def test_registration_is_renewed_every_five_seconds(app: Aarq, clock: VirtualClock, broker: FlakyBroker) -> None:
     """One command, whatever the number of entries, and one registration."""
     for number in range(50):
         app.cron("every 3600", name=f"n{number}")(nothing)
     async with up(app, clock):
         await clock.advance(59)
-    assert (broker.calls["attend"], broker.calls["register_crons"], broker.calls["cron_statuses"]) == (12, 1, 0)
+    assert (broker.calls["renew_registration"], broker.calls["register_crons"], broker.calls["cron_statuses"]) == (
+        12,
+        1,
+        0,
+    )
 
 
 async def test_a_burst_registers_nothing(app: Aarq, broker: FlakyBroker) -> None:
@@ -92,7 +96,7 @@ async def test_a_broker_that_forgot_is_told_again(
         broker._ticks._entries.clear()
         await clock.advance(5)
         assert (await ledger.status()).definition.name == "entry"
-        broker.go_down("attend")
+        broker.go_down("renew_registration")
         await clock.advance(40)
         broker.come_up()
         await clock.advance(10)

@@ -11,12 +11,12 @@ from aioq.cron.entry import CronEntry
 from aioq.cron.jitter import due
 from aioq.cron.options import Misfire
 from aioq.cron.steps import INSTANT, Row, before, latest, step, walk
-from aioq.model.cron import TickStatus
+from aioq.model.cron import TickReason, TickStatus
 
 __all__ = ["MOST_COUNTED", "MOST_MADE_UP", "Left", "Verdict", "cut", "judge", "unfired"]
 
 MOST_MADE_UP = 1_000
-"""Ticks of one entry that are fired at one time; older ones are missed."""
+"""Ticks of one entry that are fired at one time; older ones are missed. `TickReason.TOO_MANY` names the number."""
 
 MOST_COUNTED = 1_000
 """Ticks that are counted one by one, in some 15 ms in which nothing else runs; of more it is said
@@ -32,7 +32,7 @@ class Left:
     """At least so many, when it is `MOST_COUNTED`."""
     status: TickStatus
     """`SKIPPED` or `MISSED`."""
-    why: str
+    reason: TickReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ def judge(entry: CronEntry, first: datetime, newest: datetime, now: datetime) ->
     than `grace` is in time, and needs no `catchup` to be fired.
     """
     old, young = cut(entry, Row(first, newest), _oldest_due(entry, newest, now))
-    left = _left(entry, old, TickStatus.MISSED, "older than catchup")
+    left = _left(entry, old, TickStatus.MISSED, TickReason.TOO_OLD)
     if young is None:
         return Verdict(fire=(), left=left)
     verdict = _POLICIES[entry.options.misfire](entry, young, now)
@@ -70,7 +70,7 @@ def unfired(entry: CronEntry, previous: datetime | None, fired: Sequence[datetim
     if first is None or first >= fired[0]:
         return ()
     row = Row(first, latest(entry.schedule, first, fired[0] - INSTANT))
-    return _left(entry, row, TickStatus.MISSED, "no worker was up")
+    return _left(entry, row, TickStatus.MISSED, TickReason.NO_WORKER)
 
 
 def _oldest_due(entry: CronEntry, newest: datetime, now: datetime) -> datetime | None:
@@ -85,12 +85,12 @@ def _oldest_due(entry: CronEntry, newest: datetime, now: datetime) -> datetime |
 
 def _fire_newest(entry: CronEntry, row: Row, _: datetime) -> Verdict:
     others = before(entry.schedule, row)
-    return Verdict(fire=(row.last,), left=_left(entry, others, TickStatus.SKIPPED, "coalesced"))
+    return Verdict(fire=(row.last,), left=_left(entry, others, TickStatus.SKIPPED, TickReason.COALESCED))
 
 
 def _fire_in_time(entry: CronEntry, row: Row, now: datetime) -> Verdict:
     late, in_time = cut(entry, row, now - timedelta(seconds=entry.options.grace))
-    left = _left(entry, late, TickStatus.SKIPPED, "too late")
+    left = _left(entry, late, TickStatus.SKIPPED, TickReason.TOO_LATE)
     if in_time is None:
         return Verdict(fire=(), left=left)
     verdict = _fire_newest(entry, in_time, now)
@@ -100,8 +100,7 @@ def _fire_in_time(entry: CronEntry, row: Row, now: datetime) -> Verdict:
 def _fire_all(entry: CronEntry, row: Row, _: datetime) -> Verdict:
     ticks = _newest_of(entry, row)
     others = before(entry.schedule, Row(row.first, ticks[0]))
-    why = f"more than {MOST_MADE_UP:,} to make up for"
-    return Verdict(fire=tuple(ticks), left=_left(entry, others, TickStatus.MISSED, why))
+    return Verdict(fire=tuple(ticks), left=_left(entry, others, TickStatus.MISSED, TickReason.TOO_MANY))
 
 
 _POLICIES: dict[Misfire, Callable[[CronEntry, Row, datetime], Verdict]] = {
@@ -144,8 +143,8 @@ def cut(entry: CronEntry, row: Row, moment: datetime | None) -> tuple[Row | None
     return Row(row.first, tick), Row(step(entry.schedule, tick) or row.last, row.last)
 
 
-def _left(entry: CronEntry, row: Row | None, status: TickStatus, why: str) -> tuple[Left, ...]:
+def _left(entry: CronEntry, row: Row | None, status: TickStatus, reason: TickReason) -> tuple[Left, ...]:
     if row is None:
         return ()
     count = sum(1 for _ in islice(walk(entry.schedule, row), MOST_COUNTED))
-    return (Left(last=row.last, count=count, status=status, why=why),)
+    return (Left(last=row.last, count=count, status=status, reason=reason),)

@@ -13,7 +13,6 @@ from msgspec import Struct
 from aioq.model.job import NewJob
 
 __all__ = [
-    "Attendance",
     "CronChanges",
     "CronCounts",
     "CronDefinition",
@@ -21,8 +20,10 @@ __all__ = [
     "CronStatus",
     "Overlap",
     "Pause",
+    "Registration",
     "TickClaim",
     "TickOutcome",
+    "TickReason",
     "TickRecord",
     "TickReply",
     "TickRun",
@@ -73,11 +74,11 @@ class CronChanges(Struct, frozen=True, kw_only=True):
     removed: list[CronKey]
 
 
-class Attendance(Struct, frozen=True, kw_only=True):
-    """A ledger's answer to a worker that says it is up."""
+class Registration(Struct, frozen=True, kw_only=True):
+    """A ledger's answer to a worker that renews the registration of its app's version."""
 
     version: str
-    """The version of the app that is registered or about to be; empty when none is, and it is to be registered anew."""
+    """The version of the app that is registered or being registered; empty if none is: the worker registers its own."""
     now: float
     """The broker's clock."""
     paused: list[CronKey]
@@ -157,6 +158,33 @@ class TickStatus(StrEnum):
     """It should have fired, and nobody did."""
 
 
+class TickReason(StrEnum):
+    """Why a tick was skipped or missed, or why it fired out of turn. The values are stored and shown."""
+
+    PAUSED = "paused"
+    """Skipped: the entry is paused."""
+    OVERLAP = "overlap"
+    """Skipped: an earlier run was still going, or a newer tick took the place of this one in the wait for its end."""
+    COALESCED = "coalesced"
+    """Skipped: a newer tick that came due at the same time fired instead, as `misfire="once"` and `"skip"` say."""
+    TOO_LATE = "too late"
+    """Skipped: the tick was later than `grace`, as `misfire="skip"` says."""
+    STOPPING = "stopping"
+    """Skipped: the worker stopped before the tick's jitter or an earlier run had ended."""
+    TOO_OLD = "older than catchup"
+    """Missed: the tick came due earlier than `catchup` allows to make up for."""
+    TOO_MANY = "more than 1,000 to make up for"
+    """Missed: newer ticks used up the number of ticks that are made up for at once."""
+    NO_WORKER = "no worker was up"
+    """Missed: no worker claimed the tick."""
+    BROKER_AWAY = "broker away"
+    """Missed: the broker did not answer within `grace`."""
+    BY_HAND = "by hand"
+    """Fired by `aioq cron run`."""
+    BACKFILL = "backfill"
+    """Fired by `aioq cron backfill`."""
+
+
 class TickRecord(Struct, frozen=True, kw_only=True):
     """What became of one tick, or of several in a row that share a fate.
 
@@ -170,8 +198,8 @@ class TickRecord(Struct, frozen=True, kw_only=True):
     tick: float
     """With a `count` above 1, the last of them."""
     status: TickStatus
-    why: str = ""
-    """Of skipped and missed ticks: `paused`, `overlap`, `coalesced`, `too late`, `broker away`, ..."""
+    reason: str = ""
+    """A `TickReason`, or one that a newer version stored; empty for a tick that fired by itself."""
     count: int = 1
     worker_id: str = ""
     fired_at: float | None = None

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from aioq.model.cron import (
-    Attendance,
     CronChanges,
     CronDefinition,
     CronKey,
     CronStatus,
+    Registration,
     TickClaim,
     TickRecord,
     TickReply,
@@ -41,7 +41,7 @@ class TickLedger(Protocol):
         """
         ...
 
-    async def attend(self, app: str, version: str, *, ttl: float) -> Attendance:
+    async def renew_registration(self, app: str, version: str, *, ttl: float) -> Registration:
         """Say that a worker with `version` of `app` is up.
 
         If that is the registered version, it stays so for another `ttl` seconds. A version that

@@ -16,13 +16,13 @@ import msgspec
 from msgspec import Struct
 
 from aioq.model.cron import (
-    Attendance,
     CronChanges,
     CronCounts,
     CronDefinition,
     CronKey,
     CronStatus,
     Pause,
+    Registration,
     TickRun,
 )
 from aioq.model.ids import check_name, new_id
@@ -89,11 +89,13 @@ class Crons:
             removed=sorted(key for key in live.keys() - after.keys() if mine.get(key)),
         )
 
-    async def attend(self, app: str, version: str, *, ttl: float) -> Attendance:
-        """Say that a worker is up; see `aioq.protocols.TickLedger.attend`."""
+    async def renew_registration(self, app: str, version: str, *, ttl: float) -> Registration:
+        """Say that a worker is up; see `aioq.protocols.TickLedger.renew_registration`."""
         args = (app, version, milliseconds(ttl), self._remember)
-        registered, now, paused = await self._server.call("attend", self._layout.fleet, args, own=_name(app))
-        return Attendance(version=registered.decode(), now=int(now) / 1000, paused=sorted(map(_key, paused)))
+        registered, now, paused = await self._server.call(
+            "renew_registration", self._layout.fleet, args, own=_name(app)
+        )
+        return Registration(version=registered.decode(), now=int(now) / 1000, paused=sorted(map(_key, paused)))
 
     async def pause(self, cron: CronKey, *, note: str, by: str) -> bool:
         """Have an entry fire no more; see `aioq.protocols.TickLedger.pause_cron`."""

@@ -36,7 +36,7 @@ FOLDERS: Final = {
         "stats",
     ),
     "cron": (
-        "attend",
+        "renew_registration",
         "claim_ticks",
         "cron_status",
         "extend_runs",

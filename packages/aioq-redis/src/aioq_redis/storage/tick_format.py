@@ -46,7 +46,7 @@ def body_of(record: TickRecord) -> str:
     usual = record.job_id == tick_id(record.name, record.tick)
     lines = (
         f"{_LETTERS[record.status]}{record.count} {_after(tick, record.fired_at)} {_after(tick, record.finished_at)}",
-        one_line(record.why, LONGEST),
+        one_line(record.reason, LONGEST),
         "" if worker == owner else worker,
         USUAL_JOB if usual else one_line(record.job_id or "", LONGEST),
         one_line(record.error, LONGEST),
@@ -56,7 +56,7 @@ def body_of(record: TickRecord) -> str:
 
 def read_record(cron: CronKey, member: bytes) -> TickRecord:
     """Return the record that a member of the ring is."""
-    head, times, why, worker, job, error = member.decode().split("\n")
+    head, times, reason, worker, job, error = member.decode().split("\n")
     tick, _, owner = head.partition(" ")
     kind, fired, finished = times.split(" ")
     moment = int(tick) / 1000
@@ -65,7 +65,7 @@ def read_record(cron: CronKey, member: bytes) -> TickRecord:
         queue=cron.queue,
         tick=moment,
         status=_STATUSES[kind[0]],
-        why=why,
+        reason=reason,
         count=int(kind[1:]),
         worker_id=worker or owner,
         fired_at=_moment(int(tick), fired),

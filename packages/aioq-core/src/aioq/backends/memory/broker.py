@@ -17,11 +17,11 @@ from aioq.backends.memory.waiters import Wakes
 from aioq.clock import Clock, SteadyClock, SystemClock, wait_until
 from aioq.errors import BrokerConfigError, JobConflict
 from aioq.model.cron import (
-    Attendance,
     CronChanges,
     CronDefinition,
     CronKey,
     CronStatus,
+    Registration,
     TickClaim,
     TickRecord,
     TickReply,
@@ -226,9 +226,9 @@ class MemoryBroker:
         """Make `crons` the entries of an app; see `aioq.protocols.TickLedger.register_crons`."""
         return self._ticks.register(app, version, crons, ttl, self._store.now())
 
-    async def attend(self, app: str, version: str, *, ttl: float) -> Attendance:
-        """Say that a worker is up; see `aioq.protocols.TickLedger.attend`."""
-        return self._ticks.attend(app, version, ttl, self._store.now())
+    async def renew_registration(self, app: str, version: str, *, ttl: float) -> Registration:
+        """Say that a worker is up; see `aioq.protocols.TickLedger.renew_registration`."""
+        return self._ticks.renew_registration(app, version, ttl, self._store.now())
 
     async def claim_tick(self, claim: TickClaim) -> TickReply:
         """Decide who fires a tick; see `aioq.protocols.TickLedger.claim_tick`."""

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from aioq.backends.memory.ledger_entry import Admit, Entry, Find
 from aioq.model.cron import (
-    Attendance,
     CronChanges,
     CronDefinition,
     CronKey,
     CronStatus,
     Pause,
+    Registration,
     TickClaim,
     TickRecord,
     TickReply,
@@ -54,7 +54,7 @@ class MemoryTicks:
             removed=sorted(removed),
         )
 
-    def attend(self, app: str, version: str, ttl: float, now: float) -> Attendance:
+    def renew_registration(self, app: str, version: str, ttl: float, now: float) -> Registration:
         """Say that a worker with `version` of an app is up."""
         registered, until = self._versions.get(app, ("", 0.0))
         if until <= now:
@@ -62,7 +62,7 @@ class MemoryTicks:
         elif registered == version:
             self._versions[app] = (version, now + ttl)
         paused = sorted(key for key in self._paused if self._entries[key].app == app)
-        return Attendance(version=registered, now=now, paused=paused)
+        return Registration(version=registered, now=now, paused=paused)
 
     def claim(self, claim: TickClaim, now: float) -> TickReply:
         """Decide who fires ticks."""

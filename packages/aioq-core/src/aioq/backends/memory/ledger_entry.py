@@ -16,6 +16,7 @@ from aioq.model.cron import (
     Pause,
     TickClaim,
     TickOutcome,
+    TickReason,
     TickRecord,
     TickReply,
     TickRun,
@@ -231,7 +232,7 @@ class Entry:
         bid = Bid(claim=claim, at=now, before=self.last_tick, previous=previous)
         passed = self.bids.add(bid)
         if passed is not None:
-            self._skip(passed, "overlap")
+            self._skip(passed, TickReason.OVERLAP)
         self.last_tick, self.fingerprint = wire(claim.ticks[-1]), claim.fingerprint
         return bid
 
@@ -251,7 +252,7 @@ class Entry:
         if bid.outcome is WON:
             self._fire(bid, now)
         elif bid.outcome is not QUEUED:
-            self._skip(bid, "paused" if bid.outcome is PAUSED else "overlap")
+            self._skip(bid, TickReason.PAUSED if bid.outcome is PAUSED else TickReason.OVERLAP)
 
     def _fire(self, bid: Bid, now: float) -> None:
         claim, job_id = bid.claim, None
@@ -261,9 +262,9 @@ class Entry:
             self.ring.put(replace(record, worker_id=claim.worker_id, fired_at=now, job_id=job_id))
         self.run = Run(wire(claim.ticks[-1]), claim.worker_id, now + claim.run, job_id)
 
-    def _skip(self, bid: Bid, why: str) -> None:
+    def _skip(self, bid: Bid, reason: TickReason) -> None:
         for tick in bid.ticks():
-            self.ring.put(replace(self._record(tick, TickStatus.SKIPPED), why=why))
+            self.ring.put(replace(self._record(tick, TickStatus.SKIPPED), reason=reason))
 
     def _record(self, tick: float, status: TickStatus) -> TickRecord:
         return TickRecord(name=self.key.name, queue=self.key.queue, tick=tick, status=status)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from aioq.model.cron import CronCounts, TickRecord, TickStatus
+from aioq.model.cron import CronCounts, TickReason, TickRecord, TickStatus
 
 __all__ = ["Ring", "wire"]
 
@@ -83,6 +83,6 @@ def _owner(record: TickRecord) -> str:
 
 def _counted(record: TickRecord) -> Counter[str]:
     parts = _COUNTED[record.status]
-    if record.status is TickStatus.SKIPPED and record.why == "coalesced":
+    if record.status is TickStatus.SKIPPED and record.reason == TickReason.COALESCED:
         parts = ("coalesced",)
     return Counter(dict.fromkeys(parts, record.count))

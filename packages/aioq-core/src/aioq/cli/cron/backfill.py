@@ -25,7 +25,7 @@ from aioq.cli.times import format_time, now, parse_time, zone_of
 from aioq.cron import CronEntry, upcoming
 from aioq.cron.steps import INSTANT
 from aioq.errors import AioqError
-from aioq.model.cron import TickRecord, TickStatus
+from aioq.model.cron import TickReason, TickRecord, TickStatus
 from aioq.model.job import NewJob
 from aioq.protocols import TickLedger
 
@@ -190,8 +190,6 @@ def _ticks_of(count: int) -> str:
 BATCH = 500
 """Jobs that are enqueued in one round trip."""
 
-BACKFILL = "backfill"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackfilledTick:
@@ -218,7 +216,7 @@ async def fill(app: Aarq, entry: CronEntry, ticks: Sequence[datetime], tell: Cal
 
 
 async def _call(app: Aarq, entry: CronEntry, ticks: Sequence[datetime], tell: Callable[[BackfilledTick], None]) -> None:
-    hand = ManualRun(app, entry, why=BACKFILL)
+    hand = ManualRun(app, entry, reason=TickReason.BACKFILL)
     async with hand.ready():
         for tick in ticks:
             record = (await hand.fire(tick)).record
@@ -233,7 +231,9 @@ async def _enqueue(
     app: Aarq, entry: CronEntry, template: NewJob, ticks: Sequence[datetime], tell: Callable[[BackfilledTick], None]
 ) -> None:
     for start in range(0, len(ticks), BATCH):
-        for stored in await enqueue_ticks(app.broker, entry, template, ticks[start : start + BATCH], why=BACKFILL):
+        for stored in await enqueue_ticks(
+            app.broker, entry, template, ticks[start : start + BATCH], reason=TickReason.BACKFILL
+        ):
             tell(_filled(stored))
 
 

@@ -21,7 +21,7 @@ from aioq.cli.times import to_datetime
 from aioq.clock import SteadyClock
 from aioq.cron import CronEntry
 from aioq.errors import AioqError, JobConflict
-from aioq.model.cron import TickRecord, TickStatus
+from aioq.model.cron import TickReason, TickRecord, TickStatus
 from aioq.model.ids import tick_id
 from aioq.model.job import NewJob
 from aioq.protocols import Broker, TickLedger
@@ -58,11 +58,11 @@ class ManualRun:
     Args:
         app: The app, connected.
         entry: What is fired.
-        why: What the ledger shows as the reason.
+        reason: What the ledger shows as the reason.
     """
 
-    def __init__(self, app: Aarq, entry: CronEntry, why: str) -> None:
-        self._app, self._entry, self._why = app, entry, why
+    def __init__(self, app: Aarq, entry: CronEntry, reason: TickReason) -> None:
+        self._app, self._entry, self._reason = app, entry, reason
         self._clock = SteadyClock()
         self._hand = manual_worker_id(user_at_host())
         self._shared: Mapping[str, Any] = {}
@@ -106,7 +106,7 @@ class ManualRun:
             queue=self._entry.queue,
             tick=tick.timestamp(),
             status=TickStatus.FIRED,
-            why=self._why,
+            reason=self._reason,
             worker_id=self._hand,
             fired_at=self._clock.time(),
         )
@@ -171,7 +171,7 @@ def tick_job(entry: CronEntry, template: NewJob, tick: datetime) -> NewJob:
 
 
 async def enqueue_ticks(
-    broker: Broker, entry: CronEntry, template: NewJob, ticks: Sequence[datetime], *, why: str
+    broker: Broker, entry: CronEntry, template: NewJob, ticks: Sequence[datetime], *, reason: TickReason
 ) -> list[EnqueuedTick]:
     """Enqueue a job for each tick in one go, and write the new ones down where there is a ledger."""
     jobs = [tick_job(entry, template, tick) for tick in ticks]
@@ -181,14 +181,14 @@ async def enqueue_ticks(
         if len(jobs) == 1:
             text = f"{error.job_id} is known with another task or other arguments"
             return [EnqueuedTick(tick=ticks[0], job=jobs[0], new=False, error=text)]
-        alone = [await enqueue_ticks(broker, entry, template, [tick], why=why) for tick in ticks]
+        alone = [await enqueue_ticks(broker, entry, template, [tick], reason=reason) for tick in ticks]
         return [stored for (stored,) in alone]
     stored = [EnqueuedTick(tick=tick, job=job, new=is_new) for tick, job, is_new in zip(ticks, jobs, new, strict=True)]
-    await _record(broker, entry, [one for one in stored if one.new], why)
+    await _record(broker, entry, [one for one in stored if one.new], reason)
     return stored
 
 
-async def _record(broker: Broker, entry: CronEntry, stored: Sequence[EnqueuedTick], why: str) -> None:
+async def _record(broker: Broker, entry: CronEntry, stored: Sequence[EnqueuedTick], reason: TickReason) -> None:
     if not isinstance(broker, TickLedger) or not stored:
         return
     now, hand = await broker.time(), manual_worker_id(user_at_host())
@@ -199,7 +199,7 @@ async def _record(broker: Broker, entry: CronEntry, stored: Sequence[EnqueuedTic
                 queue=entry.queue,
                 tick=one.tick.timestamp(),
                 status=TickStatus.FIRED,
-                why=why,
+                reason=reason,
                 worker_id=hand,
                 fired_at=now,
                 job_id=one.job.id,

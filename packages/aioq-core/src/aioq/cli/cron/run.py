@@ -21,12 +21,11 @@ from aioq.cli.process import exit_if_threads_hang
 from aioq.cli.times import to_datetime
 from aioq.cron import CronEntry
 from aioq.errors import JobEnded
+from aioq.model.cron import TickReason
 from aioq.model.job import NewJob
 from aioq.serialization.failure import one_line
 
 __all__ = ["register", "run"]
-
-BY_HAND = "by hand"
 
 
 def register(verbs: Commands) -> None:
@@ -58,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _call(app: Aarq, entry: CronEntry, *, as_json: bool) -> int:
-    hand = ManualRun(app, entry, why=BY_HAND)
+    hand = ManualRun(app, entry, reason=TickReason.BY_HAND)
 
     async def fire() -> RunOutcome:
         async with hand.ready():
@@ -94,7 +93,7 @@ def _enqueue(app: Aarq, entry: CronEntry, template: NewJob, *, wait: bool, as_js
     async def enqueue() -> Any:
         nonlocal job_id
         tick = time_between_ticks(entry, to_datetime(await app.broker.time()))
-        (stored,) = await enqueue_ticks(app.broker, entry, template, [tick], why=BY_HAND)
+        (stored,) = await enqueue_ticks(app.broker, entry, template, [tick], reason=TickReason.BY_HAND)
         job_id = stored.job.id
         if not as_json:
             print_out(f"{entry.name} is job {job_id} in queue {stored.job.queue}")

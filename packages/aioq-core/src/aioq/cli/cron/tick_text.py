@@ -44,9 +44,9 @@ async def with_job_states(broker: Broker, records: Sequence[TickRecord]) -> list
 def with_job_state(record: TickRecord, job: JobRecord | None) -> TickRecord:
     """Return the record of a tick whose job may have ended without the ledger hearing of it."""
     if job is None:
-        return replace(record, why="nothing is kept of its job")
+        return replace(record, reason="nothing is kept of its job")
     if job.state not in FINAL_STATES:
-        return replace(record, why=f"job {job.state}")
+        return replace(record, reason=f"job {job.state}")
     ended = replace(record, finished_at=job.finished_at)
     match job.state:
         case JobState.COMPLETED:
@@ -64,8 +64,8 @@ def with_lost_run(record: TickRecord, status: CronStatus) -> TickRecord:
 
     Runs of entries that fire on each worker show none, nor do runs by hand; a job has a lease of its own.
     """
-    watched = status.definition.unique and record.status is TickStatus.FIRED and not (record.job_id or record.why)
-    return replace(record, why="no sign of life") if watched and status.running is None else record
+    watched = status.definition.unique and record.status is TickStatus.FIRED and not (record.job_id or record.reason)
+    return replace(record, reason="no sign of life") if watched and status.running is None else record
 
 
 def lateness_text(record: TickRecord) -> str:
@@ -85,7 +85,7 @@ def reason_text(record: TickRecord) -> str:
     more = ""
     if record.count > 1:
         more = f"{record.count:,} ticks{' or more' if record.count >= MOST_COUNTED else ''}"
-    return ", ".join(text for text in (record.why, more, one_line(record.error, SHORT)) if text)
+    return ", ".join(text for text in (record.reason, more, one_line(record.error, SHORT)) if text)
 
 
 def as_json(record: TickRecord, zone: tzinfo) -> dict[str, object]:
@@ -93,7 +93,7 @@ def as_json(record: TickRecord, zone: tzinfo) -> dict[str, object]:
     return {
         "tick": to_datetime(record.tick, zone).isoformat(),
         "status": str(record.status),
-        "why": record.why,
+        "reason": record.reason,
         "count": record.count,
         "late": record.late if record.fired_at is not None else None,
         "fired_at": iso_time(record.fired_at),

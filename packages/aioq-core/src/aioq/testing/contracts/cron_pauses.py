@@ -78,10 +78,10 @@ class CronPauseContract(LedgerSuite):
         await self.register(ledger, self.entry("theirs"), app="other")
         for name in ("b", "a", "theirs", "unknown"):
             await ledger.pause_cron(self.key(name), note="", by="me")
-        assert (await ledger.attend("app", "1", ttl=60)).paused == [self.key("a"), self.key("b")]
-        assert (await ledger.attend("other", "1", ttl=60)).paused == [self.key("theirs")]
+        assert (await ledger.renew_registration("app", "1", ttl=60)).paused == [self.key("a"), self.key("b")]
+        assert (await ledger.renew_registration("other", "1", ttl=60)).paused == [self.key("theirs")]
         await ledger.resume_cron(self.key("a"))
-        assert (await ledger.attend("app", "0", ttl=60)).paused == [self.key("b")]
+        assert (await ledger.renew_registration("app", "0", ttl=60)).paused == [self.key("b")]
 
     async def test_a_pause_outlives_a_deploy(self, broker: Broker, ledger: TickLedger) -> None:
         """Until a person resumes the entry: also one that was paused before it was registered, or retired meanwhile."""
@@ -89,5 +89,5 @@ class CronPauseContract(LedgerSuite):
         await self.register(ledger, self.entry())
         await self.register(ledger, version="2")
         await self.register(ledger, self.entry(), version="3")
-        assert (await ledger.attend("app", "3", ttl=60)).paused == [self.key()]
+        assert (await ledger.renew_registration("app", "3", ttl=60)).paused == [self.key()]
         assert (await self.bid(ledger, await broker.time() + 0.5)).outcome is PAUSED

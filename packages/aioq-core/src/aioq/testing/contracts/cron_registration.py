@@ -50,7 +50,7 @@ class CronRegistrationContract(LedgerSuite):
                 tg.start_soon(lambda: self.register(ledger, *crons))
         assert await self.names(ledger) == ["a", "b", "c"]
         assert (await self.bid(ledger, await broker.time() + 0.5, name="b")).outcome is WON
-        assert (await ledger.attend("app", "1", ttl=60)).version == "1"
+        assert (await ledger.renew_registration("app", "1", ttl=60)).version == "1"
 
     async def test_a_new_entry_owes_nothing_of_the_past(self, broker: Broker, ledger: TickLedger) -> None:
         """Its ticks begin after its registration, and so does what its first winner answers for."""
@@ -151,8 +151,8 @@ class CronRegistrationContract(LedgerSuite):
         assert await self.names(ledger) == ["theirs"]
         assert [status.app for status in await ledger.cron_statuses()] == ["app", "other"]
         assert [status.definition.name for status in await ledger.cron_statuses("other")] == ["theirs"]
-        assert (await ledger.attend("app", "2", ttl=60)).version == "2"
-        assert (await ledger.attend("other", "9", ttl=60)).version == "9"
+        assert (await ledger.renew_registration("app", "2", ttl=60)).version == "2"
+        assert (await ledger.renew_registration("other", "9", ttl=60)).version == "9"
         assert (await self.bid(ledger, await broker.time() + 0.5, name="theirs")).outcome is WON
 
     async def test_an_entry_belongs_to_the_latest_app_that_registered_it(
@@ -194,25 +194,25 @@ class CronRegistrationContract(LedgerSuite):
     async def test_a_version_lapses_without_attendance(self, ledger: TickLedger) -> None:
         """When no worker of it has been up for a while, the next worker is to register, whatever its version."""
         await ledger.register_crons("app", "2", [self.entry()], ttl=self.tick)
-        assert (await ledger.attend("app", "1", ttl=60)).version == "2"
+        assert (await ledger.renew_registration("app", "1", ttl=60)).version == "2"
         await self.pass_time(self.tick * 1.5)
-        assert (await ledger.attend("app", "1", ttl=60)).version == ""
-        assert (await ledger.attend("app", "2", ttl=60)).version == ""
+        assert (await ledger.renew_registration("app", "1", ttl=60)).version == ""
+        assert (await ledger.renew_registration("app", "2", ttl=60)).version == ""
         await self.register(ledger, self.entry())
-        assert (await ledger.attend("app", "2", ttl=60)).version == "1"
+        assert (await ledger.renew_registration("app", "2", ttl=60)).version == "1"
 
     async def test_attendance_keeps_a_version_up(self, broker: Broker, ledger: TickLedger) -> None:
         """It is the broker's clock that counts, and that is told."""
         await ledger.register_crons("app", "1", [self.entry()], ttl=self.tick)
         before = await broker.time()
-        attendance = await ledger.attend("app", "1", ttl=60)
-        assert before - 0.01 <= attendance.now <= await broker.time() + 0.01
+        registration = await ledger.renew_registration("app", "1", ttl=60)
+        assert before - 0.01 <= registration.now <= await broker.time() + 0.01
         await self.pass_time(self.tick * 1.5)
-        assert (await ledger.attend("app", "1", ttl=60)).version == "1"
+        assert (await ledger.renew_registration("app", "1", ttl=60)).version == "1"
 
     async def test_an_app_that_never_registered_has_no_version(self, ledger: TickLedger) -> None:
         """It is to register."""
-        assert (await ledger.attend("app", "1", ttl=60)).version == ""
+        assert (await ledger.renew_registration("app", "1", ttl=60)).version == ""
         assert await ledger.cron_statuses("app") == []
 
     async def test_one_entry_can_be_asked_for(self, ledger: TickLedger) -> None:

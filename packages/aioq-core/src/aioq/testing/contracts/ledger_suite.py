@@ -103,7 +103,7 @@ class LedgerSuite(BrokerSuite):
     async def told(self, ledger: TickLedger, name: str = "report") -> list[tuple[float, str, str]]:
         """Return tick, status and reason of an entry's records, newest first."""
         records = await ledger.tick_history(self.key(name))
-        return [(record.tick, record.status.value, record.why) for record in records]
+        return [(record.tick, record.status.value, record.reason) for record in records]
 
     async def whole_now(self, broker: Broker) -> float:
         """Return the broker's clock in whole milliseconds: a tick that is told as it was asked."""

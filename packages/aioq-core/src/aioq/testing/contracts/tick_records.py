@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aioq.model.cron import CronCounts, TickStatus
+from aioq.model.cron import CronCounts, TickReason, TickStatus
 from aioq.protocols import Broker, TickLedger
 from aioq.testing.contracts.ledger_suite import LedgerSuite
 
@@ -21,11 +21,11 @@ class TickRecordContract(LedgerSuite):
 
     async def test_records_are_told_as_they_were_written(self, ledger: TickLedger) -> None:
         """Newest tick first, whatever the order in which they came; but for the result, kept as the entry's latest."""
-        first = self.tick_record(60.0, SKIPPED, why="too late", count=3)
+        first = self.tick_record(60.0, SKIPPED, reason=TickReason.TOO_LATE, count=3)
         second = self.tick_record(
             120.5, FAILED, worker_id="w1", fired_at=121.0, finished_at=121.25, error='ValueError: "é"'
         )
-        third = self.tick_record(180.0, MISSED, why="no worker was up")
+        third = self.tick_record(180.0, MISSED, reason=TickReason.NO_WORKER)
         fourth = self.tick_record(
             240.0, worker_id="w2", fired_at=240.001, finished_at=241.0, job_id="cron:report:240000"
         )
@@ -76,8 +76,8 @@ class TickRecordContract(LedgerSuite):
     async def test_workers_that_miss_a_tick_together_miss_it_once(self, ledger: TickLedger) -> None:
         """Skipped and missed ticks have no worker, whoever tells of them."""
         for worker in ("w1", "w2"):
-            await ledger.record_ticks([self.tick_record(60.0, MISSED, why="broker away", worker_id=worker)])
-        assert await ledger.tick_history(self.key()) == [self.tick_record(60.0, MISSED, why="broker away")]
+            await ledger.record_ticks([self.tick_record(60.0, MISSED, reason=TickReason.BROKER_AWAY, worker_id=worker)])
+        assert await ledger.tick_history(self.key()) == [self.tick_record(60.0, MISSED, reason=TickReason.BROKER_AWAY)]
         assert (await self.counts(ledger)).missed == 1
 
     async def test_every_kind_is_counted_apart(self, ledger: TickLedger) -> None:
@@ -87,14 +87,14 @@ class TickRecordContract(LedgerSuite):
                 self.tick_record(60.0, FIRED, worker_id="w1"),
                 self.tick_record(120.0, OK, worker_id="w1"),
                 self.tick_record(180.0, FAILED, worker_id="w1"),
-                self.tick_record(240.0, SKIPPED, why="coalesced", count=5),
-                self.tick_record(300.0, SKIPPED, why="overlap", count=2),
-                self.tick_record(360.0, MISSED, why="no worker was up", count=7),
+                self.tick_record(240.0, SKIPPED, reason=TickReason.COALESCED, count=5),
+                self.tick_record(300.0, SKIPPED, reason=TickReason.OVERLAP, count=2),
+                self.tick_record(360.0, MISSED, reason=TickReason.NO_WORKER, count=7),
             ]
         )
         expected = CronCounts(fired=3, ok=1, failed=1, skipped=2, missed=7, coalesced=5)
         assert await self.counts(ledger) == expected
-        await ledger.record_ticks([self.tick_record(240.0, SKIPPED, why="coalesced", count=4)])
+        await ledger.record_ticks([self.tick_record(240.0, SKIPPED, reason=TickReason.COALESCED, count=4)])
         assert (await self.counts(ledger)).coalesced == 4
 
     async def test_of_a_tick_that_is_kept_no_more_the_end_counts(self, ledger: TickLedger) -> None:

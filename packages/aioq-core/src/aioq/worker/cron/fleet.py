@@ -13,7 +13,7 @@ from anyio.lowlevel import checkpoint
 
 from aioq.clock import BrokerClock, wait_until
 from aioq.cron import CronEntry, Tick
-from aioq.model.cron import TickOutcome
+from aioq.model.cron import TickOutcome, TickReason
 from aioq.worker.cron.due_ticks import Case, Debts, wait_for_turn
 from aioq.worker.cron.recorder import Recorder
 from aioq.worker.cron.run import STOPPED, CronTasks
@@ -185,7 +185,7 @@ class Contention:
         """Ask again and again until an earlier run has ended, or a newer tick is next."""
         while bid.outcome() is TickOutcome.QUEUED:
             if await wait_until(self._shutdown.draining, self._clock, IN_LINE):
-                self._recorder.skipped(case.entry, bid.moments[-1], "stopping")
+                self._recorder.skipped(case.entry, bid.moments[-1], TickReason.STOPPING)
                 return
             await self._ask(bid)
         await self._acting.act(case, bid)
@@ -272,5 +272,5 @@ class Acting:
                 "cron task %s missed its run of %s: the broker was away for %g s",
                 bid.entry.name, moment.isoformat(), bid.entry.options.grace, extra={"cron_name": bid.entry.name},
             )  # fmt: skip
-            self._recorder.missed(bid.entry, moment, "broker away")
+            self._recorder.missed(bid.entry, moment, TickReason.BROKER_AWAY)
             self._accounted[bid.entry.name] = moment

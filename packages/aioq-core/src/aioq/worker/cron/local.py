@@ -11,7 +11,7 @@ from anyio.lowlevel import checkpoint
 from aioq.clock import Clock
 from aioq.cron import CronEntry, Tick
 from aioq.cron.misfire import judge
-from aioq.model.cron import CronKey
+from aioq.model.cron import CronKey, TickReason
 from aioq.worker.cron.due_ticks import wait_for_turn
 from aioq.worker.cron.recorder import Recorder
 from aioq.worker.cron.run import CronTasks
@@ -52,7 +52,7 @@ class Firing:
     async def _one_by_one(self, entry: CronEntry, moments: tuple[datetime, ...]) -> None:
         for moment in moments:
             if not await wait_for_turn(entry, moment, self._clock, self._shutdown):
-                self._recorder.skipped(entry, moment, "stopping")
+                self._recorder.skipped(entry, moment, TickReason.STOPPING)
             elif self._judge(entry, moment, moment):  # once more: a wait may have taken too long
                 self._fire(entry, moment)
             await checkpoint()
@@ -65,6 +65,6 @@ class Firing:
 
     def _fire(self, entry: CronEntry, moment: datetime) -> None:
         if entry.key in self._paused:
-            self._recorder.skipped(entry, moment, "paused")
+            self._recorder.skipped(entry, moment, TickReason.PAUSED)
         else:
             self._runs.begin(entry, moment)

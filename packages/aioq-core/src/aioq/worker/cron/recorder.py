@@ -12,7 +12,7 @@ import anyio
 from aioq.clock import BrokerClock, Clock, wait_until
 from aioq.cron import CronEntry
 from aioq.cron.misfire import Left
-from aioq.model.cron import TickRecord, TickStatus
+from aioq.model.cron import TickReason, TickRecord, TickStatus
 from aioq.protocols import TickLedger
 from aioq.worker.broker_retry import OUTAGES, BrokerRetry
 from aioq.worker.cron.run import CronRun
@@ -70,18 +70,18 @@ class Recorder:
         """Note that this worker won a tick, and did not come to run it."""
         self.ended(CronRun(entry, moment, fired_at=self._broker_clock.time()), error)
 
-    def skipped(self, entry: CronEntry, moment: datetime, why: str) -> None:
+    def skipped(self, entry: CronEntry, moment: datetime, reason: TickReason) -> None:
         """Note that a policy, a person or a stop kept a tick from firing."""
-        self._add(entry, moment, TickStatus.SKIPPED, why=why)
+        self._add(entry, moment, TickStatus.SKIPPED, reason=reason)
 
-    def missed(self, entry: CronEntry, moment: datetime, why: str) -> None:
+    def missed(self, entry: CronEntry, moment: datetime, reason: TickReason) -> None:
         """Note that nobody fired a tick."""
-        self._add(entry, moment, TickStatus.MISSED, why=why)
+        self._add(entry, moment, TickStatus.MISSED, reason=reason)
 
     def left(self, entry: CronEntry, rows: Iterable[Left]) -> None:
         """Note ticks in a row that share a fate."""
         for row in rows:
-            self._add(entry, row.last, row.status, why=row.why, count=row.count)
+            self._add(entry, row.last, row.status, reason=row.reason, count=row.count)
 
     def add(self, record: TickRecord) -> None:
         """Take in a record. It takes the place of one of the same tick that is not written yet."""

@@ -10,8 +10,7 @@ import anyio
 from aioq.clock import BrokerClock
 from aioq.cron import CronEntry
 from aioq.cron.definition import CronDiff, compare, define, version_of
-from aioq.model.cron import Attendance as Answer
-from aioq.model.cron import CronChanges, CronKey
+from aioq.model.cron import CronChanges, CronKey, Registration
 from aioq.protocols import TickLedger
 from aioq.worker.broker_retry import BrokerRetry
 from aioq.worker.log import logger, shown
@@ -57,10 +56,10 @@ class Attendance:
     async def _attend(self, ledger: TickLedger) -> None:
         asked = 0.0
 
-        async def attend() -> Answer:
+        async def attend() -> Registration:
             nonlocal asked
             asked = self._clock.monotonic()
-            return await ledger.attend(self._app, self._version, ttl=TTL)
+            return await ledger.renew_registration(self._app, self._version, ttl=TTL)
 
         answer = await self._retry.call(attend)
         self._clock.heard(answer.now, asked)

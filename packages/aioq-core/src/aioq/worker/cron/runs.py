@@ -11,6 +11,7 @@ import anyio
 
 from aioq.clock import Clock, wait_until
 from aioq.cron import CronEntry
+from aioq.model.cron import TickReason
 from aioq.protocols import TickLedger
 from aioq.worker.broker_retry import BrokerRetry
 from aioq.worker.cron.invoke import Caller
@@ -50,7 +51,7 @@ class Runs:
         run, line = CronRun(entry, moment), self._lines[entry.name]
         match entry.options.overlap:
             case "skip" if line.going:
-                self._leave_out(run, "overlap")
+                self._leave_out(run, TickReason.OVERLAP)
             case "queue_one" | "cancel" if line.going:
                 self._wait(line, run)
             case _:
@@ -81,28 +82,28 @@ class Runs:
         entry = line.newest().entry
         if entry.options.overlap == "allow":
             return
-        self._drop_waiting(line, "overlap")
+        self._drop_waiting(line, TickReason.OVERLAP)
         for run in line.going:
             run.cancel(CutShort(REPLACED))
 
     def _wait(self, line: Line, run: CronRun) -> None:
-        self._drop_waiting(line, "overlap")
+        self._drop_waiting(line, TickReason.OVERLAP)
         line.waiting = run
         if run.entry.options.overlap == "cancel":
             for earlier in line.going:
                 earlier.cancel(CutShort(REPLACED))
 
-    def _drop_waiting(self, line: Line, why: str) -> None:
+    def _drop_waiting(self, line: Line, reason: TickReason) -> None:
         if line.waiting is not None:
-            self._leave_out(line.waiting, why)
+            self._leave_out(line.waiting, reason)
             line.waiting = None
 
-    def _leave_out(self, run: CronRun, why: str) -> None:
+    def _leave_out(self, run: CronRun, reason: TickReason) -> None:
         """Record a tick that does not run. One of the fleet is recorded as fired already, by its claim."""
         if run.entry.unique:
-            self._recorder.not_run(run.entry, run.moment, f"not run: {why}")
+            self._recorder.not_run(run.entry, run.moment, f"not run: {reason}")
         else:
-            self._recorder.skipped(run.entry, run.moment, why)
+            self._recorder.skipped(run.entry, run.moment, reason)
 
     def _start(self, line: Line, run: CronRun) -> None:
         line.going.append(run)
@@ -114,7 +115,7 @@ class Runs:
         try:
             error = await self._caller.call(run)
         except anyio.get_cancelled_exc_class():
-            self._drop_waiting(line, "stopping")
+            self._drop_waiting(line, TickReason.STOPPING)
             raise
         finally:
             self._recorder.ended(run, error)
@@ -123,7 +124,7 @@ class Runs:
 
     def _next(self, line: Line, entry: CronEntry) -> None:
         if self._shutdown.requested:
-            self._drop_waiting(line, "stopping")
+            self._drop_waiting(line, TickReason.STOPPING)
         if not line.going and (run := line.waiting) is not None:
             line.waiting = None
             self._start(line, run)

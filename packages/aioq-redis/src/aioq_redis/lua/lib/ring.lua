@@ -1,5 +1,5 @@
 -- ring: what became of the latest ticks of an entry, in a sorted set by tick. A member is
---   <tick ms> <owner>\n<status><count> <fired> <finished>\n<why>\n<worker>\n<job>\n<error>
+--   <tick ms> <owner>\n<status><count> <fired> <finished>\n<reason>\n<worker>\n<job>\n<error>
 -- owner: the worker whose own record of the tick it is, or nothing
 -- status: f fired, o ok, x failed, s skipped, m missed
 -- fired, finished: ms after the tick, or - when it was not. Up to 64 bytes are stored compactly.
@@ -9,11 +9,12 @@ local MOST_TICKS = 100
 local COUNTED = {
   f = { 'fired' }, o = { 'fired', 'ok' }, x = { 'fired', 'failed' }, s = { 'skipped' }, m = { 'missed' },
 }
+local COALESCED = 'coalesced' -- aioq.model.cron.TickReason.COALESCED: counted apart from other skipped ticks
 local ENDS = { ok = true, failed = true }
 
 local function add_counts(counts, body, sign, ends_only)
-  local status, count, why = string.match(body, '^(%a)(%d+)[^\n]*\n([^\n]*)')
-  local parts = status == 's' and why == 'coalesced' and { 'coalesced' } or COUNTED[status]
+  local status, count, reason = string.match(body, '^(%a)(%d+)[^\n]*\n([^\n]*)')
+  local parts = status == 's' and reason == COALESCED and { 'coalesced' } or COUNTED[status]
   for _, part in ipairs(parts) do
     if ENDS[part] or not ends_only then
       counts[part] = (counts[part] or 0) + sign * count

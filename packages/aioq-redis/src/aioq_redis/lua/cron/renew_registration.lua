@@ -1,4 +1,4 @@
--- attend: say that a worker of an app is up.
+-- renew_registration: say that a worker of an app is up.
 --
 -- Needs    clock
 -- KEYS     version:<app> crons:<app> apps pauses
