@@ -1,5 +1,5 @@
 # pyright: reportPrivateUsage=false
-"""What must hold inside a memory broker between any two operations: every job is in one place, and all has a bound."""
+"""Checks the state inside a memory broker between operations: each job is in one place, and nothing grows without bound."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 
 from aioq.backends import MemoryBroker
-from aioq.backends.memory.queue import WAITING, Line, StoredJob
+from aioq.backends.memory.queue import WAITING, JobQueue, StoredJob
 from aioq.model.states import FINAL_STATES, JobState
 
 __all__ = ["brokers_made", "leaks_in"]
 
-MOST_RECORDS = 100
-"""Of ticks, for each entry."""
+MAX_RECORDS = 100
+"""Tick records of one entry."""
 
 PLACES = {
-    JobState.PENDING: "in line",
-    JobState.SCHEDULED: "put off",
-    JobState.RETRYING: "put off",
+    JobState.PENDING: "in the queue",
+    JobState.SCHEDULED: "scheduled",
+    JobState.RETRYING: "scheduled",
     JobState.RUNNING: "leased",
 }
-"""Where a job is that has not ended."""
+"""The collection that holds a job, by state."""
 
 
 @contextmanager
 def brokers_made() -> Generator[list[MemoryBroker]]:
-    """Give a list of the memory brokers that are made while the block runs, whoever makes them."""
+    """Yield a list that collects every memory broker made during the block."""
     made: list[MemoryBroker] = []
     begin = MemoryBroker.__init__
 
@@ -45,43 +45,45 @@ def brokers_made() -> Generator[list[MemoryBroker]]:
 
 
 def leaks_in(broker: MemoryBroker) -> list[str]:
-    """Return what is wrong with a broker that nobody is using any more."""
+    """Return the faults in a broker that is no longer in use."""
     return [
-        *(leak for queue, line in broker._store.lines.items() for leak in _of_queue(broker, queue, line)),
+        *(leak for queue, jobs in broker._table.queues.items() for leak in _of_queue(broker, queue, jobs)),
         *_of_records(broker),
-        *(f"somebody waits for {kind} of {name} still" for kind, name in broker._wakes._waiting),
-        *(f"worker {worker} listens for aborts still" for worker in broker._wakes._aborts),
+        *(f"a waiter for {kind} of {name} is left" for kind, name in broker._table.waiters._events),
+        *(f"an abort listener of worker {worker} is left" for worker in broker._table.waiters._aborts),
         *(
-            f"entry {key.name} has {len(entry.ring._records)} records"
-            for key, entry in broker._ticks._entries.items()
-            if len(entry.ring._records) > MOST_RECORDS
+            f"entry {key.name} has {len(entry.history._records)} records"
+            for key, entry in broker._entries.items()
+            if len(entry.history._records) > MAX_RECORDS
         ),
     ]
 
 
-def _of_queue(broker: MemoryBroker, queue: str, line: Line) -> Iterator[str]:
-    mine = [stored for stored in broker._store.jobs.values() if stored.job.queue == queue]
-    found = Counter((stored.job.id, place) for stored, place in _placed(line))
+def _of_queue(broker: MemoryBroker, queue: str, jobs: JobQueue) -> Iterator[str]:
+    mine = [stored for stored in broker._table.jobs.values() if stored.job.queue == queue]
+    found = Counter((stored.job.id, place) for stored, place in _placed(jobs))
     wanted = Counter((stored.job.id, PLACES[stored.state]) for stored in mine if stored.state not in FINAL_STATES)
-    yield from (f"job {job_id} of queue {queue} is {place}, and should not be" for job_id, place in found - wanted)
-    yield from (f"job {job_id} of queue {queue} is not {place}, and should be" for job_id, place in wanted - found)
-    if (counted := +line.counts) != Counter(stored.state for stored in mine):
+    yield from (f"job {job_id} of queue {queue} is {place} and should not be" for job_id, place in found - wanted)
+    yield from (f"job {job_id} of queue {queue} is not {place} and should be" for job_id, place in wanted - found)
+    if (counted := +jobs.counts) != Counter(stored.state for stored in mine):
         yield f"queue {queue} counts {dict(counted)}"
-    if len(line.later) > 2 * sum(line.counts[state] for state in WAITING) + 1:
-        yield f"queue {queue} keeps {len(line.later)} moments, most of jobs that were called off"
+    if len(jobs.scheduled) > 2 * sum(jobs.counts[state] for state in WAITING) + 1:
+        yield f"queue {queue} has {len(jobs.scheduled)} scheduled items, most of cancelled jobs"
 
 
-def _placed(line: Line) -> Iterable[tuple[StoredJob, str]]:
-    """Yield what is in each place of a queue; of the moments to come, those that still count."""
-    for waiting in (*line.ready, line.suspects):
-        yield from ((stored, "in line") for stored in waiting.values())
-    yield from ((stored, "leased") for stored in line.leased.values())
-    yield from ((stored, "put off") for at, _, stored in line.later if stored.state in WAITING and stored.run_at == at)
+def _placed(jobs: JobQueue) -> Iterable[tuple[StoredJob, str]]:
+    """Yield each job of a queue with its place; scheduled items of cancelled jobs are left out."""
+    for waiting in (*jobs.ready, jobs.suspects):
+        yield from ((stored, "in the queue") for stored in waiting.values())
+    yield from ((stored, "leased") for stored in jobs.leased.values())
+    yield from (
+        (stored, "scheduled") for at, _, stored in jobs.scheduled if stored.state in WAITING and stored.run_at == at
+    )
 
 
 def _of_records(broker: MemoryBroker) -> Iterator[str]:
-    """Say which records of ended jobs nothing will ever forget."""
-    ends = {(job_id, ended) for _, job_id, ended in broker._store.expiry}
-    for stored in broker._store.jobs.values():
+    """Yield the ended jobs whose records would never be dropped."""
+    ends = {(job_id, ended) for _, job_id, ended in broker._table.expiry}
+    for stored in broker._table.jobs.values():
         if stored.state in FINAL_STATES and (stored.job.id, stored.finished_at) not in ends:
-            yield f"job {stored.job.id} has ended and is kept for ever"
+            yield f"job {stored.job.id} has ended and is never forgotten"

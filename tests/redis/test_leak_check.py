@@ -60,7 +60,7 @@ def test_own_server(start_server, namespace):
 def test_memory():
     broker = MemoryBroker()
     store(broker)
-    broker._store.lines["q"].ready[5].clear()
+    broker._table.queues["q"].ready[5].clear()
 
 
 def test_other_places(redis_url):

@@ -1,4 +1,4 @@
-"""Brokers by name, from wherever they are installed."""
+"""`aioq.backends` imports each broker by name, when it is first used."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from aioq import backends
 from aioq.backends.memory import MemoryBroker
 
 
-def test_the_memory_broker_is_there() -> None:
-    """`aioq.backends` has it, as the same class."""
+def test_backends_memory_broker_is_the_same_class() -> None:
+    """`aioq.backends.MemoryBroker` is the class of `aioq.backends.memory`."""
     assert backends.MemoryBroker is MemoryBroker
 
 
-def test_a_missing_distribution_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backends_missing_distribution_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Importing a broker whose package is not installed says what to install."""
     monkeypatch.setitem(sys.modules, "aioq_redis", None)
     with pytest.raises(ImportError) as caught:
@@ -27,8 +27,8 @@ def test_a_missing_distribution_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     )
 
 
-def test_a_distribution_with_a_missing_requirement_says_so_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the package is there and something that it needs is not, that error comes through."""
+def test_backends_import_error_of_a_requirement_propagates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the package is installed but a requirement of it is not, that error propagates."""
 
     def broken(name: str) -> ModuleType:
         raise ModuleNotFoundError("No module named 'redis'", name="redis")
@@ -38,16 +38,16 @@ def test_a_distribution_with_a_missing_requirement_says_so_itself(monkeypatch: p
         _ = backends.RedisBroker
 
 
-def test_a_present_distribution_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The name leads to the class of the package."""
+def test_backends_installed_distribution_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name resolves to the class of the installed package."""
     fake = ModuleType("aioq_redis")
     vars(fake)["RedisBroker"] = MemoryBroker
     monkeypatch.setitem(sys.modules, "aioq_redis", fake)
     assert vars(backends).get("RedisBroker", backends.__getattr__("RedisBroker")) is MemoryBroker
 
 
-def test_unknown_names_are_unknown() -> None:
-    """Another name is an AttributeError, as in any module."""
+def test_backends_unknown_name_raises_attribute_error() -> None:
+    """Any other name raises AttributeError, as in every module."""
     module = import_module("aioq.backends")
     with pytest.raises(AttributeError, match=r"module 'aioq\.backends' has no attribute 'KafkaBroker'"):
         _ = module.KafkaBroker

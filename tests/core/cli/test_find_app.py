@@ -107,7 +107,7 @@ def test_the_traceback_is_there_for_those_who_ask(project: Project) -> None:
     ("url", "said"),
     [
         ("mongo://u:secret@host/0", "no installed package provides a broker for mongo://"),
-        ("memory://u:secret@host", "the memory broker has no settings in its URL"),
+        ("memory://u:secret@host", "the memory broker takes no settings in its URL"),
     ],
 )
 def test_a_wrong_broker_is_a_fault_of_configuration(

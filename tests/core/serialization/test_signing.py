@@ -139,7 +139,7 @@ async def test_a_call_cannot_pass_for_a_result(broker: FlakyBroker) -> None:
     app, double = app_with(broker, NEW)
     first, second = await double.enqueue(1), await double.enqueue(2)
     await drain(app)
-    stored = broker._store.jobs
+    stored = broker._table.jobs
     stored[first.id].result = stored[second.id].result
     with pytest.raises(BadSignature, match=f"the result of job {first.id} of double was changed after it was signed"):
         await first.result(timeout=5)

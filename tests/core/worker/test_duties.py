@@ -386,7 +386,7 @@ async def test_a_lost_lease_is_told_once(clock: VirtualClock, caplog: pytest.Log
     job = await slow.enqueue()
     async with working(app, clock=clock, lease=3, concurrency=1) as worker:
         await started.wait()
-        broker._store.jobs[job.id].epoch += 1  # as if another worker had claimed it
+        broker._table.jobs[job.id].epoch += 1  # as if another worker had claimed it
         await clock.advance(59)
         worker.stop()
         await clock.advance(1)
@@ -499,7 +499,7 @@ async def test_many_expired_jobs_are_reaped_without_a_pause(clock: VirtualClock)
     await broker.claim(ClaimRequest(worker_id="gone", queues=("default",), limit=250, lease=5, request_id="g"))
     await clock.advance(6)
     async with working(app, clock=clock, queues=["default"], concurrency=1):
-        await until(lambda: len(broker._store.lines["default"].leased) <= 1)  # but for what it runs itself
+        await until(lambda: len(broker._table.queues["default"].leased) <= 1)  # but for what it runs itself
         assert broker.calls["reap"] == 3
     assert clock.monotonic() == 6
 
@@ -623,6 +623,6 @@ async def test_nothing_is_left_in_a_worker(app: Aarq, broker: FlakyBroker) -> No
     assert len(worker._leases) == 0
     assert worker._runner._runs == {}
     assert worker._settler._waiting == []
-    assert broker._leasing.claims == {}
-    assert broker._wakes._waiting == {}
-    assert broker._wakes._aborts == {}
+    assert broker._latest_claims == {}
+    assert broker._table.waiters._events == {}
+    assert broker._table.waiters._aborts == {}

@@ -248,7 +248,7 @@ async def test_an_old_lease_that_is_lost_leaves_a_new_run_alone() -> None:
 
     @app.task(name="long")
     async def long(ctx: dict[str, Any]) -> str:
-        current = broker._store.jobs[ctx["job_id"]].lease()
+        current = broker._table.jobs[ctx["job_id"]].lease()
         broker.connection.lost = [replace(current, epoch=current.epoch - 1)]
         await release.wait()
         return "ended"
@@ -269,7 +269,7 @@ async def test_a_lease_lost_in_the_thread_ends_the_run_in_the_loop(caplog: pytes
 
     @app.task(name="long")
     async def long(ctx: dict[str, Any]) -> None:
-        broker.connection.lost = (broker._store.jobs[ctx["job_id"]].lease(),)  # type: ignore[assignment]
+        broker.connection.lost = (broker._table.jobs[ctx["job_id"]].lease(),)  # type: ignore[assignment]
         try:
             await anyio.sleep_forever()
         finally:

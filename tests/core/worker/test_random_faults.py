@@ -47,7 +47,7 @@ class Bookkeeper(FlakyBroker):
                 self.completed[id] += written and isinstance(settlement, Completed)
 
     async def _state(self, id: str) -> JobState | None:
-        stored = self._store.jobs.get(id)
+        stored = self._table.jobs.get(id)
         return stored.state if stored else None
 
 

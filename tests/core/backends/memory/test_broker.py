@@ -1,5 +1,5 @@
 # pyright: reportPrivateUsage=false
-"""What the memory broker does beyond the shipped suites: order, and nothing left behind."""
+"""The memory broker beyond the shipped suites: order of jobs, and bounded memory."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ async def order(broker: MemoryBroker) -> list[str]:
     return [lease.job_id for lease in await claim(broker)]
 
 
-async def test_jobs_run_in_the_order_in_which_they_came_due(broker: MemoryBroker, clock: VirtualClock) -> None:
-    """A delayed job goes before one that was enqueued after it had come due, though nobody looked meanwhile."""
+async def test_claim_order_follows_due_times(broker: MemoryBroker, clock: VirtualClock) -> None:
+    """A delayed job precedes one that was enqueued after it came due, even if nothing was claimed meanwhile."""
     await broker.enqueue([job("late", delay=10), job("later", delay=30)])
     await clock.advance(20)
     await broker.enqueue([job("new")])
@@ -67,24 +67,24 @@ async def test_jobs_run_in_the_order_in_which_they_came_due(broker: MemoryBroker
     assert await order(broker) == ["late", "new", "later"]
 
 
-async def test_a_job_put_back_in_line_stands_at_the_end(broker: MemoryBroker) -> None:
-    """Having been called off it has lost its place."""
+async def test_retry_job_puts_cancelled_job_at_the_end(broker: MemoryBroker) -> None:
+    """A cancelled job that is put back has lost its place in the queue."""
     await broker.enqueue([job("a"), job("b")])
     await broker.cancel_job("a")
     await broker.retry_job("a")
     assert await order(broker) == ["b", "a"]
 
 
-async def test_released_jobs_stand_at_the_front(broker: MemoryBroker) -> None:
-    """They have waited before."""
+async def test_released_jobs_return_to_the_front(broker: MemoryBroker) -> None:
+    """Released jobs precede those that have waited for a shorter time."""
     await broker.enqueue([job("a"), job("b"), job("c")])
     leases = await claim(broker, 2)
     await broker.settle([Released(lease=lease) for lease in reversed(leases)])
     assert await order(broker) == ["a", "b", "c"]
 
 
-async def test_an_old_lease_has_no_say_in_a_new_job_of_the_same_id(broker: MemoryBroker, clock: VirtualClock) -> None:
-    """A worker that slept through the end of a job cannot end the next one of that id."""
+async def test_lease_of_earlier_job_with_same_id_is_stale(broker: MemoryBroker, clock: VirtualClock) -> None:
+    """A worker that missed the end of a job cannot settle the next job of that id."""
     await broker.enqueue([job("daily")])
     (old,) = await claim(broker)
     await clock.advance(61)
@@ -100,8 +100,8 @@ async def test_an_old_lease_has_no_say_in_a_new_job_of_the_same_id(broker: Memor
     assert [answer.value for answer in await broker.settle([Completed(lease=new)])] == ["done"]
 
 
-async def test_nothing_is_left_of_a_thousand_jobs(broker: MemoryBroker, clock: VirtualClock) -> None:
-    """When the records' time is up every structure is empty again."""
+async def test_thousand_ended_jobs_leave_nothing_behind(broker: MemoryBroker, clock: VirtualClock) -> None:
+    """Every collection is empty once the retention of the records is over."""
     for n in range(1000):
         await broker.enqueue([job(str(n), delay=float(n % 2), priority=n % 10)])
     await clock.advance(2)
@@ -116,28 +116,28 @@ async def test_nothing_is_left_of_a_thousand_jobs(broker: MemoryBroker, clock: V
         await broker.settle([outcomes[n % 4]])
     for n in range(1000):
         await broker.cancel_job(str(n))
-    assert len(broker._store.jobs) == 750
+    assert len(broker._table.jobs) == 750
     await clock.advance(2 * 86_400)
     await broker.queue_stats()
-    line = broker._store.lines["q"]
-    assert (broker._store.jobs, broker._store.expiry, line.leased, +line.counts) == ({}, [], {}, {})
-    assert [*line.waiting()] == []
-    line.next_due()
-    assert line.later == []
+    queue = broker._table.queues["q"]
+    assert (broker._table.jobs, broker._table.expiry, queue.leased, +queue.counts) == ({}, [], {}, {})
+    assert [*queue.waiting()] == []
+    queue.next_due()
+    assert queue.scheduled == []
 
 
-async def test_jobs_that_were_called_off_are_not_kept_until_their_time(broker: MemoryBroker) -> None:
-    """A million of them a year ahead would be a leak."""
+async def test_cancelled_scheduled_jobs_leave_the_heap(broker: MemoryBroker) -> None:
+    """Scheduled jobs that are cancelled do not stay in memory until they would come due."""
     await broker.enqueue([job("one", delay=5), job("two", delay=7)])
     for n in range(500):
         await broker.enqueue([job(str(n), delay=30_000_000)])
         await broker.cancel_job(str(n))
-    assert len(broker._store.lines["q"].later) <= 4
+    assert len(broker._table.queues["q"].scheduled) <= 4
     assert [record.id for record in await broker.list_jobs("q", JobState.SCHEDULED)] == ["one", "two"]
 
 
-async def test_a_delay_that_was_called_off_does_not_count(broker: MemoryBroker, clock: VirtualClock) -> None:
-    """A job that was put back in line and then delayed anew waits for its new time, not for its old one."""
+async def test_job_delayed_again_ignores_its_cancelled_delay(broker: MemoryBroker, clock: VirtualClock) -> None:
+    """A job that was put back and then delayed again comes due at its new time only."""
     await broker.enqueue([job("near", delay=8), job("a", delay=10), job("far", delay=1000)])
     await broker.cancel_job("a")
     await broker.retry_job("a")
@@ -149,8 +149,8 @@ async def test_a_delay_that_was_called_off_does_not_count(broker: MemoryBroker, 
     assert await order(broker) == ["a"]
 
 
-async def test_a_job_that_is_retried_outlives_its_old_record(broker: MemoryBroker, clock: VirtualClock) -> None:
-    """What would have expired with the failure does not take the job along, nor its next record."""
+async def test_replayed_job_outlives_retention_of_its_failure(broker: MemoryBroker, clock: VirtualClock) -> None:
+    """The retention of the failed record drops neither the replayed job nor its next record."""
     await broker.enqueue([job("a")])
     (lease,) = await claim(broker)
     await broker.settle([Failed(lease=lease, failure=Failure("E", "e"), retain_for=10)])
@@ -164,16 +164,16 @@ async def test_a_job_that_is_retried_outlives_its_old_record(broker: MemoryBroke
     assert await broker.get_job("a") is None
 
 
-async def test_looking_at_a_queue_does_not_make_it(broker: MemoryBroker) -> None:
-    """Only queues that were used have counts."""
+async def test_queries_create_no_queue(broker: MemoryBroker) -> None:
+    """Only queues that held a job have counts."""
     await broker.list_jobs("typo", JobState.PENDING)
     await broker.reap(["typo"])
     await broker.wait_and_claim(request("typo"), timeout=0)
     assert await broker.queue_stats() == []
 
 
-async def test_two_workers_of_one_id_do_not_silence_each_other(broker: MemoryBroker) -> None:
-    """When the first stops listening for aborts, the second still hears."""
+async def test_aborts_reach_second_listener_of_same_worker_id(broker: MemoryBroker) -> None:
+    """If the first listener stops, the second still receives aborts."""
     heard: list[str] = []
     await broker.enqueue([job("a")])
     await claim(broker)
@@ -197,17 +197,17 @@ async def test_two_workers_of_one_id_do_not_silence_each_other(broker: MemoryBro
     assert heard == ["a"]
 
 
-async def test_waiters_leave_nothing_behind(broker: MemoryBroker, clock: VirtualClock) -> None:
-    """Waits that ended, or were cancelled, are forgotten."""
+async def test_ended_and_cancelled_waits_are_forgotten(broker: MemoryBroker, clock: VirtualClock) -> None:
+    """Waits that ended or were cancelled leave no event behind."""
     await broker.enqueue([job("a", delay=100)])
     async with anyio.create_task_group() as tg:
         tg.start_soon(lambda: broker.wait_and_claim(request("q", "r"), timeout=50))
         tg.start_soon(lambda: broker.wait_for_result("a", queue="q", timeout=50))
         await settle_down()
-        assert len(broker._wakes._waiting) == 3
+        assert len(broker._table.waiters._events) == 3
         await clock.advance(10)
         tg.cancel_scope.cancel()
-    assert broker._wakes._waiting == {}
+    assert broker._table.waiters._events == {}
 
 
 def bid(tick: float, name: str = "n") -> TickClaim:
@@ -215,15 +215,15 @@ def bid(tick: float, name: str = "n") -> TickClaim:
     return TickClaim(name=name, queue="q", ticks=(tick,), fingerprint="f", worker_id="w", request_id=f"{name}{tick}")
 
 
-async def test_a_tick_in_the_future_is_early_by_more_than_a_second(broker: MemoryBroker) -> None:
-    """Up to a second clocks may disagree."""
+async def test_claim_tick_over_a_second_ahead_is_early(broker: MemoryBroker) -> None:
+    """A tick may be up to one second ahead of the broker's clock."""
     now = await broker.time()
     outcomes = [(await broker.claim_tick(bid(now + ahead))).outcome for ahead in (1.01, 1.0, 0.9)]
     assert outcomes == [TickOutcome.EARLY, TickOutcome.WON, TickOutcome.LOST]
 
 
-async def test_entries_that_nobody_speaks_of_are_forgotten(broker: MemoryBroker, clock: VirtualClock) -> None:
-    """After 400 days; one that fires is kept, and so is one that is registered."""
+async def test_unused_cron_entries_are_forgotten(broker: MemoryBroker, clock: VirtualClock) -> None:
+    """An entry is forgotten after 400 days unless it fires or is registered."""
     entry = CronDefinition(queue="q", name="kept", kind="cron", expression="", tz="UTC", fingerprint="f")
     now = await broker.time()
     for name in ("fires", "gone"):
@@ -235,21 +235,21 @@ async def test_entries_that_nobody_speaks_of_are_forgotten(broker: MemoryBroker,
     await broker.register_crons("app", "1", [entry], ttl=30)
     clock.suspend(300 * 86_400)
     await broker.register_crons("other", "1", [], ttl=30)
-    assert [key.name for key in broker._ticks._entries] == ["fires", "kept"]
-    assert broker._ticks._paused == {CronKey("q", "fires")}
-    assert broker._ticks._versions.keys() == {"other"}
+    assert [key.name for key in broker._entries] == ["fires", "kept"]
+    assert broker._paused == {CronKey("q", "fires")}
+    assert broker._versions.keys() == {"other"}
 
 
-async def test_a_ring_keeps_a_hundred_records(broker: MemoryBroker) -> None:
-    """Of ten thousand ticks no more is left than that, and their number."""
+async def test_tick_history_keeps_100_records(broker: MemoryBroker) -> None:
+    """The ledger keeps the latest 100 of a thousand records, and counts all of them."""
     for n in range(1000):
         record = TickRecord(name="n", queue="q", tick=60.0 * n, status=TickStatus.OK, worker_id="w")
         await broker.record_ticks([record])
-    (entry,) = broker._ticks._entries.values()
-    assert (len(entry.ring._records), entry.ring.counts().ok) == (100, 1000)
+    (entry,) = broker._entries.values()
+    assert (len(entry.history._records), entry.history.counts().ok) == (100, 1000)
 
 
-async def test_the_repr_counts_jobs(broker: MemoryBroker) -> None:
-    """For debuggers."""
+async def test_repr_shows_number_of_jobs(broker: MemoryBroker) -> None:
+    """The repr of a broker shows how many jobs it holds."""
     await broker.enqueue([job("a"), job("b")])
     assert repr(broker) == "MemoryBroker(2 jobs)"

@@ -1,5 +1,5 @@
 # pyright: reportPrivateUsage=false
-"""The search for leaks in a memory broker: each way in which one may go wrong is found, and named."""
+"""The leak check of the memory broker finds and names each kind of damage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Damage = Callable[[MemoryBroker], object]
 
 @pytest.fixture
 async def broker(tampered: list[bool]) -> MemoryBroker:
-    """A broker with jobs that are `running`, `done`, `waiting` in line and put off until `later`."""
+    """A broker with the jobs `running`, `done`, `waiting` (pending) and `later` (scheduled)."""
     tampered.append(True)
     broker = MemoryBroker()
     names = ("running", "done", "waiting", "later")
@@ -28,36 +28,36 @@ async def broker(tampered: list[bool]) -> MemoryBroker:
     return broker
 
 
-async def test_a_sound_broker_has_no_leak(broker: MemoryBroker) -> None:
-    """Jobs in every place, none of them in two."""
+async def test_leaks_in_undamaged_broker_is_empty(broker: MemoryBroker) -> None:
+    """A broker with a job in every collection, and none in two, has no leaks."""
     assert leaks_in(broker) == []
 
 
 @pytest.mark.parametrize(
     ("damage", "found"),
     [
-        (lambda b: b._store.lines["q"].ready[5].clear(), "job waiting of queue q is not in line, and should be"),
-        (lambda b: b._store.lines["q"].later.clear(), "job later of queue q is not put off, and should be"),
-        (lambda b: b._store.lines["q"].leased.clear(), "job running of queue q is not leased, and should be"),
+        (lambda b: b._table.queues["q"].ready[5].clear(), "job waiting of queue q is not in the queue and should be"),
+        (lambda b: b._table.queues["q"].scheduled.clear(), "job later of queue q is not scheduled and should be"),
+        (lambda b: b._table.queues["q"].leased.clear(), "job running of queue q is not leased and should be"),
         (
-            lambda b: b._store.lines["q"].suspects.update(waiting=b._store.jobs["waiting"]),
-            "job waiting of queue q is in line, and should not be",
+            lambda b: b._table.queues["q"].suspects.update(waiting=b._table.jobs["waiting"]),
+            "job waiting of queue q is in the queue and should not be",
         ),
-        (lambda b: b._store.lines["r"].leased.update(a=b._store.jobs["done"]), "job done of queue r is leased, and should not be"),
-        (lambda b: b._store.lines["q"].counts.clear(), "queue q counts {}"),
-        (lambda b: b._store.lines["q"].later.extend(b._store.lines["q"].later * 3), "job later of queue q is put off, and should not be"),
-        (lambda b: b._store.expiry.clear(), "job done has ended and is kept for ever"),
-        (lambda b: b._wakes._waiting["work", "q"], "somebody waits for work of q still"),
+        (lambda b: b._table.queues["r"].leased.update(a=b._table.jobs["done"]), "job done of queue r is leased and should not be"),
+        (lambda b: b._table.queues["q"].counts.clear(), "queue q counts {}"),
+        (lambda b: b._table.queues["q"].scheduled.extend(b._table.queues["q"].scheduled * 3), "job later of queue q is scheduled and should not be"),
+        (lambda b: b._table.expiry.clear(), "job done has ended and is never forgotten"),
+        (lambda b: b._table.waiters._events["work", "q"], "a waiter for work of q is left"),
     ],
 )  # fmt: skip
-async def test_damage_is_found(broker: MemoryBroker, damage: Damage, found: str) -> None:
-    """The finding names the job, and where it should be."""
+async def test_leaks_in_damaged_broker_names_the_job(broker: MemoryBroker, damage: Damage, found: str) -> None:
+    """The finding names the job and the collection that should hold it."""
     damage(broker)
     assert found in leaks_in(broker)
 
 
-async def test_moments_of_jobs_that_were_called_off_are_bounded(broker: MemoryBroker) -> None:
-    """They may be as many as the jobs that are put off, and not more."""
-    line = broker._store.lines["q"]
-    line.later += [(1.0, n, broker._store.jobs["done"]) for n in range(3)]
-    assert leaks_in(broker) == ["queue q keeps 4 moments, most of jobs that were called off"]
+async def test_leaks_in_heap_of_cancelled_jobs_is_reported(broker: MemoryBroker) -> None:
+    """Heap items of cancelled jobs may be as many as the scheduled jobs, and no more."""
+    jobs = broker._table.queues["q"]
+    jobs.scheduled += [(1.0, n, broker._table.jobs["done"]) for n in range(3)]
+    assert leaks_in(broker) == ["queue q has 4 scheduled items, most of cancelled jobs"]

@@ -302,8 +302,8 @@ class Shifted(FlakyBroker):
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__(clock=clock)
         self.behind = 0.0
-        now = self._store.now
-        self._store.now = lambda: now() - self.behind  # type: ignore[method-assign]  # as if it were set
+        now = self._table.now
+        self._table.now = lambda: now() - self.behind  # type: ignore[method-assign]  # as if it were set
 
 
 async def test_a_tick_that_the_broker_calls_early_is_waited_for(app: Aarq, clock: VirtualClock, log: Log) -> None:

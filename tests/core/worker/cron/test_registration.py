@@ -92,8 +92,8 @@ async def test_a_broker_that_forgot_is_told_again(
     app.cron("every 3600", name="entry", unique=True)(nothing)
     async with up(app, clock):
         await clock.advance(1)
-        broker._ticks._versions.clear()
-        broker._ticks._entries.clear()
+        broker._versions.clear()
+        broker._entries.clear()
         await clock.advance(5)
         assert (await ledger.status()).definition.name == "entry"
         broker.go_down("renew_registration")

@@ -1,36 +1,43 @@
-"""All jobs of the memory broker, each in the line of its queue, and when those that ended are forgotten."""
+"""Stores the jobs of the memory broker, and answers questions about them."""
 
 from __future__ import annotations
 
 import heapq
 from collections import defaultdict
+from itertools import islice
 
-from aioq.backends.memory.queue import Line, StoredJob
-from aioq.backends.memory.waiters import Wakes
+from aioq.backends.memory.queue import JobQueue, StoredJob
+from aioq.backends.memory.waiters import Waiters
 from aioq.clock import SteadyClock
-from aioq.model.job import NewJob
+from aioq.model.job import JobRecord, NewJob, QueueStats
 from aioq.model.states import FINAL_STATES, JobState, Verb
 
-__all__ = ["Store"]
+__all__ = ["JobStoreRole", "JobTable", "MemoryRole"]
+
+CANCELLED_TTL = 86_400.0
+"""Seconds that cancelled jobs are kept."""
 
 
-class Store:
-    """Moves jobs from state to state, and wakes those who wait for that.
+class JobTable:
+    """Holds all jobs, moves them from state to state, and wakes the waiters.
 
     Attributes:
-        jobs: All of them, by id.
-        lines: Those of each queue that have not ended, and how many there are by state.
-        expiry: A heap of when which job is to be forgotten, and which end of it is meant.
+        jobs: All jobs, by id.
+        queues: The jobs of each queue that have not ended, and counts of all its jobs.
+        expiry: A heap of (when to forget, job id, when it ended). A job that was replayed and ended
+            again has a second item; the first no longer matches its `finished_at` and is ignored.
+        waiters: Clients and workers that wait for a change.
     """
 
-    def __init__(self, clock: SteadyClock, wakes: Wakes) -> None:
-        self._clock, self._wakes = clock, wakes
+    def __init__(self, clock: SteadyClock, waiters: Waiters) -> None:
+        self._clock = clock
+        self.waiters = waiters
         self.jobs: dict[str, StoredJob] = {}
-        self.lines: defaultdict[str, Line] = defaultdict(Line)
+        self.queues: defaultdict[str, JobQueue] = defaultdict(JobQueue)
         self.expiry: list[tuple[float, str, float]] = []
 
     def now(self) -> float:
-        """Return the broker's clock, having dropped the records whose time is up."""
+        """Drop records whose retention is over, and return the broker's clock."""
         now = self._clock.time()
         while self.expiry and self.expiry[0][0] <= now:
             _, job_id, finished_at = heapq.heappop(self.expiry)
@@ -40,42 +47,117 @@ class Store:
         return now
 
     def find(self, job_id: str, queue: str | None) -> StoredJob | None:
-        """Return a job, if it is of the queue, should one be named."""
+        """Return a job; None if it is unknown, or in another queue than the given one."""
         self.now()
         stored = self.jobs.get(job_id)
         return stored if stored and queue in (None, stored.job.queue) else None
 
-    def admit(self, job: NewJob, now: float) -> None:
-        """Take in a new job."""
+    def add(self, job: NewJob, now: float) -> None:
+        """Store a new job."""
         run_at = now + job.delay if job.run_at is None else job.run_at
         state = JobState.SCHEDULED if run_at > now else JobState.PENDING
         stored = StoredJob(job=job, enqueued_at=now, state=state, run_at=run_at)
         self.jobs[job.id] = stored
-        line = self.lines[job.queue]
-        line.promote(now)  # what came due before this one goes before it
-        line.admit(stored)
-        self._wakes.wake("work", job.queue)
+        queue = self.queues[job.queue]
+        queue.promote(now)  # jobs that came due earlier must stand before this one
+        queue.add(stored)
+        self.waiters.wake("work", job.queue)
 
     def requeue(self, stored: StoredJob, verb: Verb, *, delay: float = 0.0) -> None:
-        """Put a job back in line, or let it wait for so many seconds first."""
-        line, now = self.lines[stored.job.queue], self._clock.time()
-        line.promote(now)
-        stored.run_at = now + delay
-        line.move(stored, verb)
-        line.place(stored, front=verb in (Verb.RELEASE, Verb.REAP))
-        self._wakes.wake("work", stored.job.queue)
-
-    def end(self, stored: StoredJob, verb: Verb, *, keep: float) -> None:
-        """End a job, and keep its record for so many seconds."""
+        """Put a job back into its queue, due after `delay` seconds."""
+        queue = self.queues[stored.job.queue]
         now = self._clock.time()
-        self.lines[stored.job.queue].move(stored, verb)
+        queue.promote(now)
+        stored.run_at = now + delay
+        queue.move(stored, verb)
+        queue.place(stored, front=verb in (Verb.RELEASE, Verb.REAP))
+        self.waiters.wake("work", stored.job.queue)
+
+    def end(self, stored: StoredJob, verb: Verb, *, retain_for: float) -> None:
+        """End a job, and keep its record for `retain_for` seconds."""
+        now = self._clock.time()
+        self.queues[stored.job.queue].move(stored, verb)
         stored.finished_at = now
-        if keep > 0:
-            heapq.heappush(self.expiry, (now + keep, stored.job.id, now))
+        if retain_for > 0:
+            heapq.heappush(self.expiry, (now + retain_for, stored.job.id, now))
         else:
             self._forget(stored)
-        self._wakes.wake("result", stored.job.id)
+        self.waiters.wake("result", stored.job.id)
 
     def _forget(self, stored: StoredJob) -> None:
-        self.lines[stored.job.queue].forget(stored)
+        self.queues[stored.job.queue].forget(stored)
         del self.jobs[stored.job.id]
+
+
+class MemoryRole:
+    """Base of the classes that `MemoryBroker` consists of. They share one table of jobs."""
+
+    def __init__(self, table: JobTable) -> None:
+        self._table = table
+
+
+class JobStoreRole(MemoryRole):
+    """Implements `aioq.protocols.JobStore`."""
+
+    async def get_job(self, job_id: str, *, queue: str | None = None) -> JobRecord | None:
+        """Return the record of a job; see `aioq.protocols.JobStore.get_job`."""
+        stored = self._table.find(job_id, queue)
+        return stored.record() if stored else None
+
+    async def list_jobs(self, queue: str, state: JobState, *, limit: int = 100, offset: int = 0) -> list[JobRecord]:
+        """Return jobs of one state; see `aioq.protocols.JobStore.list_jobs`."""
+        self._table.now()
+        if state is JobState.PENDING:
+            found = self._table.queues[queue].waiting()
+        else:
+            found = iter(sorted(self._in_state(queue, state), key=lambda s: (s.run_at, s.started_at or 0.0)))
+        return [stored.record() for stored in islice(found, offset, offset + limit)]
+
+    async def list_dead_jobs(self, queue: str, *, limit: int = 100, offset: int = 0) -> list[JobRecord]:
+        """Return dead jobs, newest first; see `aioq.protocols.JobStore.list_dead_jobs`."""
+        self._table.now()
+        dead = self._in_state(queue, JobState.DEAD)
+        dead.sort(key=lambda s: s.finished_at or 0.0, reverse=True)
+        return [stored.record() for stored in dead[offset : offset + limit]]
+
+    async def queue_stats(self) -> list[QueueStats]:
+        """Return the counts of every queue; see `aioq.protocols.JobStore.queue_stats`."""
+        self._table.now()
+        return [
+            QueueStats(
+                queue=name,
+                pending=queue.counts[JobState.PENDING],
+                scheduled=queue.counts[JobState.SCHEDULED] + queue.counts[JobState.RETRYING],
+                running=queue.counts[JobState.RUNNING],
+                dead=queue.counts[JobState.DEAD],
+                expired=queue.counts[JobState.EXPIRED],
+            )
+            for name, queue in sorted(self._table.queues.items())
+            if queue.counts
+        ]
+
+    async def cancel_job(self, job_id: str, *, queue: str | None = None) -> bool:
+        """Cancel a job; see `aioq.protocols.JobStore.cancel_job`."""
+        stored = self._table.find(job_id, queue)
+        if stored is None or stored.state in FINAL_STATES:
+            return False
+        worker_id = stored.worker_id if stored.state is JobState.RUNNING else None
+        self._table.end(stored, Verb.CANCEL, retain_for=CANCELLED_TTL)
+        if worker_id is not None:
+            self._table.waiters.abort(worker_id, job_id)
+        return True
+
+    async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
+        """Put an ended job back into its queue; see `aioq.protocols.JobStore.retry_job`."""
+        stored = self._table.find(job_id, queue)
+        if stored is None or stored.state not in FINAL_STATES - {JobState.COMPLETED}:
+            return False
+        stored.attempt = 0
+        stored.crashes = 0
+        stored.finished_at = None
+        stored.reason = None
+        self._table.requeue(stored, Verb.REPLAY)
+        return True
+
+    def _in_state(self, queue: str, state: JobState) -> list[StoredJob]:
+        return [s for s in self._table.jobs.values() if s.job.queue == queue and s.state is state]

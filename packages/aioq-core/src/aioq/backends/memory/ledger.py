@@ -1,10 +1,11 @@
-"""The memory broker as a ledger of ticks: its entries, and the versions of apps that are up."""
+"""Implements the tick ledger of the memory broker: cron entries, and the versions of apps that are up."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aioq.backends.memory.ledger_entry import Admit, Entry, Find
+from aioq.backends.memory.jobs import JobTable, MemoryRole
+from aioq.backends.memory.ledger_entry import LedgerEntry
 from aioq.model.cron import (
     CronChanges,
     CronDefinition,
@@ -18,23 +19,26 @@ from aioq.model.cron import (
     TickRun,
 )
 
-__all__ = ["MemoryTicks"]
+__all__ = ["TickLedgerRole"]
 
-REMEMBERED = 400 * 86_400.0
-"""Seconds for which an entry is kept that nobody registers and that fires no more."""
+ENTRY_TTL = 400 * 86_400.0
+"""Seconds that an entry is kept which no app registers and which does not fire."""
 
 
-class MemoryTicks:
-    """All entries. `find` finds the jobs that their ticks became, `admit` stores one."""
+class TickLedgerRole(MemoryRole):
+    """Implements `aioq.protocols.TickLedger`."""
 
-    def __init__(self, find: Find, admit: Admit) -> None:
-        self._find, self._admit = find, admit
+    def __init__(self, table: JobTable) -> None:
+        super().__init__(table)
+        self._entries: dict[CronKey, LedgerEntry] = {}
         self._paused: set[CronKey] = set()
-        self._entries: dict[CronKey, Entry] = {}
         self._versions: dict[str, tuple[str, float]] = {}
 
-    def register(self, app: str, version: str, crons: Sequence[CronDefinition], ttl: float, now: float) -> CronChanges:
-        """Make `crons` the entries of an app."""
+    async def register_crons(
+        self, app: str, version: str, crons: Sequence[CronDefinition], *, ttl: float
+    ) -> CronChanges:
+        """Register the entries of an app; see `aioq.protocols.TickLedger.register_crons`."""
+        now = self._table.now()
         self._forget(now)
         before = {
             key: entry.definition.fingerprint
@@ -54,8 +58,9 @@ class MemoryTicks:
             removed=sorted(removed),
         )
 
-    def renew_registration(self, app: str, version: str, ttl: float, now: float) -> Registration:
-        """Say that a worker with `version` of an app is up."""
+    async def renew_registration(self, app: str, version: str, *, ttl: float) -> Registration:
+        """Keep an app version registered; see `aioq.protocols.TickLedger.renew_registration`."""
+        now = self._table.now()
         registered, until = self._versions.get(app, ("", 0.0))
         if until <= now:
             registered = ""
@@ -64,34 +69,44 @@ class MemoryTicks:
         paused = sorted(key for key in self._paused if self._entries[key].app == app)
         return Registration(version=registered, now=now, paused=paused)
 
-    def claim(self, claim: TickClaim, now: float) -> TickReply:
-        """Decide who fires ticks."""
-        reply, jobs = self._entry(CronKey(claim.queue, claim.name), now).claim(claim, now, self._find)
-        for job in jobs:
-            if self._find(job.id) is None:
-                self._admit(job, now)
+    async def claim_tick(self, claim: TickClaim) -> TickReply:
+        """Decide whether a worker may fire ticks; see `aioq.protocols.TickLedger.claim_tick`."""
+        now = self._table.now()
+        jobs = self._table.jobs
+        reply, new_jobs = self._entry(CronKey(claim.queue, claim.name), now).claim(claim, now, jobs.get)
+        for job in new_jobs:
+            if job.id not in jobs:
+                self._table.add(job, now)
         return reply
 
-    def extend(self, runs: Sequence[TickRun], until: float) -> list[TickRun]:
-        """Let runs go on until then; return those that another run has replaced."""
+    async def claim_ticks(self, claims: Sequence[TickClaim]) -> list[TickReply]:
+        """Decide on several claims; see `aioq.protocols.TickLedger.claim_ticks`."""
+        return [await self.claim_tick(claim) for claim in claims]
+
+    async def extend_runs(self, runs: Sequence[TickRun], *, seconds: float) -> list[TickRun]:
+        """Extend runs and return the replaced ones; see `aioq.protocols.TickLedger.extend_runs`."""
+        until = self._table.now() + seconds
         entries = ((run, self._entries.get(CronKey(run.queue, run.name))) for run in runs)
         return [run for run, entry in entries if entry and not entry.extend(run, until)]
 
-    def record(self, records: Sequence[TickRecord], now: float) -> None:
-        """Write down what became of ticks."""
+    async def record_ticks(self, records: Sequence[TickRecord]) -> None:
+        """Record the status of ticks; see `aioq.protocols.TickLedger.record_ticks`."""
+        now = self._table.now()
         for record in records:
             self._entry(CronKey(record.queue, record.name), now).record(record)
 
-    def pause(self, cron: CronKey, note: str, by: str, now: float) -> bool:
-        """Have an entry fire no more; False when it was paused already."""
+    async def pause_cron(self, cron: CronKey, *, note: str, by: str) -> bool:
+        """Pause an entry; see `aioq.protocols.TickLedger.pause_cron`."""
+        now = self._table.now()
         entry = self._entry(cron, now)
-        fresh = entry.pause is None
+        is_new = entry.pause is None
         entry.pause = Pause(note=note, by=by, at=now)
         self._paused.add(cron)
-        return fresh
+        return is_new
 
-    def resume(self, cron: CronKey, now: float) -> bool:
-        """Have an entry fire again, as if it had begun now; False when it was not paused."""
+    async def resume_cron(self, cron: CronKey) -> bool:
+        """Resume a paused entry; see `aioq.protocols.TickLedger.resume_cron`."""
+        now = self._table.now()
         entry = self._entries.get(cron)
         if entry is None or entry.pause is None:
             return False
@@ -100,27 +115,30 @@ class MemoryTicks:
         entry.arm(now)
         return True
 
-    def statuses(self, app: str | None, now: float) -> list[CronStatus]:
-        """Return what is known of the entries that were registered."""
-        known = ((key, entry) for key, entry in sorted(self._entries.items()) if app in (None, entry.app))
-        return [entry.status(entry.definition, now, self._find) for _, entry in known if entry.definition]
+    async def cron_statuses(self, app: str | None = None) -> list[CronStatus]:
+        """Return the status of entries; see `aioq.protocols.TickLedger.cron_statuses`."""
+        now = self._table.now()
+        entries = [entry for _, entry in sorted(self._entries.items()) if app in (None, entry.app)]
+        return [status for entry in entries if (status := entry.status(now, self._table.jobs.get))]
 
-    def status(self, cron: CronKey, now: float) -> CronStatus | None:
-        """Return what is known of an entry that was registered."""
+    async def cron_status(self, cron: CronKey) -> CronStatus | None:
+        """Return the status of one entry; see `aioq.protocols.TickLedger.cron_status`."""
+        now = self._table.now()
         entry = self._entries.get(cron)
-        return entry.status(entry.definition, now, self._find) if entry and entry.definition else None
+        return entry.status(now, self._table.jobs.get) if entry else None
 
-    def history(self, cron: CronKey, limit: int) -> list[TickRecord]:
-        """Return the latest records of an entry, newest tick first."""
+    async def tick_history(self, cron: CronKey, *, limit: int = 100) -> list[TickRecord]:
+        """Return the latest records of an entry; see `aioq.protocols.TickLedger.tick_history`."""
         entry = self._entries.get(cron)
-        return entry.ring.newest(limit) if entry else []
+        return entry.history.newest(limit) if entry else []
 
-    def _entry(self, key: CronKey, now: float) -> Entry:
-        entry = self._entries.setdefault(key, Entry(key))
+    def _entry(self, key: CronKey, now: float) -> LedgerEntry:
+        entry = self._entries.setdefault(key, LedgerEntry(key))
         entry.touched_at = now
         return entry
 
     def _forget(self, now: float) -> None:
-        self._entries = {key: entry for key, entry in self._entries.items() if entry.touched_at > now - REMEMBERED}
+        """Drop entries and versions that have expired."""
+        self._entries = {key: entry for key, entry in self._entries.items() if entry.touched_at > now - ENTRY_TTL}
         self._paused &= self._entries.keys()
         self._versions = {app: (version, until) for app, (version, until) in self._versions.items() if until > now}

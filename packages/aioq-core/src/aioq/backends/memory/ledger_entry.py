@@ -1,14 +1,19 @@
-"""One entry of the memory broker's ledger: the mark, the latest claim and the latest run."""
+"""Decides who may fire the ticks of one cron entry, in the memory broker's ledger.
+
+The rules are those of `aioq.protocols.TickLedger.claim_tick`. An entry remembers the last tick that was
+decided, the latest claims, the run of the latest tick that was won, and its records.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from msgspec.structs import replace
 
 from aioq.backends.memory.queue import StoredJob
-from aioq.backends.memory.tick_history import Ring, wire
+from aioq.backends.memory.tick_history import TickHistory, to_milliseconds
 from aioq.model.cron import (
     CronDefinition,
     CronKey,
@@ -26,52 +31,48 @@ from aioq.model.ids import tick_id
 from aioq.model.job import NewJob
 from aioq.model.states import FINAL_STATES, JobState
 
-__all__ = ["ALLOWED_FUTURE", "Admit", "Bid", "Bids", "Entry", "Find"]
+__all__ = ["ALLOWED_FUTURE", "AcceptedClaim", "AcceptedClaims", "FindJob", "LedgerEntry", "LedgerRun"]
 
 ALLOWED_FUTURE = 1.0
 """Seconds by which a tick may be ahead of the broker's clock and still be won."""
 
-Find = Callable[[str], StoredJob | None]
-"""Finds a job by its id."""
+MAX_EARLIER_CLAIMS = 10
+"""Accepted claims that are remembered besides the latest."""
 
-Admit = Callable[[NewJob, float], None]
-"""Stores a new job, at a moment."""
+EARLIER_CLAIM_TTL = 120.0
+"""Seconds that they are remembered."""
+
+FindJob: TypeAlias = Callable[[str], StoredJob | None]
+"""Returns the job of an id."""
 
 WON, PAUSED, BUSY, QUEUED = TickOutcome.WON, TickOutcome.PAUSED, TickOutcome.BUSY, TickOutcome.QUEUED
 
 
-MOST = 10
-"""Earlier claims that are remembered beside the latest."""
-
-REPEATED = 120.0
-"""Seconds for which they are."""
-
-
 @dataclass(slots=True, eq=False)
-class Bid:
-    """A claim that spent ticks, and what it was answered."""
+class AcceptedClaim:
+    """A claim that moved the entry's last tick, and its answer."""
 
     claim: TickClaim
     at: float
     before: int | None
-    """The mark that it replaced."""
+    """The last tick before this claim, in milliseconds."""
     previous: int | None
-    """The same, if it was set under the claim's fingerprint."""
+    """The same, or None if the fingerprint was another one then."""
     outcome: TickOutcome = TickOutcome.QUEUED
 
     def ticks(self) -> list[float]:
-        """Return what it spent: the ticks after the mark before."""
-        return [tick for tick in self.claim.ticks if self.before is None or wire(tick) > self.before]
+        """Return the ticks that the claim decided: those after the last tick before it."""
+        return [tick for tick in self.claim.ticks if self.before is None or to_milliseconds(tick) > self.before]
 
     def jobs(self) -> list[NewJob]:
-        """Return what is to be enqueued."""
-        job, name, queue = self.claim.job, self.claim.name, self.claim.queue
-        if job is None or self.outcome is not TickOutcome.WON:
+        """Return the jobs to enqueue: one for each tick that was won, if the claim has a job."""
+        claim = self.claim
+        if claim.job is None or self.outcome is not TickOutcome.WON:
             return []
-        return [replace(job, id=tick_id(name, tick), queue=queue) for tick in self.ticks()]
+        return [replace(claim.job, id=tick_id(claim.name, tick), queue=claim.queue) for tick in self.ticks()]
 
     def reply(self, now: float) -> TickReply:
-        """Return the answer."""
+        """Return the answer to the claim."""
         if self.outcome is TickOutcome.QUEUED:
             return TickReply(outcome=TickOutcome.QUEUED, now=now)
         return TickReply(
@@ -83,32 +84,33 @@ class Bid:
 
 
 @dataclass(slots=True, eq=False)
-class Bids:
-    """The latest one, and those before it."""
+class AcceptedClaims:
+    """The latest accepted claim and those before it, so that a repeated request gets the same answer."""
 
-    latest: Bid | None = None
-    earlier: list[Bid] = field(default_factory=list[Bid])
+    latest: AcceptedClaim | None = None
+    earlier: list[AcceptedClaim] = field(default_factory=list[AcceptedClaim])
     """Newest first."""
 
-    def find(self, claim: TickClaim) -> Bid | None:
-        """Return what a claim repeats.
+    def find(self, claim: TickClaim) -> AcceptedClaim | None:
+        """Return the accepted claim that has the same request id.
 
-        With `cancel` only the latest one counts: the runs of the others have been replaced.
+        With `overlap="cancel"` only the latest counts: the runs of the others have been replaced.
         """
         known = [self.latest, *([] if claim.overlap == "cancel" else self.earlier)]
-        return next((bid for bid in known if bid and bid.claim.request_id == claim.request_id), None)
+        return next((accepted for accepted in known if accepted and _same_request(accepted, claim)), None)
 
-    def add(self, bid: Bid) -> Bid | None:
-        """Make a bid the latest; return the one before if it was waiting, and so waits no more."""
-        before, self.latest = self.latest, bid
+    def add(self, accepted: AcceptedClaim) -> AcceptedClaim | None:
+        """Make a claim the latest; return the one before it if that was still waiting."""
+        before, self.latest = self.latest, accepted
         waited = before is not None and before.outcome is TickOutcome.QUEUED
         known = [*([] if before is None or waited else [before]), *self.earlier]
-        self.earlier = [earlier for earlier in known if earlier.at > bid.at - REPEATED][:MOST]
+        oldest = accepted.at - EARLIER_CLAIM_TTL
+        self.earlier = [earlier for earlier in known if earlier.at > oldest][:MAX_EARLIER_CLAIMS]
         return before if waited else None
 
 
 @dataclass(slots=True, eq=False)
-class Run:
+class LedgerRun:
     """The run of the latest tick that was won."""
 
     tick: int
@@ -117,22 +119,22 @@ class Run:
     job_id: str | None = None
     ended: bool = False
 
-    def goes_on(self, now: float, find: Find) -> bool:
-        """Say whether there are signs of life: of a job, that it has not ended."""
+    def is_going_on(self, now: float, find_job: FindJob) -> bool:
+        """Return whether the run was extended in time; if it is a job, whether that has not ended."""
         if self.ended or self.job_id is None:
             return not self.ended and self.until > now
-        job = find(self.job_id)
+        job = find_job(self.job_id)
         return job is not None and job.state not in FINAL_STATES
 
-    def was_started(self, find: Find) -> bool:
-        """Say whether a worker has begun with its job; one that was claimed too early and put back has not."""
-        job = find(self.job_id or "")
+    def was_started(self, find_job: FindJob) -> bool:
+        """Return whether a worker has started the run's job. A released job counts as not started."""
+        job = find_job(self.job_id or "")
         return job is not None and (job.state is JobState.RUNNING or job.attempt > 0)
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
-    """All that is known of one entry."""
+class LedgerEntry:
+    """The ledger's state of one cron entry."""
 
     key: CronKey
     touched_at: float = 0.0
@@ -142,129 +144,144 @@ class Entry:
     retired_at: float | None = None
     pause: Pause | None = None
     last_tick: int | None = None
+    """The latest tick that was decided, in milliseconds."""
     fingerprint: str = ""
-    """Under which the mark was set."""
-    bids: Bids = field(default_factory=Bids)
-    run: Run | None = None
-    ring: Ring = field(default_factory=Ring)
+    """The fingerprint under which `last_tick` was set."""
+    claims: AcceptedClaims = field(default_factory=AcceptedClaims)
+    run: LedgerRun | None = None
+    history: TickHistory = field(default_factory=TickHistory)
 
     def define(self, definition: CronDefinition, app: str, now: float) -> None:
-        """Make `definition` the entry's, and arm it if it would fire at other moments than before."""
+        """Set the definition, and arm the entry if it is new, enabled again or has another fingerprint."""
         known = self.definition if self.retired_at is None else None
-        woken = known is not None and definition.enabled and not known.enabled
-        self.definition, self.app, self.retired_at = definition, app, None
-        if known is None or woken or known.fingerprint != definition.fingerprint:
+        enabled_again = known is not None and definition.enabled and not known.enabled
+        self.definition = definition
+        self.app = app
+        self.retired_at = None
+        if known is None or enabled_again or known.fingerprint != definition.fingerprint:
             self.arm(now)
             self.fingerprint = definition.fingerprint
 
     def arm(self, now: float) -> None:
-        """Let the entry owe nothing of the past."""
+        """Move the last tick to now, so that no earlier tick is owed."""
         self.armed_at = now
-        self.last_tick = max(self.last_tick or 0, wire(now))
+        self.last_tick = max(self.last_tick or 0, to_milliseconds(now))
 
-    def claim(self, claim: TickClaim, now: float, find: Find) -> tuple[TickReply, list[NewJob]]:
-        """Decide on a claim by the rules of `aioq.protocols.TickLedger.claim_tick`; return the jobs of what was won."""
-        bid = self.bids.find(claim)
-        if bid and bid.outcome is not QUEUED:
-            return bid.reply(now), []
-        if outcome := self._refusal(claim, now, waiting=bid is not None):
+    def claim(self, claim: TickClaim, now: float, find_job: FindJob) -> tuple[TickReply, list[NewJob]]:
+        """Decide on a claim; return the answer and the jobs to enqueue."""
+        accepted = self.claims.find(claim)
+        if accepted and accepted.outcome is not QUEUED:
+            return accepted.reply(now), []
+        if outcome := self._rejection(claim, now, waiting=accepted is not None):
             return TickReply(outcome=outcome, now=now), []
-        bid = bid or self._spend(claim, now)
-        bid.outcome = self._outcome(claim, now, find)
-        self._conclude(bid, now)
-        return bid.reply(now), bid.jobs()
+        accepted = accepted or self._accept(claim, now)
+        accepted.outcome = self._outcome(claim, now, find_job)
+        self._record_outcome(accepted, now)
+        return accepted.reply(now), accepted.jobs()
 
     def extend(self, run: TickRun, until: float) -> bool:
-        """Let a run go on; False when another one has taken its place."""
-        mine = self.run
-        if mine is None:
+        """Extend a run; return False if another run has replaced it."""
+        current = self.run
+        if current is None:
             return True
-        if (mine.tick, mine.worker_id) != (wire(run.tick), run.worker_id):
+        if (current.tick, current.worker_id) != (to_milliseconds(run.tick), run.worker_id):
             return False
-        mine.until = until
+        current.until = until
         return True
 
     def record(self, record: TickRecord) -> None:
-        """Write down what became of a tick, and end its run if that is over."""
-        self.ring.put(record)
+        """Store a record; if it has `finished_at`, end the run of its tick."""
+        self.history.put(record)
         run = self.run
-        if record.finished_at is None or run is None or run.tick != wire(record.tick):
+        if record.finished_at is None or run is None or run.tick != to_milliseconds(record.tick):
             return
         if run.job_id is not None or run.worker_id == record.worker_id:
             run.ended = True
 
-    def status(self, definition: CronDefinition, now: float, find: Find) -> CronStatus:
-        """Return all of it but the ring."""
-        success, last_tick = self.ring.latest_success, self.last_tick if definition.unique else None
+    def status(self, now: float, find_job: FindJob) -> CronStatus | None:
+        """Return the public status; None if no app has registered the entry."""
+        definition = self.definition
+        if definition is None:
+            return None
         return CronStatus(
             definition=definition,
             app=self.app,
             armed_at=self.armed_at,
-            last_tick=None if last_tick is None else last_tick / 1000,
+            last_tick=_to_seconds(self.last_tick) if definition.unique else None,
             pause=self.pause,
             retired_at=self.retired_at,
-            last=next(iter(self.ring.newest(1)), None),
-            last_success=None if success is None else success / 1000,
-            last_result=self.ring.latest_result,
-            running=self._running(now, find),
-            counts=self.ring.counts(),
+            last=next(iter(self.history.newest(1)), None),
+            last_success=_to_seconds(self.history.latest_success),
+            last_result=self.history.latest_result,
+            running=self._running(now, find_job),
+            counts=self.history.counts(),
         )
 
-    def _running(self, now: float, find: Find) -> TickRun | None:
+    def _running(self, now: float, find_job: FindJob) -> TickRun | None:
         run = self.run
-        if run is None or not run.goes_on(now, find):
+        if run is None or not run.is_going_on(now, find_job):
             return None
         return TickRun(name=self.key.name, queue=self.key.queue, tick=run.tick / 1000, worker_id=run.worker_id)
 
-    def _refusal(self, claim: TickClaim, now: float, *, waiting: bool) -> TickOutcome | None:
-        """Return why nothing is spent, if so; who waits has spent it already."""
-        known, latest = self.definition, wire(claim.ticks[-1])
+    def _rejection(self, claim: TickClaim, now: float, *, waiting: bool) -> TickOutcome | None:
+        """Apply rules 2 to 4; a claim that is `QUEUED` has moved the last tick already, so rule 4 is left out."""
+        known, latest = self.definition, to_milliseconds(claim.ticks[-1])
         if known and (self.retired_at is not None or not known.enabled or known.fingerprint != claim.fingerprint):
             return TickOutcome.SUPERSEDED
-        if latest > wire(now + ALLOWED_FUTURE):
+        if latest > to_milliseconds(now + ALLOWED_FUTURE):
             return TickOutcome.EARLY
         lost = not waiting and self.last_tick is not None and latest <= self.last_tick
         return TickOutcome.LOST if lost else None
 
-    def _spend(self, claim: TickClaim, now: float) -> Bid:
-        """Make the claim's latest tick the mark; whoever waited with an earlier one waits no more."""
+    def _accept(self, claim: TickClaim, now: float) -> AcceptedClaim:
+        """Apply rule 5: move the last tick. An earlier claim that was still waiting is skipped."""
         previous = self.last_tick if self.fingerprint == claim.fingerprint else None
-        bid = Bid(claim=claim, at=now, before=self.last_tick, previous=previous)
-        passed = self.bids.add(bid)
-        if passed is not None:
-            self._skip(passed, TickReason.OVERLAP)
-        self.last_tick, self.fingerprint = wire(claim.ticks[-1]), claim.fingerprint
-        return bid
+        accepted = AcceptedClaim(claim=claim, at=now, before=self.last_tick, previous=previous)
+        replaced = self.claims.add(accepted)
+        if replaced is not None:
+            self._skip(replaced, TickReason.OVERLAP)
+        self.last_tick = to_milliseconds(claim.ticks[-1])
+        self.fingerprint = claim.fingerprint
+        return accepted
 
-    def _outcome(self, claim: TickClaim, now: float, find: Find) -> TickOutcome:
+    def _outcome(self, claim: TickClaim, now: float, find_job: FindJob) -> TickOutcome:
+        """Apply rules 5 to 7: paused, overlapping or won."""
         run = self.run
         if self.pause is not None:
             return PAUSED
-        if run is None or claim.overlap not in ("skip", "queue_one") or not run.goes_on(now, find):
+        if run is None or claim.overlap not in ("skip", "queue_one") or not run.is_going_on(now, find_job):
             return WON
         if claim.overlap == "skip":
             return BUSY
         if claim.job is not None:
-            return WON if run.job_id is None or run.was_started(find) else BUSY
+            return WON if run.job_id is None or run.was_started(find_job) else BUSY
         return QUEUED
 
-    def _conclude(self, bid: Bid, now: float) -> None:
-        if bid.outcome is WON:
-            self._fire(bid, now)
-        elif bid.outcome is not QUEUED:
-            self._skip(bid, TickReason.PAUSED if bid.outcome is PAUSED else TickReason.OVERLAP)
+    def _record_outcome(self, accepted: AcceptedClaim, now: float) -> None:
+        if accepted.outcome is WON:
+            self._fire(accepted, now)
+        elif accepted.outcome is not QUEUED:
+            self._skip(accepted, "paused" if accepted.outcome is PAUSED else TickReason.OVERLAP)
 
-    def _fire(self, bid: Bid, now: float) -> None:
-        claim, job_id = bid.claim, None
-        for tick in bid.ticks():
+    def _fire(self, accepted: AcceptedClaim, now: float) -> None:
+        claim, job_id = accepted.claim, None
+        for tick in accepted.ticks():
             job_id = tick_id(claim.name, tick) if claim.job else None
             record = self._record(tick, TickStatus.FIRED)
-            self.ring.put(replace(record, worker_id=claim.worker_id, fired_at=now, job_id=job_id))
-        self.run = Run(wire(claim.ticks[-1]), claim.worker_id, now + claim.run, job_id)
+            self.history.put(replace(record, worker_id=claim.worker_id, fired_at=now, job_id=job_id))
+        self.run = LedgerRun(to_milliseconds(claim.ticks[-1]), claim.worker_id, now + claim.run, job_id)
 
-    def _skip(self, bid: Bid, reason: TickReason) -> None:
-        for tick in bid.ticks():
-            self.ring.put(replace(self._record(tick, TickStatus.SKIPPED), reason=reason))
+    def _skip(self, accepted: AcceptedClaim, reason: TickReason) -> None:
+        for tick in accepted.ticks():
+            self.history.put(replace(self._record(tick, TickStatus.SKIPPED), reason=reason))
 
     def _record(self, tick: float, status: TickStatus) -> TickRecord:
         return TickRecord(name=self.key.name, queue=self.key.queue, tick=tick, status=status)
+
+
+def _same_request(accepted: AcceptedClaim, claim: TickClaim) -> bool:
+    return accepted.claim.request_id == claim.request_id
+
+
+def _to_seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000

@@ -1,4 +1,4 @@
-"""One queue of the memory broker: what is due by priority, and what is yet to come."""
+"""Orders the jobs of one queue of the memory broker: due ones by priority, scheduled ones by time."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from aioq.model.job import SUSPECT_AFTER, Failure, JobRecord, Lease, NewJob
 from aioq.model.states import JobState, Verb, after
 from aioq.options import latest_start
 
-__all__ = ["Line", "StoredJob"]
+__all__ = ["JobQueue", "StoredJob"]
 
 PRIORITIES = 10
 
 WAITING = (JobState.SCHEDULED, JobState.RETRYING)
-"""States of jobs whose time has yet to come."""
+"""States of jobs that are not due yet."""
 
 
 @dataclass(slots=True, eq=False)
 class StoredJob:
-    """A job and everything that has happened to it."""
+    """A job and its history."""
 
     job: NewJob
     enqueued_at: float
@@ -40,7 +40,7 @@ class StoredJob:
 
     @property
     def suspect(self) -> bool:
-        """Whether it has crashed so often that it runs alone."""
+        """Whether it has crashed `SUSPECT_AFTER` times and so has to run alone."""
         return self.crashes >= SUSPECT_AFTER
 
     def lease(self) -> Lease:
@@ -66,7 +66,7 @@ class StoredJob:
         )
 
     def record(self) -> JobRecord:
-        """Return what is known of the job."""
+        """Return the public record of the job."""
         job = self.job
         return JobRecord(
             id=job.id,
@@ -89,46 +89,46 @@ class StoredJob:
 
 
 @dataclass(slots=True, eq=False)
-class Line:
-    """The waiting jobs of one queue, and a count of all its jobs by state.
+class JobQueue:
+    """The jobs of one queue that have not ended, and counts of all its jobs by state.
 
-    A job that is called off leaves its entry in the heap, which is passed over.
+    A scheduled job that is cancelled leaves its item in the heap `scheduled`; such items are ignored.
     """
 
     ready: list[OrderedDict[str, StoredJob]] = field(default_factory=lambda: [OrderedDict() for _ in range(PRIORITIES)])
     suspects: OrderedDict[str, StoredJob] = field(default_factory=OrderedDict[str, StoredJob])
-    accused: bool = False
-    """Whether a suspect has come since the latest claim."""
-    later: list[tuple[float, int, StoredJob]] = field(default_factory=list[tuple[float, int, StoredJob]])
+    has_new_suspect: bool = False
+    """Whether a suspect was added since the latest claim."""
+    scheduled: list[tuple[float, int, StoredJob]] = field(default_factory=list[tuple[float, int, StoredJob]])
     leased: dict[str, StoredJob] = field(default_factory=dict[str, StoredJob])
     counts: Counter[JobState] = field(default_factory=Counter[JobState])
     _sequence: int = 0
-    _called_off: int = 0
+    _cancelled: int = 0
 
-    def admit(self, stored: StoredJob) -> None:
-        """Take in a new job, due or not."""
+    def add(self, stored: StoredJob) -> None:
+        """Add a new job, due or not."""
         self.counts[stored.state] += 1
         self.place(stored)
 
     def place(self, stored: StoredJob, *, front: bool = False) -> None:
-        """Put a waiting job where its state says it belongs."""
+        """Put a waiting job into the collection of its state."""
         if stored.state in WAITING:
             self._sequence += 1
-            heapq.heappush(self.later, (stored.run_at, self._sequence, stored))
+            heapq.heappush(self.scheduled, (stored.run_at, self._sequence, stored))
             return
         if stored.suspect:
             self.suspects[stored.job.id] = stored
-            self.accused = True
+            self.has_new_suspect = True
             return
         ready = self.ready[stored.job.priority]
         ready[stored.job.id] = stored
         ready.move_to_end(stored.job.id, last=not front)
 
     def move(self, stored: StoredJob, verb: Verb) -> None:
-        """Change a job's state as the table of states allows, and keep the counts right.
+        """Change a job's state as the transition table allows, and update the counts.
 
         Raises:
-            IllegalTransition: The table does not have this move.
+            IllegalTransition: The table has no such transition.
         """
         source, target = stored.state, after(stored.state, verb)
         stored.state = target
@@ -141,42 +141,42 @@ class Line:
         if target is JobState.RUNNING:
             self.leased[stored.job.id] = stored
         elif target is JobState.CANCELLED and source in WAITING:
-            self._clear_out()
+            self._drop_cancelled()
 
     def forget(self, stored: StoredJob) -> None:
-        """Take a job out of the counts for good."""
+        """Remove a job from the counts."""
         self.counts[stored.state] -= 1
 
     def take(self) -> StoredJob | None:
-        """Return the next due job that is no suspect, and call it claimed."""
-        return next((self._claimed(ready) for ready in reversed(self.ready) if ready), None)
+        """Claim the next due job that is not a suspect."""
+        return next((self._claim_first(ready) for ready in reversed(self.ready) if ready), None)
 
     def take_suspect(self) -> StoredJob:
-        """Return the suspect that waits longest, and call it claimed."""
-        return self._claimed(self.suspects)
+        """Claim the suspect that waits longest."""
+        return self._claim_first(self.suspects)
 
     def has_work(self) -> bool:
-        """Whether somebody had better look: there are due jobs, or a suspect that nobody has seen yet."""
-        return any(self.ready) or self.accused
+        """Return whether there are due jobs, or a suspect that no claim has seen yet."""
+        return any(self.ready) or self.has_new_suspect
 
-    def _claimed(self, line: OrderedDict[str, StoredJob]) -> StoredJob:
-        stored = next(iter(line.values()))
+    def _claim_first(self, jobs: OrderedDict[str, StoredJob]) -> StoredJob:
+        stored = next(iter(jobs.values()))
         self.move(stored, Verb.CLAIM)
         return stored
 
     def promote(self, now: float) -> None:
-        """Move jobs whose time has come to the end of their priority."""
+        """Move jobs that came due to the end of their priority."""
         while (due := self.next_due()) is not None and due <= now:
-            stored = heapq.heappop(self.later)[2]
+            stored = heapq.heappop(self.scheduled)[2]
             self.move(stored, Verb.DUE)
             self.place(stored)
 
     def next_due(self) -> float | None:
-        """Return the earliest moment at which a scheduled job comes due."""
-        while self.later and not _is_current(self.later[0]):
-            heapq.heappop(self.later)
-            self._called_off -= 1
-        return self.later[0][0] if self.later else None
+        """Return when the next scheduled job comes due; None without one."""
+        while self.scheduled and not _is_current(self.scheduled[0]):
+            heapq.heappop(self.scheduled)
+            self._cancelled -= 1
+        return self.scheduled[0][0] if self.scheduled else None
 
     def waiting(self) -> Iterator[StoredJob]:
         """Yield pending jobs in the order in which they will run."""
@@ -184,16 +184,16 @@ class Line:
         for ready in reversed(self.ready):
             yield from ready.values()
 
-    def _clear_out(self) -> None:
-        """Note that one more job in the heap was called off; drop such jobs once they are the most of it."""
-        self._called_off += 1
-        if self._called_off > len(self.later) // 2:
-            self.later = [entry for entry in self.later if _is_current(entry)]
-            heapq.heapify(self.later)
-            self._called_off = 0
+    def _drop_cancelled(self) -> None:
+        """Count a cancelled job in the heap; rebuild the heap once most of its items are cancelled."""
+        self._cancelled += 1
+        if self._cancelled > len(self.scheduled) // 2:
+            self.scheduled = [item for item in self.scheduled if _is_current(item)]
+            heapq.heapify(self.scheduled)
+            self._cancelled = 0
 
 
-def _is_current(entry: tuple[float, int, StoredJob]) -> bool:
-    """Whether a job still waits for the moment of its entry: it may have been called off since."""
-    run_at, _, stored = entry
+def _is_current(item: tuple[float, int, StoredJob]) -> bool:
+    """Return whether the job of a heap item still waits for that moment; it may have been cancelled since."""
+    run_at, _, stored = item
     return stored.state in WAITING and stored.run_at == run_at

@@ -1,4 +1,4 @@
-"""What became of the latest ticks of one entry, and how many there were of each kind."""
+"""Keeps the latest tick records of one cron entry, and counts all of them by status."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from aioq.model.cron import CronCounts, TickReason, TickRecord, TickStatus
 
-__all__ = ["Ring", "wire"]
+__all__ = ["TickHistory", "to_milliseconds"]
 
-MOST_KEPT = 100
+MAX_RECORDS = 100
 
 _COUNTED = {
     TickStatus.FIRED: ("fired",),
@@ -23,61 +23,62 @@ _COUNTED = {
 _ENDS = ("ok", "failed")
 
 
-def wire(moment: float) -> int:
-    """Return a tick as ledgers compare it: in whole milliseconds."""
+def to_milliseconds(moment: float) -> int:
+    """Return a moment in whole milliseconds, the precision in which ledgers compare ticks."""
     return round(moment * 1000)
 
 
 @dataclass(slots=True, eq=False)
-class Ring:
-    """The latest records, by tick and by worker where each worker has its own."""
+class TickHistory:
+    """The latest records of one entry, by tick, and by worker if each worker fires the entry."""
 
     latest_success: int | None = None
     latest_result: bytes | None = None
     _records: dict[tuple[int, str], TickRecord] = field(default_factory=dict[tuple[int, str], TickRecord])
     _counts: Counter[str] = field(default_factory=Counter[str])
     _forgotten: int | None = None
-    """The latest tick of which a record had to go."""
+    """The latest tick whose record was dropped."""
 
     def put(self, record: TickRecord) -> None:
-        """Write a record down in place of what was known of its tick."""
-        tick = wire(record.tick)
+        """Store a record; it replaces an earlier one of the same tick and worker."""
+        tick = to_milliseconds(record.tick)
         key = (tick, _owner(record))
         known = self._records.get(key)
         if record.status is TickStatus.OK and (self.latest_success is None or tick >= self.latest_success):
-            self.latest_success, self.latest_result = tick, record.result
+            self.latest_success = tick
+            self.latest_result = record.result
         if known is None and self._forgotten is not None and tick <= self._forgotten:
-            # It was counted when it fired; only of its end nothing was known.
+            # The record was dropped while the tick was running: it was counted as fired then, its end was not.
             self._counts.update(part for part in _counted(record).elements() if part in _ENDS)
             return
         self._counts.update(_counted(record))
         if known is not None:
             self._counts.subtract(_counted(known))
         self._records[key] = replace(record, tick=tick / 1000, worker_id=_worker(record), result=None)
-        self._bound()
+        self._drop_oldest()
 
     def newest(self, limit: int) -> list[TickRecord]:
         """Return the latest records, newest tick first."""
         return [self._records[key] for key in sorted(self._records, reverse=True)[: max(limit, 0)]]
 
     def counts(self) -> CronCounts:
-        """Return how many ticks there were of each kind."""
+        """Return the number of ticks by status."""
         return CronCounts(**self._counts)
 
-    def _bound(self) -> None:
-        if len(self._records) > MOST_KEPT:
+    def _drop_oldest(self) -> None:
+        if len(self._records) > MAX_RECORDS:
             oldest = min(self._records)
             self._forgotten = max(oldest[0], self._forgotten or 0)
             del self._records[oldest]
 
 
 def _worker(record: TickRecord) -> str:
-    """Return who ran it: nobody did if it was skipped or missed."""
+    """Return the worker that fired the tick; empty if it was skipped or missed."""
     return "" if record.status in (TickStatus.SKIPPED, TickStatus.MISSED) else record.worker_id
 
 
 def _owner(record: TickRecord) -> str:
-    """Return whose record of the tick it is; a job, as what nobody ran, has one for the whole fleet."""
+    """Return the worker part of a record's key; ticks that became jobs have one record for the whole fleet."""
     return "" if record.job_id is not None else _worker(record)
 
 

@@ -1,4 +1,4 @@
-"""Who waits for what in the memory broker: events for work and results, streams of aborts."""
+"""Wakes coroutines that wait for jobs or results, and passes cancellations to workers."""
 
 from __future__ import annotations
 
@@ -9,37 +9,38 @@ from contextlib import contextmanager
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 
-__all__ = ["Wakes"]
+__all__ = ["Waiters"]
 
 
-class Wakes:
-    """A set of waiters by key; waking a key sets every event that waits for it."""
+class Waiters:
+    """Events by kind and name; waking a name sets every event that waits for it."""
 
     def __init__(self) -> None:
-        self._waiting: defaultdict[tuple[str, str], set[anyio.Event]] = defaultdict(set)
+        self._events: defaultdict[tuple[str, str], set[anyio.Event]] = defaultdict(set)
         self._aborts: dict[str, MemoryObjectSendStream[str]] = {}
 
     @contextmanager
-    def waiter(self, kind: str, names: Iterable[str]) -> Generator[anyio.Event]:
-        """Give an event that is set when any of `names` is woken while the block runs."""
-        event, keys = anyio.Event(), [(kind, name) for name in names]
+    def waiting(self, kind: str, names: Iterable[str]) -> Generator[anyio.Event]:
+        """Yield an event that is set if one of `names` is woken during the block."""
+        event = anyio.Event()
+        keys = [(kind, name) for name in names]
         for key in keys:
-            self._waiting[key].add(event)
+            self._events[key].add(event)
         try:
             yield event
         finally:
             for key in keys:
-                self._waiting[key].discard(event)
-                if not self._waiting[key]:
-                    del self._waiting[key]
+                self._events[key].discard(event)
+                if not self._events[key]:
+                    del self._events[key]
 
     def wake(self, kind: str, name: str) -> None:
-        """Wake everyone who waits for `name`."""
-        for event in self._waiting.get((kind, name), ()):
+        """Set all events that wait for `name`."""
+        for event in self._events.get((kind, name), ()):
             event.set()
 
     def abort(self, worker_id: str, job_id: str) -> None:
-        """Tell a worker, if it listens, that its job was cancelled."""
+        """Send a cancelled job's id to its worker, if the worker listens."""
         if stream := self._aborts.get(worker_id):
             stream.send_nowait(job_id)
 
