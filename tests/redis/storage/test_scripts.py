@@ -1,4 +1,4 @@
-"""The Lua scripts: what their headers promise, and how they get to the server."""
+"""The Lua scripts: their headers, their keys and commands, and how the client sends them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 
 from aioq_redis import RedisBroker
 from aioq_redis.client.hash_slots import slot_of
+from aioq_redis.storage.job_states import ENDED_LETTERS, lua_states
 from aioq_redis.storage.keys import TYPES, Layout
 from aioq_redis.storage.scripts import FOLDERS, NAMES, load
 from tests.redis.job_helpers import claim, job
@@ -19,6 +20,9 @@ LUA = files("aioq_redis").joinpath("lua")
 
 FLEET = ("renew_registration", "heartbeat", "open_version", "register_app", "tell_pause")
 """Scripts on the keys of the fleet; those of all others are a queue's."""
+
+ENDED = [state.value for state in ENDED_LETTERS]
+"""The keys of ended jobs, in the order in which scripts get them."""
 
 FLOOR = {
     *("DEL", "EXISTS", "GET", "PEXPIRE", "PTTL", "PUBLISH", "SET", "TIME"),
@@ -36,7 +40,8 @@ WORDS = {"GT", "LIMIT", "NX", "PX", "PXAT", "WITHSCORES"}
 
 def body(name: str) -> str:
     """Return a script's own file."""
-    return LUA.joinpath(f"{name}.lua").read_text()
+    folder = next(folder for folder, names in FOLDERS.items() if name in names)
+    return LUA.joinpath(folder, f"{name}.lua").read_text()
 
 
 def code(name: str) -> str:
@@ -44,18 +49,18 @@ def code(name: str) -> str:
     return re.sub("--.*", "", load(name).text)
 
 
-def test_every_file_is_a_script_that_is_used() -> None:
-    """Wherever it is: what the other tests here look at is all there is, and a new file cannot slip by."""
+def test_lua_files_are_all_used() -> None:
+    """Every Lua file is a script or a part of one, so the other tests here see all of them."""
     package = Path(str(files("aioq_redis")))
     needed = {part for name in NAMES for part in re.findall(r"^-- Needs +(.+)$", body(name), re.MULTILINE)}
-    parts = {f"lua/lib/{part}.lua" for words in needed for part in words.split()}
+    parts = {f"lua/lib/{part}.lua" for words in needed for part in words.split() if part != "states"}
     found = {file.relative_to(package).as_posix() for file in package.rglob("*") if file.suffix.lower() == ".lua"}
     assert found == parts | {f"lua/{folder}/{name}.lua" for folder, names in FOLDERS.items() for name in names}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_script_begins_with_its_contract(name: str) -> None:
-    """The header has the name, what it does, and KEYS, ARGV and Returns."""
+def test_script_header_is_complete(name: str) -> None:
+    """The header has the name, what the script does, and KEYS, ARGV and Returns."""
     text = body(name)
     assert re.match(rf"-- {name}: [^\n]+\.\n--\n", text)
     for field in ("Needs", "KEYS", "ARGV", "Returns"):
@@ -63,12 +68,13 @@ def test_a_script_begins_with_its_contract(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_script_takes_the_keys_that_its_header_names(name: str) -> None:
-    """The names it unpacks, and where its ready lists begin, are those of the header."""
+def test_script_unpacks_the_keys_of_its_header(name: str) -> None:
+    """The names that a script unpacks, and its first ready list, match the header."""
     keys = [key.partition(":")[0] for key in load(name).keys]
     assert {key for key in keys if key not in TYPES} == set()
     many = {key.partition(":")[0] for key in load(name).keys if key.endswith("...")}
-    single = [key for key in keys if key not in ("ready", *many)]
+    indexes = ENDED if "ended_indexes(" in body(name) else []
+    single = [key for key in keys if key not in ("ready", *indexes, *many)]
     renamed = {"memo": "claim"} if name == "claim" else {}
     if found := re.search(r"^local ([^=\n]+) = unpack\(KEYS\)$", body(name), re.MULTILINE):
         assert [renamed.get(local, local) for local in found[1].split(", ")] == single
@@ -77,30 +83,36 @@ def test_a_script_takes_the_keys_that_its_header_names(name: str) -> None:
         assert len(single) == 1 or name == "heartbeat"
     if found := re.search(r"^local READY = (\d+)$", body(name), re.MULTILINE):
         assert int(found[1]) == keys.index("ready") + 1
+    if found := re.search(r"\bended_indexes\((\d+)\)$", body(name), re.MULTILINE):
+        first = int(found[1]) - 1
+        assert keys[first : first + len(ENDED)] == ENDED
+        assert "ready" not in keys or keys.index("ready") == first + len(ENDED)
+    else:
+        assert "ended_indexes" not in body(name)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_script_has_every_part_that_it_uses(name: str) -> None:
-    """Each shared function that is called stands in front of the script, and no part is there for nothing."""
+def test_script_needs_match_its_calls(name: str) -> None:
+    """A script has each part that it calls, and no other part."""
     text = load(name).text
-    for part in LUA.joinpath("lib").iterdir():
-        source = part.read_text()
+    parts = {part.name: part.read_text() for part in LUA.joinpath("lib").iterdir()}
+    for part, source in {**parts, "states": lua_states()}.items():
         names = re.findall(r"^local (?:function )?(\w+)", source, re.MULTILINE)
         used = any(
             re.search(rf"(?<!-- )\b{name}\b(?!:)", re.sub("--.*", "", text.replace(source, ""))) for name in names
         )
-        assert (source in text) == used, part.name
+        assert (source in text) == used, part
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_script_compiles(name: str, raw: Any) -> None:
-    """Every server takes it, and gives it the digest that we give it."""
+def test_script_compiles(name: str, raw: Any) -> None:
+    """Every server accepts the script, and computes the same digest."""
     assert raw.script_load(load(name).text) == load(name).sha
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_keys_of_a_script_share_a_slot(name: str) -> None:
-    """All keys have one hash tag, so that a cluster keeps them together."""
+def test_script_keys_share_a_hash_slot(name: str) -> None:
+    """All keys of a script have one hash tag, so a cluster stores them together."""
     space = Layout("ns").fleet if name in FLEET else Layout("ns").queue("q")
     keys = space.pick(load(name).keys, "own", ["one", "two"])
     assert len({slot_of(key) for key in keys}) == 1
@@ -109,8 +121,8 @@ def test_the_keys_of_a_script_share_a_slot(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_script_never_asks_for_other_keys(name: str) -> None:
-    """What it calls is called on a key that it was given: none is put together in a call, and channels alone are."""
+def test_script_uses_only_given_keys(name: str) -> None:
+    """A script calls commands on keys that it was given. It builds names of channels only."""
     text = code(name)
     calls = re.findall(r"redis\.p?call\(\s*('[A-Z]+'|\w+)(?:,\s*([^,()]*(?:\([^()]*\))?[^,()]*))?", text)
     assert len(calls) == len(re.findall(r"\bredis\b(?!\.sha1hex)", text))
@@ -122,50 +134,50 @@ def test_a_script_never_asks_for_other_keys(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_script_makes_no_scripts(name: str) -> None:
-    """No text that it is given, or has put together, is ever run."""
+def test_script_evaluates_no_text(name: str) -> None:
+    """A script never runs a text that it was given or has built."""
     assert not re.search(r"\b(load|loadstring|dofile|loadfile|setfenv|require)\b", code(name))
 
 
-def test_no_script_is_put_together() -> None:
-    """What is sent as a script is the text of a file: nothing in Python has commands for Lua, or fills in a text."""
+def test_python_builds_no_commands() -> None:
+    """Scripts are files, and one part with constants. Python has no commands for Lua and fills in no text."""
     for source in Path(str(files("aioq_redis"))).rglob("*.py"):
         text = source.read_text()
         assert "redis.call" not in text, source
         evals = re.findall(r"[\"']EVAL\w*[\"'](.{0,30})", text)
         assert all(re.match(r", (self\._)?script\.(sha|text)\b", rest) for rest in evals), source
-    loading = Path(str(files("aioq_redis").joinpath("scripts.py"))).read_text()
+    loading = Path(str(files("aioq_redis").joinpath("storage", "scripts.py"))).read_text()
     assert not re.search(r"\.format\(|%[sd]|\.replace\(", loading)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_script_keeps_to_the_oldest_server(name: str) -> None:
-    """Every command that it names is one of Redis 6.2; so says a server of that release, wherever there is one."""
+def test_script_commands_exist_in_redis_6(name: str) -> None:
+    """Every command that a script names is one of Redis 6.2."""
     assert set(re.findall("'([A-Z]{2,})'", code(name))) <= FLOOR | WORDS
 
 
-def test_the_list_of_commands_is_not_longer_than_it_need_be() -> None:
-    """Each of them, and each option, is in some script."""
+def test_listed_commands_are_all_used() -> None:
+    """Each listed command and option occurs in a script."""
     named = {word for name in NAMES for word in re.findall("'([A-Z]{2,})'", code(name))}
     assert named == FLOOR | WORDS
 
 
-def test_the_oldest_server_knows_these_commands(raw: Any, redis_kind: str) -> None:
-    """The list is not longer than it may be."""
+def test_oldest_server_has_the_listed_commands(raw: Any, redis_kind: str) -> None:
+    """A server of release 6.2 has every listed command."""
     if redis_kind != "redis-6.2":
         pytest.skip("only Redis 6.2 can tell")
     assert {name.upper() for name in raw.command()} >= FLOOR
 
 
-async def test_scripts_that_the_server_forgot_are_sent_again(broker: RedisBroker, raw: Any) -> None:
-    """SCRIPT FLUSH between any two calls goes unnoticed."""
+async def test_script_flush_is_not_noticed(broker: RedisBroker, raw: Any) -> None:
+    """The client sends a script again if the server no longer has it."""
     raw.script_flush()
     assert await broker.enqueue([job("a")]) == [True]
     raw.script_flush()
     assert [lease.job_id for lease in await claim(broker)] == ["a"]
 
 
-async def test_scripts_travel_once(broker: RedisBroker, raw: Any) -> None:
+async def test_script_is_sent_once(broker: RedisBroker, raw: Any) -> None:
     """After its first use a script is called by its digest."""
     raw.script_flush()
     await broker.enqueue([job("a")])

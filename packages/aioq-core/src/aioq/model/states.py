@@ -1,8 +1,8 @@
-"""The life of a job as one table: every state, and every way from one to the next.
+"""The life of a job as one table: every state, and every transition between them.
 
-Rule 1: a transition that is not in `TRANSITIONS` does not exist; brokers ask `after`.
-Rule 2: nothing here knows how a broker stores a job. The diagram in the documentation
-is drawn from this table.
+Rule 1: a transition that is not in `TRANSITIONS` does not exist. `aioq.testing` checks that of every broker.
+Rule 2: nothing here knows how a broker stores a job. The memory broker asks `after`; the Redis scripts get
+their letters from `aioq_redis.storage.job_states`. The diagram in the documentation is drawn from this table.
 """
 
 from __future__ import annotations

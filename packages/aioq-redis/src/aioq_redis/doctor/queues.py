@@ -10,13 +10,12 @@ from aioq.model.health import Finding, Level
 from aioq.model.job import WorkerInfo
 from aioq_redis.doctor.format import size
 from aioq_redis.doctor.snapshot import Snapshot
+from aioq_redis.storage.job_states import ENDED_STATES
 
 __all__ = ["QueueFacts", "about_queue", "about_workers"]
 
 OVERDUE: Final = 60.0
 """Seconds after which a job that is due should be in line at least."""
-
-ENDS: Final = {b"c": "completed", b"f": "failed", b"x": "cancelled", b"d": "dead", b"e": "expired"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +37,7 @@ class QueueFacts:
     def counts(self) -> dict[str, int]:
         """Return how many jobs are in each state."""
         seen = self.seen
-        ended = {name: seen.indexes[letter].size for letter, name in ENDS.items()}
+        ended = {name.value: seen.indexes[letter].size for letter, name in ENDED_STATES.items()}
         return {"pending": seen.pending, "scheduled": seen.due.size, "running": seen.leased.size, **ended}
 
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from aioq_redis.storage.job_states import ENDED_STATES
+
 __all__ = ["MOST", "Marks", "Part", "Snapshot", "read_snapshot"]
 
 MOST: Final = 1000
 """Ids of each key that are looked at: the server does nothing else meanwhile."""
-
-INDEXES: Final = (b"c", b"f", b"x", b"d", b"e")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def read_snapshot(reply: Sequence[Any]) -> Snapshot:
         ended=_marks(ended),
         due=_part(due),
         leased=_part(leased),
-        indexes=dict(zip(INDEXES, map(_part, indexes), strict=True)),
+        indexes=dict(zip(ENDED_STATES, map(_part, indexes), strict=True)),
         line=Part(sum(part.size for part in read), tuple(id for part in read for id in part.ids)),
         absent=absent,
     )

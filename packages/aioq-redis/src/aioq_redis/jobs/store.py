@@ -11,19 +11,13 @@ from aioq.model.states import JobState
 from aioq_redis.client.client import gather_all
 from aioq_redis.storage.database import Database
 from aioq_redis.storage.job_format import ended_job, live_job
+from aioq_redis.storage.job_states import ENDED_LETTERS
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.retention import Retention, milliseconds
 
 __all__ = ["Jobs"]
 
-_INDEXES: Final = {
-    JobState.RUNNING: "leased",
-    JobState.COMPLETED: "completed",
-    JobState.FAILED: "failed",
-    JobState.CANCELLED: "cancelled",
-    JobState.DEAD: "dead",
-    JobState.EXPIRED: "expired",
-}
+_INDEXES: Final = {JobState.RUNNING: "leased", **{state: state.value for state in ENDED_LETTERS}}
 """The sorted set with the ids of a state."""
 
 PAGE: Final = 1000

@@ -18,8 +18,9 @@ from msgspec import Meta, Struct
 
 from aioq.model.ids import check_name
 from aioq.model.job import Failure, JobRecord, NewJob
-from aioq.model.states import JobState
+from aioq.model.states import JobState, Verb
 from aioq.options import latest_start
+from aioq_redis.storage.job_states import ENDED_STATES, RUN_LETTERS
 from aioq_redis.storage.retention import milliseconds
 
 __all__ = [
@@ -136,7 +137,7 @@ class Run(NamedTuple):
 
 
 NEW: Final = Run("", 0, 0, 0, 0, "")
-FIRST: Final = Run("r", 1, 1, 0, 0, "")
+FIRST: Final = Run(RUN_LETTERS[Verb.CLAIM], 1, 1, 0, 0, "")
 
 
 def encode_record(job: NewJob) -> bytes:
@@ -235,15 +236,9 @@ def _read_head(line: bytes) -> Head:
         raise error if isinstance(error, Unreadable) else Unreadable(f"its task cannot be: {error}") from None
 
 
-_ENDS: Final = {
-    b"c": JobState.COMPLETED,
-    b"f": JobState.FAILED,
-    b"x": JobState.CANCELLED,
-    b"d": JobState.DEAD,
-    b"e": JobState.EXPIRED,
-}
-
-_ENDED: Final = re.compile(rb"([cfxde]) \d (\d{1,15}) (-?\d{1,12}) ([^\n]*)\n([^\n]*)\n(.*)", re.DOTALL)
+_ENDED: Final = re.compile(
+    b"([%b])" % b"".join(ENDED_STATES) + rb" \d (\d{1,15}) (-?\d{1,12}) ([^\n]*)\n([^\n]*)\n(.*)", re.DOTALL
+)
 
 _read_failure = msgspec.json.Decoder(Failure).decode
 
@@ -267,7 +262,7 @@ def ended_job(job_id: str, queue: str, text: bytes) -> JobRecord:
     code, finished, length, note, line, rest = found.groups()
     size = int(length)
     body = rest[: max(size, 0)]
-    state = _ENDS[code]
+    state = ENDED_STATES[code]
     record = _job(
         job_id,
         queue,
@@ -315,11 +310,11 @@ def _job(
 
 
 def _live_state(run: Run, score: bytes) -> JobState:
-    if run.state == "r":
+    if run.state == RUN_LETTERS[Verb.CLAIM]:
         return JobState.RUNNING
     if not score:
         return JobState.PENDING
-    return JobState.RETRYING if run.state == "y" else JobState.SCHEDULED
+    return JobState.RETRYING if run.state == RUN_LETTERS[Verb.RETRY] else JobState.SCHEDULED
 
 
 def _moment(score: bytes) -> float | None:

@@ -44,24 +44,20 @@ from collections.abc import Sequence
 from typing import Final
 
 from aioq.model.ids import check_name
+from aioq_redis.storage.job_states import ENDED_LETTERS
 
 __all__ = ["ENDLESS", "FLEET", "OWNED", "TYPES", "KeySpace", "Layout", "beside"]
 
 TYPES: Final = {
     "apps": "zset",
     "awaited": "string",
-    "cancelled": "zset",
     "claim": "string",
-    "completed": "zset",
     "copied": "string",
     "cron": "hash",
     "crons": "hash",
-    "dead": "zset",
     "deploys": "string",
     "due": "zset",
     "ended": "hash",
-    "expired": "zset",
-    "failed": "zset",
     "failures": "hash",
     "gone": "set",
     "jobs": "hash",
@@ -78,6 +74,7 @@ TYPES: Final = {
     "wake": "list",
     "worker": "string",
     "workers": "zset",
+    **{state.value: "zset" for state in ENDED_LETTERS},
 }
 """Name of a key, without what follows its first colon: what Redis stores under it."""
 

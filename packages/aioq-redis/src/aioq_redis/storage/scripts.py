@@ -1,7 +1,7 @@
 """The Lua scripts, as the files in `lua/` have them.
 
-A script's header names the parts of `lua/lib/` that go in front of it and its keys in
-their order; whoever calls it picks the keys by that list, so that the two cannot differ.
+The header of a script lists the parts of `lua/lib/` that go in front of it, and its keys in order.
+Callers pick the keys by that list, so the two cannot differ.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from importlib.resources import files
 from typing import Final
 
 from aioq_redis.client.command import Script
+from aioq_redis.storage.job_states import ENDED_LETTERS, lua_states
 
 __all__ = ["FOLDERS", "NAMES", "Script", "load"]
 
@@ -59,9 +60,13 @@ def load(name: str) -> Script:
     """Return the script of that name."""
     folder = next(folder for folder, names in FOLDERS.items() if name in names)
     body = _read(folder, f"{name}.lua")
-    text = "".join(_read("lib", f"{part}.lua") for part in _field(body, "Needs")) + body
+    text = "".join(_part(part) for part in _field(body, "Needs")) + body
     keys = tuple(key for word in _field(body, "KEYS") for key in _expand(word))
     return Script(name, text, sha1(text.encode(), usedforsecurity=False).hexdigest(), keys)
+
+
+def _part(name: str) -> str:
+    return lua_states() if name == "states" else _read("lib", f"{name}.lua")
 
 
 def _read(*path: str) -> str:
@@ -74,6 +79,8 @@ def _field(body: str, name: str) -> list[str]:
 
 
 def _expand(word: str) -> list[str]:
-    """Return `ready:0`, `ready:1`, ... for `ready:0-9`."""
+    """Return the keys that a word stands for: ten for `ready:0-9`, one for each final state for `ended_indexes`."""
+    if word == "ended_indexes":
+        return [state.value for state in ENDED_LETTERS]
     stem, dash, last = word.partition("0-")
     return [f"{stem}{n}" for n in range(int(last) + 1)] if dash else [word]

@@ -21,12 +21,13 @@ from aioq.model.job import (
 )
 from aioq.model.states import JobState
 from aioq.protocols import Broker, JobStore
-from aioq.testing.contracts.suite import FAILURE, BrokerSuite
+from aioq.testing.contracts.suite import FAILURE
+from aioq.testing.contracts.transitions import TransitionContract
 
 __all__ = ["JobStoreContract"]
 
 
-class JobStoreContract(BrokerSuite):
+class JobStoreContract(TransitionContract):
     """The suite for `aioq.protocols.JobStore`; subclass it beside `BrokerContract`."""
 
     @pytest.fixture

@@ -1,15 +1,15 @@
 -- claim_ticks: decide who fires ticks of some entries, and enqueue them if they are to be jobs.
 --
--- Needs    clock batches scores due ended wakes runs known store ring tick_runs bids
--- KEYS     jobs runs ended gone due wake completed failed cancelled dead expired ready:0-9 cron:<name>... ticks:<name>...
+-- Needs    clock batches scores states due ended wakes runs known store ring tick_runs bids
+-- KEYS     jobs runs ended gone due wake ended_indexes ready:0-9 cron:<name>... ticks:<name>...
 -- ARGV     1 ms that a tick may be early   2 ms to remember an entry; then for each entry, no two of them
 --          the same: name, fingerprint of the schedule, worker id, request id, overlap, ms that a run is
 --          taken to go on, plan of the job or '', record of the job, number of ticks, the ticks, ms, ascending
 -- Returns  the server's time in ms; then for each entry the outcome, as `aioq.model.cron.TickOutcome` has it; and
 --          when ticks were spent the mark before, or '', and the same or '' if it was another fingerprint's
-local jobs, runs, ended, gone, due, wake, completed, failed, cancelled, dead, expired = unpack(KEYS)
-local READY, ENTRIES = 12, 21
-local INDEX = { c = completed, f = failed, x = cancelled, d = dead, e = expired }
+local jobs, runs, ended, gone, due, wake = unpack(KEYS)
+local INDEX, READY = ended_indexes(7)
+local ENTRIES = READY + 9
 local allowed, remember = tonumber(ARGV[1]), ARGV[2]
 local stamp = string.format('%.0f', now)
 local count = (#KEYS - ENTRIES) / 2
@@ -33,7 +33,7 @@ end
 
 local function was_started(job)
   local line = parse_run(redis.call('HGET', runs, job))
-  return line and (line.state == 'r' or line.attempt > 0)
+  return line and (line.state == RUN_CLAIM or line.attempt > 0)
 end
 
 local function outcome_of(claim)

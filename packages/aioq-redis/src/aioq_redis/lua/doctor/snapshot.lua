@@ -1,7 +1,7 @@
 -- snapshot: what is where in one queue, all at one moment, as far as it is not too much.
 --
--- Needs    clock
--- KEYS     jobs runs failures gone wake ended due leased completed failed cancelled dead expired suspects ready:0-9
+-- Needs    clock states
+-- KEYS     jobs runs failures gone wake ended due leased suspects ended_indexes ready:0-9
 -- ARGV     1 most ids of each key
 -- Returns  the server's time in ms; then a part for each key, which is its size and its ids: of a hash or
 --          a set all or, where they are too many, none; of a list or sorted set the first. Behind an id of
@@ -9,8 +9,8 @@
 --          The lines come after all others, a part for each, that of the suspects first. In the end stand
 --          the ids that were shown of a line, of due and of leased for which there is no record, but for
 --          those in line that are gone
-local jobs, runs, failures, gone, wake, ended, due, leased, completed, failed, cancelled, dead, expired, suspects = unpack(KEYS)
-local READY = 15
+local jobs, runs, failures, gone, wake, ended, due, leased, suspects = unpack(KEYS)
+local INDEX, READY = ended_indexes(10)
 local LONGEST = 4096
 local most = tonumber(ARGV[1])
 
@@ -57,7 +57,7 @@ local lines = { seek(first('LLEN', 'LRANGE', suspects), true) }
 for priority = 0, 9 do
   lines[priority + 2] = seek(first('LLEN', 'LRANGE', KEYS[READY + priority]), true)
 end
-return {
+local reply = {
   string.format('%.0f', now),
   all('HLEN', 'HKEYS', jobs),
   marked(runs, 2),
@@ -67,11 +67,10 @@ return {
   marked(ended, 1),
   seek(first('ZCARD', 'ZRANGE', due)),
   seek(first('ZCARD', 'ZRANGE', leased)),
-  first('ZCARD', 'ZRANGE', completed),
-  first('ZCARD', 'ZRANGE', failed),
-  first('ZCARD', 'ZRANGE', cancelled),
-  first('ZCARD', 'ZRANGE', dead),
-  first('ZCARD', 'ZRANGE', expired),
-  lines,
-  absent,
 }
+for _, letter in ipairs(ENDED) do
+  reply[#reply + 1] = first('ZCARD', 'ZRANGE', INDEX[letter])
+end
+reply[#reply + 1] = lines
+reply[#reply + 1] = absent
+return reply

@@ -1,6 +1,6 @@
 -- cancel: call a job off, wherever it stands.
 --
--- Needs    clock batches runs ended waits
+-- Needs    clock batches states runs ended waits
 -- KEYS     jobs runs leased due gone failures ended cancelled waits suspects
 -- ARGV     1 job id   2 request id   3 ms to keep the record
 --          4 channel of ends, without the job id   5 channel of aborts, without the worker id
@@ -12,7 +12,7 @@ local record = redis.call('HGET', jobs, id)
 if not record then
   local text = redis.call('HGET', ended, id)
   local kept = text and parse_ended(text)
-  return kept and kept.state == 'x' and kept.note == request and 1 or 0
+  return kept and kept.state == CANCELLED and kept.note == request and 1 or 0
 end
 
 local line = redis.call('HGET', runs, id)
@@ -22,7 +22,7 @@ local running = redis.call('ZSCORE', leased, id)
 -- A full server lets a script go on that began with a command which needs no room. What is added
 -- comes before what is taken away: where a key of the wrong type ends this, the lease is still there.
 redis.call('ZREM', leased, '')
-keep(ended, cancelled, { id, ended_record('x', 0, request, line or '', failure, record) }, { ttl })
+keep(ended, cancelled, { id, ended_record(CANCELLED, 0, request, line or '', failure, record) }, { ttl })
 local apart = running or suspect(run) and redis.call('LREM', suspects, 0, id) > 0
 if not apart and redis.call('ZREM', due, id) == 0 then
   -- Its id stays in line, for a list is slow to search; whoever comes across it drops it.

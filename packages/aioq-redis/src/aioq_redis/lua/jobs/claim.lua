@@ -1,6 +1,6 @@
 -- claim: lease due jobs of one queue to a worker, once per request.
 --
--- Needs    clock batches scores runs records due wakes
+-- Needs    clock batches scores states runs records due wakes
 -- KEYS     jobs runs leased due gone wake claim:<worker> suspects awaited ready:0-9
 -- ARGV     1 request id   2 worker id   3 most jobs   4 length of a lease, ms   5 leases it holds
 --          6 the request before it, if it is known
@@ -32,7 +32,7 @@ local function replay(text)
   local lines = #ids > 0 and fetch('HMGET', runs, ids)
   for n, id in ipairs(ids) do
     local run = parse_run(lines[n])
-    if records[n] and run and run.state == 'r' and run.worker == worker then
+    if records[n] and run and run.state == RUN_CLAIM and run.worker == worker then
       reply[#reply + 1] = id
       reply[#reply + 1] = records[n]
       reply[#reply + 1] = lines[n]
@@ -68,7 +68,7 @@ local function next_run(record, run)
   if not run then
     return 'r0 1 ' .. enqueued .. ' 1 0 ' .. stamp .. ' ' .. worker, ''
   end
-  run.state, run.epoch, run.attempt = 'r', run.epoch + 1, run.attempt + 1
+  run.state, run.epoch, run.attempt = RUN_CLAIM, run.epoch + 1, run.attempt + 1
   run.enqueued, run.claimed, run.worker = enqueued, stamp, worker
   local line = run_line(run)
   return line, line
@@ -150,7 +150,7 @@ end
 
 -- A job that is running, or waits among the due, has no business in a line: its id is there twice.
 local function misplaced(id, run)
-  return run.state == 'r' or (run.state == 'y' or run.state == 's') and redis.call('ZSCORE', due, id)
+  return run.state == RUN_CLAIM or (run.state == RUN_RETRY or run.state == RUN_POSTPONE) and redis.call('ZSCORE', due, id)
 end
 
 local function take(id, priority, record, run)

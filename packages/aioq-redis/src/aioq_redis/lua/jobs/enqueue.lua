@@ -1,7 +1,7 @@
 -- enqueue: store new jobs of one queue; of each group all or none.
 --
--- Needs    clock batches scores due ended wakes known store requests
--- KEYS     jobs ended gone due wake completed failed cancelled dead expired memo:<client> ready:0-9
+-- Needs    clock batches scores states due ended wakes known store requests
+-- KEYS     jobs ended gone due wake memo:<client> ended_indexes ready:0-9
 -- ARGV     1 `store`, or `check` to only look
 --          2 number of the request   3 numbers of those that are unheard   4 jobs that are in doubt, each as
 --          <place>:<number>.<place> ...; where it is in this request, and in earlier ones, from 1;
@@ -11,9 +11,8 @@
 --          record: without its moment
 -- Returns  for each job 1 new, 0 known, -1 known as another job; nothing of such a group is stored;
 --          none when nothing was done, for a later request has come before
-local jobs, ended, gone, due, wake, completed, failed, cancelled, dead, expired, memo = unpack(KEYS)
-local READY = 12
-local INDEX = { c = completed, f = failed, x = cancelled, d = dead, e = expired }
+local jobs, ended, gone, due, wake, memo = unpack(KEYS)
+local INDEX, READY = ended_indexes(7)
 
 local mode, number, unheard, doubts = unpack(ARGV, 1, 4)
 local storing = mode == 'store'

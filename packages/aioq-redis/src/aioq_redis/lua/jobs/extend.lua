@@ -1,6 +1,6 @@
 -- extend: let leases of one queue run out later.
 --
--- Needs    clock batches scores runs
+-- Needs    clock batches scores states runs
 -- KEYS     runs leased
 -- ARGV     1 length from now, ms; then for each lease: id, fence, priority
 -- Returns  the positions of the leases that are lost, counted from 0
@@ -13,7 +13,7 @@ end
 local lines = fetch('HMGET', runs, ids)
 for n, id in ipairs(ids) do
   local line = lines[n]
-  if line and string.byte(line) == 114 and fenced(line, ARGV[3 * n]) then
+  if line and string.byte(line) == RUN_CLAIM_BYTE and fenced(line, ARGV[3 * n]) then
     scores[#scores + 1] = score(deadline, tonumber(ARGV[3 * n + 1]))
     scores[#scores + 1] = id
   else

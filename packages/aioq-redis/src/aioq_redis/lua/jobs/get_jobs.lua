@@ -1,12 +1,12 @@
 -- get_jobs: all that is known of some jobs of one queue.
 --
--- Needs    clock batches ended
--- KEYS     jobs runs due failures ended completed failed cancelled dead expired
+-- Needs    clock batches states ended
+-- KEYS     jobs runs due failures ended ended_indexes
 -- ARGV     job ids
 -- Returns  for each job: false, or {`ended`, record}, or {`live`, record, run line or '',
 --          score among the due or '', latest failure or ''}
-local jobs, runs, due, failures, ended, completed, failed, cancelled, dead, expired = unpack(KEYS)
-local INDEX = { c = completed, f = failed, x = cancelled, d = dead, e = expired }
+local jobs, runs, due, failures, ended = unpack(KEYS)
+local INDEX = ended_indexes(6)
 
 local function ended_job(id)
   local text = redis.call('HGET', ended, id)

@@ -1,6 +1,6 @@
 -- list_due: ids of jobs of one queue that wait for their time, the earliest first.
 --
--- Needs    batches
+-- Needs    batches states
 -- KEYS     due runs
 -- ARGV     1 first position   2 last position
 -- Returns  for each: id, and 1 when it waits for another attempt after a failed one
@@ -12,6 +12,6 @@ if #ids == 0 then
 end
 for n, line in ipairs(fetch('HMGET', runs, ids)) do
   reply[2 * n - 1] = ids[n]
-  reply[2 * n] = line and string.byte(line) == 121 and 1 or 0
+  reply[2 * n] = line and string.sub(line, 1, 1) == RUN_RETRY and 1 or 0
 end
 return reply

@@ -1,16 +1,16 @@
 -- reap: take back the jobs of one queue whose lease ran out, and forget what is kept no longer.
 --
--- Needs    clock batches scores runs records ended wakes waits
--- KEYS     jobs runs leased failures ended completed failed cancelled dead expired waits wake suspects ready:0-9
+-- Needs    clock batches scores states runs records ended wakes waits
+-- KEYS     jobs runs leased failures ended waits wake suspects ended_indexes ready:0-9
 -- ARGV     1 most jobs   2 channel of ends, without the job id   3 ms to keep the dead
 --          4 most dead to keep
 -- Returns  for each job, the one whose lease ran out last first: id, crashes, `pending` or `dead`
-local jobs, runs, leased, failures, ended, completed, failed, cancelled, dead, expired, waits, wake, suspects = unpack(KEYS)
-local READY = 14
+local jobs, runs, leased, failures, ended, waits, wake, suspects = unpack(KEYS)
+local INDEX, READY = ended_indexes(9)
 local limit, channel, dead_ttl, most_dead = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local MOST_PRUNED, MAX_CRASHES = 1000, 3
 
-for _, index in ipairs({ completed, failed, cancelled, dead, expired }) do
+for _, index in pairs(INDEX) do
   prune(ended, index, MOST_PRUNED)
 end
 
@@ -22,7 +22,7 @@ local reruns, buried, ttls, accused = {}, {}, {}, {}
 local function bury(id, run, record)
   local failure = run.failed == '1' and redis.call('HGET', failures, id) or nil
   buried[#buried + 1] = id
-  buried[#buried + 1] = ended_record('d', 0, 'crashed', run_line(run), failure, record)
+  buried[#buried + 1] = ended_record(DEAD, 0, 'crashed', run_line(run), failure, record)
   ttls[#ttls + 1] = dead_ttl
   over[#over + 1] = id
 end
@@ -44,7 +44,7 @@ for n = #found - 1, 1, -2 do
   local record, run = redis.call('HGET', jobs, id), parse_run(redis.call('HGET', runs, id))
   lapsed[#lapsed + 1] = id
   if record and run then
-    run.state, run.crashes = 'c', run.crashes + 1
+    run.state, run.crashes = RUN_REAP, run.crashes + 1
     local final = run.crashes >= whole_number(header_of(record).c, 1, 1000, MAX_CRASHES)
     if final then
       bury(id, run, record)
@@ -65,8 +65,8 @@ end
 -- As in settle: begin with what needs no room, and add before taking away.
 redis.call('ZREM', leased, '')
 if #over > 0 then
-  keep(ended, dead, buried, ttls)
-  bound(ended, dead, most_dead)
+  keep(ended, INDEX[DEAD], buried, ttls)
+  bound(ended, INDEX[DEAD], most_dead)
 end
 for priority, members in pairs(front) do
   spread('LPUSH', KEYS[READY + priority], members)

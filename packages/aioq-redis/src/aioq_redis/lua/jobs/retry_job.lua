@@ -1,29 +1,28 @@
 -- retry_job: put a failed, cancelled, dead or expired job back in line, with a fresh count of attempts.
 --
--- Needs    clock batches scores runs records due ended wakes
--- KEYS     jobs runs due gone failures ended failed cancelled dead expired wake ready:0-9
+-- Needs    clock batches scores states runs records due ended wakes
+-- KEYS     jobs runs due gone failures ended wake ended_indexes ready:0-9
 -- ARGV     1 job id   2 request id
 -- Returns  1 when it was put back, 0 when it is unknown or in another state
-local jobs, runs, due, gone, failures, ended, failed, cancelled, dead, expired, wake = unpack(KEYS)
-local READY = 12
+local jobs, runs, due, gone, failures, ended, wake = unpack(KEYS)
+local INDEX, READY = ended_indexes(8)
 local MOST_PROMOTED = 1000
 local id, request = ARGV[1], ARGV[2]
-local INDEX = { f = failed, x = cancelled, d = dead, e = expired }
 
 if redis.call('HEXISTS', jobs, id) == 1 then
   local run = parse_run(redis.call('HGET', runs, id))
-  return run and run.state == 'n' and run.worker == request and 1 or 0
+  return run and run.state == RUN_REPLAY and run.worker == request and 1 or 0
 end
 local text = redis.call('HGET', ended, id)
 local kept = text and parse_ended(text)
-local index = kept and INDEX[kept.state]
+local index = kept and REPLAYABLE[kept.state] and INDEX[kept.state]
 if not index or not still_kept(index, id) then
   return 0
 end
 
 local past = parse_run(kept.run) or { epoch = 0 }
 local run = {
-  state = 'n', failed = kept.body == '' and '0' or '1', epoch = past.epoch,
+  state = RUN_REPLAY, failed = kept.body == '' and '0' or '1', epoch = past.epoch,
   enqueued = string.match(kept.record, '^(%d+) ') or '0',
   attempt = 0, crashes = 0, claimed = '0', worker = request,
 }

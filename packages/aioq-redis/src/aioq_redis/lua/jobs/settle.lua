@@ -1,7 +1,7 @@
 -- settle: write how attempts of one queue's jobs ended, each on its own.
 --
--- Needs    clock batches scores runs ended wakes waits
--- KEYS     jobs runs leased due failures ended completed failed cancelled dead expired waits wake memo:<client> ready:0-9
+-- Needs    clock batches scores states runs ended wakes waits
+-- KEYS     jobs runs leased due failures ended waits wake memo:<client> ended_indexes ready:0-9
 -- ARGV     1 request id, <report>.<try>: what follows a try whose answer was not heard is of the same report
 --          2 channel of ends, without the job id   3 ms to keep the dead and the expired
 --          4 most of them to keep; then for each settlement: id, fence, kind, and by kind
@@ -10,10 +10,9 @@
 --          r retry: priority, delay ms, failure or ''   l release: priority, delay ms
 --          b bury: reason, failure or ''       e expired: failure
 -- Returns  one letter for each settlement: d done, a already done by this epoch, s stale
-local jobs, runs, leased, due, failures, ended, completed, failed, cancelled, dead, expired, waits, wake, memo = unpack(KEYS)
-local READY = 15
+local jobs, runs, leased, due, failures, ended, waits, wake, memo = unpack(KEYS)
+local INDEX, READY = ended_indexes(10)
 local request, channel, dead_ttl, most_dead = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local INDEX = { c = completed, f = failed, x = cancelled, d = dead, e = expired }
 local MEMO_TTL = 60000
 local EXTRA = { c = 0, k = 2, n = 1, f = 2, r = 3, l = 2, b = 2, e = 1 }
 local KEPT = { k = true, n = true, f = true, b = true, e = true }
@@ -49,7 +48,10 @@ end
 
 local over, unfailed, unleased = {}, {}, {}
 local later, front, rerun, reasons = {}, {}, {}, {}
-local kept = { c = { {}, {} }, f = { {}, {} }, d = { {}, {} }, e = { {}, {} } }
+local kept = {}
+for _, state in ipairs(ENDED) do
+  kept[state] = { {}, {} }
+end
 local just_kept = {}
 
 local function finish(id)
@@ -77,7 +79,7 @@ local function put_back(id, run, priority, delay)
   rerun[#rerun + 1] = id
   rerun[#rerun + 1] = line
   unleased[#unleased + 1] = id
-  if run.state == 'p' then
+  if run.state == RUN_RELEASE then
     local members = front[priority] or {}
     front[priority] = members
     members[#members + 1] = id
@@ -89,14 +91,14 @@ end
 
 local write = {
   c = function(id) finish(id) end,
-  k = function(id, p) finish_kept(id, 'c', tonumber(ARGV[p]), '', ARGV[p + 1]) end,
-  n = function(id, p) finish_kept(id, 'c', tonumber(ARGV[p]), '') end,
-  f = function(id, p) finish_kept(id, 'f', tonumber(ARGV[p]), '', ARGV[p + 1]) end,
-  b = function(id, p) finish_kept(id, 'd', dead_ttl, ARGV[p], ARGV[p + 1] ~= '' and ARGV[p + 1] or nil) end,
-  e = function(id, p) finish_kept(id, 'e', dead_ttl, '', ARGV[p]) end,
+  k = function(id, p) finish_kept(id, COMPLETED, tonumber(ARGV[p]), '', ARGV[p + 1]) end,
+  n = function(id, p) finish_kept(id, COMPLETED, tonumber(ARGV[p]), '') end,
+  f = function(id, p) finish_kept(id, FAILED, tonumber(ARGV[p]), '', ARGV[p + 1]) end,
+  b = function(id, p) finish_kept(id, DEAD, dead_ttl, ARGV[p], ARGV[p + 1] ~= '' and ARGV[p + 1] or nil) end,
+  e = function(id, p) finish_kept(id, EXPIRED, dead_ttl, '', ARGV[p]) end,
   r = function(id, p)
     local run = parse_run(lines[id])
-    run.state = 'y'
+    run.state = RUN_RETRY
     if ARGV[p + 2] ~= '' then
       run.failed = '1'
       reasons[#reasons + 1] = id
@@ -106,7 +108,7 @@ local write = {
   end,
   l = function(id, p)
     local run, delay = parse_run(lines[id]), tonumber(ARGV[p + 1])
-    run.state = delay > 0 and 's' or 'p'
+    run.state = delay > 0 and RUN_POSTPONE or RUN_RELEASE
     run.attempt = math.max(run.attempt - 1, 0)
     put_back(id, run, tonumber(ARGV[p]), delay)
   end,
@@ -137,7 +139,7 @@ local answers, done, notes = {}, false, {}
 for n, id in ipairs(ids) do
   local fence, kind = ARGV[at[n] + 1], ARGV[at[n] + 2]
   local line = lines[id]
-  if line and string.byte(line) == 114 and fenced(line, fence) then
+  if line and string.byte(line) == RUN_CLAIM_BYTE and fenced(line, fence) then
     write[kind](id, at[n] + 3)
     answers[n] = 'd'
     done = true
@@ -161,7 +163,7 @@ for state, entries in pairs(kept) do
     keep(ended, INDEX[state], entries[1], entries[2])
   end
 end
-for _, state in ipairs({ 'd', 'e' }) do
+for _, state in ipairs(OPERATOR_STATES) do
   if #kept[state][2] > 0 then
     bound(ended, INDEX[state], most_dead)
   end

@@ -12,7 +12,7 @@ local function digest(payload)
 end
 
 local function ended_record(state, settled, note, run, body, record)
-  if state == 'c' and #record > LONGEST_PAYLOAD then
+  if state == COMPLETED and #record > LONGEST_PAYLOAD then
     local head, payload = string.match(record, '^([^\n]*)\n?(.*)$')
     if #payload > LONGEST_PAYLOAD then
       note, record = digest(payload), head .. '\n'

@@ -14,7 +14,7 @@ local function without_moment(record)
 end
 
 local function same_ended(kept, new)
-  if kept.state ~= 'c' or kept.note == '' then
+  if kept.state ~= COMPLETED or kept.note == '' then
     return same_job(without_moment(kept.record), new)
   end
   local task, payload = task_and_payload(new)

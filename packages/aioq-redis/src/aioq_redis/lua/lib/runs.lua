@@ -30,7 +30,7 @@ end
 -- Whether the epoch of a run that is over ended it by itself.
 local function was_settled(line)
   local state = string.byte(line)
-  return state ~= 114 and state ~= 99
+  return state ~= RUN_CLAIM_BYTE and state ~= RUN_REAP_BYTE
 end
 
 local function fenced(line, fence)
