@@ -155,8 +155,8 @@ async def generator(_: object) -> AsyncGenerator[int, None]:
     ("function", "why"),
     [
         (5, "a cron entry is a function, got 5"),
-        (lambda: None, r"must be callable with the context alone: too many positional arguments"),
-        (lambda ctx, x: None, r"must be callable with the context alone: missing a required argument: 'x'"),
+        (lambda: None, r"must be callable with the context alone: \S"),
+        (lambda ctx, x: None, r"must be callable with the context alone: .*'x'"),
         (generator, "is a generator: calling it would run none of it"),
     ],
 )
@@ -232,22 +232,22 @@ def test_what_kwargs_are_changed_to_later_is_of_no_account(app: Aarq) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "why"),
-    [
-        ({"args": (1, 2)}, "too many positional arguments"),
-        ({"kwargs": {"x": 1, "days": 7}}, "got an unexpected keyword argument 'days'"),
-        ({"args": (1,), "kwargs": {"x": 1}}, "multiple values for argument 'x'"),
-    ],
+    ("options", "named"),
+    [({"args": (1, 2)}, ""), ({"kwargs": {"x": 1, "days": 7}}, "'days'"), ({"args": (1,), "kwargs": {"x": 1}}, "'x'")],
 )
-def test_arguments_have_to_fit_the_function(app: Aarq, options: dict[str, Any], why: str) -> None:
-    """Where the decorator stands, and not at three in the morning."""
+def test_arguments_have_to_fit_the_function(app: Aarq, options: dict[str, Any], named: str) -> None:
+    """Where the decorator stands, and not at three in the morning; what is wrong comes last, in Python's words."""
 
     def function(_: object, x: int) -> None: ...
 
     name = f"{HERE}.{function.__qualname__.replace('<locals>.', '')}"
     with pytest.raises(TaskDefinitionError) as caught:
         app.cron("every 1", **options)(function)
-    assert str(caught.value) == f"{name} must be callable with the context and the args and kwargs given: {why}"
+    start = f"{name} must be callable with the context and the args and kwargs given: "
+    assert str(caught.value).startswith(start)
+    reason = str(caught.value).removeprefix(start)
+    assert reason
+    assert named in reason
 
 
 def test_on_error_is_remembered(app: Aarq) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -117,34 +118,28 @@ def test_no_arguments_at_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "kwargs", "text"),
-    [
-        ((), {}, "missing required argument 'to'"),
-        (("a", None, 1, 2), {}, "extra positional arguments provided"),
-        (("a",), {"cc": "b"}, "unexpected keyword argument 'cc'"),
-        (("a",), {"to": "b"}, "argument 'to' given by name and position"),
-    ],
+    ("args", "kwargs", "named"),
+    [((), {}, "'to'"), (("a", None, 1, 2), {}, ""), (("a",), {"cc": "b"}, "'cc'"), (("a",), {"to": "b"}, "'to'")],
+    ids=["missing", "extra", "unexpected", "twice"],
 )
-def test_a_call_that_does_not_fit_is_a_type_error(args: tuple[Any, ...], kwargs: dict[str, Any], text: str) -> None:
-    """As in Python, but it names the task and shows what it takes."""
+def test_a_call_that_does_not_fit_is_a_type_error(args: tuple[Any, ...], kwargs: dict[str, Any], named: str) -> None:
+    """As in Python, but it names the task and shows what it takes; what is wrong comes last, in msgspec's words."""
     with pytest.raises(TypeError) as caught:
         sent(send, *args, **kwargs)
-    assert str(caught.value) == f"tasks.f(to: str, when: datetime.datetime | None = None, count: int = 1): {text}"
+    shown, _, reason = str(caught.value).partition("): ")
+    assert shown == "tasks.f(to: str, when: datetime.datetime | None = None, count: int = 1"
+    assert reason[0].islower()
+    assert named in reason
 
 
 @pytest.mark.parametrize(
-    ("args", "kwargs", "text"),
-    [
-        ((1,), {}, "missing a required argument: 'b'"),
-        ((1, 2), {}, "missing a required argument: 'c'"),
-        ((), {"a": 1, "b": 2, "c": 3}, "'a'"),  # each Python has words of its own
-    ],
+    ("args", "kwargs", "named"), [((1,), {}, "'b'"), ((1, 2), {}, "'c'"), ((), {"a": 1, "b": 2, "c": 3}, "'a'")]
 )
-def test_so_is_one_of_a_variadic_task(args: tuple[Any, ...], kwargs: dict[str, Any], text: str) -> None:
+def test_so_is_one_of_a_variadic_task(args: tuple[Any, ...], kwargs: dict[str, Any], named: str) -> None:
     """The same for signatures with stars and slashes."""
     with pytest.raises(TypeError, match=r"^tasks\.f\(a: int, /, b: int, \*rest") as caught:
         sent(every_kind, *args, **kwargs)
-    assert text in str(caught.value)
+    assert named in str(caught.value).partition("): ")[2]  # each Python has words of its own
 
 
 # Refusals name the path
@@ -153,18 +148,20 @@ def test_so_is_one_of_a_variadic_task(args: tuple[Any, ...], kwargs: dict[str, A
 @pytest.mark.parametrize(
     ("args", "text"),
     [
-        ((5,), "to: expected 'str', got 'int'"),
-        ((None,), "to: expected 'str', got 'null'"),
-        (("a", "tomorrow"), "when: invalid RFC3339 encoded datetime"),
-        (("a", None, "3"), "count: expected 'int', got 'str'"),
-        (("a", None, True), "count: expected 'int', got 'bool'"),
+        ((5,), "to: "),
+        ((None,), "to: "),
+        (("a", "tomorrow"), "when: "),
+        (("a", None, "3"), "count: "),
+        (("a", None, True), "count: "),
         (("\ud800",), "to: the text is not valid Unicode ("),
         (("a", object()), "when: object has no JSON form"),
     ],
 )
 def test_a_bad_value_is_refused_with_its_path(args: tuple[Any, ...], text: str) -> None:
-    """Task, argument, what was wanted and what came."""
-    assert refusal(send, *args).startswith(f"tasks.f: argument {text}")
+    """Task and argument, then what is wrong; of a wrong type in msgspec's words."""
+    said = refusal(send, *args)
+    assert said.startswith(f"tasks.f: argument {text}")
+    assert not said.endswith(": ")
 
 
 def test_nested_paths() -> None:
@@ -176,9 +173,9 @@ def test_nested_paths() -> None:
     bad = Order(UUID(int=1), datetime(2026, 1, 1, tzinfo=UTC), [Part(Decimal(1)), Part(object())])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     point = Point(1, date(2026, 1, 1))
     assert refusal(f, [good, bad], {}, point) == "tasks.f: argument orders[1].parts[1].price: object has no JSON form"
-    assert refusal(f, [], {"a": [1, "2"]}, point) == "tasks.f: argument table[...][1]: expected 'int', got 'str'"
+    assert refusal(f, [], {"a": [1, "2"]}, point).startswith("tasks.f: argument table[...][1]: ")
     assert refusal(f, [], {"a": [{1, object()}]}, point).endswith("object has no JSON form")
-    assert refusal(f, [], {}, (1, 2)) == "tasks.f: argument at[1]: expected 'date', got 'int'"
+    assert refusal(f, [], {}, (1, 2)).startswith("tasks.f: argument at[1]: ")
 
 
 def test_constraints_are_checked() -> None:
@@ -187,8 +184,8 @@ def test_constraints_are_checked() -> None:
     def f(_: object, share: Percent, mode: Literal["fast", "slow"] = "fast") -> None: ...
 
     assert trip(f, 100) == ([100], {})
-    assert refusal(f, 101) == "tasks.f: argument share: expected 'int' <= 100"
-    assert refusal(f, 1, "medium") == "tasks.f: argument mode: invalid enum value 'medium'"
+    assert refusal(f, 101).startswith("tasks.f: argument share: ")
+    assert refusal(f, 1, "medium").startswith("tasks.f: argument mode: ")
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")], ids=str)
@@ -250,7 +247,7 @@ def test_a_key_that_the_type_does_not_have_is_named() -> None:
     def f(_: object, x: Address) -> None: ...
 
     assert refusal(f, {"city": "Oslo", "zip": "1"}) == "tasks.f: argument x: the annotated type has no key 'zip'"
-    assert refusal(f, {}) == "tasks.f: argument x: object missing required field 'city'"
+    assert re.match(r"tasks\.f: argument x: .*'city'", refusal(f, {}))
 
 
 def test_a_value_of_a_subclass_is_not_cut_down() -> None:
@@ -382,23 +379,23 @@ def test_classes_that_nobody_can_read_are_refused_by_name() -> None:
 @pytest.mark.parametrize(
     ("payload", "text"),
     [
-        (b"", "input data was truncated"),
-        (b'{"to":"a"', "input data was truncated"),
-        (b"not json", "JSON is malformed"),
-        (b"[]", "expected 'object', got 'array'"),
-        (b"null", "expected 'object', got 'null'"),
-        (b"{}", "object missing required field 'to'"),
-        (b'{"to":1}', "to: expected 'str', got 'int'"),
-        (b'{"to":"a","cc":"b"}', "object contains unknown field 'cc'"),
-        (b'{"to":"\xff"}', "can't decode byte 0xff"),
-        (b"\x80\x05\x95pickle", "JSON is malformed"),
-        (b'{"to":"a","count":' + b"9" * 5000 + b"}", "count: "),
+        (b"", "."),
+        (b'{"to":"a"', "."),
+        (b"not json", "."),
+        (b"[]", "."),
+        (b"null", "."),
+        (b"{}", "'to'"),
+        (b'{"to":1}', "^to: "),
+        (b'{"to":"a","cc":"b"}', "'cc'"),
+        (b'{"to":"\xff"}', "."),
+        (b"\x80\x05\x95pickle", "."),
+        (b'{"to":"a","count":' + b"9" * 5000 + b"}", "^count: "),
         (b'{"to":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "the data is nested too deeply"),
     ],
     ids=["empty", "cut", "words", "list", "null", "short", "wrong", "more", "utf8", "pickle", "huge", "deep"],
 )
 def test_hostile_payloads_are_refused(payload: bytes, text: str) -> None:
-    """Whatever the bytes, reading them ends in a SerializationError."""
+    """Whatever the bytes, reading them ends in a SerializationError with a text; how it is worded is msgspec's affair."""
     with pytest.raises(SerializationError, match=text):
         CallSignature(send, JsonCodec(), "tasks.f").decode(payload)
 

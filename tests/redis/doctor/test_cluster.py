@@ -60,9 +60,12 @@ async def test_the_memory_of_each_queue_is_told(cluster: Cluster, broker: RedisB
     told = {one.subject.removeprefix("queue "): one.facts for one in of(findings, "queue ") if "memory" in one.facts}
     memory = {queue: int(facts["memory"]) for queue, facts in told.items()}
     assert memory.keys() == sizes.keys()
-    assert all(size < memory[queue] < size + 5_000 for queue, size in sizes.items())
+    small, middle, large = (memory[queue] for queue in sizes)
+    assert small < middle < large
+    # How much an allocator rounds up differs from server to server, but none doubles what is large.
+    assert all(1 < memory[queue] / size < 2 for queue, size in sizes.items() if size > 1_000)
     (keys,) = of(findings, "keys")
-    assert sum(memory.values()) < int(keys.facts["memory"]) < sum(memory.values()) + 5_000
+    assert 1 < int(keys.facts["memory"]) / sum(memory.values()) < 2
 
 
 async def test_each_node_is_looked_at(cluster: Cluster, broker: RedisBroker, carefree: RedisServer) -> None:

@@ -47,7 +47,7 @@ class TestKeys:
         found = only(await broker.diagnose(), "keys")
         assert (found.level, found.facts["keys"]) == (Level.OK, 5)
         assert found.text.startswith("5, about ")
-        assert int(found.facts["memory"]) > 100
+        assert int(found.facts["memory"]) > 0
 
     @pytest.mark.parametrize(
         "key", [":q}:stranger", "}:stranger", ":q}:worker:w", "}:jobs", ":q}:claim", ":q}:ready:10", ":q}", ":a b}:jobs"]
@@ -149,7 +149,7 @@ class TestQueues:
         assert told.text.startswith("1 scheduled, 1 running, 1 completed, 1 cancelled, 1 dead, 1 expired; about ")
         memory = told.facts["memory"]
         assert isinstance(memory, int)
-        assert memory > 100
+        assert memory > 0
         assert {**told.facts, "memory": 0, "overdue": 0} == {
             "pending": 0, "scheduled": 1, "running": 1, "completed": 1, "failed": 0, "cancelled": 1, "dead": 1, "expired": 1,
             "memory": 0, "overdue": 0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -146,13 +147,19 @@ def test_a_stretch_without_ticks_is_no_error(project: Project) -> None:
             ("cron backfill: tasks.beat has more than 10,000 ticks from 2025-01-01 00:00+01:00 to "
             "2025-03-01 00:00+01:00; the 10,000th is 2025-01-07 22:39+01:00: go in steps up to there"),
         ),
-        (["--from", "2025-01-01"], "cron backfill: the following arguments are required: --to; see aioq cron backfill --help"),
     ],
 )  # fmt: skip
 def test_a_stretch_that_will_not_do_is_refused(project: Project, options: list[str], said: str) -> None:
     """In one line, before anything is fired."""
     project.write("tasks.py", TASKS)
     assert project.aioq(*backfill("tasks.beat", *options)) == (2, "", f"aioq: {said}\n")
+
+
+def test_backfill_without_an_end_is_refused(project: Project) -> None:
+    """The line names the missing option and the help."""
+    outcome = project.aioq("cron", "backfill", "tasks:app", "tasks.beat", "--from", "2025-01-01")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert re.fullmatch(r"aioq: cron backfill: .*--to; see aioq cron backfill --help\n", outcome.err)
 
 
 def test_the_future_is_refused(project: Project) -> None:
