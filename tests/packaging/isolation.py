@@ -79,9 +79,10 @@ def redis() -> None:
     for scheme in ("redis", "rediss", "valkey", "valkeys"):
         assert isinstance(broker_from_url(f"{scheme}://localhost:1"), RedisBroker)
     assert isinstance(broker_from_url("unix:///nowhere/socket"), RedisBroker)
-    scripts = [path for path in resources.files("aioq_redis").joinpath("lua").iterdir() if path.name.endswith(".lua")]
+    with resources.as_file(resources.files("aioq_redis").joinpath("lua")) as folder:
+        scripts = [path.read_text("utf-8") for path in folder.rglob("*.lua")]
     assert scripts
-    assert all(path.read_text("utf-8").startswith("--") for path in scripts)
+    assert all(script.startswith("--") for script in scripts)
 
 
 def suites() -> None:
