@@ -58,7 +58,7 @@ async def wrong_shape(bench: Bench) -> None:
         await bench.planted_is_dead(with_payload(payload), "malformed")
     (first, *_) = await bench.broker.list_dead_jobs("default")
     assert first.failure is not None
-    assert "unknown field 'y'" in first.failure.message
+    assert "'y'" in first.failure.message
 
 
 async def later_version(bench: Bench) -> None:
