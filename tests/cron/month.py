@@ -11,8 +11,8 @@ from aioq.cron import CronEntry, Tick
 from aioq.cron.schedule import Schedule
 from aioq.testing import VirtualClock
 from aioq_cron import CronScheduler
-from tests.cron.moments_of import utc
 from tests.cron.scripted_clock import entry
+from tests.times import utc
 
 START = utc("2026-03-01")
 MONTH = timedelta(days=31)

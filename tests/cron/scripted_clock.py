@@ -118,17 +118,6 @@ class Steps:
         return self.schedule.next_after(instant)
 
 
-class Moments:
-    """A schedule of given moments, in any order."""
-
-    def __init__(self, *moments: datetime) -> None:
-        self.moments = sorted(moments)
-
-    def next_after(self, instant: datetime) -> datetime | None:
-        """The first of the moments that is later."""
-        return next((moment for moment in self.moments if moment > instant), None)
-
-
 def entry(schedule: Schedule, name: str = "entry") -> CronEntry:
     """An entry whose function is never called."""
     return CronEntry(name=name, function=entry, schedule=schedule)

@@ -18,7 +18,7 @@ from aioq_cron.dst import ZonedStepper
 from aioq_cron.parser import parse_fields
 from tests.cron import debian
 from tests.cron.debian import CRONTABS, Crontab
-from tests.cron.moments_of import naive
+from tests.times import naive
 
 ZONES = sorted(
     name for name in available_timezones() if not name.startswith(("Etc/", "posix/", "right/", "Factory", "localtime"))

@@ -18,8 +18,7 @@ from aioq.cron import upcoming
 from aioq.cron.schedule import ExplainedSchedule, Schedule
 from aioq_cron import CronExpression, Every, Except, InvalidCronExpression, Union
 from tests.cron.debian import fields
-from tests.cron.moments_of import naive, shown, utc
-from tests.cron.scripted_clock import Moments
+from tests.times import Listed, naive, shown, utc
 
 BERLIN = "Europe/Berlin"
 WORKDAYS = CronExpression("0 9 * * 1-5", BERLIN)
@@ -51,7 +50,7 @@ def test_a_union_fires_once_where_parts_meet() -> None:
 
 def test_a_union_ends_with_its_last_part() -> None:
     """Parts that have no more ticks are left behind."""
-    union = Union(Moments(utc("2026-01-01 10:00")), Moments(utc("2026-01-01 09:00")))
+    union = Union(Listed((utc("2026-01-01 10:00"),)), Listed((utc("2026-01-01 09:00"),)))
     assert first(union, 5, "2026-01-01") == ["2026-01-01 09:00", "2026-01-01 10:00"]
 
 
@@ -84,6 +83,14 @@ def test_another_schedules_ticks_are_left_out() -> None:
     """Only those that are ticks of both."""
     tens = Except(CronExpression("0 9,10 * * *"), CronExpression("0 9 * * 4"))
     assert first(tens, 3, "2026-01-01") == ["2026-01-01 10:00", "2026-01-02 09:00", "2026-01-02 10:00"]
+
+
+class Unnamed:
+    """A schedule without a text of its own."""
+
+    def next_after(self, instant: datetime) -> datetime:
+        """Return the next midnight in UTC."""
+        return (instant + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 class Sundays:
@@ -212,9 +219,9 @@ def test_they_nest() -> None:
             "(at 09:00 on Monday to Friday; but not at 12:00 on Saturday) in Europe/Berlin; and at 12:00 every day in Asia/Tokyo",
         ),
         (
-            Union(Moments(utc("2026-01-01")), HOURLY),
-            "tests.cron.scripted_clock.Moments and every 1h",
-            "tests.cron.scripted_clock.Moments; and every hour",
+            Union(Unnamed(), HOURLY),
+            "tests.cron.test_combinators.Unnamed and every 1h",
+            "tests.cron.test_combinators.Unnamed; and every hour",
         ),
         (
             Except(HOURLY, {date(2026, 1, day) for day in range(1, 8)}),

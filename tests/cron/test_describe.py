@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from aioq.cron.schedule import ExplainedSchedule
 from aioq_cron import CronExpression, Every, InvalidCronExpression, Union
 from tests.cron.debian import CRONTABS, Crontab, Part, fields
-from tests.cron.moments_of import utc
-from tests.cron.reader import read
+from tests.cron.description_reader import read
+from tests.times import utc
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,8 @@ from aioq_cron import CronExpression, Every, Except, Union
 from aioq_cron.zones import shifts_between
 from tests.cron import debian
 from tests.cron.debian import CRONTABS, Crontab
-from tests.cron.moments_of import naive, utc
-from tests.cron.scripted_clock import Moments
 from tests.cron.test_against_debian import ZONES, parsed
+from tests.times import Listed, naive, utc
 
 BERLIN = "Europe/Berlin"
 NIGHTLY = CronExpression("30 2 * * *", BERLIN)
@@ -172,7 +171,9 @@ def test_a_union_tells_what_its_parts_do() -> None:
 
 def test_a_union_tells_the_changes_of_all_zones() -> None:
     """In the order in which they come, those of parts that cannot say left out."""
-    union = Union(NIGHTLY, CronExpression("30 2 * * *", "America/New_York"), Moments(START), Every(timedelta(hours=1)))
+    union = Union(
+        NIGHTLY, CronExpression("30 2 * * *", "America/New_York"), Listed((START,)), Every(timedelta(hours=1))
+    )
     assert [f"{change.at:%m-%d %H} {change.touches}" for change in union.clock_changes(START, END)] == [
         "03-08 07 True",
         "03-29 01 True",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aioq_cron import CronExpression
-from tests.cron.moments_of import local, runs, shown, utc
+from tests.times import local, runs, shown, utc
 
 FIXED_TIMES = [
     # Repeated hours: the first pass only.

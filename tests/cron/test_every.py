@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from aioq.cron.schedule import Schedule
 from aioq_cron import Every
-from tests.cron.moments_of import local, naive, utc
+from tests.times import local, naive, utc
 
 INTERVALS = st.timedeltas(timedelta(seconds=1), timedelta(days=400))
 MOMENTS = st.datetimes(naive("1900-01-01"), naive("2200-01-01"), timezones=st.just(UTC))

@@ -21,7 +21,7 @@ from aioq_cron import CronExpression, InvalidCronExpression
 from aioq_cron.days import CroniterDays, FieldStepper, day_stepper
 from aioq_cron.parser import parse_fields
 from aioq_cron.zones import find_zone
-from tests.cron.moments_of import local, naive, utc
+from tests.times import local, naive, utc
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 LATEST = datetime.max.replace(tzinfo=UTC)

@@ -19,8 +19,8 @@ from aioq.cron import Tick
 from aioq.cron.schedule import Schedule
 from aioq.testing import VirtualClock
 from aioq_cron import CronExpression, CronScheduler, Every
-from tests.cron.moments_of import utc
-from tests.cron.scripted_clock import Moments, ScriptedClock, Steps, block, entry, play, step, suspend
+from tests.cron.scripted_clock import ScriptedClock, Steps, block, entry, play, step, suspend
+from tests.times import Listed, local, utc
 
 NOON = utc("2026-01-01 12:00")
 MINUTELY = CronExpression("* * * * *")
@@ -98,7 +98,7 @@ async def test_small_steps_back_add_up() -> None:
 async def test_an_entry_without_further_ticks_comes_back_with_the_clock() -> None:
     """A clock that was wrong by years for a while ends no entry for good."""
     clock = ScriptedClock(NOON, [step(70, 40 * 365 * 86_400), step(75, -40 * 365 * 86_400)], until=150)
-    schedule = Moments(*(NOON + timedelta(minutes=minute) for minute in range(10)))
+    schedule = Listed(tuple(NOON + timedelta(minutes=minute) for minute in range(10)))
     fired = await play(clock, entry(schedule))
     assert fired == at("12:01:00", "12:09:00", "12:02:00")
 
@@ -207,14 +207,14 @@ async def test_a_disabled_entry_stays_disabled() -> None:
 
 async def test_an_entry_without_ticks_is_dropped() -> None:
     """A schedule that has come to its end leaves the others alone."""
-    once = Moments(NOON + timedelta(seconds=5))
+    once = Listed((NOON + timedelta(seconds=5),))
     fired = await play(ScriptedClock(NOON, until=70), entry(once, "once"), entry(MINUTELY))
     assert fired == at("12:00:05", name="once") + at("12:01:00")
 
 
 async def test_answers_in_other_zones_are_told_in_utc() -> None:
     """A third party's schedule may answer in any zone; ticks are in UTC."""
-    tokyo = Moments(utc("2026-01-01 12:00:05").astimezone(CronExpression("* * * * *", "Asia/Tokyo").tz))
+    tokyo = Listed((local("2026-01-01 21:00:05", "Asia/Tokyo"),))
     assert await play(ScriptedClock(NOON, until=10), entry(tokyo)) == at("12:00:05")
 
 
@@ -357,5 +357,5 @@ async def test_time_far_from_the_epoch_is_exact() -> None:
     tick = datetime(2026, 1, 1, 12, 0, 0, 123_457, tzinfo=UTC)
     clock = ScriptedClock(NOON, until=1, early=1e-7)
     seen: list[datetime] = []
-    await play(clock, entry(Moments(tick)), fire=lambda tick: seen.append(tick.scheduled_at))
+    await play(clock, entry(Listed((tick,))), fire=lambda tick: seen.append(tick.scheduled_at))
     assert seen == [tick]

@@ -15,8 +15,8 @@ from aioq.cron import CronEntry, Tick, upcoming
 from aioq.cron.schedule import Schedule
 from aioq.testing import VirtualClock
 from aioq_cron import CronExpression, CronScheduler, Every, Except, Union
-from tests.cron.moments_of import utc
 from tests.cron.scripted_clock import entry
+from tests.times import utc
 
 # Two hours before clocks are put forward in Berlin.
 START = utc("2026-03-28 23:00").timestamp()

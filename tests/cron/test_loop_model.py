@@ -15,8 +15,8 @@ from aioq.cron import Tick, upcoming
 from aioq.cron.schedule import Schedule
 from aioq.cron.steps import around
 from aioq_cron import CronExpression, Every
-from tests.cron.moments_of import naive, utc
-from tests.cron.scripted_clock import Mishap, Moments, ScriptedClock, Steps, block, entry, play, step
+from tests.cron.scripted_clock import Mishap, ScriptedClock, Steps, block, entry, play, step
+from tests.times import Listed, naive, utc
 
 START = utc("2026-03-28 22:00")
 SCHEDULES = st.one_of(
@@ -73,12 +73,12 @@ def model(schedule: Schedule, looks: list[float]) -> Iterator[tuple[datetime, da
 @settings(deadline=None)
 def test_the_newest_due_tick_is_exact(moments: set[datetime], data: st.DataObject) -> None:
     """Of ticks however spread, the last up to now is found, with the one after it, in few steps."""
-    spread = Moments(*moments)
+    spread = Listed(tuple(sorted(moments)))
     schedule = Steps(spread)
-    first = data.draw(st.sampled_from(spread.moments))
+    first = data.draw(st.sampled_from(spread.ticks))
     now = data.draw(
         st.datetimes(first.replace(tzinfo=None), naive("2031-01-01"), timezones=st.just(UTC))
-        | st.sampled_from(spread.moments)
+        | st.sampled_from(spread.ticks)
     )
     newest, following = around(schedule, first, now)
     assert newest == max([moment for moment in moments if first <= moment <= now], default=first)

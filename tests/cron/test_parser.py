@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aioq.errors import AioqError
 from aioq_cron import CronExpression, InvalidCronExpression
 from aioq_cron.parser import NICKNAMES, parse_fields
-from tests.cron.moments_of import runs
+from tests.times import runs
 
 EVERY_DAY = tuple(range(1, 32))
 COUNT = "expected 5 fields (minute hour day-of-month month day-of-week), got"

@@ -13,8 +13,8 @@ from croniter import croniter
 
 from aioq_cron import CronExpression, CronScheduler
 from tests.cron import month
-from tests.cron.moments_of import utc
 from tests.cron.scripted_clock import Steps
+from tests.times import utc
 
 
 def test_a_month_of_a_hundred_crons_is_a_step_for_each_tick_and_a_wake_for_each_moment() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aioq.cron import ClockChange, upcoming
 from aioq.cron.bounds import bounded
 from aioq.cron.schedule import ExplainedSchedule, Schedule
-from tests.core.moments import Listed, at, listed
+from tests.times import Listed, at, listed
 
 BERLIN = ZoneInfo("Europe/Berlin")
 BEFORE = at(-1)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from aioq.cron import CronEntry, CronOptions
 from aioq.cron.jitter import due, offset
-from tests.core.moments import Listed, at, listed
 from tests.core.plain_scheduler import EverySeconds
+from tests.times import Listed, at, listed
 
 
 def entry(jitter: float, schedule: EverySeconds | Listed, name: str = "entry") -> CronEntry:

@@ -15,8 +15,8 @@ from aioq.cron.jitter import due
 from aioq.cron.misfire import MOST_COUNTED, MOST_MADE_UP, Left, Verdict, judge, unfired
 from aioq.cron.schedule import Schedule
 from aioq.model.cron import TickReason, TickStatus
-from tests.core.moments import Listed, at, listed
 from tests.core.plain_scheduler import EverySeconds
+from tests.times import Listed, at, listed
 
 MISSED, SKIPPED = TickStatus.MISSED, TickStatus.SKIPPED
 

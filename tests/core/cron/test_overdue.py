@@ -16,8 +16,8 @@ from aioq.cron.jitter import due
 from aioq.cron.overdue import overdue
 from aioq.cron.schedule import Schedule
 from aioq.model.cron import CronStatus, Pause, TickRecord, TickStatus
-from tests.core.moments import Listed, at, listed
 from tests.core.plain_scheduler import EverySeconds
+from tests.times import Listed, at, listed
 
 
 def entry(schedule: Schedule | None = None, **options: Any) -> CronEntry:

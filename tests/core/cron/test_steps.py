@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioq.cron.steps import Row, before, latest, step, walk
-from tests.core.moments import Listed, at, listed
 from tests.core.plain_scheduler import EverySeconds
+from tests.times import Listed, at, listed
 
 
 class Answering:
