@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from aioq_redis import RedisBroker
-from aioq_redis.client.hash_slots import slot_of
+from aioq_redis.client.hash_slots import hash_slot
 from aioq_redis.storage.keys import Layout
 from tests.cluster import Cluster
 from tests.servers import RedisServer
@@ -18,7 +18,7 @@ Make = Callable[..., RedisBroker]
 
 def slot(namespace: str, queue: str = "q") -> int:
     """Return the slot of a queue."""
-    return slot_of(Layout(namespace).queue(queue).key("jobs"))
+    return hash_slot(Layout(namespace).queue(queue).key("jobs"))
 
 
 def spread(cluster: Cluster, namespace: str, count: int = 3) -> list[str]:

@@ -10,7 +10,6 @@ import pytest
 
 import aioq_redis.client.blocking
 import aioq_redis.client.pipeline
-import aioq_redis.jobs.lease_keeper
 from aioq.errors import BrokerFull
 from aioq_redis import RedisBroker
 from aioq_redis.storage.scripts import NAMES, load
@@ -49,8 +48,7 @@ def behind(
     proxy: Proxy, make_broker: Callable[..., RedisBroker], raw: Any, monkeypatch: pytest.MonkeyPatch
 ) -> RedisBroker:
     """A broker behind the proxy that is soon out of patience; the server knows all scripts."""
-    for module in (aioq_redis.client.pipeline, aioq_redis.jobs.lease_keeper):
-        monkeypatch.setattr(module, "REPLY_TIMEOUT", 0.2)
+    monkeypatch.setattr(aioq_redis.client.pipeline, "REPLY_TIMEOUT", 0.2)
     monkeypatch.setattr(aioq_redis.client.blocking, "GRACE", 0.2)
     for name in NAMES:
         raw.script_load(load(name).text)

@@ -124,7 +124,8 @@ async def test_a_server_that_is_too_old_is_refused(proxy: Proxy, make_broker: Ca
     """The error says what it is and what is needed."""
     facts = ("server", "redis", "version", "6.0.16", "mode", "standalone", "role", "master")
     reply = f"*{len(facts)}\r\n" + "".join(f"${len(fact)}\r\n{fact}\r\n" for fact in facts)
-    proxy.answer(b"HELLO", reply.encode())
+    for _ in range(2):  # the login of the connection, and the question of `connect`
+        proxy.answer(b"HELLO", reply.encode())
     with pytest.raises(BrokerConfigError, match=r"is Redis 6\.0\.16; aioq needs 6\.2 or later"):
         await make_broker(proxy.url).connect()
 

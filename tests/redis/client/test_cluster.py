@@ -14,7 +14,7 @@ from aioq.errors import BrokerConfigError, BrokerUnavailable
 from aioq.model.job import Completed, Settled
 from aioq_redis import RedisBroker
 from aioq_redis.client import connection, pipeline
-from aioq_redis.client.hash_slots import slot_of
+from aioq_redis.client.hash_slots import hash_slot
 from aioq_redis.storage.keys import Layout
 from tests.access import REPLICAS, as_user, definition
 from tests.cluster import Cluster
@@ -130,7 +130,7 @@ async def test_a_slot_on_its_way_is_waited_for(cluster: Cluster, broker: RedisBr
 async def test_a_key_on_its_way_is_asked_for(cluster: Cluster, broker: RedisBroker, namespace: str) -> None:
     """A command with one key goes where that key is, also before the slot has changed hands."""
     space = Layout(namespace).fleet
-    moving = slot_of(space.key("queues"))
+    moving = hash_slot(space.key("queues"))
     await broker.enqueue([job("a")])
     source = cluster.owner_of(moving)
     target = another(cluster, source)
@@ -205,7 +205,7 @@ class TestWrongUrls:
         """The error has the scheme to use."""
         url = f"redis+cluster://127.0.0.1:{start_server(tcp=True).port}"
         for call in (make(url).connect(), make(url).enqueue([job("a")])):
-            with pytest.raises(BrokerConfigError, match=r"does not tell of a cluster.*write redis://"):
+            with pytest.raises(BrokerConfigError, match=r"does not return the slot map of a cluster.*write redis://"):
                 await call
 
 
@@ -241,7 +241,7 @@ class TestRights:
     ) -> None:
         """The error names the command, when a key is on its way to another node; before that nobody needs it."""
         broker = make(restricted("+cluster|slots", "-asking"))
-        moving = slot_of(Layout(namespace).fleet.key("queues"))
+        moving = hash_slot(Layout(namespace).fleet.key("queues"))
         await broker.enqueue([job("a")])
         source = cluster.owner_of(moving)
         target = another(cluster, source)

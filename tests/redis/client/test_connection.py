@@ -17,7 +17,7 @@ from aioq.model.job import Completed, Settled
 from aioq_redis import RedisBroker
 from aioq_redis.client import blocking, pipeline
 from aioq_redis.client import pubsub as channels
-from aioq_redis.client.connection import dial
+from aioq_redis.client.connection import connect
 from aioq_redis.client.url import Settings
 from tests.core.worker.test_duties import lease
 from tests.redis.job_helpers import claim, job, request, until, work_of
@@ -449,7 +449,7 @@ class TestNobodyAtTheOtherEnd:
     ) -> None:
         """Where nothing is heard the server is asked for a word; without one the listener connects anew."""
         monkeypatch.setattr(channels, "SILENCE", 0.1)
-        monkeypatch.setattr(channels, "ANSWER_TIMEOUT", 0.1)
+        monkeypatch.setattr(channels, "PING_TIMEOUT", 0.1)
         monkeypatch.setattr(pipeline, "REPLY_TIMEOUT", 0.3)  # its question whether the job has ended may get lost too
         await behind.enqueue([job("a")])
         (lease,) = await claim(behind)
@@ -457,7 +457,7 @@ class TestNobodyAtTheOtherEnd:
         await until(lambda: raw.exists(f"{{{namespace}:q}}:waits"))
         with caplog.at_level(logging.INFO, "aioq.redis"):
             proxy.silent = True
-            await until(lambda: "nothing was heard for 0.2 s" in caplog.text)
+            await until(lambda: "the server was silent for 0.2 s" in caplog.text)
         proxy.silent = False
         await behind.settle([Completed(lease=lease)])
         async with asyncio.timeout(5):
@@ -491,10 +491,9 @@ async def test_idle_connections_are_kept_alive(
     redis_server: RedisServer, start_server: Callable[..., RedisServer]
 ) -> None:
     """The system asks the other side for a sign of life, so that a machine that is gone is noticed."""
-    link = await dial(Settings.from_url(start_server(tcp=True).url))
-    writer: Any = link._connection._writer  # pyright: ignore[reportPrivateUsage]  # there is no other way to it
-    sock = writer.get_extra_info("socket")
+    connection = await connect(Settings.from_url(start_server(tcp=True).url))
+    sock = connection._transport.get_extra_info("socket")  # pyright: ignore[reportPrivateUsage]  # no other way to it
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
     if hasattr(socket, "TCP_KEEPIDLE"):
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 10
-    await link.close()
+    await connection.close()

@@ -110,7 +110,7 @@ def test_certificates_are_named_in_the_url(tmp_path: Path) -> None:
         ("redis+cluster://", "must name hosts"),
         ("redis+cluster://a,,b", "must name hosts"),
         ("redis+cluster://h/1", "no databases but 0"),
-        ("redis+cluster://h?db=0", "unknown option 'db'; redis\\+cluster:// knows none"),
+        ("redis+cluster://h?db=0", "unknown option 'db'; redis\\+cluster:// has none"),
         ("redis+cluster://a:1,b:x", "Port"),
         ("redis+sentinel://h", "must name the service"),
         ("redis+sentinel://h/main/x", "database must be a whole number"),

@@ -12,7 +12,7 @@ import pytest
 from aioq.model.job import Completed, Dead, Expired, Failed, Failure, Lease, Released, Retried, Settled, Settlement
 from aioq.model.states import FINAL_STATES, JobState
 from aioq_redis import RedisBroker
-from aioq_redis.client.connection import dial
+from aioq_redis.client.connection import connect
 from aioq_redis.client.url import Settings
 from tests.redis.job_helpers import FAILURE, claim, job, lease_of, let_pass, request
 from tests.redis.proxy import Proxy
@@ -106,10 +106,10 @@ async def test_a_claim_that_comes_late_takes_nothing(
     late = b"*" + proxy.commands.rpartition(b"\r\n*")[2]
     await claim(behind)
     await broker.enqueue([job("a")])
-    link = await dial(Settings.from_url(redis_url))
-    await link.write(late)
-    assert (await link.read())[0] == -1
-    await link.close()
+    connection = await connect(Settings.from_url(redis_url))
+    ((taken, *_),) = await connection.request(late, timeout=5)
+    await connection.close()
+    assert taken == -1
     assert [lease.job_id for lease in await claim(behind)] == ["a"]
 
 

@@ -20,8 +20,7 @@ from aioq.model.job import Claim, Completed, QueueStats, Released, Retried
 from aioq_redis import RedisBroker
 from aioq_redis.client import blocking
 from aioq_redis.client.command import Command
-from aioq_redis.client.connection import dial, pack
-from aioq_redis.client.pool import Line
+from aioq_redis.client.connection import connect, pack
 from aioq_redis.client.url import Settings
 from aioq_redis.storage.keys import beside
 from aioq_redis.storage.scripts import load
@@ -349,13 +348,13 @@ async def test_a_claim_that_was_called_off_takes_nothing_later(
 async def behind(raw: Any, url: str, command: Command) -> asyncio.Future[list[Any]]:
     """Have a command lie ready behind a wait, on a connection that nobody closes; return what its replies will be."""
     raw.script_load(load("claim").text)
-    link = await dial(Settings.from_url(url))
+    connection = await connect(Settings.from_url(url))
     before = blocked(raw)
     wake = beside(command.key, "wake")
-    ask = Line(link).ask(pack(("BLPOP", wake, "20")) + command.packed(), 2, timeout=20)
+    ask = connection.request(pack(("BLPOP", wake, "20")) + command.packed(), 2, timeout=20)
     left = asyncio.ensure_future(ask)
     await until(lambda: blocked(raw) > before)
-    left.add_done_callback(lambda _: asyncio.ensure_future(link.close()))
+    left.add_done_callback(lambda _: asyncio.ensure_future(connection.close()))
     return left
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from aioq_redis import RedisBroker
-from aioq_redis.client.hash_slots import slot_of
+from aioq_redis.client.hash_slots import hash_slot
 from aioq_redis.storage.job_states import ENDED_LETTERS, lua_states
 from aioq_redis.storage.keys import TYPES, Layout
 from aioq_redis.storage.scripts import FOLDERS, NAMES, load
@@ -115,7 +115,7 @@ def test_script_keys_share_a_hash_slot(name: str) -> None:
     """All keys of a script have one hash tag, so a cluster stores them together."""
     space = Layout("ns").fleet if name in FLEET else Layout("ns").queue("q")
     keys = space.pick(load(name).keys, "own", ["one", "two"])
-    assert len({slot_of(key) for key in keys}) == 1
+    assert len({hash_slot(key) for key in keys}) == 1
     assert all(key.startswith(space.key("")) for key in keys)
     assert not [key for key in keys if "<" in key or "..." in key]
 

@@ -34,15 +34,14 @@ from aioq.model.job import (
     WorkerInfo,
 )
 from aioq.model.states import JobState
-from aioq_redis.client.connection import access_denied
 from aioq_redis.client.errors import ErrorReply
-from aioq_redis.client.url import CLUSTER, SINGLE, Durability, Settings
+from aioq_redis.client.url import CLUSTER, Durability, Settings
 from aioq_redis.cron.ledger import Ticks
 from aioq_redis.cron.registry import Crons
 from aioq_redis.doctor import Doctor
 from aioq_redis.jobs.claim import Claiming
 from aioq_redis.jobs.enqueue import Enqueueing
-from aioq_redis.jobs.lease_keeper import PATIENCE, Keeper, RoutedKeeper
+from aioq_redis.jobs.lease_keeper import PATIENCE, RoutedKeeper
 from aioq_redis.jobs.queue_names import Naming
 from aioq_redis.jobs.settle import Settling
 from aioq_redis.jobs.signals import Waiting
@@ -150,12 +149,8 @@ class RedisBroker:
         if self._settings.tls and not self._settings.verify:
             logger.warning("%s: ssl_cert_reqs=none, so anybody may pose as the server", self._settings.masked)
         hello = await self._server.everywhere("HELLO", "2")
-        if isinstance(hello, ErrorReply) and hello.code == "NOAUTH":
-            raise access_denied(self._settings.masked, hello)
         if isinstance(hello, ErrorReply):
-            raise BrokerConfigError(
-                f"{self._settings.masked} refuses HELLO: {hello.text}; aioq needs Redis 6.2 or later, or Valkey"
-            )
+            raise self._server.refused("HELLO", hello)
         for said in hello.values():
             _check(self._settings, dict(zip(said[::2], said[1::2], strict=True)))
         policies = await self._server.everywhere("CONFIG", "GET", "maxmemory-policy")
@@ -260,10 +255,8 @@ class RedisBroker:
 
     # ThreadedLeases
 
-    def keeper(self) -> Keeper | RoutedKeeper:
+    def keeper(self) -> RoutedKeeper:
         """Return what extends leases from a thread; see `aioq.protocols.ThreadedLeases.keeper`."""
-        if self._settings.kind == SINGLE:
-            return Keeper(self._settings, self._server, self._layout)
         server = Database(self._settings, timeout=PATIENCE, durability=self._durability)
         return RoutedKeeper(server, Settling(server, self._layout, self._keeping))
 

@@ -1,4 +1,4 @@
-"""Blocking waits: each has a connection to itself, and closes it when it is cancelled."""
+"""Blocking waits on lists. Each wait has a connection to itself, and closes it when it is cancelled."""
 
 from __future__ import annotations
 
@@ -11,106 +11,115 @@ from typing import Any, Final
 from anyio import Event
 
 from aioq_redis.client.command import Command
-from aioq_redis.client.connection import pack
+from aioq_redis.client.connection import Connection, pack
 from aioq_redis.client.errors import TRANSIENT, ConnectionLost, ErrorReply
-from aioq_redis.client.pool import Line, Pool
+from aioq_redis.client.pool import Pool
 from aioq_redis.client.routing import Route
 
 __all__ = ["Blocking"]
 
-SHORTEST: Final = 0.01
-"""Seconds; the server takes 0 for ever."""
+SHORTEST_WAIT: Final = 0.01
+"""Seconds; BLPOP takes 0 for no limit."""
 
 GRACE: Final = 5.0
-"""Seconds that the server may answer later than it was told to."""
+"""Seconds that the server may answer later than the wait is long."""
 
 
 class Blocking:
-    """Takes tokens from lists, waiting for one if need be."""
+    """Takes tokens from lists, and waits for one if the lists are empty."""
 
     def __init__(self, route: Route) -> None:
-        self._route, self._links = route, Pool(route)
+        self._route = route
+        self._pool = Pool(route)
 
     async def take(self, keys: Sequence[str], timeout: float) -> str:
-        """Take a token from the first of some lists in one place that has one, and return the list; empty for none.
+        """Take a token from the first list that has one, and return the list; empty if none came in time.
+
+        Args:
+            keys: The lists, all at one place.
+            timeout: Seconds to wait.
 
         Raises:
             ConnectionLost: The connection broke.
-            ErrorReply: The server does not do it.
+            ErrorReply: The server rejects the wait.
         """
-        async with self._links.lend(self._route.place(keys[0])) as line:
-            (reply,) = await line.ask(_pop(keys, timeout), 1, timeout=timeout + GRACE)
-            _insist(reply)
-        return reply[0].decode() if reply else ""
+        async with self._pool.acquire(self._route.place(keys[0])) as connection:
+            (token,) = await connection.request(_pop(keys, timeout), timeout=timeout + GRACE)
+            _raise_for(token)
+        return token[0].decode() if token else ""
 
     async def then(self, commands: Mapping[str, Command], timeout: float, idle: Event | None) -> tuple[str, Any]:
-        """Wait for a token as `take` does, have the command done that belongs to its list, and return both.
+        """Take a token as `take` does, run the script of its list, and return the list and the script's reply.
 
-        With one list the command lies ready on the server, which does it without another round
-        trip, also when the time is up. With several it is sent when the token has come.
+        The script of a single list is sent together with the wait: the server runs it as soon as the token
+        comes, or when the time is up. The script of one of several lists is sent when the token has come.
 
         Args:
-            commands: Scripts, by list.
-            idle: Before it is set no command is laid out.
+            commands: The scripts by list.
+            timeout: Seconds to wait.
+            idle: The script is not sent before this event is set, unless the token has come.
 
         Raises:
             ConnectionLost: The connection broke, and a script may have run.
-            ErrorReply: The server does not do the waiting; a script may have run.
+            ErrorReply: The server rejects the wait; a script may have run.
         """
         keys = [*commands]
-        async with self._links.lend(self._route.place(keys[0])) as line:
-            pop, wait = _pop(keys, timeout), timeout + GRACE
+        pop = _pop(keys, timeout)
+        limit = timeout + GRACE
+        async with self._pool.acquire(self._route.place(keys[0])) as connection:
             if len(keys) > 1:
-                token, *rest = await line.ask(pop, 2, timeout=wait, then=partial(_send_for, line, commands))
+                send_for = partial(_send_for, connection, commands)
+                token, *rest = await connection.request(pop, 2, timeout=limit, more=send_for)
             elif idle is None or idle.is_set():
-                token, *rest = await line.ask(pop + commands[keys[0]].packed(), 2, timeout=wait)
+                token, *rest = await connection.request(pop + commands[keys[0]].packed(), 2, timeout=limit)
             else:
-                with _sent_when(idle, partial(line.add, commands[keys[0]].packed())) as send:
-                    token, *rest = await line.ask(pop, 2, timeout=wait, then=send)
-            _insist(token)
+                send = partial(connection.write, commands[keys[0]].packed())
+                with _sent_when(idle, send) as send_now:
+                    token, *rest = await connection.request(pop, 2, timeout=limit, more=send_now)
+            _raise_for(token)
             reply = rest[0] if rest else None
             if isinstance(reply, ErrorReply) and reply.code in TRANSIENT:
                 raise ConnectionLost(reply.text)
         return token[0].decode() if token else keys[0], reply
 
     async def close(self) -> None:
-        """Close all connections; waits that are under way fail with `ConnectionLost`."""
-        await self._links.close()
+        """Close all connections; waits under way fail with `ConnectionLost`."""
+        await self._pool.close()
 
 
 def _pop(keys: Sequence[str], timeout: float) -> bytes:
-    return pack(("BLPOP", *keys, f"{max(timeout, SHORTEST):.3f}"))
+    return pack(("BLPOP", *keys, f"{max(timeout, SHORTEST_WAIT):.3f}"))
 
 
-def _insist(reply: Any) -> None:
+def _raise_for(reply: Any) -> None:
     if isinstance(reply, ErrorReply):
         raise ConnectionLost(reply.text) if reply.code in TRANSIENT else reply
 
 
-def _send_for(line: Line, commands: Mapping[str, Command], token: Any) -> bool:
-    """Send the command that belongs to the list of a token, if that is what came."""
+def _send_for(connection: Connection, commands: Mapping[str, Command], token: Any) -> bool:
+    """Send the script of the list that a token came from; return False if there is no token."""
     if not token or isinstance(token, ErrorReply):
         return False
-    line.add(commands[token[0].decode()].packed())
+    connection.write(commands[token[0].decode()].packed())
     return True
 
 
 @contextmanager
 def _sent_when(idle: Event, send: Callable[[], None]) -> Generator[Callable[[Any], bool]]:
-    """Call `send` when the event is set, or when what is given here is called with a reply, whichever comes first."""
+    """Call `send` once: when the event is set, or when the yielded function is called with a reply."""
     unsent = [send]
 
-    def now(reply: Any = None) -> bool:
+    def send_now(reply: Any = None) -> bool:
         if unsent and not isinstance(reply, ErrorReply):
             unsent.pop()()
         return not unsent
 
     async def wait() -> None:
         await idle.wait()
-        now()
+        send_now()
 
     waiting = asyncio.get_running_loop().create_task(wait(), name="aioq.redis idle")
     try:
-        yield now
+        yield send_now
     finally:
         waiting.cancel()

@@ -1,61 +1,64 @@
-"""The server as the parts of the broker see it: operations that are repeated until they are done.
+"""Runs operations on the server, and repeats them until they succeed or their time is up.
 
-Everything that is sent here may be sent twice: scripts answer a repeated request as they
-did the first time, or have nothing more to do. So a lost reply costs a repetition and
-nothing else.
+Every operation may be sent twice: a script answers a repeated request as it did the first time, or has nothing
+left to do. So a lost reply costs a repetition.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import count
 from typing import Any, TypeVar
 
 from aioq.errors import BrokerConfigError, BrokerFull, BrokerUnavailable
 from aioq.retry import full_jitter
 from aioq_redis.client.command import Command, Script
-from aioq_redis.client.connection import access_denied
-from aioq_redis.client.errors import ConnectionLost, ErrorReply, Unreachable
+from aioq_redis.client.errors import ConnectionLost, ErrorReply, Unreachable, access_denied
 from aioq_redis.client.session import Session
 from aioq_redis.client.url import Durability, Settings
 
-__all__ = ["Client", "before_deadline", "gather_all"]
+__all__ = ["Client", "Retry", "before_deadline", "gather_all"]
 
 T = TypeVar("T")
 
 
-async def gather_all(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Await all at the same time, and all to their end; then the first error is raised, if there is one."""
-    tasks = list(calls)
-    if len(tasks) <= 1:
-        return [await task for task in tasks]
-    done = await asyncio.gather(*tasks, return_exceptions=True)
-    answers: list[T] = []
-    for answer in done:
-        if isinstance(answer, BaseException):
-            raise answer
-        answers.append(answer)
-    return answers
+@dataclass(slots=True)
+class Retry:
+    """An operation that has failed at least once."""
+
+    what: str
+    """The operation, for error messages."""
+    session: Session
+    """The connections; the operation is not tried again once they are closed."""
+    deadline: float
+    """The moment of the event loop's clock at which the time for all attempts is up."""
+    find_mistyped: Callable[[], Awaitable[str]] | None = None
+    """Describes the key that holds something else than expected."""
+    tries: int = 0
+    reason: str = ""
+    """How the connection was lost last."""
 
 
 class Client:
-    """One Redis or Valkey server, or several that act as one.
+    """A client of one Redis or Valkey server, or of several that act as one.
 
     Args:
-        settings: Where it is.
+        settings: Where the server is.
         timeout: Seconds that one operation may take, repetitions included.
-        durability: How many replicas must have what commands of `Session.stores` write.
+        durability: How many replicas must have what the commands of `Session.stores` write.
         marker_key: Returns a key in the same hash slot as another, for the writes that replicas confirm.
     """
 
     def __init__(
         self, settings: Settings, *, timeout: float, durability: Durability, marker_key: Callable[[str], str]
     ) -> None:
-        self._marker_key = marker_key
         self.name = settings.masked
-        self._settings, self._durability = settings, durability
         self.timeout = timeout
+        self._settings = settings
+        self._durability = durability
+        self._marker_key = marker_key
         self._session: Session | None = None
 
     @property
@@ -87,7 +90,10 @@ class Client:
         """Run a script and return its reply.
 
         Args:
-            find_mistyped: Names the key that holds something else than the script expects.
+            script: The script.
+            keys: Its keys, all in one hash slot.
+            args: Its arguments.
+            find_mistyped: Describes the key that holds something else than the script expects.
 
         Raises:
             BrokerUnavailable: The server could not be reached, or was not ready, in time.
@@ -113,7 +119,7 @@ class Client:
         return await self.repeat(str(parts[0]), send)
 
     async def ask(self, *parts: object) -> Any:
-        """Send a plain command, if anybody answers at all; an error reply is returned as a `ErrorReply`.
+        """Send a plain command and return its reply, or the error reply. Fail at once if no server answers.
 
         Raises:
             BrokerUnavailable, BrokerConfigError: As for `run_script`.
@@ -121,7 +127,7 @@ class Client:
         return await self._try(lambda session: session.pipeline.submit(Command(None, (), parts)))
 
     async def everywhere(self, *parts: object) -> dict[str, Any] | ErrorReply:
-        """As `ask`, to each server that takes writes; return their replies by place, or an error reply.
+        """Send a plain command to each server that takes writes; return the replies by server, or an error reply.
 
         Raises:
             BrokerUnavailable, BrokerConfigError: As for `run_script`.
@@ -129,15 +135,81 @@ class Client:
         replies: dict[str, Any] | ErrorReply = await self._try(lambda session: session.route.everywhere(parts))
         return replies
 
+    async def repeat(
+        self,
+        what: str,
+        attempt: Callable[[Session, float], Coroutine[Any, Any, T]],
+        find_mistyped: Callable[[], Awaitable[str]] | None = None,
+    ) -> T:
+        """Repeat an attempt until it succeeds or the time is up.
+
+        Args:
+            what: The operation, for error messages.
+            attempt: Gets the moment at which it has to raise `TimeoutError`; raises `ConnectionLost` to be repeated.
+            find_mistyped: Describes the key that holds something else than expected.
+
+        Raises:
+            BrokerUnavailable, BrokerConfigError, BrokerFull: As for `run_script`.
+        """
+        session = self.session
+        deadline = session.loop.time() + self.timeout
+        retry: Retry | None = None
+        while True:
+            try:
+                return await attempt(session, deadline)
+            except (TimeoutError, ErrorReply, ConnectionLost) as error:
+                retry = retry or Retry(what, session, deadline, find_mistyped)
+                await self.pause_before(retry, error)
+
+    async def pause_before(self, retry: Retry, error: Exception) -> None:
+        """Wait before an operation is tried again.
+
+        Args:
+            retry: The operation.
+            error: How its last attempt failed: `ConnectionLost`, `ErrorReply` or `TimeoutError`.
+
+        Raises:
+            BrokerUnavailable, BrokerConfigError, BrokerFull: The operation must not be tried again; see `run_script`.
+        """
+        retry.tries += 1
+        if isinstance(error, ErrorReply):
+            if error.code == "WRONGTYPE" and retry.find_mistyped is not None:
+                raise BrokerConfigError(f"{self.name} holds foreign data: {await retry.find_mistyped()}") from None
+            raise self.refused(retry.what, error) from None
+        if isinstance(error, ConnectionLost):
+            retry.reason = f"{error} (try {retry.tries})"
+        pause = full_jitter(retry.tries - 1)
+        left = retry.deadline - retry.session.loop.time()
+        if isinstance(error, TimeoutError) or retry.session.closed or pause >= left:
+            raise self.unavailable(retry.reason or f"no answer within {self.timeout:g} s") from None
+        await asyncio.sleep(pause)
+
+    def unavailable(self, reason: str) -> BrokerUnavailable:
+        """Return the error for a server that cannot be reached now."""
+        return BrokerUnavailable(
+            f"{self.name} is unavailable: {reason}; check that the server is up and that the URL is right"
+        )
+
+    def refused(self, what: str, reply: ErrorReply) -> Exception:
+        """Return the error for an operation that the server rejects."""
+        if reply.code == "OOM":
+            return BrokerFull(f"{self.name} has no room: it has reached its maxmemory; nothing was stored")
+        if reply.code == "NOAUTH":
+            return access_denied(self.name, reply)
+        if reply.code == "NOPERM":
+            return BrokerConfigError(f"{self.name} does not permit {what}: {reply.text}; extend the user's ACL")
+        return BrokerConfigError(f"{self.name} refuses {what}: {reply.text}")
+
     async def _try(self, attempt: Callable[[Session], Awaitable[Any]]) -> Any:
-        session, reason = self.session, f"no answer within {self.timeout:g} s"
+        session = self.session
+        reason = f"no answer within {self.timeout:g} s"
         try:
             async with asyncio.timeout(self.timeout):
                 for tries in count():
                     try:
                         return await attempt(session)
-                    except ErrorReply as refusal:
-                        return refusal
+                    except ErrorReply as reply:
+                        return reply
                     except ConnectionLost as error:
                         reason = str(error)
                         if session.closed or isinstance(error, Unreachable):
@@ -147,69 +219,27 @@ class Client:
             pass
         raise self.unavailable(reason)
 
-    async def repeat(
-        self,
-        what: str,
-        attempt: Callable[[Session, float], Coroutine[Any, Any, T]],
-        find_mistyped: Callable[[], Awaitable[str]] | None = None,
-    ) -> T:
-        """Try until it is done or the time is up.
 
-        Args:
-            what: The operation, for error messages.
-            attempt: Is given the moment at which it is to raise `TimeoutError`; raises `ConnectionLost` when it is
-                worth another try.
-            find_mistyped: Names the key that holds something else than expected.
-
-        Raises:
-            BrokerUnavailable, BrokerConfigError, BrokerFull: As for `run_script`.
-        """
-        session = self.session
-        deadline = session.loop.time() + self.timeout
-        reason = f"no answer within {self.timeout:g} s"
-        for tries in count(1):
-            try:
-                return await attempt(session, deadline)
-            except TimeoutError:
-                break
-            except ErrorReply as refusal:
-                if refusal.code == "WRONGTYPE" and find_mistyped is not None:
-                    raise BrokerConfigError(f"{self.name} holds foreign data: {await find_mistyped()}") from None
-                raise self.refused(what, refusal) from None
-            except ConnectionLost as error:
-                reason = f"{error} (try {tries})"
-                if session.closed:
-                    break
-            pause = full_jitter(tries - 1)
-            if session.loop.time() + pause >= deadline:
-                break
-            await asyncio.sleep(pause)
-        raise self.unavailable(reason)
-
-    def unavailable(self, reason: str) -> BrokerUnavailable:
-        """Return the error for a server that cannot be reached now."""
-        return BrokerUnavailable(
-            f"{self.name} is unavailable: {reason}; check that the server is up and that the URL is right"
-        )
-
-    def refused(self, what: str, refusal: ErrorReply) -> Exception:
-        """Return the error for an operation that the server refuses."""
-        if refusal.code == "OOM":
-            return BrokerFull(f"{self.name} has no room: it has reached its maxmemory; nothing was stored")
-        if refusal.code == "NOAUTH":
-            return access_denied(self.name, refusal)
-        if refusal.code == "NOPERM":
-            return BrokerConfigError(f"{self.name} does not permit {what}: {refusal.text}; extend the user's ACL")
-        return BrokerConfigError(f"{self.name} refuses {what}: {refusal.text}")
+async def gather_all(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Await calls concurrently and all to their end; then raise the first error, if there is one."""
+    coroutines = list(calls)
+    if len(coroutines) <= 1:
+        return [await coroutine for coroutine in coroutines]
+    results: list[T] = []
+    for result in await asyncio.gather(*coroutines, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+        results.append(result)
+    return results
 
 
 async def before_deadline(reply: asyncio.Future[T], deadline: float) -> T:
-    """Await a reply until a moment of the loop's clock.
+    """Await a reply until a moment of the event loop's clock.
 
     Raises:
         TimeoutError: It has not come by then.
     """
-    # A third of what asyncio.timeout costs.
+    # A third of the cost of asyncio.timeout.
     alarm = reply.get_loop().call_at(deadline, _expire, reply)
     try:
         return await reply

@@ -1,8 +1,7 @@
-"""Redis Cluster: commands go to the node that has their keys, and follow keys that move.
+"""Redis Cluster: sends each command to the node that has its keys, and follows keys that move.
 
-Each node has one connection for commands. The map of slots is read when it is first needed,
-and again, in the background, whenever a node sends us elsewhere, cannot be reached, or has
-to be connected to once more.
+Each node has one connection for commands. The slot map is read when it is first needed, and again in the background
+after a redirection, a node that cannot be reached, and a lost connection.
 """
 
 from __future__ import annotations
@@ -16,35 +15,35 @@ from typing import Any, Final
 
 from aioq.errors import AioqError, BrokerConfigError
 from aioq_redis.client.command import Command
-from aioq_redis.client.connection import Link, access_denied, ask, dial
+from aioq_redis.client.connection import Connection, ask_once, connect
 from aioq_redis.client.errors import ConnectionLost, ErrorReply, Unreachable
-from aioq_redis.client.hash_slots import Slots, read_redirect, slot_of
+from aioq_redis.client.hash_slots import SlotMap, hash_slot, read_redirection
 from aioq_redis.client.pipeline import Pipeline
 from aioq_redis.client.url import Address, Settings
 
 __all__ = ["Cluster"]
 
-ANSWER_TIMEOUT: Final = 1.0
-"""Seconds that a node has to tell of the slots, before another is asked."""
+SLOTS_TIMEOUT: Final = 1.0
+"""Seconds for a node to return the slot map, before another node is asked."""
 
-LOOK_PAUSE: Final = 0.1
-"""Seconds between two looks at the map."""
+REFRESH_PAUSE: Final = 0.1
+"""Seconds between two readings of the slot map."""
 
-MOST_HOPS: Final = 5
-"""So often a command is sent on, before it waits for the nodes to agree."""
+MAX_HOPS: Final = 5
+"""Redirections of one command, after which it fails and is tried again later."""
 
 logger = logging.getLogger("aioq.redis")
 
 
 class Asking(Command):
-    """Goes before a command that follows ASK, as long as somebody waits for that."""
+    """The ASKING that goes before a command which follows an ASK."""
 
     def __init__(self, command: Command) -> None:
         super().__init__(None, (), ("ASKING",))
         self._command = command
 
     def answer(self, reply: object) -> None:
-        """Do nothing: it is the next reply that counts."""
+        """Do nothing: the next reply counts."""
 
     def fail(self, error: Exception) -> None:
         """Fail the command, which must not go alone."""
@@ -52,57 +51,57 @@ class Asking(Command):
 
 
 class Cluster:
-    """The way to the nodes of a cluster."""
+    """The route to the nodes of a cluster."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._slots: Slots | None = None
+        self._slots: SlotMap | None = None
         self._nodes: dict[Address, Pipeline] = {}
-        self._met: set[Address] = set()
-        self._homeless: list[Command] = []
-        self._look: asyncio.Task[None] | None = None
-        self._looked = -LOOK_PAUSE
+        self._connected: set[Address] = set()
+        self._unrouted: list[Command] = []
+        self._refreshing: asyncio.Task[None] | None = None
+        self._refreshed_at = -REFRESH_PAUSE
         self._failure: Exception = ConnectionLost("the connection was closed")
-        self._retired: set[asyncio.Task[None]] = set()
+        self._closing_nodes: set[asyncio.Task[None]] = set()
         self._closed = False
         self.commands = self
 
     def submit(self, command: Command) -> asyncio.Future[Any]:
-        """Send a command to the node that has its keys; see `Sink.submit`."""
+        """Send a command to the node that has its keys; see `Sender.submit`."""
         if self._closed:
             command.fail(ConnectionLost("the connection was closed"))
         elif self._slots is None:
-            self._homeless.append(command)
-            self.doubt()
-        elif (owner := self._slots.owner(slot_of(command.key))) is None:
-            command.fail(self._unserved(slot_of(command.key)))
+            self._unrouted.append(command)
+            self.suspect()
+        elif (owner := self._slots.owner(hash_slot(command.key))) is None:
+            command.fail(self._unserved(hash_slot(command.key)))
         else:
             self._node(owner).submit(command)
         return command.future
 
     def place(self, key: str | bytes) -> int:
-        """Return the slot of a key."""
-        return slot_of(key)
+        """Return the hash slot of a key."""
+        return hash_slot(key)
 
-    async def dial(self, place: int) -> Link:
-        """Open a connection to the node that has a slot; see `Route.dial`."""
-        owner = (await self._known()).owner(place)
+    async def connect(self, place: int) -> Connection:
+        """Open a connection to the node that has a slot; see `Route.connect`."""
+        owner = (await self._known_slots()).owner(place)
         if owner is None:
             raise self._unserved(place)
         try:
-            return await dial(self._settings.at(owner))
+            return await connect(self._settings.at(owner))
         except ConnectionLost:
-            self.doubt()
+            self.suspect()
             raise
 
-    def doubt(self) -> None:
-        """Look at the map again, soon and in the background."""
-        if not self._closed and (self._look is None or self._look.done()):
-            self._look = asyncio.get_running_loop().create_task(self._look_around(), name="aioq.redis cluster")
+    def suspect(self) -> None:
+        """Read the slot map again, in the background."""
+        if not self._closed and (self._refreshing is None or self._refreshing.done()):
+            self._refreshing = asyncio.get_running_loop().create_task(self._refresh(), name="aioq.redis cluster")
 
     async def everywhere(self, parts: Sequence[object]) -> dict[str, Any]:
         """Send a plain command to each node that has slots; see `Route.everywhere`."""
-        owners = sorted((await self._known()).owners)
+        owners = sorted((await self._known_slots()).owners)
         if not owners:
             raise self._unserved(0)
         calls = (self._node(owner).submit(Command(None, (), parts)) for owner in owners)
@@ -115,123 +114,119 @@ class Cluster:
     async def close(self) -> None:
         """Close the connections for commands."""
         self._closed = True
-        if self._look is not None:
-            self._look.cancel()
-            await asyncio.wait([self._look])
-        self._fail_homeless(ConnectionLost("the connection was closed"))
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            await asyncio.wait([self._refreshing])
+        self._fail_unrouted(ConnectionLost("the connection was closed"))
         for node in self._nodes.values():
             await node.close()
-        for task in self._retired:
+        for task in self._closing_nodes:
             await asyncio.wait([task])
 
     def _node(self, address: Address) -> Pipeline:
         node = self._nodes.get(address)
         if node is None:
             name = self._settings.at(address).masked
-            node = Pipeline(partial(self._dial_node, address), name, partial(self._reroute, address))
+            node = Pipeline(partial(self._connect_node, address), name, partial(self._reroute, address))
             self._nodes[address] = node
         return node
 
-    async def _dial_node(self, address: Address) -> Link:
-        if address in self._met:
-            # One that was lost may be no longer what it was.
-            self.doubt()
-        self._met.add(address)
-        return await dial(self._settings.at(address))
+    async def _connect_node(self, address: Address) -> Connection:
+        # A node that must be connected to again may have lost its slots meanwhile.
+        if address in self._connected:
+            self.suspect()
+        self._connected.add(address)
+        return await connect(self._settings.at(address))
 
-    def _reroute(self, address: Address, command: Command, refusal: ErrorReply) -> bool:
-        """Deal with an answer that says that the node is the wrong one, or the cluster not in order."""
-        redirect = read_redirect(refusal.text, address)
+    def _reroute(self, address: Address, command: Command, error: ErrorReply) -> bool:
+        """Handle the error of a node that is not the right one, or of a cluster that is not in order."""
+        redirection = read_redirection(error.text, address)
         command.hops += 1
-        if redirect is not None and command.hops <= MOST_HOPS:
-            node = self._node(redirect.address)
-            if refusal.code == "ASK":
+        if redirection is not None and command.hops <= MAX_HOPS:
+            node = self._node(redirection.address)
+            if error.code == "ASK":
                 node.submit(Asking(command))
             elif self._slots is not None:
-                self._slots.assign(redirect)
-                self.doubt()
+                self._slots.assign(redirection)
+                self.suspect()
             node.submit(command)
             return True
-        if refusal.code != "TRYAGAIN":
-            self.doubt()
-        if redirect is None and refusal.code not in ("TRYAGAIN", "CLUSTERDOWN"):
+        if error.code != "TRYAGAIN":
+            self.suspect()
+        if redirection is None and error.code not in ("TRYAGAIN", "CLUSTERDOWN"):
             return False
-        command.fail(ConnectionLost(refusal.text))
+        command.fail(ConnectionLost(error.text))
         return True
 
-    async def _known(self) -> Slots:
+    async def _known_slots(self) -> SlotMap:
         if self._slots is None:
-            self.doubt()
-        if self._slots is None and self._look is not None:
-            # If we are cancelled, others still wait for it.
-            await asyncio.wait([self._look])
+            self.suspect()
+        if self._slots is None and self._refreshing is not None:
+            # Not awaited itself: a cancelled caller must not cancel what others wait for.
+            await asyncio.wait([self._refreshing])
         if self._slots is None:
             raise type(self._failure)(*self._failure.args)
         return self._slots
 
-    async def _look_around(self) -> None:
+    async def _refresh(self) -> None:
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(self._looked + LOOK_PAUSE - loop.time())
-        self._looked = loop.time()
+        await asyncio.sleep(self._refreshed_at + REFRESH_PAUSE - loop.time())
+        self._refreshed_at = loop.time()
         try:
-            self._adopt(await self._ask_around())
+            self._adopt(await self._read_slots())
         except (ConnectionLost, AioqError) as error:
             self._failure = error
-            self._fail_homeless(error)
-            logger.info("cannot learn of the slots of %s: %s", self._settings.masked, error)
+            self._fail_unrouted(error)
+            logger.info("cannot read the slot map of %s: %s", self._settings.masked, error)
 
-    async def _ask_around(self) -> Slots:
-        """Ask the nodes in any order: one that is cut off may not know that the others have moved on."""
+    async def _read_slots(self) -> SlotMap:
+        """Ask the known nodes in random order: a node that is cut off has an old map. Then ask those of the URL."""
         known = self._slots.nodes if self._slots else frozenset[Address]()
         seeds = [address for address in self._settings.addresses if address not in known]
         reasons = ""
         for address in [*sample(sorted(known), len(known)), *seeds]:
             try:
-                return await self._ask(address)
+                return await self._ask_slots(address)
             except ConnectionLost as error:
                 reasons = f"{reasons}; node {address}: {error}"
-        raise Unreachable(f"no node tells of the slots{reasons}")
+        raise Unreachable(f"no node returns the slot map{reasons}")
 
-    async def _ask(self, address: Address) -> Slots:
-        reply = await ask(self._settings.at(address), "CLUSTER", "SLOTS", timeout=ANSWER_TIMEOUT)
-        if isinstance(reply, ErrorReply) and reply.code == "NOAUTH":
-            raise access_denied(self._settings.at(address).masked, reply)
+    async def _ask_slots(self, address: Address) -> SlotMap:
+        reply = await ask_once(self._settings.at(address), "CLUSTER", "SLOTS", timeout=SLOTS_TIMEOUT)
         if isinstance(reply, ErrorReply):
             raise BrokerConfigError(
-                f"{address} of {self._settings.masked} does not tell of a cluster: {reply.text}; "
+                f"{address} of {self._settings.masked} does not return the slot map of a cluster: {reply.text}; "
                 f"for a single server write redis://, and a restricted user needs +cluster|slots"
             )
-        return Slots.read(reply, address)
+        return SlotMap.read(reply, address)
 
-    def _adopt(self, slots: Slots) -> None:
+    def _adopt(self, slots: SlotMap) -> None:
         before, self._slots = self._slots, slots
         if before is not None:
             for address in before.owners - slots.owners:
-                self._retire(address)
+                self._close_node(address)
             if before.owners != slots.owners:
-                logger.info("the slots of %s are now on %s", self._settings.masked, _listed(slots.owners))
-        homeless, self._homeless = self._homeless, []
-        for command in homeless:
-            self.submit(command)
+                owners = ", ".join(map(str, sorted(slots.owners))) or "no node"
+                logger.info("the slots of %s are now on %s", self._settings.masked, owners)
+        unrouted, self._unrouted = self._unrouted, []
+        for command in unrouted:
+            if command.awaited():
+                self.submit(command)
 
-    def _fail_homeless(self, error: Exception) -> None:
-        homeless, self._homeless = self._homeless, []
-        for command in homeless:
+    def _fail_unrouted(self, error: Exception) -> None:
+        unrouted, self._unrouted = self._unrouted, []
+        for command in unrouted:
             command.fail(type(error)(*error.args))
 
-    def _retire(self, address: Address) -> None:
-        """Close the connection to a node that has no slots any more; it may hang, and what is on its way with it."""
-        self._met.discard(address)
+    def _close_node(self, address: Address) -> None:
+        """Close the connection to a node without slots; if it hangs, so do the commands under way."""
+        self._connected.discard(address)
         node = self._nodes.pop(address, None)
         if node is not None:
-            task = asyncio.get_running_loop().create_task(node.close(), name="aioq.redis retired node")
-            self._retired.add(task)
-            task.add_done_callback(self._retired.discard)
+            task = asyncio.get_running_loop().create_task(node.close(), name="aioq.redis closing node")
+            self._closing_nodes.add(task)
+            task.add_done_callback(self._closing_nodes.discard)
 
     def _unserved(self, slot: int) -> ConnectionLost:
-        self.doubt()
+        self.suspect()
         return ConnectionLost(f"no node of the cluster has slot {slot}")
-
-
-def _listed(addresses: frozenset[Address]) -> str:
-    return ", ".join(map(str, sorted(addresses))) or "no node"

@@ -1,8 +1,7 @@
-"""Blocking on several nodes of a cluster at once, which one command cannot.
+"""Blocking waits on lists at several nodes of a cluster, which one command cannot do.
 
-Who is woken by one of them leaves the other waits as they are, to go on with them next
-time: a wait that is broken off may take a token with it. One that gets a token while nobody
-waits gives it back, for somebody else.
+When one node has a token, the waits at the other nodes go on, and the next call takes them over: to break off a
+wait may lose a token. A wait that gets a token which no call has taken over gives the token back.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from anyio import Event
 
@@ -18,31 +17,32 @@ from aioq_redis.client.blocking import Blocking
 from aioq_redis.client.command import Command
 from aioq_redis.client.routing import Route
 
-__all__ = ["Racing"]
+__all__ = ["ClusterBlocking"]
 
-Wait = asyncio.Task[str]
-"""One that is under way, for the list that has a token."""
+Wait: TypeAlias = asyncio.Task[str]
+"""A wait under way; its result is the list that has a token, empty for none."""
 
 
-class Racing:
-    """Takes tokens from lists on any nodes."""
+class ClusterBlocking:
+    """Takes tokens from lists at any nodes."""
 
     def __init__(self, route: Route, blocking: Blocking) -> None:
-        self._route, self._blocking = route, blocking
+        self._route = route
+        self._blocking = blocking
         self._left: dict[Wait, tuple[str, ...]] = {}
 
     async def then(self, commands: Mapping[str, Command], timeout: float, idle: Event | None) -> tuple[str, Any]:
-        """Wait for a token and have a script run; see `Blocking.then`. None is run when the lists are apart."""
+        """Take a token and run a script; see `Blocking.then`. With lists at several nodes no script runs."""
         places: defaultdict[int, list[str]] = defaultdict(list)
         for key in commands:
             places[self._route.place(key)].append(key)
         if len(places) == 1:
             return await self._blocking.then(commands, timeout, idle)
-        await self._race([tuple(own) for own in places.values()], timeout)
+        await self._wait_on_all([tuple(keys) for keys in places.values()], timeout)
         return "", None
 
     async def close(self) -> None:
-        """Close all connections; waits that are under way fail with `ConnectionLost`."""
+        """Close all connections; waits under way fail with `ConnectionLost`."""
         left = list(self._left)
         self._left.clear()
         for wait in left:
@@ -51,10 +51,11 @@ class Racing:
             await asyncio.wait(left)
         await self._blocking.close()
 
-    async def _race(self, lists: list[tuple[str, ...]], timeout: float) -> None:
+    async def _wait_on_all(self, places: list[tuple[str, ...]], timeout: float) -> None:
         loop = asyncio.get_running_loop()
-        deadline, winner = loop.time() + timeout, None
-        waits = {keys: self._wait_on(keys, timeout) for keys in lists}
+        deadline = loop.time() + timeout
+        winner: Wait | None = None
+        waits = {keys: self._wait_on(keys, timeout) for keys in places}
         try:
             while (left := deadline - loop.time()) > 0:
                 done, _ = await asyncio.wait(waits.values(), timeout=left, return_when=asyncio.FIRST_COMPLETED)
@@ -68,9 +69,9 @@ class Racing:
                     self._leave(wait, keys)
 
     def _wait_on(self, keys: tuple[str, ...], timeout: float) -> Wait:
-        """Go on with a wait that was left, or begin one."""
-        for wait, own in self._left.items():
-            if own == keys:
+        """Take over a wait that was left, or start one."""
+        for wait, left_keys in self._left.items():
+            if left_keys == keys:
                 del self._left[wait]
                 return wait
         take = self._blocking.take(keys, timeout)
@@ -78,13 +79,13 @@ class Racing:
 
     def _leave(self, wait: Wait, keys: tuple[str, ...]) -> None:
         self._left[wait] = keys
-        wait.add_done_callback(self._ended)
+        wait.add_done_callback(self._give_back)
 
-    def _ended(self, wait: Wait) -> None:
-        """Deal with the end of a wait, unless somebody has gone on with it."""
+    def _give_back(self, wait: Wait) -> None:
+        """Give back the token of a wait that no call has taken over."""
         if self._left.pop(wait, None) is None or wait.cancelled() or wait.exception() is not None:
             return
         if key := wait.result():
-            back = self._route.commands.submit(Command(None, (), ("RPUSH", key, "1")))
-            # When it fails the token is lost, which costs nothing but time.
-            back.add_done_callback(lambda reply: reply.cancelled() or reply.exception())
+            push = self._route.commands.submit(Command(None, (), ("RPUSH", key, "1")))
+            # If it fails the token is lost, and the job waits until the next claim.
+            push.add_done_callback(lambda reply: reply.cancelled() or reply.exception())

@@ -1,10 +1,10 @@
-"""One command on its way to the server, and who waits for its reply."""
+"""Commands on their way to a server."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from aioq_redis.client.connection import pack
@@ -23,49 +23,56 @@ class Script:
 
 
 def script_call(script: Script, whole: bool) -> tuple[str, str]:
-    """Return how a call of a script begins: with its text, or with its digest."""
+    """Return the first words of a script's call: with its text if `whole`, otherwise with its SHA-1."""
     return ("EVAL", script.text) if whole else ("EVALSHA", script.sha)
 
 
+def _new_future() -> asyncio.Future[Any]:
+    return asyncio.get_running_loop().create_future()
+
+
+@dataclass(slots=True, eq=False)
 class Command:
-    """A plain command, or a script by its digest. Its future is the reply, or the error."""
+    """A plain command, or the call of a script."""
 
-    __slots__ = ("_keys", "_script", "_whole", "args", "future", "hops")
-
-    def __init__(self, script: Script | None, keys: Sequence[str], args: Iterable[object]) -> None:
-        self._script, self._keys, self._whole = script, keys, False
-        self.args: list[object] = list(args)
-        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.hops = 0
+    script: Script | None
+    keys: Sequence[str]
+    args: Sequence[object]
+    future: asyncio.Future[Any] = field(default_factory=_new_future)
+    """The reply or the error."""
+    hops: int = 0
+    """How often a node of a cluster has sent the command on."""
+    whole: bool = False
+    """Whether to send the script's text, because the server does not know its SHA-1."""
 
     @property
     def key(self) -> Any:
-        """One of the keys, which are all in one place; empty for a command without."""
-        if self._script is not None:
-            return self._keys[0]
+        """One of the keys, which are all in one hash slot; empty for a command without keys."""
+        if self.script is not None:
+            return self.keys[0]
         return self.args[1] if len(self.args) > 1 else ""
 
     def awaited(self) -> bool:
-        """Whether to send it: while anybody waits for the reply, or when it was sent on, after an ASKING."""
+        """Return whether to send the command: a caller waits for the reply, or an ASKING went before it."""
         return self.hops > 0 or not self.future.done()
 
     def packed(self) -> bytes:
-        """Return the command as it goes over the wire."""
-        if self._script is None:
-            return pack((*self._keys, *self.args))
-        return pack((*script_call(self._script, self._whole), len(self._keys), *self._keys, *self.args))
+        """Return the bytes to send."""
+        if self.script is None:
+            return pack((*self.keys, *self.args))
+        return pack((*script_call(self.script, self.whole), len(self.keys), *self.keys, *self.args))
 
     def send_whole(self) -> bool:
-        """Make a script that the server does not know one that brings its text along."""
-        self._whole = self._script is not None
-        return self._whole
+        """Send the script's text next time; return False for a plain command."""
+        self.whole = self.script is not None
+        return self.whole
 
     def answer(self, reply: Any) -> None:
-        """Hand the reply to whoever still waits for it."""
+        """Give the reply to the caller, if it still waits."""
         if not self.future.done():
             self.future.set_result(reply)
 
     def fail(self, error: Exception) -> None:
-        """Hand an error to whoever still waits."""
+        """Give an error to the caller, if it still waits."""
         if not self.future.done():
             self.future.set_exception(error)

@@ -1,161 +1,195 @@
-"""One connection to the server: redis-py opens it, we say when to give it up.
+"""Opens connections to a server, and sends and receives bytes on them.
 
-Of redis-py only the connection is used, with retries off: whether to repeat a command is
-decided by who knows whether it may be repeated.
+This is asyncio and hiredis without redis-py: its connections offer replies, and no public way to the bytes as
+they arrive. docs/design/0001-own-redis-client.md has the figures.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import ssl
 from collections.abc import Callable
 from typing import Any, Final, cast
 
 import hiredis
-from redis import exceptions
-from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from aioq.errors import BrokerConfigError
-from aioq.serialization.failure import one_line
-from aioq_redis.client.errors import (
-    TRANSIENT,
-    ConnectionLost,
-    ErrorReply,
-    Unreachable,
-    error_reply_of,
-    error_text,
-    parse_error,
-)
+from aioq_redis.client.errors import TRANSIENT, ConnectionLost, ErrorReply, Unreachable, access_denied, error_text
 from aioq_redis.client.url import Settings
 
-__all__ = ["BROKEN", "CONNECT_TIMEOUT", "Link", "Wire", "arguments", "ask", "dial", "access_denied", "pack", "why"]
+__all__ = ["CONNECT_TIMEOUT", "Connection", "ask_once", "connect", "pack"]
 
 CONNECT_TIMEOUT: Final = 5.0
-"""Seconds to open a connection and to be let in."""
+"""Seconds to open a connection and to log in."""
 
 CLOSE_TIMEOUT: Final = 1.0
-"""Seconds that the other side has to say goodbye."""
+"""Seconds that closing a connection may take."""
 
 _KEEPALIVE: Final = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
-"""Seconds of silence, seconds between probes, probes: a peer that is gone is noticed after 25 seconds of idling."""
+"""Seconds of silence, seconds between probes, probes: a dead peer is noticed after 25 idle seconds."""
 
-BROKEN: Final = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.InvalidResponse, OSError, EOFError)
-"""What redis-py raises when a connection is of no more use."""
+_CUT: Final = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
+"""Errors of the system when an open connection is cut."""
 
-CUT: Final = ConnectionResetError | ConnectionAbortedError | BrokenPipeError
-"""What the system raises when a connection that was open is cut."""
+_NO_REPLY: Final = object()
 
-logger = logging.getLogger("aioq.redis")
+_Parser: Any = cast("Any", hiredis).Reader
+_ReplyError: type[Exception] = cast("Any", hiredis).ReplyError
+_ProtocolError: type[Exception] = cast("Any", hiredis).ProtocolError
 
 pack: Callable[[tuple[object, ...]], bytes] = cast("Any", hiredis).pack_command
-"""Return a command as the bytes that go over the wire."""
+"""Return a command as the bytes that are sent."""
 
 
-class Link:
-    """An open connection: bytes out, replies in. One task may write while another reads."""
+class Connection(asyncio.Protocol):
+    """An open connection.
 
-    def __init__(self, connection: Connection | UnixDomainSocketConnection) -> None:
-        # What redis-py says of its types differs from release to release.
-        self._connection: Any = connection
+    Use it in one of two ways: set `on_reply` and call `write`, or call `request`, one call at a time.
+    After an error or a cancelled `request` close it, because replies may still be on their way.
 
-    async def write(self, data: bytes) -> None:
-        """Send commands.
+    Attributes:
+        on_reply: Called with each reply, an `ErrorReply` for an error; may raise `ConnectionLost`.
+        ended: Set to the reason when the connection cannot be used any more.
+        heard_at: When bytes last arrived, on the clock of the event loop.
+        hello: What the server said about itself at the login.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._parser = _Parser(notEnoughData=_NO_REPLY)
+        self._closed: asyncio.Future[None] = self._loop.create_future()
+        self._replies: list[Any] = []
+        self._expected = 0
+        self._more: Callable[[Any], bool] | None = None
+        self._complete: asyncio.Future[None] | None = None
+        self.on_reply: Callable[[Any], None] = self._collect
+        self.ended: asyncio.Future[ConnectionLost] = self._loop.create_future()
+        self.heard_at = self._loop.time()
+        self.hello: dict[bytes, Any] = {}
+
+    def write(self, data: bytes) -> None:
+        """Send bytes; the caller waits for replies, not for the bytes to leave."""
+        self._transport.write(data)
+
+    async def request(
+        self, data: bytes, replies: int = 1, *, timeout: float, more: Callable[[Any], bool] | None = None
+    ) -> list[Any]:
+        """Send commands and return their replies.
+
+        Args:
+            data: The packed commands.
+            replies: How many replies to wait for, including those of what is sent by `write` meanwhile.
+            timeout: Seconds until the connection is given up.
+            more: Called with each reply but the last; returns False if no other will come.
 
         Raises:
-            ConnectionLost: The connection is gone.
+            ConnectionLost: The connection broke, or the replies did not come in time.
         """
+        if self.ended.done():
+            raise self.ended.result()
+        self._replies = []
+        self._expected = replies
+        self._more = more
+        self._complete = self._loop.create_future()
+        self._transport.write(data)
+        alarm = self._loop.call_later(timeout, self.end, ConnectionLost(f"no reply within {timeout:g} s"))
         try:
-            await self._connection.send_packed_command(data, check_health=False)
-        except BROKEN as error:
-            raise ConnectionLost(error_text(error)) from None
+            await self._complete
+        finally:
+            alarm.cancel()
+        return self._replies
 
-    async def read(self) -> Any:
-        """Return the next reply; an error reply is returned as a `ErrorReply`, not raised.
+    def end(self, reason: ConnectionLost) -> None:
+        """Deliver no more replies, and fail the request that waits."""
+        if self.ended.done():
+            return
+        self.ended.set_result(reason)
+        if self._complete is not None and not self._complete.done():
+            self._complete.set_exception(reason)
 
-        Raises:
-            ConnectionLost: The connection is gone, or the server is loading its data.
-        """
-        try:
-            return await self._connection.read_response()
-        except exceptions.AuthenticationError as error:
-            return error_reply_of(error)
-        except BROKEN as error:
-            raise ConnectionLost(error_text(error)) from None
-        except exceptions.RedisError as error:
-            return error_reply_of(error)
-
-    async def call(self, *parts: object, timeout: float) -> Any:
-        """Send one command on a connection that nobody else uses, and return its reply as `read` does.
-
-        Raises:
-            ConnectionLost: The connection is gone, or the reply does not come in `timeout` seconds.
-        """
-        try:
-            async with asyncio.timeout(timeout):
-                await self.write(pack(parts))
-                return await self.read()
-        except TimeoutError:
-            raise ConnectionLost(f"no reply to {parts[0]} within {timeout:g} s") from None
-
-    def hand_over(self, deliver: Callable[[Any], None]) -> Wire:
-        """Let a wire have whatever comes in from now on; `read` and `write` are not for use any more."""
-        return Wire(self._connection._writer.transport, deliver)  # noqa: SLF001  # redis-py has no other way to it
-
-    async def drop(self) -> None:
-        """Close at once, without a wait, so that a cancelled task can do it."""
-        await _disconnect(self._connection, nowait=True)
+    def drop(self) -> None:
+        """Close the connection at once; unsent bytes are lost."""
+        self._transport.abort()
 
     async def close(self) -> None:
-        """Close, and wait a moment until it is."""
+        """Close the connection and wait until it is closed, at most `CLOSE_TIMEOUT` seconds."""
+        self._transport.close()
+        await asyncio.wait([self._closed], timeout=CLOSE_TIMEOUT)
+        self.drop()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport; called by the event loop."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse bytes and deliver the replies that are complete; called by the event loop."""
+        self.heard_at = self._loop.time()
+        self._parser.feed(data)
         try:
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                await _disconnect(self._connection, nowait=False)
-        except TimeoutError:
-            await self.drop()
+            while not self.ended.done() and (reply := self._parser.gets()) is not _NO_REPLY:
+                self.on_reply(ErrorReply.parse(str(reply)) if isinstance(reply, _ReplyError) else reply)
+        except ConnectionLost as lost:
+            self.end(lost)
+        except _ProtocolError as error:
+            self.end(ConnectionLost(f"the server broke the protocol: {error_text(error)}"))
+
+    def eof_received(self) -> bool:
+        """Note that the server closes the connection; called by the event loop."""
+        self.end(ConnectionLost("the server closed the connection"))
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that the connection is closed; called by the event loop."""
+        lost = ConnectionLost(error_text(exc) if exc else "the connection was closed")
+        lost.__cause__ = exc
+        self.end(lost)
+        if not self._closed.done():
+            self._closed.set_result(None)
+
+    def _collect(self, reply: Any) -> None:
+        if self._complete is None or self._complete.done():
+            return
+        self._replies.append(reply)
+        if len(self._replies) == self._expected or (self._more is not None and not self._more(reply)):
+            self._complete.set_result(None)
 
 
-async def dial(settings: Settings) -> Link:
+async def connect(settings: Settings) -> Connection:
     """Open a connection and log in.
 
     Raises:
-        Unreachable: Nobody answers.
-        ConnectionLost: The server is not ready, or the connection broke at once.
-        BrokerConfigError: The server is not who it should be, or does not let us in.
+        Unreachable: No server answers at the address.
+        ConnectionLost: The server is not ready, or the connection broke.
+        BrokerConfigError: The server's certificate is not valid, or the server rejects the login.
     """
-    connection = _connection(settings)
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
-            await connection.connect()  # type: ignore[no-untyped-call]
+            connection = await _open(settings)
+            try:
+                await _log_in(connection, settings)
+            except BaseException:
+                connection.drop()
+                raise
     except TimeoutError:
-        await _disconnect(connection, nowait=True)
         raise Unreachable(f"no answer within {CONNECT_TIMEOUT:g} s") from None
-    except exceptions.RedisError as error:
-        await _disconnect(connection, nowait=True)
-        raise why(error, settings) from None
-    except BaseException:
-        await _disconnect(connection, nowait=True)
-        raise
-    return Link(connection)
+    return connection
 
 
-async def ask(settings: Settings, *parts: object, timeout: float) -> Any:
-    """Return the reply to one command on a connection of its own; an error that will not pass, as a `ErrorReply`.
+async def ask_once(settings: Settings, *parts: object, timeout: float) -> Any:
+    """Return the reply to one command on a new connection; an error that will not pass, as an `ErrorReply`.
 
     Raises:
-        ConnectionLost: Nobody answers in `timeout` seconds, connecting included, or the server is not ready.
-        BrokerConfigError: As for `dial`.
+        ConnectionLost: The reply did not come in `timeout` seconds, or the server is not ready.
+        BrokerConfigError: As for `connect`.
     """
     try:
         async with asyncio.timeout(timeout):
-            link = await dial(settings)
+            connection = await connect(settings)
             try:
-                reply = await link.call(*parts, timeout=timeout)
+                (reply,) = await connection.request(pack(parts), timeout=timeout)
             finally:
-                await link.drop()
+                connection.drop()
     except TimeoutError:
         raise ConnectionLost(f"no answer within {timeout:g} s") from None
     if isinstance(reply, ErrorReply) and reply.code in TRANSIENT:
@@ -163,127 +197,67 @@ async def ask(settings: Settings, *parts: object, timeout: float) -> Any:
     return reply
 
 
-def _connection(settings: Settings) -> Connection | UnixDomainSocketConnection:
-    kind = UnixDomainSocketConnection if settings.path else SSLConnection if settings.tls else Connection
-    # Our own deadlines cover whole operations; a timer for each write and read costs more than it tells.
-    return kind(**arguments(settings), socket_timeout=None, retry=Retry(NoBackoff(), 0))
-
-
-def arguments(settings: Settings) -> dict[str, Any]:
-    """Return what redis-py is told of a server, for connections of both kinds, with asyncio and without."""
-    common: dict[str, Any] = {
-        "db": settings.db,
-        "username": settings.username,
-        "password": settings.password,
-        "socket_connect_timeout": CONNECT_TIMEOUT,
-        "protocol": 2,
-    }
-    if settings.path:
-        return common | {"path": settings.path}
-    common |= {
-        "host": settings.host,
-        "port": settings.port,
-        "socket_keepalive": True,
-        "socket_keepalive_options": {
-            getattr(socket, name): value for name, value in _KEEPALIVE.items() if hasattr(socket, name)
-        },
-    }
-    if not settings.tls:
-        return common
-    return common | {
-        "ssl_cert_reqs": "required" if settings.verify else "none",
-        "ssl_check_hostname": settings.verify,
-        "ssl_ca_certs": settings.ca_certs,
-        "ssl_certfile": settings.certfile,
-        "ssl_keyfile": settings.keyfile,
-    }
-
-
-def why(error: exceptions.RedisError, settings: Settings) -> Exception:
-    """Return what a failed attempt to connect means."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLError):
-            return BrokerConfigError(
-                f"{settings.masked} did not prove who it is: {error_text(cause)}; "
-                f"check the host name, and name the authority's file as ssl_ca_certs= in the URL"
-            )
-        cause = cause.__cause__ or cause.__context__
-    if isinstance(error, exceptions.ResponseError | exceptions.AuthenticationError):
-        refusal = error_reply_of(error)
-        if refusal.code not in TRANSIENT:
-            return access_denied(settings.masked, refusal)
-        return ConnectionLost(refusal.text)
-    # redis-py puts errors of its own in the place of the system's, in the course of which it raises them.
-    met = isinstance(error, exceptions.ConnectionError) and isinstance(error.__context__, CUT | None)
-    return (ConnectionLost if met else Unreachable)(error_text(error))
-
-
-def access_denied(where: str, refusal: ErrorReply) -> BrokerConfigError:
-    """Return the error for a server that does not let us in: some say so at once, others to the first command."""
-    return BrokerConfigError(
-        f"{where} does not let us in: {refusal.text}; check user name, password and database in the URL"
-    )
-
-
-async def _disconnect(connection: Connection | UnixDomainSocketConnection, *, nowait: bool) -> None:
+async def _open(settings: Settings) -> Connection:
+    loop = asyncio.get_running_loop()
+    tls = _tls_context(settings) if settings.tls else None
     try:
-        await connection.disconnect(nowait=nowait)
-    except (OSError, exceptions.RedisError) as error:
-        logger.debug("closing a connection: %s", error_text(error))
+        if settings.path:
+            _, connection = await loop.create_unix_connection(Connection, settings.path)
+        else:
+            transport, connection = await loop.create_connection(Connection, settings.host, settings.port, ssl=tls)
+            _keep_alive(transport.get_extra_info("socket"))
+    except ssl.SSLError as error:
+        raise _untrusted(settings, error) from None
+    except _CUT as error:
+        raise ConnectionLost(error_text(error)) from None
+    except OSError as error:
+        raise Unreachable(error_text(error)) from None
+    return connection
 
 
-_NOTHING: Final = object()
+def _tls_context(settings: Settings) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = settings.verify
+    context.verify_mode = ssl.CERT_REQUIRED if settings.verify else ssl.CERT_NONE
+    try:
+        if settings.ca_certs:
+            context.load_verify_locations(settings.ca_certs)
+        if settings.certfile:
+            context.load_cert_chain(settings.certfile, settings.keyfile)
+    except (ssl.SSLError, OSError) as error:
+        raise BrokerConfigError(
+            f"{settings.masked}: the certificates that the URL names cannot be loaded: {error_text(error)}"
+        ) from None
+    return context
 
-_Reader: Any = cast("Any", hiredis).Reader
-_ReplyError: type[Exception] = cast("Any", hiredis).ReplyError
-_ProtocolError: type[Exception] = cast("Any", hiredis).ProtocolError
+
+def _keep_alive(tcp: socket.socket) -> None:
+    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        if hasattr(socket, name):
+            tcp.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-class Wire(asyncio.Protocol):
-    """What an open connection speaks once it was taken over.
+async def _log_in(connection: Connection, settings: Settings) -> None:
+    login: tuple[object, ...] = ("HELLO", 2)
+    if settings.username or settings.password:
+        login += ("AUTH", settings.username or "default", settings.password or "")
+    commands = [login, ("SELECT", settings.db)] if settings.db else [login]
+    try:
+        replies = await connection.request(b"".join(map(pack, commands)), len(commands), timeout=CONNECT_TIMEOUT)
+    except ConnectionLost as lost:
+        # A server that demands a certificate of ours says so only after the TLS handshake.
+        if isinstance(lost.__cause__, ssl.SSLError):
+            raise _untrusted(settings, lost.__cause__) from None
+        raise
+    for reply in replies:
+        if isinstance(reply, ErrorReply):
+            raise ConnectionLost(reply.text) if reply.code in TRANSIENT else access_denied(settings.masked, reply)
+    connection.hello = dict(zip(replies[0][::2], replies[0][1::2], strict=True))
 
-    Args:
-        transport: Of the connection; whoever listened to it before is told of its end.
-        deliver: Is called with each reply, a `ErrorReply` for an error; may raise `ConnectionLost`.
 
-    Attributes:
-        ended: Why the connection is of no more use, once it is not.
-    """
-
-    def __init__(self, transport: asyncio.Transport, deliver: Callable[[Any], None]) -> None:
-        self._transport, self._deliver = transport, deliver
-        self._before = transport.get_protocol()
-        self._reader = _Reader(notEnoughData=_NOTHING)
-        self.ended: asyncio.Future[ConnectionLost] = asyncio.get_running_loop().create_future()
-        transport.set_protocol(self)
-
-    def write(self, data: bytes) -> None:
-        """Send bytes. Nobody waits for them to go: who sends waits for the reply."""
-        self._transport.write(data)
-
-    def end(self, why: ConnectionLost) -> None:
-        """Deliver nothing more."""
-        if not self.ended.done():
-            self.ended.set_result(why)
-
-    def data_received(self, data: bytes) -> None:
-        """Take in bytes; called by the event loop."""
-        self._reader.feed(data)
-        try:
-            while not self.ended.done() and (reply := self._reader.gets()) is not _NOTHING:
-                self._deliver(parse_error(str(reply)) if isinstance(reply, _ReplyError) else reply)
-        except ConnectionLost as lost:
-            self.end(lost)
-        except _ProtocolError as error:
-            self.end(ConnectionLost(one_line(f"what came is no reply: {error}")))
-
-    def eof_received(self) -> bool:
-        """Note that the server has closed the connection; called by the event loop."""
-        self.end(ConnectionLost("the server closed the connection"))
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Note that the connection is gone; called by the event loop."""
-        self.end(ConnectionLost(one_line(str(exc or "the connection was closed"))))
-        self._before.connection_lost(exc)
+def _untrusted(settings: Settings, error: ssl.SSLError) -> BrokerConfigError:
+    return BrokerConfigError(
+        f"{settings.masked} did not prove who it is: {error_text(error)}; "
+        f"check the host name, and name the authority's file as ssl_ca_certs= in the URL"
+    )

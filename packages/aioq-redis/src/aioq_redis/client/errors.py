@@ -1,8 +1,6 @@
-"""What the server may answer instead of a result, and what becomes of it.
+"""Errors inside the client: lost connections, and error replies of the server.
 
-These exceptions stay inside the package: `ConnectionLost` means that the same command may succeed on
-another connection, `Unreachable` that nobody is there to connect to, `ErrorReply` that it will
-not succeed. Callers see errors of aioq only.
+Callers of the broker see errors of `aioq.errors` only.
 """
 
 from __future__ import annotations
@@ -10,11 +8,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from redis import exceptions
-
+from aioq.errors import BrokerConfigError
 from aioq.serialization.failure import one_line
 
-__all__ = ["TRANSIENT", "ConnectionLost", "ErrorReply", "Unreachable", "parse_error", "error_reply_of", "error_text"]
+__all__ = ["TRANSIENT", "ConnectionLost", "ErrorReply", "Unreachable", "access_denied", "error_text"]
 
 TRANSIENT: Final = frozenset(
     {
@@ -31,72 +28,61 @@ TRANSIENT: Final = frozenset(
         "UNBLOCKED",
     }
 )
-"""Replies of a server that is not ready now, or is no longer the one to talk to."""
+"""Error codes of a server that is not ready now, or is no longer the right one to ask."""
 
 _PERMANENT: Final = frozenset({"NOAUTH", "NOPERM", "NOSCRIPT", "OOM", "WRONGPASS", "WRONGTYPE"})
 
-# redis-py takes the code off the text of the errors for which it has a class.
-_CLASSES: Final = {
-    "AskError": "ASK",
-    "AuthenticationError": "NOAUTH",
-    "AuthenticationWrongNumberOfArgsError": "NOAUTH",
-    "BusyLoadingError": "LOADING",
-    "ClusterDownError": "CLUSTERDOWN",
-    "MasterDownError": "MASTERDOWN",
-    "MovedError": "MOVED",
-    "NoPermissionError": "NOPERM",
-    "NoScriptError": "NOSCRIPT",
-    "OutOfMemoryError": "OOM",
-    "ReadOnlyError": "READONLY",
-    "TryAgainError": "TRYAGAIN",
-}
-
-# An error raised inside a script carries its code somewhere in the text, after a dash on Redis 6.
+# An error raised inside a script has its code somewhere in the text; Redis 6 puts a dash before it.
 _CODE: Final = re.compile(r"(?:^|[\s-])(" + "|".join(sorted(TRANSIENT | _PERMANENT)) + r")\b")
+
+_TEXT_LIMIT: Final = 300
+"""Characters of an error that are shown."""
 
 
 class ConnectionLost(Exception):
-    """The connection broke, or the server is not ready: whether it was done is unknown."""
+    """The connection broke, or the server is not ready. The command may have been done or not."""
 
 
 class Unreachable(ConnectionLost):
-    """Nobody answers at the address."""
+    """No connection could be opened: no server answers at the address."""
 
 
 class ErrorReply(Exception):
     """The server answered with an error.
 
     Attributes:
-        code: The first word of the answer, or ERR.
-        text: All of the answer, on one line.
+        code: The first word of the error, or ERR.
+        text: The whole error, on one line.
     """
 
     def __init__(self, code: str, text: str) -> None:
-        self.code, self.text = code, text
+        self.code = code
+        self.text = text
         super().__init__(code, text)
 
-
-def error_reply_of(error: exceptions.RedisError) -> ErrorReply:
-    """Return the server's error reply that redis-py has made an exception of."""
-    text, code = str(error), _CLASSES.get(type(error).__name__, "ERR")
-    if code == "NOAUTH" and text.startswith("invalid"):
-        code = "WRONGPASS"  # for which redis-py has the same class
-    return parse_error(text, code)
-
-
-def parse_error(text: str, code: str = "ERR") -> ErrorReply:
-    """Return an error reply from its text; `code` is that of a text which names none."""
-    text = one_line(_unstopped(text)).removeprefix("ERR ")
-    found = _CODE.search(text)
-    code = found[1] if found else code
-    return ErrorReply(code, text if text.startswith(code) or code == "ERR" else f"{code} {text}")
+    @classmethod
+    def parse(cls, text: str) -> ErrorReply:
+        """Return the error that a reply says."""
+        text = _shown(text).removeprefix("ERR ")
+        found = _CODE.search(text)
+        if found is None:
+            return cls("ERR", text)
+        code = found[1]
+        return cls(code, text if text.startswith(code) else f"{code} {text}")
 
 
 def error_text(error: BaseException) -> str:
-    """Return what an error says, fit for the midst of a log line."""
-    return one_line(_unstopped(str(error)) or type(error).__name__)
+    """Return the text of an error for use inside a log line or another message."""
+    return _shown(str(error)) or type(error).__name__
 
 
-def _unstopped(text: str) -> str:
-    # What the server or redis-py says is a sentence, and becomes a part of one of ours.
-    return text.rstrip(" .")
+def access_denied(where: str, reply: ErrorReply) -> BrokerConfigError:
+    """Return the error for a server that rejects the login."""
+    return BrokerConfigError(
+        f"{where} does not let us in: {reply.text}; check user name, password and database in the URL"
+    )
+
+
+def _shown(text: str) -> str:
+    # Servers and the system end their errors with a full stop; here they become part of a sentence.
+    return one_line(text.rstrip(" ."), _TEXT_LIMIT)

@@ -1,45 +1,49 @@
-"""Which node of a cluster has which keys, as far as we know."""
+"""Which node of a cluster has which keys: hash slots, their owners, and redirections."""
 
 from __future__ import annotations
 
 import re
+from binascii import crc_hqx
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
-
 from aioq_redis.client.url import Address
 
-__all__ = ["Redirect", "Slots", "read_redirect", "slot_of"]
+__all__ = ["HASH_SLOTS", "Redirection", "SlotMap", "hash_slot", "read_redirection"]
 
-_REDIRECT: Final = re.compile(r"\b(MOVED|ASK) (\d{1,5}) (\S*):(\d{1,5})\b")
+HASH_SLOTS: Final = 16384
+"""Hash slots that every cluster has."""
+
+_REDIRECTION: Final = re.compile(r"\b(MOVED|ASK) (\d{1,5}) (\S*):(\d{1,5})\b")
 
 
-class Redirect(NamedTuple):
-    """Where a node sends us."""
+class Redirection(NamedTuple):
+    """The node to which another node sends a client."""
 
     slot: int
     address: Address
 
 
-class Slots:
-    """The owner of each slot."""
+class SlotMap:
+    """The owner of each hash slot.
+
+    Attributes:
+        nodes: All known nodes, replicas included.
+    """
 
     def __init__(self, owners: list[Address | None], nodes: frozenset[Address]) -> None:
         self._owners = owners
         self.nodes = nodes
-        """All that are known, replicas too."""
 
     @classmethod
-    def read(cls, reply: list[Any], asked: Address) -> Slots:
+    def read(cls, reply: list[Any], asked: Address) -> SlotMap:
         """Read the reply to CLUSTER SLOTS of the node at `asked`."""
-        owners: list[Address | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
+        owners: list[Address | None] = [None] * HASH_SLOTS
         nodes: set[Address] = set()
         for first, last, *served in reply:
-            addresses = [address for node in served if (address := _address(node, asked))]
-            nodes.update(addresses)
-            owner = _address(served[0], asked) if served else None
-            owners[first : last + 1] = [owner] * (last + 1 - first)
+            addresses = [_address(node, asked) for node in served]
+            nodes.update(address for address in addresses if address)
+            owners[first : last + 1] = [addresses[0] if addresses else None] * (last + 1 - first)
         return cls(owners, frozenset(nodes))
 
     @property
@@ -51,26 +55,29 @@ class Slots:
         """Return the node that has a slot."""
         return self._owners[slot]
 
-    def assign(self, redirect: Redirect) -> None:
+    def assign(self, redirection: Redirection) -> None:
         """Note that a slot has moved."""
-        self._owners[redirect.slot] = redirect.address
+        self._owners[redirection.slot] = redirection.address
 
 
 @lru_cache(maxsize=4096)
-def slot_of(key: str | bytes) -> int:
-    """Return the slot of a key."""
-    return key_slot(key.encode() if isinstance(key, str) else key)
+def hash_slot(key: str | bytes) -> int:
+    """Return the hash slot of a key: of the part in the first braces, if there is one."""
+    name = key.encode() if isinstance(key, str) else key
+    _, brace, rest = name.partition(b"{")
+    tag, closed, _ = rest.partition(b"}")
+    return crc_hqx(tag if brace and closed and tag else name, 0) % HASH_SLOTS
 
 
-def read_redirect(text: str, asked: Address) -> Redirect | None:
-    """Return what a MOVED or ASK of the node at `asked` says."""
-    found = _REDIRECT.search(text)
-    if not found or int(found[2]) >= REDIS_CLUSTER_HASH_SLOTS:
+def read_redirection(text: str, asked: Address) -> Redirection | None:
+    """Return where a MOVED or ASK error of the node at `asked` sends the client."""
+    found = _REDIRECTION.search(text)
+    if not found or int(found[2]) >= HASH_SLOTS:
         return None
-    return Redirect(int(found[2]), Address(found[3].strip("[]") or asked.host, int(found[4])))
+    return Redirection(int(found[2]), Address(found[3].strip("[]") or asked.host, int(found[4])))
 
 
 def _address(node: list[Any], asked: Address) -> Address | None:
-    """Return where a node says it is: with no host of its own it is at the one that was asked."""
+    """Return the address of a node. A node that does not know its own host is at the host that was asked."""
     host = (node[0] or b"").decode()
     return None if host == "?" else Address(host or asked.host, int(node[1]))

@@ -1,8 +1,8 @@
-"""The one path on which commands go out: many callers, one connection, replies in order.
+"""Sends the commands of many callers on one connection, and gives each caller its reply.
 
-One task opens the connection, waits for its end, and closes it; commands and replies pass it
-by. Cancelling a caller cancels only the future, and the reply that belongs to it is thrown
-away when it comes. So a cancelled caller can never hand its reply to the next one.
+One task opens the connection, waits for its end and closes it; commands and replies do not pass through it.
+A cancelled caller only cancels its future, and the reply is discarded when it arrives. So a cancelled caller can
+never shift the replies of the others.
 """
 
 from __future__ import annotations
@@ -15,132 +15,135 @@ from typing import Any, Final
 
 from aioq.errors import AioqError
 from aioq_redis.client.command import Command
-from aioq_redis.client.connection import Link, Wire
+from aioq_redis.client.connection import Connection
 from aioq_redis.client.errors import TRANSIENT, ConnectionLost, ErrorReply
 
 __all__ = ["REPLY_TIMEOUT", "Pipeline"]
 
 REPLY_TIMEOUT: Final = 5.0
-"""Seconds without a reply that is due, after which the connection is given up."""
+"""Seconds without a byte of a reply that is due, after which the connection is given up."""
 
 logger = logging.getLogger("aioq.redis")
 
 
 class Pipeline:
-    """Sends commands over one connection, which it opens when there is something to send.
+    """Sends commands on one connection, which it opens for the first command.
 
-    When the connection breaks, every command on its way fails with `ConnectionLost`, and the next
-    one opens another.
+    When the connection breaks, the commands under way fail with `ConnectionLost`, and the next
+    command opens another one.
 
     Args:
-        dial: Opens a connection.
-        name: Of the server, for logs.
-        reroute: Is asked about each error that will pass; true when it has dealt with the command.
+        connect: Opens a connection.
+        name: The server's, for logs.
+        reroute: Called with a command and its transient error; returns True if it took the command over.
     """
 
     def __init__(
         self,
-        dial: Callable[[], Awaitable[Link]],
+        connect: Callable[[], Awaitable[Connection]],
         name: str,
         reroute: Callable[[Command, ErrorReply], bool] | None = None,
     ) -> None:
-        self._dial, self._name, self._reroute = dial, name, reroute
+        self._connect = connect
+        self._name = name
+        self._reroute = reroute
         self._loop = asyncio.get_running_loop()
         self._queue: list[Command] = []
         self._in_flight: deque[Command] = deque()
         self._owner: asyncio.Task[None] | None = None
-        self._wire: Wire | None = None
+        self._connection: Connection | None = None
         self._flushing = False
-        self._watch: asyncio.TimerHandle | None = None
-        self._heard = 0.0
-        self._broken = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiting_since = 0.0
+        self._lost = False
         self._closed = False
 
     def submit(self, command: Command) -> asyncio.Future[Any]:
-        """Return a future with the reply, or one that fails with `ConnectionLost`, `ErrorReply` or an error of aioq.
+        """Send a command; see `Sender.submit`.
 
-        It goes out at once; what else is submitted while replies are to come, and before the loop comes round
-        again, follows in one.
+        A command goes out at once. What is submitted while replies are due, and before the next
+        iteration of the event loop, goes out together.
         """
         if self._closed:
             command.fail(ConnectionLost("the connection was closed"))
             return command.future
-        if self._wire is None or self._flushing:
+        if self._connection is None or self._flushing:
             self._queue.append(command)
             if self._owner is None or self._owner.done():
-                self._owner = self._loop.create_task(self._own(), name="aioq.redis pipeline")
-        elif command.awaited():
+                self._owner = self._loop.create_task(self._run(), name="aioq.redis pipeline")
+        else:
             if self._in_flight:
                 self._flushing = True
-                self._loop.call_soon(self._follow)
-            self._send(self._wire, (command,))
+                self._loop.call_soon(self._flush_later)
+            self._send(self._connection, (command,))
         return command.future
 
     async def close(self) -> None:
-        """Close the connection; what is on its way fails with `ConnectionLost`."""
+        """Close the connection; commands under way fail with `ConnectionLost`."""
         self._closed = True
         owner, self._owner = self._owner, None
         if owner is not None:
             owner.cancel()
             await asyncio.wait([owner])
 
-    def _follow(self) -> None:
+    def _flush_later(self) -> None:
         self._flushing = False
-        if self._wire is not None:
-            self._flush(self._wire)
+        if self._connection is not None:
+            self._flush(self._connection)
 
-    def _flush(self, wire: Wire) -> None:
-        batch = [command for command in self._queue if command.awaited()]
+    def _flush(self, connection: Connection) -> None:
+        commands = [command for command in self._queue if command.awaited()]
         self._queue.clear()
-        if batch:
-            self._send(wire, batch)
+        if commands:
+            self._send(connection, commands)
 
-    def _send(self, wire: Wire, commands: Sequence[Command]) -> None:
+    def _send(self, connection: Connection, commands: Sequence[Command]) -> None:
         if not self._in_flight:
-            self._heard = self._loop.time()
+            self._waiting_since = self._loop.time()
         self._in_flight.extend(commands)
-        wire.write(b"".join([command.packed() for command in commands]))
-        if self._watch is None:
-            self._watch = self._loop.call_later(REPLY_TIMEOUT, self._look)
+        connection.write(b"".join([command.packed() for command in commands]))
+        if self._timer is None:
+            self._timer = self._loop.call_later(REPLY_TIMEOUT, self._check)
 
-    async def _own(self) -> None:
+    async def _run(self) -> None:
         error: Exception = ConnectionLost("the connection was closed")
         try:
-            link = await self._dial()
-            self._say_connected()
+            connection = await self._connect()
+            self._log_connected()
             try:
-                error = await self._exchange(link)
-                self._say_lost(error)
-                await link.drop()
+                error = await self._exchange(connection)
+                self._log_lost(error)
+                connection.drop()
             finally:
-                await link.close()
+                await connection.close()
         except (ConnectionLost, AioqError) as failure:
             error = failure
         finally:
-            # No await from here on: a command that is submitted later must find this task done.
+            # No await from here on: `submit` must not find this task running once its commands have failed.
             self._fail_all(error)
 
-    async def _exchange(self, link: Link) -> ConnectionLost:
-        """Let commands pass until the connection is of no more use; return why."""
-        self._wire = wire = link.hand_over(self._deliver)
+    async def _exchange(self, connection: Connection) -> ConnectionLost:
+        """Send and receive until the connection cannot be used any more; return why."""
+        connection.on_reply = self._deliver
+        self._connection = connection
         try:
-            self._flush(wire)
-            return await wire.ended
+            self._flush(connection)
+            return await connection.ended
         finally:
-            self._wire = None
-            if self._watch is not None:
-                self._watch.cancel()
-                self._watch = None
+            self._connection = None
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
 
     def _deliver(self, reply: Any) -> None:
         if not self._in_flight:
-            raise ConnectionLost("a reply came that nobody asked for")
+            raise ConnectionLost("a reply came without a command")
         command = self._in_flight.popleft()
-        self._heard = self._loop.time()
         if not isinstance(reply, ErrorReply):
             command.answer(reply)
         elif reply.code == "NOSCRIPT" and command.send_whole():
-            self.submit(command)
+            if command.awaited():
+                self.submit(command)
         elif reply.code in TRANSIENT:
             if self._reroute is not None and self._reroute(command, reply):
                 return
@@ -149,31 +152,32 @@ class Pipeline:
         else:
             command.fail(reply)
 
-    def _look(self) -> None:
-        """See whether a reply is overdue. One look in a while is cheaper than a timer for each reply."""
-        self._watch = None
-        if self._wire is None or not self._in_flight:
+    def _check(self) -> None:
+        """Give up the connection if a reply is overdue. One timer for all replies is cheaper than one for each."""
+        self._timer = None
+        connection = self._connection
+        if connection is None or not self._in_flight:
             return
-        left = self._heard + REPLY_TIMEOUT - self._loop.time()
+        left = max(self._waiting_since, connection.heard_at) + REPLY_TIMEOUT - self._loop.time()
         if left <= 0:
-            self._wire.end(ConnectionLost(f"no reply within {REPLY_TIMEOUT:g} s"))
+            connection.end(ConnectionLost(f"no reply within {REPLY_TIMEOUT:g} s"))
         else:
-            self._watch = self._loop.call_later(left, self._look)
+            self._timer = self._loop.call_later(left, self._check)
 
     def _fail_all(self, error: Exception) -> None:
-        lost = [*self._in_flight, *self._queue]
+        commands = [*self._in_flight, *self._queue]
         self._in_flight.clear()
         self._queue.clear()
-        for command in lost:
-            # An error of its own for each waiter: its traceback grows where it is raised.
+        for command in commands:
+            # Each caller gets an error of its own: the traceback grows wherever it is raised.
             command.fail(type(error)(*error.args))
 
-    def _say_connected(self) -> None:
-        if self._broken:
+    def _log_connected(self) -> None:
+        if self._lost:
             logger.info("connected to %s again", self._name)
-            self._broken = False
+            self._lost = False
 
-    def _say_lost(self, error: Exception) -> None:
-        if not self._broken:
+    def _log_lost(self, error: Exception) -> None:
+        if not self._lost:
             logger.warning("lost the connection to %s: %s; reconnecting", self._name, error)
-            self._broken = True
+            self._lost = True

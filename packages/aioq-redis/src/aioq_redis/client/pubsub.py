@@ -1,4 +1,4 @@
-"""Pub/sub: any number of listeners on one connection to a server, which is kept up while there are any."""
+"""Pub/sub: any number of subscriptions on one connection to a server, which stays open while there are any."""
 
 from __future__ import annotations
 
@@ -8,29 +8,30 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from aioq.errors import AioqError
 from aioq.retry import full_jitter
-from aioq_redis.client.connection import Link, pack
+from aioq_redis.client.connection import Connection, pack
 from aioq_redis.client.errors import ConnectionLost, ErrorReply
 from aioq_redis.client.routing import Route
 
-__all__ = ["Channels", "Inbox", "PubSub"]
+__all__ = ["PubSub", "ServerSubscriptions", "Inbox"]
 
 SILENCE: Final = 10.0
-"""Seconds without a word from the server, after which it is asked for one."""
+"""Seconds without a byte from the server, after which it gets a PING."""
 
-ANSWER_TIMEOUT: Final = 5.0
-"""Seconds that it then has, before the connection is given up."""
+PING_TIMEOUT: Final = 5.0
+"""Seconds for the reply to the PING, after which the connection is given up."""
 
 logger = logging.getLogger("aioq.redis")
 
 
 class Inbox:
-    """What one listener has received. None stands for messages that may have been missed.
+    """The messages of one subscriber. None stands for messages that may have been missed.
 
-    A deaf one receives nothing, because the server does not let us listen.
+    Args:
+        deaf: No message will come: the server does not let us subscribe.
     """
 
     def __init__(self, *, deaf: bool = False) -> None:
@@ -39,170 +40,179 @@ class Inbox:
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
-class Channels:
-    """Delivers messages to listeners, and subscribes again after a connection was lost."""
+class ServerSubscriptions:
+    """The subscriptions at one server, which are renewed after a connection was lost."""
 
-    def __init__(self, dial: Callable[[], Awaitable[Link]], name: str) -> None:
-        self._dial, self._name = dial, name
-        self._inboxes: defaultdict[bytes, set[Inbox]] = defaultdict(set)
-        self._asked: set[bytes] = set()
-        self._unanswered: Counter[bytes] = Counter()
-        self._changed = asyncio.Event()
+    def __init__(self, connect: Callable[[], Awaitable[Connection]], name: str) -> None:
+        self._connect = connect
+        self._name = name
+        self._subscriptions: defaultdict[bytes, set[Inbox]] = defaultdict(set)
+        self._requested: set[bytes] = set()
+        self._unconfirmed: Counter[bytes] = Counter()
+        self._connection: Connection | None = None
         self._owner: asyncio.Task[None] | None = None
-        self._heard = asyncio.Event()
+        self._answered: asyncio.Future[None] | None = None
+        self._changing = False
         self._closed = False
 
     @asynccontextmanager
     async def listen(self, channel: str) -> AsyncGenerator[Inbox]:
-        """Give an inbox that gets every message of the channel from now on.
+        """Yield a subscription that gets every message of a channel from now on.
 
         Raises:
-            BrokerConfigError, ErrorReply: The server does not let us in, or not listen.
-            ConnectionLost: The broker was closed.
+            BrokerConfigError, ErrorReply: The server rejects the login, or the subscription.
+            ConnectionLost: The client was closed.
         """
         if self._closed:
             raise ConnectionLost("the connection was closed")
-        name, inbox = channel.encode(), Inbox()
-        self._inboxes[name].add(inbox)
-        self._changed.set()
+        name = channel.encode()
+        subscription = Inbox()
+        self._subscriptions[name].add(subscription)
+        self._change()
         if self._is_subscribed(name):
-            inbox.ready.set_result(None)
+            subscription.ready.set_result(None)
         if self._owner is None or self._owner.done():
-            self._owner = asyncio.get_running_loop().create_task(self._own(), name="aioq.redis channels")
+            self._owner = asyncio.get_running_loop().create_task(self._run(), name="aioq.redis pubsub")
         try:
-            await inbox.ready
-            yield inbox
+            await subscription.ready
+            yield subscription
         finally:
-            inbox.ready.cancel()
-            self._inboxes[name].discard(inbox)
-            if not self._inboxes[name]:
-                del self._inboxes[name]
-                self._changed.set()
+            subscription.ready.cancel()
+            self._subscriptions[name].discard(subscription)
+            if not self._subscriptions[name]:
+                del self._subscriptions[name]
+                self._change()
 
     async def close(self) -> None:
-        """Close the connection. Listeners hear nothing any more."""
+        """Close the connection. Inboxs get no more messages."""
         self._closed = True
         owner, self._owner = self._owner, None
         if owner is not None:
             owner.cancel()
             await asyncio.wait([owner])
 
-    async def _own(self) -> None:
+    async def _run(self) -> None:
         attempt = 0
-        while self._inboxes and not self._closed:
+        while self._subscriptions and not self._closed:
             try:
-                link = await self._dial()
+                connection = await self._connect()
                 attempt = 0
-                await self._serve(link)
+                await self._serve(connection)
             except ConnectionLost as error:
-                # An outage is told once, however often somebody looks whether it is over.
+                # An outage is logged once, however many attempts it takes.
                 level = logging.DEBUG if attempt else logging.INFO
                 logger.log(level, "lost the connection for messages of %s: %s; reconnecting", self._name, error)
             except (AioqError, ErrorReply) as error:
-                self._refuse(error)
+                self._fail_new(error)
             await asyncio.sleep(full_jitter(attempt))
             attempt += 1
 
-    async def _serve(self, link: Link) -> None:
-        self._changed.set()
+    async def _serve(self, connection: Connection) -> None:
+        connection.on_reply = self._receive
+        self._connection = connection
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._write(link), name="aioq.redis channel writer")
-                tasks.create_task(self._read(link), name="aioq.redis channel reader")
-                tasks.create_task(self._watch(link), name="aioq.redis channel watch")
-        except ExceptionGroup as group:
-            raise group.exceptions[0] from None
+            self._send_changes()
+            await self._watch(connection)
+            lost = connection.ended.result()
+            raise lost.__cause__ if isinstance(lost.__cause__, ErrorReply) else lost
         finally:
-            self._asked.clear()
-            self._unanswered.clear()
-            for inbox in self._everybody():
-                inbox.messages.put_nowait(None)
-            await link.close()
+            self._connection = None
+            self._requested.clear()
+            self._unconfirmed.clear()
+            for subscription in self._all():
+                subscription.messages.put_nowait(None)
+            await connection.close()
 
-    async def _write(self, link: Link) -> None:
-        """Tell the server of our channels, whenever they change."""
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            wanted = set(self._inboxes)
-            changes = [("SUBSCRIBE", name) for name in wanted - self._asked]
-            changes += [("UNSUBSCRIBE", name) for name in self._asked - wanted]
-            self._asked = wanted
-            self._unanswered.update(name for _, name in changes)
-            if changes:
-                await link.write(b"".join(pack(change) for change in changes))
-
-    async def _read(self, link: Link) -> None:
-        while True:
-            reply = await link.read()
-            self._heard.set()
-            if isinstance(reply, ErrorReply):
-                raise reply
-            if reply in (b"PONG", [b"pong", b""]):
+    async def _watch(self, connection: Connection) -> None:
+        """Return when the connection has ended; end it if the server is silent and does not answer a PING."""
+        loop = asyncio.get_running_loop()
+        while not connection.ended.done():
+            left = connection.heard_at + SILENCE - loop.time()
+            if left > 0:
+                await asyncio.wait([connection.ended], timeout=left)
                 continue
-            kind, name, content = reply
-            if kind == b"message":
-                for inbox in self._inboxes.get(name, ()):
-                    inbox.messages.put_nowait(content)
-            else:
-                self._confirm(name)
+            asked_at = loop.time()
+            self._answered = loop.create_future()
+            connection.write(pack(("PING",)))
+            ends: list[asyncio.Future[Any]] = [connection.ended, self._answered]
+            await asyncio.wait(ends, timeout=PING_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
+            if connection.heard_at < asked_at:
+                connection.end(ConnectionLost(f"the server was silent for {SILENCE + PING_TIMEOUT:g} s"))
 
-    async def _watch(self, link: Link) -> None:
-        """Give up a connection at whose other end there is nobody: listening alone would never tell."""
-        while True:
-            if not await self._hears_within(SILENCE):
-                await link.write(pack(("PING",)))
-                if not await self._hears_within(ANSWER_TIMEOUT):
-                    raise ConnectionLost(f"nothing was heard for {SILENCE + ANSWER_TIMEOUT:g} s")
+    def _change(self) -> None:
+        """Send what has changed in the next iteration of the event loop, all changes together."""
+        if not self._changing:
+            self._changing = True
+            asyncio.get_running_loop().call_soon(self._send_changes)
 
-    async def _hears_within(self, seconds: float) -> bool:
-        self._heard.clear()
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._heard.wait()
-        except TimeoutError:
-            return False
+    def _send_changes(self) -> None:
+        self._changing = False
+        if self._connection is None:
+            return
+        wanted = set(self._subscriptions)
+        changes = [("SUBSCRIBE", name) for name in wanted - self._requested]
+        changes += [("UNSUBSCRIBE", name) for name in self._requested - wanted]
+        self._requested = wanted
+        self._unconfirmed.update(name for _, name in changes)
+        if changes:
+            self._connection.write(b"".join(pack(change) for change in changes))
+
+    def _receive(self, reply: Any) -> None:
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_result(None)
+        if isinstance(reply, ErrorReply):
+            raise ConnectionLost(reply.text) from reply
+        if reply in (b"PONG", [b"pong", b""]):
+            return
+        kind, name, content = reply
+        if kind != b"message":
+            self._confirm(name)
+            return
+        for subscription in self._subscriptions.get(name, ()):
+            subscription.messages.put_nowait(content)
 
     def _confirm(self, name: bytes) -> None:
-        self._unanswered[name] -= 1
-        if self._unanswered[name] <= 0:
-            del self._unanswered[name]
-        if self._is_subscribed(name):
-            for inbox in self._inboxes.get(name, ()):
-                if inbox.ready.done():
-                    # Subscribed again after a loss: only from now on is nothing missed.
-                    inbox.messages.put_nowait(None)
-                else:
-                    inbox.ready.set_result(None)
+        self._unconfirmed[name] -= 1
+        if self._unconfirmed[name] <= 0:
+            del self._unconfirmed[name]
+        if not self._is_subscribed(name):
+            return
+        for subscription in self._subscriptions.get(name, ()):
+            if subscription.ready.done():
+                # Subscribed again after a loss: messages before this moment may have been missed.
+                subscription.messages.put_nowait(None)
+            else:
+                subscription.ready.set_result(None)
 
     def _is_subscribed(self, name: bytes) -> bool:
-        """Say whether nothing that the server has yet to hear could make us miss a message."""
-        return name in self._asked and name not in self._unanswered
+        """Return whether every message of a channel reaches us: no change of its subscription is under way."""
+        return name in self._requested and name not in self._unconfirmed
 
-    def _refuse(self, error: Exception) -> None:
-        for inbox in self._everybody():
-            if not inbox.ready.done():
-                inbox.ready.set_exception(type(error)(*error.args))
+    def _fail_new(self, error: Exception) -> None:
+        for subscription in self._all():
+            if not subscription.ready.done():
+                subscription.ready.set_exception(type(error)(*error.args))
 
-    def _everybody(self) -> list[Inbox]:
-        return [inbox for inboxes in self._inboxes.values() for inbox in inboxes]
+    def _all(self) -> list[Inbox]:
+        return [each for subscriptions in self._subscriptions.values() for each in subscriptions]
 
 
 class PubSub:
-    """The channels of each place, on a connection of its own."""
+    """Subscribes to channels, on one connection for each place."""
 
     def __init__(self, route: Route, name: str) -> None:
-        self._route, self._name = route, name
-        self._places: dict[int, Channels] = {}
+        self._route = route
+        self._name = name
+        self._places: dict[int, ServerSubscriptions] = {}
 
     def listen(self, channel: str) -> AbstractAsyncContextManager[Inbox]:
-        """Give an inbox for a channel, from the server that has the keys of that name; see `Channels.listen`."""
+        """Subscribe at the server that has the keys of the channel's name; see `ServerSubscriptions.listen`."""
         place = self._route.place(channel)
         if place not in self._places:
-            self._places[place] = Channels(partial(self._route.dial, place), self._name)
+            self._places[place] = ServerSubscriptions(partial(self._route.connect, place), self._name)
         return self._places[place].listen(channel)
 
     async def close(self) -> None:
-        """Close all connections. Listeners hear nothing any more."""
-        for channels in self._places.values():
-            await channels.close()
+        """Close all connections. Inboxs get no more messages."""
+        for subscriptions in self._places.values():
+            await subscriptions.close()

@@ -1,4 +1,4 @@
-"""Storing jobs on replicas too: WAIT follows what stores them, on a connection that nobody else waits on."""
+"""Holds replies back until replicas have what was written, with WAIT on connections of its own."""
 
 from __future__ import annotations
 
@@ -8,61 +8,70 @@ from typing import Any, Final
 
 from aioq.errors import AioqError, NotReplicated
 from aioq_redis.client.command import Command
-from aioq_redis.client.connection import pack
+from aioq_redis.client.connection import Connection, pack
 from aioq_redis.client.errors import TRANSIENT, ConnectionLost, ErrorReply
-from aioq_redis.client.pool import Line, Pool
+from aioq_redis.client.pool import Pool
 from aioq_redis.client.routing import Route
 from aioq_redis.client.url import Durability
 
-__all__ = ["Replicating"]
+__all__ = ["Replication"]
 
-MOST_AT_ONCE: Final = 8
-"""Connections that wait for replicas at the same time; further calls stand in line."""
+MAX_CONNECTIONS: Final = 8
+"""Connections that wait for replicas at a time; further commands wait for one of them."""
 
 GRACE: Final = 5.0
-"""Seconds that the server may take to answer, or answer later than it was told to."""
+"""Seconds for the server to answer, and that it may answer later than it was told to wait."""
 
-MARK_TTL: Final = 60_000
-"""Milliseconds for which the mark stays."""
+MARKER_TTL: Final = 60_000
+"""Milliseconds until the marker key expires."""
 
 
-class Replicating:
-    """Sends commands, and holds their replies back until enough replicas have what was written."""
+class Replication:
+    """Sends commands, and gives their replies when enough replicas have what was written.
+
+    Args:
+        route: Opens the connections.
+        durability: How many replicas, and in which time.
+        name: The server's, for errors.
+        marker_key: Returns a key in the same hash slot as another.
+    """
 
     def __init__(self, route: Route, durability: Durability, name: str, marker_key: Callable[[str], str]) -> None:
+        self._route = route
+        self._durability = durability
+        self._name = name
         self._marker_key = marker_key
-        self._route, self._durability, self._name = route, durability, name
-        self._links = Pool(route)
-        self._turns = asyncio.Semaphore(MOST_AT_ONCE)
+        self._pool = Pool(route)
+        self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
     def submit(self, command: Command) -> asyncio.Future[Any]:
-        """Send a command; see `Sink.submit`. The future may fail with `NotReplicated`, too."""
+        """Send a command; see `Sender.submit`. The future may fail with `NotReplicated`, too."""
         if self._closed:
             command.fail(ConnectionLost("the connection was closed"))
             return command.future
-        task = asyncio.get_running_loop().create_task(self._store(command), name="aioq.redis replicating")
+        task = asyncio.get_running_loop().create_task(self._run(command), name="aioq.redis replication")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return command.future
 
     async def close(self) -> None:
-        """Close the connections; what is on its way fails with `ConnectionLost`."""
+        """Close the connections; commands under way fail with `ConnectionLost`."""
         self._closed = True
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        await self._links.close()
+        await self._pool.close()
 
-    async def _store(self, command: Command) -> None:
+    async def _run(self, command: Command) -> None:
         try:
-            async with self._turns, self._links.lend(self._route.place(command.key)) as line:
-                reply = await self._call(line, command)
+            async with self._turns, self._pool.acquire(self._route.place(command.key)) as connection:
+                reply = await self._send(connection, command)
                 if isinstance(reply, ErrorReply):
                     raise ConnectionLost(reply.text) if reply.code in TRANSIENT else reply
-                await self._insist(line, command.key)
+                await self._wait_for_replicas(connection, command.key)
         except (ConnectionLost, ErrorReply, AioqError) as error:
             command.fail(error)
         except asyncio.CancelledError:
@@ -71,25 +80,26 @@ class Replicating:
         else:
             command.answer(reply)
 
-    async def _call(self, line: Line, command: Command) -> Any:
-        reply = await line.ask(command.packed(), 1, timeout=GRACE)
-        if isinstance(reply[0], ErrorReply) and reply[0].code == "NOSCRIPT" and command.send_whole():
-            reply = await line.ask(command.packed(), 1, timeout=GRACE)
-        return reply[0]
+    async def _send(self, connection: Connection, command: Command) -> Any:
+        (reply,) = await connection.request(command.packed(), timeout=GRACE)
+        if isinstance(reply, ErrorReply) and reply.code == "NOSCRIPT" and command.send_whole():
+            (reply,) = await connection.request(command.packed(), timeout=GRACE)
+        return reply
 
-    async def _insist(self, line: Line, key: str) -> None:
+    async def _wait_for_replicas(self, connection: Connection, key: str) -> None:
         """Return when enough replicas have what was written on a connection.
 
         Raises:
             NotReplicated: They took too long.
         """
-        wanted, patience = self._durability.replicas, self._durability.patience
-        # WAIT waits for what this connection has written last. A repeated command may have found that everything is
-        # there, and written nothing; of that any replica would have a copy. Hence a write that is always one.
-        mark = pack(("SET", self._marker_key(key), "", "PX", MARK_TTL))
-        wait = pack(("WAIT", wanted, round(patience * 1000)))
-        marked, copies = await line.ask(mark + wait, 2, timeout=patience + GRACE)
+        wanted = self._durability.replicas
+        timeout = self._durability.timeout
+        # WAIT waits for the last write of this connection. A repeated command that finds everything stored writes
+        # nothing, and WAIT would return at once. Therefore a marker is always written before.
+        mark = pack(("SET", self._marker_key(key), "", "PX", MARKER_TTL))
+        wait = pack(("WAIT", wanted, round(timeout * 1000)))
+        marked, copies = await connection.request(mark + wait, 2, timeout=timeout + GRACE)
         if isinstance(copies, ErrorReply):
             raise copies
         if copies < wanted or isinstance(marked, ErrorReply):
-            raise NotReplicated(self._name, wanted, 0 if isinstance(marked, ErrorReply) else copies, patience)
+            raise NotReplicated(self._name, wanted, 0 if isinstance(marked, ErrorReply) else copies, timeout)

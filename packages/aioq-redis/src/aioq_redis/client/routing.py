@@ -1,4 +1,4 @@
-"""The way to the server that has a key: the only one, the primary of several, or a node of a cluster."""
+"""Finds the server that has a key: the only one, the primary that sentinels name, or a node of a cluster."""
 
 from __future__ import annotations
 
@@ -7,50 +7,53 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from aioq_redis.client.command import Command
-from aioq_redis.client.connection import Link
+from aioq_redis.client.connection import Connection
 from aioq_redis.client.pipeline import Pipeline
 
-__all__ = ["Route", "Sink", "Straight"]
+__all__ = ["Route", "Sender", "SingleServer"]
 
 
-class Sink(Protocol):
-    """Where commands are left."""
+class Sender(Protocol):
+    """Sends commands."""
 
     def submit(self, command: Command) -> asyncio.Future[Any]:
-        """Send a command; the future is its reply, or fails with `ConnectionLost`, `ErrorReply` or an error of aioq."""
+        """Send a command.
+
+        The future is the reply. It fails with `ConnectionLost`, `ErrorReply` or an error of `aioq.errors`.
+        """
         ...
 
 
 class Route(Protocol):
-    """Finds the server for a key, and opens connections to it."""
+    """Finds the server for a key and opens connections to it."""
 
     @property
-    def commands(self) -> Sink:
-        """Where commands are left that go out on the one connection to their server."""
+    def commands(self) -> Sender:
+        """Sends commands on the one connection that their server has for them."""
         ...
 
     def place(self, key: str | bytes) -> int:
-        """Return a number that keys share only if one server has them, now and always."""
+        """Return a number that two keys share only if they are always on the same server."""
         ...
 
-    async def dial(self, place: int) -> Link:
-        """Open a connection to the server that has a place.
+    async def connect(self, place: int) -> Connection:
+        """Open a connection to the server of a place.
 
         Raises:
-            ConnectionLost: Nobody answers, or the server is not ready.
-            BrokerConfigError: It does not let us in.
+            ConnectionLost: No server answers, or it is not ready.
+            BrokerConfigError: The server rejects the login.
         """
         ...
 
-    def doubt(self) -> None:
-        """Say that a server did not do what it should, and may no longer be the one to ask."""
+    def suspect(self) -> None:
+        """Find out whether the servers have changed: one of them did not answer as it should."""
         ...
 
     async def everywhere(self, parts: Sequence[object]) -> dict[str, Any]:
-        """Send a plain command to each server that takes writes, and return all replies by where they are from.
+        """Send a plain command to each server that takes writes, and return the replies by server.
 
         Raises:
-            ConnectionLost, ErrorReply, BrokerConfigError: One of them did not do it.
+            ConnectionLost, ErrorReply, BrokerConfigError: One of the servers did not do it.
         """
         ...
 
@@ -59,28 +62,29 @@ class Route(Protocol):
         ...
 
 
-class Straight:
-    """The way to one server.
+class SingleServer:
+    """The route to one server.
 
     Args:
-        dial: Opens a connection to it.
-        name: Of the server, for logs.
+        connect: Opens a connection to it.
+        name: The server's, for logs.
     """
 
-    def __init__(self, dial: Callable[[], Awaitable[Link]], name: str) -> None:
-        self._dial, self._name = dial, name
-        self.commands = Pipeline(dial, name)
+    def __init__(self, connect: Callable[[], Awaitable[Connection]], name: str) -> None:
+        self._connect = connect
+        self._name = name
+        self.commands = Pipeline(connect, name)
 
     def place(self, key: str | bytes) -> int:
-        """Return the one place that there is."""
+        """Return the only place."""
         return 0
 
-    async def dial(self, place: int) -> Link:
-        """Open a connection; see `Route.dial`."""
-        return await self._dial()
+    async def connect(self, place: int) -> Connection:
+        """Open a connection; see `Route.connect`."""
+        return await self._connect()
 
-    def doubt(self) -> None:
-        """Do nothing: the next connection goes to whoever answers then."""
+    def suspect(self) -> None:
+        """Do nothing: there is no other server."""
 
     async def everywhere(self, parts: Sequence[object]) -> dict[str, Any]:
         """Send a plain command to the server; see `Route.everywhere`."""

@@ -1,4 +1,4 @@
-"""A URL taken apart: where the server is, and how to be let in. Never shows a secret."""
+"""Reads a broker URL and the durability option: where the server is, and how to log in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from aioq.errors import BrokerConfigError
 
-__all__ = ["Address", "CLUSTER", "Durability", "SENTINEL", "SINGLE", "Settings", "mask"]
+__all__ = ["CLUSTER", "SENTINEL", "SINGLE", "Address", "Durability", "Settings", "mask"]
 
 SINGLE: Final = ""
 SENTINEL: Final = "sentinel"
@@ -24,10 +24,11 @@ _PORTS: Final = {SINGLE: 6379, SENTINEL: 26379, CLUSTER: 6379}
 _TLS_OPTIONS: Final = ("ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_keyfile")
 _SENTINEL_OPTIONS: Final = ("sentinel_username", "sentinel_password")
 _CERT_REQS: Final = ("required", "none")
+_DURABILITY: Final = re.compile(r"primary|replica:([1-9]\d?)")
 
 
 class Address(NamedTuple):
-    """Where one server listens."""
+    """Host and port of one server."""
 
     host: str
     port: int
@@ -38,18 +39,18 @@ class Address(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a URL says; `repr` and `masked` leave the password out."""
+    """The contents of a URL; `repr` and `masked` leave the passwords out."""
 
     masked: str
-    """The URL, complete with its defaults, fit to be shown."""
+    """The URL with its defaults and without its password, for messages."""
     kind: str = SINGLE
-    """One server, the primary that sentinels name, or a cluster."""
+    """`SINGLE` for one server, `SENTINEL` or `CLUSTER`."""
     addresses: tuple[Address, ...] = (Address("localhost", 6379),)
-    """Of the server, of sentinels, or of some nodes of the cluster."""
+    """The server, the sentinels, or some nodes of the cluster."""
     service: str = ""
-    """What the sentinels call the primary and its replicas."""
+    """The name under which the sentinels watch the primary."""
     path: str = ""
-    """Of a Unix socket; empty for TCP."""
+    """The Unix socket; empty for TCP."""
     db: int = 0
     username: str | None = None
     password: str | None = field(default=None, repr=False)
@@ -57,17 +58,17 @@ class Settings:
     sentinel_password: str | None = field(default=None, repr=False)
     tls: bool = False
     verify: bool = True
-    """Whether the server must show a certificate for its host by a trusted authority."""
+    """Whether the server needs a certificate for its host from a trusted authority."""
     ca_certs: str | None = None
     certfile: str | None = None
     keyfile: str | None = None
 
     @classmethod
     def from_url(cls, url: str) -> Settings:
-        """Read a URL of the scheme redis, rediss, unix, valkey or valkeys, or of one with +sentinel or +cluster.
+        """Read a URL with the scheme redis, rediss, unix, valkey or valkeys, or one with +sentinel or +cluster.
 
         Raises:
-            BrokerConfigError: It is malformed, or says something that is not understood.
+            BrokerConfigError: The URL is malformed, or has an unknown option.
         """
         try:
             return _parse(urlsplit(url))
@@ -76,25 +77,50 @@ class Settings:
 
     @property
     def host(self) -> str:
-        """The host of the only address there is."""
+        """The host of the first address."""
         return self.addresses[0].host
 
     @property
     def port(self) -> int:
-        """The port of the only address there is."""
+        """The port of the first address."""
         return self.addresses[0].port
 
     def at(self, address: Address) -> Settings:
-        """Return how to reach one of the servers: the primary, or a node of the cluster."""
+        """Return the settings for one of the servers: the primary, or a node of the cluster."""
         return replace(self, kind=SINGLE, addresses=(address,), masked=f"{address} of {self.masked}")
 
     def of_sentinel(self, address: Address) -> Settings:
-        """Return how to reach one of the sentinels, which have users of their own and no databases."""
+        """Return the settings for one of the sentinels, which have users of their own and no databases."""
         return replace(self.at(address), db=0, username=self.sentinel_username, password=self.sentinel_password)
 
 
+@dataclass(frozen=True, slots=True)
+class Durability:
+    """How many servers must have a write before it counts as done.
+
+    Args:
+        replicas: Copies beside that of the primary.
+        timeout: Seconds that the replicas may take.
+    """
+
+    replicas: int
+    timeout: float
+
+    @classmethod
+    def parse(cls, text: str, timeout: float) -> Durability:
+        """Read `primary` or `replica:N`.
+
+        Raises:
+            ValueError: The text is neither.
+        """
+        found = _DURABILITY.fullmatch(text)
+        if found is None:
+            raise ValueError(f"durability must be 'primary', or 'replica:1' to 'replica:99', got {text!r}")
+        return cls(int(found[1] or 0), timeout)
+
+
 def mask(url: str) -> str:
-    """Return any text that may be a URL without what may be a password in it."""
+    """Return a text that may be a URL, without anything that may be a password."""
     url = re.sub(r"(?<=://).*@", "***@", url)
     return re.sub(r"(?<=[?&])([^=&]*)=[^&]*", r"\1=***", url)
 
@@ -113,7 +139,7 @@ def _tcp(url: SplitResult, options: dict[str, str], *, tls: bool, kind: str) -> 
     addresses = _addresses(url, kind)
     service, path = _service(url.path) if kind == SENTINEL else ("", url.path.strip("/"))
     if kind == CLUSTER and path:
-        raise BrokerConfigError("a cluster has no databases but 0; leave the path away")
+        raise BrokerConfigError("a cluster has no databases but 0; leave out the path")
     db = _database(path, options)
     shown = ",".join(map(str, addresses)) + (f"/{service}" if service else "") + ("" if kind == CLUSTER else f"/{db}")
     return Settings(
@@ -173,12 +199,12 @@ def _options(url: SplitResult, scheme: str, kind: str) -> dict[str, str]:
     options: dict[str, str] = {}
     for name, value in parse_qsl(url.query, keep_blank_values=True):
         if name not in allowed:
-            raise BrokerConfigError(f"unknown option {name!r}; {url.scheme}:// knows {', '.join(allowed) or 'none'}")
+            raise BrokerConfigError(f"unknown option {name!r}; {url.scheme}:// has {', '.join(allowed) or 'none'}")
         if name in options:
             raise BrokerConfigError(f"option {name} is given twice")
         options[name] = value
     if url.fragment:
-        raise BrokerConfigError("it has a # in it; write %23 in a user name or password")
+        raise BrokerConfigError("it contains a #; write %23 in a user name or password")
     return options
 
 
@@ -201,7 +227,7 @@ def _choice(options: dict[str, str], name: str, allowed: tuple[str, ...]) -> str
 def _file(options: dict[str, str], name: str) -> str | None:
     value = options.get(name)
     if value is not None and not Path(value).is_file():
-        raise BrokerConfigError(f"{name} names {value!r}, and there is no such file")
+        raise BrokerConfigError(f"{name} names {value!r}: there is no such file")
     return value
 
 
@@ -212,31 +238,3 @@ def _decoded(text: str | None) -> str | None:
 def _shown_user(url: SplitResult) -> str:
     secret = ":***" if url.password else ""
     return f"{url.username or ''}{secret}@" if url.username or secret else ""
-
-
-_FORM: Final = re.compile(r"primary|replica:([1-9]\d?)")
-
-
-@dataclass(frozen=True, slots=True)
-class Durability:
-    """What was asked for.
-
-    Args:
-        replicas: How many copies there must be beside that of the primary.
-        patience: Seconds that they may take.
-    """
-
-    replicas: int
-    patience: float
-
-    @classmethod
-    def parse(cls, text: str, patience: float) -> Durability:
-        """Read `primary` or `replica:N`.
-
-        Raises:
-            ValueError: It is neither.
-        """
-        found = _FORM.fullmatch(text)
-        if found is None:
-            raise ValueError(f"durability must be 'primary', or 'replica:1' to 'replica:99', got {text!r}")
-        return cls(int(found[1] or 0), patience)

@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aioq_redis.client.command import Command, script_call
 from aioq_redis.client.connection import pack
@@ -186,7 +186,7 @@ class Batch(Command):
     __slots__ = ("_callers", "_done", "_in_doubt", "_lone", "_target", "deadline", "jobs", "request")
 
     def __init__(self, target: Target, done: Callable[[Batch], None]) -> None:
-        super().__init__(target.script, target.keys, ())
+        super().__init__(target.script, target.keys, [])
         self._target, self._done = target, done
         self._callers: list[tuple[asyncio.Future[list[int]], int, int, float]] = []
         self._in_doubt: list[tuple[int, list[Place]]] = []
@@ -199,7 +199,7 @@ class Batch(Command):
         if requests.doubtful:
             self._in_doubt += [(first + at, places) for at, places in requests.places(args, loop.time())]
         future: asyncio.Future[list[int]] = loop.create_future() if first else self.future
-        self.args += args
+        cast("list[object]", self.args).extend(args)
         self.jobs = first + len(args) // FIELDS
         self._callers.append((future, first, self.jobs, deadline))
         self.deadline = min(self.deadline, deadline)
@@ -223,9 +223,9 @@ class Batch(Command):
         self._lone = self._lone and plain and not self._in_doubt and not withdrawn
         if self._lone:
             job_id, plan, record = self.args
-            return self._target.opening(plan, self._whole) + pack((job_id, record, number, unheard))[LONE_HEAD:]
+            return self._target.opening(plan, self.whole) + pack((job_id, record, number, unheard))[LONE_HEAD:]
         head = ("store", number, unheard, shown(self._in_doubt) + withdrawn)
-        return pack((*script_call(self._target.script, self._whole), len(self._keys), *self._keys, *head, *self.args))
+        return pack((*script_call(self._target.script, self.whole), len(self.keys), *self.keys, *head, *self.args))
 
     def _withdrawn(self) -> str:
         """Return the jobs that are not to be stored any more, as `lua/jobs/enqueue.lua` takes them.
@@ -241,7 +241,7 @@ class Batch(Command):
     def answer(self, reply: Any) -> None:
         """Give each caller its part of the reply; where nothing was done, do it by the other script or number."""
         if not reply:
-            self._lone = self._whole = False
+            self._lone = self.whole = False
             self._target.session.stores.submit(self)
             return
         self._done(self)
