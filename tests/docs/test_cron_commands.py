@@ -10,7 +10,7 @@ from aioq import Aarq
 from aioq.backends import MemoryBroker
 from aioq.cli.cron.diff import NextRunFinder, diff_lines
 from aioq.cli.cron.history import history_table
-from aioq.cli.cron.preview import explain_schedule, lines
+from aioq.cli.cron.preview import explain_schedule, explanation_lines
 from aioq.cron.definition import compare, define
 from aioq.cron.schedule import ExplainedSchedule
 from aioq.discovery import scheduler_named
@@ -32,7 +32,7 @@ def test_the_explanation_is_the_one_that_is_shown() -> None:
     explained = explain_schedule(
         datetime(2026, 1, 1, tzinfo=UTC), schedule, expression="30 2 * * *", zone=BERLIN, count=3
     )  # fmt: skip
-    assert is_shown("\n".join(lines(explained, 80)))
+    assert is_shown("\n".join(explanation_lines(explained, 80)))
 
 
 def test_the_history_is_the_one_that_is_shown() -> None:
@@ -69,4 +69,4 @@ def test_the_difference_is_the_one_that_is_shown() -> None:
     before, after = version("30 9 * * 1-5"), version("30 10 * * 1-5")
     changes = compare([define(entry) for entry in before.crons], [define(entry) for entry in after.crons])
     text = "\n".join(diff_lines(changes, NextRunFinder(after, datetime(2026, 1, 5, 12, tzinfo=UTC))))
-    assert is_shown(text, more="a deploy of shop adds 0, changes 1, retires 0, and leaves 1 as they are\n")
+    assert is_shown(text, more="a deploy of shop would add 0, change 1 and retire 0 entries, and leave 1 unchanged\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aioq.cli.doctor import findings_table, verdict
+from aioq.cli.doctor import findings_table, summary
 from aioq.model.job import WorkerInfo
 from aioq_redis.doctor.host import about_clock, about_host
 from aioq_redis.doctor.queues import QueueFacts, about_queue, about_workers
@@ -39,4 +39,4 @@ def test_the_check_up_is_the_one_that_is_shown() -> None:
     lines = findings_table(findings, None).splitlines()
     page = (ROOT / "docs" / "cli.md").read_text()
     assert [line for line in lines if f"\n{line}\n" not in page] == []
-    assert verdict(findings) == "1 fail, 1 warn, 6 ok"  # the page has one more, of the keys
+    assert summary(findings) == "1 fail, 1 warn, 6 ok"  # the page has one more, of the keys

@@ -1,8 +1,9 @@
-"""A folder with a user's modules in it, and the command run there."""
+"""A folder with a user's modules, and the command run in it."""
 
 from __future__ import annotations
 
 import logging
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from aioq.protocols import TickLedger
 
 
 class Outcome(NamedTuple):
-    """How a run of the command ended."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -30,10 +31,11 @@ class Outcome(NamedTuple):
 
 
 class Project:
-    """The current folder of a user."""
+    """The current folder of a user, with an app in it."""
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder, self._capsys = folder, capsys
+        self.folder = folder
+        self._capsys = capsys
 
     def write(self, file: str, text: str) -> None:
         """Write a module."""
@@ -50,7 +52,7 @@ class Project:
 
     @property
     def app(self) -> Aarq:
-        """The app in `tasks.py`: the one that commands in this process see."""
+        """The app in `tasks.py`, which commands in this process use."""
         return load_app("tasks:app")
 
     @property
@@ -60,19 +62,24 @@ class Project:
         return self.app.broker
 
     def register(self, *names: str) -> None:
-        """Register entries of the app as a worker does: all of them when none are named."""
+        """Register entries of the app like a worker: all of them if none is named."""
         entries = [entry for entry in self.app.crons if not names or entry.name in names]
         definitions = [define(entry) for entry in entries]
         self.do(lambda: self.ledger.register_crons(self.app.name, version_of(definitions), definitions, ttl=30))
 
     def record(self, name: str, tick: float, status: TickStatus, **facts: Any) -> None:
-        """Write down what became of a tick."""
+        """Record the outcome of a tick."""
         entry: CronEntry = self.app.crons[name]
         record = TickRecord(name=name, queue=entry.queue, tick=tick, status=status, **facts)
         self.do(lambda: self.ledger.record_ticks([record]))
 
+    def history(self, name: str) -> list[TickRecord]:
+        """Return the records of an entry, the newest first."""
+        records: list[TickRecord] = self.do(lambda: self.ledger.tick_history(self.app.crons[name].key))
+        return records
+
     def do(self, call: Callable[[], Awaitable[Any]]) -> Any:
-        """Return what an async call returns."""
+        """Return the result of an async call."""
 
         async def run() -> Any:
             return await call()
@@ -82,7 +89,7 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Project]:
-    """A folder to write modules to; what is imported from it is forgotten afterwards."""
+    """A folder to write modules to; modules imported from it are removed from `sys.modules` afterwards."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("AIOQ_BROKER_URL", raising=False)
     monkeypatch.setattr(sys, "path", sys.path[:])
@@ -94,9 +101,17 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
             del sys.modules[name]
 
 
+@pytest.fixture
+def ada(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Make commands run as the user ada on the host laptop; return `ada@laptop`."""
+    monkeypatch.setenv("LOGNAME", "ada")
+    monkeypatch.setattr(socket, "gethostname", lambda: "laptop")
+    return "ada@laptop"
+
+
 @pytest.fixture(autouse=True)
 def _levels() -> Iterator[None]:
-    """The levels of loggers, as they were."""
+    """Restore the levels of loggers."""
     loggers = [logging.getLogger(), logging.getLogger("aioq")]
     levels = [logger.level for logger in loggers]
     yield

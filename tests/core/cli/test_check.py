@@ -1,4 +1,4 @@
-"""`aioq check`: whether an app's crons fire, as an exit code."""
+"""`aioq check`."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ TASKS = """
 
 MINUTE = 60.0
 OVERDUE = (
-    "aioq: check: tasks.report is overdue: nothing is recorded of its tick of 2026-01-05 14:00+01:00, 7 min ago, and "
-    "{seen}; is a worker for queue reports up?\n"
+    "aioq: check: tasks.report is overdue: its tick of 2026-01-05 14:00+01:00, 7 min ago, is not recorded, and "
+    "{latest}; is a worker for queue reports up?\n"
 )
 
 
-def let_pass(project: Project, seconds: float) -> None:
+def pass_time(project: Project, seconds: float) -> None:
     """Move the broker's clock."""
     project.app.broker.clock.suspend(seconds)  # type: ignore[attr-defined]
 
 
-def test_all_is_well(project: Project) -> None:
-    """One line, exit code 0; what is disabled is counted, and so are the workers."""
+def test_check_without_problems_exits_0(project: Project) -> None:
+    """The line counts disabled entries and workers."""
     project.write("tasks.py", TASKS)
     project.register()
     worker = WorkerInfo(
@@ -50,38 +50,38 @@ def test_all_is_well(project: Project) -> None:
     assert project.aioq("check", "tasks:app") == (0, "ok: none of 3 entries is overdue, 1 disabled; 1 worker up\n", "")
 
 
-def test_an_entry_that_has_fallen_silent_is_exit_code_1(project: Project) -> None:
-    """The line has the entry, the tick, how long ago that was, and what was seen last."""
+def test_check_overdue_entry_exits_1(project: Project) -> None:
+    """The line has the entry, the tick, its age, and the latest record."""
     project.write("tasks.py", TASKS)
     project.register()
-    let_pass(project, 67 * MINUTE)
+    pass_time(project, 67 * MINUTE)
     for tick in (NOON + 30 * MINUTE, NOON + 60 * MINUTE):
         project.record("tasks.cleanup", tick, TickStatus.OK, fired_at=tick, finished_at=tick)
-    assert project.aioq("check", "tasks:app") == (1, "", OVERDUE.format(seen="it has none at all"))
+    assert project.aioq("check", "tasks:app") == (1, "", OVERDUE.format(latest="none is"))
 
 
-def test_what_was_seen_last_is_told(project: Project) -> None:
-    """An entry that fired until a while ago has a latest tick."""
+def test_check_overdue_entry_shows_latest_record(project: Project) -> None:
+    """An entry that fired before it became overdue has a latest record."""
     project.write("tasks.py", TASKS)
     project.register()
-    let_pass(project, 67 * MINUTE)
+    pass_time(project, 67 * MINUTE)
     project.record("tasks.report", NOON, TickStatus.FAILED, fired_at=NOON, finished_at=NOON)
     project.record("tasks.cleanup", NOON + 60 * MINUTE, TickStatus.OK, fired_at=NOON, finished_at=NOON)
-    seen = "its latest is failed at 2026-01-05 13:00+01:00"
-    assert project.aioq("check", "tasks:app") == (1, "", OVERDUE.format(seen=seen))
+    latest = "the latest one is failed at 2026-01-05 13:00+01:00"
+    assert project.aioq("check", "tasks:app") == (1, "", OVERDUE.format(latest=latest))
 
 
-def test_an_entry_has_its_grace(project: Project) -> None:
-    """A tick is late, and not yet missed."""
+def test_check_tick_within_grace_is_not_overdue(project: Project) -> None:
+    """A tick within the entry's grace is late, but not missed."""
     project.write("tasks.py", TASKS)
     project.register()
-    let_pass(project, 64 * MINUTE)
+    pass_time(project, 64 * MINUTE)
     assert "tasks.report" not in project.aioq("check", "tasks:app").err
 
 
 @pytest.mark.parametrize("what", ["paused", "retired"])
-def test_who_may_not_fire_owes_nothing(project: Project, what: str) -> None:
-    """A person, or a deploy, has stopped it."""
+def test_check_paused_or_retired_entry_is_not_overdue(project: Project, what: str) -> None:
+    """A user or a deploy has stopped the entry."""
     project.write("tasks.py", TASKS)
     project.register()
     if what == "paused":
@@ -89,30 +89,30 @@ def test_who_may_not_fire_owes_nothing(project: Project, what: str) -> None:
         project.do(lambda: project.ledger.pause_cron(cron, note="", by="ada"))
     else:
         project.register("tasks.cleanup", "tasks.off")
-    let_pass(project, 67 * MINUTE)
+    pass_time(project, 67 * MINUTE)
     project.record("tasks.cleanup", NOON + 60 * MINUTE, TickStatus.OK, fired_at=NOON, finished_at=NOON)
     outcome = project.aioq("check", "tasks:app")
     assert outcome.code == 0
     assert outcome.out == f"ok: none of 3 entries is overdue, 1 {what}, 1 disabled; 0 workers up\n"
 
 
-def test_what_is_not_deployed_owes_nothing(project: Project) -> None:
-    """An entry that is new in the code; another one is registered, so workers of the app have been up."""
+def test_check_unregistered_entry_is_not_overdue(project: Project) -> None:
+    """The entry is new in the code; another one is registered, so workers of the app have been up."""
     project.write("tasks.py", TASKS)
     project.register("tasks.cleanup")
-    let_pass(project, 67 * MINUTE)
+    pass_time(project, 67 * MINUTE)
     project.record("tasks.cleanup", NOON + 60 * MINUTE, TickStatus.OK, fired_at=NOON, finished_at=NOON)
     assert project.aioq("check", "tasks:app").out == (
         "ok: none of 3 entries is overdue, 1 disabled, 2 not registered; 0 workers up\n"
     )
 
 
-def test_an_app_that_was_never_up_is_exit_code_1(project: Project) -> None:
-    """Nothing of it can be overdue, and a probe must not take that for well; `--json` says so too."""
+def test_check_nothing_registered_exits_1(project: Project) -> None:
+    """No entry can be overdue if none is registered; `--json` has the same exit code."""
     project.write("tasks.py", TASKS)
     line = (
-        "aioq: check: none of the 3 entries of app tasks is registered with the broker: no worker of it has started yet, "
-        "or workers know it by another name or broker; start one, or name the app with Aarq(name=...)\n"
+        "aioq: check: none of the 3 entries of app tasks is registered with the broker: no worker of the app has started "
+        "yet, or the workers' app has another name or broker; start a worker, or set the name with Aarq(name=...)\n"
     )
     assert project.aioq("check", "tasks:app") == (1, "", line)
     outcome = project.aioq("check", "tasks:app", "--json")
@@ -121,18 +121,18 @@ def test_an_app_that_was_never_up_is_exit_code_1(project: Project) -> None:
 
 
 @pytest.mark.parametrize("entries", ["", "app.cron('0 * * * *', enabled=False)(print)"])
-def test_an_app_with_nothing_to_fire_is_well(project: Project, entries: str) -> None:
-    """Whether or not a worker of it was ever up."""
+def test_check_app_without_enabled_entries_exits_0(project: Project, entries: str) -> None:
+    """The app needs no worker."""
     text = f"from aioq import Aarq\nfrom tests.core.cli.far import FarBroker\napp = Aarq(FarBroker())\n{entries}\n"
     project.write("tasks.py", text)
     assert project.aioq("check", "tasks:app").code == 0
 
 
-def test_for_programs_it_is_json(project: Project) -> None:
-    """`--json` names what is overdue; the exit code is the same, and stderr still has the lines."""
+def test_check_json_names_overdue_entries(project: Project) -> None:
+    """`--json` has the same exit code, and the lines on stderr."""
     project.write("tasks.py", TASKS)
     project.register()
-    let_pass(project, 67 * MINUTE)
+    pass_time(project, 67 * MINUTE)
     outcome = project.aioq("check", "tasks:app", "--json")
     assert outcome.code == 1
     assert outcome.err.count("\n") == 2
@@ -149,8 +149,8 @@ def test_for_programs_it_is_json(project: Project) -> None:
 
 
 @pytest.mark.parametrize("down", ["raises", "hangs"])
-def test_a_broker_that_is_away_is_exit_code_69(project: Project, down: str) -> None:
-    """Whether it refuses or says nothing: a probe gets its answer in time."""
+def test_check_broker_down_exits_69(project: Project, down: str) -> None:
+    """A broker that refuses and one that hangs both end the command within its timeout."""
     text = TASKS.replace("FarBroker()", "Away()").replace(
         "    app = Aarq",
         f"""
@@ -167,13 +167,13 @@ def test_a_broker_that_is_away_is_exit_code_69(project: Project, down: str) -> N
     )
     project.write("tasks.py", text)
     outcome = project.aioq("check", "tasks:app", "--timeout", "0.05")
-    said = {"raises": "connection refused", "hangs": "FarBroker() did not answer within 0.05 s"}
-    assert outcome == (69, "", f"aioq: {said[down]}\n")
+    errors = {"raises": "connection refused", "hangs": "FarBroker() did not answer within 0.05 s"}
+    assert outcome == (69, "", f"aioq: {errors[down]}\n")
 
 
 @pytest.mark.parametrize("timeout", ["0", "-1", "nan", "3601"])
-def test_the_timeout_has_bounds(project: Project, timeout: str) -> None:
-    """A probe that waits for ever is none."""
+def test_check_timeout_out_of_range_is_rejected(project: Project, timeout: str) -> None:
+    """The line has the limits."""
     project.write("tasks.py", TASKS)
     outcome = project.aioq("check", "tasks:app", "--timeout", timeout)
     assert outcome == (

@@ -1,4 +1,4 @@
-"""`aioq doctor`: what a broker finds when it looks at itself, as a table, as JSON and as an exit code."""
+"""`aioq doctor`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TASKS = """
     from aioq.model.health import Finding, Level
     from tests.core.cli.far import FarBroker
 
-    class Patient(FarBroker):
+    class Diagnosed(FarBroker):
         async def diagnose(self):
             return FOUND
 
@@ -22,17 +22,17 @@ TASKS = """
     WORSE = Finding(level=Level.FAIL, subject="memory", text="full", advice="raise maxmemory")
     FOUND = [WELL]
 
-    app = Aarq(Patient())
+    app = Aarq(Diagnosed())
 """
 
 
-def found(names: str) -> str:
-    """Return the module, with other findings."""
+def with_findings(names: str) -> str:
+    """Return the module with other findings."""
     return TASKS.replace("FOUND = [WELL]", f"FOUND = [{names}]")
 
 
-def test_all_is_well(project: Project) -> None:
-    """A table, how many there are of each level, and exit code 0."""
+def test_doctor_without_problems_exits_0(project: Project) -> None:
+    """The command prints a table, and the number of findings of each level."""
     project.write("tasks.py", TASKS)
     assert project.aioq("doctor", "tasks:app") == (
         0, "LEVEL  WHAT    FINDING\nok     server  Redis 7.0.15\n0 fail, 0 warn, 1 ok\n", "",
@@ -40,15 +40,15 @@ def test_all_is_well(project: Project) -> None:
 
 
 @pytest.mark.parametrize(("names", "code"), [("ILL, WELL", 0), ("WORSE, ILL, WELL", 1)])
-def test_the_exit_code_is_that_of_the_worst(project: Project, names: str, code: int) -> None:
-    """Warnings are none for a probe; what has failed is."""
-    project.write("tasks.py", found(names))
+def test_doctor_failed_finding_exits_1(project: Project, names: str, code: int) -> None:
+    """Warnings do not change the exit code."""
+    project.write("tasks.py", with_findings(names))
     assert project.aioq("doctor", "tasks:app").code == code
 
 
-def test_what_to_do_stands_below(project: Project) -> None:
-    """Of what is not as it should be; control characters do not get through."""
-    project.write("tasks.py", found("WORSE, ILL"))
+def test_doctor_shows_advice_below_finding(project: Project) -> None:
+    """Control characters in a finding are escaped."""
+    project.write("tasks.py", with_findings("WORSE, ILL"))
     assert project.aioq("doctor", "tasks:app").out.splitlines() == [
         "LEVEL  WHAT     FINDING",
         "fail   memory   full",
@@ -59,9 +59,9 @@ def test_what_to_do_stands_below(project: Project) -> None:
     ]
 
 
-def test_for_programs_it_is_json(project: Project) -> None:
-    """With the figures; the exit code is the same."""
-    project.write("tasks.py", found("WORSE, WELL"))
+def test_doctor_json_has_facts(project: Project) -> None:
+    """`--json` has the same exit code."""
+    project.write("tasks.py", with_findings("WORSE, WELL"))
     outcome = project.aioq("doctor", "tasks:app", "--json")
     assert (outcome.code, outcome.err) == (1, "")
     assert json.loads(outcome.out) == {
@@ -74,19 +74,19 @@ def test_for_programs_it_is_json(project: Project) -> None:
 
 
 @pytest.mark.parametrize("argv", [["tasks:app"], ["memory://"], []])
-def test_the_memory_broker_cannot_be_looked_at(project: Project, argv: list[str]) -> None:
-    """It is in another process, whichever way it is named."""
+def test_doctor_memory_broker_is_rejected(project: Project, argv: list[str]) -> None:
+    """The broker is rejected whether it comes from an app, a URL or the environment."""
     project.write("tasks.py", "from aioq import Aarq\napp = Aarq()\n")
-    said = (
-        "aioq: doctor: the embedded memory broker lives in the process that uses it, and cannot be reached from here; "
-        "use another broker: set AIOQ_BROKER_URL, or write Aarq(broker=...)\n"
+    error = (
+        "aioq: doctor: the app uses the memory broker, whose data is in the memory of its own process; use another "
+        "broker: set AIOQ_BROKER_URL, or write Aarq(broker=...)\n"
     )
-    assert project.aioq("doctor", *argv) == (78, "", said)
+    assert project.aioq("doctor", *argv) == (78, "", error)
 
 
-def test_a_broker_that_cannot_look_at_itself(project: Project) -> None:
-    """The protocol that it lacks is named."""
-    project.write("tasks.py", TASKS.replace("Aarq(Patient())", "Aarq(FarBroker())"))
+def test_doctor_broker_without_diagnose_is_rejected(project: Project) -> None:
+    """The line names the missing protocol."""
+    project.write("tasks.py", TASKS.replace("Aarq(Diagnosed())", "Aarq(FarBroker())"))
     outcome = project.aioq("doctor", "tasks:app")
     assert outcome.code == 78
     assert outcome.err.startswith(
@@ -94,9 +94,9 @@ def test_a_broker_that_cannot_look_at_itself(project: Project) -> None:
     )
 
 
-def test_a_url_that_nobody_answers_to(project: Project) -> None:
-    """Exit code 69 or 78, one line, and no password in it."""
-    outcome = project.aioq("doctor", f"unix://me:hunter2@{project.folder}/nobody.sock")
+def test_doctor_unusable_url_is_redacted(project: Project) -> None:
+    """The exit code is 69 or 78, and the line has no password."""
+    outcome = project.aioq("doctor", f"unix://me:hunter2@{project.folder}/missing.sock")
     assert outcome.code == 69
     assert outcome.err.count("\n") == 1
     assert "hunter2" not in outcome.err
@@ -105,16 +105,16 @@ def test_a_url_that_nobody_answers_to(project: Project) -> None:
     assert "no installed package provides a broker for carrier-pigeon://" in outcome.err
 
 
-def test_a_broker_that_takes_too_long(project: Project) -> None:
-    """`--timeout` bounds it."""
+def test_doctor_slow_broker_times_out(project: Project) -> None:
+    """`--timeout` limits the command."""
     project.write("tasks.py", TASKS.replace("return FOUND", "import anyio; await anyio.sleep_forever()"))
     outcome = project.aioq("doctor", "tasks:app", "--timeout", "0.05")
     assert outcome == (69, "", "aioq: FarBroker() did not answer within 0.05 s\n")
 
 
 @pytest.mark.parametrize("timeout", ["0", "nan", "3601"])
-def test_the_timeout_has_bounds(project: Project, timeout: str) -> None:
-    """One line says which."""
+def test_doctor_timeout_out_of_range_is_rejected(project: Project, timeout: str) -> None:
+    """The line has the limits."""
     outcome = project.aioq("doctor", "memory://", "--timeout", timeout)
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err == f"aioq: doctor: --timeout must be above 0 and at most 3,600, got {float(timeout):g}\n"

@@ -1,41 +1,40 @@
-"""MODULE:APP: where it leads, and what is said when it leads nowhere."""
+"""Finding apps by MODULE:APP and cron entries by name, and the errors for wrong ones."""
 
 from __future__ import annotations
 
 import pytest
 
-from aioq.cli.output import redact
 from tests.core.cli.conftest import Project
 
 APP = "from aioq import Aarq\napp = Aarq()\n"
 
 
-def test_an_app_is_found_in_the_current_folder(project: Project) -> None:
+def test_load_app_finds_module_in_current_folder(project: Project) -> None:
     """The current folder need not be on the Python path."""
     project.write("tasks.py", APP)
     assert project.aioq("cron", "list", "tasks:app") == (0, "tasks:app has no crons\n", "")
 
 
-def test_the_current_folder_goes_before_installed_modules(project: Project) -> None:
-    """A user's module wins over an installed one of the same name."""
+def test_load_app_current_folder_has_precedence(project: Project) -> None:
+    """The user's module is imported, not an installed one of the same name."""
     project.write("this.py", APP)
     assert project.aioq("cron", "list", "this:app").code == 0
 
 
-def test_a_module_with_one_app_needs_no_app_name(project: Project) -> None:
-    """`MODULE` alone means the module's only app, even when it goes by two names."""
+def test_load_app_single_app_needs_no_name(project: Project) -> None:
+    """`MODULE` alone means the module's only app, even if two names refer to it."""
     project.write("tasks.py", APP + "celery = app\n")
     assert project.aioq("cron", "list", "tasks").code == 0
 
 
-def test_an_app_may_be_an_attribute_of_an_object(project: Project) -> None:
-    """`MODULE:OBJECT.APP` is followed."""
+def test_load_app_follows_attributes(project: Project) -> None:
+    """`MODULE:OBJECT.APP` names an attribute of an object."""
     project.write("tasks.py", APP + "class Settings:\n    queue = app\n")
     assert project.aioq("cron", "list", "tasks:Settings.queue").code == 0
 
 
 @pytest.mark.parametrize(
-    ("path", "said"),
+    ("path", "error"),
     [
         ("tsks:app", "there is no module tsks in {here} or elsewhere on the Python path; did you mean tasks?"),
         ("nothing_like_it", "there is no module nothing_like_it in {here} or elsewhere on the Python path"),
@@ -49,27 +48,27 @@ def test_an_app_may_be_an_attribute_of_an_object(project: Project) -> None:
         ("two:app", "two has no app; name one of two:billing, two:mail"),
         ("two:mial", "two has no mial; did you mean two:mail?"),
         ("two:number", "two:number is of type int, not an Aarq; name one of two:billing, two:mail"),
-        ("two", "two holds more than one Aarq; name one of two:billing, two:mail"),
-        ("shop", "shop holds no Aarq; write app = Aarq() at the top level of the module, or name the module that does"),
-        ("tasks.py", "tasks.py is a file; name the module as Python imports it: tasks"),
-        ("./shop/tasks.py:app", "./shop/tasks.py:app is a file; name the module as Python imports it: shop.tasks:app"),
-        ("../x.py", "../x.py is a file; name the module as Python imports it, from the folder that it is in"),
-        ("", "an app is named MODULE:APP, for example myapp.tasks:app; got ''"),
-        ("tasks:app:x", "an app is named MODULE:APP, for example myapp.tasks:app; got 'tasks:app:x'"),
-        (".tasks:app", "an app is named MODULE:APP, for example myapp.tasks:app; got '.tasks:app'"),
+        ("two", "two has several apps; name one of two:billing, two:mail"),
+        ("shop", "shop has no Aarq; write app = Aarq() at the top level of the module, or name the module that has it"),
+        ("tasks.py", "tasks.py is a file; write the module's import path: tasks"),
+        ("./shop/tasks.py:app", "./shop/tasks.py:app is a file; write the module's import path: shop.tasks:app"),
+        ("../x.py", "../x.py is a file; write the module's import path from its folder"),
+        ("", "the path to an app is MODULE:APP, for example myapp.tasks:app; got ''"),
+        ("tasks:app:x", "the path to an app is MODULE:APP, for example myapp.tasks:app; got 'tasks:app:x'"),
+        (".tasks:app", "the path to an app is MODULE:APP, for example myapp.tasks:app; got '.tasks:app'"),
     ],
 )
-def test_a_wrong_path_is_answered_with_the_right_one(project: Project, path: str, said: str) -> None:
-    """A path that leads nowhere gets one line, which says what to write instead, and exit code 2."""
+def test_load_app_wrong_path_suggests_another(project: Project, path: str, error: str) -> None:
+    """The command prints one line that says what to write, and exits with 2."""
     project.write("tasks.py", APP)
     project.write("two.py", "from aioq import Aarq as A\nmail, billing, number = A(), A(), 7\n")
     project.write("shop/__init__.py", "")
     project.write("shop/tasks.py", APP)
-    assert project.aioq("cron", "list", path) == (2, "", f"aioq: {said.format(here=project.folder)}\n")
+    assert project.aioq("cron", "list", path) == (2, "", f"aioq: {error.format(here=project.folder)}\n")
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "error"),
     [
         ("import nosuchlib", "ModuleNotFoundError: No module named 'nosuchlib' (broken.py:1)"),
         ("x = (", "SyntaxError: '(' was never closed (broken.py:1)"),
@@ -88,15 +87,15 @@ def test_a_wrong_path_is_answered_with_the_right_one(project: Project, path: str
         ),
     ],
 )
-def test_a_module_that_raises_is_said_with_its_line(project: Project, text: str, said: str) -> None:
-    """An error while the app's module is imported is one line with file and line, and exit code 2."""
+def test_load_app_failing_import_prints_file_and_line(project: Project, text: str, error: str) -> None:
+    """The command prints one line with file and line of the error, and exits with 2."""
     project.write("broken.py", text)
     project.write("helper.py", "{}['x']")
-    assert project.aioq("worker", "broken:app") == (2, "", f"aioq: broken cannot be imported: {said}\n")
+    assert project.aioq("worker", "broken:app") == (2, "", f"aioq: broken cannot be imported: {error}\n")
 
 
-def test_the_traceback_is_there_for_those_who_ask(project: Project) -> None:
-    """`--log-level debug` shows the whole traceback above the line."""
+def test_load_app_log_level_debug_prints_traceback(project: Project) -> None:
+    """`--log-level debug` prints the traceback above the line."""
     project.write("broken.py", "{}['x']")
     outcome = project.aioq("worker", "broken:app", "--log-level", "debug")
     assert outcome.err.startswith("Traceback (most recent call last):\n")
@@ -104,34 +103,63 @@ def test_the_traceback_is_there_for_those_who_ask(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "error"),
     [
         ("mongo://u:secret@host/0", "no installed package provides a broker for mongo://"),
         ("memory://u:secret@host", "the memory broker takes no settings in its URL"),
     ],
 )
-def test_a_wrong_broker_is_a_fault_of_configuration(
-    project: Project, monkeypatch: pytest.MonkeyPatch, url: str, said: str
+def test_load_app_invalid_broker_exits_78(
+    project: Project, monkeypatch: pytest.MonkeyPatch, url: str, error: str
 ) -> None:
-    """A broker that will never do gives exit code 78, and its password is not shown."""
+    """The line has no password."""
     project.write("tasks.py", "from aioq import Aarq\napp = Aarq()\n")
     monkeypatch.setenv("AIOQ_BROKER_URL", url)
     outcome = project.aioq("worker", "tasks:app", "--log-level", "debug")
     assert outcome.code == 78
-    assert f"aioq: tasks cannot be imported: {said}" in outcome.err
+    assert f"aioq: tasks cannot be imported: {error}" in outcome.err
     assert "secret" not in outcome.err
 
 
+ENTRIES = """
+    from aioq import Aarq
+
+    app = Aarq()
+
+    @app.cron("0 9 * * *")
+    async def report(ctx): ...
+"""
+
+
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("name", "error"),
     [
-        ("redis://me:pw@host:6379/2", "redis://me:***@host:6379/2"),
-        ("redis://:pw@host", "redis://:***@host"),
-        ("at 'redis://:p@w/x:y@host' and rediss://u:q@h", "at 'redis://:***@host' and rediss://u:***@h"),
-        ("unix:///tmp/s?db=1", "unix:///tmp/s?db=1"),
-        ("http://host/a@b and mail@host", "http://host/a@b and mail@host"),
+        ("report", "tasks:app has no cron entry report; did you mean tasks.report?"),
+        ("tasks.reportt", "tasks:app has no cron entry tasks.reportt; did you mean tasks.report?"),
+        ("x", "tasks:app has no cron entry x; it has tasks.report"),
     ],
 )
-def test_passwords_in_urls_are_masked(text: str, shown: str) -> None:
-    """What stands between the user's name and the host is never printed."""
-    assert redact(text) == shown
+@pytest.mark.parametrize("verb", ["pause", "resume", "run", "history"])
+def test_find_entry_wrong_name_suggests_another(project: Project, verb: str, name: str, error: str) -> None:
+    """Every command that takes the name of an entry suggests one or lists some."""
+    project.write("tasks.py", ENTRIES)
+    assert project.aioq("cron", verb, "tasks:app", name) == (2, "", f"aioq: {error}\n")
+
+
+def test_find_entry_app_without_crons_suggests_none(project: Project) -> None:
+    """There is no name to suggest."""
+    project.write("tasks.py", APP)
+    outcome = project.aioq("cron", "pause", "tasks:app", "x")
+    assert outcome == (2, "", "aioq: tasks:app has no cron entry x; it has none\n")
+
+
+def test_find_entry_many_names_lists_five(project: Project) -> None:
+    """The line stays short."""
+    project.write(
+        "tasks.py",
+        ENTRIES + "\n    for number in range(7):\n        app.cron('@daily', name=f'entry-{number}')(report)\n",
+    )
+    outcome = project.aioq("cron", "pause", "tasks:app", "zzz")
+    assert outcome.err == (
+        "aioq: tasks:app has no cron entry zzz; it has entry-0, entry-1, entry-2, entry-3, entry-4, and 3 more\n"
+    )

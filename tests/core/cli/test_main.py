@@ -1,4 +1,4 @@
-"""The command as a whole."""
+"""The command `aioq` as a whole."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from aioq.cli import main
 from tests.core.cli.conftest import Project
 
 
-def test_the_console_script_is_main() -> None:
+def test_console_script_is_main() -> None:
     """`aioq` on the command line calls `aioq.cli.main`."""
     (script,) = entry_points(group="console_scripts", name="aioq")
     assert script.load() is main
 
 
-def test_without_arguments_it_explains_itself(project: Project) -> None:
+def test_main_without_arguments_prints_help(project: Project) -> None:
     """`aioq` alone prints the help, and so does `aioq cron`."""
     alone = project.aioq()
     assert alone.code == 0
@@ -30,8 +30,8 @@ def test_without_arguments_it_explains_itself(project: Project) -> None:
     assert project.aioq("cron") == project.aioq("cron", "--help")
 
 
-def test_version_names_what_is_installed(project: Project) -> None:
-    """`--version` is one line with every installed distribution, and Python's version."""
+def test_version_lists_installed_distributions(project: Project) -> None:
+    """`--version` prints one line with every installed distribution, and Python's version."""
     outcome = project.aioq("--version")
     assert outcome.code == 0
     assert outcome.out.startswith(f"aioq {version('aioq-core')} (aioq-core {version('aioq-core')}, ")
@@ -39,7 +39,7 @@ def test_version_names_what_is_installed(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("argv", "said"),
+    ("argv", "text"),
     [
         (["worker", "tasks:app", "-c", "0"], "worker: concurrency must be between 1 and 10000, got 0"),
         (["worker", "tasks:app", "--lease", "0.5"], "worker: lease must be between 1 and 3600, got 0.5"),
@@ -49,12 +49,12 @@ def test_version_names_what_is_installed(project: Project) -> None:
         (["demo", "--seconds", "2"], "demo: --seconds must be between 5 and 3,600, got 2"),
     ],
 )
-def test_wrong_arguments_get_one_line(project: Project, argv: list[str], said: str) -> None:
-    """What is wrong with the arguments is said in one line on stderr, with exit code 2."""
+def test_main_invalid_arguments_print_one_line(project: Project, argv: list[str], text: str) -> None:
+    """The command prints one line to stderr and exits with 2."""
     project.write("tasks.py", "from aioq import Aarq\napp = Aarq()\n")
     outcome = project.aioq(*argv)
     assert (outcome.code, outcome.out) == (2, "")
-    assert outcome.err.startswith(f"aioq: {said}")
+    assert outcome.err.startswith(f"aioq: {text}")
     assert outcome.err.count("\n") == 1
 
 
@@ -71,8 +71,8 @@ def test_wrong_arguments_get_one_line(project: Project, argv: list[str], said: s
         (["cron", "next", "* * * * *", "--n", "3"], "--n 3"),
     ],
 )
-def test_a_line_that_cannot_be_parsed_names_the_help(project: Project, argv: list[str], named: str) -> None:
-    """One line on stderr names the command, what is wrong in argparse's words, and the help to read."""
+def test_main_unparsable_arguments_name_the_help(project: Project, argv: list[str], named: str) -> None:
+    """One line on stderr has the command, argparse's error, and the option to get help."""
     project.write("tasks.py", "from aioq import Aarq\napp = Aarq()\n")
     outcome = project.aioq(*argv)
     assert (outcome.code, outcome.out) == (2, "")
@@ -81,8 +81,8 @@ def test_a_line_that_cannot_be_parsed_names_the_help(project: Project, argv: lis
     assert re.fullmatch(rf"aioq: {start}.*{named}.*; see aioq {words}{' ' if words else ''}--help\n", outcome.err)
 
 
-def test_python_m_aioq_is_the_same_command() -> None:
-    """`python -m aioq` runs where the script is not on the PATH."""
+def test_python_m_aioq_runs_main() -> None:
+    """`python -m aioq` works if the script is not on the PATH."""
     done = subprocess.run([sys.executable, "-m", "aioq", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("aioq ")
 
@@ -90,8 +90,8 @@ def test_python_m_aioq_is_the_same_command() -> None:
 @pytest.mark.parametrize(
     ("argv", "code"), [(["cron", "next", "* * * * *", "-n", "10000"], 141), (["demo"], -signal.SIGPIPE)]
 )
-def test_a_reader_that_leaves_is_no_error(argv: list[str], code: int) -> None:
-    """When the other end of a pipe closes, the command ends without a word."""
+def test_main_closed_pipe_ends_silently(argv: list[str], code: int) -> None:
+    """If the reader closes the pipe, the command ends without output."""
     command = [sys.executable, "-m", "aioq", *argv]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout
@@ -101,8 +101,8 @@ def test_a_reader_that_leaves_is_no_error(argv: list[str], code: int) -> None:
     assert process.returncode == code
 
 
-def test_no_help_shows_the_url(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of no command, and no part of one: what AIOQ_BROKER_URL says stays in the environment."""
+def test_help_never_shows_broker_url(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No command shows AIOQ_BROKER_URL in its help."""
     monkeypatch.setenv("AIOQ_BROKER_URL", "redis://me:hunter2@localhost:6379/0")
     seen: list[list[str]] = [[]]
     for words in seen:  # which grows

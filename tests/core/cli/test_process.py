@@ -1,35 +1,26 @@
-"""Commands that wait are woken by signals, whenever they come."""
+"""The command line that starts the process again."""
 
 from __future__ import annotations
 
-import signal
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from aioq import Aarq
-from aioq.backends import MemoryBroker
-from aioq.cli.broker_access import run_connected
+from aioq.cli.process import own_command_line
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the event loop of Windows sees to it by itself")
-def test_the_loop_of_a_command_is_woken_by_any_signal() -> None:
-    """Without that, a Ctrl-C in the moment in which the loop begins to wait is not noticed."""
-
-    async def who_is_woken() -> int:
-        descriptor = signal.set_wakeup_fd(-1)
-        signal.set_wakeup_fd(descriptor)
-        return descriptor
-
-    assert run_connected(Aarq(MemoryBroker()), who_is_woken) >= 0
-
-
-def test_a_command_may_be_called_in_a_thread() -> None:
-    """Signals reach the main thread only, and nothing is to be arranged for in others."""
-
-    async def work() -> str:
-        return "done"
-
-    with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(run_connected, Aarq(MemoryBroker()), work).result() == "done"
+@pytest.mark.parametrize(
+    ("started", "command"),
+    [
+        (["python", "-X", "dev", "-m", "aioq", "worker", "a:b"], ["-X", "dev", "-m", "aioq", "worker", "x"]),
+        (["/venv/bin/python", "/venv/bin/aioq", "worker", "a:b"], ["/venv/bin/aioq", "worker", "x"]),
+        (["python", "-m", "pytest"], ["-m", "aioq", "worker", "x"]),
+        (["worker", "a:b"], ["-m", "aioq", "worker", "x"]),
+    ],
+)
+def test_own_command_line_keeps_interpreter_and_script(
+    monkeypatch: pytest.MonkeyPatch, started: list[str], command: list[str]
+) -> None:
+    """The command line has the same interpreter options and script; without a script it uses the module."""
+    monkeypatch.setattr(sys, "orig_argv", started)
+    assert own_command_line(["worker", "a:b"], ["worker", "x"]) == [sys.executable, *command]

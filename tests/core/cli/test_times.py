@@ -1,4 +1,4 @@
-"""How commands write moments, and spans of time."""
+"""Reading and printing times and durations."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from aioq.cli.times import format_duration, format_near, format_time, format_tim
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 1, 5, 23, 30, tzinfo=UTC)
-"""In Berlin it is the 6th already."""
+"""The 6th in Berlin."""
 
 
 @pytest.mark.parametrize(
-    ("moment", "said"),
+    ("time", "error"),
     [
         (datetime(2026, 1, 6, 0, 10, tzinfo=BERLIN), "00:10"),
         (datetime(2026, 1, 6, 9, 0, 30, tzinfo=BERLIN), "09:00:30"),
@@ -25,38 +25,38 @@ NOW = datetime(2026, 1, 5, 23, 30, tzinfo=UTC)
         (datetime(2026, 1, 13, 9, tzinfo=BERLIN), "2026-01-13 09:00"),
     ],
 )
-def test_a_moment_is_as_short_as_it_can_be(moment: datetime, said: str) -> None:
-    """Today the time is enough, and within a week the weekday; today is where the moment is."""
-    assert format_near(moment, NOW) == said
+def test_format_near_is_as_short_as_possible(time: datetime, error: str) -> None:
+    """Today a time has no date, and within a week the weekday; today depends on the zone of the time."""
+    assert format_near(time, NOW) == error
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "error"),
     [
         (0.0, "0.00 s"), (0.004, "0.00 s"), (0.02, "0.02 s"), (9.99, "9.99 s"), (14.4, "14 s"), (119.0, "119 s"),
         (120.0, "2 min"), (7199.0, "119 min"), (7200.0, "2 h"), (172_799.0, "47 h"), (172_800.0, "2 d"),
     ],
 )  # fmt: skip
-def test_a_span_has_two_or_three_figures(seconds: float, said: str) -> None:
-    """Counted in the largest unit of which there are at least two."""
-    assert format_duration(seconds) == said
+def test_format_duration_uses_largest_fitting_unit(seconds: float, error: str) -> None:
+    """A duration is at least two of its unit."""
+    assert format_duration(seconds) == error
 
 
-def test_a_moment_has_seconds_only_if_there_are_some() -> None:
-    """Schedules by the minute are the rule."""
+def test_format_time_omits_zero_seconds() -> None:
+    """Most schedules have whole minutes."""
     assert format_time(NOW) == "2026-01-05 23:30+00:00"
     assert format_time(NOW.replace(second=5), weekday=True) == "Mon 2026-01-05 23:30:05+00:00"
     assert format_time(NOW.replace(microsecond=5_000)) == "2026-01-05 23:30:00.005+00:00"
 
 
-def test_moments_below_each_other_are_alike() -> None:
-    """If one has seconds all have: a column is easier to read."""
+def test_format_times_have_one_precision() -> None:
+    """If one time has seconds, all have, so that a column is easy to read."""
     assert format_times([NOW, NOW.replace(second=30)]) == ["2026-01-05 23:30:00+00:00", "2026-01-05 23:30:30+00:00"]
     assert format_times([]) == []
 
 
 @pytest.mark.parametrize(
-    ("text", "moment"),
+    ("text", "time"),
     [
         ("2026-03-29", "2026-03-29T00:00:00+01:00"),
         ("2026-03-29T03:30", "2026-03-29T03:30:00+02:00"),
@@ -65,12 +65,12 @@ def test_moments_below_each_other_are_alike() -> None:
         ("2026-10-25T02:30+01:00", "2026-10-25T02:30:00+01:00"),
     ],
 )
-def test_a_moment_without_an_offset_is_read_in_the_zone(text: str, moment: str) -> None:
-    """With one it is what it says; of a time that comes twice, the first is meant."""
-    assert parse_time("--from", text, BERLIN).isoformat() == moment
+def test_parse_time_without_offset_is_in_zone(text: str, time: str) -> None:
+    """A time with an offset keeps it; a repeated hour means the first one."""
+    assert parse_time("--from", text, BERLIN).isoformat() == time
 
 
-def test_a_zone_that_has_no_name_is_shown_in_utc() -> None:
+def test_zone_of_unnamed_zone_is_utc() -> None:
     """An entry may have a zone that was read from a file."""
     assert zone_of("zoneinfo.ZoneInfo.from_file(...)").key == "UTC"
     assert zone_of("").key == "UTC"

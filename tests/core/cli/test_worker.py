@@ -1,16 +1,12 @@
-"""`aioq worker`, in this process and on the embedded broker: what it does with its arguments."""
+"""The arguments of `aioq worker`, in this process and on the memory broker."""
 
 from __future__ import annotations
 
 import logging
-import re
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 
 import pytest
 
-from aioq.cli.logs import configure
 from tests.core.cli.conftest import Project
 
 TASKS = """
@@ -34,7 +30,7 @@ TASKS = """
 """
 
 
-def test_a_burst_runs_what_is_there_and_ends(project: Project) -> None:
+def test_worker_burst_runs_due_jobs_and_exits(project: Project) -> None:
     """`--burst` runs the jobs that are due, and exits with 0."""
     project.write("tasks.py", TASKS)
     outcome = project.aioq("worker", "tasks:app", "--burst")
@@ -49,15 +45,15 @@ def test_a_burst_runs_what_is_there_and_ends(project: Project) -> None:
         (["-q", "default", "-q", "mail", "-c", "1"], "greet Ada\npost Grace\n"),
     ],
 )
-def test_only_the_named_queues_are_consumed(project: Project, argv: list[str], ran: str) -> None:
-    """`-q` may be repeated, is served in the order given, and leaves all other queues alone."""
+def test_worker_queue_option_selects_queues(project: Project, argv: list[str], ran: str) -> None:
+    """`-q` may be repeated, sets the order, and leaves out all other queues."""
     project.write("tasks.py", TASKS)
     assert project.aioq("worker", "tasks:app", "--burst", *argv).out == ran
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_the_event_loop_may_be_chosen(project: Project, loop: str) -> None:
-    """`--loop` says which event loop the tasks run on."""
+def test_worker_loop_option_selects_event_loop(project: Project, loop: str) -> None:
+    """`--loop` selects the event loop that runs the tasks."""
     if loop == "uvloop":
         pytest.importorskip("uvloop")
     project.write(
@@ -68,42 +64,42 @@ def test_the_event_loop_may_be_chosen(project: Project, loop: str) -> None:
     assert (outcome.code, outcome.out.strip().partition(".")[0]) == (0, loop)
 
 
-def test_uvloop_that_is_missing_is_said(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--loop uvloop` without uvloop says what to install."""
+def test_worker_missing_uvloop_says_what_to_install(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--loop uvloop` without uvloop prints the pip command."""
     project.write("tasks.py", TASKS)
     monkeypatch.setitem(sys.modules, "uvloop", None)
     outcome = project.aioq("worker", "tasks:app", "--loop", "uvloop")
     assert outcome == (78, "", 'aioq: uvloop is not installed; run: pip install "aioq-core[uvloop]"\n')
 
 
-def test_the_memory_broker_gets_a_warning(project: Project, caplog: pytest.LogCaptureFixture) -> None:
-    """A worker that no other process can reach says so, in one line."""
+def test_worker_memory_broker_logs_warning(project: Project, caplog: pytest.LogCaptureFixture) -> None:
+    """No other process can reach the worker, and one line says so."""
     project.write("tasks.py", TASKS)
     project.aioq("worker", "tasks:app", "--burst")
     (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert warning.name == "aioq.cli"
-    assert "the app is on the embedded memory broker" in warning.message
+    assert "the app uses the memory broker" in warning.message
 
 
 @pytest.mark.parametrize(
-    ("text", "argv", "said"),
+    ("text", "argv", "warning"),
     [
         (TASKS, ["-q", "mial"], "no task or cron of the app is on queue mial (its queues: default, mail)"),
         ("from aioq import Aarq\napp = Aarq()", [], "the app has no tasks and no crons"),
     ],
 )
-def test_what_is_probably_a_mistake_gets_a_warning(
-    project: Project, caplog: pytest.LogCaptureFixture, text: str, argv: list[str], said: str
+def test_worker_probable_mistake_logs_warning(
+    project: Project, caplog: pytest.LogCaptureFixture, text: str, argv: list[str], warning: str
 ) -> None:
-    """A queue that nothing uses, and an app without tasks, are warned of."""
+    """A queue without tasks and an app without tasks are probably mistakes."""
     project.write("tasks.py", text)
     assert project.aioq("worker", "tasks:app", "--burst", *argv).code == 0
-    assert any(said in record.message for record in caplog.records if record.name == "aioq.cli")
+    assert any(warning in record.message for record in caplog.records if record.name == "aioq.cli")
 
 
 @pytest.mark.parametrize(("error", "code"), [("BrokerUnavailable", 69), ("BrokerConfigError", 78), ("AioqError", 1)])
-def test_a_broker_that_fails_at_the_start_is_one_line(project: Project, error: str, code: int) -> None:
-    """A broker that does not answer gives exit code 69, one that never will 78; without a traceback."""
+def test_worker_broker_error_at_start_prints_one_line(project: Project, error: str, code: int) -> None:
+    """The exit code depends on the error, and there is no traceback."""
     project.write(
         "tasks.py",
         f"""
@@ -122,41 +118,8 @@ def test_a_broker_that_fails_at_the_start_is_one_line(project: Project, error: s
     assert outcome.err == "aioq: redis://me:***@host:6379/0 says no\n"
 
 
-@contextmanager
-def bare_root() -> Generator[logging.Logger]:
-    """The root logger as a program finds it at its start, without the handlers that pytest gives it."""
-    root = logging.getLogger()
-    handlers, root.handlers = root.handlers, []
-    logging.getLogger("aioq").setLevel(logging.NOTSET)
-    try:
-        yield root
-    finally:
-        root.handlers = handlers
-
-
-def test_log_lines_are_as_documented(capsys: pytest.CaptureFixture[str]) -> None:
-    """A line has date, level, logger and text, on stderr; passwords in URLs are masked."""
-    with bare_root():
-        configure("info")
-        logging.getLogger("aioq.worker").error("Cron task %s failed: %s", "tasks.report", "redis://u:pw@host refused")
-        logging.getLogger("myapp").info("from the app")
-        logging.getLogger("myapp").debug("too much")
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert re.sub(r"\d", "0", captured.err).splitlines() == [
-        "0000-00-00 00:00:00 ERROR aioq.worker: Cron task tasks.report failed: redis://u:***@host refused",
-        "0000-00-00 00:00:00 INFO myapp: from the app",
-    ]
-
-
-def test_an_app_that_has_set_up_logging_keeps_its_own() -> None:
-    """Handlers and levels of the app stay as they are, unless a level is asked for."""
-    handler = logging.NullHandler()
-    with bare_root() as root:
-        root.addHandler(handler)
-        root.setLevel(logging.ERROR)
-        configure(None)
-        assert (root.handlers, root.level) == ([handler], logging.ERROR)
-        assert logging.getLogger("aioq").level == logging.INFO
-        configure("debug")
-        assert (root.handlers, root.level) == ([handler], logging.DEBUG)
+@pytest.mark.parametrize("count", ["0", "257"])
+def test_worker_processes_out_of_range_is_rejected(project: Project, count: str) -> None:
+    """The line has the limits."""
+    outcome = project.aioq("worker", "tasks:app", "--processes", count)
+    assert outcome == (2, "", f"aioq: worker: --processes must be between 1 and 256, got {count}\n")

@@ -138,7 +138,7 @@ def test_a_signal_to_every_process_drains_too(start_fleet: StartFleet, client: C
     fleet.wait_for("stopping: 1 jobs", times=2)
     for pid in pids(fleet):
         os.kill(pid, signal.SIGTERM)
-    fleet.wait_for("aioq.supervisor: got SIGTERM", times=3)
+    fleet.wait_for("aioq.supervisor: received SIGTERM", times=3)
     (tmp_path / "gate").touch()
     assert fleet.wait() == 0
     assert {client.record(job_id).state for job_id in jobs} == {JobState.COMPLETED}
@@ -178,7 +178,7 @@ def test_without_a_supervisor_the_workers_drain(start_fleet: StartFleet, client:
     job_id = client.hold(tmp_path / "gate")
     fleet.wait_for_event("started")
     fleet.send(signal.SIGKILL)
-    fleet.wait_for("WARNING aioq.supervisor: the supervisor of this worker is gone: stopping", times=2)
+    fleet.wait_for("WARNING aioq.supervisor: the supervisor of this worker has died: stopping", times=2)
     fleet.wait_for("stopping: 1 jobs")
     (tmp_path / "gate").touch()
     assert client.result(job_id)
@@ -193,7 +193,7 @@ def test_a_process_that_dies_at_once_is_started_after_growing_pauses(
     write_tasks("os._exit(7)")
     fleet = run_worker("--processes", "2")
     for pause in ("0.25", "0.5", "1"):
-        fleet.wait_for(rf"WARNING aioq.supervisor: worker process 1 is started again in {pause} s")
+        fleet.wait_for(rf"WARNING aioq.supervisor: restarting worker process 1 in {pause} s")
     fleet.send(signal.SIGTERM)
     assert fleet.wait() == 1
     assert "worker process 2 (pid " in fleet.text()
@@ -215,7 +215,7 @@ def test_what_cannot_be_started_is_not_tried_again(
     fleet = run_worker("--processes", "2")
     assert fleet.wait() == code
     assert len(pids(fleet)) == 2
-    assert "would end the same way again; stopping the others" in fleet.text()
+    assert "would fail again in the same way; stopping all worker processes" in fleet.text()
 
 
 def test_a_burst_ends_by_itself(start_fleet: StartFleet, client: Client, tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def hold(ctx, gate: str) -> str:
     worker.wait_for_event("started")
     worker.send(signal.SIGTERM)
     assert worker.wait() == 0
-    assert "left 1 threads of tasks behind" in worker.text()
+    assert "exiting although 1 threads of tasks are still running" in worker.text()
     assert client.record(job_id).state is JobState.PENDING
 
 
@@ -151,7 +151,7 @@ async def hold(ctx, gate: str) -> None:
     worker.wait_for_event("started")
     worker.send(signal.SIGTERM)
     assert worker.wait() == 0
-    assert "left 1 threads of tasks behind" in worker.text()
+    assert "exiting although 1 threads of tasks are still running" in worker.text()
     assert client.record(job_id).state is JobState.PENDING
 
 
@@ -181,6 +181,6 @@ async def hold(ctx, gate: str) -> None:
     worker.send(signal.SIGTERM)
     assert worker.wait() == 0
     assert worker.events("deaf")
-    assert "left tasks behind that go on although they were cancelled; their jobs were given back" in worker.text()
+    assert "exiting although tasks are still running: they ignore their cancellation, and their jobs were released" in worker.text()
     record = client.record(job_id)
     assert (record.state, record.attempt, record.crashes) == (JobState.PENDING, 0, 0)

@@ -1,4 +1,4 @@
-"""`aioq cron backfill`: fire the ticks of a stretch of the past."""
+"""`aioq cron backfill`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from aioq.model.cron import TickRecord, TickStatus
+from aioq.model.cron import TickStatus
 from tests.core.cli.conftest import Project
 
 TASKS = """
@@ -39,17 +39,11 @@ WEEK = ("--from", "2025-01-06", "--to", "2025-01-10T09:00")
 
 
 def backfill(name: str, *options: str) -> tuple[str, ...]:
-    """Return the command."""
+    """Return the arguments of the command."""
     return ("cron", "backfill", "tasks:app", name, *options)
 
 
-def history(project: Project, name: str) -> list[TickRecord]:
-    """Return what is recorded of an entry."""
-    records: list[TickRecord] = project.do(lambda: project.ledger.tick_history(project.app.crons[name].key))
-    return records
-
-
-def test_a_cron_is_called_for_each_tick_in_order(project: Project) -> None:
+def test_backfill_cron_calls_function_for_each_tick_in_order(project: Project) -> None:
     """Both ends are included, and times without an offset are in the entry's zone."""
     project.write("tasks.py", TASKS.replace("day == 7", "day == 0"))
     outcome = project.aioq(*backfill("tasks.report", *WEEK))
@@ -60,20 +54,20 @@ def test_a_cron_is_called_for_each_tick_in_order(project: Project) -> None:
     assert last == "5 ok"
 
 
-def test_a_failure_does_not_stop_the_others(project: Project) -> None:
-    """It is named when it happens, and makes the exit code 1 in the end."""
+def test_backfill_failed_tick_does_not_stop_the_others(project: Project) -> None:
+    """The command prints the failure at once, and exits with 1 at the end."""
     project.write("tasks.py", TASKS)
     outcome = project.aioq(*backfill("tasks.report", *WEEK))
     assert outcome.code == 1
     assert outcome.err == "aioq: 2025-01-07 09:00+01:00 failed: ValueError: no paper\n"
     assert outcome.out.splitlines()[-1] == "4 ok, 1 failed"
-    records = history(project, "tasks.report")
+    records = project.history("tasks.report")
     assert [record.status.value for record in records] == ["ok", "ok", "ok", "failed", "ok"]
     assert {record.reason for record in records} == {"backfill"}
 
 
-def test_a_schedule_enqueues_the_jobs_that_are_missing(project: Project) -> None:
-    """Each tick has one job, however often it is filled: those that are known are told apart."""
+def test_backfill_schedule_enqueues_missing_jobs(project: Project) -> None:
+    """A tick has one job, however often it is backfilled; the summary counts those that existed."""
     project.write("tasks.py", TASKS)
     days = ("--from", "2025-01-06", "--to", "2025-01-08")
     assert project.aioq(*backfill("tasks.remind", *days)).out.splitlines()[-1] == "2 enqueued"
@@ -81,11 +75,11 @@ def test_a_schedule_enqueues_the_jobs_that_are_missing(project: Project) -> None
     assert (outcome.code, outcome.out.splitlines()[-1]) == (0, "3 enqueued, 2 known already")
     (stats,) = project.do(project.app.broker.queue_stats)  # type: ignore[attr-defined]
     assert stats.pending == 5
-    assert [record.status for record in history(project, "tasks.remind")] == [TickStatus.FIRED] * 5
+    assert [record.status for record in project.history("tasks.remind")] == [TickStatus.FIRED] * 5
 
 
-def test_a_job_with_other_arguments_is_in_the_way(project: Project) -> None:
-    """The tick has been a job of another kind: it fails, and the others do not."""
+def test_backfill_job_with_other_arguments_fails_its_tick(project: Project) -> None:
+    """If a tick already has a job with other arguments, that tick fails and the others do not."""
     project.write("tasks.py", TASKS)
     project.aioq(*backfill("tasks.remind", "--from", "2025-01-07", "--to", "2025-01-08"))
     project.app.crons._by_name.clear()
@@ -98,8 +92,8 @@ def test_a_job_with_other_arguments_is_in_the_way(project: Project) -> None:
     )
 
 
-def test_a_dry_run_shows_the_ticks_and_what_is_recorded(project: Project) -> None:
-    """Nothing is fired."""
+def test_backfill_dry_run_shows_ticks_and_records(project: Project) -> None:
+    """A dry run fires nothing."""
     project.write("tasks.py", TASKS)
     project.record("tasks.report", 1736236800.0, TickStatus.MISSED, reason="broker away")
     outcome = project.aioq(*backfill("tasks.report", *WEEK, "--dry-run"))
@@ -116,11 +110,11 @@ def test_a_dry_run_shows_the_ticks_and_what_is_recorded(project: Project) -> Non
         ),
         "",
     )
-    assert len(history(project, "tasks.report")) == 1
+    assert len(project.history("tasks.report")) == 1
 
 
-def test_a_stretch_without_ticks_is_no_error(project: Project) -> None:
-    """There is nothing to do, and it says so."""
+def test_backfill_without_ticks_succeeds(project: Project) -> None:
+    """If no tick is between the two times, the command says so and exits with 0."""
     project.write("tasks.py", TASKS)
     days = ("--from", "2025-01-11", "--to", "2025-01-12")
     assert project.aioq(*backfill("tasks.report", *days, "--dry-run")).out == (
@@ -131,11 +125,11 @@ def test_a_stretch_without_ticks_is_no_error(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "text"),
     [
         (
             ["--from", "monday", "--to", "2025-01-01"],
-            ("cron backfill: --from: 'monday' is no moment in ISO 8601; write one like 2026-03-29T02:30 or "
+            ("cron backfill: --from: 'monday' is not a time in ISO 8601; write one like 2026-03-29T02:30 or "
             "2026-03-29T00:30Z"),
         ),
         (
@@ -149,21 +143,21 @@ def test_a_stretch_without_ticks_is_no_error(project: Project) -> None:
         ),
     ],
 )  # fmt: skip
-def test_a_stretch_that_will_not_do_is_refused(project: Project, options: list[str], said: str) -> None:
-    """In one line, before anything is fired."""
+def test_backfill_invalid_times_are_rejected(project: Project, options: list[str], text: str) -> None:
+    """The command exits with one line and fires nothing."""
     project.write("tasks.py", TASKS)
-    assert project.aioq(*backfill("tasks.beat", *options)) == (2, "", f"aioq: {said}\n")
+    assert project.aioq(*backfill("tasks.beat", *options)) == (2, "", f"aioq: {text}\n")
 
 
-def test_backfill_without_an_end_is_refused(project: Project) -> None:
+def test_backfill_without_end_is_rejected(project: Project) -> None:
     """The line names the missing option and the help."""
     outcome = project.aioq("cron", "backfill", "tasks:app", "tasks.beat", "--from", "2025-01-01")
     assert (outcome.code, outcome.out) == (2, "")
     assert re.fullmatch(r"aioq: cron backfill: .*--to; see aioq cron backfill --help\n", outcome.err)
 
 
-def test_the_future_is_refused(project: Project) -> None:
-    """What is to come fires by itself."""
+def test_backfill_future_is_rejected(project: Project) -> None:
+    """Future ticks fire by themselves."""
     project.write("tasks.py", TASKS)
     outcome = project.aioq(*backfill("tasks.beat", "--from", "2025-01-01", "--to", "2300-01-01"))
     assert (outcome.code, outcome.out) == (2, "")
@@ -173,8 +167,8 @@ def test_the_future_is_refused(project: Project) -> None:
     assert outcome.err.endswith("; ticks that are yet to come fire by themselves\n")
 
 
-def test_for_programs_it_is_json(project: Project) -> None:
-    """`--json` says of each tick what became of it; so does a dry run."""
+def test_backfill_json_has_result_of_each_tick(project: Project) -> None:
+    """`--json` prints the result of each tick; with `--dry-run` its record."""
     project.write("tasks.py", TASKS)
     day = ("--from", "2025-01-07", "--to", "2025-01-08", "--json")
     assert json.loads(project.aioq(*backfill("tasks.remind", *day, "--dry-run")).out) == [
@@ -193,23 +187,23 @@ def test_for_programs_it_is_json(project: Project) -> None:
     ]
 
 
-def test_on_the_memory_broker_jobs_would_reach_nobody(project: Project) -> None:
-    """It says so, and what to do; crons are called all the same."""
+def test_backfill_memory_broker_rejects_schedules(project: Project) -> None:
+    """Workers cannot see jobs in the memory of this process; functions of crons are called nevertheless."""
     project.write("tasks.py", TASKS.replace("FarBroker(), ", ""))
     outcome = project.aioq(*backfill("tasks.remind", *WEEK))
     assert outcome == (
         78,
         "",
         (
-            "aioq: cron backfill: tasks.remind is a schedule, and the app is on the embedded memory broker: jobs enqueued "
-            "from here reach no worker; set AIOQ_BROKER_URL, or write Aarq(broker=...)\n"
+            "aioq: cron backfill: tasks.remind is a schedule, and the app uses the memory broker: a worker cannot see jobs "
+            "that this process enqueues; set AIOQ_BROKER_URL, or write Aarq(broker=...)\n"
         ),
     )
     assert project.aioq(*backfill("tasks.report", *WEEK)).out.splitlines()[-1] == "4 ok, 1 failed"
 
 
-def test_a_broker_that_goes_away_does_not_take_back_what_was_done(project: Project) -> None:
-    """How far it had come is said, and then why it ended."""
+def test_backfill_broker_down_prints_progress_and_reason(project: Project) -> None:
+    """The command prints how many ticks are done, and then the error."""
     text = """
     from aioq import BrokerUnavailable
 
@@ -225,8 +219,8 @@ def test_a_broker_that_goes_away_does_not_take_back_what_was_done(project: Proje
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no Ctrl-C to send")
-def test_ctrl_c_says_how_far_it_has_come(project: Project) -> None:
-    """What was not tried can be filled later."""
+def test_backfill_ctrl_c_prints_progress(project: Project) -> None:
+    """The user learns how many ticks are left to backfill."""
     text = """
         import anyio
         from aioq import Aarq

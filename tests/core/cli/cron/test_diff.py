@@ -1,4 +1,4 @@
-"""`aioq cron diff`: what a deploy of this code would change."""
+"""`aioq cron diff`."""
 
 from __future__ import annotations
 
@@ -41,22 +41,26 @@ app.cron("0 12 * * *", name="noon")(monthly)
 
 
 def deploy(project: Project) -> None:
-    """Have one version of the app registered, and another in the code."""
+    """Register one version of the app, and write another one to the code."""
     project.write("tasks.py", BEFORE)
     project.register()
     project.write("other.py", AFTER)
 
 
-def test_nothing_to_change_is_exit_code_0(project: Project) -> None:
-    """The code is what is registered."""
+def test_diff_without_changes_exits_0(project: Project) -> None:
+    """The code is the same as what is registered."""
     project.write("tasks.py", BEFORE)
     project.register()
     outcome = project.aioq("cron", "diff", "tasks:app")
-    assert outcome == (0, "nothing would change: the 4 cron entries of tasks are registered as they are\n", "")
+    assert outcome == (
+        0,
+        "a deploy of tasks would change nothing: its 4 cron entries are registered as in the code\n",
+        "",
+    )
 
 
-def test_what_would_change_is_shown_with_exit_code_1(project: Project) -> None:
-    """Added, changed with what was and what will be, and removed; and when each runs next."""
+def test_diff_shows_changes_and_exits_1(project: Project) -> None:
+    """The output has added, changed and removed entries, with their next runs."""
     deploy(project)
     outcome = project.aioq("cron", "diff", "other:app")
     assert (outcome.code, outcome.err) == (1, "")
@@ -73,12 +77,12 @@ def test_what_would_change_is_shown_with_exit_code_1(project: Project) -> None:
         "    misfire    skip -> default\n"
         "    next run   2026-01-06 09:00+01:00 -> 2026-01-06 10:00+01:00\n"
         "- tasks.monthly (queue default): 0 0 1 * * [Europe/Berlin]\n"
-        "a deploy of tasks adds 1, changes 2, retires 1, and leaves 1 as they are\n"
+        "a deploy of tasks would add 1, change 2 and retire 1 entries, and leave 1 unchanged\n"
     )
 
 
-def test_other_arguments_of_a_schedule_are_shown(project: Project) -> None:
-    """Not what they are, but that they are others."""
+def test_diff_other_arguments_of_a_schedule_change_its_digest(project: Project) -> None:
+    """The output shows that the arguments differ, but not the arguments."""
     text = """
         from aioq import Aarq
         from tests.core.cli.far import FarBroker
@@ -106,16 +110,16 @@ def test_other_arguments_of_a_schedule_are_shown(project: Project) -> None:
     assert re.fullmatch(r"    job        [0-9a-f]{8} -> [0-9a-f]{8}", outcome.out.splitlines()[1])
 
 
-def test_before_the_first_deploy_everything_is_added(project: Project) -> None:
-    """Nothing is registered yet."""
+def test_diff_nothing_registered_adds_all_entries(project: Project) -> None:
+    """Before the first deploy all entries are added."""
     project.write("tasks.py", BEFORE)
     outcome = project.aioq("cron", "diff", "tasks:app")
     assert (outcome.code, outcome.out.count("\n+ ") + outcome.out.startswith("+ ")) == (1, 4)
-    assert outcome.out.endswith("a deploy of tasks adds 4, changes 0, retires 0, and leaves 0 as they are\n")
+    assert outcome.out.endswith("a deploy of tasks would add 4, change 0 and retire 0 entries, and leave 0 unchanged\n")
 
 
-def test_what_was_retired_is_not_removed_again(project: Project) -> None:
-    """An earlier deploy has done so."""
+def test_diff_retired_entry_is_not_removed_again(project: Project) -> None:
+    """An earlier deploy has retired the entry."""
     project.write("tasks.py", BEFORE)
     project.register()
     del project.app.crons._by_name["tasks.monthly"]
@@ -124,8 +128,8 @@ def test_what_was_retired_is_not_removed_again(project: Project) -> None:
     assert project.aioq("cron", "diff", "tasks:app").code == 0
 
 
-def test_entries_of_other_apps_are_left_alone(project: Project) -> None:
-    """They are in the same ledger, and no business of this app."""
+def test_diff_ignores_entries_of_other_apps(project: Project) -> None:
+    """Other apps have their entries in the same ledger."""
     project.write("tasks.py", BEFORE)
     project.register()
     project.write(
@@ -140,11 +144,11 @@ def test_entries_of_other_apps_are_left_alone(project: Project) -> None:
     )
     outcome = project.aioq("cron", "diff", "other:app")
     assert outcome.out.splitlines()[0] == "+ tasks.report (queue default): 0 0 * * * [UTC]"
-    assert outcome.out.endswith("a deploy of other adds 1, changes 0, retires 0, and leaves 0 as they are\n")
+    assert outcome.out.endswith("a deploy of other would add 1, change 0 and retire 0 entries, and leave 0 unchanged\n")
 
 
-def test_for_programs_it_is_json(project: Project) -> None:
-    """`--json` has the definitions as they were and as they will be, and the same exit code."""
+def test_diff_json_has_definitions_before_and_after(project: Project) -> None:
+    """`--json` prints both definitions of a changed entry, with the same exit code."""
     deploy(project)
     outcome = project.aioq("cron", "diff", "other:app", "--json")
     changes = json.loads(outcome.out)

@@ -1,4 +1,4 @@
-"""`aioq cron history`: what became of the latest ticks of an entry."""
+"""`aioq cron history`."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ UNIQUE = """
 HOUR = 3600.0
 
 
-def test_ticks_are_shown_newest_first(project: Project) -> None:
-    """Each with its status, how late it was and how long it took, who ran it, and why it came to what it came to."""
+def test_history_shows_newest_tick_first(project: Project) -> None:
+    """Each row has the status, lateness, duration, worker and reason of a tick."""
     project.write("tasks.py", TASKS)
     told: list[tuple[TickStatus, dict[str, Any]]] = [
         (TickStatus.OK, {"fired_at": 0.004, "finished_at": 1.2, "worker_id": "w1"}),
@@ -72,16 +72,16 @@ def test_ticks_are_shown_newest_first(project: Project) -> None:
     ]
 
 
-def test_a_count_that_is_no_more_than_a_bound_is_told_as_one(project: Project) -> None:
-    """Very many ticks in a row are not counted to their end."""
+def test_history_capped_count_is_shown_as_lower_bound(project: Project) -> None:
+    """Ticks in a row are only counted up to a limit."""
     project.write("tasks.py", TASKS)
     project.record("tasks.report", NOON, TickStatus.SKIPPED, reason="coalesced", count=MOST_COUNTED)
     outcome = project.aioq("cron", "history", "tasks:app", "tasks.report")
     assert outcome.out.splitlines()[1].endswith("  coalesced, 1,000 ticks or more")
 
 
-def test_a_run_without_a_sign_of_life_is_told(project: Project) -> None:
-    """As by `aioq cron list`: the worker that won the latest tick has vanished."""
+def test_history_run_of_vanished_worker_has_no_sign_of_life(project: Project) -> None:
+    """The worker that won the latest tick has vanished; `aioq cron list` shows the same."""
     project.write("tasks.py", TASKS + UNIQUE)
     project.register()
     project.record("tasks.once", NOON - HOUR, TickStatus.OK, fired_at=NOON, finished_at=NOON, worker_id="w")
@@ -94,8 +94,8 @@ def test_a_run_without_a_sign_of_life_is_told(project: Project) -> None:
         assert "no sign of life" not in project.aioq("cron", "history", "tasks:app", unwatched).out
 
 
-def test_a_run_by_hand_fits_a_narrow_terminal() -> None:
-    """Its moment has milliseconds, and takes seven columns more than a tick does."""
+def test_history_manual_run_fits_80_columns() -> None:
+    """The time of a manual run has milliseconds, and is seven characters longer than a tick."""
     record = TickRecord(
         name="report", queue="default", tick=NOON + 0.661, status=TickStatus.SKIPPED, reason="by hand",
         worker_id="by-hand-ada@laptop", fired_at=NOON + 13, finished_at=NOON + 900, error="OSError: the disk is full",
@@ -105,8 +105,8 @@ def test_a_run_by_hand_fits_a_narrow_terminal() -> None:
     assert text.splitlines()[1].endswith("by hand, OS...")
 
 
-def test_the_count_can_be_said(project: Project) -> None:
-    """`-n` limits the ticks, to those that a ledger keeps."""
+def test_history_count_limits_rows(project: Project) -> None:
+    """`-n` may be at most the number of records that a ledger keeps."""
     project.write("tasks.py", TASKS)
     for number in range(3):
         project.record("tasks.report", NOON + number * HOUR, TickStatus.MISSED)
@@ -116,15 +116,15 @@ def test_the_count_can_be_said(project: Project) -> None:
     assert outcome == (2, "", "aioq: cron history: -n must be between 1 and 100, got 101\n")
 
 
-def test_nothing_yet_is_said(project: Project) -> None:
-    """No table without rows."""
+def test_history_without_records_says_so(project: Project) -> None:
+    """The command prints no empty table."""
     project.write("tasks.py", TASKS)
     outcome = project.aioq("cron", "history", "tasks:app", "tasks.report")
-    assert outcome == (0, "nothing is recorded of tasks.report yet\n", "")
+    assert outcome == (0, "no tick of tasks.report is recorded yet\n", "")
 
 
-def test_for_programs_it_is_json(project: Project) -> None:
-    """`--json` has the ticks in the entry's zone, and all other moments in UTC."""
+def test_history_json_has_ticks_in_entry_zone(project: Project) -> None:
+    """`--json` prints ticks in the entry's zone, and all other times in UTC."""
     project.write("tasks.py", TASKS)
     project.record("tasks.report", NOON, TickStatus.MISSED, reason="broker away", count=2)
     (record,) = json.loads(project.aioq("cron", "history", "tasks:app", "tasks.report", "--json").out)
@@ -142,8 +142,8 @@ def test_for_programs_it_is_json(project: Project) -> None:
     }
 
 
-def test_a_job_knows_more_than_the_ledger(project: Project) -> None:
-    """Of a tick that is still `fired` the job is asked: here it waits for a worker."""
+def test_history_fired_tick_shows_state_of_its_job(project: Project) -> None:
+    """The record says `fired`; the job is pending, because no worker is up."""
     project.write("tasks.py", TASKS)
     entry = project.app.crons["tasks.remind"]
     assert entry.job is not None
@@ -161,7 +161,7 @@ JOB = JobRecord(
 
 
 @pytest.mark.parametrize(
-    ("job", "status", "said"),
+    ("job", "status", "text"),
     [
         (JOB, TickStatus.OK, ""),
         (replace(JOB, state=JobState.FAILED, failure=Failure("OSError", "disk\nfull")), TickStatus.FAILED, r"OSError: disk\nfull"),
@@ -171,15 +171,15 @@ JOB = JobRecord(
         (None, TickStatus.FIRED, "nothing is kept of its job"),
     ],
 )  # fmt: skip
-def test_how_a_job_ended_is_how_its_tick_ended(job: JobRecord | None, status: TickStatus, said: str) -> None:
-    """Whatever end a job has, its tick has it too."""
+def test_with_job_state_takes_outcome_of_job(job: JobRecord | None, status: TickStatus, text: str) -> None:
+    """A tick ends as its job has ended."""
     record = with_job_state(FIRED, job)
-    assert (record.status, record.reason or record.error) == (status, said)
+    assert (record.status, record.reason or record.error) == (status, text)
     assert record.finished_at == (job.finished_at if job else None)
 
 
-def test_a_narrow_terminal_gets_a_table_that_fits() -> None:
-    """In 80 columns a long worker id loses its beginning, and a long reason its end."""
+def test_history_table_fits_80_columns() -> None:
+    """A long worker id loses its beginning, and a long reason its end."""
     record = replace(
         FIRED, status=TickStatus.FAILED, finished_at=NOON + 1, worker_id="a-host-with-a-long-name-4711-abcdef",
         error="ValueError: " + "x" * 100,

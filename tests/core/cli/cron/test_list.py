@@ -1,4 +1,4 @@
-"""`aioq cron list`: the entries of an app, when they run next, and what became of the latest tick."""
+"""`aioq cron list`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from aioq.cli.cron.overview import entry_overviews, overview_table
+from aioq.cli.cron.overview import View, entry_overviews, overview_table
 from aioq.model.cron import TickStatus
 from tests.core.cli.conftest import Project
 from tests.core.cli.far import NOON
@@ -57,22 +57,22 @@ MINUTE = 60.0
 HOUR = 3600.0
 
 
-def format_time(project: Project, *options: str) -> list[str]:
-    """Return the lines of the table, as a reader in London sees them."""
+def table(project: Project, *options: str) -> list[str]:
+    """Return the lines of the table for a reader in London."""
     outcome = project.aioq("cron", "list", "tasks:app", "--tz", "Europe/London", *options)
     assert (outcome.code, outcome.err) == (0, "")
     return outcome.out.splitlines()
 
 
-def test_each_entry_is_shown_with_its_next_runs_and_its_latest_tick(project: Project) -> None:
-    """A block of three lines has name, queue and who fires it; schedule and zone; three runs; what happened."""
+def test_list_shows_next_runs_and_latest_tick(project: Project) -> None:
+    """An entry has three lines: name, queue and mode; schedule and zone; three runs; the outcome of its latest tick."""
     project.write("tasks.py", TASKS)
     project.register()
     project.record(
         "tasks.cleanup_old_jobs", NOON, TickStatus.OK, fired_at=NOON + 0.02, finished_at=NOON + 1, worker_id="w"
     )
     project.record("tasks.send_daily_report", NOON - 4 * HOUR, TickStatus.MISSED, reason="broker away")
-    assert format_time(project) == [
+    assert table(project) == [
         "NAME                     SCHEDULE       NEXT RUNS               Europe/London  LATEST TICK",
         "tasks.cleanup_old_jobs   */5 * * * *    2026-01-05 12:05+00:00  Mon 12:05      ok 12:00",
         "  queue default          UTC            2026-01-05 12:10+00:00  Mon 12:10      0.02 s late",
@@ -86,15 +86,15 @@ def test_each_entry_is_shown_with_its_next_runs_and_its_latest_tick(project: Pro
     ]  # fmt: skip
 
 
-def test_a_column_for_the_readers_clock_is_there_only_if_it_differs(project: Project) -> None:
-    """Who lives in the entries' zone sees each run once."""
+def test_list_same_zone_has_no_column_for_reader(project: Project) -> None:
+    """A reader in the entries' zone sees each run once."""
     project.write("tasks.py", TASKS.replace(', tz="UTC"', ""))
     lines = project.aioq("cron", "list", "tasks:app", "--tz", "Europe/Berlin").out.splitlines()
     assert lines[0].split() == ["NAME", "SCHEDULE", "NEXT", "RUNS", "LATEST", "TICK"]
 
 
-def test_without_tz_it_is_the_hosts_clock(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`YOUR TIME` is the time of the host."""
+def test_list_without_tz_uses_zone_of_host(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The column `YOUR TIME` has the host's time."""
     project.write("tasks.py", TASKS)
     monkeypatch.setenv("TZ", "Asia/Kolkata")
     time.tzset()
@@ -107,36 +107,36 @@ def test_without_tz_it_is_the_hosts_clock(project: Project, monkeypatch: pytest.
     assert "2026-01-05 12:05+00:00  Mon 17:35" in lines[1]
 
 
-def test_entries_that_do_not_fire_say_why(project: Project) -> None:
-    """A paused entry shows since when, who and why, and a disabled one that it is, instead of next runs."""
+def test_list_paused_and_disabled_entries_show_reason(project: Project) -> None:
+    """A paused entry shows the time, the user and the note, a disabled one the word, in place of next runs."""
     project.write("tasks.py", TASKS.replace("grace=300", "enabled=False"))
     project.register()
     cron = project.app.crons["tasks.cleanup_old_jobs"].key
     project.do(lambda: project.ledger.pause_cron(cron, note="moving the data", by="ada@laptop"))
-    lines = format_time(project)
+    lines = table(project)
     assert [line[40:64].strip() for line in lines[1:5]] == [
         "paused 12:00", "by ada@laptop", "moving the data", "disabled",
     ]  # fmt: skip
 
 
-def test_an_overdue_entry_is_marked(project: Project) -> None:
-    """An entry of which nothing is heard any more says so first."""
+def test_list_overdue_entry_is_marked(project: Project) -> None:
+    """An entry without a record of its tick is marked on its first line."""
     project.write("tasks.py", TASKS)
     project.register()
     project.app.broker.clock.suspend(30 * MINUTE)  # type: ignore[attr-defined]
-    lines = format_time(project)
+    lines = table(project)
     assert lines[1].endswith("OVERDUE 12:05")
     assert lines[2].endswith("none yet")
 
 
-def test_an_entry_that_no_worker_has_registered_says_so(project: Project) -> None:
-    """What the ledger does not know is not deployed yet."""
+def test_list_unregistered_entry_says_so(project: Project) -> None:
+    """An entry that is not in the ledger is not deployed yet."""
     project.write("tasks.py", TASKS)
-    assert format_time(project)[1].endswith("not registered")
+    assert table(project)[1].endswith("not registered")
 
 
-def test_a_run_that_failed_shows_its_error(project: Project) -> None:
-    """The latest tick has its error; a run that goes on is `fired`."""
+def test_list_failed_run_shows_error(project: Project) -> None:
+    """A failed tick has its error; a tick whose run has not ended is `fired`."""
     project.write("tasks.py", TASKS)
     project.register()
     fired = NOON - 180 * HOUR
@@ -145,25 +145,25 @@ def test_a_run_that_failed_shows_its_error(project: Project) -> None:
         "tasks.send_daily_report", fired, TickStatus.FAILED, fired_at=fired + 14, finished_at=fired + 20,
         worker_id="w", error="ConnectionError: refused",
     )  # fmt: skip
-    lines = format_time(project)
+    lines = table(project)
     assert lines[1].endswith("  fired 12:00")
     assert lines[4].endswith("failed 2025-12-29 01:00")
     assert lines[5].endswith("  14 s late")
     assert lines[6].endswith("  ConnectionError: refused")
 
 
-def test_a_run_without_a_sign_of_life_is_told(project: Project) -> None:
-    """The worker that won a tick of a fleet has vanished: its run will not end."""
+def test_list_run_of_vanished_worker_has_no_sign_of_life(project: Project) -> None:
+    """The worker that won the tick has vanished: its run will not end."""
     project.write("tasks.py", TASKS)
     project.register()
     project.record("tasks.send_daily_report", NOON, TickStatus.FIRED, fired_at=NOON, worker_id="w")
-    lines = format_time(project)
+    lines = table(project)
     assert lines[4].endswith("  fired 13:00")
     assert lines[6].endswith("  no sign of life")
 
 
-def test_a_narrow_terminal_gets_a_table_that_fits(project: Project) -> None:
-    """In 80 columns nothing is wrapped: long names lose their beginning, long notes their end."""
+def test_overview_table_fits_80_columns(project: Project) -> None:
+    """No line is wrapped: long names lose their beginning, long notes their end."""
     project.write("tasks.py", TASKS)
     project.register()
     project.record("tasks.send_daily_report", NOON - 4 * HOUR, TickStatus.MISSED, reason="broker away for a long time")
@@ -171,7 +171,8 @@ def test_a_narrow_terminal_gets_a_table_that_fits(project: Project) -> None:
     project.do(lambda: project.ledger.pause_cron(cron, note="moving the data to the new house", by="ada@laptop"))
     statuses = project.do(project.ledger.cron_statuses)
     now = datetime.fromtimestamp(NOON, UTC)
-    text = overview_table(entry_overviews(project.app.crons, statuses, now), now, UTC, looked_up=True, width=80)
+    view = View(now=now, zone=UTC, with_ledger=True)
+    text = overview_table(entry_overviews(project.app.crons, statuses, now), view, width=80)
     assert max(map(len, text.splitlines())) <= 80
     assert text.splitlines()[:5] == [
         "NAME              SCHEDULE     NEXT RUNS               UTC        LATEST TICK",
@@ -182,25 +183,23 @@ def test_a_narrow_terminal_gets_a_table_that_fits(project: Project) -> None:
     ]
 
 
-def test_what_only_the_ledger_has_is_shown_on_demand(project: Project) -> None:
-    """`--all` adds entries that were retired, and those that the code no longer has."""
+def test_list_all_shows_entries_not_in_code(project: Project) -> None:
+    """`--all` adds retired entries, and those that the code no longer has."""
     project.write("tasks.py", TASKS)
     project.register()
     project.register("tasks.remind")
     del project.app.crons._by_name["tasks.remind"]
     del project.app.crons._by_name["tasks.cleanup_old_jobs"]
-    assert len(format_time(project)) == 4
-    cells = [line[40:64].strip() for line in format_time(project, "--all")]
+    assert len(table(project)) == 4
+    cells = [line[40:64].strip() for line in table(project, "--all")]
     assert cells[4:6] == ["not in this code", "retired 12:00"]
     assert cells[7:9] == ["not in this code", ""]
 
 
 @pytest.mark.parametrize("down", ["raises", "hangs"])
-def test_without_a_broker_it_shows_what_the_code_knows(
-    project: Project, monkeypatch: pytest.MonkeyPatch, down: str
-) -> None:
-    """A broker that cannot be reached is one line on stderr; the entries are shown all the same."""
-    monkeypatch.setattr("aioq.cli.cron.list.PATIENCE", 0.05)
+def test_list_broker_down_shows_code_only(project: Project, monkeypatch: pytest.MonkeyPatch, down: str) -> None:
+    """The command prints one line to stderr, and shows the entries without a ledger."""
+    monkeypatch.setattr("aioq.cli.cron.list.BROKER_TIMEOUT", 0.05)
     text = TASKS.replace("import FarBroker", "import FarBroker as Far").replace(
         "    app = Aarq",
         f"""
@@ -217,19 +216,19 @@ def test_without_a_broker_it_shows_what_the_code_knows(
     )
     project.write("tasks.py", text)
     outcome = project.aioq("cron", "list", "tasks:app", "--tz", "UTC")
-    said = {
-        "raises": "aioq: redis://me:***@host:6379/0 refused the connection; shown is what the code knows\n",
-        "hangs": "aioq: FarBroker() did not answer within 0.05 s; shown is what the code knows\n",
+    errors = {
+        "raises": "aioq: redis://me:***@host:6379/0 refused the connection; showing only what is in the code\n",
+        "hangs": "aioq: FarBroker() did not answer within 0.05 s; showing only what is in the code\n",
     }
-    assert (outcome.code, outcome.err) == (0, said[down])
+    assert (outcome.code, outcome.err) == (0, errors[down])
     assert "tasks.send_daily_report" in outcome.out
     assert "LATEST TICK" not in outcome.out
 
 
-def test_schedules_that_fail_or_end_are_shown_all_the_same(project: Project) -> None:
-    """One schedule that raises, or is over, takes nothing from the others."""
+def test_list_broken_schedule_does_not_affect_others(project: Project) -> None:
+    """A schedule that raises and one that has ended are shown as such."""
     project.write("tasks.py", ODD)
-    lines = [line.split("  ") for line in format_time(project)]
+    lines = [line.split("  ") for line in table(project)]
     cells = [[cell.strip() for cell in line if cell.strip()] for line in lines]
     assert cells[0] == ["NAME", "SCHEDULE", "NEXT RUNS"]
     assert cells[1] == ["broken", "tasks.Broken", "fails: RuntimeError: the sun is down"]
@@ -237,14 +236,14 @@ def test_schedules_that_fail_or_end_are_shown_all_the_same(project: Project) -> 
     assert cells[7] == ["off", "* * * * *", "disabled"]
 
 
-def test_an_app_without_crons_says_so(project: Project) -> None:
-    """No table without rows."""
+def test_list_app_without_crons_says_so(project: Project) -> None:
+    """The command prints no empty table."""
     project.write("tasks.py", "from aioq import Aarq\napp = Aarq()\n")
     assert project.aioq("cron", "list", "tasks:app") == (0, "tasks:app has no crons\n", "")
 
 
-def test_for_programs_it_is_json(project: Project) -> None:
-    """`--json` has all facts, with moments in ISO 8601: ticks in the entry's zone, all others in UTC."""
+def test_list_json_has_all_fields(project: Project) -> None:
+    """Ticks are in the entry's zone, all other times in UTC."""
     project.write("tasks.py", TASKS)
     project.register()
     tick = NOON - 4 * HOUR
@@ -292,16 +291,16 @@ def test_for_programs_it_is_json(project: Project) -> None:
     }
 
 
-def test_json_of_a_schedule_that_fails_has_the_error(project: Project) -> None:
-    """Programs learn of it too; without a ledger that can be seen, its part is null."""
+def test_list_json_broken_schedule_has_error(project: Project) -> None:
+    """The ledger's part is null on the memory broker."""
     project.write("tasks.py", ODD)
     (broken, _, _) = json.loads(project.aioq("cron", "list", "tasks:app", "--json").out)
     assert (broken["next"], broken["error"]) == ([], "fails: RuntimeError: the sun is down")
     assert broken["ledger"] is None
 
 
-def test_a_wrong_zone_is_told(project: Project) -> None:
-    """`--tz` takes what Python knows as a zone."""
+def test_list_unknown_zone_is_rejected(project: Project) -> None:
+    """`--tz` takes the name of a time zone."""
     project.write("tasks.py", TASKS)
     outcome = project.aioq("cron", "list", "tasks:app", "--tz", "Europe/Berln")
     assert outcome == (2, "", "aioq: --tz: 'Europe/Berln' is not a known time zone; write one like Europe/Berlin\n")

@@ -1,4 +1,4 @@
-"""`aioq jobs show`: a job as text and as JSON, whatever it is made of."""
+"""`aioq jobs show`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ TASKS = """
 FAILURE = Failure("SerializationError", "no text\x1b[31m", "Traceback:\n  line 1\r\n  \x1b[31m")
 
 
-def fill(project: Project, payload: bytes, settlement: type[Settlement] | None = Dead) -> None:
-    """Have the app's broker hold job `j`, ended by a settlement if one is given."""
+def enqueue(project: Project, payload: bytes, settlement: type[Settlement] | None = Dead) -> None:
+    """Enqueue job `j` on the app's broker, and settle it if a settlement is given."""
     project.write("tasks.py", TASKS)
     broker = project.app.broker
     assert isinstance(broker, FarBroker)
@@ -39,9 +39,9 @@ def fill(project: Project, payload: bytes, settlement: type[Settlement] | None =
     project.do(lambda: near.settle([ends[settlement]]))
 
 
-def test_a_dead_job_is_shown_with_its_bytes(project: Project) -> None:
-    """Each fact is on a line of its own; nothing that is stored can break out of it."""
-    fill(project, b'{"x":"\xff\x1b[31m\r\n\x00\xc3\xa9"}')
+def test_show_dead_job_escapes_stored_bytes(project: Project) -> None:
+    """Each value is on one line, and stored control characters are escaped."""
+    enqueue(project, b'{"x":"\xff\x1b[31m\r\n\x00\xc3\xa9"}')
     outcome = project.aioq("jobs", "show", "tasks:app", "j")
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.splitlines() == [
@@ -64,9 +64,9 @@ def test_a_dead_job_is_shown_with_its_bytes(project: Project) -> None:
     ]
 
 
-def test_for_programs_it_is_json(project: Project) -> None:
-    """Moments in ISO 8601, and the payload as persons see it."""
-    fill(project, b"\x80\x05pickle")
+def test_show_json_has_all_fields(project: Project) -> None:
+    """Times are in ISO 8601, and the payload is escaped text."""
+    enqueue(project, b"\x80\x05pickle")
     outcome = project.aioq("jobs", "show", "tasks:app", "j", "-q", "mails", "--json")
     assert (outcome.code, outcome.err) == (0, "")
     assert json.loads(outcome.out) == {
@@ -79,9 +79,9 @@ def test_for_programs_it_is_json(project: Project) -> None:
     }  # fmt: skip
 
 
-def test_a_job_that_waits_says_less(project: Project) -> None:
-    """There is no line for what has not happened."""
-    fill(project, b"{}", None)
+def test_show_pending_job_omits_later_times(project: Project) -> None:
+    """A time that has not come has no line."""
+    enqueue(project, b"{}", None)
     names = [line.split()[0] for line in project.aioq("jobs", "show", "tasks:app", "j").out.splitlines()]
     assert names == ["id", "queue", "task", "state", "priority", "attempt", "crashes", "enqueued", "payload"]
 
@@ -90,16 +90,16 @@ def test_a_job_that_waits_says_less(project: Project) -> None:
     ("settlement", "line"),
     [(Completed, 'result    4 bytes: "ok"'), (Expired, "failure   Expired: 1 s too late")],
 )
-def test_how_a_job_ended_stands_last(project: Project, settlement: type[Settlement], line: str) -> None:
-    """Its result, or by how much it was too late."""
-    fill(project, b"{}", settlement)
+def test_show_ended_job_has_outcome_last(project: Project, settlement: type[Settlement], line: str) -> None:
+    """The last line is the result or the failure."""
+    enqueue(project, b"{}", settlement)
     assert project.aioq("jobs", "show", "tasks:app", "j").out.splitlines()[-1] == line
 
 
 @pytest.mark.parametrize("byte", [b"x", b"\xff", b"\n", "é".encode()])
-def test_a_long_payload_is_cut(project: Project, byte: bytes) -> None:
-    """To 4,096 characters, on one line; the size says how much there is."""
-    fill(project, byte * 1_000_000)
+def test_show_long_payload_is_cut(project: Project, byte: bytes) -> None:
+    """The payload is cut to 4,096 characters on one line; its size is that of the whole."""
+    enqueue(project, byte * 1_000_000)
     (line,) = [line for line in project.aioq("jobs", "show", "tasks:app", "j").out.splitlines() if "payload" in line]
     size, text = line.removeprefix("payload   ").split(" bytes: ")
     assert size == f"{1_000_000 * len(byte):,}"
@@ -108,30 +108,30 @@ def test_a_long_payload_is_cut(project: Project, byte: bytes) -> None:
     assert 2000 < len(text) <= 4096
 
 
-def test_a_payload_of_the_longest_that_is_shown() -> None:
-    """It is shown whole, and one byte more is not."""
+def test_escaped_cuts_after_limit() -> None:
+    """4,096 bytes are shown whole, one more is not."""
     assert escaped(b"x" * 4096) == "x" * 4096
     assert escaped(b"x" * 4097) == "x" * 4093 + "..."
 
 
-def test_a_job_that_nobody_knows(project: Project) -> None:
-    """Exit code 1, and what may be wrong; so for a job of another queue."""
-    fill(project, b"{}", None)
-    outcome = project.aioq("jobs", "show", "tasks:app", "nobody\x1b")
+def test_show_unknown_job_exits_1(project: Project) -> None:
+    """The line says what may be wrong, for a job of another queue, too."""
+    enqueue(project, b"{}", None)
+    outcome = project.aioq("jobs", "show", "tasks:app", "unknown\x1b")
     assert (outcome.code, outcome.out) == (1, "")
-    assert outcome.err.startswith(r"aioq: jobs show: nothing is known of job nobody\x1b: it was never enqueued, or")
+    assert outcome.err.startswith(r"aioq: jobs show: the broker has no job unknown\x1b: it was never enqueued, or")
     assert project.aioq("jobs", "show", "tasks:app", "j", "--queue", "other").code == 1
 
 
-def test_the_memory_broker_cannot_be_asked(project: Project) -> None:
-    """It is in another process."""
+def test_show_memory_broker_is_rejected(project: Project) -> None:
+    """The jobs are in the memory of another process."""
     outcome = project.aioq("jobs", "show", "memory://", "j")
     assert outcome.code == 78
-    assert outcome.err.startswith("aioq: jobs show: the embedded memory broker lives in the process that uses it")
+    assert outcome.err.startswith("aioq: jobs show: the app uses the memory broker, whose data")
 
 
-def test_a_broker_that_keeps_no_records(project: Project) -> None:
-    """The protocol that it lacks is named."""
+def test_show_broker_without_job_store_is_rejected(project: Project) -> None:
+    """The line names the missing protocol."""
     project.write(
         "tasks.py",
         TASKS.replace("Aarq(FarBroker())", "Aarq(Bare())").replace(

@@ -1,4 +1,4 @@
-"""The command `aioq`: one file per command, `program` puts them together."""
+"""The command `aioq`: one module per command. `main` has the list of them."""
 
 from aioq.cli.main import main as main
 

@@ -1,4 +1,4 @@
-"""The app's broker as what a command needs of it, if it can be reached from the command's process."""
+"""Connects commands to an app's broker, and checks that the broker can do what a command needs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from aioq.protocols import Broker, Diagnosable, JobStore, TickLedger
 __all__ = [
     "ask_ledger",
     "check_workers_see_jobs",
-    "run_connected",
     "diagnosable_of",
     "is_embedded",
     "ledger_of",
+    "run_connected",
     "store_of",
 ]
 
@@ -30,62 +30,62 @@ T = TypeVar("T")
 
 
 def is_embedded(broker: Broker) -> bool:
-    """Say whether all that a broker knows lives and ends with the process that uses it."""
+    """Return whether a broker's data is in the memory of this process, where workers cannot see it."""
     return isinstance(broker, MemoryBroker)
 
 
 def ledger_of(app: Aarq, command: str) -> TickLedger:
-    """Return the broker of an app as the ledger of its ticks.
+    """Return the broker of an app as a ledger of ticks.
 
     Raises:
-        CommandError: It keeps none, or cannot be reached from this process.
+        CommandError: The broker has no ledger, or is embedded.
     """
-    broker = _reached(app, command)
+    broker = _shared_broker(app, command)
     if not isinstance(broker, TickLedger):
-        raise _lacks(broker, "TickLedger", command)
+        raise _missing(broker, "TickLedger", command)
     return broker
 
 
 def store_of(app: Aarq, command: str) -> JobStore:
-    """Return the broker of an app as the store of its jobs.
+    """Return the broker of an app as a store of jobs.
 
     Raises:
-        CommandError: It shows none, or cannot be reached from this process.
+        CommandError: The broker cannot show jobs, or is embedded.
     """
-    broker = _reached(app, command)
+    broker = _shared_broker(app, command)
     if not isinstance(broker, JobStore):
-        raise _lacks(broker, "JobStore", command)
+        raise _missing(broker, "JobStore", command)
     return broker
 
 
 def diagnosable_of(app: Aarq, command: str) -> Diagnosable:
-    """Return the broker of an app as one that finds out what is wrong with it.
+    """Return the broker of an app as one that diagnoses itself.
 
     Raises:
-        CommandError: It does not, or cannot be reached from this process.
+        CommandError: The broker cannot diagnose itself, or is embedded.
     """
-    broker = _reached(app, command)
+    broker = _shared_broker(app, command)
     if not isinstance(broker, Diagnosable):
-        raise _lacks(broker, "Diagnosable", command)
+        raise _missing(broker, "Diagnosable", command)
     return broker
 
 
 def check_workers_see_jobs(app: Aarq, command: str, schedule: str) -> None:
-    """Refuse to enqueue jobs of a schedule where no worker would see them.
+    """Check that workers can see the jobs that a command enqueues for a schedule.
 
     Raises:
-        CommandError: The broker is in this process.
+        CommandError: The broker is embedded.
     """
     if is_embedded(app.broker):
         raise CommandError(
-            f"{command}: {schedule} is a schedule, and the app is on the embedded memory broker: jobs enqueued from "
-            "here reach no worker; set AIOQ_BROKER_URL, or write Aarq(broker=...)",
+            f"{command}: {schedule} is a schedule, and the app uses the memory broker: a worker cannot see jobs that "
+            "this process enqueues; set AIOQ_BROKER_URL, or write Aarq(broker=...)",
             Exit.CONFIG,
         )
 
 
 def ask_ledger(app: Aarq, command: str, question: Callable[[TickLedger], Awaitable[T]]) -> T:
-    """Return what a question to the ledger of an app comes to.
+    """Return the result of `question`, called with the ledger of a connected app.
 
     Raises:
         CommandError: As `ledger_of`.
@@ -95,46 +95,43 @@ def ask_ledger(app: Aarq, command: str, question: Callable[[TickLedger], Awaitab
     return run_connected(app, lambda: question(ledger))
 
 
-def _reached(app: Aarq, command: str) -> Broker:
+def run_connected(app: Aarq, work: Callable[[], Awaitable[T]], *, timeout: float | None = None) -> T:
+    """Return the result of `work`, called in a new event loop while the app is connected.
+
+    Raises:
+        BrokerUnavailable: The broker cannot be reached, or `timeout` seconds have passed.
+    """
+
+    async def run() -> T:
+        _wake_loop_on_signals()
+        with anyio.move_on_after(timeout or float("inf")):
+            async with app:
+                return await work()
+        raise BrokerUnavailable(f"{app.broker!r} did not answer within {timeout:g} s")
+
+    return anyio.run(run)
+
+
+def _shared_broker(app: Aarq, command: str) -> Broker:
     if is_embedded(app.broker):
         raise CommandError(
-            f"{command}: the embedded memory broker lives in the process that uses it, and cannot be reached from "
-            "here; use another broker: set AIOQ_BROKER_URL, or write Aarq(broker=...)",
+            f"{command}: the app uses the memory broker, whose data is in the memory of its own process; use another "
+            "broker: set AIOQ_BROKER_URL, or write Aarq(broker=...)",
             Exit.CONFIG,
         )
     return app.broker
 
 
-def _lacks(broker: Broker, feature: str, command: str) -> CommandError:
+def _missing(broker: Broker, feature: str, command: str) -> CommandError:
     return CommandError(str(MissingFeature(broker, feature, f"aioq {command}")), Exit.CONFIG)
 
 
-def run_connected(app: Aarq, work: Callable[[], Awaitable[T]], *, patience: float | None = None) -> T:
-    """Return what `work` comes to, in an event loop and with the app connected.
+def _wake_loop_on_signals() -> None:
+    """Make signals wake the event loop.
 
-    Raises:
-        BrokerUnavailable: The broker cannot be reached, or not within `patience` seconds.
+    Without this a Ctrl-C that comes just before the loop waits is noticed only when something else wakes the loop.
+    asyncio sets up the wake-up with the first signal handler that is added, whichever it is.
     """
-
-    async def run() -> T:
-        async with app:
-            return await work()
-
-    async def bounded() -> T:
-        _notice_signals()
-        with anyio.move_on_after(patience or float("inf")):
-            return await run()
-        raise BrokerUnavailable(f"{app.broker!r} did not answer within {patience:g} s")
-
-    return anyio.run(bounded)
-
-
-def _notice_signals() -> None:
-    """Have signals wake the event loop, also one that comes in the moment in which it begins to wait.
-
-    asyncio arranges for that with the first handler that is added, whatever it is for; without
-    one a Ctrl-C in that moment is noticed when something else happens.
-    """
-    # Windows has no such handlers, and its loop sees to it by itself; threads other than the main one get no signals.
+    # Windows has no such handlers, and its loop wakes anyway; only the main thread receives signals.
     with suppress(NotImplementedError, AttributeError, RuntimeError, ValueError):
         asyncio.get_running_loop().add_signal_handler(signal.SIGWINCH, lambda: None)

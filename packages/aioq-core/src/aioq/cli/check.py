@@ -1,4 +1,4 @@
-"""`aioq check`: whether an app's crons fire, as an exit code for health probes."""
+"""`aioq check`: a health probe for the crons of an app."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ __all__ = ["check", "register"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What the broker says at a moment."""
+class Snapshot:
+    """What the broker knows at one time."""
 
     now: datetime
     statuses: Sequence[CronStatus]
     workers: int | None
-    """Workers that are up, of any app; None when the broker keeps no count."""
+    """Workers that are up, of any app; None if the broker has no registry of workers."""
 
 
 def register(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "check",
-        help="tell by the exit code whether an app's crons fire",
-        description=f"Exit with {Exit.OK} when every cron of the app has fired that should have, with {Exit.FAILED} "
-        f"when one is overdue or none is registered, and with {Exit.UNAVAILABLE} when the broker cannot be reached. "
-        "What is paused or disabled owes nothing. For health probes.",
+        help="check that an app's crons fire, for health probes",
+        description=f"Exit with {Exit.OK} if no cron of the app is overdue, with {Exit.FAILED} if one is overdue or "
+        f"none is registered, and with {Exit.UNAVAILABLE} if the broker cannot be reached. A paused or disabled entry "
+        "is never overdue.",
         allow_abbrev=False,
     )
     add_app(parser)
@@ -48,92 +48,92 @@ def register(commands: Commands) -> None:
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """Tell whether an app's crons fire."""
-    patience = timeout_of(arguments, "check")
+    """Check that an app's crons fire."""
+    timeout = timeout_of(arguments, "check")
     app = load_app(arguments.app)
-    seen = _look(app, patience)
-    facts = [fact for fact in entry_overviews(app.crons, seen.statuses, seen.now) if fact.in_code]
-    wrong = [overdue_line(fact, fact.overdue, seen.now) for fact in facts if fact.overdue]
-    if _unheard_of(facts):
-        wrong.append(unheard_line(app.name, len(facts)))
+    snapshot = _ask(app, timeout)
+    overviews = [one for one in entry_overviews(app.crons, snapshot.statuses, snapshot.now) if one.in_code]
+    problems = [overdue_line(one, one.overdue, snapshot.now) for one in overviews if one.overdue]
+    if _none_registered(overviews):
+        problems.append(unregistered_line(app.name, len(overviews)))
     if arguments.json:
-        print_json(_as_json(facts, seen))
-    elif not wrong:
-        print_out(healthy(facts, seen.workers))
-    for line in wrong:
+        print_json(_as_json(overviews, snapshot))
+    elif not problems:
+        print_out(healthy_line(overviews, snapshot.workers))
+    for line in problems:
         print_err(f"check: {line}")
-    return Exit.FAILED if wrong else Exit.OK
+    return Exit.FAILED if problems else Exit.OK
 
 
-def _look(app: Aarq, patience: float) -> Seen:
+def _ask(app: Aarq, timeout: float) -> Snapshot:
     ledger = ledger_of(app, "check")
 
-    async def question() -> Seen:
+    async def question() -> Snapshot:
         workers = len(await app.broker.list_workers()) if isinstance(app.broker, WorkerRegistry) else None
         statuses = await ledger.cron_statuses(app.name)
-        return Seen(now=to_datetime(await app.broker.time()), statuses=statuses, workers=workers)
+        return Snapshot(now=to_datetime(await app.broker.time()), statuses=statuses, workers=workers)
 
-    return run_connected(app, question, patience=patience)
-
-
-def _unheard_of(facts: Sequence[EntryOverview]) -> bool:
-    """Say whether entries should fire, and none at all is registered: then none of them can be overdue."""
-    return any(fact.definition.enabled for fact in facts) and not any(fact.status for fact in facts)
+    return run_connected(app, question, timeout=timeout)
 
 
-def unheard_line(app: str, entries: int) -> str:
-    """Return what is wrong when the broker knows no entry of an app."""
+def _none_registered(overviews: Sequence[EntryOverview]) -> bool:
+    """Return whether entries should fire and none is registered: then none can be overdue."""
+    return any(one.definition.enabled for one in overviews) and not any(one.status for one in overviews)
+
+
+def unregistered_line(app: str, entries: int) -> str:
+    """Return the problem if no entry of an app is registered."""
     return (
-        f"none of the {entries} entries of app {app} is registered with the broker: no worker of it has started yet, "
-        f"or workers know it by another name or broker; start one, or name the app with Aarq(name=...)"
+        f"none of the {entries} entries of app {app} is registered with the broker: no worker of the app has started "
+        "yet, or the workers' app has another name or broker; start a worker, or set the name with Aarq(name=...)"
     )
 
 
-def healthy(facts: Sequence[EntryOverview], workers: int | None) -> str:
-    """Return the line that says that all is well, and of what nothing can be said."""
-    statuses = [fact.status for fact in facts if fact.status]
+def healthy_line(overviews: Sequence[EntryOverview], workers: int | None) -> str:
+    """Return the line to print if there is no problem; it counts the entries that cannot be overdue."""
+    statuses = [one.status for one in overviews if one.status]
     groups = {
         "paused": sum(status.pause is not None for status in statuses),
         "retired": sum(status.retired_at is not None for status in statuses),
-        "disabled": sum(not fact.definition.enabled for fact in facts),
-        "not registered": len(facts) - len(statuses),
+        "disabled": sum(not one.definition.enabled for one in overviews),
+        "not registered": len(overviews) - len(statuses),
     }
     parts = [
-        f"none of {len(facts)} entries is overdue",
+        f"none of {len(overviews)} entries is overdue",
         *(f"{count} {name}" for name, count in groups.items() if count),
     ]
     up = "" if workers is None else f"; {workers} worker{'' if workers == 1 else 's'} up"
     return f"ok: {', '.join(parts)}{up}"
 
 
-def overdue_line(fact: EntryOverview, tick: datetime, now: datetime) -> str:
-    """Return what is wrong with an entry: which tick it owes, since when, and what was seen last."""
-    definition, zone = fact.definition, zone_of(fact.definition.tz)
-    last = fact.status.last if fact.status else None
-    seen = (
-        f"its latest is {last.status} at {format_time(to_datetime(last.tick, zone))}" if last else "it has none at all"
-    )
+def overdue_line(overview: EntryOverview, tick: datetime, now: datetime) -> str:
+    """Return the problem of an overdue entry: the tick without a record, and the latest record."""
+    definition = overview.definition
+    zone = zone_of(definition.tz)
+    last = overview.status.last if overview.status else None
+    latest = f"the latest one is {last.status} at {format_time(to_datetime(last.tick, zone))}" if last else "none is"
+    ago = format_duration((now - tick).total_seconds())
     return (
-        f"{definition.name} is overdue: nothing is recorded of its tick of {format_time(tick.astimezone(zone))}, "
-        f"{format_duration((now - tick).total_seconds())} ago, and {seen}; is a worker for queue {definition.queue} up?"
+        f"{definition.name} is overdue: its tick of {format_time(tick.astimezone(zone))}, {ago} ago, is not recorded, "
+        f"and {latest}; is a worker for queue {definition.queue} up?"
     )
 
 
-def _as_json(facts: Sequence[EntryOverview], seen: Seen) -> dict[str, object]:
+def _as_json(overviews: Sequence[EntryOverview], snapshot: Snapshot) -> dict[str, object]:
     overdue = [
         {
-            "name": fact.definition.name,
-            "queue": fact.definition.queue,
-            "tick": fact.overdue.astimezone(zone_of(fact.definition.tz)).isoformat(),
-            "seconds": round((seen.now - fact.overdue).total_seconds(), 3),
+            "name": one.definition.name,
+            "queue": one.definition.queue,
+            "tick": one.overdue.astimezone(zone_of(one.definition.tz)).isoformat(),
+            "seconds": round((snapshot.now - one.overdue).total_seconds(), 3),
         }
-        for fact in facts
-        if fact.overdue
+        for one in overviews
+        if one.overdue
     ]
     return {
-        "ok": not overdue and not _unheard_of(facts),
-        "entries": len(facts),
-        "registered": sum(fact.status is not None for fact in facts),
-        "workers": seen.workers,
+        "ok": not overdue and not _none_registered(overviews),
+        "entries": len(overviews),
+        "registered": sum(one.status is not None for one in overviews),
+        "workers": snapshot.workers,
         "overdue": overdue,
     }

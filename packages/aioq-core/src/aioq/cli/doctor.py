@@ -1,4 +1,4 @@
-"""`aioq doctor`: what is wrong with a broker, and what to do about it."""
+"""`aioq doctor`: checks a broker and says what to do about each problem."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections.abc import Sequence
 from aioq.cli.arguments import Commands, add_json, add_target, add_timeout, timeout_of
 from aioq.cli.broker_access import diagnosable_of, run_connected
 from aioq.cli.exit_codes import Exit
-from aioq.cli.find_app import app_at
+from aioq.cli.find_app import load_target
 from aioq.cli.output import Column, print_json, print_out, table, terminal_width
 from aioq.model.health import Finding, Level
 from aioq.serialization.failure import one_line
 
-__all__ = ["doctor", "findings_table", "register", "verdict"]
+__all__ = ["doctor", "findings_table", "register", "summary"]
 
 
 def register(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "doctor",
-        help="look for what is wrong with a broker",
-        description="Look at a broker: its settings, what has leaked, and how its queues stand. Changes nothing. Exits "
-        f"with {Exit.FAILED} when jobs are lost or do not run, or soon will be.",
+        help="check a broker for problems",
+        description="Check a broker: its settings, leaked keys, and the state of its queues. Changes nothing. The exit "
+        f"code is {Exit.FAILED} if jobs are lost or do not run, or soon will be.",
         allow_abbrev=False,
     )
     add_target(parser, optional=True)
@@ -32,26 +32,26 @@ def register(commands: Commands) -> None:
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    """Show what a broker finds when it looks at itself."""
-    patience = timeout_of(arguments, "doctor")
-    app = app_at(arguments.target, "doctor")
-    findings = run_connected(app, diagnosable_of(app, "doctor").diagnose, patience=patience)
+    """Print the findings of a broker."""
+    timeout = timeout_of(arguments, "doctor")
+    app = load_target(arguments.target, "doctor")
+    findings = run_connected(app, diagnosable_of(app, "doctor").diagnose, timeout=timeout)
     if arguments.json:
         print_json({"ok": not _failed(findings), "findings": [_as_json(finding) for finding in findings]})
     else:
         print_out(findings_table(findings, terminal_width()))
-        print_out(verdict(findings))
+        print_out(summary(findings))
     return Exit.FAILED if _failed(findings) else Exit.OK
 
 
 def findings_table(findings: Sequence[Finding], width: int | None) -> str:
-    """Return the findings as a table, with what to do below what is so."""
+    """Return findings as a table, each with its advice below."""
     columns = (Column("LEVEL"), Column("WHAT", least=12), Column("FINDING", least=30))
     return table(columns, map(_row, findings), width=width)
 
 
-def verdict(findings: Sequence[Finding]) -> str:
-    """Return how many findings there are of each level."""
+def summary(findings: Sequence[Finding]) -> str:
+    """Return the number of findings of each level."""
     counts = {level: sum(finding.level is level for finding in findings) for level in Level}
     return f"{counts[Level.FAIL]} fail, {counts[Level.WARN]} warn, {counts[Level.OK]} ok"
 

@@ -1,4 +1,4 @@
-"""How a command ends when it cannot do what it was asked."""
+"""Exit codes, and the error that ends a command."""
 
 from __future__ import annotations
 
@@ -10,22 +10,27 @@ __all__ = ["CommandError", "Exit", "exit_for"]
 
 
 class Exit(IntEnum):
-    """The exit codes of `aioq`; those above 64 are the ones of sysexits.h."""
+    """The exit codes of `aioq`; 64 to 78 have the meanings of sysexits.h."""
 
     OK = 0
     FAILED = 1
     USAGE = 2
-    """Wrong arguments, and paths to apps that lead nowhere."""
+    """Wrong arguments, or a path to an app that does not exist."""
     UNAVAILABLE = 69
     """The broker cannot be reached."""
     CONFIG = 78
-    """The broker will never do as it is configured, or a distribution is missing."""
+    """The broker's configuration is wrong, or a distribution is not installed."""
     INTERRUPTED = 130
     BROKEN_PIPE = 141
 
 
 class CommandError(Exception):
-    """What a command says, in one line, before it ends."""
+    """Ends a command with one line on stderr.
+
+    Args:
+        text: The line.
+        code: The exit code.
+    """
 
     def __init__(self, text: str, code: Exit = Exit.USAGE) -> None:
         self.code = code
@@ -33,7 +38,7 @@ class CommandError(Exception):
 
 
 def exit_for(error: BaseException) -> Exit:
-    """Return the exit code that an error stands for."""
+    """Return the exit code for an error."""
     match error:
         case CommandError():
             return error.code

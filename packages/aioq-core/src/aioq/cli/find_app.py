@@ -1,4 +1,4 @@
-"""From `MODULE:APP` to the app, or to one line that says why not."""
+"""Finds an app by `MODULE:APP`, and a cron entry of an app by its name."""
 
 from __future__ import annotations
 
@@ -12,19 +12,26 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
+from typing import Final
 
 from aioq.app import Aarq
 from aioq.cli.exit_codes import CommandError, Exit
+from aioq.cron import CronEntry
 from aioq.errors import AioqError, BrokerConfigError, DiscoveryError
 
-__all__ = ["app_at", "load_app"]
+__all__ = ["find_entry", "load_app", "load_target"]
 
-PATH = r"\w+(\.\w+)*(:\w+(\.\w+)*)?"
-OUR_OWN = ("aioq", "aioq_cron", "aioq_redis", "importlib")
+PATH: Final = r"\w+(\.\w+)*(:\w+(\.\w+)*)?"
+
+OWN_PACKAGES: Final = ("aioq", "aioq_cron", "aioq_redis", "importlib")
+"""Packages whose lines are not the cause of a failed import."""
+
+MAX_NAMES: Final = 5
+"""Entries that an error lists."""
 
 
-def app_at(target: str | None, name: str) -> Aarq:
-    """Return an app on the broker at a URL, or at that of the environment when None; or import `MODULE:APP`.
+def load_target(target: str | None, name: str) -> Aarq:
+    """Import the app at `MODULE:APP`, or return an app on the broker at a URL or, if None, at AIOQ_BROKER_URL.
 
     Raises:
         CommandError: As `load_app`.
@@ -33,26 +40,43 @@ def app_at(target: str | None, name: str) -> Aarq:
 
 
 def load_app(path: str) -> Aarq:
-    """Import `MODULE:APP`, looking in the current directory first.
+    """Import the app at `MODULE:APP`, from the current folder if it is there.
 
-    `MODULE` alone is enough for a module with a single app.
+    `MODULE` alone will do if the module has a single app.
 
     Raises:
         CommandError: There is no such module or app, or the module cannot be imported.
     """
     module_name, _, attribute = _checked(path).partition(":")
     module = _import(module_name)
-    return _named(module, attribute) if attribute else _only(module)
+    return _attribute_of(module, attribute) if attribute else _single_app(module)
+
+
+def find_entry(app: Aarq, path: str, name: str) -> CronEntry:
+    """Return a cron entry of the app at `path`.
+
+    Raises:
+        CommandError: There is none of this name; suggests another or lists them.
+    """
+    if (entry := app.crons.get(name)) is not None:
+        return entry
+    names = sorted(entry.name for entry in app.crons)
+    same_function = [known for known in names if known.endswith(f".{name}")]
+    if close := same_function or get_close_matches(name, names, n=1):
+        raise CommandError(f"{path} has no cron entry {name}; did you mean {close[0]}?")
+    more = f", and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    existing = f"it has {', '.join(names[:MAX_NAMES])}{more}" if names else "it has none"
+    raise CommandError(f"{path} has no cron entry {name}; {existing}")
 
 
 def _checked(path: str) -> str:
     module = path.partition(":")[0]
     if "/" in path or "\\" in path or module.endswith(".py"):
         better = re.sub(r"\.py(?=:|$)", "", path).replace("\\", "/").removeprefix("./").strip("/").replace("/", ".")
-        hint = f": {better}" if re.fullmatch(PATH, better) else ", from the folder that it is in"
-        raise CommandError(f"{path} is a file; name the module as Python imports it{hint}")
+        hint = f": {better}" if re.fullmatch(PATH, better) else " from its folder"
+        raise CommandError(f"{path} is a file; write the module's import path{hint}")
     if not re.fullmatch(PATH, path):
-        raise CommandError(f"an app is named MODULE:APP, for example myapp.tasks:app; got {path!r}")
+        raise CommandError(f"the path to an app is MODULE:APP, for example myapp.tasks:app; got {path!r}")
     return path
 
 
@@ -91,21 +115,21 @@ def _broken(name: str, error: BaseException) -> CommandError:
 
 
 def _place(error: BaseException, name: str) -> str:
-    """Return file and line to look at: the last one that is not in a library."""
+    """Return the file and line that failed: the last one that is not in a library."""
     if isinstance(error, SyntaxError) and error.filename:
-        return f"{_shown(error.filename)}:{error.lineno}"
-    frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__) if not _is_ours(frame.f_globals)]
+        return f"{_relative(error.filename)}:{error.lineno}"
+    frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__) if not _in_aioq(frame.f_globals)]
     spots = [(frame.f_code.co_filename, line, str(frame.f_globals.get("__name__", ""))) for frame, line in frames]
-    theirs = [spot for spot in spots if not _in_library(spot[0])]
+    in_project = [spot for spot in spots if not _in_library(spot[0])]
     package = name.partition(".")[0]
     installed = [spot for spot in spots if spot[2].partition(".")[0] == package]
-    for file, line, _ in reversed(theirs or installed or spots):
-        return f"{_shown(file)}:{line}"
-    return "no line known"
+    for file, line, _ in reversed(in_project or installed or spots):
+        return f"{_relative(file)}:{line}"
+    return "unknown line"
 
 
-def _is_ours(names: dict[str, object]) -> bool:
-    return str(names.get("__name__", "")).partition(".")[0] in OUR_OWN
+def _in_aioq(names: dict[str, object]) -> bool:
+    return str(names.get("__name__", "")).partition(".")[0] in OWN_PACKAGES
 
 
 def _in_library(file: str) -> bool:
@@ -113,12 +137,12 @@ def _in_library(file: str) -> bool:
     return file.startswith("<") or any(Path(file).is_relative_to(folder) for folder in folders)
 
 
-def _shown(file: str) -> str:
+def _relative(file: str) -> str:
     path, here = Path(file), Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else file
 
 
-def _named(module: ModuleType, attribute: str) -> Aarq:
+def _attribute_of(module: ModuleType, attribute: str) -> Aarq:
     found: object = module
     for name in attribute.split("."):
         try:
@@ -133,18 +157,18 @@ def _named(module: ModuleType, attribute: str) -> Aarq:
     return found
 
 
-def _only(module: ModuleType) -> Aarq:
-    apps = {id(app): app for _, app in _apps(module)}
+def _single_app(module: ModuleType) -> Aarq:
+    apps = {id(app): app for _, app in _apps(module)}  # one app may have several names
     if len(apps) != 1:
-        many = "more than one Aarq" if apps else "no Aarq"
-        raise CommandError(f"{module.__name__} holds {many}; {_instead(module, '')}")
+        found = "several apps" if apps else "no Aarq"
+        raise CommandError(f"{module.__name__} has {found}; {_instead(module, '')}")
     return next(iter(apps.values()))
 
 
 def _instead(module: ModuleType, attribute: str) -> str:
     names = [name for name, _ in _apps(module)]
     if not names:
-        return "write app = Aarq() at the top level of the module, or name the module that does"
+        return "write app = Aarq() at the top level of the module, or name the module that has it"
     paths = [f"{module.__name__}:{name}" for name in names]
     close = get_close_matches(attribute, names, n=1)
     if close or (attribute and len(paths) == 1):

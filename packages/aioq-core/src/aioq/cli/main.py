@@ -1,54 +1,99 @@
-"""The command `aioq` as a whole: its parser, and how its commands end."""
+"""The command `aioq`: its parser, and its exit codes."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import platform
 import sys
 import traceback
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final, NoReturn
 
-from aioq.cli import check, cron, demo, doctor, jobs, worker
-from aioq.cli.arguments import show_help
 from aioq.cli.exit_codes import CommandError, Exit, exit_for
-from aioq.cli.output import print_err, redact
-from aioq.cli.version import versions
+from aioq.cli.output import print_err, print_out, redact
 from aioq.errors import AioqError
 
-__all__ = ["main"]
+__all__ = ["main", "versions"]
+
+DISTRIBUTIONS: Final = ("aioq-core", "aioq-cron", "aioq-redis")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A command that only has subcommands."""
+
+    help: str
+    commands: Mapping[str, str]
+    """The module of each subcommand."""
+
+
+COMMANDS: Final[Mapping[str, str | Group]] = {
+    "worker": "aioq.cli.worker",
+    "cron": Group(
+        "show and control cron entries",
+        {
+            "list": "aioq.cli.cron.list",
+            "next": "aioq.cli.cron.preview",
+            "explain": "aioq.cli.cron.preview",
+            "run": "aioq.cli.cron.run",
+            "pause": "aioq.cli.cron.pause",
+            "resume": "aioq.cli.cron.pause",
+            "backfill": "aioq.cli.cron.backfill",
+            "history": "aioq.cli.cron.history",
+            "diff": "aioq.cli.cron.diff",
+        },
+    ),
+    "jobs": Group("show jobs", {"show": "aioq.cli.jobs.show"}),
+    "check": "aioq.cli.check",
+    "doctor": "aioq.cli.doctor",
+    "demo": "aioq.cli.demo.command",
+}
+"""Every command, and the module whose `register` adds it to the parser."""
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong with the arguments in one line."""
+    """An argument parser that reports errors in one line."""
 
     def parse_known_args(self, *args: Any, **options: Any) -> Any:
-        """Refuse what is left over here, where it is known which command it was meant for."""
+        """Parse arguments; reject unknown ones here, where the name of the subcommand is known."""
         known, left = super().parse_known_args(*args, **options)
         if left:
             self.error(f"unrecognized arguments: {' '.join(left)}")
         return known, left
 
     def error(self, message: str) -> NoReturn:
-        """Print the message and where to read more, and exit."""
+        """Print the message and how to get help, and exit."""
         command = self.prog.partition(" ")[2]
         print_err(f"{f'{command}: ' if command else ''}{message}; see {self.prog} --help")
         raise SystemExit(Exit.USAGE)
 
 
+class VersionAction(argparse.Action):
+    """Prints the versions and exits; reads them only if they are asked for, because that takes time."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        """Handle the option."""
+        print_out(versions())
+        raise SystemExit(Exit.OK)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `aioq` on arguments, those of the process when None, and return its exit code."""
+    """Run `aioq` with these arguments, or those of the process if None, and return the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = argparse.Namespace(words=words)
     try:
-        _parser().parse_args(words, arguments)
+        _parser(words).parse_args(words, arguments)
         return int(arguments.run(arguments))
-    except SystemExit as end:  # argparse, after --help and --version too
+    except SystemExit as end:  # argparse raises it after --help, too
         return end.code if isinstance(end.code, int) else Exit.OK
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except BrokenPipeError:
-        # Nobody reads on. Python would complain once more when it flushes stdout at the end.
+        # The reader of stdout has gone. Python would report the error again when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.BROKEN_PIPE
     except (CommandError, AioqError) as error:
@@ -58,15 +103,52 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exit_for(error)
 
 
-def _parser() -> argparse.ArgumentParser:
+def versions() -> str:
+    """Return the versions of aioq's distributions and of Python, in one line for a bug report."""
+    installed = dict(_installed(("aioq", *DISTRIBUTIONS)))
+    parts = [f"{name} {installed[name]}" for name in DISTRIBUTIONS if name in installed]
+    parts.append(f"Python {platform.python_version()}")
+    return f"aioq {next(iter(installed.values()), 'unknown')} ({', '.join(parts)})"
+
+
+def _installed(names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for name in names:
+        try:
+            yield name, version(name)
+        except PackageNotFoundError:
+            continue
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = OneLineParser(
         prog="aioq",
-        description="An async job queue and cron scheduler: run workers, and look at schedules and jobs.",
+        description="An async job queue and cron scheduler: run workers, show and control cron entries and jobs.",
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=versions(), help="show what is installed and exit")
-    show_help(parser)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for command in (worker, cron, jobs, check, doctor, demo):
-        command.register(commands)
+    parser.add_argument("--version", action=VersionAction, nargs=0, help="show the installed versions and exit")
+    _add_commands(parser, COMMANDS, words)
     return parser
+
+
+def _add_commands(parser: argparse.ArgumentParser, commands: Mapping[str, str | Group], words: Sequence[str]) -> None:
+    """Add subcommands to a parser; without one on the command line it prints its help.
+
+    If the words begin with a subcommand, only that one is added: importing all takes longer than most commands run.
+    """
+
+    def show_help(_: argparse.Namespace) -> int:
+        print_out(parser.format_help().rstrip())
+        return Exit.OK
+
+    parser.set_defaults(run=show_help)
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
+    chosen = {words[0]: commands[words[0]]} if words and words[0] in commands else commands
+    added: set[str] = set()
+    for name, command in chosen.items():
+        if isinstance(command, Group):
+            description = f"{command.help.capitalize()}."
+            group = subparsers.add_parser(name, help=command.help, description=description, allow_abbrev=False)
+            _add_commands(group, command.commands, words[1:])
+        elif command not in added:
+            added.add(command)
+            import_module(command).register(subparsers)

@@ -1,4 +1,4 @@
-"""What commands print: results to stdout, everything else to stderr."""
+"""Printing: results to stdout, everything else to stderr, without passwords and control characters."""
 
 from __future__ import annotations
 
@@ -17,42 +17,58 @@ from aioq.serialization.failure import one_line
 __all__ = [
     "Column",
     "Progress",
-    "print_err",
     "exit_when_reader_leaves",
-    "redact",
-    "print_out",
+    "print_err",
     "print_json",
+    "print_out",
+    "redact",
     "table",
     "terminal_width",
 ]
 
+# Matches up to the last @ before a blank or quote: a password that was not escaped may contain @ and /.
+_CREDENTIALS = re.compile(r"(?<=://)([^\s'\"<>:/@]*):[^\s'\"<>]*@")
+
+PROGRESS_INTERVAL = 5.0
+"""Seconds between two lines of progress if stderr is no terminal, where a line cannot be overwritten."""
+
+GAP = "  "
+ELLIPSIS = "..."
+MAX_LINE = 10_000
+"""Characters of a table's line that are written even to a file."""
+
 
 def print_out(text: str = "") -> None:
-    """Print to stdout, at once: a reader at the other end of a pipe sees it as it happens."""
+    """Print to stdout and flush it, so that the reader of a pipe gets it at once."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
 def print_json(value: object) -> None:
-    """Print a value for programs."""
+    """Print a value as JSON to stdout."""
     print_out(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def print_err(text: str) -> None:
-    """Print one line to stderr."""
+    """Print one line to stderr, with the name of the command."""
     sys.stderr.write(f"aioq: {one_line(redact(text))}\n")
 
 
+def redact(text: str) -> str:
+    """Return the text with `***` for every password in a URL."""
+    return _CREDENTIALS.sub(r"\1:***@", text) if "://" in text else text
+
+
 def terminal_width() -> int | None:
-    """Return the columns of the terminal that stdout is; None when it is something else."""
+    """Return the columns of the terminal that stdout is; None if it is no terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 @contextmanager
 def exit_when_reader_leaves() -> Generator[None]:
-    """Have the process end, without a word, when whoever reads stdout has left.
+    """End the process silently if the reader of stdout has gone.
 
-    For what prints from within tasks, where an exception would be taken for the task's own.
+    For output from within tasks: there, a BrokenPipeError would count as an error of the task.
     """
     if sys.platform == "win32":
         yield
@@ -64,54 +80,36 @@ def exit_when_reader_leaves() -> Generator[None]:
         signal.signal(signal.SIGPIPE, before)
 
 
-EVERY = 5.0
-"""Seconds between lines where stderr is no terminal, on which one line could be written again and again."""
-
-
 class Progress:
-    """Says `what: 3 of 12` as work goes on.
+    """Prints `what: 3 of 12` to stderr while work goes on.
 
     Args:
-        what: What stands before the figures.
-        total: How much there is to do.
+        what: The text before the numbers.
+        total: The number of items.
     """
 
     def __init__(self, what: str, total: int) -> None:
-        self._what, self._total = what, total
-        self._terminal = sys.stderr.isatty()
+        self._what = what
+        self._total = total
+        self._is_terminal = sys.stderr.isatty()
         self._clock = SystemClock()
-        self._said = self._clock.monotonic()
+        self._printed_at = self._clock.monotonic()
 
     def show(self, done: int) -> None:
-        """Say that so much is done, unless something was said a moment ago."""
+        """Print how many items are done; if stderr is no terminal, at most every few seconds."""
         text = f"{self._what}: {done:,} of {self._total:,}"
-        if self._terminal:
+        if self._is_terminal:
             sys.stderr.write(f"\r\x1b[K{text}")
             sys.stderr.flush()
-        elif (moment := self._clock.monotonic()) - self._said >= EVERY:
-            self._said = moment
+        elif (now := self._clock.monotonic()) - self._printed_at >= PROGRESS_INTERVAL:
+            self._printed_at = now
             sys.stderr.write(f"{text}\n")
 
     def clear(self) -> None:
-        """Make room for other text."""
-        if self._terminal:
+        """Remove the line from the terminal."""
+        if self._is_terminal:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
-
-
-# Greedy up to the last @ before a blank or quote: a password that nobody escaped may hold @ and / itself.
-_CREDENTIALS = re.compile(r"(?<=://)([^\s'\"<>:/@]*):[^\s'\"<>]*@")
-
-
-def redact(text: str) -> str:
-    """Return the text with `***` for every password in a URL."""
-    return _CREDENTIALS.sub(r"\1:***@", text) if "://" in text else text
-
-
-GAP = "  "
-CUT = "..."
-LONGEST = 10_000
-"""Characters of a line, after which not even a file gets more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +117,8 @@ class Column:
     """One column of a table.
 
     Args:
-        title: What stands above it.
-        least: Characters that are left of it where the terminal is narrow; None keeps all.
+        title: The heading.
+        least: Characters to which texts may be cut in a narrow terminal; None to cut nothing.
         keep_end: Cut the beginning of long texts, not the end.
     """
 
@@ -130,14 +128,14 @@ class Column:
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, width: int | None = None) -> str:
-    """Return rows as aligned lines under their titles; the lines of a cell stand below each other.
+    """Return rows as aligned lines below their headings. A cell may have several lines.
 
     Args:
         columns: The columns, in order.
         rows: The cells of each row, one per column.
-        width: Characters that a line may have; cells are cut to fit. None for any number.
+        width: The longest line in characters, to which cells are cut; None for no limit.
     """
-    blocks = [[[one_line(line, LONGEST) for line in cell.split("\n")] for cell in row] for row in rows]
+    blocks = [[[one_line(line, MAX_LINE) for line in cell.split("\n")] for cell in row] for row in rows]
     lines = [[column.title for column in columns]]
     for block in blocks:
         height = max(map(len, block))
@@ -148,17 +146,17 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, width: in
 
 
 def _widths(columns: Sequence[Column], lines: Sequence[Sequence[str]], width: int | None) -> list[int]:
-    """Return how wide each column is: as wide as its texts, less where the width asks for it."""
+    """Return the width of each column: that of its longest text, or less if the line would be too long."""
     widths = [max(map(len, texts)) for texts in zip(*lines, strict=True)]
     if width is None:
         return widths
     excess = sum(widths) + len(GAP) * (len(columns) - 1) - width
     while excess > 0:
         room = [0 if column.least is None else has - column.least for column, has in zip(columns, widths, strict=True)]
-        most = max(range(len(room)), key=room.__getitem__)
-        if room[most] <= 0:
+        widest = max(range(len(room)), key=room.__getitem__)
+        if room[widest] <= 0:
             break
-        widths[most] -= 1
+        widths[widest] -= 1
         excess -= 1
     return widths
 
@@ -171,4 +169,5 @@ def _line(columns: Sequence[Column], texts: Sequence[str], widths: Sequence[int]
 def _fit(column: Column, text: str, width: int) -> str:
     if len(text) <= width:
         return text
-    return CUT + text[len(text) - width + len(CUT) :] if column.keep_end else text[: width - len(CUT)] + CUT
+    kept = width - len(ELLIPSIS)
+    return ELLIPSIS + text[len(text) - kept :] if column.keep_end else text[:kept] + ELLIPSIS

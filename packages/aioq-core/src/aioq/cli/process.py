@@ -1,4 +1,4 @@
-"""Threads that nobody can cancel do not hold up the end of the process."""
+"""Ends a process although threads of its tasks go on, and builds the command line that starts it again."""
 
 from __future__ import annotations
 
@@ -10,57 +10,63 @@ import threading
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Final, NoReturn
 
-__all__ = ["own_command_line", "exit_now", "exit_if_threads_hang", "task_thread_pool"]
+__all__ = ["exit_if_threads_hang", "exit_now", "own_command_line", "task_thread_pool"]
 
-PLAIN = "AnyIO worker thread"
-"""What the threads of plain `def` tasks are called."""
+THREAD_OF_PLAIN_TASK: Final = "AnyIO worker thread"
+"""How the names of threads begin that run plain `def` tasks."""
 
-HANDED = "aioq thread"
-"""What the threads of `asyncio.to_thread` are called."""
+THREAD_OF_POOL: Final = "aioq thread"
+"""How the names of threads begin that tasks start with `asyncio.to_thread`."""
+
+JOIN_TIMEOUT: Final = 0.2
+"""Seconds to wait for each thread when the process ends."""
 
 logger = logging.getLogger("aioq.cli")
 
 
 @contextmanager
 def task_thread_pool() -> Generator[None]:
-    """Have the event loop not wait, at its end, for what tasks have handed to `asyncio.to_thread`."""
-    loop, threads = asyncio.get_running_loop(), ThreadPoolExecutor(thread_name_prefix=HANDED)
-    loop.set_default_executor(threads)
+    """Give `asyncio.to_thread` a pool of its own, for which the event loop does not wait when it closes."""
+    loop = asyncio.get_running_loop()
+    pool = ThreadPoolExecutor(thread_name_prefix=THREAD_OF_POOL)
+    loop.set_default_executor(pool)
     try:
         yield
     finally:
-        threads.shutdown(wait=False, cancel_futures=True)
-        loop.set_default_executor(ThreadPoolExecutor())  # an idle one for the loop to wait for
+        pool.shutdown(wait=False, cancel_futures=True)
+        loop.set_default_executor(ThreadPoolExecutor())  # the loop waits for this one, which is idle
 
 
 def exit_if_threads_hang(code: int) -> None:
-    """End the process with `code` if a thread of a task, which nobody can cancel, runs on.
-
-    Python would wait for the thread.
-    """
-    threads = [thread for thread in threading.enumerate() if thread.name.startswith((PLAIN, HANDED))]
+    """Exit with `code` if a thread of a task is still running: it cannot be cancelled, and Python would wait for it."""
+    prefixes = (THREAD_OF_PLAIN_TASK, THREAD_OF_POOL)
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith(prefixes)]
     for thread in threads:
-        thread.join(timeout=0.2)
-    if stuck := sum(thread.is_alive() for thread in threads):
-        logger.warning("left %d threads of tasks behind that did not end in time", stuck)
+        thread.join(timeout=JOIN_TIMEOUT)
+    if running := sum(thread.is_alive() for thread in threads):
+        logger.warning("exiting although %d threads of tasks are still running", running)
         exit_now(code)
 
 
 def exit_now(code: int) -> NoReturn:
-    """End the process, whatever is going on in it."""
+    """Exit at once, without waiting for threads and tasks."""
     logging.shutdown()
     sys.stdout.flush()
     os._exit(code)
 
 
 def own_command_line(words: Sequence[str], instead: Sequence[str]) -> list[str]:
-    """Return the command line of this process, with other words in place of those of `aioq`.
+    """Return the command line of this process with other arguments.
 
-    The same interpreter with the same options, and the same script or module.
+    It has the same interpreter with the same options, and the same script or module.
+
+    Args:
+        words: The arguments of this process.
+        instead: The arguments to replace them with.
     """
-    started = sys.orig_argv
-    at = len(started) - len(words)
-    mine = started[1:at] if at > 1 and started[at:] == list(words) else ["-m", "aioq"]
-    return [sys.executable, *mine, *instead]
+    original = sys.orig_argv
+    start = len(original) - len(words)
+    before = original[1:start] if start > 1 and original[start:] == list(words) else ["-m", "aioq"]
+    return [sys.executable, *before, *instead]

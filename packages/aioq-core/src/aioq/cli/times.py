@@ -1,4 +1,4 @@
-"""How commands read and write moments, and spans of time."""
+"""Reading and printing times and durations."""
 
 from __future__ import annotations
 
@@ -10,84 +10,84 @@ from aioq.cli.exit_codes import CommandError
 from aioq.clock import SystemClock
 
 __all__ = [
-    "to_datetime",
-    "format_near",
-    "iso_time",
     "format_duration",
-    "parse_time",
-    "now",
+    "format_near",
     "format_time",
     "format_times",
+    "iso_time",
+    "now",
+    "parse_time",
     "parse_zone",
+    "to_datetime",
     "zone_of",
 ]
 
 WEEK = timedelta(days=7)
 
-_UNITS = ("minutes", "seconds", "milliseconds")
+_PRECISIONS = ("minutes", "seconds", "milliseconds")
 
-_SPANS = ((172_800, 86_400, "d"), (7_200, 3_600, "h"), (120, 60, "min"))
-"""From how many seconds on, by what a span is counted."""
+_DURATION_UNITS = ((172_800, 86_400, "d"), (7_200, 3_600, "h"), (120, 60, "min"))
+"""Each with the seconds from which it is used, its length in seconds and its name."""
 
 
 def now() -> datetime:
-    """Return the moment by the host's clock, in UTC."""
+    """Return the time of the host's clock, in UTC."""
     return to_datetime(SystemClock().time())
 
 
 def to_datetime(seconds: float, zone: tzinfo = UTC) -> datetime:
-    """Return the moment so many seconds after 1970 began."""
+    """Return the time that is so many seconds after 1970-01-01T00:00Z."""
     return datetime.fromtimestamp(seconds, zone)
 
 
 def iso_time(seconds: float | None, zone: tzinfo = UTC) -> str | None:
-    """Return a moment for programs; None for none."""
+    """Return a time in ISO 8601; None for None."""
     return None if seconds is None else to_datetime(seconds, zone).isoformat()
 
 
-def format_time(moment: datetime, *, weekday: bool = False) -> str:
-    """Return a moment with its offset, and with seconds where it has some."""
-    return format_times([moment], weekday=weekday)[0]
+def format_time(time: datetime, *, weekday: bool = False) -> str:
+    """Return a time with its offset, and with seconds unless they are 0."""
+    return format_times([time], weekday=weekday)[0]
 
 
-def format_times(moments: Sequence[datetime], *, weekday: bool = False) -> list[str]:
-    """Return moments with their offsets, all of them with seconds if one has some."""
+def format_times(times: Sequence[datetime], *, weekday: bool = False) -> list[str]:
+    """Return times with their offsets, all in the precision that the most precise one needs."""
     day = "%a " if weekday else ""
-    unit = max((_unit(moment) for moment in moments), key=_UNITS.index, default="minutes")
-    return [moment.strftime(day) + moment.isoformat(" ", timespec=unit) for moment in moments]
+    precision = max((_precision(time) for time in times), key=_PRECISIONS.index, default="minutes")
+    return [time.strftime(day) + time.isoformat(" ", timespec=precision) for time in times]
 
 
-def _unit(moment: datetime) -> str:
-    return "milliseconds" if moment.microsecond else "seconds" if moment.second else "minutes"
+def _precision(time: datetime) -> str:
+    return "milliseconds" if time.microsecond else "seconds" if time.second else "minutes"
 
 
-def format_near(moment: datetime, now: datetime) -> str:
-    """Return a moment as one says it at `now`: the time alone today, with the weekday in the days around."""
-    today = now.astimezone(moment.tzinfo)
-    time = f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}"
-    if moment.date() == today.date():
-        return time
-    return f"{moment:%a} {time}" if abs(moment.date() - today.date()) < WEEK else f"{moment:%Y-%m-%d} {time}"
+def format_near(time: datetime, now: datetime) -> str:
+    """Return a time without the date if it is today, with the weekday within a week of `now`, else with the date."""
+    today = now.astimezone(time.tzinfo).date()
+    text = f"{time:%H:%M:%S}" if time.second else f"{time:%H:%M}"
+    if time.date() == today:
+        return text
+    return f"{time:%a} {text}" if abs(time.date() - today) < WEEK else f"{time:%Y-%m-%d} {text}"
 
 
 def format_duration(seconds: float) -> str:
-    """Return a span of time in a few characters: "0.02 s", "14 s", "3 min", "5 h"."""
-    for least, unit, name in _SPANS:
+    """Return a duration in a few characters: "0.02 s", "14 s", "3 min", "5 h"."""
+    for least, unit, name in _DURATION_UNITS:
         if seconds >= least:
             return f"{seconds // unit:.0f} {name}"
     return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2f} s"
 
 
 def zone_of(name: str) -> ZoneInfo:
-    """Return a zone of an entry; UTC for one that only the scheduler knows."""
+    """Return the zone of a cron entry; UTC if only the entry's scheduler knows the zone."""
     try:
         return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # a zone that was read from a file has no name to find it by
+    except (KeyError, ValueError, OSError):  # a zone that was read from a file has no key to load it by
         return ZoneInfo("UTC")
 
 
 def parse_zone(text: str | None) -> ZoneInfo | None:
-    """Return the zone that somebody asked for; None for none.
+    """Return the zone that `--tz` names; None for None.
 
     Raises:
         CommandError: There is no such zone.
@@ -101,15 +101,15 @@ def parse_zone(text: str | None) -> ZoneInfo | None:
 
 
 def parse_time(option: str, text: str, zone: tzinfo) -> datetime:
-    """Return the moment that somebody wrote in ISO 8601, in `zone` unless it says an offset itself.
+    """Return a time in ISO 8601 that an option has. One without an offset is in `zone`.
 
     Raises:
-        CommandError: It is no moment.
+        CommandError: The text is not a time.
     """
     try:
-        moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(zone)
+        time = datetime.fromisoformat(text)
+        return (time if time.tzinfo else time.replace(tzinfo=zone)).astimezone(zone)
     except (ValueError, OverflowError) as error:
         raise CommandError(
-            f"{option}: {text!r} is no moment in ISO 8601; write one like 2026-03-29T02:30 or 2026-03-29T00:30Z"
+            f"{option}: {text!r} is not a time in ISO 8601; write one like 2026-03-29T02:30 or 2026-03-29T00:30Z"
         ) from error

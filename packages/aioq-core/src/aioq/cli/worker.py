@@ -1,4 +1,4 @@
-"""`aioq worker`: run an app's jobs and fire its crons."""
+"""`aioq worker`: runs an app's jobs and fires its crons."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import logging
 from contextlib import nullcontext
 from importlib.util import find_spec
-from typing import cast
+from typing import Final, cast
 
 import anyio
 
@@ -16,14 +16,14 @@ from aioq.cli.arguments import Commands, add_app, add_log_level
 from aioq.cli.broker_access import is_embedded
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import load_app
-from aioq.cli.logs import configure
+from aioq.cli.logs import configure_logging
 from aioq.cli.process import exit_if_threads_hang, exit_now, own_command_line, task_thread_pool
 from aioq.cli.supervisor import ControlPipe, Supervisor
 from aioq.worker import Worker
 
 __all__ = ["register"]
 
-MOST_PROCESSES = 256
+MAX_PROCESSES: Final = 256
 
 logger = logging.getLogger("aioq.cli")
 
@@ -34,53 +34,59 @@ def register(commands: Commands) -> None:
         "worker",
         help="run an app's jobs and fire its crons",
         description="Run the jobs of an app and fire its crons, until stopped.",
-        epilog="SIGTERM or Ctrl-C lets running jobs end, within --grace; a second one aborts and releases them.",
+        epilog="SIGTERM or Ctrl-C stops claiming jobs and lets running ones end, within --grace; a second one cancels "
+        "running jobs and releases them.",
         allow_abbrev=False,
     )
     add_app(parser)
     parser.add_argument(
         "-q", "--queue", dest="queues", action="append", metavar="QUEUE",
-        help="consume this queue; may be repeated, the first is served first; every queue of the app by default",
+        help="claim jobs from this queue; may be repeated, the first has precedence; all queues of the app by default",
     )  # fmt: skip
     parser.add_argument(
-        "-c", "--concurrency", type=int, default=10, metavar="N", help="jobs at the same time; %(default)s by default"
+        "-c",
+        "--concurrency",
+        type=int,
+        default=10,
+        metavar="N",
+        help="jobs to run at the same time; %(default)s by default",
     )
     parser.add_argument(
         "--processes", type=int, default=1, metavar="N",
-        help="worker processes, kept up by a supervisor when there are several; %(default)s by default",
+        help="worker processes; if several, a supervisor restarts those that end; %(default)s by default",
     )  # fmt: skip
     parser.add_argument("--child", metavar="N", help=argparse.SUPPRESS)  # how the supervisor starts them
     parser.add_argument(
         "--lease", type=float, default=30.0, metavar="SECONDS",
-        help="if this worker vanishes, others take over its jobs after so long; %(default)g by default",
+        help="seconds until others take over the jobs of this worker, if it crashes; %(default)g by default",
     )  # fmt: skip
     parser.add_argument(
         "--max-block", type=float, default=60.0, metavar="SECONDS",
-        help="a task that blocks the event loop keeps its lease for so long; %(default)g by default",
+        help="seconds for which jobs keep their leases while a task blocks the event loop; %(default)g by default",
     )  # fmt: skip
     parser.add_argument(
         "--grace", type=float, default=25.0, metavar="SECONDS",
-        help="time that running jobs have to end after a stop; %(default)g by default",
+        help="seconds for running jobs to end after a stop; %(default)g by default",
     )  # fmt: skip
-    parser.add_argument("--burst", action="store_true", help="exit when no job is due and none runs; fire no crons")
+    parser.add_argument("--burst", action="store_true", help="exit as soon as no job is due or running; fire no crons")
     parser.add_argument(
-        "--loop", choices=("asyncio", "uvloop"), default="asyncio", help="the event loop; %(default)s by default"
+        "--loop", choices=("asyncio", "uvloop"), default="asyncio", help="event loop to use; %(default)s by default"
     )
     add_log_level(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Work until stopped."""
+    """Run a worker, or a supervisor of several, until it is stopped."""
     if arguments.loop == "uvloop" and find_spec("uvloop") is None:
         raise CommandError('uvloop is not installed; run: pip install "aioq-core[uvloop]"', Exit.CONFIG)
-    if not 1 <= arguments.processes <= MOST_PROCESSES:
-        raise CommandError(f"worker: processes must be between 1 and {MOST_PROCESSES}, got {arguments.processes}")
+    if not 1 <= arguments.processes <= MAX_PROCESSES:
+        raise CommandError(f"worker: --processes must be between 1 and {MAX_PROCESSES}, got {arguments.processes}")
     if arguments.child is not None:
-        return _run_here(arguments, ControlPipe.take())
+        return _run_here(arguments, ControlPipe.from_stdin())
     if arguments.processes == 1:
         return _run_here(arguments, None)
-    configure(arguments.log_level)
+    configure_logging(arguments.log_level)
     return anyio.run(_supervisor(arguments).run)
 
 
@@ -92,13 +98,13 @@ def _supervisor(arguments: argparse.Namespace) -> Supervisor:
     return Supervisor(commands, grace=arguments.grace, burst=arguments.burst)
 
 
-def _run_here(arguments: argparse.Namespace, lifeline: ControlPipe | None) -> int:
+def _run_here(arguments: argparse.Namespace, pipe: ControlPipe | None) -> int:
     app = load_app(arguments.app)
-    configure(arguments.log_level)
+    configure_logging(arguments.log_level)
     worker = _worker(app, arguments)
     _warn(app, worker.queues)
-    anyio.run(_work, worker, lifeline, backend_options={"use_uvloop": arguments.loop == "uvloop"})
-    exit_if_threads_hang(Exit.OK)  # the tasks' jobs were released and run again elsewhere
+    anyio.run(_work, worker, pipe, backend_options={"use_uvloop": arguments.loop == "uvloop"})
+    exit_if_threads_hang(Exit.OK)  # their jobs were released, and other workers run them
     return Exit.OK
 
 
@@ -118,9 +124,9 @@ def _worker(app: Aarq, arguments: argparse.Namespace) -> Worker:
         raise CommandError(f"worker: {error}") from error
 
 
-async def _work(worker: Worker, lifeline: ControlPipe | None) -> None:
+async def _work(worker: Worker, pipe: ControlPipe | None) -> None:
     with task_thread_pool():
-        async with worker.app, lifeline.obeying(worker.stop) if lifeline else nullcontext():
+        async with worker.app, pipe.calling(worker.stop) if pipe else nullcontext():
             ending = asyncio.create_task(_end_without_tasks(worker))
             try:
                 await worker.run()
@@ -129,21 +135,25 @@ async def _work(worker: Worker, lifeline: ControlPipe | None) -> None:
 
 
 async def _end_without_tasks(worker: Worker) -> None:
-    """End the process when nothing holds it up but tasks that do not heed that they were cancelled."""
+    """Exit as soon as only tasks that ignore their cancellation are still running."""
     await worker.wait_outstayed()
-    logger.warning("left tasks behind that go on although they were cancelled; their jobs were given back")
+    logger.warning(
+        "exiting although tasks are still running: they ignore their cancellation, and their jobs were released"
+    )
     exit_now(Exit.OK)
 
 
 def _warn(app: Aarq, queues: tuple[str, ...]) -> None:
-    """Tell of what is probably a mistake."""
+    """Log what is probably a mistake."""
     if is_embedded(app.broker):
         logger.warning(
-            "the app is on the embedded memory broker: only jobs enqueued inside this process reach this worker, "
-            "and crons fire; set AIOQ_BROKER_URL, or write Aarq(broker=...), to share jobs between processes"
+            "the app uses the memory broker: this worker fires crons, but only runs jobs that its own process "
+            "enqueues; set AIOQ_BROKER_URL, or write Aarq(broker=...), to share jobs between processes"
         )
     if not app.tasks and not app.crons:
-        logger.warning("the app has no tasks and no crons: import the modules that define them where the app is made")
+        logger.warning(
+            "the app has no tasks and no crons: import the modules that define them in the module of the app"
+        )
     elif unknown := sorted(set(queues) - set(app.queues)):
         logger.warning(
             "no task or cron of the app is on queue %s (its queues: %s)", ", ".join(unknown), ", ".join(app.queues)

@@ -13,12 +13,11 @@ from typing import Literal
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_entry, add_json, add_log_level
 from aioq.cli.broker_access import check_workers_see_jobs, is_embedded, run_connected
-from aioq.cli.cron.lookup import find_entry
 from aioq.cli.cron.manual import EnqueuedTick, ManualRun, enqueue_ticks
 from aioq.cli.cron.tick_text import reason_text
 from aioq.cli.exit_codes import CommandError, Exit, exit_for
-from aioq.cli.find_app import load_app
-from aioq.cli.logs import configure
+from aioq.cli.find_app import find_entry, load_app
+from aioq.cli.logs import configure_logging
 from aioq.cli.output import Column, Progress, print_err, print_json, print_out, table, terminal_width
 from aioq.cli.process import exit_if_threads_hang
 from aioq.cli.times import format_time, now, parse_time, zone_of
@@ -61,7 +60,7 @@ def backfill(arguments: argparse.Namespace) -> int:
     """Fire ticks of the past."""
     app = load_app(arguments.app)
     entry = find_entry(app, arguments.app, arguments.name)
-    configure(arguments.log_level)
+    configure_logging(arguments.log_level)
     zone = zone_of(entry.tz)
     first, last = (
         parse_time(f"cron backfill: {option}", text, zone)

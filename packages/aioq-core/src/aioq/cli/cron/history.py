@@ -1,18 +1,18 @@
-"""`aioq cron history`: what became of the latest ticks of an entry."""
+"""`aioq cron history`: shows the latest ticks of an entry."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 from datetime import tzinfo
+from typing import Final
 
 from aioq.app import Aarq
-from aioq.cli.arguments import Commands, add_entry, add_json
+from aioq.cli.arguments import Commands, add_count, add_entry, add_json, count_of
 from aioq.cli.broker_access import ask_ledger
-from aioq.cli.cron.lookup import find_entry
-from aioq.cli.cron.tick_text import as_json, duration_text, reason_text, with_job_states, with_lost_run
-from aioq.cli.exit_codes import CommandError, Exit
-from aioq.cli.find_app import load_app
+from aioq.cli.cron.tick_text import duration_text, reason_text, record_as_json, with_job_states, with_lost_run
+from aioq.cli.exit_codes import Exit
+from aioq.cli.find_app import find_entry, load_app
 from aioq.cli.output import Column, print_json, print_out, table, terminal_width
 from aioq.cli.times import format_duration, format_time, to_datetime, zone_of
 from aioq.cron import CronEntry
@@ -21,40 +21,37 @@ from aioq.protocols import TickLedger
 
 __all__ = ["history", "history_table", "register"]
 
-KEPT = 100
-"""Records that a ledger keeps of an entry."""
+MAX_RECORDS: Final = 100
+"""Records that a ledger keeps for an entry."""
 
 
-def register(verbs: Commands) -> None:
+def register(commands: Commands) -> None:
     """Add the command to the parser."""
-    parser = verbs.add_parser(
+    parser = commands.add_parser(
         "history",
-        help="show what became of the latest ticks of an entry",
-        description=f"Show what became of the latest ticks of an entry, newest first. The latest {KEPT} are kept.",
+        help="show the latest ticks of an entry",
+        description=f"Show the latest ticks of an entry, the newest first. The ledger keeps {MAX_RECORDS} of them.",
         allow_abbrev=False,
     )
     add_entry(parser)
-    parser.add_argument(
-        "-n", dest="count", type=int, default=20, metavar="COUNT", help="ticks to show; %(default)s by default"
-    )
+    add_count(parser, "ticks", 20)
     add_json(parser)
     parser.set_defaults(run=history)
 
 
 def history(arguments: argparse.Namespace) -> int:
-    """Show the history of an entry."""
-    if not 1 <= arguments.count <= KEPT:
-        raise CommandError(f"cron history: -n must be between 1 and {KEPT}, got {arguments.count}")
+    """Show the latest ticks of an entry."""
+    count = count_of(arguments, "cron history", MAX_RECORDS)
     app = load_app(arguments.app)
     entry = find_entry(app, arguments.app, arguments.name)
-    records = _records(app, entry, arguments.count)
+    records = _records(app, entry, count)
     zone = zone_of(entry.tz)
     if arguments.json:
-        print_json([as_json(record, zone) for record in records])
+        print_json([record_as_json(record, zone) for record in records])
     elif records:
         print_out(history_table(records, zone, width=terminal_width()))
     else:
-        print_out(f"nothing is recorded of {entry.name} yet")
+        print_out(f"no tick of {entry.name} is recorded yet")
     return Exit.OK
 
 
@@ -70,7 +67,7 @@ def _records(app: Aarq, entry: CronEntry, count: int) -> list[TickRecord]:
 
 
 def history_table(records: Sequence[TickRecord], zone: tzinfo, *, width: int | None) -> str:
-    """Return records below each other, with their ticks in `zone`."""
+    """Return a table of records, with their ticks in `zone`."""
     columns = (
         Column("TICK"),
         Column("STATUS"),

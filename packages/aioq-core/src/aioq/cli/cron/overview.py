@@ -1,147 +1,207 @@
-"""What is known of entries: by the code, by the ledger, and by both together."""
+"""The overview of cron entries: the code and the ledger together, as a table or as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
+from itertools import islice
+from typing import Final
+from zoneinfo import ZoneInfo
 
-from aioq.cli.cron.lookup import NextRuns, next_runs_of
-from aioq.cli.cron.tick_text import as_json, lateness_text, reason_text, with_lost_run
+from aioq.cli.cron.tick_text import lateness_text, reason_text, record_as_json, with_lost_run
 from aioq.cli.output import Column, table
 from aioq.cli.times import format_near, format_times, iso_time, to_datetime, zone_of
-from aioq.cron import CronEntry
+from aioq.cron import CronEntry, upcoming
 from aioq.cron.definition import define
 from aioq.cron.overdue import overdue
 from aioq.model.cron import CronDefinition, CronStatus, TickRecord
+from aioq.serialization.failure import one_line
 
-__all__ = ["EntryOverview", "overview_as_json", "overview_table", "entry_overviews", "firing_mode", "overdue_since"]
+__all__ = [
+    "NEXT_RUNS",
+    "EntryOverview",
+    "NextRuns",
+    "View",
+    "code_table",
+    "entry_overviews",
+    "firing_mode",
+    "next_runs_of",
+    "overview_as_json",
+    "overview_table",
+]
+
+NEXT_RUNS: Final = 3
+"""Next runs of an entry that are shown."""
+
+MAX_ERROR: Final = 100
+"""Characters of a schedule's error that are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class NextRuns:
+    """The next runs of an entry, in UTC; none if its schedule has ended or raises an error."""
+
+    runs: tuple[datetime, ...] = ()
+    error: str = ""
+    """What the schedule raised."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryOverview:
-    """All that is known of one entry at a moment."""
+    """What the code and the ledger know of one entry."""
 
     definition: CronDefinition
-    """As in the code; as registered for an entry that the code does not have."""
+    """From the code, or as registered if the code does not have the entry."""
+    zone: ZoneInfo
+    """The entry's time zone."""
     in_code: bool = True
     next: NextRuns = field(default_factory=NextRuns)
     status: CronStatus | None = None
-    """None when nobody has registered it, or the ledger was not asked."""
+    """None if the entry is not registered, or the ledger was not asked."""
     overdue: datetime | None = None
-    """The oldest tick of which something should be recorded, and nothing is."""
+    """The oldest tick that should have a record and has none."""
+
+    @property
+    def can_fire(self) -> bool:
+        """Whether the entry is in the code, enabled and not paused."""
+        paused = self.status is not None and self.status.pause is not None
+        return self.in_code and self.definition.enabled and not paused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What a table of entries shows."""
+
+    now: datetime
+    zone: tzinfo | None
+    """The reader's time zone, the host's if None. If it differs from the entries' zones, a column shows runs in it."""
+    with_ledger: bool
+    """Whether the ledger was asked, so that there is a column for the latest tick."""
 
 
 def entry_overviews(entries: Iterable[CronEntry], statuses: Sequence[CronStatus], now: datetime) -> list[EntryOverview]:
-    """Return what is known of the entries of the code, in their order, and then of all others."""
+    """Return the entries of the code, in their order, and then the registered ones that the code does not have."""
     by_key = {status.definition.key: status for status in statuses}
-    mine = [_of(entry, by_key.pop(entry.key, None), now) for entry in entries]
-    others = [EntryOverview(definition=status.definition, status=status, in_code=False) for status in by_key.values()]
-    return mine + others
+    overviews: list[EntryOverview] = []
+    for entry in entries:
+        status = by_key.pop(entry.key, None)
+        overviews.append(
+            EntryOverview(
+                definition=define(entry),
+                next=next_runs_of(entry, now),
+                zone=zone_of(entry.tz),
+                status=status,
+                overdue=_overdue(entry, status, now) if status else None,
+            )
+        )
+    for status in by_key.values():
+        definition = status.definition
+        overviews.append(
+            EntryOverview(definition=definition, zone=zone_of(definition.tz), status=status, in_code=False)
+        )
+    return overviews
 
 
-def _of(entry: CronEntry, status: CronStatus | None, now: datetime) -> EntryOverview:
-    return EntryOverview(
-        definition=define(entry),
-        next=next_runs_of(entry, now),
-        status=status,
-        overdue=overdue_since(entry, status, now) if status else None,
-    )
+def next_runs_of(entry: CronEntry, start: datetime, count: int = NEXT_RUNS) -> NextRuns:
+    """Return the next runs of an entry after `start`."""
+    try:
+        return NextRuns(tuple(islice(upcoming(entry.schedule, start), count)))
+    except Exception as error:  # a schedule may be the user's own code
+        return NextRuns(error=one_line(f"fails: {type(error).__name__}: {error}", MAX_ERROR))
 
 
-def overdue_since(entry: CronEntry, status: CronStatus, now: datetime) -> datetime | None:
-    """Return the oldest tick that an entry owes; a schedule that fails has no ticks."""
+def _overdue(entry: CronEntry, status: CronStatus, now: datetime) -> datetime | None:
     try:
         return overdue(entry, status, now)
-    except Exception:  # anybody may write a schedule
+    except Exception:  # a schedule may be the user's own code; the next runs show its error
         return None
 
 
-def overview_table(
-    facts: Sequence[EntryOverview], now: datetime, reader: tzinfo | None, *, looked_up: bool, width: int | None
-) -> str:
+def code_table(entries: Iterable[CronEntry], now: datetime, *, width: int | None) -> str:
+    """Return a table of entries with their next runs, without a ledger and with times in UTC."""
+    view = View(now=now, zone=UTC, with_ledger=False)
+    return overview_table(entry_overviews(entries, (), now), view, width=width)
+
+
+def overview_table(overviews: Sequence[EntryOverview], view: View, *, width: int | None) -> str:
     """Return a table with up to four lines for each entry.
 
     Args:
-        facts: What is known.
-        now: The moment of which the facts are.
-        reader: The zone of whoever reads it, None for the host's: a column shows runs by its clock
-            where that differs from the entries' own.
-        looked_up: Whether the ledger was asked, and so has something to say in a column of its own.
-        width: Columns of the terminal; None for any number.
+        overviews: The entries.
+        view: What to show.
+        width: Columns of the terminal; None for no limit.
     """
-    elsewhere = any(_differs(run, fact, reader) for fact in facts for run in fact.next.runs)
+    other_zone = any(_offsets_differ(overview, view.zone) for overview in overviews)
     columns = [Column("NAME", least=16, keep_end=True), Column("SCHEDULE", least=11), Column("NEXT RUNS", least=22)]
-    columns += [Column(str(reader) if reader else "YOUR TIME", least=9)] * elsewhere
-    columns += [Column("LATEST TICK", least=14)] * looked_up
-    rows = [_row(fact, now, reader, elsewhere=elsewhere, looked_up=looked_up) for fact in facts]
+    if other_zone:
+        columns.append(Column(str(view.zone) if view.zone else "YOUR TIME", least=9))
+    if view.with_ledger:
+        columns.append(Column("LATEST TICK", least=14))
+    rows = [_row(overview, view, other_zone=other_zone) for overview in overviews]
     return table(columns, rows, width=width)
 
 
-def _row(fact: EntryOverview, now: datetime, reader: tzinfo | None, *, elsewhere: bool, looked_up: bool) -> list[str]:
-    definition = fact.definition
+def _offsets_differ(overview: EntryOverview, zone: tzinfo | None) -> bool:
+    return any(
+        run.astimezone(zone).utcoffset() != run.astimezone(overview.zone).utcoffset() for run in overview.next.runs
+    )
+
+
+def _row(overview: EntryOverview, view: View, *, other_zone: bool) -> list[str]:
+    definition = overview.definition
     cells = [
         [definition.name, f"  queue {definition.queue}", f"  {firing_mode(definition)}"],
         [definition.expression, definition.tz],
-        _next(fact, now),
+        _next_lines(overview, view.now),
     ]
-    cells += [[f"{run.astimezone(reader):%a %H:%M}" for run in fact.next.runs if _fires(fact)]] * elsewhere
-    cells += [_latest(fact, now)] * looked_up
+    if other_zone:
+        cells.append([f"{run.astimezone(view.zone):%a %H:%M}" for run in overview.next.runs if overview.can_fire])
+    if view.with_ledger:
+        cells.append(_latest_lines(overview, view.now))
     return ["\n".join(cell) for cell in cells]
 
 
 def firing_mode(definition: CronDefinition) -> str:
-    """Return who fires an entry."""
+    """Return how often an entry fires at one tick."""
     if definition.kind == "schedule":
         return "one job a tick"
     return "once per fleet" if definition.unique else "on each worker"
 
 
-def _fires(fact: EntryOverview) -> bool:
-    paused = fact.status is not None and fact.status.pause is not None
-    return fact.in_code and fact.definition.enabled and not paused
-
-
-def _next(fact: EntryOverview, now: datetime) -> list[str]:
-    """Return the next runs of an entry in its zone, or why there are none."""
-    zone, status = zone_of(fact.definition.tz), fact.status
-    if not fact.in_code:
+def _next_lines(overview: EntryOverview, now: datetime) -> list[str]:
+    """Return the next runs of an entry in its zone, or the reason why there are none."""
+    zone, status = overview.zone, overview.status
+    if not overview.in_code:
         retired = status.retired_at if status else None
         return ["not in this code", *([f"retired {format_near(to_datetime(retired, zone), now)}"] if retired else [])]
-    if not fact.definition.enabled:
+    if not overview.definition.enabled:
         return ["disabled"]
     if status and (pause := status.pause):
-        return [
-            f"paused {format_near(to_datetime(pause.at, zone), now)}",
-            f"by {pause.by}",
-            *([pause.note] if pause.note else []),
-        ]
-    return format_times([run.astimezone(zone) for run in fact.next.runs]) or [fact.next.fails or "never"]
+        since = f"paused {format_near(to_datetime(pause.at, zone), now)}"
+        return [since, f"by {pause.by}", *([pause.note] if pause.note else [])]
+    return format_times([run.astimezone(zone) for run in overview.next.runs]) or [overview.next.error or "never"]
 
 
-def _latest(fact: EntryOverview, now: datetime) -> list[str]:
-    zone = zone_of(fact.definition.tz)
-    silent = [f"OVERDUE {format_near(fact.overdue.astimezone(zone), now)}"] if fact.overdue else []
-    if fact.status is None:
+def _latest_lines(overview: EntryOverview, now: datetime) -> list[str]:
+    """Return the latest tick of an entry and whether it is overdue."""
+    status, zone = overview.status, overview.zone
+    if status is None:
         return ["not registered"]
-    last = with_lost_run(fact.status.last, fact.status) if fact.status.last else None
-    return silent + (_told(last, now, zone) if last else ["none yet"])
+    late = [f"OVERDUE {format_near(overview.overdue.astimezone(zone), now)}"] if overview.overdue else []
+    return late + (_tick_lines(with_lost_run(status.last, status), now, zone) if status.last else ["none yet"])
 
 
-def _told(last: TickRecord, now: datetime, zone: tzinfo) -> list[str]:
-    """Return what became of a tick: "ok 09:00", "0.02 s late"."""
-    status = f"{last.status} {format_near(to_datetime(last.tick, zone), now)}"
-    return [status, *(text for text in (lateness_text(last), reason_text(last)) if text)]
+def _tick_lines(last: TickRecord, now: datetime, zone: tzinfo) -> list[str]:
+    """Return the outcome of a tick: "ok 09:00", "0.02 s late"."""
+    outcome = f"{last.status} {format_near(to_datetime(last.tick, zone), now)}"
+    return [outcome, *(text for text in (lateness_text(last), reason_text(last)) if text)]
 
 
-def _differs(run: datetime, fact: EntryOverview, reader: tzinfo | None) -> bool:
-    return run.astimezone(reader).utcoffset() != run.astimezone(zone_of(fact.definition.tz)).utcoffset()
-
-
-def overview_as_json(fact: EntryOverview) -> dict[str, object]:
-    """Return what is known of an entry for programs; what only the ledger knows is null without it."""
-    definition, zone = fact.definition, zone_of(fact.definition.tz)
-    facts: dict[str, object] = {
+def overview_as_json(overview: EntryOverview) -> dict[str, object]:
+    """Return an entry for `--json`; what only the ledger knows is null without it."""
+    definition, zone = overview.definition, overview.zone
+    values: dict[str, object] = {
         "name": definition.name,
         "queue": definition.queue,
         "kind": definition.kind,
@@ -150,21 +210,21 @@ def overview_as_json(fact: EntryOverview) -> dict[str, object]:
         "unique": definition.unique,
         "enabled": definition.enabled,
         "options": definition.options,
-        "in_code": fact.in_code,
-        "next": [run.astimezone(zone).isoformat() for run in fact.next.runs],
-        "overdue": fact.overdue.astimezone(zone).isoformat() if fact.overdue else None,
-        "ledger": _ledger_as_json(fact.status, zone) if fact.status else None,
+        "in_code": overview.in_code,
+        "next": [run.astimezone(zone).isoformat() for run in overview.next.runs],
+        "overdue": overview.overdue.astimezone(zone).isoformat() if overview.overdue else None,
+        "ledger": _status_as_json(overview.status, zone) if overview.status else None,
     }
-    return {**facts, "error": fact.next.fails} if fact.next.fails else facts
+    return {**values, "error": overview.next.error} if overview.next.error else values
 
 
-def _ledger_as_json(status: CronStatus, zone: tzinfo) -> dict[str, object]:
+def _status_as_json(status: CronStatus, zone: tzinfo) -> dict[str, object]:
     pause, running, counts = status.pause, status.running, status.counts
     return {
         "armed_at": iso_time(status.armed_at),
         "retired_at": iso_time(status.retired_at),
         "paused": {"note": pause.note, "by": pause.by, "at": iso_time(pause.at)} if pause else None,
-        "last": as_json(status.last, zone) if status.last else None,
+        "last": record_as_json(status.last, zone) if status.last else None,
         "last_success": iso_time(status.last_success, zone),
         "running": {"tick": iso_time(running.tick, zone), "worker_id": running.worker_id} if running else None,
         "counts": {name: getattr(counts, name) for name in counts.__struct_fields__},

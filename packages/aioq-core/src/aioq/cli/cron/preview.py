@@ -1,4 +1,4 @@
-"""`aioq cron explain`: what an expression means, and what the coming year's clock changes do to it."""
+"""`aioq cron next` and `aioq cron explain`: show when an expression fires, without an app."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from textwrap import wrap
+from typing import Final
 from zoneinfo import ZoneInfo
 
-from aioq.cli.arguments import Commands, add_json
+from aioq.cli.arguments import Commands, add_count, add_json, count_of
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.output import Column, print_json, print_out, table, terminal_width
 from aioq.cli.times import format_times, now
@@ -18,51 +19,64 @@ from aioq.cron import ClockChange, upcoming
 from aioq.cron.schedule import ExplainedSchedule, Schedule
 from aioq.discovery import scheduler_named
 
-__all__ = [
-    "Explained",
-    "MOST",
-    "add_expression",
-    "check_count",
-    "explain",
-    "explain_schedule",
-    "lines",
-    "next_runs",
-    "parsed",
-    "register",
-    "run_table",
-    "text_of",
-]
+__all__ = ["Explanation", "explain", "explain_schedule", "explanation_lines", "register", "show_next"]
 
-AHEAD = timedelta(days=365)
-"""How far clock changes are looked for."""
+MAX_RUNS: Final = 10_000
+"""Runs that are shown at most."""
 
-PAGE = 100
-"""Columns of text where stdout is no terminal."""
+CLOCK_CHANGES_WITHIN: Final = timedelta(days=365)
+"""How far ahead clock changes are shown."""
+
+DEFAULT_WIDTH: Final = 100
+"""Columns of text if stdout is no terminal."""
 
 
-def register(verbs: Commands) -> None:
+def register(commands: Commands) -> None:
     """Add the commands `next` and `explain` to the parser."""
-    _register_next(verbs)
-    _register_explain(verbs)
-
-
-def _register_explain(verbs: Commands) -> None:
-    """Add the command to the parser."""
-    parser = verbs.add_parser(
+    following = commands.add_parser(
+        "next",
+        help="show the next runs of an expression",
+        description="Show when a cron expression fires next, in its time zone and in UTC.",
+        epilog='example: aioq cron next "0 9 * * 1-5" -n 3 --tz Europe/Berlin',
+        allow_abbrev=False,
+    )
+    _add_expression(following, count=5)
+    following.set_defaults(run=show_next)
+    explaining = commands.add_parser(
         "explain",
-        help="say an expression in words, with the clock changes that it meets",
-        description="Say a cron expression in words, show its next runs, and what each clock change of the coming "
-        "year in its time zone does to it.",
+        help="explain an expression in words, with the clock changes ahead",
+        description="Explain a cron expression in words, with its next runs, and with the effect of each clock change "
+        "in its time zone within a year.",
         epilog='example: aioq cron explain "30 2 * * *" --tz Europe/Berlin',
         allow_abbrev=False,
     )
-    add_expression(parser, count=3)
-    parser.set_defaults(run=explain)
+    _add_expression(explaining, count=3)
+    explaining.set_defaults(run=explain)
+
+
+def _add_expression(parser: argparse.ArgumentParser, count: int) -> None:
+    parser.add_argument("expression", nargs="+", metavar="EXPR", help='five fields in quotes, as in "*/5 * * * *"')
+    add_count(parser, "runs", count)
+    parser.add_argument("--tz", metavar="ZONE", help="the time zone of the expression; UTC by default")
+    add_json(parser)
+
+
+def show_next(arguments: argparse.Namespace) -> int:
+    """Show the next runs of an expression."""
+    count = count_of(arguments, "cron next", MAX_RUNS)
+    schedule = _parse(arguments.expression, arguments.tz)
+    zone = ZoneInfo(arguments.tz or "UTC")
+    runs = list(islice(upcoming(schedule, now()), count))
+    if arguments.json:
+        print_json(_runs_as_json(runs, zone))
+    else:
+        print_out(_run_table(runs, zone))
+    return Exit.OK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Explained:
-    """All that is to be said of an expression."""
+class Explanation:
+    """What `aioq cron explain` shows of an expression."""
 
     expression: str
     zone: ZoneInfo
@@ -70,58 +84,61 @@ class Explained:
     runs: Sequence[datetime]
     changes: Sequence[ClockChange]
     until: datetime
+    """Clock changes from then on are not among `changes`."""
 
 
 def explain(arguments: argparse.Namespace) -> int:
     """Explain an expression."""
-    count = check_count("cron explain", arguments.count)
-    schedule = parsed(arguments.expression, arguments.tz)
+    count = count_of(arguments, "cron explain", MAX_RUNS)
+    schedule = _parse(arguments.expression, arguments.tz)
     if not isinstance(schedule, ExplainedSchedule):
         raise CommandError(
-            f"cron explain: the installed scheduler gives {type(schedule).__name__}, which cannot say itself in "
-            "words; aioq cron next shows when it fires",
+            f"cron explain: the installed scheduler returns {type(schedule).__name__}, which cannot explain itself; "
+            "aioq cron next shows when it fires",
             Exit.CONFIG,
         )
     zone = ZoneInfo(arguments.tz or "UTC")
-    explained = explain_schedule(now(), schedule, expression=text_of(arguments.expression), zone=zone, count=count)
+    expression = " ".join(arguments.expression)
+    explanation = explain_schedule(now(), schedule, expression=expression, zone=zone, count=count)
     if arguments.json:
-        print_json(_as_json(explained))
+        print_json(_explanation_as_json(explanation))
     else:
-        print_out("\n".join(lines(explained, terminal_width() or PAGE)))
+        print_out("\n".join(explanation_lines(explanation, terminal_width() or DEFAULT_WIDTH)))
     return Exit.OK
 
 
 def explain_schedule(
     start: datetime, schedule: ExplainedSchedule, *, expression: str, zone: ZoneInfo, count: int
-) -> Explained:
-    """Return what there is to say of a schedule at a moment."""
-    return Explained(
+) -> Explanation:
+    """Return the explanation of a schedule as of `start`."""
+    until = start + CLOCK_CHANGES_WITHIN
+    return Explanation(
         expression=expression,
         zone=zone,
         words=schedule.in_words(),
         runs=list(islice(upcoming(schedule, start), count)),
-        changes=schedule.clock_changes(start, start + AHEAD),
-        until=start + AHEAD,
+        changes=schedule.clock_changes(start, until),
+        until=until,
     )
 
 
-def lines(explained: Explained, columns: int) -> Iterator[str]:
-    """Yield all of it as lines of text, each within so many columns where it can be."""
-    zone = explained.zone
-    yield from wrap(f'"{explained.expression}" in {zone.key} fires {explained.words}.', columns)
+def explanation_lines(explanation: Explanation, columns: int) -> Iterator[str]:
+    """Yield the lines of an explanation, wrapped to so many columns."""
+    zone = explanation.zone
+    yield from wrap(f'"{explanation.expression}" in {zone.key} fires {explanation.words}.', columns)
     yield "\nNext runs:"
-    yield from (f"  {line}" for line in run_table(explained.runs, zone).splitlines())
-    until = f"{explained.until.astimezone(zone):%Y-%m-%d}"
-    if not explained.changes:
-        yield f"\nNo clock change of {zone.key} until {until} touches it."
+    yield from (f"  {line}" for line in _run_table(explanation.runs, zone).splitlines())
+    until = f"{explanation.until.astimezone(zone):%Y-%m-%d}"
+    if not explanation.changes:
+        yield f"\nNo clock change of {zone.key} until {until} affects it."
         return
     yield f"\nClock changes of {zone.key} until {until}:"
-    for change in explained.changes:
-        yield from _change(change, columns)
+    for change in explanation.changes:
+        yield from _change_lines(change, columns)
 
 
-def _change(change: ClockChange, columns: int) -> Iterator[str]:
-    """Say which way the clocks go, and below it what that does."""
+def _change_lines(change: ClockChange, columns: int) -> Iterator[str]:
+    """Yield the direction of a clock change, and its effect."""
     forward = change.kind == "gap"
     before, after = (change.start, change.end) if forward else (change.end, change.start)
     direction = "forward" if forward else "back"
@@ -129,13 +146,14 @@ def _change(change: ClockChange, columns: int) -> Iterator[str]:
     yield from wrap(change.effect, columns, initial_indent="    ", subsequent_indent="    ")
 
 
-def _as_json(explained: Explained) -> dict[str, object]:
+def _explanation_as_json(explanation: Explanation) -> dict[str, object]:
+    zone = explanation.zone
     return {
-        "expression": explained.expression,
-        "tz": explained.zone.key,
-        "words": explained.words,
-        "next": [{"at": run.astimezone(explained.zone).isoformat(), "utc": run.isoformat()} for run in explained.runs],
-        "clock_changes_until": explained.until.astimezone(explained.zone).isoformat(timespec="seconds"),
+        "expression": explanation.expression,
+        "tz": zone.key,
+        "words": explanation.words,
+        "next": _runs_as_json(explanation.runs, zone),
+        "clock_changes_until": explanation.until.astimezone(zone).isoformat(timespec="seconds"),
         "clock_changes": [
             {
                 "at": change.at.isoformat(),
@@ -143,59 +161,23 @@ def _as_json(explained: Explained) -> dict[str, object]:
                 "start": change.start.isoformat(),
                 "end": change.end.isoformat(),
                 "touches": change.touches,
-                "runs": [run.astimezone(explained.zone).isoformat() for run in change.runs],
+                "runs": [run.astimezone(zone).isoformat() for run in change.runs],
                 "effect": change.effect,
             }
-            for change in explained.changes
+            for change in explanation.changes
         ],
     }
 
 
-MOST = 10_000
-"""Runs that are shown at most."""
-
-
-def add_expression(parser: argparse.ArgumentParser, count: int) -> None:
-    """Add an expression, its zone, and of how many runs to speak."""
-    parser.add_argument("expression", nargs="+", metavar="EXPR", help='five fields in quotes, as in "*/5 * * * *"')
-    parser.add_argument(
-        "-n", dest="count", type=int, default=count, metavar="COUNT", help="runs to show; %(default)s by default"
-    )
-    parser.add_argument("--tz", metavar="ZONE", help="the zone of the expression; UTC by default")
-    add_json(parser)
-
-
-def check_count(command: str, count: int) -> int:
-    """Return how many are to be shown.
-
-    Raises:
-        CommandError: It is none, or too many.
-    """
-    if not 1 <= count <= MOST:
-        raise CommandError(f"{command}: -n must be between 1 and {MOST:,}, got {count}")
-    return count
-
-
-def text_of(words: Sequence[str]) -> str:
-    """Return an expression, which may have come as five words."""
-    return " ".join(words)
-
-
-def parsed(words: Sequence[str], tz: str | None) -> Schedule:
-    """Return the schedule of an expression.
-
-    Raises:
-        CommandError: It is none; says why.
-    """
+def _parse(words: Sequence[str], tz: str | None) -> Schedule:
     try:
-        return scheduler_named("cron").parse(text_of(words), tz=tz)
+        return scheduler_named("cron").parse(" ".join(words), tz=tz)
     except (TypeError, ValueError) as error:
-        hint = "; put the expression in quotes, or the shell replaces its stars" if len(words) > 1 else ""
+        hint = "; put the expression in quotes, or the shell expands its stars" if len(words) > 1 else ""
         raise CommandError(f"{error}{hint}") from error
 
 
-def run_table(runs: Sequence[datetime], zone: ZoneInfo) -> str:
-    """Return runs below each other, in their zone and in UTC."""
+def _run_table(runs: Sequence[datetime], zone: ZoneInfo) -> str:
     utc = format_times(runs, weekday=True)
     if zone.key == "UTC":
         return table((Column("UTC"),), zip(utc, strict=True))
@@ -203,27 +185,5 @@ def run_table(runs: Sequence[datetime], zone: ZoneInfo) -> str:
     return table((Column(zone.key), Column("UTC")), zip(local, utc, strict=True))
 
 
-def _register_next(verbs: Commands) -> None:
-    """Add the command to the parser."""
-    parser = verbs.add_parser(
-        "next",
-        help="show when an expression fires next",
-        description="Show when a cron expression fires next, in its time zone and in UTC.",
-        epilog='example: aioq cron next "0 9 * * 1-5" -n 3 --tz Europe/Berlin',
-        allow_abbrev=False,
-    )
-    add_expression(parser, count=5)
-    parser.set_defaults(run=next_runs)
-
-
-def next_runs(arguments: argparse.Namespace) -> int:
-    """Show the next runs of an expression."""
-    count = check_count("cron next", arguments.count)
-    schedule = parsed(arguments.expression, arguments.tz)
-    zone = ZoneInfo(arguments.tz or "UTC")
-    runs = list(islice(upcoming(schedule, now()), count))
-    if arguments.json:
-        print_json([{"at": run.astimezone(zone).isoformat(), "utc": run.isoformat()} for run in runs])
-    else:
-        print_out(run_table(runs, zone))
-    return Exit.OK
+def _runs_as_json(runs: Sequence[datetime], zone: ZoneInfo) -> list[dict[str, str]]:
+    return [{"at": run.astimezone(zone).isoformat(), "utc": run.isoformat()} for run in runs]

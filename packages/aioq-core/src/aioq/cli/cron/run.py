@@ -10,12 +10,11 @@ from typing import Any
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_entry, add_json, add_log_level
 from aioq.cli.broker_access import check_workers_see_jobs, run_connected
-from aioq.cli.cron.lookup import find_entry
 from aioq.cli.cron.manual import ManualRun, RunOutcome, enqueue_ticks, time_between_ticks
 from aioq.cli.cron.tick_text import duration_text
 from aioq.cli.exit_codes import CommandError, Exit
-from aioq.cli.find_app import load_app
-from aioq.cli.logs import configure
+from aioq.cli.find_app import find_entry, load_app
+from aioq.cli.logs import configure_logging
 from aioq.cli.output import print_err, print_json, print_out, redact
 from aioq.cli.process import exit_if_threads_hang
 from aioq.cli.times import to_datetime
@@ -48,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Fire an entry."""
     app = load_app(arguments.app)
     entry = find_entry(app, arguments.app, arguments.name)
-    configure(arguments.log_level)
+    configure_logging(arguments.log_level)
     if entry.job is not None:
         return _enqueue(app, entry, entry.job, wait=arguments.wait, as_json=arguments.json)
     if arguments.wait:

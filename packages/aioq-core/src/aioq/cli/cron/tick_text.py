@@ -16,12 +16,13 @@ from aioq.protocols import Broker, JobStore
 from aioq.serialization.failure import in_full, one_line
 
 __all__ = [
-    "as_json",
+    "record_as_json",
     "lateness_text",
     "reason_text",
     "with_job_state",
     "duration_text",
     "with_job_states",
+    "with_latest_job_states",
     "with_lost_run",
 ]
 
@@ -38,6 +39,14 @@ async def with_job_states(broker: Broker, records: Sequence[TickRecord]) -> list
         if record.status is TickStatus.FIRED and record.job_id
         else record
         for record in records
+    ]
+
+
+async def with_latest_job_states(broker: Broker, statuses: Sequence[CronStatus]) -> list[CronStatus]:
+    """Return statuses whose latest record has the state of its job; see `with_job_states`."""
+    return [
+        replace(status, last=(await with_job_states(broker, [status.last]))[0]) if status.last else status
+        for status in statuses
     ]
 
 
@@ -88,7 +97,7 @@ def reason_text(record: TickRecord) -> str:
     return ", ".join(text for text in (record.reason, more, one_line(record.error, SHORT)) if text)
 
 
-def as_json(record: TickRecord, zone: tzinfo) -> dict[str, object]:
+def record_as_json(record: TickRecord, zone: tzinfo) -> dict[str, object]:
     """Return a record for programs, with its tick in `zone`."""
     return {
         "tick": to_datetime(record.tick, zone).isoformat(),

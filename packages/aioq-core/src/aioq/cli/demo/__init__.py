@@ -1,5 +1,1 @@
-"""`aioq demo`: crons, jobs, a retry and a delay, live, on the embedded broker."""
-
-from aioq.cli.demo.command import register as register
-
-__all__ = ["register"]
+"""`aioq demo`: `command` prints what happens in `app`."""

@@ -1,4 +1,4 @@
-"""What the demo runs: an app like the one in the documentation, a worker, and a few jobs."""
+"""The demo: an app, a worker and a few jobs, and a report of what happened."""
 
 from __future__ import annotations
 
@@ -24,27 +24,77 @@ from aioq.worker import Worker
 __all__ = ["DELAY", "FAILURES", "Demo", "DemoReport"]
 
 DELAY: Final = 3.0
-"""Seconds by which the delayed job is put off."""
+"""Seconds by which the job of `remind` is delayed."""
+
 FAILURES: Final = 2
 """Attempts of `fetch` that fail, a second apart."""
+
 NAMES: Final = ("Ada", "Grace", "Barbara")
+
+ROUNDING: Final = 1e-5
+"""Seconds by which a time may be off, because datetimes have whole microseconds."""
+
+
+@dataclass(slots=True)
+class DemoReport:
+    """Counts what happened. Durations are in seconds."""
+
+    jobs: int
+    """Jobs that were enqueued."""
+    retries: int
+    """Attempts that fail on purpose."""
+    due: int = 0
+    """Ticks of the cron that came due."""
+    ticks: dict[datetime, list[float]] = field(default_factory=dict[datetime, list[float]])
+    """How late each run of the cron was, by its tick."""
+    completed: int = 0
+    failed_attempts: int = 0
+    delayed: list[float] = field(default_factory=list[float])
+    """How late each delayed job started."""
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Return the summary as pairs of a heading and a text."""
+        late = [seconds for runs in self.ticks.values() for seconds in runs]
+        return [
+            ("cron runs", f"{len(late)} of {self.due} due{_lateness(late)}"),
+            ("jobs completed", f"{self.completed} of {self.jobs}"),
+            ("retries", f"{self.failed_attempts} attempts that failed on purpose, each retried after 1 s"),
+            ("delayed jobs", f"{len(self.delayed)}{_lateness(self.delayed)}"),
+        ]
+
+    def faults(self) -> Iterator[str]:
+        """Yield every difference from what should have happened."""
+        late = [seconds for runs in self.ticks.values() for seconds in runs]
+        if len(self.ticks) != self.due:
+            yield f"{self.due} cron runs were due and {len(self.ticks)} happened"
+        if len(late) != len(self.ticks):
+            yield "a tick fired twice"
+        if min([0.0, *late, *self.delayed]) < -ROUNDING:
+            yield "a run started before its time"
+        if self.completed != self.jobs:
+            yield f"{self.jobs - self.completed} jobs did not complete"
+        if self.failed_attempts != self.retries:
+            yield f"{self.failed_attempts} attempts failed, not {self.retries}"
+        if len(self.delayed) != 1:
+            yield f"the delayed job ran {len(self.delayed)} times"
 
 
 class Demo:
-    """An app on the embedded broker, and what happens to it.
+    """An app on the memory broker with tasks and crons that report what they do.
 
     Args:
-        tell: Called with a kind, a name and a text for everything that happens.
-        clock: What it goes by; a test hands in its own.
+        log: Called with the kind, the name and the text of each event.
+        clock: The clock of the broker and the worker; the host's if None.
 
     Raises:
         DiscoveryError: aioq-cron is not installed; says what to install.
     """
 
-    def __init__(self, tell: Callable[[str, str, str], None], *, clock: Clock | None = None) -> None:
-        self._tell, self._clock = tell, clock or SystemClock()
+    def __init__(self, log: Callable[[str, str, str], None], *, clock: Clock | None = None) -> None:
+        self._log = log
+        self._clock = clock or SystemClock()
         self.app = Aarq(MemoryBroker(clock=self._clock))
-        self.score = DemoReport(jobs=len(NAMES) + 2, retries=FAILURES)
+        self.report = DemoReport(jobs=len(NAMES) + 2, retries=FAILURES)
         self._add_crons()
         self._greet: Task[[str], str] = self.app.task(name="greet")(self._run_greet)
         self._fetch: Task[[str], int] = self.app.task(
@@ -53,20 +103,20 @@ class Demo:
         self._remind: Task[[str], str] = self.app.task(name="remind")(self._run_remind)
 
     @property
-    def documented(self) -> list[CronEntry]:
-        """The crons that the documentation has as its example."""
+    def documented_crons(self) -> list[CronEntry]:
+        """The crons of the example in the documentation."""
         return [entry for entry in self.app.crons if entry.name != "tick"]
 
-    async def perform(self, seconds: float) -> None:
-        """Run a worker for a while, and give it its jobs."""
+    async def run(self, seconds: float) -> None:
+        """Enqueue the jobs and run a worker for some time."""
         worker = Worker(self.app, handle_signals=False, clock=self._clock)
         async with self.app, anyio.create_task_group() as tg:
-            # Half a second away from the nearest tick, so that it is certain how many are due.
+            # Start half a second away from the nearest tick: so the number of ticks does not depend on a few ms.
             await self._clock.sleep((0.5 - self._clock.time()) % 1)
             tg.start_soon(worker.run)
             await self._enqueue(tg)
             await self._clock.sleep(seconds)
-            self.score.due = round(seconds)
+            self.report.due = round(seconds)
             worker.stop()
 
     def _add_crons(self) -> None:
@@ -74,7 +124,7 @@ class Demo:
         add("*/5 * * * *", name="cleanup_old_jobs")(self._run_documented)
         add("0 9 * * 1-5", queue="reports", name="send_daily_report")(self._run_documented)
         add("0 0 1 * *", name="monthly_summary")(self._run_documented)
-        # The app has found the package by its entry point; core never imports it by itself.
+        # By name, because core must not import the package. It is installed: the app found it by its entry point.
         every_second = import_module("aioq_cron").Every(timedelta(seconds=1))
         add(every_second, name="tick")(self._run_tick)
 
@@ -86,92 +136,44 @@ class Demo:
         ]
         for call in calls:
             tg.start_soon(partial(self._follow, call))
-        self._tell("app", "enqueue", f"{len(calls)} jobs: {len(NAMES)} greet, 1 fetch, 1 remind ({DELAY:g} s later)")
+        self._log("app", "enqueue", f"{len(calls)} jobs: {len(NAMES)} greet, 1 fetch, 1 remind ({DELAY:g} s later)")
 
     async def _follow(self, call: Call[Any]) -> None:
-        """Enqueue a job and wait for its result, as a client would."""
+        """Enqueue a job and wait for its result, like a client."""
         (job,) = await self.app.enqueue_many([call])
         try:
             result = await job.result()
         except AioqError as error:
-            self._tell("app", call.task.name, f"no result: {error}")
+            self._log("app", call.task.name, f"no result: {error}")
         else:
-            self.score.completed += 1
-            self._tell("app", call.task.name, f"result: {result!r}")
+            self.report.completed += 1
+            self._log("app", call.task.name, f"result: {result!r}")
 
     async def _run_documented(self, ctx: CronContext) -> None:
-        self._tell("cron", ctx["cron_name"], "its time came while you watched")
+        self._log("cron", ctx["cron_name"], "fired during the demo")
 
     async def _run_tick(self, ctx: CronContext) -> None:
         late = (ctx["fired_at"] - ctx["scheduled_at"]).total_seconds()
-        self.score.ticks.setdefault(ctx["scheduled_at"], []).append(late)
-        self._tell("cron", "tick", f"due at {ctx['scheduled_at']:%H:%M:%S} UTC, fired {late * 1000:.1f} ms later")
+        self.report.ticks.setdefault(ctx["scheduled_at"], []).append(late)
+        self._log("cron", "tick", f"due at {ctx['scheduled_at']:%H:%M:%S} UTC, fired {late * 1000:.1f} ms later")
 
     async def _run_greet(self, ctx: JobContext, name: str) -> str:
-        self._tell("job", "greet", f"runs for {name}")
+        self._log("job", "greet", f"runs for {name}")
         return f"Hello, {name}!"
 
     async def _run_fetch(self, ctx: JobContext, host: str) -> int:
         if ctx["attempt"] <= FAILURES:
-            self.score.failed_attempts += 1
-            self._tell("job", "fetch", f"attempt {ctx['attempt']}: connection refused; tried again in 1 s")
+            self.report.failed_attempts += 1
+            self._log("job", "fetch", f"attempt {ctx['attempt']}: connection refused; retried in 1 s")
             raise ConnectionError("connection refused")
-        self._tell("job", "fetch", f"attempt {ctx['attempt']}: {host} answers")
+        self._log("job", "fetch", f"attempt {ctx['attempt']}: {host} answers")
         return 200
 
     async def _run_remind(self, ctx: JobContext, what: str) -> str:
         late = self._clock.time() - ctx["enqueued_at"].timestamp() - DELAY
-        self.score.delayed.append(late)
-        self._tell("job", "remind", f"runs {DELAY:g} s after its enqueue, {late * 1000:.1f} ms late")
+        self.report.delayed.append(late)
+        self._log("job", "remind", f"runs {DELAY:g} s after its enqueue, {late * 1000:.1f} ms late")
         return f"Time for {what}"
-
-
-ROUNDING = 1e-5
-"""Seconds that a moment may be off because datetimes hold microseconds."""
-
-
-@dataclass(slots=True)
-class DemoReport:
-    """Counts of what was seen. Durations are in seconds."""
-
-    jobs: int
-    """Jobs that were enqueued."""
-    retries: int
-    """Attempts that fail on purpose."""
-    due: int = 0
-    """Cron runs that the clock called for."""
-    ticks: dict[datetime, list[float]] = field(default_factory=dict[datetime, list[float]])
-    """How late each run of the cron was, by the moment it was planned for."""
-    completed: int = 0
-    failed_attempts: int = 0
-    delayed: list[float] = field(default_factory=list[float])
-    """How long after its time each delayed job started."""
-
-    def lines(self) -> list[tuple[str, str]]:
-        """Return the summary: what, and how it went."""
-        late = [seconds for runs in self.ticks.values() for seconds in runs]
-        return [
-            ("cron runs", f"{len(late)} of {self.due} that were due{_lateness(late)}"),
-            ("jobs completed", f"{self.completed} of {self.jobs}"),
-            ("retried", f"{self.failed_attempts} attempts that failed on purpose, each a second later"),
-            ("delayed", f"{len(self.delayed)} job{_lateness(self.delayed)}"),
-        ]
-
-    def faults(self) -> Iterator[str]:
-        """Yield what did not go as promised."""
-        late = [seconds for runs in self.ticks.values() for seconds in runs]
-        if len(self.ticks) != self.due:
-            yield f"{self.due} cron runs were due and {len(self.ticks)} came"
-        if len(late) != len(self.ticks):
-            yield "a cron run came twice"
-        if min([0.0, *late, *self.delayed]) < -ROUNDING:
-            yield "something ran before its time"
-        if self.completed != self.jobs:
-            yield f"{self.jobs - self.completed} jobs did not complete"
-        if self.failed_attempts != self.retries:
-            yield f"{self.failed_attempts} attempts failed, not {self.retries}"
-        if len(self.delayed) != 1:
-            yield f"the delayed job ran {len(self.delayed)} times"
 
 
 def _lateness(seconds: list[float]) -> str:

@@ -1,14 +1,15 @@
-"""`aioq jobs show`: all that a broker knows of one job, whatever bytes it was made of."""
+"""`aioq jobs show`: shows a job, even if its payload or its result cannot be decoded."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from typing import Final
 
 from aioq.cli.arguments import Commands, add_json, add_target
 from aioq.cli.broker_access import run_connected, store_of
 from aioq.cli.exit_codes import CommandError, Exit
-from aioq.cli.find_app import app_at
+from aioq.cli.find_app import load_target
 from aioq.cli.output import print_json, print_out
 from aioq.cli.times import format_time, iso_time, to_datetime
 from aioq.model.job import JobRecord
@@ -16,39 +17,39 @@ from aioq.serialization.failure import in_full, one_line
 
 __all__ = ["escaped", "register", "show"]
 
-MOST_SHOWN = 4096
-"""Characters that are shown of a payload or a result, and bytes of it that are looked at."""
+MAX_SHOWN: Final = 4096
+"""Characters of a payload or a result that are shown, and bytes that are decoded for it."""
 
 
-def register(verbs: Commands) -> None:
+def register(commands: Commands) -> None:
     """Add the command to the parser."""
-    parser = verbs.add_parser(
+    parser = commands.add_parser(
         "show",
-        help="show all that is known of a job",
-        description="Show all that is known of a job, its arguments and its result included: escaped, each on one line "
-        f"of at most {MOST_SHOWN:,} characters.",
+        help="show everything that is stored for a job",
+        description="Show everything that is stored for a job, including its arguments and its result: escaped, each "
+        f"on one line of at most {MAX_SHOWN:,} characters.",
         allow_abbrev=False,
     )
     add_target(parser)
-    parser.add_argument("id", metavar="ID", help="the job")
-    parser.add_argument("-q", "--queue", metavar="QUEUE", help="where to look; in all queues by default")
+    parser.add_argument("id", metavar="ID", help="the id of the job")
+    parser.add_argument("-q", "--queue", metavar="QUEUE", help="the queue of the job; searches all queues by default")
     add_json(parser)
     parser.set_defaults(run=show)
 
 
 def show(arguments: argparse.Namespace) -> int:
     """Show a job."""
-    app = app_at(arguments.target, "jobs")
+    app = load_target(arguments.target, "jobs")
     store = store_of(app, "jobs show")
     record = run_connected(app, lambda: store.get_job(arguments.id, queue=arguments.queue))
     if record is None:
         raise CommandError(
-            f"jobs show: nothing is known of job {arguments.id}: it was never enqueued, or is kept no longer; "
-            f"the name of the app's broker, its namespace and the queue must be right, too",
+            f"jobs show: the broker has no job {arguments.id}: it was never enqueued, or its record has expired; "
+            "or the app uses another broker, namespace or queue",
             Exit.FAILED,
         )
     if arguments.json:
-        print_json(as_json(record))
+        print_json(job_as_json(record))
     else:
         for name, text in _lines(record):
             print_out(f"{name:<10}{text}")
@@ -56,13 +57,13 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def escaped(data: bytes) -> str:
-    """Return bytes as one line of text: what cannot be printed is escaped, and what is too much is cut."""
-    text = data[:MOST_SHOWN].decode("utf-8", "backslashreplace")
-    return one_line(text if len(data) <= MOST_SHOWN else f"{text}...", MOST_SHOWN)
+    """Return bytes as one line of text: unprintable characters are escaped, and long data is cut."""
+    text = data[:MAX_SHOWN].decode("utf-8", "backslashreplace")
+    return one_line(text if len(data) <= MAX_SHOWN else f"{text}...", MAX_SHOWN)
 
 
-def as_json(record: JobRecord) -> dict[str, object]:
-    """Return a job for programs; its payload and its result as they are shown to persons."""
+def job_as_json(record: JobRecord) -> dict[str, object]:
+    """Return a job for `--json`, with its payload and its result as escaped text."""
     failure = record.failure
     return {
         "id": record.id,
@@ -87,18 +88,22 @@ def as_json(record: JobRecord) -> dict[str, object]:
 
 
 def _lines(record: JobRecord) -> Iterator[tuple[str, str]]:
-    """Yield what is known, name by name, each on a line; a traceback has several."""
+    """Yield pairs of a name and a text; the lines of a traceback have no name."""
     state = f"{record.state}: {record.reason}" if record.reason else str(record.state)
-    yield from (("id", one_line(record.id)), ("queue", record.queue), ("task", one_line(record.task)))
-    yield from (("state", one_line(state)), ("priority", str(record.priority)), ("attempt", str(record.attempt)))
+    yield "id", one_line(record.id)
+    yield "queue", record.queue
+    yield "task", one_line(record.task)
+    yield "state", one_line(state)
+    yield "priority", str(record.priority)
+    yield "attempt", str(record.attempt)
     yield "crashes", str(record.crashes)
-    moments = {
+    times = {
         "enqueued": record.enqueued_at,
         "due": record.run_at,
         "started": record.started_at,
         "finished": record.finished_at,
     }
-    yield from ((name, format_time(to_datetime(moment))) for name, moment in moments.items() if moment is not None)
+    yield from ((name, format_time(to_datetime(time))) for name, time in times.items() if time is not None)
     if record.worker_id is not None:
         yield "worker", one_line(record.worker_id)
     yield "payload", f"{len(record.payload):,} bytes: {escaped(record.payload)}"

@@ -1,7 +1,7 @@
-"""`aioq worker --processes N`: several workers, and a supervisor that keeps them up.
+"""`aioq worker --processes N`: a supervisor of several worker processes.
 
-`supervisor` starts them and sees them off, `child` is one of its processes, `verdict` says what
-becomes of one that has ended, and `lifeline` is how a worker hears of its supervisor.
+`supervisor` starts and stops the processes, `child` is one of them, `restart_policy` decides what to do after one has
+ended, and `control_pipe` carries the supervisor's orders to a worker.
 """
 
 from aioq.cli.supervisor.control_pipe import ControlPipe as ControlPipe

@@ -1,4 +1,4 @@
-"""One process of a supervisor, and the line to it."""
+"""One worker process of a supervisor, and the pipe to it."""
 
 from __future__ import annotations
 
@@ -15,55 +15,55 @@ __all__ = ["Child"]
 
 
 class Child:
-    """A place for one process after the other.
+    """Runs one worker process at a time.
 
     Args:
-        name: What it is called in the log.
-        command: What to start.
+        name: The name in the log.
+        command: The command line of the process.
     """
 
     def __init__(self, name: str, command: Sequence[str]) -> None:
         self.name = name
         self._command = command
         self._process: Process | None = None
-        self._line = -1
+        self._pipe = -1
 
     @property
     def pid(self) -> int:
-        """The id of the process that runs; 0 when none does."""
+        """The id of the running process; 0 if none is running."""
         return self._process.pid if self._process else 0
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Process]:
-        """Start a process; it is over in the end."""
-        # Its standard input ends when this process does, whichever way that happens.
-        theirs, self._line = os.pipe()
+        """Start a process; wait for its end when the block ends."""
+        # If the supervisor dies, the system closes its end of the pipe, and the worker reads the end of its stdin.
+        read_end, self._pipe = os.pipe()
         try:
-            # A terminal's Ctrl-C must not reach it beside the order to drain: so it has a session of its own.
+            # A session of its own: a Ctrl-C in the terminal must not reach the worker in addition to the order.
             process = await anyio.open_process(
-                self._command, stdin=theirs, stdout=None, stderr=None, start_new_session=True
+                self._command, stdin=read_end, stdout=None, stderr=None, start_new_session=True
             )
         except BaseException:
-            os.close(self._line)
+            os.close(self._pipe)
             raise
         finally:
-            os.close(theirs)
+            os.close(read_end)
         try:
             async with process:
                 self._process = process
                 yield process
         finally:
             self._process = None
-            os.close(self._line)
+            os.close(self._pipe)
 
-    def tell(self, order: Order) -> None:
-        """Give the process that runs an order."""
+    def send(self, order: Order) -> None:
+        """Send an order to the running process, if there is one."""
         if self._process:
             with suppress(BrokenPipeError):  # it has just ended
-                os.write(self._line, order.value)
+                os.write(self._pipe, order.value)
 
     def kill(self) -> bool:
-        """End the process that runs at once; return whether there was one."""
+        """Kill the running process; return whether there was one."""
         if self._process is None or self._process.returncode is not None:
             return False
         with suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""How a worker process hears of its supervisor, and of the supervisor's end."""
+"""The pipe through which a worker process gets the orders of its supervisor."""
 
 from __future__ import annotations
 
@@ -12,92 +12,91 @@ from contextlib import asynccontextmanager
 from enum import Enum
 from pathlib import Path
 from types import FrameType
-from typing import Self
+from typing import Final, Self
 
 import anyio
 from anyio.from_thread import BlockingPortal
 
 __all__ = ["ControlPipe", "Order"]
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
-STDIN = 0
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+STDIN: Final = 0
 
 logger = logging.getLogger("aioq.supervisor")
 
 
-class ControlPipe:
-    """The end of the line that a worker process holds.
-
-    Orders come over the line, and when the supervisor is gone the line ends, which means to
-    drain. A signal means to drain too, however often it comes: a service manager that signals
-    every process of a service would else have each hear of its end twice, and abort.
-
-    Args:
-        line: The file descriptor of the line.
-    """
-
-    def __init__(self, line: int) -> None:
-        self._line = line
-        self._stages = 0
-        self._stop: Callable[[], None] = lambda: None
-
-    @classmethod
-    def take(cls) -> Self:
-        """Take the standard input of this process for the line, and leave an empty one to the tasks.
-
-        From here on a signal does not end the process by itself.
-        """
-        line = os.dup(STDIN)
-        with Path(os.devnull).open("rb") as nothing:
-            os.dup2(nothing.fileno(), STDIN)
-        for number in SIGNALS:
-            # Until `obeying`; the supervisor's order waits in the line. A handler, for what is ignored stays so in
-            # every program that is started from here.
-            signal.signal(number, _wait_for_the_order)
-        return cls(line)
-
-    @asynccontextmanager
-    async def obeying(self, stop: Callable[[], None]) -> AsyncGenerator[None]:
-        """Call `stop` when it is time to drain, and once more when it is time to abort."""
-        self._stop = stop
-        async with BlockingPortal() as portal, anyio.create_task_group() as duties:
-            # A thread of its own, which dies with the process: nothing else can wait for a pipe everywhere.
-            threading.Thread(target=self._listen, args=(portal,), name="supervisor's line", daemon=True).start()
-            duties.start_soon(self._listen_to_signals)
-            yield
-            duties.cancel_scope.cancel()
-
-    async def _listen_to_signals(self) -> None:
-        with anyio.open_signal_receiver(*SIGNALS) as signals:
-            async for number in signals:
-                logger.info("got %s", number.name)
-                self._reach(1)
-
-    def _listen(self, portal: BlockingPortal) -> None:
-        try:
-            while order := os.read(self._line, 1):
-                portal.call(self._reach, 2 if order == Order.ABORT.value else 1)
-            portal.call(self._orphaned)
-        except (RuntimeError, CancelledError):
-            return  # the worker has come to its end meanwhile
-
-    def _orphaned(self) -> None:
-        logger.warning("the supervisor of this worker is gone: stopping")
-        self._reach(1)
-
-    def _reach(self, stage: int) -> None:
-        """Go on to a stage of the end, unless it is reached."""
-        while self._stages < stage:
-            self._stages += 1
-            self._stop()
-
-
-def _wait_for_the_order(number: int, frame: FrameType | None) -> None:
-    """Do nothing yet."""
-
-
 class Order(bytes, Enum):
-    """One byte each. The end of the line, when the supervisor is gone, means `DRAIN`."""
+    """What a supervisor orders, in one byte. The end of the pipe means `DRAIN`: the supervisor has died."""
 
     DRAIN = b"d"
     ABORT = b"a"
+
+
+class ControlPipe:
+    """The worker's end of the pipe.
+
+    A signal means `DRAIN`, however often it comes. A service manager may signal all processes of a service, so that
+    a worker gets both the signal and the supervisor's order: counted as two requests they would abort its jobs.
+
+    Args:
+        file: The file descriptor to read from.
+    """
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self._requests = 0
+        self._stop: Callable[[], None] = lambda: None
+
+    @classmethod
+    def from_stdin(cls) -> Self:
+        """Take over the standard input of this process; tasks get an empty one.
+
+        From now on a signal does not end the process by itself.
+        """
+        file = os.dup(STDIN)
+        with Path(os.devnull).open("rb") as empty:
+            os.dup2(empty.fileno(), STDIN)
+        for number in SIGNALS:
+            # Until `calling` begins, the order waits in the pipe. A handler and not SIG_IGN: processes that tasks
+            # start would inherit that.
+            signal.signal(number, _ignore)
+        return cls(file)
+
+    @asynccontextmanager
+    async def calling(self, stop: Callable[[], None]) -> AsyncGenerator[None]:
+        """Call `stop` on the order to drain, and again on the order to abort."""
+        self._stop = stop
+        async with BlockingPortal() as portal, anyio.create_task_group() as tg:
+            # A daemon thread, because not every platform can wait for a pipe in the event loop.
+            threading.Thread(target=self._read_orders, args=(portal,), name="control pipe", daemon=True).start()
+            tg.start_soon(self._receive_signals)
+            yield
+            tg.cancel_scope.cancel()
+
+    async def _receive_signals(self) -> None:
+        with anyio.open_signal_receiver(*SIGNALS) as signals:
+            async for number in signals:
+                logger.info("received %s", number.name)
+                self._request(1)
+
+    def _read_orders(self, portal: BlockingPortal) -> None:
+        try:
+            while order := os.read(self._file, 1):
+                portal.call(self._request, 2 if order == Order.ABORT.value else 1)
+            portal.call(self._supervisor_died)
+        except (RuntimeError, CancelledError):
+            return  # the worker has ended in the meantime
+
+    def _supervisor_died(self) -> None:
+        logger.warning("the supervisor of this worker has died: stopping")
+        self._request(1)
+
+    def _request(self, number: int) -> None:
+        """Call `stop` until it has been called this often: once drains, twice aborts."""
+        while self._requests < number:
+            self._requests += 1
+            self._stop()
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """Do nothing."""

@@ -1,63 +1,67 @@
-"""What becomes of a process that has ended: nothing here starts or stops one."""
+"""Decides what to do after a worker process has ended."""
 
 from __future__ import annotations
 
 import signal
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from aioq.cli.exit_codes import Exit
 from aioq.retry import backoff_delay
 
-__all__ = ["STEADY", "ProcessExit", "Next", "exit_text", "restart_delay", "verdict"]
+__all__ = ["STABLE_AFTER", "Decision", "ProcessExit", "decide", "exit_text", "restart_delay"]
 
-STEADY = 10.0
-"""Seconds after which a process that ends has not died at once."""
+STABLE_AFTER: Final = 10.0
+"""Seconds of running after which a process counts as started successfully."""
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.25, 30.0
-"""Seconds before the start that follows one death at once, or many in a row."""
+FIRST_DELAY: Final = 0.25
+"""Seconds before the restart after one failed start. They double with each further one."""
 
-HOPELESS = (Exit.USAGE, Exit.CONFIG)
-"""What another start would end with too."""
+MAX_DELAY: Final = 30.0
+"""Seconds before a restart at most."""
+
+NOT_RESTARTED: Final = (Exit.USAGE, Exit.CONFIG)
+"""Exit codes with which the next process would end, too."""
 
 
-class Next(Enum):
-    """What the supervisor does."""
+class Decision(Enum):
+    """What the supervisor does after a process has ended."""
 
     DONE = "done"
-    """Leave it at that."""
-    AGAIN = "again"
+    """Start no other process in its place."""
+    RESTART = "restart"
     """Start another process in its place."""
     GIVE_UP = "give up"
-    """Stop all of them, and end with its exit code."""
+    """Stop all processes, and exit with the code of this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessExit:
-    """The end of a process."""
+    """How a process ended."""
 
     code: int
-    """Its exit code; -9 when it was killed by signal 9."""
+    """Its exit code; -9 if signal 9 killed it."""
     stopping: bool = False
-    """Whether it was told to end."""
+    """Whether the supervisor had ordered it to stop."""
     burst: bool = False
-    """Whether it is to end by itself."""
+    """Whether it was to end by itself."""
 
 
-def verdict(death: ProcessExit) -> Next:
-    """Return what to do after the end of a process."""
-    if death.stopping or (death.burst and death.code == Exit.OK):
-        return Next.DONE
-    return Next.GIVE_UP if death.code in HOPELESS else Next.AGAIN
+def decide(ended: ProcessExit) -> Decision:
+    """Return what to do after a process has ended."""
+    if ended.stopping or (ended.burst and ended.code == Exit.OK):
+        return Decision.DONE
+    return Decision.GIVE_UP if ended.code in NOT_RESTARTED else Decision.RESTART
 
 
-def restart_delay(deaths: int) -> float:
-    """Return the seconds to wait before another start, after so many deaths at once in a row."""
-    return backoff_delay(deaths, base=FIRST_PAUSE, ceiling=LONGEST_PAUSE) if deaths else 0.0
+def restart_delay(failures: int) -> float:
+    """Return the seconds to wait before a restart, after so many failed starts in a row."""
+    return backoff_delay(failures, base=FIRST_DELAY, ceiling=MAX_DELAY) if failures else 0.0
 
 
 def exit_text(code: int) -> str:
-    """Return how a process ended, as words for a log line."""
+    """Return how a process ended, for a log line."""
     if code >= 0:
         return f"ended with exit code {code}"
     try:
