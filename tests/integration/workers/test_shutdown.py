@@ -181,6 +181,9 @@ async def hold(ctx, gate: str) -> None:
     worker.send(signal.SIGTERM)
     assert worker.wait() == 0
     assert worker.events("deaf")
-    assert "exiting although tasks are still running: they ignore their cancellation, and their jobs were released" in worker.text()
+    assert (
+        "exiting although tasks are still running: they ignore their cancellation, and their jobs were released"
+        in worker.text()
+    )
     record = client.record(job_id)
     assert (record.state, record.attempt, record.crashes) == (JobState.PENDING, 0, 0)

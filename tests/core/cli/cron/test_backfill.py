@@ -72,7 +72,7 @@ def test_backfill_schedule_enqueues_missing_jobs(project: Project) -> None:
     days = ("--from", "2025-01-06", "--to", "2025-01-08")
     assert project.aioq(*backfill("tasks.remind", *days)).out.splitlines()[-1] == "2 enqueued"
     outcome = project.aioq(*backfill("tasks.remind", *WEEK))
-    assert (outcome.code, outcome.out.splitlines()[-1]) == (0, "3 enqueued, 2 known already")
+    assert (outcome.code, outcome.out.splitlines()[-1]) == (0, "3 enqueued, 2 already enqueued")
     (stats,) = project.do(project.app.broker.queue_stats)  # type: ignore[attr-defined]
     assert stats.pending == 5
     assert [record.status for record in project.history("tasks.remind")] == [TickStatus.FIRED] * 5
@@ -87,8 +87,8 @@ def test_backfill_job_with_other_arguments_fails_its_tick(project: Project) -> N
     outcome = project.aioq(*backfill("tasks.remind", *WEEK))
     assert (outcome.code, outcome.out.splitlines()[-1]) == (1, "4 enqueued, 1 failed")
     assert outcome.err == (
-        "aioq: 2025-01-07 09:00+01:00 failed: cron:tasks.remind:1736236800000 is known with another task or "
-        "other arguments\n"
+        "aioq: 2025-01-07 09:00+01:00 failed: job cron:tasks.remind:1736236800000 exists with another task "
+        "or other arguments\n"
     )
 
 
@@ -106,7 +106,7 @@ def test_backfill_dry_run_shows_ticks_and_records(project: Project) -> None:
             "Wed 2025-01-08 09:00+01:00\n"
             "Thu 2025-01-09 09:00+01:00\n"
             "Fri 2025-01-10 09:00+01:00\n"
-            "5 ticks of tasks.report would be fired, and nothing was\n"
+            "5 ticks of tasks.report would fire; this was a dry run\n"
         ),
         "",
     )
@@ -118,7 +118,7 @@ def test_backfill_without_ticks_succeeds(project: Project) -> None:
     project.write("tasks.py", TASKS)
     days = ("--from", "2025-01-11", "--to", "2025-01-12")
     assert project.aioq(*backfill("tasks.report", *days, "--dry-run")).out == (
-        "0 ticks of tasks.report would be fired, and nothing was\n"
+        "0 ticks of tasks.report would fire; this was a dry run\n"
     )
     outcome = project.aioq(*backfill("tasks.report", *days))
     assert (outcome.code, outcome.out.splitlines()[-1]) == (0, "no ticks")
@@ -139,7 +139,7 @@ def test_backfill_without_ticks_succeeds(project: Project) -> None:
         (
             ["--from", "2025-01-01", "--to", "2025-03-01"],
             ("cron backfill: tasks.beat has more than 10,000 ticks from 2025-01-01 00:00+01:00 to "
-            "2025-03-01 00:00+01:00; the 10,000th is 2025-01-07 22:39+01:00: go in steps up to there"),
+            "2025-03-01 00:00+01:00; the 10,000th is 2025-01-07 22:39+01:00: use several commands, the first up to there"),
         ),
     ],
 )  # fmt: skip
@@ -164,7 +164,7 @@ def test_backfill_future_is_rejected(project: Project) -> None:
     assert outcome.err.startswith(
         "aioq: cron backfill: --to 2300-01-01 00:00+01:00 is in the future, and it is 20"
     )  # fmt: skip
-    assert outcome.err.endswith("; ticks that are yet to come fire by themselves\n")
+    assert outcome.err.endswith("; future ticks fire by themselves\n")
 
 
 def test_backfill_json_has_result_of_each_tick(project: Project) -> None:
@@ -215,7 +215,7 @@ def test_backfill_broker_down_prints_progress_and_reason(project: Project) -> No
     project.write("tasks.py", TASKS.replace("\n    app = Aarq(FarBroker()", text))
     outcome = project.aioq(*backfill("tasks.remind", *WEEK))
     assert outcome.code == 69
-    assert outcome.err == "aioq: cut short: no ticks, 5 not ended\naioq: connection lost\n"
+    assert outcome.err == "aioq: interrupted: no ticks, 5 not finished\naioq: connection lost\n"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no Ctrl-C to send")
@@ -242,4 +242,4 @@ def test_backfill_ctrl_c_prints_progress(project: Project) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
     assert (process.returncode, out) == (130, "")
-    assert err == "aioq: cut short: 2 ok, 3 not ended\n"
+    assert err == "aioq: interrupted: 2 ok, 3 not finished\n"

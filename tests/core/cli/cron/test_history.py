@@ -168,7 +168,7 @@ JOB = JobRecord(
         (replace(JOB, state=JobState.DEAD, reason="crashed"), TickStatus.FAILED, "job dead: crashed"),
         (replace(JOB, state=JobState.CANCELLED), TickStatus.FAILED, "job cancelled"),
         (replace(JOB, state=JobState.RUNNING, finished_at=None), TickStatus.FIRED, "job running"),
-        (None, TickStatus.FIRED, "nothing is kept of its job"),
+        (None, TickStatus.FIRED, "its job has expired"),
     ],
 )  # fmt: skip
 def test_with_job_state_takes_outcome_of_job(job: JobRecord | None, status: TickStatus, text: str) -> None:

@@ -174,8 +174,8 @@ def test_run_cron_goes_on_if_ledger_is_down(project: Project) -> None:
     outcome = project.aioq("cron", "run", "tasks:app", "tasks.quiet")
     assert outcome.code == 0
     assert outcome.err.splitlines() == [
-        "aioq: the ledger does not know that tasks.quiet is fired: connection lost",
-        "aioq: the ledger does not know that tasks.quiet is ok: connection lost",
+        "aioq: could not record that tasks.quiet is fired: connection lost",
+        "aioq: could not record that tasks.quiet is ok: connection lost",
     ]
 
 
@@ -238,7 +238,7 @@ def test_run_wait_is_rejected_for_crons(project: Project) -> None:
     outcome = project.aioq("cron", "run", "tasks:app", "tasks.report", "--wait")
     assert outcome == (
         2, "",
-        "aioq: cron run: --wait is for schedules; tasks.report is a cron, and is waited for in any case\n",
+        "aioq: cron run: --wait is for schedules; tasks.report is a cron, and the command always waits for its function\n",
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""A cron fired by hand: its function is called in this process, as a worker would call it."""
+"""Fires an entry at the request of a user: calls the function of a cron, or enqueues the jobs of a schedule."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import anyio
 from msgspec.structs import replace
@@ -29,18 +29,19 @@ from aioq.registry import in_thread, is_async
 from aioq.serialization.failure import describe, in_full
 
 __all__ = [
+    "EnqueuedTick",
     "ManualRun",
     "RunOutcome",
-    "EnqueuedTick",
-    "time_between_ticks",
     "enqueue_ticks",
     "manual_worker_id",
-    "tick_job",
+    "time_between_ticks",
     "user_at_host",
 ]
 
-LAST_WORDS = 5.0
-"""Seconds for the ledger to take down the end of a run that is being interrupted."""
+RECORD_TIMEOUT: Final = 5.0
+"""Seconds to record the end of a run that is interrupted."""
+
+MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +50,31 @@ class RunOutcome:
 
     record: TickRecord
     value: Any = None
+    """What the function returned."""
     error: BaseException | None = None
+    """What the function raised."""
 
 
 class ManualRun:
-    """Calls the function of one cron, within the app's lifespan, and writes down what becomes of it.
+    """Calls the function of a cron within the app's lifespan, and records the runs.
 
     Args:
         app: The app, connected.
-        entry: What is fired.
-        reason: What the ledger shows as the reason.
+        entry: The cron.
+        reason: The reason of the records.
     """
 
     def __init__(self, app: Aarq, entry: CronEntry, reason: TickReason) -> None:
-        self._app, self._entry, self._reason = app, entry, reason
+        self._app = app
+        self._entry = entry
+        self._reason = reason
         self._clock = SteadyClock()
-        self._hand = manual_worker_id(user_at_host())
+        self._worker_id = manual_worker_id(user_at_host())
         self._shared: Mapping[str, Any] = {}
 
     @asynccontextmanager
     async def ready(self) -> AsyncGenerator[None]:
-        """Go by the broker's clock, and keep the app's lifespan open."""
+        """Read the broker's clock, and open the app's lifespan until the block ends."""
         self._clock.set(await self._app.broker.time())
         if self._app.lifespan is None:
             yield
@@ -79,20 +84,20 @@ class ManualRun:
             yield
 
     def now(self) -> datetime:
-        """Return the moment by the broker's clock."""
+        """Return the time of the broker's clock."""
         return to_datetime(self._clock.time())
 
     async def fire(self, tick: datetime) -> RunOutcome:
-        """Call the function for a tick; what it raises is returned."""
+        """Call the function for a tick; return what it returns or raises."""
         fired = self._begin(tick)
         await self._record(fired)
         try:
             value = await self._call(tick)
         except anyio.get_cancelled_exc_class():
-            with anyio.move_on_after(LAST_WORDS, shield=True):
+            with anyio.move_on_after(RECORD_TIMEOUT, shield=True):
                 await self._record(self._end(fired, "interrupted"))
             raise
-        except BaseException as error:  # a function that raises SystemExit ends itself, not the command
+        except BaseException as error:  # also SystemExit: it ends the function, not the command
             ended = self._end(fired, in_full(describe(error)))
             await self._record(ended)
             return RunOutcome(ended, error=error)
@@ -107,7 +112,7 @@ class ManualRun:
             tick=tick.timestamp(),
             status=TickStatus.FIRED,
             reason=self._reason,
-            worker_id=self._hand,
+            worker_id=self._worker_id,
             fired_at=self._clock.time(),
         )
 
@@ -119,7 +124,7 @@ class ManualRun:
         entry, limit = self._entry, self._entry.options.timeout
         context = {
             **self._shared,
-            "worker_id": self._hand,
+            "worker_id": self._worker_id,
             "broker": self._app.broker,
             "cron_name": entry.name,
             "scheduled_at": tick,
@@ -133,91 +138,89 @@ class ManualRun:
         return None
 
     async def _record(self, record: TickRecord) -> None:
-        """Write a record down where there is a ledger; the run matters more than the record."""
+        """Record a run if there is a ledger. If that fails the run goes on, because it matters more than its record."""
         if not isinstance(self._app.broker, TickLedger):
             return
         try:
             await self._app.broker.record_ticks([record])
         except AioqError as error:
-            print_err(f"the ledger does not know that {record.name} is {record.status}: {error}")
-
-
-MILLISECOND = timedelta(milliseconds=1)
+            print_err(f"could not record that {record.name} is {record.status}: {error}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnqueuedTick:
-    """What became of the wish for the job of a tick."""
+    """The result of enqueueing the job of one tick."""
 
     tick: datetime
     job: NewJob
     new: bool
-    """False when there was such a job before; it was left as it stood."""
+    """False if the tick had a job already, which is unchanged."""
     error: str = ""
-    """Why there is no such job."""
+    """Why the job could not be enqueued."""
 
 
-def time_between_ticks(entry: CronEntry, moment: datetime) -> datetime:
-    """Return a moment in whole milliseconds, about the one given, that is no tick of the entry."""
-    moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-    while entry.schedule.next_after(moment - MILLISECOND) == moment:
-        moment += MILLISECOND
-    return moment
+def time_between_ticks(entry: CronEntry, time: datetime) -> datetime:
+    """Return `time` in whole milliseconds, or the next millisecond that is not a tick of the entry.
 
-
-def tick_job(entry: CronEntry, template: NewJob, tick: datetime) -> NewJob:
-    """Return the job of a tick."""
-    return replace(template, id=tick_id(entry.name, tick.timestamp()))
+    A job that a user enqueues must not have the id of a tick, or the tick would get no job of its own.
+    """
+    time = time.replace(microsecond=time.microsecond // 1000 * 1000)
+    while entry.schedule.next_after(time - MILLISECOND) == time:
+        time += MILLISECOND
+    return time
 
 
 async def enqueue_ticks(
     broker: Broker, entry: CronEntry, template: NewJob, ticks: Sequence[datetime], *, reason: TickReason
 ) -> list[EnqueuedTick]:
-    """Enqueue a job for each tick in one go, and write the new ones down where there is a ledger."""
-    jobs = [tick_job(entry, template, tick) for tick in ticks]
+    """Enqueue a job for each tick in one call, and record the new ones if there is a ledger."""
+    jobs = [replace(template, id=tick_id(entry.name, tick.timestamp())) for tick in ticks]
     try:
         new = await broker.enqueue(jobs)
     except JobConflict as error:
         if len(jobs) == 1:
-            text = f"{error.job_id} is known with another task or other arguments"
+            text = f"job {error.job_id} exists with another task or other arguments"
             return [EnqueuedTick(tick=ticks[0], job=jobs[0], new=False, error=text)]
+        # A call stores all jobs or none: repeat it for each tick, so that the others are stored.
         alone = [await enqueue_ticks(broker, entry, template, [tick], reason=reason) for tick in ticks]
-        return [stored for (stored,) in alone]
-    stored = [EnqueuedTick(tick=tick, job=job, new=is_new) for tick, job, is_new in zip(ticks, jobs, new, strict=True)]
-    await _record(broker, entry, [one for one in stored if one.new], reason)
-    return stored
+        return [enqueued for (enqueued,) in alone]
+    enqueued = [
+        EnqueuedTick(tick=tick, job=job, new=is_new) for tick, job, is_new in zip(ticks, jobs, new, strict=True)
+    ]
+    await _record_jobs(broker, entry, [one for one in enqueued if one.new], reason)
+    return enqueued
 
 
-async def _record(broker: Broker, entry: CronEntry, stored: Sequence[EnqueuedTick], reason: TickReason) -> None:
-    if not isinstance(broker, TickLedger) or not stored:
+async def _record_jobs(broker: Broker, entry: CronEntry, enqueued: Sequence[EnqueuedTick], reason: TickReason) -> None:
+    if not isinstance(broker, TickLedger) or not enqueued:
         return
-    now, hand = await broker.time(), manual_worker_id(user_at_host())
-    await broker.record_ticks(
-        [
-            TickRecord(
-                name=entry.name,
-                queue=entry.queue,
-                tick=one.tick.timestamp(),
-                status=TickStatus.FIRED,
-                reason=reason,
-                worker_id=hand,
-                fired_at=now,
-                job_id=one.job.id,
-            )
-            for one in stored
-        ]
-    )
+    now = await broker.time()
+    worker_id = manual_worker_id(user_at_host())
+    records = [
+        TickRecord(
+            name=entry.name,
+            queue=entry.queue,
+            tick=one.tick.timestamp(),
+            status=TickStatus.FIRED,
+            reason=reason,
+            worker_id=worker_id,
+            fired_at=now,
+            job_id=one.job.id,
+        )
+        for one in enqueued
+    ]
+    await broker.record_ticks(records)
 
 
 def user_at_host() -> str:
-    """Return `user@host`."""
+    """Return `user@host`, the name of the user for pauses and records."""
     try:
         user = getpass.getuser()
-    except (ImportError, KeyError, OSError):  # a container may have no name for its user
+    except (ImportError, KeyError, OSError):  # in a container the user may have no name
         user = "somebody"
     return f"{user}@{socket.gethostname()}"
 
 
-def manual_worker_id(who: str) -> str:
-    """Return the id under which a person's runs are recorded, where workers have theirs."""
-    return re.sub(r"[^A-Za-z0-9_.@-]", "-", f"by-hand-{who}")[:200]
+def manual_worker_id(user: str) -> str:
+    """Return the worker id under which runs of a user are recorded."""
+    return re.sub(r"[^A-Za-z0-9_.@-]", "-", f"by-hand-{user}")[:200]

@@ -1,4 +1,4 @@
-"""`aioq cron run`: fire an entry now."""
+"""`aioq cron run`: fires an entry now."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from aioq.serialization.failure import one_line
 __all__ = ["register", "run"]
 
 
-def register(verbs: Commands) -> None:
+def register(commands: Commands) -> None:
     """Add the command to the parser."""
-    parser = verbs.add_parser(
+    parser = commands.add_parser(
         "run",
         help="fire an entry now",
-        description="Fire an entry now, paused or not. The function of a cron is called in this process, within the "
-        "app's lifespan; a schedule enqueues its job.",
+        description="Fire an entry now, even if it is paused. For a cron, call its function in this process, within "
+        "the app's lifespan; for a schedule, enqueue a job.",
         allow_abbrev=False,
     )
     add_entry(parser)
@@ -51,37 +51,39 @@ def run(arguments: argparse.Namespace) -> int:
     if entry.job is not None:
         return _enqueue(app, entry, entry.job, wait=arguments.wait, as_json=arguments.json)
     if arguments.wait:
-        raise CommandError(f"cron run: --wait is for schedules; {entry.name} is a cron, and is waited for in any case")
+        raise CommandError(
+            f"cron run: --wait is for schedules; {entry.name} is a cron, and the command always waits for its function"
+        )
     return _call(app, entry, as_json=arguments.json)
 
 
 def _call(app: Aarq, entry: CronEntry, *, as_json: bool) -> int:
-    hand = ManualRun(app, entry, reason=TickReason.BY_HAND)
+    manual = ManualRun(app, entry, TickReason.BY_HAND)
 
     async def fire() -> RunOutcome:
-        async with hand.ready():
-            return await hand.fire(hand.now())
+        async with manual.ready():
+            return await manual.fire(manual.now())
 
     try:
-        ended = run_connected(app, fire)
+        outcome = run_connected(app, fire)
     except KeyboardInterrupt:
         exit_if_threads_hang(Exit.INTERRUPTED)
         raise
-    code = _tell(entry, ended, as_json=as_json)
+    code = _print_outcome(entry, outcome, as_json=as_json)
     exit_if_threads_hang(code)
     return code
 
 
-def _tell(entry: CronEntry, ended: RunOutcome, *, as_json: bool) -> int:
+def _print_outcome(entry: CronEntry, outcome: RunOutcome, *, as_json: bool) -> int:
+    record = outcome.record
     if as_json:
-        record = ended.record
-        print_json(_as_json(entry, str(record.status), value=ended.value, error=record.error))
-    elif ended.error is None:
-        print_out(f"{entry.name} {_returned(ended.value)} after {duration_text(ended.record)}")
-    if ended.error is None:
+        print_json(_as_json(entry, str(record.status), value=outcome.value, error=record.error))
+    elif outcome.error is None:
+        print_out(f"{entry.name} {_returned(outcome.value)} after {duration_text(record)}")
+    if outcome.error is None:
         return Exit.OK
-    sys.stderr.write(redact("".join(traceback.format_exception(ended.error))))
-    print_err(f"{entry.name} failed after {duration_text(ended.record)}: {ended.record.error}")
+    sys.stderr.write(redact("".join(traceback.format_exception(outcome.error))))
+    print_err(f"{entry.name} failed after {duration_text(record)}: {record.error}")
     return Exit.FAILED
 
 
@@ -92,17 +94,18 @@ def _enqueue(app: Aarq, entry: CronEntry, template: NewJob, *, wait: bool, as_js
     async def enqueue() -> Any:
         nonlocal job_id
         tick = time_between_ticks(entry, to_datetime(await app.broker.time()))
-        (stored,) = await enqueue_ticks(app.broker, entry, template, [tick], reason=TickReason.BY_HAND)
-        job_id = stored.job.id
+        (enqueued,) = await enqueue_ticks(app.broker, entry, template, [tick], reason=TickReason.BY_HAND)
+        job_id = enqueued.job.id
         if not as_json:
-            print_out(f"{entry.name} is job {job_id} in queue {stored.job.queue}")
+            print_out(f"{entry.name} is job {job_id} in queue {enqueued.job.queue}")
         return await app.tasks[template.task].job(job_id).result() if wait else None
 
     error = ""
     try:
         result = run_connected(app, enqueue)
     except JobEnded as ended:
-        result, error = None, str(ended)
+        result = None
+        error = str(ended)
         print_err(error)
     if as_json:
         status = "failed" if error else "ok" if wait else "enqueued"
@@ -115,13 +118,12 @@ def _enqueue(app: Aarq, entry: CronEntry, template: NewJob, *, wait: bool, as_js
 def _as_json(
     entry: CronEntry, status: str, *, job_id: str | None = None, value: object, error: str
 ) -> dict[str, object]:
-    returned = None if value is None else repr(value)
     return {
         "name": entry.name,
         "queue": entry.queue,
         "status": status,
         "job_id": job_id,
-        "returned": returned,
+        "returned": None if value is None else repr(value),
         "error": error,
     }
 

@@ -1,9 +1,10 @@
-"""What became of a tick, as it is shown; and what its job knows better than the ledger."""
+"""Describes the records of ticks, with the states of their jobs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import tzinfo
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -16,22 +17,22 @@ from aioq.protocols import Broker, JobStore
 from aioq.serialization.failure import in_full, one_line
 
 __all__ = [
-    "record_as_json",
+    "duration_text",
     "lateness_text",
     "reason_text",
+    "record_as_json",
     "with_job_state",
-    "duration_text",
     "with_job_states",
     "with_latest_job_states",
     "with_lost_run",
 ]
 
-SHORT = 60
-"""Characters of an error that are shown in a table."""
+MAX_ERROR: Final = 60
+"""Characters of an error that a table shows."""
 
 
 async def with_job_states(broker: Broker, records: Sequence[TickRecord]) -> list[TickRecord]:
-    """Return records with what has become of the jobs of those that are still `fired`."""
+    """Return records; those that are `fired` get the states of their jobs, because the ledger may not know them yet."""
     if not isinstance(broker, JobStore):
         return list(records)
     return [
@@ -43,7 +44,7 @@ async def with_job_states(broker: Broker, records: Sequence[TickRecord]) -> list
 
 
 async def with_latest_job_states(broker: Broker, statuses: Sequence[CronStatus]) -> list[CronStatus]:
-    """Return statuses whose latest record has the state of its job; see `with_job_states`."""
+    """Return statuses whose latest records have the states of their jobs, as in `with_job_states`."""
     return [
         replace(status, last=(await with_job_states(broker, [status.last]))[0]) if status.last else status
         for status in statuses
@@ -51,9 +52,9 @@ async def with_latest_job_states(broker: Broker, statuses: Sequence[CronStatus])
 
 
 def with_job_state(record: TickRecord, job: JobRecord | None) -> TickRecord:
-    """Return the record of a tick whose job may have ended without the ledger hearing of it."""
+    """Return the record of a tick with the state of its job; None means that the broker has no such job."""
     if job is None:
-        return replace(record, reason="nothing is kept of its job")
+        return replace(record, reason="its job has expired")
     if job.state not in FINAL_STATES:
         return replace(record, reason=f"job {job.state}")
     ended = replace(record, finished_at=job.finished_at)
@@ -69,36 +70,36 @@ def with_job_state(record: TickRecord, job: JobRecord | None) -> TickRecord:
 
 
 def with_lost_run(record: TickRecord, status: CronStatus) -> TickRecord:
-    """Return the latest record of an entry with a word on its run, if a worker should show signs of life of it.
+    """Return the latest record of an entry, with the reason `no sign of life` if the worker of its run has vanished.
 
-    Runs of entries that fire on each worker show none, nor do runs by hand; a job has a lease of its own.
+    That is only known of entries that fire once per fleet. Runs by hand have a reason, and a job has its own lease.
     """
-    watched = status.definition.unique and record.status is TickStatus.FIRED and not (record.job_id or record.reason)
-    return replace(record, reason="no sign of life") if watched and status.running is None else record
+    extended = status.definition.unique and record.status is TickStatus.FIRED and not (record.job_id or record.reason)
+    return replace(record, reason="no sign of life") if extended and status.running is None else record
 
 
 def lateness_text(record: TickRecord) -> str:
-    """Return how late a tick fired; empty when it did not."""
+    """Return how late a tick fired; empty if it did not fire."""
     return "" if record.fired_at is None else f"{format_duration(record.late)} late"
 
 
 def duration_text(record: TickRecord) -> str:
-    """Return how long its run went on; empty while it does."""
+    """Return how long the run took; empty if it has not ended."""
     if record.fired_at is None or record.finished_at is None:
         return ""
     return format_duration(max(0.0, record.finished_at - record.fired_at))
 
 
 def reason_text(record: TickRecord) -> str:
-    """Return why a tick came to what it came to, in short; empty when there is nothing to add."""
-    more = ""
+    """Return a short reason for the status of a tick; empty if there is none."""
+    count = ""
     if record.count > 1:
-        more = f"{record.count:,} ticks{' or more' if record.count >= MOST_COUNTED else ''}"
-    return ", ".join(text for text in (record.reason, more, one_line(record.error, SHORT)) if text)
+        count = f"{record.count:,} ticks{' or more' if record.count >= MOST_COUNTED else ''}"
+    return ", ".join(text for text in (record.reason, count, one_line(record.error, MAX_ERROR)) if text)
 
 
 def record_as_json(record: TickRecord, zone: tzinfo) -> dict[str, object]:
-    """Return a record for programs, with its tick in `zone`."""
+    """Return a record for `--json`, with its tick in `zone`."""
     return {
         "tick": to_datetime(record.tick, zone).isoformat(),
         "status": str(record.status),
