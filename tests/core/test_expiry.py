@@ -56,7 +56,7 @@ async def test_a_job_that_no_worker_was_free_for_is_expired(
     job = await task.options(expires=timedelta(minutes=1)).enqueue()
     await clock.advance(61.5)
     await drain(app)
-    said = "expired: it was not started in time, but 1.5 s too late"
+    said = "expired: its latest start was 1.5 s ago"
     with pytest.raises(JobExpired) as caught:
         await job.result(timeout=5)
     assert str(caught.value) == f"job {job.id} {said}"
@@ -134,7 +134,7 @@ async def test_a_broker_that_refuses_to_tell_the_time_ends_no_worker(
     record = await record_of(broker, job.id)
     assert (record.state, record.attempt) == (JobState.COMPLETED, 1)
     assert (
-        f"job {job.id} of work has to wait: the broker refuses to tell the time: "
+        f"job {job.id} of work is delayed: broker rejected the request for its time: "
         "NOPERM no permissions to run the 'time' command"
     ) in caplog.messages
 
@@ -164,7 +164,7 @@ async def test_a_broker_that_never_tells_the_time_does_not_hold_a_worker(
     app: Aarq, task: Task[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody can cut the question short, so it has an end of its own."""
-    monkeypatch.setattr("aioq.worker.runner.PATIENCE", 0.01)
+    monkeypatch.setattr("aioq.worker.runner.CLOCK_TIMEOUT", 0.01)
     job = await task.options(expires=60).enqueue()
     asked = anyio.Event()
 

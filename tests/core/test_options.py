@@ -86,12 +86,6 @@ def test_errors_say_the_range() -> None:
         TaskOptions(backoff="linear")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # the point
 
 
-def test_nothing_is_kept_without_save_result() -> None:
-    """`save_result=False` keeps nothing of a success, whatever the time to live."""
-    assert TaskOptions(result_ttl=60).retain_for == 60
-    assert TaskOptions(result_ttl=60, save_result=False).retain_for == 0
-
-
 # One enqueue
 
 

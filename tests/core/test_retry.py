@@ -13,7 +13,7 @@ from aioq import Retry
 from aioq.model.job import Dead, Failed, Lease, Retried
 from aioq.options import TaskOptions
 from aioq.retry import backoff_delay, full_jitter
-from aioq.worker.outcome import UNKNOWN_TASK_TRIES, after_error, unknown_task
+from aioq.worker.outcome import UNKNOWN_TASK_RETRIES, after_error, unknown_task
 
 DAY = 86_400
 
@@ -154,9 +154,9 @@ def test_retry_counts_as_an_attempt() -> None:
 
 def test_an_unknown_task_is_handed_on_and_then_dead() -> None:
     """Other workers get three chances, later each time; crashes are no chances."""
-    outcomes = [unknown_task(lease(n + 1, 1), LookupError("who?")) for n in range(1, UNKNOWN_TASK_TRIES + 1)]
+    outcomes = [unknown_task(lease(n + 1, 1), LookupError("who?")) for n in range(1, UNKNOWN_TASK_RETRIES + 1)]
     assert [outcome.delay for outcome in outcomes if isinstance(outcome, Retried)] == [10, 20, 40]
-    last = unknown_task(lease(UNKNOWN_TASK_TRIES + 1), LookupError("who?"))
+    last = unknown_task(lease(UNKNOWN_TASK_RETRIES + 1), LookupError("who?"))
     assert isinstance(last, Dead)
     assert last.reason == "unknown_task"
 

@@ -178,7 +178,7 @@ async def test_a_broker_that_answers_short_is_told_so(app: Aarq, caplog: pytest.
     job = await add.enqueue(1, 2)
     await drain(app)
     assert await job.result(timeout=5) == 3
-    assert "the broker refuses a call" in caplog.text
+    assert "broker rejected the call" in caplog.text
 
 
 async def test_cancelled_jobs_that_nobody_tells_of_are_found(clock: VirtualClock) -> None:
@@ -262,8 +262,8 @@ async def test_a_late_report_is_told(app: Aarq, broker: FlakyBroker, caplog: pyt
     await drain(app)
     assert (await record_of(broker, job.id)).state is JobState.RUNNING
     assert (
-        f"job {job.id} of work was reported too late and the report refused: "
-        f"its lease had passed on, or it was cancelled"
+        f"job {job.id} of work was reported too late and the report was rejected: "
+        f"its lease was lost, or it was cancelled"
     ) in caplog.messages
 
 

@@ -81,10 +81,10 @@ async def test_an_outage_is_told_once(
     assert caplog.record_tuples[0] == (
         "aioq.worker",
         logging.ERROR,
-        "the broker is unreachable; trying again until it answers: connection refused",
+        "broker unreachable, retrying until it answers: connection refused",
     )
     assert caplog.record_tuples[1][1] == logging.WARNING
-    assert caplog.messages[1].startswith("the broker answers again after 6")
+    assert caplog.messages[1].startswith("broker reachable again after 6")
     assert len(caplog.messages) == 2
     assert caplog.records[0].exc_info is None
 
@@ -139,7 +139,7 @@ async def test_a_refusal_is_no_outage(
     async with anyio.create_task_group() as tg:
         tg.start_soon(retry.call, shop.ask)
         await clock.advance(50)
-        assert caplog.messages == ["the broker refuses a call; trying again until it does not: bug\\nhere"]
+        assert caplog.messages == ["broker rejected the call, retrying: bug\\nhere"]
         assert caplog.records[0].exc_info is not None
         await clock.advance(15)
         assert len(caplog.messages) == 2
@@ -157,7 +157,7 @@ async def test_foreseen_refusals_have_no_traceback(
         tg.start_soon(retry.call, shop.ask)
         await settle_down()
         tg.cancel_scope.cancel()
-    assert caplog.messages == ["the broker refuses a call; trying again until it does not: wrong password"]
+    assert caplog.messages == ["broker rejected the call, retrying: wrong password"]
     assert not caplog.records[0].exc_info
 
 
@@ -175,4 +175,4 @@ async def test_refusals_are_not_remembered_for_ever(
         await clock.advance(300)
         tg.cancel_scope.cancel()
     assert next(numbers) > 100
-    assert len(retry._refused) < 100  # pyright: ignore[reportPrivateUsage]
+    assert len(retry._rejections) < 100  # pyright: ignore[reportPrivateUsage]

@@ -57,7 +57,7 @@ class Job:
         """Be the body."""
         self.running = running
         try:
-            self.said.append(await running.within(self.timeout, self.work(name)))
+            self.said.append(await running.run(self.work(name), self.timeout))
         except Interrupted:
             self.said.append("cut")
 
@@ -70,7 +70,7 @@ class Job:
     def cancel(self) -> None:
         """Interrupt it."""
         assert self.running is not None
-        self.running.cancel()
+        self.running.interrupt()
 
 
 async def test_a_job_runs_and_its_work_returns(make: Make) -> None:
@@ -201,7 +201,7 @@ async def test_a_shield_is_waited_for(make: Make) -> None:
 
 async def test_work_that_goes_on_is_cancelled_again(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who swallows a cancellation gets another at a later await."""
-    monkeypatch.setattr(asyncio_tasks, "AGAIN", 0.01)
+    monkeypatch.setattr(asyncio_tasks, "CANCEL_EVERY", 0.01)
 
     class Deaf(Job):
         async def work(self, name: str) -> str:
@@ -263,7 +263,7 @@ async def test_a_cancellation_of_the_works_own_is_no_cut() -> None:
 
     async def body(running: JobTask, _: str) -> None:
         try:
-            await running.within(None, work())
+            await running.run(work(), None)
         except asyncio.CancelledError:
             raised.append("its own")
 

@@ -22,7 +22,7 @@ from aioq.model.job import Lease
 from aioq.protocols import ThreadedLeases
 from aioq.worker.heartbeat import LeaseThread
 from aioq.worker.leases import LeaseTable
-from aioq.worker.loop_monitor import Culprit, LoopMonitor, culprit_of, current_job
+from aioq.worker.loop_monitor import Culprit, LoopMonitor, current_job, find_culprit
 from tests.core.brokers import FlakyBroker
 from tests.core.rig import record_of, until, working
 from tests.core.worker.test_duties import lease
@@ -54,10 +54,10 @@ async def test_a_blocked_loop_is_told_with_job_and_stack(app: Aarq, caplog: pyte
     async with working(app):
         job = await heavy.enqueue()
         await job.result(timeout=10)
-        await until(lambda: "goes on" in caplog.text)
+        await until(lambda: "runs again" in caplog.text)
     told, over = [record for record in caplog.records if "event loop" in record.getMessage()]
     assert f"by job {job.id} of heavy" in told.getMessage()
-    assert f"job {job.id} of heavy had blocked it for 2." in over.getMessage()
+    assert f"job {job.id} of heavy blocked it for 2." in over.getMessage()
     assert (told.levelno, told.job_id) == (logging.WARNING, job.id)  # type: ignore[attr-defined]
     assert told.stack_info is not None
     assert "time.sleep(2.5)" in told.stack_info
@@ -89,7 +89,7 @@ def seen_from_a_thread(block: Callable[[Callable[[], None]], Any]) -> Culprit:
         loop, ident = asyncio.get_running_loop(), threading.get_ident()
 
         def be_seen() -> None:
-            looker = threading.Thread(target=lambda: found.append(culprit_of(loop, ident)))
+            looker = threading.Thread(target=lambda: found.append(find_culprit(loop, ident)))
             looker.start()
             looker.join()
 
@@ -288,7 +288,7 @@ async def test_a_block_that_does_not_end_loses_its_leases(caplog: pytest.LogCapt
     counts: list[int] = []
 
     def told() -> int:
-        return sum("extended no more" in message for message in caplog.messages)
+        return sum("no longer extended" in message for message in caplog.messages)
 
     @app.task(name="heavy")
     async def heavy(_: object) -> None:
@@ -302,7 +302,7 @@ async def test_a_block_that_does_not_end_loses_its_leases(caplog: pytest.LogCapt
         await (await heavy.enqueue()).result(timeout=10)
     assert counts[0] == counts[1] >= 4
     assert told() == 1
-    assert "blocked for more than 1.5 s: the leases of 1 jobs are extended no more" in caplog.text
+    assert "blocked for more than 1.5 s: the leases of 1 jobs are no longer extended" in caplog.text
 
 
 async def test_a_keeper_in_trouble_goes_on_and_tells_before_it_is_too_late(caplog: pytest.LogCaptureFixture) -> None:

@@ -413,7 +413,7 @@ async def test_a_worker_ends_though_the_broker_is_away(
     app: Aarq, hold: Hold, broker: FlakyBroker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It says that its jobs will have to wait for their leases, and goes, without raising."""
-    monkeypatch.setattr("aioq.worker.worker.LAST_WORDS", 0.05)
+    monkeypatch.setattr("aioq.worker.worker.SHUTDOWN_TIMEOUT", 0.05)
     async with working(app) as worker:
         job = await hold.task.enqueue()
         await hold.started.wait()
@@ -421,7 +421,7 @@ async def test_a_worker_ends_though_the_broker_is_away(
         worker.stop()
         worker.stop()
     assert (
-        "the broker did not hear the last report; up to 1 jobs run again when their lease is over: connection refused"
+        "the last report did not reach the broker; up to 1 jobs run again when their leases expire: connection refused"
     ) in caplog.messages
     broker.come_up()
     assert await job.state() is JobState.RUNNING
@@ -438,7 +438,7 @@ async def test_a_report_that_is_refused_does_not_cost_the_others_theirs(
                 raise RuntimeError("WRONGTYPE")
             return await super().settle(settlements)
 
-    monkeypatch.setattr("aioq.worker.worker.LAST_WORDS", 0.05)
+    monkeypatch.setattr("aioq.worker.worker.SHUTDOWN_TIMEOUT", 0.05)
     app.broker = broker = Choosy()
     hold = Hold(app)
     async with anyio.create_task_group() as tg:
@@ -450,7 +450,7 @@ async def test_a_report_that_is_refused_does_not_cost_the_others_theirs(
     assert [await job.state() for job in jobs] == [JobState.PENDING] * 3
     assert (await record_of(broker, "poison")).state is JobState.RUNNING
     assert caplog.messages[-1] == (
-        "the broker refuses the last report of job poison of hold, which runs again when its lease is over: WRONGTYPE"
+        "broker rejected the last report of job poison of hold, which runs again when its lease expires: WRONGTYPE"
     )
 
 
@@ -458,7 +458,7 @@ async def test_a_broker_that_hangs_does_not_hold_the_worker(
     app: Aarq, hold: Hold, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After its last words the worker is gone, heard or not."""
-    monkeypatch.setattr("aioq.worker.worker.LAST_WORDS", 0.05)
+    monkeypatch.setattr("aioq.worker.worker.SHUTDOWN_TIMEOUT", 0.05)
 
     class Hanging(FlakyBroker):
         async def settle(self, settlements: Any) -> Any:
@@ -470,7 +470,7 @@ async def test_a_broker_that_hangs_does_not_hold_the_worker(
         await hold.started.wait()
         worker.stop()
         worker.stop()
-    assert any(message.endswith("when their lease is over: TimeoutError") for message in caplog.messages)
+    assert any(message.endswith("when their leases expire: TimeoutError") for message in caplog.messages)
 
 
 @pytest.mark.parametrize("error", [OSError("reset"), RuntimeError("what?")])
@@ -478,7 +478,7 @@ async def test_no_error_of_the_broker_leaves_the_worker_at_its_end(
     app: Aarq, hold: Hold, broker: FlakyBroker, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not even one that a broker should never raise."""
-    monkeypatch.setattr("aioq.worker.worker.LAST_WORDS", 0.05)
+    monkeypatch.setattr("aioq.worker.worker.SHUTDOWN_TIMEOUT", 0.05)
     async with working(app) as worker:
         await hold.task.enqueue()
         await hold.started.wait()
@@ -527,7 +527,7 @@ async def test_draining_is_logged(app: Aarq, hold: Hold, caplog: pytest.LogCaptu
         worker.stop()
         worker.stop()
     assert "stopping: 1 jobs have up to 7 s to end" in caplog.messages
-    assert f"job {job.id} of hold was released, to run again" in caplog.messages
+    assert f"job {job.id} of hold was released and will run again" in caplog.messages
 
 
 async def test_releases_are_one_batch(app: Aarq, broker: FlakyBroker) -> None:

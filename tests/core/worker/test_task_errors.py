@@ -455,7 +455,7 @@ async def test_a_body_that_does_not_end_when_cancelled_is_disowned(
     app: Aarq, broker: FlakyBroker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its job is released for others though the worker cannot end before the body does; the log says which job."""
-    monkeypatch.setattr("aioq.worker.worker.LAST_WORDS", 0.01)
+    monkeypatch.setattr("aioq.worker.worker.SHUTDOWN_TIMEOUT", 0.01)
     started, release = anyio.Event(), anyio.Event()
 
     @app.task(name="deaf")
@@ -476,7 +476,7 @@ async def test_a_body_that_does_not_end_when_cancelled_is_disowned(
         assert await job.state() is JobState.PENDING
         release.set()
     assert await job.state() is JobState.PENDING
-    message = f"job {job.id} of deaf does not end though it was cancelled; the worker cannot end before it does"
+    message = f"job {job.id} of deaf did not end when it was cancelled; the worker cannot end before it does"
     assert ("aioq.worker", logging.ERROR, message) in caplog.record_tuples
     assert broker.calls["settle"] == 1
 
@@ -485,7 +485,7 @@ async def test_who_need_not_wait_for_such_bodies_hears_of_them(
     app: Aarq, broker: FlakyBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the worker would have ended but for a body, its jobs are given back and it is off the list."""
-    monkeypatch.setattr("aioq.worker.worker.LAST_WORDS", 0.01)
+    monkeypatch.setattr("aioq.worker.worker.SHUTDOWN_TIMEOUT", 0.01)
     started, release = anyio.Event(), anyio.Event()
 
     @app.task(name="deaf")

@@ -39,7 +39,7 @@ def test_a_blocked_loop_keeps_its_lease(
     assert stack.at - started["at"] <= 2
     assert [event["job_id"] for event in second.events("started")].count(job_id) == 0
     assert client.record(job_id).crashes == 0
-    first.wait_for(f"WARNING aioq.worker: the event loop goes on; job {job_id} of hold had blocked it for")
+    first.wait_for(f"WARNING aioq.worker: the event loop runs again; job {job_id} of hold blocked it for")
 
 
 def test_a_block_beyond_its_limit_is_taken_over_and_fenced(
@@ -55,7 +55,7 @@ def test_a_block_beyond_its_limit_is_taken_over_and_fenced(
     assert second.wait_for_event("started")["epoch"] == 2
     assert client.result(job_id) in second.text()
     (tmp_path / "gate").touch()
-    first.wait_for(f"job {job_id} of hold was reported too late and the report refused|the lease of job {job_id}")
+    first.wait_for(f"job {job_id} of hold was reported too late and the report was rejected|the lease of job {job_id}")
     assert client.result(job_id) in second.text()
     record = client.record(job_id)
     assert (record.attempt, record.crashes) == (2, 1)

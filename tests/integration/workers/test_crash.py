@@ -61,7 +61,7 @@ def test_a_late_report_is_refused(
     (tmp_path / "gate").touch()
     assert client.result(job_id) == again["worker_id"]
     frozen.send(signal.SIGCONT)
-    frozen.wait_for(f"WARNING aioq.worker: job {job_id} of hold was reported too late and the report refused")
+    frozen.wait_for(f"WARNING aioq.worker: job {job_id} of hold was reported too late and the report was rejected")
     record = client.record(job_id)
     assert (record.state, record.worker_id, client.result(job_id)) == (
         JobState.COMPLETED, again["worker_id"], again["worker_id"],
@@ -83,7 +83,7 @@ def test_a_late_report_does_not_end_the_run_of_another(
     again = second.wait_for_event("started")
     (tmp_path / "gate").touch()
     frozen.send(signal.SIGCONT)
-    frozen.wait_for(f"WARNING aioq.worker: job {job_id} of hold was reported too late and the report refused")
+    frozen.wait_for(f"WARNING aioq.worker: job {job_id} of hold was reported too late and the report was rejected")
     record = client.record(job_id)
     assert (record.state, record.worker_id) == (JobState.RUNNING, again["worker_id"])
     (tmp_path / "gate-again").touch()

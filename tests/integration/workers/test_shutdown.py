@@ -60,7 +60,7 @@ def test_a_second_sigterm_aborts_at_once(start_worker: StartWorker, client: Clie
     assert time.time() - sent < 3
     record = client.record(job_id)
     assert (record.state, record.attempt, record.crashes) == (JobState.PENDING, 0, 0)
-    assert f"job {job_id} of hold was released, to run again" in worker.text()
+    assert f"job {job_id} of hold was released and will run again" in worker.text()
 
 
 def test_the_grace_is_kept(start_worker: StartWorker, client: Client, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_task_that_heeds_no_cancellation_cannot_keep_the_worker(
         """
 import aioq.worker.worker
 
-aioq.worker.worker.LAST_WORDS = 0.5
+aioq.worker.worker.SHUTDOWN_TIMEOUT = 0.5
 
 @app.task(name="hold")
 async def hold(ctx, gate: str) -> None:

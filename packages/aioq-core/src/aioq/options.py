@@ -63,11 +63,6 @@ class TaskOptions:
         number("result_ttl", self.result_ttl, 0, TEN_YEARS)
         whole("max_crashes", self.max_crashes, 1, 100)
 
-    @property
-    def retain_for(self) -> float:
-        """Seconds to keep the record of a job that succeeded."""
-        return self.result_ttl if self.save_result else 0.0
-
 
 class TaskKeywords(TypedDict, total=False):
     """The fields of `TaskOptions` as keyword arguments."""

@@ -11,7 +11,13 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast
 
 import anyio
 
-from aioq.errors import BadSignature, PayloadTooLarge, SerializationError, TaskDefinitionError
+from aioq.errors import (
+    BadSignature,
+    PayloadTooLarge,
+    ResultSerializationError,
+    SerializationError,
+    TaskDefinitionError,
+)
 from aioq.handle import Job
 from aioq.model.ids import check_name, new_id
 from aioq.model.job import Lease, NewJob
@@ -259,10 +265,22 @@ class Task(Generic[P, R]):
                 raise BadSignature(f"the call of {self.name} is signed, and this app has no signing_keys") from None
             raise
 
-    def sealed_result(self, lease: Lease, data: bytes) -> bytes:
-        """Return an encoded result as it is stored: signed where results are."""
-        signer = self._app.signer
-        return data if signer is None else signer.seal(Subject("result", self.name, lease.queue, lease.job_id), data)
+    def encode_result(self, lease: Lease, result: object) -> bytes:
+        """Return the result of a job as it is stored: encoded, and signed if results are signed.
+
+        Raises:
+            ResultSerializationError: The result cannot be encoded.
+            PayloadTooLarge: It takes more bytes than the app's `max_payload`.
+        """
+        try:
+            data = self._app.codec.encode(result)
+        except SerializationError as error:
+            raise ResultSerializationError(f"the result of {self.name} cannot be stored: {error}") from None
+        if len(data) > self._app.max_payload:
+            raise PayloadTooLarge(f"the result of {self.name}", len(data), self._app.max_payload)
+        if (signer := self._app.signer) is None:
+            return data
+        return signer.seal(Subject("result", self.name, lease.queue, lease.job_id), data)
 
     def result_reader(self, job_id: str, queue: str | None = None) -> Callable[[bytes], Any]:
         """Return what makes a value of the stored result of a job.

@@ -1,9 +1,8 @@
-"""The worker: a few duties, each in its own file, in one task group.
+"""The worker. Each module is one of its parts, and `worker` runs them in one task group.
 
-`claimer` takes jobs as slots come free, `runner` runs them, `settler` reports how they
-ended, `heartbeat` keeps their leases, by a thread of `keeper` where the broker allows it,
-`watch` notices a blocked event loop, `reaper` takes back the jobs of workers that vanished,
-`cron` fires the schedules. `worker` owns them all, and `stop` tells them when to end.
+`claimer` claims jobs as slots become free, `runner` runs them, and `settler` reports their outcomes. Meanwhile
+`heartbeat` extends the leases, `reaper` returns the jobs of crashed workers to their queues, `cancellations` cancels
+jobs on request, `loop_monitor` reports a blocked event loop, and `cron` fires the schedules. `shutdown` ends them all.
 """
 
 from aioq.worker.worker import Worker as Worker

@@ -1,4 +1,4 @@
-"""The worker's line to its broker: it breaks, it is mended, nobody dies of it."""
+"""Retries broker calls until they succeed, and logs each outage once."""
 
 from __future__ import annotations
 
@@ -11,74 +11,88 @@ from aioq.retry import full_jitter
 from aioq.serialization.failure import error_text
 from aioq.worker.log import logger
 
-__all__ = ["BrokerRetry"]
+__all__ = ["OUTAGES", "BrokerRetry"]
 
 T = TypeVar("T")
 
 OUTAGES: Final = (BrokerUnavailable, OSError)
-"""What says that nobody answers. Anything else is an answer, and a refusal."""
+"""Errors that mean that the broker did not answer. Every other error is an answer: the broker rejected the call."""
 
-QUIET = 60.0
-"""Seconds for which the same refusal is not logged again."""
+REJECTION_LOG_INTERVAL = 60.0
+"""Seconds for which the same rejection is not logged again."""
 
 
 class BrokerRetry:
-    """Repeats broker calls until they succeed, and tells of an outage once."""
+    """Repeats broker calls until they succeed. All calls of a worker share one, so that an outage is logged once."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._failing = 0
+        """Calls that are being repeated at the moment."""
         self._down_since: float | None = None
-        self._refused: dict[str, float] = {}
+        self._rejections: dict[str, float] = {}
+        """When each rejection was logged, by its text."""
 
-    async def call(
-        self, call: Callable[[], Awaitable[T]], *, pause: Callable[[float], Awaitable[None]] | None = None
+    async def call(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Return the result of `call`, which is made until it succeeds and must be safe to repeat."""
+        try:
+            return await call()
+        except Exception as error:
+            return await self.repeat(call, after=error)
+
+    async def repeat(
+        self,
+        call: Callable[[], Awaitable[T]],
+        *,
+        after: Exception,
+        pause: Callable[[float], Awaitable[None]] | None = None,
     ) -> T:
-        """Return what `call` returns, however often it has to be made.
+        """Return the result of `call`, after a first call has failed.
 
-        The call must be safe to repeat. Waits up to 1.5 s between tries, at random.
+        The parts of the worker that call the broker for every job make the first call themselves: it is one frame less.
+        Waits a random time between the calls, up to 1.5 s.
 
         Args:
-            pause: How to wait so many seconds, if not asleep; what it raises ends the tries.
+            after: The error of the first call.
+            pause: Waits for a number of seconds; if it raises, the calls end. The clock's sleep when None.
         """
         pause = pause or self._clock.sleep
         failures = 0
+        self._failing += 1
+        self._log_failure(after)
         try:
             while True:
+                await pause(full_jitter(failures))
                 try:
                     answer = await call()
                 except Exception as error:
-                    self._failing += not failures
                     failures += 1
-                    self._tell(error)
+                    self._log_failure(error)
                 else:
-                    if failures:
-                        self._mended()
+                    self._log_recovery()
                     return answer
-                await pause(full_jitter(failures - 1))
         finally:
-            if failures:
-                self._given_up()
+            self._failing -= 1
+            # When no call is failing any more, answered or given up, the next failure is a new outage.
+            if not self._failing:
+                self._down_since = None
 
-    def _tell(self, error: Exception) -> None:
+    def _log_failure(self, error: Exception) -> None:
         text = error_text(error)
         now = self._clock.monotonic()
         if isinstance(error, OUTAGES):
             if self._down_since is None:
                 self._down_since = now
-                logger.error("the broker is unreachable; trying again until it answers: %s", text)
-        elif text not in self._refused or now - self._refused[text] >= QUIET:
-            self._refused = {said: at for said, at in self._refused.items() if now - at < QUIET} | {text: now}
-            foreseen = isinstance(error, AioqError)
-            logger.error("the broker refuses a call; trying again until it does not: %s", text, exc_info=not foreseen)
+                logger.error("broker unreachable, retrying until it answers: %s", text)
+            return
+        # Old entries are removed here: every text may be different, and a rejection may last for days.
+        self._rejections = {text: at for text, at in self._rejections.items() if now - at < REJECTION_LOG_INTERVAL}
+        if text not in self._rejections:
+            self._rejections[text] = now
+            expected = isinstance(error, AioqError)
+            logger.error("broker rejected the call, retrying: %s", text, exc_info=None if expected else error)
 
-    def _mended(self) -> None:
+    def _log_recovery(self) -> None:
         if self._down_since is not None:
-            logger.warning("the broker answers again after %.1f s", self._clock.monotonic() - self._down_since)
-            self._down_since = None
-
-    def _given_up(self) -> None:
-        """When no call is failing any more, answered or called off, the next failure is news again."""
-        self._failing -= 1
-        if not self._failing:
+            logger.warning("broker reachable again after %.1f s", self._clock.monotonic() - self._down_since)
             self._down_since = None

@@ -1,4 +1,4 @@
-"""Hears of running jobs that were cancelled, and cancels their tasks."""
+"""Cancels the tasks of running jobs that were cancelled by a client."""
 
 from __future__ import annotations
 
@@ -12,32 +12,35 @@ from aioq.worker.log import logger
 
 __all__ = ["Cancellations"]
 
-STEADY = 4
-"""Counted failures before listening again: up to 1.5 s pass."""
+RESUBSCRIBE_BACKOFF = 4
+"""The failure count that sets the pause before the next subscription: up to 1.5 s, at random."""
 
 
 class Cancellations:
-    """Listens to the broker. What it misses, the heartbeat finds: the lease is lost."""
+    """Subscribes to cancellations. A missed one is noticed at the next heartbeat, as a lost lease."""
 
     def __init__(self, broker: Broker, worker_id: str, clock: Clock) -> None:
-        self._broker, self._worker_id, self._clock = broker, worker_id, clock
-        self._complained = False
+        self._broker = broker
+        self._worker_id = worker_id
+        self._clock = clock
+        self._logged = False
 
     async def run(self, cancel: Callable[[str], object]) -> None:
-        """Hand the ids of cancelled jobs to `cancel`, until cancelled."""
+        """Call `cancel` with the id of each job that is cancelled, until this call is cancelled."""
         while isinstance(self._broker, Signals):
             try:
                 async for job_id in self._broker.aborts(self._worker_id):
                     cancel(job_id)
             except BrokerUnavailable:
-                logger.debug("cannot listen for cancelled jobs while the broker is unreachable")
+                # `BrokerRetry` logs the outage: other calls fail at the same time.
+                logger.debug("cannot subscribe to cancellations while the broker is unreachable")
             except Exception:
-                self._complain()
-            await self._clock.sleep(full_jitter(STEADY))
+                self._log_rejection()
+            await self._clock.sleep(full_jitter(RESUBSCRIBE_BACKOFF))
 
-    def _complain(self) -> None:
-        if not self._complained:
-            self._complained = True
+    def _log_rejection(self) -> None:
+        if not self._logged:
+            self._logged = True
             logger.warning(
-                "the broker does not tell of cancelled jobs; they are found at the next heartbeat", exc_info=True
+                "cannot subscribe to cancellations; cancelled jobs are noticed at the next heartbeat", exc_info=True
             )

@@ -1,12 +1,13 @@
-"""Takes jobs as slots come free: as many as there is room for, in one request.
+"""Claims jobs as slots become free, as many as there are free slots in one request.
 
-A claim that found nothing is followed by one that waits. What a wait that was called off has
-claimed is asked for: a request with a limit of 0 tells it, and has it claim nothing later.
+After a claim that found nothing, the worker claims with a wait: the broker answers when there is something to claim. If
+such a wait is called off or its answer gets lost, the broker may have leased jobs for it. An inquiry, which is the same
+request with a limit of 0, returns these leases and makes the broker claim nothing for the request any more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
@@ -25,25 +26,26 @@ from aioq.worker.slots import Slots
 
 __all__ = ["Claimer"]
 
-SHIELD = 5.0
-"""Seconds for which a claim under way is protected from cancellation: it may hold leases."""
+CLAIM_TIMEOUT = 5.0
+"""Seconds for which a claim that was sent is protected from cancellation: its answer may hold leases."""
 
-UNWOKEN = 5.0
-"""Seconds after which a worker asks that nobody wakes."""
+POLL_INTERVAL = 5.0
+"""Seconds after which an idle worker claims again if the broker has no signals to wake it."""
 
 NOTHING = Claim(leases=[])
 
 
-class Stopped(Exception):
-    """The worker was stopped while a claim was to be repeated."""
+class _Stopped(Exception):
+    """The worker was stopped before a failed claim could be repeated."""
 
 
 class Claimer:
-    """Claims until it is told to stop; waits for a wake-up, or for the next job to come due.
+    """Claims jobs until the worker is stopped; waits for a signal, or for the next job to become due.
 
     Args:
-        poll: Seconds after which an idle worker asks even if nothing woke it; a third of the
-            lease when None, or `UNWOKEN` where the broker wakes nobody.
+        lease: Seconds for which jobs are leased.
+        poll: Seconds after which an idle worker claims again without a signal; a third of the lease when None, or
+            `POLL_INTERVAL` if the broker has no signals.
         burst: End as soon as nothing is due and nothing runs.
     """
 
@@ -62,84 +64,97 @@ class Claimer:
         shutdown: Shutdown,
         clock: Clock,
     ) -> None:
-        self._broker, self._worker_id, self._queues = broker, worker_id, queues
-        self._lease, self._burst = lease, burst
-        self._slots, self._leases, self._retry, self._shutdown, self._clock = slots, leases, retry, shutdown, clock
+        self._broker = broker
+        self._worker_id = worker_id
+        self._queues = queues
+        self._lease = lease
+        self._burst = burst
+        self._slots = slots
+        self._leases = leases
+        self._retry = retry
+        self._shutdown = shutdown
+        self._clock = clock
         self._half = (slots.total + 1) // 2
         self._signals = broker if isinstance(broker, Signals) else None
-        self._longest = _longest_wait(poll, lease) if self._signals else poll or UNWOKEN
+        self._max_wait = _max_wait(poll, lease) if self._signals else poll or POLL_INTERVAL
         self._waiting: anyio.CancelScope | None = None
+        # Every claim could be raced against the shutdown instead, but that would delay the start of every job.
         shutdown.add_listener(self._wake)
 
     async def run(self, start: Callable[[Lease], None], give_back: Callable[[Lease], None]) -> None:
-        """Claim jobs and hand each to `start`, until stopped or, in a burst, out of work.
+        """Claim jobs and pass each to `start`, until stopped or, in a burst, until nothing is left to do.
 
-        What a claim brings in after the stop goes to `give_back`.
+        Leases that arrive after the stop go to `give_back`.
         """
-        patience = 0.0
-        while not self._shutdown.requested:
-            await self._slots.wait_free(unless=lambda: self._shutdown.requested)
-            idle = not self._leases  # asked before the claim: what ends meanwhile may leave work behind
-            room = self._slots.free
-            claim = await self._claim(patience)
-            drained = len(claim.leases) < room
+        wait: float | None = 0.0
+        while wait is not None and not self._shutdown.requested:
+            if not self._slots.free:
+                await self._slots.wait_free(unless=lambda: self._shutdown.requested)
+                continue
+            if wait and self._signals is None:
+                await self._sleep(wait)
+                wait = 0.0
+                continue
+            request = self._request()
+            claim = await (self._claim_while_jobs_run if self._burst and wait else self._claim)(request, wait)
             self._begin(claim.leases[: self._half], start, give_back)
-            if drained or len(claim.leases) > self._half:
-                # Let what was started begin. When there is no more, it does so before anything else is asked for;
-                # else short jobs end here, and their slots are claimed for while the other half runs.
+            if len(claim.leases) < request.limit or len(claim.leases) > self._half:
+                # Let these jobs begin. If the queues are empty, they begin before the next request is sent. If not,
+                # short jobs end here, and the next request for their slots is sent while the other half runs.
                 await anyio.lowlevel.checkpoint()
             self._begin(claim.leases[self._half :], start, give_back)
             if claim.alone:
+                # The broker asks for an empty worker: a suspect must run with nothing beside it.
                 await race(self._leases.wait_empty, self._shutdown.draining.wait)
-            if claim.alone or (claim.leases and (self._burst or not drained)):
-                patience = 0.0
-                continue
-            if self._burst and idle and claim.next_due != 0:
-                return
-            patience = self._longest if claim.next_due is None else min(self._longest, claim.next_due)
+            wait = self._next_wait(request, claim)
+
+    def _next_wait(self, request: ClaimRequest, claim: Claim) -> float | None:
+        """Return the seconds that the next claim may wait for jobs; None if a burst is over."""
+        more = bool(claim.leases) and (self._burst or len(claim.leases) == request.limit)
+        if claim.alone or more:
+            return 0.0
+        # A job that ended after the request may have enqueued others: a burst ends only if none was running.
+        if self._burst and not request.running and claim.next_due != 0:
+            return None
+        return self._max_wait if claim.next_due is None else min(self._max_wait, claim.next_due)
 
     def _begin(self, leases: list[Lease], start: Callable[[Lease], None], give_back: Callable[[Lease], None]) -> None:
         for lease in leases:
             (give_back if self._shutdown.requested else start)(lease)
 
-    async def _claim(self, patience: float) -> Claim:
-        """Claim, once there is something to claim if `patience` is above 0, or so many seconds have passed."""
-        if not (self._burst and patience):
-            return await self._insist(patience)
+    async def _claim(self, request: ClaimRequest, wait: float) -> Claim:
+        """Claim, after waiting up to `wait` seconds for something to claim; repeat it while the broker is away."""
+        try:
+            if wait and self._signals is not None:
+                return await self._wait(self._signals, request, wait)
+            return await self._send(request)
+        except Exception as error:
+            # A claim is repeated as it was, for the broker recognizes its id. A wait is not: it may have ended.
+            again = partial(self._inquire if wait else self._send, request)
+            try:
+                return await self._retry.repeat(again, after=error, pause=self._pause)
+            except _Stopped:
+                return NOTHING
+
+    async def _claim_while_jobs_run(self, request: ClaimRequest, wait: float) -> Claim:
+        """Claim, but wait no longer than until the last running job has ended: then the burst may be over."""
         claim = NOTHING
-        async with anyio.create_task_group() as tg:
-            tg.start_soon(self._end_wait_when_empty)
-            claim = await self._insist(patience)
-            tg.cancel_scope.cancel()
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._end_wait_when_empty)
+            claim = await self._claim(request, wait)
+            group.cancel_scope.cancel()
         return claim
 
-    async def _insist(self, patience: float) -> Claim:
-        if patience and self._signals is None:
-            with anyio.CancelScope() as self._waiting:
-                await self._clock.sleep(patience)
-        if self._shutdown.requested:
-            return NOTHING
-        request = self._request()
-        attempt = self._attempt if self._signals is None or not patience else self._waits(self._signals, patience)
-        try:
-            return await self._retry.call(lambda: attempt(request), pause=self._pause)
-        except Stopped:
-            return NOTHING
-
     async def _pause(self, seconds: float) -> None:
-        """Wait between two tries. One that is under way is not interrupted, but brief."""
+        """Wait between two calls, but not longer than until the stop. A call is short and is not interrupted."""
         await race(partial(self._clock.sleep, seconds), self._shutdown.draining.wait)
         if self._shutdown.requested:
-            raise Stopped
+            raise _Stopped
 
-    def _waits(self, signals: Signals, seconds: float) -> Callable[[ClaimRequest], Awaitable[Claim]]:
-        """Return what waits when it is first called; a wait that failed is asked what it has claimed."""
-        left = [signals]
-
-        def attempt(request: ClaimRequest) -> Awaitable[Claim]:
-            return self._wait(left.pop(), request, seconds) if left else self._inquire(request)
-
-        return attempt
+    async def _send(self, request: ClaimRequest) -> Claim:
+        asked = self._clock.monotonic()
+        with anyio.fail_after(CLAIM_TIMEOUT, shield=True):
+            return await self._record(await self._broker.claim(request), asked)
 
     async def _wait(self, signals: Signals, request: ClaimRequest, seconds: float) -> Claim:
         asked = self._clock.monotonic()
@@ -147,33 +162,28 @@ class Claimer:
             self._waiting = scope
             try:
                 claim = await signals.wait_and_claim(request, timeout=seconds, idle=self._slots.idle())
-                return await self._keep(claim, asked)
+                return await self._record(claim, asked)
             except anyio.get_cancelled_exc_class():
                 if not scope.cancel_called:
+                    # The worker itself is cancelled: record the leases, so that they are released with the others.
                     with suppress(Exception):
                         await self._inquire(request)
                 raise
         return await self._inquire(request)
 
     async def _inquire(self, request: ClaimRequest) -> Claim:
-        """Return what a wait whose answer was not heard has claimed; what else there is, is claimed next."""
-        return structs.replace(await self._attempt(structs.replace(request, limit=0)), next_due=0.0)
+        """Return the leases of a wait whose answer did not arrive. A new claim must follow at once."""
+        return structs.replace(await self._send(structs.replace(request, limit=0)), next_due=0.0)
 
-    async def _attempt(self, request: ClaimRequest) -> Claim:
-        asked = self._clock.monotonic()
-        with anyio.fail_after(SHIELD, shield=True):
-            return await self._keep(await self._broker.claim(request), asked)
-
-    async def _keep(self, claim: Claim, asked: float) -> Claim:
-        """Note what was claimed, but for what was lost while the answer lay unread.
-
-        That may be because the event loop was blocked, or the way long.
-        """
+    async def _record(self, claim: Claim, asked: float) -> Claim:
+        """Add the leases to the table, except those that were lost before their answer was read."""
+        # The event loop may have been blocked, or the network slow.
         if claim.leases and self._clock.monotonic() - asked > self._lease / 3:
             lost = await self._broker.extend(claim.leases, seconds=self._lease)
             held = [lease for lease in claim.leases if lease not in lost]
             claim = structs.replace(claim, leases=held, next_due=0.0 if lost else claim.next_due)
-        self._leases.add(claim.leases)
+        if claim.leases:
+            self._leases.add(claim.leases)
         return claim
 
     def _request(self) -> ClaimRequest:
@@ -186,8 +196,16 @@ class Claimer:
             running=len(self._leases),
         )
 
+    async def _sleep(self, seconds: float) -> None:
+        """Sleep until the next poll, the stop or, in a burst, the end of the last running job."""
+        with anyio.CancelScope() as self._waiting:
+            if self._burst:
+                await race(partial(self._clock.sleep, seconds), self._leases.wait_empty)
+            else:
+                await self._clock.sleep(seconds)
+
     def _wake(self) -> None:
-        """Have a stop noticed: a race with it at every wait would make each job start later."""
+        """End a wait for a slot or for jobs, because the worker is stopped."""
         self._slots.wake()
         if self._waiting is not None:
             self._waiting.cancel()
@@ -198,6 +216,6 @@ class Claimer:
             self._waiting.cancel()
 
 
-def _longest_wait(poll: float | None, lease: float) -> float:
-    """Return for how long a claim may wait: an answer that may be older than a third of its lease is not trusted."""
+def _max_wait(poll: float | None, lease: float) -> float:
+    """Return how long a claim may wait: an answer that may be older than a third of its lease has to be checked."""
     return lease / 3 if poll is None else min(poll, lease / 3)

@@ -1,4 +1,4 @@
-"""Keeps the leases of running jobs, and keeps the worker in the broker's list."""
+"""Extends the leases of running jobs, and keeps the worker in the broker's list of workers."""
 
 from __future__ import annotations
 
@@ -21,69 +21,77 @@ from aioq.worker.loop_monitor import LoopMonitor
 
 __all__ = ["Heartbeat", "LeaseThread"]
 
+THREAD_TIMEOUT = 1.0
+"""Seconds to wait for the thread to end. It is a daemon thread, so the process can end without it."""
+
+LOOP_POLL_INTERVAL = 0.2
+"""Seconds between checks whether a loop that was blocked for too long runs again."""
+
 
 class Heartbeat:
-    """Beats three times in a lease: extends all leases in one call, and says who we are.
+    """Extends all leases with one call and refreshes the worker's registration, each three times per lease.
 
-    The two do not wait for each other: a registry in trouble costs no lease. Where the broker
-    has `ThreadedLeases`, leases are extended from a thread, and the event loop may be blocked.
+    The two are independent: trouble with the registration loses no lease. If the broker has `ThreadedLeases`, a thread
+    extends the leases, also while the event loop is blocked.
     """
 
     def __init__(
         self, broker: Broker, retry: BrokerRetry, leases: LeaseTable, clock: Clock, *, lease: float, max_block: float
     ) -> None:
-        self._broker, self._retry, self._leases, self._clock = broker, retry, leases, clock
-        self._lease, self._max_block = lease, max_block
-        self._watch = LoopMonitor()
+        self._broker = broker
+        self._retry = retry
+        self._leases = leases
+        self._clock = clock
+        self._lease = lease
+        self._max_block = max_block
+        self._monitor = LoopMonitor()
 
-    async def run(self, me: Callable[[], WorkerInfo], lost: Callable[[Lease], bool]) -> None:
-        """Beat until cancelled.
+    async def run(self, info: Callable[[], WorkerInfo], on_lost: Callable[[Lease], bool]) -> None:
+        """Run until cancelled.
 
         Args:
-            me: What to tell the registry of workers.
-            lost: Is handed every lease that was lost; returns whether a job runs under it.
+            info: Returns the worker's entry in the broker's list.
+            on_lost: Called with each lost lease; returns whether a job runs under it.
         """
-        async with anyio.create_task_group() as beats:
-            beats.start_soon(self._watch.run)
-            beats.start_soon(self._keep if _on_asyncio() else self._extend, lost)
+        async with anyio.create_task_group() as duties:
+            duties.start_soon(self._monitor.run)
+            if isinstance(self._broker, ThreadedLeases) and _on_asyncio():
+                duties.start_soon(self._extend_in_thread, self._broker, on_lost)
+            else:
+                duties.start_soon(self._extend, on_lost)
             if isinstance(self._broker, WorkerRegistry):
-                beats.start_soon(self._introduce, self._broker, me)
+                duties.start_soon(self._register, self._broker, info)
 
     async def leave(self, worker_id: str) -> None:
-        """Take the worker off the broker's list."""
+        """Remove the worker from the broker's list."""
         if isinstance(self._broker, WorkerRegistry):
             await self._broker.deregister(worker_id)
 
-    async def _introduce(self, registry: WorkerRegistry, me: Callable[[], WorkerInfo]) -> None:
+    async def _register(self, registry: WorkerRegistry, info: Callable[[], WorkerInfo]) -> None:
         while True:
-            await self._retry.call(lambda: registry.heartbeat(me(), ttl=self._lease))
+            await self._retry.call(lambda: registry.heartbeat(info(), ttl=self._lease))
             await self._clock.sleep(self._lease / 3)
 
-    async def _keep(self, lost: Callable[[Lease], bool]) -> None:
-        """Have leases extended from a thread if the broker can do that."""
-        if not isinstance(self._broker, ThreadedLeases):
-            await self._extend(lost)
-            return
-        connection = self._broker.keeper()
-        keeper = LeaseThread(connection, self._leases, self._watch, lease=self._lease, max_block=self._max_block)
-        keeper.start(partial(_give_up, lost))
+    async def _extend_in_thread(self, broker: ThreadedLeases, on_lost: Callable[[Lease], bool]) -> None:
+        thread = LeaseThread(broker.keeper(), self._leases, self._monitor, lease=self._lease, max_block=self._max_block)
+        thread.start(partial(_report_lost, on_lost))
         try:
             await anyio.sleep_forever()
         finally:
-            keeper.stop()
+            thread.stop()
 
-    async def _extend(self, lost: Callable[[Lease], bool]) -> None:
+    async def _extend(self, on_lost: Callable[[Lease], bool]) -> None:
         while True:
             await self._clock.sleep(self._lease / 3)
             if not self._leases:
                 continue
-            gone = await self._retry.call(lambda: self._broker.extend(self._leases.all(), seconds=self._lease))
-            _give_up(lost, gone)
+            lost = await self._retry.call(lambda: self._broker.extend(self._leases.all(), seconds=self._lease))
+            _report_lost(on_lost, lost)
 
 
-def _give_up(lost: Callable[[Lease], bool], gone: Sequence[Lease]) -> None:
-    for lease in gone:
-        if lost(lease):
+def _report_lost(on_lost: Callable[[Lease], bool], lost: Sequence[Lease]) -> None:
+    for lease in lost:
+        if on_lost(lease):
             logger.warning("the lease of %s was lost; its run here is cancelled", job_of(lease), extra=extra(lease))
 
 
@@ -95,97 +103,97 @@ def _on_asyncio() -> bool:
     return True
 
 
-PATIENCE = 1.0
-"""Seconds to wait for the thread at the end. It is a daemon: no process waits for it."""
-
-LOOK = 0.2
-"""Seconds between looks whether a loop that was blocked for too long goes on."""
-
-
 class LeaseThread:
-    """A thread that extends all leases three times in a lease.
+    """A thread that extends all leases, three times per lease.
 
-    A loop that is blocked for longer than `max_block` seconds loses its leases: who does not
-    come back must not keep jobs from others.
+    If the event loop is blocked for more than `max_block` seconds, the thread stops extending its leases, so that other
+    workers can take the jobs.
     """
 
     def __init__(
-        self, connection: LeaseKeeper, leases: LeaseTable, watch: LoopMonitor, *, lease: float, max_block: float
+        self, connection: LeaseKeeper, leases: LeaseTable, monitor: LoopMonitor, *, lease: float, max_block: float
     ) -> None:
-        self._connection, self._leases, self._watch = connection, leases, watch
-        self._lease, self._max_block = lease, max_block
+        self._connection = connection
+        self._leases = leases
+        self._monitor = monitor
+        self._lease = lease
+        self._max_block = max_block
         self._clock = SystemClock()
         self._ended = threading.Event()
         self._failures = 0
-        self._kept_at = 0.0
-        self._complained = self._lapsed = False
+        self._extended_at = 0.0
+        self._danger_logged = False
+        self._suspended = False
+        """Whether the leases are not extended at the moment because the loop is blocked for too long."""
 
-    def start(self, lost: Callable[[list[Lease]], None]) -> None:
-        """Begin to extend; `lost` is called in the event loop that runs here, with the leases that are lost."""
+    def start(self, on_lost: Callable[[list[Lease]], None]) -> None:
+        """Start the thread. It calls `on_lost` with lost leases, in the event loop that is running now."""
         loop = asyncio.get_running_loop()
-        self._kept_at = self._clock.monotonic()
-        self._thread = threading.Thread(target=self._run, args=(loop, lost), name="aioq leases", daemon=True)
+        self._extended_at = self._clock.monotonic()
+        self._thread = threading.Thread(target=self._run, args=(loop, on_lost), name="aioq leases", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread, also if it is waiting for an answer."""
+        """End the thread. Closing its connection ends a call that waits for an answer."""
         self._ended.set()
         self._connection.close()
-        self._thread.join(PATIENCE)
+        self._thread.join(THREAD_TIMEOUT)
 
-    def _run(self, loop: asyncio.AbstractEventLoop, lost: Callable[[list[Lease]], None]) -> None:
+    def _run(self, loop: asyncio.AbstractEventLoop, on_lost: Callable[[list[Lease]], None]) -> None:
         try:
             while not self._ended.wait(self._pause()):
-                gone = self._beat()
-                if gone:
-                    loop.call_soon_threadsafe(lost, gone)
+                lost = self._extend()
+                if lost:
+                    loop.call_soon_threadsafe(on_lost, lost)
         except RuntimeError:
+            # The loop was closed without stopping the thread, as when a process ends in the middle of a run.
             if not loop.is_closed():
                 raise
         finally:
             self._connection.close()
 
     def _pause(self) -> float:
-        if self._lapsed:
-            return LOOK
+        if self._suspended:
+            return LOOP_POLL_INTERVAL
         return full_jitter(self._failures - 1) if self._failures else self._lease / 3
 
-    def _beat(self) -> list[Lease]:
-        """Extend what is held, and return what is lost."""
+    def _extend(self) -> list[Lease]:
+        """Extend the leases that are held, and return those that are lost."""
         held = self._leases.all()
-        if self._watch.blocked_for() > self._max_block:
-            self._let_lapse(held)
+        if self._monitor.blocked_for() > self._max_block:
+            self._suspend(held)
             return []
-        self._lapsed = False
+        self._suspended = False
         try:
             lost = self._connection.extend(held, seconds=self._lease) if held else []
         except Exception as error:
             self._failures += 1
-            self._tell(error, len(held))
+            self._log_danger(error, len(held))
             return []
-        self._kept()
+        self._note_success()
         return lost
 
-    def _let_lapse(self, held: list[Lease]) -> None:
-        if not self._lapsed:
-            self._lapsed = True
+    def _suspend(self, held: list[Lease]) -> None:
+        if not self._suspended:
+            self._suspended = True
             logger.error(
-                "the event loop has been blocked for more than %g s: the leases of %d jobs are extended no more, "
-                "and other workers take the jobs over; see max_block", self._max_block, len(held),
+                "the event loop has been blocked for more than %g s: the leases of %d jobs are no longer extended, "
+                "and other workers take over the jobs; see max_block", self._max_block, len(held),
             )  # fmt: skip
 
-    def _kept(self) -> None:
-        self._failures, self._kept_at = 0, self._clock.monotonic()
-        if self._complained:
-            self._complained = False
+    def _note_success(self) -> None:
+        self._failures = 0
+        self._extended_at = self._clock.monotonic()
+        if self._danger_logged:
+            self._danger_logged = False
             logger.warning("leases are extended again")
 
-    def _tell(self, error: Exception, held: int) -> None:
-        """Tell of a failure that has become a danger; of an outage as such others tell."""
-        seconds = self._clock.monotonic() - self._kept_at
-        if seconds > self._lease * 2 / 3 and not self._complained and not self._ended.is_set():
-            self._complained = True
+    def _log_danger(self, error: Exception, held: int) -> None:
+        """Log that leases are about to expire. `BrokerRetry` logs the outage itself."""
+        seconds = self._clock.monotonic() - self._extended_at
+        if seconds > self._lease * 2 / 3 and not self._danger_logged and not self._ended.is_set():
+            self._danger_logged = True
             logger.error(
-                "the leases of %d jobs could not be extended for %.1f s, and run out: %s",
+                "the leases of %d jobs could not be extended for %.1f s and are about to expire: %s",
                 held, seconds, error_text(error),
             )  # fmt: skip

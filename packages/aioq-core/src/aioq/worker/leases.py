@@ -12,35 +12,32 @@ __all__ = ["LeaseTable"]
 
 
 class LeaseTable:
-    """Leases by job id. What is in here is extended; what is left at the end is released."""
+    """Leases by job id. The heartbeat extends those that are in it; the worker releases the rest when it stops."""
 
     def __init__(self) -> None:
         self._held: dict[str, Lease] = {}
         self._emptied = anyio.Event()
 
     def add(self, leases: Iterable[Lease]) -> None:
-        """Note leases that were claimed."""
+        """Add leases that were claimed."""
         self._held.update((lease.job_id, lease) for lease in leases)
 
     def drop(self, lease: Lease) -> None:
-        """Forget a lease, unless the job has been claimed anew since."""
-        if self.holds(lease):
-            del self._held[lease.job_id]
-            if not self._held:
-                self._emptied.set()
-                self._emptied = anyio.Event()
-
-    def holds(self, lease: Lease) -> bool:
-        """Whether this very lease is still ours."""
+        """Remove a lease, unless the job has been claimed again since."""
         held = self._held.get(lease.job_id)
-        return held is not None and held.epoch == lease.epoch
+        if held is None or held.epoch != lease.epoch:
+            return
+        del self._held[lease.job_id]
+        if not self._held:
+            self._emptied.set()
+            self._emptied = anyio.Event()
 
     def all(self) -> list[Lease]:
-        """Return every lease held. A thread may ask, too."""
+        """Return every lease held. Other threads may call this."""
         while True:
             try:
                 return list(self._held.values())
-            except RuntimeError:  # the event loop added or dropped one meanwhile
+            except RuntimeError:  # the event loop added or removed one meanwhile
                 continue
 
     async def wait_empty(self) -> None:

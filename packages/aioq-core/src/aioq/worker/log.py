@@ -1,7 +1,7 @@
-"""The logger that every duty writes to, and how a job is named there.
+"""The logger of the worker, and how its records name a job.
 
-Users configure and search one logger. Names and ids may come from anybody who can write to
-the broker: they are shown so that they cannot break out of their line.
+All parts of the worker write to one logger, so that users configure and search one. Names and ids come from
+whatever program can write to the broker: they are escaped and cut, so that they cannot forge a log line.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ __all__ = ["extra", "job_of", "logger", "shown"]
 
 logger = logging.getLogger("aioq.worker")
 
-LONGEST = 200
-"""Characters that a name or an id may have, and no more are shown of it."""
+MAX_NAME = 200
+"""Characters of a name or an id that are shown. A valid one is not longer."""
 
 
 def shown(name: str) -> str:
-    """Return a name or an id as it may stand in a line of the log."""
-    return one_line(name, LONGEST)
+    """Return a name or an id in a form that is safe in a log line."""
+    return one_line(name, MAX_NAME)
 
 
 def job_of(lease: Lease) -> str:
-    """Return what messages call a leased job: its id and its task."""
+    """Return the text that log messages use for a leased job: its id and its task."""
     return f"job {shown(lease.job_id)} of {shown(lease.task)}"
 
 
 def extra(lease: Lease) -> dict[str, Any]:
-    """Return the facts about a leased job that every record of it carries, for machines to read."""
+    """Return the attributes of every log record about a leased job, for programs that read the log."""
     return {"job_id": lease.job_id, "task": lease.task, "attempt": lease.attempt, "epoch": lease.epoch}

@@ -1,4 +1,4 @@
-"""Notices that the event loop does not come round, and says what is in its way."""
+"""Notices when the event loop is blocked, and logs which job blocks it and where."""
 
 from __future__ import annotations
 
@@ -17,74 +17,84 @@ from aioq.clock import SystemClock
 from aioq.model.job import Lease
 from aioq.worker.log import extra, job_of, logger, shown
 
-__all__ = ["Culprit", "LoopMonitor", "culprit_of", "current_job"]
+__all__ = ["Culprit", "LoopMonitor", "current_job", "find_culprit"]
 
-PULSE = 0.4
-"""Seconds between looks at a loop that comes round."""
+PROBE_INTERVAL = 0.4
+"""Seconds between two probes of a loop that answers them."""
 
-LIMIT = 1.0
-"""Seconds after which a loop that has not come round is blocked."""
+BLOCKED_AFTER = 1.0
+"""Seconds without an answer after which the loop counts as blocked."""
 
-SUSPENDED = 0.5
-"""Seconds by which our own thread must be late before we know that it was not the loop alone that stood still."""
+SUSPENDED_AFTER = 0.5
+"""Seconds by which the monitor's own thread must be late to conclude that the whole process was suspended."""
+
+MAX_FRAMES = 30
+"""Frames of the stack that are logged, the innermost ones."""
+
+current_job: ContextVar[Lease | None] = ContextVar("aioq_current_job", default=None)
+"""The job for which the current code runs. The runner sets it in each job's task; tasks started there inherit it."""
 
 
 class LoopMonitor:
-    """A thread that asks the event loop to come round, again and again.
+    """A thread that probes the event loop, and waits for its answer.
 
-    On asyncio only; elsewhere no loop is ever found blocked. What holds Python's global lock
-    stops this thread too.
+    It works on asyncio only; no other loop is ever reported as blocked. Code that holds the global interpreter lock
+    stops this thread, too.
     """
 
     def __init__(self) -> None:
         self._clock = SystemClock()
-        self._ended, self._came_round = threading.Event(), threading.Event()
+        self._ended = threading.Event()
+        self._answered = threading.Event()
         self._blocked_since: float | None = None
 
     async def run(self) -> None:
-        """Watch the running loop until cancelled."""
+        """Monitor the running loop until cancelled."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:  # trio
             return
         arguments = (loop, threading.get_ident())
-        thread = threading.Thread(target=self._watch, args=arguments, name="aioq loop monitor", daemon=True)
+        thread = threading.Thread(target=self._monitor, args=arguments, name="aioq loop monitor", daemon=True)
         thread.start()
         try:
             await anyio.sleep_forever()
         finally:
             self._ended.set()
-            self._came_round.set()
+            self._answered.set()
             thread.join()
 
     def blocked_for(self) -> float:
-        """Return for how many seconds the loop has been blocked; 0 when it is not. May be called by any thread."""
+        """Return for how many seconds the loop has been blocked; 0 if it is not. Other threads may call this."""
         since = self._blocked_since
         return 0.0 if since is None else self._clock.monotonic() - since
 
-    def _watch(self, loop: asyncio.AbstractEventLoop, thread: int) -> None:
-        while not self._ended.wait(PULSE):
+    def _monitor(self, loop: asyncio.AbstractEventLoop, thread: int) -> None:
+        while not self._ended.wait(PROBE_INTERVAL):
             asked = self._clock.monotonic()
-            self._came_round.clear()
-            if self._ended.is_set() or not _ask(loop, self._came_round):
+            self._answered.clear()
+            if self._ended.is_set() or not _probe(loop, self._answered):
                 return
-            if self._came_round.wait(LIMIT) or self._clock.monotonic() - asked > LIMIT + SUSPENDED:
+            answered = self._answered.wait(BLOCKED_AFTER)
+            if answered or self._clock.monotonic() - asked > BLOCKED_AFTER + SUSPENDED_AFTER:
                 continue
-            culprit = culprit_of(loop, thread)
-            if not self._came_round.is_set():
-                self._wait_out(asked, culprit)
+            culprit = find_culprit(loop, thread)
+            # If the loop answered while its stack was read, the stack may show another job.
+            if not self._answered.is_set():
+                self._wait_until_unblocked(asked, culprit)
 
-    def _wait_out(self, since: float, culprit: Culprit) -> None:
+    def _wait_until_unblocked(self, since: float, culprit: Culprit) -> None:
         self._blocked_since = since
-        _warn(self.blocked_for(), culprit)
-        self._came_round.wait()
-        seconds, self._blocked_since = self.blocked_for(), None
+        _log_blocked(self.blocked_for(), culprit)
+        self._answered.wait()
+        seconds = self.blocked_for()
+        self._blocked_since = None
         if not self._ended.is_set():
-            logger.warning("the event loop goes on; %s had blocked it for %.1f s", culprit, seconds)
+            logger.warning("the event loop runs again; %s blocked it for %.1f s", culprit, seconds)
 
 
-def _ask(loop: asyncio.AbstractEventLoop, answer: threading.Event) -> bool:
-    """Have the loop set `answer` when it comes round; False when it has been closed."""
+def _probe(loop: asyncio.AbstractEventLoop, answer: threading.Event) -> bool:
+    """Ask the loop to set `answer`; return False if the loop is closed."""
     try:
         loop.call_soon_threadsafe(answer.set)
     except RuntimeError:
@@ -92,13 +102,13 @@ def _ask(loop: asyncio.AbstractEventLoop, answer: threading.Event) -> bool:
     return True
 
 
-def _warn(seconds: float, culprit: Culprit) -> None:
+def _log_blocked(seconds: float, culprit: Culprit) -> None:
     if not logger.isEnabledFor(logging.WARNING):
         return
     message = "the event loop has been blocked for %.1f s by %s: nothing else runs; %s"
-    advice = "move what takes so long into a plain def task, which gets a thread"
+    advice = "move the slow code into a plain def task, which runs in a thread"
     facts = extra(culprit.lease) if culprit.lease else None
-    # By hand, because `stack_info=True` would show the stack of this thread.
+    # Not by `logger.warning`: its `stack_info=True` would show the stack of this thread.
     record = logger.makeRecord(
         logger.name, logging.WARNING, __file__, 0, message, (seconds, culprit, advice), None,
         func=None, extra=facts, sinfo=f"Stack of the event loop (most recent call last):\n{culprit.stack}",
@@ -106,19 +116,14 @@ def _warn(seconds: float, culprit: Culprit) -> None:
     logger.handle(record)
 
 
-current_job: ContextVar[Lease | None] = ContextVar("aioq_current_job", default=None)
-"""The job on whose behalf code runs; the runner sets it."""
-
-DEPTH = 30
-"""Frames that are shown, the innermost ones."""
-
-
 @dataclass(frozen=True, slots=True)
 class Culprit:
-    """What stands in the way of everything else."""
+    """The code that blocks the event loop."""
 
     lease: Lease | None
+    """The job for which it runs, if any."""
     task: str | None
+    """The name of its asyncio task; None in a callback."""
     stack: str
 
     def __str__(self) -> str:
@@ -127,12 +132,12 @@ class Culprit:
         return f"the task {shown(self.task)}" if self.task else "a callback that belongs to no job"
 
 
-def culprit_of(loop: asyncio.AbstractEventLoop, thread: int) -> Culprit:
-    """Return what runs at this moment in `loop`, which is that of the thread with this id."""
+def find_culprit(loop: asyncio.AbstractEventLoop, thread: int) -> Culprit:
+    """Return what runs at this moment in `loop`, which runs in the thread with the id `thread`."""
     task = asyncio.current_task(loop)
     frame = sys._current_frames().get(thread)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # it is documented
     context = _context_of(task, frame)
-    stack = "".join(traceback.format_list(traceback.extract_stack(frame, DEPTH))) if frame else ""
+    stack = "".join(traceback.format_list(traceback.extract_stack(frame, MAX_FRAMES))) if frame else ""
     return Culprit(context.get(current_job) if context else None, task.get_name() if task else None, stack.rstrip())
 
 
@@ -140,6 +145,7 @@ def _context_of(task: asyncio.Task[object] | None, frame: FrameType | None) -> C
     """Return the context variables of a task, or of the callback at the bottom of a stack."""
     if task is not None and sys.version_info >= (3, 12):
         return task.get_context()
+    # Python 3.11 has no `get_context`, and a callback has no task: both run in a handle of the loop that knows it.
     while frame is not None and frame.f_code is not asyncio.Handle._run.__code__:  # noqa: SLF001
         frame = frame.f_back
     return getattr(frame.f_locals.get("self"), "_context", None) if frame else None

@@ -1,4 +1,4 @@
-"""What becomes of a job after an attempt: decided from values alone."""
+"""Decides how an attempt is settled: pure functions of the lease, the task's options and the error."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from aioq.serialization.failure import describe
 
 __all__ = ["after_error", "expired", "unknown_task", "unreadable", "wants_retry"]
 
-UNKNOWN_TASK_TRIES = 3
-"""A worker that does not know a task hands the job on so often: another may, during a deploy."""
+UNKNOWN_TASK_RETRIES = 3
+"""Retries of a job whose task a worker does not have: during a deployment another worker may have it."""
 
 UNKNOWN_TASK_DELAY = 10.0
-"""Seconds before the first of those tries; doubled each time."""
+"""Seconds before the first of these retries; doubled each time."""
 
 
 def after_error(
     options: TaskOptions, lease: Lease, error: BaseException, *, rand: Callable[[], float] = random.random
 ) -> Settlement:
-    """Return how an attempt that raised is settled: by another attempt, or as failed.
+    """Return the settlement of an attempt that raised: another attempt, or failed.
 
     Attempts that ended in a crash of the worker do not count against `retries`.
     """
@@ -40,25 +40,25 @@ def after_error(
 
 
 def wants_retry(options: TaskOptions, error: BaseException) -> bool:
-    """Whether this kind of error is retried at all."""
+    """Return whether the task's options allow a retry after this kind of error."""
     if isinstance(error, Retry):
         return True
     return isinstance(error, options.retry_on) and not isinstance(error, options.no_retry_on)
 
 
 def expired(lease: Lease, now: float) -> Settlement | None:
-    """Return how a job is settled that was not started in time; None when it may be started.
+    """Return the settlement of a job whose latest start has passed; None if the job may start.
 
-    Only its first run has to begin in time: what was put back by hand is wanted.
+    Only the first run has to start in time: a job that was retried or returned by hand is run however late it is.
     """
     if lease.expires_at is None or now <= lease.expires_at or lease.epoch > 1:
         return None
-    text = f"it was not started in time, but {now - lease.expires_at:.3g} s too late"
+    text = f"its latest start was {now - lease.expires_at:.3g} s ago"
     return Expired(lease=lease, failure=Failure("Expired", text))
 
 
 def unreadable(lease: Lease, error: Exception) -> Settlement:
-    """Return how a job is settled whose arguments could not be had: no further attempt will have them."""
+    """Return the settlement of a job whose arguments cannot be read: dead, since a retry could not read them either."""
     match error:
         case PayloadTooLarge():
             reason = "too_large"
@@ -70,8 +70,8 @@ def unreadable(lease: Lease, error: Exception) -> Settlement:
 
 
 def unknown_task(lease: Lease, error: BaseException) -> Settlement:
-    """Return how a job is settled whose task this worker does not have."""
-    tries = lease.attempt - lease.crashes
-    if tries > UNKNOWN_TASK_TRIES:
+    """Return the settlement of a job whose task this worker does not have: a retry elsewhere, in the end dead."""
+    attempts = lease.attempt - lease.crashes
+    if attempts > UNKNOWN_TASK_RETRIES:
         return Dead(lease=lease, reason="unknown_task", failure=describe(error))
-    return Retried(lease=lease, delay=UNKNOWN_TASK_DELAY * 2.0 ** (tries - 1), failure=describe(error))
+    return Retried(lease=lease, delay=UNKNOWN_TASK_DELAY * 2.0 ** (attempts - 1), failure=describe(error))

@@ -1,4 +1,4 @@
-"""Takes back the jobs of workers that vanished."""
+"""Returns the jobs of crashed workers to their queues."""
 
 from __future__ import annotations
 
@@ -13,45 +13,49 @@ from aioq.worker.log import logger, shown
 
 __all__ = ["Reaper"]
 
-BATCH = 100
+MAX_REAPED = 100
+"""Jobs that one call reaps. A call that reaches it is followed by the next one without a pause."""
 
 
 class Reaper:
-    """Looks for expired leases three times in a lease, a little out of step with its peers."""
+    """Looks for expired leases three times per lease, at random intervals, so that workers do not do it in step."""
 
     def __init__(
         self, broker: Broker, retry: BrokerRetry, queues: tuple[str, ...], clock: Clock, *, lease: float
     ) -> None:
-        self._broker, self._retry, self._queues, self._clock = broker, retry, queues, clock
+        self._broker = broker
+        self._retry = retry
+        self._queues = queues
+        self._clock = clock
         self._lease = lease
 
     async def run(self) -> None:
         """Reap at once and then regularly, until cancelled."""
         while True:
-            reaped = await self._retry.call(lambda: self._broker.reap(self._queues, limit=BATCH))
+            reaped = await self._retry.call(lambda: self._broker.reap(self._queues, limit=MAX_REAPED))
             for job in reaped:
-                _tell(job)
-            if len(reaped) < BATCH:
+                _log_reaped(job)
+            if len(reaped) < MAX_REAPED:
                 await self._pause()
 
     async def _pause(self) -> None:
-        """Wait for the next round; let our own heartbeat go first when the event loop was blocked.
+        """Wait for the next round, or longer if the event loop was blocked: the heartbeat has to run first.
 
-        What ran out while it was blocked may be ours, and still running.
+        A lease that expired while the loop was blocked may be this worker's own, and its job still running.
         """
         seconds = self._lease / 3 * random.uniform(0.75, 1.25)
         before = self._clock.monotonic()
         await self._clock.sleep(seconds)
         while self._clock.monotonic() - before - seconds > self._lease / 6:
-            seconds, before = self._lease / 6, self._clock.monotonic()
+            seconds = self._lease / 6
+            before = self._clock.monotonic()
             await self._clock.sleep(seconds)
 
 
-def _tell(job: Reaped) -> None:
+def _log_reaped(job: Reaped) -> None:
     facts = {"job_id": job.job_id, "crashes": job.crashes}
+    name = shown(job.job_id)
     if job.state is JobState.DEAD:
-        logger.error("job %s is dead: its worker vanished %d times", shown(job.job_id), job.crashes, extra=facts)
+        logger.error("job %s is dead: its worker crashed (crash %d)", name, job.crashes, extra=facts)
     else:
-        logger.warning(
-            "job %s is back in line: its worker vanished (crash %d)", shown(job.job_id), job.crashes, extra=facts
-        )
+        logger.warning("job %s is back in its queue: its worker crashed (crash %d)", name, job.crashes, extra=facts)

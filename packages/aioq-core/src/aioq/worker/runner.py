@@ -1,9 +1,8 @@
-"""Runs one job: its task on its arguments, within its deadline, to a settlement."""
+"""Runs jobs: calls the task with its arguments, within its timeout, and turns what happens into a settlement."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -13,10 +12,10 @@ from typing import Any
 import anyio
 
 from aioq.app import Aarq
-from aioq.errors import BadSignature, ResultSerializationError, SerializationError, UnknownTask
+from aioq.errors import BadSignature, PayloadTooLarge, ResultSerializationError, SerializationError, UnknownTask
 from aioq.model.ids import TICK_IDS
-from aioq.model.job import Completed, Dead, Expired, Failed, Failure, Lease, Released, Retried, Settlement
-from aioq.serialization.failure import describe, error_text, one_line
+from aioq.model.job import Completed, Failed, Lease, Released, Settlement
+from aioq.serialization.failure import describe, error_text
 from aioq.task import Task
 from aioq.worker.broker_retry import OUTAGES
 from aioq.worker.cron import NotYet, ScheduledJobs
@@ -31,17 +30,16 @@ from aioq.worker.settler import Settler
 from aioq.worker.shutdown import being_cancelled
 from aioq.worker.slots import Slots
 
-__all__ = ["Cause", "Runner"]
+__all__ = ["CancelReason", "Runner"]
+
+CLOCK_TIMEOUT = 4.0
+"""Timeout for reading the broker's clock, in seconds. The job cannot be cancelled meanwhile."""
+
+CLOCK_RETRY_DELAY = 1.0
+"""Seconds after which a job is claimed again if the broker rejected the request for its time."""
 
 
-PATIENCE = 4.0
-"""Seconds in which the broker has to tell the time. Who asks cannot be cut short."""
-
-AGAIN = 1.0
-"""Seconds after which it is asked again when it refuses to."""
-
-
-class Cause(Enum):
+class CancelReason(Enum):
     """Why a running job was cancelled from outside."""
 
     STOPPING = "the worker stops"
@@ -50,43 +48,50 @@ class Cause(Enum):
 
 
 class RunningJob:
-    """A job that was started."""
+    """A job that was started and has not ended."""
 
-    __slots__ = ("cause", "lease", "running")
+    __slots__ = ("cancelled_for", "lease", "task")
 
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
-        self.running: JobTask | None = None
-        self.cause: Cause | None = None
+        self.task: JobTask | None = None
+        """None until the job's task has made its first step."""
+        self.cancelled_for: CancelReason | None = None
 
 
 class Runner:
-    """Starts jobs, and hands their settlements to the settler."""
+    """Starts jobs, and passes their settlements to the settler."""
 
     def __init__(
         self,
         app: Aarq,
         worker_id: str,
+        *,
         slots: Slots,
         leases: LeaseTable,
         settler: Settler,
         scheduled: ScheduledJobs,
     ) -> None:
-        self._app, self._worker_id, self._scheduled = app, worker_id, scheduled
-        self._slots, self._leases, self._settler = slots, leases, settler
+        self._app = app
+        self._worker_id = worker_id
+        self._slots = slots
+        self._leases = leases
+        self._settler = settler
+        self._scheduled = scheduled
         self._threads = anyio.CapacityLimiter(slots.total)
-        self._runs: dict[str, RunningJob] = {}
-        self._starter: JobTasks | None = None
+        self._running: dict[str, RunningJob] = {}
+        self._tasks: JobTasks | None = None
         self.shared: Mapping[str, Any] = {}
+        """What the app's lifespan yielded."""
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Make room for jobs to run beside the block; at its end, wait until they have ended.
+        """Allow jobs to be started inside the block, and wait at its end until they have ended.
 
-        When an error or a cancellation ends the block, they are cancelled and released.
+        If an exception or a cancellation ends the block, the jobs are cancelled and released.
         """
         on_asyncio = anyio.get_cancelled_exc_class() is asyncio.CancelledError
-        async with AsyncioTasks() if on_asyncio else AnyioTasks() as self._starter:
+        async with AsyncioTasks() if on_asyncio else AnyioTasks() as self._tasks:
             try:
                 yield
             except BaseException:
@@ -94,148 +99,161 @@ class Runner:
                 raise
 
     def start(self, lease: Lease) -> None:
-        """Run a job in a slot of its own; an earlier run of it here, whose lease it was, is lost."""
-        if self._starter is None:
-            raise RuntimeError("jobs are started inside `running` only")
-        self.cancel(lease.job_id, Cause.LOST)
-        run = self._runs[lease.job_id] = RunningJob(lease)
+        """Run a job in a free slot.
+
+        If an earlier run of the same job is still running here, it has lost its lease, and is cancelled.
+        """
+        if self._tasks is None:
+            raise RuntimeError("jobs can be started inside `running` only")
+        if lease.job_id in self._running:
+            self.cancel(lease.job_id, CancelReason.LOST)
+        job = self._running[lease.job_id] = RunningJob(lease)
         self._slots.take()
-        self._starter.start(self._work, run, f"job {lease.job_id}")
+        self._tasks.start(self._run, job, f"job {lease.job_id}")
 
-    def cancel(self, lease_or_id: Lease | str, cause: Cause) -> bool:
-        """Cancel a running job; False when it is none of ours, or is being cancelled already.
+    def cancel(self, lease_or_id: Lease | str, reason: CancelReason) -> bool:
+        """Cancel a running job; return False if it does not run here or is being cancelled already.
 
-        With a lease, only that very run.
+        With a lease, only the run under this lease is cancelled; with an id, any run of the job.
         """
         job_id = lease_or_id if isinstance(lease_or_id, str) else lease_or_id.job_id
-        run = self._runs.get(job_id)
-        if run is None or run.cause or (isinstance(lease_or_id, Lease) and run.lease.epoch != lease_or_id.epoch):
+        job = self._running.get(job_id)
+        if job is None or job.cancelled_for:
             return False
-        run.cause = cause
-        if run.running is not None:
-            run.running.cancel()
+        if isinstance(lease_or_id, Lease) and job.lease.epoch != lease_or_id.epoch:
+            return False
+        job.cancelled_for = reason
+        if job.task is not None:
+            job.task.interrupt()
         return True
 
     def cancel_all(self) -> None:
         """Cancel every running job because the worker stops; each is released."""
-        for run in list(self._runs.values()):
-            self.cancel(run.lease, Cause.STOPPING)
+        for job in list(self._running.values()):
+            self.cancel(job.lease, CancelReason.STOPPING)
 
-    def disown(self) -> None:
-        """Release the jobs that go on although they were cancelled: whatever they do is not reported."""
-        for run in list(self._runs.values()):
+    def release_unfinished(self) -> None:
+        """Release the jobs that run on although they were cancelled; their outcomes are not reported any more."""
+        for job in list(self._running.values()):
             logger.error(
-                "%s does not end though it was cancelled; the worker cannot end before it does",
-                job_of(run.lease),
-                extra=extra(run.lease),
+                "%s did not end when it was cancelled; the worker cannot end before it does",
+                job_of(job.lease),
+                extra=extra(job.lease),
             )
-            if run.cause is Cause.STOPPING:
-                self.give_back(run.lease)
-                run.cause = Cause.LOST
+            if job.cancelled_for is CancelReason.STOPPING:
+                self._settler.release(job.lease)
+                job.cancelled_for = CancelReason.LOST
 
-    async def _work(self, running: JobTask, run: RunningJob) -> None:
-        current_job.set(run.lease)
-        run.running = running
+    async def _run(self, task: JobTask, job: RunningJob) -> None:
+        """Run a job to its settlement; the body of its task."""
+        current_job.set(job.lease)
+        job.task = task
         try:
-            settlement = self._cut_short(run) if run.cause else await self._settlement(running, run)
+            settlement = self._after_cancel(job) if job.cancelled_for else await self._settlement(task, job)
         finally:
-            if self._runs.get(run.lease.job_id) is run:
-                del self._runs[run.lease.job_id]
+            if self._running.get(job.lease.job_id) is job:
+                del self._running[job.lease.job_id]
             self._slots.release()
         if settlement is None:
-            self._leases.drop(run.lease)
+            self._leases.drop(job.lease)
         else:
-            _tell(settlement)
             self._settler.add(settlement)
 
-    async def _settlement(self, running: JobTask, run: RunningJob) -> Settlement | None:
-        if run.lease.expires_at is not None:
-            over = await self._expired(run.lease)
-            if run.cause:  # which came while the work that it cuts short had yet to begin
-                return self._cut_short(run)
-            if over is not None:
-                return over
-        task = self._app.tasks.get(run.lease.task)
+    async def _settlement(self, job_task: JobTask, job: RunningJob) -> Settlement | None:
+        lease = job.lease
+        if lease.expires_at is not None:
+            too_late = await self._check_expiry(lease)
+            if job.cancelled_for:  # while the clock was read, which `interrupt` does not end
+                return self._after_cancel(job)
+            if too_late is not None:
+                return too_late
+        task = self._app.tasks.get(lease.task)
         if task is None:
-            error = UnknownTask(f"this worker has no task named {run.lease.task}; is it an older or newer release?")
-            return unknown_task(run.lease, error)
+            error = UnknownTask(f"this worker has no task named {lease.task}; is it an older or newer release?")
+            return unknown_task(lease, error)
         try:
-            args, kwargs = task.arguments_of(run.lease)
+            arguments = task.arguments_of(lease)
         except (BadSignature, SerializationError) as error:
-            return unreadable(run.lease, error)
-        except BaseException as error:  # a codec or a type that breaks: this worker's fault, not the job's
-            return after_error(task.defaults, run.lease, error)
-        return await self._attempt(running, run, task, self._completed(run.lease, task, args, kwargs))
+            return unreadable(lease, error)
+        except BaseException as error:  # a codec or a type that breaks: a fault of this worker, not of the job
+            return after_error(task.defaults, lease, error)
+        return await self._attempt(job_task, job, task, arguments)
 
     async def _attempt(
-        self, running: JobTask, run: RunningJob, task: Task[..., Any], work: Awaitable[Settlement]
+        self, job_task: JobTask, job: RunningJob, task: Task[..., Any], arguments: tuple[list[Any], dict[str, Any]]
     ) -> Settlement | None:
         options = task.defaults
         try:
-            return await running.within(options.timeout, work)
+            work = self._work(job.lease, task, *arguments)
+            return self._completed(job.lease, task, await job_task.run(work, options.timeout))
         except Interrupted:
-            if run.cause:
-                return self._cut_short(run)
-            late = TimeoutError(f"the task took longer than its timeout of {options.timeout:g} s")
-            return after_error(options, run.lease, late)
+            if job.cancelled_for:
+                return self._after_cancel(job)
+            timeout = TimeoutError(f"the task took longer than its timeout of {options.timeout:g} s")
+            return after_error(options, job.lease, timeout)
         except anyio.get_cancelled_exc_class() as error:
             if being_cancelled():
                 raise
-            return after_error(options, run.lease, error)
+            # The task raised it itself, for example by awaiting a future that was cancelled: an error like any other.
+            return after_error(options, job.lease, error)
         except NotYet as early:
-            return Released(lease=run.lease, delay=early.delay)
+            return Released(lease=job.lease, delay=early.delay)
         except BaseException as error:  # a task that raises SystemExit ends its job, not the worker
-            if run.cause or being_cancelled():
-                return self._cut_short(run)
-            return after_error(options, run.lease, error)
+            if job.cancelled_for or being_cancelled():
+                return self._after_cancel(job)
+            return after_error(options, job.lease, error)
 
-    async def _expired(self, lease: Lease) -> Settlement | None:
-        """Return how a job ends that comes too late by the broker's clock, which is worth a question."""
+    async def _check_expiry(self, lease: Lease) -> Settlement | None:
+        """Return the settlement of a job that must not start any more, by the broker's clock; None if it may start."""
         try:
-            with anyio.fail_after(PATIENCE):
+            with anyio.fail_after(CLOCK_TIMEOUT):
                 return expired(lease, await self._app.broker.time())
         except OUTAGES:
             return Released(lease=lease)
         except Exception as error:
-            logger.error("%s has to wait: the broker refuses to tell the time: %s", job_of(lease), error_text(error))
-            return Released(lease=lease, delay=AGAIN)
-
-    def give_back(self, lease: Lease) -> None:
-        """Release a job that was claimed and will not be started."""
-        self._settler.add(Released(lease=lease))
+            logger.error(
+                "%s is delayed: broker rejected the request for its time: %s", job_of(lease), error_text(error)
+            )
+            return Released(lease=lease, delay=CLOCK_RETRY_DELAY)
 
     @staticmethod
-    def _cut_short(run: RunningJob) -> Settlement | None:
-        """Give a job back that was stopped; say nothing of one that is no longer ours."""
-        return None if run.cause in (Cause.LOST, Cause.CANCELLED) else Released(lease=run.lease)
+    def _after_cancel(job: RunningJob) -> Settlement | None:
+        """Return a release of the job; None if the job no longer belongs to this worker."""
+        # A cancellation of the whole worker may reach the job before `cancel_all` has set a reason.
+        return None if job.cancelled_for in (CancelReason.LOST, CancelReason.CANCELLED) else Released(lease=job.lease)
 
-    async def _completed(
-        self, lease: Lease, task: Task[..., Any], args: list[Any], kwargs: dict[str, Any]
-    ) -> Settlement:
+    def _work(self, lease: Lease, task: Task[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Awaitable[Any]:
         context = self._context(lease)
         if lease.job_id.startswith(TICK_IDS):
-            context |= await self._scheduled.prepare(lease, task)
-        return self._stored(lease, task, await task.run(context, args, kwargs, limiter=self._threads))
+            return self._scheduled_work(lease, task, context, args, kwargs)
+        return task.run(context, args, kwargs, limiter=self._threads)
 
-    def _stored(self, lease: Lease, task: Task[..., Any], result: object) -> Settlement:
+    async def _scheduled_work(
+        self, lease: Lease, task: Task[..., Any], context: dict[str, Any], args: list[Any], kwargs: dict[str, Any]
+    ) -> Any:
+        context |= await self._scheduled.prepare(lease, task)
+        return await task.run(context, args, kwargs, limiter=self._threads)
+
+    def _completed(self, lease: Lease, task: Task[..., Any], result: object) -> Settlement:
         options = task.defaults
-        if not options.retain_for:
+        retain_for = options.result_ttl if options.save_result else 0.0
+        if not retain_for:
             return Completed(lease=lease)
         try:
-            data = self._app.codec.encode(result)
-        except SerializationError as error:
-            wrong = ResultSerializationError(f"the result of {task.name} cannot be stored: {error}")
-            return Failed(lease=lease, failure=describe(wrong), retain_for=options.result_ttl)
-        if len(data) > self._app.max_payload:
+            data = task.encode_result(lease, result)
+        except ResultSerializationError as error:
+            # Without its traceback, which would show nothing of the task.
+            return Failed(lease=lease, failure=describe(error.with_traceback(None)), retain_for=retain_for)
+        except PayloadTooLarge as error:
             logger.warning(
                 "the result of %s takes %d bytes, more than max_payload=%d, and was dropped",
                 job_of(lease),
-                len(data),
-                self._app.max_payload,
+                error.size,
+                error.limit,
                 extra=extra(lease),
             )
-            return Completed(lease=lease, retain_for=options.retain_for)
-        return Completed(lease=lease, result=task.sealed_result(lease, data), retain_for=options.retain_for)
+            return Completed(lease=lease, retain_for=retain_for)
+        return Completed(lease=lease, result=data, retain_for=retain_for)
 
     def _context(self, lease: Lease) -> dict[str, Any]:
         return {
@@ -248,34 +266,3 @@ class Runner:
             "queue": lease.queue,
             "enqueued_at": datetime.fromtimestamp(lease.enqueued_at, UTC),
         }
-
-
-def _tell(settlement: Settlement) -> None:
-    """Log what went wrong; what went well only for those who ask for it."""
-    lease = settlement.lease
-    match settlement:
-        case Completed():
-            if logger.isEnabledFor(logging.DEBUG):
-                logger.debug("%s completed", job_of(lease), extra=extra(lease))
-        case Released(delay=delay):
-            level = logging.DEBUG if delay else logging.INFO  # it may have to wait for long, a second each time
-            logger.log(level, "%s was released, to run again", job_of(lease), extra=extra(lease))
-        case Retried(delay=delay):
-            logger.warning(
-                "%s: attempt %d failed, next in %.3g s%s",
-                job_of(lease),
-                lease.attempt,
-                delay,
-                _why(settlement.failure),
-                extra=extra(lease),
-            )
-        case Failed():
-            logger.error("%s failed%s", job_of(lease), _why(settlement.failure), extra=extra(lease))
-        case Expired(failure=failure):
-            logger.warning("%s expired: %s", job_of(lease), one_line(failure.message), extra=extra(lease))
-        case Dead(reason=reason):
-            logger.error("%s is dead: %s%s", job_of(lease), reason, _why(settlement.failure), extra=extra(lease))
-
-
-def _why(failure: Failure | None) -> str:
-    return one_line(f": {failure.type}: {failure.message}") if failure else ""

@@ -1,15 +1,16 @@
-"""Reports how attempts ended: what ends while one report is under way goes into the next."""
+"""Reports the outcomes of attempts to the broker. Outcomes that arrive during one report go into the next."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
 import anyio
 
 from aioq.model.ids import TICK_IDS
-from aioq.model.job import Released, Settled, Settlement
+from aioq.model.job import Completed, Dead, Expired, Failed, Failure, Lease, Released, Retried, Settled, Settlement
 from aioq.protocols import Broker
-from aioq.serialization.failure import error_text
+from aioq.serialization.failure import error_text, one_line
 from aioq.worker.broker_retry import OUTAGES, BrokerRetry
 from aioq.worker.leases import LeaseTable
 from aioq.worker.log import extra, job_of, logger
@@ -18,26 +19,37 @@ __all__ = ["Settler"]
 
 
 class Settler:
-    """Gathers settlements and writes them in batches, one batch at a time.
+    """Collects settlements, and writes one batch at a time.
 
     Args:
-        scheduled: Is told of every settlement of a schedule's job that the broker has accepted.
+        scheduled: Called with each settlement of a schedule's job that the broker has accepted.
     """
 
     def __init__(
         self, broker: Broker, retry: BrokerRetry, leases: LeaseTable, scheduled: Callable[[Settlement], None]
     ) -> None:
-        self._broker, self._retry, self._leases, self._scheduled = broker, retry, leases, scheduled
+        self._broker = broker
+        self._retry = retry
+        self._leases = leases
+        self._scheduled = scheduled
         self._waiting: list[Settlement] = []
         self._arrived = anyio.Event()
         self._flushed = anyio.Event()
         self._one_by_one = False
 
     def add(self, settlement: Settlement) -> None:
-        """Take in a settlement, to be written at once or with the next batch."""
+        """Log how an attempt ended, and write it now or with the next batch."""
+        if type(settlement) is not Completed or logger.isEnabledFor(logging.DEBUG):
+            _log_outcome(settlement)
         if not self._waiting:
             self._arrived.set()
         self._waiting.append(settlement)
+
+    def release(self, lease: Lease) -> None:
+        """Give back a lease whose job was not started, or does not end."""
+        if not self._waiting:
+            self._arrived.set()
+        self._waiting.append(Released(lease=lease))
 
     async def run(self) -> None:
         """Write settlements as they arrive, until cancelled."""
@@ -45,27 +57,30 @@ class Settler:
             await self._arrived.wait()
             self._arrived = anyio.Event()
             while self._waiting:
-                await self._retry.call(self._write)
+                try:
+                    await self._write()
+                except Exception as error:
+                    await self._retry.repeat(self._write, after=error)
             self._one_by_one = False
             self._flushed.set()
             self._flushed = anyio.Event()
 
     async def close(self) -> None:
-        """Write what has gathered, and release whatever else is held, in one try.
+        """Write all settlements that are left and release all other leases, in one attempt.
 
-        Where the broker refuses some of it, the rest is written all the same.
+        If the broker rejects some of them, it still gets the rest.
         """
         reported = {(settlement.lease.job_id, settlement.lease.epoch) for settlement in self._waiting}
         rest = [Released(lease=lease) for lease in self._leases.all() if (lease.job_id, lease.epoch) not in reported]
         if not (batch := [*self._waiting, *rest]):
             return
         try:
-            await self._report(batch)
+            await self._settle(batch)
         except OUTAGES:
             raise
         except Exception:
             for settlement in batch:
-                await self._report_last(settlement)
+                await self._settle_last(settlement)
 
     async def wait_flushed(self) -> None:
         """Wait until nothing is left to report."""
@@ -73,14 +88,14 @@ class Settler:
             await self._flushed.wait()
 
     async def _write(self) -> None:
-        """Write what has gathered; it is kept until the broker has answered.
+        """Write what has arrived, and keep it until the broker has answered.
 
-        A settlement that the broker refuses must not hold up the others: after a refusal they
-        go one by one, and the refused one goes to the end of the line.
+        One settlement that the broker rejects must not block the others: after a rejection they are written one by
+        one, and the rejected one goes to the end.
         """
         batch = self._waiting[:1] if self._one_by_one else self._waiting[:]
         try:
-            await self._report(batch)
+            await self._settle(batch)
         except OUTAGES:
             raise
         except Exception:
@@ -90,31 +105,60 @@ class Settler:
             raise
         del self._waiting[: len(batch)]
 
-    async def _report(self, batch: Sequence[Settlement]) -> None:
+    async def _settle(self, batch: Sequence[Settlement]) -> None:
         for settlement, answer in zip(batch, await self._broker.settle(batch), strict=True):
             self._leases.drop(settlement.lease)
             if answer is Settled.STALE:
-                _refused(settlement)
+                _log_stale(settlement)
             elif settlement.lease.job_id.startswith(TICK_IDS):
                 self._scheduled(settlement)
 
-    async def _report_last(self, settlement: Settlement) -> None:
+    async def _settle_last(self, settlement: Settlement) -> None:
+        """Write one settlement when the worker stops; if the broker rejects it, log that instead of retrying."""
         try:
-            await self._report([settlement])
+            await self._settle([settlement])
         except OUTAGES:
             raise
         except Exception as error:
             logger.warning(
-                "the broker refuses the last report of %s, which runs again when its lease is over: %s",
+                "broker rejected the last report of %s, which runs again when its lease expires: %s",
                 job_of(settlement.lease),
                 error_text(error),
                 extra=extra(settlement.lease),
             )
 
 
-def _refused(settlement: Settlement) -> None:
+def _log_stale(settlement: Settlement) -> None:
     logger.warning(
-        "%s was reported too late and the report refused: its lease had passed on, or it was cancelled",
+        "%s was reported too late and the report was rejected: its lease was lost, or it was cancelled",
         job_of(settlement.lease),
         extra=extra(settlement.lease),
     )
+
+
+def _log_outcome(settlement: Settlement) -> None:
+    """Log how an attempt ended: a success at the debug level, a problem as a warning or an error."""
+    lease = settlement.lease
+    job = job_of(lease)
+    match settlement:
+        case Completed():
+            logger.debug("%s completed", job, extra=extra(lease))
+        case Released(delay=delay):
+            # A job that waits for an earlier one of its schedule is released once a second.
+            level = logging.DEBUG if delay else logging.INFO
+            logger.log(level, "%s was released and will run again", job, extra=extra(lease))
+        case Retried(delay=delay):
+            why = _why(settlement.failure)
+            logger.warning(
+                "%s: attempt %d failed, next in %.3g s%s", job, lease.attempt, delay, why, extra=extra(lease)
+            )
+        case Failed():
+            logger.error("%s failed%s", job, _why(settlement.failure), extra=extra(lease))
+        case Expired(failure=failure):
+            logger.warning("%s expired: %s", job, one_line(failure.message), extra=extra(lease))
+        case Dead(reason=reason):
+            logger.error("%s is dead: %s%s", job, reason, _why(settlement.failure), extra=extra(lease))
+
+
+def _why(failure: Failure | None) -> str:
+    return one_line(f": {failure.type}: {failure.message}") if failure else ""

@@ -1,4 +1,4 @@
-"""The worker: one task group that owns every duty, and the order in which they end."""
+"""The worker: one task group runs its parts, and a shutdown ends them in order."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from aioq.worker.heartbeat import Heartbeat
 from aioq.worker.leases import LeaseTable
 from aioq.worker.log import logger
 from aioq.worker.reaper import Reaper
-from aioq.worker.runner import Cause, Runner
+from aioq.worker.runner import CancelReason, Runner
 from aioq.worker.settler import Settler
 from aioq.worker.shutdown import Shutdown, race
 from aioq.worker.slots import Slots
 
 __all__ = ["Worker"]
 
-LAST_WORDS = 5.0
-"""Seconds that a worker which is going has to report and to release what it holds."""
+SHUTDOWN_TIMEOUT = 5.0
+"""Seconds a stopping worker has for each last step: to cancel tasks, report outcomes, release leases, disconnect."""
 
-RUNNERS = ("asyncio.runners", "trio._core._ki")
-"""Modules whose handlers of SIGINT merely raise KeyboardInterrupt, for want of anything better."""
+DEFAULT_SIGINT_HANDLERS = ("asyncio.runners", "trio._core._ki")
+"""Modules whose handlers of SIGINT only raise KeyboardInterrupt, so that a worker may replace them."""
 
 
 class Worker:
@@ -48,20 +48,20 @@ class Worker:
 
     Args:
         app: The app whose tasks are run.
-        queues: The queues to consume, in order of preference; every queue that a task or
-            cron entry of the app names when None.
+        queues: The queues to consume, in order of preference; all queues that the app's tasks and cron entries name
+            when None.
         concurrency: Jobs that may run at the same time; 1 to 10,000.
-        lease: Seconds after which another worker takes over the jobs of this one if it
-            vanishes; 1 to 3600. Leases of running jobs are extended three times in it.
-        max_block: Seconds for which a task may block the event loop and keep the leases of this
-            worker; 0 to 86,400. Where the broker has no `ThreadedLeases` it is a lease at most.
-        grace: Seconds that running jobs have to end after a stop; then they are cancelled
-            and released to run again.
-        poll: Seconds after which an idle worker asks for jobs even if nothing woke it: a third of
-            `lease` at most and by default, or 5 by default where the broker wakes nobody.
-        burst: End as soon as nothing is due and nothing runs; fire no crons.
+        lease: Seconds after which other workers take over the jobs of this one if it crashes; 1 to 3600. The worker
+            extends the leases of running jobs three times in this time.
+        max_block: Seconds for which a task may block the event loop without losing the worker's leases; 0 to 86,400.
+            With a broker that has no `ThreadedLeases`, it is a lease at most.
+        grace: Seconds that running jobs have to end after a stop; 0 to 86,400. Jobs that run longer are cancelled and
+            released, and run again.
+        poll: Seconds after which an idle worker asks for jobs without a signal; 0.01 to 3600, and a third of `lease`
+            at most. The default is a third of `lease`, or 5 if the broker has no signals.
+        burst: End as soon as no job is due and none is running; fire no crons.
         handle_signals: Stop on SIGTERM and SIGINT, unless the program handles them itself.
-        id: What the worker is called; made of host, process and chance when None.
+        id: The id of the worker; made of host, process id and a random part when None.
         clock: The worker's own clock, for tests.
 
     Raises:
@@ -92,58 +92,63 @@ class Worker:
         self.app = app
         self.id = _default_id() if id is None else check_name("worker id", id)
         self.queues = _queues(app, queues)
-        self._grace, self._burst, self._handle_signals = grace, burst, handle_signals
+        self._grace = grace
+        self._burst = burst
+        self._handle_signals = handle_signals
         self._clock: Clock = clock or SystemClock()
         self._shutdown = Shutdown()
-        self._slots, self._leases = Slots(concurrency), LeaseTable()
-        self._retry = BrokerRetry(self._clock)
-        broker, retry, leases = app.broker, self._retry, self._leases
+        self._slots = Slots(concurrency)
+        self._leases = LeaseTable()
+        retry = BrokerRetry(self._clock)
         self._cron = Cron(app, self.id, self.queues, retry, self._shutdown, self._clock)
-        self._settler = Settler(broker, retry, leases, self._cron.jobs.settled)
-        self._runner = Runner(app, self.id, self._slots, leases, self._settler, self._cron.jobs)
-        self._claimer = Claimer(
-            broker, self.id, self.queues, lease=lease, poll=poll, burst=burst,
-            slots=self._slots, leases=leases, retry=retry, shutdown=self._shutdown, clock=self._clock,
+        self._settler = Settler(app.broker, retry, self._leases, self._cron.jobs.settled)
+        self._runner = Runner(
+            app, self.id,
+            slots=self._slots, leases=self._leases, settler=self._settler, scheduled=self._cron.jobs,
         )  # fmt: skip
-        self._heartbeat = Heartbeat(broker, retry, leases, self._clock, lease=lease, max_block=max_block)
-        self._reaper = Reaper(broker, retry, self.queues, self._clock, lease=lease)
-        self._cancellations = Cancellations(broker, self.id, self._clock)
+        self._claimer = Claimer(
+            app.broker, self.id, self.queues, lease=lease, poll=poll, burst=burst,
+            slots=self._slots, leases=self._leases, retry=retry, shutdown=self._shutdown, clock=self._clock,
+        )  # fmt: skip
+        self._heartbeat = Heartbeat(app.broker, retry, self._leases, self._clock, lease=lease, max_block=max_block)
+        self._reaper = Reaper(app.broker, retry, self.queues, self._clock, lease=lease)
+        self._cancellations = Cancellations(app.broker, self.id, self._clock)
         self._started_at = 0.0
         self._startup: anyio.CancelScope | None = None
         self._outstayed = anyio.Event()
 
     def stop(self) -> None:
-        """Stop claiming and firing, and end when the running jobs have; a second call aborts them.
+        """Stop claiming jobs and firing crons, and end when the running jobs have ended; a second call aborts them.
 
-        Aborted jobs are released, and run again elsewhere with their attempt given back. A worker
-        that is still starting, in the app's lifespan for example, gives that up.
+        Aborted jobs are released: they run again, and the attempt does not count. If the worker is still starting, for
+        example in the app's lifespan, the start is cancelled.
         """
         self._shutdown.request()
         if self._startup is not None:
             self._startup.cancel()
 
     async def wait_outstayed(self) -> None:
-        """Wait until the worker has ended, but for tasks that go on although they were cancelled.
+        """Wait until only tasks that ignore their cancellation keep the worker from ending.
 
-        Their jobs were given back, and run elsewhere. `run` returns when the tasks have ended; a
-        program that has nothing else to do had better end before.
+        Their jobs have been released and run again elsewhere. `run` returns when these tasks have ended; a program that
+        has nothing else to do should exit without waiting for that.
         """
         await self._outstayed.wait()
         await self._leave()
 
     async def run(self) -> None:
-        """Work until stopped, or, in a burst, until there is nothing left to do.
+        """Run until stopped or, in a burst, until nothing is left to do.
 
-        Once it runs, no error of the broker ends it. Cancelling it releases what it holds. It
-        connects the app and closes it in the end, unless the program had connected it before.
+        Once the worker has started, no error of the broker ends it. If it is cancelled, it releases its jobs. It
+        connects the app and closes it at the end, unless the program had connected it before.
 
         Raises:
-            TaskDefinitionError: A task has annotations that no call could travel by.
+            TaskDefinitionError: The arguments or the result of a task cannot be encoded, by their annotations.
             BrokerUnavailable: The broker cannot be reached at the start.
-            BrokerConfigError: The broker will never do; says why.
+            BrokerConfigError: The broker or its settings cannot be used; the message says why.
         """
         for task in self.app.tasks:
-            _ = task.signature  # better now than with the first job
+            _ = task.signature  # raises now, and not at the task's first job
         if self._shutdown.requested:
             return
         with anyio.CancelScope() as self._startup:
@@ -161,29 +166,30 @@ class Worker:
                 await self._leave()
 
     async def _work(self) -> None:
+        """Run all parts. The inner groups end first: no more claims, then no more jobs, then no more reports."""
         async with anyio.create_task_group() as duties:
             await duties.start(self._listen_to_signals)
-            self._hello()
+            self._log_start()
             duties.start_soon(self._settler.run)
-            duties.start_soon(self._heartbeat.run, self._info, partial(self._runner.cancel, cause=Cause.LOST))
+            duties.start_soon(self._heartbeat.run, self._info, partial(self._runner.cancel, reason=CancelReason.LOST))
             duties.start_soon(self._reaper.run)
             duties.start_soon(self._cron.keep)
-            duties.start_soon(self._cancellations.run, partial(self._runner.cancel, cause=Cause.CANCELLED))
+            duties.start_soon(self._cancellations.run, partial(self._runner.cancel, reason=CancelReason.CANCELLED))
             async with anyio.create_task_group() as jobs, self._runner.running():
-                async with anyio.create_task_group() as firing:
+                async with anyio.create_task_group() as intake:
+                    # A task of its own: every claim resumes it, and the frames of this one would be resumed with it.
+                    intake.start_soon(self._claimer.run, self._runner.start, self._settler.release)
                     if not self._burst:
-                        firing.start_soon(race, partial(self._cron.run, jobs), self._shutdown.draining.wait)
-                    await self._claimer.run(self._runner.start, self._runner.give_back)
-                    firing.cancel_scope.cancel()
+                        intake.start_soon(race, partial(self._cron.run, jobs), self._shutdown.draining.wait)
                 await self._drain()
                 jobs.cancel_scope.cancel()
-                duties.start_soon(self._outstay)
-            with anyio.move_on_after(LAST_WORDS):
+                duties.start_soon(self._watch_for_outstayers)
+            with anyio.move_on_after(SHUTDOWN_TIMEOUT):
                 await self._settler.wait_flushed()
             duties.cancel_scope.cancel()
 
     async def _drain(self) -> None:
-        """Let what runs end within the grace, or until a second stop; then cancel it."""
+        """Wait for running jobs until the grace is over or a second stop is requested; then cancel them."""
         if self._slots.taken:
             logger.info("stopping: %d jobs have up to %g s to end", self._slots.taken, self._grace)
 
@@ -193,34 +199,34 @@ class Worker:
 
         await race(finish, self._shutdown.aborting.wait, partial(pass_time, self._clock, self._grace))
         self._runner.cancel_all()
-        with anyio.move_on_after(LAST_WORDS):
+        with anyio.move_on_after(SHUTDOWN_TIMEOUT):
             await self._slots.wait_idle()
-        self._runner.disown()
+        self._runner.release_unfinished()
 
-    async def _outstay(self) -> None:
-        """Note that tasks hold up the end, unless it comes before."""
-        await anyio.sleep(LAST_WORDS)
-        with anyio.move_on_after(LAST_WORDS):
+    async def _watch_for_outstayers(self) -> None:
+        """Set `_outstayed` if the jobs have not ended some time after their cancellation."""
+        await anyio.sleep(SHUTDOWN_TIMEOUT)
+        with anyio.move_on_after(SHUTDOWN_TIMEOUT):
             await self._settler.wait_flushed()
         self._outstayed.set()
 
     async def _leave(self) -> None:
-        """Give back the leases that are still held, and say goodbye, cancelled or not."""
+        """Release the leases that are still held, and deregister the worker, even if it is being cancelled."""
         try:
-            with anyio.fail_after(LAST_WORDS, shield=True):
+            with anyio.fail_after(SHUTDOWN_TIMEOUT, shield=True):
                 await self._settler.close()
                 await self._cron.close()
                 await self._heartbeat.leave(self.id)
         except Exception as error:
             logger.warning(
-                "the broker did not hear the last report; up to %d jobs run again when their lease is over: %s",
+                "the last report did not reach the broker; up to %d jobs run again when their leases expire: %s",
                 len(self._leases),
                 error_text(error),
             )
         logger.info("worker %s stopped", self.id)
 
     async def _listen_to_signals(self, *, task_status: TaskStatus[None]) -> None:
-        names = [name for name in (signal.SIGTERM, signal.SIGINT) if self._handle_signals and _is_free(name)]
+        names = [name for name in (signal.SIGTERM, signal.SIGINT) if self._handle_signals and _is_default(name)]
         if not names or threading.current_thread() is not threading.main_thread():
             task_status.started()
             return
@@ -232,7 +238,7 @@ class Worker:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncGenerator[None]:
-        """Connect the app, and close it at the end unless the program had connected it."""
+        """Connect the app, and close it at the end unless the program had connected it before."""
         mine = not self.app.connected
         await self.app.connect()
         try:
@@ -243,7 +249,7 @@ class Worker:
 
     async def _close(self) -> None:
         try:
-            with anyio.fail_after(LAST_WORDS, shield=True):
+            with anyio.fail_after(SHUTDOWN_TIMEOUT, shield=True):
                 await self.app.close()
         except Exception as error:
             logger.warning("the connection could not be closed: %s", error_text(error))
@@ -267,7 +273,7 @@ class Worker:
             started_at=self._started_at,
         )
 
-    def _hello(self) -> None:
+    def _log_start(self) -> None:
         logger.info(
             "worker %s started: queues %s, %d at a time, %d tasks, %d crons, %r",
             self.id, ", ".join(self.queues), self._slots.total,
@@ -289,8 +295,8 @@ def _queues(app: Aarq, queues: Iterable[str] | None) -> tuple[str, ...]:
     return chosen
 
 
-def _is_free(name: signal.Signals) -> bool:
-    """Whether a signal still does what Python, or for SIGINT the runner of the event loop, makes it do."""
+def _is_default(name: signal.Signals) -> bool:
+    """Return whether a signal has the handler of Python or, for SIGINT, of the event loop's runner."""
     handler = signal.getsignal(name)
     owner = getattr(getattr(handler, "func", handler), "__module__", None)
-    return handler in (signal.SIG_DFL, signal.default_int_handler) or owner in RUNNERS
+    return handler in (signal.SIG_DFL, signal.default_int_handler) or owner in DEFAULT_SIGINT_HANDLERS

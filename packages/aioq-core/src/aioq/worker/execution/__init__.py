@@ -1,3 +1,3 @@
-"""Starts the runs of jobs and interrupts them: by plain asyncio tasks, or by anyio's task groups."""
+"""Starts and interrupts jobs: with plain asyncio tasks, or with anyio task groups."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""Jobs as children of an anyio task group, each in a cancel scope: for every event loop that anyio knows."""
+"""Runs jobs as children of an anyio task group, each in its own cancel scope. Works on every event loop of anyio."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ T = TypeVar("T")
 
 
 class AnyioTask:
-    """A job in a cancel scope."""
+    """A `JobTask` in a cancel scope."""
 
     def __init__(self) -> None:
         self._scope = anyio.CancelScope()
 
-    async def within(self, timeout: float | None, work: Awaitable[T]) -> T:
-        """Do the work; see `JobTask.within`."""
+    async def run(self, work: Awaitable[T], timeout: float | None) -> T:
+        """Await the work; see `JobTask.run`."""
         if timeout is not None:
             self._scope.deadline = anyio.current_time() + timeout
         with self._scope:
             return await work
+        # The scope swallows its own cancellation only; that of a scope around it goes on.
         raise Interrupted
 
-    def cancel(self) -> None:
-        """Interrupt the work; see `JobTask.cancel`."""
+    def interrupt(self) -> None:
+        """Cancel the scope; see `JobTask.interrupt`."""
         self._scope.cancel()
 
 
@@ -41,7 +42,7 @@ class AnyioTasks:
         self._group = anyio.create_task_group()
 
     def start(self, body: Body[T], subject: T, name: str) -> None:
-        """Call `body` in a task of its own."""
+        """Start a child of the task group; see `JobTasks.start`."""
         self._group.start_soon(body, AnyioTask(), subject, name=name)
 
     async def __aenter__(self) -> Self:

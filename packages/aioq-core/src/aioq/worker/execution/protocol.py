@@ -1,8 +1,8 @@
-"""How a job is started and cut short: the seam between the runner and the event loop.
+"""The interface by which the runner starts and interrupts jobs, implemented once for each kind of event loop.
 
-Each job has a task with context variables of its own, can be cancelled alone, and may have
-a deadline. `plain_tasks` does that the cheapest way on asyncio, `scoped_tasks` wherever anyio
-runs.
+Each job runs in its own task with its own context variables, can be interrupted alone, and may have a timeout.
+`asyncio_tasks` does this with plain asyncio tasks, which cost the least; `anyio_tasks` works on every event loop that
+anyio supports.
 """
 
 from __future__ import annotations
@@ -17,41 +17,42 @@ T = TypeVar("T")
 
 
 class Interrupted(Exception):
-    """The work was cut short: it was cancelled, or its time was up."""
+    """The work of a job was interrupted: it was cancelled, or its timeout expired."""
 
 
 class JobTask(Protocol):
-    """A job that has begun."""
+    """The task that runs one job."""
 
-    async def within(self, timeout: float | None, work: Awaitable[T]) -> T:
-        """Do the work of the job, and return what it returns. Called once, by the job itself.
+    async def run(self, work: Awaitable[T], timeout: float | None) -> T:
+        """Await the work of the job and return its result. The job itself calls this, once.
 
-        What the work raises is raised as it is, even if it raises it because it was cut short.
+        An exception of the work is raised unchanged, even if the work raised it because it was interrupted.
 
         Args:
-            timeout: Seconds after which the work is cut short; None for never.
+            timeout: Seconds after which the work is interrupted; None for no limit.
 
         Raises:
-            Interrupted: The work was cut short, and gave way.
+            Interrupted: The work was interrupted, and ended because of it.
         """
         ...
 
-    def cancel(self) -> None:
-        """Interrupt the work; a shield of anyio's is waited for. Nothing when it is done."""
+    def interrupt(self) -> None:
+        """Interrupt the work, once it is outside every shielded scope of anyio. Does nothing after its end."""
         ...
 
 
 Body: TypeAlias = Callable[[JobTask, T], Coroutine[Any, Any, None]]
+"""What runs in the task of a job; takes the task and a value of the caller's."""
 
 
 class JobTasks(Protocol):
-    """Starts jobs, and owns what it started: to leave it is to wait until all have ended.
+    """Starts jobs and owns their tasks: leaving the context waits until all of them have ended.
 
-    An error that leaves a job, which only a mistake of ours can be, leaves the starter too.
+    A body must not raise. If one does, because of a bug in the worker, the context raises its exception.
     """
 
     def start(self, body: Body[T], subject: T, name: str) -> None:
-        """Call `body` on `subject` in a task of its own, soon."""
+        """Call `body` with `subject` in a new task, in the next round of the event loop."""
         ...
 
     async def __aenter__(self) -> Self: ...
