@@ -189,7 +189,7 @@ class TestRestrictedUser:
         assert await broker.resume_cron(KEY) is True
         assert len(await broker.cron_statuses()) == len(await broker.tick_history(KEY)) == 1
         assert await broker.cron_status(KEY) is not None
-        assert ("does not let us listen" in caplog.text) == (user == "app")
+        assert ("does not permit SUBSCRIBE" in caplog.text) == (user == "app")
 
     @pytest.mark.parametrize("right", REPLICAS)
     async def test_who_may_not_wait_for_replicas_is_told_so(

@@ -1,12 +1,26 @@
-"""What a client remembers of calls that were not answered: for a while, and not without end."""
+"""What a client remembers of enqueue calls with an unknown outcome: for a while, and not without end."""
 
 from __future__ import annotations
 
-from aioq_redis.jobs.deduplication import MOST_JOBS, MOST_NUMBERS, REMEMBERED, Request, Requests, shown
+from aioq_redis.client.url import Durability, Settings
+from aioq_redis.jobs.deduplication import MAX_JOBS, MAX_UNHEARD, REMEMBER_FOR, Doubts, Request, format_places
+from aioq_redis.jobs.enqueue_batches import EnqueueBatcher
+from aioq_redis.role import KnownQueues
+from aioq_redis.storage.database import Database
+from aioq_redis.storage.keys import Layout
+
+
+def new_batcher() -> EnqueueBatcher:
+    """Return a batcher that has sent nothing, and is not connected; call it from a coroutine."""
+    database = Database(
+        Settings.from_url("redis://localhost"), timeout=1.0, durability=Durability.parse("primary", 1.0)
+    )
+    layout = Layout("test")
+    return EnqueueBatcher("q", database, layout, KnownQueues(layout))
 
 
 def number(n: int) -> str:
-    """Return a number as it is sent: of them the later is greater as a text, too."""
+    """Return a number as it is sent: as texts, too, the later of two is the greater."""
     return f"{n:012}"
 
 
@@ -15,99 +29,107 @@ def call(*ids: str, payload: bytes = b"1", options: bytes = b"") -> list[object]
     return [part for id in ids for part in (id, "5", b"task " + options + b"\n" + payload)]
 
 
-def sent(requests: Requests, calls: int = 1) -> Request:
+def sent(batcher: EnqueueBatcher, calls: int = 1) -> Request:
     """Return a request that has been sent."""
-    request = Request()
-    request.unheard = calls
-    requests.number(request)
+    request = Request(unheard=calls)
+    batcher.number(request)
     return request
 
 
-def doubted(requests: Requests, *ids: str, now: float = 0.0) -> Request:
+def doubted(batcher: EnqueueBatcher, *ids: str, now: float = 0.0) -> Request:
     """Return a request whose one call has failed."""
-    request = sent(requests)
-    requests.doubt(request, 0, call(*ids), now)
+    request = sent(batcher)
+    batcher.doubts.add(request, 0, call(*ids), now)
     return request
 
 
-def test_numbers_grow_and_name_what_is_unheard() -> None:
-    """Until every call in it has heard the answer, each later request names an earlier one."""
-    requests = Requests()
-    first, second = sent(requests, calls=2), Request()
-    assert (requests.number(second), second.number) == (number(1), number(2))
-    requests.hear(first)
-    assert requests.number(Request()) == number(1)
-    requests.hear(first)
-    assert requests.number(Request()) == ""
+def unheard(batcher: EnqueueBatcher) -> str:
+    """Return the numbers that the next request names."""
+    return batcher.number(Request())[1]
 
 
-def test_a_request_that_is_sent_again_has_another_number() -> None:
-    """Nothing was done under the first, so nobody is told of it any more."""
-    requests = Requests()
-    request = sent(requests)
-    requests.number(request)
+def places(doubts: Doubts, args: list[object], now: float = 0.0) -> str:
+    """Return where the jobs of a call were sent before, as the script is told."""
+    return format_places(doubts.find(args, now))
+
+
+async def test_number_grows_and_names_unheard_requests() -> None:
+    """Each request names an earlier one until every call in that one has heard the answer."""
+    batcher = new_batcher()
+    first = sent(batcher, calls=2)
+    assert batcher.number(Request()) == (number(2), number(1))
+    batcher.hear(first)
+    assert unheard(batcher) == number(1)
+    batcher.hear(first)
+    assert unheard(batcher) == ""
+
+
+async def test_number_of_a_request_sent_again_replaces_the_first() -> None:
+    """The script did nothing under the first number, so later requests do not name it."""
+    batcher = new_batcher()
+    request = sent(batcher)
+    batcher.number(request)
     assert request.number == number(2)
-    assert requests.number(Request()) == number(2)
+    assert unheard(batcher) == number(2)
 
 
-def test_a_job_in_doubt_is_shown_with_its_places() -> None:
-    """In its new request, and in those before: whatever its options, and not with other arguments."""
-    requests = Requests()
-    doubted(requests, "a", "b")
-    doubted(requests, "b")
-    assert shown(requests.places(call("x", "b"), 0.0)) == f"2:{number(1)}.2 {number(2)}.1 ;"
-    assert shown(requests.places(call("b", options=b'{"p":9}'), 0.0)) == f"1:{number(1)}.2 {number(2)}.1 ;"
-    assert shown(requests.places(call("b", payload=b"2"), 0.0)) == ""
+async def test_find_returns_the_places_of_a_job_in_doubt() -> None:
+    """A job is found in all earlier requests with other options, and not with other arguments."""
+    batcher = new_batcher()
+    doubted(batcher, "a", "b")
+    doubted(batcher, "b")
+    both = f"{number(1)}.2 {number(2)}.1 ;"
+    assert places(batcher.doubts, call("x", "b")) == f"2:{both}"
+    assert places(batcher.doubts, call("b", options=b'{"p":9}')) == f"1:{both}"
+    assert places(batcher.doubts, call("b", payload=b"2")) == ""
 
 
-def test_a_job_that_is_settled_is_in_doubt_no_more() -> None:
-    """When all of a call are, its request is not named any more."""
-    requests = Requests()
-    doubted(requests, "a", "b")
-    requests.settle(call("a"))
-    assert requests.doubtful
-    assert requests.number(Request()) == number(1)
-    requests.settle(call("b"))
-    assert not requests.doubtful
-    assert requests.number(Request()) == ""
+async def test_settle_ends_the_doubt_about_a_job() -> None:
+    """When all jobs of a call are settled, later requests do not name its request."""
+    batcher = new_batcher()
+    doubted(batcher, "a", "b")
+    batcher.settle(call("a"))
+    assert batcher.doubts.places
+    assert unheard(batcher) == number(1)
+    batcher.settle(call("b"))
+    assert not batcher.doubts.places
+    assert unheard(batcher) == ""
 
 
-def test_a_call_with_an_id_twice_is_settled_once() -> None:
-    """It counts as one call."""
-    requests = Requests()
-    request = sent(requests, calls=2)
-    requests.doubt(request, 0, call("a", "a"), 0.0)
-    requests.settle(call("a", "a"))
+async def test_settle_counts_a_call_with_an_id_twice_once() -> None:
+    """A call that has one id twice is one call of its request."""
+    batcher = new_batcher()
+    request = sent(batcher, calls=2)
+    batcher.doubts.add(request, 0, call("a", "a"), 0.0)
+    batcher.settle(call("a", "a"))
     assert request.unheard == 1
 
 
-def test_what_was_never_sent_has_no_place() -> None:
-    """It waited for others that were not answered."""
-    requests = Requests()
-    request = Request()
-    request.unheard = 1
-    requests.doubt(request, 0, call("a"), 0.0)
-    assert shown(requests.places(call("a"), 0.0)) == "1:;"
+async def test_find_of_a_request_never_sent_returns_no_place() -> None:
+    """A call that failed while it waited for others to be answered has no earlier request to name."""
+    batcher = new_batcher()
+    batcher.doubts.add(Request(unheard=1), 0, call("a"), 0.0)
+    assert places(batcher.doubts, call("a")) == "1:;"
 
 
-def test_doubts_pass() -> None:
-    """After a minute nothing is left of them."""
-    requests = Requests()
-    doubted(requests, "a", now=0.0)
-    doubted(requests, "b", now=1.0)
-    assert list(requests.places(call("a"), REMEMBERED)) == []
-    assert shown(requests.places(call("b"), REMEMBERED)) == f"1:{number(2)}.1 ;"
-    assert requests.number(Request()) == number(2)
+async def test_doubts_are_forgotten_after_a_minute() -> None:
+    """Jobs and numbers of a call are forgotten when its time is up."""
+    batcher = new_batcher()
+    doubted(batcher, "a", now=0.0)
+    doubted(batcher, "b", now=1.0)
+    assert places(batcher.doubts, call("a"), REMEMBER_FOR) == ""
+    assert places(batcher.doubts, call("b"), REMEMBER_FOR) == f"1:{number(2)}.1 ;"
+    assert unheard(batcher) == number(2)
 
 
-def test_the_oldest_are_forgotten_when_there_are_too_many() -> None:
-    """Jobs, and requests that would have to be named."""
-    requests = Requests()
-    doubted(requests, "a")
-    for n in range(MOST_NUMBERS):
-        doubted(requests, f"number-{n}")
-    assert len(requests.number(Request()).split()) == MOST_NUMBERS
-    assert list(requests.places(call("a"), 0.0)) == []
-    doubted(requests, *(f"job-{n}" for n in range(MOST_JOBS)))
-    assert list(requests.places(call("number-99"), 0.0)) == []
-    assert len(list(requests.places(call("job-0"), 0.0))) == 1
+async def test_oldest_doubts_are_forgotten_beyond_a_limit() -> None:
+    """The number of jobs in doubt is limited, and that of the requests that a request names."""
+    batcher = new_batcher()
+    doubted(batcher, "a")
+    for n in range(MAX_UNHEARD):
+        doubted(batcher, f"number-{n}")
+    assert len(unheard(batcher).split()) == MAX_UNHEARD
+    assert places(batcher.doubts, call("a")) == ""
+    doubted(batcher, *(f"job-{n}" for n in range(MAX_JOBS)))
+    assert places(batcher.doubts, call("number-99")) == ""
+    assert places(batcher.doubts, call("job-0")) != ""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-import aioq_redis.jobs.enqueue
+import aioq_redis.jobs.enqueue_batches
 from aioq.errors import BrokerConfigError, BrokerUnavailable
 from aioq.model.job import Completed, NewJob, Retried, Settled, Settlement
 from aioq_redis import RedisBroker
@@ -236,7 +236,7 @@ async def test_what_was_forked_is_another_client(
     """Its requests are not taken for those of its parent, which counts on as well."""
     await broker.enqueue(LONE)
     await broker.close()
-    monkeypatch.setattr(aioq_redis.jobs.enqueue, "getpid", lambda: os.getpid() + 1)
+    monkeypatch.setattr(aioq_redis.jobs.enqueue_batches, "getpid", lambda: os.getpid() + 1)
     await broker.enqueue([job("b")])
     assert len(raw.keys(f"{{{namespace}:q}}:memo:*")) == 2
 

@@ -16,7 +16,7 @@ from msgspec import structs
 
 from aioq import Aarq, Worker
 from aioq.errors import BrokerUnavailable
-from aioq.model.job import Claim, Completed, QueueStats, Released, Retried
+from aioq.model.job import Claim, ClaimRequest, Completed, QueueStats, Released, Retried
 from aioq_redis import RedisBroker
 from aioq_redis.client import blocking
 from aioq_redis.client.command import Command
@@ -316,7 +316,7 @@ async def test_a_claim_that_was_left_behind_takes_nothing(
     """
     first = request()
     await broker.claim(first)
-    lost = broker._claiming.command(request(), "q", first.request_id)
+    lost = parked_claim(broker, request(), before=first)
     left = await behind(raw, redis_url, lost)
     await broker.claim(request())
     wait = asyncio.ensure_future(work_of(make_broker(), worker="w2"))
@@ -334,7 +334,7 @@ async def test_a_claim_that_was_called_off_takes_nothing_later(
     """Once it was asked what the request took, the request takes no more, also if the server does it later."""
     first, second = request(), request()
     await broker.claim(first)
-    left = await behind(raw, redis_url, broker._claiming.command(second, "q", first.request_id))
+    left = await behind(raw, redis_url, parked_claim(broker, second, before=first))
     assert (await broker.claim(structs.replace(second, limit=0))).leases == []
     wait = asyncio.ensure_future(work_of(make_broker(), worker="w2"))
     await until(lambda: blocked(raw) == 2)
@@ -440,6 +440,11 @@ class TestStopping:
         worker.stop()
         await running
         assert time.monotonic() - started < 1
+
+
+def parked_claim(broker: RedisBroker, claim: ClaimRequest, *, before: ClaimRequest) -> Command:
+    """Return the claim of queue `q` that a worker parks on the server after the answer to the request `before`."""
+    return broker._parked_claim(claim, broker._claims_of(claim), "q", before.request_id)
 
 
 def runs_of(broker: RedisBroker) -> str:

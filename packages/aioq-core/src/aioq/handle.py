@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from aioq.clock import Clock, SystemClock
@@ -33,28 +34,22 @@ POLL = 0.5
 _CLOCK = SystemClock()
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Job(Generic[R_co]):
     """One enqueued job: ask for its state, wait for its result, call it off.
 
     `enqueue` returns one; `Task.job` makes one from a stored id.
     """
 
-    def __init__(
-        self,
-        id: str,
-        *,
-        task: str,
-        queue: str,
-        broker: Broker,
-        decode: Callable[[bytes], R_co],
-        clock: Clock | None = None,
-    ) -> None:
-        self.id = id
-        self.task = task
-        self.queue = queue
-        self._broker = broker
-        self._decode = decode
-        self._clock = clock or _CLOCK
+    id: str
+    task: str = field(kw_only=True)
+    """The name of the task."""
+    queue: str = field(kw_only=True)
+    broker: Broker = field(kw_only=True)
+    """Where the job is stored."""
+    decode: Callable[[bytes], R_co] = field(kw_only=True)
+    """Makes a value of the stored result."""
+    clock: Clock = field(kw_only=True, default=_CLOCK)
 
     def __repr__(self) -> str:
         return f"<Job {self.id} of {self.task} in {self.queue}>"
@@ -109,21 +104,21 @@ class Job(Generic[R_co]):
             BrokerUnavailable: The broker cannot be reached.
         """
         store = self._store("Job.result")
-        deadline = None if timeout is None else self._clock.monotonic() + timeout
+        deadline = None if timeout is None else self.clock.monotonic() + timeout
         while True:
             record = await store.get_job(self.id, queue=self.queue)
             if record is None or record.state in FINAL_STATES:
                 return self._outcome(record)
-            left = WAIT if deadline is None else deadline - self._clock.monotonic()
+            left = WAIT if deadline is None else deadline - self.clock.monotonic()
             if left <= 0:
                 raise ResultTimeout(self.id, timeout or 0.0)
             await self._wait(min(left, WAIT))
 
     async def _wait(self, seconds: float) -> None:
-        if isinstance(self._broker, Signals):
-            await self._broker.wait_for_result(self.id, queue=self.queue, timeout=seconds)
+        if isinstance(self.broker, Signals):
+            await self.broker.wait_for_result(self.id, queue=self.queue, timeout=seconds)
         else:
-            await self._clock.sleep(min(seconds, POLL))
+            await self.clock.sleep(min(seconds, POLL))
 
     def _outcome(self, record: JobRecord | None) -> R_co:
         if record is None:
@@ -143,11 +138,11 @@ class Job(Generic[R_co]):
         if record.result is None:
             raise JobEnded(self.id, f"job {self.id} completed, and its result was too large to keep")
         try:
-            return self._decode(record.result)
+            return self.decode(record.result)
         except SerializationError as error:
             raise SerializationError(f"the result of job {self.id} of {self.task}: {error}") from None
 
     def _store(self, needed_for: str) -> JobStore:
-        if not isinstance(self._broker, JobStore):
-            raise MissingFeature(self._broker, "JobStore", needed_for)
-        return self._broker
+        if not isinstance(self.broker, JobStore):
+            raise MissingFeature(self.broker, "JobStore", needed_for)
+        return self.broker

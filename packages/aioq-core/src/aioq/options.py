@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypedDict, cast, get_args
 
 from aioq.model.ids import TICK_IDS, check_name
@@ -100,20 +101,35 @@ class EnqueueOptions:
     """Seconds (or a timedelta) after the job came due in which it has to be started, or the aware
     moment by which it has to be; else it is `expired`, and not run. At most 10 years."""
 
+    delay: float = field(init=False, repr=False, compare=False)
+    """`defer_by` in seconds."""
+    run_at: float | None = field(init=False, repr=False, compare=False)
+    """`defer_until` in seconds since 1970."""
+    expires_in: float | None = field(init=False, repr=False, compare=False, default=None)
+    """`expires` in seconds, if it is a span of time."""
+    expires_at: float | None = field(init=False, repr=False, compare=False, default=None)
+    """`expires` in seconds since 1970, if it is a moment."""
+
     def __post_init__(self) -> None:
+        # Worked out once: one object serves all jobs that are enqueued with these options.
+        set_field = partial(object.__setattr__, self)
+        set_field("delay", _seconds(self.defer_by))
         number("defer_by", self.delay, 0, TEN_YEARS)
         if self.defer_until is not None:
             _check_moment("defer_until", self.defer_until)
             if self.delay:
                 raise ValueError("defer_by and defer_until exclude each other")
+        set_field("run_at", None if self.defer_until is None else self.defer_until.timestamp())
         if self.priority is not None:
             whole("priority", self.priority, 0, 9)
         if self.job_id is not None:
             _check_job_id(self.job_id)
         if isinstance(self.expires, datetime):
             self._check_expires(self.expires)
+            set_field("expires_at", self.expires.timestamp())
         elif self.expires is not None:
-            number("expires", _seconds(self.expires), 0, TEN_YEARS)
+            set_field("expires_in", _seconds(self.expires))
+            number("expires", self.expires_in, 0, TEN_YEARS)
 
     def _check_expires(self, moment: datetime) -> None:
         _check_moment("expires", moment)
@@ -122,26 +138,6 @@ class EnqueueOptions:
                 f"expires is before defer_until, {moment.isoformat()} before {self.defer_until.isoformat()}: "
                 f"the job would never run"
             )
-
-    @property
-    def delay(self) -> float:
-        """`defer_by` in seconds."""
-        return _seconds(self.defer_by)
-
-    @property
-    def expires_in(self) -> float | None:
-        """`expires` in seconds, where it is a span of time."""
-        return None if self.expires is None or isinstance(self.expires, datetime) else _seconds(self.expires)
-
-    @property
-    def expires_at(self) -> float | None:
-        """`expires` in seconds since 1970, where it is a moment."""
-        return self.expires.timestamp() if isinstance(self.expires, datetime) else None
-
-    @property
-    def run_at(self) -> float | None:
-        """`defer_until` in seconds since 1970."""
-        return None if self.defer_until is None else self.defer_until.timestamp()
 
 
 def flag(field: str, value: object) -> None:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
 from aioq.model.cron import CronKey, TickClaim, TickOutcome, TickRecord, TickReply, TickRun
 from aioq.model.ids import check_name, tick_id
 from aioq_redis.client.client import gather_all
-from aioq_redis.jobs.enqueue import plan_of
-from aioq_redis.jobs.queue_names import Naming
-from aioq_redis.storage.database import Database
-from aioq_redis.storage.job_format import check_id, encode_record
-from aioq_redis.storage.keys import Layout
+from aioq_redis.role import BrokerRole, gather_by_queue, group_by_queue
+from aioq_redis.storage.job_format import check_id, encode_record, plan_of
 from aioq_redis.storage.retention import milliseconds
 from aioq_redis.storage.tick_format import body_of, owner_of, read_record, wire, worker_of
 
-__all__ = ["REMEMBERED", "Ticks"]
+__all__ = ["REMEMBERED", "TickLedgerRole"]
 
 ALLOWED_FUTURE: Final = 1.0
 """Seconds by which a tick may be ahead of the server's clock and still be won."""
@@ -30,11 +26,8 @@ _REMEMBERED: Final = milliseconds(REMEMBERED)
 _OUTCOMES: Final = {outcome.value.encode(): outcome for outcome in TickOutcome}
 
 
-class Ticks:
-    """What the broker does as a ledger of ticks."""
-
-    def __init__(self, server: Database, layout: Layout, naming: Naming) -> None:
-        self._server, self._layout, self._naming = server, layout, naming
+class TickLedgerRole(BrokerRole):
+    """Implements the methods of `aioq.protocols.TickLedger` about ticks."""
 
     async def claim_tick(self, claim: TickClaim) -> TickReply:
         """Decide who fires ticks; see `aioq.protocols.TickLedger.claim_tick`."""
@@ -43,14 +36,7 @@ class Ticks:
 
     async def claim_ticks(self, claims: Sequence[TickClaim]) -> list[TickReply]:
         """Decide on several claims; see `aioq.protocols.TickLedger.claim_ticks`."""
-        by_queue: defaultdict[str, list[int]] = defaultdict(list)
-        for n, claim in enumerate(claims):
-            by_queue[claim.queue].append(n)
-        calls = (self._claim(queue, [claims[n] for n in places]) for queue, places in by_queue.items())
-        replies: dict[int, TickReply] = {}
-        for places, told in zip(by_queue.values(), await gather_all(calls), strict=True):
-            replies.update(zip(places, told, strict=True))
-        return [replies[n] for n in range(len(claims))]
+        return await gather_by_queue(claims, self._claim)
 
     async def _claim(self, queue: str, claims: Sequence[TickClaim]) -> list[TickReply]:
         space = self._layout.queue(queue)
@@ -59,41 +45,34 @@ class Ticks:
         for claim in claims:
             args += _arguments(claim)
         if any(claim.job is not None for claim in claims):
-            self._naming.name(queue, self._server.session)
-        now, *told = await self._server.call("claim_ticks", space, args, each=names)
+            self._known_queues.add(queue, self._database.session)
+        now, *told = await self._database.call("claim_ticks", space, args, each=names)
         return [_reply(claim, int(now) / 1000, *answer) for claim, answer in zip(claims, told, strict=True)]
 
     async def extend_runs(self, runs: Sequence[TickRun], *, seconds: float) -> list[TickRun]:
         """Lengthen runs and return the replaced ones; see `aioq.protocols.TickLedger.extend_runs`."""
 
-        async def extend(queue: str, own: list[TickRun]) -> list[TickRun]:
+        async def extend(queue: str, own: list[TickRun]) -> list[bool]:
             args: list[object] = [milliseconds(seconds)]
             for run in own:
                 args += (wire(run.tick), run.worker_id)
             names = [check_name("name", run.name) for run in own]
-            lost = await self._server.call("extend_runs", self._layout.queue(queue), args, each=names)
-            return [own[n] for n in lost]
+            lost = await self._database.call("extend_runs", self._layout.queue(queue), args, each=names)
+            return [n in lost for n in range(len(own))]
 
-        by_queue: defaultdict[str, list[TickRun]] = defaultdict(list)
-        for run in runs:
-            by_queue[run.queue].append(run)
-        found = await gather_all(extend(queue, own) for queue, own in by_queue.items())
-        lost = [run for part in found for run in part]
-        return [run for run in runs if run in lost]
+        replaced = await gather_by_queue(runs, extend)
+        return [run for run, is_replaced in zip(runs, replaced, strict=True) if is_replaced]
 
     async def record_ticks(self, records: Sequence[TickRecord]) -> None:
         """Write down what became of ticks; see `aioq.protocols.TickLedger.record_ticks`."""
-        by_queue: defaultdict[str, list[TickRecord]] = defaultdict(list)
-        for record in records:
-            by_queue[record.queue].append(record)
-        await gather_all(self._record(queue, own) for queue, own in by_queue.items())
+        await gather_all(self._record(queue, own) for queue, own in group_by_queue(records).items())
 
     async def tick_history(self, cron: CronKey, *, limit: int = 100) -> list[TickRecord]:
         """Return the latest records of an entry; see `aioq.protocols.TickLedger.tick_history`."""
         if limit <= 0:
             return []
         key = self._layout.queue(cron.queue).key(f"ticks:{check_name('name', cron.name)}")
-        return [read_record(cron, member) for member in await self._server.command("ZREVRANGE", key, 0, limit - 1)]
+        return [read_record(cron, member) for member in await self._database.command("ZREVRANGE", key, 0, limit - 1)]
 
     async def _record(self, queue: str, records: list[TickRecord]) -> None:
         places: dict[str, int] = {}
@@ -102,7 +81,7 @@ class Ticks:
             place = places.setdefault(check_name("name", record.name), len(places) + 1)
             result = b"" if record.result is None else b"+" + record.result
             args += (place, wire(record.tick), owner_of(record), worker_of(record), body_of(record), result)
-        await self._server.call("record_ticks", self._layout.queue(queue), args, each=list(places))
+        await self._database.call("record_ticks", self._layout.queue(queue), args, each=list(places))
 
 
 def _arguments(claim: TickClaim) -> tuple[object, ...]:

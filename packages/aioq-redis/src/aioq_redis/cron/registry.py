@@ -8,7 +8,6 @@ its entries are, and what holds an entry back is shown for as long as it does.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -29,13 +28,14 @@ from aioq.model.ids import check_name, new_id
 from aioq_redis.client.client import gather_all
 from aioq_redis.cron.ledger import REMEMBERED
 from aioq_redis.cron.multi_get import Asked, Gathering
+from aioq_redis.role import BrokerRole, group_by_queue
 from aioq_redis.storage.database import Database
 from aioq_redis.storage.keys import Layout
-from aioq_redis.storage.retention import milliseconds
+from aioq_redis.storage.retention import Retention, milliseconds
 from aioq_redis.storage.scripts import load
 from aioq_redis.storage.tick_format import read_record
 
-__all__ = ["Crons"]
+__all__ = ["CronRegistryRole"]
 
 AT_ONCE: Final = 500
 """Entries in one script: others get their turn in between."""
@@ -57,17 +57,19 @@ class Said(Struct, frozen=True):
 _read_said: Final = msgspec.json.Decoder(Said).decode
 
 
-class Crons:
-    """What the broker does as a register of entries."""
+class CronRegistryRole(BrokerRole):
+    """Implements the methods of `aioq.protocols.TickLedger` about entries."""
 
-    def __init__(self, server: Database, layout: Layout) -> None:
-        self._server, self._layout = server, layout
+    def __init__(self, database: Database, layout: Layout, retention: Retention) -> None:
+        super().__init__(database, layout, retention)
         self._remember = milliseconds(REMEMBERED)
         self._known: dict[CronKey, tuple[tuple[bytes, bytes], CronDefinition]] = {}
-        self._told = Gathering(server, "cron_status", self._ask_status, self._misfit)
-        self._written = Gathering(server, "HMGET", self._ask_definition, self._misfit)
+        self._told = Gathering(database, "cron_status", self._ask_status, self._misfit)
+        self._written = Gathering(database, "HMGET", self._ask_definition, self._misfit)
 
-    async def register(self, app: str, version: str, crons: Sequence[CronDefinition], *, ttl: float) -> CronChanges:
+    async def register_crons(
+        self, app: str, version: str, crons: Sequence[CronDefinition], *, ttl: float
+    ) -> CronChanges:
         """Make `crons` the entries of an app; see `aioq.protocols.TickLedger.register_crons`."""
         after = {cron.key: cron for cron in crons}
         before = await self._registered(app)
@@ -75,14 +77,14 @@ class Crons:
         args: list[object] = [app, version, self._remember, milliseconds(ttl)]
         for key, cron in after.items():
             args += (_field(key), _encode(cron))
-        number, retired = await self._server.call("register_app", self._layout.fleet, args, own=_name(app))
+        number, retired = await self._database.call("register_app", self._layout.fleet, args, own=_name(app))
         plans = {_key(field): "" for field in retired}
         plans |= {key: ("+" if cron.enabled else "-") + cron.fingerprint for key, cron in after.items()}
         mine = await self._apply(app, number, plans)
         for cron in crons:
             self._remember_definition(cron, app.encode(), number)
         opening = (number, version, milliseconds(ttl))
-        await self._server.call("open_version", self._layout.fleet, opening, own=_name(app))
+        await self._database.call("open_version", self._layout.fleet, opening, own=_name(app))
         return CronChanges(
             added=sorted(after.keys() - live.keys()),
             changed=sorted(k for k in after.keys() & live.keys() if after[k].fingerprint != live[k].fingerprint),
@@ -92,26 +94,26 @@ class Crons:
     async def renew_registration(self, app: str, version: str, *, ttl: float) -> Registration:
         """Say that a worker is up; see `aioq.protocols.TickLedger.renew_registration`."""
         args = (app, version, milliseconds(ttl), self._remember)
-        registered, now, paused = await self._server.call(
+        registered, now, paused = await self._database.call(
             "renew_registration", self._layout.fleet, args, own=_name(app)
         )
         return Registration(version=registered.decode(), now=int(now) / 1000, paused=sorted(map(_key, paused)))
 
-    async def pause(self, cron: CronKey, *, note: str, by: str) -> bool:
+    async def pause_cron(self, cron: CronKey, *, note: str, by: str) -> bool:
         """Have an entry fire no more; see `aioq.protocols.TickLedger.pause_cron`."""
         args = (new_id(), _encode(Said(note, by)), self._remember)
-        fresh = await self._server.call("pause_cron", self._layout.queue(cron.queue), args, own=_name(cron.name))
-        await self._server.call("tell_pause", self._layout.fleet, (_field(cron), self._remember))
+        fresh = await self._database.call("pause_cron", self._layout.queue(cron.queue), args, own=_name(cron.name))
+        await self._database.call("tell_pause", self._layout.fleet, (_field(cron), self._remember))
         return bool(fresh)
 
-    async def resume(self, cron: CronKey) -> bool:
+    async def resume_cron(self, cron: CronKey) -> bool:
         """Have an entry fire again; see `aioq.protocols.TickLedger.resume_cron`."""
-        await self._server.command("HDEL", self._layout.fleet.key("pauses"), _field(cron))
+        await self._database.command("HDEL", self._layout.fleet.key("pauses"), _field(cron))
         args = (new_id(), self._remember)
         space = self._layout.queue(cron.queue)
-        return bool(await self._server.call("resume_cron", space, args, own=_name(cron.name)))
+        return bool(await self._database.call("resume_cron", space, args, own=_name(cron.name)))
 
-    async def statuses(self, app: str | None) -> list[CronStatus]:
+    async def cron_statuses(self, app: str | None = None) -> list[CronStatus]:
         """Return what is known of entries; see `aioq.protocols.TickLedger.cron_statuses`."""
         found = await gather_all(self._of_app(name) for name in await self._apps(app))
         return sorted(
@@ -119,7 +121,7 @@ class Crons:
             key=lambda status: (status.definition.queue, status.definition.name),
         )
 
-    async def status(self, cron: CronKey) -> CronStatus | None:
+    async def cron_status(self, cron: CronKey) -> CronStatus | None:
         """Return what is known of one entry; see `aioq.protocols.TickLedger.cron_status`."""
         told = await self._told.ask(cron.queue, _name(cron.name))
         if not told[0]:
@@ -155,17 +157,17 @@ class Crons:
         """Return what lies where an entry of a queue, or a definition of an app, should."""
         queue, fleet = self._layout.queue(place), self._layout.fleet
         if " " in name:
-            return await self._server.misfit(fleet, [fleet.key(f"crons:{place}")])
-        return await self._server.misfit(queue, queue.pick(load("cron_status").keys, each=[name]))
+            return await self._database.misfit(fleet, [fleet.key(f"crons:{place}")])
+        return await self._database.misfit(queue, queue.pick(load("cron_status").keys, each=[name]))
 
     async def _apps(self, app: str | None) -> list[str]:
         if app is not None:
             return [app]
-        return [name.decode() for name in await self._server.command("ZRANGE", self._layout.fleet.key("apps"), 0, -1)]
+        return [name.decode() for name in await self._database.command("ZRANGE", self._layout.fleet.key("apps"), 0, -1)]
 
     async def _registered(self, app: str) -> dict[CronKey, tuple[int, CronDefinition]]:
         """Return since when each entry of an app is retired (0 if it is not), and its definition."""
-        found = await self._server.command("HGETALL", self._layout.fleet.key(f"crons:{_name(app)}"))
+        found = await self._database.command("HGETALL", self._layout.fleet.key(f"crons:{_name(app)}"))
         entries: dict[CronKey, tuple[int, CronDefinition]] = {}
         for field, value in zip(found[::2], found[1::2], strict=True):
             if field:
@@ -179,7 +181,7 @@ class Crons:
         async def apply(queue: str, names: list[str]) -> list[tuple[CronKey, bool]]:
             keys = [CronKey(queue, name) for name in names]
             args = (number, app, self._remember, *(plans[key] for key in keys))
-            mine = await self._server.call("register_crons", self._layout.queue(queue), args, each=names)
+            mine = await self._database.call("register_crons", self._layout.queue(queue), args, each=names)
             return [(key, bool(own)) for key, own in zip(keys, mine, strict=True)]
 
         found = await gather_all(apply(queue, names) for queue, names in _chunks(plans))
@@ -189,7 +191,7 @@ class Crons:
         entries = await self._registered(app)
 
         async def look(queue: str, names: list[str]) -> list[CronStatus]:
-            told = await self._server.call("cron_status", self._layout.queue(queue), names, each=names)
+            told = await self._database.call("cron_status", self._layout.queue(queue), names, each=names)
             keys = (CronKey(queue, name) for name in names)
             pairs = zip(keys, told, strict=True)
             # Of several apps that registered an entry it belongs to the latest.
@@ -214,11 +216,10 @@ def _key(field: bytes) -> CronKey:
 
 def _chunks(keys: Iterable[CronKey]) -> list[tuple[str, list[str]]]:
     """Return queues with names of entries, so many at a time as one script takes."""
-    by_queue: defaultdict[str, list[str]] = defaultdict(list)
-    for key in keys:
-        by_queue[key.queue].append(key.name)
     return [
-        (queue, names[at : at + AT_ONCE]) for queue, names in by_queue.items() for at in range(0, len(names), AT_ONCE)
+        (queue, [key.name for key in own[at : at + AT_ONCE]])
+        for queue, own in group_by_queue(keys).items()
+        for at in range(0, len(own), AT_ONCE)
     ]
 
 

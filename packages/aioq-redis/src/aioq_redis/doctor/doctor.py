@@ -18,7 +18,7 @@ from aioq_redis.doctor.leaks import leaks_of
 from aioq_redis.doctor.probes import Questions
 from aioq_redis.doctor.queues import QueueFacts, about_queue, about_workers
 from aioq_redis.doctor.snapshot import MOST, Snapshot, read_snapshot
-from aioq_redis.jobs.workers import Fleet
+from aioq_redis.jobs.workers import WorkerRegistryRole
 from aioq_redis.storage.database import Database
 from aioq_redis.storage.keys import Layout
 
@@ -34,8 +34,8 @@ SEVERITY: Final = [Level.FAIL, Level.WARN, Level.OK]
 class Doctor:
     """Looks after the keys of one namespace, and the server that has them."""
 
-    def __init__(self, server: Database, layout: Layout, fleet: Fleet) -> None:
-        self._server, self._layout, self._fleet = server, layout, fleet
+    def __init__(self, server: Database, layout: Layout, workers: WorkerRegistryRole) -> None:
+        self._server, self._layout, self._fleet = server, layout, workers
 
     async def diagnose(self) -> list[Finding]:
         """Return all that was looked at, the worst first; see `aioq.protocols.Diagnosable.diagnose`."""

@@ -1,4 +1,13 @@
-"""Leasing jobs to workers, and dealing with what turns out to be none."""
+"""Leases jobs to workers, at once or when there is something to claim.
+
+A claim that waits is parked on the server: it is sent right behind the command that blocks on the wake tokens of the
+queue, and the server runs it as soon as there is a token. So an idle worker gets a lease in one round trip. If the
+connection breaks without the server noticing, a claim may be left behind there. It names the request before it; the
+script sees that another request came after that one, and claims nothing.
+
+A worker of several queues needs one script for each of them. Its claim is sent when the token has arrived and tells
+which queue it is of.
+"""
 
 from __future__ import annotations
 
@@ -7,240 +16,273 @@ import logging
 import math
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Final
+
+from anyio import Event
+from msgspec import structs
 
 from aioq.errors import BrokerConfigError
+from aioq.model.ids import new_id
 from aioq.model.job import Claim, ClaimRequest, Lease
-from aioq.serialization.failure import one_line
+from aioq.retry import full_jitter
 from aioq_redis.client.client import gather_all
 from aioq_redis.client.command import Command
-from aioq_redis.jobs.settle import Settling
+from aioq_redis.client.errors import ConnectionLost, ErrorReply
+from aioq_redis.client.session import Session
+from aioq_redis.jobs.claim_reply import ClaimReply, UnreadableClaim, printable_id
+from aioq_redis.jobs.settle import SettleRole
 from aioq_redis.storage.database import Database
-from aioq_redis.storage.job_format import FIRST, Run, Unreadable, read_id, read_record, read_run
 from aioq_redis.storage.keys import Layout
-from aioq_redis.storage.retention import milliseconds
+from aioq_redis.storage.retention import Retention, milliseconds
 from aioq_redis.storage.scripts import load
 
-__all__ = ["Answer", "Claiming", "Latest"]
+__all__ = ["ClaimRole"]
 
-FUTURE_PAUSE: Final = 30.0
-"""Seconds before a job of a later version is offered again, to a newer worker one hopes."""
+VERSION_RETRY_DELAY: Final = 30.0
+"""Seconds before a job of a later version of aioq is offered again, in case a newer worker is up by then."""
 
-FUTURE_TRIES: Final = 120
-"""So often it is offered (an hour in all) before it is given up."""
+MAX_VERSION_RETRIES: Final = 120
+"""How often such a job is offered, an hour in all, before it is dead."""
 
-REFUSED_PAUSE: Final = 0.5
-"""Seconds to wait when one queue refuses to be asked and the others have nothing."""
+REJECTED_QUEUE_PAUSE: Final = 0.5
+"""Seconds to wait if the server rejects the claim of one queue and the others have no job."""
 
-SAY_AGAIN: Final = 60.0
-"""Seconds after which the same refusal is logged again."""
+LOG_REJECTION_EVERY: Final = 60.0
+"""Seconds after which the same rejection is logged again."""
+
+DUE_MARGIN: Final = 0.002
+"""Seconds after which a job is certainly due: the server counts whole milliseconds."""
+
+WAKE_MARGIN: Final = 0.25
+"""Seconds after a job is due at which a wait ends by itself, if no token has come."""
+
+MAX_WAIT: Final = 30.0
+"""Seconds that one claim is parked: the server remembers the request before it for a minute."""
 
 logger = logging.getLogger("aioq.redis")
 
-_MOMENT: Final = re.compile(rb"(\d+) ")
 _WORKER_ID: Final = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 
 
-class Puzzle(NamedTuple):
-    """What was claimed and cannot be read."""
-
-    id: bytes
-    record: bytes
-    run: Run
-    error: Unreadable
-
-
-class Answer(NamedTuple):
-    """What the script says of one queue."""
-
-    queue: str
-    taken: int
-    """How many jobs the request took; -1 when it came too late to take any."""
-    wait: int
-    """Milliseconds until the next job is due; -1 for none."""
-    dropped: Sequence[Any]
-    alone: bool
-    found: Sequence[bytes]
-
-    @classmethod
-    def read(cls, queue: str, reply: Sequence[Any]) -> Answer:
-        """Return the answer that a reply is."""
-        taken, wait, dropped, alone, *found = reply
-        return cls(queue, taken, wait, dropped, bool(alone), found)
-
-
-class Latest(NamedTuple):
-    """What the latest claim of a worker found."""
+@dataclass(slots=True, eq=False)
+class WorkerClaims:
+    """What is known of the claims of one worker."""
 
     queues: tuple[str, ...]
-    due: Mapping[str, float]
-    """By queue when its next job comes due, on the clock of the event loop; infinity without one."""
-    heard: Mapping[str, str]
-    """By queue the latest request that it has answered."""
+    wake_keys: dict[str, str]
+    """The queues, by the list of their wake tokens."""
+    claim_keys: dict[str, Sequence[str]]
+    """The keys of the script, by queue."""
+    due: dict[str, float] = field(default_factory=dict[str, float])
+    """When the next job of a queue is due, on the clock of the event loop; infinity without one."""
+    answered: dict[str, str] = field(default_factory=dict[str, str])
+    """The latest request that a queue has answered."""
 
-    @property
-    def nearest(self) -> tuple[str, float]:
-        """The queue whose job comes due next, and when."""
+    def next_due(self) -> tuple[str, float]:
+        """Return the queue whose job is due next, and when."""
         return min(self.due.items(), key=itemgetter(1), default=("", math.inf))
 
 
-class Claiming:
-    """What the broker does to hand out jobs."""
+class ClaimRole(SettleRole):
+    """Implements `claim` of `aioq.protocols.Broker` and `wait_and_claim` of `aioq.protocols.Signals`."""
 
-    def __init__(self, server: Database, layout: Layout, settling: Settling) -> None:
-        self._server, self._layout, self._settling = server, layout, settling
-        self._warned: set[int] = set()
-        self._refused: dict[str, float] = {}
-        self._latest: dict[str, Latest] = {}
-
-    def latest(self, request: ClaimRequest) -> Latest | None:
-        """Return what the worker's claim before this one found; None if it is not known, or was of other queues."""
-        latest = self._latest.get(request.worker_id)
-        return latest if latest is not None and latest.queues == request.queues else None
-
-    def forget(self, worker_id: str) -> None:
-        """Forget what a worker has claimed."""
-        self._latest.pop(worker_id, None)
+    def __init__(self, database: Database, layout: Layout, retention: Retention) -> None:
+        super().__init__(database, layout, retention)
+        self._claim_script = load("claim")
+        self._claims: dict[str, WorkerClaims] = {}
+        self._failed_waits = 0
+        self._logged_versions: set[int] = set()
+        # By text: when a rejection was logged last.
+        self._logged_rejections: dict[str, float] = {}
 
     async def claim(self, request: ClaimRequest) -> Claim:
         """Lease due jobs to a worker; see `aioq.protocols.Broker.claim`."""
-        if not _WORKER_ID.fullmatch(request.worker_id):
-            raise ValueError(f"worker_id must be 1 to 200 printable characters, got {request.worker_id!r}")
-        answers: list[Answer | BrokerConfigError] = []
-        left, rest = request.limit, list(request.queues)
-        while rest and left > 0:
-            answer = await self._ask(request, rest.pop(0), left)
-            answers.append(answer)
-            if isinstance(answer, Answer):
-                # What the request took then, not what is left of it now: a repetition takes nothing new.
-                left = 0 if answer.alone else left - answer.taken
-        # Of the other queues nothing is wanted but to know when their next job is due, and what was claimed before.
-        answers += await gather_all(self._ask(request, queue, 0) for queue in rest)
-        claim = await self.accept(request, [answer for answer in answers if isinstance(answer, Answer)])
-        if refusals := [answer for answer in answers if isinstance(answer, BrokerConfigError)]:
-            await self._go_on_without(refusals, request, claim.leases)
+        worker = self._claims_of(request)
+        replies: list[ClaimReply | BrokerConfigError] = []
+        limit, queues = request.limit, list(request.queues)
+        while queues and limit > 0:
+            reply = await self._claim_queue(request, worker, queues.pop(0), limit)
+            replies.append(reply)
+            if isinstance(reply, ClaimReply):
+                # Count what the request took when it was made first: a repeated request must take nothing new.
+                limit = 0 if reply.alone else limit - reply.taken
+        # The others are asked when their next job is due, and what an earlier try of this request has claimed there.
+        replies += await gather_all(self._claim_queue(request, worker, queue, 0) for queue in queues)
+        claim = await self._accept(request, worker, [reply for reply in replies if isinstance(reply, ClaimReply)])
+        if rejections := [reply for reply in replies if isinstance(reply, BrokerConfigError)]:
+            await self._go_on_without(rejections, request, claim.leases)
         return claim
 
-    async def accept(self, request: ClaimRequest, answers: Sequence[Answer]) -> Claim:
-        """Return what the server's answers for the queues of a request come to."""
-        leases: list[Lease] = []
-        for answer in answers:
-            if answer.dropped:
-                _warn_of_dropped(answer.queue, answer.dropped)
-            leases += await self._read(answer.queue, answer.found)
-        now, before = self._server.session.loop.time(), self.latest(request)
-        waits = {queue: max(0.0, moment - now) for queue, moment in before.due.items()} if before is not None else {}
-        waits |= {answer.queue: answer.wait / 1000 if answer.wait >= 0 else math.inf for answer in answers}
-        due = {queue: now + wait for queue, wait in waits.items()}
-        heard = dict(before.heard) if before is not None else {}
-        heard |= dict.fromkeys([answer.queue for answer in answers], request.request_id)
-        self._latest[request.worker_id] = Latest(request.queues, due, heard)
-        nearest = min(waits.values(), default=math.inf)
-        return Claim(
-            leases=leases,
-            next_due=None if nearest == math.inf else nearest,
-            alone=any(answer.alone for answer in answers),
+    async def wait_and_claim(self, request: ClaimRequest, *, timeout: float, idle: Event | None = None) -> Claim:
+        """Claim when there is something to claim; see `aioq.protocols.Signals.wait_and_claim`."""
+        session = self._database.session
+        worker = self._claims.get(request.worker_id)
+        claim = None
+        # Only the answer to an earlier claim tells that there is nothing to claim now.
+        if worker is not None and worker.queues == request.queues and worker.next_due()[1] > session.loop.time():
+            try:
+                claim = await self._wait(session, request, worker, min(timeout, MAX_WAIT), idle)
+            except ConnectionLost:
+                self._failed_waits += 1
+                if len(request.queues) > 1:
+                    # The script of one queue may have run, and taken as many jobs as the worker has room for.
+                    request = structs.replace(request, limit=0)
+            if session.closed:
+                return claim or Claim(leases=[])
+        return claim or await self.claim(request)
+
+    def _claims_of(self, request: ClaimRequest) -> WorkerClaims:
+        """Return what is known of the worker's claims of these queues."""
+        worker = self._claims.get(request.worker_id)
+        if worker is not None and worker.queues == request.queues:
+            return worker
+        if not _WORKER_ID.fullmatch(request.worker_id):
+            raise ValueError(f"worker_id must be 1 to 200 printable characters, got {request.worker_id!r}")
+        spaces = {queue: self._layout.queue(queue) for queue in request.queues}
+        return WorkerClaims(
+            queues=request.queues,
+            wake_keys={space.key("wake"): queue for queue, space in spaces.items()},
+            claim_keys={
+                queue: space.pick(self._claim_script.keys, request.worker_id) for queue, space in spaces.items()
+            },
         )
 
-    def command(self, request: ClaimRequest, queue: str, before: str | None) -> Command:
-        """Return the claim of a queue as a command; it takes nothing unless it comes right after the request `before`.
+    async def _claim_queue(
+        self, request: ClaimRequest, worker: WorkerClaims, queue: str, limit: int
+    ) -> ClaimReply | BrokerConfigError:
+        """Claim jobs of one queue; an error that concerns this queue only is returned."""
+        script, keys = self._claim_script, worker.claim_keys[queue]
+        find_mistyped = partial(self._database.misfit, self._layout.queue(queue), keys)
+        args = _encode_request(request, limit)
+        # Name the request before: if a newer one overtakes this one, the script claims nothing.
+        before = (worker.answered[queue],) if queue in worker.answered else ()
+        try:
+            reply = await self._database.run_script(script, keys, (*args, *before), find_mistyped)
+            if reply[0] < 0:  # the server has forgotten the request before
+                reply = await self._database.run_script(script, keys, args, find_mistyped)
+        except BrokerConfigError as error:
+            return error
+        return ClaimReply.read(queue, reply)
 
-        Without `before` it comes whenever it comes.
-        """
-        script, args = load("claim"), _arguments(request, request.limit)
-        keys = self._layout.queue(queue).pick(script.keys, request.worker_id)
-        return Command(script, keys, args if before is None else (*args, before))
+    async def _accept(self, request: ClaimRequest, worker: WorkerClaims, replies: Sequence[ClaimReply]) -> Claim:
+        """Return the claim that the replies of queues add up to."""
+        leases: list[Lease] = []
+        for reply in replies:
+            if reply.dropped:
+                _log_dropped(reply)
+            own, unreadable = reply.leases()
+            leases += own
+            if unreadable:
+                await self._set_aside(reply.queue, unreadable)
+        now = asyncio.get_running_loop().time()
+        waits = {queue: max(0.0, due - now) for queue, due in worker.due.items()}
+        for reply in replies:
+            waits[reply.queue] = reply.next_due / 1000 if reply.next_due >= 0 else math.inf
+            worker.answered[reply.queue] = request.request_id
+        worker.due = {queue: now + wait for queue, wait in waits.items()}
+        self._claims[request.worker_id] = worker
+        next_due = min(waits.values(), default=math.inf)
+        return Claim(
+            leases=leases,
+            next_due=None if next_due == math.inf else next_due,
+            alone=any(reply.alone for reply in replies),
+        )
 
     async def _go_on_without(
-        self, refusals: list[BrokerConfigError], request: ClaimRequest, leases: Sequence[Lease]
+        self, rejections: list[BrokerConfigError], request: ClaimRequest, leases: Sequence[Lease]
     ) -> None:
-        """Let the other queues go on when one holds foreign data; fail when there are no others."""
-        if len(refusals) == len(request.queues):
-            raise refusals[0]
+        """Log that the claims of some queues were rejected; raise the error if no other queue is left."""
+        if len(rejections) == len(request.queues):
+            raise rejections[0]
         now = time.monotonic()
-        for refusal in refusals:
-            if now - self._refused.get(str(refusal), -math.inf) >= SAY_AGAIN:
-                self._refused[str(refusal)] = now
-                logger.error("%s; other queues go on", refusal)
-        if not leases:  # what waits in such a queue looks like work that is never done
-            await asyncio.sleep(REFUSED_PAUSE)
+        for rejection in rejections:
+            text = str(rejection)
+            if now - self._logged_rejections.get(text, -math.inf) >= LOG_REJECTION_EVERY:
+                self._logged_rejections[text] = now
+                logger.error("%s; other queues go on", text)
+        if not leases:
+            # Wake tokens of such a queue are never used up, so the next wait would end at once.
+            await asyncio.sleep(REJECTED_QUEUE_PAUSE)
 
-    async def _ask(self, request: ClaimRequest, queue: str, limit: int) -> Answer | BrokerConfigError:
-        space, args, latest = self._layout.queue(queue), _arguments(request, limit), self.latest(request)
-        # Named is the request before, so that this one, should it come late, takes nothing when others have come.
-        before = [latest.heard[queue]] if latest is not None and queue in latest.heard else []
+    async def _wait(
+        self, session: Session, request: ClaimRequest, worker: WorkerClaims, seconds: float, idle: Event | None
+    ) -> Claim | None:
+        """Park a claim on the server; return None if it ended without one, or was overtaken by another request."""
+        if self._failed_waits:
+            await asyncio.sleep(full_jitter(self._failed_waits - 1))
+        queue, moment = worker.next_due()
+        due = moment - session.loop.time()
+        # When a job comes due no other client may be there to put out a token, and the server ends a wait up to 0.1 s
+        # late. So this client does it; should that fail, the wait ends by itself a little later.
+        is_soon = due < seconds + WAKE_MARGIN
+        alarm = session.loop.call_later(due + DUE_MARGIN, self._nudge, session, queue) if is_soon else None
+        commands = {
+            key: self._parked_claim(request, worker, queue, worker.answered.get(queue))
+            for key, queue in worker.wake_keys.items()
+        }
         try:
-            reply = await self._server.call("claim", space, (*args, *before), own=request.worker_id)
-            if reply[0] < 0:  # the server has forgotten
-                reply = await self._server.call("claim", space, args, own=request.worker_id)
-        except BrokerConfigError as refusal:
-            return refusal
-        return Answer.read(queue, reply)
+            key, reply = await session.blocking.then(commands, due + WAKE_MARGIN if is_soon else seconds, idle)
+        except ErrorReply as error:
+            self._failed_waits += 1
+            raise await self._rejected_wait(request, error) from None
+        finally:
+            if alarm is not None:
+                alarm.cancel()
+        self._failed_waits = 0
+        if reply is None or isinstance(reply, ErrorReply):
+            return None
+        claimed = ClaimReply.read(worker.wake_keys[key], reply)
+        return await self._accept(request, worker, [claimed]) if claimed.taken >= 0 else None
 
-    async def _read(self, queue: str, found: Sequence[bytes]) -> list[Lease]:
-        leases: list[Lease] = []
-        puzzles: list[Puzzle] = []
-        for at in range(0, len(found), 3):
-            run = read_run(found[at + 2]) if found[at + 2] else FIRST
-            try:
-                leases.append(_lease(queue, found[at], found[at + 1], run))
-            except Unreadable as error:
-                puzzles.append(Puzzle(found[at], found[at + 1], run, error))
-        if puzzles:
-            await self._set_aside(queue, puzzles)
-        return leases
+    def _parked_claim(self, request: ClaimRequest, worker: WorkerClaims, queue: str, before: str | None) -> Command:
+        """Return a claim that takes nothing unless it comes right after the request `before`, if that is given."""
+        args = _encode_request(request, request.limit)
+        return Command(self._claim_script, worker.claim_keys[queue], args if before is None else (*args, before))
 
-    async def _set_aside(self, queue: str, puzzles: list[Puzzle]) -> None:
+    def _nudge(self, session: Session, queue: str) -> None:
+        """Put out a wake token for a job that has come due; most likely it wakes this client."""
+        script = load("nudge")
+        command = Command(script, self._layout.queue(queue).pick(script.keys), ())
+        session.pipeline.submit(command).add_done_callback(lambda reply: reply.cancelled() or reply.exception())
+
+    async def _rejected_wait(self, request: ClaimRequest, error: ErrorReply) -> Exception:
+        if error.code != "WRONGTYPE":
+            return self._database.refused("BLPOP", error)
+        spaces = [self._layout.queue(queue) for queue in request.queues]
+        texts = [await self._database.misfit(space, [space.key("wake")]) for space in spaces]
+        mistyped = next((text for text in texts if text.startswith("key ")), texts[0])
+        return BrokerConfigError(f"{self._database.name} holds foreign data: {mistyped}")
+
+    async def _set_aside(self, queue: str, unreadable: list[UnreadableClaim]) -> None:
+        """Put jobs of a later version off for newer workers; the others are dead."""
         args: list[object] = []
-        for puzzle in puzzles:
-            args += (puzzle.id, _fence_of(puzzle))
-            if puzzle.error.version and puzzle.run.epoch < FUTURE_TRIES:
-                args += ("l", puzzle.error.priority, milliseconds(FUTURE_PAUSE))
-                self._warn_of_version(queue, puzzle)
+        for one in unreadable:
+            args += (one.id, one.fence)
+            if one.error.version and one.run.epoch < MAX_VERSION_RETRIES:
+                args += ("l", one.error.priority, milliseconds(VERSION_RETRY_DELAY))
+                if one.error.version not in self._logged_versions:
+                    self._logged_versions.add(one.error.version)
+                    logger.warning(
+                        "job %s of queue %s is left for newer workers: %s", one.printable_id, queue, one.error
+                    )
             else:
-                args += ("b", puzzle.error.reason, "")
-                logger.warning("job %s of queue %s is dead: %s", _shown(puzzle.id), queue, puzzle.error)
-        await self._settling.send(queue, args)
-
-    def _warn_of_version(self, queue: str, puzzle: Puzzle) -> None:
-        if puzzle.error.version not in self._warned:
-            self._warned.add(puzzle.error.version)
-            logger.warning("job %s of queue %s is left for newer workers: %s", _shown(puzzle.id), queue, puzzle.error)
+                args += ("b", one.error.reason, "")
+                logger.warning("job %s of queue %s is dead: %s", one.printable_id, queue, one.error)
+        await self._run_settle(queue, f"{new_id()}.{new_id()}", args)
 
 
-def _arguments(request: ClaimRequest, limit: int) -> tuple[object, ...]:
-    held = request.running + request.limit - limit
-    return request.request_id, request.worker_id, limit, milliseconds(request.lease), held
+def _encode_request(request: ClaimRequest, limit: int) -> tuple[object, ...]:
+    """Return the first arguments of `lua/jobs/claim.lua`; `limit` is what earlier queues left of the request's."""
+    leases_held = request.running + request.limit - limit
+    return request.request_id, request.worker_id, limit, milliseconds(request.lease), leases_held
 
 
-def _lease(queue: str, raw_id: bytes, raw: bytes, run: Run) -> Lease:
-    record = read_record(raw)
-    return Lease(
-        job_id=read_id(raw_id),
-        queue=queue,
-        epoch=run.epoch,
-        task=record.head.task,
-        payload=record.payload,
-        attempt=run.attempt,
-        crashes=run.crashes,
-        priority=record.head.priority,
-        enqueued_at=record.enqueued / 1000,
-        expires_at=record.expires_at(),
-    )
-
-
-def _fence_of(puzzle: Puzzle) -> bytes:
-    moment = _MOMENT.match(puzzle.record)
-    return b"%d %b" % (puzzle.run.epoch, moment[1] if moment else b"0")
-
-
-def _warn_of_dropped(queue: str, ids: Sequence[Any]) -> None:
+def _log_dropped(reply: ClaimReply) -> None:
+    first = printable_id(reply.dropped[0])
     logger.warning(
-        "dropped %d ids from queue %s that have no job, the first of them %s", len(ids), queue, _shown(ids[0])
+        "dropped %d ids from queue %s that have no job, the first of them %s", len(reply.dropped), reply.queue, first
     )
-
-
-def _shown(raw: bytes) -> str:
-    return one_line(raw.decode("ascii", "backslashreplace"), 80)

@@ -1,267 +1,364 @@
-"""What is on its way to one queue: calls that come while a script is under way share the next."""
+"""Sends the jobs of one queue to the server: concurrent enqueue calls share a script call.
+
+A call made while no other is in flight is sent at once. Calls made while others are in flight are sent together in the
+next iteration of the event loop, as one `Batch`. Every time a batch is sent it gets a new number, so that the script
+can tell a repetition from a request that was held up on its way; see `deduplication.py` for what that is good for.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any, Final, cast
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import getpid
+from typing import Any, Final, TypeAlias
 
+from aioq.model.ids import new_id
+from aioq_redis.client.client import Retry
 from aioq_redis.client.command import Command, script_call
 from aioq_redis.client.connection import pack
-from aioq_redis.client.errors import ErrorReply
+from aioq_redis.client.errors import ConnectionLost, ErrorReply
 from aioq_redis.client.session import Session
-from aioq_redis.jobs.deduplication import FIELDS, Place, Request, Requests, shown
-from aioq_redis.jobs.queue_names import Naming
-from aioq_redis.storage.keys import KeySpace
+from aioq_redis.jobs.deduplication import ARGS_PER_JOB, Doubts, Place, Request, format_places
+from aioq_redis.role import ADD_EVERY, KnownQueues
+from aioq_redis.storage.database import Database
+from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.scripts import load
 
-__all__ = ["Batch", "Outbox", "Target"]
+__all__ = ["EnqueueBatcher"]
 
-MOST_UNDER_WAY: Final = 16
-"""Scripts of a queue without an answer, after which calls wait for one: they go together then."""
+MAX_IN_FLIGHT: Final = 16
+"""Batches of a queue that wait for a reply; further calls are collected until there is one."""
 
-
-class Outbox:
-    """Sends what calls of one queue have to store, over the connections of one session.
-
-    Args:
-        queue: Its name.
-        target: Where to send it.
-        naming: Is told of the queue.
-    """
-
-    def __init__(self, queue: str, target: Target, naming: Naming) -> None:
-        self._target = target
-        self._queue, self._naming = queue, naming
-        self._loop = target.session.loop
-        self._waiting: deque[Batch] = deque()
-        self._unanswered: set[Batch] = set()
-        self._under_way = 0
-        self._called = False
-        self._watch: asyncio.TimerHandle | None = None
-        self._alarm = math.inf
-
-    async def ask(self, args: Sequence[object], deadline: float, *, in_part: bool = False) -> list[int]:
-        """Have the jobs of one call stored, and return the answer for each.
-
-        When `in_part` says that they are not all of their call, they stay in doubt until somebody
-        settles them: when another part fails, the call will be repeated with all of its jobs.
-
-        Raises:
-            ConnectionLost, TimeoutError, ErrorReply, NotReplicated: It was not answered, or not so.
-        """
-        requests = self._target.requests
-        batch, first, future = self._join(args, deadline)
-        try:
-            reply = await future
-        except ErrorReply:
-            requests.hear(batch.request)
-            raise
-        except BaseException:
-            requests.doubt(batch.request, first, args, self._loop.time())
-            raise
-        if requests.doubtful:
-            requests.settle(args)
-        if in_part:
-            requests.doubt(batch.request, first, args, self._loop.time())
-        else:
-            requests.hear(batch.request)
-        return reply
-
-    def _join(self, args: Sequence[object], deadline: float) -> tuple[Batch, int, asyncio.Future[list[int]]]:
-        """Send jobs; return with what, which of it are theirs, and the future with the answers.
-
-        A call that comes alone goes out at once. Whoever comes while others are under way, and
-        before the loop comes round again, is on board of one script.
-        """
-        waiting = self._waiting
-        if waiting and not waiting[-1].full():
-            batch = waiting[-1]
-        else:
-            batch = Batch(self._target, self._done)
-            self._unanswered.add(batch)
-        first = batch.jobs
-        future = batch.add(args, deadline)
-        if deadline < self._alarm:
-            self._watch_until(deadline)
-        if first == 0:
-            if self._under_way or waiting:
-                waiting.append(batch)
-                self._call()
-            else:
-                self._send(batch)
-        return batch, first, future
-
-    def _call(self) -> None:
-        if not self._called and self._under_way < MOST_UNDER_WAY:
-            self._called = True
-            self._loop.call_soon(self._send_waiting)
-
-    def _send_waiting(self) -> None:
-        self._called = False
-        while self._waiting and self._under_way < MOST_UNDER_WAY:
-            self._send(self._waiting.popleft())
-
-    def _send(self, batch: Batch) -> None:
-        self._under_way += 1
-        self._naming.name(self._queue, self._target.session)
-        self._target.session.stores.submit(batch)
-
-    def _done(self, batch: Batch) -> None:
-        self._under_way -= 1
-        self._unanswered.discard(batch)
-        if self._waiting:
-            self._call()
-
-    def _watch_until(self, deadline: float) -> None:
-        """See in time what is overdue. One look in a while is cheaper than a timer for each call."""
-        if self._watch is not None:
-            self._watch.cancel()
-        self._watch, self._alarm = self._loop.call_at(deadline, self._look), deadline
-
-    def _look(self) -> None:
-        self._watch, self._alarm = None, math.inf
-        now = self._loop.time()
-        for batch in [batch for batch in self._unanswered if batch.deadline <= now]:
-            batch.expire(now)
-            if batch.deadline == math.inf and batch in self._waiting:
-                # Nobody is to find out later that what failed was stored all the same.
-                self._waiting.remove(batch)
-        self._unanswered = {batch for batch in self._unanswered if batch.deadline < math.inf}
-        if self._unanswered:
-            self._watch_until(min(batch.deadline for batch in self._unanswered))
-
-
-MOST_SHARED: Final = 1000
-"""Jobs in one script, after which further calls go into the next."""
+MAX_JOBS: Final = 1000
+"""Jobs in a batch, after which the next call begins another one."""
 
 LONE_ARGUMENTS: Final = 4
+"""Arguments of `lua/jobs/enqueue_one.lua`."""
+
 LONE_HEAD: Final = len(f"*{LONE_ARGUMENTS}\r\n")
 
-
-class Target:
-    """Where the batches of one queue go.
-
-    Args:
-        space: The keys of the queue.
-        requests: All that the client asks it to store.
-        session: The connections.
-    """
-
-    def __init__(self, space: KeySpace, requests: Requests, session: Session) -> None:
-        self.requests, self.session = requests, session
-        self.script, self._space = load("enqueue"), space
-        self.keys = space.pick(self.script.keys, requests.client)
-        self._openings: dict[tuple[object, bool], bytes] = {}
-
-    def opening(self, plan: object, whole: bool) -> bytes:
-        """Return how the call of the script for a lone job begins; its plan is a priority."""
-        opening = self._openings.get((plan, whole))
-        if opening is None:
-            script = load("enqueue_one")
-            names = tuple(name.replace("<priority>", str(plan)) for name in script.keys)
-            keys = self._space.pick(names, self.requests.client)
-            call = (*script_call(script, whole), len(keys), *keys)
-            opening = b"*%d\r\n" % (len(call) + LONE_ARGUMENTS) + pack(call).partition(b"\n")[2]
-            self._openings[plan, whole] = opening
-        return opening
+Call: TypeAlias = tuple[asyncio.Future[list[int]], int, int, float]
+"""One enqueue call in a batch: the future for its part of the reply, its first job and the one after its last, and the
+moment at which it times out."""
 
 
+@dataclass(slots=True, eq=False, kw_only=True)
 class Batch(Command):
-    """The calls that go to one queue in one script.
+    """The jobs of one or more enqueue calls, in one script call.
 
-    One job alone that is due at once goes by a script that can do no more than that, and is
-    sent again by the other if that does not do.
-
-    Args:
-        done: Is called once there is an answer, or will be none.
-
-    Attributes:
-        deadline: When the time of the next of its calls is up.
-        jobs: How many there are in it.
+    A lone job that is due at once is sent by the cheaper script `enqueue_one`. If that script cannot decide, it stores
+    nothing, and the batch is sent again by `enqueue`.
     """
 
-    __slots__ = ("_callers", "_done", "_in_doubt", "_lone", "_target", "deadline", "jobs", "request")
-
-    def __init__(self, target: Target, done: Callable[[Batch], None]) -> None:
-        super().__init__(target.script, target.keys, [])
-        self._target, self._done = target, done
-        self._callers: list[tuple[asyncio.Future[list[int]], int, int, float]] = []
-        self._in_doubt: list[tuple[int, list[Place]]] = []
-        self._lone = True
-        self.deadline, self.jobs, self.request = math.inf, 0, Request()
-
-    def add(self, args: Sequence[object], deadline: float) -> asyncio.Future[list[int]]:
-        """Add the jobs of one call; the future is the script's answer for each of them."""
-        first, loop, requests = self.jobs, self._target.session.loop, self._target.requests
-        if requests.doubtful:
-            self._in_doubt += [(first + at, places) for at, places in requests.places(args, loop.time())]
-        future: asyncio.Future[list[int]] = loop.create_future() if first else self.future
-        cast("list[object]", self.args).extend(args)
-        self.jobs = first + len(args) // FIELDS
-        self._callers.append((future, first, self.jobs, deadline))
-        self.deadline = min(self.deadline, deadline)
-        self.request.unheard += 1
-        return future
-
-    def full(self) -> bool:
-        """Say whether the next call had better go elsewhere."""
-        return self.jobs >= MOST_SHARED
+    batcher: EnqueueBatcher
+    request: Request
+    jobs: list[object]
+    """Id, plan and record of each job."""
+    calls: list[Call]
+    in_doubt: list[tuple[int, list[Place]]]
+    """Jobs that earlier requests may have stored."""
+    size: int = 0
+    """The number of jobs."""
+    lone: bool = True
+    """Whether it may be sent by `enqueue_one`."""
+    deadline: float = math.inf
+    """The earliest moment at which one of the calls times out."""
 
     def awaited(self) -> bool:
-        """Whether to send it: also when every caller has gone, for an enqueue that was begun is finished."""
+        """Return True: a batch is sent even if all callers are cancelled, so that an enqueue is finished once begun."""
         return True
 
     def packed(self) -> bytes:
-        """Return it as it goes over the wire, under a number of its own each time."""
-        withdrawn = self._withdrawn()
-        unheard = self._target.requests.number(self.request)
-        number = self.request.number
-        plain = self.jobs == 1 and len(str(self.args[1])) == 1
-        self._lone = self._lone and plain and not self._in_doubt and not withdrawn
-        if self._lone:
-            job_id, plan, record = self.args
-            return self._target.opening(plan, self.whole) + pack((job_id, record, number, unheard))[LONE_HEAD:]
-        head = ("store", number, unheard, shown(self._in_doubt) + withdrawn)
-        return pack((*script_call(self._target.script, self.whole), len(self.keys), *self.keys, *head, *self.args))
+        """Return the bytes to send, under a new number each time."""
+        withdrawn = self._withdrawn() if self.request.number else ""
+        number, unheard = self.batcher.number(self.request)
+        plain = self.size == 1 and len(str(self.jobs[1])) == 1
+        self.lone = self.lone and plain and not self.in_doubt and not withdrawn
+        if self.lone:
+            job_id, plan, record = self.jobs
+            return self.batcher.lone_head(plan, self.whole) + pack((job_id, record, number, unheard))[LONE_HEAD:]
+        head = ("store", number, unheard, format_places(self.in_doubt) + withdrawn)
+        return pack((*script_call(self.batcher.script, self.whole), len(self.keys), *self.keys, *head, *self.jobs))
 
     def _withdrawn(self) -> str:
-        """Return the jobs that are not to be stored any more, as `lua/jobs/enqueue.lua` takes them.
+        """Return the jobs that the script must not store any more, as `lua/jobs/enqueue.lua` takes them.
 
-        Nothing was done when it was sent before. Whose callers have gone since may have been stored
-        by a repetition that went out in between, and have ended.
+        The batch was sent before, and the script stored nothing. A caller that was cancelled since may have repeated
+        its call in another batch that overtook this one. Its jobs may have run and ended by now.
         """
-        if not self.request.number:
-            return ""
-        gone = [at for future, first, last, _ in self._callers if future.done() for at in range(first, last)]
+        gone = [at for future, first, last, _ in self.calls if future.done() for at in range(first, last)]
         return "".join([f"{at + 1}:x;" for at in gone])
 
     def answer(self, reply: Any) -> None:
-        """Give each caller its part of the reply; where nothing was done, do it by the other script or number."""
+        """Give each caller its part of the reply. If the script stored nothing, send the batch again."""
         if not reply:
-            self._lone = self.whole = False
-            self._target.session.stores.submit(self)
+            # The lone script could not decide, or a later number came first.
+            self.lone = False
+            self.whole = False
+            self.batcher.session.stores.submit(self)
             return
-        self._done(self)
-        answers: list[int] = [reply] if self._lone else reply
-        for future, first, last, _ in self._callers:
+        self.batcher.finish(self)
+        answers: list[int] = [reply] if self.lone else reply
+        for future, first, last, _ in self.calls:
             if not future.done():
                 future.set_result(answers[first:last])
 
     def fail(self, error: Exception) -> None:
-        """Give each caller an error of its own: its traceback grows where it is raised."""
-        self._done(self)
-        for future, *_ in self._callers:
+        """Raise the error in each caller; each gets its own copy, as a traceback grows where an error is raised."""
+        self.batcher.finish(self)
+        for future, *_ in self.calls:
             if not future.done():
                 future.set_exception(type(error)(*error.args))
 
     def expire(self, now: float) -> None:
-        """Fail the calls whose time is up, and go on for the others; they may all be answered later."""
+        """Raise `TimeoutError` in the calls whose time is up; the others go on, and all may still be answered."""
         self.deadline = math.inf
-        for future, _, _, deadline in self._callers:
+        for future, _, _, deadline in self.calls:
             if deadline > now:
                 self.deadline = min(self.deadline, deadline)
             elif not future.done():
                 future.set_exception(TimeoutError())
+
+
+class EnqueueBatcher:
+    """Stores the jobs of one queue: batches calls, numbers requests, and repeats for a while what failed.
+
+    Args:
+        queue: The queue.
+        database: The server.
+        layout: The keys.
+        known_queues: Where the queue is added.
+
+    Attributes:
+        session: The connections over which batches are sent.
+        script: The script `enqueue`.
+    """
+
+    def __init__(self, queue: str, database: Database, layout: Layout, known_queues: KnownQueues) -> None:
+        self.session: Session = database.session
+        self.script = load("enqueue")
+        self._queue = queue
+        self._database = database
+        self._layout = layout
+        self._known_queues = known_queues
+        self._waiting: deque[Batch] = deque()
+        self._in_flight: set[Batch] = set()
+        self._flush_is_due = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf
+        self._become_client()
+
+    async def store(self, jobs: Sequence[object], *, in_part: bool = False) -> list[int]:
+        """Store jobs, and return the answer of the script for each of them; see `lua/jobs/enqueue.lua`.
+
+        Args:
+            jobs: Id, plan and record of each job.
+            in_part: Whether they are a part of their enqueue call. If so, they stay in doubt until `settle` is called:
+                if another part fails, the caller will repeat the call with all of its jobs.
+
+        Raises:
+            BrokerUnavailable, BrokerConfigError, BrokerFull: As for `Database.call`.
+            NotReplicated: Too few replicas have the jobs.
+        """
+        if not _is_current(self.session):
+            self._reopen()
+        session = self.session
+        deadline = session.loop.time() + self._database.timeout
+        retry: Retry | None = None
+        while True:
+            try:
+                return await self._send(jobs, deadline, in_part)
+            except (ConnectionLost, ErrorReply, TimeoutError) as error:
+                retry = retry or Retry("enqueue", session, deadline, self._find_mistyped)
+                await self._database.pause_before(retry, error)
+
+    async def check(self, jobs: Sequence[object]) -> list[int]:
+        """Return what the script would answer to `store`, and store nothing.
+
+        Raises:
+            BrokerUnavailable, BrokerConfigError: As for `Database.call`.
+        """
+        if not _is_current(self.session):
+            self._reopen()
+        in_doubt = format_places(self.doubts.find(jobs, self.session.loop.time()))
+        args = ["check", 0, "", in_doubt, *jobs]
+        answers: list[int] = await self._database.call("enqueue", self._space, args, own=self._client)
+        return answers
+
+    def settle(self, jobs: Sequence[object]) -> None:
+        """Note that the outcome of jobs that were stored `in_part` is known now: all parts of their call succeeded."""
+        self.doubts.settle(jobs)
+
+    async def _send(self, jobs: Sequence[object], deadline: float, in_part: bool) -> list[int]:
+        """Send jobs once; see `store`.
+
+        Raises:
+            ConnectionLost, TimeoutError, ErrorReply, NotReplicated: There was no answer, or an error.
+        """
+        batch, first, future = self._join(jobs, deadline)
+        try:
+            reply = await future
+        except ErrorReply:
+            self.hear(batch.request)
+            raise
+        except BaseException:
+            self.doubts.add(batch.request, first, jobs, self.session.loop.time())
+            raise
+        if self.doubts.places:
+            self.doubts.settle(jobs)
+        if in_part:
+            self.doubts.add(batch.request, first, jobs, self.session.loop.time())
+        else:
+            self.hear(batch.request)
+        return reply
+
+    def _join(self, jobs: Sequence[object], deadline: float) -> tuple[Batch, int, asyncio.Future[list[int]]]:
+        """Put jobs into a batch; return it, the index of the first of them in it, and the future for their answers."""
+        loop, waiting = self.session.loop, self._waiting
+        batch = waiting[-1] if waiting and waiting[-1].size < MAX_JOBS else self._new_batch()
+        first = batch.size
+        if self.doubts.places:
+            batch.in_doubt += [(first + at, places) for at, places in self.doubts.find(jobs, loop.time())]
+        future: asyncio.Future[list[int]] = loop.create_future()
+        batch.jobs += jobs
+        batch.size = first + len(jobs) // ARGS_PER_JOB
+        batch.calls.append((future, first, batch.size, deadline))
+        batch.request.unheard += 1
+        batch.deadline = min(batch.deadline, deadline)
+        if deadline < self._timer_at:
+            self._set_timer(deadline)
+        if first == 0:
+            if self._in_flight or waiting:
+                waiting.append(batch)
+                self._flush_soon()
+            else:
+                self._submit(batch)
+        return batch, first, future
+
+    def _new_batch(self) -> Batch:
+        return Batch(
+            self.script,
+            self._keys,
+            (),
+            self.session.loop.create_future(),
+            batcher=self,
+            request=Request(),
+            jobs=[],
+            calls=[],
+            in_doubt=[],
+        )
+
+    def _flush_soon(self) -> None:
+        if not self._flush_is_due and len(self._in_flight) < MAX_IN_FLIGHT:
+            self._flush_is_due = True
+            self.session.loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_is_due = False
+        while self._waiting and len(self._in_flight) < MAX_IN_FLIGHT:
+            self._submit(self._waiting.popleft())
+
+    def _submit(self, batch: Batch) -> None:
+        self._in_flight.add(batch)
+        added = self._known_queues.added.get(self._queue, -math.inf)
+        if self.session.loop.time() - added >= ADD_EVERY:
+            self._known_queues.add(self._queue, self.session)
+        self.session.stores.submit(batch)
+
+    def finish(self, batch: Batch) -> None:
+        """Note that a batch has its reply, or will get none."""
+        self._in_flight.discard(batch)
+        if self._waiting:
+            self._flush_soon()
+
+    def number(self, request: Request) -> tuple[str, str]:
+        """Give a request that is about to be sent a new number; return it and the numbers of the unheard requests.
+
+        If the request has a number already, the script did nothing under it, and nothing need be known of it.
+        """
+        self._unheard.pop(request.number, None)
+        unheard = " ".join(self._unheard)
+        self._latest += 1
+        request.number = f"{self._latest:012}"
+        if request.unheard:
+            self._unheard[request.number] = None
+        return request.number, unheard
+
+    def lone_head(self, plan: object, whole: bool) -> bytes:
+        """Return the beginning of a packed call of `enqueue_one`; the plan of a job that is due is its priority."""
+        head = self._lone_heads.get((plan, whole))
+        if head is None:
+            script = load("enqueue_one")
+            names = tuple(name.replace("<priority>", str(plan)) for name in script.keys)
+            keys = self._space.pick(names, self._client)
+            call = (*script_call(script, whole), len(keys), *keys)
+            head = b"*%d\r\n" % (len(call) + LONE_ARGUMENTS) + pack(call).partition(b"\n")[2]
+            self._lone_heads[plan, whole] = head
+        return head
+
+    def hear(self, request: Request) -> None:
+        """Note that one call of a request knows its outcome, or will not be repeated any more."""
+        request.unheard -= 1
+        if not request.unheard:
+            self._unheard.pop(request.number, None)
+
+    def _set_timer(self, moment: float) -> None:
+        # One timer for all calls of the queue is cheaper than one for each call.
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.session.loop.call_at(moment, self._expire_calls)
+        self._timer_at = moment
+
+    def _expire_calls(self) -> None:
+        self._timer = None
+        self._timer_at = math.inf
+        now = self.session.loop.time()
+        for batch in [batch for batch in (*self._in_flight, *self._waiting) if batch.deadline <= now]:
+            batch.expire(now)
+            if batch.deadline == math.inf and batch in self._waiting:
+                # All its calls have failed, and it was never sent: it must not be stored after that.
+                self._waiting.remove(batch)
+        earliest = min((batch.deadline for batch in (*self._in_flight, *self._waiting)), default=math.inf)
+        if earliest < math.inf:
+            self._set_timer(earliest)
+
+    def _reopen(self) -> None:
+        """Send over other connections from now on: those so far are closed, or their event loop has ended."""
+        session = self._database.session
+        if session.loop is not self.session.loop:
+            # The callers ended with their loop.
+            self._waiting.clear()
+            self._in_flight.clear()
+            self._flush_is_due = False
+            self._timer = None
+            self._timer_at = math.inf
+        self.session = session
+        if self._process != getpid():
+            self._become_client()
+
+    def _become_client(self) -> None:
+        """Begin to number requests under a new name; a process that was forked must not go on under its parent's."""
+        self._process = getpid()
+        # By chance, as a forked process would repeat a count.
+        self._client = new_id()
+        self._latest = 0
+        # The numbers of requests whose answer some call has not heard.
+        self._unheard: dict[str, None] = {}
+        self.doubts = Doubts(self._unheard, self.hear)
+        self._space = self._layout.queue(self._queue)
+        self._keys = self._space.pick(self.script.keys, self._client)
+        self._lone_heads: dict[tuple[object, bool], bytes] = {}
+
+    async def _find_mistyped(self) -> str:
+        return await self._database.misfit(self._space, self._keys)
+
+
+def _is_current(session: Session) -> bool:
+    """Whether connections are open, and belong to the running event loop."""
+    try:
+        return not session.closed and session.loop is asyncio.get_running_loop()
+    except RuntimeError:
+        return False

@@ -1,10 +1,11 @@
-"""Taking jobs back from workers: extend, settle, reap."""
+"""Extends leases, writes how attempts ended, and reaps expired leases."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Sequence
+from functools import partial
+from operator import attrgetter
+from typing import Final
 
 import msgspec
 
@@ -25,143 +26,144 @@ from aioq.model.job import (
 )
 from aioq.model.states import JobState
 from aioq.serialization.failure import one_line
-from aioq_redis.client.client import gather_all
+from aioq_redis.role import BrokerRole, gather_by_queue
 from aioq_redis.storage.database import Database
-from aioq_redis.storage.job_format import fence
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.retention import Retention, milliseconds
+from aioq_redis.storage.scripts import load
 
-__all__ = ["Settling", "extension"]
-
-T = TypeVar("T")
+__all__ = ["SettleRole"]
 
 _ANSWERS: Final = {ord("d"): Settled.DONE, ord("a"): Settled.ALREADY, ord("s"): Settled.STALE}
 
 _encode = msgspec.json.Encoder().encode
+_queue_of_settlement = attrgetter("lease.queue")
 
 
-class Settling:
-    """What the broker does to take jobs back."""
+class SettleRole(BrokerRole):
+    """Implements `extend`, `settle` and `reap` of `aioq.protocols.Broker`."""
 
-    def __init__(self, server: Database, layout: Layout, keeping: Retention) -> None:
-        self._server, self._layout, self._keeping = server, layout, keeping
-        self._client = new_id()
-        self._unheard: dict[str, str] = {}
+    def __init__(self, database: Database, layout: Layout, retention: Retention) -> None:
+        super().__init__(database, layout, retention)
+        self._settle_script = load("settle")
+        self._settle_client = new_id()
+        self._dead_ttl = milliseconds(retention.dead_ttl)
+        self._settle_keys: dict[str, Sequence[str]] = {}
+        # By queue: the report whose answer was not heard.
+        self._unheard_reports: dict[str, str] = {}
 
     async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[Lease]:
         """Lengthen leases and return the lost ones; see `aioq.protocols.Broker.extend`."""
+        errors: list[BrokerConfigError] = []
 
-        async def extend(queue: str, places: list[int]) -> list[bool]:
-            args = extension([leases[n] for n in places], seconds)
-            lost = set(await self._server.call("extend", self._layout.queue(queue), args))
-            return [n in lost for n in range(len(places))]
+        async def extend(queue: str, own: list[Lease]) -> list[bool]:
+            args: list[object] = [milliseconds(seconds)]
+            for lease in own:
+                args += (lease.job_id, _fence(lease), lease.priority)
+            try:
+                lost = await self._database.call("extend", self._layout.queue(queue), args)
+            except BrokerConfigError as error:  # foreign data in one queue must not stop the others
+                errors.append(error)
+                return [False] * len(own)
+            return [n in lost for n in range(len(own))]
 
-        lost = await _by_queue([lease.queue for lease in leases], extend)
-        return [lease for lease, gone in zip(leases, lost, strict=True) if gone]
+        is_lost = await gather_by_queue(leases, extend)
+        lost = [lease for lease, gone in zip(leases, is_lost, strict=True) if gone]
+        if errors and not lost:
+            raise errors[0]
+        return lost
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         """Write how attempts ended; see `aioq.protocols.Broker.settle`."""
-
-        async def settle(queue: str, places: list[int]) -> list[Settled]:
-            args: list[object] = []
-            for n in places:
-                args += _arguments(settlements[n])
-            # Whoever hears nothing of it reports again, perhaps with more: what is done by then is no late report.
-            report = self._unheard.setdefault(queue, new_id())
-            return [_ANSWERS[letter] for letter in await self.send(queue, args, report)]
-
-        answers = await _by_queue([settlement.lease.queue for settlement in settlements], settle)
+        answers = await gather_by_queue(settlements, self._settle, _queue_of_settlement)
+        # Only now: if one queue fails, the caller reports again to all of them.
         for settlement in settlements:
-            self._unheard.pop(settlement.lease.queue, None)
+            self._unheard_reports.pop(settlement.lease.queue, None)
         return answers
 
-    async def send(self, queue: str, args: Sequence[object], report: str = "") -> bytes:
-        """Settle jobs of one queue as `lua/jobs/settle.lua` is told to; one letter answers each."""
+    async def _settle(self, queue: str, settlements: Sequence[Settlement]) -> list[Settled]:
+        args: list[object] = []
+        for settlement in settlements:
+            args += _encode_settlement(settlement)
+        # A caller that gets no answer reports again, perhaps with more settlements. All its tries are one report,
+        # so the script answers "already" to what an earlier try has settled, not "stale".
+        report, request = self._unheard_reports.get(queue), new_id()
+        if report is None:
+            report = self._unheard_reports[queue] = request
+        return [_ANSWERS[letter] for letter in await self._run_settle(queue, f"{report}.{request}", args)]
+
+    async def _run_settle(self, queue: str, request: str, args: Sequence[object]) -> bytes:
+        """Run `lua/jobs/settle.lua`, and return its answer: a letter for each settlement.
+
+        Args:
+            queue: The queue.
+            request: `<report>.<try>`. Both are random: a process that was forked would repeat a count.
+            args: The settlements.
+        """
         space = self._layout.queue(queue)
-        head = (
-            # By chance and not by count: a process that was forked must not repeat our requests.
-            f"{report or new_id()}.{new_id()}",
-            space.key("end:"),
-            milliseconds(self._keeping.dead_ttl),
-            self._keeping.dead_limit,
-        )
-        reply: bytes = await self._server.call("settle", space, (*head, *args), own=self._client)
-        return reply
+        keys = self._settle_keys.get(queue)
+        if keys is None:
+            keys = self._settle_keys[queue] = space.pick(self._settle_script.keys, self._settle_client)
+        head = (request, space.key("end:"), self._dead_ttl, self._retention.dead_limit)
+        find_mistyped = partial(self._database.misfit, space, keys)
+        answer: bytes = await self._database.run_script(self._settle_script, keys, (*head, *args), find_mistyped)
+        return answer
 
     async def reap(self, queues: Sequence[str], *, limit: int = 100) -> list[Reaped]:
         """Take back expired leases; see `aioq.protocols.Broker.reap`."""
         reaped: list[Reaped] = []
-        refusals: list[BrokerConfigError] = []
+        errors: list[BrokerConfigError] = []
         for queue in queues:
             try:
                 reaped += await self._reap(queue, limit - len(reaped)) if len(reaped) < limit else ()
-            except BrokerConfigError as refusal:  # of this queue; the others have nothing to do with it
-                refusals.append(refusal)
-        if refusals and not reaped:
-            raise refusals[0]
+            except BrokerConfigError as error:  # foreign data in one queue must not stop the others
+                errors.append(error)
+        if errors and not reaped:
+            raise errors[0]
         return reaped
 
     async def _reap(self, queue: str, limit: int) -> list[Reaped]:
         space = self._layout.queue(queue)
-        args = (limit, space.key("end:"), milliseconds(self._keeping.dead_ttl), self._keeping.dead_limit)
-        found = await self._server.call("reap", space, args)
+        args = (limit, space.key("end:"), self._dead_ttl, self._retention.dead_limit)
+        found = await self._database.call("reap", space, args)
         return [_reaped(queue, *found[at : at + 3]) for at in range(0, len(found), 3)]
 
 
-def extension(leases: Sequence[Lease], seconds: float) -> list[object]:
-    """Return leases of one queue as `lua/jobs/extend.lua` takes them."""
-    args: list[object] = [milliseconds(seconds)]
-    for lease in leases:
-        args += (lease.job_id, _fence(lease), lease.priority)
-    return args
-
-
-async def _by_queue(queues: Sequence[str], work: Callable[[str, list[int]], Coroutine[Any, Any, list[T]]]) -> list[T]:
-    """Do the work of each queue at the same time, and return all answers in the order of `queues`.
-
-    `work` gets a queue and the places in `queues` that are its own.
-    """
-    places: defaultdict[str, list[int]] = defaultdict(list)
-    for n, queue in enumerate(queues):
-        places[queue].append(n)
-    done = await gather_all(work(queue, own) for queue, own in places.items())
-    answers: dict[int, T] = {}
-    for own, part in zip(places.values(), done, strict=True):
-        answers.update(zip(own, part, strict=True))
-    return [answers[n] for n in range(len(queues))]
-
-
-def _arguments(settlement: Settlement) -> list[object]:
+def _encode_settlement(settlement: Settlement) -> list[object]:
     """Return one settlement as `lua/jobs/settle.lua` takes it."""
     lease = settlement.lease
-    who = [lease.job_id, _fence(lease)]
+    head = [lease.job_id, _fence(lease)]
     match settlement:
         case Completed():
-            return [*who, *_completed(settlement)]
-        case Failed(failure=failure, retain_for=keep):
-            return [*who, "f", milliseconds(keep), _encode(failure)]
+            return [*head, *_encode_completed(settlement)]
+        case Failed(failure=failure, retain_for=retain_for):
+            return [*head, "f", milliseconds(retain_for), _encode(failure)]
         case Retried(delay=delay, failure=failure):
-            return [*who, "r", lease.priority, milliseconds(delay), _failure(failure)]
+            return [*head, "r", lease.priority, milliseconds(delay), _encode_failure(failure)]
         case Released(delay=delay):
-            return [*who, "l", lease.priority, milliseconds(delay)]
+            return [*head, "l", lease.priority, milliseconds(delay)]
         case Dead(reason=reason, failure=failure):
-            return [*who, "b", one_line(reason, 200), _failure(failure)]
+            return [*head, "b", one_line(reason, 200), _encode_failure(failure)]
         case Expired(failure=failure):
-            return [*who, "e", _encode(failure)]
+            return [*head, "e", _encode(failure)]
 
 
-def _completed(settlement: Completed) -> list[object]:
-    result, keep = settlement.result, milliseconds(settlement.retain_for)
+def _encode_completed(settlement: Completed) -> list[object]:
     if settlement.retain_for <= 0:
         return ["c"]
-    return ["n", keep] if result is None else ["k", keep, result]
+    retain_for = milliseconds(settlement.retain_for)
+    return ["n", retain_for] if settlement.result is None else ["k", retain_for, settlement.result]
 
 
 def _fence(lease: Lease) -> str:
-    return fence(lease.epoch, lease.enqueued_at)
+    """Return the fencing token of a lease: scripts reject a worker with another one.
+
+    The epoch alone would not do: it starts anew when the id of an ended job is used again.
+    """
+    return f"{lease.epoch} {round(lease.enqueued_at * 1000)}"
 
 
-def _failure(failure: Failure | None) -> bytes:
+def _encode_failure(failure: Failure | None) -> bytes:
     return b"" if failure is None else _encode(failure)
 
 

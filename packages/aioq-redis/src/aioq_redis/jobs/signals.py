@@ -1,4 +1,4 @@
-"""Waking those who wait: for work, for a result, for word that a job was called off."""
+"""Waits for results and for cancelled jobs, over pub/sub."""
 
 from __future__ import annotations
 
@@ -10,50 +10,51 @@ from typing import Final
 
 from aioq_redis.client.errors import ConnectionLost, ErrorReply
 from aioq_redis.client.pubsub import Inbox
+from aioq_redis.role import BrokerRole
 from aioq_redis.storage.database import Database
 from aioq_redis.storage.keys import Layout
-from aioq_redis.storage.retention import milliseconds
+from aioq_redis.storage.retention import Retention, milliseconds
 
-__all__ = ["Waiting"]
+__all__ = ["SignalsRole"]
 
 logger = logging.getLogger("aioq.redis")
 
-POLL: Final = 0.5
-"""Seconds between looks at a job when its end will not be told."""
+POLL_INTERVAL: Final = 0.5
+"""Seconds between looks at a job if the user may not subscribe to channels."""
 
-MARGIN: Final = 60.0
-"""Seconds for which it is remembered who waits for a result, beyond the end of the wait."""
+WAIT_MARGIN: Final = 60.0
+"""Seconds after the end of a wait for which the server still counts it."""
 
 
-class Waiting:
-    """What the broker does to give signals."""
+class SignalsRole(BrokerRole):
+    """Implements `wait_for_result` and `aborts` of `aioq.protocols.Signals`."""
 
-    def __init__(self, server: Database, layout: Layout) -> None:
-        self._server, self._layout = server, layout
-        self._said_deaf = False
+    def __init__(self, database: Database, layout: Layout, retention: Retention) -> None:
+        super().__init__(database, layout, retention)
+        self._logged_polling = False
 
     async def wait_for_result(self, job_id: str, *, queue: str, timeout: float) -> bool:
         """Wait until a job ends; see `aioq.protocols.Signals.wait_for_result`."""
-        session, space = self._server.session, self._layout.queue(queue)
+        session, space = self._database.session, self._layout.queue(queue)
         loop = session.loop
         deadline = loop.time() + timeout
         async with self._listen(space.key(f"end:{job_id}")) as inbox:
             while True:
                 left = max(0.0, deadline - loop.time())
-                if await self._server.call("await_end", space, (job_id, milliseconds(left + MARGIN))):
+                if await self._database.call("await_end", space, (job_id, milliseconds(left + WAIT_MARGIN))):
                     return True
                 if left == 0:
                     return False
-                if await _message(inbox, min(left, POLL) if inbox.deaf else left):
+                if await _message(inbox, min(left, POLL_INTERVAL) if inbox.deaf else left):
                     return True
                 if session.closed:
-                    raise self._server.unavailable("the connection was closed")
+                    raise self._database.unavailable("the connection was closed")
 
     async def aborts(self, worker_id: str) -> AsyncIterator[str]:
         """Yield cancelled jobs of a worker; see `aioq.protocols.Signals.aborts`."""
         async with self._listen(self._layout.fleet.key(f"abort:{worker_id}")) as inbox:
             while True:
-                # After a lost connection nothing can be made up for: the lease will tell.
+                # None means that messages may have been lost. The worker notices those jobs by their lost leases.
                 message = await inbox.messages.get()
                 if message is not None:
                     yield message.decode("ascii", "backslashreplace")
@@ -62,31 +63,31 @@ class Waiting:
     async def _listen(self, channel: str) -> AsyncGenerator[Inbox]:
         async with AsyncExitStack() as stack:
             try:
-                async with asyncio.timeout(self._server.timeout):
-                    inbox = await stack.enter_async_context(self._server.session.channels.listen(channel))
+                async with asyncio.timeout(self._database.timeout):
+                    inbox = await stack.enter_async_context(self._database.session.channels.listen(channel))
             except TimeoutError:
-                raise self._server.unavailable("no answer to SUBSCRIBE") from None
+                raise self._database.unavailable("no answer to SUBSCRIBE") from None
             except ConnectionLost as error:
-                raise self._server.unavailable(str(error)) from None
+                raise self._database.unavailable(str(error)) from None
             except ErrorReply as refusal:
                 if refusal.code != "NOPERM":
-                    raise self._server.refused("SUBSCRIBE", refusal) from None
-                self._say_deaf(refusal)
+                    raise self._database.refused("SUBSCRIBE", refusal) from None
+                self._log_polling(refusal)
                 inbox = Inbox(deaf=True)
             yield inbox
 
-    def _say_deaf(self, refusal: ErrorReply) -> None:
-        if not self._said_deaf:
-            self._said_deaf = True
+    def _log_polling(self, refusal: ErrorReply) -> None:
+        if not self._logged_polling:
+            self._logged_polling = True
             logger.warning(
-                "%s does not let us listen, so results are polled for and cancelled jobs are noticed late: %s",
-                self._server.name,
+                "%s does not permit SUBSCRIBE, so results are polled for and cancelled jobs are noticed late: %s",
+                self._database.name,
                 refusal.text,
             )
 
 
 async def _message(inbox: Inbox, seconds: float) -> bytes | None:
-    """Return the next message; None when there is none in time, or when one may have been missed."""
+    """Return the next message; None if none comes in time, or one may have been lost."""
     try:
         async with asyncio.timeout(seconds):
             return await inbox.messages.get()

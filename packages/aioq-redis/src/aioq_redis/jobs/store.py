@@ -1,4 +1,4 @@
-"""Looking at jobs, calling them off, putting them back in line."""
+"""Looks up, cancels and requeues jobs."""
 
 from __future__ import annotations
 
@@ -9,40 +9,36 @@ from aioq.model.ids import new_id
 from aioq.model.job import JobRecord, QueueStats
 from aioq.model.states import JobState
 from aioq_redis.client.client import gather_all
-from aioq_redis.storage.database import Database
+from aioq_redis.role import BrokerRole
 from aioq_redis.storage.job_format import ended_job, live_job
 from aioq_redis.storage.job_states import ENDED_LETTERS
-from aioq_redis.storage.keys import Layout
-from aioq_redis.storage.retention import Retention, milliseconds
+from aioq_redis.storage.retention import milliseconds
 
-__all__ = ["Jobs"]
+__all__ = ["JobStoreRole"]
 
 _INDEXES: Final = {JobState.RUNNING: "leased", **{state: state.value for state in ENDED_LETTERS}}
-"""The sorted set with the ids of a state."""
+"""The sorted sets with the ids of jobs, by state."""
 
 PAGE: Final = 1000
-"""Ids looked at in one step when a list has to be searched."""
+"""Ids that are read in one step when the due jobs have to be searched."""
 
 
-class Jobs:
-    """What the broker does as a store of jobs."""
-
-    def __init__(self, server: Database, layout: Layout, keeping: Retention) -> None:
-        self._server, self._layout, self._keeping = server, layout, keeping
+class JobStoreRole(BrokerRole):
+    """Implements `aioq.protocols.JobStore`."""
 
     async def get_job(self, job_id: str, *, queue: str | None = None) -> JobRecord | None:
-        """Return what is known of a job; see `aioq.protocols.JobStore.get_job`."""
-        queues = await self._queues(queue)
-        found = await gather_all(self._get(name, [job_id]) for name in queues)
+        """Return the record of a job; see `aioq.protocols.JobStore.get_job`."""
+        queues = await self._queues_of(queue)
+        found = await gather_all(self._get_jobs(name, [job_id]) for name in queues)
         return next((record for records in found for record in records), None)
 
     async def list_jobs(self, queue: str, state: JobState, *, limit: int = 100, offset: int = 0) -> list[JobRecord]:
         """Return jobs of one state; see `aioq.protocols.JobStore.list_jobs`."""
         if limit <= 0:
             return []
-        ids = await self._ids(queue, state, limit, max(offset, 0))
-        records = await self._get(queue, ids)
-        # A job may have moved on since its id was read.
+        ids = await self._job_ids(queue, state, limit, max(offset, 0))
+        records = await self._get_jobs(queue, ids)
+        # The state of a job may have changed since its id was read.
         return [record for record in records if record.state is state]
 
     async def list_dead_jobs(self, queue: str, *, limit: int = 100, offset: int = 0) -> list[JobRecord]:
@@ -51,61 +47,61 @@ class Jobs:
 
     async def queue_stats(self) -> list[QueueStats]:
         """Return the counts of every queue; see `aioq.protocols.JobStore.queue_stats`."""
-        queues = await self._queues(None)
-        counts = await gather_all(self._server.call("stats", self._layout.queue(name), ()) for name in queues)
+        queues = await self._queues_of(None)
+        counts = await gather_all(self._database.call("stats", self._layout.queue(name), ()) for name in queues)
         return [
             QueueStats(queue=name, pending=pending, scheduled=scheduled, running=running, dead=dead, expired=expired)
             for name, (pending, scheduled, running, dead, expired) in zip(queues, counts, strict=True)
         ]
 
     async def cancel_job(self, job_id: str, *, queue: str | None = None) -> bool:
-        """Call a job off; see `aioq.protocols.JobStore.cancel_job`."""
-        request, ttl = new_id(), milliseconds(self._keeping.cancelled_ttl)
-        aborts = self._layout.fleet.key("abort:")
+        """Cancel a job; see `aioq.protocols.JobStore.cancel_job`."""
+        request, ttl = new_id(), milliseconds(self._retention.cancelled_ttl)
+        channels = self._layout.fleet.key("abort:")
 
         async def cancel(name: str) -> int:
             space = self._layout.queue(name)
-            return int(await self._server.call("cancel", space, (job_id, request, ttl, space.key("end:"), aborts)))
+            return int(await self._database.call("cancel", space, (job_id, request, ttl, space.key("end:"), channels)))
 
-        return any(await gather_all([cancel(name) for name in await self._queues(queue)]))
+        return any(await gather_all([cancel(name) for name in await self._queues_of(queue)]))
 
     async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
-        """Put an ended job back in line; see `aioq.protocols.JobStore.retry_job`."""
+        """Enqueue an ended job again; see `aioq.protocols.JobStore.retry_job`."""
         request = new_id()
-        queues = await self._queues(queue)
-        calls = (self._server.call("retry_job", self._layout.queue(name), (job_id, request)) for name in queues)
+        queues = await self._queues_of(queue)
+        calls = (self._database.call("retry_job", self._layout.queue(name), (job_id, request)) for name in queues)
         return any(await gather_all(calls))
 
-    async def _queues(self, queue: str | None) -> list[str]:
+    async def _queues_of(self, queue: str | None) -> list[str]:
         if queue is not None:
             return [queue]
-        names = await self._server.command("SMEMBERS", self._layout.fleet.key("queues"))
+        names = await self._database.command("SMEMBERS", self._layout.fleet.key("queues"))
         return sorted(name.decode() for name in names)
 
-    async def _get(self, queue: str, ids: Sequence[str | bytes]) -> list[JobRecord]:
-        """Return what is known of some jobs, leaving out those of which nothing is."""
+    async def _get_jobs(self, queue: str, ids: Sequence[str | bytes]) -> list[JobRecord]:
+        """Return the records of jobs; jobs without one are left out."""
         if not ids:
             return []
-        found = await self._server.call("get_jobs", self._layout.queue(queue), ids)
-        return [_told(job_id, queue, parts) for job_id, parts in zip(ids, found, strict=True) if parts]
+        found = await self._database.call("get_jobs", self._layout.queue(queue), ids)
+        return [_read(job_id, queue, parts) for job_id, parts in zip(ids, found, strict=True) if parts]
 
-    async def _ids(self, queue: str, state: JobState, limit: int, offset: int) -> list[bytes]:
+    async def _job_ids(self, queue: str, state: JobState, limit: int, offset: int) -> list[bytes]:
         space = self._layout.queue(queue)
         if state is JobState.PENDING:
-            ready: list[bytes] = await self._server.call("list_ready", space, (offset, limit))
+            ready: list[bytes] = await self._database.call("list_ready", space, (offset, limit))
             return ready
         if state in (JobState.SCHEDULED, JobState.RETRYING):
-            return await self._due(queue, state, limit, offset)
+            return await self._due_ids(queue, state, limit, offset)
         verb = "ZRANGE" if state is JobState.RUNNING else "ZREVRANGE"
-        found: list[bytes] = await self._server.command(verb, space.key(_INDEXES[state]), offset, offset + limit - 1)
+        found: list[bytes] = await self._database.command(verb, space.key(_INDEXES[state]), offset, offset + limit - 1)
         return found
 
-    async def _due(self, queue: str, state: JobState, limit: int, offset: int) -> list[bytes]:
-        """Search those that wait for their time for the ones that do so for the right reason."""
+    async def _due_ids(self, queue: str, state: JobState, limit: int, offset: int) -> list[bytes]:
+        """Return the ids of scheduled or of retrying jobs: the server has both in one set, by the time they are due."""
         found: list[bytes] = []
         for first in range(0, 1_000_000_000, PAGE):
             args = (first, first + PAGE - 1)
-            page: list[Any] = await self._server.call("list_due", self._layout.queue(queue), args)
+            page: list[Any] = await self._database.call("list_due", self._layout.queue(queue), args)
             wanted = state is JobState.RETRYING
             found += [id for id, retrying in zip(page[::2], page[1::2], strict=True) if bool(retrying) is wanted]
             if len(page) < 2 * PAGE or len(found) >= offset + limit:
@@ -113,7 +109,7 @@ class Jobs:
         return found[offset : offset + limit]
 
 
-def _told(job_id: str | bytes, queue: str, parts: Sequence[Any]) -> JobRecord:
+def _read(job_id: str | bytes, queue: str, parts: Sequence[Any]) -> JobRecord:
     name = job_id if isinstance(job_id, str) else job_id.decode("ascii", "backslashreplace")
     kind, *rest = parts
     return ended_job(name, queue, rest[0]) if kind == b"ended" else live_job(name, queue, rest)

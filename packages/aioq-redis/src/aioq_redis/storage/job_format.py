@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated, Final, NamedTuple, TypeAlias
 
@@ -29,10 +30,12 @@ __all__ = [
     "Run",
     "Unreadable",
     "check_id",
+    "encode_jobs",
     "encode_record",
     "ended_job",
     "fence",
     "live_job",
+    "plan_of",
     "read_id",
     "read_record",
     "read_run",
@@ -138,6 +141,23 @@ class Run(NamedTuple):
 
 NEW: Final = Run("", 0, 0, 0, 0, "")
 FIRST: Final = Run(RUN_LETTERS[Verb.CLAIM], 1, 1, 0, 0, "")
+
+
+def encode_jobs(jobs: Sequence[NewJob]) -> list[object]:
+    """Return jobs of one queue, to be stored all or none, as `lua/jobs/enqueue.lua` takes them: id, plan and record."""
+    args: list[object] = []
+    for job in jobs:
+        check_id(job.id)
+        # An & puts a job into the group of the one before it.
+        args += (job.id, ("&" if args else "") + plan_of(job), encode_record(job))
+    return args
+
+
+def plan_of(job: NewJob) -> str:
+    """Return when a job is due, and its priority; see `lua/lib/store.lua`."""
+    if job.run_at is not None:
+        return f"{job.priority}@{milliseconds(job.run_at)}"
+    return f"{job.priority}+{milliseconds(job.delay)}" if job.delay > 0 else str(job.priority)
 
 
 def encode_record(job: NewJob) -> bytes:

@@ -1,0 +1,101 @@
+"""What the parts of the broker have in common: their state, and work that is done queue by queue."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any, Final, TypeVar
+
+from aioq_redis.client.client import gather_all
+from aioq_redis.client.command import Command
+from aioq_redis.client.session import Session
+from aioq_redis.storage.database import Database
+from aioq_redis.storage.keys import Layout
+from aioq_redis.storage.retention import Retention
+
+__all__ = ["ADD_EVERY", "BrokerRole", "KnownQueues", "gather_by_queue", "group_by_queue", "ungroup"]
+
+ADD_EVERY: Final = 60.0
+"""Seconds after which a queue that is in use is added to the set of queues again."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class KnownQueues:
+    """The queues that this client has added to the set of queues, from which `queue_stats` learns of them.
+
+    Attributes:
+        added: When each queue was added last, on the clock of the event loop.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._key = layout.fleet.key("queues")
+        self.added: dict[str, float] = {}
+
+    def add(self, queue: str, session: Session) -> None:
+        """Add a queue that gets a job, ahead of what is sent next. If that fails, the next job does it."""
+        now = session.loop.time()
+        if now - self.added.get(queue, -math.inf) < ADD_EVERY:
+            return
+
+        def note(reply: asyncio.Future[Any]) -> None:
+            if not reply.cancelled() and reply.exception() is None:
+                self.added[queue] = now
+
+        session.pipeline.submit(Command(None, (), ("SADD", self._key, queue))).add_done_callback(note)
+
+
+class BrokerRole:
+    """Base of the classes that implement one protocol of aioq each, or a part of one.
+
+    `RedisBroker` inherits them all. A role can also be used alone, on a database of its own.
+
+    Args:
+        database: The server.
+        layout: The keys of the namespace.
+        retention: How long records of ended jobs are kept.
+    """
+
+    def __init__(self, database: Database, layout: Layout, retention: Retention) -> None:
+        self._database = database
+        self._layout = layout
+        self._retention = retention
+        self._known_queues = KnownQueues(layout)
+
+
+def group_by_queue(items: Iterable[T], queue_of: Callable[[T], str] = attrgetter("queue")) -> dict[str, list[T]]:
+    """Return the items of each queue, in order."""
+    groups: dict[str, list[T]] = {}
+    for item in items:
+        groups.setdefault(queue_of(item), []).append(item)
+    return groups
+
+
+def ungroup(
+    items: Iterable[T], answers: Mapping[str, Iterable[R]], queue_of: Callable[[T], str] = attrgetter("queue")
+) -> list[R]:
+    """Return the answers to grouped items in the order of the items; `answers` has one for each item of a queue."""
+    following = {queue: iter(part) for queue, part in answers.items()}
+    return [next(following[queue_of(item)]) for item in items]
+
+
+async def gather_by_queue(
+    items: Sequence[T],
+    work: Callable[[str, list[T]], Coroutine[Any, Any, Sequence[R]]],
+    queue_of: Callable[[T], str] = attrgetter("queue"),
+) -> list[R]:
+    """Do the work of each queue concurrently, and return all answers in the order of the items.
+
+    Args:
+        items: The items; `queue_of` returns the queue of one.
+        work: Called with a queue and its items; returns one answer for each.
+    """
+    groups = group_by_queue(items, queue_of)
+    if len(groups) == 1:
+        ((queue, own),) = groups.items()
+        return [*await work(queue, own)]
+    answers = await gather_all(work(queue, own) for queue, own in groups.items())
+    return ungroup(items, dict(zip(groups, answers, strict=True)), queue_of)
