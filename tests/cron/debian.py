@@ -1,7 +1,7 @@
-"""Debian's cron, minute by minute: what ours must agree with.
+"""A model of Debian's cron that tries every minute.
 
-Nothing here is fast or shares code with the package. Expressions are drawn together with the
-values that they stand for, so no parser is needed either.
+The model shares no code with the package and is slow. Expressions are drawn together with their values, so the model
+needs no parser.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WEEKDAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
 
 @dataclass(frozen=True)
 class Part:
-    """The text of a field or of one item in it, and its values."""
+    """The text of a field or of one list item, and its values."""
 
     text: str
     values: frozenset[int]
@@ -41,22 +41,22 @@ class Crontab:
 
     @property
     def text(self) -> str:
-        """The expression."""
+        """Return the expression."""
         return " ".join(part.text for part in (self.minute, self.hour, self.day, self.month, self.weekday))
 
     @property
     def wildcard(self) -> bool:
-        """Whether the minute or the hour starts with a star."""
+        """Return whether the minute or the hour starts with a star."""
         return self.minute.text[0] == "*" or self.hour.text[0] == "*"
 
     def matches(self, wall: datetime) -> bool:
-        """Whether the clocks show a time that the expression names."""
+        """Return whether the expression matches a local time."""
         if wall.minute not in self.minute.values or wall.hour not in self.hour.values:
             return False
         return self.matches_day(wall.month, wall.day, wall.isoweekday() % 7)
 
     def matches_day(self, month: int, day: int, weekday: int) -> bool:
-        """Whether a day is one that the expression names; Sunday is 0."""
+        """Return whether the expression matches a day; Sunday is 0."""
         if month not in self.month.values:
             return False
         days = day in self.day.values, weekday in {day % 7 for day in self.weekday.values}
@@ -65,7 +65,7 @@ class Crontab:
 
 @st.composite
 def items(draw: st.DrawFn, low: int, high: int, names: list[str], often: int) -> Part:
-    """One item of a list; numbers are drawn up to `often`, where something happens."""
+    """Draw one list item; `often` is the largest number, so that examples fall near clock changes."""
 
     def spelled(number: int) -> str:
         if number - low < len(names) and draw(st.booleans()):
@@ -87,7 +87,7 @@ def items(draw: st.DrawFn, low: int, high: int, names: list[str], often: int) ->
 
 
 def fields(low: int, high: int, names: list[str] | None = None, often: int | None = None) -> st.SearchStrategy[Part]:
-    """A field: a list of one to three items."""
+    """Return a strategy for a field: a list of one to three items."""
     return st.lists(items(low, high, names or [], often or high), min_size=1, max_size=3).map(_joined)
 
 
@@ -108,7 +108,7 @@ CRONTABS = st.builds(
 
 
 def runs(crontab: Crontab, zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[datetime]:
-    """The minutes, from `start` to `end` in UTC, at which Debian's cron would run a job."""
+    """Yield the minutes, from `start` to `end` in UTC, at which Debian's cron runs a job."""
     virtual = shown(start, zone) - MINUTE
     moment = start
     while moment <= end:
@@ -132,13 +132,13 @@ def runs(crontab: Crontab, zone: ZoneInfo, start: datetime, end: datetime) -> It
 
 @cache
 def shown(moment: datetime, zone: ZoneInfo) -> datetime:
-    """What the clocks of a zone show, without a hint at which pass of an hour it is."""
+    """Return the naive local time of a zone; the two passes of a repeated hour look the same."""
     return moment.astimezone(zone).replace(tzinfo=None, fold=0)
 
 
 @cache
 def shifts(zone: ZoneInfo, year: int) -> tuple[datetime, ...]:
-    """The minutes of a year at which the clocks of a zone jump."""
+    """Return the minutes of a year at which the clocks of a zone jump."""
     days = [datetime(year, 1, 1, tzinfo=UTC) + DAY * day for day in range(365)]
     return tuple(_shift(day, zone) for day in days if offset(day, zone) != offset(day + DAY, zone))
 
@@ -149,5 +149,5 @@ def _shift(day: datetime, zone: ZoneInfo) -> datetime:
 
 
 def offset(moment: datetime, zone: ZoneInfo) -> timedelta | None:
-    """How far the clocks of a zone are ahead of UTC."""
+    """Return the UTC offset of a zone at a moment."""
     return moment.astimezone(zone).utcoffset()

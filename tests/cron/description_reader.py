@@ -1,6 +1,6 @@
-"""Reads what an expression says in words, so that a test can tell whether it says the right thing.
+"""Reads descriptions of expressions back, so that a test can compare them with the expressions.
 
-Shares nothing with the package but the language.
+The reader shares no code with the package.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Day = Callable[[int, int, int], bool]
 
 @dataclass(frozen=True)
 class Reading:
-    """What words mean."""
+    """The times and days that a description names."""
 
     times: frozenset[Time]
     """Hours and minutes."""
@@ -52,7 +52,7 @@ class Reading:
 
 
 def read(words: str) -> Reading:
-    """Return what the words of an expression mean."""
+    """Return the times and days that the description of an expression names."""
     found = WHOLE.fullmatch(words)
     assert found, words
     return Reading(frozenset(_times(found["time"])), _day(found["days"]))

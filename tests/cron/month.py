@@ -1,4 +1,4 @@
-"""A hundred crons, as an app might have them, and a month in which to fire them."""
+"""A hundred crons as an app may have them, and a month in which they fire."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ EXPRESSIONS = [
 
 
 class CountingClock(VirtualClock):
-    """A virtual clock that counts how often somebody waits for a moment of it."""
+    """A virtual clock that counts the sleeps."""
 
     def __init__(self, start: float) -> None:
         super().__init__(start)
         self.waits = 0
 
     async def sleep_until(self, moment: float) -> None:
-        """Wait, and count."""
+        """Count the sleep, and wait."""
         self.waits += 1
         await super().sleep_until(moment)
 
 
 def entries(schedules: Sequence[Schedule]) -> list[CronEntry]:
-    """One entry for each schedule."""
+    """Return one entry for each schedule."""
     return [entry(schedule, f"e{number}") for number, schedule in enumerate(schedules)]
 
 
 async def live(schedules: Sequence[Schedule]) -> tuple[list[Tick], int]:
-    """Let a month pass; return what was fired, and how often the loop went to sleep."""
+    """Run the loop for a month; return the fired ticks and the number of sleeps."""
     clock, fired = CountingClock(START.timestamp()), list[Tick]()
 
     async def run() -> None:

@@ -1,4 +1,4 @@
-"""A clock on which things go wrong at set times, and a way to run the loop on it."""
+"""A clock that jumps at given times, and a function that runs the loop on it."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from aioq_cron import CronScheduler
 
 
 @dataclass(frozen=True)
-class Mishap:
-    """After `at` seconds of sleep the wall and the monotonic clock jump, in seconds."""
+class ClockJump:
+    """A jump of the wall and the monotonic clock, in seconds, after `at` seconds of sleep."""
 
     at: float
     wall: float
     monotonic: float = 0.0
 
 
-def step(at: float, seconds: float) -> Mishap:
-    """The wall clock is set, forwards or backwards."""
-    return Mishap(at, seconds)
+def step(at: float, seconds: float) -> ClockJump:
+    """Return a jump for a wall clock that is set forwards or backwards."""
+    return ClockJump(at, seconds)
 
 
-def suspend(at: float, seconds: float) -> Mishap:
-    """The machine sleeps, and its monotonic clock with it."""
-    return Mishap(at, seconds)
+def suspend(at: float, seconds: float) -> ClockJump:
+    """Return a jump for a machine that sleeps: its monotonic clock stands still meanwhile."""
+    return ClockJump(at, seconds)
 
 
-def block(at: float, seconds: float) -> Mishap:
-    """Something blocks the event loop."""
-    return Mishap(at, seconds, seconds)
+def block(at: float, seconds: float) -> ClockJump:
+    """Return a jump for a blocked event loop: both clocks go on."""
+    return ClockJump(at, seconds, seconds)
 
 
 @dataclass
 class ScriptedClock:
-    """Time passes only while the loop sleeps; a sleep ends after the mishaps that fall into it."""
+    """A clock that advances only while the loop sleeps; a sleep ends after the jumps that fall into it."""
 
     start: datetime
-    mishaps: Sequence[Mishap] = ()
+    jumps: Sequence[ClockJump] = ()
     until: float = 120.0
     """Seconds of sleep after which the loop is stopped."""
     early: float = 0.0
@@ -52,26 +52,28 @@ class ScriptedClock:
     still: bool = False
     """Whether the monotonic clock stands still."""
     looks: list[float] = field(default_factory=list[float])
-    """The wall clock after each sleep."""
+    """The wall clock after each sleep, in seconds since 1970."""
     asked: list[float] = field(default_factory=list[float])
-    """How long each sleep should have been."""
+    """The requested length of each sleep, in seconds."""
     yields: int = 0
 
     def __post_init__(self) -> None:
-        self.slept, self._wall, self._monotonic = 0.0, self.start.timestamp(), 0.0
-        self._left = sorted(self.mishaps, key=lambda mishap: mishap.at)
+        self.slept = 0.0
+        self._wall = self.start.timestamp()
+        self._monotonic = 0.0
+        self._left = sorted(self.jumps, key=lambda jump: jump.at)
         self._ended = anyio.Event()
 
     def time(self) -> float:
-        """The wall clock."""
+        """Return the wall clock."""
         return self._wall
 
     def monotonic(self) -> float:
-        """The monotonic clock."""
+        """Return the monotonic clock."""
         return 0.0 if self.still else self._monotonic
 
     async def sleep(self, seconds: float) -> None:
-        """Let time pass, and what it has in store."""
+        """Let time pass, with the jumps that are due."""
         await checkpoint()
         if seconds == 0:
             self.yields += 1
@@ -84,11 +86,11 @@ class ScriptedClock:
         self.looks.append(self._wall)
 
     async def sleep_until(self, moment: float) -> None:
-        """Sleep as the system's clock does: a second at most, since the clock may be set meanwhile."""
+        """Sleep as the system's clock does: for a second at most, since the wall clock may be set meanwhile."""
         await self.sleep(min(max(0.0, moment - self._wall), LOOK_UP))
 
     def lose(self, seconds: float) -> None:
-        """Let time pass without a sleep, as in a slow function."""
+        """Let time pass without a sleep, as a slow function does."""
         self._wall += seconds
         self._monotonic += seconds
 
@@ -101,32 +103,33 @@ class ScriptedClock:
         self._wall += seconds
         self._monotonic += seconds
         while self._left and self._left[0].at <= self.slept:
-            mishap = self._left.pop(0)
-            self._wall += mishap.wall
-            self._monotonic += mishap.monotonic
+            jump = self._left.pop(0)
+            self._wall += jump.wall
+            self._monotonic += jump.monotonic
 
 
 class Steps:
-    """A schedule that counts how often another is asked; equal only to itself."""
+    """A schedule that counts its calls and forwards them to another; equal only to itself."""
 
     def __init__(self, schedule: Schedule) -> None:
-        self.schedule, self.asked = schedule, 0
+        self.schedule = schedule
+        self.asked = 0
 
     def next_after(self, instant: datetime) -> datetime | None:
-        """Ask, and count."""
+        """Count the call and forward it."""
         self.asked += 1
         return self.schedule.next_after(instant)
 
 
 def entry(schedule: Schedule, name: str = "entry") -> CronEntry:
-    """An entry whose function is never called."""
+    """Return an entry whose function is never called."""
     return CronEntry(name=name, function=entry, schedule=schedule)
 
 
 async def play(
     clock: ScriptedClock, *entries: CronEntry, fire: Callable[[Tick], None] | None = None
 ) -> list[tuple[str, str]]:
-    """Run the loop until the clock ends it; return names and times of the ticks fired."""
+    """Run the loop until the clock ends it; return names and times of the ticks it fired."""
     fired: list[tuple[str, str]] = []
 
     def note(tick: Tick) -> None:

@@ -1,4 +1,4 @@
-"""Ours against a brute force of Debian's cron, against croniter, and against itself."""
+"""Expressions compared with a model of Debian's cron, with croniter, and with themselves."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ ZONES = sorted(
     name for name in available_timezones() if not name.startswith(("Etc/", "posix/", "right/", "Factory", "localtime"))
 )
 THOROUGH = int(os.environ.get("AIOQ_CRON_EXAMPLES", "0"))
-"""How many cases of the brute force to try when they are to be more than usual: `-o faulthandler_timeout=0` lets it."""
+"""Number of examples for a longer comparison with Debian's cron; use it with `-o faulthandler_timeout=0`."""
 HOURS = st.floats(0, 8).map(lambda hours: timedelta(hours=hours))
 
 
 def parsed(crontab: Crontab, zone: ZoneInfo) -> CronExpression:
-    """Return our reading; expressions that never match are of no use here."""
+    """Return the parsed expression; discard an example that never matches."""
     try:
         return CronExpression(crontab.text, zone)
     except InvalidCronExpression as refused:
@@ -38,17 +38,17 @@ def parsed(crontab: Crontab, zone: ZoneInfo) -> CronExpression:
 
 
 def between(schedule: CronExpression, start: datetime, end: datetime) -> Iterator[datetime]:
-    """Our runs after `start` and up to `end`."""
+    """Return the runs of a schedule after `start` and up to `end`."""
     return takewhile(lambda run: run <= end, schedule.occurrences(start))
 
 
 @given(CRONTABS, st.sampled_from(ZONES), st.integers(1975, 2037), HOURS, HOURS, st.data())
 @settings(max_examples=max(800, THOROUGH), deadline=None)
 @pytest.mark.timeout(60 + THOROUGH)
-def test_runs_near_shifts_are_those_of_debian(
+def test_runs_near_shifts_match_debian(
     crontab: Crontab, name: str, year: int, before: timedelta, after: timedelta, data: st.DataObject
 ) -> None:
-    """In any zone, around any shift of its clocks, ours fires at the minutes at which Debian's cron does."""
+    """In any zone, around any clock change, an expression fires at the same minutes as in Debian's cron."""
     zone = ZoneInfo(name)
     shift = data.draw(st.sampled_from(debian.shifts(zone, year) or (datetime(year, 5, 9, tzinfo=UTC),)))
     schedule = parsed(crontab, zone)
@@ -76,8 +76,8 @@ def test_runs_near_shifts_are_those_of_debian(
 )
 @given(crontab=CRONTABS)
 @settings(max_examples=25, deadline=None)
-def test_odd_zones_are_those_of_debian(name: str, year: int, crontab: Crontab) -> None:
-    """Shifts of half an hour and of three, at midnight, downwards in summer, and across a day agree too."""
+def test_runs_in_unusual_zones_match_debian(name: str, year: int, crontab: Crontab) -> None:
+    """Shifts of half an hour, of three hours, at midnight, in summer and across a day match Debian's cron."""
     zone = ZoneInfo(name)
     schedule = parsed(crontab, zone)
     for shift in debian.shifts(zone, year):
@@ -88,8 +88,8 @@ def test_odd_zones_are_those_of_debian(name: str, year: int, crontab: Crontab) -
 
 @given(CRONTABS, st.datetimes(naive("1600-01-01"), naive("2400-01-01")))
 @settings(max_examples=150, deadline=None)
-def test_days_and_months_are_those_of_croniter(crontab: Crontab, start: datetime) -> None:
-    """Without daylight saving, three runs in a row are those of croniter, given the values one by one."""
+def test_runs_in_utc_match_croniter(crontab: Crontab, start: datetime) -> None:
+    """Without daylight saving, three runs in a row match croniter, which gets the values as lists."""
     schedule = parsed(crontab, ZoneInfo("UTC"))
     parts = [crontab.minute, crontab.hour, crontab.day, crontab.month, crontab.weekday]
     lists = [",".join(map(str, sorted(part.values))) for part in parts[:4]]
@@ -102,8 +102,8 @@ def test_days_and_months_are_those_of_croniter(crontab: Crontab, start: datetime
 
 @given(CRONTABS, st.sampled_from(ZONES), st.datetimes(naive("1800-01-01"), naive("2200-01-01"), timezones=st.just(UTC)))
 @settings(max_examples=150, deadline=None)
-def test_runs_are_strictly_later_with_none_in_between(crontab: Crontab, name: str, start: datetime) -> None:
-    """Runs increase, and from any moment between two of them the next is the later one."""
+def test_next_after_increases_and_skips_no_run(crontab: Crontab, name: str, start: datetime) -> None:
+    """Runs increase, and from any moment between two runs the next run is the later one."""
     schedule = parsed(crontab, ZoneInfo(name))
     runs = list(islice(schedule.occurrences(start), 4))
     for earlier, later in pairwise([start, *runs]):
@@ -119,7 +119,7 @@ class Minutes:
         self.crontab = crontab
 
     def next_after(self, wall: datetime) -> datetime | None:
-        """Walk until the clocks match."""
+        """Step minute by minute until the wall clock matches."""
         wall = wall.replace(second=0, microsecond=0) + debian.MINUTE
         while not self.crontab.matches(wall):
             wall += debian.MINUTE
@@ -128,7 +128,7 @@ class Minutes:
 
 @given(CRONTABS.filter(lambda crontab: crontab.text.endswith("* * *")))
 @settings(max_examples=25, deadline=None)
-def test_the_stepper_can_be_swapped(crontab: Crontab) -> None:
+def test_zoned_stepper_with_another_calendar(crontab: Crontab) -> None:
     """The rules for daylight saving give the same runs with a calendar that is not croniter's."""
     zone, start = ZoneInfo("Europe/Berlin"), datetime(2026, 10, 24, 22, 30, tzinfo=UTC)
     stepper = ZonedStepper(Minutes(crontab), zone, wildcard=parse_fields(crontab.text).wildcard)

@@ -1,4 +1,4 @@
-"""What schedules say of themselves in words."""
+"""`in_words()`: descriptions of schedules in English."""
 
 from __future__ import annotations
 
@@ -77,13 +77,13 @@ from tests.times import utc
         ("0 0 */100,29-31 * MON", "at 00:00 on Monday, but only on days 1 and 29 to 31 of the month"),
     ],
 )
-def test_expressions_in_words(expression: str, words: str) -> None:
-    """As a person would say it, and exactly."""
+def test_in_words_of_expression(expression: str, words: str) -> None:
+    """The description names all times and days of an expression, in everyday English."""
     assert CronExpression(expression, "Europe/Berlin").in_words() == words
 
 
 def part(text: str, values: Iterable[int]) -> st.SearchStrategy[Part]:
-    """A field that is often seen."""
+    """Return a strategy for one given field."""
     return st.just(Part(text, frozenset(values)))
 
 
@@ -99,8 +99,8 @@ OFTEN_SEEN = st.builds(
 
 @given(CRONTABS | OFTEN_SEEN)
 @settings(max_examples=300, deadline=None)
-def test_words_say_all_and_nothing_else(crontab: Crontab) -> None:
-    """Read by somebody who has not seen the expression, words give the same times and the same days."""
+def test_in_words_reads_back_as_the_expression(crontab: Crontab) -> None:
+    """An independent reader gets the same times and days from the description as from the expression."""
     try:
         reading = read(CronExpression(crontab.text).in_words())
     except InvalidCronExpression as refused:
@@ -122,14 +122,14 @@ def test_words_say_all_and_nothing_else(crontab: Crontab) -> None:
         (Every(timedelta(days=1), start=utc("2026-01-01 09:00")), "every day, from 2026-01-01 09:00:00 UTC on"),
     ],
 )
-def test_intervals_in_words(every: Every, words: str) -> None:
-    """The largest units first, and the start if there is one."""
+def test_in_words_of_interval(every: Every, words: str) -> None:
+    """The description has the largest units first, and the start if there is one."""
     assert every.in_words() == words
 
 
 @pytest.mark.parametrize(
     "schedule", [CronExpression("* * * * *"), Every(timedelta(hours=1)), Union(Every(timedelta(hours=1)))]
 )
-def test_schedules_of_the_package_are_explained(schedule: object) -> None:
-    """All of them are what core calls an ExplainedSchedule."""
+def test_schedules_implement_explained_schedule(schedule: object) -> None:
+    """All schedules of the package implement the ExplainedSchedule protocol of aioq."""
     assert isinstance(schedule, ExplainedSchedule)

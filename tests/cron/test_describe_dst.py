@@ -1,4 +1,4 @@
-"""What schedules say of the moments at which clocks are put forward or back."""
+"""`clock_changes()`: what schedules say about the nights when clocks are put forward or back."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ MINUTE = timedelta(minutes=1)
 
 
 def effects(schedule: CronExpression | Union | Except, start: datetime = START, end: datetime = END) -> list[str]:
-    """What a schedule makes of the clock changes of a year."""
+    """Return the effects of a schedule's clock changes in a year."""
     return [change.effect for change in schedule.clock_changes(start, end)]
 
 
-def test_both_changes_of_a_year_are_told() -> None:
-    """Each with its moment, the wall times that it concerns, and the runs."""
+def test_clock_changes_lists_both_of_a_year() -> None:
+    """Each clock change has its moment, the local times that it skips or repeats, and the runs."""
     forward, back = NIGHTLY.clock_changes(START, END)
     assert forward == ClockChange(
         at=utc("2026-03-29 01:00"),
@@ -77,29 +77,29 @@ def test_both_changes_of_a_year_are_told() -> None:
         ("30 2 * * 1-5", BERLIN, "nothing is due in that time", "nothing is due in that time"),
     ],
 )
-def test_the_effect_in_words(expression: str, zone: str, gap: str, repeat: str) -> None:
-    """Which times are concerned, whether they fire, and when."""
+def test_clock_change_effect_text(expression: str, zone: str, gap: str, repeat: str) -> None:
+    """The effect names the times that are skipped or repeated, whether they fire, and when."""
     assert effects(CronExpression(expression, zone)) == [gap, repeat]
 
 
-def test_a_change_of_half_an_hour() -> None:
-    """On Lord Howe Island clocks are put back first, and by half an hour."""
+def test_clock_change_of_half_an_hour() -> None:
+    """On Lord Howe Island the clocks change by half an hour, and are put back first in a year."""
     assert effects(CronExpression("45 1 * * *", "Australia/Lord_Howe")) == [
         "01:45 comes twice: fires in the first pass only, at 01:45+11:00",
         "nothing is due in that time",
     ]
 
 
-def test_a_day_that_never_was() -> None:
-    """A large shift is no daylight saving, and times that may be of several days come with their date."""
+def test_clock_change_that_skips_a_day() -> None:
+    """A large shift is not daylight saving, so nothing fires instead of the skipped day's runs."""
     schedule = CronExpression("0 9 * * *", "Pacific/Apia")
     change = schedule.clock_changes(utc("2011-12-01"), utc("2012-01-01"))[0]
     assert (change.touches, change.runs) == (True, ())
     assert change.effect == "09:00 does not exist: nothing fires instead, as this is no daylight saving"
 
 
-def test_a_repeat_over_midnight() -> None:
-    """Times of two days are told with their date."""
+def test_clock_change_over_midnight_shows_dates() -> None:
+    """The effect shows dates if the repeated times belong to two days."""
     schedule = CronExpression("0,45 23,0 * * *", "Antarctica/Casey")
     (change,) = schedule.clock_changes(utc("2010-03-01"), utc("2010-04-01"))
     assert change.effect == (
@@ -108,22 +108,22 @@ def test_a_repeat_over_midnight() -> None:
     )
 
 
-def test_a_change_to_the_second() -> None:
-    """Monrovia kept an odd offset until 1972."""
+def test_clock_change_with_seconds() -> None:
+    """Monrovia's offset had seconds until 1972, so the gap ends 44 minutes and 30 seconds past the hour."""
     (change,) = CronExpression("30 0 * * *", "Africa/Monrovia").clock_changes(utc("1972-01-01"), utc("1972-02-01"))
     assert change.effect == "00:30 does not exist: fires once at 00:44:30+00:00 instead"
 
 
-def test_at_most_ten_runs_are_named() -> None:
-    """The first ten, though there are more."""
+def test_clock_change_lists_at_most_ten_runs() -> None:
+    """Only the first ten runs are listed, also by a Union."""
     change = CronExpression("* * * * *", BERLIN).clock_changes(utc("2026-10-01"), END)[0]
     assert change.runs == tuple(utc("2026-10-25 00:00") + MINUTE * minute for minute in range(10))
     quarters, others = (CronExpression(f"{minute} 2 * * *", BERLIN) for minute in ("*/15", "1-59/7"))
     assert len(Union(quarters, others).clock_changes(utc("2026-10-01"), END)[0].runs) == 10
 
 
-def test_the_window_is_half_open() -> None:
-    """A change at the start counts, one at the end does not."""
+def test_clock_changes_window_is_half_open() -> None:
+    """A clock change at the start of the window counts, and one at its end does not."""
     at = utc("2026-03-29 01:00")
     assert len(NIGHTLY.clock_changes(at, at + timedelta(microseconds=1))) == 1
     assert NIGHTLY.clock_changes(at - timedelta(days=1), at) == []
@@ -131,34 +131,34 @@ def test_the_window_is_half_open() -> None:
     assert NIGHTLY.clock_changes(END, START) == []
 
 
-def test_the_ends_of_the_calendar_are_no_error() -> None:
-    """Windows that reach beyond what can be converted are cut."""
+def test_clock_changes_at_calendar_ends() -> None:
+    """A window that reaches the first or the last moment of the calendar is no error."""
     last = datetime.max.replace(tzinfo=UTC)
     assert NIGHTLY.clock_changes(last - timedelta(days=1), last) == []
     assert NIGHTLY.clock_changes(datetime.min.replace(tzinfo=UTC), utc("0001-01-09")) == []
 
 
-def test_moments_are_checked() -> None:
-    """Naive datetimes, and what is none, are refused."""
+def test_clock_changes_refuses_naive_datetimes() -> None:
+    """A naive datetime is a ValueError, and a date is a TypeError."""
     with pytest.raises(ValueError, match="has no time zone"):
         NIGHTLY.clock_changes(naive("2026-01-01"), END)
     with pytest.raises(TypeError, match="expected an aware datetime"):
         NIGHTLY.clock_changes(START, date(2027, 1, 1))  # type: ignore[arg-type]
 
 
-def test_a_zone_without_changes_has_none() -> None:
-    """Neither UTC nor a zone that keeps its offset."""
+def test_clock_changes_of_fixed_offset_zone_is_empty() -> None:
+    """UTC and a zone with a constant offset have no clock changes."""
     assert CronExpression("* * * * *").clock_changes(START, END) == []
     assert CronExpression("* * * * *", "Asia/Tokyo").clock_changes(START, END) == []
 
 
-def test_an_interval_has_none() -> None:
-    """It takes no notice of the clocks on the wall."""
+def test_clock_changes_of_every_is_empty() -> None:
+    """An interval ignores local time, so it has no clock changes."""
     assert Every(timedelta(hours=1)).clock_changes(START, END) == []
 
 
-def test_a_union_tells_what_its_parts_do() -> None:
-    """One change of a zone is told once, with the runs of all parts that it touches."""
+def test_clock_changes_of_union_joins_parts() -> None:
+    """A Union lists a clock change of one zone once, with the runs of all parts that it affects."""
     union = Union(NIGHTLY, CronExpression("15 2 * * *", BERLIN), CronExpression("0 9 * * *", BERLIN))
     forward, back = union.clock_changes(START, END)
     assert forward.effect == (
@@ -169,8 +169,8 @@ def test_a_union_tells_what_its_parts_do() -> None:
     assert effects(Union(CronExpression("0 9 * * *", BERLIN))) == ["nothing is due in that time"] * 2
 
 
-def test_a_union_tells_the_changes_of_all_zones() -> None:
-    """In the order in which they come, those of parts that cannot say left out."""
+def test_clock_changes_of_union_across_zones() -> None:
+    """A Union lists the clock changes of all zones in order, and leaves out parts without any."""
     union = Union(
         NIGHTLY, CronExpression("30 2 * * *", "America/New_York"), Listed((START,)), Every(timedelta(hours=1))
     )
@@ -182,8 +182,8 @@ def test_a_union_tells_the_changes_of_all_zones() -> None:
     ]
 
 
-def test_except_tells_what_is_left_out() -> None:
-    """Runs that are left out are none, and the words say so."""
+def test_clock_changes_of_except_drop_excluded_runs() -> None:
+    """The runs of an Except leave out excluded runs, and the effect says so."""
     by_day = Except(NIGHTLY, {date(2026, 3, 29)})
     assert effects(by_day) == [
         "02:30 does not exist: fires once at 03:00+02:00 instead, but all of these runs are excluded",
@@ -196,14 +196,14 @@ def test_except_tells_what_is_left_out() -> None:
 
 
 def ticks(schedule: CronExpression, start: datetime, end: datetime) -> list[datetime]:
-    """The ticks in [start, end)."""
+    """Return the ticks of a schedule in [start, end)."""
     return list(takewhile(lambda tick: tick < end, schedule.occurrences(start - timedelta(microseconds=1))))
 
 
 @given(CRONTABS, st.sampled_from(ZONES), st.integers(1975, 2037), st.data())
 @settings(max_examples=200, deadline=None)
-def test_runs_are_those_that_fire(crontab: Crontab, name: str, year: int, data: st.DataObject) -> None:
-    """In any zone, what is said of a change is what `next_after` does, and what a look at every minute finds."""
+def test_clock_change_runs_equal_next_after(crontab: Crontab, name: str, year: int, data: st.DataObject) -> None:
+    """In any zone the runs of a clock change equal those of `next_after` and those of a minute-by-minute search."""
     zone = ZoneInfo(name)
     at = data.draw(st.sampled_from(debian.shifts(zone, year) or (datetime(year, 5, 9, tzinfo=UTC),)))
     schedule = parsed(crontab, zone)
@@ -223,8 +223,8 @@ def test_runs_are_those_that_fire(crontab: Crontab, name: str, year: int, data: 
 @given(st.sampled_from(ZONES), st.integers(1900, 2037))
 @example("Antarctica/DumontDUrville", 1947)
 @settings(max_examples=40, deadline=None)
-def test_all_shifts_of_a_zone_are_found(name: str, year: int) -> None:
-    """Those that a look at every quarter of an hour finds, to the second, and no others."""
+def test_shifts_between_finds_all_of_a_year(name: str, year: int) -> None:
+    """The search finds the shifts that a look at every quarter of an hour finds, to the second."""
     zone, start = ZoneInfo(name), datetime(year, 1, 1, tzinfo=UTC)
     quarter = timedelta(minutes=15)
     looks = [start + quarter * count for count in range(-1, 366 * 96)]
@@ -242,8 +242,8 @@ def test_all_shifts_of_a_zone_are_found(name: str, year: int) -> None:
         assert debian.offset(shift.at, zone) == shift.after
 
 
-def test_the_shifts_of_years_are_found() -> None:
-    """A zone with many of them: Morocco puts its clocks back for each Ramadan."""
+def test_shifts_between_over_years() -> None:
+    """The search finds all shifts of Morocco, which puts its clocks back for each Ramadan, from any start."""
     zone, end = ZoneInfo("Africa/Casablanca"), utc("2025-01-01")
     found = list(shifts_between(zone, utc("2020-03-01"), end))
     assert [shift.forward for shift in found] == [False, True] * 5

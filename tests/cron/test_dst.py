@@ -1,4 +1,4 @@
-"""What becomes of hours that are skipped and repeated: Debian's rules, zone by zone."""
+"""Runs in skipped and repeated hours follow the rules of Debian's cron, in many zones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FIXED_TIMES = [
     ("30 2 * * *", "Africa/Casablanca", "2026-03-21 12:00", ["2026-03-22 03:00 +01:00", "2026-03-23 02:30 +01:00"]),
     ("30 1 * * *", "Europe/Dublin", "2026-03-28 12:00", ["2026-03-29 02:00 +01:00", "2026-03-30 01:30 +01:00"]),
     ("30 1,2 * * *", "Antarctica/Troll", "2026-03-28 12:00", ["2026-03-29 03:00 +02:00", "2026-03-30 01:30 +02:00"]),
-    # Three hours are the most that count as daylight saving.
+    # A clock change of more than three hours does not count as daylight saving.
     ("0 3 * * *", "Antarctica/Casey", "2009-10-17 12:00", ["2009-10-18 05:00 +11:00", "2009-10-19 03:00 +11:00"]),
     ("0 9 * * *", "Pacific/Apia", "2011-12-28 12:00", ["2011-12-29 09:00 -10:00", "2011-12-31 09:00 +14:00"]),
     ("0 9 * * *", "Pacific/Kwajalein", "1969-09-29 12:00", ["1969-09-30 09:00 +11:00", "1969-09-30 09:00 -12:00"]),
@@ -33,8 +33,8 @@ FIXED_TIMES = [
 
 
 @pytest.mark.parametrize(("expression", "zone", "after", "expected"), FIXED_TIMES)
-def test_a_fixed_time_fires_once(expression: str, zone: str, after: str, expected: list[str]) -> None:
-    """A fixed time fires in the first pass of a repeated hour, and after a gap that skips it."""
+def test_fixed_time_fires_once_per_clock_change(expression: str, zone: str, after: str, expected: list[str]) -> None:
+    """A fixed time fires in the first pass of a repeated hour, and at the end of a gap that skips it."""
     assert runs(expression, zone, after, 2) == expected
 
 
@@ -51,40 +51,40 @@ WILDCARDS = [
 
 
 @pytest.mark.parametrize(("expression", "zone", "after", "expected"), WILDCARDS)
-def test_a_wildcard_follows_the_wall_clock(expression: str, zone: str, after: str, expected: list[str]) -> None:
-    """A wildcard fires in both passes of a repeated hour, and not at all in a skipped one."""
+def test_wildcard_follows_the_wall_clock(expression: str, zone: str, after: str, expected: list[str]) -> None:
+    """A wildcard fires in both passes of a repeated hour, and not in a skipped hour."""
     assert runs(expression, zone, after, 2) == expected
 
 
-def test_a_start_in_the_second_pass_stays_there() -> None:
-    """Asked in the second pass, a wildcard goes on in it and a fixed time waits for the next day."""
+def test_next_after_in_second_pass() -> None:
+    """From a start in the second pass a wildcard fires in that pass, and a fixed time fires on the next day."""
     second_pass = local("2026-10-25 02:15", "Europe/Berlin", fold=1)
     wildcard = CronExpression("*/30 2 * * *", "Europe/Berlin").next_after(second_pass)
     fixed = CronExpression("30 2 * * *", "Europe/Berlin").next_after(second_pass)
     assert (wildcard, fixed) == (utc("2026-10-25 01:30"), utc("2026-10-26 01:30"))
 
 
-def test_the_rest_of_a_repeated_hour_is_no_match() -> None:
-    """A fixed time after the last of the first pass comes when the clocks show it for the first time."""
+def test_fixed_time_after_repeated_hour() -> None:
+    """A fixed time after the repeated hour fires when the clocks show it for the first time."""
     after = local("2026-10-25 02:59", "Europe/Berlin")
     assert CronExpression("0 2,3 * * *", "Europe/Berlin").next_after(after) == utc("2026-10-25 02:00")
 
 
-def test_a_gap_is_made_up_for_from_just_before_it() -> None:
-    """The moment after a gap is later than any start before it, and earlier than none after it."""
+def test_next_after_at_the_edges_of_a_gap() -> None:
+    """The run at the end of a gap is after every start before the gap ends, and before every later start."""
     schedule = CronExpression("30 2 * * *", "Europe/Berlin")
     gap = utc("2026-03-29 01:00")
     assert schedule.next_after(utc("2026-03-29 00:59:59.999999")) == gap
     assert schedule.next_after(gap) == utc("2026-03-30 00:30")
 
 
-def test_seconds_in_an_offset_are_honoured() -> None:
-    """Zones with offsets of odd seconds, as before 1900, fire on their own whole minutes."""
+def test_offset_with_seconds_fires_on_local_minutes() -> None:
+    """A zone whose offset has seconds, as before 1900, fires on its own whole minutes."""
     first = CronExpression("0 12 * * *", "Europe/Berlin").next_after(utc("1850-01-01"))
     assert first == utc("1850-01-01 11:06:32")
 
 
-def test_utc_knows_no_daylight_saving() -> None:
-    """Without a zone the day always has 24 hours."""
+def test_utc_has_no_clock_changes() -> None:
+    """An expression without a zone fires in UTC, and every day has 24 hours."""
     schedule = CronExpression("30 2 * * *")
     assert shown([schedule.next_after(utc("2026-03-29")) or utc("1970-01-01")], "UTC") == ["2026-03-29 02:30 +00:00"]

@@ -1,4 +1,4 @@
-"""Every: plain intervals."""
+"""Every: schedules with a fixed interval."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ INTERVALS = st.timedeltas(timedelta(seconds=1), timedelta(days=400))
 MOMENTS = st.datetimes(naive("1900-01-01"), naive("2200-01-01"), timezones=st.just(UTC))
 
 
-def test_it_is_a_schedule() -> None:
-    """An Every is what core calls a Schedule."""
+def test_every_is_a_schedule() -> None:
+    """An Every implements the Schedule protocol of aioq."""
     assert isinstance(Every(timedelta(minutes=5)), Schedule)
 
 
-def test_ticks_are_whole_intervals_from_1970() -> None:
-    """Without a start all workers agree, because they count from the same moment."""
+def test_every_without_start_counts_from_1970() -> None:
+    """Without a start all workers agree on the ticks, because the ticks count from 1970."""
     every = Every(timedelta(minutes=45))
     assert every.next_after(utc("1970-01-01 00:00")) == utc("1970-01-01 00:45")
     assert every.next_after(utc("2026-01-01 00:10")) == utc("2026-01-01 00:45")
 
 
-def test_the_start_is_the_first_tick() -> None:
+def test_every_first_tick_is_the_start() -> None:
     """Nothing fires before the start; ticks follow at whole intervals from it."""
     every = Every(timedelta(hours=24), start=local("2026-03-28 09:00", "Europe/Berlin"))
     assert every.next_after(utc("2020-01-01")) == utc("2026-03-28 08:00")
@@ -38,8 +38,8 @@ def test_the_start_is_the_first_tick() -> None:
 
 @given(INTERVALS, MOMENTS, MOMENTS)
 @settings(deadline=None)
-def test_ticks_are_exact_and_strictly_later(interval: timedelta, start: datetime, instant: datetime) -> None:
-    """The next tick is a whole number of intervals from the start, and the first such one."""
+def test_every_next_tick_is_exact_and_later(interval: timedelta, start: datetime, instant: datetime) -> None:
+    """The next tick is the first one after the instant that is a whole number of intervals from the start."""
     tick = Every(interval, start=start).next_after(instant)
     assert tick is not None
     assert tick > instant
@@ -47,37 +47,37 @@ def test_ticks_are_exact_and_strictly_later(interval: timedelta, start: datetime
     assert tick == start or tick - interval <= instant
 
 
-def test_the_calendar_ends_without_an_error() -> None:
-    """Beyond the year 9999 there is no tick."""
+def test_every_after_year_9999_returns_none() -> None:
+    """There is no tick after the year 9999."""
     assert Every(timedelta(days=3_000)).next_after(utc("9999-01-01")) is None
 
 
 @pytest.mark.parametrize(
     "interval", [timedelta(0), timedelta(seconds=-5), timedelta(microseconds=999_999), timedelta(days=3_654)]
 )
-def test_an_interval_out_of_bounds_is_refused(interval: timedelta) -> None:
-    """Less than a second, nothing, backwards and more than ten years are refused."""
+def test_every_interval_out_of_bounds_is_refused(interval: timedelta) -> None:
+    """An interval below one second or above ten years is a ValueError."""
     with pytest.raises(ValueError, match=r"^interval must be from 1 second to 10 years, got "):
         Every(interval)
 
 
 @pytest.mark.parametrize("interval", [5, 1.5, None, "5m"])
-def test_an_interval_is_a_timedelta(interval: object) -> None:
-    """A bare number has no unit, and is refused."""
+def test_every_interval_must_be_a_timedelta(interval: object) -> None:
+    """A number has no unit, so an interval that is not a timedelta is a TypeError."""
     with pytest.raises(TypeError, match=r"^interval is a timedelta such as timedelta\(minutes=5\), got "):
         Every(interval)  # type: ignore[arg-type]
 
 
-def test_a_start_is_an_aware_datetime() -> None:
-    """A naive start and a start that is no datetime are refused."""
+def test_every_start_must_be_an_aware_datetime() -> None:
+    """A naive start is a ValueError, and a start that is not a datetime is a TypeError."""
     with pytest.raises(ValueError, match=r"has no time zone"):
         Every(timedelta(hours=1), start=naive("2026-01-01"))
     with pytest.raises(TypeError, match=r"^expected an aware datetime"):
         Every(timedelta(hours=1), start=date(2026, 1, 1))  # type: ignore[arg-type]
 
 
-def test_equal_parts_make_equal_values() -> None:
-    """Equality and hash go by interval and start, in whatever zone it was written."""
+def test_every_equality_and_hash() -> None:
+    """Two values are equal if interval and start are equal, in any zone, and a pickled value stays equal."""
     berlin = Every(timedelta(hours=1), start=local("2026-01-01 01:00", "Europe/Berlin"))
     assert berlin == Every(timedelta(minutes=60), start=utc("2026-01-01"))
     assert hash(berlin) == hash(Every(timedelta(minutes=60), start=utc("2026-01-01")))
@@ -96,12 +96,12 @@ def test_equal_parts_make_equal_values() -> None:
         (Every(timedelta(minutes=5), start=utc("2026-01-01")), "every 5m from 2026-01-01T00:00:00+00:00"),
     ],
 )
-def test_its_text_says_when(every: Every, text: str) -> None:
-    """The text of two schedules is equal only if they are."""
+def test_every_str_shows_interval_and_start(every: Every, text: str) -> None:
+    """The text shows interval and start, so that different schedules have different texts."""
     assert str(every) == text
 
 
-def test_its_repr_can_be_read_back() -> None:
-    """The repr shows interval and start."""
+def test_every_repr_evaluates_to_an_equal_value() -> None:
+    """The repr shows interval and start, and evaluates to an equal value."""
     every = Every(timedelta(minutes=5), start=utc("2026-01-01"))
     assert eval(repr(every).replace("datetime.", "").replace("timezone.utc", "UTC")) == every

@@ -1,4 +1,4 @@
-"""The loop under everything that can happen to a worker: no tick twice, and none lost."""
+"""The loop under restarts, suspends and clock steps: it fires each tick once and loses none."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SECONDS = st.integers(1, 30) | st.integers(60, 20_000) | st.floats(0.001, 100)
 
 
 class LoopMachine(RuleBasedStateMachine):
-    """One worker's loop. What it owes: every tick after its start, up to the latest time that its clock has shown."""
+    """The loop of one worker: it must deliver every tick after its start, up to the latest time of its clock."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,57 +50,57 @@ class LoopMachine(RuleBasedStateMachine):
 
     @initialize(schedules=st.lists(SCHEDULES, max_size=3))
     def start(self, schedules: list[Schedule]) -> None:
-        """A worker comes up with some entries."""
+        """A worker starts with some entries."""
         for schedule in schedules:
             self._add(schedule)
         self._restart()
 
     @rule(seconds=SECONDS)
     def time_passes(self, seconds: float) -> None:
-        """Nothing goes wrong."""
+        """Time passes without faults."""
         self._advance(seconds)
 
     @rule(seconds=SECONDS, back=st.booleans())
     def the_clock_is_stepped(self, seconds: float, back: bool) -> None:
-        """An operator, or NTP, sets the wall clock; by more than three hours it is a correction."""
+        """An operator or NTP sets the wall clock; a step back of more than three hours is a correction."""
         self.clock.step(-seconds if back else seconds)
         self._advance(0)
 
     @rule(seconds=SECONDS)
     def the_machine_is_suspended(self, seconds: float) -> None:
-        """Nobody runs for a while."""
+        """The machine sleeps for a while, and the loop with it."""
         self.clock.suspend(seconds)
         self._advance(0)
 
     @rule(seconds=SECONDS, wait=st.integers(1, 4_000))
     def a_task_blocks_the_loop(self, seconds: float, wait: int) -> None:
-        """The next tick that is fired takes its time."""
+        """The function of the next tick blocks the event loop."""
         self.stall = seconds
         self._advance(wait)
 
     @rule(schedule=SCHEDULES)
     def an_entry_is_added(self, schedule: Schedule) -> None:
-        """A deploy: the worker restarts with one entry more."""
+        """A deploy restarts the worker with one more entry."""
         self._add(schedule)
         self._restart()
 
     @precondition(lambda self: self.entries)
     @rule(place=st.integers(0, 9))
     def an_entry_is_removed(self, place: int) -> None:
-        """A deploy: the worker restarts with one entry less."""
+        """A deploy restarts the worker with one entry less."""
         del self.entries[place % len(self.entries)]
         self._restart()
 
     @rule(down=st.just(0) | st.integers(1, 5_000))
     def the_worker_crashes(self, down: int) -> None:
-        """It is started again after a while, and owes nothing of the time between."""
+        """The worker is started again after a while, and must not deliver ticks of the time between."""
         self._stop()
         self._run(down)
         self._restart()
 
     @invariant()
     def every_tick_is_delivered_once(self) -> None:
-        """Expanded from the oldest to the newest, what was delivered is what came due; in order, nothing twice."""
+        """Each tick that came due is delivered once, in order."""
         for one in self.entries if self.task else ():
             due = takewhile(
                 lambda tick: tick.timestamp() <= self.latest,
@@ -110,11 +110,11 @@ class LoopMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_loop_runs(self) -> None:
-        """Nothing of all this ends it."""
+        """No fault ends the loop."""
         assert self.task is None or not self.task.done()
 
     def teardown(self) -> None:
-        """Leave nothing behind."""
+        """Stop the loop and close the event loop."""
         self._stop()
         self.runner.close()
 
@@ -124,7 +124,7 @@ class LoopMachine(RuleBasedStateMachine):
 
     def _restart(self) -> None:
         self._stop()
-        self._new_era()
+        self._count_from_now()
 
         async def start() -> None:
             self.task = asyncio.create_task(CronScheduler().run(self.entries, self._fire, clock=self.clock))
@@ -141,21 +141,21 @@ class LoopMachine(RuleBasedStateMachine):
             self.runner.run(stop(self.task))
             self.task = None
 
-    def _new_era(self) -> None:
-        """Ticks are counted from now on."""
+    def _count_from_now(self) -> None:
+        """Count delivered ticks from now on."""
         self.began = self.latest = self.clock.time()
         self.delivered = {one.name: [] for one in self.entries}
 
     def _advance(self, seconds: float) -> None:
         if self.latest - self.clock.time() > CORRECTION:
-            self._new_era()
+            self._count_from_now()
         self._run(seconds)
         self.latest = max(self.latest, self.clock.time())
 
     def _run(self, seconds: float) -> None:
         async def run() -> None:
             await self.clock.advance(seconds)
-            await self.clock.advance(0)  # a stall may have come with the last tick
+            await self.clock.advance(0)  # the last tick may have blocked the loop
 
         self.runner.run(run())
 
@@ -167,7 +167,7 @@ class LoopMachine(RuleBasedStateMachine):
 
 
 def _expanded(tick: Tick) -> Iterator[datetime]:
-    """The ticks that one stands for."""
+    """Return all ticks that one fired tick stands for."""
     if tick.first is None:
         return iter([tick.scheduled_at])
     assert tick.first < tick.scheduled_at

@@ -1,4 +1,4 @@
-"""Which expressions are understood, and what they mean."""
+"""The parser: which expressions it accepts, what they mean, and the texts of its errors."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ COUNT = "expected 5 fields (minute hour day-of-month month day-of-week), got"
         ("1,20-22,*/30", (0, 1, 20, 21, 22, 30)),
     ],
 )
-def test_an_item_stands_for_its_values(minute: str, values: tuple[int, ...]) -> None:
+def test_parse_item_yields_its_values(minute: str, values: tuple[int, ...]) -> None:
     """Numbers, lists, ranges, steps and open-ended steps mean what cron means by them."""
     assert parse_fields(f"{minute} * * * *").minutes == values
 
@@ -59,16 +59,16 @@ def test_an_item_stands_for_its_values(minute: str, values: tuple[int, ...]) -> 
         ("5/1", (0, 5, 6)),
     ],
 )
-def test_a_weekday_is_sunday_as_0_and_as_7(weekday: str, values: tuple[int, ...]) -> None:
-    """Weekdays run from 0 to 7, both of which are Sunday; a SUN that ends a range is 7."""
+def test_parse_weekday_takes_0_and_7_as_sunday(weekday: str, values: tuple[int, ...]) -> None:
+    """Weekdays run from 0 to 7, and 0 and 7 are both Sunday; `SUN` at the end of a range is 7."""
     assert parse_fields(f"0 0 * * {weekday}").weekdays == values
 
 
 @pytest.mark.parametrize(
     ("month", "values"), [("jan-mar", (1, 2, 3)), ("Dec", (12,)), ("oct-12", (10, 11, 12)), ("FEB/5", (2, 7, 12))]
 )
-def test_a_month_has_a_name(month: str, values: tuple[int, ...]) -> None:
-    """Months go by three letters in any case, alone, in ranges and with steps."""
+def test_parse_month_name_in_any_case(month: str, values: tuple[int, ...]) -> None:
+    """Months have names of three letters in any case: alone, in ranges and with steps."""
     assert parse_fields(f"0 0 1 {month} *").months == values
 
 
@@ -85,12 +85,12 @@ def test_a_month_has_a_name(month: str, values: tuple[int, ...]) -> None:
         (" @Daily\t", "0 0 * * *"),
     ],
 )
-def test_a_nickname_stands_for_an_expression(nickname: str, expression: str) -> None:
-    """The nicknames of cron mean what its manual says."""
+def test_parse_nickname_equals_its_expression(nickname: str, expression: str) -> None:
+    """Each nickname means the expression that the cron manual gives for it."""
     assert parse_fields(nickname) == parse_fields(expression)
 
 
-def test_blanks_and_tabs_may_surround_fields() -> None:
+def test_parse_ignores_extra_blanks_and_tabs() -> None:
     """Leading, trailing and repeated blanks and tabs change nothing."""
     assert parse_fields("\t 0  9 \t* * 1-5 ") == parse_fields("0 9 * * 1-5")
 
@@ -112,8 +112,8 @@ def test_blanks_and_tabs_may_surround_fields() -> None:
         ("0 0 29 2 *", ["2028-02-29 00:00", "2032-02-29 00:00", "2036-02-29 00:00"]),
     ],
 )
-def test_the_runs_are_those_of_cron(expression: str, first_three: list[str]) -> None:
-    """Ranges of one, steps beyond the end, and days that join or exclude each other fire as in cron."""
+def test_expression_runs_match_cron(expression: str, first_three: list[str]) -> None:
+    """Ranges of one value, steps beyond the end, and combined day fields fire as in cron."""
     assert runs(expression, "UTC", "2026-01-01 00:00", 3) == [f"{run} +00:00" for run in first_three]
 
 
@@ -128,8 +128,8 @@ def test_the_runs_are_those_of_cron(expression: str, first_three: list[str]) -> 
         ("0 0 1,* * 1", True),
     ],
 )
-def test_days_are_alternatives_unless_a_star_leads(expression: str, either: bool) -> None:
-    """Day of month and day of week are OR, and AND as soon as one of them starts with a star."""
+def test_parse_day_fields_or_unless_leading_star(expression: str, either: bool) -> None:
+    """Day of month and day of week are combined with OR, and with AND if one of them starts with a star."""
     assert parse_fields(expression).either_day is either
 
 
@@ -146,8 +146,8 @@ def test_days_are_alternatives_unless_a_star_leads(expression: str, either: bool
         ("1,* 2 * * *", False),
     ],
 )
-def test_a_leading_star_makes_a_wildcard(expression: str, wildcard: bool) -> None:
-    """An expression is a wildcard one when its minute or its hour starts with a star."""
+def test_parse_leading_star_marks_wildcard(expression: str, wildcard: bool) -> None:
+    """An expression is a wildcard expression if its minute or its hour starts with a star."""
     assert parse_fields(expression).wildcard is wildcard
 
 
@@ -196,8 +196,8 @@ ERRORS = [
 
 
 @pytest.mark.parametrize(("expression", "message"), ERRORS, ids=[expression[:20] for expression, _ in ERRORS])
-def test_what_is_refused_and_in_which_words(expression: str, message: str) -> None:
-    """A refusal names the field, quotes the expression, and says what to write instead."""
+def test_parse_invalid_expression_error_text(expression: str, message: str) -> None:
+    """The error names the field, quotes the expression, and says what to write instead."""
     with pytest.raises(InvalidCronExpression) as refused:
         CronExpression(expression)
     assert str(refused.value) == message
@@ -207,8 +207,8 @@ def test_what_is_refused_and_in_which_words(expression: str, message: str) -> No
     ("first", "last", "rewritten"),
     [("FRI", "MON", "FRI-SAT,SUN-MON"), ("SAT", "MON", "SAT,SUN-MON"), ("7", "2", "0-2"), ("fri", "0", "fri-SAT,0")],
 )
-def test_a_backward_range_of_weekdays_is_rewritten(first: str, last: str, rewritten: str) -> None:
-    """Ranges around the end of the week are refused, with the same as a list."""
+def test_parse_backward_weekday_range_suggests_list(first: str, last: str, rewritten: str) -> None:
+    """A range across the end of the week is an error that suggests the same days as a list."""
     expression = f"0 0 * * {first}-{last}"
     message = f'day-of-week field: range {first}-{last} runs backwards, in "{expression}"; write "{rewritten}"'
     with pytest.raises(InvalidCronExpression) as refused:
@@ -239,8 +239,8 @@ QUARTZ, JENKINS, CRONITER, CRONIE = "Quartz", "Jenkins", "croniter", "cronie"
         ("0~30 * * * *", "0~30", "random value", CRONIE),
     ],
 )
-def test_extensions_of_other_dialects_are_named(expression: str, item: str, meaning: str, dialect: str) -> None:
-    """What other dialects add is refused with its meaning, and whose it is."""
+def test_parse_foreign_extension_names_its_dialect(expression: str, item: str, meaning: str, dialect: str) -> None:
+    """An extension of another cron dialect is an error that names its meaning and its dialect."""
     with pytest.raises(InvalidCronExpression) as refused:
         CronExpression(expression)
     hint = "; write *" if item == "?" else ""
@@ -259,8 +259,8 @@ def test_extensions_of_other_dialects_are_named(expression: str, item: str, mean
         ("\0 * * * *", r"\x00", 1),
     ],
 )
-def test_characters_of_other_scripts_are_refused(expression: str, character: str, position: int) -> None:
-    """Line breaks, other blanks and other digits are shown by their code, with where they are."""
+def test_parse_non_ascii_character_is_refused(expression: str, character: str, position: int) -> None:
+    """Line breaks, other blanks and other digits are shown by their code and their position."""
     with pytest.raises(InvalidCronExpression) as refused:
         CronExpression(expression)
     message = str(refused.value)
@@ -268,14 +268,14 @@ def test_characters_of_other_scripts_are_refused(expression: str, character: str
 
 
 @pytest.mark.parametrize("expression", [None, 5, 5.5, b"* * * * *", ["*"] * 5])
-def test_what_is_no_text_is_a_type_error(expression: object) -> None:
-    """Anything but a str is refused as a TypeError that shows how it should look."""
+def test_expression_of_wrong_type_raises_type_error(expression: object) -> None:
+    """An expression that is not a str raises a TypeError that shows an example."""
     with pytest.raises(TypeError, match=r'^a cron expression is a str such as "0 9 \* \* \*", got '):
         CronExpression(expression)  # type: ignore[arg-type]
 
 
-def test_the_error_keeps_its_facts() -> None:
-    """Expression and field can be read from the error, which is an AioqError and a ValueError."""
+def test_error_has_expression_and_field() -> None:
+    """The error has the expression and the field as attributes, and is an AioqError and a ValueError."""
     with pytest.raises(InvalidCronExpression) as refused:
         CronExpression("0 24 * * *")
     assert (refused.value.expression, refused.value.field) == ("0 24 * * *", "hour")
@@ -283,8 +283,8 @@ def test_the_error_keeps_its_facts() -> None:
     assert isinstance(refused.value, ValueError)
 
 
-def test_a_long_expression_is_quoted_in_part() -> None:
-    """A message stays short however long the expression is."""
+def test_error_for_long_expression_stays_short() -> None:
+    """The error quotes only a part of a long expression."""
     with pytest.raises(InvalidCronExpression) as refused:
         CronExpression(f"{'1,' * 400}60 * * * *")
     assert len(str(refused.value)) < 200
@@ -292,8 +292,8 @@ def test_a_long_expression_is_quoted_in_part() -> None:
 
 @pytest.mark.parametrize("field", range(5))
 @pytest.mark.parametrize("wrap", ["{1}-{0}", "0{1}-0{0}"])
-def test_a_rewritten_range_is_understood(field: int, wrap: str) -> None:
-    """What a message says to write in place of a backward range parses, and wraps around."""
+def test_parse_suggested_range_wraps_around(field: int, wrap: str) -> None:
+    """The list that an error suggests for a backward range parses to the values of the wrapped range."""
     low, high = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 6)][field]
     for first, last in [(high, low), (high - 1, low), (high, low + 1), (high - 1, low + 1)]:
         fields = ["*"] * 5
@@ -312,9 +312,9 @@ PIECES = st.sampled_from([*"0123456789*/,-#?LWRH@~ \t", "MON", "jan", "SUN", "60
 @given(st.lists(PIECES, max_size=25).map("".join) | st.text(max_size=60) | st.text(string.printable, max_size=40))
 @example("1-2-3 * * * *")
 @settings(deadline=None)
-def test_any_text_parses_or_is_refused(text: str) -> None:
-    """No text makes anything but a schedule or an InvalidCronExpression, and none takes longer than 50 ms."""
-    # Once more if it is slow: the machine may have been busy.
+def test_parse_any_text_or_raise_invalid(text: str) -> None:
+    """Any text gives a schedule or an InvalidCronExpression, and takes at most 50 ms of processor time."""
+    # Repeat a slow parse: processor time also grows when other programs evict the caches.
     assert any(_seconds_to_parse(text) < 0.05 for _ in range(3))
 
 
@@ -333,8 +333,8 @@ def test_any_text_parses_or_is_refused(text: str) -> None:
     ],
     ids=range(9),
 )
-def test_hostile_text_costs_milliseconds(text: str) -> None:
-    """The longest and oddest texts are parsed or refused within 50 ms."""
+def test_parse_hostile_text_within_50_ms(text: str) -> None:
+    """The longest and oddest texts are parsed or refused within 50 ms of processor time."""
     best = min(_seconds_to_parse(text) for _ in range(3))
     assert best < 0.05
 

@@ -1,4 +1,4 @@
-"""How much work things are, counted and not timed."""
+"""How many steps the loop and the expressions need; steps are counted, not timed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.cron.scripted_clock import Steps
 from tests.times import utc
 
 
-def test_a_month_of_a_hundred_crons_is_a_step_for_each_tick_and_a_wake_for_each_moment() -> None:
-    """No look at the clock in between, no tick asked for twice, though clocks are put forward in that month."""
+def test_loop_month_takes_one_step_per_tick() -> None:
+    """The loop wakes once for each moment with ticks, and asks for each tick once, also across a clock change."""
     schedules = [Steps(CronScheduler().parse(text, tz=month.ZONE)) for text in month.EXPRESSIONS]
     fired, waits = anyio.run(month.live, schedules)
     end = month.START + month.MONTH
@@ -35,7 +35,7 @@ def _ticks(text: str) -> Iterator[datetime]:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
-    """Where croniter was asked to step from."""
+    """Return the list of the dates that croniter is asked to step from."""
     starts: list[datetime] = []
 
     get_next: Any = croniter.get_next
@@ -48,16 +48,16 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
     return starts
 
 
-def test_croniter_is_asked_once_for_each_day(asked: list[datetime]) -> None:
-    """However many ticks there are on a day, in and out of daylight saving."""
+def test_croniter_asked_once_per_day(asked: list[datetime]) -> None:
+    """The number of ticks on a day does not matter, with and without daylight saving."""
     schedule = CronExpression("*/5 * * * 1-5", "Europe/Berlin")
     ticks = list(islice(schedule.occurrences(utc("2026-03-23 12:00")), 12 * 24 * 10))
     assert len(ticks) == 2_880
     assert len(asked) == 11
 
 
-def test_croniter_is_not_asked_when_any_day_will_do(asked: list[datetime]) -> None:
-    """There is nothing to find."""
+def test_croniter_not_asked_when_every_day_matches(asked: list[datetime]) -> None:
+    """An expression that matches every day needs no search for days."""
     schedule = CronExpression("*/5 * * * *", "Europe/Berlin")
     assert len(list(islice(schedule.occurrences(utc("2026-03-23 12:00")), 3_000))) == 3_000
     assert asked == []
