@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from aioq.cron import CronEntry, CronOptions
-from aioq.cron.jitter import offset
-from aioq.cron.misfire import judge
+from aioq.cron.entry import jitter_of
+from aioq.cron.misfire import decide
 from aioq_cron import Every
 from tests.docs.fences import ROOT, fences
 
@@ -36,7 +36,7 @@ def drawn(stop: str, ticks: str, interval: timedelta, **options: Any) -> str:
     late = [column for column in columns if column in asleep]
     if late:
         moments = [START + column * interval / 10 for column in (late[0], late[-1], asleep.stop)]
-        runs |= {asleep.stop: len(judge(entry, *moments).fire)}
+        runs |= {asleep.stop: len(decide(entry, *moments).fire)}
     return "".join(
         f"{'o' * runs[column]:<{end - column}}"
         for column, end in zip(sorted(runs), [*sorted(runs)[1:], len(ticks) + 9], strict=True)
@@ -80,7 +80,7 @@ def test_jitter() -> None:
         name="refresh", function=drawn, schedule=Every(timedelta(minutes=1)), options=CronOptions(jitter=30)
     )
     (row,) = [row for lines in pictures("minutes") for row in lines if row.startswith("jitter=30")]
-    late = [offset(entry, START + timedelta(minutes=minute)) for minute in range(6)]
+    late = [jitter_of(entry, START + timedelta(minutes=minute)).total_seconds() for minute in range(6)]
     assert [column for column, mark in enumerate(row[12:]) if mark == "o"] == [
         10 * minute + int(seconds / 6) for minute, seconds in enumerate(late)
     ]

@@ -9,10 +9,10 @@ from typing import Protocol
 
 from aioq.clock import SteadyClock
 from aioq.cron import CronEntry
-from aioq.cron.misfire import judge, unfired
+from aioq.cron.misfire import decide, unclaimed
 from aioq.errors import BrokerUnavailable
 from aioq.model.cron import TickClaim, TickOutcome, TickReply
-from aioq.worker.cron.due_ticks import owed
+from aioq.worker.cron.due_ticks import owed_tick
 from tests.chaos.simulation.host import Host
 
 __all__ = ["Bids", "Ledger", "SimulatedWorker"]
@@ -56,7 +56,7 @@ class SimulatedWorker:
         self._ledger, self._bids, self._random = ledger, bids, random
         self._clock = SteadyClock(host)
         self._clock.set(now)
-        debt = owed(entry, _moment(now))
+        debt = owed_tick(entry, _moment(now))
         self._next = (debt.first or debt.scheduled_at) if debt else self._after(_moment(now))
         self._claim: TickClaim | None = None
         self._requests = 0
@@ -77,15 +77,15 @@ class SimulatedWorker:
         while (following := self._after(newest)) <= now:
             newest = following
         self._next = following
-        verdict = judge(self._entry, first, newest, now)
-        self._bids.give_up(sum(left.count for left in verdict.left))
-        if not verdict.fire:
+        decision = decide(self._entry, first, newest, now)
+        self._bids.give_up(sum(group.count for group in decision.not_fired))
+        if not decision.fire:
             return None
         self._requests += 1
         return TickClaim(
             name=self._entry.name,
             queue=self._entry.queue,
-            ticks=tuple(tick.timestamp() for tick in verdict.fire),
+            ticks=tuple(tick.timestamp() for tick in decision.fire),
             fingerprint=self._entry.fingerprint,
             worker_id=self._name,
             request_id=f"{self._name}-{self._requests}",
@@ -102,9 +102,9 @@ class SimulatedWorker:
         self._claim = None
         if reply.outcome is TickOutcome.WON:
             self._bids.take(reply.won)
-            fired = [_moment(tick) for tick in reply.won]
-            previous = None if reply.previous is None else _moment(reply.previous)
-            self._bids.give_up(sum(left.count for left in unfired(self._entry, previous, fired)))
+            if reply.previous is not None and reply.won:
+                groups = unclaimed(self._entry, _moment(reply.previous), _moment(reply.won[0]))
+                self._bids.give_up(sum(group.count for group in groups))
         return 0.0
 
     def _after(self, moment: datetime) -> datetime:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioq.cron import CronEntry, CronOptions
-from aioq.cron.jitter import due, offset
+from aioq.cron.entry import due_at, jitter_of
 from tests.core.plain_scheduler import EverySeconds
 from tests.times import Listed, at, listed
 
@@ -21,6 +21,11 @@ from tests.times import Listed, at, listed
 def entry(jitter: float, schedule: EverySeconds | Listed, name: str = "entry") -> CronEntry:
     """Return an entry with a jitter."""
     return CronEntry(name=name, function=print, schedule=schedule, options=CronOptions(jitter=jitter))
+
+
+def offset(one: CronEntry, tick: datetime) -> float:
+    """Return the jitter of a tick in seconds."""
+    return jitter_of(one, tick).total_seconds()
 
 
 def test_without_jitter_a_tick_fires_at_its_moment() -> None:
@@ -31,7 +36,7 @@ def test_without_jitter_a_tick_fires_at_its_moment() -> None:
             raise AssertionError
 
     assert offset(entry(0, Silent(60)), at(0)) == 0.0
-    assert due(entry(0, Silent(60)), at(0)) == at(0)
+    assert due_at(entry(0, Silent(60)), at(0)) == at(0)
 
 
 def test_the_offset_is_the_same_in_every_process() -> None:
@@ -69,8 +74,8 @@ def test_ticks_stay_in_order(schedule: Listed, jitter: float) -> None:
     one = entry(jitter, schedule)
     for tick in schedule.ticks:
         assert 0 <= offset(one, tick) < max(jitter, 1e-6)
-        assert due(one, tick) == tick + timedelta(seconds=offset(one, tick))
-    assert all(due(one, tick) < following for tick, following in pairwise(schedule.ticks))
+        assert due_at(one, tick) == tick + timedelta(seconds=offset(one, tick))
+    assert all(due_at(one, tick) < following for tick, following in pairwise(schedule.ticks))
 
 
 def test_the_last_tick_of_all_has_its_jitter() -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from aioq.cron import CronEntry, CronOptions
 from aioq.cron.definition import define
-from aioq.cron.jitter import due
-from aioq.cron.overdue import overdue
+from aioq.cron.entry import due_at
+from aioq.cron.misfire import overdue
 from aioq.cron.schedule import Schedule
 from aioq.model.cron import CronStatus, Pause, TickRecord, TickStatus
 from tests.core.plain_scheduler import EverySeconds
@@ -53,7 +53,7 @@ def test_an_entry_has_its_grace() -> None:
 def test_an_entry_has_its_jitter() -> None:
     """The grace begins when the tick was to fire."""
     one = entry(grace=60, jitter=100)
-    last_moment = due(one, at(600)) + timedelta(seconds=60)
+    last_moment = due_at(one, at(600)) + timedelta(seconds=60)
     assert overdue(one, status(one, last=300), last_moment) is None
     assert overdue(one, status(one, last=300), last_moment + timedelta(microseconds=1)) == at(600)
 
@@ -127,4 +127,4 @@ def test_an_entry_is_overdue_when_a_tick_is_not_accounted_for(
 
 
 def _over(one: CronEntry, tick: datetime, now: datetime) -> bool:
-    return now > due(one, tick) + timedelta(seconds=60)
+    return now > due_at(one, tick) + timedelta(seconds=60)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioq.cron.steps import Row, before, latest, step, walk
+from aioq.cron.steps import TickRange, before, latest, step, walk
 from tests.core.plain_scheduler import EverySeconds
 from tests.times import Listed, at, listed
 
@@ -81,6 +81,6 @@ def test_a_row_is_walked_from_end_to_end(schedule: Listed, data: st.DataObject) 
     """Both ends are part of it; without its last tick it ends one tick earlier."""
     first = data.draw(st.integers(0, len(schedule.ticks) - 1))
     ticks = schedule.ticks[first : data.draw(st.integers(first + 1, len(schedule.ticks)))]
-    row = Row(ticks[0], ticks[-1])
+    row = TickRange(ticks[0], ticks[-1])
     assert tuple(walk(schedule, row)) == ticks
-    assert before(schedule, row) == (Row(ticks[0], ticks[-2]) if len(ticks) > 1 else None)
+    assert before(schedule, row) == (TickRange(ticks[0], ticks[-2]) if len(ticks) > 1 else None)

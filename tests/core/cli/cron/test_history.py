@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from aioq.cli.cron.history import history_table
 from aioq.cli.cron.tick_text import with_job_state
 from aioq.cli.times import zone_of
-from aioq.cron.misfire import MOST_COUNTED
+from aioq.cron.misfire import MAX_COUNTED
 from aioq.model.cron import TickRecord, TickStatus
 from aioq.model.ids import tick_id
 from aioq.model.job import Failure, JobRecord
@@ -75,7 +75,7 @@ def test_history_shows_newest_tick_first(project: Project) -> None:
 def test_history_capped_count_is_shown_as_lower_bound(project: Project) -> None:
     """Ticks in a row are only counted up to a limit."""
     project.write("tasks.py", TASKS)
-    project.record("tasks.report", NOON, TickStatus.SKIPPED, reason="coalesced", count=MOST_COUNTED)
+    project.record("tasks.report", NOON, TickStatus.SKIPPED, reason="coalesced", count=MAX_COUNTED)
     outcome = project.aioq("cron", "history", "tasks:app", "tasks.report")
     assert outcome.out.splitlines()[1].endswith("  coalesced, 1,000 ticks or more")
 

@@ -116,7 +116,7 @@ async def test_a_worker_may_be_stopped_anywhere(stops: int) -> None:
 
 @pytest.mark.parametrize("lost", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(
-    "method", ["claim_tick", "claim_ticks", "record_ticks", "attend", "register_crons", "extend_runs"]
+    "method", ["claim_tick", "claim_ticks", "record_ticks", "renew_registration", "register_crons", "extend_runs"]
 )
 async def test_a_cancellation_and_a_fault_together(method: str, lost: bool) -> None:
     """With a call of the broker failing beside it, no tick fires twice and the next ones fire."""

@@ -86,7 +86,7 @@ async def test_a_worker_that_is_cancelled_tells_of_its_run(
         tg.start_soon(Worker(app, clock=clock, handle_signals=False).run)
         await clock.advance(11)
         tg.cancel_scope.cancel()
-    assert await ledger.told() == [(10, "failed", "cut short: the worker stopped", 1)]
+    assert await ledger.told() == [(10, "failed", "interrupted: the worker stopped", 1)]
 
 
 async def test_an_answer_that_is_lost_loses_no_tick(
@@ -288,7 +288,7 @@ async def test_a_schedule_that_cannot_be_caught_up_stops_nothing(
     async with up(app, clock):
         await clock.advance(11)
     assert notes.ticks == [10]
-    assert "what cron task broken owes cannot be told: its schedule failed" in caplog.messages
+    assert "cannot catch up on cron task broken: its schedule failed" in caplog.messages
 
 
 class Lenient(PlainScheduler):

@@ -205,5 +205,5 @@ async def test_a_run_that_a_stop_cuts_short_is_told(
     app.cron("every 10", name="entry")(notes)
     async with up(app, clock):
         await clock.advance(15)
-    assert await ledger.told() == [(10, "failed", "cut short: the worker stopped", 1)]
+    assert await ledger.told() == [(10, "failed", "interrupted: the worker stopped", 1)]
     assert caplog.messages == []

@@ -269,7 +269,7 @@ async def test_a_broken_loop_is_started_again(
     async with working(app, clock=clock):
         await clock.advance(12)
     assert (log.at, scheduler.runs) == ([10], 2)
-    assert caplog.messages == ["the cron loop broke and is started again"]
+    assert caplog.messages == ["the cron loop failed and is started again"]
     assert "RuntimeError: the loop broke" in caplog.text
 
 

@@ -29,8 +29,8 @@ async def test_allow_runs_both_and_says_so(
         await clock.advance(21)
         assert (notes.ticks, notes.cut) == ([10, 20], [])
     line = (
-        "cron task entry runs for 2026-01-01T00:00:20+00:00 while its run of 2026-01-01T00:00:10+00:00 is still going; "
-        "overlap= says what else to do"
+        "cron task entry runs for 2026-01-01T00:00:20+00:00 while its run for 2026-01-01T00:00:10+00:00 is still going; "
+        "set overlap= to prevent this"
     )
     assert caplog.record_tuples == [("aioq.worker", logging.WARNING, line)]
 
@@ -77,7 +77,7 @@ async def test_cancel_ends_the_earlier_run(
         assert (notes.ticks, notes.cut, [round(at) for at in notes.began]) == ([10, 20], [10], [10, 20])
         worker.stop()
         await clock.advance(15)
-    error = "cut short: a newer run took its place"
+    error = "interrupted: a newer run took its place"
     assert await ledger.told() == [(10, "failed", error, 1), (20, "ok", "", 1)]
     assert caplog.messages == []
 
@@ -232,7 +232,7 @@ async def test_a_won_tick_that_does_not_come_to_run_has_failed(app: Aarq, clock:
         worker.stop()
         await clock.advance(5)
     assert [record[1:3] for record in await ledger.told()] == [
-        ("failed", "cut short: a newer run took its place"),
+        ("failed", "interrupted: a newer run took its place"),
         ("failed", "not run: stopping"),
     ]
     assert stubborn.__name__ == "stubborn"

@@ -145,7 +145,7 @@ async def test_only_so_many_records_wait(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     """The oldest are given up, which is said when it begins and when it is over."""
-    monkeypatch.setattr(recorder, "MOST_WAITING", 3)
+    monkeypatch.setattr(recorder, "MAX_PENDING", 3)
     app.cron("every 10", name="entry")(notes)
     async with up(app, clock):
         broker.go_down("record_ticks")
@@ -153,10 +153,10 @@ async def test_only_so_many_records_wait(
         broker.come_up()
         await clock.advance(6)
     assert [record[0] for record in await ledger.told()] == [40, 50, 60]
-    said = [message for message in caplog.messages if "ledger" in message]
+    said = [message for message in caplog.messages if "dropped" in message]
     assert said == [
-        "the ledger falls behind: more than 3 ticks wait to be recorded, and the oldest are given up",
-        "the ledger is up to date again; it lacks 3 ticks",
+        "more than 3 ticks wait to be recorded; the oldest records are dropped",
+        "all ticks that waited are recorded; 3 older records were dropped",
     ]
 
 
@@ -200,7 +200,7 @@ async def test_a_worker_that_cannot_write_down_the_rest_says_so(
     async with up(app, clock):
         await clock.advance(10)
         broker.go_down("record_ticks")
-    line = "the ledger did not hear what became of the last ticks: connection refused"
+    line = "the latest ticks could not be recorded: connection refused"
     assert ("aioq.worker", logging.WARNING, line) in caplog.record_tuples
     assert await broker.list_workers() == []
 

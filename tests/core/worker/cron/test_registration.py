@@ -131,7 +131,7 @@ async def test_the_older_version_gives_way_and_says_so_once(
         async with up(new, clock, id="new"):
             await clock.advance(100)
     line = (
-        "another version of app app has been registered since, and counts: "
+        "a newer version of app app is registered and replaces the entries of this worker: "
         "it has another schedule or other policies for edited; it adds added; it lacks gone"
     )
     assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [line]
@@ -192,7 +192,7 @@ async def test_names_that_others_have_registered_stay_on_one_line(
         odd = replace(definition, name="a\r\nERROR forged\x1b[2J" + "x" * 500)
         await broker.register_crons("app", "theirs", [odd], ttl=60)
         await clock.advance(6)
-    (said,) = [record.getMessage() for record in caplog.records if "another version" in record.getMessage()]
+    (said,) = [record.getMessage() for record in caplog.records if "a newer version" in record.getMessage()]
     assert said.isprintable()
     assert r"it adds a\r\nERROR forged\x1b[2Jxxx" in said
     assert len(said) < 400

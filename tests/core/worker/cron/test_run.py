@@ -7,7 +7,7 @@ import logging
 import anyio
 import pytest
 
-from aioq.worker.cron.run import CronTasks
+from aioq.worker.cron.runs import CronTasks
 
 
 async def test_a_task_that_breaks_is_told_and_counted_out(caplog: pytest.LogCaptureFixture) -> None:
@@ -25,7 +25,7 @@ async def test_a_task_that_breaks_is_told_and_counted_out(caplog: pytest.LogCapt
             tasks.start(release.wait, "other")
             release.set()
             await tasks.wait_idle()
-    line = "a tick of cron task entry could not be dealt with"
+    line = "cannot process a tick of cron task entry"
     assert caplog.record_tuples == [("aioq.worker", logging.ERROR, line)]
     assert "ArithmeticError: no idea when" in caplog.text
 

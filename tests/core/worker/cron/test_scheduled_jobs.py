@@ -337,7 +337,7 @@ async def test_cancel_ends_the_job_before(
         await clock.advance(22)
         assert (report.began, report.ended) == ([10, 20], [])
         assert await state_of(broker, 10) is JobState.CANCELLED
-        assert (await ledger.told())[0] == (10, "failed", "cut short: a newer run took its place", 1)
+        assert (await ledger.told())[0] == (10, "failed", "interrupted: a newer run took its place", 1)
         report.lasts = 1
         await clock.advance(10)
     assert report.ended == [30]

@@ -73,7 +73,7 @@ async def test_a_run_in_a_clock_change_is_warned_of(
 ) -> None:
     """When it is one of the next three."""
     app.cron(Daily(change(MIDNIGHT + timedelta(days=2), MIDNIGHT + timedelta(days=2))), name="entry")(nothing)
-    line = "cron task entry meets a clock change in Europe/Berlin, at 2026-01-03 00:00:00: fires at 03:00"
+    line = "a clock change in Europe/Berlin at 2026-01-03 00:00:00 affects cron task entry: fires at 03:00"
     assert await warnings(app, clock, caplog) == [line]
 
 
@@ -138,7 +138,7 @@ async def test_a_run_that_is_years_away_is_warned_of(
             return "0 0 29 2 *"
 
     app.cron(Leap(), name="entry")(nothing)
-    line = "cron task entry runs only in 789 days, for the next time: is '0 0 29 2 *' what was meant?"
+    line = "cron task entry does not run for another 789 days; check its expression '0 0 29 2 *'"
     assert await warnings(app, clock, caplog) == [line]
 
 
@@ -217,7 +217,7 @@ async def test_two_apps_of_one_name_are_warned_of(
     one.cron("every 5", name="entry")(nothing)
     assert await warnings(one, clock, caplog) == []
     line = (
-        "two apps go by the name twins: each worker that starts retires the cron entries of the other app; "
-        "tell them apart with Aarq(name=...)"
+        "two apps have the name twins: each worker that starts retires the cron entries of the other app; "
+        "give them different names with Aarq(name=...)"
     )
     assert await warnings(other, clock, caplog) == [line]

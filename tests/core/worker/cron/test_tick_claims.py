@@ -98,7 +98,7 @@ async def test_a_schedule_that_fails_harms_no_other(
     async with up(app, clock):
         await clock.advance(1)
     assert notes.ticks == [10] * len(names)
-    assert "a tick of cron task broken could not be dealt with" in caplog.messages
+    assert "cannot process a tick of cron task broken" in caplog.messages
 
 
 class Held(FlakyBroker):
@@ -128,5 +128,5 @@ async def test_what_was_won_is_told_when_the_worker_is_cancelled(clock: VirtualC
         broker.go.set()
     for name in ("first", "second"):
         assert [told[:3] for told in await Ledger(broker).told(name)] == [
-            (10, "failed", "cut short: the worker stopped")
+            (10, "failed", "interrupted: the worker stopped")
         ]

@@ -9,7 +9,7 @@ import pytest
 
 from aioq import Aarq
 from aioq.clock import SteadyClock
-from aioq.cron.jitter import due, offset
+from aioq.cron.entry import due_at, jitter_of
 from aioq.model.cron import CronKey
 from aioq.testing import VirtualClock
 from tests.core.brokers import FlakyBroker
@@ -30,7 +30,7 @@ def moments(app: Aarq, count: int) -> list[float]:
         assert at is not None
         at = entry.schedule.next_after(at)
         assert at is not None
-        found.append(due(entry, at).timestamp() - START)
+        found.append(due_at(entry, at).timestamp() - START)
     return found
 
 
@@ -42,7 +42,7 @@ async def test_jitter_puts_a_tick_off(app: Aarq, clock: VirtualClock, notes: Not
         await clock.advance(215)
     assert notes.ticks == [60, 120, 180]
     assert notes.began == pytest.approx(moments(app, 3), abs=0.06)
-    assert len({offset(app.crons["entry"], ctx["scheduled_at"]) for ctx in notes.contexts}) == 3
+    assert len({jitter_of(app.crons["entry"], ctx["scheduled_at"]) for ctx in notes.contexts}) == 3
 
 
 async def test_workers_agree_on_the_jitter(app: Aarq, clock: VirtualClock, notes: Notes) -> None:

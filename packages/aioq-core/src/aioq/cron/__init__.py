@@ -1,6 +1,6 @@
-"""Entries that fire on a schedule: what they are, and the decisions about them, apart from any doing.
+"""Cron entries, their policies, and the decisions about their ticks.
 
-Everything in here is a pure function of values and a given moment.
+Everything here is a value or a pure function of values and a given moment.
 """
 
 from aioq.cron.entry import CronEntry as CronEntry

@@ -1,34 +1,36 @@
-"""What fires on a schedule, and one firing of it: values that the scheduler's loop and the
-worker share.
-"""
+"""A cron entry, one of its ticks, and the jitter that delays it: values that the scheduler and the worker share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from typing import Any
 
 from aioq.cron.options import CronOptions
 from aioq.cron.schedule import Schedule
+from aioq.cron.steps import INSTANT, step
 from aioq.model.cron import CronKey
 from aioq.model.job import NewJob
 
-__all__ = ["CronEntry", "Tick", "upcoming"]
+__all__ = ["CronEntry", "Tick", "due_at", "jitter_of", "upcoming"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CronEntry:
-    """A function that workers call, or a job that they enqueue, and the schedule for it."""
+    """A schedule, and the function that workers call or the job that they enqueue at each of its ticks."""
 
     name: str
-    """`module.function` unless given; one entry of an app holds it."""
+    """`module.function` unless given; unique in an app."""
     function: Callable[..., Any]
-    """Called at each tick; for a schedule, what its task runs."""
+    """Called at each tick; for a schedule, the function of its task."""
     schedule: Schedule
     """Within the bounds of `options.start` and `options.end`."""
     queue: str = "default"
-    """Only workers that consume this queue carry the entry."""
+    """Only workers that consume this queue fire the entry."""
     unique: bool = False
     """Fire once per tick for the whole fleet, not once on every worker."""
     job: NewJob | None = None
@@ -37,7 +39,7 @@ class CronEntry:
     """What the function of a cron is called with, after the context."""
     kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     on_error: Callable[..., Any] | None = None
-    """Called with the context and the exception when a cron's function raises or runs out of time."""
+    """Called with the context and the exception if a cron's function raises or times out."""
     options: CronOptions = field(default_factory=CronOptions)
     expression: str = ""
     """The schedule as its author wrote it."""
@@ -48,12 +50,12 @@ class CronEntry:
 
     @property
     def key(self) -> CronKey:
-        """What a ledger knows the entry by."""
+        """The key of the entry in a ledger."""
         return CronKey(self.queue, self.name)
 
     @property
     def fingerprint(self) -> str:
-        """What the schedule means, as text: equal for the same expression, zone and bounds."""
+        """The meaning of the schedule as text: equal for the same expression, zone and bounds."""
         bounds = (self.options.start, self.options.end)
         span = "" if bounds == (None, None) else " {} to {}".format(*(at.isoformat() if at else "" for at in bounds))
         return f"{self.expression} [{self.tz}]{span}"
@@ -61,18 +63,44 @@ class CronEntry:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A moment at which an entry is to fire."""
+    """A moment at which an entry fires."""
 
     entry: CronEntry
     scheduled_at: datetime
-    """The moment that the schedule named, in UTC."""
+    """The moment that the schedule returned, in UTC."""
     first: datetime | None = None
-    """The oldest of the ticks that came due together, of which this is the newest; None when it is the only one."""
+    """The oldest of the ticks that came due together, of which this is the newest; None if it is the only one."""
 
 
 def upcoming(schedule: Schedule, start: datetime) -> Iterator[datetime]:
-    """Yield the moments of a schedule strictly after `start`, for as long as there are any."""
+    """Yield the moments of a schedule strictly after `start`, until it ends."""
     moment = schedule.next_after(start)
     while moment is not None:
         yield moment
         moment = schedule.next_after(moment)
+
+
+def jitter_of(entry: CronEntry, tick: datetime) -> timedelta:
+    """Return by how much a tick of an entry is delayed: the same in every process.
+
+    From 0 up to the entry's `jitter`, and less than the time to the following tick, so that
+    ticks stay in order.
+    """
+    limit = timedelta(seconds=entry.options.jitter)
+    if not limit:
+        return limit
+    following = step(entry.schedule, tick)
+    if following is not None:
+        limit = min(limit, following - tick)
+    return limit // INSTANT * _random_bits(entry.name, tick) // 2**64 * INSTANT
+
+
+def due_at(entry: CronEntry, tick: datetime) -> datetime:
+    """Return the moment at which a tick is to fire: its own, delayed by its jitter."""
+    return tick + jitter_of(entry, tick) if entry.options.jitter else tick
+
+
+def _random_bits(name: str, tick: datetime) -> int:
+    """Return 64 bits that depend on name and tick alone: workers must agree on the jitter without asking each other."""
+    text = f"{name} {(tick - _EPOCH) // INSTANT}"
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())

@@ -1,150 +1,186 @@
-"""Which of the ticks that have come due are fired, and what becomes of the others."""
+"""Decides which of the ticks that have come due fire, and for what reason the others do not."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
-from aioq.cron.entry import CronEntry
-from aioq.cron.jitter import due
+from aioq.cron.entry import CronEntry, due_at
 from aioq.cron.options import Misfire
-from aioq.cron.steps import INSTANT, Row, before, latest, step, walk
-from aioq.model.cron import TickReason, TickStatus
+from aioq.cron.steps import INSTANT, TickRange, before, latest, step, walk
+from aioq.model.cron import CronStatus, TickReason, TickStatus
 
-__all__ = ["MOST_COUNTED", "MOST_MADE_UP", "Left", "Verdict", "cut", "judge", "unfired"]
+__all__ = ["MAX_COUNTED", "MAX_FIRED", "Decision", "NotFired", "decide", "overdue", "split_at", "unclaimed"]
 
-MOST_MADE_UP = 1_000
+MAX_FIRED = 1_000
 """Ticks of one entry that are fired at one time; older ones are missed. `TickReason.TOO_MANY` names the number."""
 
-MOST_COUNTED = 1_000
-"""Ticks that are counted one by one, in some 15 ms in which nothing else runs; of more it is said
-that there were at least so many."""
+MAX_COUNTED = 1_000
+"""Ticks that are counted one by one, which blocks the event loop for some 15 ms. A larger number is a lower bound."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Left:
-    """Ticks in a row that are not fired."""
+class NotFired:
+    """Consecutive ticks that do not fire, all for the same reason."""
 
+    first: datetime
     last: datetime
     count: int
-    """At least so many, when it is `MOST_COUNTED`."""
+    """A lower bound if it is `MAX_COUNTED`."""
     status: TickStatus
     """`SKIPPED` or `MISSED`."""
     reason: TickReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What is to be done about ticks that have come due."""
+class Decision:
+    """What happens to ticks that have come due."""
 
     fire: tuple[datetime, ...]
     """Oldest first."""
-    left: tuple[Left, ...] = ()
+    not_fired: tuple[NotFired, ...] = ()
     """Oldest first."""
 
+    def not_fired_after(self, entry: CronEntry, moment: datetime) -> tuple[NotFired, ...]:
+        """Return the ticks after `moment` that do not fire.
 
-def judge(entry: CronEntry, first: datetime, newest: datetime, now: datetime) -> Verdict:
+        Deciding about those ticks alone gives the same answer: every policy looks at the newest
+        ticks and at the time, and never at how many older ticks there are.
+        """
+        rest: list[NotFired] = []
+        for group in self.not_fired:
+            if moment < group.first:
+                rest.append(group)
+            elif moment < group.last and (first := step(entry.schedule, moment)) is not None:
+                rest += _not_fired(entry, TickRange(first, group.last), group.status, group.reason)
+        return tuple(rest)
+
+
+def decide(entry: CronEntry, first: datetime, newest: datetime, now: datetime) -> Decision:
     """Decide about all ticks of an entry from `first` to `newest`, both of them due at `now`.
 
-    A tick is as late as `now` is past the tick and its jitter. The newest that is not later
-    than `grace` is in time, and needs no `catchup` to be fired.
+    A tick is as late as `now` is past the tick and its jitter. If the newest is at most `grace`
+    late, it is in time and fires whatever `catchup` is.
     """
-    old, young = cut(entry, Row(first, newest), _oldest_due(entry, newest, now))
-    left = _left(entry, old, TickStatus.MISSED, TickReason.TOO_OLD)
+    old, young = split_at(entry, TickRange(first, newest), _oldest_due(entry, newest, now))
+    too_old = _not_fired(entry, old, TickStatus.MISSED, TickReason.TOO_OLD)
     if young is None:
-        return Verdict(fire=(), left=left)
-    verdict = _POLICIES[entry.options.misfire](entry, young, now)
-    return Verdict(fire=verdict.fire, left=left + verdict.left)
+        return Decision(fire=(), not_fired=too_old)
+    decision = _POLICIES[entry.options.misfire](entry, young, now)
+    return Decision(fire=decision.fire, not_fired=too_old + decision.not_fired)
 
 
-def unfired(entry: CronEntry, previous: datetime | None, fired: Sequence[datetime]) -> tuple[Left, ...]:
-    """Return what became of the ticks after `previous` and before the first of `fired`.
+def unclaimed(entry: CronEntry, previous: datetime, first: datetime) -> tuple[NotFired, ...]:
+    """Return the ticks after `previous` and before `first` as missed: no worker claimed them."""
+    following = step(entry.schedule, previous) if previous < first else None
+    if following is None or following >= first:
+        return ()
+    ticks = TickRange(following, latest(entry.schedule, following, first - INSTANT))
+    return _not_fired(entry, ticks, TickStatus.MISSED, TickReason.NO_WORKER)
 
-    The winner of a claim owns them: nobody was up to fire them.
+
+def overdue(entry: CronEntry, status: CronStatus, now: datetime) -> datetime | None:
+    """Return the oldest tick that should have a record by `now`, on the broker's clock; None if there is none.
+
+    A tick is overdue after its jitter and the entry's grace. An entry has no overdue ticks while
+    it is paused, disabled or retired, while another schedule is registered under its name, or
+    from before it was armed.
     """
-    if previous is None or not fired:
-        return ()
-    first = step(entry.schedule, previous)
-    if first is None or first >= fired[0]:
-        return ()
-    row = Row(first, latest(entry.schedule, first, fired[0] - INSTANT))
-    return _left(entry, row, TickStatus.MISSED, TickReason.NO_WORKER)
+    idle = status.pause is not None or status.retired_at is not None or not entry.options.enabled
+    if idle or status.definition.fingerprint != entry.fingerprint:
+        return None
+    recorded = status.armed_at if status.last is None else status.last.tick
+    known_until = max(status.armed_at, recorded, status.last_tick or status.armed_at)
+    tick = step(entry.schedule, datetime.fromtimestamp(known_until, UTC))
+    if tick is None or now <= due_at(entry, tick) + timedelta(seconds=entry.options.grace):
+        return None
+    return tick
+
+
+def split_at(entry: CronEntry, ticks: TickRange, moment: datetime | None) -> tuple[TickRange | None, TickRange | None]:
+    """Divide a range into the ticks that were due before `moment`, and those due at it or later."""
+    if moment is None or due_at(entry, ticks.first) >= moment:
+        return None, ticks
+    if due_at(entry, ticks.last) < moment:
+        return ticks, None
+    tick = latest(entry.schedule, ticks.first, moment)
+    if due_at(entry, tick) >= moment:
+        # Its jitter takes this tick past the moment. Jitter is less than a step, so the tick before is not.
+        tick = latest(entry.schedule, ticks.first, tick - INSTANT)
+    return TickRange(ticks.first, tick), TickRange(step(entry.schedule, tick) or ticks.last, ticks.last)
 
 
 def _oldest_due(entry: CronEntry, newest: datetime, now: datetime) -> datetime | None:
-    """Return the moment since which a tick must have been due to be made up for; None for any."""
+    """Return the moment since which a tick must have been due to fire; None for no limit."""
     if entry.options.catchup is None:
         return None
     limit = now - timedelta(seconds=entry.options.catchup)
-    latest_due = due(entry, newest)
+    latest_due = due_at(entry, newest)
     in_time = latest_due >= now - timedelta(seconds=entry.options.grace)
     return min(limit, latest_due) if in_time else limit
 
 
-def _fire_newest(entry: CronEntry, row: Row, _: datetime) -> Verdict:
-    others = before(entry.schedule, row)
-    return Verdict(fire=(row.last,), left=_left(entry, others, TickStatus.SKIPPED, TickReason.COALESCED))
+def _fire_newest(entry: CronEntry, ticks: TickRange, _: datetime) -> Decision:
+    others = before(entry.schedule, ticks)
+    coalesced = _not_fired(entry, others, TickStatus.SKIPPED, TickReason.COALESCED)
+    return Decision(fire=(ticks.last,), not_fired=coalesced)
 
 
-def _fire_in_time(entry: CronEntry, row: Row, now: datetime) -> Verdict:
-    late, in_time = cut(entry, row, now - timedelta(seconds=entry.options.grace))
-    left = _left(entry, late, TickStatus.SKIPPED, TickReason.TOO_LATE)
+def _fire_in_time(entry: CronEntry, ticks: TickRange, now: datetime) -> Decision:
+    late, in_time = split_at(entry, ticks, now - timedelta(seconds=entry.options.grace))
+    too_late = _not_fired(entry, late, TickStatus.SKIPPED, TickReason.TOO_LATE)
     if in_time is None:
-        return Verdict(fire=(), left=left)
-    verdict = _fire_newest(entry, in_time, now)
-    return Verdict(fire=verdict.fire, left=left + verdict.left)
+        return Decision(fire=(), not_fired=too_late)
+    decision = _fire_newest(entry, in_time, now)
+    return Decision(fire=decision.fire, not_fired=too_late + decision.not_fired)
 
 
-def _fire_all(entry: CronEntry, row: Row, _: datetime) -> Verdict:
-    ticks = _newest_of(entry, row)
-    others = before(entry.schedule, Row(row.first, ticks[0]))
-    return Verdict(fire=tuple(ticks), left=_left(entry, others, TickStatus.MISSED, TickReason.TOO_MANY))
+def _fire_all(entry: CronEntry, ticks: TickRange, _: datetime) -> Decision:
+    newest = _newest_of(entry, ticks)
+    others = before(entry.schedule, TickRange(ticks.first, newest[0]))
+    too_many = _not_fired(entry, others, TickStatus.MISSED, TickReason.TOO_MANY)
+    return Decision(fire=tuple(newest), not_fired=too_many)
 
 
-_POLICIES: dict[Misfire, Callable[[CronEntry, Row, datetime], Verdict]] = {
+_POLICIES: dict[Misfire, Callable[[CronEntry, TickRange, datetime], Decision]] = {
     "once": _fire_newest,
     "skip": _fire_in_time,
     "all": _fire_all,
 }
 
 
-def _newest_of(entry: CronEntry, row: Row) -> list[datetime]:
-    """Return the newest ticks of a row, as many as are made up for."""
-    ticks = _up_to_twice_enough(entry, row)
-    if ticks[-1] == row.last:
-        return ticks[-MOST_MADE_UP:]
-    many, few = row  # moments: since the one there are too many ticks to list, since the other not enough
+def _newest_of(entry: CronEntry, ticks: TickRange) -> list[datetime]:
+    """Return the newest `MAX_FIRED` ticks of a range, or all of them if there are fewer.
+
+    A schedule can only be walked forward, so a long range is searched by bisection for a moment
+    after which there are enough ticks, and few enough to list.
+    """
+    listed = _list_ticks(entry, ticks)
+    if listed[-1] == ticks.last:
+        return listed[-MAX_FIRED:]
+    too_many_after, too_few_after = ticks
     while True:
-        middle = many + (few - many) / 2
-        ticks = _up_to_twice_enough(entry, Row(step(entry.schedule, middle) or row.last, row.last))
-        if ticks[-1] < row.last:
-            many = middle
-        elif len(ticks) < MOST_MADE_UP:
-            few = middle
+        middle = too_many_after + (too_few_after - too_many_after) / 2
+        listed = _list_ticks(entry, TickRange(step(entry.schedule, middle) or ticks.last, ticks.last))
+        if listed[-1] < ticks.last:
+            too_many_after = middle
+        elif len(listed) < MAX_FIRED:
+            too_few_after = middle
         else:
-            return ticks[-MOST_MADE_UP:]
+            return listed[-MAX_FIRED:]
 
 
-def _up_to_twice_enough(entry: CronEntry, row: Row) -> list[datetime]:
-    return list(islice(walk(entry.schedule, row), 2 * MOST_MADE_UP))
+def _list_ticks(entry: CronEntry, ticks: TickRange) -> list[datetime]:
+    """Return the ticks of a range, at most twice `MAX_FIRED`: a smaller limit may never be hit by bisection."""
+    return list(islice(walk(entry.schedule, ticks), 2 * MAX_FIRED))
 
 
-def cut(entry: CronEntry, row: Row, moment: datetime | None) -> tuple[Row | None, Row | None]:
-    """Divide a row into the ticks that were due before a moment, and those due since."""
-    if moment is None or due(entry, row.first) >= moment:
-        return None, row
-    if due(entry, row.last) < moment:
-        return row, None
-    tick = latest(entry.schedule, row.first, moment)
-    if due(entry, tick) >= moment:  # the jitter of the one before cannot take it so far
-        tick = latest(entry.schedule, row.first, tick - INSTANT)
-    return Row(row.first, tick), Row(step(entry.schedule, tick) or row.last, row.last)
-
-
-def _left(entry: CronEntry, row: Row | None, status: TickStatus, reason: TickReason) -> tuple[Left, ...]:
-    if row is None:
+def _not_fired(
+    entry: CronEntry, ticks: TickRange | None, status: TickStatus, reason: TickReason
+) -> tuple[NotFired, ...]:
+    if ticks is None:
         return ()
-    count = sum(1 for _ in islice(walk(entry.schedule, row), MOST_COUNTED))
-    return (Left(last=row.last, count=count, status=status, reason=reason),)
+    count = sum(1 for _ in islice(walk(entry.schedule, ticks), MAX_COUNTED))
+    return (NotFired(first=ticks.first, last=ticks.last, count=count, status=status, reason=reason),)

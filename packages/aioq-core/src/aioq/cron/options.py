@@ -1,4 +1,4 @@
-"""What can be said of a cron entry beside its schedule: checked when it is said."""
+"""The policies of a cron entry, checked when it is defined."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from aioq.options import TEN_YEARS, flag, number
 __all__ = ["CronKeywords", "CronOptions", "Misfire", "ScheduleKeywords"]
 
 Misfire: TypeAlias = Literal["once", "skip", "all"]
-"""What becomes of ticks that were not fired in time."""
+"""The policy for ticks that were not fired in time."""
 
-LONGEST_JITTER = 86_400.0
+MAX_JITTER = 86_400.0
+"""Seconds: a day."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,32 +30,41 @@ class CronOptions:
     """Of ticks that have come due together: `once` fires the newest, `skip` fires the newest
     unless it is later than `grace`, `all` fires each of them, the oldest first."""
     grace: float = 60.0
-    """How late a tick may fire and still be in time: how long to insist while the broker is away, and how far
-    before its own start a worker looks for ticks of the fleet that nobody has fired. 1 to 10 years."""
+    """How late a tick may fire and still be in time. For so long a worker repeats its claim while the broker is away,
+    and so far before its own start it looks for ticks that no worker of the fleet has fired. 1 to 10 years."""
     catchup: float | None = None
-    """How old a tick may be and still be made up for; older ones are missed. One that is in time
-    needs no making up. With a number, an entry that fires once for the fleet also makes up for
-    what came due while no worker was up. None: all that came due since the worker started,
-    and what is in time. 0 to 10 years."""
+    """How old a tick may be and still be made up for; older ones are missed. A tick that is in time
+    needs no catchup. With a number, a unique entry also makes up for ticks that came due while no
+    worker was up. None: for all ticks since the worker started. 0 to 10 years."""
     overlap: Overlap = "allow"
-    """When a tick comes while an earlier run goes on: `allow` runs both, `skip` leaves the tick
-    out, `queue_one` lets the newest such tick wait, `cancel` cancels the earlier run."""
+    """If a tick comes while an earlier run goes on: `allow` runs both, `skip` skips the tick,
+    `queue_one` lets the newest such tick wait, `cancel` cancels the earlier run."""
     jitter: float = 0.0
-    """Fire up to so much later, by an amount that is fixed for each entry and tick. 0 to a day."""
+    """Longest delay of a tick. The delay of each entry and tick is fixed. 0 to a day."""
     timeout: float | None = None
-    """How long a run may take before it is cancelled; None for no limit. A schedule's task has its own."""
+    """How long a run may take before it is cancelled; None for no limit. For a schedule, its task has a timeout."""
     enabled: bool = True
-    """False registers and shows the entry, and never fires it."""
+    """If False, the entry is registered and shown, and never fires."""
     start: datetime | None = None
     """No tick before this moment; aware."""
     end: datetime | None = None
     """No tick after this moment; aware."""
 
+    @property
+    def may_overlap(self) -> bool:
+        """Whether two runs of the entry may go on at the same time."""
+        return self.overlap == "allow"
+
+    @property
+    def waits_for_earlier_run(self) -> bool:
+        """Whether a tick cannot run before the ledger knows that the earlier run has ended."""
+        return self.overlap in ("skip", "queue_one")
+
     def __post_init__(self) -> None:
         _one_of("misfire", self.misfire, get_args(Misfire))
         _one_of("overlap", self.overlap, get_args(Overlap))
         number("grace", self.grace, 1, TEN_YEARS)
-        number("jitter", self.jitter, 0, LONGEST_JITTER)
+        number("jitter", self.jitter, 0, MAX_JITTER)
         for field, value, least in (("catchup", self.catchup, 0), ("timeout", self.timeout, 0.001)):
             if value is not None:
                 number(field, value, least, TEN_YEARS)
@@ -66,7 +76,7 @@ class CronOptions:
 
 
 class ScheduleKeywords(TypedDict, total=False):
-    """The fields of `CronOptions` that an entry with a job may have, as keyword arguments."""
+    """The fields of `CronOptions` that a schedule may have, as keyword arguments."""
 
     misfire: Misfire
     grace: float
@@ -79,7 +89,7 @@ class ScheduleKeywords(TypedDict, total=False):
 
 
 class CronKeywords(ScheduleKeywords, total=False):
-    """All of them."""
+    """All fields of `CronOptions` as keyword arguments."""
 
     timeout: float | None
 

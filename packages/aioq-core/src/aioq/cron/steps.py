@@ -1,4 +1,4 @@
-"""Walking the ticks of a schedule: one step, a few, or many at once."""
+"""Walks the ticks of a schedule: one step, a range, or a search over years."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from typing import NamedTuple
 
 from aioq.cron.schedule import Schedule
 
-__all__ = ["INSTANT", "Row", "around", "before", "latest", "step", "walk"]
+__all__ = ["INSTANT", "TickRange", "around", "before", "latest", "step", "walk"]
 
 INSTANT = timedelta(microseconds=1)
-"""The least that two moments differ by."""
+"""The smallest difference between two moments."""
 
 
-class Row(NamedTuple):
-    """Ticks in a row, from the first to the last."""
+class TickRange(NamedTuple):
+    """All ticks of a schedule from `first` to `last`, both of them ticks."""
 
     first: datetime
     last: datetime
 
 
 def step(schedule: Schedule, instant: datetime) -> datetime | None:
-    """Return the first moment of a schedule after `instant`, in UTC; None when there is none.
+    """Return the first moment of a schedule after `instant`, in UTC; None if there is none.
 
     Raises:
-        TypeError: The schedule answered with something other than an aware datetime.
-        ValueError: It answered with a moment that is not later. Following it would hang.
+        TypeError: The schedule returned something other than an aware datetime.
+        ValueError: It returned a moment that is not later. Following it would never end.
     """
     answer = schedule.next_after(instant)
     return None if answer is None else _checked(answer, instant)
 
 
 def _checked(answer: object, instant: datetime) -> datetime:
-    """A schedule may be anybody's code, and need not keep to its annotations."""
+    """Return the answer of a schedule as a moment. Applications write schedules, so nothing is taken for granted."""
     if not isinstance(answer, datetime) or answer.utcoffset() is None:
         raise TypeError(f"next_after returned {answer!r} and not an aware datetime")
     moment = answer.astimezone(UTC)
@@ -42,39 +42,39 @@ def _checked(answer: object, instant: datetime) -> datetime:
     return moment
 
 
-def walk(schedule: Schedule, row: Row) -> Iterator[datetime]:
-    """Yield every tick of a row."""
-    tick: datetime | None = row.first
-    while tick is not None and tick <= row.last:
+def walk(schedule: Schedule, ticks: TickRange) -> Iterator[datetime]:
+    """Yield every tick of a range."""
+    tick: datetime | None = ticks.first
+    while tick is not None and tick <= ticks.last:
         yield tick
         tick = step(schedule, tick)
 
 
 def latest(schedule: Schedule, tick: datetime, until: datetime) -> datetime:
-    """Return the latest tick up to `until`, given one of the ticks up to it."""
+    """Return the latest tick up to `until`, given any tick up to it."""
     return around(schedule, tick, until)[0]
 
 
 def around(schedule: Schedule, tick: datetime, until: datetime) -> tuple[datetime, datetime | None]:
-    """Return the latest tick up to `until`, given one of the ticks up to it, and the tick that follows.
+    """Return the latest tick up to `until` and the tick that follows it, given any tick up to `until`.
 
-    Takes a number of steps in proportion to the logarithm of the time between: it narrows
-    down the time between a known tick and a moment after which there is none.
+    The number of steps grows with the logarithm of the time between: each turn halves the time
+    between a known tick and a moment after which there is no tick up to `until`.
     """
-    bare_from = until
+    no_tick_after = until
     while (following := step(schedule, tick)) is not None and following <= until:
         tick = following
-        middle = tick + (bare_from - tick) / 2
+        middle = tick + (no_tick_after - tick) / 2
         later = step(schedule, middle)
         if later is not None and later <= until:
             tick = later
         else:
-            bare_from = middle
+            no_tick_after = middle
     return tick, following
 
 
-def before(schedule: Schedule, row: Row) -> Row | None:
-    """Return a row without its last tick; None when it was the only one."""
-    if row.first == row.last:
+def before(schedule: Schedule, ticks: TickRange) -> TickRange | None:
+    """Return a range without its last tick; None if that was the only one."""
+    if ticks.first == ticks.last:
         return None
-    return Row(row.first, latest(schedule, row.first, row.last - INSTANT))
+    return TickRange(ticks.first, latest(schedule, ticks.first, ticks.last - INSTANT))

@@ -46,6 +46,14 @@ def tick_id(name: str, tick: float) -> str:
     return f"{TICK_IDS}{name}:{round(tick * 1000)}"
 
 
+def read_tick_id(job_id: str) -> tuple[str, float] | None:
+    """Return the name of the entry and the tick of which `job_id` is the `tick_id`; None if it is no such id."""
+    name, _, milliseconds = job_id.removeprefix(TICK_IDS).rpartition(":")
+    if not name or not milliseconds.lstrip("-").isdecimal():
+        return None
+    return name, int(milliseconds) / 1000
+
+
 def check_name(field: str, value: object) -> str:
     """Return `value` if it may be the name or id that `field` says.
 

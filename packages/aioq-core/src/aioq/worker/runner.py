@@ -18,7 +18,7 @@ from aioq.model.job import Completed, Failed, Lease, Released, Settlement
 from aioq.serialization.failure import describe, error_text
 from aioq.task import Task
 from aioq.worker.broker_retry import OUTAGES
-from aioq.worker.cron import NotYet, ScheduledJobs
+from aioq.worker.cron import JobNotReady, ScheduledJobs
 from aioq.worker.execution.anyio_tasks import AnyioTasks
 from aioq.worker.execution.asyncio_tasks import AsyncioTasks
 from aioq.worker.execution.protocol import Interrupted, JobTask, JobTasks
@@ -196,7 +196,7 @@ class Runner:
                 raise
             # The task raised it itself, for example by awaiting a future that was cancelled: an error like any other.
             return after_error(options, job.lease, error)
-        except NotYet as early:
+        except JobNotReady as early:
             return Released(lease=job.lease, delay=early.delay)
         except BaseException as error:  # a task that raises SystemExit ends its job, not the worker
             if job.cancelled_for or being_cancelled():

@@ -24,7 +24,7 @@ from aioq.serialization.failure import error_text
 from aioq.worker.broker_retry import BrokerRetry
 from aioq.worker.cancellations import Cancellations
 from aioq.worker.claimer import Claimer
-from aioq.worker.cron import Cron
+from aioq.worker.cron import CronService
 from aioq.worker.heartbeat import Heartbeat
 from aioq.worker.leases import LeaseTable
 from aioq.worker.log import logger
@@ -100,7 +100,7 @@ class Worker:
         self._slots = Slots(concurrency)
         self._leases = LeaseTable()
         retry = BrokerRetry(self._clock)
-        self._cron = Cron(app, self.id, self.queues, retry, self._shutdown, self._clock)
+        self._cron = CronService(app, self.id, self.queues, retry=retry, shutdown=self._shutdown, clock=self._clock)
         self._settler = Settler(app.broker, retry, self._leases, self._cron.jobs.settled)
         self._runner = Runner(
             app, self.id,
@@ -173,14 +173,14 @@ class Worker:
             duties.start_soon(self._settler.run)
             duties.start_soon(self._heartbeat.run, self._info, partial(self._runner.cancel, reason=CancelReason.LOST))
             duties.start_soon(self._reaper.run)
-            duties.start_soon(self._cron.keep)
+            duties.start_soon(self._cron.run)
             duties.start_soon(self._cancellations.run, partial(self._runner.cancel, reason=CancelReason.CANCELLED))
             async with anyio.create_task_group() as jobs, self._runner.running():
                 async with anyio.create_task_group() as intake:
                     # A task of its own: every claim resumes it, and the frames of this one would be resumed with it.
                     intake.start_soon(self._claimer.run, self._runner.start, self._settler.release)
                     if not self._burst:
-                        intake.start_soon(race, partial(self._cron.run, jobs), self._shutdown.draining.wait)
+                        intake.start_soon(race, partial(self._cron.fire, jobs), self._shutdown.draining.wait)
                 await self._drain()
                 jobs.cancel_scope.cancel()
                 duties.start_soon(self._watch_for_outstayers)

@@ -14,7 +14,7 @@ from aioq.cli.output import Column, table
 from aioq.cli.times import format_near, format_times, iso_time, to_datetime, zone_of
 from aioq.cron import CronEntry, upcoming
 from aioq.cron.definition import define
-from aioq.cron.overdue import overdue
+from aioq.cron.misfire import overdue
 from aioq.model.cron import CronDefinition, CronStatus, TickRecord
 from aioq.serialization.failure import one_line
 

@@ -9,7 +9,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from aioq.cli.times import format_duration, iso_time, to_datetime
-from aioq.cron.misfire import MOST_COUNTED
+from aioq.cron.misfire import MAX_COUNTED
 from aioq.model.cron import CronStatus, TickRecord, TickStatus
 from aioq.model.job import JobRecord
 from aioq.model.states import FINAL_STATES, JobState
@@ -94,7 +94,7 @@ def reason_text(record: TickRecord) -> str:
     """Return a short reason for the status of a tick; empty if there is none."""
     count = ""
     if record.count > 1:
-        count = f"{record.count:,} ticks{' or more' if record.count >= MOST_COUNTED else ''}"
+        count = f"{record.count:,} ticks{' or more' if record.count >= MAX_COUNTED else ''}"
     return ", ".join(text for text in (record.reason, count, one_line(record.error, MAX_ERROR)) if text)
 
 

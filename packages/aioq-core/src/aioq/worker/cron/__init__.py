@@ -1,13 +1,14 @@
-"""Crons in the worker: a few duties, each in its own file.
+"""Cron entries in the worker.
 
-`cron` owns them. `firing` decides about ticks that every worker fires by itself, `contention`
-about those that fire once for the fleet, and `acting` does what the ledger answers. `runs` keeps
-the runs of an entry apart, `call` makes one; `jobs` knows those that schedules enqueue.
-`attendance` tells the ledger that the worker is up, `recorder` what became of ticks.
+`service` owns the duties. `local` fires the entries that every worker fires by itself, and
+`fleet` those that fire once for the fleet: `due_ticks` decides about ticks, `tick_claims` asks
+the ledger for them. `runs` applies the overlap policy, and `invoke` calls a cron's function.
+`scheduled_jobs` looks after the jobs that schedules enqueue. `registration` registers the app's
+entries, `recorder` writes what happened to ticks, `startup_log` logs the next runs.
 """
 
-from aioq.worker.cron.scheduled_jobs import NotYet as NotYet
+from aioq.worker.cron.scheduled_jobs import JobNotReady as JobNotReady
 from aioq.worker.cron.scheduled_jobs import ScheduledJobs as ScheduledJobs
-from aioq.worker.cron.service import Cron as Cron
+from aioq.worker.cron.service import CronService as CronService
 
-__all__ = ["Cron", "NotYet", "ScheduledJobs"]
+__all__ = ["CronService", "JobNotReady", "ScheduledJobs"]

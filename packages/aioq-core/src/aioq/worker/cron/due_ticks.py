@@ -1,4 +1,4 @@
-"""Ticks of a fleet's entry that came due together, and what becomes of those that nobody fires."""
+"""Ticks of one entry that came due together, and those that were due before the worker started."""
 
 from __future__ import annotations
 
@@ -7,74 +7,87 @@ from datetime import datetime, timedelta
 
 from aioq.clock import Clock, wait_until
 from aioq.cron import CronEntry, Tick
-from aioq.cron.jitter import due
-from aioq.cron.misfire import Left, cut, judge, unfired
-from aioq.cron.steps import Row, latest, step
+from aioq.cron.entry import due_at
+from aioq.cron.misfire import Decision, NotFired, decide, split_at, unclaimed
+from aioq.cron.steps import TickRange, latest, step
 from aioq.worker.shutdown import Shutdown
 
-__all__ = ["Case", "Debts", "owed", "wait_for_turn"]
+__all__ = ["Backlog", "DueTicks", "merged", "owed_tick", "wait_for_turn"]
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """Ticks from the first to the newest, as they were judged at a moment."""
+class DueTicks:
+    """Ticks from the first to the newest, and the decision about them, which is made once."""
 
     entry: CronEntry
     first: datetime
     newest: datetime
-    judged_at: datetime
+    decision: Decision
 
     @classmethod
-    def of(cls, tick: Tick, now: datetime) -> Case:
-        """Return the case of a tick, and of those that came due with it."""
-        return cls(tick.entry, tick.first or tick.scheduled_at, tick.scheduled_at, now)
+    def decide(cls, tick: Tick, now: datetime) -> DueTicks:
+        """Decide about a tick and those that came due with it."""
+        first = tick.first or tick.scheduled_at
+        return cls(tick.entry, first, tick.scheduled_at, decide(tick.entry, first, tick.scheduled_at, now))
 
-    def chosen(self) -> tuple[datetime, ...]:
-        """Return the ticks that are to fire, oldest first."""
-        return judge(self.entry, self.first, self.newest, self.judged_at).fire
+    @property
+    def tick(self) -> Tick:
+        """The ticks as the scheduler passes them."""
+        return Tick(self.entry, self.newest, self.first)
 
-    def unfired_since(self, previous: datetime) -> tuple[Left, ...]:
-        """Return what became of the ticks after `previous`, but for those that were chosen.
+    def groups(self) -> list[tuple[datetime, ...]]:
+        """Return the ticks that are to fire in the groups that are claimed in one step, oldest first.
 
-        Who wins the tick after `previous` owns them. What was fired up to there is somebody else's.
+        Ticks with jitter have different due times. Ticks of a cron whose runs must not overlap
+        are claimed one by one, so that the ledger sees the run of the one before.
         """
-        following = step(self.entry.schedule, previous)
-        if following is None or following > self.newest:
-            return ()
-        away = unfired(self.entry, previous, [self.first])
-        return away + judge(self.entry, max(self.first, following), self.newest, self.judged_at).left
+        options, fire = self.entry.options, self.decision.fire
+        if options.jitter or (self.entry.job is None and not options.may_overlap):
+            return [(tick,) for tick in fire]
+        return [fire] if fire else []
+
+    def not_fired_after(self, previous: datetime) -> tuple[NotFired, ...]:
+        """Return the ticks after `previous`, up to the newest, that nobody fires."""
+        return unclaimed(self.entry, previous, self.first) + self.decision.not_fired_after(self.entry, previous)
 
 
-class Debts:
-    """What is owed of entries, told once for each."""
+def merged(earlier: Tick | None, tick: Tick) -> Tick:
+    """Return a tick and earlier ones of its entry as ticks that came due together."""
+    if earlier is None:
+        return tick
+    return Tick(tick.entry, tick.scheduled_at, earlier.first or earlier.scheduled_at)
+
+
+class Backlog:
+    """The ticks that entries owe from before the worker started; each entry is asked once."""
 
     def __init__(self) -> None:
-        self._told: set[str] = set()
+        self._taken: set[str] = set()
 
     def take(self, entry: CronEntry, now: datetime) -> Tick | None:
-        """Return what an entry owes at a moment; nothing when it was asked before."""
-        if entry.name in self._told:
+        """Return the ticks that an entry owes at a moment; None at the second call for it."""
+        if entry.name in self._taken:
             return None
-        self._told.add(entry.name)
-        return owed(entry, now)
+        self._taken.add(entry.name)
+        return owed_tick(entry, now)
 
 
-def owed(entry: CronEntry, now: datetime) -> Tick | None:
+def owed_tick(entry: CronEntry, now: datetime) -> Tick | None:
     """Return the ticks that came due in the entry's `grace` or `catchup` seconds before `now`; None if there are none.
 
-    The grace is for those that other workers still bid for, and may not come to win: who wins
-    a later one has spent theirs. Whether anybody has fired them is for the ledger to say.
+    Within `grace` other workers may still be claiming them and never succeed; a claim of a later
+    tick would then take theirs away. The ledger knows whether they have been fired.
     """
     options = entry.options
     since = now - timedelta(seconds=max(options.grace, options.catchup or 0))
     first = step(entry.schedule, since - timedelta(seconds=options.jitter))
     if first is None or first > now:
         return None
-    _, row = cut(entry, Row(first, latest(entry.schedule, first, now)), since)
-    return None if row is None else Tick(entry, row.last, row.first if row.first < row.last else None)
+    _, owed = split_at(entry, TickRange(first, latest(entry.schedule, first, now)), since)
+    return None if owed is None else Tick(entry, owed.last, owed.first if owed.first < owed.last else None)
 
 
-async def wait_for_turn(entry: CronEntry, moment: datetime, clock: Clock, shutdown: Shutdown) -> bool:
-    """Wait out the jitter of a tick; False when the worker stops before it is over."""
-    left = due(entry, moment).timestamp() - clock.time()
-    return left <= 0 or not await wait_until(shutdown.draining, clock, left)
+async def wait_for_turn(entry: CronEntry, tick: datetime, clock: Clock, shutdown: Shutdown) -> bool:
+    """Wait until the jitter of a tick is over; return False if the worker stops first."""
+    delay = due_at(entry, tick).timestamp() - clock.time()
+    return delay <= 0 or not await wait_until(shutdown.draining, clock, delay)

@@ -1,10 +1,33 @@
-"""Fires the entries that fire once for the whole fleet: what this worker wins."""
+"""Fires the entries that fire once for the whole fleet: claims their ticks, and runs those that this worker wins.
+
+An entry is always in one state:
+
+    IDLE      no tick is due
+    GATHERED  ticks came due; in a moment one call claims them together with those of all entries due at that moment
+    WAITING   ticks wait in a task of their entry: for their jitter, or for the end of an earlier claim
+    CLAIMING  a claim was sent, or is about to be, and is not dealt with yet
+
+    IDLE -> GATHERED -> CLAIMING -> IDLE        the usual way, one call for all entries
+    GATHERED -> WAITING                         jitter, or several claims: they cannot share the call
+    CLAIMING -> WAITING                         ticks came due meanwhile, or more claims follow
+    WAITING -> CLAIMING -> IDLE                 in the task of the entry
+    any -> IDLE                                 the worker stops, or the schedule fails
+
+Ticks that come due in another state than IDLE are kept in `later` and claimed as one set afterwards. Two claims of one
+entry are never under way: if the newer one overtook the older one, the ledger would answer that the older ticks are
+lost.
+
+A claim that is answered `QUEUED` waits for an earlier run to end, in a task of its own. Its entry does not wait with
+it: the next tick has to be claimed too, and takes the place of the waiting one.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum, auto
 from functools import partial
 from zlib import crc32
 
@@ -14,263 +37,301 @@ from anyio.lowlevel import checkpoint
 from aioq.clock import BrokerClock, wait_until
 from aioq.cron import CronEntry, Tick
 from aioq.model.cron import TickOutcome, TickReason
-from aioq.worker.cron.due_ticks import Case, Debts, wait_for_turn
+from aioq.worker.cron.due_ticks import Backlog, DueTicks, merged, wait_for_turn
+from aioq.worker.cron.invoke import STOPPED
 from aioq.worker.cron.recorder import Recorder
-from aioq.worker.cron.run import STOPPED, CronTasks
-from aioq.worker.cron.runs import Runs
-from aioq.worker.cron.tick_claims import TOGETHER, Bid, Bidding
+from aioq.worker.cron.runs import CronTasks, Runs
+from aioq.worker.cron.tick_claims import BATCH_SIZE, PendingClaim, TickClaims
 from aioq.worker.log import logger
 from aioq.worker.shutdown import Shutdown
 
-__all__ = ["Acting", "Contention"]
+__all__ = ["EntryState", "Fleet"]
 
-SPREAD = 0.05
-"""Seconds over which a fleet spreads its bids for one tick."""
+CLAIM_SPREAD = 0.05
+"""Seconds over which the workers of a fleet spread their claims of one tick."""
 
-IN_LINE = 1.0
-"""Seconds between two questions whether a tick that waits for an earlier run may fire."""
+QUEUED_RETRY = 1.0
+"""Seconds between two claims of a tick that waits for an earlier run."""
 
-UNSETTLED = (None, TickOutcome.EARLY, TickOutcome.QUEUED)
-"""What is no answer yet."""
+UNDECIDED = (None, TickOutcome.EARLY, TickOutcome.QUEUED)
+"""Outcomes after which the claim is sent again, alone."""
+
+OWNING = (TickOutcome.WON, TickOutcome.PAUSED, TickOutcome.BUSY)
+"""Outcomes after which this worker must account for the ticks before its own."""
 
 
-class Contention:
-    """Bids for ticks that have come due on the broker's clock, and has those run that are won.
+class EntryState(Enum):
+    """How far an entry is with the ticks that have come due."""
 
-    Entries that are due at one moment share a task and a call of the ledger, for as long as all
-    goes well: each has a task of its own only while it has to wait for something.
+    IDLE = auto()
+    GATHERED = auto()
+    WAITING = auto()
+    CLAIMING = auto()
+
+
+@dataclass(slots=True, eq=False)
+class FleetEntry:
+    """An entry, its state, and the ticks that have not been claimed yet."""
+
+    entry: CronEntry
+    state: EntryState = EntryState.IDLE
+    later: Tick | None = None
+    """Ticks that came due while the entry was not idle."""
+    skipped: Tick | None = None
+    """Ticks that were not claimed because their misfire policy fires none. The next claim accounts for them."""
+    accounted: datetime | None = None
+    """The newest tick that this worker has recorded as missed, and that a claim may still find unaccounted."""
+
+    def take_later(self) -> Tick | None:
+        """Return the ticks that came due meanwhile, and keep none."""
+        later, self.later = self.later, None
+        return later
+
+    def reset(self) -> None:
+        """Become idle, and drop what came due meanwhile: other workers claim it, or the next claim accounts for it."""
+        self.state = EntryState.IDLE
+        self.later = None
+
+
+class Fleet:
+    """Claims ticks that have come due on the broker's clock, and acts on the answers.
+
+    Args:
+        worker_id: Spreads the claims of the workers of a fleet.
+        claims: Asks the ledger.
+        runs: Runs what is won.
     """
 
     def __init__(
         self,
-        bidding: Bidding,
-        acting: Acting,
         worker_id: str,
+        claims: TickClaims,
+        runs: Runs,
+        *,
         recorder: Recorder,
         tasks: CronTasks,
         shutdown: Shutdown,
         clock: BrokerClock,
     ) -> None:
-        self._bidding, self._acting, self._worker_id, self._recorder = bidding, acting, worker_id, recorder
-        self._tasks, self._shutdown, self._clock = tasks, shutdown, clock
-        self._debts = Debts()
+        self._worker_id = worker_id
+        self._claims = claims
+        self._runs = runs
+        self._recorder = recorder
+        self._tasks = tasks
+        self._shutdown = shutdown
+        self._clock = clock
+        self._backlog = Backlog()
+        self._entries: dict[str, FleetEntry] = {}
         self._gathered: dict[datetime, list[Tick]] = {}
-        """What has come due just now, by its moment."""
-        self._since: dict[str, Tick | None] = {}
-        """What has come due of entries that are contended for."""
-        self._passed: dict[str, Tick] = {}
-        """What was not bid for, as its policy has it; whoever wins the next tick tells why."""
+        """The ticks of entries that are GATHERED, by their moment."""
 
     def fire(self, tick: Tick) -> None:
-        """Contend for a tick that has come due, and for those that came due with it. Returns at once.
-
-        What comes due while an earlier bid of the entry has no answer yet is one case with what
-        follows it, and waits: a later bid that overtook an earlier one would spend its ticks.
-        """
-        name, at = tick.entry.name, tick.scheduled_at
-        if name in self._since:
-            self._since[name] = _joined(self._since[name], tick)
+        """Claim a tick that has come due, and those that came due with it. Returns at once."""
+        own = self._own(tick.entry)
+        if own.state is not EntryState.IDLE:
+            logger.debug("cron task %s: the tick of %s waits: %s", own.entry.name, tick.scheduled_at, own.state.name)
+            own.later = merged(own.later, tick)
             return
-        self._since[name] = None
-        if at in self._gathered:
-            self._gathered[at].append(tick)
-        else:
-            self._gathered[at] = [tick]
-            self._tasks.start(partial(self._contend_together, at), name)
+        own.state = EntryState.GATHERED
+        gathered = self._gathered.setdefault(tick.scheduled_at, [])
+        gathered.append(tick)
+        if len(gathered) == 1:
+            self._tasks.start(partial(self._claim_together, tick.scheduled_at), tick.entry.name)
 
     async def catch_up(self, entries: Iterable[CronEntry]) -> None:
-        """Contend for what entries owe from before this worker was up."""
+        """Claim the ticks that entries owe from before the worker started."""
         for number, entry in enumerate(entries):
-            if number and number % TOGETHER == 0:
+            if number and number % BATCH_SIZE == 0:
                 await checkpoint()
-            if entry.name in self._since:
-                continue  # the bid for a tick that has come meanwhile has the debts, too
+            if self._own(entry).state is not EntryState.IDLE:
+                continue  # a tick has come due meanwhile, and its claim takes the backlog
             try:
-                tick = self._debts.take(entry, self._now())
+                tick = self._backlog.take(entry, self._now())
             except Exception:
-                logger.exception("what cron task %s owes cannot be told: its schedule failed", entry.name)
+                logger.exception("cannot catch up on cron task %s: its schedule failed", entry.name)
                 continue
             if tick is not None:
                 self.fire(tick)
 
-    async def _contend_together(self, at: datetime) -> None:
-        """Bid for ticks of several entries at one moment."""
-        made = [pair for tick in self._gathered.pop(at) if (pair := self._prepared(tick))]
-        if not made:
+    async def _claim_together(self, moment: datetime) -> None:
+        """Claim the ticks of all entries that came due at one moment."""
+        claims = [claim for tick in self._gathered.pop(moment) if (claim := self._shared_claim(tick))]
+        if not claims:
             return
-        await self._clock.sleep(self._spread(at))
+        await self._clock.sleep(self._spread(moment))
         if self._shutdown.requested:
-            for case, _ in made:
-                del self._since[case.entry.name]
+            for claim in claims:
+                self._own(claim.entry).reset()
             return
-        left = deque(made)
+        pending = deque(claims)
         try:
-            await self._bidding.ask_together([bid for _, bid in made])
-            while left:
-                await self._conclude(*left.popleft())
+            await self._claims.send_together(claims)
+            while pending:
+                await self._conclude(pending.popleft())
         finally:
-            for _, bid in left:
-                self._acting.give_up(bid)
+            for claim in pending:
+                self._give_up(claim)
 
-    def _prepared(self, tick: Tick) -> tuple[Case, Bid] | None:
-        """Return the bid for a tick; None when an entry needs a task of its own: it has to wait, or makes several."""
-        name, due = tick.entry.name, tick
+    def _shared_claim(self, tick: Tick) -> PendingClaim | None:
+        """Return the claim of a gathered tick; None if the entry needs a task of its own, or its schedule fails."""
+        own = self._own(tick.entry)
         try:
-            # Its first bid has the entry's debts, or would spend them.
-            due = _joined(self._debts.take(tick.entry, tick.scheduled_at), tick)
-            case = Case.of(due, self._now())
-            bundles = [*_bundles(case.entry, case.chosen())]
+            due = self._decide(own, tick)
+            groups = due.groups()
         except Exception:
-            logger.exception("a tick of cron task %s could not be dealt with", name, extra={"cron_name": name})
-            del self._since[name]
+            _log_failed_tick(own.entry)
+            own.reset()
             return None
-        if len(bundles) == 1 and not case.entry.options.jitter and name not in self._passed:
-            return case, self._bidding.bid(case.entry, bundles[0])
-        self._tasks.start(partial(self._contend, due), name)
+        if len(groups) == 1 and not own.entry.options.jitter:
+            own.state = EntryState.CLAIMING
+            return self._claims.new(due, groups[0])
+        self._start_task(own, partial(self._claim_in_turn, own, due))
         return None
 
-    async def _conclude(self, case: Case, bid: Bid) -> None:
-        """Act on the answer to a bid that was made with others, if that is one."""
-        name = case.entry.name
-        if bid.outcome() in UNSETTLED:
-            self._tasks.start(partial(self._go_on, name, partial(self._see_through, case, bid)), name)
+    async def _conclude(self, claim: PendingClaim) -> None:
+        """Act on the answer to a claim that was sent with others; without a decision, send it again alone."""
+        own = self._own(claim.entry)
+        if claim.outcome in UNDECIDED:
+            self._start_task(own, partial(self._claim_alone, claim))
             return
         try:
-            await self._acting.act(case, bid)
+            await self._act(claim)
         except Exception:
-            logger.exception("a tick of cron task %s could not be dealt with", name, extra={"cron_name": name})
-        if (since := self._since.pop(name)) is not None:
-            self._since[name] = None
-            self._tasks.start(partial(self._contend, since), name)
+            _log_failed_tick(own.entry)
+        if (later := own.take_later()) is None:
+            own.state = EntryState.IDLE
+        else:
+            self._start_task(own, partial(self._claim_later, own, later))
 
-    async def _contend(self, tick: Tick) -> None:
-        """Contend for ticks of one entry, and for what comes due meanwhile."""
-        await self._go_on(tick.entry.name, partial(self._contend_for, tick))
+    def _start_task(self, own: FleetEntry, first: Callable[[], Awaitable[None]]) -> None:
+        own.state = EntryState.WAITING
+        self._tasks.start(partial(self._run_task, own, first), own.entry.name)
 
-    async def _go_on(self, name: str, first: Callable[[], Awaitable[None]]) -> None:
+    async def _run_task(self, own: FleetEntry, first: Callable[[], Awaitable[None]]) -> None:
+        """Deal with due ticks of one entry, and with what comes due meanwhile."""
         try:
             await first()
-            while (since := self._since[name]) is not None:
-                self._since[name] = None
-                await self._contend_for(since)
+            while (later := own.take_later()) is not None:
+                await self._claim_later(own, later)
         finally:
-            del self._since[name]
+            own.reset()
 
-    async def _contend_for(self, tick: Tick) -> None:
-        """Bid for what is to fire. Leave to other workers whatever a stop comes before."""
-        due = _joined(self._passed.pop(tick.entry.name, None), tick)
-        case = Case.of(due, self._now())
-        chosen = case.chosen()
-        for number, moments in enumerate(_bundles(tick.entry, chosen)):
-            if not await wait_for_turn(tick.entry, moments[-1], self._clock, self._shutdown):
-                break
-            if number == 0:
-                await self._clock.sleep(self._spread(tick.scheduled_at))
-            if self._shutdown.requested:
-                break
-            await self._see_through(case, self._bidding.bid(case.entry, moments))
-        if not chosen:
-            self._passed[tick.entry.name] = due
+    async def _claim_later(self, own: FleetEntry, tick: Tick) -> None:
+        await self._claim_in_turn(own, self._decide(own, tick))
 
-    async def _see_through(self, case: Case, bid: Bid) -> None:
-        """Ask until there is an answer, and act on it."""
-        if not self._shutdown.requested:
-            await self._ask(bid)
-        if bid.outcome() is TickOutcome.QUEUED:
-            self._tasks.start(partial(self._wait_in_line, case, bid), case.entry.name)
-        else:
-            await self._acting.act(case, bid)
-
-    async def _wait_in_line(self, case: Case, bid: Bid) -> None:
-        """Ask again and again until an earlier run has ended, or a newer tick is next."""
-        while bid.outcome() is TickOutcome.QUEUED:
-            if await wait_until(self._shutdown.draining, self._clock, IN_LINE):
-                self._recorder.skipped(case.entry, bid.moments[-1], TickReason.STOPPING)
+    async def _claim_in_turn(self, own: FleetEntry, due: DueTicks) -> None:
+        """Claim the ticks that are to fire, one group after the other. A stop leaves the rest to other workers."""
+        groups = due.groups()
+        for number, ticks in enumerate(groups):
+            own.state = EntryState.WAITING
+            if not await wait_for_turn(own.entry, ticks[-1], self._clock, self._shutdown):
                 return
-            await self._ask(bid)
-        await self._acting.act(case, bid)
+            if number == 0:
+                await self._clock.sleep(self._spread(due.newest))
+            if self._shutdown.requested:
+                return
+            await self._claim_alone(self._claims.new(due, ticks))
+        if not groups:
+            own.skipped = due.tick
 
-    async def _ask(self, bid: Bid) -> None:
+    async def _claim_alone(self, claim: PendingClaim) -> None:
+        """Send a claim until there is an answer, and act on it."""
+        self._own(claim.entry).state = EntryState.CLAIMING
+        if not self._shutdown.requested:
+            await self._send(claim)
+        if claim.outcome is TickOutcome.QUEUED:
+            self._tasks.start(partial(self._wait_for_earlier_run, claim), claim.entry.name)
+        else:
+            await self._act(claim)
+
+    async def _wait_for_earlier_run(self, claim: PendingClaim) -> None:
+        """Repeat a claim until the earlier run has ended, or a newer tick has taken its place."""
+        while claim.outcome is TickOutcome.QUEUED:
+            if await wait_until(self._shutdown.draining, self._clock, QUEUED_RETRY):
+                self._recorder.skipped(claim.entry, claim.ticks[-1], TickReason.STOPPING)
+                return
+            await self._send(claim)
+        await self._act(claim)
+
+    async def _send(self, claim: PendingClaim) -> None:
         try:
-            await self._bidding.ask(bid)
+            await self._claims.send(claim)
         except anyio.get_cancelled_exc_class():
-            self._acting.give_up(bid)
+            self._give_up(claim)
             raise
 
-    def _spread(self, at: datetime) -> float:
-        """Return for how long to hold back a bid for the ticks of a moment."""
-        return crc32(f"{self._worker_id} {at}".encode()) % 1000 / 1000 * SPREAD
+    async def _act(self, claim: PendingClaim) -> None:
+        """Do what the answer says; without one the ticks are missed, unless the worker stops."""
+        reply = claim.reply
+        if reply is None:
+            if not self._shutdown.requested:
+                self._miss(claim)
+            return
+        logger.debug("cron task %s: the claim of %s is %s", claim.entry.name, claim.request.ticks, reply.outcome.value)
+        if reply.outcome is TickOutcome.LOST:
+            self._runs.check_replaced(claim.entry)
+        if reply.outcome in OWNING and reply.previous is not None:
+            self._account(claim, datetime.fromtimestamp(reply.previous, UTC))
+        await self._run(claim)
+
+    def _account(self, claim: PendingClaim, previous: datetime) -> None:
+        """Record the ticks between the latest that was decided before and the newest of this claim that do not fire."""
+        own = self._own(claim.entry)
+        if own.accounted is not None:
+            previous = max(previous, own.accounted)
+            own.accounted = None
+        self._recorder.not_fired(claim.entry, claim.due.not_fired_after(previous))
+
+    async def _run(self, claim: PendingClaim) -> None:
+        """Start the runs of what was won, oldest first. A cancellation in between ends those that have not begun."""
+        ticks = deque(claim.ticks_to_run())
+        try:
+            while ticks:
+                self._runs.begin(claim.entry, ticks.popleft())
+                if ticks:
+                    await checkpoint()
+        finally:
+            for tick in ticks:
+                self._recorder.not_run(claim.entry, tick, STOPPED)
+
+    def _give_up(self, claim: PendingClaim) -> None:
+        """Record that a cancellation came before the runs of what was won."""
+        for tick in claim.ticks_to_run():
+            self._recorder.not_run(claim.entry, tick, STOPPED)
+
+    def _miss(self, claim: PendingClaim) -> None:
+        entry = claim.entry
+        for tick in claim.ticks:
+            logger.error(
+                "cron task %s missed its run of %s: the broker was away for %g s",
+                entry.name, tick.isoformat(), entry.options.grace, extra={"cron_name": entry.name},
+            )  # fmt: skip
+            self._recorder.missed(entry, tick, TickReason.BROKER_AWAY)
+            self._own(entry).accounted = tick
+
+    def _decide(self, own: FleetEntry, tick: Tick) -> DueTicks:
+        """Decide about ticks that have come due, once, with those before them that no claim has accounted for.
+
+        The first claim of an entry takes its backlog along: on its own, it would take those ticks away from it.
+        """
+        owed = self._backlog.take(own.entry, tick.scheduled_at)
+        due = DueTicks.decide(merged(own.skipped or owed, tick), self._now())
+        own.skipped = None
+        return due
+
+    def _own(self, entry: CronEntry) -> FleetEntry:
+        own = self._entries.get(entry.name)
+        if own is None:
+            own = self._entries[entry.name] = FleetEntry(entry)
+        return own
+
+    def _spread(self, moment: datetime) -> float:
+        """Return the seconds by which this worker delays its claims for a moment, between 0 and `CLAIM_SPREAD`."""
+        return crc32(f"{self._worker_id} {moment}".encode()) % 1000 / 1000 * CLAIM_SPREAD
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.time(), UTC)
 
 
-def _joined(earlier: Tick | None, tick: Tick) -> Tick:
-    """Return a tick and those that wait as ticks that came due together."""
-    if earlier is None:
-        return tick
-    return Tick(tick.entry, tick.scheduled_at, earlier.first or earlier.scheduled_at)
-
-
-def _bundles(entry: CronEntry, moments: tuple[datetime, ...]) -> Iterable[tuple[datetime, ...]]:
-    """Divide ticks into those that are bid for in one step.
-
-    Runs that must not overlap are bid for one by one, so that the ledger can tell them apart.
-    """
-    if not moments:
-        return []
-    apart = entry.options.jitter or (entry.job is None and entry.options.overlap != "allow")
-    return [(moment,) for moment in moments] if apart else [moments]
-
-
-DECIDED = (TickOutcome.WON, TickOutcome.PAUSED, TickOutcome.BUSY)
-"""What makes a worker the owner of the ticks before its own."""
-
-
-class Acting:
-    """Runs what was won, and records what was not to be had."""
-
-    def __init__(self, runs: Runs, recorder: Recorder, shutdown: Shutdown) -> None:
-        self._runs, self._recorder, self._shutdown = runs, recorder, shutdown
-        self._accounted: dict[str, datetime] = {}
-
-    async def act(self, case: Case, bid: Bid) -> None:
-        """Do what the answer says; without one the ticks are missed, unless the worker stops."""
-        if bid.reply is None:
-            if not self._shutdown.requested:
-                self._miss(bid)
-            return
-        logger.debug("cron task %s: the bid for %s is %s", case.entry.name, bid.claim.ticks, bid.reply.outcome.value)
-        if bid.reply.outcome is TickOutcome.LOST:
-            self._runs.outrun(case.entry)
-        if bid.reply.outcome in DECIDED and bid.reply.previous is not None:
-            previous = datetime.fromtimestamp(bid.reply.previous, UTC)
-            accounted = max(previous, self._accounted.pop(case.entry.name, previous))
-            self._recorder.left(case.entry, case.unfired_since(accounted))
-        await self._run(bid)
-
-    def give_up(self, bid: Bid) -> None:
-        """Record that what was won is not run: a cancellation came before it."""
-        for moment in bid.to_run():
-            self._recorder.not_run(bid.entry, moment, STOPPED)
-
-    async def _run(self, bid: Bid) -> None:
-        """Begin what was won, the oldest first; what a cancellation comes before was cut short."""
-        moments = deque(bid.to_run())
-        try:
-            while moments:
-                self._runs.begin(bid.entry, moments.popleft())
-                if moments:
-                    await checkpoint()
-        finally:
-            for moment in moments:
-                self._recorder.not_run(bid.entry, moment, STOPPED)
-
-    def _miss(self, bid: Bid) -> None:
-        for moment in bid.moments:
-            logger.error(
-                "cron task %s missed its run of %s: the broker was away for %g s",
-                bid.entry.name, moment.isoformat(), bid.entry.options.grace, extra={"cron_name": bid.entry.name},
-            )  # fmt: skip
-            self._recorder.missed(bid.entry, moment, TickReason.BROKER_AWAY)
-            self._accounted[bid.entry.name] = moment
+def _log_failed_tick(entry: CronEntry) -> None:
+    logger.exception("cannot process a tick of cron task %s", entry.name, extra={"cron_name": entry.name})

@@ -1,8 +1,9 @@
-"""Calls a cron's function: with its context, within its timeout, and tells of its failure."""
+"""Calls a cron's function: with its context, within its timeout. A worker also logs failures and calls `on_error`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -12,32 +13,72 @@ from anyio.lowlevel import checkpoint_if_cancelled
 
 from aioq.app import Aarq
 from aioq.clock import Clock, pass_time
+from aioq.cron import CronEntry
 from aioq.registry import in_thread, is_async, name_of
 from aioq.serialization.failure import describe, in_full, in_short
-from aioq.worker.cron.run import CronRun, CutShort
 from aioq.worker.log import logger
 from aioq.worker.shutdown import being_cancelled
 
-__all__ = ["Caller"]
+__all__ = ["CronRun", "Interrupted", "Invoker", "REPLACED", "RunEnd", "STOPPED"]
+
+REPLACED = "interrupted: a newer run took its place"
+STOPPED = "interrupted: the worker stopped"
 
 
-class Caller:
-    """Makes the calls. Whatever a function raises ends its run, and nothing else."""
+class Interrupted(Exception):
+    """A run was cancelled from outside; the text says why."""
+
+
+@dataclass(slots=True, eq=False)
+class CronRun:
+    """A run of a cron's function, or one that waits for an earlier one to end."""
+
+    entry: CronEntry
+    tick: datetime
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    cause: Exception | None = None
+    """Why the run was cancelled."""
+
+    def cancel(self, cause: Exception) -> None:
+        """Cancel the run. The first cause counts."""
+        if self.cause is None:
+            self.cause = cause
+            self.scope.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How a run ended: what its function returned, or the exception that it ended with."""
+
+    value: Any = None
+    error: BaseException | None = None
+
+
+class Invoker:
+    """Calls the functions of crons. Whatever a function raises, SystemExit included, ends its run and nothing else."""
 
     def __init__(self, app: Aarq, worker_id: str, clock: Clock) -> None:
-        self._app, self._worker_id, self._clock = app, worker_id, clock
+        self._app = app
+        self._worker_id = worker_id
+        self._clock = clock
         self.shared: Mapping[str, Any] = {}
+        """What the app's lifespan has yielded: part of every context."""
 
-    async def call(self, run: CronRun) -> str:
-        """Call the function of a run to its end; return why it failed, in one line, or nothing.
+    async def invoke(self, run: CronRun) -> RunEnd:
+        """Call the function of a run, until it ends, times out or is cancelled by `CronRun.cancel`."""
+        return await self._within_timeout(run, self._context(run))
 
-        A run that was cut short has not failed by itself: nothing is logged of it.
+    async def process(self, run: CronRun) -> str:
+        """Call the function of a run, log its failure, and pass that to `on_error`.
+
+        Returns:
+            The error in one line; empty if the run succeeded. An interrupted run is not logged.
         """
         context = self._context(run)
-        error = await self._within_timeout(run, context)
+        error = (await self._within_timeout(run, context)).error
         if error is None:
             return ""
-        if isinstance(error, CutShort):
+        if isinstance(error, Interrupted):
             return str(error)
         failure = describe(error)
         logger.error(
@@ -47,31 +88,31 @@ class Caller:
             exc_info=error,
             extra={"cron_name": run.entry.name},
         )
-        await self._tell(run, context, error)
+        await self._call_on_error(run, context, error)
         return in_full(failure)
 
-    async def _within_timeout(self, run: CronRun, context: dict[str, Any]) -> BaseException | None:
+    async def _within_timeout(self, run: CronRun, context: dict[str, Any]) -> RunEnd:
         entry, timeout = run.entry, run.entry.options.timeout
         call = partial(entry.function, context, *entry.args, **entry.kwargs)
         if timeout is None:
-            return await _attempt(run, call, entry.function)
-        error: BaseException | None = None
+            return await _call_in_scope(run, call)
+        end = RunEnd()
         async with anyio.create_task_group() as watch:
-            watch.start_soon(self._alarm, run, timeout)
-            error = await _attempt(run, call, entry.function)
+            watch.start_soon(self._time_out, run, timeout)
+            end = await _call_in_scope(run, call)
             watch.cancel_scope.cancel()
-        return error
+        return end
 
-    async def _alarm(self, run: CronRun, timeout: float) -> None:
+    async def _time_out(self, run: CronRun, timeout: float) -> None:
         await pass_time(self._clock, timeout)
         run.cancel(TimeoutError(f"timed out after {timeout:g} s"))
 
-    async def _tell(self, run: CronRun, context: dict[str, Any], error: BaseException) -> None:
-        """Call `on_error`. Its own failure is logged and goes no further."""
+    async def _call_on_error(self, run: CronRun, context: dict[str, Any], error: BaseException) -> None:
+        """Call `on_error`. If it fails in turn, that is logged and has no other effect."""
         on_error = run.entry.on_error
         if on_error is None:
             return
-        failure = await _contained(partial(on_error, context, error), on_error)
+        failure = (await _contained(partial(on_error, context, error), on_error)).error
         if failure is not None:
             logger.error(
                 "on_error of cron task %s failed: %s",
@@ -87,26 +128,26 @@ class Caller:
             "worker_id": self._worker_id,
             "broker": self._app.broker,
             "cron_name": run.entry.name,
-            "scheduled_at": run.moment,
+            "scheduled_at": run.tick,
             "fired_at": datetime.fromtimestamp(self._clock.time(), UTC),
         }
 
 
-async def _attempt(run: CronRun, call: Callable[[], Any], function: Callable[..., Any]) -> BaseException | None:
+async def _call_in_scope(run: CronRun, call: Callable[[], Any]) -> RunEnd:
     with run.scope:
-        return await _contained(call, function)
-    return run.cause
+        return await _contained(call, run.entry.function)
+    return RunEnd(error=run.cause)
 
 
-async def _contained(call: Callable[[], Any], function: Callable[..., Any]) -> BaseException | None:
-    """Make a call, in a thread if need be; return what it raises, unless somebody cancels it."""
+async def _contained(call: Callable[[], Any], function: Callable[..., Any]) -> RunEnd:
+    """Make a call, in a thread if `function` is a plain one. Only a cancellation from outside passes through."""
     try:
-        await (call() if is_async(function) else in_thread(call))
+        return RunEnd(await (call() if is_async(function) else in_thread(call)))
     except anyio.get_cancelled_exc_class() as error:
         if being_cancelled():
             raise
-        return error
-    except BaseException as error:  # a task that raises SystemExit ends itself, not the worker
-        await checkpoint_if_cancelled()  # what it raises while it is being cancelled is no failure of its own
-        return error
-    return None
+        return RunEnd(error=error)  # the function raised it by itself
+    except BaseException as error:
+        # An exception while the run is being cancelled is a consequence of that, and no failure of the function.
+        await checkpoint_if_cancelled()
+        return RunEnd(error=error)

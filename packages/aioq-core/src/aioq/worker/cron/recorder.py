@@ -1,4 +1,4 @@
-"""Writes down what became of ticks: in batches, and never in the way of firing."""
+"""Records in the ledger what happened to ticks: in batches, and without delaying any tick."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ import anyio
 
 from aioq.clock import BrokerClock, Clock, wait_until
 from aioq.cron import CronEntry
-from aioq.cron.misfire import Left
+from aioq.cron.misfire import NotFired
 from aioq.model.cron import TickReason, TickRecord, TickStatus
 from aioq.protocols import TickLedger
 from aioq.worker.broker_retry import OUTAGES, BrokerRetry
-from aioq.worker.cron.run import CronRun
 from aioq.worker.log import logger
 
-__all__ = ["MOST_WAITING", "Recorder"]
+__all__ = ["MAX_PENDING", "Recorder"]
 
-MOST_WAITING: Final = 10_000
-"""Records that wait for the broker; of more the oldest are given up."""
+MAX_PENDING: Final = 10_000
+"""Records that wait for the broker. When there are more, the oldest are dropped."""
 
-BATCH = 500
+BATCH_SIZE = 500
 """Records in one call."""
 
-GATHER = 0.1
-"""Seconds in which records gather: most runs have ended by then, and need no record of their start."""
+GATHER_TIME = 0.1
+"""Seconds in which records gather. Most runs end within it, and then need no record of their start."""
 
 
 class Recorder:
@@ -36,112 +35,115 @@ class Recorder:
     def __init__(
         self, ledger: TickLedger | None, worker_id: str, retry: BrokerRetry, clock: Clock, broker_clock: BrokerClock
     ) -> None:
-        self._ledger, self._worker_id, self._retry, self._clock = ledger, worker_id, retry, clock
+        self._ledger = ledger
+        self._worker_id = worker_id
+        self._retry = retry
+        self._clock = clock
         self._broker_clock = broker_clock
-        self._waiting: dict[tuple[str, str, float, str], TickRecord] = {}
-        self._arrived, self._urgent = anyio.Event(), anyio.Event()
-        self._batch = BATCH
-        self._given_up = 0
+        self._pending: dict[tuple[str, str, float, str], TickRecord] = {}
+        self._arrived = anyio.Event()
+        self._urgent = anyio.Event()
+        self._batch_size = BATCH_SIZE
+        self._dropped = 0
 
-    def fired(self, run: CronRun) -> None:
-        """Note that a run starts now. The claim of a fleet's tick has recorded it already."""
-        run.fired_at = self._broker_clock.time()
-        if not run.entry.unique:
-            self._add(run.entry, run.moment, TickStatus.FIRED, worker_id=self._worker_id, fired_at=run.fired_at)
+    def fired(self, entry: CronEntry, tick: datetime) -> float:
+        """Record that a run starts now, and return the broker's time.
 
-    def ended(self, run: CronRun, error: str) -> None:
-        """Note that a run has ended, and why it failed if it did.
+        The claim of a unique entry has recorded it already.
+        """
+        now = self._broker_clock.time()
+        if not entry.unique:
+            self._add(entry, tick, TickStatus.FIRED, worker_id=self._worker_id, fired_at=now)
+        return now
 
-        The fleet is told at once where it waits for that.
+    def ended(self, entry: CronEntry, tick: datetime, fired_at: float, error: str) -> None:
+        """Record that a run has ended: it failed if there is an `error`.
+
+        If the next tick of the fleet may be waiting for this end, the record is written at once.
         """
         self._add(
-            run.entry,
-            run.moment,
+            entry,
+            tick,
             TickStatus.FAILED if error else TickStatus.OK,
             worker_id=self._worker_id,
-            fired_at=run.fired_at,
+            fired_at=fired_at,
             finished_at=self._broker_clock.time(),
             error=error,
         )
-        if run.entry.unique and run.entry.options.overlap in ("skip", "queue_one"):
+        if entry.unique and entry.options.waits_for_earlier_run:
             self._urgent.set()
 
-    def not_run(self, entry: CronEntry, moment: datetime, error: str) -> None:
-        """Note that this worker won a tick, and did not come to run it."""
-        self.ended(CronRun(entry, moment, fired_at=self._broker_clock.time()), error)
+    def not_run(self, entry: CronEntry, tick: datetime, error: str) -> None:
+        """Record that this worker won a tick and did not run it."""
+        self.ended(entry, tick, self._broker_clock.time(), error)
 
-    def skipped(self, entry: CronEntry, moment: datetime, reason: TickReason) -> None:
-        """Note that a policy, a person or a stop kept a tick from firing."""
-        self._add(entry, moment, TickStatus.SKIPPED, reason=reason)
+    def skipped(self, entry: CronEntry, tick: datetime, reason: TickReason) -> None:
+        """Record that a tick does not fire because of a policy, a pause or a stop."""
+        self._add(entry, tick, TickStatus.SKIPPED, reason=reason)
 
-    def missed(self, entry: CronEntry, moment: datetime, reason: TickReason) -> None:
-        """Note that nobody fired a tick."""
-        self._add(entry, moment, TickStatus.MISSED, reason=reason)
+    def missed(self, entry: CronEntry, tick: datetime, reason: TickReason) -> None:
+        """Record that no worker fired a tick."""
+        self._add(entry, tick, TickStatus.MISSED, reason=reason)
 
-    def left(self, entry: CronEntry, rows: Iterable[Left]) -> None:
-        """Note ticks in a row that share a fate."""
-        for row in rows:
-            self._add(entry, row.last, row.status, reason=row.reason, count=row.count)
+    def not_fired(self, entry: CronEntry, groups: Iterable[NotFired]) -> None:
+        """Record groups of ticks that do not fire, each in one record."""
+        for group in groups:
+            self._add(entry, group.last, group.status, reason=group.reason, count=group.count)
 
     def add(self, record: TickRecord) -> None:
-        """Take in a record. It takes the place of one of the same tick that is not written yet."""
+        """Add a record. It replaces one of the same tick that is not written yet."""
         if self._ledger is None:
             return
-        self._waiting[record.queue, record.name, record.tick, record.worker_id] = record
-        if len(self._waiting) > MOST_WAITING:
-            self._give_up_oldest()
+        self._pending[record.queue, record.name, record.tick, record.worker_id] = record
+        if len(self._pending) > MAX_PENDING:
+            self._drop_oldest()
         self._arrived.set()
 
     async def run(self) -> None:
         """Write records as they arrive, until cancelled."""
         while True:
             await self._arrived.wait()
-            await wait_until(self._urgent, self._clock, GATHER)
-            self._arrived, self._urgent = anyio.Event(), anyio.Event()
-            while self._waiting:
+            await wait_until(self._urgent, self._clock, GATHER_TIME)
+            self._arrived = anyio.Event()
+            self._urgent = anyio.Event()
+            while self._pending:
                 await self._retry.call(self._write)
-            self._batch = BATCH
-            self._tell()
+            self._batch_size = BATCH_SIZE
+            self._log_dropped()
 
     async def close(self) -> None:
-        """Write what has gathered, in one try."""
-        while self._waiting:
+        """Write what has gathered, without retries."""
+        while self._pending:
             await self._write()
 
     async def _write(self) -> None:
-        """Write some records; they are kept until the broker has answered.
-
-        A record that the broker refuses must not hold up the others: after a refusal they go
-        one by one, and the refused one goes to the end of the line.
-        """
-        assert self._ledger is not None  # noqa: S101  # `add` takes nothing in without one
-        batch = list(islice(self._waiting.items(), self._batch))
+        """Write one batch. Its records stay pending until the broker has answered."""
+        assert self._ledger is not None  # noqa: S101  # without a ledger `add` keeps nothing
+        batch = list(islice(self._pending.items(), self._batch_size))
         try:
             await self._ledger.record_ticks([record for _, record in batch])
         except OUTAGES:
             raise
         except Exception:
-            if self._batch == 1:
-                self._waiting.update({key: self._waiting.pop(key) for key, _ in batch})
-            self._batch = 1
+            # The broker rejects a record. Send them one by one, and the rejected one last, so that it delays no other.
+            if self._batch_size == 1:
+                self._pending.update({key: self._pending.pop(key) for key, _ in batch})
+            self._batch_size = 1
             raise
         for key, record in batch:
-            if self._waiting.get(key) is record:  # else the next one came while this was written
-                del self._waiting[key]
+            if self._pending.get(key) is record:  # a newer record may have replaced it during the call
+                del self._pending[key]
 
-    def _add(self, entry: CronEntry, moment: datetime, status: TickStatus, **facts: Any) -> None:
-        self.add(TickRecord(name=entry.name, queue=entry.queue, tick=moment.timestamp(), status=status, **facts))
+    def _add(self, entry: CronEntry, tick: datetime, status: TickStatus, **fields: Any) -> None:
+        self.add(TickRecord(name=entry.name, queue=entry.queue, tick=tick.timestamp(), status=status, **fields))
 
-    def _give_up_oldest(self) -> None:
-        del self._waiting[next(iter(self._waiting))]
-        if not self._given_up:
-            logger.error(
-                "the ledger falls behind: more than %d ticks wait to be recorded, and the oldest are given up",
-                MOST_WAITING,
-            )
-        self._given_up += 1
+    def _drop_oldest(self) -> None:
+        del self._pending[next(iter(self._pending))]
+        if not self._dropped:
+            logger.error("more than %d ticks wait to be recorded; the oldest records are dropped", MAX_PENDING)
+        self._dropped += 1
 
-    def _tell(self) -> None:
-        if self._given_up:
-            logger.warning("the ledger is up to date again; it lacks %d ticks", self._given_up)
-            self._given_up = 0
+    def _log_dropped(self) -> None:
+        if self._dropped:
+            logger.warning("all ticks that waited are recorded; %d older records were dropped", self._dropped)
+            self._dropped = 0

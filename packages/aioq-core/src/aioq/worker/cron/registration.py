@@ -1,4 +1,4 @@
-"""Tells the ledger that this worker is up, and with which entries; learns what is paused."""
+"""Registers the app's entries with the ledger, renews that, and learns which entries are paused."""
 
 from __future__ import annotations
 
@@ -15,53 +15,58 @@ from aioq.protocols import TickLedger
 from aioq.worker.broker_retry import BrokerRetry
 from aioq.worker.log import logger, shown
 
-__all__ = ["Attendance"]
+__all__ = ["RegistrationDuty"]
 
-EVERY = 5.0
-"""Seconds between two signs of life."""
+RENEW_EVERY = 5.0
+"""Seconds between two renewals."""
 
 TTL = 30.0
-"""Seconds after which a version of the app that nobody attends to lapses."""
+"""Seconds after which a registered version of the app lapses if no worker renews it."""
 
-SHOWN = 10
-"""Entries that are named in a line of the log."""
+MAX_LOGGED = 10
+"""Entries whose names are in one line of the log."""
 
 
-class Attendance:
-    """Registers the app's entries at the start, and whenever no version is registered any more.
+class RegistrationDuty:
+    """Registers the app's entries at the start, and again when no version is registered any more.
 
-    Two versions of an app are up together during a deploy. The newest registration counts: a
-    worker of the older version sees that, says so once, and leaves it at that.
+    During a deploy two versions of an app are up together. The newest registration counts: a
+    worker of the older version logs a warning once, and does not register its own again.
     """
 
     def __init__(self, app: str, entries: Iterable[CronEntry], retry: BrokerRetry, clock: BrokerClock) -> None:
-        self._app, self._retry, self._clock = app, retry, clock
+        self._app = app
+        self._retry = retry
+        self._clock = clock
         self._definitions = [define(entry) for entry in entries]
         self._version = version_of(self._definitions)
-        self._superseded = ""
+        self._newer_version = ""
+        """The newer version that the worker has warned of."""
         self.paused: set[CronKey] = set()
+        """The entries that were paused at the latest renewal."""
         self.registered = anyio.Event()
+        """Set when the ledger has answered for the first time."""
 
     async def run(self, ledger: TickLedger) -> None:
-        """Attend until cancelled."""
+        """Register, and renew that until cancelled."""
         await self._register(ledger)
         while True:
-            await self._attend(ledger)
-            await self._clock.sleep(EVERY)
+            await self._renew(ledger)
+            await self._clock.sleep(RENEW_EVERY)
 
     async def _register(self, ledger: TickLedger) -> None:
         register = partial(ledger.register_crons, self._app, self._version, self._definitions, ttl=TTL)
-        _tell(self._app, await self._retry.call(register))
+        _log_changes(self._app, await self._retry.call(register))
 
-    async def _attend(self, ledger: TickLedger) -> None:
+    async def _renew(self, ledger: TickLedger) -> None:
         asked = 0.0
 
-        async def attend() -> Registration:
+        async def renew() -> Registration:
             nonlocal asked
             asked = self._clock.monotonic()
             return await ledger.renew_registration(self._app, self._version, ttl=TTL)
 
-        answer = await self._retry.call(attend)
+        answer = await self._retry.call(renew)
         self._clock.heard(answer.now, asked)
         self.paused.clear()
         self.paused.update(answer.paused)
@@ -69,31 +74,31 @@ class Attendance:
         if not answer.version:
             await self._register(ledger)
         elif answer.version != self._version:
-            await self._give_way(ledger, answer.version)
+            await self._warn_of_newer_version(ledger, answer.version)
         else:
-            self._superseded = ""
+            self._newer_version = ""
 
-    async def _give_way(self, ledger: TickLedger, version: str) -> None:
-        """Say once how the entries of the newer registration differ from those of this worker."""
-        if version == self._superseded:
+    async def _warn_of_newer_version(self, ledger: TickLedger, version: str) -> None:
+        """Log once for each newer version how its entries differ from those of this worker."""
+        if version == self._newer_version:
             return
-        self._superseded = version
+        self._newer_version = version
         statuses = await self._retry.call(partial(ledger.cron_statuses, self._app))
         registered = [status.definition for status in statuses if status.retired_at is None]
         logger.warning(
-            "another version of app %s has been registered since, and counts: %s",
+            "a newer version of app %s is registered and replaces the entries of this worker: %s",
             self._app,
-            _in_words(compare(self._definitions, registered)),
+            _describe(compare(self._definitions, registered)),
         )
 
 
-def _tell(app: str, changes: CronChanges) -> None:
+def _log_changes(app: str, changes: CronChanges) -> None:
     for what, keys in (("new", changes.added), ("changed", changes.changed), ("retired", changes.removed)):
         if keys:
             logger.info("cron entries of app %s that are %s: %s", app, what, _listed([key.name for key in keys]))
 
 
-def _in_words(diff: CronDiff) -> str:
+def _describe(diff: CronDiff) -> str:
     parts = [
         ("it has another schedule or other policies for", [new.name for _, new in diff.changed]),
         ("it adds", [definition.name for definition in diff.added]),
@@ -103,5 +108,5 @@ def _in_words(diff: CronDiff) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(shown(name) for name in names[:SHOWN]) + more
+    more = f" and {len(names) - MAX_LOGGED} more" if len(names) > MAX_LOGGED else ""
+    return ", ".join(shown(name) for name in names[:MAX_LOGGED]) + more

@@ -1,146 +1,194 @@
-"""Keeps the runs of an entry apart, as its `overlap` has it."""
+"""Applies the overlap policy: starts, delays, replaces or skips runs when an earlier run of the entry goes on."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
 import anyio
+from anyio.abc import TaskGroup
 
 from aioq.clock import Clock, wait_until
 from aioq.cron import CronEntry
-from aioq.model.cron import TickReason
+from aioq.model.cron import TickReason, TickRun
 from aioq.protocols import TickLedger
 from aioq.worker.broker_retry import BrokerRetry
-from aioq.worker.cron.invoke import Caller
+from aioq.worker.cron.invoke import REPLACED, STOPPED, CronRun, Interrupted, Invoker
 from aioq.worker.cron.recorder import Recorder
-from aioq.worker.cron.run import REPLACED, STOPPED, CronRun, CronTasks, CutShort
 from aioq.worker.log import logger
 from aioq.worker.shutdown import Shutdown
 
-__all__ = ["LIFE", "Runs"]
+__all__ = ["CronTasks", "RUN_TTL", "Runs"]
 
-LIFE = 30.0
-"""Seconds after its latest sign of life for which the fleet takes a run to go on."""
+RUN_TTL = 30.0
+"""Seconds after its latest extension for which the ledger takes a run to go on. Extended three times as often."""
+
+
+class CronTasks:
+    """Starts tasks in a group that outlives the scheduler's loop, and counts them."""
+
+    def __init__(self) -> None:
+        self.group: TaskGroup | None = None
+        """Set by the worker before the first tick."""
+        self._running = 0
+        self._idle = anyio.Event()
+
+    def start(self, call: Callable[[], Awaitable[object]], name: str) -> None:
+        """Start a task for the entry `name`. It counts at once: a stop may come before its first step."""
+        assert self.group is not None  # noqa: S101  # the worker sets it before anything fires
+        self._running += 1
+        self.group.start_soon(self._counted, call, name, name=f"cron {name}")
+
+    async def wait_idle(self) -> None:
+        """Wait until no task is left."""
+        while self._running:
+            await self._idle.wait()
+
+    async def _counted(self, call: Callable[[], Awaitable[object]], name: str) -> None:
+        try:
+            await call()
+        except Exception:
+            logger.exception("cannot process a tick of cron task %s", name, extra={"cron_name": name})
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
+                self._idle = anyio.Event()
 
 
 @dataclass(slots=True)
-class Line:
+class EntryRuns:
     """The runs of one entry on this worker."""
 
-    going: list[CronRun] = field(default_factory=list[CronRun])
+    running: list[CronRun] = field(default_factory=list[CronRun])
     waiting: CronRun | None = None
 
     def newest(self) -> CronRun:
-        """Return the run that stands for the entry in the fleet."""
-        return self.waiting or self.going[-1]
+        """Return the run that the ledger knows as the run of the entry."""
+        return self.waiting or self.running[-1]
 
 
 class Runs:
-    """Starts runs, and knows those that go on. They end by themselves, or are cut short."""
+    """Starts runs, and knows those that go on. They end by themselves, or are cancelled."""
 
-    def __init__(self, caller: Caller, recorder: Recorder, tasks: CronTasks, shutdown: Shutdown) -> None:
-        self._caller, self._recorder, self._tasks, self._shutdown = caller, recorder, tasks, shutdown
-        self._lines: defaultdict[str, Line] = defaultdict(Line)
-        self._outrun = anyio.Event()
+    def __init__(self, invoker: Invoker, recorder: Recorder, tasks: CronTasks, shutdown: Shutdown) -> None:
+        self._invoker = invoker
+        self._recorder = recorder
+        self._tasks = tasks
+        self._shutdown = shutdown
+        self._entries: defaultdict[str, EntryRuns] = defaultdict(EntryRuns)
+        self._check_now = anyio.Event()
 
-    def begin(self, entry: CronEntry, moment: datetime) -> None:
+    def begin(self, entry: CronEntry, tick: datetime) -> None:
         """Run an entry for a tick: now, after an earlier run, or not at all."""
-        run, line = CronRun(entry, moment), self._lines[entry.name]
-        match entry.options.overlap:
-            case "skip" if line.going:
-                self._leave_out(run, TickReason.OVERLAP)
-            case "queue_one" | "cancel" if line.going:
-                self._wait(line, run)
-            case _:
-                if line.going:
-                    _warn(run, line.going[-1])
-                self._start(line, run)
-
-    def outrun(self, entry: CronEntry) -> None:
-        """Note that another worker may have won a later tick of an entry: its run, if there is one, is looked after."""
-        if entry.options.overlap == "cancel" and entry.name in self._lines:
-            self._outrun.set()
-
-    async def keep_alive(self, ledger: TickLedger, worker_id: str, retry: BrokerRetry, clock: Clock) -> None:
-        """Tell the fleet of runs that go on, until cancelled; cut short those that were replaced."""
-        while True:
-            await wait_until(self._outrun, clock, LIFE / 3)
-            self._outrun = anyio.Event()
-            signs = [line.newest().sign_of_life(worker_id) for line in self._lines.values() if _is_shared(line)]
-            if signs:
-                for lost in await retry.call(partial(ledger.extend_runs, signs, seconds=LIFE)):
-                    self._replaced(lost.name, lost.tick)
-
-    def _replaced(self, name: str, tick: float) -> None:
-        """Give way to a run on another worker. With `allow` both go on."""
-        line = self._lines.get(name)
-        if line is None or line.newest().moment.timestamp() != tick:
-            return  # by a newer one of our own, since
-        entry = line.newest().entry
-        if entry.options.overlap == "allow":
+        run, runs = CronRun(entry, tick), self._entries[entry.name]
+        if not runs.running:
+            self._start(runs, run)
             return
-        self._drop_waiting(line, TickReason.OVERLAP)
-        for run in line.going:
-            run.cancel(CutShort(REPLACED))
+        match entry.options.overlap:
+            case "allow":
+                _warn_of_overlap(run, runs.running[-1])
+                self._start(runs, run)
+            case "skip":
+                self._skip(run, TickReason.OVERLAP)
+            case "queue_one":
+                self._wait(runs, run)
+            case "cancel":
+                self._wait(runs, run)
+                _cancel_all(runs)
 
-    def _wait(self, line: Line, run: CronRun) -> None:
-        self._drop_waiting(line, TickReason.OVERLAP)
-        line.waiting = run
-        if run.entry.options.overlap == "cancel":
-            for earlier in line.going:
-                earlier.cancel(CutShort(REPLACED))
+    def check_replaced(self, entry: CronEntry) -> None:
+        """Extend runs now instead of at the next interval: another worker may have won a later tick of an entry.
 
-    def _drop_waiting(self, line: Line, reason: TickReason) -> None:
-        if line.waiting is not None:
-            self._leave_out(line.waiting, reason)
-            line.waiting = None
+        With `cancel` its run replaces the one of this worker, which the ledger reports when it is extended.
+        """
+        if entry.options.overlap == "cancel" and entry.name in self._entries:
+            self._check_now.set()
 
-    def _leave_out(self, run: CronRun, reason: TickReason) -> None:
-        """Record a tick that does not run. One of the fleet is recorded as fired already, by its claim."""
+    async def extend(self, ledger: TickLedger, worker_id: str, retry: BrokerRetry, clock: Clock) -> None:
+        """Extend the runs of unique entries in the ledger until cancelled; cancel those that were replaced."""
+        while True:
+            await wait_until(self._check_now, clock, RUN_TTL / 3)
+            self._check_now = anyio.Event()
+            runs = [_tick_run(one.newest(), worker_id) for one in self._entries.values() if _is_in_ledger(one)]
+            if runs:
+                for lost in await retry.call(partial(ledger.extend_runs, runs, seconds=RUN_TTL)):
+                    self._replace(lost.name, lost.tick)
+
+    def _replace(self, name: str, tick: float) -> None:
+        """Cancel the runs of an entry, since another worker runs it. With `allow` both go on."""
+        runs = self._entries.get(name)
+        if runs is None or runs.newest().tick.timestamp() != tick:
+            return  # a newer run of this worker has replaced it meanwhile
+        if not runs.newest().entry.options.may_overlap:
+            self._drop_waiting(runs, TickReason.OVERLAP)
+            _cancel_all(runs)
+
+    def _wait(self, runs: EntryRuns, run: CronRun) -> None:
+        """Let a run wait for the end of an earlier one, in place of a run that waited before."""
+        self._drop_waiting(runs, TickReason.OVERLAP)
+        runs.waiting = run
+
+    def _drop_waiting(self, runs: EntryRuns, reason: TickReason) -> None:
+        if runs.waiting is not None:
+            self._skip(runs.waiting, reason)
+            runs.waiting = None
+
+    def _skip(self, run: CronRun, reason: TickReason) -> None:
+        """Record a tick that does not run. The claim of a unique entry has recorded it as fired already."""
         if run.entry.unique:
-            self._recorder.not_run(run.entry, run.moment, f"not run: {reason}")
+            self._recorder.not_run(run.entry, run.tick, f"not run: {reason}")
         else:
-            self._recorder.skipped(run.entry, run.moment, reason)
+            self._recorder.skipped(run.entry, run.tick, reason)
 
-    def _start(self, line: Line, run: CronRun) -> None:
-        line.going.append(run)
-        self._tasks.start(partial(self._work, line, run), run.entry.name)
+    def _start(self, runs: EntryRuns, run: CronRun) -> None:
+        runs.running.append(run)
+        self._tasks.start(partial(self._work, runs, run), run.entry.name)
 
-    async def _work(self, line: Line, run: CronRun) -> None:
-        self._recorder.fired(run)
+    async def _work(self, runs: EntryRuns, run: CronRun) -> None:
+        fired_at = self._recorder.fired(run.entry, run.tick)
         error = STOPPED
         try:
-            error = await self._caller.call(run)
+            error = await self._invoker.process(run)
         except anyio.get_cancelled_exc_class():
-            self._drop_waiting(line, TickReason.STOPPING)
+            self._drop_waiting(runs, TickReason.STOPPING)
             raise
         finally:
-            self._recorder.ended(run, error)
-            line.going.remove(run)
-            self._next(line, run.entry)
+            self._recorder.ended(run.entry, run.tick, fired_at, error)
+            runs.running.remove(run)
+            self._start_waiting(runs, run.entry)
 
-    def _next(self, line: Line, entry: CronEntry) -> None:
+    def _start_waiting(self, runs: EntryRuns, entry: CronEntry) -> None:
         if self._shutdown.requested:
-            self._drop_waiting(line, TickReason.STOPPING)
-        if not line.going and (run := line.waiting) is not None:
-            line.waiting = None
-            self._start(line, run)
-        if not line.going:
-            del self._lines[entry.name]
+            self._drop_waiting(runs, TickReason.STOPPING)
+        if not runs.running and (run := runs.waiting) is not None:
+            runs.waiting = None
+            self._start(runs, run)
+        if not runs.running:
+            del self._entries[entry.name]
 
 
-def _is_shared(line: Line) -> bool:
-    return bool(line.going) and line.newest().entry.unique
+def _cancel_all(runs: EntryRuns) -> None:
+    for run in runs.running:
+        run.cancel(Interrupted(REPLACED))
 
 
-def _warn(run: CronRun, earlier: CronRun) -> None:
+def _is_in_ledger(runs: EntryRuns) -> bool:
+    return bool(runs.running) and runs.newest().entry.unique
+
+
+def _tick_run(run: CronRun, worker_id: str) -> TickRun:
+    return TickRun(name=run.entry.name, queue=run.entry.queue, tick=run.tick.timestamp(), worker_id=worker_id)
+
+
+def _warn_of_overlap(run: CronRun, earlier: CronRun) -> None:
     logger.warning(
-        "cron task %s runs for %s while its run of %s is still going; overlap= says what else to do",
+        "cron task %s runs for %s while its run for %s is still going; set overlap= to prevent this",
         run.entry.name,
-        run.moment.isoformat(),
-        earlier.moment.isoformat(),
+        run.tick.isoformat(),
+        earlier.tick.isoformat(),
         extra={"cron_name": run.entry.name},
     )

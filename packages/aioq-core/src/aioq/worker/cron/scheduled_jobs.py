@@ -1,4 +1,4 @@
-"""Jobs that were enqueued by a schedule: what they see, when they have to wait, how they ended."""
+"""Extends the context of jobs that schedules enqueued, applies their overlap policy, and records their end."""
 
 from __future__ import annotations
 
@@ -10,66 +10,69 @@ from aioq.clock import BrokerClock
 from aioq.cron import CronOptions
 from aioq.errors import BadSignature, SerializationError
 from aioq.model.cron import CronKey, TickRecord, TickStatus
-from aioq.model.ids import TICK_IDS
+from aioq.model.ids import read_tick_id
 from aioq.model.job import Completed, Dead, Expired, Failed, Lease, Settlement
 from aioq.model.states import FINAL_STATES
 from aioq.protocols import JobStore, TickLedger
 from aioq.serialization.failure import in_full, one_line
 from aioq.task import Task
 from aioq.worker.broker_retry import OUTAGES
+from aioq.worker.cron.invoke import REPLACED
 from aioq.worker.cron.recorder import Recorder
-from aioq.worker.cron.run import REPLACED
 from aioq.worker.log import extra, job_of, logger
 
-__all__ = ["NotYet", "ScheduledJobs"]
+__all__ = ["JobNotReady", "ScheduledJobs"]
 
-AGAIN = 1.0
-"""Seconds after which a job that has to wait for an earlier one is looked at again."""
+RETRY_DELAY = 1.0
+"""Seconds after which a job that has to wait for an earlier one is claimed again."""
 
-LOOK_BACK = 100
-"""Ticks among which an earlier job that goes on is looked for: as many as a ledger keeps."""
+HISTORY_LIMIT = 100
+"""Records that are searched for an earlier job that has not ended: as many as a ledger keeps."""
 
 
-class NotYet(Exception):
-    """A job has to wait: it is to be released, and claimed again after `AGAIN` seconds."""
+class JobNotReady(Exception):
+    """A job has to wait: the worker releases it, and claims it again after `delay` seconds."""
 
-    delay = AGAIN
+    delay = RETRY_DELAY
 
 
 class ScheduledJobs:
-    """Knows jobs of schedules by their ids. Of others it is never asked."""
+    """Finds out by its id which tick a job belongs to. The runner asks for jobs of schedules only."""
 
     def __init__(
         self, app: Aarq, worker_id: str, ledger: TickLedger | None, recorder: Recorder, clock: BrokerClock
     ) -> None:
-        self._app, self._worker_id, self._ledger, self._recorder = app, worker_id, ledger, recorder
+        self._app = app
+        self._worker_id = worker_id
+        self._ledger = ledger
+        self._recorder = recorder
         self._clock = clock
 
     async def prepare(self, lease: Lease, task: Task[..., Any]) -> dict[str, Any]:
-        """Return what the context of a job has beside that of others, once it may run.
+        """Return what a schedule adds to the context of its job, if the job may run now.
 
         Raises:
-            NotYet: An earlier run goes on, or the ledger cannot be asked.
+            JobNotReady: An earlier run goes on, or the ledger does not answer.
         """
-        found = _tick_of(lease.job_id)
+        found = read_tick_id(lease.job_id)
         if self._ledger is None or found is None:
             return {}
         name, tick = found
         cron = CronKey(lease.queue, name)
         try:
-            await self._keep_apart(self._ledger, cron, tick)
+            await self._apply_overlap(self._ledger, cron, tick)
             success, result = await self._previous(self._ledger, cron, tick)
         except OUTAGES as error:
-            raise NotYet from error
+            raise JobNotReady from error
         return {
             "cron_name": name,
             "scheduled_at": datetime.fromtimestamp(tick, UTC),
             "previous_success": None if success is None else datetime.fromtimestamp(success, UTC),
-            "previous_result": None if result is None else _decoded(lease, task, result),
+            "previous_result": None if result is None else _decode(lease, task, result),
         }
 
     def settled(self, settlement: Settlement) -> None:
-        """Record how the tick of a job ended that has been settled for good."""
+        """Record the end of the tick of a job that was settled for good. A retry is no end."""
         lease = settlement.lease
         match settlement:
             case Completed(result=result):
@@ -82,22 +85,23 @@ class ScheduledJobs:
             case _:
                 pass
 
-    async def _keep_apart(self, ledger: TickLedger, cron: CronKey, tick: float) -> None:
-        """See to it that no job of an earlier tick goes on, where the entry does not allow that.
+    async def _apply_overlap(self, ledger: TickLedger, cron: CronKey, tick: float) -> None:
+        """Cancel or wait for jobs of earlier ticks, unless the entry allows that they overlap.
 
-        With `skip` there is such a job when several ticks are made up for at once, or by hand.
+        The ledger has applied the policy when the tick was claimed. It enqueues several jobs at
+        once all the same if several ticks are made up for, and people enqueue jobs by hand.
         """
-        store, overlap = self._app.broker, self._options(cron).overlap
-        if overlap == "allow" or not isinstance(store, JobStore):
+        store, options = self._app.broker, self._options(cron)
+        if options.may_overlap or not isinstance(store, JobStore):
             return
-        for record in await ledger.tick_history(cron, limit=LOOK_BACK):
+        for record in await ledger.tick_history(cron, limit=HISTORY_LIMIT):
             if record.tick >= tick or record.status is not TickStatus.FIRED or record.job_id is None:
                 continue
             job = await store.get_job(record.job_id, queue=cron.queue)
             if job is None or job.state in FINAL_STATES:
                 continue
-            if overlap != "cancel":
-                raise NotYet
+            if options.overlap != "cancel":
+                raise JobNotReady
             if await store.cancel_job(record.job_id, queue=cron.queue):
                 self._record(record.job_id, cron.queue, fired_at=record.fired_at, error=REPLACED)
 
@@ -108,20 +112,20 @@ class ScheduledJobs:
             return None, None
         if status.last_success < tick:
             return status.last_success, status.last_result
-        # A job that runs once more, after a later one: what its predecessor returned is gone.
+        # This job runs again after a later one: the ledger keeps the result of the latest success only.
         history = await ledger.tick_history(cron)
         successes = (record.tick for record in history if record.status is TickStatus.OK and record.tick < tick)
         return next(successes, None), None
 
     def _options(self, cron: CronKey) -> CronOptions:
-        """Return the policies of an entry; the default ones of one that this worker's app does not have."""
+        """Return the policies of an entry; the defaults if this worker's app does not have it."""
         entry = self._app.crons.get(cron.name)
         return entry.options if entry is not None and entry.key == cron else CronOptions()
 
     def _record(
         self, job_id: str, queue: str, *, fired_at: float | None, error: str = "", result: bytes | None = None
     ) -> None:
-        found = _tick_of(job_id)
+        found = read_tick_id(job_id)
         if found is not None:
             record = TickRecord(
                 name=found[0],
@@ -138,15 +142,7 @@ class ScheduledJobs:
             self._recorder.add(record)
 
 
-def _tick_of(job_id: str) -> tuple[str, float] | None:
-    """Return entry and tick of a job; None when its id is none that a ledger has made."""
-    name, _, milliseconds = job_id.removeprefix(TICK_IDS).rpartition(":")
-    if not name or not milliseconds.lstrip("-").isdecimal():
-        return None
-    return name, int(milliseconds) / 1000
-
-
-def _decoded(lease: Lease, task: Task[..., Any], result: bytes) -> Any:
+def _decode(lease: Lease, task: Task[..., Any], result: bytes) -> Any:
     try:
         return task.result_reader(lease.job_id, lease.queue)(result)
     except (BadSignature, SerializationError) as error:

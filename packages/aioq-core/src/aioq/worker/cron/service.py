@@ -1,4 +1,4 @@
-"""The duty that owns the others: which entries this worker carries, and the loops that fire them."""
+"""Owns the cron duties of a worker: the entries that it fires, the loops that fire them, and what they report."""
 
 from __future__ import annotations
 
@@ -16,107 +16,121 @@ from aioq.cron import CronEntry, Tick
 from aioq.protocols import TickLedger
 from aioq.serialization.failure import error_text
 from aioq.worker.broker_retry import BrokerRetry
-from aioq.worker.cron.fleet import Acting, Contention
-from aioq.worker.cron.invoke import Caller
-from aioq.worker.cron.local import Firing
+from aioq.worker.cron.fleet import Fleet
+from aioq.worker.cron.invoke import Invoker
+from aioq.worker.cron.local import LocalEntries
 from aioq.worker.cron.recorder import Recorder
-from aioq.worker.cron.registration import Attendance
-from aioq.worker.cron.run import CronTasks
-from aioq.worker.cron.runs import Runs
+from aioq.worker.cron.registration import RegistrationDuty
+from aioq.worker.cron.runs import CronTasks, Runs
 from aioq.worker.cron.scheduled_jobs import ScheduledJobs
-from aioq.worker.cron.startup_log import greet, tell_of_clocks, tell_of_namesakes
-from aioq.worker.cron.tick_claims import Bidding
+from aioq.worker.cron.startup_log import log_next_runs, warn_of_clock_difference, warn_of_equal_app_names
+from aioq.worker.cron.tick_claims import TickClaims
 from aioq.worker.log import logger
 from aioq.worker.shutdown import Shutdown
 
-__all__ = ["Cron"]
+__all__ = ["CronService"]
 
-RESTART = 1.0
-"""Seconds after which a loop that broke is started again."""
+RESTART_DELAY = 1.0
+"""Seconds after which a scheduler's loop that failed is started again."""
 
 
-class Cron:
-    """Runs the scheduler's loop, once on the host's clock and once on the broker's.
+class CronService:
+    """Runs the scheduler's loop twice: on the host's clock, and for the entries of the fleet on the broker's.
 
-    Entries that fire once for the fleet live in the second one. A broker that is away holds
-    up nothing in the first.
+    If the broker is away, only the second loop waits for it.
     """
 
     def __init__(
-        self, app: Aarq, worker_id: str, queues: tuple[str, ...], retry: BrokerRetry, shutdown: Shutdown, clock: Clock
+        self,
+        app: Aarq,
+        worker_id: str,
+        queues: tuple[str, ...],
+        *,
+        retry: BrokerRetry,
+        shutdown: Shutdown,
+        clock: Clock,
     ) -> None:
-        self._app, self._worker_id, self._retry, self._shutdown, self._clock = app, worker_id, retry, shutdown, clock
+        self._app = app
+        self._worker_id = worker_id
+        self._retry = retry
+        self._shutdown = shutdown
+        self._clock = clock
         self.entries = [entry for entry in app.crons if entry.queue in queues and entry.options.enabled]
         self._ledger = app.broker if isinstance(app.broker, TickLedger) else None
         self._broker_clock = BrokerClock(clock)
         self._tasks = CronTasks()
         self._recorder = Recorder(self._ledger, worker_id, retry, clock, self._broker_clock)
-        self._caller = Caller(app, worker_id, clock)
-        self._runs = Runs(self._caller, self._recorder, self._tasks, shutdown)
-        self._attendance = Attendance(app.name, app.crons, retry, self._broker_clock)
+        self._invoker = Invoker(app, worker_id, clock)
+        self._runs = Runs(self._invoker, self._recorder, self._tasks, shutdown)
+        self._registration = RegistrationDuty(app.name, app.crons, retry, self._broker_clock)
         self.jobs = ScheduledJobs(app, worker_id, self._ledger, self._recorder, self._broker_clock)
 
     def share(self, shared: Mapping[str, Any]) -> None:
-        """Let calls see what the app's lifespan has yielded."""
-        self._caller.shared = shared
+        """Add what the app's lifespan has yielded to the context of every run."""
+        self._invoker.shared = shared
 
-    async def keep(self) -> None:
-        """Keep the ledger informed, until cancelled: for as long as anything runs."""
+    async def run(self) -> None:
+        """Write records and extend runs in the ledger until cancelled: also while the worker drains."""
         if self._ledger is None:
             return
         async with anyio.create_task_group() as duties:
             duties.start_soon(self._recorder.run)
-            duties.start_soon(self._runs.keep_alive, self._ledger, self._worker_id, self._retry, self._clock)
+            duties.start_soon(self._runs.extend, self._ledger, self._worker_id, self._retry, self._clock)
 
-    async def run(self, jobs: TaskGroup) -> None:
-        """Fire until cancelled; what is fired runs in `jobs` and outlives this call."""
+    async def fire(self, jobs: TaskGroup) -> None:
+        """Fire ticks until cancelled. Their runs are tasks of `jobs`, and outlive this call."""
         self._tasks.group = jobs
-        alone = [entry for entry in self.entries if not entry.unique]
-        firing = Firing(self._attendance.paused, self._runs, self._recorder, self._tasks, self._shutdown, self._clock)
         async with anyio.create_task_group() as duties:
-            duties.start_soon(self._loop, alone, firing.fire, self._clock)
+            duties.start_soon(self._fire_local)
             if self.entries:
-                duties.start_soon(greet, self.entries, datetime.fromtimestamp(self._clock.time(), UTC))
+                duties.start_soon(log_next_runs, self.entries, datetime.fromtimestamp(self._clock.time(), UTC))
                 duties.start_soon(self._compare_clocks)
             if self._ledger is not None:
-                tell_of_namesakes(self._app)
-                duties.start_soon(self._attendance.run, self._ledger)
-                duties.start_soon(self._contend, self._ledger)
+                warn_of_equal_app_names(self._app)
+                duties.start_soon(self._registration.run, self._ledger)
+                duties.start_soon(self._fire_fleet, self._ledger)
 
     async def wait_idle(self) -> None:
-        """Wait until nothing that was fired is still running."""
+        """Wait until no tick is being claimed and no run goes on."""
         await self._tasks.wait_idle()
 
     async def close(self) -> None:
-        """Write down what is not in the ledger yet, in one try."""
+        """Write the records that are not in the ledger yet, without retries."""
         try:
             await self._recorder.close()
         except Exception as error:
-            logger.warning("the ledger did not hear what became of the last ticks: %s", error_text(error))
+            logger.warning("the latest ticks could not be recorded: %s", error_text(error))
 
-    async def _contend(self, ledger: TickLedger) -> None:
-        """Take part in the fleet, from when this worker is registered and knows the broker's time."""
-        fleet = [entry for entry in self.entries if entry.unique]
-        if not fleet:
+    async def _fire_local(self) -> None:
+        local = LocalEntries(
+            self._registration.paused, self._runs,
+            recorder=self._recorder, tasks=self._tasks, shutdown=self._shutdown, clock=self._clock,
+        )  # fmt: skip
+        await self._loop([entry for entry in self.entries if not entry.unique], local.fire, self._clock)
+
+    async def _fire_fleet(self, ledger: TickLedger) -> None:
+        """Fire the entries of the fleet, once this worker is registered and knows the broker's time."""
+        entries = [entry for entry in self.entries if entry.unique]
+        if not entries:
             return
-        await self._attendance.registered.wait()
-        bidding = Bidding(ledger, self._worker_id, self._retry, self._shutdown, self._broker_clock)
-        acting = Acting(self._runs, self._recorder, self._shutdown)
-        contention = Contention(
-            bidding, acting, self._worker_id, self._recorder, self._tasks, self._shutdown, self._broker_clock
-        )
+        await self._registration.registered.wait()
+        claims = TickClaims(ledger, self._worker_id, self._retry, self._shutdown, self._broker_clock)
+        fleet = Fleet(
+            self._worker_id, claims, self._runs,
+            recorder=self._recorder, tasks=self._tasks, shutdown=self._shutdown, clock=self._broker_clock,
+        )  # fmt: skip
         async with anyio.create_task_group() as duties:
-            duties.start_soon(self._loop, fleet, contention.fire, self._broker_clock)
-            await checkpoint()  # a tick between the two is found twice, and won once
-            await contention.catch_up(fleet)
+            duties.start_soon(self._loop, entries, fleet.fire, self._broker_clock)
+            await checkpoint()  # the loop starts first: a tick in between is then found twice and not never
+            await fleet.catch_up(entries)
 
     async def _loop(self, entries: Sequence[CronEntry], fire: Callable[[Tick], None], clock: Clock) -> None:
         while entries:
             try:
                 await self._app.scheduler.run(entries, fire, clock=clock)
             except Exception:
-                logger.exception("the cron loop broke and is started again")
-            await self._clock.sleep(RESTART)
+                logger.exception("the cron loop failed and is started again")
+            await self._clock.sleep(RESTART_DELAY)
 
     async def _compare_clocks(self) -> None:
         asked = 0.0
@@ -127,4 +141,4 @@ class Cron:
             return await self._app.broker.time()
 
         now = await self._retry.call(ask)
-        tell_of_clocks(self._clock.time(), now, self._clock.monotonic() - asked)
+        warn_of_clock_difference(self._clock.time(), now, self._clock.monotonic() - asked)

@@ -1,4 +1,4 @@
-"""What is said of the entries when a worker starts."""
+"""Logs the next runs of the entries when a worker starts, and warns of clocks and names that may cause surprises."""
 
 from __future__ import annotations
 
@@ -15,48 +15,48 @@ from aioq.cron import ClockChange, CronEntry, upcoming
 from aioq.cron.schedule import ExplainedSchedule
 from aioq.worker.log import logger
 
-__all__ = ["greet", "tell_of_clocks", "tell_of_namesakes"]
+__all__ = ["log_next_runs", "warn_of_clock_difference", "warn_of_equal_app_names"]
 
-SHOWN = 100
+MAX_LOGGED = 100
 """Entries whose next runs are logged one by one."""
 
-NEXT = 3
-"""Runs that are looked at."""
+RUNS_CHECKED = 3
+"""Next runs of an entry that are logged and checked."""
 
-LONG = timedelta(days=366)
-"""Who runs only after that may have been meant otherwise."""
+SUSPICIOUS_DELAY = timedelta(days=366)
+"""Warn if the next run is further away: the expression is probably a mistake."""
 
 LONGEST_REPEAT = timedelta(hours=3)
-"""So long before its clock change may the first run of a repeated time be."""
+"""How long before the clock change the first run of a repeated hour can be."""
 
-TOLERATED = 1.0
-"""Seconds by which the clocks of the host and of the broker may differ."""
+MAX_CLOCK_DIFFERENCE = 1.0
+"""Seconds by which the clocks of the host and of the broker may differ without a warning."""
 
 
-async def greet(entries: Sequence[CronEntry], now: datetime) -> None:
-    """Log the next runs of entries, and warn of what may surprise."""
+async def log_next_runs(entries: Sequence[CronEntry], now: datetime) -> None:
+    """Log the next runs of entries, and warn of distant runs and of clock changes that affect them."""
     for number, entry in enumerate(entries):
         await checkpoint()
         runs = _next_runs(entry, now)
-        if number < SHOWN:
+        if number < MAX_LOGGED:
             zone = _zone(entry.tz)
             shown = ", ".join(run.astimezone(zone).isoformat(sep=" ") for run in runs)
             logger.info("cron task %s runs next at %s", entry.name, shown or "no time at all")
         _warn(entry, runs, now)
-    if len(entries) > SHOWN:
-        logger.info("and %d more cron tasks", len(entries) - SHOWN)
+    if len(entries) > MAX_LOGGED:
+        logger.info("and %d more cron tasks", len(entries) - MAX_LOGGED)
 
 
-def tell_of_clocks(host: float, broker: float, uncertain: float) -> None:
-    """Warn when the clocks differ.
+def warn_of_clock_difference(host: float, broker: float, uncertain: float) -> None:
+    """Warn if the clocks differ.
 
     Args:
-        host: What the host's clock showed when the broker's answer came in.
-        broker: What the broker's clock had shown.
-        uncertain: Seconds that the answer took: the broker's clock may show so much more by now.
+        host: The host's clock when the broker's answer arrived.
+        broker: The broker's clock, as the answer says.
+        uncertain: Seconds that the call took: the broker's clock may have advanced by up to as much.
     """
     ahead = host - broker
-    if ahead < -TOLERATED or ahead > TOLERATED + uncertain:
+    if ahead < -MAX_CLOCK_DIFFERENCE or ahead > MAX_CLOCK_DIFFERENCE + uncertain:
         logger.warning(
             "the clock of this host is %.1f s %s that of the broker: entries that fire once for the fleet, and jobs, "
             "go by the broker's, and other entries by the host's",
@@ -65,14 +65,14 @@ def tell_of_clocks(host: float, broker: float, uncertain: float) -> None:
         )
 
 
-def tell_of_namesakes(app: Aarq) -> None:
-    """Warn when the module of an app, or the program, has another one of the same name on the same broker."""
+def warn_of_equal_app_names(app: Aarq) -> None:
+    """Warn if the module of an app, or the main program, has another app of the same name on the same broker."""
     modules = (sys.modules.get(app.name), sys.modules.get("__main__"))
-    others = [other for module in modules if module for other in vars(module).values() if isinstance(other, Aarq)]
-    if any(other is not app and other.crons and _alike(other, app) for other in others):
+    candidates = [other for module in modules if module for other in vars(module).values() if isinstance(other, Aarq)]
+    if any(other is not app and other.crons and _same_name_and_broker(other, app) for other in candidates):
         logger.warning(
-            "two apps go by the name %s: each worker that starts retires the cron entries of the other app; "
-            "tell them apart with Aarq(name=...)",
+            "two apps have the name %s: each worker that starts retires the cron entries of the other app; "
+            "give them different names with Aarq(name=...)",
             app.name,
         )
 
@@ -80,46 +80,46 @@ def tell_of_namesakes(app: Aarq) -> None:
 def _warn(entry: CronEntry, runs: list[datetime], now: datetime) -> None:
     if not runs:
         return
-    facts = {"cron_name": entry.name}
-    if runs[0] - max(now, entry.options.start or now) > LONG:
-        text = "cron task %s runs only in %d days, for the next time: is %r what was meant?"
-        logger.warning(text, entry.name, (runs[0] - now).days, entry.expression, extra=facts)
+    context = {"cron_name": entry.name}
+    if runs[0] - max(now, entry.options.start or now) > SUSPICIOUS_DELAY:
+        text = "cron task %s does not run for another %d days; check its expression %r"
+        logger.warning(text, entry.name, (runs[0] - now).days, entry.expression, extra=context)
     for change in _changes(entry, runs, now):
-        text = "cron task %s meets a clock change in %s, at %s: %s"
-        logger.warning(text, entry.name, entry.tz, change.start.isoformat(" "), change.effect, extra=facts)
+        text = "a clock change in %s at %s affects cron task %s: %s"
+        logger.warning(text, entry.tz, change.start.isoformat(" "), entry.name, change.effect, extra=context)
 
 
 def _changes(entry: CronEntry, runs: list[datetime], now: datetime) -> list[ClockChange]:
-    """Return the clock changes that do something to the next runs."""
+    """Return the clock changes that affect the next runs."""
     if not isinstance(entry.schedule, ExplainedSchedule):
         return []
     try:
         changes = entry.schedule.clock_changes(now, runs[-1] + LONGEST_REPEAT)
     except Exception:
         return []
-    return [change for change in changes if _meets(change, runs)]
+    return [change for change in changes if _affects(change, runs)]
 
 
-def _meets(change: ClockChange, runs: list[datetime]) -> bool:
+def _affects(change: ClockChange, runs: list[datetime]) -> bool:
     if not change.touches:
         return False
     return not set(change.runs).isdisjoint(runs) if change.runs else change.at <= runs[-1]
 
 
 def _next_runs(entry: CronEntry, now: datetime) -> list[datetime]:
-    """Return the next runs; none when the schedule ends or raises."""
+    """Return the next runs; none if the schedule ends or raises."""
     try:
-        return list(islice(upcoming(entry.schedule, now), NEXT))
+        return list(islice(upcoming(entry.schedule, now), RUNS_CHECKED))
     except Exception:
         return []
 
 
-def _alike(one: Aarq, other: Aarq) -> bool:
+def _same_name_and_broker(one: Aarq, other: Aarq) -> bool:
     return one.name == other.name and repr(one.broker) == repr(other.broker)
 
 
 def _zone(name: str) -> tzinfo:
-    """Return a zone by name; UTC for one that only the scheduler knows."""
+    """Return a zone by name; UTC if only the scheduler knows it."""
     try:
         return ZoneInfo(name)
     except (ValueError, OSError, ZoneInfoNotFoundError):

@@ -1,4 +1,4 @@
-"""Asks the ledger for ticks, as often as it takes to get an answer."""
+"""Claims ticks from the ledger: several entries in one call, or one entry again and again until there is an answer."""
 
 from __future__ import annotations
 
@@ -17,119 +17,133 @@ from aioq.model.cron import TickClaim, TickOutcome, TickReply
 from aioq.model.ids import new_id
 from aioq.protocols import TickLedger
 from aioq.worker.broker_retry import BrokerRetry
-from aioq.worker.cron.runs import LIFE
+from aioq.worker.cron.due_ticks import DueTicks
+from aioq.worker.cron.runs import RUN_TTL
 from aioq.worker.shutdown import Shutdown, race
 
-__all__ = ["TOGETHER", "Bid", "Bidding"]
+__all__ = ["BATCH_SIZE", "MAX_SINGLE_CLAIMS", "PendingClaim", "TickClaims"]
 
-AT_ONCE = 200
-"""Claims under way at the same time: of thousands, the last would run out of time before it was answered."""
+MAX_SINGLE_CLAIMS = 200
+"""Calls for one entry that are under way at the same time. Of thousands, the last would time out."""
 
-TOGETHER = 100
-"""Bids in one call."""
+BATCH_SIZE = 100
+"""Claims in one call: as many as `TickLedger.claim_ticks` takes."""
 
-CALLS = 2
-"""Such calls under way at the same time: the broker is at one while the answers to the other are acted on."""
+MAX_BATCHES = 2
+"""Calls for several entries that are under way: the broker decides one while the worker acts on the other."""
 
-SHIELD = 5.0
-"""Seconds for which a claim under way is protected from cancellation: it may have won."""
+CLAIM_TIMEOUT = 5.0
+"""Seconds for which a call is protected from cancellation: it may have won ticks."""
 
 
 @dataclass(slots=True, eq=False)
-class Bid:
-    """A claim, and the latest answer to it."""
+class PendingClaim:
+    """A claim of some or all of the ticks that came due together, and the latest answer to it."""
 
-    entry: CronEntry
-    claim: TickClaim
+    due: DueTicks
+    request: TickClaim
     reply: TickReply | None = None
+    """None until the ledger answers; None again while the claim is repeated."""
 
     @property
-    def moments(self) -> list[datetime]:
-        """The ticks."""
-        return [datetime.fromtimestamp(tick, UTC) for tick in self.claim.ticks]
+    def entry(self) -> CronEntry:
+        """The entry of the ticks."""
+        return self.due.entry
 
+    @property
+    def ticks(self) -> list[datetime]:
+        """The claimed ticks, oldest first."""
+        return [datetime.fromtimestamp(tick, UTC) for tick in self.request.ticks]
+
+    @property
     def outcome(self) -> TickOutcome | None:
-        """Return what was decided; None when nobody has answered."""
+        """The decision of the ledger; None without an answer."""
         return None if self.reply is None else self.reply.outcome
 
-    def to_run(self) -> list[datetime]:
-        """Return the ticks that this worker is to run."""
-        if self.reply is None or self.reply.outcome is not TickOutcome.WON or self.claim.job is not None:
+    def ticks_to_run(self) -> list[datetime]:
+        """Return the ticks whose functions this worker must call. The ledger enqueues jobs by itself."""
+        if self.reply is None or self.reply.outcome is not TickOutcome.WON or self.request.job is not None:
             return []
         return [datetime.fromtimestamp(tick, UTC) for tick in self.reply.won]
 
 
-class Bidding:
-    """Makes bids, repeats them while the broker is away, and learns its time from every answer."""
+class TickClaims:
+    """Sends claims to the ledger, and sets the broker's clock by every answer."""
 
     def __init__(
         self, ledger: TickLedger, worker_id: str, retry: BrokerRetry, shutdown: Shutdown, clock: BrokerClock
     ) -> None:
-        self._ledger, self._worker_id, self._retry, self._shutdown, self._clock = (
-            ledger,
-            worker_id,
-            retry,
-            shutdown,
-            clock,
-        )
-        self._line, self._calls = anyio.Semaphore(AT_ONCE), anyio.Semaphore(CALLS)
+        self._ledger = ledger
+        self._worker_id = worker_id
+        self._retry = retry
+        self._shutdown = shutdown
+        self._clock = clock
+        self._single = anyio.Semaphore(MAX_SINGLE_CLAIMS, fast_acquire=True)
+        self._batches = anyio.Semaphore(MAX_BATCHES, fast_acquire=True)
 
-    def bid(self, entry: CronEntry, moments: Sequence[datetime]) -> Bid:
-        """Return a bid that has not been made yet."""
-        claim = TickClaim(
+    def new(self, due: DueTicks, ticks: Sequence[datetime]) -> PendingClaim:
+        """Return a claim of ticks that has not been sent yet."""
+        entry = due.entry
+        request = TickClaim(
             name=entry.name,
             queue=entry.queue,
-            ticks=tuple(moment.timestamp() for moment in moments),
+            ticks=tuple(tick.timestamp() for tick in ticks),
             fingerprint=entry.fingerprint,
             worker_id=self._worker_id,
             request_id=new_id(),
             overlap=entry.options.overlap,
-            run=LIFE,
+            run=RUN_TTL,
             job=entry.job,
         )
-        return Bid(entry, claim)
+        return PendingClaim(due, request)
 
-    async def ask_together(self, bids: Sequence[Bid]) -> None:
-        """Get the answers to bids of different entries; none to those that would have to be asked for once more."""
-        for at in range(0, len(bids), TOGETHER):
-            some = bids[at : at + TOGETHER]
-            with suppress(Exception):  # whatever it is, it is met again when one of them is asked for alone
-                async with self._calls if len(some) > 1 else self._line:
-                    await self._claim(some)
+    async def send_together(self, claims: Sequence[PendingClaim]) -> None:
+        """Send claims of different entries, `BATCH_SIZE` in a call. A claim whose call fails has no reply after."""
+        for start in range(0, len(claims), BATCH_SIZE):
+            batch = claims[start : start + BATCH_SIZE]
+            with suppress(Exception):  # the caller sends each of them alone, and `BrokerRetry` logs what fails then
+                async with self._batches if len(batch) > 1 else self._single:
+                    await self._send(batch)
 
-    async def ask(self, bid: Bid) -> None:
-        """Get an answer to a bid; none when the broker stays away for the entry's grace, or the worker stops."""
-        await self._insist(bid)
-        while bid.reply is not None and bid.reply.outcome is TickOutcome.EARLY:
-            early = bid.claim.ticks[-1] - bid.reply.now
-            bid.reply, bid.claim = None, replace(bid.claim, request_id=new_id())
+    async def send(self, claim: PendingClaim) -> None:
+        """Send a claim until the ledger decides.
+
+        Without an answer within the entry's `grace`, or when the worker stops, it has no reply.
+        """
+        await self._send_until_answered(claim)
+        while claim.reply is not None and claim.reply.outcome is TickOutcome.EARLY:
+            # The broker's clock is behind. An early answer decided nothing: ask anew, under another id.
+            early = claim.request.ticks[-1] - claim.reply.now
+            claim.reply = None
+            claim.request = replace(claim.request, request_id=new_id())
             if await wait_until(self._shutdown.draining, self._clock, early):
                 return
-            await self._insist(bid)
+            await self._send_until_answered(claim)
 
-    async def _insist(self, bid: Bid) -> None:
-        bid.reply = None
-        attempt = partial(self._attempt, bid)
+    async def _send_until_answered(self, claim: PendingClaim) -> None:
+        claim.reply = None
+        send = partial(self._send_alone, claim)
         try:
-            return await attempt()
-        except Exception:  # `BrokerRetry` logs it, whatever it is
+            return await send()
+        except Exception:  # `BrokerRetry` logs it when it fails again
             await race(
-                lambda: self._retry.call(attempt),
-                lambda: pass_time(self._clock, bid.entry.options.grace),
+                lambda: self._retry.call(send),
+                lambda: pass_time(self._clock, claim.entry.options.grace),
                 self._shutdown.draining.wait,
             )
 
-    async def _attempt(self, bid: Bid) -> None:
-        async with self._line:
-            await self._claim([bid])
+    async def _send_alone(self, claim: PendingClaim) -> None:
+        async with self._single:
+            await self._send([claim])
 
-    async def _claim(self, bids: Sequence[Bid]) -> None:
-        with anyio.fail_after(SHIELD, shield=True):
+    async def _send(self, claims: Sequence[PendingClaim]) -> None:
+        # Cancelled in the middle, the worker would not learn which ticks it has won, and nobody would run them.
+        with anyio.fail_after(CLAIM_TIMEOUT, shield=True):
             asked = self._clock.monotonic()
-            if len(bids) == 1:
-                replies = [await self._ledger.claim_tick(bids[0].claim)]
+            if len(claims) == 1:
+                replies = [await self._ledger.claim_tick(claims[0].request)]
             else:
-                replies = await self._ledger.claim_ticks([bid.claim for bid in bids])
-        for bid, reply in zip(bids, replies, strict=True):
-            bid.reply = reply
+                replies = await self._ledger.claim_ticks([claim.request for claim in claims])
+        for claim, reply in zip(claims, replies, strict=True):
+            claim.reply = reply
         self._clock.heard(replies[-1].now, asked)
