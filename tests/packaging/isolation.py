@@ -109,8 +109,8 @@ CASES = {
     ),
     "aioq-core[testing]": Case(("aioq",), ("aioq_cron", "aioq_redis", "croniter", "redis"), (job, suites), skip=()),
     "aioq-cron": Case(("aioq_cron",), ("aioq_redis", "redis", "pytest"), (job, cron)),
-    "aioq-redis": Case(("aioq_redis",), ("aioq_cron", "croniter", "pytest"), (job, redis)),
-    "aioq": Case(("aioq", "aioq_redis"), ("aioq_cron", "croniter", "pytest"), (job, redis)),
+    "aioq-redis": Case(("aioq_redis",), ("aioq_cron", "croniter", "redis", "pytest"), (job, redis)),
+    "aioq": Case(("aioq", "aioq_redis"), ("aioq_cron", "croniter", "redis", "pytest"), (job, redis)),
     "aioq[cron]": Case(("aioq", "aioq_cron", "aioq_redis"), ("pytest",), (job, cron, redis)),
 }
 

@@ -9,7 +9,7 @@ from tests.chaos.report import table
 
 __all__ = ["settings"]
 
-OURS_BESIDE = ("redis", "hiredis", "uvloop")
+OURS_BESIDE = ("hiredis", "uvloop")
 """What ours is installed with, as the environment of the benchmarks has it."""
 
 
