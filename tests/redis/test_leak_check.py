@@ -84,7 +84,7 @@ def test_a_leak_fails_its_test(tmp_path: Path) -> None:
         "ids that have no job are in line, among the due or leased: ghost",
         "keys have no time to live, and should have one: {test-",
         "jobs are in no place, and never run: a",
-        "job a of queue q is not in line, and should be",
+        "job a of queue q is not in the queue and should be",
         "NOPERM",
     ):
         assert said in ended.stdout

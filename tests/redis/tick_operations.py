@@ -170,7 +170,7 @@ TICK_OPERATIONS = [
         PAUSED,
     ),
     TickOperation(
-        "pause_cron, told to workers", "tell_pause", registered, lambda b, _: b.pause_cron(KEY, note="", by="me"),
+        "pause_cron, told to workers", "announce_pause", registered, lambda b, _: b.pause_cron(KEY, note="", by="me"),
         (True, False), KNOWN, PAUSED, atomic=False,
     ),
     TickOperation("resume_cron", "resume_cron", paused, lambda b, _: b.resume_cron(KEY), (True, False), PAUSED, KNOWN),

@@ -75,8 +75,8 @@ async def test_a_sound_queue_has_no_leak(broker: RedisBroker) -> None:
             [(Level.FAIL, "jobs are in no place, and never run: in")],
         ),
         (
-            lambda raw, key: raw.sadd(key("gone"), "nobody"),
-            [(Level.WARN, "ids that are gone are in no line: nobody")],
+            lambda raw, key: raw.sadd(key("cancelled_ids"), "nobody"),
+            [(Level.WARN, "cancelled ids are in no ready list: nobody")],
         ),
         (
             lambda raw, key: raw.hset(key("runs"), "ghost", "p0 1 1 1 0 1 w"),

@@ -22,7 +22,7 @@ from aioq_redis.client import blocking
 from aioq_redis.client.command import Command
 from aioq_redis.client.connection import connect, pack
 from aioq_redis.client.url import Settings
-from aioq_redis.storage.keys import beside
+from aioq_redis.storage.keys import sibling_key
 from aioq_redis.storage.scripts import load
 from tests.redis.job_helpers import claim, job, lease_of, let_pass, request, until, work_of
 from tests.redis.proxy import Proxy
@@ -350,7 +350,7 @@ async def behind(raw: Any, url: str, command: Command) -> asyncio.Future[list[An
     raw.script_load(load("claim").text)
     connection = await connect(Settings.from_url(url))
     before = blocked(raw)
-    wake = beside(command.key, "wake")
+    wake = sibling_key(command.key, "wake")
     ask = connection.request(pack(("BLPOP", wake, "20")) + command.packed(), 2, timeout=20)
     left = asyncio.ensure_future(ask)
     await until(lambda: blocked(raw) > before)

@@ -166,7 +166,7 @@ async def test_a_key_of_the_wrong_type_is_named(
     assert [lease.job_id for lease in await claim(broker)] == ["b"]
 
 
-@pytest.mark.parametrize("name", ["gone", "suspects", "due", "runs", "leased", "ready:0", "ready:4"])
+@pytest.mark.parametrize("name", ["cancelled_ids", "suspects", "due", "runs", "leased", "ready:0", "ready:4"])
 async def test_a_claim_that_fails_leaves_jobs_in_line(
     broker: RedisBroker, raw: Any, queue: Callable[[str], str], name: str
 ) -> None:

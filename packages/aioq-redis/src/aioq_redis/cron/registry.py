@@ -103,7 +103,7 @@ class CronRegistryRole(BrokerRole):
         """Have an entry fire no more; see `aioq.protocols.TickLedger.pause_cron`."""
         args = (new_id(), _encode(Said(note, by)), self._remember)
         fresh = await self._database.call("pause_cron", self._layout.queue(cron.queue), args, own=_name(cron.name))
-        await self._database.call("tell_pause", self._layout.fleet, (_field(cron), self._remember))
+        await self._database.call("announce_pause", self._layout.fleet, (_field(cron), self._remember))
         return bool(fresh)
 
     async def resume_cron(self, cron: CronKey) -> bool:

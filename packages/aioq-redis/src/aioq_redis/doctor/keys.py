@@ -9,7 +9,7 @@ from typing import Final
 
 from aioq.model.health import Finding, Level
 from aioq_redis.doctor.format import some
-from aioq_redis.storage.keys import ENDLESS, FLEET, OWNED, TYPES
+from aioq_redis.storage.keys import FLEET, TYPES, WITH_OWNER, WITHOUT_TTL
 
 __all__ = ["Found", "Place", "misfits", "pattern", "place_of"]
 
@@ -57,7 +57,7 @@ def place_of(namespace: str, key: bytes) -> Place | None:
     """Return what a key of a namespace is for; None when nothing is known of it."""
     text = key.decode("utf-8", "replace")
     found = re.fullmatch(
-        rf"\{{{re.escape(namespace)}(?::([A-Za-z0-9_.-]{{1,64}}))?\}}:([a-z]+)(?::(.+))?", text, re.DOTALL
+        rf"\{{{re.escape(namespace)}(?::([A-Za-z0-9_.-]{{1,64}}))?\}}:([a-z_]+)(?::(.+))?", text, re.DOTALL
     )
     if not found:
         return None
@@ -65,7 +65,9 @@ def place_of(namespace: str, key: bytes) -> Place | None:
     if name not in TYPES or (name in FLEET) == bool(queue):
         return None
     owned = (
-        re.fullmatch("[0-9]", owner or "") is not None if name == "ready" else (owner is not None) == (name in OWNED)
+        re.fullmatch("[0-9]", owner or "") is not None
+        if name == "ready"
+        else (owner is not None) == (name in WITH_OWNER)
     )
     return Place(queue, name) if owned else None
 
@@ -78,7 +80,7 @@ def misfits(found: Sequence[Found]) -> list[Finding]:
             (one for one in found if one.place is None), "keys are in the namespace that nothing is known of", MOVE
         ),
         *_warning(
-            (one for one in found if one.ttl == -1 and one.place and one.place.name not in ENDLESS),
+            (one for one in found if one.ttl == -1 and one.place and one.place.name not in WITHOUT_TTL),
             "keys have no time to live, and should have one",
             "find out who takes it from them; what they hold is old and may be removed",
         ),

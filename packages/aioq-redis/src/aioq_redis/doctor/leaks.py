@@ -38,22 +38,24 @@ def _leak(level: Level, ids: Collection[bytes], what: str, advice: str) -> tuple
 
 def _places(seen: Snapshot) -> Iterable[tuple[Level, int, str, str]]:
     """Every job that has not ended is in one place: in line, among the due, or leased."""
-    gone = set(seen.gone.ids) if seen.gone.whole else set(seen.line.ids)
+    gone = set(seen.cancelled_ids.ids) if seen.cancelled_ids.whole else set(seen.line.ids)
     pending = Counter(id for id in seen.line.ids if id not in gone)
     places = (set(pending), set(seen.due.ids), set(seen.leased.ids))
     everywhere = Counter(id for place in places for id in place)
     twice = {id for id, count in (pending + everywhere - Counter(set(pending))).items() if count > 1}
     yield _leak(Level.WARN, seen.absent, "ids that have no job are in line, among the due or leased", FOREIGN)
     yield _leak(Level.WARN, twice, "jobs are in two places", FOREIGN)
-    if all(part.whole for part in (seen.line, seen.gone, seen.due, seen.leased, seen.jobs)):
+    if all(part.whole for part in (seen.line, seen.cancelled_ids, seen.due, seen.leased, seen.jobs)):
         lost = set(seen.jobs.ids) - everywhere.keys()
         yield _leak(Level.FAIL, lost, "jobs are in no place, and never run", CALL_OFF)
     else:
         # What is gone counts as in line: it may have been there twice, or not at all.
         fewest = seen.jobs.size - seen.line.size - seen.due.size - seen.leased.size
         yield Level.FAIL, max(fewest, 0), f"at least {fewest} jobs are in no place, and never run", CALL_OFF
-    if seen.line.whole and seen.gone.whole:
-        yield _leak(Level.WARN, set(seen.gone.ids) - set(seen.line.ids), "ids that are gone are in no line", REMOVE)
+    if seen.line.whole and seen.cancelled_ids.whole:
+        yield _leak(
+            Level.WARN, set(seen.cancelled_ids.ids) - set(seen.line.ids), "cancelled ids are in no ready list", REMOVE
+        )
 
 
 def _runs(seen: Snapshot) -> Iterable[tuple[Level, int, str, str]]:

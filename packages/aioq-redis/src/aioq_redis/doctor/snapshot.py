@@ -49,7 +49,7 @@ class Snapshot:
     jobs: Part
     runs: Marks
     failures: Part
-    gone: Part
+    cancelled_ids: Part
     wake: int
     ended: Marks
     due: Part
@@ -64,19 +64,19 @@ class Snapshot:
     @property
     def pending(self) -> int:
         """Jobs in line."""
-        return max(self.line.size - self.gone.size, 0)
+        return max(self.line.size - self.cancelled_ids.size, 0)
 
 
 def read_snapshot(reply: Sequence[Any]) -> Snapshot:
     """Return what the script `snapshot` answers."""
-    now, jobs, runs, failures, gone, wake, ended, due, leased, *indexes, lines, absent = reply
+    now, jobs, runs, failures, cancelled_ids, wake, ended, due, leased, *indexes, lines, absent = reply
     read = [_part(line) for line in lines]
     return Snapshot(
         now=float(now),
         jobs=_part(jobs),
         runs=_marks(runs),
         failures=_part(failures),
-        gone=_part(gone),
+        cancelled_ids=_part(cancelled_ids),
         wake=int(wake[0]),
         ended=_marks(ended),
         due=_part(due),

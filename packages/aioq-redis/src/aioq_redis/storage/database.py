@@ -8,7 +8,7 @@ from typing import Any
 
 from aioq_redis.client.client import Client
 from aioq_redis.client.url import Durability, Settings
-from aioq_redis.storage.keys import KeySpace, beside
+from aioq_redis.storage.keys import KeySpace, sibling_key
 from aioq_redis.storage.scripts import load
 
 __all__ = ["Database"]
@@ -24,7 +24,9 @@ class Database(Client):
     """
 
     def __init__(self, settings: Settings, *, timeout: float, durability: Durability) -> None:
-        super().__init__(settings, timeout=timeout, durability=durability, marker_key=partial(beside, name="copied"))
+        super().__init__(
+            settings, timeout=timeout, durability=durability, marker_key=partial(sibling_key, name="copied")
+        )
 
     async def call(
         self, name: str, space: KeySpace, args: Sequence[object], *, own: str = "", each: Sequence[str] = ()

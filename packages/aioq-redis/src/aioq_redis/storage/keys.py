@@ -1,4 +1,4 @@
-"""Where everything is in Redis: names of keys and channels, and nothing else.
+"""The names of all keys and channels in Redis.
 
 Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{namespace}`:
 
@@ -7,35 +7,36 @@ Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{n
     suspects    list    ids of due jobs that crashed so often that they run alone
     awaited     string  the worker that makes room for a suspect
     due         zset    ids of jobs that wait for their time
-    leased      zset    ids of running jobs, by the moment their lease runs out
-    runs        hash    job id -> what has happened to it, once it was claimed
-    failures    hash    job id -> the latest failure, while further attempts are to come
-    gone        set     ids of cancelled jobs that are still in a ready list
+    leased      zset    ids of running jobs, by the time at which their lease runs out
+    runs        hash    job id -> its history, once it was claimed
+    failures    hash    job id -> the latest failure, while the job has not ended
+    cancelled_ids
+                set     ids of cancelled jobs that are still in a ready list
     ended       hash    job id -> record of an ended job, kept for a while
     completed, failed, cancelled, dead, expired
-                zsets   ids of ended jobs, by the moment their record is to go
+                zsets   ids of ended jobs, by the time at which their record is removed
     wake        list    tokens on which idle workers block
-    waits       zset    ids of jobs whose end somebody waits for
+    waits       zset    ids of jobs that clients wait for
     claim:<worker>, memo:<client>
-                strings the latest answers, for requests that are repeated
-    copied      string  nothing; it is written when replicas are waited for
-    cron:<name> hash    an entry: its mark, latest claim and run, registration, pause, counts
+                strings the latest answers, for repeated requests
+    copied      string  empty; written before the client waits for replicas
+    cron:<name> hash    an entry: its last tick, latest claim and run, registration, pause, counts
     ticks:<name>
-                zset    what became of its latest ticks, by tick
+                zset    the records of its latest ticks, by tick
 
     queues      set     names of all queues that were ever used
     deploys     string  the number of the latest registration of entries
-    apps        zset    names of apps with entries, by when one of their workers was up
-    crons:<app> hash    queue and name of an entry -> since when it is retired, definition
+    apps        zset    names of apps with entries, by the time at which a worker was last up
+    crons:<app> hash    queue and name of an entry -> time of its retirement, definition
     version:<app>
-                string  which version of an app is open, that is in force, or coming
-    pauses      hash    queue and name of a paused entry -> when it was paused
+                string  the version of an app that is open (in force) or coming (announced)
+    pauses      hash    queue and name of a paused entry -> time of the pause
     workers     zset    ids of the workers that are up
-    worker:<id> string  what a worker says of itself
+    worker:<id> string  the latest heartbeat of a worker
 
-Each of them has a time to live, or is bounded by the jobs that have not ended, or by the
-names that an application uses. An entry is forgotten 400 days after it was last registered,
-fired or spoken of, and an app after so long without a worker.
+Each key has a time to live, or is bounded by the jobs that have not ended or by the names that an
+application uses. An entry is removed 400 days after it was last registered, fired or changed, and
+an app after 400 days without a worker.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ from typing import Final
 from aioq.model.ids import check_name
 from aioq_redis.storage.job_states import ENDED_LETTERS
 
-__all__ = ["ENDLESS", "FLEET", "OWNED", "TYPES", "KeySpace", "Layout", "beside"]
+__all__ = ["WITHOUT_TTL", "FLEET", "WITH_OWNER", "TYPES", "KeySpace", "Layout", "sibling_key"]
 
 TYPES: Final = {
     "apps": "zset",
@@ -59,7 +60,7 @@ TYPES: Final = {
     "due": "zset",
     "ended": "hash",
     "failures": "hash",
-    "gone": "set",
+    "cancelled_ids": "set",
     "jobs": "hash",
     "leased": "zset",
     "memo": "string",
@@ -76,22 +77,22 @@ TYPES: Final = {
     "workers": "zset",
     **{state.value: "zset" for state in ENDED_LETTERS},
 }
-"""Name of a key, without what follows its first colon: what Redis stores under it."""
+"""The Redis type of each key, by the part of its name before the first colon."""
 
 FLEET: Final = frozenset({"apps", "crons", "deploys", "pauses", "queues", "version", "worker", "workers"})
-"""Those of the fleet; all others are a queue's."""
+"""Keys of the fleet. All others belong to a queue."""
 
-OWNED: Final = frozenset({"claim", "cron", "crons", "memo", "ticks", "version", "worker"})
-"""Those that go on with a colon and the name of whose they are."""
+WITH_OWNER: Final = frozenset({"claim", "cron", "crons", "memo", "ticks", "version", "worker"})
+"""Keys whose name continues with a colon and the name of their owner."""
 
-ENDLESS: Final = frozenset(
-    {"due", "failures", "gone", "jobs", "leased", "queues", "ready", "runs", "suspects", "wake"}
+WITHOUT_TTL: Final = frozenset(
+    {"due", "failures", "cancelled_ids", "jobs", "leased", "queues", "ready", "runs", "suspects", "wake"}
 )  # fmt: skip
-"""Those without a time to live: bounded by the jobs that have not ended, or by the names of queues."""
+"""Keys without a time to live. The jobs that have not ended, or the names of queues, bound them."""
 
 
 class KeySpace:
-    """The keys that share one hash tag, and so one slot of a cluster."""
+    """The keys that share one hash tag, and so one hash slot of a cluster."""
 
     def __init__(self, tag: str) -> None:
         self._prefix = f"{{{tag}}}:"
@@ -104,8 +105,8 @@ class KeySpace:
     def pick(self, names: tuple[str, ...], own: str = "", each: Sequence[str] = ()) -> list[str]:
         """Return full names in order.
 
-        `own` goes where a name says `<...>`; one that goes on with `...` stands for as many
-        keys as there are in `each`.
+        `own` replaces `<...>` in a name. A name that ends with `...` stands for one key for each text
+        in `each`.
         """
         keys = self._picked.get(names)
         if keys is None:
@@ -115,12 +116,12 @@ class KeySpace:
         return [full for key in keys for full in (_filled(key, own, each) if "<" in key else (key,))]
 
     def type_of(self, key: str) -> str:
-        """Return what Redis is to store under one of these keys."""
+        """Return the Redis type of one of these keys."""
         return TYPES[key.removeprefix(self._prefix).partition(":")[0]]
 
 
-def beside(key: str, name: str) -> str:
-    """Return the full name of another key in the space of a key."""
+def sibling_key(key: str, name: str) -> str:
+    """Return the full name of another key with the same hash tag as `key`."""
     return key.partition("}")[0] + "}:" + name
 
 

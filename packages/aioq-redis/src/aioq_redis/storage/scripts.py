@@ -47,7 +47,7 @@ FOLDERS: Final = {
         "register_app",
         "register_crons",
         "resume_cron",
-        "tell_pause",
+        "announce_pause",
     ),
     "doctor": ("snapshot",),
 }

@@ -1,4 +1,4 @@
-"""Records of ticks as they are stored; see `lua/lib/ring.lua`."""
+"""Records of ticks as they are stored; see `lua/lib/tick_history.lua`."""
 
 from __future__ import annotations
 

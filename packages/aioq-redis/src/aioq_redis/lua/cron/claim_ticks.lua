@@ -1,32 +1,33 @@
--- claim_ticks: decide who fires ticks of some entries, and enqueue them if they are to be jobs.
+-- claim_ticks: decide which worker fires ticks of entries, and enqueue the jobs of schedules.
 --
--- Needs    clock batches scores states due ended wakes runs known store ring tick_runs bids
--- KEYS     jobs runs ended gone due wake ended_indexes ready:0-9 cron:<name>... ticks:<name>...
--- ARGV     1 ms that a tick may be early   2 ms to remember an entry; then for each entry, no two of them
---          the same: name, fingerprint of the schedule, worker id, request id, overlap, ms that a run is
---          taken to go on, plan of the job or '', record of the job, number of ticks, the ticks, ms, ascending
--- Returns  the server's time in ms; then for each entry the outcome, as `aioq.model.cron.TickOutcome` has it; and
---          when ticks were spent the mark before, or '', and the same or '' if it was another fingerprint's
-local jobs, runs, ended, gone, due, wake = unpack(KEYS)
+-- Needs    clock batches scores states due ended wakes runs known store tick_history tick_runs tick_claims
+-- KEYS     jobs runs ended cancelled_ids due wake ended_indexes ready:0-9 cron:<name>... ticks:<name>...
+-- ARGV     1 ms that a tick may be early   2 ms to remember an entry; then for each entry, each only once:
+--          name, fingerprint of the schedule, worker id, request id, overlap, ms that a run counts as going
+--          on, plan of the job or '', record of the job, number of ticks, the ticks in ms, ascending
+-- Returns  the server's time in ms; then for each entry the outcome, a value of `aioq.model.cron.TickOutcome`; if
+--          ticks were spent also the last tick before, or '', and the same again, or '' if it was set under
+--          another fingerprint
+local jobs, runs, ended, cancelled_ids, due, wake = unpack(KEYS)
 local INDEX, READY = ended_indexes(7)
 local ENTRIES = READY + 9
 local allowed, remember = tonumber(ARGV[1]), ARGV[2]
 local stamp = string.format('%.0f', now)
 local count = (#KEYS - ENTRIES) / 2
 
--- A claim as it was made, the place of its ticks among the arguments, and what is known of its entry.
+-- Reads one claim from ARGV, and the stored fields of its entry.
 local function read_claim(n, at)
   local claim = { cron = KEYS[ENTRIES + n], ticks = KEYS[ENTRIES + count + n], first = at + 9 }
   claim.name, claim.fingerprint, claim.worker, claim.request, claim.overlap = unpack(ARGV, at, at + 4)
   claim.length, claim.plan, claim.record = tonumber(ARGV[at + 5]), ARGV[at + 6], ARGV[at + 7]
   claim.last = at + 8 + tonumber(ARGV[at + 8])
   claim.latest = ARGV[claim.last]
-  local known = redis.call('HMGET', claim.cron, 'fingerprint', 'retired', 'paused', 'mark', 'marked_by', 'bid',
-    'bids', 'run', 'enabled')
-  claim.registered, claim.retired, claim.paused, claim.mark, claim.marked_by = unpack(known, 1, 5)
-  claim.bid, claim.bids, claim.run = parse_bid(known[6]), known[7] or '', parse_tick_run(known[8])
+  local known = redis.call('HMGET', claim.cron, 'fingerprint', 'retired', 'paused', 'last_tick', 'last_tick_by', 'claim',
+    'earlier_claims', 'run', 'enabled')
+  claim.registered, claim.retired, claim.paused, claim.last_tick, claim.last_tick_by = unpack(known, 1, 5)
+  claim.known, claim.earlier, claim.run = parse_tick_claim(known[6]), known[7] or '', parse_tick_run(known[8])
   claim.disabled = known[9] == '-'
-  -- A key of the wrong type must fail before anything is stored.
+  -- A key of a wrong type must fail before the script stores anything.
   redis.call('ZCARD', claim.ticks)
   return claim
 end
@@ -60,12 +61,13 @@ local function refusal(claim)
   if tonumber(claim.latest) > now + allowed then
     return 'early'
   end
-  return not claim.again and claim.mark and tonumber(claim.latest) <= tonumber(claim.mark) and 'lost'
+  return not claim.again and claim.last_tick and tonumber(claim.latest) <= tonumber(claim.last_tick) and 'lost'
 end
 
--- Decide on a claim; what it spends is written down later.
+-- Decides on a claim by the rules of `aioq.protocols.TickLedger.claim_tick`. `store_claim` writes the result later:
+-- all claims are decided before the first write.
 local function decide(claim)
-  local known = known_bid(claim)
+  local known = repeated_claim(claim)
   if known and known.outcome ~= 'queued' then
     return { known.outcome, known.before, known.previous }
   end
@@ -74,9 +76,9 @@ local function decide(claim)
   if refused then
     return { refused }
   end
-  local mark = claim.mark or ''
-  claim.before = known and known.before or mark
-  claim.previous = known and known.previous or (claim.marked_by == claim.fingerprint and mark or '')
+  local last_tick = claim.last_tick or ''
+  claim.before = known and known.before or last_tick
+  claim.previous = known and known.previous or (claim.last_tick_by == claim.fingerprint and last_tick or '')
   claim.outcome, claim.spent = outcome_of(claim), {}
   for n = claim.first, claim.last do
     if claim.before == '' or tonumber(ARGV[n]) > tonumber(claim.before) then
@@ -103,25 +105,25 @@ local function enqueue(claims)
   local fresh, plans, records, outdated = {}, {}, {}, {}
   for n, id in ipairs(ids) do
     local plan, record = owners[n].plan, owners[n].record
-    local answer, index = verdict(id, record, stored[n], remembered[n], INDEX)
+    local answer, index = id_status(id, record, stored[n], remembered[n], INDEX)
     if answer == 1 then
       fresh[#fresh + 1], outdated[id] = id, index
       plans[#fresh], records[#fresh] = plan, record
     end
   end
   if #fresh > 0 then
-    local at = { jobs = jobs, ended = ended, gone = gone, due = due, wake = wake, ready = READY }
+    local at = { jobs = jobs, ended = ended, cancelled_ids = cancelled_ids, due = due, wake = wake, ready = READY }
     store(at, fresh, plans, records, outdated)
   end
 end
 
-local function note_skipped(claim, moments, why)
+local function record_skipped(claim, moments, reason)
   for _, tick in ipairs(moments) do
-    note_tick(claim.cron, claim.ticks, tick, '', 's1 - -\n' .. why .. '\n\n\n')
+    note_tick(claim.cron, claim.ticks, tick, '', 's1 - -\n' .. reason .. '\n\n\n')
   end
 end
 
-local function note_fired(claim)
+local function record_fired(claim)
   local owner, rest = claim.worker, '\n\n'
   if claim.plan ~= '' then
     owner, rest = '', claim.worker .. '\n=\n'
@@ -131,20 +133,20 @@ local function note_fired(claim)
   end
 end
 
-local function note_ticks(claim)
-  local passed = not claim.again and claim.bid
-  if passed and passed.outcome == 'queued' then
-    note_skipped(claim, waiting_ticks(passed), 'overlap')
+local function record_ticks(claim)
+  local superseded = not claim.again and claim.known
+  if superseded and superseded.outcome == 'queued' then
+    record_skipped(claim, waiting_ticks(superseded), 'overlap')
   end
   if claim.outcome == 'won' then
-    note_fired(claim)
+    record_fired(claim)
   elseif claim.outcome ~= 'queued' then
-    note_skipped(claim, claim.spent, claim.outcome == 'paused' and 'paused' or 'overlap')
+    record_skipped(claim, claim.spent, claim.outcome == 'paused' and 'paused' or 'overlap')
   end
 end
 
-local function write_down(claim)
-  local fields = { 'bid', bid_line(claim) }
+local function store_claim(claim)
+  local fields = { 'claim', tick_claim_line(claim) }
   if not claim.again then
     spend(claim, fields)
   end
@@ -152,7 +154,7 @@ local function write_down(claim)
     fields[#fields + 1] = 'run'
     fields[#fields + 1] = tick_run_line(claim.latest, now + claim.length, claim.plan ~= '' and 'j' or 'w', claim.worker)
   end
-  note_ticks(claim)
+  record_ticks(claim)
   redis.call('HSET', claim.cron, unpack(fields))
   redis.call('PEXPIRE', claim.cron, remember)
   redis.call('PEXPIRE', claim.ticks, remember)
@@ -164,13 +166,13 @@ for n = 1, count do
   at = claims[n].last + 1
   replies[n + 1] = decide(claims[n])
 end
--- On a full server this is where it ends, if there is anything to enqueue.
+-- A full server refuses this first, before any claim is stored.
 enqueue(claims)
--- A full server lets a script go on that began with a command which needs no room.
+-- A full server lets a script continue if its first write needs no memory.
 redis.call('HDEL', claims[1].cron, '')
 for _, claim in ipairs(claims) do
   if claim.outcome then
-    write_down(claim)
+    store_claim(claim)
   end
 end
 return replies

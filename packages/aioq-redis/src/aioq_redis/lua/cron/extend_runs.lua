@@ -1,4 +1,4 @@
--- extend_runs: show a sign of life of runs of ticks.
+-- extend_runs: report that runs of ticks still go on.
 --
 -- Needs    clock tick_runs
 -- KEYS     cron:<name>...
@@ -12,7 +12,7 @@ for n, cron in ipairs(KEYS) do
   if run and (run.tick ~= tick or run.worker ~= worker) then
     lost[#lost + 1] = n - 1
   elseif run and run.kind == 'w' then
-    -- A full server lets a script go on that began with a command which needs no room.
+    -- A full server lets a script continue if its first write needs no memory.
     redis.call('HDEL', cron, '')
     redis.call('HSET', cron, 'run', tick_run_line(tick, now + length, 'w', worker))
   end

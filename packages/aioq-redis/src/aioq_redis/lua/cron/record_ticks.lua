@@ -1,9 +1,9 @@
--- record_ticks: write down what became of ticks of one queue's entries.
+-- record_ticks: store records of ticks of one queue's entries.
 --
--- Needs    clock ring tick_runs
+-- Needs    clock tick_history tick_runs
 -- KEYS     cron:<name>... ticks:<name>...
 -- ARGV     1 ms to remember an entry; then for each record: position of its entry, from 1; tick in ms;
---          owner; worker id; body, see shared/ring.lua; + and the result of a success, or ''
+--          owner; worker id; body, see lib/tick_history.lua; + and the result of a success, or ''
 -- Returns  1
 local remember = ARGV[1]
 local entries = #KEYS / 2
@@ -15,7 +15,7 @@ local function end_run(cron, tick, worker)
   end
 end
 
-local function keep_result(cron, tick, result)
+local function store_result(cron, tick, result)
   if tonumber(tick) < tonumber(redis.call('HGET', cron, 'success') or -1) then
     return
   end
@@ -30,14 +30,14 @@ end
 for at = 2, #ARGV, 6 do
   local entry, tick, owner, worker, body, result = unpack(ARGV, at, at + 5)
   local cron, ticks = KEYS[tonumber(entry)], KEYS[entries + tonumber(entry)]
-  -- A full server lets a script go on that began with a command which needs no room.
+  -- A full server lets a script continue if its first write needs no memory.
   redis.call('HDEL', cron, '')
   note_tick(cron, ticks, tick, owner, body)
   if string.match(body, '^%a%d+ %S+ %-?%d') then
     end_run(cron, tick, worker)
   end
   if string.byte(body) == 111 then
-    keep_result(cron, tick, result)
+    store_result(cron, tick, result)
   end
 end
 for n = 1, #KEYS do

@@ -1,25 +1,24 @@
--- register_app: write down the entries of an app, and retire those that it has no more.
+-- register_app: store the entries of an app, and retire those that it no longer has.
 --
 -- Needs    clock batches
 -- KEYS     deploys apps crons:<app> version:<app>
 -- ARGV     1 app   2 version   3 ms to remember   4 ms until the version lapses   then for each entry:
 --          queue and name, definition
--- Returns  the number of this registration, above those of all before; queue and name of every
---          entry that is retired
+-- Returns  the number of this registration, higher than all before; queue and name of each retired entry
 local deploys, apps, crons, version = unpack(KEYS)
 local app, remember = ARGV[1], ARGV[3]
 local stamp = string.format('%.0f', now)
 local oldest = now - tonumber(remember)
 
--- Begins with a command that needs no room, so that a full server lets it go on.
+-- The first write needs no memory, so a full server lets the script continue.
 redis.call('ZREMRANGEBYSCORE', apps, '-inf', string.format('%.0f', oldest))
--- A running version is in force until it is replaced; of another one the entries are in between, and it is
--- named already: a worker of the replaced version that asks now must not take it for lapsed.
+-- The running version stays in force until it is replaced. A version whose entries are being stored is
+-- announced first, so that a worker of the replaced version does not register its own version again.
 if redis.call('GET', version) ~= 'open ' .. ARGV[2] then
   redis.call('SET', version, 'coming ' .. ARGV[2], 'PX', ARGV[4])
 end
 
--- Above the clock too, should the number have been forgotten.
+-- Also higher than the clock, in case that the number was lost.
 local number = string.format('%.0f', math.max(now, tonumber(redis.call('GET', deploys) or 0) + 1))
 local entries, mine = { '', number }, { [''] = true }
 for n = 5, #ARGV, 2 do

@@ -1,10 +1,10 @@
--- register_crons: make entries of one queue those of an app, arm the new ones, retire the old ones.
+-- register_crons: register entries of one queue for an app: arm new ones, retire removed ones.
 --
 -- Needs    clock
 -- KEYS     cron:<name>...
 -- ARGV     1 number of the registration   2 app   3 ms to remember an entry; then for each key
---          + and its fingerprint, or - and that if it is disabled, or nothing to retire it
--- Returns  for each key 1 when the entry is the app's, 0 when another app has it
+--          + and its fingerprint, - and its fingerprint if it is disabled, or nothing to retire it
+-- Returns  for each key 1 if the entry belongs to the app, 0 if it belongs to another app
 local number, app, remember = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local stamp = string.format('%.0f', now)
 
@@ -15,8 +15,8 @@ local function retire(cron, known)
 end
 
 local function arm(cron, known, fingerprint)
-  local mark = math.max(now, tonumber(known.mark or 0))
-  redis.call('HSET', cron, 'armed', stamp, 'mark', string.format('%.0f', mark), 'marked_by', fingerprint)
+  local last_tick = math.max(now, tonumber(known.last_tick or 0))
+  redis.call('HSET', cron, 'armed', stamp, 'last_tick', string.format('%.0f', last_tick), 'last_tick_by', fingerprint)
 end
 
 local function define(cron, known, plan)
@@ -31,14 +31,14 @@ end
 local reply = {}
 for n, cron in ipairs(KEYS) do
   local plan = ARGV[3 + n]
-  local found = redis.call('HMGET', cron, 'app', 'number', 'fingerprint', 'enabled', 'retired', 'mark')
+  local found = redis.call('HMGET', cron, 'app', 'number', 'fingerprint', 'enabled', 'retired', 'last_tick')
   local known = {
-    app = found[1], fingerprint = found[3], enabled = found[4], retired = found[5], mark = found[6],
+    app = found[1], fingerprint = found[3], enabled = found[4], retired = found[5], last_tick = found[6],
   }
-  -- A full server lets a script go on that began with a command which needs no room.
+  -- A full server lets a script continue if its first write needs no memory.
   redis.call('HDEL', cron, '')
   if tonumber(found[2] or 0) > number then
-    -- A newer registration came in between.
+    -- A newer registration was made meanwhile.
     reply[n] = known.app == app and 1 or 0
   elseif plan == '' then
     retire(cron, known)

@@ -1,19 +1,19 @@
--- renew_registration: say that a worker of an app is up.
+-- renew_registration: report that a worker of an app is up.
 --
 -- Needs    clock
 -- KEYS     version:<app> crons:<app> apps pauses
 -- ARGV     1 app   2 version of the worker   3 ms until the version lapses   4 ms to remember
--- Returns  the version that is registered or about to be, or ''; the server's time in ms; queue and name of each entry
---          of the app that is paused
+-- Returns  the version that is registered or announced, or ''; the server's time in ms; queue and name of each
+--          paused entry of the app
 local version, crons, apps, pauses = unpack(KEYS)
 local app, remember = ARGV[1], ARGV[4]
 local stamp = string.format('%.0f', now)
 local state, registered = string.match(redis.call('GET', version) or '', '^(%l+) (.*)$')
 if state == 'coming' and registered == ARGV[2] then
-  -- Should whoever registers it have died half-way, the next worker of that version does it anew.
+  -- The worker that registers it may have died half-way, so the next worker of that version registers it again.
   registered = ''
 elseif registered == ARGV[2] then
-  -- Begins with a command that needs no room, so that a full server lets it go on.
+  -- The first write needs no memory, so a full server lets the script continue.
   redis.call('PEXPIRE', version, ARGV[3])
   redis.call('PEXPIRE', crons, remember)
   redis.call('PEXPIRE', pauses, remember)

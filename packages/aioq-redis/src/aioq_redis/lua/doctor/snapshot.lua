@@ -1,15 +1,14 @@
--- snapshot: what is where in one queue, all at one moment, as far as it is not too much.
+-- snapshot: read the ids in all keys of one queue at one moment, up to a limit.
 --
 -- Needs    clock states
--- KEYS     jobs runs failures gone wake ended due leased suspects ended_indexes ready:0-9
+-- KEYS     jobs runs failures cancelled_ids wake ended due leased suspects ended_indexes ready:0-9
 -- ARGV     1 most ids of each key
--- Returns  the server's time in ms; then a part for each key, which is its size and its ids: of a hash or
---          a set all or, where they are too many, none; of a list or sorted set the first. Behind an id of
---          runs stand its first two letters, behind one of ended the first, or none of a long record.
---          The lines come after all others, a part for each, that of the suspects first. In the end stand
---          the ids that were shown of a line, of due and of leased for which there is no record, but for
---          those in line that are gone
-local jobs, runs, failures, gone, wake, ended, due, leased, suspects = unpack(KEYS)
+-- Returns  the server's time in ms; then one part for each key: its size and its ids. Of a hash or a set
+--          all ids, or none if there are too many; of a list or sorted set the first ones. After each id of
+--          `runs` follow its first two letters, after each of `ended` the first, or '' for a long record.
+--          The last part but one has the suspects and the ready lists, one part each. The last part has the
+--          ids of ready lists, due and leased that have no record; cancelled ids are left out
+local jobs, runs, failures, cancelled_ids, wake, ended, due, leased, suspects = unpack(KEYS)
 local INDEX, READY = ended_indexes(10)
 local LONGEST = 4096
 local most = tonumber(ARGV[1])
@@ -46,7 +45,7 @@ local absent = {}
 local function seek(found, in_line)
   for n = 2, #found do
     local there = redis.call('HEXISTS', jobs, found[n]) == 1
-    if not there and not (in_line and redis.call('SISMEMBER', gone, found[n]) == 1) then
+    if not there and not (in_line and redis.call('SISMEMBER', cancelled_ids, found[n]) == 1) then
       absent[#absent + 1] = found[n]
     end
   end
@@ -62,7 +61,7 @@ local reply = {
   all('HLEN', 'HKEYS', jobs),
   marked(runs, 2),
   all('HLEN', 'HKEYS', failures),
-  all('SCARD', 'SMEMBERS', gone),
+  all('SCARD', 'SMEMBERS', cancelled_ids),
   { redis.call('LLEN', wake) },
   marked(ended, 1),
   seek(first('ZCARD', 'ZRANGE', due)),

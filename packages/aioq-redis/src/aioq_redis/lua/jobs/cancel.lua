@@ -1,11 +1,11 @@
 -- cancel: call a job off, wherever it stands.
 --
 -- Needs    clock batches states runs ended waits
--- KEYS     jobs runs leased due gone failures ended cancelled waits suspects
+-- KEYS     jobs runs leased due cancelled_ids failures ended cancelled waits suspects
 -- ARGV     1 job id   2 request id   3 ms to keep the record
 --          4 channel of ends, without the job id   5 channel of aborts, without the worker id
 -- Returns  1 when it was called off, 0 when it has ended or is unknown
-local jobs, runs, leased, due, gone, failures, ended, cancelled, waits, suspects = unpack(KEYS)
+local jobs, runs, leased, due, cancelled_ids, failures, ended, cancelled, waits, suspects = unpack(KEYS)
 local id, request, ttl, ends, aborts = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 
 local record = redis.call('HGET', jobs, id)
@@ -19,14 +19,14 @@ local line = redis.call('HGET', runs, id)
 local run = parse_run(line)
 local failure = run and run.failed == '1' and redis.call('HGET', failures, id) or nil
 local running = redis.call('ZSCORE', leased, id)
--- A full server lets a script go on that began with a command which needs no room. What is added
+-- A full server lets a script continue if its first write needs no memory. What is added
 -- comes before what is taken away: where a key of the wrong type ends this, the lease is still there.
 redis.call('ZREM', leased, '')
-keep(ended, cancelled, { id, ended_record(CANCELLED, 0, request, line or '', failure, record) }, { ttl })
+store_ended(ended, cancelled, { id, ended_record(CANCELLED, 0, request, line or '', failure, record) }, { ttl })
 local apart = running or suspect(run) and redis.call('LREM', suspects, 0, id) > 0
 if not apart and redis.call('ZREM', due, id) == 0 then
   -- Its id stays in line, for a list is slow to search; whoever comes across it drops it.
-  redis.call('SADD', gone, id)
+  redis.call('SADD', cancelled_ids, id)
 end
 redis.call('ZREM', leased, id)
 redis.call('HDEL', jobs, id)
@@ -35,5 +35,5 @@ redis.call('HDEL', failures, id)
 if running and run then
   redis.pcall('PUBLISH', aborts .. run.worker, id)
 end
-tell_waiters(waits, ends, { id })
+notify_waiters(waits, ends, { id })
 return 1

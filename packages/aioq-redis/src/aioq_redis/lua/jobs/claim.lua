@@ -1,7 +1,7 @@
 -- claim: lease due jobs of one queue to a worker, once per request.
 --
 -- Needs    clock batches scores states runs records due wakes
--- KEYS     jobs runs leased due gone wake claim:<worker> suspects awaited ready:0-9
+-- KEYS     jobs runs leased due cancelled_ids wake claim:<worker> suspects awaited ready:0-9
 -- ARGV     1 request id   2 worker id   3 most jobs   4 length of a lease, ms   5 leases it holds
 --          6 the request before it, if it is known
 -- Returns  how many jobs the request took, or -1 when nothing was done, for the request before is not the
@@ -9,7 +9,7 @@
 --          (-1 for none), ids that were dropped because nothing is stored under them, 1 when the worker is
 --          to claim no more until it is empty; then for each lease: id, record, run line ('' for the first
 --          run of a job)
-local jobs, runs, leased, due, gone, wake, memo, suspects, awaited = unpack(KEYS)
+local jobs, runs, leased, due, cancelled_ids, wake, memo, suspects, awaited = unpack(KEYS)
 local READY = 10
 local request, worker, limit, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local empty, before = tonumber(ARGV[5]) == 0, ARGV[6]
@@ -95,7 +95,7 @@ end
 local function take_lone()
   local line = KEYS[READY + USUAL]
   local ids = redis.call('LRANGE', line, 0, 1)
-  if #ids ~= 1 or limit < 1 or redis.call('EXISTS', gone, suspects, unpack(KEYS, READY, READY + 9)) ~= 1 then
+  if #ids ~= 1 or limit < 1 or redis.call('EXISTS', cancelled_ids, suspects, unpack(KEYS, READY, READY + 9)) ~= 1 then
     return nil
   end
   local id, moment = ids[1], earliest(due)
@@ -122,13 +122,13 @@ local idle = redis.call('HLEN', jobs) == 0 and redis.call('EXISTS', unpack(KEYS,
 redis.call('HLEN', runs)
 redis.call('ZCARD', leased)
 local accused = limit > 0 and not idle and redis.call('LLEN', suspects) > 0
-local deserted = redis.call('SCARD', gone) > 0
+local has_cancelled = redis.call('SCARD', cancelled_ids) > 0
 if not idle then
   for priority = 0, 9 do
     redis.call('LLEN', KEYS[READY + priority])
   end
 end
--- A full server lets a script go on that began with a command which needs no room.
+-- A full server lets a script continue if its first write needs no memory.
 redis.call('ZREM', leased, '')
 if not idle then
   promote(due, READY, MOST_PROMOTED)
@@ -164,12 +164,12 @@ local function take(id, priority, record, run)
 end
 
 local function sift(ids, priorities)
-  local absent = deserted and fetch('SMISMEMBER', gone, ids)
+  local absent = has_cancelled and fetch('SMISMEMBER', cancelled_ids, ids)
   local records, lines = fetch('HMGET', jobs, ids), fetch('HMGET', runs, ids)
   for n, id in ipairs(ids) do
     local run = lines[n] and parse_run(lines[n])
     if absent and absent[n] == 1 then
-      redis.call('SREM', gone, id)
+      redis.call('SREM', cancelled_ids, id)
     elseif not records[n] then
       dropped[#dropped + 1] = id
     elseif not seen[id] and not (run and misplaced(id, run)) then
@@ -241,7 +241,7 @@ local more = not drained and redis.call('EXISTS', unpack(KEYS, READY, READY + 9)
 local nearest = next_due()
 local others = accused and redis.call('LLEN', suspects) > 0
 if not more then
-  redis.call('DEL', gone)
+  redis.call('DEL', cancelled_ids)
 end
 -- Nobody is woken for a suspect by one who passes over it, or two of them would keep each other awake.
 if more or others and empty then

@@ -1,17 +1,17 @@
 -- enqueue: store new jobs of one queue; of each group all or none.
 --
 -- Needs    clock batches scores states due ended wakes known store requests
--- KEYS     jobs ended gone due wake memo:<client> ended_indexes ready:0-9
+-- KEYS     jobs ended cancelled_ids due wake memo:<client> ended_indexes ready:0-9
 -- ARGV     1 `store`, or `check` to only look
 --          2 number of the request   3 numbers of those that are unheard   4 jobs that are in doubt, each as
 --          <place>:<number>.<place> ...; where it is in this request, and in earlier ones, from 1;
 --          <place>:x; when it is not to be stored, for its caller has gone
 --          then for each job: id, plan, record
---          plan: as in shared/store.lua; & in front puts a job into the group of the one before
+--          plan: as in lib/store.lua; & in front puts a job into the group of the one before
 --          record: without its moment
 -- Returns  for each job 1 new, 0 known, -1 known as another job; nothing of such a group is stored;
 --          none when nothing was done, for a later request has come before
-local jobs, ended, gone, due, wake, memo = unpack(KEYS)
+local jobs, ended, cancelled_ids, due, wake, memo = unpack(KEYS)
 local INDEX, READY = ended_indexes(7)
 
 local mode, number, unheard, doubts = unpack(ARGV, 1, 4)
@@ -53,7 +53,7 @@ local function judge(n, batch)
   if twin then
     return same_job(records[twin], records[n]) and 0 or -1
   end
-  local answer, index = verdict(id, records[n], stored[n], remembered[n], INDEX)
+  local answer, index = id_status(id, records[n], stored[n], remembered[n], INDEX)
   leftover[id] = index
   return answer
 end
@@ -87,7 +87,7 @@ while n <= #ids do
   end
 end
 if storing and #accepted.ids > 0 then
-  local at = { jobs = jobs, ended = ended, gone = gone, due = due, wake = wake, ready = READY }
+  local at = { jobs = jobs, ended = ended, cancelled_ids = cancelled_ids, due = due, wake = wake, ready = READY }
   store(at, accepted.ids, accepted.plans, accepted.records, accepted.outdated)
 end
 if storing then

@@ -1,14 +1,14 @@
 -- enqueue_one: store one new job that is due now, when nothing stands in the way.
 --
 -- Needs    clock requests
--- KEYS     jobs ended gone due wake memo:<client> ready:<priority>
+-- KEYS     jobs ended cancelled_ids due wake memo:<client> ready:<priority>
 -- ARGV     1 id   2 record: without its moment, which is put in front here
 --          3 number of the request   4 numbers of those that are unheard
 -- Returns  1 stored; 0 nothing was done, it takes `enqueue` to decide
 --
 -- It does less than `enqueue` and so takes 7 us of the server in place of 17: of those who wait
 -- for one job to be stored, each waits that much less.
-local jobs, ended, gone, due, wake, memo = unpack(KEYS)
+local jobs, ended, cancelled_ids, due, wake, memo = unpack(KEYS)
 local READY = 7
 local ENOUGH = 100
 local id, record, number, unheard = unpack(ARGV)
@@ -16,8 +16,8 @@ local id, record, number, unheard = unpack(ARGV)
 if redis.call('HEXISTS', jobs, id) == 1 then
   return 0
 end
-if redis.call('EXISTS', ended, gone, due) > 0 then
-  if redis.call('HEXISTS', ended, id) == 1 or redis.call('EXISTS', gone) == 1 then
+if redis.call('EXISTS', ended, cancelled_ids, due) > 0 then
+  if redis.call('HEXISTS', ended, id) == 1 or redis.call('EXISTS', cancelled_ids) == 1 then
     return 0
   end
   -- Jobs that have come due meanwhile go in line before this one.

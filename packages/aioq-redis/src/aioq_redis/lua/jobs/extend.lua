@@ -21,7 +21,7 @@ for n, id in ipairs(ids) do
   end
 end
 if #scores > 0 then
-  -- A full server lets a script go on that began with a command which needs no room.
+  -- A full server lets a script continue if its first write needs no memory.
   redis.call('ZREM', leased, '')
   spread('ZADD', leased, scores)
 end

@@ -11,7 +11,7 @@ local INDEX = ended_indexes(6)
 local function ended_job(id)
   local text = redis.call('HGET', ended, id)
   local index = text and INDEX[string.sub(text, 1, 1)]
-  return index and still_kept(index, id) and { 'ended', text }
+  return index and is_kept(index, id) and { 'ended', text }
 end
 
 local reply = {}

@@ -6,7 +6,7 @@
 -- Returns  1
 local workers, worker = unpack(KEYS)
 local id, info, ttl = ARGV[1], ARGV[2], tonumber(ARGV[3])
--- Begins with a command that needs no room, so that a full server lets it go on.
+-- The first write needs no memory, so a full server lets the script continue.
 redis.call('ZREMRANGEBYSCORE', workers, '-inf', now)
 redis.call('ZADD', workers, string.format('%.0f', now + ttl), id)
 redis.call('SET', worker, info, 'PX', string.format('%.0f', ttl))

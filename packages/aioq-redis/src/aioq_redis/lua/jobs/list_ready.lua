@@ -1,18 +1,18 @@
 -- list_ready: ids of pending jobs of one queue, in the order in which they will run.
 --
 -- Needs    batches
--- KEYS     gone suspects ready:0-9
+-- KEYS     cancelled_ids suspects ready:0-9
 -- ARGV     1 how many to pass over   2 most ids
 -- Returns  the ids
-local gone, suspects = unpack(KEYS)
+local cancelled_ids, suspects = unpack(KEYS)
 local READY = 3
 local skip, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
 local STEP = 1000
-local deserted = redis.call('EXISTS', gone) == 1
+local has_cancelled = redis.call('EXISTS', cancelled_ids) == 1
 local reply = {}
 
 local function collect(ids)
-  local absent = deserted and fetch('SMISMEMBER', gone, ids)
+  local absent = has_cancelled and fetch('SMISMEMBER', cancelled_ids, ids)
   for n, id in ipairs(ids) do
     if not (absent and absent[n] == 1) then
       if skip > 0 then
@@ -30,7 +30,7 @@ for priority = 9, 0, -1 do
 end
 for _, line in ipairs(lines) do
   local first, length = 0, redis.call('LLEN', line)
-  if not deserted then
+  if not has_cancelled then
     first = math.min(skip, length)
     skip = skip - first
   end

@@ -17,12 +17,12 @@ end
 local found = redis.call('ZRANGEBYSCORE', leased, '-inf', '(' .. string.format('%.0f', now + 1),
   'WITHSCORES', 'LIMIT', 0, limit)
 local reply, lapsed, orphans, over, front = {}, {}, {}, {}, {}
-local reruns, buried, ttls, accused = {}, {}, {}, {}
+local reruns, dead_entries, ttls, accused = {}, {}, {}, {}
 
-local function bury(id, run, record)
+local function mark_dead(id, run, record)
   local failure = run.failed == '1' and redis.call('HGET', failures, id) or nil
-  buried[#buried + 1] = id
-  buried[#buried + 1] = ended_record(DEAD, 0, 'crashed', run_line(run), failure, record)
+  dead_entries[#dead_entries + 1] = id
+  dead_entries[#dead_entries + 1] = ended_record(DEAD, 0, 'crashed', run_line(run), failure, record)
   ttls[#ttls + 1] = dead_ttl
   over[#over + 1] = id
 end
@@ -47,7 +47,7 @@ for n = #found - 1, 1, -2 do
     run.state, run.crashes = RUN_REAP, run.crashes + 1
     local final = run.crashes >= whole_number(header_of(record).c, 1, 1000, MAX_CRASHES)
     if final then
-      bury(id, run, record)
+      mark_dead(id, run, record)
     else
       put_back(id, run, priority_of(found[n + 1]))
     end
@@ -65,7 +65,7 @@ end
 -- As in settle: begin with what needs no room, and add before taking away.
 redis.call('ZREM', leased, '')
 if #over > 0 then
-  keep(ended, INDEX[DEAD], buried, ttls)
+  store_ended(ended, INDEX[DEAD], dead_entries, ttls)
   bound(ended, INDEX[DEAD], most_dead)
 end
 for priority, members in pairs(front) do
@@ -81,5 +81,5 @@ spread('HDEL', failures, over)
 if #reruns > 0 then
   wake_workers(wake, #reruns / 2)
 end
-tell_waiters(waits, channel, over)
+notify_waiters(waits, channel, over)
 return reply

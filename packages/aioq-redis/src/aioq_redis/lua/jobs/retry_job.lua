@@ -1,10 +1,10 @@
 -- retry_job: put a failed, cancelled, dead or expired job back in line, with a fresh count of attempts.
 --
 -- Needs    clock batches scores states runs records due ended wakes
--- KEYS     jobs runs due gone failures ended wake ended_indexes ready:0-9
+-- KEYS     jobs runs due cancelled_ids failures ended wake ended_indexes ready:0-9
 -- ARGV     1 job id   2 request id
 -- Returns  1 when it was put back, 0 when it is unknown or in another state
-local jobs, runs, due, gone, failures, ended, wake = unpack(KEYS)
+local jobs, runs, due, cancelled_ids, failures, ended, wake = unpack(KEYS)
 local INDEX, READY = ended_indexes(8)
 local MOST_PROMOTED = 1000
 local id, request = ARGV[1], ARGV[2]
@@ -16,7 +16,7 @@ end
 local text = redis.call('HGET', ended, id)
 local kept = text and parse_ended(text)
 local index = kept and REPLAYABLE[kept.state] and INDEX[kept.state]
-if not index or not still_kept(index, id) then
+if not index or not is_kept(index, id) then
   return 0
 end
 
@@ -26,7 +26,7 @@ local run = {
   enqueued = string.match(kept.record, '^(%d+) ') or '0',
   attempt = 0, crashes = 0, claimed = '0', worker = request,
 }
-if redis.call('SREM', gone, id) == 1 then
+if redis.call('SREM', cancelled_ids, id) == 1 then
   for priority = 0, 9 do
     redis.call('LREM', KEYS[READY + priority], 0, id)
   end

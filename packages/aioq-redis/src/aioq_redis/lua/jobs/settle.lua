@@ -132,7 +132,7 @@ local function afterwards(id, line, fence)
   local text = redis.call('HGET', ended, id)
   local record = text and parse_ended(text)
   local told = record and fenced(record.run, fence) and (record.settled == '1' or was_settled(record.run))
-  return told and still_kept(INDEX[record.state], id) and 'a' or 's'
+  return told and is_kept(INDEX[record.state], id) and 'a' or 's'
 end
 
 local answers, done, notes = {}, false, {}
@@ -155,12 +155,12 @@ if not done then
   return reply
 end
 
--- A full server lets a script go on that began with a command which needs no room. What is added
+-- A full server lets a script continue if its first write needs no memory. What is added
 -- comes before what is taken away: where a key of the wrong type ends this, no job is lost.
 redis.call('ZREM', leased, '')
 for state, entries in pairs(kept) do
   if #entries[2] > 0 then
-    keep(ended, INDEX[state], entries[1], entries[2])
+    store_ended(ended, INDEX[state], entries[1], entries[2])
   end
 end
 for _, state in ipairs(OPERATOR_STATES) do
@@ -188,6 +188,6 @@ spread('HDEL', jobs, over)
 spread('HDEL', runs, over)
 spread('HDEL', failures, unfailed)
 spread('ZREM', leased, over)
-tell_waiters(waits, channel, over)
+notify_waiters(waits, channel, over)
 redis.call('SET', memo, request .. ' ' .. reply .. '\n' .. table.concat(notes), 'PX', MEMO_TTL)
 return reply

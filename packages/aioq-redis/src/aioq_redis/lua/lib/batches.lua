@@ -1,4 +1,4 @@
--- batches: commands with any number of arguments, a chunk at a time (Lua's stack is finite).
+-- batches: commands with any number of arguments, in chunks, because Lua's stack is limited.
 local CHUNK = 4000
 
 local function spread(command, key, items)

@@ -1,9 +1,9 @@
--- ended: records of jobs that have ended, in one hash; one sorted set for each way to end
--- says when each of them is to be forgotten. A record is
+-- ended: records of ended jobs, in one hash. One sorted set for each final state has the time at which each
+-- record is removed. A record is
 --   <state> <settled> <finished ms> <length of the body, or -1> <note>\n<run>\n<body><job record>
 -- state: c completed, f failed, x cancelled, d dead, e expired
--- settled: 1 when the run's own epoch ended the job
--- note: why it is dead, who cancelled it, a digest in place of a completed one's long payload
+-- settled: 1 if the run's own epoch ended the job
+-- note: the reason of a dead job, the request that cancelled it, or the digest of a long payload
 -- body: the result of a completed job, the failure of another
 local LONGEST_PAYLOAD = 1024
 
@@ -51,7 +51,7 @@ local function prune(ended, index, limit)
   forget_ended(ended, index, redis.call('ZRANGEBYSCORE', index, '-inf', now, 'LIMIT', 0, limit))
 end
 
-local function keep(ended, index, pairs_of_id_and_record, ttls)
+local function store_ended(ended, index, pairs_of_id_and_record, ttls)
   local scores, longest = {}, 0
   for n = 1, #ttls do
     scores[2 * n - 1], scores[2 * n] = string.format('%.0f', now + ttls[n]), pairs_of_id_and_record[2 * n - 1]
@@ -71,7 +71,7 @@ local function bound(ended, index, most)
   end
 end
 
-local function still_kept(index, id)
+local function is_kept(index, id)
   local moment = redis.call('ZSCORE', index, id)
   return moment and tonumber(moment) > now
 end

@@ -1,4 +1,4 @@
--- known: whether the id of a job is free, taken by this very job, or by another.
+-- known: whether the id of a job is free, belongs to the same job, or to another one.
 local function task_and_payload(record)
   return string.match(record, '^(%S*)[^\n]*\n(.*)$')
 end
@@ -21,15 +21,15 @@ local function same_ended(kept, new)
   return kept.note == digest(payload) and string.match(kept.record, '^%d+ (%S*)') == task
 end
 
--- 1 when the id is free, 0 when it is this very job's, -1 when it is another's; with 1 the index
--- in which an outdated record of it is left. `live` and `past` are what is stored under the id.
-local function verdict(id, new, live, past, indexes)
+-- Returns 1 if the id is free, 0 if it belongs to the same job, -1 if it belongs to another one; with 1 also
+-- the index that still has an outdated record. `live` and `past` are the records stored under the id.
+local function id_status(id, new, live, past, indexes)
   if live then
     return same_job(without_moment(live), new) and 0 or -1
   end
   local kept = past and parse_ended(past)
   local index = kept and indexes[kept.state]
-  if index and still_kept(index, id) then
+  if index and is_kept(index, id) then
     return same_ended(kept, new) and 0 or -1
   end
   return 1, index or nil

@@ -1,7 +1,7 @@
--- requests: what one client was answered, so that nothing is done twice. Its requests have numbers
--- that only grow, of 12 digits each: whatever comes after a later one was given up, and is not done
--- any more. The memo has the answers of the latest, and of earlier ones that the client says it has
--- not heard, so that a memo that is >= a number, as texts, is of that request or a later one:
+-- requests: the answers to the requests of one client, so that no request is executed twice. Requests have
+-- ascending numbers of 12 digits. The client has given up a request that arrives after a later one, so the
+-- script does not execute it. The memo has the answer to the latest request, and to earlier ones that the
+-- client reports as unacknowledged. So a memo that is >= a number, as texts, is of that request or a later one:
 --   <number>=<answers> <number>=<answers> ...
 -- answers: for each job 1 new, 0 known, . not decided
 local MEMO_LASTS = '120000'

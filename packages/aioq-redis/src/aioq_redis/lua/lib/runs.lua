@@ -1,8 +1,8 @@
--- runs: what has happened to a job that was claimed, as one line of text:
+-- runs: the history of a job that was claimed, as one line of text:
 --   <state><failed> <epoch> <enqueued ms> <attempt> <crashes> <claimed ms> <worker>
 -- state: r running, y retrying, s postponed, p released, c its worker crashed, n put back by hand
--- failed: 1 when a failure is kept among the failures
--- <epoch> <enqueued ms> is the fence: who does not know it has no say in the job.
+-- failed: 1 if the hash `failures` has the latest failure
+-- <epoch> <enqueued ms> is the fencing token: a write with another one is rejected.
 local function parse_run(line)
   local state, failed, epoch, enqueued, attempt, crashes, claimed, worker =
     string.match(line or '', '^(%a)(%d) (%d+) (%d+) (%d+) (%d+) (%d+) (.*)$')
@@ -20,14 +20,14 @@ local function run_line(run)
     run.attempt, run.crashes, run.claimed, run.worker)
 end
 
--- A job that crashed so often may be what brings its workers down: it runs alone.
+-- A job with so many crashes may be the cause of them, so it runs alone.
 local SUSPECT_AFTER = 2
 
 local function suspect(run)
   return run and run.crashes >= SUSPECT_AFTER
 end
 
--- Whether the epoch of a run that is over ended it by itself.
+-- Whether the worker itself ended the run: it settled it, and did not crash.
 local function was_settled(line)
   local state = string.byte(line)
   return state ~= RUN_CLAIM_BYTE and state ~= RUN_REAP_BYTE

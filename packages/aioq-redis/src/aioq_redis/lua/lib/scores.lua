@@ -1,7 +1,7 @@
--- scores: a moment in milliseconds, and in its fraction the job's priority and its place among jobs
--- that were put off together: (9 - priority) / 16 + place / 1024, with places from 0 to 63.
--- So a job's line is known without reading its record, and jobs due in the same millisecond keep
--- their order. A double has room for that until the year 2248.
+-- scores: a time in milliseconds. Its fraction encodes the job's priority and its place among jobs that were
+-- delayed together: (9 - priority) / 16 + place / 1024, with places from 0 to 63. So scripts know the ready
+-- list of a job without its record, and jobs that are due in the same millisecond keep their order. A double
+-- is precise enough for that until the year 2248.
 local PLACES = 64
 
 local function score(moment, priority, place)

@@ -1,5 +1,5 @@
--- store: put new jobs where they belong. A plan is priority[+delay ms or @moment ms]; the moment
--- goes in front of a record here. `at` has the keys, and `ready`, where KEYS has line 0.
+-- store: store new jobs as pending or scheduled. A plan is priority[+delay ms or @time ms]. This part puts
+-- the enqueue time in front of each record. `at` has the keys, and `ready`: the place in KEYS of ready list 0.
 local PROMOTED_FIRST = 1000
 
 local function sort_out(ids, plans, records)
@@ -24,9 +24,9 @@ local function sort_out(ids, plans, records)
   return entries, lines, later, pending
 end
 
-local function leave_lines(at, ids)
+local function remove_from_ready(at, ids)
   for _, id in ipairs(ids) do
-    if redis.call('SREM', at.gone, id) == 1 then
+    if redis.call('SREM', at.cancelled_ids, id) == 1 then
       for priority = 0, 9 do
         redis.call('LREM', KEYS[at.ready + priority], 0, id)
       end
@@ -36,11 +36,11 @@ end
 
 local function store(at, ids, plans, records, outdated)
   local entries, lines, later, pending = sort_out(ids, plans, records)
-  if redis.call('EXISTS', at.gone) == 1 then
-    leave_lines(at, ids)
+  if redis.call('EXISTS', at.cancelled_ids) == 1 then
+    remove_from_ready(at, ids)
   end
-  -- A full server refuses the first of these commands, and a key of the wrong type fails before
-  -- any record is there: an id in line without a record does no harm, a record without a line would.
+  -- Ids go into the ready lists before their records are stored. A full server refuses the first write, and a
+  -- key of a wrong type fails here. An id without a record does no harm; a record without an id is never run.
   pending = pending + promote(at.due, at.ready, PROMOTED_FIRST)
   local before = #later > 0 and earliest(at.due)
   for priority, line in pairs(lines) do

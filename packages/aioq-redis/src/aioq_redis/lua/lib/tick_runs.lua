@@ -1,5 +1,5 @@
 -- tick_runs: the run of the latest tick of an entry that was won, as one line of text:
---   <tick ms> <moment until which it is taken to go on, ms> <kind> <worker>
+--   <tick ms> <time until which the run counts as going on, ms> <kind> <worker>
 -- kind: w its worker calls a function, j it is a job, e it has ended
 local function parse_tick_run(line)
   local tick, till, kind, worker = string.match(line or '', '^(%d+) (%d+) (%a) (.*)$')

@@ -1,5 +1,4 @@
--- wakes: tokens on which idle workers block. A token is never a job: a lost one costs nothing
--- but time.
+-- wakes: tokens on which idle workers block. A token carries no job, so a lost token only costs time.
 local MOST_TOKENS = 100
 
 local function wake_workers(wake, jobs)

@@ -1,10 +1,10 @@
--- ring: what became of the latest ticks of an entry, in a sorted set by tick. A member is
+-- tick_history: records of the latest ticks of an entry, in a sorted set by tick. A member is
 --   <tick ms> <owner>\n<status><count> <fired> <finished>\n<reason>\n<worker>\n<job>\n<error>
--- owner: the worker whose own record of the tick it is, or nothing
+-- owner: the worker that reported the record, or nothing if all workers share it
 -- status: f fired, o ok, x failed, s skipped, m missed
--- fired, finished: ms after the tick, or - when it was not. Up to 64 bytes are stored compactly.
--- worker: when it is not the owner        job: its id, or = for the usual one
--- The counts are fields of the entry; `forgotten` is the latest tick that had to go.
+-- fired, finished: ms after the tick, or - if that did not happen. Redis stores members of up to 64 bytes compactly.
+-- worker: if it is not the owner           job: its id, or = for the default id of the tick
+-- The counts are fields of the entry. The field `forgotten` is the latest tick whose record was removed.
 local MOST_TICKS = 100
 local COUNTED = {
   f = { 'fired' }, o = { 'fired', 'ok' }, x = { 'fired', 'failed' }, s = { 'skipped' }, m = { 'missed' },
@@ -49,7 +49,7 @@ local function note_tick(cron, ticks, tick, owner, body)
     add_counts(counts, string.sub(known, #head + 1), -1)
     redis.call('ZREM', ticks, known)
   elseif tonumber(tick) <= forgotten_tick(cron) then
-    -- It was counted when it fired; only of its end nothing was known.
+    -- The tick was counted when it fired. Only its end was not known.
     add_counts(counts, body, 1, true)
     write_counts(cron, counts)
     return
