@@ -174,7 +174,7 @@ async def test_a_result_that_was_not_kept(job: Job[int], broker: FlakyBroker) ->
     with pytest.raises(JobEnded) as caught:
         await job.result()
     assert str(caught.value) == (
-        "no result of job j is kept: tasks.work has save_result=False, its result_ttl is over, "
+        "job j has no stored result: tasks.work has save_result=False, its result_ttl is over, "
         "or the job was never enqueued"
     )
     assert await job.info() is None
@@ -184,7 +184,7 @@ async def test_a_result_that_was_not_kept(job: Job[int], broker: FlakyBroker) ->
 async def test_a_result_that_was_too_large(job: Job[int], broker: FlakyBroker) -> None:
     """The job completed, and JobEnded says what became of the result."""
     await end(broker, lambda lease: Completed(lease=lease, retain_for=60))
-    with pytest.raises(JobEnded, match="^job j completed, and its result was too large to keep$"):
+    with pytest.raises(JobEnded, match="^job j completed, but its result was too large to store$"):
         await job.result()
 
 

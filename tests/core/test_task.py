@@ -12,8 +12,8 @@ import pytest
 
 from aioq import Aarq, DuplicateName, PayloadTooLarge, TaskDefinitionError, UnknownTask
 from aioq.backends import MemoryBroker
+from aioq.callables import name_of, where
 from aioq.model.job import NewJob
-from aioq.registry import name_of, where
 from tests.core.brokers import FlakyBroker
 
 HERE = "tests.core.test_task"

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from aioq import Aarq, DuplicateName, MissingFeature, TaskDefinitionError
+from aioq.callables import where
 from aioq.cron import CronEntry, upcoming
-from aioq.registry import where
 from tests.core.brokers import BareBroker, FlakyBroker
 from tests.core.plain_scheduler import EverySeconds, PlainScheduler
 
@@ -96,7 +96,7 @@ def test_a_schedule_may_be_an_object(app: Aarq) -> None:
 
 def test_a_schedule_object_has_a_zone_of_its_own(app: Aarq) -> None:
     """A zone beside it would be ignored, so it is refused."""
-    with pytest.raises(ValueError, match="tz is the zone of an expression, and .* is none; leave tz out$"):
+    with pytest.raises(ValueError, match="tz is the zone of a cron expression; leave it out for the schedule .*$"):
         app.cron(Sunrise(), tz="Europe/Berlin")
 
 

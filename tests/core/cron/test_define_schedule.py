@@ -151,7 +151,7 @@ def test_a_schedule_object_has_a_zone_of_its_own(app: Aarq) -> None:
     """A zone beside it is refused; the error has the object as its text."""
     task = app.task(name="tidy")(tidy)
     with pytest.raises(
-        ValueError, match=r"^app.schedule\(tidy, EverySeconds\(step=5\)\): tz is the zone of an expression"
+        ValueError, match=r"^app.schedule\(tidy, EverySeconds\(step=5\)\): tz is the zone of a cron expression"
     ):
         app.schedule(task, EverySeconds(5), tz="Europe/Berlin")
 

@@ -278,7 +278,7 @@ async def test_a_result_that_is_too_large_is_dropped(caplog: pytest.LogCaptureFi
     job = await big.enqueue()
     await drain(app)
     assert await job.state() is JobState.COMPLETED
-    with pytest.raises(JobEnded, match="its result was too large to keep"):
+    with pytest.raises(JobEnded, match="its result was too large to store"):
         await job.result(timeout=5)
     assert (
         "aioq.worker",

@@ -77,7 +77,7 @@ async def result_too_large(bench: Bench) -> None:
         return "x" * 1_048_576
 
     job = await bench.runs(body)
-    with pytest.raises(JobEnded, match="completed, and its result was too large to keep"):
+    with pytest.raises(JobEnded, match="completed, but its result was too large to store"):
         await job.result(timeout=5)
     assert await job.state() is JobState.COMPLETED
     assert f"the result of job {job.id} of {job.task} takes 1048578 bytes" in "".join(bench.logged(logging.WARNING))

@@ -114,7 +114,7 @@ async def deleted(bench: Bench) -> None:
     await started.wait()
     bench.raw.hdel(bench.key("jobs"), held.id)
     go_on.set()
-    with pytest.raises(JobEnded, match="no result of job"):
+    with pytest.raises(JobEnded, match="has no stored result"):
         await held.result(timeout=5)
     await bench.next_job()
     await until(lambda: not bench.raw.exists(bench.key("leased"), bench.key("ready:5"), bench.key("runs")))

@@ -1,4 +1,4 @@
-"""The app: a registry of tasks and cron entries, on a broker."""
+"""Defines the app: a registry of tasks and cron entries on a broker."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeAlias, TypeVar, Unpack, overload
 from zoneinfo import ZoneInfo
 
+from aioq.callables import calling_module
 from aioq.cron import CronEntry, CronOptions
 from aioq.cron.define import CronDraft, ScheduleDraft, Timing, cron_options, error_context, schedule_options, text_of
 from aioq.cron.options import CronKeywords, ScheduleKeywords
@@ -19,7 +20,7 @@ from aioq.handle import Job
 from aioq.model.ids import check_name
 from aioq.options import TaskKeywords, TaskOptions, whole
 from aioq.protocols import Broker, TickLedger
-from aioq.registry import Registry, calling_module
+from aioq.registry import Registry
 from aioq.serialization.codec import Codec
 from aioq.serialization.json_codec import JsonCodec
 from aioq.serialization.signing import Signer
@@ -34,32 +35,39 @@ F = TypeVar("F", bound=Callable[..., Any])
 Lifespan: TypeAlias = "Callable[[Aarq], AbstractAsyncContextManager[Mapping[str, Any] | None]]"
 
 MIB = 1_048_576
-MOST_TOGETHER = 100_000
+MAX_JOBS_PER_CALL = 100_000
 
 
 class Aarq:
-    """Tasks and crons, and the broker that carries their jobs.
+    """An app: its tasks and cron entries, and the broker that stores their jobs.
 
     Args:
-        broker: A broker, or a URL whose scheme an installed package knows
-            (`redis://localhost:6379/2`, `memory://`). None takes the environment variable
-            AIOQ_BROKER_URL, else the embedded memory broker.
-        name: What the app's cron entries are registered under with the broker: the same in
-            all processes of the app, and in no other app. The module that makes the app when
-            None, so a module that makes two of them has to give names.
-        tz: The zone of cron expressions that name none; UTC when None.
-        lifespan: Called with the app by every worker as it starts: an async context manager
-            around the worker's life. What it yields is added to the context of every task.
-        codec: Turns arguments and results into bytes; JSON by default.
+        broker: A broker, or a URL whose scheme an installed package provides
+            (`redis://localhost:6379/2`, `memory://`). None uses the environment variable
+            AIOQ_BROKER_URL, or else the embedded memory broker.
+        name: The name under which the app's cron entries are registered with the broker: the same
+            in all processes of the app, and unique among apps. None uses the name of the module
+            that creates the app, so a module that creates two apps must name them.
+        tz: The time zone of cron expressions that have none of their own; UTC when None.
+        lifespan: An async context manager function that every worker enters as it starts, with the
+            app as its argument, and leaves as it stops. The mapping that it yields is added to the
+            context of every task.
+        codec: Converts arguments and results to bytes and back; JSON by default.
         scheduler: A scheduler, or the name under which an installed package provides one.
-        max_payload: Bytes that the arguments of a call, or a result, may take.
-        signing_keys: Secrets of at least 16 bytes with which calls and results are signed, so that
-            who can write to the broker but has no key can ask for nothing. The first one signs;
-            all of them are accepted, so that keys can be replaced. None signs nothing.
+        max_payload: Limit for the encoded arguments of a call, and for a result, in bytes;
+            1 byte to 512 MiB.
+        signing_keys: Secrets of at least 16 bytes that sign calls and results, so that workers
+            reject jobs of clients without a key. The first key signs; all keys are accepted, so that
+            keys can be rotated. None signs nothing.
+
+    Attributes:
+        connected: Whether the app has connected its broker. Do not set it.
+        tasks: The registered tasks.
+        crons: The registered cron entries.
 
     Raises:
         DiscoveryError: No installed package, or more than one, provides the broker.
-        TypeError, ValueError: An argument is not what it should be; the message names it.
+        TypeError, ValueError: An argument has the wrong type or is out of range; the message names it.
     """
 
     def __init__(
@@ -84,24 +92,24 @@ class Aarq:
         self.signer = None if signing_keys is None else Signer(signing_keys)
         self.tasks: Registry[Task[..., Any]] = Registry("task")
         self.crons: Registry[CronEntry] = Registry("cron entry")
+        self.connected = False
         self._scheduler = scheduler
-        self._connected = False
 
     def __repr__(self) -> str:
         return f"<Aarq on {self.broker!r}: {len(self.tasks)} tasks, {len(self.crons)} cron entries>"
 
     @property
     def queues(self) -> tuple[str, ...]:
-        """Every queue that a task or cron entry of the app names, sorted."""
+        """The queues of the app's tasks and cron entries, sorted; `default` if there are none."""
         names = {task.defaults.queue for task in self.tasks} | {entry.queue for entry in self.crons}
         return tuple(sorted(names or {"default"}))
 
     @property
     def scheduler(self) -> Scheduler:
-        """What parses this app's cron expressions and runs their loop.
+        """The scheduler that parses the app's cron expressions and runs their loop.
 
         Raises:
-            DiscoveryError: It is not installed; says what to install.
+            DiscoveryError: The scheduler is not installed; the message says what to install.
         """
         if isinstance(self._scheduler, str):
             self._scheduler = scheduler_named(self._scheduler)
@@ -116,14 +124,14 @@ class Aarq:
     def task(
         self, function: Callable[..., Any] | None = None, /, *, name: str | None = None, **options: Unpack[TaskKeywords]
     ) -> Any:
-        """Make a function a task, with or without options: `@app.task`, `@app.task(retries=3)`.
+        """Register a function as a task, with or without options: `@app.task`, `@app.task(retries=3)`.
 
-        The function takes the context first. A plain `def` runs in a worker thread.
+        The first parameter of the function is the context. A plain `def` runs in a worker thread.
 
         Args:
             function: The function, when the decorator is used without options.
-            name: What jobs call the task; `module.function` when None. Renaming a function
-                that has jobs in line orphans them: keep the old name here.
+            name: The name of the task in stored jobs; `module.function` when None. If you rename a
+                function that has waiting jobs, set the old name here, or workers do not find it.
             options: The fields of `TaskOptions`.
 
         Raises:
@@ -153,33 +161,33 @@ class Aarq:
         on_error: Callable[..., Any] | None = None,
         **options: Unpack[CronKeywords],
     ) -> Callable[[F], F]:
-        """Have workers call a function on a schedule. Returns the function unchanged.
+        """Register a function that workers call on a schedule. The decorator returns it unchanged.
 
-        Every worker that consumes `queue` calls it in its own event loop, with a context
-        that has no `job_id`: there is no job, no retry and no result. An exception is logged
-        on `aioq.worker`, and the next run comes as planned.
+        Every worker that consumes `queue` calls it in its own event loop, with a `CronContext`:
+        there is no job, no retry and no result. An exception is logged on `aioq.worker` and does not
+        change later runs.
 
         Args:
             schedule: A cron expression of five fields, or any object with `next_after`.
             queue: Only workers that consume this queue fire the entry.
-            name: What the entry is called; `module.function` when None, with `:2` and so on
-                for further entries on one function.
-            tz: The zone that the expression is read in; the app's when None, and else UTC.
+            name: The name of the entry; `module.function` when None, with `:2` and so on
+                for further entries of one function.
+            tz: The time zone of the expression; when None that of the app, or else UTC.
             unique: Fire once per tick for the whole fleet instead of once on each worker.
-            args: What the function is called with, after the context.
-            kwargs: The same, by name.
-            on_error: Called with the context and the exception when the function raises or
-                runs out of time.
+            args: Positional arguments of the function, after the context.
+            kwargs: Keyword arguments of the function.
+            on_error: Called with the context and the exception if the function raises or exceeds
+                its `timeout`.
             options: The fields of `CronOptions`.
 
         Raises:
-            DiscoveryError: No scheduler is installed; says what to install.
-            TypeError, ValueError: An option is unknown or out of range, or the expression or
-                the zone is not understood, or never fires. With aioq-cron the latter is an
-                `InvalidCronExpression`.
+            DiscoveryError: No scheduler is installed; the message says what to install.
+            TypeError, ValueError: An option is unknown or out of range, the expression or the zone
+                is invalid, or the expression never fires. aioq-cron raises its
+                `InvalidCronExpression` for the latter.
             DuplicateName: Another entry of the app has the name.
             TaskDefinitionError: The function cannot be called with the context and these arguments.
-            MissingFeature: `unique` with a broker that keeps no ledger of ticks.
+            MissingFeature: `unique` is set, and the broker has no tick ledger.
         """
         with error_context(f"@app.cron({text_of(schedule)})"):
             draft = CronDraft(
@@ -211,23 +219,23 @@ class Aarq:
         tz: str | ZoneInfo | None = None,
         **options: Unpack[ScheduleKeywords],
     ) -> str:
-        """Have one job of a task enqueued at each tick, whatever the fleet. Returns the entry's name.
+        """Enqueue one job of a task at each tick, once for the whole fleet. Returns the entry's name.
 
-        The job is as durable as any: it has leases and the task's retries, and its queue and
-        options are the task's. Its context is a `ScheduledContext`.
+        The job has the queue, retries and other options of the task. Its context is a
+        `ScheduledContext`.
 
         Args:
             task: A task of this app.
             schedule: A cron expression of five fields, or any object with `next_after`.
-            args: The arguments of the job, checked and encoded here and now.
-            kwargs: The same, by name.
-            name: What the entry is called; the task's name when None, with `:2` and so on for
+            args: Positional arguments of the job. They are checked and encoded by this call.
+            kwargs: Keyword arguments of the job.
+            name: The name of the entry; the task's name when None, with `:2` and so on for
                 further schedules of one task.
-            tz: The zone that the expression is read in; the app's when None, and else UTC.
-            options: The fields of `CronOptions` but for `timeout`, which is the task's.
+            tz: The time zone of the expression; when None that of the app, or else UTC.
+            options: The fields of `CronOptions` except `timeout`, which is set on the task.
 
         Raises:
-            SerializationError, PayloadTooLarge: The arguments do not fit the task, or the limit.
+            SerializationError, PayloadTooLarge: The arguments do not fit the task, or exceed the limit.
             DiscoveryError, TypeError, ValueError, DuplicateName, MissingFeature: As in `cron`.
         """
         self._need_ledger("app.schedule")
@@ -246,36 +254,36 @@ class Aarq:
         """Store many jobs, of any tasks, in one round trip: all of them or none.
 
         Args:
-            calls: What `Task.call` returned, 100,000 at most.
+            calls: Calls of any tasks of this app, 100,000 at most.
 
         Raises:
-            TooManyJobs: There are more; nothing was stored.
+            TooManyJobs: There are more than 100,000 calls; nothing was stored.
             BrokerUnavailable: The broker cannot be reached. Whether the jobs were stored is
-                unknown; enqueueing the same calls again stores each of them once.
+                unknown. Enqueueing the same calls again stores each of them once.
             BrokerFull: The broker has no room; nothing was stored.
             JobConflict: A `job_id` is taken by a different job; nothing was stored.
         """
         calls = list(calls)
-        if len(calls) > MOST_TOGETHER:
-            raise TooManyJobs(len(calls), MOST_TOGETHER)
+        if len(calls) > MAX_JOBS_PER_CALL:
+            raise TooManyJobs(len(calls), MAX_JOBS_PER_CALL)
         await self.connect()
         await self.broker.enqueue([call.job for call in calls])
-        return [self._handle(call) for call in calls]
-
-    @property
-    def connected(self) -> bool:
-        """Whether the app has connected its broker, and not closed it since."""
-        return self._connected
+        return [call.task.handle(call.job.id, call.job.queue) for call in calls]
 
     async def connect(self) -> None:
-        """Connect the broker, unless it is connected. Enqueueing does so by itself."""
-        if not self._connected:
+        """Connect the broker, unless it is connected. Enqueueing connects it by itself.
+
+        Raises:
+            BrokerUnavailable: The broker does not answer.
+            BrokerConfigError: The address, the credentials or the settings of the broker are wrong.
+        """
+        if not self.connected:
             await self.broker.connect()
-            self._connected = True
+            self.connected = True
 
     async def close(self) -> None:
-        """Let go of the broker's connections. The app may connect again."""
-        self._connected = False
+        """Close the broker's connections. The app may connect again."""
+        self.connected = False
         await self.broker.close()
 
     async def __aenter__(self) -> Self:
@@ -287,13 +295,9 @@ class Aarq:
     ) -> None:
         await self.close()
 
-    def _handle(self, call: Call[R]) -> Job[R]:
-        decode = call.task.result_reader(call.job.id)
-        return Job(call.job.id, task=call.task.name, queue=call.job.queue, broker=self.broker, decode=decode)
-
     def _timing(self, schedule: str | Schedule, tz: str | ZoneInfo | None, options: CronOptions) -> Timing:
         if tz is not None and not isinstance(schedule, str):
-            raise ValueError(f"tz is the zone of an expression, and {schedule!r} is none; leave tz out")
+            raise ValueError(f"tz is the zone of a cron expression; leave it out for the schedule {schedule!r}")
         zone = self.tz if tz is None else tz
         return Timing(said=schedule, zone=zone, scheduler=self.scheduler, options=options)
 

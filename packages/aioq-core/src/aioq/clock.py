@@ -1,4 +1,4 @@
-"""The only place that asks what time it is."""
+"""Reads clocks and waits on them. No other module reads a clock."""
 
 from __future__ import annotations
 
@@ -7,39 +7,39 @@ from typing import Protocol, runtime_checkable
 
 import anyio
 
-__all__ = ["BrokerClock", "FINE", "LOOK_UP", "SteadyClock", "SystemClock", "pass_time", "wait_until"]
+__all__ = ["MAX_SLEEP", "PRECISION", "BrokerClock", "Clock", "SteadyClock", "SystemClock", "pass_time", "wait_until"]
 
 
 @runtime_checkable
 class Clock(Protocol):
-    """What time it is, and how to wait. Tests hand in a virtual one."""
+    """A clock that can be waited on. Tests pass a virtual one."""
 
     def time(self) -> float:
-        """Return the wall clock, in seconds since 1970-01-01T00:00:00Z. It may step."""
+        """Return the wall clock, in seconds since 1970-01-01T00:00:00Z. It may be set forward or back."""
 
     def monotonic(self) -> float:
-        """Return seconds since some fixed moment; never steps."""
+        """Return seconds since an arbitrary moment; never set."""
 
     async def sleep(self, seconds: float) -> None:
-        """Let others run for about `seconds`; may wake early."""
+        """Let other tasks run for about `seconds`; may return early."""
 
     async def sleep_until(self, moment: float) -> None:
-        """Let others run until the wall clock shows about `moment`; may wake early.
+        """Let other tasks run until the wall clock shows about `moment`; may return early.
 
-        Wakes within about a second when the wall clock is set, so that the caller can look.
+        Returns within about a second after the wall clock was set, so that the caller can read it again.
         """
 
 
-LOOK_UP = 1.0
-"""Seconds after which who waits for a time of day looks at the clock in any case."""
+MAX_SLEEP = 1.0
+"""Longest single sleep towards a moment of the wall clock, in seconds: the clock may be set meanwhile."""
 
-FINE = 0.0015
-"""Seconds before a moment from which on the clock is looked at all the time: event loops round
-a sleep up to a whole millisecond, which would make every tick a millisecond late."""
+PRECISION = 0.0015
+"""Seconds before a moment from which `sleep_until` returns at once, so that the caller polls the clock: event
+loops round a sleep up to a whole millisecond, which would make every tick a millisecond late."""
 
 
 class SystemClock:
-    """The host's clocks: what every worker uses unless a test hands it another."""
+    """The clocks of the host; the default of apps and workers."""
 
     monotonic = staticmethod(time.monotonic)  # no method around it: it is read twice for every job
 
@@ -48,27 +48,28 @@ class SystemClock:
         return time.time()
 
     async def sleep(self, seconds: float) -> None:
-        """Let other tasks run for about `seconds`; may wake a little early."""
+        """Let other tasks run for about `seconds`; may return a little early."""
         await anyio.sleep(max(0.0, seconds))
 
     async def sleep_until(self, moment: float) -> None:
-        """Sleep until just before the wall clock shows `moment`, for `LOOK_UP` seconds at most: it may be set.
+        """Sleep until just before the wall clock shows `moment`, for `MAX_SLEEP` seconds at most.
 
-        Over the last `FINE` seconds it returns at once, so that who looks again gets the moment to some microseconds.
+        Within `PRECISION` seconds of the moment it returns at once, so that a caller that polls meets the moment
+        within microseconds.
         """
         left = moment - time.time()
-        await anyio.sleep(min(left - FINE, LOOK_UP) if left > FINE else 0)
+        await anyio.sleep(min(left - PRECISION, MAX_SLEEP) if left > PRECISION else 0)
 
 
 class SteadyClock:
-    """A clock whose wall time was read once and then advances with monotonic time.
+    """A clock that reads the wall time once and then advances with monotonic time.
 
-    Steps of the host's wall clock do not reach it. Give `offset` to follow somebody
-    else's clock instead, for example a broker's.
+    It does not change when the host's wall clock is set. With `offset` it follows another clock, such
+    as the broker's.
 
     Args:
-        source: The clock to measure elapsed time with.
-        offset: Seconds that the followed clock is ahead of `source`'s wall clock now.
+        source: The clock that measures elapsed time.
+        offset: Seconds by which the followed clock is ahead of `source`'s wall clock now.
     """
 
     def __init__(self, source: Clock | None = None, *, offset: float = 0.0) -> None:
@@ -92,19 +93,19 @@ class SteadyClock:
         await self._source.sleep_until(self._source.time() + moment - self.time())
 
     def set(self, now: float) -> None:
-        """Follow a clock that showed `now` (seconds since 1970) this very moment."""
+        """Set the followed clock to `now`, in seconds since 1970."""
         self._base = now - self._source.monotonic()
 
 
 async def pass_time(clock: Clock, seconds: float) -> None:
-    """Return when `seconds` have passed on `clock`, however early its sleeps wake."""
+    """Return once `seconds` have passed on `clock`, even if its sleeps return early."""
     deadline = clock.monotonic() + seconds
     while (left := deadline - clock.monotonic()) > 0:
         await clock.sleep(left)
 
 
 async def wait_until(event: anyio.Event, clock: Clock, timeout: float) -> bool:
-    """Wait for `event`; return False when `timeout` seconds of `clock` have passed first."""
+    """Wait for `event`; return False if `timeout` seconds pass on `clock` first."""
     if event.is_set() or timeout <= 0:
         return event.is_set()
     async with anyio.create_task_group() as tg:
@@ -120,20 +121,20 @@ async def wait_until(event: anyio.Event, clock: Clock, timeout: float) -> bool:
 
 
 class BrokerClock(SteadyClock):
-    """Runs on the host's monotonic time, and is put right by every answer of the broker.
+    """A worker's estimate of the broker's clock: runs on monotonic time, corrected by every answer.
 
     Until the first answer it shows the host's wall clock.
     """
 
     def heard(self, now: float, asked: float) -> None:
-        """Learn from an answer that has just come in.
+        """Correct the clock by an answer that has just arrived.
 
-        The broker read its clock at some moment between the question and now, so an answer
-        that took long says little: only what it contradicts is changed.
+        The broker read its clock between the request and now. That gives a lower and an upper bound;
+        the estimate changes only if it lies outside of them, so a slow answer changes little.
 
         Args:
-            now: What the broker's clock showed.
-            asked: Monotonic seconds of the question.
+            now: The broker's clock in its answer, in seconds since 1970.
+            asked: When the request was sent, in monotonic seconds.
         """
         latest = now + self.monotonic() - asked
         self.set(min(max(self.time(), now), latest))

@@ -1,6 +1,6 @@
-"""What a running task gets as its first argument: a plain dict of one of these types.
+"""Types of the context: the plain dict that a running task gets as its first argument.
 
-Whatever the app's lifespan yields is in it as well. To have those keys typed, subclass:
+It also contains the mapping that the app's lifespan yields. To type those keys, define a subclass:
 `class MyContext(JobContext): db: Pool`.
 """
 
@@ -15,42 +15,42 @@ __all__ = ["Context", "CronContext", "JobContext", "ScheduledContext"]
 
 
 class Context(TypedDict):
-    """What every task can see."""
+    """The keys of every context."""
 
     worker_id: str
     broker: Broker
 
 
 class JobContext(Context):
-    """What a task sees when it runs a job."""
+    """The context of a task that runs a job."""
 
     job_id: str
     attempt: int
-    """1 for the first; attempts that were released do not count."""
+    """1 for the first attempt; released attempts do not count."""
     epoch: int
-    """Grows with every run of the job: a fencing token for stores that take one."""
+    """Increases with every claim of the job: a fencing token for stores that accept one."""
     queue: str
     enqueued_at: datetime
     """In UTC, on the broker's clock."""
 
 
 class ScheduledContext(JobContext):
-    """What a task sees when it runs a job of `app.schedule`."""
+    """The context of a task that runs a job of `app.schedule`."""
 
     cron_name: str
     scheduled_at: datetime
-    """The moment that the schedule named, in UTC."""
+    """The tick: the moment at which the schedule was due, in UTC."""
     previous_success: datetime | None
-    """The latest tick before this one whose job completed, in UTC; None when there is none."""
+    """The latest earlier tick whose job completed, in UTC; None if there is none."""
     previous_result: Any
-    """What that job returned, as the type that the task is annotated with; None when there is none."""
+    """The result of that job, as the task's return type; None if there is none."""
 
 
 class CronContext(Context):
-    """What a cron task sees. It has no `job_id`: a cron task makes no job record."""
+    """The context of an `app.cron` function. It has no `job_id`, because there is no job."""
 
     cron_name: str
     scheduled_at: datetime
-    """The moment that the schedule named, in UTC."""
+    """The tick: the moment at which the schedule was due, in UTC."""
     fired_at: datetime
-    """The moment the task was started, in UTC, on the worker's clock."""
+    """When the function was started, in UTC, on the worker's clock."""

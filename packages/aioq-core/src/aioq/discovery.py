@@ -1,4 +1,4 @@
-"""Entry points to brokers and schedulers: core knows none of them by name but its own."""
+"""Finds brokers and schedulers by the entry points of installed packages."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _INSTALL: Final = {
 
 
 def chosen_broker(broker: object) -> Broker:
-    """Return the broker that an app is given, as an object or as a URL; None for that of the environment.
+    """Return the broker of an app, from an object or a URL; None uses AIOQ_BROKER_URL, or else `memory://`.
 
     Raises:
         DiscoveryError: As in `broker_from_url`.
-        TypeError: It is neither.
+        TypeError: `broker` is neither a URL nor a broker.
     """
     if broker is None:
         broker = os.environ.get("AIOQ_BROKER_URL") or "memory://"
@@ -44,10 +44,10 @@ def chosen_broker(broker: object) -> Broker:
 
 
 def broker_from_url(url: str) -> Broker:
-    """Return the broker that some installed package provides for the URL's scheme.
+    """Return the broker that an installed package provides for the URL's scheme.
 
     Raises:
-        DiscoveryError: None does, or several do, or what they name is no broker.
+        DiscoveryError: No package provides one, or several do, or the provided object is not a broker.
     """
     found = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", url)
     if not found:
@@ -69,10 +69,10 @@ def broker_from_url(url: str) -> Broker:
 
 
 def scheduler_named(name: str) -> Scheduler:
-    """Return the scheduler that some installed package provides under a name.
+    """Return the scheduler that an installed package provides under a name.
 
     Raises:
-        DiscoveryError: None does, or several do, or what they name is no scheduler.
+        DiscoveryError: No package provides one, or several do, or the provided object is not a scheduler.
     """
     if (point := _only(SCHEDULERS, name, f"the scheduler {name!r}")) is None:
         if name == "cron":
@@ -89,12 +89,12 @@ def scheduler_named(name: str) -> Scheduler:
 
 
 def _only(group: str, name: str, what: str) -> EntryPoint | None:
-    # One distribution seen twice on the path (an editable install beside a wheel) is one claimant.
-    claimants = {(_owner(point), point.value): point for point in entry_points(group=group, name=name)}
-    if len(claimants) > 1:
-        owners = " and ".join(sorted(f"{owner} ({value})" for owner, value in claimants))
+    # One distribution can be on the path twice: an editable install and a wheel.
+    providers = {(_owner(point), point.value): point for point in entry_points(group=group, name=name)}
+    if len(providers) > 1:
+        owners = " and ".join(sorted(f"{owner} ({value})" for owner, value in providers))
         raise DiscoveryError(f"several installed packages provide {what}: {owners}; uninstall all but one")
-    return next(iter(claimants.values()), None)
+    return next(iter(providers.values()), None)
 
 
 def _missing(thing: object, protocol: type) -> str:
@@ -121,10 +121,10 @@ def _owner(point: EntryPoint) -> str:
 
 
 def members(protocol: type) -> list[str]:
-    """Return the names of a protocol's own methods, in the order in which it has them."""
+    """Return the names of a protocol's methods, in the order of their definition."""
     return [name for name in vars(protocol) if not name.startswith("_")]
 
 
 def lacking(thing: object, protocol: type) -> list[str]:
-    """Return the names of those methods of a protocol that an object does not have."""
+    """Return the names of the protocol's methods that an object lacks."""
     return [name for name in members(protocol) if getattr(thing, name, None) is None]

@@ -1,9 +1,9 @@
-"""A client's hold on a job that it enqueued."""
+"""Defines the handle of a job: asks the broker for its state and result."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from typing import Generic, TypeVar
 
 from aioq.clock import Clock, SystemClock
@@ -25,82 +25,82 @@ __all__ = ["Job"]
 
 R_co = TypeVar("R_co", covariant=True)
 
-WAIT = 10.0
-"""Seconds after which a waiting client looks up the job even if nobody woke it."""
+MAX_WAIT = 10.0
+"""Seconds after which a waiting client looks the job up even if no signal came."""
 
-POLL = 0.5
-"""Seconds between look-ups with a broker that wakes nobody."""
+POLL_INTERVAL = 0.5
+"""Seconds between look-ups if the broker has no `Signals`."""
 
 _CLOCK = SystemClock()
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class Job(Generic[R_co]):
-    """One enqueued job: ask for its state, wait for its result, call it off.
+    """The handle of one enqueued job: returns its state, waits for its result, cancels it.
 
-    `enqueue` returns one; `Task.job` makes one from a stored id.
+    `Task.enqueue` returns one; `Task.job` makes one from a job id.
     """
 
     id: str
-    task: str = field(kw_only=True)
-    """The name of the task."""
-    queue: str = field(kw_only=True)
-    broker: Broker = field(kw_only=True)
-    """Where the job is stored."""
-    decode: Callable[[bytes], R_co] = field(kw_only=True)
-    """Makes a value of the stored result."""
-    clock: Clock = field(kw_only=True, default=_CLOCK)
+    _: KW_ONLY
+    task: str
+    queue: str
+    broker: Broker
+    decode: Callable[[bytes], R_co]
+    """Decodes the stored result."""
+    clock: Clock = _CLOCK
+    """Measures the timeout of `result`."""
 
     def __repr__(self) -> str:
         return f"<Job {self.id} of {self.task} in {self.queue}>"
 
     async def info(self) -> JobRecord | None:
-        """Return all that the broker knows; None when it knows nothing, or keeps nothing.
+        """Return the record of the job; None if it was never stored, or is no longer kept.
 
         Raises:
-            MissingFeature: The broker is no `JobStore`.
+            MissingFeature: The broker does not implement `JobStore`.
             BrokerUnavailable: The broker cannot be reached.
         """
         return await self._store("Job.info").get_job(self.id, queue=self.queue)
 
     async def state(self) -> JobState | None:
-        """Return where the job stands; None when the broker keeps nothing of it.
+        """Return the state of the job; None if the broker has no record of it.
 
         Raises:
-            MissingFeature: The broker is no `JobStore`.
+            MissingFeature: The broker does not implement `JobStore`.
             BrokerUnavailable: The broker cannot be reached.
         """
         record = await self._store("Job.state").get_job(self.id, queue=self.queue)
         return record.state if record else None
 
     async def cancel(self) -> bool:
-        """Call the job off, running or not; False when it has ended already.
+        """Cancel the job, running or not; False if it has already ended or is unknown.
 
-        A running task is cancelled at its next await.
+        The worker cancels a running task at its next `await`.
 
         Raises:
-            MissingFeature: The broker is no `JobStore`.
+            MissingFeature: The broker does not implement `JobStore`.
             BrokerUnavailable: The broker cannot be reached.
         """
         return await self._store("Job.cancel").cancel_job(self.id, queue=self.queue)
 
     async def result(self, timeout: float | None = None) -> R_co:
-        """Wait until the job ends and return what its task returned.
+        """Wait until the job ends and return the result of its task.
 
         Args:
-            timeout: Seconds to wait at most; for ever when None.
+            timeout: Seconds to wait; no limit when None.
 
         Raises:
-            JobFailed: The task raised, and had no attempt left.
-            JobDead: No run could finish the job.
+            JobFailed: The task raised, and no attempt is left.
+            JobDead: No further attempt can complete the job.
             JobExpired: The job was not started in time.
-            JobCancelled: The job was called off.
-            JobEnded: No result is kept: the task says `save_result=False`, the result was too
+            JobCancelled: The job was cancelled.
+            JobEnded: No result is stored: the task has `save_result=False`, the result was too
                 large, its `result_ttl` is over, or the id was never enqueued.
-            ResultTimeout: The job did not end in time; it goes on.
+            ResultTimeout: The job did not end in time. It was not cancelled.
             SerializationError: The result does not fit the task's return annotation.
-            BadSignature: Results are signed, and this one was changed or not signed by a worker of ours.
-            MissingFeature: The broker is no `JobStore`.
+            BadSignature: The app has signing keys, and the result's signature is missing or wrong.
+            MissingFeature: The broker does not implement `JobStore`.
             BrokerUnavailable: The broker cannot be reached.
         """
         store = self._store("Job.result")
@@ -109,26 +109,26 @@ class Job(Generic[R_co]):
             record = await store.get_job(self.id, queue=self.queue)
             if record is None or record.state in FINAL_STATES:
                 return self._outcome(record)
-            left = WAIT if deadline is None else deadline - self.clock.monotonic()
+            left = MAX_WAIT if deadline is None else deadline - self.clock.monotonic()
             if left <= 0:
                 raise ResultTimeout(self.id, timeout or 0.0)
-            await self._wait(min(left, WAIT))
+            await self._wait(min(left, MAX_WAIT))
 
     async def _wait(self, seconds: float) -> None:
         if isinstance(self.broker, Signals):
             await self.broker.wait_for_result(self.id, queue=self.queue, timeout=seconds)
         else:
-            await self.clock.sleep(min(seconds, POLL))
+            await self.clock.sleep(min(seconds, POLL_INTERVAL))
 
     def _outcome(self, record: JobRecord | None) -> R_co:
         if record is None:
             raise JobEnded(
                 self.id,
-                f"no result of job {self.id} is kept: {self.task} has save_result=False, "
+                f"job {self.id} has no stored result: {self.task} has save_result=False, "
                 f"its result_ttl is over, or the job was never enqueued",
             )
         if record.state is JobState.FAILED:
-            raise JobFailed(self.id, record.failure or Failure("Exception", "the broker has kept no reason"))
+            raise JobFailed(self.id, record.failure or Failure("Exception", "the broker stored no failure"))
         if record.state is JobState.DEAD:
             raise JobDead(self.id, record.reason or "", record.failure.message if record.failure else "")
         if record.state is JobState.EXPIRED:
@@ -136,7 +136,7 @@ class Job(Generic[R_co]):
         if record.state is JobState.CANCELLED:
             raise JobCancelled(self.id)
         if record.result is None:
-            raise JobEnded(self.id, f"job {self.id} completed, and its result was too large to keep")
+            raise JobEnded(self.id, f"job {self.id} completed, but its result was too large to store")
         try:
             return self.decode(record.result)
         except SerializationError as error:

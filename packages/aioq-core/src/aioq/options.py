@@ -1,4 +1,4 @@
-"""What can be said of a task, and of one enqueue of it: checked when it is said."""
+"""Options of a task and of one enqueue of it, checked when they are set."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from aioq.retry import Backoff
 __all__ = ["EnqueueOptions", "TaskKeywords", "TaskOptions", "latest_start"]
 
 TEN_YEARS = 315_576_000.0
-"""Seconds; nothing is put off for longer."""
+"""The limit of all delays and durations, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskOptions:
-    """How the jobs of one task are run. Durations are in seconds.
+    """How workers run the jobs of one task. Durations are in seconds.
 
     Raises:
-        TypeError, ValueError: A field is out of its range; the message names it.
+        TypeError, ValueError: A field has the wrong type or is out of range; the message names it.
     """
 
     queue: str = "default"
     retries: int = 0
-    """Further attempts after the first one failed; 0 to 1000."""
+    """Attempts after the first one failed; 0 to 1000."""
     retry_delay: float = 1.0
     """Seconds before the first retry; 0 to 10 years."""
     backoff: Backoff = "exponential"
-    """`exponential` doubles the delay with every retry, up to a day; `constant` does not."""
+    """`exponential` doubles the delay with every retry, up to one day; `constant` keeps it."""
     jitter: float = 0.1
-    """Up to this share of a delay is taken off at random; 0 to 1."""
+    """Shortens each delay at random by up to this fraction; 0 to 1."""
     retry_on: tuple[type[BaseException], ...] = (Exception,)
     """Only these exceptions are retried."""
     no_retry_on: tuple[type[BaseException], ...] = ()
-    """These are not, even when `retry_on` names a parent of theirs."""
+    """These exceptions are not retried, even if `retry_on` contains a parent class."""
     timeout: float | None = None
-    """Seconds that one attempt may take; None for no limit."""
+    """Limit of one attempt, 0.001 s to 10 years; None for no limit."""
     priority: int = 5
     """0 (last) to 9 (first)."""
     save_result: bool = True
-    """False keeps nothing of a job that succeeded."""
+    """False stores neither the result nor the record of a job that succeeded."""
     result_ttl: float = 3600.0
-    """Seconds that results and failures are kept; 0 keeps neither. At most 10 years."""
+    """Seconds that results and failures are stored; 0 stores neither. At most 10 years."""
     max_crashes: int = 3
-    """So many times may a worker vanish while running the job; then it is dead. 1 to 100."""
+    """Crashes of a worker while running the job, after which the job is dead; 1 to 100."""
 
     def __post_init__(self) -> None:
         check_name("queue", self.queue)
@@ -84,42 +84,41 @@ class TaskKeywords(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnqueueOptions:
-    """How one job differs from what its task says.
+    """Options of one job. The fields that are not set by the caller are computed once.
 
     Raises:
-        TypeError, ValueError: A field is out of its range; the message names it.
+        TypeError, ValueError: A field has the wrong type or is out of range; the message names it.
     """
 
     defer_by: float | timedelta = 0.0
     """Seconds (or a timedelta) until the job is due, on the broker's clock; at most 10 years."""
     defer_until: datetime | None = None
-    """The moment the job is due; must be aware. One in the past is due at once."""
+    """The moment at which the job is due, an aware datetime. A moment in the past is due at once."""
     priority: int | None = None
     job_id: str | None = None
-    """Chosen by the caller, so that enqueueing twice makes one job."""
+    """An id chosen by the caller: enqueueing it twice stores one job."""
     expires: float | timedelta | datetime | None = None
-    """Seconds (or a timedelta) after the job came due in which it has to be started, or the aware
-    moment by which it has to be; else it is `expired`, and not run. At most 10 years."""
-
+    """Seconds (or a timedelta) after the job came due in which it must be started, or the aware
+    moment by which it must be. A job that was not started in time is `expired`. At most 10 years."""
     delay: float = field(init=False, repr=False, compare=False)
     """`defer_by` in seconds."""
-    run_at: float | None = field(init=False, repr=False, compare=False)
+    run_at: float | None = field(init=False, repr=False, compare=False, default=None)
     """`defer_until` in seconds since 1970."""
-    expires_in: float | None = field(init=False, repr=False, compare=False, default=None)
-    """`expires` in seconds, if it is a span of time."""
+    expires_after: float | None = field(init=False, repr=False, compare=False, default=None)
+    """`expires` in seconds, if it is a duration."""
     expires_at: float | None = field(init=False, repr=False, compare=False, default=None)
     """`expires` in seconds since 1970, if it is a moment."""
 
     def __post_init__(self) -> None:
-        # Worked out once: one object serves all jobs that are enqueued with these options.
+        # Computed once: one object serves all jobs that are enqueued with these options.
         set_field = partial(object.__setattr__, self)
         set_field("delay", _seconds(self.defer_by))
         number("defer_by", self.delay, 0, TEN_YEARS)
         if self.defer_until is not None:
             _check_moment("defer_until", self.defer_until)
             if self.delay:
-                raise ValueError("defer_by and defer_until exclude each other")
-        set_field("run_at", None if self.defer_until is None else self.defer_until.timestamp())
+                raise ValueError("defer_by and defer_until cannot be combined; set one of them")
+            set_field("run_at", self.defer_until.timestamp())
         if self.priority is not None:
             whole("priority", self.priority, 0, 9)
         if self.job_id is not None:
@@ -128,8 +127,8 @@ class EnqueueOptions:
             self._check_expires(self.expires)
             set_field("expires_at", self.expires.timestamp())
         elif self.expires is not None:
-            set_field("expires_in", _seconds(self.expires))
-            number("expires", self.expires_in, 0, TEN_YEARS)
+            set_field("expires_after", _seconds(self.expires))
+            number("expires", self.expires_after, 0, TEN_YEARS)
 
     def _check_expires(self, moment: datetime) -> None:
         _check_moment("expires", moment)
@@ -141,7 +140,7 @@ class EnqueueOptions:
 
 
 def flag(field: str, value: object) -> None:
-    """Insist on True or False.
+    """Check that a field is True or False.
 
     Raises:
         TypeError: It is neither; the message names the field.
@@ -151,7 +150,7 @@ def flag(field: str, value: object) -> None:
 
 
 def whole(field: str, value: object, low: int, high: int) -> None:
-    """Insist on an integer of a range.
+    """Check that a field is an integer in a range.
 
     Raises:
         TypeError, ValueError: It is not; the message names the field.
@@ -163,7 +162,7 @@ def whole(field: str, value: object, low: int, high: int) -> None:
 
 
 def number(field: str, value: object, low: float, high: float) -> None:
-    """Insist on a number of a range.
+    """Check that a field is a number in a range.
 
     Raises:
         TypeError, ValueError: It is not; the message names the field.
@@ -189,7 +188,9 @@ def _check_moment(field: str, moment: object) -> None:
 
 def _check_job_id(job_id: object) -> None:
     if check_name("job_id", job_id).startswith(TICK_IDS):
-        raise ValueError(f"job_id {job_id!r} begins with {TICK_IDS}, as only ids of app.schedule do; choose another")
+        raise ValueError(
+            f"job_id {job_id!r} begins with {TICK_IDS}, which is reserved for jobs of app.schedule; choose another"
+        )
 
 
 def _exceptions(field: str, value: object) -> None:
@@ -206,10 +207,17 @@ def latest_start(
     run_at: float | None = None,
     expires_at: float | None = None,
 ) -> float | None:
-    """Return the moment after which a job is not started any more; None when there is none.
+    """Compute the latest start of a job from its enqueue options; None if it does not expire.
 
-    That is `expires_at`, or else `expires` seconds after the job came due, by `delay` or `run_at`
-    as a broker reckons them.
+    It is `expires_at`, or else `expires` seconds after the job came due. A job is due at `run_at`, but
+    not before it was enqueued, or else `delay` seconds after it was enqueued.
+
+    Args:
+        enqueued_at: When the job was stored. Moments are seconds since 1970 on the broker's clock.
+        expires: Seconds after the job came due.
+        delay: Seconds from `enqueued_at` until the job is due.
+        run_at: The moment at which the job is due.
+        expires_at: The moment by which the job must be started.
     """
     if expires_at is not None:
         return expires_at

@@ -1,4 +1,4 @@
-"""A registered function, and the ways to ask for a run of it."""
+"""Defines tasks: registered functions, and the ways to enqueue a run of one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast
 
 import anyio
 
+from aioq.callables import in_thread, is_async, is_generator, name_of, where
 from aioq.errors import (
     BadSignature,
     PayloadTooLarge,
@@ -23,7 +24,6 @@ from aioq.model.ids import check_name, new_id
 from aioq.model.job import Lease, NewJob
 from aioq.options import EnqueueOptions, TaskOptions
 from aioq.protocols import Broker
-from aioq.registry import in_thread, is_async, is_generator, name_of, where
 from aioq.serialization.arguments import CallSignature
 from aioq.serialization.codec import Codec
 from aioq.serialization.signing import OVERHEAD, Signer, Subject, looks_signed
@@ -37,26 +37,35 @@ _NO_OPTIONS = EnqueueOptions()
 
 
 class Enqueuer(Protocol):
-    """What a task needs of its app."""
+    """The part of an app that its tasks use."""
 
     @property
     def broker(self) -> Broker:
-        """Where jobs are looked up."""
+        """The broker that stores the jobs."""
+        ...
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker is connected."""
         ...
 
     @property
     def codec(self) -> Codec:
-        """What turns arguments and results into bytes."""
+        """Converts arguments and results to bytes and back."""
         ...
 
     @property
     def max_payload(self) -> int:
-        """Bytes that the arguments of a call may take."""
+        """Limit for the encoded arguments of a call, in bytes."""
         ...
 
     @property
     def signer(self) -> Signer | None:
-        """What signs calls and results, if they are signed."""
+        """Signs calls and results; None if the app has no signing keys."""
+        ...
+
+    async def connect(self) -> None:
+        """Connect the broker; see `Aarq.connect`."""
         ...
 
     async def enqueue_many(self, calls: Iterable[Call[R]]) -> list[Job[R]]:
@@ -66,9 +75,9 @@ class Enqueuer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[R]):
-    """A call of a task, bound and encoded, that has not been enqueued yet.
+    """A call of a task, bound and encoded, that can be enqueued later.
 
-    It holds its job id: enqueueing the same call twice makes one job.
+    It contains the job id: enqueueing the same call twice stores one job.
     """
 
     task: Task[..., R]
@@ -76,7 +85,7 @@ class Call(Generic[R]):
 
 
 class Task(Generic[P, R]):
-    """A function that workers run. `@app.task` makes one; call `enqueue` to ask for a run."""
+    """A function that workers run, made by `@app.task`. `enqueue` stores a job that runs it."""
 
     def __init__(self, app: Enqueuer, function: Callable[..., Any], options: TaskOptions, name: str | None) -> None:
         _check_function(function)
@@ -93,7 +102,7 @@ class Task(Generic[P, R]):
         return f"<Task {self.name}>"
 
     async def __call__(self, ctx: Mapping[str, Any], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the function here and now, without a broker: for tests and for other tasks.
+        """Run the function in this process, without a broker: for tests and for other tasks.
 
         A plain `def` function runs in a worker thread.
         """
@@ -107,13 +116,13 @@ class Task(Generic[P, R]):
         *,
         limiter: anyio.CapacityLimiter | None = None,
     ) -> Any:
-        """Run the function on arguments that have been bound already.
+        """Run the function with arguments that are already bound.
 
-        A plain `def` that hands out something to await, as decorators around an `async def`
-        do, has it awaited in the event loop.
+        If a plain `def` returns an awaitable, as decorators around an `async def` do, the event loop
+        awaits it.
 
         Args:
-            limiter: Bounds the threads for plain `def` functions; anyio's default when None.
+            limiter: Limits the threads for plain `def` functions; anyio's default when None.
         """
         if self.is_async:
             return await self.function(ctx, *args, **kwargs)
@@ -121,38 +130,38 @@ class Task(Generic[P, R]):
 
     @cached_property
     def signature(self) -> CallSignature:
-        """How calls of the function travel; worked out when it is first needed.
+        """Encodes and decodes calls of the function. Built on first use, when all annotations can be resolved.
 
         Raises:
-            TaskDefinitionError: An annotation cannot be resolved, or has no form on the wire.
+            TaskDefinitionError: An annotation cannot be resolved, or the codec does not support its type.
         """
         return CallSignature(self.function, self._app.codec, self.name)
 
     async def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Store a job that runs the task with these arguments.
 
-        When it returns, the job is stored. Concurrent calls share round trips.
+        The job is stored when the call returns. Concurrent calls share round trips.
 
         Raises:
             TypeError: The task does not take these arguments.
-            SerializationError: An argument does not fit its annotation, or cannot travel.
+            SerializationError: An argument does not fit its annotation, or cannot be encoded without loss.
             PayloadTooLarge: The arguments exceed the app's `max_payload`.
             BrokerUnavailable: The broker cannot be reached. Whether the job was stored is
-                unknown: make a `call` first and enqueue that again, and it is stored once.
+                unknown. To be able to repeat the enqueue, make a `call` first and pass that to
+                `enqueue_many`: it is stored once.
             BrokerFull: The broker has no room.
         """
-        (job,) = await self._app.enqueue_many([self.call(*args, **kwargs)])
-        return job
+        return await self.store(self.make_call(_NO_OPTIONS, args, kwargs).job)
 
     async def enqueue_many(self, calls: Iterable[Call[R]]) -> list[Job[R]]:
         """Store many jobs in one round trip: all of them or none.
 
         Args:
-            calls: What `call` returned, 100,000 at most.
+            calls: Calls of this task, 100,000 at most.
 
         Raises:
-            ValueError: A call is of another task.
-            TooManyJobs: There are more; nothing was stored.
+            ValueError: A call is of another task; nothing was stored.
+            TooManyJobs: There are more than 100,000 calls; nothing was stored.
             BrokerUnavailable, BrokerFull: As in `enqueue`.
         """
         calls = list(calls)
@@ -164,7 +173,7 @@ class Task(Generic[P, R]):
         return await self._app.enqueue_many(calls)
 
     def call(self, /, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
-        """Return a call of the task, to be enqueued later by `enqueue_many`.
+        """Return a call of the task, for `enqueue_many`.
 
         Raises:
             TypeError, SerializationError, PayloadTooLarge: As in `enqueue`.
@@ -180,7 +189,7 @@ class Task(Generic[P, R]):
         job_id: str | None = None,
         expires: float | timedelta | datetime | None = None,
     ) -> TaskWithOptions[P, R]:
-        """Return the task with options for the jobs enqueued through what is returned.
+        """Return the task with options for the jobs that are enqueued through the returned object.
 
         `await send.options(defer_by=60).enqueue("a@b.c")`
 
@@ -188,11 +197,11 @@ class Task(Generic[P, R]):
             defer_by: Seconds (or a timedelta) until the job is due; at most 10 years.
             defer_until: The aware moment at which the job is due.
             priority: 0 (last) to 9 (first).
-            job_id: An id of your own: enqueueing it again makes no second job as long as
-                the broker knows the first.
-            expires: Seconds (or a timedelta) after it came due in which the job has to be
-                started, or the aware moment by which it has to be; a job that no worker was
-                free for by then is `expired`, and not run.
+            job_id: The id of the job. Enqueueing it again stores no second job as long as the
+                broker knows the first.
+            expires: Seconds (or a timedelta) after the job came due in which it must be started,
+                or the aware moment by which it must be. A job that no worker started in time is
+                `expired` and is not run.
 
         Raises:
             TypeError, ValueError: An option is out of its range; the message names it.
@@ -203,14 +212,24 @@ class Task(Generic[P, R]):
         return TaskWithOptions(self, chosen)
 
     def job(self, job_id: str) -> Job[R]:
-        """Return a hold on a job of this task that was enqueued elsewhere, by its id."""
-        return Job(
-            check_name("job_id", job_id),
-            task=self.name,
-            queue=self.defaults.queue,
-            broker=self._app.broker,
-            decode=self.result_reader(check_name("job_id", job_id)),
-        )
+        """Return the handle of a job of this task that was enqueued elsewhere.
+
+        Raises:
+            TypeError, ValueError: `job_id` is not a job id.
+        """
+        return self.handle(check_name("job_id", job_id), self.defaults.queue)
+
+    def handle(self, job_id: str, queue: str) -> Job[R]:
+        """Return the handle of a job of this task."""
+        decode = self.result_decoder(job_id, queue)
+        return Job(job_id, task=self.name, queue=queue, broker=self._app.broker, decode=decode)
+
+    async def store(self, job: NewJob) -> Job[R]:
+        """Store one job of this task, and return its handle."""
+        if not self._app.connected:
+            await self._app.connect()
+        await self._app.broker.enqueue([job])
+        return self.handle(job.id, job.queue)
 
     def make_call(
         self,
@@ -220,15 +239,19 @@ class Task(Generic[P, R]):
         *,
         schedule_id: str | None = None,
     ) -> Call[R]:
-        """Bind, check and encode a call; sign it where calls are signed.
+        """Bind, check and encode a call; sign it if the app has signing keys.
 
         Args:
-            schedule_id: The id of the job when it is one of a schedule's.
+            chosen: The options of this job.
+            args: Positional arguments, without the context.
+            kwargs: Keyword arguments.
+            schedule_id: The id of the job if an `app.schedule` enqueues it.
         """
         payload = self.signature.encode(args, kwargs)
         if len(payload) > self._app.max_payload:
             raise PayloadTooLarge(f"a call of {self.name}", len(payload), self._app.max_payload)
-        defaults, job_id = self.defaults, schedule_id or chosen.job_id or new_id()
+        defaults = self.defaults
+        job_id = schedule_id or chosen.job_id or new_id()
         if self._app.signer is not None:
             payload = self._app.signer.seal(Subject("call", self.name, defaults.queue, job_id), payload)
         job = NewJob(
@@ -239,23 +262,23 @@ class Task(Generic[P, R]):
             priority=defaults.priority if chosen.priority is None else chosen.priority,
             delay=chosen.delay,
             run_at=chosen.run_at,
-            expires=chosen.expires_in,
+            expires=chosen.expires_after,
             expires_at=chosen.expires_at,
             max_crashes=defaults.max_crashes,
         )
         return Call(self, job)
 
-    def arguments_of(self, lease: Lease) -> tuple[list[Any], dict[str, Any]]:
-        """Return the positional and keyword arguments that a job was enqueued with.
+    def read_arguments(self, lease: Lease) -> tuple[list[Any], dict[str, Any]]:
+        """Return the positional and keyword arguments of a job.
 
         Raises:
-            PayloadTooLarge: They take more than a call may; they have not been looked at.
-            BadSignature: Calls are signed, and this one is not as it should be; nor have these.
-            SerializationError: They do not fit the task.
+            PayloadTooLarge: The payload exceeds `max_payload`. It was not decoded.
+            BadSignature: The signature is missing or wrong. The payload was not decoded.
+            SerializationError: The arguments do not fit the task.
         """
-        payload, most, signer = lease.payload, self._app.max_payload, self._app.signer
-        if len(payload) > most and (signer is None or len(payload) > most + OVERHEAD):
-            raise PayloadTooLarge(f"the call of {self.name}", len(payload), most)
+        payload, limit, signer = lease.payload, self._app.max_payload, self._app.signer
+        if len(payload) > limit and (signer is None or len(payload) > limit + OVERHEAD):
+            raise PayloadTooLarge(f"the call of {self.name}", len(payload), limit)
         if signer is not None:
             payload = signer.unseal(Subject("call", lease.task, lease.queue, lease.job_id), payload)
         try:
@@ -266,11 +289,11 @@ class Task(Generic[P, R]):
             raise
 
     def encode_result(self, lease: Lease, result: object) -> bytes:
-        """Return the result of a job as it is stored: encoded, and signed if results are signed.
+        """Return the result of a job as it is stored: encoded, and signed if the app has signing keys.
 
         Raises:
             ResultSerializationError: The result cannot be encoded.
-            PayloadTooLarge: It takes more bytes than the app's `max_payload`.
+            PayloadTooLarge: The encoded result exceeds `max_payload`.
         """
         try:
             data = self._app.codec.encode(result)
@@ -282,23 +305,23 @@ class Task(Generic[P, R]):
             return data
         return signer.seal(Subject("result", self.name, lease.queue, lease.job_id), data)
 
-    def result_reader(self, job_id: str, queue: str | None = None) -> Callable[[bytes], Any]:
-        """Return what makes a value of the stored result of a job.
+    def result_decoder(self, job_id: str, queue: str) -> Callable[[bytes], Any]:
+        """Return a function that decodes the stored result of a job.
 
-        It raises `BadSignature` when results are signed and this one is not as it should be, and
-        `SerializationError` when it does not fit the return annotation.
+        The function raises `BadSignature` if the app has signing keys and the signature is wrong, and
+        `SerializationError` if the result does not fit the return annotation.
         """
         decode, signer = self.signature.decode_result, self._app.signer
         if signer is None:
             return decode
-        subject = Subject("result", self.name, queue or self.defaults.queue, job_id)
+        subject = Subject("result", self.name, queue, job_id)
         return lambda data: decode(signer.unseal(subject, data))
 
 
 class TaskDecorator(Protocol):
-    """What `app.task(...)` returns.
+    """The type of the decorator that `app.task(...)` returns.
 
-    The context parameter may have any annotation, so that an app can type its own.
+    The context parameter may have any annotation, so that an app can use a context type of its own.
     """
 
     @overload
@@ -308,24 +331,24 @@ class TaskDecorator(Protocol):
 
 
 class TaskWithOptions(Generic[P, R]):
-    """A task together with the options that `Task.options` was given."""
+    """A task with the options of its next jobs; returned by `Task.options`."""
 
     def __init__(self, task: Task[P, R], chosen: EnqueueOptions) -> None:
-        self._task, self._chosen = task, chosen
+        self._task = task
+        self._chosen = chosen
 
     async def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
-        """Store a job; see `Task.enqueue`."""
-        (job,) = await self._task.enqueue_many([self.call(*args, **kwargs)])
-        return job
+        """Store a job with these options; see `Task.enqueue`."""
+        return await self._task.store(self._task.make_call(self._chosen, args, kwargs).job)
 
     def call(self, /, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
-        """Return a call with these options, to be enqueued later; see `Task.call`."""
+        """Return a call with these options, for `enqueue_many`; see `Task.call`."""
         return self._task.make_call(self._chosen, args, kwargs)
 
 
 def _check_function(function: Callable[..., Any]) -> None:
     if isinstance(function, Task):
-        raise TaskDefinitionError(f"{function.name} is a task already; decorate the function once")
+        raise TaskDefinitionError(f"{function.name} is already a task; decorate the function once")
     if not callable(function):
         raise TaskDefinitionError(f"a task is a function, got {function!r}")
     if is_generator(function):
@@ -333,7 +356,7 @@ def _check_function(function: Callable[..., Any]) -> None:
     try:
         kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
     except ValueError as error:
-        raise TaskDefinitionError(f"{name_of(function)} cannot be made a task: {error}") from None
+        raise TaskDefinitionError(f"{name_of(function)} cannot be a task: {error}") from None
     if not kinds or kinds[0] not in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD):
         raise TaskDefinitionError(
             f"{name_of(function)} must take the context as its first parameter: def task(ctx, ...)"

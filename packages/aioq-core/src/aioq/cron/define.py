@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from aioq.callables import calling_line, is_generator, name_of, where
 from aioq.cron import CronEntry, CronOptions
 from aioq.cron.bounds import bounded
 from aioq.cron.options import CronKeywords, ScheduleKeywords
@@ -20,7 +21,7 @@ from aioq.cron.scheduler import Scheduler
 from aioq.errors import AioqError, TaskDefinitionError
 from aioq.model.ids import TICK_IDS, check_name, tick_id
 from aioq.options import EnqueueOptions, flag
-from aioq.registry import Registry, calling_line, is_generator, name_of, where
+from aioq.registry import Registry
 from aioq.task import Task
 
 __all__ = [

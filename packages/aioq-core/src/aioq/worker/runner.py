@@ -172,7 +172,7 @@ class Runner:
             error = UnknownTask(f"this worker has no task named {lease.task}; is it an older or newer release?")
             return unknown_task(lease, error)
         try:
-            arguments = task.arguments_of(lease)
+            arguments = task.read_arguments(lease)
         except (BadSignature, SerializationError) as error:
             return unreadable(lease, error)
         except BaseException as error:  # a codec or a type that breaks: a fault of this worker, not of the job

@@ -261,7 +261,7 @@ class LedgerEntry:
         if accepted.outcome is WON:
             self._fire(accepted, now)
         elif accepted.outcome is not QUEUED:
-            self._skip(accepted, "paused" if accepted.outcome is PAUSED else TickReason.OVERLAP)
+            self._skip(accepted, TickReason.PAUSED if accepted.outcome is PAUSED else TickReason.OVERLAP)
 
     def _fire(self, accepted: AcceptedClaim, now: float) -> None:
         claim, job_id = accepted.claim, None

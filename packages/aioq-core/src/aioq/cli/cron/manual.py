@@ -16,6 +16,7 @@ import anyio
 from msgspec.structs import replace
 
 from aioq.app import Aarq
+from aioq.callables import in_thread, is_async
 from aioq.cli.output import print_err
 from aioq.cli.times import to_datetime
 from aioq.clock import SteadyClock
@@ -25,7 +26,6 @@ from aioq.model.cron import TickReason, TickRecord, TickStatus
 from aioq.model.ids import tick_id
 from aioq.model.job import NewJob
 from aioq.protocols import Broker, TickLedger
-from aioq.registry import in_thread, is_async
 from aioq.serialization.failure import describe, in_full
 
 __all__ = [

@@ -12,9 +12,9 @@ import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from aioq.app import Aarq
+from aioq.callables import in_thread, is_async, name_of
 from aioq.clock import Clock, pass_time
 from aioq.cron import CronEntry
-from aioq.registry import in_thread, is_async, name_of
 from aioq.serialization.failure import describe, in_full, in_short
 from aioq.worker.log import logger
 from aioq.worker.shutdown import being_cancelled

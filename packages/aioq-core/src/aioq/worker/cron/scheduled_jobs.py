@@ -144,7 +144,7 @@ class ScheduledJobs:
 
 def _decode(lease: Lease, task: Task[..., Any], result: bytes) -> Any:
     try:
-        return task.result_reader(lease.job_id, lease.queue)(result)
+        return task.result_decoder(lease.job_id, lease.queue)(result)
     except (BadSignature, SerializationError) as error:
         why = one_line(str(error))
         logger.warning("%s does not see the previous result: %s", job_of(lease), why, extra=extra(lease))
