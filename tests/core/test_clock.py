@@ -7,7 +7,7 @@ import time
 import anyio
 import pytest
 
-from aioq.clock import FINE, LOOK_UP, Clock, SteadyClock, SystemClock, pass_time, wait_until
+from aioq.clock import MAX_SLEEP, PRECISION, Clock, SteadyClock, SystemClock, pass_time, wait_until
 from aioq.testing import VirtualClock
 from tests.core.rig import settle_down
 
@@ -251,7 +251,9 @@ def test_clocks_are_clocks(clock: object) -> None:
     assert isinstance(clock, Clock)
 
 
-@pytest.mark.parametrize(("left", "asked"), [(100, LOOK_UP), (0.5, 0.5 - FINE), (FINE / 2, 0), (0, 0), (-5, 0)])
+@pytest.mark.parametrize(
+    ("left", "asked"), [(100, MAX_SLEEP), (0.5, 0.5 - PRECISION), (PRECISION / 2, 0), (0, 0), (-5, 0)]
+)
 async def test_the_systems_clock_sleeps_to_just_before_a_moment(
     monkeypatch: pytest.MonkeyPatch, left: float, asked: float
 ) -> None:

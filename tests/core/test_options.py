@@ -106,7 +106,7 @@ def test_expires_is_a_span_of_time_or_a_moment() -> None:
     """Of the two it is one: seconds, a timedelta in seconds, or an aware datetime."""
     noon = datetime(2030, 1, 1, 12, tzinfo=UTC)
     chosen = [EnqueueOptions(expires=expires) for expires in (90, timedelta(minutes=1.5), noon, None)]
-    assert [(one.expires_in, one.expires_at) for one in chosen] == [
+    assert [(one.expires_after, one.expires_at) for one in chosen] == [
         (90, None), (90, None), (None, noon.timestamp()), (None, None),
     ]  # fmt: skip
 
@@ -143,7 +143,7 @@ def test_expires_is_a_span_of_time_or_a_moment() -> None:
         (
             {"job_id": "cron:x:1"},
             ValueError,
-            "job_id 'cron:x:1' begins with cron:, as only ids of app.schedule do; choose",
+            "job_id 'cron:x:1' begins with cron:, which is reserved for jobs of app.schedule; choose",
         ),
         ({"job_id": 5}, TypeError, "job_id must be text, got int"),
     ],

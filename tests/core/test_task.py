@@ -70,7 +70,7 @@ def test_a_task_looks_like_its_function(app: Aarq) -> None:
         (lambda *args: None, "must take the context as its first parameter"),
         (lambda *, ctx: None, "must take the context as its first parameter"),
         (5, "a task is a function, got 5"),
-        (dict, "cannot be made a task"),
+        (dict, "cannot be a task"),
     ],
 )
 def test_what_cannot_be_a_task_is_refused(app: Aarq, function: Any, why: str) -> None:
@@ -83,7 +83,7 @@ def test_what_cannot_be_a_task_is_refused(app: Aarq, function: Any, why: str) ->
 def test_a_function_is_decorated_once(app: Aarq) -> None:
     """A task is no function any more."""
     task = app.task(send)
-    with pytest.raises(TaskDefinitionError, match="send is a task already; decorate the function once"):
+    with pytest.raises(TaskDefinitionError, match="send is already a task; decorate the function once"):
         app.task(name="again")(task)
 
 

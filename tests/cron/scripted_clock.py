@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import anyio
 from anyio.lowlevel import checkpoint
 
-from aioq.clock import LOOK_UP
+from aioq.clock import MAX_SLEEP
 from aioq.cron import CronEntry, Tick
 from aioq.cron.schedule import Schedule
 from aioq_cron import CronScheduler
@@ -87,7 +87,7 @@ class ScriptedClock:
 
     async def sleep_until(self, moment: float) -> None:
         """Sleep as the system's clock does: for a second at most, since the wall clock may be set meanwhile."""
-        await self.sleep(min(max(0.0, moment - self._wall), LOOK_UP))
+        await self.sleep(min(max(0.0, moment - self._wall), MAX_SLEEP))
 
     def lose(self, seconds: float) -> None:
         """Let time pass without a sleep, as a slow function does."""
