@@ -65,8 +65,8 @@ def test_ledger_commands_memory_broker_is_rejected(project: Project, command: li
         78,
         "",
         (
-            f"aioq: {name}: the app uses the memory broker, whose data is in the memory of its own process; use another "
-            "broker: set AIOQ_BROKER_URL, or write Aarq(broker=...)\n"
+            f"aioq: {name}: the memory broker keeps its data in the process that uses it, where this command cannot see "
+            "it; use another broker: set AIOQ_BROKER_URL, or write Aarq(broker=...)\n"
         ),
     )
 

@@ -78,8 +78,8 @@ def test_doctor_memory_broker_is_rejected(project: Project, argv: list[str]) -> 
     """The broker is rejected whether it comes from an app, a URL or the environment."""
     project.write("tasks.py", "from aioq import Aarq\napp = Aarq()\n")
     error = (
-        "aioq: doctor: the app uses the memory broker, whose data is in the memory of its own process; use another "
-        "broker: set AIOQ_BROKER_URL, or write Aarq(broker=...)\n"
+        "aioq: doctor: the memory broker keeps its data in the process that uses it, where this command cannot see it; "
+        "use another broker: set AIOQ_BROKER_URL, or write Aarq(broker=...)\n"
     )
     assert project.aioq("doctor", *argv) == (78, "", error)
 

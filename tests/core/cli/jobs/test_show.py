@@ -127,7 +127,7 @@ def test_show_memory_broker_is_rejected(project: Project) -> None:
     """The jobs are in the memory of another process."""
     outcome = project.aioq("jobs", "show", "memory://", "j")
     assert outcome.code == 78
-    assert outcome.err.startswith("aioq: jobs show: the app uses the memory broker, whose data")
+    assert outcome.err.startswith("aioq: jobs show: the memory broker keeps its data in the process that uses it")
 
 
 def test_show_broker_without_job_store_is_rejected(project: Project) -> None:

@@ -115,8 +115,8 @@ def run_connected(app: Aarq, work: Callable[[], Awaitable[T]], *, timeout: float
 def _shared_broker(app: Aarq, command: str) -> Broker:
     if is_embedded(app.broker):
         raise CommandError(
-            f"{command}: the app uses the memory broker, whose data is in the memory of its own process; use another "
-            "broker: set AIOQ_BROKER_URL, or write Aarq(broker=...)",
+            f"{command}: the memory broker keeps its data in the process that uses it, where this command cannot see "
+            "it; use another broker: set AIOQ_BROKER_URL, or write Aarq(broker=...)",
             Exit.CONFIG,
         )
     return app.broker

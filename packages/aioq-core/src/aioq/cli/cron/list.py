@@ -7,18 +7,20 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+from msgspec.structs import replace
+
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_app, add_json
 from aioq.cli.broker_access import is_embedded, run_connected
 from aioq.cli.cron.overview import NEXT_RUNS, View, entry_overviews, overview_as_json, overview_table
-from aioq.cli.cron.tick_text import with_latest_job_states
+from aioq.cli.cron.tick_text import with_job_states
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_app
 from aioq.cli.output import print_err, print_json, print_out, terminal_width
 from aioq.cli.times import now, parse_zone, to_datetime
 from aioq.errors import BrokerUnavailable
 from aioq.model.cron import CronStatus
-from aioq.protocols import TickLedger
+from aioq.protocols import Broker, TickLedger
 
 __all__ = ["list_entries", "register"]
 
@@ -67,7 +69,7 @@ def _ask(app: Aarq) -> tuple[Sequence[CronStatus] | None, datetime]:
         return None, now()
 
     async def question() -> tuple[Sequence[CronStatus], datetime]:
-        statuses = await with_latest_job_states(app.broker, await broker.cron_statuses(app.name))
+        statuses = await _with_job_states(app.broker, await broker.cron_statuses(app.name))
         return statuses, to_datetime(await app.broker.time())
 
     try:
@@ -75,3 +77,11 @@ def _ask(app: Aarq) -> tuple[Sequence[CronStatus] | None, datetime]:
     except BrokerUnavailable as error:
         print_err(f"{error}; showing only what is in the code")
         return None, now()
+
+
+async def _with_job_states(broker: Broker, statuses: Sequence[CronStatus]) -> list[CronStatus]:
+    """Return statuses whose latest records have the states of their jobs."""
+    return [
+        replace(status, last=(await with_job_states(broker, [status.last]))[0]) if status.last else status
+        for status in statuses
+    ]

@@ -23,7 +23,6 @@ __all__ = [
     "record_as_json",
     "with_job_state",
     "with_job_states",
-    "with_latest_job_states",
     "with_lost_run",
 ]
 
@@ -40,14 +39,6 @@ async def with_job_states(broker: Broker, records: Sequence[TickRecord]) -> list
         if record.status is TickStatus.FIRED and record.job_id
         else record
         for record in records
-    ]
-
-
-async def with_latest_job_states(broker: Broker, statuses: Sequence[CronStatus]) -> list[CronStatus]:
-    """Return statuses whose latest records have the states of their jobs, as in `with_job_states`."""
-    return [
-        replace(status, last=(await with_job_states(broker, [status.last]))[0]) if status.last else status
-        for status in statuses
     ]
 
 
