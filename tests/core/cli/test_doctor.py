@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from aioq.cli.doctor import findings_table
+from aioq.model.health import Finding, Level
 from tests.core.cli.conftest import Project
 
 TASKS = """
@@ -56,6 +58,20 @@ def test_doctor_shows_advice_below_finding(project: Project) -> None:
         r"warn   queue q  3 dead jobs\x1b[31m",
         "                -> look at them",
         "1 fail, 1 warn, 0 ok",
+    ]
+
+
+def test_findings_table_wraps_findings_to_terminal() -> None:
+    """No part of a finding or of its advice is cut in a narrow terminal."""
+    text = "appendonly is off and nothing is saved: a restart loses all jobs"
+    advice = "CONFIG SET appendonly yes, and in its configuration file"
+    finding = Finding(level=Level.WARN, subject="persistence", text=text, advice=advice)
+    assert findings_table([finding], 60).splitlines() == [
+        "LEVEL  WHAT         FINDING",
+        "warn   persistence  appendonly is off and nothing is saved:",
+        "                       a restart loses all jobs",
+        "                    -> CONFIG SET appendonly yes, and in its",
+        "                       configuration file",
     ]
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from textwrap import wrap
+from typing import Final
 
 from aioq.cli.arguments import Commands, add_json, add_target, add_timeout, timeout_of
 from aioq.cli.broker_access import diagnosable_of, run_connected
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_target
-from aioq.cli.output import Column, print_json, print_out, table, terminal_width
+from aioq.cli.output import GAP, Column, print_json, print_out, table, terminal_width
 from aioq.model.health import Finding, Level
 from aioq.serialization.failure import one_line
 
 __all__ = ["doctor", "findings_table", "register", "summary"]
+
+MIN_WRAP: Final = 30
+"""Columns of a finding in a narrow terminal."""
 
 
 def register(commands: Commands) -> None:
@@ -45,9 +50,11 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 
 def findings_table(findings: Sequence[Finding], width: int | None) -> str:
-    """Return findings as a table, each with its advice below."""
-    columns = (Column("LEVEL"), Column("WHAT", least=12), Column("FINDING", least=30))
-    return table(columns, map(_row, findings), width=width)
+    """Return findings as a table, each with its advice below, wrapped to `width` columns."""
+    subject = max((len(one_line(finding.subject)) for finding in findings), default=0)
+    room = None if width is None else max(MIN_WRAP, width - len("LEVEL") - subject - 2 * len(GAP))
+    columns = (Column("LEVEL"), Column("WHAT", least=12), Column("FINDING"))
+    return table(columns, (_row(finding, room) for finding in findings), width=width)
 
 
 def summary(findings: Sequence[Finding]) -> str:
@@ -56,9 +63,11 @@ def summary(findings: Sequence[Finding]) -> str:
     return f"{counts[Level.FAIL]} fail, {counts[Level.WARN]} warn, {counts[Level.OK]} ok"
 
 
-def _row(finding: Finding) -> tuple[str, str, str]:
-    advice = f"\n-> {one_line(finding.advice)}" if finding.advice else ""
-    return finding.level.value, one_line(finding.subject), one_line(finding.text) + advice
+def _row(finding: Finding, room: int | None) -> tuple[str, str, str]:
+    lines = [one_line(finding.text), *([f"-> {one_line(finding.advice)}"] if finding.advice else [])]
+    if room is not None:
+        lines = [part for line in lines for part in wrap(line, room, subsequent_indent="   ")]
+    return finding.level.value, one_line(finding.subject), "\n".join(lines)
 
 
 def _failed(findings: Sequence[Finding]) -> bool:

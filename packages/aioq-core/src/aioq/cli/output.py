@@ -15,6 +15,7 @@ from aioq.clock import SystemClock
 from aioq.serialization.failure import one_line
 
 __all__ = [
+    "GAP",
     "Column",
     "Progress",
     "exit_when_reader_leaves",
@@ -33,6 +34,8 @@ PROGRESS_INTERVAL = 5.0
 """Seconds between two lines of progress if stderr is no terminal, where a line cannot be overwritten."""
 
 GAP = "  "
+"""Between two columns of a table."""
+
 ELLIPSIS = "..."
 MAX_LINE = 10_000
 """Characters of a table's line that are written even to a file."""
