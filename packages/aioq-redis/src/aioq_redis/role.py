@@ -94,8 +94,5 @@ async def gather_by_queue(
         work: Called with a queue and its items; returns one answer for each.
     """
     groups = group_by_queue(items, queue_of)
-    if len(groups) == 1:
-        ((queue, own),) = groups.items()
-        return [*await work(queue, own)]
     answers = await gather_all(work(queue, own) for queue, own in groups.items())
     return ungroup(items, dict(zip(groups, answers, strict=True)), queue_of)

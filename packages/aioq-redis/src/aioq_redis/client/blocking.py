@@ -31,6 +31,8 @@ class Blocking:
     def __init__(self, route: Route) -> None:
         self._route = route
         self._pool = Pool(route)
+        # Hash slots are worked out once: a worker waits on the same lists all the time.
+        self._places: dict[str, int] = {}
 
     async def take(self, keys: Sequence[str], timeout: float) -> str:
         """Take a token from the first list that has one, and return the list; empty if none came in time.
@@ -43,7 +45,7 @@ class Blocking:
             ConnectionLost: The connection broke.
             ErrorReply: The server rejects the wait.
         """
-        async with self._pool.acquire(self._route.place(keys[0])) as connection:
+        async with self._pool.acquire(self._place(keys[0])) as connection:
             (token,) = await connection.request(_pop(keys, timeout), timeout=timeout + GRACE)
             _raise_for(token)
         return token[0].decode() if token else ""
@@ -66,7 +68,7 @@ class Blocking:
         keys = [*commands]
         pop = _pop(keys, timeout)
         limit = timeout + GRACE
-        async with self._pool.acquire(self._route.place(keys[0])) as connection:
+        async with self._pool.acquire(self._place(keys[0])) as connection:
             if len(keys) > 1:
                 send_for = partial(_send_for, connection, commands)
                 token, *rest = await connection.request(pop, 2, timeout=limit, more=send_for)
@@ -81,6 +83,12 @@ class Blocking:
             if isinstance(reply, ErrorReply) and reply.code in TRANSIENT:
                 raise ConnectionLost(reply.text)
         return token[0].decode() if token else keys[0], reply
+
+    def _place(self, key: str) -> int:
+        place = self._places.get(key)
+        if place is None:
+            place = self._places[key] = self._route.place(key)
+        return place
 
     async def close(self) -> None:
         """Close all connections; waits under way fail with `ConnectionLost`."""

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from operator import itemgetter
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from anyio import Event
 from msgspec import structs
@@ -33,20 +33,15 @@ from aioq_redis.client.client import gather_all
 from aioq_redis.client.command import Command
 from aioq_redis.client.errors import ConnectionLost, ErrorReply
 from aioq_redis.client.session import Session
-from aioq_redis.jobs.claim_reply import ClaimReply, UnreadableClaim, printable_id
 from aioq_redis.jobs.settle import SettleRole
+from aioq_redis.jobs.unreadable import UnreadableClaim, UnreadableClaims, printable_id
 from aioq_redis.storage.database import Database
+from aioq_redis.storage.job_format import FIRST, Unreadable, read_lease, read_run
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.retention import Retention, milliseconds
 from aioq_redis.storage.scripts import load
 
 __all__ = ["ClaimRole"]
-
-VERSION_RETRY_DELAY: Final = 30.0
-"""Seconds before a job of a later version of aioq is offered again, in case a newer worker is up by then."""
-
-MAX_VERSION_RETRIES: Final = 120
-"""How often such a job is offered, an hour in all, before it is dead."""
 
 REJECTED_QUEUE_PAUSE: Final = 0.5
 """Seconds to wait if the server rejects the claim of one queue and the others have no job."""
@@ -87,6 +82,22 @@ class WorkerClaims:
         return min(self.due.items(), key=itemgetter(1), default=("", math.inf))
 
 
+class ClaimReply(NamedTuple):
+    """What `lua/jobs/claim.lua` returns for one queue."""
+
+    queue: str
+    taken: int
+    """How many jobs the request took; -1 if the script claimed nothing because another request overtook this one."""
+    next_due: int
+    """Milliseconds until the next job is due; -1 for none."""
+    dropped: Sequence[Any]
+    """Ids that the script removed from the queue because no job is stored under them."""
+    alone: bool
+    """Whether the worker must claim no more until it is empty."""
+    found: Sequence[bytes]
+    """Id, record and run line of each claimed job."""
+
+
 class ClaimRole(SettleRole):
     """Implements `claim` of `aioq.protocols.Broker` and `wait_and_claim` of `aioq.protocols.Signals`."""
 
@@ -95,7 +106,7 @@ class ClaimRole(SettleRole):
         self._claim_script = load("claim")
         self._claims: dict[str, WorkerClaims] = {}
         self._failed_waits = 0
-        self._logged_versions: set[int] = set()
+        self._unreadable = UnreadableClaims()
         # By text: when a rejection was logged last.
         self._logged_rejections: dict[str, float] = {}
 
@@ -166,7 +177,7 @@ class ClaimRole(SettleRole):
                 reply = await self._database.run_script(script, keys, args, find_mistyped)
         except BrokerConfigError as error:
             return error
-        return ClaimReply.read(queue, reply)
+        return _read_reply(queue, reply)
 
     async def _accept(self, request: ClaimRequest, worker: WorkerClaims, replies: Sequence[ClaimReply]) -> Claim:
         """Return the claim that the replies of queues add up to."""
@@ -174,10 +185,11 @@ class ClaimRole(SettleRole):
         for reply in replies:
             if reply.dropped:
                 _log_dropped(reply)
-            own, unreadable = reply.leases()
+            own, unreadable = _read_leases(reply)
             leases += own
             if unreadable:
-                await self._set_aside(reply.queue, unreadable)
+                args = self._unreadable.settlements(reply.queue, unreadable)
+                await self._run_settle(reply.queue, f"{new_id()}.{new_id()}", args)
         now = asyncio.get_running_loop().time()
         waits = {queue: max(0.0, due - now) for queue, due in worker.due.items()}
         for reply in replies:
@@ -235,7 +247,7 @@ class ClaimRole(SettleRole):
         self._failed_waits = 0
         if reply is None or isinstance(reply, ErrorReply):
             return None
-        claimed = ClaimReply.read(worker.wake_keys[key], reply)
+        claimed = _read_reply(worker.wake_keys[key], reply)
         return await self._accept(request, worker, [claimed]) if claimed.taken >= 0 else None
 
     def _parked_claim(self, request: ClaimRequest, worker: WorkerClaims, queue: str, before: str | None) -> Command:
@@ -257,28 +269,30 @@ class ClaimRole(SettleRole):
         mistyped = next((text for text in texts if text.startswith("key ")), texts[0])
         return BrokerConfigError(f"{self._database.name} holds foreign data: {mistyped}")
 
-    async def _set_aside(self, queue: str, unreadable: list[UnreadableClaim]) -> None:
-        """Put jobs of a later version off for newer workers; the others are dead."""
-        args: list[object] = []
-        for one in unreadable:
-            args += (one.id, one.fence)
-            if one.error.version and one.run.epoch < MAX_VERSION_RETRIES:
-                args += ("l", one.error.priority, milliseconds(VERSION_RETRY_DELAY))
-                if one.error.version not in self._logged_versions:
-                    self._logged_versions.add(one.error.version)
-                    logger.warning(
-                        "job %s of queue %s is left for newer workers: %s", one.printable_id, queue, one.error
-                    )
-            else:
-                args += ("b", one.error.reason, "")
-                logger.warning("job %s of queue %s is dead: %s", one.printable_id, queue, one.error)
-        await self._run_settle(queue, f"{new_id()}.{new_id()}", args)
-
 
 def _encode_request(request: ClaimRequest, limit: int) -> tuple[object, ...]:
     """Return the first arguments of `lua/jobs/claim.lua`; `limit` is what earlier queues left of the request's."""
     leases_held = request.running + request.limit - limit
     return request.request_id, request.worker_id, limit, milliseconds(request.lease), leases_held
+
+
+def _read_reply(queue: str, reply: Sequence[Any]) -> ClaimReply:
+    taken, next_due, dropped, alone, *found = reply
+    return ClaimReply(queue, taken, next_due, dropped, bool(alone), found)
+
+
+def _read_leases(reply: ClaimReply) -> tuple[list[Lease], list[UnreadableClaim]]:
+    """Return the leases of a reply, and the jobs that it claimed and that cannot be read."""
+    leases: list[Lease] = []
+    unreadable: list[UnreadableClaim] = []
+    for at in range(0, len(reply.found), 3):
+        job_id, record, line = reply.found[at : at + 3]
+        run = read_run(line) if line else FIRST
+        try:
+            leases.append(read_lease(reply.queue, job_id, record, run))
+        except Unreadable as error:
+            unreadable.append(UnreadableClaim(job_id, record, run, error))
+    return leases, unreadable
 
 
 def _log_dropped(reply: ClaimReply) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from operator import attrgetter
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -40,6 +40,15 @@ _encode = msgspec.json.Encoder().encode
 _queue_of_settlement = attrgetter("lease.queue")
 
 
+class SettleTarget(NamedTuple):
+    """Where the settlements of one queue go."""
+
+    keys: Sequence[str]
+    channel: str
+    """The channel on which ends are published, without the job id."""
+    find_mistyped: Callable[[], Awaitable[str]]
+
+
 class SettleRole(BrokerRole):
     """Implements `extend`, `settle` and `reap` of `aioq.protocols.Broker`."""
 
@@ -48,7 +57,7 @@ class SettleRole(BrokerRole):
         self._settle_script = load("settle")
         self._settle_client = new_id()
         self._dead_ttl = milliseconds(retention.dead_ttl)
-        self._settle_keys: dict[str, Sequence[str]] = {}
+        self._settle_targets: dict[str, SettleTarget] = {}
         # By queue: the report whose answer was not heard.
         self._unheard_reports: dict[str, str] = {}
 
@@ -75,7 +84,11 @@ class SettleRole(BrokerRole):
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         """Write how attempts ended; see `aioq.protocols.Broker.settle`."""
-        answers = await gather_by_queue(settlements, self._settle, _queue_of_settlement)
+        queues = {settlement.lease.queue for settlement in settlements}
+        if len(queues) == 1:
+            answers = await self._settle(queues.pop(), settlements)
+        else:
+            answers = await gather_by_queue(settlements, self._settle, _queue_of_settlement)
         # Only now: if one queue fails, the caller reports again to all of them.
         for settlement in settlements:
             self._unheard_reports.pop(settlement.lease.queue, None)
@@ -100,14 +113,19 @@ class SettleRole(BrokerRole):
             request: `<report>.<try>`. Both are random: a process that was forked would repeat a count.
             args: The settlements.
         """
-        space = self._layout.queue(queue)
-        keys = self._settle_keys.get(queue)
-        if keys is None:
-            keys = self._settle_keys[queue] = space.pick(self._settle_script.keys, self._settle_client)
-        head = (request, space.key("end:"), self._dead_ttl, self._retention.dead_limit)
-        find_mistyped = partial(self._database.misfit, space, keys)
-        answer: bytes = await self._database.run_script(self._settle_script, keys, (*head, *args), find_mistyped)
+        target = self._settle_targets.get(queue) or self._new_settle_target(queue)
+        head = (request, target.channel, self._dead_ttl, self._retention.dead_limit)
+        answer: bytes = await self._database.run_script(
+            self._settle_script, target.keys, (*head, *args), target.find_mistyped
+        )
         return answer
+
+    def _new_settle_target(self, queue: str) -> SettleTarget:
+        space = self._layout.queue(queue)
+        keys = space.pick(self._settle_script.keys, self._settle_client)
+        target = SettleTarget(keys, space.key("end:"), partial(self._database.misfit, space, keys))
+        self._settle_targets[queue] = target
+        return target
 
     async def reap(self, queues: Sequence[str], *, limit: int = 100) -> list[Reaped]:
         """Take back expired leases; see `aioq.protocols.Broker.reap`."""

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from aioq.model.ids import check_name
-from aioq.model.job import Failure, JobRecord, NewJob
+from aioq.model.job import Failure, JobRecord, Lease, NewJob
 from aioq.model.states import JobState, Verb
 from aioq.options import latest_start
 from aioq_redis.storage.job_states import ENDED_STATES, RUN_LETTERS
@@ -33,10 +33,10 @@ __all__ = [
     "encode_jobs",
     "encode_record",
     "ended_job",
-    "fence",
     "live_job",
     "plan_of",
     "read_id",
+    "read_lease",
     "read_record",
     "read_run",
 ]
@@ -182,6 +182,27 @@ def read_record(raw: bytes) -> Record:
     return Record(read(head), int(moment), payload)
 
 
+def read_lease(queue: str, job_id: bytes, raw: bytes, run: Run) -> Lease:
+    """Return the lease of a claimed job.
+
+    Raises:
+        Unreadable: As for `read_id` and `read_record`.
+    """
+    record = read_record(raw)
+    return Lease(
+        job_id=read_id(job_id),
+        queue=queue,
+        epoch=run.epoch,
+        task=record.head.task,
+        payload=record.payload,
+        attempt=run.attempt,
+        crashes=run.crashes,
+        priority=record.head.priority,
+        enqueued_at=record.enqueued / 1000,
+        expires_at=record.expires_at(),
+    )
+
+
 def read_run(line: bytes) -> Run:
     """Return the run that a line describes; nothing, or what is no such line, stands for a job never claimed."""
     found = _RUN.fullmatch(line)
@@ -189,14 +210,6 @@ def read_run(line: bytes) -> Run:
         return NEW
     state, epoch, attempt, crashes, claimed, worker = found.groups()
     return Run(state.decode(), int(epoch), int(attempt), int(crashes), int(claimed), worker.decode("utf-8", "replace"))
-
-
-def fence(epoch: int, enqueued_at: float) -> str:
-    """Return what a worker must know of a job to have a say in it.
-
-    The epoch alone would not do: it starts anew when a finished job's id is used again.
-    """
-    return f"{epoch} {round(enqueued_at * 1000)}"
 
 
 def check_id(job_id: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 __all__ = ["Retention", "milliseconds"]
 
@@ -27,6 +28,7 @@ class Retention:
             raise ValueError(f"dead_limit must be at least 1, got {self.dead_limit!r}")
 
 
+@lru_cache(maxsize=1024)
 def milliseconds(seconds: float) -> int:
     """Return whole milliseconds, rounded up: nothing comes due early. 0 for anything below."""
     # 0.6 s may arrive as 0.6000000000000001 s, which is no millisecond more.
