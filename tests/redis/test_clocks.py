@@ -25,8 +25,8 @@ class WrongClock(SystemClock):
         return super().time() + self._seconds
 
 
-async def test_a_workers_clock_may_be_an_hour_off(make_broker: Callable[..., RedisBroker]) -> None:
-    """A delayed job starts when it is due, not before and not much later, and no live lease is taken for a dead one."""
+async def test_worker_with_a_wrong_clock_keeps_to_the_servers(make_broker: Callable[..., RedisBroker]) -> None:
+    """With clocks an hour off, a delayed job starts when it is due, and no live lease is reaped."""
     client = Aarq(make_broker())
     starts: list[float] = []
 

@@ -58,10 +58,10 @@ def behind(
 @every_operation
 @pytest.mark.parametrize("when", When, ids=lambda when: when.name.lower())
 @pytest.mark.parametrize("silent", [False, True], ids=["cut", "silent"])
-async def test_a_command_that_is_cut_off_is_done_once(
+async def test_operation_cut_off_is_done_once(
     behind: RedisBroker, proxy: Proxy, operation: Operation | TickOperation, when: When, silent: bool
 ) -> None:
-    """Before the server has it, before the reply comes, in the midst of the reply; told by a reset or by nobody."""
+    """The connection breaks before the command arrives, before the reply or within it, with a reset or silently."""
     needed = await operation.prepare(behind)
     assert await operation.seen(behind) == operation.seen_before
     fault = Fault(operation.word, when, silent)
@@ -74,10 +74,10 @@ async def test_a_command_that_is_cut_off_is_done_once(
 
 @every_operation
 @pytest.mark.parametrize("error", TRANSIENT)
-async def test_an_error_that_passes_is_waited_out(
+async def test_operation_retries_a_transient_error(
     behind: RedisBroker, proxy: Proxy, operation: Operation | TickOperation, error: str
 ) -> None:
-    """The caller does not see it, and what it asked for is done once."""
+    """The caller does not see the error, and the operation is done once."""
     needed = await operation.prepare(behind)
     proxy.answer(operation.word, TRANSIENT[error])
     assert await operation.call(behind, needed) in operation.answers
@@ -91,10 +91,10 @@ async def test_an_error_that_passes_is_waited_out(
     [each for each in EVERY if each.atomic and each.name != "wait and claim"],
     ids=lambda each: each.name,
 )
-async def test_a_full_server_is_an_error_of_its_own(
+async def test_operation_on_a_full_server_raises_broker_full(
     behind: RedisBroker, proxy: Proxy, operation: Operation | TickOperation
 ) -> None:
-    """Nothing is repeated, nothing has been done, and the same call succeeds when there is room."""
+    """The operation is not retried, nothing is done, and the same call succeeds when there is room."""
     needed = await operation.prepare(behind)
     proxy.answer(operation.word, FULL)
     async with asyncio.timeout(1):
@@ -123,10 +123,10 @@ async def cancelled_after(call: Callable[[], Any], steps: int) -> bool:
 @pytest.mark.parametrize(
     "operation", [each for each in EVERY if each.name != "extend from a thread"], ids=lambda each: each.name
 )
-async def test_a_call_may_be_cancelled_anywhere(
+async def test_operation_cancelled_at_any_step_leaves_order(
     make_broker: Callable[..., RedisBroker], raw: Any, namespace: str, operation: Operation | TickOperation
 ) -> None:
-    """After any number of steps: it is done or it is not, and the next call gets the answer that is its own."""
+    """After any number of steps the operation is done or not, and the next call gets its own answer."""
     steps = 0
     while True:
         broker = make_broker(namespace=f"{namespace}-{steps}")

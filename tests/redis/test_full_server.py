@@ -34,10 +34,10 @@ def fill(server: RedisServer) -> None:
 @pytest.mark.parametrize(
     "operation", [each for each in OPERATIONS if each.name in DRAINING], ids=lambda operation: operation.name
 )
-async def test_a_full_server_lets_workers_report(
+async def test_full_server_accepts_settlements(
     server: RedisServer, make_broker: Callable[..., RedisBroker], operation: Operation
 ) -> None:
-    """What takes a job out of line, keeps it or ends it is done as ever."""
+    """Operations that claim a job, extend its lease or end it succeed on a full server."""
     broker = make_broker(server.url)
     needed = await operation.prepare(broker)
     fill(server)
@@ -45,10 +45,10 @@ async def test_a_full_server_lets_workers_report(
     assert await operation.seen(broker) == operation.seen_after
 
 
-async def test_jobs_that_come_due_are_claimed_from_a_full_server(
+async def test_full_server_lets_due_jobs_be_claimed(
     server: RedisServer, make_broker: Callable[..., RedisBroker]
 ) -> None:
-    """They are put in line first, which takes room."""
+    """Jobs that become due are moved into the queue, which takes room."""
     broker = make_broker(server.url)
     await broker.enqueue([job("a", delay=0.001)])
     await let_pass(broker, 0.005)

@@ -69,8 +69,8 @@ def test_other_places(redis_url):
 
 
 @pytest.mark.skipif(bool(servers.GIVEN_URL), reason="this test damages what is on its servers")
-def test_a_leak_fails_its_test(tmp_path: Path) -> None:
-    """Each that leaves something behind is told what; one that leaves all in order is not."""
+def test_leak_check_fails_the_test_that_leaks(tmp_path: Path) -> None:
+    """A test that leaves data behind fails and names them; a test that leaves none passes."""
     (tmp_path / "test_suite.py").write_text(SUITE)
     options = "-q -p tests.conftest -p no:cacheprovider --rootdir=. ."
     command = [sys.executable, "-m", "pytest", *options.split()]

@@ -31,7 +31,7 @@ CHOSEN = settings(
 
 
 @pytest.mark.usefixtures("virtual_time")
-def test_whatever_happens_is_what_the_model_says(raw: Any, redis_url: str, namespace: str) -> None:
+def test_broker_answers_as_the_model(raw: Any, redis_url: str, namespace: str) -> None:
     """Any sequence of calls gets the model's answers, and leaves every key in order."""
     lives = count(1)
 
@@ -55,8 +55,8 @@ def test_whatever_happens_is_what_the_model_says(raw: Any, redis_url: str, names
 
 
 @pytest.mark.usefixtures("virtual_time")
-def test_whatever_is_bid_is_what_the_model_says(raw: Any, redis_url: str, namespace: str) -> None:
-    """Any sequence of bids, runs, deploys and pauses gets the model's answers, and leaves every key in order."""
+def test_ledger_answers_as_the_model(raw: Any, redis_url: str, namespace: str) -> None:
+    """Any sequence of tick claims, runs, deploys and pauses gets the model's answers, and leaves every key in order."""
     lives = count(1)
 
     class RedisLedgerMachine(LedgerMachine):

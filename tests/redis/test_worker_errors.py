@@ -65,10 +65,10 @@ async def working(app: Aarq, **options: Any) -> AsyncIterator[asyncio.Task[None]
 
 
 @pytest.mark.parametrize("error", ERRORS)
-async def test_no_error_ends_a_worker(
+async def test_worker_survives_any_error(
     proxy: Proxy, make_broker: Callable[..., RedisBroker], raw: Any, error: str
 ) -> None:
-    """Whatever its calls are answered with, it goes on, and the next jobs complete."""
+    """Whatever error its calls get, the worker goes on, and the next jobs complete."""
     for name in NAMES:
         raw.script_load(load(name).text)
     app, client = Aarq(make_broker(proxy.url)), Aarq(make_broker())
@@ -93,7 +93,7 @@ async def test_no_error_ends_a_worker(
 @pytest.mark.parametrize(
     "name", ["jobs", "runs", "leased", "due", "ready:5", "suspects", "claim:w1", "failures", "dead"]
 )
-async def test_a_queue_with_foreign_data_does_not_hold_up_another(
+async def test_worker_runs_a_queue_beside_foreign_data(
     make_broker: Callable[..., RedisBroker],
     raw: Any,
     namespace: str,
@@ -101,7 +101,7 @@ async def test_a_queue_with_foreign_data_does_not_hold_up_another(
     caplog: pytest.LogCaptureFixture,
     name: str,
 ) -> None:
-    """A key in the way is named in the log, and jobs of the other queue run, though it is looked at last."""
+    """The log names the key in the way, and jobs of the other queue run, though it is claimed from last."""
     tampered.append(True)
     app, client = Aarq(make_broker()), make_broker()
     await client.enqueue([NewJob(id="bad", task="work", queue="bad", payload=b"{}")])
@@ -122,10 +122,10 @@ async def test_a_queue_with_foreign_data_does_not_hold_up_another(
     assert [record for record in caplog.records if record.levelno > logging.ERROR] == []
 
 
-async def test_a_full_server_takes_no_jobs_and_lets_workers_go_on(
+async def test_worker_goes_on_with_a_full_server(
     start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker]
 ) -> None:
-    """The client hears of it within a second; what is there is claimed, extended, settled and reaped."""
+    """The client gets `BrokerFull` within a second; stored jobs are claimed, extended, settled and reaped."""
     server = start_server()
     app, client = Aarq(make_broker(server.url)), make_broker(server.url)
 

@@ -18,8 +18,8 @@ from tests.redis.layout import keys_of
 from tests.servers import RedisServer
 
 
-async def test_calls_made_together_share_a_script(broker: RedisBroker, raw: Any) -> None:
-    """The first of a hundred callers goes out at once, the others in one script; each gets its own answer."""
+async def test_enqueue_concurrent_calls_share_a_script(broker: RedisBroker, raw: Any) -> None:
+    """The first of a hundred calls is sent at once and the others in one script; each call gets its own answer."""
     await broker.enqueue([job("1")])
     raw.config_resetstat()
     answers = await asyncio.gather(*(broker.enqueue([job(str(n))]) for n in range(100)))
@@ -27,8 +27,8 @@ async def test_calls_made_together_share_a_script(broker: RedisBroker, raw: Any)
     assert raw.info("commandstats")["cmdstat_evalsha"]["calls"] == 2
 
 
-async def test_a_job_alone_costs_one_small_script(broker: RedisBroker, raw: Any) -> None:
-    """Also while others wait for their time and results are kept; what needs a decision costs two."""
+async def test_enqueue_lone_job_costs_one_small_script(broker: RedisBroker, raw: Any) -> None:
+    """A lone job is stored by the small script; if that cannot decide, another script follows."""
     await broker.enqueue([job("later", delay=60), job("0"), job("1")])
     await broker.settle([Completed(lease=(await claim(broker, 1))[0], retain_for=60)])
     await broker.enqueue([job("2")])
@@ -40,16 +40,16 @@ async def test_a_job_alone_costs_one_small_script(broker: RedisBroker, raw: Any)
     assert [lease.job_id for lease in await claim(broker)] == ["1", "2", "3"]
 
 
-async def test_a_job_alone_goes_behind_those_that_came_due(broker: RedisBroker) -> None:
-    """A job whose time came before it was enqueued runs before it."""
+async def test_enqueue_lone_job_runs_after_jobs_due_before(broker: RedisBroker) -> None:
+    """A job that was due before another was enqueued runs before it."""
     await broker.enqueue([job("due", delay=0.01)])
     await let_pass(broker, 0.02)
     await broker.enqueue([job("alone")])
     assert [lease.job_id for lease in await claim(broker)] == ["due", "alone"]
 
 
-async def test_a_job_alone_may_have_the_id_of_one_called_off(broker: RedisBroker) -> None:
-    """What is left in line of a cancelled job is cleared away first, so that the new one runs once."""
+async def test_enqueue_id_of_a_cancelled_job_runs_once(broker: RedisBroker) -> None:
+    """The script removes what a cancelled job left in its queue, so that a new job with its id runs once."""
     await broker.enqueue([job("a"), job("b")])
     await broker.cancel_job("a", queue="q")
     await broker.retry_job("a", queue="q")
@@ -58,8 +58,8 @@ async def test_a_job_alone_may_have_the_id_of_one_called_off(broker: RedisBroker
     assert [lease.job_id for lease in await claim(broker)] == ["a", "c"]
 
 
-async def test_a_conflict_is_the_callers_own(broker: RedisBroker) -> None:
-    """Of callers that share a script only the one with the conflict fails, and with all of its jobs."""
+async def test_enqueue_conflict_fails_its_caller_only(broker: RedisBroker) -> None:
+    """Of calls that share a script only the one with the conflict fails, with all of its jobs."""
     await broker.enqueue([job("a", payload=b"1")])
     answers = await asyncio.gather(
         broker.enqueue([job("b")]),
@@ -73,8 +73,8 @@ async def test_a_conflict_is_the_callers_own(broker: RedisBroker) -> None:
     assert [lease.job_id for lease in await claim(broker)] == ["a", "b", "e"]
 
 
-async def test_callers_may_repeat_each_other(broker: RedisBroker) -> None:
-    """The same job from several callers at once is stored once; another under its id is a conflict."""
+async def test_enqueue_same_job_concurrently_is_stored_once(broker: RedisBroker) -> None:
+    """A job that several callers enqueue at once is stored once; another job with its id is a conflict."""
     answers = await asyncio.gather(
         broker.enqueue([job("a")]),
         broker.enqueue([job("a")]),
@@ -85,8 +85,8 @@ async def test_callers_may_repeat_each_other(broker: RedisBroker) -> None:
     assert isinstance(answers[2], JobConflict)
 
 
-async def test_a_refused_group_leaves_its_ids_free(broker: RedisBroker) -> None:
-    """What one caller could not store another may."""
+async def test_enqueue_ids_of_a_rejected_call_stay_free(broker: RedisBroker) -> None:
+    """Another caller can store a job with an id that a rejected call had."""
     await broker.enqueue([job("a", payload=b"1")])
     answers = await asyncio.gather(
         broker.enqueue([job("b"), job("a", payload=b"2")]),
@@ -97,8 +97,8 @@ async def test_a_refused_group_leaves_its_ids_free(broker: RedisBroker) -> None:
     assert answers[1] == [True]
 
 
-async def test_a_cancelled_caller_leaves_the_others_alone(broker: RedisBroker) -> None:
-    """Callers that share a script have futures of their own."""
+async def test_enqueue_cancelled_caller_leaves_others_alone(broker: RedisBroker) -> None:
+    """Calls that share a script have futures of their own."""
     await broker.connect()
     first = asyncio.ensure_future(broker.enqueue([job("a")]))
     second = asyncio.ensure_future(broker.enqueue([job("b")]))
@@ -108,8 +108,8 @@ async def test_a_cancelled_caller_leaves_the_others_alone(broker: RedisBroker) -
     assert await broker.enqueue([job("b")]) == [False]
 
 
-async def test_a_conflict_in_one_queue_stores_nothing_in_another(broker: RedisBroker) -> None:
-    """A batch over several queues is looked at before it is stored."""
+async def test_enqueue_conflict_in_one_queue_stores_nothing(broker: RedisBroker) -> None:
+    """The broker checks jobs of several queues before it stores any."""
     await broker.enqueue([job("a", queue="two", payload=b"1")])
     with pytest.raises(JobConflict, match="job id a is taken in queue two"):
         await broker.enqueue([job("b", queue="one"), job("a", queue="two", payload=b"2")])
@@ -120,8 +120,10 @@ async def test_a_conflict_in_one_queue_stores_nothing_in_another(broker: RedisBr
 
 @pytest.mark.parametrize("size", [1, 1024, 1025])
 @pytest.mark.parametrize("keep", [Completed, Failed])
-async def test_an_ended_job_is_compared_too(broker: RedisBroker, keep: type[Completed | Failed], size: int) -> None:
-    """As long as a record is kept, another task or payload under its id is a conflict, however long the payload."""
+async def test_enqueue_id_of_another_ended_job_conflicts(
+    broker: RedisBroker, keep: type[Completed | Failed], size: int
+) -> None:
+    """While the record of an ended job is kept, a job with its id and another task or payload is a conflict."""
     payload = b"1" * size
     lease = await lease_of(broker, payload=payload)
     failed = Failed(lease=lease, failure=FAILURE, retain_for=60)
@@ -132,15 +134,15 @@ async def test_an_ended_job_is_compared_too(broker: RedisBroker, keep: type[Comp
             await broker.enqueue([other])
 
 
-async def test_other_options_are_no_conflict(broker: RedisBroker) -> None:
-    """Priority, delay and crashes of a repeated job do not matter; the first ones stay."""
+async def test_enqueue_again_with_other_options_is_no_conflict(broker: RedisBroker) -> None:
+    """The priority, delay and crashes of a repeated job do not matter; the first ones stay."""
     await broker.enqueue([job("a", priority=2)])
     assert await broker.enqueue([job("a", priority=7, delay=60.0, max_crashes=1)]) == [False]
     assert (await claim(broker))[0].priority == 2
 
 
-async def test_due_jobs_go_by_priority_then_by_time(broker: RedisBroker) -> None:
-    """Jobs that come due together run in order of priority, and among equals by their moment."""
+async def test_claim_due_jobs_in_order_of_priority_and_time(broker: RedisBroker) -> None:
+    """Jobs that are due together run in order of priority, and of equal ones the earlier first."""
     now = await broker.time()
     jobs = [job(f"{p}-{n}", priority=p, run_at=now + 0.1 - n / 100) for p in (1, 9) for n in (1, 2, 3)]
     await broker.enqueue(jobs)
@@ -150,8 +152,8 @@ async def test_due_jobs_go_by_priority_then_by_time(broker: RedisBroker) -> None
 
 
 @pytest.mark.parametrize("jobs", [64, 1000])
-async def test_jobs_put_off_together_keep_their_order(broker: RedisBroker, jobs: int) -> None:
-    """Of a batch with one delay the first jobs run first; of a large one, nearly so."""
+async def test_claim_jobs_delayed_together_in_order(broker: RedisBroker, jobs: int) -> None:
+    """Jobs that one call enqueues with one delay run in order; those of a large call, nearly so."""
     await broker.enqueue([job(f"{-n % jobs:04}", delay=0.01) for n in range(jobs)])
     await let_pass(broker, 0.02)
     places = [-int(lease.job_id) % jobs for lease in await claim(broker, jobs)]
@@ -161,8 +163,8 @@ async def test_jobs_put_off_together_keep_their_order(broker: RedisBroker, jobs:
 
 
 @pytest.mark.parametrize("moment", [0.0, 1.0, 7.2e9])
-async def test_any_moment_keeps_the_priority(broker: RedisBroker, moment: float) -> None:
-    """From 1970 to 2200 a job's line is read off its moment."""
+async def test_enqueue_any_moment_keeps_the_priority(broker: RedisBroker, moment: float) -> None:
+    """The script reads the priority of a due job from its score, for moments from 1970 to 2200."""
     now = await broker.time()
     await broker.enqueue([job(str(n), priority=n, run_at=moment) for n in range(10)])
     leases = await claim(broker, lease=max(moment - now, 0.001))
@@ -177,20 +179,20 @@ async def test_any_moment_keeps_the_priority(broker: RedisBroker, moment: float)
     "changes",
     [{"id": "a b"}, {"id": "a\n"}, {"id": ""}, {"id": "x" * 201}, {"task": "a b"}, {"task": ""}, {"priority": 10}],
 )
-async def test_names_that_no_script_could_bear_are_refused(broker: RedisBroker, changes: dict[str, Any]) -> None:
-    """Ids, tasks and priorities are checked before anything is sent."""
+async def test_enqueue_invalid_job_raises_before_sending(broker: RedisBroker, changes: dict[str, Any]) -> None:
+    """The broker checks ids, tasks and priorities before it sends anything."""
     with pytest.raises(ValueError, match=r"job_id|name|priority"):
         await broker.enqueue([job(**{"id": "a", **changes})])
 
 
 @pytest.mark.parametrize("queue", ["a:b", "{}", "../x", ""])
-async def test_a_queue_is_a_plain_word(broker: RedisBroker, queue: str) -> None:
+async def test_enqueue_invalid_queue_raises(broker: RedisBroker, queue: str) -> None:
     """The error names the field."""
     with pytest.raises(ValueError, match="queue"):
         await broker.enqueue([job("a", queue)])
 
 
-async def test_namespaces_share_nothing(make_broker: Callable[..., RedisBroker], namespace: str) -> None:
+async def test_namespaces_share_no_data(make_broker: Callable[..., RedisBroker], namespace: str) -> None:
     """Two apps on one server do not see each other's jobs, workers or ticks."""
     ours, theirs = make_broker(), make_broker(namespace=f"{namespace}-2")
     await ours.enqueue([job("a")])
@@ -202,8 +204,8 @@ async def test_namespaces_share_nothing(make_broker: Callable[..., RedisBroker],
     assert len(await claim(ours)) == 1
 
 
-async def test_jobs_that_end_leave_nothing_behind(broker: RedisBroker, raw: Any, namespace: str) -> None:
-    """With nothing kept, not one key speaks of a job that is over."""
+async def test_ended_jobs_leave_no_keys(broker: RedisBroker, raw: Any, namespace: str) -> None:
+    """If no result is kept, no key holds anything of a job that has ended."""
     jobs = [job(str(n), priority=n % 10, delay=0.02 * (n % 2)) for n in range(50)]
     await broker.enqueue(jobs)
     done = 0
@@ -236,8 +238,8 @@ class TestFullServer:
             client.config_set("maxmemory", "1")
         return broker, client
 
-    async def test_it_takes_no_more_jobs(self, full: tuple[RedisBroker, Any]) -> None:
-        """Enqueueing fails within a second with an error of its own, and stores nothing."""
+    async def test_enqueue_raises_broker_full_and_stores_nothing(self, full: tuple[RedisBroker, Any]) -> None:
+        """Enqueueing fails within a second with `BrokerFull`, and stores nothing."""
         broker, _ = full
         started = time.monotonic()
         for jobs in ([job("new")], [job("later", delay=60.0)], [job("x"), job("y", priority=9)]):
@@ -246,8 +248,8 @@ class TestFullServer:
         assert time.monotonic() - started < 1
         assert [stats.pending for stats in await broker.queue_stats()] == [10]
 
-    async def test_it_can_be_emptied(self, full: tuple[RedisBroker, Any]) -> None:
-        """Claiming, extending, retrying, releasing, completing with a result, reaping: all go on."""
+    async def test_workers_can_empty_the_queue(self, full: tuple[RedisBroker, Any]) -> None:
+        """Claims, extensions, retries, releases, completions with a result and reaping succeed on a full server."""
         broker, _ = full
         leases = await claim(broker, 4)
         assert await broker.extend(leases, seconds=60) == []
@@ -268,6 +270,6 @@ class TestFullServer:
         assert [(stats.pending, stats.scheduled, stats.running) for stats in await broker.queue_stats()] == [(0, 0, 0)]
 
 
-async def test_the_most_that_one_call_takes(broker: RedisBroker) -> None:
-    """It is what `enqueue_many` lets through; a server has no room for arguments of four times as many."""
+async def test_enqueue_takes_the_largest_call(broker: RedisBroker) -> None:
+    """The broker stores as many jobs as `enqueue_many` allows; a server rejects four times as many arguments."""
     assert await broker.enqueue([job(f"{n}") for n in range(100_000)]) == [True] * 100_000

@@ -63,8 +63,8 @@ def one_program() -> Path:
     return servers.found()[kind]
 
 
-async def test_a_promotion_is_followed(one_program: Path, make: Make, namespace: str) -> None:
-    """Sentinels make a replica the primary; the thread that extends learns it without the event loop's help."""
+async def test_lease_keeper_follows_a_promotion(one_program: Path, make: Make, namespace: str) -> None:
+    """When sentinels promote a replica, the thread finds it without the help of the event loop."""
     watched = Sentinels(one_program, namespace, replicas=1)
 
     def fail_over() -> RedisServer:
@@ -85,8 +85,8 @@ async def test_a_promotion_is_followed(one_program: Path, make: Make, namespace:
         watched.close()
 
 
-async def test_a_slot_that_has_moved_is_followed(cluster: Cluster, make: Make, namespace: str) -> None:
-    """The node that had it answers MOVED, and the thread asks the other."""
+async def test_lease_keeper_follows_a_moved_slot(cluster: Cluster, make: Make, namespace: str) -> None:
+    """When the old node answers MOVED, the thread asks the other node."""
 
     def move() -> RedisServer:
         target = another(cluster, cluster.owner_of(slot(namespace, "default")))
@@ -96,8 +96,8 @@ async def test_a_slot_that_has_moved_is_followed(cluster: Cluster, make: Make, n
     await assert_kept(make(cluster.url), namespace, move)
 
 
-async def test_a_node_that_has_failed_is_passed_over(one_program: Path, make: Make, namespace: str) -> None:
-    """The replica of the node that had the queue takes its place, and the thread finds it."""
+async def test_lease_keeper_follows_a_failed_node(one_program: Path, make: Make, namespace: str) -> None:
+    """When the replica of a failed node takes over its queue, the thread finds the replica."""
     cluster = Cluster(one_program, namespace)
 
     def kill(node: RedisServer, replica: RedisServer) -> RedisServer:

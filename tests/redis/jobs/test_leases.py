@@ -19,8 +19,8 @@ from tests.redis.proxy import Proxy
 from tests.redis.virtual import pass_time
 
 
-async def test_an_id_that_is_used_again_has_new_leases(broker: RedisBroker) -> None:
-    """Who held the first job of an id has no say in the second, although their epochs are equal."""
+async def test_settle_lease_of_an_earlier_job_of_the_id_is_stale(broker: RedisBroker) -> None:
+    """A worker with a lease of the first job of an id cannot settle the second, although their epochs are equal."""
     first = await lease_of(broker)
     await broker.settle([Completed(lease=first)])
     second = await lease_of(broker)
@@ -33,8 +33,8 @@ async def test_an_id_that_is_used_again_has_new_leases(broker: RedisBroker) -> N
     assert await broker.settle([Completed(lease=second)]) == [Settled.DONE]
 
 
-async def test_a_reaped_lease_is_stale(broker: RedisBroker) -> None:
-    """Who lost the lease did not settle the job, and is not told so."""
+async def test_settle_reaped_lease_is_stale(broker: RedisBroker) -> None:
+    """A worker that lost its lease did not settle the job, and is not told that it did."""
     await broker.enqueue([job("a", max_crashes=1), job("b")])
     a, b = await claim(broker, lease=0.001)
     await let_pass(broker, 0.01)
@@ -46,8 +46,8 @@ async def test_a_reaped_lease_is_stale(broker: RedisBroker) -> None:
 
 
 @pytest.mark.usefixtures("virtual_time")
-async def test_a_lease_holds_to_its_last_millisecond(broker: RedisBroker, raw: Any) -> None:
-    """Nobody takes a job over before the moment at which its lease runs out, and anybody does from then on."""
+async def test_reap_takes_a_lease_when_it_expires_not_before(broker: RedisBroker, raw: Any) -> None:
+    """A job is reaped from the moment on at which its lease expires, and not before."""
     await broker.enqueue([job("a"), job("b")])
     await claim(broker, 1, lease=10.0)
     (b,) = await claim(broker, 1, lease=1.0)
@@ -58,15 +58,15 @@ async def test_a_lease_holds_to_its_last_millisecond(broker: RedisBroker, raw: A
     assert {reaped.job_id for reaped in await broker.reap(["q"])} == {"a", "b"}
 
 
-async def test_a_cancelled_lease_is_stale(broker: RedisBroker) -> None:
-    """Neither is the worker whose job was called off."""
+async def test_settle_cancelled_job_is_stale(broker: RedisBroker) -> None:
+    """A worker whose job was cancelled did not settle it."""
     lease = await lease_of(broker)
     await broker.cancel_job("a", queue="q")
     assert await broker.settle([Completed(lease=lease, result=b"1", retain_for=60)]) == [Settled.STALE]
 
 
-async def test_a_job_twice_in_one_batch_is_settled_once(broker: RedisBroker) -> None:
-    """The first settlement counts; the second is told so, if it can be known."""
+async def test_settle_job_twice_in_one_call_counts_once(broker: RedisBroker) -> None:
+    """The first settlement counts; the second is answered `ALREADY`, if it can be known."""
     lease = await lease_of(broker)
     done = Completed(lease=lease, result=b"1", retain_for=60)
     assert await broker.settle([done, done]) == [Settled.DONE, Settled.ALREADY]
@@ -78,8 +78,8 @@ async def test_a_job_twice_in_one_batch_is_settled_once(broker: RedisBroker) -> 
 
 
 @pytest.mark.parametrize("way", ["released", "reaped"])
-async def test_jobs_that_come_back_together_keep_their_order(broker: RedisBroker, way: str) -> None:
-    """They go before all others, the first of them first."""
+async def test_jobs_returned_together_keep_their_order(broker: RedisBroker, way: str) -> None:
+    """Jobs that are returned to their queue are claimed before all others, in order."""
     await broker.enqueue([job(id) for id in "abcd"])
     leases = await claim(broker, 3, lease=0.001)
     if way == "released":
@@ -90,16 +90,16 @@ async def test_jobs_that_come_back_together_keep_their_order(broker: RedisBroker
     assert [lease.job_id for lease in await claim(broker)] == ["a", "b", "c", "d"]
 
 
-async def test_a_workers_id_may_not_break_lines(broker: RedisBroker) -> None:
-    """Control characters are refused where they would get into stored text."""
+async def test_claim_worker_id_with_control_character_raises(broker: RedisBroker) -> None:
+    """Control characters must not get into stored text."""
     with pytest.raises(ValueError, match="worker_id"):
         await claim(broker, worker="a\nb")
 
 
-async def test_a_claim_that_comes_late_takes_nothing(
+async def test_claim_that_arrives_late_takes_nothing(
     proxy: Proxy, make_broker: Callable[..., RedisBroker], broker: RedisBroker, redis_url: str
 ) -> None:
-    """It was given up with its connection, and reaches the server when the worker has long gone on."""
+    """A claim that was given up with its connection reaches the server after the worker's next claim."""
     behind = make_broker(proxy.url)
     for _ in range(2):
         await claim(behind)
@@ -113,25 +113,23 @@ async def test_a_claim_that_comes_late_takes_nothing(
     assert [lease.job_id for lease in await claim(behind)] == ["a"]
 
 
-async def test_a_worker_that_the_server_has_forgotten_claims_all_the_same(
-    broker: RedisBroker, raw: Any, namespace: str
-) -> None:
-    """It names a request that is not remembered any more."""
+async def test_claim_after_the_server_forgot_takes_jobs(broker: RedisBroker, raw: Any, namespace: str) -> None:
+    """A worker claims jobs although the server has forgotten the request that it names."""
     await claim(broker)
     await broker.enqueue([job("a")])
     raw.delete(f"{{{namespace}:q}}:claim:w1")
     assert [lease.job_id for lease in await claim(broker)] == ["a"]
 
 
-async def test_the_claim_after_a_lost_one_starts_anew(broker: RedisBroker) -> None:
-    """Only the latest request is remembered: another one takes further jobs."""
+async def test_claim_after_a_lost_one_takes_further_jobs(broker: RedisBroker) -> None:
+    """The server remembers the latest request only: another request takes further jobs."""
     await broker.enqueue([job(id) for id in "abc"])
     first, second = request(1), request(1)
     assert [(await broker.claim(asked)).leases[0].job_id for asked in (first, first, second)] == ["a", "a", "b"]
 
 
-async def test_a_repeated_claim_returns_no_lease_that_has_passed_on(broker: RedisBroker) -> None:
-    """What was reaped and claimed by another worker in the meantime is not this one's any more."""
+async def test_claim_repeated_returns_no_lost_lease(broker: RedisBroker) -> None:
+    """A repeated claim does not return a job that was reaped and claimed by another worker meanwhile."""
     await broker.enqueue([job("a")])
     asked = request(lease=0.001)
     await broker.claim(asked)
@@ -142,16 +140,16 @@ async def test_a_repeated_claim_returns_no_lease_that_has_passed_on(broker: Redi
     assert (await broker.claim(asked)).leases == []
 
 
-async def test_next_due_is_of_all_queues(broker: RedisBroker) -> None:
-    """A worker whose slots are filled by the first queue learns of the jobs to come in the others."""
+async def test_claim_next_due_covers_all_queues(broker: RedisBroker) -> None:
+    """A worker whose slots are filled from the first queue learns when jobs of the others are due."""
     await broker.enqueue([job("a", queue="one"), job("b", queue="two"), job("late", queue="two", delay=60.0)])
     claimed = await broker.claim(request(1, queues=("one", "two")))
     assert [lease.job_id for lease in claimed.leases] == ["a"]
     assert claimed.next_due == pytest.approx(60, abs=1)
 
 
-async def test_an_empty_claim_is_remembered_too(broker: RedisBroker) -> None:
-    """A repeated request that found nothing finds nothing, so that no lease is left behind unseen."""
+async def test_claim_empty_and_repeated_stays_empty(broker: RedisBroker) -> None:
+    """A repeated request that found nothing finds nothing, so that no lease is unknown to its worker."""
     asked = request()
     assert (await broker.claim(asked)).leases == []
     await broker.enqueue([job("a")])
@@ -159,8 +157,8 @@ async def test_an_empty_claim_is_remembered_too(broker: RedisBroker) -> None:
     assert len(await claim(broker)) == 1
 
 
-async def test_cancelled_jobs_do_not_stand_in_the_way(broker: RedisBroker) -> None:
-    """Ids that were left in line are passed over, and not counted."""
+async def test_claim_skips_cancelled_jobs(broker: RedisBroker) -> None:
+    """Ids of cancelled jobs in the queue are skipped, and do not count."""
     await broker.enqueue([job(f"{n:03}") for n in range(300)])
     for n in range(299):
         await broker.cancel_job(f"{n:03}", queue="q")
@@ -170,16 +168,16 @@ async def test_cancelled_jobs_do_not_stand_in_the_way(broker: RedisBroker) -> No
     assert [lease.job_id for lease in leases] == ["299"]
 
 
-async def test_a_cancelled_id_is_passed_over_once(broker: RedisBroker) -> None:
-    """Dropped from the line it is no longer remembered, as the check after every test makes sure of."""
+async def test_claim_forgets_a_skipped_cancelled_id(broker: RedisBroker) -> None:
+    """An id that was dropped from the queue is no longer remembered as cancelled."""
     await broker.enqueue([job(id) for id in "abc"])
     await broker.cancel_job("a", queue="q")
     assert [lease.job_id for lease in await claim(broker, 1)] == ["b"]
     assert [record.id for record in await broker.list_jobs("q", JobState.PENDING)] == ["c"]
 
 
-async def test_a_cancelled_job_that_comes_back_is_in_line_once(broker: RedisBroker) -> None:
-    """Put back by hand or enqueued anew, it takes its place at the end."""
+async def test_cancelled_job_enqueued_again_runs_once(broker: RedisBroker) -> None:
+    """A cancelled job that is retried or enqueued again takes a place at the end of the queue."""
     await broker.enqueue([job(id) for id in "abc"])
     await broker.cancel_job("a", queue="q")
     await broker.retry_job("a", queue="q")
@@ -187,8 +185,8 @@ async def test_a_cancelled_job_that_comes_back_is_in_line_once(broker: RedisBrok
     assert [lease.job_id for lease in await claim(broker)] == ["b", "c", "a"]
 
 
-async def test_a_cancelled_id_may_be_delayed_next_time(make_broker: Callable[..., RedisBroker]) -> None:
-    """What is left in line of the cancelled job does not run the new one early."""
+async def test_cancelled_id_enqueued_with_delay_waits(make_broker: Callable[..., RedisBroker]) -> None:
+    """What a cancelled job left in the queue does not run a delayed job with its id early."""
     broker = make_broker(cancelled_ttl=0.001)
     await broker.enqueue([job("a")])
     await broker.cancel_job("a", queue="q")
@@ -198,8 +196,8 @@ async def test_a_cancelled_id_may_be_delayed_next_time(make_broker: Callable[...
 
 
 @pytest.mark.parametrize("state", [JobState.DEAD, JobState.EXPIRED])
-async def test_only_the_newest_dead_jobs_are_kept(make_broker: Callable[..., RedisBroker], state: JobState) -> None:
-    """The number of dead jobs has a bound, that of expired ones too, and the oldest go first."""
+async def test_dead_jobs_beyond_the_limit_are_removed(make_broker: Callable[..., RedisBroker], state: JobState) -> None:
+    """The numbers of dead and of expired jobs are limited, and the oldest are removed."""
     broker = make_broker(dead_limit=3)
     for n in range(5):
         lease = await lease_of(broker, str(n))
@@ -213,8 +211,8 @@ async def test_only_the_newest_dead_jobs_are_kept(make_broker: Callable[..., Red
     assert await broker.get_job("0", queue="q") is None
 
 
-async def test_dead_jobs_are_forgotten_in_time(make_broker: Callable[..., RedisBroker]) -> None:
-    """After `dead_ttl` seconds nothing is known of them, and their ids are free."""
+async def test_dead_jobs_are_removed_after_dead_ttl(make_broker: Callable[..., RedisBroker]) -> None:
+    """After `dead_ttl` seconds the record of a dead job is gone, and its id is free."""
     broker = make_broker(dead_ttl=0.02)
     await broker.settle([Dead(lease=await lease_of(broker), reason="malformed")])
     await let_pass(broker, 0.05)
@@ -222,18 +220,18 @@ async def test_dead_jobs_are_forgotten_in_time(make_broker: Callable[..., RedisB
     assert await broker.enqueue([job("a", payload=b"other")]) == [True]
 
 
-async def test_new_records_push_out_those_that_have_expired(broker: RedisBroker, raw: Any, namespace: str) -> None:
-    """Where results are kept for a short while, their number stays small without anybody reaping."""
+async def test_settle_removes_records_that_ran_out(broker: RedisBroker, raw: Any, namespace: str) -> None:
+    """If results are kept for a short time, their number stays small without reaping."""
     for n in range(5):
         await broker.settle([Completed(lease=await lease_of(broker, str(n)), retain_for=0.01)])
         await let_pass(broker, 0.02)
     assert raw.hlen(f"{{{namespace}:q}}:ended") == 1
 
 
-async def test_reaping_clears_away_what_has_expired(
+async def test_reap_removes_records_that_ran_out(
     make_broker: Callable[..., RedisBroker], raw: Any, namespace: str
 ) -> None:
-    """Records whose time is up take no room, even when nothing else happens in the queue."""
+    """Records whose time is up are removed even if nothing else happens in the queue."""
     broker = make_broker(dead_ttl=0.01, cancelled_ttl=0.01)
     await broker.enqueue([job(id) for id in "abcde"])
     a, b, c, d, _ = await claim(broker)
@@ -251,8 +249,8 @@ async def test_reaping_clears_away_what_has_expired(
     assert raw.exists(*(f"{{{namespace}:q}}:{name}" for name in ("ended", *FINAL_STATES))) == 0
 
 
-async def test_a_record_that_has_expired_does_not_take_its_successor_along(broker: RedisBroker) -> None:
-    """An id that is used again in time keeps its new record when the old one is pruned."""
+async def test_record_of_a_reused_id_outlives_the_old_record(broker: RedisBroker) -> None:
+    """An id that is used again keeps its new record when the old one is removed."""
     await broker.settle([Completed(lease=await lease_of(broker), retain_for=0.01)])
     await let_pass(broker, 0.03)
     await broker.settle([Failed(lease=await lease_of(broker), failure=FAILURE, retain_for=60)])
@@ -262,8 +260,8 @@ async def test_a_record_that_has_expired_does_not_take_its_successor_along(broke
     assert record.state is JobState.FAILED
 
 
-async def test_a_crashed_job_shows_its_latest_failure(broker: RedisBroker) -> None:
-    """What an earlier attempt raised stays with the job to the end."""
+async def test_crashed_job_keeps_its_latest_failure(broker: RedisBroker) -> None:
+    """The failure of an earlier attempt is in the record of a job that crashed later."""
     lease = await lease_of(broker, max_crashes=1)
     await broker.settle([Retried(lease=lease, delay=0, failure=FAILURE)])
     await claim(broker, lease=0.001)
@@ -277,8 +275,8 @@ async def test_a_crashed_job_shows_its_latest_failure(broker: RedisBroker) -> No
     assert (record.state, record.attempt, record.crashes, record.failure) == (JobState.PENDING, 0, 0, FAILURE)
 
 
-async def test_a_long_payload_is_not_kept_with_its_result(broker: RedisBroker) -> None:
-    """Of a completed job no more than 1024 bytes of arguments stay; of one that can be put back, all of them."""
+async def test_completed_job_keeps_short_payloads_only(broker: RedisBroker) -> None:
+    """The record of a completed job has at most 1024 bytes of payload; that of a job that can be retried has all."""
     sizes = {"short": 1024, "long": 1025, "failed": 9999}
     await broker.enqueue([job(id, payload=b"x" * size) for id, size in sizes.items()])
     short, long, failed = await claim(broker)
@@ -289,8 +287,8 @@ async def test_a_long_payload_is_not_kept_with_its_result(broker: RedisBroker) -
 
 
 @pytest.mark.parametrize("settled", [True, False])
-async def test_a_job_cancelled_later_remembers_its_settlement(broker: RedisBroker, settled: bool) -> None:
-    """Who had given the job back before it was called off is told so; who had lost it is not."""
+async def test_settle_before_a_cancel_is_already_done(broker: RedisBroker, settled: bool) -> None:
+    """A worker that released a job before it was cancelled is told `ALREADY`; one that lost it is not."""
     await broker.enqueue([job("a")])
     (lease,) = await claim(broker, lease=0.001)
     if settled:
@@ -302,8 +300,8 @@ async def test_a_job_cancelled_later_remembers_its_settlement(broker: RedisBroke
     assert await broker.settle([Released(lease=lease)]) == [Settled.ALREADY if settled else Settled.STALE]
 
 
-async def test_a_failure_may_say_anything(broker: RedisBroker) -> None:
-    """Whatever an exception's text is, it comes back as it was."""
+async def test_failure_text_survives_unchanged(broker: RedisBroker) -> None:
+    """The text of an exception is returned as it was, whatever it is."""
     failure = Failure("X", "\x00\x1b\r\n\u2028🦆", "line\nline " * 500)
     await broker.settle([Failed(lease=await lease_of(broker), failure=failure, retain_for=60)])
     record = await broker.get_job("a", queue="q")
@@ -311,16 +309,16 @@ async def test_a_failure_may_say_anything(broker: RedisBroker) -> None:
     assert record.failure == failure
 
 
-async def test_a_reason_is_one_line(broker: RedisBroker) -> None:
-    """What would break the record's first line does not get there."""
+async def test_dead_reason_is_stored_on_one_line(broker: RedisBroker) -> None:
+    """Line breaks in a reason do not get into the record's first line."""
     await broker.settle([Dead(lease=await lease_of(broker), reason="a\nb\x00c")])
     (dead,) = await broker.list_dead_jobs("q")
     assert dead.reason == r"a\nb\x00c"
 
 
 @pytest.mark.parametrize("state", sorted(FINAL_STATES))
-async def test_ended_jobs_are_listed_newest_first(broker: RedisBroker, state: JobState) -> None:
-    """Every way to end has its own list."""
+async def test_list_jobs_ended_newest_first(broker: RedisBroker, state: JobState) -> None:
+    """Every final state has its own list."""
     for id in "ab":
         lease = await lease_of(broker, id)
         ends: dict[JobState, Settlement] = {
@@ -339,8 +337,8 @@ async def test_ended_jobs_are_listed_newest_first(broker: RedisBroker, state: Jo
     assert await broker.list_jobs("q", state, limit=0) == []
 
 
-async def test_waiting_jobs_are_told_apart_by_why_they_wait(broker: RedisBroker) -> None:
-    """Scheduled are those put off; retrying are those whose attempt failed."""
+async def test_list_jobs_tells_scheduled_from_retrying(broker: RedisBroker) -> None:
+    """Delayed jobs are listed as scheduled, and jobs whose attempt failed as retrying."""
     await broker.enqueue([job("later", delay=60.0), job("failed"), job("postponed")])
     failed, postponed = await claim(broker)
     await broker.settle([Retried(lease=failed, delay=60), Released(lease=postponed, delay=30)])
@@ -389,8 +387,8 @@ class Fleet:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_a_random_life_keeps_everything_in_its_place(broker: RedisBroker, seed: int) -> None:
-    """Whatever four workers do, every job ends, and each is in exactly one place all along."""
+async def test_random_operations_keep_every_job_in_one_place(broker: RedisBroker, seed: int) -> None:
+    """Whatever four workers do, every job ends, and is in exactly one place at any time."""
     fleet = Fleet(broker, 120, seed)
     delays = [fleet.random.choice([0, 0, 0.02]) for _ in range(fleet.jobs)]
     await broker.enqueue([job(str(n), priority=n % 10, delay=delay) for n, delay in enumerate(delays)])

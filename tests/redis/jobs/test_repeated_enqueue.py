@@ -57,10 +57,10 @@ async def fail(broker: RedisBroker, proxy: Proxy, jobs: list[NewJob] = LONE, whe
 
 
 @every_size
-async def test_a_broker_that_repeats_by_itself_starts_nothing_again(
+async def test_enqueue_repeated_by_the_broker_stores_once(
     make_broker: Callable[..., RedisBroker], broker: RedisBroker, proxy: Proxy, jobs: list[NewJob]
 ) -> None:
-    """The answer is lost, the jobs run and are gone, and the repetition is answered as the first time."""
+    """The reply is lost, the jobs run and end, and the broker's repetition gets the first answer."""
     behind = make_broker(proxy.url)
     await behind.enqueue([job("other", delay=60)])
     proxy.delay, fault = 0.05, Fault(b"tasks.work", When.AFTER, silent=False)
@@ -73,20 +73,18 @@ async def test_a_broker_that_repeats_by_itself_starts_nothing_again(
 
 
 @every_size
-async def test_a_caller_that_repeats_starts_nothing_again(
+async def test_enqueue_repeated_by_the_caller_stores_once(
     behind: RedisBroker, broker: RedisBroker, proxy: Proxy, jobs: list[NewJob]
 ) -> None:
-    """It raised, the jobs ran and are gone, and the same call is answered as the first would have been."""
+    """The call raises, the jobs run and end, and the same call gets the answer that the first would have got."""
     await fail(behind, proxy, jobs)
     assert await run(broker, jobs) == [job.id for job in jobs]
     assert await behind.enqueue(jobs) == [True] * len(jobs)
     assert await left(broker) == []
 
 
-async def test_it_may_have_to_be_repeated_more_than_once(
-    behind: RedisBroker, broker: RedisBroker, proxy: Proxy
-) -> None:
-    """As often as it takes, on as many connections, and with other jobs in between."""
+async def test_enqueue_repeated_many_times_stores_once(behind: RedisBroker, broker: RedisBroker, proxy: Proxy) -> None:
+    """The caller repeats the call on several connections, with other jobs in between."""
     for n in range(3):
         await fail(behind, proxy)
         assert n or await run(broker) == ["a"]
@@ -95,18 +93,20 @@ async def test_it_may_have_to_be_repeated_more_than_once(
     assert sorted(await left(broker)) == ["other-0", "other-1", "other-2", "x"]
 
 
-async def test_it_may_have_been_cut_off_on_its_way(behind: RedisBroker, broker: RedisBroker, proxy: Proxy) -> None:
-    """What the server never saw is stored by the repetition."""
+async def test_enqueue_lost_before_the_server_is_stored_later(
+    behind: RedisBroker, broker: RedisBroker, proxy: Proxy
+) -> None:
+    """The repetition stores jobs that the server never received."""
     await fail(behind, proxy, MANY, When.BEFORE)
     assert await behind.enqueue(MANY) == [True] * 3
     assert await run(broker, MANY) == ["a", "b", "c"]
 
 
 @every_size
-async def test_a_cancelled_call_may_be_repeated(
+async def test_enqueue_cancelled_and_repeated_stores_once(
     behind: RedisBroker, broker: RedisBroker, proxy: Proxy, jobs: list[NewJob]
 ) -> None:
-    """As after a timeout of the caller's own."""
+    """A call that was cancelled, as by a timeout of the caller's own, can be repeated."""
     await behind.time()
     proxy.delay = 30.0
     call = asyncio.ensure_future(behind.enqueue(jobs))
@@ -119,10 +119,10 @@ async def test_a_cancelled_call_may_be_repeated(
     assert await left(broker) == []
 
 
-async def test_what_a_gone_caller_wanted_is_not_done_after_its_repetition(
+async def test_enqueue_resent_batch_leaves_out_cancelled_calls(
     make_broker: Callable[..., RedisBroker], broker: RedisBroker, proxy: Proxy, raw: Any
 ) -> None:
-    """A script that did nothing is sent again, without the jobs of who has repeated the call in the meantime."""
+    """A script that stored nothing is sent again without the jobs of a caller that has repeated its call meanwhile."""
     behind = make_broker(proxy.url)
     await behind.enqueue([job("due", delay=0.001)])
     await let_pass(broker, 0.002)
@@ -139,10 +139,10 @@ async def test_what_a_gone_caller_wanted_is_not_done_after_its_repetition(
     assert await left(broker) == []
 
 
-async def test_a_call_to_several_queues_may_be_repeated(
+async def test_enqueue_to_several_queues_repeated_stores_once(
     behind: RedisBroker, broker: RedisBroker, proxy: Proxy, raw: Any, namespace: str
 ) -> None:
-    """What one queue stored before another did not answer is not stored there again."""
+    """What one queue stored before another failed is not stored again."""
     jobs = [job("a"), job("b", queue="r")]
     await behind.time()
     proxy.delay = 0.02
@@ -157,10 +157,10 @@ async def test_a_call_to_several_queues_may_be_repeated(
     assert await left(broker) == []
 
 
-async def test_another_job_of_the_same_id_is_no_repetition(
+async def test_enqueue_other_arguments_are_no_repetition(
     behind: RedisBroker, broker: RedisBroker, proxy: Proxy
 ) -> None:
-    """Other arguments make another job, and other options do not."""
+    """A job with other arguments is another job; one with other options is not."""
     await fail(behind, proxy)
     assert await run(broker) == ["a"]
     assert await behind.enqueue([job("a", priority=9, max_crashes=1)]) == [True]
@@ -169,18 +169,18 @@ async def test_another_job_of_the_same_id_is_no_repetition(
     assert await run(broker) == ["a"]
 
 
-async def test_what_was_answered_is_not_in_doubt(broker: RedisBroker) -> None:
-    """Whoever heard that a job was stored, and stores another of its id, gets another."""
+async def test_enqueue_after_an_answer_stores_a_new_job(broker: RedisBroker) -> None:
+    """A caller that has heard that a job was stored, and stores another with its id, gets another job."""
     for _ in range(3):
         assert await broker.enqueue(LONE) == [True]
         assert await run(broker) == ["a"]
 
 
 @every_size
-async def test_an_original_that_comes_late_is_not_done(
+async def test_enqueue_original_that_arrives_late_is_ignored(
     behind: RedisBroker, broker: RedisBroker, proxy: Proxy, redis_server: RedisServer, jobs: list[NewJob]
 ) -> None:
-    """It was held up on its way, the repetition came before it, and the jobs have run."""
+    """A request that is held up, and arrives after its repetition and the end of its jobs, stores nothing."""
     await behind.enqueue([job("first")])
     assert await run(broker) == ["first"]
     before = len(proxy.commands)
@@ -196,10 +196,10 @@ async def test_an_original_that_comes_late_is_not_done(
     assert await left(broker) == []
 
 
-async def test_calls_wait_when_many_are_under_way(
+async def test_enqueue_limits_the_batches_in_flight(
     make_broker: Callable[..., RedisBroker], proxy: Proxy, raw: Any
 ) -> None:
-    """What no answer has come to for a while is bounded: who comes then goes together with others."""
+    """Calls beyond the limit of unanswered batches are sent together."""
     behind = make_broker(proxy.url)
     await behind.enqueue([job("first")])
     raw.config_resetstat()
@@ -213,8 +213,8 @@ async def test_calls_wait_when_many_are_under_way(
     assert raw.info("commandstats")["cmdstat_evalsha"]["calls"] <= 18
 
 
-async def test_calls_that_wait_fail_in_time(behind: RedisBroker, proxy: Proxy) -> None:
-    """Also those that were never sent, for the ones before them are not answered."""
+async def test_enqueue_waiting_calls_time_out(behind: RedisBroker, proxy: Proxy) -> None:
+    """Calls fail in time even if they were never sent, because the batches before them are not answered."""
     await behind.enqueue([job("first")])
     proxy.silent = True
     calls: list[asyncio.Future[list[bool]]] = []
@@ -230,10 +230,10 @@ async def test_calls_that_wait_fail_in_time(behind: RedisBroker, proxy: Proxy) -
     assert await behind.enqueue([job(str(n)) for n in range(40)]) == [True] * 40
 
 
-async def test_what_was_forked_is_another_client(
+async def test_enqueue_in_a_forked_process_is_another_client(
     broker: RedisBroker, raw: Any, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its requests are not taken for those of its parent, which counts on as well."""
+    """The requests of a forked process are not taken for those of its parent."""
     await broker.enqueue(LONE)
     await broker.close()
     monkeypatch.setattr(aioq_redis.jobs.enqueue_batches, "getpid", lambda: os.getpid() + 1)
@@ -241,8 +241,8 @@ async def test_what_was_forked_is_another_client(
     assert len(raw.keys(f"{{{namespace}:q}}:memo:*")) == 2
 
 
-async def test_a_broker_that_was_closed_remembers(behind: RedisBroker, broker: RedisBroker, proxy: Proxy) -> None:
-    """Whoever lets go of the connections after an error, and opens others, repeats all the same."""
+async def test_enqueue_repeated_after_close_stores_once(behind: RedisBroker, broker: RedisBroker, proxy: Proxy) -> None:
+    """A caller can close the broker after an error, and repeat the call on new connections."""
     await fail(behind, proxy)
     await behind.close()
     assert await run(broker) == ["a"]
@@ -258,10 +258,10 @@ async def silently(call: Coroutine[Any, Any, object], proxy: Proxy) -> None:
     proxy.cut()
 
 
-async def test_a_report_whose_answer_was_not_heard_is_not_late(
+async def test_settle_repeated_after_a_lost_answer_is_already(
     behind: RedisBroker, broker: RedisBroker, proxy: Proxy
 ) -> None:
-    """Nothing is kept of the jobs, or another has them by now; reported again with more, they are known as done."""
+    """A settlement whose answer was lost is answered `ALREADY` when it is repeated with others, not `STALE`."""
     await broker.enqueue([job(id) for id in "abcd"])
     a, b, c, d = (await broker.claim(request())).leases
     first: list[Settlement] = [Completed(lease=a), Retried(lease=b, delay=0)]
@@ -277,10 +277,10 @@ async def test_a_report_whose_answer_was_not_heard_is_not_late(
     ]
 
 
-async def test_a_report_to_several_queues_is_heard_when_all_have_answered(
+async def test_settle_repeated_for_one_queue_is_already_in_others(
     broker: RedisBroker, raw: Any, namespace: str, tampered: list[bool]
 ) -> None:
-    """What one of them has done is known when the report is made again for the sake of another."""
+    """If one queue fails, the caller repeats all settlements, and those of the other queues are `ALREADY` done."""
     tampered.append(True)
     await broker.enqueue([job("a"), job("b", queue="r")])
     done = [Completed(lease=lease) for lease in (await broker.claim(request(queues=("q", "r")))).leases]

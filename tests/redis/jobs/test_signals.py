@@ -24,10 +24,10 @@ def awaited(raw: Any, namespace: str) -> int:
     return number
 
 
-async def test_many_wait_for_results_on_one_connection(
+async def test_wait_for_result_many_share_one_connection(
     proxy: Proxy, make_broker: Callable[..., RedisBroker], raw: Any, namespace: str
 ) -> None:
-    """Each is told of its own job, and the server keeps no list of those who were told."""
+    """Each caller is notified of its own job, and the server keeps no list of notified callers."""
     broker = make_broker(proxy.url)
     await broker.enqueue([job(str(n)) for n in range(50)])
     leases = await claim(broker, 50)
@@ -39,8 +39,8 @@ async def test_many_wait_for_results_on_one_connection(
     assert (proxy.connections, awaited(raw, namespace)) == (2, 0)
 
 
-async def test_a_message_that_was_missed_is_made_up_for(broker: RedisBroker, raw: Any, namespace: str) -> None:
-    """After a lost connection a client looks whether the job has ended in between."""
+async def test_wait_for_result_notices_a_lost_message(broker: RedisBroker, raw: Any, namespace: str) -> None:
+    """After a lost connection a client looks whether the job has ended."""
     lease = await lease_of(broker)
     wait = asyncio.ensure_future(broker.wait_for_result("a", queue="q", timeout=30))
     await until(lambda: awaited(raw, namespace))
@@ -50,10 +50,10 @@ async def test_a_message_that_was_missed_is_made_up_for(broker: RedisBroker, raw
         assert await wait is True
 
 
-async def test_what_happens_before_listening_again_is_made_up_for(
+async def test_wait_for_result_looks_again_once_subscribed(
     proxy: Proxy, make_broker: Callable[..., RedisBroker], broker: RedisBroker, raw: Any, namespace: str
 ) -> None:
-    """A client that looked in vain while it could not listen looks again when it can."""
+    """A client that looked while it was not subscribed looks again when it is."""
     lease = await lease_of(broker)
     wait = asyncio.ensure_future(make_broker(proxy.url).wait_for_result("a", queue="q", timeout=30))
     await until(lambda: awaited(raw, namespace))
@@ -66,8 +66,8 @@ async def test_what_happens_before_listening_again_is_made_up_for(
         assert await wait is True
 
 
-async def test_two_may_wait_for_one_job_and_one_may_leave(broker: RedisBroker, raw: Any, namespace: str) -> None:
-    """Leaving a channel does not take it away from others who listen to it."""
+async def test_wait_for_result_one_of_two_can_leave(broker: RedisBroker, raw: Any, namespace: str) -> None:
+    """A client that leaves a channel does not take it away from others."""
     lease = await lease_of(broker)
     first, second = (asyncio.ensure_future(broker.wait_for_result("a", queue="q", timeout=30)) for _ in range(2))
     await until(lambda: awaited(raw, namespace))
@@ -80,8 +80,8 @@ async def test_two_may_wait_for_one_job_and_one_may_leave(broker: RedisBroker, r
 
 
 @pytest.mark.usefixtures("virtual_time")
-async def test_who_waits_for_less_long_takes_nothing_from_others(broker: RedisBroker, raw: Any, namespace: str) -> None:
-    """Who was there before is told of the end, also when another wait for the same job is over."""
+async def test_wait_for_result_short_wait_leaves_long_one(broker: RedisBroker, raw: Any, namespace: str) -> None:
+    """A caller with a longer wait is notified, also if another wait for the same job is over."""
     lease, _ = await lease_of(broker), await lease_of(broker, "b")
     wait = asyncio.ensure_future(broker.wait_for_result("a", queue="q", timeout=1000))
     await until(lambda: awaited(raw, namespace))
@@ -93,7 +93,7 @@ async def test_who_waits_for_less_long_takes_nothing_from_others(broker: RedisBr
         assert await wait is True
 
 
-async def test_a_closed_broker_ends_what_waits(
+async def test_wait_for_result_closed_broker_raises(
     broker: RedisBroker, make_broker: Callable[..., RedisBroker], raw: Any, namespace: str
 ) -> None:
     """The wait fails, and connects to nothing again."""
@@ -108,8 +108,8 @@ async def test_a_closed_broker_ends_what_waits(
     assert asyncio.all_tasks() == tasks
 
 
-async def test_listening_again_at_once_hears_everything(broker: RedisBroker) -> None:
-    """Leaving and joining a channel in quick succession misses no message."""
+async def test_wait_for_result_again_at_once_misses_nothing(broker: RedisBroker) -> None:
+    """A client that leaves and joins a channel in quick succession misses no message."""
     for n in range(30):
         lease = await lease_of(broker, str(n))
         early = asyncio.ensure_future(broker.wait_for_result(str(n), queue="q", timeout=30))
@@ -122,8 +122,8 @@ async def test_listening_again_at_once_hears_everything(broker: RedisBroker) -> 
             assert await late is True
 
 
-async def test_aborts_go_on_after_a_lost_connection(broker: RedisBroker, raw: Any, namespace: str) -> None:
-    """A worker hears of later cancellations, whatever became of the connection."""
+async def test_aborts_continue_after_a_lost_connection(broker: RedisBroker, raw: Any, namespace: str) -> None:
+    """A worker is notified of later cancellations after the connection was lost."""
     await broker.enqueue([job("a")])
     await claim(broker, worker="w1")
     aborts = broker.aborts("w1")
@@ -144,10 +144,10 @@ async def test_aborts_go_on_after_a_lost_connection(broker: RedisBroker, raw: An
     await aborts.aclose()
 
 
-async def test_an_outage_is_told_once(
+async def test_outage_of_pubsub_is_logged_once(
     start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """However often the connection for messages is tried again; the next outage is news again."""
+    """An outage is logged once, however often the connection is tried again; the next outage is logged again."""
     server = start_server()
     caplog.set_level(logging.DEBUG, "aioq.redis")
     aborts = make_broker(server.url).aborts("w1")

@@ -58,19 +58,17 @@ def tokens(raw: Any, namespace: str) -> int:
     return length
 
 
-async def test_every_waiting_worker_is_woken_by_a_job_of_its_own(
-    make_broker: Callable[..., RedisBroker], raw: Any
-) -> None:
+async def test_wait_and_claim_each_job_wakes_one_worker(make_broker: Callable[..., RedisBroker], raw: Any) -> None:
     """As many workers wake as jobs arrive."""
     brokers = [make_broker() for _ in range(3)]
     async with waiting(raw, brokers[0]), waiting(raw, brokers[1]), waiting(raw, brokers[2]):
         await brokers[0].enqueue([job(id) for id in "abc"])
 
 
-async def test_workers_wake_each_other_while_jobs_are_left(
+async def test_claim_wakes_another_worker_while_jobs_are_left(
     make_broker: Callable[..., RedisBroker], raw: Any, namespace: str
 ) -> None:
-    """A worker that leaves jobs in line lays out a token for the next one, if none is there."""
+    """A worker that leaves jobs in the queue puts out a token for the next worker, if there is none."""
     one, other = make_broker(), make_broker()
     async with waiting(raw, other):
         await one.enqueue([job("a")])
@@ -80,8 +78,8 @@ async def test_workers_wake_each_other_while_jobs_are_left(
     assert tokens(raw, namespace) == 1
 
 
-async def test_there_are_never_many_tokens(broker: RedisBroker, raw: Any, namespace: str) -> None:
-    """However many jobs are enqueued, a hundred tokens are enough; an empty queue has none."""
+async def test_tokens_are_limited_to_a_hundred(broker: RedisBroker, raw: Any, namespace: str) -> None:
+    """There are at most a hundred tokens however many jobs are enqueued; an empty queue has none."""
     for n in range(3):
         await broker.enqueue([job(f"{n}-{m}") for m in range(80)])
     assert tokens(raw, namespace) == 100
@@ -89,8 +87,8 @@ async def test_there_are_never_many_tokens(broker: RedisBroker, raw: Any, namesp
     assert tokens(raw, namespace) == 0
 
 
-async def test_tokens_come_with_every_way_to_become_pending(broker: RedisBroker, raw: Any, namespace: str) -> None:
-    """A released, a reaped and a retried job wake a worker like a new one."""
+async def test_wait_and_claim_wakes_for_every_pending_job(broker: RedisBroker, raw: Any, namespace: str) -> None:
+    """A released, a reaped and a retried job wake a worker as a new one does."""
     lease = await lease_of(broker)
     assert tokens(raw, namespace) == 0
     await broker.settle([Released(lease=lease)])
@@ -107,8 +105,8 @@ async def test_tokens_come_with_every_way_to_become_pending(broker: RedisBroker,
 
 
 @pytest.mark.parametrize("how", ["enqueue", "retry", "release"])
-async def test_a_nearer_moment_wakes_a_worker(broker: RedisBroker, raw: Any, how: str) -> None:
-    """Who sleeps until the earliest job learns of an earlier one; a later one leaves it asleep."""
+async def test_wait_and_claim_learns_of_an_earlier_job(broker: RedisBroker, raw: Any, how: str) -> None:
+    """A worker that waits until the earliest job is due learns of an earlier one; a later one does not wake it."""
     await broker.enqueue([job("far", delay=600.0), job("a")])
     (lease,) = await claim(broker)
     async with waiting(raw, broker) as sleeper:
@@ -123,8 +121,8 @@ async def test_a_nearer_moment_wakes_a_worker(broker: RedisBroker, raw: Any, how
             await broker.settle([Released(lease=lease, delay=300)])
 
 
-async def test_a_worker_wakes_when_a_job_comes_due(broker: RedisBroker, raw: Any, namespace: str) -> None:
-    """Although nobody says so at that moment, it wakes at once."""
+async def test_wait_and_claim_wakes_when_a_job_is_due(broker: RedisBroker, raw: Any, namespace: str) -> None:
+    """A worker wakes at once when a job is due, although no client puts out a token then."""
     await broker.enqueue([job("soon", delay=0.3)])
     due = await broker.time() + 0.3
     raw.delete(f"{{{namespace}:q}}:wake")
@@ -132,8 +130,8 @@ async def test_a_worker_wakes_when_a_job_comes_due(broker: RedisBroker, raw: Any
     assert await broker.time() - due < 0.2
 
 
-async def test_a_wait_until_a_job_is_due_ends_then(broker: RedisBroker) -> None:
-    """A worker that waits for just as long as its claim said is not late."""
+async def test_wait_and_claim_until_next_due_is_not_late(broker: RedisBroker) -> None:
+    """A worker that waits for as long as its claim said is not late."""
     await broker.enqueue([job("soon", delay=0.3)])
     claimed = await broker.claim(request())
     due = await broker.time() + 0.3
@@ -144,18 +142,16 @@ async def test_a_wait_until_a_job_is_due_ends_then(broker: RedisBroker) -> None:
     assert await broker.time() - due < 0.2
 
 
-async def test_a_lost_token_is_no_lost_job(broker: RedisBroker, raw: Any, namespace: str) -> None:
-    """A wait that nobody ends is a claim in the end."""
+async def test_wait_and_claim_lost_token_loses_no_job(broker: RedisBroker, raw: Any, namespace: str) -> None:
+    """A wait without a token ends with a claim."""
     await broker.claim(request())
     await broker.enqueue([job("a")])
     raw.delete(f"{{{namespace}:q}}:wake")
     assert await work_of(broker, timeout=0.1) == ["a"]
 
 
-async def test_a_worker_that_is_about_to_wait_hears_of_a_nearer_moment(
-    make_broker: Callable[..., RedisBroker], raw: Any
-) -> None:
-    """Also if another claims in between, and then has no time to wait for it."""
+async def test_wait_and_claim_sees_a_job_enqueued_before_it(make_broker: Callable[..., RedisBroker], raw: Any) -> None:
+    """A worker that is about to wait learns of an earlier job, also if another worker claims in between."""
     one, other = make_broker(), make_broker()
     await one.enqueue([job("far", delay=600.0)])
     assert await work_of(one, timeout=0.05) == []
@@ -165,8 +161,8 @@ async def test_a_worker_that_is_about_to_wait_hears_of_a_nearer_moment(
     assert claimed.next_due == pytest.approx(300, abs=20)
 
 
-async def test_a_cancelled_wait_closes_its_connection(broker: RedisBroker, raw: Any) -> None:
-    """No reply that comes late can get to the next wait, and no connection is left behind."""
+async def test_wait_and_claim_cancelled_closes_its_connection(broker: RedisBroker, raw: Any) -> None:
+    """A late reply cannot get to the next wait, and no connection is left open."""
     for n in range(5):
         await claim(broker)
         wait = asyncio.ensure_future(broker.wait_and_claim(request(), timeout=30))
@@ -179,16 +175,16 @@ async def test_a_cancelled_wait_closes_its_connection(broker: RedisBroker, raw: 
         await until(lambda: not blocked(raw))
 
 
-async def test_waits_follow_each_other_on_one_connection(proxy: Proxy, make_broker: Callable[..., RedisBroker]) -> None:
-    """A wait that ended in good order leaves its connection to the next."""
+async def test_wait_and_claim_reuses_its_connection(proxy: Proxy, make_broker: Callable[..., RedisBroker]) -> None:
+    """A wait that ended without an error leaves its connection to the next."""
     broker = make_broker(proxy.url)
     for _ in range(5):
         assert await work_of(broker, timeout=0.01) == []
     assert proxy.connections == 2
 
 
-async def test_a_wait_survives_its_connection(broker: RedisBroker, raw: Any) -> None:
-    """A killed connection is replaced, and the worker still woken."""
+async def test_wait_and_claim_replaces_a_killed_connection(broker: RedisBroker, raw: Any) -> None:
+    """A killed connection is replaced, and the worker is woken."""
     await claim(broker)
     wait = asyncio.ensure_future(work_of(broker))
     await until(lambda: blocked(raw))
@@ -199,10 +195,10 @@ async def test_a_wait_survives_its_connection(broker: RedisBroker, raw: Any) -> 
         assert await wait == ["a"]
 
 
-async def test_a_wait_ends_when_the_server_does(
+async def test_wait_and_claim_ends_when_the_server_dies(
     start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker]
 ) -> None:
-    """A worker hears that the server is gone, instead of sleeping on."""
+    """A worker notices that the server is gone."""
     server = start_server()
     broker = make_broker(server.url, timeout=0.3)
     await claim(broker)
@@ -215,8 +211,10 @@ async def test_a_wait_ends_when_the_server_does(
             await wait
 
 
-async def test_leases_come_with_the_token(proxy: Proxy, make_broker: Callable[..., RedisBroker], raw: Any) -> None:
-    """An idle worker says nothing between the wait and the lease: its claim lies ready on the server."""
+async def test_wait_and_claim_idle_worker_sends_nothing_more(
+    proxy: Proxy, make_broker: Callable[..., RedisBroker], raw: Any
+) -> None:
+    """An idle worker sends nothing between the wait and the lease: its claim is parked on the server."""
     raw.script_load(load("claim").text)
     broker, client = make_broker(proxy.url), make_broker()
     await claim(broker)
@@ -228,10 +226,10 @@ async def test_leases_come_with_the_token(proxy: Proxy, make_broker: Callable[..
     assert proxy.commands == said
 
 
-async def test_no_claim_lies_ready_for_a_busy_worker(
+async def test_wait_and_claim_busy_worker_parks_no_claim(
     proxy: Proxy, make_broker: Callable[..., RedisBroker], raw: Any
 ) -> None:
-    """What it runs may block its event loop: it claims when it wakes, and lays a claim out once it is idle."""
+    """A task may block the event loop of a busy worker, so it claims when it wakes; once idle it parks a claim."""
     raw.script_load(load("claim").text)
     broker, client, idle = make_broker(proxy.url), make_broker(), anyio.Event()
     for n in range(2):
@@ -245,10 +243,10 @@ async def test_no_claim_lies_ready_for_a_busy_worker(
         idle.set()
 
 
-async def test_a_worker_that_becomes_idle_lays_out_its_claim(
+async def test_wait_and_claim_parks_when_the_worker_is_idle(
     proxy: Proxy, make_broker: Callable[..., RedisBroker], raw: Any
 ) -> None:
-    """Behind the wait that it is in already."""
+    """A worker that becomes idle parks its claim behind the wait that is under way."""
     raw.script_load(load("claim").text)
     broker, client, idle = make_broker(proxy.url), make_broker(), anyio.Event()
     await claim(broker)
@@ -262,10 +260,10 @@ async def test_a_worker_that_becomes_idle_lays_out_its_claim(
     assert proxy.commands == said
 
 
-async def test_a_token_says_which_queue_to_claim_from(
+async def test_wait_and_claim_claims_from_the_woken_queue(
     proxy: Proxy, make_broker: Callable[..., RedisBroker], raw: Any
 ) -> None:
-    """A worker of several queues asks that one and no other."""
+    """A worker of several queues claims from the one whose token came, and from no other."""
     raw.script_load(load("claim").text)
     broker, client = make_broker(proxy.url), make_broker()
     await broker.claim(request(queues=("q", "r", "s")))
@@ -277,10 +275,10 @@ async def test_a_token_says_which_queue_to_claim_from(
     assert proxy.commands.count(CLAIM) == claims + 1
 
 
-async def test_what_one_of_several_queues_gave_counts(
+async def test_wait_and_claim_lost_answer_keeps_to_the_limit(
     proxy: Proxy, make_broker: Callable[..., RedisBroker], raw: Any
 ) -> None:
-    """When the answer gets lost no more is taken than there is room for, though the other queues have jobs too."""
+    """If the answer of one queue is lost, the worker takes no more jobs than it has room for from the others."""
     raw.script_load(load("claim").text)
     broker, client, queues = make_broker(proxy.url), make_broker(), ("q", "r")
     await broker.claim(request(queues=queues))
@@ -293,8 +291,8 @@ async def test_what_one_of_several_queues_gave_counts(
     assert await work_of(broker, *queues) == ["b"]
 
 
-async def test_a_delayed_job_of_any_queue_is_waited_for(broker: RedisBroker) -> None:
-    """Also after a claim that concerned only another queue."""
+async def test_wait_and_claim_waits_for_due_jobs_of_all_queues(broker: RedisBroker) -> None:
+    """A worker wakes for a delayed job of one queue after a claim that concerned another only."""
     queues = ("q", "r")
     # A server looks for waits that are over ten times a second, or as often as its `hz` says.
     await broker.enqueue([job("late", queue="q", delay=1.0)])
@@ -307,10 +305,10 @@ async def test_a_delayed_job_of_any_queue_is_waited_for(broker: RedisBroker) -> 
     assert await broker.time() - due < 0.2
 
 
-async def test_a_claim_that_was_left_behind_takes_nothing(
+async def test_parked_claim_left_behind_takes_nothing(
     broker: RedisBroker, make_broker: Callable[..., RedisBroker], raw: Any, redis_url: str
 ) -> None:
-    """Where only the client has noticed the end of a connection, the server does what lay ready there.
+    """The server runs a parked claim although its client has noticed the end of the connection.
 
     It takes no job for a worker that has gone on, and hands on the token that it was woken by.
     """
@@ -328,10 +326,10 @@ async def test_a_claim_that_was_left_behind_takes_nothing(
     assert taken == -1
 
 
-async def test_a_claim_that_was_called_off_takes_nothing_later(
+async def test_parked_claim_given_up_takes_nothing_later(
     broker: RedisBroker, make_broker: Callable[..., RedisBroker], raw: Any, redis_url: str
 ) -> None:
-    """Once it was asked what the request took, the request takes no more, also if the server does it later."""
+    """After a worker has asked what a request took, the request takes no more, even if the server runs it later."""
     first, second = request(), request()
     await broker.claim(first)
     left = await behind(raw, redis_url, parked_claim(broker, second, before=first))
@@ -358,12 +356,12 @@ async def behind(raw: Any, url: str, command: Command) -> asyncio.Future[list[An
     return left
 
 
-async def test_a_paused_server_costs_nothing_but_time(
+async def test_wait_and_claim_paused_server_loses_no_lease(
     start_server: Callable[..., RedisServer],
     make_broker: Callable[..., RedisBroker],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A wait that is given up meanwhile is asked for, and what the server did when it woke is not lost."""
+    """A worker asks what a wait took that it gave up, and so learns of jobs that the server leased when it woke."""
     monkeypatch.setattr(blocking, "GRACE", 0.1)
     server = start_server()
     broker, client = make_broker(server.url), make_broker(server.url)
@@ -386,10 +384,10 @@ async def test_a_paused_server_costs_nothing_but_time(
 class TestStopping:
     """A worker that is stopped while its claim lies ready leaves nothing behind."""
 
-    async def test_a_job_that_comes_as_the_worker_stops(
+    async def test_job_enqueued_as_the_worker_stops_is_not_lost(
         self, make_broker: Callable[..., RedisBroker], raw: Any
     ) -> None:
-        """Whichever is first: it ends here, or is free at once for others, and counts as no attempt and no crash."""
+        """The job ends in this worker or is free at once for others, and no attempt or crash is counted."""
         for steps in range(0, 24, 2):
             app, client = Aarq(make_broker()), make_broker()
 
@@ -414,10 +412,10 @@ class TestStopping:
             await until(lambda: not blocked(raw))
 
     @pytest.mark.parametrize("how", ["stop", "cancel"])
-    async def test_a_claim_whose_answer_is_on_its_way_is_given_back(
+    async def test_lease_under_way_as_the_worker_stops_is_released(
         self, proxy: Proxy, make_broker: Callable[..., RedisBroker], raw: Any, how: str
     ) -> None:
-        """The server has leased the job, and the worker does not know it yet."""
+        """The server has leased a job, and the worker does not know it yet."""
         app, client = Aarq(make_broker(proxy.url)), make_broker()
         worker = Worker(app, queues=["q"], handle_signals=False)
         running = asyncio.ensure_future(worker.run())
@@ -431,8 +429,8 @@ class TestStopping:
         (lease,) = await claim(client, worker="w2")
         assert (lease.attempt, lease.crashes) == (1, 0)
 
-    async def test_it_takes_no_time(self, make_broker: Callable[..., RedisBroker], raw: Any) -> None:
-        """Nobody waits for the wait."""
+    async def test_stop_does_not_wait_for_the_wait(self, make_broker: Callable[..., RedisBroker], raw: Any) -> None:
+        """A worker that stops does not wait until its claim times out."""
         worker = Worker(Aarq(make_broker()), queues=["q"], handle_signals=False)
         running = asyncio.ensure_future(worker.run())
         await until(lambda: blocked(raw))
@@ -452,8 +450,8 @@ def runs_of(broker: RedisBroker) -> str:
     return broker._layout.queue("q").key("runs")
 
 
-async def test_a_suspect_finds_a_worker_that_waits(make_broker: Callable[..., RedisBroker], raw: Any) -> None:
-    """Also one that was busy when it began to wait: it makes room, is empty by then, and takes it alone."""
+async def test_wait_and_claim_takes_a_suspect_alone(make_broker: Callable[..., RedisBroker], raw: Any) -> None:
+    """A waiting worker, also one that was busy when it began to wait, makes room for a suspect and runs it alone."""
     broker, client = make_broker(), make_broker()
     await client.enqueue([job("a", max_crashes=9)])
     for crash in range(2):
