@@ -5,11 +5,10 @@ from __future__ import annotations
 import getpass
 import re
 import socket
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -27,6 +26,7 @@ from aioq.model.ids import tick_id
 from aioq.model.job import NewJob
 from aioq.protocols import Broker, TickLedger
 from aioq.serialization.failure import describe, in_full
+from aioq.worker.cron.invoke import CronRun, Invoker, RunEnd
 
 __all__ = [
     "EnqueuedTick",
@@ -70,7 +70,7 @@ class ManualRun:
         self._reason = reason
         self._clock = SteadyClock()
         self._worker_id = manual_worker_id(user_at_host())
-        self._shared: Mapping[str, Any] = {}
+        self._invoker = Invoker(app, self._worker_id, self._clock)
 
     @asynccontextmanager
     async def ready(self) -> AsyncGenerator[None]:
@@ -80,7 +80,7 @@ class ManualRun:
             yield
             return
         async with self._app.lifespan(self._app) as shared:
-            self._shared = shared or {}
+            self._invoker.shared = shared or {}
             yield
 
     def now(self) -> datetime:
@@ -92,18 +92,30 @@ class ManualRun:
         fired = self._begin(tick)
         await self._record(fired)
         try:
-            value = await self._call(tick)
+            end = await self._invoke(tick)
         except anyio.get_cancelled_exc_class():
             with anyio.move_on_after(RECORD_TIMEOUT, shield=True):
                 await self._record(self._end(fired, "interrupted"))
             raise
-        except BaseException as error:  # also SystemExit: it ends the function, not the command
-            ended = self._end(fired, in_full(describe(error)))
-            await self._record(ended)
-            return RunOutcome(ended, error=error)
-        ended = self._end(fired)
+        ended = self._end(fired, "" if end.error is None else in_full(describe(end.error)))
         await self._record(ended)
-        return RunOutcome(ended, value=value)
+        return RunOutcome(ended, value=end.value, error=end.error)
+
+    async def _invoke(self, tick: datetime) -> RunEnd:
+        """Call the function in a task of its own.
+
+        Ctrl-C cancels the main task of asyncio, outside all cancel scopes. The task group turns that
+        into a cancellation that the invoker can tell from one that the function raises by itself.
+        """
+        end = RunEnd()
+
+        async def invoke() -> None:
+            nonlocal end
+            end = await self._invoker.invoke(CronRun(self._entry, tick))
+
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(invoke)
+        return end
 
     def _begin(self, tick: datetime) -> TickRecord:
         return TickRecord(
@@ -119,23 +131,6 @@ class ManualRun:
     def _end(self, fired: TickRecord, error: str = "") -> TickRecord:
         status = TickStatus.FAILED if error else TickStatus.OK
         return replace(fired, status=status, finished_at=self._clock.time(), error=error)
-
-    async def _call(self, tick: datetime) -> Any:
-        entry, limit = self._entry, self._entry.options.timeout
-        context = {
-            **self._shared,
-            "worker_id": self._worker_id,
-            "broker": self._app.broker,
-            "cron_name": entry.name,
-            "scheduled_at": tick,
-            "fired_at": self.now(),
-        }
-        call = partial(entry.function, context, *entry.args, **entry.kwargs)
-        with anyio.move_on_after(limit) as scope:
-            return await (call() if is_async(entry.function) else in_thread(call))
-        if scope.cancelled_caught:
-            raise TimeoutError(f"it did not end within its timeout of {limit:g} s")
-        return None
 
     async def _record(self, record: TickRecord) -> None:
         """Record a run if there is a ledger. If that fails the run goes on, because it matters more than its record."""
