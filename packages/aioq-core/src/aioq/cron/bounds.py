@@ -1,4 +1,4 @@
-"""A schedule between two moments."""
+"""Limits a schedule to the time between two moments."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["Bounded", "BoundedExplained", "bounded"]
 
 
 def bounded(schedule: Schedule, start: datetime | None, end: datetime | None) -> Schedule:
-    """Return a schedule with only those ticks that are neither before `start` nor after `end`.
+    """Return a schedule with the ticks from `start` to `end`, both included.
 
-    What else the schedule can say of itself it still says.
+    If the schedule can explain itself, so can the result.
     """
     if start is None and end is None:
         return schedule
@@ -26,7 +26,7 @@ def bounded(schedule: Schedule, start: datetime | None, end: datetime | None) ->
 
 @dataclass(frozen=True, slots=True)
 class Bounded:
-    """A schedule with a first and a last moment, both of which may be ticks."""
+    """A schedule with a first and a last moment, both of them included."""
 
     schedule: Schedule
     start: datetime | None = None
@@ -34,11 +34,11 @@ class Bounded:
 
     @property
     def tz(self) -> str | ZoneInfo | None:
-        """The zone of the schedule, if it has one."""
+        """The zone of the schedule; None if it has none."""
         return getattr(self.schedule, "tz", None)
 
     def next_after(self, instant: datetime) -> datetime | None:
-        """Return the first moment strictly after `instant` that lies within the bounds."""
+        """Return the first moment strictly after `instant` that is within the bounds."""
         if self.start is not None and instant < self.start:
             instant = self.start - INSTANT
         moment = self.schedule.next_after(instant)
@@ -50,24 +50,24 @@ class Bounded:
 
 @dataclass(frozen=True, slots=True)
 class BoundedExplained(Bounded):
-    """One that can say itself in words."""
+    """A schedule with bounds that can explain itself."""
 
     schedule: ExplainedSchedule
 
     def in_words(self) -> str:
-        """Return the words of the schedule, and from when and until when."""
-        since = "" if self.start is None else f", from {_shown(self.start)}"
-        until = "" if self.end is None else f", until {_shown(self.end)}"
+        """Return the words of the schedule, followed by its bounds."""
+        since = "" if self.start is None else f", from {_format(self.start)}"
+        until = "" if self.end is None else f", until {_format(self.end)}"
         return f"{self.schedule.in_words()}{since}{until}"
 
     def clock_changes(self, start: datetime, end: datetime) -> list[ClockChange]:
-        """Return the clock changes that the schedule meets within its bounds."""
+        """Return the clock changes within the bounds that affect the schedule."""
         start = start if self.start is None else max(start, self.start)
         end = end if self.end is None else min(end, self.end)
         return self.schedule.clock_changes(start, end) if start < end else []
 
 
-def _shown(moment: datetime) -> str:
+def _format(moment: datetime) -> str:
     return moment.isoformat(" ", "seconds" if moment.second else "minutes")
 
 

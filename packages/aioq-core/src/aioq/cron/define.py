@@ -1,4 +1,4 @@
-"""What `app.cron` and `app.schedule` are told, checked and made a cron entry of."""
+"""Checks the arguments of `app.cron` and `app.schedule`, and builds cron entries of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entries as an app registers them with a ledger, and how one set of them differs from another."""
+"""Defines entries as an app registers them with a ledger, and compares two sets of definitions."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["CronDiff", "compare", "define", "version_of"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CronDiff:
-    """How the entries of an app differ from those that are registered; each sorted by queue and name."""
+    """The difference between the entries of an app and those that are registered; each sorted by queue and name."""
 
     added: tuple[CronDefinition, ...] = ()
     changed: tuple[tuple[CronDefinition, CronDefinition], ...] = ()
-    """As registered, and as in the code."""
+    """Pairs of the registered definition and the one in the code."""
     removed: tuple[CronDefinition, ...] = ()
 
     def __bool__(self) -> bool:
@@ -32,7 +32,7 @@ class CronDiff:
 
 
 def define(entry: CronEntry) -> CronDefinition:
-    """Return an entry as it is registered."""
+    """Return the definition of an entry."""
     return CronDefinition(
         queue=entry.queue,
         name=entry.name,
@@ -53,7 +53,7 @@ def version_of(definitions: Iterable[CronDefinition]) -> str:
 
 
 def compare(registered: Sequence[CronDefinition], code: Sequence[CronDefinition]) -> CronDiff:
-    """Return what registering `code` in place of `registered` would change."""
+    """Return what changes if `code` is registered in place of `registered`."""
     before = {definition.key: definition for definition in registered}
     after = {definition.key: definition for definition in code}
     kept = [(before[one.key], one) for one in _sorted(code) if one.key in before]
@@ -65,9 +65,9 @@ def compare(registered: Sequence[CronDefinition], code: Sequence[CronDefinition]
 
 
 def _digest(job: NewJob) -> str:
-    """Return a short text that tells apart what schedules enqueue, and does not give the arguments away."""
-    said = msgspec.structs.replace(job, id="", queue="")
-    return sha256(msgspec.msgpack.encode(said)).hexdigest()[:8]
+    """Return a short text that differs for different jobs, and from which the arguments cannot be read."""
+    content = msgspec.structs.replace(job, id="", queue="")
+    return sha256(msgspec.msgpack.encode(content)).hexdigest()[:8]
 
 
 def _sorted(definitions: Iterable[CronDefinition]) -> list[CronDefinition]:

@@ -11,29 +11,29 @@ __all__ = ["ClockChange", "ExplainedSchedule", "Schedule"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockChange:
-    """A moment at which the clocks of a zone are put forward or back, and what a schedule makes of it."""
+    """A moment at which the clocks of a zone are put forward or back, and its effect on a schedule."""
 
     at: datetime
     """In UTC."""
     kind: Literal["gap", "repeat"]
     start: datetime
-    """The first wall time that is skipped, or comes twice; naive."""
+    """The first wall time that is skipped or repeated; naive."""
     end: datetime
     """The first wall time after it; naive."""
     touches: bool
-    """Whether the schedule has anything to do in that time."""
+    """Whether the schedule has a run in that time."""
     runs: tuple[datetime, ...]
-    """When it fires for the wall times of the gap or the repeat: in UTC, at most 10."""
+    """The runs for the wall times of the gap or the repeat: in UTC, at most 10."""
     effect: str
-    """That in words: "02:30 does not exist: fires at 03:00+02:00 instead"."""
+    """The effect in words: "02:30 does not exist: fires at 03:00+02:00 instead"."""
 
 
 @runtime_checkable
 class Schedule(Protocol):
-    """When something happens: pure, with no clock inside. Anybody may write one."""
+    """Computes when something happens, from a given moment and no clock. Applications may write their own."""
 
     def next_after(self, instant: datetime) -> datetime | None:
-        """Return the first moment strictly after `instant`, in UTC; None when there is none.
+        """Return the first moment strictly after `instant`, in UTC; None if there is none.
 
         `instant` is aware. The same instant always gives the same answer.
         """
@@ -42,14 +42,15 @@ class Schedule(Protocol):
 
 @runtime_checkable
 class ExplainedSchedule(Schedule, Protocol):
-    """A schedule that can say itself in words. `aioq cron explain` needs it."""
+    """A schedule that can explain itself in words. `aioq cron explain` needs it."""
 
     def in_words(self) -> str:
-        """Return when it fires, as a person would say it: "at 09:00 on Monday to Friday"."""
+        """Return when it fires, in plain words: "at 09:00 on Monday to Friday"."""
         ...
 
     def clock_changes(self, start: datetime, end: datetime) -> list[ClockChange]:
-        """Return the moments in [start, end) at which clocks are put forward or back, in order,
-        and what that does to this schedule. Empty for a schedule that no clock change touches.
+        """Return the clock changes in [start, end) and their effect on this schedule, in order.
+
+        Empty if no clock change affects the schedule.
         """
         ...

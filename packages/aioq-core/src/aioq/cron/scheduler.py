@@ -1,4 +1,4 @@
-"""The protocol of schedulers: parsing expressions, and the loop that fires ticks."""
+"""The protocol of schedulers: they parse expressions and run the loop that fires ticks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Scheduler(Protocol):
         """Return the schedule that `expression` means in `tz` (UTC when None).
 
         Raises:
-            ValueError: The expression or the zone is not understood, or can never fire.
+            ValueError: The expression or the zone is invalid, or the expression never fires.
         """
         ...
 
@@ -32,10 +32,9 @@ class Scheduler(Protocol):
         """Call `fire` for every tick of `entries`, until cancelled.
 
         The first tick of an entry is the first one after the start. A tick is never fired
-        before `clock` says that it has come, and never twice. Of several that have come due
-        together (the clock stepped, the loop was blocked) an entry fires once, the newest with
-        the oldest as its `first`: what is to become of them is for `fire` to decide. `fire`
-        returns at once. A schedule that raises disables its entry, with one log line, and no
-        other.
+        before its time on `clock`, and never twice. If several ticks of an entry have come due
+        together (the clock stepped, the loop was blocked), `fire` is called once, with the newest
+        tick and the oldest as its `first`, and decides about them. `fire` returns at once. A
+        schedule that raises disables its entry and no other, with one log line.
         """
         ...
