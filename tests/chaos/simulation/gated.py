@@ -133,9 +133,13 @@ class GatedBroker(MemoryBroker):
         ways: All of them must be open.
     """
 
+    __slots__ = ("_grants", "_machine", "_ways")
+
     def __init__(self, shared: MemoryBroker, machine: Machine, grants: Grants, *ways: Way) -> None:
-        self.__dict__ = shared.__dict__.copy()  # all that it keeps is in these objects
-        self._machine, self._grants, self._ways = machine, grants, ways
+        self.__dict__ = shared.__dict__  # the same store; what belongs to one worker is in slots
+        self._machine = machine
+        self._grants = grants
+        self._ways = ways
 
     async def time(self) -> float:
         """Return the broker's clock."""

@@ -157,7 +157,7 @@ async def generator(_: object) -> AsyncGenerator[int, None]:
         (5, "a cron entry is a function, got 5"),
         (lambda: None, r"must be callable with the context alone: \S"),
         (lambda ctx, x: None, r"must be callable with the context alone: .*'x'"),
-        (generator, "is a generator: calling it would run none of it"),
+        (generator, "is a generator: calling it would not run it"),
     ],
 )
 def test_what_cannot_be_fired_is_refused(app: Aarq, function: Any, why: str) -> None:
@@ -243,7 +243,7 @@ def test_arguments_have_to_fit_the_function(app: Aarq, options: dict[str, Any], 
     name = f"{HERE}.{function.__qualname__.replace('<locals>.', '')}"
     with pytest.raises(TaskDefinitionError) as caught:
         app.cron("every 1", **options)(function)
-    start = f"{name} must be callable with the context and the args and kwargs given: "
+    start = f"{name} must be callable with the context, args and kwargs: "
     assert str(caught.value).startswith(start)
     reason = str(caught.value).removeprefix(start)
     assert reason

@@ -120,12 +120,12 @@ def test_two_schedules_of_one_name_name_both_places(app: Aarq) -> None:
         (
             {"args": ("a",), "timeout": 5},
             TypeError,
-            "there is no option timeout; what its jobs are like is said of the",
+            "there is no option timeout; set it on the task: @app.task(...)",
         ),
         (
             {"args": ("a",), "queue": "x"},
             TypeError,
-            "there is no option queue; what its jobs are like is said of the task",
+            "there is no option queue; set it on the task: @app.task(...)",
         ),
     ],
 )
@@ -162,7 +162,7 @@ def test_only_tasks_are_scheduled(app: Aarq) -> None:
     with pytest.raises(TaskDefinitionError) as caught:
         app.schedule(function, "every 5")
     assert str(caught.value) == (
-        f'app.schedule({HERE}.tidy, "every 5"): this is no task; make it one with @app.task, or call it with @app.cron'
+        f'app.schedule({HERE}.tidy, "every 5"): this is not a task; make it one with @app.task, or call it with @app.cron'
     )
 
 
@@ -170,7 +170,9 @@ def test_a_name_is_no_task(app: Aarq) -> None:
     """Not even that of one."""
     app.task(name="tidy")(tidy)
     name: Any = "tidy"
-    with pytest.raises(TaskDefinitionError, match=r'^app.schedule\("tidy", "every 5"\): this is no task; make it one'):
+    with pytest.raises(
+        TaskDefinitionError, match=r'^app.schedule\("tidy", "every 5"\): this is not a task; make it one'
+    ):
         app.schedule(name, "every 5")
 
 
@@ -181,7 +183,7 @@ def test_the_task_of_another_app_is_refused(app: Aarq) -> None:
     with pytest.raises(TaskDefinitionError) as caught:
         app.schedule(stranger, "every 5")
     assert str(caught.value) == (
-        'app.schedule(tidy, "every 5"): the task belongs to another app; put it on a schedule of that app'
+        'app.schedule(tidy, "every 5"): the task belongs to another app; schedule it with that app'
     )
 
 

@@ -116,7 +116,7 @@ def test_errors_say_what_was_expected(app: Aarq, options: Any, text: str) -> Non
     ("option", "hint"),
     [
         ("misfre", "did you mean misfire?"),
-        ("retries", "help(Aarq.cron) tells which there are"),
+        ("retries", "help(Aarq.cron) lists the options"),
     ],
 )
 def test_an_unknown_option_is_refused(app: Aarq, option: str, hint: str) -> None:
@@ -132,7 +132,7 @@ def test_a_decorator_without_its_schedule_is_refused(app: Aarq) -> None:
     with pytest.raises(TypeError) as caught:
         app.cron(report)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # the point
     assert str(caught.value) == (
-        f'@app.cron({report.__module__}.report): this is a function, and no schedule; first say when, as in "0 9 * * *"'
+        f'@app.cron({report.__module__}.report): this is a function, not a schedule; pass the schedule first, as in "0 9 * * *"'
     )
 
 
@@ -151,7 +151,9 @@ def test_on_error_has_to_run(app: Aarq) -> None:
     def alarm(_: object, error: BaseException) -> Iterator[int]:
         yield 1
 
-    with pytest.raises(TypeError, match=r"on_error must not be a generator, and .*alarm is one: calling it would run"):
+    with pytest.raises(
+        TypeError, match=r"on_error must not be a generator, and .*alarm is one: calling it would not run"
+    ):
         app.cron("every 5", on_error=alarm)
 
 

@@ -299,7 +299,7 @@ class Aarq:
         if tz is not None and not isinstance(schedule, str):
             raise ValueError(f"tz is the zone of a cron expression; leave it out for the schedule {schedule!r}")
         zone = self.tz if tz is None else tz
-        return Timing(said=schedule, zone=zone, scheduler=self.scheduler, options=options)
+        return Timing(schedule=schedule, zone=zone, scheduler=self.scheduler, options=options)
 
     def _need_ledger(self, needed_for: str) -> None:
         if not isinstance(self.broker, TickLedger):

@@ -34,13 +34,13 @@ __all__ = [
     "text_of",
 ]
 
-LONGEST_NAME = 180
-"""Of a schedule: its jobs are called `cron:<name>:<milliseconds>`, and a job id has at most 200 characters."""
+MAX_SCHEDULE_NAME = 180
+"""Characters. The id of a job is `cron:<name>:<milliseconds>`, and a job id has at most 200 characters."""
 
 
 @contextmanager
 def error_context(entry: str) -> Generator[None, None, None]:
-    """Have errors say which entry they are about, in their own type, so that callers can still tell what it is."""
+    """Prefix the text of errors with the entry. Their type stays the same, so that callers can handle them."""
     try:
         yield
     except (AioqError, TypeError, ValueError) as error:
@@ -48,13 +48,13 @@ def error_context(entry: str) -> Generator[None, None, None]:
         raise
 
 
-def text_of(said: object) -> str:
-    """Return a task or a schedule as a message names it."""
-    if isinstance(said, str):
-        return f'"{said}"'
-    if isinstance(said, Task):
-        return said.name
-    return name_of(said) if callable(said) else _text_of_object(said)
+def text_of(value: object) -> str:
+    """Return a task or a schedule as text for messages."""
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, Task):
+        return value.name
+    return name_of(value) if callable(value) else _text_of_object(value)
 
 
 def cron_options(options: CronKeywords) -> CronOptions:
@@ -63,7 +63,7 @@ def cron_options(options: CronKeywords) -> CronOptions:
     Raises:
         TypeError, ValueError: One is unknown or out of range; the message names it.
     """
-    _check_options(options, CronKeywords.__optional_keys__, "help(Aarq.cron) tells which there are")
+    _check_options(options, CronKeywords.__optional_keys__, "help(Aarq.cron) lists the options")
     return CronOptions(**options)
 
 
@@ -73,45 +73,46 @@ def schedule_options(options: ScheduleKeywords) -> CronOptions:
     Raises:
         TypeError, ValueError: One is unknown or out of range; the message names it.
     """
-    of_the_task = "what its jobs are like is said of the task, at @app.task(...)"
-    _check_options(options, ScheduleKeywords.__optional_keys__, of_the_task)
+    on_the_task = "set it on the task: @app.task(...)"
+    _check_options(options, ScheduleKeywords.__optional_keys__, on_the_task)
     return CronOptions(**options)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """A schedule as its author wrote it, and what is said of it."""
+    """A schedule as its author wrote it, with its zone and its policies."""
 
-    said: str | Schedule
+    schedule: str | Schedule
     zone: str | ZoneInfo | None
-    """Of an expression."""
+    """The zone of an expression. A schedule object may have its own."""
     scheduler: Scheduler
     options: CronOptions
 
     def __post_init__(self) -> None:
-        _check_schedule(self.said)
+        _check_schedule(self.schedule)
 
     @property
     def expression(self) -> str:
-        """The schedule as text that is the same in every process."""
-        return self.said if isinstance(self.said, str) else _text_of_object(self.said)
+        """The schedule as text: the same in every process."""
+        return self.schedule if isinstance(self.schedule, str) else _text_of_object(self.schedule)
 
     @property
     def tz(self) -> str:
-        """The name of the zone that the schedule is read in; a schedule object may have its own."""
-        own = self.zone if isinstance(self.said, str) else getattr(self.said, "tz", None)
+        """The name of the zone that the schedule is read in."""
+        own = self.zone if isinstance(self.schedule, str) else getattr(self.schedule, "tz", None)
         return str(own) if isinstance(own, str | ZoneInfo) else "UTC"
 
     def parsed(self) -> Schedule:
         """Return the schedule, within its bounds."""
-        said = self.said
-        schedule = said if isinstance(said, Schedule) else self.scheduler.parse(said, tz=self.zone)
+        schedule = self.schedule
+        if not isinstance(schedule, Schedule):
+            schedule = self.scheduler.parse(schedule, tz=self.zone)
         return bounded(schedule, self.options.start, self.options.end)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CronDraft:
-    """All that `app.cron` is told of an entry before it gets the function."""
+    """The arguments of `app.cron`, until the decorator gets the function."""
 
     timing: Timing
     name: str | None
@@ -131,9 +132,9 @@ class CronDraft:
             _check_on_error(self.on_error)
 
     def entry(self, function: Callable[..., Any], crons: Registry[CronEntry]) -> CronEntry:
-        """Return the entry of a function; its name is free among `crons` unless it was given."""
+        """Return the entry of a function. Without a given name, it gets one that is free among `crons`."""
         _check_function(function, self.args, self.kwargs)
-        with error_context(f"@app.cron({text_of(self.timing.said)}) on {name_of(function)}"):
+        with error_context(f"@app.cron({text_of(self.timing.schedule)}) on {name_of(function)}"):
             schedule = self.timing.parsed()
         return CronEntry(
             name=self.name or _free_name(name_of(function), function, crons),
@@ -153,7 +154,7 @@ class CronDraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleDraft:
-    """All that `app.schedule` is told."""
+    """The arguments of `app.schedule`."""
 
     timing: Timing
     name: str | None
@@ -166,7 +167,7 @@ class ScheduleDraft:
         _check_arguments(self.args, self.kwargs)
         name = _free_name(task.name, task.function, crons) if self.name is None else self.name
         _check_schedule_name(name)
-        # Signed for all ticks alike: the broker makes the jobs of this template.
+        # One signature for all ticks: the broker makes the jobs of this template, and has no secret to sign with.
         template = tick_id(name, 0)
         job = task.make_call(EnqueueOptions(), self.args, self.kwargs, schedule_id=template).job
         return CronEntry(
@@ -189,21 +190,21 @@ def _check_options(options: Mapping[str, object], known: Iterable[str], otherwis
         raise TypeError(f"there is no option {option}; {f'did you mean {close[0]}?' if close else otherwise}")
 
 
-def _check_schedule(said: object) -> None:
-    """Refuse the function that a decorator without parentheses is given: it would never be called."""
-    if callable(said) and not isinstance(said, Schedule):
-        raise TypeError('this is a function, and no schedule; first say when, as in "0 9 * * *"')
+def _check_schedule(value: object) -> None:
+    """Raise for the function that a decorator without parentheses gets: it would never be called."""
+    if callable(value) and not isinstance(value, Schedule):
+        raise TypeError('this is a function, not a schedule; pass the schedule first, as in "0 9 * * *"')
 
 
-def _text_of_object(said: object) -> str:
-    kind = type(said)
+def _text_of_object(value: object) -> str:
+    kind = type(value)
     if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
         return f"{kind.__module__}.{kind.__qualname__}"
-    return str(said)
+    return str(value)
 
 
 def _free_name(first: str, function: Callable[..., Any], crons: Registry[CronEntry]) -> str:
-    """Number further entries on the same function; another function's name stays a clash."""
+    """Return a name with a number if the function has other entries. A name of another function stays a conflict."""
     name, number = first, 1
     while (taken := crons.get(name)) is not None and taken.function is function:
         number += 1
@@ -213,15 +214,17 @@ def _free_name(first: str, function: Callable[..., Any], crons: Registry[CronEnt
 
 def _check_task(task: object, tasks: Registry[Task[..., Any]]) -> None:
     if not isinstance(task, Task):
-        raise TaskDefinitionError("this is no task; make it one with @app.task, or call it with @app.cron")
+        raise TaskDefinitionError("this is not a task; make it one with @app.task, or call it with @app.cron")
     if tasks.get(task.name) is not task:
-        raise TaskDefinitionError("the task belongs to another app; put it on a schedule of that app")
+        raise TaskDefinitionError("the task belongs to another app; schedule it with that app")
 
 
 def _check_schedule_name(name: str) -> None:
     check_name("name", name)
-    if len(name) > LONGEST_NAME:
-        raise ValueError(f"name of a schedule must have at most {LONGEST_NAME} characters, got {len(name)}: {name}")
+    if len(name) > MAX_SCHEDULE_NAME:
+        raise ValueError(
+            f"name of a schedule must have at most {MAX_SCHEDULE_NAME} characters, got {len(name)}: {name}"
+        )
 
 
 def _check_arguments(args: object, kwargs: object) -> None:
@@ -235,7 +238,9 @@ def _check_on_error(function: object) -> None:
     if not callable(function):
         raise TypeError(f"on_error must be a function of the context and the exception, got {function!r}")
     if is_generator(function):
-        raise TypeError(f"on_error must not be a generator, and {name_of(function)} is one: calling it would run none")
+        raise TypeError(
+            f"on_error must not be a generator, and {name_of(function)} is one: calling it would not run it"
+        )
     if problem := _mismatch(function, ({}, Exception()), {}):
         raise TypeError(
             f"on_error must take the context and the exception, and {name_of(function)} does not: {problem}"
@@ -250,14 +255,14 @@ def _check_function(function: Callable[..., Any], args: tuple[Any, ...], kwargs:
     if not callable(function):
         raise TaskDefinitionError(f"a cron entry is a function, got {function!r}")
     if is_generator(function):
-        raise TaskDefinitionError(f"{name_of(function)} is a generator: calling it would run none of it")
+        raise TaskDefinitionError(f"{name_of(function)} is a generator: calling it would not run it")
     if problem := _mismatch(function, ({}, *args), kwargs):
-        with_what = "the context and the args and kwargs given" if args or kwargs else "the context alone"
+        with_what = "the context, args and kwargs" if args or kwargs else "the context alone"
         raise TaskDefinitionError(f"{name_of(function)} must be callable with {with_what}: {problem}")
 
 
 def _mismatch(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
-    """Return why a function cannot be called so; nothing when it can."""
+    """Return why a function cannot be called with these arguments; empty if it can."""
     try:
         inspect.signature(function).bind(*args, **kwargs)
     except (TypeError, ValueError) as error:

@@ -15,7 +15,6 @@ import anyio
 from msgspec.structs import replace
 
 from aioq.app import Aarq
-from aioq.callables import in_thread, is_async
 from aioq.cli.output import print_err
 from aioq.cli.times import to_datetime
 from aioq.clock import SteadyClock
