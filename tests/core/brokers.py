@@ -1,4 +1,4 @@
-"""Brokers on which things go wrong, or are missing, as a test wants it."""
+"""Brokers that fail or lack methods, as a test chooses."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ T = TypeVar("T")
 
 @dataclass
 class Fault:
-    """An error, raised instead of a call, or after it when only the answer is lost."""
+    """An error that is raised instead of a call, or after it if only the answer is lost."""
 
     error: Exception
     answer_lost: bool
 
 
 class FlakyBroker(MemoryBroker):
-    """A memory broker whose calls take a moment, are counted, and fail when a test says so."""
+    """A memory broker whose calls yield once, are counted, and fail when a test says so."""
 
     def __init__(self, *, clock: Clock | None = None) -> None:
         super().__init__(clock=clock)
@@ -60,15 +60,15 @@ class FlakyBroker(MemoryBroker):
         self._broken: dict[str, Exception] = {}
 
     def fail(self, method: str, *errors: Exception, answer_lost: bool = False) -> None:
-        """Let the next calls of a method raise these errors, one each."""
+        """Make the next calls of a method raise these errors, one each."""
         self._faults.setdefault(method, deque()).extend(Fault(error, answer_lost) for error in errors)
 
     def go_down(self, *methods: str, error: Exception | None = None) -> None:
-        """Let every call of these methods (of all when none are named) fail until `come_up`."""
+        """Make every call of these methods (of all if none are named) fail until `come_up`."""
         self._broken.update(dict.fromkeys(methods or ("*",), error or BrokerUnavailable("connection refused")))
 
     def come_up(self) -> None:
-        """End what `go_down` began."""
+        """End the effect of `go_down`."""
         self._broken.clear()
 
     async def _shaky(self, method: str, call: Callable[[], Awaitable[T]]) -> T:
@@ -86,56 +86,56 @@ class FlakyBroker(MemoryBroker):
         return answer
 
     async def connect(self) -> None:
-        """Connect, or not."""
+        """Connect, or fail."""
         await self._shaky("connect", super().connect)
 
     async def close(self) -> None:
-        """Close, or not."""
+        """Close, or fail."""
         await self._shaky("close", super().close)
 
     async def time(self) -> float:
-        """Tell the time, or not."""
+        """Tell the time, or fail."""
         return await self._shaky("time", super().time)
 
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[bool]:
-        """Enqueue, or not."""
+        """Enqueue, or fail."""
         whole = super().enqueue
         return await self._shaky("enqueue", lambda: whole(jobs))
 
     async def claim(self, request: ClaimRequest) -> Claim:
-        """Claim, or not."""
+        """Claim, or fail."""
         whole = super().claim
         self.requests.append(request)
         return await self._shaky("claim", lambda: whole(request))
 
     async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[Lease]:
-        """Extend, or not."""
+        """Extend, or fail."""
         whole = super().extend
         return await self._shaky("extend", lambda: whole(leases, seconds=seconds))
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
-        """Settle, or not."""
+        """Settle, or fail."""
         whole = super().settle
         self.batches.append(list(settlements))
         return await self._shaky("settle", lambda: whole(settlements))
 
     async def reap(self, queues: Sequence[str], *, limit: int = 100) -> list[Reaped]:
-        """Reap, or not."""
+        """Reap, or fail."""
         whole = super().reap
         return await self._shaky("reap", lambda: whole(queues, limit=limit))
 
     async def get_job(self, job_id: str, *, queue: str | None = None) -> JobRecord | None:
-        """Look a job up, or not."""
+        """Look a job up, or fail."""
         whole = super().get_job
         return await self._shaky("get_job", lambda: whole(job_id, queue=queue))
 
     async def heartbeat(self, worker: WorkerInfo, *, ttl: float) -> None:
-        """Note a worker, or not."""
+        """Note a worker, or fail."""
         whole = super().heartbeat
         await self._shaky("heartbeat", lambda: whole(worker, ttl=ttl))
 
     async def deregister(self, worker_id: str) -> None:
-        """Forget a worker, or not."""
+        """Forget a worker, or fail."""
         whole = super().deregister
         await self._shaky("deregister", lambda: whole(worker_id))
 
@@ -147,64 +147,64 @@ class FlakyBroker(MemoryBroker):
     async def register_crons(
         self, app: str, version: str, crons: Sequence[CronDefinition], *, ttl: float
     ) -> CronChanges:
-        """Make entries those of an app, or not."""
+        """Make entries those of an app, or fail."""
         whole = super().register_crons
         return await self._shaky("register_crons", lambda: whole(app, version, crons, ttl=ttl))
 
     async def renew_registration(self, app: str, version: str, *, ttl: float) -> Registration:
-        """Say that a worker is up, or not."""
+        """Say that a worker is up, or fail."""
         whole = super().renew_registration
         return await self._shaky("renew_registration", lambda: whole(app, version, ttl=ttl))
 
     async def claim_tick(self, claim: TickClaim) -> TickReply:
-        """Decide on a tick, or not."""
+        """Decide on a tick, or fail."""
         whole = super().claim_tick
         self.bids.append(claim)
         return await self._shaky("claim_tick", lambda: whole(claim))
 
     async def claim_ticks(self, claims: Sequence[TickClaim]) -> list[TickReply]:
-        """Decide on several claims, or not."""
+        """Decide on several claims, or fail."""
         whole = super().claim_ticks
         return await self._shaky("claim_ticks", lambda: whole(claims))
 
     async def extend_runs(self, runs: Sequence[TickRun], *, seconds: float) -> list[TickRun]:
-        """Lengthen runs, or not."""
+        """Lengthen runs, or fail."""
         whole = super().extend_runs
         return await self._shaky("extend_runs", lambda: whole(runs, seconds=seconds))
 
     async def record_ticks(self, records: Sequence[TickRecord]) -> None:
-        """Write ticks down, or not."""
+        """Write ticks down, or fail."""
         whole = super().record_ticks
         await self._shaky("record_ticks", lambda: whole(records))
 
     async def pause_cron(self, cron: CronKey, *, note: str, by: str) -> bool:
-        """Pause an entry, or not."""
+        """Pause an entry, or fail."""
         whole = super().pause_cron
         return await self._shaky("pause_cron", lambda: whole(cron, note=note, by=by))
 
     async def resume_cron(self, cron: CronKey) -> bool:
-        """Resume an entry, or not."""
+        """Resume an entry, or fail."""
         whole = super().resume_cron
         return await self._shaky("resume_cron", lambda: whole(cron))
 
     async def cron_statuses(self, app: str | None = None) -> list[CronStatus]:
-        """Tell of entries, or not."""
+        """Tell of entries, or fail."""
         whole = super().cron_statuses
         return await self._shaky("cron_statuses", lambda: whole(app))
 
     async def cron_status(self, cron: CronKey) -> CronStatus | None:
-        """Tell of an entry, or not."""
+        """Tell of an entry, or fail."""
         whole = super().cron_status
         return await self._shaky("cron_status", lambda: whole(cron))
 
     async def tick_history(self, cron: CronKey, *, limit: int = 100) -> list[TickRecord]:
-        """Tell of an entry's ticks, or not."""
+        """Tell of an entry's ticks, or fail."""
         whole = super().tick_history
         return await self._shaky("tick_history", lambda: whole(cron, limit=limit))
 
 
 class BareBroker:
-    """A broker that has what `Broker` demands and nothing else: no signals, no records, no ledger."""
+    """A broker with the methods of `Broker` only: no signals, no records, no ledger."""
 
     def __init__(self, store: MemoryBroker | None = None) -> None:
         self.store = store or MemoryBroker()

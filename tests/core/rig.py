@@ -1,7 +1,8 @@
-"""Running workers inside a test."""
+"""Runs workers inside a test, and waits for what they do."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypedDict, Unpack
@@ -11,15 +12,15 @@ from anyio.lowlevel import checkpoint
 
 from aioq import Aarq, Worker
 from aioq.clock import Clock
-from aioq.model.job import JobRecord
+from aioq.model.job import JobRecord, Lease
 from aioq.protocols import Broker, JobStore
 
-PATIENCE = 60.0
-"""Seconds after which a test that waits has failed."""
+TIMEOUT = 60.0
+"""Seconds after which a waiting test fails: many virtual hours take long on a loaded machine."""
 
 
 class Options(TypedDict, total=False):
-    """What a test says of its worker."""
+    """The options of a worker that tests set."""
 
     queues: list[str]
     concurrency: int
@@ -31,17 +32,33 @@ class Options(TypedDict, total=False):
     clock: Clock
 
 
+class Hold:
+    """A task that starts, and ends when the test releases it."""
+
+    def __init__(self, app: Aarq, **options: Any) -> None:
+        self.started = anyio.Event()
+        self.release = anyio.Event()
+        self.attempts: list[int] = []
+        self.task = app.task(name="hold", **options)(self._body)
+
+    async def _body(self, ctx: dict[str, Any]) -> str:
+        self.attempts.append(ctx["attempt"])
+        self.started.set()
+        await self.release.wait()
+        return "ended"
+
+
 async def drain(app: Aarq, **options: Unpack[Options]) -> None:
-    """Run everything that is due, and what comes of it."""
-    with anyio.fail_after(PATIENCE):
+    """Run all jobs that are due, and all due jobs that these enqueue."""
+    with anyio.fail_after(TIMEOUT):
         await Worker(app, burst=True, handle_signals=False, **options).run()
 
 
 @asynccontextmanager
 async def working(app: Aarq, **options: Unpack[Options]) -> AsyncGenerator[Worker, None]:
-    """Run a worker beside the block, and stop it after: running jobs may end."""
+    """Run a worker during the block, and stop it at the end; running jobs may end."""
     worker = Worker(app, handle_signals=False, **options)
-    with anyio.fail_after(PATIENCE):
+    with anyio.fail_after(TIMEOUT):
         async with anyio.create_task_group() as tg:
             tg.start_soon(worker.run)
             yield worker
@@ -49,21 +66,46 @@ async def working(app: Aarq, **options: Unpack[Options]) -> AsyncGenerator[Worke
 
 
 async def settle_down() -> None:
-    """Let everything that can run do so."""
+    """Let all other tasks run until they wait for something."""
     for _ in range(100):
         await checkpoint()
 
 
 async def until(condition: Callable[[], Any]) -> None:
-    """Let others run until something has come true."""
-    with anyio.fail_after(PATIENCE):
+    """Let other tasks run until the condition is true."""
+    with anyio.fail_after(TIMEOUT):
         while not condition():
             await checkpoint()
 
 
+async def next_job_runs(app: Aarq) -> bool:
+    """Return whether the worker still runs a harmless job after all jobs before it."""
+
+    @app.task(name="harmless")
+    async def harmless(_: object) -> bool:
+        return True
+
+    job = await harmless.enqueue()
+    await drain(app)
+    return await job.result(timeout=5)
+
+
 async def record_of(broker: Broker, job_id: str) -> JobRecord:
-    """Return the record of a job, which must be there."""
+    """Return the record of a job, which must exist."""
     assert isinstance(broker, JobStore)
     record = await broker.get_job(job_id)
     assert record is not None
     return record
+
+
+def lease(job_id: str = "j", epoch: int = 1) -> Lease:
+    """Return a lease of a job that no broker has."""
+    return Lease(
+        job_id=job_id, queue="q", epoch=epoch, task="t", payload=b"",
+        attempt=1, crashes=0, priority=5, enqueued_at=0.0,
+    )  # fmt: skip
+
+
+def threads() -> list[str]:
+    """Return the names of the threads that aioq has started."""
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("aioq")]

@@ -1,9 +1,9 @@
-"""The worker's line to its broker: calls are repeated, and outages told once."""
+# pyright: reportPrivateUsage=false
+"""Broker calls are repeated until they succeed, and outages are logged once."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
 from itertools import count
 
 import anyio
@@ -14,12 +14,9 @@ from aioq.testing import VirtualClock
 from aioq.worker.broker_retry import BrokerRetry
 from tests.core.rig import settle_down
 
-DOWN = BrokerUnavailable("connection refused")
-Call = Callable[[], Awaitable[int]]
-
 
 class Shop:
-    """Answers, or does not."""
+    """A service that answers or fails."""
 
     def __init__(self) -> None:
         self.error: Exception | None = None
@@ -35,27 +32,32 @@ class Shop:
 
 @pytest.fixture
 def shop() -> Shop:
-    """Somebody to call."""
+    """The service that is called."""
     return Shop()
 
 
 @pytest.fixture
 def retry(clock: VirtualClock) -> BrokerRetry:
-    """A line on virtual time."""
+    """A `BrokerRetry` on virtual time."""
     return BrokerRetry(clock)
 
 
-async def test_an_answer_is_returned(retry: BrokerRetry, shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
-    """When all is well there is one call and not a word."""
+DOWN = BrokerUnavailable("connection refused")
+
+
+async def test_broker_retry_success_returns_answer(
+    retry: BrokerRetry, shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A call that succeeds is made once, and nothing is logged."""
     assert await retry.call(shop.ask) == 42
     assert (shop.calls, caplog.messages) == (1, [])
 
 
 @pytest.mark.parametrize("error", [DOWN, BrokerConfigError("no"), OSError("reset"), TimeoutError(), ValueError("bug")])
-async def test_a_call_is_repeated_until_it_succeeds(
+async def test_broker_retry_failure_is_repeated_until_success(
     retry: BrokerRetry, shop: Shop, clock: VirtualClock, error: Exception
 ) -> None:
-    """Whatever is raised, more and more patiently: after minutes it is still trying."""
+    """A call is repeated after every kind of error, with growing pauses, for minutes."""
     shop.error = error
     async with anyio.create_task_group() as tg:
         tg.start_soon(retry.call, shop.ask)
@@ -67,10 +69,10 @@ async def test_a_call_is_repeated_until_it_succeeds(
         await clock.advance(5)
 
 
-async def test_an_outage_is_told_once(
+async def test_broker_retry_outage_is_logged_once(
     retry: BrokerRetry, shop: Shop, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One line when it begins and one when it ends, however many calls fail meanwhile."""
+    """One line is logged when an outage begins and one when it ends, however many calls fail."""
     shop.error = DOWN
     async with anyio.create_task_group() as tg:
         for _ in range(5):
@@ -89,7 +91,7 @@ async def test_an_outage_is_told_once(
     assert caplog.records[0].exc_info is None
 
 
-async def test_the_next_outage_is_news_again(
+async def test_broker_retry_next_outage_is_logged_again(
     retry: BrokerRetry, shop: Shop, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each outage has its own two lines."""
@@ -103,10 +105,10 @@ async def test_the_next_outage_is_news_again(
     assert len(caplog.messages) == 4
 
 
-async def test_one_call_that_fails_alone_does_not_flap(
+async def test_broker_retry_other_success_does_not_end_outage(
     retry: BrokerRetry, shop: Shop, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Others succeeding beside it are no sign that the outage is over."""
+    """While one call fails, other calls that succeed do not end the outage."""
     shop.error = DOWN
     well = Shop()
     async with anyio.create_task_group() as tg:
@@ -118,10 +120,10 @@ async def test_one_call_that_fails_alone_does_not_flap(
     assert len(caplog.messages) == 1
 
 
-async def test_a_call_that_is_given_up_leaves_no_outage_behind(
+async def test_broker_retry_cancelled_call_ends_outage(
     retry: BrokerRetry, shop: Shop, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """After its caller was cancelled the next failure is told again."""
+    """After the caller of a failing call was cancelled, the next failure is logged again."""
     shop.error = DOWN
     for _ in range(2):
         async with anyio.create_task_group() as tg:
@@ -131,10 +133,10 @@ async def test_a_call_that_is_given_up_leaves_no_outage_behind(
     assert len(caplog.messages) == 2
 
 
-async def test_a_refusal_is_no_outage(
+async def test_broker_retry_rejection_is_logged_once_a_minute(
     retry: BrokerRetry, shop: Shop, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The broker answers, but will not: said once a minute, with the traceback if nobody foresaw it."""
+    """A rejection is logged once a minute, with its traceback if it is an unexpected error."""
     shop.error = ValueError("bug\nhere")
     async with anyio.create_task_group() as tg:
         tg.start_soon(retry.call, shop.ask)
@@ -148,10 +150,10 @@ async def test_a_refusal_is_no_outage(
     assert len(caplog.messages) == 2
 
 
-async def test_foreseen_refusals_have_no_traceback(
+async def test_broker_retry_expected_rejection_has_no_traceback(
     retry: BrokerRetry, shop: Shop, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A broker's own words are enough."""
+    """A rejection with an error of aioq is logged without a traceback."""
     shop.error = BrokerConfigError("wrong password")
     async with anyio.create_task_group() as tg:
         tg.start_soon(retry.call, shop.ask)
@@ -161,10 +163,10 @@ async def test_foreseen_refusals_have_no_traceback(
     assert not caplog.records[0].exc_info
 
 
-async def test_refusals_are_not_remembered_for_ever(
+async def test_broker_retry_old_rejections_are_forgotten(
     retry: BrokerRetry, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A broker whose every error reads differently fills no memory."""
+    """A broker whose every error has another text fills no memory."""
     numbers = count()
 
     async def refuse() -> int:

@@ -1,8 +1,7 @@
-"""Cancelling a worker anywhere: at every point where it can be, nothing is lost.
+"""Cancels or stops a worker at every possible point, and checks that no job is lost.
 
-The worker is cancelled after k steps of the event loop, for every k until it gets through.
-Then another worker runs what is left: every job must come to its end, by itself or after
-its lease.
+The worker is cancelled after k steps of the event loop, for every k until it ends before that. Then another worker runs
+the jobs that are left: every job must end, at once or after its lease.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ class Scene:
         return n
 
     async def fill(self) -> None:
-        """Enqueue one job of each kind, and one that nobody can read."""
+        """Enqueue one job of each kind, and one with an unreadable payload."""
         await self.task.enqueue_many(self.task.options(job_id=str(n)).call(n) for n in range(JOBS))
         await self.broker.enqueue([NewJob(id="bad", task="work", queue="default", payload=b"nonsense")])
 
@@ -56,7 +55,7 @@ class Scene:
         return Worker(self.app, clock=self.clock, concurrency=2, lease=5, handle_signals=False, **options)
 
     async def cancelled_after(self, steps: int) -> bool:
-        """Run a worker and cancel it after some steps; False when it had ended before."""
+        """Run a worker and cancel it after some steps; return False if it had ended before."""
         through = False
         async with anyio.create_task_group() as tg:
 
@@ -72,7 +71,7 @@ class Scene:
         return not through
 
     async def finish(self) -> None:
-        """Let another worker run what is left, after all leases have run out."""
+        """Let another worker run what is left, after all leases have expired."""
         await self.clock.advance(6)
         with anyio.fail_after(10):
             async with anyio.create_task_group() as tg:
@@ -85,8 +84,8 @@ class Scene:
                 while True:
                     await self.clock.advance(0.5)
 
-    async def assert_all_is_well(self, context: str) -> None:
-        """Every job has ended as it should, in one place, and no failure is laid at its door."""
+    async def assert_all_ended(self, context: str) -> None:
+        """Check that every job has ended as it should, without a failure that it did not cause."""
         for n in range(JOBS):
             record = await self.broker.get_job(str(n))
             assert record is not None, context
@@ -99,23 +98,23 @@ class Scene:
         assert (stats.pending, stats.scheduled, stats.running, stats.dead) == (0, 0, 0, 1), context
 
 
-async def test_a_worker_may_be_cancelled_anywhere() -> None:
-    """At no step of the event loop does a cancellation lose a job or count as its failure."""
+async def test_worker_cancelled_at_any_step_loses_no_job() -> None:
+    """A cancellation at any step of the event loop loses no job and counts as no failure."""
     steps = 0
     while True:
         scene = Scene()
         await scene.fill()
         interrupted = await scene.cancelled_after(steps)
         await scene.finish()
-        await scene.assert_all_is_well(f"cancelled after {steps} steps")
+        await scene.assert_all_ended(f"cancelled after {steps} steps")
         if not interrupted:
             break
         steps += 1
     assert steps > 20
 
 
-async def test_a_cancelled_worker_leaves_no_lease_behind() -> None:
-    """With the broker there, what the worker held is free at once: nobody waits for a lease."""
+async def test_worker_cancelled_at_any_step_holds_no_lease() -> None:
+    """If the broker is up, the jobs of a cancelled worker are free at once."""
     for steps in range(0, 60, 3):
         scene = Scene()
         await scene.fill()
@@ -124,8 +123,8 @@ async def test_a_cancelled_worker_leaves_no_lease_behind() -> None:
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["before", "after"])
-async def test_a_cancellation_and_a_fault_together(lost: bool) -> None:
-    """With every call of the broker failing once beside it, leases at least bring every job back."""
+async def test_worker_cancelled_with_broker_fault_loses_no_job(lost: bool) -> None:
+    """If every call also fails once, each job comes back when its lease expires at the latest."""
     for method in ("claim", "settle", "extend", "reap", "deregister"):
         for steps in range(0, 60, 4):
             scene = Scene()
@@ -133,11 +132,11 @@ async def test_a_cancellation_and_a_fault_together(lost: bool) -> None:
             scene.broker.fail(method, OSError("reset"), answer_lost=lost)
             await scene.cancelled_after(steps)
             await scene.finish()
-            await scene.assert_all_is_well(f"{method} failed, cancelled after {steps} steps")
+            await scene.assert_all_ended(f"{method} failed, cancelled after {steps} steps")
 
 
-async def test_a_stop_at_any_step_loses_nothing() -> None:
-    """The same for `stop`, once and twice: what ran has ended, and what is left runs elsewhere, at once."""
+async def test_worker_stopped_at_any_step_loses_no_job() -> None:
+    """After one or two stops at any step, jobs that ran have ended, and the others run elsewhere at once."""
     for stops in (1, 2):
         for steps in range(0, 80, 2):
             scene = Scene()
@@ -151,4 +150,4 @@ async def test_a_stop_at_any_step_loses_nothing() -> None:
                     worker.stop()
             assert [stats.running for stats in await scene.broker.queue_stats()] == [0], steps
             await scene.finish()
-            await scene.assert_all_is_well(f"{stops} stops after {steps} steps")
+            await scene.assert_all_ended(f"{stops} stops after {steps} steps")

@@ -1,4 +1,4 @@
-"""How jobs are started and cut short: the plain tasks of asyncio promise what anyio's scopes do."""
+"""How jobs are started and interrupted: plain asyncio tasks behave like anyio's scopes."""
 
 from __future__ import annotations
 
@@ -17,17 +17,14 @@ from aioq.worker.execution.asyncio_tasks import AsyncioTasks
 from aioq.worker.execution.protocol import Interrupted, JobTask, JobTasks
 from tests.core.rig import settle_down
 
-mark: ContextVar[str] = ContextVar("mark", default="none")
-
 Make: TypeAlias = Callable[[], JobTasks]
-
 
 WAYS: list[tuple[str, Make]] = [("asyncio", AsyncioTasks), ("asyncio", AnyioTasks), ("trio", AnyioTasks)]
 
 
-@pytest.fixture(params=WAYS, ids=["plain", "scoped", "trio"])
+@pytest.fixture(params=WAYS, ids=["asyncio", "anyio", "trio"])
 def way(request: pytest.FixtureRequest) -> tuple[str, Make]:
-    """An event loop, and a way to start jobs in it."""
+    """An event loop, and an implementation of `JobTasks` for it."""
     chosen: tuple[str, Make] = request.param
     return chosen
 
@@ -40,12 +37,12 @@ def anyio_backend(way: tuple[str, Make]) -> str:
 
 @pytest.fixture
 def make(way: tuple[str, Make]) -> Make:
-    """The way to start jobs."""
+    """The implementation of `JobTasks`."""
     return way[1]
 
 
 class Job:
-    """A job whose work waits until it is let go, and which notes how that went."""
+    """A job whose work waits until the test releases it; it records how the work ended."""
 
     def __init__(self, timeout: float | None = None) -> None:
         self.timeout = timeout
@@ -54,7 +51,7 @@ class Job:
         self.said: list[str] = []
 
     async def body(self, running: JobTask, name: str) -> None:
-        """Be the body."""
+        """The body of the job."""
         self.running = running
         try:
             self.said.append(await running.run(self.work(name), self.timeout))
@@ -62,7 +59,7 @@ class Job:
             self.said.append("cut")
 
     async def work(self, name: str) -> str:
-        """Be the work of the body."""
+        """The work of the body."""
         self.begun.set()
         await self.release.wait()
         return name
@@ -73,8 +70,11 @@ class Job:
         self.running.interrupt()
 
 
-async def test_a_job_runs_and_its_work_returns(make: Make) -> None:
-    """The body is called with its subject, soon and not at once."""
+mark: ContextVar[str] = ContextVar("mark", default="none")
+
+
+async def test_tasks_start_runs_body_later(make: Make) -> None:
+    """`start` returns before the body runs, and the work's result is returned."""
     job = Job()
     job.release.set()
     async with make() as starter:
@@ -83,8 +83,8 @@ async def test_a_job_runs_and_its_work_returns(make: Make) -> None:
     assert job.said == ["yes"]
 
 
-async def test_to_leave_is_to_wait(make: Make) -> None:
-    """Whoever leaves the starter waits until every job has ended, the last one too."""
+async def test_tasks_exit_waits_for_all_jobs(make: Make) -> None:
+    """Leaving the context waits until every job has ended, also one that was started last."""
     first, second = Job(), Job()
     left: list[str] = []
     async with anyio.create_task_group() as tg:
@@ -104,8 +104,8 @@ async def test_to_leave_is_to_wait(make: Make) -> None:
     assert left == ["left"]
 
 
-async def test_each_job_has_context_variables_of_its_own(make: Make) -> None:
-    """What one sets neither the other sees nor who started it."""
+async def test_tasks_jobs_have_separate_context_variables(make: Make) -> None:
+    """A context variable that one job sets is seen neither by the others nor by their starter."""
     seen: list[str] = []
 
     async def body(_: JobTask, name: str) -> None:
@@ -120,8 +120,8 @@ async def test_each_job_has_context_variables_of_its_own(make: Make) -> None:
     assert (sorted(seen), mark.get()) == (["a", "b", "none", "none"], "none")
 
 
-async def test_a_job_is_cancelled_alone(make: Make) -> None:
-    """The other goes on."""
+async def test_task_interrupt_leaves_other_jobs_running(make: Make) -> None:
+    """Interrupting one job does not interrupt another."""
     one, other = Job(), Job()
     async with make() as starter:
         starter.start(one.body, "one", "one")
@@ -133,8 +133,8 @@ async def test_a_job_is_cancelled_alone(make: Make) -> None:
     assert (one.said, other.said) == (["cut"], ["other"])
 
 
-async def test_a_job_has_its_time(make: Make) -> None:
-    """After its timeout the work is cut short."""
+async def test_task_timeout_interrupts_work(make: Make) -> None:
+    """The work is interrupted after its timeout."""
     late, early = Job(timeout=0.01), Job(timeout=60)
     early.release.set()
     async with make() as starter:
@@ -143,8 +143,8 @@ async def test_a_job_has_its_time(make: Make) -> None:
     assert (late.said, early.said) == (["cut"], ["early"])
 
 
-async def test_to_cancel_what_has_ended_does_nothing(make: Make) -> None:
-    """Nor is anything left behind that would cancel it later."""
+async def test_task_interrupt_after_end_does_nothing(make: Make) -> None:
+    """An interrupt after the end does nothing, then or later."""
     job = Job()
     job.release.set()
     async with make() as starter:
@@ -155,8 +155,8 @@ async def test_to_cancel_what_has_ended_does_nothing(make: Make) -> None:
     assert job.said == ["done"]
 
 
-async def test_work_that_gives_way_with_an_error_raises_it(make: Make) -> None:
-    """What the work makes of being cut short is told as it is."""
+async def test_task_error_from_interrupted_work_is_raised(make: Make) -> None:
+    """An error that interrupted work raises is passed on unchanged."""
 
     class Sore(Job):
         async def work(self, name: str) -> str:
@@ -178,8 +178,8 @@ async def test_work_that_gives_way_with_an_error_raises_it(make: Make) -> None:
     assert job.said == ["raised"]
 
 
-async def test_a_shield_is_waited_for(make: Make) -> None:
-    """What stands in a shield of anyio's is finished, and the rest is not begun."""
+async def test_task_interrupt_waits_for_shielded_scope(make: Make) -> None:
+    """Work inside a shielded scope of anyio is finished, and the rest is interrupted."""
 
     class Careful(Job):
         async def work(self, name: str) -> str:
@@ -199,8 +199,8 @@ async def test_a_shield_is_waited_for(make: Make) -> None:
     assert job.said == ["whole", "cut"]
 
 
-async def test_work_that_goes_on_is_cancelled_again(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who swallows a cancellation gets another at a later await."""
+async def test_task_swallowed_cancellation_is_repeated(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work that swallows a cancellation is cancelled again at a later await."""
     monkeypatch.setattr(asyncio_tasks, "CANCEL_EVERY", 0.01)
 
     class Deaf(Job):
@@ -219,8 +219,8 @@ async def test_work_that_goes_on_is_cancelled_again(make: Make, monkeypatch: pyt
     assert job.said == ["cut"]
 
 
-async def test_work_that_ends_in_spite_of_it_has_ended(make: Make) -> None:
-    """Its value is returned, and it is left alone from then on."""
+async def test_task_interrupted_work_that_returns_has_result(make: Make) -> None:
+    """Work that returns although it was interrupted has its result, and is not cancelled later."""
 
     class Stubborn(Job):
         async def work(self, name: str) -> str:
@@ -237,8 +237,8 @@ async def test_work_that_ends_in_spite_of_it_has_ended(make: Make) -> None:
     assert job.said == ["in spite"]
 
 
-async def test_an_error_that_leaves_a_job_is_not_lost(make: Make) -> None:
-    """It ends the block of the starter, as a child's error ends that of a task group."""
+async def test_tasks_error_of_body_ends_context(make: Make) -> None:
+    """An error that leaves a body ends the context, as in a task group."""
 
     async def body(_: JobTask, name: str) -> None:
         raise LookupError(name)
@@ -254,8 +254,8 @@ async def test_an_error_that_leaves_a_job_is_not_lost(make: Make) -> None:
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_cancellation_of_the_works_own_is_no_cut() -> None:
-    """A CancelledError that nobody asked for is the work's own error."""
+async def test_task_own_cancelled_error_is_not_interrupted() -> None:
+    """A CancelledError that the work raises itself is passed on, not turned into Interrupted."""
     raised: list[str] = []
 
     async def work() -> None:
@@ -273,8 +273,8 @@ async def test_a_cancellation_of_the_works_own_is_no_cut() -> None:
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_plain_work_may_use_awaits_to_clean_up() -> None:
-    """On asyncio a cancellation comes once, and what the work awaits after it is not disturbed."""
+async def test_asyncio_task_cleanup_may_await() -> None:
+    """On asyncio a cancellation is delivered once, so that cleanup may await."""
     cleaned: list[str] = []
 
     class Clean(Job):

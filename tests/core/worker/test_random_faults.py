@@ -1,6 +1,6 @@
-"""Workers come and go, and every call may fail: what was enqueued ends, once, with its own result.
+"""Workers start and end at random, and every call may fail: every job ends once, with its own result.
 
-Each case is one seed; a failure is repeated by running the case of its number again.
+Each case is one seed; running the case with the same number repeats a failure.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ERRORS = [BrokerUnavailable("connection refused"), OSError("reset by peer"), Tim
 
 
 class Bookkeeper(FlakyBroker):
-    """A broker that fails now and then, and keeps count of the completions that it accepted."""
+    """A broker that fails now and then, and counts the completions that it accepted."""
 
     def __init__(self, clock: VirtualClock, dice: random.Random) -> None:
         super().__init__(clock=clock)
@@ -32,11 +32,11 @@ class Bookkeeper(FlakyBroker):
         self.completed: Counter[str] = Counter()
 
     def maybe_fail(self) -> None:
-        """Let the next call of some method fail, before or after it took effect."""
+        """Make the next call of a random method fail, before or after it took effect."""
         self.fail(self.dice.choice(METHODS), self.dice.choice(ERRORS), answer_lost=self.dice.random() < 0.5)
 
     async def settle(self, settlements: Any) -> list[Settled]:
-        """Settle, and note the completions that were written."""
+        """Settle, and count the completions that were accepted."""
         before = {settlement.lease.job_id: await self._state(settlement.lease.job_id) for settlement in settlements}
         try:
             return await super().settle(settlements)
@@ -52,7 +52,7 @@ class Bookkeeper(FlakyBroker):
 
 
 class Chaos:
-    """Three workers on virtual time, and a die that decides what happens to them."""
+    """Three workers on virtual time, and a random generator that decides what happens to them."""
 
     def __init__(self, seed: int) -> None:
         self.dice = random.Random(seed)
@@ -70,7 +70,7 @@ class Chaos:
         return n
 
     async def one_life(self) -> None:
-        """Run a worker until it is stopped, aborted, cancelled, or vanishes without a word."""
+        """Run a worker until it is stopped, aborted, cancelled, or crashes."""
         worker = Worker(self.app, clock=self.clock, concurrency=3, lease=3, grace=2, poll=2, handle_signals=False)
         async with anyio.create_task_group() as tg:
             tg.start_soon(worker.run)
@@ -96,13 +96,13 @@ class Chaos:
             worker.stop()
 
     async def lives(self) -> None:
-        """Start a new worker whenever the old one is gone."""
+        """Start a new worker whenever the last one has ended."""
         while not self.quiet:
             await self.one_life()
             self.broker.come_up()
 
     async def run(self) -> None:
-        """Make trouble for a while, and then let one worker finish in peace."""
+        """Run with faults for some time, and then let one worker finish without."""
         jobs = [self.task.options(job_id=str(n), defer_by=self.dice.random() * 20).call(n) for n in range(JOBS)]
         await self.task.enqueue_many(jobs)
         async with anyio.create_task_group() as tg:
@@ -124,8 +124,8 @@ class Chaos:
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_nothing_is_lost_and_nothing_ends_twice(seed: int) -> None:
-    """Through outages, lost answers, stops, cancellations and vanished workers."""
+async def test_fleet_under_random_faults_ends_each_job_once(seed: int) -> None:
+    """Every job ends once through outages, lost answers, stops, cancellations and crashed workers."""
     chaos = Chaos(seed)
     with anyio.fail_after(30):
         await chaos.run()

@@ -1,8 +1,7 @@
-"""How a worker ends: stop, drain, abort, or cancelled from outside."""
+"""How a worker stops: it drains, aborts, and reports."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 from collections.abc import AsyncGenerator
@@ -18,32 +17,11 @@ from aioq.model.job import Released, Settled
 from aioq.model.states import JobState
 from aioq.testing import VirtualClock
 from tests.core.brokers import FlakyBroker
-from tests.core.rig import drain, record_of, settle_down, until, working
+from tests.core.rig import Hold, drain, record_of, settle_down, until, working
 
 
-class Hold:
-    """A task that starts, and ends when it is let go."""
-
-    def __init__(self, app: Aarq, **options: Any) -> None:
-        self.started, self.release = anyio.Event(), anyio.Event()
-        self.attempts: list[int] = []
-        self.task = app.task(name="hold", **options)(self._body)
-
-    async def _body(self, ctx: dict[str, Any]) -> str:
-        self.attempts.append(ctx["attempt"])
-        self.started.set()
-        await self.release.wait()
-        return "ended"
-
-
-@pytest.fixture
-def hold(app: Aarq) -> Hold:
-    """A task that the test controls."""
-    return Hold(app)
-
-
-async def test_the_first_stop_lets_running_jobs_end(app: Aarq, hold: Hold) -> None:
-    """It claims no more, and ends with the last job."""
+async def test_first_stop_waits_for_running_jobs(app: Aarq, hold: Hold) -> None:
+    """After the first stop the worker claims no more jobs, and ends with the last running one."""
     async with working(app, concurrency=2) as worker:
         running = await hold.task.enqueue()
         await hold.started.wait()
@@ -57,8 +35,8 @@ async def test_the_first_stop_lets_running_jobs_end(app: Aarq, hold: Hold) -> No
     assert await late.state() is JobState.PENDING
 
 
-async def test_the_second_stop_aborts(app: Aarq, hold: Hold, broker: FlakyBroker) -> None:
-    """Running jobs are cancelled and released, with their attempt given back."""
+async def test_second_stop_cancels_and_releases_jobs(app: Aarq, hold: Hold, broker: FlakyBroker) -> None:
+    """The second stop cancels running jobs and releases them, and the attempt does not count."""
     async with working(app) as worker:
         job = await hold.task.enqueue()
         await hold.started.wait()
@@ -72,8 +50,8 @@ async def test_the_second_stop_aborts(app: Aarq, hold: Hold, broker: FlakyBroker
     assert hold.attempts == [1, 1]
 
 
-async def test_two_stops_at_once_abort_at_once(app: Aarq, hold: Hold) -> None:
-    """Whoever is in a hurry need not wait between them."""
+async def test_two_stops_at_once_abort(app: Aarq, hold: Hold) -> None:
+    """Two stops without a pause abort at once."""
     async with working(app) as worker:
         job = await hold.task.enqueue()
         await hold.started.wait()
@@ -82,8 +60,8 @@ async def test_two_stops_at_once_abort_at_once(app: Aarq, hold: Hold) -> None:
     assert await job.state() is JobState.PENDING
 
 
-async def test_the_grace_ends(app: Aarq, clock: VirtualClock) -> None:
-    """Jobs that are not done within the grace are released; those that are, are done."""
+async def test_grace_over_releases_running_jobs(app: Aarq, clock: VirtualClock) -> None:
+    """Jobs that have not ended within the grace are released; those that have are completed."""
     app.broker = broker = FlakyBroker(clock=clock)
     hold = Hold(app)
 
@@ -104,8 +82,8 @@ async def test_the_grace_ends(app: Aarq, clock: VirtualClock) -> None:
     assert (await record_of(broker, slow.id)).state is JobState.PENDING
 
 
-async def test_leases_are_kept_while_draining(app: Aarq, clock: VirtualClock) -> None:
-    """A job that takes its time to end is not taken over."""
+async def test_draining_extends_leases(app: Aarq, clock: VirtualClock) -> None:
+    """A job that ends late in the grace is not taken over."""
     app.broker = FlakyBroker(clock=clock)
     hold = Hold(app)
     async with working(app, clock=clock, grace=60, lease=3) as worker:
@@ -118,8 +96,8 @@ async def test_leases_are_kept_while_draining(app: Aarq, clock: VirtualClock) ->
         assert await job.result(timeout=5) == "ended"
 
 
-async def test_a_stop_before_the_start(app: Aarq, hold: Hold) -> None:
-    """A worker that was stopped before it ran runs nothing, and ends."""
+async def test_stop_before_run_runs_nothing(app: Aarq, hold: Hold) -> None:
+    """A worker that was stopped before `run` runs nothing, and ends."""
     job = await hold.task.enqueue()
     worker = Worker(app, handle_signals=False)
     worker.stop()
@@ -128,8 +106,8 @@ async def test_a_stop_before_the_start(app: Aarq, hold: Hold) -> None:
     assert await job.state() is JobState.PENDING
 
 
-async def test_a_stop_ends_a_start_that_takes_long(broker: FlakyBroker) -> None:
-    """A lifespan that waits for something is cancelled, and cleans up; nothing is claimed."""
+async def test_stop_during_lifespan_cancels_the_start(broker: FlakyBroker) -> None:
+    """A stop cancels a lifespan that waits, which cleans up; nothing is claimed."""
     entered, notes = anyio.Event(), list[str]()
 
     @asynccontextmanager
@@ -151,8 +129,8 @@ async def test_a_stop_ends_a_start_that_takes_long(broker: FlakyBroker) -> None:
     assert broker.calls["claim"] == 0
 
 
-async def test_a_worker_that_was_stopped_before_is_not_started(broker: FlakyBroker) -> None:
-    """It does not even enter the lifespan, which may take for ever."""
+async def test_stop_before_run_does_not_enter_lifespan(broker: FlakyBroker) -> None:
+    """A worker that was stopped before `run` does not enter the lifespan, which might take for ever."""
     entered: list[Aarq] = []
 
     @asynccontextmanager
@@ -166,15 +144,15 @@ async def test_a_worker_that_was_stopped_before_is_not_started(broker: FlakyBrok
     assert entered == []
 
 
-async def test_an_idle_worker_stops_at_once(app: Aarq) -> None:
-    """It does not wait for its poll."""
+async def test_stop_of_idle_worker_does_not_wait_for_poll(app: Aarq) -> None:
+    """An idle worker stops without waiting for its poll."""
     async with working(app, poll=3600) as worker:
         await settle_down()
         worker.stop()
 
 
-async def test_a_busy_worker_stops_claiming(app: Aarq, hold: Hold, broker: FlakyBroker) -> None:
-    """With all slots full the stop is heard too."""
+async def test_stop_with_full_slots_ends_claiming(app: Aarq, hold: Hold, broker: FlakyBroker) -> None:
+    """A worker whose slots are all taken stops claiming, too."""
     async with working(app, concurrency=1) as worker:
         await hold.task.enqueue_many([hold.task.call(), hold.task.call()])
         await hold.started.wait()
@@ -186,8 +164,8 @@ async def test_a_busy_worker_stops_claiming(app: Aarq, hold: Hold, broker: Flaky
     assert [stats.pending for stats in await broker.queue_stats()] == [1]
 
 
-async def test_what_a_claim_brings_after_the_stop_is_given_back(app: Aarq) -> None:
-    """The answer was on its way: its jobs are released unrun, with their attempt given back."""
+async def test_leases_arriving_after_stop_are_released(app: Aarq) -> None:
+    """Jobs that a claim returns after the stop are released unrun, and the attempt does not count."""
     claiming, answer = anyio.Event(), anyio.Event()
 
     class Slow(FlakyBroker):
@@ -214,8 +192,8 @@ async def test_what_a_claim_brings_after_the_stop_is_given_back(app: Aarq) -> No
     assert (ran, record.state, record.attempt) == ([], JobState.PENDING, 0)
 
 
-async def test_a_thread_is_left_behind(app: Aarq, broker: FlakyBroker) -> None:
-    """A plain function cannot be stopped; its job is released all the same."""
+async def test_abort_releases_job_of_running_thread(app: Aarq, broker: FlakyBroker) -> None:
+    """A plain function cannot be cancelled; its job is released all the same."""
     started, release = threading.Event(), threading.Event()
 
     @app.task
@@ -232,8 +210,8 @@ async def test_a_thread_is_left_behind(app: Aarq, broker: FlakyBroker) -> None:
     assert (await record_of(broker, job.id)).state is JobState.PENDING
 
 
-async def test_a_body_may_clean_up(app: Aarq) -> None:
-    """An aborted job may use awaits in its cleanup, shielded."""
+async def test_aborted_task_may_await_in_cleanup(app: Aarq) -> None:
+    """An aborted task may await in a shielded cleanup."""
     cleaned: list[str] = []
     started = anyio.Event()
 
@@ -256,8 +234,8 @@ async def test_a_body_may_clean_up(app: Aarq) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("interrupted"), Retry(), SystemExit()])
-async def test_an_aborted_body_that_raises_is_released(app: Aarq, broker: FlakyBroker, error: BaseException) -> None:
-    """Cut short is not failed, whatever the body makes of its cancellation."""
+async def test_aborted_task_that_raises_is_released(app: Aarq, broker: FlakyBroker, error: BaseException) -> None:
+    """An aborted job is released, not failed, whatever its task raises."""
     started = anyio.Event()
 
     @app.task
@@ -277,8 +255,8 @@ async def test_an_aborted_body_that_raises_is_released(app: Aarq, broker: FlakyB
     assert (record.state, record.attempt, record.failure) == (JobState.PENDING, 0, None)
 
 
-async def test_an_aborted_body_that_returns_has_ended(app: Aarq) -> None:
-    """Who finishes in spite of it has a result, and is not run again."""
+async def test_aborted_task_that_returns_is_completed(app: Aarq) -> None:
+    """An aborted task that returns has its result, and does not run again."""
     started = anyio.Event()
 
     @app.task
@@ -298,121 +276,68 @@ async def test_an_aborted_body_that_returns_has_ended(app: Aarq) -> None:
     assert await job.result(timeout=5) == "done"
 
 
-# Cancelled from outside
+async def test_uncancellable_task_job_is_released(
+    app: Aarq, broker: FlakyBroker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job is released although its task keeps the worker from ending, and the log names the job."""
+    monkeypatch.setattr("aioq.worker.worker.SHUTDOWN_TIMEOUT", 0.01)
+    started, release = anyio.Event(), anyio.Event()
 
-
-async def test_a_cancelled_worker_releases_what_it_holds(app: Aarq, hold: Hold, broker: FlakyBroker) -> None:
-    """Cancelling `run` is an abort: no failure is recorded, and nothing has to wait for a lease."""
-    async with anyio.create_task_group() as tg:
-        tg.start_soon(Worker(app, handle_signals=False).run)
-        job = await hold.task.enqueue()
-        await hold.started.wait()
-        tg.cancel_scope.cancel()
-    record = await record_of(broker, job.id)
-    assert (record.state, record.attempt, record.failure) == (JobState.PENDING, 0, None)
-    assert await broker.list_workers() == []
-
-
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_asyncios_own_cancellation_does_the_same(app: Aarq, hold: Hold, broker: FlakyBroker) -> None:
-    """A web framework cancels the worker's task without knowing of anyio."""
-    task = asyncio.create_task(Worker(app, handle_signals=False).run())
-    job = await hold.task.enqueue()
-    await hold.started.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    record = await record_of(broker, job.id)
-    assert (record.state, record.attempt, record.failure) == (JobState.PENDING, 0, None)
-    assert await broker.list_workers() == []
-
-
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_asyncios_own_timeout_ends_a_worker(app: Aarq, hold: Hold, broker: FlakyBroker) -> None:
-    """`asyncio.timeout` around `run` works as around anything."""
-    job = await hold.task.enqueue()
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.05):
-            await Worker(app, handle_signals=False).run()
-    assert (await record_of(broker, job.id)).state is JobState.PENDING
-
-
-@pytest.mark.parametrize("error", [ValueError("interrupted"), Retry(), SystemExit()])
-async def test_a_body_that_raises_then_is_released_too(app: Aarq, broker: FlakyBroker, error: BaseException) -> None:
-    """An error that comes of being cancelled is no failure."""
-    started = anyio.Event()
-
-    @app.task
-    async def sore(_: object) -> None:
+    @app.task(name="deaf")
+    async def deaf(_: object) -> None:
         started.set()
-        try:
-            await anyio.sleep_forever()
-        except anyio.get_cancelled_exc_class():
-            raise error from None
+        with anyio.CancelScope(shield=True):
+            await release.wait()
+        raise ValueError("at last")
 
     async with anyio.create_task_group() as tg:
-        tg.start_soon(Worker(app, handle_signals=False).run)
-        job = await sore.enqueue()
+        worker = Worker(app, grace=0, handle_signals=False)
+        tg.start_soon(worker.run)
+        job = await deaf.enqueue()
         await started.wait()
-        tg.cancel_scope.cancel()
-    record = await record_of(broker, job.id)
-    assert (record.state, record.attempt, record.failure) == (JobState.PENDING, 0, None)
-
-
-async def test_outcomes_are_reported_before_a_cancelled_worker_goes(app: Aarq, broker: FlakyBroker) -> None:
-    """What had ended when the cancellation came is written, though the settler is gone."""
-    broker.go_down("settle")
-
-    @app.task
-    async def work(_: object) -> str:
-        return "done"
-
-    async with anyio.create_task_group() as tg:
-        tg.start_soon(Worker(app, handle_signals=False).run)
-        job = await work.enqueue()
+        worker.stop()
         await until(lambda: broker.calls["settle"])
-        broker.come_up()
-        tg.cancel_scope.cancel()
-    assert await job.result(timeout=5) == "done"
+        await settle_down()
+        assert await job.state() is JobState.PENDING
+        release.set()
+    assert await job.state() is JobState.PENDING
+    message = f"job {job.id} of deaf did not end when it was cancelled; the worker cannot end before it does"
+    assert ("aioq.worker", logging.ERROR, message) in caplog.record_tuples
+    assert broker.calls["settle"] == 1
 
 
-async def test_the_lifespan_is_left_when_cancelled(app: Aarq) -> None:
-    """Also then the worker's surroundings are taken down, after the jobs."""
-    events: list[str] = []
-    started = anyio.Event()
+async def test_wait_outstayed_returns_while_uncancellable_tasks_run(
+    app: Aarq, broker: FlakyBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`wait_outstayed` returns when only such a task is left: its job is released, the worker deregistered."""
+    monkeypatch.setattr("aioq.worker.worker.SHUTDOWN_TIMEOUT", 0.01)
+    started, release = anyio.Event(), anyio.Event()
 
-    @asynccontextmanager
-    async def lifespan(_: Aarq) -> AsyncGenerator[None, None]:
-        try:
-            yield
-        finally:
-            events.append("lifespan")
-
-    app.lifespan = lifespan
-
-    @app.task
-    async def work(_: object) -> None:
+    @app.task(name="deaf")
+    async def deaf(_: object) -> None:
         started.set()
-        try:
-            await anyio.sleep_forever()
-        finally:
-            events.append("job")
+        with anyio.CancelScope(shield=True):
+            await release.wait()
 
-    async with anyio.create_task_group() as tg:
-        tg.start_soon(Worker(app, handle_signals=False).run)
-        await work.enqueue()
-        await started.wait()
-        tg.cancel_scope.cancel()
-    assert events == ["job", "lifespan"]
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tg:
+            worker = Worker(app, grace=0, handle_signals=False)
+            tg.start_soon(worker.run)
+            job = await deaf.enqueue()
+            await started.wait()
+            worker.stop()
+            try:
+                await worker.wait_outstayed()
+                assert await job.state() is JobState.PENDING
+                assert await broker.list_workers() == []
+            finally:
+                release.set()
 
 
-# With the broker away
-
-
-async def test_a_worker_ends_though_the_broker_is_away(
+async def test_stop_during_outage_ends_with_warning(
     app: Aarq, hold: Hold, broker: FlakyBroker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It says that its jobs will have to wait for their leases, and goes, without raising."""
+    """During an outage the worker logs that its jobs wait for their leases, and ends without an exception."""
     monkeypatch.setattr("aioq.worker.worker.SHUTDOWN_TIMEOUT", 0.05)
     async with working(app) as worker:
         job = await hold.task.enqueue()
@@ -427,10 +352,10 @@ async def test_a_worker_ends_though_the_broker_is_away(
     assert await job.state() is JobState.RUNNING
 
 
-async def test_a_report_that_is_refused_does_not_cost_the_others_theirs(
+async def test_stop_with_rejected_report_releases_the_rest(
     app: Aarq, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker that leaves gives back what it can, and names the job that it cannot."""
+    """If the broker rejects one report, the worker still writes the others, and logs the job."""
 
     class Choosy(FlakyBroker):
         async def settle(self, settlements: Any) -> list[Settled]:
@@ -454,10 +379,10 @@ async def test_a_report_that_is_refused_does_not_cost_the_others_theirs(
     )
 
 
-async def test_a_broker_that_hangs_does_not_hold_the_worker(
+async def test_stop_with_hanging_broker_ends_after_timeout(
     app: Aarq, hold: Hold, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After its last words the worker is gone, heard or not."""
+    """The worker ends after its shutdown timeout although the broker hangs."""
     monkeypatch.setattr("aioq.worker.worker.SHUTDOWN_TIMEOUT", 0.05)
 
     class Hanging(FlakyBroker):
@@ -474,10 +399,10 @@ async def test_a_broker_that_hangs_does_not_hold_the_worker(
 
 
 @pytest.mark.parametrize("error", [OSError("reset"), RuntimeError("what?")])
-async def test_no_error_of_the_broker_leaves_the_worker_at_its_end(
+async def test_stop_raises_no_error_of_broker(
     app: Aarq, hold: Hold, broker: FlakyBroker, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not even one that a broker should never raise."""
+    """No error of the broker is raised at the end, not even an unexpected one."""
     monkeypatch.setattr("aioq.worker.worker.SHUTDOWN_TIMEOUT", 0.05)
     async with working(app) as worker:
         await hold.task.enqueue()
@@ -487,39 +412,17 @@ async def test_no_error_of_the_broker_leaves_the_worker_at_its_end(
         worker.stop()
 
 
-async def test_a_connection_that_cannot_be_closed_is_told(
+async def test_stop_with_failing_close_logs_warning(
     app: Aarq, broker: FlakyBroker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The worker has done its work; what goes wrong after that raises nothing."""
+    """An error while closing the connection is logged and not raised."""
     broker.fail("close", RuntimeError("no\nidea"))
     await drain(app)
     assert caplog.messages == ["the connection could not be closed: no\\nidea"]
 
 
-async def test_a_broker_that_is_away_at_the_start_is_an_error(app: Aarq, broker: FlakyBroker) -> None:
-    """At the start somebody is looking: the error is raised, plain."""
-    broker.go_down()
-    with pytest.raises(Exception, match="^connection refused$"):
-        await Worker(app, handle_signals=False).run()
-
-
-# What is said
-
-
-async def test_start_and_end_are_logged(app: Aarq, caplog: pytest.LogCaptureFixture) -> None:
-    """Who, what, how many; and goodbye."""
-    caplog.set_level(logging.INFO)
-    app.task(queue="mail", name="a")(_nothing)
-    async with working(app, id="w1", concurrency=3):
-        await settle_down()
-    assert caplog.messages == [
-        "worker w1 started: queues mail, 3 at a time, 1 tasks, 0 crons, MemoryBroker(0 jobs)",
-        "worker w1 stopped",
-    ]
-
-
-async def test_draining_is_logged(app: Aarq, hold: Hold, caplog: pytest.LogCaptureFixture) -> None:
-    """How many jobs are still running and how long they have; who was released."""
+async def test_draining_and_releases_are_logged(app: Aarq, hold: Hold, caplog: pytest.LogCaptureFixture) -> None:
+    """The worker logs how many jobs are still running, how long they have, and which were released."""
     caplog.set_level(logging.INFO)
     async with working(app, grace=7) as worker:
         job = await hold.task.enqueue()
@@ -530,8 +433,8 @@ async def test_draining_is_logged(app: Aarq, hold: Hold, caplog: pytest.LogCaptu
     assert f"job {job.id} of hold was released and will run again" in caplog.messages
 
 
-async def test_releases_are_one_batch(app: Aarq, broker: FlakyBroker) -> None:
-    """All that a stop releases goes in as few calls as there can be."""
+async def test_stop_releases_all_jobs_in_one_batch(app: Aarq, broker: FlakyBroker) -> None:
+    """All jobs that a stop releases are written with one call."""
     hold = Hold(app)
     async with working(app, concurrency=5) as worker:
         await hold.task.enqueue_many([hold.task.call() for _ in range(5)])
@@ -540,6 +443,3 @@ async def test_releases_are_one_batch(app: Aarq, broker: FlakyBroker) -> None:
         worker.stop()
     assert [len(batch) for batch in broker.batches] == [5]
     assert all(isinstance(settlement, Released) for settlement in broker.batches[0])
-
-
-async def _nothing(_: object) -> None: ...

@@ -1,4 +1,4 @@
-"""Signals of the operating system: taken unless the program handles them itself."""
+"""Signals of the operating system: the worker handles them unless the program does."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STOPPING = [signal.SIGTERM, signal.SIGINT]
 
 @pytest.fixture(autouse=True)
 def _restored() -> Generator[None, None, None]:
-    """Leave the handlers as they were, whatever a test does."""
+    """Restore the handlers after the test."""
     before = {name: signal.getsignal(name) for name in STOPPING}
     yield
     for name, handler in before.items():
@@ -47,8 +47,8 @@ def run(backend: str, main: Callable[[], Any]) -> None:
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("name", STOPPING)
-def test_a_signal_stops_the_worker(backend: str, name: signal.Signals) -> None:
-    """The first drains: the job that runs may end, and no KeyboardInterrupt is raised."""
+def test_first_signal_drains(backend: str, name: signal.Signals) -> None:
+    """The first signal drains: the running job ends, and no KeyboardInterrupt is raised."""
     app = Aarq(FlakyBroker())
     started, release = threading.Event(), threading.Event()
 
@@ -74,8 +74,8 @@ def test_a_signal_stops_the_worker(backend: str, name: signal.Signals) -> None:
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("name", STOPPING)
-def test_a_second_signal_aborts(backend: str, name: signal.Signals) -> None:
-    """Whoever presses Ctrl-C twice does not wait for the grace; the job is released."""
+def test_second_signal_aborts(backend: str, name: signal.Signals) -> None:
+    """The second signal ends the grace, and the job is released."""
     app = Aarq(FlakyBroker())
 
     async def main() -> None:
@@ -100,8 +100,8 @@ def test_a_second_signal_aborts(backend: str, name: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_a_programs_own_handlers_are_left_alone(backend: str) -> None:
-    """A handler that is there before the worker stays, and gets the signal."""
+def test_signal_handler_of_program_is_kept(backend: str) -> None:
+    """A handler that the program set before the worker stays, and gets the signal."""
     got: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: got.append(number))
 
@@ -120,8 +120,8 @@ def test_a_programs_own_handlers_are_left_alone(backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_ignored_signals_stay_ignored(backend: str) -> None:
-    """Under nohup and the like SIGINT is ignored; a worker does not change that."""
+def test_ignored_signal_stays_ignored(backend: str) -> None:
+    """An ignored SIGINT, as under nohup, stays ignored."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     async def main() -> None:
@@ -135,8 +135,8 @@ def test_ignored_signals_stay_ignored(backend: str) -> None:
     run(backend, main)
 
 
-def test_loop_handlers_are_left_alone() -> None:
-    """What a program told its asyncio loop about signals stays as well."""
+def test_signal_handler_of_loop_is_kept() -> None:
+    """A handler that the program set in its asyncio loop stays, and gets the signal."""
     got: list[str] = []
 
     async def main() -> None:
@@ -156,8 +156,8 @@ def test_loop_handlers_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_signals_may_be_left_to_others(backend: str) -> None:
-    """`handle_signals=False` takes none."""
+def test_handle_signals_false_sets_no_handlers(backend: str) -> None:
+    """`handle_signals=False` sets no handlers."""
 
     async def main() -> None:
         before = [signal.getsignal(name) for name in STOPPING]
@@ -171,8 +171,8 @@ def test_signals_may_be_left_to_others(backend: str) -> None:
     run(backend, main)
 
 
-def test_a_worker_in_a_thread_takes_no_signals() -> None:
-    """Only the main thread may; elsewhere the worker runs without."""
+def test_worker_outside_main_thread_sets_no_handlers() -> None:
+    """A worker outside the main thread, where handlers cannot be set, runs without them."""
     errors: list[BaseException] = []
 
     async def main() -> None:
@@ -192,8 +192,8 @@ def test_a_worker_in_a_thread_takes_no_signals() -> None:
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_handlers_are_given_back(backend: str) -> None:
-    """After the worker signals do what they did before."""
+def test_signal_handlers_are_restored_at_end(backend: str) -> None:
+    """After the worker, signals have the handlers that they had before."""
 
     async def main() -> None:
         before = signal.getsignal(signal.SIGTERM)

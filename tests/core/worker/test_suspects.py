@@ -1,4 +1,4 @@
-"""Jobs that crashed twice run alone, and are not kept waiting for ever."""
+"""Jobs that crashed twice run alone, and are not delayed for ever."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.core.rig import drain, settle_down, until, working
 
 
 class Scene:
-    """A task whose jobs run until they are let go, and a note of who ran beside whom."""
+    """A task whose jobs run until the test releases them, and a record of which jobs ran together."""
 
     def __init__(self) -> None:
         self.clock = VirtualClock()
@@ -32,13 +32,13 @@ class Scene:
         await self.gates.setdefault(name, anyio.Event()).wait()
         self.running.remove(name)
 
-    def let_go(self, *names: str) -> None:
-        """Let jobs end."""
+    def release(self, *names: str) -> None:
+        """Let running jobs end."""
         for name in names:
             self.gates.setdefault(name, anyio.Event()).set()
 
     async def accuse(self, *names: str) -> None:
-        """Enqueue jobs and let two workers vanish with them."""
+        """Enqueue jobs and let two workers crash with them."""
         await self.task.enqueue_many(self.task.options(defer_by=1).call(name) for name in names)
         self.clock.suspend(1)  # now they are due, and no other worker has had the time to claim them
         for turn in "12":
@@ -49,8 +49,8 @@ class Scene:
             await self.broker.reap(["default"])
 
 
-async def test_a_suspect_runs_with_nothing_beside_it() -> None:
-    """The worker lets what it runs come to an end, runs the suspect alone, and then goes on with the others."""
+async def test_suspect_runs_alone() -> None:
+    """The worker lets its running jobs end, runs the suspect alone, and then goes on with the others."""
     scene = Scene()
     await scene.task.enqueue_many(map(scene.task.call, ["first", "second"]))
     async with working(scene.app, concurrency=4):
@@ -59,30 +59,30 @@ async def test_a_suspect_runs_with_nothing_beside_it() -> None:
         await scene.task.enqueue("later")
         await settle_down()
         assert len(scene.running) == 2
-        scene.let_go("first")
+        scene.release("first")
         await settle_down()
         assert scene.running == ["second"]
-        scene.let_go("second")
+        scene.release("second")
         await until(lambda: scene.running == ["suspect"])
         await scene.task.enqueue("latest")
         await settle_down()
         assert scene.running == ["suspect"]
-        scene.let_go("suspect", "later", "latest")
+        scene.release("suspect", "later", "latest")
         await until(lambda: {"later", "latest"} <= set(scene.beside))
     assert scene.beside["suspect"] == {"suspect"}
 
 
-async def test_several_suspects_run_one_by_one() -> None:
-    """None of them beside another, and a burst ends when all have run."""
+async def test_suspects_run_one_by_one() -> None:
+    """Suspects run one after the other, and a burst ends when all have run."""
     scene = Scene()
     await scene.accuse("a", "b", "c")
-    scene.let_go("a", "b", "c")
+    scene.release("a", "b", "c")
     await drain(scene.app, concurrency=4)
     assert scene.beside == {"a": {"a"}, "b": {"b"}, "c": {"c"}}
 
 
-async def test_a_busy_fleet_goes_on_and_gets_to_a_suspect() -> None:
-    """One worker makes room for it; the other takes new jobs all along."""
+async def test_suspect_in_busy_fleet_gets_one_worker() -> None:
+    """One worker makes room for the suspect; the other goes on taking new jobs."""
     scene = Scene()
     await scene.task.enqueue_many(map(scene.task.call, ["one", "two"]))
     async with working(scene.app, concurrency=1, id="w1"), working(scene.app, concurrency=1, id="w2"):
@@ -90,15 +90,15 @@ async def test_a_busy_fleet_goes_on_and_gets_to_a_suspect() -> None:
         await scene.accuse("suspect")
         names = [f"job-{n}" for n in range(20)]
         await scene.task.enqueue_many(map(scene.task.call, names))
-        scene.let_go("one", *names)
+        scene.release("one", *names)
         await until(lambda: "suspect" in scene.running)
         assert "two" in scene.running
-        scene.let_go("suspect", "two")
+        scene.release("suspect", "two")
         await until(lambda: set(names) <= set(scene.beside))
 
 
-async def test_a_worker_that_makes_room_still_stops() -> None:
-    """A stop is not held up by waiting for a suspect."""
+async def test_worker_making_room_for_suspect_stops() -> None:
+    """A worker that waits to be empty for a suspect stops at once."""
     scene = Scene()
     await scene.task.enqueue("first")
     async with working(scene.app, concurrency=2) as worker:
@@ -106,25 +106,29 @@ async def test_a_worker_that_makes_room_still_stops() -> None:
         await scene.accuse("suspect")
         await settle_down()
         worker.stop()
-        scene.let_go("first")
+        scene.release("first")
     assert scene.running == []
     (stats,) = await scene.broker.queue_stats()
     assert (stats.pending, stats.running) == (1, 0)
 
 
-async def test_when_one_worker_does_not_get_empty_it_is_another_ones_turn() -> None:
-    """After ten leases a second worker is told to make room, and no sooner."""
+async def test_suspect_of_full_worker_goes_to_another() -> None:
+    """After ten leases, and not earlier, a second worker is told to make room."""
     scene = Scene()
     await scene.accuse("suspect")
 
-    async def told(worker: str, n: int) -> bool:
+    async def asked_for_room(worker: str, n: int) -> bool:
         asked = ClaimRequest(
             worker_id=worker, queues=("default",), limit=1, lease=1, request_id=f"{worker} {n}", running=1
         )
         return (await scene.broker.claim(asked)).alone
 
-    assert [await told("w1", 1), await told("w2", 1), await told("w1", 2)] == [True, False, True]
+    assert [await asked_for_room("w1", 1), await asked_for_room("w2", 1), await asked_for_room("w1", 2)] == [
+        True,
+        False,
+        True,
+    ]
     scene.clock.suspend(9.9)
-    assert await told("w2", 2) is False
+    assert await asked_for_room("w2", 2) is False
     scene.clock.suspend(0.2)
-    assert [await told("w2", 3), await told("w1", 3)] == [True, False]
+    assert [await asked_for_room("w2", 3), await asked_for_room("w1", 3)] == [True, False]

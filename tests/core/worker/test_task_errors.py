@@ -1,4 +1,4 @@
-"""Tasks that misbehave: their job fails, the worker goes on."""
+"""Tasks that raise, block, take too long, or cannot be called: the job fails, and the worker goes on."""
 
 from __future__ import annotations
 
@@ -8,40 +8,25 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
 
-from aioq import Aarq, JobDead, JobFailed, Worker
-from aioq.errors import JobEnded
+from aioq import Aarq, JobDead, JobFailed
 from aioq.model.job import NewJob
 from aioq.model.states import JobState
 from aioq.serialization.json_codec import JsonCodec
 from tests.core.brokers import FlakyBroker
-from tests.core.rig import drain, record_of, settle_down, until, working
-
-Body: TypeAlias = Callable[[], object]
+from tests.core.rig import drain, next_job_runs, record_of, working
 
 
 class Mute(Exception):
-    """Raises when it is asked for its text."""
+    """An exception whose text cannot be read."""
 
     def __str__(self) -> str:
         raise RuntimeError("no comment")
-
-
-async def next_job_runs(app: Aarq) -> bool:
-    """Whether the worker, having run everything before, still runs a decent job."""
-
-    @app.task(name="decent")
-    async def decent(_: object) -> bool:
-        return True
-
-    job = await decent.enqueue()
-    await drain(app)
-    return await job.result(timeout=5)
 
 
 @pytest.mark.parametrize("threaded", [False, True], ids=["async", "thread"])
@@ -64,10 +49,10 @@ async def next_job_runs(app: Aarq) -> bool:
     ],
     ids=lambda error: type(error).__name__ if isinstance(error, BaseException) else None,
 )
-async def test_whatever_a_task_raises_its_job_fails(
+async def test_task_any_exception_fails_only_its_job(
     app: Aarq, broker: FlakyBroker, error: BaseException, threaded: bool
 ) -> None:
-    """Even what would end a program ends only the job."""
+    """Even an exception that ends a program ends only the job."""
 
     async def body(_: object) -> None:
         await anyio.lowlevel.checkpoint()
@@ -87,11 +72,11 @@ async def test_whatever_a_task_raises_its_job_fails(
     assert len(caught.value.failure.traceback) <= 8192
 
 
-async def test_a_cancellation_of_ones_own_making_is_a_failure(app: Aarq) -> None:
-    """A task that cancels itself by the event loop's own means fails like any other."""
+async def test_task_that_cancels_itself_fails(app: Aarq) -> None:
+    """A task that cancels itself with the event loop's means fails like any other."""
 
     @app.task
-    async def suicide(_: object) -> None:
+    async def cancel_itself(_: object) -> None:
         if sys.modules.get("trio") and anyio.get_cancelled_exc_class() is not asyncio.CancelledError:
             raise asyncio.CancelledError
         task = asyncio.current_task()
@@ -99,14 +84,14 @@ async def test_a_cancellation_of_ones_own_making_is_a_failure(app: Aarq) -> None
         task.cancel()
         await asyncio.sleep(0)
 
-    job = await suicide.enqueue()
+    job = await cancel_itself.enqueue()
     assert await next_job_runs(app)
     with pytest.raises(JobFailed, match="CancelledError"):
         await job.result(timeout=5)
 
 
-async def test_a_scope_of_the_tasks_own_is_its_own_business(app: Aarq) -> None:
-    """Timeouts and task groups inside a task work as anywhere."""
+async def test_task_own_scopes_and_groups_work(app: Aarq) -> None:
+    """Timeouts and task groups inside a task work as elsewhere."""
 
     @app.task
     async def nested(_: object) -> str:
@@ -122,11 +107,8 @@ async def test_a_scope_of_the_tasks_own_is_its_own_business(app: Aarq) -> None:
     assert await job.result(timeout=5) == "fine"
 
 
-# Timeouts
-
-
-async def test_a_task_that_takes_too_long_is_cut_off(app: Aarq) -> None:
-    """After its timeout the attempt fails, with a TimeoutError that says how long it had."""
+async def test_timeout_fails_attempt_with_timeout_error(app: Aarq) -> None:
+    """After its timeout the attempt fails with a TimeoutError that says how long the timeout was."""
     cleaned = anyio.Event()
 
     @app.task(timeout=0.01)
@@ -143,8 +125,8 @@ async def test_a_task_that_takes_too_long_is_cut_off(app: Aarq) -> None:
     assert cleaned.is_set()
 
 
-async def test_a_timeout_is_retried_like_any_error(app: Aarq, broker: FlakyBroker) -> None:
-    """And each attempt has its own time."""
+async def test_timeout_is_retried_with_full_time(app: Aarq, broker: FlakyBroker) -> None:
+    """A timeout is retried like any error, and each attempt has the full time."""
 
     @app.task(timeout=0.01, retries=1, retry_delay=0)
     async def slow(ctx: dict[str, Any]) -> int:
@@ -157,7 +139,7 @@ async def test_a_timeout_is_retried_like_any_error(app: Aarq, broker: FlakyBroke
     assert await job.result(timeout=5) == 7
 
 
-async def test_a_thread_that_takes_too_long_is_left_behind(app: Aarq) -> None:
+async def test_timeout_of_thread_fails_job_and_frees_slot(app: Aarq) -> None:
     """A thread cannot be stopped; its job fails on time, and the slot is free."""
     release = threading.Event()
 
@@ -174,8 +156,8 @@ async def test_a_thread_that_takes_too_long_is_left_behind(app: Aarq) -> None:
         release.set()
 
 
-async def test_a_task_that_ends_though_it_was_cut_off_has_ended(app: Aarq) -> None:
-    """Who swallows the cancellation and returns has a result."""
+async def test_timeout_swallowed_by_task_keeps_result(app: Aarq) -> None:
+    """A task that swallows the cancellation and returns has its result."""
 
     @app.task(timeout=0.01)
     async def stubborn(_: object) -> str:
@@ -190,106 +172,6 @@ async def test_a_task_that_ends_though_it_was_cut_off_has_ended(app: Aarq) -> No
     assert await job.result(timeout=5) == "done anyway"
 
 
-# Results
-
-
-async def test_a_result_without_a_json_form_fails_the_job_once(app: Aarq) -> None:
-    """The body is not run again, though retries are left: it would return the same."""
-    runs: list[int] = []
-
-    @app.task(retries=5, retry_delay=0)
-    async def wrong(_: object) -> Any:
-        runs.append(1)
-        return {"x": [object()]}
-
-    job = await wrong.enqueue()
-    assert await next_job_runs(app)
-    with pytest.raises(JobFailed) as caught:
-        await job.result(timeout=5)
-    assert caught.value.failure.type == "ResultSerializationError"
-    assert caught.value.failure.message.startswith("the result of tests.core.worker.test_task_errors.")
-    assert caught.value.failure.message.endswith("cannot be stored: ['x'][0]: object has no JSON form")
-    assert runs == [1]
-
-
-async def test_a_result_of_nan_fails_the_job(app: Aarq) -> None:
-    """It would arrive as None, in silence."""
-
-    @app.task
-    async def ratio(_: object) -> list[float]:
-        return [1.0, float("nan")]
-
-    job = await ratio.enqueue()
-    await drain(app)
-    with pytest.raises(JobFailed, match=r"\[1\]: nan has no JSON form$"):
-        await job.result(timeout=5)
-
-
-async def test_an_unwanted_result_may_be_anything(app: Aarq, broker: FlakyBroker) -> None:
-    """With `save_result=False` it is not even looked at, and nothing is left of the job."""
-
-    @app.task(save_result=False)
-    async def work(_: object) -> object:
-        return object()
-
-    job = await work.enqueue()
-    await drain(app)
-    assert await job.info() is None
-    with pytest.raises(JobEnded, match="save_result=False"):
-        await job.result(timeout=5)
-    assert repr(broker) == "MemoryBroker(0 jobs)"
-
-
-async def test_a_failure_is_kept_without_save_result(app: Aarq) -> None:
-    """What went wrong is kept all the same, for as long as results would be."""
-
-    @app.task(save_result=False)
-    async def work(_: object) -> None:
-        raise ValueError("no")
-
-    job = await work.enqueue()
-    await drain(app)
-    with pytest.raises(JobFailed, match="ValueError: no"):
-        await job.result(timeout=5)
-
-
-async def test_nothing_is_kept_for_no_time(app: Aarq) -> None:
-    """`result_ttl=0` keeps neither results nor failures."""
-
-    @app.task(result_ttl=0)
-    async def work(_: object, fail: bool) -> str:
-        if fail:
-            raise ValueError("no")
-        return "yes"
-
-    jobs = [await work.enqueue(fail=fail) for fail in (False, True)]
-    await drain(app)
-    assert [await job.info() for job in jobs] == [None, None]
-
-
-async def test_a_result_that_is_too_large_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
-    """The job completed; a warning says why there is no result, and so does JobEnded."""
-    app = Aarq(FlakyBroker(), max_payload=100)
-
-    @app.task(name="big")
-    async def big(_: object) -> str:
-        return "x" * 99
-
-    job = await big.enqueue()
-    await drain(app)
-    assert await job.state() is JobState.COMPLETED
-    with pytest.raises(JobEnded, match="its result was too large to store"):
-        await job.result(timeout=5)
-    assert (
-        "aioq.worker",
-        logging.WARNING,
-        f"the result of job {job.id} of big takes 101 bytes, more than max_payload=100, and was dropped",
-    ) in caplog.record_tuples
-
-
-# Jobs that no task can run
-
-
 @pytest.mark.parametrize(
     "payload",
     [
@@ -298,8 +180,8 @@ async def test_a_result_that_is_too_large_is_dropped(caplog: pytest.LogCaptureFi
     ],
     ids=["empty", "cut", "null", "list", "number", "type", "extra", "bom", "utf8", "pickle", "deep", "open", "huge"],
 )  # fmt: skip
-async def test_a_payload_that_nobody_can_read_is_dead(app: Aarq, broker: FlakyBroker, payload: bytes) -> None:
-    """It is kept as it is, among the dead, as `malformed`; the worker goes on."""
+async def test_malformed_payload_makes_job_dead(app: Aarq, broker: FlakyBroker, payload: bytes) -> None:
+    """A payload that cannot be decoded is kept with the dead jobs as `malformed`, and the worker goes on."""
 
     @app.task(name="work", retries=5)
     async def work(_: object, x: int) -> int:
@@ -313,8 +195,8 @@ async def test_a_payload_that_nobody_can_read_is_dead(app: Aarq, broker: FlakyBr
         await work.job("j").result(timeout=5)
 
 
-async def test_a_type_that_ends_the_program_as_it_is_read_fails_its_job(app: Aarq, broker: FlakyBroker) -> None:
-    """A SystemExit out of a `__post_init__` ends neither the worker nor the jobs beside it."""
+async def test_system_exit_while_decoding_fails_only_its_job(app: Aarq, broker: FlakyBroker) -> None:
+    """A SystemExit raised by a `__post_init__` ends neither the worker nor other jobs."""
 
     @dataclass
     class Final:
@@ -340,8 +222,8 @@ async def test_a_type_that_ends_the_program_as_it_is_read_fails_its_job(app: Aar
     assert (failure.type, failure.message) == ("SystemExit", "3")
 
 
-async def test_a_codec_that_breaks_is_no_fault_of_the_job(broker: FlakyBroker) -> None:
-    """Whatever it raises, the attempt has failed and may be repeated."""
+async def test_broken_codec_fails_attempt_with_retry(broker: FlakyBroker) -> None:
+    """An error of the codec fails the attempt, which is retried."""
 
     class Broken(JsonCodec):
         def decoder(self, type: Any) -> Callable[[bytes], Any]:
@@ -364,10 +246,10 @@ async def test_a_codec_that_breaks_is_no_fault_of_the_job(broker: FlakyBroker) -
 
 
 @pytest.mark.parametrize("name", ["gone", "a\r\nFAKE: log line\x1b[31m", "x" * 10_000])
-async def test_an_unknown_task_is_handed_on(
+async def test_unknown_task_is_retried_later(
     app: Aarq, broker: FlakyBroker, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
-    """Another worker may know it, during a deploy: the job is tried again later."""
+    """A job of an unknown task is retried later, since another worker may know the task."""
     await broker.enqueue([NewJob(id="j", task=name, queue="default", payload=b"{}")])
     assert await next_job_runs(app)
     record = await record_of(broker, "j")
@@ -377,8 +259,8 @@ async def test_an_unknown_task_is_handed_on(
     assert all("\n" not in message and len(message) < 2000 for message in caplog.messages)
 
 
-async def test_a_task_that_stays_unknown_is_dead(clock: Any) -> None:
-    """After three more tries, spread over more than a minute."""
+async def test_unknown_task_is_dead_after_three_retries(clock: Any) -> None:
+    """The job is dead after three retries over more than a minute."""
     broker = FlakyBroker(clock=clock)
     await broker.enqueue([NewJob(id="j", task="gone", queue="default", payload=b"{}")])
     async with working(Aarq(broker), clock=clock):
@@ -391,22 +273,8 @@ async def test_a_task_that_stays_unknown_is_dead(clock: Any) -> None:
     assert record.failure.message == "this worker has no task named gone; is it an older or newer release?"
 
 
-async def test_annotations_that_cannot_be_resolved_stop_the_worker_at_once(app: Aarq) -> None:
-    """Better at the start, with the task's name, than with its first job."""
-
-    async def work(_: object, x: Any) -> None: ...
-
-    work.__annotations__["x"] = "NoSuchType"
-    app.task(name="work")(work)
-    with pytest.raises(TypeError, match="^task work: an annotation cannot be resolved"):
-        await drain(app)
-
-
-# What is logged
-
-
-async def test_errors_stay_on_one_line(app: Aarq, caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing in an error's text can forge a line of the log; ids are there for machines to read."""
+async def test_failure_log_stays_on_one_line(app: Aarq, caplog: pytest.LogCaptureFixture) -> None:
+    """The text of an error cannot forge a log line, and the record has the job's ids as attributes."""
 
     @app.task(name="bad")
     async def bad(_: object) -> None:
@@ -421,8 +289,8 @@ async def test_errors_stay_on_one_line(app: Aarq, caplog: pytest.LogCaptureFixtu
     assert (vars(record)["job_id"], vars(record)["task"], vars(record)["attempt"]) == (job.id, "bad", 1)
 
 
-async def test_a_retry_is_a_warning(app: Aarq, caplog: pytest.LogCaptureFixture) -> None:
-    """It says which attempt failed, why, and when the next one comes."""
+async def test_retry_is_logged_as_warning(app: Aarq, caplog: pytest.LogCaptureFixture) -> None:
+    """The warning says which attempt failed, why, and when the next one starts."""
 
     @app.task(name="bad", retries=1, retry_delay=600, jitter=0)
     async def bad(_: object) -> None:
@@ -437,8 +305,8 @@ async def test_a_retry_is_a_warning(app: Aarq, caplog: pytest.LogCaptureFixture)
     ) in caplog.record_tuples
 
 
-async def test_arguments_are_never_logged(app: Aarq, caplog: pytest.LogCaptureFixture) -> None:
-    """Secrets in arguments and results stay out of the log, at any level."""
+async def test_log_contains_no_arguments_or_results(app: Aarq, caplog: pytest.LogCaptureFixture) -> None:
+    """Arguments and results are not logged at any level."""
     caplog.set_level(logging.DEBUG)
 
     @app.task
@@ -449,74 +317,3 @@ async def test_arguments_are_never_logged(app: Aarq, caplog: pytest.LogCaptureFi
     await drain(app)
     assert any("completed" in message for message in caplog.messages)
     assert "hunter2" not in caplog.text
-
-
-async def test_a_body_that_does_not_end_when_cancelled_is_disowned(
-    app: Aarq, broker: FlakyBroker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its job is released for others though the worker cannot end before the body does; the log says which job."""
-    monkeypatch.setattr("aioq.worker.worker.SHUTDOWN_TIMEOUT", 0.01)
-    started, release = anyio.Event(), anyio.Event()
-
-    @app.task(name="deaf")
-    async def deaf(_: object) -> None:
-        started.set()
-        with anyio.CancelScope(shield=True):
-            await release.wait()
-        raise ValueError("at last")
-
-    async with anyio.create_task_group() as tg:
-        worker = Worker(app, grace=0, handle_signals=False)
-        tg.start_soon(worker.run)
-        job = await deaf.enqueue()
-        await started.wait()
-        worker.stop()
-        await until(lambda: broker.calls["settle"])
-        await settle_down()
-        assert await job.state() is JobState.PENDING
-        release.set()
-    assert await job.state() is JobState.PENDING
-    message = f"job {job.id} of deaf did not end when it was cancelled; the worker cannot end before it does"
-    assert ("aioq.worker", logging.ERROR, message) in caplog.record_tuples
-    assert broker.calls["settle"] == 1
-
-
-async def test_who_need_not_wait_for_such_bodies_hears_of_them(
-    app: Aarq, broker: FlakyBroker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """When the worker would have ended but for a body, its jobs are given back and it is off the list."""
-    monkeypatch.setattr("aioq.worker.worker.SHUTDOWN_TIMEOUT", 0.01)
-    started, release = anyio.Event(), anyio.Event()
-
-    @app.task(name="deaf")
-    async def deaf(_: object) -> None:
-        started.set()
-        with anyio.CancelScope(shield=True):
-            await release.wait()
-
-    with anyio.fail_after(10):
-        async with anyio.create_task_group() as tg:
-            worker = Worker(app, grace=0, handle_signals=False)
-            tg.start_soon(worker.run)
-            job = await deaf.enqueue()
-            await started.wait()
-            worker.stop()
-            try:
-                await worker.wait_outstayed()
-                assert await job.state() is JobState.PENDING
-                assert await broker.list_workers() == []
-            finally:
-                release.set()
-
-
-async def test_unicode_in_results(app: Aarq) -> None:
-    """A lone surrogate in a result fails the job in words."""
-
-    @app.task
-    async def odd(_: object) -> str:
-        return "\ud800"
-
-    job = await odd.enqueue()
-    await drain(app)
-    with pytest.raises(JobFailed, match="the text is not valid Unicode"):
-        await job.result(timeout=5)

@@ -18,7 +18,7 @@ from aioq.model.ids import tick_id
 from aioq.model.job import Completed, WorkerInfo
 from aioq_redis import RedisBroker
 from tests.access import REPLICAS, RULES, as_user
-from tests.core.worker.test_duties import lease
+from tests.core.rig import lease
 from tests.redis.job_helpers import claim, job, lease_of, until, work_of
 from tests.redis.proxy import Proxy
 from tests.redis.tick_helpers import KEY, bid, entry, record, run_of

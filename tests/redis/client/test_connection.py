@@ -19,7 +19,7 @@ from aioq_redis.client import blocking, pipeline
 from aioq_redis.client import pubsub as channels
 from aioq_redis.client.connection import connect
 from aioq_redis.client.url import Settings
-from tests.core.worker.test_duties import lease
+from tests.core.rig import lease
 from tests.redis.job_helpers import claim, job, request, until, work_of
 from tests.redis.proxy import Fault, Proxy, When
 from tests.servers import RedisServer

@@ -10,7 +10,7 @@ import anyio
 
 from aioq import Aarq, Worker
 from aioq.clock import Clock
-from tests.core.rig import PATIENCE
+from tests.core.rig import TIMEOUT
 
 
 class Options(TypedDict, total=False):
@@ -27,7 +27,7 @@ class Options(TypedDict, total=False):
 async def up(app: Aarq, clock: Clock, **options: Unpack[Options]) -> AsyncGenerator[Worker, None]:
     """Run a worker beside the block, and abort it after: what it runs is cut short."""
     worker = Worker(app, clock=clock, handle_signals=False, **options)
-    with anyio.fail_after(PATIENCE):
+    with anyio.fail_after(TIMEOUT):
         async with anyio.create_task_group() as tg:
             tg.start_soon(worker.run)
             yield worker

@@ -1,0 +1,109 @@
+# pyright: reportPrivateUsage=false
+"""How a worker takes over the jobs of crashed workers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aioq import Aarq
+from aioq.model.job import ClaimRequest, NewJob
+from aioq.model.states import JobState
+from aioq.testing import VirtualClock
+from tests.core.brokers import FlakyBroker
+from tests.core.rig import record_of, until, working
+
+
+async def vanish(broker: FlakyBroker, *, lease: float = 5) -> None:
+    """Claim all jobs for a worker that then crashes."""
+    await broker.claim(ClaimRequest(worker_id="gone", queues=("default",), limit=99, lease=lease, request_id="g"))
+
+
+async def test_reaper_crashed_worker_jobs_run_here(clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
+    """The job runs here within little more than a lease, and the log says why."""
+    app = Aarq(broker := FlakyBroker(clock=clock))
+
+    @app.task
+    async def work(ctx: dict[str, Any]) -> int:
+        attempt: int = ctx["attempt"]
+        return attempt
+
+    job = await work.enqueue()
+    await vanish(broker, lease=5)
+    async with working(app, clock=clock, lease=6):
+        await clock.advance(5 + 6 / 3 * 1.25)
+        assert await job.result(timeout=5) == 2
+    assert f"job {job.id} is back in its queue: its worker crashed (crash 1)" in caplog.messages
+
+
+async def test_reaper_job_with_max_crashes_is_dead(clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
+    """After `max_crashes` the job does not run again, and the log says so."""
+    app = Aarq(broker := FlakyBroker(clock=clock))
+
+    @app.task(max_crashes=1, name="work")
+    async def work(_: object) -> None: ...
+
+    job = await work.enqueue()
+    await vanish(broker, lease=5)
+    async with working(app, clock=clock, lease=6):
+        await clock.advance(8)
+    assert await job.state() is JobState.DEAD
+    assert f"job {job.id} is dead: its worker crashed (crash 1)" in caplog.messages
+
+
+async def test_reaper_reaps_at_the_start(clock: VirtualClock) -> None:
+    """A worker that starts after a crash takes over the jobs without waiting."""
+    app = Aarq(broker := FlakyBroker(clock=clock))
+
+    @app.task
+    async def work(_: object) -> None: ...
+
+    job = await work.enqueue()
+    await vanish(broker, lease=5)
+    await clock.advance(6)
+    async with working(app, clock=clock):
+        await job.result(timeout=5)
+    assert clock.monotonic() == 6
+
+
+async def test_reaper_full_batch_is_followed_at_once(clock: VirtualClock) -> None:
+    """The reaper takes a hundred jobs per call, and follows a full batch with the next call at once."""
+    app = Aarq(broker := FlakyBroker(clock=clock))
+    await broker.enqueue([NewJob(id=str(n), task="t", queue="default", payload=b"{}") for n in range(250)])
+    await broker.claim(ClaimRequest(worker_id="gone", queues=("default",), limit=250, lease=5, request_id="g"))
+    await clock.advance(6)
+    async with working(app, clock=clock, queues=["default"], concurrency=1):
+        await until(lambda: len(broker._table.queues["default"].leased) <= 1)  # but for what it runs itself
+        assert broker.calls["reap"] == 3
+    assert clock.monotonic() == 6
+
+
+async def test_reaper_other_queues_are_left_alone(clock: VirtualClock) -> None:
+    """The reaper takes jobs of the worker's own queues only."""
+    app = Aarq(broker := FlakyBroker(clock=clock))
+    await broker.enqueue([NewJob(id="j", task="t", queue="default", payload=b"{}")])
+    await vanish(broker, lease=5)
+    async with working(app, clock=clock, queues=["other"]):
+        await clock.advance(60)
+    assert (await record_of(broker, "j")).crashes == 0
+
+
+async def test_reaper_after_blocked_loop_lets_heartbeat_run_first(clock: VirtualClock) -> None:
+    """A worker does not reap its own job whose task blocked the event loop for longer than the lease."""
+    app = Aarq(broker := FlakyBroker(clock=clock))
+    runs: list[int] = []
+
+    @app.task
+    async def block(_: object) -> None:
+        runs.append(1)
+        clock.suspend(100)
+        await clock.sleep(1)
+
+    for _ in range(5):  # the reaper's pauses are random
+        job = await block.enqueue()
+        async with working(app, clock=clock, lease=30):
+            await clock.advance(60)
+            await job.result(timeout=5)
+        assert (await record_of(broker, job.id)).crashes == 0
+    assert len(runs) == 5
