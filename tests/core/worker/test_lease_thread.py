@@ -19,8 +19,8 @@ from aioq.errors import BrokerUnavailable
 from aioq.model.job import Lease
 from aioq.protocols import ThreadedLeases
 from aioq.worker.heartbeat import LeaseThread
-from aioq.worker.leases import LeaseTable
 from aioq.worker.loop_monitor import LoopMonitor
+from aioq.worker.workload import LeaseTable
 from tests.core.brokers import FlakyBroker
 from tests.core.rig import lease, record_of, threads, until, working
 

@@ -38,7 +38,7 @@ async def test_result_without_json_form_fails_without_retry(app: Aarq) -> None:
     """The job fails and is not retried, although retries are left: it would return the same."""
     runs: list[int] = []
 
-    @app.task(retries=5, retry_delay=0)
+    @app.task(name="wrong", retries=5, retry_delay=0)
     async def wrong(_: object) -> Any:
         runs.append(1)
         return {"x": [object()]}
@@ -48,7 +48,7 @@ async def test_result_without_json_form_fails_without_retry(app: Aarq) -> None:
     with pytest.raises(JobFailed) as caught:
         await job.result(timeout=5)
     assert caught.value.failure.type == "ResultSerializationError"
-    assert caught.value.failure.message.startswith("the result of tests.core.worker.test_task_errors.")
+    assert caught.value.failure.message.startswith("the result of wrong ")
     assert caught.value.failure.message.endswith("cannot be stored: ['x'][0]: object has no JSON form")
     assert runs == [1]
 

@@ -14,8 +14,8 @@ from aioq.model.job import ClaimRequest, Completed, Released, Settled
 from aioq.model.states import JobState
 from aioq.testing import VirtualClock
 from aioq.worker.broker_retry import BrokerRetry
-from aioq.worker.leases import LeaseTable
 from aioq.worker.settler import Settler
+from aioq.worker.workload import LeaseTable
 from tests.core.brokers import FlakyBroker
 from tests.core.rig import drain, lease, record_of, settle_down, until, working
 

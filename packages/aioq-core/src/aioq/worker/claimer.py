@@ -20,9 +20,8 @@ from aioq.model.ids import new_id
 from aioq.model.job import Claim, ClaimRequest, Lease
 from aioq.protocols import Broker, Signals
 from aioq.worker.broker_retry import BrokerRetry
-from aioq.worker.leases import LeaseTable
 from aioq.worker.shutdown import Shutdown, race
-from aioq.worker.slots import Slots
+from aioq.worker.workload import LeaseTable, Slots
 
 __all__ = ["Claimer"]
 

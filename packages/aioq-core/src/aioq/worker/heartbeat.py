@@ -15,9 +15,9 @@ from aioq.protocols import Broker, LeaseKeeper, ThreadedLeases, WorkerRegistry
 from aioq.retry import full_jitter
 from aioq.serialization.failure import error_text
 from aioq.worker.broker_retry import BrokerRetry
-from aioq.worker.leases import LeaseTable
 from aioq.worker.log import extra, job_of, logger
 from aioq.worker.loop_monitor import LoopMonitor
+from aioq.worker.workload import LeaseTable
 
 __all__ = ["Heartbeat", "LeaseThread"]
 

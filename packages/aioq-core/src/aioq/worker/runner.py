@@ -22,13 +22,12 @@ from aioq.worker.cron import JobNotReady, ScheduledJobs
 from aioq.worker.execution.anyio_tasks import AnyioTasks
 from aioq.worker.execution.asyncio_tasks import AsyncioTasks
 from aioq.worker.execution.protocol import Interrupted, JobTask, JobTasks
-from aioq.worker.leases import LeaseTable
 from aioq.worker.log import extra, job_of, logger
 from aioq.worker.loop_monitor import current_job
 from aioq.worker.outcome import after_error, expired, unknown_task, unreadable
 from aioq.worker.settler import Settler
 from aioq.worker.shutdown import being_cancelled
-from aioq.worker.slots import Slots
+from aioq.worker.workload import LeaseTable, Slots
 
 __all__ = ["CancelReason", "Runner"]
 

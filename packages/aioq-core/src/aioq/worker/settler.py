@@ -12,8 +12,8 @@ from aioq.model.job import Completed, Dead, Expired, Failed, Failure, Lease, Rel
 from aioq.protocols import Broker
 from aioq.serialization.failure import error_text, one_line
 from aioq.worker.broker_retry import OUTAGES, BrokerRetry
-from aioq.worker.leases import LeaseTable
 from aioq.worker.log import extra, job_of, logger
+from aioq.worker.workload import LeaseTable
 
 __all__ = ["Settler"]
 

@@ -26,13 +26,12 @@ from aioq.worker.cancellations import Cancellations
 from aioq.worker.claimer import Claimer
 from aioq.worker.cron import CronService
 from aioq.worker.heartbeat import Heartbeat
-from aioq.worker.leases import LeaseTable
 from aioq.worker.log import logger
 from aioq.worker.reaper import Reaper
 from aioq.worker.runner import CancelReason, Runner
 from aioq.worker.settler import Settler
 from aioq.worker.shutdown import Shutdown, race
-from aioq.worker.slots import Slots
+from aioq.worker.workload import LeaseTable, Slots
 
 __all__ = ["Worker"]
 

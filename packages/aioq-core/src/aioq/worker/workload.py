@@ -1,12 +1,14 @@
-"""The slots of a worker: each runs one job at a time."""
+"""What a worker is busy with: slots, each of which runs one job, and leases, held until the outcome is written."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import anyio
 
-__all__ = ["Slots"]
+from aioq.model.job import Lease
+
+__all__ = ["LeaseTable", "Slots"]
 
 
 class Slots:
@@ -63,3 +65,41 @@ class Slots:
         if self._changed is None:
             self._changed = anyio.Event()
         await self._changed.wait()
+
+
+class LeaseTable:
+    """Leases by job id. The heartbeat extends those that are in it; the worker releases the rest when it stops."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Lease] = {}
+        self._emptied = anyio.Event()
+
+    def add(self, leases: Iterable[Lease]) -> None:
+        """Add leases that were claimed."""
+        self._held.update((lease.job_id, lease) for lease in leases)
+
+    def drop(self, lease: Lease) -> None:
+        """Remove a lease, unless the job has been claimed again since."""
+        held = self._held.get(lease.job_id)
+        if held is None or held.epoch != lease.epoch:
+            return
+        del self._held[lease.job_id]
+        if not self._held:
+            self._emptied.set()
+            self._emptied = anyio.Event()
+
+    def all(self) -> list[Lease]:
+        """Return every lease held. Other threads may call this."""
+        while True:
+            try:
+                return list(self._held.values())
+            except RuntimeError:  # the event loop added or removed one meanwhile
+                continue
+
+    async def wait_empty(self) -> None:
+        """Wait until no lease is held."""
+        while self._held:
+            await self._emptied.wait()
+
+    def __len__(self) -> int:
+        return len(self._held)

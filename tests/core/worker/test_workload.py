@@ -7,8 +7,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from aioq.worker.leases import LeaseTable
-from aioq.worker.slots import Slots
+from aioq.worker.workload import LeaseTable, Slots
 from tests.core.rig import lease, settle_down
 
 
