@@ -91,7 +91,7 @@ def test_pause_broker_without_ledger_is_rejected(project: Project) -> None:
         "",
         (
             "aioq: aioq cron pause needs a broker that implements aioq.protocols.TickLedger, and Plain does not; "
-            "use another broker or do without\n"
+            "use another broker\n"
         ),
     )
 

@@ -205,7 +205,7 @@ def test_unique_needs_a_ledger() -> None:
         app.cron("every 1", unique=True)
     assert str(caught.value) == (
         "unique=True needs a broker that implements aioq.protocols.TickLedger, and BareBroker does not; "
-        "use another broker or do without"
+        "use another broker"
     )
 
 

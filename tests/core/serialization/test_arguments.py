@@ -219,7 +219,7 @@ def test_typed_values_need_an_annotation(value: Any) -> None:
     kind = type(value).__name__
     assert refusal(anything, value).startswith(f"tasks.f: argument x: {kind} would arrive as ")
     assert refusal(anything, {"a": [value]}).startswith(f"tasks.f: argument x['a'][0]: {kind} would arrive as ")
-    assert refusal(anything, value).endswith("annotate the parameter with the type it is to have, and pass that type")
+    assert refusal(anything, value).endswith("annotate the parameter with the type that you pass")
 
 
 def test_plain_values_need_none() -> None:
@@ -272,7 +272,7 @@ def test_text_for_an_enum_is_no_enum() -> None:
 def test_a_value_that_would_change_is_refused() -> None:
     """An offset with seconds does not fit RFC 3339, and is not rounded in silence."""
     odd = datetime.fromisoformat("2026-01-01T00:00:00+00:00:05")
-    assert refusal(send, "a", odd) == "tasks.f: argument when: its value would change on the way"
+    assert refusal(send, "a", odd) == "tasks.f: argument when: its value would change"
 
 
 def test_a_list_that_contains_itself() -> None:
@@ -340,9 +340,9 @@ def test_annotations_without_a_form_on_the_wire_are_named() -> None:
     def returned(_: object) -> Never:
         raise NotImplementedError
 
-    with pytest.raises(TaskDefinitionError, match=r"^task tasks\.f: parameter bad: .* cannot be read from JSON"):
+    with pytest.raises(TaskDefinitionError, match=r"^task tasks\.f: parameter bad: .* cannot be decoded from JSON"):
         trip(parameter, 1, 2)
-    with pytest.raises(TaskDefinitionError, match=r"^task tasks\.f: the return value: typing\.Never cannot be read"):
+    with pytest.raises(TaskDefinitionError, match=r"^task tasks\.f: the return value: typing\.Never cannot be decoded"):
         trip(returned)
 
 
@@ -369,7 +369,7 @@ def test_classes_that_nobody_can_read_are_refused_by_name() -> None:
     def f(_: object, x: Mine) -> None: ...
 
     assert refusal(f, Mine()) == "tasks.f: argument x: Mine has no JSON form"
-    with pytest.raises(SerializationError, match="^x: no way to make Mine from JSON$"):
+    with pytest.raises(SerializationError, match="^x: cannot decode Mine from JSON$"):
         CallSignature(f, JsonCodec(), "tasks.f").decode(b'{"x":1}')
 
 
@@ -403,5 +403,7 @@ def test_hostile_payloads_are_refused(payload: bytes, text: str) -> None:
 def test_deeply_nested_payloads_are_refused() -> None:
     """A hundred thousand brackets for a parameter that takes anything exhaust nothing."""
     deep = b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
-    with pytest.raises(SerializationError, match="^the data is nested too deeply: at most 64 lists and dicts"):
+    with pytest.raises(
+        SerializationError, match="^the data is nested too deeply: at most 64 levels of lists and dicts"
+    ):
         CallSignature(anything, JsonCodec(), "tasks.f").decode(deep)  # pyright: ignore[reportUnknownArgumentType]

@@ -44,7 +44,7 @@ def test_an_exception_whose_text_cannot_be_had() -> None:
     """A broken __str__ does not break us."""
     failure = raised(Mute())
     assert failure.type == "Mute"
-    assert failure.message == "(the exception's text cannot be had: its __str__ raises)"
+    assert failure.message == "(no message: the exception's __str__ raises)"
     assert "Mute" in failure.traceback
 
 

@@ -91,7 +91,7 @@ def test_lists_and_dicts_may_be_64_deep(pair: str) -> None:
     for _ in range(64):
         value = [value] if pair == "[]" else {"a]": value}
     assert decoded(Any, JsonCodec().encode(value)) == value
-    with pytest.raises(SerializationError, match=r"^\[0\]: nested too deeply: at most 64 lists and dicts may"):
+    with pytest.raises(SerializationError, match=r"^\[0\]: nested too deeply: at most 64 levels of"):
         JsonCodec().encode([value])
     with pytest.raises(SerializationError, match="^the data is nested too deeply: at most 64"):
         decoded(Any, b"[" + JsonCodec().encode(value) + b"]")
@@ -117,7 +117,7 @@ def test_no_text_takes_long_to_look_through(text: bytes) -> None:
         (Picky, b'{"x":2}', "KeyError: 'two'"),
         (Picky, b'{"x":3}', "AssertionError: "),
         (Picky, b"{}", ""),
-        (PurePosixPath, b'"x"', "no way to make PurePosixPath from JSON"),
+        (PurePosixPath, b'"x"', "cannot decode PurePosixPath from JSON"),
     ],
 )
 def test_what_does_not_fit_is_refused(type: Any, data: bytes, text: str) -> None:
@@ -140,5 +140,5 @@ def test_errors_do_not_show_the_codecs_inside() -> None:
 @pytest.mark.parametrize("type", [int | tuple[int] | list[str], "Missing", msgspec.defstruct("S", [("x", "Gone")])])
 def test_types_without_a_form_are_refused(type: Any) -> None:
     """At the time the decoder is made, not with the first job."""
-    with pytest.raises(SerializationError, match="cannot be read from JSON"):
+    with pytest.raises(SerializationError, match="cannot be decoded from JSON"):
         JsonCodec().decoder(type)

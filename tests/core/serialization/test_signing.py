@@ -202,7 +202,7 @@ async def test_a_call_that_is_too_large_is_not_even_parsed(broker: FlakyBroker, 
     [
         ([], ValueError, "at least one key"),
         ("long enough as a key", TypeError, r"a list of keys.*write \[key\]"),
-        (["too short"], ValueError, "at least 16 bytes each, got one of 9"),
+        (["too short"], ValueError, "at least 16 bytes each, got one with 9"),
         (["long enough as a key", 1], TypeError, "text or bytes, got int"),
     ],
 )

@@ -44,9 +44,9 @@ async def test_a_replica_that_is_late_is_an_error_that_says_what_holds(pair: Pai
     assert time.monotonic() - started < 1
     assert (caught.value.wanted, caught.value.copies) == (1, 0)
     assert str(caught.value) == (
-        f"the jobs are stored on the primary of {_shown(pair.primary.url)}/0, and will run, but 0 of 1 replicas confirmed "
-        f"them within 0.5 s, so a failover may lose them; repeat the same call, which stores nothing twice, and check "
-        f"that the replicas are up"
+        f"the jobs are stored on the primary of {_shown(pair.primary.url)}/0 and will run, but 0 of 1 replicas confirmed "
+        f"them within 0.5 s, so a failover may lose them; check that the replicas are up, and repeat the call, which "
+        f"stores nothing twice"
     )
     assert [lease.job_id for lease in await claim(safe)] == ["a", "b"]
 

@@ -1,4 +1,4 @@
-"""Everything that aioq raises on purpose."""
+"""Defines the exceptions of aioq."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = [
 
 
 class AioqError(Exception):
-    """The parent of all errors of aioq."""
+    """Base of all exceptions of aioq."""
 
 
 class BrokerUnavailable(AioqError):
@@ -43,60 +43,64 @@ class BrokerUnavailable(AioqError):
 
 
 class NotReplicated(BrokerUnavailable):
-    """Jobs were stored, but on fewer replicas than was asked for. The same call, repeated, stores nothing twice.
+    """Jobs were stored, but on fewer replicas than requested. Repeating the call stores nothing twice.
 
-    They run as usual, and are lost only if the primary fails for good before a replica has them.
+    The jobs run as usual. They are lost only if the primary fails for good before a replica has them.
 
     Attributes:
-        wanted: How many replicas were asked for.
-        copies: How many are known to have them.
+        wanted: The requested number of replicas.
+        copies: The number of replicas that confirmed the jobs.
     """
 
     def __init__(self, name: str, wanted: int, copies: int, seconds: float) -> None:
-        self.wanted, self.copies = wanted, copies
-        self._name, self._seconds = name, seconds
+        self.wanted = wanted
+        self.copies = copies
+        self._name = name
+        self._seconds = seconds
         super().__init__(name, wanted, copies, seconds)
 
     def __str__(self) -> str:
         return (
-            f"the jobs are stored on the primary of {self._name}, and will run, but {self.copies} of {self.wanted} "
+            f"the jobs are stored on the primary of {self._name} and will run, but {self.copies} of {self.wanted} "
             f"replicas confirmed them within {self._seconds:g} s, so a failover may lose them; "
-            f"repeat the same call, which stores nothing twice, and check that the replicas are up"
+            f"check that the replicas are up, and repeat the call, which stores nothing twice"
         )
 
 
 class BrokerConfigError(AioqError):
-    """The broker was reached and will never do: wrong address, credentials or settings."""
+    """The broker cannot be used: its address, credentials or settings are wrong."""
 
 
 class BrokerFull(AioqError):
-    """The broker has no room for another job; nothing was stored."""
+    """The broker has no memory for another job; nothing was stored."""
 
 
 class DiscoveryError(AioqError):
-    """No installed package provides what was asked for, or more than one does."""
+    """No installed package provides the broker or scheduler, or several do."""
 
 
 class MissingFeature(AioqError):
-    """The broker in use cannot do what was asked of it."""
+    """The broker does not implement a protocol that the call needs."""
 
     def __init__(self, broker: object, protocol: str, needed_for: str) -> None:
-        self.protocol, self.needed_for = protocol, needed_for
+        self.protocol = protocol
+        self.needed_for = needed_for
         super().__init__(
             f"{needed_for} needs a broker that implements aioq.protocols.{protocol}, "
-            f"and {type(broker).__name__} does not; use another broker or do without"
+            f"and {type(broker).__name__} does not; use another broker"
         )
 
 
 class TaskDefinitionError(AioqError, TypeError):
-    """A function cannot be made a task or a cron entry; says which, and why."""
+    """A function cannot be a task or a cron entry; the message names it and the reason."""
 
 
 class DuplicateName(AioqError, ValueError):
     """Two tasks, or two cron entries, of one app have the same name."""
 
     def __init__(self, kind: str, name: str, first: str, second: str) -> None:
-        self.kind, self.name = kind, name
+        self.kind = kind
+        self.name = name
         super().__init__(f"{kind} {name} is defined twice, at {first} and at {second}; give one of them another name=")
 
 
@@ -105,18 +109,19 @@ class UnknownTask(AioqError, LookupError):
 
 
 class SerializationError(AioqError, ValueError):
-    """A value cannot make the trip through the broker; names the path to it."""
+    """A value cannot be encoded or decoded without loss; the message has the path to it."""
 
 
 class BadSignature(AioqError):
-    """What the broker holds was not signed with one of the app's keys, or has been changed since."""
+    """Stored data are not signed with one of the app's keys, or were changed afterwards."""
 
 
 class PayloadTooLarge(SerializationError):
     """The encoded arguments or result exceed the limit; nothing was stored."""
 
     def __init__(self, what: str, size: int, limit: int) -> None:
-        self.size, self.limit = size, limit
+        self.size = size
+        self.limit = limit
         super().__init__(
             f"{what} takes {size:,} bytes and the limit is {limit:,}; "
             f"store the data elsewhere and pass a reference, or raise Aarq(max_payload=...)"
@@ -124,41 +129,43 @@ class PayloadTooLarge(SerializationError):
 
 
 class TooManyJobs(AioqError, ValueError):
-    """More jobs were to be stored at once than a broker is asked for; nothing was stored."""
+    """One call contained too many jobs; nothing was stored."""
 
     def __init__(self, count: int, limit: int) -> None:
-        self.count, self.limit = count, limit
+        self.count = count
+        self.limit = limit
         super().__init__(
-            f"{count:,} jobs are too many for one call, which stores all or none and takes {limit:,} at most; "
-            f"enqueue them in several calls"
+            f"{count:,} jobs are too many for one call: the limit is {limit:,}; enqueue them in several calls"
         )
 
 
 class ResultSerializationError(SerializationError):
-    """A task returned what cannot be stored: its job has failed, and is not run again for that."""
+    """The result of a task cannot be encoded. The job fails and is not retried."""
 
 
 class JobConflict(AioqError, ValueError):
-    """A job id is taken by a different job; nothing was stored."""
+    """A different job with the same id exists; nothing was stored."""
 
     def __init__(self, job_id: str, queue: str) -> None:
-        self.job_id, self.queue = job_id, queue
+        self.job_id = job_id
+        self.queue = queue
         super().__init__(
             f"job id {job_id} is taken in queue {queue} by a job with another task or other arguments; "
-            f"choose another job_id, or repeat the enqueue with the same arguments"
+            f"choose another job_id, or enqueue it with the same arguments"
         )
 
 
 class ResultTimeout(AioqError, TimeoutError):
-    """The job did not end in time. It goes on, and may be waited for again."""
+    """The job did not end in time. It was not cancelled; `result` can be called again."""
 
     def __init__(self, job_id: str, timeout: float) -> None:
-        self.job_id, self.timeout = job_id, timeout
+        self.job_id = job_id
+        self.timeout = timeout
         super().__init__(f"job {job_id} did not end within {timeout:g} s; it has not been cancelled")
 
 
 class JobEnded(AioqError):
-    """A job ended without a result that could be returned."""
+    """The job ended without a result."""
 
     def __init__(self, job_id: str, text: str) -> None:
         self.job_id = job_id
@@ -166,10 +173,10 @@ class JobEnded(AioqError):
 
 
 class JobFailed(JobEnded):
-    """The task raised, and had no attempt left.
+    """The task raised, and no attempt is left.
 
     Attributes:
-        failure: Type, message and traceback of the task's exception, as text.
+        failure: The type, message and traceback of the exception, as text.
     """
 
     def __init__(self, job_id: str, failure: Failure) -> None:
@@ -178,7 +185,7 @@ class JobFailed(JobEnded):
 
 
 class JobDead(JobEnded):
-    """No run could finish the job.
+    """No further attempt can complete the job.
 
     Attributes:
         reason: `crashed`, `unknown_task`, `malformed`, ...
@@ -197,19 +204,23 @@ class JobExpired(JobEnded):
 
 
 class JobCancelled(JobEnded):
-    """Somebody called the job off."""
+    """The job was cancelled."""
 
     def __init__(self, job_id: str) -> None:
         super().__init__(job_id, f"job {job_id} was cancelled")
 
 
 class Retry(AioqError):
-    """Raise it in a task to ask for another attempt.
+    """Raised by a task to request another attempt.
 
-    It counts as an attempt: when none is left the job fails.
+    The attempt counts: if none is left, the job fails.
 
     Args:
-        delay: Seconds until the next attempt; the task's own backoff when None.
+        message: The reason, for the log and the job's record.
+        delay: Seconds until the next attempt, up to 10 years; the task's backoff when None.
+
+    Raises:
+        ValueError: `delay` is out of range.
     """
 
     def __init__(self, message: str = "the task asked for another attempt", *, delay: float | None = None) -> None:

@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt: pure functions of the attempt's number."""
+"""Computes the delay before the next attempt, from the number of failures."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def backoff_delay(
     jitter: float = 0.0,
     rand: Callable[[], float] = random.random,
 ) -> float:
-    """Return the seconds to wait after a failed attempt.
+    """Return the delay after a failed attempt, in seconds.
 
     Args:
-        attempt: Number of the attempt that failed; 1 for the first.
-        base: Seconds after the first failure.
-        backoff: `constant` waits `base` each time; `exponential` doubles it each time.
-        ceiling: No delay grows longer than this, in seconds; `base` itself may be longer.
-        jitter: Up to this share of the delay is taken off at random: 0 for none, 1 for all.
-        rand: Gives numbers from 0 up to 1.
+        attempt: The number of the attempt that failed; 1 for the first.
+        base: The delay after the first failure, in seconds.
+        backoff: `constant` keeps the delay; `exponential` doubles it with each failure.
+        ceiling: The limit of the doubling, in seconds; a longer `base` stays as it is.
+        jitter: Shortens the delay at random by up to this fraction, 0 to 1.
+        rand: Returns numbers from 0 up to 1.
     """
     doublings = min(attempt - 1, 64) if backoff == "exponential" else 0
     delay = min(base * 2.0**doublings, max(base, ceiling))

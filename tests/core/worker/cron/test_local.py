@@ -208,7 +208,7 @@ class Mute(Exception):
         (KeyboardInterrupt(), "KeyboardInterrupt"),
         (GeneratorExit(), "GeneratorExit"),
         (asyncio.CancelledError("mine"), "CancelledError: mine"),
-        (Mute(), "(the exception's text cannot be had: its __str__ raises)"),
+        (Mute(), "(no message: the exception's __str__ raises)"),
         (ExceptionGroup("two", [ValueError("a")]), "two (1 sub-exception)"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",

@@ -1,3 +1,3 @@
-"""The values that pass between clients, brokers and workers: frozen, and free of logic."""
+"""Defines the values that clients, brokers and workers exchange: frozen, and free of logic."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""What a broker that was asked to look at itself has found."""
+"""Defines the findings of a broker that checks its own store."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ __all__ = ["Finding", "Level"]
 
 
 class Level(StrEnum):
-    """How much a finding matters."""
+    """The severity of a finding."""
 
     OK = "ok"
-    """As it should be."""
+    """No fault."""
     WARN = "warn"
-    """Works, and may cost jobs, time or memory one day, or could not be looked at."""
+    """Works, but may cost jobs, time or memory later; or could not be checked."""
     FAIL = "fail"
-    """Jobs are lost, or do not run, or soon will be."""
+    """Jobs are lost or do not run, or soon will be."""
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """One thing that was looked at, and how it stands."""
+    """The result of one check."""
 
     level: Level
     subject: str
-    """What was looked at, in a word or two: `persistence`, `queue mails`."""
+    """What was checked, in one or two words: `persistence`, `queue mails`."""
     text: str
-    """What is so, in a sentence."""
+    """The result in one sentence."""
     advice: str = ""
-    """What to do about it; empty only when all is well."""
+    """What to do about it; empty only if the level is OK."""
     facts: Mapping[str, int | float | str] = {}
-    """The figures behind it, for programs."""
+    """The figures of the check, for programs."""

@@ -1,4 +1,4 @@
-"""Ids of jobs, workers and requests: unique without asking anybody, and in order of time."""
+"""Makes and checks ids of jobs, workers and requests. Ids need no coordination and sort by time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from string import ascii_lowercase, ascii_uppercase, digits
 __all__ = ["TICK_IDS", "check_name", "new_id", "tick_id"]
 
 TICK_IDS = "cron:"
-"""What the ids of jobs of `app.schedule` begin with, and no others."""
+"""The prefix of the ids of `app.schedule` jobs, and of no others."""
 
 _LAST_STAMP = 2**42 - 1
 
@@ -19,7 +19,7 @@ _IN_ORDER = bytes.maketrans(
     (ascii_uppercase + ascii_lowercase + digits + "+/").encode(),
     "".join(sorted("-_" + digits + ascii_uppercase + ascii_lowercase)).encode(),
 )
-"""From the letters of base64 to as many that sort as what they stand for."""
+"""Maps the base64 alphabet to one whose characters sort like their values."""
 
 _NAMES = {
     "queue": re.compile(r"[A-Za-z0-9_.-]{1,64}"),
@@ -31,10 +31,10 @@ _NAMES = {
 
 
 def new_id() -> str:
-    """Return 21 characters: 42 bits of milliseconds, which last until 2109, then 84 bits of chance.
+    """Return a new id of 21 characters: 42 bits of milliseconds, which suffice until 2109, and 84 random bits.
 
-    As sorted texts ids are in order of time. Each character is one of 64 that need no quoting in a URL or a
-    shell, and the first is no dash.
+    Sorted as text, ids are in order of time. Their 64 characters need no quoting in a URL or a shell, and
+    an id does not begin with a dash.
     """
     stamp = (time.time_ns() // 1_000_000 & _LAST_STAMP) << 86
     number = stamp | int.from_bytes(os.urandom(11), "big") >> 2
@@ -42,7 +42,7 @@ def new_id() -> str:
 
 
 def tick_id(name: str, tick: float) -> str:
-    """Return the id of the job that a tick of the entry `name` becomes; `tick` is seconds since 1970."""
+    """Return the id of the job for a tick of the entry `name`; `tick` is in seconds since 1970."""
     return f"{TICK_IDS}{name}:{round(tick * 1000)}"
 
 
@@ -55,11 +55,11 @@ def read_tick_id(job_id: str) -> tuple[str, float] | None:
 
 
 def check_name(field: str, value: object) -> str:
-    """Return `value` if it may be the name or id that `field` says.
+    """Return `value` if it is valid as the kind of name or id that `field` names.
 
     Raises:
         TypeError: It is not text.
-        ValueError: It is empty, too long, or has characters that such names do not have.
+        ValueError: It is empty, too long, or contains a character that is not allowed.
     """
     if not isinstance(value, str):
         raise TypeError(f"{field} must be text, got {type(value).__name__}")

@@ -1,6 +1,6 @@
-"""The values that pass between clients, brokers and workers: frozen, and free of logic.
+"""Defines the values of jobs that clients, brokers and workers exchange.
 
-Durations are seconds; moments are seconds since 1970-01-01T00:00:00Z on the broker's clock.
+Durations are seconds. Moments are seconds since 1970-01-01T00:00:00Z on the broker's clock.
 """
 
 from __future__ import annotations
@@ -34,68 +34,68 @@ __all__ = [
 ]
 
 SUSPECT_AFTER = 2
-"""Crashes after which a job is a suspect: it is claimed alone, so that it takes no other job down with it."""
+"""Crashes after which a job is a suspect: it is run alone, so that another crash harms no other job."""
 
 
 class NewJob(Struct, frozen=True, kw_only=True):
-    """A job as a client hands it to a broker."""
+    """A job as a client passes it to a broker."""
 
     id: str
-    """Chosen by the client before its first try, so that a repeated enqueue is no second job."""
+    """Chosen by the client before its first call, so that a repeated enqueue stores no second job."""
     task: str
     queue: str
     payload: bytes
-    """The encoded arguments. A broker never looks inside."""
+    """The encoded arguments. Brokers do not read them."""
     priority: int = 5
     """0 (last) to 9 (first)."""
     delay: float = 0.0
     """Seconds from the broker's now until the job is due."""
     run_at: float | None = None
-    """The moment the job is due; overrides `delay`."""
+    """The moment at which the job is due; overrides `delay`."""
     expires: float | None = None
-    """Seconds after the job came due in which it has to be started; see `aioq.options`."""
+    """Seconds after the job came due in which it must be started; see `aioq.options.latest_start`."""
     expires_at: float | None = None
-    """The moment by which it has to be started; overrides `expires`."""
+    """The moment by which it must be started; overrides `expires`."""
     max_crashes: int = 3
-    """So many times may a worker vanish while running it; after the last the job is dead. With less
-    than 3 a job that only ran beside the culprit has no chance to prove it, see `SUSPECT_AFTER`."""
+    """Crashes of a worker while running the job, after which the job is dead. Below 3, a job that merely
+    shared a worker with a crashing one is dead before it can be retried alone; see `SUSPECT_AFTER`."""
 
 
 class Lease(Struct, frozen=True, kw_only=True):
-    """The right to run one job and to report on it, until the lease runs out."""
+    """The right to run one job and to settle it, until the lease runs out."""
 
     job_id: str
     queue: str
     epoch: int
-    """Grows with every claim of the job; who reports with an older epoch is refused. It belongs to
-    one job: a later one of the same id, told apart by `enqueued_at`, has epochs of its own."""
+    """The fencing token: increases with every claim of the job, and settlements with an older epoch are
+    rejected. A later job with the same id has epochs of its own; `enqueued_at` distinguishes the two."""
     task: str
     payload: bytes
     attempt: int
-    """Counted before the attempt starts; 1 for the first. A release gives it back."""
+    """Counted before the attempt starts; 1 for the first. A release takes it off again."""
     crashes: int
-    """Earlier attempts that ended with a lease running out."""
+    """Earlier attempts whose lease ran out."""
     priority: int
     enqueued_at: float
     expires_at: float | None = None
-    """The moment after which the first run is not to start any more: `aioq.options.latest_start`. Workers
-    heed it at epoch 1 alone, so it may stand when the job is retried, or put back in line."""
+    """The latest start of the first attempt, from `aioq.options.latest_start`. Workers check it at epoch 1
+    only, so brokers may leave it set for retries and replays."""
 
 
 class ClaimRequest(Struct, frozen=True, kw_only=True):
-    """What a worker asks a broker for."""
+    """A worker's request for jobs."""
 
     worker_id: str
     queues: tuple[str, ...]
     """In order of preference."""
     limit: int
-    """The number of free slots: never more leases than this are taken."""
+    """The number of free slots; the maximum number of leases in the answer."""
     lease: float
-    """Seconds until a lease runs out unless it is extended."""
+    """Seconds until a lease runs out if it is not extended."""
     request_id: str
-    """Repeating a request with its id returns the same leases, not further ones."""
+    """Repeating the request with the same id returns the same leases, and no further ones."""
     running: int = 0
-    """How many leases the worker holds: a suspect comes to one that holds none."""
+    """The number of leases that the worker holds. Only a worker with 0 gets a suspect."""
 
 
 class Claim(Struct, frozen=True, kw_only=True):
@@ -103,14 +103,14 @@ class Claim(Struct, frozen=True, kw_only=True):
 
     leases: list[Lease]
     next_due: float | None = None
-    """Seconds until the earliest scheduled job of the queues comes due; None without one."""
+    """Seconds until the next scheduled job of the queues comes due; None without one."""
     alone: bool = False
-    """The worker is to claim nothing more until it holds no lease: the one lease here is that of a
-    suspect, or it is this worker's turn to make room for one."""
+    """The worker must claim nothing more until it holds no lease: either the one lease of this claim is a
+    suspect, or the worker has to become idle so that it can claim one."""
 
 
 class Failure(Struct, frozen=True):
-    """A task's exception as text: nothing of it is ever executed or unpickled."""
+    """An exception of a task as text. Nothing of it is executed or unpickled."""
 
     type: str
     message: str
@@ -122,13 +122,13 @@ class Completed(Struct, frozen=True, kw_only=True, tag=True):
 
     lease: Lease
     result: bytes | None = None
-    """The encoded return value; None when it is not to be stored."""
+    """The encoded return value; None stores no result."""
     retain_for: float = 0.0
-    """Seconds to keep the finished job's record; 0 leaves nothing behind."""
+    """Seconds to store the record of the job; 0 stores none."""
 
 
 class Retried(Struct, frozen=True, kw_only=True, tag=True):
-    """The attempt failed and another is wanted."""
+    """The attempt failed, and the job is to be retried."""
 
     lease: Lease
     delay: float
@@ -137,12 +137,12 @@ class Retried(Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Failed(Struct, frozen=True, kw_only=True, tag=True):
-    """The task raised and has no attempt left."""
+    """The task raised, and no attempt is left."""
 
     lease: Lease
     failure: Failure
     retain_for: float = 0.0
-    """Seconds to keep the failed job's record, from which it can be retried."""
+    """Seconds to store the record of the job, from which it can be replayed."""
 
 
 class Released(Struct, frozen=True, kw_only=True, tag=True):
@@ -150,58 +150,58 @@ class Released(Struct, frozen=True, kw_only=True, tag=True):
 
     lease: Lease
     delay: float = 0.0
-    """Seconds from the broker's now until the job is due again: 0 makes it `pending`, at the
-    front of its priority; more makes it `scheduled`."""
+    """Seconds from the broker's now until the job is due again. 0 makes it `pending`, at the front of its
+    priority; more makes it `scheduled`."""
 
 
 class Dead(Struct, frozen=True, kw_only=True, tag=True):
-    """No further attempt can help: keep the job among the dead for somebody to look at."""
+    """No further attempt can complete the job. Its record is stored for inspection."""
 
     lease: Lease
     reason: str
-    """A word: `malformed`, `unknown_task`, `crashed`, ..."""
+    """One word: `malformed`, `unknown_task`, `crashed`, ..."""
     failure: Failure | None = None
 
 
 class Expired(Struct, frozen=True, kw_only=True, tag=True):
-    """The job was not started in time, and the worker has not run it.
+    """The job was not started in time, and the worker did not run it.
 
-    Its record is kept as long as that of a dead job, and it can be retried like one.
+    Its record is stored as long as that of a dead job, and it can be replayed like one.
     """
 
     lease: Lease
     failure: Failure
-    """Says by how much it was too late."""
+    """Its message says how late the job was."""
 
 
 Settlement: TypeAlias = Completed | Retried | Failed | Released | Dead | Expired
-"""How an attempt ended."""
+"""The outcome of an attempt."""
 
 
 class Settled(Enum):
-    """What a broker did with one settlement."""
+    """A broker's answer to one settlement."""
 
     DONE = "done"
-    """It was written, now."""
+    """The broker wrote it."""
     ALREADY = "already"
-    """This very epoch had settled the job before; nothing was written again."""
+    """The same epoch had already settled the job. Nothing was written again."""
     STALE = "stale"
-    """Refused: the lease has passed on, or the job is no more. Nothing was written."""
+    """Rejected: the lease is no longer valid, or the job is unknown. Nothing was written."""
 
 
 class Reaped(Struct, frozen=True, kw_only=True):
-    """A job whose lease ran out."""
+    """A job whose lease ran out and was taken back."""
 
     job_id: str
     queue: str
     crashes: int
-    """Crashes counted so far, this one included."""
+    """Crashes so far, including this one."""
     state: JobState
-    """`pending` again, or `dead` when `max_crashes` is reached."""
+    """`pending` again, or `dead` if `max_crashes` is reached."""
 
 
 class JobRecord(Struct, frozen=True, kw_only=True):
-    """All that a broker knows of one job."""
+    """A broker's record of one job."""
 
     id: str
     queue: str
@@ -213,33 +213,33 @@ class JobRecord(Struct, frozen=True, kw_only=True):
     crashes: int
     enqueued_at: float
     run_at: float | None = None
-    """When a `scheduled` or `retrying` job comes due."""
+    """When a `scheduled` or `retrying` job comes due; None in other states."""
     started_at: float | None = None
     """When the latest attempt was claimed."""
     finished_at: float | None = None
     worker_id: str | None = None
-    """Who claimed the latest attempt."""
+    """The worker that claimed the latest attempt."""
     result: bytes | None = None
     failure: Failure | None = None
-    """Of the latest attempt that failed; of a job that completed after all a broker need not keep it."""
+    """The failure of the latest failed attempt. For a completed job a broker need not store it."""
     reason: str | None = None
     """Why a `dead` job is dead."""
 
 
 class QueueStats(Struct, frozen=True, kw_only=True):
-    """How many jobs of a queue stand where."""
+    """The number of jobs of one queue by state."""
 
     queue: str
     pending: int
     scheduled: int
-    """Waiting for their time, first or later attempts alike."""
+    """Jobs that are not due yet: `scheduled` and `retrying`."""
     running: int
     dead: int
     expired: int
 
 
 class WorkerInfo(Struct, frozen=True, kw_only=True):
-    """What a worker says of itself."""
+    """What a worker reports about itself."""
 
     id: str
     queues: tuple[str, ...]

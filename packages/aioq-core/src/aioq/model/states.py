@@ -1,7 +1,7 @@
-"""The life of a job as one table: every state, and every transition between them.
+"""Defines the states of a job and every transition between them, as one table.
 
 Rule 1: a transition that is not in `TRANSITIONS` does not exist. `aioq.testing` checks that of every broker.
-Rule 2: nothing here knows how a broker stores a job. The memory broker asks `after`; the Redis scripts get
+Rule 2: this module does not know how a broker stores a job. The memory broker calls `after`; the Redis scripts get
 their letters from `aioq_redis.storage.job_states`. The diagram in the documentation is drawn from this table.
 """
 
@@ -14,30 +14,30 @@ __all__ = ["FINAL_STATES", "TRANSITIONS", "IllegalTransition", "JobState", "Tran
 
 
 class JobState(StrEnum):
-    """Where a job stands."""
+    """The state of a job."""
 
     PENDING = "pending"
-    """Due, and waiting for a worker with a free slot."""
+    """Due; waits for a worker with a free slot."""
     SCHEDULED = "scheduled"
-    """Waiting for its time to come, without an attempt that failed."""
+    """Not due yet, and no attempt has failed."""
     RUNNING = "running"
     """Leased to a worker."""
     RETRYING = "retrying"
-    """An attempt failed; waiting for the backoff to pass before the next one."""
+    """An attempt failed; waits for the backoff before the next one."""
     COMPLETED = "completed"
     """The task returned."""
     FAILED = "failed"
-    """The task raised and has no attempt left."""
+    """The task raised, and no attempt is left."""
     CANCELLED = "cancelled"
-    """Somebody called it off."""
+    """A client or an operator cancelled it."""
     DEAD = "dead"
-    """No run can finish it: it crashed its workers, cannot be read, or names no known task."""
+    """No further attempt can complete it: it crashed its workers, cannot be read, or has an unknown task."""
     EXPIRED = "expired"
-    """It was not started in time, and was not run."""
+    """It was not started in time, and is not run."""
 
 
 class Verb(StrEnum):
-    """What moves a job from one state to another."""
+    """The name of a transition."""
 
     CLAIM = "claim"
     DUE = "due"
@@ -54,7 +54,7 @@ class Verb(StrEnum):
 
 
 class Transition(NamedTuple):
-    """One row of the table."""
+    """One row of the table: `verb` moves a job from `source` to `target`."""
 
     source: JobState
     verb: Verb
@@ -84,27 +84,28 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
     Transition(_S.DEAD, _V.REPLAY, _S.PENDING),
     Transition(_S.EXPIRED, _V.REPLAY, _S.PENDING),
 )
-"""Every transition there is. A job starts as `pending`, or as `scheduled` when it has a delay."""
+"""Every transition. A job starts as `pending`, or as `scheduled` if it has a delay."""
 
 FINAL_STATES: Final = frozenset({_S.COMPLETED, _S.FAILED, _S.CANCELLED, _S.DEAD, _S.EXPIRED})
-"""States in which no worker will touch the job again by itself."""
+"""States in which a job stays until an operator replays it or its record is dropped."""
 
 _TABLE: Final = {(row.source, row.verb): row.target for row in TRANSITIONS}
 
 
 class IllegalTransition(ValueError):
-    """A job was asked to make a move that the table does not have."""
+    """A transition that the table does not have."""
 
     def __init__(self, state: JobState, verb: Verb) -> None:
-        self.state, self.verb = state, verb
-        super().__init__(f"a {state} job has no way to {verb}")
+        self.state = state
+        self.verb = verb
+        super().__init__(f"a {state} job has no transition {verb}")
 
 
 def after(state: JobState, verb: Verb) -> JobState:
-    """Return the state that `verb` leads to from `state`.
+    """Return the state after the transition `verb` from `state`.
 
     Raises:
-        IllegalTransition: The table has no such row.
+        IllegalTransition: The table has no such transition.
     """
     try:
         return _TABLE[state, verb]

@@ -1,3 +1,3 @@
-"""Converts arguments and results to bytes and back, checks that types survive, and signs payloads."""
+"""Converts arguments and results to bytes and back, checks that nothing is lost, and signs payloads."""
 
 __all__: list[str] = []

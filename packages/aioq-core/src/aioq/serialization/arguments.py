@@ -1,8 +1,8 @@
-"""The arguments of a task as one value: bound, checked, encoded, and read back.
+"""Binds, checks, encodes and decodes the arguments of a task.
 
-A function's parameters become the fields of a msgspec struct, so that its constructor
-binds a call, and its decoder gives every argument the type of its annotation. Arguments
-that the caller leaves out stay out of the payload: the worker's own defaults apply.
+The parameters of a function become the fields of a msgspec struct: its constructor binds a call, and its
+decoder gives every argument the type of its annotation. Arguments that the caller leaves out are not
+encoded, so that the worker's defaults apply.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ _P = inspect.Parameter
 
 
 class CallSignature:
-    """How calls of one function travel.
+    """Encodes and decodes the calls of one function.
 
     Args:
-        function: A task; its first parameter is the context and does not travel.
-        codec: Turns the arguments into bytes.
-        name: What error messages call the task.
+        function: The function of a task; its first parameter is the context, which is not encoded.
+        codec: Converts the arguments to bytes and back.
+        name: The name of the task, for error messages.
 
     Raises:
-        TaskDefinitionError: An annotation cannot be resolved, or has no form on the wire.
+        TaskDefinitionError: An annotation cannot be resolved, or the codec does not support its type.
     """
 
     def __init__(self, function: Callable[..., Any], codec: Codec, name: str) -> None:
@@ -53,15 +53,15 @@ class CallSignature:
             self._decode = codec.decoder(self._struct)
             self._decode_result = codec.decoder(hints.get("return", Any))
         except (SerializationError, RuntimeError) as error:  # msgspec has no fields named __x
-            raise TaskDefinitionError(f"task {name}: {_culprit(codec, hints) or error}") from None
+            raise TaskDefinitionError(f"task {name}: {_unsupported(codec, hints) or error}") from None
 
     def encode(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> bytes:
         """Return the payload of a call.
 
         Raises:
             TypeError: The function does not take these arguments.
-            SerializationError: An argument does not fit its annotation, or would not arrive
-                as it was sent; names the path to it.
+            SerializationError: An argument does not fit its annotation, or would be changed by
+                encoding and decoding it; the message has the path to it.
         """
         call = self._bind(args, kwargs)
         try:
@@ -80,13 +80,13 @@ class CallSignature:
         """Return the positional and keyword arguments of a payload, each of its annotated type.
 
         Raises:
-            SerializationError: The payload is no call of this function.
+            SerializationError: The payload is not a call of this function.
         """
         call = self._decode(payload)
         if not self._by_position:
             return self._unpack(call)
         values: list[Any] = list(msgspec.structs.astuple(call))
-        for value in values:  # not `in`, which would ask the values' own __eq__
+        for value in values:  # not `in`, which calls the __eq__ of the values
             if value is UNSET:
                 return self._unpack(call)
         return values, {}
@@ -125,8 +125,8 @@ class CallSignature:
         return args, kwargs
 
 
-def _culprit(codec: Codec, hints: dict[str, Any]) -> str | None:
-    """Return which annotation has no form on the wire, and why."""
+def _unsupported(codec: Codec, hints: dict[str, Any]) -> str | None:
+    """Return a message about the annotation that the codec does not support."""
     for name, hint in hints.items():
         try:
             codec.decoder(hint)
@@ -146,7 +146,7 @@ def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
 
 
 def _struct(parameters: list[inspect.Parameter], hints: dict[str, Any]) -> type[Struct]:
-    """Return a struct with a field for each parameter, keyword-only ones included."""
+    """Return a struct class with one field for each parameter."""
     keyword = [_field(p, hints) for p in parameters if p.kind is _P.KEYWORD_ONLY]
     positional = [_field(p, hints) for p in parameters if p.kind is not _P.KEYWORD_ONLY]
     base = msgspec.defstruct("Keywords", keyword, kw_only=True, forbid_unknown_fields=True)

@@ -1,4 +1,4 @@
-"""The protocol of codecs: values to bytes and back."""
+"""Defines the protocol of codecs."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ __all__ = ["Codec"]
 
 
 class Codec(Protocol):
-    """Values to bytes and back, for arguments and results."""
+    """Converts arguments and results to bytes and back."""
 
     def encode(self, value: object) -> bytes:
         """Return `value` as bytes.
 
         Raises:
-            SerializationError: It cannot be represented; names the path to the offender.
+            SerializationError: It cannot be encoded; the message has the path to the part that cannot.
         """
         ...
 
     def decoder(self, type: Any) -> Callable[[bytes], Any]:
         """Return a function from bytes to a value of `type`, which may be any annotation.
 
-        The function raises `SerializationError` when the bytes do not fit the type, naming
-        the path. Bytes come from the network: nothing in them is ever executed.
+        The function raises `SerializationError` if the bytes do not fit the type; the message has the
+        path. The bytes come from the network, so the function must not execute anything in them.
+
+        Raises:
+            SerializationError: No value of `type` can be decoded.
         """
         ...

@@ -1,4 +1,4 @@
-"""An exception as text: bounded, on any exception whatever, and never executed again."""
+"""Converts exceptions to text of bounded length. Works for every exception, even a broken one."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["describe", "in_full", "in_short", "one_line", "error_text"]
 TYPE_LIMIT = 200
 MESSAGE_LIMIT = 1024
 TRACEBACK_LIMIT = 8192
-"""Bytes in UTF-8 that are kept of a type's name, of a message and of a traceback."""
+"""Limits of a type's name, a message and a traceback, in bytes of UTF-8."""
 
 
 def describe(error: BaseException) -> Failure:
-    """Return type, message and traceback of an exception, each cut to its limit.
+    """Return the type, message and traceback of an exception, each cut to its limit.
 
-    An exception whose own `__str__` raises is described by its type. What is no Unicode, such
-    as an undecodable file name, is escaped: every broker can store the text.
+    If the exception's own `__str__` raises, a note replaces the message. Characters that are not valid
+    Unicode, as in an undecodable file name, are escaped, so that every broker can store the text.
     """
     return Failure(
         _head(type(error).__name__, TYPE_LIMIT),
@@ -28,7 +28,7 @@ def describe(error: BaseException) -> Failure:
 
 
 def one_line(text: str, limit: int = MESSAGE_LIMIT) -> str:
-    """Return text that cannot break out of a log line: control characters escaped, and cut."""
+    """Return text that fits in one log line: control characters escaped, and cut to `limit` characters."""
     if len(text) <= limit and text.isprintable():
         return text
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: limit + 1])
@@ -36,25 +36,25 @@ def one_line(text: str, limit: int = MESSAGE_LIMIT) -> str:
 
 
 def error_text(error: BaseException) -> str:
-    """Return what an exception says, in one line; its type when it says nothing."""
+    """Return the message of an exception in one line; its type if the message is empty."""
     return one_line(_message(error) or type(error).__name__)
 
 
 def in_full(failure: Failure) -> str:
-    """Return type and message in one line."""
+    """Return the type and message of a failure in one line."""
     return one_line(f"{failure.type}: {failure.message}" if failure.message else failure.type)
 
 
 def in_short(failure: Failure) -> str:
-    """Return the message in one line; with the type where it is a single word, such as the key of a KeyError."""
+    """Return the message of a failure in one line, with the type if it is a single word like the key of a KeyError."""
     return one_line(failure.message) if " " in failure.message else in_full(failure)
 
 
 def _message(error: BaseException) -> str:
     try:
         return str(error)
-    except BaseException:  # the text of an exception is no place from which to end a worker
-        return "(the exception's text cannot be had: its __str__ raises)"
+    except BaseException:  # a broken __str__ must not end the worker
+        return "(no message: the exception's __str__ raises)"
 
 
 def _trace(error: BaseException) -> str:
@@ -69,12 +69,12 @@ def _cut(text: str, limit: int) -> str:
 
 
 def _head(text: str, limit: int) -> str:
-    """Keep the beginning."""
+    """Cut the end off."""
     data = text[: limit + 1].encode("utf-8", "backslashreplace")
     return data.decode() if len(data) <= limit else data[: limit - 3].decode("utf-8", "ignore") + "..."
 
 
 def _tail(text: str, limit: int) -> str:
-    """Keep the end, where Python says what went wrong."""
+    """Cut the beginning off: the end of a traceback names the error."""
     data = text[-limit - 1 :].encode("utf-8", "backslashreplace")
     return data.decode() if len(data) <= limit else "..." + data[3 - limit :].decode("utf-8", "ignore")

@@ -1,4 +1,4 @@
-"""What a value would lose on its way through a codec."""
+"""Compares a value with its decoded copy, to find what the codec would lose."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["field_names", "first_loss", "is_mapping"]
 
 
 def first_loss(sent: object, arrived: object, path: str = "") -> str | None:
-    """Return what the first lost part is, with its path; None when everything arrived.
+    """Return a message about the first part that was lost, with its path; None if nothing was.
 
-    Tuples may arrive as lists and integers as floats of the same value: both are what an
-    unannotated parameter gets. Other changes of type are losses.
+    A tuple may arrive as a list, and an integer as a float of the same value: an unannotated parameter
+    receives them so. Every other change of type is a loss.
     """
     if _is_sequence(sent) and _is_sequence(arrived) and not _is_other_record(sent, arrived):
         return _first((f"{path}[{n}]", a, b) for n, (a, b) in enumerate(zip(sent, arrived, strict=False)))
@@ -29,20 +29,20 @@ def first_loss(sent: object, arrived: object, path: str = "") -> str | None:
     if type(sent) is not type(arrived):
         return (
             f"{path}: {type(sent).__name__} would arrive as {type(arrived).__name__}; "
-            f"annotate the parameter with the type it is to have, and pass that type"
+            f"annotate the parameter with the type that you pass"
         )
     if names := field_names(sent):
         return _first((f"{path}.{name}".lstrip("."), getattr(sent, name), getattr(arrived, name)) for name in names)
-    return f"{path}: its value would change on the way" if _differ(sent, arrived) else None
+    return f"{path}: its value would change" if _differ(sent, arrived) else None
 
 
 def is_mapping(value: object) -> TypeGuard[Mapping[object, object]]:
-    """Whether a value is a mapping, of whatever to whatever."""
+    """Return whether a value is a mapping, of any types."""
     return isinstance(value, Mapping)
 
 
 def field_names(value: object) -> tuple[str, ...]:
-    """Return the names of the parts of a Struct, a dataclass instance or a pydantic model; of others, none."""
+    """Return the field names of a Struct, a dataclass instance or a pydantic model; empty for other values."""
     if isinstance(value, Struct):
         return value.__struct_fields__
     if is_dataclass(value) and not isinstance(value, type):
@@ -59,7 +59,7 @@ def _first(parts: Iterable[tuple[str, object, object]]) -> str | None:
 
 
 def _is_other_record(sent: object, arrived: object) -> bool:
-    """Whether a NamedTuple would arrive as something whose parts have no names."""
+    """Return whether a NamedTuple arrived as a sequence without field names."""
     return hasattr(sent, "_fields") and type(sent) is not type(arrived)
 
 
@@ -73,9 +73,9 @@ def _missing_key(sent: Mapping[object, object], arrived: Mapping[object, object]
 
 
 def _differ(sent: object, arrived: object) -> bool:
-    """Whether two values of one type differ, as far as the type can tell: NaN differs from itself.
+    """Return whether two values of one type differ. Types without `__eq__`, and NaN, count as equal.
 
-    Moments are compared in UTC: a datetime in an hour that comes twice equals none of another zone.
+    Datetimes are compared in UTC, because a datetime in a repeated hour equals none of another zone.
     """
     if isinstance(sent, datetime) and isinstance(arrived, datetime) and sent.tzinfo and arrived.tzinfo:
         return sent.astimezone(UTC) != arrived.astimezone(UTC)

@@ -1,8 +1,8 @@
-"""Values to bytes and back: JSON, by msgspec, with types restored from annotations.
+"""Encodes values as JSON with msgspec, and restores their types from annotations.
 
-Whatever msgspec knows makes the trip: the JSON types, datetime, date, time, timedelta,
-UUID, Decimal, Enum, bytes, set, tuple, dataclasses, TypedDict, NamedTuple, attrs classes,
-msgspec.Struct, and pydantic models where pydantic is installed. Nothing is ever pickled.
+It supports the types of msgspec: the JSON types, datetime, date, time, timedelta, UUID, Decimal, Enum,
+bytes, set, tuple, dataclasses, TypedDict, NamedTuple, attrs classes and msgspec.Struct; and pydantic
+models if pydantic is installed. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from aioq.serialization.fidelity import field_names, is_mapping
 __all__ = ["JsonCodec"]
 
 MAX_DEPTH = 64
-"""Lists and dicts that may stand in each other. Whoever reads the data, in whatever language, can."""
+"""Levels of nested lists and dicts: few enough for the JSON parsers of all languages."""
 
-TOO_DEEP = f"nested too deeply: at most {MAX_DEPTH} lists and dicts may stand in each other"
+TOO_DEEP = f"nested too deeply: at most {MAX_DEPTH} levels of lists and dicts are allowed"
 
-# A string that does not end goes to the end: nothing is ever looked at twice.
+# An unterminated string matches to the end of the data, so that the search is linear.
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[][{}]', re.DOTALL)
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 
 
 class JsonCodec:
-    """The default codec."""
+    """The default codec: JSON."""
 
     def __init__(self) -> None:
         self._encoder = msgspec.json.Encoder(enc_hook=_to_plain)
@@ -39,7 +39,7 @@ class JsonCodec:
         """Return `value` as JSON.
 
         Raises:
-            SerializationError: Some part of it has no JSON form; names the path to it.
+            SerializationError: A part of it has no JSON form; the message has the path to it.
         """
         try:
             data = self._encoder.encode(value)
@@ -47,7 +47,7 @@ class JsonCodec:
         except RecursionError:
             part = next((step.lstrip(".") for step, part in _parts(value) if not self._encodes(part)), "the value")
             raise SerializationError(f"{part}: nested too deeply, or contains itself") from None
-        except Exception as error:  # besides the encoder's own: what a property or a model raises as it is read
+        except Exception as error:  # also exceptions of properties and models as they are read
             path, offender = self._offender(value)
             refusal = _refusal(offender, error)
             raise SerializationError(f"{path}: {refusal}" if path else refusal) from None
@@ -58,17 +58,17 @@ class JsonCodec:
         return data
 
     def decoder(self, type: Any) -> Callable[[bytes], Any]:
-        """Return a function from JSON to a value of `type`.
+        """Return a function that decodes JSON to a value of `type`.
 
-        The function raises `SerializationError` when the bytes are not JSON or do not fit.
+        The function raises `SerializationError` if the bytes are not JSON or do not fit the type.
 
         Raises:
-            SerializationError: No value of `type` can be read from JSON.
+            SerializationError: `type` cannot be decoded from JSON.
         """
         try:
             decode = msgspec.json.Decoder(type, dec_hook=_from_plain).decode
-        except Exception as error:  # besides a TypeError: a NameError from the annotations of a class
-            raise SerializationError(f"{type!r} cannot be read from JSON: {error}") from None
+        except Exception as error:  # also a NameError from the annotations of a class
+            raise SerializationError(f"{type!r} cannot be decoded from JSON: {error}") from None
 
         def checked(data: bytes) -> Any:
             if _too_deep(data):
@@ -77,7 +77,7 @@ class JsonCodec:
                 return decode(data)
             except RecursionError:
                 raise SerializationError(f"the data is {TOO_DEEP}") from None
-            except Exception as error:  # besides the decoder's own: what a __post_init__ or a model raises
+            except Exception as error:  # also exceptions of a __post_init__ or a model
                 raise SerializationError(_explain(error)) from None
 
         return checked
@@ -100,28 +100,28 @@ class JsonCodec:
         return True
 
 
-def _too_deep(data: bytes, most: int = MAX_DEPTH) -> bool:
-    """Whether JSON is nested deeper than that; looks closely only where it might be."""
-    if data.count(b"[") + data.count(b"{") <= most:
+def _too_deep(data: bytes, limit: int = MAX_DEPTH) -> bool:
+    """Return whether JSON has more than `limit` levels. Scans it only if it has that many brackets."""
+    if data.count(b"[") + data.count(b"{") <= limit:
         return False
     depth = 0
     for token in _TOKEN.finditer(data):
-        mark = data[token.start()]
-        depth += 1 if mark in b"[{" else -1 if mark in b"]}" else 0
-        if depth > most:
+        first = data[token.start()]
+        depth += 1 if first in b"[{" else -1 if first in b"]}" else 0
+        if depth > limit:
             return True
     return False
 
 
 def _infinite(value: object, path: str = "") -> str | None:
-    """Return where a float stands that JSON has no number for; the encoder makes it null."""
+    """Return a message with the path of a float that JSON cannot represent; the encoder writes it as null."""
     if isinstance(value, float) and not math.isfinite(value):
         return f"{path.lstrip('.')}: {value} has no JSON form".lstrip(": ")
     return next((found for step, part in _parts(value) if (found := _infinite(part, path + step))), None)
 
 
 def _to_plain(value: object) -> object:
-    """Give msgspec a form of a value that it does not know: today, of a pydantic model."""
+    """Convert a value that msgspec does not support: a pydantic model."""
     dump = getattr(value, "model_dump", None)
     if dump is None or isinstance(value, type):
         raise TypeError(f"no JSON form of {type(value).__name__}")
@@ -130,12 +130,12 @@ def _to_plain(value: object) -> object:
 
 
 def _from_plain(type: Any, plain: object) -> object:
-    """Build a value that msgspec does not know from its JSON form."""
+    """Build a value that msgspec does not support from its JSON form."""
     if type is object:
         return plain
     validate = getattr(type, "model_validate", None)
     if validate is None:
-        raise TypeError(f"no way to make {getattr(type, '__name__', type)} from JSON")
+        raise TypeError(f"cannot decode {getattr(type, '__name__', type)} from JSON")
     value: object = validate(plain)
     return value
 
@@ -162,7 +162,7 @@ def _refusal(offender: object, error: Exception) -> str:
 
 
 def _explain(error: Exception) -> str:
-    """Put msgspec's message path first: `when: expected ...`, not `... - at $.when`."""
+    """Return msgspec's message with the path first: `when: expected ...` instead of `... - at $.when`."""
     if not isinstance(error, ValueError | TypeError):
         return f"{type(error).__name__}: {error}"
     found = _AT.match(str(error))

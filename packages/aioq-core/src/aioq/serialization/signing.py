@@ -1,7 +1,7 @@
-"""Signatures: what the broker holds was put there by somebody who has a key, and is as it was.
+"""Signs payloads and results, and verifies that stored data come from an owner of a key and are unchanged.
 
-A signed payload or result is `s1 <HMAC-SHA256 as 64 hexadecimal digits>`, a line feed, and the
-data. The digest also covers what the data belong to, so that they mean nothing elsewhere.
+Signed data are `s1 <HMAC-SHA256 as 64 hexadecimal digits>`, a line feed, and the data. The digest also
+covers the subject that the data belong to, so that they cannot be moved to another job.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ DIGITS = 64
 OVERHEAD = len(MARK) + DIGITS + 1
 """Bytes that a signature adds."""
 
-SHORTEST_KEY = 16
+MIN_KEY_SIZE = 16
 """Bytes."""
 
 
 class Subject(NamedTuple):
-    """What signed data belong to."""
+    """What the signed data belong to."""
 
     what: str
-    """`call` or `result`: one can never stand for the other."""
+    """`call` or `result`: a signature of one is not valid for the other."""
     task: str
     queue: str
     job_id: str
@@ -37,7 +37,7 @@ class Subject(NamedTuple):
         return f"the {self.what} of job {self.job_id} of {self.task}"
 
     def prefix(self) -> bytes:
-        """Return the subject as bytes that those of no other subject begin with."""
+        """Return the subject as bytes. No two subjects have the same bytes, or bytes that begin alike."""
         parts = (self.what, self.task, self.queue, _as_signed(self.job_id))
         return b"".join(
             b"%d:%b," % (len(part), part) for part in (text.encode("utf-8", "surrogatepass") for text in parts)
@@ -45,43 +45,44 @@ class Subject(NamedTuple):
 
 
 class Signer:
-    """Signs with the first of its keys, and accepts what any of them has signed.
+    """Signs with its first key, and accepts signatures of all its keys.
 
     Args:
-        keys: Secrets of at least 16 bytes, or of text that has so many in UTF-8.
+        keys: Secrets of at least 16 bytes, or text of at least 16 bytes in UTF-8.
 
     Raises:
-        TypeError, ValueError: There is no key, or one that is no secret; no message shows it.
+        TypeError, ValueError: There is no key, or one is invalid. The message does not contain the key.
     """
 
     def __init__(self, keys: Sequence[str | bytes]) -> None:
         if isinstance(keys, str | bytes):
-            raise TypeError("signing_keys must be a list of keys, of which the first signs; write [key]")
+            raise TypeError("signing_keys must be a list of keys; write [key]")
         self._keys = [_checked(key) for key in keys]
         if not self._keys:
             raise ValueError("signing_keys must have at least one key; leave it out to sign nothing")
 
     def seal(self, subject: Subject, data: bytes) -> bytes:
-        """Return data with their signature in front."""
+        """Return the data with a signature in front."""
         return b"%b%b\n%b" % (MARK, _digest(self._keys[0], subject, data), data)
 
     def unseal(self, subject: Subject, sealed: bytes) -> bytes:
-        """Return data that were signed for this very subject; nothing else of them is looked at before.
+        """Verify the signature for this subject, and return the data.
 
         Raises:
-            BadSignature: They were not, or not with one of the keys, or have been changed since.
+            BadSignature: The data are not signed, are signed with another key or for another subject, or
+                were changed.
         """
         if sealed[: len(MARK)] != MARK or sealed[OVERHEAD - 1 : OVERHEAD] != b"\n":
             raise BadSignature(f"{subject} is not signed")
         digest, data = sealed[len(MARK) : OVERHEAD - 1], sealed[OVERHEAD:]
-        # A list, so that it always takes as long as there are keys.
+        # A list, not a generator: the time must not depend on which key matches.
         if not any([hmac.compare_digest(digest, _digest(key, subject, data)) for key in self._keys]):  # noqa: C419
-            raise BadSignature(f"{subject} was changed after it was signed, or signed with a key that is not ours")
+            raise BadSignature(f"{subject} was changed after it was signed, or signed with an unknown key")
         return data
 
 
 def looks_signed(data: bytes) -> bool:
-    """Whether data begin as signed ones do."""
+    """Return whether data begin like signed data."""
     return data.startswith(MARK)
 
 
@@ -90,7 +91,7 @@ def _digest(key: bytes, subject: Subject, data: bytes) -> bytes:
 
 
 def _as_signed(job_id: str) -> str:
-    """Return the id for which the job is signed: the jobs of one schedule are made from one template."""
+    """Return the job id that is signed. The jobs of one schedule share one signed template, so the tick is left out."""
     return job_id.rpartition(":")[0] if job_id.startswith(TICK_IDS) else job_id
 
 
@@ -98,6 +99,6 @@ def _checked(key: object) -> bytes:
     if not isinstance(key, str | bytes):
         raise TypeError(f"signing_keys must be text or bytes, got {type(key).__name__}")
     secret = key.encode() if isinstance(key, str) else key
-    if len(secret) < SHORTEST_KEY:
-        raise ValueError(f"signing_keys must have at least {SHORTEST_KEY} bytes each, got one of {len(secret)}")
+    if len(secret) < MIN_KEY_SIZE:
+        raise ValueError(f"signing_keys must have at least {MIN_KEY_SIZE} bytes each, got one with {len(secret)}")
     return secret
