@@ -9,6 +9,7 @@ Sessions install the versions that `.ci/requirements.txt` names, and `-s lock` r
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -104,8 +105,15 @@ def group(name: str) -> list[str]:
 
 def requirements(name: str) -> list[str]:
     """Return what a distribution of ours and all its extras require of others."""
-    project: dict[str, Any] = nox.project.load_toml(PACKAGES / name / "pyproject.toml")["project"]
-    lists = [project["dependencies"], *project.get("optional-dependencies", {}).values()]
+    settings: dict[str, Any] = nox.project.load_toml(PACKAGES / name / "pyproject.toml")
+    # Those with requirements on each other have them filled in by a hook when they are built.
+    hooks = settings["tool"]["hatch"].get("metadata", {}).get("hooks", {}).get("custom", {})
+    tables: list[dict[str, Any]] = [settings["project"], hooks]
+    lists = [
+        lines
+        for table in tables
+        for lines in [table.get("dependencies", []), *table.get("optional-dependencies", {}).values()]
+    ]
     return [line for lines in lists for line in lines if not line.startswith("aioq")]
 
 
@@ -140,6 +148,53 @@ def paths(*names: str, extra: str = "") -> list[str]:
 def editable(*names: str) -> list[str]:
     """Return how to install these distributions so that they follow the checkout."""
     return [part for path in paths(*names) for part in ("--editable", path)]
+
+
+def refuse_unready(session: nox.Session, version: str) -> None:
+    """End a session unless the changelog, the tag and the checkout are those of this version."""
+    heading = re.search(r"^## \[.*", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    if not heading or not re.fullmatch(rf"## \[{re.escape(version)}\] - \d{{4}}-\d\d-\d\d", heading[0]):
+        session.error(f"CHANGELOG.md must begin with `## [{version}] - YYYY-MM-DD`, not {heading and heading[0]!r}")
+    git = ["git", "-C", str(ROOT)]
+    tags = str(session.run(*git, "tag", "--points-at", "HEAD", external=True, silent=True)).split()
+    if f"v{version}" not in tags:
+        session.error(f"this commit must have the tag v{version}, and has {', '.join(tags) or 'none'}")
+    if changed := str(session.run(*git, "status", "--porcelain", external=True, silent=True)).strip():
+        session.error(f"there must be nothing that is not committed:\n{changed}")
+
+
+def build(session: nox.Session, dist: Path) -> None:
+    """Build every distribution into an emptied folder, and check what is in it."""
+    shutil.rmtree(dist, ignore_errors=True)
+    for name in DISTRIBUTIONS:
+        # Each wheel is made from its sdist, as an index would have it made.
+        session.run("python", "-m", "build", "--no-isolation", "--outdir", str(dist), str(PACKAGES / name), silent=True)
+    built = sorted(dist.glob("*.whl"))
+    umbrella, parts = built[0], built[1:]
+    session.run("twine", "check", "--strict", *map(str, built), *map(str, dist.glob("*.tar.gz")))
+    session.run("check-wheel-contents", *map(str, parts))
+    session.run("check-wheel-contents", "--ignore", "W007,W008", str(umbrella))  # it has no modules, and says so
+
+
+def use(session: nox.Session, dist: Path, extra: str) -> Path:
+    """Install the umbrella's wheel with an extra into a fresh environment, and return the folder of its programs."""
+    fresh = Path(session.create_tmp(), "fresh")
+    umbrella, *parts = sorted(dist.glob("*.whl"))
+    session.run("virtualenv", "--quiet", "--clear", str(fresh))
+    programs = fresh / ("Scripts" if os.name == "nt" else "bin")
+    session.run(
+        str(programs / "python"),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--constraint",
+        without_hashes(session),
+        f"{umbrella}[{extra}]",
+        *map(str, parts),
+        external=True,
+    )
+    return programs
 
 
 @nox.session(python=USUAL)
@@ -224,33 +279,29 @@ def lowest(session: nox.Session) -> None:
 @nox.session(python=USUAL)
 def wheels(session: nox.Session) -> None:
     """Build every distribution, check what is in it, and use it from a fresh environment."""
-    dist, fresh = (Path(session.create_tmp(), part) for part in ("dist", "fresh"))
     install(session, *group("wheels"))
-    shutil.rmtree(dist, ignore_errors=True)
-    for name in DISTRIBUTIONS:
-        # Each wheel is made from its sdist, as an index would have it made.
-        session.run("python", "-m", "build", "--no-isolation", "--outdir", str(dist), str(PACKAGES / name), silent=True)
-    built = sorted(dist.glob("*.whl"))
-    umbrella, parts = built[0], built[1:]
-    session.run("twine", "check", "--strict", *map(str, built), *map(str, dist.glob("*.tar.gz")))
-    session.run("check-wheel-contents", *map(str, parts))
-    session.run("check-wheel-contents", "--ignore", "W007,W008", str(umbrella))  # it has no modules, and says so
-    session.run("virtualenv", "--quiet", "--clear", str(fresh))
-    programs = fresh / ("Scripts" if os.name == "nt" else "bin")
-    session.run(
-        str(programs / "python"),
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--constraint",
-        without_hashes(session),
-        f"{umbrella}[cron]",
-        *map(str, parts),
-        external=True,
-    )
+    dist = Path(session.create_tmp(), "dist")
+    build(session, dist)
+    programs = use(session, dist, "cron")
     session.run(str(programs / "aioq"), "--version", external=True)
     session.run(str(programs / "python"), "-I", "tests/packaging/isolation.py", "aioq[cron]", external=True)
+
+
+@nox.session(python=USUAL, default=False)
+def release(session: nox.Session) -> None:
+    """Build what a release consists of into `dist`, if all is as docs/releasing.md says. Not part of a plain run."""
+    version = (PACKAGES / UMBRELLA / "VERSION").read_text("utf-8").strip()
+    refuse_unready(session, version)
+    install(session, *group("wheels"), *group("release"))
+    dist = ROOT / "dist"
+    build(session, dist)
+    python = use(session, dist, "all") / "python"
+    session.run(str(python), "-m", "pip", "uninstall", "--quiet", "--yes", "pip", external=True)
+    bill = dist / f"aioq-{version}.cdx.json"
+    session.run("cyclonedx-py", "environment", "--output-reproducible", "--output-file", str(bill), str(python))
+    sums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(dist.iterdir())}
+    (dist / "SHA256SUMS").write_text("".join(f"{sum}  {name}\n" for name, sum in sums.items()), "utf-8")
+    session.log(f"{len(sums)} files and their SHA256SUMS are in {dist}")
 
 
 @nox.session(python=USUAL, default=False)
@@ -302,6 +353,7 @@ def docs(session: nox.Session) -> None:
 @nox.session(python=SUPPORTED[0] if SUPPORTED[0] in FOUND else USUAL, default=False, venv_backend="uv")
 def lock(session: nox.Session) -> None:
     """Refresh the lock, `-- --no-upgrade` for what is missing or does not fit. Not part of a plain run."""
+    LOCK.touch()
     wanted = Path(session.create_tmp(), "requirements.in")
     groups = [line for name in GROUPS["dependency-groups"] for line in group(name)]
     ours = [line for name in DISTRIBUTIONS for line in requirements(name)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import fields
 from importlib import import_module
 from types import ModuleType
@@ -19,6 +18,7 @@ from aioq.model import health as findings
 from aioq.model import job, states
 from aioq.options import EnqueueOptions
 from tests.docs.fences import ROOT
+from tests.packaging.workspace import requirements
 
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 TASKS = (ROOT / "docs" / "tasks.md").read_text()
@@ -88,9 +88,7 @@ def test_the_table_of_packages() -> None:
     rows = re.findall(r"^\| `(aioq[\w-]*)` \|.*\| ([^|]*) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert {name for name, _ in rows} == {path.parent.name for path in ROOT.glob("packages/*/pyproject.toml")}
     for name, needs in rows:
-        project = tomllib.loads((ROOT / "packages" / name / "pyproject.toml").read_text())["project"]
-        required = [re.split(r"[^\w-]", text)[0] for text in project["dependencies"] if "sys_platform" not in text]
-        assert set(needs.split(", ")) == set(required)
+        assert set(needs.split(", ")) == {each.name for each in requirements(name).values() if not each.marker}
 
 
 def test_every_error_of_results_is_explained() -> None:

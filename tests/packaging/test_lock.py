@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.packaging.workspace import DISTRIBUTIONS, ROOT, settings
+from tests.packaging.workspace import DISTRIBUTIONS, ROOT, metadata, settings
 from tests.packaging.workspace import requirements as required
 
 LOCK = (ROOT / ".ci/requirements.txt").read_text("utf-8")
@@ -43,8 +43,7 @@ def of_packages() -> dict[str, Requirement]:
     """Return what our distributions and their extras require of others, by the distribution and the line."""
     found: dict[str, Requirement] = {}
     for name in DISTRIBUTIONS:
-        extras = settings(ROOT / "packages" / name)["project"].get("optional-dependencies", {})
-        for extra in ("", *extras):
+        for extra in ("", *metadata(name)["optional-dependencies"]):
             found |= {f"{name}: {each}": each for each in required(name, extra).values()}
     return {name: each for name, each in found.items() if not each.name.startswith("aioq")}
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import tomllib
 
 import pytest
 
@@ -23,7 +25,7 @@ TOP_LEVEL = {
     "pyproject.toml",
     "tests",
 }
-VERSION = metadata("aioq")["version"]
+VERSION = (ROOT / "packages/aioq/VERSION").read_text("utf-8").strip()
 
 
 def test_the_top_level_holds_what_it_should_and_no_more() -> None:
@@ -40,7 +42,7 @@ def test_the_root_is_no_project() -> None:
 
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 def test_versions_are_in_lockstep(distribution: str) -> None:
-    """All distributions carry one version, and support the same Pythons."""
+    """All distributions carry the version that stands in one file, and support the same Pythons."""
     project = metadata(distribution)
     assert (project["version"], project["requires-python"]) == (VERSION, ">=3.11")
 
@@ -54,11 +56,35 @@ def test_the_umbrella_pins_its_parts() -> None:
 
 
 @pytest.mark.parametrize("distribution", ["aioq-cron", "aioq-redis"])
-def test_satellites_take_any_core_of_their_minor_version(distribution: str) -> None:
-    """A satellite works with every core of its minor version, and with no other."""
-    major, minor, _ = map(int, VERSION.split("."))
+def test_satellites_take_a_core_of_their_minor_version(distribution: str) -> None:
+    """A satellite works with its own core and later ones of its minor version, and with no other."""
+    major, minor, patch = map(int, VERSION.split("."))
     core = requirements(distribution)["aioq-core"].specifier
-    assert set(map(str, core)) == {f">={major}.{minor}", f"<{major}.{minor + 1}"}
+    assert core.contains(VERSION)
+    assert core.contains(f"{major}.{minor}.{patch + 1}")
+    assert not core.contains(f"{major}.{minor + 1}.0")
+    assert patch == 0 or not core.contains(f"{major}.{minor}.{patch - 1}")
+
+
+def test_pins_are_filled_in_by_the_same_hook() -> None:
+    """Each distribution with requirements on others carries a copy, which an sdist of it needs."""
+    hooks = {path.parent.name: path.read_text("utf-8") for path in ROOT.glob("packages/*/hatch_build.py")}
+    assert hooks.keys() == {"aioq", "aioq-cron", "aioq-redis"}
+    assert len(set(hooks.values())) == 1
+
+
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_classifiers_name_the_pythons_that_are_tested(distribution: str) -> None:
+    """They are those that the suite is run on before a release, also in the shell of hatch."""
+    prefix = "Programming Language :: Python :: 3."
+    named = [
+        line.removeprefix(prefix[:-2]) for line in metadata(distribution)["classifiers"] if line.startswith(prefix)
+    ]
+    supported = re.search(r"^SUPPORTED = (\[.*\])$", (ROOT / "noxfile.py").read_text("utf-8"), re.MULTILINE)
+    assert supported
+    assert named == json.loads(supported[1])
+    matrix = tomllib.loads((ROOT / "hatch.toml").read_text("utf-8"))["envs"]["hatch-test"]["matrix"]
+    assert matrix == [{"python": named}]
 
 
 def test_the_core_needs_two_distributions() -> None:
@@ -71,7 +97,7 @@ def test_the_core_needs_two_distributions() -> None:
 def test_the_changelog_begins_with_this_version() -> None:
     """Its newest section is the one that is being worked on, or was released last."""
     sections = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
-    assert sections[0] == VERSION
+    assert sections[0] == VERSION  # python -m nox -s release says what else it must say
 
 
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)

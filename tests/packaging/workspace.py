@@ -6,6 +6,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from hatchling.metadata.core import ProjectMetadata
+from hatchling.plugin.manager import PluginManager
 from packaging.requirements import Requirement
 
 __all__ = ["CODE", "DISTRIBUTIONS", "ROOT", "metadata", "requirements", "settings"]
@@ -22,9 +24,15 @@ def settings(folder: Path) -> dict[str, Any]:
 
 
 def metadata(distribution: str) -> dict[str, Any]:
-    """Return the `[project]` table of a distribution."""
-    project: dict[str, Any] = settings(ROOT / "packages" / distribution)["project"]
-    return project
+    """Return the `[project]` table of a distribution, with what is filled in when it is built."""
+    folder = ROOT / "packages" / distribution
+    made = ProjectMetadata(str(folder), PluginManager())
+    core = made.core
+    return settings(folder)["project"] | {
+        "version": made.version,
+        "dependencies": core.dependencies,
+        "optional-dependencies": core.optional_dependencies,
+    }
 
 
 def requirements(distribution: str, extra: str = "") -> dict[str, Requirement]:
