@@ -296,9 +296,11 @@ def release(session: nox.Session) -> None:
     dist = ROOT / "dist"
     build(session, dist)
     python = use(session, dist, "all") / "python"
-    session.run(str(python), "-m", "pip", "uninstall", "--quiet", "--yes", "pip", external=True)
+    session.run(str(python), "-m", "pip", "uninstall", "--quiet", "--yes", "setuptools", "pip", external=True)
     bill = dist / f"aioq-{version}.cdx.json"
     session.run("cyclonedx-py", "environment", "--output-reproducible", "--output-file", str(bill), str(python))
+    # It names our wheels by where they were built.
+    bill.write_text(bill.read_text("utf-8").replace(f"{dist.as_uri()}/", ""), "utf-8")
     sums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(dist.iterdir())}
     (dist / "SHA256SUMS").write_text("".join(f"{sum}  {name}\n" for name, sum in sums.items()), "utf-8")
     session.log(f"{len(sums)} files and their SHA256SUMS are in {dist}")
