@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
@@ -15,7 +15,7 @@ class OwnRequirements(MetadataHookInterface):
 
     def update(self, metadata: dict[str, Any]) -> None:
         """Set the requirements, and those of the extras if there are any."""
-        settings: dict[str, Any] = self.config
+        settings = cast("dict[str, Any]", self.config)  # pyright: ignore[reportUnknownMemberType]
         metadata["dependencies"] = self._filled(settings["dependencies"], metadata["version"])
         if extras := settings.get("optional-dependencies"):
             metadata["optional-dependencies"] = {

@@ -111,7 +111,7 @@ CASES = {
     "aioq-cron": Case(("aioq_cron",), ("aioq_redis", "redis", "pytest"), (job, cron)),
     "aioq-redis": Case(("aioq_redis",), ("aioq_cron", "croniter", "redis", "pytest"), (job, redis)),
     "aioq": Case(("aioq", "aioq_redis"), ("aioq_cron", "croniter", "redis", "pytest"), (job, redis)),
-    "aioq[cron]": Case(("aioq", "aioq_cron", "aioq_redis"), ("pytest",), (job, cron, redis)),
+    "aioq[cron]": Case(("aioq", "aioq_cron", "aioq_redis"), ("redis", "pytest"), (job, cron, redis)),
 }
 
 

@@ -57,11 +57,9 @@ def test_lock_requirement_is_satisfied(requirement: Requirement) -> None:
         if requirement.marker and not requirement.marker.evaluate(platform):
             continue
         pins = locked().get(canonicalize_name(requirement.name), [])
-        (version,) = [pin.specifier for pin in pins if not pin.marker or pin.marker.evaluate(platform)] or [None]
-        assert version, f"python -m nox -s lock -- --no-upgrade adds {requirement}"
-        assert requirement.specifier.contains(str(version).removeprefix("=="), prereleases=True), (
-            f"{requirement} {version}"
-        )
+        versions = [str(pin.specifier) for pin in pins if not pin.marker or pin.marker.evaluate(platform)]
+        assert len(versions) == 1, f"{requirement}: {versions}; refresh the lock: python -m nox -s lock -- --no-upgrade"
+        assert requirement.specifier.contains(versions[0].removeprefix("=="), prereleases=True), versions[0]
 
 
 def test_lock_entries_are_pinned_with_hashes() -> None:

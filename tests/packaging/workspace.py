@@ -28,7 +28,8 @@ def metadata(distribution: str) -> dict[str, Any]:
     folder = ROOT / "packages" / distribution
     made = ProjectMetadata(str(folder), PluginManager())
     core = made.core
-    return settings(folder)["project"] | {
+    project: dict[str, Any] = settings(folder)["project"]
+    return project | {
         "version": made.version,
         "dependencies": core.dependencies,
         "optional-dependencies": core.optional_dependencies,
