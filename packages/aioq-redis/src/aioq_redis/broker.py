@@ -1,4 +1,4 @@
-"""The broker: the protocols of aioq on one Redis or Valkey server."""
+"""The broker: implements the protocols of aioq on Redis or Valkey."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from aioq_redis.storage.retention import Retention
 
 __all__ = ["RedisBroker"]
 
-OLDEST: Final = (6, 2)
+OLDEST_REDIS: Final = (6, 2)
 
 logger = logging.getLogger("aioq.redis")
 
@@ -33,48 +33,44 @@ logger = logging.getLogger("aioq.redis")
 class RedisBroker(
     EnqueueRole, ClaimRole, JobStoreRole, SignalsRole, WorkerRegistryRole, TickLedgerRole, CronRegistryRole
 ):
-    """Jobs in Redis 6.2 or later, or in Valkey: shared by any number of clients and workers.
+    """Stores jobs and cron entries in Redis 6.2 or later, or in Valkey. Any number of processes share them.
 
-    On a cluster all of a queue is on one node, so queues are what spreads over the nodes. What
-    concerns several queues waits for the slowest of their nodes, and the nodes' clocks should agree.
+    Each step of a job is one script on the server's clock. The broker connects when it is first used, and
+    reconnects by itself. While it is connected it belongs to one asyncio event loop; after `close` to none.
 
-    Each step of a job is one script on the server's clock. The object connects when it is
-    first used, and reconnects by itself; while connected it belongs to one asyncio event
-    loop, after `close` to none. A user with an ACL needs the keys and channels that begin
-    with `{namespace`, and the commands of `+@read +@write +@connection +@pubsub +time +eval
-    +evalsha +script|load -@dangerous`; on a cluster `+cluster|slots` too. Redis 6.2 counts three
-    commands to no such group: `+select` for another database than 0, `+asking` on a cluster, `+wait`
-    for copies on replicas. Without `+@pubsub` results and cancellations are asked for, not told.
+    On a cluster a queue is stored on one node, so an app uses several nodes by having several queues. A call that
+    concerns several queues waits for the slowest of their nodes. The clocks of the nodes should agree.
 
-    A job id is known in its queue. When `enqueue` is given jobs of several queues it looks
-    at all of them first, and then stores those of one queue after those of another: a
-    server that fails or fills up in between keeps the first. The record of a completed job
-    has its payload only if that takes no more than 1024 bytes.
+    A user with an ACL needs the keys and channels that begin with `{namespace`, and the commands of `+@read +@write
+    +@connection +@pubsub +time +eval +evalsha +script|load -@dangerous`; on a cluster `+cluster|slots` too. Redis 6.2
+    has three commands in none of these groups: `+select` for another database than 0, `+asking` on a cluster, `+wait`
+    for replicas. Without `+@pubsub` the broker polls for results, and workers notice cancellations late.
+
+    A job id is unique in its queue. If `enqueue` gets jobs of several queues, it checks all of them first and then
+    stores them queue by queue. If the server fails or is full in between, the jobs of the first queues stay stored.
+    The record of a completed job has its payload only if that takes no more than 1024 bytes.
 
     Args:
         url: `redis://user:password@host:port/db`, with `rediss` for TLS, `unix:///path?db=2`
             for a socket, or `valkey` and `valkeys` for the first two. `redis+cluster://host:port`
             names one or more nodes of a cluster, separated by commas, and
             `redis+sentinel://host:port,host:port/service/db` the sentinels of a service, with
-            `?sentinel_username=` and `sentinel_password` for themselves. Percent-encode what is
-            special in a user name or password. TLS checks the certificate and the host name;
-            `?ssl_ca_certs=file` names the authority, `ssl_certfile` and `ssl_keyfile` our own
-            certificate, and `ssl_cert_reqs=none` checks nothing.
-        namespace: What the names of all keys begin with: apps of different namespaces share
-            a server and nothing else.
-        timeout: Seconds that one call may take, repetitions after a lost connection
-            included, before it raises `BrokerUnavailable`.
-        durability: `primary`, or `replica:N` to have `enqueue` return only when N replicas have
-            the jobs, too. It costs a connection and a round trip to the replicas, and raises
-            `NotReplicated` when they do not answer within half of `timeout`. It is about
-            `enqueue` alone, not about jobs of `Aarq.schedule`.
+            `?sentinel_username=` and `sentinel_password` to log in there. Percent-encode special
+            characters in a user name or password. TLS checks the certificate and the host name;
+            `?ssl_ca_certs=file` is the file of the authority, `ssl_certfile` and `ssl_keyfile` are the
+            client's certificate, and `ssl_cert_reqs=none` turns the checks off.
+        namespace: The prefix of all keys: apps with different namespaces share a server and no data.
+        timeout: Seconds after which a call raises `BrokerUnavailable`, retries after a lost connection included.
+        durability: `primary`; or `replica:N`, and `enqueue` returns when N replicas have the jobs, too. It costs a
+            connection and a round trip to the replicas. `enqueue` raises `NotReplicated` if they do not answer
+            within half of `timeout`. Jobs of `Aarq.schedule` do not wait for replicas.
         dead_ttl: Seconds to keep dead and expired jobs.
-        dead_limit: How many of the dead, and of the expired, to keep in each queue; the newest stay.
+        dead_limit: How many dead, and how many expired jobs to keep in each queue; the oldest are removed.
         cancelled_ttl: Seconds to keep cancelled jobs.
 
     Raises:
-        BrokerConfigError: The URL is malformed, or has an option that is not known.
-        ValueError: Another argument is out of its range; the message names it.
+        BrokerConfigError: The URL is malformed, or has an unknown option.
+        ValueError: Another argument is out of range; the message names it.
     """
 
     def __init__(
@@ -101,34 +97,35 @@ class RedisBroker(
         return f"RedisBroker({self._settings.masked!r}, namespace={self._layout.namespace!r})"
 
     async def connect(self) -> None:
-        """Try the connection, and check that the server will do. Connecting twice does nothing.
+        """Connect, and check the server. Connecting twice does nothing.
 
-        Where nobody answers it fails at once; what breaks on the way is tried again, within `timeout`.
+        If no server answers it fails at once; a connection that breaks is tried again, within `timeout`.
 
         Raises:
-            BrokerUnavailable: Nobody answers at the address.
-            BrokerConfigError: The server is too old, or does not let us in.
+            BrokerUnavailable: No server answers at the address.
+            BrokerConfigError: The server is too old, or rejects the user.
         """
         if self._settings.tls and not self._settings.verify:
-            logger.warning("%s: ssl_cert_reqs=none, so anybody may pose as the server", self._settings.masked)
+            logger.warning("%s: ssl_cert_reqs=none, so another host can pose as the server", self._settings.masked)
         hello = await self._database.everywhere("HELLO", "2")
         if isinstance(hello, ErrorReply):
             raise self._database.refused("HELLO", hello)
-        for said in hello.values():
-            _check(self._settings, dict(zip(said[::2], said[1::2], strict=True)))
+        for reply in hello.values():
+            _check_server(self._settings, dict(zip(reply[::2], reply[1::2], strict=True)))
         policies = await self._database.everywhere("CONFIG", "GET", "maxmemory-policy")
-        # A user without the right to ask must know by other means.
-        found: set[bytes] = (
-            set() if isinstance(policies, ErrorReply) else {said[1] for said in policies.values() if said}
-        )
-        for policy in found - {b"noeviction"}:
+        # An error reply means that the user must not read the configuration; then it goes unchecked.
+        if not isinstance(policies, ErrorReply):
+            self._warn_of_eviction({reply[1] for reply in policies.values() if reply})
+        # If the user must not run scripts on these keys, fail now and not with the first job.
+        await self._database.call("peek", self._layout.queue("default"), ())
+
+    def _warn_of_eviction(self, policies: set[bytes]) -> None:
+        for policy in policies - {b"noeviction"}:
             logger.warning(
-                "%s has maxmemory-policy %s and may throw jobs away; set it to noeviction",
+                "%s has maxmemory-policy %s and may evict jobs; set it to noeviction",
                 self._settings.masked,
                 policy.decode(),
             )
-        # Who may not run scripts on our keys had better hear it now than with the first job.
-        await self._database.call("peek", self._layout.queue("default"), ())
 
     async def close(self) -> None:
         """Close all connections. Closing twice does nothing; the next call connects again."""
@@ -145,21 +142,22 @@ class RedisBroker(
         await super().deregister(worker_id)
 
     def keeper(self) -> ThreadLeaseKeeper:
-        """Return what extends leases from a thread; see `aioq.protocols.ThreadedLeases.keeper`."""
+        """Return an object that extends leases from a thread; see `aioq.protocols.ThreadedLeases.keeper`."""
         database = Database(self._settings, timeout=EXTEND_TIMEOUT, durability=self._durability)
         return ThreadLeaseKeeper(SettleRole(database, self._layout, self._retention), database)
 
     async def diagnose(self) -> list[Finding]:
-        """Look for what is wrong with the store; see `aioq.protocols.Diagnosable.diagnose`."""
+        """Check the server and the stored data; see `aioq.protocols.Diagnosable.diagnose`."""
+        # The doctor is no role: only the command line needs it, and it reads everything that the roles have written.
         return await Doctor(self._database, self._layout, self).diagnose()
 
 
-def _check(settings: Settings, hello: dict[bytes, Any]) -> None:
-    """Insist that a server is one that we can work with, and what the URL says it is."""
+def _check_server(settings: Settings, hello: dict[bytes, Any]) -> None:
+    """Raise an error if a server is too old, or of another kind than the URL says."""
     version, mode = hello[b"version"].decode(), hello[b"mode"]
     if mode == b"sentinel":
         raise BrokerConfigError(f"{settings.masked} is a sentinel; write redis+sentinel://host:port/service")
-    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
         raise BrokerConfigError(f"{settings.masked} is Redis {version}; aioq needs 6.2 or later, or Valkey")
     if mode == b"cluster" and settings.kind != CLUSTER:
         raise BrokerConfigError(f"{settings.masked} is a node of a cluster; write redis+cluster://host:port")
