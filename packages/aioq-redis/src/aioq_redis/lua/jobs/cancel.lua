@@ -1,15 +1,16 @@
--- cancel: call a job off, wherever it stands.
+-- cancel: cancel a job, whether it is pending, scheduled or running.
 --
 -- Needs    clock batches states runs ended waits
 -- KEYS     jobs runs leased due cancelled_ids failures ended cancelled waits suspects
 -- ARGV     1 job id   2 request id   3 ms to keep the record
 --          4 channel of ends, without the job id   5 channel of aborts, without the worker id
--- Returns  1 when it was called off, 0 when it has ended or is unknown
+-- Returns  1 if the script cancelled it, 0 if it has ended or is unknown
 local jobs, runs, leased, due, cancelled_ids, failures, ended, cancelled, waits, suspects = unpack(KEYS)
 local id, request, ttl, ends, aborts = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 
 local record = redis.call('HGET', jobs, id)
 if not record then
+  -- A repeated request finds its own record, and is answered as the first time.
   local text = redis.call('HGET', ended, id)
   local kept = text and parse_ended(text)
   return kept and kept.state == CANCELLED and kept.note == request and 1 or 0
@@ -20,12 +21,12 @@ local run = parse_run(line)
 local failure = run and run.failed == '1' and redis.call('HGET', failures, id) or nil
 local running = redis.call('ZSCORE', leased, id)
 -- A full server lets a script continue if its first write needs no memory. What is added
--- comes before what is taken away: where a key of the wrong type ends this, the lease is still there.
+-- comes before what is removed: if a key of the wrong type ends the script, the lease is still there.
 redis.call('ZREM', leased, '')
 store_ended(ended, cancelled, { id, ended_record(CANCELLED, 0, request, line or '', failure, record) }, { ttl })
 local apart = running or suspect(run) and redis.call('LREM', suspects, 0, id) > 0
 if not apart and redis.call('ZREM', due, id) == 0 then
-  -- Its id stays in line, for a list is slow to search; whoever comes across it drops it.
+  -- The id stays in its ready list, because searching a list is slow; the claim that pops it drops it.
   redis.call('SADD', cancelled_ids, id)
 end
 redis.call('ZREM', leased, id)

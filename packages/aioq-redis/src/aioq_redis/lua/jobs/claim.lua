@@ -4,11 +4,17 @@
 -- KEYS     jobs runs leased due cancelled_ids wake claim:<worker> suspects awaited ready:0-9
 -- ARGV     1 request id   2 worker id   3 most jobs   4 length of a lease, ms   5 leases it holds
 --          6 the request before it, if it is known
--- Returns  how many jobs the request took, or -1 when nothing was done, for the request before is not the
---          latest: another one came in between, or too much time has passed; ms until the next job is due
---          (-1 for none), ids that were dropped because nothing is stored under them, 1 when the worker is
---          to claim no more until it is empty; then for each lease: id, record, run line ('' for the first
---          run of a job)
+-- Returns  how many jobs the request took, or -1 if the script did nothing because the request before is not the
+--          latest: another one came in between, or the memo has expired; ms until the next job is due (-1 for
+--          none), ids that were dropped because nothing is stored under them, 1 if the worker must claim no more
+--          until it is empty; then for each lease: id, record, run line ('' for the first run of a job)
+--
+-- The memo of a worker has its latest request and the ids that the request took. So a repeated request gets the same
+-- leases, and a parked claim that names an earlier request takes nothing.
+--
+-- A suspect has crashed several workers and must run alone, or it would take other jobs down with it. An empty worker
+-- claims a suspect and nothing else. If all workers are busy, one of them is chosen to make room: it claims no more
+-- until it is empty.
 local jobs, runs, leased, due, cancelled_ids, wake, memo, suspects, awaited = unpack(KEYS)
 local READY = 10
 local request, worker, limit, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -20,7 +26,7 @@ local function next_due()
   return moment and math.max(0, math.floor(moment) - now) or -1
 end
 
--- The leases of a request that was answered before, as far as the worker still holds them.
+-- The leases of a request that was answered before, without those that the worker has lost since.
 local function replay(text)
   local ids = {}
   for id in string.gmatch(text, '[^\n]+') do
@@ -41,8 +47,8 @@ local function replay(text)
   return reply
 end
 
--- The server does what lies ready on a connection, whether or not somebody is still there. Who comes
--- after the worker has gone on takes nothing, and passes on the token that it was woken by.
+-- The server runs a parked claim although its client may be gone. The claim takes nothing then, and puts the token
+-- back that it was woken by, for another worker.
 local function pass_on_token()
   if redis.call('EXISTS', unpack(KEYS, READY, READY + 9)) > 0 and redis.call('LLEN', wake) == 0 then
     wake_workers(wake, 1)
@@ -63,6 +69,7 @@ end
 
 local stamp = string.format('%.0f', now)
 
+-- The run line of a claimed job, and the line for the reply: empty for a first run, to keep the reply short.
 local function next_run(record, run)
   local enqueued = string.match(record, '^(%d+) ') or '0'
   if not run then
@@ -79,8 +86,8 @@ local function remember(ids, alone)
     'PX', string.format('%.0f', math.max(lease, 60000)))
 end
 
--- When all that is there are jobs that wait for their time, a token is left: it may tell somebody who is
--- about to wait of a nearer moment.
+-- If the queue has jobs that are due later, one token stays: a worker that is about to wait may not know yet that one
+-- of them is due earlier than it was told.
 local function clear_tokens(nearest)
   if nearest < 0 then
     redis.call('DEL', wake)
@@ -89,9 +96,9 @@ local function clear_tokens(nearest)
   end
 end
 
--- One job that was never claimed, of the usual priority, is all there is to do: what an idle worker is
--- woken for. It costs half of what it takes to be ready for anything. Nothing leaves a line before
--- all else is written, so that a key of the wrong type costs no job.
+-- The usual case of an idle worker that wakes: the queue has one job, of the usual priority, that was never claimed.
+-- This takes half the time of the general case. The job leaves its ready list after all else is written, so that a key
+-- of the wrong type loses no job.
 local function take_lone()
   local line = KEYS[READY + USUAL]
   local ids = redis.call('LRANGE', line, 0, 1)
@@ -117,7 +124,7 @@ if lone then
   return lone
 end
 
--- A key of the wrong type must fail before anything is taken out of a line.
+-- Read every key that is written below: one of the wrong type must end the script before a job leaves its ready list.
 local idle = redis.call('HLEN', jobs) == 0 and redis.call('EXISTS', unpack(KEYS, READY, READY + 9)) == 0
 redis.call('HLEN', runs)
 redis.call('ZCARD', leased)
@@ -148,7 +155,7 @@ local function pop(most)
   return ids, priorities
 end
 
--- A job that is running, or waits among the due, has no business in a line: its id is there twice.
+-- A job that is running or due later cannot be ready as well: its id is in the ready list a second time.
 local function misplaced(id, run)
   return run.state == RUN_CLAIM or (run.state == RUN_RETRY or run.state == RUN_POSTPONE) and redis.call('ZSCORE', due, id)
 end
@@ -163,6 +170,7 @@ local function take(id, priority, record, run)
   taken[#taken + 1] = id
 end
 
+-- Leases the jobs of popped ids. Suspects move to their own list; cancelled, unknown and duplicate ids are dropped.
 local function sift(ids, priorities)
   local absent = has_cancelled and fetch('SMISMEMBER', cancelled_ids, ids)
   local records, lines = fetch('HMGET', jobs, ids), fetch('HMGET', runs, ids)
@@ -199,7 +207,7 @@ local function take_suspect()
   return false
 end
 
--- Whether it is this worker's turn to make room; it becomes so when it is nobody's.
+-- Whether this worker has to make room for a suspect. It becomes so if no worker has to; after TURN leases it is over.
 local function must_make_room()
   redis.call('SET', awaited, worker, 'NX', 'PX', string.format('%.0f', TURN * lease))
   return redis.call('GET', awaited) == worker
@@ -229,6 +237,7 @@ for _ = 1, MOST_ROUNDS do
   end
 end
 
+-- This claim itself may have found the first suspect, and nothing else.
 if accused and empty and #taken == 0 then
   alone = take_suspect()
 end
@@ -241,9 +250,10 @@ local more = not drained and redis.call('EXISTS', unpack(KEYS, READY, READY + 9)
 local nearest = next_due()
 local others = accused and redis.call('LLEN', suspects) > 0
 if not more then
+  -- All ready lists are empty, so no cancelled id is left in one.
   redis.call('DEL', cancelled_ids)
 end
--- Nobody is woken for a suspect by one who passes over it, or two of them would keep each other awake.
+-- A busy worker that skips a suspect must not wake another: two busy workers would wake each other for ever.
 if more or others and empty then
   if redis.call('LLEN', wake) == 0 then
     wake_workers(wake, 1)

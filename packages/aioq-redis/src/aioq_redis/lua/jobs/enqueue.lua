@@ -1,16 +1,16 @@
--- enqueue: store new jobs of one queue; of each group all or none.
+-- enqueue: store new jobs of one queue, all or none of each group.
 --
 -- Needs    clock batches scores states due ended wakes known store requests
 -- KEYS     jobs ended cancelled_ids due wake memo:<client> ended_indexes ready:0-9
 -- ARGV     1 `store`, or `check` to only look
---          2 number of the request   3 numbers of those that are unheard   4 jobs that are in doubt, each as
---          <place>:<number>.<place> ...; where it is in this request, and in earlier ones, from 1;
---          <place>:x; when it is not to be stored, for its caller has gone
+--          2 number of the request   3 numbers of requests whose answer the client has not heard
+--          4 jobs in doubt, each as <place>:<number>.<place> ...; for its place in this request and its places in
+--          earlier requests, from 1; or as <place>:x; if it must not be stored, because its caller is gone
 --          then for each job: id, plan, record
 --          plan: as in lib/store.lua; & in front puts a job into the group of the one before
 --          record: without its moment
 -- Returns  for each job 1 new, 0 known, -1 known as another job; nothing of such a group is stored;
---          none when nothing was done, for a later request has come before
+--          nothing if nothing was done, because a later request came before
 local jobs, ended, cancelled_ids, due, wake, memo = unpack(KEYS)
 local INDEX, READY = ended_indexes(7)
 
@@ -18,6 +18,7 @@ local mode, number, unheard, doubts = unpack(ARGV, 1, 4)
 local storing = mode == 'store'
 local before = redis.call('GET', memo)
 before = before and string.find(before, '^%d+=') and before
+-- The memo begins with the number of the latest request: this one is a repetition, or was overtaken by another.
 if storing and before and before >= number then
   return {}
 end
@@ -31,7 +32,7 @@ local stored = fetch('HMGET', jobs, ids)
 local remembered = redis.call('EXISTS', ended) == 1 and fetch('HMGET', ended, ids) or {}
 local fresh, leftover = {}, {}
 
--- What was answered to those that were sent before, while their client did not hear it.
+-- `settled`: by place, the answer that an earlier request of this client got for the job. The client did not hear it.
 local settled, withdrawn = {}, {}
 local function look_up(place, earlier, there)
   local noted = before and string.match(before, earlier .. '=(%S+)')
@@ -44,6 +45,7 @@ for place, tries in string.gmatch(doubts, '(%d+):([^;]*);') do
   end
 end
 
+-- The answer for a job: by what is stored under its id, or comes before it in this request. `batch` is its group.
 local function judge(n, batch)
   if settled[n] or withdrawn[n] then
     return settled[n] or 0
@@ -79,6 +81,7 @@ while n <= #ids do
     end
     n = n + 1
   until n > #ids or string.byte(plans[n]) ~= 38
+  -- A job of a rejected group is noted as not decided, so that a repetition decides it anew.
   for member = first, n - 1 do
     noted[member] = (withdrawn[member] or refused and not settled[member]) and '.' or answers[member]
     if answers[member] == 1 and not refused and not settled[member] then
@@ -91,7 +94,7 @@ if storing and #accepted.ids > 0 then
   store(at, accepted.ids, accepted.plans, accepted.records, accepted.outdated)
 end
 if storing then
-  -- After all else: what is noted here is done. A full server refuses it, and nothing was stored then.
+  -- Last, because what is noted here must have been done. A full server rejects it, and has stored no job either.
   redis.pcall('SET', memo, memo_of(before, number, unheard, table.concat(noted)), 'PX', MEMO_LASTS)
 end
 return answers

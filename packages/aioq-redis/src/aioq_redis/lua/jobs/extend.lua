@@ -1,4 +1,4 @@
--- extend: let leases of one queue run out later.
+-- extend: lengthen leases of one queue.
 --
 -- Needs    clock batches scores states runs
 -- KEYS     runs leased

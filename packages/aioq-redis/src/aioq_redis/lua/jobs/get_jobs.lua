@@ -1,4 +1,4 @@
--- get_jobs: all that is known of some jobs of one queue.
+-- get_jobs: return what is stored for jobs of one queue.
 --
 -- Needs    clock batches states ended
 -- KEYS     jobs runs due failures ended ended_indexes

@@ -1,8 +1,8 @@
--- heartbeat: say that a worker is up.
+-- heartbeat: register a worker for a while.
 --
 -- Needs    clock
 -- KEYS     workers worker:<id>
--- ARGV     1 worker id   2 what it says of itself   3 ms until it is forgotten
+-- ARGV     1 worker id   2 description of the worker   3 ms until it expires
 -- Returns  1
 local workers, worker = unpack(KEYS)
 local id, info, ttl = ARGV[1], ARGV[2], tonumber(ARGV[3])

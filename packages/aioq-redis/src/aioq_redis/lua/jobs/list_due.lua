@@ -1,9 +1,9 @@
--- list_due: ids of jobs of one queue that wait for their time, the earliest first.
+-- list_due: return ids of jobs of one queue that are due later, the earliest first.
 --
 -- Needs    batches states
 -- KEYS     due runs
 -- ARGV     1 first position   2 last position
--- Returns  for each: id, and 1 when it waits for another attempt after a failed one
+-- Returns  for each: id, and 1 if it is due for another attempt after a failed one
 local due, runs = unpack(KEYS)
 local ids = redis.call('ZRANGE', due, ARGV[1], ARGV[2])
 local reply = {}

@@ -1,8 +1,8 @@
--- list_ready: ids of pending jobs of one queue, in the order in which they will run.
+-- list_ready: return ids of pending jobs of one queue, in the order in which they will run.
 --
 -- Needs    batches
 -- KEYS     cancelled_ids suspects ready:0-9
--- ARGV     1 how many to pass over   2 most ids
+-- ARGV     1 how many to skip   2 most ids
 -- Returns  the ids
 local cancelled_ids, suspects = unpack(KEYS)
 local READY = 3
@@ -24,6 +24,7 @@ local function collect(ids)
   end
 end
 
+-- Suspects come first, then the ready lists by priority.
 local lines = { suspects }
 for priority = 9, 0, -1 do
   lines[#lines + 1] = KEYS[READY + priority]
@@ -31,6 +32,7 @@ end
 for _, line in ipairs(lines) do
   local first, length = 0, redis.call('LLEN', line)
   if not has_cancelled then
+    -- Every id counts, so the first ones can be skipped without reading them.
     first = math.min(skip, length)
     skip = skip - first
   end

@@ -1,10 +1,10 @@
--- reap: take back the jobs of one queue whose lease ran out, and forget what is kept no longer.
+-- reap: take back the jobs of one queue with an expired lease, and remove expired records.
 --
 -- Needs    clock batches scores states runs records ended wakes waits
 -- KEYS     jobs runs leased failures ended waits wake suspects ended_indexes ready:0-9
--- ARGV     1 most jobs   2 channel of ends, without the job id   3 ms to keep the dead
---          4 most dead to keep
--- Returns  for each job, the one whose lease ran out last first: id, crashes, `pending` or `dead`
+-- ARGV     1 most jobs   2 channel of ends, without the job id   3 ms to keep dead jobs
+--          4 most dead jobs to keep
+-- Returns  for each job, the one whose lease expired last first: id, crashes, `pending` or `dead`
 local jobs, runs, leased, failures, ended, waits, wake, suspects = unpack(KEYS)
 local INDEX, READY = ended_indexes(9)
 local limit, channel, dead_ttl, most_dead = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -38,7 +38,8 @@ local function put_back(id, run, priority)
   table.insert(front[priority], id)
 end
 
--- From the last to the first, each in front of the others: so the first is the next to run.
+-- Each job goes in front of those before it, so take the one that expired last first: the one that expired first
+-- is the next to run.
 for n = #found - 1, 1, -2 do
   local id = found[n]
   local record, run = redis.call('HGET', jobs, id), parse_run(redis.call('HGET', runs, id))
@@ -62,7 +63,7 @@ if #lapsed == 0 then
   return reply
 end
 
--- As in settle: begin with what needs no room, and add before taking away.
+-- As in settle: begin with a write that needs no memory, and add before removing.
 redis.call('ZREM', leased, '')
 if #over > 0 then
   store_ended(ended, INDEX[DEAD], dead_entries, ttls)

@@ -1,15 +1,16 @@
--- retry_job: put a failed, cancelled, dead or expired job back in line, with a fresh count of attempts.
+-- retry_job: enqueue a failed, cancelled, dead or expired job again, with no attempts counted.
 --
 -- Needs    clock batches scores states runs records due ended wakes
 -- KEYS     jobs runs due cancelled_ids failures ended wake ended_indexes ready:0-9
 -- ARGV     1 job id   2 request id
--- Returns  1 when it was put back, 0 when it is unknown or in another state
+-- Returns  1 if the script enqueued it, 0 if it is unknown or in another state
 local jobs, runs, due, cancelled_ids, failures, ended, wake = unpack(KEYS)
 local INDEX, READY = ended_indexes(8)
 local MOST_PROMOTED = 1000
 local id, request = ARGV[1], ARGV[2]
 
 if redis.call('HEXISTS', jobs, id) == 1 then
+  -- The run line of a job that was enqueued again names the request: a repeated one is answered as the first time.
   local run = parse_run(redis.call('HGET', runs, id))
   return run and run.state == RUN_REPLAY and run.worker == request and 1 or 0
 end
@@ -27,6 +28,7 @@ local run = {
   attempt = 0, crashes = 0, claimed = '0', worker = request,
 }
 if redis.call('SREM', cancelled_ids, id) == 1 then
+  -- The id that the cancelled job left in a ready list would run this one twice.
   for priority = 0, 9 do
     redis.call('LREM', KEYS[READY + priority], 0, id)
   end

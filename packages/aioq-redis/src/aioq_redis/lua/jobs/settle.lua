@@ -2,9 +2,9 @@
 --
 -- Needs    clock batches scores states runs ended wakes waits
 -- KEYS     jobs runs leased due failures ended waits wake memo:<client> ended_indexes ready:0-9
--- ARGV     1 request id, <report>.<try>: what follows a try whose answer was not heard is of the same report
---          2 channel of ends, without the job id   3 ms to keep the dead and the expired
---          4 most of them to keep; then for each settlement: id, fence, kind, and by kind
+-- ARGV     1 request id, <report>.<try>: a client that hears no answer repeats its settlements as the same report
+--          2 channel of ends, without the job id   3 ms to keep dead and expired jobs
+--          4 most of each to keep; then for each settlement: id, fence, kind, and by kind
 --          c completed, nothing kept           k completed: ms to keep, result
 --          n completed, no result: ms to keep  f failed: ms to keep, failure
 --          r retry: priority, delay ms, failure or ''   l release: priority, delay ms
@@ -17,12 +17,13 @@ local MEMO_TTL = 60000
 local EXTRA = { c = 0, k = 2, n = 1, f = 2, r = 3, l = 2, b = 2, e = 1 }
 local KEPT = { k = true, n = true, f = true, b = true, e = true }
 
--- The memo is of the latest request: its id, the answer, and a line for each settlement that is done: id, fence.
+-- The memo has the latest request that changed anything: its id, the answer, and id and fence of each settled job.
 local known = redis.call('GET', memo) or ''
 if string.sub(known, 1, #request + 1) == request .. ' ' then
   return string.match(known, '^%S+ (%l*)')
 end
 local report = string.match(request, '^[^.]*')
+-- The notes of an earlier try of this report: the client may not know that those jobs are settled.
 local unheard = string.sub(known, 1, #report + 1) == report .. '.' and known
 
 local ids, at, recorded = {}, {}, {}
@@ -73,6 +74,7 @@ local function finish_kept(id, state, ttl, note, body)
   finish(id)
 end
 
+-- A released job goes to the front of its ready list, as it was claimed before the others there.
 local function put_back(id, run, priority, delay)
   local line = run_line(run)
   lines[id] = line
@@ -118,7 +120,8 @@ local function noted(id, fence)
   return id .. ' ' .. fence .. '\n'
 end
 
--- Who comes late: did this very epoch settle the job before?
+-- Late settlement: did this epoch settle the job already? Its notes tell, then the run line of a job that lives on,
+-- then the record of one that has ended.
 local function afterwards(id, line, fence)
   if unheard and string.find(unheard, '\n' .. noted(id, fence), 1, true) then
     return 'a'
@@ -155,8 +158,8 @@ if not done then
   return reply
 end
 
--- A full server lets a script continue if its first write needs no memory. What is added
--- comes before what is taken away: where a key of the wrong type ends this, no job is lost.
+-- A full server lets a script continue if its first write needs no memory. What is added comes before what is
+-- removed: if a key of the wrong type ends the script, no job is lost.
 redis.call('ZREM', leased, '')
 for state, entries in pairs(kept) do
   if #entries[2] > 0 then

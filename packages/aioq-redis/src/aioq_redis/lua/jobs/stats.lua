@@ -1,4 +1,4 @@
--- stats: how many jobs of one queue stand where.
+-- stats: count the jobs of one queue by state.
 --
 -- Needs    clock
 -- KEYS     jobs due leased dead expired
