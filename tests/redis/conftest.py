@@ -1,4 +1,4 @@
-"""What the tests of the Redis broker share."""
+"""Fixtures of the tests of the Redis broker."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from tests.servers import RedisServer
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Redis is spoken to on asyncio only."""
+    """The Redis broker runs on asyncio only."""
     return "asyncio"
 
 
 @pytest.fixture
 def raw(redis_server: RedisServer) -> Iterator[Any]:
-    """The server itself, past the broker, as its operator sees it, and whoever else may write to it."""
+    """A plain connection to the server, as an operator or another program has it."""
     with redis_server.client() as client:
         yield client
 
 
 @pytest.fixture
 async def make(namespace: str) -> AsyncIterator[Make]:
-    """Return brokers in the test's namespace, unless it says otherwise: `make(url, **options)`."""
+    """Make brokers in the test's namespace by default: `make(url, **options)`."""
     made: list[RedisBroker] = []
 
     def make(url: str, **options: object) -> RedisBroker:
@@ -50,7 +50,7 @@ async def make(namespace: str) -> AsyncIterator[Make]:
 
 @pytest.fixture
 def make_broker(make: Make, redis_url: str) -> Callable[..., RedisBroker]:
-    """Return brokers as `make` does, on the shared server unless it says otherwise."""
+    """Make brokers as `make` does, on the shared server by default."""
 
     def make_broker(url: str = redis_url, **options: object) -> RedisBroker:
         return make(url, **options)
@@ -72,7 +72,7 @@ def program(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="session")
 def cluster(program: Path) -> Iterator[Cluster]:
-    """A cluster of three nodes that this process's tests share; who moves a slot need not move it back."""
+    """A cluster of three nodes that the tests of this process share; a test that moves a slot need not move it back."""
     cluster = Cluster(program, "test-")
     try:
         cluster.start()
@@ -83,7 +83,7 @@ def cluster(program: Path) -> Iterator[Cluster]:
 
 @pytest.fixture(autouse=True)
 def _nothing_leaks_on_a_cluster(request: pytest.FixtureRequest, namespace: str, tampered: list[bool]) -> Iterator[None]:
-    """After each test on the shared cluster: every id is in its one place, and no key can stay for ever."""
+    """Assert after each test on the shared cluster that its keys are consistent and limited."""
     yield
     if "cluster" in request.fixturenames:
         with request.getfixturevalue("cluster").client() as client:
@@ -93,7 +93,7 @@ def _nothing_leaks_on_a_cluster(request: pytest.FixtureRequest, namespace: str, 
 
 @pytest.fixture
 async def proxy(redis_url: str) -> AsyncIterator[Proxy]:
-    """A way to the shared server on which things can go wrong."""
+    """A proxy in front of the shared server."""
     async with Proxy(redis_url) as proxy:
         yield proxy
 
@@ -102,10 +102,10 @@ async def proxy(redis_url: str) -> AsyncIterator[Proxy]:
 def virtual_time(
     monkeypatch: pytest.MonkeyPatch, redis_server: RedisServer, redis_url: str, namespace: str, raw: Any
 ) -> Iterator[None]:
-    """Let the scripts read the time from a key."""
+    """Make the scripts read the time from a key."""
     if redis_server.owned:
         raw.execute_command("ACL", "SETUSER", definition(namespace)[0], f"~{CLOCK_KEY}")
-    read = scripts._read  # pyright: ignore[reportPrivateUsage]  # the only way to the clock, and there shall be no other
+    read = scripts._read  # pyright: ignore[reportPrivateUsage]  # production code needs no other clock
     monkeypatch.setattr(scripts, "_read", lambda *path: CLOCK_SCRIPT if path == ("lib", "clock.lua") else read(*path))
     scripts.load.cache_clear()
     raw.set(CLOCK_KEY, 1_800_000_000_000)
@@ -116,7 +116,7 @@ def virtual_time(
 
 @pytest.fixture
 def pair(start_server: Callable[..., RedisServer]) -> Pair:
-    """Two servers of this test alone."""
+    """A primary and a replica for this test alone."""
     primary = start_server("--repl-diskless-sync-delay", "0", tcp=True, rights=REPLICAS)
     replica = start_server("--replicaof", "127.0.0.1", str(primary.port))
     pair = Pair(primary, replica)

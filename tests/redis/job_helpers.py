@@ -1,4 +1,4 @@
-"""Jobs and claims in few words."""
+"""Makes jobs, claims and conditions for tests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def job(id: str, queue: str = "q", **changes: Any) -> NewJob:
 def request(
     limit: int = 10, *, queues: tuple[str, ...] = ("q",), worker: str = "w1", lease: float = 60.0
 ) -> ClaimRequest:
-    """Return a request that was never made before."""
+    """Return a request with a new id."""
     return ClaimRequest(
         worker_id=worker, queues=queues, limit=limit, lease=lease, request_id=f"request-{next(_requests)}"
     )
@@ -39,7 +39,7 @@ async def claim(broker: Broker, limit: int = 10, *, worker: str = "w1", lease: f
 
 
 async def work_of(broker: RedisBroker, *queues: str, timeout: float = 30.0, worker: str = "w1") -> list[str]:
-    """Wait and claim, again and again as a worker does, and return the ids of what comes; none after `timeout`."""
+    """Wait and claim repeatedly, as a worker does; return the ids of the first jobs, or none after `timeout`."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout
     while True:
@@ -65,7 +65,7 @@ async def let_pass(broker: Broker, seconds: float) -> None:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Return when something is so that no event tells of, such as the state of the server."""
+    """Return when a condition holds that has no event, such as the state of the server."""
     async with asyncio.timeout(10):
-        while not condition():  # the very point
+        while not condition():  # there is no event to wait for
             await asyncio.sleep(0)

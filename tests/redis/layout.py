@@ -1,4 +1,4 @@
-"""What must hold of the keys of a namespace between any two operations: what `aioq doctor` looks for."""
+"""Checks that the keys of a namespace are consistent between any two operations, as `aioq doctor` does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aioq_redis.storage.scripts import load
 __all__ = ["assert_consistent", "keys_of", "leaks_in"]
 
 MANY = 100_000
-"""Ids of a key that are looked at: all that a test leaves behind."""
+"""Ids of a key that are checked: more than any test leaves."""
 
 
 def keys_of(client: Any, namespace: str) -> list[str]:
@@ -23,14 +23,14 @@ def keys_of(client: Any, namespace: str) -> list[str]:
 
 
 def assert_consistent(client: Any, namespace: str) -> list[str]:
-    """Insist that every key has a bound, and that every job is in exactly one place; return the keys."""
+    """Assert that every key is limited, and that every job is in exactly one place; return the keys."""
     leaks = leaks_in(client, namespace)
     assert not leaks, "; ".join(leaks)
     return keys_of(client, namespace)
 
 
 def leaks_in(client: Any, namespace: str) -> list[str]:
-    """Return which keys have no bound, and which jobs are not in exactly one place."""
+    """Return texts about keys without a limit, and about jobs that are not in exactly one place."""
     found = _found(client, namespace, keys_of(client, namespace))
     wrong = misfits(found)
     for queue in {one.place.queue for one in found if one.place} - {""}:

@@ -1,4 +1,4 @@
-"""Work that goes on while servers come and go, and a count of what became of it."""
+"""Work that continues while servers fail and recover, and a count of its results."""
 
 from __future__ import annotations
 
@@ -17,29 +17,30 @@ __all__ = ["Load"]
 T = TypeVar("T")
 
 LEASE = 2.0
-"""Seconds after which a job comes back whose completion was lost with a server."""
+"""Seconds after which a job is claimed again whose completion was lost with a server."""
 
 
 class Load:
-    """One client enqueues jobs to queue `q`, and a worker completes them; both go on after errors.
+    """One client enqueues jobs to queue `q`, and one worker completes them; both go on after errors.
 
     Args:
-        producer: A broker for the client.
-        worker: One for the worker.
+        producer: The client's broker.
+        worker: The worker's broker.
     """
 
     def __init__(self, producer: RedisBroker, worker: RedisBroker) -> None:
-        self._producer, self._worker = producer, worker
+        self._producer = producer
+        self._worker = worker
         self.enqueued: list[str] = []
-        """Jobs whose enqueue has returned."""
+        """The ids of jobs whose enqueue has returned."""
         self.done: list[str] = []
-        """Jobs that were completed, once for each time."""
+        """The ids of completed jobs, once for each completion."""
         self.outage = 0.0
         """The longest time from one completion to the next, in seconds."""
         self._ended = False
 
     async def during(self, trouble: Callable[[], object]) -> None:
-        """Work before, during and after some trouble, and until nothing is left to do."""
+        """Work before, during and after a disturbance, and until no job is left."""
         async with asyncio.timeout(40), asyncio.TaskGroup() as tasks:
             tasks.create_task(self._produce())
             tasks.create_task(self._consume())
@@ -70,8 +71,8 @@ class Load:
     async def _work(self) -> list[str]:
         asked = request(10, lease=LEASE)
         leases = (await self._insist(lambda: self._worker.claim(asked))).leases
-        said = await self._insist(lambda: self._worker.settle([Completed(lease=lease) for lease in leases]))
-        return [lease.job_id for lease, one in zip(leases, said, strict=True) if one is Settled.DONE]
+        answers = await self._insist(lambda: self._worker.settle([Completed(lease=lease) for lease in leases]))
+        return [lease.job_id for lease, answer in zip(leases, answers, strict=True) if answer is Settled.DONE]
 
     async def _left(self) -> int:
         return sum(queue.pending + queue.running for queue in await self._worker.queue_stats())

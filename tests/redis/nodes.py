@@ -1,4 +1,4 @@
-"""Which node of a cluster has what."""
+"""The nodes of a cluster and their hash slots."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Make = Callable[..., RedisBroker]
 
 
 def slot(namespace: str, queue: str = "q") -> int:
-    """Return the slot of a queue."""
+    """Return the hash slot of a queue."""
     return hash_slot(Layout(namespace).queue(queue).key("jobs"))
 
 

@@ -1,6 +1,6 @@
-"""What can be asked of the broker about one job: how to get there, how to ask, and what must come of it.
+"""The operations of the broker on one job: how to prepare each, how to call it, and what it must answer.
 
-What a job looks like after an operation is computed by the model of the lease protocol.
+The model of the lease protocol computes what a job is after an operation.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ class Operation:
     """One call of the broker.
 
     Attributes:
-        script: The one that does it.
+        script: The script that does it.
         prepare: Brings job `a` into the state that the call needs, and returns what it needs to know.
         call: Makes the call.
-        answers: What may be answered when the call was made until it succeeded, one of them.
-        before, after: What the model says of the job before and after it.
+        answers: The allowed answers to a call that is repeated until it succeeds.
+        before, after: The job in the model, before and after the call.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Operation:
 
     @property
     def word(self) -> bytes:
-        """What is in the command, and in no other."""
+        """A part of the command that is in no other command."""
         return load(self.script).sha.encode()
 
     @property
@@ -103,7 +103,7 @@ class Operation:
 
 
 async def nothing(broker: RedisBroker) -> None:
-    """Have the queue known by a job that is not due, so that nothing is sent but what the test is about."""
+    """Make the queue known with a job that is not due, so that the operation sends nothing else."""
     await broker.enqueue([job("other", delay=600.0)])
 
 
@@ -127,7 +127,7 @@ async def expired(broker: RedisBroker) -> None:
 
 
 async def cancelled(broker: RedisBroker) -> None:
-    """Call the job off."""
+    """Cancel the job."""
     await pending(broker)
     await broker.cancel_job("a", queue="q")
 
@@ -138,7 +138,7 @@ async def claim_it(broker: RedisBroker, _: object) -> list[tuple[str, int]]:
 
 
 async def awaited(broker: RedisBroker) -> None:
-    """Enqueue the job when a worker has just found nothing and is about to wait."""
+    """Enqueue the job after a worker has found nothing, and before it waits."""
     await claim(broker)
     await pending(broker)
 
@@ -149,7 +149,7 @@ async def await_it(broker: RedisBroker, _: object) -> list[tuple[str, int]]:
     return [(lease.job_id, lease.epoch) for lease in claimed.leases]
 
 
-async def keep_it(broker: RedisBroker, lease: Lease) -> list[Lease]:
+async def extend_in_thread(broker: RedisBroker, lease: Lease) -> list[Lease]:
     """Extend from a thread, and again until it succeeds, as the worker's thread does."""
     keeper = broker.keeper()
     try:
@@ -163,19 +163,19 @@ async def keep_it(broker: RedisBroker, lease: Lease) -> list[Lease]:
 
 
 async def look(broker: RedisBroker, _: object) -> str:
-    """Ask what is known of the job."""
+    """Read the record of the job."""
     record = await broker.get_job("a", queue="q")
     return "" if record is None else record.id
 
 
 async def greet(broker: RedisBroker, _: object) -> list[str]:
-    """Say that a worker is up, and see who is."""
+    """Register a worker, and list the workers."""
     await broker.heartbeat(ME, ttl=60)
     return [worker.id for worker in await broker.list_workers()]
 
 
 def settling(name: str, settlement: Callable[[Lease], Settlement], after: Job | None) -> Operation:
-    """Return the operation that ends an attempt so."""
+    """Return the operation that ends an attempt with a settlement."""
 
     async def settle(broker: RedisBroker, lease: Lease) -> list[Settled]:
         return await broker.settle([settlement(lease)])
@@ -185,7 +185,7 @@ def settling(name: str, settlement: Callable[[Lease], Settlement], after: Job | 
 
 
 def made(job: Job | None) -> Job:
-    """Insist that the model allows a step."""
+    """Assert that the model allows a step."""
     assert job is not None
     return job
 
@@ -204,7 +204,7 @@ OPERATIONS = [
         "extend", "extend", leased, lambda b, lease: b.extend([lease], seconds=60), ([],), RUNNING,
         made(RULES.extend(RUNNING, 1)),
     ),
-    Operation("extend from a thread", "extend", leased, keep_it, ([],), RUNNING, made(RULES.extend(RUNNING, 1))),
+    Operation("extend from a thread", "extend", leased, extend_in_thread, ([],), RUNNING, made(RULES.extend(RUNNING, 1))),
     settling("complete", lambda lease: Completed(lease=lease, result=b"1", retain_for=60), RULES.complete(RUNNING, 1)),
     settling("fail", lambda lease: Failed(lease=lease, failure=FAILURE, retain_for=60), RULES.complete(RUNNING, 1)),
     settling("mark dead", lambda lease: Dead(lease=lease, reason="malformed"), RULES.complete(RUNNING, 1)),

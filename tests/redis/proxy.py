@@ -1,4 +1,4 @@
-"""A way to a server on which replies get lost, late or changed, as a test says."""
+"""A proxy in front of a server that loses, delays or replaces replies, as a test says."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COMMAND = re.compile(rb"(?:^|\r\n)\*\d+\r\n")
 
 
 class When(Enum):
-    """At what point of a command something happens to it."""
+    """When a fault happens to a command."""
 
     BEFORE = "before the server gets it"
     AFTER = "before the reply comes back"
@@ -26,12 +26,12 @@ class When(Enum):
 
 
 class Fault(NamedTuple):
-    """What happens to the next command with a word in it."""
+    """A fault of the next command that contains a word."""
 
     word: bytes
     when: When
     silent: bool
-    """Whether the connection stays open, and nothing more is heard on it; else it is cut."""
+    """Whether the connection stays open without passing on anything more; otherwise it is cut."""
 
 
 _HOLE = Fault(b"", When.BEFORE, silent=True)
@@ -40,7 +40,7 @@ _HOLE = Fault(b"", When.BEFORE, silent=True)
 class Proxy:
     """Listens on a port of 127.0.0.1 and passes everything on to a server.
 
-    Each rule is for the next matching command of any connection and is then over.
+    Each rule applies to the next matching command of any connection, once.
 
     Args:
         url: Of the server.
@@ -48,21 +48,22 @@ class Proxy:
     """
 
     def __init__(self, url: str, *, tls: ssl.SSLContext | None = None) -> None:
-        self._target, self._tls = urlsplit(url), tls
+        self._target = urlsplit(url)
+        self._tls = tls
         self._pumps: set[asyncio.Task[None]] = set()
         self._faults: list[Fault] = []
         self._answer: list[tuple[bytes, bytes]] = []
         self.delay = 0.0
         """Seconds by which every reply is late."""
         self.silent = False
-        """Whether everything is swallowed, both ways; a connection that lost something so stays open, and dumb."""
+        """Whether everything is dropped, both ways; a connection that lost data so stays open and silent."""
         self.connections = 0
-        """How many there have been."""
+        """The number of connections so far."""
         self.seen = asyncio.Condition()
         self.answered: list[bytes] = []
-        """The answers that it gave in place of the server."""
+        """The answers that the proxy gave instead of the server."""
         self.commands = b""
-        """Everything that clients have said."""
+        """Everything that clients have sent."""
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
@@ -78,7 +79,7 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """Where a broker reaches it, as the user and in the database that the URL of the server names."""
+        """The URL of the proxy, with the user and the database of the server's URL."""
         user, at, _ = self._target.netloc.rpartition("@")
         database = "" if self._target.scheme == "unix" else self._target.path
         return f"redis://{user}{at}127.0.0.1:{self.port}{database}"
@@ -92,17 +93,17 @@ class Proxy:
         self._faults += [Fault(word, When.BEFORE, silent=False)] * times
 
     def fail(self, fault: Fault) -> None:
-        """Have this happen to the next command with the word."""
+        """Apply a fault to the next command with its word."""
         self._faults.append(fault)
 
     def is_over(self, fault: Fault) -> bool:
-        """Say whether it has happened."""
+        """Return whether a fault has happened."""
         return fault not in self._faults
 
     def answer(self, word: bytes, reply: bytes) -> None:
-        """Answer the next command with this word in place of the server.
+        """Answer the next command with this word instead of the server.
 
-        What came along with it, in one piece, is lost with the connection.
+        Commands that arrived in the same piece are lost with the connection.
         """
         self._answer.append((word, reply))
 
@@ -112,7 +113,7 @@ class Proxy:
             pump.cancel()
 
     async def wait_for(self, word: bytes) -> None:
-        """Return when a client has said this word."""
+        """Return when a client has sent this word."""
         async with asyncio.timeout(10), self.seen:
             await self.seen.wait_for(lambda: word in self.commands)
 
@@ -155,7 +156,7 @@ class Proxy:
                 replies.fault = fault = replies.fault or self._fault_of(data)
                 if (reply := self._canned(data)) is not None:
                     writer.write(reply)
-                    if len(_COMMAND.findall(data)) > 1:  # the others will have no answer
+                    if len(_COMMAND.findall(data)) > 1:  # the other commands get no answer
                         await writer.drain()
                         break
                 elif fault is None or fault.when is not When.BEFORE:
@@ -192,14 +193,15 @@ class Proxy:
 
 
 class _Replies:
-    """The way back to one client."""
+    """Passes replies on to one client."""
 
     def __init__(self, source: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
-        self._source, self._client = source, client
+        self._source = source
+        self._client = client
         self.fault: Fault | None = None
 
     async def pass_on(self, delay: Callable[[], float], fault: Callable[[], Fault | None]) -> None:
-        """Pass replies on until a fault says otherwise."""
+        """Pass replies on until there is a fault."""
         whole = True
         while data := await self._source.read(65536):
             await asyncio.sleep(delay())

@@ -1,4 +1,4 @@
-"""A Redis broker on a clock that a test moves: a key, which the scripts read in place of the time."""
+"""A Redis broker on a clock that a test sets: the scripts read a key instead of the time."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ __all__ = ["CLOCK_KEY", "CLOCK_SCRIPT", "VirtualBroker", "pass_time"]
 
 CLOCK_KEY = "aioq-test-clock"
 CLOCK_SCRIPT = f"local now = tonumber(redis.call('GET', '{CLOCK_KEY}'))\n"
-"""Stands in for `lua/lib/clock.lua`."""
+"""Replaces `lua/lib/clock.lua`."""
 
 
 def pass_time(raw: Any, seconds: float) -> None:
-    """Let time pass for all scripts of a server."""
+    """Advance the clock of all scripts of a server."""
     raw.incrby(CLOCK_KEY, round(seconds * 1000))
 
 
 class VirtualBroker(RedisBroker):
-    """A broker whose server's clock is a key."""
+    """A broker that reads the clock of the scripts from a key."""
 
     def __init__(self, raw: Any, url: str, namespace: str) -> None:
         super().__init__(url, namespace=namespace)
@@ -28,9 +28,9 @@ class VirtualBroker(RedisBroker):
         self._requests: dict[str, ClaimRequest] = {}
 
     async def claim(self, request: ClaimRequest) -> Claim:
-        """Claim, and repeat a request with the queues and the limit that it had."""
+        """Claim; repeat a request with the queues and the limit that it had first."""
         return await super().claim(self._requests.setdefault(request.request_id, request))
 
     async def time(self) -> float:
-        """Return the time that the scripts see, which is never the same twice: ties have no order."""
+        """Return the time of the scripts, and advance it, as jobs of one moment have no order."""
         return int(self._raw.incr(CLOCK_KEY)) / 1000
