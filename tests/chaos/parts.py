@@ -1,10 +1,11 @@
-"""The parts of the chaos suite: what each puts a fleet through, and what it prints."""
+"""The parts of the chaos suite: each puts a fleet through a fault and prints its figures."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -13,14 +14,14 @@ from tests.chaos.faults import fleet_ticks, rolling_deploy, suspended_worker
 from tests.chaos.faults.catalogue import FAULTS, Fault
 from tests.chaos.report import table
 
-__all__ = ["PARTS", "Part"]
+__all__ = ["PARTS", "Part", "PartResult", "find_part"]
 
 
 class Measured(Protocol):
-    """What came of one case."""
+    """The result of one case."""
 
-    def faults(self) -> list[str]:
-        """Return what is not as it must be, in words."""
+    def missed_bars(self) -> list[str]:
+        """Return a sentence for each bar that was not reached."""
         ...
 
     def facts(self) -> dict[str, Any]:
@@ -28,95 +29,118 @@ class Measured(Protocol):
         ...
 
 
-class Part(NamedTuple):
-    """What came of one part of the suite."""
+class PartResult(NamedTuple):
+    """The result of one part of the suite."""
 
     facts: list[dict[str, Any]]
-    faults: list[str]
+    missed: list[str]
+    """A sentence for each bar that was not reached."""
     rows: list[dict[str, object]]
-    """For the table of all."""
+    """Rows for the table of all parts."""
 
 
-def _of_jobs(fault: Fault, seed: int, quick: bool, folder: Path) -> Part:
-    verdicts = fault(not quick, seed, folder)
-    print(table([verdict.row() for verdict in verdicts]), "\n")
-    print(table([row for verdict in verdicts for row in verdict.bar_rows()]))
-    return Part(
-        [verdict.as_facts() for verdict in verdicts],
-        [fault for verdict in verdicts for fault in verdict.faults()],
-        [verdict.row() for verdict in verdicts],
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the suite, found by its number or its name."""
+
+    number: str
+    name: str
+    run: Callable[[int, bool, Path], PartResult]
+    """Takes a seed, whether to run the small size, and a folder for logs."""
+
+    @property
+    def title(self) -> str:
+        """Return number and name."""
+        return f"{self.number} {self.name}".strip()
+
+
+def find_part(text: str) -> Part | None:
+    """Return the part with this number or name, in any case."""
+    return next((part for part in PARTS if text.lower() in (part.number.lower(), part.name)), None)
+
+
+def _run_fault(fault: Fault, seed: int, quick: bool, folder: Path) -> PartResult:
+    results = fault.run(not quick, seed, folder)
+    print(table([result.row() for result in results]), "\n")
+    print(table([row for result in results for row in result.bar_rows()]))
+    return PartResult(
+        [result.as_facts() for result in results],
+        [missed for result in results for missed in result.missed_bars()],
+        [result.row() for result in results],
     )
 
 
-def _f12(seed: int, quick: bool, folder: Path) -> Part:
-    plan, started = fleet_ticks.SMALL if quick else fleet_ticks.FULL, time.time()
+def _run_fleet_ticks(seed: int, quick: bool, folder: Path) -> PartResult:
+    plan = fleet_ticks.SMALL if quick else fleet_ticks.FULL
+    started = time.time()
     with ThreadPoolExecutor(len(fleet_ticks.VARIANTS)) as pool:
-        # Idle for most of the time, and each with a server of its own, so they may run side by side.
+        # The variants are idle most of the time and each has a server of its own, so they run at the same time.
         results = list(
-            pool.map(lambda variant: fleet_ticks.run(variant, plan, seed, _room(folder, variant)), fleet_ticks.VARIANTS)
+            pool.map(
+                lambda variant: fleet_ticks.run(variant, plan, seed, _subfolder(folder, variant)), fleet_ticks.VARIANTS
+            )
         )
     print(f"{plan.workers} workers, {plan.seconds:g} s, an entry every {plan.every} s\n")
     print(table([row for result in results for row in result.rows()]))
-    return _told(results, [_f12_row(result, time.time() - started) for result in results])
+    return _part_result(results, [_variant_row(result, time.time() - started) for result in results])
 
 
-def _f12_row(result: fleet_ticks.Result, seconds: float) -> dict[str, object]:
+def _variant_row(result: fleet_ticks.Result, seconds: float) -> dict[str, object]:
     both = (result.inline, result.jobs)
     return {
-        "fault": f"F12 {result.variant}",
+        "fault": f"{fleet_ticks.FAULT} {result.variant}",
         "jobs": sum(figures.ticks for figures in both),
         "lost": sum(len(figures.missed) for figures in both),
         "ran twice": sum(figures.double for figures in both),
         "late s": max(figures.late for figures in both),
         "worker exits": result.exits,
         "seconds": round(seconds, 1),
-        "bars": f"{len(result.faults())} MISSED" if result.faults() else "all",
+        "bars": f"{len(result.missed_bars())} MISSED" if result.missed_bars() else "all",
     }
 
 
-def _stopped(seed: int, quick: bool, folder: Path) -> Part:
+def _run_suspended_worker(seed: int, quick: bool, folder: Path) -> PartResult:
     plan = suspended_worker.SMALL if quick else suspended_worker.FULL
     results = suspended_worker.run(plan, folder)
     print(f"A worker stopped for {results[0].stopped:.1f} s, an entry every {plan.every} s, grace {plan.grace:g} s\n")
     print(table([result.row() for result in results]))
-    return _told(results, _one_row("stopped", results))
+    return _part_result(results, _one_row("suspended_worker", results))
 
 
-def _redeploy(seed: int, quick: bool, folder: Path) -> Part:
+def _run_rolling_deploy(seed: int, quick: bool, folder: Path) -> PartResult:
     plan = rolling_deploy.SMALL if quick else rolling_deploy.FULL
     deploy, results = rolling_deploy.run(plan, folder)
     print(f"A rolling deploy over {plan.workers} workers\n\nThe ledger before:\n")
     print(
-        table(rolling_deploy.seen(deploy.before)),
+        table(rolling_deploy.status_rows(deploy.before)),
         "\n\nThe ledger after:\n",
-        table(rolling_deploy.seen(deploy.after)),
+        table(rolling_deploy.status_rows(deploy.after)),
         sep="\n",
     )
-    print("\nWhat fired:\n", table([result.row() for result in results]), sep="\n")
-    return _told(results, _one_row("redeploy", results))
+    print("\nFired ticks:\n", table([result.row() for result in results]), sep="\n")
+    return _part_result(results, _one_row("rolling_deploy", results))
 
 
-def _told(results: Sequence[Measured], rows: list[dict[str, object]]) -> Part:
-    return Part(
-        [result.facts() for result in results], [fault for result in results for fault in result.faults()], rows
-    )
+def _part_result(results: Sequence[Measured], rows: list[dict[str, object]]) -> PartResult:
+    missed = [sentence for result in results for sentence in result.missed_bars()]
+    return PartResult([result.facts() for result in results], missed, rows)
 
 
 def _one_row(name: str, results: Sequence[Measured]) -> list[dict[str, object]]:
-    missed = sum(len(result.faults()) for result in results)
+    missed = sum(len(result.missed_bars()) for result in results)
     return [{"fault": name, "bars": f"{missed} MISSED" if missed else "all"}]
 
 
-def _room(folder: Path, name: str) -> Path:
-    room = folder / name
-    room.mkdir()
-    return room
+def _subfolder(folder: Path, name: str) -> Path:
+    subfolder = folder / name
+    subfolder.mkdir()
+    return subfolder
 
 
-PARTS: Mapping[str, Callable[[int, bool, Path], Part]] = {
-    **{name: partial(_of_jobs, fault) for name, fault in FAULTS.items()},
-    "F12": _f12,
-    "stopped": _stopped,
-    "redeploy": _redeploy,
-}
-"""By name, in the order in which they run: each given a seed, whether to be quick, and a folder for logs."""
+PARTS = (
+    *(Part(fault.number, fault.name, partial(_run_fault, fault)) for fault in FAULTS),
+    Part("F12", "fleet_ticks", _run_fleet_ticks),
+    Part("", "suspended_worker", _run_suspended_worker),
+    Part("", "rolling_deploy", _run_rolling_deploy),
+)
+"""All parts, in the order in which they run."""

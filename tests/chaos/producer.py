@@ -1,4 +1,4 @@
-"""Enqueues jobs as a program does that is no worker, and asks what the broker knows of them."""
+"""Enqueues jobs as a program does that runs no worker, and reads their state from the broker."""
 
 from __future__ import annotations
 
@@ -12,31 +12,32 @@ from aioq import Aarq
 from aioq.backends import RedisBroker
 from aioq.model.job import JobRecord, NewJob, QueueStats
 from tests.chaos.apps.tasks import define
-from tests.chaos.journal import Journal
+from tests.chaos.job_log import JobLog
 
 __all__ = ["NAMESPACE", "Producer"]
 
 T = TypeVar("T")
 
 NAMESPACE = "chaos"
-"""Of the jobs of a fault, which has a server to itself."""
+"""Namespace of the jobs; each fault has a server of its own."""
 BATCH = 1000
 
 
 class Producer:
-    """Speaks to the broker in short visits, each on a connection of its own.
+    """Calls the broker, with a new connection for each call.
 
     Args:
-        url: Of the server.
-        options: Of the broker.
+        url: URL of the server.
+        options: Options of the broker.
     """
 
     def __init__(self, url: str, **options: Any) -> None:
-        self._url, self._options = url, options
+        self._url = url
+        self._options = options
         self._made = 0
 
     def enqueue(self, task: str, number: int, *args: object, **options: Any) -> list[str]:
-        """Enqueue so many jobs of a task, and return their ids."""
+        """Enqueue `number` jobs of a task, and return their ids."""
         ids = [f"{task}-{self._made + n}" for n in range(number)]
         self._made += number
 
@@ -45,19 +46,19 @@ class Producer:
             for some in _batches(ids):
                 await app.enqueue_many([chosen.options(job_id=one, **options).call(*args) for one in some])
 
-        self.visit(store)
+        self.with_app(store)
         return ids
 
     def enqueue_raw(self, jobs: Sequence[NewJob]) -> None:
-        """Enqueue jobs past the app, with payloads that no codec has made."""
+        """Enqueue jobs directly at the broker, with payloads that no codec made."""
 
         async def store(app: Aarq) -> None:
             await app.broker.enqueue(jobs)
 
-        self.visit(store)
+        self.with_app(store)
 
     def stats(self) -> QueueStats:
-        """Return how many jobs stand where."""
+        """Return the number of jobs in each state."""
 
         async def ask(app: Aarq) -> QueueStats:
             assert isinstance(app.broker, RedisBroker)
@@ -66,23 +67,23 @@ class Producer:
                 found[0] if found else QueueStats(queue="default", pending=0, scheduled=0, running=0, dead=0, expired=0)
             )
 
-        return self.visit(ask)
+        return self.with_app(ask)
 
     def record(self, job_id: str) -> JobRecord | None:
-        """Return what the broker knows of a job."""
+        """Return the broker's record of a job."""
 
         async def ask(app: Aarq) -> JobRecord | None:
             assert isinstance(app.broker, RedisBroker)
             return await app.broker.get_job(job_id, queue="default")
 
-        return self.visit(ask)
+        return self.with_app(ask)
 
-    def visit(self, do: Callable[[Aarq], Awaitable[T]]) -> T:
-        """Do something with the app, connected."""
+    def with_app(self, do: Callable[[Aarq], Awaitable[T]]) -> T:
+        """Call a function with a connected app."""
 
         async def go() -> T:
             app = Aarq(RedisBroker(self._url, namespace=NAMESPACE, **self._options), name="chaos")
-            define(app, Journal(Path("/dev/null")))  # here none of them is run
+            define(app, JobLog(Path("/dev/null")))  # no task runs in this process
             async with app:
                 return await do(app)
 

@@ -1,4 +1,4 @@
-"""The faults of jobs, in small: nothing lost, nothing stuck, no worker gone, and every other bar reached."""
+"""The faults of jobs, in their small size."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from random import SystemRandom
 
 import pytest
 
+from tests.chaos.fault_result import FaultResult
 from tests.chaos.faults.catalogue import FAULTS
 from tests.chaos.report import table
-from tests.chaos.verdict import Verdict
 from tests.servers import HOW_TO, found
 
 pytestmark = pytest.mark.skipif(not found(), reason=HOW_TO)
@@ -22,25 +22,27 @@ GROUPS = (
     ("F4", "F5", "F9", "F14"),
     ("F7", "F8", "F11", "F19"),
 )
-"""Faults that happen side by side, for their workers wait most of the time."""
+"""Faults that run at the same time, because their workers wait most of the time."""
 
 
-def test_no_fault_is_left_out() -> None:
-    """Each is in one group."""
-    assert sorted(name for group in GROUPS for name in group) == sorted(FAULTS)
+def test_groups_contain_each_fault_once() -> None:
+    """Each fault of the catalogue belongs to one group."""
+    assert sorted(number for group in GROUPS for number in group) == sorted(fault.number for fault in FAULTS)
 
 
 @pytest.mark.timeout(100)
 @pytest.mark.parametrize("group", GROUPS, ids="-".join)
-def test_every_bar_is_reached(group: tuple[str, ...], tmp_path: Path, tell: Callable[[str], None]) -> None:
-    """Whatever is done to workers, their server, and the way between them; the figures are told in any case."""
+def test_fault_reaches_every_bar(group: tuple[str, ...], tmp_path: Path, tell: Callable[[str], None]) -> None:
+    """No job is lost or stuck, no worker exits by itself, and every other bar of the fault is reached."""
     seed = SystemRandom().randrange(10**6)
     tell(f"seed {seed}")
 
-    def put_through(name: str) -> list[Verdict]:
-        return FAULTS[name](False, seed, tmp_path / name)
+    faults = {fault.number: fault for fault in FAULTS}
+
+    def run_fault(number: str) -> list[FaultResult]:
+        return faults[number].run(False, seed, tmp_path / number)
 
     with ThreadPoolExecutor(len(group)) as pool:
-        verdicts = [verdict for some in pool.map(put_through, group) for verdict in some]
-    tell(table([verdict.row() for verdict in verdicts]))
-    assert [fault for verdict in verdicts for fault in verdict.faults()] == []
+        results = [result for some in pool.map(run_fault, group) for result in some]
+    tell(table([result.row() for result in results]))
+    assert [missed for result in results for missed in result.missed_bars()] == []

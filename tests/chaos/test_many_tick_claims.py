@@ -1,4 +1,4 @@
-"""Many entries of a fleet that are due at one instant."""
+"""Many entries of a fleet that are due at the same moment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ENTRIES = 500
 
 
 class SlowLedger(MemoryBroker):
-    """Takes its time for an answer, and counts who waits for one."""
+    """A broker that takes time to answer, and counts the claims that wait."""
 
     def __init__(self, clock: VirtualClock, *, one_by_one: bool) -> None:
         super().__init__(clock=clock)
@@ -34,7 +34,7 @@ class SlowLedger(MemoryBroker):
         return await super().claim_tick(claim)
 
     async def claim_ticks(self, claims: Sequence[TickClaim]) -> list[TickReply]:
-        """Answer after a while, unless it is to be asked one by one."""
+        """Answer after a while, or refuse, so that the worker claims one by one."""
         if self._one_by_one:
             raise BrokerFull("no room")
         await self._take_time(len(claims))
@@ -49,13 +49,13 @@ class SlowLedger(MemoryBroker):
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """The virtual clock is fastest on asyncio."""
+    """Use asyncio, on which the virtual clock is fastest."""
     return "asyncio"
 
 
 @pytest.mark.parametrize("one_by_one", [False, True])
-async def test_claims_wait_for_each_other_beyond_some_at_a_time(one_by_one: bool) -> None:
-    """Thousands at once would wait for each other until none has time left, and then begin again."""
+async def test_tick_claims_in_flight_are_limited(one_by_one: bool) -> None:
+    """A worker limits its concurrent claims; thousands at once would all time out and be repeated."""
     clock, fired = VirtualClock(), set[str]()
     broker = SlowLedger(clock, one_by_one=one_by_one)
     app = Aarq(broker, name="many")

@@ -1,4 +1,4 @@
-"""A rolling deploy, in small: no tick fires twice, and nothing of the old version after the new one is up."""
+"""A rolling deploy in its small size: no tick fires twice, and no old tick fires after the new version is up."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.faults import rolling_deploy as redeploy
+from tests.chaos.faults import rolling_deploy
 from tests.chaos.report import table
 from tests.servers import HOW_TO, found
 
 
 @pytest.mark.skipif(not found(), reason=HOW_TO)
-def test_a_rolling_deploy(tmp_path: Path, tell: Callable[[str], None]) -> None:
-    """What is kept fires on, what is changed is armed at once, what is removed is retired, what is added begins."""
-    deploy, results = redeploy.run(redeploy.SMALL, tmp_path)
-    print(table(redeploy.seen(deploy.before)), table(redeploy.seen(deploy.after)), sep="\n\n")
+def test_rolling_deploy_fires_each_tick_once(tmp_path: Path, tell: Callable[[str], None]) -> None:
+    """Kept entries fire on, changed ones are armed at once, removed ones are retired, and added ones begin."""
+    deploy, results = rolling_deploy.run(rolling_deploy.SMALL, tmp_path)
+    print(table(rolling_deploy.status_rows(deploy.before)), table(rolling_deploy.status_rows(deploy.after)), sep="\n\n")
     tell(table([result.row() for result in results]))
-    assert [fault for result in results for fault in result.faults()] == []
-    states = {row["entry"]: row["state"] for row in redeploy.seen(deploy.after)}
+    assert [missed for result in results for missed in result.missed_bars()] == []
+    states = {row["entry"]: row["state"] for row in rolling_deploy.status_rows(deploy.after)}
     assert states == {
         f"{change}.{kind}": "retired" if change == "removed" else "armed"
         for change in ("kept", "changed", "removed", "added")

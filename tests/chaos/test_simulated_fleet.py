@@ -1,4 +1,4 @@
-"""A day of a fleet in simulated time: ticks are granted once, and none is missed while a worker is up."""
+"""Hours of a simulated fleet: each tick is granted once, and none is missed while a worker is up."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from aioq.backends.memory import MemoryBroker
 from aioq.cron import CronEntry, CronOptions
 from aioq.cron.definition import define
 from aioq_cron import Every
-from tests.chaos.figures import grid
-from tests.chaos.simulation.fleet import Chaos, Simulation
-from tests.chaos.simulation.gate import Tally
-from tests.chaos.simulation.host import TrueClock
+from tests.chaos.simulation.lossy_ledger import Tally
+from tests.chaos.simulation.simulated_fleet import Chaos, Simulation
+from tests.chaos.simulation.simulated_host import TrueClock
+from tests.chaos.tick_figures import expected_ticks
 
 HOURS = float(os.environ.get("AIOQ_FLEET_HOURS", "2"))
 """Hours that are simulated, per seed; a tick comes every second."""
 START = 1_750_000_000.0
-PATIENCE = 10.0
-"""Seconds that a worker may need to bid for a tick: until it asks again after a lost reply."""
+CLAIM_TIME = 10.0
+"""Seconds that a worker may need to claim a tick: it repeats a claim after a lost reply."""
 NEVER = 1e9
 
 
 def fire() -> None:
-    """Stand for what the entry calls."""
+    """Do nothing: stand for the function of the entry."""
 
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Nothing waits in a simulation, so one event loop is as good as another."""
+    """Use asyncio alone: a simulation never waits."""
     return "asyncio"
 
 
 async def simulate(seed: int, chaos: Chaos, *, catchup: float | None) -> tuple[Tally, list[float]]:
-    """Let a fleet of four be put through something; return what came of it, and the ticks there were."""
+    """Run a fleet of four workers through faults; return the tally and the expected ticks."""
     entry = CronEntry(
         name="tick",
         function=fire,
@@ -49,31 +49,31 @@ async def simulate(seed: int, chaos: Chaos, *, catchup: float | None) -> tuple[T
     await broker.register_crons("fleet", "1", [define(entry)], ttl=30)
     simulation = Simulation(entry, broker, true, seed=seed, workers=4, chaos=chaos)
     tally = await simulation.run(HOURS * 3600)
-    ticks = grid(START, true.now, 1)
+    ticks = expected_ticks(START, true.now, 1)
     print(
-        f"seed {seed}: {len(ticks)} ticks, {len(tally.won)} granted, {tally.double} twice, "
-        f"{len(ticks) - len(tally.won)} never, {len(tally.won) - len(tally.heard)} to a worker that never learned of it; "
+        f"seed {seed}: {len(ticks)} ticks, {len(tally.granted)} granted, {tally.double} twice, "
+        f"{len(ticks) - len(tally.granted)} never, {len(tally.granted) - len(tally.received)} whose reply no worker received; "
         f"{dict(tally.events)}"
     )
     return tally, ticks
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_no_tick_is_granted_twice_and_none_is_missed_while_a_worker_is_up(seed: int) -> None:
-    """Whatever happens to clocks, workers and replies: also when all workers are gone for a while."""
+async def test_simulated_fleet_grants_each_tick_once_while_up(seed: int) -> None:
+    """No tick is granted twice, and none is missed while a worker is up, whatever happens to clocks and replies."""
     tally, ticks = await simulate(seed, Chaos(outage=NEVER), catchup=None)
     assert tally.double == 0
-    assert tally.missed(ticks, PATIENCE) == []
-    assert set(tally.won) <= set(ticks)
+    assert tally.missed(ticks, CLAIM_TIME) == []
+    assert set(tally.granted) <= set(ticks)
     assert {"crash", "suspend", "step", "reply lost"} <= set(tally.events)
 
 
 @pytest.mark.parametrize("seed", range(2, 4))
-async def test_with_catchup_every_tick_is_granted_once(seed: int) -> None:
-    """Nor does it matter then that the broker is away for a while, or that no worker was up."""
+async def test_simulated_fleet_with_catchup_grants_all_ticks(seed: int) -> None:
+    """With catchup, ticks of an outage of the broker or of all workers are granted too."""
     tally, ticks = await simulate(seed, Chaos(), catchup=3600)
     assert tally.double == 0
-    settled = [tick for tick in ticks if tick <= max(tally.won)]
-    assert [tick for tick in settled if tick not in tally.won] == []
+    settled = [tick for tick in ticks if tick <= max(tally.granted)]
+    assert [tick for tick in settled if tick not in tally.granted] == []
     assert len(settled) > 0.99 * len(ticks)
     assert {"crash", "suspend", "step", "outage", "reply lost"} <= set(tally.events)

@@ -1,4 +1,4 @@
-"""A worker that stands still for a while, in small: each misfire policy does what it says."""
+"""A suspended worker in its small size: each misfire policy decides about the ticks of the stop."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.faults import suspended_worker as stopped
+from tests.chaos.faults import suspended_worker
 from tests.chaos.report import table
 from tests.servers import HOW_TO, found
 
 
 @pytest.mark.skipif(not found(), reason=HOW_TO)
-def test_each_misfire_policy(tmp_path: Path, tell: Callable[[str], None]) -> None:
-    """`once` fires the newest tick, `skip` none that is later than its grace, `all` fires all; the ledger has each."""
-    results = stopped.run(stopped.SMALL, tmp_path)
+def test_suspended_worker_follows_misfire_policies(tmp_path: Path, tell: Callable[[str], None]) -> None:
+    """`once` fires the newest tick, `skip` no tick later than its grace, `all` every tick; the ledger has each."""
+    results = suspended_worker.run(suspended_worker.SMALL, tmp_path)
     tell(table([result.row() for result in results]))
-    assert [fault for result in results for fault in result.faults()] == []
+    assert [missed for result in results for missed in result.missed_bars()] == []
     assert len(results) == 9
     assert all(result.during.ticks >= 2 for result in results)

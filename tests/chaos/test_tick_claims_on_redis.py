@@ -1,4 +1,4 @@
-"""Claims of ticks on a real server: many workers bid for thousands of ticks at the same time, and one wins each."""
+"""Claims of ticks on a real server: many workers claim thousands of ticks at the same time."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ WORKERS = 5
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """What is tested is the server's doing."""
+    """Use asyncio alone: the test is about the server."""
     return "asyncio"
 
 
 @pytest.mark.parametrize("entry", ["inline", "job"])
-async def test_each_tick_is_granted_once(redis_url: str, namespace: str, entry: str) -> None:
-    """Workers are ahead of each other, repeat their claims, and bid for several ticks at a time."""
-    start = float(int(time.time()) - 2 * TICKS)  # in the past: the rules are about the server's clock
+async def test_concurrent_tick_claims_grant_each_tick_once(redis_url: str, namespace: str, entry: str) -> None:
+    """Workers are ahead of each other, repeat their claims, and claim several ticks at a time."""
+    start = float(int(time.time()) - 2 * TICKS)  # in the past, because the server refuses claims of the future
     random, won, spans = Random(entry), Counter[float](), list[tuple[float, float]]()
     brokers = [RedisBroker(redis_url, namespace=namespace) for _ in range(WORKERS)]
 
-    async def bid(number: int) -> None:
+    async def claim_all(number: int) -> None:
         broker, tick = brokers[number], start
         await broker.connect()
         while tick < start + TICKS:
@@ -53,10 +53,10 @@ async def test_each_tick_is_granted_once(redis_url: str, namespace: str, entry: 
 
     async with anyio.create_task_group() as tasks:
         for number in range(WORKERS):
-            tasks.start_soon(bid, number)
+            tasks.start_soon(claim_all, number)
     print(f"{TICKS} ticks, {sum(won.values())} granted to {WORKERS} workers in {len(spans)} replies")
     assert max(won.values()) == 1
-    # Whoever is ahead owns the ticks that those behind have not claimed yet. So every tick has one owner.
+    # A claimer owns all ticks since the claim before its own, so the claims form one chain without gaps.
     spans.sort()
     assert [span[0] for span in spans] == [0.0, *(span[1] for span in spans[:-1])]
     assert spans[-1][1] == start + TICKS - 1

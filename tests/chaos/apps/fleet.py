@@ -1,4 +1,4 @@
-"""One entry that fires once for the fleet, as a cron and as a schedule."""
+"""An app with one entry that fires once for the fleet, as a cron and as a schedule."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 from datetime import timedelta
 
 from aioq_cron import Every
-from tests.chaos.apps.making import make_app, note
+from tests.chaos.apps.factory import make_app, record_run
 
 __all__ = ["app"]
 
 app = make_app()
 every = Every(timedelta(seconds=float(os.environ["CHAOS_EVERY"])))
-app.cron(every, name="inline", unique=True, misfire="all")(note)
-app.schedule(app.task(name="job")(note), every, name="job", misfire="all")
+app.cron(every, name="inline", unique=True, misfire="all")(record_run)
+app.schedule(app.task(name="job")(record_run), every, name="job", misfire="all")

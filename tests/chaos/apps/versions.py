@@ -1,4 +1,4 @@
-"""What each version of the app that is deployed has: entries, and the seconds between their ticks."""
+"""The entries of each deployed version, and the seconds between their ticks."""
 
 from __future__ import annotations
 

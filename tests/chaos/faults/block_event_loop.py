@@ -1,4 +1,4 @@
-"""F8: a task blocks the event loop, for less than `max_block` and for more."""
+"""F8: a task blocks the event loop, for less than `max_block` and for longer."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos.fleet import Seat
+from tests.chaos.fault_result import FaultResult, at_most, exactly, holds
+from tests.chaos.fleet import WorkerProcess
 from tests.chaos.load import Load, load_of
-from tests.chaos.stage import staged
-from tests.chaos.verdict import Verdict, at_most, exactly, holds
+from tests.chaos.scenario import open_scenario
 
-__all__ = ["run"]
+__all__ = ["FAULT", "run"]
+
+FAULT = "F8 block_event_loop"
 
 WARNED = 2.0
-"""Seconds after which the log names the job and shows where it is."""
+"""Seconds within which the log names the job and shows its stack."""
 WARNING = "the event loop has been blocked"
 
 
@@ -26,32 +28,32 @@ class _Case:
     starts: int
 
 
-def run(full: bool, seed: int, folder: Path) -> list[Verdict]:
-    """Two workers, so that there is one that could take the job over."""
+def run(full: bool, seed: int, folder: Path) -> list[FaultResult]:
+    """Run two workers, so that one of them could take over the job of the other."""
     load, block = load_of(full), 15.0 if full else 3.0
     cases = [_Case("shorter than max_block", block, 60, 1), _Case("longer", block, load.lease, 2)]
     return [_block(case, load, seed, folder / f"{case.starts}") for case in cases]
 
 
-def _block(case: _Case, load: Load, seed: int, folder: Path) -> Verdict:
-    seats = [Seat(load.arguments("--max-block", f"{case.max_block:g}")) for _ in range(2)]
-    with staged(folder, seats) as stage:
-        stage.fleet.start()
-        (job_id,) = stage.enqueue("block", 1, case.block)
-        stage.wait(lambda: WARNING in stage.fleet.logs())
-        warned = time.time() - stage.journal.read()[0].at
-        # Until whoever was blocked has found out what became of its job.
-        stage.wait_ended(case.starts, patience=case.block + load.lease * 3 + 10)
-        outcome = stage.finish()
-        record, logs = stage.producer.record(job_id), stage.fleet.logs()
+def _block(case: _Case, load: Load, seed: int, folder: Path) -> FaultResult:
+    workers = [WorkerProcess(load.arguments("--max-block", f"{case.max_block:g}")) for _ in range(2)]
+    with open_scenario(folder, workers) as scenario:
+        scenario.fleet.start()
+        (job_id,) = scenario.enqueue("block", 1, case.block)
+        scenario.wait(lambda: WARNING in scenario.fleet.logs())
+        warned = time.time() - scenario.job_log.read()[0].at
+        # The blocked worker reports only after the block.
+        scenario.wait_ended(case.starts, timeout=case.block + load.lease * 3 + 10)
+        outcome = scenario.finish()
+        record, logs = scenario.producer.record(job_id), scenario.fleet.logs()
     accepted = record.result if record else None
     refused = logs.count("the lease of job") + logs.count("was reported too late")
     bars = [
-        exactly("starts", stage.begun(), case.starts),
+        exactly("starts", scenario.begun(), case.starts),
         at_most("seconds until the warning", warned, WARNED),
         holds("the warning names the job and shows the stack", job_id in logs and "in block\n" in logs),
         exactly("epoch of the accepted result", accepted, str(case.starts).encode()),
         exactly("state", record and str(record.state), "completed"),
-        exactly("runs that were refused their say", min(refused, 1), case.starts - 1),
+        exactly("runs whose report was refused", min(refused, 1), case.starts - 1),
     ]
-    return outcome.verdict("F8", case.name, seed=seed, bars=bars, late=warned, refused=refused)
+    return outcome.result(FAULT, case.name, seed=seed, bars=bars, late=warned, refused=refused)

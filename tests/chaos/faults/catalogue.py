@@ -1,10 +1,12 @@
-"""All faults that jobs are put through, by the names that the bars have."""
+"""All faults that jobs are put through, by number and by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from tests.chaos.fault_result import FaultResult
 from tests.chaos.faults import (
     block_event_loop,
     corrupt_data,
@@ -24,30 +26,48 @@ from tests.chaos.faults import (
     terminate_worker,
     wrong_clocks,
 )
-from tests.chaos.verdict import Verdict
 
 __all__ = ["FAULTS", "Fault"]
 
-Fault = Callable[[bool, int, Path], list[Verdict]]
-"""Puts a fleet through it: in full size or small, with what is left to chance drawn from a seed, with a folder for logs."""
+Run = Callable[[bool, int, Path], list[FaultResult]]
+"""Takes whether to run the full size, a seed, and a folder for logs."""
 
-FAULTS: Mapping[str, Fault] = {
-    "F1": kill_worker.run_among,
-    "F1b": kill_worker.run_alone,
-    "F2": terminate_worker.run,
-    "F3": restart_server.run,
-    "F4": freeze_server.run,
-    "F5": kill_connections.run,
-    "F6": flush_scripts.run,
-    "F7": poison_job.run,
-    "F8": block_event_loop.run,
-    "F9": corrupt_data.run,
-    "F10": hostile_pickle.run,
-    "F11": wrong_clocks.run,
-    "F13": full_server.run,
-    "F14": kill_workers.run,
-    "F15": lose_replies.run,
-    "F16": lose_enqueue_reply.run,
-    "F18": failover.run,
-    "F19": no_fault.run,
-}
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault with the title that its results have, such as `F6 flush_scripts`."""
+
+    title: str
+    run: Run
+
+    @property
+    def number(self) -> str:
+        """Return the number of the fault."""
+        return self.title.split()[0]
+
+    @property
+    def name(self) -> str:
+        """Return the name of the fault."""
+        return self.title.split()[1]
+
+
+FAULTS: Sequence[Fault] = (
+    Fault(kill_worker.FAULT, kill_worker.run),
+    Fault(kill_worker.EMPTY_QUEUE_FAULT, kill_worker.run_empty_queue),
+    Fault(terminate_worker.FAULT, terminate_worker.run),
+    Fault(restart_server.FAULT, restart_server.run),
+    Fault(freeze_server.FAULT, freeze_server.run),
+    Fault(kill_connections.FAULT, kill_connections.run),
+    Fault(flush_scripts.FAULT, flush_scripts.run),
+    Fault(poison_job.FAULT, poison_job.run),
+    Fault(block_event_loop.FAULT, block_event_loop.run),
+    Fault(corrupt_data.FAULT, corrupt_data.run),
+    Fault(hostile_pickle.FAULT, hostile_pickle.run),
+    Fault(wrong_clocks.FAULT, wrong_clocks.run),
+    Fault(full_server.FAULT, full_server.run),
+    Fault(kill_workers.FAULT, kill_workers.run),
+    Fault(lose_replies.FAULT, lose_replies.run),
+    Fault(lose_enqueue_reply.FAULT, lose_enqueue_reply.run),
+    Fault(failover.FAULT, failover.run),
+    Fault(no_fault.FAULT, no_fault.run),
+)

@@ -1,4 +1,4 @@
-"""F9: a foreign writer puts garbage between the jobs. Each kind by itself is in tests/redis/bad_inputs."""
+"""F9: another program writes garbage between the jobs. tests/redis/bad_inputs tests each kind of garbage."""
 
 from __future__ import annotations
 
@@ -9,46 +9,49 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.chaos.fleet import Seat
+from tests.chaos.fault_result import FaultResult, at_most, exactly
+from tests.chaos.fleet import WorkerProcess
 from tests.chaos.load import load_of
 from tests.chaos.producer import NAMESPACE
-from tests.chaos.stage import Stage, staged
-from tests.chaos.verdict import Verdict, at_most, exactly
+from tests.chaos.scenario import Scenario, open_scenario
 
-__all__ = ["run"]
+__all__ = ["FAULT", "run"]
 
-NEXT = 1.0
-"""Seconds within which the job after the garbage begins."""
+FAULT = "F9 corrupt_data"
+
+NEXT_BEGINS = 1.0
+"""Seconds within which the job behind the garbage begins."""
 QUEUE = f"{{{NAMESPACE}:default}}:"
 
 
-def run(full: bool, seed: int, folder: Path) -> list[Verdict]:
-    """Garbage, a good job, garbage, a good job..."""
+def run(full: bool, seed: int, folder: Path) -> list[FaultResult]:
+    """Alternate garbage and good jobs."""
     load, random, rounds = load_of(full), Random(f"{seed} F9"), 100 if full else 10
-    with staged(folder, [Seat(load.arguments())]) as stage:
-        stage.fleet.start()
-        late = max(_round(stage, random, number) for number in range(rounds))
-        # What a later version of aioq could run stays in line for an hour.
+    with open_scenario(folder, [WorkerProcess(load.arguments())]) as scenario:
+        scenario.fleet.start()
+        late = max(_round(scenario, random, number) for number in range(rounds))
+        # Jobs that a later version of aioq could run stay in the queue for an hour, so only own jobs count.
         outcome = replace(
-            stage.finish(settling=1), stuck=sum(stage.producer.record(one) is not None for one in stage.asked)
+            scenario.finish(settle_timeout=1),
+            stuck=sum(scenario.producer.record(one) is not None for one in scenario.enqueued),
         )
     bars = [
-        exactly("ran twice", outcome.account.twice, 0),
-        exactly("runs of what nobody enqueued", outcome.account.stray, 0),
-        at_most("seconds until the next job began", late, NEXT),
+        exactly("ran twice", outcome.figures.twice, 0),
+        exactly("runs of jobs that were not enqueued", outcome.figures.stray, 0),
+        at_most("seconds until the next job began", late, NEXT_BEGINS),
     ]
-    return [outcome.verdict("F9", f"{rounds} rounds", seed=seed, bars=bars, late=late, dead=outcome.dead)]
+    return [outcome.result(FAULT, f"{rounds} rounds", seed=seed, bars=bars, late=late, dead=outcome.dead)]
 
 
-def _round(stage: Stage, random: Random, number: int) -> float:
-    """Put some garbage in line and a good job behind it; return how long that took to begin."""
-    with stage.server.client() as client:
+def _round(scenario: Scenario, random: Random, number: int) -> float:
+    """Put garbage into the queue with a good job behind it; return the seconds until that job began."""
+    with scenario.server.client() as client:
         for n in range(random.randint(1, 10)):
             _put(client, f"garbage-{number}-{n}".encode(), random)
-    stage.enqueue("nap", 1, 0.0)
-    enqueued = _now(stage)
-    stage.wait_ended(number + 1, patience=20)
-    return max(mark.at for mark in stage.journal.read()) - enqueued
+    scenario.enqueue("nap", 1, 0.0)
+    enqueued = _now(scenario)
+    scenario.wait_ended(number + 1, timeout=20)
+    return max(event.at for event in scenario.job_log.read()) - enqueued
 
 
 def _put(client: Any, job_id: bytes, random: Random) -> None:
@@ -62,8 +65,8 @@ def _put(client: Any, job_id: bytes, random: Random) -> None:
     client.lpush(QUEUE + "wake", random.randbytes(4))
 
 
-def _now(stage: Stage) -> float:
-    with stage.server.client() as client:
+def _now(scenario: Scenario) -> float:
+    with scenario.server.client() as client:
         seconds, micros = client.time()
     return float(seconds) + float(micros) / 1e6
 
@@ -85,4 +88,4 @@ RECORDS: tuple[Callable[[Random], bytes | None], ...] = (
     lambda random: pickle.dumps({"task": "nap"}),
     lambda random: b"17 nap \n" + pickle.dumps([[0.0], {}]),
 )
-"""What may stand where the record of a job should: each given a source of chance."""
+"""Bytes in place of a job's record; None leaves out the record."""

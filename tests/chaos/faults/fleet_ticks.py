@@ -1,8 +1,8 @@
-"""F12: a fleet of workers, and one entry that must fire once per tick, whatever is done to them.
+"""F12: a fleet of workers has one entry, which must fire once per tick.
 
-It runs four ways: undisturbed; with kill -9 of a random worker; with the clocks of the workers an
-hour off; with the server restarting. Each time the entry is there twice, as a cron with
-`unique=True` and as a schedule, whose ticks become jobs.
+Each of four variants puts the fleet through something: nothing; kill -9 of random workers; workers whose clocks are an
+hour off; restarts of the server. The entry exists twice: as a cron with `unique=True`, and as a schedule whose ticks
+become jobs.
 """
 
 from __future__ import annotations
@@ -16,84 +16,86 @@ from random import Random
 from typing import Any
 
 from aioq.model.cron import TickStatus
-from tests.chaos import ledgers, mayhem
-from tests.chaos.apps.making import environment
-from tests.chaos.figures import TickFigures, count, grid
-from tests.chaos.fleet import Fleet, Seat
-from tests.chaos.mayhem import Blow
-from tests.chaos.runs import RunLog
+from tests.chaos import cron_ledger, disruptions
+from tests.chaos.apps.factory import environment
+from tests.chaos.disruptions import Disruption
+from tests.chaos.fleet import Fleet, WorkerProcess
+from tests.chaos.run_log import RunLog
+from tests.chaos.tick_figures import TickFigures, count_ticks, expected_ticks
 from tests.redis.layout import assert_consistent
 from tests.servers import RedisServer, found
 
-__all__ = ["FULL", "SMALL", "VARIANTS", "Plan", "Result", "run"]
+__all__ = ["FAULT", "FULL", "SMALL", "VARIANTS", "Plan", "Result", "run"]
+
+FAULT = "F12 fleet_ticks"
 
 VARIANTS = ("calm", "kills", "clocks", "restarts")
 
 APP = "tests.chaos.apps.fleet:app"
-KEPT = ("--appendonly", "yes")
-"""Options of a server that forgets nothing when it is shut down and started again."""
+DURABLE = ("--appendonly", "yes")
+"""Options of a server that keeps its data over a restart."""
 OFFSETS = (-3600.0, 3600.0, 0.0, -1800.0, 3600.0)
-"""Seconds that the workers' clocks are ahead."""
+"""Seconds by which the clocks of the workers are ahead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How large it is. Durations are in seconds."""
+    """The size of the run. Durations are in seconds."""
 
     workers: int
     every: int
     seconds: float
-    blow_every: float
+    disrupt_every: float
     lease: float
 
 
-FULL = Plan(workers=5, every=5, seconds=130, blow_every=10, lease=5)
-SMALL = Plan(workers=3, every=1, seconds=6, blow_every=1.5, lease=1)
+FULL = Plan(workers=5, every=5, seconds=130, disrupt_every=10, lease=5)
+SMALL = Plan(workers=3, every=1, seconds=6, disrupt_every=1.5, lease=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What came of one variant."""
+    """The result of one variant."""
 
     variant: str
     seed: int
-    blows: int
-    """Kills or restarts."""
+    disruptions: int
+    """Number of kills or restarts."""
     exits: int
-    """Workers that left without being told to, or with another code than 0."""
+    """Workers that exited without a signal to stop, or with a code other than 0."""
     inline: TickFigures
     jobs: TickFigures
 
     def rows(self) -> list[dict[str, object]]:
-        """Return it as rows of a table."""
+        """Return the result as rows of a table."""
         return [self._row("unique=True", self.inline), self._row("app.schedule", self.jobs)]
 
-    def faults(self) -> list[str]:
-        """Return which bars are not reached, in words."""
+    def missed_bars(self) -> list[str]:
+        """Return a sentence for each bar that was not reached."""
         return (
             [
                 f"{self.variant}, {entry}: {fault}"
                 for entry, figures in (("unique=True", self.inline), ("app.schedule", self.jobs))
-                for fault in figures.faults()
+                for fault in figures.missed_bars()
             ]
             + [
                 f"{self.variant}, {entry}: {len(figures.died)} ticks were granted and did not fire"
                 for entry, figures in (("unique=True", self.inline), ("app.schedule", self.jobs))
-                # Between the grant and the first line of the function a kill can come: a cron is then lost, a job is not.
+                # A kill between the grant and the call of the function loses the tick of a cron, but not that of a job.
                 if figures.died and (figures is self.jobs or self.variant != "kills")
             ]
-            + [f"{self.variant}: {self.exits} workers left by themselves"] * bool(self.exits)
+            + [f"{self.variant}: {self.exits} workers exited by themselves"] * bool(self.exits)
         )
 
     def facts(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Return the result as plain values."""
         return asdict(self)
 
     def _row(self, entry: str, figures: TickFigures) -> dict[str, object]:
         return {
             "variant": self.variant, "entry": entry, "ticks": figures.ticks, "fires": figures.fires,
             "double": figures.double, "missed": len(figures.missed), "died": len(figures.died), "late max s": figures.late,
-            "start max s": figures.started, "reruns": figures.reruns, "blows": self.blows, "worker exits": self.exits,
+            "start max s": figures.started, "reruns": figures.reruns, "disruptions": self.disruptions, "worker exits": self.exits,
         }  # fmt: skip
 
 
@@ -102,19 +104,19 @@ def run(variant: str, plan: Plan, seed: int, folder: Path) -> Result:
     random = Random(f"{seed} {variant}")
     log = RunLog(folder / "runs")
     with ExitStack() as stack:
-        server = RedisServer(next(iter(found().values())), KEPT if variant == "restarts" else (), namespace="f12")
+        server = RedisServer(next(iter(found().values())), DURABLE if variant == "restarts" else (), namespace="f12")
         stack.callback(server.close)
         server.start()
         variables = environment(server.url, "f12", folder / "runs") | {"CHAOS_EVERY": str(plan.every)}
-        fleet = stack.enter_context(Fleet(_seats(variant, plan), folder, variables))
+        fleet = stack.enter_context(Fleet(_workers(variant, plan), folder, variables))
         fleet.start()
         start = time.time()
-        blows, strike = _blows(variant, plan, random, start, fleet, server)
-        struck = mayhem.carry_out(blows, strike)
+        moments, disrupt = _disruptions(variant, plan, random, start, fleet, server)
+        disrupted = disruptions.run_disruptions(moments, disrupt)
         end = start + plan.seconds
-        mayhem.wait_until(end)
-        ticks = grid(start, end, plan.every)
-        _wait_run(log, ticks, patience=2 * plan.lease + 2)
+        disruptions.wait_until(end)
+        ticks = expected_ticks(start, end, plan.every)
+        _wait_until_all_ran(log, ticks, timeout=2 * plan.lease + 2)
         fleet.stop()
         granted = _granted(server.url)
         with server.client() as client:
@@ -122,42 +124,47 @@ def run(variant: str, plan: Plan, seed: int, folder: Path) -> Result:
     runs = log.read()
 
     def figures(entry: str) -> TickFigures:
-        return count(ticks, plan.every, [run for run in runs if run.entry == entry], granted[entry])
+        return count_ticks(ticks, plan.every, [run for run in runs if run.entry == entry], granted[entry])
 
     exits = fleet.bad_exits
-    return Result(variant=variant, seed=seed, blows=struck, exits=exits, inline=figures("inline"), jobs=figures("job"))
+    return Result(
+        variant=variant, seed=seed, disruptions=disrupted, exits=exits, inline=figures("inline"), jobs=figures("job")
+    )
 
 
-def _seats(variant: str, plan: Plan) -> list[Seat]:
+def _workers(variant: str, plan: Plan) -> list[WorkerProcess]:
     if variant == "clocks":
         offsets = [OFFSETS[number % len(OFFSETS)] for number in range(plan.workers)]
-        return [Seat(["-m", "tests.chaos.off_clock", APP, f"{offset:g}", f"{plan.lease:g}"]) for offset in offsets]
-    return [Seat(["-m", "aioq", "worker", APP, "--lease", f"{plan.lease:g}"]) for _ in range(plan.workers)]
+        return [
+            WorkerProcess(["-m", "tests.chaos.wrong_clock", APP, f"{offset:g}", f"{plan.lease:g}"])
+            for offset in offsets
+        ]
+    return [WorkerProcess(["-m", "aioq", "worker", APP, "--lease", f"{plan.lease:g}"]) for _ in range(plan.workers)]
 
 
-def _blows(
+def _disruptions(
     variant: str, plan: Plan, random: Random, start: float, fleet: Fleet, server: RedisServer
-) -> tuple[Sequence[Blow], Callable[[Blow], None]]:
-    """Return when something happens, and what."""
+) -> tuple[Sequence[Disruption], Callable[[Disruption], None]]:
+    """Return the disruptions of a variant, and the function that carries out one of them."""
 
-    def kill(blow: Blow) -> None:
-        fleet.kill(blow.victim)
-        fleet.start(blow.victim)
+    def kill(disruption: Disruption) -> None:
+        fleet.kill(disruption.worker)
+        fleet.start(disruption.worker)
 
-    def restart(_: Blow) -> None:
+    def restart(_: Disruption) -> None:
         server.restart()
 
-    end, every, tick = start + plan.seconds - 1, plan.blow_every, plan.every
+    end, every, tick = start + plan.seconds - 1, plan.disrupt_every, plan.every
     if variant == "kills":
-        return mayhem.draw_kills(random, start, end, every=every, tick=tick, workers=plan.workers), kill
+        return disruptions.draw_kills(random, start, end, every=every, tick=tick, workers=plan.workers), kill
     if variant == "restarts":
-        return mayhem.draw_restarts(random, start, end, every=2 * every, tick=tick), restart
+        return disruptions.draw_restarts(random, start, end, every=2 * every, tick=tick), restart
     return [], kill
 
 
-def _wait_run(log: RunLog, ticks: Sequence[float], *, patience: float) -> None:
-    """Wait until every tick has been run both ways: the job of a killed worker, after its lease."""
-    deadline = time.time() + patience
+def _wait_until_all_ran(log: RunLog, ticks: Sequence[float], *, timeout: float) -> None:
+    """Wait until every tick ran as a cron and as a job; the job of a killed worker runs after its lease."""
+    deadline = time.time() + timeout
     while time.time() < deadline:
         done = {(run.entry, run.tick) for run in log.read()}
         if all((entry, tick) in done for entry in ("inline", "job") for tick in ticks):
@@ -166,9 +173,9 @@ def _wait_run(log: RunLog, ticks: Sequence[float], *, patience: float) -> None:
 
 
 def _granted(url: str) -> dict[str, set[float]]:
-    """Return the ticks that the ledger has granted to somebody, by entry."""
+    """Return the ticks that the ledger has granted, by entry."""
     fired = (TickStatus.FIRED, TickStatus.OK, TickStatus.FAILED)
     return {
         name: {record.tick for record in records if record.status in fired}
-        for name, records in ledgers.history(url, "f12", ["inline", "job"]).items()
+        for name, records in cron_ledger.history(url, "f12", ["inline", "job"]).items()
     }

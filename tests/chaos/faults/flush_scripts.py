@@ -1,33 +1,35 @@
-"""F6: SCRIPT FLUSH mid-run, again and again."""
+"""F6: the server forgets all scripts (SCRIPT FLUSH) several times while jobs run."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tests.chaos.fleet import Seat
+from tests.chaos.fault_result import FaultResult, exactly
+from tests.chaos.fleet import WorkerProcess
 from tests.chaos.load import load_of
-from tests.chaos.stage import staged
-from tests.chaos.verdict import Verdict, exactly
+from tests.chaos.scenario import open_scenario
 
-__all__ = ["run"]
+__all__ = ["FAULT", "run"]
+
+FAULT = "F6 flush_scripts"
 
 FLUSHES = 5
 
 
-def run(full: bool, seed: int, folder: Path) -> list[Verdict]:
-    """Nobody notices, not even the log."""
+def run(full: bool, seed: int, folder: Path) -> list[FaultResult]:
+    """Flush the scripts five times; no job and no log line shows it."""
     load = load_of(full)
-    with staged(folder, [Seat(load.arguments())]) as stage:
-        stage.fleet.start()
-        stage.enqueue("nap", load.jobs, load.nap)
+    with open_scenario(folder, [WorkerProcess(load.arguments())]) as scenario:
+        scenario.fleet.start()
+        scenario.enqueue("nap", load.jobs, load.nap)
         for n in range(1, FLUSHES + 1):
-            stage.wait_ended(load.jobs * n // (FLUSHES + 1))
-            with stage.server.client() as client:
+            scenario.wait_ended(load.jobs * n // (FLUSHES + 1))
+            with scenario.server.client() as client:
                 client.script_flush()
-        outcome = stage.finish(patience=load.seconds + 30)
+        outcome = scenario.finish(timeout=load.seconds + 30)
     bars = [
-        exactly("ran twice", outcome.account.twice, 0),
-        exactly("begun twice", outcome.account.begun_again, 0),
+        exactly("ran twice", outcome.figures.twice, 0),
+        exactly("begun twice", outcome.figures.begun_again, 0),
         exactly("lines at ERROR", outcome.errors, 0),
     ]
-    return [outcome.verdict("F6", f"{FLUSHES} times", seed=seed, bars=bars)]
+    return [outcome.result(FAULT, f"{FLUSHES} times", seed=seed, bars=bars)]

@@ -1,4 +1,4 @@
-"""F13: the server is at its maxmemory and evicts nothing. Who enqueues hears of it, and workers empty the queue."""
+"""F13: the server is at its maxmemory and evicts nothing. `enqueue` raises, and workers go on with their jobs."""
 
 from __future__ import annotations
 
@@ -6,48 +6,52 @@ import time
 from pathlib import Path
 
 from aioq.errors import BrokerFull
-from tests.chaos.fleet import Seat
+from tests.chaos.fault_result import FaultResult, at_least, at_most, exactly
+from tests.chaos.fleet import WorkerProcess
 from tests.chaos.load import load_of
-from tests.chaos.stage import Stage, staged
-from tests.chaos.verdict import Verdict, at_least, at_most, exactly
+from tests.chaos.scenario import Scenario, open_scenario
 
-__all__ = ["run"]
+__all__ = ["FAULT", "run"]
 
-HEARD = 1.0
-"""Seconds within which who enqueues is told."""
+FAULT = "F13 full_server"
+
+RAISED = 1.0
+"""Seconds within which `enqueue` raises."""
 
 
-def run(full: bool, seed: int, folder: Path) -> list[Verdict]:
-    """Fill it up mid-run, and make room again near the end."""
+def run(full: bool, seed: int, folder: Path) -> list[FaultResult]:
+    """Set `maxmemory` below the used memory while jobs run, and reset it near the end."""
     load = load_of(full)
-    with staged(folder, [Seat(load.arguments())], options=("--maxmemory-policy", "noeviction")) as stage:
-        stage.fleet.start()
-        stage.enqueue("nap", load.jobs, load.nap)
-        stage.wait_ended(load.jobs * 3 // 10)
-        with stage.server.client() as client:
+    with open_scenario(
+        folder, [WorkerProcess(load.arguments())], options=("--maxmemory-policy", "noeviction")
+    ) as scenario:
+        scenario.fleet.start()
+        scenario.enqueue("nap", load.jobs, load.nap)
+        scenario.wait_ended(load.jobs * 3 // 10)
+        with scenario.server.client() as client:
             client.config_set("maxmemory", 1)
-        error, seconds = _refused(stage)
-        before = load.jobs - stage.producer.stats().running - stage.producer.stats().pending
-        stage.wait_ended(load.jobs * 8 // 10)
-        acknowledged = load.jobs - stage.producer.stats().running - stage.producer.stats().pending - before
-        with stage.server.client() as client:
+        error, seconds = _refused(scenario)
+        before = load.jobs - scenario.producer.stats().running - scenario.producer.stats().pending
+        scenario.wait_ended(load.jobs * 8 // 10)
+        acknowledged = load.jobs - scenario.producer.stats().running - scenario.producer.stats().pending - before
+        with scenario.server.client() as client:
             client.config_set("maxmemory", 0)
-        stage.enqueue("nap", 10, load.nap)
-        outcome = stage.finish(patience=load.seconds + 30)
+        scenario.enqueue("nap", 10, load.nap)
+        outcome = scenario.finish(timeout=load.seconds + 30)
     bars = [
-        exactly("enqueueing raises", error, "BrokerFull"),
-        at_most("seconds until it does", seconds, HEARD),
+        exactly("error of enqueue", error, "BrokerFull"),
+        at_most("seconds until it does", seconds, RAISED),
         at_least("jobs acknowledged while it was full", acknowledged, load.jobs // 10 * 3),
-        exactly("ran twice", outcome.account.twice, 0),
-        exactly("begun twice", outcome.account.begun_again, 0),
+        exactly("ran twice", outcome.figures.twice, 0),
+        exactly("begun twice", outcome.figures.begun_again, 0),
     ]
-    return [outcome.verdict("F13", "", seed=seed, bars=bars, late=seconds, acknowledged=acknowledged)]
+    return [outcome.result(FAULT, "", seed=seed, bars=bars, late=seconds, acknowledged=acknowledged)]
 
 
-def _refused(stage: Stage) -> tuple[str, float]:
+def _refused(scenario: Scenario) -> tuple[str, float]:
     before = time.time()
     try:
-        stage.producer.enqueue("nap", 1, 0.0)
+        scenario.producer.enqueue("nap", 1, 0.0)
     except BrokerFull as error:
         return type(error).__name__, time.time() - before
     return "nothing", time.time() - before

@@ -1,4 +1,4 @@
-"""F10: a hostile pickle is refused where it is enqueued, and where it stands in the broker it is never run."""
+"""F10: `enqueue` refuses a hostile pickle, and no worker or client ever loads one from the broker."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import Any
 from aioq import Aarq
 from aioq.errors import SerializationError
 from aioq.model.job import NewJob
-from tests.chaos.fleet import Seat
+from tests.chaos.fault_result import FaultResult, exactly, holds
+from tests.chaos.fleet import WorkerProcess
 from tests.chaos.load import load_of
 from tests.chaos.producer import NAMESPACE
-from tests.chaos.stage import Stage, staged
-from tests.chaos.verdict import Verdict, exactly, holds
+from tests.chaos.scenario import Scenario, open_scenario
 
-__all__ = ["run"]
+__all__ = ["FAULT", "run"]
+
+FAULT = "F10 hostile_pickle"
 
 QUEUE = f"{{{NAMESPACE}:default}}:"
 JOBS = 10
@@ -24,7 +26,7 @@ PROTOCOLS = range(2, pickle.HIGHEST_PROTOCOL + 1)
 
 
 class Canary:
-    """Unpickling it makes a file."""
+    """A value that creates a file when it is unpickled."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -33,58 +35,58 @@ class Canary:
         return Path.touch, (self._file,)
 
 
-def run(full: bool, seed: int, folder: Path) -> list[Verdict]:
-    """Try to enqueue one; then plant some as payload, as record, and as result."""
+def run(full: bool, seed: int, folder: Path) -> list[FaultResult]:
+    """Enqueue a hostile pickle, and plant others as payload, as record and as result."""
     load, file = load_of(full), folder / "canary"
-    with staged(folder, [Seat(load.arguments())]) as stage:
-        stage.enqueue("swallow", JOBS, {"a": [1, "two", None]})
-        looked_at, at_rest = _at_rest(stage)  # while nobody has run them: nothing is kept of what has ended
-        stage.fleet.start()
-        refused = _refusal(stage, Canary(file))
+    with open_scenario(folder, [WorkerProcess(load.arguments())]) as scenario:
+        scenario.enqueue("swallow", JOBS, {"a": [1, "two", None]})
+        records, pickles = _count_pickles(scenario)  # before they run: nothing is kept of jobs that ended
+        scenario.fleet.start()
+        refused = _refusal(scenario, Canary(file))
         for protocol in PROTOCOLS:
-            _plant(stage, protocol, pickle.dumps(Canary(file), protocol))
-        read = _read_result(stage, pickle.dumps(Canary(file)))
-        stage.wait_all()
-        stage.wait(lambda: stage.producer.stats().dead == 2 * len(PROTOCOLS), patience=10)
-        outcome = stage.finish()
+            _plant(scenario, protocol, pickle.dumps(Canary(file), protocol))
+        read = _read_result(scenario, pickle.dumps(Canary(file)))
+        scenario.wait_all()
+        scenario.wait(lambda: scenario.producer.stats().dead == 2 * len(PROTOCOLS), timeout=10)
+        outcome = scenario.finish()
     bars = [
-        exactly("enqueueing it raises", refused, "SerializationError"),
-        exactly("reading it as a result raises", read, "SerializationError"),
-        holds("the canary was never run", not file.exists()),
-        exactly("planted ones that are dead", outcome.dead, 2 * len(PROTOCOLS)),
-        exactly("records that aioq wrote and that were looked at", looked_at, JOBS),
-        exactly("pickles at rest in what aioq wrote", at_rest, 0),
-        exactly("runs of what nobody enqueued", outcome.account.stray, 0),
+        exactly("error of enqueue", refused, "SerializationError"),
+        exactly("error of reading it as a result", read, "SerializationError"),
+        holds("the canary was never unpickled", not file.exists()),
+        exactly("planted jobs that are dead", outcome.dead, 2 * len(PROTOCOLS)),
+        exactly("records that aioq wrote", records, JOBS),
+        exactly("pickles among the records that aioq wrote", pickles, 0),
+        exactly("runs of jobs that were not enqueued", outcome.figures.stray, 0),
     ]
-    return [outcome.verdict("F10", "", seed=seed, bars=bars)]
+    return [outcome.result(FAULT, "", seed=seed, bars=bars)]
 
 
-def _refusal(stage: Stage, canary: Canary) -> str:
+def _refusal(scenario: Scenario, canary: Canary) -> str:
     try:
-        stage.producer.enqueue("swallow", 1, canary)
+        scenario.producer.enqueue("swallow", 1, canary)
     except SerializationError:
         return "SerializationError"
     return "nothing"
 
 
-def _plant(stage: Stage, protocol: int, data: bytes) -> None:
-    """Plant it as the payload of a job, and in place of the whole of one."""
-    stage.producer.enqueue_raw([NewJob(id=f"planted-{protocol}", task="swallow", queue="default", payload=data)])
-    with stage.server.client() as client:
+def _plant(scenario: Scenario, protocol: int, data: bytes) -> None:
+    """Plant a pickle as the payload of a job, and as the whole record of another."""
+    scenario.producer.enqueue_raw([NewJob(id=f"planted-{protocol}", task="swallow", queue="default", payload=data)])
+    with scenario.server.client() as client:
         client.hset(QUEUE + "jobs", f"raw-{protocol}", data)
         client.lpush(QUEUE + "ready:5", f"raw-{protocol}")
 
 
-def _read_result(stage: Stage, data: bytes) -> str:
-    """Have a client read a result that is a pickle."""
-    (job_id,) = stage.enqueue("block", 1, 0.0)
-    stage.wait(lambda: _ended(stage, job_id), 20)
-    with stage.server.client() as connection:
+def _read_result(scenario: Scenario, data: bytes) -> str:
+    """Let a client read a result that is a pickle; return the error."""
+    (job_id,) = scenario.enqueue("block", 1, 0.0)
+    scenario.wait(lambda: _ended(scenario, job_id), 20)
+    with scenario.server.client() as connection:
         client: Any = connection
         head, run, rest = client.hget(QUEUE + "ended", job_id).split(b"\n", 2)
         state, version, moment, _, *others = head.split(b" ")
         head = b" ".join([state, version, moment, str(len(data)).encode(), *others])
-        # The result was the epoch, one digit; the record of the job comes after it.
+        # The result was the epoch, which has one digit; the record of the job follows it.
         client.hset(QUEUE + "ended", job_id, b"\n".join([head, run, data + rest[1:]]))
 
     async def read(app: Aarq) -> str:
@@ -94,17 +96,17 @@ def _read_result(stage: Stage, data: bytes) -> str:
             return "SerializationError"
         return "nothing"
 
-    return stage.producer.visit(read)
+    return scenario.producer.with_app(read)
 
 
-def _ended(stage: Stage, job_id: str) -> bool:
-    record = stage.producer.record(job_id)
+def _ended(scenario: Scenario, job_id: str) -> bool:
+    record = scenario.producer.record(job_id)
     return record is not None and record.finished_at is not None
 
 
-def _at_rest(stage: Stage) -> tuple[int, int]:
+def _count_pickles(scenario: Scenario) -> tuple[int, int]:
     """Return how many records of jobs aioq has written, and how many of them are pickles."""
-    with stage.server.client() as connection:
+    with scenario.server.client() as connection:
         client: Any = connection
         records = list(client.hgetall(QUEUE + "jobs").values())
     return len(records), sum(_is_pickle(record) for record in records)

@@ -1,4 +1,4 @@
-"""F5: all connections of the workers are killed, twice a second."""
+"""F5: all connections of the workers are killed twice a second."""
 
 from __future__ import annotations
 
@@ -6,49 +6,53 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.fleet import Seat
+from tests.chaos.fault_result import FaultResult, at_least, at_most
+from tests.chaos.fleet import WorkerProcess
 from tests.chaos.load import load_of
-from tests.chaos.stage import Stage, staged
-from tests.chaos.verdict import Verdict, at_least, at_most
+from tests.chaos.scenario import Scenario, open_scenario
 
-__all__ = ["run"]
+__all__ = ["FAULT", "run"]
+
+FAULT = "F5 kill_connections"
 
 EVERY = 0.5
 TWICE = 5
 THROUGHPUT = 0.5
-"""The share of the usual that must be left."""
+"""Share of the undisturbed throughput that must remain."""
 
 
-def run(full: bool, seed: int, folder: Path) -> list[Verdict]:
-    """Compare how many jobs end in a second before and during the kills."""
+def run(full: bool, seed: int, folder: Path) -> list[FaultResult]:
+    """Compare how many jobs end per second before and during the kills."""
     load, calm, long = load_of(full), 3.0 if full else 1.0, 10.0 if full else 3.0
     jobs = round((calm + long + 4) / load.nap * load.concurrency)
-    with staged(folder, [Seat(load.arguments())]) as stage:
-        stage.fleet.start()
-        stage.enqueue("nap", jobs, load.nap)
-        stage.wait_ended(load.concurrency)
-        usual = _pace(stage, calm, killing=False)
-        disturbed = _pace(stage, long, killing=True)
-        outcome = stage.finish(patience=load.seconds + 30)
+    with open_scenario(folder, [WorkerProcess(load.arguments())]) as scenario:
+        scenario.fleet.start()
+        scenario.enqueue("nap", jobs, load.nap)
+        scenario.wait_ended(load.concurrency)
+        undisturbed = _jobs_per_second(scenario, calm, killing=False)
+        disturbed = _jobs_per_second(scenario, long, killing=True)
+        outcome = scenario.finish(timeout=load.seconds + 30)
     bars = [
-        at_most("ran twice", outcome.account.twice, TWICE),
-        at_least("share of the usual throughput", round(disturbed / usual, 3), THROUGHPUT),
+        at_most("ran twice", outcome.figures.twice, TWICE),
+        at_least("share of the undisturbed throughput", round(disturbed / undisturbed, 3), THROUGHPUT),
     ]
-    return [outcome.verdict("F5", f"for {long:g} s", seed=seed, bars=bars, usual=usual, disturbed=disturbed)]
+    return [
+        outcome.result(FAULT, f"for {long:g} s", seed=seed, bars=bars, undisturbed=undisturbed, disturbed=disturbed)
+    ]
 
 
-def _pace(stage: Stage, seconds: float, *, killing: bool) -> float:
-    """Return how many runs came to their end, per second."""
-    before, started = stage.ended(), time.time()
+def _jobs_per_second(scenario: Scenario, seconds: float, *, killing: bool) -> float:
+    """Return how many runs ended per second."""
+    before, started = scenario.ended(), time.time()
     while time.time() < started + seconds:
         if killing:
-            _kill_all(stage)
+            _kill_all(scenario)
         time.sleep(EVERY)
-    return (stage.ended() - before) / (time.time() - started)
+    return (scenario.ended() - before) / (time.time() - started)
 
 
-def _kill_all(stage: Stage) -> None:
-    with stage.server.client() as connection:
+def _kill_all(scenario: Scenario) -> None:
+    with scenario.server.client() as connection:
         client: Any = connection
         for kind in ("normal", "pubsub"):
             client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")

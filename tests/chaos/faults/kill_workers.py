@@ -1,4 +1,4 @@
-"""F14: kill -9 of a random worker, two hundred times in a row."""
+"""F14: a random worker is killed with kill -9, two hundred times in a row."""
 
 from __future__ import annotations
 
@@ -8,51 +8,53 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.chaos.apps.tasks import HARDY_CRASHES
-from tests.chaos.fleet import Seat
+from tests.chaos.apps.tasks import MAX_CRASHES
+from tests.chaos.fault_result import FaultResult, at_least, at_most, exactly
+from tests.chaos.fleet import WorkerProcess
 from tests.chaos.load import load_of
-from tests.chaos.stage import Stage, staged
-from tests.chaos.verdict import Verdict, at_least, at_most, exactly
+from tests.chaos.scenario import Scenario, open_scenario
 
-__all__ = ["run"]
+__all__ = ["FAULT", "run"]
+
+FAULT = "F14 kill_workers"
 
 WORKERS = 3
 PAUSE = (0.2, 1.5)
-"""Seconds between two kills, at least and at most; beside them a new worker starts."""
+"""Shortest and longest pause between two kills in seconds, besides the start of the new worker."""
 BACKLOG = 400
-"""Jobs in line after each kill: more than the workers can do until the next."""
+"""Jobs in the queue after each kill: more than the workers can run until the next."""
 GROWTH = 1e6
-"""Bytes by which the server's memory may have grown when all is done."""
+"""Bytes by which the server's memory may have grown at the end."""
 
 
-def run(full: bool, seed: int, folder: Path) -> list[Verdict]:
-    """Kill, start anew, enqueue more, and kill again."""
+def run(full: bool, seed: int, folder: Path) -> list[FaultResult]:
+    """Kill a worker, start it again, enqueue more jobs, and repeat."""
     load, random, kills = replace(load_of(full), concurrency=10), Random(f"{seed} F14"), 200 if full else 5
-    with staged(folder, [Seat(load.arguments()) for _ in range(WORKERS)]) as stage:
-        stage.fleet.start()
-        stage.enqueue("hardy", 100, load.nap)
-        stage.wait_all()
-        baseline = _memory(stage)
+    with open_scenario(folder, [WorkerProcess(load.arguments()) for _ in range(WORKERS)]) as scenario:
+        scenario.fleet.start()
+        scenario.enqueue("crash_tolerant", 100, load.nap)
+        scenario.wait_all()
+        baseline = _memory(scenario)
         for _ in range(kills):
-            stage.enqueue("hardy", max(BACKLOG - stage.producer.stats().pending, 1), load.nap)
+            scenario.enqueue("crash_tolerant", max(BACKLOG - scenario.producer.stats().pending, 1), load.nap)
             time.sleep(random.uniform(*PAUSE))
             victim = random.randrange(WORKERS)
-            stage.fleet.kill(victim)
-            stage.fleet.start(victim)
-        outcome = stage.finish(patience=120)
-        growth = _memory(stage) - baseline
+            scenario.fleet.kill(victim)
+            scenario.fleet.start(victim)
+        outcome = scenario.finish(timeout=120)
+        growth = _memory(scenario) - baseline
     bars = [
-        at_most("ran twice", outcome.account.twice, kills * load.concurrency),
-        at_most("highest attempt", outcome.account.attempts, HARDY_CRASHES),
+        at_most("ran twice", outcome.figures.twice, kills * load.concurrency),
+        at_most("highest attempt", outcome.figures.attempts, MAX_CRASHES),
         exactly("dead", outcome.dead, 0),
-        at_least("jobs that were cut, and begun again", outcome.account.begun_again, kills),
-        at_most("bytes that the server has grown", growth, GROWTH),
+        at_least("jobs that were interrupted and began again", outcome.figures.begun_again, kills),
+        at_most("growth of the server's memory in bytes", growth, GROWTH),
     ]
-    return [outcome.verdict("F14", f"{kills} kills", seed=seed, bars=bars, growth=growth)]
+    return [outcome.result(FAULT, f"{kills} kills", seed=seed, bars=bars, growth=growth)]
 
 
-def _memory(stage: Stage) -> int:
-    with stage.server.client() as connection:
+def _memory(scenario: Scenario) -> int:
+    with scenario.server.client() as connection:
         client: Any = connection
         client.memory_purge()
         return int(client.info("memory")["used_memory"])

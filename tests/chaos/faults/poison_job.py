@@ -1,4 +1,4 @@
-"""F7: a job that takes its worker down, among twenty innocents that need every retry they have."""
+"""F7: a job crashes its worker, among twenty other jobs that need all of their retries."""
 
 from __future__ import annotations
 
@@ -7,50 +7,52 @@ from dataclasses import replace
 from pathlib import Path
 
 from aioq.model.states import JobState
-from tests.chaos.fleet import Seat
+from tests.chaos.fault_result import FaultResult, at_most, exactly
+from tests.chaos.fleet import WorkerProcess
 from tests.chaos.load import load_of
-from tests.chaos.stage import Stage, staged
-from tests.chaos.verdict import Verdict, at_most, exactly
+from tests.chaos.scenario import Scenario, open_scenario
 
-__all__ = ["run"]
+__all__ = ["FAULT", "run"]
 
-INNOCENTS = 20
+FAULT = "F7 poison_job"
+
+OTHER_JOBS = 20
 STARTS = 3
 DEAD_AFTER = 20.0
-"""Seconds from its first start until the poison is dead."""
+"""Seconds from the first start of the poison job until it is dead."""
 
 
-def run(full: bool, seed: int, folder: Path) -> list[Verdict]:
-    """Start a worker anew each time that it is taken down, until the poison is dead."""
-    load = replace(load_of(full), concurrency=INNOCENTS + 5)
-    with staged(folder, [Seat(load.arguments())]) as stage:
-        (poison,) = stage.producer.enqueue("poison", 1)
-        innocents = stage.enqueue("innocent", INNOCENTS, load.nap)
-        stage.fleet.start()
-        dead_at = _wait_dead(stage, poison)
-        outcome = stage.finish()
-        record = stage.producer.record(poison)
-        failed = sum(_state(stage, job_id) is not JobState.COMPLETED for job_id in innocents)
-    starts = [mark.at for mark in stage.journal.read() if mark.job_id == poison]
+def run(full: bool, seed: int, folder: Path) -> list[FaultResult]:
+    """Restart the worker after each crash until the poison job is dead."""
+    load = replace(load_of(full), concurrency=OTHER_JOBS + 5)
+    with open_scenario(folder, [WorkerProcess(load.arguments())]) as scenario:
+        (poison,) = scenario.producer.enqueue("poison", 1)
+        others = scenario.enqueue("failing", OTHER_JOBS, load.nap)
+        scenario.fleet.start()
+        dead_at = _wait_dead(scenario, poison)
+        outcome = scenario.finish()
+        record = scenario.producer.record(poison)
+        failed = sum(_state(scenario, job_id) is not JobState.COMPLETED for job_id in others)
+    starts = [event.at for event in scenario.job_log.read() if event.job_id == poison]
     late = dead_at - min(starts)
     bars = [
-        at_most("starts of the poison", len(starts), STARTS),
-        exactly("state of the poison", record and f"{record.state} {record.reason}", "dead crashed"),
+        at_most("starts of the poison job", len(starts), STARTS),
+        exactly("state of the poison job", record and f"{record.state} {record.reason}", "dead crashed"),
         at_most("seconds until it was dead", late, DEAD_AFTER),
-        exactly("innocents that did not complete with the retries they have", failed, 0),
-        exactly("innocents that ran twice", outcome.account.twice, 0),
+        exactly("other jobs that did not complete with their retries", failed, 0),
+        exactly("other jobs that ran twice", outcome.figures.twice, 0),
     ]
-    # It is the worker that the poison takes down with it: each of its starts costs one.
+    # Each start of the poison job crashes one worker, so these exits are expected.
     calm = replace(outcome, exits=max(outcome.exits - len(starts), 0))
-    return [calm.verdict("F7", "", seed=seed, bars=bars, late=late, worker_starts=len(starts) + 1)]
+    return [calm.result(FAULT, "", seed=seed, bars=bars, late=late, worker_starts=len(starts) + 1)]
 
 
-def _wait_dead(stage: Stage, poison: str) -> float:
-    """Keep a worker up until the poison is dead; return the moment."""
+def _wait_dead(scenario: Scenario, poison: str) -> float:
+    """Restart the worker until the poison job is dead; return the time."""
 
     def is_dead() -> bool:
-        stage.fleet.revive()
-        return _state(stage, poison) is JobState.DEAD
+        scenario.fleet.restart_exited()
+        return _state(scenario, poison) is JobState.DEAD
 
     deadline = time.time() + 60
     while time.time() < deadline and not is_dead():
@@ -58,6 +60,6 @@ def _wait_dead(stage: Stage, poison: str) -> float:
     return time.time()
 
 
-def _state(stage: Stage, job_id: str) -> JobState | None:
-    record = stage.producer.record(job_id)
+def _state(scenario: Scenario, job_id: str) -> JobState | None:
+    record = scenario.producer.record(job_id)
     return record.state if record else None

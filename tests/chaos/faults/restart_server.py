@@ -5,36 +5,40 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from tests.chaos.fleet import Seat
+from tests.chaos.fault_result import FaultResult, at_most
+from tests.chaos.fleet import WorkerProcess
 from tests.chaos.load import Load, load_of
-from tests.chaos.stage import DURABLE, staged
-from tests.chaos.verdict import Verdict, at_most
+from tests.chaos.scenario import DURABLE, open_scenario
 
-__all__ = ["run"]
+__all__ = ["FAULT", "run"]
+
+FAULT = "F3 restart_server"
 
 CONSUMING = 2.0
-"""Seconds after the server is ready within which the next job begins."""
+"""Seconds from the server's start until the next job begins."""
 
 
-def run(full: bool, seed: int, folder: Path) -> list[Verdict]:
-    """Restart it at once, and let it be away for longer."""
-    return [_away(seconds, load_of(full), seed, folder / f"{seconds:g}") for seconds in ((0, 60) if full else (0, 2))]
+def run(full: bool, seed: int, folder: Path) -> list[FaultResult]:
+    """Restart the server at once, and after an outage."""
+    return [
+        _restart(seconds, load_of(full), seed, folder / f"{seconds:g}") for seconds in ((0, 60) if full else (0, 2))
+    ]
 
 
-def _away(seconds: float, load: Load, seed: int, folder: Path) -> Verdict:
-    with staged(folder, [Seat(load.arguments())], options=DURABLE) as stage:
-        stage.fleet.start()
-        stage.enqueue("nap", load.jobs, load.nap)
-        stage.wait_ended(load.jobs * 3 // 10)
-        stage.server.stop()
+def _restart(seconds: float, load: Load, seed: int, folder: Path) -> FaultResult:
+    with open_scenario(folder, [WorkerProcess(load.arguments())], options=DURABLE) as scenario:
+        scenario.fleet.start()
+        scenario.enqueue("nap", load.jobs, load.nap)
+        scenario.wait_ended(load.jobs * 3 // 10)
+        scenario.server.stop()
         time.sleep(seconds)
-        stage.server.start()
+        scenario.server.start()
         ready = time.time()
-        outcome = stage.finish(patience=load.seconds + 30)
-        again = [mark.at for mark in stage.journal.read() if mark.what == "begin" and mark.at > ready]
+        outcome = scenario.finish(timeout=load.seconds + 30)
+        again = [event.at for event in scenario.job_log.read() if event.kind == "begin" and event.at > ready]
     late = min(again, default=float("inf")) - ready
     bars = [
-        at_most("ran twice", outcome.account.twice, load.concurrency),
+        at_most("ran twice", outcome.figures.twice, load.concurrency),
         at_most("seconds until the next job began", late, CONSUMING),
     ]
-    return outcome.verdict("F3", f"away for {seconds:g} s", seed=seed, bars=bars, late=late)
+    return outcome.result(FAULT, f"down for {seconds:g} s", seed=seed, bars=bars, late=late)

@@ -1,4 +1,4 @@
-"""A rolling deploy: a version that keeps, changes, drops and adds entries replaces another, worker by worker."""
+"""A rolling deploy: a version that keeps, changes, removes and adds entries replaces another, worker by worker."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from aioq.model.cron import CronStatus
-from tests.chaos import ledgers
-from tests.chaos.apps.making import KINDS, environment
+from tests.chaos import cron_ledger
+from tests.chaos.apps.factory import KINDS, environment
 from tests.chaos.apps.versions import VERSIONS
-from tests.chaos.figures import TickFigures, count, grid
-from tests.chaos.fleet import Fleet, Seat
-from tests.chaos.mayhem import wait_until
-from tests.chaos.runs import Run, RunLog
+from tests.chaos.disruptions import wait_until
+from tests.chaos.fleet import Fleet, WorkerProcess
+from tests.chaos.run_log import Run, RunLog
+from tests.chaos.tick_figures import TickFigures, count_ticks, expected_ticks
 from tests.redis.layout import assert_consistent
 from tests.servers import RedisServer, found
 
-__all__ = ["FULL", "SMALL", "Deploy", "Plan", "Result", "run", "seen"]
+__all__ = ["FULL", "SMALL", "Deploy", "Plan", "Result", "run", "status_rows"]
 
 APP = "tests.chaos.apps.deploy:app"
 CHANGES = ("kept", "changed", "removed", "added")
@@ -29,7 +29,7 @@ CHANGES = ("kept", "changed", "removed", "added")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How large the fleet is, and how many seconds lie between two steps of the deploy."""
+    """The number of workers, and the seconds between two steps of the deploy."""
 
     workers: int
     pause: float
@@ -41,20 +41,20 @@ SMALL = Plan(workers=2, pause=2)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What became of one entry."""
+    """The result of one entry."""
 
     entry: str
     before: TickFigures
-    """By the old version's schedule, until the first worker of the new one was started."""
+    """Ticks of the old version until its first new worker was started."""
     after: TickFigures
-    """By the new version's schedule, from its first worker's being up to the end."""
+    """Ticks of the new version since its first worker was up."""
     double: int
-    """Ticks, of all there were, that fired more than once."""
+    """Number of ticks that fired more than once."""
     old_after: int
-    """Runs after the new version was up that only the old one's schedule has."""
+    """Runs after the new version was up for ticks that only the old version has."""
 
     def row(self) -> dict[str, object]:
-        """Return it as a row of a table."""
+        """Return the result as a row of a table."""
         return {
             "entry": self.entry,
             "before": f"{self.before.fires} of {self.before.ticks}",
@@ -64,8 +64,8 @@ class Result:
             "late max s": max(self.before.late, self.after.late),
         }
 
-    def faults(self) -> list[str]:
-        """Return what a deploy must not do, and did, in words."""
+    def missed_bars(self) -> list[str]:
+        """Return a sentence for each thing that a deploy must not do, and did."""
         missed = len(self.before.missed) + len(self.after.missed)
         return [
             f"{self.entry} {what}"
@@ -78,19 +78,19 @@ class Result:
         ]
 
     def facts(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Return the result as plain values."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deploy:
-    """When it happened, and what the ledger said before and after."""
+    """The times of a deploy, and the ledger before and after it."""
 
     start: float
     first_new: float
     """When the first worker of the new version was started."""
     up: float
-    """When it was up."""
+    """When that worker was up."""
     end: float
     before: list[CronStatus]
     after: list[CronStatus]
@@ -103,9 +103,9 @@ def run(plan: Plan, folder: Path) -> tuple[Deploy, list[Result]]:
         server = RedisServer(next(iter(found().values())), namespace="redeploy")
         stack.callback(server.close)
         server.start()
-        seats = [_seat(version) for version in ("1", "2") for _ in range(plan.workers)]
+        workers = [_worker(version) for version in ("1", "2") for _ in range(plan.workers)]
         variables = environment(server.url, "redeploy", folder / "runs")
-        fleet = stack.enter_context(Fleet(seats, folder, variables))
+        fleet = stack.enter_context(Fleet(workers, folder, variables))
         deploy = _roll(fleet, plan, server.url)
         fleet.stop()
         with server.client() as client:
@@ -113,7 +113,7 @@ def run(plan: Plan, folder: Path) -> tuple[Deploy, list[Result]]:
     return deploy, [_result(change, kind, deploy, log.read()) for change in CHANGES for kind in KINDS[1:]]
 
 
-def seen(statuses: Sequence[CronStatus]) -> list[dict[str, object]]:
+def status_rows(statuses: Sequence[CronStatus]) -> list[dict[str, object]]:
     """Return the entries of a ledger as rows of a table."""
     return [
         {
@@ -121,7 +121,7 @@ def seen(statuses: Sequence[CronStatus]) -> list[dict[str, object]]:
             "schedule": status.definition.expression,
             "state": "retired" if status.retired_at else "armed",
             "since": _clock(status.retired_at or status.armed_at),
-            "mark": _clock(status.last_tick),
+            "last tick": _clock(status.last_tick),
             "fired": status.counts.fired,
             "missed": status.counts.missed,
         }
@@ -129,16 +129,16 @@ def seen(statuses: Sequence[CronStatus]) -> list[dict[str, object]]:
     ]
 
 
-def _seat(version: str) -> Seat:
-    return Seat(["-m", "aioq", "worker", APP], {"CHAOS_DEPLOY": version})
+def _worker(version: str) -> WorkerProcess:
+    return WorkerProcess(["-m", "aioq", "worker", APP], {"CHAOS_DEPLOY": version})
 
 
 def _roll(fleet: Fleet, plan: Plan, url: str) -> Deploy:
-    """Replace the old workers one by one, each new one being up before its old one goes."""
+    """Replace the old workers one by one; each new worker is up before its old one stops."""
     fleet.start(*range(plan.workers))
     start = time.time()
     wait_until(start + 2 * plan.pause)
-    before = ledgers.statuses(url, "redeploy")
+    before = cron_ledger.statuses(url, "redeploy")
     first_new, up = time.time(), 0.0
     for number in range(plan.workers):
         fleet.start(plan.workers + number)
@@ -148,7 +148,7 @@ def _roll(fleet: Fleet, plan: Plan, url: str) -> Deploy:
     wait_until(time.time() + 2 * plan.pause)
     end = time.time() - 0.5
     return Deploy(
-        start=start, first_new=first_new, up=up, end=end, before=before, after=ledgers.statuses(url, "redeploy")
+        start=start, first_new=first_new, up=up, end=end, before=before, after=cron_ledger.statuses(url, "redeploy")
     )
 
 
@@ -159,9 +159,9 @@ def _result(change: str, kind: str, deploy: Deploy, runs: Sequence[Run]) -> Resu
     after = [run for run in mine if run.tick > deploy.up]
     return Result(
         entry=f"{change}.{kind}",
-        before=count(grid(deploy.start, deploy.first_new - 0.5, old) if old else [], old or 1, before),
-        after=count(grid(deploy.up, deploy.end, new) if new else [], new or 1, after),
-        double=count([], 1, mine).double,
+        before=count_ticks(expected_ticks(deploy.start, deploy.first_new - 0.5, old) if old else [], old or 1, before),
+        after=count_ticks(expected_ticks(deploy.up, deploy.end, new) if new else [], new or 1, after),
+        double=count_ticks([], 1, mine).double,
         old_after=sum(not new or run.tick % new != 0 for run in after),
     )
 

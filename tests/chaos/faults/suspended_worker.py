@@ -1,4 +1,4 @@
-"""A worker that stands still for a while (SIGSTOP, SIGCONT), under each misfire policy."""
+"""A worker is suspended for a while (SIGSTOP, SIGCONT), with entries of each misfire policy."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typing import Any, get_args
 
 from aioq.cron import Misfire
 from aioq.model.cron import TickRecord
-from tests.chaos import ledgers
-from tests.chaos.apps.making import KINDS, environment
-from tests.chaos.figures import TickFigures, count, grid
-from tests.chaos.fleet import Fleet, Seat
-from tests.chaos.mayhem import wait_until
-from tests.chaos.runs import RunLog
+from tests.chaos import cron_ledger
+from tests.chaos.apps.factory import KINDS, environment
+from tests.chaos.disruptions import wait_until
+from tests.chaos.fleet import Fleet, WorkerProcess
+from tests.chaos.run_log import RunLog
+from tests.chaos.tick_figures import TickFigures, count_ticks, expected_ticks
 from tests.redis.layout import assert_consistent
 from tests.servers import RedisServer, found
 
@@ -30,15 +30,15 @@ APP = "tests.chaos.apps.policies:app"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How long it is stopped, and what for. Durations are in seconds."""
+    """How long the worker is stopped, and the options of its entries. Durations are in seconds."""
 
     every: int
     stopped: float
-    """At least; it goes on `wakes` after a tick."""
+    """Shortest duration of the stop; the worker continues `wakes` after a tick."""
     wakes: float
     grace: float
     workers: int = 1
-    """The first of them is stopped."""
+    """Number of workers, of which the first is stopped."""
 
 
 FULL = Plan(every=10, stopped=150, wakes=7, grace=5)
@@ -47,21 +47,21 @@ SMALL = Plan(every=2, stopped=5, wakes=1.5, grace=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What became of the ticks of one entry during the stop."""
+    """The result of one entry: its ticks during the stop."""
 
     misfire: str
     kind: str
     stopped: float
-    """Seconds for which the worker stood still."""
+    """Seconds for which the worker was stopped."""
     during: TickFigures
-    """Of the ticks that came meanwhile."""
+    """Figures of the ticks during the stop."""
     around: TickFigures
-    """Of those before and after."""
+    """Figures of the ticks before and after it."""
     recorded: dict[str, int]
-    """What the ledger says of the former: how many ticks, by status and reason."""
+    """The ledger's records of the ticks during the stop: number of ticks by status and reason."""
 
     def row(self) -> dict[str, object]:
-        """Return it as a row of a table."""
+        """Return the result as a row of a table."""
         return {
             "misfire": self.misfire, "entry": self.kind, "ticks while stopped": self.during.ticks,
             "fired": self.during.fires, "late max s": self.during.late, "double": self.during.double,
@@ -69,8 +69,8 @@ class Result:
             "in the ledger": ", ".join(f"{number} {what}" for what, number in sorted(self.recorded.items())),
         }  # fmt: skip
 
-    def faults(self) -> list[str]:
-        """Return what is not as the policy has it, in words."""
+    def missed_bars(self) -> list[str]:
+        """Return a sentence for each difference from the misfire policy."""
         name, ticks = _name(self.misfire, self.kind), self.during.ticks
         recorded = {
             "once": {"ok": 1, "skipped (coalesced)": ticks - 1},
@@ -81,7 +81,7 @@ class Result:
         return [
             fault
             for fault, true in {
-                f"{name} fired {self.during.fires} of {ticks} ticks of the stop, and {due} were due": self.during.fires
+                f"{name} fired {self.during.fires} of {ticks} ticks of the stop, but {due} were due": self.during.fires
                 != due,
                 f"{name} fired {self.during.double + self.around.double} ticks twice": bool(
                     self.during.double + self.around.double
@@ -93,13 +93,13 @@ class Result:
         ]
 
     def facts(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Return the result as plain values."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Stop:
-    """When the worker stood still, and which ticks came when."""
+    """When the worker was stopped, and the ticks before, during and after that time."""
 
     frozen: float
     thawed: float
@@ -108,22 +108,22 @@ class _Stop:
 
 
 def run(plan: Plan, folder: Path) -> list[Result]:
-    """Stop a worker and let it go on, on a server of its own; `folder` gets the logs."""
+    """Stop a worker and let it continue, on a server of its own; `folder` gets the logs."""
     log = RunLog(folder / "runs")
     with ExitStack() as stack:
-        server = RedisServer(next(iter(found().values())), namespace="stopped")
+        server = RedisServer(next(iter(found().values())), namespace="suspended")
         stack.callback(server.close)
         server.start()
-        variables = environment(server.url, "stopped", folder / "runs")
+        variables = environment(server.url, "suspended", folder / "runs")
         variables |= {"CHAOS_EVERY": str(plan.every), "CHAOS_GRACE": f"{plan.grace:g}"}
-        seats = [Seat(["-m", "aioq", "worker", APP]) for _ in range(plan.workers)]
-        fleet = stack.enter_context(Fleet(seats, folder, variables))
+        workers = [WorkerProcess(["-m", "aioq", "worker", APP]) for _ in range(plan.workers)]
+        fleet = stack.enter_context(Fleet(workers, folder, variables))
         fleet.start()
-        stop = _stand_still(fleet, plan)
+        stop = _suspend_first(fleet, plan)
         fleet.stop()
         with server.client() as client:
-            assert_consistent(client, "stopped")
-        records = ledgers.history(server.url, "stopped", [_name(*entry) for entry in _entries()])
+            assert_consistent(client, "suspended")
+        records = cron_ledger.history(server.url, "suspended", [_name(*entry) for entry in _entries()])
     return [_result(plan, entry, stop, log, records[_name(*entry)]) for entry in _entries()]
 
 
@@ -136,19 +136,19 @@ def _name(misfire: str, kind: str) -> str:
     return f"{misfire}.{kind}"
 
 
-def _stand_still(fleet: Fleet, plan: Plan) -> _Stop:
-    """Let the fleet fire a tick or two, stop its first worker, let it go on, and fire again."""
+def _suspend_first(fleet: Fleet, plan: Plan) -> _Stop:
+    """Let the fleet fire some ticks, suspend its first worker, resume it, and let it fire again."""
     start = time.time()
     wait_until(_between(start + 2 * plan.every, plan))
     fleet.freeze(0)
     frozen = time.time()
     wait_until(math.floor((frozen + plan.stopped) / plan.every) * plan.every + plan.wakes)
     thawed = time.time()
-    fleet.thaw(0)
+    fleet.resume(0)
     end = _between(thawed + 2 * plan.every, plan)
     wait_until(end)
-    around = grid(start, frozen, plan.every) + grid(thawed, end, plan.every)
-    return _Stop(frozen=frozen, thawed=thawed, around=around, during=grid(frozen, thawed, plan.every))
+    around = expected_ticks(start, frozen, plan.every) + expected_ticks(thawed, end, plan.every)
+    return _Stop(frozen=frozen, thawed=thawed, around=around, during=expected_ticks(frozen, thawed, plan.every))
 
 
 def _between(moment: float, plan: Plan) -> float:
@@ -167,7 +167,7 @@ def _result(plan: Plan, entry: tuple[str, str], stop: _Stop, log: RunLog, record
         misfire=entry[0],
         kind=entry[1],
         stopped=stop.thawed - stop.frozen,
-        during=count(stop.during, plan.every, during),
-        around=count(stop.around, plan.every, [run for run in runs if run not in during]),
+        during=count_ticks(stop.during, plan.every, during),
+        around=count_ticks(stop.around, plan.every, [run for run in runs if run not in during]),
         recorded=dict(recorded),
     )

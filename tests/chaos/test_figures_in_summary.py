@@ -1,4 +1,4 @@
-"""What tests tell is shown at the end of a run: figures, and never only whether they passed."""
+"""The figures that tests report are shown at the end of a run, whether the tests pass or not."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def test_bad(tell):
 """
 
 
-def test_figures_are_shown_of_tests_that_pass_and_that_fail(tmp_path: Path) -> None:
-    """Each under the name of its test, from the processes that share the tests."""
+def test_summary_shows_figures_of_passed_and_failed_tests(tmp_path: Path) -> None:
+    """Figures from the test processes are printed under the name of their test."""
     (tmp_path / "test_suite.py").write_text(SUITE)
     options = "-q -n 1 -p tests.conftest -p no:cacheprovider --rootdir=. ."
     command = [sys.executable, "-m", "pytest", *options.split()]

@@ -1,4 +1,4 @@
-"""A simulated machine: its clocks are its own, and neither of them is right."""
+"""A simulated machine, whose clocks are both wrong."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ["Host", "TrueClock"]
 
 
 class TrueClock:
-    """The time of the simulation, which is the broker's too. Nobody sleeps on it."""
+    """The correct time of the simulation, which the broker shares. It cannot be slept on."""
 
     def __init__(self, now: float) -> None:
         self.now = now
@@ -21,27 +21,29 @@ class TrueClock:
 
     async def sleep(self, seconds: float) -> None:
         """Refuse: the simulation goes from event to event."""
-        raise NotImplementedError(f"nobody sleeps for {seconds} s in a simulation")
+        raise NotImplementedError(f"a simulation cannot sleep for {seconds} s")
 
     async def sleep_until(self, moment: float) -> None:
         """Refuse."""
-        raise NotImplementedError(f"nobody sleeps until {moment} in a simulation")
+        raise NotImplementedError(f"a simulation cannot sleep until {moment}")
 
 
 class Host(TrueClock):
-    """Clocks of a machine that drifts, is suspended, and has its wall clock set by somebody.
+    """The clocks of a machine that drifts, can be suspended, and whose wall clock can be set.
 
     Args:
-        true: The true time.
-        ahead: Seconds that its wall clock is ahead at first.
-        drift: How much faster than true time its monotonic clock runs: 0.001 for a thousandth.
+        true: The correct clock.
+        ahead: Seconds by which its wall clock is ahead at first.
+        drift: How much faster its monotonic clock runs: 0.001 for a thousandth.
     """
 
     def __init__(self, true: TrueClock, *, ahead: float, drift: float) -> None:
         super().__init__(true.now)
-        self._true, self._drift = true, drift
+        self._true = true
+        self._drift = drift
         self._ahead = ahead
-        self._seen, self._elapsed = true.now, 0.0
+        self._seen = true.now
+        self._elapsed = 0.0
         self.suspended = False
 
     def time(self) -> float:
@@ -49,7 +51,7 @@ class Host(TrueClock):
         return self._true.now + self._ahead
 
     def monotonic(self) -> float:
-        """Return the seconds that it has run, by its own reckoning: suspended, it stands still."""
+        """Return the seconds for which it was not suspended, on its drifting clock."""
         passed = self._true.now - self._seen
         if not self.suspended:
             self._elapsed += passed * (1 + self._drift)
@@ -61,11 +63,11 @@ class Host(TrueClock):
         self._ahead += seconds
 
     def suspend(self) -> None:
-        """Stand still from now on."""
+        """Suspend the machine."""
         self.monotonic()
         self.suspended = True
 
     def resume(self) -> None:
-        """Go on."""
+        """Resume the machine."""
         self.monotonic()
         self.suspended = False

@@ -1,4 +1,4 @@
-"""Real workers in simulated time: their clocks are wrong and are set, they stand still and crash, the broker is away."""
+"""Real workers in simulated time: their clocks are wrong and change, they are suspended and crash, the broker is away."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from aioq import Aarq
 from aioq.cron import Misfire
 from aioq.model.cron import CronKey
 from aioq_cron import Every
-from tests.chaos.figures import grid
-from tests.chaos.simulation.workers import Workers
+from tests.chaos.simulation.real_workers import Workers
+from tests.chaos.tick_figures import expected_ticks
 
 HOURS = float(os.environ.get("AIOQ_WORKERS_HOURS", "0.25"))
 """Hours that are simulated, per seed; a tick comes every second."""
@@ -25,7 +25,7 @@ HOURS = float(os.environ.get("AIOQ_WORKERS_HOURS", "0.25"))
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """The virtual clock is fastest on asyncio; the duties are tested on trio one by one."""
+    """Use asyncio, on which the virtual clock is fastest; other tests run each duty on trio."""
     return "asyncio"
 
 
@@ -37,20 +37,20 @@ def entries(app: Aarq, note: Callable[[dict[str, Any]], Awaitable[None]]) -> Non
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_no_tick_fires_twice_and_each_is_granted_once(seed: int, caplog: pytest.LogCaptureFixture) -> None:
-    """Also those that came while the broker was away, or while no worker was up."""
+async def test_real_workers_grant_and_fire_each_tick_once(seed: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Ticks of an outage of the broker or of all workers are granted too."""
     caplog.set_level(logging.CRITICAL)
     fleet = Workers(entries, seed=seed, size=3, lost=0.01)
     start = fleet.true.time()
     async with anyio.create_task_group() as tasks:
         for number in range(3):
             fleet.start(tasks, number)
-        happened = await fleet.live_through(tasks, HOURS * 3600)
+        happened = await fleet.disturb(tasks, HOURS * 3600)
         await fleet.true.advance(60)
         end = fleet.true.time() - 1
         tasks.cancel_scope.cancel()
-    ticks = grid(start, end, 1)
-    _tell(fleet, seed, ticks, happened)
+    ticks = expected_ticks(start, end, 1)
+    _print_figures(fleet, seed, ticks, happened)
     assert max(fleet.grants.won.values()) == 1
     assert max(fleet.fired.values()) == 1
     for entry in ("inline", "job"):
@@ -58,7 +58,7 @@ async def test_no_tick_fires_twice_and_each_is_granted_once(seed: int, caplog: p
     assert [tick - start for tick in ticks if ("job", tick) not in fleet.fired] == []
 
 
-def _tell(fleet: Workers, seed: int, ticks: list[float], happened: Counter[str]) -> None:
+def _print_figures(fleet: Workers, seed: int, ticks: list[float], happened: Counter[str]) -> None:
     granted, fired = (Counter(name for name, _ in counted) for counted in (fleet.grants.won, fleet.fired))
     print(f"seed {seed}: {len(ticks)} ticks, granted {dict(granted)}, fired {dict(fired)}; {dict(happened)}")
 
@@ -68,14 +68,14 @@ OUTAGE = 20
 
 
 @pytest.mark.parametrize(
-    ("misfire", "fired", "whys"),
+    ("misfire", "fired", "reasons"),
     # With `once`, the newest may be one that came after the outage.
     [("all", {OUTAGE}, set[str]()), ("once", {1, 2}, {"coalesced"})],
 )
-async def test_what_comes_due_while_the_broker_is_away_is_left_to_the_policy(
-    misfire: Misfire, fired: set[int], whys: set[str], caplog: pytest.LogCaptureFixture
+async def test_ticks_of_a_broker_outage_follow_misfire_policy(
+    misfire: Misfire, fired: set[int], reasons: set[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Workers were up all the time: no later bid overtakes an earlier one. The first tick was bid for at once."""
+    """The workers are up during the outage; later claims must not overtake the claim of the first tick."""
     caplog.set_level(logging.CRITICAL)
 
     def define(app: Aarq, note: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
@@ -86,12 +86,12 @@ async def test_what_comes_due_while_the_broker_is_away_is_left_to_the_policy(
         for number in range(3):
             fleet.start(tasks, number)
         await fleet.true.advance(10.5)
-        start, fleet.way.shut = fleet.true.time(), True
+        start, fleet.network.down = fleet.true.time(), True
         await fleet.true.advance(OUTAGE)
-        fleet.way.shut = False
+        fleet.network.down = False
         await fleet.true.advance(20)
         tasks.cancel_scope.cancel()
-    ticks = grid(start, start + OUTAGE, 1)
+    ticks = expected_ticks(start, start + OUTAGE, 1)
     records = await fleet.broker.tick_history(CronKey("default", "tick"))
     assert sum(fleet.fired["tick", tick] for tick in ticks) in fired
-    assert {record.reason for record in records if record.reason} == whys
+    assert {record.reason for record in records if record.reason} == reasons

@@ -1,4 +1,4 @@
-"""What a fleet's broker has to say of its entries, asked from outside."""
+"""Reads the cron ledger of a fleet's broker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["history", "statuses"]
 
 
 def statuses(url: str, namespace: str) -> list[CronStatus]:
-    """Return what is known of every entry."""
+    """Return the status of every entry."""
 
     async def ask() -> list[CronStatus]:
         broker = RedisBroker(url, namespace=namespace)
@@ -27,7 +27,7 @@ def statuses(url: str, namespace: str) -> list[CronStatus]:
 
 
 def history(url: str, namespace: str, names: Sequence[str]) -> dict[str, list[TickRecord]]:
-    """Return the latest records of entries of the default queue, by name; newest first."""
+    """Return the latest tick records of entries of the default queue, by name; newest first."""
 
     async def ask() -> dict[str, list[TickRecord]]:
         broker = RedisBroker(url, namespace=namespace)

@@ -1,4 +1,4 @@
-"""A simulated worker: it bids for the ticks of one entry, by the rules that real workers follow."""
+"""A simulated worker: it claims the ticks of one entry by the rules of real workers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from aioq.cron.misfire import decide, unclaimed
 from aioq.errors import BrokerUnavailable
 from aioq.model.cron import TickClaim, TickOutcome, TickReply
 from aioq.worker.cron.due_ticks import owed_tick
-from tests.chaos.simulation.host import Host
+from tests.chaos.simulation.simulated_host import Host
 
-__all__ = ["Bids", "Ledger", "SimulatedWorker"]
+__all__ = ["GrantRecorder", "Ledger", "SimulatedWorker"]
 
 SPREAD = 0.05
 EARLY_WAKE = 0.02
@@ -23,37 +23,47 @@ EARLY_WAKE = 0.02
 
 
 class Ledger(Protocol):
-    """The part of a ledger that is put to the test."""
+    """The method of a ledger that the simulation tests."""
 
     async def claim_tick(self, claim: TickClaim) -> TickReply:
-        """Decide who fires a tick."""
+        """Decide which worker fires a tick."""
         ...
 
 
-class Bids(Protocol):
-    """Who keeps count of what a worker learns."""
+class GrantRecorder(Protocol):
+    """Counts the grants that workers receive."""
 
-    def take(self, ticks: Sequence[float]) -> None:
-        """Take note of what a worker learns that it has won."""
+    def record_received(self, ticks: Sequence[float]) -> None:
+        """Record ticks whose grant a worker has received."""
         ...
 
-    def give_up(self, ticks: int) -> None:
-        """Take note of ticks that their owner does not fire."""
+    def record_dropped(self, ticks: int) -> None:
+        """Record ticks that their owner does not fire."""
         ...
 
 
 class SimulatedWorker:
     """One life of a worker, from its start to its crash.
 
-    Each step returns the true seconds until the next one. A bid is repeated, under its
-    request id, until it is answered: meanwhile further ticks may come due, and wait.
+    Each step returns the seconds of correct time until the next step. A claim is repeated under its request id until it
+    is answered; ticks that come due meanwhile wait.
     """
 
     def __init__(
-        self, name: str, entry: CronEntry, host: Host, ledger: Ledger, bids: Bids, random: Random, now: float
+        self,
+        name: str,
+        entry: CronEntry,
+        host: Host,
+        ledger: Ledger,
+        recorder: GrantRecorder,
+        random: Random,
+        now: float,
     ) -> None:
-        self._name, self._entry, self._host = name, entry, host
-        self._ledger, self._bids, self._random = ledger, bids, random
+        self._name = name
+        self._entry = entry
+        self._ledger = ledger
+        self._recorder = recorder
+        self._random = random
         self._clock = SteadyClock(host)
         self._clock.set(now)
         debt = owed_tick(entry, _moment(now))
@@ -62,23 +72,23 @@ class SimulatedWorker:
         self._requests = 0
 
     async def step(self) -> float:
-        """Do what is due, and return the seconds until there is more to do."""
+        """Do what is due, and return the seconds until the next step."""
         if self._claim is None:
             if (early := self._next.timestamp() - self._clock.time()) > 0:
                 return max(0.001, early - self._random.random() * EARLY_WAKE)
-            self._claim = self._bid()
+            self._claim = self._make_claim()
             return self._random.random() * SPREAD
         return await self._ask(self._claim)
 
-    def _bid(self) -> TickClaim | None:
-        """Make a bid for what has come due, as the misfire policy has it."""
+    def _make_claim(self) -> TickClaim | None:
+        """Make a claim for the due ticks that the misfire policy fires."""
         now = _moment(self._clock.time())
         first = newest = self._next
         while (following := self._after(newest)) <= now:
             newest = following
         self._next = following
         decision = decide(self._entry, first, newest, now)
-        self._bids.give_up(sum(group.count for group in decision.not_fired))
+        self._recorder.record_dropped(sum(group.count for group in decision.not_fired))
         if not decision.fire:
             return None
         self._requests += 1
@@ -101,10 +111,10 @@ class SimulatedWorker:
             return max(0.001, claim.ticks[-1] - reply.now)
         self._claim = None
         if reply.outcome is TickOutcome.WON:
-            self._bids.take(reply.won)
+            self._recorder.record_received(reply.won)
             if reply.previous is not None and reply.won:
                 groups = unclaimed(self._entry, _moment(reply.previous), _moment(reply.won[0]))
-                self._bids.give_up(sum(group.count for group in groups))
+                self._recorder.record_dropped(sum(group.count for group in groups))
         return 0.0
 
     def _after(self, moment: datetime) -> datetime:

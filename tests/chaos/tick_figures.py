@@ -1,4 +1,4 @@
-"""What became of the ticks that were expected, counted from the runs that were written down."""
+"""Counts how often each expected tick fired, from the runs that were logged."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
-from tests.chaos.runs import Run
+from tests.chaos.run_log import Run
 
-__all__ = ["LATEST", "TickFigures", "count", "grid"]
+__all__ = ["MAX_LATE", "TickFigures", "count_ticks", "expected_ticks"]
 
-LATEST = 1.0
-"""Seconds by which a fire may be late."""
+MAX_LATE = 1.0
+"""Seconds by which a tick may fire late."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,42 +20,44 @@ class TickFigures:
     """The figures of one entry."""
 
     ticks: int
-    """Expected."""
+    """Expected ticks."""
     fires: int
-    """Of those, fired at least once."""
+    """Expected ticks that fired."""
     double: int
-    """Ticks, of all there were, that fired more than once."""
+    """Ticks, expected or not, that fired more than once."""
     missed: tuple[float, ...]
-    """Expected ticks that did not fire, and that the ledger granted to nobody."""
+    """Expected ticks that did not fire and that the ledger did not grant."""
     died: tuple[float, ...]
-    """Expected ticks that did not fire, although the ledger granted them: their worker was killed before it began."""
+    """Expected ticks that did not fire although the ledger granted them: the worker was killed between."""
     stray: int
-    """Runs for moments that are no ticks of the entry."""
+    """Runs for moments that are not ticks of the entry."""
     reruns: int
-    """Runs of a job beyond its first: a worker that dies has its job run again."""
+    """Second and later runs of a job, whose worker crashed."""
     late: float
-    """Seconds that the latest fire was late."""
+    """Longest delay from a tick to its firing, in seconds."""
     started: float
-    """Seconds from a tick to the start of its first run, at worst."""
+    """Longest delay from a tick to the start of its first run, in seconds."""
 
-    def faults(self) -> list[str]:
-        """Return which bars are not reached, in words."""
+    def missed_bars(self) -> list[str]:
+        """Return a sentence for each bar that was not reached."""
         bars = {
             f"{self.double} ticks fired twice": self.double,
             f"{len(self.missed)} of {self.ticks} ticks missed": len(self.missed),
             f"{self.stray} runs at no tick": self.stray,
-            f"the latest fire was {self.late:.3f} s late": self.late > LATEST,
+            f"the latest fire was {self.late:.3f} s late": self.late > MAX_LATE,
         }
         return [fault for fault, broken in bars.items() if broken]
 
 
-def grid(start: float, end: float, every: float) -> list[float]:
-    """Return the whole multiples of `every` after `start`, up to and with `end`."""
+def expected_ticks(start: float, end: float, every: float) -> list[float]:
+    """Return the whole multiples of `every` after `start` and up to `end`."""
     return [number * every for number in range(math.floor(start / every) + 1, math.floor(end / every) + 1)]
 
 
-def count(ticks: Sequence[float], every: float, runs: Iterable[Run], granted: Container[float] = ()) -> TickFigures:
-    """Count the runs of one entry against the ticks that it should have fired, and those that the ledger granted."""
+def count_ticks(
+    ticks: Sequence[float], every: float, runs: Iterable[Run], granted: Container[float] = ()
+) -> TickFigures:
+    """Compare the runs of one entry with its expected ticks and with the ticks that the ledger granted."""
     firsts: dict[float, Run] = {}
     fired, reruns, stray = Counter[float](), 0, 0
     seen: set[tuple[str, int]] = set()

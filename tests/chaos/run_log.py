@@ -1,4 +1,4 @@
-"""A ledger of runs outside the broker: what tasks wrote down themselves, the moment they were called."""
+"""A log of ticks' runs outside the broker: functions append a line when they are called."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Run", "RunLog"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One call of a task. Moments are seconds since 1970 on this machine's true clock."""
+    """One call for a tick. Times are seconds since 1970 on the correct clock of this machine."""
 
     entry: str
     tick: float
@@ -24,29 +24,30 @@ class Run:
     worker: str
     pid: int
     job_id: str = ""
-    """Of a job; empty for a cron, which has none."""
+    """The job of the tick; empty for a cron, which has no job."""
     attempt: int = 1
     enqueued_at: float | None = None
 
     @property
     def late(self) -> float:
-        """Seconds from the tick to its firing: for a job, to its being in line."""
+        """Return the seconds from the tick to its firing: a job has fired when it is enqueued."""
         return (self.at if self.enqueued_at is None else self.enqueued_at) - self.tick
 
 
 class RunLog:
-    """A file to which any number of processes append, and of which a killed one loses nothing.
+    """A file to which several processes append; a killed process loses no run.
 
     Args:
-        path: The file; it comes into being with the first run.
+        path: The file; the first run creates it.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def note(self, ctx: Mapping[str, Any]) -> None:
-        """Write down a run that has just begun, by its context."""
-        at, enqueued_at = time.time(), ctx.get("enqueued_at")
+    def write(self, ctx: Mapping[str, Any]) -> None:
+        """Append the run that has this context, at the current time."""
+        at = time.time()
+        enqueued_at = ctx.get("enqueued_at")
         facts = {
             "entry": ctx["cron_name"],
             "tick": ctx["scheduled_at"].timestamp(),
@@ -57,14 +58,14 @@ class RunLog:
             "attempt": ctx.get("attempt", 1),
             "enqueued_at": enqueued_at.timestamp() if enqueued_at else None,
         }
-        line = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         try:
-            os.write(line, json.dumps(facts).encode() + b"\n")  # one write, so that lines never mix
+            os.write(file, json.dumps(facts).encode() + b"\n")  # one write, so that lines never mix
         finally:
-            os.close(line)
+            os.close(file)
 
     def read(self) -> list[Run]:
-        """Return all runs so far, in the order in which they were written."""
+        """Return all runs so far, in the order of the file."""
         if not self._path.exists():
             return []
         return [Run(**json.loads(line)) for line in self._path.read_text().splitlines()]

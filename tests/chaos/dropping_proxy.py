@@ -1,4 +1,4 @@
-"""A way to a server on which every so many-th reply is lost, and its connection with it."""
+"""A proxy in front of a server that drops every nth reply and closes its connection."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-__all__ = ["Cutter"]
+__all__ = ["DroppingProxy"]
 
 
-class Cutter:
-    """Listens on a port of 127.0.0.1, in a thread of its own. A reply is what the server says in one go.
+class DroppingProxy:
+    """A proxy on a port of 127.0.0.1, in a thread of its own. A reply is what the server sends at once.
 
     Args:
-        socket: Where the server listens.
-        every: Which reply is cut, counted over all connections.
+        socket: Socket of the server.
+        every: Which reply is dropped, counted over all connections.
     """
 
     def __init__(self, socket: Path, every: int) -> None:
-        self._socket, self._every = socket, every
+        self._socket = socket
+        self._every = every
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="cutter", daemon=True)
+        self._thread = threading.Thread(target=self._loop.run_forever, name="dropping-proxy", daemon=True)
         self._replies = 0
         self._pumps: set[asyncio.Task[None]] = set()
-        self.cuts = 0
-        """How many there have been."""
+        self.drops = 0
+        """Number of dropped replies."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -43,7 +44,7 @@ class Cutter:
 
     @property
     def url(self) -> str:
-        """Where a broker reaches it."""
+        """Return the URL for a broker."""
         return f"redis://127.0.0.1:{self._port}"
 
     async def _listen(self) -> asyncio.Server:
@@ -76,7 +77,7 @@ class Cutter:
         while data := await source.read(65536):
             self._replies += 1
             if self._replies % self._every == 0:
-                self.cuts += 1
+                self.drops += 1
                 return
             target.write(data)
             await target.drain()

@@ -1,4 +1,4 @@
-"""A worker on a machine whose clock is wrong: `python -m tests.chaos.off_clock MODULE:APP SECONDS LEASE`."""
+"""A worker with a wrong wall clock: `python -m tests.chaos.wrong_clock MODULE:APP SECONDS LEASE`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from aioq import Worker
 from aioq.cli.find_app import load_app
 from aioq.clock import SystemClock
 
-__all__ = ["OffClock"]
+__all__ = ["WrongClock"]
 
 
-class OffClock(SystemClock):
-    """The clocks of the machine, with the wall clock so many seconds ahead.
+class WrongClock(SystemClock):
+    """The clocks of the machine, with a wall clock that is wrong.
 
     Args:
-        ahead: Seconds; below zero for a clock that is behind.
+        ahead: Seconds by which the wall clock is ahead; negative if it is behind.
     """
 
     def __init__(self, ahead: float) -> None:
@@ -37,4 +37,4 @@ class OffClock(SystemClock):
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     name, ahead, lease = sys.argv[1:]
-    anyio.run(Worker(load_app(name), clock=OffClock(float(ahead)), lease=float(lease)).run)
+    anyio.run(Worker(load_app(name), clock=WrongClock(float(ahead)), lease=float(lease)).run)
