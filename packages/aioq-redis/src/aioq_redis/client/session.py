@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Awaitable, Callable
+from functools import cached_property, partial
 
 from aioq_redis.client.blocking import Blocking
 from aioq_redis.client.cluster import Cluster
 from aioq_redis.client.cluster_blocking import ClusterBlocking
 from aioq_redis.client.connection import connect
+from aioq_redis.client.errors import ConnectionLost
 from aioq_redis.client.pubsub import PubSub
 from aioq_redis.client.replication import Replication
 from aioq_redis.client.routing import Route, Sender, SingleServer
@@ -27,8 +28,6 @@ class Session:
     Attributes:
         pipeline: Sends commands.
         stores: Sends commands whose reply waits until enough replicas have what they wrote.
-        channels: Subscribes to channels.
-        blocking: Waits on lists.
     """
 
     def __init__(self, settings: Settings, durability: Durability, marker_key: Callable[[str], str]) -> None:
@@ -36,22 +35,39 @@ class Session:
         self.closed = False
         self.route = _route(settings)
         self.pipeline = self.route.commands
-        self.channels = PubSub(self.route, settings.masked)
-        blocking = Blocking(self.route)
-        self.blocking = ClusterBlocking(self.route, blocking) if settings.kind == CLUSTER else blocking
-        self._replication: Replication | None = None
+        self._settings = settings
+        self._closers: list[Callable[[], Awaitable[None]]] = []
+        self.stores: Sender = self.pipeline
         if durability.replicas:
-            self._replication = Replication(self.route, durability, settings.masked, marker_key)
-        self.stores: Sender = self._replication or self.pipeline
+            self.stores = replication = Replication(self.route, durability, settings.masked, marker_key)
+            self._closers.append(replication.close)
+
+    @cached_property
+    def channels(self) -> PubSub:
+        """Subscribes to channels; made when it is first used, because a client that only enqueues needs none."""
+        channels = PubSub(self.route, self._settings.masked)
+        self._close_later(channels.close)
+        return channels
+
+    @cached_property
+    def blocking(self) -> Blocking | ClusterBlocking:
+        """Waits on lists; made when it is first used."""
+        single = Blocking(self.route)
+        blocking = ClusterBlocking(self.route, single) if self._settings.kind == CLUSTER else single
+        self._close_later(blocking.close)
+        return blocking
 
     async def close(self) -> None:
         """Close every connection."""
         self.closed = True
-        await self.blocking.close()
-        await self.channels.close()
-        if self._replication is not None:
-            await self._replication.close()
+        for close in reversed(self._closers):
+            await close()
         await self.route.close()
+
+    def _close_later(self, close: Callable[[], Awaitable[None]]) -> None:
+        if self.closed:
+            raise ConnectionLost("the connection was closed")
+        self._closers.append(close)
 
 
 def _route(settings: Settings) -> Route:
