@@ -39,12 +39,12 @@ async def test_claimer_full_slots_claims_after_half_of_the_jobs(app: Aarq) -> No
     """With all slots filled, one half of the jobs begins, and the next claim is sent before the other half begins."""
     order: list[str] = []
 
-    class Telling(FlakyBroker):
+    class Recording(FlakyBroker):
         async def claim(self, request: ClaimRequest) -> Claim:
             order.append(f"claim {request.limit}")
             return await super().claim(request)
 
-    app.broker = Telling()
+    app.broker = Recording()
 
     @app.task
     async def short(_: object, name: str) -> None:
@@ -152,14 +152,14 @@ async def test_claimer_wait_is_a_third_of_the_lease_at_most(app: Aarq) -> None:
     """A wait lasts a third of the lease, or `poll` if that is shorter, and tells the broker when the worker is idle."""
     waits: list[tuple[float, anyio.Event | None]] = []
 
-    class Telling(FlakyBroker):
+    class Recording(FlakyBroker):
         async def wait_and_claim(
             self, request: ClaimRequest, *, timeout: float, idle: anyio.Event | None = None
         ) -> Claim:
             waits.append((timeout, idle))
             return await super().wait_and_claim(request, timeout=timeout, idle=idle)
 
-    app.broker, release = Telling(), anyio.Event()
+    app.broker, release = Recording(), anyio.Event()
 
     @app.task
     async def work(_: object) -> None:

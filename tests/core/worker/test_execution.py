@@ -47,16 +47,17 @@ class Job:
     def __init__(self, timeout: float | None = None) -> None:
         self.timeout = timeout
         self.running: JobTask | None = None
-        self.begun, self.release = anyio.Event(), anyio.Event()
-        self.said: list[str] = []
+        self.begun = anyio.Event()
+        self.release = anyio.Event()
+        self.outcomes: list[str] = []
 
     async def body(self, running: JobTask, name: str) -> None:
         """The body of the job."""
         self.running = running
         try:
-            self.said.append(await running.run(self.work(name), self.timeout))
+            self.outcomes.append(await running.run(self.work(name), self.timeout))
         except Interrupted:
-            self.said.append("cut")
+            self.outcomes.append("interrupted")
 
     async def work(self, name: str) -> str:
         """The work of the body."""
@@ -79,8 +80,8 @@ async def test_tasks_start_runs_body_later(make: Make) -> None:
     job.release.set()
     async with make() as starter:
         starter.start(job.body, "yes", "job 1")
-        assert job.said == []
-    assert job.said == ["yes"]
+        assert job.outcomes == []
+    assert job.outcomes == ["yes"]
 
 
 async def test_tasks_exit_waits_for_all_jobs(make: Make) -> None:
@@ -99,7 +100,7 @@ async def test_tasks_exit_waits_for_all_jobs(make: Make) -> None:
         await first.begun.wait()
         first.release.set()
         await settle_down()
-        assert (first.said, left) == (["1"], [])
+        assert (first.outcomes, left) == (["1"], [])
         second.release.set()
     assert left == ["left"]
 
@@ -130,7 +131,7 @@ async def test_task_interrupt_leaves_other_jobs_running(make: Make) -> None:
         one.cancel()
         await settle_down()
         other.release.set()
-    assert (one.said, other.said) == (["cut"], ["other"])
+    assert (one.outcomes, other.outcomes) == (["interrupted"], ["other"])
 
 
 async def test_task_timeout_interrupts_work(make: Make) -> None:
@@ -140,7 +141,7 @@ async def test_task_timeout_interrupts_work(make: Make) -> None:
     async with make() as starter:
         starter.start(late.body, "late", "late")
         starter.start(early.body, "early", "early")
-    assert (late.said, early.said) == (["cut"], ["early"])
+    assert (late.outcomes, early.outcomes) == (["interrupted"], ["early"])
 
 
 async def test_task_interrupt_after_end_does_nothing(make: Make) -> None:
@@ -152,7 +153,7 @@ async def test_task_interrupt_after_end_does_nothing(make: Make) -> None:
         await job.begun.wait()
         await settle_down()
         job.cancel()
-    assert job.said == ["done"]
+    assert job.outcomes == ["done"]
 
 
 async def test_task_error_from_interrupted_work_is_raised(make: Make) -> None:
@@ -168,14 +169,14 @@ async def test_task_error_from_interrupted_work_is_raised(make: Make) -> None:
         async def body(self, running: JobTask, name: str) -> None:
             with pytest.raises(ValueError, match="interrupted"):
                 await super().body(running, name)
-            self.said.append("raised")
+            self.outcomes.append("raised")
 
     job = Sore()
     async with make() as starter:
         starter.start(job.body, "", "job")
         await job.begun.wait()
         job.cancel()
-    assert job.said == ["raised"]
+    assert job.outcomes == ["raised"]
 
 
 async def test_task_interrupt_waits_for_shielded_scope(make: Make) -> None:
@@ -184,7 +185,7 @@ async def test_task_interrupt_waits_for_shielded_scope(make: Make) -> None:
     class Careful(Job):
         async def work(self, name: str) -> str:
             with anyio.CancelScope(shield=True):
-                self.said.append(await super().work(name))
+                self.outcomes.append(await super().work(name))
             await anyio.sleep(30)
             return "unreachable"
 
@@ -194,9 +195,9 @@ async def test_task_interrupt_waits_for_shielded_scope(make: Make) -> None:
         await job.begun.wait()
         job.cancel()
         await settle_down()
-        assert job.said == []
+        assert job.outcomes == []
         job.release.set()
-    assert job.said == ["whole", "cut"]
+    assert job.outcomes == ["whole", "interrupted"]
 
 
 async def test_task_swallowed_cancellation_is_repeated(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,7 +217,7 @@ async def test_task_swallowed_cancellation_is_repeated(make: Make, monkeypatch: 
         starter.start(job.body, "", "job")
         await job.begun.wait()
         job.cancel()
-    assert job.said == ["cut"]
+    assert job.outcomes == ["interrupted"]
 
 
 async def test_task_interrupted_work_that_returns_has_result(make: Make) -> None:
@@ -227,14 +228,14 @@ async def test_task_interrupted_work_that_returns_has_result(make: Make) -> None
             try:
                 return await super().work(name)
             except anyio.get_cancelled_exc_class():
-                return "in spite"
+                return "returned"
 
     job = Stubborn()
     async with make() as starter:
         starter.start(job.body, "", "job")
         await job.begun.wait()
         job.cancel()
-    assert job.said == ["in spite"]
+    assert job.outcomes == ["returned"]
 
 
 async def test_tasks_error_of_body_ends_context(make: Make) -> None:
@@ -290,4 +291,4 @@ async def test_asyncio_task_cleanup_may_await() -> None:
         starter.start(job.body, "", "job")
         await job.begun.wait()
         job.cancel()
-    assert (job.said, cleaned) == (["cut"], ["yes"])
+    assert (job.outcomes, cleaned) == (["interrupted"], ["yes"])

@@ -62,7 +62,7 @@ async def test_heartbeat_lost_lease_cancels_the_run(clock: VirtualClock, caplog:
     job = await long.enqueue()
     async with working(app, clock=clock, lease=3, concurrency=1):
         await settle_down()
-        broker.go_down("extend")  # for longer than the lease; somebody else reaps meanwhile
+        broker.go_down("extend")  # for longer than the lease; another worker reaps meanwhile
         await clock.advance(10)
         broker.come_up()
         await clock.advance(200)

@@ -56,14 +56,14 @@ async def test_loop_monitor_blocked_loop_logs_job_and_stack(app: Aarq, caplog: p
         job = await heavy.enqueue()
         await job.result(timeout=10)
         await until(lambda: "runs again" in caplog.text)
-    told, over = [record for record in caplog.records if "event loop" in record.getMessage()]
-    assert f"by job {job.id} of heavy" in told.getMessage()
+    blocked, over = [record for record in caplog.records if "event loop" in record.getMessage()]
+    assert f"by job {job.id} of heavy" in blocked.getMessage()
     assert f"job {job.id} of heavy blocked it for 2." in over.getMessage()
-    assert (told.levelno, told.job_id) == (logging.WARNING, job.id)  # type: ignore[attr-defined]
-    assert told.stack_info is not None
-    assert "time.sleep(2.5)" in told.stack_info
-    assert 1 <= told.created - times[0] < 2
-    assert told.getMessage().isprintable()
+    assert (blocked.levelno, blocked.job_id) == (logging.WARNING, job.id)  # type: ignore[attr-defined]
+    assert blocked.stack_info is not None
+    assert "time.sleep(2.5)" in blocked.stack_info
+    assert 1 <= blocked.created - times[0] < 2
+    assert blocked.getMessage().isprintable()
 
 
 async def test_loop_monitor_slow_job_without_block_logs_nothing(app: Aarq, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from aioq.errors import DuplicateName, UnknownTask
@@ -33,6 +33,8 @@ class Registry(Generic[N]):
     def __init__(self, kind: str) -> None:
         self._kind = kind
         self._by_name: dict[str, N] = {}
+        self.get: Callable[[str], N | None] = self._by_name.get
+        """Returns the item with a name, or None. No method around it: a worker calls it for every job."""
 
     def add(self, item: N) -> None:
         """Add an item.
@@ -50,10 +52,6 @@ class Registry(Generic[N]):
         except KeyError:
             known = ", ".join(sorted(self._by_name)) or "none"
             raise UnknownTask(f"no {self._kind} is named {name} (known: {known})") from None
-
-    def get(self, name: str) -> N | None:
-        """Return the item with a name, or None."""
-        return self._by_name.get(name)
 
     def __contains__(self, name: object) -> bool:
         return name in self._by_name

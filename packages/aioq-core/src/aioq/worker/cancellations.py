@@ -36,6 +36,7 @@ class Cancellations:
                 logger.debug("cannot subscribe to cancellations while the broker is unreachable")
             except Exception:
                 self._log_rejection()
+            # Also after a subscription that ended without an error: the broker may have no connection to spare.
             await self._clock.sleep(full_jitter(RESUBSCRIBE_BACKOFF))
 
     def _log_rejection(self) -> None:

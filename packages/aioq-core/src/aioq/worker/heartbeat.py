@@ -55,6 +55,7 @@ class Heartbeat:
         """
         async with anyio.create_task_group() as duties:
             duties.start_soon(self._monitor.run)
+            # The thread reports lost leases by `call_soon_threadsafe`, which trio does not have.
             if isinstance(self._broker, ThreadedLeases) and _on_asyncio():
                 duties.start_soon(self._extend_in_thread, self._broker, on_lost)
             else:
@@ -164,6 +165,7 @@ class LeaseThread:
             self._suspend(held)
             return []
         self._suspended = False
+        # An idle worker makes no call; that counts as success, for no lease is in danger.
         try:
             lost = self._connection.extend(held, seconds=self._lease) if held else []
         except Exception as error:

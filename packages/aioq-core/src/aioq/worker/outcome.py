@@ -28,9 +28,10 @@ def after_error(
     Attempts that ended in a crash of the worker do not count against `retries`.
     """
     failure = describe(error)
-    failures = lease.attempt - lease.crashes
+    failures = lease.attempt - lease.crashes  # this attempt included
     if failures > options.retries or not wants_retry(options, error):
         return Failed(lease=lease, failure=failure, retain_for=options.result_ttl)
+    # A task that raises `Retry(delay=...)` chooses its own delay, without jitter.
     delay = error.delay if isinstance(error, Retry) else None
     if delay is None:
         delay = backoff_delay(

@@ -35,7 +35,7 @@ class Reaper:
             reaped = await self._retry.call(lambda: self._broker.reap(self._queues, limit=MAX_REAPED))
             for job in reaped:
                 _log_reaped(job)
-            if len(reaped) < MAX_REAPED:
+            if len(reaped) < MAX_REAPED:  # else more are waiting
                 await self._pause()
 
     async def _pause(self) -> None:

@@ -77,6 +77,7 @@ class Runner:
         self._leases = leases
         self._settler = settler
         self._scheduled = scheduled
+        # One thread for each slot: anyio's own limiter has 40, and the tasks would share it with all other code.
         self._threads = anyio.CapacityLimiter(slots.total)
         self._running: dict[str, RunningJob] = {}
         self._tasks: JobTasks | None = None
@@ -140,6 +141,7 @@ class Runner:
                 extra=extra(job.lease),
             )
             if job.cancelled_for is CancelReason.STOPPING:
+                # As if the lease were lost: whatever the task does from now on is not reported.
                 self._settler.release(job.lease)
                 job.cancelled_for = CancelReason.LOST
 
@@ -150,10 +152,11 @@ class Runner:
         try:
             settlement = self._after_cancel(job) if job.cancelled_for else await self._settlement(task, job)
         finally:
+            # The same job may have been claimed and started again since.
             if self._running.get(job.lease.job_id) is job:
                 del self._running[job.lease.job_id]
             self._slots.release()
-        if settlement is None:
+        if settlement is None:  # another worker has the job, or it was cancelled
             self._leases.drop(job.lease)
         else:
             self._settler.add(settlement)

@@ -41,7 +41,7 @@ class Settler:
         """Log how an attempt ended, and write it now or with the next batch."""
         if type(settlement) is not Completed or logger.isEnabledFor(logging.DEBUG):
             _log_outcome(settlement)
-        if not self._waiting:
+        if not self._waiting:  # else `run` is writing, and looks again afterwards
             self._arrived.set()
         self._waiting.append(settlement)
 
@@ -61,7 +61,7 @@ class Settler:
                     await self._write()
                 except Exception as error:
                     await self._retry.repeat(self._write, after=error)
-            self._one_by_one = False
+            self._one_by_one = False  # all were accepted: batches again
             self._flushed.set()
             self._flushed = anyio.Event()
 
@@ -70,6 +70,7 @@ class Settler:
 
         If the broker rejects some of them, it still gets the rest.
         """
+        # A job whose outcome is waiting must not be released as well; its later run here has another epoch.
         reported = {(settlement.lease.job_id, settlement.lease.epoch) for settlement in self._waiting}
         rest = [Released(lease=lease) for lease in self._leases.all() if (lease.job_id, lease.epoch) not in reported]
         if not (batch := [*self._waiting, *rest]):
@@ -106,6 +107,7 @@ class Settler:
         del self._waiting[: len(batch)]
 
     async def _settle(self, batch: Sequence[Settlement]) -> None:
+        # `strict`: a broker that leaves out answers must not make the worker forget the settlements.
         for settlement, answer in zip(batch, await self._broker.settle(batch), strict=True):
             self._leases.drop(settlement.lease)
             if answer is Settled.STALE:

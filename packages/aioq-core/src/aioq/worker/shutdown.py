@@ -26,6 +26,7 @@ class Shutdown:
     def request(self) -> None:
         """Go to the next stage."""
         self.requested = True
+        # Listeners come last: they look at the stage.
         (self.aborting if self.draining.is_set() else self.draining).set()
         for listener in self._listeners:
             listener()
@@ -48,4 +49,5 @@ def being_cancelled() -> bool:
 
     If not, a cancellation that arrives was raised by the task's own code.
     """
+    # anyio reports a cancelled scope, at any depth, as one whose deadline has always been over.
     return anyio.current_effective_deadline() == float("-inf")

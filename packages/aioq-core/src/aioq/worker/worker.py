@@ -155,7 +155,7 @@ class Worker:
 
     async def _run(self) -> None:
         async with self._connection(), self._lifespan() as shared:
-            self._startup = None
+            self._startup = None  # from now on `stop` drains, and cancels nothing
             self._started_at = self._clock.time()
             self._runner.shared = shared
             self._cron.share(shared)
@@ -167,6 +167,7 @@ class Worker:
     async def _work(self) -> None:
         """Run all parts. The inner groups end first: no more claims, then no more jobs, then no more reports."""
         async with anyio.create_task_group() as duties:
+            # Before the log line: a program that has read it may send a signal.
             await duties.start(self._listen_to_signals)
             self._log_start()
             duties.start_soon(self._settler.run)
@@ -181,7 +182,7 @@ class Worker:
                     if not self._burst:
                         intake.start_soon(race, partial(self._cron.fire, jobs), self._shutdown.draining.wait)
                 await self._drain()
-                jobs.cancel_scope.cancel()
+                jobs.cancel_scope.cancel()  # cron runs that are left; the runner has cancelled the jobs
                 duties.start_soon(self._watch_for_outstayers)
             with anyio.move_on_after(SHUTDOWN_TIMEOUT):
                 await self._settler.wait_flushed()
@@ -226,6 +227,7 @@ class Worker:
 
     async def _listen_to_signals(self, *, task_status: TaskStatus[None]) -> None:
         names = [name for name in (signal.SIGTERM, signal.SIGINT) if self._handle_signals and _is_default(name)]
+        # Python allows handlers in the main thread only.
         if not names or threading.current_thread() is not threading.main_thread():
             task_status.started()
             return

@@ -35,6 +35,7 @@ class Slots:
         if self._changed is not None:
             self.wake()
         if self._idle is not None and self.free == self.total:
+            # An event cannot be cleared: the next wait gets a new one.
             self._idle.set()
             self._idle = None
 
@@ -76,6 +77,7 @@ class LeaseTable:
 
     def add(self, leases: Iterable[Lease]) -> None:
         """Add leases that were claimed."""
+        # A job that is claimed again replaces its lost lease: only the newest epoch can be extended.
         self._held.update((lease.job_id, lease) for lease in leases)
 
     def drop(self, lease: Lease) -> None:

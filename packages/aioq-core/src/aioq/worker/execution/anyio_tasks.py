@@ -23,6 +23,7 @@ class AnyioTask:
 
     async def run(self, work: Awaitable[T], timeout: float | None) -> T:
         """Await the work; see `JobTask.run`."""
+        # An interrupt that came before has cancelled the scope: the work ends at its first await.
         if timeout is not None:
             self._scope.deadline = anyio.current_time() + timeout
         with self._scope:
