@@ -43,6 +43,15 @@ DISTRIBUTIONS = [CORE, CRON, REDIS, UMBRELLA]
 PART = ["tests/core", "tests/cron", *(str(path) for path in sorted(ROOT.glob("tests/contract/test_memory*.py")))]
 """Tests of what differs from Python to Python: all but the servers, which cost most of the time."""
 
+FORGE = {
+    "vendor.github-workflows": [".github/workflows/*.yml"],
+    "custom.github-workflows-require-timeout": [".github/workflows/*.yml"],
+    "vendor.dependabot": [".github/dependabot.yml"],
+    "vendor.github-issue-forms": [".github/ISSUE_TEMPLATE/bug.yml", ".github/ISSUE_TEMPLATE/idea.yml"],
+    "vendor.github-issue-config": [".github/ISSUE_TEMPLATE/config.yml"],
+}
+"""Which schema holds for which files; the tool ships them, and asks no server."""
+
 PROBE = """
 import sys, sysconfig
 print("%d.%d" % sys.version_info[:2], sys.version_info.releaselevel, sys.implementation.name, end=" ")
@@ -199,12 +208,15 @@ def use(session: nox.Session, dist: Path, extra: str) -> Path:
 
 @nox.session(python=USUAL)
 def lint(session: nox.Session) -> None:
-    """Style, spelling, and which package may import which."""
+    """Style, spelling, which package may import which, and the files of the public forge."""
     install(session, *group("lint"), *editable(CORE, CRON, REDIS))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports", "--no-logo")
     session.run("codespell")
+    for schema, files in FORGE.items():
+        found = [str(path) for pattern in files for path in sorted(ROOT.glob(pattern))]
+        session.run("check-jsonschema", "--builtin-schema", schema, *found)
 
 
 @nox.session(python=USUAL)

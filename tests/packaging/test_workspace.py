@@ -12,7 +12,9 @@ from tests.packaging.workspace import CODE, DISTRIBUTIONS, ROOT, metadata, requi
 
 TOP_LEVEL = {
     ".ci",
+    ".github",
     ".gitignore",
+    ".pre-commit-config.yaml",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "LICENSE",
