@@ -107,12 +107,12 @@ class RedisBroker(
         """
         if self._settings.tls and not self._settings.verify:
             logger.warning("%s: ssl_cert_reqs=none, so another host can pose as the server", self._settings.masked)
-        hello = await self._database.everywhere("HELLO", "2")
+        hello = await self._database.ask_all("HELLO", "2")
         if isinstance(hello, ErrorReply):
-            raise self._database.refused("HELLO", hello)
+            raise self._database.rejected("HELLO", hello)
         for reply in hello.values():
             _check_server(self._settings, dict(zip(reply[::2], reply[1::2], strict=True)))
-        policies = await self._database.everywhere("CONFIG", "GET", "maxmemory-policy")
+        policies = await self._database.ask_all("CONFIG", "GET", "maxmemory-policy")
         # An error reply means that the user must not read the configuration; then it goes unchecked.
         if not isinstance(policies, ErrorReply):
             self._warn_of_eviction({reply[1] for reply in policies.values() if reply})

@@ -50,7 +50,9 @@ class Blocking:
             _raise_for(token)
         return token[0].decode() if token else ""
 
-    async def then(self, commands: Mapping[str, Command], timeout: float, idle: Event | None) -> tuple[str, Any]:
+    async def wait_and_run(
+        self, commands: Mapping[str, Command], timeout: float, idle: Event | None
+    ) -> tuple[str, Any]:
         """Take a token as `take` does, run the script of its list, and return the list and the script's reply.
 
         The script of a single list is sent together with the wait: the server runs it as soon as the token
@@ -84,15 +86,15 @@ class Blocking:
                 raise ConnectionLost(reply.text)
         return token[0].decode() if token else keys[0], reply
 
+    async def close(self) -> None:
+        """Close all connections; waits under way fail with `ConnectionLost`."""
+        await self._pool.close()
+
     def _place(self, key: str) -> int:
         place = self._places.get(key)
         if place is None:
             place = self._places[key] = self._route.place(key)
         return place
-
-    async def close(self) -> None:
-        """Close all connections; waits under way fail with `ConnectionLost`."""
-        await self._pool.close()
 
 
 def _pop(keys: Sequence[str], timeout: float) -> bytes:

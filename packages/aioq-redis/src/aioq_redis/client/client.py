@@ -47,7 +47,7 @@ class Client:
     Args:
         settings: Where the server is.
         timeout: Seconds that one operation may take, repetitions included.
-        durability: How many replicas must have what the commands of `Session.stores` write.
+        durability: How many replicas must have what the commands of `Session.durable` write.
         marker_key: Returns a key in the same hash slot as another, for the writes that replicas confirm.
     """
 
@@ -126,13 +126,13 @@ class Client:
         """
         return await self._try(lambda session: session.pipeline.submit(Command(None, (), parts)))
 
-    async def everywhere(self, *parts: object) -> dict[str, Any] | ErrorReply:
+    async def ask_all(self, *parts: object) -> dict[str, Any] | ErrorReply:
         """Send a plain command to each server that takes writes; return the replies by server, or an error reply.
 
         Raises:
             BrokerUnavailable, BrokerConfigError: As for `run_script`.
         """
-        replies: dict[str, Any] | ErrorReply = await self._try(lambda session: session.route.everywhere(parts))
+        replies: dict[str, Any] | ErrorReply = await self._try(lambda session: session.route.ask_all(parts))
         return replies
 
     async def repeat(
@@ -175,7 +175,7 @@ class Client:
         if isinstance(error, ErrorReply):
             if error.code == "WRONGTYPE" and retry.find_mistyped is not None:
                 raise BrokerConfigError(f"{self.name} holds foreign data: {await retry.find_mistyped()}") from None
-            raise self.refused(retry.what, error) from None
+            raise self.rejected(retry.what, error) from None
         if isinstance(error, ConnectionLost):
             retry.reason = f"{error} (try {retry.tries})"
         pause = full_jitter(retry.tries - 1)
@@ -190,7 +190,7 @@ class Client:
             f"{self.name} is unavailable: {reason}; check that the server is up and that the URL is right"
         )
 
-    def refused(self, what: str, reply: ErrorReply) -> Exception:
+    def rejected(self, what: str, reply: ErrorReply) -> Exception:
         """Return the error for an operation that the server rejects."""
         if reply.code == "OOM":
             return BrokerFull(f"{self.name} has no room: it has reached its maxmemory; nothing was stored")

@@ -99,8 +99,8 @@ class Cluster:
         if not self._closed and (self._refreshing is None or self._refreshing.done()):
             self._refreshing = asyncio.get_running_loop().create_task(self._refresh(), name="aioq.redis cluster")
 
-    async def everywhere(self, parts: Sequence[object]) -> dict[str, Any]:
-        """Send a plain command to each node that has slots; see `Route.everywhere`."""
+    async def ask_all(self, parts: Sequence[object]) -> dict[str, Any]:
+        """Send a plain command to each node that has slots; see `Route.ask_all`."""
         owners = sorted((await self._known_slots()).owners)
         if not owners:
             raise self._unserved(0)

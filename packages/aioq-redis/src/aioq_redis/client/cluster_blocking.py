@@ -31,13 +31,15 @@ class ClusterBlocking:
         self._blocking = blocking
         self._left: dict[Wait, tuple[str, ...]] = {}
 
-    async def then(self, commands: Mapping[str, Command], timeout: float, idle: Event | None) -> tuple[str, Any]:
-        """Take a token and run a script; see `Blocking.then`. With lists at several nodes no script runs."""
+    async def wait_and_run(
+        self, commands: Mapping[str, Command], timeout: float, idle: Event | None
+    ) -> tuple[str, Any]:
+        """Take a token and run a script; see `Blocking.wait_and_run`. With lists at several nodes no script runs."""
         places: defaultdict[int, list[str]] = defaultdict(list)
         for key in commands:
             places[self._route.place(key)].append(key)
         if len(places) == 1:
-            return await self._blocking.then(commands, timeout, idle)
+            return await self._blocking.wait_and_run(commands, timeout, idle)
         await self._wait_on_all([tuple(keys) for keys in places.values()], timeout)
         return "", None
 

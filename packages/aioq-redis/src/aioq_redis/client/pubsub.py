@@ -16,7 +16,7 @@ from aioq_redis.client.connection import Connection, pack
 from aioq_redis.client.errors import ConnectionLost, ErrorReply
 from aioq_redis.client.routing import Route
 
-__all__ = ["PubSub", "ServerSubscriptions", "Inbox"]
+__all__ = ["PubSub", "ServerSubscriptions", "Subscription"]
 
 SILENCE: Final = 10.0
 """Seconds without a byte from the server, after which it gets a PING."""
@@ -27,15 +27,15 @@ PING_TIMEOUT: Final = 5.0
 logger = logging.getLogger("aioq.redis")
 
 
-class Inbox:
+class Subscription:
     """The messages of one subscriber. None stands for messages that may have been missed.
 
     Args:
-        deaf: No message will come: the server does not let us subscribe.
+        denied: No message will come: the server does not let us subscribe.
     """
 
-    def __init__(self, *, deaf: bool = False) -> None:
-        self.deaf = deaf
+    def __init__(self, *, denied: bool = False) -> None:
+        self.denied = denied
         self.messages: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -46,7 +46,7 @@ class ServerSubscriptions:
     def __init__(self, connect: Callable[[], Awaitable[Connection]], name: str) -> None:
         self._connect = connect
         self._name = name
-        self._subscriptions: defaultdict[bytes, set[Inbox]] = defaultdict(set)
+        self._subscriptions: defaultdict[bytes, set[Subscription]] = defaultdict(set)
         self._requested: set[bytes] = set()
         self._unconfirmed: Counter[bytes] = Counter()
         self._connection: Connection | None = None
@@ -56,7 +56,7 @@ class ServerSubscriptions:
         self._closed = False
 
     @asynccontextmanager
-    async def listen(self, channel: str) -> AsyncGenerator[Inbox]:
+    async def subscribe(self, channel: str) -> AsyncGenerator[Subscription]:
         """Yield a subscription that gets every message of a channel from now on.
 
         Raises:
@@ -66,7 +66,7 @@ class ServerSubscriptions:
         if self._closed:
             raise ConnectionLost("the connection was closed")
         name = channel.encode()
-        subscription = Inbox()
+        subscription = Subscription()
         self._subscriptions[name].add(subscription)
         self._change()
         if self._is_subscribed(name):
@@ -84,7 +84,7 @@ class ServerSubscriptions:
                 self._change()
 
     async def close(self) -> None:
-        """Close the connection. Inboxs get no more messages."""
+        """Close the connection. Subscriptions get no more messages."""
         self._closed = True
         owner, self._owner = self._owner, None
         if owner is not None:
@@ -193,7 +193,7 @@ class ServerSubscriptions:
             if not subscription.ready.done():
                 subscription.ready.set_exception(type(error)(*error.args))
 
-    def _all(self) -> list[Inbox]:
+    def _all(self) -> list[Subscription]:
         return [each for subscriptions in self._subscriptions.values() for each in subscriptions]
 
 
@@ -205,14 +205,14 @@ class PubSub:
         self._name = name
         self._places: dict[int, ServerSubscriptions] = {}
 
-    def listen(self, channel: str) -> AbstractAsyncContextManager[Inbox]:
-        """Subscribe at the server that has the keys of the channel's name; see `ServerSubscriptions.listen`."""
+    def subscribe(self, channel: str) -> AbstractAsyncContextManager[Subscription]:
+        """Subscribe at the server that has the keys of the channel's name; see `ServerSubscriptions.subscribe`."""
         place = self._route.place(channel)
         if place not in self._places:
             self._places[place] = ServerSubscriptions(partial(self._route.connect, place), self._name)
-        return self._places[place].listen(channel)
+        return self._places[place].subscribe(channel)
 
     async def close(self) -> None:
-        """Close all connections. Inboxs get no more messages."""
+        """Close all connections. Subscriptions get no more messages."""
         for subscriptions in self._places.values():
             await subscriptions.close()

@@ -49,7 +49,7 @@ class Route(Protocol):
         """Find out whether the servers have changed: one of them did not answer as it should."""
         ...
 
-    async def everywhere(self, parts: Sequence[object]) -> dict[str, Any]:
+    async def ask_all(self, parts: Sequence[object]) -> dict[str, Any]:
         """Send a plain command to each server that takes writes, and return the replies by server.
 
         Raises:
@@ -86,8 +86,8 @@ class SingleServer:
     def suspect(self) -> None:
         """Do nothing: there is no other server."""
 
-    async def everywhere(self, parts: Sequence[object]) -> dict[str, Any]:
-        """Send a plain command to the server; see `Route.everywhere`."""
+    async def ask_all(self, parts: Sequence[object]) -> dict[str, Any]:
+        """Send a plain command to the server; see `Route.ask_all`."""
         return {self._name: await self.commands.submit(Command(None, (), parts))}
 
     async def close(self) -> None:

@@ -129,7 +129,7 @@ class SentinelRoute(SingleServer):
 
     async def _watch(self) -> None:
         try:
-            async with self._news.listen("+switch-master") as subscription:
+            async with self._news.subscribe("+switch-master") as subscription:
                 while True:
                     await subscription.messages.get()
                     await self._follow()

@@ -27,7 +27,7 @@ class Session:
 
     Attributes:
         pipeline: Sends commands.
-        stores: Sends commands whose reply waits until enough replicas have what they wrote.
+        durable: Sends commands whose reply waits until enough replicas have what they wrote.
     """
 
     def __init__(self, settings: Settings, durability: Durability, marker_key: Callable[[str], str]) -> None:
@@ -37,17 +37,17 @@ class Session:
         self.pipeline = self.route.commands
         self._settings = settings
         self._closers: list[Callable[[], Awaitable[None]]] = []
-        self.stores: Sender = self.pipeline
+        self.durable: Sender = self.pipeline
         if durability.replicas:
-            self.stores = replication = Replication(self.route, durability, settings.masked, marker_key)
+            self.durable = replication = Replication(self.route, durability, settings.masked, marker_key)
             self._closers.append(replication.close)
 
     @cached_property
-    def channels(self) -> PubSub:
+    def pubsub(self) -> PubSub:
         """Subscribes to channels; made when it is first used, because a client that only enqueues needs none."""
-        channels = PubSub(self.route, self._settings.masked)
-        self._close_later(channels.close)
-        return channels
+        pubsub = PubSub(self.route, self._settings.masked)
+        self._close_later(pubsub.close)
+        return pubsub
 
     @cached_property
     def blocking(self) -> Blocking | ClusterBlocking:

@@ -157,8 +157,8 @@ class CronRegistryRole(BrokerRole):
         """Return what lies where an entry of a queue, or a definition of an app, should."""
         queue, fleet = self._layout.queue(place), self._layout.fleet
         if " " in name:
-            return await self._database.misfit(fleet, [fleet.key(f"crons:{place}")])
-        return await self._database.misfit(queue, queue.pick(load("cron_status").keys, each=[name]))
+            return await self._database.find_mistyped(fleet, [fleet.key(f"crons:{place}")])
+        return await self._database.find_mistyped(queue, queue.pick(load("cron_status").keys, each=[name]))
 
     async def _apps(self, app: str | None) -> list[str]:
         if app is not None:

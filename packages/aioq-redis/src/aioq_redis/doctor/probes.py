@@ -36,7 +36,7 @@ class Questions:
 
     async def ask_everywhere(self, subject: str, *words: object) -> dict[str, Any] | None:
         """Return the answers of all servers that take writes by where they are, always in the same order; see `ask`."""
-        answers: dict[str, Any] | None = self._noted(subject, str(words[0]), await self._server.everywhere(*words))
+        answers: dict[str, Any] | None = self._noted(subject, str(words[0]), await self._server.ask_all(*words))
         return answers
 
     def _noted(self, subject: str, command: str, reply: Any) -> Any:

@@ -167,7 +167,7 @@ class ClaimRole(SettleRole):
     ) -> ClaimReply | BrokerConfigError:
         """Claim jobs of one queue; an error that concerns this queue only is returned."""
         script, keys = self._claim_script, worker.claim_keys[queue]
-        find_mistyped = partial(self._database.misfit, self._layout.queue(queue), keys)
+        find_mistyped = partial(self._database.find_mistyped, self._layout.queue(queue), keys)
         args = _encode_request(request, limit)
         # Name the request before: if a newer one overtakes this one, the script claims nothing.
         before = (worker.answered[queue],) if queue in worker.answered else ()
@@ -237,7 +237,7 @@ class ClaimRole(SettleRole):
             for key, queue in worker.wake_keys.items()
         }
         try:
-            key, reply = await session.blocking.then(commands, due + WAKE_MARGIN if is_soon else seconds, idle)
+            key, reply = await session.blocking.wait_and_run(commands, due + WAKE_MARGIN if is_soon else seconds, idle)
         except ErrorReply as error:
             self._failed_waits += 1
             raise await self._rejected_wait(request, error) from None
@@ -263,9 +263,9 @@ class ClaimRole(SettleRole):
 
     async def _rejected_wait(self, request: ClaimRequest, error: ErrorReply) -> Exception:
         if error.code != "WRONGTYPE":
-            return self._database.refused("BLPOP", error)
+            return self._database.rejected("BLPOP", error)
         spaces = [self._layout.queue(queue) for queue in request.queues]
-        texts = [await self._database.misfit(space, [space.key("wake")]) for space in spaces]
+        texts = [await self._database.find_mistyped(space, [space.key("wake")]) for space in spaces]
         mistyped = next((text for text in texts if text.startswith("key ")), texts[0])
         return BrokerConfigError(f"{self._database.name} holds foreign data: {mistyped}")
 

@@ -98,7 +98,7 @@ class Batch(Command):
             # The lone script could not decide, or a later number came first.
             self.lone = False
             self.whole = False
-            self.batcher.session.stores.submit(self)
+            self.batcher.session.durable.submit(self)
             return
         self.batcher.finish(self)
         answers: list[int] = [reply] if self.lone else reply
@@ -266,7 +266,7 @@ class EnqueueBatcher:
         added = self._known_queues.added.get(self._queue, -math.inf)
         if self.session.loop.time() - added >= ADD_EVERY:
             self._known_queues.add(self._queue, self.session)
-        self.session.stores.submit(batch)
+        self.session.durable.submit(batch)
 
     def finish(self, batch: Batch) -> None:
         """Note that a batch has its reply, or will get none."""
@@ -353,7 +353,7 @@ class EnqueueBatcher:
         self._lone_heads: dict[tuple[object, bool], bytes] = {}
 
     async def _find_mistyped(self) -> str:
-        return await self._database.misfit(self._space, self._keys)
+        return await self._database.find_mistyped(self._space, self._keys)
 
 
 def _is_current(session: Session) -> bool:

@@ -123,7 +123,7 @@ class SettleRole(BrokerRole):
     def _new_settle_target(self, queue: str) -> SettleTarget:
         space = self._layout.queue(queue)
         keys = space.pick(self._settle_script.keys, self._settle_client)
-        target = SettleTarget(keys, space.key("end:"), partial(self._database.misfit, space, keys))
+        target = SettleTarget(keys, space.key("end:"), partial(self._database.find_mistyped, space, keys))
         self._settle_targets[queue] = target
         return target
 

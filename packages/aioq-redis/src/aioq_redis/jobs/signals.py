@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from aioq_redis.client.errors import ConnectionLost, ErrorReply
-from aioq_redis.client.pubsub import Inbox
+from aioq_redis.client.pubsub import Subscription
 from aioq_redis.role import BrokerRole
 from aioq_redis.storage.database import Database
 from aioq_redis.storage.keys import Layout
@@ -38,43 +38,43 @@ class SignalsRole(BrokerRole):
         session, space = self._database.session, self._layout.queue(queue)
         loop = session.loop
         deadline = loop.time() + timeout
-        async with self._listen(space.key(f"end:{job_id}")) as inbox:
+        async with self._listen(space.key(f"end:{job_id}")) as subscription:
             while True:
                 left = max(0.0, deadline - loop.time())
                 if await self._database.call("await_end", space, (job_id, milliseconds(left + WAIT_MARGIN))):
                     return True
                 if left == 0:
                     return False
-                if await _message(inbox, min(left, POLL_INTERVAL) if inbox.deaf else left):
+                if await _message(subscription, min(left, POLL_INTERVAL) if subscription.denied else left):
                     return True
                 if session.closed:
                     raise self._database.unavailable("the connection was closed")
 
     async def aborts(self, worker_id: str) -> AsyncIterator[str]:
         """Yield cancelled jobs of a worker; see `aioq.protocols.Signals.aborts`."""
-        async with self._listen(self._layout.fleet.key(f"abort:{worker_id}")) as inbox:
+        async with self._listen(self._layout.fleet.key(f"abort:{worker_id}")) as subscription:
             while True:
                 # None means that messages may have been lost. The worker notices those jobs by their lost leases.
-                message = await inbox.messages.get()
+                message = await subscription.messages.get()
                 if message is not None:
                     yield message.decode("ascii", "backslashreplace")
 
     @asynccontextmanager
-    async def _listen(self, channel: str) -> AsyncGenerator[Inbox]:
+    async def _listen(self, channel: str) -> AsyncGenerator[Subscription]:
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout(self._database.timeout):
-                    inbox = await stack.enter_async_context(self._database.session.channels.listen(channel))
+                    subscription = await stack.enter_async_context(self._database.session.pubsub.subscribe(channel))
             except TimeoutError:
                 raise self._database.unavailable("no answer to SUBSCRIBE") from None
             except ConnectionLost as error:
                 raise self._database.unavailable(str(error)) from None
             except ErrorReply as refusal:
                 if refusal.code != "NOPERM":
-                    raise self._database.refused("SUBSCRIBE", refusal) from None
+                    raise self._database.rejected("SUBSCRIBE", refusal) from None
                 self._log_polling(refusal)
-                inbox = Inbox(deaf=True)
-            yield inbox
+                subscription = Subscription(denied=True)
+            yield subscription
 
     def _log_polling(self, refusal: ErrorReply) -> None:
         if not self._logged_polling:
@@ -86,10 +86,10 @@ class SignalsRole(BrokerRole):
             )
 
 
-async def _message(inbox: Inbox, seconds: float) -> bytes | None:
+async def _message(subscription: Subscription, seconds: float) -> bytes | None:
     """Return the next message; None if none comes in time, or one may have been lost."""
     try:
         async with asyncio.timeout(seconds):
-            return await inbox.messages.get()
+            return await subscription.messages.get()
     except TimeoutError:
         return None

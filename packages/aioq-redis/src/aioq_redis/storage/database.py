@@ -47,9 +47,9 @@ class Database(Client):
         """
         script = load(name)
         keys = space.pick(script.keys, own, each)
-        return await self.run_script(script, keys, args, partial(self.misfit, space, keys))
+        return await self.run_script(script, keys, args, partial(self.find_mistyped, space, keys))
 
-    async def misfit(self, space: KeySpace, keys: Sequence[str]) -> str:
+    async def find_mistyped(self, space: KeySpace, keys: Sequence[str]) -> str:
         """Return which of a script's keys is of another type than it should be."""
         for key in keys:
             found = await self.ask("TYPE", key)
