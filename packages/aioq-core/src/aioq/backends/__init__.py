@@ -1,4 +1,4 @@
-"""Brokers by name, each imported from its own distribution when it is first asked for."""
+"""Gives access to brokers by name; each is imported from its distribution on first use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HOMES: Final = {
     "MemoryBroker": ("aioq.backends.memory", "aioq-core"),
     "RedisBroker": ("aioq_redis", "aioq-redis"),
 }
-"""Name of a broker: the module it lives in, and the distribution that ships it."""
+"""By name of the broker: its module, and the distribution that contains it."""
 
 
 def __getattr__(name: str) -> Any:

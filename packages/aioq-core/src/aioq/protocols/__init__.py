@@ -1,16 +1,15 @@
-"""The seams of aioq: what a broker, a scheduler, a schedule, a codec and a clock must do.
+"""Defines the protocols of brokers. `Broker` is required; the others are optional.
 
-A third-party package implements one of these, names it in an entry point, and proves it
-with the suites of `aioq.testing`. A broker implements `Broker`; what else it can do it
-says by having the methods of `JobStore`, `WorkerRegistry`, `Signals`, `ThreadedLeases`,
-`TickLedger` or `Diagnosable` too, and whoever needs one asks with `isinstance`.
+A third-party package implements them, names its class in an entry point, and tests it with the suites of
+`aioq.testing`. A broker implements an optional protocol by having all of its methods; callers check with
+`isinstance`. docs/writing-a-broker.md is the guide.
 
-Durations are seconds. Moments are seconds since 1970-01-01T00:00:00Z on the *broker's*
-clock, so that workers whose own clocks disagree still agree on which lease has run out.
+Durations are seconds. Moments are seconds since 1970-01-01T00:00:00Z on the *broker's* clock, so that workers
+with different clocks agree on which lease has run out.
 
-Every broker method may raise `BrokerUnavailable` when the store cannot be reached or is
-not ready. Its effect is then unknown, and the caller repeats the very same call: enqueue
-by job id, claim by request id and settle by epoch are built to be repeated.
+Every broker method may raise `BrokerUnavailable` if the store cannot be reached or is not ready. Whether the
+call had an effect is then unknown, and the caller repeats it with the same arguments. Repeating is safe:
+enqueue is idempotent by job id, claim by request id, and settle by epoch.
 """
 
 from aioq.protocols.broker import Broker as Broker

@@ -1,4 +1,4 @@
-"""The protocol that every broker implements: a durable store of jobs."""
+"""Defines the protocol that every broker implements: a durable store of jobs."""
 
 from __future__ import annotations
 
@@ -12,27 +12,26 @@ __all__ = ["Broker"]
 
 @runtime_checkable
 class Broker(Protocol):
-    """Durable store of jobs, shared by every client and worker of a namespace.
+    """A durable store of jobs, shared by all clients and workers of a namespace.
 
-    A job leaves the store only by the settlement that ends it: claiming moves it under a
-    lease and loses nothing when the worker vanishes.
+    A job leaves the store only by the settlement that ends it. A claim puts it under a lease, so that it is not
+    lost if the worker vanishes. A job is identified by its queue and id.
 
-    An entry point of the group `aioq.brokers`, named for a URL scheme, is called with the
-    URL and returns a broker, without waiting for anything; `BrokerConfigError` says that the
-    URL will never do. Jobs are known by queue and id.
+    An entry point of the group `aioq.brokers` is named like a URL scheme. It is called with the URL and returns
+    a broker without waiting for anything; it raises `BrokerConfigError` if the URL is invalid.
     """
 
     async def connect(self) -> None:
-        """Open what is needed to serve the other calls. Connecting twice does nothing.
+        """Open the connections that the other calls need. Connecting twice does nothing.
 
         Raises:
-            BrokerUnavailable: Nobody answers at the address.
-            BrokerConfigError: The address, the credentials or the store's settings are wrong.
+            BrokerUnavailable: The store does not answer.
+            BrokerConfigError: The address, the credentials or the settings of the store are wrong.
         """
         ...
 
     async def close(self) -> None:
-        """Let go of everything `connect` opened. Closing twice does nothing."""
+        """Close everything that `connect` opened. Closing twice does nothing."""
         ...
 
     async def time(self) -> float:
@@ -42,70 +41,67 @@ class Broker(Protocol):
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[bool]:
         """Store jobs, all or none, and return for each whether it is new.
 
-        A job whose id is known already is left as it stands and answered with False, so a
-        repeated enqueue creates no second job. `run_at`, else `delay`, in the future makes
-        it `scheduled`; it is otherwise `pending` and due at once.
-
-        A call that was cancelled, or raised `BrokerUnavailable`, may have stored its jobs. Made
-        again on the same object within a minute it stores none of them a second time: not even
-        one that has ended by then and of which nothing is kept, where an answer can get lost on
-        its way to the client. The repetition is answered as the first call would have been, or
-        with False. To other objects, and later, a job of which nothing is kept is a new one.
+        1. A job whose id is known is not changed, and its answer is False.
+        2. A new job is `scheduled` if its `run_at`, or else its `delay`, lies in the future. Otherwise it is
+           `pending`.
+        3. A call that was cancelled or raised `BrokerUnavailable` may have stored its jobs. Repeating it on the
+           same broker object within 60 s is idempotent, even for jobs that finished meanwhile and left no record.
+           The answer is that of the first call, or False. In-process brokers, whose answers cannot get lost,
+           need not do this.
+        4. For other objects, and after 60 s, a job without a record is new.
 
         Raises:
-            JobConflict: An id is known with another task or payload, and in one call or where the
-                broker sees all queues at once also with another queue. Nothing is stored.
-            BrokerFull: The store has no room. Nothing is stored.
+            JobConflict: The id is known with another task or payload. Within one call, and in a broker that
+                stores all queues together, also: with another queue. Nothing is stored.
+            BrokerFull: The store has no memory for the jobs. Nothing is stored.
         """
         ...
 
     async def claim(self, request: ClaimRequest) -> Claim:
         """Lease up to `request.limit` due jobs to `request.worker_id`. Does not wait.
 
-        Queues are served in the order given. Within a queue a higher priority goes first,
-        and equal priorities in the order in which the jobs came due. Each claim of a job
-        adds one to its epoch and to its attempt; both are 1 at first. Request ids are the worker's
-        own, and another worker's say nothing to it. Repeating the worker's latest `request_id`
-        returns the leases of that request which it still holds, whatever the limit is by then,
-        and takes no further jobs. So a repetition with a limit of 0 tells what a request took
-        whose answer was lost, and has it take nothing if it comes later still.
-
-        A job of `SUSPECT_AFTER` crashes or more is a suspect: perhaps it brings its workers down.
-        It goes before the others, and only to a worker that holds nothing (`running` is 0), as
-        the one lease of a claim that says `alone`. Other claims pass over it. One of the workers
-        that do is told `alone` as well, and claims no more until it has become empty: so a
-        suspect waits no longer than the jobs of one worker run, and a busy fleet goes on.
-        Telling several workers is allowed; telling none is not. A suspect that only a busy worker
-        could claim is no work in the sense of `Signals.wait_and_claim`.
-
-        A record that cannot be read is moved to the dead jobs as `malformed`. One that has
-        expired is leased like any other, with its `expires_at`: the worker does not start it.
+        1. Queues are served in the given order. Within a queue a higher priority goes first; jobs of equal
+           priority go in the order in which they came due.
+        2. Each claim of a job adds one to its epoch and to its attempt. Both are 1 for the first claim.
+        3. If `request_id` is that of the worker's latest request, the answer is the leases of that request which
+           the worker still holds, whatever the new limit is. No further jobs are taken. A worker whose answer was
+           lost repeats the request with a limit of 0: if the broker receives the first request only after that,
+           it takes nothing. Request ids of other workers do not count.
+        4. A job with `SUSPECT_AFTER` crashes or more is a suspect. It goes before other jobs, but only to a
+           worker that holds no lease (`running` is 0), as the only lease of a claim with `alone`.
+        5. Claims of busy workers skip suspects. At least one of those workers is told `alone`, so that it claims
+           nothing more until it is idle and can claim the suspect. The other workers go on.
+        6. For `Signals.wait_and_claim`, a suspect counts as work only for an idle worker.
+        7. A record that cannot be read becomes dead with the reason `malformed`.
+        8. An expired job is leased with its `expires_at`; the worker does not start it.
         """
         ...
 
     async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[Lease]:
-        """Let leases run out `seconds` from now; return those that are lost.
+        """Set the deadline of leases to `seconds` from now; return the leases that are lost.
 
-        A lease is lost when it ran out and was reaped, when another worker has claimed the
-        job since, when the job was cancelled, or when its id is by now that of another job. A
-        lease that ran out and was not reaped yet is extended like any other.
+        1. A lease is lost if it was reaped, if the job was claimed again or cancelled, or if its id now belongs to
+           another job.
+        2. A lease that ran out but was not reaped is extended like any other.
         """
         ...
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
-        """Write how attempts ended, each on its own; return what became of each.
+        """Write the outcomes of attempts, independently of each other; return an answer for each.
 
-        Only the epoch that holds the job may settle it: `STALE` answers all others, and those
-        that are of an earlier job with the same id. A repeated settlement changes nothing and
-        answers `ALREADY` as long as a record of the job is kept, `STALE` after that.
+        1. Only the epoch that holds the job may settle it: `DONE`.
+        2. A repeated settlement changes nothing. Its answer is `ALREADY` as long as the broker has a record of
+           the job, and `STALE` after that.
+        3. Every other settlement is `STALE`, also that of an earlier job with the same id.
         """
         ...
 
     async def reap(self, queues: Sequence[str], *, limit: int = 100) -> list[Reaped]:
-        """Return jobs whose lease ran out to the front of their priority; up to `limit` of them.
+        """Take back up to `limit` leases that ran out, counted over all queues; return their jobs.
 
-        The limit is that of all queues together. Each counts as a crash. Suspects line up in the
-        order in which they are reaped, see `claim`. A job that reaches its `max_crashes` becomes
-        dead with the reason `crashed`.
+        1. Each reaped lease counts as a crash of the job.
+        2. The job becomes `pending`, at the front of its priority. Suspects go in the order in which they were
+           reaped; see `claim`.
+        3. A job that reaches its `max_crashes` becomes dead with the reason `crashed`.
         """
         ...

@@ -1,4 +1,4 @@
-"""The optional protocol of a broker that checks its own store."""
+"""Defines the optional protocol of a broker that checks its own store."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["Diagnosable"]
 
 @runtime_checkable
 class Diagnosable(Protocol):
-    """A broker that can look for what is wrong with its store. `aioq doctor` needs it."""
+    """A broker that can check its store for faults. `aioq doctor` needs it."""
 
     async def diagnose(self) -> list[Finding]:
-        """Look at the store, its settings and what is in it, and return all that was looked at.
+        """Check the store, its settings and its contents; return one finding for each check.
 
-        Changes nothing, may be asked while workers run, and takes a bounded time however much
-        is stored. What the user of the store may not look at is a finding too, and no error.
+        Changes nothing, may run beside workers, and takes a bounded time for stores of any size. A check
+        that the user of the store may not make is a finding, not an error.
         """
         ...

@@ -1,4 +1,4 @@
-"""Optional protocols of a broker about jobs: looking them up, and waking those that wait."""
+"""Defines the optional protocols about jobs: look-ups, cancellation, and signals to waiters."""
 
 from __future__ import annotations
 
@@ -15,41 +15,38 @@ __all__ = ["JobStore", "Signals"]
 
 @runtime_checkable
 class JobStore(Protocol):
-    """A broker that can be asked about its jobs. `Job.result` needs it."""
+    """A broker that can look up and change its jobs. `Job.result` needs it."""
 
     async def get_job(self, job_id: str, *, queue: str | None = None) -> JobRecord | None:
-        """Return what is known of a job; None when nothing is, or nothing is kept.
-
-        Without `queue` every queue is searched.
-        """
+        """Return the record of a job; None if there is none. Without `queue` all queues are searched."""
         ...
 
     async def list_jobs(self, queue: str, state: JobState, *, limit: int = 100, offset: int = 0) -> list[JobRecord]:
-        """Return jobs of one queue in one state: waiting ones in the order in which they run.
+        """Return jobs of one queue in one state.
 
-        That is by the moment at which they come due as long as that lies ahead. In which order the
-        others come is up to the broker.
+        Pending jobs are in the order in which they will run, jobs that are not due yet in the order in which
+        they come due. The order of other states is not specified.
         """
         ...
 
     async def queue_stats(self) -> list[QueueStats]:
-        """Return the counts of every queue that has been used, sorted by name."""
+        """Return the counts of every queue that has held a job, sorted by name."""
         ...
 
     async def cancel_job(self, job_id: str, *, queue: str | None = None) -> bool:
-        """Call a job off; False when it has ended or is unknown.
+        """Cancel a job; False if it has ended or is unknown.
 
-        A running job is `cancelled` at once: its lease is lost, and where the broker has
-        `Signals` its worker is told.
+        A running job is `cancelled` at once and its lease is lost. If the broker has `Signals`, it notifies
+        the worker.
         """
         ...
 
     async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
-        """Put a failed, cancelled, dead or expired job back in line with a fresh count of
-        attempts and crashes; False when it is unknown or in another state.
+        """Put a failed, cancelled, dead or expired job back into its queue; False if it is in another state or unknown.
 
-        It comes due now, waits behind others of its priority, and is not forgotten before it has
-        ended again. Its epochs go on, so its former leases stay worthless.
+        1. Its attempts and crashes are counted from 0 again. Its epochs are not, so that old leases stay stale.
+        2. It is due now, behind other jobs of its priority.
+        3. Its record is not dropped before it has ended again.
         """
         ...
 
@@ -60,35 +57,37 @@ class JobStore(Protocol):
 
 @runtime_checkable
 class Signals(Protocol):
-    """A broker that wakes those who wait. Without it workers and clients poll."""
+    """A broker that notifies waiting workers and clients. Without it they poll."""
 
     async def wait_and_claim(self, request: ClaimRequest, *, timeout: float, idle: Event | None = None) -> Claim:
-        """Wait until there is something to claim, and then do what `Broker.claim` does.
+        """Wait until a job is due, and then do what `Broker.claim` does.
 
-        Claims after `timeout` seconds at the latest, and may do so early for no reason: an empty
-        claim is no error. Must not wait through a job that came due after the worker's latest
-        claim found none. A caller that gets no answer, or calls it off, does not know whether
-        the claim was made, and asks `Broker.claim` with a `limit` of 0.
+        1. It claims after `timeout` seconds at the latest, and may claim earlier. An empty claim is not an error.
+        2. It must notice every job that came due after the worker's latest claim.
+        3. A caller that gets no answer, or cancels the call, does not know whether the claim was made. It calls
+           `Broker.claim` with the same request and a `limit` of 0.
 
         Args:
-            idle: Set once the worker runs no job; None when it runs none. Before that the claim
-                must be made by the waiting call itself, not by the store on its behalf: a job
-                that blocks the event loop would keep others waiting that were claimed meanwhile.
+            request: The claim to make.
+            timeout: Seconds to wait.
+            idle: Set once the worker runs no job; None if it runs none. Until then, the store must not claim on
+                behalf of the waiting call, because a task that blocks the event loop would hold up the jobs
+                that were claimed meanwhile.
         """
         ...
 
     async def wait_for_result(self, job_id: str, *, queue: str, timeout: float) -> bool:
         """Wait until a job ends; False after `timeout` seconds. True at once if it has ended.
 
-        Every final state is an end, and so is it when nothing is kept of the job any more.
+        A job in a final state has ended, and so has a job without a record.
         """
         ...
 
     def aborts(self, worker_id: str) -> AsyncIterator[str]:
         """Yield the ids of this worker's running jobs as they are cancelled, until closed.
 
-        A worker listens again when it ends or raises. What it misses until then it learns when the
-        lease is next extended, so nothing of the past need be told, and nothing is wrong with
-        telling it. A broker that is no `JobStore` has nothing to tell.
+        If the iterator ends or raises, the worker calls `aborts` again. Cancellations in between may be left
+        out or repeated: the worker notices them when it next extends the lease. A broker without `JobStore`
+        yields nothing.
         """
         ...

@@ -1,4 +1,4 @@
-"""Optional protocols of a broker about workers: a registry, and leases extended from a thread."""
+"""Defines the optional protocols about workers: a registry, and leases that a thread extends."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["LeaseKeeper", "ThreadedLeases", "WorkerRegistry"]
 
 @runtime_checkable
 class WorkerRegistry(Protocol):
-    """A broker that knows which workers are up."""
+    """A broker that records which workers are up."""
 
     async def heartbeat(self, worker: WorkerInfo, *, ttl: float) -> None:
-        """Say that a worker is up; it is forgotten `ttl` seconds after its last heartbeat."""
+        """Record that a worker is up. It is forgotten `ttl` seconds after its last heartbeat."""
         ...
 
     async def deregister(self, worker_id: str) -> None:
-        """Forget a worker now. Unknown ids are fine."""
+        """Forget a worker now. An unknown id is not an error."""
         ...
 
     async def list_workers(self) -> list[WorkerInfo]:
@@ -28,10 +28,10 @@ class WorkerRegistry(Protocol):
 
 
 class LeaseKeeper(Protocol):
-    """Extends leases without an event loop, on a connection of its own. One thread uses it."""
+    """Extends leases without an event loop, on a connection of its own. Only one thread uses it."""
 
     def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[Lease]:
-        """Do what `Broker.extend` does, while the calling thread waits: for 5 s at most.
+        """Do what `Broker.extend` does, blocking the calling thread for 5 s at most.
 
         Raises:
             BrokerUnavailable: The store cannot be reached or is not ready; the same call may succeed later.
@@ -39,18 +39,18 @@ class LeaseKeeper(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the connection. Another thread may call it; an `extend` under way then fails."""
+        """Close the connection. Another thread may call it; a running `extend` then fails."""
         ...
 
 
 @runtime_checkable
 class ThreadedLeases(Protocol):
-    """A broker whose leases can be extended from a thread, while a task blocks the event loop.
+    """A broker whose leases can be extended from a thread while a task blocks the event loop.
 
-    Without it they are extended in the loop, and a task that blocks it for longer than a lease
-    loses its own. A broker that lives in the event loop itself has no need of it.
+    Without it the worker extends leases in the event loop, and loses the leases of its jobs if a task blocks the
+    loop for longer than a lease. A broker inside the event loop does not need it.
     """
 
     def keeper(self) -> LeaseKeeper:
-        """Return a new one; it connects when it is first used. Does not wait."""
+        """Return a new lease keeper, which connects on first use. Does not wait."""
         ...
