@@ -1,6 +1,6 @@
-"""What a third party tests with: conformance suites for the protocols, and a virtual clock.
+"""Provides conformance suites for the protocols and a virtual clock, for tests of apps and brokers.
 
-Needs pytest and anyio's plugin: `pip install "aioq-core[testing]"`.
+It needs pytest and the plugin of anyio: `pip install "aioq-core[testing]"`.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""A clock that a test moves by hand."""
+"""Provides a clock that tests move."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ from anyio.lowlevel import checkpoint
 __all__ = ["VirtualClock"]
 
 HOPS = 50
-"""Rounds of the event loop that a woken task gets before time moves on."""
+"""Rounds of the event loop that woken tasks get before time moves on."""
 
 QUIET = 3
-"""Rounds in a row without anybody to run, where that can be seen, after which nobody will."""
+"""Rounds in a row without a runnable task, if the loop shows them, after which `settle` returns."""
 
 _ROUNDING = 1e-6
-"""Seconds by which sums of wall times, which are large floats, may be off."""
+"""Error of sums of wall times in seconds, because they are large floats."""
 
 
 class VirtualClock:
     """Wall and monotonic time that stand still until `advance` or `step` moves them.
 
     Args:
-        start: The wall clock at first, in seconds since 1970-01-01T00:00:00Z.
+        start: The first value of the wall clock, in seconds since 1970-01-01T00:00:00Z.
     """
 
     def __init__(self, start: float = 1_767_225_600.0) -> None:
-        self._base, self._monotonic = start, 0.0
-        self._sleepers, self._watchers = _Alarms(), _Alarms()
+        self._base = start
+        self._monotonic = 0.0
+        self._sleepers = _Alarms()
+        self._watchers = _Alarms()
 
     def time(self) -> float:
         """Return the wall clock, in seconds since 1970-01-01T00:00:00Z."""
@@ -57,7 +59,7 @@ class VirtualClock:
         await self._watchers.wait(moment)
 
     async def advance(self, seconds: float) -> None:
-        """Let `seconds` pass: wake each sleeper at its moment, in order, and let it act."""
+        """Let `seconds` pass: wake each sleeper at its moment, in order, and let it run."""
         await self.settle()
         target = self._monotonic + seconds
         while (wake := self._next_wake()) is not None and wake <= target + _ROUNDING:
@@ -68,28 +70,28 @@ class VirtualClock:
         self._monotonic = max(self._monotonic, target)
 
     def step(self, seconds: float) -> None:
-        """Move the wall clock alone, forwards or backwards, as an operator or NTP would.
+        """Move only the wall clock, forward or back, as an operator or NTP does.
 
-        Who waits in `sleep_until` wakes and looks, as on a host within a second.
+        Waiting calls of `sleep_until` return, as they do on a host within a second.
         """
         self._base += seconds
         self._watchers.ring(math.inf)
 
     def suspend(self, seconds: float) -> None:
-        """Let both clocks jump while nobody runs, as when a laptop sleeps."""
+        """Let both clocks jump without running any task, as when a laptop sleeps."""
         self._monotonic += seconds
 
     async def settle(self) -> None:
-        """Let every task that can run do so, without time passing."""
+        """Run all tasks that can run, without letting time pass."""
         quiet = 0
         for _ in range(HOPS):
             await checkpoint()
-            quiet = quiet + 1 if _nobody_is_ready() else 0
+            quiet = quiet + 1 if _is_idle() else 0
             if quiet == QUIET:
                 return
 
     def _next_wake(self) -> float | None:
-        """The monotonic time at which the next sleeper wakes; None when there is none."""
+        """Return the monotonic time at which the next sleeper wakes; None without one."""
         sleeper, watcher = self._sleepers.next(), self._watchers.next()
         wakes = [] if sleeper is None else [sleeper]
         if watcher is not None:
@@ -97,13 +99,13 @@ class VirtualClock:
         return min(wakes, default=None)
 
     def _monotonic_at(self, moment: float) -> float:
-        """The monotonic time at which the wall clock shows a moment; rounded up, or it would never be shown."""
+        """Return the monotonic time at which the wall clock shows a moment, rounded up so that it is reached."""
         at = moment - self._base
         return at if self._base + at >= moment else math.nextafter(at, math.inf)
 
 
-def _nobody_is_ready() -> bool:
-    """Whether no task but this one can run; False where there is no telling, as on trio and uvloop."""
+def _is_idle() -> bool:
+    """Return whether no other task can run; False if the loop does not show it, as trio and uvloop."""
     try:
         ready: Sized | None = getattr(asyncio.get_running_loop(), "_ready", None)
     except RuntimeError:
@@ -112,7 +114,7 @@ def _nobody_is_ready() -> bool:
 
 
 class _Alarms:
-    """Those who wait, each for a moment of one clock."""
+    """Events of waiting tasks, each for a moment of one clock."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, anyio.Event]] = []
@@ -127,7 +129,7 @@ class _Alarms:
         try:
             await event.wait()
         finally:
-            event.set()  # who was cancelled needs no waking
+            event.set()  # a cancelled task is not woken
 
     def next(self) -> float | None:
         while self._heap and self._heap[0][2].is_set():
@@ -135,6 +137,6 @@ class _Alarms:
         return self._heap[0][0] if self._heap else None
 
     def ring(self, now: float) -> None:
-        """Wake all whose moment has come."""
+        """Set the events whose moment has come."""
         while self._heap and self._heap[0][0] <= now:
             heapq.heappop(self._heap)[2].set()

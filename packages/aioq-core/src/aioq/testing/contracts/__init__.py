@@ -1,3 +1,3 @@
-"""One suite for each protocol."""
+"""Contains one conformance suite for each protocol."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""What every broker must do."""
+"""Composes the suite for `aioq.protocols.Broker`."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from aioq.protocols import Broker, Diagnosable, JobStore, Signals, ThreadedLease
 from aioq.testing.contracts.claiming import ClaimContract
 from aioq.testing.contracts.enqueueing import EnqueueContract
 from aioq.testing.contracts.leases import LeaseContract
-from aioq.testing.contracts.multi_process import SharingContract
+from aioq.testing.contracts.multi_process import MultiProcessContract
 from aioq.testing.contracts.settling import SettleContract
 from aioq.testing.contracts.suspects import SuspectContract
 
 __all__ = ["BrokerContract"]
 
 OPTIONAL: tuple[type, ...] = (JobStore, WorkerRegistry, Signals, ThreadedLeases, TickLedger, Diagnosable)
-"""What a broker may speak beside `Broker`. The suite of each has its name."""
+"""The optional protocols. The suite of each is `<protocol>Contract`."""
 
 
-class BrokerContract(EnqueueContract, ClaimContract, SuspectContract, LeaseContract, SettleContract, SharingContract):
+class BrokerContract(
+    EnqueueContract, ClaimContract, SuspectContract, LeaseContract, SettleContract, MultiProcessContract
+):
     """The suite for `aioq.protocols.Broker`.
 
     Subclass it, give a fixture named `broker` that yields a connected and empty broker, and one
@@ -25,24 +27,24 @@ class BrokerContract(EnqueueContract, ClaimContract, SuspectContract, LeaseContr
     is a test. A broker that implements further protocols subclasses their suites in the same class.
     """
 
-    async def test_conforms_to_the_protocol(self, broker: Broker) -> None:
-        """The object has the methods of `Broker`."""
+    async def test_broker_implements_protocol(self, broker: Broker) -> None:
+        """The object has all methods of `Broker`."""
         assert lacking(broker, Broker) == []
 
-    async def test_every_protocol_it_speaks_is_put_to_the_test(self, broker: Broker) -> None:
-        """A broker with the methods of an optional protocol runs that protocol's suite too."""
+    async def test_optional_protocols_have_their_suites(self, broker: Broker) -> None:
+        """A broker that implements an optional protocol subclasses that protocol's suite, too."""
         spoken = {f"{protocol.__name__}Contract" for protocol in OPTIONAL if isinstance(broker, protocol)}
         missing = spoken - {suite.__name__ for suite in type(self).__mro__}
         assert not missing, f"{type(self).__name__} must subclass {', '.join(sorted(missing))} of aioq.testing, too"
 
-    async def test_no_protocol_is_spoken_by_halves(self, broker: Broker) -> None:
-        """A broker with some methods of an optional protocol has them all, for otherwise nobody asks for any."""
+    async def test_optional_protocols_are_complete(self, broker: Broker) -> None:
+        """A broker with some methods of an optional protocol has all of them; otherwise none would be used."""
         for protocol in OPTIONAL:
             lacks = lacking(broker, protocol)
             assert lacks in ([], members(protocol)), f"for {protocol.__name__} the broker lacks {', '.join(lacks)}"
 
-    async def test_connect_and_close_may_be_repeated(self, broker: Broker) -> None:
-        """Connecting twice and closing twice do no harm, and jobs outlive both."""
+    async def test_connect_and_close_are_idempotent(self, broker: Broker) -> None:
+        """Connecting twice and closing twice raise nothing, and jobs outlive both."""
         await broker.enqueue([self.job("a")])
         await broker.connect()
         await broker.close()
@@ -50,8 +52,8 @@ class BrokerContract(EnqueueContract, ClaimContract, SuspectContract, LeaseContr
         await broker.connect()
         assert [lease.job_id for lease in await self.claim(broker)] == ["a"]
 
-    async def test_the_clock_goes_forward(self, broker: Broker) -> None:
-        """`time` is in seconds and advances with time."""
+    async def test_time_advances(self, broker: Broker) -> None:
+        """`time` returns seconds and advances with time."""
         before = await broker.time()
         await self.pass_time(self.tick)
         assert self.tick * 0.5 <= await broker.time() - before < 30

@@ -1,4 +1,4 @@
-"""What every broker must do when a worker asks for jobs."""
+"""Tests `Broker.claim`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["ClaimContract"]
 
 
 class ClaimContract(BrokerSuite):
-    """Due jobs go to whoever asks, each to one, the most important first."""
+    """Due jobs are leased by priority, each to one worker."""
 
-    async def test_claim_of_nothing_is_empty(self, broker: Broker) -> None:
-        """An empty queue gives no lease and has no next due time."""
+    async def test_claim_empty_queue_returns_no_lease(self, broker: Broker) -> None:
+        """The claim of an empty queue has no lease and no next due time."""
         request = ClaimRequest(worker_id="w", queues=("q",), limit=5, lease=10, request_id="r")
         claim = await broker.claim(request)
         assert (claim.leases, claim.next_due) == ([], None)
 
-    async def test_a_lease_says_all_about_its_job(self, broker: Broker) -> None:
-        """The first lease has epoch 1, attempt 1, no crash, and the job's own fields."""
+    async def test_claim_first_lease_has_fields_of_job(self, broker: Broker) -> None:
+        """The first lease has epoch 1, attempt 1, no crash, and the fields of the job."""
         before = await broker.time()
         await broker.enqueue([self.job("a", task="t.x", payload=b"[1]", priority=7)])
         lease = await self.claim_one(broker)
@@ -31,24 +31,24 @@ class ClaimContract(BrokerSuite):
         assert (lease.epoch, lease.attempt, lease.crashes, lease.priority) == (1, 1, 0, 7)
         assert before - 0.01 <= lease.enqueued_at <= await broker.time()
 
-    async def test_claim_takes_no_more_than_its_limit(self, broker: Broker) -> None:
-        """A worker gets as many jobs as it has free slots; the rest stay."""
+    async def test_claim_respects_limit(self, broker: Broker) -> None:
+        """A claim takes at most `limit` jobs; the others stay pending."""
         await broker.enqueue([self.job(id) for id in "abc"])
         assert [lease.job_id for lease in await self.claim(broker, 2)] == ["a", "b"]
         assert [lease.job_id for lease in await self.claim(broker, 2, worker="w2")] == ["c"]
 
-    async def test_a_higher_priority_goes_first(self, broker: Broker) -> None:
-        """9 comes before 0; equal priorities keep their order."""
+    async def test_claim_higher_priority_first(self, broker: Broker) -> None:
+        """Priority 9 comes before 0; equal priorities keep their order."""
         await broker.enqueue([self.job(f"{p}{n}", priority=p) for n in "ab" for p in (0, 9, 5)])
         assert [lease.job_id for lease in await self.claim(broker)] == ["9a", "9b", "5a", "5b", "0a", "0b"]
 
-    async def test_only_the_named_queues_are_served(self, broker: Broker) -> None:
-        """Queues are served in the order given, and others are left alone."""
+    async def test_claim_serves_named_queues_in_order(self, broker: Broker) -> None:
+        """A claim serves the named queues in the given order, and no others."""
         await broker.enqueue([self.job("a", queue="one"), self.job("b", queue="two"), self.job("c", queue="three")])
         assert [lease.job_id for lease in await self.claim(broker, queues=("three", "one"))] == ["c", "a"]
 
-    async def test_a_limit_spans_queues(self, broker: Broker) -> None:
-        """Over several queues together no more than the limit is claimed."""
+    async def test_claim_limit_counts_all_queues(self, broker: Broker) -> None:
+        """A claim of several queues takes at most `limit` jobs together."""
         await broker.enqueue([self.job(f"{queue}{n}", queue=queue) for queue in ("one", "two") for n in "12"])
         assert [lease.job_id for lease in await self.claim(broker, 3, queues=("one", "two"))] == [
             "one1",
@@ -56,8 +56,8 @@ class ClaimContract(BrokerSuite):
             "two1",
         ]
 
-    async def test_repeating_a_request_returns_the_same_leases(self, broker: Broker) -> None:
-        """A claim whose answer was lost is repeated without taking further jobs."""
+    async def test_claim_repeated_returns_same_leases(self, broker: Broker) -> None:
+        """A repeated request returns its leases and takes no further jobs."""
         await broker.enqueue([self.job(id) for id in "abcd"])
         request = ClaimRequest(worker_id="w1", queues=("q",), limit=2, lease=60, request_id="lost")
         first = await broker.claim(request)
@@ -66,8 +66,8 @@ class ClaimContract(BrokerSuite):
         assert [lease.job_id for lease in (await broker.claim(request)).leases] == ["b"]
         assert [lease.job_id for lease in await self.claim(broker)] == ["c", "d"]
 
-    async def test_repeating_a_request_returns_only_what_is_held(self, broker: Broker) -> None:
-        """Jobs that have ended, or were reaped, are not returned again, whoever has them by then."""
+    async def test_claim_repeated_omits_lost_leases(self, broker: Broker) -> None:
+        """A repeated request omits jobs that have ended or were reaped, even if they were claimed again."""
         await broker.enqueue([self.job(id) for id in "abc"])
         request = self.request(3, lease=self.tick)
         a, b, _ = (await broker.claim(request)).leases
@@ -79,16 +79,16 @@ class ClaimContract(BrokerSuite):
         await self.claim_one(broker, worker="w2")
         assert (await broker.claim(request)).leases == [b]
 
-    async def test_a_request_is_its_workers_own(self, broker: Broker) -> None:
-        """The id of a request says nothing to another worker."""
+    async def test_claim_request_id_is_per_worker(self, broker: Broker) -> None:
+        """The request id of one worker means nothing for another worker."""
         await broker.enqueue([self.job(id) for id in "ab"])
         mine = self.request(1, worker="w1")
         await broker.claim(mine)
         theirs = await broker.claim(structs.replace(mine, worker_id="w2"))
         assert [lease.job_id for lease in theirs.leases] == ["b"]
 
-    async def test_a_limit_of_zero_takes_nothing_then_or_later(self, broker: Broker) -> None:
-        """It asks what a request has taken; should that request come after it, it takes nothing either."""
+    async def test_claim_repeated_with_limit_zero_ends_request(self, broker: Broker) -> None:
+        """A limit of 0 returns what the request took; if the request itself arrives later, it takes nothing."""
         await broker.enqueue([self.job("a")])
         request = self.request(5)
         assert (await broker.claim(structs.replace(request, limit=0))).leases == []
@@ -98,8 +98,8 @@ class ClaimContract(BrokerSuite):
         assert [lease.job_id for lease in leases] == ["a"]
         assert (await broker.claim(structs.replace(taken, limit=0))).leases == leases
 
-    async def test_next_due_is_of_all_queues_that_were_asked_for(self, broker: Broker) -> None:
-        """And of no other; a job that waits for its next attempt counts like one that is delayed."""
+    async def test_claim_next_due_covers_requested_queues(self, broker: Broker) -> None:
+        """`next_due` covers all requested queues and no others, and counts retries like delayed jobs."""
         await broker.enqueue([self.job("a"), self.job("b", queue="two", delay=900), self.job("c", queue="r", delay=60)])
         await broker.enqueue([self.job("d", delay=1800)])
         claim = await broker.claim(self.request(queues=("q", "two")))
@@ -108,7 +108,7 @@ class ClaimContract(BrokerSuite):
         assert (await broker.claim(self.request(queues=("two", "q")))).next_due == pytest.approx(300, abs=30)
         assert (await broker.claim(self.request(queues=("two",)))).next_due == pytest.approx(900, abs=30)
 
-    async def test_workers_share_the_jobs(self, broker: Broker) -> None:
+    async def test_claim_concurrent_workers_get_different_jobs(self, broker: Broker) -> None:
         """Workers that claim at the same time never get the same job."""
         await broker.enqueue([self.job(str(n)) for n in range(40)])
         taken: list[str] = []
@@ -122,8 +122,8 @@ class ClaimContract(BrokerSuite):
                 tg.start_soon(work, f"w{n}")
         assert sorted(taken, key=int) == [str(n) for n in range(40)]
 
-    async def test_an_id_that_is_used_again_has_epochs_of_its_own(self, broker: Broker) -> None:
-        """A lease of the former job is lost and refused, although the new job's epoch is the same number."""
+    async def test_claim_reused_id_has_own_epochs(self, broker: Broker) -> None:
+        """A lease of an earlier job with the same id is lost and stale, although the epochs are equal."""
         await broker.enqueue([self.job("a")])
         former = await self.claim_one(broker)
         await broker.settle([Completed(lease=former)])

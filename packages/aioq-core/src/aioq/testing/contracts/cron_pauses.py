@@ -1,4 +1,4 @@
-"""What a ledger must do when people pause and resume entries."""
+"""Tests how a ledger pauses and resumes entries."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ WON, LOST, PAUSED = TickOutcome.WON, TickOutcome.LOST, TickOutcome.PAUSED
 
 
 class CronPauseContract(LedgerSuite):
-    """Steering by hand."""
+    """Pausing and resuming of entries."""
 
-    async def test_a_paused_entry_spends_its_ticks(self, broker: Broker, ledger: TickLedger) -> None:
-        """They are recorded as skipped, and nobody wins them later."""
+    async def test_claim_tick_paused_entry_records_skip(self, broker: Broker, ledger: TickLedger) -> None:
+        """Ticks of a paused entry are recorded as skipped, and cannot be won later."""
         now = await self.whole_now(broker)
-        await self.bid(ledger, now - 60)
+        await self.claim_tick(ledger, now - 60)
         assert await ledger.pause_cron(self.key(), note="flood", by="me") is True
-        reply = await self.bid(ledger, now - 30, now - 20)
+        reply = await self.claim_tick(ledger, now - 30, now - 20)
         assert (reply.outcome, reply.won, reply.previous) == (PAUSED, (), now - 60)
-        assert (await self.bid(ledger, now - 20, worker="w2")).outcome is LOST
+        assert (await self.claim_tick(ledger, now - 20, worker="w2")).outcome is LOST
         skipped = [(now - 20, "skipped", "paused"), (now - 30, "skipped", "paused")]
-        assert await self.told(ledger) == [*skipped, (now - 60, "fired", "")]
+        assert await self.recorded(ledger) == [*skipped, (now - 60, "fired", "")]
 
-    async def test_a_claim_that_was_paused_is_answered_again(self, broker: Broker, ledger: TickLedger) -> None:
-        """Even when the entry has been resumed meanwhile."""
+    async def test_claim_tick_paused_repeats_answer(self, broker: Broker, ledger: TickLedger) -> None:
+        """A repeated claim gets the answer `PAUSED` even if the entry was resumed meanwhile."""
         claim = self.claim_of(await broker.time() + 0.5)
         await ledger.pause_cron(self.key(), note="", by="me")
         assert (await ledger.claim_tick(claim)).outcome is PAUSED
         await ledger.resume_cron(self.key())
         assert (await ledger.claim_tick(claim)).outcome is PAUSED
 
-    async def test_a_pause_is_told_with_its_latest_note(self, broker: Broker, ledger: TickLedger) -> None:
-        """Pausing what is paused says so, and keeps the newer note."""
+    async def test_pause_cron_again_replaces_note(self, broker: Broker, ledger: TickLedger) -> None:
+        """Pausing a paused entry returns False and stores the new note."""
         await self.register(ledger, self.entry())
         before = await broker.time()
         assert await ledger.pause_cron(self.key(), note="flood", by="me") is True
@@ -46,8 +46,8 @@ class CronPauseContract(LedgerSuite):
         assert (pause.note, pause.by) == ('"fire", é', "you")
         assert pause.at == pytest.approx(before, abs=5)
 
-    async def test_a_resumed_entry_fires_from_the_next_tick_on(self, broker: Broker, ledger: TickLedger) -> None:
-        """It owes nothing of the time in which it was paused."""
+    async def test_resume_cron_fires_from_next_tick(self, broker: Broker, ledger: TickLedger) -> None:
+        """A resumed entry owes no tick of the time in which it was paused."""
         await self.register(ledger, self.entry())
         armed = (await self.status(ledger)).armed_at
         await ledger.pause_cron(self.key(), note="", by="me")
@@ -58,12 +58,12 @@ class CronPauseContract(LedgerSuite):
         status = await self.status(ledger)
         assert status.pause is None
         assert status.armed_at >= armed + self.tick
-        assert (await self.bid(ledger, between)).outcome is LOST
-        reply = await self.bid(ledger, await broker.time() + 0.5)
+        assert (await self.claim_tick(ledger, between)).outcome is LOST
+        reply = await self.claim_tick(ledger, await broker.time() + 0.5)
         assert (reply.outcome, reply.previous) == (WON, status.last_tick)
 
-    async def test_what_is_not_paused_cannot_be_resumed(self, ledger: TickLedger) -> None:
-        """The answer says so, and nothing is armed."""
+    async def test_resume_cron_unpaused_returns_false(self, ledger: TickLedger) -> None:
+        """Resuming an entry that is not paused returns False and changes nothing."""
         await self.register(ledger, self.entry())
         before = await self.status(ledger)
         assert await ledger.resume_cron(self.key()) is False
@@ -72,8 +72,8 @@ class CronPauseContract(LedgerSuite):
         await ledger.pause_cron(self.key(), note="", by="me")
         assert [await ledger.resume_cron(self.key()) for _ in range(2)] == [True, False]
 
-    async def test_attendance_tells_the_pauses_of_an_app(self, ledger: TickLedger) -> None:
-        """Entries that fire on every worker are held back by that; other apps' pauses are none of theirs."""
+    async def test_renew_registration_lists_paused_entries(self, ledger: TickLedger) -> None:
+        """The answer lists the paused entries of the app, and none of other apps."""
         await self.register(ledger, self.entry("b"), self.entry("a"), self.entry("c"))
         await self.register(ledger, self.entry("theirs"), app="other")
         for name in ("b", "a", "theirs", "unknown"):
@@ -83,11 +83,11 @@ class CronPauseContract(LedgerSuite):
         await ledger.resume_cron(self.key("a"))
         assert (await ledger.renew_registration("app", "0", ttl=60)).paused == [self.key("b")]
 
-    async def test_a_pause_outlives_a_deploy(self, broker: Broker, ledger: TickLedger) -> None:
-        """Until a person resumes the entry: also one that was paused before it was registered, or retired meanwhile."""
+    async def test_pause_survives_registration(self, broker: Broker, ledger: TickLedger) -> None:
+        """A pause lasts until it is resumed, even if the entry is registered later or retired meanwhile."""
         await ledger.pause_cron(self.key(), note="flood", by="me")
         await self.register(ledger, self.entry())
         await self.register(ledger, version="2")
         await self.register(ledger, self.entry(), version="3")
         assert (await ledger.renew_registration("app", "3", ttl=60)).paused == [self.key()]
-        assert (await self.bid(ledger, await broker.time() + 0.5)).outcome is PAUSED
+        assert (await self.claim_tick(ledger, await broker.time() + 0.5)).outcome is PAUSED

@@ -1,4 +1,4 @@
-"""What a broker that can look for what is wrong with its store must do."""
+"""Tests `Diagnosable.diagnose`."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ class DiagnosableContract(BrokerSuite):
         assert isinstance(broker, Diagnosable), f"it lacks {lacking(broker, Diagnosable)}"
         return broker
 
-    async def test_an_empty_broker_is_healthy(self, patient: Diagnosable) -> None:
-        """Something was looked at, and nothing has failed."""
+    async def test_diagnose_empty_broker_has_no_failure(self, patient: Diagnosable) -> None:
+        """An empty broker has findings, and none of level FAIL."""
         findings = await patient.diagnose()
         assert findings
         assert [finding for finding in findings if finding.level is Level.FAIL] == []
 
-    async def test_a_broker_in_use_is_healthy(self, broker: Broker, patient: Diagnosable) -> None:
-        """Jobs in every state are no fault."""
+    async def test_diagnose_used_broker_has_no_failure(self, broker: Broker, patient: Diagnosable) -> None:
+        """Jobs in every state cause no finding of level FAIL."""
         await broker.enqueue([self.job(id) for id in "abc"] + [self.job("d", delay=60.0)])
         a, b, _ = await self.claim(broker, 3)
         await broker.settle([Completed(lease=a, retain_for=60.0), Retried(lease=b, delay=60.0, failure=FAILURE)])
         await broker.enqueue([self.job("e")])
         assert [finding for finding in await patient.diagnose() if finding.level is Level.FAIL] == []
 
-    async def test_a_finding_says_what_to_do(self, broker: Broker, patient: Diagnosable) -> None:
-        """Each says what was looked at and what is so, and advises wherever that is not as it should be."""
+    async def test_diagnose_findings_have_advice(self, broker: Broker, patient: Diagnosable) -> None:
+        """Each finding has a subject and a text, and advice unless its level is OK."""
         await broker.enqueue([self.job("a")])
         findings = await patient.diagnose()
         assert [finding for finding in findings if not (finding.subject and finding.text)] == []
         assert [finding for finding in findings if finding.level is not Level.OK and not finding.advice] == []
 
-    async def test_looking_changes_nothing(self, broker: Broker, patient: Diagnosable) -> None:
-        """Afterwards the jobs are claimed as if nobody had looked, and a lease is as good as before."""
+    async def test_diagnose_changes_nothing(self, broker: Broker, patient: Diagnosable) -> None:
+        """After `diagnose` jobs can be claimed and leases are held as before."""
         await broker.enqueue([self.job("a"), self.job("b")])
         lease = await self.claim_one(broker)
         await patient.diagnose()

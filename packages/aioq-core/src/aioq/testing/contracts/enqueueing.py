@@ -1,4 +1,4 @@
-"""What every broker must do with jobs that it is given."""
+"""Tests `Broker.enqueue`."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ __all__ = ["EnqueueContract"]
 
 
 class EnqueueContract(BrokerSuite):
-    """Jobs are stored once, all or none, and wait for their time."""
+    """Jobs are stored once, all or none, and are due at their time."""
 
-    async def test_enqueue_says_which_jobs_are_new(self, broker: Broker) -> None:
-        """A repeated id is answered with False and creates no second job."""
+    async def test_enqueue_returns_which_jobs_are_new(self, broker: Broker) -> None:
+        """A repeated id is answered with False and stores no second job."""
         assert await broker.enqueue([self.job("a"), self.job("b")]) == [True, True]
         assert await broker.enqueue([self.job("b"), self.job("c")]) == [False, True]
         assert [lease.job_id for lease in await self.claim(broker)] == ["a", "b", "c"]
 
-    async def test_an_id_repeated_within_one_batch_is_one_job(self, broker: Broker) -> None:
+    async def test_enqueue_id_twice_in_batch_stores_one_job(self, broker: Broker) -> None:
         """The same job twice in one call is stored once."""
         assert await broker.enqueue([self.job("a"), self.job("a")]) == [True, False]
         assert len(await self.claim(broker)) == 1
 
-    async def test_enqueue_of_a_running_job_is_no_new_job(self, broker: Broker) -> None:
+    async def test_enqueue_id_of_running_job_is_known(self, broker: Broker) -> None:
         """The id of a claimed job is still known."""
         await broker.enqueue([self.job("a")])
         await self.claim(broker)
@@ -42,42 +42,44 @@ class EnqueueContract(BrokerSuite):
         assert await self.claim(broker) == []
 
     @pytest.mark.parametrize("changes", [{"payload": b"2"}, {"task": "tasks.play"}], ids=["payload", "task"])
-    async def test_another_job_under_a_known_id_is_a_conflict(self, broker: Broker, changes: dict[str, object]) -> None:
-        """Another task or other arguments under a known id are refused, and nothing of the batch is stored."""
+    async def test_enqueue_different_job_with_known_id_conflicts(
+        self, broker: Broker, changes: dict[str, object]
+    ) -> None:
+        """A known id with another task or payload raises JobConflict, and nothing of the batch is stored."""
         await broker.enqueue([self.job("a")])
         with pytest.raises(JobConflict, match="job id a is taken"):
             await broker.enqueue([self.job("b"), self.job("a", **changes)])
         (lease,) = await self.claim(broker)
         assert (lease.job_id, lease.task, lease.payload) == ("a", "tasks.work", b"{}")
 
-    async def test_a_known_job_is_left_as_it_stands(self, broker: Broker) -> None:
-        """Neither its time nor its priority become those of the repetition, and that is no conflict."""
+    async def test_enqueue_known_id_changes_nothing(self, broker: Broker) -> None:
+        """A repeated enqueue with another time or priority changes nothing and is no conflict."""
         await broker.enqueue([self.job("late", delay=600), self.job("low", priority=1), self.job("mid")])
         again = [self.job("late"), self.job("low", priority=9), self.job("mid", delay=600)]
         assert await broker.enqueue(again) == [False] * 3
         assert [(lease.job_id, lease.priority) for lease in await self.claim(broker)] == [("mid", 5), ("low", 1)]
 
-    async def test_an_empty_batch_is_fine(self, broker: Broker) -> None:
-        """Empty batches are answered with empty lists."""
+    async def test_enqueue_empty_batch_returns_empty_list(self, broker: Broker) -> None:
+        """Calls with empty lists return empty lists."""
         assert await broker.enqueue([]) == []
         assert await broker.settle([]) == []
         assert await broker.extend([], seconds=10) == []
         assert await broker.reap([]) == []
 
-    async def test_a_thousand_jobs_in_one_batch(self, broker: Broker) -> None:
-        """A large batch is stored whole, and in order."""
+    async def test_enqueue_thousand_jobs_in_one_batch(self, broker: Broker) -> None:
+        """A batch of a thousand jobs is stored whole and in order."""
         ids = [f"job-{n:04}" for n in range(1000)]
         await broker.enqueue([self.job(id) for id in ids])
         assert [lease.job_id for lease in await self.claim(broker, 2000)] == ids
 
-    async def test_any_payload_survives(self, broker: Broker) -> None:
-        """Payloads are bytes, and come back as they went in."""
+    async def test_enqueue_payload_is_any_bytes(self, broker: Broker) -> None:
+        """Payloads of any bytes are returned unchanged."""
         payloads = [b"", b"\x00\xff\r\n\n", bytes(range(256)), "ü€".encode(), b"x" * 100_000]
         await broker.enqueue([self.job(str(n), payload=payload) for n, payload in enumerate(payloads)])
         assert [lease.payload for lease in await self.claim(broker)] == payloads
 
-    async def test_an_enqueue_that_was_cut_short_may_be_repeated(self, broker: Broker, anyio_backend_name: str) -> None:
-        """Wherever it was cancelled, and though its jobs have ended meanwhile: each of them runs once."""
+    async def test_enqueue_cancelled_then_repeated_runs_once(self, broker: Broker, anyio_backend_name: str) -> None:
+        """An enqueue that is cancelled at any point and repeated runs each job once, even if jobs ended meanwhile."""
         ways = [_in_a_scope, _as_a_task] if anyio_backend_name == "asyncio" else [_in_a_scope]
         for cut_short, pause, steps in product(ways, (0.0, 0.01), range(12)):
             jobs = [self.job(f"{cut_short.__name__}-{pause}-{steps}-{n}") for n in range(1 + steps % 2)]
@@ -89,8 +91,8 @@ class EnqueueContract(BrokerSuite):
                 ran += await self.claim(broker)
             assert sorted(lease.job_id for lease in ran) == [job.id for job in jobs]
 
-    async def test_a_delayed_job_waits_for_its_time(self, broker: Broker) -> None:
-        """A delay hides the job, and `next_due` says for how long."""
+    async def test_enqueue_delayed_job_is_not_due(self, broker: Broker) -> None:
+        """A delayed job cannot be claimed before its time, and `next_due` says when it can."""
         await broker.enqueue([self.job("late", delay=self.tick * 3), self.job("later", delay=600)])
         request = ClaimRequest(worker_id="w", queues=("q",), limit=5, lease=10, request_id="r1")
         claim = await broker.claim(request)
@@ -100,14 +102,14 @@ class EnqueueContract(BrokerSuite):
         await self.pass_time(self.tick * 3.5)
         assert [lease.job_id for lease in await self.claim(broker)] == ["late"]
 
-    async def test_run_at_is_a_moment_on_the_brokers_clock(self, broker: Broker) -> None:
-        """`run_at` overrides the delay; one in the past is due at once."""
+    async def test_enqueue_run_at_overrides_delay(self, broker: Broker) -> None:
+        """`run_at` on the broker's clock overrides the delay; a moment in the past is due at once."""
         now = await broker.time()
         await broker.enqueue([self.job("past", run_at=now - 100, delay=600), self.job("future", run_at=now + 600)])
         assert [lease.job_id for lease in await self.claim(broker)] == ["past"]
 
-    async def test_a_lease_says_until_when_its_job_may_start(self, broker: Broker) -> None:
-        """Until a moment, or so many seconds after it came due; no moment for a job that does not expire."""
+    async def test_enqueue_expires_sets_latest_start_of_lease(self, broker: Broker) -> None:
+        """`expires_at` of a lease comes from `expires_at`, or from `expires` after the due time, or is None."""
         now = await broker.time()
         await broker.enqueue(
             [
@@ -128,16 +130,16 @@ class EnqueueContract(BrokerSuite):
         left = {id: (lease.expires_at or 0) - lease.enqueued_at for id, lease in leases.items() if id != "never"}
         assert left == pytest.approx({"now": 60.0, "by": 60.0 + self.tick, "past": 60.0}, abs=0.01)
 
-    async def test_jobs_run_in_the_order_in_which_they_came_due(self, broker: Broker) -> None:
-        """And not in that in which they were enqueued."""
+    async def test_enqueue_jobs_run_in_due_order(self, broker: Broker) -> None:
+        """Jobs run in the order in which they came due, not in that of the calls."""
         await broker.enqueue([self.job("c", delay=self.tick * 3), self.job("a", delay=self.tick)])
         await self.pass_time(self.tick * 1.5)
         await broker.enqueue([self.job("b")])
         await self.pass_time(self.tick * 2)
         assert [lease.job_id for lease in await self.claim(broker)] == ["a", "b", "c"]
 
-    async def test_a_delayed_job_keeps_its_priority(self, broker: Broker) -> None:
-        """Jobs that come due run by priority like any other."""
+    async def test_enqueue_delayed_job_keeps_priority(self, broker: Broker) -> None:
+        """Delayed jobs that came due run by priority like others."""
         await broker.enqueue(
             [self.job("low", priority=1, delay=self.tick), self.job("high", priority=8, delay=self.tick)]
         )
@@ -147,7 +149,7 @@ class EnqueueContract(BrokerSuite):
 
 
 async def _in_a_scope(call: Callable[[], Awaitable[object]], steps: int, pause: float) -> bool:
-    """Cancel a call after so many rounds of the event loop; return whether it was answered before."""
+    """Cancel a call after some rounds of the event loop; return whether it was answered before."""
     answered = False
 
     async def wait() -> None:
@@ -163,7 +165,7 @@ async def _in_a_scope(call: Callable[[], Awaitable[object]], steps: int, pause: 
 
 
 async def _as_a_task(call: Callable[[], Awaitable[object]], steps: int, pause: float) -> bool:
-    """Do the same as `asyncio.wait_for` would, which no shield of anyio's holds off."""
+    """Cancel like `asyncio.wait_for`, against which anyio's shields do not protect."""
     task = asyncio.ensure_future(call())
     await _go_on(steps, pause)
     task.cancel()
@@ -172,7 +174,7 @@ async def _as_a_task(call: Callable[[], Awaitable[object]], steps: int, pause: f
 
 
 async def _go_on(steps: int, pause: float) -> None:
-    """Give the event loop so many rounds, and then all but the event loop some time: threads, and servers."""
+    """Run some rounds of the event loop, and then give threads and servers some time."""
     for _ in range(steps):
         await anyio.lowlevel.checkpoint()
     time.sleep(pause)  # noqa: ASYNC251

@@ -1,4 +1,4 @@
-"""What a broker that can be asked about its jobs must do."""
+"""Tests `aioq.protocols.JobStore`."""
 
 from __future__ import annotations
 
@@ -51,37 +51,37 @@ class JobStoreContract(TransitionContract):
         assert record is not None
         return record
 
-    async def test_an_unknown_job_has_no_record(self, broker: Broker, store: JobStore) -> None:
-        """Nothing is known of ids nobody used, nor of a job in another queue."""
+    async def test_get_job_unknown_returns_none(self, broker: Broker, store: JobStore) -> None:
+        """There is no record of an unknown id, nor of a job in another queue."""
         await broker.enqueue([self.job("a")])
         assert await store.get_job("nobody") is None
         assert await store.get_job("a", queue="other") is None
         assert await store.get_job("a", queue="q") == await store.get_job("a")
 
-    async def test_a_waiting_job_is_pending(self, broker: Broker, store: JobStore) -> None:
-        """The record of a new job says all that its client said."""
+    async def test_get_job_new_job_is_pending(self, broker: Broker, store: JobStore) -> None:
+        """The record of a new job has all fields that the client set."""
         await broker.enqueue([self.job("a", payload=b"[1]", priority=3)])
         record = await self.record(store)
         assert (record.state, record.task, record.payload) == (JobState.PENDING, "tasks.work", b"[1]")
         assert (record.priority, record.attempt, record.run_at, record.worker_id) == (3, 0, None, None)
 
-    async def test_a_delayed_job_is_scheduled(self, broker: Broker, store: JobStore) -> None:
-        """A scheduled job says when it comes due."""
+    async def test_get_job_delayed_job_is_scheduled(self, broker: Broker, store: JobStore) -> None:
+        """The record of a scheduled job says when it comes due."""
         await broker.enqueue([self.job("a", delay=600)])
         record = await self.record(store)
         assert record.state is JobState.SCHEDULED
         assert record.run_at == pytest.approx(record.enqueued_at + 600, abs=0.01)
 
-    async def test_a_claimed_job_is_running(self, broker: Broker, store: JobStore) -> None:
-        """A running job says who runs it, since when, and for the how-manieth time."""
+    async def test_get_job_claimed_job_is_running(self, broker: Broker, store: JobStore) -> None:
+        """The record of a running job has its worker, start and attempt."""
         await self.leased(broker)
         record = await self.record(store)
         assert (record.state, record.attempt, record.worker_id) == (JobState.RUNNING, 1, "w1")
         assert record.started_at is not None
         assert record.started_at >= record.enqueued_at
 
-    async def test_a_completed_job_keeps_its_result(self, broker: Broker, store: JobStore) -> None:
-        """The result stays for as long as was asked, and no longer."""
+    async def test_get_job_completed_job_has_result(self, broker: Broker, store: JobStore) -> None:
+        """The result is stored for `retain_for` seconds, and no longer."""
         lease = await self.leased(broker)
         await self.settled(broker, Completed(lease=lease, result=b'"ok\x00"', retain_for=self.tick * 3))
         record = await self.record(store)
@@ -90,26 +90,26 @@ class JobStoreContract(TransitionContract):
         await self.pass_time(self.tick * 4)
         assert await store.get_job("a") is None
 
-    async def test_nothing_is_left_of_a_job_when_nothing_is_kept(self, broker: Broker, store: JobStore) -> None:
-        """`keep=0` forgets the job at once."""
+    async def test_settle_retain_for_zero_leaves_no_record(self, broker: Broker, store: JobStore) -> None:
+        """`retain_for=0` drops the job at once."""
         await self.settled(broker, Completed(lease=await self.leased(broker)))
         assert await store.get_job("a") is None
 
-    async def test_a_failed_job_keeps_its_failure(self, broker: Broker, store: JobStore) -> None:
-        """Type, message and traceback stay with the job."""
+    async def test_get_job_failed_job_has_failure(self, broker: Broker, store: JobStore) -> None:
+        """The record has the type, message and traceback of the failure."""
         await self.settled(broker, Failed(lease=await self.leased(broker), failure=FAILURE, retain_for=60))
         record = await self.record(store)
         assert (record.state, record.failure) == (JobState.FAILED, FAILURE)
 
-    async def test_a_retrying_job_shows_its_latest_failure(self, broker: Broker, store: JobStore) -> None:
-        """Between attempts the job is `retrying` and says why and until when."""
+    async def test_get_job_retrying_job_has_failure(self, broker: Broker, store: JobStore) -> None:
+        """Between attempts the job is `retrying`, with its failure and its next due time."""
         await self.settled(broker, Retried(lease=await self.leased(broker), delay=600, failure=FAILURE))
         record = await self.record(store)
         assert (record.state, record.failure, record.attempt) == (JobState.RETRYING, FAILURE, 1)
         assert record.run_at is not None
 
-    async def test_a_dead_job_says_why(self, broker: Broker, store: JobStore) -> None:
-        """A dead job is listed among the dead with its reason, newest first."""
+    async def test_list_dead_jobs_newest_first_with_reason(self, broker: Broker, store: JobStore) -> None:
+        """Dead jobs are listed with their reasons, newest first."""
         for id in "ab":
             await self.settled(broker, Dead(lease=await self.leased(broker, id), reason="unknown_task"))
             await self.pass_time(self.tick / 10)
@@ -118,8 +118,8 @@ class JobStoreContract(TransitionContract):
         record = await self.record(store)
         assert (record.state, record.reason) == (JobState.DEAD, "unknown_task")
 
-    async def test_an_expired_job_says_by_how_much(self, broker: Broker, store: JobStore) -> None:
-        """It has a state of its own, is not among the dead, and is settled once."""
+    async def test_get_job_expired_job_has_own_state(self, broker: Broker, store: JobStore) -> None:
+        """An expired job has its own state and a failure text, is not listed as dead, and is settled once."""
         late = Expired(lease=await self.leased(broker), failure=Failure("Expired", "1 s too late"))
         await self.settled(broker, late)
         assert await broker.settle([late]) == [Settled.ALREADY]
@@ -130,8 +130,8 @@ class JobStoreContract(TransitionContract):
         assert await store.list_dead_jobs("q") == []
         assert await broker.enqueue([self.job("a")]) == [False]
 
-    async def test_a_job_that_crashed_too_often_says_so(self, broker: Broker, store: JobStore) -> None:
-        """The reaper's dead jobs have the reason `crashed`."""
+    async def test_reap_max_crashes_gives_reason_crashed(self, broker: Broker, store: JobStore) -> None:
+        """A job that the reaper marks dead has the reason `crashed`."""
         await broker.enqueue([self.job("a", max_crashes=1)])
         await self.claim_one(broker, lease=self.tick)
         await self.pass_time(self.tick * 1.5)
@@ -139,8 +139,8 @@ class JobStoreContract(TransitionContract):
         (record,) = await store.list_dead_jobs("q")
         assert (record.id, record.reason, record.crashes) == ("a", "crashed", 1)
 
-    async def test_jobs_are_listed_by_state(self, broker: Broker, store: JobStore) -> None:
-        """Every state lists its own jobs; pending ones in the order in which they run."""
+    async def test_list_jobs_by_state(self, broker: Broker, store: JobStore) -> None:
+        """Every state lists its own jobs; pending ones in the order in which they will run."""
         jobs = [self.job("low", priority=1), self.job("high", priority=9), self.job("late", delay=600)]
         await broker.enqueue([*jobs, self.job("elsewhere", queue="other")])
         assert [record.id for record in await store.list_jobs("q", JobState.PENDING)] == ["high", "low"]
@@ -152,10 +152,8 @@ class JobStoreContract(TransitionContract):
         assert [record.id for record in await store.list_jobs("q", JobState.COMPLETED)] == ["high"]
         assert await store.list_jobs("q", JobState.RETRYING) == []
 
-    async def test_waiting_jobs_are_listed_in_the_order_in_which_they_run(
-        self, broker: Broker, store: JobStore
-    ) -> None:
-        """Suspects first, then by priority and by the moment at which they came, or come, due."""
+    async def test_list_jobs_waiting_jobs_in_running_order(self, broker: Broker, store: JobStore) -> None:
+        """Waiting jobs are listed in the order in which they will run."""
         await self.crash(broker, "suspect", 2)
         await broker.enqueue([self.job("later", delay=900), self.job("sooner", delay=600), self.job("b", priority=6)])
         await broker.enqueue([self.job("last", priority=4), self.job("c", priority=6)])
@@ -165,8 +163,8 @@ class JobStoreContract(TransitionContract):
         assert pending == ["suspect", "b", "c", "last"]
         assert [job.id for job in await store.list_jobs("q", JobState.PENDING, limit=2, offset=1)] == ["b", "c"]
 
-    async def test_a_record_tells_of_the_latest_attempt(self, broker: Broker, store: JobStore) -> None:
-        """Who ran it and for the how-manieth time, also once it has ended."""
+    async def test_get_job_describes_latest_attempt(self, broker: Broker, store: JobStore) -> None:
+        """The record has the worker and number of the latest attempt, also after the job has ended."""
         await broker.enqueue([self.job("a")])
         await self.settled(broker, Retried(lease=await self.claim_one(broker), delay=0, failure=FAILURE))
         lease = await self.claim_one(broker, worker="w2")
@@ -175,8 +173,8 @@ class JobStoreContract(TransitionContract):
         assert (record.state, record.attempt, record.worker_id) == (JobState.COMPLETED, 2, "w2")
         assert (record.run_at, record.reason) == (None, None)
 
-    async def test_stats_count_by_queue(self, broker: Broker, store: JobStore) -> None:
-        """Each queue that was used has its counts, in order of name."""
+    async def test_queue_stats_count_by_queue(self, broker: Broker, store: JobStore) -> None:
+        """Each queue that held a job has counts, sorted by name."""
         await broker.enqueue([self.job("e", queue="z")])
         await broker.enqueue([self.job("a"), self.job("b"), self.job("c", delay=600), self.job("d", queue="z")])
         await broker.enqueue([self.job("f")])
@@ -188,8 +186,8 @@ class JobStoreContract(TransitionContract):
             QueueStats(queue="z", pending=2, scheduled=0, running=0, dead=0, expired=0),
         ]
 
-    async def test_a_job_between_attempts_counts_as_scheduled(self, broker: Broker, store: JobStore) -> None:
-        """And a queue without any job left is still told."""
+    async def test_queue_stats_count_retrying_as_scheduled(self, broker: Broker, store: JobStore) -> None:
+        """A retrying job counts as scheduled, and a queue without jobs is still listed."""
         await self.settled(broker, Retried(lease=await self.leased(broker), delay=600))
         assert [(stats.queue, stats.scheduled) for stats in await store.queue_stats()] == [("q", 1)]
         await broker.enqueue([self.job("b", queue="z")])
@@ -197,26 +195,24 @@ class JobStoreContract(TransitionContract):
         assert [stats.queue for stats in await store.queue_stats()] == ["q", "z"]
 
     @pytest.mark.parametrize("changes", [{}, {"delay": 600.0}], ids=["pending", "scheduled"])
-    async def test_a_waiting_job_can_be_cancelled(
-        self, broker: Broker, store: JobStore, changes: dict[str, object]
-    ) -> None:
-        """A cancelled job is never run, and cannot be cancelled again."""
+    async def test_cancel_job_waiting(self, broker: Broker, store: JobStore, changes: dict[str, object]) -> None:
+        """A waiting job can be cancelled and is then not run."""
         await broker.enqueue([self.job("a", **changes)])
         assert await store.cancel_job("a") is True
         assert await store.cancel_job("a") is False
         assert await self.claim(broker) == []
         assert (await self.record(store)).state is JobState.CANCELLED
 
-    async def test_a_job_between_attempts_can_be_cancelled(self, broker: Broker, store: JobStore) -> None:
-        """There will be no further attempt."""
+    async def test_cancel_job_retrying(self, broker: Broker, store: JobStore) -> None:
+        """A retrying job that is cancelled has no further attempt."""
         await self.settled(broker, Retried(lease=await self.leased(broker), delay=self.tick, failure=FAILURE))
         assert await store.cancel_job("a") is True
         await self.pass_time(self.tick * 1.5)
         assert await self.claim(broker) == []
         assert (await self.record(store)).state is JobState.CANCELLED
 
-    async def test_a_job_of_another_queue_is_left_alone(self, broker: Broker, store: JobStore) -> None:
-        """Who names a queue means a job of that queue."""
+    async def test_cancel_job_of_other_queue_changes_nothing(self, broker: Broker, store: JobStore) -> None:
+        """With `queue`, only a job of that queue is cancelled or replayed."""
         await broker.enqueue([self.job("a"), self.job("b")])
         assert await store.cancel_job("a", queue="other") is False
         await self.settled(broker, Dead(lease=await self.claim_one(broker), reason="malformed"))
@@ -224,23 +220,23 @@ class JobStoreContract(TransitionContract):
         assert (await self.record(store)).state is JobState.DEAD
         assert await store.retry_job("a", queue="q") is True
 
-    async def test_cancelling_a_running_job_takes_its_lease_away(self, broker: Broker, store: JobStore) -> None:
-        """The worker's lease is lost and its settlement refused."""
+    async def test_cancel_job_running_loses_lease(self, broker: Broker, store: JobStore) -> None:
+        """Cancelling a running job makes its lease lost and its settlement stale."""
         lease = await self.leased(broker)
         assert await store.cancel_job("a", queue="q") is True
         assert await broker.extend([lease], seconds=60) == [lease]
         assert await broker.settle([Completed(lease=lease, result=b"1", retain_for=60)]) != [Settled.DONE]
         assert (await self.record(store)).state is JobState.CANCELLED
 
-    async def test_an_unknown_or_finished_job_cannot_be_cancelled(self, broker: Broker, store: JobStore) -> None:
-        """Cancelling what has ended changes nothing."""
+    async def test_cancel_job_ended_or_unknown_returns_false(self, broker: Broker, store: JobStore) -> None:
+        """Cancelling an ended or unknown job returns False and changes nothing."""
         await self.settled(broker, Completed(lease=await self.leased(broker), result=b"1", retain_for=60))
         assert await store.cancel_job("a") is False
         assert await store.cancel_job("nobody") is False
         assert (await self.record(store)).state is JobState.COMPLETED
 
-    async def test_ended_jobs_can_be_put_back_in_line(self, broker: Broker, store: JobStore) -> None:
-        """Failed, dead, expired and cancelled jobs start afresh with their own arguments and priority."""
+    async def test_retry_job_ended_jobs_run_again(self, broker: Broker, store: JobStore) -> None:
+        """Failed, dead, expired and cancelled jobs run again with their own payload and priority."""
         jobs: list[NewJob] = [self.job(id, payload=id.encode(), priority=7) for id in "abcd"]
         await broker.enqueue(jobs)
         a, b, c = await self.claim(broker, 3)
@@ -256,8 +252,8 @@ class JobStoreContract(TransitionContract):
         assert await store.list_dead_jobs("q") == []
         assert await store.list_jobs("q", JobState.EXPIRED) == []
 
-    async def test_only_ended_jobs_can_be_retried(self, broker: Broker, store: JobStore) -> None:
-        """Waiting, running, completed and unknown jobs are left as they are."""
+    async def test_retry_job_other_states_returns_false(self, broker: Broker, store: JobStore) -> None:
+        """Waiting, running, completed and unknown jobs cannot be replayed."""
         await broker.enqueue([self.job("waits", delay=600)])
         lease = await self.leased(broker)
         assert await store.retry_job("waits") is False
@@ -266,8 +262,8 @@ class JobStoreContract(TransitionContract):
         assert await store.retry_job("a") is False
         assert await store.retry_job("nobody") is False
 
-    async def test_a_job_that_is_put_back_starts_afresh(self, broker: Broker, store: JobStore) -> None:
-        """Its crashes are forgotten, it waits behind the others, and nothing but its failure tells of its past."""
+    async def test_retry_job_resets_counts_and_place(self, broker: Broker, store: JobStore) -> None:
+        """A replayed job has no crashes, stands behind other jobs, and keeps only its failure."""
         await broker.enqueue([self.job("a", max_crashes=2)])
         for _ in range(2):
             await self.claim_one(broker, lease=self.tick)
@@ -282,8 +278,8 @@ class JobStoreContract(TransitionContract):
         claim = await broker.claim(self.request())
         assert ([lease.job_id for lease in claim.leases], claim.alone) == (["b", "a"], False)
 
-    async def test_a_job_that_is_put_back_is_not_forgotten(self, broker: Broker, store: JobStore) -> None:
-        """Not even when the time is up for which the record of its end was to be kept."""
+    async def test_retry_job_outlives_old_retention(self, broker: Broker, store: JobStore) -> None:
+        """A replayed job is not dropped when the retention of its earlier end is over."""
         await self.settled(broker, Failed(lease=await self.leased(broker), failure=FAILURE, retain_for=self.tick))
         assert await store.retry_job("a") is True
         await self.pass_time(self.tick * 1.5)

@@ -1,4 +1,4 @@
-"""What the suites of a ledger of ticks share."""
+"""Contains the helpers that the suites of a tick ledger share."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ _requests = count(1)
 
 
 class LedgerSuite(BrokerSuite):
-    """Bids, entries and records in few words. All are of queue `q`, and of the entry `report` unless they say so.
+    """Makes tick claims, entries and records, in queue `q` and for the entry `report` by default.
 
-    A tick may be up to a second ahead, so ticks that have yet to come need no time to pass.
+    A tick may be up to a second ahead, so claims of the next ticks need no time to pass.
     """
 
     @pytest.fixture
     def ledger(self, broker: Broker) -> TickLedger:
-        """The broker, as a ledger of ticks."""
+        """The broker as a tick ledger."""
         assert isinstance(broker, TickLedger), f"it lacks {lacking(broker, TickLedger)}"
         return broker
 
     @staticmethod
     def key(name: str = "report") -> CronKey:
-        """Return what an entry is known by."""
+        """Return the key of an entry."""
         return CronKey("q", name)
 
     @staticmethod
     def entry(name: str = "report", fingerprint: str = MINUTELY, **changes: Any) -> CronDefinition:
-        """Return an entry as code has it."""
+        """Return the definition of an entry."""
         fields: dict[str, Any] = {
             "queue": "q",
             "name": name,
@@ -63,17 +63,17 @@ class LedgerSuite(BrokerSuite):
 
     @staticmethod
     def claim_of(*ticks: float, worker: str = "w1", **changes: Any) -> TickClaim:
-        """Return a claim that was never made before."""
+        """Return a claim with a new request id."""
         fields: dict[str, Any] = {
             "name": "report",
             "queue": "q",
             "fingerprint": MINUTELY,
-            "request_id": f"bid-{next(_requests)}",
+            "request_id": f"claim-{next(_requests)}",
         }
         return TickClaim(ticks=ticks, worker_id=worker, **{**fields, **changes})
 
-    async def bid(self, ledger: TickLedger, *ticks: float, worker: str = "w1", **changes: Any) -> TickReply:
-        """Bid for ticks."""
+    async def claim_tick(self, ledger: TickLedger, *ticks: float, worker: str = "w1", **changes: Any) -> TickReply:
+        """Claim ticks with a new request id."""
         return await ledger.claim_tick(self.claim_of(*ticks, worker=worker, **changes))
 
     async def register(
@@ -83,7 +83,7 @@ class LedgerSuite(BrokerSuite):
         return await ledger.register_crons(app, version, crons, ttl=60)
 
     async def status(self, ledger: TickLedger, name: str = "report") -> CronStatus:
-        """Return what is known of an entry, which is registered first if it is not."""
+        """Return the status of an entry; register it first if necessary."""
         if not any(status.definition.name == name for status in await ledger.cron_statuses()):
             await self.register(ledger, self.entry(name))
         (status,) = [status for status in await ledger.cron_statuses() if status.definition.name == name]
@@ -100,11 +100,11 @@ class LedgerSuite(BrokerSuite):
         """Return the run of a tick."""
         return TickRun(name=name, queue="q", tick=tick, worker_id=worker)
 
-    async def told(self, ledger: TickLedger, name: str = "report") -> list[tuple[float, str, str]]:
+    async def recorded(self, ledger: TickLedger, name: str = "report") -> list[tuple[float, str, str]]:
         """Return tick, status and reason of an entry's records, newest first."""
         records = await ledger.tick_history(self.key(name))
         return [(record.tick, record.status.value, record.reason) for record in records]
 
     async def whole_now(self, broker: Broker) -> float:
-        """Return the broker's clock in whole milliseconds: a tick that is told as it was asked."""
+        """Return the broker's clock in whole milliseconds, which ledgers return unchanged."""
         return round(await broker.time(), 3)

@@ -1,4 +1,4 @@
-"""What every broker must do when several processes use one store."""
+"""Tests that several processes can use one store."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from aioq.model.job import Completed, Settled
 from aioq.protocols import Broker
 from aioq.testing.contracts.suite import BrokerSuite
 
-__all__ = ["SharingContract"]
+__all__ = ["MultiProcessContract"]
 
 
-class SharingContract(BrokerSuite):
-    """What one process has done, every other knows: here `broker` and `peer` are such processes."""
+class MultiProcessContract(BrokerSuite):
+    """Each process sees the changes of the other. `broker` and `peer` stand for two processes."""
 
-    async def test_a_job_is_claimed_and_settled_wherever(self, broker: Broker, peer: Broker) -> None:
-        """What one process enqueued another one runs, and a third time it is not new."""
+    async def test_peer_claims_and_settles_job(self, broker: Broker, peer: Broker) -> None:
+        """A job that one process enqueued is run by another, and its id is known to both."""
         await broker.enqueue([self.job("a"), self.job("b", delay=600)])
         assert await peer.enqueue([self.job("a"), self.job("b")]) == [False, False]
         lease = await self.claim_one(peer)
@@ -24,8 +24,8 @@ class SharingContract(BrokerSuite):
         assert await peer.settle([Completed(lease=lease, result=b"1", retain_for=60)]) == [Settled.DONE]
         assert await broker.settle([Completed(lease=lease, retain_for=60)]) == [Settled.ALREADY]
 
-    async def test_processes_never_get_the_same_job(self, broker: Broker, peer: Broker) -> None:
-        """Workers of both claim at the same time, and each job goes to one of them."""
+    async def test_peers_claim_different_jobs(self, broker: Broker, peer: Broker) -> None:
+        """Workers of two processes that claim at the same time get different jobs."""
         await broker.enqueue([self.job(str(n)) for n in range(40)])
         taken: list[str] = []
 
@@ -38,8 +38,8 @@ class SharingContract(BrokerSuite):
                 tg.start_soon(work, (broker, peer)[n % 2], f"w{n}")
         assert sorted(taken, key=int) == [str(n) for n in range(40)]
 
-    async def test_processes_that_enqueue_one_id_enqueue_one_job(self, broker: Broker, peer: Broker) -> None:
-        """At the same moment, too: one of them is told that it is new."""
+    async def test_peers_enqueue_same_id_stores_one_job(self, broker: Broker, peer: Broker) -> None:
+        """If two processes enqueue one id at the same time, one of them is told that it is new."""
         news: list[bool] = []
 
         async def enqueue(process: Broker, id: str) -> None:
@@ -52,8 +52,8 @@ class SharingContract(BrokerSuite):
         assert sorted(news) == [False] * 5 + [True] * 5
         assert len(await self.claim(broker)) == 5
 
-    async def test_one_process_takes_over_from_another(self, broker: Broker, peer: Broker) -> None:
-        """Its lease is lost, and what it reports late is refused."""
+    async def test_peer_reaps_and_takes_over(self, broker: Broker, peer: Broker) -> None:
+        """After a take-over the first process has lost its lease, and its settlement is stale."""
         late = await self.expire(broker)
         assert [reaped.job_id for reaped in await peer.reap(["q"])] == ["a"]
         holder = await self.claim_one(peer, worker="w2")

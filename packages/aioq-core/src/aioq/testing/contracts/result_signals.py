@@ -1,4 +1,4 @@
-"""What a broker that wakes its waiters must do when jobs end."""
+"""Tests `Signals.wait_for_result` and `Signals.aborts`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["LONG", "ResultSignalsContract"]
 T = TypeVar("T")
 
 LONG = 30.0
-"""Seconds that no wait of these tests may take."""
+"""Timeout in seconds that no wait in these tests may reach."""
 
 
 class ResultSignalsContract(BrokerSuite):
-    """Who waits for a result is woken by its end, and a worker by a cancel: in whichever process that happens."""
+    """The end of a job wakes waiting clients, and a cancellation wakes the worker, in every process."""
 
     @pytest.fixture
     def signals(self, broker: Broker) -> Signals:
@@ -49,8 +49,8 @@ class ResultSignalsContract(BrokerSuite):
                 await then()
         return answers[0]
 
-    async def test_a_result_wakes_its_waiter(self, broker: Broker, peer: Broker, signals: Signals) -> None:
-        """Completion ends the wait for a result, with or without a record kept, in whichever process."""
+    async def test_wait_for_result_wakes_on_completion(self, broker: Broker, peer: Broker, signals: Signals) -> None:
+        """Completion ends the wait in every process, with or without a stored record."""
         await broker.enqueue([self.job("a"), self.job("b")])
         a, b = await self.claim(broker)
         for lease, seconds in ((a, 60.0), (b, 0.0)):
@@ -60,7 +60,7 @@ class ResultSignalsContract(BrokerSuite):
                 lambda ended=ended: peer.settle([ended]),  # type: ignore[misc]
             )
 
-    async def test_a_failure_wakes_its_waiter_and_a_retry_does_not(self, broker: Broker, signals: Signals) -> None:
+    async def test_wait_for_result_wakes_on_failure_not_on_retry(self, broker: Broker, signals: Signals) -> None:
         """Only the end of a job ends the wait for its result."""
         await broker.enqueue([self.job("a")])
         first = await self.claim_one(broker)
@@ -72,8 +72,8 @@ class ResultSignalsContract(BrokerSuite):
 
         assert await self.wakes(lambda: signals.wait_for_result("a", queue="q", timeout=LONG), fail_at_last)
 
-    async def test_every_other_end_wakes_its_waiter(self, broker: Broker, peer: Broker, signals: Signals) -> None:
-        """A job that is dead, expired, or crashed too often will have no result."""
+    async def test_wait_for_result_wakes_on_every_end(self, broker: Broker, peer: Broker, signals: Signals) -> None:
+        """A job that is dead, expired or crashed too often ends the wait, too."""
         await broker.enqueue([self.job("a"), self.job("b")])
         await broker.enqueue([self.job("c", max_crashes=1)])
         a, b = await self.claim(broker, 2)
@@ -87,10 +87,8 @@ class ResultSignalsContract(BrokerSuite):
         await self.pass_time(self.tick * 1.5)
         assert await self.wakes(lambda: signals.wait_for_result("c", queue="q", timeout=LONG), lambda: peer.reap(["q"]))
 
-    async def test_a_cancel_wakes_who_waits_for_the_result(
-        self, broker: Broker, peer: Broker, signals: Signals
-    ) -> None:
-        """Whether the job had been started or not."""
+    async def test_wait_for_result_wakes_on_cancellation(self, broker: Broker, peer: Broker, signals: Signals) -> None:
+        """Cancelling a job ends the wait for its result."""
         if not isinstance(peer, JobStore):
             pytest.skip("a broker that is no JobStore cancels nothing")
         await broker.enqueue([self.job("a"), self.job("b", delay=600)])
@@ -106,8 +104,8 @@ class ResultSignalsContract(BrokerSuite):
         await self.settle_down()
         await self.pass_time(self.tick * 2)
 
-    async def test_a_job_that_has_ended_needs_no_waiting(self, broker: Broker, signals: Signals) -> None:
-        """Waiting for what has ended returns True at once; for what goes on, False in time."""
+    async def test_wait_for_result_ended_job_returns_at_once(self, broker: Broker, signals: Signals) -> None:
+        """The wait returns True at once for an ended job, and False after the timeout for others."""
         await broker.enqueue([self.job("a"), self.job("b")])
         a, _ = await self.claim(broker)
         await broker.settle([Completed(lease=a, result=b"1", retain_for=60)])
@@ -118,8 +116,8 @@ class ResultSignalsContract(BrokerSuite):
                 assert await signals.wait_for_result("b", queue="q", timeout=self.tick) is False
                 tg.cancel_scope.cancel()
 
-    async def test_a_worker_hears_of_its_cancelled_jobs(self, broker: Broker, peer: Broker, signals: Signals) -> None:
-        """Cancelling a running job tells the worker that runs it, and no other; one after the other."""
+    async def test_aborts_yield_cancelled_jobs_of_worker(self, broker: Broker, peer: Broker, signals: Signals) -> None:
+        """Each cancellation of a running job reaches the worker that runs it, and no other."""
         if not isinstance(peer, JobStore):
             pytest.skip("a broker that is no JobStore cancels nothing")
         await broker.enqueue([self.job(id) for id in "abc"])

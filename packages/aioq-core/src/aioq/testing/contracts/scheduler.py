@@ -1,4 +1,4 @@
-"""What every scheduler must do."""
+"""Tests `aioq.cron.scheduler.Scheduler`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Seconds:
-    """A schedule that fires every so many whole seconds."""
+    """A schedule that fires every few whole seconds."""
 
     def __init__(self, step: int) -> None:
         self.step = step
@@ -31,14 +31,14 @@ class Seconds:
 
 
 class Never:
-    """A schedule without a single tick."""
+    """A schedule without ticks."""
 
     def next_after(self, instant: datetime) -> None:
         """Return None."""
 
 
 class Broken:
-    """A schedule that cannot be computed."""
+    """A schedule that raises."""
 
     def next_after(self, instant: datetime) -> datetime:
         """Raise."""
@@ -95,12 +95,12 @@ class SchedulerContract:
             tg.cancel_scope.cancel()
         return seen
 
-    def test_conforms_to_the_protocol(self, scheduler: Scheduler) -> None:
-        """The object has the methods of `Scheduler`."""
+    def test_scheduler_implements_protocol(self, scheduler: Scheduler) -> None:
+        """The object has all methods of `Scheduler`."""
         assert isinstance(scheduler, Scheduler)
 
-    def test_parse_gives_a_schedule(self, scheduler: Scheduler) -> None:
-        """A schedule's ticks are aware, in UTC, strictly later than asked, and always the same."""
+    def test_parse_returns_schedule(self, scheduler: Scheduler) -> None:
+        """Ticks of a schedule are aware, in UTC, strictly later than asked, and always the same."""
         schedule = scheduler.parse(self.expression)
         assert isinstance(schedule, Schedule)
         first = schedule.next_after(START)
@@ -112,18 +112,18 @@ class SchedulerContract:
         assert second > first
         assert schedule.next_after(START) == first
 
-    def test_parse_takes_a_zone_by_name(self, scheduler: Scheduler) -> None:
-        """`tz` may be the name of a zone; an unknown one is refused with its name."""
+    def test_parse_accepts_zone_name(self, scheduler: Scheduler) -> None:
+        """`tz` may be the name of a zone; an unknown zone is rejected with its name."""
         assert scheduler.parse(self.expression, tz="Europe/Berlin").next_after(START) is not None
         with pytest.raises(ValueError, match="Nowhere/Land"):
             scheduler.parse(self.expression, tz="Nowhere/Land")
 
-    def test_nonsense_is_refused(self, scheduler: Scheduler) -> None:
-        """An expression that is not understood is a ValueError."""
+    def test_parse_invalid_expression_raises(self, scheduler: Scheduler) -> None:
+        """An invalid expression raises ValueError."""
         with pytest.raises(ValueError, match=r"."):
             scheduler.parse(self.nonsense)
 
-    async def test_every_tick_is_fired_once_in_order(self, scheduler: Scheduler) -> None:
+    async def test_loop_fires_each_tick_once_in_order(self, scheduler: Scheduler) -> None:
         """Entries fire at their own ticks, and never before them."""
         entries = [entry("three", Seconds(3)), entry("five", Seconds(5))]
         assert await self.fired(scheduler, entries, lambda clock: clock.advance(10)) == [
@@ -134,8 +134,8 @@ class SchedulerContract:
             ("five", 10),
         ]
 
-    async def test_several_due_ticks_fire_the_newest(self, scheduler: Scheduler) -> None:
-        """After a jump of time an entry fires its newest due tick once, and goes on from there."""
+    async def test_loop_fires_newest_of_several_due_ticks(self, scheduler: Scheduler) -> None:
+        """After a jump of time an entry fires its newest due tick once, and continues from there."""
 
         async def jump(clock: VirtualClock) -> None:
             await clock.advance(2)
@@ -144,8 +144,8 @@ class SchedulerContract:
 
         assert await self.fired(scheduler, [entry("two", Seconds(2))], jump) == [("two", 2), ("two", 62), ("two", 64)]
 
-    async def test_the_oldest_of_several_due_ticks_is_told(self, scheduler: Scheduler) -> None:
-        """A tick that stands for several names the oldest of them; one that came alone names none."""
+    async def test_loop_reports_oldest_of_several_due_ticks(self, scheduler: Scheduler) -> None:
+        """A tick that replaces several names the oldest of them; a single tick names none."""
         firsts: list[datetime | None] = []
 
         async def jump(clock: VirtualClock) -> None:
@@ -156,8 +156,8 @@ class SchedulerContract:
         await self.fired(scheduler, [entry("two", Seconds(2))], jump, fire=lambda tick: firsts.append(tick.first))
         assert firsts == [None, START + timedelta(seconds=4), None]
 
-    async def test_a_clock_set_ahead_is_noticed(self, scheduler: Scheduler) -> None:
-        """What has come due by a step of the wall clock fires within about a second."""
+    async def test_loop_clock_set_ahead_fires_soon(self, scheduler: Scheduler) -> None:
+        """Ticks that come due because the wall clock was set ahead fire within about a second."""
 
         async def set_ahead(clock: VirtualClock) -> None:
             await clock.advance(5)
@@ -166,8 +166,8 @@ class SchedulerContract:
 
         assert await self.fired(scheduler, [entry("hourly", Seconds(3_600))], set_ahead) == [("hourly", 3_600)]
 
-    async def test_a_clock_set_back_fires_nothing_twice(self, scheduler: Scheduler) -> None:
-        """Ticks that come round again after a step back of the wall clock are not fired again."""
+    async def test_loop_clock_set_back_fires_nothing_twice(self, scheduler: Scheduler) -> None:
+        """Ticks that recur because the wall clock was set back are not fired again."""
 
         async def set_back(clock: VirtualClock) -> None:
             await clock.advance(10)
@@ -176,8 +176,8 @@ class SchedulerContract:
 
         assert await self.fired(scheduler, [entry("five", Seconds(5))], set_back) == [("five", 5), ("five", 10)]
 
-    async def test_one_broken_entry_stops_no_other(self, scheduler: Scheduler) -> None:
-        """Schedules that raise or end, and a fire that raises, leave the others alone."""
+    async def test_loop_broken_entry_does_not_stop_others(self, scheduler: Scheduler) -> None:
+        """Schedules that raise or end, and a callback that raises, do not affect other entries."""
 
         def fire(tick: Tick) -> None:
             if tick.entry.name == "angry":
@@ -192,6 +192,6 @@ class SchedulerContract:
         seen = await self.fired(scheduler, entries, lambda clock: clock.advance(4), fire=fire)
         assert [at for name, at in seen if name == "two"] == [2, 4]
 
-    async def test_without_entries_it_waits_to_be_cancelled(self, scheduler: Scheduler) -> None:
-        """A loop with nothing to do neither ends nor fires."""
+    async def test_loop_without_entries_waits(self, scheduler: Scheduler) -> None:
+        """A loop without entries neither ends nor fires until it is cancelled."""
         assert await self.fired(scheduler, [], lambda clock: clock.advance(5)) == []

@@ -1,4 +1,4 @@
-"""What every broker must do when it is told how an attempt ended."""
+"""Tests `Broker.settle`."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ __all__ = ["SettleContract"]
 
 
 class SettleContract(BrokerSuite):
-    """Who holds the lease settles the job, once."""
+    """The holder of the lease settles the job, once."""
 
-    async def test_a_completed_job_is_gone(self, broker: Broker) -> None:
-        """After its completion nobody can claim, extend or settle the job."""
+    async def test_settle_completed_job_cannot_be_claimed_again(self, broker: Broker) -> None:
+        """A completed job cannot be claimed, extended or settled again."""
         await broker.enqueue([self.job("a")])
         lease = await self.claim_one(broker)
         assert await broker.settle([Completed(lease=lease)]) == [Settled.DONE]
         assert await self.claim(broker) == []
         assert await broker.settle([Completed(lease=lease)]) == [Settled.STALE]
 
-    async def test_a_finished_id_without_a_record_is_free_again(self, broker: Broker) -> None:
-        """With nothing kept, the id may be used for a new job."""
+    async def test_settle_without_record_frees_id(self, broker: Broker) -> None:
+        """If no record is stored, the id can be used for a new job."""
         await broker.enqueue([self.job("a")])
         await broker.settle([Completed(lease=await self.claim_one(broker))])
         assert await broker.enqueue([self.job("a", payload=b"other")]) == [True]
 
-    async def test_a_kept_record_blocks_its_id_until_it_expires(self, broker: Broker) -> None:
-        """As long as the record of an ended job is kept, its id is known."""
+    async def test_settle_record_keeps_id_known(self, broker: Broker) -> None:
+        """The id of an ended job is known as long as its record is stored."""
         await broker.enqueue([self.job("a")])
         await broker.settle([Completed(lease=await self.claim_one(broker), result=b"1", retain_for=self.tick * 3)])
         assert await broker.enqueue([self.job("a")]) == [False]
         await self.pass_time(self.tick * 4)
         assert await broker.enqueue([self.job("a")]) == [True]
 
-    async def test_repeating_a_settlement_changes_nothing(self, broker: Broker) -> None:
-        """The same epoch reporting again is told that it had reported already."""
+    async def test_settle_repeated_answers_already(self, broker: Broker) -> None:
+        """A repeated settlement of the same epoch is answered with ALREADY."""
         await broker.enqueue([self.job("a")])
         lease = await self.claim_one(broker)
         settlement = Completed(lease=lease, result=b"1", retain_for=60)
@@ -43,8 +43,8 @@ class SettleContract(BrokerSuite):
         assert await broker.settle([settlement]) == [Settled.ALREADY]
         assert await broker.settle([Failed(lease=lease, failure=FAILURE, retain_for=60)]) == [Settled.ALREADY]
 
-    async def test_a_late_settlement_is_refused(self, broker: Broker) -> None:
-        """Of two workers that ran the job only the holder of the current epoch settles it."""
+    async def test_settle_older_epoch_is_stale(self, broker: Broker) -> None:
+        """Of two workers that ran the job, only the holder of the current epoch settles it."""
         late = await self.expire(broker)
         await broker.reap(["q"])
         holder = await self.claim_one(broker, worker="w2")
@@ -53,20 +53,20 @@ class SettleContract(BrokerSuite):
         assert await broker.settle([Completed(lease=holder, result=b"right", retain_for=60)]) == [Settled.DONE]
         assert await broker.settle([Completed(lease=late, result=b"late", retain_for=60)]) == [Settled.STALE]
 
-    async def test_a_reaped_lease_cannot_settle_even_before_the_next_claim(self, broker: Broker) -> None:
-        """Once reaped, the job is back in line, and its former holder is refused."""
+    async def test_settle_reaped_lease_is_stale(self, broker: Broker) -> None:
+        """A reaped lease is stale even before the job is claimed again."""
         late = await self.expire(broker)
         await broker.reap(["q"])
         assert await broker.settle([Completed(lease=late)]) != [Settled.DONE]
         assert [lease.job_id for lease in await self.claim(broker)] == ["a"]
 
-    async def test_an_expired_lease_that_nobody_reaped_settles(self, broker: Broker) -> None:
-        """A worker that finishes late, but before anybody took over, is believed."""
+    async def test_settle_overdue_lease_before_reaping(self, broker: Broker) -> None:
+        """A lease that ran out but was not reaped can be settled."""
         lease = await self.expire(broker)
         assert await broker.settle([Completed(lease=lease)]) == [Settled.DONE]
         assert await broker.reap(["q"]) == []
 
-    async def test_a_retry_comes_back_after_its_delay(self, broker: Broker) -> None:
+    async def test_settle_retry_is_due_after_delay(self, broker: Broker) -> None:
         """A retried job is due after the delay, with the next attempt and the next epoch."""
         await broker.enqueue([self.job("a")])
         retried = Retried(lease=await self.claim_one(broker), delay=self.tick * 2, failure=FAILURE)
@@ -78,22 +78,22 @@ class SettleContract(BrokerSuite):
         assert (again.attempt, again.epoch, again.crashes) == (2, 2, 0)
         assert await broker.settle([retried]) == [Settled.STALE]
 
-    async def test_a_retry_without_delay_is_due_at_once(self, broker: Broker) -> None:
-        """A delay of 0 s needs no waiting."""
+    async def test_settle_retry_without_delay_is_due_at_once(self, broker: Broker) -> None:
+        """A retry with a delay of 0 s can be claimed at once."""
         await broker.enqueue([self.job("a")])
         await broker.settle([Retried(lease=await self.claim_one(broker), delay=0)])
         assert (await self.claim_one(broker)).attempt == 2
 
-    async def test_a_retry_goes_to_the_back_of_its_priority(self, broker: Broker) -> None:
-        """Others that are as important, and came due before the retry, go first."""
+    async def test_settle_retry_goes_behind_its_priority(self, broker: Broker) -> None:
+        """Jobs of the same priority that came due before the retry go first."""
         await broker.enqueue([self.job("a", priority=6), self.job("low"), self.job("b", priority=6)])
         retried = Retried(lease=await self.claim_one(broker), delay=0)
         await self.pass_time(self.tick / 10)
         await broker.settle([retried])
         assert [lease.job_id for lease in await self.claim(broker)] == ["b", "a", "low"]
 
-    async def test_a_release_gives_the_attempt_back(self, broker: Broker) -> None:
-        """A released job is first in line again, and the attempt was never spent."""
+    async def test_settle_release_returns_attempt(self, broker: Broker) -> None:
+        """A released job is first in its queue, and its attempt is not counted."""
         await broker.enqueue([self.job("a"), self.job("b")])
         released = Released(lease=await self.claim_one(broker))
         assert await broker.settle([released]) == [Settled.DONE]
@@ -101,8 +101,8 @@ class SettleContract(BrokerSuite):
         again = await self.claim_one(broker)
         assert (again.job_id, again.attempt, again.epoch) == ("a", 1, 2)
 
-    async def test_a_released_job_goes_before_those_of_its_priority(self, broker: Broker) -> None:
-        """But behind those of a higher one, however long its run was."""
+    async def test_settle_release_goes_first_in_its_priority(self, broker: Broker) -> None:
+        """A released job goes before jobs of its priority, and after jobs of a higher one."""
         await broker.enqueue([self.job("a")])
         released = Released(lease=await self.claim_one(broker))
         await broker.enqueue([self.job("low", priority=4), self.job("high", priority=6), self.job("b")])
@@ -110,8 +110,8 @@ class SettleContract(BrokerSuite):
         await broker.settle([released])
         assert [lease.job_id for lease in await self.claim(broker)] == ["high", "a", "b", "low"]
 
-    async def test_a_dead_job_is_kept(self, broker: Broker) -> None:
-        """It is not run again, its id is known, and a repeated burial changes nothing."""
+    async def test_settle_dead_job_has_record(self, broker: Broker) -> None:
+        """A dead job is not run again, its id is known, and a repeated settlement changes nothing."""
         await broker.enqueue([self.job("a")])
         dead = Dead(lease=await self.claim_one(broker), reason="malformed", failure=FAILURE)
         assert await broker.settle([dead]) == [Settled.DONE]
@@ -119,16 +119,16 @@ class SettleContract(BrokerSuite):
         assert await broker.enqueue([self.job("a")]) == [False]
         assert await self.claim(broker) == []
 
-    async def test_a_release_may_be_delayed(self, broker: Broker) -> None:
-        """A job released with a delay waits for it."""
+    async def test_settle_release_with_delay_waits(self, broker: Broker) -> None:
+        """A job that is released with a delay is due after it."""
         await broker.enqueue([self.job("a")])
         await broker.settle([Released(lease=await self.claim_one(broker), delay=self.tick * 2)])
         assert await self.claim(broker) == []
         await self.pass_time(self.tick * 2.5)
         assert (await self.claim_one(broker)).attempt == 1
 
-    async def test_one_batch_settles_each_job_on_its_own(self, broker: Broker) -> None:
-        """In a mixed batch over two queues each settlement gets its own answer."""
+    async def test_settle_batch_answers_each_job(self, broker: Broker) -> None:
+        """In a batch over two queues each settlement gets its own answer."""
         await broker.enqueue([self.job(id) for id in "abcdef"])
         await broker.enqueue([self.job("g", queue="other")])
         a, b, c, d, e, f, g = await self.claim(broker, queues=("q", "other"))

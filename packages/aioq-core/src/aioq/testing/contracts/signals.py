@@ -1,4 +1,4 @@
-"""What a broker that wakes its waiters must do."""
+"""Tests `aioq.protocols.Signals`."""
 
 from __future__ import annotations
 
@@ -46,22 +46,22 @@ class SignalsContract(ResultSignalsContract):
                 tg.cancel_scope.cancel()
         return time_passed, claim
 
-    async def test_a_wait_ends_with_the_timeout(self, broker: Broker, signals: Signals) -> None:
-        """Nothing to do is answered with an empty claim, in time, which says what is due next."""
+    async def test_wait_and_claim_timeout_returns_empty_claim(self, broker: Broker, signals: Signals) -> None:
+        """Without work the wait ends in time with an empty claim that has the next due time."""
         await broker.enqueue([self.job("far", delay=900)])
         await self.claim(broker)
         _, claim = await self.waited(signals)
         assert claim.leases == []
         assert claim.next_due == pytest.approx(900, abs=LONG)
 
-    async def test_work_that_is_there_needs_no_waiting(self, broker: Broker, signals: Signals) -> None:
+    async def test_wait_and_claim_pending_job_at_once(self, broker: Broker, signals: Signals) -> None:
         """A pending job is claimed at once."""
         await broker.enqueue([self.job("a")])
         with anyio.fail_after(LONG / 2):
             assert await self.claims(signals, "other", "q") == ["a"]
 
-    async def test_a_wait_claims_as_a_claim_does(self, broker: Broker, signals: Signals) -> None:
-        """No more than the limit, under a lease, and by the request: repeating it returns what it took."""
+    async def test_wait_and_claim_follows_rules_of_claim(self, broker: Broker, signals: Signals) -> None:
+        """The wait respects the limit, gives a lease, and its request can be repeated."""
         await self.claim(broker)
         request = self.request(2)
         claim = await self.wakes(
@@ -72,8 +72,8 @@ class SignalsContract(ResultSignalsContract):
         assert (await broker.claim(request)).leases == claim.leases
         assert await broker.extend(claim.leases, seconds=60) == []
 
-    async def test_a_wait_that_is_called_off_takes_nothing_later(self, broker: Broker, signals: Signals) -> None:
-        """Once it was asked what a request has taken, jobs that come are others'."""
+    async def test_wait_and_claim_cancelled_takes_nothing_later(self, broker: Broker, signals: Signals) -> None:
+        """After a repetition with limit 0, a cancelled wait takes no job."""
         await self.claim(broker)
         request = self.request()
         with anyio.fail_after(LONG / 2):
@@ -87,8 +87,8 @@ class SignalsContract(ResultSignalsContract):
         assert (await broker.claim(request)).leases == []
         assert len(await self.claim(broker, worker="w2")) == 1
 
-    async def test_who_is_called_off_as_a_job_comes_can_ask_for_it(self, broker: Broker, signals: Signals) -> None:
-        """The job is leased to the request or is still in line, and never anything else."""
+    async def test_wait_and_claim_cancelled_as_job_arrives(self, broker: Broker, signals: Signals) -> None:
+        """If a wait is cancelled as a job arrives, the job is leased to its request or still pending."""
         for n in range(10):
             await self.claim(broker)
             request = self.request()
@@ -104,8 +104,8 @@ class SignalsContract(ResultSignalsContract):
             taken = taken or await self.claim(broker, worker="w2")
             assert [(lease.job_id, lease.attempt) for lease in taken] == [(str(n), 1)]
 
-    async def test_a_busy_worker_is_woken_like_an_idle_one(self, broker: Broker, signals: Signals) -> None:
-        """Whether it becomes idle during the wait, or does not."""
+    async def test_wait_and_claim_wakes_busy_worker(self, broker: Broker, signals: Signals) -> None:
+        """A busy worker is woken like an idle one, whether or not it becomes idle during the wait."""
         for becomes_idle in (False, True):
             await self.claim(broker)
             idle, request = anyio.Event(), self.request(running=1)
@@ -123,8 +123,8 @@ class SignalsContract(ResultSignalsContract):
             await self.settle_down()
         await broker.enqueue([self.job("idle" if idle else "busy")])
 
-    async def test_a_suspect_wakes_a_worker(self, broker: Broker, signals: Signals) -> None:
-        """A job whose crashes make it a suspect is work for whoever is idle."""
+    async def test_wait_and_claim_suspect_wakes_idle_worker(self, broker: Broker, signals: Signals) -> None:
+        """A suspect counts as work for an idle worker."""
         await self.crash(broker, "a", 1)
         await self.claim(broker, lease=self.tick)
         for _ in range(10):
@@ -135,8 +135,8 @@ class SignalsContract(ResultSignalsContract):
         await self.pass_time(self.tick * 1.5)
         assert await self.wakes(lambda: self.claims(signals), lambda: broker.reap(["q"])) == ["a"]
 
-    async def test_a_suspect_keeps_no_busy_worker_awake(self, broker: Broker, signals: Signals) -> None:
-        """Workers that pass over it are not woken again and again."""
+    async def test_wait_and_claim_suspect_does_not_wake_busy_workers(self, broker: Broker, signals: Signals) -> None:
+        """Busy workers that skip a suspect are not woken again and again."""
         await self.crash(broker, "a", 2)
         slept: list[bool] = []
         for worker in ("w1", "w2") * 3:
@@ -145,8 +145,8 @@ class SignalsContract(ResultSignalsContract):
             slept.append(time_passed)
         assert slept.count(False) <= 4, slept
 
-    async def test_an_enqueue_wakes_a_worker(self, broker: Broker, peer: Broker, signals: Signals) -> None:
-        """A new job ends the wait, on whichever of the queues it arrives, and from whichever process."""
+    async def test_wait_and_claim_wakes_on_enqueue(self, broker: Broker, peer: Broker, signals: Signals) -> None:
+        """A new job ends the wait on each of its queues, from every process."""
         for id, process in (("a", broker), ("b", peer)):
             await self.claim(broker)
             assert await self.wakes(
@@ -154,14 +154,14 @@ class SignalsContract(ResultSignalsContract):
                 lambda id=id, process=process: process.enqueue([self.job(id)]),  # type: ignore[misc]
             ) == [id]
 
-    async def test_a_release_wakes_a_worker(self, broker: Broker, signals: Signals) -> None:
-        """A job that is given back is work like any other."""
+    async def test_wait_and_claim_wakes_on_release(self, broker: Broker, signals: Signals) -> None:
+        """A released job ends the wait."""
         await broker.enqueue([self.job("a")])
         lease = await self.claim_one(broker)
         assert await self.wakes(lambda: self.claims(signals), lambda: broker.settle([Released(lease=lease)])) == ["a"]
 
-    async def test_a_job_that_comes_due_wakes_a_worker(self, broker: Broker, signals: Signals) -> None:
-        """One that was delayed, and one that waits for its next attempt."""
+    async def test_wait_and_claim_wakes_when_job_comes_due(self, broker: Broker, signals: Signals) -> None:
+        """A delayed job or a retry that comes due ends the wait."""
         await broker.enqueue([self.job("retried")])
         lease = await self.claim_one(broker)
         await broker.enqueue([self.job("delayed", delay=self.tick * 4)])
@@ -170,8 +170,8 @@ class SignalsContract(ResultSignalsContract):
             assert await self.wakes(lambda: self.claims(signals), lambda: self.pass_time(self.tick * 5)) == [id]
             await broker.settle([Retried(lease=lease, delay=self.tick * 4)])
 
-    async def test_a_nearer_due_time_wakes_a_worker(self, broker: Broker, peer: Broker, signals: Signals) -> None:
-        """A worker that sleeps until the earliest job is woken by an earlier one."""
+    async def test_wait_and_claim_wakes_for_earlier_job(self, broker: Broker, peer: Broker, signals: Signals) -> None:
+        """A wait until the next due time ends earlier if an earlier job arrives."""
         await broker.enqueue([self.job("far", delay=900)])
         await self.claim(broker)
 

@@ -1,4 +1,4 @@
-"""What the suites for brokers share: jobs, requests and leases in a line each, and time that passes."""
+"""Contains the helpers that the suites for brokers share."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _requests = count(1)
 
 
 class BrokerSuite:
-    """What the suites share. Subclass it through one of them and give the fixtures `broker` and `peer`.
+    """Base of the suites. A subclass of a suite defines the fixtures `broker` and `peer`.
 
-    Tests let time pass by `pass_time`, which sleeps for real; a broker whose clock a test
-    can move overrides it. Delays and leases in the suites are multiples of `tick` seconds.
+    Tests let time pass with `pass_time`, which sleeps in real time; override it if the broker has a virtual
+    clock. Delays and leases in the suites are multiples of `tick` seconds.
     """
 
     pytestmark = pytest.mark.anyio
@@ -35,13 +35,13 @@ class BrokerSuite:
 
     @pytest.fixture
     def peer(self, broker: Broker) -> Broker:
-        """Another connected broker on the store of `broker`, as a second process has it.
+        """Another connected broker on the store of `broker`, as in a second process.
 
-        It is `broker` itself where the store is that object.
+        If the store is the object itself, it is `broker`.
         """
         raise NotImplementedError(
             f"{type(self).__name__} must define a fixture named peer: a second connected broker on the store of "
-            f"the fixture broker, or that broker itself if its jobs live in the object alone"
+            f"the fixture broker, or that broker itself if its jobs are in the object"
         )
 
     async def pass_time(self, seconds: float) -> None:
@@ -63,7 +63,7 @@ class BrokerSuite:
         lease: float = 60.0,
         running: int = 0,
     ) -> ClaimRequest:
-        """Return a request that was never made before."""
+        """Return a claim request with a new id."""
         return ClaimRequest(
             worker_id=worker, queues=queues, limit=limit, lease=lease, running=running,
             request_id=f"request-{next(_requests)}",
@@ -78,7 +78,7 @@ class BrokerSuite:
         queues: tuple[str, ...] = ("q",),
         lease: float = 60.0,
     ) -> list[Lease]:
-        """Claim with a request id of its own and return the leases."""
+        """Claim with a new request id, and return the leases."""
         return (await broker.claim(self.request(limit, worker=worker, queues=queues, lease=lease))).leases
 
     async def claim_one(self, broker: Broker, *, worker: str = "w1", lease: float = 60.0) -> Lease:
@@ -94,7 +94,7 @@ class BrokerSuite:
         return lease
 
     async def crash(self, broker: Broker, id: str, times: int, *, queue: str = "q") -> None:
-        """Enqueue a job and let its workers vanish."""
+        """Enqueue a job, and let it crash its workers `times` times."""
         await broker.enqueue([self.job(id, queue=queue, max_crashes=9)])
         for _ in range(times):
             assert len(await self.claim(broker, 1, queues=(queue,), lease=self.tick)) == 1

@@ -1,4 +1,4 @@
-"""What every broker must do with jobs that have crashed before."""
+"""Tests how suspects are claimed: jobs that have crashed their workers."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ __all__ = ["SuspectContract"]
 
 
 class SuspectContract(BrokerSuite):
-    """A job that may have killed its workers runs alone."""
+    """A job that may have crashed its workers runs alone."""
 
-    async def test_one_crash_makes_no_suspect(self, broker: Broker) -> None:
-        """A job that crashed once goes first, with others."""
+    async def test_claim_job_with_one_crash_is_not_suspect(self, broker: Broker) -> None:
+        """A job that crashed once is claimed together with others."""
         await self.crash(broker, "a", 1)
         await broker.enqueue([self.job("b")])
         claim = await broker.claim(self.request())
         assert ([lease.job_id for lease in claim.leases], claim.alone) == (["a", "b"], False)
 
-    async def test_a_suspect_is_claimed_alone(self, broker: Broker) -> None:
-        """A worker that holds nothing gets a job with two crashes, whatever else is due, and nothing with it."""
+    async def test_claim_suspect_alone(self, broker: Broker) -> None:
+        """An idle worker gets a job with two crashes first, and nothing with it."""
         await self.crash(broker, "a", 2)
         await broker.enqueue([self.job("b", priority=9), self.job("c")])
         request = self.request()
@@ -31,8 +31,8 @@ class SuspectContract(BrokerSuite):
         others = await broker.claim(self.request(worker="w2"))
         assert ([lease.job_id for lease in others.leases], others.alone) == (["b", "c"], False)
 
-    async def test_busy_workers_pass_over_a_suspect_and_one_makes_room(self, broker: Broker) -> None:
-        """No worker that holds leases gets it; one is told to become empty, and then does."""
+    async def test_claim_busy_worker_skips_suspect(self, broker: Broker) -> None:
+        """Busy workers do not get a suspect; one is told `alone`, and gets it once it is idle."""
         await self.crash(broker, "a", 2)
         await broker.enqueue([self.job(id) for id in "bc"])
         told: list[str] = []
@@ -44,8 +44,8 @@ class SuspectContract(BrokerSuite):
         claim = await broker.claim(self.request(worker=told[0]))
         assert ([lease.job_id for lease in claim.leases], claim.alone) == (["a"], True)
 
-    async def test_suspects_are_told_apart_one_by_one(self, broker: Broker) -> None:
-        """Of several each runs alone, and each has its turn."""
+    async def test_claim_suspects_one_by_one(self, broker: Broker) -> None:
+        """Several suspects run one after the other, each alone."""
         for id in "ab":
             await broker.enqueue([self.job(id, max_crashes=9)])
         for _ in range(2):
@@ -57,15 +57,15 @@ class SuspectContract(BrokerSuite):
         assert sorted(lease.job_id for claim in claims for lease in claim.leases) == ["a", "b"]
         assert [(len(claim.leases), claim.alone) for claim in claims] == [(1, True)] * 2
 
-    async def test_what_one_queue_gave_makes_a_worker_busy(self, broker: Broker) -> None:
-        """A claim over several queues takes no suspect beside another job."""
+    async def test_claim_several_queues_takes_no_suspect_beside_job(self, broker: Broker) -> None:
+        """A claim of several queues takes no suspect beside another job."""
         await self.crash(broker, "a", 2)
         await broker.enqueue([self.job("b", queue="first")])
         claim = await broker.claim(self.request(queues=("first", "q")))
         assert [lease.job_id for lease in claim.leases] == ["b"]
 
-    async def test_a_suspect_that_ended_its_attempt_is_still_one(self, broker: Broker) -> None:
-        """Released or retried, it runs alone again: its crashes are not forgotten."""
+    async def test_claim_released_or_retried_suspect_stays_suspect(self, broker: Broker) -> None:
+        """A suspect that was released or retried runs alone again."""
         await self.crash(broker, "a", 2)
         for end in (Released, Retried):
             (lease,) = await self.claim(broker)
@@ -76,8 +76,8 @@ class SuspectContract(BrokerSuite):
         claim = await broker.claim(self.request(worker="w2"))
         assert ([lease.job_id for lease in claim.leases], claim.alone) == (["a"], True)
 
-    async def test_suspects_line_up_in_the_order_in_which_they_were_reaped(self, broker: Broker) -> None:
-        """Whatever their priorities, and whichever was enqueued first."""
+    async def test_claim_suspects_in_order_of_reaping(self, broker: Broker) -> None:
+        """Suspects go in the order in which they were reaped, whatever their priority or enqueue order."""
         await broker.enqueue([self.job(id, max_crashes=9, priority=n) for n, id in enumerate("abc")])
         await self.claim(broker, lease=self.tick)
         await self.pass_time(self.tick * 1.5)

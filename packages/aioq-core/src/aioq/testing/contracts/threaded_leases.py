@@ -1,4 +1,4 @@
-"""What a broker that extends leases from a thread must do."""
+"""Tests `aioq.protocols.ThreadedLeases`."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class ThreadedLeasesContract(BrokerSuite):
         yield keeper
         keeper.close()
 
-    async def test_a_lease_is_kept_while_the_loop_is_blocked(self, broker: Broker, keeper: LeaseKeeper) -> None:
-        """A call that nothing in the event loop has a part in extends the lease, from now."""
+    async def test_lease_keeper_extends_while_loop_is_blocked(self, broker: Broker, keeper: LeaseKeeper) -> None:
+        """The keeper extends the lease from now without the event loop."""
         await broker.enqueue([self.job("a")])
         lease = await self.claim_one(broker, lease=self.tick)
         assert keeper.extend([lease], seconds=600) == []
@@ -36,8 +36,8 @@ class ThreadedLeasesContract(BrokerSuite):
         assert await broker.reap(["q"]) == []
         assert await broker.settle([Completed(lease=lease)]) == [Settled.DONE]
 
-    async def test_it_names_the_lost_leases(self, broker: Broker, keeper: LeaseKeeper) -> None:
-        """Over several queues the lost leases come back, and the others are extended."""
+    async def test_lease_keeper_returns_lost_leases(self, broker: Broker, keeper: LeaseKeeper) -> None:
+        """Lost leases of several queues are returned, and the others are extended."""
         lost = await self.expire(broker, "a")
         await broker.reap(["q"])
         await broker.enqueue([self.job("b", queue="other"), self.job("c")])
@@ -46,18 +46,18 @@ class ThreadedLeasesContract(BrokerSuite):
         await self.pass_time(self.tick * 1.5)
         assert await broker.reap(["q", "other"]) == []
 
-    async def test_nothing_to_extend_is_fine(self, keeper: LeaseKeeper) -> None:
-        """No lease, no answer."""
+    async def test_lease_keeper_without_leases_returns_nothing(self, keeper: LeaseKeeper) -> None:
+        """Extending no lease returns an empty list."""
         assert keeper.extend([], seconds=60) == []
 
-    async def test_it_may_be_used_by_another_thread(self, broker: Broker, keeper: LeaseKeeper) -> None:
-        """The thread that uses it is not the one that made it."""
+    async def test_lease_keeper_works_in_another_thread(self, broker: Broker, keeper: LeaseKeeper) -> None:
+        """The keeper works in another thread than the one that made it."""
         await broker.enqueue([self.job("a")])
         lease = await self.claim_one(broker)
         assert await anyio.to_thread.run_sync(lambda: keeper.extend([lease], seconds=600)) == []
 
-    async def test_a_closed_one_says_so(self, broker: Broker, keeper: LeaseKeeper) -> None:
-        """Closing may be repeated; what is asked after it fails."""
+    async def test_lease_keeper_closed_raises(self, broker: Broker, keeper: LeaseKeeper) -> None:
+        """Closing twice is allowed; extending afterwards raises."""
         await broker.enqueue([self.job("a")])
         lease = await self.claim_one(broker)
         keeper.close()

@@ -1,4 +1,4 @@
-"""What a ledger must do when workers bid for ticks."""
+"""Tests `TickLedger.claim_tick` without overlap and jobs."""
 
 from __future__ import annotations
 
@@ -15,61 +15,57 @@ WON, LOST, EARLY = TickOutcome.WON, TickOutcome.LOST, TickOutcome.EARLY
 
 
 class TickClaimContract(LedgerSuite):
-    """Marks, and the answers to bids."""
+    """The last tick of an entry, and the answers to claims."""
 
-    async def test_a_tick_is_won_once(self, broker: Broker, ledger: TickLedger) -> None:
-        """Of two bids for one tick the first wins, whoever makes it."""
+    async def test_claim_tick_is_won_once(self, broker: Broker, ledger: TickLedger) -> None:
+        """Of two claims of one tick the first wins, whichever worker makes it."""
         now = await broker.time()
-        assert (await self.bid(ledger, now - 60)).outcome is WON
-        assert (await self.bid(ledger, now - 60, worker="w2")).outcome is LOST
-        assert (await self.bid(ledger, now - 60)).outcome is LOST
+        assert (await self.claim_tick(ledger, now - 60)).outcome is WON
+        assert (await self.claim_tick(ledger, now - 60, worker="w2")).outcome is LOST
+        assert (await self.claim_tick(ledger, now - 60)).outcome is LOST
 
-    async def test_a_claim_that_is_repeated_is_answered_again(self, broker: Broker, ledger: TickLedger) -> None:
-        """Whoever did not hear that it won asks again with the same id, and hears it."""
+    async def test_claim_tick_repeated_gets_same_answer(self, broker: Broker, ledger: TickLedger) -> None:
+        """A repeated request id gets the answer of the first claim."""
         now = await broker.time()
-        await self.bid(ledger, now - 120)
+        await self.claim_tick(ledger, now - 120)
         claim = self.claim_of(now - 60, now)
         first = await ledger.claim_tick(claim)
         again = await ledger.claim_tick(claim)
         assert (again.outcome, again.won, again.previous) == (first.outcome, first.won, first.previous)
         assert again.won == claim.ticks
-        assert len(await self.told(ledger)) == 3
+        assert len(await self.recorded(ledger)) == 3
 
-    async def test_a_claim_is_answered_again_after_others_lost(self, broker: Broker, ledger: TickLedger) -> None:
-        """Bids that come in between and win nothing do not make the ledger forget."""
+    async def test_claim_tick_repeated_after_lost_claims(self, broker: Broker, ledger: TickLedger) -> None:
+        """Claims that lose in between do not change the answer to a repeated one."""
         now = await broker.time()
         claim = self.claim_of(now)
         await ledger.claim_tick(claim)
-        await self.bid(ledger, now, worker="w2")
-        await self.bid(ledger, now + 3600, worker="w2")
+        await self.claim_tick(ledger, now, worker="w2")
+        await self.claim_tick(ledger, now + 3600, worker="w2")
         assert (await ledger.claim_tick(claim)).outcome is WON
 
-    async def test_a_claim_that_was_passed_by_is_answered_again(self, broker: Broker, ledger: TickLedger) -> None:
-        """Whoever asks again when others have won later ticks hears of its own; they are recorded once."""
+    async def test_claim_tick_repeated_after_later_tick_was_won(self, broker: Broker, ledger: TickLedger) -> None:
+        """A repeated claim gets its answer although later ticks were won; its ticks are recorded once."""
         now = await broker.time()
         claim = self.claim_of(now - 60, now - 50)
         await ledger.claim_tick(claim)
         for n in range(10):
-            assert (await self.bid(ledger, now - 40 + n, worker="w2")).outcome is WON
+            assert (await self.claim_tick(ledger, now - 40 + n, worker="w2")).outcome is WON
         reply = await ledger.claim_tick(claim)
         assert (reply.outcome, reply.won) == (WON, claim.ticks)
-        assert (await self.bid(ledger, now - 40)).outcome is LOST
-        assert len(await self.told(ledger)) == 12
+        assert (await self.claim_tick(ledger, now - 40)).outcome is LOST
+        assert len(await self.recorded(ledger)) == 12
 
-    async def test_a_claim_that_was_passed_by_when_overlap_cancels_is_lost(
-        self, broker: Broker, ledger: TickLedger
-    ) -> None:
-        """Its run has been replaced before it has begun."""
+    async def test_claim_tick_repeated_with_cancel_is_lost(self, broker: Broker, ledger: TickLedger) -> None:
+        """With `overlap="cancel"` a repeated claim is lost once a later tick was won."""
         now = await broker.time()
         claim = self.claim_of(now - 60, overlap="cancel")
         await ledger.claim_tick(claim)
-        await self.bid(ledger, now, worker="w2", overlap="cancel")
+        await self.claim_tick(ledger, now, worker="w2", overlap="cancel")
         assert (await ledger.claim_tick(claim)).outcome is LOST
 
-    async def test_a_claim_that_was_passed_by_by_one_that_waits_is_answered_again(
-        self, broker: Broker, ledger: TickLedger
-    ) -> None:
-        """The run that the other one waits for can begin at last."""
+    async def test_claim_tick_repeated_after_queued_claim(self, broker: Broker, ledger: TickLedger) -> None:
+        """A repeated claim gets its answer although a later claim is waiting."""
         now = await broker.time()
         claim, waits = self.claim_of(now - 60), self.claim_of(now, worker="w2", overlap="queue_one")
         await ledger.claim_tick(claim)
@@ -77,103 +73,97 @@ class TickClaimContract(LedgerSuite):
         assert (await ledger.claim_tick(claim)).outcome is WON
         assert (await ledger.claim_tick(waits)).outcome is TickOutcome.QUEUED
 
-    async def test_a_claim_that_was_early_wins_when_it_is_repeated_in_time(
-        self, broker: Broker, ledger: TickLedger
-    ) -> None:
-        """The id of a claim that spent nothing is not used up."""
+    async def test_claim_tick_early_wins_when_repeated_in_time(self, broker: Broker, ledger: TickLedger) -> None:
+        """A claim that was early wins if it is repeated when the tick has come."""
         claim = self.claim_of(await broker.time() + 1.0 + self.tick)
         assert (await ledger.claim_tick(claim)).outcome is EARLY
         await self.pass_time(self.tick * 1.5)
         assert (await ledger.claim_tick(claim)).outcome is WON
 
-    async def test_the_mark_never_goes_back(self, broker: Broker, ledger: TickLedger) -> None:
-        """A tick before the mark is lost even when nobody fired it."""
+    async def test_claim_tick_before_last_tick_is_lost(self, broker: Broker, ledger: TickLedger) -> None:
+        """A tick before the last tick is lost even if it was never fired."""
         now = await broker.time()
-        assert (await self.bid(ledger, now - 60)).outcome is WON
-        assert (await self.bid(ledger, now - 120)).outcome is LOST
-        assert (await self.bid(ledger, now)).outcome is WON
+        assert (await self.claim_tick(ledger, now - 60)).outcome is WON
+        assert (await self.claim_tick(ledger, now - 120)).outcome is LOST
+        assert (await self.claim_tick(ledger, now)).outcome is WON
 
-    async def test_of_several_ticks_those_after_the_mark_are_won(self, broker: Broker, ledger: TickLedger) -> None:
-        """Who makes up for what nobody fired gets what nobody else got, as it said it."""
+    async def test_claim_tick_several_wins_those_after_last_tick(self, broker: Broker, ledger: TickLedger) -> None:
+        """A claim of several ticks wins those after the last tick, unchanged."""
         now = await broker.time()
-        await self.bid(ledger, now - 90)
-        reply = await self.bid(ledger, now - 120.0004, now - 90, now - 60.0004, now - 30, worker="w2")
+        await self.claim_tick(ledger, now - 90)
+        reply = await self.claim_tick(ledger, now - 120.0004, now - 90, now - 60.0004, now - 30, worker="w2")
         assert (reply.outcome, reply.won) == (WON, (now - 60.0004, now - 30))
-        assert (await self.bid(ledger, now - 60, now - 30)).outcome is LOST
+        assert (await self.claim_tick(ledger, now - 60, now - 30)).outcome is LOST
 
-    async def test_a_tick_of_the_future_is_early_and_leaves_no_mark(self, broker: Broker, ledger: TickLedger) -> None:
-        """A worker whose clock is fast can neither fire early nor spoil the ticks to come."""
+    async def test_claim_tick_in_future_is_early(self, broker: Broker, ledger: TickLedger) -> None:
+        """A worker whose clock is fast can neither fire early nor move the last tick."""
         now = await broker.time()
-        assert (await self.bid(ledger, now - 60, now + 3600)).outcome is EARLY
-        assert (await self.bid(ledger, now - 60)).outcome is WON
+        assert (await self.claim_tick(ledger, now - 60, now + 3600)).outcome is EARLY
+        assert (await self.claim_tick(ledger, now - 60)).outcome is WON
 
-    async def test_a_tick_within_a_second_is_not_early(self, broker: Broker, ledger: TickLedger) -> None:
-        """Clocks that disagree a little do no harm."""
-        assert (await self.bid(ledger, await broker.time() + 0.5)).outcome is WON
+    async def test_claim_tick_within_a_second_is_not_early(self, broker: Broker, ledger: TickLedger) -> None:
+        """A tick less than a second ahead of the broker's clock can be won."""
+        assert (await self.claim_tick(ledger, await broker.time() + 0.5)).outcome is WON
 
-    async def test_the_winner_learns_of_the_tick_before(self, broker: Broker, ledger: TickLedger) -> None:
-        """`previous` is the mark that was replaced; the first winner has none."""
+    async def test_claim_tick_won_returns_previous_tick(self, broker: Broker, ledger: TickLedger) -> None:
+        """`previous` is the replaced last tick; the first winner has none."""
         now = await broker.time()
-        assert (await self.bid(ledger, now - 120)).previous is None
-        assert (await self.bid(ledger, now - 60, worker="w2")).previous == pytest.approx(now - 120, abs=0.002)
+        assert (await self.claim_tick(ledger, now - 120)).previous is None
+        assert (await self.claim_tick(ledger, now - 60, worker="w2")).previous == pytest.approx(now - 120, abs=0.002)
 
-    async def test_a_mark_of_whole_milliseconds_is_told_as_it_was_set(self, broker: Broker, ledger: TickLedger) -> None:
-        """A tick on a whole second, as those of expressions are, equals the `previous` that tells of it."""
+    async def test_claim_tick_previous_is_exact_to_milliseconds(self, broker: Broker, ledger: TickLedger) -> None:
+        """`previous` of a tick in whole milliseconds equals the tick that was claimed."""
         second = float(round(await broker.time()) - 60)
-        await self.bid(ledger, second)
-        assert (await self.bid(ledger, second + 0.007)).previous == second
-        assert (await self.bid(ledger, second + 1)).previous == second + 0.007
+        await self.claim_tick(ledger, second)
+        assert (await self.claim_tick(ledger, second + 0.007)).previous == second
+        assert (await self.claim_tick(ledger, second + 1)).previous == second + 0.007
 
-    async def test_ticks_of_one_millisecond_are_the_same(self, broker: Broker, ledger: TickLedger) -> None:
-        """Workers that reckon it with other roundings do not fire it twice."""
+    async def test_claim_tick_same_millisecond_is_same_tick(self, broker: Broker, ledger: TickLedger) -> None:
+        """Ticks that differ by rounding within a millisecond are won once."""
         second = float(round(await broker.time()) - 60)
-        assert (await self.bid(ledger, second + 0.0001)).outcome is WON
-        assert (await self.bid(ledger, second + 0.0003, worker="w2")).outcome is LOST
+        assert (await self.claim_tick(ledger, second + 0.0001)).outcome is WON
+        assert (await self.claim_tick(ledger, second + 0.0003, worker="w2")).outcome is LOST
 
-    async def test_an_edited_schedule_has_no_past_but_fires_no_tick_twice(
-        self, broker: Broker, ledger: TickLedger
-    ) -> None:
-        """Another fingerprint gets no `previous`, and cannot win a tick that was won."""
+    async def test_claim_tick_new_fingerprint_has_no_previous(self, broker: Broker, ledger: TickLedger) -> None:
+        """Under a new fingerprint `previous` is None, and no tick is won twice."""
         now = await broker.time()
-        await self.bid(ledger, now - 60)
-        assert (await self.bid(ledger, now - 60, fingerprint=HOURLY)).outcome is LOST
-        reply = await self.bid(ledger, now, fingerprint=HOURLY)
+        await self.claim_tick(ledger, now - 60)
+        assert (await self.claim_tick(ledger, now - 60, fingerprint=HOURLY)).outcome is LOST
+        reply = await self.claim_tick(ledger, now, fingerprint=HOURLY)
         assert (reply.outcome, reply.previous) == (WON, None)
 
-    async def test_entries_have_marks_of_their_own(self, broker: Broker, ledger: TickLedger) -> None:
-        """Winning a tick of one entry says nothing of another, nor of one with its name in another queue."""
+    async def test_claim_tick_entries_are_independent(self, broker: Broker, ledger: TickLedger) -> None:
+        """A won tick does not affect other entries, nor one with the same name in another queue."""
         now = await broker.time()
-        assert (await self.bid(ledger, now)).outcome is WON
-        assert (await self.bid(ledger, now, name="other")).outcome is WON
-        assert (await self.bid(ledger, now, queue="r")).outcome is WON
+        assert (await self.claim_tick(ledger, now)).outcome is WON
+        assert (await self.claim_tick(ledger, now, name="other")).outcome is WON
+        assert (await self.claim_tick(ledger, now, queue="r")).outcome is WON
 
-    async def test_the_reply_tells_the_brokers_time(self, broker: Broker, ledger: TickLedger) -> None:
-        """`now` is the broker's clock, whatever the outcome."""
+    async def test_claim_tick_reply_has_broker_time(self, broker: Broker, ledger: TickLedger) -> None:
+        """`now` is the broker's clock in every outcome."""
         before = await broker.time()
         for tick in (before, before, before + 3600):
-            assert before - 0.01 <= (await self.bid(ledger, tick)).now <= await broker.time() + 0.01
+            assert before - 0.01 <= (await self.claim_tick(ledger, tick)).now <= await broker.time() + 0.01
 
-    async def test_of_many_bids_at_once_one_wins(self, broker: Broker, ledger: TickLedger) -> None:
-        """A fleet that bids for one tick at the same moment fires it once."""
+    async def test_claim_tick_concurrent_claims_one_wins(self, broker: Broker, ledger: TickLedger) -> None:
+        """Of many concurrent claims of one tick exactly one wins."""
         now = await broker.time()
         outcomes: list[TickOutcome] = []
 
         async def contend(worker: str) -> None:
-            outcomes.append((await self.bid(ledger, now, worker=worker)).outcome)
+            outcomes.append((await self.claim_tick(ledger, now, worker=worker)).outcome)
 
         async with anyio.create_task_group() as tg:
             for n in range(20):
                 tg.start_soon(contend, f"w{n}")
         assert sorted(outcome.value for outcome in outcomes) == ["lost"] * 19 + ["won"]
-        assert len(await self.told(ledger)) == 1
+        assert len(await self.recorded(ledger)) == 1
 
-    async def test_claims_of_several_entries_are_decided_each_by_itself(
-        self, broker: Broker, ledger: TickLedger
-    ) -> None:
-        """In one step, with the answers in the order of the claims; repeated, they are the same."""
+    async def test_claim_ticks_decides_each_claim(self, broker: Broker, ledger: TickLedger) -> None:
+        """`claim_ticks` decides each claim independently, and answers in order."""
         now = await self.whole_now(broker)
-        await self.bid(ledger, now - 60, name="second")
-        await self.bid(ledger, now - 60, name="fourth", queue="r")
+        await self.claim_tick(ledger, now - 60, name="second")
+        await self.claim_tick(ledger, now - 60, name="fourth", queue="r")
         claims = [
             self.claim_of(now - 60, now - 30, name="first"),
             self.claim_of(now - 90, now - 30, name="second"),
@@ -189,10 +179,10 @@ class TickClaimContract(LedgerSuite):
         assert [(reply.won, reply.previous) for reply in again] == [(reply.won, reply.previous) for reply in replies]
         assert await ledger.claim_ticks([]) == []
 
-    async def test_what_was_won_is_recorded_as_fired(self, broker: Broker, ledger: TickLedger) -> None:
-        """Should the winner vanish, the ledger still knows that it had the ticks."""
+    async def test_claim_tick_won_is_recorded_as_fired(self, broker: Broker, ledger: TickLedger) -> None:
+        """The ledger has a record of a tick that was won even if the winner vanishes."""
         now = await self.whole_now(broker)
-        await self.bid(ledger, now - 60, now - 1)
+        await self.claim_tick(ledger, now - 60, now - 1)
         newest, older = await ledger.tick_history(self.key())
         assert (newest.tick, older.tick, newest.status, newest.worker_id) == (now - 1, now - 60, "fired", "w1")
         assert newest.fired_at == pytest.approx(now, abs=5)

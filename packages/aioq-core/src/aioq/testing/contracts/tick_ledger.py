@@ -1,4 +1,4 @@
-"""What a broker on which a fleet agrees about ticks must do."""
+"""Composes the suite for `aioq.protocols.TickLedger`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a ledger must do with the records of what became of ticks."""
+"""Tests how a ledger records ticks."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ SKIPPED, MISSED = TickStatus.SKIPPED, TickStatus.MISSED
 
 
 class TickRecordContract(LedgerSuite):
-    """The ring of an entry, its counts, and its latest success."""
+    """The history of an entry, its counts, and its latest success."""
 
     async def counts(self, ledger: TickLedger) -> CronCounts:
         """Return the counts of the entry."""
         return (await self.status(ledger)).counts
 
-    async def test_records_are_told_as_they_were_written(self, ledger: TickLedger) -> None:
-        """Newest tick first, whatever the order in which they came; but for the result, kept as the entry's latest."""
+    async def test_tick_history_newest_first(self, ledger: TickLedger) -> None:
+        """Records are returned as they were written, newest tick first, without their results."""
         first = self.tick_record(60.0, SKIPPED, reason=TickReason.TOO_LATE, count=3)
         second = self.tick_record(
             120.5, FAILED, worker_id="w1", fired_at=121.0, finished_at=121.25, error='ValueError: "é"'
@@ -35,53 +35,53 @@ class TickRecordContract(LedgerSuite):
         assert await ledger.tick_history(self.key(), limit=2) == [fourth, third]
         assert await ledger.tick_history(self.key(), limit=0) == []
 
-    async def test_what_was_never_recorded_has_no_history(self, ledger: TickLedger) -> None:
-        """Nor has an entry that nobody knows."""
+    async def test_tick_history_without_records_is_empty(self, ledger: TickLedger) -> None:
+        """An entry without records, or an unknown one, has no history."""
         await ledger.record_ticks([])
         assert await ledger.tick_history(self.key()) == []
 
-    async def test_the_latest_hundred_are_kept(self, ledger: TickLedger) -> None:
-        """All are counted."""
+    async def test_tick_history_keeps_100_records(self, ledger: TickLedger) -> None:
+        """The latest 100 records are stored, and all are counted."""
         await ledger.record_ticks([self.tick_record(60.0 * n, worker_id="w1") for n in range(150)])
         assert [record.tick for record in await ledger.tick_history(self.key(), limit=1000)] == [
             60.0 * n for n in range(149, 49, -1)
         ]
         assert (await self.counts(ledger)).ok == 150
 
-    async def test_entries_have_records_of_their_own(self, ledger: TickLedger) -> None:
-        """One call may write down ticks of many entries and queues."""
+    async def test_record_ticks_of_several_entries(self, ledger: TickLedger) -> None:
+        """One call may record ticks of several entries and queues."""
         ours, theirs = self.tick_record(60.0, worker_id="w1"), self.tick_record(60.0, queue="r", worker_id="w1")
         other = self.tick_record(60.0, name="other", worker_id="w1")
         await ledger.record_ticks([ours, theirs, other])
         assert await ledger.tick_history(self.key()) == [ours]
         assert await ledger.tick_history(self.key("other")) == [other]
 
-    async def test_a_tick_that_is_recorded_again_is_counted_once(self, ledger: TickLedger) -> None:
-        """What fired and then ended has fired once."""
+    async def test_record_ticks_again_counts_once(self, ledger: TickLedger) -> None:
+        """A tick that is recorded as fired and then as ended counts once as fired."""
         for status in (FIRED, FIRED, OK, OK):
             await ledger.record_ticks([self.tick_record(60.0, status, worker_id="w1", fired_at=60.0)])
         await ledger.record_ticks(
             [self.tick_record(120.0, FIRED, worker_id="w1"), self.tick_record(120.0, FAILED, worker_id="w1")]
         )
         assert await self.counts(ledger) == CronCounts(fired=2, ok=1, failed=1)
-        assert [tick for tick, _, _ in await self.told(ledger)] == [120.0, 60.0]
+        assert [tick for tick, _, _ in await self.recorded(ledger)] == [120.0, 60.0]
 
-    async def test_each_worker_has_its_own_record_of_a_tick(self, ledger: TickLedger) -> None:
-        """An entry that fires on every worker ends on each of them in its own way."""
+    async def test_record_ticks_per_worker(self, ledger: TickLedger) -> None:
+        """An entry that fires on every worker has one record per worker."""
         records = [self.tick_record(60.0, OK, worker_id="w1"), self.tick_record(60.0, FAILED, worker_id="w2")]
         await ledger.record_ticks(records)
         assert await ledger.tick_history(self.key()) == records[::-1]
         assert await self.counts(ledger) == CronCounts(fired=2, ok=1, failed=1)
 
-    async def test_workers_that_miss_a_tick_together_miss_it_once(self, ledger: TickLedger) -> None:
-        """Skipped and missed ticks have no worker, whoever tells of them."""
+    async def test_record_ticks_skipped_or_missed_once(self, ledger: TickLedger) -> None:
+        """A skipped or missed tick has one record without a worker, however many workers report it."""
         for worker in ("w1", "w2"):
             await ledger.record_ticks([self.tick_record(60.0, MISSED, reason=TickReason.BROKER_AWAY, worker_id=worker)])
         assert await ledger.tick_history(self.key()) == [self.tick_record(60.0, MISSED, reason=TickReason.BROKER_AWAY)]
         assert (await self.counts(ledger)).missed == 1
 
-    async def test_every_kind_is_counted_apart(self, ledger: TickLedger) -> None:
-        """A record of several ticks counts for as many."""
+    async def test_record_ticks_counts_by_status(self, ledger: TickLedger) -> None:
+        """Each status has its own count, and a record of several ticks counts as many."""
         await ledger.record_ticks(
             [
                 self.tick_record(60.0, FIRED, worker_id="w1"),
@@ -97,22 +97,22 @@ class TickRecordContract(LedgerSuite):
         await ledger.record_ticks([self.tick_record(240.0, SKIPPED, reason=TickReason.COALESCED, count=4)])
         assert (await self.counts(ledger)).coalesced == 4
 
-    async def test_of_a_tick_that_is_kept_no_more_the_end_counts(self, ledger: TickLedger) -> None:
-        """It fired, and was counted then; a late word of it does not bring it back."""
+    async def test_record_ticks_dropped_tick_counts_its_end(self, ledger: TickLedger) -> None:
+        """The end of a tick whose record was dropped is counted, and not stored."""
         await ledger.record_ticks([self.tick_record(60.0 * n, FIRED, worker_id="w1") for n in range(110)])
         late = [self.tick_record(60.0 * n, status, worker_id="w1") for n, status in enumerate((OK, FAILED, FIRED))]
         await ledger.record_ticks(late)
         assert await self.counts(ledger) == CronCounts(fired=110, ok=1, failed=1)
-        assert len(await self.told(ledger)) == 100
+        assert len(await self.recorded(ledger)) == 100
 
-    async def test_the_status_tells_the_latest_tick(self, ledger: TickLedger) -> None:
-        """The latest by its moment, not the latest that was written down."""
+    async def test_cron_status_last_is_latest_tick(self, ledger: TickLedger) -> None:
+        """`last` is the latest tick by its moment, not by the order of recording."""
         latest = self.tick_record(120.0, FAILED, worker_id="w1", finished_at=121.0, error="ValueError: no")
         await ledger.record_ticks([latest, self.tick_record(60.0, worker_id="w1")])
         assert (await self.status(ledger)).last == latest
 
-    async def test_the_status_tells_the_latest_success(self, ledger: TickLedger) -> None:
-        """With its result, until a later success has another, or none."""
+    async def test_cron_status_last_success_with_result(self, ledger: TickLedger) -> None:
+        """`last_success` and `last_result` belong to the latest tick that ended `ok`."""
         await ledger.record_ticks([self.tick_record(120.0, worker_id="w1", job_id="j", result=b'{"n": 1}')])
         await ledger.record_ticks(
             [self.tick_record(60.0, worker_id="w1", result=b"old"), self.tick_record(180.0, FAILED)]
@@ -123,14 +123,14 @@ class TickRecordContract(LedgerSuite):
         status = await self.status(ledger)
         assert (status.last_success, status.last_result) == (240.0, None)
 
-    async def test_any_bytes_may_be_a_result(self, ledger: TickLedger) -> None:
-        """A codec's bytes come back as they were, also none of them, and those that look like a separator."""
+    async def test_record_ticks_result_is_any_bytes(self, ledger: TickLedger) -> None:
+        """Results of any bytes are returned unchanged, also empty ones and separators."""
         for n, result in enumerate((b"", b"\n\x00\xff -", b"null")):
             await ledger.record_ticks([self.tick_record(60.0 * n, worker_id="w1", result=result)])
             assert (await self.status(ledger)).last_result == result
 
-    async def test_records_may_be_written_at_any_time(self, broker: Broker, ledger: TickLedger) -> None:
-        """Also before the entry is registered, and after it was retired."""
+    async def test_record_ticks_unregistered_and_retired_entries(self, broker: Broker, ledger: TickLedger) -> None:
+        """Ticks can be recorded before an entry is registered and after it was retired."""
         await ledger.record_ticks([self.tick_record(60.0, worker_id="w1")])
         await self.register(ledger, self.entry())
         await self.register(ledger, version="2")

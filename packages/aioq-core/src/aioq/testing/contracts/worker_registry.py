@@ -1,4 +1,4 @@
-"""What a broker that knows its workers must do."""
+"""Tests `aioq.protocols.WorkerRegistry`."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ class WorkerRegistryContract(BrokerSuite):
             id=id, queues=("q", "other"), concurrency=10, running=running, hostname="h", pid=7, started_at=1.5
         )
 
-    async def test_workers_are_listed_while_they_are_up(self, registry: WorkerRegistry) -> None:
-        """A heartbeat makes a worker known with all that it says, and the next one updates it."""
+    async def test_heartbeat_lists_worker(self, registry: WorkerRegistry) -> None:
+        """A heartbeat stores all fields of the worker, and the next one updates them."""
         assert await registry.list_workers() == []
         await registry.heartbeat(self.worker("w2"), ttl=60)
         await registry.heartbeat(self.worker("w1"), ttl=60)
         await registry.heartbeat(self.worker("w2", running=3), ttl=60)
         assert await registry.list_workers() == [self.worker("w1"), self.worker("w2", running=3)]
 
-    async def test_a_silent_worker_is_forgotten(self, registry: WorkerRegistry) -> None:
-        """Without a heartbeat a worker is gone after its time to live, and comes back with the next."""
+    async def test_heartbeat_expires_after_ttl(self, registry: WorkerRegistry) -> None:
+        """A worker is forgotten `ttl` seconds after its heartbeat, and listed again with the next."""
         await registry.heartbeat(self.worker("w1"), ttl=self.tick)
         await self.pass_time(self.tick * 1.5)
         assert await registry.list_workers() == []
         await registry.heartbeat(self.worker("w1"), ttl=60)
         assert await registry.list_workers() == [self.worker("w1")]
 
-    async def test_a_worker_that_leaves_is_forgotten_at_once(self, registry: WorkerRegistry) -> None:
-        """Deregistering is immediate, and may be repeated."""
+    async def test_deregister_forgets_worker_at_once(self, registry: WorkerRegistry) -> None:
+        """`deregister` takes effect at once and may be repeated."""
         await registry.heartbeat(self.worker("w1"), ttl=60)
         await registry.deregister("w1")
         await registry.deregister("w1")
