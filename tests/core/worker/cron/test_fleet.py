@@ -218,6 +218,37 @@ class Eager(PlainScheduler):
         await super().run(entries, fire, clock=clock)
 
 
+async def test_restarted_loop_records_tick_it_has_not_seen(
+    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger
+) -> None:
+    """The worker does not take the tick before and the tick after the restart for adjacent ones."""
+    app.cron("every 1", name="entry", unique=True, grace=1)(notes)
+    app._scheduler = EndsOnce()
+    async with up(app, clock):
+        await clock.advance(4.5)
+    assert await ledger.told() == [
+        (1, "ok", "", 1),
+        (2, "missed", "no worker was up", 1),
+        (3, "ok", "", 1),
+        (4, "ok", "", 1),
+    ]
+
+
+class EndsOnce(PlainScheduler):
+    """A scheduler whose first loop ends at its first tick."""
+
+    async def run(self, entries: Any, fire: Any, *, clock: Any) -> None:
+        """Fire until the loop ends."""
+        with anyio.CancelScope() as scope:
+
+            def fire_and_end(tick: Tick) -> None:
+                fire(tick)
+                if self.runs == 1:
+                    scope.cancel()
+
+            await super().run(entries, fire_and_end, clock=clock)
+
+
 async def test_a_tick_whose_jitter_is_not_over_is_for_those_too_who_start_after_it(
     app: Aarq, clock: VirtualClock, notes: Notes
 ) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeAlias, TypedDict, get_args
+from typing import Final, Literal, TypeAlias, TypedDict, get_args
 
 from aioq.model.cron import Overlap
 from aioq.options import TEN_YEARS, flag, number
 
-__all__ = ["CronKeywords", "CronOptions", "Misfire", "ScheduleKeywords"]
+__all__ = ["CronKeywords", "CronOptions", "Misfire", "ScheduleKeywords", "WAITING_POLICIES"]
 
 Misfire: TypeAlias = Literal["once", "skip", "all"]
 """The policy for ticks that were not fired in time."""
+
+WAITING_POLICIES: Final[tuple[Overlap, ...]] = ("skip", "queue_one")
+"""Values of `overlap` with which a tick does not run before the ledger knows that the earlier run has ended."""
 
 MAX_JITTER = 86_400.0
 """Seconds: a day."""
@@ -49,16 +52,6 @@ class CronOptions:
     """No tick before this moment; aware."""
     end: datetime | None = None
     """No tick after this moment; aware."""
-
-    @property
-    def may_overlap(self) -> bool:
-        """Whether two runs of the entry may go on at the same time."""
-        return self.overlap == "allow"
-
-    @property
-    def waits_for_earlier_run(self) -> bool:
-        """Whether a tick cannot run before the ledger knows that the earlier run has ended."""
-        return self.overlap in ("skip", "queue_one")
 
     def __post_init__(self) -> None:
         _one_of("misfire", self.misfire, get_args(Misfire))

@@ -19,21 +19,11 @@ __all__ = ["Backlog", "DueTicks", "merged", "owed_tick", "wait_for_turn"]
 class DueTicks:
     """Ticks from the first to the newest, and the decision about them, which is made once."""
 
-    entry: CronEntry
-    first: datetime
-    newest: datetime
+    tick: Tick
+    """The newest tick, and the first of those that came due with it."""
     decision: Decision
-
-    @classmethod
-    def decide(cls, tick: Tick, now: datetime) -> DueTicks:
-        """Decide about a tick and those that came due with it."""
-        first = tick.first or tick.scheduled_at
-        return cls(tick.entry, first, tick.scheduled_at, decide(tick.entry, first, tick.scheduled_at, now))
-
-    @property
-    def tick(self) -> Tick:
-        """The ticks as the scheduler passes them."""
-        return Tick(self.entry, self.newest, self.first)
+    follows: datetime | None
+    """The tick directly before the first, if the worker knows it."""
 
     def groups(self) -> list[tuple[datetime, ...]]:
         """Return the ticks that are to fire in the groups that are claimed in one step, oldest first.
@@ -41,14 +31,23 @@ class DueTicks:
         Ticks with jitter have different due times. Ticks of a cron whose runs must not overlap
         are claimed one by one, so that the ledger sees the run of the one before.
         """
-        options, fire = self.entry.options, self.decision.fire
-        if options.jitter or (self.entry.job is None and not options.may_overlap):
+        entry, fire = self.tick.entry, self.decision.fire
+        if entry.options.jitter or (entry.job is None and entry.options.overlap != "allow"):
             return [(tick,) for tick in fire]
         return [fire] if fire else []
 
     def not_fired_after(self, previous: datetime) -> tuple[NotFired, ...]:
-        """Return the ticks after `previous`, up to the newest, that nobody fires."""
-        return unclaimed(self.entry, previous, self.first) + self.decision.not_fired_after(self.entry, previous)
+        """Return the ticks after `previous`, up to the newest, that nobody fires.
+
+        Usually `previous` is the tick directly before the first. Then the schedule, the slowest part
+        of a claim, is not asked.
+        """
+        if not self.decision.not_fired and self.follows is not None and previous >= self.follows:
+            return ()
+        entry = self.tick.entry
+        return unclaimed(entry, previous, self.tick.first or self.tick.scheduled_at) + self.decision.not_fired_after(
+            entry, previous
+        )
 
 
 def merged(earlier: Tick | None, tick: Tick) -> Tick:
@@ -70,6 +69,23 @@ class Backlog:
             return None
         self._taken.add(entry.name)
         return owed_tick(entry, now)
+
+    def decide(self, tick: Tick, skipped: Tick | None, follows: datetime | None, now: datetime) -> DueTicks:
+        """Decide about ticks that have come due, once, with those before them that no claim has accounted for.
+
+        The first claim of an entry takes its backlog along: a claim without it would take those ticks away.
+
+        Args:
+            tick: The ticks that have come due.
+            skipped: Ticks before them whose policy fired none.
+            follows: The tick directly before `tick`, if it is known.
+            now: The broker's time.
+        """
+        earlier = skipped or self.take(tick.entry, tick.scheduled_at)
+        if earlier is not None:
+            tick, follows = merged(earlier, tick), None
+        decision = decide(tick.entry, tick.first or tick.scheduled_at, tick.scheduled_at, now)
+        return DueTicks(tick, decision, follows)
 
 
 def owed_tick(entry: CronEntry, now: datetime) -> Tick | None:

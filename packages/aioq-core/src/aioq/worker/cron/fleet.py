@@ -53,7 +53,7 @@ CLAIM_SPREAD = 0.05
 QUEUED_RETRY = 1.0
 """Seconds between two claims of a tick that waits for an earlier run."""
 
-UNDECIDED = (None, TickOutcome.EARLY, TickOutcome.QUEUED)
+UNDECIDED = (TickOutcome.EARLY, TickOutcome.QUEUED)
 """Outcomes after which the claim is sent again, alone."""
 
 OWNING = (TickOutcome.WON, TickOutcome.PAUSED, TickOutcome.BUSY)
@@ -75,6 +75,8 @@ class FleetEntry:
 
     entry: CronEntry
     state: EntryState = EntryState.IDLE
+    newest: datetime | None = None
+    """The newest tick that the scheduler has fired. The next one follows it directly, until the loop is restarted."""
     later: Tick | None = None
     """Ticks that came due while the entry was not idle."""
     skipped: Tick | None = None
@@ -122,19 +124,28 @@ class Fleet:
         self._clock = clock
         self._backlog = Backlog()
         self._entries: dict[str, FleetEntry] = {}
-        self._gathered: dict[datetime, list[Tick]] = {}
-        """The ticks of entries that are GATHERED, by their moment."""
+        self._gathered: dict[datetime, list[tuple[Tick, datetime | None]]] = {}
+        """The ticks of entries that are GATHERED and the tick that each of them follows, by their moment."""
 
     def fire(self, tick: Tick) -> None:
         """Claim a tick that has come due, and those that came due with it. Returns at once."""
         own = self._own(tick.entry)
+        follows, own.newest = own.newest, tick.scheduled_at
+        self._accept(own, tick, follows)
+
+    def restart(self) -> None:
+        """Note that the scheduler's loop starts again: ticks may have passed meanwhile."""
+        for own in self._entries.values():
+            own.newest = None
+
+    def _accept(self, own: FleetEntry, tick: Tick, follows: datetime | None) -> None:
         if own.state is not EntryState.IDLE:
             logger.debug("cron task %s: the tick of %s waits: %s", own.entry.name, tick.scheduled_at, own.state.name)
             own.later = merged(own.later, tick)
             return
         own.state = EntryState.GATHERED
         gathered = self._gathered.setdefault(tick.scheduled_at, [])
-        gathered.append(tick)
+        gathered.append((tick, follows))
         if len(gathered) == 1:
             self._tasks.start(partial(self._claim_together, tick.scheduled_at), tick.entry.name)
 
@@ -143,7 +154,8 @@ class Fleet:
         for number, entry in enumerate(entries):
             if number and number % BATCH_SIZE == 0:
                 await checkpoint()
-            if self._own(entry).state is not EntryState.IDLE:
+            own = self._own(entry)
+            if own.state is not EntryState.IDLE:
                 continue  # a tick has come due meanwhile, and its claim takes the backlog
             try:
                 tick = self._backlog.take(entry, self._now())
@@ -151,11 +163,11 @@ class Fleet:
                 logger.exception("cannot catch up on cron task %s: its schedule failed", entry.name)
                 continue
             if tick is not None:
-                self.fire(tick)
+                self._accept(own, tick, None)
 
     async def _claim_together(self, moment: datetime) -> None:
         """Claim the ticks of all entries that came due at one moment."""
-        claims = [claim for tick in self._gathered.pop(moment) if (claim := self._shared_claim(tick))]
+        claims = [claim for tick, follows in self._gathered.pop(moment) if (claim := self._shared_claim(tick, follows))]
         if not claims:
             return
         await self._clock.sleep(self._spread(moment))
@@ -172,11 +184,11 @@ class Fleet:
             for claim in pending:
                 self._give_up(claim)
 
-    def _shared_claim(self, tick: Tick) -> PendingClaim | None:
+    def _shared_claim(self, tick: Tick, follows: datetime | None) -> PendingClaim | None:
         """Return the claim of a gathered tick; None if the entry needs a task of its own, or its schedule fails."""
         own = self._own(tick.entry)
         try:
-            due = self._decide(own, tick)
+            due = self._decide(own, tick, follows)
             groups = due.groups()
         except Exception:
             _log_failed_tick(own.entry)
@@ -191,7 +203,7 @@ class Fleet:
     async def _conclude(self, claim: PendingClaim) -> None:
         """Act on the answer to a claim that was sent with others; without a decision, send it again alone."""
         own = self._own(claim.entry)
-        if claim.outcome in UNDECIDED:
+        if claim.reply is None or claim.reply.outcome in UNDECIDED:
             self._start_task(own, partial(self._claim_alone, claim))
             return
         try:
@@ -217,7 +229,7 @@ class Fleet:
             own.reset()
 
     async def _claim_later(self, own: FleetEntry, tick: Tick) -> None:
-        await self._claim_in_turn(own, self._decide(own, tick))
+        await self._claim_in_turn(own, self._decide(own, tick, None))
 
     async def _claim_in_turn(self, own: FleetEntry, due: DueTicks) -> None:
         """Claim the ticks that are to fire, one group after the other. A stop leaves the rest to other workers."""
@@ -227,7 +239,7 @@ class Fleet:
             if not await wait_for_turn(own.entry, ticks[-1], self._clock, self._shutdown):
                 return
             if number == 0:
-                await self._clock.sleep(self._spread(due.newest))
+                await self._clock.sleep(self._spread(due.tick.scheduled_at))
             if self._shutdown.requested:
                 return
             await self._claim_alone(self._claims.new(due, ticks))
@@ -239,14 +251,14 @@ class Fleet:
         self._own(claim.entry).state = EntryState.CLAIMING
         if not self._shutdown.requested:
             await self._send(claim)
-        if claim.outcome is TickOutcome.QUEUED:
+        if claim.is_queued():
             self._tasks.start(partial(self._wait_for_earlier_run, claim), claim.entry.name)
         else:
             await self._act(claim)
 
     async def _wait_for_earlier_run(self, claim: PendingClaim) -> None:
         """Repeat a claim until the earlier run has ended, or a newer tick has taken its place."""
-        while claim.outcome is TickOutcome.QUEUED:
+        while claim.is_queued():
             if await wait_until(self._shutdown.draining, self._clock, QUEUED_RETRY):
                 self._recorder.skipped(claim.entry, claim.ticks[-1], TickReason.STOPPING)
                 return
@@ -280,11 +292,12 @@ class Fleet:
         if own.accounted is not None:
             previous = max(previous, own.accounted)
             own.accounted = None
-        self._recorder.not_fired(claim.entry, claim.due.not_fired_after(previous))
+        if not_fired := claim.due.not_fired_after(previous):
+            self._recorder.not_fired(claim.entry, not_fired)
 
     async def _run(self, claim: PendingClaim) -> None:
         """Start the runs of what was won, oldest first. A cancellation in between ends those that have not begun."""
-        ticks = deque(claim.ticks_to_run())
+        ticks = deque(_ticks_to_run(claim))
         try:
             while ticks:
                 self._runs.begin(claim.entry, ticks.popleft())
@@ -296,7 +309,7 @@ class Fleet:
 
     def _give_up(self, claim: PendingClaim) -> None:
         """Record that a cancellation came before the runs of what was won."""
-        for tick in claim.ticks_to_run():
+        for tick in _ticks_to_run(claim):
             self._recorder.not_run(claim.entry, tick, STOPPED)
 
     def _miss(self, claim: PendingClaim) -> None:
@@ -309,13 +322,8 @@ class Fleet:
             self._recorder.missed(entry, tick, TickReason.BROKER_AWAY)
             self._own(entry).accounted = tick
 
-    def _decide(self, own: FleetEntry, tick: Tick) -> DueTicks:
-        """Decide about ticks that have come due, once, with those before them that no claim has accounted for.
-
-        The first claim of an entry takes its backlog along: on its own, it would take those ticks away from it.
-        """
-        owed = self._backlog.take(own.entry, tick.scheduled_at)
-        due = DueTicks.decide(merged(own.skipped or owed, tick), self._now())
+    def _decide(self, own: FleetEntry, tick: Tick, follows: datetime | None) -> DueTicks:
+        due = self._backlog.decide(tick, own.skipped, follows, self._now())
         own.skipped = None
         return due
 
@@ -331,6 +339,14 @@ class Fleet:
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.time(), UTC)
+
+
+def _ticks_to_run(claim: PendingClaim) -> list[datetime]:
+    """Return the ticks whose functions this worker must call. The ledger enqueues jobs by itself."""
+    reply = claim.reply
+    if reply is None or reply.outcome is not TickOutcome.WON or claim.request.job is not None:
+        return []
+    return [datetime.fromtimestamp(tick, UTC) for tick in reply.won]
 
 
 def _log_failed_tick(entry: CronEntry) -> None:

@@ -12,6 +12,7 @@ import anyio
 from aioq.clock import BrokerClock, Clock, wait_until
 from aioq.cron import CronEntry
 from aioq.cron.misfire import NotFired
+from aioq.cron.options import WAITING_POLICIES
 from aioq.model.cron import TickReason, TickRecord, TickStatus
 from aioq.protocols import TickLedger
 from aioq.worker.broker_retry import OUTAGES, BrokerRetry
@@ -70,7 +71,7 @@ class Recorder:
             finished_at=self._broker_clock.time(),
             error=error,
         )
-        if entry.unique and entry.options.waits_for_earlier_run:
+        if entry.unique and entry.options.overlap in WAITING_POLICIES:
             self._urgent.set()
 
     def not_run(self, entry: CronEntry, tick: datetime, error: str) -> None:

@@ -123,7 +123,7 @@ class Runs:
         runs = self._entries.get(name)
         if runs is None or runs.newest().tick.timestamp() != tick:
             return  # a newer run of this worker has replaced it meanwhile
-        if not runs.newest().entry.options.may_overlap:
+        if runs.newest().entry.options.overlap != "allow":
             self._drop_waiting(runs, TickReason.OVERLAP)
             _cancel_all(runs)
 

@@ -92,7 +92,7 @@ class ScheduledJobs:
         once all the same if several ticks are made up for, and people enqueue jobs by hand.
         """
         store, options = self._app.broker, self._options(cron)
-        if options.may_overlap or not isinstance(store, JobStore):
+        if options.overlap == "allow" or not isinstance(store, JobStore):
             return
         for record in await ledger.tick_history(cron, limit=HISTORY_LIMIT):
             if record.tick >= tick or record.status is not TickStatus.FIRED or record.job_id is None:

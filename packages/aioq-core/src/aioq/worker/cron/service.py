@@ -120,17 +120,25 @@ class CronService:
             recorder=self._recorder, tasks=self._tasks, shutdown=self._shutdown, clock=self._broker_clock,
         )  # fmt: skip
         async with anyio.create_task_group() as duties:
-            duties.start_soon(self._loop, entries, fleet.fire, self._broker_clock)
+            duties.start_soon(self._loop, entries, fleet.fire, self._broker_clock, fleet.restart)
             await checkpoint()  # the loop starts first: a tick in between is then found twice and not never
             await fleet.catch_up(entries)
 
-    async def _loop(self, entries: Sequence[CronEntry], fire: Callable[[Tick], None], clock: Clock) -> None:
+    async def _loop(
+        self,
+        entries: Sequence[CronEntry],
+        fire: Callable[[Tick], None],
+        clock: Clock,
+        restart: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Run the scheduler's loop; if it ends or raises, call `restart` and run it again."""
         while entries:
             try:
                 await self._app.scheduler.run(entries, fire, clock=clock)
             except Exception:
                 logger.exception("the cron loop failed and is started again")
             await self._clock.sleep(RESTART_DELAY)
+            restart()
 
     async def _compare_clocks(self) -> None:
         asked = 0.0

@@ -40,31 +40,20 @@ CLAIM_TIMEOUT = 5.0
 class PendingClaim:
     """A claim of some or all of the ticks that came due together, and the latest answer to it."""
 
+    entry: CronEntry
     due: DueTicks
     request: TickClaim
     reply: TickReply | None = None
     """None until the ledger answers; None again while the claim is repeated."""
 
     @property
-    def entry(self) -> CronEntry:
-        """The entry of the ticks."""
-        return self.due.entry
-
-    @property
     def ticks(self) -> list[datetime]:
         """The claimed ticks, oldest first."""
         return [datetime.fromtimestamp(tick, UTC) for tick in self.request.ticks]
 
-    @property
-    def outcome(self) -> TickOutcome | None:
-        """The decision of the ledger; None without an answer."""
-        return None if self.reply is None else self.reply.outcome
-
-    def ticks_to_run(self) -> list[datetime]:
-        """Return the ticks whose functions this worker must call. The ledger enqueues jobs by itself."""
-        if self.reply is None or self.reply.outcome is not TickOutcome.WON or self.request.job is not None:
-            return []
-        return [datetime.fromtimestamp(tick, UTC) for tick in self.reply.won]
+    def is_queued(self) -> bool:
+        """Return whether the ledger lets the claim wait for an earlier run."""
+        return self.reply is not None and self.reply.outcome is TickOutcome.QUEUED
 
 
 class TickClaims:
@@ -83,7 +72,7 @@ class TickClaims:
 
     def new(self, due: DueTicks, ticks: Sequence[datetime]) -> PendingClaim:
         """Return a claim of ticks that has not been sent yet."""
-        entry = due.entry
+        entry = due.tick.entry
         request = TickClaim(
             name=entry.name,
             queue=entry.queue,
@@ -95,7 +84,7 @@ class TickClaims:
             run=RUN_TTL,
             job=entry.job,
         )
-        return PendingClaim(due, request)
+        return PendingClaim(entry, due, request)
 
     async def send_together(self, claims: Sequence[PendingClaim]) -> None:
         """Send claims of different entries, `BATCH_SIZE` in a call. A claim whose call fails has no reply after."""
