@@ -43,14 +43,14 @@ def change(moment: datetime) -> ClockChange:
 
 
 @given(listed(), bounds, bounds)
-def test_the_ticks_are_those_within_the_bounds(schedule: Listed, start: int | None, end: int | None) -> None:
+def test_bounded_has_ticks_within_bounds(schedule: Listed, start: int | None, end: int | None) -> None:
     """Both bounds may be ticks, and either may be left out."""
     first, last = (None if bound is None else at(bound) for bound in (start, end))
     within = [tick for tick in schedule.ticks if (not first or tick >= first) and (not last or tick <= last)]
     assert list(upcoming(bounded(schedule, first, last), BEFORE)) == within
 
 
-def test_a_schedule_is_asked_in_utc() -> None:
+def test_bounded_asks_schedule_in_utc() -> None:
     """Whatever the zone of the bound: one that is anybody's own may count on it."""
     asked = list[datetime]()
 
@@ -64,7 +64,7 @@ def test_a_schedule_is_asked_in_utc() -> None:
     assert [moment.tzinfo for moment in asked] == [UTC]
 
 
-def test_a_bounded_schedule_says_what_it_is() -> None:
+def test_bounded_has_text_of_schedule() -> None:
     """As the schedule does, and it knows the zone if the schedule has one."""
     schedule = bounded(Told(()), at(0), None)
     assert str(schedule) == "told"
@@ -80,14 +80,14 @@ def test_a_bounded_schedule_says_what_it_is() -> None:
         (at(0), at(60), "now and then, from 2026-01-01 09:00+00:00, until 2026-01-01 09:01+00:00"),
     ],
 )
-def test_the_words_say_the_bounds(start: datetime | None, end: datetime | None, words: str) -> None:
+def test_bounded_in_words_has_bounds(start: datetime | None, end: datetime | None, words: str) -> None:
     """After those of the schedule."""
     schedule = bounded(Told(()), start, end)
     assert isinstance(schedule, ExplainedSchedule)
     assert schedule.in_words() == words
 
 
-def test_only_clock_changes_within_the_bounds_are_told() -> None:
+def test_bounded_clock_changes_are_within_bounds() -> None:
     """Before and after them the schedule has nothing to do."""
     schedule = bounded(Told((at(0), at(60), at(120))), at(1), at(60) + timedelta(seconds=1))
     assert isinstance(schedule, ExplainedSchedule)
@@ -95,14 +95,14 @@ def test_only_clock_changes_within_the_bounds_are_told() -> None:
     assert schedule.clock_changes(at(3_600), at(7_200)) == []
 
 
-def test_a_schedule_without_words_has_none_within_bounds() -> None:
+def test_bounded_plain_schedule_is_not_explained() -> None:
     """Who asks with `isinstance` gets the right answer."""
     schedule = bounded(Listed(()), at(0), None)
     assert isinstance(schedule, Schedule)
     assert not isinstance(schedule, ExplainedSchedule)
 
 
-def test_half_an_explanation_is_none() -> None:
+def test_bounded_half_explained_schedule_is_not_explained() -> None:
     """Words alone do not say what clock changes do."""
 
     class Worded(Listed):
@@ -112,7 +112,7 @@ def test_half_an_explanation_is_none() -> None:
     assert not isinstance(bounded(Worded(()), at(0), None), ExplainedSchedule)
 
 
-def test_equal_schedules_with_equal_bounds_are_equal() -> None:
+def test_bounded_equals_same_schedule_and_bounds() -> None:
     """So what was computed for one may serve the other."""
     one, other = (bounded(Told((at(0),)), at(0), at(60)) for _ in range(2))
     assert one == other

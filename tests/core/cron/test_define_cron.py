@@ -54,12 +54,12 @@ def entry(app: Aarq, name: str = f"{HERE}.report") -> CronEntry:
     return app.crons[name]
 
 
-def test_the_function_stays_a_function(app: Aarq) -> None:
+def test_cron_returns_function(app: Aarq) -> None:
     """It is returned unchanged, and can be called and tested as ever."""
     assert app.cron("every 5")(report) is report
 
 
-def test_an_entry_says_all_about_itself(app: Aarq) -> None:
+def test_cron_entry_has_all_fields(app: Aarq) -> None:
     """Name, function, schedule, queue, and where it was written."""
     app.cron("every 5", queue="reports", tz="Europe/Berlin", unique=True)(report)
     assert entry(app) == CronEntry(
@@ -74,7 +74,7 @@ def test_an_entry_says_all_about_itself(app: Aarq) -> None:
     )
 
 
-def test_the_zone_is_the_entrys_then_the_apps_then_utc(scheduler: PlainScheduler) -> None:
+def test_cron_zone_is_of_entry_then_app_then_utc(scheduler: PlainScheduler) -> None:
     """The scheduler is told, and the entry remembers."""
     app = Aarq(FlakyBroker(), scheduler=scheduler, tz=ZoneInfo("Asia/Tokyo"))
     app.cron("every 1", name="own", tz="Europe/Berlin")(report)
@@ -85,7 +85,7 @@ def test_the_zone_is_the_entrys_then_the_apps_then_utc(scheduler: PlainScheduler
     assert scheduler.zones == ["Europe/Berlin", ZoneInfo("Asia/Tokyo"), None]
 
 
-def test_a_schedule_may_be_an_object(app: Aarq) -> None:
+def test_cron_accepts_schedule_object(app: Aarq) -> None:
     """Anything with `next_after` will do, and is not parsed."""
     app.cron(Sunrise(), name="plain")(report)
     app.cron(Named(), name="named")(report)
@@ -94,13 +94,13 @@ def test_a_schedule_may_be_an_object(app: Aarq) -> None:
     assert entry(app, "named").tz == "UTC"
 
 
-def test_a_schedule_object_has_a_zone_of_its_own(app: Aarq) -> None:
+def test_cron_takes_zone_of_schedule_object(app: Aarq) -> None:
     """A zone beside it would be ignored, so it is refused."""
     with pytest.raises(ValueError, match="tz is the zone of a cron expression; leave it out for the schedule .*$"):
         app.cron(Sunrise(), tz="Europe/Berlin")
 
 
-def test_fingerprints_tell_schedules_apart(app: Aarq) -> None:
+def test_fingerprint_differs_by_schedule(app: Aarq) -> None:
     """Equal in every process for the same expression and zone, and in none for another."""
     app.cron("every 1", name="a")(report)
     app.cron("every 1", name="b")(other)
@@ -111,7 +111,7 @@ def test_fingerprints_tell_schedules_apart(app: Aarq) -> None:
     assert len(set(fingerprints)) == 3
 
 
-def test_a_bad_expression_is_refused_where_it_stands(app: Aarq) -> None:
+def test_cron_invalid_expression_names_function(app: Aarq) -> None:
     """The error is of the parser's own type, and says which entry it is about."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011  # the whole text is compared
         app.cron("sometimes")(report)
@@ -119,13 +119,13 @@ def test_a_bad_expression_is_refused_where_it_stands(app: Aarq) -> None:
     assert len(app.crons) == 0
 
 
-def test_several_schedules_on_one_function(app: Aarq) -> None:
+def test_cron_numbers_entries_of_one_function(app: Aarq) -> None:
     """They stack; the further ones are numbered."""
     app.cron("every 1")(app.cron("every 2")(app.cron("every 3")(report)))
     assert [one.name for one in app.crons] == [f"{HERE}.report", f"{HERE}.report:2", f"{HERE}.report:3"]
 
 
-def test_a_name_is_given_once(app: Aarq) -> None:
+def test_cron_rejects_used_name(app: Aarq) -> None:
     """Two functions of one name are an error that names both places."""
     app.cron("every 1", name="nightly")(report)
     with pytest.raises(DuplicateName) as caught:
@@ -135,7 +135,7 @@ def test_a_name_is_given_once(app: Aarq) -> None:
     )
 
 
-def test_another_function_of_the_same_name_is_no_further_entry(app: Aarq) -> None:
+def test_cron_rejects_other_function_of_same_name(app: Aarq) -> None:
     """A copy of a function, from a module that was imported twice, is found out."""
 
     def copy(_: object) -> None: ...
@@ -160,13 +160,13 @@ async def generator(_: object) -> AsyncGenerator[int, None]:
         (generator, "is a generator: calling it would not run it"),
     ],
 )
-def test_what_cannot_be_fired_is_refused(app: Aarq, function: Any, why: str) -> None:
+def test_cron_rejects_what_cannot_be_called(app: Aarq, function: Any, why: str) -> None:
     """A cron task takes the context and nothing else."""
     with pytest.raises(TaskDefinitionError, match=why):
         app.cron("every 1")(function)
 
 
-def test_tasks_are_not_fired(app: Aarq) -> None:
+def test_cron_rejects_task(app: Aarq) -> None:
     """A task makes jobs; the error says how to have it on a schedule."""
     task = app.task(name="mail")(report)
     with pytest.raises(
@@ -175,7 +175,7 @@ def test_tasks_are_not_fired(app: Aarq) -> None:
         app.cron("every 1")(task)
 
 
-def test_objects_and_partials_can_be_fired(app: Aarq) -> None:
+def test_cron_accepts_objects_and_partials(app: Aarq) -> None:
     """Anything that can be called with the context will do."""
     app.cron("every 1")(Callable_())
     app.cron("every 1")(functools.partial(other))
@@ -191,13 +191,13 @@ def test_objects_and_partials_can_be_fired(app: Aarq) -> None:
         ({"name": ""}, "name ''"),
     ],
 )
-def test_odd_names_are_refused(app: Aarq, options: dict[str, Any], text: str) -> None:
+def test_cron_rejects_invalid_names(app: Aarq, options: dict[str, Any], text: str) -> None:
     """Names and queues are checked like those of tasks."""
     with pytest.raises(ValueError, match=rf'^@app.cron\("every 1"\): {text}'):
         app.cron("every 1", **options)(report)
 
 
-def test_unique_needs_a_ledger() -> None:
+def test_cron_unique_needs_ledger() -> None:
     """On a broker that keeps none the error comes at once, and says what is missing."""
     app = Aarq(BareBroker(), scheduler=PlainScheduler())
     app.cron("every 1")(report)
@@ -209,7 +209,7 @@ def test_unique_needs_a_ledger() -> None:
     )
 
 
-def test_a_function_may_be_called_with_arguments(app: Aarq) -> None:
+def test_cron_keeps_args_and_kwargs(app: Aarq) -> None:
     """One function, on several schedules, each with arguments of its own."""
 
     async def clean(_: object, table: str, *, days: int = 7) -> None: ...
@@ -220,7 +220,7 @@ def test_a_function_may_be_called_with_arguments(app: Aarq) -> None:
     assert (entry(app, "events").args, entry(app, "events").kwargs) == ((), {"table": "events", "days": 1})
 
 
-def test_what_kwargs_are_changed_to_later_is_of_no_account(app: Aarq) -> None:
+def test_cron_copies_kwargs(app: Aarq) -> None:
     """The entry holds what it was given."""
 
     async def clean(_: object, days: int) -> None: ...
@@ -235,7 +235,7 @@ def test_what_kwargs_are_changed_to_later_is_of_no_account(app: Aarq) -> None:
     ("options", "named"),
     [({"args": (1, 2)}, ""), ({"kwargs": {"x": 1, "days": 7}}, "'days'"), ({"args": (1,), "kwargs": {"x": 1}}, "'x'")],
 )
-def test_arguments_have_to_fit_the_function(app: Aarq, options: dict[str, Any], named: str) -> None:
+def test_cron_rejects_arguments_that_do_not_fit(app: Aarq, options: dict[str, Any], named: str) -> None:
     """Where the decorator stands, and not at three in the morning; what is wrong comes last, in Python's words."""
 
     def function(_: object, x: int) -> None: ...
@@ -250,7 +250,7 @@ def test_arguments_have_to_fit_the_function(app: Aarq, options: dict[str, Any], 
     assert named in reason
 
 
-def test_on_error_is_remembered(app: Aarq) -> None:
+def test_cron_keeps_on_error(app: Aarq) -> None:
     """It takes the context and the exception."""
 
     def alarm(_: object, error: BaseException) -> None: ...
@@ -259,7 +259,7 @@ def test_on_error_is_remembered(app: Aarq) -> None:
     assert entry(app).on_error is alarm
 
 
-def test_upcoming_moments() -> None:
+def test_upcoming_yields_next_ticks() -> None:
     """One after the other, for as long as there are any."""
 
     class Twice:

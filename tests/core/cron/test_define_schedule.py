@@ -39,7 +39,7 @@ def line() -> int:
     return frame.f_back.f_lineno
 
 
-def test_an_entry_holds_the_job(app: Aarq, task: Task[..., None]) -> None:
+def test_schedule_entry_has_job(app: Aarq, task: Task[..., None]) -> None:
     """What is enqueued at each tick is encoded already; queue and options are the task's."""
     name, here = app.schedule(task, "every 5", args=("a@b.c",), tz="Europe/Berlin", jitter=2), line()
     assert app.crons[name] == CronEntry(
@@ -58,7 +58,7 @@ def test_an_entry_holds_the_job(app: Aarq, task: Task[..., None]) -> None:
     )
 
 
-def test_arguments_may_be_named(app: Aarq, task: Task[..., None]) -> None:
+def test_schedule_accepts_kwargs(app: Aarq, task: Task[..., None]) -> None:
     """They are encoded like those of any call."""
     when = datetime(2026, 1, 1, tzinfo=UTC)
     name = app.schedule(task, "every 5", args=("a@b.c",), kwargs={"when": when})
@@ -67,20 +67,20 @@ def test_arguments_may_be_named(app: Aarq, task: Task[..., None]) -> None:
     assert job.payload == task.call("a@b.c", when=when).job.payload
 
 
-def test_several_schedules_of_one_task(app: Aarq, task: Task[..., None]) -> None:
+def test_schedule_numbers_entries_of_one_task(app: Aarq, task: Task[..., None]) -> None:
     """The further ones are numbered, and each may have a name."""
     names = [app.schedule(task, "every 5", args=(to,)) for to in "ab"]
     names.append(app.schedule(task, "every 5", args=("c",), name="weekly"))
     assert names == ["send", "send:2", "weekly"] == [entry.name for entry in app.crons]
 
 
-def test_the_queue_of_a_schedule_is_one_of_the_apps(app: Aarq) -> None:
+def test_schedule_queue_belongs_to_app(app: Aarq) -> None:
     """A worker without further notice serves it."""
     app.schedule(app.task(queue="mail")(tidy), "every 5")
     assert app.queues == ("mail",)
 
 
-def test_a_schedule_keeps_to_its_bounds(app: Aarq) -> None:
+def test_schedule_has_ticks_within_bounds(app: Aarq) -> None:
     """As one of `app.cron` does."""
     end = datetime(2026, 1, 1, tzinfo=UTC)
     schedule = app.crons[app.schedule(app.task(tidy), "every 5", end=end)].schedule
@@ -88,7 +88,7 @@ def test_a_schedule_keeps_to_its_bounds(app: Aarq) -> None:
     assert schedule.next_after(end) is None
 
 
-def test_two_schedules_of_one_name_name_both_places(app: Aarq) -> None:
+def test_schedule_rejects_used_name_with_both_places(app: Aarq) -> None:
     """Both stand in the error as file and line of the call."""
     task = app.task(tidy)
     first = line() + 1
@@ -129,7 +129,7 @@ def test_two_schedules_of_one_name_name_both_places(app: Aarq) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_said_of_the_entry(scheduler: PlainScheduler, options: Any, kind: type, why: str) -> None:
+def test_schedule_error_names_entry(scheduler: PlainScheduler, options: Any, kind: type, why: str) -> None:
     """At the import of the module, and in the type that the error has elsewhere."""
     app = Aarq(FlakyBroker(), scheduler=scheduler, max_payload=1_000)
     task: Any = app.task(name="send")(send)
@@ -139,7 +139,7 @@ def test_what_is_wrong_is_said_of_the_entry(scheduler: PlainScheduler, options: 
     assert len(app.crons) == 0
 
 
-def test_a_bad_expression_is_refused_where_it_stands(app: Aarq) -> None:
+def test_schedule_invalid_expression_names_task(app: Aarq) -> None:
     """The error is of the parser's own type."""
     task = app.task(name="tidy")(tidy)
     with pytest.raises(ValueError) as caught:  # noqa: PT011  # the whole text is compared
@@ -147,7 +147,7 @@ def test_a_bad_expression_is_refused_where_it_stands(app: Aarq) -> None:
     assert str(caught.value) == 'app.schedule(tidy, "sometimes"): \'sometimes\' is not of the form "every N"'
 
 
-def test_a_schedule_object_has_a_zone_of_its_own(app: Aarq) -> None:
+def test_schedule_takes_zone_of_schedule_object(app: Aarq) -> None:
     """A zone beside it is refused; the error has the object as its text."""
     task = app.task(name="tidy")(tidy)
     with pytest.raises(
@@ -156,7 +156,7 @@ def test_a_schedule_object_has_a_zone_of_its_own(app: Aarq) -> None:
         app.schedule(task, EverySeconds(5), tz="Europe/Berlin")
 
 
-def test_only_tasks_are_scheduled(app: Aarq) -> None:
+def test_schedule_rejects_function(app: Aarq) -> None:
     """A function makes no jobs; the error says what to do."""
     function: Any = tidy
     with pytest.raises(TaskDefinitionError) as caught:
@@ -166,7 +166,7 @@ def test_only_tasks_are_scheduled(app: Aarq) -> None:
     )
 
 
-def test_a_name_is_no_task(app: Aarq) -> None:
+def test_schedule_rejects_task_name(app: Aarq) -> None:
     """Not even that of one."""
     app.task(name="tidy")(tidy)
     name: Any = "tidy"
@@ -176,7 +176,7 @@ def test_a_name_is_no_task(app: Aarq) -> None:
         app.schedule(name, "every 5")
 
 
-def test_the_task_of_another_app_is_refused(app: Aarq) -> None:
+def test_schedule_rejects_task_of_other_app(app: Aarq) -> None:
     """Even if this one has a task of that name: its jobs are the other's."""
     app.task(name="tidy")(tidy)
     stranger = Aarq(FlakyBroker()).task(name="tidy")(tidy)
@@ -187,7 +187,7 @@ def test_the_task_of_another_app_is_refused(app: Aarq) -> None:
     )
 
 
-def test_a_schedule_needs_a_ledger() -> None:
+def test_schedule_needs_ledger() -> None:
     """On a broker that keeps none the error comes at once, and says what is missing."""
     app = Aarq(BareBroker(), scheduler=PlainScheduler())
     with pytest.raises(MissingFeature, match="^app.schedule needs a broker that implements aioq.protocols.TickLedger"):

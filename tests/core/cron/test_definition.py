@@ -32,7 +32,7 @@ def entry(**options: Any) -> CronEntry:
 ONE = define(entry())
 
 
-def test_a_definition_says_what_matters() -> None:
+def test_definition_has_schedule_and_policies() -> None:
     """Nothing is said of options that were left alone."""
     assert define(entry()) == CronDefinition(
         queue="default",
@@ -44,7 +44,7 @@ def test_a_definition_says_what_matters() -> None:
     )
 
 
-def test_options_are_said_as_text() -> None:
+def test_definition_has_options_as_text() -> None:
     """In the order in which they are documented; whether it is enabled is said by itself."""
     definition = define(
         entry(
@@ -72,13 +72,13 @@ def test_options_are_said_as_text() -> None:
     ]
 
 
-def test_a_number_is_a_number(app: Aarq) -> None:
+def test_definition_of_equal_numbers_is_equal(app: Aarq) -> None:
     """Whether it is written with a point or without."""
     assert define(entry(jitter=5)) == define(entry(jitter=5.0))
     assert define(entry(grace=60)) == define(entry())
 
 
-def test_a_schedule_is_told_from_a_cron(app: Aarq) -> None:
+def test_definition_has_kind(app: Aarq) -> None:
     """It makes jobs, one per tick for the fleet, in the queue of its task."""
 
     async def send(_: object) -> None: ...
@@ -88,7 +88,7 @@ def test_a_schedule_is_told_from_a_cron(app: Aarq) -> None:
     assert (definition.kind, definition.unique, definition.queue) == ("schedule", True, "mail")
 
 
-def test_the_job_of_a_schedule_is_told_by_a_digest(app: Aarq) -> None:
+def test_definition_has_digest_of_job(app: Aarq) -> None:
     """Other arguments, or another priority, are a change that a deploy makes; the arguments stay private."""
 
     async def send(_: object, to: str) -> None: ...
@@ -123,7 +123,7 @@ apps = st.lists(definitions, unique_by=lambda definition: definition.key, max_si
 
 
 @given(apps, st.randoms())
-def test_a_version_is_that_of_the_set(app: list[CronDefinition], random: Any) -> None:
+def test_version_is_independent_of_order(app: list[CronDefinition], random: Any) -> None:
     """The order of entries is of no account, nor is that of their options."""
     turned = [
         msgspec.structs.replace(one, options=dict(reversed(one.options.items())))
@@ -133,18 +133,18 @@ def test_a_version_is_that_of_the_set(app: list[CronDefinition], random: Any) ->
 
 
 @given(apps, apps)
-def test_versions_are_equal_when_nothing_would_change(one: list[CronDefinition], other: list[CronDefinition]) -> None:
+def test_version_is_equal_without_changes(one: list[CronDefinition], other: list[CronDefinition]) -> None:
     """And only then."""
     assert (version_of(one) == version_of(other)) == (not compare(one, other))
 
 
-def test_a_version_is_the_same_in_every_process() -> None:
+def test_version_is_equal_in_every_process() -> None:
     """The one here was worked out in another."""
     assert version_of([define(entry())]) == "1346e9d4ef47f01f"
 
 
 @given(apps, apps)
-def test_a_difference_leads_from_one_to_the_other(registered: list[CronDefinition], code: list[CronDefinition]) -> None:
+def test_compare_leads_from_one_set_to_other(registered: list[CronDefinition], code: list[CronDefinition]) -> None:
     """Taking away, replacing and adding what it says turns one set into the other."""
     diff = compare(registered, code)
     result = {definition.key: definition for definition in registered}
@@ -161,7 +161,7 @@ def test_a_difference_leads_from_one_to_the_other(registered: list[CronDefinitio
 
 
 @given(apps, apps)
-def test_differences_are_sorted(registered: list[CronDefinition], code: list[CronDefinition]) -> None:
+def test_compare_sorts_by_queue_and_name(registered: list[CronDefinition], code: list[CronDefinition]) -> None:
     """By queue, then by name."""
     diff = compare(registered, code)
     for part in (diff.added, [after for _, after in diff.changed], diff.removed):
@@ -169,19 +169,19 @@ def test_differences_are_sorted(registered: list[CronDefinition], code: list[Cro
 
 
 @given(apps)
-def test_what_is_equal_differs_in_nothing(app: list[CronDefinition]) -> None:
+def test_compare_of_equal_sets_is_empty(app: list[CronDefinition]) -> None:
     """Such a difference is false."""
     assert compare(app, app[::-1]) == CronDiff()
     assert not compare(app, app)
 
 
 @pytest.mark.parametrize("diff", [CronDiff(added=(ONE,)), CronDiff(removed=(ONE,)), CronDiff(changed=((ONE, ONE),))])
-def test_a_difference_is_true(diff: CronDiff) -> None:
+def test_compare_of_different_sets_is_true(diff: CronDiff) -> None:
     """Whichever it is."""
     assert diff
 
 
-def test_an_entry_in_another_queue_is_another_entry() -> None:
+def test_compare_takes_other_queue_for_other_entry() -> None:
     """It is removed here and added there."""
     one = define(entry())
     other = msgspec.structs.replace(one, queue="other")

@@ -28,7 +28,7 @@ def offset(one: CronEntry, tick: datetime) -> float:
     return jitter_of(one, tick).total_seconds()
 
 
-def test_without_jitter_a_tick_fires_at_its_moment() -> None:
+def test_jitter_of_zero_does_not_call_schedule() -> None:
     """And its schedule is not asked for the next one."""
 
     class Silent(EverySeconds):
@@ -39,7 +39,7 @@ def test_without_jitter_a_tick_fires_at_its_moment() -> None:
     assert due_at(entry(0, Silent(60)), at(0)) == at(0)
 
 
-def test_the_offset_is_the_same_in_every_process() -> None:
+def test_jitter_is_equal_in_every_process() -> None:
     """Hash seeds and zones are of no account: workers agree."""
     here = offset(entry(30, EverySeconds(60)), at(0))
     assert offset(entry(30, EverySeconds(60)), at(0).astimezone(ZoneInfo("Asia/Tokyo"))) == here
@@ -54,13 +54,13 @@ def test_the_offset_is_the_same_in_every_process() -> None:
         assert float(there.stdout) == here
 
 
-def test_offsets_differ_by_name_and_tick() -> None:
+def test_jitter_differs_by_name_and_tick() -> None:
     """What is due together is spread, and nobody is last every day."""
     one, other = entry(30, EverySeconds(60)), entry(30, EverySeconds(60), "other")
     assert len({offset(one, at(0)), offset(one, at(60)), offset(other, at(0)), offset(other, at(60))}) == 4
 
 
-def test_offsets_are_spread_evenly() -> None:
+def test_jitter_is_spread_evenly() -> None:
     """Their mean is half the jitter, and they come close to its ends."""
     offsets = [offset(entry(30, EverySeconds(60)), at(60 * tick)) for tick in range(1_000)]
     assert 14 < mean(offsets) < 16
@@ -69,7 +69,7 @@ def test_offsets_are_spread_evenly() -> None:
 
 
 @given(listed(), st.one_of(st.sampled_from([1e-6, 1.0, 86_400.0]), st.floats(0, 86_400)))
-def test_ticks_stay_in_order(schedule: Listed, jitter: float) -> None:
+def test_jitter_keeps_ticks_in_order(schedule: Listed, jitter: float) -> None:
     """No tick is put off to the moment of the following one, nor by the whole jitter."""
     one = entry(jitter, schedule)
     for tick in schedule.ticks:
@@ -78,6 +78,6 @@ def test_ticks_stay_in_order(schedule: Listed, jitter: float) -> None:
     assert all(due_at(one, tick) < following for tick, following in pairwise(schedule.ticks))
 
 
-def test_the_last_tick_of_all_has_its_jitter() -> None:
+def test_jitter_applies_to_last_tick() -> None:
     """Nothing follows that it could run into."""
     assert 0 < offset(entry(30, Listed((at(0),))), at(0)) < 30

@@ -37,18 +37,18 @@ def group(first: datetime, last: datetime, count: int, status: TickStatus, reaso
 
 
 @pytest.mark.parametrize("misfire", ["once", "skip", "all"])
-def test_a_tick_that_is_in_time_fires(misfire: Misfire) -> None:
+def test_decide_fires_tick_in_time(misfire: Misfire) -> None:
     """Whatever the policy, and nothing else is said of it."""
     assert decide(minutely(misfire=misfire), at(0), at(0), at(0.01)) == Decision(fire=(at(0),))
 
 
-def test_once_fires_the_newest() -> None:
+def test_decide_once_fires_newest() -> None:
     """However late it is; the others give way to it."""
     decision = decide(minutely(), at(0), at(540), at(3599))
     assert decision == Decision(fire=(at(540),), not_fired=(group(at(0), at(480), 9, SKIPPED, TickReason.COALESCED),))
 
 
-def test_skip_fires_the_newest_while_it_is_in_time() -> None:
+def test_decide_skip_fires_newest_in_time() -> None:
     """Those before it that were in time give way to it, and the others came too late."""
     decision = decide(minutely(misfire="skip", grace=100), at(0), at(180), at(190))
     skipped = (
@@ -58,24 +58,24 @@ def test_skip_fires_the_newest_while_it_is_in_time() -> None:
     assert decision == Decision(fire=(at(180),), not_fired=skipped)
 
 
-def test_skip_fires_nothing_that_is_late() -> None:
+def test_decide_skip_fires_no_late_tick() -> None:
     """The grace has its end."""
     decision = decide(minutely(misfire="skip"), at(0), at(120), at(180.001))
     assert decision == Decision(fire=(), not_fired=(group(at(0), at(120), 3, SKIPPED, TickReason.TOO_LATE),))
 
 
-def test_the_grace_ends_with_its_last_moment() -> None:
+def test_decide_grace_includes_its_last_moment() -> None:
     """A tick that is as late as the grace is long fires."""
     assert decide(minutely(misfire="skip"), at(0), at(0), at(60)).fire == (at(0),)
     assert decide(minutely(misfire="skip"), at(0), at(0), at(60.000001)).fire == ()
 
 
-def test_all_fires_each() -> None:
+def test_decide_all_fires_each() -> None:
     """The oldest first."""
     assert decide(minutely(misfire="all"), at(0), at(180), at(3600)) == Decision(fire=(at(0), at(60), at(120), at(180)))
 
 
-def test_all_has_a_limit() -> None:
+def test_decide_all_fires_newest_thousand() -> None:
     """Of more than a thousand the newest thousand are fired."""
     decision = decide(minutely(misfire="all"), at(0), at(60_300), at(60_301))
     assert (len(decision.fire), decision.fire[0], decision.fire[-1]) == (1_000, at(360), at(60_300))
@@ -83,26 +83,26 @@ def test_all_has_a_limit() -> None:
 
 
 @pytest.mark.parametrize(("misfire", "fired"), [("once", [360]), ("skip", []), ("all", [240, 300, 360])])
-def test_what_is_older_than_catchup_is_missed(misfire: Misfire, fired: list[float]) -> None:
+def test_decide_misses_ticks_older_than_catchup(misfire: Misfire, fired: list[float]) -> None:
     """The policy is for the ticks since then."""
     decision = decide(minutely(misfire=misfire, catchup=200), at(0), at(360), at(440))
     assert decision.fire == tuple(map(at, fired))
     assert decision.not_fired[0] == group(at(0), at(180), 4, MISSED, TickReason.TOO_OLD)
 
 
-def test_nothing_is_made_up_for_when_all_is_older_than_catchup() -> None:
+def test_decide_fires_nothing_if_all_is_older_than_catchup() -> None:
     """Not even the newest, once its grace is over."""
     decision = decide(minutely(catchup=0), at(0), at(60), at(121))
     assert decision == Decision(fire=(), not_fired=(group(at(0), at(60), 2, MISSED, TickReason.TOO_OLD),))
 
 
-def test_what_is_in_time_needs_no_catchup() -> None:
+def test_decide_in_time_needs_no_catchup() -> None:
     """With a catchup of nothing the newest still has its grace."""
     decision = decide(minutely(catchup=0, misfire="all"), at(0), at(60), at(120))
     assert decision == Decision(fire=(at(60),), not_fired=(group(at(0), at(0), 1, MISSED, TickReason.TOO_OLD),))
 
 
-def test_a_tick_is_late_from_its_jitter_on() -> None:
+def test_decide_counts_lateness_after_jitter() -> None:
     """What was put off by half a minute may fire half a minute later."""
     jittered = minutely(misfire="skip", jitter=59)
     last_moment = due_at(jittered, at(0)) + timedelta(seconds=60)
@@ -111,7 +111,7 @@ def test_a_tick_is_late_from_its_jitter_on() -> None:
     assert decide(jittered, at(0), at(0), last_moment + timedelta(microseconds=1)).fire == ()
 
 
-def test_ticks_without_number_are_counted_up_to_a_point() -> None:
+def test_decide_counts_up_to_limit() -> None:
     """Years of seconds are judged in few steps, and the last of them is known nevertheless."""
     asked = 0
 
@@ -130,7 +130,7 @@ def test_ticks_without_number_are_counted_up_to_a_point() -> None:
     assert asked < 40_000
 
 
-def test_the_newest_thousand_are_found_where_ticks_are_uneven() -> None:
+def test_decide_all_finds_newest_of_uneven_ticks() -> None:
     """Many in a short time, then few in a long one."""
     ticks = tuple(map(at, [*range(3_000), *range(10_000, 20_000, 1_000)]))
     decision = decide(entry(Listed(ticks), misfire="all"), ticks[0], ticks[-1], ticks[-1])
@@ -182,7 +182,7 @@ def told(decision: Decision, ticks: tuple[datetime, ...]) -> list[tuple[datetime
 
 
 @given(listed(), options, st.integers(0, 6_000), st.data())
-def test_every_tick_is_accounted_for_once(schedule: Listed, said: Any, late: int, data: st.DataObject) -> None:
+def test_decide_accounts_for_each_tick_once(schedule: Listed, said: Any, late: int, data: st.DataObject) -> None:
     """Oldest first, and each with the fate that its own age gives it."""
     one = entry(schedule, **said)
     first = data.draw(st.integers(0, len(schedule.ticks) - 1))
@@ -194,7 +194,7 @@ def test_every_tick_is_accounted_for_once(schedule: Listed, said: Any, late: int
 
 @settings(max_examples=30)
 @given(listed(most=9_000), options, st.integers(0, 6_000))
-def test_long_lists_are_treated_like_short_ones(schedule: Listed, said: Any, late: int) -> None:
+def test_decide_treats_long_lists_like_short_ones(schedule: Listed, said: Any, late: int) -> None:
     """What is fired is in order, at most a thousand, none older than its catchup, and nothing is counted twice."""
     assume(len(schedule.ticks) > 500)
     one, newest = entry(schedule, **said), schedule.ticks[-1]

@@ -59,7 +59,7 @@ def each(table: list[Any]) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize(("field", "value"), each(GOOD))
-def test_a_good_value_is_kept(app: Aarq, field: str, value: Any) -> None:
+def test_cron_options_accept_valid_value(app: Aarq, field: str, value: Any) -> None:
     """It is in the entry as it was given."""
     options: Any = {field: value}
     app.cron("every 5", name="entry", **options)(report)
@@ -67,14 +67,14 @@ def test_a_good_value_is_kept(app: Aarq, field: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(("field", "kind", "value"), each(BAD))
-def test_a_bad_value_is_refused_by_name(app: Aarq, field: str, kind: type[Exception], value: Any) -> None:
+def test_cron_options_reject_invalid_value_by_name(app: Aarq, field: str, kind: type[Exception], value: Any) -> None:
     """Before the function is known: the error begins with the schedule, and then the field."""
     options: Any = {field: value}
     with pytest.raises(kind, match=rf'^@app.cron\("every 5"\): {field} must be '):
         app.cron("every 5", **options)
 
 
-def test_every_option_is_put_to_the_test() -> None:
+def test_cron_options_are_all_tested() -> None:
     """The tables above leave no field out, and the keywords are the fields."""
     fields = set(CronOptions.__dataclass_fields__)
     assert {field for field, _ in GOOD} == {field for field, _, _ in BAD} == fields
@@ -105,7 +105,7 @@ def test_every_option_is_put_to_the_test() -> None:
         ({"on_error": "mail me"}, "on_error must be a function of the context and the exception, got 'mail me'"),
     ],
 )
-def test_errors_say_what_was_expected(app: Aarq, options: Any, text: str) -> None:
+def test_cron_options_error_has_expected_values(app: Aarq, options: Any, text: str) -> None:
     """And what was given."""
     with pytest.raises((TypeError, ValueError)) as caught:
         app.cron("every 5", **options)
@@ -119,7 +119,7 @@ def test_errors_say_what_was_expected(app: Aarq, options: Any, text: str) -> Non
         ("retries", "help(Aarq.cron) lists the options"),
     ],
 )
-def test_an_unknown_option_is_refused(app: Aarq, option: str, hint: str) -> None:
+def test_cron_rejects_unknown_option(app: Aarq, option: str, hint: str) -> None:
     """The error names it, and one that is spelled alike."""
     options: Any = {option: 1}
     with pytest.raises(TypeError) as caught:
@@ -127,7 +127,7 @@ def test_an_unknown_option_is_refused(app: Aarq, option: str, hint: str) -> None
     assert str(caught.value) == f'@app.cron("every 5"): there is no option {option}; {hint}'
 
 
-def test_a_decorator_without_its_schedule_is_refused(app: Aarq) -> None:
+def test_cron_rejects_decorator_without_schedule(app: Aarq) -> None:
     """Else the function would be swallowed, and never be called."""
     with pytest.raises(TypeError) as caught:
         app.cron(report)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # the point
@@ -136,7 +136,7 @@ def test_a_decorator_without_its_schedule_is_refused(app: Aarq) -> None:
     )
 
 
-def test_on_error_has_to_take_both(app: Aarq) -> None:
+def test_cron_rejects_on_error_with_wrong_parameters(app: Aarq) -> None:
     """Else it would fail when it is needed."""
 
     def alarm(_: object) -> None: ...
@@ -145,7 +145,7 @@ def test_on_error_has_to_take_both(app: Aarq) -> None:
         app.cron("every 5", on_error=alarm)
 
 
-def test_on_error_has_to_run(app: Aarq) -> None:
+def test_cron_rejects_generator_as_on_error(app: Aarq) -> None:
     """A generator would not."""
 
     def alarm(_: object, error: BaseException) -> Iterator[int]:
@@ -157,7 +157,7 @@ def test_on_error_has_to_run(app: Aarq) -> None:
         app.cron("every 5", on_error=alarm)
 
 
-def test_the_schedule_keeps_to_its_bounds(app: Aarq) -> None:
+def test_cron_has_ticks_within_bounds(app: Aarq) -> None:
     """There are no other ticks; a tick at a bound is one."""
     app.cron("every 5", name="entry", start=NEW_YEAR, end=NEW_YEAR + timedelta(seconds=10))(report)
     entry = app.crons["entry"]
@@ -166,7 +166,7 @@ def test_the_schedule_keeps_to_its_bounds(app: Aarq) -> None:
     assert entry.schedule.next_after(NEW_YEAR + timedelta(seconds=10)) is None
 
 
-def test_bounds_are_part_of_what_a_schedule_means(app: Aarq) -> None:
+def test_fingerprint_has_bounds(app: Aarq) -> None:
     """An entry with others starts without a past."""
     table: dict[str, Any] = {"a": {}, "b": {"start": NEW_YEAR}, "c": {"end": NEW_YEAR}}
     for name, bounds in table.items():
@@ -178,7 +178,7 @@ def test_bounds_are_part_of_what_a_schedule_means(app: Aarq) -> None:
     ]
 
 
-def test_an_entry_without_bounds_has_the_schedule_itself(app: Aarq) -> None:
+def test_cron_without_bounds_keeps_schedule_object(app: Aarq) -> None:
     """Nothing is wrapped for no reason."""
     app.cron("every 5", name="entry")(report)
     assert app.crons["entry"].schedule == EverySeconds(5)

@@ -43,14 +43,14 @@ def status(one: CronEntry, *, armed: float = 0, last: float | None = None, **mor
     )
 
 
-def test_an_entry_has_its_grace() -> None:
+def test_overdue_starts_after_grace() -> None:
     """A tick is overdue when its grace is over, and not before."""
     one = entry(grace=60)
     assert overdue(one, status(one, last=300), at(660)) is None
     assert overdue(one, status(one, last=300), at(660.001)) == at(600)
 
 
-def test_an_entry_has_its_jitter() -> None:
+def test_overdue_starts_after_jitter() -> None:
     """The grace begins when the tick was to fire."""
     one = entry(grace=60, jitter=100)
     last_moment = due_at(one, at(600)) + timedelta(seconds=60)
@@ -58,26 +58,26 @@ def test_an_entry_has_its_jitter() -> None:
     assert overdue(one, status(one, last=300), last_moment + timedelta(microseconds=1)) == at(600)
 
 
-def test_the_oldest_is_told() -> None:
+def test_overdue_returns_oldest_tick() -> None:
     """So that one sees since when nothing happens."""
     one = entry()
     assert overdue(one, status(one, last=300), at(36_000)) == at(600)
 
 
-def test_an_entry_that_never_fired_owes_since_it_was_armed() -> None:
+def test_overdue_counts_from_arming() -> None:
     """The tick at that very moment is not owed."""
     one = entry()
     assert overdue(one, status(one, armed=300), at(660)) is None
     assert overdue(one, status(one, armed=300), at(661)) == at(600)
 
 
-def test_what_was_recorded_before_it_was_armed_is_long_ago() -> None:
+def test_overdue_ignores_records_before_arming() -> None:
     """Resuming an entry, or changing its schedule, begins anew."""
     one = entry()
     assert overdue(one, status(one, armed=3_000, last=300), at(3_300)) is None
 
 
-def test_last_tick_counts_like_a_record() -> None:
+def test_overdue_counts_from_last_tick() -> None:
     """The tick was settled among the workers; somebody has seen to it."""
     one = entry()
     assert overdue(one, status(one, last=300, last_tick=at(600).timestamp()), at(661)) is None
@@ -88,19 +88,19 @@ PAUSE = Pause(note="maintenance", by="me", at=0.0)
 
 
 @pytest.mark.parametrize("more", [{"pause": PAUSE}, {"retired_at": 5.0}], ids=["paused", "retired"])
-def test_an_entry_that_is_held_back_owes_nothing(more: dict[str, Any]) -> None:
+def test_overdue_paused_or_retired_entry_is_not(more: dict[str, Any]) -> None:
     """Somebody wanted it so."""
     one = entry()
     assert overdue(one, status(one, **more), at(36_000)) is None
 
 
-def test_an_entry_that_is_disabled_owes_nothing() -> None:
+def test_overdue_disabled_entry_is_not() -> None:
     """The code wants it so."""
     one = entry(enabled=False)
     assert overdue(one, status(one), at(36_000)) is None
 
 
-def test_an_entry_that_is_registered_with_another_schedule_owes_nothing() -> None:
+def test_overdue_entry_with_other_schedule_is_not() -> None:
     """Its workers go by that one still."""
     one = entry()
     old = status(one)
@@ -108,16 +108,14 @@ def test_an_entry_that_is_registered_with_another_schedule_owes_nothing() -> Non
     assert overdue(one, old, at(36_000)) is None
 
 
-def test_a_schedule_that_has_ended_owes_nothing() -> None:
+def test_overdue_ended_schedule_is_not() -> None:
     """There is no tick to wait for."""
     one = entry(Listed((at(0), at(300))))
     assert overdue(one, status(one, last=300), at(36_000)) is None
 
 
 @given(listed(), st.integers(0, 20_000), st.integers(0, 59), st.integers(0, 20_000))
-def test_an_entry_is_overdue_when_a_tick_is_not_accounted_for(
-    schedule: Listed, armed: int, last: int, now: int
-) -> None:
+def test_overdue_equals_tick_without_record(schedule: Listed, armed: int, last: int, now: int) -> None:
     """The first one after it was armed, after what is recorded, and with its grace behind it."""
     one = entry(schedule, grace=60, jitter=20)
     recorded = schedule.ticks[last % len(schedule.ticks)]

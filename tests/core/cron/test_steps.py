@@ -26,7 +26,7 @@ class Answering:
 
 
 @pytest.mark.parametrize("answer", [at(60), at(59)], ids=["the same", "an earlier one"])
-def test_a_schedule_that_does_not_go_on_is_found_out(answer: datetime) -> None:
+def test_step_rejects_moment_that_is_not_later(answer: datetime) -> None:
     """Following it would hang."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011  # the whole text is compared
         step(Answering(answer), at(60))
@@ -36,25 +36,25 @@ def test_a_schedule_that_does_not_go_on_is_found_out(answer: datetime) -> None:
 
 
 @pytest.mark.parametrize("answer", [at(60).replace(tzinfo=None), 60])
-def test_a_schedule_that_answers_with_something_else_is_found_out(answer: Any) -> None:
+def test_step_rejects_other_answers(answer: Any) -> None:
     """A moment without a zone is none."""
     with pytest.raises(TypeError, match=r"^next_after returned .* and not an aware datetime$"):
         step(Answering(answer), at(0))
 
 
-def test_moments_are_in_utc() -> None:
+def test_step_returns_utc() -> None:
     """Even if the schedule's are not."""
     local = at(60).astimezone(timezone(timedelta(hours=5)))
     assert str(step(Answering(local), at(0))) == "2026-01-01 09:01:00+00:00"
 
 
-def test_a_schedule_may_end() -> None:
+def test_step_at_end_returns_none() -> None:
     """Then there is no step."""
     assert step(Answering(None), at(0)) is None
 
 
 @given(listed(), st.data())
-def test_the_latest_tick_up_to_a_moment(schedule: Listed, data: st.DataObject) -> None:
+def test_latest_returns_latest_tick_up_to_moment(schedule: Listed, data: st.DataObject) -> None:
     """The moment itself may be one, and so may the tick that is known be the latest."""
     known = data.draw(st.sampled_from(schedule.ticks))
     until = data.draw(st.sampled_from(schedule.ticks)) + timedelta(seconds=data.draw(st.integers(0, 100)))
@@ -62,7 +62,7 @@ def test_the_latest_tick_up_to_a_moment(schedule: Listed, data: st.DataObject) -
     assert latest(schedule, known, until) == max(tick for tick in schedule.ticks if tick <= until)
 
 
-def test_the_latest_of_very_many_takes_few_steps() -> None:
+def test_latest_of_many_ticks_takes_few_steps() -> None:
     """Years of seconds are no trouble."""
     asked = 0
 
@@ -77,7 +77,7 @@ def test_the_latest_of_very_many_takes_few_steps() -> None:
 
 
 @given(listed(), st.data())
-def test_a_row_is_walked_from_end_to_end(schedule: Listed, data: st.DataObject) -> None:
+def test_walk_yields_range_with_both_ends(schedule: Listed, data: st.DataObject) -> None:
     """Both ends are part of it; without its last tick it ends one tick earlier."""
     first = data.draw(st.integers(0, len(schedule.ticks) - 1))
     ticks = schedule.ticks[first : data.draw(st.integers(first + 1, len(schedule.ticks)))]

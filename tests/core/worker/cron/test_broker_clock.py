@@ -15,19 +15,19 @@ def known(clock: VirtualClock) -> BrokerClock:
     return BrokerClock(clock)
 
 
-def test_it_shows_the_hosts_time_at_first(known: BrokerClock) -> None:
+def test_broker_clock_starts_with_host_time(known: BrokerClock) -> None:
     """Until the broker has answered."""
     assert known.time() == START
 
 
-def test_an_answer_at_once_is_taken_at_its_word(known: BrokerClock, clock: VirtualClock) -> None:
+def test_broker_clock_follows_immediate_answer(known: BrokerClock, clock: VirtualClock) -> None:
     """Ahead or behind."""
     for now in (START + 3_600, START - 3_600):
         known.heard(now, clock.monotonic())
         assert known.time() == now
 
 
-def test_host_steps_do_not_reach_it(known: BrokerClock, clock: VirtualClock) -> None:
+def test_broker_clock_ignores_host_steps(known: BrokerClock, clock: VirtualClock) -> None:
     """It goes by monotonic time between answers."""
     known.heard(START + 50, clock.monotonic())
     clock.step(-7_200)
@@ -40,7 +40,7 @@ def test_host_steps_do_not_reach_it(known: BrokerClock, clock: VirtualClock) -> 
     [(0, 10), (10, 10), (4, 10), (-5, 5), (12, 12)],
     ids=["read at once", "read last", "read in between", "behind", "ahead"],
 )
-def test_a_slow_answer_changes_only_what_it_contradicts(
+def test_broker_clock_changes_little_by_slow_answer(
     known: BrokerClock, clock: VirtualClock, now: float, shown: float
 ) -> None:
     """The broker read its clock at some moment of the ten seconds that the answer took."""

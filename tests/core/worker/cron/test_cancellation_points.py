@@ -90,7 +90,7 @@ class Scene:
             assert counted[20] == "ok", f"{context}: {name}: {counted}"
 
 
-async def test_a_worker_may_be_cancelled_anywhere() -> None:
+async def test_worker_cancelled_anywhere_loses_no_tick() -> None:
     """With the broker there, a tick that was won is told as cut short when it could not run."""
     for steps in range(100):
         scene = Scene()
@@ -105,7 +105,7 @@ async def test_a_worker_may_be_cancelled_anywhere() -> None:
 
 
 @pytest.mark.parametrize("stops", [1, 2])
-async def test_a_worker_may_be_stopped_anywhere(stops: int) -> None:
+async def test_worker_stopped_anywhere_loses_no_tick(stops: int) -> None:
     """The same for `stop`, once and twice."""
     for steps in range(0, 60, 4):
         scene = Scene()
@@ -118,7 +118,7 @@ async def test_a_worker_may_be_stopped_anywhere(stops: int) -> None:
 @pytest.mark.parametrize(
     "method", ["claim_tick", "claim_ticks", "record_ticks", "renew_registration", "register_crons", "extend_runs"]
 )
-async def test_a_cancellation_and_a_fault_together(method: str, lost: bool) -> None:
+async def test_worker_cancelled_during_fault_loses_no_tick(method: str, lost: bool) -> None:
     """With a call of the broker failing beside it, no tick fires twice and the next ones fire."""
     for steps in range(0, 60, 15):
         scene = Scene()

@@ -27,7 +27,7 @@ def every(seconds: int, until: int) -> list[float]:
 
 
 @pytest.mark.parametrize("skew", [0, 3600, -3600], ids=["right", "ahead", "behind"])
-async def test_each_tick_once_though_clocks_are_wrong(
+async def test_fleet_with_wrong_clocks_fires_each_tick_once(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, skew: float
 ) -> None:
     """Five workers, some of them with clocks an hour off: fires are ticks, on time, none doubled, none missed."""
@@ -44,7 +44,7 @@ async def test_each_tick_once_though_clocks_are_wrong(
     assert (counts.fired, counts.ok, counts.missed) == (26, 26, 0)
 
 
-async def test_a_host_clock_that_steps_does_not_matter(
+async def test_fleet_ignores_steps_of_host_clock(
     app: Aarq, clock: VirtualClock, broker: FlakyBroker, notes: Notes
 ) -> None:
     """The fleet goes by the broker's clock, which here is one of its own."""
@@ -57,7 +57,7 @@ async def test_a_host_clock_that_steps_does_not_matter(
     assert notes.ticks == every(5, 100)
 
 
-async def test_a_worker_that_is_killed_loses_its_run_and_no_other(
+async def test_killed_worker_loses_only_its_run(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, broker: FlakyBroker
 ) -> None:
     """At most once: the run is not repeated. The ticks after it are fired by those who are left."""
@@ -76,7 +76,7 @@ async def test_a_worker_that_is_killed_loses_its_run_and_no_other(
     assert [record[:2] for record in await ledger.told()] == [(10, "fired"), (20, "ok"), (30, "ok")]
 
 
-async def test_a_worker_that_is_cancelled_tells_of_its_run(
+async def test_cancelled_worker_records_interrupted_run(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger
 ) -> None:
     """With the broker there it says that the run was cut short."""
@@ -89,9 +89,7 @@ async def test_a_worker_that_is_cancelled_tells_of_its_run(
     assert await ledger.told() == [(10, "failed", "interrupted: the worker stopped", 1)]
 
 
-async def test_an_answer_that_is_lost_loses_no_tick(
-    app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker
-) -> None:
+async def test_lost_answer_loses_no_tick(app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker) -> None:
     """The claim is repeated under its own id, and answered as before."""
     app.cron("every 10", name="entry", unique=True)(notes)
     async with up(app, clock):
@@ -105,7 +103,7 @@ async def test_an_answer_that_is_lost_loses_no_tick(
 # While the broker is away
 
 
-async def test_a_tick_is_missed_when_the_broker_stays_away(
+async def test_tick_is_missed_if_broker_stays_away(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, broker: FlakyBroker, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Beyond the grace of its entry; it is told so once, also by those who win later ticks."""
@@ -124,7 +122,7 @@ async def test_a_tick_is_missed_when_the_broker_stays_away(
     assert ("aioq.worker", logging.ERROR, line) in caplog.record_tuples
 
 
-async def test_a_stop_does_not_wait_for_a_broker_that_is_away(
+async def test_stop_does_not_wait_for_absent_broker(
     app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker
 ) -> None:
     """The bid is given up at once; nobody says that the tick was missed, for others may fire it."""
@@ -143,9 +141,7 @@ async def test_a_stop_does_not_wait_for_a_broker_that_is_away(
 # Downtime
 
 
-async def test_what_came_due_while_nobody_was_up_is_missed(
-    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger
-) -> None:
+async def test_ticks_during_downtime_are_missed(app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger) -> None:
     """Past its grace it is not made up for by default; whoever fires the next tick accounts for it."""
     app.cron("every 10", name="entry", unique=True, grace=1)(notes)
     async with up(app, clock):
@@ -157,7 +153,7 @@ async def test_what_came_due_while_nobody_was_up_is_missed(
     assert await ledger.told() == [(10, "ok", "", 1), (60, "missed", "no worker was up", 5), (70, "ok", "", 1)]
 
 
-async def test_what_is_within_its_grace_when_a_worker_starts_is_fired(
+async def test_started_worker_fires_tick_within_grace(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger
 ) -> None:
     """A restart of the whole fleet that takes less than that misses nothing; `misfire` has its say."""
@@ -176,7 +172,7 @@ async def test_what_is_within_its_grace_when_a_worker_starts_is_fired(
     ]
 
 
-async def test_a_worker_that_starts_while_another_waits_for_a_lost_answer_loses_no_tick(
+async def test_started_worker_loses_no_tick_of_waiting_claim(
     app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker
 ) -> None:
     """What the other will have no answer to until later, the new one has with its first bid."""
@@ -194,9 +190,7 @@ async def test_a_worker_that_starts_while_another_waits_for_a_lost_answer_loses_
     assert sorted({*notes.ticks, 10}) == [10, 20, 30]
 
 
-async def test_a_worker_that_starts_at_a_tick_bids_for_what_is_owed_with_it(
-    app: Aarq, clock: VirtualClock, notes: Notes
-) -> None:
+async def test_worker_started_at_tick_claims_backlog_with_it(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
     """A tick that comes due while it still looks for what it owes does not spend that."""
     app.cron("every 10", name="entry", unique=True, misfire="all")(notes)
     async with up(app, clock):
@@ -249,9 +243,7 @@ class EndsOnce(PlainScheduler):
             await super().run(entries, fire_and_end, clock=clock)
 
 
-async def test_a_tick_whose_jitter_is_not_over_is_for_those_too_who_start_after_it(
-    app: Aarq, clock: VirtualClock, notes: Notes
-) -> None:
+async def test_worker_started_during_jitter_fires_tick(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
     """All who were up at the tick may be gone when it is to fire."""
     app.cron("every 3600", name="entry", unique=True, jitter=3000, grace=10)(notes)
     async with up(app, clock):
@@ -262,7 +254,9 @@ async def test_a_tick_whose_jitter_is_not_over_is_for_those_too_who_start_after_
     assert notes.ticks == [3600]
 
 
-async def test_catchup_makes_up_for_downtime(app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger) -> None:
+async def test_catchup_fires_ticks_during_downtime(
+    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger
+) -> None:
     """Each tick of the last seconds that nobody fired, by one of the workers that start; older ones are missed."""
     app.cron("every 10", name="entry", unique=True, misfire="all", catchup=35, grace=1)(notes)
     async with up(app, clock):
@@ -274,7 +268,7 @@ async def test_catchup_makes_up_for_downtime(app: Aarq, clock: VirtualClock, not
     assert (20, "missed", "no worker was up", 1) in await ledger.told()
 
 
-async def test_catchup_follows_misfire(app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger) -> None:
+async def test_catchup_applies_misfire_policy(app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger) -> None:
     """With `once` the newest of them fires, and the others are coalesced."""
     app.cron("every 10", name="entry", unique=True, catchup=35)(notes)
     async with up(app, clock):
@@ -286,7 +280,7 @@ async def test_catchup_follows_misfire(app: Aarq, clock: VirtualClock, notes: No
     assert (50, "skipped", "coalesced", 3) in await ledger.told()
 
 
-async def test_a_new_entry_owes_nothing(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
+async def test_new_entry_has_no_backlog(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
     """However far its `catchup` reaches."""
     await clock.advance(1000)
     app.cron("every 10", name="entry", unique=True, misfire="all", catchup=900)(notes)
@@ -295,7 +289,7 @@ async def test_a_new_entry_owes_nothing(app: Aarq, clock: VirtualClock, notes: N
     assert notes.ticks == [1010]
 
 
-async def test_a_restart_repeats_nothing(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
+async def test_restart_repeats_no_tick(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
     """What was fired before is not made up for."""
     app.cron("every 10", name="entry", unique=True, misfire="all", catchup=3600)(notes)
     for _ in range(4):
@@ -304,7 +298,7 @@ async def test_a_restart_repeats_nothing(app: Aarq, clock: VirtualClock, notes: 
     assert notes.ticks == every(10, 90)
 
 
-async def test_a_schedule_that_cannot_be_caught_up_stops_nothing(
+async def test_catch_up_skips_schedule_that_raises(
     app: Aarq, clock: VirtualClock, notes: Notes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is said, and the others go on."""
@@ -341,7 +335,7 @@ def version(broker: FlakyBroker, notes: Notes, name: str = "app", **entries: str
     return app
 
 
-async def test_a_rolling_deploy_fires_no_tick_twice(clock: VirtualClock, broker: FlakyBroker, notes: Notes) -> None:
+async def test_rolling_deploy_fires_no_tick_twice(clock: VirtualClock, broker: FlakyBroker, notes: Notes) -> None:
     """Old workers fire an edited entry no more once the new version is registered; the new ones begin at once."""
     old = version(broker, notes, entry="every 10")
     new = version(broker, notes, entry="every 15")
@@ -357,7 +351,7 @@ async def test_a_rolling_deploy_fires_no_tick_twice(clock: VirtualClock, broker:
     assert notes.ticks == [10, 20, 30, 45, 60, 75, 90]
 
 
-async def test_an_edited_schedule_owes_nothing_of_its_new_past(
+async def test_edited_schedule_has_no_backlog(
     clock: VirtualClock, broker: FlakyBroker, notes: Notes, ledger: Ledger
 ) -> None:
     """Ticks that the new expression would have had before the deploy are neither fired nor missed."""
@@ -370,7 +364,7 @@ async def test_an_edited_schedule_owes_nothing_of_its_new_past(
     assert [record[:3] for record in await ledger.told()] == [(60, "ok", ""), (120, "ok", "")]
 
 
-async def test_a_removed_entry_fires_no_more(clock: VirtualClock, broker: FlakyBroker, notes: Notes) -> None:
+async def test_removed_entry_does_not_fire(clock: VirtualClock, broker: FlakyBroker, notes: Notes) -> None:
     """Not even on workers that still have it."""
     old = version(broker, notes, kept="every 10", removed="every 10")
     async with up(old, clock, id="old"):
@@ -380,7 +374,7 @@ async def test_a_removed_entry_fires_no_more(clock: VirtualClock, broker: FlakyB
     assert sorted(notes.ticks) == [10, 10, 20, 30]
 
 
-async def test_a_disabled_entry_fires_no_more(clock: VirtualClock, broker: FlakyBroker, notes: Notes) -> None:
+async def test_entry_disabled_by_deploy_does_not_fire(clock: VirtualClock, broker: FlakyBroker, notes: Notes) -> None:
     """Not even on workers of the release before; a step back to that enables it again."""
     old, new = (version(broker, notes, kept="every 10") for _ in range(2))
     new.cron("every 10", name="off", unique=True, enabled=False)(notes)
@@ -394,7 +388,7 @@ async def test_a_disabled_entry_fires_no_more(clock: VirtualClock, broker: Flaky
     assert sorted(notes.ticks) == [10, 10, 20, 30, 40, 40]
 
 
-async def test_another_app_is_left_alone(clock: VirtualClock, broker: FlakyBroker, notes: Notes) -> None:
+async def test_deploy_leaves_other_app_alone(clock: VirtualClock, broker: FlakyBroker, notes: Notes) -> None:
     """Two apps of one namespace deploy each for itself."""
     theirs = version(broker, notes, name="theirs", theirs="every 10")
     async with up(theirs, clock), up(version(broker, Notes(clock), mine="every 10"), clock):

@@ -31,7 +31,7 @@ async def hang(_: object) -> None:
     await anyio.sleep_forever()
 
 
-async def test_arguments_follow_the_context(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
+async def test_invoke_args_follow_context(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
     """Positional ones and named ones."""
     app.cron("every 10", args=(1, "a"), kwargs={"flag": True})(notes)
     async with up(app, clock):
@@ -39,7 +39,7 @@ async def test_arguments_follow_the_context(app: Aarq, clock: VirtualClock, note
     assert (notes.contexts[0]["args"], notes.contexts[0]["kwargs"]) == ((1, "a"), {"flag": True})
 
 
-async def test_plain_functions_are_called_in_a_thread(app: Aarq, clock: VirtualClock) -> None:
+async def test_invoke_plain_function_runs_in_thread(app: Aarq, clock: VirtualClock) -> None:
     """With their arguments as well."""
     calls: list[tuple[int, bool]] = []
 
@@ -53,9 +53,7 @@ async def test_plain_functions_are_called_in_a_thread(app: Aarq, clock: VirtualC
     assert (calls, plain.__name__) == ([(7, False)], "plain")
 
 
-async def test_an_entry_that_is_not_enabled_does_not_fire(
-    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger
-) -> None:
+async def test_disabled_entry_does_not_fire(app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger) -> None:
     """It is registered, and shown as it is."""
     app.cron("every 10", name="entry", enabled=False)(notes)
     async with up(app, clock):
@@ -63,7 +61,7 @@ async def test_an_entry_that_is_not_enabled_does_not_fire(
     assert (notes.ticks, (await ledger.status()).definition.enabled) == ([], False)
 
 
-async def test_no_tick_outside_start_and_end(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
+async def test_bounded_entry_fires_between_start_and_end(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
     """The bounds are part of the schedule."""
     start, end = datetime(2026, 1, 1, 0, 0, 15, tzinfo=UTC), datetime(2026, 1, 1, 0, 0, 40, tzinfo=UTC)
     app.cron("every 10", start=start, end=end)(notes)
@@ -75,7 +73,7 @@ async def test_no_tick_outside_start_and_end(app: Aarq, clock: VirtualClock, not
 # Timeouts
 
 
-async def test_a_run_that_takes_too_long_is_cancelled(
+async def test_timeout_cancels_run(
     app: Aarq, clock: VirtualClock, ledger: Ledger, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It has failed, in the words of the log and of the ledger; the next run comes as planned."""
@@ -91,7 +89,7 @@ async def test_a_run_that_takes_too_long_is_cancelled(
     assert [record.finished_at - record.tick for record in records if record.finished_at] == [2.5, 2.5]
 
 
-async def test_a_run_in_time_is_left_alone(app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger) -> None:
+async def test_timeout_leaves_short_run_alone(app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger) -> None:
     """Up to the last moment."""
     notes.lasts = 2.4
     app.cron("every 10", name="entry", timeout=2.5)(notes)
@@ -100,7 +98,7 @@ async def test_a_run_in_time_is_left_alone(app: Aarq, clock: VirtualClock, notes
     assert (await ledger.told(), notes.ended) == ([(10, "ok", "", 1)], [12.4])
 
 
-async def test_what_a_cancelled_run_raises_is_no_failure_of_its_own(
+async def test_timeout_ignores_error_raised_by_cancelled_run(
     app: Aarq, clock: VirtualClock, ledger: Ledger, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The timeout is told, whatever the function makes of it."""
@@ -119,9 +117,7 @@ async def test_what_a_cancelled_run_raises_is_no_failure_of_its_own(
     assert raises.__name__ == "raises"
 
 
-async def test_a_thread_that_takes_too_long_is_left_to_itself(
-    app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_timeout_abandons_thread(app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
     """Nothing can end it; the run is over nevertheless."""
     release = threading.Event()
 
@@ -159,7 +155,9 @@ class Heard:
 @pytest.mark.parametrize(
     ("function", "text"), [(fail, "connection refused"), (hang, "timed out after 1 s")], ids=["raises", "timeout"]
 )
-async def test_on_error_hears_of_failures(app: Aarq, clock: VirtualClock, kind: str, function: Any, text: str) -> None:
+async def test_on_error_gets_context_and_exception(
+    app: Aarq, clock: VirtualClock, kind: str, function: Any, text: str
+) -> None:
     """With context and exception; `async def` or not."""
     heard = Heard()
     app.cron("every 10", name="entry", timeout=1, on_error=getattr(heard, kind))(function)
@@ -169,7 +167,7 @@ async def test_on_error_hears_of_failures(app: Aarq, clock: VirtualClock, kind: 
     assert heard.calls == [("entry", text)]
 
 
-async def test_on_error_may_fail_itself(
+async def test_on_error_failure_is_logged(
     app: Aarq, clock: VirtualClock, ledger: Ledger, caplog: pytest.LogCaptureFixture
 ) -> None:
     """That is logged, with its traceback, and the ledger tells the failure of the run."""
@@ -186,7 +184,7 @@ async def test_on_error_may_fail_itself(
     assert [record[2] for record in await ledger.told()] == ["ConnectionError: connection refused"] * 2
 
 
-async def test_on_error_hears_of_failures_only(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
+async def test_on_error_is_not_called_without_failure(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
     """Not of runs that went well, nor of those that were cut short."""
     heard = Heard()
     app.cron("every 10", on_error=heard.later)(notes)
@@ -197,7 +195,7 @@ async def test_on_error_hears_of_failures_only(app: Aarq, clock: VirtualClock, n
     assert (notes.cut, heard.calls) == ([20], [])
 
 
-async def test_a_run_that_a_stop_cuts_short_is_told(
+async def test_stop_records_interrupted_run(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As failed, for it did not get through; nothing is logged of it."""

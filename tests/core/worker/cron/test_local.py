@@ -51,7 +51,7 @@ def log(clock: VirtualClock) -> Log:
     return Log(clock)
 
 
-async def test_an_entry_fires_at_its_ticks(app: Aarq, clock: VirtualClock, log: Log) -> None:
+async def test_entry_fires_at_its_ticks(app: Aarq, clock: VirtualClock, log: Log) -> None:
     """Each tick once, at its moment, until the worker stops."""
     app.cron("every 5")(log)
     async with working(app, clock=clock):
@@ -60,7 +60,9 @@ async def test_an_entry_fires_at_its_ticks(app: Aarq, clock: VirtualClock, log: 
     assert log.at == [5, 10, 15]
 
 
-async def test_the_context_of_a_cron_task(app: Aarq, clock: VirtualClock, log: Log, broker: FlakyBroker) -> None:
+async def test_context_has_worker_broker_and_tick(
+    app: Aarq, clock: VirtualClock, log: Log, broker: FlakyBroker
+) -> None:
     """Worker and broker, which tick and when; no job_id, for there is no job."""
     app.cron("every 60", name="nightly")(log)
     async with working(app, clock=clock, id="w1"):
@@ -77,7 +79,7 @@ async def test_the_context_of_a_cron_task(app: Aarq, clock: VirtualClock, log: L
     assert repr(broker) == "MemoryBroker(0 jobs)"
 
 
-async def test_the_lifespan_is_in_the_context(app: Aarq, clock: VirtualClock, log: Log) -> None:
+async def test_context_has_values_of_lifespan(app: Aarq, clock: VirtualClock, log: Log) -> None:
     """What the lifespan yields cron tasks see as well."""
 
     @asynccontextmanager
@@ -91,7 +93,7 @@ async def test_the_lifespan_is_in_the_context(app: Aarq, clock: VirtualClock, lo
     assert log.contexts[0]["db"] == "pool"
 
 
-async def test_a_cron_task_runs_in_the_event_loop(app: Aarq, clock: VirtualClock) -> None:
+async def test_async_function_runs_in_event_loop(app: Aarq, clock: VirtualClock) -> None:
     """An async function is a task of the worker's loop; a plain one runs in a thread."""
     seen: dict[str, bool] = {}
 
@@ -108,7 +110,7 @@ async def test_a_cron_task_runs_in_the_event_loop(app: Aarq, clock: VirtualClock
     assert (seen, in_loop.__name__, in_thread.__name__) == ({"loop": True, "thread": False}, "in_loop", "in_thread")
 
 
-async def test_only_the_workers_queues_fire(app: Aarq, clock: VirtualClock, log: Log) -> None:
+async def test_entry_of_other_queue_does_not_fire(app: Aarq, clock: VirtualClock, log: Log) -> None:
     """An entry with a queue is carried by the workers that consume it."""
     fired: list[str] = []
     app.cron("every 1", queue="reports", name="reports")(lambda ctx: fired.append(ctx["cron_name"]))
@@ -118,7 +120,7 @@ async def test_only_the_workers_queues_fire(app: Aarq, clock: VirtualClock, log:
     assert (log.at, fired) == ([1, 2, 3], [])
 
 
-async def test_each_worker_fires_its_own(app: Aarq, clock: VirtualClock, log: Log) -> None:
+async def test_entry_fires_on_each_worker(app: Aarq, clock: VirtualClock, log: Log) -> None:
     """Without `unique` every worker fires every tick, as documented."""
     app.cron("every 1")(log)
     async with working(app, clock=clock, id="w1"), working(app, clock=clock, id="w2"):
@@ -127,7 +129,7 @@ async def test_each_worker_fires_its_own(app: Aarq, clock: VirtualClock, log: Lo
     assert {ctx["worker_id"] for ctx in log.contexts} == {"w1", "w2"}
 
 
-async def test_a_slow_run_does_not_hold_up_the_next(app: Aarq, clock: VirtualClock) -> None:
+async def test_slow_run_does_not_delay_next_tick(app: Aarq, clock: VirtualClock) -> None:
     """Ticks are fired on time, though the run before is still going."""
     started: list[float] = []
 
@@ -143,7 +145,7 @@ async def test_a_slow_run_does_not_hold_up_the_next(app: Aarq, clock: VirtualClo
     assert (started, slow.__name__) == ([1, 2, 3], "slow")
 
 
-async def test_jobs_and_crons_do_not_share_slots(app: Aarq, clock: VirtualClock, log: Log) -> None:
+async def test_jobs_take_no_slots_from_crons(app: Aarq, clock: VirtualClock, log: Log) -> None:
     """With every slot taken crons fire on time."""
     release = anyio.Event()
 
@@ -167,7 +169,7 @@ async def fail(_: object) -> None:
     raise ConnectionError("connection refused")
 
 
-async def test_a_failure_is_logged_and_the_next_run_goes_on(
+async def test_failed_run_is_logged_and_next_tick_fires(
     app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One line at ERROR on aioq.worker with module, function and error, and the traceback."""
@@ -180,7 +182,9 @@ async def test_a_failure_is_logged_and_the_next_run_goes_on(
     assert caplog.records[0].exc_info is not None
 
 
-async def test_the_line_is_as_documented(app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
+async def test_failed_run_log_line_is_as_documented(
+    app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
     """With the worker's log format it reads as the documentation shows it."""
     app.cron("every 1", name="another-name")(fail)
     async with working(app, clock=clock):
@@ -213,7 +217,7 @@ class Mute(Exception):
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
-async def test_whatever_it_raises_the_worker_goes_on(
+async def test_any_exception_ends_only_its_run(
     app: Aarq, clock: VirtualClock, log: Log, caplog: pytest.LogCaptureFixture,
     error: BaseException, text: str, threaded: bool,
 ) -> None:  # fmt: skip
@@ -239,7 +243,9 @@ async def test_whatever_it_raises_the_worker_goes_on(
     assert [message.rpartition(" failed: ")[2] for message in caplog.messages] == [text, text]
 
 
-async def test_objects_and_their_failures(app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
+async def test_failed_object_is_logged_by_class(
+    app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
     """A callable object that fails goes by the name of its class."""
 
     class Broken:
@@ -249,10 +255,10 @@ async def test_objects_and_their_failures(app: Aarq, clock: VirtualClock, caplog
     app.cron("every 1")(Broken())
     async with working(app, clock=clock):
         await clock.advance(1)
-    assert caplog.messages == [f"Cron task {HERE}.test_objects_and_their_failures.Broken failed: ValueError: no"]
+    assert caplog.messages == [f"Cron task {HERE}.test_failed_object_is_logged_by_class.Broken failed: ValueError: no"]
 
 
-async def test_a_wrapper_that_forgot_to_be_async_is_awaited(app: Aarq, clock: VirtualClock, log: Log) -> None:
+async def test_plain_function_result_is_awaited(app: Aarq, clock: VirtualClock, log: Log) -> None:
     """A plain function that returns something to await has it awaited."""
     app.cron("every 1", name="wrapped")(lambda ctx: log(ctx))  # noqa: PLW0108  # a wrapper is the point
     async with working(app, clock=clock):
@@ -260,7 +266,7 @@ async def test_a_wrapper_that_forgot_to_be_async_is_awaited(app: Aarq, clock: Vi
     assert len(log.at) == 1
 
 
-async def test_a_broken_loop_is_started_again(
+async def test_failed_loop_is_started_again(
     app: Aarq, clock: VirtualClock, log: Log, scheduler: PlainScheduler, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A scheduler whose loop raises, or ends, costs a second, and a line with the traceback."""
@@ -276,7 +282,7 @@ async def test_a_broken_loop_is_started_again(
 # Once per tick for the fleet
 
 
-async def test_unique_fires_once_per_tick(app: Aarq, clock: VirtualClock, log: Log) -> None:
+async def test_unique_entry_fires_once_per_tick(app: Aarq, clock: VirtualClock, log: Log) -> None:
     """Of two workers one fires each tick, within 50 ms of it."""
     app.cron("every 5", unique=True)(log)
     async with working(app, clock=clock, id="w1"), working(app, clock=clock, id="w2"):
@@ -285,7 +291,9 @@ async def test_unique_fires_once_per_tick(app: Aarq, clock: VirtualClock, log: L
     assert all(abs(at - round(at)) < 0.051 for at in log.at)
 
 
-async def test_a_fast_clock_fires_nothing_early(app: Aarq, clock: VirtualClock, broker: FlakyBroker, log: Log) -> None:
+async def test_unique_entry_with_fast_host_clock_fires_on_time(
+    app: Aarq, clock: VirtualClock, broker: FlakyBroker, log: Log
+) -> None:
     """A unique entry goes by the broker's clock, however wrong the worker's own is."""
     clock.step(3600)  # after the broker has read its clock: the worker's is an hour ahead
     app.cron("every 60", unique=True)(log)
@@ -306,7 +314,7 @@ class Shifted(FlakyBroker):
         self._table.now = lambda: now() - self.behind  # type: ignore[method-assign]  # as if it were set
 
 
-async def test_a_tick_that_the_broker_calls_early_is_waited_for(app: Aarq, clock: VirtualClock, log: Log) -> None:
+async def test_unique_entry_waits_for_broker_clock_set_back(app: Aarq, clock: VirtualClock, log: Log) -> None:
     """When the broker's clock was set back, the worker waits until it says that the tick has come."""
     app.broker = broker = Shifted(clock)
     app.cron("every 60", unique=True)(log)
@@ -323,7 +331,7 @@ async def test_a_tick_that_the_broker_calls_early_is_waited_for(app: Aarq, clock
     assert [round(at) for at in log.at] == [70, 130]
 
 
-async def test_a_broker_clock_that_was_set_ahead_is_followed(app: Aarq, clock: VirtualClock, log: Log) -> None:
+async def test_unique_entry_follows_broker_clock_set_ahead(app: Aarq, clock: VirtualClock, log: Log) -> None:
     """Every answer tells the broker's time; the ticks after the next are kept by it."""
     app.broker = broker = Shifted(clock)
     app.cron("every 60", unique=True)(log)
@@ -334,7 +342,9 @@ async def test_a_broker_clock_that_was_set_ahead_is_followed(app: Aarq, clock: V
     assert [round(at) for at in log.at] == [60, 110, 170, 230]
 
 
-async def test_a_short_outage_delays_a_tick(app: Aarq, clock: VirtualClock, broker: FlakyBroker, log: Log) -> None:
+async def test_unique_entry_fires_late_after_short_outage(
+    app: Aarq, clock: VirtualClock, broker: FlakyBroker, log: Log
+) -> None:
     """The bid is repeated, and the tick fires when the broker is back."""
     app.cron("every 60", unique=True)(log)
     async with working(app, clock=clock):
@@ -347,7 +357,7 @@ async def test_a_short_outage_delays_a_tick(app: Aarq, clock: VirtualClock, brok
     assert len(log.at) == 1
 
 
-async def test_a_long_outage_misses_a_tick(
+async def test_unique_entry_misses_tick_in_long_outage(
     app: Aarq, clock: VirtualClock, broker: FlakyBroker, log: Log, caplog: pytest.LogCaptureFixture
 ) -> None:
     """After a minute the tick is given up and said to be missed; it is never fired on a guess."""
@@ -365,7 +375,7 @@ async def test_a_long_outage_misses_a_tick(
     assert ("aioq.worker", logging.ERROR, line) in caplog.record_tuples
 
 
-async def test_a_unique_run_may_take_its_time(app: Aarq, clock: VirtualClock) -> None:
+async def test_unique_run_may_take_longer_than_grace(app: Aarq, clock: VirtualClock) -> None:
     """The patience with the broker is none with the task: it may run for hours."""
     ended: list[float] = []
 
@@ -379,7 +389,7 @@ async def test_a_unique_run_may_take_its_time(app: Aarq, clock: VirtualClock) ->
     assert ([round(at) for at in ended], slow.__name__) == ([1_100], "slow")
 
 
-async def test_an_outage_at_the_start_is_waited_out(
+async def test_unique_entry_waits_for_broker_at_start(
     app: Aarq, clock: VirtualClock, broker: FlakyBroker, log: Log
 ) -> None:
     """Until the broker tells the time no unique entry fires; others do."""
@@ -400,7 +410,7 @@ async def test_an_outage_at_the_start_is_waited_out(
 # Stopping
 
 
-async def test_a_stop_ends_the_firing(app: Aarq, clock: VirtualClock, log: Log) -> None:
+async def test_stop_fires_no_more_ticks(app: Aarq, clock: VirtualClock, log: Log) -> None:
     """After the first stop no tick is fired, though jobs are still running."""
     release = anyio.Event()
 
@@ -418,7 +428,7 @@ async def test_a_stop_ends_the_firing(app: Aarq, clock: VirtualClock, log: Log) 
     assert log.at == [1, 2]
 
 
-async def test_a_stop_ends_the_firing_though_a_claim_hangs(clock: VirtualClock, log: Log) -> None:
+async def test_stop_does_not_wait_for_claim_that_hangs(clock: VirtualClock, log: Log) -> None:
     """The answer to a claim may take seconds; ticks do not fire meanwhile."""
     claiming, answer = anyio.Event(), anyio.Event()
 
@@ -439,7 +449,7 @@ async def test_a_stop_ends_the_firing_though_a_claim_hangs(clock: VirtualClock, 
     assert log.at == [1, 2]
 
 
-async def test_a_running_cron_task_may_end(app: Aarq, clock: VirtualClock) -> None:
+async def test_stop_lets_run_end(app: Aarq, clock: VirtualClock) -> None:
     """The first stop waits for it, up to the grace."""
     ended: list[float] = []
 
@@ -456,9 +466,7 @@ async def test_a_running_cron_task_may_end(app: Aarq, clock: VirtualClock) -> No
 
 
 @pytest.mark.parametrize("how", ["second stop", "grace over", "cancelled"])
-async def test_a_cron_task_is_cut_short(
-    app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture, how: str
-) -> None:
+async def test_abort_cancels_run(app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture, how: str) -> None:
     """Cancelled with its worker it has not failed, and nothing is said of it."""
     events: list[str] = []
 
@@ -487,7 +495,7 @@ async def test_a_cron_task_is_cut_short(
     assert caplog.messages == []
 
 
-async def test_a_tick_just_fired_is_not_lost_by_a_stop(app: Aarq, clock: VirtualClock) -> None:
+async def test_stop_does_not_lose_fired_tick(app: Aarq, clock: VirtualClock) -> None:
     """What was fired runs, though the stop comes before its first step."""
     ended: list[str] = []
     workers: list[Worker] = []
@@ -516,7 +524,7 @@ async def test_a_tick_just_fired_is_not_lost_by_a_stop(app: Aarq, clock: Virtual
 # What is said at the start
 
 
-async def test_next_runs_are_logged(app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
+async def test_startup_logs_next_runs(app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
     """Each entry shows its next three runs, in its own zone."""
     caplog.set_level(logging.INFO)
     app.cron("every 3600", name="hourly", tz="Asia/Tokyo")(fail)
@@ -527,7 +535,7 @@ async def test_next_runs_are_logged(app: Aarq, clock: VirtualClock, caplog: pyte
     ) in caplog.messages
 
 
-async def test_odd_schedules_do_not_stop_the_worker(
+async def test_startup_accepts_schedules_without_next_run(
     app: Aarq, clock: VirtualClock, log: Log, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A schedule that raises, one that ends, and a zone that nobody else knows."""
@@ -551,7 +559,7 @@ async def test_odd_schedules_do_not_stop_the_worker(
     assert log.at == [5]
 
 
-async def test_a_schedule_that_raises_does_not_stop_the_worker(
+async def test_startup_survives_schedule_that_raises(
     app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its next runs cannot be told; what to do about its firing is the scheduler's to say."""
@@ -567,7 +575,7 @@ async def test_a_schedule_that_raises_does_not_stop_the_worker(
     assert "cron task broken runs next at no time at all" in caplog.messages
 
 
-async def test_of_very_many_entries_some_are_logged(
+async def test_startup_logs_at_most_hundred_entries(
     app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A hundred lines are enough."""
@@ -579,7 +587,7 @@ async def test_of_very_many_entries_some_are_logged(
     assert sum("runs next at" in line for line in caplog.messages) == 100
 
 
-async def test_crons_need_nothing_of_the_broker(clock: VirtualClock, log: Log) -> None:
+async def test_entries_fire_with_minimal_broker(clock: VirtualClock, log: Log) -> None:
     """Entries that every worker fires work on a broker without a ledger."""
     app = Aarq(BareBroker(), scheduler=PlainScheduler())
     app.cron("every 1")(log)

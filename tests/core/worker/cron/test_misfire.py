@@ -28,7 +28,7 @@ async def suspended(app: Aarq, clock: VirtualClock, notes: Notes, **options: Any
 
 
 @KINDS
-async def test_once_fires_the_newest(
+async def test_misfire_once_fires_newest_tick(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, unique: bool
 ) -> None:
     """The others are skipped as coalesced: counted, in one line of the ledger."""
@@ -41,7 +41,7 @@ async def test_once_fires_the_newest(
 
 
 @KINDS
-async def test_skip_fires_what_is_in_time(
+async def test_misfire_skip_fires_tick_in_time(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, unique: bool
 ) -> None:
     """The newest, since it is not later than the grace; older ones are too late or coalesced."""
@@ -52,7 +52,7 @@ async def test_skip_fires_what_is_in_time(
 
 
 @KINDS
-async def test_skip_fires_nothing_that_is_too_late(
+async def test_misfire_skip_fires_no_late_tick(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, unique: bool
 ) -> None:
     """With the newest later than the grace nothing fires until the next tick, and all are told as too late."""
@@ -62,7 +62,7 @@ async def test_skip_fires_nothing_that_is_too_late(
 
 
 @KINDS
-async def test_all_fires_each_in_order(
+async def test_misfire_all_fires_ticks_in_order(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, unique: bool
 ) -> None:
     """As soon as the worker is back, the oldest first."""
@@ -73,7 +73,7 @@ async def test_all_fires_each_in_order(
 
 
 @KINDS
-async def test_catchup_bounds_what_is_made_up_for(
+async def test_catchup_limits_ticks_that_fire(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, unique: bool
 ) -> None:
     """What is older is missed."""
@@ -83,7 +83,7 @@ async def test_catchup_bounds_what_is_made_up_for(
 
 
 @KINDS
-async def test_overlap_holds_among_ticks_that_are_made_up_for(
+async def test_overlap_applies_to_ticks_that_fire_together(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, unique: bool
 ) -> None:
     """With `skip` the oldest runs, and those that come while it does are left out."""
@@ -95,7 +95,7 @@ async def test_overlap_holds_among_ticks_that_are_made_up_for(
     ]
 
 
-async def test_a_second_worker_that_was_up_has_fired_them(
+async def test_suspended_worker_fires_nothing_fired_by_others(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, broker: FlakyBroker
 ) -> None:
     """Who wakes late bids for what others have fired, loses, and tells nothing of it."""
@@ -111,7 +111,7 @@ async def test_a_second_worker_that_was_up_has_fired_them(
     assert "late" in {bid.worker_id for bid in broker.bids}
 
 
-async def test_many_due_ticks_leave_others_their_turn(
+async def test_many_due_ticks_do_not_block_other_entries(
     app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A thousand ticks are made up for, and the older ones missed."""

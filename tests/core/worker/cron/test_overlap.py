@@ -19,7 +19,7 @@ KINDS = pytest.mark.parametrize("unique", [False, True], ids=["each", "fleet"])
 
 
 @KINDS
-async def test_allow_runs_both_and_says_so(
+async def test_overlap_allow_runs_both_and_warns(
     app: Aarq, clock: VirtualClock, notes: Notes, caplog: pytest.LogCaptureFixture, unique: bool
 ) -> None:
     """The default: with a warning, for most entries are not made for that."""
@@ -36,7 +36,7 @@ async def test_allow_runs_both_and_says_so(
 
 
 @KINDS
-async def test_skip_leaves_the_tick_out(
+async def test_overlap_skip_skips_tick(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, unique: bool
 ) -> None:
     """It is told as skipped, and the next one after the run fires."""
@@ -50,7 +50,7 @@ async def test_skip_leaves_the_tick_out(
 
 
 @KINDS
-async def test_queue_one_lets_the_newest_wait(
+async def test_overlap_queue_one_lets_newest_tick_wait(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, unique: bool
 ) -> None:
     """It runs when the run before has ended; a tick that waited before it is passed by."""
@@ -66,7 +66,7 @@ async def test_queue_one_lets_the_newest_wait(
 
 
 @KINDS
-async def test_cancel_ends_the_earlier_run(
+async def test_overlap_cancel_cancels_earlier_run(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, caplog: pytest.LogCaptureFixture, unique: bool
 ) -> None:
     """The newer one begins when it is gone. A run that was cut short has failed, without a line in the log."""
@@ -82,7 +82,7 @@ async def test_cancel_ends_the_earlier_run(
     assert caplog.messages == []
 
 
-async def test_a_run_that_does_not_end_when_cancelled_is_waited_for(app: Aarq, clock: VirtualClock) -> None:
+async def test_overlap_cancel_waits_for_run_that_does_not_end(app: Aarq, clock: VirtualClock) -> None:
     """Two runs never overlap with `cancel`, however long the first takes to clean up."""
     events: list[tuple[str, int]] = []
 
@@ -105,9 +105,7 @@ async def test_a_run_that_does_not_end_when_cancelled_is_waited_for(app: Aarq, c
     assert stubborn.__name__ == "stubborn"
 
 
-async def test_a_tick_that_waits_is_skipped_by_a_stop(
-    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger
-) -> None:
+async def test_stop_skips_waiting_tick(app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger) -> None:
     """What has not begun does not begin any more."""
     notes.lasts = 15
     app.cron("every 10", name="entry", overlap="queue_one")(notes)
@@ -119,9 +117,7 @@ async def test_a_tick_that_waits_is_skipped_by_a_stop(
     assert await ledger.told() == [(10, "ok", "", 1), (20, "skipped", "stopping", 1)]
 
 
-async def test_a_tick_that_waits_in_the_fleet_is_skipped_by_a_stop(
-    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger
-) -> None:
+async def test_stop_skips_waiting_tick_of_fleet(app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger) -> None:
     """Its worker has spent it, so no other can fire it."""
     notes.lasts = 15
     app.cron("every 10", name="entry", overlap="queue_one", unique=True)(notes)
@@ -145,7 +141,7 @@ async def test_a_tick_that_waits_in_the_fleet_is_skipped_by_a_stop(
         ("queue_one", [30, 60], []),
     ],
 )
-async def test_overlap_across_the_fleet(
+async def test_overlap_applies_across_workers(
     app: Aarq, clock: VirtualClock, notes: Notes, overlap: Any, ticks: list[float], cut: list[float]
 ) -> None:
     """The ledger tells workers of each other's runs, for as long as these show signs of life."""
@@ -160,7 +156,7 @@ async def test_overlap_across_the_fleet(
             assert (notes.ticks, notes.cut) == (ticks, cut)
 
 
-async def test_cancel_reaches_another_worker_at_once(app: Aarq, clock: VirtualClock, broker: FlakyBroker) -> None:
+async def test_overlap_cancel_reaches_other_worker_at_once(app: Aarq, clock: VirtualClock, broker: FlakyBroker) -> None:
     """Whoever loses the bid for the next tick looks whether its run was replaced."""
     going: set[str] = set()
     winners: list[str] = []
@@ -183,7 +179,7 @@ async def test_cancel_reaches_another_worker_at_once(app: Aarq, clock: VirtualCl
     assert hog.__name__ == "hog"
 
 
-async def test_a_run_without_signs_of_life_holds_up_nobody(
+async def test_run_that_is_not_extended_blocks_no_tick(
     app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker
 ) -> None:
     """The worker of the run is out of touch: after half a minute the next tick fires. Back again, it gives way."""
@@ -201,7 +197,7 @@ async def test_a_run_without_signs_of_life_holds_up_nobody(
             assert notes.cut == [30]
 
 
-async def test_a_waiting_tick_of_the_fleet_is_passed_on(
+async def test_waiting_tick_of_fleet_moves_to_other_worker(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger
 ) -> None:
     """With `queue_one` a worker waits for the run of another, and is passed by when a newer tick comes."""
@@ -216,7 +212,7 @@ async def test_a_waiting_tick_of_the_fleet_is_passed_on(
     assert (60, "skipped", "overlap", 1) in await ledger.told()
 
 
-async def test_a_won_tick_that_does_not_come_to_run_has_failed(app: Aarq, clock: VirtualClock, ledger: Ledger) -> None:
+async def test_won_tick_that_does_not_run_has_failed(app: Aarq, clock: VirtualClock, ledger: Ledger) -> None:
     """Its claim has told it as fired; with `cancel` it waits for the earlier run to clean up, and a stop comes first."""
 
     @app.cron("every 10", name="entry", unique=True, overlap="cancel")

@@ -39,7 +39,7 @@ def broker(clock: VirtualClock) -> Noted:
     return Noted(clock)
 
 
-async def test_a_quick_run_is_one_record(app: Aarq, clock: VirtualClock, notes: Notes, broker: Noted) -> None:
+async def test_recorder_writes_short_run_once(app: Aarq, clock: VirtualClock, notes: Notes, broker: Noted) -> None:
     """When it has ended before anything was written, its start is not worth a record."""
     app.cron("every 10", name="entry")(notes)
     async with up(app, clock, id="w1"):
@@ -53,9 +53,7 @@ async def test_a_quick_run_is_one_record(app: Aarq, clock: VirtualClock, notes: 
     assert record.status.value == "ok"
 
 
-async def test_a_long_run_is_told_while_it_goes_on(
-    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger
-) -> None:
+async def test_recorder_writes_start_of_long_run(app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger) -> None:
     """First as fired, and in the end as what became of it."""
     notes.lasts = 3
     app.cron("every 10", name="entry")(notes)
@@ -68,7 +66,9 @@ async def test_a_long_run_is_told_while_it_goes_on(
     assert (record.fired_at, record.finished_at) == (START + 10, START + 13)
 
 
-async def test_each_worker_tells_of_its_own_run(app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger) -> None:
+async def test_recorder_of_each_worker_writes_its_own_run(
+    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger
+) -> None:
     """An entry that every worker fires has as many records of a tick as there are workers."""
     app.cron("every 10", name="entry")(notes)
     async with up(app, clock, id="w1"), up(app, clock, id="w2"):
@@ -77,7 +77,7 @@ async def test_each_worker_tells_of_its_own_run(app: Aarq, clock: VirtualClock, 
     assert (await ledger.status()).counts.ok == 2
 
 
-async def test_records_go_in_batches(app: Aarq, clock: VirtualClock, broker: Noted) -> None:
+async def test_recorder_writes_batches(app: Aarq, clock: VirtualClock, broker: Noted) -> None:
     """One call for what has gathered in a moment, up to five hundred."""
 
     async def nothing(_: object) -> None:
@@ -90,7 +90,7 @@ async def test_records_go_in_batches(app: Aarq, clock: VirtualClock, broker: Not
     assert [len(batch) for batch in broker.written] == [500, 100]
 
 
-async def test_an_outage_delays_no_run_and_loses_no_record(
+async def test_recorder_in_outage_loses_no_record(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, broker: Noted
 ) -> None:
     """What every worker fires by itself fires on time, and is told when the broker is back."""
@@ -105,7 +105,7 @@ async def test_an_outage_delays_no_run_and_loses_no_record(
     assert [record[:2] for record in await ledger.told()] == [(tick, "ok") for tick in range(10, 320, 10)]
 
 
-async def test_a_lost_answer_records_nothing_twice(
+async def test_recorder_repeats_write_without_double_counts(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, broker: Noted
 ) -> None:
     """A batch that is written again counts once."""
@@ -117,7 +117,7 @@ async def test_a_lost_answer_records_nothing_twice(
     assert ((await ledger.status()).counts.fired, broker.calls["record_ticks"]) == (1, 3)
 
 
-async def test_the_end_of_a_run_is_not_lost_while_its_start_is_written(
+async def test_recorder_keeps_end_of_run_while_writing_start(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, broker: Noted
 ) -> None:
     """What comes during a call goes into the next one."""
@@ -140,7 +140,7 @@ async def test_the_end_of_a_run_is_not_lost_while_its_start_is_written(
     assert await ledger.told() == [(10, "ok", "", 1)]
 
 
-async def test_only_so_many_records_wait(
+async def test_recorder_drops_oldest_records_over_limit(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, broker: Noted,
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
@@ -160,7 +160,7 @@ async def test_only_so_many_records_wait(
     ]
 
 
-async def test_a_record_that_is_refused_holds_up_no_other(
+async def test_recorder_writes_others_if_one_is_rejected(
     app: Aarq, clock: VirtualClock, ledger: Ledger, broker: Noted
 ) -> None:
     """They go one by one then, and the refused one last."""
@@ -182,9 +182,7 @@ async def test_a_record_that_is_refused_holds_up_no_other(
         assert (await ledger.told(name))[0] == (10, "ok", "", 1)
 
 
-async def test_a_worker_that_stops_writes_down_the_rest(
-    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger
-) -> None:
+async def test_recorder_writes_rest_at_stop(app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger) -> None:
     """What has gathered in the last moment."""
     app.cron("every 10", name="entry")(notes)
     async with up(app, clock):
@@ -192,7 +190,7 @@ async def test_a_worker_that_stops_writes_down_the_rest(
     assert await ledger.told() == [(10, "ok", "", 1)]
 
 
-async def test_a_worker_that_cannot_write_down_the_rest_says_so(
+async def test_recorder_logs_rest_it_cannot_write(
     app: Aarq, clock: VirtualClock, notes: Notes, broker: Noted, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And takes its leave of the broker nevertheless."""
@@ -205,7 +203,7 @@ async def test_a_worker_that_cannot_write_down_the_rest_says_so(
     assert await broker.list_workers() == []
 
 
-async def test_without_a_ledger_everything_fires_and_nothing_is_written(clock: VirtualClock, notes: Notes) -> None:
+async def test_entries_fire_without_ledger(clock: VirtualClock, notes: Notes) -> None:
     """Policies that need no fleet need no ledger either."""
     app = Aarq(BareBroker(), scheduler=PlainScheduler())
     app.cron("every 10", overlap="allow", jitter=1, misfire="all", timeout=5)(notes)

@@ -37,7 +37,7 @@ async def live(broker: FlakyBroker, app: str = "app") -> list[str]:
     return [f"{it.definition.name} {it.definition.expression}" for it in statuses if it.retired_at is None]
 
 
-async def test_a_worker_registers_all_entries_of_its_app(app: Aarq, clock: VirtualClock, broker: FlakyBroker) -> None:
+async def test_registration_has_all_entries_of_app(app: Aarq, clock: VirtualClock, broker: FlakyBroker) -> None:
     """Also those of queues that it does not consume: it speaks for the app."""
     app.cron("every 10", name="mine")(nothing)
     app.cron("every 10", name="theirs", queue="reports", unique=True)(nothing)
@@ -60,14 +60,14 @@ async def test_registration_is_renewed_every_five_seconds(app: Aarq, clock: Virt
     )
 
 
-async def test_a_burst_registers_nothing(app: Aarq, broker: FlakyBroker) -> None:
+async def test_registration_is_not_done_in_burst(app: Aarq, broker: FlakyBroker) -> None:
     """It fires no crons, and is gone soon."""
     app.cron("every 10", name="entry")(nothing)
     await drain(app)
     assert await broker.cron_statuses() == []
 
 
-async def test_an_app_that_lost_its_last_entry_retires_it(clock: VirtualClock, broker: FlakyBroker) -> None:
+async def test_registration_without_entries_retires_the_last(clock: VirtualClock, broker: FlakyBroker) -> None:
     """A worker without any entry registers just that."""
     async with up(version(broker, a="every 10"), clock):
         await clock.advance(1)
@@ -76,7 +76,7 @@ async def test_an_app_that_lost_its_last_entry_retires_it(clock: VirtualClock, b
     assert await live(broker) == []
 
 
-async def test_without_a_ledger_nothing_is_registered(clock: VirtualClock, notes: Notes) -> None:
+async def test_registration_without_ledger_does_nothing(clock: VirtualClock, notes: Notes) -> None:
     """And nobody minds."""
     app = Aarq(BareBroker(), scheduler=PlainScheduler())
     app.cron("every 10")(notes)
@@ -85,7 +85,7 @@ async def test_without_a_ledger_nothing_is_registered(clock: VirtualClock, notes
     assert notes.ticks == [10]
 
 
-async def test_a_broker_that_forgot_is_told_again(
+async def test_registration_is_repeated_if_broker_forgot(
     app: Aarq, clock: VirtualClock, broker: FlakyBroker, ledger: Ledger
 ) -> None:
     """A store that came back empty, or an app that nobody attended to for half a minute."""
@@ -103,7 +103,7 @@ async def test_a_broker_that_forgot_is_told_again(
     assert broker.calls["register_crons"] == 3
 
 
-async def test_what_a_registration_changed_is_said(
+async def test_registration_logs_changes(
     clock: VirtualClock, broker: FlakyBroker, caplog: pytest.LogCaptureFixture
 ) -> None:
     """By name: what is new, what fires at other moments, what is gone."""
@@ -120,7 +120,7 @@ async def test_what_a_registration_changed_is_said(
     ]
 
 
-async def test_the_older_version_gives_way_and_says_so_once(
+async def test_older_version_warns_once(
     clock: VirtualClock, broker: FlakyBroker, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Naming the entries that differ. It does not register again, or the two would go on for ever."""
@@ -139,7 +139,7 @@ async def test_the_older_version_gives_way_and_says_so_once(
     assert await live(broker) == ["added every 3600", "edited every 7200", "same every 3600"]
 
 
-async def test_very_many_differences_are_named_in_part(
+async def test_older_version_warning_names_ten_entries(
     clock: VirtualClock, broker: FlakyBroker, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Ten names, and how many more."""
@@ -153,7 +153,7 @@ async def test_very_many_differences_are_named_in_part(
     assert caplog.messages[-1].endswith(f"it adds {named} and 2 more")
 
 
-async def test_the_older_version_takes_over_when_the_newer_is_gone(clock: VirtualClock, broker: FlakyBroker) -> None:
+async def test_older_version_registers_when_newer_lapses(clock: VirtualClock, broker: FlakyBroker) -> None:
     """A deploy that was called off: half a minute after its last worker its version has lapsed."""
     async with up(version(broker, a="every 10"), clock):
         await clock.advance(1)
@@ -164,7 +164,7 @@ async def test_the_older_version_takes_over_when_the_newer_is_gone(clock: Virtua
     assert await live(broker) == ["a every 10"]
 
 
-async def test_an_outage_at_the_start_is_waited_out(
+async def test_registration_waits_for_broker(
     app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker, ledger: Ledger
 ) -> None:
     """What every worker fires fires meanwhile; the fleet's entries begin when the worker is registered."""
@@ -181,7 +181,7 @@ async def test_an_outage_at_the_start_is_waited_out(
     assert fleet.ticks[-1] == 40
 
 
-async def test_names_that_others_have_registered_stay_on_one_line(
+async def test_registered_names_stay_on_one_log_line(
     clock: VirtualClock, broker: FlakyBroker, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whoever can write to the broker cannot forge a line of the log."""

@@ -10,7 +10,7 @@ import pytest
 from aioq.worker.cron.runs import CronTasks
 
 
-async def test_a_task_that_breaks_is_told_and_counted_out(caplog: pytest.LogCaptureFixture) -> None:
+async def test_cron_tasks_log_failed_task_and_become_idle(caplog: pytest.LogCaptureFixture) -> None:
     """A schedule that raises while its tick is looked at, for example."""
     tasks, release = CronTasks(), anyio.Event()
 
@@ -30,7 +30,7 @@ async def test_a_task_that_breaks_is_told_and_counted_out(caplog: pytest.LogCapt
     assert "ArithmeticError: no idea when" in caplog.text
 
 
-async def test_nothing_to_wait_for() -> None:
+async def test_cron_tasks_without_task_are_idle() -> None:
     """Before the first task, and after the last."""
     tasks = CronTasks()
     with anyio.fail_after(5):

@@ -65,7 +65,9 @@ async def state_of(broker: FlakyBroker, tick: int) -> JobState:
     return (await record_of(broker, job_id(tick))).state
 
 
-async def test_one_job_per_tick(app: Aarq, clock: VirtualClock, broker: FlakyBroker, report: Report) -> None:
+async def test_schedule_enqueues_one_job_per_tick(
+    app: Aarq, clock: VirtualClock, broker: FlakyBroker, report: Report
+) -> None:
     """Whatever the fleet: three workers bid for each tick, and one of them enqueues it."""
     app.schedule(report.task, "every 10", name="entry", args=("sales",))
     async with up(app, clock, id="w1"), up(app, clock, id="w2"), up(app, clock, id="w3"):
@@ -73,7 +75,7 @@ async def test_one_job_per_tick(app: Aarq, clock: VirtualClock, broker: FlakyBro
     assert report.seen("job_id", "what") == [(job_id(tick), "sales") for tick in range(10, 51, 10)]
 
 
-async def test_a_worker_of_another_queue_does_not_enqueue(app: Aarq, clock: VirtualClock, broker: FlakyBroker) -> None:
+async def test_schedule_of_other_queue_enqueues_nothing(app: Aarq, clock: VirtualClock, broker: FlakyBroker) -> None:
     """The entry lives with the workers of its task's queue."""
     report = Report(app, clock, queue="reports")
     app.schedule(report.task, "every 10", name="entry")
@@ -85,9 +87,7 @@ async def test_a_worker_of_another_queue_does_not_enqueue(app: Aarq, clock: Virt
     assert report.began == [20, 30, 40]
 
 
-async def test_the_context_tells_of_the_tick_and_of_the_run_before(
-    app: Aarq, clock: VirtualClock, report: Report
-) -> None:
+async def test_scheduled_job_context_has_tick_and_previous_run(app: Aarq, clock: VirtualClock, report: Report) -> None:
     """The first has none; afterwards it is the latest success with its result, in the type of the task."""
     app.schedule(report.task, "every 10", name="entry")
     report.lasts = 1
@@ -109,7 +109,7 @@ async def test_the_context_tells_of_the_tick_and_of_the_run_before(
     ]
 
 
-async def test_other_jobs_of_the_task_see_nothing_of_a_schedule(
+async def test_other_job_context_has_no_schedule(
     app: Aarq, clock: VirtualClock, broker: FlakyBroker, report: Report
 ) -> None:
     """And cost the ledger nothing."""
@@ -120,7 +120,7 @@ async def test_other_jobs_of_the_task_see_nothing_of_a_schedule(
 
 
 @pytest.mark.parametrize("id", ["cron:entry", "cron:entry:soon", "cron::5"])
-async def test_an_id_that_no_ledger_made_is_one_like_any(
+async def test_job_with_malformed_tick_id_runs_as_any_job(
     app: Aarq, clock: VirtualClock, broker: FlakyBroker, report: Report, id: str
 ) -> None:
     """Somebody else may write to the broker too."""
@@ -131,7 +131,7 @@ async def test_an_id_that_no_ledger_made_is_one_like_any(
     assert (await record_of(broker, id)).state is JobState.COMPLETED
 
 
-async def test_how_the_job_ended_is_recorded(app: Aarq, clock: VirtualClock, ledger: Ledger, report: Report) -> None:
+async def test_scheduled_job_end_is_recorded(app: Aarq, clock: VirtualClock, ledger: Ledger, report: Report) -> None:
     """In the record of its tick, with when it was enqueued and when it ended."""
     app.schedule(report.task, "every 10", name="entry")
     report.lasts = 3
@@ -150,7 +150,7 @@ async def test_how_the_job_ended_is_recorded(app: Aarq, clock: VirtualClock, led
     assert status.last_success == START + 10
 
 
-async def test_an_attempt_that_is_repeated_is_not_the_end(app: Aarq, clock: VirtualClock, ledger: Ledger) -> None:
+async def test_scheduled_job_retry_is_not_recorded_as_end(app: Aarq, clock: VirtualClock, ledger: Ledger) -> None:
     """The tick stays fired until its job has ended."""
     report = Report(app, clock, retries=1, retry_delay=5, jitter=0)
     app.schedule(report.task, "every 100", name="entry")
@@ -163,7 +163,7 @@ async def test_an_attempt_that_is_repeated_is_not_the_end(app: Aarq, clock: Virt
     assert (await ledger.told(), report.began) == ([(100, "ok", "", 1)], [100, 100])
 
 
-async def test_a_job_that_cannot_run_at_all_is_recorded(app: Aarq, clock: VirtualClock, ledger: Ledger) -> None:
+async def test_scheduled_job_that_cannot_run_is_recorded(app: Aarq, clock: VirtualClock, ledger: Ledger) -> None:
     """Arguments that an older version of the task took."""
     report = Report(app, clock)
     app.schedule(report.task, "every 10", name="entry", args=("all",))
@@ -181,7 +181,7 @@ async def test_a_job_that_cannot_run_at_all_is_recorded(app: Aarq, clock: Virtua
     assert error.startswith("SerializationError: what: ")
 
 
-async def test_a_lost_answer_to_the_settlement_is_recorded_as_well(
+async def test_scheduled_job_end_is_recorded_after_lost_answer(
     app: Aarq, clock: VirtualClock, ledger: Ledger, report: Report, broker: FlakyBroker
 ) -> None:
     """The repeated settlement says that it was done already."""
@@ -192,7 +192,7 @@ async def test_a_lost_answer_to_the_settlement_is_recorded_as_well(
     assert await ledger.told() == [(10, "ok", "", 1)]
 
 
-async def test_what_a_worker_reports_in_its_last_words_is_recorded(
+async def test_scheduled_job_end_is_recorded_at_shutdown(
     app: Aarq, clock: VirtualClock, ledger: Ledger, report: Report, broker: FlakyBroker
 ) -> None:
     """The settlement and the record."""
@@ -205,7 +205,7 @@ async def test_what_a_worker_reports_in_its_last_words_is_recorded(
     assert (await state_of(broker, 10), await ledger.told()) == (JobState.COMPLETED, [(10, "ok", "", 1)])
 
 
-async def test_a_ledger_that_is_away_puts_the_job_off(
+async def test_scheduled_job_waits_for_ledger(
     app: Aarq, clock: VirtualClock, report: Report, broker: FlakyBroker, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is not run without what its context promises; nor does that count as an attempt."""
@@ -222,7 +222,7 @@ async def test_a_ledger_that_is_away_puts_the_job_off(
     assert not [line for line in caplog.messages if "released" in line]
 
 
-async def test_a_result_that_is_not_kept_is_not_seen(app: Aarq, clock: VirtualClock) -> None:
+async def test_scheduled_job_sees_no_discarded_result(app: Aarq, clock: VirtualClock) -> None:
     """The next job knows of the success, and of nothing that it returned."""
     report = Report(app, clock, save_result=False)
     app.schedule(report.task, "every 10", name="entry")
@@ -231,7 +231,7 @@ async def test_a_result_that_is_not_kept_is_not_seen(app: Aarq, clock: VirtualCl
     assert report.seen("previous_success", "previous_result")[1] == (MIDNIGHT + timedelta(seconds=10), None)
 
 
-async def test_a_previous_result_of_another_type_is_left_out(
+async def test_scheduled_job_sees_no_result_of_other_type(
     app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture, broker: FlakyBroker
 ) -> None:
     """The task was changed since: the job runs, and the log says what it does not see."""
@@ -257,7 +257,7 @@ async def test_a_previous_result_of_another_type_is_left_out(
     assert any("does not see the previous result" in line for line in caplog.messages)
 
 
-async def test_a_job_that_runs_again_sees_what_was_before_it(
+async def test_repeated_job_sees_run_before_its_tick(
     app: Aarq, clock: VirtualClock, report: Report, broker: FlakyBroker
 ) -> None:
     """Not the successes of later ticks."""
@@ -277,7 +277,7 @@ async def test_a_job_that_runs_again_sees_what_was_before_it(
 # Overlap
 
 
-async def test_skip_enqueues_nothing_while_a_job_goes_on(
+async def test_schedule_skip_enqueues_nothing_while_job_runs(
     app: Aarq, clock: VirtualClock, report: Report, ledger: Ledger
 ) -> None:
     """Be it running or waiting for a slot."""
@@ -291,7 +291,9 @@ async def test_skip_enqueues_nothing_while_a_job_goes_on(
     assert await ledger.told() == [(10, "ok", "", 1), (20, "skipped", "overlap", 1), (30, "ok", "", 1)]
 
 
-async def test_queue_one_lets_one_job_wait(app: Aarq, clock: VirtualClock, report: Report, ledger: Ledger) -> None:
+async def test_schedule_queue_one_lets_one_job_wait(
+    app: Aarq, clock: VirtualClock, report: Report, ledger: Ledger
+) -> None:
     """It is claimed, and put back until the job before it has ended; ticks that come meanwhile are skipped."""
     app.schedule(report.task, "every 10", name="entry", overlap="queue_one")
     report.lasts = 25
@@ -310,7 +312,7 @@ async def test_queue_one_lets_one_job_wait(app: Aarq, clock: VirtualClock, repor
 
 
 @pytest.mark.parametrize("overlap", ["skip", "queue_one"])
-async def test_jobs_that_are_made_up_for_at_once_do_not_overlap(
+async def test_schedule_catchup_jobs_do_not_overlap(
     app: Aarq, clock: VirtualClock, report: Report, overlap: Any
 ) -> None:
     """They are enqueued in one step, and each waits until those before it have ended."""
@@ -327,7 +329,7 @@ async def test_jobs_that_are_made_up_for_at_once_do_not_overlap(
     assert report.ended == sorted(report.ended)
 
 
-async def test_cancel_ends_the_job_before(
+async def test_schedule_cancel_cancels_earlier_job(
     app: Aarq, clock: VirtualClock, report: Report, ledger: Ledger, broker: FlakyBroker
 ) -> None:
     """By whichever worker starts the newer one; it is told as cut short."""
@@ -343,7 +345,7 @@ async def test_cancel_ends_the_job_before(
     assert report.ended == [30]
 
 
-async def test_allow_runs_both(app: Aarq, clock: VirtualClock, report: Report) -> None:
+async def test_schedule_allow_runs_both_jobs(app: Aarq, clock: VirtualClock, report: Report) -> None:
     """The default."""
     app.schedule(report.task, "every 10", name="entry")
     report.lasts = 15
@@ -355,7 +357,7 @@ async def test_allow_runs_both(app: Aarq, clock: VirtualClock, report: Report) -
 # What the fleet promises holds for jobs as well
 
 
-async def test_downtime_is_made_up_for_when_wanted(
+async def test_schedule_catchup_enqueues_missed_jobs(
     app: Aarq, clock: VirtualClock, report: Report, broker: FlakyBroker
 ) -> None:
     """All ticks that nobody fired become jobs in one step."""
@@ -369,7 +371,7 @@ async def test_downtime_is_made_up_for_when_wanted(
     assert len([bid for bid in broker.bids if bid.ticks[-1] == START + 60]) == 1
 
 
-async def test_a_lost_answer_enqueues_no_second_job(
+async def test_schedule_lost_answer_enqueues_no_second_job(
     app: Aarq, clock: VirtualClock, report: Report, broker: FlakyBroker
 ) -> None:
     """Nor is the tick lost."""

@@ -68,7 +68,7 @@ async def warnings(app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixt
     return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
 
 
-async def test_a_run_in_a_clock_change_is_warned_of(
+async def test_startup_warns_of_run_in_clock_change(
     app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """When it is one of the next three."""
@@ -77,7 +77,7 @@ async def test_a_run_in_a_clock_change_is_warned_of(
     assert await warnings(app, clock, caplog) == [line]
 
 
-async def test_the_second_pass_of_a_repeat_is_warned_of(
+async def test_startup_warns_of_second_run_in_repeated_hour(
     app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The run comes before the clocks are put back."""
@@ -86,9 +86,7 @@ async def test_the_second_pass_of_a_repeat_is_warned_of(
     assert len(await warnings(app, clock, caplog)) == 1
 
 
-async def test_a_run_that_falls_into_a_gap_is_warned_of(
-    app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_startup_warns_of_run_in_gap(app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
     """Though nothing fires instead."""
     app.cron(Daily(change(MIDNIGHT + timedelta(days=1, hours=2))), name="entry")(nothing)
     assert len(await warnings(app, clock, caplog)) == 1
@@ -104,7 +102,7 @@ async def test_a_run_that_falls_into_a_gap_is_warned_of(
     ],
     ids=["touches nothing", "other runs", "after the runs", "far away"],
 )
-async def test_other_clock_changes_are_not_warned_of(
+async def test_startup_ignores_other_clock_changes(
     app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture, harmless: ClockChange
 ) -> None:
     """Nothing surprising comes of them soon."""
@@ -112,7 +110,7 @@ async def test_other_clock_changes_are_not_warned_of(
     assert await warnings(app, clock, caplog) == []
 
 
-async def test_a_schedule_that_cannot_explain_itself_stops_nothing(
+async def test_startup_ignores_schedule_that_raises(
     app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is one without warnings."""
@@ -125,7 +123,7 @@ async def test_a_schedule_that_cannot_explain_itself_stops_nothing(
     assert await warnings(app, clock, caplog) == []
 
 
-async def test_a_run_that_is_years_away_is_warned_of(
+async def test_startup_warns_of_run_years_away(
     app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It may have been meant otherwise."""
@@ -142,7 +140,7 @@ async def test_a_run_that_is_years_away_is_warned_of(
     assert await warnings(app, clock, caplog) == [line]
 
 
-async def test_a_start_that_is_years_away_is_as_its_author_wants_it(
+async def test_startup_accepts_start_years_away(
     app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """No need to ask whether it was meant."""
@@ -162,7 +160,7 @@ async def test_a_start_that_is_years_away_is_as_its_author_wants_it(
         (-2, "the clock of this host is 2.0 s behind that of the broker"),
     ],
 )
-async def test_clocks_that_differ_are_warned_of(
+async def test_startup_warns_of_clock_difference(
     app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture, offset: float, line: str | None
 ) -> None:
     """By more than a second."""
@@ -172,9 +170,7 @@ async def test_clocks_that_differ_are_warned_of(
     assert [message.partition(":")[0] for message in caplog.messages] == ([line] if line else [])
 
 
-async def test_an_answer_that_takes_its_time_is_no_difference(
-    clock: VirtualClock, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_startup_allows_for_slow_answer(clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
     """The broker's clock goes on while its answer is on its way."""
 
     class Slow(FlakyBroker):
@@ -190,7 +186,7 @@ async def test_an_answer_that_takes_its_time_is_no_difference(
     assert caplog.messages == []
 
 
-async def test_any_broker_can_be_asked_for_its_time(clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
+async def test_startup_compares_clock_of_any_broker(clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
     """Also one without a ledger."""
     store: Any = FlakyBroker(clock=clock)
     clock.step(-60)
@@ -199,14 +195,14 @@ async def test_any_broker_can_be_asked_for_its_time(clock: VirtualClock, caplog:
     assert len(await warnings(app, clock, caplog)) == 1
 
 
-async def test_a_worker_without_entries_does_not_ask(clock: VirtualClock, broker: FlakyBroker, app: Aarq) -> None:
+async def test_startup_without_entries_compares_no_clocks(clock: VirtualClock, broker: FlakyBroker, app: Aarq) -> None:
     """It has no use for the answer."""
     async with up(app, clock):
         await settle_down()
     assert broker.calls["time"] == 0
 
 
-async def test_two_apps_of_one_name_are_warned_of(
+async def test_startup_warns_of_equal_app_names(
     clock: VirtualClock, broker: FlakyBroker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A module that makes two has to name them, or each retires the entries of the other."""

@@ -30,7 +30,7 @@ def names(app: Aarq, notes: Notes) -> list[str]:
     return names
 
 
-async def test_they_are_bid_for_in_one_call(
+async def test_entries_due_together_share_one_claim_call(
     app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker, names: list[str]
 ) -> None:
     """However many there are; each tick is fired once."""
@@ -43,7 +43,7 @@ async def test_they_are_bid_for_in_one_call(
 
 
 @pytest.mark.parametrize("answer_lost", [False, True])
-async def test_after_a_failure_each_is_bid_for_alone(
+async def test_failed_claim_call_is_repeated_for_each_entry(
     app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker, names: list[str], answer_lost: bool
 ) -> None:
     """Whatever the failure is, and also when only the answer was lost."""
@@ -55,7 +55,7 @@ async def test_after_a_failure_each_is_bid_for_alone(
     assert notes.ticks == [10] * len(names) + [20] * len(names)
 
 
-async def test_a_claim_that_fails_harms_no_other(
+async def test_failed_claim_delays_no_other_entry(
     app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker, names: list[str], ledger: Ledger
 ) -> None:
     """The others are fired at once, and this one when the ledger can decide on it."""
@@ -86,7 +86,7 @@ class Broken:
         raise ArithmeticError("no idea when")
 
 
-async def test_a_schedule_that_fails_harms_no_other(
+async def test_failed_schedule_delays_no_other_entry(
     app: Aarq, clock: VirtualClock, notes: Notes, names: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is said of the one, and the others are fired."""
@@ -112,7 +112,7 @@ class Held(FlakyBroker):
         return replies
 
 
-async def test_what_was_won_is_told_when_the_worker_is_cancelled(clock: VirtualClock, notes: Notes) -> None:
+async def test_cancelled_worker_records_won_ticks(clock: VirtualClock, notes: Notes) -> None:
     """The call under way is heard to its end, and what it won and will not run is recorded."""
     broker, notes.lasts = Held(clock=clock), 5
     app = Aarq(broker, name="app", scheduler=PlainScheduler())

@@ -35,7 +35,7 @@ def moments(app: Aarq, count: int) -> list[float]:
 
 
 @KINDS
-async def test_jitter_puts_a_tick_off(app: Aarq, clock: VirtualClock, notes: Notes, unique: bool) -> None:
+async def test_jitter_delays_tick(app: Aarq, clock: VirtualClock, notes: Notes, unique: bool) -> None:
     """By an amount that is fixed for each tick; the context tells the tick itself."""
     app.cron("every 60", name="entry", unique=unique, jitter=30)(notes)
     async with up(app, clock):
@@ -45,7 +45,7 @@ async def test_jitter_puts_a_tick_off(app: Aarq, clock: VirtualClock, notes: Not
     assert len({jitter_of(app.crons["entry"], ctx["scheduled_at"]) for ctx in notes.contexts}) == 3
 
 
-async def test_workers_agree_on_the_jitter(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
+async def test_jitter_is_equal_on_all_workers(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
     """Each fires its own at the same moment."""
     app.cron("every 60", name="entry", jitter=30)(notes)
     async with up(app, clock, id="w1"), up(app, clock, id="w2"):
@@ -53,7 +53,7 @@ async def test_workers_agree_on_the_jitter(app: Aarq, clock: VirtualClock, notes
     assert notes.began[0] == notes.began[1]
 
 
-async def test_a_stop_skips_what_waits(app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger) -> None:
+async def test_stop_during_jitter_skips_tick(app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger) -> None:
     """At once: nobody waits for the jitter."""
     app.cron("every 60", name="entry", jitter=60)(notes)
     async with up(app, clock) as worker:
@@ -63,7 +63,7 @@ async def test_a_stop_skips_what_waits(app: Aarq, clock: VirtualClock, notes: No
     assert (notes.ticks, await ledger.told()) == ([], [(60, "skipped", "stopping", 1)])
 
 
-async def test_a_stop_leaves_what_waits_to_the_fleet(
+async def test_stop_during_jitter_leaves_tick_to_fleet(
     app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker
 ) -> None:
     """Another worker fires the tick when its jitter is over."""
@@ -76,7 +76,7 @@ async def test_a_stop_leaves_what_waits_to_the_fleet(
     assert {bid.worker_id for bid in broker.bids if bid.ticks[-1] > START} == {"w2"}
 
 
-async def test_a_tick_that_slept_through_its_grace_does_not_fire(
+async def test_tick_after_suspension_beyond_grace_does_not_fire(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger
 ) -> None:
     """A worker that is suspended while the jitter runs looks at the clock again before it fires."""
@@ -92,7 +92,7 @@ async def test_a_tick_that_slept_through_its_grace_does_not_fire(
 
 
 @KINDS
-async def test_a_paused_entry_does_not_fire(
+async def test_paused_entry_does_not_fire(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, broker: FlakyBroker, unique: bool
 ) -> None:
     """Its ticks are told as skipped, each, and it goes on with the tick after it was resumed."""
@@ -108,7 +108,7 @@ async def test_a_paused_entry_does_not_fire(
     assert await ledger.told() == [(30, "ok", "", 1), *paused, (120, "ok", "", 1)]
 
 
-async def test_every_worker_learns_of_a_pause_within_seconds(
+async def test_pause_reaches_every_worker_within_seconds(
     app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker
 ) -> None:
     """It asks every five."""
@@ -120,7 +120,9 @@ async def test_every_worker_learns_of_a_pause_within_seconds(
     assert max(notes.ticks) <= 15
 
 
-async def test_other_entries_are_not_paused(app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker) -> None:
+async def test_pause_leaves_other_entries_alone(
+    app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker
+) -> None:
     """A pause is of one entry."""
     app.cron("every 10", name="other")(notes)
     async with up(app, clock):
