@@ -55,14 +55,16 @@ async def drain(app: Aarq, **options: Unpack[Options]) -> None:
 
 
 @asynccontextmanager
-async def working(app: Aarq, **options: Unpack[Options]) -> AsyncGenerator[Worker, None]:
-    """Run a worker during the block, and stop it at the end; running jobs may end."""
+async def working(app: Aarq, *, abort: bool = False, **options: Unpack[Options]) -> AsyncGenerator[Worker, None]:
+    """Run a worker during the block, and stop it at the end; running jobs may end, unless `abort` is set."""
     worker = Worker(app, handle_signals=False, **options)
     with anyio.fail_after(TIMEOUT):
         async with anyio.create_task_group() as tg:
             tg.start_soon(worker.run)
             yield worker
             worker.stop()
+            if abort:
+                worker.stop()
 
 
 async def settle_down() -> None:

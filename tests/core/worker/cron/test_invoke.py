@@ -13,10 +13,9 @@ import pytest
 
 from aioq import Aarq
 from aioq.testing import VirtualClock
-from tests.core.rig import until
+from tests.core.rig import until, working
 from tests.core.worker.cron.ledger import Ledger
 from tests.core.worker.cron.notes import Notes
-from tests.core.worker.cron.up import up
 
 HERE = "tests.core.worker.cron.test_invoke"
 
@@ -34,7 +33,7 @@ async def hang(_: object) -> None:
 async def test_invoke_args_follow_context(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
     """Positional ones and named ones."""
     app.cron("every 10", args=(1, "a"), kwargs={"flag": True})(notes)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(10)
     assert (notes.contexts[0]["args"], notes.contexts[0]["kwargs"]) == ((1, "a"), {"flag": True})
 
@@ -47,7 +46,7 @@ async def test_invoke_plain_function_runs_in_thread(app: Aarq, clock: VirtualClo
     def plain(_: object, n: int) -> None:
         calls.append((n, threading.current_thread() is threading.main_thread()))
 
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(10)
         await until(lambda: calls)
     assert (calls, plain.__name__) == ([(7, False)], "plain")
@@ -56,7 +55,7 @@ async def test_invoke_plain_function_runs_in_thread(app: Aarq, clock: VirtualClo
 async def test_disabled_entry_does_not_fire(app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger) -> None:
     """It is registered, and shown as it is."""
     app.cron("every 10", name="entry", enabled=False)(notes)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(30)
     assert (notes.ticks, (await ledger.status()).definition.enabled) == ([], False)
 
@@ -65,7 +64,7 @@ async def test_bounded_entry_fires_between_start_and_end(app: Aarq, clock: Virtu
     """The bounds are part of the schedule."""
     start, end = datetime(2026, 1, 1, 0, 0, 15, tzinfo=UTC), datetime(2026, 1, 1, 0, 0, 40, tzinfo=UTC)
     app.cron("every 10", start=start, end=end)(notes)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(100)
     assert notes.ticks == [20, 30, 40]
 
@@ -78,7 +77,7 @@ async def test_timeout_cancels_run(
 ) -> None:
     """It has failed, in the words of the log and of the ledger; the next run comes as planned."""
     app.cron("every 10", name="entry", timeout=2.5)(hang)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(23)
     line = f"Cron task {HERE}.hang failed: timed out after 2.5 s"
     assert caplog.record_tuples == [("aioq.worker", logging.ERROR, line)] * 2
@@ -93,7 +92,7 @@ async def test_timeout_leaves_short_run_alone(app: Aarq, clock: VirtualClock, no
     """Up to the last moment."""
     notes.lasts = 2.4
     app.cron("every 10", name="entry", timeout=2.5)(notes)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(13)
     assert (await ledger.told(), notes.ended) == ([(10, "ok", "", 1)], [12.4])
 
@@ -110,7 +109,7 @@ async def test_timeout_ignores_error_raised_by_cancelled_run(
         finally:
             raise RuntimeError("interrupted")
 
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(12)
     assert await ledger.told() == [(10, "failed", "TimeoutError: timed out after 1 s", 1)]
     assert [message.rpartition(": ")[2] for message in caplog.messages] == ["timed out after 1 s"]
@@ -125,7 +124,7 @@ async def test_timeout_abandons_thread(app: Aarq, clock: VirtualClock, caplog: p
     def blocks(_: object) -> None:
         release.wait(10)
 
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(12)
         assert [message.rpartition(": ")[2] for message in caplog.messages] == ["timed out after 1 s"]
         release.set()
@@ -161,7 +160,7 @@ async def test_on_error_gets_context_and_exception(
     """With context and exception; `async def` or not."""
     heard = Heard()
     app.cron("every 10", name="entry", timeout=1, on_error=getattr(heard, kind))(function)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(12)
         await until(lambda: heard.calls)
     assert heard.calls == [("entry", text)]
@@ -176,7 +175,7 @@ async def test_on_error_failure_is_logged(
         raise LookupError("no pager")
 
     app.cron("every 10", name="entry", on_error=broken)(fail)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(21)
     lines = [f"Cron task {HERE}.fail failed: connection refused", f"on_error of cron task {HERE}.fail failed: no pager"]
     assert caplog.messages == lines * 2
@@ -188,7 +187,7 @@ async def test_on_error_is_not_called_without_failure(app: Aarq, clock: VirtualC
     """Not of runs that went well, nor of those that were cut short."""
     heard = Heard()
     app.cron("every 10", on_error=heard.later)(notes)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(15)
         notes.lasts = 100
         await clock.advance(10)
@@ -201,7 +200,7 @@ async def test_stop_records_interrupted_run(
     """As failed, for it did not get through; nothing is logged of it."""
     notes.lasts = 100
     app.cron("every 10", name="entry")(notes)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(15)
     assert await ledger.told() == [(10, "failed", "interrupted: the worker stopped", 1)]
     assert caplog.messages == []

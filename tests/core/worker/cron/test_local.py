@@ -15,71 +15,48 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from aioq import Aarq, BrokerUnavailable, Worker
+from aioq import Aarq, Worker
 from aioq.testing import VirtualClock
 from tests.core.brokers import BareBroker, FlakyBroker
 from tests.core.plain_scheduler import PlainScheduler
 from tests.core.rig import settle_down, until, working
+from tests.core.worker.cron.notes import Notes
 
 HERE = "tests.core.worker.cron.test_local"
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@pytest.fixture
-def broker(clock: VirtualClock) -> FlakyBroker:
-    """A broker on virtual time."""
-    return FlakyBroker(clock=clock)
-
-
-class Log:
-    """When a cron task was called, in seconds since the start."""
-
-    def __init__(self, clock: VirtualClock) -> None:
-        self._clock = clock
-        self.at: list[float] = []
-        self.contexts: list[dict[str, Any]] = []
-
-    async def __call__(self, ctx: dict[str, Any]) -> None:
-        """Take a note."""
-        self.contexts.append(ctx)
-        self.at.append(self._clock.monotonic())
-
-
-@pytest.fixture
-def log(clock: VirtualClock) -> Log:
-    """A cron task that takes notes."""
-    return Log(clock)
-
-
-async def test_entry_fires_at_its_ticks(app: Aarq, clock: VirtualClock, log: Log) -> None:
+async def test_entry_fires_at_its_ticks(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
     """Each tick once, at its moment, until the worker stops."""
-    app.cron("every 5")(log)
+    app.cron("every 5")(notes)
     async with working(app, clock=clock):
         await clock.advance(17)
     await clock.advance(10)
-    assert log.at == [5, 10, 15]
+    assert notes.began == [5, 10, 15]
 
 
 async def test_context_has_worker_broker_and_tick(
-    app: Aarq, clock: VirtualClock, log: Log, broker: FlakyBroker
+    app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker
 ) -> None:
     """Worker and broker, which tick and when; no job_id, for there is no job."""
-    app.cron("every 60", name="nightly")(log)
+    app.cron("every 60", name="nightly")(notes)
     async with working(app, clock=clock, id="w1"):
         await clock.advance(60)
-    assert log.contexts == [
+    assert notes.contexts == [
         {
             "worker_id": "w1",
             "broker": broker,
             "cron_name": "nightly",
             "scheduled_at": MIDNIGHT + timedelta(minutes=1),
             "fired_at": MIDNIGHT + timedelta(minutes=1),
+            "args": (),
+            "kwargs": {},
         }
     ]
     assert repr(broker) == "MemoryBroker(0 jobs)"
 
 
-async def test_context_has_values_of_lifespan(app: Aarq, clock: VirtualClock, log: Log) -> None:
+async def test_context_has_values_of_lifespan(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
     """What the lifespan yields cron tasks see as well."""
 
     @asynccontextmanager
@@ -87,10 +64,10 @@ async def test_context_has_values_of_lifespan(app: Aarq, clock: VirtualClock, lo
         yield {"db": "pool"}
 
     app.lifespan = lifespan
-    app.cron("every 1")(log)
+    app.cron("every 1")(notes)
     async with working(app, clock=clock):
         await clock.advance(1)
-    assert log.contexts[0]["db"] == "pool"
+    assert notes.contexts[0]["db"] == "pool"
 
 
 async def test_async_function_runs_in_event_loop(app: Aarq, clock: VirtualClock) -> None:
@@ -110,23 +87,23 @@ async def test_async_function_runs_in_event_loop(app: Aarq, clock: VirtualClock)
     assert (seen, in_loop.__name__, in_thread.__name__) == ({"loop": True, "thread": False}, "in_loop", "in_thread")
 
 
-async def test_entry_of_other_queue_does_not_fire(app: Aarq, clock: VirtualClock, log: Log) -> None:
+async def test_entry_of_other_queue_does_not_fire(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
     """An entry with a queue is carried by the workers that consume it."""
     fired: list[str] = []
     app.cron("every 1", queue="reports", name="reports")(lambda ctx: fired.append(ctx["cron_name"]))
-    app.cron("every 1", name="default")(log)
+    app.cron("every 1", name="default")(notes)
     async with working(app, clock=clock, queues=["default"]):
         await clock.advance(3)
-    assert (log.at, fired) == ([1, 2, 3], [])
+    assert (notes.began, fired) == ([1, 2, 3], [])
 
 
-async def test_entry_fires_on_each_worker(app: Aarq, clock: VirtualClock, log: Log) -> None:
+async def test_entry_fires_on_each_worker(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
     """Without `unique` every worker fires every tick, as documented."""
-    app.cron("every 1")(log)
+    app.cron("every 1")(notes)
     async with working(app, clock=clock, id="w1"), working(app, clock=clock, id="w2"):
         await clock.advance(2)
-    assert log.at == [1, 1, 2, 2]
-    assert {ctx["worker_id"] for ctx in log.contexts} == {"w1", "w2"}
+    assert notes.began == [1, 1, 2, 2]
+    assert {ctx["worker_id"] for ctx in notes.contexts} == {"w1", "w2"}
 
 
 async def test_slow_run_does_not_delay_next_tick(app: Aarq, clock: VirtualClock) -> None:
@@ -145,7 +122,7 @@ async def test_slow_run_does_not_delay_next_tick(app: Aarq, clock: VirtualClock)
     assert (started, slow.__name__) == ([1, 2, 3], "slow")
 
 
-async def test_jobs_take_no_slots_from_crons(app: Aarq, clock: VirtualClock, log: Log) -> None:
+async def test_jobs_take_no_slots_from_crons(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
     """With every slot taken crons fire on time."""
     release = anyio.Event()
 
@@ -153,15 +130,12 @@ async def test_jobs_take_no_slots_from_crons(app: Aarq, clock: VirtualClock, log
     async def work(_: object) -> None:
         await release.wait()
 
-    app.cron("every 1")(log)
+    app.cron("every 1")(notes)
     await work.enqueue()
     async with working(app, clock=clock, concurrency=1):
         await clock.advance(2)
-        assert log.at == [1, 2]
+        assert notes.began == [1, 2]
         release.set()
-
-
-# Errors
 
 
 async def fail(_: object) -> None:
@@ -218,7 +192,7 @@ class Mute(Exception):
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
 async def test_any_exception_ends_only_its_run(
-    app: Aarq, clock: VirtualClock, log: Log, caplog: pytest.LogCaptureFixture,
+    app: Aarq, clock: VirtualClock, notes: Notes, caplog: pytest.LogCaptureFixture,
     error: BaseException, text: str, threaded: bool,
 ) -> None:  # fmt: skip
     """Even what would end a program ends only that run."""
@@ -234,12 +208,12 @@ async def test_any_exception_ends_only_its_run(
         return len(caplog.messages) == runs
 
     app.cron("every 1", name="bad")(thread if threaded else body)
-    app.cron("every 1", name="good")(log)
+    app.cron("every 1", name="good")(notes)
     async with working(app, clock=clock):
         for runs in (1, 2):
             await clock.advance(1)
             await until(partial(heard, runs))
-    assert log.at == [1, 2]
+    assert notes.began == [1, 2]
     assert [message.rpartition(" failed: ")[2] for message in caplog.messages] == [text, text]
 
 
@@ -258,159 +232,28 @@ async def test_failed_object_is_logged_by_class(
     assert caplog.messages == [f"Cron task {HERE}.test_failed_object_is_logged_by_class.Broken failed: ValueError: no"]
 
 
-async def test_plain_function_result_is_awaited(app: Aarq, clock: VirtualClock, log: Log) -> None:
+async def test_plain_function_result_is_awaited(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
     """A plain function that returns something to await has it awaited."""
-    app.cron("every 1", name="wrapped")(lambda ctx: log(ctx))  # noqa: PLW0108  # a wrapper is the point
+    app.cron("every 1", name="wrapped")(lambda ctx: notes(ctx))  # noqa: PLW0108  # a wrapper is the point
     async with working(app, clock=clock):
         await clock.advance(1)
-    assert len(log.at) == 1
+    assert len(notes.began) == 1
 
 
 async def test_failed_loop_is_started_again(
-    app: Aarq, clock: VirtualClock, log: Log, scheduler: PlainScheduler, caplog: pytest.LogCaptureFixture
+    app: Aarq, clock: VirtualClock, notes: Notes, scheduler: PlainScheduler, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A scheduler whose loop raises, or ends, costs a second, and a line with the traceback."""
     scheduler.breaks = 1
-    app.cron("every 5")(log)
+    app.cron("every 5")(notes)
     async with working(app, clock=clock):
         await clock.advance(12)
-    assert (log.at, scheduler.runs) == ([10], 2)
+    assert (notes.began, scheduler.runs) == ([10], 2)
     assert caplog.messages == ["the cron loop failed and is started again"]
     assert "RuntimeError: the loop broke" in caplog.text
 
 
-# Once per tick for the fleet
-
-
-async def test_unique_entry_fires_once_per_tick(app: Aarq, clock: VirtualClock, log: Log) -> None:
-    """Of two workers one fires each tick, within 50 ms of it."""
-    app.cron("every 5", unique=True)(log)
-    async with working(app, clock=clock, id="w1"), working(app, clock=clock, id="w2"):
-        await clock.advance(21)
-    assert [round(at) for at in log.at] == [5, 10, 15, 20]
-    assert all(abs(at - round(at)) < 0.051 for at in log.at)
-
-
-async def test_unique_entry_with_fast_host_clock_fires_on_time(
-    app: Aarq, clock: VirtualClock, broker: FlakyBroker, log: Log
-) -> None:
-    """A unique entry goes by the broker's clock, however wrong the worker's own is."""
-    clock.step(3600)  # after the broker has read its clock: the worker's is an hour ahead
-    app.cron("every 60", unique=True)(log)
-    async with working(app, clock=clock):
-        await clock.advance(59)
-        assert log.at == []
-        await clock.advance(62)
-    assert [round(at) for at in log.at] == [60, 120]
-
-
-class Shifted(FlakyBroker):
-    """A broker whose clock somebody sets."""
-
-    def __init__(self, clock: VirtualClock) -> None:
-        super().__init__(clock=clock)
-        self.behind = 0.0
-        now = self._table.now
-        self._table.now = lambda: now() - self.behind  # type: ignore[method-assign]  # as if it were set
-
-
-async def test_unique_entry_waits_for_broker_clock_set_back(app: Aarq, clock: VirtualClock, log: Log) -> None:
-    """When the broker's clock was set back, the worker waits until it says that the tick has come."""
-    app.broker = broker = Shifted(clock)
-    app.cron("every 60", unique=True)(log)
-    async with working(app, clock=clock):
-        await clock.advance(30)
-        broker.behind = 10
-        await clock.advance(39)
-        assert log.at == []
-        await clock.advance(2)
-        assert [round(at) for at in log.at] == [70]
-        await clock.advance(58)
-        assert len(log.at) == 1
-        await clock.advance(2)
-    assert [round(at) for at in log.at] == [70, 130]
-
-
-async def test_unique_entry_follows_broker_clock_set_ahead(app: Aarq, clock: VirtualClock, log: Log) -> None:
-    """Every answer tells the broker's time; the ticks after the next are kept by it."""
-    app.broker = broker = Shifted(clock)
-    app.cron("every 60", unique=True)(log)
-    async with working(app, clock=clock):
-        await clock.advance(30)
-        broker.behind = -10
-        await clock.advance(201)
-    assert [round(at) for at in log.at] == [60, 110, 170, 230]
-
-
-async def test_unique_entry_fires_late_after_short_outage(
-    app: Aarq, clock: VirtualClock, broker: FlakyBroker, log: Log
-) -> None:
-    """The bid is repeated, and the tick fires when the broker is back."""
-    app.cron("every 60", unique=True)(log)
-    async with working(app, clock=clock):
-        await clock.advance(59)
-        broker.go_down("claim_tick")
-        await clock.advance(31)
-        assert log.at == []
-        broker.come_up()
-        await clock.advance(5)
-    assert len(log.at) == 1
-
-
-async def test_unique_entry_misses_tick_in_long_outage(
-    app: Aarq, clock: VirtualClock, broker: FlakyBroker, log: Log, caplog: pytest.LogCaptureFixture
-) -> None:
-    """After a minute the tick is given up and said to be missed; it is never fired on a guess."""
-    app.cron("every 600", unique=True, name="nightly")(log)
-    async with working(app, clock=clock):
-        await clock.advance(599)
-        broker.go_down("claim_tick")
-        await clock.advance(70)
-        broker.come_up()
-        await clock.advance(520)
-        assert log.at == []
-        await clock.advance(12)
-    assert [round(at) for at in log.at] == [1200]
-    line = "cron task nightly missed its run of 2026-01-01T00:10:00+00:00: the broker was away for 60 s"
-    assert ("aioq.worker", logging.ERROR, line) in caplog.record_tuples
-
-
-async def test_unique_run_may_take_longer_than_grace(app: Aarq, clock: VirtualClock) -> None:
-    """The patience with the broker is none with the task: it may run for hours."""
-    ended: list[float] = []
-
-    @app.cron("every 600", unique=True, grace=1)
-    async def slow(_: object) -> None:
-        await clock.sleep(500)
-        ended.append(clock.monotonic())
-
-    async with working(app, clock=clock):
-        await clock.advance(1_101)
-    assert ([round(at) for at in ended], slow.__name__) == ([1_100], "slow")
-
-
-async def test_unique_entry_waits_for_broker_at_start(
-    app: Aarq, clock: VirtualClock, broker: FlakyBroker, log: Log
-) -> None:
-    """Until the broker tells the time no unique entry fires; others do."""
-    alone: list[float] = []
-    app.cron("every 1", unique=True, name="unique")(log)
-
-    @app.cron("every 1", name="alone")
-    async def note(_: object) -> None:
-        alone.append(clock.monotonic())
-
-    broker.fail("time", *[BrokerUnavailable("connection refused")] * 3)
-    async with working(app, clock=clock):
-        await clock.advance(3.5)
-    assert (len(alone), note.__name__) == (3, "note")
-    assert 1 <= len(log.at) <= 3
-
-
-# Stopping
-
-
-async def test_stop_fires_no_more_ticks(app: Aarq, clock: VirtualClock, log: Log) -> None:
+async def test_stop_fires_no_more_ticks(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
     """After the first stop no tick is fired, though jobs are still running."""
     release = anyio.Event()
 
@@ -418,17 +261,17 @@ async def test_stop_fires_no_more_ticks(app: Aarq, clock: VirtualClock, log: Log
     async def work(_: object) -> None:
         await release.wait()
 
-    app.cron("every 1")(log)
+    app.cron("every 1")(notes)
     await work.enqueue()
     async with working(app, clock=clock, grace=3600) as worker:
         await clock.advance(2)
         worker.stop()
         await clock.advance(10)
         release.set()
-    assert log.at == [1, 2]
+    assert notes.began == [1, 2]
 
 
-async def test_stop_does_not_wait_for_claim_that_hangs(clock: VirtualClock, log: Log) -> None:
+async def test_stop_does_not_wait_for_claim_that_hangs(clock: VirtualClock, notes: Notes) -> None:
     """The answer to a claim may take seconds; ticks do not fire meanwhile."""
     claiming, answer = anyio.Event(), anyio.Event()
 
@@ -439,14 +282,14 @@ async def test_stop_does_not_wait_for_claim_that_hangs(clock: VirtualClock, log:
             return await super().claim(request)
 
     app = Aarq(Slow(clock=clock), scheduler=PlainScheduler())
-    app.cron("every 1")(log)
+    app.cron("every 1")(notes)
     async with working(app, clock=clock) as worker:
         await claiming.wait()
         await clock.advance(2)
         worker.stop()
         await clock.advance(3)
         answer.set()
-    assert log.at == [1, 2]
+    assert notes.began == [1, 2]
 
 
 async def test_stop_lets_run_end(app: Aarq, clock: VirtualClock) -> None:
@@ -521,76 +364,10 @@ async def test_stop_does_not_lose_fired_tick(app: Aarq, clock: VirtualClock) -> 
     assert (ended, quick.__name__) == (["yes"], "quick")
 
 
-# What is said at the start
-
-
-async def test_startup_logs_next_runs(app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
-    """Each entry shows its next three runs, in its own zone."""
-    caplog.set_level(logging.INFO)
-    app.cron("every 3600", name="hourly", tz="Asia/Tokyo")(fail)
-    async with working(app, clock=clock):
-        await settle_down()
-    assert (
-        "cron task hourly runs next at 2026-01-01 10:00:00+09:00, 2026-01-01 11:00:00+09:00, 2026-01-01 12:00:00+09:00"
-    ) in caplog.messages
-
-
-async def test_startup_accepts_schedules_without_next_run(
-    app: Aarq, clock: VirtualClock, log: Log, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A schedule that raises, one that ends, and a zone that nobody else knows."""
-    caplog.set_level(logging.INFO)
-
-    class Never:
-        def next_after(self, instant: datetime) -> None:
-            return None
-
-    class Late:
-        def next_after(self, instant: datetime) -> datetime:
-            return datetime.max.replace(tzinfo=UTC)
-
-    app.cron(Never(), name="never")(fail)
-    app.cron(Late(), name="late")(fail)
-    app.cron("every 5", name="mars", tz="Mars/Olympus")(log)
-    async with working(app, clock=clock):
-        await clock.advance(5)
-    assert "cron task never runs next at no time at all" in caplog.messages
-    assert any(line.startswith("cron task mars runs next at 2026-01-01 00:00:05+00:00, ") for line in caplog.messages)
-    assert log.at == [5]
-
-
-async def test_startup_survives_schedule_that_raises(
-    app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Its next runs cannot be told; what to do about its firing is the scheduler's to say."""
-    caplog.set_level(logging.INFO)
-
-    class Broken:
-        def next_after(self, instant: datetime) -> datetime:
-            raise ArithmeticError("no idea when")
-
-    app.cron(Broken(), name="broken")(fail)
-    async with working(app, clock=clock):
-        await settle_down()
-    assert "cron task broken runs next at no time at all" in caplog.messages
-
-
-async def test_startup_logs_at_most_hundred_entries(
-    app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A hundred lines are enough."""
-    caplog.set_level(logging.INFO)
-    for n in range(103):
-        app.cron("every 3600", name=f"n{n}")(fail)
-    async with working(app, clock=clock):
-        await until(lambda: "and 3 more cron tasks" in caplog.messages)
-    assert sum("runs next at" in line for line in caplog.messages) == 100
-
-
-async def test_entries_fire_with_minimal_broker(clock: VirtualClock, log: Log) -> None:
+async def test_entries_fire_with_minimal_broker(clock: VirtualClock, notes: Notes) -> None:
     """Entries that every worker fires work on a broker without a ledger."""
     app = Aarq(BareBroker(), scheduler=PlainScheduler())
-    app.cron("every 1")(log)
+    app.cron("every 1")(notes)
     async with working(app, clock=clock, poll=1):
         await clock.advance(2)
-    assert log.at == [1, 2]
+    assert notes.began == [1, 2]

@@ -10,9 +10,9 @@ import pytest
 from aioq import Aarq
 from aioq.testing import VirtualClock
 from tests.core.brokers import FlakyBroker
+from tests.core.rig import working
 from tests.core.worker.cron.ledger import Ledger
 from tests.core.worker.cron.notes import Notes
-from tests.core.worker.cron.up import up
 
 KINDS = pytest.mark.parametrize("unique", [False, True], ids=["each", "fleet"])
 ON_TIME = [(30, "ok", "", 1), (60, "ok", "", 1)]
@@ -21,7 +21,7 @@ ON_TIME = [(30, "ok", "", 1), (60, "ok", "", 1)]
 async def suspended(app: Aarq, clock: VirtualClock, notes: Notes, **options: Any) -> None:
     """Run an entry that fires every 30 s, and suspend its worker from second 65 to second 215."""
     app.cron("every 30", name="entry", **options)(notes)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(65)
         clock.suspend(150)
         await clock.advance(30)
@@ -101,7 +101,7 @@ async def test_suspended_worker_fires_nothing_fired_by_others(
     """Who wakes late bids for what others have fired, loses, and tells nothing of it."""
     app.cron("every 30", name="entry", unique=True, misfire="all")(notes)
     late = VirtualClock()
-    async with up(app, late, id="late"), up(app, clock, id="w"):
+    async with working(app, clock=late, abort=True, id="late"), working(app, clock=clock, abort=True, id="w"):
         await late.advance(1)
         await clock.advance(155)
         late.suspend(154)
@@ -122,7 +122,7 @@ async def test_many_due_ticks_do_not_block_other_entries(
     async def note(ctx: Any) -> None:
         ticks.append(ctx["scheduled_at"].timestamp())
 
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(1)
         clock.suspend(3_600)
         await clock.advance(0.1)

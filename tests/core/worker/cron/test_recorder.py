@@ -15,9 +15,9 @@ from aioq.testing import VirtualClock
 from aioq.worker.cron import recorder
 from tests.core.brokers import BareBroker, FlakyBroker
 from tests.core.plain_scheduler import PlainScheduler
+from tests.core.rig import working
 from tests.core.worker.cron.ledger import Ledger
 from tests.core.worker.cron.notes import START, Notes
-from tests.core.worker.cron.up import up
 
 
 class Noted(FlakyBroker):
@@ -42,7 +42,7 @@ def broker(clock: VirtualClock) -> Noted:
 async def test_recorder_writes_short_run_once(app: Aarq, clock: VirtualClock, notes: Notes, broker: Noted) -> None:
     """When it has ended before anything was written, its start is not worth a record."""
     app.cron("every 10", name="entry")(notes)
-    async with up(app, clock, id="w1"):
+    async with working(app, clock=clock, abort=True, id="w1"):
         await clock.advance(10.5)
     (record,), *rest = broker.written
     assert rest == []
@@ -57,7 +57,7 @@ async def test_recorder_writes_start_of_long_run(app: Aarq, clock: VirtualClock,
     """First as fired, and in the end as what became of it."""
     notes.lasts = 3
     app.cron("every 10", name="entry")(notes)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(11)
         assert await ledger.told() == [(10, "fired", "", 1)]
         await clock.advance(3)
@@ -71,7 +71,7 @@ async def test_recorder_of_each_worker_writes_its_own_run(
 ) -> None:
     """An entry that every worker fires has as many records of a tick as there are workers."""
     app.cron("every 10", name="entry")(notes)
-    async with up(app, clock, id="w1"), up(app, clock, id="w2"):
+    async with working(app, clock=clock, abort=True, id="w1"), working(app, clock=clock, abort=True, id="w2"):
         await clock.advance(11)
     assert [(record.tick - START, record.worker_id) for record in await ledger.records()] == [(10, "w1"), (10, "w2")]
     assert (await ledger.status()).counts.ok == 2
@@ -85,7 +85,7 @@ async def test_recorder_writes_batches(app: Aarq, clock: VirtualClock, broker: N
 
     for number in range(600):
         app.cron("every 10", name=f"n{number}")(nothing)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(11)
     assert [len(batch) for batch in broker.written] == [500, 100]
 
@@ -95,7 +95,7 @@ async def test_recorder_in_outage_loses_no_record(
 ) -> None:
     """What every worker fires by itself fires on time, and is told when the broker is back."""
     app.cron("every 10", name="entry")(notes)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(1)
         broker.go_down()
         await clock.advance(300)
@@ -110,7 +110,7 @@ async def test_recorder_repeats_write_without_double_counts(
 ) -> None:
     """A batch that is written again counts once."""
     app.cron("every 10", name="entry")(notes)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         broker.fail("record_ticks", BrokerUnavailable("reset"), BrokerUnavailable("reset"), answer_lost=True)
         await clock.advance(15)
     assert await ledger.told() == [(10, "ok", "", 1)]
@@ -131,7 +131,7 @@ async def test_recorder_keeps_end_of_run_while_writing_start(
     broker.record_ticks = slow  # type: ignore[method-assign]
     notes.lasts = 2
     app.cron("every 10", name="entry")(notes)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(11)
         await writing.wait()
         await clock.advance(2)
@@ -147,7 +147,7 @@ async def test_recorder_drops_oldest_records_over_limit(
     """The oldest are given up, which is said when it begins and when it is over."""
     monkeypatch.setattr(recorder, "MAX_PENDING", 3)
     app.cron("every 10", name="entry")(notes)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         broker.go_down("record_ticks")
         await clock.advance(61)
         broker.come_up()
@@ -176,7 +176,7 @@ async def test_recorder_writes_others_if_one_is_rejected(
     broker.record_ticks = picky  # type: ignore[method-assign]
     for name in ("bad", "good", "best"):
         app.cron("every 10", name=name)(nothing)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(25)
     for name in ("good", "best"):
         assert (await ledger.told(name))[0] == (10, "ok", "", 1)
@@ -185,7 +185,7 @@ async def test_recorder_writes_others_if_one_is_rejected(
 async def test_recorder_writes_rest_at_stop(app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger) -> None:
     """What has gathered in the last moment."""
     app.cron("every 10", name="entry")(notes)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(10)
     assert await ledger.told() == [(10, "ok", "", 1)]
 
@@ -195,7 +195,7 @@ async def test_recorder_logs_rest_it_cannot_write(
 ) -> None:
     """And takes its leave of the broker nevertheless."""
     app.cron("every 10", name="entry")(notes)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(10)
         broker.go_down("record_ticks")
     line = "the latest ticks could not be recorded: connection refused"
@@ -207,7 +207,7 @@ async def test_entries_fire_without_ledger(clock: VirtualClock, notes: Notes) ->
     """Policies that need no fleet need no ledger either."""
     app = Aarq(BareBroker(), scheduler=PlainScheduler())
     app.cron("every 10", overlap="allow", jitter=1, misfire="all", timeout=5)(notes)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(25)
         clock.suspend(60)
         await clock.advance(1)

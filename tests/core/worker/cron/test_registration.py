@@ -13,10 +13,9 @@ from aioq.model.cron import CronStatus
 from aioq.testing import VirtualClock
 from tests.core.brokers import BareBroker, FlakyBroker
 from tests.core.plain_scheduler import PlainScheduler
-from tests.core.rig import drain
+from tests.core.rig import drain, working
 from tests.core.worker.cron.ledger import Ledger
 from tests.core.worker.cron.notes import Notes
-from tests.core.worker.cron.up import up
 
 
 async def nothing(_: object) -> None:
@@ -42,7 +41,7 @@ async def test_registration_has_all_entries_of_app(app: Aarq, clock: VirtualCloc
     app.cron("every 10", name="mine")(nothing)
     app.cron("every 10", name="theirs", queue="reports", unique=True)(nothing)
     app.cron("every 10", name="off", enabled=False)(nothing)
-    async with up(app, clock, queues=["default"]):
+    async with working(app, clock=clock, abort=True, queues=["default"]):
         await clock.advance(1)
     assert await live(broker) == ["mine every 10", "off every 10", "theirs every 10"]
 
@@ -51,7 +50,7 @@ async def test_registration_is_renewed_every_five_seconds(app: Aarq, clock: Virt
     """One command, whatever the number of entries, and one registration."""
     for number in range(50):
         app.cron("every 3600", name=f"n{number}")(nothing)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(59)
     assert (broker.calls["renew_registration"], broker.calls["register_crons"], broker.calls["cron_statuses"]) == (
         12,
@@ -69,9 +68,9 @@ async def test_registration_is_not_done_in_burst(app: Aarq, broker: FlakyBroker)
 
 async def test_registration_without_entries_retires_the_last(clock: VirtualClock, broker: FlakyBroker) -> None:
     """A worker without any entry registers just that."""
-    async with up(version(broker, a="every 10"), clock):
+    async with working(version(broker, a="every 10"), clock=clock, abort=True):
         await clock.advance(1)
-    async with up(version(broker), clock):
+    async with working(version(broker), clock=clock, abort=True):
         await clock.advance(1)
     assert await live(broker) == []
 
@@ -80,7 +79,7 @@ async def test_registration_without_ledger_does_nothing(clock: VirtualClock, not
     """And nobody minds."""
     app = Aarq(BareBroker(), scheduler=PlainScheduler())
     app.cron("every 10")(notes)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(11)
     assert notes.ticks == [10]
 
@@ -90,7 +89,7 @@ async def test_registration_is_repeated_if_broker_forgot(
 ) -> None:
     """A store that came back empty, or an app that nobody attended to for half a minute."""
     app.cron("every 3600", name="entry", unique=True)(nothing)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(1)
         broker._versions.clear()
         broker._entries.clear()
@@ -108,9 +107,9 @@ async def test_registration_logs_changes(
 ) -> None:
     """By name: what is new, what fires at other moments, what is gone."""
     caplog.set_level(logging.INFO)
-    async with up(version(broker, a="every 10", b="every 10"), clock):
+    async with working(version(broker, a="every 10", b="every 10"), clock=clock, abort=True):
         await clock.advance(1)
-    async with up(version(broker, b="every 20", c="every 10"), clock):
+    async with working(version(broker, b="every 20", c="every 10"), clock=clock, abort=True):
         await clock.advance(1)
     assert [line for line in caplog.messages if "entries of app" in line] == [
         "cron entries of app app that are new: a, b",
@@ -126,9 +125,9 @@ async def test_older_version_warns_once(
     """Naming the entries that differ. It does not register again, or the two would go on for ever."""
     old = version(broker, same="every 3600", edited="every 3600", gone="every 3600")
     new = version(broker, same="every 3600", edited="every 7200", added="every 3600")
-    async with up(old, clock, id="old"):
+    async with working(old, clock=clock, abort=True, id="old"):
         await clock.advance(1)
-        async with up(new, clock, id="new"):
+        async with working(new, clock=clock, abort=True, id="new"):
             await clock.advance(100)
     line = (
         "a newer version of app app is registered and replaces the entries of this worker: "
@@ -145,9 +144,9 @@ async def test_older_version_warning_names_ten_entries(
     """Ten names, and how many more."""
     old = version(broker)
     new = version(broker, **{f"e{number:02}": "every 3600" for number in range(12)})
-    async with up(old, clock):
+    async with working(old, clock=clock, abort=True):
         await clock.advance(1)
-        async with up(new, clock):
+        async with working(new, clock=clock, abort=True):
             await clock.advance(6)
     named = ", ".join(f"e{number:02}" for number in range(10))
     assert caplog.messages[-1].endswith(f"it adds {named} and 2 more")
@@ -155,9 +154,9 @@ async def test_older_version_warning_names_ten_entries(
 
 async def test_older_version_registers_when_newer_lapses(clock: VirtualClock, broker: FlakyBroker) -> None:
     """A deploy that was called off: half a minute after its last worker its version has lapsed."""
-    async with up(version(broker, a="every 10"), clock):
+    async with working(version(broker, a="every 10"), clock=clock, abort=True):
         await clock.advance(1)
-        async with up(version(broker, b="every 10"), clock):
+        async with working(version(broker, b="every 10"), clock=clock, abort=True):
             await clock.advance(20)
             assert await live(broker) == ["b every 10"]
         await clock.advance(40)
@@ -171,7 +170,7 @@ async def test_registration_waits_for_broker(
     fleet = Notes(clock)
     app.cron("every 10", name="alone")(notes)
     app.cron("every 10", name="entry", unique=True)(fleet)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         broker.go_down("register_crons")
         await clock.advance(25)
         assert (notes.ticks, fleet.ticks) == ([10, 20], [])
@@ -187,7 +186,7 @@ async def test_registered_names_stay_on_one_log_line(
     """Whoever can write to the broker cannot forge a line of the log."""
     ours = version(broker, entry="every 10")
     (definition,) = [define(entry) for entry in ours.crons]
-    async with up(ours, clock):
+    async with working(ours, clock=clock, abort=True):
         await clock.advance(1)
         odd = replace(definition, name="a\r\nERROR forged\x1b[2J" + "x" * 500)
         await broker.register_crons("app", "theirs", [odd], ttl=60)

@@ -13,10 +13,9 @@ from aioq.model.job import JobRecord, NewJob
 from aioq.model.states import JobState
 from aioq.testing import VirtualClock
 from tests.core.brokers import FlakyBroker
-from tests.core.rig import drain, record_of
+from tests.core.rig import drain, record_of, working
 from tests.core.worker.cron.ledger import Ledger
 from tests.core.worker.cron.notes import START
-from tests.core.worker.cron.up import up
 
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -70,7 +69,11 @@ async def test_schedule_enqueues_one_job_per_tick(
 ) -> None:
     """Whatever the fleet: three workers bid for each tick, and one of them enqueues it."""
     app.schedule(report.task, "every 10", name="entry", args=("sales",))
-    async with up(app, clock, id="w1"), up(app, clock, id="w2"), up(app, clock, id="w3"):
+    async with (
+        working(app, clock=clock, abort=True, id="w1"),
+        working(app, clock=clock, abort=True, id="w2"),
+        working(app, clock=clock, abort=True, id="w3"),
+    ):
         await clock.advance(51)
     assert report.seen("job_id", "what") == [(job_id(tick), "sales") for tick in range(10, 51, 10)]
 
@@ -79,10 +82,10 @@ async def test_schedule_of_other_queue_enqueues_nothing(app: Aarq, clock: Virtua
     """The entry lives with the workers of its task's queue."""
     report = Report(app, clock, queue="reports")
     app.schedule(report.task, "every 10", name="entry")
-    async with up(app, clock, queues=["default"]):
+    async with working(app, clock=clock, abort=True, queues=["default"]):
         await clock.advance(21)
         assert broker.bids == []
-        async with up(app, clock, queues=["reports"]):
+        async with working(app, clock=clock, abort=True, queues=["reports"]):
             await clock.advance(19.5)
     assert report.began == [20, 30, 40]
 
@@ -91,7 +94,7 @@ async def test_scheduled_job_context_has_tick_and_previous_run(app: Aarq, clock:
     """The first has none; afterwards it is the latest success with its result, in the type of the task."""
     app.schedule(report.task, "every 10", name="entry")
     report.lasts = 1
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(12)
         report.error = ValueError("no")
         await clock.advance(10)
@@ -135,7 +138,7 @@ async def test_scheduled_job_end_is_recorded(app: Aarq, clock: VirtualClock, led
     """In the record of its tick, with when it was enqueued and when it ended."""
     app.schedule(report.task, "every 10", name="entry")
     report.lasts = 3
-    async with up(app, clock, id="w1"):
+    async with working(app, clock=clock, abort=True, id="w1"):
         await clock.advance(12)
         assert await ledger.told() == [(10, "fired", "", 1)]
         await clock.advance(3)
@@ -155,7 +158,7 @@ async def test_scheduled_job_retry_is_not_recorded_as_end(app: Aarq, clock: Virt
     report = Report(app, clock, retries=1, retry_delay=5, jitter=0)
     app.schedule(report.task, "every 100", name="entry")
     report.error = ValueError("no data")
-    async with up(app, clock, poll=1):
+    async with working(app, clock=clock, abort=True, poll=1):
         await clock.advance(102)
         assert await ledger.told() == [(100, "fired", "", 1)]
         report.error = None
@@ -167,7 +170,7 @@ async def test_scheduled_job_that_cannot_run_is_recorded(app: Aarq, clock: Virtu
     """Arguments that an older version of the task took."""
     report = Report(app, clock)
     app.schedule(report.task, "every 10", name="entry", args=("all",))
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(9)
 
         async def newer(_: object, what: int) -> None:
@@ -186,7 +189,7 @@ async def test_scheduled_job_end_is_recorded_after_lost_answer(
 ) -> None:
     """The repeated settlement says that it was done already."""
     app.schedule(report.task, "every 10", name="entry")
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         broker.fail("settle", BrokerUnavailable("reset"), answer_lost=True)
         await clock.advance(19)
     assert await ledger.told() == [(10, "ok", "", 1)]
@@ -198,7 +201,7 @@ async def test_scheduled_job_end_is_recorded_at_shutdown(
     """The settlement and the record."""
     app.schedule(report.task, "every 10", name="entry")
     report.lasts = 5
-    async with up(app, clock, grace=10) as worker:
+    async with working(app, clock=clock, abort=True, grace=10) as worker:
         await clock.advance(11)
         worker.stop()
         await clock.advance(5)
@@ -211,7 +214,7 @@ async def test_scheduled_job_waits_for_ledger(
     """It is not run without what its context promises; nor does that count as an attempt."""
     caplog.set_level(logging.INFO)
     app.schedule(report.task, "every 100", name="entry")
-    async with up(app, clock, poll=1):
+    async with working(app, clock=clock, abort=True, poll=1):
         await clock.advance(99)
         broker.go_down("cron_status")
         await clock.advance(5)
@@ -226,7 +229,7 @@ async def test_scheduled_job_sees_no_discarded_result(app: Aarq, clock: VirtualC
     """The next job knows of the success, and of nothing that it returned."""
     report = Report(app, clock, save_result=False)
     app.schedule(report.task, "every 10", name="entry")
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(21)
     assert report.seen("previous_success", "previous_result")[1] == (MIDNIGHT + timedelta(seconds=10), None)
 
@@ -249,9 +252,9 @@ async def test_scheduled_job_sees_no_result_of_other_type(
 
     before.schedule(text, "every 10", name="entry")
     app.schedule(number, "every 10", name="entry")
-    async with up(before, clock):
+    async with working(before, clock=clock, abort=True):
         await clock.advance(11)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(10)
     assert seen == [(MIDNIGHT + timedelta(seconds=10), None)]
     assert any("does not see the previous result" in line for line in caplog.messages)
@@ -262,7 +265,7 @@ async def test_repeated_job_sees_run_before_its_tick(
 ) -> None:
     """Not the successes of later ticks."""
     app.schedule(report.task, "every 10", name="entry")
-    async with up(app, clock, poll=1):
+    async with working(app, clock=clock, abort=True, poll=1):
         await clock.advance(11)
         report.error = ValueError("no")
         await clock.advance(10)
@@ -283,7 +286,7 @@ async def test_schedule_skip_enqueues_nothing_while_job_runs(
     """Be it running or waiting for a slot."""
     app.schedule(report.task, "every 10", name="entry", overlap="skip")
     report.lasts = 15
-    async with up(app, clock, poll=1, grace=30) as worker:
+    async with working(app, clock=clock, abort=True, poll=1, grace=30) as worker:
         await clock.advance(31)
         worker.stop()
         await clock.advance(20)
@@ -297,7 +300,10 @@ async def test_schedule_queue_one_lets_one_job_wait(
     """It is claimed, and put back until the job before it has ended; ticks that come meanwhile are skipped."""
     app.schedule(report.task, "every 10", name="entry", overlap="queue_one")
     report.lasts = 25
-    async with up(app, clock, id="w1", poll=1), up(app, clock, id="w2", poll=1):
+    async with (
+        working(app, clock=clock, abort=True, id="w1", poll=1),
+        working(app, clock=clock, abort=True, id="w2", poll=1),
+    ):
         await clock.advance(44)
         assert (report.began, report.ended) == ([10, 20], [10])
         assert [record[:3] for record in await ledger.told()] == [
@@ -317,11 +323,11 @@ async def test_schedule_catchup_jobs_do_not_overlap(
 ) -> None:
     """They are enqueued in one step, and each waits until those before it have ended."""
     app.schedule(report.task, "every 10", name="entry", overlap=overlap, misfire="all", catchup=3_600)
-    async with up(app, clock, id="w1"):
+    async with working(app, clock=clock, abort=True, id="w1"):
         await clock.advance(11)
     await clock.advance(300)
     report.lasts = 3
-    async with up(app, clock, id="w2", poll=1):
+    async with working(app, clock=clock, abort=True, id="w2", poll=1):
         for _ in range(10):
             await clock.advance(5)
             assert len(report.began) - len(report.ended) <= 1
@@ -335,7 +341,10 @@ async def test_schedule_cancel_cancels_earlier_job(
     """By whichever worker starts the newer one; it is told as cut short."""
     app.schedule(report.task, "every 10", name="entry", overlap="cancel")
     report.lasts = 15
-    async with up(app, clock, id="w1", poll=1, concurrency=1), up(app, clock, id="w2", poll=1, concurrency=1):
+    async with (
+        working(app, clock=clock, abort=True, id="w1", poll=1, concurrency=1),
+        working(app, clock=clock, abort=True, id="w2", poll=1, concurrency=1),
+    ):
         await clock.advance(22)
         assert (report.began, report.ended) == ([10, 20], [])
         assert await state_of(broker, 10) is JobState.CANCELLED
@@ -349,7 +358,7 @@ async def test_schedule_allow_runs_both_jobs(app: Aarq, clock: VirtualClock, rep
     """The default."""
     app.schedule(report.task, "every 10", name="entry")
     report.lasts = 15
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(29)
         assert (report.began, report.ended) == ([10, 20], [10])
 
@@ -362,10 +371,10 @@ async def test_schedule_catchup_enqueues_missed_jobs(
 ) -> None:
     """All ticks that nobody fired become jobs in one step."""
     app.schedule(report.task, "every 10", name="entry", misfire="all", catchup=3600)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(11)
     await clock.advance(50)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(3)
     assert sorted(report.began) == [10, 20, 30, 40, 50, 60]
     assert len([bid for bid in broker.bids if bid.ticks[-1] == START + 60]) == 1
@@ -376,7 +385,7 @@ async def test_schedule_lost_answer_enqueues_no_second_job(
 ) -> None:
     """Nor is the tick lost."""
     app.schedule(report.task, "every 10", name="entry")
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         broker.fail("claim_tick", OSError("reset"), answer_lost=True)
         await clock.advance(18)
     assert report.began == [10]

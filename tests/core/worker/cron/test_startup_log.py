@@ -16,8 +16,8 @@ from aioq.cron import ClockChange
 from aioq.testing import VirtualClock
 from tests.core.brokers import BareBroker, FlakyBroker
 from tests.core.plain_scheduler import PlainScheduler
-from tests.core.rig import settle_down
-from tests.core.worker.cron.up import up
+from tests.core.rig import settle_down, until, working
+from tests.core.worker.cron.notes import Notes
 
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -63,7 +63,7 @@ def change(at: datetime, *runs: datetime, touches: bool = True) -> ClockChange:
 
 async def warnings(app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> list[str]:
     """Start a worker, and return what it warns of."""
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await settle_down()
     return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
 
@@ -165,7 +165,7 @@ async def test_startup_warns_of_clock_difference(
 ) -> None:
     """By more than a second."""
     app.cron("every 3600")(nothing)
-    async with up(app, SteadyClock(clock, offset=offset)):
+    async with working(app, clock=SteadyClock(clock, offset=offset), abort=True):
         await settle_down()
     assert [message.partition(":")[0] for message in caplog.messages] == ([line] if line else [])
 
@@ -181,7 +181,7 @@ async def test_startup_allows_for_slow_answer(clock: VirtualClock, caplog: pytes
 
     app = Aarq(Slow(clock=clock), scheduler=PlainScheduler())
     app.cron("every 3600")(nothing)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(40)
     assert caplog.messages == []
 
@@ -197,7 +197,7 @@ async def test_startup_compares_clock_of_any_broker(clock: VirtualClock, caplog:
 
 async def test_startup_without_entries_compares_no_clocks(clock: VirtualClock, broker: FlakyBroker, app: Aarq) -> None:
     """It has no use for the answer."""
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await settle_down()
     assert broker.calls["time"] == 0
 
@@ -217,3 +217,66 @@ async def test_startup_warns_of_equal_app_names(
         "give them different names with Aarq(name=...)"
     )
     assert await warnings(other, clock, caplog) == [line]
+
+
+async def test_startup_logs_next_runs(app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
+    """Each entry shows its next three runs, in its own zone."""
+    caplog.set_level(logging.INFO)
+    app.cron("every 3600", name="hourly", tz="Asia/Tokyo")(nothing)
+    async with working(app, clock=clock):
+        await settle_down()
+    assert (
+        "cron task hourly runs next at 2026-01-01 10:00:00+09:00, 2026-01-01 11:00:00+09:00, 2026-01-01 12:00:00+09:00"
+    ) in caplog.messages
+
+
+async def test_startup_accepts_schedules_without_next_run(
+    app: Aarq, clock: VirtualClock, notes: Notes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A schedule that raises, one that ends, and a zone that nobody else knows."""
+    caplog.set_level(logging.INFO)
+
+    class Never:
+        def next_after(self, instant: datetime) -> None:
+            return None
+
+    class Late:
+        def next_after(self, instant: datetime) -> datetime:
+            return datetime.max.replace(tzinfo=UTC)
+
+    app.cron(Never(), name="never")(nothing)
+    app.cron(Late(), name="late")(nothing)
+    app.cron("every 5", name="mars", tz="Mars/Olympus")(notes)
+    async with working(app, clock=clock):
+        await clock.advance(5)
+    assert "cron task never runs next at no time at all" in caplog.messages
+    assert any(line.startswith("cron task mars runs next at 2026-01-01 00:00:05+00:00, ") for line in caplog.messages)
+    assert notes.began == [5]
+
+
+async def test_startup_survives_schedule_that_raises(
+    app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its next runs cannot be told; what to do about its firing is the scheduler's to say."""
+    caplog.set_level(logging.INFO)
+
+    class Broken:
+        def next_after(self, instant: datetime) -> datetime:
+            raise ArithmeticError("no idea when")
+
+    app.cron(Broken(), name="broken")(nothing)
+    async with working(app, clock=clock):
+        await settle_down()
+    assert "cron task broken runs next at no time at all" in caplog.messages
+
+
+async def test_startup_logs_at_most_hundred_entries(
+    app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A hundred lines are enough."""
+    caplog.set_level(logging.INFO)
+    for n in range(103):
+        app.cron("every 3600", name=f"n{n}")(nothing)
+    async with working(app, clock=clock):
+        await until(lambda: "and 3 more cron tasks" in caplog.messages)
+    assert sum("runs next at" in line for line in caplog.messages) == 100

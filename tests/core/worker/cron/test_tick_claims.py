@@ -16,9 +16,9 @@ from aioq.model.cron import TickClaim, TickReply
 from aioq.testing import VirtualClock
 from tests.core.brokers import FlakyBroker
 from tests.core.plain_scheduler import PlainScheduler
+from tests.core.rig import working
 from tests.core.worker.cron.ledger import Ledger
 from tests.core.worker.cron.notes import Notes
-from tests.core.worker.cron.up import up
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ async def test_entries_due_together_share_one_claim_call(
     app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker, names: list[str]
 ) -> None:
     """However many there are; each tick is fired once."""
-    async with up(app, clock, id="w1"), up(app, clock, id="w2"):
+    async with working(app, clock=clock, abort=True, id="w1"), working(app, clock=clock, abort=True, id="w2"):
         await clock.advance(5)
         broker.calls.clear()
         await clock.advance(20)
@@ -47,7 +47,7 @@ async def test_failed_claim_call_is_repeated_for_each_entry(
     app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker, names: list[str], answer_lost: bool
 ) -> None:
     """Whatever the failure is, and also when only the answer was lost."""
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(5)
         for error in (OSError("reset"), BrokerFull("no room")):
             broker.fail("claim_ticks", error, answer_lost=answer_lost)
@@ -59,7 +59,7 @@ async def test_failed_claim_delays_no_other_entry(
     app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker, names: list[str], ledger: Ledger
 ) -> None:
     """The others are fired at once, and this one when the ledger can decide on it."""
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(5)
         broker.fail("claim_tick", *(ValueError("odd") for _ in range(3)))
         await clock.advance(5.1)
@@ -91,11 +91,11 @@ async def test_failed_schedule_delays_no_other_entry(
 ) -> None:
     """It is said of the one, and the others are fired."""
     app.cron(Broken(), name="broken", unique=True)(notes)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(9)
     app._scheduler = Eager()
     await clock.advance(1)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(1)
     assert notes.ticks == [10] * len(names)
     assert "cannot process a tick of cron task broken" in caplog.messages

@@ -10,10 +10,11 @@ import pytest
 
 from aioq import Aarq
 from aioq.testing import VirtualClock
+from aioq.worker.cron.runs import CronTasks
 from tests.core.brokers import FlakyBroker
+from tests.core.rig import working
 from tests.core.worker.cron.ledger import Ledger
 from tests.core.worker.cron.notes import Notes
-from tests.core.worker.cron.up import up
 
 KINDS = pytest.mark.parametrize("unique", [False, True], ids=["each", "fleet"])
 
@@ -25,7 +26,7 @@ async def test_overlap_allow_runs_both_and_warns(
     """The default: with a warning, for most entries are not made for that."""
     notes.lasts = 15
     app.cron("every 10", name="entry", unique=unique)(notes)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(21)
         assert (notes.ticks, notes.cut) == ([10, 20], [])
     line = (
@@ -42,7 +43,7 @@ async def test_overlap_skip_skips_tick(
     """It is told as skipped, and the next one after the run fires."""
     notes.lasts = 15
     app.cron("every 10", name="entry", unique=unique, overlap="skip")(notes)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(31)
         assert notes.ticks == [10, 30]
         await clock.advance(15)
@@ -56,7 +57,7 @@ async def test_overlap_queue_one_lets_newest_tick_wait(
     """It runs when the run before has ended; a tick that waited before it is passed by."""
     notes.lasts = 25
     app.cron("every 10", name="entry", unique=unique, overlap="queue_one")(notes)
-    async with up(app, clock, grace=60) as worker:
+    async with working(app, clock=clock, abort=True, grace=60) as worker:
         await clock.advance(39)
         worker.stop()
         await clock.advance(30)
@@ -72,7 +73,7 @@ async def test_overlap_cancel_cancels_earlier_run(
     """The newer one begins when it is gone. A run that was cut short has failed, without a line in the log."""
     notes.lasts = 15
     app.cron("every 10", name="entry", unique=unique, overlap="cancel")(notes)
-    async with up(app, clock) as worker:
+    async with working(app, clock=clock, abort=True) as worker:
         await clock.advance(21)
         assert (notes.ticks, notes.cut, [round(at) for at in notes.began]) == ([10, 20], [10], [10, 20])
         worker.stop()
@@ -96,7 +97,7 @@ async def test_overlap_cancel_waits_for_run_that_does_not_end(app: Aarq, clock: 
                 await clock.sleep(4)
             events.append(("end", round(clock.monotonic())))
 
-    async with up(app, clock) as worker:
+    async with working(app, clock=clock, abort=True) as worker:
         await clock.advance(25)
         worker.stop()
         worker.stop()
@@ -109,7 +110,7 @@ async def test_stop_skips_waiting_tick(app: Aarq, clock: VirtualClock, notes: No
     """What has not begun does not begin any more."""
     notes.lasts = 15
     app.cron("every 10", name="entry", overlap="queue_one")(notes)
-    async with up(app, clock, grace=60) as worker:
+    async with working(app, clock=clock, abort=True, grace=60) as worker:
         await clock.advance(21)
         worker.stop()
         await clock.advance(30)
@@ -121,7 +122,7 @@ async def test_stop_skips_waiting_tick_of_fleet(app: Aarq, clock: VirtualClock, 
     """Its worker has spent it, so no other can fire it."""
     notes.lasts = 15
     app.cron("every 10", name="entry", overlap="queue_one", unique=True)(notes)
-    async with up(app, clock, grace=60) as worker:
+    async with working(app, clock=clock, abort=True, grace=60) as worker:
         await clock.advance(21)
         worker.stop()
         await clock.advance(30)
@@ -146,12 +147,12 @@ async def test_overlap_applies_across_workers(
 ) -> None:
     """The ledger tells workers of each other's runs, for as long as these show signs of life."""
     app.cron("every 30", name="entry", unique=True, overlap=overlap)(notes)
-    async with up(app, clock, id="w1", grace=300) as first:
+    async with working(app, clock=clock, abort=True, id="w1", grace=300) as first:
         notes.lasts = 53
         await clock.advance(31)
         notes.lasts = 29
         first.stop()
-        async with up(app, clock, id="w2", grace=300):
+        async with working(app, clock=clock, abort=True, id="w2", grace=300):
             await clock.advance(68)
             assert (notes.ticks, notes.cut) == (ticks, cut)
 
@@ -170,7 +171,7 @@ async def test_overlap_cancel_reaches_other_worker_at_once(app: Aarq, clock: Vir
         finally:
             going.remove(ctx["worker_id"])
 
-    async with up(app, clock, id="w1"), up(app, clock, id="w2"):
+    async with working(app, clock=clock, abort=True, id="w1"), working(app, clock=clock, abort=True, id="w2"):
         await clock.advance(0.2)
         for _ in range(6):
             await clock.advance(30)
@@ -185,11 +186,11 @@ async def test_run_that_is_not_extended_blocks_no_tick(
     """The worker of the run is out of touch: after half a minute the next tick fires. Back again, it gives way."""
     app.cron("every 30", name="entry", unique=True, overlap="skip")(notes)
     notes.lasts = 200
-    async with up(app, clock, id="w1", grace=300) as first:
+    async with working(app, clock=clock, abort=True, id="w1", grace=300) as first:
         await clock.advance(31)
         first.stop()
         broker.go_down("extend_runs")
-        async with up(app, clock, id="w2", grace=300):
+        async with working(app, clock=clock, abort=True, id="w2", grace=300):
             await clock.advance(30)
             assert notes.ticks == [30, 60]
             broker.come_up()
@@ -202,11 +203,11 @@ async def test_waiting_tick_of_fleet_moves_to_other_worker(
 ) -> None:
     """With `queue_one` a worker waits for the run of another, and is passed by when a newer tick comes."""
     app.cron("every 30", name="entry", unique=True, overlap="queue_one")(notes)
-    async with up(app, clock, id="w1", grace=300) as first:
+    async with working(app, clock=clock, abort=True, id="w1", grace=300) as first:
         notes.lasts = 65
         await clock.advance(31)
         first.stop()
-        async with up(app, clock, id="w2", grace=300):
+        async with working(app, clock=clock, abort=True, id="w2", grace=300):
             await clock.advance(66)
             assert (notes.ticks, round(notes.began[1]) in (95, 96)) == ([30, 90], True)
     assert (60, "skipped", "overlap", 1) in await ledger.told()
@@ -223,7 +224,7 @@ async def test_won_tick_that_does_not_run_has_failed(app: Aarq, clock: VirtualCl
             with anyio.CancelScope(shield=True):
                 await clock.sleep(4)
 
-    async with up(app, clock) as worker:
+    async with working(app, clock=clock, abort=True) as worker:
         await clock.advance(22)
         worker.stop()
         await clock.advance(5)
@@ -232,3 +233,30 @@ async def test_won_tick_that_does_not_run_has_failed(app: Aarq, clock: VirtualCl
         ("failed", "not run: stopping"),
     ]
     assert stubborn.__name__ == "stubborn"
+
+
+async def test_cron_tasks_log_failed_task_and_become_idle(caplog: pytest.LogCaptureFixture) -> None:
+    """A schedule that raises while its tick is looked at, for example."""
+    tasks, release = CronTasks(), anyio.Event()
+
+    async def breaks() -> None:
+        await release.wait()
+        raise ArithmeticError("no idea when")
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            tasks.group = group
+            tasks.start(breaks, "entry")
+            tasks.start(release.wait, "other")
+            release.set()
+            await tasks.wait_idle()
+    line = "cannot process a tick of cron task entry"
+    assert caplog.record_tuples == [("aioq.worker", logging.ERROR, line)]
+    assert "ArithmeticError: no idea when" in caplog.text
+
+
+async def test_cron_tasks_without_task_are_idle() -> None:
+    """Before the first task, and after the last."""
+    tasks = CronTasks()
+    with anyio.fail_after(5):
+        await tasks.wait_idle()

@@ -1,24 +1,20 @@
-"""What keeps a tick from firing at once: its jitter, or somebody's pause."""
+"""Jitter delays ticks that are due."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
 from aioq import Aarq
-from aioq.clock import SteadyClock
 from aioq.cron.entry import due_at, jitter_of
-from aioq.model.cron import CronKey
 from aioq.testing import VirtualClock
 from tests.core.brokers import FlakyBroker
+from tests.core.rig import working
 from tests.core.worker.cron.ledger import Ledger
 from tests.core.worker.cron.notes import START, Notes
-from tests.core.worker.cron.up import up
 
 KINDS = pytest.mark.parametrize("unique", [False, True], ids=["each", "fleet"])
-ENTRY = CronKey("default", "entry")
 
 
 def moments(app: Aarq, count: int) -> list[float]:
@@ -38,7 +34,7 @@ def moments(app: Aarq, count: int) -> list[float]:
 async def test_jitter_delays_tick(app: Aarq, clock: VirtualClock, notes: Notes, unique: bool) -> None:
     """By an amount that is fixed for each tick; the context tells the tick itself."""
     app.cron("every 60", name="entry", unique=unique, jitter=30)(notes)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(215)
     assert notes.ticks == [60, 120, 180]
     assert notes.began == pytest.approx(moments(app, 3), abs=0.06)
@@ -48,7 +44,7 @@ async def test_jitter_delays_tick(app: Aarq, clock: VirtualClock, notes: Notes, 
 async def test_jitter_is_equal_on_all_workers(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
     """Each fires its own at the same moment."""
     app.cron("every 60", name="entry", jitter=30)(notes)
-    async with up(app, clock, id="w1"), up(app, clock, id="w2"):
+    async with working(app, clock=clock, abort=True, id="w1"), working(app, clock=clock, abort=True, id="w2"):
         await clock.advance(100)
     assert notes.began[0] == notes.began[1]
 
@@ -56,7 +52,7 @@ async def test_jitter_is_equal_on_all_workers(app: Aarq, clock: VirtualClock, no
 async def test_stop_during_jitter_skips_tick(app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger) -> None:
     """At once: nobody waits for the jitter."""
     app.cron("every 60", name="entry", jitter=60)(notes)
-    async with up(app, clock) as worker:
+    async with working(app, clock=clock, abort=True) as worker:
         await clock.advance(60)
         worker.stop()
         await clock.advance(0.5)
@@ -68,7 +64,7 @@ async def test_stop_during_jitter_leaves_tick_to_fleet(
 ) -> None:
     """Another worker fires the tick when its jitter is over."""
     app.cron("every 60", name="entry", unique=True, jitter=60)(notes)
-    async with up(app, clock, id="w1") as first, up(app, clock, id="w2"):
+    async with working(app, clock=clock, abort=True, id="w1") as first, working(app, clock=clock, abort=True, id="w2"):
         await clock.advance(60)
         first.stop()
         await clock.advance(59)
@@ -81,51 +77,8 @@ async def test_tick_after_suspension_beyond_grace_does_not_fire(
 ) -> None:
     """A worker that is suspended while the jitter runs looks at the clock again before it fires."""
     app.cron("every 600", name="entry", misfire="skip", grace=10, jitter=100)(notes)
-    async with up(app, clock):
+    async with working(app, clock=clock, abort=True):
         await clock.advance(600)
         clock.suspend(200)
         await clock.advance(1)
     assert (notes.ticks, await ledger.told()) == ([], [(600, "skipped", "too late", 1)])
-
-
-# Pauses
-
-
-@KINDS
-async def test_paused_entry_does_not_fire(
-    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, broker: FlakyBroker, unique: bool
-) -> None:
-    """Its ticks are told as skipped, each, and it goes on with the tick after it was resumed."""
-    app.cron("every 30", name="entry", unique=unique)(notes)
-    async with up(app, clock):
-        await clock.advance(31)
-        await broker.pause_cron(ENTRY, note="repairs", by="ann")
-        await clock.advance(60)
-        await broker.resume_cron(ENTRY)
-        await clock.advance(30)
-    assert notes.ticks == [30, 120]
-    paused: list[Any] = [(60, "skipped", "paused", 1), (90, "skipped", "paused", 1)]
-    assert await ledger.told() == [(30, "ok", "", 1), *paused, (120, "ok", "", 1)]
-
-
-async def test_pause_reaches_every_worker_within_seconds(
-    app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker
-) -> None:
-    """It asks every five."""
-    app.cron("every 1", name="entry")(notes)
-    async with up(app, clock, id="w1"), up(app, SteadyClock(clock), id="w2"):
-        await clock.advance(10.5)
-        await broker.pause_cron(ENTRY, note="", by="ann")
-        await clock.advance(20)
-    assert max(notes.ticks) <= 15
-
-
-async def test_pause_leaves_other_entries_alone(
-    app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker
-) -> None:
-    """A pause is of one entry."""
-    app.cron("every 10", name="other")(notes)
-    async with up(app, clock):
-        await broker.pause_cron(ENTRY, note="", by="ann")
-        await clock.advance(21)
-    assert notes.ticks == [10, 20]
