@@ -78,7 +78,7 @@ def test_the_table_of_task_options() -> None:
 
 def test_the_table_of_enqueue_options() -> None:
     """It names every option of `Task.options`."""
-    assert set(options("One job at a time, each with options of its own")) == {
+    assert set(options("Options of one job")) == {
         f.name for f in fields(EnqueueOptions) if f.init
     }
 
