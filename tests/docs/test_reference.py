@@ -78,9 +78,7 @@ def test_the_table_of_task_options() -> None:
 
 def test_the_table_of_enqueue_options() -> None:
     """It names every option of `Task.options`."""
-    assert set(options("Options of one job")) == {
-        f.name for f in fields(EnqueueOptions) if f.init
-    }
+    assert set(options("Options of one job")) == {f.name for f in fields(EnqueueOptions) if f.init}
 
 
 def test_the_table_of_packages() -> None:
