@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from aioq_redis.client.connection import pack
 
-__all__ = ["Command", "Script", "script_call"]
+__all__ = ["Command", "Script", "milliseconds", "script_call"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,13 @@ class Script:
 def script_call(script: Script, whole: bool) -> tuple[str, str]:
     """Return the first words of a script's call: with its text if `whole`, otherwise with its SHA-1."""
     return ("EVAL", script.text) if whole else ("EVALSHA", script.sha)
+
+
+@lru_cache(maxsize=1024)
+def milliseconds(seconds: float) -> int:
+    """Return a duration or a moment as commands take it: rounded up, so that nothing is due early; at least 0."""
+    # 0.6 s may arrive as 0.6000000000000001 s, which is no millisecond more.
+    return max(0, math.ceil(seconds * 1000 - 0.001))
 
 
 def _new_future() -> asyncio.Future[Any]:

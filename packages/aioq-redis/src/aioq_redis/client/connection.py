@@ -128,7 +128,7 @@ class Connection(asyncio.Protocol):
         self._parser.feed(data)
         try:
             while not self.ended.done() and (reply := self._parser.gets()) is not _NO_REPLY:
-                self.on_reply(ErrorReply.parse(str(reply)) if isinstance(reply, _ReplyError) else reply)
+                self.on_reply(ErrorReply(str(reply)) if isinstance(reply, _ReplyError) else reply)
         except ConnectionLost as lost:
             self.end(lost)
         except _ProtocolError as error:

@@ -50,25 +50,23 @@ class Unreachable(ConnectionLost):
 class ErrorReply(Exception):
     """The server answered with an error.
 
+    Args:
+        reply: The error as the server has sent it.
+
     Attributes:
         code: The first word of the error, or ERR.
-        text: The whole error, on one line.
     """
 
-    def __init__(self, code: str, text: str) -> None:
-        self.code = code
-        self.text = text
-        super().__init__(code, text)
+    def __init__(self, reply: str) -> None:
+        super().__init__(reply)
+        found = _CODE.search(reply)
+        self.code = found[1] if found else "ERR"
 
-    @classmethod
-    def parse(cls, text: str) -> ErrorReply:
-        """Return the error that a reply says."""
-        text = _shown(text).removeprefix("ERR ")
-        found = _CODE.search(text)
-        if found is None:
-            return cls("ERR", text)
-        code = found[1]
-        return cls(code, text if text.startswith(code) else f"{code} {text}")
+    @property
+    def text(self) -> str:
+        """The whole error, on one line; most errors are dealt with and never shown."""
+        text = _shown(self.args[0]).removeprefix("ERR ")
+        return text if self.code == "ERR" or text.startswith(self.code) else f"{self.code} {text}"
 
 
 def error_text(error: BaseException) -> str:

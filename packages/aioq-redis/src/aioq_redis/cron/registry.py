@@ -26,12 +26,13 @@ from aioq.model.cron import (
 )
 from aioq.model.ids import check_name, new_id
 from aioq_redis.client.client import gather_all
+from aioq_redis.client.command import milliseconds
 from aioq_redis.cron.ledger import REMEMBERED
 from aioq_redis.cron.multi_get import Asked, Gathering
 from aioq_redis.role import BrokerRole, group_by_queue
 from aioq_redis.storage.database import Database
 from aioq_redis.storage.keys import Layout
-from aioq_redis.storage.retention import Retention, milliseconds
+from aioq_redis.storage.retention import Retention
 from aioq_redis.storage.scripts import load
 from aioq_redis.storage.tick_format import read_record
 

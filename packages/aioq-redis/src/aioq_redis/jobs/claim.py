@@ -30,7 +30,7 @@ from aioq.model.ids import new_id
 from aioq.model.job import Claim, ClaimRequest, Lease
 from aioq.retry import full_jitter
 from aioq_redis.client.client import gather_all
-from aioq_redis.client.command import Command
+from aioq_redis.client.command import Command, milliseconds
 from aioq_redis.client.errors import ConnectionLost, ErrorReply
 from aioq_redis.client.session import Session
 from aioq_redis.jobs.settle import SettleRole
@@ -38,7 +38,7 @@ from aioq_redis.jobs.unreadable import UnreadableClaim, UnreadableClaims, printa
 from aioq_redis.storage.database import Database
 from aioq_redis.storage.job_format import FIRST, Unreadable, read_lease, read_run
 from aioq_redis.storage.keys import Layout
-from aioq_redis.storage.retention import Retention, milliseconds
+from aioq_redis.storage.retention import Retention
 from aioq_redis.storage.scripts import load
 
 __all__ = ["ClaimRole"]
@@ -153,6 +153,8 @@ class ClaimRole(SettleRole):
             return worker
         if not _WORKER_ID.fullmatch(request.worker_id):
             raise ValueError(f"worker_id must be 1 to 200 printable characters, got {request.worker_id!r}")
+        for queue in request.queues:
+            self._settle_target(queue)  # worked out now, and not when the first job has ended
         spaces = {queue: self._layout.queue(queue) for queue in request.queues}
         return WorkerClaims(
             queues=request.queues,

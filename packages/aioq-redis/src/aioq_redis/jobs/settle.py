@@ -26,10 +26,11 @@ from aioq.model.job import (
 )
 from aioq.model.states import JobState
 from aioq.serialization.failure import one_line
+from aioq_redis.client.command import milliseconds
 from aioq_redis.role import BrokerRole, gather_by_queue
 from aioq_redis.storage.database import Database
 from aioq_redis.storage.keys import Layout
-from aioq_redis.storage.retention import Retention, milliseconds
+from aioq_redis.storage.retention import Retention
 from aioq_redis.storage.scripts import load
 
 __all__ = ["SettleRole"]
@@ -113,14 +114,16 @@ class SettleRole(BrokerRole):
             request: `<report>.<try>`. Both are random: a process that was forked would repeat a count.
             args: The settlements.
         """
-        target = self._settle_targets.get(queue) or self._new_settle_target(queue)
+        target = self._settle_target(queue)
         head = (request, target.channel, self._dead_ttl, self._retention.dead_limit)
         answer: bytes = await self._database.run_script(
             self._settle_script, target.keys, (*head, *args), target.find_mistyped
         )
         return answer
 
-    def _new_settle_target(self, queue: str) -> SettleTarget:
+    def _settle_target(self, queue: str) -> SettleTarget:
+        if (known := self._settle_targets.get(queue)) is not None:
+            return known
         space = self._layout.queue(queue)
         keys = space.pick(self._settle_script.keys, self._settle_client)
         target = SettleTarget(keys, space.key("end:"), partial(self._database.find_mistyped, space, keys))

@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 
 from aioq.model.job import WorkerInfo
+from aioq_redis.client.command import milliseconds
 from aioq_redis.role import BrokerRole
-from aioq_redis.storage.retention import milliseconds
 
 __all__ = ["WorkerRegistryRole"]
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from functools import lru_cache
 
-__all__ = ["Retention", "milliseconds"]
+__all__ = ["Retention"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +24,3 @@ class Retention:
                 raise ValueError(f"{field} must be above 0 s and at most 10 years, got {value!r}")
         if self.dead_limit < 1:
             raise ValueError(f"dead_limit must be at least 1, got {self.dead_limit!r}")
-
-
-@lru_cache(maxsize=1024)
-def milliseconds(seconds: float) -> int:
-    """Return whole milliseconds, rounded up: nothing comes due early. 0 for anything below."""
-    # 0.6 s may arrive as 0.6000000000000001 s, which is no millisecond more.
-    return max(0, math.ceil(seconds * 1000 - 0.001))
