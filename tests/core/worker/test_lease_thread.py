@@ -179,12 +179,12 @@ async def test_lease_thread_failures_are_logged_before_expiry(caplog: pytest.Log
     table, connection = LeaseTable(), Connection()
     table.add([lease("j")])
     connection.error = BrokerUnavailable("connection refused\n")
-    keeper = LeaseThread(connection, table, LoopMonitor(), lease=1, max_block=60)
-    keeper.start(lambda _: None)
+    thread = LeaseThread(connection, table, LoopMonitor(), lease=1, max_block=60)
+    thread.start(lambda _: None)
     await until(lambda: "could not be extended" in caplog.text)
     connection.error = None
     await until(lambda: "leases are extended again" in caplog.messages)
-    keeper.stop()
+    thread.stop()
     assert len(connection.extended) > 3
     assert "the leases of 1 jobs could not be extended for " in caplog.text
     assert all(record.getMessage().isprintable() for record in caplog.records)
@@ -195,12 +195,12 @@ async def test_lease_thread_short_failure_is_not_logged(caplog: pytest.LogCaptur
     table, connection = LeaseTable(), Connection()
     table.add([lease("j")])
     connection.error = BrokerUnavailable("connection refused")
-    keeper = LeaseThread(connection, table, LoopMonitor(), lease=3, max_block=60)
-    keeper.start(lambda _: None)
+    thread = LeaseThread(connection, table, LoopMonitor(), lease=3, max_block=60)
+    thread.start(lambda _: None)
     await until(lambda: connection.extended)
     connection.error = None
     await until(lambda: len(connection.extended) > 1)
-    keeper.stop()
+    thread.stop()
     assert caplog.messages == []
 
 

@@ -15,9 +15,9 @@ from tests.core.brokers import FlakyBroker
 from tests.core.rig import record_of, until, working
 
 
-async def vanish(broker: FlakyBroker, *, lease: float = 5) -> None:
+async def crash(broker: FlakyBroker, *, lease: float = 5) -> None:
     """Claim all jobs for a worker that then crashes."""
-    await broker.claim(ClaimRequest(worker_id="gone", queues=("default",), limit=99, lease=lease, request_id="g"))
+    await broker.claim(ClaimRequest(worker_id="crashed", queues=("default",), limit=99, lease=lease, request_id="g"))
 
 
 async def test_reaper_crashed_worker_jobs_run_here(clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
@@ -30,7 +30,7 @@ async def test_reaper_crashed_worker_jobs_run_here(clock: VirtualClock, caplog: 
         return attempt
 
     job = await work.enqueue()
-    await vanish(broker, lease=5)
+    await crash(broker, lease=5)
     async with working(app, clock=clock, lease=6):
         await clock.advance(5 + 6 / 3 * 1.25)
         assert await job.result(timeout=5) == 2
@@ -45,7 +45,7 @@ async def test_reaper_job_with_max_crashes_is_dead(clock: VirtualClock, caplog: 
     async def work(_: object) -> None: ...
 
     job = await work.enqueue()
-    await vanish(broker, lease=5)
+    await crash(broker, lease=5)
     async with working(app, clock=clock, lease=6):
         await clock.advance(8)
     assert await job.state() is JobState.DEAD
@@ -60,7 +60,7 @@ async def test_reaper_reaps_at_the_start(clock: VirtualClock) -> None:
     async def work(_: object) -> None: ...
 
     job = await work.enqueue()
-    await vanish(broker, lease=5)
+    await crash(broker, lease=5)
     await clock.advance(6)
     async with working(app, clock=clock):
         await job.result(timeout=5)
@@ -71,7 +71,7 @@ async def test_reaper_full_batch_is_followed_at_once(clock: VirtualClock) -> Non
     """The reaper takes a hundred jobs per call, and follows a full batch with the next call at once."""
     app = Aarq(broker := FlakyBroker(clock=clock))
     await broker.enqueue([NewJob(id=str(n), task="t", queue="default", payload=b"{}") for n in range(250)])
-    await broker.claim(ClaimRequest(worker_id="gone", queues=("default",), limit=250, lease=5, request_id="g"))
+    await broker.claim(ClaimRequest(worker_id="crashed", queues=("default",), limit=250, lease=5, request_id="g"))
     await clock.advance(6)
     async with working(app, clock=clock, queues=["default"], concurrency=1):
         await until(lambda: len(broker._table.queues["default"].leased) <= 1)  # but for what it runs itself
@@ -83,7 +83,7 @@ async def test_reaper_other_queues_are_left_alone(clock: VirtualClock) -> None:
     """The reaper takes jobs of the worker's own queues only."""
     app = Aarq(broker := FlakyBroker(clock=clock))
     await broker.enqueue([NewJob(id="j", task="t", queue="default", payload=b"{}")])
-    await vanish(broker, lease=5)
+    await crash(broker, lease=5)
     async with working(app, clock=clock, queues=["other"]):
         await clock.advance(60)
     assert (await record_of(broker, "j")).crashes == 0
