@@ -102,6 +102,13 @@ def test_the_changelog_begins_with_this_version() -> None:
     assert sections[0] == VERSION  # python -m nox -s release says what else it must say
 
 
+@pytest.mark.parametrize("page", ["SECURITY.md", "docs/releasing.md"])
+def test_tables_of_versions_name_this_one(page: str) -> None:
+    """Users find out whether their version gets fixes, and whose data it reads."""
+    minor = VERSION.rpartition(".")[0]
+    assert re.search(rf"^\| {re.escape(minor)} +\| yes \|$", (ROOT / page).read_text("utf-8"), re.MULTILINE)
+
+
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 def test_licences_are_the_same_text(distribution: str) -> None:
     """A distribution carries a copy: a link out of its folder would make an sdist that installers refuse."""
