@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 from aioq_redis.client.client import gather_all
-from aioq_redis.client.command import Command
+from aioq_redis.client.pipeline import Command
 from aioq_redis.client.session import Session
 from aioq_redis.storage.database import Database
 from aioq_redis.storage.keys import Layout

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from anyio import Event
 
-from aioq_redis.client.command import Command
 from aioq_redis.client.connection import Connection, pack
 from aioq_redis.client.errors import TRANSIENT, ConnectionLost, ErrorReply
+from aioq_redis.client.pipeline import Command
 from aioq_redis.client.pool import Pool
 from aioq_redis.client.routing import Route
 

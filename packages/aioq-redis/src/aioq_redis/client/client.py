@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 from aioq.errors import BrokerConfigError, BrokerFull, BrokerUnavailable
 from aioq.retry import full_jitter
-from aioq_redis.client.command import Command, Script
 from aioq_redis.client.errors import ConnectionLost, ErrorReply, Unreachable, access_denied
+from aioq_redis.client.pipeline import Command, Script
 from aioq_redis.client.session import Session
 from aioq_redis.client.url import Durability, Settings
 

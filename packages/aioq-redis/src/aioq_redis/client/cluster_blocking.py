@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from anyio import Event
 
 from aioq_redis.client.blocking import Blocking
-from aioq_redis.client.command import Command
+from aioq_redis.client.pipeline import Command
 from aioq_redis.client.routing import Route
 
 __all__ = ["ClusterBlocking"]

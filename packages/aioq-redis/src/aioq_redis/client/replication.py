@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from aioq.errors import AioqError, NotReplicated
-from aioq_redis.client.command import Command
 from aioq_redis.client.connection import Connection, pack
 from aioq_redis.client.errors import TRANSIENT, ConnectionLost, ErrorReply
+from aioq_redis.client.pipeline import Command
 from aioq_redis.client.pool import Pool
 from aioq_redis.client.routing import Route
 from aioq_redis.client.url import Durability

@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
-from aioq_redis.client.command import Command
 from aioq_redis.client.connection import Connection
-from aioq_redis.client.pipeline import Pipeline
+from aioq_redis.client.pipeline import Command, Pipeline
 
 __all__ = ["Route", "Sender", "SingleServer"]
 

@@ -8,7 +8,7 @@ from typing import Final
 from aioq.model.cron import CronKey, TickClaim, TickOutcome, TickRecord, TickReply, TickRun
 from aioq.model.ids import check_name, tick_id
 from aioq_redis.client.client import gather_all
-from aioq_redis.client.command import milliseconds
+from aioq_redis.client.pipeline import milliseconds
 from aioq_redis.role import BrokerRole, gather_by_queue, group_by_queue
 from aioq_redis.storage.job_format import check_id, encode_record, plan_of
 from aioq_redis.storage.tick_format import body_of, owner_of, read_record, wire, worker_of

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 
 from aioq_redis.client.client import before_deadline
-from aioq_redis.client.command import Command
 from aioq_redis.client.errors import ErrorReply
+from aioq_redis.client.pipeline import Command
 from aioq_redis.client.session import Session
 from aioq_redis.storage.database import Database
 from aioq_redis.storage.scripts import Script

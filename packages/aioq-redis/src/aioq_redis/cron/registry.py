@@ -26,7 +26,7 @@ from aioq.model.cron import (
 )
 from aioq.model.ids import check_name, new_id
 from aioq_redis.client.client import gather_all
-from aioq_redis.client.command import milliseconds
+from aioq_redis.client.pipeline import milliseconds
 from aioq_redis.cron.ledger import REMEMBERED
 from aioq_redis.cron.multi_get import Asked, Gathering
 from aioq_redis.role import BrokerRole, group_by_queue

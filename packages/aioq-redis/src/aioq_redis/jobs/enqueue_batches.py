@@ -17,9 +17,9 @@ from typing import Any, Final, TypeAlias
 
 from aioq.model.ids import new_id
 from aioq_redis.client.client import Retry
-from aioq_redis.client.command import Command, script_call
 from aioq_redis.client.connection import pack
 from aioq_redis.client.errors import ConnectionLost, ErrorReply
+from aioq_redis.client.pipeline import Command, script_call
 from aioq_redis.client.session import Session
 from aioq_redis.jobs.deduplication import ARGS_PER_JOB, Doubts, Place, Request, format_places
 from aioq_redis.role import ADD_EVERY, KnownQueues

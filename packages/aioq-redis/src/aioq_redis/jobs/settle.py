@@ -26,7 +26,7 @@ from aioq.model.job import (
 )
 from aioq.model.states import JobState
 from aioq.serialization.failure import one_line
-from aioq_redis.client.command import milliseconds
+from aioq_redis.client.pipeline import milliseconds
 from aioq_redis.role import BrokerRole, gather_by_queue
 from aioq_redis.storage.database import Database
 from aioq_redis.storage.keys import Layout

@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
-from aioq_redis.client.command import milliseconds
 from aioq_redis.client.errors import ConnectionLost, ErrorReply
+from aioq_redis.client.pipeline import milliseconds
 from aioq_redis.client.pubsub import Subscription
 from aioq_redis.role import BrokerRole
 from aioq_redis.storage.database import Database

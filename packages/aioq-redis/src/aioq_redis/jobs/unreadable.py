@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from aioq.serialization.failure import one_line
-from aioq_redis.client.command import milliseconds
+from aioq_redis.client.pipeline import milliseconds
 from aioq_redis.storage.job_format import Run, Unreadable
 
 __all__ = ["UnreadableClaim", "UnreadableClaims", "printable_id"]

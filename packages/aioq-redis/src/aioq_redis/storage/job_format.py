@@ -21,7 +21,7 @@ from aioq.model.ids import check_name
 from aioq.model.job import Failure, JobRecord, Lease, NewJob
 from aioq.model.states import JobState, Verb
 from aioq.options import latest_start
-from aioq_redis.client.command import milliseconds
+from aioq_redis.client.pipeline import milliseconds
 from aioq_redis.storage.job_states import ENDED_STATES, RUN_LETTERS
 
 __all__ = [

@@ -12,7 +12,7 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Final
 
-from aioq_redis.client.command import Script
+from aioq_redis.client.pipeline import Script
 from aioq_redis.storage.job_states import ENDED_LETTERS, lua_states
 
 __all__ = ["FOLDERS", "NAMES", "Script", "load"]
