@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from aioq.cron import ClockChange
 from aioq_cron.describe import shortened
-from aioq_cron.dst import ZonedStepper
-from aioq_cron.zones import Shift, shifts_between
+from aioq_cron.dst import Shift, ZonedStepper, shifts_between
 
 __all__ = ["MAX_RUNS", "NOTHING_DUE", "changes_between"]
 

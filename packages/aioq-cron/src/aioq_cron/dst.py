@@ -1,4 +1,4 @@
-"""Applies the daylight-saving rules of Debian's cron to wall times that a zone skips or repeats.
+"""Finds the shifts of a zone's clocks, and applies the daylight-saving rules of Debian's cron to them.
 
 A wildcard expression follows the wall clock: it fires in both passes of a repeated hour, and not
 in a skipped hour. A fixed-time expression fires in the first pass only. It makes up for skipped
@@ -8,16 +8,63 @@ saving: an expression then makes up for nothing and fires in both passes.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import MAXYEAR, UTC, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from aioq_cron.days import CalendarStepper
-from aioq_cron.zones import Shift, shift_at, wall_time
 
-__all__ = ["ZonedStepper"]
+__all__ = ["Shift", "ZonedStepper", "shift_at", "shifts_between", "wall_time"]
 
+_ZERO = timedelta(0)
+_SECOND = timedelta(seconds=1)
 _TICK = timedelta(microseconds=1)
+_LARGEST_DAYLIGHT_SHIFT = timedelta(hours=3)
+_STRIDE = timedelta(hours=3)
+"""Distance between two offsets that are compared: shorter than any zone keeps an offset."""
+
+_FIRST_IN_ALL_ZONES = datetime.min.replace(tzinfo=UTC) + timedelta(days=2)
+_LAST_IN_ALL_ZONES = datetime.max.replace(tzinfo=UTC) - timedelta(days=2)
+"""Between these two, every instant has a wall time in every zone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A moment at which the clocks of a zone are put forward or back."""
+
+    at: datetime
+    """In UTC."""
+    before: timedelta
+    """Offset from UTC until then."""
+    after: timedelta
+    """Offset from UTC from then on."""
+
+    @property
+    def forward(self) -> bool:
+        """Whether wall time is skipped; it is repeated otherwise."""
+        return self.after > self.before
+
+    @property
+    def start(self) -> datetime:
+        """The first wall time that is skipped or repeated."""
+        return self._wall + min(self.before, self.after)
+
+    @property
+    def end(self) -> datetime:
+        """The first wall time after the skipped or repeated ones."""
+        return self._wall + max(self.before, self.after)
+
+    @property
+    def is_daylight_saving(self) -> bool:
+        """Whether the shift is daylight saving. Larger shifts, such as a change of date, are corrections."""
+        return abs(self.after - self.before) <= _LARGEST_DAYLIGHT_SHIFT
+
+    @property
+    def _wall(self) -> datetime:
+        return self.at.replace(tzinfo=None)
 
 
 class ZonedStepper:
@@ -81,3 +128,66 @@ class ZonedStepper:
 
 def _utc(wall: datetime, offset: timedelta) -> datetime:
     return (wall - offset).replace(tzinfo=UTC)
+
+
+def wall_time(instant: datetime, zone: ZoneInfo) -> datetime:
+    """Return what the clocks of `zone` show at `instant`, as a naive datetime."""
+    try:
+        return instant.astimezone(zone).replace(tzinfo=None)
+    except OverflowError:
+        if instant.year > 1:
+            raise
+        return datetime.min
+
+
+def shift_at(wall: datetime, zone: ZoneInfo) -> Shift | None:
+    """Return the shift that skips or repeats a wall time, None when it comes exactly once."""
+    before, after = _offset(wall, zone, fold=0), _offset(wall, zone, fold=1)
+    if before == after:
+        return None
+    earliest = wall.replace(microsecond=0, tzinfo=UTC) - max(before, after)
+    return Shift(_transition(earliest, earliest + abs(after - before), before, zone), before, after)
+
+
+def shifts_between(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[Shift]:
+    """Yield the shifts of a zone in [start, end), both in UTC, in order.
+
+    A change of the zone's rules that leaves its offset alone is not a shift.
+    """
+    for year in range(start.year, end.year + 1):
+        yield from (shift for shift in _shifts_of(zone, year) if start <= shift.at < end)
+
+
+@lru_cache(maxsize=4_096)
+def _shifts_of(zone: ZoneInfo, year: int) -> tuple[Shift, ...]:
+    """Return the shifts of one year of UTC. Cached, because thousands of entries share a zone."""
+    start = datetime(year, 1, 1, tzinfo=UTC)
+    end = start.replace(year=year + 1) if year < MAXYEAR else _LAST_IN_ALL_ZONES
+    return tuple(_search_shifts(zone, max(start, _FIRST_IN_ALL_ZONES) - _TICK, min(end, _LAST_IN_ALL_ZONES) - _TICK))
+
+
+def _search_shifts(zone: ZoneInfo, moment: datetime, last: datetime) -> Iterator[Shift]:
+    before = _offset_at(moment, zone)
+    while moment < last:
+        earlier, moment = moment, min(moment + _STRIDE, last)
+        if (after := _offset_at(moment, zone)) != before:
+            yield Shift(_transition(earlier.replace(microsecond=0), moment, before, zone), before, after)
+            before = after
+
+
+def _transition(start: datetime, end: datetime, before: timedelta, zone: ZoneInfo) -> datetime:
+    """Return the first whole second in (start, end] at which the offset differs from `before`.
+
+    zoneinfo does not publish its transitions, so this bisects for the change of the offset.
+    """
+    seconds = range(int((end - start) / _SECOND) + 1)
+    passed = bisect_left(seconds, True, key=lambda passed: _offset_at(start + passed * _SECOND, zone) != before)
+    return start + passed * _SECOND
+
+
+def _offset_at(instant: datetime, zone: ZoneInfo) -> timedelta:
+    return instant.astimezone(zone).utcoffset() or _ZERO
+
+
+def _offset(wall: datetime, zone: ZoneInfo, *, fold: int) -> timedelta:
+    return zone.utcoffset(wall.replace(tzinfo=zone, fold=fold)) or _ZERO
