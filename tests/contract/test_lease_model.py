@@ -7,15 +7,15 @@ import pytest
 from tests.contract.lease_model import DONE, LEASED, READY, Job, Rules, explore
 
 
-def test_every_promise_holds_in_every_state() -> None:
-    """Whatever two workers do with one job, whichever answers are lost, and whenever leases run out."""
+def test_lease_model_invariants_hold_in_every_state() -> None:
+    """The invariants hold for two workers and one job, with lost answers and leases that run out."""
     states, violation = explore(Rules())
     assert violation is None
     assert states > 256
 
 
-def test_suspects_run_alone_and_are_not_kept_waiting() -> None:
-    """Of two jobs and two workers, none that crashed twice runs beside another, and both come to an end."""
+def test_lease_model_suspects_run_alone_and_end() -> None:
+    """Of two jobs and two workers, a suspect never runs beside another job, and both jobs end."""
     states, violation = explore(Rules(), jobs=2, epochs=3)
     assert violation is None
     assert states > 256
@@ -124,8 +124,8 @@ ONE_JOB = [
 
 
 @pytest.mark.parametrize("mutant", ONE_JOB, ids=lambda mutant: mutant.__name__)
-def test_a_mutant_is_found_out(mutant: type[Rules]) -> None:
-    """The model notices what goes wrong, and shows how: else it proves nothing."""
+def test_lease_model_detects_mutants(mutant: type[Rules]) -> None:
+    """The model detects wrong rules and shows how they fail."""
     _, violation = explore(mutant())
     assert violation is not None
     assert violation.steps
@@ -137,8 +137,8 @@ class SuspectsRunBesideOthers(Rules):
     suspects_run_alone = False
 
 
-def test_a_suspect_beside_others_is_found_out() -> None:
-    """The model of two jobs notices."""
+def test_lease_model_detects_suspect_beside_job() -> None:
+    """The model of two jobs detects a suspect that runs beside another job."""
     _, violation = explore(SuspectsRunBesideOthers(), jobs=2, epochs=3)
     assert violation is not None
     assert violation.promise == "a suspect runs alone"

@@ -9,8 +9,8 @@ from tests.contract.request_model import Request, Rules, Server, explore
 ONCE, STORED = "a job that is insisted on runs once", "a job whose enqueue returned is stored"
 
 
-def test_every_promise_holds_in_every_state() -> None:
-    """Whatever is lost or late, and whenever the job runs."""
+def test_request_model_invariants_hold_in_every_state() -> None:
+    """The invariants hold for lost and late answers, whenever the job runs."""
     states, broken, _ = explore(Rules())
     assert broken == ""
     assert states > 10_000
@@ -71,8 +71,8 @@ class NotesWhatIsLate(Rules):
         (NotesWhatIsLate, STORED),
     ],
 )
-def test_a_mutant_is_caught(mutant: type[Rules], promise: str) -> None:
-    """The model tells the right rules from wrong ones."""
+def test_request_model_detects_mutants(mutant: type[Rules], promise: str) -> None:
+    """The model detects wrong rules."""
     _, broken, steps = explore(mutant())
     assert broken == promise, steps
     assert steps

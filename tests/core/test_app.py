@@ -14,19 +14,19 @@ from aioq.testing import VirtualClock
 from tests.core.brokers import BareBroker, FlakyBroker
 
 
-def test_a_broker_may_be_an_object() -> None:
-    """The object is used as it is."""
+def test_app_broker_object_is_used() -> None:
+    """An app uses a broker object as it is."""
     broker = MemoryBroker()
     assert Aarq(broker=broker).broker is broker
 
 
-def test_a_broker_may_be_a_url() -> None:
-    """The scheme of the URL picks the broker."""
+def test_app_broker_url_selects_by_scheme() -> None:
+    """The scheme of a URL selects the broker."""
     assert isinstance(Aarq(broker="memory://").broker, MemoryBroker)
 
 
-def test_the_environment_names_the_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without an argument AIOQ_BROKER_URL counts."""
+def test_app_broker_from_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an argument the app uses AIOQ_BROKER_URL."""
     monkeypatch.setenv("AIOQ_BROKER_URL", "nowhere://host")
     with pytest.raises(DiscoveryError, match="nowhere://"):
         Aarq()
@@ -34,8 +34,8 @@ def test_the_environment_names_the_broker(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("value", [None, ""])
-def test_the_default_is_embedded(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
-    """Without argument and environment the broker is in memory: there is nothing to start."""
+def test_app_broker_default_is_memory(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+    """Without argument and environment the broker is the memory broker."""
     monkeypatch.delenv("AIOQ_BROKER_URL", raising=False)
     if value is not None:
         monkeypatch.setenv("AIOQ_BROKER_URL", value)
@@ -43,29 +43,29 @@ def test_the_default_is_embedded(monkeypatch: pytest.MonkeyPatch, value: str | N
 
 
 @pytest.mark.parametrize("broker", [5, object(), MemoryBroker, b"memory://"], ids=["int", "object", "class", "bytes"])
-def test_what_is_no_broker_is_refused(broker: Any) -> None:
-    """A thing without the methods of a broker is refused at once, and so is the class of one."""
+def test_app_invalid_broker_is_rejected(broker: Any) -> None:
+    """An object without the methods of a broker is rejected at once, and so is a class."""
     with pytest.raises(TypeError, match=r"^broker must be a URL or an object with the methods of"):
         Aarq(broker)
 
 
 @pytest.mark.parametrize("url", ["memory://host", "memory://user:secret@/3"])
-def test_the_memory_broker_takes_no_settings(url: str) -> None:
-    """A URL that says more than memory:// is a mistake; the error does not repeat it."""
+def test_memory_broker_url_with_settings_is_rejected(url: str) -> None:
+    """A URL other than memory:// is rejected; the error does not repeat it."""
     with pytest.raises(BrokerConfigError, match="write memory:// only") as caught:
         Aarq(url)
     assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("value", "kind"), [(0, ValueError), (-1, ValueError), (1.5, TypeError), (True, TypeError)])
-def test_max_payload_is_a_positive_number(value: Any, kind: type[Exception]) -> None:
-    """The limit is checked where it is set, by name."""
+def test_app_max_payload_out_of_range_is_rejected(value: Any, kind: type[Exception]) -> None:
+    """The limit is checked by the constructor; the error names the argument."""
     with pytest.raises(kind, match="^max_payload must be "):
         Aarq(MemoryBroker(), max_payload=value)
 
 
-async def test_enqueueing_connects() -> None:
-    """Nobody has to connect by hand, and it is done once."""
+async def test_enqueue_connects_once() -> None:
+    """Enqueueing connects the broker, once."""
     broker = FlakyBroker()
     app = Aarq(broker)
     task = app.task(_work)
@@ -74,8 +74,8 @@ async def test_enqueueing_connects() -> None:
     assert broker.calls["connect"] == 1
 
 
-async def test_the_app_is_a_context_manager() -> None:
-    """Inside the block the broker is connected, after it closed; it may be connected again."""
+async def test_app_context_manager_connects_and_closes() -> None:
+    """The broker is connected inside the block and closed after it; it may be connected again."""
     broker = FlakyBroker()
     async with Aarq(broker) as app:
         assert broker.calls["connect"] == 1
@@ -83,8 +83,8 @@ async def test_the_app_is_a_context_manager() -> None:
     assert broker.calls["connect"] == 2
 
 
-async def test_a_broker_that_is_away_is_tried_again_the_next_time() -> None:
-    """A failed connection is the caller's to handle, and leaves the app as it was."""
+async def test_connect_failure_is_retried_by_next_call() -> None:
+    """A failed connection raises in the caller, and the next call tries again."""
     broker = FlakyBroker()
     broker.fail("connect", BrokerUnavailable("connection refused"))
     app = Aarq(broker)
@@ -94,7 +94,7 @@ async def test_a_broker_that_is_away_is_tried_again_the_next_time() -> None:
     assert broker.calls["connect"] == 2
 
 
-async def test_many_calls_of_several_tasks_take_one_round_trip() -> None:
+async def test_enqueue_many_of_several_tasks_is_one_call() -> None:
     """`app.enqueue_many` stores calls of any tasks with one call of the broker."""
     broker = FlakyBroker()
     app = Aarq(broker)
@@ -104,8 +104,8 @@ async def test_many_calls_of_several_tasks_take_one_round_trip() -> None:
     assert broker.calls["enqueue"] == 1
 
 
-async def test_a_conflict_stores_nothing() -> None:
-    """Of many calls none is stored when one takes an id that another job has."""
+async def test_enqueue_many_conflict_stores_nothing() -> None:
+    """If one of many calls has the id of a different job, none is stored."""
     app = Aarq(FlakyBroker())
 
     @app.task
@@ -119,8 +119,8 @@ async def test_a_conflict_stores_nothing() -> None:
     assert await work.job("fresh").info() is None
 
 
-async def test_more_jobs_than_a_broker_is_asked_for_at_once() -> None:
-    """They are refused before any is sent; the error says to make several calls."""
+async def test_enqueue_many_above_limit_is_rejected() -> None:
+    """More than 100,000 calls are rejected before any is sent; the error suggests several calls."""
     broker = FlakyBroker()
     app = Aarq(broker)
     call = app.task(_work).call()
@@ -132,8 +132,8 @@ async def test_more_jobs_than_a_broker_is_asked_for_at_once() -> None:
     assert broker.calls["enqueue"] == 0
 
 
-async def test_the_same_call_twice_is_one_job() -> None:
-    """A call that is enqueued again, because the answer was lost, makes no second job."""
+async def test_enqueue_many_same_call_twice_stores_one_job() -> None:
+    """A call that is enqueued again stores no second job."""
     broker = FlakyBroker()
     app = Aarq(broker)
     call = app.task(_work).call()
@@ -145,8 +145,8 @@ async def test_the_same_call_twice_is_one_job() -> None:
     assert [stats.pending for stats in await broker.queue_stats()] == [1]
 
 
-def test_the_queues_of_an_app() -> None:
-    """Every queue that a task or cron entry names is there, sorted; `default` when there is none."""
+def test_app_queues_are_sorted() -> None:
+    """The queues are those of tasks and cron entries, sorted; `default` if there are none."""
     app = Aarq(MemoryBroker())
     assert list(app.queues) == ["default"]
     app.task(queue="b", name="b")(_work)
@@ -154,8 +154,8 @@ def test_the_queues_of_an_app() -> None:
     assert app.queues == ("a", "b")
 
 
-def test_the_codec_may_be_replaced() -> None:
-    """Arguments and results go through the codec that the app was given."""
+def test_app_custom_codec_is_used() -> None:
+    """Arguments and results go through the codec of the app."""
 
     class Shouting(JsonCodec):
         def encode(self, value: object) -> bytes:
@@ -171,8 +171,8 @@ def test_the_codec_may_be_replaced() -> None:
         work.call("word")
 
 
-async def test_a_bare_broker_will_do() -> None:
-    """Without records and signals jobs can still be enqueued."""
+async def test_enqueue_with_minimal_broker() -> None:
+    """A broker without optional protocols can enqueue jobs."""
     bare = BareBroker()
     assert isinstance(bare, Broker)
     app = Aarq(bare)
@@ -180,8 +180,8 @@ async def test_a_bare_broker_will_do() -> None:
     assert [stats.pending for stats in await bare.store.queue_stats()] == [1]
 
 
-async def test_the_repr_says_what_is_there(clock: VirtualClock) -> None:
-    """Enough to recognise an app by in a debugger."""
+async def test_app_repr_shows_broker_and_counts(clock: VirtualClock) -> None:
+    """The repr shows the broker and the numbers of tasks and entries."""
     app = Aarq(MemoryBroker(clock=clock))
     app.task(_work)
     assert repr(app) == "<Aarq on MemoryBroker(0 jobs): 1 tasks, 0 cron entries>"

@@ -30,8 +30,8 @@ def run(*arguments: str, folder: Path) -> str:
     return subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
-def test_a_name_is_kept() -> None:
-    """It is the app's, wherever it is made."""
+def test_app_name_explicit() -> None:
+    """An explicit name is used wherever the app is made."""
     assert Aarq(MemoryBroker(), name="shop").name == "shop"
 
 
@@ -43,19 +43,19 @@ def test_a_name_is_kept() -> None:
         (5, TypeError, "name must be text, got int"),
     ],
 )
-def test_an_odd_name_is_refused(name: Any, kind: type[Exception], text: str) -> None:
-    """It is checked like other names."""
+def test_app_name_invalid_is_rejected(name: Any, kind: type[Exception], text: str) -> None:
+    """The name of an app is checked like other names."""
     with pytest.raises(kind, match=f"^{text}"):
         Aarq(MemoryBroker(), name=name)
 
 
-def test_an_app_is_called_after_the_module_that_makes_it() -> None:
-    """Every process that imports the module finds the same name."""
+def test_app_name_default_is_calling_module() -> None:
+    """Every process that imports the module gets the same name."""
     assert Aarq(MemoryBroker()).name == "tests.core.test_app_name"
 
 
-def test_a_subclass_is_called_after_where_it_is_used() -> None:
-    """No matter how many constructors the call goes through, as long as they are here."""
+def test_app_name_of_subclass_is_calling_module() -> None:
+    """Constructors inside aioq are skipped when the calling module is determined."""
 
     class Shop(Aarq):
         def __init__(self) -> None:
@@ -65,18 +65,18 @@ def test_a_subclass_is_called_after_where_it_is_used() -> None:
 
 
 @pytest.mark.parametrize("arguments", [("shop.py",), ("-m", "shop")], ids=["a file", "a module"])
-def test_a_script_is_called_as_a_worker_would_import_it(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    """Not `__main__`, which is everybody's name."""
+def test_app_name_of_script_is_import_name(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """For a script the name is its import name, not `__main__`."""
     (tmp_path / "shop.py").write_text(SHOP)
     assert run(*arguments, folder=tmp_path) == "shop\n"
 
 
-def test_what_has_no_file_is_called_main(tmp_path: Path) -> None:
-    """As code on the command line is."""
+def test_app_name_without_file_is_main(tmp_path: Path) -> None:
+    """Code of the command line has the name `__main__`."""
     assert run("-c", SHOP, folder=tmp_path) == "__main__\n"
 
 
-def test_a_module_may_have_any_name(tmp_path: Path) -> None:
-    """What the broker could not take is replaced."""
+def test_app_name_replaces_invalid_characters(tmp_path: Path) -> None:
+    """Characters of a module's name that are not allowed are replaced."""
     (tmp_path / "café.py").write_text(SHOP)
     assert run("-c", "import café; print(ascii(café.app.name))", folder=tmp_path) == "'caf_'\n"

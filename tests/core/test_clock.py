@@ -20,8 +20,8 @@ class Hasty(VirtualClock):
         await super().sleep(seconds / 2 if seconds > 0.001 else seconds)
 
 
-async def test_the_system_clock_is_the_hosts() -> None:
-    """Wall time, monotonic time, and a sleep that is no shorter for being negative."""
+async def test_system_clock_follows_host() -> None:
+    """The system clock has the host's wall and monotonic time, and accepts negative sleeps."""
     clock = SystemClock()
     assert isinstance(clock, Clock)
     assert abs(clock.time() - time.time()) < 5
@@ -31,8 +31,8 @@ async def test_the_system_clock_is_the_hosts() -> None:
     assert clock.monotonic() > before
 
 
-def test_a_steady_clock_does_not_step(clock: VirtualClock) -> None:
-    """It reads the wall once and goes on with monotonic time."""
+def test_steady_clock_ignores_wall_clock_steps(clock: VirtualClock) -> None:
+    """A steady clock reads the wall time once and continues with monotonic time."""
     steady = SteadyClock(clock, offset=10)
     start = steady.time()
     clock.step(3600)
@@ -42,21 +42,21 @@ def test_a_steady_clock_does_not_step(clock: VirtualClock) -> None:
     assert steady.monotonic() == clock.monotonic() == 5
 
 
-async def test_a_steady_clock_can_be_set(clock: VirtualClock) -> None:
-    """It follows a clock that showed something else a moment ago."""
+async def test_steady_clock_set(clock: VirtualClock) -> None:
+    """A steady clock that is set shows the new time from then on."""
     steady = SteadyClock(clock)
     steady.set(1000.0)
     await clock.advance(2)
     assert steady.time() == 1002.0
 
 
-def test_a_steady_clock_follows_the_system_by_default() -> None:
-    """Without a source the host's clocks are measured."""
+def test_steady_clock_default_source_is_system() -> None:
+    """Without a source a steady clock measures the host's clocks."""
     assert abs(SteadyClock().time() - time.time()) < 5
 
 
-async def test_pass_time_is_never_short() -> None:
-    """A clock that wakes early is asked again."""
+async def test_pass_time_repeats_early_sleeps() -> None:
+    """If a sleep returns early, `pass_time` sleeps again."""
     clock = Hasty()
     async with anyio.create_task_group() as tg:
         tg.start_soon(clock.advance, 10)
@@ -64,8 +64,8 @@ async def test_pass_time_is_never_short() -> None:
         assert clock.monotonic() >= 10
 
 
-async def test_wait_until_the_event(clock: VirtualClock) -> None:
-    """An event that comes in time ends the wait."""
+async def test_wait_until_event_is_set(clock: VirtualClock) -> None:
+    """An event that is set in time ends the wait."""
     event = anyio.Event()
     async with anyio.create_task_group() as tg:
 
@@ -78,8 +78,8 @@ async def test_wait_until_the_event(clock: VirtualClock) -> None:
         event.set()
 
 
-async def test_wait_until_the_time(clock: VirtualClock) -> None:
-    """Without the event the wait ends with its time; with no time it does not begin."""
+async def test_wait_until_timeout(clock: VirtualClock) -> None:
+    """Without the event the wait ends at the timeout; a timeout of 0 does not wait."""
     event = anyio.Event()
     async with anyio.create_task_group() as tg:
         tg.start_soon(clock.advance, 10)
@@ -92,8 +92,8 @@ async def test_wait_until_the_time(clock: VirtualClock) -> None:
 # The virtual clock
 
 
-async def test_virtual_time_stands_still(clock: VirtualClock) -> None:
-    """It moves when the test says so, and by how much."""
+async def test_virtual_clock_moves_only_on_request(clock: VirtualClock) -> None:
+    """A virtual clock moves when the test moves it, and by that amount."""
     start = clock.time()
     await settle_down()
     assert (clock.time(), clock.monotonic()) == (start, 0)
@@ -105,8 +105,8 @@ async def test_virtual_time_stands_still(clock: VirtualClock) -> None:
     assert (clock.time(), clock.monotonic()) == (start - 91.5, 8.5)
 
 
-async def test_sleepers_wake_in_order_at_their_moment(clock: VirtualClock) -> None:
-    """Each sees its own time, and may sleep again within the same advance."""
+async def test_virtual_clock_wakes_sleepers_in_order(clock: VirtualClock) -> None:
+    """Each sleeper sees its own time, and may sleep again during the same advance."""
     woken: list[tuple[str, float]] = []
 
     async def sleep(name: str, *naps: float) -> None:
@@ -123,15 +123,15 @@ async def test_sleepers_wake_in_order_at_their_moment(clock: VirtualClock) -> No
     assert woken[3:] == [("a", 6)]
 
 
-async def test_a_sleep_of_nothing_lets_others_run(clock: VirtualClock) -> None:
+async def test_virtual_clock_zero_sleep_yields(clock: VirtualClock) -> None:
     """Zero and negative sleeps do not wait for time to pass."""
     with anyio.fail_after(1):
         await clock.sleep(0)
         await clock.sleep(-5)
 
 
-async def test_cancelled_sleepers_are_forgotten(clock: VirtualClock) -> None:
-    """Thousands of abandoned waits cost nothing, and no memory."""
+async def test_virtual_clock_forgets_cancelled_sleepers(clock: VirtualClock) -> None:
+    """Thousands of cancelled waits leave nothing behind."""
     async with anyio.create_task_group() as tg:
         for n in range(2000):
             tg.start_soon(clock.sleep, 10 + n)
@@ -142,8 +142,8 @@ async def test_cancelled_sleepers_are_forgotten(clock: VirtualClock) -> None:
     assert clock.monotonic() == 1
 
 
-async def test_a_suspend_wakes_nobody_by_itself(clock: VirtualClock) -> None:
-    """Sleepers find out afterwards that they are late."""
+async def test_virtual_clock_suspend_wakes_later(clock: VirtualClock) -> None:
+    """A suspend wakes no sleeper by itself; sleepers notice afterwards that they are late."""
     woken: list[float] = []
 
     async def sleep() -> None:
@@ -160,8 +160,8 @@ async def test_a_suspend_wakes_nobody_by_itself(clock: VirtualClock) -> None:
     assert woken == [60]
 
 
-async def test_sleepers_until_a_moment_wake_at_it(clock: VirtualClock) -> None:
-    """In order with those who sleep for a while, however the moment is written as a float."""
+async def test_virtual_clock_sleep_until_wakes_in_order(clock: VirtualClock) -> None:
+    """Sleepers until a moment wake in order with others, whatever the rounding of the float."""
     start, woken = clock.time(), list[tuple[str, float]]()
 
     async def sleep(name: str, moment: float) -> None:
@@ -180,8 +180,8 @@ async def test_sleepers_until_a_moment_wake_at_it(clock: VirtualClock) -> None:
     assert woken[1][1] == pytest.approx(1.3)
 
 
-async def test_a_moment_is_reached_however_it_is_rounded() -> None:
-    """4.4 and the seconds up to 29.7 add up to less than 29.7 in floats; time must not stop there."""
+async def test_virtual_clock_reaches_rounded_moment() -> None:
+    """Time passes a moment that a sum of floats misses by rounding."""
     clock = VirtualClock(4.4)
 
     async def sleep() -> None:
@@ -195,16 +195,16 @@ async def test_a_moment_is_reached_however_it_is_rounded() -> None:
     assert clock.monotonic() == 30
 
 
-async def test_a_moment_that_has_come_lets_others_run(clock: VirtualClock) -> None:
-    """Who waits for now, or for a moment of the past, does not wait."""
+async def test_virtual_clock_sleep_until_past_yields(clock: VirtualClock) -> None:
+    """A sleep until now or until a past moment does not wait."""
     with anyio.fail_after(1):
         await clock.sleep_until(clock.time())
         await clock.sleep_until(0)
 
 
 @pytest.mark.parametrize("seconds", [-100, 0.5, 100])
-async def test_a_step_wakes_who_waits_for_a_moment(clock: VirtualClock, seconds: float) -> None:
-    """They have a look at the clock; who sleeps for a while sleeps on."""
+async def test_virtual_clock_step_wakes_sleep_until(clock: VirtualClock, seconds: float) -> None:
+    """A step ends `sleep_until`, and does not end `sleep`."""
     woken: list[str] = []
 
     async def look(moment: float) -> None:
@@ -225,8 +225,8 @@ async def test_a_step_wakes_who_waits_for_a_moment(clock: VirtualClock, seconds:
         tg.cancel_scope.cancel()
 
 
-async def test_a_steady_clock_waits_for_a_moment_of_its_own(clock: VirtualClock) -> None:
-    """However often its source is stepped meanwhile."""
+async def test_steady_clock_sleep_until_own_moment(clock: VirtualClock) -> None:
+    """A steady clock waits for its own moment, although its source is stepped meanwhile."""
     steady = SteadyClock(clock, offset=1_000.1)
     woken: list[float] = []
 
@@ -246,18 +246,18 @@ async def test_a_steady_clock_waits_for_a_moment_of_its_own(clock: VirtualClock)
 
 
 @pytest.mark.parametrize("clock", [SystemClock(), VirtualClock(), SteadyClock()], ids=lambda c: type(c).__name__)
-def test_clocks_are_clocks(clock: object) -> None:
-    """All of them will do where a Clock is asked for."""
+def test_clocks_implement_protocol(clock: object) -> None:
+    """All clocks implement the protocol `Clock`."""
     assert isinstance(clock, Clock)
 
 
 @pytest.mark.parametrize(
     ("left", "asked"), [(100, MAX_SLEEP), (0.5, 0.5 - PRECISION), (PRECISION / 2, 0), (0, 0), (-5, 0)]
 )
-async def test_the_systems_clock_sleeps_to_just_before_a_moment(
+async def test_system_clock_sleep_until_stops_before_moment(
     monkeypatch: pytest.MonkeyPatch, left: float, asked: float
 ) -> None:
-    """It looks up after a second in any case, and does not trust an event loop with the last stretch."""
+    """The system clock sleeps a second at most, and returns just before the moment."""
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:

@@ -61,15 +61,15 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
     return install
 
 
-def test_a_scheme_finds_its_broker(install: Install) -> None:
-    """The entry point named for the scheme is called with the URL, whatever the case of the scheme."""
+def test_broker_from_url_uses_scheme(install: Install) -> None:
+    """The entry point of the scheme is called with the URL, whatever the case of the scheme."""
     install(("aioq-mine", "aioq.brokers", "mine", f"{HERE}:make_memory"))
     assert isinstance(broker_from_url("mine://host"), MemoryBroker)
     assert isinstance(broker_from_url("MINE://host"), MemoryBroker)
 
 
-def test_an_unknown_scheme_names_the_known_ones(install: Install) -> None:
-    """The error says what was asked for and what there is."""
+def test_broker_from_url_unknown_scheme_lists_known(install: Install) -> None:
+    """The error names the unknown scheme and the installed ones."""
     install(("a", "aioq.brokers", "memory", "x:y"), ("b", "aioq.brokers", "sqlite", "x:y"))
     with pytest.raises(DiscoveryError) as caught:
         broker_from_url("kafka://host")
@@ -77,8 +77,8 @@ def test_an_unknown_scheme_names_the_known_ones(install: Install) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["redis", "rediss", "unix", "valkey", "valkeys"])
-def test_a_missing_distribution_is_named(install: Install, scheme: str) -> None:
-    """Where we know who provides a scheme we say what to install, and keep the URL's secrets."""
+def test_broker_from_url_missing_package_is_named(install: Install, scheme: str) -> None:
+    """For a known scheme the error says what to install, without the secrets of the URL."""
     install()
     with pytest.raises(DiscoveryError) as caught:
         Aarq(f"{scheme}://user:secret@host")
@@ -87,14 +87,14 @@ def test_a_missing_distribution_is_named(install: Install, scheme: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["localhost:6379", "redis:/host", "", "://x", "1redis://x"])
-def test_what_is_no_url_is_refused(url: str) -> None:
-    """A scheme and :// are what a URL starts with."""
+def test_broker_from_url_without_scheme_is_rejected(url: str) -> None:
+    """A URL must begin with a scheme and ://."""
     with pytest.raises(DiscoveryError, match="starts with a scheme and ://, for example redis://localhost:6379"):
         broker_from_url(url)
 
 
-def test_two_claimants_are_both_named(install: Install) -> None:
-    """Nobody guesses which of two packages was meant."""
+def test_broker_from_url_two_packages_are_named(install: Install) -> None:
+    """If two packages provide a scheme, the error names both."""
     install(("one", "aioq.brokers", "mine", "one.x:A"), ("two", "aioq.brokers", "mine", "two.y:B"))
     with pytest.raises(DiscoveryError) as caught:
         broker_from_url("mine://")
@@ -104,15 +104,15 @@ def test_two_claimants_are_both_named(install: Install) -> None:
     )
 
 
-def test_one_package_found_twice_is_one_claimant(install: Install) -> None:
+def test_broker_from_url_package_found_twice_is_one(install: Install) -> None:
     """An editable install beside a wheel is no conflict."""
     install(*[("one", "aioq.brokers", "mine", f"{HERE}:make_memory")] * 2)
     assert isinstance(broker_from_url("mine://"), MemoryBroker)
 
 
 @pytest.mark.parametrize("value", [f"{HERE}:make_nothing", f"{HERE}:NUMBER", HERE])
-def test_an_entry_point_that_is_no_broker_is_named(install: Install, value: str) -> None:
-    """A package that promises a broker and has none is to blame, by name."""
+def test_broker_from_url_invalid_entry_point_is_named(install: Install, value: str) -> None:
+    """If an entry point does not return a broker, the error names its package."""
     install(("bad", "aioq.brokers", "mine", value))
     lacks = "connect, close, time, enqueue, claim, extend, settle, reap"
     with pytest.raises(
@@ -121,8 +121,8 @@ def test_an_entry_point_that_is_no_broker_is_named(install: Install, value: str)
         broker_from_url("mine://")
 
 
-def test_what_a_broker_lacks_is_named(install: Install) -> None:
-    """Its author need not compare it with the protocol."""
+def test_broker_from_url_missing_methods_are_named(install: Install) -> None:
+    """The error lists the methods that the broker lacks."""
     install(("new", "aioq.brokers", "memory", f"{HERE}:Unfinished"))
     with pytest.raises(DiscoveryError, match=r"does not make a broker: aioq\.protocols\.Broker has reap, too$"):
         broker_from_url("memory://")
@@ -131,23 +131,23 @@ def test_what_a_broker_lacks_is_named(install: Install) -> None:
 
 
 @pytest.mark.parametrize("value", ["no.such.module:X", f"{HERE}:missing"])
-def test_an_entry_point_that_cannot_be_imported_is_named(install: Install, value: str) -> None:
-    """The import error is told with the package that caused it."""
+def test_broker_from_url_import_error_names_package(install: Install, value: str) -> None:
+    """The error contains the import error and the package that caused it."""
     install(("bad", "aioq.brokers", "mine", value))
     with pytest.raises(DiscoveryError, match=rf"^bad names {value}, which cannot be imported: ") as caught:
         broker_from_url("mine://")
     assert caught.value.__cause__ is not None
 
 
-def test_what_a_broker_says_of_its_url_comes_through(install: Install) -> None:
-    """A broker's own complaint is not dressed up."""
+def test_broker_from_url_config_error_propagates(install: Install) -> None:
+    """An error that the broker raises about its URL propagates unchanged."""
     install(("mine", "aioq.brokers", "mine", f"{HERE}:misconfigured"))
     with pytest.raises(BrokerConfigError, match="^no such database$"):
         broker_from_url("mine://")
 
 
-def test_cron_needs_its_distribution_at_once(install: Install) -> None:
-    """Without aioq-cron `app.cron` raises where it stands, and says what to install."""
+def test_cron_without_aioq_cron_says_what_to_install(install: Install) -> None:
+    """Without aioq-cron `app.cron` raises at once and says what to install."""
     install(("aioq-core", "aioq.brokers", "memory", f"{HERE}:make_memory"))
     app = Aarq("memory://")
     with pytest.raises(DiscoveryError) as caught:
@@ -156,32 +156,32 @@ def test_cron_needs_its_distribution_at_once(install: Install) -> None:
     assert str(caught.value) == f'@app.cron("*/5 * * * *"): {hint}'
 
 
-def test_a_schedulers_name_finds_it(install: Install) -> None:
-    """An app may ask for another scheduler by name; it is made once."""
+def test_scheduler_named_is_created_once(install: Install) -> None:
+    """An app may name another scheduler; it is created once."""
     install(("mine", "aioq.schedulers", "plain", "tests.core.plain_scheduler:PlainScheduler"))
     app = Aarq(MemoryBroker(), scheduler="plain")
     assert isinstance(app.scheduler, PlainScheduler)
     assert app.scheduler is app.scheduler
 
 
-def test_an_unknown_scheduler_names_the_known_ones(install: Install) -> None:
-    """The error says what was asked for and what there is."""
+def test_scheduler_named_unknown_lists_known(install: Install) -> None:
+    """The error names the unknown scheduler and the installed ones."""
     install(("aioq-cron", "aioq.schedulers", "cron", "x:y"))
     with pytest.raises(DiscoveryError) as caught:
         scheduler_named("sun")
     assert str(caught.value) == "no installed package provides the scheduler 'sun' (installed: cron)"
 
 
-def test_two_schedulers_of_one_name_are_both_named(install: Install) -> None:
-    """Nobody guesses which of two packages was meant."""
+def test_scheduler_named_two_packages_are_named(install: Install) -> None:
+    """If two packages provide a scheduler of one name, the error names both."""
     install(("one", "aioq.schedulers", "cron", "a:A"), ("two", "aioq.schedulers", "cron", "b:B"))
     with pytest.raises(DiscoveryError, match=r"the scheduler 'cron': one \(a:A\) and two \(b:B\)"):
         scheduler_named("cron")
 
 
 @pytest.mark.parametrize("value", [f"{HERE}:make_nothing", f"{HERE}:NUMBER"])
-def test_an_entry_point_that_is_no_scheduler_is_named(install: Install, value: str) -> None:
-    """A package that promises a scheduler and has none is to blame, by name."""
+def test_scheduler_named_invalid_entry_point_is_named(install: Install, value: str) -> None:
+    """If an entry point does not return a scheduler, the error names its package."""
     install(("bad", "aioq.schedulers", "cron", value))
     with pytest.raises(
         DiscoveryError,
@@ -190,6 +190,6 @@ def test_an_entry_point_that_is_no_scheduler_is_named(install: Install, value: s
         scheduler_named("cron")
 
 
-def test_the_memory_broker_is_installed() -> None:
-    """The distribution's own metadata name the embedded broker."""
+def test_memory_broker_has_entry_point() -> None:
+    """The metadata of aioq-core name the memory broker."""
     assert isinstance(broker_from_url("memory://"), MemoryBroker)

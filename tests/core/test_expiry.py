@@ -37,15 +37,15 @@ def task(app: Aarq) -> Task[[], str]:
     return app.task(name="work")(work)
 
 
-async def test_a_job_that_is_started_in_time_runs(app: Aarq, task: Task[[], str], clock: VirtualClock) -> None:
-    """To the last moment."""
+async def test_expiry_job_started_in_time_runs(app: Aarq, task: Task[[], str], clock: VirtualClock) -> None:
+    """A job that is started at the last moment runs."""
     job = await task.options(expires=60).enqueue()
     await clock.advance(60)
     await drain(app)
     assert await job.result(timeout=5) == "done"
 
 
-async def test_a_job_that_no_worker_was_free_for_is_expired(
+async def test_expiry_job_not_started_in_time_is_expired(
     app: Aarq,
     task: Task[[], str],
     clock: VirtualClock,
@@ -71,10 +71,10 @@ async def test_a_job_that_no_worker_was_free_for_is_expired(
 
 
 @pytest.mark.parametrize(("seconds", "state"), [(60, JobState.COMPLETED), (60.5, JobState.EXPIRED)])
-async def test_a_moment_may_be_named(
+async def test_expiry_moment_ignores_delay(
     app: Aarq, task: Task[[], str], clock: VirtualClock, seconds: float, state: JobState
 ) -> None:
-    """By which the job is to be started, however long it was put off."""
+    """A moment counts as it is, however long the job was delayed."""
     until = datetime.fromtimestamp(clock.time() + 60, UTC)
     job = await task.options(expires=until, defer_by=30).enqueue()
     await clock.advance(seconds)
@@ -85,18 +85,18 @@ async def test_a_moment_may_be_named(
 @pytest.mark.parametrize(
     "options", [{"defer_by": 600}, {"defer_until": datetime(2026, 1, 1, 0, 10, tzinfo=UTC)}], ids=["by", "until"]
 )
-async def test_the_time_begins_when_the_job_is_due(
+async def test_expiry_duration_begins_when_due(
     app: Aarq, task: Task[[], str], clock: VirtualClock, options: dict[str, Any]
 ) -> None:
-    """A job that is put off has all of it after that."""
+    """A duration begins when a delayed job comes due."""
     job = await task.options(expires=60, **options).enqueue()
     await clock.advance(655)
     await drain(app)
     assert await job.result(timeout=5) == "done"
 
 
-async def test_a_retry_is_not_too_late(app: Aarq, clock: VirtualClock, broker: FlakyBroker) -> None:
-    """What was started in time may take as many attempts as its task allows."""
+async def test_expiry_retries_are_not_expired(app: Aarq, clock: VirtualClock, broker: FlakyBroker) -> None:
+    """A job that was started in time may take all attempts of its task."""
 
     @app.task(name="flaky", retries=1, retry_delay=600, jitter=0)
     async def flaky(ctx: dict[str, Any]) -> int:
@@ -110,20 +110,18 @@ async def test_a_retry_is_not_too_late(app: Aarq, clock: VirtualClock, broker: F
     assert (await record_of(broker, job.id)).state is JobState.COMPLETED
 
 
-async def test_where_the_time_cannot_be_had_the_job_is_given_back(
-    app: Aarq, task: Task[[], str], broker: FlakyBroker
-) -> None:
-    """It is claimed again when the broker answers."""
+async def test_expiry_broker_away_releases_job(app: Aarq, task: Task[[], str], broker: FlakyBroker) -> None:
+    """If the broker's time cannot be read, the job is released and claimed again later."""
     job = await task.options(expires=60).enqueue()
     broker.fail("time", BrokerUnavailable("no route"))
     await drain(app)
     assert await job.result(timeout=5) == "done"
 
 
-async def test_a_broker_that_refuses_to_tell_the_time_ends_no_worker(
+async def test_expiry_broker_error_releases_job_for_a_second(
     app: Aarq, task: Task[[], str], broker: FlakyBroker, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The job waits for a second, with its attempt given back, and is claimed again."""
+    """If the broker rejects the call for its time, the job is released with a delay of a second."""
     job = await task.options(expires=60).enqueue()
     broker.fail("time", RuntimeError("NOPERM no permissions to run the 'time' command"))
     async with working(app, clock=clock):
@@ -139,8 +137,8 @@ async def test_a_broker_that_refuses_to_tell_the_time_ends_no_worker(
     ) in caplog.messages
 
 
-async def test_a_job_that_is_cut_short_before_it_begins_does_not_begin(app: Aarq, task: Task[[], str]) -> None:
-    """A stop that comes while the broker is asked for the time gives the job back."""
+async def test_expiry_stop_during_time_check_releases_job(app: Aarq, task: Task[[], str]) -> None:
+    """A stop during the call for the broker's time releases the job."""
     job = await task.options(expires=60).enqueue()
     asked, answer = anyio.Event(), anyio.Event()
 
@@ -160,10 +158,8 @@ async def test_a_job_that_is_cut_short_before_it_begins_does_not_begin(app: Aarq
     assert (record.state, record.attempt) == (JobState.PENDING, 0)
 
 
-async def test_a_broker_that_never_tells_the_time_does_not_hold_a_worker(
-    app: Aarq, task: Task[[], str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nobody can cut the question short, so it has an end of its own."""
+async def test_expiry_time_check_has_timeout(app: Aarq, task: Task[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call for the broker's time has a timeout of its own."""
     monkeypatch.setattr("aioq.worker.runner.CLOCK_TIMEOUT", 0.01)
     job = await task.options(expires=60).enqueue()
     asked = anyio.Event()
@@ -180,8 +176,10 @@ async def test_a_broker_that_never_tells_the_time_does_not_hold_a_worker(
     assert await job.state() is JobState.PENDING
 
 
-async def test_jobs_that_do_not_expire_cost_no_question(app: Aarq, task: Task[[], str], broker: FlakyBroker) -> None:
-    """The broker's time is asked for only where it matters."""
+async def test_expiry_without_expires_does_not_ask_for_time(
+    app: Aarq, task: Task[[], str], broker: FlakyBroker
+) -> None:
+    """The broker's time is requested only for jobs that can expire."""
     await task.enqueue()
     await drain(app)
     asked = broker.calls["time"]
@@ -202,16 +200,16 @@ async def test_jobs_that_do_not_expire_cost_no_question(app: Aarq, task: Task[[]
         ({"expires": None, "expires_at": 900}, 900),
     ],
 )
-def test_the_latest_start(facts: dict[str, Any], moment: float | None) -> None:
-    """It is counted from when the job is due, which no job is before it was enqueued."""
+def test_latest_start_counts_from_due_time(facts: dict[str, Any], moment: float | None) -> None:
+    """The latest start counts from the due time, which is not before the enqueue."""
     assert latest_start(1000, **facts) == moment
 
 
 @pytest.mark.parametrize(
     ("epoch", "now", "over"), [(1, 60, False), (1, 60.001, True), (2, 1000, False)], ids=["in time", "late", "again"]
 )
-def test_only_the_first_run_has_to_be_in_time(lease: Callable[..., Lease], epoch: int, now: float, over: bool) -> None:
-    """The moment itself is in time."""
+def test_expiry_applies_to_first_epoch_only(lease: Callable[..., Lease], epoch: int, now: float, over: bool) -> None:
+    """Only the first attempt can expire; the moment itself is in time."""
     assert (expired(lease(epoch=epoch, expires_at=60.0), now) is not None) is over
 
 

@@ -70,14 +70,14 @@ async def end(broker: FlakyBroker, how: Callable[[Lease], Settlement]) -> None:
 # Results
 
 
-async def test_a_result_that_is_there(job: Job[int], broker: FlakyBroker) -> None:
-    """It is returned at once, as often as it is asked for."""
+async def test_result_stored_returns_at_once(job: Job[int], broker: FlakyBroker) -> None:
+    """A stored result is returned at once, as often as it is requested."""
     await end(broker, lambda lease: Completed(lease=lease, result=b"42", retain_for=60))
     assert [await job.result(timeout=0), await job.result()] == [42, 42]
 
 
-async def test_waiting_for_a_result(job: Job[int], broker: FlakyBroker, clock: VirtualClock) -> None:
-    """The wait ends as the job does, without polling."""
+async def test_result_waits_for_signal(job: Job[int], broker: FlakyBroker, clock: VirtualClock) -> None:
+    """The wait ends when the job ends, without polling."""
     got: list[int] = []
 
     async def wait() -> None:
@@ -93,8 +93,8 @@ async def test_waiting_for_a_result(job: Job[int], broker: FlakyBroker, clock: V
     assert got == [42]
 
 
-async def test_a_lost_signal_delays_a_result_but_does_not_lose_it(clock: VirtualClock) -> None:
-    """A client that nobody wakes looks for itself after 10 s."""
+async def test_result_lost_signal_is_noticed_within_10_s(clock: VirtualClock) -> None:
+    """A client that gets no signal looks the job up after 10 s."""
 
     class Silent(FlakyBroker):
         async def wait_for_result(self, job_id: str, *, queue: str, timeout: float) -> bool:
@@ -114,8 +114,8 @@ async def test_a_lost_signal_delays_a_result_but_does_not_lose_it(clock: Virtual
     assert broker.calls["get_job"] == 2
 
 
-async def test_a_result_in_time_or_not_at_all(job: Job[int], clock: VirtualClock) -> None:
-    """After the timeout ResultTimeout says which job, how long, and that it goes on."""
+async def test_result_timeout_raises(job: Job[int], clock: VirtualClock) -> None:
+    """ResultTimeout names the job and the timeout, and says that the job was not cancelled."""
     async with anyio.create_task_group() as tg:
         tg.start_soon(clock.advance, 30)
         with pytest.raises(ResultTimeout) as caught:
@@ -126,14 +126,14 @@ async def test_a_result_in_time_or_not_at_all(job: Job[int], clock: VirtualClock
     assert await job.state() is JobState.PENDING
 
 
-async def test_no_time_is_one_look(job: Job[int]) -> None:
-    """`timeout=0` asks and does not wait."""
+async def test_result_timeout_zero_looks_once(job: Job[int]) -> None:
+    """`timeout=0` looks the job up and does not wait."""
     with pytest.raises(ResultTimeout, match="within 0 s"):
         await job.result(timeout=0)
 
 
-async def test_a_failed_job_raises(job: Job[int], broker: FlakyBroker) -> None:
-    """JobFailed carries the task's error as text."""
+async def test_result_failed_job_raises(job: Job[int], broker: FlakyBroker) -> None:
+    """JobFailed has the task's exception as text."""
     await end(broker, lambda lease: Failed(lease=lease, failure=FAILURE, retain_for=60))
     with pytest.raises(JobFailed, match="^job j failed: ValueError: no such thing$") as caught:
         await job.result()
@@ -142,16 +142,16 @@ async def test_a_failed_job_raises(job: Job[int], broker: FlakyBroker) -> None:
     assert isinstance(caught.value, JobEnded)
 
 
-async def test_a_dead_job_raises(job: Job[int], broker: FlakyBroker, clock: VirtualClock) -> None:
-    """JobDead says why, and what is known beyond that."""
+async def test_result_dead_job_raises(job: Job[int], broker: FlakyBroker, clock: VirtualClock) -> None:
+    """JobDead has the reason and its detail."""
     await end(broker, lambda lease: Dead(lease=lease, reason="malformed", failure=FAILURE))
     with pytest.raises(JobDead, match="^job j is dead: malformed: no such thing$") as caught:
         await job.result()
     assert caught.value.reason == "malformed"
 
 
-async def test_a_crashed_job_raises(job: Job[int], broker: FlakyBroker, clock: VirtualClock) -> None:
-    """Without a failure the reason stands alone."""
+async def test_result_crashed_job_raises(job: Job[int], broker: FlakyBroker, clock: VirtualClock) -> None:
+    """JobDead of a job without a failure has only the reason."""
     for n in range(3):
         await broker.claim(ClaimRequest(worker_id="w", queues=("default",), limit=1, lease=1, request_id=f"r{n}"))
         await clock.advance(2)
@@ -160,7 +160,7 @@ async def test_a_crashed_job_raises(job: Job[int], broker: FlakyBroker, clock: V
         await job.result()
 
 
-async def test_a_cancelled_job_raises(job: Job[int]) -> None:
+async def test_result_cancelled_job_raises(job: Job[int]) -> None:
     """JobCancelled names the job."""
     assert await job.cancel() is True
     assert await job.cancel() is False
@@ -168,8 +168,8 @@ async def test_a_cancelled_job_raises(job: Job[int]) -> None:
         await job.result()
 
 
-async def test_a_result_that_was_not_kept(job: Job[int], broker: FlakyBroker) -> None:
-    """Where nothing is known JobEnded says what may be the reason."""
+async def test_result_without_record_raises(job: Job[int], broker: FlakyBroker) -> None:
+    """JobEnded lists the possible reasons if there is no record."""
     await end(broker, lambda lease: Completed(lease=lease))
     with pytest.raises(JobEnded) as caught:
         await job.result()
@@ -181,22 +181,22 @@ async def test_a_result_that_was_not_kept(job: Job[int], broker: FlakyBroker) ->
     assert await job.state() is None
 
 
-async def test_a_result_that_was_too_large(job: Job[int], broker: FlakyBroker) -> None:
-    """The job completed, and JobEnded says what became of the result."""
+async def test_result_too_large_raises(job: Job[int], broker: FlakyBroker) -> None:
+    """JobEnded says that the job completed and that its result was too large."""
     await end(broker, lambda lease: Completed(lease=lease, retain_for=60))
     with pytest.raises(JobEnded, match="^job j completed, but its result was too large to store$"):
         await job.result()
 
 
-async def test_a_result_of_another_type(job: Job[int], broker: FlakyBroker) -> None:
-    """What does not fit the annotation is refused with the job's name."""
+async def test_result_of_wrong_type_raises(job: Job[int], broker: FlakyBroker) -> None:
+    """A result that does not fit the annotation raises an error with the job's id."""
     await end(broker, lambda lease: Completed(lease=lease, result=b'"a"', retain_for=60))
     with pytest.raises(SerializationError, match=r"^the result of job j of tasks\.work: \S"):
         await job.result()
 
 
-async def test_a_waiting_client_learns_of_every_end(job: Job[int], broker: FlakyBroker) -> None:
-    """A job that leaves nothing behind ends the wait as well."""
+async def test_result_wait_ends_without_record(job: Job[int], broker: FlakyBroker) -> None:
+    """A job that leaves no record ends the wait, too."""
     async with anyio.create_task_group() as tg:
 
         async def wait() -> None:
@@ -208,8 +208,8 @@ async def test_a_waiting_client_learns_of_every_end(job: Job[int], broker: Flaky
         await end(broker, lambda lease: Completed(lease=lease))
 
 
-async def test_an_outage_is_the_callers_to_handle(job: Job[int], broker: FlakyBroker) -> None:
-    """A client does not wait for a broker that is away."""
+async def test_result_outage_raises(job: Job[int], broker: FlakyBroker) -> None:
+    """A client does not wait for a broker that is unavailable."""
     broker.go_down()
     with pytest.raises(BrokerUnavailable, match="connection refused"):
         await job.result()
@@ -218,8 +218,8 @@ async def test_an_outage_is_the_callers_to_handle(job: Job[int], broker: FlakyBr
 # Brokers that can do less
 
 
-async def test_without_signals_the_client_polls(clock: VirtualClock) -> None:
-    """Twice a second it looks for itself."""
+async def test_result_without_signals_polls(clock: VirtualClock) -> None:
+    """Without signals the client looks the job up twice a second."""
     store = FlakyBroker(clock=clock)
     broker = PollableBroker(store)
     assert isinstance(broker, JobStore)
@@ -236,8 +236,8 @@ async def test_without_signals_the_client_polls(clock: VirtualClock) -> None:
 
 
 @pytest.mark.parametrize("ask", [Job.result, Job.info, Job.state, Job.cancel], ids=lambda ask: ask.__name__)
-async def test_without_records_nothing_can_be_asked(ask: Callable[[Job[Any]], Any]) -> None:
-    """The error says which protocol is missing, and for what."""
+async def test_handle_without_job_store_raises(ask: Callable[[Job[Any]], Any]) -> None:
+    """The error names the missing protocol and the method that needs it."""
     job = await Aarq(BareBroker()).task(_work).enqueue()
     with pytest.raises(MissingFeature) as caught:
         await ask(job)
@@ -251,8 +251,8 @@ async def test_without_records_nothing_can_be_asked(ask: Callable[[Job[Any]], An
 # Calling off
 
 
-async def test_a_waiting_job_is_called_off(app: Aarq) -> None:
-    """It never runs."""
+async def test_cancel_waiting_job(app: Aarq) -> None:
+    """A waiting job that is cancelled never runs."""
     ran: list[int] = []
 
     @app.task
@@ -265,8 +265,8 @@ async def test_a_waiting_job_is_called_off(app: Aarq) -> None:
     assert (ran, await job.state()) == ([], JobState.CANCELLED)
 
 
-async def test_a_running_job_is_called_off(app: Aarq) -> None:
-    """Its task is cancelled at its next await, and the slot is free for another."""
+async def test_cancel_running_job(app: Aarq) -> None:
+    """The task is cancelled at its next await, and its slot is free again."""
     started, ended = anyio.Event(), anyio.Event()
 
     @app.task
@@ -290,8 +290,8 @@ async def test_a_running_job_is_called_off(app: Aarq) -> None:
         assert await (await work.enqueue(forever=False)).result(timeout=5) == "next"
 
 
-async def test_a_job_that_has_ended_cannot_be_called_off(app: Aarq) -> None:
-    """The result stays."""
+async def test_cancel_ended_job_returns_false(app: Aarq) -> None:
+    """Cancelling an ended job returns False, and its result stays."""
     job = await app.task(_work).enqueue()
     await drain(app)
     assert await job.cancel() is False

@@ -54,7 +54,7 @@ BAD: list[tuple[str, type[Exception], list[Any]]] = [
 
 
 @pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in GOOD for value in values])
-def test_a_good_value_is_taken(field: str, value: Any) -> None:
+def test_task_options_accept_limits(field: str, value: Any) -> None:
     """Both ends of every range are allowed."""
     assert getattr(TaskOptions(**{field: value}), field) == value
 
@@ -62,22 +62,22 @@ def test_a_good_value_is_taken(field: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("field", "kind", "value"), [(field, kind, value) for field, kind, values in BAD for value in values]
 )
-def test_a_bad_value_is_refused_by_name(field: str, kind: type[Exception], value: Any) -> None:
-    """Beyond the range, or of another type: the error begins with the field."""
+def test_task_options_out_of_range_names_field(field: str, kind: type[Exception], value: Any) -> None:
+    """A value out of range or of a wrong type raises an error that begins with the field."""
     with pytest.raises(kind, match=rf"^{field} "):
         TaskOptions(**{field: value})
 
 
-def test_every_option_is_put_to_the_test() -> None:
-    """The tables above leave no field out, and the keywords are the fields."""
+def test_task_options_all_fields_are_tested() -> None:
+    """The tables above contain every field, and `TaskKeywords` has the same fields."""
     fields = set(TaskOptions.__dataclass_fields__)
     assert {field for field, _ in GOOD} == fields
     assert {field for field, _, _ in BAD} == fields - {"save_result"}
     assert set(TaskKeywords.__annotations__) == fields
 
 
-def test_errors_say_the_range() -> None:
-    """What is allowed stands beside what was given."""
+def test_task_options_error_shows_range() -> None:
+    """The error shows the allowed range beside the given value."""
     with pytest.raises(ValueError, match="^retries must be between 0 and 1000, got 1001$"):
         TaskOptions(retries=1001)
     with pytest.raises(ValueError, match=r"^retry_delay must be between 0 and 315576000, got -1\.5$"):
@@ -89,21 +89,21 @@ def test_errors_say_the_range() -> None:
 # One enqueue
 
 
-def test_defer_by_in_seconds_or_as_a_timedelta() -> None:
-    """Both mean the same."""
+def test_enqueue_options_defer_by_number_or_timedelta() -> None:
+    """Seconds and a timedelta mean the same delay."""
     assert EnqueueOptions(defer_by=90).delay == 90
     assert EnqueueOptions(defer_by=timedelta(minutes=1.5)).delay == 90
 
 
-def test_defer_until_is_a_moment() -> None:
-    """The zone of the datetime is reckoned with."""
+def test_enqueue_options_defer_until_respects_zone() -> None:
+    """The zone of `defer_until` is taken into account."""
     noon = datetime(2030, 1, 1, 12, tzinfo=timezone(timedelta(hours=2)))
     assert EnqueueOptions(defer_until=noon).run_at == datetime(2030, 1, 1, 10, tzinfo=UTC).timestamp()
     assert EnqueueOptions().run_at is None
 
 
-def test_expires_is_a_span_of_time_or_a_moment() -> None:
-    """Of the two it is one: seconds, a timedelta in seconds, or an aware datetime."""
+def test_enqueue_options_expires_duration_or_moment() -> None:
+    """`expires` is a number of seconds, a timedelta, or an aware datetime."""
     noon = datetime(2030, 1, 1, 12, tzinfo=UTC)
     chosen = [EnqueueOptions(expires=expires) for expires in (90, timedelta(minutes=1.5), noon, None)]
     assert [(one.expires_after, one.expires_at) for one in chosen] == [
@@ -148,20 +148,20 @@ def test_expires_is_a_span_of_time_or_a_moment() -> None:
         ({"job_id": 5}, TypeError, "job_id must be text, got int"),
     ],
 )
-def test_what_is_wrong_with_an_enqueue_is_named(options: dict[str, Any], kind: type[Exception], text: str) -> None:
+def test_enqueue_options_invalid_names_field(options: dict[str, Any], kind: type[Exception], text: str) -> None:
     """Each option is checked before anything is enqueued."""
     with pytest.raises(kind) as caught:
         EnqueueOptions(**options)
     assert str(caught.value).startswith(text)
 
 
-def test_a_naive_moment_comes_with_advice() -> None:
-    """Nobody can tell which moment a naive datetime means; the error says how to mend it."""
+def test_enqueue_options_naive_datetime_gives_advice() -> None:
+    """The error about a naive datetime says how to make it aware."""
     with pytest.raises(ValueError, match=r"give it a tzinfo, for example datetime\.now\(UTC\)$"):
         EnqueueOptions(defer_until=datetime(2030, 1, 1))
 
 
-def test_long_values_are_cut_in_errors() -> None:
+def test_options_error_cuts_long_values() -> None:
     """An error does not repeat ten thousand characters."""
     with pytest.raises(ValueError, match=r"\.\.\.") as caught:
         EnqueueOptions(job_id="x" * 10_000)
@@ -169,8 +169,8 @@ def test_long_values_are_cut_in_errors() -> None:
 
 
 @pytest.mark.parametrize("delay", [-1, 315_576_001, NAN])
-def test_a_retry_has_a_sensible_delay(delay: float) -> None:
-    """`Retry(delay=...)` is checked where it is raised."""
+def test_retry_delay_out_of_range_is_rejected(delay: float) -> None:
+    """`Retry(delay=...)` checks its range."""
     with pytest.raises(ValueError, match=r"^delay must be between 0 s and 10 years, got "):
         Retry(delay=delay)
 
@@ -196,13 +196,13 @@ def test_a_retry_has_a_sensible_delay(delay: float) -> None:
         ({"id": 5}, TypeError, "worker id must be text, got int"),
     ],
 )
-def test_what_is_wrong_with_a_worker_is_named(options: dict[str, Any], kind: type[Exception], text: str) -> None:
-    """A worker is checked when it is made, not when it runs."""
+def test_worker_options_invalid_names_argument(options: dict[str, Any], kind: type[Exception], text: str) -> None:
+    """The constructor of a worker checks its arguments."""
     with pytest.raises(kind) as caught:
         Worker(Aarq(MemoryBroker()), **options)
     assert str(caught.value).startswith(text)
 
 
-def test_queues_are_taken_once_each_in_order() -> None:
-    """The order is the order of preference; repeats do no harm."""
+def test_worker_queues_are_unique_in_order() -> None:
+    """The order of queues is kept, and repeated names are dropped."""
     assert Worker(Aarq(MemoryBroker()), queues=["b", "a", "b"]).queues == ("b", "a")

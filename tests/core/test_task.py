@@ -45,7 +45,7 @@ class Callable_:  # noqa: N801  # the name is asked for below
 # What can be a task
 
 
-def test_with_or_without_options(app: Aarq) -> None:
+def test_task_decorator_with_and_without_options(app: Aarq) -> None:
     """`@app.task` and `@app.task(...)` both make a task."""
     plain = app.task(send)
     tuned = app.task(name="tuned", retries=3)(send)
@@ -53,8 +53,8 @@ def test_with_or_without_options(app: Aarq) -> None:
     assert [task.name for task in app.tasks] == [f"{HERE}.send", "tuned"]
 
 
-def test_a_task_looks_like_its_function(app: Aarq) -> None:
-    """Docstring and wrapped function stay within reach; the repr shows the name."""
+def test_task_has_docstring_of_function(app: Aarq) -> None:
+    """A task has the docstring and the wrapped function; its repr shows the name."""
     task = app.task(send)
     assert task.__doc__ == "Send something."
     assert task.function is send
@@ -73,29 +73,29 @@ def test_a_task_looks_like_its_function(app: Aarq) -> None:
         (dict, "cannot be a task"),
     ],
 )
-def test_what_cannot_be_a_task_is_refused(app: Aarq, function: Any, why: str) -> None:
-    """The mistake is found where the decorator stands, and says what is wrong."""
+def test_task_invalid_function_is_rejected(app: Aarq, function: Any, why: str) -> None:
+    """The decorator rejects what cannot be a task, and says why."""
     with pytest.raises(TaskDefinitionError, match=why):
         app.task(function)
     assert len(app.tasks) == 0
 
 
-def test_a_function_is_decorated_once(app: Aarq) -> None:
-    """A task is no function any more."""
+def test_task_of_task_is_rejected(app: Aarq) -> None:
+    """A task cannot be decorated again."""
     task = app.task(send)
     with pytest.raises(TaskDefinitionError, match="send is already a task; decorate the function once"):
         app.task(name="again")(task)
 
 
-def test_unknown_options_are_refused(app: Aarq) -> None:
-    """A misspelt option is named."""
+def test_task_unknown_option_is_rejected(app: Aarq) -> None:
+    """The error names a misspelt option."""
     options: dict[str, Any] = {"retry": 3}
     with pytest.raises(TypeError, match="'retry'"):
         app.task(**options)
 
 
-async def test_objects_and_partials_can_be_tasks(app: Aarq) -> None:
-    """Anything that can be called will do, and goes by the name of what it wraps."""
+async def test_task_from_object_or_partial(app: Aarq) -> None:
+    """A callable object or a partial can be a task, with the name of what it wraps."""
     made = app.task(Callable_())
     partly = app.task(functools.partial(send, to="you"))
     assert (made.name, partly.name) == (f"{HERE}.Callable_", f"{HERE}.send")
@@ -106,18 +106,18 @@ async def test_objects_and_partials_can_be_tasks(app: Aarq) -> None:
 # What it is called
 
 
-def test_names_come_from_module_and_function() -> None:
-    """The name is the same in every process that imports the module."""
+def test_task_name_default_is_module_and_function() -> None:
+    """The default name is the same in every process that imports the module."""
     assert name_of(send) == f"{HERE}.send"
     assert name_of(Callable_.__call__) == f"{HERE}.Callable_.__call__"
 
 
-def test_nested_functions_and_lambdas_have_names() -> None:
-    """What Python writes in angle brackets is left out of names."""
+def test_task_name_omits_angle_brackets() -> None:
+    """The name omits what Python writes in angle brackets."""
 
     def inner(_: object) -> None: ...
 
-    place = f"{HERE}.test_nested_functions_and_lambdas_have_names"
+    place = f"{HERE}.test_task_name_omits_angle_brackets"
     assert name_of(inner) == f"{place}.inner"
     assert name_of(lambda: None) == f"{place}.lambda"
     assert name_of(next(lambda: None for _ in "x")).replace("genexpr.", "") == f"{place}.lambda"
@@ -133,18 +133,18 @@ def test_nested_functions_and_lambdas_have_names() -> None:
     ],
     ids=["script", "python -m module", "python -m package"],
 )
-def test_what_is_run_goes_by_its_import_name(
+def test_task_name_of_script_is_import_name(
     monkeypatch: pytest.MonkeyPatch, attributes: dict[str, Any], module: str, name: str
 ) -> None:
-    """The module that is run is called `__main__`; a worker imports it by another name."""
+    """A function of `__main__` has the name under which a worker imports it."""
     main = ModuleType(name)
     vars(main).update(attributes)
     monkeypatch.setitem(sys.modules, name, main)
     assert name_of(_in_main(name)) == f"{module}.f"
 
 
-def test_an_interactive_session_stays_main(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is no file, nobody can import it either."""
+def test_task_name_without_file_is_main(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a file the module stays `__main__`."""
     monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
     assert name_of(_in_main("__main__")) == "__main__.f"
 
@@ -156,19 +156,19 @@ def _in_main(module: str) -> Callable[..., Any]:
     return f
 
 
-def test_an_explicit_name_wins(app: Aarq) -> None:
-    """The name in the decorator is the task's name, so that functions can be renamed."""
+def test_task_name_explicit(app: Aarq) -> None:
+    """The name in the decorator is the task's name."""
     assert app.task(name="mail:send-v1")(send).name == "mail:send-v1"
 
 
 @pytest.mark.parametrize("name", ["a b", "ä", "x" * 201, "a\nb", "a{b}", "a\x00"])
-def test_odd_names_are_refused(app: Aarq, name: str) -> None:
-    """Names that keys and log lines cannot hold are refused, by field."""
+def test_task_name_invalid_is_rejected(app: Aarq, name: str) -> None:
+    """Names that keys and log lines cannot contain are rejected."""
     with pytest.raises(ValueError, match="^name "):
         app.task(name=name)(send)
 
 
-def test_a_name_is_given_once(app: Aarq) -> None:
+def test_task_name_twice_is_rejected(app: Aarq) -> None:
     """The error names both places."""
     app.task(name="mail")(send)
     with pytest.raises(DuplicateName) as caught:
@@ -181,8 +181,8 @@ def test_a_name_is_given_once(app: Aarq) -> None:
     assert first != second
 
 
-def test_tasks_are_found_by_name(app: Aarq) -> None:
-    """The registry answers for known names, and lists them for unknown ones."""
+def test_registry_finds_tasks_by_name(app: Aarq) -> None:
+    """The registry returns known tasks, and lists them in the error for unknown ones."""
     task = app.task(name="mail")(send)
     assert app.tasks["mail"] is task
     assert "mail" in app.tasks
@@ -195,7 +195,7 @@ def test_tasks_are_found_by_name(app: Aarq) -> None:
 
 
 async def test_enqueue_stores_one_job(app: Aarq, broker: FlakyBroker) -> None:
-    """The job says which task on which arguments in which queue."""
+    """`enqueue` stores one job with task, arguments and queue."""
     job = await app.task(queue="mail", priority=7, max_crashes=5)(send).enqueue("you")
     record = await job.info()
     assert record is not None
@@ -209,8 +209,8 @@ async def test_enqueue_stores_one_job(app: Aarq, broker: FlakyBroker) -> None:
     assert repr(job) == f"<Job {job.id} of {HERE}.send in mail>"
 
 
-async def test_enqueue_many_takes_one_round_trip(app: Aarq, broker: FlakyBroker) -> None:
-    """Many jobs are one call of the broker, answered in order."""
+async def test_enqueue_many_is_one_call_of_broker(app: Aarq, broker: FlakyBroker) -> None:
+    """Many jobs are stored by one call of the broker, and returned in order."""
     task = app.task(send)
     jobs = await task.enqueue_many(task.call(str(n)) for n in range(100))
     assert broker.calls["enqueue"] == 1
@@ -218,28 +218,28 @@ async def test_enqueue_many_takes_one_round_trip(app: Aarq, broker: FlakyBroker)
     assert payloads == [b'{"to":"%d"}' % n for n in range(100)]
 
 
-async def test_enqueue_many_of_nothing_is_fine(app: Aarq) -> None:
-    """No calls make no jobs."""
+async def test_enqueue_many_empty_returns_empty_list(app: Aarq) -> None:
+    """No calls store no jobs."""
     assert await app.task(send).enqueue_many([]) == []
 
 
-async def test_enqueue_many_takes_calls_of_its_own_task(app: Aarq) -> None:
-    """A call of another task is a mistake, and the error says what to use."""
+async def test_enqueue_many_call_of_other_task_is_rejected(app: Aarq) -> None:
+    """A call of another task is rejected; the error names `app.enqueue_many`."""
     one, two = app.task(name="one")(send), app.task(name="two")(send)
     with pytest.raises(ValueError, match=r"^enqueue_many of one was given a call of two; use app\.enqueue_many$"):
         await one.enqueue_many([two.call("x")])
 
 
-def test_a_call_is_a_job_not_yet_stored(app: Aarq) -> None:
-    """It has its id, and all that the task's options say."""
+def test_call_has_id_and_options(app: Aarq) -> None:
+    """A call has its id and the options of its task, and is not stored."""
     call = app.task(max_crashes=2)(send).call("you")
     assert call.job == NewJob(
         id=call.job.id, task=f"{HERE}.send", queue="default", payload=b'{"to":"you"}', max_crashes=2
     )
 
 
-def test_ids_of_calls_differ_and_are_in_order_of_time(app: Aarq) -> None:
-    """Ids are unique, and sort by the millisecond they were made in."""
+def test_call_ids_are_unique_and_ordered(app: Aarq) -> None:
+    """Ids are unique and sort by the millisecond of their creation."""
     task = app.task(send)
     ids = [task.call("x").job.id for _ in range(1000)]
     assert len(set(ids)) == 1000
@@ -248,16 +248,16 @@ def test_ids_of_calls_differ_and_are_in_order_of_time(app: Aarq) -> None:
     assert stamps == sorted(stamps)
 
 
-def test_options_apply_to_one_job(app: Aarq) -> None:
-    """`options` overrides what the task says, for the jobs enqueued through it."""
+def test_options_override_task_options(app: Aarq) -> None:
+    """`options` overrides the task's options for the jobs enqueued through it."""
     task = app.task(priority=7)(send)
     chosen = task.options(priority=0, defer_by=60, job_id="mine").call("x").job
     assert (chosen.priority, chosen.delay, chosen.id) == (0, 60, "mine")
     assert task.call("x").job.priority == 7
 
 
-async def test_a_job_id_makes_one_job(app: Aarq, broker: FlakyBroker) -> None:
-    """Enqueueing the same thing under the same id twice makes one job."""
+async def test_enqueue_same_job_id_stores_one_job(app: Aarq, broker: FlakyBroker) -> None:
+    """Enqueueing the same arguments under one id twice stores one job."""
     task = app.task(send)
     one = await task.options(job_id="daily").enqueue("you")
     two = await task.options(job_id="daily").enqueue("you")
@@ -265,8 +265,8 @@ async def test_a_job_id_makes_one_job(app: Aarq, broker: FlakyBroker) -> None:
     assert [stats.pending for stats in await broker.queue_stats()] == [1]
 
 
-def test_large_arguments_are_refused(app: Aarq) -> None:
-    """Over the limit nothing is stored, and the error says how large the call is."""
+def test_enqueue_above_max_payload_is_rejected(app: Aarq) -> None:
+    """Arguments above the limit are not stored; the error shows their size."""
     task = Aarq(MemoryBroker(), max_payload=100).task(send)
     task.call("x" * 91)
     with pytest.raises(PayloadTooLarge) as caught:
@@ -278,8 +278,8 @@ def test_large_arguments_are_refused(app: Aarq) -> None:
     assert (caught.value.size, caught.value.limit) == (1101, 100)
 
 
-def test_parameters_may_have_any_name(app: Aarq) -> None:
-    """Names that our own methods use are free for tasks."""
+def test_enqueue_parameters_may_have_any_name(app: Aarq) -> None:
+    """Parameter names of our own methods can be used by tasks."""
 
     @app.task
     async def odd(_: object, self: int, ctx: int, args: int, kwargs: int) -> None: ...
@@ -287,8 +287,8 @@ def test_parameters_may_have_any_name(app: Aarq) -> None:
     assert odd.call(self=1, ctx=2, args=3, kwargs=4).job.payload == b'{"self":1,"ctx":2,"args":3,"kwargs":4}'
 
 
-def test_a_job_held_by_id(app: Aarq) -> None:
-    """`Task.job` makes a hold from an id that was kept elsewhere, and checks it."""
+def test_job_returns_handle_of_id(app: Aarq) -> None:
+    """`Task.job` checks an id and returns its handle."""
     task = app.task(queue="mail")(send)
     assert (task.job("abc").id, task.job("abc").queue) == ("abc", "mail")
     with pytest.raises(ValueError, match="^job_id "):

@@ -10,6 +10,6 @@ FILES = sorted(path for path in Path(__file__).parent.glob("*.py") if not path.n
 
 
 @pytest.mark.parametrize("path", FILES, ids=[path.name for path in FILES])
-def test_a_mark_that_is_not_needed_is_an_error(path: Path) -> None:
-    """Pyright has to be told, in each file; mypy's strict mode does it by itself."""
+def test_unneeded_type_ignore_is_an_error(path: Path) -> None:
+    """Pyright is configured in each file; mypy's strict mode does it by itself."""
     assert path.read_text().startswith("# pyright: strict, reportUnnecessaryTypeIgnoreComment=true\n")

@@ -79,28 +79,28 @@ def anything(_: object, x, y=None):  # type: ignore[no-untyped-def]  # pyright: 
 # Binding
 
 
-def test_arguments_go_by_name() -> None:
-    """The payload is a JSON object of parameters; who reads it needs no Python."""
+def test_encode_arguments_by_name() -> None:
+    """The payload is a JSON object of parameters."""
     assert sent(send, "you", count=2) == b'{"to":"you","count":2}'
 
 
-def test_what_is_left_out_stays_out() -> None:
-    """Defaults are the worker's own: a changed default needs no new jobs."""
+def test_encode_omits_defaults() -> None:
+    """Arguments that are left out are not encoded, so the worker's defaults apply."""
     assert sent(send, "you") == b'{"to":"you"}'
     assert trip(send, "you") == (["you"], {})
     assert trip(send, "you", count=2) == (["you"], {"count": 2})
 
 
-def test_every_kind_of_parameter() -> None:
-    """Positional-only, *args, keyword-only and **kwargs arrive as what they were."""
+def test_decode_every_kind_of_parameter() -> None:
+    """Positional-only, *args, keyword-only and **kwargs arrive as they were passed."""
     day, id = date(2026, 1, 1), UUID(int=7)
     assert trip(every_kind, 1, 2, c=day) == ([1, 2], {"c": day})
     assert trip(every_kind, 1, 2, 3, 4, c=day, d=5, id=id) == ([1, 2, 3, 4], {"c": day, "d": 5, "id": id})
     assert trip(every_kind, 1, b=2, c=day) == ([1, 2], {"c": day})
 
 
-def test_positional_only_defaults() -> None:
-    """A parameter that has no name for its caller may be left out too."""
+def test_decode_positional_only_default() -> None:
+    """A positional-only parameter with a default may be left out."""
 
     def f(_: object, a: int = 1, b: int = 2, /, c: int = 3) -> None: ...
 
@@ -109,8 +109,8 @@ def test_positional_only_defaults() -> None:
     assert trip(f, c=9) == ([], {"c": 9})
 
 
-def test_no_arguments_at_all() -> None:
-    """A task may want nothing but its context."""
+def test_encode_without_arguments() -> None:
+    """A task may have no parameter but the context."""
 
     def f(_: object) -> None: ...
 
@@ -122,8 +122,8 @@ def test_no_arguments_at_all() -> None:
     [((), {}, "'to'"), (("a", None, 1, 2), {}, ""), (("a",), {"cc": "b"}, "'cc'"), (("a",), {"to": "b"}, "'to'")],
     ids=["missing", "extra", "unexpected", "twice"],
 )
-def test_a_call_that_does_not_fit_is_a_type_error(args: tuple[Any, ...], kwargs: dict[str, Any], named: str) -> None:
-    """As in Python, but it names the task and shows what it takes; what is wrong comes last, in msgspec's words."""
+def test_encode_wrong_arguments_raise_type_error(args: tuple[Any, ...], kwargs: dict[str, Any], named: str) -> None:
+    """The TypeError names the task and shows its signature, followed by msgspec's reason."""
     with pytest.raises(TypeError) as caught:
         sent(send, *args, **kwargs)
     shown, _, reason = str(caught.value).partition("): ")
@@ -135,8 +135,8 @@ def test_a_call_that_does_not_fit_is_a_type_error(args: tuple[Any, ...], kwargs:
 @pytest.mark.parametrize(
     ("args", "kwargs", "named"), [((1,), {}, "'b'"), ((1, 2), {}, "'c'"), ((), {"a": 1, "b": 2, "c": 3}, "'a'")]
 )
-def test_so_is_one_of_a_variadic_task(args: tuple[Any, ...], kwargs: dict[str, Any], named: str) -> None:
-    """The same for signatures with stars and slashes."""
+def test_encode_wrong_arguments_of_variadic_task(args: tuple[Any, ...], kwargs: dict[str, Any], named: str) -> None:
+    """The TypeError is the same for signatures with stars and slashes."""
     with pytest.raises(TypeError, match=r"^tasks\.f\(a: int, /, b: int, \*rest") as caught:
         sent(every_kind, *args, **kwargs)
     assert named in str(caught.value).partition("): ")[2]  # each Python has words of its own
@@ -157,15 +157,15 @@ def test_so_is_one_of_a_variadic_task(args: tuple[Any, ...], kwargs: dict[str, A
         (("a", object()), "when: object has no JSON form"),
     ],
 )
-def test_a_bad_value_is_refused_with_its_path(args: tuple[Any, ...], text: str) -> None:
-    """Task and argument, then what is wrong; of a wrong type in msgspec's words."""
+def test_encode_wrong_value_names_path(args: tuple[Any, ...], text: str) -> None:
+    """The error names the task, the argument and the reason."""
     said = refusal(send, *args)
     assert said.startswith(f"tasks.f: argument {text}")
     assert not said.endswith(": ")
 
 
-def test_nested_paths() -> None:
-    """The path leads through lists, dicts and fields to the offender."""
+def test_encode_wrong_value_names_nested_path() -> None:
+    """The path leads through lists, dicts and fields to the wrong part."""
 
     def f(_: object, orders: list[Order], table: dict[str, list[int]], at: Point) -> None: ...
 
@@ -178,8 +178,8 @@ def test_nested_paths() -> None:
     assert refusal(f, [], {}, (1, 2)).startswith("tasks.f: argument at[1]: ")
 
 
-def test_constraints_are_checked() -> None:
-    """What the annotation forbids never enters the queue."""
+def test_encode_checks_constraints() -> None:
+    """A value that violates the constraints of its annotation is not enqueued."""
 
     def f(_: object, share: Percent, mode: Literal["fast", "slow"] = "fast") -> None: ...
 
@@ -189,8 +189,8 @@ def test_constraints_are_checked() -> None:
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")], ids=str)
-def test_nan_and_infinity_are_refused(number: float) -> None:
-    """JSON has no such numbers, annotated or not, however deep they lie."""
+def test_encode_nan_and_infinity_are_rejected(number: float) -> None:
+    """JSON has no such numbers; they are rejected at any depth, annotated or not."""
 
     def f(_: object, x: float | None = None, many: dict[str, list[float]] | None = None) -> None: ...
 
@@ -214,23 +214,23 @@ def test_nan_and_infinity_are_refused(number: float) -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_typed_values_need_an_annotation(value: Any) -> None:
-    """Without one they would arrive as text or list or dict; the error says what to do."""
+def test_encode_typed_value_without_annotation(value: Any) -> None:
+    """Without an annotation a typed value would change; the error says what to do."""
     kind = type(value).__name__
     assert refusal(anything, value).startswith(f"tasks.f: argument x: {kind} would arrive as ")
     assert refusal(anything, {"a": [value]}).startswith(f"tasks.f: argument x['a'][0]: {kind} would arrive as ")
     assert refusal(anything, value).endswith("annotate the parameter with the type that you pass")
 
 
-def test_plain_values_need_none() -> None:
-    """JSON's own types arrive as they are; tuples arrive as lists."""
+def test_encode_plain_value_without_annotation() -> None:
+    """JSON's own types arrive unchanged; tuples arrive as lists."""
     value = {"a": [1, 2.5, None, True, "ä"], "b": {}, "c": 2**64, "d": -(10**30)}
     assert trip(anything, value) == ([value], {})
     assert trip(anything, (1, (2,))) == ([[1, [2]]], {})
 
 
-def test_keys_that_are_no_text_need_an_annotation() -> None:
-    """JSON's keys are text; with the annotation they come back as what they were."""
+def test_encode_non_text_keys_need_annotation() -> None:
+    """Keys that are not text need an annotation, and then arrive unchanged."""
 
     def f(_: object, x: dict[int, str]) -> None: ...
 
@@ -241,8 +241,8 @@ def test_keys_that_are_no_text_need_an_annotation() -> None:
     assert trip(f, {1: "a"}) == ([{1: "a"}], {})
 
 
-def test_a_key_that_the_type_does_not_have_is_named() -> None:
-    """What a TypedDict does not know would be dropped on the way."""
+def test_encode_unknown_typed_dict_key_is_named() -> None:
+    """A key that the TypedDict lacks would be dropped, so it is rejected."""
 
     def f(_: object, x: Address) -> None: ...
 
@@ -250,8 +250,8 @@ def test_a_key_that_the_type_does_not_have_is_named() -> None:
     assert re.match(r"tasks\.f: argument x: .*'city'", refusal(f, {}))
 
 
-def test_a_value_of_a_subclass_is_not_cut_down() -> None:
-    """Fields that the annotated type does not have would be lost."""
+def test_encode_subclass_with_more_fields_is_rejected() -> None:
+    """Fields that the annotated type lacks would be lost, so the value is rejected."""
 
     class Special(Part):
         pass
@@ -261,46 +261,46 @@ def test_a_value_of_a_subclass_is_not_cut_down() -> None:
     assert refusal(f, Special(Decimal(1))).startswith("tasks.f: argument x: Special would arrive as Part; ")
 
 
-def test_text_for_an_enum_is_no_enum() -> None:
-    """The caller is to pass what the task will get."""
+def test_encode_text_for_enum_is_rejected() -> None:
+    """The caller must pass the type that the task receives."""
 
     def f(_: object, colour: Colour) -> None: ...
 
     assert refusal(f, "red").startswith("tasks.f: argument colour: str would arrive as Colour; ")
 
 
-def test_a_value_that_would_change_is_refused() -> None:
-    """An offset with seconds does not fit RFC 3339, and is not rounded in silence."""
+def test_encode_value_that_would_change_is_rejected() -> None:
+    """An offset with seconds does not fit RFC 3339, and is rejected instead of rounded."""
     odd = datetime.fromisoformat("2026-01-01T00:00:00+00:00:05")
     assert refusal(send, "a", odd) == "tasks.f: argument when: its value would change"
 
 
-def test_a_list_that_contains_itself() -> None:
-    """The error names the argument, and comes at once."""
+def test_encode_recursive_list_is_rejected() -> None:
+    """The error names the argument and comes at once."""
     loop: list[Any] = []
     loop.append(loop)
     assert refusal(anything, 1, loop) == "tasks.f: argument y: nested too deeply, or contains itself"
 
 
 @pytest.mark.parametrize("depth", [400, 5_000])
-def test_deep_nesting_is_refused_in_words(depth: int) -> None:
-    """No RecursionError leaves `enqueue`."""
+def test_encode_deep_nesting_raises_serialization_error(depth: int) -> None:
+    """`enqueue` raises no RecursionError."""
     deep: Any = (1,)
     for _ in range(depth):
         deep = [deep]
     assert "nested too deeply" in refusal(anything, deep)
 
 
-def test_a_property_that_raises_is_named() -> None:
-    """Whatever a value's own code raises as it is read comes back as an error of the argument."""
+def test_encode_exception_of_property_names_argument() -> None:
+    """An exception of the value's own code becomes an error of the argument."""
 
     def f(_: object, x: Broken) -> None: ...
 
     assert refusal(f, Broken()) == "tasks.f: argument x: Broken has no JSON form (KeyError: 'no such field')"
 
 
-def test_comparison_is_left_to_identity() -> None:
-    """A value whose == raises is no obstacle to reading a payload."""
+def test_decode_value_with_broken_eq() -> None:
+    """A value whose == raises can be decoded."""
 
     def f(_: object, x: Prickly, y: int = 0) -> None: ...
 
@@ -315,8 +315,8 @@ def hidden(_: object, x: Elsewhere) -> None:  # pyright: ignore[reportUnknownPar
     """An annotation that is not there at run time."""
 
 
-def test_unresolvable_annotations_come_with_advice() -> None:
-    """The name that is missing, and where to import it."""
+def test_signature_unresolvable_annotation_gives_advice() -> None:
+    """The error names the missing name and says where to import it."""
     with pytest.raises(TaskDefinitionError) as caught:
         trip(hidden)
     assert str(caught.value) == (
@@ -325,15 +325,15 @@ def test_unresolvable_annotations_come_with_advice() -> None:
     )
 
 
-def test_a_definition_is_checked_when_it_is_first_needed(app: Aarq) -> None:
-    """Decorating is cheap and lets modules import each other; the first call finds out."""
+def test_signature_is_checked_on_first_use(app: Aarq) -> None:
+    """Decorating does not resolve annotations, so that modules can import each other."""
     task = app.task(hidden)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     with pytest.raises(TaskDefinitionError, match="test_arguments.hidden: an annotation cannot be resolved"):
         task.call(None)
 
 
-def test_annotations_without_a_form_on_the_wire_are_named() -> None:
-    """The error says which parameter, or that it is the return value."""
+def test_signature_unsupported_annotation_is_named() -> None:
+    """The error names the parameter or the return value."""
 
     def parameter(_: object, ok: int, bad: int | tuple[int] | list[str]) -> None: ...
 
@@ -346,8 +346,8 @@ def test_annotations_without_a_form_on_the_wire_are_named() -> None:
         trip(returned)
 
 
-def test_names_that_cannot_be_fields_are_refused() -> None:
-    """Two leading underscores are Python's own; the error is of the task, and at its definition."""
+def test_signature_dunder_parameter_is_rejected() -> None:
+    """A parameter with two leading underscores is rejected with an error of the task."""
 
     def f(_: object, __x: int) -> None: ...  # pyright: ignore[reportGeneralTypeIssues]
 
@@ -355,16 +355,16 @@ def test_names_that_cannot_be_fields_are_refused() -> None:
         trip(f, 1)
 
 
-def test_object_takes_anything() -> None:
-    """`object` is what strict typing calls Any: plain values pass, also inside."""
+def test_decode_object_accepts_plain_values() -> None:
+    """A parameter of type `object` accepts plain values, also nested."""
 
     def f(_: object, x: object, y: dict[str, object], z: object = None) -> object: ...
 
     assert trip(f, 1, {"a": [None, "b"]}, z={"c": 1}) == ([1, {"a": [None, "b"]}, {"c": 1}], {})
 
 
-def test_classes_that_nobody_can_read_are_refused_by_name() -> None:
-    """A class of the user's own needs to be a dataclass, a Struct or the like."""
+def test_decode_unsupported_class_is_named() -> None:
+    """A class must be a dataclass, a Struct or the like; the error names it."""
 
     def f(_: object, x: Mine) -> None: ...
 
@@ -394,14 +394,14 @@ def test_classes_that_nobody_can_read_are_refused_by_name() -> None:
     ],
     ids=["empty", "cut", "words", "list", "null", "short", "wrong", "more", "utf8", "pickle", "huge", "deep"],
 )
-def test_hostile_payloads_are_refused(payload: bytes, text: str) -> None:
-    """Whatever the bytes, reading them ends in a SerializationError with a text; how it is worded is msgspec's affair."""
+def test_decode_hostile_payload_is_rejected(payload: bytes, text: str) -> None:
+    """Any bytes raise a SerializationError with a text, which is msgspec's."""
     with pytest.raises(SerializationError, match=text):
         CallSignature(send, JsonCodec(), "tasks.f").decode(payload)
 
 
-def test_deeply_nested_payloads_are_refused() -> None:
-    """A hundred thousand brackets for a parameter that takes anything exhaust nothing."""
+def test_decode_deeply_nested_payload_is_rejected() -> None:
+    """A hundred thousand brackets exhaust neither stack nor memory."""
     deep = b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     with pytest.raises(
         SerializationError, match="^the data is nested too deeply: at most 64 levels of lists and dicts"

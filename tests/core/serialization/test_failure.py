@@ -27,29 +27,29 @@ def raised(error: BaseException) -> Failure:
         return describe(caught)
 
 
-def test_type_message_and_traceback() -> None:
-    """What Python would print is what is kept."""
+def test_describe_has_type_message_and_traceback() -> None:
+    """A failure has what Python would print."""
     failure = raised(ValueError("no such thing"))
     assert (failure.type, failure.message) == ("ValueError", "no such thing")
     assert failure.traceback.startswith("Traceback (most recent call last):")
     assert failure.traceback.endswith("ValueError: no such thing\n")
 
 
-def test_an_exception_without_text() -> None:
-    """Its type says it all."""
+def test_describe_exception_without_message() -> None:
+    """The text of an exception without a message is its type."""
     assert raised(KeyboardInterrupt()).message == ""
 
 
-def test_an_exception_whose_text_cannot_be_had() -> None:
-    """A broken __str__ does not break us."""
+def test_describe_broken_str() -> None:
+    """An exception whose __str__ raises is described without its message."""
     failure = raised(Mute())
     assert failure.type == "Mute"
     assert failure.message == "(no message: the exception's __str__ raises)"
     assert "Mute" in failure.traceback
 
 
-def test_an_exception_whose_traceback_cannot_be_had() -> None:
-    """Whatever breaks the formatting, type and message remain."""
+def test_describe_broken_traceback() -> None:
+    """If the traceback cannot be formatted, type and message remain."""
 
     class Spiteful(Exception):
         @property
@@ -61,7 +61,7 @@ def test_an_exception_whose_traceback_cannot_be_had() -> None:
     assert failure.traceback == "" or sys.version_info >= (3, 13)  # which prints such a one in spite of all
 
 
-def test_long_texts_are_cut() -> None:
+def test_describe_cuts_long_texts() -> None:
     """Five megabytes become a kilobyte; of the traceback the end is kept."""
     failure = raised(ValueError("x" * 5_000_000))
     assert len(failure.message) == MESSAGE_LIMIT
@@ -70,8 +70,8 @@ def test_long_texts_are_cut() -> None:
     assert failure.traceback.startswith("...x")
 
 
-def test_deep_recursion_is_described() -> None:
-    """A thousand frames fit as well."""
+def test_describe_deep_recursion() -> None:
+    """An exception with a thousand frames is described."""
 
     def down() -> None:
         down()
@@ -83,8 +83,8 @@ def test_deep_recursion_is_described() -> None:
     assert len(failure.traceback) <= TRACEBACK_LIMIT
 
 
-def test_groups_are_described_whole() -> None:
-    """The traceback names what is in a group."""
+def test_describe_exception_group() -> None:
+    """The traceback contains the exceptions of a group."""
     failure = raised(ExceptionGroup("two things", [ValueError("one"), KeyError("two")]))
     assert failure.type == "ExceptionGroup"
     assert failure.message == "two things (2 sub-exceptions)"
@@ -92,29 +92,29 @@ def test_groups_are_described_whole() -> None:
     assert "KeyError: 'two'" in failure.traceback
 
 
-def test_text_that_is_no_unicode_is_escaped() -> None:
-    """An undecodable file name in an error can be stored like any other text."""
+def test_describe_escapes_invalid_unicode() -> None:
+    """An undecodable file name in a message is escaped, so that it can be stored."""
     failure = raised(FileNotFoundError("caf\udce9.txt"))
     assert failure.message == "caf\\udce9.txt"
     failure.traceback.encode()
 
 
 @given(st.text(), st.integers(3, 100))
-def test_one_line_is_one_line(text: str, limit: int) -> None:
-    """Whatever the text, nothing that it holds can break out of a log line, and it is not longer than allowed."""
+def test_one_line_any_text_fits(text: str, limit: int) -> None:
+    """Any text becomes one printable line within the limit."""
     line = one_line(text, limit)
     assert line.isprintable()
     assert len(line) <= limit
 
 
-def test_control_characters_are_escaped() -> None:
+def test_one_line_escapes_control_characters() -> None:
     """Line ends and escape sequences become visible."""
     assert one_line("a\r\nb\x1b[31mc\x00\u2028d") == "a\\r\\nb\\x1b[31mc\\x00\\u2028d"
     assert one_line("plain äöü €") == "plain äöü €"
 
 
-def test_a_line_that_is_cut_says_so() -> None:
-    """Its last characters stand for the rest, whatever the text is made of."""
+def test_one_line_cut_ends_with_dots() -> None:
+    """A line that was cut ends with dots."""
     assert one_line("x" * 11, 10) == one_line("x" * 5000, 10) == "xxxxxxx..."
     assert one_line("\x00" * 3, 10) == r"\x00\x0..."
 
@@ -129,6 +129,6 @@ def test_a_line_that_is_cut_says_so() -> None:
         (ValueError("a b\nc"), "ValueError: a b\\nc", "a b\\nc"),
     ],
 )
-def test_a_failure_in_one_line(error: Exception, full: str, short: str) -> None:
-    """In full with its type; in short without it, unless the message is a single word that says nothing."""
+def test_in_full_and_in_short_are_one_line(error: Exception, full: str, short: str) -> None:
+    """`in_full` has the type; `in_short` has it only if the message is a single word."""
     assert (in_full(describe(error)), in_short(describe(error))) == (full, short)

@@ -103,16 +103,16 @@ def arrived(annotation: Annotation, value: Any) -> Any:
 
 
 @pytest.mark.parametrize(("annotation", "value"), TRAVELLERS, ids=IDS)
-def test_an_argument_arrives_as_it_was_sent(annotation: Annotation, value: Any) -> None:
-    """Equal, and of the same type."""
+def test_argument_arrives_equal_and_of_same_type(annotation: Annotation, value: Any) -> None:
+    """An argument arrives equal and with the same type."""
     got = arrived(annotation, value)
     assert got == value
     assert type(got) is type(value)
 
 
 @pytest.mark.parametrize(("annotation", "value"), TRAVELLERS, ids=IDS)
-async def test_a_result_arrives_as_it_was_returned(annotation: Annotation, value: Any) -> None:
-    """Through worker, broker and client."""
+async def test_result_arrives_equal_and_of_same_type(annotation: Annotation, value: Any) -> None:
+    """A result passes worker, broker and client unchanged."""
     app = Aarq(MemoryBroker())
 
     async def give(_: object) -> Any:
@@ -126,8 +126,8 @@ async def test_a_result_arrives_as_it_was_returned(annotation: Annotation, value
     assert type(got) is type(value)
 
 
-async def test_types_survive_the_whole_way() -> None:
-    """What the task is called with is what `enqueue` was called with."""
+async def test_task_receives_the_enqueued_types() -> None:
+    """The task is called with what `enqueue` was called with."""
     app = Aarq(MemoryBroker())
     got: list[Any] = []
 
@@ -140,8 +140,8 @@ async def test_types_survive_the_whole_way() -> None:
     assert got == [ORDER, (Point(1, TODAY), Point(2, TODAY)), Colour.RED, {"monday": TODAY}]
 
 
-def test_integers_may_stand_for_floats() -> None:
-    """A whole number for a float arrives as a float, as the annotation says."""
+def test_argument_integer_for_float_arrives_as_float() -> None:
+    """An integer for a float arrives as a float."""
     assert arrived(float, 1) == 1.0
     assert isinstance(arrived(float, 1), float)
 
@@ -188,8 +188,8 @@ cases = st.one_of(
 
 @settings(max_examples=200, deadline=None)
 @given(cases)
-def test_any_value_of_a_type_survives(case: tuple[Annotation, Any]) -> None:
-    """Whatever hypothesis thinks of arrives equal, and of the same type."""
+def test_argument_any_value_of_type_survives(case: tuple[Annotation, Any]) -> None:
+    """Generated values of each type arrive equal and with the same type."""
     annotation, value = case
     got = arrived(annotation, value)
     assert got == value
@@ -197,16 +197,16 @@ def test_any_value_of_a_type_survives(case: tuple[Annotation, Any]) -> None:
 
 
 @pytest.mark.parametrize("fold", [0, 1])
-def test_a_moment_in_an_hour_that_comes_twice_arrives(fold: int) -> None:
-    """It is the same moment, though Python calls datetimes of that hour unequal to any of another zone."""
+def test_argument_datetime_in_repeated_hour_arrives(fold: int) -> None:
+    """A datetime in a repeated hour arrives as the same moment."""
     twice = datetime(2026, 10, 25, 2, 30, fold=fold, tzinfo=ZoneInfo("Europe/Berlin"))
     assert arrived(datetime, twice).astimezone(UTC) == datetime(2026, 10, 25, fold, 30, tzinfo=UTC)
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.recursive(st.floats() | st.none() | texts | st.dates(), lambda inner: st.lists(inner) | st.sets(st.dates())))
-def test_what_would_change_is_refused(value: Any) -> None:
-    """For an unannotated parameter: either the value arrives equal, or `encode` raises."""
+def test_argument_unannotated_arrives_equal_or_raises(value: Any) -> None:
+    """An unannotated value arrives equal, or `encode` raises."""
     signature = CallSignature(lambda _, x: None, JsonCodec(), "tasks.f")
     try:
         payload = signature.encode((value,), {})
@@ -218,8 +218,8 @@ def test_what_would_change_is_refused(value: Any) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.binary() | st.text().map(lambda text: text.encode("utf-8", "surrogatepass")))
-def test_any_bytes_can_be_read_or_are_refused(payload: bytes) -> None:
-    """Reading a payload raises SerializationError, a ValueError, or gives arguments: never anything else."""
+def test_decode_any_bytes_raises_only_serialization_error(payload: bytes) -> None:
+    """Any bytes give arguments or raise SerializationError."""
     try:
         CallSignature(function_of(Order), JsonCodec(), "tasks.f").decode(payload)
     except ValueError as error:

@@ -35,8 +35,8 @@ def decoded(type: Any, data: bytes) -> Any:
     return JsonCodec().decoder(type)(data)
 
 
-def test_values_become_json() -> None:
-    """Anybody can read what is stored."""
+def test_codec_encodes_json() -> None:
+    """Values are stored as plain JSON."""
     assert JsonCodec().encode({"a": [1, None, "ä"]}) == '{"a":[1,null,"ä"]}'.encode()
 
 
@@ -56,15 +56,15 @@ def test_values_become_json() -> None:
     ],
     ids=["path", "nested", "tuple", "class", "key", "odd key", "odd text", "nan", "infinity", "huge"],
 )
-def test_what_has_no_json_form_is_named(value: Any, text: str) -> None:
+def test_codec_unsupported_value_names_path(value: Any, text: str) -> None:
     """The error begins with the path, if there is one."""
     with pytest.raises(SerializationError) as caught:
         JsonCodec().encode(value)
     assert str(caught.value).startswith(text)
 
 
-def test_a_value_that_contains_itself() -> None:
-    """The part of it is named, not the thousandth of its inner selves."""
+def test_codec_recursive_value_names_part() -> None:
+    """The error names the part of a recursive value."""
     loop: dict[str, Any] = {}
     loop["me"] = loop
     with pytest.raises(SerializationError, match=r"^\['me'\]: nested too deeply, or contains itself$"):
@@ -72,21 +72,21 @@ def test_a_value_that_contains_itself() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b'"\xff"', b"[1,]", b"nul", b"1e999", b"9" * 5000])
-def test_what_is_no_json_is_refused(data: bytes) -> None:
-    """Broken bytes are a SerializationError, whatever is wrong with them."""
+def test_codec_invalid_json_is_rejected(data: bytes) -> None:
+    """Broken bytes raise a SerializationError."""
     with pytest.raises(SerializationError):
         decoded(Any, data)
 
 
-def test_deep_nesting_exhausts_nothing() -> None:
-    """A hundred thousand brackets are refused in words."""
+def test_codec_deep_nesting_is_rejected() -> None:
+    """A hundred thousand brackets are rejected with a text."""
     with pytest.raises(SerializationError, match="nested too deeply"):
         decoded(Any, b"[" * 100_000 + b"]" * 100_000)
 
 
 @pytest.mark.parametrize("pair", ["[]", "{}"])
-def test_lists_and_dicts_may_be_64_deep(pair: str) -> None:
-    """In either direction, whatever brackets the text in between has, and however many there are side by side."""
+def test_codec_accepts_64_levels(pair: str) -> None:
+    """64 levels are accepted in both directions, and brackets in text do not count."""
     value: Any = "]}[{" * 100
     for _ in range(64):
         value = [value] if pair == "[]" else {"a]": value}
@@ -100,8 +100,8 @@ def test_lists_and_dicts_may_be_64_deep(pair: str) -> None:
 
 
 @pytest.mark.parametrize("text", [b'"\\"' * 300_000, b'"' * 1_000_001, b"\\" * 1_000_000, b'"' + b"\\" * 999_999])
-def test_no_text_takes_long_to_look_through(text: bytes) -> None:
-    """The work grows as the data do, even where no string ends."""
+def test_codec_depth_check_is_linear(text: bytes) -> None:
+    """The check takes linear time, even if no string ends."""
     started = time.process_time()
     with pytest.raises(SerializationError):
         decoded(Any, b"[" * 65 + text)
@@ -120,8 +120,8 @@ def test_no_text_takes_long_to_look_through(text: bytes) -> None:
         (PurePosixPath, b'"x"', "cannot decode PurePosixPath from JSON"),
     ],
 )
-def test_what_does_not_fit_is_refused(type: Any, data: bytes, text: str) -> None:
-    """Whatever a type's own code raises, the error is ours, with the path first."""
+def test_codec_value_that_does_not_fit_names_path(type: Any, data: bytes, text: str) -> None:
+    """Any exception of a type's own code becomes a SerializationError with the path."""
     with pytest.raises(SerializationError) as caught:
         decoded(type, data)
     said = str(caught.value)
@@ -130,15 +130,15 @@ def test_what_does_not_fit_is_refused(type: Any, data: bytes, text: str) -> None
     assert "$" not in said  # msgspec's own word for the place
 
 
-def test_errors_do_not_show_the_codecs_inside() -> None:
-    """A refused value is the caller's business; msgspec's traceback is not."""
+def test_codec_error_has_no_cause() -> None:
+    """The error does not contain msgspec's traceback."""
     with pytest.raises(SerializationError) as caught:
         decoded(int, b"null")
     assert "msgspec" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize("type", [int | tuple[int] | list[str], "Missing", msgspec.defstruct("S", [("x", "Gone")])])
-def test_types_without_a_form_are_refused(type: Any) -> None:
-    """At the time the decoder is made, not with the first job."""
+def test_codec_unsupported_type_is_rejected_early(type: Any) -> None:
+    """An unsupported type is rejected when the decoder is made."""
     with pytest.raises(SerializationError, match="cannot be decoded from JSON"):
         JsonCodec().decoder(type)

@@ -50,8 +50,8 @@ def app() -> Aarq:
     return Aarq(MemoryBroker())
 
 
-async def test_models_survive_the_trip(app: Aarq) -> None:
-    """As arguments, inside others, as defaults, and as results; aliases and computed fields are no obstacle."""
+async def test_pydantic_models_arrive_unchanged(app: Aarq) -> None:
+    """Models arrive as arguments, nested, as defaults and as results, with aliases and computed fields."""
 
     @app.task
     async def meet(_: object, one: Guest, others: dict[str, Guest], last: Guest | None = None) -> list[Guest]:
@@ -64,8 +64,8 @@ async def test_models_survive_the_trip(app: Aarq) -> None:
     assert await more.result(timeout=5) == [ANN, ANN]
 
 
-def test_a_model_that_does_not_fit_is_refused(app: Aarq) -> None:
-    """Pydantic's complaint comes with the path of the argument."""
+def test_pydantic_invalid_model_names_path(app: Aarq) -> None:
+    """Pydantic's message comes with the path of the argument."""
 
     @app.task
     async def meet(_: object, one: Guest) -> None: ...
@@ -75,8 +75,8 @@ def test_a_model_that_does_not_fit_is_refused(app: Aarq) -> None:
         meet.call(wrong)
 
 
-def test_a_field_that_would_be_lost_is_refused(app: Aarq) -> None:
-    """What the model leaves out of its JSON does not vanish in silence."""
+def test_pydantic_excluded_field_is_rejected(app: Aarq) -> None:
+    """A field that the model leaves out of its JSON is rejected."""
 
     @app.task
     async def keep(_: object, it: Secretive) -> None: ...
@@ -86,8 +86,8 @@ def test_a_field_that_would_be_lost_is_refused(app: Aarq) -> None:
         keep.call(Secretive(shown=1, hidden=2))
 
 
-def test_a_union_of_a_model_and_something_else_is_refused(app: Aarq) -> None:
-    """Nobody could tell from the JSON which was meant."""
+def test_pydantic_ambiguous_union_is_rejected(app: Aarq) -> None:
+    """A union of a model and another type cannot be decoded, and is rejected."""
 
     @app.task
     async def meet(_: object, one: Guest | int) -> None: ...

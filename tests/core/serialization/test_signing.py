@@ -32,8 +32,8 @@ def app_with(broker: FlakyBroker, *keys: str | bytes) -> tuple[Aarq, Task[[int],
     return app, app.task(name="double")(double)
 
 
-async def test_a_signed_call_and_its_result_make_the_trip(broker: FlakyBroker) -> None:
-    """Client and worker with the same key notice nothing of it; the broker holds signed bytes."""
+async def test_signed_call_and_result_arrive(broker: FlakyBroker) -> None:
+    """With the same key, client and worker exchange calls and results; the broker stores signed bytes."""
     app, double = app_with(broker, NEW)
     job = await double.enqueue(4)
     await drain(app)
@@ -43,8 +43,8 @@ async def test_a_signed_call_and_its_result_make_the_trip(broker: FlakyBroker) -
     assert record.payload[:3] == (record.result or b"")[:3] == b"s1 "
 
 
-async def test_without_keys_nothing_is_signed(broker: FlakyBroker) -> None:
-    """The bytes are those of the codec and no more."""
+async def test_signing_without_keys_changes_nothing(broker: FlakyBroker) -> None:
+    """Without keys the stored bytes are those of the codec."""
     app, double = app_with(broker)
     job = await double.enqueue(4)
     await drain(app)
@@ -55,8 +55,10 @@ async def test_without_keys_nothing_is_signed(broker: FlakyBroker) -> None:
 @pytest.mark.parametrize(
     ("client", "worker"), [([OLD], [NEW, OLD]), ([NEW], [OLD, NEW]), ([NEW, OLD], [NEW])], ids=["first", "swap", "last"]
 )
-async def test_keys_can_be_replaced(broker: FlakyBroker, client: list[str | bytes], worker: list[str | bytes]) -> None:
-    """While a new key comes and an old one goes, both are accepted, in either direction."""
+async def test_signing_keys_can_be_rotated(
+    broker: FlakyBroker, client: list[str | bytes], worker: list[str | bytes]
+) -> None:
+    """During a rotation old and new keys are accepted in both directions."""
     _, ask = app_with(broker, *client)
     job = await ask.enqueue(4)
     serving, serve = app_with(broker, *worker)
@@ -66,8 +68,8 @@ async def test_keys_can_be_replaced(broker: FlakyBroker, client: list[str | byte
 
 
 @pytest.mark.parametrize("keys", [(), (OTHER,), (OLD,)], ids=["unsigned", "somebody else's", "no longer ours"])
-async def test_what_none_of_the_keys_has_signed_is_dead(broker: FlakyBroker, keys: tuple[str, ...]) -> None:
-    """The job is kept among the dead for a look, and is not run."""
+async def test_signing_unknown_key_makes_job_dead(broker: FlakyBroker, keys: tuple[str, ...]) -> None:
+    """A job that is signed with an unknown key is dead and not run."""
     job = await app_with(broker, *keys)[1].enqueue(4)
     app, double = app_with(broker, NEW)
     await drain(app)
@@ -77,8 +79,8 @@ async def test_what_none_of_the_keys_has_signed_is_dead(broker: FlakyBroker, key
         await double.job(job.id).result(timeout=5)
 
 
-async def test_a_worker_without_keys_says_what_is_missing(broker: FlakyBroker) -> None:
-    """It cannot read a signed call, and calls it by its name."""
+async def test_signing_worker_without_keys_names_the_cause(broker: FlakyBroker) -> None:
+    """A worker without keys cannot read a signed call, and says why."""
     job = await app_with(broker, NEW)[1].enqueue(4)
     await drain(app_with(broker)[0])
     record = await record_of(broker, job.id)
@@ -106,8 +108,8 @@ def flipped(data: bytes, at: int) -> bytes:
     ],
     ids=["argument", "digest", "line feed", "stripped", "longer", "job id", "task", "queue"],
 )
-async def test_a_call_means_nothing_elsewhere(broker: FlakyBroker, change: Callable[[NewJob], NewJob]) -> None:
-    """Whatever is changed of task, queue, id or payload: the call is dead, and was not even parsed."""
+async def test_signing_changed_call_makes_job_dead(broker: FlakyBroker, change: Callable[[NewJob], NewJob]) -> None:
+    """A change of task, queue, id or payload makes the call dead before it is decoded."""
     parsed: list[bytes] = []
 
     class Noting(JsonCodec):
@@ -134,8 +136,8 @@ async def test_a_call_means_nothing_elsewhere(broker: FlakyBroker, change: Calla
     assert (record.state, record.reason, parsed) == (JobState.DEAD, "bad_signature", [])
 
 
-async def test_a_call_cannot_pass_for_a_result(broker: FlakyBroker) -> None:
-    """Nor the result of one job for that of another: the client gets an error of its own kind."""
+async def test_signing_call_is_not_valid_as_result(broker: FlakyBroker) -> None:
+    """A call or another job's result is not accepted as a result."""
     app, double = app_with(broker, NEW)
     first, second = await double.enqueue(1), await double.enqueue(2)
     await drain(app)
@@ -151,8 +153,8 @@ async def test_a_call_cannot_pass_for_a_result(broker: FlakyBroker) -> None:
         await first.result(timeout=5)
 
 
-async def test_jobs_of_schedules_are_signed_for_their_entry(clock: Any) -> None:
-    """The broker makes them of one template; each sees what the one before returned."""
+async def test_signing_scheduled_jobs_share_a_signature(clock: Any) -> None:
+    """Jobs that the broker makes from one signed template are valid, and read the previous result."""
     broker = FlakyBroker(clock=clock)
     app = Aarq(broker, signing_keys=[NEW], scheduler=PlainScheduler())
     seen: list[Any] = []
@@ -168,8 +170,8 @@ async def test_jobs_of_schedules_are_signed_for_their_entry(clock: Any) -> None:
     assert seen == [None, 6]
 
 
-async def test_the_limit_is_that_of_the_arguments(broker: FlakyBroker) -> None:
-    """A signature takes nothing of what a call may take, at either end."""
+async def test_signing_does_not_reduce_max_payload(broker: FlakyBroker) -> None:
+    """The signature does not count towards `max_payload`."""
     app = Aarq(broker, signing_keys=[NEW], max_payload=50)
 
     @app.task(name="size")
@@ -182,8 +184,8 @@ async def test_the_limit_is_that_of_the_arguments(broker: FlakyBroker) -> None:
 
 
 @pytest.mark.parametrize("size", [51, 10_000_000])
-async def test_a_call_that_is_too_large_is_not_even_parsed(broker: FlakyBroker, size: int) -> None:
-    """What some other program has put there may be of any size; it is dead as `too_large`."""
+async def test_signing_too_large_call_is_not_decoded(broker: FlakyBroker, size: int) -> None:
+    """A payload above the limit makes the job dead as `too_large`, without being decoded."""
     app = Aarq(broker, max_payload=50)
 
     @app.task(name="work")
@@ -206,22 +208,22 @@ async def test_a_call_that_is_too_large_is_not_even_parsed(broker: FlakyBroker, 
         (["long enough as a key", 1], TypeError, "text or bytes, got int"),
     ],
 )
-def test_what_is_no_secret_is_refused(keys: Any, error: type[Exception], complaint: str) -> None:
-    """The message says what is wrong, and shows no key."""
+def test_signing_invalid_key_is_rejected(keys: Any, error: type[Exception], complaint: str) -> None:
+    """The error says what is wrong and does not show the key."""
     with pytest.raises(error, match=f"signing_keys must {'.*' if keys else ''}.*{complaint}") as caught:
         Aarq(MemoryBroker(), signing_keys=keys)
     assert "too short" not in str(caught.value)
     assert "long enough" not in str(caught.value)
 
 
-def test_keys_are_not_shown() -> None:
-    """Neither the app nor what signs has them in its text."""
+def test_signing_keys_are_not_in_repr() -> None:
+    """Neither the repr of the app nor that of the signer shows the keys."""
     app = Aarq(MemoryBroker(), signing_keys=[OLD])
     assert OLD not in f"{app!r} {app.signer!r} {app.signer}"
 
 
-def test_a_name_cannot_run_into_the_next() -> None:
-    """Where one part ends and the next begins is signed too."""
+def test_signing_subject_parts_are_delimited() -> None:
+    """The boundaries between the parts of a subject are signed, too."""
     signer = Signer([NEW])
     sealed = signer.seal(Subject("call", "ab", "c", "id"), b"")
     with pytest.raises(BadSignature):
@@ -230,7 +232,7 @@ def test_a_name_cannot_run_into_the_next() -> None:
 
 
 @pytest.mark.parametrize("sealed", [b"", b"s1 ", b"s1 \n", b"s1 " + b"0" * 64, b"s1 " + b"\xff" * 64 + b"\n{}"])
-def test_what_is_cut_or_foreign_is_no_signature(sealed: bytes) -> None:
-    """Whatever the bytes, the answer is the same kind of error."""
+def test_signing_malformed_data_raises_bad_signature(sealed: bytes) -> None:
+    """Cut or foreign bytes raise the same kind of error."""
     with pytest.raises(BadSignature):
         Signer([NEW]).unseal(SUBJECT, sealed)
