@@ -9,7 +9,7 @@ from itertools import islice
 
 from aioq.cron.entry import CronEntry, due_at
 from aioq.cron.options import Misfire
-from aioq.cron.steps import INSTANT, TickRange, before, latest, step, walk
+from aioq.cron.steps import INSTANT, TickRange, latest, step, walk
 from aioq.model.cron import CronStatus, TickReason, TickStatus
 
 __all__ = ["MAX_COUNTED", "MAX_FIRED", "Decision", "NotFired", "decide", "overdue", "split_at", "unclaimed"]
@@ -123,7 +123,7 @@ def _oldest_due(entry: CronEntry, newest: datetime, now: datetime) -> datetime |
 
 
 def _fire_newest(entry: CronEntry, ticks: TickRange, _: datetime) -> Decision:
-    others = before(entry.schedule, ticks)
+    others = _without_last(entry, ticks)
     coalesced = _not_fired(entry, others, TickStatus.SKIPPED, TickReason.COALESCED)
     return Decision(fire=(ticks.last,), not_fired=coalesced)
 
@@ -139,7 +139,7 @@ def _fire_in_time(entry: CronEntry, ticks: TickRange, now: datetime) -> Decision
 
 def _fire_all(entry: CronEntry, ticks: TickRange, _: datetime) -> Decision:
     newest = _newest_of(entry, ticks)
-    others = before(entry.schedule, TickRange(ticks.first, newest[0]))
+    others = _without_last(entry, TickRange(ticks.first, newest[0]))
     too_many = _not_fired(entry, others, TickStatus.MISSED, TickReason.TOO_MANY)
     return Decision(fire=tuple(newest), not_fired=too_many)
 
@@ -149,6 +149,13 @@ _POLICIES: dict[Misfire, Callable[[CronEntry, TickRange, datetime], Decision]] =
     "skip": _fire_in_time,
     "all": _fire_all,
 }
+
+
+def _without_last(entry: CronEntry, ticks: TickRange) -> TickRange | None:
+    """Return a range without its last tick; None if that was the only one."""
+    if ticks.first == ticks.last:
+        return None
+    return TickRange(ticks.first, latest(entry.schedule, ticks.first, ticks.last - INSTANT))
 
 
 def _newest_of(entry: CronEntry, ticks: TickRange) -> list[datetime]:

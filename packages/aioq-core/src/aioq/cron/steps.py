@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from aioq.cron.schedule import Schedule
 
-__all__ = ["INSTANT", "TickRange", "around", "before", "latest", "step", "walk"]
+__all__ = ["INSTANT", "TickRange", "around", "latest", "step", "walk"]
 
 INSTANT = timedelta(microseconds=1)
 """The smallest difference between two moments."""
@@ -71,10 +71,3 @@ def around(schedule: Schedule, tick: datetime, until: datetime) -> tuple[datetim
         else:
             no_tick_after = middle
     return tick, following
-
-
-def before(schedule: Schedule, ticks: TickRange) -> TickRange | None:
-    """Return a range without its last tick; None if that was the only one."""
-    if ticks.first == ticks.last:
-        return None
-    return TickRange(ticks.first, latest(schedule, ticks.first, ticks.last - INSTANT))

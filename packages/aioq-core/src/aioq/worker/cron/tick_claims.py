@@ -67,24 +67,39 @@ class TickClaims:
         self._retry = retry
         self._shutdown = shutdown
         self._clock = clock
+        self._templates: dict[str, TickClaim] = {}
+        """What all claims of an entry have in common, by name."""
+        self._prefix = new_id()
+        self._sent = 0
         self._single = anyio.Semaphore(MAX_SINGLE_CLAIMS, fast_acquire=True)
         self._batches = anyio.Semaphore(MAX_BATCHES, fast_acquire=True)
 
     def new(self, due: DueTicks, ticks: Sequence[datetime]) -> PendingClaim:
         """Return a claim of ticks that has not been sent yet."""
         entry = due.tick.entry
-        request = TickClaim(
+        template = self._templates.get(entry.name)
+        if template is None:
+            template = self._templates[entry.name] = self._template(entry)
+        seconds = tuple(tick.timestamp() for tick in ticks)
+        return PendingClaim(entry, due, replace(template, ticks=seconds, request_id=self._request_id()))
+
+    def _template(self, entry: CronEntry) -> TickClaim:
+        return TickClaim(
             name=entry.name,
             queue=entry.queue,
-            ticks=tuple(tick.timestamp() for tick in ticks),
+            ticks=(),
             fingerprint=entry.fingerprint,
             worker_id=self._worker_id,
-            request_id=new_id(),
+            request_id="",
             overlap=entry.options.overlap,
             run=RUN_TTL,
             job=entry.job,
         )
-        return PendingClaim(entry, due, request)
+
+    def _request_id(self) -> str:
+        """Return an id that no other claim of any worker has."""
+        self._sent += 1
+        return f"{self._prefix}-{self._sent}"
 
     async def send_together(self, claims: Sequence[PendingClaim]) -> None:
         """Send claims of different entries, `BATCH_SIZE` in a call. A claim whose call fails has no reply after."""
@@ -104,7 +119,7 @@ class TickClaims:
             # The broker's clock is behind. An early answer decided nothing: ask anew, under another id.
             early = claim.request.ticks[-1] - claim.reply.now
             claim.reply = None
-            claim.request = replace(claim.request, request_id=new_id())
+            claim.request = replace(claim.request, request_id=self._request_id())
             if await wait_until(self._shutdown.draining, self._clock, early):
                 return
             await self._send_until_answered(claim)
