@@ -1,9 +1,11 @@
-"""How a server is reached, and with which rights: sockets, databases, TLS, restricted users."""
+"""Reaching a server: sockets, databases, TLS, and users with few rights."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -25,35 +27,47 @@ from tests.redis.tick_helpers import KEY, bid, entry, record, run_of
 from tests.servers import RedisServer
 
 
-async def test_tcp_and_socket_lead_to_one_server(
+async def test_url_schemes_reach_the_same_server(
     start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker], namespace: str
 ) -> None:
-    """All schemes without TLS speak the same."""
+    """TCP, Unix sockets and the scheme valkey lead to the same server."""
     server = start_server(tcp=True)
     await make_broker(server.url).enqueue([job("a")])
     for url in (f"valkey://127.0.0.1:{server.port}", f"unix://{server.socket}"):
         assert await make_broker(as_user(url, namespace)).enqueue([job("a")]) == [False]
 
 
-async def test_databases_are_apart(
+async def test_database_is_isolated_from_others(
     start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker], namespace: str
 ) -> None:
-    """A job of one database is not seen in another; a database that does not exist is a mistake."""
+    """A job of one database is not seen in another; a database that does not exist is a configuration error."""
     server = start_server(tcp=True, rights=("+select",))
     await make_broker(f"{server.url}/3").enqueue([job("a")])
     socket = as_user(f"unix://{server.socket}", namespace)
     assert await claim(make_broker(f"{socket}?db=2")) == []
     assert len(await claim(make_broker(f"{socket}?db=3"))) == 1
-    with pytest.raises(BrokerConfigError, match="/99 does not let us in: "):
+    with pytest.raises(BrokerConfigError, match="/99 rejects the login: "):
         await make_broker(f"{server.url}/99").connect()
 
 
+def _demand_certificate(listener: socket.socket, context: ssl.SSLContext) -> None:
+    """Accept one client and its handshake, and keep the connection until the client has read the alert."""
+    connection, _ = listener.accept()
+    with context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False) as tls:
+        with contextlib.suppress(ssl.SSLError):
+            tls.do_handshake()
+        socket.socket.shutdown(tls, socket.SHUT_WR)
+        with contextlib.suppress(OSError):
+            while socket.socket.recv(tls, 1024):
+                pass
+
+
 class TestTls:
-    """Through a proxy that speaks TLS, for not every server that the tests run on can."""
+    """TLS, through a proxy: not every server of the tests has it built in."""
 
     @pytest.fixture
     def authority(self) -> trustme.CA:
-        """An authority that nobody trusts by default."""
+        """An authority that is not trusted by default."""
         return trustme.CA()
 
     @pytest.fixture
@@ -64,7 +78,7 @@ class TestTls:
 
     @pytest.fixture
     async def port(self, authority: trustme.CA, redis_server: RedisServer) -> AsyncIterator[int]:
-        """Where a server is that proves to be `localhost`."""
+        """The port of a server with a certificate for `localhost`."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         certificate: Any = authority.issue_cert("localhost")
         certificate.configure_cert(context)
@@ -72,10 +86,10 @@ class TestTls:
             yield proxy.port
 
     @pytest.mark.parametrize("scheme", ["rediss", "valkeys"])
-    async def test_a_server_that_proves_who_it_is_is_trusted(
+    async def test_tls_with_named_authority_connects(
         self, port: int, trusted: Path, redis_url: str, make_broker: Callable[..., RedisBroker], scheme: str
     ) -> None:
-        """With the authority named in the URL everything works."""
+        """With the authority named in the URL every operation works."""
         user = redis_url.partition("://")[2].rpartition("@")[0]
         broker = make_broker(f"{scheme}://{user}@localhost:{port}?ssl_ca_certs={trusted}")
         await broker.connect()
@@ -85,43 +99,87 @@ class TestTls:
         keeper.close()
         await broker.settle([Completed(lease=lease)])
 
-    async def test_an_unknown_authority_is_refused(self, port: int, make_broker: Callable[..., RedisBroker]) -> None:
+    async def test_tls_with_unknown_authority_fails(self, port: int, make_broker: Callable[..., RedisBroker]) -> None:
         """By default only the system's authorities count."""
-        with pytest.raises(BrokerConfigError, match=r"did not prove who it is.*ssl_ca_certs="):
+        with pytest.raises(BrokerConfigError, match=r"^TLS with .* failed: .*ssl_ca_certs="):
             await make_broker(f"rediss://localhost:{port}").connect()
         keeper = make_broker(f"rediss://localhost:{port}").keeper()
-        with pytest.raises(BrokerConfigError, match="did not prove who it is"):
+        with pytest.raises(BrokerConfigError, match="^TLS with .* failed"):
             await asyncio.to_thread(lambda: keeper.extend([lease("j")], seconds=60))
 
-    async def test_another_host_name_is_refused(
+    async def test_tls_with_other_host_name_fails(
         self, port: int, trusted: Path, make_broker: Callable[..., RedisBroker]
     ) -> None:
-        """A certificate for another name proves nothing."""
-        with pytest.raises(BrokerConfigError, match="did not prove who it is"):
+        """The certificate has to be for the host in the URL."""
+        with pytest.raises(BrokerConfigError, match="^TLS with .* failed"):
             await make_broker(f"rediss://127.0.0.1:{port}?ssl_ca_certs={trusted}").connect()
 
-    async def test_checking_nothing_is_warned_of(
+    async def test_tls_without_verification_logs_warning(
         self, port: int, make_broker: Callable[..., RedisBroker], caplog: pytest.LogCaptureFixture
     ) -> None:
-        """ssl_cert_reqs=none connects, and says what that means."""
+        """With ssl_cert_reqs=none the broker connects, and logs what that means."""
         broker = make_broker(f"rediss://localhost:{port}?ssl_cert_reqs=none")
         with caplog.at_level(logging.WARNING, "aioq.redis"):
             await broker.connect()
         assert "another host can pose as the server" in caplog.text
 
+    async def test_tls_with_client_certificate_connects(
+        self,
+        authority: trustme.CA,
+        trusted: Path,
+        redis_server: RedisServer,
+        redis_url: str,
+        make_broker: Callable[..., RedisBroker],
+        tmp_path: Path,
+    ) -> None:
+        """The broker shows its certificate to a server that demands one."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=trusted)
+        context.verify_mode = ssl.CERT_REQUIRED
+        certificate: Any = authority.issue_cert("localhost")
+        certificate.configure_cert(context)
+        certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "own.pem")
+        user = redis_url.partition("://")[2].rpartition("@")[0]
+        options = f"ssl_ca_certs={trusted}&ssl_certfile={tmp_path / 'own.pem'}"
+        async with Proxy(redis_server.open_url, tls=context) as proxy:
+            await make_broker(f"rediss://{user}@localhost:{proxy.port}?{options}").connect()
 
-async def test_a_server_that_may_evict_is_warned_of(
+    async def test_tls_without_client_certificate_fails(
+        self, authority: trustme.CA, trusted: Path, make_broker: Callable[..., RedisBroker]
+    ) -> None:
+        """A server that demands a certificate says so after the handshake of TLS 1.3; the broker does not retry."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=trusted)
+        context.verify_mode = ssl.CERT_REQUIRED
+        certificate: Any = authority.issue_cert("localhost")
+        certificate.configure_cert(context)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            served = asyncio.ensure_future(asyncio.to_thread(_demand_certificate, listener, context))
+            broker = make_broker(f"rediss://localhost:{listener.getsockname()[1]}?ssl_ca_certs={trusted}")
+            with pytest.raises(BrokerConfigError, match="^TLS with .* failed: .*CERTIFICATE_REQUIRED"):
+                await broker.connect()
+            await served
+
+    async def test_tls_with_unreadable_certificate_raises(
+        self, trusted: Path, make_broker: Callable[..., RedisBroker], tmp_path: Path
+    ) -> None:
+        """The error says that a file of the URL is wrong, before any connection is opened."""
+        (tmp_path / "own.pem").write_text("no certificate")
+        broker = make_broker(f"rediss://localhost:1?ssl_ca_certs={trusted}&ssl_certfile={tmp_path / 'own.pem'}")
+        with pytest.raises(BrokerConfigError, match="certificates that the URL names cannot be loaded"):
+            await broker.connect()
+
+
+async def test_connect_to_evicting_server_logs_warning(
     start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A maxmemory-policy other than noeviction throws jobs away; connecting says so, and works."""
+    """A maxmemory-policy other than noeviction can drop jobs; connecting works and logs a warning."""
     server = start_server("--maxmemory-policy", "allkeys-lru")
     with caplog.at_level(logging.WARNING, "aioq.redis"):
         await make_broker(server.open_url).connect()
     assert "maxmemory-policy allkeys-lru and may evict jobs" in caplog.text
 
 
-async def test_a_server_that_is_too_old_is_refused(proxy: Proxy, make_broker: Callable[..., RedisBroker]) -> None:
-    """The error says what it is and what is needed."""
+async def test_connect_to_old_server_raises(proxy: Proxy, make_broker: Callable[..., RedisBroker]) -> None:
+    """The error names the version of the server and the version that is needed."""
     facts = ("server", "redis", "version", "6.0.16", "mode", "standalone", "role", "master")
     reply = f"*{len(facts)}\r\n" + "".join(f"${len(fact)}\r\n{fact}\r\n" for fact in facts)
     for _ in range(2):  # the login of the connection, and the question of `connect`
@@ -131,11 +189,11 @@ async def test_a_server_that_is_too_old_is_refused(proxy: Proxy, make_broker: Ca
 
 
 class TestRestrictedUser:
-    """A user who may do what a queue needs, with the keys of one namespace, and no more."""
+    """A user with the rights that a queue needs on the keys of one namespace, and no others."""
 
     @pytest.fixture
     def server(self, start_server: Callable[..., RedisServer]) -> RedisServer:
-        """A server with the users `app`, and `listener` who may use channels too."""
+        """A server with the user `app`, and the user `listener`, which may use channels too."""
         server = start_server(tcp=True)
         with server.client() as connection:
             client: Any = connection
@@ -145,7 +203,7 @@ class TestRestrictedUser:
         return server
 
     @pytest.mark.parametrize("user", ["app", "listener"])
-    async def test_everything_works(
+    async def test_minimal_rights_suffice_for_all_operations(
         self,
         server: RedisServer,
         make_broker: Callable[..., RedisBroker],
@@ -192,10 +250,10 @@ class TestRestrictedUser:
         assert ("does not permit SUBSCRIBE" in caplog.text) == (user == "app")
 
     @pytest.mark.parametrize("right", REPLICAS)
-    async def test_who_may_not_wait_for_replicas_is_told_so(
+    async def test_missing_wait_right_is_named(
         self, start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker], right: str
     ) -> None:
-        """The error names the command; with the right to it the same call finds what is missing, a replica."""
+        """The error names the command; with the right to it the same call finds that a replica is missing."""
         for rights, error, said in (
             (
                 (right.replace("+", "-"),),
@@ -208,26 +266,26 @@ class TestRestrictedUser:
             with pytest.raises(error, match=said):
                 await broker.enqueue([job("a")])
 
-    async def test_who_may_not_choose_a_database_is_told_so(
+    async def test_missing_select_right_is_named(
         self, start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker]
     ) -> None:
-        """The error names the command that Redis 6.2 has in no group; the first database needs no choice."""
+        """The error names the command, which Redis 6.2 has in no category; database 0 needs no SELECT."""
         server = start_server(tcp=True, rights=("-select",))
         await make_broker(server.url).connect()
-        with pytest.raises(BrokerConfigError, match=r"does not let us in: NOPERM .*select"):
+        with pytest.raises(BrokerConfigError, match=r"rejects the login: NOPERM .*select"):
             await make_broker(f"{server.url}/3").connect()
 
-    async def test_another_namespace_is_out_of_reach(
+    async def test_other_namespace_is_not_permitted(
         self, server: RedisServer, make_broker: Callable[..., RedisBroker]
     ) -> None:
-        """The error names the command and what to do."""
+        """The error names the operation and what to do."""
         broker = make_broker(f"redis://app:secret@127.0.0.1:{server.port}", namespace="other")
         with pytest.raises(BrokerConfigError, match=r"does not permit enqueue: NOPERM .*extend the user's ACL"):
             await broker.enqueue([job("a")])
 
-    async def test_who_may_do_nothing_hears_it_at_the_start(
+    async def test_connect_without_script_rights_raises(
         self, server: RedisServer, make_broker: Callable[..., RedisBroker]
     ) -> None:
-        """Connecting fails for good where no script may run: a worker then ends with 78 instead of waiting for ever."""
+        """`connect` fails for good if no script may run: the worker exits with 78 instead of retrying for ever."""
         with pytest.raises(BrokerConfigError, match=r"does not permit peek: NOPERM .*extend the user's ACL"):
             await make_broker(f"redis://app:secret@127.0.0.1:{server.port}", namespace="other").connect()

@@ -1,4 +1,4 @@
-"""Redis Cluster: every command reaches the node that has its keys, also while keys and nodes come and go."""
+"""Redis Cluster: commands reach the node that has their keys, also while keys and nodes move."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def broker(cluster: Cluster, make: Make) -> RedisBroker:
     return make(cluster.url)
 
 
-async def test_queues_live_on_different_nodes(cluster: Cluster, broker: RedisBroker, namespace: str) -> None:
-    """What concerns several queues is put together from several nodes."""
+async def test_operations_span_queues_on_several_nodes(cluster: Cluster, broker: RedisBroker, namespace: str) -> None:
+    """An operation on several queues collects its result from several nodes."""
     queues = spread(cluster, namespace)
     await broker.connect()
     assert await broker.enqueue([job(queue, queue=queue) for queue in queues]) == [True, True, True]
@@ -42,10 +42,8 @@ async def test_queues_live_on_different_nodes(cluster: Cluster, broker: RedisBro
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
-async def test_a_job_on_any_node_wakes_a_worker(
-    cluster: Cluster, broker: RedisBroker, namespace: str, number: int
-) -> None:
-    """A worker waits on all nodes that its queues are on at once."""
+async def test_job_on_any_node_wakes_worker(cluster: Cluster, broker: RedisBroker, namespace: str, number: int) -> None:
+    """A worker waits on all nodes of its queues at once."""
     queues = spread(cluster, namespace)
     wait = asyncio.ensure_future(work_of(broker, *queues))
     await asyncio.sleep(0.05)
@@ -54,10 +52,10 @@ async def test_a_job_on_any_node_wakes_a_worker(
         assert await wait == ["a"]
 
 
-async def test_a_token_that_nobody_waits_for_is_given_back(
+async def test_token_of_left_wait_is_given_back(
     cluster: Cluster, broker: RedisBroker, make: Make, namespace: str
 ) -> None:
-    """A worker that was woken by one node, and is busy, does not keep what another has for an idle worker."""
+    """A busy worker that one node has woken does not keep the token of another node from an idle worker."""
     queues = spread(cluster, namespace, 2)
     busy = asyncio.ensure_future(work_of(broker, *queues))
     await asyncio.sleep(0.05)
@@ -70,10 +68,10 @@ async def test_a_token_that_nobody_waits_for_is_given_back(
         assert await idle == ["b"]
 
 
-async def test_the_end_of_a_job_reaches_who_waits_for_it(
+async def test_result_reaches_caller_on_other_node(
     cluster: Cluster, broker: RedisBroker, make: Make, namespace: str
 ) -> None:
-    """Also when worker and caller are connected by different nodes."""
+    """Worker and caller may be connected to different nodes."""
     worker = make(cluster.url)
     for queue in spread(cluster, namespace):
         await worker.enqueue([job(queue, queue=queue)])
@@ -85,7 +83,7 @@ async def test_the_end_of_a_job_reaches_who_waits_for_it(
             assert await wait is True
 
 
-async def test_a_slot_that_has_moved_is_followed(
+async def test_moved_slot_is_followed(
     cluster: Cluster, broker: RedisBroker, namespace: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The caller notices nothing, and no connection is given up."""
@@ -99,8 +97,8 @@ async def test_a_slot_that_has_moved_is_followed(
     assert "lost the connection" not in caplog.text
 
 
-async def test_a_wait_for_work_follows_its_slot(cluster: Cluster, broker: RedisBroker, namespace: str) -> None:
-    """A worker that is blocked on a slot when it moves is woken where the slot is then."""
+async def test_blocked_worker_follows_moved_slot(cluster: Cluster, broker: RedisBroker, namespace: str) -> None:
+    """A worker that is blocked on a slot when the slot moves is woken at its new node."""
     await broker.enqueue([job("a")])
     await claim(broker)
     wait = asyncio.ensure_future(work_of(broker))
@@ -111,8 +109,8 @@ async def test_a_wait_for_work_follows_its_slot(cluster: Cluster, broker: RedisB
         assert await wait == ["b"]
 
 
-async def test_a_slot_on_its_way_is_waited_for(cluster: Cluster, broker: RedisBroker, namespace: str) -> None:
-    """While the keys of a queue are here and there its calls wait; they are not refused."""
+async def test_calls_wait_while_slot_is_migrating(cluster: Cluster, broker: RedisBroker, namespace: str) -> None:
+    """While the keys of a queue are spread over two nodes, calls wait and do not fail."""
     moving = slot(namespace)
     await broker.enqueue([job("a")])
     source = cluster.owner_of(moving)
@@ -127,8 +125,8 @@ async def test_a_slot_on_its_way_is_waited_for(cluster: Cluster, broker: RedisBr
     assert [lease.job_id for lease in await claim(broker)] == ["a", "b"]
 
 
-async def test_a_key_on_its_way_is_asked_for(cluster: Cluster, broker: RedisBroker, namespace: str) -> None:
-    """A command with one key goes where that key is, also before the slot has changed hands."""
+async def test_migrated_key_is_read_with_asking(cluster: Cluster, broker: RedisBroker, namespace: str) -> None:
+    """A command with one key follows the key before its slot has changed hands."""
     space = Layout(namespace).fleet
     moving = hash_slot(space.key("queues"))
     await broker.enqueue([job("a")])
@@ -142,10 +140,10 @@ async def test_a_key_on_its_way_is_asked_for(cluster: Cluster, broker: RedisBrok
         await asyncio.to_thread(cluster.end_move, moving, source, target)
 
 
-async def test_moving_a_slot_under_load_loses_nothing(
+async def test_moving_slot_under_load_loses_no_job(
     cluster: Cluster, broker: RedisBroker, make: Make, namespace: str
 ) -> None:
-    """Every job is completed, and completed once, while its queue moves from node to node."""
+    """Every job is completed exactly once while its queue moves from node to node."""
 
     def reshard() -> None:
         for _ in range(3):
@@ -157,10 +155,10 @@ async def test_moving_a_slot_under_load_loses_nothing(
 
 
 @pytest.mark.parametrize("end", ["kill", "pause"])
-async def test_a_node_that_fails_is_replaced(
+async def test_failed_node_is_replaced_by_replica(
     program: Path, make: Make, namespace: str, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
-    """Its replica takes over, whether it dies or hangs; jobs whose copy was waited for are not lost."""
+    """The replica takes over from a node that is dead or hangs; no job that was confirmed by a replica is lost."""
     monkeypatch.setattr(pipeline, "REPLY_TIMEOUT", 1.0)
     monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 1.0)
     cluster = Cluster(program, namespace, REPLICAS)
@@ -178,8 +176,8 @@ async def test_a_node_that_fails_is_replaced(
         cluster.close()
 
 
-async def test_a_slot_that_nobody_has_is_an_outage(program: Path, make: Make, namespace: str) -> None:
-    """Without a replica nobody takes over; the error says so, and the same call works when the node is back."""
+async def test_slot_without_node_is_unavailable(program: Path, make: Make, namespace: str) -> None:
+    """Without a replica the slot has no node: calls raise `BrokerUnavailable`."""
     cluster = Cluster(program, namespace)
     try:
         await asyncio.to_thread(cluster.start)
@@ -194,15 +192,15 @@ async def test_a_slot_that_nobody_has_is_an_outage(program: Path, make: Make, na
 
 
 class TestWrongUrls:
-    """What is no cluster, or is one and was not said to be, is found out at the start."""
+    """`connect` finds out whether the server is a cluster, and compares it with the URL."""
 
-    async def test_a_cluster_must_be_named_as_one(self, cluster: Cluster, make: Make) -> None:
-        """The error has the scheme to use."""
+    async def test_cluster_node_as_single_server_raises(self, cluster: Cluster, make: Make) -> None:
+        """The error names the scheme to use."""
         with pytest.raises(BrokerConfigError, match=r"is a node of a cluster; write redis\+cluster://"):
             await make(cluster.url.replace("+cluster", "")).connect()
 
-    async def test_a_single_server_is_no_cluster(self, start_server: Callable[..., RedisServer], make: Make) -> None:
-        """The error has the scheme to use."""
+    async def test_single_server_as_cluster_raises(self, start_server: Callable[..., RedisServer], make: Make) -> None:
+        """The error names the scheme to use."""
         url = f"redis+cluster://127.0.0.1:{start_server(tcp=True).port}"
         for call in (make(url).connect(), make(url).enqueue([job("a")])):
             with pytest.raises(BrokerConfigError, match=r"does not return the slot map of a cluster.*write redis://"):
@@ -210,11 +208,11 @@ class TestWrongUrls:
 
 
 class TestRights:
-    """What a restricted user needs on a cluster beyond what a single server asks for."""
+    """Rights that a user needs on a cluster in addition to those for a single server."""
 
     @pytest.fixture
     def restricted(self, cluster: Cluster, namespace: str) -> Iterator[Callable[..., str]]:
-        """Make a user with these rights beside the usual ones on all nodes, and return where the user reaches them."""
+        """Make a user with the usual rights and these on all nodes, and return the URL for this user."""
 
         def tell_all(*command: str) -> None:
             for node in cluster.nodes:
@@ -229,17 +227,17 @@ class TestRights:
         yield restricted
         tell_all("ACL", "DELUSER", definition(namespace)[0])
 
-    async def test_who_may_not_ask_for_the_slots_is_told_so(self, restricted: Callable[..., str], make: Make) -> None:
-        """The error has the right that is missing; all other tests have it."""
+    async def test_missing_cluster_slots_right_is_named(self, restricted: Callable[..., str], make: Make) -> None:
+        """The error names the missing right; all other tests have it."""
         url = restricted()
         for call in (make(url).connect(), make(url).enqueue([job("a")])):
             with pytest.raises(BrokerConfigError, match=r"NOPERM .*a restricted user needs \+cluster\|slots"):
                 await call
 
-    async def test_who_may_not_follow_a_key_is_told_so(
+    async def test_missing_asking_right_is_named(
         self, cluster: Cluster, restricted: Callable[..., str], make: Make, namespace: str
     ) -> None:
-        """The error names the command, when a key is on its way to another node; before that nobody needs it."""
+        """The error names the command, which is needed only while a key is migrating."""
         broker = make(restricted("+cluster|slots", "-asking"))
         moving = hash_slot(Layout(namespace).fleet.key("queues"))
         await broker.enqueue([job("a")])

@@ -1,4 +1,4 @@
-"""Connections: lazily opened, lost and found again, shared by callers that come and go."""
+"""Connections: they are opened lazily, shared by callers, and replaced when they break."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aioq.model.job import Completed, Settled
 from aioq_redis import RedisBroker
 from aioq_redis.client import blocking, pipeline
 from aioq_redis.client import pubsub as channels
-from aioq_redis.client.connection import connect
+from aioq_redis.client.connection import Connection, connect
 from aioq_redis.client.url import Settings
 from tests.core.rig import lease
 from tests.redis.job_helpers import claim, job, request, until, work_of
@@ -31,12 +31,12 @@ def behind(proxy: Proxy, make_broker: Callable[..., RedisBroker]) -> RedisBroker
     return make_broker(proxy.url)
 
 
-async def test_a_broker_connects_when_it_is_first_used(broker: RedisBroker) -> None:
-    """Nothing needs to be called before."""
+async def test_first_call_connects(broker: RedisBroker) -> None:
+    """The broker connects with its first call; `connect` is optional."""
     assert await broker.enqueue([job("a")]) == [True]
 
 
-async def test_a_closed_broker_leaves_nothing_behind(redis_url: str, namespace: str, raw: Any) -> None:
+async def test_close_leaves_no_task_or_connection(redis_url: str, namespace: str, raw: Any) -> None:
     """No task and no connection outlives `close`."""
     tasks = asyncio.all_tasks()
     broker = RedisBroker(redis_url, namespace=namespace)
@@ -51,8 +51,8 @@ async def test_a_closed_broker_leaves_nothing_behind(redis_url: str, namespace: 
     await until(lambda: {client["id"] for client in raw.client_list()} == before)
 
 
-async def test_closing_ends_a_wait(broker: RedisBroker, raw: Any) -> None:
-    """A worker that waits for work hears that the broker was closed."""
+async def test_close_ends_waiting_claim(broker: RedisBroker, raw: Any) -> None:
+    """A claim that waits returns without leases when the broker is closed."""
     await claim(broker)
     wait = asyncio.ensure_future(broker.wait_and_claim(request(), timeout=30))
     await until(lambda: raw.info("clients")["blocked_clients"])
@@ -60,8 +60,8 @@ async def test_closing_ends_a_wait(broker: RedisBroker, raw: Any) -> None:
     assert (await wait).leases == []
 
 
-async def test_a_closed_broker_fails_what_was_under_way(behind: RedisBroker, proxy: Proxy) -> None:
-    """A call that is waiting for its reply ends with an error, and opens no new connection."""
+async def test_close_fails_call_under_way(behind: RedisBroker, proxy: Proxy) -> None:
+    """A call that waits for its reply raises `BrokerUnavailable`, and opens no new connection."""
     await behind.connect()
     proxy.delay = 30.0
     call = asyncio.ensure_future(behind.time())
@@ -72,8 +72,8 @@ async def test_a_closed_broker_fails_what_was_under_way(behind: RedisBroker, pro
     assert proxy.connections == 1
 
 
-def test_one_broker_may_live_in_one_loop_after_another(redis_url: str, namespace: str, redis_server: object) -> None:
-    """After `close` another event loop may use the object; after a loop's end it may even without."""
+def test_broker_works_in_successive_event_loops(redis_url: str, namespace: str, redis_server: object) -> None:
+    """After `close` the broker can be used in another event loop."""
     broker = RedisBroker(redis_url, namespace=namespace)
 
     async def use(*, close: bool) -> None:
@@ -86,8 +86,8 @@ def test_one_broker_may_live_in_one_loop_after_another(redis_url: str, namespace
         asyncio.run(use(close=close))
 
 
-async def test_a_broker_in_use_elsewhere_says_so(broker: RedisBroker) -> None:
-    """Another event loop cannot use a connected broker."""
+async def test_use_in_second_event_loop_raises(broker: RedisBroker) -> None:
+    """A connected broker cannot be used in another event loop."""
     await broker.connect()
 
     def elsewhere() -> None:
@@ -97,15 +97,15 @@ async def test_a_broker_in_use_elsewhere_says_so(broker: RedisBroker) -> None:
         await asyncio.to_thread(elsewhere)
 
 
-def test_other_event_loops_are_refused() -> None:
-    """Without asyncio there is a clear error."""
+def test_use_without_asyncio_loop_raises() -> None:
+    """Outside asyncio a call raises `BrokerConfigError`."""
     coroutine = RedisBroker().time()
     with pytest.raises(BrokerConfigError, match="asyncio"):
         coroutine.send(None)
 
 
-async def test_an_unreachable_server_is_noticed_at_once(make_broker: Callable[..., RedisBroker]) -> None:
-    """Where nobody listens, connecting fails without a wait, and says what to check."""
+async def test_connect_to_closed_port_fails_at_once(make_broker: Callable[..., RedisBroker]) -> None:
+    """`connect` fails without a pause if the port is closed, and the error says what to check."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         broker = make_broker(f"redis://127.0.0.1:{unused.getsockname()[1]}")
@@ -119,10 +119,8 @@ async def test_an_unreachable_server_is_noticed_at_once(make_broker: Callable[..
 
 @pytest.mark.parametrize("word", [b"AUTH", b"HELLO", b"maxmemory-policy", b"EVALSHA"])
 @pytest.mark.parametrize("when", When)
-async def test_a_connection_that_breaks_while_a_broker_connects_is_made_anew(
-    behind: RedisBroker, proxy: Proxy, word: bytes, when: When
-) -> None:
-    """Somebody was there, so it is no reason to give up: a worker that starts at that moment stays."""
+async def test_connect_retries_broken_connection(behind: RedisBroker, proxy: Proxy, word: bytes, when: When) -> None:
+    """`connect` tries again if a server answered and the connection broke, so a starting worker survives it."""
     if word == b"AUTH" and "@" not in proxy.url:
         pytest.skip("the URL in AIOQ_TEST_REDIS_URL names no user to log in")
     proxy.fail(Fault(word, when, silent=False))
@@ -131,8 +129,8 @@ async def test_a_connection_that_breaks_while_a_broker_connects_is_made_anew(
     assert await behind.enqueue([job("a")]) == [True]
 
 
-async def test_calls_are_given_up_when_their_time_is_over(make_broker: Callable[..., RedisBroker]) -> None:
-    """While nobody answers a call is repeated, until its timeout."""
+async def test_call_to_closed_port_ends_at_timeout(make_broker: Callable[..., RedisBroker]) -> None:
+    """A call is repeated until its timeout while no server answers."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         broker = make_broker(f"redis://127.0.0.1:{unused.getsockname()[1]}", timeout=0.3)
@@ -142,10 +140,10 @@ async def test_calls_are_given_up_when_their_time_is_over(make_broker: Callable[
     assert time.monotonic() - started < 1
 
 
-async def test_a_server_that_hangs_is_given_up(
+async def test_call_to_hanging_server_ends_at_timeout(
     start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker]
 ) -> None:
-    """Where a connection stays open and nothing comes back, a call still ends."""
+    """A call ends at its timeout if the connection is open and no reply comes."""
     server = start_server()
     broker = make_broker(server.url, timeout=0.3)
     await broker.connect()
@@ -156,10 +154,10 @@ async def test_a_server_that_hangs_is_given_up(
     assert await broker.time() > 0
 
 
-async def test_a_server_that_restarts_is_found_again(
+async def test_server_restart_is_survived(
     start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The next call works, with the data that the server kept; the loss is logged once."""
+    """The next call works with the data that the server kept; the loss is logged once."""
     server = start_server("--appendonly", "yes")
     broker = make_broker(server.url)
     await broker.enqueue([job("a")])
@@ -170,16 +168,16 @@ async def test_a_server_that_restarts_is_found_again(
     assert said == ["lost the connection to", "connected to"]
 
 
-async def test_killed_connections_go_unnoticed(broker: RedisBroker, raw: Any) -> None:
-    """CLIENT KILL in the midst of things costs a reconnect and no job."""
+async def test_client_kill_loses_no_job(broker: RedisBroker, raw: Any) -> None:
+    """CLIENT KILL costs a reconnect and no job."""
     for n in range(20):
         raw.client_kill_filter(_type="normal", skipme=True)
         await broker.enqueue([job(f"job-{n}")])
     assert len(await claim(broker, 100)) == 20
 
 
-async def test_a_cancelled_caller_takes_nobody_elses_reply(behind: RedisBroker, proxy: Proxy) -> None:
-    """Cancelling a call at any moment leaves the next reply to the next caller."""
+async def test_cancelled_call_shifts_no_reply(behind: RedisBroker, proxy: Proxy) -> None:
+    """A call can be cancelled at any moment; the other callers get their own replies."""
     await behind.enqueue([job("a")])
     proxy.delay = 0.05
     for wait in (0.0, 0.01, 0.04, 0.06):
@@ -193,7 +191,7 @@ async def test_a_cancelled_caller_takes_nobody_elses_reply(behind: RedisBroker, 
     assert proxy.connections == 1
 
 
-async def test_concurrent_calls_share_a_connection(behind: RedisBroker, proxy: Proxy) -> None:
+async def test_concurrent_calls_share_one_connection(behind: RedisBroker, proxy: Proxy) -> None:
     """Any number of callers uses one connection."""
     await asyncio.gather(*(behind.time() for _ in range(200)))
     assert proxy.connections == 1
@@ -213,8 +211,8 @@ async def test_concurrent_calls_share_a_connection(behind: RedisBroker, proxy: P
         b"-ERR Error running script (call to f_1): @user_script:1: @user_script: 1: -READONLY You can't write\r\n",
     ],
 )
-async def test_a_server_that_is_not_ready_is_asked_again(behind: RedisBroker, proxy: Proxy, reply: bytes) -> None:
-    """Errors that pass by themselves are not seen by the caller; the connection is made anew."""
+async def test_transient_error_is_retried(behind: RedisBroker, proxy: Proxy, reply: bytes) -> None:
+    """The caller does not see errors that pass; the connection is replaced."""
     await behind.enqueue([job("a")])
     proxy.answer(b"EVALSHA", reply)
     assert await behind.enqueue([job("b")]) == [True]
@@ -226,29 +224,27 @@ async def test_a_server_that_is_not_ready_is_asked_again(behind: RedisBroker, pr
     [
         (b"-NOAUTH Authentication required.\r\n", "NOAUTH"),
         (b"-NOPERM this user has no permissions to run the 'evalsha' command\r\n", "'evalsha'.*extend the user's ACL"),
-        (b"-ERR something else\r\n", "refuses enqueue: something else"),
+        (b"-ERR something else\r\n", "rejects enqueue: something else"),
     ],
 )
-async def test_an_error_that_will_not_pass_is_raised(
-    behind: RedisBroker, proxy: Proxy, reply: bytes, complaint: str
-) -> None:
-    """Errors of settings and of rights name what was refused."""
+async def test_permanent_error_is_raised(behind: RedisBroker, proxy: Proxy, reply: bytes, complaint: str) -> None:
+    """Errors of configuration and rights name the operation."""
     await behind.enqueue([job("a")])
     proxy.answer(b"EVALSHA", reply)
     with pytest.raises(BrokerConfigError, match=complaint):
         await behind.enqueue([job("b")])
 
 
-async def test_what_is_no_reply_ends_the_connection(behind: RedisBroker, proxy: Proxy) -> None:
-    """Who speaks another protocol, or is out of step, is not listened to any longer."""
+async def test_protocol_error_replaces_connection(behind: RedisBroker, proxy: Proxy) -> None:
+    """A connection on which something else than a reply arrives is closed, and the call repeated."""
     await behind.connect()
     proxy.answer(b"TIME", b"HTTP/1.1 400 Bad Request\r\n")
     assert await behind.time() > 0
     assert proxy.connections == 2
 
 
-async def test_a_lost_reply_to_an_enqueue_makes_no_second_job(behind: RedisBroker, proxy: Proxy) -> None:
-    """The repetition finds the job."""
+async def test_enqueue_with_lost_reply_stores_one_job(behind: RedisBroker, proxy: Proxy) -> None:
+    """The repeated call finds the job."""
     await behind.connect()
     proxy.drop_reply_to(b"EVALSHA")
     await behind.enqueue([job("a")])
@@ -256,8 +252,8 @@ async def test_a_lost_reply_to_an_enqueue_makes_no_second_job(behind: RedisBroke
 
 
 @pytest.mark.parametrize("lost", ["drop_reply_to", "cut_before"])
-async def test_a_lost_reply_to_a_claim_loses_no_lease(behind: RedisBroker, proxy: Proxy, lost: str) -> None:
-    """The repetition gets the same leases, whether the request had arrived or not."""
+async def test_claim_with_lost_reply_returns_its_leases(behind: RedisBroker, proxy: Proxy, lost: str) -> None:
+    """The repeated claim returns the same leases, whether the first request arrived or not."""
     await behind.enqueue([job(id) for id in "abc"])
     await claim(behind, 1, worker="w2")
     getattr(proxy, lost)(b"EVALSHA")
@@ -266,8 +262,8 @@ async def test_a_lost_reply_to_a_claim_loses_no_lease(behind: RedisBroker, proxy
 
 
 @pytest.mark.parametrize("keep", [0.0, 60.0])
-async def test_a_lost_reply_to_a_settlement_still_says_done(behind: RedisBroker, proxy: Proxy, keep: float) -> None:
-    """The repetition is answered as the first was, even if nothing is left of the job."""
+async def test_settle_with_lost_reply_returns_done(behind: RedisBroker, proxy: Proxy, keep: float) -> None:
+    """The repeated settlement is answered like the first, even if nothing is left of the job."""
     await behind.enqueue([job("a"), job("b")])
     a, b = await claim(behind)
     await behind.settle([Completed(lease=a, retain_for=keep)])
@@ -276,8 +272,8 @@ async def test_a_lost_reply_to_a_settlement_still_says_done(behind: RedisBroker,
 
 
 @pytest.mark.parametrize("call", ["cancel_job", "retry_job"])
-async def test_a_lost_reply_to_a_change_by_hand_still_says_yes(behind: RedisBroker, proxy: Proxy, call: str) -> None:
-    """Cancelling and putting back, repeated, are answered as the first time."""
+async def test_cancel_and_retry_with_lost_reply_return_true(behind: RedisBroker, proxy: Proxy, call: str) -> None:
+    """The repeated `cancel_job` and `retry_job` are answered like the first."""
     await behind.enqueue([job("a")])
     if call == "retry_job":
         await behind.cancel_job("a", queue="q")
@@ -286,8 +282,8 @@ async def test_a_lost_reply_to_a_change_by_hand_still_says_yes(behind: RedisBrok
     assert await getattr(behind, call)("a", queue="q") is False
 
 
-async def test_a_claim_over_queues_is_repeated_whole(behind: RedisBroker, proxy: Proxy) -> None:
-    """A repetition returns what each queue gave, and takes nothing from one that has filled since."""
+async def test_repeated_claim_returns_each_queues_leases(behind: RedisBroker, proxy: Proxy) -> None:
+    """The repeated claim takes nothing from a queue that has got jobs since."""
     await behind.enqueue([job("b", queue="two"), job("c", queue="two")])
     asked = request(2, queues=("one", "two"))
     first = await behind.claim(asked)
@@ -296,8 +292,8 @@ async def test_a_claim_over_queues_is_repeated_whole(behind: RedisBroker, proxy:
     assert [lease.job_id for lease in first.leases] == ["b", "c"]
 
 
-async def test_a_repeated_claim_knows_how_much_it_had_taken(behind: RedisBroker) -> None:
-    """Leases that were settled since make no room for jobs of another queue."""
+async def test_repeated_claim_counts_settled_leases(behind: RedisBroker) -> None:
+    """Leases that were settled since leave no room for jobs of another queue."""
     await behind.enqueue([job("a", queue="one"), job("b", queue="one"), job("c", queue="two")])
     asked = request(2, queues=("one", "two"))
     a, b = (await behind.claim(asked)).leases
@@ -305,10 +301,10 @@ async def test_a_repeated_claim_knows_how_much_it_had_taken(behind: RedisBroker)
     assert (await behind.claim(asked)).leases == [b]
 
 
-async def test_a_closed_broker_does_not_try_again(
+async def test_close_stops_retries(
     proxy: Proxy, make_broker: Callable[..., RedisBroker], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A call that would be repeated after a pause is not, when the broker was closed in the meantime."""
+    """A call that pauses before its next attempt fails when the broker is closed."""
     for n in range(1, 6):
         broker = make_broker(proxy.url)
         await broker.connect()
@@ -328,13 +324,13 @@ async def test_a_closed_broker_does_not_try_again(
 @pytest.mark.filterwarnings(
     "ignore:Exception ignored in. <socket.socket .*family=1,:pytest.PytestUnraisableExceptionWarning"
 )
-async def test_no_output_of_a_failing_connect_shows_the_password(
+async def test_failed_login_shows_no_password(
     start_server: Callable[..., RedisServer],
     make_broker: Callable[..., RedisBroker],
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """Neither errors nor logs nor output have the secret, however the connection fails."""
+    """No error, log or output contains the password, however the connection fails."""
     server = start_server("--requirepass", "right", tcp=True)
     caplog.set_level(logging.DEBUG)
     shown = ""
@@ -368,10 +364,10 @@ async def test_no_output_of_a_failing_connect_shows_the_password(
     assert ":***@" in shown
 
 
-async def test_a_server_that_is_not_ready_for_a_login_is_asked_again(
+async def test_transient_error_at_login_is_retried(
     start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker]
 ) -> None:
-    """An error that passes by itself is no verdict on the credentials."""
+    """A transient error at the login does not reject the credentials."""
     server = start_server("--requirepass", "right", tcp=True)
     async with Proxy(server.open_url) as proxy:
         broker = make_broker(proxy.url.replace("//", "//:right@"))
@@ -381,27 +377,25 @@ async def test_a_server_that_is_not_ready_for_a_login_is_asked_again(
         await broker.close()
 
 
-async def test_wrong_credentials_are_no_passing_trouble(
+async def test_wrong_credentials_raise_config_error(
     start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker]
 ) -> None:
-    """A wrong or missing password is a mistake in the settings, and the right one works."""
+    """A wrong or missing password raises `BrokerConfigError`, and the right one works."""
     server = start_server("--requirepass", "p@ss/word", tcp=True)
     for secret, said in (("", "NOAUTH"), (":wrong@", "WRONGPASS"), ("nobody:p%40ss%2Fword@", "WRONGPASS")):
         for scheme in ("redis", "redis+cluster"):
             broker = make_broker(f"{scheme}://{secret}127.0.0.1:{server.port}")
             for call in (broker.connect, broker.time):
-                with pytest.raises(
-                    BrokerConfigError, match=f"does not let us in: {said} .*[^.]; check user name, pass"
-                ):
+                with pytest.raises(BrokerConfigError, match=f"rejects the login: {said} .*[^.]; check user name, pass"):
                     await call()
     await make_broker(f"redis://:p%40ss%2Fword@127.0.0.1:{server.port}").connect()
 
 
-class TestNobodyAtTheOtherEnd:
-    """The connections stay open, and nothing comes back any more, as when a machine or a line is gone."""
+class TestSilentServer:
+    """The connections stay open and no byte arrives any more, as when a machine is gone."""
 
-    async def test_a_call_ends_in_time(self, proxy: Proxy, make_broker: Callable[..., RedisBroker]) -> None:
-        """Its deadline holds, whatever the connection does."""
+    async def test_call_ends_at_timeout(self, proxy: Proxy, make_broker: Callable[..., RedisBroker]) -> None:
+        """The deadline of a call holds, whatever the connection does."""
         broker = make_broker(proxy.url, timeout=0.3)
         await broker.connect()
         proxy.silent = True
@@ -410,10 +404,10 @@ class TestNobodyAtTheOtherEnd:
             await broker.enqueue([job("a")])
         assert time.monotonic() - started < 1
 
-    async def test_the_connection_for_commands_is_replaced(
+    async def test_pipeline_replaces_silent_connection(
         self, behind: RedisBroker, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A reply that is due and does not come gives it up, so that the next call works."""
+        """The connection is given up when a reply is overdue, and the next attempt works."""
         monkeypatch.setattr(pipeline, "REPLY_TIMEOUT", 0.2)
         await behind.enqueue([job("a")])
         proxy.silent = True
@@ -422,10 +416,10 @@ class TestNobodyAtTheOtherEnd:
         proxy.silent = False
         assert await call == [True]
 
-    async def test_a_blocked_connection_is_replaced(
+    async def test_blocking_wait_replaces_silent_connection(
         self, behind: RedisBroker, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The server has a moment longer than it was told to wait, and no more."""
+        """A blocking wait is given up when the reply is overdue by more than `GRACE`."""
         monkeypatch.setattr(blocking, "GRACE", 0.2)
         assert await work_of(behind, timeout=0.05) == []
         wait = asyncio.ensure_future(work_of(behind, timeout=0.3))
@@ -438,7 +432,7 @@ class TestNobodyAtTheOtherEnd:
         assert await work_of(behind, timeout=0.05) == []
         assert proxy.connections == before + 1
 
-    async def test_a_listener_notices(
+    async def test_subscription_replaces_silent_connection(
         self,
         behind: RedisBroker,
         proxy: Proxy,
@@ -447,7 +441,7 @@ class TestNobodyAtTheOtherEnd:
         monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        """Where nothing is heard the server is asked for a word; without one the listener connects anew."""
+        """A subscription pings a silent server, and reconnects if it does not answer."""
         monkeypatch.setattr(channels, "SILENCE", 0.1)
         monkeypatch.setattr(channels, "PING_TIMEOUT", 0.1)
         monkeypatch.setattr(pipeline, "REPLY_TIMEOUT", 0.3)  # its question whether the job has ended may get lost too
@@ -464,10 +458,10 @@ class TestNobodyAtTheOtherEnd:
             assert await wait is True
 
 
-async def test_a_listener_that_is_answered_stays(
+async def test_subscription_keeps_quiet_connection(
     behind: RedisBroker, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Silence alone is no reason to connect anew."""
+    """A connection without messages is kept while the server answers each PING."""
     monkeypatch.setattr(channels, "SILENCE", 0.02)
     await behind.enqueue([job("a")])
     wait = asyncio.ensure_future(behind.wait_for_result("a", queue="q", timeout=20))
@@ -478,8 +472,8 @@ async def test_a_listener_that_is_answered_stays(
     wait.cancel()
 
 
-async def test_a_blocked_connection_to_a_replica_is_given_up(behind: RedisBroker, proxy: Proxy) -> None:
-    """READONLY to a wait means that the primary is elsewhere: the same connection would never be told of a job."""
+async def test_readonly_ends_blocking_connection(behind: RedisBroker, proxy: Proxy) -> None:
+    """READONLY means that the primary is elsewhere; a wait on this connection would never get a token."""
     assert await work_of(behind, timeout=0.05) == []
     before = proxy.connections
     proxy.answer(b"BLPOP", b"-READONLY You can't write against a read only replica.\r\n")
@@ -487,13 +481,27 @@ async def test_a_blocked_connection_to_a_replica_is_given_up(behind: RedisBroker
     assert proxy.connections == before + 1
 
 
-async def test_idle_connections_are_kept_alive(
+async def test_tcp_connection_has_keepalive(
     redis_server: RedisServer, start_server: Callable[..., RedisServer]
 ) -> None:
-    """The system asks the other side for a sign of life, so that a machine that is gone is noticed."""
+    """The system probes idle connections, so that a dead machine is noticed."""
     connection = await connect(Settings.from_url(start_server(tcp=True).url))
     sock = connection._transport.get_extra_info("socket")  # pyright: ignore[reportPrivateUsage]  # no other way to it
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
     if hasattr(socket, "TCP_KEEPIDLE"):
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 10
     await connection.close()
+
+
+async def test_partial_reply_counts_as_sign_of_life() -> None:
+    """Bytes of a reply that is not complete show that the server is alive, though no reply is delivered."""
+    connection = Connection()
+    replies: list[object] = []
+    connection.on_reply = replies.append
+    for data in (b"*1\r\n", b"$2\r\no"):
+        connection.heard_at = 0.0
+        connection.data_received(data)
+        assert connection.heard_at > 0.0
+        assert replies == []
+    connection.data_received(b"k\r\n")
+    assert replies == [[b"ok"]]

@@ -1,4 +1,4 @@
-"""Enqueues that return when replicas have the jobs."""
+"""Enqueue calls that return after replicas have the jobs."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def safe(pair: Pair, make_broker: Make) -> Iterator[RedisBroker]:
     pair.replica.resume()
 
 
-async def test_an_enqueue_returns_when_a_replica_has_the_job(pair: Pair, safe: RedisBroker, namespace: str) -> None:
-    """Whoever takes over has it."""
+async def test_enqueue_returns_after_replica_has_job(pair: Pair, safe: RedisBroker, namespace: str) -> None:
+    """The replica has the job when `enqueue` returns."""
     assert await safe.enqueue([job("a"), job("b")]) == [True, True]
     with pair.replica.client() as connection:
         client: Any = connection
         assert client.hkeys(f"{{{namespace}:q}}:jobs") == [b"a", b"b"]
 
 
-async def test_a_replica_that_is_late_is_an_error_that_says_what_holds(pair: Pair, safe: RedisBroker) -> None:
+async def test_late_replica_raises_not_replicated(pair: Pair, safe: RedisBroker) -> None:
     """The jobs are stored and run; the error says that, what may happen, and what to do."""
     await safe.enqueue([job("a")])
     pair.replica.pause()
@@ -55,10 +55,10 @@ def _shown(url: str) -> str:
     return re.sub(":[^:]*@", ":***@", url)
 
 
-async def test_a_repeated_call_waits_for_the_replica_again(pair: Pair, safe: RedisBroker, make_broker: Make) -> None:
-    """It stores nothing, and yet does not return before the jobs are copied: not even on a new connection.
+async def test_repeated_enqueue_waits_for_replica_again(pair: Pair, safe: RedisBroker, make_broker: Make) -> None:
+    """A repeated call stores nothing, and still waits until a replica has the jobs, also on a new connection.
 
-    Whoever repeats it is answered as the first time; to others the job is known.
+    The first caller gets the first answer again; to another client the job is known.
     """
     pair.replica.pause()
     other = make_broker(pair.primary.url, durability="replica:1", timeout=1.0)
@@ -71,8 +71,8 @@ async def test_a_repeated_call_waits_for_the_replica_again(pair: Pair, safe: Red
     assert await other.enqueue([job("a")]) == [False]
 
 
-async def test_who_waits_for_a_replica_holds_up_nobody(pair: Pair, safe: RedisBroker) -> None:
-    """Other calls of the same broker are answered in the meantime."""
+async def test_wait_for_replica_blocks_no_other_call(pair: Pair, safe: RedisBroker) -> None:
+    """Other calls of the same broker are answered meanwhile."""
     await safe.connect()
     pair.replica.pause()
     call = asyncio.ensure_future(safe.enqueue([job("a")]))
@@ -85,14 +85,14 @@ async def test_who_waits_for_a_replica_holds_up_nobody(pair: Pair, safe: RedisBr
         await call
 
 
-async def test_many_enqueues_at_once_are_all_confirmed(safe: RedisBroker) -> None:
-    """More than there are connections for it."""
+async def test_more_enqueues_than_connections_are_confirmed(safe: RedisBroker) -> None:
+    """Enqueue calls wait for one of the connections to replicas, and all return."""
     made = [asyncio.ensure_future(safe.enqueue([job(f"job-{n}", queue=f"q{n % 20}")])) for n in range(100)]
     assert await asyncio.gather(*made) == [[True]] * 100
 
 
-async def test_a_script_that_the_server_forgot_is_sent_again(pair: Pair, safe: RedisBroker) -> None:
-    """SCRIPT FLUSH goes unnoticed."""
+async def test_flushed_script_is_sent_again(pair: Pair, safe: RedisBroker) -> None:
+    """The caller does not notice SCRIPT FLUSH."""
     await safe.enqueue([job("a")])
     with pair.primary.client() as connection:
         client: Any = connection
@@ -100,8 +100,8 @@ async def test_a_script_that_the_server_forgot_is_sent_again(pair: Pair, safe: R
     assert await safe.enqueue([job("b")]) == [True]
 
 
-async def test_a_full_server_is_full(pair: Pair, safe: RedisBroker) -> None:
-    """The error is the one of any enqueue."""
+async def test_full_server_raises_broker_full(pair: Pair, safe: RedisBroker) -> None:
+    """The error is the same as without durability."""
     with pair.primary.client() as connection:
         client: Any = connection
         client.config_set("maxmemory", "1")
@@ -109,8 +109,8 @@ async def test_a_full_server_is_full(pair: Pair, safe: RedisBroker) -> None:
         await safe.enqueue([job("a")])
 
 
-async def test_killed_connections_go_unnoticed(pair: Pair, safe: RedisBroker) -> None:
-    """A lost reply is asked for again."""
+async def test_client_kill_loses_no_reply(pair: Pair, safe: RedisBroker) -> None:
+    """A call whose connection is killed is repeated."""
     with pair.primary.client() as connection:
         client: Any = connection
         for n in range(10):
@@ -118,10 +118,10 @@ async def test_killed_connections_go_unnoticed(pair: Pair, safe: RedisBroker) ->
             assert await safe.enqueue([job(f"job-{n}")]) == [True]
 
 
-async def test_connections_that_broke_while_idle_cost_one_try(
+async def test_broken_idle_connections_cost_one_attempt(
     pair: Pair, safe: RedisBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many there were: if each had to be found out about, the call would run out of time."""
+    """All broken idle connections are dropped at once; one attempt for each would exceed the timeout."""
     pauses: list[int] = []
 
     def pause_before(tries: int) -> float:
@@ -137,8 +137,8 @@ async def test_connections_that_broke_while_idle_cost_one_try(
     assert len(pauses) <= 1
 
 
-async def test_a_closed_broker_fails_what_was_under_way(pair: Pair, safe: RedisBroker) -> None:
-    """A call that waits for a replica ends with an error, and no task is left."""
+async def test_close_fails_call_waiting_for_replica(pair: Pair, safe: RedisBroker) -> None:
+    """A call that waits for a replica raises `BrokerUnavailable`, and no task is left."""
     tasks = asyncio.all_tasks()
     pair.replica.pause()
     call = asyncio.ensure_future(safe.enqueue([job("a")]))
@@ -152,7 +152,7 @@ async def test_a_closed_broker_fails_what_was_under_way(pair: Pair, safe: RedisB
 
 
 @pytest.mark.parametrize("text", ["", "replica", "replica:0", "replica:-1", "replica:100", "all", "replica:1 "])
-def test_what_is_not_understood_is_refused(text: str) -> None:
-    """The error says what is."""
+def test_durability_option_is_checked(text: str) -> None:
+    """The error names the allowed values."""
     with pytest.raises(ValueError, match="durability must be 'primary', or 'replica:1' to 'replica:99'"):
         RedisBroker(durability=text)

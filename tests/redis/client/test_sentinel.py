@@ -1,4 +1,4 @@
-"""Redis Sentinel: the primary is asked for, and asked for again when it changes."""
+"""Redis Sentinel: the primary is found, and found again after a failover."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def plain(program: Path, namespace: str) -> Iterator[Sentinels]:
         plain.close()
 
 
-async def test_sentinels_are_asked_one_after_the_other(watched: Sentinels, make: Make) -> None:
-    """One that is down or hangs is passed over; when all are down the error names each."""
+async def test_dead_sentinels_are_passed_over(watched: Sentinels, make: Make) -> None:
+    """A sentinel that is down or hangs is passed over; if all are down the error names each."""
     watched.sentinels[0].kill()
     watched.sentinels[1].pause()
     broker = make(watched.url)
@@ -67,8 +67,8 @@ async def test_sentinels_are_asked_one_after_the_other(watched: Sentinels, make:
         await make(watched.url).connect()
 
 
-async def test_a_primary_that_steps_down_is_followed(watched: Sentinels, make: Make) -> None:
-    """All kinds of connections find the new one, though the old one is alive and answers."""
+async def test_failover_is_followed_while_old_primary_lives(watched: Sentinels, make: Make) -> None:
+    """All kinds of connections find the new primary, though the old one still answers."""
     broker, other = make(watched.url), make(watched.url)
     old = watched.primary()
     await broker.enqueue([job("a")])
@@ -95,10 +95,10 @@ async def test_a_primary_that_steps_down_is_followed(watched: Sentinels, make: M
 
 @pytest.mark.parametrize("durability", ["primary", "replica:1"])
 @pytest.mark.parametrize("end", ["kill", "pause"])
-async def test_a_primary_that_fails_is_replaced(
+async def test_failed_primary_is_replaced(
     watched: Sentinels, make: Make, monkeypatch: pytest.MonkeyPatch, end: str, durability: str
 ) -> None:
-    """Work goes on within ten seconds. What is lost had not been copied; what was waited for is not lost."""
+    """Work goes on within ten seconds. Only jobs that no replica had are lost, and none that a replica confirmed."""
     monkeypatch.setattr(pipeline, "REPLY_TIMEOUT", 1.0)
     monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 1.0)
     primary = watched.primary()
@@ -114,10 +114,10 @@ async def test_a_primary_that_fails_is_replaced(
     assert load.outage < FOLLOWED
 
 
-async def test_sentinels_may_forget_the_service_for_a_while(
+async def test_reconfigured_sentinels_are_followed(
     plain: Sentinels, make: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """When they are set up anew and name another primary, it is followed, though the old one is well."""
+    """Sentinels that are set up anew may name another primary; it is followed, though the old one still answers."""
     broker, port = make(plain.url), plain.servers[1].port
     await broker.enqueue([job("a")])
     with caplog.at_level(logging.INFO, "aioq.redis"), plain.sentinels[0].client() as connection:
@@ -137,18 +137,18 @@ async def test_sentinels_may_forget_the_service_for_a_while(
 
 
 class TestWrongUrls:
-    """A mistake in the URL is found out at the start."""
+    """`connect` finds mistakes in the URL."""
 
-    async def test_what_sentinels_say_is_asked_for_right(self, plain: Sentinels, make: Make) -> None:
-        """A service that nobody watches, and a sentinel in the place of a server; the errors say what to write."""
+    async def test_wrong_service_or_scheme_raises(self, plain: Sentinels, make: Make) -> None:
+        """An unknown service, and a sentinel in place of a server: the errors say what to write."""
         await make(plain.url).connect()
         with pytest.raises(BrokerConfigError, match=r"watch no service 'other'; check the path of the URL"):
             await make(plain.url.replace("/main", "/other")).connect()
         with pytest.raises(BrokerConfigError, match=r"is a sentinel; write redis\+sentinel://host:port/service"):
             await make(f"redis://127.0.0.1:{plain.sentinels[0].port}").connect()
 
-    async def test_a_server_is_no_sentinel(self, start_server: Callable[..., RedisServer], make: Make) -> None:
+    async def test_server_as_sentinel_raises(self, start_server: Callable[..., RedisServer], make: Make) -> None:
         """The error says what to check."""
         url = f"redis+sentinel://127.0.0.1:{start_server(tcp=True).port}/main"
-        with pytest.raises(BrokerConfigError, match=r"is no sentinel that we may ask.*check the addresses"):
+        with pytest.raises(BrokerConfigError, match=r"rejects SENTINEL: .*check the addresses"):
             await make(url).connect()

@@ -1,4 +1,4 @@
-"""URLs: what they mean, what they refuse, and what they never show."""
+"""Broker URLs: what they give, which are rejected, and what is never shown."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from aioq_redis.client.url import Address, Settings, mask
         ("valkeys://h", ("h", 6379, 0, True)),
     ],
 )
-def test_a_url_says_where_the_server_is(url: str, place: tuple[str, int, int, bool]) -> None:
-    """Host, port and database come from the URL, or are Redis's own defaults."""
+def test_url_gives_host_port_and_database(url: str, place: tuple[str, int, int, bool]) -> None:
+    """Host, port and database come from the URL, or are the defaults of Redis."""
     settings = Settings.from_url(url)
     assert (settings.host, settings.port, settings.db, settings.tls) == place
 
@@ -45,16 +45,16 @@ def test_a_url_says_where_the_server_is(url: str, place: tuple[str, int, int, bo
         ("rediss+sentinel://:p@a:1,b/main/2", ("a:1", "b:26379"), "main", "rediss+sentinel://:***@a:1,b:26379/main/2"),
     ],
 )
-def test_a_url_may_name_several_servers(url: str, addresses: tuple[str, ...], service: str, shown: str) -> None:
-    """Nodes of a cluster, or sentinels and the service that they watch."""
+def test_url_gives_several_addresses(url: str, addresses: tuple[str, ...], service: str, shown: str) -> None:
+    """A URL can have nodes of a cluster, or sentinels and the service that they watch."""
     settings = Settings.from_url(url)
     assert tuple(map(str, settings.addresses)) == addresses
     assert settings.service == service
     assert settings.masked == shown
 
 
-def test_sentinels_have_credentials_of_their_own() -> None:
-    """Those in front of the hosts are the servers'."""
+def test_url_gives_sentinel_credentials() -> None:
+    """The credentials before the hosts are those of the servers, not of the sentinels."""
     settings = Settings.from_url("redis+sentinel://u:p%40@h/main/3?sentinel_username=s&sentinel_password=t%40")
     sentinel, server = settings.of_sentinel(settings.addresses[0]), settings.at(Address("p", 1))
     assert (sentinel.username, sentinel.password, sentinel.db) == ("s", "t@", 0)
@@ -62,27 +62,27 @@ def test_sentinels_have_credentials_of_their_own() -> None:
     assert "t@" not in repr(settings) + settings.masked + sentinel.masked
 
 
-def test_a_unix_url_names_a_socket() -> None:
+def test_unix_url_gives_socket_path() -> None:
     """The path is decoded, and the database is an option."""
     settings = Settings.from_url("unix://u:p@/run/a%20b.sock?db=2")
     assert (settings.path, settings.db, settings.username, settings.password) == ("/run/a b.sock", 2, "u", "p")
 
 
-def test_secrets_are_percent_decoded() -> None:
-    """What is special in a URL can be part of a user name or password."""
+def test_url_credentials_are_decoded() -> None:
+    """User name and password can contain percent-encoded characters."""
     settings = Settings.from_url("redis://us%40er:p%2Fa%3As%23s@h")
     assert (settings.username, settings.password) == ("us@er", "p/a:s#s")
 
 
-def test_tls_checks_everything_unless_told_otherwise() -> None:
-    """Only ssl_cert_reqs=none switches the check off."""
+def test_url_verifies_tls_by_default() -> None:
+    """Only ssl_cert_reqs=none switches the verification off."""
     assert Settings.from_url("rediss://h").verify
     assert Settings.from_url("rediss://h?ssl_cert_reqs=required").verify
     assert not Settings.from_url("rediss://h?ssl_cert_reqs=none").verify
 
 
-def test_certificates_are_named_in_the_url(tmp_path: Path) -> None:
-    """The authority's file and our own are options."""
+def test_url_gives_certificate_files(tmp_path: Path) -> None:
+    """The files of the authority and of our own certificate are options."""
     file = tmp_path / "ca.pem"
     file.touch()
     assert Settings.from_url(f"rediss://h?ssl_ca_certs={file}").ca_certs == str(file)
@@ -118,8 +118,8 @@ def test_certificates_are_named_in_the_url(tmp_path: Path) -> None:
         ("redis+cluster://h?sentinel_password=x", "unknown option 'sentinel_password'"),
     ],
 )
-def test_what_is_not_understood_is_refused(url: str, complaint: str) -> None:
-    """A URL with a mistake says which."""
+def test_malformed_url_raises(url: str, complaint: str) -> None:
+    """The error says what is wrong with the URL."""
     with pytest.raises(BrokerConfigError, match=complaint):
         Settings.from_url(url)
 
@@ -140,8 +140,8 @@ def test_what_is_not_understood_is_refused(url: str, complaint: str) -> None:
         "redis+sentinel://a,b?sentinel_password=hunter2",
     ],
 )
-def test_a_refused_url_does_not_show_its_secret(url: str) -> None:
-    """Error messages have the URL masked."""
+def test_error_of_malformed_url_hides_secrets(url: str) -> None:
+    """Error messages show the URL without secrets."""
     with pytest.raises(BrokerConfigError) as caught:
         RedisBroker(url)
     assert "hunter2" not in str(caught.value)
@@ -157,21 +157,21 @@ def test_a_refused_url_does_not_show_its_secret(url: str) -> None:
         ("unix://user:hunter2@/run/s?db=1", "unix://user:***@/run/s?db=1"),
     ],
 )
-def test_repr_shows_the_url_without_its_password(url: str, shown: str) -> None:
-    """The broker shows where it is, complete with defaults."""
+def test_repr_shows_url_without_password(url: str, shown: str) -> None:
+    """`repr` of the broker shows the URL with its defaults."""
     assert repr(RedisBroker(url, namespace="app")) == f"RedisBroker({shown!r}, namespace='app')"
     assert "hunter2" not in repr(Settings.from_url(url))
 
 
-def test_masking_takes_any_text() -> None:
-    """What is no URL is shown as it is."""
+def test_mask_takes_any_text() -> None:
+    """A text that is not a URL is returned as it is."""
     assert mask("nothing to hide") == "nothing to hide"
     assert mask("redis://h/0?a=secret&b=secret") == "redis://h/0?a=***&b=***"
 
 
 @pytest.mark.parametrize("name", ["", "a:b", "{a}", "a b", "a*", "a\n", "ä", "x" * 65, "../x"])
-def test_a_namespace_is_a_plain_word(name: str) -> None:
-    """What could reach into another namespace is refused, and the error names the field."""
+def test_namespace_is_checked(name: str) -> None:
+    """A namespace that could reach into another one is rejected, and the error names the option."""
     with pytest.raises(ValueError, match="namespace"):
         RedisBroker(namespace=name)
 
@@ -180,7 +180,7 @@ def test_a_namespace_is_a_plain_word(name: str) -> None:
     ("option", "value"),
     [("timeout", 0), ("timeout", 4000), ("dead_ttl", 0), ("dead_limit", 0), ("cancelled_ttl", -1.0)],
 )
-def test_options_are_checked_when_given(option: str, value: float) -> None:
-    """A value out of its range is refused, and the error names the option."""
+def test_broker_options_are_checked(option: str, value: float) -> None:
+    """A value out of range is rejected, and the error names the option."""
     with pytest.raises(ValueError, match=option):
         RedisBroker(**{option: value})  # type: ignore[arg-type]  # on purpose

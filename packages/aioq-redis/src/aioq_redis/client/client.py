@@ -198,7 +198,7 @@ class Client:
             return access_denied(self.name, reply)
         if reply.code == "NOPERM":
             return BrokerConfigError(f"{self.name} does not permit {what}: {reply.text}; extend the user's ACL")
-        return BrokerConfigError(f"{self.name} refuses {what}: {reply.text}")
+        return BrokerConfigError(f"{self.name} rejects {what}: {reply.text}")
 
     async def _try(self, attempt: Callable[[Session], Awaitable[Any]]) -> Any:
         session = self.session

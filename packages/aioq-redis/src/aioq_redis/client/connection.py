@@ -258,6 +258,6 @@ async def _log_in(connection: Connection, settings: Settings) -> None:
 
 def _untrusted(settings: Settings, error: ssl.SSLError) -> BrokerConfigError:
     return BrokerConfigError(
-        f"{settings.masked} did not prove who it is: {error_text(error)}; "
-        f"check the host name, and name the authority's file as ssl_ca_certs= in the URL"
+        f"TLS with {settings.masked} failed: {error_text(error)}; "
+        f"check the host name, and name the file of the authority as ssl_ca_certs= in the URL"
     )

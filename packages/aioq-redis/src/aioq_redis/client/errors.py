@@ -77,7 +77,7 @@ def error_text(error: BaseException) -> str:
 def access_denied(where: str, reply: ErrorReply) -> BrokerConfigError:
     """Return the error for a server that rejects the login."""
     return BrokerConfigError(
-        f"{where} does not let us in: {reply.text}; check user name, password and database in the URL"
+        f"{where} rejects the login: {reply.text}; check user name, password and database in the URL"
     )
 
 

@@ -95,7 +95,7 @@ class Sentinels:
         reply = await ask_once(self._settings.of_sentinel(sentinel), *question, timeout=SENTINEL_TIMEOUT)
         if isinstance(reply, ErrorReply):
             raise BrokerConfigError(
-                f"{sentinel} of {self._settings.masked} is no sentinel that we may ask: {reply.text}; "
+                f"{sentinel} of {self._settings.masked} rejects SENTINEL: {reply.text}; "
                 f"check the addresses in the URL, and sentinel_username= and sentinel_password="
             )
         return Address(reply[0].decode(), int(reply[1])) if reply else None

@@ -73,7 +73,7 @@ class Settings:
         try:
             return _parse(urlsplit(url))
         except (ValueError, BrokerConfigError) as error:
-            raise BrokerConfigError(f"{mask(url)} is no URL of a Redis server: {error}") from None
+            raise BrokerConfigError(f"{mask(url)} is not a URL of a Redis server: {error}") from None
 
     @property
     def host(self) -> str:
