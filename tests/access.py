@@ -1,7 +1,6 @@
-"""Who the tests are to a server: a user who may do what a queue needs, in one namespace, and nothing else.
+"""The user as whom the tests connect to a server: it has the rights that a queue needs in one namespace, and no others.
 
-That is the normal case. What an operator or a stranger does in a test goes by `RedisServer.client`, or by
-`RedisServer.open_url`, where it is about what the broker does as a user who may do anything.
+Tests connect past any broker with `RedisServer.client`, and as a user with all rights with `RedisServer.open_url`.
 """
 
 from __future__ import annotations
@@ -11,25 +10,25 @@ from urllib.parse import quote
 __all__ = ["CLUSTER", "LISTENING", "REPLICAS", "RULES", "as_user", "definition"]
 
 RULES = "+@read +@write +@connection +time +eval +evalsha +script|load -@dangerous"
-"""What suffices; without a right to channels, workers and clients ask for what they would be told."""
+"""The rules that suffice; without rights to channels, workers and clients poll instead of subscribing."""
 
 LISTENING = f"{RULES} +@pubsub"
-"""What docs and docstrings ask for."""
+"""The rules that the documentation recommends."""
 
 CLUSTER = ("+cluster|slots", "+asking")
-"""What they ask for on a cluster."""
+"""Further rules for a cluster."""
 
 REPLICAS = ("+wait",)
-"""What they ask for where `enqueue` waits for replicas."""
+"""Further rules if `enqueue` waits for replicas."""
 
 SECRET = "se:cr@t"
 
 
 def definition(namespace: str, *more: str) -> list[str]:
-    """Return a user with the rights to a namespace as ACL SETUSER takes it: the name, then the rules.
+    """Return a user with the rights to a namespace as the arguments of ACL SETUSER: the name, then the rules.
 
     Args:
-        namespace: What may follow the brace with which all keys and channels begin.
+        namespace: What follows the brace with which all keys and channels begin.
         more: Further rules.
     """
     place = (f"~{{{namespace}*", "resetchannels", f"&{{{namespace}*")
@@ -37,7 +36,7 @@ def definition(namespace: str, *more: str) -> list[str]:
 
 
 def as_user(url: str, namespace: str) -> str:
-    """Return a URL that names no user with the user of a namespace in it."""
+    """Return a URL without a user with the user of a namespace in it."""
     scheme, _, rest = url.partition("://")
     return f"{scheme}://{_name(namespace)}:{quote(SECRET)}@{rest}"
 

@@ -1,4 +1,4 @@
-"""Several servers that act as one: a cluster, and a primary with replicas that sentinels watch."""
+"""Groups of servers: a cluster, and a primary with replicas and sentinels."""
 
 from __future__ import annotations
 
@@ -11,56 +11,56 @@ from typing import Any
 import redis
 
 from tests.access import CLUSTER, REPLICAS, as_user
-from tests.servers import PATIENCE, RedisServer
+from tests.servers import START_TIMEOUT, RedisServer
 
 __all__ = ["SLOTS", "Cluster", "Sentinels", "wait_until"]
 
 SLOTS = 16384
 
 HASTE = 600
-"""Milliseconds after which nodes of a cluster take a silent one for dead."""
+"""Milliseconds of silence after which the nodes of a cluster consider a node dead."""
 
 PROMPT = ("--repl-diskless-sync-delay", "0")
-"""Lets replicas begin at once, not after 5 seconds in which others might join them."""
+"""Lets replicas synchronize at once; by default the primary waits 5 seconds for further replicas."""
 
 
 def wait_until(condition: Callable[[], object]) -> None:
-    """Return when servers have told each other of something, which no event tells us of."""
-    deadline = time.monotonic() + PATIENCE
+    """Wait until servers agree on something, which no event reports."""
+    deadline = time.monotonic() + START_TIMEOUT
     while not condition():
         if time.monotonic() > deadline:
-            raise RuntimeError("the servers did not come to an agreement")
+            raise RuntimeError("the servers did not agree in time")
         time.sleep(0.02)
 
 
 class Cluster:
-    """A cluster of the test's own on 127.0.0.1, its slots spread evenly over three nodes.
+    """A cluster of one test on 127.0.0.1, with its slots spread over three nodes.
 
     Args:
-        program: The servers' program.
-        namespace: Of the user as whom brokers come by `url`.
-        rights: Further ones of that user.
+        program: The program of the servers.
+        namespace: The namespace of the user in `url`.
+        rights: Further rights of that user.
     """
 
     def __init__(self, program: Path, namespace: str, rights: Sequence[str] = ()) -> None:
         self._program, self._namespace, self._rights = program, namespace, rights
         self.nodes: list[RedisServer] = []
-        """All that were started, primaries first."""
+        """All nodes, primaries first."""
 
     @property
     def url(self) -> str:
-        """Where a broker reaches it: by one node, for the others it has to find."""
+        """Return the URL for a broker: it names one node, and the broker finds the others."""
         return as_user(self.open_url, self._namespace)
 
     @property
     def open_url(self) -> str:
-        """The same as a user who may do anything."""
+        """Return the URL for a user with all rights."""
         return f"redis+cluster://127.0.0.1:{self.nodes[0].port}"
 
     @contextmanager
     def client(self) -> Generator[Any]:
-        """Connect to it past any broker."""
-        client = redis.RedisCluster("127.0.0.1", self._alive().port, socket_timeout=PATIENCE)
+        """Return a client that is connected past any broker."""
+        client = redis.RedisCluster("127.0.0.1", self._alive().port, socket_timeout=START_TIMEOUT)
         try:
             yield client
         finally:
@@ -74,7 +74,7 @@ class Cluster:
         self._settle(3)
 
     def add_replica(self, primary: RedisServer) -> RedisServer:
-        """Start a node that copies another, and return it when it is up to date."""
+        """Start a replica of a node, and return it when it is up to date."""
         replica = self._add()
         wait_until(lambda: self.id_of(primary) in _ask(replica, "CLUSTER", "NODES").decode())
         _ask(replica, "CLUSTER", "REPLICATE", self.id_of(primary))
@@ -83,14 +83,14 @@ class Cluster:
         return replica
 
     def owner_of(self, slot: int) -> RedisServer:
-        """Return the node that has a slot, as the others see it."""
+        """Return the node that has a slot, as the other nodes see it."""
         for first, last, owner, *_ in _ask(self._alive(), "CLUSTER", "SLOTS"):
             if first <= slot <= last:
                 return next(node for node in self.nodes if node.port == owner[1])
-        raise RuntimeError(f"nobody has slot {slot}")
+        raise RuntimeError(f"no node has slot {slot}")
 
     def serves(self, node: RedisServer) -> bool:
-        """Say whether a node answers for its slots, as one that has just been promoted does in a moment."""
+        """Return whether a node answers for its slots; a promoted replica needs a moment for it."""
         return b"cluster_state:ok" in _ask(node, "CLUSTER", "INFO")
 
     def move(self, slot: int, target: RedisServer) -> None:
@@ -100,27 +100,27 @@ class Cluster:
         self.end_move(slot, source, target)
 
     def begin_move(self, slot: int, target: RedisServer) -> None:
-        """Have a slot on its way, with no key moved yet."""
+        """Begin to move a slot, without moving a key yet."""
         source = self.owner_of(slot)
         _ask(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", self.id_of(source))
         _ask(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", self.id_of(target))
 
     def move_key(self, slot: int, source: RedisServer, target: RedisServer) -> bool:
-        """Move a key of a slot on its way; False when there is none left."""
+        """Move one key of a slot; return False if none is left."""
         keys = _ask(source, "CLUSTER", "GETKEYSINSLOT", slot, 1)
         if keys:
             _ask(source, "MIGRATE", "127.0.0.1", target.port, keys[0], 0, 5000)
         return bool(keys)
 
     def end_move(self, slot: int, source: RedisServer, target: RedisServer) -> None:
-        """Move the other keys of a slot on its way, and give it to the target."""
+        """Move the other keys of a slot, and give the slot to the target."""
         while self.move_key(slot, source, target):
             pass
         for node in (target, source, *self.nodes):
             _ask(node, "CLUSTER", "SETSLOT", slot, "NODE", self.id_of(target))
 
     def id_of(self, node: RedisServer) -> str:
-        """Return what the nodes call one of them."""
+        """Return the id of a node in the cluster."""
         return str(_ask(node, "CLUSTER", "MYID").decode())
 
     def close(self) -> None:
@@ -147,27 +147,27 @@ class Cluster:
 class Sentinels:
     """A primary, replicas, and sentinels that watch them under the name `main`.
 
-    Sentinels replace the primary when they are told to, dead or alive. By themselves they do so after
-    30 s of silence, which no test waits for: if they were in haste, a machine that stalls for a moment
-    would have them depose the new primary, too, and with it all that it alone has.
+    Sentinels replace the primary when `fail_over` tells them to, whether it runs or not. By themselves they do so after
+    30 s of silence, for which no test waits: with a shorter time, a machine that stalls for a moment would let them replace
+    the new primary too, and lose the data that only it has.
 
     Args:
-        program: The servers' program.
-        namespace: Of the user as whom brokers come by `url`.
-        replicas: How many.
-        sentinels: How many; two of them decide, so fewer only tell.
+        program: The program of the servers.
+        namespace: The namespace of the user in `url`.
+        replicas: Number of replicas.
+        sentinels: Number of sentinels; fewer than two cannot fail over.
     """
 
     def __init__(self, program: Path, namespace: str, replicas: int = 1, sentinels: int = 3) -> None:
         self._program, self._namespace, self._count = program, namespace, sentinels
         user = {"namespace": namespace, "rights": REPLICAS}
         self.servers = [_start(program, PROMPT, **user) for _ in range(replicas + 1)]
-        """The first begins as the primary."""
+        """The servers; the first one starts as the primary."""
         self.sentinels: list[RedisServer] = []
 
     @property
     def url(self) -> str:
-        """Where a broker asks for the primary."""
+        """Return the URL for a broker: the addresses of the sentinels."""
         addresses = ",".join(f"127.0.0.1:{one.port}" for one in self.sentinels)
         return as_user(f"redis+sentinel://{addresses}/main", self._namespace)
 
@@ -183,12 +183,12 @@ class Sentinels:
         wait_until(lambda: all(self._knows_all(sentinel) for sentinel in self.sentinels))
 
     def primary(self) -> RedisServer:
-        """Return the server that a sentinel says is the primary."""
+        """Return the server that is the primary according to a sentinel."""
         _, port = _ask(self.sentinels[-1], "SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main")
         return next(server for server in self.servers if server.port == int(port))
 
     def fail_over(self) -> None:
-        """Have the sentinels promote a replica, however the primary is."""
+        """Let the sentinels promote a replica, whether the primary runs or not."""
         _ask(self.sentinels[0], "SENTINEL", "FAILOVER", "main")
 
     def close(self) -> None:
@@ -202,8 +202,8 @@ class Sentinels:
         _ask(sentinel, "SENTINEL", "MONITOR", "main", "127.0.0.1", self.servers[0].port, 2)
 
     def _knows_all(self, sentinel: RedisServer) -> bool:
-        said = _ask(sentinel, "SENTINEL", "MASTER", "main")
-        facts = dict(zip(said[::2], said[1::2], strict=True))
+        reply = _ask(sentinel, "SENTINEL", "MASTER", "main")
+        facts = dict(zip(reply[::2], reply[1::2], strict=True))
         return (int(facts[b"num-slaves"]), int(facts[b"num-other-sentinels"])) == (
             len(self.servers) - 1,
             self._count - 1,

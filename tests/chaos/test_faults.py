@@ -32,10 +32,10 @@ def test_groups_contain_each_fault_once() -> None:
 
 @pytest.mark.timeout(100)
 @pytest.mark.parametrize("group", GROUPS, ids="-".join)
-def test_fault_reaches_every_bar(group: tuple[str, ...], tmp_path: Path, tell: Callable[[str], None]) -> None:
+def test_fault_reaches_every_bar(group: tuple[str, ...], tmp_path: Path, show_figures: Callable[[str], None]) -> None:
     """No job is lost or stuck, no worker exits by itself, and every other bar of the fault is reached."""
     seed = SystemRandom().randrange(10**6)
-    tell(f"seed {seed}")
+    show_figures(f"seed {seed}")
 
     faults = {fault.number: fault for fault in FAULTS}
 
@@ -44,5 +44,5 @@ def test_fault_reaches_every_bar(group: tuple[str, ...], tmp_path: Path, tell: C
 
     with ThreadPoolExecutor(len(group)) as pool:
         results = [result for some in pool.map(run_fault, group) for result in some]
-    tell(table([result.row() for result in results]))
+    show_figures(table([result.row() for result in results]))
     assert [missed for result in results for missed in result.missed_bars()] == []

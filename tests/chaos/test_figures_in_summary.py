@@ -10,13 +10,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 SUITE = """
-def test_good(tell):
-    tell("0 lost")
+def test_good(show_figures):
+    show_figures("0 lost")
 
 
-def test_bad(tell):
-    tell("seed 7")
-    tell("4 lost")
+def test_bad(show_figures):
+    show_figures("seed 7")
+    show_figures("4 lost")
     assert False
 """
 

@@ -16,10 +16,10 @@ pytestmark = pytest.mark.skipif(not found(), reason=HOW_TO)
 
 
 @pytest.mark.parametrize("variant", fleet_ticks.VARIANTS)
-def test_fleet_tick_fires_once(variant: str, tmp_path: Path, tell: Callable[[str], None]) -> None:
+def test_fleet_tick_fires_once(variant: str, tmp_path: Path, show_figures: Callable[[str], None]) -> None:
     """A cron with `unique=True` and a schedule fire each tick once, in time, in each variant."""
     result = fleet_ticks.run(variant, fleet_ticks.SMALL, SystemRandom().randrange(10**6), tmp_path)
-    tell(f"seed {result.seed}\n{table(result.rows())}")
+    show_figures(f"seed {result.seed}\n{table(result.rows())}")
     assert result.missed_bars() == []
     assert result.inline.fires + len(result.inline.died) == result.jobs.fires == result.jobs.ticks
     assert result.jobs.ticks >= fleet_ticks.SMALL.seconds - 1

@@ -13,11 +13,11 @@ from tests.servers import HOW_TO, found
 
 
 @pytest.mark.skipif(not found(), reason=HOW_TO)
-def test_rolling_deploy_fires_each_tick_once(tmp_path: Path, tell: Callable[[str], None]) -> None:
+def test_rolling_deploy_fires_each_tick_once(tmp_path: Path, show_figures: Callable[[str], None]) -> None:
     """Kept entries fire on, changed ones are armed at once, removed ones are retired, and added ones begin."""
     deploy, results = rolling_deploy.run(rolling_deploy.SMALL, tmp_path)
     print(table(rolling_deploy.status_rows(deploy.before)), table(rolling_deploy.status_rows(deploy.after)), sep="\n\n")
-    tell(table([result.row() for result in results]))
+    show_figures(table([result.row() for result in results]))
     assert [missed for result in results for missed in result.missed_bars()] == []
     states = {row["entry"]: row["state"] for row in rolling_deploy.status_rows(deploy.after)}
     assert states == {

@@ -13,10 +13,10 @@ from tests.servers import HOW_TO, found
 
 
 @pytest.mark.skipif(not found(), reason=HOW_TO)
-def test_suspended_worker_follows_misfire_policies(tmp_path: Path, tell: Callable[[str], None]) -> None:
+def test_suspended_worker_follows_misfire_policies(tmp_path: Path, show_figures: Callable[[str], None]) -> None:
     """`once` fires the newest tick, `skip` no tick later than its grace, `all` every tick; the ledger has each."""
     results = suspended_worker.run(suspended_worker.SMALL, tmp_path)
-    tell(table([result.row() for result in results]))
+    show_figures(table([result.row() for result in results]))
     assert [missed for result in results for missed in result.missed_bars()] == []
     assert len(results) == 9
     assert all(result.during.ticks >= 2 for result in results)

@@ -1,4 +1,4 @@
-"""What the tests of the pages share."""
+"""Fixtures for the tests of the pages."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.packaging.third_party.metadata import write_metadata
 
 @pytest.fixture(scope="session")
 def redis_kind() -> str:
-    """One kind of server is enough: that all do the same is tested elsewhere."""
+    """Use one kind of server: other tests cover the differences."""
     return servers.first()
 
 
 @pytest.fixture
 def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The example packages as if they were installed, for this process and, by the path returned, for others."""
+    """Make the example packages importable, for this process and, by the returned path, for others."""
     projects = [path.parent for path in THIRD_PARTY.glob("*/pyproject.toml")]
     for project in projects:
         write_metadata(project, tmp_path / "metadata")

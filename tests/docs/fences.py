@@ -1,4 +1,4 @@
-"""The code in a Markdown page: every fence, what it says of itself, and where it stands."""
+"""Finds the blocks of code in a Markdown page, with their titles and lines."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Fence:
 
     Attributes:
         language: The first word after the backticks.
-        title: What `title="..."` says; a file's name, or `Output`.
-        body: The text, without indentation that it shares.
+        title: The value of `title="..."`: the name of a file, or `Output`.
+        body: The text, without its common indentation.
         line: Number of its first line in the page.
-        not_run: Why it is only looked at; empty when it runs.
+        not_run: Why it is not run; empty if it is.
     """
 
     page: Path
@@ -43,13 +43,13 @@ class Fence:
 
     @property
     def where(self) -> str:
-        """File and line, as tools show them."""
+        """Return file and line, in the form that tools print."""
         page = self.page.relative_to(ROOT) if self.page.is_relative_to(ROOT) else self.page
         return f"{page}:{self.line}"
 
     @property
     def quoted(self) -> Path | None:
-        """The file of an example package that the title names; None when it names none."""
+        """Return the file of an example package that the title names, or None."""
         path = THIRD_PARTY / self.title
         return path if self.title and path.is_file() else None
 

@@ -34,7 +34,7 @@ PLACES = {
 
 @dataclass(frozen=True)
 class Route:
-    """An arrow: how it runs, and where its label stands."""
+    """The course of an arrow, and the place of its label."""
 
     path: str
     label: tuple[int, int]
@@ -104,7 +104,7 @@ def drawing(transitions: Iterable[Transition] = TRANSITIONS) -> str:
 
 
 def page_with_table(page: str, transitions: Iterable[Transition] = TRANSITIONS) -> str:
-    """Return the page with its table made anew."""
+    """Return the page with a new table."""
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
     lines = ["| from | by | to |", "| --- | --- | --- |"]
@@ -113,7 +113,7 @@ def page_with_table(page: str, transitions: Iterable[Transition] = TRANSITIONS) 
 
 
 def _arrows(rows: list[Transition]) -> list[str]:
-    """Return an arrow for each pair of states, with all verbs that lead from one to the other."""
+    """Return an arrow for each pair of states, with all verbs from one to the other."""
     grouped = {row for verb_target in GROUPS for row in _in_group(rows, *verb_target)}
     verbs: dict[tuple[JobState, JobState], list[str]] = {}
     for row in rows:

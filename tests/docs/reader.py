@@ -1,4 +1,4 @@
-"""A reader who types in all that a page shows, from top to bottom."""
+"""Runs everything that a page shows, from top to bottom, as a reader would."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ SOMEWHERE = "/srv/myapp"
 class Reader:
     """Runs the fences of one page, in a folder and a namespace of their own.
 
-    - A `python` fence with a file's name for its title is written to that file; any other is run,
-      in the same event loop and with the same names as those before it.
-    - A `text` fence right after it is what it prints.
-    - A `console` fence that begins with `$ ` holds commands and what they print. An `aioq worker` without
-      `--burst` runs until the end of the page, and is then compared with what is shown of it.
-    - Code in a comment that starts with `<!-- run` is run and not shown. `work(app)` starts a worker
-      there, for the rest of the page.
+    - A `python` fence whose title is a file's name is written to that file; any other one is run, in the same event loop
+      and with the same names as those before it.
+    - A `text` fence right after it is its expected output.
+    - A `console` fence that begins with `$ ` holds commands and their output. An `aioq worker` without `--burst` runs until
+      the end of the page; its output is compared then.
+    - Code in a comment that starts with `<!-- run` is run and not shown. `work(app)` starts a worker there, for the rest of
+      the page.
 
     Args:
-        folder: Where files are written and commands run.
-        redis: URL of the server to use for the one on localhost that pages speak of.
-        path: Further places where commands find modules.
+        folder: The folder for files and commands.
+        redis: URL of the server that replaces the one on localhost in the pages.
+        path: Further folders in which commands find modules.
     """
 
     def __init__(self, folder: Path, redis: str, path: list[str]) -> None:
@@ -64,10 +64,10 @@ class Reader:
         self._workers: TaskGroup | None = None
 
     async def read(self, page: list[Fence]) -> None:
-        """Do as the page says.
+        """Run the page.
 
         Raises:
-            AssertionError: Something shown is not so; says where.
+            AssertionError: The output differs from the page; the message says where.
         """
         failure: Exception | None = None
         ended: list[int | None] = []
@@ -165,7 +165,7 @@ class Reader:
         return [process.returncode for process, _, _ in self._background]
 
     def _placed(self, text: str) -> str:
-        """Let text speak of the tests' own Redis, where it speaks of the one on localhost."""
+        """Return a text with the tests' own Redis in place of the one on localhost."""
         return (
             text.replace("RedisBroker()", f'RedisBroker("{self._redis}")')
             .replace(LOCALHOST, self._redis)
@@ -178,11 +178,11 @@ class Reader:
 
     @staticmethod
     def needs_redis(page: list[Fence]) -> bool:
-        """Whether a page speaks of the server on localhost."""
+        """Return whether a page uses the server on localhost."""
         return any(mark in fence.body for fence in page for mark in (LOCALHOST, "RedisBroker()"))
 
     def _seen(self, text: str) -> None:
-        """Note which files something runs or imports."""
+        """Record the files that a fence runs or imports."""
         for stem in [stem for stem in self._files if re.search(rf"\b{stem}\b", text)]:
             imported = self._files.pop(stem)
             self._seen(imported.body)
@@ -205,7 +205,7 @@ def _compare(fence: Fence, actual: str, expected: str | None = None) -> None:
 
 
 def _commands(body: str) -> list[tuple[str, str]]:
-    """Return the commands of a console, each with what it prints."""
+    """Return the commands of a console fence, each with its output."""
     parts = re.split(r"^\$ ", body, flags=re.MULTILINE)
     assert not parts[0].strip(), f"a console begins with a command, not with {parts[0]!r}"
     joined = [re.sub(r"\\\n\s*", "", part) for part in parts[1:]]

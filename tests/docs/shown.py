@@ -1,4 +1,4 @@
-"""Whether output is what a page shows, but for what differs from run to run."""
+"""Compares output with the page, except for what differs from run to run."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _ANY = re.compile("|".join(f"(?P<v{index}>{shown})" for index, (shown, _) in enu
 
 
 def pattern(expected: str) -> str:
-    """Return a regular expression for output as a page shows it.
+    """Return a regular expression for the output that a page shows.
 
-    `...` alone in a line stands for any lines, and within a line for any text.
+    A line `...` stands for any lines, and `...` within a line for any text.
     """
     return "".join(r"(?:.*\n)*?" if line.strip() == "..." else f"{_line(line)}\n" for line in expected.splitlines())
 
 
 def matches(expected: str, actual: str, *, more: bool = False) -> bool:
-    """Whether `actual` is what was expected; with `more`, whether it begins so."""
+    """Return whether `actual` is the expected output; with `more`, whether it begins with it."""
     text = "".join(f"{line.rstrip()}\n" for line in actual.splitlines())
     found = re.match(pattern(expected), text) if more else re.fullmatch(pattern(expected), text)
     return found is not None

@@ -1,4 +1,4 @@
-"""Commands that the pages show exist, with the options shown; and docs/cli.md leaves none out."""
+"""The pages show only commands and options that exist, and docs/cli.md shows all of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GROUPS = {command.split()[0] for command in COMMANDS if " " in command}
 
 @pytest.fixture
 def help_of(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Helper:
-    """Return what `aioq COMMAND --help` says."""
+    """Return the help text of `aioq COMMAND --help`."""
     monkeypatch.setenv("COLUMNS", "200")
 
     def ask(command: str) -> str:
@@ -40,7 +40,7 @@ def help_of(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 
 
 def shown() -> Iterator[tuple[str, list[str]]]:
-    """Yield every call of `aioq` in the pages, with the place where it stands."""
+    """Yield every call of `aioq` in the pages, with its place."""
     for page in PAGES:
         for fence in fences(page):
             text = re.sub(r"\\\n\s*", "", fence.body)
@@ -50,7 +50,7 @@ def shown() -> Iterator[tuple[str, list[str]]]:
 
 
 def words(line: str) -> list[str]:
-    """Return the words of a command line, or of a list of them as Dockerfiles have."""
+    """Return the words of a command line, or of a list of them as in a Dockerfile."""
     if line.strip().startswith('"'):
         return [str(word) for word in json.loads(f"[{line.strip().rstrip(']')}]")]
     text = line.partition(" && ")[0].lstrip(' /"').rstrip(" /")
@@ -61,30 +61,30 @@ CALLS = list(shown())
 
 
 @pytest.mark.parametrize(("where", "call"), CALLS, ids=[where for where, _ in CALLS])
-def test_a_command_that_is_shown_exists(where: str, call: list[str], help_of: Helper) -> None:
-    """The command is there, and has each of the options."""
+def test_shown_command_exists(where: str, call: list[str], help_of: Helper) -> None:
+    """Each command in a page exists, with each of its options."""
     command = " ".join(call[1:3] if call[1] in GROUPS else call[1:2])
     text = help_of(command)
     for option in [word.partition("=")[0] for word in call if word.startswith("-") and word != "--help"]:
         assert re.search(rf"(^|[\s,\[|]){option}\b", text), f"{where}: aioq {command} has no {option}"
 
 
-def test_there_are_commands_to_look_at() -> None:
-    """The search finds what the pages are known to have."""
+def test_search_finds_known_commands() -> None:
+    """The search finds the commands that the pages are known to have."""
     assert {"worker", "cron", "demo"} <= {call[1] for _, call in CALLS}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_page_lists_every_option(command: str, help_of: Helper) -> None:
-    """The table below the command's heading has its options, all of them and no others."""
+def test_cli_page_lists_every_option(command: str, help_of: Helper) -> None:
+    """The table below a command's heading has all of its options and no others."""
     section = CLI.read_text().partition(f"## aioq {command}\n")[2].partition("\n## ")[0]
     table = {name for line in section.splitlines() if line.startswith("| `-") for name in names(line.split("|")[1])}
     usage = help_of(command).partition("\n\n")[0]
     assert table == {name for name in names(help_of(command)) if name not in ("-h", "--help")}, usage
 
 
-def test_the_defaults_of_a_worker(help_of: Helper) -> None:
-    """The page, the command and `Worker` agree on them."""
+def test_worker_defaults_agree(help_of: Helper) -> None:
+    """The page, the command and `Worker` have the same defaults."""
     section = CLI.read_text().partition("## aioq worker\n")[2].partition("\n## ")[0]
     rows = [
         [cell.strip(" `") for cell in line.split("|")[1:3]] for line in section.splitlines() if line.startswith("| `-")
@@ -101,8 +101,8 @@ def names(text: str) -> set[str]:
     return set(re.findall(r"(?<![\w-])-{1,2}[a-z][a-z-]*", text))
 
 
-def test_every_command_has_a_heading(help_of: Helper) -> None:
-    """The page describes the commands that there are."""
+def test_cli_page_has_every_command(help_of: Helper) -> None:
+    """The page has a heading for each command, and no other."""
     top = set(re.findall(r"^    (\w+)  ", help_of(""), re.MULTILINE))
     verbs = {
         f"{group} {verb}" for group in GROUPS for verb in re.findall(r"^    (\w+)  ", help_of(group), re.MULTILINE)
@@ -111,7 +111,7 @@ def test_every_command_has_a_heading(help_of: Helper) -> None:
     assert re.findall(r"^## aioq (.+)$", CLI.read_text(), re.MULTILINE) == list(COMMANDS)
 
 
-def test_exit_codes() -> None:
-    """The page lists the codes that there are."""
+def test_cli_page_lists_exit_codes() -> None:
+    """The page lists all exit codes."""
     table = CLI.read_text().partition("## Exit codes")[2]
     assert [int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)] == sorted(Exit)

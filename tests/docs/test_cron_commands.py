@@ -1,4 +1,4 @@
-"""What docs/cli.md shows of commands whose output depends on the day, or on what has happened."""
+"""docs/cli.md shows the real output of commands that depends on the day or on earlier ticks."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ BERLIN = ZoneInfo("Europe/Berlin")
 
 
 def is_shown(text: str, *, more: str = "") -> bool:
-    """Whether the page has this text in a fence of its own, followed by `more`."""
+    """Return whether the page has this text in a fence of its own, followed by `more`."""
     return f"```text\n{text}\n{more}```" in (ROOT / "docs" / "cli.md").read_text()
 
 
-def test_the_explanation_is_the_one_that_is_shown() -> None:
-    """On New Year's Day of 2026, for the next clock changes are named."""
+def test_cli_page_shows_explain_output() -> None:
+    """The page shows the output of `explain` on 1 January 2026, with the next clock changes."""
     schedule = scheduler_named("cron").parse("30 2 * * *", tz="Europe/Berlin")
     assert isinstance(schedule, ExplainedSchedule)
     explained = explain_schedule(
@@ -35,8 +35,8 @@ def test_the_explanation_is_the_one_that_is_shown() -> None:
     assert is_shown("\n".join(explanation_lines(explained, 80)))
 
 
-def test_the_history_is_the_one_that_is_shown() -> None:
-    """For an entry of which all kinds of things are recorded."""
+def test_cli_page_shows_history_output() -> None:
+    """The page shows the output of `history` for an entry with records of many kinds."""
 
     def record(tick: datetime, status: TickStatus, late: float = 0.0, took: float = 0.0, **facts: Any) -> TickRecord:
         at = tick.replace(tzinfo=BERLIN).timestamp()
@@ -56,8 +56,8 @@ def test_the_history_is_the_one_that_is_shown() -> None:
     assert is_shown(history_table(records, BERLIN, width=None))
 
 
-def test_the_difference_is_the_one_that_is_shown() -> None:
-    """An hour later, and nothing else."""
+def test_cli_page_shows_diff_output() -> None:
+    """The page shows the output of `diff` after an entry moved by an hour."""
 
     def version(expression: str) -> Aarq:
         app = Aarq(MemoryBroker(), tz="Europe/Berlin")

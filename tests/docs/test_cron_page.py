@@ -1,4 +1,4 @@
-"""The tables of docs/cron.md say what the code does."""
+"""The tables of docs/cron.md match the code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NIGHTS = {
 
 
 def rows(heading: str) -> Iterator[dict[str, str]]:
-    """Yield the rows of the table whose first line begins so."""
+    """Yield the rows of the table whose first line begins with a text."""
     lines = PAGE[PAGE.index(heading) :].splitlines()
     names = cells(lines[0])
     for line in takewhile(lambda line: line.startswith("|"), lines[2:]):
@@ -28,12 +28,12 @@ def rows(heading: str) -> Iterator[dict[str, str]]:
 
 
 def cells(line: str) -> list[str]:
-    """Return what stands between the bars."""
+    """Return the cells of a row."""
     return [cell.strip().strip("`") for cell in line.strip("|").split("|")]
 
 
-def test_nights_of_daylight_saving() -> None:
-    """Each line of the table names the runs of both nights, all of them, in order."""
+def test_clock_change_table_has_the_runs() -> None:
+    """Each row of the table has all runs of both nights, in order."""
     table = list(rows("| expression | 29 March"))
     assert len(table) > 5
     for row in table:
@@ -41,7 +41,7 @@ def test_nights_of_daylight_saving() -> None:
 
 
 def runs(expression: str, night: str) -> str:
-    """Return the runs of one night, as the table shows them."""
+    """Return the runs of one night, in the form of the table."""
     schedule, (start, end) = CronExpression(expression, ZONE), NIGHTS[night]
     first = datetime.fromisoformat(start)
     seen = (moment.astimezone(schedule.tz) for moment in schedule.occurrences(first))
@@ -50,13 +50,13 @@ def runs(expression: str, night: str) -> str:
 
 
 @pytest.mark.parametrize("row", list(rows("| expression | when |")), ids=lambda row: row["expression"])
-def test_examples_are_expressions(row: dict[str, str]) -> None:
-    """Whatever the table of examples names can be written."""
+def test_example_table_has_valid_expressions(row: dict[str, str]) -> None:
+    """Each expression in the table of examples is valid."""
     assert CronExpression(row["expression"]).expression == row["expression"]
 
 
-def test_the_first_monday() -> None:
-    """The idiom means what the table says, for a year."""
+def test_first_monday_idiom() -> None:
+    """The expression for the first Monday matches the first Mondays of a year and no other day."""
     schedule = CronExpression("0 0 */100,1-7 * MON")
     found = takewhile(
         lambda moment: moment.year == 2026, schedule.occurrences(datetime.fromisoformat("2026-01-01T00Z"))

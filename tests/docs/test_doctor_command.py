@@ -1,4 +1,4 @@
-"""What docs/cli.md shows of `aioq doctor`, whose output depends on a server."""
+"""docs/cli.md shows the real output of `aioq doctor`, which depends on a server."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.docs.fences import ROOT
 MIB = 1 << 20
 
 
-def test_the_check_up_is_the_one_that_is_shown() -> None:
-    """Of a server that may throw jobs away, and a queue that nobody consumes."""
+def test_cli_page_shows_doctor_output() -> None:
+    """The page shows the output for a server that may evict jobs, and a queue without a worker."""
     server = about_host(
         {
             "valkey_version": "9.0.1",

@@ -1,4 +1,4 @@
-"""Each sentence of the guarantee names the tests that prove it, and they are there."""
+"""docs/guarantees.md names the tests of each sentence of the guarantee, and the tests exist."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ ROWS = re.findall(r"^\| (.+?\.) \| (.+) \|$", PAGE, re.MULTILINE)
 NAMED = re.findall(r"`((?:tests|packages)/[^`]+)`", PAGE)
 
 
-def test_every_sentence_is_proved() -> None:
-    """The table has the guarantee, sentence by sentence, but for what is not promised."""
+def test_guarantee_table_has_every_sentence() -> None:
+    """The table has each sentence of the guarantee, except those about what is not promised."""
     quoted = " ".join(line.removeprefix("> ") for line in PAGE.splitlines() if line.startswith("> "))
     promised = quoted.partition(" Not promised: ")[0]
     assert " ".join(sentence for sentence, _ in ROWS) == promised
@@ -23,15 +23,15 @@ def test_every_sentence_is_proved() -> None:
 
 
 @pytest.mark.parametrize("named", sorted(set(NAMED)))
-def test_a_proof_exists(named: str) -> None:
-    """The file has a test of that name."""
+def test_guarantee_named_test_exists(named: str) -> None:
+    """The named file has a test of the named name."""
     path, _, test = named.partition("::")
     text = (ROOT / path).read_text()
     assert re.search(rf"^ *(?:async )?def {test}\(", text, re.MULTILINE)
 
 
-def test_the_table_of_bad_inputs_is_that_of_the_tests() -> None:
-    """The page says of each input what the tests insist on, and of no other."""
+def test_bad_input_table_equals_the_tests_table() -> None:
+    """The page has each input and outcome that the tests require, and no other."""
     section = PAGE.partition("## What bad inputs get\n")[2].partition("\n## ")[0]
     assert re.findall(r"^\| (.+) \| (.+) \|$", section, re.MULTILINE)[2:] == [
         (row.input, row.expected) for row in TABLE

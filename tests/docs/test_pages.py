@@ -1,4 +1,4 @@
-"""Everything that README.md and docs/ show has been tried."""
+"""All code and commands in README.md and docs/ run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STEM = {page: str(page.relative_to(ROOT)) for page in PAGES}
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder whose modules can be imported, and are forgotten after the test."""
+    """Return a folder whose modules can be imported, and are forgotten after the test."""
     folder = tmp_path / "page"
     folder.mkdir()
     monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
@@ -31,10 +31,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("page", PAGES, ids=STEM.get)
-async def test_a_page_does_what_it_says(
+async def test_page_runs_as_shown(
     page: Path, folder: Path, third_party: list[str], request: pytest.FixtureRequest
 ) -> None:
-    """Its files are written, its code and commands run in order, and the output is the one shown."""
+    """The page's files are written, its code and its commands run in order, and their output is as shown."""
     shown = list(fences(page))
     redis = ""
     if Reader.needs_redis(shown):

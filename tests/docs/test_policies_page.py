@@ -1,4 +1,4 @@
-"""The pictures of docs/cron-policies.md show what the code decides."""
+"""The pictures of docs/cron-policies.md match the decisions of the code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def pictures(unit: str) -> Iterator[list[str]]:
-    """Yield the lines of the pictures whose time is in these units, without the lines of numbers."""
+    """Yield the lines of the pictures with this unit of time, without the lines of numbers."""
     for fence in fences(PAGE):
         if fence.body.startswith(unit):
             head, *lines = fence.body.splitlines()
@@ -28,7 +28,7 @@ def pictures(unit: str) -> Iterator[list[str]]:
 
 
 def drawn(stop: str, ticks: str, interval: timedelta, **options: Any) -> str:
-    """Return the runs of a row, given the rows of the stop and of the schedule; a tick is ten columns long."""
+    """Return the runs of a row, from the rows of the stop and of the schedule; a tick is ten columns long."""
     entry = CronEntry(name="n", function=drawn, schedule=Every(interval), options=CronOptions(**options))
     asleep = range(stop.index("#"), stop.rindex("#") + 1)
     columns = [column for column, mark in enumerate(ticks) if mark == "|"]
@@ -44,15 +44,15 @@ def drawn(stop: str, ticks: str, interval: timedelta, **options: Any) -> str:
 
 
 @pytest.mark.parametrize("misfire", ["once", "skip", "all"])
-def test_misfire(misfire: str) -> None:
-    """Each row has a run where the policy fires one."""
+def test_misfire_picture_matches_policies(misfire: str) -> None:
+    """Each row has a run where its policy fires one."""
     schedule, stop, *rows = next(pictures("minutes     0         1         2         3         4"))
     (row,) = [row for row in rows if row.startswith(misfire)]
     assert row[12:] == drawn(stop[12:], schedule[12:], timedelta(minutes=1), misfire=misfire)
 
 
-def test_grace() -> None:
-    """A tick within its grace is fired after the stop, and a later one is not."""
+def test_grace_picture_matches_the_grace() -> None:
+    """A tick within its grace fires after the stop, and an older one does not."""
     schedule, *rows = list(pictures("minutes     0"))[1]
     assert [row.split()[0] for row in rows] == ["stopped", "skip"] * 2
     for stop, row in zip(rows[::2], rows[1::2], strict=True):
@@ -67,15 +67,15 @@ def test_grace() -> None:
         ("all,  catchup=86400", {"misfire": "all", "catchup": 86400}),
     ],
 )
-def test_catchup(label: str, options: dict[str, Any]) -> None:
-    """Each row makes up for the ticks that are not too old."""
+def test_catchup_picture_matches_the_limits(label: str, options: dict[str, Any]) -> None:
+    """Each row fires the ticks that are not too old."""
     schedule, stop, *rows = next(pictures("hours"))
     (row,) = [row for row in rows if row.startswith(f"{label} ")]
     assert row[21:] == drawn(stop[21:], schedule[21:], timedelta(hours=1), **options)
 
 
-def test_jitter() -> None:
-    """The row is that of an entry named `refresh`, on the first minutes of 2026."""
+def test_jitter_picture_matches_an_entry() -> None:
+    """The row is that of an entry named `refresh` in the first minutes of 2026."""
     entry = CronEntry(
         name="refresh", function=drawn, schedule=Every(timedelta(minutes=1)), options=CronOptions(jitter=30)
     )

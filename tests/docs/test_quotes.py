@@ -1,4 +1,4 @@
-"""Code that pages quote from the example packages is the code of the packages."""
+"""The pages quote the example packages word for word."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ QUOTES = [fence for page in PAGES for fence in fences(page) if fence.title.start
 
 
 @pytest.mark.parametrize("quote", QUOTES, ids=[quote.where for quote in QUOTES])
-def test_a_quotation_is_word_for_word(quote: Fence) -> None:
-    """The lines stand in the file, in one piece."""
+def test_quoted_lines_are_in_the_file(quote: Fence) -> None:
+    """The lines are in the file, in one piece."""
     text = (THIRD_PARTY / quote.title).read_text()
     margins = [indent(quote.body, margin) for margin in ("", "    ")]
     assert any(f"\n{lines}" in f"\n{text}" for lines in margins), f"{quote.title} has no such lines"
 
 
-def test_the_packages_are_quoted() -> None:
-    """Both pages are built around their packages, and quote whole lines of them."""
+def test_pages_quote_their_packages() -> None:
+    """Both pages quote whole lines of their package."""
     assert {quote.page.stem for quote in QUOTES} == {"writing-a-broker", "writing-a-scheduler"}
     assert all(quote.body == dedent(quote.body) for quote in QUOTES)

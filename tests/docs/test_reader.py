@@ -1,4 +1,4 @@
-"""The reader of the pages notices when something shown is not so."""
+"""The reader of the pages reports output that differs from the page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.docs.shown import matches
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Pages speak of asyncio."""
+    """Use asyncio, as the pages do."""
     return "asyncio"
 
 
@@ -29,43 +29,43 @@ async def read(text: str, folder: Path) -> None:
     await Reader(folder, "", []).read(page(text, folder))
 
 
-async def test_output_that_is_right(tmp_path: Path) -> None:
+async def test_reader_accepts_the_shown_output(tmp_path: Path) -> None:
     """Code runs with the names of the code before it, and its output is compared."""
     await read("```python\na = 1\n```\n```python\nprint(a)\n```\n```text\n1\n```\n", tmp_path)
 
 
-async def test_output_that_is_wrong(tmp_path: Path) -> None:
-    """The difference is an error."""
+async def test_reader_rejects_other_output(tmp_path: Path) -> None:
+    """A difference in the output is an error."""
     with pytest.raises(AssertionError, match="and it is\n1\n"):
         await read("```python\nprint(1)\n```\n```text\n2\n```\n", tmp_path)
 
 
-async def test_a_command_that_prints_something_else(tmp_path: Path) -> None:
-    """What files print is compared too."""
+async def test_reader_rejects_other_output_of_a_command(tmp_path: Path) -> None:
+    """The output of commands is compared too."""
     with pytest.raises(AssertionError, match="and it is\nhello\n"):
         await read('```python title="a.py"\nprint("hello")\n```\n```console\n$ python a.py\nbye\n```\n', tmp_path)
 
 
-async def test_a_worker_that_says_something_else(tmp_path: Path) -> None:
-    """A worker that cannot start, or does not log what is shown, is found out."""
+async def test_reader_rejects_other_log_of_a_worker(tmp_path: Path) -> None:
+    """A worker that cannot start or does not log the shown lines is an error."""
     with pytest.raises(AssertionError, match="there is no module nothing"):
         await read("```console\n$ aioq worker nothing:app\nworker started\n```\n", tmp_path)
 
 
-async def test_code_that_raises(tmp_path: Path) -> None:
-    """An error in code is an error of the page."""
+async def test_reader_rejects_code_that_raises(tmp_path: Path) -> None:
+    """An exception in the code of a page is an error of the page."""
     with pytest.raises(ZeroDivisionError):
         await read("```python\n1 / 0\n```\n", tmp_path)
 
 
-async def test_a_file_that_nothing_runs(tmp_path: Path) -> None:
-    """A file is run or imported, or it has not been tried."""
+async def test_reader_rejects_a_file_that_nothing_runs(tmp_path: Path) -> None:
+    """A file that is neither run nor imported is an error."""
     with pytest.raises(AssertionError, match=r"never run: a"):
         await read('```python title="a.py"\nprint("hello")\n```\n', tmp_path)
 
 
-def test_what_a_fence_says_of_itself(tmp_path: Path) -> None:
-    """Language, title, line, and the reason not to run it."""
+def test_fence_has_language_title_line_and_reason(tmp_path: Path) -> None:
+    """A fence has a language, a title, a line, and the reason why it is not run."""
     text = 'One:\n\n<!-- not run: no server -->\n```python title="a.py"\nprint()\n```\n\n<!-- run\nb = 1\n-->\n'
     first, second = page(text, tmp_path)
     assert (first.language, first.title, first.body, first.line) == ("python", "a.py", "print()\n", 5)
@@ -87,6 +87,6 @@ def test_what_a_fence_says_of_itself(tmp_path: Path) -> None:
         ("worker web1-4711-9f2c4e started\n", "worker vm-1-0a1b2c started\n", True),
     ],
 )
-def test_what_may_differ(expected: str, actual: str, same: bool) -> None:
-    """Moments, ids and what dots stand for are compared by their form, all else by the letter."""
+def test_shown_output_may_differ_in_times_and_ids(expected: str, actual: str, same: bool) -> None:
+    """Times, ids and dots are compared by their form, and all other text literally."""
     assert matches(expected, actual) is same

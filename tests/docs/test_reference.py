@@ -1,4 +1,4 @@
-"""docs/reference.md and the tables of docs/tasks.md leave out nothing that is public."""
+"""docs/reference.md and the tables of docs/tasks.md have all public names."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAMED = re.findall(r"^::: (\S+)$", REFERENCE, re.MULTILINE)
 
 
 def documented() -> set[object]:
-    """Return every object that the page has made documentation of."""
+    """Return every object that the page documents."""
     found: set[object] = set()
     for name in NAMED:
         module, _, last = name.rpartition(".")
@@ -36,8 +36,8 @@ def documented() -> set[object]:
 
 
 @pytest.mark.parametrize("package", [aioq, aioq_cron, aioq_redis, testing], ids=lambda package: package.__name__)
-def test_public_names_are_in_the_reference(package: ModuleType) -> None:
-    """What a package exports is described."""
+def test_reference_has_public_names(package: ModuleType) -> None:
+    """The page documents every exported name of a package."""
     known = documented()
     assert [name for name in package.__all__ if getattr(package, name) not in known] == []
 
@@ -45,8 +45,8 @@ def test_public_names_are_in_the_reference(package: ModuleType) -> None:
 @pytest.mark.parametrize(
     "module", [context, cron, errors, findings, job, protocols, ticks], ids=lambda module: module.__name__
 )
-def test_modules_that_third_parties_import_are_in_the_reference(module: ModuleType) -> None:
-    """What brokers and schedulers are written with is described."""
+def test_reference_has_modules_for_third_parties(module: ModuleType) -> None:
+    """The page documents the modules with which brokers and schedulers are written."""
     known = documented()
     assert [
         name
@@ -55,20 +55,20 @@ def test_modules_that_third_parties_import_are_in_the_reference(module: ModuleTy
     ] == []
 
 
-def test_states_and_verbs_are_in_the_reference() -> None:
-    """A broker asks the table of states, so it can be looked up."""
+def test_reference_has_states_and_verbs() -> None:
+    """The page documents the table of transitions, which brokers use."""
     assert {states.JobState, states.Verb, states.after} <= documented()
 
 
 def options(heading: str) -> dict[str, str]:
-    """Return the first columns of the table below a heading: option and, where there is one, default."""
+    """Return the first columns of the table below a heading: each option and its default, if any."""
     section = TASKS.partition(f"## {heading}\n")[2].partition("\n## ")[0]
     rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("| `")]
     return {row[0].strip(" `"): row[1].strip(" `") for row in rows}
 
 
-def test_the_table_of_task_options() -> None:
-    """It names every option with its default."""
+def test_task_option_table_is_complete() -> None:
+    """The table has every option with its default."""
     shown = options("Options of a task")
     assert shown.pop("name") == "module.function"
     actual = {field.name: field.default for field in fields(TaskOptions)}
@@ -76,21 +76,21 @@ def test_the_table_of_task_options() -> None:
     assert {name: eval(text) for name, text in shown.items()} == actual
 
 
-def test_the_table_of_enqueue_options() -> None:
-    """It names every option of `Task.options`."""
+def test_enqueue_option_table_is_complete() -> None:
+    """The table has every option of `Task.options`."""
     assert set(options("Options of one job")) == {f.name for f in fields(EnqueueOptions) if f.init}
 
 
-def test_the_table_of_packages() -> None:
-    """README.md says what each distribution needs."""
+def test_package_table_has_requirements() -> None:
+    """README.md lists the requirements of each distribution."""
     rows = re.findall(r"^\| `(aioq[\w-]*)` \|.*\| ([^|]*) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert {name for name, _ in rows} == {path.parent.name for path in ROOT.glob("packages/*/pyproject.toml")}
     for name, needs in rows:
         assert set(needs.split(", ")) == {each.name for each in requirements(name).values() if not each.marker}
 
 
-def test_every_error_of_results_is_explained() -> None:
-    """The page on tasks tells apart the ways in which there is no result."""
+def test_tasks_page_explains_errors_of_results() -> None:
+    """The page on tasks explains each error that `result()` raises."""
     results = {errors.JobFailed, errors.JobDead, errors.JobCancelled, errors.JobExpired}
     results |= {errors.JobEnded, errors.ResultTimeout}
     assert all(f"| `{error.__name__}` |" in TASKS for error in results)

@@ -1,4 +1,4 @@
-"""The servers that the tests start: they come and go as told, and keep to themselves."""
+"""The servers and the proxies that the tests start."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ StartServer = Callable[..., RedisServer]
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """The client runs on asyncio alone."""
+    """Use asyncio alone, as the client does."""
     return "asyncio"
 
 
@@ -28,15 +28,17 @@ def keys(server: RedisServer) -> list[bytes]:
         return list(client.scan_iter())  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType, reportUnknownVariableType]
 
 
-def test_a_server_of_its_own_is_empty(start_server: StartServer, redis_server: RedisServer) -> None:
-    """It shares nothing with the server of the other tests."""
+def test_start_server_gives_an_empty_server(start_server: StartServer, redis_server: RedisServer) -> None:
+    """A server of a test shares nothing with the server of the other tests."""
     assert start_server().url != redis_server.url
     assert keys(start_server()) == []
 
 
 @pytest.mark.parametrize(("options", "left"), [([], []), (["--appendonly", "yes"], [b"key"])])
-def test_a_restart_keeps_what_the_options_say(start_server: StartServer, options: list[str], left: list[bytes]) -> None:
-    """By default nothing; the place stays the same."""
+def test_restart_keeps_data_only_with_appendonly(
+    start_server: StartServer, options: list[str], left: list[bytes]
+) -> None:
+    """A restarted server keeps its address, and keeps its data only if its options say so."""
     server = start_server(*options, tcp=True)
     with server.client() as client:
         client.set("key", "value")
@@ -46,8 +48,8 @@ def test_a_restart_keeps_what_the_options_say(start_server: StartServer, options
     assert server.pid != before[1]
 
 
-def test_a_killed_server_can_be_started_again(start_server: StartServer) -> None:
-    """Its socket does not outlive it."""
+def test_killed_server_starts_again(start_server: StartServer) -> None:
+    """The socket of a killed server is removed, so that the server can be started again."""
     server = start_server()
     server.kill()
     assert not server.socket.exists()
@@ -55,8 +57,8 @@ def test_a_killed_server_can_be_started_again(start_server: StartServer) -> None
     assert keys(server) == []
 
 
-def test_a_paused_server_hangs_without_hanging_up(start_server: StartServer) -> None:
-    """A client gets no answer, until the server goes on."""
+def test_paused_server_answers_after_resume(start_server: StartServer) -> None:
+    """A client of a paused server gets no answer until the server is resumed."""
     server = start_server()
     with server.client(socket_timeout=1) as client:
         assert client.ping()  # pyright: ignore[reportUnknownMemberType]
@@ -67,8 +69,8 @@ def test_a_paused_server_hangs_without_hanging_up(start_server: StartServer) -> 
         assert client.ping()  # pyright: ignore[reportUnknownMemberType]
 
 
-def test_options_reach_the_server(start_server: StartServer) -> None:
-    """Here a password, which the server then insists on."""
+def test_start_server_passes_options(start_server: StartServer) -> None:
+    """The server requires the password that its options set."""
     server = start_server("--requirepass", "secret")
     with pytest.raises(redis.AuthenticationError):
         keys(server)
@@ -76,8 +78,8 @@ def test_options_reach_the_server(start_server: StartServer) -> None:
         assert client.ping()  # pyright: ignore[reportUnknownMemberType]
 
 
-async def test_tls_needs_the_authority(start_server: StartServer, tmp_path: Path) -> None:
-    """A client that does not know who signed the certificate turns back."""
+async def test_tls_front_needs_its_authority(start_server: StartServer, tmp_path: Path) -> None:
+    """A client that does not know the certificate's authority refuses the connection."""
     async with tls_front(start_server(), tmp_path) as front:
         async with redis.asyncio.Redis.from_url(front.url) as client:  # pyright: ignore[reportUnknownMemberType]
             assert await client.ping()  # pyright: ignore[reportUnknownMemberType, reportGeneralTypeIssues]
@@ -86,8 +88,8 @@ async def test_tls_needs_the_authority(start_server: StartServer, tmp_path: Path
                 await client.ping()  # pyright: ignore[reportUnknownMemberType, reportGeneralTypeIssues]
 
 
-async def test_a_proxy_leads_to_the_same_database(start_server: StartServer) -> None:
-    """It is where the tests look for what went through it, also on a server that was given by a URL with one."""
+async def test_proxy_keeps_the_database_of_the_url(start_server: StartServer) -> None:
+    """The proxy's URL names the same database as the URL of the server."""
     server = start_server(tcp=True)
     async with Proxy(f"{server.open_url}/9") as proxy, redis.asyncio.Redis.from_url(proxy.url) as client:
         await client.set("key", "value")

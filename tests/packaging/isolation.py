@@ -1,7 +1,7 @@
-"""Prove that a distribution works with nothing but what it declares.
+"""Checks that a distribution works with nothing but its declared requirements.
 
-Run as `python -I isolation.py DISTRIBUTION [EXTRA]` in an environment that holds it and its dependencies alone:
-without the checkout on the path, and without pytest.
+Run it as `python -I isolation.py DISTRIBUTION [EXTRA]` in an environment that has only the distribution and its
+requirements: without the checkout on the path, and without pytest.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import anyio
 
 
 def job() -> None:
-    """A job is enqueued, run and answered, on the broker of the core."""
+    """Enqueue a job, run it and read its result, on the broker of the core."""
     from aioq import Aarq, Worker
 
     app = Aarq("memory://")
@@ -37,7 +37,7 @@ def job() -> None:
 
 
 def satellites_are_named() -> None:
-    """What another distribution brings is refused with the line that installs it."""
+    """Check that a missing distribution is named, with the command that installs it."""
     from aioq import backends
     from aioq.discovery import broker_from_url, scheduler_named
 
@@ -51,7 +51,7 @@ def satellites_are_named() -> None:
 
 
 def refusal(attempt: Callable[[], object]) -> str:
-    """Return the message of the error that an attempt ends with."""
+    """Return the message of the error that a call raises."""
     try:
         attempt()
     except Exception as error:
@@ -60,7 +60,7 @@ def refusal(attempt: Callable[[], object]) -> str:
 
 
 def cron() -> None:
-    """The scheduler is found, and knows the next noon."""
+    """Find the scheduler, and let it compute the next noon."""
     from datetime import UTC, datetime
 
     from aioq.discovery import scheduler_named
@@ -70,7 +70,7 @@ def cron() -> None:
 
 
 def redis() -> None:
-    """The broker is found under each of its schemes, and its scripts are there to read."""
+    """Find the broker by each of its schemes, and read its scripts."""
     import aioq_redis
     from aioq.backends import RedisBroker
     from aioq.discovery import broker_from_url
@@ -86,7 +86,7 @@ def redis() -> None:
 
 
 def suites() -> None:
-    """A third party finds the suites that its broker must pass."""
+    """Find the suites that the brokers of third parties must pass."""
     from aioq import testing
 
     assert all(hasattr(testing, name) for name in ("BrokerContract", "SchedulerContract"))
@@ -94,7 +94,7 @@ def suites() -> None:
 
 @dataclass(frozen=True)
 class Case:
-    """What a distribution brings, what must not come along with it, and what must work."""
+    """The modules of a distribution, those that must be missing, and the checks that must pass."""
 
     packages: tuple[str, ...]
     absent: tuple[str, ...]
@@ -116,7 +116,7 @@ CASES = {
 
 
 def modules(package: ModuleType, skip: tuple[str, ...]) -> Iterator[str]:
-    """Import everything below a package, but what runs a program, and yield the names."""
+    """Import all modules of a package except programs, and yield their names."""
     yield package.__name__
     for found in iter_modules(package.__path__, f"{package.__name__}."):
         if not found.name.endswith("__main__") and not found.name.startswith(skip or ("-",)):
@@ -125,7 +125,7 @@ def modules(package: ModuleType, skip: tuple[str, ...]) -> Iterator[str]:
 
 
 def main(name: str) -> None:
-    """Check one case, and say what was seen."""
+    """Check one case, and print the result."""
     case = CASES[name]
     here = [name for name in case.absent if find_spec(name)]
     assert not here, f"{name} drags in {', '.join(here)}"

@@ -1,4 +1,4 @@
-"""What is in the wheels and the sdists, built here without an installer."""
+"""The contents of the wheels and the sdists, which are built here without an installer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SOURCES = (".py", ".lua", "py.typed")
 
 
 def built_wheel(distribution: str, target: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return the names in a distribution's wheel."""
+    """Return the names of the files in a distribution's wheel."""
     monkeypatch.chdir(ROOT / "packages" / distribution)
     with zipfile.ZipFile(target / build_wheel(str(target))) as wheel:
         return wheel.namelist()
@@ -37,17 +37,15 @@ def contents(wheel: Path) -> dict[str, bytes]:
 
 
 def sources(distribution: str) -> set[str]:
-    """Return the files that belong into a wheel, from the checkout."""
+    """Return the files of the checkout that belong into a wheel."""
     base = ROOT / "packages" / distribution / "src"
     files = (path for path in base.rglob("*") if path.name.endswith(SOURCES))
     return {str(path.relative_to(base).as_posix()) for path in files}
 
 
 @pytest.mark.parametrize("distribution", CODE)
-def test_a_wheel_holds_the_package_and_nothing_else(
-    distribution: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Code, the mark that it is typed, and Lua scripts."""
+def test_wheel_has_only_the_package(distribution: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wheel has code, `py.typed` and Lua scripts, and no other files."""
     names = set(built_wheel(distribution, tmp_path, monkeypatch))
     package = {name for name in names if ".dist-info/" not in name}
     assert package == sources(distribution)
@@ -55,22 +53,22 @@ def test_a_wheel_holds_the_package_and_nothing_else(
     assert any(name.endswith(".lua") for name in package) == (distribution == "aioq-redis")
 
 
-def test_the_umbrella_has_no_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It installs its dependencies, and shares no file with the core."""
+def test_umbrella_wheel_has_no_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The umbrella installs its dependencies, and shares no file with the core."""
     names = built_wheel("aioq", tmp_path, monkeypatch)
     assert [name for name in names if ".dist-info/" not in name] == []
 
 
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
-def test_a_wheel_carries_the_licence(distribution: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The text travels with what is installed."""
+def test_wheel_has_the_licence(distribution: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The text of the licence is in the wheel."""
     stem = f"{distribution.replace('-', '_')}-{metadata(distribution)['version']}"
     assert f"{stem}.dist-info/licenses/LICENSE" in built_wheel(distribution, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
-def test_an_sdist_can_be_built_again(distribution: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It holds all that a wheel needs, and no tests: made away from the checkout, the wheel is the same."""
+def test_sdist_has_all_that_a_build_needs(distribution: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sdist has the sources, the licence, the readme and the build settings, and no tests."""
     folder = unpacked_sdist(distribution, tmp_path, monkeypatch)
     assert {path.name for path in folder.iterdir()} >= {"LICENSE", "README.md", "pyproject.toml", "PKG-INFO"}
     assert not [path for path in folder.iterdir() if path.name.startswith("tests")]

@@ -1,4 +1,4 @@
-"""Nothing that a message names is ever imported or executed: the packages have few places that could."""
+"""The packages never import or run what a message names."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def called(source: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=within)
-def test_only_known_places_import_by_name(source: Path) -> None:
-    """Each of them has its names from the user or from our own code, none from a broker."""
+def test_import_by_name_only_in_known_files(source: Path) -> None:
+    """Each of these files gets its names from the user or from our own code, never from a broker."""
     assert bool(called(source) & EXECUTES) == (within(source) in ALLOWED)
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=within)
-def test_nothing_is_unpickled(source: Path) -> None:
-    """No module is imported that makes code of data."""
+def test_no_module_imports_pickle(source: Path) -> None:
+    """No package imports a module that turns data into code."""
     imported = [
         node for node in ast.walk(ast.parse(source.read_text())) if isinstance(node, ast.Import | ast.ImportFrom)
     ]

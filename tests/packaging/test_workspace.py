@@ -30,27 +30,27 @@ TOP_LEVEL = {
 VERSION = (ROOT / "packages/aioq/VERSION").read_text("utf-8").strip()
 
 
-def test_the_top_level_holds_what_it_should_and_no_more() -> None:
-    """Whatever else a tool leaves there is ignored by git."""
+def test_top_level_has_only_known_files() -> None:
+    """Git ignores every other file that tools write there."""
     ignored = {line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines()}
     here = {path.name for path in ROOT.iterdir()} - ignored - {".git"}
     assert {name for name in here if not name.startswith(".coverage.")} == TOP_LEVEL
 
 
-def test_the_root_is_no_project() -> None:
-    """It says what the tools are to do, and builds nothing."""
+def test_root_pyproject_has_no_project() -> None:
+    """The root's pyproject.toml has settings of tools, and builds nothing."""
     assert not {"project", "build-system"} & settings(ROOT).keys()
 
 
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
-def test_versions_are_in_lockstep(distribution: str) -> None:
-    """All distributions carry the version that stands in one file, and support the same Pythons."""
+def test_distributions_share_one_version(distribution: str) -> None:
+    """All distributions have the version of one file, and support the same Pythons."""
     project = metadata(distribution)
     assert (project["version"], project["requires-python"]) == (VERSION, ">=3.11")
 
 
-def test_the_umbrella_pins_its_parts() -> None:
-    """Whoever installs it gets parts of its own version."""
+def test_umbrella_pins_its_parts() -> None:
+    """The umbrella requires the parts of its own version."""
     pins = requirements("aioq") | requirements("aioq", "cron") | requirements("aioq", "all")
     assert {name: str(pin.specifier) for name, pin in pins.items()} == dict.fromkeys(CODE, f"=={VERSION}")
     assert requirements("aioq").keys() == {"aioq-core", "aioq-redis"}
@@ -58,7 +58,7 @@ def test_the_umbrella_pins_its_parts() -> None:
 
 
 @pytest.mark.parametrize("distribution", ["aioq-cron", "aioq-redis"])
-def test_satellites_take_a_core_of_their_minor_version(distribution: str) -> None:
+def test_satellite_requires_core_of_its_minor_version(distribution: str) -> None:
     """A satellite works with its own core and later ones of its minor version, and with no other."""
     major, minor, patch = map(int, VERSION.split("."))
     core = requirements(distribution)["aioq-core"].specifier
@@ -68,16 +68,16 @@ def test_satellites_take_a_core_of_their_minor_version(distribution: str) -> Non
     assert patch == 0 or not core.contains(f"{major}.{minor}.{patch - 1}")
 
 
-def test_pins_are_filled_in_by_the_same_hook() -> None:
-    """Each distribution with requirements on others carries a copy, which an sdist of it needs."""
+def test_distributions_have_the_same_build_hook() -> None:
+    """Each distribution that requires another has a copy of the hook, which its sdist needs."""
     hooks = {path.parent.name: path.read_text("utf-8") for path in ROOT.glob("packages/*/hatch_build.py")}
     assert hooks.keys() == {"aioq", "aioq-cron", "aioq-redis"}
     assert len(set(hooks.values())) == 1
 
 
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
-def test_classifiers_name_the_pythons_that_are_tested(distribution: str) -> None:
-    """They are those that the suite is run on before a release, also in the shell of hatch."""
+def test_classifiers_name_the_tested_pythons(distribution: str) -> None:
+    """The classifiers are the Pythons on which the suite runs before a release, also in the shell of hatch."""
     prefix = "Programming Language :: Python :: 3."
     named = [
         line.removeprefix(prefix[:-2]) for line in metadata(distribution)["classifiers"] if line.startswith(prefix)
@@ -89,15 +89,15 @@ def test_classifiers_name_the_pythons_that_are_tested(distribution: str) -> None
     assert matrix == [{"python": named}]
 
 
-def test_the_core_needs_two_distributions() -> None:
-    """Anyio and msgspec, and time zones where the system has none."""
+def test_core_requires_anyio_and_msgspec() -> None:
+    """The core requires anyio and msgspec, and tzdata if the system has no time zones."""
     needed = requirements("aioq-core")
     assert needed.keys() == {"anyio", "msgspec", "tzdata"}
     assert str(needed["tzdata"].marker) == 'sys_platform == "win32"'
 
 
-def test_the_changelog_begins_with_this_version() -> None:
-    """Its newest section is the one that is being worked on, or was released last."""
+def test_changelog_begins_with_this_version() -> None:
+    """The newest section is that of the version in progress or of the last release."""
     sections = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
     assert sections[0] == VERSION  # python -m nox -s release says what else it must say
 
@@ -110,14 +110,14 @@ def test_tables_of_versions_name_this_one(page: str) -> None:
 
 
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
-def test_licences_are_the_same_text(distribution: str) -> None:
-    """A distribution carries a copy: a link out of its folder would make an sdist that installers refuse."""
+def test_licences_are_equal(distribution: str) -> None:
+    """Each distribution has a copy: installers refuse an sdist with a link to a file outside its folder."""
     copy = ROOT / "packages" / distribution / "LICENSE"
     assert not copy.is_symlink()
     assert copy.read_text("utf-8") == (ROOT / "LICENSE").read_text("utf-8")
 
 
-def test_build_machines_run_what_the_readme_says() -> None:
+def test_ci_runs_the_test_command_of_the_readme() -> None:
     """`.ci/run` is the test command of the README and of CONTRIBUTING."""
     command = (ROOT / ".ci/run").read_text("utf-8").splitlines()[-1]
     assert command.startswith("python -m pip install")

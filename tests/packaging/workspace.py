@@ -1,4 +1,4 @@
-"""Where the distributions are, and what their files say."""
+"""The folders and the pyproject.toml files of the distributions."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ CODE = {"aioq-core": "aioq", "aioq-cron": "aioq_cron", "aioq-redis": "aioq_redis
 
 
 def settings(folder: Path) -> dict[str, Any]:
-    """Return what a folder's pyproject.toml says."""
+    """Return the pyproject.toml of a folder."""
     return tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))
 
 
 def metadata(distribution: str) -> dict[str, Any]:
-    """Return the `[project]` table of a distribution, with what is filled in when it is built."""
+    """Return the `[project]` table of a distribution."""
     folder = ROOT / "packages" / distribution
     made = ProjectMetadata(str(folder), PluginManager())
     core = made.core
@@ -37,7 +37,7 @@ def metadata(distribution: str) -> dict[str, Any]:
 
 
 def requirements(distribution: str, extra: str = "") -> dict[str, Requirement]:
-    """Return what a distribution, or one of its extras, requires, by name."""
+    """Return the requirements of a distribution or of one of its extras, by name."""
     project = metadata(distribution)
     lines = project["optional-dependencies"][extra] if extra else project["dependencies"]
     return {made.name: made for made in map(Requirement, lines)}

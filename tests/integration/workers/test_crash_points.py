@@ -1,4 +1,4 @@
-"""A worker that dies at the worst moments: nothing is lost by it, and every job ends once."""
+"""A worker that crashes between its calls to the broker: no job is lost, and each completes once."""
 
 from __future__ import annotations
 
@@ -80,10 +80,10 @@ POINTS = ["after claim", "before settle", "after settle", "before extend", "afte
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_a_worker_may_die_at_any_point(
+def test_worker_crash_at_any_point_loses_no_job(
     start_worker: StartWorker, client: Client, write_tasks: Callable[[str], None], point: str
 ) -> None:
-    """Whatever it was about to do or had just done: each job completes, once, and one crash at most is counted."""
+    """Whatever the worker did just before, each job completes once, and at most one crash is counted."""
     write_tasks(TASKS.format(point=point))
     jobs = [client.hold(Path(seconds)) for seconds in ("0.0", "0.1", "0.6", "0.6", "0.6")]
     first = start_worker("--lease", "1")
@@ -100,10 +100,10 @@ def test_a_worker_may_die_at_any_point(
     assert done == dict.fromkeys(jobs, 1)
 
 
-def test_a_worker_may_die_right_after_it_has_reaped(
+def test_worker_crash_after_reap_loses_no_job(
     start_worker: StartWorker, client: Client, write_tasks: Callable[[str], None], tmp_path: Path
 ) -> None:
-    """What it took back from another one that died is in line, and completes."""
+    """A job that the crashed worker had reaped from another one is pending, and completes."""
     write_tasks(TASKS.format(point="after claim"))
     job_id = client.hold(Path("0.1"))
     assert start_worker("--lease", "1").wait() == 7
@@ -112,4 +112,4 @@ def test_a_worker_may_die_right_after_it_has_reaped(
     assert start_worker("--lease", "1").wait() == 7
     start_worker("--lease", "1")
     assert client.result(job_id) == "0.1"
-    assert client.record(job_id).crashes <= 2  # it may just have claimed what it had taken back
+    assert client.record(job_id).crashes <= 2  # it may have claimed the job that it had just reaped

@@ -1,4 +1,4 @@
-"""Crons in real workers: on time, on the right queues, once or everywhere, whatever they raise."""
+"""Crons in real workers: on time, on the right queues, once or on every worker, whatever they raise."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.integration.workers.conftest import StartWorker
 from tests.integration.workers.processes import Program, wait_until
 
-# The three crons of the documentation as they stand there, and some that need not be waited for so long.
+# The three crons of the documentation, and some that fire every minute.
 MINUTES = """
 @app.cron("*/5 * * * *")             # every 5 minutes
 async def cleanup_old_jobs(ctx):
@@ -92,7 +92,7 @@ ON_TIME = 0.1
 
 
 def stop(*workers: Program) -> None:
-    """Stop workers, so that they have said all that they had to say."""
+    """Stop workers, so that their output is complete."""
     for worker in workers:
         worker.send(signal.SIGTERM)
     assert [worker.wait() for worker in workers] == [0] * len(workers)
@@ -100,8 +100,10 @@ def stop(*workers: Program) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(150)
-def test_the_minute(start_worker: StartWorker, write_tasks: Callable[[str], None]) -> None:
-    """On the minute every worker calls what is on its queues, within 100 ms; a unique cron runs on one of them."""
+def test_cron_fires_on_the_minute_on_every_worker(
+    start_worker: StartWorker, write_tasks: Callable[[str], None]
+) -> None:
+    """On the minute every worker calls the crons of its queues within 100 ms; one worker calls a unique cron."""
     write_tasks(MINUTES)
     if time.time() % 60 > 45:  # too close for three workers to be ready for it on a busy machine
         time.sleep(60 - time.time() % 60)
@@ -114,7 +116,7 @@ def test_the_minute(start_worker: StartWorker, write_tasks: Callable[[str], None
         worker.wait_for(FAILURE)
     for worker in (first, second, reports):
         worker.wait_for_event("report")
-    # A worker that is stopped before it has bid for a tick leaves it to others.
+    # A worker that stops before it has claimed a tick leaves the tick to others.
     wait_until("a call of the unique cron", lambda: bool(first.events("once") or second.events("once")))
     stop(first, second, reports)
 
@@ -132,10 +134,10 @@ def test_the_minute(start_worker: StartWorker, write_tasks: Callable[[str], None
         assert "job_id" not in call["keys"]
 
 
-def test_two_workers_call_every_tick_twice_and_a_unique_one_once(
+def test_cron_on_two_workers_fires_twice_and_unique_once(
     start_worker: StartWorker, write_tasks: Callable[[str], None]
 ) -> None:
-    """Each worker calls its crons for itself; with `unique=True` one of them does, tick after tick."""
+    """Each worker calls its crons; with `unique=True` only one worker does, tick after tick."""
     write_tasks(SECONDS)
     first, second = start_worker(), start_worker()
     both_from = second.wait_for_event("everywhere")["tick"]
@@ -157,10 +159,10 @@ def test_two_workers_call_every_tick_twice_and_a_unique_one_once(
     assert max(calls["once"].values()) == 1
 
 
-def test_a_cron_that_raises_is_logged_and_called_again(
+def test_cron_that_raises_is_logged_and_called_again(
     start_worker: StartWorker, write_tasks: Callable[[str], None]
 ) -> None:
-    """Every failure is the documented line in the log, and the next tick comes all the same."""
+    """Each failure logs the documented line, and the next tick fires."""
     write_tasks(SECONDS)
     worker = start_worker()
     worker.wait_for(FAILURE, times=3)
@@ -171,8 +173,8 @@ def test_a_cron_that_raises_is_logged_and_called_again(
     assert [call["tick"] for call in worker.events("everywhere")] == ticks
 
 
-def test_a_burst_fires_no_crons(start_worker: StartWorker, write_tasks: Callable[[str], None]) -> None:
-    """`--burst` is about jobs: it does not wait for a tick."""
+def test_burst_fires_no_crons(start_worker: StartWorker, write_tasks: Callable[[str], None]) -> None:
+    """`--burst` runs jobs alone, and does not wait for a tick."""
     write_tasks(SECONDS)
     worker = start_worker("--burst")
     assert worker.wait() == 0

@@ -1,4 +1,4 @@
-"""`aioq cron` and `aioq check`: what one process does to a fleet's ledger, the next one sees."""
+"""`aioq cron` and `aioq check`: changes that one process makes to the ledger are visible to the next."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Aioq = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def aioq(tmp_path: Path, write_tasks: Callable[[str], None], redis_url: str, namespace: str) -> Aioq:
-    """Run a command in a process of its own, as in a shell."""
+    """Return a function that runs a command in a process, as a shell does."""
     write_tasks(TASKS)
     environment = {**os.environ, "TEST_URL": redis_url, "TEST_NAMESPACE": namespace, "LOGNAME": "ada"}
 
@@ -60,8 +60,8 @@ async def register(redis_url: str, namespace: str, aioq: Aioq) -> None:
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_from_deploy_to_check(aioq: Aioq, redis_url: str, namespace: str) -> None:
-    """A deploy is what `diff` said, and `check` is content with it."""
+async def test_diff_register_and_check_agree(aioq: Aioq, redis_url: str, namespace: str) -> None:
+    """A deploy changes what `diff` printed, and `check` reports no problem afterwards."""
     before = aioq("cron", "diff", "tasks:app")
     assert (before.returncode, before.stdout.splitlines()[-1]) == (
         1, "a deploy of tasks adds 3, changes 0, retires 0, and leaves 0 as they are",
@@ -76,8 +76,8 @@ async def test_from_deploy_to_check(aioq: Aioq, redis_url: str, namespace: str) 
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_pause_is_seen_by_all(aioq: Aioq, redis_url: str, namespace: str) -> None:
-    """The list of the next process has it, until it is resumed."""
+async def test_pause_is_listed_until_resume(aioq: Aioq, redis_url: str, namespace: str) -> None:
+    """Another process lists the entry as paused, until it is resumed."""
     await register(redis_url, namespace, aioq)
     aioq("cron", "pause", "tasks:app", "report", "--note", "the printer is on fire")
     (_, report, _) = json.loads(aioq("cron", "list", "tasks:app", "--json").stdout)
@@ -87,16 +87,16 @@ async def test_a_pause_is_seen_by_all(aioq: Aioq, redis_url: str, namespace: str
     assert aioq("cron", "resume", "tasks:app", "report").stdout == "report was not paused\n"
 
 
-def test_a_run_by_hand_is_in_the_history(aioq: Aioq) -> None:
-    """With its end, and with who did it."""
+def test_run_by_hand_is_in_the_history(aioq: Aioq) -> None:
+    """The history has the result of the run, and the user who started it."""
     assert aioq("cron", "run", "tasks:app", "tasks.clean_up").stdout.startswith("tasks.clean_up returned 3 after ")
     (record,) = json.loads(aioq("cron", "history", "tasks:app", "tasks.clean_up", "--json").stdout)
     assert (record["status"], record["reason"]) == ("ok", "by hand")
     assert record["worker_id"].startswith("by-hand-ada@")
 
 
-def test_a_backfill_makes_each_job_once(aioq: Aioq) -> None:
-    """Also when another process has made some of them."""
+def test_backfill_enqueues_each_job_once(aioq: Aioq) -> None:
+    """A second backfill enqueues only the jobs that the first one did not."""
     first = aioq("cron", "backfill", "tasks:app", "report", "--from", "2025-06-02", "--to", "2025-06-04")
     second = aioq("cron", "backfill", "tasks:app", "report", "--from", "2025-06-02", "--to", "2025-06-06T18:00")
     assert (first.stdout.splitlines()[-1], second.stdout.splitlines()[-1]) == (
@@ -106,8 +106,8 @@ def test_a_backfill_makes_each_job_once(aioq: Aioq) -> None:
     assert [(record["status"], record["reason"]) for record in records] == [("fired", "job pending")] * 5
 
 
-def test_a_job_of_a_schedule_waits_for_a_worker(aioq: Aioq) -> None:
-    """It has an id of the moment, and a worker finds it."""
+def test_run_of_schedule_enqueues_a_job(aioq: Aioq) -> None:
+    """`cron run` prints the job's id, and a worker runs the job."""
     out = aioq("cron", "run", "tasks:app", "report").stdout
     assert out.startswith("report is job cron:report:")
     burst = aioq("worker", "tasks:app", "--burst")
@@ -116,8 +116,8 @@ def test_a_job_of_a_schedule_waits_for_a_worker(aioq: Aioq) -> None:
     assert record["status"] == "ok"
 
 
-def test_the_result_of_a_job_can_be_waited_for(aioq: Aioq, start_worker: StartWorker) -> None:
-    """The worker's result is shown, or its error, with an exit code to match."""
+def test_run_wait_prints_result_or_error(aioq: Aioq, start_worker: StartWorker) -> None:
+    """`cron run --wait` prints the job's result or its error, and exits accordingly."""
     start_worker()
     good = aioq("cron", "run", "tasks:app", "report", "--wait")
     assert (good.returncode, good.stdout.splitlines()[1:]) == (0, ["report returned 'sent to Ada'"])
@@ -126,8 +126,8 @@ def test_the_result_of_a_job_can_be_waited_for(aioq: Aioq, start_worker: StartWo
     assert (bad.returncode, bad.stderr) == (1, f"aioq: job {job_id} failed: ValueError: who is Mallory?\n")
 
 
-def test_a_worker_registers_what_is_deployed(aioq: Aioq, start_worker: StartWorker) -> None:
-    """From its start on, `diff` has nothing to change, `check` counts it, and `list` knows the entries."""
+def test_worker_start_registers_entries(aioq: Aioq, start_worker: StartWorker) -> None:
+    """After a worker's start `diff` has nothing to change, `check` counts the worker, and `list` shows the ledger."""
     start_worker()
     wait_until("registration", lambda: aioq("cron", "diff", "tasks:app").returncode == 0)
     assert aioq("check", "tasks:app").stdout == "ok: none of 3 entries is overdue, 1 disabled; 1 worker up\n"

@@ -20,7 +20,7 @@ async def hold(ctx, gate: str) -> str:
 """
 
 
-def test_a_worker_at_work_is_healthy(
+def test_doctor_of_a_busy_worker_is_ok(
     start_worker: StartWorker,
     write_tasks: Callable[[str], None],
     client: Client,
@@ -29,9 +29,9 @@ def test_a_worker_at_work_is_healthy(
     redis_url: str,
     namespace: str,
 ) -> None:
-    """An app's own namespace is looked at: its queue, its job that runs, and its worker.
+    """`aioq doctor` checks the app's namespace: its queue, its running job and its worker.
 
-    So a user of few rights sees it, who is told what else there would be, and is not failed for it.
+    A user without the right to call INFO and CONFIG gets a warning for each, and exit code 0.
     """
     write_tasks(HOLD)
     worker = start_worker()
@@ -45,15 +45,15 @@ def test_a_worker_at_work_is_healthy(
     assert [(finding["level"], finding["advice"]) for finding in refused] == [
         ("warn", f"ask as a user that may call {command}") for command in ("INFO", "CONFIG") if redis_server.owned
     ]
-    told = {finding["subject"]: finding for finding in findings}
-    assert told["clock"]["level"] == "ok"
-    assert told["queue default"]["facts"]["running"] == 1
-    assert (told["workers"]["facts"]["workers"], told["workers"]["facts"]["slots"]) == (1, 10)
-    assert told["keys"]["level"] == "ok"
+    found = {finding["subject"]: finding for finding in findings}
+    assert found["clock"]["level"] == "ok"
+    assert found["queue default"]["facts"]["running"] == 1
+    assert (found["workers"]["facts"]["workers"], found["workers"]["facts"]["slots"]) == (1, 10)
+    assert found["keys"]["level"] == "ok"
 
 
-def test_a_url_is_enough(tmp_path: Path, start_server: Callable[..., RedisServer]) -> None:
-    """A server that throws jobs away fails, in a line that says what to do."""
+def test_doctor_with_url_reports_eviction(tmp_path: Path, start_server: Callable[..., RedisServer]) -> None:
+    """A server that may evict jobs fails, in a line that says what to do."""
     server = start_server("--maxmemory-policy", "allkeys-lru", "--maxmemory", "100mb")
     with Program("doctor", server.open_url, folder=tmp_path) as program:
         assert program.wait() == 1

@@ -1,4 +1,4 @@
-"""`aioq jobs show` as a user runs it, on a job that somebody else has written."""
+"""`aioq jobs show` as a user runs it, on a job that another program wrote."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.integration.workers.conftest import StartWorker
 from tests.integration.workers.processes import Client, Program, wait_until
 
 
-def test_a_dead_job_shows_its_bytes(
+def test_jobs_show_escapes_payload_of_dead_job(
     start_worker: StartWorker,
     write_tasks: Callable[[str], None],
     client: Client,
@@ -21,7 +21,7 @@ def test_a_dead_job_shows_its_bytes(
     redis_url: str,
     namespace: str,
 ) -> None:
-    """What was written byte by byte is found among the dead, escaped, on one line."""
+    """A job that another program wrote is dead, and its payload is printed escaped, on one line."""
     write_tasks('@app.task(name="hold")\nasync def hold(ctx, gate: str) -> str: ...')
     with redis.from_url(redis_url) as raw:
         raw.hset(f"{{{namespace}:default}}:jobs", "foreign", b'1764000000000 hold \n{"gate":"\xff\x1b[31m\n"}')
