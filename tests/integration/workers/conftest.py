@@ -26,9 +26,9 @@ from aioq_cron import Every
 app = Aarq(broker=RedisBroker(os.environ["TEST_URL"], namespace=os.environ["TEST_NAMESPACE"]))
 
 
-def tell(event, **facts):
+def emit(event, **facts):
     line = json.dumps({"event": event, "at": time.time(), **facts})
-    sys.stdout.write(f"{line}\\n")  # in one piece: a plain def task tells from a thread
+    sys.stdout.write(f"{line}\\n")  # in one piece: a plain def task prints from a thread
     sys.stdout.flush()
 
 """
@@ -47,7 +47,7 @@ def redis_kind() -> str:
 
 @pytest.fixture
 def write_tasks(tmp_path: Path) -> Callable[[str], None]:
-    """Return a function that writes `tasks.py`: an app in the test's namespace, `tell(event, **facts)`, and a text."""
+    """Return a function that writes `tasks.py`: an app in the test's namespace, `emit(event, **facts)`, and a text."""
 
     def write(text: str) -> None:
         (tmp_path / "tasks.py").write_text(HEAD + dedent(text))

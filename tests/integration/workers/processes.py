@@ -99,8 +99,8 @@ class Program:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return the events of this name that its tasks printed as JSON."""
-        told = [json.loads(line.text) for line in list(self.lines) if line.text.startswith('{"event": ')]
-        return [facts for facts in told if facts["event"] == name]
+        printed = [json.loads(line.text) for line in list(self.lines) if line.text.startswith('{"event": ')]
+        return [facts for facts in printed if facts["event"] == name]
 
     def wait_for_event(self, name: str, *, times: int = 1, timeout: float = TIMEOUT) -> dict[str, Any]:
         """Wait until its tasks have printed `times` events of a name, and return the last of them."""

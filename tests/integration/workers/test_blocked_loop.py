@@ -12,10 +12,10 @@ from tests.integration.workers.processes import Client, wait_until
 BLOCK = """
 @app.task(name="hold")
 async def hold(ctx, gate: str) -> str:
-    tell("started", job_id=ctx["job_id"], epoch=ctx["epoch"])
+    emit("started", job_id=ctx["job_id"], epoch=ctx["epoch"])
     while not Path(gate).exists() and ctx["epoch"] == 1:
         time.sleep(0.01)
-    tell("ended", epoch=ctx["epoch"])
+    emit("ended", epoch=ctx["epoch"])
     return ctx["worker_id"]
 """
 LEASE = 1.0

@@ -16,7 +16,7 @@ AGAIN = ""
 
 @app.task(name="hold")
 async def hold(ctx, gate: str) -> str:
-    tell("started", worker_id=ctx["worker_id"], attempt=ctx["attempt"], epoch=ctx["epoch"])
+    emit("started", worker_id=ctx["worker_id"], attempt=ctx["attempt"], epoch=ctx["epoch"])
     gate += AGAIN if ctx["epoch"] > 1 else ""
     while not Path(gate).exists():
         if ctx["epoch"] > 1 or POLITE:

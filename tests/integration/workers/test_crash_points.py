@@ -53,7 +53,7 @@ class Dying(RedisBroker):
         answers = await super().settle(settlements)
         for settlement, answer in zip(settlements, answers):
             if isinstance(settlement, Completed) and answer is Settled.DONE:
-                tell("done", job_id=settlement.lease.job_id)
+                emit("done", job_id=settlement.lease.job_id)
         die("after settle")
         return answers
 
@@ -72,7 +72,7 @@ app.broker = Dying(os.environ["TEST_URL"], namespace=os.environ["TEST_NAMESPACE"
 
 @app.task(name="hold")
 async def hold(ctx, gate: str) -> str:
-    tell("started", job_id=ctx["job_id"])
+    emit("started", job_id=ctx["job_id"])
     await anyio.sleep(float(gate))
     return gate
 """

@@ -34,7 +34,7 @@ async def monthly_summary(ctx):
 
 def fired(ctx):
     scheduled_at = ctx["scheduled_at"].timestamp()
-    tell(ctx["cron_name"], scheduled_at=scheduled_at, worker_id=ctx["worker_id"], keys=sorted(ctx))
+    emit(ctx["cron_name"], scheduled_at=scheduled_at, worker_id=ctx["worker_id"], keys=sorted(ctx))
 
 
 @app.cron("* * * * *", name="everywhere")
@@ -62,7 +62,7 @@ second = Every(timedelta(seconds=1))
 
 
 def fired(ctx):
-    tell(ctx["cron_name"], tick=ctx["scheduled_at"].timestamp(), late=time.time() - ctx["scheduled_at"].timestamp())
+    emit(ctx["cron_name"], tick=ctx["scheduled_at"].timestamp(), late=time.time() - ctx["scheduled_at"].timestamp())
 
 
 @app.cron(second, name="everywhere")

@@ -64,12 +64,12 @@ async def test_diff_register_and_check_agree(aioq: Aioq, redis_url: str, namespa
     """A deploy changes what `diff` printed, and `check` reports no problem afterwards."""
     before = aioq("cron", "diff", "tasks:app")
     assert (before.returncode, before.stdout.splitlines()[-1]) == (
-        1, "a deploy of tasks adds 3, changes 0, retires 0, and leaves 0 as they are",
+        1, "a deploy of tasks would add 3, change 0 and retire 0 entries, and leave 0 unchanged",
     )  # fmt: skip
     await register(redis_url, namespace, aioq)
     after = aioq("cron", "diff", "tasks:app")
     assert (after.returncode, after.stdout) == (
-        0, "nothing would change: the 3 cron entries of tasks are registered as they are\n",
+        0, "a deploy of tasks would change nothing: its 3 cron entries are registered as in the code\n",
     )  # fmt: skip
     check = aioq("check", "tasks:app")
     assert (check.returncode, check.stdout) == (0, "ok: none of 3 entries is overdue, 1 disabled; 0 workers up\n")
@@ -83,7 +83,7 @@ async def test_pause_is_listed_until_resume(aioq: Aioq, redis_url: str, namespac
     (_, report, _) = json.loads(aioq("cron", "list", "tasks:app", "--json").stdout)
     assert report["ledger"]["paused"]["note"] == "the printer is on fire"
     assert report["ledger"]["paused"]["by"].startswith("ada@")
-    assert "is resumed and fires next at " in aioq("cron", "resume", "tasks:app", "report").stdout
+    assert "report is resumed: its next run is " in aioq("cron", "resume", "tasks:app", "report").stdout
     assert aioq("cron", "resume", "tasks:app", "report").stdout == "report was not paused\n"
 
 
@@ -100,7 +100,7 @@ def test_backfill_enqueues_each_job_once(aioq: Aioq) -> None:
     first = aioq("cron", "backfill", "tasks:app", "report", "--from", "2025-06-02", "--to", "2025-06-04")
     second = aioq("cron", "backfill", "tasks:app", "report", "--from", "2025-06-02", "--to", "2025-06-06T18:00")
     assert (first.stdout.splitlines()[-1], second.stdout.splitlines()[-1]) == (
-        "2 enqueued", "3 enqueued, 2 known already",
+        "2 enqueued", "3 enqueued, 2 already enqueued",
     )  # fmt: skip
     records = json.loads(aioq("cron", "history", "tasks:app", "report", "--json").stdout)
     assert [(record["status"], record["reason"]) for record in records] == [("fired", "job pending")] * 5

@@ -13,7 +13,7 @@ from tests.servers import RedisServer
 HOLD = """
 @app.task(name="hold")
 async def hold(ctx, gate: str) -> str:
-    tell("started")
+    emit("started")
     while not Path(gate).exists():
         await anyio.sleep(0.01)
     return ctx["worker_id"]

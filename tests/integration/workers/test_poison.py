@@ -12,7 +12,7 @@ from tests.integration.workers.processes import Client, wait_until
 HOLD = """
 @app.task(name="hold")
 async def hold(ctx, gate: str) -> str:
-    tell("started", gate=gate)
+    emit("started", gate=gate)
     if gate == "poison":
         await anyio.sleep(0.05)
         os._exit(9)

@@ -21,10 +21,10 @@ from tests.servers import RedisServer
 HOLD = """
 @app.task(name="hold")
 async def hold(ctx, gate: str) -> str:
-    tell("started", job_id=ctx["job_id"], pid=os.getpid())
+    emit("started", job_id=ctx["job_id"], pid=os.getpid())
     while not Path(gate).exists():
         await anyio.sleep(0.01)
-    tell("ended", job_id=ctx["job_id"])
+    emit("ended", job_id=ctx["job_id"])
     return ctx["worker_id"]
 """
 UP = "INFO aioq.worker: worker .* started"
@@ -236,7 +236,7 @@ from contextlib import asynccontextmanager
 
 @asynccontextmanager
 async def lifespan(app):
-    tell("starting")
+    emit("starting")
     await anyio.sleep_forever()
     yield
 

@@ -16,10 +16,10 @@ from tests.integration.workers.processes import Client
 HOLD = """
 @app.task(name="hold")
 async def hold(ctx, gate: str) -> str:
-    tell("started", job_id=ctx["job_id"])
+    emit("started", job_id=ctx["job_id"])
     while not Path(gate).exists():
         await anyio.sleep(0.01)
-    tell("ended")
+    emit("ended")
     return ctx["worker_id"]
 """
 
@@ -113,7 +113,7 @@ def test_shutdown_leaves_blocking_thread_behind(
         """
 @app.task(name="hold")
 def hold(ctx, gate: str) -> str:
-    tell("started", job_id=ctx["job_id"])
+    emit("started", job_id=ctx["job_id"])
     while not Path(gate).exists():
         time.sleep(0.01)
 """
@@ -137,7 +137,7 @@ def test_shutdown_leaves_to_thread_call_behind(
 import asyncio
 
 def wait_for(gate: str) -> None:
-    tell("started")
+    emit("started")
     while not Path(gate).exists():
         time.sleep(0.01)
 
@@ -167,12 +167,12 @@ aioq.worker.worker.SHUTDOWN_TIMEOUT = 0.5
 
 @app.task(name="hold")
 async def hold(ctx, gate: str) -> None:
-    tell("started")
+    emit("started")
     while True:
         try:
             await anyio.sleep(0.1)
         except BaseException:
-            tell("deaf")
+            emit("deaf")
 """
     )
     worker = start_worker("--grace", "0.2")

@@ -1,4 +1,4 @@
-"""What is the file broker's own: its URL, its errors, and processes that share a file."""
+"""The file broker's URL and errors, and processes that share a file."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ async def broker(tmp_path: Path) -> AsyncIterator[FileBroker]:
     await broker.close()
 
 
-def test_an_app_finds_it_by_scheme(tmp_path: Path) -> None:
-    """The entry point `file` of the group `aioq.brokers` is all that an app needs to know."""
+def test_app_finds_file_broker_by_scheme(tmp_path: Path) -> None:
+    """The entry point `file` of the group `aioq.brokers` is enough for an app."""
     assert isinstance(Aarq((tmp_path / "jobs.db").as_uri()).broker, FileBroker)
 
 
 @pytest.mark.parametrize("url", ["file://", "file:///", "file://host/jobs.db", "redis://localhost"])
-def test_a_url_names_a_file(url: str) -> None:
-    """Anything but an absolute path on this host is refused."""
+def test_url_without_absolute_path_is_refused(url: str) -> None:
+    """Only an absolute path on this host is accepted."""
     with pytest.raises(BrokerConfigError, match="absolute path"):
         FileBroker(url)
 
 
 @pytest.mark.anyio
-async def test_a_file_that_will_never_do(tmp_path: Path) -> None:
-    """A folder, a file of another kind, a folder that does not exist: a worker need not try again."""
+async def test_connect_to_unusable_file_raises_config_error(tmp_path: Path) -> None:
+    """A folder, a file of another kind and a missing folder are errors after which a worker does not try again."""
     (tmp_path / "letter.txt").write_text("Dear Sir or Madam, " * 100)
     for wrong in (tmp_path, tmp_path / "letter.txt", tmp_path / "nowhere" / "jobs.db"):
         with pytest.raises(BrokerConfigError):
@@ -57,10 +57,10 @@ async def test_a_file_that_will_never_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_file_that_another_process_keeps_locked(
+async def test_locked_file_raises_broker_unavailable(
     broker: FileBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Waiting for the lock has an end, and the call may be repeated."""
+    """The wait for the lock has a limit, and the call may be repeated."""
     monkeypatch.setattr(database, "PATIENCE", 0.01)
     other = FileBroker((tmp_path / "jobs.db").as_uri())
     await other.connect()
@@ -75,8 +75,8 @@ async def test_a_file_that_another_process_keeps_locked(
 
 
 @pytest.mark.anyio
-async def test_a_file_without_room(broker: FileBroker) -> None:
-    """A job that does not fit is refused, and nothing of its batch is stored."""
+async def test_enqueue_without_room_stores_nothing(broker: FileBroker) -> None:
+    """A job that does not fit is refused, and no job of its batch is stored."""
     big = NewJob(id="big", task="t", queue="q", payload=b"x" * 1_000_000)
     file = broker._database  # pyright: ignore[reportPrivateUsage]
     await file.transact(lambda db: db.execute("PRAGMA max_page_count = 50"))
@@ -86,16 +86,16 @@ async def test_a_file_without_room(broker: FileBroker) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_closed_broker_says_so(broker: FileBroker) -> None:
-    """Without `connect` there is nothing to talk to."""
+async def test_call_before_connect_raises(broker: FileBroker) -> None:
+    """A call without `connect` is an error."""
     await broker.close()
     with pytest.raises(BrokerUnavailable, match="not open"):
         await broker.enqueue([])
 
 
 @pytest.mark.anyio
-async def test_retries_results_and_cancelling_work_on_it(broker: FileBroker) -> None:
-    """A worker in this process does with the broker what it does with any."""
+async def test_worker_retries_results_and_cancels(broker: FileBroker) -> None:
+    """A worker in this process retries jobs, stores results and cancels jobs."""
     app = Aarq(broker)
 
     @app.task(retries=1, retry_delay=0)
@@ -118,7 +118,7 @@ async def test_retries_results_and_cancelling_work_on_it(broker: FileBroker) -> 
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_client_and_worker_in_two_processes(tmp_path: Path) -> None:
-    """A worker started by the `aioq` command runs what this process enqueues, through the URL alone."""
+    """A worker that the `aioq` command starts runs what this process enqueues; they share only the URL."""
     url = (tmp_path / "jobs.db").as_uri()
     (tmp_path / "tasks.py").write_text(TASKS)
     env = {**os.environ, "AIOQ_BROKER_URL": url, "PYTHONPATH": os.pathsep.join(sys.path)}

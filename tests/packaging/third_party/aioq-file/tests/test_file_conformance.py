@@ -1,4 +1,4 @@
-"""The file broker against the suites that aioq ships."""
+"""The file broker passes the suites that aioq ships."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from aioq_file import FileBroker, FileLine
+from aioq_file import FileBroker, MinimalFileBroker
 
 from aioq.testing import BrokerContract, JobStoreContract, VirtualClock
 
 
 class OnVirtualTime:
-    """Time passes for the broker when a test says so, and at no other time."""
+    """The broker runs on a virtual clock."""
 
     clock: VirtualClock
 
@@ -21,22 +21,22 @@ class OnVirtualTime:
         await self.clock.advance(seconds)
 
 
-class TestFileLine(OnVirtualTime, BrokerContract):
+class TestMinimalFileBroker(OnVirtualTime, BrokerContract):
     """A broker that is no more than a `Broker`."""
 
     @pytest.fixture
-    async def broker(self, tmp_path: Path) -> AsyncIterator[FileLine]:
+    async def broker(self, tmp_path: Path) -> AsyncIterator[MinimalFileBroker]:
         """A connected broker on a file of its own."""
         self.clock = VirtualClock()
-        broker = FileLine((tmp_path / "jobs.db").as_uri(), clock=self.clock)
+        broker = MinimalFileBroker((tmp_path / "jobs.db").as_uri(), clock=self.clock)
         await broker.connect()
         yield broker
         await broker.close()
 
     @pytest.fixture
-    async def peer(self, broker: FileLine, tmp_path: Path) -> AsyncIterator[FileLine]:
+    async def peer(self, broker: MinimalFileBroker, tmp_path: Path) -> AsyncIterator[MinimalFileBroker]:
         """Another one on the same file, as a second process has it."""
-        peer = FileLine((tmp_path / "jobs.db").as_uri(), clock=self.clock)
+        peer = MinimalFileBroker((tmp_path / "jobs.db").as_uri(), clock=self.clock)
         await peer.connect()
         yield peer
         await peer.close()

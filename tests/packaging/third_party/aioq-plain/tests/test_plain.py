@@ -1,4 +1,4 @@
-"""What the plain scheduler's expressions mean, and a worker that fires by them."""
+"""The expressions of the plain scheduler, and a worker that fires them."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def ticks(expression: str, tz: str, start: datetime = START) -> list[str]:
     return [f"{tick:%d %H:%M}" for tick, _ in zip(upcoming(schedule, start), range(3), strict=False)]
 
 
-def test_at_is_a_time_on_the_wall() -> None:
+def test_at_is_local_time() -> None:
     """In UTC the tick moves by an hour when daylight saving begins."""
     assert ticks("at 09:30", "Europe/Berlin") == ["28 08:30", "29 07:30", "30 07:30"]
 
 
-def test_a_time_that_is_skipped_comes_later() -> None:
-    """02:30 does not exist on the 29th: the tick comes at 03:30, which is 01:30 in UTC."""
+def test_at_in_a_gap_fires_after_it() -> None:
+    """02:30 does not exist on the 29th: the tick is at 03:30, which is 01:30 in UTC."""
     assert ticks("at 02:30", "Europe/Berlin") == ["28 01:30", "29 01:30", "30 00:30"]
 
 
-def test_a_time_that_comes_round_twice_counts_once() -> None:
-    """On 25 October the first 02:30 fires, the second does not."""
+def test_at_in_a_repeated_hour_fires_once() -> None:
+    """On 25 October the first 02:30 fires, and the second does not."""
     assert ticks("at 02:30", "Europe/Berlin", datetime(2026, 10, 24, tzinfo=UTC)) == [
         "24 00:30",
         "25 00:30",
@@ -41,28 +41,28 @@ def test_a_time_that_comes_round_twice_counts_once() -> None:
     ]
 
 
-def test_every_is_the_same_for_all_workers() -> None:
-    """An interval is counted from a fixed moment, not from the start of a worker."""
+def test_every_counts_from_a_fixed_moment() -> None:
+    """An interval counts from a fixed moment, so that all workers have the same ticks."""
     assert ticks("every 2h", "UTC", START + timedelta(minutes=50)) == ["28 02:00", "28 04:00", "28 06:00"]
 
 
 @pytest.mark.parametrize("expression", ["every 0m", "every 5", "at 24:00", "at 9:30", "* * * * *", ""])
-def test_anything_else_is_refused(expression: str) -> None:
-    """The error shows what may be written."""
+def test_other_expressions_are_refused(expression: str) -> None:
+    """The error shows which expressions are valid."""
     with pytest.raises(ValueError, match="neither like 'every 5m'"):
         PlainScheduler().parse(expression)
 
 
-def test_an_app_finds_it_by_name() -> None:
-    """The entry point `plain` of the group `aioq.schedulers` is all that an app needs to know."""
+def test_app_finds_plain_scheduler_by_name() -> None:
+    """The entry point `plain` of the group `aioq.schedulers` is enough for an app."""
     assert isinstance(Aarq("memory://", scheduler="plain").scheduler, PlainScheduler)
     with pytest.raises(DiscoveryError, match=r"installed: .*plain"):
         _ = Aarq("memory://", scheduler="fancy").scheduler
 
 
 @pytest.mark.anyio
-async def test_a_worker_fires_by_it() -> None:
-    """An app that names the scheduler has its crons read and fired by it."""
+async def test_worker_fires_crons_of_plain_scheduler() -> None:
+    """The scheduler that an app names parses and fires its crons."""
     clock = VirtualClock(START.timestamp())
     app = Aarq(MemoryBroker(clock=clock), scheduler="plain")
     seen: list[datetime] = []

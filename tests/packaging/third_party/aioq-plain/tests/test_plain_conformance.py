@@ -1,4 +1,4 @@
-"""The plain scheduler against the suite that aioq ships."""
+"""The plain scheduler passes the suite that aioq ships."""
 
 from __future__ import annotations
 

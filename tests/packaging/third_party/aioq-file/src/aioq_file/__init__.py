@@ -1,6 +1,6 @@
 """A broker for aioq that keeps jobs in one SQLite file."""
 
 from aioq_file.broker import FileBroker
-from aioq_file.line import FileLine
+from aioq_file.jobs import MinimalFileBroker
 
-__all__ = ["FileBroker", "FileLine"]
+__all__ = ["FileBroker", "MinimalFileBroker"]

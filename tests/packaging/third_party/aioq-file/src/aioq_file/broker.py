@@ -1,4 +1,4 @@
-"""The line of jobs, and answers about them."""
+"""A broker that also lists, cancels and retries jobs."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from itertools import starmap
 
 from aioq.model.job import SUSPECT_AFTER, Failure, JobRecord, QueueStats
 from aioq.model.states import FINAL_STATES, JobState, Verb
-from aioq_file.line import DAY, ORDER, FileLine, end, move
+from aioq_file.jobs import DAY, ORDER, MinimalFileBroker, end, move
 
 __all__ = ["FileBroker"]
 
 SUSPECTS = f"crashes < {SUSPECT_AFTER}, CASE WHEN crashes >= {SUSPECT_AFTER} THEN run_at END"
-"""They run before all others, whatever their priority."""
+"""The order of suspects: before all other jobs, whatever their priority."""
 
 
-class FileBroker(FileLine):
-    """Jobs in a SQLite file that can be asked about: a `Broker` and a `JobStore`."""
+class FileBroker(MinimalFileBroker):
+    """Jobs in a SQLite file: a `Broker` and a `JobStore`."""
 
     async def get_job(self, job_id: str, *, queue: str | None = None) -> JobRecord | None:
-        """Return what is known of a job; see `aioq.protocols.JobStore.get_job`."""
+        """Return the record of a job; see `aioq.protocols.JobStore.get_job`."""
         row = await self._transact(lambda db, _: _find(db, job_id, queue))
         return _record(row) if row else None
 
@@ -45,11 +45,11 @@ class FileBroker(FileLine):
         return list(starmap(_stats, rows))
 
     async def cancel_job(self, job_id: str, *, queue: str | None = None) -> bool:
-        """Call a job off; see `aioq.protocols.JobStore.cancel_job`."""
+        """Cancel a job; see `aioq.protocols.JobStore.cancel_job`."""
         return await self._transact(lambda db, now: _cancel(db, _find(db, job_id, queue), now))
 
     async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
-        """Put an ended job back in line; see `aioq.protocols.JobStore.retry_job`."""
+        """Return an ended job to its queue; see `aioq.protocols.JobStore.retry_job`."""
         return await self._transact(lambda db, now: _replay(db, _find(db, job_id, queue), now))
 
     async def _list(self, queue: str, state: JobState, order: str, limit: int, offset: int) -> list[JobRecord]:

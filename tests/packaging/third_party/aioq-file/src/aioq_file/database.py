@@ -75,7 +75,7 @@ class Database:
             if self._connection is None:
                 raise BrokerUnavailable(f"{self.path} is not open")
             try:
-                # Leaving the block commits, or rolls back what an exception has cut short.
+                # The end of the block commits; an exception rolls back.
                 with self._connection as connection:
                     connection.execute("BEGIN IMMEDIATE")
                     answer = work(connection)
@@ -85,7 +85,7 @@ class Database:
             return answer
 
     def _translated(self, error: sqlite3.Error) -> Exception:
-        """Return what SQLite says in words that clients and workers know what to do about."""
+        """Return the error as one that clients and workers handle."""
         name = getattr(error, "sqlite_errorname", "")
         if name == "SQLITE_FULL":
             return BrokerFull(f"no room in {self.path}")

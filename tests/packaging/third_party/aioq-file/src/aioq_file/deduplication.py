@@ -1,4 +1,4 @@
-"""What was stored for callers that did not wait for the answer."""
+"""Recognizes enqueue calls that are repeated after their caller was cancelled."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from aioq.clock import Clock
 from aioq.model.job import NewJob
 
-__all__ = ["Unheard"]
+__all__ = ["UnacknowledgedJobs"]
 
 MINUTE = 60.0
 
 
-class Unheard:
-    """The jobs that this broker has stored within a minute, and of which no caller knows yet."""
+class UnacknowledgedJobs:
+    """Jobs that this broker stored within the last minute and whose caller has no answer yet."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -23,13 +23,13 @@ class Unheard:
         known, at = self._stored.get(job.id, (None, 0.0))
         return known == job and self._clock.monotonic() < at + MINUTE
 
-    def add(self, jobs: Sequence[NewJob], news: Sequence[bool]) -> None:
-        """Note those of the jobs that are new."""
+    def add(self, jobs: Sequence[NewJob], is_new: Sequence[bool]) -> None:
+        """Record the jobs that are new."""
         now = self._clock.monotonic()
         self._stored = {id: (job, at) for id, (job, at) in self._stored.items() if now < at + MINUTE}
-        self._stored.update((job.id, (job, now)) for job, new in zip(jobs, news, strict=True) if new)
+        self._stored.update((job.id, (job, now)) for job, new in zip(jobs, is_new, strict=True) if new)
 
     def discard(self, jobs: Sequence[NewJob]) -> None:
-        """Forget jobs whose caller has heard."""
+        """Forget jobs whose caller has the answer."""
         for job in jobs:
             self._stored.pop(job.id, None)

@@ -1,4 +1,4 @@
-"""The line of jobs: all that a worker needs, and so a complete broker."""
+"""Storing, claiming and settling jobs: a broker with all that a worker needs."""
 
 from __future__ import annotations
 
@@ -32,41 +32,41 @@ from aioq.model.job import (
 from aioq.model.states import JobState, Verb, after
 from aioq.options import latest_start
 from aioq_file.database import Database
-from aioq_file.unheard import Unheard
+from aioq_file.deduplication import UnacknowledgedJobs
 
-__all__ = ["ORDER", "FileLine"]
+__all__ = ["ORDER", "MinimalFileBroker"]
 
 T = TypeVar("T")
 
 DAY = 86_400.0
-DEAD_KEEP = 7 * DAY
-"""Seconds that a dead or expired job is kept for somebody to look at."""
+DEAD_RETENTION = 7 * DAY
+"""Seconds for which the record of a dead or expired job is kept."""
 
 ORDER = "priority DESC, run_at, number"
-"""Who goes first in a queue."""
+"""The order in which jobs of a queue are claimed."""
 
 DUE = "queue = ? AND state = 'pending'"
-"""Which jobs may be claimed."""
+"""The jobs of a queue that may be claimed."""
 
 FRONT = 1e10
-"""Seconds by which a job that is put back came due before all others, and after those that were put back before."""
+"""Seconds that are subtracted from `run_at` when a job is released or reaped, so that it is claimed first."""
 
 
-class FileLine:
-    """Jobs in a SQLite file: an `aioq.protocols.Broker`, and no more.
+class MinimalFileBroker:
+    """Jobs in a SQLite file: an `aioq.protocols.Broker` without optional protocols.
 
     Args:
         url: `file:///path/to/jobs.db`.
-        clock: Time as the broker sees it; a test may hand in its own.
+        clock: The clock of the broker; a test may pass its own.
 
     Raises:
-        BrokerConfigError: The URL names no file.
+        BrokerConfigError: The URL does not name a file.
     """
 
     def __init__(self, url: str, *, clock: Clock | None = None) -> None:
         self._database = Database(_path(url))
         self._clock: Clock = clock or SystemClock()
-        self._unheard = Unheard(self._clock)
+        self._unacknowledged = UnacknowledgedJobs(self._clock)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._database.path!r})"
@@ -87,32 +87,32 @@ class FileLine:
         """Store jobs, all or none; see `aioq.protocols.Broker.enqueue`."""
 
         def store(db: sqlite3.Connection, now: float) -> list[bool]:
-            return [job not in self._unheard and _admit(db, job, now) for job in jobs]
+            return [job not in self._unacknowledged and _admit(db, job, now) for job in jobs]
 
-        news: list[bool] = await self._transact(store, then=partial(self._unheard.add, jobs))
-        self._unheard.discard(jobs)
-        return news
+        is_new: list[bool] = await self._transact(store, then=partial(self._unacknowledged.add, jobs))
+        self._unacknowledged.discard(jobs)
+        return is_new
 
     async def claim(self, request: ClaimRequest) -> Claim:
         """Lease due jobs to a worker; see `aioq.protocols.Broker.claim`."""
         return await self._transact(lambda db, now: _claim(db, request, now))
 
     async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[Lease]:
-        """Lengthen leases, return the lost ones; see `aioq.protocols.Broker.extend`."""
+        """Extend leases, return the lost ones; see `aioq.protocols.Broker.extend`."""
         return await self._transact(
             lambda db, now: [lease for lease in leases if not _extended(db, lease, now + seconds)]
         )
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
-        """Write how attempts ended; see `aioq.protocols.Broker.settle`."""
+        """Store the outcomes of attempts; see `aioq.protocols.Broker.settle`."""
         return await self._transact(lambda db, now: [_settle(db, settlement, now) for settlement in settlements])
 
     async def reap(self, queues: Sequence[str], *, limit: int = 100) -> list[Reaped]:
-        """Take back jobs whose lease ran out; see `aioq.protocols.Broker.reap`."""
+        """Return jobs whose lease ran out to their queue; see `aioq.protocols.Broker.reap`."""
         return await self._transact(lambda db, now: [_reap(db, row, now) for row in _expired(db, queues, limit, now)])
 
     async def _transact(self, work: Callable[[sqlite3.Connection, float], T], then: Callable[[T], object] = bool) -> T:
-        """Do first what time has brought about by itself, and then `work`, at one moment."""
+        """Make due jobs pending, drop expired records, and then do `work`, in one transaction."""
 
         def transaction(db: sqlite3.Connection) -> T:
             now = self._clock.time()
@@ -135,9 +135,11 @@ def move(db: sqlite3.Connection, row: sqlite3.Row, verb: Verb, **changes: Any) -
     return state
 
 
-def end(db: sqlite3.Connection, row: sqlite3.Row, verb: Verb, now: float, keep: float, **changes: Any) -> JobState:
-    """End a job, and keep its record for `keep` seconds."""
-    state = move(db, row, verb, finished_at=now, forget_at=now + keep, **changes)
+def end(
+    db: sqlite3.Connection, row: sqlite3.Row, verb: Verb, now: float, retain_for: float, **changes: Any
+) -> JobState:
+    """End a job, and keep its record for `retain_for` seconds."""
+    state = move(db, row, verb, finished_at=now, forget_at=now + retain_for, **changes)
     db.execute("DELETE FROM jobs WHERE forget_at <= ?", (now,))
     return state
 
@@ -173,22 +175,22 @@ def _claim(db: sqlite3.Connection, request: ClaimRequest, now: float) -> Claim:
 
 
 def _take(db: sqlite3.Connection, request: ClaimRequest, now: float) -> bool:
-    """Lease up to `limit` due jobs, or one suspect; return whether the worker is to be alone."""
+    """Lease up to `limit` due jobs, or one suspect; return whether the worker must claim nothing more."""
     left = request.limit
     for queue in request.queues:
         if left and db.execute(f"SELECT 1 FROM jobs WHERE {DUE} AND crashes >= ?", (queue, SUSPECT_AFTER)).fetchone():
             empty = not request.running and left == request.limit
             suspects = f"{DUE} AND crashes >= ? ORDER BY run_at, number"
-            _mark(db, request, now, suspects, (queue, SUSPECT_AFTER), limit=1 if empty else 0)
+            _lease_first(db, request, now, suspects, (queue, SUSPECT_AFTER), limit=1 if empty else 0)
             return True
-        left -= _mark(db, request, now, f"{DUE} ORDER BY {ORDER}", (queue,), limit=left)
+        left -= _lease_first(db, request, now, f"{DUE} ORDER BY {ORDER}", (queue,), limit=left)
     return False
 
 
-def _mark(
+def _lease_first(
     db: sqlite3.Connection, request: ClaimRequest, now: float, which: str, values: tuple[object, ...], *, limit: int
 ) -> int:
-    """Mark the first of some jobs as leased to a worker by this very request; return how many there were."""
+    """Lease the first `limit` of some jobs to a worker under this request; return their number."""
     marked = db.execute(
         "UPDATE jobs SET state = 'running', epoch = epoch + 1, attempt = attempt + 1,"
         " worker_id = ?, request_id = ?, started_at = ?, deadline = ?"
@@ -227,13 +229,13 @@ def _extended(db: sqlite3.Connection, lease: Lease, deadline: float) -> bool:
 
 
 def _held(db: sqlite3.Connection, lease: Lease) -> sqlite3.Row | None:
-    """Return the job of a lease if the lease is still the one that counts."""
+    """Return the job of a lease if it runs under this lease."""
     row = _known(db, lease)
     return row if row and row["state"] == JobState.RUNNING else None
 
 
 def _known(db: sqlite3.Connection, lease: Lease) -> sqlite3.Row | None:
-    """Return the job of a lease if nobody has claimed it since: that very job, not another that has its id by now."""
+    """Return the job of a lease unless it was claimed again; a later job with the same id does not count."""
     same = "SELECT * FROM jobs WHERE id = ? AND epoch = ? AND enqueued_at = ?"
     row: sqlite3.Row | None = db.execute(same, (lease.job_id, lease.epoch, lease.enqueued_at)).fetchone()
     return row
@@ -244,14 +246,14 @@ def _settle(db: sqlite3.Connection, settlement: Settlement, now: float) -> Settl
     if (row := _held(db, lease)) is None:
         return Settled.ALREADY if _known(db, lease) else Settled.STALE
     match settlement:
-        case Completed(result=result, retain_for=keep):
-            end(db, row, Verb.COMPLETE, now, keep, result=result)
-        case Failed(failure=failure, retain_for=keep):
-            end(db, row, Verb.FAIL, now, keep, failure=_text(failure))
+        case Completed(result=result, retain_for=seconds):
+            end(db, row, Verb.COMPLETE, now, seconds, result=result)
+        case Failed(failure=failure, retain_for=seconds):
+            end(db, row, Verb.FAIL, now, seconds, failure=_text(failure))
         case Dead(reason=reason, failure=failure):
-            end(db, row, Verb.MARK_DEAD, now, DEAD_KEEP, reason=reason, failure=_text(failure))
+            end(db, row, Verb.MARK_DEAD, now, DEAD_RETENTION, reason=reason, failure=_text(failure))
         case Expired(failure=failure):
-            end(db, row, Verb.EXPIRE, now, DEAD_KEEP, failure=_text(failure))
+            end(db, row, Verb.EXPIRE, now, DEAD_RETENTION, failure=_text(failure))
         case Retried(delay=delay, failure=failure):
             move(db, row, Verb.RETRY, run_at=now + delay, failure=_text(failure) or row["failure"])
         case Released(delay=delay):
@@ -272,7 +274,7 @@ def _expired(db: sqlite3.Connection, queues: Sequence[str], limit: int, now: flo
 def _reap(db: sqlite3.Connection, row: sqlite3.Row, now: float) -> Reaped:
     crashes = row["crashes"] + 1
     if crashes >= row["max_crashes"]:
-        state = end(db, row, Verb.MARK_DEAD, now, DEAD_KEEP, crashes=crashes, reason="crashed")
+        state = end(db, row, Verb.MARK_DEAD, now, DEAD_RETENTION, crashes=crashes, reason="crashed")
     else:
         state = move(db, row, Verb.REAP, crashes=crashes, run_at=now - FRONT)
     return Reaped(job_id=row["id"], queue=row["queue"], crashes=crashes, state=state)
