@@ -1,1 +1,3 @@
 """`aioq jobs`: one module per command."""
+
+__all__: list[str] = []
