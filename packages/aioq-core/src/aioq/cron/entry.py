@@ -89,6 +89,7 @@ def jitter_of(entry: CronEntry, tick: datetime) -> timedelta:
     limit = timedelta(seconds=entry.options.jitter)
     if not limit:
         return limit
+    # Within whole microseconds and below the next tick: a tick never fires at the moment of its successor.
     following = step(entry.schedule, tick)
     if following is not None:
         limit = min(limit, following - tick)

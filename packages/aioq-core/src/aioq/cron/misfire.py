@@ -116,6 +116,7 @@ def _oldest_due(entry: CronEntry, newest: datetime, now: datetime) -> datetime |
     """Return the moment since which a tick must have been due to fire; None for no limit."""
     if entry.options.catchup is None:
         return None
+    # The newest tick, if it is in time, needs no catchup: then the limit is its own due time at the latest.
     limit = now - timedelta(seconds=entry.options.catchup)
     latest_due = due_at(entry, newest)
     in_time = latest_due >= now - timedelta(seconds=entry.options.grace)

@@ -90,33 +90,33 @@ class TickOutcome(Enum):
 
     WON = "won"
     LOST = "lost"
-    """They, or a later one, are somebody else's."""
+    """Another worker has claimed them, or a later tick."""
     EARLY = "early"
-    """The tick lies in the broker's future: ask again when it has come."""
+    """The tick is in the broker's future: claim it again when it has come."""
     PAUSED = "paused"
-    """Somebody paused the entry. The ticks are spent, and recorded as skipped."""
+    """The entry is paused. The ticks are decided, and recorded as skipped."""
     BUSY = "busy"
-    """An earlier run goes on and `overlap` is `skip`. The ticks are spent, and recorded as skipped."""
+    """An earlier run goes on and `overlap` is `skip`. The ticks are decided, and recorded as skipped."""
     QUEUED = "queued"
-    """An earlier run goes on and `overlap` is `queue_one`: repeat the claim until the answer is another."""
+    """An earlier run goes on and `overlap` is `queue_one`: repeat the claim until the answer changes."""
     SUPERSEDED = "superseded"
-    """A newer version of the app has another schedule under this name or none, or it is disabled. Nothing was spent."""
+    """The entry is registered with another schedule, disabled or retired. Nothing is decided."""
 
 
 class TickClaim(Struct, frozen=True, kw_only=True):
-    """A worker's bid for ticks of one entry that fires once for the whole fleet."""
+    """A worker's claim of ticks of one entry that fires once for the whole fleet."""
 
     name: str
     queue: str
     ticks: tuple[float, ...]
-    """In ascending order, usually one: more when a worker wants to make up for what nobody fired."""
+    """In ascending order. Usually one; more if a worker makes up for ticks that did not fire."""
     fingerprint: str
     worker_id: str
     request_id: str
     """Repeating a claim with its id returns the same answer, so a lost answer loses no tick."""
     overlap: Overlap = "allow"
     run: float = 30.0
-    """Seconds that a run is taken to go on after its latest sign of life."""
+    """Seconds after its latest extension for which a run is taken to go on."""
     job: NewJob | None = None
     """With it every tick that is won becomes a job in the same step: this one, with the id
     `cron:<name>:<milliseconds>`, see `aioq.model.ids.tick_id`, in the claim's queue. The run is that job,
@@ -130,10 +130,10 @@ class TickReply(Struct, frozen=True, kw_only=True):
     now: float
     """The broker's clock."""
     won: tuple[float, ...] = ()
-    """With `won`: those of the ticks that nobody had won before."""
+    """With `won`: the claimed ticks that were not decided before."""
     previous: float | None = None
-    """With `won`, `paused` and `busy`: the mark before, if it was set under this fingerprint.
-    Whoever learns of it owns all ticks after it, up to its own."""
+    """With `won`, `paused` and `busy`: the `last_tick` before the claim, if it was set under this fingerprint.
+    The claimer must account for every tick between this one and its own."""
 
 
 class TickRun(Struct, frozen=True, kw_only=True):
@@ -155,7 +155,7 @@ class TickStatus(StrEnum):
     SKIPPED = "skipped"
     """A policy, or a person, had it not fire."""
     MISSED = "missed"
-    """It should have fired, and nobody did."""
+    """No worker fired it."""
 
 
 class TickReason(StrEnum):
@@ -186,11 +186,11 @@ class TickReason(StrEnum):
 
 
 class TickRecord(Struct, frozen=True, kw_only=True):
-    """What became of one tick, or of several in a row that share a fate.
+    """What happened to one tick, or to several consecutive ticks with the same status and reason.
 
-    A ledger keeps one record per entry, tick and worker; but one per entry and tick when it
-    became a job, and when it was skipped or missed, for then it has no worker. Recording a
-    tick again replaces what was recorded of it, and counts it once.
+    A ledger keeps one record per entry, tick and worker. A tick that became a job, was skipped or
+    was missed has no worker, and one record for the fleet. Recording a tick again replaces its
+    record and counts it once.
     """
 
     name: str
@@ -217,7 +217,7 @@ class TickRecord(Struct, frozen=True, kw_only=True):
 
 
 class Pause(Struct, frozen=True, kw_only=True):
-    """Somebody's order to fire an entry no more until further notice."""
+    """An order not to fire an entry until it is resumed."""
 
     note: str
     by: str
@@ -225,37 +225,37 @@ class Pause(Struct, frozen=True, kw_only=True):
 
 
 class CronCounts(Struct, frozen=True, kw_only=True):
-    """How many ticks of an entry ended how, since it is known."""
+    """The number of ticks of an entry with each status, since the ledger knows the entry."""
 
     fired: int = 0
-    """Also counts what has ended since."""
+    """Includes ticks that are counted as `ok` or `failed`."""
     ok: int = 0
     failed: int = 0
     skipped: int = 0
-    """Without those that were coalesced."""
+    """Without the coalesced ones."""
     missed: int = 0
     coalesced: int = 0
-    """Left out in favour of a newer tick, by `misfire="once"`."""
+    """Skipped with `TickReason.COALESCED`."""
 
 
 class CronStatus(Struct, frozen=True, kw_only=True):
-    """All that a ledger knows of one entry, but for its ring of ticks."""
+    """What a ledger knows of one entry, without its tick history."""
 
     definition: CronDefinition
     app: str
     armed_at: float
     """When the entry got its present fingerprint, or was resumed, whichever is later: it owes no tick before."""
     last_tick: float | None = None
-    """The latest tick that was settled among workers; of entries that fire once for the fleet."""
+    """The latest tick that a claim decided, of an entry that fires once for the fleet. It never goes back."""
     pause: Pause | None = None
     retired_at: float | None = None
     """When a version of the app without the entry was registered."""
     last: TickRecord | None = None
-    """Of the latest tick that is recorded."""
+    """The record of the latest tick."""
     last_success: float | None = None
     """The latest tick whose run ended `ok`."""
     last_result: bytes | None = None
-    """What the job of that tick returned."""
+    """What the job of that tick returned, encoded."""
     running: TickRun | None = None
-    """The run of the latest tick, while there are signs of life."""
+    """The run of the latest tick, while it is extended or its job has not ended."""
     counts: CronCounts = CronCounts()

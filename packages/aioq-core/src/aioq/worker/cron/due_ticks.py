@@ -37,7 +37,7 @@ class DueTicks:
         return [fire] if fire else []
 
     def not_fired_after(self, previous: datetime) -> tuple[NotFired, ...]:
-        """Return the ticks after `previous`, up to the newest, that nobody fires.
+        """Return the ticks after `previous`, up to the newest, that do not fire.
 
         Usually `previous` is the tick directly before the first. Then the schedule, the slowest part
         of a claim, is not asked.
@@ -81,6 +81,7 @@ class Backlog:
             follows: The tick directly before `tick`, if it is known.
             now: The broker's time.
         """
+        # An entry with skipped ticks has decided before, and so has no backlog any more.
         earlier = skipped or self.take(tick.entry, tick.scheduled_at)
         if earlier is not None:
             tick, follows = merged(earlier, tick), None
@@ -95,6 +96,7 @@ def owed_tick(entry: CronEntry, now: datetime) -> Tick | None:
     tick would then take theirs away. The ledger knows whether they have been fired.
     """
     options = entry.options
+    # A tick that was scheduled earlier may be due since then, by up to its jitter.
     since = now - timedelta(seconds=max(options.grace, options.catchup or 0))
     first = step(entry.schedule, since - timedelta(seconds=options.jitter))
     if first is None or first > now:

@@ -143,6 +143,7 @@ class Fleet:
             logger.debug("cron task %s: the tick of %s waits: %s", own.entry.name, tick.scheduled_at, own.state.name)
             own.later = merged(own.later, tick)
             return
+        # The loop fires up to a hundred entries of a moment before the task below gets its first step and takes them.
         own.state = EntryState.GATHERED
         gathered = self._gathered.setdefault(tick.scheduled_at, [])
         gathered.append((tick, follows))
@@ -170,8 +171,10 @@ class Fleet:
         claims = [claim for tick, follows in self._gathered.pop(moment) if (claim := self._shared_claim(tick, follows))]
         if not claims:
             return
+        # Without the spread all workers would claim at the same instant, and one of them would win every tick.
         await self._clock.sleep(self._spread(moment))
         if self._shutdown.requested:
+            # Nothing was claimed yet: the other workers do, or the next worker finds the ticks in its backlog.
             for claim in claims:
                 self._own(claim.entry).reset()
             return
@@ -181,6 +184,7 @@ class Fleet:
             while pending:
                 await self._conclude(pending.popleft())
         finally:
+            # Only after a cancellation: the ledger takes the runs of these claims to have started.
             for claim in pending:
                 self._give_up(claim)
 
@@ -204,6 +208,7 @@ class Fleet:
         """Act on the answer to a claim that was sent with others; without a decision, send it again alone."""
         own = self._own(claim.entry)
         if claim.reply is None or claim.reply.outcome in UNDECIDED:
+            # A retry may take minutes. The other entries of the call must not wait for it.
             self._start_task(own, partial(self._claim_alone, claim))
             return
         try:
@@ -244,6 +249,7 @@ class Fleet:
                 return
             await self._claim_alone(self._claims.new(due, ticks))
         if not groups:
+            # Without a claim the worker does not know whether these ticks are its own to record.
             own.skipped = due.tick
 
     async def _claim_alone(self, claim: PendingClaim) -> None:
@@ -252,6 +258,7 @@ class Fleet:
         if not self._shutdown.requested:
             await self._send(claim)
         if claim.is_queued():
+            # In a task of its own: the entry goes on, so that its next tick can take the place of this one.
             self._tasks.start(partial(self._wait_for_earlier_run, claim), claim.entry.name)
         else:
             await self._act(claim)
@@ -276,6 +283,7 @@ class Fleet:
         """Do what the answer says; without one the ticks are missed, unless the worker stops."""
         reply = claim.reply
         if reply is None:
+            # A stop ends the retries early, and another worker may still win the ticks.
             if not self._shutdown.requested:
                 self._miss(claim)
             return
@@ -290,6 +298,7 @@ class Fleet:
         """Record the ticks between the latest that was decided before and the newest of this claim that do not fire."""
         own = self._own(claim.entry)
         if own.accounted is not None:
+            # These ticks are in the ledger as missed already, although no claim of them was decided.
             previous = max(previous, own.accounted)
             own.accounted = None
         if not_fired := claim.due.not_fired_after(previous):
@@ -301,7 +310,7 @@ class Fleet:
         try:
             while ticks:
                 self._runs.begin(claim.entry, ticks.popleft())
-                if ticks:
+                if ticks:  # up to a thousand: let other tasks run in between
                     await checkpoint()
         finally:
             for tick in ticks:
@@ -335,6 +344,7 @@ class Fleet:
 
     def _spread(self, moment: datetime) -> float:
         """Return the seconds by which this worker delays its claims for a moment, between 0 and `CLAIM_SPREAD`."""
+        # A hash of the moment too, or the same worker would be first every time.
         return crc32(f"{self._worker_id} {moment}".encode()) % 1000 / 1000 * CLAIM_SPREAD
 
     def _now(self) -> datetime:

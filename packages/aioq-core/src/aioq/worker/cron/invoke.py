@@ -74,7 +74,7 @@ class Invoker:
         Returns:
             The error in one line; empty if the run succeeded. An interrupted run is not logged.
         """
-        context = self._context(run)
+        context = self._context(run)  # on_error gets the context that the function had
         error = (await self._within_timeout(run, context)).error
         if error is None:
             return ""
@@ -136,6 +136,7 @@ class Invoker:
 async def _call_in_scope(run: CronRun, call: Callable[[], Any]) -> RunEnd:
     with run.scope:
         return await _contained(call, run.entry.function)
+    # The scope has swallowed the cancellation by `CronRun.cancel`.
     return RunEnd(error=run.cause)
 
 

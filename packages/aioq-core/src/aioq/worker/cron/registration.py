@@ -68,10 +68,11 @@ class RegistrationDuty:
 
         answer = await self._retry.call(renew)
         self._clock.heard(answer.now, asked)
+        # `LocalEntries` holds this set: change it in place.
         self.paused.clear()
         self.paused.update(answer.paused)
         self.registered.set()
-        if not answer.version:
+        if not answer.version:  # the version has lapsed, or the broker lost its data
             await self._register(ledger)
         elif answer.version != self._version:
             await self._warn_of_newer_version(ledger, answer.version)

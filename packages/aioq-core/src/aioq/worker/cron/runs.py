@@ -113,6 +113,7 @@ class Runs:
         while True:
             await wait_until(self._check_now, clock, RUN_TTL / 3)
             self._check_now = anyio.Event()
+            # The ledger knows one run per entry, the newest. Older ones go on without it, with `allow` only.
             runs = [_tick_run(one.newest(), worker_id) for one in self._entries.values() if _is_in_ledger(one)]
             if runs:
                 for lost in await retry.call(partial(ledger.extend_runs, runs, seconds=RUN_TTL)):
@@ -154,6 +155,7 @@ class Runs:
         try:
             error = await self._invoker.process(run)
         except anyio.get_cancelled_exc_class():
+            # The worker is cancelled: without this, `_start_waiting` would start the waiting run.
             self._drop_waiting(runs, TickReason.STOPPING)
             raise
         finally:
@@ -167,7 +169,7 @@ class Runs:
         if not runs.running and (run := runs.waiting) is not None:
             runs.waiting = None
             self._start(runs, run)
-        if not runs.running:
+        if not runs.running:  # entries without a run take no memory, and are not extended
             del self._entries[entry.name]
 
 

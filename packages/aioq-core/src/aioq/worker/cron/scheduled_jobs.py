@@ -99,7 +99,7 @@ class ScheduledJobs:
                 continue
             job = await store.get_job(record.job_id, queue=cron.queue)
             if job is None or job.state in FINAL_STATES:
-                continue
+                continue  # it has ended, and its worker has not recorded that yet
             if options.overlap != "cancel":
                 raise JobNotReady
             if await store.cancel_job(record.job_id, queue=cron.queue):

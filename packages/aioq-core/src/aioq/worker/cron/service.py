@@ -79,6 +79,7 @@ class CronService:
 
     async def fire(self, jobs: TaskGroup) -> None:
         """Fire ticks until cancelled. Their runs are tasks of `jobs`, and outlive this call."""
+        # Runs are tasks of the group that outlives this call, so that they may end after a stop.
         self._tasks.group = jobs
         async with anyio.create_task_group() as duties:
             duties.start_soon(self._fire_local)
@@ -113,6 +114,7 @@ class CronService:
         entries = [entry for entry in self.entries if entry.unique]
         if not entries:
             return
+        # Before that, the time of the broker is not known, and the ledger may not know the entries.
         await self._registration.registered.wait()
         claims = TickClaims(ledger, self._worker_id, self._retry, self._shutdown, self._broker_clock)
         fleet = Fleet(
@@ -141,7 +143,7 @@ class CronService:
             restart()
 
     async def _compare_clocks(self) -> None:
-        asked = 0.0
+        asked = 0.0  # set by each attempt, so that retries do not count as the time of the call
 
         async def ask() -> float:
             nonlocal asked

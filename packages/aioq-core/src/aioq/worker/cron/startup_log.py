@@ -36,7 +36,7 @@ MAX_CLOCK_DIFFERENCE = 1.0
 async def log_next_runs(entries: Sequence[CronEntry], now: datetime) -> None:
     """Log the next runs of entries, and warn of distant runs and of clock changes that affect them."""
     for number, entry in enumerate(entries):
-        await checkpoint()
+        await checkpoint()  # a schedule may take milliseconds to find its next runs, and there may be thousands
         runs = _next_runs(entry, now)
         if number < MAX_LOGGED:
             zone = _zone(entry.tz)
@@ -56,6 +56,7 @@ def warn_of_clock_difference(host: float, broker: float, uncertain: float) -> No
         uncertain: Seconds that the call took: the broker's clock may have advanced by up to as much.
     """
     ahead = host - broker
+    # The answer left the broker at some moment of the call: only a difference beyond that is certain.
     if ahead < -MAX_CLOCK_DIFFERENCE or ahead > MAX_CLOCK_DIFFERENCE + uncertain:
         logger.warning(
             "the clock of this host is %.1f s %s that of the broker: entries that fire once for the fleet, and jobs, "

@@ -141,7 +141,7 @@ class TickClaims:
             await self._send([claim])
 
     async def _send(self, claims: Sequence[PendingClaim]) -> None:
-        # Cancelled in the middle, the worker would not learn which ticks it has won, and nobody would run them.
+        # Cancelled in the middle, the worker would not learn which ticks it has won, and no worker would run them.
         with anyio.fail_after(CLAIM_TIMEOUT, shield=True):
             asked = self._clock.monotonic()
             if len(claims) == 1:
