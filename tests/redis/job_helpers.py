@@ -7,11 +7,11 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from aioq.model.job import ClaimRequest, Failure, Lease, NewJob
+from aioq.model.job import ClaimRequest, Expired, Failure, Lease, NewJob
 from aioq.protocols import Broker
 from aioq_redis import RedisBroker
 
-__all__ = ["FAILURE", "claim", "job", "lease_of", "let_pass", "request", "until", "work_of"]
+__all__ = ["FAILURE", "claim", "job", "late", "lease_of", "let_pass", "request", "until", "work_of"]
 
 FAILURE = Failure("ValueError", "nope", "Traceback: nope")
 
@@ -55,6 +55,11 @@ async def lease_of(broker: Broker, id: str = "a", **changes: Any) -> Lease:
     await broker.enqueue([job(id, **changes)])
     (lease,) = await claim(broker, 1)
     return lease
+
+
+def late(lease: Lease) -> Expired:
+    """Return the settlement of a job that was not started in time."""
+    return Expired(lease=lease, failure=Failure("Expired", "1 s too late"))
 
 
 async def let_pass(broker: Broker, seconds: float) -> None:
