@@ -1,4 +1,4 @@
-"""Any broker against a small pure model, by hypothesis.
+"""Compares any broker with a small pure model, by Hypothesis.
 
 Subclass `BrokerMachine`, say how to make a broker and how time passes, and run it:
 
@@ -63,15 +63,15 @@ WAITING = (JobState.PENDING, JobState.SCHEDULED, JobState.RETRYING)
 
 @dataclass
 class ModelJob:
-    """What the model knows of a job."""
+    """The model's state of a job."""
 
     job: NewJob
     life: int
-    """Which of the jobs that had this id, one after the other."""
+    """The number of the job among the successive jobs with this id."""
     state: JobState
     due_at: float
     place: tuple[float, int]
-    """Where it stands among the due jobs of its queue and priority."""
+    """Its place among the due jobs of its queue and priority."""
     epoch: int = 0
     attempt: int = 0
     crashes: int = 0
@@ -85,7 +85,7 @@ class ModelJob:
 
 
 class Model:
-    """What a broker is to do, in the plainest words."""
+    """The rules of a broker in their simplest form."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -95,7 +95,7 @@ class Model:
         self._sequence = count(1)
 
     def boundaries(self) -> Iterable[float]:
-        """Return the moments at which an answer changes of itself."""
+        """Return the moments at which an answer changes without a call."""
         for job in self.jobs.values():
             if job.state in WAITING:
                 yield job.due_at
@@ -105,11 +105,11 @@ class Model:
                 yield job.forget_at
 
     def forget(self) -> None:
-        """Drop the records whose time is up."""
+        """Drop the records whose retention is over."""
         self.jobs = {id: job for id, job in self.jobs.items() if job.forget_at > self.now}
 
     def enqueue(self, jobs: list[NewJob]) -> list[bool] | None:
-        """Return what is new; None when there is a conflict."""
+        """Return which jobs are new; None if there is a conflict."""
         known = {id: job.job for id, job in self.jobs.items()}
         answers: list[bool] = []
         for job in jobs:
@@ -126,40 +126,40 @@ class Model:
         return answers
 
     def line_up(self, job: ModelJob, delay: float = 0.0, *, front: bool = False) -> None:
-        """Put a job in line: at its moment, or before all others."""
+        """Put a job into its queue: in the order of due times, or at the front."""
         job.due_at = self.now + delay
         step = next(self._sequence)
         job.place = (float("-inf"), -step) if front else (job.due_at, step)
 
     def line(self, queue: str) -> list[ModelJob]:
-        """Return the due jobs of a queue in their order, but for suspects."""
+        """Return the due jobs of a queue in order, without suspects."""
         due = (job for job in self._due(queue) if job.crashes < SUSPECT_AFTER)
         return sorted(due, key=lambda job: (-job.job.priority, job.place))
 
     def suspects(self, queue: str) -> dict[str, ModelJob]:
-        """Return the due jobs of a queue that run alone."""
+        """Return the due suspects of a queue."""
         return {job.job.id: job for job in self._due(queue) if job.crashes >= SUSPECT_AFTER}
 
     def _due(self, queue: str) -> list[ModelJob]:
         return [job for job in self.jobs.values() if job.job.queue == queue and self.is_due(job)]
 
     def is_due(self, job: ModelJob) -> bool:
-        """Whether a job may be claimed."""
+        """Return whether a job may be claimed."""
         return job.state in WAITING and job.due_at <= self.now
 
     def holder(self, lease: Lease, life: int) -> ModelJob | None:
-        """Return the job that a lease still holds."""
+        """Return the job of a lease; None if the lease is lost."""
         job = self.jobs.get(lease.job_id)
         held = job and job.life == life and job.state is JobState.RUNNING and job.epoch == lease.epoch
         return job if held else None
 
     def end(self, job: ModelJob, state: JobState, keep: float) -> None:
-        """End a job, and forget it at once or in time."""
+        """End a job; forget it at once or after its retention."""
         job.state, job.forget_at = state, self.now + keep
         self.forget()
 
     def settle(self, job: ModelJob, settlement: Settlement) -> None:
-        """Write how the attempt of a job ended."""
+        """Apply the settlement of a job."""
         job.settled.add(job.epoch)
         match settlement:
             case Completed(result=result, retain_for=keep):
@@ -181,13 +181,13 @@ class Model:
                 self.line_up(job, delay, front=not delay)
 
     def replay(self, job: ModelJob) -> None:
-        """Start a job that has ended afresh."""
+        """Put an ended job back into its queue."""
         job.attempt = job.crashes = 0
         job.state, job.reason, job.forget_at = JobState.PENDING, None, float("inf")
         self.line_up(job)
 
     def crash(self, job: ModelJob) -> None:
-        """Take a job back from a worker that vanished."""
+        """Reap a job."""
         job.crashes += 1
         if job.crashes >= job.job.max_crashes:
             job.reason = "crashed"
@@ -206,22 +206,22 @@ delays = st.sampled_from([0.0, 5.0])
 keeps = st.sampled_from([0.0, 3.0, 50.0])
 outcomes: st.SearchStrategy[type[Settlement]] = st.sampled_from([Completed, Failed, Dead, Expired, Retried, Released])
 which = st.integers(0, 20)
-"""Picks from a list whose length is not known beforehand."""
+"""Indexes into lists whose lengths are unknown when they are drawn."""
 
 
 def when(condition: Callable[[BrokerMachine], object]) -> Callable[[F], F]:
-    """Have a rule wait until there is something for it to do."""
+    """Disable a rule as long as there is nothing for it to do."""
     return precondition(lambda machine: bool(condition(machine)))
 
 
 class BrokerMachine(RuleBasedStateMachine):
-    """Calls a broker and its model alike, and compares them."""
+    """Makes the same calls of a broker and of the model, and compares them."""
 
     unit = 1.0
-    """Seconds that all durations are multiples of."""
+    """The unit of all durations, in seconds."""
 
     in_order = True
-    """Whether jobs of one priority come in the order in which they came due, whenever that is noticed."""
+    """Whether jobs of one priority run in the order of their due times, even if the broker notices those late."""
 
     async def make_broker(self) -> Broker:
         """Return a connected, empty broker."""
@@ -232,7 +232,7 @@ class BrokerMachine(RuleBasedStateMachine):
         raise NotImplementedError
 
     async def clean_up(self) -> None:
-        """Let go of what `make_broker` made."""
+        """Close what `make_broker` made."""
         await self.broker.close()
 
     def __init__(self) -> None:
@@ -287,13 +287,13 @@ class BrokerMachine(RuleBasedStateMachine):
         lease=st.sampled_from([2, 10]), running=st.integers(0, 1),
     )  # fmt: skip
     def claim(self, worker: str, queues: tuple[str, ...], limit: int, lease: int, running: int) -> None:
-        """Claim with a request of its own."""
+        """Claim with a new request id."""
         self._claim(worker, queues, limit, lease, running)
 
     @when(lambda self: any(map(self.model.is_due, self.model.jobs.values())))
     @rule(worker=workers, delay=delays, keep=keeps, outcomes=st.lists(outcomes, max_size=len(IDS)))
     def work(self, worker: str, delay: float, keep: float, outcomes: list[type[Settlement]]) -> None:
-        """Claim all that is due, and settle some of it at once."""
+        """Claim all due jobs, and settle some of them."""
         self._claim(worker, ("q", "r"), len(IDS), 10)
         for held, how in zip(self._held(), outcomes, strict=False):
             self._settle(held, delay, keep, how)
@@ -342,7 +342,7 @@ class BrokerMachine(RuleBasedStateMachine):
     @when(lambda self: self.model.requests)
     @rule(worker=workers)
     def repeat_the_claim(self, worker: str) -> None:
-        """Repeat the worker's latest request: what it still holds comes back, and nothing else."""
+        """Repeat the worker's latest request: it returns the leases that are still held, and no others."""
         if worker not in self.model.requests:
             return
         request, given = self.model.requests[worker]
@@ -367,7 +367,7 @@ class BrokerMachine(RuleBasedStateMachine):
     @when(lambda self: self._held())
     @rule(pick=which, delay=delays, keep=keeps, how=outcomes)
     def settle(self, pick: int, delay: float, keep: float, how: type[Settlement]) -> None:
-        """Settle by a lease that is held."""
+        """Settle with a lease that is held."""
         self._look_at_the_clock()
         held = self._held()
         self._settle(held[pick % len(held)], delay, keep, how)
@@ -375,7 +375,7 @@ class BrokerMachine(RuleBasedStateMachine):
     @when(lambda self: len(self._given) > len(self._held()))
     @rule(pick=which, delay=delays, keep=keeps, how=outcomes)
     def settle_by_an_old_lease(self, pick: int, delay: float, keep: float, how: type[Settlement]) -> None:
-        """Settle by a lease that was lost or settled, best of all one of a job that is running again."""
+        """Settle with a lease that was lost or settled, preferably of a job that is running again."""
         self._look_at_the_clock()
         old = [(lease, life) for lease, life in self._given if not self.model.holder(lease, life)]
         running = {job.job.id for job in self.model.jobs.values() if job.state is JobState.RUNNING}
@@ -385,14 +385,14 @@ class BrokerMachine(RuleBasedStateMachine):
     @when(lambda self: self._held())
     @rule(limit=st.integers(1, len(IDS)))
     def workers_vanish(self, limit: int) -> None:
-        """Let every lease run out, and take jobs back."""
+        """Let every lease run out, and reap."""
         self._run(self.pass_time(10.3 * self.unit))
         self._reap(("q", "r"), limit)
 
     @when(lambda self: self._held())
     @rule(queues=several_queues, limit=st.integers(1, 3))
     def reap(self, queues: tuple[str, ...], limit: int) -> None:
-        """Take back what ran out, up to the limit."""
+        """Reap up to the limit."""
         self._reap(queues, limit)
 
     def _reap(self, queues: tuple[str, ...], limit: int) -> None:
@@ -413,7 +413,7 @@ class BrokerMachine(RuleBasedStateMachine):
     @when(lambda self: self.model.jobs)
     @rule(pick=which, cancel=st.booleans())
     def interfere(self, pick: int, cancel: bool) -> None:
-        """Call a job off, or put it back in line."""
+        """Cancel or replay a job."""
         self._look_at_the_clock()
         if not self.model.jobs:
             return
@@ -439,7 +439,7 @@ class BrokerMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_job_is_in_one_place(self) -> None:
-        """Each id the model knows has one record, in its state; the counts add up."""
+        """Each known id has one record in its state, and the counts add up."""
         if not hasattr(self, "broker"):
             return
         self._look_at_the_clock()
@@ -480,7 +480,7 @@ class BrokerMachine(RuleBasedStateMachine):
         return self._runner.get_loop().run_until_complete(call)
 
     def _look_at_the_clock(self) -> None:
-        """Read the broker's clock, at some distance from every moment at which an answer changes."""
+        """Read the broker's clock, away from every moment at which an answer changes."""
         guard = self.unit / 20
         self.model.now = self._run(self.broker.time())
         while any(abs(moment - self.model.now) < guard for moment in self.model.boundaries()):
@@ -489,7 +489,7 @@ class BrokerMachine(RuleBasedStateMachine):
         self.model.forget()
 
     def _fresh(self, id: str) -> str:
-        """Return an id for a new job, another one when the old is taken for days."""
+        """Return an id for a new job: another one if the old one is taken for days."""
         job = self.model.jobs.get(self._names[id])
         if job and job.state in (JobState.CANCELLED, JobState.DEAD, JobState.EXPIRED):
             self._names[id] += "+"

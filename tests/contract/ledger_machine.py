@@ -1,4 +1,4 @@
-"""Any ledger of ticks against a small pure model, by hypothesis.
+"""Compares any tick ledger with a small pure model, by Hypothesis.
 
 Subclass `LedgerMachine`, say how to make a broker and how time passes, and run it as a
 `BrokerMachine` is run. The broker must be a `Broker` and a `TickLedger`, and its clock must
@@ -46,7 +46,7 @@ overlaps: st.SearchStrategy[Overlap] = st.sampled_from(["allow", "skip", "queue_
 
 
 class LedgerMachine(RuleBasedStateMachine):
-    """One entry, three workers, and people who deploy and pause."""
+    """Drives one entry with three workers, deploys and pauses."""
 
     broker: Broker
     ledger: TickLedger
@@ -57,7 +57,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.claims: list[TickClaim] = []
         self.runs: list[TickRun] = []
         self.leases: list[Lease] = []
-        self.marks: list[int] = []
+        self.last_ticks: list[int] = []
         self._ids = count(1)
         self._runner = asyncio.Runner()
 
@@ -70,7 +70,7 @@ class LedgerMachine(RuleBasedStateMachine):
         raise NotImplementedError
 
     async def clean_up(self) -> None:
-        """Let go of the broker."""
+        """Close the broker."""
         await self.broker.close()
 
     @initialize()
@@ -94,10 +94,10 @@ class LedgerMachine(RuleBasedStateMachine):
         run=st.sampled_from([1.05, 10.05]),
         as_job=st.booleans(),
     )
-    def bid(
+    def claim_ticks(
         self, worker: str, offsets: list[float], fingerprint: str, overlap: Overlap, run: float, as_job: bool
     ) -> None:
-        """Bid for ticks around now."""
+        """Claim ticks around now."""
         now = self._look_at_the_clock()
         claim = TickClaim(
             name="report",
@@ -115,8 +115,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.claims)
     @rule(back=st.integers(1, 13))
-    def repeat_a_bid(self, back: int) -> None:
-        """Repeat one of the latest bids."""
+    def repeat_a_claim(self, back: int) -> None:
+        """Repeat one of the latest claims."""
         self._look_at_the_clock()
         self._claim(self.claims[-min(back, len(self.claims))])
 
@@ -132,7 +132,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert self._run(self.ledger.renew_registration("app", "", ttl=1e6)).version == str(fingerprint)
 
     @rule(paused=st.booleans())
-    def steer(self, paused: bool) -> None:
+    def pause_or_resume(self, paused: bool) -> None:
         """Pause or resume the entry."""
         self._look_at_the_clock()
         if paused:
@@ -145,7 +145,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.runs)
     @rule(pick=st.integers(1, 3))
-    def show_signs_of_life(self, pick: int) -> None:
+    def extend_runs(self, pick: int) -> None:
         """Extend runs, the latest among them."""
         now, latest = self._look_at_the_clock(), self.model.run
         assert latest is not None
@@ -160,11 +160,11 @@ class LedgerMachine(RuleBasedStateMachine):
     def end_a_run(self, pick: int) -> None:
         """Record that a run that was won has ended."""
         run = self.runs[-min(pick, len(self.runs))]
-        self._tell_of_the_end(ms(run.tick), run.worker_id, job=None)
+        self._record_end(ms(run.tick), run.worker_id, job=None)
 
     @rule()
     def begin_a_job(self) -> None:
-        """Claim the next job: there is one for each tick that was won with one, and no more."""
+        """Claim the next job: there is one for each tick that was won with a job, and no more."""
         request = ClaimRequest(
             worker_id="runner", queues=("q",), limit=1, lease=1e6, request_id=f"claim-{next(self._ids)}"
         )
@@ -181,7 +181,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """Settle a job, and record it."""
         lease = self.leases.pop(0)
         self._run(self.broker.settle([Completed(lease=lease)]))
-        self._tell_of_the_end(self.model.started.pop(0), "runner", job=lease.job_id)
+        self._record_end(self.model.started.pop(0), "runner", job=lease.job_id)
 
     @rule(seconds=st.sampled_from([0.3, 1.3, 6.3, 100.0]))
     def let_time_pass(self, seconds: float) -> None:
@@ -189,8 +189,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self._run(self.pass_time(seconds))
 
     @invariant()
-    def all_that_is_known_is_what_the_model_knows(self) -> None:
-        """Mark, pause, run, counts and records; and the mark never goes back."""
+    def status_equals_the_model(self) -> None:
+        """Last tick, pause, run, counts and records are equal, and the last tick never goes back."""
         if not hasattr(self, "broker"):
             return
         model, now = self.model, self._look_at_the_clock()
@@ -200,12 +200,12 @@ class LedgerMachine(RuleBasedStateMachine):
         statuses = self._run(self.ledger.cron_statuses())
         assert len(statuses) == (model.registered is not None)
         for status in statuses:
-            assert (ms(status.last_tick or 0), ms(status.armed_at)) == (model.mark or 0, model.armed), now
+            assert (ms(status.last_tick or 0), ms(status.armed_at)) == (model.last_tick or 0, model.armed), now
             assert (status.pause is not None, status.retired_at is not None) == (model.paused, model.retired)
             assert (status.running is not None) == model.goes_on()
             assert status.counts == model.counts()
-            self.marks.append(ms(status.last_tick or 0))
-        assert self.marks == sorted(self.marks)
+            self.last_ticks.append(ms(status.last_tick or 0))
+        assert self.last_ticks == sorted(self.last_ticks)
 
     def _claim(self, claim: TickClaim) -> None:
         expected = self.model.answer(claim)
@@ -219,7 +219,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if reply.outcome is TickOutcome.WON and claim.job is None and won not in self.runs:
             self.runs.append(won)
 
-    def _tell_of_the_end(self, tick: int, worker: str, *, job: str | None) -> None:
+    def _record_end(self, tick: int, worker: str, *, job: str | None) -> None:
         self._look_at_the_clock()
         record = TickRecord(
             name="report",

@@ -27,7 +27,7 @@ class ModelRun:
 
 @dataclass
 class ModelBid:
-    """A bid that moved the mark."""
+    """An accepted claim: it moved the last tick."""
 
     claim: TickClaim
     at: int
@@ -44,8 +44,8 @@ class LedgerModel:
     registered: str | None = None
     retired: bool = False
     paused: bool = False
-    mark: int | None = None
-    marked_by: str = ""
+    last_tick: int | None = None
+    last_tick_fingerprint: str = ""
     armed: int = 0
     bid: ModelBid | None = None
     """The latest one."""
@@ -72,10 +72,11 @@ class LedgerModel:
             elif self.bid:
                 self.earlier.append(self.bid)
             self.earlier = [bid for bid in self.earlier if bid.at > self.now - 120_000][-10:]
-            spent = tuple(tick for tick in claim.ticks if self.mark is None or ms(tick) > self.mark)
-            previous = self.mark if self.marked_by == claim.fingerprint else None
+            spent = tuple(tick for tick in claim.ticks if self.last_tick is None or ms(tick) > self.last_tick)
+            previous = self.last_tick if self.last_tick_fingerprint == claim.fingerprint else None
             self.bid = ModelBid(claim, self.now, TickOutcome.QUEUED, spent, previous)
-            self.mark, self.marked_by = ms(claim.ticks[-1]), claim.fingerprint
+            self.last_tick = ms(claim.ticks[-1])
+            self.last_tick_fingerprint = claim.fingerprint
         assert self.bid is not None
         self.bid.outcome = self._decide(claim)
         self._carry_out(self.bid)
@@ -97,13 +98,15 @@ class LedgerModel:
         changed = self.registered != fingerprint
         if not live or changed:
             self.arm()
-            self.marked_by = fingerprint
-        self.registered, self.retired = fingerprint, False
+            self.last_tick_fingerprint = fingerprint
+        self.registered = fingerprint
+        self.retired = False
         return not live, live and changed, False
 
     def arm(self) -> None:
         """Let the entry owe nothing of the past."""
-        self.mark, self.armed = max(self.now, self.mark or 0), self.now
+        self.last_tick = max(self.now, self.last_tick or 0)
+        self.armed = self.now
 
     def end(self, tick: int, worker: str) -> None:
         """Write down that a run ended well."""
@@ -128,7 +131,7 @@ class LedgerModel:
             return TickOutcome.SUPERSEDED
         if latest > self.now + 1000:
             return TickOutcome.EARLY
-        return TickOutcome.LOST if not waited and self.mark is not None and latest <= self.mark else None
+        return TickOutcome.LOST if not waited and self.last_tick is not None and latest <= self.last_tick else None
 
     def _decide(self, claim: TickClaim) -> TickOutcome:
         run = self.run

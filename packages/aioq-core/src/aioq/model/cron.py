@@ -1,6 +1,6 @@
-"""The values that pass between workers and a ledger of ticks: frozen, and free of logic.
+"""Defines the values of cron entries and ticks that workers and a tick ledger exchange.
 
-Durations are seconds; moments are seconds since 1970-01-01T00:00:00Z on the broker's clock.
+Durations are seconds. Moments are seconds since 1970-01-01T00:00:00Z on the broker's clock.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ __all__ = [
 ]
 
 Overlap: TypeAlias = Literal["allow", "skip", "queue_one", "cancel"]
-"""What becomes of a tick while the run of an earlier one goes on."""
+"""The policy for a tick that comes while an earlier run goes on."""
 
 
 class CronKey(Struct, frozen=True, order=True):
-    """What an entry is known by: in one queue, a name means one entry."""
+    """The identity of an entry: names are unique within a queue."""
 
     queue: str
     name: str
 
 
 class CronDefinition(Struct, frozen=True, kw_only=True):
-    """An entry as an app's code has it: what a deploy changes, and what people are shown."""
+    """The definition of an entry in an app's code."""
 
     queue: str
     name: str
@@ -51,26 +51,26 @@ class CronDefinition(Struct, frozen=True, kw_only=True):
     expression: str
     tz: str
     fingerprint: str
-    """What the schedule means, as text: an entry with another one starts without a past."""
+    """The meaning of the schedule as text. An entry with a new fingerprint starts without a past."""
     unique: bool = False
-    """Fires once per tick for the fleet; always so for a `schedule`."""
+    """Whether it fires once per tick for the fleet; always true for a `schedule`."""
     enabled: bool = True
     options: dict[str, str] = {}
-    """Policies that differ from their defaults, as text by name; of a `schedule` also `job`, a digest
-    of its arguments and of how its job is enqueued."""
+    """Policies that differ from their defaults, as text by name. A `schedule` also has `job`, a digest of the
+    arguments and options of its job."""
 
     @property
     def key(self) -> CronKey:
-        """What the entry is known by."""
+        """The identity of the entry."""
         return CronKey(self.queue, self.name)
 
 
 class CronChanges(Struct, frozen=True, kw_only=True):
-    """What a registration changed; each sorted by queue and name."""
+    """The entries that a registration changed, sorted by queue and name."""
 
     added: list[CronKey]
     changed: list[CronKey]
-    """Entries whose fingerprint is another one."""
+    """Entries with a new fingerprint."""
     removed: list[CronKey]
 
 
@@ -86,7 +86,7 @@ class Registration(Struct, frozen=True, kw_only=True):
 
 
 class TickOutcome(Enum):
-    """Whether a worker may fire the ticks that it asked for."""
+    """A ledger's decision on a tick claim."""
 
     WON = "won"
     LOST = "lost"
@@ -113,14 +113,14 @@ class TickClaim(Struct, frozen=True, kw_only=True):
     fingerprint: str
     worker_id: str
     request_id: str
-    """Repeating a claim with its id returns the same answer, so a lost answer loses no tick."""
+    """Repeating a claim with the same id returns the same answer, so that a lost answer loses no tick."""
     overlap: Overlap = "allow"
     run: float = 30.0
     """Seconds after its latest extension for which a run is taken to go on."""
     job: NewJob | None = None
-    """With it every tick that is won becomes a job in the same step: this one, with the id
-    `cron:<name>:<milliseconds>`, see `aioq.model.ids.tick_id`, in the claim's queue. The run is that job,
-    and its end is the end of the run."""
+    """A template: every tick that is won is enqueued as this job in the same step, with the id
+    `cron:<name>:<milliseconds>` of `aioq.model.ids.tick_id`, in the claim's queue. The run lasts until the
+    job ends."""
 
 
 class TickReply(Struct, frozen=True, kw_only=True):
@@ -146,14 +146,14 @@ class TickRun(Struct, frozen=True, kw_only=True):
 
 
 class TickStatus(StrEnum):
-    """How far a tick has come."""
+    """The status of a tick."""
 
     FIRED = "fired"
     """Its run goes on, or its job was enqueued and has not ended."""
     OK = "ok"
     FAILED = "failed"
     SKIPPED = "skipped"
-    """A policy, or a person, had it not fire."""
+    """A policy or an operator decided not to fire it."""
     MISSED = "missed"
     """No worker fired it."""
 
@@ -196,7 +196,7 @@ class TickRecord(Struct, frozen=True, kw_only=True):
     name: str
     queue: str
     tick: float
-    """With a `count` above 1, the last of them."""
+    """The last of the ticks, if `count` is above 1."""
     status: TickStatus
     reason: str = ""
     """A `TickReason`, or one that a newer version stored; empty for a tick that fired by itself."""
@@ -205,10 +205,10 @@ class TickRecord(Struct, frozen=True, kw_only=True):
     fired_at: float | None = None
     finished_at: float | None = None
     error: str = ""
-    """Of a failed run, in one line."""
+    """The error of a failed run, in one line."""
     job_id: str | None = None
     result: bytes | None = None
-    """What the job of an `ok` tick returned, encoded; kept as the entry's latest result, and nowhere else."""
+    """The encoded result of the job of an `ok` tick. The ledger stores it only as the entry's latest result."""
 
     @property
     def late(self) -> float:
@@ -244,7 +244,7 @@ class CronStatus(Struct, frozen=True, kw_only=True):
     definition: CronDefinition
     app: str
     armed_at: float
-    """When the entry got its present fingerprint, or was resumed, whichever is later: it owes no tick before."""
+    """When the entry got its fingerprint or was resumed, whichever is later. It owes no earlier tick."""
     last_tick: float | None = None
     """The latest tick that a claim decided, of an entry that fires once for the fleet. It never goes back."""
     pause: Pause | None = None

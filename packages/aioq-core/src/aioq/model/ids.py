@@ -47,7 +47,7 @@ def tick_id(name: str, tick: float) -> str:
 
 
 def read_tick_id(job_id: str) -> tuple[str, float] | None:
-    """Return the name of the entry and the tick of which `job_id` is the `tick_id`; None if it is no such id."""
+    """Return the entry's name and the tick of an id that `tick_id` made; None for other ids."""
     name, _, milliseconds = job_id.removeprefix(TICK_IDS).rpartition(":")
     if not name or not milliseconds.lstrip("-").isdecimal():
         return None

@@ -23,7 +23,7 @@ class WorkerRegistryContract(BrokerSuite):
 
     @staticmethod
     def worker(id: str, running: int = 0) -> WorkerInfo:
-        """Return what a worker would say of itself."""
+        """Return the report of a worker."""
         return WorkerInfo(
             id=id, queues=("q", "other"), concurrency=10, running=running, hostname="h", pid=7, started_at=1.5
         )
