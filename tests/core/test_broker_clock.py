@@ -1,4 +1,4 @@
-"""The broker's clock, as its answers tell it."""
+"""`BrokerClock` follows the answers of the broker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A schedule between two moments."""
+"""`bounded` limits a schedule to the time between two moments."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_bounded_has_ticks_within_bounds(schedule: Listed, start: int | None, en
 
 
 def test_bounded_asks_schedule_in_utc() -> None:
-    """Whatever the zone of the bound: one that is anybody's own may count on it."""
+    """The schedule gets UTC whatever the zone of the bound is."""
     asked = list[datetime]()
 
     class Asked(Listed):
@@ -96,7 +96,7 @@ def test_bounded_clock_changes_are_within_bounds() -> None:
 
 
 def test_bounded_plain_schedule_is_not_explained() -> None:
-    """Who asks with `isinstance` gets the right answer."""
+    """`isinstance` with the protocol tells whether the schedule can explain itself."""
     schedule = bounded(Listed(()), at(0), None)
     assert isinstance(schedule, Schedule)
     assert not isinstance(schedule, ExplainedSchedule)

@@ -1,4 +1,4 @@
-"""Putting functions on a schedule: what is checked where the decorator stands."""
+"""`app.cron` checks its arguments and builds an entry."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_cron_entry_has_all_fields(app: Aarq) -> None:
 
 
 def test_cron_zone_is_of_entry_then_app_then_utc(scheduler: PlainScheduler) -> None:
-    """The scheduler is told, and the entry remembers."""
+    """The scheduler gets the zone, and the entry keeps it."""
     app = Aarq(FlakyBroker(), scheduler=scheduler, tz=ZoneInfo("Asia/Tokyo"))
     app.cron("every 1", name="own", tz="Europe/Berlin")(report)
     app.cron("every 1", name="app")(report)

@@ -1,4 +1,4 @@
-"""Putting tasks on a schedule: what `app.schedule` checks, and what it makes of it."""
+"""`app.schedule` checks its arguments and builds an entry with a job."""
 
 from __future__ import annotations
 

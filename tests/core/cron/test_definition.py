@@ -1,4 +1,4 @@
-"""Entries as they are registered, and what a deploy would change of them."""
+"""Definitions of entries, and the differences between two sets of them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ONE = define(entry())
 
 
 def test_definition_has_schedule_and_policies() -> None:
-    """Nothing is said of options that were left alone."""
+    """Options with default values are left out."""
     assert define(entry()) == CronDefinition(
         queue="default",
         name="entry",
@@ -45,7 +45,7 @@ def test_definition_has_schedule_and_policies() -> None:
 
 
 def test_definition_has_options_as_text() -> None:
-    """In the order in which they are documented; whether it is enabled is said by itself."""
+    """The options are in documented order; `enabled` has a field of its own."""
     definition = define(
         entry(
             misfire="all",

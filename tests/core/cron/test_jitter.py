@@ -1,4 +1,4 @@
-"""How much later than its moment a tick fires."""
+"""Jitter delays each tick by a fixed time."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_jitter_is_equal_in_every_process() -> None:
 
 
 def test_jitter_differs_by_name_and_tick() -> None:
-    """What is due together is spread, and nobody is last every day."""
+    """Entries that are due together are spread, and no entry is last every day."""
     one, other = entry(30, EverySeconds(60)), entry(30, EverySeconds(60), "other")
     assert len({offset(one, at(0)), offset(one, at(60)), offset(other, at(0)), offset(other, at(60))}) == 4
 

@@ -1,4 +1,4 @@
-"""Of ticks that have come due: which are fired, and what is said of the others."""
+"""Decisions about ticks that have come due: which of them fire, and the reasons of the others."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def group(first: datetime, last: datetime, count: int, status: TickStatus, reaso
 
 @pytest.mark.parametrize("misfire", ["once", "skip", "all"])
 def test_decide_fires_tick_in_time(misfire: Misfire) -> None:
-    """Whatever the policy, and nothing else is said of it."""
+    """The tick fires whatever the policy is."""
     assert decide(minutely(misfire=misfire), at(0), at(0), at(0.01)) == Decision(fire=(at(0),))
 
 

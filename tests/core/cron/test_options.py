@@ -1,4 +1,4 @@
-"""The policies of an entry: each is checked where it is said, and has its field in the error."""
+"""The policies of an entry are checked, and errors name the field."""
 
 from __future__ import annotations
 

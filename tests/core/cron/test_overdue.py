@@ -1,4 +1,4 @@
-"""Telling that an entry has fallen silent."""
+"""Entries are overdue if a tick has passed without a record."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_overdue_ignores_records_before_arming() -> None:
 
 
 def test_overdue_counts_from_last_tick() -> None:
-    """The tick was settled among the workers; somebody has seen to it."""
+    """A worker has claimed the tick."""
     one = entry()
     assert overdue(one, status(one, last=300, last_tick=at(600).timestamp()), at(661)) is None
     assert overdue(one, status(one, last=300, last_tick=at(600).timestamp()), at(961)) == at(900)
@@ -89,7 +89,7 @@ PAUSE = Pause(note="maintenance", by="me", at=0.0)
 
 @pytest.mark.parametrize("more", [{"pause": PAUSE}, {"retired_at": 5.0}], ids=["paused", "retired"])
 def test_overdue_paused_or_retired_entry_is_not(more: dict[str, Any]) -> None:
-    """Somebody wanted it so."""
+    """A paused or retired entry has no overdue ticks."""
     one = entry()
     assert overdue(one, status(one, **more), at(36_000)) is None
 

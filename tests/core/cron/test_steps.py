@@ -1,4 +1,4 @@
-"""Walking the ticks of a schedule, which may be anybody's code."""
+"""Walking the ticks of a schedule, which an application may have written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.times import Listed, at, listed
 
 
 class Answering:
-    """A schedule that answers what it is told, whatever it is asked."""
+    """A schedule that always returns the same answer."""
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer

@@ -1,4 +1,4 @@
-"""What the tests of firing start from: everything on one virtual clock."""
+"""Fixtures of the tests of cron in the worker: all on one virtual clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading the ledger in few words."""
+"""Reads the records of a ledger."""
 
 from __future__ import annotations
 

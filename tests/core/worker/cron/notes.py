@@ -1,4 +1,4 @@
-"""A cron task that takes notes, and ends when a test has it end."""
+"""A cron task that records its calls."""
 
 from __future__ import annotations
 

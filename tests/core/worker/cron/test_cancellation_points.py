@@ -91,7 +91,7 @@ class Scene:
 
 
 async def test_worker_cancelled_anywhere_loses_no_tick() -> None:
-    """With the broker there, a tick that was won is told as cut short when it could not run."""
+    """A won tick that the cancellation kept from running has a record of that."""
     for steps in range(100):
         scene = Scene()
         early = await scene.interrupted(steps)

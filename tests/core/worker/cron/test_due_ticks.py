@@ -50,7 +50,7 @@ async def test_jitter_is_equal_on_all_workers(app: Aarq, clock: VirtualClock, no
 
 
 async def test_stop_during_jitter_skips_tick(app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger) -> None:
-    """At once: nobody waits for the jitter."""
+    """The worker stops at once, without waiting for the jitter."""
     app.cron("every 60", name="entry", jitter=60)(notes)
     async with working(app, clock=clock, abort=True) as worker:
         await clock.advance(60)

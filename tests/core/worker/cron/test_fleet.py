@@ -1,4 +1,4 @@
-"""Several workers on one broker: each tick of the fleet once, whatever happens to them."""
+"""Unique entries: each tick fires once for the fleet, with several workers and with faults."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def test_fleet_ignores_steps_of_host_clock(
 async def test_killed_worker_loses_only_its_run(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, broker: FlakyBroker
 ) -> None:
-    """At most once: the run is not repeated. The ticks after it are fired by those who are left."""
+    """The run is not repeated. Other workers fire the ticks after it."""
     notes.lasts = 2
     app.cron("every 10", name="entry", unique=True)(notes)
     async with anyio.create_task_group() as tg:
@@ -79,7 +79,7 @@ async def test_killed_worker_loses_only_its_run(
 async def test_cancelled_worker_records_interrupted_run(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger
 ) -> None:
-    """With the broker there it says that the run was cut short."""
+    """If the broker answers, the worker records that the run was interrupted."""
     notes.lasts = 2
     app.cron("every 10", name="entry", unique=True)(notes)
     async with anyio.create_task_group() as tg:
@@ -103,7 +103,7 @@ async def test_lost_answer_loses_no_tick(app: Aarq, clock: VirtualClock, notes: 
 async def test_tick_is_missed_if_broker_stays_away(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, broker: FlakyBroker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Beyond the grace of its entry; it is told so once, also by those who win later ticks."""
+    """The tick is recorded as missed once, after the grace, although workers win later ticks."""
     app.cron("every 300", name="entry", unique=True, grace=20)(notes)
     async with working(app, clock=clock, abort=True):
         await clock.advance(299)
@@ -122,7 +122,7 @@ async def test_tick_is_missed_if_broker_stays_away(
 async def test_stop_does_not_wait_for_absent_broker(
     app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker
 ) -> None:
-    """The bid is given up at once; nobody says that the tick was missed, for others may fire it."""
+    """The claim ends at once, and the tick is not recorded as missed: other workers may fire it."""
     app.cron("every 10", name="entry", unique=True, grace=3600)(notes)
     async with working(app, clock=clock, abort=True, grace=1000) as worker:
         await clock.advance(9)
@@ -136,7 +136,7 @@ async def test_stop_does_not_wait_for_absent_broker(
 
 
 async def test_ticks_during_downtime_are_missed(app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger) -> None:
-    """Past its grace it is not made up for by default; whoever fires the next tick accounts for it."""
+    """A tick past its grace does not fire by default; the worker that wins the next tick records it."""
     app.cron("every 10", name="entry", unique=True, grace=1)(notes)
     async with working(app, clock=clock, abort=True):
         await clock.advance(11)
@@ -169,7 +169,7 @@ async def test_started_worker_fires_tick_within_grace(
 async def test_started_worker_loses_no_tick_of_waiting_claim(
     app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker
 ) -> None:
-    """What the other will have no answer to until later, the new one has with its first bid."""
+    """The first claim of the new worker has the ticks that the other one cannot get an answer for."""
     app.cron("every 10", name="entry", unique=True, misfire="all")(notes)
     async with working(app, clock=clock, abort=True, id="waits"):
         await clock.advance(9)
@@ -185,7 +185,7 @@ async def test_started_worker_loses_no_tick_of_waiting_claim(
 
 
 async def test_worker_started_at_tick_claims_backlog_with_it(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
-    """A tick that comes due while it still looks for what it owes does not spend that."""
+    """A tick that comes due before the backlog is claimed does not take the backlog away."""
     app.cron("every 10", name="entry", unique=True, misfire="all")(notes)
     async with working(app, clock=clock, abort=True):
         await clock.advance(11)
@@ -197,7 +197,7 @@ async def test_worker_started_at_tick_claims_backlog_with_it(app: Aarq, clock: V
 
 
 class Eager(PlainScheduler):
-    """A scheduler that fires the tick of the moment in which it is started."""
+    """A scheduler that fires at its start the tick of that moment."""
 
     async def run(self, entries: Any, fire: Any, *, clock: Any) -> None:
         """Fire it, and go on with those that follow."""
@@ -238,7 +238,7 @@ class EndsOnce(PlainScheduler):
 
 
 async def test_worker_started_during_jitter_fires_tick(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
-    """All who were up at the tick may be gone when it is to fire."""
+    """The workers that were up at the tick may be gone when it is due."""
     app.cron("every 3600", name="entry", unique=True, jitter=3000, grace=10)(notes)
     async with working(app, clock=clock, abort=True):
         await clock.advance(3601)
@@ -251,7 +251,7 @@ async def test_worker_started_during_jitter_fires_tick(app: Aarq, clock: Virtual
 async def test_catchup_fires_ticks_during_downtime(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger
 ) -> None:
-    """Each tick of the last seconds that nobody fired, by one of the workers that start; older ones are missed."""
+    """One of the started workers fires each tick within `catchup`; older ticks are missed."""
     app.cron("every 10", name="entry", unique=True, misfire="all", catchup=35, grace=1)(notes)
     async with working(app, clock=clock, abort=True):
         await clock.advance(11)
@@ -295,7 +295,7 @@ async def test_restart_repeats_no_tick(app: Aarq, clock: VirtualClock, notes: No
 async def test_catch_up_skips_schedule_that_raises(
     app: Aarq, clock: VirtualClock, notes: Notes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is said, and the others go on."""
+    """The worker logs the failure, and other entries fire."""
 
     class Broken:
         def next_after(self, instant: Any) -> Any:
@@ -418,7 +418,7 @@ async def test_unique_entry_with_fast_host_clock_fires_on_time(
 
 
 class Shifted(FlakyBroker):
-    """A broker whose clock somebody sets."""
+    """A broker whose clock a test sets."""
 
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__(clock=clock)
@@ -445,7 +445,7 @@ async def test_unique_entry_waits_for_broker_clock_set_back(app: Aarq, clock: Vi
 
 
 async def test_unique_entry_follows_broker_clock_set_ahead(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
-    """Every answer tells the broker's time; the ticks after the next are kept by it."""
+    """The worker sets its clock by every answer; later ticks fire by it."""
     app.broker = broker = Shifted(clock)
     app.cron("every 60", unique=True)(notes)
     async with working(app, clock=clock):
@@ -458,7 +458,7 @@ async def test_unique_entry_follows_broker_clock_set_ahead(app: Aarq, clock: Vir
 async def test_unique_entry_fires_late_after_short_outage(
     app: Aarq, clock: VirtualClock, broker: FlakyBroker, notes: Notes
 ) -> None:
-    """The bid is repeated, and the tick fires when the broker is back."""
+    """The worker repeats the claim, and the tick fires when the broker is back."""
     app.cron("every 60", unique=True)(notes)
     async with working(app, clock=clock):
         await clock.advance(59)
@@ -473,7 +473,7 @@ async def test_unique_entry_fires_late_after_short_outage(
 async def test_unique_entry_misses_tick_in_long_outage(
     app: Aarq, clock: VirtualClock, broker: FlakyBroker, notes: Notes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """After a minute the tick is given up and said to be missed; it is never fired on a guess."""
+    """After a minute the worker logs the tick as missed, and does not fire it later."""
     app.cron("every 600", unique=True, name="nightly")(notes)
     async with working(app, clock=clock):
         await clock.advance(599)

@@ -1,4 +1,4 @@
-"""What a cron's function is called with, how long it may take, and who hears of its failure."""
+"""The context, the timeout and `on_error` of a cron's function."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ async def test_timeout_leaves_short_run_alone(app: Aarq, clock: VirtualClock, no
 async def test_timeout_ignores_error_raised_by_cancelled_run(
     app: Aarq, clock: VirtualClock, ledger: Ledger, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The timeout is told, whatever the function makes of it."""
+    """The error is the timeout, whatever the cancelled function raises."""
 
     @app.cron("every 10", name="entry", timeout=1)
     async def raises(_: object) -> None:
@@ -184,7 +184,7 @@ async def test_on_error_failure_is_logged(
 
 
 async def test_on_error_is_not_called_without_failure(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
-    """Not of runs that went well, nor of those that were cut short."""
+    """It is called neither for runs that succeed nor for interrupted ones."""
     heard = Heard()
     app.cron("every 10", on_error=heard.later)(notes)
     async with working(app, clock=clock, abort=True):

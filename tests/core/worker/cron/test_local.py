@@ -1,4 +1,4 @@
-"""The worker fires cron entries: in its own event loop, on time, whatever becomes of them."""
+"""Entries that every worker fires by itself: on time, in its event loop, whatever they raise."""
 
 from __future__ import annotations
 
@@ -310,7 +310,7 @@ async def test_stop_lets_run_end(app: Aarq, clock: VirtualClock) -> None:
 
 @pytest.mark.parametrize("how", ["second stop", "grace over", "cancelled"])
 async def test_abort_cancels_run(app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture, how: str) -> None:
-    """Cancelled with its worker it has not failed, and nothing is said of it."""
+    """A run that is cancelled with its worker has not failed, and nothing is logged."""
     events: list[str] = []
 
     @app.cron("every 1")

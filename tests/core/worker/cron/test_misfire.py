@@ -55,7 +55,7 @@ async def test_misfire_skip_fires_tick_in_time(
 async def test_misfire_skip_fires_no_late_tick(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, unique: bool
 ) -> None:
-    """With the newest later than the grace nothing fires until the next tick, and all are told as too late."""
+    """If the newest tick is later than the grace, none fires, and all are recorded as too late with the next tick."""
     await suspended(app, clock, notes, unique=unique, misfire="skip", grace=4)
     assert notes.ticks == [30, 60, 240]
     assert (210, "skipped", "too late", 5) in await ledger.told()
@@ -98,7 +98,7 @@ async def test_overlap_applies_to_ticks_that_fire_together(
 async def test_suspended_worker_fires_nothing_fired_by_others(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, broker: FlakyBroker
 ) -> None:
-    """Who wakes late bids for what others have fired, loses, and tells nothing of it."""
+    """The worker that wakes late loses its claim of fired ticks, and records nothing."""
     app.cron("every 30", name="entry", unique=True, misfire="all")(notes)
     late = VirtualClock()
     async with working(app, clock=late, abort=True, id="late"), working(app, clock=clock, abort=True, id="w"):

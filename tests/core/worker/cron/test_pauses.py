@@ -23,7 +23,7 @@ ENTRY = CronKey("default", "entry")
 async def test_paused_entry_does_not_fire(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, broker: FlakyBroker, unique: bool
 ) -> None:
-    """Its ticks are told as skipped, each, and it goes on with the tick after it was resumed."""
+    """Each of its ticks is recorded as skipped, and the first tick after the end of the pause fires."""
     app.cron("every 30", name="entry", unique=unique)(notes)
     async with working(app, clock=clock, abort=True):
         await clock.advance(31)

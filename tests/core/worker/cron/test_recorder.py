@@ -1,4 +1,4 @@
-"""What workers write down, when, and what becomes of it while the broker is away."""
+"""The recorder writes batches, and loses no record in an outage."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.core.worker.cron.notes import START, Notes
 
 
 class Noted(FlakyBroker):
-    """A broker that shows the batches in which records came."""
+    """A broker that keeps the batches of records."""
 
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__(clock=clock)
@@ -54,7 +54,7 @@ async def test_recorder_writes_short_run_once(app: Aarq, clock: VirtualClock, no
 
 
 async def test_recorder_writes_start_of_long_run(app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger) -> None:
-    """First as fired, and in the end as what became of it."""
+    """The run is recorded as fired, and at its end with its result."""
     notes.lasts = 3
     app.cron("every 10", name="entry")(notes)
     async with working(app, clock=clock, abort=True):
@@ -93,7 +93,7 @@ async def test_recorder_writes_batches(app: Aarq, clock: VirtualClock, broker: N
 async def test_recorder_in_outage_loses_no_record(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, broker: Noted
 ) -> None:
-    """What every worker fires by itself fires on time, and is told when the broker is back."""
+    """Local entries fire on time, and their records are written when the broker is back."""
     app.cron("every 10", name="entry")(notes)
     async with working(app, clock=clock, abort=True):
         await clock.advance(1)
@@ -144,7 +144,7 @@ async def test_recorder_drops_oldest_records_over_limit(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, broker: Noted,
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    """The oldest are given up, which is said when it begins and when it is over."""
+    """The recorder logs when it begins to drop the oldest records, and when it has written the others."""
     monkeypatch.setattr(recorder, "MAX_PENDING", 3)
     app.cron("every 10", name="entry")(notes)
     async with working(app, clock=clock, abort=True):

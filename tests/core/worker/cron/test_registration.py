@@ -1,4 +1,4 @@
-"""Workers register the entries of their app, and say that they are up."""
+"""Workers register the entries of their app, and renew the registration."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ async def test_registration_without_entries_retires_the_last(clock: VirtualClock
 
 
 async def test_registration_without_ledger_does_nothing(clock: VirtualClock, notes: Notes) -> None:
-    """And nobody minds."""
+    """The worker runs without errors."""
     app = Aarq(BareBroker(), scheduler=PlainScheduler())
     app.cron("every 10")(notes)
     async with working(app, clock=clock, abort=True):
@@ -87,7 +87,7 @@ async def test_registration_without_ledger_does_nothing(clock: VirtualClock, not
 async def test_registration_is_repeated_if_broker_forgot(
     app: Aarq, clock: VirtualClock, broker: FlakyBroker, ledger: Ledger
 ) -> None:
-    """A store that came back empty, or an app that nobody attended to for half a minute."""
+    """The broker has lost its data, or no worker has renewed the version for half a minute."""
     app.cron("every 3600", name="entry", unique=True)(nothing)
     async with working(app, clock=clock, abort=True):
         await clock.advance(1)
@@ -183,7 +183,7 @@ async def test_registration_waits_for_broker(
 async def test_registered_names_stay_on_one_log_line(
     clock: VirtualClock, broker: FlakyBroker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whoever can write to the broker cannot forge a line of the log."""
+    """A registered name cannot forge a line of the log."""
     ours = version(broker, entry="every 10")
     (definition,) = [define(entry) for entry in ours.crons]
     async with working(ours, clock=clock, abort=True):

@@ -1,4 +1,4 @@
-"""A tick comes while an earlier run goes on: on one worker, and in a fleet."""
+"""The overlap policy: on one worker, and in a fleet."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def test_overlap_allow_runs_both_and_warns(
 async def test_overlap_skip_skips_tick(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, unique: bool
 ) -> None:
-    """It is told as skipped, and the next one after the run fires."""
+    """The tick is recorded as skipped, and the next one after the run fires."""
     notes.lasts = 15
     app.cron("every 10", name="entry", unique=unique, overlap="skip")(notes)
     async with working(app, clock=clock, abort=True):
@@ -70,7 +70,7 @@ async def test_overlap_queue_one_lets_newest_tick_wait(
 async def test_overlap_cancel_cancels_earlier_run(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, caplog: pytest.LogCaptureFixture, unique: bool
 ) -> None:
-    """The newer one begins when it is gone. A run that was cut short has failed, without a line in the log."""
+    """The newer run starts when the earlier one has ended. The interrupted run has failed, and nothing is logged."""
     notes.lasts = 15
     app.cron("every 10", name="entry", unique=unique, overlap="cancel")(notes)
     async with working(app, clock=clock, abort=True) as worker:
@@ -158,7 +158,7 @@ async def test_overlap_applies_across_workers(
 
 
 async def test_overlap_cancel_reaches_other_worker_at_once(app: Aarq, clock: VirtualClock, broker: FlakyBroker) -> None:
-    """Whoever loses the bid for the next tick looks whether its run was replaced."""
+    """A worker that loses the claim of the next tick checks at once whether its run was replaced."""
     going: set[str] = set()
     winners: list[str] = []
 
@@ -183,7 +183,7 @@ async def test_overlap_cancel_reaches_other_worker_at_once(app: Aarq, clock: Vir
 async def test_run_that_is_not_extended_blocks_no_tick(
     app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker
 ) -> None:
-    """The worker of the run is out of touch: after half a minute the next tick fires. Back again, it gives way."""
+    """The worker of the run is cut off: the next tick fires after half a minute, and later the old run is cancelled."""
     app.cron("every 30", name="entry", unique=True, overlap="skip")(notes)
     notes.lasts = 200
     async with working(app, clock=clock, abort=True, id="w1", grace=300) as first:
@@ -214,7 +214,7 @@ async def test_waiting_tick_of_fleet_moves_to_other_worker(
 
 
 async def test_won_tick_that_does_not_run_has_failed(app: Aarq, clock: VirtualClock, ledger: Ledger) -> None:
-    """Its claim has told it as fired; with `cancel` it waits for the earlier run to clean up, and a stop comes first."""
+    """The claim has recorded it as fired; with `cancel` it waits for the earlier run, and a stop comes first."""
 
     @app.cron("every 10", name="entry", unique=True, overlap="cancel")
     async def stubborn(_: object) -> None:

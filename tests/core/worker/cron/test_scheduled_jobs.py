@@ -1,4 +1,4 @@
-"""`app.schedule`: one durable job per tick, which knows of its tick and of the runs before it."""
+"""`app.schedule` enqueues one job per tick, whose context has the tick and the run before."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Report:
-    """A task that notes its contexts, takes some time, and fails when it is told to."""
+    """A task that records its contexts, takes some time, and fails if the test says so."""
 
     def __init__(self, app: Aarq, clock: VirtualClock, **options: Any) -> None:
         self._clock = clock
@@ -67,7 +67,7 @@ async def state_of(broker: FlakyBroker, tick: int) -> JobState:
 async def test_schedule_enqueues_one_job_per_tick(
     app: Aarq, clock: VirtualClock, broker: FlakyBroker, report: Report
 ) -> None:
-    """Whatever the fleet: three workers bid for each tick, and one of them enqueues it."""
+    """Three workers claim each tick, and one of them enqueues the job."""
     app.schedule(report.task, "every 10", name="entry", args=("sales",))
     async with (
         working(app, clock=clock, abort=True, id="w1"),
@@ -126,7 +126,7 @@ async def test_other_job_context_has_no_schedule(
 async def test_job_with_malformed_tick_id_runs_as_any_job(
     app: Aarq, clock: VirtualClock, broker: FlakyBroker, report: Report, id: str
 ) -> None:
-    """Somebody else may write to the broker too."""
+    """Other programs may enqueue jobs with any id."""
     job = (report.task.call()).job
     await broker.enqueue([NewJob(id=id, task=job.task, queue=job.queue, payload=job.payload)])
     await drain(app, clock=clock)
@@ -338,7 +338,7 @@ async def test_schedule_catchup_jobs_do_not_overlap(
 async def test_schedule_cancel_cancels_earlier_job(
     app: Aarq, clock: VirtualClock, report: Report, ledger: Ledger, broker: FlakyBroker
 ) -> None:
-    """By whichever worker starts the newer one; it is told as cut short."""
+    """The worker that starts the newer job cancels the earlier one, and records it as interrupted."""
     app.schedule(report.task, "every 10", name="entry", overlap="cancel")
     report.lasts = 15
     async with (
@@ -369,7 +369,7 @@ async def test_schedule_allow_runs_both_jobs(app: Aarq, clock: VirtualClock, rep
 async def test_schedule_catchup_enqueues_missed_jobs(
     app: Aarq, clock: VirtualClock, report: Report, broker: FlakyBroker
 ) -> None:
-    """All ticks that nobody fired become jobs in one step."""
+    """All missed ticks become jobs in one step."""
     app.schedule(report.task, "every 10", name="entry", misfire="all", catchup=3600)
     async with working(app, clock=clock, abort=True):
         await clock.advance(11)

@@ -1,4 +1,4 @@
-"""What a worker says of its entries when it starts, and of clocks that disagree."""
+"""The log and the warnings of a worker that starts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def nothing(_: object) -> None:
 
 
 class Daily:
-    """Every day at midnight, and what is said of clock changes."""
+    """A schedule with a run each midnight and the given clock changes."""
 
     tz = "Europe/Berlin"
 
@@ -233,7 +233,7 @@ async def test_startup_logs_next_runs(app: Aarq, clock: VirtualClock, caplog: py
 async def test_startup_accepts_schedules_without_next_run(
     app: Aarq, clock: VirtualClock, notes: Notes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A schedule that raises, one that ends, and a zone that nobody else knows."""
+    """A schedule without runs, one near the end of time, and a zone that only the scheduler knows."""
     caplog.set_level(logging.INFO)
 
     class Never:
@@ -257,7 +257,7 @@ async def test_startup_accepts_schedules_without_next_run(
 async def test_startup_survives_schedule_that_raises(
     app: Aarq, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its next runs cannot be told; what to do about its firing is the scheduler's to say."""
+    """The log shows no next runs; the scheduler decides what happens to the entry."""
     caplog.set_level(logging.INFO)
 
     class Broken:

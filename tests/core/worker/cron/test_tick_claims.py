@@ -1,4 +1,4 @@
-"""Entries of the fleet that are due at one moment: bid for in one call, and each for itself as soon as something is odd."""
+"""Entries that are due together are claimed in one call, and alone after a failure."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def test_failed_claim_delays_no_other_entry(
 
 
 class Eager(PlainScheduler):
-    """A scheduler that fires the tick of the moment in which it is started, also of schedules that raise."""
+    """A scheduler that fires at its start the tick of that moment, also for schedules that raise."""
 
     async def run(self, entries: Any, fire: Any, *, clock: Any) -> None:
         """Fire it, and go on with those that do not."""
@@ -89,7 +89,7 @@ class Broken:
 async def test_failed_schedule_delays_no_other_entry(
     app: Aarq, clock: VirtualClock, notes: Notes, names: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is said of the one, and the others are fired."""
+    """The worker logs the failure of one schedule, and the other entries fire."""
     app.cron(Broken(), name="broken", unique=True)(notes)
     async with working(app, clock=clock, abort=True):
         await clock.advance(9)
@@ -102,7 +102,7 @@ async def test_failed_schedule_delays_no_other_entry(
 
 
 class Held(FlakyBroker):
-    """A broker whose answer to many claims takes until somebody says so."""
+    """A broker that holds back the answer to several claims until the test releases it."""
 
     async def claim_ticks(self, claims: Sequence[TickClaim]) -> list[TickReply]:
         """Decide, and answer later."""
@@ -113,7 +113,7 @@ class Held(FlakyBroker):
 
 
 async def test_cancelled_worker_records_won_ticks(clock: VirtualClock, notes: Notes) -> None:
-    """The call under way is heard to its end, and what it won and will not run is recorded."""
+    """The worker waits for the answer, and records the won ticks that it will not run."""
     broker, notes.lasts = Held(clock=clock), 5
     app = Aarq(broker, name="app", scheduler=PlainScheduler())
     for name in ("first", "second"):
