@@ -18,7 +18,7 @@ FAULT = "F19 no_fault"
 
 GROWTH = 5e6
 """Bytes by which the worker may grow after its first jobs."""
-FOR_EVER = {f"{{{NAMESPACE}}}:queues", f"{{{NAMESPACE}:default}}:wake"}
+FOR_EVER = {f"{{{NAMESPACE}}}:queue_names", f"{{{NAMESPACE}:default}}:wake"}
 """Keys without an expiry that may remain; their size is bounded by the number of queues."""
 
 

@@ -128,7 +128,7 @@ async def test_calls_wait_while_slot_is_migrating(cluster: Cluster, broker: Redi
 async def test_migrated_key_is_read_with_asking(cluster: Cluster, broker: RedisBroker, namespace: str) -> None:
     """A command with one key follows the key before its slot has changed hands."""
     space = Layout(namespace).fleet
-    moving = hash_slot(space.key("queues"))
+    moving = hash_slot(space.key("queue_names"))
     await broker.enqueue([job("a")])
     source = cluster.owner_of(moving)
     target = another(cluster, source)
@@ -239,7 +239,7 @@ class TestRights:
     ) -> None:
         """The error names the command, which is needed only while a key is migrating."""
         broker = make(restricted("+cluster|slots", "-asking"))
-        moving = hash_slot(Layout(namespace).fleet.key("queues"))
+        moving = hash_slot(Layout(namespace).fleet.key("queue_names"))
         await broker.enqueue([job("a")])
         source = cluster.owner_of(moving)
         target = another(cluster, source)

@@ -323,7 +323,7 @@ async def test_every_key_of_the_ledger_is_bounded(broker: RedisBroker, raw: Any,
     ttls = {key.partition("}:")[2]: raw.ttl(key) for key in keys_of(raw, namespace)}
     assert 0 < ttls.pop("version:app") <= 60
     assert set(ttls) == {
-        *("apps", "deploys", "pauses", "crons:app"),
+        *("apps", "registrations", "pauses", "crons:app"),
         *("cron:report", "cron:unknown", "ticks:report"),
     }
     assert {round(ttl / 86_400) for ttl in ttls.values()} == {400}

@@ -219,7 +219,7 @@ async def test_ended_jobs_leave_no_keys(broker: RedisBroker, raw: Any, namespace
                 await broker.settle([Completed(lease=lease)])
                 done += 1
     left = [key.partition("}:")[2] for key in keys_of(raw, namespace)]
-    assert [name for name in left if name.partition(":")[0] not in ("queues", "claim", "memo", "wake")] == []
+    assert [name for name in left if name.partition(":")[0] not in ("queue_names", "claim", "memo", "wake")] == []
 
 
 class TestFullServer:

@@ -20,7 +20,7 @@ from aioq_redis.jobs.signals import SignalsRole
 from aioq_redis.jobs.store import JobStoreRole
 from aioq_redis.jobs.workers import WorkerRegistryRole
 from aioq_redis.storage.database import Database
-from aioq_redis.storage.keys import Layout
+from aioq_redis.storage.keys import FORMAT, KEYS_OF_FORMAT_0, Layout
 from aioq_redis.storage.retention import Retention
 
 __all__ = ["RedisBroker"]
@@ -103,7 +103,8 @@ class RedisBroker(
 
         Raises:
             BrokerUnavailable: No server answers at the address.
-            BrokerConfigError: The server is too old, or rejects the user.
+            BrokerConfigError: The server is too old, or rejects the user, or has data of a release that stored
+                another format in this namespace.
         """
         if self._settings.tls and not self._settings.verify:
             logger.warning("%s: ssl_cert_reqs=none, so another host can pose as the server", self._settings.masked)
@@ -118,6 +119,17 @@ class RedisBroker(
             self._warn_of_eviction({reply[1] for reply in policies.values() if reply})
         # If the user must not run scripts on these keys, fail now and not with the first job.
         await self._database.call("peek", self._layout.queue("default"), ())
+        await self._check_format()
+
+    async def _check_format(self) -> None:
+        """Raise an error if a release that stored another format has used the namespace."""
+        namespace = self._layout.namespace
+        if await self._database.command("EXISTS", *map(self._layout.fleet.key, KEYS_OF_FORMAT_0)):
+            raise BrokerConfigError(
+                f"the data in namespace {namespace} were stored by an aioq before 0.5.0 (format 0, this release reads "
+                f"format {FORMAT}): let the old release finish its jobs, then delete the keys that begin with "
+                f"{{{namespace}}} or {{{namespace}:"
+            )
 
     def _warn_of_eviction(self, policies: set[bytes]) -> None:
         for policy in policies - {b"noeviction"}:

@@ -32,7 +32,7 @@ class KnownQueues:
     """
 
     def __init__(self, layout: Layout) -> None:
-        self._key = layout.fleet.key("queues")
+        self._key = layout.fleet.key("queue_names")
         self.added: dict[str, float] = {}
 
     def add(self, queue: str, session: Session) -> None:

@@ -75,7 +75,7 @@ class JobStoreRole(BrokerRole):
     async def _queues_of(self, queue: str | None) -> list[str]:
         if queue is not None:
             return [queue]
-        names = await self._database.command("SMEMBERS", self._layout.fleet.key("queues"))
+        names = await self._database.command("SMEMBERS", self._layout.fleet.key("queue_names"))
         return sorted(name.decode() for name in names)
 
     async def _get_jobs(self, queue: str, ids: Sequence[str | bytes]) -> list[JobRecord]:

@@ -24,8 +24,9 @@ Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{n
     ticks:<name>
                 zset    the records of its latest ticks, by tick
 
-    queues      set     names of all queues that were ever used
-    deploys     string  the number of the latest registration of entries
+    queue_names set     names of all queues that were ever used
+    registrations
+                string  the number of the latest registration of entries
     apps        zset    names of apps with entries, by the time at which a worker was last up
     crons:<app> hash    queue and name of an entry -> time of its retirement, definition
     version:<app>
@@ -47,7 +48,26 @@ from typing import Final
 from aioq.model.ids import check_name
 from aioq_redis.storage.job_states import ENDED_LETTERS
 
-__all__ = ["WITHOUT_TTL", "FLEET", "WITH_OWNER", "TYPES", "KeySpace", "Layout", "sibling_key"]
+__all__ = [
+    "FLEET",
+    "FORMAT",
+    "KEYS_OF_FORMAT_0",
+    "TYPES",
+    "WITHOUT_TTL",
+    "WITH_OWNER",
+    "KeySpace",
+    "Layout",
+    "sibling_key",
+]
+
+FORMAT: Final = 1
+"""The format of the stored data. Commits before 0.5.0 stored format 0, which has other fields in `cron:<name>`."""
+
+# A format is recognized by the names of two keys of the fleet, so no client has to write a number before it may
+# enqueue. Each namespace in use has one of the two: `queue_names` once a job was enqueued, `registrations` once an
+# app has registered its entries. A new format renames both.
+KEYS_OF_FORMAT_0: Final = ("queues", "deploys")
+"""The keys that only a namespace in format 0 has. `RedisBroker.connect` looks for them."""
 
 TYPES: Final = {
     "apps": "zset",
@@ -56,7 +76,6 @@ TYPES: Final = {
     "copied": "string",
     "cron": "hash",
     "crons": "hash",
-    "deploys": "string",
     "due": "zset",
     "ended": "hash",
     "failures": "hash",
@@ -65,8 +84,9 @@ TYPES: Final = {
     "leased": "zset",
     "memo": "string",
     "pauses": "hash",
-    "queues": "set",
+    "queue_names": "set",
     "ready": "list",
+    "registrations": "string",
     "runs": "hash",
     "suspects": "list",
     "ticks": "zset",
@@ -79,14 +99,16 @@ TYPES: Final = {
 }
 """The Redis type of each key, by the part of its name before the first colon."""
 
-FLEET: Final = frozenset({"apps", "crons", "deploys", "pauses", "queues", "version", "worker", "workers"})
+FLEET: Final = frozenset(
+    {"apps", "crons", "pauses", "queue_names", "registrations", "version", "worker", "workers"}
+)  # fmt: skip
 """Keys of the fleet. All others belong to a queue."""
 
 WITH_OWNER: Final = frozenset({"claim", "cron", "crons", "memo", "ticks", "version", "worker"})
 """Keys whose name continues with a colon and the name of their owner."""
 
 WITHOUT_TTL: Final = frozenset(
-    {"due", "failures", "cancelled_ids", "jobs", "leased", "queues", "ready", "runs", "suspects", "wake"}
+    {"due", "failures", "cancelled_ids", "jobs", "leased", "queue_names", "ready", "runs", "suspects", "wake"}
 )  # fmt: skip
 """Keys without a time to live. The jobs that have not ended, or the names of queues, bound them."""
 

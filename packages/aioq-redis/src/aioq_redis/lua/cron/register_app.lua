@@ -1,11 +1,11 @@
 -- register_app: store the entries of an app, and retire those that it no longer has.
 --
 -- Needs    clock batches
--- KEYS     deploys apps crons:<app> version:<app>
+-- KEYS     registrations apps crons:<app> version:<app>
 -- ARGV     1 app   2 version   3 ms to remember   4 ms until the version lapses   then for each entry:
 --          queue and name, definition
 -- Returns  the number of this registration, higher than all before; queue and name of each retired entry
-local deploys, apps, crons, version = unpack(KEYS)
+local registrations, apps, crons, version = unpack(KEYS)
 local app, remember = ARGV[1], ARGV[3]
 local stamp = string.format('%.0f', now)
 local oldest = now - tonumber(remember)
@@ -19,7 +19,7 @@ if redis.call('GET', version) ~= 'open ' .. ARGV[2] then
 end
 
 -- Also higher than the clock, in case that the number was lost.
-local number = string.format('%.0f', math.max(now, tonumber(redis.call('GET', deploys) or 0) + 1))
+local number = string.format('%.0f', math.max(now, tonumber(redis.call('GET', registrations) or 0) + 1))
 local entries, mine = { '', number }, { [''] = true }
 for n = 5, #ARGV, 2 do
   mine[ARGV[n]] = true
@@ -43,7 +43,7 @@ for _, field in ipairs(redis.call('HKEYS', crons)) do
   end
 end
 
-redis.call('SET', deploys, number, 'PX', remember)
+redis.call('SET', registrations, number, 'PX', remember)
 redis.call('ZADD', apps, stamp, app)
 redis.call('PEXPIRE', apps, remember)
 spread('HDEL', crons, forgotten)
