@@ -106,6 +106,7 @@ class TestTls:
         keeper = make_broker(f"rediss://localhost:{port}").keeper()
         with pytest.raises(BrokerConfigError, match="^TLS with .* failed"):
             await asyncio.to_thread(lambda: keeper.extend([lease("j")], seconds=60))
+        keeper.close()  # it has a thread
 
     async def test_tls_with_other_host_name_fails(
         self, port: int, trusted: Path, make_broker: Callable[..., RedisBroker]
