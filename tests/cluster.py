@@ -43,7 +43,9 @@ class Cluster:
     """
 
     def __init__(self, program: Path, namespace: str, rights: Sequence[str] = ()) -> None:
-        self._program, self._namespace, self._rights = program, namespace, rights
+        self._program = program
+        self._namespace = namespace
+        self._rights = rights
         self.nodes: list[RedisServer] = []
         """All nodes, primaries first."""
 
@@ -159,7 +161,9 @@ class Sentinels:
     """
 
     def __init__(self, program: Path, namespace: str, replicas: int = 1, sentinels: int = 3) -> None:
-        self._program, self._namespace, self._count = program, namespace, sentinels
+        self._program = program
+        self._namespace = namespace
+        self._count = sentinels
         user = {"namespace": namespace, "rights": REPLICAS}
         self.servers = [_start(program, PROMPT, **user) for _ in range(replicas + 1)]
         """The servers; the first one starts as the primary."""

@@ -1,4 +1,4 @@
-"""Tables for people and JSON for programs."""
+"""Tables in Markdown, and figures as JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["machine", "table", "write_json"]
 
 
 def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str] = ()) -> str:
-    """Return rows as a table in Markdown; the first row names the columns if nobody does. Numbers stand to the right."""
+    """Return rows as a table in Markdown with numbers aligned right; the first row names the columns by default."""
     heads = list(columns or rows[0])
     cells = [[_text(row.get(head, "")) for head in heads] for row in rows]
     right = [any(isinstance(row.get(head), int | float) for row in rows) for head in heads]
@@ -24,7 +24,7 @@ def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str] = ()) -> 
 
 
 def machine() -> dict[str, object]:
-    """Return what was measured on, without naming it."""
+    """Return the properties of this machine, without its name."""
     return {
         "cpus": os.cpu_count(),
         "python": platform.python_version(),
@@ -34,7 +34,7 @@ def machine() -> dict[str, object]:
 
 
 def write_json(path: Path, facts: Mapping[str, Any]) -> None:
-    """Write figures down, with what they were measured on."""
+    """Write figures as JSON, with the properties of this machine."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({**facts, "machine": machine(), "argv": sys.argv[1:]}, indent=2) + "\n")
 

@@ -26,7 +26,9 @@ class SlowLedger(MemoryBroker):
     def __init__(self, clock: VirtualClock, *, one_by_one: bool) -> None:
         super().__init__(clock=clock)
         self._one_by_one = one_by_one
-        self._slow, self._waiting, self.most = clock, 0, 0
+        self._slow = clock
+        self._waiting = 0
+        self.most = 0
 
     async def claim_tick(self, claim: TickClaim) -> TickReply:
         """Answer after a while."""

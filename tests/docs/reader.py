@@ -52,7 +52,8 @@ class Reader:
     """
 
     def __init__(self, folder: Path, redis: str, path: list[str]) -> None:
-        self._folder, self._redis = folder, redis
+        self._folder = folder
+        self._redis = redis
         self._names: dict[str, Any] = {"__name__": "page", "work": self._work}
         self._env = {**os.environ, "COLUMNS": "80", "PYTHONPATH": os.pathsep.join([*path, *sys.path]), "TZ": "UTC"}
         self._env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), self._env["PATH"]])

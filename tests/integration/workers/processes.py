@@ -141,7 +141,8 @@ class Client:
     """A program that enqueues jobs of the task `hold` and reads their state."""
 
     def __init__(self, url: str, namespace: str) -> None:
-        self._url, self._namespace = url, namespace
+        self._url = url
+        self._namespace = namespace
 
     def hold(self, gate: Path) -> str:
         """Enqueue a job that ends when the file `gate` exists; return its id."""

@@ -1,4 +1,4 @@
-"""Stands in for `pip install` of the packages below this folder, where nobody has installed them."""
+"""Replaces `pip install` of the packages in this folder, if they are not installed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ sys.path.extend(str(project / "src") for project in MISSING)
 
 @pytest.fixture(scope="session")
 def third_party_metadata(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what pip would have written down of the packages."""
+    """Return a folder with the metadata that pip would have written."""
     folder = tmp_path_factory.mktemp("metadata")
     for project in MISSING:
         write_metadata(project, folder)
@@ -28,5 +28,5 @@ def third_party_metadata(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _installed(third_party_metadata: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the entry points of the packages be found, by these tests and no others."""
+    """Let these tests alone find the entry points of the packages."""
     monkeypatch.setattr(sys, "path", [*sys.path, str(third_party_metadata)])

@@ -39,10 +39,10 @@ class Database:
         await anyio.to_thread.run_sync(self._close)
 
     async def transact(self, work: Callable[[sqlite3.Connection], T], then: Callable[[T], object] = bool) -> T:
-        """Run `work` in a thread, as one transaction: all of it happens, or nothing does.
+        """Run `work` in a thread, as one transaction.
 
-        Should the caller be cancelled meanwhile, it happens all the same. `then` is told what
-        `work` returned once that is so, whether or not somebody waits for it.
+        The transaction also commits if the caller is cancelled meanwhile. After the commit `then` is called with the
+        result of `work`, whether the caller still waits or not.
         """
         return await anyio.to_thread.run_sync(self._transact, work, then)
 
