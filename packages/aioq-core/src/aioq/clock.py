@@ -16,18 +16,22 @@ class Clock(Protocol):
 
     def time(self) -> float:
         """Return the wall clock, in seconds since 1970-01-01T00:00:00Z. It may be set forward or back."""
+        ...
 
     def monotonic(self) -> float:
         """Return seconds since an arbitrary moment; never set."""
+        ...
 
     async def sleep(self, seconds: float) -> None:
         """Let other tasks run for about `seconds`; may return early."""
+        ...
 
     async def sleep_until(self, moment: float) -> None:
         """Let other tasks run until the wall clock shows about `moment`; may return early.
 
         Returns within about a second after the wall clock was set, so that the caller can read it again.
         """
+        ...
 
 
 MAX_SLEEP = 1.0
