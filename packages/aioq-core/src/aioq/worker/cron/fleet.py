@@ -86,7 +86,8 @@ class FleetEntry:
 
     def take_later(self) -> Tick | None:
         """Return the ticks that came due meanwhile, and keep none."""
-        later, self.later = self.later, None
+        later = self.later
+        self.later = None
         return later
 
     def reset(self) -> None:
@@ -130,7 +131,8 @@ class Fleet:
     def fire(self, tick: Tick) -> None:
         """Claim a tick that has come due, and those that came due with it. Returns at once."""
         own = self._own(tick.entry)
-        follows, own.newest = own.newest, tick.scheduled_at
+        follows = own.newest
+        own.newest = tick.scheduled_at
         self._accept(own, tick, follows)
 
     def restart(self) -> None:
