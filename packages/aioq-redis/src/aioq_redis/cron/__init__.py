@@ -1,3 +1,3 @@
-"""The operations on cron entries: registration, and the ledger of ticks."""
+"""Operations on cron entries: registration, pauses, and the ledger of ticks."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""Who fires a tick, which runs go on, and what became of each: decided and kept on the server."""
+"""Implements the ledger of ticks: claims of ticks, runs of entries, and the history of ticks."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from aioq_redis.client.client import gather_all
 from aioq_redis.client.pipeline import milliseconds
 from aioq_redis.role import BrokerRole, gather_by_queue, group_by_queue
 from aioq_redis.storage.job_format import check_id, encode_record, plan_of
-from aioq_redis.storage.tick_format import body_of, owner_of, read_record, wire, worker_of
+from aioq_redis.storage.tick_format import body_of, owner_of, read_record, to_milliseconds, worker_of
 
-__all__ = ["REMEMBERED", "TickLedgerRole"]
+__all__ = ["ENTRY_TTL", "TickLedgerRole"]
 
-ALLOWED_FUTURE: Final = 1.0
-"""Seconds by which a tick may be ahead of the server's clock and still be won."""
+MAX_CLOCK_LEAD: Final = 1.0
+"""Seconds that a tick may be ahead of the server's clock. A worker whose clock leads by more does not win it."""
 
-REMEMBERED: Final = 400 * 86_400.0
-"""Seconds for which an entry that fires no more keeps its mark: longer than a yearly one needs."""
+ENTRY_TTL: Final = 400 * 86_400.0
+"""Seconds to keep the last tick of an entry that no longer fires: more than a year, for yearly entries."""
 
-_ALLOWED: Final = milliseconds(ALLOWED_FUTURE)
-_REMEMBERED: Final = milliseconds(REMEMBERED)
+_MAX_CLOCK_LEAD: Final = milliseconds(MAX_CLOCK_LEAD)
+_ENTRY_TTL: Final = milliseconds(ENTRY_TTL)
 _OUTCOMES: Final = {outcome.value.encode(): outcome for outcome in TickOutcome}
 
 
@@ -30,7 +30,7 @@ class TickLedgerRole(BrokerRole):
     """Implements the methods of `aioq.protocols.TickLedger` about ticks."""
 
     async def claim_tick(self, claim: TickClaim) -> TickReply:
-        """Decide who fires ticks; see `aioq.protocols.TickLedger.claim_tick`."""
+        """Decide which worker fires ticks; see `aioq.protocols.TickLedger.claim_tick`."""
         (reply,) = await self._claim(claim.queue, [claim])
         return reply
 
@@ -40,31 +40,31 @@ class TickLedgerRole(BrokerRole):
 
     async def _claim(self, queue: str, claims: Sequence[TickClaim]) -> list[TickReply]:
         space = self._layout.queue(queue)
-        args: list[object] = [_ALLOWED, _REMEMBERED]
+        args: list[object] = [_MAX_CLOCK_LEAD, _ENTRY_TTL]
         names = [check_name("name", claim.name) for claim in claims]
         for claim in claims:
             args += _arguments(claim)
         if any(claim.job is not None for claim in claims):
             self._known_queues.add(queue, self._database.session)
-        now, *told = await self._database.call("claim_ticks", space, args, each=names)
-        return [_reply(claim, int(now) / 1000, *answer) for claim, answer in zip(claims, told, strict=True)]
+        now, *answers = await self._database.call("claim_ticks", space, args, each=names)
+        return [_reply(claim, int(now) / 1000, *answer) for claim, answer in zip(claims, answers, strict=True)]
 
     async def extend_runs(self, runs: Sequence[TickRun], *, seconds: float) -> list[TickRun]:
-        """Lengthen runs and return the replaced ones; see `aioq.protocols.TickLedger.extend_runs`."""
+        """Extend runs and return the replaced ones; see `aioq.protocols.TickLedger.extend_runs`."""
 
         async def extend(queue: str, own: list[TickRun]) -> list[bool]:
             args: list[object] = [milliseconds(seconds)]
             for run in own:
-                args += (wire(run.tick), run.worker_id)
+                args += (to_milliseconds(run.tick), run.worker_id)
             names = [check_name("name", run.name) for run in own]
-            lost = await self._database.call("extend_runs", self._layout.queue(queue), args, each=names)
-            return [n in lost for n in range(len(own))]
+            replaced = await self._database.call("extend_runs", self._layout.queue(queue), args, each=names)
+            return [n in replaced for n in range(len(own))]
 
         replaced = await gather_by_queue(runs, extend)
         return [run for run, is_replaced in zip(runs, replaced, strict=True) if is_replaced]
 
     async def record_ticks(self, records: Sequence[TickRecord]) -> None:
-        """Write down what became of ticks; see `aioq.protocols.TickLedger.record_ticks`."""
+        """Store records of ticks; see `aioq.protocols.TickLedger.record_ticks`."""
         await gather_all(self._record(queue, own) for queue, own in group_by_queue(records).items())
 
     async def tick_history(self, cron: CronKey, *, limit: int = 100) -> list[TickRecord]:
@@ -76,16 +76,16 @@ class TickLedgerRole(BrokerRole):
 
     async def _record(self, queue: str, records: list[TickRecord]) -> None:
         places: dict[str, int] = {}
-        args: list[object] = [_REMEMBERED]
+        args: list[object] = [_ENTRY_TTL]
         for record in records:
             place = places.setdefault(check_name("name", record.name), len(places) + 1)
             result = b"" if record.result is None else b"+" + record.result
-            args += (place, wire(record.tick), owner_of(record), worker_of(record), body_of(record), result)
+            args += (place, to_milliseconds(record.tick), owner_of(record), worker_of(record), body_of(record), result)
         await self._database.call("record_ticks", self._layout.queue(queue), args, each=list(places))
 
 
 def _arguments(claim: TickClaim) -> tuple[object, ...]:
-    """Return a claim as `lua/cron/claim_ticks.lua` takes it."""
+    """Return a claim as arguments of `lua/cron/claim_ticks.lua`."""
     check_id(tick_id(claim.name, claim.ticks[-1]))
     job = claim.job
     return (
@@ -98,15 +98,23 @@ def _arguments(claim: TickClaim) -> tuple[object, ...]:
         plan_of(job) if job else "",
         encode_record(job) if job else "",
         len(claim.ticks),
-        *map(wire, claim.ticks),
+        *map(to_milliseconds, claim.ticks),
     )
 
 
-def _reply(claim: TickClaim, now: float, outcome: bytes, before: bytes = b"", previous: bytes = b"") -> TickReply:
-    """Return an answer of `lua/cron/claim_ticks.lua`."""
-    kind = _OUTCOMES[outcome]
+def _reply(claim: TickClaim, now: float, code: bytes, before: bytes = b"", previous: bytes = b"") -> TickReply:
+    """Read an answer of `lua/cron/claim_ticks.lua`.
+
+    Args:
+        claim: The claim.
+        now: The server's clock, in seconds.
+        code: The outcome.
+        before: The last tick that was decided before this claim.
+        previous: The same, if it was decided under the fingerprint of the claim.
+    """
+    outcome = _OUTCOMES[code]
     won: tuple[float, ...] = ()
-    if kind is TickOutcome.WON:
-        won = tuple(tick for tick in claim.ticks if not before or wire(tick) > int(before))
-    known = previous and kind is not TickOutcome.QUEUED
-    return TickReply(outcome=kind, now=now, won=won, previous=int(previous) / 1000 if known else None)
+    if outcome is TickOutcome.WON:
+        won = tuple(tick for tick in claim.ticks if not before or to_milliseconds(tick) > int(before))
+    known = previous and outcome is not TickOutcome.QUEUED
+    return TickReply(outcome=outcome, now=now, won=won, previous=int(previous) / 1000 if known else None)

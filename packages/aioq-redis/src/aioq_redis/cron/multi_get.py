@@ -1,4 +1,4 @@
-"""Questions that are asked at the same time, in one command."""
+"""Combines concurrent look-ups of single names into one command."""
 
 from __future__ import annotations
 
@@ -9,113 +9,125 @@ from typing import Any, Final, TypeAlias
 
 from aioq_redis.client.client import before_deadline
 from aioq_redis.client.errors import ErrorReply
-from aioq_redis.client.pipeline import Command
+from aioq_redis.client.pipeline import Command, Script
 from aioq_redis.client.session import Session
 from aioq_redis.storage.database import Database
-from aioq_redis.storage.scripts import Script
 
-__all__ = ["Asked", "Gathering"]
+__all__ = ["Lookup", "MultiGet"]
 
-MOST: Final = 100
-"""Questions in one command, after which others go into the next."""
+MAX_NAMES: Final = 100
+"""Names in one command. Further look-ups go into the next command."""
 
-Asked: TypeAlias = tuple[Script | None, Sequence[str], Sequence[object]]
-"""A script or none, its keys, and the arguments."""
+Lookup: TypeAlias = tuple[Script | None, Sequence[str], Sequence[object]]
+"""A script with its keys and arguments; or None, no keys, and the parts of a plain command."""
 
 
 class Batch:
-    """The names that go into one command, and who waits for what is said of each."""
+    """The names of one command, and a future for the part of the reply that belongs to each."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.names: list[str] = []
-        self.callers: list[asyncio.Future[Any]] = []
+        self.futures: list[asyncio.Future[Any]] = []
 
     def add(self, name: str) -> asyncio.Future[Any]:
-        """Take a question in; the future is its part of the reply."""
+        """Add a name; return a future of its part of the reply."""
         future: asyncio.Future[Any] = self.session.loop.create_future()
         self.names.append(name)
-        self.callers.append(future)
+        self.futures.append(future)
         return future
 
 
-class Question(Command):
-    """A batch on its way. If the server refuses it, each of its names is asked about alone: one may be the cause."""
+class BatchCommand(Command):
+    """The command of a batch.
 
-    __slots__ = ("_callers", "_divide")
+    Args:
+        lookup: The command.
+        futures: Get a part of the reply each.
+        divide: Called instead if the server rejects the command; None to fail all futures.
+    """
+
+    __slots__ = ("_divide", "_futures")
 
     def __init__(
-        self, asked: Asked, callers: Sequence[asyncio.Future[Any]], divide: Callable[[], None] | None = None
+        self, lookup: Lookup, futures: Sequence[asyncio.Future[Any]], divide: Callable[[], None] | None = None
     ) -> None:
-        super().__init__(*asked)
-        self._callers, self._divide = callers, divide
+        super().__init__(*lookup)
+        self._futures = futures
+        self._divide = divide
 
     def awaited(self) -> bool:
-        """Whether to send it: while any of the callers waits."""
-        return self.hops > 0 or any(not future.done() for future in self._callers)
+        """Return whether to send it: a caller still waits, or it was sent before and redirected."""
+        return self.hops > 0 or any(not future.done() for future in self._futures)
 
     def answer(self, reply: Sequence[Any]) -> None:
-        """Give each caller its part of the reply."""
-        for future, part in zip(self._callers, reply, strict=True):
+        """Resolve each future with its part of the reply."""
+        for future, part in zip(self._futures, reply, strict=True):
             if not future.done():
                 future.set_result(part)
 
     def fail(self, error: Exception) -> None:
-        """Give each caller an error of its own: its traceback grows where it is raised."""
+        """Fail each future, or divide the batch."""
         if self._divide is not None and isinstance(error, ErrorReply):
             self._divide()
             return
-        for future in self._callers:
+        for future in self._futures:
             if not future.done():
+                # Each caller gets an error of its own, as raising one adds to its traceback.
                 future.set_exception(type(error)(*error.args))
 
 
-class Gathering:
-    """Asks one kind of question, about names that lie in different places.
+class MultiGet:
+    """Looks up names, which belong to groups, and sends one command for all names of a group.
+
+    If the server rejects a command with several names, each name is looked up alone: one may be the cause.
 
     Args:
-        server: Who is asked.
-        what: The question, for error messages.
-        make: Returns the command for names of one place; its reply has a part for each.
-        misfit: Finds what is wrong about the keys for a name of a place.
+        database: The server.
+        what: The command, for error messages.
+        make: Returns the command for names of a group; its reply has a part for each name.
+        find_mistyped: Returns a text about the wrong type of the key of a name, for error messages.
     """
 
     def __init__(
         self,
-        server: Database,
+        database: Database,
         what: str,
-        make: Callable[[str, Sequence[str]], Asked],
-        misfit: Callable[[str, str], Awaitable[str]],
+        make: Callable[[str, Sequence[str]], Lookup],
+        find_mistyped: Callable[[str, str], Awaitable[str]],
     ) -> None:
-        self._server, self._what, self._make, self._misfit = server, what, make, misfit
+        self._database = database
+        self._what = what
+        self._make = make
+        self._find_mistyped = find_mistyped
         self._open: dict[str, Batch] = {}
 
-    async def ask(self, place: str, name: str) -> Any:
-        """Return what is said of a name.
+    async def get(self, group: str, name: str) -> Any:
+        """Return the part of the reply for a name.
 
         Raises:
             BrokerUnavailable, BrokerConfigError, BrokerFull: As for `Database.call`.
         """
 
         def send(session: Session, deadline: float) -> Coroutine[Any, Any, Any]:
-            return before_deadline(self._join(place, name, session), deadline)
+            return before_deadline(self._join(group, name, session), deadline)
 
-        return await self._server.repeat(self._what, send, partial(self._misfit, place, name))
+        return await self._database.repeat(self._what, send, partial(self._find_mistyped, group, name))
 
-    def _join(self, place: str, name: str, session: Session) -> asyncio.Future[Any]:
-        batch = self._open.get(place)
-        if batch is None or batch.session is not session or len(batch.names) >= MOST:
-            batch = self._open[place] = Batch(session)
-            # Whoever else asks before the loop comes round again is on board.
-            session.loop.call_soon(self._send, place, batch)
+    def _join(self, group: str, name: str, session: Session) -> asyncio.Future[Any]:
+        batch = self._open.get(group)
+        if batch is None or batch.session is not session or len(batch.names) >= MAX_NAMES:
+            batch = self._open[group] = Batch(session)
+            # Calls made before the next iteration of the loop join the batch.
+            session.loop.call_soon(self._send, group, batch)
         return batch.add(name)
 
-    def _send(self, place: str, batch: Batch) -> None:
-        if self._open.get(place) is batch:
-            del self._open[place]
-        divide = partial(self._one_by_one, place, batch) if len(batch.names) > 1 else None
-        batch.session.pipeline.submit(Question(self._make(place, batch.names), batch.callers, divide))
+    def _send(self, group: str, batch: Batch) -> None:
+        if self._open.get(group) is batch:
+            del self._open[group]
+        divide = partial(self._divide, group, batch) if len(batch.names) > 1 else None
+        batch.session.pipeline.submit(BatchCommand(self._make(group, batch.names), batch.futures, divide))
 
-    def _one_by_one(self, place: str, batch: Batch) -> None:
-        for name, caller in zip(batch.names, batch.callers, strict=True):
-            batch.session.pipeline.submit(Question(self._make(place, [name]), [caller]))
+    def _divide(self, group: str, batch: Batch) -> None:
+        for name, future in zip(batch.names, batch.futures, strict=True):
+            batch.session.pipeline.submit(BatchCommand(self._make(group, [name]), [future]))

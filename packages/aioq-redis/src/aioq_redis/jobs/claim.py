@@ -36,7 +36,7 @@ from aioq_redis.client.session import Session
 from aioq_redis.jobs.settle import SettleRole
 from aioq_redis.jobs.unreadable import UnreadableClaim, UnreadableClaims, printable_id
 from aioq_redis.storage.database import Database
-from aioq_redis.storage.job_format import FIRST, Unreadable, read_lease, read_run
+from aioq_redis.storage.job_format import FIRST_ATTEMPT, Unreadable, read_history, read_lease
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.retention import Retention
 from aioq_redis.storage.scripts import load
@@ -289,11 +289,11 @@ def _read_leases(reply: ClaimReply) -> tuple[list[Lease], list[UnreadableClaim]]
     unreadable: list[UnreadableClaim] = []
     for at in range(0, len(reply.found), 3):
         job_id, record, line = reply.found[at : at + 3]
-        run = read_run(line) if line else FIRST
+        history = read_history(line) if line else FIRST_ATTEMPT
         try:
-            leases.append(read_lease(reply.queue, job_id, record, run))
+            leases.append(read_lease(reply.queue, job_id, record, history))
         except Unreadable as error:
-            unreadable.append(UnreadableClaim(job_id, record, run, error))
+            unreadable.append(UnreadableClaim(job_id, record, history, error))
     return leases, unreadable
 
 

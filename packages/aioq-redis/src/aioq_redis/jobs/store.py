@@ -11,7 +11,7 @@ from aioq.model.states import JobState
 from aioq_redis.client.client import gather_all
 from aioq_redis.client.pipeline import milliseconds
 from aioq_redis.role import BrokerRole
-from aioq_redis.storage.job_format import ended_job, live_job
+from aioq_redis.storage.job_records import ended_job, live_job
 from aioq_redis.storage.job_states import ENDED_LETTERS
 
 __all__ = ["JobStoreRole"]

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from aioq.serialization.failure import one_line
 from aioq_redis.client.pipeline import milliseconds
-from aioq_redis.storage.job_format import Run, Unreadable
+from aioq_redis.storage.job_format import JobHistory, Unreadable
 
 __all__ = ["UnreadableClaim", "UnreadableClaims", "printable_id"]
 
@@ -29,14 +29,14 @@ class UnreadableClaim(NamedTuple):
 
     id: bytes
     record: bytes
-    run: Run
+    history: JobHistory
     error: Unreadable
 
     @property
     def fence(self) -> bytes:
         """The fencing token of its lease; a damaged record counts as enqueued at 0, as in `lua/jobs/claim.lua`."""
         enqueued = _ENQUEUED.match(self.record)
-        return b"%d %b" % (self.run.epoch, enqueued[1] if enqueued else b"0")
+        return b"%d %b" % (self.history.epoch, enqueued[1] if enqueued else b"0")
 
 
 class UnreadableClaims:
@@ -53,7 +53,7 @@ class UnreadableClaims:
         args: list[object] = []
         for claim in claims:
             args += (claim.id, claim.fence)
-            if claim.error.version and claim.run.epoch < MAX_VERSION_RETRIES:
+            if claim.error.version and claim.history.epoch < MAX_VERSION_RETRIES:
                 args += ("l", claim.error.priority, milliseconds(VERSION_RETRY_DELAY))
                 self._log_version(queue, claim)
             else:

@@ -1,4 +1,4 @@
-"""Runs the scripts of storage on the keys of storage."""
+"""Runs Lua scripts on the keys of a namespace."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["Database"]
 
 
 class Database(Client):
-    """A client that knows the scripts and the keys.
+    """A client that runs the scripts by name.
 
     Args:
-        settings: Where the server is.
+        settings: The address of the server, and how to log in.
         timeout: Seconds that one call may take, retries included.
         durability: How many replicas must have a job before `enqueue` returns.
     """
@@ -31,14 +31,14 @@ class Database(Client):
     async def call(
         self, name: str, space: KeySpace, args: Sequence[object], *, own: str = "", each: Sequence[str] = ()
     ) -> Any:
-        """Run a script on keys of one space and return its reply.
+        """Run a script on keys that share a hash tag, and return its reply.
 
         Args:
-            name: The script.
-            space: The keys.
+            name: The name of the script.
+            space: The keys of a queue or of the fleet.
             args: The arguments of the script.
-            own: Completes the names of keys that say `<...>`.
-            each: Completes the names of keys that say `<...>*`, one key for each.
+            own: The owner in names of keys like `worker:<id>`.
+            each: The owners for a key like `cron:<name>...`, one key for each.
 
         Raises:
             BrokerUnavailable: The server could not be reached, or was not ready, in time.
@@ -50,7 +50,7 @@ class Database(Client):
         return await self.run_script(script, keys, args, partial(self.find_mistyped, space, keys))
 
     async def find_mistyped(self, space: KeySpace, keys: Sequence[str]) -> str:
-        """Return which of a script's keys is of another type than it should be."""
+        """Return a text that names the first key with the wrong type."""
         for key in keys:
             found = await self.ask("TYPE", key)
             kind = found.decode() if isinstance(found, bytes) else "none"

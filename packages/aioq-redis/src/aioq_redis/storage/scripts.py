@@ -1,7 +1,7 @@
-"""The Lua scripts, as the files in `lua/` have them.
+"""Loads the Lua scripts from the files in `lua/`.
 
-The header of a script lists the parts of `lua/lib/` that go in front of it, and its keys in order.
-Callers pick the keys by that list, so the two cannot differ.
+The header of a script lists the parts of `lua/lib/` that it needs, and its keys in order. Callers name
+the keys by that list, so that a script and its callers agree.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 from aioq_redis.client.pipeline import Script
 from aioq_redis.storage.job_states import ENDED_LETTERS, lua_states
 
-__all__ = ["FOLDERS", "NAMES", "Script", "load"]
+__all__ = ["FOLDERS", "NAMES", "load"]
 
 FOLDERS: Final = {
     "jobs": (
@@ -57,7 +57,7 @@ NAMES: Final = tuple(sorted(name for names in FOLDERS.values() for name in names
 
 @cache
 def load(name: str) -> Script:
-    """Return the script of that name."""
+    """Return a script, with the parts that it needs in front of it."""
     folder = next(folder for folder, names in FOLDERS.items() if name in names)
     body = _read(folder, f"{name}.lua")
     text = "".join(_part(part) for part in _field(body, "Needs")) + body
@@ -79,7 +79,10 @@ def _field(body: str, name: str) -> list[str]:
 
 
 def _expand(word: str) -> list[str]:
-    """Return the keys that a word stands for: ten for `ready:0-9`, one for each final state for `ended_indexes`."""
+    """Return the keys of one word of a header.
+
+    `ready:0-9` stands for ten keys, and `ended_indexes` for one key of each final state.
+    """
     if word == "ended_indexes":
         return [state.value for state in ENDED_LETTERS]
     stem, dash, last = word.partition("0-")

@@ -1,4 +1,4 @@
-"""Records of ticks as they are stored; see `lua/lib/tick_history.lua`."""
+"""Encodes and reads the record of a tick; see `lua/lib/tick_history.lua`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from aioq.model.cron import CronKey, TickRecord, TickStatus
 from aioq.model.ids import tick_id
 from aioq.serialization.failure import one_line
 
-__all__ = ["body_of", "owner_of", "read_record", "wire", "worker_of"]
+__all__ = ["body_of", "owner_of", "read_record", "to_milliseconds", "worker_of"]
 
-LONGEST: Final = 1000
-"""Characters of a reason or an error."""
+MAX_TEXT_CHARACTERS: Final = 1000
+"""Length of a stored reason, job id or error. The rest is cut off."""
 
-USUAL_JOB: Final = "="
+DEFAULT_JOB_ID: Final = "="
+"""Stands for the job id that is made of the entry and the tick."""
 
 _LETTERS: Final = {
     TickStatus.FIRED: "f",
@@ -25,58 +26,63 @@ _LETTERS: Final = {
 _STATUSES: Final = {letter: status for status, letter in _LETTERS.items()}
 
 
-def wire(moment: float) -> int:
-    """Return a tick as scripts compare it: in whole milliseconds."""
+def to_milliseconds(moment: float) -> int:
+    """Return a tick in whole milliseconds, the form in which scripts compare ticks."""
     return round(moment * 1000)
 
 
 def worker_of(record: TickRecord) -> str:
-    """Return who ran it: nobody did if it was skipped or missed."""
+    """Return the worker that ran the tick, or "" if it was skipped or missed."""
     return "" if record.status in (TickStatus.SKIPPED, TickStatus.MISSED) else record.worker_id
 
 
 def owner_of(record: TickRecord) -> str:
-    """Return whose record of the tick it is; a job, as what nobody ran, has one for the whole fleet."""
+    """Return the worker whose record this is, or "" if the whole fleet has one record of the tick.
+
+    An entry that fires on each worker has a record for each of them. A tick that enqueued a job, was skipped or was
+    missed has one record.
+    """
     return "" if record.job_id is not None else worker_of(record)
 
 
 def body_of(record: TickRecord) -> str:
-    """Return what is stored behind tick and owner."""
-    owner, worker, tick = owner_of(record), worker_of(record), wire(record.tick)
-    usual = record.job_id == tick_id(record.name, record.tick)
+    """Return the stored record without its first line, the tick and the owner."""
+    worker = worker_of(record)
+    tick = to_milliseconds(record.tick)
+    is_default = record.job_id == tick_id(record.name, record.tick)
     lines = (
         f"{_LETTERS[record.status]}{record.count} {_after(tick, record.fired_at)} {_after(tick, record.finished_at)}",
-        one_line(record.reason, LONGEST),
-        "" if worker == owner else worker,
-        USUAL_JOB if usual else one_line(record.job_id or "", LONGEST),
-        one_line(record.error, LONGEST),
+        one_line(record.reason, MAX_TEXT_CHARACTERS),
+        "" if worker == owner_of(record) else worker,
+        DEFAULT_JOB_ID if is_default else one_line(record.job_id or "", MAX_TEXT_CHARACTERS),
+        one_line(record.error, MAX_TEXT_CHARACTERS),
     )
     return "\n".join(lines)
 
 
 def read_record(cron: CronKey, member: bytes) -> TickRecord:
-    """Return the record that a member of the ring is."""
+    """Read a member of `ticks:<name>`."""
     head, times, reason, worker, job, error = member.decode().split("\n")
     tick, _, owner = head.partition(" ")
-    kind, fired, finished = times.split(" ")
+    status, fired, finished = times.split(" ")
     moment = int(tick) / 1000
     return TickRecord(
         name=cron.name,
         queue=cron.queue,
         tick=moment,
-        status=_STATUSES[kind[0]],
+        status=_STATUSES[status[0]],
         reason=reason,
-        count=int(kind[1:]),
+        count=int(status[1:]),
         worker_id=worker or owner,
         fired_at=_moment(int(tick), fired),
         finished_at=_moment(int(tick), finished),
         error=error,
-        job_id=tick_id(cron.name, moment) if job == USUAL_JOB else job or None,
+        job_id=tick_id(cron.name, moment) if job == DEFAULT_JOB_ID else job or None,
     )
 
 
 def _after(tick: int, moment: float | None) -> str:
-    return "-" if moment is None else str(wire(moment) - tick)
+    return "-" if moment is None else str(to_milliseconds(moment) - tick)
 
 
 def _moment(tick: int, after: str) -> float | None:

@@ -1,0 +1,115 @@
+"""Builds a `JobRecord` from the stored parts of a job."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from typing import Final
+
+import msgspec
+
+from aioq.model.job import Failure, JobRecord
+from aioq.model.states import JobState, Verb
+from aioq_redis.storage.job_format import NEVER_CLAIMED, Head, JobHistory, Record, Unreadable, read_history, read_record
+from aioq_redis.storage.job_states import ENDED_STATES, RUN_LETTERS
+
+__all__ = ["ended_job", "live_job"]
+
+_ENDED: Final = re.compile(
+    b"([%b])" % b"".join(ENDED_STATES) + rb" \d (\d{1,15}) (-?\d{1,12}) ([^\n]*)\n([^\n]*)\n(.*)", re.DOTALL
+)
+
+_read_failure = msgspec.json.Decoder(Failure).decode
+
+
+def live_job(job_id: str, queue: str, parts: list[bytes]) -> JobRecord:
+    """Return a job that has not ended; `parts` are its record, history, score in `due` and latest failure."""
+    raw, line, score, failure = parts
+    history = read_history(line)
+    state = _live_state(history, score)
+    return _job(job_id, queue, state, _readable(raw), history, failure, run_at=_moment(score))
+
+
+def ended_job(job_id: str, queue: str, text: bytes) -> JobRecord:
+    """Return a job that has ended; see `lua/lib/ended.lua` for the format.
+
+    A value that another program has stored is shown as a dead job without a task.
+    """
+    found = _ENDED.fullmatch(text)
+    if found is None:
+        foreign = _job(job_id, queue, JobState.DEAD, _readable(text), NEVER_CLAIMED, b"")
+        return msgspec.structs.replace(foreign, reason="malformed")
+    code, finished, length, note, line, rest = found.groups()
+    size = int(length)
+    body = rest[: max(size, 0)]
+    state = ENDED_STATES[code]
+    record = _job(
+        job_id,
+        queue,
+        state,
+        _readable(rest[max(size, 0) :]),
+        read_history(line),
+        b"" if state is JobState.COMPLETED else body,
+        finished_at=int(finished) / 1000,
+    )
+    if state is JobState.COMPLETED:
+        return msgspec.structs.replace(record, result=body if size >= 0 else None)
+    return msgspec.structs.replace(
+        record, reason=note.decode("utf-8", "backslashreplace") if state is JobState.DEAD else None
+    )
+
+
+def _job(
+    job_id: str,
+    queue: str,
+    state: JobState,
+    record: Record,
+    history: JobHistory,
+    failure: bytes,
+    *,
+    run_at: float | None = None,
+    finished_at: float | None = None,
+) -> JobRecord:
+    return JobRecord(
+        id=job_id,
+        queue=queue,
+        task=record.head.task,
+        state=state,
+        payload=record.payload,
+        priority=record.head.priority,
+        attempt=history.attempt,
+        crashes=history.crashes,
+        enqueued_at=record.enqueued / 1000,
+        run_at=run_at,
+        started_at=history.claimed / 1000 if history.claimed else None,
+        finished_at=finished_at,
+        # `retry_job` stores the id of its request in the place of a worker, and no time of a claim.
+        worker_id=history.worker or None if history.claimed else None,
+        failure=_failure(failure),
+    )
+
+
+def _live_state(history: JobHistory, score: bytes) -> JobState:
+    if history.state == RUN_LETTERS[Verb.CLAIM]:
+        return JobState.RUNNING
+    if not score:
+        return JobState.PENDING
+    return JobState.RETRYING if history.state == RUN_LETTERS[Verb.RETRY] else JobState.SCHEDULED
+
+
+def _moment(score: bytes) -> float | None:
+    return int(float(score)) / 1000 if score else None
+
+
+def _readable(raw: bytes) -> Record:
+    """Read a record. For an unreadable one return a record without a task that has the raw text as its payload."""
+    try:
+        return read_record(raw)
+    except Unreadable:
+        return Record(Head("", 5, 3), 0, raw)
+
+
+def _failure(text: bytes) -> Failure | None:
+    with contextlib.suppress(msgspec.DecodeError):
+        return _read_failure(text) if text else None
+    return None
