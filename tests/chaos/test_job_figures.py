@@ -80,8 +80,8 @@ def test_missed_bars_name_condition_and_actual_value() -> None:
 def test_outcome_with_leak_misses_a_bar() -> None:
     """A leak is a missed bar, whatever the other figures are."""
     figures = count_jobs(["a"], [event("begin", "a"), event("end", "a")])
-    for leaks, missed in (([], 0), (["jobs are in no place, and never run: a"], 1)):
+    for leaks, missed in (([], 0), (["jobs are in none of ready, due and leased, and never run: a"], 1)):
         outcome = Outcome(figures=figures, stuck=0, dead=0, exits=0, errors=0, leaks=leaks, seconds=1.0)
         sentences = outcome.result("F0", "", seed=1, bars=[]).missed_bars()
         assert len(sentences) == missed
-        assert all("jobs are in no place" in one for one in sentences)
+        assert all("jobs are in none of ready" in one for one in sentences)

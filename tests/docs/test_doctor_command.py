@@ -31,10 +31,10 @@ def test_cli_page_shows_doctor_output() -> None:
     ]
     ids = [b"%d" % n for n in range(12)]
     nothing = [0]
-    seen = read_snapshot(
+    snapshot = read_snapshot(
         [b"0", [12, *ids], *[nothing] * 12, [[12, *ids], *[nothing] * 9], []]
     )  # fmt: skip
-    queue = QueueFacts(name="mails", seen=seen, earliest=None, memory=int(4.1 * 1024))
+    queue = QueueFacts(name="mails", snapshot=snapshot, earliest=None, memory=int(4.1 * 1024))
     findings = [*server, about_clock(0.0, 0.002, 0.0), about_workers(workers), *about_queue(queue, workers)]
     lines = findings_table(findings, None).splitlines()
     page = (ROOT / "docs" / "cli.md").read_text()

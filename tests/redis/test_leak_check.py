@@ -81,9 +81,9 @@ def test_leak_check_fails_the_test_that_leaks(tmp_path: Path) -> None:
     )
     assert verdicts.keys() == {"ghost", "for_ever", "lost", "own_server", "memory", "other_places"}, ended.stdout
     for said in (
-        "ids that have no job are in line, among the due or leased: ghost",
+        "ids without a job are in ready, due or leased: ghost",
         "keys have no time to live, and should have one: {test-",
-        "jobs are in no place, and never run: a",
+        "jobs are in none of ready, due and leased, and never run: a",
         "job a of queue q is not in the queue and should be",
         "NOPERM",
     ):

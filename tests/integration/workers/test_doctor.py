@@ -41,9 +41,9 @@ def test_doctor_of_a_busy_worker_is_ok(
     with Program("doctor", "tasks:app", "--json", folder=tmp_path, environment=environment) as program:
         assert program.wait() == 0
     findings = json.loads(program.text("out"))["findings"]
-    refused = [finding for finding in findings if "could not be looked at: NOPERM" in finding["text"]]
+    refused = [finding for finding in findings if "could not be checked: NOPERM" in finding["text"]]
     assert [(finding["level"], finding["advice"]) for finding in refused] == [
-        ("warn", f"ask as a user that may call {command}") for command in ("INFO", "CONFIG") if redis_server.owned
+        ("warn", f"use a user that may call {command}") for command in ("INFO", "CONFIG") if redis_server.owned
     ]
     found = {finding["subject"]: finding for finding in findings}
     assert found["clock"]["level"] == "ok"
@@ -59,6 +59,6 @@ def test_doctor_with_url_reports_eviction(tmp_path: Path, start_server: Callable
         assert program.wait() == 1
     lines = program.text("out").splitlines()
     assert lines[1:3] == [
-        "fail   eviction     maxmemory-policy is allkeys-lru: the server throws jobs away when memory runs short",
+        "fail   eviction     maxmemory-policy is allkeys-lru: the server evicts jobs when memory runs short",
         "                    -> CONFIG SET maxmemory-policy noeviction, and in its configuration file",
     ]

@@ -48,7 +48,7 @@ async def test_a_leak_is_found_on_whatever_node_it_is(
         client.lpop(f"{{{namespace}:{damaged}}}:ready:5")
     failed = [finding for finding in await broker.diagnose() if finding.level is Level.FAIL]
     assert [(one.subject, one.text) for one in failed] == [
-        (f"queue {damaged}", f"jobs are in no place, and never run: job-{damaged}")
+        (f"queue {damaged}", f"jobs are in none of ready, due and leased, and never run: job-{damaged}")
     ]
 
 
@@ -85,9 +85,9 @@ async def test_a_user_of_few_rights_sees_the_keys_and_the_clocks(cluster: Cluste
     broker = make(cluster.url)
     await broker.enqueue([job(queue, queue=queue) for queue in spread(cluster, namespace)])
     findings = await broker.diagnose()
-    assert [one.advice for one in findings if "could not be looked at: NOPERM" in one.text] == [
-        "ask as a user that may call INFO",
-        "ask as a user that may call CONFIG",
+    assert [one.advice for one in findings if "could not be checked: NOPERM" in one.text] == [
+        "use a user that may call INFO",
+        "use a user that may call CONFIG",
     ]
     assert len(of(findings, "clock")) == 3
     assert of(findings, "keys")[0].level is Level.OK

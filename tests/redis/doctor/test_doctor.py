@@ -11,8 +11,7 @@ from aioq.errors import BrokerUnavailable
 from aioq.model.health import Finding, Level
 from aioq.model.job import Completed, Dead, Expired, Failure, WorkerInfo
 from aioq_redis import RedisBroker
-from aioq_redis.doctor.format import size
-from aioq_redis.doctor.host import about_clock, about_host
+from aioq_redis.doctor.host import about_clock, about_host, format_bytes
 from aioq_redis.doctor.keys import Place, place_of
 from tests.access import LISTENING as RULES
 from tests.redis.job_helpers import claim, job
@@ -58,7 +57,7 @@ class TestKeys:
         """What is under the prefix and is none of ours."""
         plant(key, ex=60)
         (found,) = about(await broker.diagnose(), "keys")
-        assert found == (Level.WARN, f"keys are in the namespace that nothing is known of: {{{namespace}{key}")
+        assert found == (Level.WARN, f"unknown keys are in the namespace: {{{namespace}{key}")
 
     async def test_a_key_without_an_end_is_found(
         self, broker: RedisBroker, plant: Callable[..., None], namespace: str
@@ -155,7 +154,7 @@ class TestQueues:
             "pending": 0, "scheduled": 1, "running": 1, "completed": 1, "failed": 0, "cancelled": 1, "dead": 1, "expired": 1,
             "memory": 0, "overdue": 0,
         }  # fmt: skip
-        assert (Level.WARN, "1 dead jobs are kept for somebody to look at") in about(found, "queue q")
+        assert (Level.WARN, "1 dead jobs are stored") in about(found, "queue q")
 
     async def test_a_queue_that_nobody_consumes(self, broker: RedisBroker) -> None:
         """Jobs that wait for a worker that is not there are warned of, until one is up."""
@@ -167,14 +166,14 @@ class TestQueues:
         await broker.heartbeat(WORKER, ttl=60)
         findings = await broker.diagnose()
         assert nobody not in about(findings, "queue q")
-        assert about(findings, "workers") == [(Level.OK, "1 up, with 10 slots, 3 of them taken when last heard of")]
+        assert about(findings, "workers") == [(Level.OK, "1 up, with 10 slots, 3 in use at the last heartbeat")]
 
     async def test_a_job_that_is_long_due(self, broker: RedisBroker, raw: Any, namespace: str) -> None:
         """Workers are up, and yet nobody asks for jobs."""
         await broker.heartbeat(WORKER, ttl=60)
         await broker.enqueue([job("a", delay=60.0)])
         raw.zadd(f"{{{namespace}:q}}:due", {"a": (await broker.time() - 100) * 1000})
-        assert (Level.WARN, "a job is due since 100 s and nobody has claimed it") in about(
+        assert (Level.WARN, "a job has been due for 100 s, and no worker has claimed it") in about(
             await broker.diagnose(), "queue q"
         )
 
@@ -196,7 +195,7 @@ class TestServer:
             client.config_set("maxmemory", "100mb")
         found = only(await broker.diagnose(), "eviction")
         assert found.level is Level.FAIL
-        assert found.text == "maxmemory-policy is allkeys-lru: the server throws jobs away when memory runs short"
+        assert found.text == "maxmemory-policy is allkeys-lru: the server evicts jobs when memory runs short"
 
     @pytest.mark.parametrize(
         ("options", "found"),
@@ -255,10 +254,10 @@ class TestServer:
         broker = make_broker(f"redis://app:secret@127.0.0.1:{server.port}", namespace="app")
         await broker.enqueue([job("a")])
         findings = await broker.diagnose()
-        refused = [finding for finding in findings if "could not be looked at" in finding.text]
+        refused = [finding for finding in findings if "could not be checked" in finding.text]
         assert [(finding.level, finding.advice) for finding in refused] == [
-            (Level.WARN, "ask as a user that may call INFO"),
-            (Level.WARN, "ask as a user that may call CONFIG"),
+            (Level.WARN, "use a user that may call INFO"),
+            (Level.WARN, "use a user that may call CONFIG"),
         ]
         assert all("NOPERM" in finding.text for finding in refused)
         assert only(findings, "keys").level is Level.OK
@@ -318,4 +317,4 @@ def test_clocks_that_are_apart(there: float, said: tuple[Level, str]) -> None:
 )
 def test_sizes(bytes: int, shown: str) -> None:
     """In the unit that suits them."""
-    assert size(bytes) == shown
+    assert format_bytes(bytes) == shown

@@ -41,7 +41,7 @@ async def fill(broker: RedisBroker) -> None:
 def leaks(findings: list[Finding]) -> list[tuple[Level, str]]:
     """Return what is wrong with the queue itself."""
     of_queue = [finding for finding in findings if finding.subject == "queue q" and finding.level is not Level.OK]
-    usual = ("dead jobs are kept", "no worker that is up consumes")
+    usual = ("dead jobs are stored", "no worker that is up consumes")
     return [(one.level, one.text) for one in of_queue if not any(words in one.text for words in usual)]
 
 
@@ -56,23 +56,23 @@ async def test_a_sound_queue_has_no_leak(broker: RedisBroker) -> None:
     [
         (
             lambda raw, key: raw.rpush(key("ready:5"), "ghost"),
-            [(Level.WARN, "ids that have no job are in line, among the due or leased: ghost")],
+            [(Level.WARN, "ids without a job are in ready, due or leased: ghost")],
         ),
         (
             lambda raw, key: raw.zadd(key("due"), {"ghost": 1.0}),
-            [(Level.WARN, "ids that have no job are in line, among the due or leased: ghost")],
+            [(Level.WARN, "ids without a job are in ready, due or leased: ghost")],
         ),
         (
             lambda raw, key: raw.rpush(key("ready:7"), "in"),
-            [(Level.WARN, "jobs are in two places: in")],
+            [(Level.WARN, "jobs are in two of ready, due and leased: in")],
         ),
         (
             lambda raw, key: raw.rpush(key("ready:7"), "running"),
-            [(Level.WARN, "jobs are in two places: running")],
+            [(Level.WARN, "jobs are in two of ready, due and leased: running")],
         ),
         (
             lambda raw, key: raw.lrem(key("ready:5"), 0, "in"),
-            [(Level.FAIL, "jobs are in no place, and never run: in")],
+            [(Level.FAIL, "jobs are in none of ready, due and leased, and never run: in")],
         ),
         (
             lambda raw, key: raw.sadd(key("cancelled_ids"), "nobody"),
@@ -80,31 +80,31 @@ async def test_a_sound_queue_has_no_leak(broker: RedisBroker) -> None:
         ),
         (
             lambda raw, key: raw.hset(key("runs"), "ghost", "p0 1 1 1 0 1 w"),
-            [(Level.WARN, "runs belong to no job: ghost")],
+            [(Level.WARN, "runs without a job are stored: ghost")],
         ),
         (
             lambda raw, key: (raw.zrem(key("leased"), "running"), raw.zadd(key("due"), {"running": 1e13})),
-            [(Level.FAIL, "jobs run without a lease, and never again: running")],
+            [(Level.FAIL, "running jobs have no lease, and never run again: running")],
         ),
         (
             lambda raw, key: raw.hdel(key("runs"), "running"),
-            [(Level.WARN, "leases belong to no run: running")],
+            [(Level.WARN, "leases without a running job are stored: running")],
         ),
         (
             lambda raw, key: raw.hset(key("failures"), "running", "{}"),
-            [(Level.WARN, "failures belong to no run: running")],
+            [(Level.WARN, "failures of jobs that did not fail are stored: running")],
         ),
         (
             lambda raw, key: raw.hdel(key("failures"), "again"),
-            [(Level.WARN, "failures of runs are missing: again")],
+            [(Level.WARN, "jobs that failed have no stored failure: again")],
         ),
         (
             lambda raw, key: raw.zrem(key("completed"), "done"),
-            [(Level.WARN, "records of ended jobs are not where they would be forgotten in time: done")],
+            [(Level.WARN, "records of ended jobs are not in the index of their state: done")],
         ),
         (
             lambda raw, key: (raw.zrem(key("completed"), "done"), raw.zadd(key("failed"), {"done": 1e13})),
-            [(Level.WARN, "records of ended jobs are not where they would be forgotten in time: done")],
+            [(Level.WARN, "records of ended jobs are not in the index of their state: done")],
         ),
         (
             lambda raw, key: raw.hdel(key("ended"), "dead"),
@@ -112,15 +112,15 @@ async def test_a_sound_queue_has_no_leak(broker: RedisBroker) -> None:
         ),
         (
             lambda raw, key: raw.zadd(key("failed"), {"dead": 1e13, "other": 1e13}) and raw.zrem(key("failed"), "other"),
-            [(Level.WARN, "1 ended jobs have ended in two ways")],
+            [(Level.WARN, "1 ended jobs are in the indexes of two states")],
         ),
         (
             lambda raw, key: (raw.hset(key("ended"), "in", "c1 "), raw.zadd(key("completed"), {"in": 1e13})),
-            [(Level.WARN, "jobs have ended and have not: in")],
+            [(Level.WARN, "jobs are stored both as ended and as not ended: in")],
         ),
         (
             lambda raw, key: (raw.delete(key("wake")), raw.rpush(key("wake"), *["1"] * 101)),
-            [(Level.WARN, "101 wake tokens are left, and 100 is the limit")],
+            [(Level.WARN, "101 wake tokens are stored; the limit is 100")],
         ),
     ],
 )  # fmt: skip
@@ -149,4 +149,6 @@ async def test_in_a_long_queue_lost_jobs_are_counted(
     assert leaks(await broker.diagnose()) == []
     for _ in range(3):
         raw.lpop(queue("ready:5"))
-    assert leaks(await broker.diagnose()) == [(Level.FAIL, "at least 3 jobs are in no place, and never run")]
+    assert leaks(await broker.diagnose()) == [
+        (Level.FAIL, "at least 3 jobs are in none of ready, due and leased, and never run")
+    ]

@@ -1,8 +1,8 @@
-"""`RedisBroker.diagnose`: what is wrong with the keys of a namespace, and with their server.
+"""Checks the keys of a namespace and their server, for `RedisBroker.diagnose`.
 
-`doctor` asks the server. What follows from its answers is decided apart from that: in `found`
-for each key by itself, in `leaks` for the keys of a queue together (as a `snapshot` shows
-them), in `queues` for the jobs in them, and in `host` for the server.
+`doctor` and `probes` read from the server. The other modules decide what the replies mean: `keys` for
+single keys, `leaks` for the keys of a queue together (as read by `snapshot`), `queues` for its jobs, and
+`host` for the server.
 """
 
 from aioq_redis.doctor.doctor import Doctor as Doctor

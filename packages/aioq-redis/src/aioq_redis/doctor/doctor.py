@@ -1,4 +1,4 @@
-"""The doctor: asks the server, and puts together what follows from its answers."""
+"""Reads the server and the keys of a namespace, and collects the findings."""
 
 from __future__ import annotations
 
@@ -11,48 +11,51 @@ from aioq.clock import SystemClock
 from aioq.errors import BrokerConfigError
 from aioq.model.health import Finding, Level
 from aioq.model.job import WorkerInfo
-from aioq_redis.doctor.format import size
-from aioq_redis.doctor.host import about_clock, about_host, parse_info
+from aioq_redis.doctor.host import about_clock, about_host, format_bytes, parse_info
 from aioq_redis.doctor.keys import Found, misfits, pattern, place_of
 from aioq_redis.doctor.leaks import leaks_of
-from aioq_redis.doctor.probes import Questions
+from aioq_redis.doctor.probes import Probes
 from aioq_redis.doctor.queues import QueueFacts, about_queue, about_workers
-from aioq_redis.doctor.snapshot import MOST, Snapshot, read_snapshot
+from aioq_redis.doctor.snapshot import MAX_IDS, Snapshot, read_snapshot
 from aioq_redis.jobs.workers import WorkerRegistryRole
 from aioq_redis.storage.database import Database
 from aioq_redis.storage.keys import Layout
 
 __all__ = ["Doctor"]
 
-A_TIME: Final = 1000
-MOST_SCANNED: Final = 1_000_000
-"""Keys of the database that are gone through in search of those of the namespace."""
+SCAN_COUNT: Final = 1000
+"""Keys that one SCAN command visits."""
+
+MAX_SCANNED_KEYS: Final = 1_000_000
+"""Keys that the doctor visits on each server in search of those of the namespace."""
 
 SEVERITY: Final = [Level.FAIL, Level.WARN, Level.OK]
 
 
 class Doctor:
-    """Looks after the keys of one namespace, and the server that has them."""
+    """Checks the keys of one namespace, and the servers that store them."""
 
-    def __init__(self, server: Database, layout: Layout, workers: WorkerRegistryRole) -> None:
-        self._server, self._layout, self._fleet = server, layout, workers
+    def __init__(self, database: Database, layout: Layout, workers: WorkerRegistryRole) -> None:
+        self._database = database
+        self._layout = layout
+        self._worker_registry = workers
 
     async def diagnose(self) -> list[Finding]:
-        """Return all that was looked at, the worst first; see `aioq.protocols.Diagnosable.diagnose`."""
-        questions = Questions(self._server)
-        findings = [*await self._hosts(questions), *await self._clocks(questions)]
+        """Return all findings, the most severe first; see `aioq.protocols.Diagnosable.diagnose`."""
+        probes = Probes(self._database)
+        findings = [*await self._hosts(probes), *await self._clocks(probes)]
         workers = await self._workers(findings)
-        found = await self._keys(questions, findings)
-        memory = await self._memory(questions, found)
+        found = await self._keys(probes, findings)
+        memory = await self._memory(probes, found)
         findings += misfits(found) or [_in_order(found, memory)]
         for queue in sorted({one.place.queue for one in found if one.place} - {""}):
             mine = [one for one in found if one.place and one.place.queue == queue]
             findings += await self._queue(queue, mine, memory, workers)
-        return sorted([*findings, *questions.refused], key=lambda finding: SEVERITY.index(finding.level))
+        return sorted([*findings, *probes.rejected], key=lambda finding: SEVERITY.index(finding.level))
 
-    async def _hosts(self, questions: Questions) -> list[Finding]:
-        infos = await questions.ask_everywhere("server", "INFO") or {}
-        saves = await questions.ask_everywhere("persistence", "CONFIG", "GET", "save") or {}
+    async def _hosts(self, probes: Probes) -> list[Finding]:
+        infos = await probes.ask_everywhere("server", "INFO") or {}
+        saves = await probes.ask_everywhere("persistence", "CONFIG", "GET", "save") or {}
         findings: list[Finding] = []
         for place, info in infos.items():
             save = saves.get(place)
@@ -60,10 +63,10 @@ class Doctor:
             findings += _at(place, about, of=len(infos))
         return findings
 
-    async def _clocks(self, questions: Questions) -> list[Finding]:
+    async def _clocks(self, probes: Probes) -> list[Finding]:
         clock = SystemClock()
         before = clock.time()
-        times = await questions.ask_everywhere("clock", "TIME") or {}
+        times = await probes.ask_everywhere("clock", "TIME") or {}
         after = clock.time()
         findings: list[Finding] = []
         for place, (seconds, microseconds) in times.items():
@@ -74,46 +77,48 @@ class Doctor:
 
     async def _workers(self, findings: list[Finding]) -> list[WorkerInfo] | None:
         try:
-            workers = await self._fleet.list_workers()
+            workers = await self._worker_registry.list_workers()
         except BrokerConfigError as error:
             findings.append(_unreadable("workers", error))
             return None
         findings.append(about_workers(workers))
         return workers
 
-    async def _keys(self, questions: Questions, findings: list[Finding]) -> list[Found]:
+    async def _keys(self, probes: Probes, findings: list[Finding]) -> list[Found]:
         """Return the keys of the namespace."""
-        keys, whole = await self._scan(questions)
-        if not whole:
+        keys, is_complete = await self._scan(probes)
+        if not is_complete:
             findings.append(
                 Finding(
                     level=Level.WARN,
                     subject="keys",
-                    text=f"only {MOST_SCANNED:,} keys of the database were gone through",
+                    text=f"only {MAX_SCANNED_KEYS:,} keys of the database were searched",
                     advice="give aioq a database of its own",
                 )
             )
-        types = await questions.ask_each("keys", [("TYPE", key) for key in keys])
-        ttls = await questions.ask_each("keys", [("PTTL", key) for key in keys])
+        types = await probes.ask_each("keys", [("TYPE", key) for key in keys])
+        ttls = await probes.ask_each("keys", [("PTTL", key) for key in keys])
         places = [place_of(self._layout.namespace, key) for key in keys]
-        rings = [key for key, place in zip(keys, places, strict=True) if place and place.name == "ticks"]
-        sizes = dict(zip(rings, await questions.ask_each("keys", [("ZCARD", key) for key in rings]), strict=True))
+        histories = [key for key, place in zip(keys, places, strict=True) if place and place.name == "ticks"]
+        sizes = dict(zip(histories, await probes.ask_each("keys", [("ZCARD", key) for key in histories]), strict=True))
         return [
             Found(key=key, type=type_.decode(), ttl=ttl, place=place, members=sizes.get(key) or 0)
             for key, type_, ttl, place in zip(keys, types, ttls, places, strict=True)
             if type_ is not None and type_ != b"none" and ttl is not None
         ]
 
-    async def _scan(self, questions: Questions) -> tuple[list[bytes], bool]:
-        """Return the names of keys on all servers, and whether these are all."""
+    async def _scan(self, probes: Probes) -> tuple[list[bytes], bool]:
+        """Return the keys of the namespace on all servers, and whether all keys were visited."""
         keys: set[bytes] = set()
-        whole, server, servers = True, 0, 1
+        is_complete = True
+        server = 0
+        servers = 1
         while server < servers:
             cursor = b"0"
-            for _ in range(MOST_SCANNED // A_TIME):
-                words = ("SCAN", cursor, "MATCH", pattern(self._layout.namespace), "COUNT", A_TIME)
-                # Each server has cursors of its own: of the answers to this one, the others' are of no use.
-                answers = await questions.ask_everywhere("keys", *words)
+            for _ in range(MAX_SCANNED_KEYS // SCAN_COUNT):
+                words = ("SCAN", cursor, "MATCH", pattern(self._layout.namespace), "COUNT", SCAN_COUNT)
+                # The command goes to all servers, but the cursor is that of one. The replies of the others are ignored.
+                answers = await probes.ask_everywhere("keys", *words)
                 if answers is None:
                     return sorted(keys), False
                 servers = len(answers)
@@ -121,46 +126,47 @@ class Doctor:
                 keys.update(found)
                 if cursor == b"0":
                     break
-            whole = whole and cursor == b"0"
+            is_complete = is_complete and cursor == b"0"
             server += 1
-        return sorted(keys), whole
+        return sorted(keys), is_complete
 
-    async def _memory(self, questions: Questions, found: Sequence[Found]) -> dict[bytes, int]:
-        """Return about how many bytes each key takes; of its members a few are measured."""
-        sizes = await questions.ask_each("memory", [("MEMORY", "USAGE", one.key) for one in found])
+    async def _memory(self, probes: Probes, found: Sequence[Found]) -> dict[bytes, int]:
+        """Return an estimate in bytes for each key: the server measures a few of its members."""
+        sizes = await probes.ask_each("memory", [("MEMORY", "USAGE", one.key) for one in found])
         return {one.key: taken for one, taken in zip(found, sizes, strict=True) if taken is not None}
 
     async def _queue(
         self, queue: str, found: Sequence[Found], memory: dict[bytes, int], workers: list[WorkerInfo] | None
     ) -> list[Finding]:
-        if any(one.misplaced for one in found):
-            return []  # which is a finding already, and the rest cannot be told
+        if any(one.is_mistyped for one in found):
+            # `misfits` has reported the key, and the script cannot read it.
+            return []
         try:
-            seen = await self._snapshot(queue)
-            earliest = await self._server.command("ZRANGE", self._layout.queue(queue).key("due"), 0, 0, "WITHSCORES")
+            snapshot = await self._snapshot(queue)
+            earliest = await self._database.command("ZRANGE", self._layout.queue(queue).key("due"), 0, 0, "WITHSCORES")
         except BrokerConfigError as error:
             return [_unreadable(f"queue {queue}", error)]
         facts = QueueFacts(
             name=queue,
-            seen=seen,
+            snapshot=snapshot,
             earliest=float(earliest[1]) if earliest else None,
             memory=sum(memory.get(one.key, 0) for one in found) if memory else None,
         )
-        return [*leaks_of(queue, seen), *about_queue(facts, workers)]
+        return [*leaks_of(queue, snapshot), *about_queue(facts, workers)]
 
     async def _snapshot(self, queue: str) -> Snapshot:
-        reply: list[Any] = await self._server.call("snapshot", self._layout.queue(queue), (MOST,))
+        reply: list[Any] = await self._database.call("snapshot", self._layout.queue(queue), (MAX_IDS,))
         return read_snapshot(reply)
 
 
 def _at(place: str, findings: Sequence[Finding], *, of: int) -> list[Finding]:
-    """Return findings about a server; when it is one of several, they say about which."""
+    """Return findings about a server, with its address in the subject if there are several servers."""
     return [replace(one, subject=f"{one.subject} {place}") if of > 1 else one for one in findings]
 
 
 def _in_order(found: Sequence[Found], memory: dict[bytes, int]) -> Finding:
     facts = {"keys": len(found), "memory": sum(memory.values())}
-    room = f", about {size(facts['memory'])}" if memory else ""
+    room = f", about {format_bytes(facts['memory'])}" if memory else ""
     text = f"{len(found):,}{room}; each has a time to live, or a bound"
     return Finding(level=Level.OK, subject="keys", text=text, facts=facts)
 

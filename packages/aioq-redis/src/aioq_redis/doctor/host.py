@@ -1,4 +1,4 @@
-"""The server itself: how it keeps what it is given, and whether it has room."""
+"""Checks a server: its role, eviction, memory, persistence and clock."""
 
 from __future__ import annotations
 
@@ -6,45 +6,61 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from aioq.model.health import Finding, Level
-from aioq_redis.doctor.format import size
 
-__all__ = ["about_clock", "about_host", "parse_info"]
+__all__ = ["about_clock", "about_host", "format_bytes", "parse_info"]
 
-NEARLY_FULL: Final = 0.9
-FAR_OFF: Final = 1.0
-"""Seconds between two clocks that are worth a word."""
+MEMORY_WARNING: Final = 0.9
+"""The fraction of maxmemory from which on the check warns."""
+
+MAX_CLOCK_OFFSET: Final = 1.0
+"""Seconds between the two clocks above which the check warns."""
 
 
 def parse_info(text: bytes) -> dict[str, str]:
-    """Return what INFO says, by name."""
+    """Return the fields of an INFO reply by name."""
     pairs = (line.split(":", 1) for line in text.decode("utf-8", "replace").splitlines() if ":" in line)
     return {name: value.strip() for name, value in pairs}
 
 
 def about_host(info: Mapping[str, str], save: str | None) -> list[Finding]:
-    """Return how a server stands.
+    """Return findings about a server.
 
     Args:
-        info: What INFO says.
-        save: The setting `save`; None when it is not known.
+        info: The fields of INFO.
+        save: The setting `save`; None if it could not be read.
     """
     return [*_version(info), *_role(info), *_eviction(info), *_memory(info), *_persistence(info, save)]
 
 
 def about_clock(here: float, there: float, doubt: float) -> Finding:
-    """Return how far apart the clocks of this host and of the server are; `doubt` is how exact that is, in seconds."""
+    """Return a finding about the clocks of this host and of the server.
+
+    Args:
+        here: The time of this host, in seconds.
+        there: The time of the server, in seconds.
+        doubt: Seconds by which their difference may be wrong.
+    """
     offset = there - here
     facts = {"offset": round(offset, 3), "doubt": round(doubt, 3)}
-    if abs(offset) <= FAR_OFF + doubt:
+    if abs(offset) <= MAX_CLOCK_OFFSET + doubt:
         text = f"{abs(offset):.3f} s between this host and the server"
         return Finding(level=Level.OK, subject="clock", text=text, facts=facts)
     return Finding(
         level=Level.WARN,
         subject="clock",
         text=f"this host's clock is {abs(offset):,.1f} s {'behind' if offset > 0 else 'ahead of'} the server's",
-        advice="have both set by NTP: jobs keep to the server's clock, crons that fire on each worker to its host's",
+        advice="synchronize both by NTP: jobs follow the server's clock, crons that fire on each worker its host's",
         facts=facts,
     )
+
+
+def format_bytes(count: float) -> str:
+    """Return a number of bytes in B, KiB, MiB or GiB."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":
+            break
+        count /= 1024
+    return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
 
 
 def _version(info: Mapping[str, str]) -> Iterable[Finding]:
@@ -66,7 +82,8 @@ def _role(info: Mapping[str, str]) -> Iterable[Finding]:
 
 
 def _eviction(info: Mapping[str, str]) -> Iterable[Finding]:
-    policy, limited = info.get("maxmemory_policy", "noeviction"), int(info.get("maxmemory", 0)) > 0
+    policy = info.get("maxmemory_policy", "noeviction")
+    limited = int(info.get("maxmemory", 0)) > 0
     facts = {"maxmemory_policy": policy}
     if policy == "noeviction":
         yield Finding(level=Level.OK, subject="eviction", text="maxmemory-policy is noeviction", facts=facts)
@@ -75,24 +92,29 @@ def _eviction(info: Mapping[str, str]) -> Iterable[Finding]:
     yield Finding(
         level=Level.FAIL if limited else Level.WARN,
         subject="eviction",
-        text=f"maxmemory-policy is {policy}: the server throws jobs away {when}",
+        text=f"maxmemory-policy is {policy}: the server evicts jobs {when}",
         advice="CONFIG SET maxmemory-policy noeviction, and in its configuration file",
         facts=facts,
     )
 
 
 def _memory(info: Mapping[str, str]) -> Iterable[Finding]:
-    used, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
-    facts = {"used_memory": used, "maxmemory": most}
-    text = f"{size(used)} used of {size(most)}" if most else f"{size(used)} used, and no maxmemory"
-    if not most or used < NEARLY_FULL * most:
+    used = int(info.get("used_memory", 0))
+    limit = int(info.get("maxmemory", 0))
+    facts = {"used_memory": used, "maxmemory": limit}
+    text = (
+        f"{format_bytes(used)} used of {format_bytes(limit)}"
+        if limit
+        else f"{format_bytes(used)} used, and no maxmemory"
+    )
+    if not limit or used < MEMORY_WARNING * limit:
         yield Finding(level=Level.OK, subject="memory", text=text, facts=facts)
         return
     yield Finding(
-        level=Level.FAIL if used >= most else Level.WARN,
+        level=Level.FAIL if used >= limit else Level.WARN,
         subject="memory",
-        text=f"{text}: {'no job can be enqueued' if used >= most else 'soon no job can be enqueued'}",
-        advice="raise maxmemory, add workers, or keep results and dead jobs for a shorter time",
+        text=f"{text}: {'no job can be enqueued' if used >= limit else 'soon no job can be enqueued'}",
+        advice="raise maxmemory, add workers, or store results and dead jobs for a shorter time",
         facts=facts,
     )
 
@@ -107,7 +129,7 @@ def _persistence(info: Mapping[str, str], save: str | None) -> Iterable[Finding]
                 level=Level.FAIL,
                 subject="persistence",
                 text=f"the latest {what} could not be written",
-                advice="look at the server's log: its disk may be full, or not writable",
+                advice="read the server's log: its disk may be full or not writable",
                 facts=facts,
             )
     if logged:

@@ -1,96 +1,108 @@
-"""What must hold between the keys of one queue, and what has leaked where it does not.
+"""Checks that the keys of one queue are consistent with each other.
 
-Where a key has more ids than a snapshot shows, nothing is concluded from those that it does
-not show.
+A snapshot may be incomplete: it has only the first ids of a long key. A check that needs all ids of a
+key is skipped, or compares the sizes of the keys instead.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable
-from typing import Final
+from typing import Final, TypeAlias
 
 from aioq.model.health import Finding, Level
-from aioq_redis.doctor.format import some
+from aioq_redis.doctor.keys import sample_of
 from aioq_redis.doctor.snapshot import Snapshot
 
 __all__ = ["leaks_of"]
 
-MOST_TOKENS: Final = 100
+MAX_WAKE_TOKENS: Final = 100
 
-FOREIGN: Final = "find out who else writes to these keys, or deletes from them"
-CALL_OFF: Final = "cancel these jobs, and enqueue them again"
-REMOVE: Final = f"remove them by hand, and {FOREIGN}"
+NOWHERE: Final = "jobs are in none of ready, due and leased, and never run"
+
+FIND_WRITER: Final = "find the other program that writes to these keys or deletes from them"
+ENQUEUE_AGAIN: Final = "cancel these jobs, and enqueue them again"
+REMOVE: Final = f"remove them by hand, and {FIND_WRITER}"
+
+Leak: TypeAlias = tuple[Level, int, str, str]
+"""The level, the number of ids (0 if the check has passed), the text and the advice."""
 
 
-def leaks_of(queue: str, seen: Snapshot) -> list[Finding]:
-    """Return what is wrong with a queue; nothing when every id is in its one place."""
+def leaks_of(queue: str, snapshot: Snapshot) -> list[Finding]:
+    """Return a finding for each inconsistency of a queue."""
+    leaks = (*_locations(snapshot), *_runs(snapshot), *_ended(snapshot), *_tokens(snapshot))
     return [
         Finding(level=level, subject=f"queue {queue}", text=text, advice=advice, facts={"count": count})
-        for level, count, text, advice in (*_places(seen), *_runs(seen), *_ended(seen), *_tokens(seen))
+        for level, count, text, advice in leaks
         if count
     ]
 
 
-def _leak(level: Level, ids: Collection[bytes], what: str, advice: str) -> tuple[Level, int, str, str]:
-    return level, len(ids), f"{what}: {some(ids)}", advice
+def _leak(level: Level, ids: Collection[bytes], what: str, advice: str) -> Leak:
+    return level, len(ids), f"{what}: {sample_of(ids)}", advice
 
 
-def _places(seen: Snapshot) -> Iterable[tuple[Level, int, str, str]]:
-    """Every job that has not ended is in one place: in line, among the due, or leased."""
-    gone = set(seen.cancelled_ids.ids) if seen.cancelled_ids.whole else set(seen.line.ids)
-    pending = Counter(id for id in seen.line.ids if id not in gone)
-    places = (set(pending), set(seen.due.ids), set(seen.leased.ids))
-    everywhere = Counter(id for place in places for id in place)
-    twice = {id for id, count in (pending + everywhere - Counter(set(pending))).items() if count > 1}
-    yield _leak(Level.WARN, seen.absent, "ids that have no job are in line, among the due or leased", FOREIGN)
-    yield _leak(Level.WARN, twice, "jobs are in two places", FOREIGN)
-    if all(part.whole for part in (seen.line, seen.cancelled_ids, seen.due, seen.leased, seen.jobs)):
-        lost = set(seen.jobs.ids) - everywhere.keys()
-        yield _leak(Level.FAIL, lost, "jobs are in no place, and never run", CALL_OFF)
+def _locations(snapshot: Snapshot) -> Iterable[Leak]:
+    """A job that has not ended is in a ready list, in `due` or in `leased`, and only there."""
+    ready = snapshot.ready
+    cancelled_ids = snapshot.cancelled_ids
+    due = snapshot.due
+    leased = snapshot.leased
+    jobs = snapshot.jobs
+    # Without all cancelled ids, any id in a ready list may be that of a cancelled job.
+    cancelled = set(cancelled_ids.ids if cancelled_ids.is_complete else ready.ids)
+    # An id that is in the ready lists several times counts each time.
+    located = Counter(id for id in ready.ids if id not in cancelled) + Counter(due.ids) + Counter(leased.ids)
+    twice = {id for id, count in located.items() if count > 1}
+    yield _leak(Level.WARN, snapshot.absent, "ids without a job are in ready, due or leased", FIND_WRITER)
+    yield _leak(Level.WARN, twice, "jobs are in two of ready, due and leased", FIND_WRITER)
+    if all(part.is_complete for part in (ready, cancelled_ids, due, leased, jobs)):
+        yield _leak(Level.FAIL, set(jobs.ids) - located.keys(), NOWHERE, ENQUEUE_AGAIN)
     else:
-        # What is gone counts as in line: it may have been there twice, or not at all.
-        fewest = seen.jobs.size - seen.line.size - seen.due.size - seen.leased.size
-        yield Level.FAIL, max(fewest, 0), f"at least {fewest} jobs are in no place, and never run", CALL_OFF
-    if seen.line.whole and seen.cancelled_ids.whole:
-        yield _leak(
-            Level.WARN, set(seen.cancelled_ids.ids) - set(seen.line.ids), "cancelled ids are in no ready list", REMOVE
-        )
+        # Cancelled ids count as ready here: such an id may be in the ready lists twice, or in none.
+        missing = max(jobs.size - ready.size - due.size - leased.size, 0)
+        yield Level.FAIL, missing, f"at least {missing} {NOWHERE}", ENQUEUE_AGAIN
+    if ready.is_complete and cancelled_ids.is_complete:
+        yield _leak(Level.WARN, set(cancelled_ids.ids) - set(ready.ids), "cancelled ids are in no ready list", REMOVE)
 
 
-def _runs(seen: Snapshot) -> Iterable[tuple[Level, int, str, str]]:
-    """A job that runs has a lease and a run, and only a job that failed before has a failure."""
-    if not seen.runs.whole:
+def _runs(snapshot: Snapshot) -> Iterable[Leak]:
+    """A running job has a lease and a history, and only a job that failed before has a failure."""
+    if not snapshot.runs.is_complete:
         return
-    running = {id for id, mark in seen.runs.marks.items() if mark.startswith(b"r")}
-    failed = {id for id, mark in seen.runs.marks.items() if mark[1:2] == b"1"}
-    if seen.jobs.whole:
-        yield _leak(Level.WARN, seen.runs.marks.keys() - set(seen.jobs.ids), "runs belong to no job", REMOVE)
-    if seen.leased.whole:
-        leased = set(seen.leased.ids)
-        yield _leak(Level.FAIL, running - leased, "jobs run without a lease, and never again", CALL_OFF)
-        yield _leak(Level.WARN, leased - running - set(seen.absent), "leases belong to no run", FOREIGN)
-    if seen.failures.whole:
-        yield _leak(Level.WARN, set(seen.failures.ids) - failed, "failures belong to no run", REMOVE)
-        yield _leak(Level.WARN, failed - set(seen.failures.ids), "failures of runs are missing", FOREIGN)
+    runs = snapshot.runs.prefixes
+    running = {id for id, prefix in runs.items() if prefix.startswith(b"r")}
+    failed = {id for id, prefix in runs.items() if prefix[1:2] == b"1"}
+    if snapshot.jobs.is_complete:
+        yield _leak(Level.WARN, runs.keys() - set(snapshot.jobs.ids), "runs without a job are stored", REMOVE)
+    if snapshot.leased.is_complete:
+        leased = set(snapshot.leased.ids)
+        unowned = leased - running - set(snapshot.absent)
+        yield _leak(Level.FAIL, running - leased, "running jobs have no lease, and never run again", ENQUEUE_AGAIN)
+        yield _leak(Level.WARN, unowned, "leases without a running job are stored", FIND_WRITER)
+    if snapshot.failures.is_complete:
+        failures = set(snapshot.failures.ids)
+        yield _leak(Level.WARN, failures - failed, "failures of jobs that did not fail are stored", REMOVE)
+        yield _leak(Level.WARN, failed - failures, "jobs that failed have no stored failure", FIND_WRITER)
 
 
-def _ended(seen: Snapshot) -> Iterable[tuple[Level, int, str, str]]:
-    """A record of an ended job is in the index of its end, and in no other."""
-    if not (seen.ended.whole and all(index.whole for index in seen.indexes.values())):
+def _ended(snapshot: Snapshot) -> Iterable[Leak]:
+    """The record of an ended job is in the index of its final state, and in no other."""
+    if not (snapshot.ended.is_complete and all(index.is_complete for index in snapshot.indexes.values())):
         return
-    indexed = {id: letter for letter, index in seen.indexes.items() for id in index.ids}
-    astray = {id for id, mark in seen.ended.marks.items() if id not in indexed or (mark and indexed[id] != mark)}
-    several = sum(index.size for index in seen.indexes.values()) - len(indexed)
-    yield _leak(Level.WARN, astray, "records of ended jobs are not where they would be forgotten in time", REMOVE)
-    yield _leak(Level.WARN, indexed.keys() - seen.ended.marks.keys(), "ended jobs have no record", FOREIGN)
-    yield Level.WARN, several, f"{several} ended jobs have ended in two ways", FOREIGN
-    if seen.jobs.whole:
-        yield _leak(
-            Level.WARN, seen.ended.marks.keys() & set(seen.jobs.ids), "jobs have ended and have not", FOREIGN
-        )  # fmt: skip
+    ended = snapshot.ended.prefixes
+    indexed = {id: letter for letter, index in snapshot.indexes.items() for id in index.ids}
+    # The script reads no letter of a long record.
+    astray = {id for id, letter in ended.items() if id not in indexed or (letter and indexed[id] != letter)}
+    several = sum(index.size for index in snapshot.indexes.values()) - len(indexed)
+    yield _leak(Level.WARN, astray, "records of ended jobs are not in the index of their state", REMOVE)
+    yield _leak(Level.WARN, indexed.keys() - ended.keys(), "ended jobs have no record", FIND_WRITER)
+    yield Level.WARN, several, f"{several} ended jobs are in the indexes of two states", FIND_WRITER
+    if snapshot.jobs.is_complete:
+        both = ended.keys() & set(snapshot.jobs.ids)
+        yield _leak(Level.WARN, both, "jobs are stored both as ended and as not ended", FIND_WRITER)
 
 
-def _tokens(seen: Snapshot) -> Iterable[tuple[Level, int, str, str]]:
-    over = max(seen.wake - MOST_TOKENS, 0)
-    yield Level.WARN, over, f"{seen.wake} wake tokens are left, and {MOST_TOKENS} is the limit", FOREIGN
+def _tokens(snapshot: Snapshot) -> Iterable[Leak]:
+    over = max(snapshot.wake - MAX_WAKE_TOKENS, 0)
+    yield Level.WARN, over, f"{snapshot.wake} wake tokens are stored; the limit is {MAX_WAKE_TOKENS}", FIND_WRITER

@@ -1,4 +1,4 @@
-"""Questions to a server that may refuse some of them."""
+"""Sends commands of which a server may reject some."""
 
 from __future__ import annotations
 
@@ -9,54 +9,55 @@ from aioq_redis.client.client import gather_all
 from aioq_redis.client.errors import ErrorReply
 from aioq_redis.storage.database import Database
 
-__all__ = ["Questions"]
+__all__ = ["Probes"]
 
-AT_ONCE: Final = 500
+MAX_CONCURRENT: Final = 500
 
 
-class Questions:
-    """Asks, and notes what was refused."""
+class Probes:
+    """Sends commands, and collects a finding for each command that the server rejects."""
 
-    def __init__(self, server: Database) -> None:
-        self._server = server
-        self._refused: dict[str, Finding] = {}
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._rejected: dict[str, Finding] = {}
 
     @property
-    def refused(self) -> list[Finding]:
-        """A finding for each command that was refused."""
-        return list(self._refused.values())
+    def rejected(self) -> list[Finding]:
+        """A finding for each rejected command."""
+        return list(self._rejected.values())
 
     async def ask(self, subject: str, *words: object) -> Any:
-        """Return the answer to a command, None when it is refused; `subject` is what it would tell of.
+        """Return the reply to a command, None if the server rejects it; `subject` is what it would check.
 
         Raises:
             BrokerUnavailable: The server cannot be reached.
         """
-        return self._noted(subject, str(words[0]), await self._server.ask(*words))
+        return self._note_rejection(subject, str(words[0]), await self._database.ask(*words))
 
     async def ask_everywhere(self, subject: str, *words: object) -> dict[str, Any] | None:
-        """Return the answers of all servers that take writes by where they are, always in the same order; see `ask`."""
-        answers: dict[str, Any] | None = self._noted(subject, str(words[0]), await self._server.ask_all(*words))
+        """Return the replies of all servers that accept writes, by address in a fixed order; see `ask`."""
+        reply = await self._database.ask_all(*words)
+        answers: dict[str, Any] | None = self._note_rejection(subject, str(words[0]), reply)
         return answers
 
-    def _noted(self, subject: str, command: str, reply: Any) -> Any:
+    def _note_rejection(self, subject: str, command: str, reply: Any) -> Any:
         if not isinstance(reply, ErrorReply):
             return reply
-        self._refused.setdefault(
+        self._rejected.setdefault(
             command,
             Finding(
                 level=Level.WARN,
                 subject=subject,
-                text=f"could not be looked at: {reply.text}",
-                advice=f"ask as a user that may call {command}",
+                text=f"could not be checked: {reply.text}",
+                advice=f"use a user that may call {command}",
             ),
         )
         return None
 
-    async def ask_each(self, subject: str, questions: list[tuple[object, ...]]) -> list[Any]:
-        """Return the answers to many commands, some at a time."""
+    async def ask_each(self, subject: str, commands: list[tuple[object, ...]]) -> list[Any]:
+        """Return the replies to many commands; see `ask`. At most `MAX_CONCURRENT` are sent at a time."""
         answers: list[Any] = []
-        for at in range(0, len(questions), AT_ONCE):
-            some = questions[at : at + AT_ONCE]
-            answers += await gather_all(self.ask(subject, *words) for words in some) if some else []
+        for at in range(0, len(commands), MAX_CONCURRENT):
+            batch = commands[at : at + MAX_CONCURRENT]
+            answers += await gather_all(self.ask(subject, *words) for words in batch)
         return answers

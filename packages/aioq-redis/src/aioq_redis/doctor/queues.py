@@ -1,4 +1,4 @@
-"""How many jobs of a queue are where, and whether anybody runs them."""
+"""Checks the jobs of a queue, and whether workers run them."""
 
 from __future__ import annotations
 
@@ -8,68 +8,64 @@ from typing import Final
 
 from aioq.model.health import Finding, Level
 from aioq.model.job import WorkerInfo
-from aioq_redis.doctor.format import size
+from aioq_redis.doctor.host import format_bytes
 from aioq_redis.doctor.snapshot import Snapshot
 from aioq_redis.storage.job_states import ENDED_STATES
 
 __all__ = ["QueueFacts", "about_queue", "about_workers"]
 
 OVERDUE: Final = 60.0
-"""Seconds after which a job that is due should be in line at least."""
+"""Seconds within which a worker should claim a due job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueFacts:
-    """A queue as it was found."""
+    """What was read of a queue."""
 
     name: str
-    seen: Snapshot
+    snapshot: Snapshot
     earliest: float | None
-    """When the first of the due jobs comes due, in milliseconds of the server's clock."""
+    """When the first job in `due` is due, in milliseconds of the server's clock."""
     memory: int | None
-    """About so many bytes; None when nobody may ask."""
+    """An estimate in bytes; None if the user may not ask for it."""
 
     @property
     def overdue(self) -> float:
-        """Seconds since when a job is due that is not in line yet."""
-        return 0.0 if self.earliest is None else max(self.seen.now - self.earliest, 0.0) / 1000
+        """Seconds since the oldest job in `due` became due; 0 if none is due."""
+        return 0.0 if self.earliest is None else max(self.snapshot.now - self.earliest, 0.0) / 1000
 
     def counts(self) -> dict[str, int]:
         """Return how many jobs are in each state."""
-        seen = self.seen
-        ended = {name.value: seen.indexes[letter].size for letter, name in ENDED_STATES.items()}
-        return {"pending": seen.pending, "scheduled": seen.due.size, "running": seen.leased.size, **ended}
+        snapshot = self.snapshot
+        ended = {name.value: snapshot.indexes[letter].size for letter, name in ENDED_STATES.items()}
+        return {"pending": snapshot.pending, "scheduled": snapshot.due.size, "running": snapshot.leased.size, **ended}
 
 
 def about_workers(workers: Sequence[WorkerInfo]) -> Finding:
-    """Return how many workers are up."""
+    """Return a finding about the workers that are up."""
     running = sum(worker.running for worker in workers)
     slots = sum(worker.concurrency for worker in workers)
-    text = (
-        f"{len(workers)} up, with {slots} slots, {running} of them taken when last heard of"
-        if workers
-        else "none is up"
-    )
+    text = f"{len(workers)} up, with {slots} slots, {running} in use at the last heartbeat" if workers else "none is up"
     facts = {"workers": len(workers), "slots": slots, "running": running}
     advice = "" if workers else "start one: aioq worker MODULE:APP"
     return Finding(level=Level.OK if workers else Level.WARN, subject="workers", text=text, advice=advice, facts=facts)
 
 
 def about_queue(facts: QueueFacts, workers: Sequence[WorkerInfo] | None) -> Iterable[Finding]:
-    """Return how a queue stands; `workers` is None when it is not known who is up."""
+    """Return findings about the jobs of a queue; `workers` is None if they could not be read."""
     subject, counts = f"queue {facts.name}", facts.counts()
     figures: dict[str, int | float | str] = {**counts, "overdue": round(facts.overdue, 3)}
     if facts.memory is not None:
         figures["memory"] = facts.memory
     shown = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count) or "empty"
-    room = "" if facts.memory is None else f"; about {size(facts.memory)}"
+    room = "" if facts.memory is None else f"; about {format_bytes(facts.memory)}"
     yield Finding(level=Level.OK, subject=subject, text=f"{shown}{room}", facts=figures)
     if counts["dead"]:
         yield Finding(
             level=Level.WARN,
             subject=subject,
-            text=f"{counts['dead']:,} dead jobs are kept for somebody to look at",
-            advice="see why with broker.list_dead_jobs, and put them back in line with broker.retry_job",
+            text=f"{counts['dead']:,} dead jobs are stored",
+            advice="list them with broker.list_dead_jobs, and enqueue them again with broker.retry_job",
             facts={"dead": counts["dead"]},
         )
     waiting = counts["pending"] + counts["scheduled"]
@@ -85,7 +81,7 @@ def about_queue(facts: QueueFacts, workers: Sequence[WorkerInfo] | None) -> Iter
         yield Finding(
             level=Level.WARN,
             subject=subject,
-            text=f"a job is due since {facts.overdue:,.0f} s and nobody has claimed it",
-            advice="add workers, or look into the log of those that consume the queue",
+            text=f"a job has been due for {facts.overdue:,.0f} s, and no worker has claimed it",
+            advice="add workers, or read the logs of those that consume the queue",
             facts={"overdue": round(facts.overdue, 3)},
         )

@@ -1,4 +1,4 @@
-"""What is where in one queue at one moment."""
+"""Reads the ids in all keys of a queue at one moment."""
 
 from __future__ import annotations
 
@@ -8,88 +8,88 @@ from typing import Any, Final
 
 from aioq_redis.storage.job_states import ENDED_STATES
 
-__all__ = ["MOST", "Marks", "Part", "Snapshot", "read_snapshot"]
+__all__ = ["MAX_IDS", "PartialHash", "PartialKey", "Snapshot", "read_snapshot"]
 
-MOST: Final = 1000
-"""Ids of each key that are looked at: the server does nothing else meanwhile."""
+MAX_IDS: Final = 1000
+"""Ids that the script reads of each key. The server runs nothing else meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """Ids of one key, and how many it has."""
+class PartialKey:
+    """The first ids of one key, and its size."""
 
     size: int
     ids: tuple[bytes, ...]
 
     @property
-    def whole(self) -> bool:
-        """Whether these are all of them."""
+    def is_complete(self) -> bool:
+        """Whether these are all ids of the key."""
         return len(self.ids) == self.size
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
-    """Ids of one key with the first letters of what is stored under them, and how many it has."""
+class PartialHash:
+    """The first ids of one hash with the first letters of their values, and its size."""
 
     size: int
-    marks: Mapping[bytes, bytes]
+    prefixes: Mapping[bytes, bytes]
 
     @property
-    def whole(self) -> bool:
-        """Whether these are all of them."""
-        return len(self.marks) == self.size
+    def is_complete(self) -> bool:
+        """Whether these are all ids of the key."""
+        return len(self.prefixes) == self.size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """One queue. Names of parts are those of its keys."""
+    """The keys of one queue; the fields have the names of the keys."""
 
     now: float
     """The server's clock, in milliseconds."""
-    jobs: Part
-    runs: Marks
-    failures: Part
-    cancelled_ids: Part
+    jobs: PartialKey
+    runs: PartialHash
+    failures: PartialKey
+    cancelled_ids: PartialKey
     wake: int
-    ended: Marks
-    due: Part
-    leased: Part
-    indexes: Mapping[bytes, Part]
-    """By the letter that a record of such an end begins with."""
-    line: Part
-    """All lines, one after the other."""
+    ended: PartialHash
+    due: PartialKey
+    leased: PartialKey
+    indexes: Mapping[bytes, PartialKey]
+    """The indexes of ended jobs, by the letter of their final state."""
+    ready: PartialKey
+    """All ready lists and the list of suspects."""
     absent: Sequence[bytes]
-    """Ids of a line, of due and of leased that have no record."""
+    """Ids in ready lists, `due` and `leased` that have no record."""
 
     @property
     def pending(self) -> int:
-        """Jobs in line."""
-        return max(self.line.size - self.cancelled_ids.size, 0)
+        """How many jobs are ready. Cancelled ids do not count."""
+        return max(self.ready.size - self.cancelled_ids.size, 0)
 
 
 def read_snapshot(reply: Sequence[Any]) -> Snapshot:
-    """Return what the script `snapshot` answers."""
-    now, jobs, runs, failures, cancelled_ids, wake, ended, due, leased, *indexes, lines, absent = reply
-    read = [_part(line) for line in lines]
+    """Read the reply of `lua/doctor/snapshot.lua`."""
+    now, jobs, runs, failures, cancelled_ids, wake, ended, due, leased, *indexes, ready, absent = reply
+    lists = [_partial_key(part) for part in ready]
     return Snapshot(
         now=float(now),
-        jobs=_part(jobs),
-        runs=_marks(runs),
-        failures=_part(failures),
-        cancelled_ids=_part(cancelled_ids),
+        jobs=_partial_key(jobs),
+        runs=_partial_hash(runs),
+        failures=_partial_key(failures),
+        cancelled_ids=_partial_key(cancelled_ids),
         wake=int(wake[0]),
-        ended=_marks(ended),
-        due=_part(due),
-        leased=_part(leased),
-        indexes=dict(zip(ENDED_STATES, map(_part, indexes), strict=True)),
-        line=Part(sum(part.size for part in read), tuple(id for part in read for id in part.ids)),
+        ended=_partial_hash(ended),
+        due=_partial_key(due),
+        leased=_partial_key(leased),
+        indexes=dict(zip(ENDED_STATES, map(_partial_key, indexes), strict=True)),
+        ready=PartialKey(sum(part.size for part in lists), tuple(id for part in lists for id in part.ids)),
         absent=absent,
     )
 
 
-def _part(reply: Sequence[Any]) -> Part:
-    return Part(int(reply[0]), tuple(reply[1:]))
+def _partial_key(reply: Sequence[Any]) -> PartialKey:
+    return PartialKey(int(reply[0]), tuple(reply[1:]))
 
 
-def _marks(reply: Sequence[Any]) -> Marks:
-    return Marks(int(reply[0]), dict(zip(reply[1::2], reply[2::2], strict=True)))
+def _partial_hash(reply: Sequence[Any]) -> PartialHash:
+    return PartialHash(int(reply[0]), dict(zip(reply[1::2], reply[2::2], strict=True)))
