@@ -62,6 +62,8 @@ class BrokerRetry:
         self._log_failure(after)
         try:
             while True:
+                # Also before the first repetition: after a failover all workers would otherwise come back at the same
+                # moment.
                 await pause(full_jitter(failures))
                 try:
                     answer = await call()
@@ -81,6 +83,7 @@ class BrokerRetry:
         text = error_text(error)
         now = self._clock.monotonic()
         if isinstance(error, OUTAGES):
+            # Heartbeat, claims and reports fail together in an outage: the first of them logs it for all.
             if self._down_since is None:
                 self._down_since = now
                 logger.error("broker unreachable, retrying until it answers: %s", text)

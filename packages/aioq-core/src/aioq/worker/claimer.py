@@ -152,6 +152,8 @@ class Claimer:
 
     async def _send(self, request: ClaimRequest) -> Claim:
         asked = self._clock.monotonic()
+        # A claim that is cancelled after it was sent may have leased jobs that nobody here runs until their leases
+        # expire.
         with anyio.fail_after(CLAIM_TIMEOUT, shield=True):
             return await self._record(await self._broker.claim(request), asked)
 
@@ -189,9 +191,13 @@ class Claimer:
         return ClaimRequest(
             worker_id=self._worker_id,
             queues=self._queues,
+            # Nothing is claimed in advance: the job would wait here on its lease while another worker may be idle.
             limit=self._slots.free,
             lease=self._lease,
+            # A repetition keeps the id: a broker that has answered the lost request returns the same leases again.
             request_id=new_id(),
+            # Leases, not taken slots: a crash counts against each job whose outcome is not written yet, so a suspect
+            # must not start beside one.
             running=len(self._leases),
         )
 

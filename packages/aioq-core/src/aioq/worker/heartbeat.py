@@ -86,6 +86,7 @@ class Heartbeat:
             await self._clock.sleep(self._lease / 3)
             if not self._leases:
                 continue
+            # Every third of a lease: one call may fail or be late, and the next one still comes in time.
             lost = await self._retry.call(lambda: self._broker.extend(self._leases.all(), seconds=self._lease))
             _report_lost(on_lost, lost)
 
@@ -119,6 +120,7 @@ class LeaseThread:
         self._monitor = monitor
         self._lease = lease
         self._max_block = max_block
+        # Not the worker's clock, which may be a virtual one in a test: `Event.wait` below measures real time.
         self._clock = SystemClock()
         self._ended = threading.Event()
         self._failures = 0
@@ -145,6 +147,7 @@ class LeaseThread:
             while not self._ended.wait(self._pause()):
                 lost = self._extend()
                 if lost:
+                    # The loop's thread owns the running jobs, so they are cancelled there.
                     loop.call_soon_threadsafe(on_lost, lost)
         except RuntimeError:
             # The loop was closed without stopping the thread, as when a process ends in the middle of a run.

@@ -43,6 +43,7 @@ class LoopMonitor:
     """
 
     def __init__(self) -> None:
+        # Not the worker's clock, which may be a virtual one in a test: the thread waits in real time.
         self._clock = SystemClock()
         self._ended = threading.Event()
         self._answered = threading.Event()
@@ -62,6 +63,7 @@ class LoopMonitor:
         finally:
             self._ended.set()
             self._answered.set()
+            # No timeout: the thread waits for nothing but these two events.
             thread.join()
 
     def blocked_for(self) -> float:
@@ -73,9 +75,13 @@ class LoopMonitor:
         while not self._ended.wait(PROBE_INTERVAL):
             asked = self._clock.monotonic()
             self._answered.clear()
+            # `run` may have set both events just before this clear. The thread would then wait for an answer of a loop
+            # that itself waits in `join`.
             if self._ended.is_set() or not _probe(loop, self._answered):
                 return
             answered = self._answered.wait(BLOCKED_AFTER)
+            # If this thread is late as well, the whole process stood still (SIGSTOP, a sleeping machine): no job is to
+            # blame.
             if answered or self._clock.monotonic() - asked > BLOCKED_AFTER + SUSPENDED_AFTER:
                 continue
             culprit = find_culprit(loop, thread)

@@ -90,6 +90,7 @@ class Runner:
 
         If an exception or a cancellation ends the block, the jobs are cancelled and released.
         """
+        # Decided here, not in the constructor: a worker may be built before an event loop runs.
         on_asyncio = anyio.get_cancelled_exc_class() is asyncio.CancelledError
         async with AsyncioTasks() if on_asyncio else AnyioTasks() as self._tasks:
             try:
@@ -108,6 +109,8 @@ class Runner:
         if lease.job_id in self._running:
             self.cancel(lease.job_id, CancelReason.LOST)
         job = self._running[lease.job_id] = RunningJob(lease)
+        # Here, not in the job's task: the next claim asks for as many jobs as there are free slots, and may be sent
+        # before that task has made its first step.
         self._slots.take()
         self._tasks.start(self._run, job, f"job {lease.job_id}")
 
@@ -118,8 +121,10 @@ class Runner:
         """
         job_id = lease_or_id if isinstance(lease_or_id, str) else lease_or_id.job_id
         job = self._running.get(job_id)
+        # The first reason stays: a job whose lease was lost must not be released when the worker stops later.
         if job is None or job.cancelled_for:
             return False
+        # The news of a lost lease may be late: this worker may have claimed the job again under a new epoch.
         if isinstance(lease_or_id, Lease) and job.lease.epoch != lease_or_id.epoch:
             return False
         job.cancelled_for = reason
@@ -155,6 +160,8 @@ class Runner:
             # The same job may have been claimed and started again since.
             if self._running.get(job.lease.job_id) is job:
                 del self._running[job.lease.job_id]
+            # Before the outcome is written: otherwise every slot would be idle for one round trip after each job. The
+            # lease stays in the table until then, so it is extended while the outcome waits.
             self._slots.release()
         if settlement is None:  # another worker has the job, or it was cancelled
             self._leases.drop(job.lease)
@@ -163,6 +170,8 @@ class Runner:
 
     async def _settlement(self, job_task: JobTask, job: RunningJob) -> Settlement | None:
         lease = job.lease
+        # The worker's own clock may be wrong, and asking for the broker's is a round trip: only jobs that can expire
+        # pay it.
         if lease.expires_at is not None:
             too_late = await self._check_expiry(lease)
             if job.cancelled_for:  # while the clock was read, which `interrupt` does not end
@@ -199,6 +208,8 @@ class Runner:
             # The task raised it itself, for example by awaiting a future that was cancelled: an error like any other.
             return after_error(options, job.lease, error)
         except JobNotReady as early:
+            # Not a retry: a job that waits for an earlier tick of its schedule has not failed, and must not use up
+            # attempts.
             return Released(lease=job.lease, delay=early.delay)
         except BaseException as error:  # a task that raises SystemExit ends its job, not the worker
             if job.cancelled_for or being_cancelled():
@@ -226,6 +237,7 @@ class Runner:
 
     def _work(self, lease: Lease, task: Task[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Awaitable[Any]:
         context = self._context(lease)
+        # The prefix of the id marks a schedule's job, so the other jobs need no look-up.
         if lease.job_id.startswith(TICK_IDS):
             return self._scheduled_work(lease, task, context, args, kwargs)
         return task.run(context, args, kwargs, limiter=self._threads)
@@ -239,10 +251,12 @@ class Runner:
     def _completed(self, lease: Lease, task: Task[..., Any], result: object) -> Settlement:
         options = task.defaults
         retain_for = options.result_ttl if options.save_result else 0.0
+        # A result that is not kept is not encoded either: such a task may return what has no JSON form.
         if not retain_for:
             return Completed(lease=lease)
         try:
             data = task.encode_result(lease, result)
+        # No retry: the work is done, a second run would repeat its effects and return the same kind of result.
         except ResultSerializationError as error:
             # Without its traceback, which would show nothing of the task.
             return Failed(lease=lease, failure=describe(error.with_traceback(None)), retain_for=retain_for)
@@ -259,6 +273,7 @@ class Runner:
 
     def _context(self, lease: Lease) -> dict[str, Any]:
         return {
+            # First, so that a key of the lifespan cannot replace a key of the job.
             **self.shared,
             "worker_id": self._worker_id,
             "broker": self._app.broker,

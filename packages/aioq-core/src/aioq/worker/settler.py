@@ -39,6 +39,7 @@ class Settler:
 
     def add(self, settlement: Settlement) -> None:
         """Log how an attempt ended, and write it now or with the next batch."""
+        # A completion is logged at the debug level only. This check keeps the call and its arguments off the hot path.
         if type(settlement) is not Completed or logger.isEnabledFor(logging.DEBUG):
             _log_outcome(settlement)
         if not self._waiting:  # else `run` is writing, and looks again afterwards
@@ -73,6 +74,7 @@ class Settler:
         # A job whose outcome is waiting must not be released as well; its later run here has another epoch.
         reported = {(settlement.lease.job_id, settlement.lease.epoch) for settlement in self._waiting}
         rest = [Released(lease=lease) for lease in self._leases.all() if (lease.job_id, lease.epoch) not in reported]
+        # One request for both: the process may be killed before it can send a second one.
         if not (batch := [*self._waiting, *rest]):
             return
         try:
@@ -104,11 +106,14 @@ class Settler:
                 self._waiting.append(self._waiting.pop(0))
             self._one_by_one = True
             raise
+        # `add` and `release` only append, so the batch still stands at the front.
         del self._waiting[: len(batch)]
 
     async def _settle(self, batch: Sequence[Settlement]) -> None:
         # `strict`: a broker that leaves out answers must not make the worker forget the settlements.
         for settlement, answer in zip(batch, await self._broker.settle(batch), strict=True):
+            # Not earlier: the heartbeat extends the lease while the report is repeated during an outage. If the lease
+            # ran out meanwhile, another worker would run the job a second time.
             self._leases.drop(settlement.lease)
             if answer is Settled.STALE:
                 _log_stale(settlement)

@@ -183,6 +183,7 @@ class Worker:
                         intake.start_soon(race, partial(self._cron.fire, jobs), self._shutdown.draining.wait)
                 await self._drain()
                 jobs.cancel_scope.cancel()  # cron runs that are left; the runner has cancelled the jobs
+                # In the outer group: the inner ones wait for exactly the tasks that it watches.
                 duties.start_soon(self._watch_for_outstayers)
             with anyio.move_on_after(SHUTDOWN_TIMEOUT):
                 await self._settler.wait_flushed()
@@ -214,6 +215,7 @@ class Worker:
         """Release the leases that are still held, and deregister the worker, even if it is being cancelled."""
         try:
             with anyio.fail_after(SHUTDOWN_TIMEOUT, shield=True):
+                # Outcomes come first: without them finished jobs run again. The registration expires by itself.
                 await self._settler.close()
                 await self._cron.close()
                 await self._heartbeat.leave(self.id)
@@ -283,6 +285,8 @@ class Worker:
 
 
 def _default_id() -> str:
+    # A restarted container often has the same host name and process id, while the leases of its predecessor are still
+    # held: the random part keeps the two apart.
     host = re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname()[:40])
     return f"{host}-{os.getpid()}-{os.urandom(3).hex()}"
 

@@ -92,6 +92,8 @@ class LeaseTable:
 
     def all(self) -> list[Lease]:
         """Return every lease held. Other threads may call this."""
+        # No lock: the event loop changes the table for every job, and would pay for a lock each time; this retry is
+        # rare.
         while True:
             try:
                 return list(self._held.values())

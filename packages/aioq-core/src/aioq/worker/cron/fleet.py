@@ -143,6 +143,8 @@ class Fleet:
     def _accept(self, own: FleetEntry, tick: Tick, follows: datetime | None) -> None:
         if own.state is not EntryState.IDLE:
             logger.debug("cron task %s: the tick of %s waits: %s", own.entry.name, tick.scheduled_at, own.state.name)
+            # Merged, not queued: a worker that was suspended for a day must not claim a day's ticks one call after the
+            # other.
             own.later = merged(own.later, tick)
             return
         # The loop fires up to a hundred entries of a moment before the task below gets its first step and takes them.
@@ -150,6 +152,7 @@ class Fleet:
         gathered = self._gathered.setdefault(tick.scheduled_at, [])
         gathered.append((tick, follows))
         if len(gathered) == 1:
+            # One call for all entries of the moment: thousands of entries may be due at midnight.
             self._tasks.start(partial(self._claim_together, tick.scheduled_at), tick.entry.name)
 
     async def catch_up(self, entries: Iterable[CronEntry]) -> None:
@@ -161,6 +164,7 @@ class Fleet:
             if own.state is not EntryState.IDLE:
                 continue  # a tick has come due meanwhile, and its claim takes the backlog
             try:
+                # By the broker's time: a host whose clock is ahead would claim ticks that are not due.
                 tick = self._backlog.take(entry, self._now())
             except Exception:
                 logger.exception("cannot catch up on cron task %s: its schedule failed", entry.name)
@@ -200,6 +204,7 @@ class Fleet:
             _log_failed_tick(own.entry)
             own.reset()
             return None
+        # Jitter delays each entry by another time, and a later group needs the answer to the one before it.
         if len(groups) == 1 and not own.entry.options.jitter:
             own.state = EntryState.CLAIMING
             return self._claims.new(due, groups[0])
@@ -290,6 +295,7 @@ class Fleet:
                 self._miss(claim)
             return
         logger.debug("cron task %s: the claim of %s is %s", claim.entry.name, claim.request.ticks, reply.outcome.value)
+        # A lost claim is the first sign that a newer run elsewhere replaces the one that goes on here.
         if reply.outcome is TickOutcome.LOST:
             self._runs.check_replaced(claim.entry)
         if reply.outcome in OWNING and reply.previous is not None:

@@ -104,6 +104,7 @@ class Invoker:
         return end
 
     async def _time_out(self, run: CronRun, timeout: float) -> None:
+        # Not by the scope's deadline: that is measured by the event loop, and a test's virtual clock does not move it.
         await pass_time(self._clock, timeout)
         run.cancel(TimeoutError(f"timed out after {timeout:g} s"))
 
@@ -124,6 +125,7 @@ class Invoker:
 
     def _context(self, run: CronRun) -> dict[str, Any]:
         return {
+            # First, so that a key of the lifespan cannot replace a key of the tick.
             **self.shared,
             "worker_id": self._worker_id,
             "broker": self._app.broker,

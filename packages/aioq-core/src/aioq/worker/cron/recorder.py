@@ -96,6 +96,8 @@ class Recorder:
         if self._ledger is None:
             return
         self._pending[record.queue, record.name, record.tick, record.worker_id] = record
+        # An outage may last for days. The ledger keeps the latest 100 records of an entry anyway, so the oldest go
+        # first.
         if len(self._pending) > MAX_PENDING:
             self._drop_oldest()
         self._arrived.set()

@@ -52,9 +52,11 @@ class RegistrationDuty:
         await self._register(ledger)
         while True:
             await self._renew(ledger)
+            # A pause reaches the entries that every worker fires by itself with the renewal, so within this time.
             await self._clock.sleep(RENEW_EVERY)
 
     async def _register(self, ledger: TickLedger) -> None:
+        # The time to live decides how soon workers of the older version take over again if this one is rolled back.
         register = partial(ledger.register_crons, self._app, self._version, self._definitions, ttl=TTL)
         _log_changes(self._app, await self._retry.call(register))
 

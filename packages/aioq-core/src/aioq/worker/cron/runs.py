@@ -96,6 +96,7 @@ class Runs:
                 self._skip(run, TickReason.OVERLAP)
             case "queue_one":
                 self._wait(runs, run)
+            # The new run waits until the old ones have cleaned up: the policy promises that no two run at a time.
             case "cancel":
                 self._wait(runs, run)
                 _cancel_all(runs)

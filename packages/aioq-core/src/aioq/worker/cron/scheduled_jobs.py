@@ -63,6 +63,7 @@ class ScheduledJobs:
             await self._apply_overlap(self._ledger, cron, tick)
             success, result = await self._previous(self._ledger, cron, tick)
         except OUTAGES as error:
+            # Without its context the job does not run: `previous_success` may decide which data it processes.
             raise JobNotReady from error
         return {
             "cron_name": name,
@@ -102,6 +103,7 @@ class ScheduledJobs:
                 continue  # it has ended, and its worker has not recorded that yet
             if options.overlap != "cancel":
                 raise JobNotReady
+            # The worker that ran the cancelled job settles nothing, so its end is recorded here.
             if await store.cancel_job(record.job_id, queue=cron.queue):
                 self._record(record.job_id, cron.queue, fired_at=record.fired_at, error=REPLACED)
 

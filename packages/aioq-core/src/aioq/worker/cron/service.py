@@ -62,6 +62,7 @@ class CronService:
         self._recorder = Recorder(self._ledger, worker_id, retry, clock, self._broker_clock)
         self._invoker = Invoker(app, worker_id, clock)
         self._runs = Runs(self._invoker, self._recorder, self._tasks, shutdown)
+        # All entries of the app, not only those of this worker's queues: an entry that is not registered is retired.
         self._registration = RegistrationDuty(app.name, app.crons, retry, self._broker_clock)
         self.jobs = ScheduledJobs(app, worker_id, self._ledger, self._recorder, self._broker_clock)
 

@@ -69,6 +69,7 @@ class TickClaims:
         self._clock = clock
         self._templates: dict[str, TickClaim] = {}
         """What all claims of an entry have in common, by name."""
+        # A prefix and a count: thousands of claims may be made at one moment, and a random id for each would take time.
         self._prefix = new_id()
         self._sent = 0
         self._single = anyio.Semaphore(MAX_SINGLE_CLAIMS, fast_acquire=True)
@@ -150,4 +151,5 @@ class TickClaims:
                 replies = await self._ledger.claim_ticks([claim.request for claim in claims])
         for claim, reply in zip(claims, replies, strict=True):
             claim.reply = reply
+        # Each answer corrects the clock: the host's may drift, or be set, between two of them.
         self._clock.heard(replies[-1].now, asked)
