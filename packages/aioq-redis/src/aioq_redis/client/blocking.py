@@ -30,6 +30,7 @@ class Blocking:
 
     def __init__(self, route: Route) -> None:
         self._route = route
+        # Not the pipeline: the server runs no later command of a connection while BLPOP waits on it.
         self._pool = Pool(route)
         # Hash slots are worked out once: a worker waits on the same lists all the time.
         self._places: dict[str, int] = {}
@@ -77,6 +78,8 @@ class Blocking:
             elif idle is None or idle.is_set():
                 token, *rest = await connection.request(pop + commands[keys[0]].packed(), 2, timeout=limit)
             else:
+                # A job that runs here may block the event loop. Jobs that the server claimed for this worker would wait
+                # behind it.
                 send = partial(connection.write, commands[keys[0]].packed())
                 with _sent_when(idle, send) as send_now:
                     token, *rest = await connection.request(pop, 2, timeout=limit, more=send_now)

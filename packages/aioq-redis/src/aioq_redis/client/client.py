@@ -180,6 +180,7 @@ class Client:
             retry.reason = f"{error} (try {retry.tries})"
         pause = full_jitter(retry.tries - 1)
         left = retry.deadline - retry.session.loop.time()
+        # A pause that lasts longer than the time left would only delay the error.
         if isinstance(error, TimeoutError) or retry.session.closed or pause >= left:
             raise self.unavailable(retry.reason or f"no answer within {self.timeout:g} s") from None
         await asyncio.sleep(pause)
@@ -226,6 +227,7 @@ async def gather_all(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     if len(coroutines) <= 1:
         return [await coroutine for coroutine in coroutines]
     results: list[T] = []
+    # All of them: a call that is left running could still write after its caller has got the error.
     for result in await asyncio.gather(*coroutines, return_exceptions=True):
         if isinstance(result, BaseException):
             raise result

@@ -141,15 +141,18 @@ class Cluster:
         """Handle the error of a node that is not the right one, or of a cluster that is not in order."""
         redirection = read_redirection(error.text, address)
         command.hops += 1
+        # Two nodes with old maps may point at each other.
         if redirection is not None and command.hops <= MAX_HOPS:
             node = self._node(redirection.address)
             if error.code == "ASK":
+                # ASKING counts for the next command of the connection: no other command may be submitted in between.
                 node.submit(Asking(command))
             elif self._slots is not None:
                 self._slots.assign(redirection)
                 self.suspect()
             node.submit(command)
             return True
+        # TRYAGAIN means that a slot is moving and its keys are on two nodes: the map is right.
         if error.code != "TRYAGAIN":
             self.suspect()
         if redirection is None and error.code not in ("TRYAGAIN", "CLUSTERDOWN"):

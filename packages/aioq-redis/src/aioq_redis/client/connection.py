@@ -1,7 +1,7 @@
 """Opens connections to a server, and sends and receives bytes on them.
 
-This is asyncio and hiredis without redis-py: its connections offer replies, and no public way to the bytes as
-they arrive. docs/design/0001-own-redis-client.md has the figures.
+This is asyncio and hiredis without redis-py: its connections return replies, and offer no public way to the bytes
+as they arrive.
 """
 
 from __future__ import annotations
@@ -115,6 +115,7 @@ class Connection(asyncio.Protocol):
     async def close(self) -> None:
         """Close the connection and wait until it is closed, at most `CLOSE_TIMEOUT` seconds."""
         self._transport.close()
+        # With TLS a dead peer never answers the shutdown, and the transport would stay open.
         await asyncio.wait([self._closed], timeout=CLOSE_TIMEOUT)
         self.drop()
 
@@ -127,6 +128,7 @@ class Connection(asyncio.Protocol):
         self.heard_at = self._loop.time()
         self._parser.feed(data)
         try:
+            # `on_reply` may end the connection. What comes after that would go to commands that have failed already.
             while not self.ended.done() and (reply := self._parser.gets()) is not _NO_REPLY:
                 self.on_reply(ErrorReply(str(reply)) if isinstance(reply, _ReplyError) else reply)
         except ConnectionLost as lost:
@@ -232,6 +234,7 @@ def _tls_context(settings: Settings) -> ssl.SSLContext:
 
 
 def _keep_alive(tcp: socket.socket) -> None:
+    # A connection that waits in BLPOP is silent for long: without probes a dead peer looks like a quiet one.
     tcp.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEPALIVE.items():
         if hasattr(socket, name):
@@ -239,6 +242,7 @@ def _keep_alive(tcp: socket.socket) -> None:
 
 
 async def _log_in(connection: Connection, settings: Settings) -> None:
+    # HELLO instead of AUTH: its reply also names role and version, which saves a round trip.
     login: tuple[object, ...] = ("HELLO", 2)
     if settings.username or settings.password:
         login += ("AUTH", settings.username or "default", settings.password or "")

@@ -115,6 +115,8 @@ class ClaimRole(SettleRole):
         worker = self._claims_of(request)
         replies: list[ClaimReply | BrokerConfigError] = []
         limit, queues = request.limit, list(request.queues)
+        # One queue after the other, in the worker's order: asked all at once, they could lease more jobs than it has
+        # slots.
         while queues and limit > 0:
             reply = await self._claim_queue(request, worker, queues.pop(0), limit)
             replies.append(reply)
@@ -191,6 +193,8 @@ class ClaimRole(SettleRole):
             leases += own
             if unreadable:
                 args = self._unreadable.settlements(reply.queue, unreadable)
+                # The worker never learns of these jobs. Without a settlement here they would be reaped and claimed
+                # again.
                 await self._run_settle(reply.queue, f"{new_id()}.{new_id()}", args)
         now = asyncio.get_running_loop().time()
         waits = {queue: max(0.0, due - now) for queue, due in worker.due.items()}
@@ -226,6 +230,7 @@ class ClaimRole(SettleRole):
         self, session: Session, request: ClaimRequest, worker: WorkerClaims, seconds: float, idle: Event | None
     ) -> Claim | None:
         """Park a claim on the server; return None if it ended without one, or was overtaken by another request."""
+        # A server that accepts connections and closes them at once would otherwise be asked without a pause.
         if self._failed_waits:
             await asyncio.sleep(full_jitter(self._failed_waits - 1))
         queue, moment = worker.next_due()
@@ -247,6 +252,7 @@ class ClaimRole(SettleRole):
             if alarm is not None:
                 alarm.cancel()
         self._failed_waits = 0
+        # The claim failed, not the wait: `claim` sends it again, and explains an error that stays.
         if reply is None or isinstance(reply, ErrorReply):
             return None
         claimed = _read_reply(worker.wake_keys[key], reply)

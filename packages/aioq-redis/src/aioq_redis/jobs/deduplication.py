@@ -91,6 +91,7 @@ class Doubts:
         for at in range(0, len(args), ARGS_PER_JOB):
             if known := self.places.get(args[at]):
                 content = _content(args[at + 2])
+                # The same id with other content is no repetition but a conflict, and the script has to notice it.
                 if same := [place for place in known if place.content == content]:
                     yield at // ARGS_PER_JOB, same
 
@@ -132,5 +133,6 @@ def _format_place(place: Place) -> str:
 
 def _content(record: Any) -> bytes:
     """Return a digest of task and payload: two enqueues of one job have them in common, and may differ in options."""
+    # Only a digest is remembered: the payloads of 10,000 jobs may not fit into memory.
     head, _, payload = record.partition(b"\n")
     return blake2b(head.partition(b" ")[0] + b"\n" + payload, digest_size=16).digest()

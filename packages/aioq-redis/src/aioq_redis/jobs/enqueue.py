@@ -50,6 +50,7 @@ class EnqueueRole(BrokerRole):
                 raise _conflict(parts[queue], answers)
         stored: dict[str, list[int]] = {}
         for queue, batcher in batchers.items():
+            # The check above does not lock: another client may store the id before this call.
             stored[queue] = await batcher.store(args[queue], in_part=True)
             if CONFLICT in stored[queue]:
                 raise _conflict(parts[queue], stored[queue])

@@ -201,9 +201,11 @@ class EnqueueBatcher:
         batch, first, future = self._join(jobs, deadline)
         try:
             reply = await future
+        # An error reply is an answer: the script stored nothing, so no job is in doubt.
         except ErrorReply:
             self.hear(batch.request)
             raise
+        # Also after a cancellation: the request may be on its way, and the caller may repeat it.
         except BaseException:
             self.doubts.add(batch.request, first, jobs, self.session.loop.time())
             raise
@@ -294,6 +296,7 @@ class EnqueueBatcher:
             script = load("enqueue_one")
             names = tuple(name.replace("<priority>", str(plan)) for name in script.keys)
             keys = self._space.pick(names, self._client)
+            # Keys and script are the same for each lone job of a priority, so these bytes are packed once.
             call = (*script_call(script, whole), len(keys), *keys)
             head = b"*%d\r\n" % (len(call) + LONE_ARGUMENTS) + pack(call).partition(b"\n")[2]
             self._lone_heads[plan, whole] = head

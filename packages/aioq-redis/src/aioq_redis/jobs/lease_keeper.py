@@ -54,6 +54,7 @@ class ThreadLeaseKeeper:
             self._closed = True
             loop, self._loop = self._loop, None
         if loop is not None:
+            # Not awaited: the worker's event loop calls this, and a slow server must not block it.
             asyncio.run_coroutine_threadsafe(self._end(), loop)
 
     async def _end(self) -> None:

@@ -79,6 +79,7 @@ class SettleRole(BrokerRole):
 
         is_lost = await gather_by_queue(leases, extend)
         lost = [lease for lease, gone in zip(leases, is_lost, strict=True) if gone]
+        # Lost leases come before errors: their jobs must be cancelled here now. The error returns with the next call.
         if errors and not lost:
             raise errors[0]
         return lost

@@ -39,6 +39,7 @@ class SignalsRole(BrokerRole):
         session, space = self._database.session, self._layout.queue(queue)
         loop = session.loop
         deadline = loop.time() + timeout
+        # Subscribed before the first look: an end in between would be noticed by neither of them.
         async with self._listen(space.key(f"end:{job_id}")) as subscription:
             while True:
                 left = max(0.0, deadline - loop.time())

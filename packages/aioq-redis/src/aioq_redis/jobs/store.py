@@ -67,6 +67,7 @@ class JobStoreRole(BrokerRole):
 
     async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
         """Enqueue an ended job again; see `aioq.protocols.JobStore.retry_job`."""
+        # A repetition after a lost answer must not enqueue the job a second time.
         request = new_id()
         queues = await self._queues_of(queue)
         calls = (self._database.call("retry_job", self._layout.queue(name), (job_id, request)) for name in queues)
@@ -99,6 +100,7 @@ class JobStoreRole(BrokerRole):
     async def _due_ids(self, queue: str, state: JobState, limit: int, offset: int) -> list[bytes]:
         """Return the ids of scheduled or of retrying jobs: the server has both in one set, by the time they are due."""
         found: list[bytes] = []
+        # In pages: one command for a million delayed jobs would block the server for all its clients.
         for first in range(0, 1_000_000_000, PAGE):
             args = (first, first + PAGE - 1)
             page: list[Any] = await self._database.call("list_due", self._layout.queue(queue), args)

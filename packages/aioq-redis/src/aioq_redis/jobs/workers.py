@@ -27,6 +27,7 @@ class WorkerRegistryRole(BrokerRole):
 
     async def deregister(self, worker_id: str) -> None:
         """Forget a worker now; see `aioq.protocols.WorkerRegistry.deregister`."""
+        # The record first: if the second command fails, the name is left without a record, and `list_workers` skips it.
         await self._database.command("DEL", self._layout.fleet.key(f"worker:{worker_id}"))
         await self._database.command("ZREM", self._layout.fleet.key("workers"), worker_id)
 
