@@ -117,7 +117,7 @@ async def test_connect_to_closed_port_fails_at_once(make_broker: Callable[..., R
     assert time.monotonic() - started < 1
 
 
-@pytest.mark.parametrize("word", [b"AUTH", b"HELLO", b"maxmemory-policy", b"EVALSHA"])
+@pytest.mark.parametrize("word", [b"AUTH", b"HELLO", b"maxmemory-policy", b"EVAL"])
 @pytest.mark.parametrize("when", When)
 async def test_connect_retries_broken_connection(behind: RedisBroker, proxy: Proxy, word: bytes, when: When) -> None:
     """`connect` tries again if a server answered and the connection broke, so a starting worker survives it."""

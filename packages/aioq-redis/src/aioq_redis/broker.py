@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from typing import Any, Final
 
 from aioq.errors import BrokerConfigError
 from aioq.model.health import Finding
 from aioq_redis.client.errors import ErrorReply
-from aioq_redis.client.url import CLUSTER, Durability, Settings
+from aioq_redis.client.url import Durability, Settings
 from aioq_redis.cron.ledger import TickLedgerRole
 from aioq_redis.cron.registry import CronRegistryRole
 from aioq_redis.doctor import Doctor
@@ -22,10 +22,9 @@ from aioq_redis.jobs.workers import WorkerRegistryRole
 from aioq_redis.storage.database import Database
 from aioq_redis.storage.keys import FORMAT, KEYS_OF_FORMAT_0, Layout
 from aioq_redis.storage.retention import Retention
+from aioq_redis.storage.scripts import load
 
 __all__ = ["RedisBroker"]
-
-OLDEST_REDIS: Final = (6, 2)
 
 logger = logging.getLogger("aioq.redis")
 
@@ -108,23 +107,28 @@ class RedisBroker(
         """
         if self._settings.tls and not self._settings.verify:
             logger.warning("%s: ssl_cert_reqs=none, so another host can pose as the server", self._settings.masked)
-        hello = await self._database.ask_all("HELLO", "2")
-        if isinstance(hello, ErrorReply):
-            raise self._database.rejected("HELLO", hello)
-        for reply in hello.values():
-            _check_server(self._settings, dict(zip(reply[::2], reply[1::2], strict=True)))
-        policies = await self._database.ask_all("CONFIG", "GET", "maxmemory-policy")
+        peek, probed = load("peek"), self._layout.queue("default")
+        # All in one round trip. They share a connection, so they fail together.
+        policies, probe, format_0 = await asyncio.gather(
+            self._database.ask_all("CONFIG", "GET", "maxmemory-policy"),
+            self._database.ask_script(peek, probed.pick(peek.keys)),
+            self._database.ask("EXISTS", *map(self._layout.fleet.key, KEYS_OF_FORMAT_0)),
+        )
         # An error reply means that the user must not read the configuration; then it goes unchecked.
         if not isinstance(policies, ErrorReply):
             self._warn_of_eviction({reply[1] for reply in policies.values() if reply})
         # If the user must not run scripts on these keys, fail now and not with the first job.
-        await self._database.call("peek", self._layout.queue("default"), ())
-        await self._check_format()
+        if isinstance(probe, ErrorReply):
+            # The call explains the error.
+            await self._database.call("peek", probed, ())
+        self._check_format(format_0)
 
-    async def _check_format(self) -> None:
+    def _check_format(self, format_0: int | ErrorReply) -> None:
         """Raise an error if a release that stored another format has used the namespace."""
-        namespace = self._layout.namespace
-        if await self._database.command("EXISTS", *map(self._layout.fleet.key, KEYS_OF_FORMAT_0)):
+        if isinstance(format_0, ErrorReply):
+            raise self._database.rejected("EXISTS", format_0)
+        if format_0:
+            namespace = self._layout.namespace
             raise BrokerConfigError(
                 f"the data in namespace {namespace} were stored by an aioq before 0.5.0 (format 0, this release reads "
                 f"format {FORMAT}): let the old release finish its jobs, then delete the keys that begin with "
@@ -162,14 +166,3 @@ class RedisBroker(
         """Check the server and the stored data; see `aioq.protocols.Diagnosable.diagnose`."""
         # The doctor is no role: only the command line needs it, and it reads everything that the roles have written.
         return await Doctor(self._database, self._layout, self).diagnose()
-
-
-def _check_server(settings: Settings, hello: dict[bytes, Any]) -> None:
-    """Raise an error if a server is too old, or of another kind than the URL says."""
-    version, mode = hello[b"version"].decode(), hello[b"mode"]
-    if mode == b"sentinel":
-        raise BrokerConfigError(f"{settings.masked} is a sentinel; write redis+sentinel://host:port/service")
-    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
-        raise BrokerConfigError(f"{settings.masked} is Redis {version}; aioq needs 6.2 or later, or Valkey")
-    if mode == b"cluster" and settings.kind != CLUSTER:
-        raise BrokerConfigError(f"{settings.masked} is a node of a cluster; write redis+cluster://host:port")

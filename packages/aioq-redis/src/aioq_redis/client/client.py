@@ -118,22 +118,29 @@ class Client:
 
         return await self.repeat(str(parts[0]), send)
 
-    async def ask(self, *parts: object) -> Any:
+    def ask(self, *parts: object) -> Coroutine[Any, Any, Any]:
         """Send a plain command and return its reply, or the error reply. Fail at once if no server answers.
 
         Raises:
             BrokerUnavailable, BrokerConfigError: As for `run_script`.
         """
-        return await self._try(lambda session: session.pipeline.submit(Command(None, (), parts)))
+        return self._try(self.session, lambda session: session.pipeline.submit(Command(None, (), parts)))
 
-    async def ask_all(self, *parts: object) -> dict[str, Any] | ErrorReply:
+    def ask_script(self, script: Script, keys: Sequence[str]) -> Coroutine[Any, Any, Any]:
+        """Send a script with its text and return its reply, or the error reply. Fail at once if no server answers.
+
+        Raises:
+            BrokerUnavailable, BrokerConfigError: As for `run_script`.
+        """
+        return self._try(self.session, lambda session: session.pipeline.submit(Command(script, keys, (), whole=True)))
+
+    def ask_all(self, *parts: object) -> Coroutine[Any, Any, dict[str, Any] | ErrorReply]:
         """Send a plain command to each server that takes writes; return the replies by server, or an error reply.
 
         Raises:
             BrokerUnavailable, BrokerConfigError: As for `run_script`.
         """
-        replies: dict[str, Any] | ErrorReply = await self._try(lambda session: session.route.ask_all(parts))
-        return replies
+        return self._try(self.session, lambda session: session.route.ask_all(parts))
 
     async def repeat(
         self,
@@ -201,8 +208,7 @@ class Client:
             return BrokerConfigError(f"{self.name} does not permit {what}: {reply.text}; extend the user's ACL")
         return BrokerConfigError(f"{self.name} rejects {what}: {reply.text}")
 
-    async def _try(self, attempt: Callable[[Session], Awaitable[Any]]) -> Any:
-        session = self.session
+    async def _try(self, session: Session, attempt: Callable[[Session], Awaitable[Any]]) -> Any:
         reason = f"no answer within {self.timeout:g} s"
         try:
             async with asyncio.timeout(self.timeout):

@@ -16,7 +16,7 @@ import hiredis
 
 from aioq.errors import BrokerConfigError
 from aioq_redis.client.errors import TRANSIENT, ConnectionLost, ErrorReply, Unreachable, access_denied, error_text
-from aioq_redis.client.url import Settings
+from aioq_redis.client.url import CLUSTER, SENTINEL, Settings
 
 __all__ = ["CONNECT_TIMEOUT", "Connection", "ask_once", "connect", "pack"]
 
@@ -25,6 +25,8 @@ CONNECT_TIMEOUT: Final = 5.0
 
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds that closing a connection may take."""
+
+OLDEST_REDIS: Final = (6, 2)
 
 _KEEPALIVE: Final = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 """Seconds of silence, seconds between probes, probes: a dead peer is noticed after 25 idle seconds."""
@@ -163,7 +165,8 @@ async def connect(settings: Settings) -> Connection:
     Raises:
         Unreachable: No server answers at the address.
         ConnectionLost: The server is not ready, or the connection broke.
-        BrokerConfigError: The server's certificate is not valid, or the server rejects the login.
+        BrokerConfigError: The server's certificate is not valid, or the server rejects the login, is too old or is of
+            another kind than the URL says.
     """
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
@@ -258,6 +261,20 @@ async def _log_in(connection: Connection, settings: Settings) -> None:
         if isinstance(reply, ErrorReply):
             raise ConnectionLost(reply.text) if reply.code in TRANSIENT else access_denied(settings.masked, reply)
     connection.hello = dict(zip(replies[0][::2], replies[0][1::2], strict=True))
+    _check_server(settings, connection.hello)
+
+
+def _check_server(settings: Settings, hello: dict[bytes, Any]) -> None:
+    """Raise an error if a server is too old, or of another kind than the URL says."""
+    version, mode = hello[b"version"].decode(), hello[b"mode"]
+    if mode == b"sentinel" and settings.kind == SENTINEL:
+        return
+    if mode == b"sentinel":
+        raise BrokerConfigError(f"{settings.masked} is a sentinel; write redis+sentinel://host:port/service")
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
+        raise BrokerConfigError(f"{settings.masked} is Redis {version}; aioq needs 6.2 or later, or Valkey")
+    if mode == b"cluster" and settings.kind != CLUSTER:
+        raise BrokerConfigError(f"{settings.masked} is a node of a cluster; write redis+cluster://host:port")
 
 
 def _untrusted(settings: Settings, error: ssl.SSLError) -> BrokerConfigError:

@@ -87,7 +87,7 @@ class Settings:
 
     def at(self, address: Address) -> Settings:
         """Return the settings for one of the servers: the primary, or a node of the cluster."""
-        return replace(self, kind=SINGLE, addresses=(address,), masked=f"{address} of {self.masked}")
+        return replace(self, addresses=(address,), masked=f"{address} of {self.masked}")
 
     def of_sentinel(self, address: Address) -> Settings:
         """Return the settings for one of the sentinels, which have users of their own and no databases."""
