@@ -1,4 +1,4 @@
-"""A replica takes over that has not got the latest claims: what it does not know of can fire again, and nothing else."""
+"""A replica without the latest claims takes over: only ticks that it does not know of can fire again."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def after(pair: Pair, make_broker: Make) -> RedisBroker:
 
 
 @pytest.mark.parametrize("template", [None, job("template")], ids=["run", "job"])
-async def test_a_tick_whose_claim_was_not_copied_can_fire_again(
+async def test_claim_tick_not_replicated_can_fire_again(
     pair: Pair, before: RedisBroker, after: RedisBroker, template: NewJob | None
 ) -> None:
-    """And only that: what was copied stays won. The second job has the id of the first."""
+    """A tick that was not replicated is won again with the same job id. Replicated ticks stay won."""
     await before.register_crons("app", "1", [entry()], ttl=60)
     now = await before.time()
     copied, lost = round(now + 0.1, 3), round(now + 0.2, 3)
@@ -51,8 +51,8 @@ async def test_a_tick_whose_claim_was_not_copied_can_fire_again(
     assert [lease.job_id for lease in await claim(after)] == ran
 
 
-async def test_a_winner_that_asks_again_wins_again(pair: Pair, before: RedisBroker, after: RedisBroker) -> None:
-    """Its claim and the answer were both lost: the repetition is a claim like any other, and the tick fires once."""
+async def test_claim_tick_repeated_after_failover_wins(pair: Pair, before: RedisBroker, after: RedisBroker) -> None:
+    """A winner whose claim and answer were lost wins again when it repeats the claim, and the tick fires once."""
     await before.register_crons("app", "1", [entry()], ttl=60)
     pair.catch_up()
     pair.promote()

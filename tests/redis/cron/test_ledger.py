@@ -1,4 +1,4 @@
-"""The ledger of ticks beyond the shipped suite: lost replies, a full server, steps that are cut short, and costs."""
+"""The ledger of ticks beyond the shipped suite: lost replies, a full server, interrupted registrations, and costs."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ class TestLostReply:
         return make_broker(proxy.url)
 
     @pytest.mark.parametrize("template", [None, job("template")], ids=["run", "job"])
-    async def test_of_a_claim(
+    async def test_claim_tick_lost_reply_is_repeated(
         self, shaky: RedisBroker, proxy: Proxy, lose: Callable[[str], None], template: NewJob | None
     ) -> None:
-        """The winner hears that it won, the job is enqueued once, and the tick recorded once."""
+        """The winner gets its answer, the job is enqueued once, and the tick is recorded once."""
         now = await moment(shaky)
         await shaky.claim_tick(bid(now - 60))
         lose("claim_ticks")
@@ -66,10 +66,10 @@ class TestLostReply:
         assert len(await claim(shaky)) == (2 if template else 0)
         assert await told(shaky) == [(now, "fired"), (now - 20, "fired"), (now - 60, "fired")]
 
-    async def test_of_a_claim_whose_job_ended_meanwhile(
+    async def test_claim_tick_lost_reply_ended_job_runs_once(
         self, shaky: RedisBroker, broker: RedisBroker, proxy: Proxy, lose: Callable[[str], None]
     ) -> None:
-        """A job that was run before the winner asks again is not enqueued again."""
+        """A job that has ended before the winner repeats its claim is not enqueued again."""
         await shaky.time()
         lose("claim_ticks")
         proxy.delay = 0.2
@@ -81,10 +81,10 @@ class TestLostReply:
         assert (await asked).outcome is WON
         assert await claim(broker) == []
 
-    async def test_of_a_claim_that_others_passed_by_meanwhile(
+    async def test_claim_tick_lost_reply_after_later_ticks(
         self, shaky: RedisBroker, broker: RedisBroker, proxy: Proxy, lose: Callable[[str], None]
     ) -> None:
-        """Later ticks are won before the winner asks again: it hears of its own all the same, and can run it."""
+        """A winner that repeats its claim after later ticks were won gets its answer, and can run the tick."""
         now = await moment(shaky)
         lose("claim_ticks")
         proxy.delay = 0.2
@@ -97,8 +97,10 @@ class TestLostReply:
         assert (reply.outcome, reply.won) == (WON, (now - 60,))
         assert proxy.connections == 2
 
-    async def test_of_a_registration(self, shaky: RedisBroker, proxy: Proxy, lose: Callable[[str], None]) -> None:
-        """Whichever of its steps it is, the changes are told as they were, and entries are armed once."""
+    async def test_register_lost_reply_is_repeated(
+        self, shaky: RedisBroker, proxy: Proxy, lose: Callable[[str], None]
+    ) -> None:
+        """Whichever step is repeated, the broker returns the original changes, and arms the entries once."""
         await shaky.register_crons("app", "1", [entry("old"), entry("edited")], ttl=60)
         expected = CronChanges(added=[KEY], changed=[entry("edited").key], removed=[entry("old").key])
         for name in ("register_app", "register_crons", "open_version"):
@@ -109,8 +111,10 @@ class TestLostReply:
         assert (await shaky.renew_registration("app", "2", ttl=60)).version == "2"
         assert await shaky.register_crons("app", "2", crons, ttl=60) == CronChanges(added=[], changed=[], removed=[])
 
-    async def test_of_records(self, shaky: RedisBroker, proxy: Proxy, lose: Callable[[str], None]) -> None:
-        """They are counted once."""
+    async def test_record_ticks_lost_reply_counts_once(
+        self, shaky: RedisBroker, proxy: Proxy, lose: Callable[[str], None]
+    ) -> None:
+        """Records whose reply was lost are counted once."""
         lose("record_ticks")
         await shaky.record_ticks([record(60.0), record(120.0, TickStatus.MISSED, count=3)])
         await shaky.register_crons("app", "1", [entry()], ttl=60)
@@ -118,8 +122,10 @@ class TestLostReply:
         assert status.counts == CronCounts(fired=1, ok=1, missed=3)
         assert proxy.connections == 2
 
-    async def test_of_signs_of_life(self, shaky: RedisBroker, proxy: Proxy, lose: Callable[[str], None]) -> None:
-        """The runs that were replaced are told."""
+    async def test_extend_runs_lost_reply_is_repeated(
+        self, shaky: RedisBroker, proxy: Proxy, lose: Callable[[str], None]
+    ) -> None:
+        """The broker returns the replaced runs after a lost reply."""
         now = await moment(shaky)
         await shaky.claim_tick(bid(now - 60))
         await shaky.claim_tick(bid(now, worker="w2"))
@@ -127,8 +133,10 @@ class TestLostReply:
         assert await shaky.extend_runs([run_of(now - 60), run_of(now, "w2")], seconds=60) == [run_of(now - 60)]
         assert proxy.connections == 2
 
-    async def test_of_a_pause(self, shaky: RedisBroker, proxy: Proxy, lose: Callable[[str], None]) -> None:
-        """Who paused or resumed is told that it was done, and not that it had been done."""
+    async def test_pause_lost_reply_returns_first_answer(
+        self, shaky: RedisBroker, proxy: Proxy, lose: Callable[[str], None]
+    ) -> None:
+        """The broker returns that it paused or resumed the entry, not that the entry was already paused or resumed."""
         lose("pause_cron")
         assert await shaky.pause_cron(KEY, note="", by="me") is True
         assert await shaky.pause_cron(KEY, note="", by="me") is False
@@ -155,8 +163,8 @@ class TestFullServer:
             client.config_set("maxmemory", "1")
         return broker
 
-    async def test_the_ledger_goes_on(self, full: RedisBroker) -> None:
-        """Claims, signs of life, records, pauses and registrations are small, and are let through."""
+    async def test_ledger_on_full_server_accepts_writes(self, full: RedisBroker) -> None:
+        """Claims, extensions, records, pauses and registrations succeed on a full server."""
         tick = round(await full.time() + 0.5, 3)
         assert (await full.claim_tick(bid(tick))).outcome is WON
         assert await full.extend_runs([run_of(tick)], seconds=60) == []
@@ -168,8 +176,8 @@ class TestFullServer:
         assert (await full.renew_registration("app", "2", ttl=60)).version == "2"
         assert (await told(full))[0] == (tick, "ok")
 
-    async def test_a_tick_whose_job_has_no_room_is_not_spent(self, full: RedisBroker) -> None:
-        """The worker hears of it, and may claim the tick again when there is room; also one that is delayed."""
+    async def test_claim_tick_on_full_server_is_not_spent(self, full: RedisBroker) -> None:
+        """The worker gets an error and can claim the tick again once there is memory, also if the job has a delay."""
         before = await told(full)
         tick = await full.time() + 0.5
         for template in (job("t"), job("t", delay=5.0)):
@@ -178,8 +186,8 @@ class TestFullServer:
         assert await told(full) == before
         assert (await full.claim_tick(bid(tick))).outcome is WON
 
-    async def test_a_tick_that_is_skipped_needs_no_room(self, full: RedisBroker) -> None:
-        """Nothing is enqueued when the entry is paused, or its job goes on."""
+    async def test_skip_tick_on_full_server_succeeds(self, full: RedisBroker) -> None:
+        """A tick is skipped on a full server if the entry is paused or its previous job still runs."""
         await full.pause_cron(KEY, note="", by="me")
         assert (await full.claim_tick(bid(await full.time() + 0.5, job=job("t")))).outcome is PAUSED
 
@@ -187,10 +195,10 @@ class TestFullServer:
 class TestCutShort:
     """A process that dies between the steps of a registration or a pause."""
 
-    async def test_a_version_whose_entries_are_not_in_place_is_not_in_force(
+    async def test_register_interrupted_version_is_not_open(
         self, broker: RedisBroker, raw: Any, namespace: str
     ) -> None:
-        """The next worker that asks registers it anew, which puts everything in place."""
+        """The next worker that renews the registration registers the entries again, which completes it."""
         await broker.register_crons("app", "1", [entry(), entry("old")], ttl=60)
         fleet = Layout(namespace).fleet
         _run(raw, "register_app", fleet.pick(load("register_app").keys, "app"), "app", "2", 10**9, 10**9)
@@ -202,27 +210,27 @@ class TestCutShort:
         assert (await broker.claim_tick(bid(tick + 0.1, name="old"))).outcome is TickOutcome.SUPERSEDED
         assert (await broker.claim_tick(bid(tick))).outcome is TickOutcome.SUPERSEDED
 
-    async def test_the_replaced_version_is_not_told_that_it_has_lapsed(
+    async def test_register_interrupted_old_version_stays_replaced(
         self, broker: RedisBroker, raw: Any, namespace: str
     ) -> None:
-        """Its workers would register it again, and so undo a deploy that is under way."""
+        """Workers of the replaced version do not register it again, which would undo a deploy in progress."""
         await broker.register_crons("app", "1", [entry()], ttl=60)
         fleet = Layout(namespace).fleet
         _run(raw, "register_app", fleet.pick(load("register_app").keys, "app"), "app", "2", 10**9, 10**9)
         assert (await broker.renew_registration("app", "1", ttl=60)).version == "2"
 
-    async def test_a_version_that_never_came_lapses(self, broker: RedisBroker, raw: Any, namespace: str) -> None:
-        """The version before it takes over again, as from one whose workers are gone."""
+    async def test_register_interrupted_version_lapses(self, broker: RedisBroker, raw: Any, namespace: str) -> None:
+        """The previous version is registered again, as if the workers of the new one were gone."""
         await broker.register_crons("app", "1", [entry()], ttl=60)
         fleet = Layout(namespace).fleet
         keys = fleet.pick(load("register_app").keys, "app")
         _run(raw, "register_app", keys, "app", "2", 10**9, 10**9)
         assert 0 < raw.pttl(fleet.key("version:app")) <= 10**9
 
-    async def test_an_older_registration_that_comes_late_changes_nothing(
+    async def test_register_late_older_registration_is_ignored(
         self, broker: RedisBroker, raw: Any, namespace: str
     ) -> None:
-        """Of two that overlap the newer wins in every entry, and its version is in force."""
+        """Of two overlapping registrations the newer one wins in every entry, and its version is open."""
         await broker.register_crons("app", "2", [entry(fingerprint="new")], ttl=60)
         layout = Layout(namespace)
         keys = layout.queue("q").pick(load("register_crons").keys, each=["report"])
@@ -233,10 +241,10 @@ class TestCutShort:
         assert (await broker.renew_registration("app", "2", ttl=60)).version == "2"
         assert (await broker.claim_tick(bid(await broker.time() + 0.5, fingerprint="new"))).outcome is WON
 
-    async def test_a_pause_that_is_half_done_can_be_seen_and_done_again(
+    async def test_pause_interrupted_is_shown_and_repeatable(
         self, broker: RedisBroker, raw: Any, namespace: str
     ) -> None:
-        """The entry's own keys come first when it is paused, and last when it is resumed."""
+        """The keys of the entry are written first by a pause, and last by a resumption."""
         await broker.register_crons("app", "1", [entry()], ttl=60)
         await broker.pause_cron(KEY, note="flood", by="me")
         raw.delete(Layout(namespace).fleet.key("pauses"))
@@ -246,7 +254,7 @@ class TestCutShort:
         assert (await broker.renew_registration("app", "1", ttl=60)).paused == [KEY]
 
 
-async def test_namespaces_have_ledgers_of_their_own(make_broker: Callable[..., RedisBroker], namespace: str) -> None:
+async def test_ledger_two_namespaces_are_separate(make_broker: Callable[..., RedisBroker], namespace: str) -> None:
     """An entry of the same name in another namespace is another entry."""
     ours, theirs = make_broker(), make_broker(namespace=f"{namespace}-2")
     now = await moment(ours)
@@ -257,8 +265,8 @@ async def test_namespaces_have_ledgers_of_their_own(make_broker: Callable[..., R
     assert await told(ours) == [(now + 0.5, "fired")]
 
 
-async def test_a_queue_that_gets_jobs_of_ticks_is_known(broker: RedisBroker) -> None:
-    """It has counts, and its jobs are found without its name."""
+async def test_claim_tick_makes_queue_known(broker: RedisBroker) -> None:
+    """A queue that has only jobs of ticks is in the statistics, and its jobs are found without its name."""
     tick = await moment(broker)
     await broker.claim_tick(bid(tick, queue="reports", job=job("t")))
     assert [(stats.queue, stats.pending) for stats in await broker.queue_stats()] == [("reports", 1)]
@@ -266,8 +274,8 @@ async def test_a_queue_that_gets_jobs_of_ticks_is_known(broker: RedisBroker) -> 
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a\n", "x" * 201, "{}"])
-async def test_a_name_that_no_key_could_bear_is_refused(broker: RedisBroker, name: str) -> None:
-    """Before anything is sent, in every call that takes one."""
+async def test_ledger_invalid_name_is_rejected(broker: RedisBroker, name: str) -> None:
+    """Each call that takes a name rejects an invalid one before it sends anything."""
     calls: list[Callable[[], Awaitable[Any]]] = [
         lambda: broker.claim_tick(bid(1.0, name=name)),
         lambda: broker.register_crons("app", "1", [entry(name)], ttl=60),
@@ -298,10 +306,10 @@ async def test_record_ticks_escapes_control_characters(broker: RedisBroker) -> N
 
 
 @pytest.mark.parametrize("key", ["cron:report", "ticks:report", "jobs", "runs", "ready:5"])
-async def test_a_key_of_the_wrong_type_is_named_and_no_tick_is_spent(
+async def test_claim_tick_mistyped_key_is_named(
     broker: RedisBroker, raw: Any, namespace: str, tampered: list[bool], key: str
 ) -> None:
-    """The error says what is in the way; when it is gone, the tick is won."""
+    """The error names the key, and the tick can be won once the key is removed."""
     tampered.append(True)
     full = Layout(namespace).queue("q").key(key)
     raw.set(full, "foreign")
@@ -314,8 +322,8 @@ async def test_a_key_of_the_wrong_type_is_named_and_no_tick_is_spent(
     assert len(await claim(broker)) == 1
 
 
-async def test_every_key_of_the_ledger_is_bounded(broker: RedisBroker, raw: Any, namespace: str) -> None:
-    """Each has a time to live of 400 days, and a thousand ticks leave a hundred records."""
+async def test_ledger_keys_are_bounded(broker: RedisBroker, raw: Any, namespace: str) -> None:
+    """Each key has a time to live of 400 days, and a thousand ticks leave a hundred records."""
     await broker.register_crons("app", "1", [entry()], ttl=60)
     await broker.pause_cron(KEY, note="", by="me")
     await broker.pause_cron(entry("unknown").key, note="", by="me")
@@ -330,8 +338,8 @@ async def test_every_key_of_the_ledger_is_bounded(broker: RedisBroker, raw: Any,
     assert raw.zcard(Layout(namespace).queue("q").key("ticks:report")) == 100
 
 
-async def test_a_ring_is_compact(broker: RedisBroker, raw: Any, namespace: str) -> None:
-    """A hundred usual records are as few and as short as the servers pack into one block: 128 of 64 bytes at most."""
+async def test_tick_history_is_compact(broker: RedisBroker, raw: Any, namespace: str) -> None:
+    """A hundred usual records fit the limits of one packed block of the server: 128 members of 64 bytes."""
     for n in range(100):
         tick = 1_800_000_000.0 + 60 * n
         await broker.record_ticks(
@@ -342,10 +350,8 @@ async def test_a_ring_is_compact(broker: RedisBroker, raw: Any, namespace: str) 
     assert max(map(len, members)) <= 64
 
 
-async def test_an_entry_that_was_retired_for_400_days_is_forgotten(
-    broker: RedisBroker, raw: Any, namespace: str
-) -> None:
-    """The next registration no longer speaks of it."""
+async def test_register_entry_retired_400_days_is_forgotten(broker: RedisBroker, raw: Any, namespace: str) -> None:
+    """A registration does not report an entry that was retired 400 days ago."""
     await broker.register_crons("app", "1", [entry(), entry("old")], ttl=60)
     await broker.register_crons("app", "2", [entry()], ttl=60)
     crons = Layout(namespace).fleet.key("crons:app")
@@ -355,8 +361,8 @@ async def test_an_entry_that_was_retired_for_400_days_is_forgotten(
     assert [status.definition.name for status in await broker.cron_statuses()] == ["report"]
 
 
-async def test_attendance_costs_the_same_with_any_number_of_entries(broker: RedisBroker, raw: Any) -> None:
-    """One script, that looks at nothing but the pauses."""
+async def test_renew_registration_cost_is_constant(broker: RedisBroker, raw: Any) -> None:
+    """The broker runs one script that reads only the pauses, whatever the number of entries."""
     await broker.register_crons("app", "1", [entry(str(n)) for n in range(2000)], ttl=60)
     await broker.pause_cron(entry("7").key, note="", by="me")
     await broker.renew_registration("app", "1", ttl=60)
@@ -367,8 +373,8 @@ async def test_attendance_costs_the_same_with_any_number_of_entries(broker: Redi
     assert sum(calls.values()) < 15
 
 
-async def test_ten_thousand_entries_are_registered_in_few_steps(broker: RedisBroker, raw: Any) -> None:
-    """Five hundred at a time, so that others get their turn; and all of them can be looked at."""
+async def test_register_ten_thousand_entries_in_batches(broker: RedisBroker, raw: Any) -> None:
+    """A script registers at most 500 entries, and the broker returns the status of all of them."""
     crons = [entry(str(n)) for n in range(10_000)]
     await broker.register_crons("app", "0", crons[:1], ttl=60)
     raw.config_resetstat()
@@ -382,10 +388,10 @@ def _run(raw: Any, name: str, keys: list[str], *args: object) -> Any:
     return raw.eval(load(name).text, len(keys), *keys, *args)
 
 
-async def test_what_another_process_has_registered_since_is_told(
+async def test_cron_status_newer_registration_is_read(
     broker: RedisBroker, make_broker: Callable[..., RedisBroker]
 ) -> None:
-    """What is remembered of a definition is of one registration, and a newer one counts."""
+    """A cached definition is not used after another process has registered the entry again."""
     await broker.register_crons("app", "1", [entry(expression="0 9 * * *")], ttl=60)
     for expression, app in (("0 9 * * *", "app"), ("0 10 * * *", "app"), ("0 11 * * *", "other")):
         await make_broker().register_crons(app, expression, [entry(expression=expression)], ttl=60)
@@ -395,8 +401,8 @@ async def test_what_another_process_has_registered_since_is_told(
             assert (status.definition.expression, status.app) == (expression, app)
 
 
-async def test_entries_that_are_asked_about_at_once_share_a_command(broker: RedisBroker, raw: Any) -> None:
-    """However many callers there are; each gets the answer to its own question, and one that gives up harms nobody."""
+async def test_cron_status_concurrent_calls_share_command(broker: RedisBroker, raw: Any) -> None:
+    """Concurrent calls share a command. Each gets its own reply, and a cancelled one does not affect the others."""
     names = [f"n{number}" for number in range(250)]
     await broker.register_crons("app", "1", [entry(name) for name in names], ttl=60)
     await broker.cron_status(entry("n0").key)  # a server that has no script yet is asked twice
@@ -410,10 +416,8 @@ async def test_entries_that_are_asked_about_at_once_share_a_command(broker: Redi
     assert calls(raw) - before == 6
 
 
-async def test_an_entry_whose_key_is_foreign_harms_no_other_that_is_asked_about(
-    broker: RedisBroker, raw: Any, namespace: str
-) -> None:
-    """The server refuses the command that they share; then each is asked about alone."""
+async def test_cron_status_mistyped_key_fails_one_call(broker: RedisBroker, raw: Any, namespace: str) -> None:
+    """If the server rejects a shared command, each entry is looked up alone, and only one call fails."""
     await broker.register_crons("app", "1", [entry("good"), entry("bad")], ttl=60)
     key = Layout(namespace).queue("q").key("cron:bad")
     raw.delete(key)
@@ -428,10 +432,10 @@ async def test_an_entry_whose_key_is_foreign_harms_no_other_that_is_asked_about(
 
 
 @pytest.mark.parametrize("key", ["cron:bad", "ticks:bad"])
-async def test_a_claim_that_cannot_be_decided_spends_no_other(
+async def test_claim_ticks_rejected_claim_spends_no_tick(
     broker: RedisBroker, raw: Any, namespace: str, key: str
 ) -> None:
-    """Nothing of a call is done when the server refuses one of its claims; alone, the others win."""
+    """If the server rejects one claim of a call, no tick of the call is decided, and the others can be won alone."""
     now = round(await broker.time(), 3)
     claims = [bid(now, name="good", job=job("t")), bid(now, name="bad", job=job("t"))]
     raw.set(full := Layout(namespace).queue("q").key(key), "somebody's")

@@ -1,4 +1,4 @@
-"""What the broker finds when it looks at a cluster: each node by itself, and every queue where it is."""
+"""The checks of the doctor on a cluster: each node, and each queue on its node."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def of(findings: list[Finding], subject: str) -> list[Finding]:
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
-async def test_a_leak_is_found_on_whatever_node_it_is(
+async def test_doctor_leak_on_any_node_is_found(
     cluster: Cluster, broker: RedisBroker, namespace: str, tampered: list[bool], number: int
 ) -> None:
-    """The finding names the queue and the job; the queues of the other nodes are in order."""
+    """The finding names the queue and the job, and the queues of the other nodes have none."""
     tampered.append(True)
     queues = spread(cluster, namespace)
     await broker.enqueue([job(f"job-{queue}", queue=queue) for queue in queues])
@@ -52,8 +52,8 @@ async def test_a_leak_is_found_on_whatever_node_it_is(
     ]
 
 
-async def test_the_memory_of_each_queue_is_told(cluster: Cluster, broker: RedisBroker, namespace: str) -> None:
-    """Whichever nodes they are on; all keys together take what the queues do, and a little more."""
+async def test_doctor_memory_of_queues_is_estimated(cluster: Cluster, broker: RedisBroker, namespace: str) -> None:
+    """Each queue has an estimate, and that of all keys is a little more than their sum."""
     sizes = dict(zip(spread(cluster, namespace), (1_000, 50_000, 200_000), strict=True))
     await broker.enqueue([job(queue, queue=queue, payload=b" " * size) for queue, size in sizes.items()])
     findings = await broker.diagnose()
@@ -68,8 +68,8 @@ async def test_the_memory_of_each_queue_is_told(cluster: Cluster, broker: RedisB
     assert 1 < int(keys.facts["memory"]) / sum(memory.values()) < 2
 
 
-async def test_each_node_is_looked_at(cluster: Cluster, broker: RedisBroker, carefree: RedisServer) -> None:
-    """Its version, memory, disk and clock; what is wrong with one is said of that one."""
+async def test_doctor_checks_each_node(cluster: Cluster, broker: RedisBroker, carefree: RedisServer) -> None:
+    """Version, memory, persistence and clock of each node have a finding that names the node."""
     findings = await broker.diagnose()
     addresses = sorted(f"127.0.0.1:{node.port}" for node in cluster.nodes)
     for subject in ("server", "eviction", "memory", "persistence", "clock"):
@@ -80,8 +80,8 @@ async def test_each_node_is_looked_at(cluster: Cluster, broker: RedisBroker, car
     assert all("offset" in one.facts for one in of(findings, "clock"))
 
 
-async def test_a_user_of_few_rights_sees_the_keys_and_the_clocks(cluster: Cluster, make: Make, namespace: str) -> None:
-    """What the nodes do not tell is named once, not for each of them."""
+async def test_doctor_restricted_user_gets_keys_and_clocks(cluster: Cluster, make: Make, namespace: str) -> None:
+    """A rejected command is reported once, not once for each node."""
     broker = make(cluster.url)
     await broker.enqueue([job(queue, queue=queue) for queue in spread(cluster, namespace)])
     findings = await broker.diagnose()

@@ -1,4 +1,4 @@
-"""What the broker finds when it looks at its server and at the keys of its namespace."""
+"""The checks of the doctor for the server and for single keys."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class TestKeys:
         tampered.append(True)
         return lambda key, **options: raw.set(f"{{{namespace}{key}", "1", **options)
 
-    async def test_all_in_order(self, broker: RedisBroker) -> None:
-        """How many there are, and what they take."""
+    async def test_keys_sound_namespace_is_ok(self, broker: RedisBroker) -> None:
+        """The finding has the number of keys and their memory."""
         await broker.enqueue([job("a")])
         found = only(await broker.diagnose(), "keys")
         assert (found.level, found.facts["keys"]) == (Level.OK, 5)
@@ -51,27 +51,25 @@ class TestKeys:
     @pytest.mark.parametrize(
         "key", [":q}:stranger", "}:stranger", ":q}:worker:w", "}:jobs", ":q}:claim", ":q}:ready:10", ":q}", ":a b}:jobs"]
     )  # fmt: skip
-    async def test_keys_of_others_are_found(
+    async def test_keys_unknown_key_is_reported(
         self, broker: RedisBroker, plant: Callable[..., None], namespace: str, key: str
     ) -> None:
-        """What is under the prefix and is none of ours."""
+        """A key in the namespace that aioq does not have is a warning."""
         plant(key, ex=60)
         (found,) = about(await broker.diagnose(), "keys")
         assert found == (Level.WARN, f"unknown keys are in the namespace: {{{namespace}{key}")
 
-    async def test_a_key_without_an_end_is_found(
+    async def test_keys_missing_ttl_is_reported(
         self, broker: RedisBroker, plant: Callable[..., None], namespace: str
     ) -> None:
-        """One that should have a time to live, and has none."""
+        """A key that should have a time to live and has none is a warning."""
         plant(":q}:memo:gone-for-long")
         (found,) = about(await broker.diagnose(), "keys")
         key = f"{{{namespace}:q}}:memo:gone-for-long"
         assert found == (Level.WARN, f"keys have no time to live, and should have one: {key}")
 
-    async def test_a_key_of_the_wrong_type_fails(
-        self, broker: RedisBroker, plant: Callable[..., None], namespace: str
-    ) -> None:
-        """It is named with what it should be, and the other queues are looked at all the same."""
+    async def test_keys_wrong_type_fails(self, broker: RedisBroker, plant: Callable[..., None], namespace: str) -> None:
+        """The finding names the key and its proper type, and the other queues are checked."""
         plant(":q}:jobs")
         await broker.enqueue([job("a", "other")])
         findings = await broker.diagnose()
@@ -80,20 +78,18 @@ class TestKeys:
         assert about(findings, "queue q") == []
         assert "1 pending" in about(findings, "queue other")[-1][1]
 
-    async def test_workers_of_the_wrong_type_are_no_end_of_it(
-        self, broker: RedisBroker, plant: Callable[..., None]
-    ) -> None:
-        """What cannot be read is a finding, and no error."""
+    async def test_workers_wrong_type_is_a_finding(self, broker: RedisBroker, plant: Callable[..., None]) -> None:
+        """Workers that cannot be read are a finding and not an error."""
         plant("}:workers", ex=60)
         findings = await broker.diagnose()
         ((level, text),) = about(findings, "workers")
         assert level is Level.FAIL
         assert text.startswith("could not be read: ")
 
-    async def test_too_many_ticks_are_found(
+    async def test_keys_too_many_ticks_are_reported(
         self, broker: RedisBroker, raw: Any, namespace: str, tampered: list[bool]
     ) -> None:
-        """The records of an entry are bounded."""
+        """An entry with more records than the limit is a warning."""
         tampered.append(True)
         key = f"{{{namespace}:q}}:ticks:report"
         raw.zadd(key, {f"{n}": n for n in range(101)})
@@ -102,10 +98,10 @@ class TestKeys:
             (Level.WARN, f"entries have more than 100 records of ticks: {key}")
         ]
 
-    async def test_other_namespaces_are_left_alone(
+    async def test_keys_other_namespaces_are_ignored(
         self, broker: RedisBroker, raw: Any, plant: Callable[..., None], namespace: str
     ) -> None:
-        """Neither those that begin alike nor keys without one are looked at."""
+        """The doctor ignores namespaces that begin alike, and keys without a namespace."""
         plant("-2:q}:stranger", ex=60)
         raw.set(f"{namespace}:q:stranger", "1", ex=60)
         assert about(await broker.diagnose(), "keys") == [(Level.OK, "0; each has a time to live, or a bound")]
@@ -129,16 +125,16 @@ class TestKeys:
         (b"{ns}:\xff", None),
     ],
 )
-def test_what_a_key_is_for(key: bytes, place: Place | None) -> None:
-    """Its name says it."""
+def test_place_of_parses_key_names(key: bytes, place: Place | None) -> None:
+    """The name of a key gives its queue and its purpose."""
     assert place_of("ns", key) == place
 
 
 class TestQueues:
     """How the jobs stand."""
 
-    async def test_counts_and_memory(self, broker: RedisBroker) -> None:
-        """Every state has its number, and the queue takes so much memory."""
+    async def test_queue_counts_and_memory_are_reported(self, broker: RedisBroker) -> None:
+        """The finding has the number of jobs in each state, and the memory of the queue."""
         await broker.enqueue([job("a"), job("b"), job("c"), job("d"), job("f"), job("e", delay=60.0)])
         a, b, c, _ = await claim(broker, 4)
         late = Expired(lease=c, failure=Failure("Expired", "too late"))
@@ -156,8 +152,8 @@ class TestQueues:
         }  # fmt: skip
         assert (Level.WARN, "1 dead jobs are stored") in about(found, "queue q")
 
-    async def test_a_queue_that_nobody_consumes(self, broker: RedisBroker) -> None:
-        """Jobs that wait for a worker that is not there are warned of, until one is up."""
+    async def test_queue_without_worker_is_reported(self, broker: RedisBroker) -> None:
+        """Jobs that wait without a worker for their queue are a warning until one is up."""
         await broker.enqueue([job("a"), job("b", delay=60.0)])
         nobody = (Level.WARN, "2 jobs wait, and no worker that is up consumes the queue")
         findings = await broker.diagnose()
@@ -168,8 +164,8 @@ class TestQueues:
         assert nobody not in about(findings, "queue q")
         assert about(findings, "workers") == [(Level.OK, "1 up, with 10 slots, 3 in use at the last heartbeat")]
 
-    async def test_a_job_that_is_long_due(self, broker: RedisBroker, raw: Any, namespace: str) -> None:
-        """Workers are up, and yet nobody asks for jobs."""
+    async def test_queue_overdue_job_is_reported(self, broker: RedisBroker, raw: Any, namespace: str) -> None:
+        """A job that is due for long is a warning although workers are up."""
         await broker.heartbeat(WORKER, ttl=60)
         await broker.enqueue([job("a", delay=60.0)])
         raw.zadd(f"{{{namespace}:q}}:due", {"a": (await broker.time() - 100) * 1000})
@@ -181,10 +177,10 @@ class TestQueues:
 class TestServer:
     """Settings of a real server."""
 
-    async def test_a_server_that_may_evict_fails(
+    async def test_server_eviction_policy_is_reported(
         self, start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker]
     ) -> None:
-        """With a maxmemory it throws jobs away; without one it would."""
+        """An eviction policy is a failure with a maxmemory, and a warning without one."""
         server = start_server("--maxmemory-policy", "allkeys-lru")
         broker = make_broker(server.open_url)
         found = only(await broker.diagnose(), "eviction")
@@ -208,30 +204,28 @@ class TestServer:
             (["--appendonly", "yes"], (Level.OK, "appendonly is on")),
         ],
     )
-    async def test_persistence(
+    async def test_server_persistence_is_reported(
         self,
         start_server: Callable[..., RedisServer],
         make_broker: Callable[..., RedisBroker],
         options: list[str],
         found: tuple[Level, str],
     ) -> None:
-        """What a crash or a restart would cost."""
+        """The finding says what a crash or a restart would lose."""
         assert about(await make_broker(start_server(*options).open_url).diagnose(), "persistence") == [found]
 
-    async def test_version_memory_and_clock(
-        self, redis_server: RedisServer, make_broker: Callable[..., RedisBroker]
-    ) -> None:
-        """All is well with the shared server; its clock is this host's."""
+    async def test_server_sound_is_ok(self, redis_server: RedisServer, make_broker: Callable[..., RedisBroker]) -> None:
+        """The findings on version, memory and clock of the shared server have no warning."""
         findings = await make_broker(redis_server.open_url).diagnose()
         assert only(findings, "clock").level is Level.OK
         assert only(findings, "memory").level is Level.OK
         assert only(findings, "server").text.startswith(("Redis ", "Valkey "))
         assert int(str(only(findings, "server").facts["version"]).partition(".")[0]) >= 6
 
-    async def test_a_full_server_fails(
+    async def test_server_full_fails(
         self, start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker]
     ) -> None:
-        """Nothing can be enqueued, and looking still works."""
+        """A full server is a failure, and its keys are checked."""
         server = start_server()
         broker = make_broker(server.open_url)
         await broker.enqueue([job("a")])
@@ -242,10 +236,10 @@ class TestServer:
         assert "no job can be enqueued" in only(findings, "memory").text
         assert any("1 pending" in text for _, text in about(findings, "queue q"))
 
-    async def test_a_user_with_few_rights_is_told_what_was_left_out(
+    async def test_server_restricted_user_gets_rejected_commands(
         self, start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker]
     ) -> None:
-        """What may be looked at is, and the rest is named with the command that it takes."""
+        """The doctor checks what the user may read, and names each rejected command."""
         server = start_server(tcp=True)
         with server.client() as connection:
             client: Any = connection
@@ -263,10 +257,10 @@ class TestServer:
         assert only(findings, "keys").level is Level.OK
         assert any("1 pending" in text for _, text in about(findings, "queue q"))
 
-    async def test_a_server_that_is_away_is_an_error(
+    async def test_server_away_raises(
         self, start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker]
     ) -> None:
-        """Nothing can be said of it."""
+        """The doctor raises an error if no server answers."""
         server = start_server()
         broker = make_broker(server.url, timeout=0.2)
         server.stop()
@@ -274,8 +268,8 @@ class TestServer:
             await broker.diagnose()
 
 
-def test_a_replica_fails() -> None:
-    """It takes no jobs."""
+def test_host_replica_fails() -> None:
+    """A replica is a failure, because it accepts no jobs."""
     findings = about_host({"role": "slave", "master_host": "db1", "redis_version": "7.0"}, None)
     assert (Level.FAIL, "it is a replica of db1, and takes no jobs") in about(findings, "server")
 
@@ -287,13 +281,13 @@ def test_a_replica_fails() -> None:
         ("rdb_last_bgsave_status", "the latest snapshot could not be written"),
     ],
 )
-def test_a_disk_that_takes_no_more_fails(field: str, said: str) -> None:
-    """The server goes on in memory, and would forget."""
+def test_host_failed_write_fails(field: str, said: str) -> None:
+    """A server that could not write to its disk is a failure."""
     assert (Level.FAIL, said) in about(about_host({field: "err"}, None), "persistence")
 
 
-def test_memory_that_is_nearly_full_is_warned_of() -> None:
-    """Before it is."""
+def test_host_nearly_full_memory_is_reported() -> None:
+    """Nearly full memory is a warning."""
     findings = about_host({"used_memory": "95", "maxmemory": "100"}, None)
     assert about(findings, "memory") == [(Level.WARN, "95 B used of 100 B: soon no job can be enqueued")]
 
@@ -306,8 +300,8 @@ def test_memory_that_is_nearly_full_is_warned_of() -> None:
         (900.0, (Level.WARN, "this host's clock is 100.0 s ahead of the server's")),
     ],
 )
-def test_clocks_that_are_apart(there: float, said: tuple[Level, str]) -> None:
-    """More than a second is worth a warning."""
+def test_clock_offset_is_reported(there: float, said: tuple[Level, str]) -> None:
+    """Clocks that differ by more than a second are a warning."""
     found = about_clock(1000.0, there, 0.001)
     assert (found.level, found.text) == said
 
@@ -315,6 +309,6 @@ def test_clocks_that_are_apart(there: float, said: tuple[Level, str]) -> None:
 @pytest.mark.parametrize(
     ("bytes", "shown"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (3 << 20, "3.0 MiB"), (5 << 40, "5120.0 GiB")]
 )
-def test_sizes(bytes: int, shown: str) -> None:
-    """In the unit that suits them."""
+def test_format_bytes_picks_unit(bytes: int, shown: str) -> None:
+    """A number of bytes is shown in B, KiB, MiB or GiB."""
     assert format_bytes(bytes) == shown

@@ -1,4 +1,4 @@
-"""Keys that do not fit together: each way in which a queue may be damaged is found, and named."""
+"""The checks of the doctor for the keys of one queue: each kind of damage has a finding."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def leaks(findings: list[Finding]) -> list[tuple[Level, str]]:
     return [(one.level, one.text) for one in of_queue if not any(words in one.text for words in usual)]
 
 
-async def test_a_sound_queue_has_no_leak(broker: RedisBroker) -> None:
-    """Jobs in every place, none of them in two."""
+async def test_leaks_sound_queue_has_none(broker: RedisBroker) -> None:
+    """A queue with jobs in every state has no finding."""
     await fill(broker)
     assert leaks(await broker.diagnose()) == []
 
@@ -124,27 +124,25 @@ async def test_a_sound_queue_has_no_leak(broker: RedisBroker) -> None:
         ),
     ],
 )  # fmt: skip
-async def test_damage_is_found(
+async def test_leaks_damaged_key_is_reported(
     broker: RedisBroker, raw: Any, queue: Callable[[str], str], damage: Damage, found: list[tuple[Level, str]]
 ) -> None:
-    """The finding names the jobs, and nothing else is said."""
+    """The one finding names the jobs that the damage concerns."""
     await fill(broker)
     damage(raw, queue)
     assert leaks(await broker.diagnose()) == found
 
 
-async def test_ids_are_shown_on_one_line(broker: RedisBroker, raw: Any, queue: Callable[[str], str]) -> None:
-    """A few of many are shown, whatever bytes they are."""
+async def test_leaks_many_ids_are_shown_on_one_line(broker: RedisBroker, raw: Any, queue: Callable[[str], str]) -> None:
+    """The finding shows the first of many ids as printable text, whatever their bytes."""
     raw.rpush(queue("ready:5"), b"\x1b[31m\n", b"\xff", *(f"ghost-{n}" for n in range(2000)))
     ((_, text),) = leaks(await broker.diagnose())
     assert text.isprintable()
     assert text.endswith(r"1,000, for example \x1b[31m\n, ghost-0, ghost-1")
 
 
-async def test_in_a_long_queue_lost_jobs_are_counted(
-    broker: RedisBroker, raw: Any, queue: Callable[[str], str]
-) -> None:
-    """Where there is too much to look at every id, the sizes of the keys still tell."""
+async def test_leaks_long_queue_counts_missing_jobs(broker: RedisBroker, raw: Any, queue: Callable[[str], str]) -> None:
+    """The doctor compares the sizes of keys that are too long to read."""
     await broker.enqueue([job(f"job-{n}") for n in range(1500)])
     assert leaks(await broker.diagnose()) == []
     for _ in range(3):

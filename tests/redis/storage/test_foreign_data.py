@@ -1,4 +1,4 @@
-"""What a foreign writer, an accident or a later version may have left in the keys."""
+"""Data that another program, an accident or a later version has left in the keys."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def queue(raw: Any, namespace: str, tampered: list[bool]) -> Callable[[str], str
     ],
     ids=lambda record: repr(record[:32]),
 )
-async def test_what_is_no_job_is_marked_dead(
+async def test_claim_malformed_job_is_dead(
     broker: RedisBroker, raw: Any, queue: Callable[[str], str], record: bytes
 ) -> None:
-    """It becomes dead as malformed with its bytes as they were, and the next job is claimed with it."""
+    """The broker marks a record that is not a job as dead with its bytes unchanged, and claims the next job."""
     raw.hset(queue("jobs"), "foreign", record)
     raw.rpush(queue("ready:5"), "foreign")
     await broker.enqueue([job("a")])
@@ -52,10 +52,10 @@ async def test_what_is_no_job_is_marked_dead(
     assert (dead.id, dead.reason, dead.payload) == ("foreign", "malformed", record)
 
 
-async def test_an_id_of_any_bytes_does_no_harm(
+async def test_claim_invalid_id_is_dead(
     broker: RedisBroker, raw: Any, queue: Callable[[str], str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Job ids that no client would choose are marked dead, and logged on one line."""
+    """The broker marks a job with an invalid id as dead, and logs the id on one line."""
     for id in (b"\xff\r\n\x1b[31m", b"", b"x" * 10_000, "🦆".encode()):
         raw.hset(queue("jobs"), id, b"1764000000000 tasks.work \n[]")
         raw.rpush(queue("ready:5"), id)
@@ -66,10 +66,10 @@ async def test_an_id_of_any_bytes_does_no_harm(
     assert all(record.getMessage().isprintable() and len(record.getMessage()) < 300 for record in caplog.records)
 
 
-async def test_a_job_of_a_later_version_is_left_for_newer_workers(
+async def test_claim_later_version_is_retried(
     broker: RedisBroker, raw: Any, queue: Callable[[str], str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It waits with its attempt refunded, and is warned of once."""
+    """A job of a later version waits with its attempt refunded, and the broker logs one warning."""
     for id in ("f", "g"):
         raw.hset(queue("jobs"), id, b'1764000000000 tasks.work {"v":2,"p":8,"new":{}}\n[]')
         raw.rpush(queue("ready:8"), id)
@@ -81,10 +81,10 @@ async def test_a_job_of_a_later_version_is_left_for_newer_workers(
     ]
 
 
-async def test_a_job_of_a_later_version_is_given_up_in_the_end(
+async def test_claim_later_version_is_dead_after_an_hour(
     broker: RedisBroker, raw: Any, queue: Callable[[str], str]
 ) -> None:
-    """When no newer worker has come for an hour, it is dead."""
+    """A job of a later version is dead if no newer worker has claimed it within an hour."""
     raw.hset(queue("jobs"), "f", b'1764000000000 tasks.work {"v":2}\n[]')
     raw.hset(queue("runs"), "f", b"s0 119 1764000000000 0 0 1764000000000 w1")
     raw.rpush(queue("ready:5"), "f")
@@ -92,10 +92,10 @@ async def test_a_job_of_a_later_version_is_given_up_in_the_end(
     assert [dead.reason for dead in await broker.list_dead_jobs("q")] == ["unknown_version"]
 
 
-async def test_an_id_without_a_job_is_dropped(
+async def test_claim_deleted_job_is_dropped(
     broker: RedisBroker, raw: Any, queue: Callable[[str], str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A job that was deleted from outside is passed over, with a warning, and once."""
+    """The broker skips a job that another program has deleted, and logs one warning."""
     await broker.enqueue([job("a"), job("b")])
     raw.hdel(queue("jobs"), "a")
     with caplog.at_level(logging.WARNING, "aioq.redis"):
@@ -106,10 +106,8 @@ async def test_an_id_without_a_job_is_dropped(
     ]
 
 
-async def test_a_lease_without_a_job_is_reaped_silently(
-    broker: RedisBroker, raw: Any, queue: Callable[[str], str]
-) -> None:
-    """Nothing of a deleted job comes back."""
+async def test_reap_deleted_job_is_dropped(broker: RedisBroker, raw: Any, queue: Callable[[str], str]) -> None:
+    """The broker removes the lease of a deleted job, and does not enqueue the job."""
     await broker.enqueue([job("a"), job("b")])
     await claim(broker, lease=0.001)
     raw.hdel(queue("jobs"), "a")
@@ -119,10 +117,8 @@ async def test_a_lease_without_a_job_is_reaped_silently(
     assert raw.hkeys(queue("runs")) == [b"b"]
 
 
-async def test_an_id_that_is_twice_in_line_runs_once(
-    broker: RedisBroker, raw: Any, queue: Callable[[str], str]
-) -> None:
-    """Within one claim, while it runs, and while it waits for another attempt."""
+async def test_claim_duplicate_id_runs_once(broker: RedisBroker, raw: Any, queue: Callable[[str], str]) -> None:
+    """An id that is twice in a ready list is claimed once in one claim, while the job runs, and before a retry."""
     await broker.enqueue([job("a")])
     raw.rpush(queue("ready:5"), "a", "a", "a")
     raw.rpush(queue("ready:4"), "a")
@@ -149,14 +145,14 @@ async def reap(broker: RedisBroker) -> object:
     ("name", "call"),
     [("jobs", enqueue), ("due", enqueue), ("runs", claim), ("leased", claim), ("leased", reap)],
 )
-async def test_a_key_of_the_wrong_type_is_named(
+async def test_broker_mistyped_key_is_named(
     broker: RedisBroker,
     raw: Any,
     queue: Callable[[str], str],
     name: str,
     call: Callable[[RedisBroker], Awaitable[object]],
 ) -> None:
-    """The error says which key it is; other queues go on, and no job is lost by it."""
+    """The error names the key with the wrong type. Other queues work, and no job is lost."""
     raw.set(queue(name), "foreign")
     with pytest.raises(BrokerConfigError, match=rf"key {queue(name)} is a string and should be a [hz]"):
         await call(broker)
@@ -167,10 +163,10 @@ async def test_a_key_of_the_wrong_type_is_named(
 
 
 @pytest.mark.parametrize("name", ["cancelled_ids", "suspects", "due", "runs", "leased", "ready:0", "ready:4"])
-async def test_a_claim_that_fails_leaves_jobs_in_line(
+async def test_claim_mistyped_key_takes_no_job(
     broker: RedisBroker, raw: Any, queue: Callable[[str], str], name: str
 ) -> None:
-    """Whichever key somebody else has put there, the jobs of other lines are claimed once it is away."""
+    """A claim that fails takes no job of another ready list, so all are claimed once the key is removed."""
     in_line = [job(f"of-{n}", priority=n) for n in range(10) if name != f"ready:{n}"]
     await broker.enqueue(in_line)
     raw.set(queue(name), "foreign")
@@ -181,10 +177,10 @@ async def test_a_claim_that_fails_leaves_jobs_in_line(
 
 
 @pytest.mark.parametrize("name", ["ended", "cancelled"])
-async def test_a_cancel_that_fails_leaves_the_lease(
+async def test_cancel_mistyped_key_leaves_lease(
     broker: RedisBroker, raw: Any, queue: Callable[[str], str], name: str
 ) -> None:
-    """The job goes on, and should its worker vanish, it is found."""
+    """A job whose cancellation fails runs on, and is reaped if its worker crashes."""
     await broker.enqueue([job("a")])
     await claim(broker, lease=0.001)
     raw.set(queue(name), "foreign")
@@ -196,10 +192,10 @@ async def test_a_cancel_that_fails_leaves_the_lease(
 
 
 @pytest.mark.parametrize("queues", [("q",), ("other", "q")])
-async def test_tokens_of_another_type_are_named(
+async def test_claim_mistyped_wake_key_is_named(
     broker: RedisBroker, raw: Any, queue: Callable[[str], str], queues: tuple[str, ...]
 ) -> None:
-    """A worker that cannot wait hears which key it is."""
+    """A worker that cannot wait for jobs gets an error that names the key."""
     await broker.enqueue([job("later", delay=60.0)])
     await broker.claim(request(queues=queues))
     raw.delete(queue("wake"))

@@ -1,4 +1,4 @@
-"""Apps of different namespaces on one server: neither touches what is the other's."""
+"""Apps of different namespaces on one server do not touch the keys of each other."""
 
 from __future__ import annotations
 
@@ -100,10 +100,10 @@ async def use_the_ledger(broker: RedisBroker) -> None:
     assert await broker.wait_for_result("l", queue="q", timeout=0.01) is False
 
 
-async def test_no_command_names_a_key_of_another_namespace(
+async def test_broker_commands_stay_in_namespace(
     redis_server: RedisServer, namespace: str, raw: Any, make_broker: Callable[..., RedisBroker]
 ) -> None:
-    """Every key and channel begins with `{namespace`, and nothing is searched for or flushed."""
+    """Keys and channels of a command begin with `{namespace`, and the broker never searches or flushes a database."""
     with watched(redis_server) as seen:
         await use_everything(make_broker())
     assert len(seen) > 100
@@ -113,10 +113,10 @@ async def test_no_command_names_a_key_of_another_namespace(
         assert [key for key in keys_in(raw, words) if not key.startswith(mine)] == [], words
 
 
-async def test_apps_of_two_namespaces_see_nothing_of_each_other(
+async def test_broker_two_namespaces_are_separate(
     namespace: str, raw: Any, make_broker: Callable[..., RedisBroker]
 ) -> None:
-    """Not even where the name of one begins with that of the other, or their jobs have the same ids."""
+    """Apps do not see the jobs of each other if one namespace is a prefix of the other, or if job ids are equal."""
     ours, theirs = make_broker(), make_broker(namespace=f"{namespace}-2")
     for broker, answer in ((ours, 1), (theirs, 2)):
         app = Aarq(broker, name="app")
