@@ -200,6 +200,7 @@ class Aarq:
                 on_error=on_error,
             )
         if unique:
+            # Here, so that the error names this line of the program and not the start of a worker.
             self._need_ledger("unique=True")
 
         def register(function: F) -> F:

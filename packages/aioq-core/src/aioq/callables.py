@@ -68,6 +68,7 @@ def imported_as(module: str) -> str:
 
 def _caller() -> FrameType | None:
     frame = inspect.currentframe()
+    # With a dot at the end, so that `aioq` counts and `aioq_redis` does not.
     while frame is not None and f"{frame.f_globals.get('__name__')}.".startswith("aioq."):
         frame = frame.f_back
     return frame
@@ -78,6 +79,7 @@ async def in_thread(call: Callable[[], Any], limiter: anyio.CapacityLimiter | No
 
     A returned awaitable is awaited: a plain `def` may wrap an `async def`.
     """
+    # A thread cannot be stopped: waiting for it would keep a stopping worker from releasing its job.
     outcome = await anyio.to_thread.run_sync(_outcome_of, call, abandon_on_cancel=True, limiter=limiter)
     result = outcome()
     return await result if inspect.isawaitable(result) else result

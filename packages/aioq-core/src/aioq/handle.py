@@ -110,8 +110,10 @@ class Job(Generic[R_co]):
             if record is None or record.state in FINAL_STATES:
                 return self._outcome(record)
             left = MAX_WAIT if deadline is None else deadline - self.clock.monotonic()
+            # After the look-up, so that a timeout of 0 asks once.
             if left <= 0:
                 raise ResultTimeout(self.id, timeout or 0.0)
+            # A signal can be lost with its connection, so no wait is longer than `MAX_WAIT`.
             await self._wait(min(left, MAX_WAIT))
 
     async def _wait(self, seconds: float) -> None:

@@ -226,6 +226,7 @@ class Task(Generic[P, R]):
 
     async def store(self, job: NewJob) -> Job[R]:
         """Store one job of this task, and return its handle."""
+        # A plain attribute: an `await` of `connect` would cost every enqueue some time.
         if not self._app.connected:
             await self._app.connect()
         await self._app.broker.enqueue([job])
@@ -248,6 +249,7 @@ class Task(Generic[P, R]):
             schedule_id: The id of the job if an `app.schedule` enqueues it.
         """
         payload = self.signature.encode(args, kwargs)
+        # Before it is signed, so that the limit is the same with and without signing keys.
         if len(payload) > self._app.max_payload:
             raise PayloadTooLarge(f"a call of {self.name}", len(payload), self._app.max_payload)
         defaults = self.defaults
@@ -277,6 +279,7 @@ class Task(Generic[P, R]):
             SerializationError: The arguments do not fit the task.
         """
         payload, limit, signer = lease.payload, self._app.max_payload, self._app.signer
+        # Checked here too: another program may have stored the job, and decoding a large payload blocks the event loop.
         if len(payload) > limit and (signer is None or len(payload) > limit + OVERHEAD):
             raise PayloadTooLarge(f"the call of {self.name}", len(payload), limit)
         if signer is not None:
@@ -284,6 +287,7 @@ class Task(Generic[P, R]):
         try:
             return self.signature.decode(payload)
         except SerializationError:
+            # Only after the decoder has failed, so that apps without keys do not pay for the check.
             if signer is None and looks_signed(payload):
                 raise BadSignature(f"the call of {self.name} is signed, and this app has no signing_keys") from None
             raise

@@ -79,6 +79,7 @@ class CroniterDays:
 
     def first_from(self, day: date) -> date | None:
         """Return the first matching day that is not before `day`."""
+        # All minutes of a day ask for the same day, and one call of croniter takes longer than the rest of a step.
         latest = self._latest  # read once, because another thread may replace it
         if latest is not None and latest[0] <= day <= latest[1]:
             return latest[1]
@@ -89,9 +90,11 @@ class CroniterDays:
 
     def _search(self, day: date) -> date | None:
         try:
+            # croniter keeps its position in itself: two threads must not step it at once.
             with self._lock:
                 return self._croniter.get_next(datetime, start_time=datetime.combine(day, time.min)).date()
         except (OverflowError, ValueError):
+            # Close to the year 9999 the search leaves the calendar. Before that an error is a defect, and must be seen.
             if day.year + _SEARCH_YEARS < MAXYEAR:
                 raise
             return None

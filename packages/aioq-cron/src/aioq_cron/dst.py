@@ -85,9 +85,11 @@ class ZonedStepper:
         shift = shift_at(wall, self.zone)
         if shift is None:
             return self._onwards(wall)
+        # A repeated wall time does not say which pass it belongs to; the instant does.
         if instant < shift.at:
             if found := self._until_end(shift, wall):
                 return _utc(found, shift.before)
+            # The second pass repeats all of it, however far the first one has come.
             wall = shift.start - _TICK
         if self.fires_in_second_pass(shift) and (found := self._until_end(shift, wall)):
             return _utc(found, shift.after)
@@ -135,6 +137,7 @@ def wall_time(instant: datetime, zone: ZoneInfo) -> datetime:
     try:
         return instant.astimezone(zone).replace(tzinfo=None)
     except OverflowError:
+        # West of Greenwich the first hours of the year 1 have no wall time.
         if instant.year > 1:
             raise
         return datetime.min
@@ -142,6 +145,7 @@ def wall_time(instant: datetime, zone: ZoneInfo) -> datetime:
 
 def shift_at(wall: datetime, zone: ZoneInfo) -> Shift | None:
     """Return the shift that skips or repeats a wall time, None when it comes exactly once."""
+    # zoneinfo answers with both offsets of a skipped or repeated time, depending on `fold`.
     before, after = _offset(wall, zone, fold=0), _offset(wall, zone, fold=1)
     if before == after:
         return None

@@ -55,6 +55,7 @@ class Every:
         if moment < first:
             return first
         try:
+            # Whole microseconds, without floats: a sum of rounded intervals would drift over the years.
             return first + ((moment - first) // self.interval + 1) * self.interval
         except OverflowError:
             return None

@@ -41,6 +41,7 @@ class ExcludedDates:
             return None
         if day == date.max:
             return tick
+        # The search goes on after the whole day: an entry of every minute would otherwise take 1,440 steps.
         end = datetime.combine(day + _DAY, time.min, self.zone).astimezone(UTC)
         return max(tick, end - _TICK)
 
@@ -120,6 +121,7 @@ class Except:
         None if there is no such tick, or if 10,000 days, or 10,000 ticks of a schedule, in a row
         are excluded.
         """
+        # Bounded: if everything is excluded, the search would block the event loop without end.
         for _ in range(MAX_EXCLUDED_IN_A_ROW):
             tick = self.schedule.next_after(instant)
             if tick is None or (passed := self._excluded.passes(tick)) is None:

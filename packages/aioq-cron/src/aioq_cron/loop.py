@@ -70,6 +70,7 @@ class CronLoop:
         """Compute the next tick of every entry from now, also of entries that had no tick left."""
         now = _floor_to_datetime(self._clock.time())
         self._heap.clear()
+        # A copy: `_disable` removes groups.
         for group in list(self._groups):
             await self._yield()
             try:
@@ -101,6 +102,7 @@ class CronLoop:
     def _push(self, group: _Group, tick_at: datetime | None) -> None:
         if tick_at is not None:
             self._pushed += 1
+            # The count keeps entries of one moment in order, and groups are never compared.
             heappush(self._heap, (tick_at.timestamp(), self._pushed, tick_at, group))
 
     def _fire_one(self, tick: Tick) -> None:
@@ -111,6 +113,7 @@ class CronLoop:
             logger.exception("cron entry %s could not be fired", name, extra={"cron": name})
 
     def _disable(self, group: _Group, error: Exception) -> None:
+        # Without a tick there is nothing to compute the next one from. The other entries go on.
         del self._groups[group]
         for entry in group.entries:
             logger.error(
@@ -143,6 +146,7 @@ def _key(schedule: Schedule) -> object:
     try:
         hash(schedule)
     except TypeError:
+        # A schedule of the user may not be hashable: it gets a group of its own.
         return id(schedule)
     return schedule
 

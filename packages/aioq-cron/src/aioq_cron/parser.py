@@ -89,6 +89,7 @@ def _values(field: Field, part: str, expression: str) -> tuple[int, ...]:
     values: set[int] = set()
     for item in items:
         values.update(_item(field, item, expression, alone=len(items) == 1))
+    # Cron accepts both 0 and 7 for Sunday.
     return tuple(sorted({value % 7 for value in values} if field is WEEKDAY else values))
 
 
@@ -113,8 +114,10 @@ def _bounds(field: Field, item: re.Match[str], expression: str) -> tuple[int, in
         return field.low, field.high
     low = _value(field, first, item, expression)
     if last is None:
+        # `5/15` means `5-59/15`.
         return low, low if item["step"] is None else field.high
     high = _value(field, last, item, expression)
+    # SUN stands for 0, but in FRI-SUN it is the end of the week.
     if field is WEEKDAY and last.upper() == "SUN" and low > 0:
         high = 7
     if high < low:

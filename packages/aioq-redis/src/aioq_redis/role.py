@@ -45,6 +45,7 @@ class KnownQueues:
             if not reply.cancelled() and reply.exception() is None:
                 self.added[queue] = now
 
+        # Not awaited: only listings read this set, and an enqueue must not become slower for them.
         session.pipeline.submit(Command(None, (), ("SADD", self._key, queue))).add_done_callback(note)
 
 
@@ -94,5 +95,6 @@ async def gather_by_queue(
         work: Called with a queue and its items; returns one answer for each.
     """
     groups = group_by_queue(items, queue_of)
+    # Each queue may be on another node of a cluster, so no single script can do it.
     answers = await gather_all(work(queue, own) for queue, own in groups.items())
     return ungroup(items, dict(zip(groups, answers, strict=True)), queue_of)

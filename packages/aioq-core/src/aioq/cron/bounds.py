@@ -40,6 +40,7 @@ class Bounded:
     def next_after(self, instant: datetime) -> datetime | None:
         """Return the first moment strictly after `instant` that is within the bounds."""
         if self.start is not None and instant < self.start:
+            # `start` may be a tick itself, and `next_after` excludes the moment that it gets.
             instant = self.start - INSTANT
         moment = self.schedule.next_after(instant)
         return None if moment is None or (self.end is not None and moment > self.end) else moment

@@ -49,6 +49,7 @@ def define(entry: CronEntry) -> CronDefinition:
 def version_of(definitions: Iterable[CronDefinition]) -> str:
     """Return a short text that is equal for equal sets of definitions, in every process."""
     plain = [msgspec.to_builtins(definition) for definition in _sorted(definitions)]
+    # Not `hash`: for text it differs from process to process.
     return sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -77,6 +78,7 @@ def _sorted(definitions: Iterable[CronDefinition]) -> list[CronDefinition]:
 def _policies(options: CronOptions) -> Iterator[tuple[str, str]]:
     for field in fields(options):
         value = getattr(options, field.name)
+        # Only what differs from its default: a release that adds an option must not change the version of every app.
         if field.name != "enabled" and value != field.default:
             yield field.name, _as_text(value)
 

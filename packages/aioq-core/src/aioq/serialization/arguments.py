@@ -66,7 +66,9 @@ class CallSignature:
         call = self._bind(args, kwargs)
         try:
             payload = self._codec.encode(call)
+            # Decoded at once: a mistake shows at the caller's line, and not hours later in a worker.
             arrived = self._decode(payload)
+            # The comparison is the usual case and cheap; the search for the loss runs only if it fails.
             loss = first_loss(call, arrived) if arrived != call else None
         except SerializationError as error:
             raise SerializationError(f"{self._name}: argument {error}") from None
@@ -149,6 +151,7 @@ def _struct(parameters: list[inspect.Parameter], hints: dict[str, Any]) -> type[
     """Return a struct class with one field for each parameter."""
     keyword = [_field(p, hints) for p in parameters if p.kind is _P.KEYWORD_ONLY]
     positional = [_field(p, hints) for p in parameters if p.kind is not _P.KEYWORD_ONLY]
+    # Two classes, because `kw_only` of msgspec applies to all fields of a class.
     base = msgspec.defstruct("Keywords", keyword, kw_only=True, forbid_unknown_fields=True)
     return msgspec.defstruct("Arguments", positional, bases=(base,), forbid_unknown_fields=True)
 
@@ -161,4 +164,5 @@ def _field(parameter: inspect.Parameter, hints: dict[str, Any]) -> tuple[str, An
         hint = types.GenericAlias(dict, (str, hint))
     elif parameter.default is _P.empty:
         return parameter.name, hint
+    # Not the function's default: a later release may change it, and jobs in the queue then use the new one.
     return parameter.name, hint, UNSET

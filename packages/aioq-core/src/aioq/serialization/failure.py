@@ -70,6 +70,7 @@ def _cut(text: str, limit: int) -> str:
 
 def _head(text: str, limit: int) -> str:
     """Cut the end off."""
+    # Cut before it is encoded: the text of an exception may have megabytes.
     data = text[: limit + 1].encode("utf-8", "backslashreplace")
     return data.decode() if len(data) <= limit else data[: limit - 3].decode("utf-8", "ignore") + "..."
 

@@ -152,8 +152,7 @@ class Claimer:
 
     async def _send(self, request: ClaimRequest) -> Claim:
         asked = self._clock.monotonic()
-        # A claim that is cancelled after it was sent may have leased jobs that nobody here runs until their leases
-        # expire.
+        # A claim that is cancelled after it was sent may have leased jobs that run nowhere until their leases expire.
         with anyio.fail_after(CLAIM_TIMEOUT, shield=True):
             return await self._record(await self._broker.claim(request), asked)
 

@@ -158,6 +158,7 @@ class Pipeline:
         self._closed = True
         owner, self._owner = self._owner, None
         if owner is not None:
+            # The task that owns the connection closes it: it has to fail the commands that have no reply yet.
             owner.cancel()
             await asyncio.wait([owner])
 
@@ -175,7 +176,9 @@ class Pipeline:
     def _send(self, connection: Connection, commands: Sequence[Command]) -> None:
         if not self._in_flight:
             self._waiting_since = self._loop.time()
+        # Before the write: the replies come in the order of the commands, and nothing else says which is whose.
         self._in_flight.extend(commands)
+        # One write for all: each one is a system call, which costs more than packing a command.
         connection.write(b"".join([command.packed() for command in commands]))
         if self._timer is None:
             self._timer = self._loop.call_later(REPLY_TIMEOUT, self._check)
@@ -216,6 +219,7 @@ class Pipeline:
         command = self._in_flight.popleft()
         if not isinstance(reply, ErrorReply):
             command.answer(reply)
+        # The server has restarted, or its scripts were flushed. The text loads the script again for everyone.
         elif reply.code == "NOSCRIPT" and command.send_whole():
             if command.awaited():
                 self.submit(command)
@@ -223,6 +227,8 @@ class Pipeline:
             if self._reroute is not None and self._reroute(command, reply):
                 return
             command.fail(ConnectionLost(reply.text))
+            # A transient error means that this is the wrong server now, or not ready: a new connection asks for the
+            # right one.
             raise ConnectionLost(reply.text)
         else:
             command.fail(reply)

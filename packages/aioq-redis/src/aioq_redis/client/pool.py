@@ -36,6 +36,7 @@ class Pool:
         except BaseException as error:
             if isinstance(error, ConnectionLost):
                 self._route.suspect()
+            # Its reply may still be on the way, and the next user would take it for its own.
             connection.drop()
             raise
         finally:
@@ -62,6 +63,7 @@ class Pool:
 
     async def _open(self, place: int) -> Connection:
         connection = await self._route.connect(place)
+        # The pool may have been closed while the connection was opened.
         if self._closed:
             connection.drop()
             raise ConnectionLost("the connection was closed")

@@ -120,6 +120,7 @@ class ServerSubscriptions:
             self._requested.clear()
             self._unconfirmed.clear()
             for subscription in self._all():
+                # A message that was published during the outage is lost: the subscriber has to look for itself.
                 subscription.messages.put_nowait(None)
             await connection.close()
 
@@ -133,6 +134,7 @@ class ServerSubscriptions:
                 continue
             asked_at = loop.time()
             self._answered = loop.create_future()
+            # A dead connection and a silent channel look the same, and a subscriber would wait without end.
             connection.write(pack(("PING",)))
             ends: list[asyncio.Future[Any]] = [connection.ended, self._answered]
             await asyncio.wait(ends, timeout=PING_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
@@ -161,6 +163,7 @@ class ServerSubscriptions:
         if self._answered is not None and not self._answered.done():
             self._answered.set_result(None)
         if isinstance(reply, ErrorReply):
+            # An error does not name its channel, so all subscriptions of the connection begin again.
             raise ConnectionLost(reply.text) from reply
         if reply in (b"PONG", [b"pong", b""]):
             return

@@ -42,6 +42,7 @@ class Replication:
         self._name = name
         self._marker_key = marker_key
         self._pool = Pool(route)
+        # WAIT blocks its connection, so commands that wait at the same time need one each.
         self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False

@@ -72,6 +72,7 @@ class Sentinels:
         """
         unaware = 0
         reasons = ""
+        # A copy: the order changes inside the loop.
         for sentinel in list(self._order):
             try:
                 address = await self._ask(sentinel)
@@ -123,6 +124,7 @@ class SentinelRoute(SingleServer):
         if self._watcher is None:
             self._watcher = asyncio.get_running_loop().create_task(self._watch(), name="aioq.redis sentinels")
         address, connection = await self._sentinels.connect_to_primary()
+        # Other connections may still lead to the old primary, which loses what it accepts now.
         self._drop_others(address)
         self._connections[connection] = address
         return connection

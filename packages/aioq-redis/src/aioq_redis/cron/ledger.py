@@ -44,6 +44,7 @@ class TickLedgerRole(BrokerRole):
         names = [check_name("name", claim.name) for claim in claims]
         for claim in claims:
             args += _arguments(claim)
+        # Only a schedule stores jobs; a cron alone must not make its queue appear in the statistics.
         if any(claim.job is not None for claim in claims):
             self._known_queues.add(queue, self._database.session)
         now, *answers = await self._database.call("claim_ticks", space, args, each=names)
@@ -78,6 +79,7 @@ class TickLedgerRole(BrokerRole):
         places: dict[str, int] = {}
         args: list[object] = [_ENTRY_TTL]
         for record in records:
+            # One key for each entry, although a batch has many records of it: the script gets each key once.
             place = places.setdefault(check_name("name", record.name), len(places) + 1)
             result = b"" if record.result is None else b"+" + record.result
             args += (place, to_milliseconds(record.tick), owner_of(record), worker_of(record), body_of(record), result)
@@ -86,6 +88,8 @@ class TickLedgerRole(BrokerRole):
 
 def _arguments(claim: TickClaim) -> tuple[object, ...]:
     """Return a claim as arguments of `lua/cron/claim_ticks.lua`."""
+    # The script makes the id by itself. A name that is too long has to fail here, and not in a worker that claims the
+    # job.
     check_id(tick_id(claim.name, claim.ticks[-1]))
     job = claim.job
     return (

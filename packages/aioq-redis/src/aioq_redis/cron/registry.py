@@ -78,6 +78,8 @@ class CronRegistryRole(BrokerRole):
         args: list[object] = [app, version, self._entry_ttl, milliseconds(ttl)]
         for key, cron in after.items():
             args += (_field(key), _encode(cron))
+        # First the app announces all its entries, then its queues get them, and only then the version is open: a
+        # process that dies in between leaves the old version in force.
         number, retired = await self._database.call("register_app", self._layout.fleet, args, own=_name(app))
         plans = {_key(field): "" for field in retired}
         plans |= {key: ("+" if cron.enabled else "-") + cron.fingerprint for key, cron in after.items()}
@@ -104,6 +106,7 @@ class CronRegistryRole(BrokerRole):
         """Pause an entry; see `aioq.protocols.TickLedger.pause_cron`."""
         args = (new_id(), _encode(PauseNote(note, by)), self._entry_ttl)
         fresh = await self._database.call("pause_cron", self._layout.queue(cron.queue), args, own=_name(cron.name))
+        # The entry first: if this process dies in between, its status shows the pause, and a resume undoes it.
         await self._database.call("announce_pause", self._layout.fleet, (_field(cron), self._entry_ttl))
         return bool(fresh)
 
@@ -133,6 +136,7 @@ class CronRegistryRole(BrokerRole):
     async def _definition(self, cron: CronKey, app: bytes, number: bytes) -> CronDefinition | None:
         """Return the definition of an entry, from the cache if `number` is that of the cached registration."""
         known = self._definitions.get(cron)
+        # A worker asks before each job of a schedule; the definition changes with a deploy only.
         if known is not None and known[0] == (app, number):
             return known[1]
         value = await self._stored_definitions.get(app.decode(), _field(cron))

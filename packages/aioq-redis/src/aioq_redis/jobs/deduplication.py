@@ -91,7 +91,7 @@ class Doubts:
         for at in range(0, len(args), ARGS_PER_JOB):
             if known := self.places.get(args[at]):
                 content = _content(args[at + 2])
-                # The same id with other content is no repetition but a conflict, and the script has to notice it.
+                # The same id with other content is not a repetition but a conflict, and the script has to notice it.
                 if same := [place for place in known if place.content == content]:
                     yield at // ARGS_PER_JOB, same
 

@@ -154,6 +154,7 @@ def encode_jobs(jobs: Sequence[NewJob]) -> list[object]:
 def plan_of(job: NewJob) -> str:
     """Return the priority of a job and when it is due; see `lua/lib/store.lua`."""
     if job.run_at is not None:
+        # The server adds a delay to its own clock; only a moment that the caller chose is sent as it is.
         return f"{job.priority}@{milliseconds(job.run_at)}"
     return f"{job.priority}+{milliseconds(job.delay)}" if job.delay > 0 else str(job.priority)
 
@@ -258,6 +259,7 @@ def _read_head(line: bytes) -> Head:
     task, _, json = line.partition(b" ")
     try:
         core = msgspec.json.decode(json or b"{}", type=Core)
+        # Before the other fields: a later version may have changed what they mean.
         if core.v > VERSION:
             raise Unreadable(f"it is of version {core.v}, and this one knows {VERSION}", core.v, core.p)
         header = msgspec.json.decode(json or b"{}", type=Header)

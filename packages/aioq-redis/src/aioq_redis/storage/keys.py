@@ -130,6 +130,7 @@ class KeySpace:
         `own` replaces `<...>` in a name. A name that ends with `...` stands for one key for each text
         in `each`.
         """
+        # Cached: every call of a script needs its keys, and a claim needs all ready lists.
         keys = self._picked.get(names)
         if keys is None:
             keys = self._picked[names] = [self.key(name) for name in names]

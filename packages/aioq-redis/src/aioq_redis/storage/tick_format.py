@@ -51,6 +51,7 @@ def body_of(record: TickRecord) -> str:
     tick = to_milliseconds(record.tick)
     is_default = record.job_id == tick_id(record.name, record.tick)
     lines = (
+        # Moments relative to the tick are a few digits instead of 13.
         f"{_LETTERS[record.status]}{record.count} {_after(tick, record.fired_at)} {_after(tick, record.finished_at)}",
         one_line(record.reason, MAX_TEXT_CHARACTERS),
         "" if worker == owner_of(record) else worker,

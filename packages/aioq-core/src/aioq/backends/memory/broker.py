@@ -65,6 +65,7 @@ class MemoryBroker(LeaseRole, JobStoreRole, TickLedgerRole):
             is_new.append(known is None)
             if known is None:
                 fresh[job.id] = job
+        # Only after all were checked: a conflict must store none of them.
         for job in fresh.values():
             self._table.add(job, now)
         return is_new
@@ -86,6 +87,7 @@ class MemoryBroker(LeaseRole, JobStoreRole, TickLedgerRole):
 
     async def wait_and_claim(self, request: ClaimRequest, *, timeout: float, idle: Event | None = None) -> Claim:
         """Claim as soon as a job is due; see `aioq.protocols.Signals.wait_and_claim`."""
+        # Before the look for work: a job that is added in between sets the event.
         with self._table.waiters.waiting("work", request.queues) as event:
             if not any(self._has_work(queue) for queue in request.queues):
                 due = self._next_due(request.queues)

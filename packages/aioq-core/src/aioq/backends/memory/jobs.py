@@ -70,6 +70,7 @@ class JobTable:
         queue.promote(now)
         stored.run_at = now + delay
         queue.move(stored, verb)
+        # It had its turn already: behind the others, a deploy under load would delay released jobs for long.
         queue.place(stored, front=verb in (Verb.RELEASE, Verb.REAP))
         self.waiters.wake("work", stored.job.queue)
 
@@ -150,6 +151,7 @@ class JobStoreRole(MemoryRole):
     async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
         """Put an ended job back into its queue; see `aioq.protocols.JobStore.retry_job`."""
         stored = self._table.find(job_id, queue)
+        # A completed job has had its effect: to run it again takes a new job.
         if stored is None or stored.state not in FINAL_STATES - {JobState.COMPLETED}:
             return False
         stored.attempt = 0

@@ -42,6 +42,7 @@ class LeaseRole(MemoryRole):
         """Lease due jobs to a worker; see `aioq.protocols.Broker.claim`."""
         now = self._table.now()
         request_id, leases, alone = self._latest_claims.get(request.worker_id, ("", [], False))
+        # The same request again: its answer was lost, or this is an inquiry. It must not take more jobs.
         if request_id == request.request_id:
             leases = [lease for lease in leases if self._is_held(lease)]
         else:
@@ -87,6 +88,7 @@ class LeaseRole(MemoryRole):
         for name in request.queues:
             queue, left = self._table.queues[name], request.limit - len(taken)
             if left and queue.suspects:
+                # A busy worker that cannot take the suspect must not be woken for it again and again.
                 queue.has_new_suspect = False
                 if not request.running and not taken:
                     return [self._take_suspect(name)], True
@@ -142,6 +144,7 @@ class LeaseRole(MemoryRole):
                 stored.failure = settlement.failure or stored.failure
                 self._table.requeue(stored, Verb.RETRY, delay=delay)
             case Released(delay=delay):
+                # The attempt was counted when the job was claimed, and the job has not failed.
                 stored.attempt -= 1
                 self._table.requeue(stored, Verb.POSTPONE if delay > 0 else Verb.RELEASE, delay=delay)
 

@@ -165,6 +165,7 @@ class LedgerEntry:
     def arm(self, now: float) -> None:
         """Move the last tick to now, so that no earlier tick is owed."""
         self.armed_at = now
+        # Never back: the ledger may have decided a tick that is a little ahead of its clock.
         self.last_tick = max(self.last_tick or 0, to_milliseconds(now))
 
     def claim(self, claim: TickClaim, now: float, find_job: FindJob) -> tuple[TickReply, list[NewJob]]:
@@ -195,6 +196,7 @@ class LedgerEntry:
         run = self.run
         if record.finished_at is None or run is None or run.tick != to_milliseconds(record.tick):
             return
+        # A cron's record of another worker, which was replaced, must not end the run that goes on.
         if run.job_id is not None or run.worker_id == record.worker_id:
             run.ended = True
 
@@ -235,6 +237,7 @@ class LedgerEntry:
 
     def _accept(self, claim: TickClaim, now: float) -> AcceptedClaim:
         """Apply rule 5: move the last tick. An earlier claim that was still waiting is skipped."""
+        # After a change of the schedule the new one owes nothing for the past.
         previous = self.last_tick if self.fingerprint == claim.fingerprint else None
         accepted = AcceptedClaim(claim=claim, at=now, before=self.last_tick, previous=previous)
         replaced = self.claims.add(accepted)

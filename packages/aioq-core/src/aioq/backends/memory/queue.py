@@ -113,6 +113,7 @@ class JobQueue:
     def place(self, stored: StoredJob, *, front: bool = False) -> None:
         """Put a waiting job into the collection of its state."""
         if stored.state in WAITING:
+            # Jobs of one moment keep their order, and the heap never compares jobs.
             self._sequence += 1
             heapq.heappush(self.scheduled, (stored.run_at, self._sequence, stored))
             return
@@ -187,6 +188,7 @@ class JobQueue:
     def _drop_cancelled(self) -> None:
         """Count a cancelled job in the heap; rebuild the heap once most of its items are cancelled."""
         self._cancelled += 1
+        # To find one item in the heap takes as long as to rebuild it, so that is done once for many.
         if self._cancelled > len(self.scheduled) // 2:
             self.scheduled = [item for item in self.scheduled if _is_current(item)]
             heapq.heapify(self.scheduled)

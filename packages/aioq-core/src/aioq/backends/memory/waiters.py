@@ -53,5 +53,6 @@ class Waiters:
                 async for job_id in receive:
                     yield job_id
         finally:
+            # A worker of the same id may have subscribed since.
             if self._aborts.get(worker_id) is send:
                 del self._aborts[worker_id]

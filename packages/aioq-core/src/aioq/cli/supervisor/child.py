@@ -60,6 +60,8 @@ class Child:
         """Send an order to the running process, if there is one."""
         if self._process:
             with suppress(BrokenPipeError):  # it has just ended
+                # A pipe, not a signal: a signal could reach the process before it has installed its handlers, and kill
+                # it.
                 os.write(self._pipe, order.value)
 
     def kill(self) -> bool:

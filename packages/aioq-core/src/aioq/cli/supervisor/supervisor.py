@@ -72,6 +72,7 @@ class Supervisor:
         """Send the orders to drain and to abort, and kill the processes that do not end in time."""
         await self._shutdown.draining.wait()
         self._send(Order.DRAIN)
+        # The worker itself stops waiting after its grace. The supervisor acts only if it does not.
         await race(self._shutdown.aborting.wait, partial(anyio.sleep, self._grace + SHUTDOWN_TIMEOUT))
         self._send(Order.ABORT)
         if self._shutdown.aborting.is_set():
@@ -91,6 +92,7 @@ class Supervisor:
         while not self._shutdown.requested:
             started = anyio.current_time()
             ended = await self._run(child)
+            # Counted for each process: one that ran for a while has shown that its configuration works.
             failures = failures + 1 if anyio.current_time() - started < STABLE_AFTER else 0
             match decide(ended):
                 case Decision.DONE:
@@ -130,11 +132,13 @@ class Supervisor:
         if not self._shutdown.requested:
             logger.error("%s would fail again in the same way; stopping all worker processes", child.name)
             self.stop()
+        # The code of the process that caused the end, so that a service manager sees a configuration error as one.
         self._code = ended.code
 
     async def _wait_to_restart(self, child: Child, ended: ProcessExit, delay: float) -> None:
         if delay:
             logger.warning("restarting %s in %g s", child.name, delay)
             await race(self._shutdown.draining.wait, partial(anyio.sleep, delay))
+        # A stop during the pause: there is no later process whose end would be noted.
         if self._shutdown.requested:
             self._note_end(ended)
