@@ -1,4 +1,4 @@
-"""What the parts of the broker have in common: their state, and work that is done queue by queue."""
+"""Base class of the roles of the broker, and helpers that group work by queue."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 
 class KnownQueues:
-    """The queues that this client has added to the set of queues, from which `queue_stats` learns of them.
+    """Adds queues to `queue_names`, the set of which `queue_stats` returns the queues.
 
     Attributes:
         added: When each queue was added last, on the clock of the event loop.
@@ -36,17 +36,17 @@ class KnownQueues:
         self.added: dict[str, float] = {}
 
     def add(self, queue: str, session: Session) -> None:
-        """Add a queue that gets a job, ahead of what is sent next. If that fails, the next job does it."""
+        """Add a queue, before the next command is sent. If that fails, the next job in the queue adds it."""
         now = session.loop.time()
         if now - self.added.get(queue, -math.inf) < ADD_EVERY:
             return
 
-        def note(reply: asyncio.Future[Any]) -> None:
+        def record(reply: asyncio.Future[Any]) -> None:
             if not reply.cancelled() and reply.exception() is None:
                 self.added[queue] = now
 
         # Not awaited: only listings read this set, and an enqueue must not become slower for them.
-        session.pipeline.submit(Command(None, (), ("SADD", self._key, queue))).add_done_callback(note)
+        session.pipeline.submit(Command(None, (), ("SADD", self._key, queue))).add_done_callback(record)
 
 
 class BrokerRole:

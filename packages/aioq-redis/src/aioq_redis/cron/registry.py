@@ -260,8 +260,8 @@ def _pause(text: bytes | None) -> Pause | None:
     return Pause(note=note.note, by=note.by, at=int(at) / 1000)
 
 
-def _run(cron: CronKey, line: bytes) -> TickRun | None:
-    if not line:
+def _run(cron: CronKey, text: bytes) -> TickRun | None:
+    if not text:
         return None
-    tick, _, _, worker = line.decode().split(" ", 3)
+    tick, _, _, worker = text.decode().split(" ", 3)
     return TickRun(name=cron.name, queue=cron.queue, tick=int(tick) / 1000, worker_id=worker)
