@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.core.cli.conftest import Project
@@ -70,17 +72,11 @@ def test_load_app_wrong_path_suggests_another(project: Project, path: str, error
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("import nosuchlib", "ModuleNotFoundError: No module named 'nosuchlib' (broken.py:1)"),
-        ("x = (", "SyntaxError: '(' was never closed (broken.py:1)"),
         ("def f():\n    raise OSError\n\nf()", "OSError (broken.py:2)"),
-        ("int('x')", "ValueError: invalid literal for int() with base 10: 'x' (broken.py:1)"),
+        ("raise ValueError('no number')", "ValueError: no number (broken.py:1)"),
         ("raise OSError('two\\nlines')", "OSError: two\\nlines (broken.py:1)"),
         ("import sys\nsys.exit(3)", "SystemExit: 3 (broken.py:2)"),
         ("import helper", "KeyError: 'x' (helper.py:1)"),
-        (
-            "import json\njson.loads('[')",
-            "JSONDecodeError: Expecting value: line 1 column 2 (char 1) (broken.py:2)",
-        ),
         (
             APP + "\n@app.cron('60 * * * *')\nasync def night(ctx): ...",
             '@app.cron("60 * * * *") on broken.night: minute field: 60 is outside 0-59, in "60 * * * *" (broken.py:4)',
@@ -92,6 +88,22 @@ def test_load_app_failing_import_prints_file_and_line(project: Project, text: st
     project.write("broken.py", text)
     project.write("helper.py", "{}['x']")
     assert project.aioq("worker", "broken:app") == (2, "", f"aioq: broken cannot be imported: {error}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("import nosuchlib", r"ModuleNotFoundError: .*'nosuchlib'.* \(broken.py:1\)"),
+        ("x = (", r"SyntaxError: .+ \(broken.py:1\)"),
+        ("import json\njson.loads('[')", r"JSONDecodeError: .+ \(broken.py:2\)"),
+    ],
+)
+def test_load_app_failing_import_prints_pythons_message(project: Project, text: str, error: str) -> None:
+    """The line has the message in whatever words Python chooses, and the place in the user's own file."""
+    project.write("broken.py", text)
+    outcome = project.aioq("worker", "broken:app")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert re.fullmatch(rf"aioq: broken cannot be imported: {error}\n", outcome.err)
 
 
 def test_load_app_log_level_debug_prints_traceback(project: Project) -> None:

@@ -71,7 +71,7 @@ def test_pydantic_invalid_model_names_path(app: Aarq) -> None:
     async def meet(_: object, one: Guest) -> None: ...
 
     wrong: Any = {"fullName": "Ann"}
-    with pytest.raises(SerializationError, match=r"meet: argument one: 1 validation error for Guest\nborn"):
+    with pytest.raises(SerializationError, match=r"meet: argument one: (?s:.*)born"):
         meet.call(wrong)
 
 
