@@ -95,7 +95,7 @@ def test_clock_change_that_skips_a_day() -> None:
     schedule = CronExpression("0 9 * * *", "Pacific/Apia")
     change = schedule.clock_changes(utc("2011-12-01"), utc("2012-01-01"))[0]
     assert (change.touches, change.runs) == (True, ())
-    assert change.effect == "09:00 does not exist: nothing fires instead, as this is no daylight saving"
+    assert change.effect == "09:00 does not exist: nothing fires instead, as this is not daylight saving"
 
 
 def test_clock_change_over_midnight_shows_dates() -> None:

@@ -98,8 +98,8 @@ class EnqueueOptions:
     job_id: str | None = None
     """An id chosen by the caller: enqueueing it twice stores one job."""
     expires: float | timedelta | datetime | None = None
-    """Seconds (or a timedelta) after the job came due in which it must be started, or the aware
-    moment by which it must be. A job that was not started in time is `expired`. At most 10 years."""
+    """Seconds (or a timedelta) from the due time of the job to its latest start, or the latest start
+    as an aware moment. A job that was not started in time is `expired`. At most 10 years."""
     delay: float = field(init=False, repr=False, compare=False)
     """`defer_by` in seconds."""
     run_at: float | None = field(init=False, repr=False, compare=False, default=None)

@@ -199,8 +199,8 @@ class Task(Generic[P, R]):
             priority: 0 (last) to 9 (first).
             job_id: The id of the job. Enqueueing it again stores no second job as long as the
                 broker knows the first.
-            expires: Seconds (or a timedelta) after the job came due in which it must be started,
-                or the aware moment by which it must be. A job that no worker started in time is
+            expires: Seconds (or a timedelta) from the due time of the job to its latest start,
+                or the latest start as an aware moment. A job that no worker started in time is
                 `expired` and is not run.
 
         Raises:

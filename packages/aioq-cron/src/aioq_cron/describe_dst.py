@@ -56,7 +56,8 @@ def _effect(stepper: ZonedStepper, shift: Shift, walls: Sequence[datetime], runs
     missing = f"{times} {'does' if one else 'do'} not exist"
     if runs:
         return f"{missing}: fires once at {instants} instead"
-    return f"{missing}: nothing fires instead" + ("" if shift.is_daylight_saving else ", as this is no daylight saving")
+    reason = "" if shift.is_daylight_saving else ", as this is not daylight saving"
+    return f"{missing}: nothing fires instead{reason}"
 
 
 def _instant(run: datetime, zone: tzinfo, shift: Shift) -> str:

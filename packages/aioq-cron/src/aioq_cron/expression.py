@@ -49,7 +49,7 @@ class CronExpression:
 
     @property
     def tz(self) -> ZoneInfo:
-        """The zone in which the expression is read."""
+        """The zone of the expression."""
         return self._tz
 
     def next_after(self, instant: datetime) -> datetime | None:

@@ -69,6 +69,6 @@ def _similar(name: str, known: set[str]) -> str | None:
     by_city = {zone.casefold().rpartition("/")[2]: zone for zone in sorted(known, reverse=True)}
     by_name = {zone.casefold(): zone for zone in known}
     exact = by_name.get(wanted) or by_city.get(wanted)
-    # Abbreviations are not compared: EST is no correction of CEST.
+    # Abbreviations are not compared: EST is not a correction of CEST.
     close = get_close_matches(wanted, [zone for zone in by_name if "/" in zone], n=1, cutoff=0.75)
     return exact or (by_name[close[0]] if close else None)

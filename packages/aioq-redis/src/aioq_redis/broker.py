@@ -164,5 +164,5 @@ class RedisBroker(
 
     async def diagnose(self) -> list[Finding]:
         """Check the server and the stored data; see `aioq.protocols.Diagnosable.diagnose`."""
-        # The doctor is no role: only the command line needs it, and it reads everything that the roles have written.
+        # The doctor is not a role: only the command line needs it, and it reads everything that the roles have written.
         return await Doctor(self._database, self._layout, self).diagnose()

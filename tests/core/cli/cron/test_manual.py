@@ -23,14 +23,14 @@ def test_user_at_host_joins_user_and_host(ada: str) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyError("uid not found: 1000"), OSError("no username set")])
-def test_user_at_host_without_user_name_is_somebody(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_user_at_host_without_user_name_is_unknown(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     """In a container the user may have no name."""
 
     def getuser() -> str:
         raise error
 
     monkeypatch.setattr(getpass, "getuser", getuser)
-    assert user_at_host().startswith("somebody@")
+    assert user_at_host().startswith("unknown@")
 
 
 def test_manual_worker_id_is_valid_worker_id() -> None:

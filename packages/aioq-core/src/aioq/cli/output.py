@@ -31,7 +31,7 @@ __all__ = [
 _CREDENTIALS = re.compile(r"(?<=://)([^\s'\"<>:/@]*):[^\s'\"<>]*@")
 
 PROGRESS_INTERVAL = 5.0
-"""Seconds between two lines of progress if stderr is no terminal, where a line cannot be overwritten."""
+"""Seconds between two lines of progress if stderr is not a terminal, where a line cannot be overwritten."""
 
 GAP = "  "
 """Between two columns of a table."""
@@ -63,7 +63,7 @@ def redact(text: str) -> str:
 
 
 def terminal_width() -> int | None:
-    """Return the columns of the terminal that stdout is; None if it is no terminal."""
+    """Return the columns of the terminal that stdout is; None if it is not a terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
@@ -99,7 +99,7 @@ class Progress:
         self._printed_at = self._clock.monotonic()
 
     def show(self, done: int) -> None:
-        """Print how many items are done; if stderr is no terminal, at most every few seconds."""
+        """Print how many items are done; if stderr is not a terminal, at most every few seconds."""
         text = f"{self._what}: {done:,} of {self._total:,}"
         if self._is_terminal:
             sys.stderr.write(f"\r\x1b[K{text}")

@@ -36,7 +36,7 @@ def now() -> datetime:
 
 
 def to_datetime(seconds: float, zone: tzinfo = UTC) -> datetime:
-    """Return the time that is so many seconds after 1970-01-01T00:00Z."""
+    """Return the time that is `seconds` after 1970-01-01T00:00Z."""
     return datetime.fromtimestamp(seconds, zone)
 
 

@@ -69,7 +69,7 @@ class Tick:
     scheduled_at: datetime
     """The moment that the schedule returned, in UTC."""
     first: datetime | None = None
-    """The oldest of the ticks that came due together, of which this is the newest; None if it is the only one."""
+    """The oldest of the ticks that came due together; `scheduled_at` is the newest. None if there is only one."""
 
 
 def upcoming(schedule: Schedule, start: datetime) -> Iterator[datetime]:

@@ -53,7 +53,7 @@ class NewJob(Struct, frozen=True, kw_only=True):
     run_at: float | None = None
     """The moment at which the job is due; overrides `delay`."""
     expires: float | None = None
-    """Seconds after the job came due in which it must be started; see `aioq.options.latest_start`."""
+    """Seconds from the due time of the job to its latest start; see `aioq.options.latest_start`."""
     expires_at: float | None = None
     """The moment by which it must be started; overrides `expires`."""
     max_crashes: int = 3

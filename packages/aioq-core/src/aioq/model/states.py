@@ -87,7 +87,7 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
 """Every transition. A job starts as `pending`, or as `scheduled` if it has a delay."""
 
 FINAL_STATES: Final = frozenset({_S.COMPLETED, _S.FAILED, _S.CANCELLED, _S.DEAD, _S.EXPIRED})
-"""States in which a job stays until an operator replays it or its record is dropped."""
+"""States that a job keeps until an operator replays it or its record is dropped."""
 
 _TABLE: Final = {(row.source, row.verb): row.target for row in TRANSITIONS}
 

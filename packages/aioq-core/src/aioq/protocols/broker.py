@@ -61,7 +61,7 @@ class Broker(Protocol):
         """Lease up to `request.limit` due jobs to `request.worker_id`. Does not wait.
 
         1. Queues are served in the given order. Within a queue a higher priority goes first; jobs of equal
-           priority go in the order in which they came due.
+           priority go in the order of their due times.
         2. Each claim of a job adds one to its epoch and to its attempt. Both are 1 for the first claim.
         3. If `request_id` is that of the worker's latest request, the answer is the leases of that request which
            the worker still holds, whatever the new limit is. No further jobs are taken. A worker whose answer was
@@ -100,8 +100,8 @@ class Broker(Protocol):
         """Take back up to `limit` leases that ran out, counted over all queues; return their jobs.
 
         1. Each reaped lease counts as a crash of the job.
-        2. The job becomes `pending`, at the front of its priority. Suspects go in the order in which they were
-           reaped; see `claim`.
+        2. The job becomes `pending`, at the front of its priority. Suspects go in the order of their reaping;
+           see `claim`.
         3. A job that reaches its `max_crashes` becomes dead with the reason `crashed`.
         """
         ...

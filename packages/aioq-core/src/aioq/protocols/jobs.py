@@ -24,8 +24,8 @@ class JobStore(Protocol):
     async def list_jobs(self, queue: str, state: JobState, *, limit: int = 100, offset: int = 0) -> list[JobRecord]:
         """Return jobs of one queue in one state.
 
-        Pending jobs are in the order in which they will run, jobs that are not due yet in the order in which
-        they come due. The order of other states is not specified.
+        Pending jobs are in the order of execution, jobs that are not due yet in the order of their due times.
+        The order of other states is not specified.
         """
         ...
 

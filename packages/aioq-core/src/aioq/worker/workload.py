@@ -1,4 +1,4 @@
-"""What a worker is busy with: slots, each of which runs one job, and leases, held until the outcome is written."""
+"""Counts the slots of a worker, one for each running job, and holds leases until their outcomes are written."""
 
 from __future__ import annotations
 

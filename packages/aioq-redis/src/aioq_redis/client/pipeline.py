@@ -46,7 +46,7 @@ def script_call(script: Script, whole: bool) -> tuple[str, str]:
 @lru_cache(maxsize=1024)
 def milliseconds(seconds: float) -> int:
     """Return a duration or a moment as commands take it: rounded up, so that nothing is due early; at least 0."""
-    # 0.6 s may arrive as 0.6000000000000001 s, which is no millisecond more.
+    # 0.6 s may arrive as 0.6000000000000001 s, which must not become a millisecond more.
     return max(0, math.ceil(seconds * 1000 - 0.001))
 
 
@@ -219,7 +219,7 @@ class Pipeline:
         command = self._in_flight.popleft()
         if not isinstance(reply, ErrorReply):
             command.answer(reply)
-        # The server has restarted, or its scripts were flushed. The text loads the script again for everyone.
+        # The server has restarted, or its scripts were flushed. Sending the text also loads the script again.
         elif reply.code == "NOSCRIPT" and command.send_whole():
             if command.awaited():
                 self.submit(command)

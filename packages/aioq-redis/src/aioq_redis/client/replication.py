@@ -31,7 +31,7 @@ class Replication:
 
     Args:
         route: Opens the connections.
-        durability: How many replicas, and in which time.
+        durability: How many replicas, and how long to wait for them.
         name: The server's, for errors.
         marker_key: Returns a key in the same hash slot as another.
     """

@@ -38,7 +38,7 @@ class Sentinels:
         """Open a connection to the primary, and return its address too.
 
         Raises:
-            ConnectionLost: No sentinel answers, or the server that they name does not, or is no primary.
+            ConnectionLost: No sentinel answers, or the server that they name does not, or is not a primary.
             BrokerConfigError: The sentinels do not watch the service, or the server rejects the login.
         """
         address = await self.primary()

@@ -1,4 +1,4 @@
-"""Sends commands of which a server may reject some."""
+"""Sends commands that a server may reject."""
 
 from __future__ import annotations
 

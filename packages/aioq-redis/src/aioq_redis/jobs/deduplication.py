@@ -1,9 +1,9 @@
 """Remembers the jobs of enqueue calls with an unknown outcome, so that a repeated call stores none of them twice.
 
 Each request that a client sends to a queue has a number. The script `enqueue` does no request twice and none that
-arrives after a later one. If a request names an earlier request in which a job was sent, and the client has not heard
+arrives after a later one. If a request names an earlier request that contained a job, and the client has not heard
 the answer to that one, the script repeats its answer for the job; see `lua/lib/requests.lua`. So a repeated call has to
-name the earlier requests of its jobs, whether the broker repeats it by itself or the caller does after an error.
+name the earlier requests of its jobs, whether the broker repeats it or the caller does after an error.
 """
 
 from __future__ import annotations

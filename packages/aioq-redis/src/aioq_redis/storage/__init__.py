@@ -1,3 +1,3 @@
-"""Where each value lies in Redis, and in which format: keys, records, retention and scripts."""
+"""Defines how values are stored in Redis: keys, formats of records, retention and scripts."""
 
 __all__: list[str] = []

@@ -43,7 +43,7 @@ __all__ = [
 VERSION: Final = 1
 
 MAX_HEAD_BYTES: Final = 1_048_576
-"""Bytes in which the end of the head must be found. The name of a task and a header have far fewer."""
+"""Bytes within which the head must end. The name of a task and a header have far fewer."""
 
 MAX_CACHED_BYTES: Final = 512
 """Length of the longest head that is cached. Jobs of one task usually have equal heads."""
@@ -86,7 +86,7 @@ class Core(Struct, frozen=True):
 class Header(Struct, omit_defaults=True, frozen=True):
     """The options of a job: `v` is the version, `p` the priority, `c` the limit of crashes.
 
-    A job that expires has either `u`, the time of expiry, or `x`, the time in which it must start. `x` counts from
+    A job that expires has either `u`, the time of expiry, or `x`, the longest time until its start. `x` counts from
     the time at which the job is due: its delay `d` after it was enqueued, or the time `r`. All four are in
     milliseconds, and -1 stands for none.
     """
@@ -267,6 +267,6 @@ def _read_head(line: bytes) -> Head:
     except (msgspec.DecodeError, RecursionError) as error:
         raise Unreadable(f"its header is damaged: {error}") from None
     except UnicodeDecodeError:
-        raise Unreadable("its task is no text") from None
+        raise Unreadable("its task is not text") from None
     except ValueError as error:
         raise error if isinstance(error, Unreadable) else Unreadable(f"its task cannot be: {error}") from None

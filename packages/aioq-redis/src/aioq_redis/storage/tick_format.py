@@ -27,7 +27,7 @@ _STATUSES: Final = {letter: status for status, letter in _LETTERS.items()}
 
 
 def to_milliseconds(moment: float) -> int:
-    """Return a tick in whole milliseconds, the form in which scripts compare ticks."""
+    """Return a tick in whole milliseconds, as scripts compare ticks."""
     return round(moment * 1000)
 
 

@@ -1,4 +1,4 @@
-"""Decides who may fire the ticks of one cron entry, in the memory broker's ledger.
+"""Decides which worker may fire the ticks of one cron entry, in the memory broker's ledger.
 
 The rules are those of `aioq.protocols.TickLedger.claim_tick`. An entry remembers the last tick that was
 decided, the latest claims, the run of the latest tick that was won, and its records.

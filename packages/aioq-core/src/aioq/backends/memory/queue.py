@@ -180,7 +180,7 @@ class JobQueue:
         return self.scheduled[0][0] if self.scheduled else None
 
     def waiting(self) -> Iterator[StoredJob]:
-        """Yield pending jobs in the order in which they will run."""
+        """Yield pending jobs in the order of execution."""
         yield from self.suspects.values()
         for ready in reversed(self.ready):
             yield from ready.values()

@@ -24,7 +24,7 @@ _ENDS = ("ok", "failed")
 
 
 def to_milliseconds(moment: float) -> int:
-    """Return a moment in whole milliseconds, the precision in which ledgers compare ticks."""
+    """Return a moment in whole milliseconds: ledgers compare ticks with this precision."""
     return round(moment * 1000)
 
 

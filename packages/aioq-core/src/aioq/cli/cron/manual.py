@@ -211,7 +211,7 @@ def user_at_host() -> str:
     try:
         user = getpass.getuser()
     except (ImportError, KeyError, OSError):  # in a container the user may have no name
-        user = "somebody"
+        user = "unknown"
     return f"{user}@{socket.gethostname()}"
 
 

@@ -28,7 +28,7 @@ CLOCK_CHANGES_WITHIN: Final = timedelta(days=365)
 """How far ahead clock changes are shown."""
 
 DEFAULT_WIDTH: Final = 100
-"""Columns of text if stdout is no terminal."""
+"""Columns of text if stdout is not a terminal."""
 
 
 def register(commands: Commands) -> None:
@@ -123,7 +123,7 @@ def explain_schedule(
 
 
 def explanation_lines(explanation: Explanation, columns: int) -> Iterator[str]:
-    """Yield the lines of an explanation, wrapped to so many columns."""
+    """Yield the lines of an explanation, wrapped to `columns` characters."""
     zone = explanation.zone
     yield from wrap(f'"{explanation.expression}" in {zone.key} fires {explanation.words}.', columns)
     yield "\nNext runs:"

@@ -56,7 +56,7 @@ def decide(ended: ProcessExit) -> Decision:
 
 
 def restart_delay(failures: int) -> float:
-    """Return the seconds to wait before a restart, after so many failed starts in a row."""
+    """Return the seconds to wait before a restart, after `failures` failed starts in a row."""
     return backoff_delay(failures, base=FIRST_DELAY, ceiling=MAX_DELAY) if failures else 0.0
 
 

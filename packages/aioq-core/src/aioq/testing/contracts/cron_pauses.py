@@ -47,7 +47,7 @@ class CronPauseContract(LedgerSuite):
         assert pause.at == pytest.approx(before, abs=5)
 
     async def test_resume_cron_fires_from_next_tick(self, broker: Broker, ledger: TickLedger) -> None:
-        """A resumed entry owes no tick of the time in which it was paused."""
+        """A resumed entry owes no tick of its pause."""
         await self.register(ledger, self.entry())
         armed = (await self.status(ledger)).armed_at
         await ledger.pause_cron(self.key(), note="", by="me")

@@ -96,7 +96,7 @@ class CronRegistrationContract(LedgerSuite):
         assert (await self.claim_tick(ledger, now + 0.9)).outcome is TickOutcome.WON
 
     async def test_register_crons_enabled_again_owes_no_ticks(self, ledger: TickLedger) -> None:
-        """An entry that is enabled again owes no tick of the time in which it was disabled."""
+        """An entry that is enabled again owes no tick of the time when it was disabled."""
         await self.register(ledger, self.entry(enabled=False))
         before = await self.status(ledger)
         await self.pass_time(self.tick)
@@ -136,7 +136,7 @@ class CronRegistrationContract(LedgerSuite):
         assert await self.recorded(ledger) == [(now, "fired", "")]
 
     async def test_register_crons_returned_entry_is_armed(self, ledger: TickLedger) -> None:
-        """An entry that returns owes no tick of the time in which it was retired."""
+        """An entry that returns owes no tick of the time when it was retired."""
         await self.register(ledger, self.entry())
         before = await self.status(ledger)
         await self.register(ledger, version="2")

@@ -53,7 +53,7 @@ class EnqueueContract(BrokerSuite):
         assert (lease.job_id, lease.task, lease.payload) == ("a", "tasks.work", b"{}")
 
     async def test_enqueue_known_id_changes_nothing(self, broker: Broker) -> None:
-        """A repeated enqueue with another time or priority changes nothing and is no conflict."""
+        """A repeated enqueue with another time or priority changes nothing and is not a conflict."""
         await broker.enqueue([self.job("late", delay=600), self.job("low", priority=1), self.job("mid")])
         again = [self.job("late"), self.job("low", priority=9), self.job("mid", delay=600)]
         assert await broker.enqueue(again) == [False] * 3
@@ -131,7 +131,7 @@ class EnqueueContract(BrokerSuite):
         assert left == pytest.approx({"now": 60.0, "by": 60.0 + self.tick, "past": 60.0}, abs=0.01)
 
     async def test_enqueue_jobs_run_in_due_order(self, broker: Broker) -> None:
-        """Jobs run in the order in which they came due, not in that of the calls."""
+        """Jobs run in the order of their due times, not of the calls."""
         await broker.enqueue([self.job("c", delay=self.tick * 3), self.job("a", delay=self.tick)])
         await self.pass_time(self.tick * 1.5)
         await broker.enqueue([self.job("b")])

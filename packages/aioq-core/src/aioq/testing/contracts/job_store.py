@@ -140,7 +140,7 @@ class JobStoreContract(TransitionContract):
         assert (record.id, record.reason, record.crashes) == ("a", "crashed", 1)
 
     async def test_list_jobs_by_state(self, broker: Broker, store: JobStore) -> None:
-        """Every state lists its own jobs; pending ones in the order in which they will run."""
+        """Every state lists its own jobs; pending ones in the order of execution."""
         jobs = [self.job("low", priority=1), self.job("high", priority=9), self.job("late", delay=600)]
         await broker.enqueue([*jobs, self.job("elsewhere", queue="other")])
         assert [record.id for record in await store.list_jobs("q", JobState.PENDING)] == ["high", "low"]
@@ -153,7 +153,7 @@ class JobStoreContract(TransitionContract):
         assert await store.list_jobs("q", JobState.RETRYING) == []
 
     async def test_list_jobs_waiting_jobs_in_running_order(self, broker: Broker, store: JobStore) -> None:
-        """Waiting jobs are listed in the order in which they will run."""
+        """Waiting jobs are listed in the order of execution."""
         await self.crash(broker, "suspect", 2)
         await broker.enqueue([self.job("later", delay=900), self.job("sooner", delay=600), self.job("b", priority=6)])
         await broker.enqueue([self.job("last", priority=4), self.job("c", priority=6)])

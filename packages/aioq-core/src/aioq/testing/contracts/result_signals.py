@@ -90,7 +90,7 @@ class ResultSignalsContract(BrokerSuite):
     async def test_wait_for_result_wakes_on_cancellation(self, broker: Broker, peer: Broker, signals: Signals) -> None:
         """Cancelling a job ends the wait for its result."""
         if not isinstance(peer, JobStore):
-            pytest.skip("a broker that is no JobStore cancels nothing")
+            pytest.skip("a broker that is not a JobStore cancels nothing")
         await broker.enqueue([self.job("a"), self.job("b", delay=600)])
         await self.claim(broker)
         for id in "ab":
@@ -119,7 +119,7 @@ class ResultSignalsContract(BrokerSuite):
     async def test_aborts_yield_cancelled_jobs_of_worker(self, broker: Broker, peer: Broker, signals: Signals) -> None:
         """Each cancellation of a running job reaches the worker that runs it, and no other."""
         if not isinstance(peer, JobStore):
-            pytest.skip("a broker that is no JobStore cancels nothing")
+            pytest.skip("a broker that is not a JobStore cancels nothing")
         await broker.enqueue([self.job(id) for id in "abc"])
         await self.claim(broker, 1, worker="w1")
         await self.claim(broker, 2, worker="w2")

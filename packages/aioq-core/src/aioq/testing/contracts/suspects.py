@@ -77,7 +77,7 @@ class SuspectContract(BrokerSuite):
         assert ([lease.job_id for lease in claim.leases], claim.alone) == (["a"], True)
 
     async def test_claim_suspects_in_order_of_reaping(self, broker: Broker) -> None:
-        """Suspects go in the order in which they were reaped, whatever their priority or enqueue order."""
+        """Suspects go in the order of their reaping, whatever their priority or enqueue order."""
         await broker.enqueue([self.job(id, max_crashes=9, priority=n) for n, id in enumerate("abc")])
         await self.claim(broker, lease=self.tick)
         await self.pass_time(self.tick * 1.5)

@@ -27,7 +27,7 @@ BATCH_SIZE = 500
 """Records in one call."""
 
 GATHER_TIME = 0.1
-"""Seconds in which records gather. Most runs end within it, and then need no record of their start."""
+"""Seconds for which records are collected. Most runs end within it, and then need no record of their start."""
 
 
 class Recorder:

@@ -73,7 +73,7 @@ class ScheduledJobs:
         }
 
     def settled(self, settlement: Settlement) -> None:
-        """Record the end of the tick of a job that was settled for good. A retry is no end."""
+        """Record the end of the tick of a job that was settled for good. A retry does not end it."""
         lease = settlement.lease
         match settlement:
             case Completed(result=result):
@@ -89,8 +89,8 @@ class ScheduledJobs:
     async def _apply_overlap(self, ledger: TickLedger, cron: CronKey, tick: float) -> None:
         """Cancel or wait for jobs of earlier ticks, unless the entry allows that they overlap.
 
-        The ledger has applied the policy when the tick was claimed. It enqueues several jobs at
-        once all the same if several ticks are made up for, and people enqueue jobs by hand.
+        The ledger has applied the policy when the tick was claimed. It may still enqueue
+        several jobs at once to make up for several ticks, and operators enqueue jobs by hand.
         """
         store, options = self._app.broker, self._options(cron)
         if options.overlap == "allow" or not isinstance(store, JobStore):

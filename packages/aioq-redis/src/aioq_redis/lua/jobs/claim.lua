@@ -253,7 +253,7 @@ if not more then
   -- All ready lists are empty, so no cancelled id is left in one.
   redis.call('DEL', cancelled_ids)
 end
--- A busy worker that skips a suspect must not wake another: two busy workers would wake each other for ever.
+-- A busy worker that skips a suspect must not wake another: two busy workers would wake each other without end.
 if more or others and empty then
   if redis.call('LLEN', wake) == 0 then
     wake_workers(wake, 1)

@@ -1,4 +1,4 @@
--- list_ready: return ids of pending jobs of one queue, in the order in which they will run.
+-- list_ready: return ids of pending jobs of one queue, in the order of execution.
 --
 -- Needs    batches
 -- KEYS     cancelled_ids suspects ready:0-9

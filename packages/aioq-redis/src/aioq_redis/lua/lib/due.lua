@@ -1,5 +1,5 @@
 -- due: move due jobs to the end of their ready list. Scripts do this first, so that jobs of equal priority run
--- in the order in which they came due. `ready` is the place in KEYS of ready list 0.
+-- in the order of their due times. `ready` is the place in KEYS of ready list 0.
 local function promote(due, ready, limit)
   local found = redis.call('ZRANGEBYSCORE', due, '-inf', '(' .. string.format('%.0f', now + 1),
     'WITHSCORES', 'LIMIT', 0, limit)

@@ -20,7 +20,7 @@ local function run_line(run)
     run.attempt, run.crashes, run.claimed, run.worker)
 end
 
--- A job with so many crashes may be the cause of them, so it runs alone.
+-- A job with this many crashes may be the cause of them, so it runs alone.
 local SUSPECT_AFTER = 2
 
 local function suspect(run)
