@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from aioq_cron.days import CalendarStepper
 
-__all__ = ["Shift", "ZonedStepper", "shift_at", "shifts_between", "wall_time"]
+__all__ = ["Shift", "ZonedStepper", "in_utc", "shift_at", "shifts_between", "wall_time"]
 
 _ZERO = timedelta(0)
 _SECOND = timedelta(seconds=1)
@@ -26,6 +26,8 @@ _LARGEST_DAYLIGHT_SHIFT = timedelta(hours=3)
 _STRIDE = timedelta(hours=3)
 """Distance between two offsets that are compared: shorter than any zone keeps an offset."""
 
+_CALENDAR_START = datetime.min.replace(tzinfo=UTC)
+_CALENDAR_END = datetime.max.replace(tzinfo=UTC)
 _FIRST_IN_ALL_ZONES = datetime.min.replace(tzinfo=UTC) + timedelta(days=2)
 _LAST_IN_ALL_ZONES = datetime.max.replace(tzinfo=UTC) - timedelta(days=2)
 """Between these two, every instant has a wall time in every zone."""
@@ -130,6 +132,23 @@ class ZonedStepper:
 
 def _utc(wall: datetime, offset: timedelta) -> datetime:
     return (wall - offset).replace(tzinfo=UTC)
+
+
+def in_utc(instant: object) -> datetime:
+    """Return an aware datetime in UTC, held within the years 1 to 9999.
+
+    Raises:
+        TypeError: `instant` is not a datetime.
+        ValueError: It is naive, so it names no single moment.
+    """
+    if not isinstance(instant, datetime):
+        raise TypeError(f"expected an aware datetime, got {instant!r}")
+    if instant.utcoffset() is None:
+        raise ValueError(f"{instant!r} has no time zone; use an aware datetime such as datetime.now(timezone.utc)")
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        return _CALENDAR_START if instant.year == 1 else _CALENDAR_END
 
 
 def wall_time(instant: datetime, zone: ZoneInfo) -> datetime:

@@ -10,9 +10,9 @@ from aioq.cron import ClockChange
 from aioq_cron.days import FieldStepper, day_stepper
 from aioq_cron.describe import days_in_words, time_in_words
 from aioq_cron.describe_dst import changes_between
-from aioq_cron.dst import ZonedStepper
+from aioq_cron.dst import ZonedStepper, in_utc
 from aioq_cron.parser import parse_fields
-from aioq_cron.zones import find_zone, in_utc
+from aioq_cron.zones import find_zone
 
 __all__ = ["CronExpression"]
 

@@ -1,38 +1,17 @@
-"""Looks up time zones by name, and converts instants to UTC."""
+"""Looks up time zones by name."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from difflib import get_close_matches
 from zoneinfo import ZoneInfo, available_timezones
 
 from aioq_cron.errors import InvalidCronExpression
 
-__all__ = ["find_zone", "in_utc"]
+__all__ = ["find_zone"]
 
 _LONGEST_NAME = 60
 _OFFSET = re.compile(r"[+-]\d")
-
-_CALENDAR_START = datetime.min.replace(tzinfo=UTC)
-_CALENDAR_END = datetime.max.replace(tzinfo=UTC)
-
-
-def in_utc(instant: object) -> datetime:
-    """Return an aware datetime in UTC, held within the years 1 to 9999.
-
-    Raises:
-        TypeError: `instant` is not a datetime.
-        ValueError: It is naive, so it names no single moment.
-    """
-    if not isinstance(instant, datetime):
-        raise TypeError(f"expected an aware datetime, got {instant!r}")
-    if instant.utcoffset() is None:
-        raise ValueError(f"{instant!r} has no time zone; use an aware datetime such as datetime.now(timezone.utc)")
-    try:
-        return instant.astimezone(UTC)
-    except OverflowError:
-        return _CALENDAR_START if instant.year == 1 else _CALENDAR_END
 
 
 def find_zone(tz: object) -> ZoneInfo:
