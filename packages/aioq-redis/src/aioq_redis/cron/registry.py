@@ -119,11 +119,8 @@ class CronRegistryRole(BrokerRole):
 
     async def cron_statuses(self, app: str | None = None) -> list[CronStatus]:
         """Return the status of entries; see `aioq.protocols.TickLedger.cron_statuses`."""
-        found = await gather_all(self._of_app(name) for name in await self._apps(app))
-        return sorted(
-            (status for statuses in found for status in statuses),
-            key=lambda status: (status.definition.queue, status.definition.name),
-        )
+        statuses = await (self._of_all_apps() if app is None else self._of_app(app))
+        return sorted(statuses, key=lambda status: (status.definition.queue, status.definition.name))
 
     async def cron_status(self, cron: CronKey) -> CronStatus | None:
         """Return the status of one entry; see `aioq.protocols.TickLedger.cron_status`."""
@@ -166,11 +163,6 @@ class CronRegistryRole(BrokerRole):
         queue = self._layout.queue(group)
         return await self._database.find_mistyped(queue, queue.pick(load("cron_status").keys, each=[name]))
 
-    async def _apps(self, app: str | None) -> list[str]:
-        if app is not None:
-            return [app]
-        return [name.decode() for name in await self._database.command("ZRANGE", self._layout.fleet.key("apps"), 0, -1)]
-
     async def _registered(self, app: str) -> dict[CronKey, tuple[int, CronDefinition]]:
         """Return when each entry of an app was retired (0 if it is not), and its definition."""
         found = await self._database.command("HGETALL", self._layout.fleet.key(f"crons:{_name(app)}"))
@@ -192,6 +184,11 @@ class CronRegistryRole(BrokerRole):
 
         found = await gather_all(apply(queue, names) for queue, names in _chunks(plans))
         return dict(pair for part in found for pair in part)
+
+    async def _of_all_apps(self) -> list[CronStatus]:
+        apps = await self._database.command("ZRANGE", self._layout.fleet.key("apps"), 0, -1)
+        found = await gather_all(self._of_app(app.decode()) for app in apps)
+        return [status for statuses in found for status in statuses]
 
     async def _of_app(self, app: str) -> list[CronStatus]:
         entries = await self._registered(app)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
@@ -69,8 +70,8 @@ def _ask(app: Aarq) -> tuple[Sequence[CronStatus] | None, datetime]:
         return None, now()
 
     async def question() -> tuple[Sequence[CronStatus], datetime]:
-        statuses = await _with_job_states(app.broker, await broker.cron_statuses(app.name))
-        return statuses, to_datetime(await app.broker.time())
+        statuses, time = await asyncio.gather(broker.cron_statuses(app.name), app.broker.time())
+        return await _with_job_states(app.broker, statuses), to_datetime(time)
 
     try:
         return run_connected(app, question, timeout=BROKER_TIMEOUT)
