@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from aioq.clock import Clock
@@ -33,7 +34,9 @@ class CronScheduler:
             return _cached_expression(expression, tz)
         return CronExpression(expression, tz)
 
-    async def run(self, entries: Sequence[CronEntry], fire: Callable[[Tick], None], *, clock: Clock) -> None:
+    def run(
+        self, entries: Sequence[CronEntry], fire: Callable[[Tick], None], *, clock: Clock
+    ) -> Coroutine[Any, Any, None]:
         """Call `fire` for every tick of `entries`, until cancelled.
 
         The first tick of an entry is the first one after the start. A tick fires when `clock`
@@ -49,4 +52,4 @@ class CronScheduler:
         Entries with equal schedules share one computation. The loop yields to other tasks after
         every hundred fires.
         """
-        await CronLoop(entries, fire, clock).run()
+        return CronLoop(entries, fire, clock).run()

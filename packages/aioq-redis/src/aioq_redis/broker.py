@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
+from typing import Any
 
 from aioq.errors import BrokerConfigError
 from aioq.model.health import Finding
@@ -108,11 +110,13 @@ class RedisBroker(
         if self._settings.tls and not self._settings.verify:
             logger.warning("%s: ssl_cert_reqs=none, so another host can pose as the server", self._settings.masked)
         peek, probed = load("peek"), self._layout.queue("default")
+        keys_of_peek = probed.pick(peek.keys)
+        keys_of_format_0 = [self._layout.fleet.key(name) for name in KEYS_OF_FORMAT_0]
         # All in one round trip. They share a connection, so they fail together.
         policies, probe, format_0 = await asyncio.gather(
             self._database.ask_all("CONFIG", "GET", "maxmemory-policy"),
-            self._database.ask_script(peek, probed.pick(peek.keys)),
-            self._database.ask("EXISTS", *map(self._layout.fleet.key, KEYS_OF_FORMAT_0)),
+            self._database.ask_script(peek, keys_of_peek),
+            self._database.ask("EXISTS", *keys_of_format_0),
         )
         # An error reply means that the user must not read the configuration; then it goes unchecked.
         if not isinstance(policies, ErrorReply):
@@ -143,9 +147,9 @@ class RedisBroker(
                 policy.decode(),
             )
 
-    async def close(self) -> None:
+    def close(self) -> Coroutine[Any, Any, None]:
         """Close all connections. Closing twice does nothing; the next call connects again."""
-        await self._database.close()
+        return self._database.close()
 
     async def time(self) -> float:
         """Return the server's clock."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 from aioq_redis.client.connection import Connection
@@ -89,6 +89,6 @@ class SingleServer:
         """Send a plain command to the server; see `Route.ask_all`."""
         return {self._name: await self.commands.submit(Command(None, (), parts))}
 
-    async def close(self) -> None:
+    def close(self) -> Coroutine[Any, Any, None]:
         """Close the connection for commands."""
-        await self.commands.close()
+        return self.commands.close()

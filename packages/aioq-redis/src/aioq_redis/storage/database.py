@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -28,9 +28,9 @@ class Database(Client):
             settings, timeout=timeout, durability=durability, marker_key=partial(sibling_key, name="copied")
         )
 
-    async def call(
+    def call(
         self, name: str, space: KeySpace, args: Sequence[object], *, own: str = "", each: Sequence[str] = ()
-    ) -> Any:
+    ) -> Coroutine[Any, Any, Any]:
         """Run a script on keys that share a hash tag, and return its reply.
 
         Args:
@@ -47,7 +47,7 @@ class Database(Client):
         """
         script = load(name)
         keys = space.pick(script.keys, own, each)
-        return await self.run_script(script, keys, args, partial(self.find_mistyped, space, keys))
+        return self.run_script(script, keys, args, partial(self.find_mistyped, space, keys))
 
     async def find_mistyped(self, space: KeySpace, keys: Sequence[str]) -> str:
         """Return a text that names the first key with the wrong type."""
