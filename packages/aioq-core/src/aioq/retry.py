@@ -32,6 +32,7 @@ def backoff_delay(
         jitter: Shortens the delay at random by up to this fraction, 0 to 1.
         rand: Returns numbers from 0 up to 1.
     """
+    # A task may have 1,000 retries, and a float overflows at 2**1024. The ceiling of a day is reached long before 64.
     doublings = min(attempt - 1, 64) if backoff == "exponential" else 0
     delay = min(base * 2.0**doublings, max(base, ceiling))
     return delay * (1.0 - jitter * rand())

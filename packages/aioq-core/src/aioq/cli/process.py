@@ -52,6 +52,7 @@ def exit_if_threads_hang(code: int) -> None:
 
 def exit_now(code: int) -> NoReturn:
     """Exit at once, without waiting for threads and tasks."""
+    # `os._exit` runs no exit handlers, so nothing else flushes the log and stdout.
     logging.shutdown()
     sys.stdout.flush()
     os._exit(code)
@@ -66,6 +67,7 @@ def own_command_line(words: Sequence[str], instead: Sequence[str]) -> list[str]:
         words: The arguments of this process.
         instead: The arguments to replace them with.
     """
+    # `sys.argv` lacks the options of the interpreter, such as `-X` and `-W`.
     original = sys.orig_argv
     start = len(original) - len(words)
     before = original[1:start] if start > 1 and original[start:] == list(words) else ["-m", "aioq"]

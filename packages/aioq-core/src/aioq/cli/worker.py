@@ -118,6 +118,7 @@ def _worker(app: Aarq, arguments: argparse.Namespace) -> Worker:
             max_block=arguments.max_block,
             grace=arguments.grace,
             burst=arguments.burst,
+            # A child gets its orders through the pipe, and `ControlPipe` handles its signals.
             handle_signals=arguments.child is None,
         )
     except (TypeError, ValueError) as error:

@@ -85,6 +85,7 @@ class Claimer:
 
         Leases that arrive after the stop go to `give_back`.
         """
+        # The first claim does not wait: only its answer tells when the next job is due.
         wait: float | None = 0.0
         while wait is not None and not self._shutdown.requested:
             if not self._slots.free:

@@ -145,6 +145,7 @@ class CronRegistryRole(BrokerRole):
 
     def _cache_definition(self, definition: CronDefinition, app: bytes, number: bytes) -> None:
         if len(self._definitions) >= MAX_CACHED_DEFINITIONS:
+            # All of them, because that is rare: a program has far fewer entries.
             self._definitions.clear()
         self._definitions[definition.key] = (app, number), definition
 

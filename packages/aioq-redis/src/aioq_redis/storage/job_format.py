@@ -171,6 +171,7 @@ def read_record(raw: bytes) -> Record:
     Raises:
         Unreadable: The record is damaged, of another program, or of a later version.
     """
+    # A foreign value may have hundreds of megabytes: it is rejected before it is split, which copies it.
     if raw.find(b"\n", 0, MAX_HEAD_BYTES) < 0 and len(raw) > MAX_HEAD_BYTES:
         raise Unreadable(f"it has {len(raw):,} bytes and does not begin like a job", reason="too_large")
     line, newline, payload = raw.partition(b"\n")
