@@ -45,7 +45,7 @@ TABLE = (
     Row(23, "cron expressions that are none", "refused where they stand", refused.bad_expressions),
     Row(24, "two entries of one name; a new expression", "refused; the new one, once", refused.same_entry),
     Row(25, "line feeds, ESC, NUL, {} in names", "refused", refused.bad_names),
-    Row(25, "the same, written by somebody else", "dead, and one line in the log", foreign.odd_names),
+    Row(25, "the same, written by a foreign client", "dead, and one line in the log", foreign.odd_names),
     Row(26, "queues named ../x, a:b, {}", "refused at construction", refused.bad_queues),
     Row(27, "priorities, retries, timeouts out of range", "refused with the field's name", refused.bad_options),
     Row(28, "an id that is taken", "the same job, or JobConflict", refused.duplicates),
