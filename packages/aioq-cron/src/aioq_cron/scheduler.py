@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
+from types import CoroutineType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -36,7 +37,7 @@ class CronScheduler:
 
     def run(
         self, entries: Sequence[CronEntry], fire: Callable[[Tick], None], *, clock: Clock
-    ) -> Coroutine[Any, Any, None]:
+    ) -> CoroutineType[Any, Any, None]:
         """Call `fire` for every tick of `entries`, until cancelled.
 
         The first tick of an entry is the first one after the start. A tick fires when `clock`
@@ -52,4 +53,4 @@ class CronScheduler:
         Entries with equal schedules share one computation. The loop yields to other tasks after
         every hundred fires.
         """
-        return CronLoop(entries, fire, clock).run()
+        return CronLoop(entries, fire, clock).run()  # type: ignore[return-value]  # mypy's type is wider than the object

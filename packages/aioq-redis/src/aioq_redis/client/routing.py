@@ -56,7 +56,7 @@ class Route(Protocol):
         """
         ...
 
-    async def close(self) -> None:
+    def close(self) -> Coroutine[Any, Any, None]:
         """Close the connections for commands."""
         ...
 
