@@ -127,7 +127,8 @@ async def test_wait_and_claim_wakes_when_a_job_is_due(broker: RedisBroker, raw: 
     due = await broker.time() + 0.3
     raw.delete(f"{{{namespace}:q}}:wake")
     assert await work_of(broker) == ["soon"]
-    assert await broker.time() - due < 0.2
+    # A worker that slept for its poll interval would be a second late.
+    assert await broker.time() - due < 0.9
 
 
 async def test_wait_and_claim_until_next_due_is_not_late(broker: RedisBroker) -> None:
@@ -139,7 +140,8 @@ async def test_wait_and_claim_until_next_due_is_not_late(broker: RedisBroker) ->
         while not claimed.leases:
             assert claimed.next_due is not None
             claimed = await broker.wait_and_claim(request(), timeout=claimed.next_due)
-    assert await broker.time() - due < 0.2
+    # A worker that slept for its poll interval would be a second late.
+    assert await broker.time() - due < 0.9
 
 
 async def test_wait_and_claim_lost_token_loses_no_job(broker: RedisBroker, raw: Any, namespace: str) -> None:
@@ -170,9 +172,10 @@ async def test_wait_and_claim_cancelled_closes_its_connection(broker: RedisBroke
         wait.cancel()
         await asyncio.wait([wait])
         assert wait.cancelled()
+        # Until the server has noticed the end of the connection, a token could still go to it.
+        await until(lambda: not blocked(raw))
         await broker.enqueue([job(str(n))])
         assert await work_of(broker) == [str(n)]
-        await until(lambda: not blocked(raw))
 
 
 async def test_wait_and_claim_reuses_its_connection(proxy: Proxy, make_broker: Callable[..., RedisBroker]) -> None:
@@ -302,7 +305,8 @@ async def test_wait_and_claim_waits_for_due_jobs_of_all_queues(broker: RedisBrok
     await broker.enqueue([job("a", queue="r")])
     assert await wait == ["a"]
     assert await work_of(broker, *queues) == ["late"]
-    assert await broker.time() - due < 0.2
+    # A worker that slept for its poll interval would be a second late.
+    assert await broker.time() - due < 0.9
 
 
 async def test_parked_claim_left_behind_takes_nothing(
