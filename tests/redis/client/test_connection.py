@@ -320,10 +320,6 @@ async def test_close_stops_retries(
         assert proxy.connections == n
 
 
-# Old releases of redis-py leave a Unix socket that found nobody to the garbage collector.
-@pytest.mark.filterwarnings(
-    "ignore:Exception ignored in. <socket.socket .*family=1,:pytest.PytestUnraisableExceptionWarning"
-)
 async def test_failed_login_shows_no_password(
     start_server: Callable[..., RedisServer],
     make_broker: Callable[..., RedisBroker],

@@ -20,7 +20,7 @@ MAX_CONNECTIONS: Final = 8
 """Connections that wait for replicas at a time; further commands wait for one of them."""
 
 GRACE: Final = 5.0
-"""Seconds for the server to answer, and that it may answer later than it was told to wait."""
+"""Seconds for the server to answer, in addition to the time that it waits for replicas."""
 
 MARKER_TTL: Final = 60_000
 """Milliseconds until the marker key expires."""
