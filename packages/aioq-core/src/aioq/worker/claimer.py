@@ -15,13 +15,11 @@ import anyio
 import anyio.lowlevel
 from msgspec import structs
 
-from aioq.clock import Clock
 from aioq.model.ids import new_id
 from aioq.model.job import Claim, ClaimRequest, Lease
-from aioq.protocols import Broker, Signals
-from aioq.worker.broker_retry import BrokerRetry
-from aioq.worker.shutdown import Shutdown, race
-from aioq.worker.workload import LeaseTable, Slots
+from aioq.protocols import Signals
+from aioq.worker.runtime import Runtime
+from aioq.worker.shutdown import race
 
 __all__ = ["Claimer"]
 
@@ -42,43 +40,28 @@ class Claimer:
     """Claims jobs until the worker is stopped; waits for a signal, or for the next job to become due.
 
     Args:
-        lease: Seconds for which jobs are leased.
         poll: Seconds after which an idle worker claims again without a signal; a third of the lease when None, or
             `POLL_INTERVAL` if the broker has no signals.
         burst: End as soon as nothing is due and nothing runs.
     """
 
-    def __init__(
-        self,
-        broker: Broker,
-        worker_id: str,
-        queues: tuple[str, ...],
-        *,
-        lease: float,
-        poll: float | None,
-        burst: bool,
-        slots: Slots,
-        leases: LeaseTable,
-        retry: BrokerRetry,
-        shutdown: Shutdown,
-        clock: Clock,
-    ) -> None:
-        self._broker = broker
-        self._worker_id = worker_id
-        self._queues = queues
-        self._lease = lease
+    def __init__(self, runtime: Runtime, *, poll: float | None, burst: bool) -> None:
+        self._broker = runtime.app.broker
+        self._worker_id = runtime.worker_id
+        self._queues = runtime.queues
+        self._lease = runtime.lease
         self._burst = burst
-        self._slots = slots
-        self._leases = leases
-        self._retry = retry
-        self._shutdown = shutdown
-        self._clock = clock
-        self._half = (slots.total + 1) // 2
-        self._signals = broker if isinstance(broker, Signals) else None
-        self._max_wait = _max_wait(poll, lease) if self._signals else poll or POLL_INTERVAL
+        self._slots = runtime.slots
+        self._leases = runtime.leases
+        self._retry = runtime.retry
+        self._shutdown = runtime.shutdown
+        self._clock = runtime.clock
+        self._half = (self._slots.total + 1) // 2
+        self._signals = self._broker if isinstance(self._broker, Signals) else None
+        self._max_wait = _max_wait(poll, self._lease) if self._signals else poll or POLL_INTERVAL
         self._waiting: anyio.CancelScope | None = None
         # Every claim could be raced against the shutdown instead, but that would delay the start of every job.
-        shutdown.add_listener(self._wake)
+        self._shutdown.add_listener(self._wake)
 
     async def run(self, start: Callable[[Lease], None], give_back: Callable[[Lease], None]) -> None:
         """Claim jobs and pass each to `start`, until stopped or, in a burst, until nothing is left to do.

@@ -11,7 +11,6 @@ from typing import Any
 
 import anyio
 
-from aioq.app import Aarq
 from aioq.errors import BadSignature, PayloadTooLarge, ResultSerializationError, SerializationError, UnknownTask
 from aioq.model.ids import TICK_IDS
 from aioq.model.job import Completed, Failed, Lease, Released, Settlement
@@ -25,9 +24,9 @@ from aioq.worker.execution.protocol import Interrupted, JobTask, JobTasks
 from aioq.worker.log import extra, job_of, logger
 from aioq.worker.loop_monitor import current_job
 from aioq.worker.outcome import after_error, expired, unknown_task, unreadable
+from aioq.worker.runtime import Runtime
 from aioq.worker.settler import Settler
 from aioq.worker.shutdown import being_cancelled
-from aioq.worker.workload import LeaseTable, Slots
 
 __all__ = ["CancelReason", "Runner"]
 
@@ -61,24 +60,15 @@ class RunningJob:
 class Runner:
     """Starts jobs, and passes their settlements to the settler."""
 
-    def __init__(
-        self,
-        app: Aarq,
-        worker_id: str,
-        *,
-        slots: Slots,
-        leases: LeaseTable,
-        settler: Settler,
-        scheduled: ScheduledJobs,
-    ) -> None:
-        self._app = app
-        self._worker_id = worker_id
-        self._slots = slots
-        self._leases = leases
+    def __init__(self, runtime: Runtime, settler: Settler, scheduled: ScheduledJobs) -> None:
+        self._app = runtime.app
+        self._worker_id = runtime.worker_id
+        self._slots = runtime.slots
+        self._leases = runtime.leases
         self._settler = settler
         self._scheduled = scheduled
         # One thread for each slot: anyio's own limiter has 40, and the tasks would share it with all other code.
-        self._threads = anyio.CapacityLimiter(slots.total)
+        self._threads = anyio.CapacityLimiter(self._slots.total)
         self._running: dict[str, RunningJob] = {}
         self._tasks: JobTasks | None = None
         self.shared: Mapping[str, Any] = {}

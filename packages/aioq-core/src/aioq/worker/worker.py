@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import socket
 import threading
@@ -29,6 +28,7 @@ from aioq.worker.heartbeat import Heartbeat
 from aioq.worker.log import logger
 from aioq.worker.reaper import Reaper
 from aioq.worker.runner import CancelReason, Runner
+from aioq.worker.runtime import Runtime, default_id, select_queues
 from aioq.worker.settler import Settler
 from aioq.worker.shutdown import Shutdown, race
 from aioq.worker.workload import LeaseTable, Slots
@@ -89,8 +89,8 @@ class Worker:
         if poll is not None:
             number("poll", poll, 0.01, 3600)
         self.app = app
-        self.id = _default_id() if id is None else check_name("worker id", id)
-        self.queues = _queues(app, queues)
+        self.id = default_id() if id is None else check_name("worker id", id)
+        self.queues = select_queues(app, queues)
         self._grace = grace
         self._burst = burst
         self._handle_signals = handle_signals
@@ -99,16 +99,21 @@ class Worker:
         self._slots = Slots(concurrency)
         self._leases = LeaseTable()
         retry = BrokerRetry(self._clock)
-        self._cron = CronService(app, self.id, self.queues, retry=retry, shutdown=self._shutdown, clock=self._clock)
+        runtime = Runtime(
+            app=app,
+            worker_id=self.id,
+            queues=self.queues,
+            lease=lease,
+            slots=self._slots,
+            leases=self._leases,
+            retry=retry,
+            shutdown=self._shutdown,
+            clock=self._clock,
+        )
+        self._cron = CronService(runtime)
         self._settler = Settler(app.broker, retry, self._leases, self._cron.jobs.settled)
-        self._runner = Runner(
-            app, self.id,
-            slots=self._slots, leases=self._leases, settler=self._settler, scheduled=self._cron.jobs,
-        )  # fmt: skip
-        self._claimer = Claimer(
-            app.broker, self.id, self.queues, lease=lease, poll=poll, burst=burst,
-            slots=self._slots, leases=self._leases, retry=retry, shutdown=self._shutdown, clock=self._clock,
-        )  # fmt: skip
+        self._runner = Runner(runtime, self._settler, self._cron.jobs)
+        self._claimer = Claimer(runtime, poll=poll, burst=burst)
         self._heartbeat = Heartbeat(app.broker, retry, self._leases, self._clock, lease=lease, max_block=max_block)
         self._reaper = Reaper(app.broker, retry, self.queues, self._clock, lease=lease)
         self._cancellations = Cancellations(app.broker, self.id, self._clock)
@@ -282,22 +287,6 @@ class Worker:
             self.id, ", ".join(self.queues), self._slots.total,
             len(self.app.tasks), 0 if self._burst else len(self._cron.entries), self.app.broker,
         )  # fmt: skip
-
-
-def _default_id() -> str:
-    # A restarted container often has the same host name and process id, while the leases of its predecessor are still
-    # held: the random part keeps the two apart.
-    host = re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname()[:40])
-    return f"{host}-{os.getpid()}-{os.urandom(3).hex()}"
-
-
-def _queues(app: Aarq, queues: Iterable[str] | None) -> tuple[str, ...]:
-    if isinstance(queues, str):
-        raise TypeError(f"queues must be several names, got the text {queues!r}; write queues=[{queues!r}]")
-    chosen = tuple(dict.fromkeys(check_name("queue", queue) for queue in queues)) if queues is not None else app.queues
-    if not chosen:
-        raise ValueError("queues must name at least one queue")
-    return chosen
 
 
 def _is_default(name: signal.Signals) -> bool:

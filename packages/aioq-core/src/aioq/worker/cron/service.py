@@ -10,12 +10,10 @@ import anyio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
-from aioq.app import Aarq
 from aioq.clock import BrokerClock, Clock
 from aioq.cron import CronEntry, Tick
 from aioq.protocols import TickLedger
 from aioq.serialization.failure import error_text
-from aioq.worker.broker_retry import BrokerRetry
 from aioq.worker.cron.fleet import Fleet
 from aioq.worker.cron.invoke import Invoker
 from aioq.worker.cron.local import LocalEntries
@@ -26,7 +24,7 @@ from aioq.worker.cron.scheduled_jobs import ScheduledJobs
 from aioq.worker.cron.startup_log import log_next_runs, warn_of_clock_difference, warn_of_equal_app_names
 from aioq.worker.cron.tick_claims import TickClaims
 from aioq.worker.log import logger
-from aioq.worker.shutdown import Shutdown
+from aioq.worker.runtime import Runtime
 
 __all__ = ["CronService"]
 
@@ -40,28 +38,20 @@ class CronService:
     If the broker is away, only the second loop waits for it.
     """
 
-    def __init__(
-        self,
-        app: Aarq,
-        worker_id: str,
-        queues: tuple[str, ...],
-        *,
-        retry: BrokerRetry,
-        shutdown: Shutdown,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, runtime: Runtime) -> None:
+        app, worker_id, retry, clock = runtime.app, runtime.worker_id, runtime.retry, runtime.clock
         self._app = app
         self._worker_id = worker_id
         self._retry = retry
-        self._shutdown = shutdown
+        self._shutdown = runtime.shutdown
         self._clock = clock
-        self.entries = [entry for entry in app.crons if entry.queue in queues and entry.options.enabled]
+        self.entries = [entry for entry in app.crons if entry.queue in runtime.queues and entry.options.enabled]
         self._ledger = app.broker if isinstance(app.broker, TickLedger) else None
         self._broker_clock = BrokerClock(clock)
         self._tasks = CronTasks()
         self._recorder = Recorder(self._ledger, worker_id, retry, clock, self._broker_clock)
         self._invoker = Invoker(app, worker_id, clock)
-        self._runs = Runs(self._invoker, self._recorder, self._tasks, shutdown)
+        self._runs = Runs(self._invoker, self._recorder, self._tasks, self._shutdown)
         # All entries of the app, not only those of this worker's queues: an entry that is not registered is retired.
         self._registration = RegistrationDuty(app.name, app.crons, retry, self._broker_clock)
         self.jobs = ScheduledJobs(app, worker_id, self._ledger, self._recorder, self._broker_clock)
