@@ -28,10 +28,11 @@ def definition(namespace: str, *more: str) -> list[str]:
     """Return a user with the rights to a namespace as the arguments of ACL SETUSER: the name, then the rules.
 
     Args:
-        namespace: What follows the brace with which all keys and channels begin.
+        namespace: The name of the namespace, or a pattern such as `test-*`.
         more: Further rules.
     """
-    place = (f"~{{{namespace}*", "resetchannels", f"&{{{namespace}*")
+    # `{shop*` would also match the keys of the namespace `shop-admin`.
+    place = (f"~{{{namespace}[:}}]*", "resetchannels", f"&{{{namespace}[:}}]*")
     return [_name(namespace), "reset", "on", f">{SECRET}", *place, *LISTENING.split(), *more]
 
 

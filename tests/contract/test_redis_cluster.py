@@ -33,7 +33,7 @@ def cluster() -> Iterator[Cluster]:
     """A cluster of the first kind of server that there is: single ones of all kinds have passed the same suites."""
     if not servers.found():
         pytest.skip(servers.HOW_TO)
-    cluster = Cluster(next(iter(servers.found().values())), "test-")
+    cluster = Cluster(next(iter(servers.found().values())), "test-*")
     try:
         cluster.start()
         yield cluster

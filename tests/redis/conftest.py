@@ -73,7 +73,7 @@ def program(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture(scope="session")
 def cluster(program: Path) -> Iterator[Cluster]:
     """A cluster of three nodes that the tests of this process share; a test that moves a slot need not move it back."""
-    cluster = Cluster(program, "test-")
+    cluster = Cluster(program, "test-*")
     try:
         cluster.start()
         yield cluster

@@ -199,9 +199,23 @@ class TestRestrictedUser:
         with server.client() as connection:
             client: Any = connection
             for user, more in (("app", ""), ("listener", "+@pubsub")):
-                rules = f"on >secret ~{{app:* ~{{app}}* resetchannels &{{app:* &{{app}}* {RULES} {more}"
+                rules = f"on >secret ~{{app[:}}]* resetchannels &{{app[:}}]* {RULES} {more}"
                 client.execute_command("ACL", "SETUSER", user, *rules.split())
         return server
+
+    async def test_pattern_of_a_namespace_excludes_longer_names(
+        self, server: RedisServer, make_broker: Callable[..., RedisBroker]
+    ) -> None:
+        """The user of `app` can use its own namespace, and neither enqueue nor look up in one that begins alike."""
+        url = f"redis://listener:secret@127.0.0.1:{server.port}"
+        await make_broker(url, namespace="app").enqueue([job("a")])
+        other = make_broker(url, namespace="app-admin")
+        with pytest.raises(BrokerConfigError, match="NOPERM"):
+            await other.enqueue([job("a")])
+        with pytest.raises(BrokerConfigError, match="NOPERM"):
+            await other.get_job("a", queue="q")
+        with server.client() as connection:
+            assert list(connection.scan_iter("{app-admin*")) == []
 
     @pytest.mark.parametrize("user", ["app", "listener"])
     async def test_minimal_rights_suffice_for_all_operations(

@@ -243,7 +243,7 @@ class TestServer:
         server = start_server(tcp=True)
         with server.client() as connection:
             client: Any = connection
-            rules = f"on >secret ~{{app:* ~{{app}}* resetchannels &{{app:* &{{app}}* {RULES}"
+            rules = f"on >secret ~{{app[:}}]* resetchannels &{{app[:}}]* {RULES}"
             client.execute_command("ACL", "SETUSER", "app", *rules.split())
         broker = make_broker(f"redis://app:secret@127.0.0.1:{server.port}", namespace="app")
         await broker.enqueue([job("a")])

@@ -42,7 +42,7 @@ class RedisBroker(
     On a cluster a queue is stored on one node, so an app uses several nodes by having several queues. A call that
     concerns several queues waits for the slowest of their nodes. The clocks of the nodes should agree.
 
-    A user with an ACL needs the keys and channels that begin with `{namespace`, and the commands of `+@read +@write
+    A user with an ACL needs the keys and channels of `{namespace[:}]*`, and the commands of `+@read +@write
     +@connection +@pubsub +time +eval +evalsha +script|load -@dangerous`; on a cluster `+cluster|slots` too. Redis 6.2
     has three commands in none of these groups: `+select` for another database than 0, `+asking` on a cluster, `+wait`
     for replicas. Without `+@pubsub` the broker polls for results, and workers notice cancellations late.
