@@ -16,12 +16,13 @@ TASKS = """
     from tests.core.cli.far import FarBroker
 
     class Diagnosed(FarBroker):
-        async def diagnose(self):
-            return FOUND
+        async def diagnose(self, *, fix=False):
+            return [FIXED] if fix else FOUND
 
     WELL = Finding(level=Level.OK, subject="server", text="Redis 7.0.15", facts={"uptime": 7})
     ILL = Finding(level=Level.WARN, subject="queue q", text="3 dead jobs\\x1b[31m", advice="look at them")
     WORSE = Finding(level=Level.FAIL, subject="memory", text="full", advice="raise maxmemory")
+    FIXED = Finding(level=Level.OK, subject="queue q", text="7 records were removed")
     FOUND = [WELL]
 
     app = Aarq(Diagnosed())
@@ -89,6 +90,12 @@ def test_doctor_json_has_facts(project: Project) -> None:
     }
 
 
+def test_doctor_fix_is_passed_to_the_broker(project: Project) -> None:
+    """With `--fix` the broker removes what belongs to no job, and says so."""
+    project.write("tasks.py", TASKS)
+    assert "queue q  7 records were removed" in project.aioq("doctor", "tasks:app", "--fix").out
+
+
 @pytest.mark.parametrize("argv", [["tasks:app"], ["memory://"], []])
 def test_doctor_memory_broker_is_rejected(project: Project, argv: list[str]) -> None:
     """The broker is rejected whether it comes from an app, a URL or the environment."""
@@ -123,7 +130,9 @@ def test_doctor_unusable_url_is_redacted(project: Project) -> None:
 
 def test_doctor_slow_broker_times_out(project: Project) -> None:
     """`--timeout` limits the command."""
-    project.write("tasks.py", TASKS.replace("return FOUND", "import anyio; await anyio.sleep_forever()"))
+    project.write(
+        "tasks.py", TASKS.replace("return [FIXED] if fix else FOUND", "import anyio; await anyio.sleep_forever()")
+    )
     outcome = project.aioq("doctor", "tasks:app", "--timeout", "0.05")
     assert outcome == (69, "", "aioq: FarBroker() did not answer within 0.05 s\n")
 

@@ -100,11 +100,11 @@ async def test_leaks_sound_queue_has_none(broker: RedisBroker) -> None:
         ),
         (
             lambda raw, key: raw.zrem(key("completed"), "done"),
-            [(Level.WARN, "records of ended jobs are not in the index of their state: done")],
+            [(Level.WARN, "records of ended jobs are in no index, so nothing removes them: done")],
         ),
         (
             lambda raw, key: (raw.zrem(key("completed"), "done"), raw.zadd(key("failed"), {"done": 1e13})),
-            [(Level.WARN, "records of ended jobs are not in the index of their state: done")],
+            [(Level.WARN, "records of ended jobs are in the index of another state: done")],
         ),
         (
             lambda raw, key: raw.hdel(key("ended"), "dead"),
@@ -150,3 +150,32 @@ async def test_leaks_long_queue_counts_missing_jobs(broker: RedisBroker, raw: An
     assert leaks(await broker.diagnose()) == [
         (Level.FAIL, "at least 3 jobs are in none of ready, due and leased, and never run")
     ]
+
+
+async def test_leaks_many_records_without_index_are_counted(
+    broker: RedisBroker, raw: Any, queue: Callable[[str], str]
+) -> None:
+    """The doctor counts records of ended jobs that are in no index, if there are too many to read."""
+    raw.hset(queue("ended"), mapping={f"job-{n}": "c1 1 1 -1 \n\n1 tasks.work \n{}" for n in range(2001)})
+    raw.expire(queue("ended"), 60)
+    ((level, text),) = leaks(await broker.diagnose())
+    assert (level, text) == (
+        Level.WARN, "at least 2,001 records of ended jobs are in no index, so nothing removes them",
+    )  # fmt: skip
+
+
+async def test_diagnose_fix_removes_what_has_no_job(broker: RedisBroker, raw: Any, queue: Callable[[str], str]) -> None:
+    """Orphans are removed and counted; jobs, and the records of ended jobs, stay."""
+    await fill(broker)
+    before = {name: set(raw.hkeys(queue(name))) for name in ("jobs", "runs", "failures", "ended")}
+    raw.hset(queue("ended"), mapping={f"ghost-{n}": "c1 1 1 -1 \n\n1 tasks.work \n{}" for n in range(500)})
+    raw.hset(queue("runs"), mapping={"ghost": "p0 1 1 1 0 1 w"})
+    raw.hset(queue("failures"), mapping={"ghost": "{}"})
+    removed = [one.text for one in await broker.diagnose(fix=True) if one.text.endswith("were removed")]
+    assert removed == [
+        "1 runs without a job were removed",
+        "1 failures without a job were removed",
+        "500 records of ended jobs in no index were removed",
+    ]
+    assert {name: set(raw.hkeys(queue(name))) for name in before} == before
+    assert leaks(await broker.diagnose(fix=True)) == []

@@ -26,7 +26,7 @@ ENDED = [state.value for state in ENDED_LETTERS]
 
 FLOOR = {
     *("DEL", "EXISTS", "GET", "PEXPIRE", "PTTL", "PUBLISH", "SET", "TIME"),
-    *("HDEL", "HEXISTS", "HGET", "HINCRBY", "HKEYS", "HLEN", "HMGET", "HSET", "HSTRLEN"),
+    *("HDEL", "HEXISTS", "HGET", "HINCRBY", "HKEYS", "HLEN", "HMGET", "HSCAN", "HSET", "HSTRLEN"),
     *("LLEN", "LPOP", "LPUSH", "LRANGE", "LREM", "LTRIM", "RPOP", "RPUSH"),
     *("SADD", "SCARD", "SISMEMBER", "SMEMBERS", "SMISMEMBER", "SREM"),
     *("ZADD", "ZCARD", "ZCOUNT", "ZMSCORE", "ZPOPMIN", "ZRANGE", "ZRANGEBYSCORE", "ZREM"),
@@ -34,7 +34,7 @@ FLOOR = {
 }
 """The commands that scripts may call: those of Redis 6.2 that they need."""
 
-WORDS = {"GT", "LIMIT", "NX", "PX", "PXAT", "WITHSCORES"}
+WORDS = {"COUNT", "GT", "LIMIT", "NX", "PX", "PXAT", "WITHSCORES"}
 """What else stands in capitals in a script: options of these commands that Redis 6.2 has."""
 
 

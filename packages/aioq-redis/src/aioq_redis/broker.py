@@ -166,7 +166,7 @@ class RedisBroker(
         database = Database(self._settings, timeout=EXTEND_TIMEOUT, durability=self._durability)
         return ThreadLeaseKeeper(SettleRole(database, self._layout, self._retention), database)
 
-    async def diagnose(self) -> list[Finding]:
+    async def diagnose(self, *, fix: bool = False) -> list[Finding]:
         """Check the server and the stored data; see `aioq.protocols.Diagnosable.diagnose`."""
         # The doctor is not a role: only the command line needs it, and it reads everything that the roles have written.
-        return await Doctor(self._database, self._layout, self).diagnose()
+        return await Doctor(self._database, self._layout, self).diagnose(fix=fix)

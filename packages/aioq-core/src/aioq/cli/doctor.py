@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from textwrap import wrap
 from typing import Final
 
@@ -26,12 +27,13 @@ def register(commands: Commands) -> None:
     parser = commands.add_parser(
         "doctor",
         help="check a broker for problems",
-        description="Check a broker: its settings, leaked keys, and the state of its queues. Changes nothing. The exit "
-        f"code is {Exit.FAILED} if jobs are lost or do not run, or soon will be.",
+        description="Check a broker: its settings, leaked keys, and the state of its queues. Changes nothing without "
+        f"--fix. The exit code is {Exit.FAILED} if jobs are lost or do not run, or soon will be.",
         allow_abbrev=False,
     )
     add_target(parser, optional=True)
     add_timeout(parser, 60.0)
+    parser.add_argument("--fix", action="store_true", help="first remove stored data that belong to no job")
     add_json(parser)
     parser.set_defaults(run=doctor)
 
@@ -40,7 +42,8 @@ def doctor(arguments: argparse.Namespace) -> int:
     """Print the findings of a broker."""
     timeout = timeout_of(arguments, "doctor")
     app = load_target(arguments.target, "doctor")
-    findings = run_connected(app, diagnosable_of(app, "doctor").diagnose, timeout=timeout)
+    diagnose = partial(diagnosable_of(app, "doctor").diagnose, fix=arguments.fix)
+    findings = run_connected(app, diagnose, timeout=timeout)
     if arguments.json:
         print_json({"ok": not _failed(findings), "findings": [_as_json(finding) for finding in findings]})
     else:

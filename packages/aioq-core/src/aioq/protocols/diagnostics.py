@@ -13,10 +13,15 @@ __all__ = ["Diagnosable"]
 class Diagnosable(Protocol):
     """A broker that can check its store for faults. `aioq doctor` needs it."""
 
-    async def diagnose(self) -> list[Finding]:
+    async def diagnose(self, *, fix: bool = False) -> list[Finding]:
         """Check the store, its settings and its contents; return one finding for each check.
 
-        Changes nothing, may run beside workers, and takes a bounded time for stores of any size. A check
-        that the user of the store may not make is a finding, not an error.
+        May run beside workers, and takes a bounded time for stores of any size. A check that the user of the
+        store may not make is a finding, not an error.
+
+        Args:
+            fix: First remove stored data that belong to no job and that nothing else would remove. This may take a
+                time in proportion to the store. Each kind of removed data is a finding of level OK. Without `fix`
+                nothing is changed.
         """
         ...

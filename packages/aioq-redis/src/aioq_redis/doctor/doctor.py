@@ -16,6 +16,7 @@ from aioq_redis.doctor.keys import Found, misfits, pattern, place_of
 from aioq_redis.doctor.leaks import leaks_of
 from aioq_redis.doctor.probes import Probes
 from aioq_redis.doctor.queues import QueueFacts, about_queue, about_workers
+from aioq_redis.doctor.repair import remove_orphans
 from aioq_redis.doctor.snapshot import MAX_IDS, Snapshot, read_snapshot
 from aioq_redis.jobs.workers import WorkerRegistryRole
 from aioq_redis.storage.database import Database
@@ -40,7 +41,7 @@ class Doctor:
         self._layout = layout
         self._worker_registry = workers
 
-    async def diagnose(self) -> list[Finding]:
+    async def diagnose(self, *, fix: bool) -> list[Finding]:
         """Return all findings, the most severe first; see `aioq.protocols.Diagnosable.diagnose`."""
         probes = Probes(self._database)
         findings = [*await self._hosts(probes), *await self._clocks(probes)]
@@ -50,6 +51,8 @@ class Doctor:
         findings += misfits(found) or [_in_order(found, memory)]
         for queue in sorted({one.place.queue for one in found if one.place} - {""}):
             mine = [one for one in found if one.place and one.place.queue == queue]
+            if fix and not any(one.is_mistyped for one in mine):
+                findings += [one async for one in remove_orphans(self._database, self._layout.queue(queue), queue)]
             findings += await self._queue(queue, mine, memory, workers)
         return sorted([*findings, *probes.rejected], key=lambda finding: SEVERITY.index(finding.level))
 

@@ -18,11 +18,13 @@ __all__ = ["leaks_of"]
 
 MAX_WAKE_TOKENS: Final = 100
 
+ORPHANS: Final = "records of ended jobs are in no index, so nothing removes them"
 NOWHERE: Final = "jobs are in none of ready, due and leased, and never run"
 
 FIND_WRITER: Final = "find the other program that writes to these keys or deletes from them"
 ENQUEUE_AGAIN: Final = "cancel these jobs, and enqueue them again"
-REMOVE: Final = f"remove them by hand, and {FIND_WRITER}"
+REMOVE: Final = f"remove them with aioq doctor --fix, and {FIND_WRITER}"
+CANCELLED: Final = f"remove them by hand, and {FIND_WRITER}"
 
 Leak: TypeAlias = tuple[Level, int, str, str]
 """The level, the number of ids (0 if the check has passed), the text and the advice."""
@@ -63,7 +65,9 @@ def _locations(snapshot: Snapshot) -> Iterable[Leak]:
         missing = max(jobs.size - ready.size - due.size - leased.size, 0)
         yield Level.FAIL, missing, f"at least {missing} {NOWHERE}", ENQUEUE_AGAIN
     if ready.is_complete and cancelled_ids.is_complete:
-        yield _leak(Level.WARN, set(cancelled_ids.ids) - set(ready.ids), "cancelled ids are in no ready list", REMOVE)
+        yield _leak(
+            Level.WARN, set(cancelled_ids.ids) - set(ready.ids), "cancelled ids are in no ready list", CANCELLED
+        )
 
 
 def _runs(snapshot: Snapshot) -> Iterable[Leak]:
@@ -89,13 +93,16 @@ def _runs(snapshot: Snapshot) -> Iterable[Leak]:
 def _ended(snapshot: Snapshot) -> Iterable[Leak]:
     """The record of an ended job is in the index of its final state, and in no other."""
     if not (snapshot.ended.is_complete and all(index.is_complete for index in snapshot.indexes.values())):
+        orphans = max(snapshot.ended.size - sum(index.size for index in snapshot.indexes.values()), 0)
+        yield Level.WARN, orphans, f"at least {orphans:,} {ORPHANS}", REMOVE
         return
     ended = snapshot.ended.prefixes
     indexed = {id: letter for letter, index in snapshot.indexes.items() for id in index.ids}
     # The script reads no letter of a long record.
-    astray = {id for id, letter in ended.items() if id not in indexed or (letter and indexed[id] != letter)}
+    astray = {id for id, letter in ended.items() if id in indexed and letter and indexed[id] != letter}
     several = sum(index.size for index in snapshot.indexes.values()) - len(indexed)
-    yield _leak(Level.WARN, astray, "records of ended jobs are not in the index of their state", REMOVE)
+    yield _leak(Level.WARN, ended.keys() - indexed.keys(), ORPHANS, REMOVE)
+    yield _leak(Level.WARN, astray, "records of ended jobs are in the index of another state", FIND_WRITER)
     yield _leak(Level.WARN, indexed.keys() - ended.keys(), "ended jobs have no record", FIND_WRITER)
     yield Level.WARN, several, f"{several} ended jobs are in the indexes of two states", FIND_WRITER
     if snapshot.jobs.is_complete:

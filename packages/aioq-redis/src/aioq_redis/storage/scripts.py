@@ -49,7 +49,7 @@ FOLDERS: Final = {
         "resume_cron",
         "announce_pause",
     ),
-    "doctor": ("snapshot",),
+    "doctor": ("remove_orphans", "snapshot"),
 }
 
 NAMES: Final = tuple(sorted(name for names in FOLDERS.values() for name in names))

@@ -6,7 +6,7 @@ import pytest
 
 from aioq.discovery import lacking
 from aioq.model.health import Level
-from aioq.model.job import Completed, Retried
+from aioq.model.job import Completed, Retried, Settled
 from aioq.protocols import Broker, Diagnosable
 from aioq.testing.contracts.suite import FAILURE, BrokerSuite
 
@@ -50,3 +50,14 @@ class DiagnosableContract(BrokerSuite):
         await patient.diagnose()
         assert await broker.extend([lease], seconds=60.0) == []
         assert [lease.job_id for lease in await self.claim(broker)] == ["b"]
+
+    async def test_diagnose_fix_keeps_jobs_and_records(self, broker: Broker, patient: Diagnosable) -> None:
+        """After `diagnose` with `fix` jobs can be claimed, leases are held, and settled jobs are known."""
+        await broker.enqueue([self.job("a"), self.job("b"), self.job("c")])
+        first, second = await self.claim(broker, 2)
+        completed = Completed(lease=first, retain_for=60.0)
+        await broker.settle([completed])
+        await patient.diagnose(fix=True)
+        assert await broker.settle([completed]) == [Settled.ALREADY]
+        assert await broker.extend([second], seconds=60.0) == []
+        assert [lease.job_id for lease in await self.claim(broker)] == ["c"]

@@ -1,11 +1,13 @@
 -- cancel: cancel a job, whether it is pending, scheduled or running.
 --
 -- Needs    clock batches states runs ended waits
--- KEYS     jobs runs leased due cancelled_ids failures ended cancelled waits suspects
+-- KEYS     jobs runs leased due cancelled_ids failures ended waits suspects ended_indexes
 -- ARGV     1 job id   2 request id   3 ms to keep the record
 --          4 channel of ends, without the job id   5 channel of aborts, without the worker id
 -- Returns  1 if the script cancelled it, 0 if it has ended or is unknown
-local jobs, runs, leased, due, cancelled_ids, failures, ended, cancelled, waits, suspects = unpack(KEYS)
+local jobs, runs, leased, due, cancelled_ids, failures, ended, waits, suspects = unpack(KEYS)
+local INDEX = ended_indexes(10)
+local MOST_PRUNED = 100
 local id, request, ttl, ends, aborts = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 
 local record = redis.call('HGET', jobs, id)
@@ -23,7 +25,11 @@ local running = redis.call('ZSCORE', leased, id)
 -- A full server lets a script continue if its first write needs no memory. What is added
 -- comes before what is removed: if a key of the wrong type ends the script, the lease is still there.
 redis.call('ZREM', leased, '')
-store_ended(ended, cancelled, { id, ended_record(CANCELLED, 0, request, line or '', failure, record) }, { ttl })
+store_ended(ended, INDEX, CANCELLED, { id, ended_record(CANCELLED, 0, request, line or '', failure, record) }, { ttl })
+for _, index in pairs(INDEX) do
+  -- A queue without workers is not reaped, and its clients go on to cancel jobs.
+  prune(ended, index, MOST_PRUNED)
+end
 local apart = running or suspect(run) and redis.call('LREM', suspects, 0, id) > 0
 if not apart and redis.call('ZREM', due, id) == 0 then
   -- The id stays in its ready list, because searching a list is slow; the claim that pops it drops it.

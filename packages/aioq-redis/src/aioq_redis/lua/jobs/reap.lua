@@ -66,7 +66,7 @@ end
 -- As in settle: begin with a write that needs no memory, and add before removing.
 redis.call('ZREM', leased, '')
 if #over > 0 then
-  store_ended(ended, INDEX[DEAD], dead_entries, ttls)
+  store_ended(ended, INDEX, DEAD, dead_entries, ttls)
   bound(ended, INDEX[DEAD], most_dead)
 end
 for priority, members in pairs(front) do

@@ -163,7 +163,7 @@ end
 redis.call('ZREM', leased, '')
 for state, entries in pairs(kept) do
   if #entries[2] > 0 then
-    store_ended(ended, INDEX[state], entries[1], entries[2])
+    store_ended(ended, INDEX, state, entries[1], entries[2])
   end
 end
 for _, state in ipairs(OPERATOR_STATES) do

@@ -34,9 +34,17 @@ local function parse_ended(text)
   }
 end
 
-local function outlive(key, ttl)
-  if redis.call('PTTL', key) < ttl then
-    redis.call('PEXPIRE', key, string.format('%.0f', ttl * 1.5 + 60000))
+-- The hash and its indexes expire at the same time. No script removes a record that is in no index.
+local function outlive(ended, indexes, index, ttl)
+  local left = redis.call('PTTL', ended)
+  if left < ttl then
+    local extended = string.format('%.0f', ttl * 1.5 + 60000)
+    redis.call('PEXPIRE', ended, extended)
+    for _, each in pairs(indexes) do
+      redis.call('PEXPIRE', each, extended)
+    end
+  elseif redis.call('PTTL', index) < left then
+    redis.call('PEXPIRE', index, left)
   end
 end
 
@@ -51,16 +59,15 @@ local function prune(ended, index, limit)
   forget_ended(ended, index, redis.call('ZRANGEBYSCORE', index, '-inf', now, 'LIMIT', 0, limit))
 end
 
-local function store_ended(ended, index, pairs_of_id_and_record, ttls)
-  local scores, longest = {}, 0
+local function store_ended(ended, indexes, state, pairs_of_id_and_record, ttls)
+  local index, scores, longest = indexes[state], {}, 0
   for n = 1, #ttls do
     scores[2 * n - 1], scores[2 * n] = string.format('%.0f', now + ttls[n]), pairs_of_id_and_record[2 * n - 1]
     longest = math.max(longest, ttls[n])
   end
   spread('HSET', ended, pairs_of_id_and_record)
   spread('ZADD', index, scores)
-  outlive(ended, longest)
-  outlive(index, longest)
+  outlive(ended, indexes, index, longest)
   prune(ended, index, 2 * #ttls + 10)
 end
 
