@@ -111,6 +111,7 @@ class Aarq:
         Raises:
             DiscoveryError: The scheduler is not installed; the message says what to install.
         """
+        # Not in the constructor: an app without expressions needs no scheduler package.
         if isinstance(self._scheduler, str):
             self._scheduler = scheduler_named(self._scheduler)
         return self._scheduler
@@ -264,6 +265,7 @@ class Aarq:
             BrokerFull: The broker has no room; nothing was stored.
             JobConflict: A `job_id` is taken by a different job; nothing was stored.
         """
+        # It may be a generator, and is read twice.
         calls = list(calls)
         if len(calls) > MAX_JOBS_PER_CALL:
             raise TooManyJobs(len(calls), MAX_JOBS_PER_CALL)
@@ -280,6 +282,7 @@ class Aarq:
         """
         if not self.connected:
             await self.broker.connect()
+            # Last, so that a failed connection is tried again by the next call.
             self.connected = True
 
     async def close(self) -> None:

@@ -22,6 +22,7 @@ def name_of(function: Callable[..., Any]) -> str:
     For a function of a script that runs as `__main__`, the module is the name under which a worker
     imports the script.
     """
+    # Without `<locals>` and the brackets of `<lambda>`, which names may not contain.
     named = _named(function)
     return f"{imported_as(named.__module__)}.{re.sub('[<>]', '', named.__qualname__.replace('<locals>.', ''))}"
 
@@ -61,6 +62,7 @@ def imported_as(module: str) -> str:
         return module
     main = sys.modules[module]
     spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+    # The program was started with `python -m`, and its spec has the name.
     if spec is not None:
         return str(spec.name).removesuffix(".__main__")
     return Path(file).stem if file is not None and file.endswith(".py") else module

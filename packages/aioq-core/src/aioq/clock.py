@@ -94,6 +94,7 @@ class SteadyClock:
 
     async def sleep_until(self, moment: float) -> None:
         """Sleep on the source clock until this one shows about `moment`."""
+        # Only the distance counts: the two clocks may show different times.
         await self._source.sleep_until(self._source.time() + moment - self.time())
 
     def set(self, now: float) -> None:
@@ -110,6 +111,7 @@ async def pass_time(clock: Clock, seconds: float) -> None:
 
 async def wait_until(event: anyio.Event, clock: Clock, timeout: float) -> bool:
     """Wait for `event`; return False if `timeout` seconds pass on `clock` first."""
+    # Without a task group, which takes longer than anything else here.
     if event.is_set() or timeout <= 0:
         return event.is_set()
     async with anyio.create_task_group() as tg:

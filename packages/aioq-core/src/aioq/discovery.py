@@ -17,6 +17,7 @@ __all__ = ["broker_from_url", "chosen_broker", "lacking", "members", "scheduler_
 BROKERS: Final = "aioq.brokers"
 SCHEDULERS: Final = "aioq.schedulers"
 
+# The core names one broker package here, because the hint is needed while the package is missing.
 _INSTALL: Final = {
     scheme + more: "aioq-redis"
     for scheme in ("redis", "rediss", "valkey", "valkeys")

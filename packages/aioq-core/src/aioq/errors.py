@@ -57,6 +57,7 @@ class NotReplicated(BrokerUnavailable):
         self.copies = copies
         self._name = name
         self._seconds = seconds
+        # With all arguments, so that the error can be pickled.
         super().__init__(name, wanted, copies, seconds)
 
     def __str__(self) -> str:

@@ -130,6 +130,7 @@ class Job(Generic[R_co]):
                 f"its result_ttl is over, or the job was never enqueued",
             )
         if record.state is JobState.FAILED:
+            # Brokers may leave out the failure, for example of a record that they cannot read.
             raise JobFailed(self.id, record.failure or Failure("Exception", "the broker stored no failure"))
         if record.state is JobState.DEAD:
             raise JobDead(self.id, record.reason or "", record.failure.message if record.failure else "")

@@ -155,6 +155,7 @@ def whole(field: str, value: object, low: int, high: int) -> None:
     Raises:
         TypeError, ValueError: It is not; the message names the field.
     """
+    # In Python a bool is an int, and `retries=True` is a mistake.
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{field} must be a whole number, got {value!r}")
     if not low <= value <= high:

@@ -253,6 +253,7 @@ class Task(Generic[P, R]):
         if len(payload) > self._app.max_payload:
             raise PayloadTooLarge(f"a call of {self.name}", len(payload), self._app.max_payload)
         defaults = self.defaults
+        # Chosen here and not by the broker, so that a call that is repeated after a lost answer has the same id.
         job_id = schedule_id or chosen.job_id or new_id()
         if self._app.signer is not None:
             payload = self._app.signer.seal(Subject("call", self.name, defaults.queue, job_id), payload)

@@ -40,6 +40,7 @@ def common_zone(parts: Iterable[object]) -> ZoneInfo | None:
 def stable_text(part: object) -> str:
     """Return a text that is the same in every process: `str(part)`, or the type's name if it has no text."""
     kind = type(part)
+    # The default text has the address of the object: a fingerprint made of it would change with every process.
     if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
         return f"{kind.__module__}.{kind.__qualname__}"
     return str(part)
@@ -48,6 +49,7 @@ def stable_text(part: object) -> str:
 def label(part: Schedule, zone: ZoneInfo | None) -> str:
     """Return a part as text, with its zone if that differs from `zone`."""
     text = stable_text(part)
+    # Otherwise the parts of a nested schedule would read like parts of this one.
     text = f"({text})" if " and " in text or " except " in text else text
     own = zone_of(part)
     return text if own in (None, zone) else f"{text} [{own}]"

@@ -35,8 +35,10 @@ def day_stepper(fields: CronFields) -> DayStepper:
     days, months, weekdays = _list(fields.days, DAY), _list(fields.months, MONTH), _list(fields.weekdays, WEEKDAY)
     if not fields.either_day:
         return _all_of(days, months, weekdays)
+    # Of two alternatives, one that matches every day leaves nothing to the other.
     if "*" in (days, weekdays):
         return _all_of("*", months, "*")
+    # A day that no month has is left out: croniter would search for it in vain, while the weekdays still match.
     by_weekday = CroniterDays("*", months, weekdays)
     return _Either(CroniterDays(days, months, "*"), by_weekday) if fields.has_day else by_weekday
 
@@ -69,6 +71,8 @@ class CroniterDays:
     def __init__(self, days: str, months: str, weekdays: str) -> None:
         self._lock = Lock()
         self._croniter = croniter(
+            # Noon, because croniter searches strictly after its start: from midnight it then still finds the day
+            # itself.
             f"0 12 {days} {months} {weekdays}",
             datetime.min,
             datetime,

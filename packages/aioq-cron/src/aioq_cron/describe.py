@@ -49,6 +49,7 @@ def days_in_words(fields: CronFields) -> str:
         return f"on {weekdays}" + (f" in {months}" if months else "")
     if fields.either_day:
         return f"on {days}, and also on {weekdays}" + (f" in {months}" if months else "")
+    # The idiom of cron for "the first Monday": all days of one week of the month, and one weekday.
     if (ordinal := _ordinal(fields.days)) and len(fields.weekdays) == 1:
         return f"on the {ordinal} {weekdays} of {months or 'the month'}"
     return f"on {weekdays}, but only on {days}"
@@ -160,6 +161,7 @@ def listed(values: Sequence[int], word: Callable[[int], str] = str) -> str:
 def spans(values: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Yield the first and the last of each run of consecutive numbers."""
     first = values[0]
+    # The None ends the last run: no number is followed by it.
     for value, following in zip(values, [*values[1:], None], strict=True):
         if following != value + 1:
             yield first, value

@@ -42,6 +42,7 @@ def _change(stepper: ZonedStepper, shift: Shift) -> ClockChange:
 def _runs(stepper: ZonedStepper, shift: Shift, walls: Sequence[datetime]) -> list[datetime]:
     if shift.forward:
         return [shift.at] if walls and stepper.makes_up_for(shift) else []
+    # The same wall times, read with the offset before the shift and with the one after it.
     passes = (shift.before, shift.after) if stepper.fires_in_second_pass(shift) else (shift.before,)
     return [(wall - offset).replace(tzinfo=UTC) for offset in passes for wall in walls]
 
@@ -62,11 +63,13 @@ def _effect(stepper: ZonedStepper, shift: Shift, walls: Sequence[datetime], runs
 
 def _instant(run: datetime, zone: tzinfo, shift: Shift) -> str:
     local = run.astimezone(zone)
+    # With the offset, which alone tells the two passes of a repeated time apart.
     return _clock(local.replace(tzinfo=None), shift) + local.isoformat("_", "minutes")[len("2026-01-01_00:00") :]
 
 
 def _clock(wall: datetime, shift: Shift) -> str:
     """Return a wall time; with its date if the shift spans several days, with seconds if it has any."""
     precision = "seconds" if wall.second else "minutes"
+    # The end is exclusive: a gap that ends at midnight lies within one day.
     several_days = shift.start.date() != (shift.end - timedelta(microseconds=1)).date()
     return wall.isoformat(" ", precision) if several_days else wall.time().isoformat(precision)

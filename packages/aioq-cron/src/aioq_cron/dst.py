@@ -95,6 +95,7 @@ class ZonedStepper:
             wall = shift.start - _TICK
         if self.fires_in_second_pass(shift) and (found := self._until_end(shift, wall)):
             return _utc(found, shift.after)
+        # The search is exclusive, and the first wall time after the shift may match.
         return self._onwards(shift.end - _TICK)
 
     def touched_by(self, shift: Shift) -> Iterator[datetime]:
@@ -118,8 +119,10 @@ class ZonedStepper:
             shift = shift_at(found, self.zone)
             if shift is None:
                 return found.replace(tzinfo=self.zone).astimezone(UTC)
+            # The time before `found` was not repeated, so the first pass is still to come.
             if not shift.forward:
                 return _utc(found, shift.before)
+            # Once, however many matches are in the gap: a fixed time means a job per day, not per match.
             if self.makes_up_for(shift):
                 return shift.at
             wall = shift.end - _TICK
@@ -148,6 +151,7 @@ def in_utc(instant: object) -> datetime:
     try:
         return instant.astimezone(UTC)
     except OverflowError:
+        # The instant is outside of the calendar in UTC, by less than a day. No tick lies there.
         return _CALENDAR_START if instant.year == 1 else _CALENDAR_END
 
 
@@ -168,6 +172,7 @@ def shift_at(wall: datetime, zone: ZoneInfo) -> Shift | None:
     before, after = _offset(wall, zone, fold=0), _offset(wall, zone, fold=1)
     if before == after:
         return None
+    # A skipped or repeated time stands for two instants, and the shift lies between them. This is the earlier one.
     earliest = wall.replace(microsecond=0, tzinfo=UTC) - max(before, after)
     return Shift(_transition(earliest, earliest + abs(after - before), before, zone), before, after)
 
@@ -186,6 +191,7 @@ def _shifts_of(zone: ZoneInfo, year: int) -> tuple[Shift, ...]:
     """Return the shifts of one year of UTC. Cached, because thousands of entries share a zone."""
     start = datetime(year, 1, 1, tzinfo=UTC)
     end = start.replace(year=year + 1) if year < MAXYEAR else _LAST_IN_ALL_ZONES
+    # From just before the year: a shift in its very first moment belongs to it.
     return tuple(_search_shifts(zone, max(start, _FIRST_IN_ALL_ZONES) - _TICK, min(end, _LAST_IN_ALL_ZONES) - _TICK))
 
 

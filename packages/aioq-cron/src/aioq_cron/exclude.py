@@ -43,6 +43,7 @@ class ExcludedDates:
             return tick
         # The search goes on after the whole day: an entry of every minute would otherwise take 1,440 steps.
         end = datetime.combine(day + _DAY, time.min, self.zone).astimezone(UTC)
+        # At a midnight that is repeated, its first pass may be before the tick. The search must not go back.
         return max(tick, end - _TICK)
 
     def text(self, zone: ZoneInfo | None) -> str:
@@ -68,6 +69,7 @@ class ExcludedTicks:
 
     def passes(self, tick: datetime) -> datetime | None:
         """Return None if a tick is not excluded, else an instant after which the search can go on."""
+        # `next_after` is exclusive: a schedule that fires at the tick itself says so when asked a moment earlier.
         return tick if self.schedule.next_after(tick - _TICK) == tick else None
 
     def text(self, zone: ZoneInfo | None) -> str:
@@ -168,6 +170,7 @@ def as_dates(excluded: object) -> Container[date]:
     """
     if isinstance(excluded, str | bytes) or not isinstance(excluded, Container):
         raise TypeError(f"Except excludes a container of dates or a schedule, got {excluded!r}")
+    # A subclass of dict is not copied: a calendar of `holidays` is one, and adds years when they are asked for.
     if not isinstance(excluded, _COPIED) and type(cast("object", excluded)) is not dict:
         return cast("Container[date]", excluded)
     days = frozenset(cast("Iterable[object]", excluded))

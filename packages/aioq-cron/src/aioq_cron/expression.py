@@ -39,6 +39,7 @@ class CronExpression:
     def __init__(self, expression: str, tz: str | ZoneInfo | None = None) -> None:
         self._fields = fields = parse_fields(expression)
         self._tz = find_zone(tz)
+        # Without its blanks, which mean nothing: entries with equal expressions share one computation in the loop.
         self._identity = (" ".join(expression.split()), _identity(self._tz))
         self._stepper = ZonedStepper(FieldStepper(fields, day_stepper(fields)), self._tz, wildcard=fields.wildcard)
 
@@ -106,6 +107,7 @@ class CronExpression:
         return hash(self._identity)
 
     def __reduce__(self) -> tuple[type[CronExpression], tuple[str, ZoneInfo]]:
+        # Pickled as text: the steppers hold a lock, which cannot be pickled.
         return CronExpression, (self.expression, self._tz)
 
     def __str__(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 __all__ = ["DAY", "FIELDS", "HOUR", "MINUTE", "MONTH", "WEEKDAY", "CronFields", "Field"]
 
+# Of leap years, so that an expression for 29 February is accepted.
 _LONGEST = {1: 31, 2: 29, 3: 31, 4: 30, 5: 31, 6: 30, 7: 31, 8: 31, 9: 30, 10: 31, 11: 30, 12: 31}
 
 
@@ -59,6 +60,7 @@ class CronFields:
     @property
     def has_day(self) -> bool:
         """Whether one of `days` exists in one of `months`, in leap years at least."""
+        # The smallest day decides: if even the longest month lacks it, no month has any of them.
         return self.days[0] <= max(_LONGEST[month] for month in self.months)
 
     @property

@@ -55,6 +55,7 @@ class CronLoop:
 
     async def run(self) -> None:
         """Fire ticks until cancelled."""
+        # Before `_start`, which may take seconds for thousands of entries: a correction in that time must be noticed.
         watch = _ClockWatch(self._clock)
         await self._start()
         while True:
@@ -83,6 +84,7 @@ class CronLoop:
         now = self._clock.time()
         while self._heap and self._heap[0][0] <= now:
             _, _, due, group = heappop(self._heap)
+            # The next tick is computed before this one fires, so that whatever `fire` does cannot end the entry.
             newest = self._advance(group, due, now)
             first = due if newest != due else None
             for entry in group.entries:
@@ -95,6 +97,7 @@ class CronLoop:
             newest, following = around(group.schedule, due, _floor_to_datetime(now))
         except Exception as error:
             self._disable(group, error)
+            # This tick has come due whatever follows; only the next one is unknown.
             return due
         self._push(group, following)
         return newest
@@ -171,9 +174,11 @@ class _ClockWatch:
         After a smaller step back, or several, the loop waits until the clock has caught up.
         """
         wall, monotonic = self._clock.time(), self._clock.monotonic()
+        # A clock that is not set advances like the monotonic one. What is left is the jump.
         jump = (wall - self._wall) - (monotonic - self._monotonic)
         self._wall = wall
         self._monotonic = monotonic
+        # Compared with the latest time ever seen, so that several small steps back add up.
         corrected = self._latest - wall > _CORRECTION
         self._latest = wall if corrected else max(wall, self._latest)
         self._log_jump(jump, corrected=corrected)

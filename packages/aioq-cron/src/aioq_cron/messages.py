@@ -133,6 +133,7 @@ def bad_word(field: Field, word: str, item: str, expression: str) -> InvalidCron
         return bad_item(field, item, expression)
     if not field.names:
         return in_field(field, f"'{shorten(word, 20)}' is not a number", expression)
+    # A full name such as "Monday" begins with the right one. Only other words are compared for similarity.
     short = word[:3].upper()
     close = [short] if short in field.names else get_close_matches(word[:20].upper(), field.names, n=1)
     use = close[0] if close else f"{field.low}-{field.high} or {', '.join(field.names)}"

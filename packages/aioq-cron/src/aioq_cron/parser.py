@@ -24,6 +24,7 @@ NICKNAMES = {
 }
 """Words that stand for a whole expression; upper or lower case."""
 
+# `str.isdigit` accepts the digits of all scripts, so nothing but ASCII gets that far.
 _FOREIGN = re.compile(r"[^\t -~]")
 _ITEM = re.compile(r"(?P<first>\*|[0-9]+|[A-Za-z]+)(-(?P<last>[0-9]+|[A-Za-z]+))?(/(?P<step>[0-9]+))?")
 

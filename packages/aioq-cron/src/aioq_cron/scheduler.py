@@ -16,6 +16,7 @@ from aioq_cron.loop import CronLoop
 
 __all__ = ["CronScheduler"]
 
+# Thousands of entries often share few expressions: each is then parsed once.
 _cached_expression = lru_cache(maxsize=4_096)(CronExpression)
 
 

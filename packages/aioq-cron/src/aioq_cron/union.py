@@ -54,6 +54,7 @@ class Union:
     def clock_changes(self, start: datetime, end: datetime) -> list[ClockChange]:
         """Return the clock changes in [start, end) in the zones of its parts, in order, and what they do to it."""
         changes = [change for schedule in self.schedules for change in changes_of(schedule, start, end)]
+        # `groupby` joins neighbours only.
         changes.sort(key=_which)
         return [_merged(list(same)) for _, same in groupby(changes, _which)]
 
@@ -70,6 +71,7 @@ def _which(change: ClockChange) -> tuple[datetime, datetime, datetime]:
 
 def _merged(changes: list[ClockChange]) -> ClockChange:
     """Merge what several parts report about one clock change."""
+    # A part that the change does not touch has nothing to say beside one that it does.
     touched = [change for change in changes if change.touches] or changes
     return replace(
         touched[0],

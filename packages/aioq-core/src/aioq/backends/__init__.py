@@ -25,6 +25,7 @@ def __getattr__(name: str) -> Any:
     try:
         return getattr(import_module(module), name)
     except ModuleNotFoundError as error:
+        # The distribution is installed, and one of its own imports failed: that error says more.
         if error.name != module:
             raise
         raise ImportError(

@@ -59,6 +59,7 @@ def add_log_level(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--log-level",
         choices=LEVELS,
+        # Before the choices are checked, so that INFO is accepted like info.
         type=str.lower,
         metavar="LEVEL",
         help=f"minimum level to log to stderr: {', '.join(LEVELS)}; {DEFAULT_LEVEL} by default",
@@ -104,6 +105,7 @@ def timeout_of(arguments: argparse.Namespace, command: str) -> float:
         CommandError: They are out of range.
     """
     seconds: float = arguments.timeout
+    # Written so that NaN, which compares false with everything, is rejected.
     if not 0 < seconds <= MAX_TIMEOUT:
         raise CommandError(f"{command}: --timeout must be above 0 and at most {MAX_TIMEOUT:,.0f}, got {seconds:g}")
     return seconds

@@ -104,6 +104,7 @@ def run_connected(app: Aarq, work: Callable[[], Awaitable[T]], *, timeout: float
 
     async def run() -> T:
         _wake_loop_on_signals()
+        # Around the connection, too: a server that accepts it and never answers must not hold up a health probe.
         with anyio.move_on_after(timeout or float("inf")):
             async with app:
                 return await work()

@@ -52,6 +52,7 @@ def check(arguments: argparse.Namespace) -> int:
     timeout = timeout_of(arguments, "check")
     app = load_app(arguments.app)
     snapshot = _ask(app, timeout)
+    # An entry that this code lacks may be retired by the next deploy, or belong to one that is under way.
     overviews = [one for one in entry_overviews(app.crons, snapshot.statuses, snapshot.now) if one.in_code]
     problems = [overdue_line(one, one.overdue, snapshot.now) for one in overviews if one.overdue]
     if _none_registered(overviews):
@@ -60,6 +61,7 @@ def check(arguments: argparse.Namespace) -> int:
         print_json(_as_json(overviews, snapshot))
     elif not problems:
         print_out(healthy_line(overviews, snapshot.workers))
+    # Also with --json: stderr is what a failed probe leaves in the log of its platform.
     for line in problems:
         print_err(f"check: {line}")
     return Exit.FAILED if problems else Exit.OK

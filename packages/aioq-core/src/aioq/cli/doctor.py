@@ -67,6 +67,7 @@ def summary(findings: Sequence[Finding]) -> str:
 
 
 def _row(finding: Finding, room: int | None) -> tuple[str, str, str]:
+    # A store may hold names with any characters, such as escape sequences of terminals.
     lines = [one_line(finding.text), *([f"-> {one_line(finding.advice)}"] if finding.advice else [])]
     if room is not None:
         lines = [part for line in lines for part in wrap(line, room, subsequent_indent="   ")]

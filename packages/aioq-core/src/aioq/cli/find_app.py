@@ -36,6 +36,7 @@ def load_target(target: str | None, name: str) -> Aarq:
     Raises:
         CommandError: As `load_app`.
     """
+    # An import path cannot contain it.
     return Aarq(target, name=name) if target is None or "://" in target else load_app(target)
 
 
@@ -72,6 +73,7 @@ def find_entry(app: Aarq, path: str, name: str) -> CronEntry:
 def _checked(path: str) -> str:
     module = path.partition(":")[0]
     if "/" in path or "\\" in path or module.endswith(".py"):
+        # The most frequent mistake, so the error has the right path.
         better = re.sub(r"\.py(?=:|$)", "", path).replace("\\", "/").removeprefix("./").strip("/").replace("/", ".")
         hint = f": {better}" if re.fullmatch(PATH, better) else " from its folder"
         raise CommandError(f"{path} is a file; write the module's import path{hint}")
@@ -82,14 +84,17 @@ def _checked(path: str) -> str:
 
 def _import(name: str) -> ModuleType:
     here = str(Path.cwd())
+    # As `python -m` does. The path of an installed command begins with the folder of its script.
     if sys.path[:1] != [here]:
         sys.path.insert(0, here)
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
+        # The module itself or a package above it is missing, and not something that it imports.
         if error.name is not None and (error.name == name or name.startswith(f"{error.name}.")):
             raise _no_module(name, error.name) from error
         raise _broken(name, error) from error
+    # SystemExit, too: a script may call `main()` without asking for its `__name__`.
     except (Exception, SystemExit) as error:
         raise _broken(name, error) from error
 
@@ -118,11 +123,13 @@ def _place(error: BaseException, name: str) -> str:
     """Return the file and line that failed: the last one that is not in a library."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{_relative(error.filename)}:{error.lineno}"
+    # aioq calls the import, and so is part of every traceback.
     frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__) if not _in_aioq(frame.f_globals)]
     spots = [(frame.f_code.co_filename, line, str(frame.f_globals.get("__name__", ""))) for frame, line in frames]
     in_project = [spot for spot in spots if not _in_library(spot[0])]
     package = name.partition(".")[0]
     installed = [spot for spot in spots if spot[2].partition(".")[0] == package]
+    # Best is a line of the user's project, then one of the installed package that has the app.
     for file, line, _ in reversed(in_project or installed or spots):
         return f"{_relative(file)}:{line}"
     return "unknown line"

@@ -20,6 +20,7 @@ class RedactingFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the text of a record, its traceback included."""
+        # At the end, because a password may be in the message, its arguments or the traceback.
         return redact(super().format(record))
 
 
@@ -32,6 +33,7 @@ def configure_logging(level: str | None) -> None:
     root = logging.getLogger()
     ours = logging.getLogger("aioq")
     wanted = (level or DEFAULT_LEVEL).upper()
+    # The level that an app has set stays, unless the command line names another.
     if level is not None or ours.level == logging.NOTSET:
         ours.setLevel(wanted)
     if not root.handlers:

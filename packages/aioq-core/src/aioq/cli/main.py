@@ -105,6 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def versions() -> str:
     """Return the versions of aioq's distributions and of Python, in one line for a bug report."""
+    # aioq is a bundle of the others, and need not be installed itself.
     installed = dict(_installed(("aioq", *DISTRIBUTIONS)))
     parts = [f"{name} {installed[name]}" for name in DISTRIBUTIONS if name in installed]
     parts.append(f"Python {platform.python_version()}")
@@ -150,5 +151,6 @@ def _add_commands(parser: argparse.ArgumentParser, commands: Mapping[str, str | 
             group = subparsers.add_parser(name, help=command.help, description=description, allow_abbrev=False)
             _add_commands(group, command.commands, words[1:])
         elif command not in added:
+            # A module may have several commands, and registers all of them.
             added.add(command)
             import_module(command).register(subparsers)

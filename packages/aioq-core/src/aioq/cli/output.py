@@ -59,6 +59,7 @@ def print_err(text: str) -> None:
 
 def redact(text: str) -> str:
     """Return the text with `***` for every password in a URL."""
+    # Most lines have no URL, and need no search.
     return _CREDENTIALS.sub(r"\1:***@", text) if "://" in text else text
 
 
@@ -102,6 +103,7 @@ class Progress:
         """Print how many items are done; if stderr is not a terminal, at most every few seconds."""
         text = f"{self._what}: {done:,} of {self._total:,}"
         if self._is_terminal:
+            # To the start of the line, which is cleared, as the earlier text may be longer.
             sys.stderr.write(f"\r\x1b[K{text}")
             sys.stderr.flush()
         elif (now := self._clock.monotonic()) - self._printed_at >= PROGRESS_INTERVAL:
@@ -138,6 +140,7 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, width: in
         rows: The cells of each row, one per column.
         width: The longest line in characters, to which cells are cut; None for no limit.
     """
+    # Cells hold text from the store, and control characters in it could change the terminal.
     blocks = [[[one_line(line, MAX_LINE) for line in cell.split("\n")] for cell in row] for row in rows]
     lines = [[column.title for column in columns]]
     for block in blocks:
@@ -154,6 +157,7 @@ def _widths(columns: Sequence[Column], lines: Sequence[Sequence[str]], width: in
     if width is None:
         return widths
     excess = sum(widths) + len(GAP) * (len(columns) - 1) - width
+    # Always from the column with the most room, so that all of them are cut evenly.
     while excess > 0:
         room = [0 if column.least is None else has - column.least for column, has in zip(columns, widths, strict=True)]
         widest = max(range(len(room)), key=room.__getitem__)

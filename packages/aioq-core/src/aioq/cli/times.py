@@ -108,6 +108,7 @@ def parse_time(option: str, text: str, zone: tzinfo) -> datetime:
     """
     try:
         time = datetime.fromisoformat(text)
+        # Converted even if it has an offset, as commands show all times in the zone of the entry.
         return (time if time.tzinfo else time.replace(tzinfo=zone)).astimezone(zone)
     except (ValueError, OverflowError) as error:
         raise CommandError(

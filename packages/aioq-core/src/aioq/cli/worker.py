@@ -78,6 +78,7 @@ def register(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run a worker, or a supervisor of several, until it is stopped."""
+    # Before the import of the app, which may take long.
     if arguments.loop == "uvloop" and find_spec("uvloop") is None:
         raise CommandError('uvloop is not installed; run: pip install "aioq-core[uvloop]"', Exit.CONFIG)
     if not 1 <= arguments.processes <= MAX_PROCESSES:
@@ -99,6 +100,7 @@ def _supervisor(arguments: argparse.Namespace) -> Supervisor:
 
 
 def _run_here(arguments: argparse.Namespace, pipe: ControlPipe | None) -> int:
+    # Before the log is set up: an app that configures logging does so when it is imported, and keeps its handlers.
     app = load_app(arguments.app)
     configure_logging(arguments.log_level)
     worker = _worker(app, arguments)
@@ -128,6 +130,7 @@ def _worker(app: Aarq, arguments: argparse.Namespace) -> Worker:
 async def _work(worker: Worker, pipe: ControlPipe | None) -> None:
     with task_thread_pool():
         async with worker.app, pipe.calling(worker.stop) if pipe else nullcontext():
+            # Beside the worker, which does not return as long as such tasks run.
             ending = asyncio.create_task(_end_without_tasks(worker))
             try:
                 await worker.run()

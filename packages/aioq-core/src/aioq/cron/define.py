@@ -44,6 +44,7 @@ def error_context(entry: str) -> Generator[None, None, None]:
     try:
         yield
     except (AioqError, TypeError, ValueError) as error:
+        # In place: an exception class may have a constructor with other parameters.
         error.args = (f"{entry}: {error}", *error.args[1:])
         raise
 
@@ -248,6 +249,7 @@ def _check_on_error(function: object) -> None:
 
 
 def _check_function(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    # A task is callable, too, and would pass the checks that follow.
     if isinstance(function, Task):
         raise TaskDefinitionError(
             f"{function.name} is a task, and app.cron calls plain functions; use app.schedule for it"
@@ -256,6 +258,7 @@ def _check_function(function: Callable[..., Any], args: tuple[Any, ...], kwargs:
         raise TaskDefinitionError(f"a cron entry is a function, got {function!r}")
     if is_generator(function):
         raise TaskDefinitionError(f"{name_of(function)} is a generator: calling it would not run it")
+    # Now, and not at the first tick, which may be at night. An empty dict stands for the context.
     if problem := _mismatch(function, ({}, *args), kwargs):
         with_what = "the context, args and kwargs" if args or kwargs else "the context alone"
         raise TaskDefinitionError(f"{name_of(function)} must be callable with {with_what}: {problem}")

@@ -67,6 +67,7 @@ def compare(registered: Sequence[CronDefinition], code: Sequence[CronDefinition]
 
 def _digest(job: NewJob) -> str:
     """Return a short text that differs for different jobs, and from which the arguments cannot be read."""
+    # The id and the queue follow from the key of the entry, and are compared with it.
     content = msgspec.structs.replace(job, id="", queue="")
     return sha256(msgspec.msgpack.encode(content)).hexdigest()[:8]
 

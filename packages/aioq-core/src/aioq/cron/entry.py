@@ -56,6 +56,7 @@ class CronEntry:
     @property
     def fingerprint(self) -> str:
         """The meaning of the schedule as text: equal for the same expression, zone and bounds."""
+        # Without the policies: a change of one must not make the entry forget its last tick.
         bounds = (self.options.start, self.options.end)
         span = "" if bounds == (None, None) else " {} to {}".format(*(at.isoformat() if at else "" for at in bounds))
         return f"{self.expression} [{self.tz}]{span}"
@@ -93,6 +94,7 @@ def jitter_of(entry: CronEntry, tick: datetime) -> timedelta:
     following = step(entry.schedule, tick)
     if following is not None:
         limit = min(limit, following - tick)
+    # In integers, so that every worker gets the same microsecond.
     return limit // INSTANT * _random_bits(entry.name, tick) // 2**64 * INSTANT
 
 

@@ -92,6 +92,7 @@ def overdue(entry: CronEntry, status: CronStatus, now: datetime) -> datetime | N
     if idle or status.definition.fingerprint != entry.fingerprint:
         return None
     recorded = status.armed_at if status.last is None else status.last.tick
+    # A tick that was decided may have no record yet: records are written in batches.
     known_until = max(status.armed_at, recorded, status.last_tick or status.armed_at)
     tick = step(entry.schedule, datetime.fromtimestamp(known_until, UTC))
     if tick is None or now <= due_at(entry, tick) + timedelta(seconds=entry.options.grace):

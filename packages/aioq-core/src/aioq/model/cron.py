@@ -34,6 +34,7 @@ Overlap: TypeAlias = Literal["allow", "skip", "queue_one", "cancel"]
 """The policy for a tick that comes while an earlier run goes on."""
 
 
+# Ordered, because lists of entries are sorted by queue and name.
 class CronKey(Struct, frozen=True, order=True):
     """The identity of an entry: names are unique within a queue."""
 
@@ -55,6 +56,7 @@ class CronDefinition(Struct, frozen=True, kw_only=True):
     unique: bool = False
     """Whether it fires once per tick for the fleet; always true for a `schedule`."""
     enabled: bool = True
+    # As text: a ledger and an older release can show and compare policies that they do not know.
     options: dict[str, str] = {}
     """Policies that differ from their defaults, as text by name. A `schedule` also has `job`, a digest of the
     arguments and options of its job."""

@@ -38,6 +38,7 @@ def new_id() -> str:
     """
     stamp = (time.time_ns() // 1_000_000 & _LAST_STAMP) << 86
     number = stamp | int.from_bytes(os.urandom(11), "big") >> 2
+    # The first 126 of 128 bits: each character has 6, and a 22nd would hold the 2 that are left.
     return b2a_base64(number.to_bytes(16, "big")).translate(_IN_ORDER)[:21].decode()
 
 
@@ -48,6 +49,7 @@ def tick_id(name: str, tick: float) -> str:
 
 def read_tick_id(job_id: str) -> tuple[str, float] | None:
     """Return the entry's name and the tick of an id that `tick_id` made; None for other ids."""
+    # From the right, as names may contain colons.
     name, _, milliseconds = job_id.removeprefix(TICK_IDS).rpartition(":")
     if not name or not milliseconds.lstrip("-").isdecimal():
         return None

@@ -37,6 +37,7 @@ SUSPECT_AFTER = 2
 """Crashes after which a job is a suspect: it is run alone, so that another crash harms no other job."""
 
 
+# Structs of msgspec, not dataclasses: each job makes several of these, and a frozen dataclass takes far longer to make.
 class NewJob(Struct, frozen=True, kw_only=True):
     """A job as a client passes it to a broker."""
 

@@ -103,6 +103,7 @@ class CallSignature:
 
     def _bind(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Struct:
         try:
+            # The constructor of the struct is fast, but knows neither `*args` nor positional-only parameters.
             if not self._variadic and not self._positional_only:
                 return self._struct(*args, **kwargs)
             return self._struct(**self._signature.bind(*args, **kwargs).arguments)
@@ -120,6 +121,7 @@ class CallSignature:
                 args.extend(value)
             elif parameter.kind is _P.VAR_KEYWORD:
                 kwargs.update(value)
+            # Behind an argument that was left out the others can only be passed by name.
             elif parameter.kind is _P.KEYWORD_ONLY or len(args) < self._parameters.index(parameter):
                 kwargs[parameter.name] = value
             else:

@@ -29,6 +29,7 @@ def describe(error: BaseException) -> Failure:
 
 def one_line(text: str, limit: int = MESSAGE_LIMIT) -> str:
     """Return text that fits in one log line: control characters escaped, and cut to `limit` characters."""
+    # Nearly all texts are like this, and a worker logs names all the time.
     if len(text) <= limit and text.isprintable():
         return text
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: limit + 1])

@@ -24,6 +24,7 @@ def first_loss(sent: object, arrived: object, path: str = "") -> str | None:
         return _missing_key(sent, arrived, path) or _first(
             (f"{path}[{key!r}]", sent[key], arrived[key]) for key in sent
         )
+    # JSON has one kind of number: 5.0 may arrive as 5.
     if isinstance(sent, int | float) and isinstance(arrived, int | float) and sent == arrived:
         return None
     if type(sent) is not type(arrived):
@@ -47,6 +48,7 @@ def field_names(value: object) -> tuple[str, ...]:
         return value.__struct_fields__
     if is_dataclass(value) and not isinstance(value, type):
         return tuple(field.name for field in fields(value))
+    # Asked of the class, as pydantic deprecates it on instances.
     return tuple(getattr(type(value), "model_fields", ()))
 
 

@@ -38,6 +38,7 @@ class Subject(NamedTuple):
 
     def prefix(self) -> bytes:
         """Return the subject as bytes. No two subjects have the same bytes, or bytes that begin alike."""
+        # Each part goes with its length. Otherwise characters could move from one part into the next.
         parts = (self.what, self.task, self.queue, _as_signed(self.job_id))
         return b"".join(
             b"%d:%b," % (len(part), part) for part in (text.encode("utf-8", "surrogatepass") for text in parts)

@@ -63,6 +63,7 @@ class VirtualClock:
         await self.settle()
         target = self._monotonic + seconds
         while (wake := self._next_wake()) is not None and wake <= target + _ROUNDING:
+            # Never back: a step of the wall clock may put the moment of a watcher into the past.
             self._monotonic = max(self._monotonic, wake)
             self._sleepers.ring(self._monotonic)
             self._watchers.ring(self.time())
@@ -107,6 +108,8 @@ class VirtualClock:
 def _is_idle() -> bool:
     """Return whether no other task can run; False if the loop does not show it, as trio and uvloop."""
     try:
+        #  None = getattr|A private attribute of asyncio's loops. Without it `settle` runs all its rounds, which only
+        # takes longer.
         ready: Sized | None = getattr(asyncio.get_running_loop(), "_ready", None)
     except RuntimeError:
         return False
@@ -125,6 +128,7 @@ class _Alarms:
 
     async def wait(self, moment: float) -> None:
         event = anyio.Event()
+        # The count keeps those of one moment in order. Events cannot be compared.
         heapq.heappush(self._heap, (moment, next(self._sequence), event))
         try:
             await event.wait()

@@ -70,6 +70,7 @@ class Heartbeat:
 
     async def _register(self, registry: WorkerRegistry, info: Callable[[], WorkerInfo]) -> None:
         while True:
+            # It lives as long as a lease: a worker that lost its leases must not be listed as up.
             await self._retry.call(lambda: registry.heartbeat(info(), ttl=self._lease))
             await self._clock.sleep(self._lease / 3)
 

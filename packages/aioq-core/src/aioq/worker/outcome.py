@@ -75,4 +75,5 @@ def unknown_task(lease: Lease, error: BaseException) -> Settlement:
     attempts = lease.attempt - lease.crashes
     if attempts > UNKNOWN_TASK_RETRIES:
         return Dead(lease=lease, reason="unknown_task", failure=describe(error))
+    # 10, 20 and 40 s: together longer than most deployments take.
     return Retried(lease=lease, delay=UNKNOWN_TASK_DELAY * 2.0 ** (attempts - 1), failure=describe(error))

@@ -247,6 +247,7 @@ class Worker:
     @asynccontextmanager
     async def _connection(self) -> AsyncGenerator[None]:
         """Connect the app, and close it at the end unless the program had connected it before."""
+        # A program that has connected the app may use it after the worker has ended.
         mine = not self.app.connected
         await self.app.connect()
         try:

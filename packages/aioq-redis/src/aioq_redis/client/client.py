@@ -72,6 +72,7 @@ class Client:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             raise BrokerConfigError("the Redis broker runs on asyncio only, and no asyncio loop is running") from None
+        # The connections of a closed loop are lost: a program that calls `asyncio.run` twice gets new ones.
         if self._session is None or self._session.loop.is_closed():
             self._session = Session(self._settings, self._durability, self._marker_key)
         if self._session.loop is not loop:
@@ -81,6 +82,7 @@ class Client:
     async def close(self) -> None:
         """Close all connections."""
         if self._session is not None:
+            # By the property, which raises if the connections belong to another event loop.
             session, self._session = self.session, None
             await session.close()
 
@@ -215,10 +217,12 @@ class Client:
                 for tries in count():
                     try:
                         return await attempt(session)
+                    # It is an answer, and another try would get the same one.
                     except ErrorReply as reply:
                         return reply
                     except ConnectionLost as error:
                         reason = str(error)
+                        # If nothing listens, the address is probably wrong, and the user should learn that at once.
                         if session.closed or isinstance(error, Unreachable):
                             break
                     await asyncio.sleep(full_jitter(tries))

@@ -95,6 +95,7 @@ class Cluster:
 
     def suspect(self) -> None:
         """Read the slot map again, in the background."""
+        # One reading at a time: when a node goes down, many commands fail together.
         if not self._closed and (self._refreshing is None or self._refreshing.done()):
             self._refreshing = asyncio.get_running_loop().create_task(self._refresh(), name="aioq.redis cluster")
 
@@ -167,6 +168,7 @@ class Cluster:
             # Not awaited itself: a cancelled caller must not cancel what others wait for.
             await asyncio.wait([self._refreshing])
         if self._slots is None:
+            # Each caller gets an error of its own: the traceback grows wherever it is raised.
             raise type(self._failure)(*self._failure.args)
         return self._slots
 
@@ -205,6 +207,7 @@ class Cluster:
     def _adopt(self, slots: SlotMap) -> None:
         before, self._slots = self._slots, slots
         if before is not None:
+            # A node without slots may stay up, and would keep its connection for ever.
             for address in before.owners - slots.owners:
                 self._close_node(address)
             if before.owners != slots.owners:

@@ -64,6 +64,7 @@ class ClusterBlocking:
                 winner = next((wait for wait in done if wait.result()), None)
                 if winner is not None:
                     return
+                # A wait that was taken over ends with the time of its own call, and another one has to follow.
                 waits |= {keys: self._wait_on(keys, left) for keys, wait in waits.items() if wait in done}
         finally:
             for keys, wait in waits.items():

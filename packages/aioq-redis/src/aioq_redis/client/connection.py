@@ -95,6 +95,8 @@ class Connection(asyncio.Protocol):
         self._more = more
         self._complete = self._loop.create_future()
         self._transport.write(data)
+        # It ends the connection and not only the request, whose reply may still come and would be taken for the next
+        # one.
         alarm = self._loop.call_later(timeout, self.end, ConnectionLost(f"no reply within {timeout:g} s"))
         try:
             await self._complete
@@ -213,6 +215,7 @@ async def _open(settings: Settings) -> Connection:
             _keep_alive(transport.get_extra_info("socket"))
     except ssl.SSLError as error:
         raise _untrusted(settings, error) from None
+    # Something listens at the address, so another try may succeed, unlike after the errors below.
     except _CUT as error:
         raise ConnectionLost(error_text(error)) from None
     except OSError as error:
@@ -221,6 +224,7 @@ async def _open(settings: Settings) -> Connection:
 
 
 def _tls_context(settings: Settings) -> ssl.SSLContext:
+    # The authorities of the system count besides the one that the URL names.
     context = ssl.create_default_context()
     context.check_hostname = settings.verify
     context.verify_mode = ssl.CERT_REQUIRED if settings.verify else ssl.CERT_NONE

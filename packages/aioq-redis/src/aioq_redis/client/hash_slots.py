@@ -43,6 +43,7 @@ class SlotMap:
         for first, last, *served in reply:
             addresses = [_address(node, asked) for node in served]
             nodes.update(address for address in addresses if address)
+            # The first node of a range is the primary, and the others are its replicas.
             owners[first : last + 1] = [addresses[0] if addresses else None] * (last + 1 - first)
         return cls(owners, frozenset(nodes))
 
@@ -66,6 +67,7 @@ def hash_slot(key: str | bytes) -> int:
     name = key.encode() if isinstance(key, str) else key
     _, brace, rest = name.partition(b"{")
     tag, closed, _ = rest.partition(b"}")
+    # The CRC-16 of the cluster specification. Braces with nothing in between do not count.
     return crc_hqx(tag if brace and closed and tag else name, 0) % HASH_SLOTS
 
 
@@ -74,10 +76,12 @@ def read_redirection(text: str, asked: Address) -> Redirection | None:
     found = _REDIRECTION.search(text)
     if not found or int(found[2]) >= HASH_SLOTS:
         return None
+    # No host means the node that was asked. IPv6 addresses are in brackets.
     return Redirection(int(found[2]), Address(found[3].strip("[]") or asked.host, int(found[4])))
 
 
 def _address(node: list[Any], asked: Address) -> Address | None:
     """Return the address of a node. A node that does not know its own host is at the host that was asked."""
     host = (node[0] or b"").decode()
+    # A question mark stands for a node whose host the asked node has not learned yet.
     return None if host == "?" else Address(host or asked.host, int(node[1]))

@@ -151,6 +151,7 @@ class ServerSubscriptions:
         self._changing = False
         if self._connection is None:
             return
+        # Compared with what was requested: a channel that was left and entered again in one iteration needs nothing.
         wanted = set(self._subscriptions)
         changes = [("SUBSCRIBE", name) for name in wanted - self._requested]
         changes += [("UNSUBSCRIBE", name) for name in self._requested - wanted]
@@ -165,6 +166,7 @@ class ServerSubscriptions:
         if isinstance(reply, ErrorReply):
             # An error does not name its channel, so all subscriptions of the connection begin again.
             raise ConnectionLost(reply.text) from reply
+        # A connection with subscriptions answers a PING in the form of a message.
         if reply in (b"PONG", [b"pong", b""]):
             return
         kind, name, content = reply

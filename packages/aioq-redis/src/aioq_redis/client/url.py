@@ -72,6 +72,7 @@ class Settings:
         """
         try:
             return _parse(urlsplit(url))
+        # Raised without its cause, whose text may contain the password.
         except (ValueError, BrokerConfigError) as error:
             raise BrokerConfigError(f"{mask(url)} is not a URL of a Redis server: {error}") from None
 
@@ -121,6 +122,7 @@ class Durability:
 
 def mask(url: str) -> str:
     """Return a text that may be a URL, without anything that may be a password."""
+    # Up to the last @, because a password that is not escaped may contain one.
     url = re.sub(r"(?<=://).*@", "***@", url)
     return re.sub(r"(?<=[?&])([^=&]*)=[^&]*", r"\1=***", url)
 
@@ -164,6 +166,7 @@ def _addresses(url: SplitResult, kind: str) -> tuple[Address, ...]:
     default = _PORTS[kind]
     if kind == SINGLE:
         return (Address(url.hostname or "localhost", url.port or default),)
+    # By hand, as `urlsplit` knows URLs with one host only.
     parts = url.netloc.rpartition("@")[2].split(",")
     hosts = [urlsplit(f"//{part}") for part in parts]
     if not all(part and host.hostname for part, host in zip(parts, hosts, strict=True)):
@@ -197,6 +200,7 @@ def _options(url: SplitResult, scheme: str, kind: str) -> dict[str, str]:
     allowed: tuple[str, ...] = () if kind == CLUSTER else ("db",)
     allowed += (_SENTINEL_OPTIONS if kind == SENTINEL else ()) + (_TLS_OPTIONS if scheme in _TLS else ())
     options: dict[str, str] = {}
+    # An option without a value is a mistake, and not the same as none.
     for name, value in parse_qsl(url.query, keep_blank_values=True):
         if name not in allowed:
             raise BrokerConfigError(f"unknown option {name!r}; {url.scheme}:// has {', '.join(allowed) or 'none'}")
@@ -212,6 +216,7 @@ def _database(path: str, options: dict[str, str]) -> int:
     text = options.get("db", "") if "db" in options else path or "0"
     if "db" in options and path:
         raise BrokerConfigError("the database is given twice, in the path and as db=")
+    # `int` would accept signs, blanks and the digits of other scripts, too.
     if not (text.isascii() and text.isdigit()):
         raise BrokerConfigError("the database must be a whole number")
     return int(text)
@@ -226,6 +231,7 @@ def _choice(options: dict[str, str], name: str, allowed: tuple[str, ...]) -> str
 
 def _file(options: dict[str, str], name: str) -> str | None:
     value = options.get(name)
+    # Now, because the TLS library would not say which option is wrong.
     if value is not None and not Path(value).is_file():
         raise BrokerConfigError(f"{name} names {value!r}: there is no such file")
     return value

@@ -53,6 +53,8 @@ class UnreadableClaims:
         args: list[object] = []
         for claim in claims:
             args += (claim.id, claim.fence)
+            # The epoch counts the offers: each of them is a claim, and the record of a later version must not be
+            # changed.
             if claim.error.version and claim.history.epoch < MAX_VERSION_RETRIES:
                 args += ("l", claim.error.priority, milliseconds(VERSION_RETRY_DELAY))
                 self._log_version(queue, claim)

@@ -51,6 +51,7 @@ class Database(Client):
 
     async def find_mistyped(self, space: KeySpace, keys: Sequence[str]) -> str:
         """Return a text that names the first key with the wrong type."""
+        # Only after an error, so that no call pays for these checks.
         for key in keys:
             found = await self.ask("TYPE", key)
             kind = found.decode() if isinstance(found, bytes) else "none"

@@ -59,6 +59,7 @@ class MemoryBroker(LeaseRole, JobStoreRole, TickLedgerRole):
         fresh: dict[str, NewJob] = {}
         is_new: list[bool] = []
         for job in jobs:
+            # An id that comes twice in one call counts like that of a stored job.
             known = fresh.get(job.id) or ((stored := self._table.jobs.get(job.id)) and stored.job)
             if known and (known.task, known.queue, known.payload) != (job.task, job.queue, job.payload):
                 raise JobConflict(job.id, known.queue)
@@ -77,11 +78,13 @@ class MemoryBroker(LeaseRole, JobStoreRole, TickLedgerRole):
     async def deregister(self, worker_id: str) -> None:
         """Forget a worker now; see `aioq.protocols.WorkerRegistry.deregister`."""
         self._workers.pop(worker_id, None)
+        # A worker that has left repeats no request. Without this, one answer per worker would be kept for ever.
         self._latest_claims.pop(worker_id, None)
 
     async def list_workers(self) -> list[WorkerInfo]:
         """Return the workers that are up; see `aioq.protocols.WorkerRegistry.list_workers`."""
         now = self._table.now()
+        # No timer removes workers that have vanished.
         self._workers = {id: pair for id, pair in self._workers.items() if pair[1] > now}
         return [self._workers[id][0] for id in sorted(self._workers)]
 
@@ -90,6 +93,7 @@ class MemoryBroker(LeaseRole, JobStoreRole, TickLedgerRole):
         # Before the look for work: a job that is added in between sets the event.
         with self._table.waiters.waiting("work", request.queues) as event:
             if not any(self._has_work(queue) for queue in request.queues):
+                # A scheduled job sets no event when it comes due, so the wait ends by then.
                 due = self._next_due(request.queues)
                 await wait_until(event, self._clock, timeout if due is None else min(timeout, due))
         return await self.claim(request)

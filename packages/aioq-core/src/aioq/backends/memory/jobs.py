@@ -39,6 +39,7 @@ class JobTable:
     def now(self) -> float:
         """Drop records whose retention is over, and return the broker's clock."""
         now = self._clock.time()
+        # Every method reads the clock first, so no timer is needed, and no answer shows a record that is over.
         while self.expiry and self.expiry[0][0] <= now:
             _, job_id, finished_at = heapq.heappop(self.expiry)
             stored = self.jobs.get(job_id)
@@ -142,6 +143,7 @@ class JobStoreRole(MemoryRole):
         stored = self._table.find(job_id, queue)
         if stored is None or stored.state in FINAL_STATES:
             return False
+        # Before `end`, after which the state no longer says that a worker runs it.
         worker_id = stored.worker_id if stored.state is JobState.RUNNING else None
         self._table.end(stored, Verb.CANCEL, retain_for=CANCELLED_TTL)
         if worker_id is not None:
@@ -154,6 +156,7 @@ class JobStoreRole(MemoryRole):
         # A completed job has had its effect: to run it again takes a new job.
         if stored is None or stored.state not in FINAL_STATES - {JobState.COMPLETED}:
             return False
+        # The epoch goes on: a late report of an earlier run must not settle the new one.
         stored.attempt = 0
         stored.crashes = 0
         stored.finished_at = None

@@ -67,6 +67,7 @@ class LeaseRole(MemoryRole):
         """Take back leases that ran out; see `aioq.protocols.Broker.reap`."""
         now, all_queues = self._table.now(), self._table.queues
         overdue = (job for queue in queues for job in all_queues[queue].leased.values() if job.deadline <= now)
+        # A list first, because `_reap` removes jobs from the dict that the generator reads.
         return [self._reap(stored) for stored in list(islice(overdue, limit))]
 
     def _has_work(self, queue: str) -> bool:
@@ -160,6 +161,7 @@ class LeaseRole(MemoryRole):
 
 def _lease(stored: StoredJob, request: ClaimRequest, now: float) -> Lease:
     """Start a new attempt of a claimed job, and return its lease."""
+    # Also after a release, which takes the attempt back: no two leases of a job may have the same epoch.
     stored.epoch += 1
     stored.attempt += 1
     stored.deadline = now + request.lease
@@ -185,6 +187,7 @@ class SuspectTurns:
     def take(self, queue: str, worker_id: str, lease: float, now: float) -> bool:
         """Return whether it is this worker's turn; a free turn becomes its own."""
         holder, until = self._turns.get(queue, ("", 0.0))
+        # Turns run out: the holder may have crashed, or have a job that never ends.
         if until <= now:
             holder = worker_id
             self._turns[queue] = holder, now + TURN * lease

@@ -40,6 +40,7 @@ class TickLedgerRole(MemoryRole):
         """Register the entries of an app; see `aioq.protocols.TickLedger.register_crons`."""
         now = self._table.now()
         self._forget(now)
+        # Compared by fingerprint: a change of a policy alone leaves what the ledger has decided valid.
         before = {
             key: entry.definition.fingerprint
             for key, entry in self._entries.items()
@@ -113,6 +114,7 @@ class TickLedgerRole(MemoryRole):
             return False
         entry.pause = None
         self._paused.discard(cron)
+        # No tick of the pause is made up for.
         entry.arm(now)
         return True
 

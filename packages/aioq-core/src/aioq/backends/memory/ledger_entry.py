@@ -103,6 +103,7 @@ class AcceptedClaims:
         """Make a claim the latest; return the one before it if that was still waiting."""
         before, self.latest = self.latest, accepted
         waited = before is not None and before.outcome is TickOutcome.QUEUED
+        # A claim that waited is not remembered: its ticks are skipped, and a repetition has lost them.
         known = [*([] if before is None or waited else [before]), *self.earlier]
         oldest = accepted.at - EARLIER_CLAIM_TTL
         self.earlier = [earlier for earlier in known if earlier.at > oldest][:MAX_EARLIER_CLAIMS]
@@ -153,6 +154,7 @@ class LedgerEntry:
 
     def define(self, definition: CronDefinition, app: str, now: float) -> None:
         """Set the definition, and arm the entry if it is new, enabled again or has another fingerprint."""
+        # An entry that returns after it was retired counts as new.
         known = self.definition if self.retired_at is None else None
         enabled_again = known is not None and definition.enabled and not known.enabled
         self.definition = definition
@@ -171,6 +173,7 @@ class LedgerEntry:
     def claim(self, claim: TickClaim, now: float, find_job: FindJob) -> tuple[TickReply, list[NewJob]]:
         """Decide on a claim; return the answer and the jobs to enqueue."""
         accepted = self.claims.find(claim)
+        # A `QUEUED` claim is decided again at each repetition: the run that it waits for may have ended.
         if accepted and accepted.outcome is not QUEUED:
             return accepted.reply(now), []
         if outcome := self._rejection(claim, now, waiting=accepted is not None):
@@ -183,6 +186,7 @@ class LedgerEntry:
     def extend(self, run: TickRun, until: float) -> bool:
         """Extend a run; return False if another run has replaced it."""
         current = self.run
+        # No run is known, so none has replaced this one.
         if current is None:
             return True
         if (current.tick, current.worker_id) != (to_milliseconds(run.tick), run.worker_id):
@@ -209,6 +213,7 @@ class LedgerEntry:
             definition=definition,
             app=self.app,
             armed_at=self.armed_at,
+            # An entry that every worker fires by itself has none: no claim decides its ticks.
             last_tick=_to_seconds(self.last_tick) if definition.unique else None,
             pause=self.pause,
             retired_at=self.retired_at,
@@ -257,6 +262,7 @@ class LedgerEntry:
         if claim.overlap == "skip":
             return BUSY
         if claim.job is not None:
+            # One job may wait. As long as the earlier one was not started, it is that one.
             return WON if run.job_id is None or run.was_started(find_job) else BUSY
         return QUEUED
 
@@ -272,6 +278,7 @@ class LedgerEntry:
             job_id = tick_id(claim.name, tick) if claim.job else None
             record = self._record(tick, TickStatus.FIRED)
             self.history.put(replace(record, worker_id=claim.worker_id, fired_at=now, job_id=job_id))
+        # Of several ticks the newest counts: overlap policies compare with no other.
         self.run = LedgerRun(to_milliseconds(claim.ticks[-1]), claim.worker_id, now + claim.run, job_id)
 
     def _skip(self, accepted: AcceptedClaim, reason: TickReason) -> None:

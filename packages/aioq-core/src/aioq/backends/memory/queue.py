@@ -95,6 +95,7 @@ class JobQueue:
     A scheduled job that is cancelled leaves its item in the heap `scheduled`; such items are ignored.
     """
 
+    # One per priority, not a heap: jobs are cancelled from the middle, and released ones go to the front.
     ready: list[OrderedDict[str, StoredJob]] = field(default_factory=lambda: [OrderedDict() for _ in range(PRIORITIES)])
     suspects: OrderedDict[str, StoredJob] = field(default_factory=OrderedDict[str, StoredJob])
     has_new_suspect: bool = False

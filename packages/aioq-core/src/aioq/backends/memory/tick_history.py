@@ -13,6 +13,7 @@ __all__ = ["TickHistory", "to_milliseconds"]
 
 MAX_RECORDS = 100
 
+# A tick whose run has ended counts as fired, too.
 _COUNTED = {
     TickStatus.FIRED: ("fired",),
     TickStatus.OK: ("fired", "ok"),
@@ -52,8 +53,10 @@ class TickHistory:
             self._counts.update(part for part in _counted(record).elements() if part in _ENDS)
             return
         self._counts.update(_counted(record))
+        # A tick counts once, with its latest status.
         if known is not None:
             self._counts.subtract(_counted(known))
+        # The result is kept once per entry, above: a hundred of them might take much memory.
         self._records[key] = replace(record, tick=tick / 1000, worker_id=_worker(record), result=None)
         self._drop_oldest()
 

@@ -30,6 +30,7 @@ class Waiters:
             yield event
         finally:
             for key in keys:
+                # Names are job ids, too: sets that are empty again would add up.
                 self._events[key].discard(event)
                 if not self._events[key]:
                     del self._events[key]
@@ -46,6 +47,7 @@ class Waiters:
 
     async def aborts(self, worker_id: str) -> AsyncIterator[str]:
         """Yield the ids of a worker's jobs as they are cancelled."""
+        # Unbounded, because `send_nowait` must not fail. It holds one id per running job at most.
         send, receive = anyio.create_memory_object_stream[str](max_buffer_size=float("inf"))
         self._aborts[worker_id] = send
         try:

@@ -94,6 +94,7 @@ def backfill(arguments: argparse.Namespace) -> int:
 def _ticks(entry: CronEntry, first: datetime, last: datetime) -> list[datetime]:
     if first > last:
         raise CommandError(f"cron backfill: --from {format_time(first)} is after --to {format_time(last)}")
+    # A future tick would fire twice, now and at its time.
     if last > (time := now().astimezone(last.tzinfo)):
         raise CommandError(
             f"cron backfill: --to {format_time(last)} is in the future, and it is "
@@ -111,6 +112,7 @@ def _ticks(entry: CronEntry, first: datetime, last: datetime) -> list[datetime]:
 
 def ticks_between(entry: CronEntry, first: datetime, last: datetime, *, most: int) -> list[datetime]:
     """Return the ticks of an entry from `first` to `last`, both included; if there are more than `most`, `most` + 1."""
+    # `upcoming` excludes its start, and `first` belongs to the ticks.
     ticks = takewhile(lambda tick: tick <= last, upcoming(entry.schedule, first - INSTANT))
     return list(islice(ticks, most + 1))
 
@@ -121,6 +123,7 @@ def _fire(app: Aarq, entry: CronEntry, ticks: Sequence[datetime], *, as_json: bo
         run_connected(app, lambda: fire_ticks(app, entry, ticks, report.add))
     except (KeyboardInterrupt, AioqError) as error:
         report.end()
+        # What has fired cannot be undone: the numbers say where the next command has to go on.
         print_err(f"interrupted: {report.summary()}, {len(ticks) - len(report.results):,} not finished")
         exit_if_threads_hang(Exit.INTERRUPTED if isinstance(error, KeyboardInterrupt) else exit_for(error))
         raise
@@ -169,6 +172,7 @@ async def _enqueue_jobs(
     ticks: Sequence[datetime],
     on_result: Callable[[BackfilledTick], None],
 ) -> None:
+    # In batches, so that an interrupted command leaves known jobs behind that the next one passes over.
     for start in range(0, len(ticks), BATCH_SIZE):
         batch = ticks[start : start + BATCH_SIZE]
         for enqueued in await enqueue_ticks(app.broker, entry, template, batch, reason=TickReason.BACKFILL):
@@ -234,6 +238,7 @@ def _records(app: Aarq, entry: CronEntry) -> dict[float, TickRecord]:
     broker = app.broker
     if is_embedded(broker) or not isinstance(broker, TickLedger):
         return {}
+    # Oldest first: of several workers' records of one tick the newest is shown.
     return {record.tick: record for record in reversed(run_connected(app, lambda: broker.tick_history(entry.key)))}
 
 

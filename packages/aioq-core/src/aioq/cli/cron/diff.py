@@ -46,6 +46,7 @@ def diff(arguments: argparse.Namespace) -> int:
     """Show what a deploy would change."""
     app = load_app(arguments.app)
     statuses, time = _ask(app)
+    # For a deploy a retired entry does not exist: code that has it again adds it.
     registered = [status.definition for status in statuses if status.retired_at is None]
     changes = compare(registered, [define(entry) for entry in app.crons])
     next_runs = NextRunFinder(app, time)
@@ -55,6 +56,7 @@ def diff(arguments: argparse.Namespace) -> int:
         for line in diff_lines(changes, next_runs):
             print_out(line)
         print_out(_summary(changes, app.name, len(app.crons)))
+    # As diff(1) does, so that a pipeline can stop at a change.
     return Exit.FAILED if changes else Exit.OK
 
 

@@ -60,6 +60,7 @@ def _records(app: Aarq, entry: CronEntry, count: int) -> list[TickRecord]:
         records = await with_job_states(app.broker, await ledger.tick_history(entry.key, limit=count))
         status = await ledger.cron_status(entry.key)
         if records and status is not None:
+            # The ledger knows whether the latest run is extended, and no earlier one.
             records[0] = with_lost_run(records[0], status)
         return records
 

@@ -70,11 +70,13 @@ def _ask(app: Aarq) -> tuple[Sequence[CronStatus] | None, datetime]:
         return None, now()
 
     async def question() -> tuple[Sequence[CronStatus], datetime]:
+        # Both at once, as each of them is a round trip.
         statuses, time = await asyncio.gather(broker.cron_statuses(app.name), app.broker.time())
         return await _with_job_states(app.broker, statuses), to_datetime(time)
 
     try:
         return run_connected(app, question, timeout=BROKER_TIMEOUT)
+    # The next runs need no broker, and in an outage an operator wants to see them.
     except BrokerUnavailable as error:
         print_err(f"{error}; showing only what is in the code")
         return None, now()

@@ -67,6 +67,7 @@ class ManualRun:
         self._app = app
         self._entry = entry
         self._reason = reason
+        # Records have times of the broker: those of a host whose clock is wrong would be out of order.
         self._clock = SteadyClock()
         self._worker_id = manual_worker_id(user_at_host())
         self._invoker = Invoker(app, self._worker_id, self._clock)
@@ -89,10 +90,12 @@ class ManualRun:
     async def fire(self, tick: datetime) -> RunOutcome:
         """Call the function for a tick; return what it returns or raises."""
         fired = self._begin(tick)
+        # Before the call: if the function kills this process, the ledger shows that it was fired.
         await self._record(fired)
         try:
             end = await self._invoke(tick)
         except anyio.get_cancelled_exc_class():
+            # Shielded, because the cancellation would end the call that records it.
             with anyio.move_on_after(RECORD_TIMEOUT, shield=True):
                 await self._record(self._end(fired, "interrupted"))
             raise
@@ -181,6 +184,7 @@ async def enqueue_ticks(
     enqueued = [
         EnqueuedTick(tick=tick, job=job, new=is_new) for tick, job, is_new in zip(ticks, jobs, new, strict=True)
     ]
+    # A known job has a record of its own, which this one would replace.
     await _record_jobs(broker, entry, [one for one in enqueued if one.new], reason)
     return enqueued
 

@@ -82,6 +82,7 @@ class View:
 
 def entry_overviews(entries: Iterable[CronEntry], statuses: Sequence[CronStatus], now: datetime) -> list[EntryOverview]:
     """Return the entries of the code, in their order, and then the registered ones that the code does not have."""
+    # What the loop leaves in it is registered, and not in the code.
     by_key = {status.definition.key: status for status in statuses}
     overviews: list[EntryOverview] = []
     for entry in entries:
@@ -132,6 +133,7 @@ def overview_table(overviews: Sequence[EntryOverview], view: View, *, width: int
         view: What to show.
         width: Columns of the terminal; None for no limit.
     """
+    # By offset, not by name: Europe/Paris shows nothing that Europe/Berlin does not.
     other_zone = any(_offsets_differ(overview, view.zone) for overview in overviews)
     columns = [Column("NAME", least=16, keep_end=True), Column("SCHEDULE", least=11), Column("NEXT RUNS", least=22)]
     if other_zone:

@@ -55,6 +55,7 @@ def register(commands: Commands) -> None:
 
 
 def _add_expression(parser: argparse.ArgumentParser, count: int) -> None:
+    # Several words, so that an expression without quotes gets an error that says so.
     parser.add_argument("expression", nargs="+", metavar="EXPR", help='five fields in quotes, as in "*/5 * * * *"')
     add_count(parser, "runs", count)
     parser.add_argument("--tz", metavar="ZONE", help="the time zone of the expression; UTC by default")
@@ -140,6 +141,7 @@ def explanation_lines(explanation: Explanation, columns: int) -> Iterator[str]:
 def _change_lines(change: ClockChange, columns: int) -> Iterator[str]:
     """Yield the direction of a clock change, and its effect."""
     forward = change.kind == "gap"
+    # Clocks that are put back jump from the end of the repeated time to its start.
     before, after = (change.start, change.end) if forward else (change.end, change.start)
     direction = "forward" if forward else "back"
     yield f"  {before:%a %Y-%m-%d}: clocks go {direction} from {before:%H:%M} to {after:%H:%M}"
@@ -171,6 +173,7 @@ def _explanation_as_json(explanation: Explanation) -> dict[str, object]:
 
 def _parse(words: Sequence[str], tz: str | None) -> Schedule:
     try:
+        # Without an app there is no other scheduler to ask.
         return scheduler_named("cron").parse(" ".join(words), tz=tz)
     except (TypeError, ValueError) as error:
         hint = "; put the expression in quotes, or the shell expands its stars" if len(words) > 1 else ""

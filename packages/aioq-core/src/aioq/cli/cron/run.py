@@ -62,10 +62,12 @@ def _call(app: Aarq, entry: CronEntry, *, as_json: bool) -> int:
 
     async def fire() -> RunOutcome:
         async with manual.ready():
+            # The tick is this moment, which is none of the schedule's own: those fire all the same.
             return await manual.fire(manual.now())
 
     try:
         outcome = run_connected(app, fire)
+    # A plain function runs on in its thread, and Python would wait for that.
     except KeyboardInterrupt:
         exit_if_threads_hang(Exit.INTERRUPTED)
         raise
@@ -82,6 +84,7 @@ def _print_outcome(entry: CronEntry, outcome: RunOutcome, *, as_json: bool) -> i
         print_out(f"{entry.name} {_returned(outcome.value)} after {duration_text(record)}")
     if outcome.error is None:
         return Exit.OK
+    # In full, because no worker logs it.
     sys.stderr.write(redact("".join(traceback.format_exception(outcome.error))))
     print_err(f"{entry.name} failed after {duration_text(record)}: {record.error}")
     return Exit.FAILED

@@ -45,6 +45,7 @@ async def with_job_states(broker: Broker, records: Sequence[TickRecord]) -> list
 def with_job_state(record: TickRecord, job: JobRecord | None) -> TickRecord:
     """Return the record of a tick with the state of its job; None means that the broker has no such job."""
     if job is None:
+        # Not failed: the record of a job that succeeded expires, too.
         return replace(record, reason="its job has expired")
     if job.state not in FINAL_STATES:
         return replace(record, reason=f"job {job.state}")

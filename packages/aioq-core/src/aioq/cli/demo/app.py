@@ -116,6 +116,7 @@ class Demo:
             tg.start_soon(worker.run)
             await self._enqueue(tg)
             await self._clock.sleep(seconds)
+            # One tick a second, the first of them half a second after the start.
             self.report.due = round(seconds)
             worker.stop()
 
@@ -135,6 +136,7 @@ class Demo:
             self._remind.options(defer_by=DELAY).call("tea"),
         ]
         for call in calls:
+            # Each in a task of its own, so that results show in the order in which they come.
             tg.start_soon(partial(self._follow, call))
         self._log("app", "enqueue", f"{len(calls)} jobs: {len(NAMES)} greet, 1 fetch, 1 remind ({DELAY:g} s later)")
 

@@ -44,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     seconds: int = arguments.seconds
     if not MIN_SECONDS <= seconds <= MAX_SECONDS:
         raise CommandError(f"demo: --seconds must be between {MIN_SECONDS} and {MAX_SECONDS:,}, got {seconds}")
+    # The demo prints every event by itself; the log would show it twice.
     configure_logging("error")
     demo = Demo(EventPrinter().print_event)
     with exit_when_reader_leaves():

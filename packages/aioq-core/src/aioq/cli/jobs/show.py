@@ -58,6 +58,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 def escaped(data: bytes) -> str:
     """Return bytes as one line of text: unprintable characters are escaped, and long data is cut."""
+    # Cut first: a payload may have hundreds of megabytes.
     text = data[:MAX_SHOWN].decode("utf-8", "backslashreplace")
     return one_line(text if len(data) <= MAX_SHOWN else f"{text}...", MAX_SHOWN)
 

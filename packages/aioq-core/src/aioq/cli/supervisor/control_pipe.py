@@ -81,6 +81,7 @@ class ControlPipe:
 
     def _read_orders(self, portal: BlockingPortal) -> None:
         try:
+            # One byte is one order, so that orders that were sent together are read one by one.
             while order := os.read(self._file, 1):
                 portal.call(self._request, 2 if order == Order.ABORT.value else 1)
             portal.call(self._supervisor_died)

@@ -50,6 +50,7 @@ class ProcessExit:
 
 def decide(ended: ProcessExit) -> Decision:
     """Return what to do after a process has ended."""
+    # Whatever its code is: a worker that is aborted may end with any.
     if ended.stopping or (ended.burst and ended.code == Exit.OK):
         return Decision.DONE
     return Decision.GIVE_UP if ended.code in NOT_RESTARTED else Decision.RESTART

@@ -52,6 +52,7 @@ class Supervisor:
     async def run(self) -> int:
         """Run the processes until all have ended; return the exit code of the command."""
         async with anyio.create_task_group() as duties:
+            # Before the first process: a signal in between would end the supervisor alone.
             await duties.start(self._receive_signals)
             duties.start_soon(self._shut_down)
             async with anyio.create_task_group() as children:
@@ -75,6 +76,7 @@ class Supervisor:
         # The worker itself stops waiting after its grace. The supervisor acts only if it does not.
         await race(self._shutdown.aborting.wait, partial(anyio.sleep, self._grace + SHUTDOWN_TIMEOUT))
         self._send(Order.ABORT)
+        # A worker that is aborted early gets this time now; after its grace it has had it already.
         if self._shutdown.aborting.is_set():
             await anyio.sleep(SHUTDOWN_TIMEOUT)
         for child in self._children:

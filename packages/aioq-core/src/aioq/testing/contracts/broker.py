@@ -33,6 +33,7 @@ class BrokerContract(
 
     async def test_optional_protocols_have_their_suites(self, broker: Broker) -> None:
         """A broker that implements an optional protocol subclasses that protocol's suite, too."""
+        # A protocol without its suite would be used by workers, and tested by none.
         spoken = {f"{protocol.__name__}Contract" for protocol in OPTIONAL if isinstance(broker, protocol)}
         missing = spoken - {suite.__name__ for suite in type(self).__mro__}
         assert not missing, f"{type(self).__name__} must subclass {', '.join(sorted(missing))} of aioq.testing, too"
@@ -56,4 +57,5 @@ class BrokerContract(
         """`time` returns seconds and advances with time."""
         before = await broker.time()
         await self.pass_time(self.tick)
+        # Wide limits: the clock may be that of another machine, and the store slow.
         assert self.tick * 0.5 <= await broker.time() - before < 30

@@ -72,6 +72,7 @@ class ClaimContract(BrokerSuite):
         request = self.request(3, lease=self.tick)
         a, b, _ = (await broker.claim(request)).leases
         await broker.settle([Completed(lease=a, retain_for=60)])
+        # So that of the two leases that are left only one runs out.
         await broker.extend([b], seconds=60)
         await self.pass_time(self.tick * 1.5)
         await broker.reap(["q"])
@@ -92,6 +93,7 @@ class ClaimContract(BrokerSuite):
         await broker.enqueue([self.job("a")])
         request = self.request(5)
         assert (await broker.claim(structs.replace(request, limit=0))).leases == []
+        # This is the lost request, which arrives after the inquiry.
         assert (await broker.claim(request)).leases == []
         taken = self.request(1)
         leases = (await broker.claim(taken)).leases
@@ -114,6 +116,7 @@ class ClaimContract(BrokerSuite):
         taken: list[str] = []
 
         async def work(worker: str) -> None:
+            # Four workers ask for more than there is, so that all of them also meet an empty queue.
             for _ in range(14):
                 taken.extend(lease.job_id for lease in await self.claim(broker, 3, worker=worker))
 
@@ -127,6 +130,7 @@ class ClaimContract(BrokerSuite):
         await broker.enqueue([self.job("a")])
         former = await self.claim_one(broker)
         await broker.settle([Completed(lease=former)])
+        # The moment of its enqueue is all that distinguishes the second job from the first.
         await self.pass_time(self.tick / 10)
         await broker.enqueue([self.job("a", payload=b"new")])
         assert await broker.settle([Completed(lease=former)]) == [Settled.STALE]

@@ -23,6 +23,7 @@ class CronPauseContract(LedgerSuite):
         assert await ledger.pause_cron(self.key(), note="flood", by="me") is True
         reply = await self.claim_tick(ledger, now - 30, now - 20)
         assert (reply.outcome, reply.won, reply.previous) == (PAUSED, (), now - 60)
+        # Not `PAUSED`: the claim before has decided the tick.
         assert (await self.claim_tick(ledger, now - 20, worker="w2")).outcome is LOST
         skipped = [(now - 20, "skipped", "paused"), (now - 30, "skipped", "paused")]
         assert await self.recorded(ledger) == [*skipped, (now - 60, "fired", "")]

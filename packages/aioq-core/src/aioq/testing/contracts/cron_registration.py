@@ -117,6 +117,7 @@ class CronRegistrationContract(LedgerSuite):
         """After a rollback the old entries fire, and those of the newer version are superseded."""
         await self.register(ledger, self.entry())
         await self.register(ledger, self.entry(fingerprint=HOURLY), self.entry("new"), version="2")
+        # As the workers of the older version register it when they start again.
         changes = await self.register(ledger, self.entry())
         assert changes == CronChanges(added=[], changed=[self.key()], removed=[self.key("new")])
         now = await broker.time()
@@ -181,6 +182,7 @@ class CronRegistrationContract(LedgerSuite):
         assert {(status.last, status.last_success, status.pause, status.running) for status in statuses} == {
             (None, None, None, None)
         }
+        # Every worker fires it by itself, so no claim decides its ticks.
         assert statuses[2].last_tick is None
 
     async def test_cron_statuses_omit_unregistered_entries(self, broker: Broker, ledger: TickLedger) -> None:

@@ -81,6 +81,8 @@ class EnqueueContract(BrokerSuite):
     async def test_enqueue_cancelled_then_repeated_runs_once(self, broker: Broker, anyio_backend_name: str) -> None:
         """An enqueue that is cancelled at any point and repeated runs each job once, even if jobs ended meanwhile."""
         ways = [_in_a_scope, _as_a_task] if anyio_backend_name == "asyncio" else [_in_a_scope]
+        # Each combination cuts the call short at another point: before it is sent, on its way, or with its answer there
+        # but not delivered.
         for cut_short, pause, steps in product(ways, (0.0, 0.01), range(12)):
             jobs = [self.job(f"{cut_short.__name__}-{pause}-{steps}-{n}") for n in range(1 + steps % 2)]
             answered = await cut_short(partial(broker.enqueue, jobs), steps, pause)
@@ -177,4 +179,5 @@ async def _go_on(steps: int, pause: float) -> None:
     """Run some rounds of the event loop, and then give threads and servers some time."""
     for _ in range(steps):
         await anyio.lowlevel.checkpoint()
+    # It blocks the loop on purpose: the store goes on, and the answer lies there when the call is cancelled.
     time.sleep(pause)  # noqa: ASYNC251

@@ -248,6 +248,7 @@ class JobStoreContract(TransitionContract):
         assert {id: (lease.payload, lease.attempt, lease.priority) for id, lease in again.items()} == {
             id: (id.encode(), 1, 7) for id in "abcd"
         }
+        # Attempts are counted anew, epochs are not: a late report of the first run has to stay stale.
         assert again["a"].epoch > a.epoch
         assert await store.list_dead_jobs("q") == []
         assert await store.list_jobs("q", JobState.EXPIRED) == []
@@ -276,6 +277,7 @@ class JobStoreContract(TransitionContract):
         assert (record.state, record.attempt, record.crashes) == (JobState.PENDING, 0, 0)
         assert (record.reason, record.finished_at, record.run_at) == (None, None, None)
         claim = await broker.claim(self.request())
+        # Claimed together with another job: it is no suspect any more.
         assert ([lease.job_id for lease in claim.leases], claim.alone) == (["b", "a"], False)
 
     async def test_retry_job_outlives_old_retention(self, broker: Broker, store: JobStore) -> None:

@@ -27,6 +27,7 @@ __all__ = ["HOURLY", "MINUTELY", "LedgerSuite"]
 MINUTELY = "* * * * * [UTC]"
 HOURLY = "0 * * * * [UTC]"
 
+# One count for all tests: a broker may remember the request ids of an earlier one.
 _requests = count(1)
 
 

@@ -46,6 +46,7 @@ class MultiProcessContract(BrokerSuite):
             news.extend(await process.enqueue([self.job(id)]))
 
         async with anyio.create_task_group() as tg:
+            # Several ids, so that each of the processes may come first.
             for id in "abcde":
                 tg.start_soon(enqueue, broker, id)
                 tg.start_soon(enqueue, peer, id)

@@ -45,6 +45,7 @@ class ResultSignalsContract(BrokerSuite):
             async with anyio.create_task_group() as tg:
                 tg.start_soon(wait)
                 await self.settle_down()
+                # A wait that is over before `then` would prove nothing.
                 assert answers == []
                 await then()
         return answers[0]
@@ -140,6 +141,7 @@ class ResultSignalsContract(BrokerSuite):
                 for id in "abc":
                     told = news
                     await peer.cancel_job(id)
+                    # Job a runs on the other worker, whose cancellations are not listened to.
                     if id != "a":
                         await told.wait()
                 tg.cancel_scope.cancel()

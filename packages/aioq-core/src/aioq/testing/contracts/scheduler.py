@@ -79,6 +79,7 @@ class SchedulerContract:
         clock, seen = VirtualClock(START.timestamp()), list[tuple[str, float]]()
 
         def note(tick: Tick) -> None:
+            # Inside the callback, as the clock goes on afterwards.
             assert clock.time() >= tick.scheduled_at.timestamp()
             seen.append((tick.entry.name, (tick.scheduled_at - START).total_seconds()))
             if fire is not None:

@@ -144,5 +144,6 @@ class SettleContract(BrokerSuite):
                 Expired(lease=f, failure=FAILURE),
             ]
         )
+        # The fourth is stale: it was settled before the batch, and left no record.
         assert settled == [Settled.DONE] * 3 + [Settled.STALE] + [Settled.DONE] * 3
         assert [lease.job_id for lease in await self.claim(broker, queues=("q", "other"))] == ["c"]

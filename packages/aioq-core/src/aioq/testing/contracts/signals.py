@@ -97,6 +97,7 @@ class SignalsContract(ResultSignalsContract):
                     tg.start_soon(lambda request=request: signals.wait_and_claim(request, timeout=LONG))  # type: ignore[misc]
                     await self.settle_down()
                     await broker.enqueue([self.job(str(n))])
+                    # Other rounds each time, so that the cancellation meets the claim at each stage of its way.
                     for _ in range(n):
                         await anyio.lowlevel.checkpoint()
                     tg.cancel_scope.cancel()
@@ -127,6 +128,7 @@ class SignalsContract(ResultSignalsContract):
         """A suspect counts as work for an idle worker."""
         await self.crash(broker, "a", 1)
         await self.claim(broker, lease=self.tick)
+        # The reaping of the first crash may leave signals behind, each of which ends a wait early.
         for _ in range(10):
             if (await self.waited(signals))[0]:
                 break
@@ -143,6 +145,7 @@ class SignalsContract(ResultSignalsContract):
             time_passed, claim = await self.waited(signals, worker=worker, running=1)
             assert claim.leases == []
             slept.append(time_passed)
+        # A few early ends are allowed. Workers that wake each other would never sleep.
         assert slept.count(False) <= 4, slept
 
     async def test_wait_and_claim_wakes_on_enqueue(self, broker: Broker, peer: Broker, signals: Signals) -> None:

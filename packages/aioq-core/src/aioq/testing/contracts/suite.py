@@ -14,6 +14,7 @@ __all__ = ["FAILURE", "BrokerSuite"]
 
 FAILURE = Failure("ValueError", "nope", "Traceback: nope")
 
+# One count for all tests: a broker may remember the request ids of an earlier one.
 _requests = count(1)
 
 
@@ -95,6 +96,7 @@ class BrokerSuite:
 
     async def crash(self, broker: Broker, id: str, times: int, *, queue: str = "q") -> None:
         """Enqueue a job, and let it crash its workers `times` times."""
+        # More than a test lets it crash, so that it becomes a suspect and is not dead.
         await broker.enqueue([self.job(id, queue=queue, max_crashes=9)])
         for _ in range(times):
             assert len(await self.claim(broker, 1, queues=(queue,), lease=self.tick)) == 1

@@ -83,6 +83,7 @@ class SuspectContract(BrokerSuite):
         await self.pass_time(self.tick * 1.5)
         await broker.reap(["q"])
         leases = {lease.job_id: lease for lease in await self.claim(broker)}
+        # Neither the order of the priorities nor that of the enqueue.
         for id in "bca":
             await broker.extend([leases[id]], seconds=self.tick)
             await self.pass_time(self.tick * 1.5)

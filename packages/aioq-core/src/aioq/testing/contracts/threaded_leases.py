@@ -31,6 +31,7 @@ class ThreadedLeasesContract(BrokerSuite):
         """The keeper extends the lease from now without the event loop."""
         await broker.enqueue([self.job("a")])
         lease = await self.claim_one(broker, lease=self.tick)
+        # Called in the loop's own thread, which it blocks: the keeper must not need the loop.
         assert keeper.extend([lease], seconds=600) == []
         await self.pass_time(self.tick * 1.5)
         assert await broker.reap(["q"]) == []

@@ -91,6 +91,7 @@ class TickClaimContract(LedgerSuite):
         """A claim of several ticks wins those after the last tick, unchanged."""
         now = await broker.time()
         await self.claim_tick(ledger, now - 90)
+        # Ticks are compared in whole milliseconds, and have to come back as they were sent.
         reply = await self.claim_tick(ledger, now - 120.0004, now - 90, now - 60.0004, now - 30, worker="w2")
         assert (reply.outcome, reply.won) == (WON, (now - 60.0004, now - 30))
         assert (await self.claim_tick(ledger, now - 60, now - 30)).outcome is LOST
@@ -175,6 +176,7 @@ class TickClaimContract(LedgerSuite):
         assert [reply.outcome for reply in replies] == [WON, WON, EARLY, LOST, WON]
         assert [reply.won for reply in replies] == [(now - 60, now - 30), (now - 30,), (), (), (now,)]
         assert [reply.previous for reply in replies] == [None, now - 60, None, None, None]
+        # As after a lost answer.
         again = await ledger.claim_ticks(claims)
         assert [(reply.won, reply.previous) for reply in again] == [(reply.won, reply.previous) for reply in replies]
         assert await ledger.claim_ticks([]) == []

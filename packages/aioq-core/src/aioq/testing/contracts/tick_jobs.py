@@ -122,6 +122,7 @@ class TickJobContract(LedgerSuite):
     async def test_claim_tick_job_run_lasts_until_job_ends(self, broker: Broker, ledger: TickLedger) -> None:
         """The run of a job goes on as long as the job waits, however long that is."""
         now = await broker.time()
+        # `run` is the time of a run without a job, and must not count for this one.
         await self.schedule(ledger, now - 60, overlap="skip", run=self.tick)
         await self.pass_time(self.tick * 1.5)
         assert (await self.schedule(ledger, now, overlap="skip")).outcome is BUSY

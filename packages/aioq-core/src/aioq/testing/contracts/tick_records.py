@@ -29,6 +29,7 @@ class TickRecordContract(LedgerSuite):
         fourth = self.tick_record(
             240.0, worker_id="w2", fired_at=240.001, finished_at=241.0, job_id="cron:report:240000"
         )
+        # Out of order, as several workers record them.
         await ledger.record_ticks([third, first])
         await ledger.record_ticks([fourth, second])
         assert await ledger.tick_history(self.key()) == [fourth, third, second, first]
@@ -100,6 +101,7 @@ class TickRecordContract(LedgerSuite):
     async def test_record_ticks_dropped_tick_counts_its_end(self, ledger: TickLedger) -> None:
         """The end of a tick whose record was dropped is counted, and not stored."""
         await ledger.record_ticks([self.tick_record(60.0 * n, FIRED, worker_id="w1") for n in range(110)])
+        # The oldest three of 110: their records were dropped.
         late = [self.tick_record(60.0 * n, status, worker_id="w1") for n, status in enumerate((OK, FAILED, FIRED))]
         await ledger.record_ticks(late)
         assert await self.counts(ledger) == CronCounts(fired=110, ok=1, failed=1)

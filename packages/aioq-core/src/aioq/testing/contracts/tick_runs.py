@@ -74,6 +74,7 @@ class TickRunContract(LedgerSuite):
         """A run ends by a record of its worker with `finished_at`, and by no other."""
         now = await self.whole_now(broker)
         await self.claim_tick(ledger, now - 60)
+        # The worker of a replaced run may report its end late, and that must not end the newer run.
         other = self.tick_record(now - 60, worker_id="w2", finished_at=now)
         await ledger.record_ticks([other, self.tick_record(now - 60, worker_id="w1")])
         assert (await self.claim_tick(ledger, now - 30, worker="w2", overlap="skip")).outcome is BUSY
@@ -100,6 +101,7 @@ class TickRunContract(LedgerSuite):
         await self.claim_tick(ledger, now - 60)
         claim = self.claim_of(now - 30, now - 20, worker="w2", overlap="queue_one")
         assert [(await ledger.claim_tick(claim)).outcome for _ in range(2)] == [QUEUED, QUEUED]
+        # A tick that waits has no record yet: it may still be skipped.
         assert len(await self.recorded(ledger)) == 1
         await ledger.record_ticks([self.tick_record(now - 60, worker_id="w1", finished_at=now)])
         reply = await ledger.claim_tick(claim)

@@ -46,6 +46,7 @@ class TransitionContract(BrokerSuite):
         """A verb moves a job to the state that the table names; a verb that is not in the table changes nothing."""
         assert isinstance(broker, JobStore)
         for verb in Verb:
+            # A queue for each pair, so that no claim finds the job of another one.
             queue = f"{state}-{verb}".replace(" ", "-")
             lease = await self._bring(broker, queue, state, waits=self.tick if verb is Verb.DUE else LONG)
             await self._apply(broker, queue, verb, lease)
@@ -65,11 +66,13 @@ class TransitionContract(BrokerSuite):
         """Enqueue a job and bring it into a state; return its latest lease, or one that no broker has given out."""
         job = self.job(f"{queue}-job", queue=queue, delay=waits if state is JobState.SCHEDULED else 0.0)
         await broker.enqueue([job])
+        # No lease exists, so what a worker might do has to fail with an invented one.
         if state in (JobState.PENDING, JobState.SCHEDULED):
             return Lease(
                 job_id=job.id, queue=queue, epoch=1, task=job.task, payload=job.payload, attempt=1, crashes=0,
                 priority=job.priority, enqueued_at=await broker.time(),
             )  # fmt: skip
+        # Long enough for a slow store to come to the verb, and short enough to run out for a reap.
         (lease,) = await self.claim(broker, 1, queues=(queue,), lease=self.tick * 5)
         if state is JobState.CANCELLED:
             assert isinstance(broker, JobStore)

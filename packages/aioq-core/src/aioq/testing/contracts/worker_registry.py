@@ -33,6 +33,7 @@ class WorkerRegistryContract(BrokerSuite):
         assert await registry.list_workers() == []
         await registry.heartbeat(self.worker("w2"), ttl=60)
         await registry.heartbeat(self.worker("w1"), ttl=60)
+        # The fields of a worker change while it runs.
         await registry.heartbeat(self.worker("w2", running=3), ttl=60)
         assert await registry.list_workers() == [self.worker("w1"), self.worker("w2", running=3)]
 

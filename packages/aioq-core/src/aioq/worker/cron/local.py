@@ -49,6 +49,7 @@ class LocalEntries:
         """Fire a tick that has come due, and those that came due with it. Returns at once."""
         entry = tick.entry
         ticks = self._decide(entry, tick.first or tick.scheduled_at, tick.scheduled_at)
+        # The usual case, in which nothing has to wait and no task is needed.
         if len(ticks) == 1 and not entry.options.jitter:
             self._begin(entry, ticks[0])
         elif ticks:

@@ -107,6 +107,7 @@ class Recorder:
         while True:
             await self._arrived.wait()
             await wait_until(self._urgent, self._clock, GATHER_TIME)
+            # Renewed before the write: what arrives during it has to start the next round.
             self._arrived = anyio.Event()
             self._urgent = anyio.Event()
             while self._pending:

@@ -160,6 +160,7 @@ class Runs:
             self._drop_waiting(runs, TickReason.STOPPING)
             raise
         finally:
+            # Before a waiting run starts, so that the ledger never has two that go on.
             self._recorder.ended(run.entry, run.tick, fired_at, error)
             runs.running.remove(run)
             self._start_waiting(runs, run.entry)

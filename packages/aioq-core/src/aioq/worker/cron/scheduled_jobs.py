@@ -96,6 +96,7 @@ class ScheduledJobs:
         if options.overlap == "allow" or not isinstance(store, JobStore):
             return
         for record in await ledger.tick_history(cron, limit=HISTORY_LIMIT):
+            # Only earlier ticks: a job waits for those before it, or two would wait for each other.
             if record.tick >= tick or record.status is not TickStatus.FIRED or record.job_id is None:
                 continue
             job = await store.get_job(record.job_id, queue=cron.queue)

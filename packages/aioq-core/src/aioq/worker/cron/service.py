@@ -47,6 +47,7 @@ class CronService:
         self._clock = clock
         self.entries = [entry for entry in app.crons if entry.queue in runtime.queues and entry.options.enabled]
         self._ledger = app.broker if isinstance(app.broker, TickLedger) else None
+        # All parts share it, so that each answer of the broker corrects it for all of them.
         self._broker_clock = BrokerClock(clock)
         self._tasks = CronTasks()
         self._recorder = Recorder(self._ledger, worker_id, retry, clock, self._broker_clock)

@@ -68,6 +68,7 @@ def warn_of_clock_difference(host: float, broker: float, uncertain: float) -> No
 
 def warn_of_equal_app_names(app: Aarq) -> None:
     """Warn if the module of an app, or the main program, has another app of the same name on the same broker."""
+    # By default an app is named like its module, so that is where an app of the same name would be.
     modules = (sys.modules.get(app.name), sys.modules.get("__main__"))
     candidates = [other for module in modules if module for other in vars(module).values() if isinstance(other, Aarq)]
     if any(other is not app and other.crons and _same_name_and_broker(other, app) for other in candidates):

@@ -107,6 +107,7 @@ class TickClaims:
         for start in range(0, len(claims), BATCH_SIZE):
             batch = claims[start : start + BATCH_SIZE]
             with suppress(Exception):  # the caller sends each of them alone, and `BrokerRetry` logs what fails then
+                # A batch of one counts as a single claim, and waits for no large batch.
                 async with self._batches if len(batch) > 1 else self._single:
                     await self._send(batch)
 

@@ -81,6 +81,7 @@ class AsyncioTasks:
         self._tasks: set[asyncio.Task[None]] = set()  # the loop itself holds only weak references
         self._leaving = anyio.Event()
         self._empty = anyio.Event()
+        # Only for the exceptions of jobs, and so that leaving the context waits for them.
         self._group = anyio.create_task_group()
 
     def start(self, body: Body[T], subject: T, name: str) -> None:
