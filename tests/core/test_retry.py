@@ -31,6 +31,11 @@ def lease(attempt: int = 1, crashes: int = 0) -> Lease:
     )  # fmt: skip
 
 
+def group(*causes: Exception) -> ExceptionGroup[Exception]:
+    """Return what a TaskGroup raises."""
+    return ExceptionGroup("", causes)
+
+
 # Backoff
 
 
@@ -122,6 +127,15 @@ def test_after_error_delay_follows_options() -> None:
         ({"retry_on": (KeyError,), "no_retry_on": (LookupError,)}, KeyError(), False),
         ({"retry_on": (BaseException,)}, SystemExit(), True),
         ({"retry_on": (), "no_retry_on": (Exception,)}, Retry(), True),
+        ({"retry_on": (OSError,)}, group(ConnectionError(), group(TimeoutError())), True),
+        ({"retry_on": (OSError,)}, group(ConnectionError(), group(ValueError())), False),
+        ({"no_retry_on": (LookupError,)}, group(ValueError(), group(KeyError())), False),
+        ({"retry_on": (), "no_retry_on": (Exception,)}, group(group(Retry())), True),
+        ({"retry_on": ()}, group(Retry(), ValueError()), False),
+        ({"retry_on": (ExceptionGroup,)}, group(ValueError()), True),
+        ({"retry_on": (ExceptionGroup,), "no_retry_on": (ValueError,)}, group(ValueError()), False),
+        ({"no_retry_on": (ExceptionGroup,)}, group(ValueError()), False),
+        ({"retry_on": (Exception,)}, BaseExceptionGroup("", [SystemExit(), ValueError()]), False),
     ],
 )
 def test_after_error_retry_on_selects_exceptions(options: dict[str, Any], error: BaseException, again: bool) -> None:
@@ -140,6 +154,24 @@ def test_after_error_retry_sets_delay() -> None:
     assert (asked.delay, left.delay) == (7, 120)
     assert left.failure is not None
     assert left.failure.message == "not yet"
+
+
+def test_after_error_retry_in_groups_sets_longest_delay() -> None:
+    """`Retry` inside groups sets the delay; of several, the longest counts."""
+    error = group(Retry(delay=3), group(Retry("later", delay=7), Retry()))
+    settlement = after_error(TaskOptions(retries=1), lease(), error)
+    assert isinstance(settlement, Retried)
+    assert settlement.delay == 7
+
+
+def test_after_error_deeply_nested_group_is_settled() -> None:
+    """A group that is nested deeper than Python's stack is settled like any other."""
+    error: Exception = ValueError("at the bottom")
+    for _ in range(5000):
+        error = group(error)
+    settlement = after_error(TaskOptions(), lease(), error)
+    assert isinstance(settlement, Failed)
+    assert settlement.failure.message == " (1 sub-exception): ValueError: at the bottom"
 
 
 def test_after_error_retry_without_attempts_fails() -> None:

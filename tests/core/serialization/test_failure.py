@@ -35,6 +35,20 @@ def test_describe_has_type_message_and_traceback() -> None:
     assert failure.traceback.endswith("ValueError: no such thing\n")
 
 
+def test_describe_group_names_its_causes() -> None:
+    """The message of a group names the exceptions inside, at any depth, and counts those that are left out."""
+    inner = ExceptionGroup("inner", [KeyError("b"), Mute(), OSError()])
+    failure = raised(ExceptionGroup("unhandled errors in a TaskGroup", [ValueError("a"), inner]))
+    assert failure.type == "ExceptionGroup"
+    assert failure.message == (
+        "unhandled errors in a TaskGroup (2 sub-exceptions): ValueError: a; KeyError: 'b'; "
+        "Mute: (no message: the exception's __str__ raises); OSError"
+    )
+    many = raised(ExceptionGroup("many", [ValueError("x" * 5_000)] * 7)).message
+    assert many.startswith("many (7 sub-exceptions): ValueError: xxx")
+    assert many.endswith("xxx...; and 2 more")
+
+
 def test_describe_exception_without_message() -> None:
     """The text of an exception without a message is its type."""
     assert raised(KeyboardInterrupt()).message == ""
@@ -87,7 +101,7 @@ def test_describe_exception_group() -> None:
     """The traceback contains the exceptions of a group."""
     failure = raised(ExceptionGroup("two things", [ValueError("one"), KeyError("two")]))
     assert failure.type == "ExceptionGroup"
-    assert failure.message == "two things (2 sub-exceptions)"
+    assert failure.message == "two things (2 sub-exceptions): ValueError: one; KeyError: 'two'"
     assert "ValueError: one" in failure.traceback
     assert "KeyError: 'two'" in failure.traceback
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import traceback
+from typing import cast
 
 from aioq.model.job import Failure
 
-__all__ = ["describe", "in_full", "in_short", "one_line", "error_text"]
+__all__ = ["causes", "describe", "in_full", "in_short", "one_line", "error_text"]
 
 TYPE_LIMIT = 200
 MESSAGE_LIMIT = 1024
 TRACEBACK_LIMIT = 8192
 """Limits of a type's name, a message and a traceback, in bytes of UTF-8."""
+
+MAX_CAUSES = 5
+CAUSE_LIMIT = 160
+"""How many exceptions of a group its message names, and the characters of each, so that all of them fit."""
 
 
 def describe(error: BaseException) -> Failure:
@@ -51,7 +56,32 @@ def in_short(failure: Failure) -> str:
     return one_line(failure.message) if " " in failure.message else in_full(failure)
 
 
+def causes(error: BaseException) -> list[BaseException]:
+    """Return the exceptions inside a group, at any depth, in order; the exception itself if it is no group."""
+    found: list[BaseException] = []
+    # No recursion: a group may be nested deeper than Python's stack.
+    left = [error]
+    while left:
+        one = left.pop()
+        if isinstance(one, BaseExceptionGroup):
+            left.extend(reversed(cast("BaseExceptionGroup[BaseException]", one).exceptions))
+        else:
+            found.append(one)
+    return found
+
+
 def _message(error: BaseException) -> str:
+    inside = causes(error)
+    if inside == [error]:
+        return _own_message(error)
+    named = [
+        _cut(in_full(Failure(type(cause).__name__, _own_message(cause))), CAUSE_LIMIT) for cause in inside[:MAX_CAUSES]
+    ]
+    more = f"; and {len(inside) - MAX_CAUSES} more" if len(inside) > MAX_CAUSES else ""
+    return f"{_own_message(error)}: {'; '.join(named)}{more}"
+
+
+def _own_message(error: BaseException) -> str:
     try:
         return str(error)
     except BaseException:  # a broken __str__ must not end the worker

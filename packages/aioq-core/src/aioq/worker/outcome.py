@@ -9,7 +9,7 @@ from aioq.errors import BadSignature, PayloadTooLarge, Retry
 from aioq.model.job import Dead, Expired, Failed, Failure, Lease, Retried, Settlement
 from aioq.options import TaskOptions
 from aioq.retry import backoff_delay
-from aioq.serialization.failure import describe
+from aioq.serialization.failure import causes, describe
 
 __all__ = ["after_error", "expired", "unknown_task", "unreadable", "wants_retry"]
 
@@ -32,7 +32,8 @@ def after_error(
     if failures > options.retries or not wants_retry(options, error):
         return Failed(lease=lease, failure=failure, retain_for=options.result_ttl)
     # A task that raises `Retry(delay=...)` chooses its own delay, without jitter.
-    delay = error.delay if isinstance(error, Retry) else None
+    chosen = [cause.delay for cause in causes(error) if isinstance(cause, Retry) and cause.delay is not None]
+    delay = max(chosen, default=None)
     if delay is None:
         delay = backoff_delay(
             failures, base=options.retry_delay, backoff=options.backoff, jitter=options.jitter, rand=rand
@@ -41,10 +42,23 @@ def after_error(
 
 
 def wants_retry(options: TaskOptions, error: BaseException) -> bool:
-    """Return whether the task's options allow a retry after this kind of error."""
-    if isinstance(error, Retry):
-        return True
-    return isinstance(error, options.retry_on) and not isinstance(error, options.no_retry_on)
+    """Return whether the task's options allow a retry after this kind of error.
+
+    A group of exceptions, as a TaskGroup raises it, is retried if each of its causes would be. An option that names
+    a type of group applies to the whole group.
+    """
+    if _names_group(options.no_retry_on, error):
+        return False
+    whole = _names_group(options.retry_on, error)
+    return all(
+        isinstance(cause, Retry)
+        or ((whole or isinstance(cause, options.retry_on)) and not isinstance(cause, options.no_retry_on))
+        for cause in causes(error)
+    )
+
+
+def _names_group(kinds: tuple[type[BaseException], ...], error: BaseException) -> bool:
+    return any(BaseExceptionGroup in kind.__mro__ and isinstance(error, kind) for kind in kinds)
 
 
 def expired(lease: Lease, now: float) -> Settlement | None:
