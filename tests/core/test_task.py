@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from datetime import datetime
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, Protocol, cast
 
 import pytest
 
-from aioq import Aarq, DuplicateName, PayloadTooLarge, TaskDefinitionError, UnknownTask
+from aioq import Aarq, DuplicateName, JobContext, PayloadTooLarge, TaskDefinitionError, UnknownTask
 from aioq.backends import MemoryBroker
 from aioq.callables import name_of, where
 from aioq.model.job import NewJob
 from tests.core.brokers import FlakyBroker
+from tests.core.rig import drain
 
 HERE = "tests.core.test_task"
 
@@ -40,6 +42,46 @@ class Callable_:  # noqa: N801  # the name is asked for below
     async def __call__(self, _: object) -> int:
         """Run."""
         return 7
+
+
+class Adder:
+    """Has a method, and can be called."""
+
+    def add(self, _: object, a: int, b: int = 1) -> int:
+        """Add."""
+        return a + b
+
+    __call__ = add
+
+
+class AsyncAdder:
+    """The same for the event loop."""
+
+    async def add(self, _: object, a: int, b: int = 1) -> int:
+        """Add."""
+        return a + b
+
+    __call__ = add
+
+
+class Stream:
+    """No task: its call yields."""
+
+    def __call__(self, _: object) -> Generator[int, None, None]:
+        """Yield."""
+        yield 1
+
+
+class Own(JobContext):
+    """A context with keys of a lifespan."""
+
+    database: str
+
+
+class HasKeys(Protocol):
+    """A context as a protocol."""
+
+    def __getitem__(self, key: str, /) -> object: ...
 
 
 # What can be a task
@@ -94,13 +136,114 @@ def test_task_unknown_option_is_rejected(app: Aarq) -> None:
         app.task(**options)
 
 
-async def test_task_from_object_or_partial(app: Aarq) -> None:
-    """A callable object or a partial can be a task, with the name of what it wraps."""
-    made = app.task(Callable_())
-    partly = app.task(functools.partial(send, to="you"))
-    assert (made.name, partly.name) == (f"{HERE}.Callable_", f"{HERE}.send")
-    assert made.is_async
-    assert await made({}) == 7
+@pytest.mark.parametrize("plain", [False, True], ids=["async", "def"])
+async def test_task_from_object_or_partial_runs(app: Aarq, plain: bool) -> None:
+    """Objects, partials of functions and of objects, and bound methods run as tasks."""
+    adder = Adder() if plain else AsyncAdder()
+    made = [
+        app.task(name="object")(adder),
+        app.task(name="partial")(functools.partial(adder.add, b=2)),
+        app.task(name="of-object")(functools.partial(adder, b=3)),
+        app.task(adder.add),
+    ]
+    jobs = [await task.enqueue(1) for task in made]
+    await drain(app)
+    assert [await job.result(timeout=5) for job in jobs] == [2, 3, 4, 2]
+    assert [task.is_async for task in made] == [not plain] * 4
+
+
+@pytest.mark.parametrize(
+    ("function", "kind"), [(Callable_(), "an object of"), (functools.partial(send, to="you"), "a partial of")]
+)
+def test_task_without_name_is_rejected(app: Aarq, function: Any, kind: str) -> None:
+    """What has no name of its own needs one."""
+    with pytest.raises(TaskDefinitionError, match=rf'^{kind} tests\.core.* has no name .* app\.task\(name="\.\.\."\)$'):
+        app.task(function)
+    assert app.task(name="named")(function).name == "named"
+
+
+def test_task_of_generator_object_is_rejected(app: Aarq) -> None:
+    """An object whose `__call__` is a generator would run none of its code, and neither would a partial of it."""
+    for function in (Stream(), functools.partial(generator)):
+        with pytest.raises(TaskDefinitionError, match="is a generator"):
+            app.task(name="stream")(function)
+
+
+def test_task_method_is_rejected_where_it_stands(app: Aarq) -> None:
+    """A method has no object in a worker; the error says what to register instead."""
+
+    class Mailer:
+        async def send(self, ctx: JobContext, to: str) -> None: ...
+
+    with pytest.raises(TaskDefinitionError) as caught:
+        app.task(Mailer.send)
+    assert str(caught.value) == (
+        f"{HERE}.test_task_method_is_rejected_where_it_stands.Mailer.send is a method, and a worker has no object to "
+        "call it on; define a function outside of the class, or register the method of an object, for example "
+        "app.task(Mailer().send)"
+    )
+    with pytest.raises(TaskDefinitionError, match="a class method cannot be decorated with app.task"):
+        app.task(cast("Any", classmethod(lambda cls, ctx: None)))
+
+
+def test_task_static_function_of_class_is_accepted(app: Aarq) -> None:
+    """A function of a class body that takes no object can be a task."""
+
+    class Mailer:
+        @staticmethod
+        @app.task(name="send")
+        async def send(ctx: JobContext, to: str) -> None: ...
+
+    assert Mailer.send.call("you").job.task == "send"
+
+
+async def ping(url: str) -> None:
+    """No task: it takes no context."""
+
+
+async def ping_hosts(hosts: list[str], *, port: int = 80) -> None:
+    """No task either."""
+
+
+def ping_host(_: object) -> None:
+    """A task."""
+
+
+@pytest.mark.parametrize(
+    ("function", "write"),
+    [
+        (ping, r"url: str cannot be it; write async def ping\(ctx: JobContext, url: str\)$"),
+        (ping_hosts, r"write async def ping_hosts\(ctx: JobContext, hosts: list\[str\], \.\.\.\)$"),
+    ],
+)
+def test_task_without_context_is_rejected_where_it_stands(app: Aarq, function: Any, write: str) -> None:
+    """A first parameter that is annotated as something else is no context; the error says what to write."""
+    with pytest.raises(TaskDefinitionError, match=write):
+        app.task(function)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [Any, object, dict, dict[str, int], Mapping[str, object], JobContext, Own, Own | None, HasKeys, "Later", "a.b"],
+)
+def test_task_own_context_type_is_accepted(app: Aarq, kind: Any) -> None:
+    """The context may be annotated as every type that a dict can have, and as one that is not defined yet."""
+
+    async def task(ctx: object) -> None: ...
+
+    task.__annotations__["ctx"] = kind
+    assert app.task(task).call().job.payload == b"{}"
+
+
+@pytest.mark.parametrize("kind", [str, int, bytes, list[int], datetime, Adder, str | int, "datetime"])
+def test_task_other_first_parameter_is_rejected(app: Aarq, kind: Any) -> None:
+    """What a dict cannot be is no annotation of the context."""
+
+    async def task(ctx: object) -> None: ...
+
+    task.__annotations__["ctx"] = kind
+    with pytest.raises(TaskDefinitionError, match="must take the context as its first parameter, and ctx: "):
+        app.task(task)
 
 
 # What it is called
@@ -172,8 +315,8 @@ def test_task_name_twice_is_rejected(app: Aarq) -> None:
     """The error names both places."""
     app.task(name="mail")(send)
     with pytest.raises(DuplicateName) as caught:
-        app.task(name="mail")(Callable_.__call__)
-    first, second = where(send), where(Callable_.__call__)
+        app.task(name="mail")(ping_host)
+    first, second = where(send), where(ping_host)
     assert str(caught.value) == (
         f"task mail is defined twice, at {first} and at {second}; give one of them another name="
     )

@@ -176,10 +176,31 @@ def test_cron_rejects_task(app: Aarq) -> None:
 
 
 def test_cron_accepts_objects_and_partials(app: Aarq) -> None:
-    """Anything that can be called with the context will do."""
-    app.cron("every 1")(Callable_())
-    app.cron("every 1")(functools.partial(other))
-    assert [one.name for one in app.crons] == [f"{HERE}.Callable_", f"{HERE}.other"]
+    """Anything that can be called with the context will do, with a name if it has none."""
+    app.cron("every 1", name="object")(Callable_())
+    app.cron("every 1", name="partial")(functools.partial(other))
+    assert [one.name for one in app.crons] == ["object", "partial"]
+    with pytest.raises(TaskDefinitionError, match=r'a partial of .*other has no name .* app\.cron\("\.\.\.", name='):
+        app.cron("every 1")(functools.partial(other))
+
+
+def test_cron_method_is_rejected_where_it_stands(app: Aarq) -> None:
+    """A method has no object in a worker, and its first parameter is not the context."""
+
+    def decorated(self: Any) -> None: ...
+
+    decorated.__qualname__ = "Mailer.decorated"
+    with pytest.raises(TaskDefinitionError, match=r"is a method, .* app\.cron\(\.\.\.\)\(Mailer\(\)\.decorated\)$"):
+        app.cron("every 1")(decorated)
+
+
+def test_cron_without_context_is_rejected_where_it_stands(app: Aarq) -> None:
+    """A first parameter that is annotated as something else is no context."""
+
+    async def ping(url: str) -> None: ...
+
+    with pytest.raises(TaskDefinitionError, match=r"write async def ping\(ctx: CronContext, url: str\)$"):
+        app.cron("every 1")(ping)
 
 
 @pytest.mark.parametrize(

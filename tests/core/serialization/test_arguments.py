@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -15,6 +17,7 @@ import pytest
 from aioq import Aarq, SerializationError, TaskDefinitionError
 from aioq.serialization.arguments import CallSignature
 from aioq.serialization.json_codec import JsonCodec
+from tests.core.rig import drain
 from tests.core.shapes import Address, Colour, Order, Part, Percent, Point
 
 if TYPE_CHECKING:
@@ -323,6 +326,109 @@ def test_signature_unresolvable_annotation_gives_advice() -> None:
         "task tasks.f: an annotation cannot be resolved (name 'Elsewhere' is not defined); "
         "import the type at the top of the module, outside TYPE_CHECKING"
     )
+
+
+def typed_context(ctx: Elsewhere, x: int) -> Elsewhere:  # pyright: ignore[reportUnknownParameterType]
+    """Annotations of what never travels: the context, and a result that is not kept."""
+    raise NotImplementedError
+
+
+def test_signature_context_annotation_is_not_resolved() -> None:
+    """The types of the context and of a result that is not kept may be there for type checkers alone."""
+    signature = CallSignature(typed_context, JsonCodec(), "tasks.f", keeps_result=False)  # pyright: ignore[reportUnknownArgumentType]
+    assert signature.decode(signature.encode((1,), {})) == ([1], {})
+    with pytest.raises(TaskDefinitionError, match="Elsewhere"):  # the result is decoded as its type
+        CallSignature(typed_context, JsonCodec(), "tasks.f")  # pyright: ignore[reportUnknownArgumentType]
+
+
+@pytest.mark.parametrize("options", [{"save_result": False}, {"result_ttl": 0}])
+async def test_task_context_type_for_type_checkers_runs(app: Aarq, options: dict[str, Any]) -> None:
+    """A worker starts, and runs the task."""
+    ran: list[int] = []
+
+    @app.task(**options)
+    async def noted(ctx: Elsewhere, x: int) -> Elsewhere:  # pyright: ignore[reportUnknownParameterType]
+        ran.append(x)
+
+    await noted.enqueue(3)  # pyright: ignore[reportUnknownMemberType]
+    await drain(app)
+    assert ran == [3]
+
+
+class Scale:
+    """Has a method, and can be called."""
+
+    def __init__(self, factor: int) -> None:
+        self.factor = factor
+
+    async def __call__(self, _: object, x: Percent) -> Percent:
+        """Multiply."""
+        return x * self.factor
+
+    def add(self, _: object, x: int) -> int:
+        """Add."""
+        return x + self.factor
+
+
+def base(_: object, a: datetime, b: int) -> str:
+    """Take an argument that a partial sets."""
+    return f"{a:%Y} {b}"
+
+
+def test_signature_of_partial_and_object_has_types() -> None:
+    """Annotations of partials, objects and bound methods are resolved in the module of what they call."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    assert trip(functools.partial(base, b=5), now) == ([now], {})
+    assert trip(functools.partial(Scale(2)), 3) == ([3], {})
+    assert trip(Scale(2), 3) == ([3], {})
+    assert trip(Scale(2).add, 3) == ([3], {})
+
+
+def with_database(function: Function) -> Function:
+    """Pass a parameter that callers must not pass, and say nothing."""
+
+    @functools.wraps(function)
+    async def wrapper(ctx: object, *args: Any, **kwargs: Any) -> Any:
+        return await function(ctx, "database", *args, **kwargs)
+
+    return wrapper
+
+
+def with_signature(function: Function) -> Function:
+    """Pass a parameter, and set the signature that is left."""
+    wrapper = with_database(function)
+    context, _, *others = inspect.signature(function).parameters.values()
+    wrapper.__signature__ = inspect.Signature([context, *others])  # type: ignore[attr-defined]
+    return wrapper
+
+
+async def count(_: object, database: Elsewhere, table: str) -> int:  # pyright: ignore[reportUnknownParameterType]
+    """Take a parameter from a decorator."""
+    return len(table)
+
+
+def rows(_: object, database: str, table: str) -> int:
+    """Take a parameter from a decorator."""
+    return len(table)
+
+
+def test_signature_of_decorator_is_read() -> None:
+    """A parameter that `__signature__` leaves out is neither asked for nor resolved."""
+    function = with_signature(count)  # pyright: ignore[reportUnknownArgumentType]
+    assert trip(function, "users") == (["users"], {})
+
+
+def test_signature_injected_parameter_error_says_how_to_hide_it() -> None:
+    """Without `__signature__` the error says how a decorator keeps its parameter from callers."""
+    advice = "if a decorator passes {}, let it set __signature__ on its wrapper, without that parameter"
+    with pytest.raises(TypeError, match=f"missing required argument .*; {advice.format('table')}$"):
+        sent(with_database(rows), "users")
+    with pytest.raises(TaskDefinitionError, match=f"outside TYPE_CHECKING; {advice.format('it')}$"):
+        sent(with_database(count), "users")  # pyright: ignore[reportUnknownArgumentType]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'tabel'$"):
+        sent(with_database(rows), "users", table="", tabel="")
+    with pytest.raises(TypeError, match="missing required argument 'table'$"):
+        sent(rows, "users")
 
 
 def test_signature_is_checked_on_first_use(app: Aarq) -> None:

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from types import FrameType, UnionType
+from typing import Any, NoReturn, Union, get_args, get_origin
 
 import anyio.to_thread
 
-__all__ = ["calling_line", "calling_module", "imported_as", "in_thread", "is_async", "is_generator", "name_of", "where"]
+from aioq.errors import TaskDefinitionError
+from aioq.serialization.annotations import module_names, signature_of
+
+__all__ = [
+    "calling_line",
+    "calling_module",
+    "check_context_parameter",
+    "check_no_method",
+    "imported_as",
+    "in_thread",
+    "is_async",
+    "is_generator",
+    "name_of",
+    "own_name",
+    "where",
+]
 
 
 def name_of(function: Callable[..., Any]) -> str:
@@ -25,6 +41,22 @@ def name_of(function: Callable[..., Any]) -> str:
     # Without `<locals>` and the brackets of `<lambda>`, which names may not contain.
     named = _named(function)
     return f"{imported_as(named.__module__)}.{re.sub('[<>]', '', named.__qualname__.replace('<locals>.', ''))}"
+
+
+def own_name(function: Callable[..., Any], example: str) -> str:
+    """Return `module.function`, for what has a name of its own; a partial and an object with `__call__` have none.
+
+    Args:
+        example: How to give it one, for the message.
+
+    Raises:
+        TaskDefinitionError: The callable has no name.
+    """
+    if not hasattr(function, "__qualname__"):
+        whole = name_of(function)
+        kind = "a partial" if isinstance(function, partial) else "an object"
+        raise TaskDefinitionError(f"{kind} of {whole} has no name of its own; name it, as in {example}")
+    return name_of(function)
 
 
 def where(function: Callable[..., Any]) -> str:
@@ -106,9 +138,87 @@ def _raise(error: BaseException) -> NoReturn:
 
 def is_async(function: Callable[..., Any]) -> bool:
     """Return whether the function is an `async def`, or an object whose `__call__` is one."""
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+    return any(inspect.iscoroutinefunction(called) for called in _called(function))
 
 
 def is_generator(function: Callable[..., Any]) -> bool:
     """Return whether the function is a generator, whose call runs none of its code."""
-    return inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function)
+    return any(inspect.isasyncgenfunction(each) or inspect.isgeneratorfunction(each) for each in _called(function))
+
+
+def _called(function: Callable[..., Any]) -> tuple[Any, Any]:
+    """Return the callable that a partial calls, and its `__call__`: for an object, that is what runs."""
+    while isinstance(function, partial):
+        function = function.func
+    return function, getattr(type(function), "__call__", None)  # noqa: B004  # it is asked what it is, not whether
+
+
+def check_no_method(function: Callable[..., Any], decorator: str) -> None:
+    """Raise for a function of a class body that takes `self`: no object would be passed to it.
+
+    Raises:
+        TaskDefinitionError: The function is a method. The bound method of an object is none.
+    """
+    if isinstance(function, classmethod):
+        raise TaskDefinitionError(f"a class method cannot be decorated with {decorator}; {_instead('', decorator)}")
+    inner: Any = function if inspect.ismethod(function) else inspect.unwrap(function)
+    if not inspect.isfunction(inner):
+        return
+    owner, _, name = inner.__qualname__.rpartition(".")
+    parameters = inner.__code__.co_varnames[: inner.__code__.co_argcount]
+    if owner and not owner.endswith("<locals>") and parameters[:1] in (("self",), ("cls",)):
+        bound = f"{owner.rpartition('.')[2]}().{name}"
+        raise TaskDefinitionError(
+            f"{name_of(function)} is a method, and a worker has no object to call it on; {_instead(bound, decorator)}"
+        )
+
+
+def _instead(bound: str, decorator: str) -> str:
+    example = f", for example {decorator}({bound})" if bound else ""
+    return f"define a function outside of the class, or register the method of an object{example}"
+
+
+def check_context_parameter(function: Callable[..., Any], context: str) -> None:
+    """Raise if the first parameter is annotated as something that cannot be the context, which is a dict.
+
+    The annotation is only looked up, not evaluated: its name may exist for type checkers alone.
+
+    Args:
+        context: The name of the type of the context, for the message.
+
+    Raises:
+        TaskDefinitionError: The function has no parameter for the context.
+    """
+    first, *rest = signature_of(function).parameters.values()
+    if first.kind is first.VAR_POSITIONAL or _may_be_context(first.annotation, function):
+        return
+    keyword = "async def" if is_async(function) else "def"
+    more = ", ..." if rest else ""
+    name = name_of(function)
+    annotation = first.annotation if isinstance(first.annotation, str) else inspect.formatannotation(first.annotation)
+    raise TaskDefinitionError(
+        f"{name} must take the context as its first parameter, and {first.name}: {annotation} cannot be it; "
+        f"write {keyword} {name.rpartition('.')[2]}(ctx: {context}, {first.name}: {annotation}{more})"
+    )
+
+
+def _may_be_context(annotation: Any, function: Callable[..., Any]) -> bool:
+    if isinstance(annotation, str):
+        annotation = _looked_up(annotation, function)
+    if get_origin(annotation) in (Union, UnionType):
+        return any(_may_be_context(choice, function) for choice in get_args(annotation))
+    kind = get_origin(annotation) or annotation
+    if not isinstance(kind, type) or kind is Any or getattr(kind, "_is_protocol", False):
+        return True
+    return kind is inspect.Parameter.empty or issubclass(kind, Mapping) or issubclass(dict, kind)
+
+
+def _looked_up(annotation: str, function: Callable[..., Any]) -> Any:
+    """Return what the annotation names in the function's module; Any if it names nothing there yet."""
+    if not (named := re.fullmatch(r"([\w.]+)(\[.*\])?", annotation, re.DOTALL)):
+        return Any
+    first, *attributes = named[1].split(".")
+    value = module_names(function).get(first, getattr(builtins, first, Any))
+    for attribute in attributes:
+        value = getattr(value, attribute, Any)
+    return value

@@ -11,7 +11,16 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast
 
 import anyio
 
-from aioq.callables import in_thread, is_async, is_generator, name_of, where
+from aioq.callables import (
+    check_context_parameter,
+    check_no_method,
+    in_thread,
+    is_async,
+    is_generator,
+    name_of,
+    own_name,
+    where,
+)
 from aioq.errors import (
     BadSignature,
     PayloadTooLarge,
@@ -24,6 +33,7 @@ from aioq.model.ids import check_name, new_id
 from aioq.model.job import Lease, NewJob
 from aioq.options import EnqueueOptions, TaskOptions
 from aioq.protocols import Broker
+from aioq.serialization.annotations import signature_of
 from aioq.serialization.arguments import CallSignature
 from aioq.serialization.codec import Codec
 from aioq.serialization.signing import OVERHEAD, Signer, Subject, looks_signed
@@ -92,7 +102,7 @@ class Task(Generic[P, R]):
         self._app = app
         self.function = function
         self.defaults = options
-        self.name = check_name("name", name or name_of(function))
+        self.name = check_name("name", name or own_name(function, 'app.task(name="...")'))
         self.where = where(function)
         self.is_async = is_async(function)
         self.__doc__ = function.__doc__
@@ -135,7 +145,8 @@ class Task(Generic[P, R]):
         Raises:
             TaskDefinitionError: An annotation cannot be resolved, or the codec does not support its type.
         """
-        return CallSignature(self.function, self._app.codec, self.name)
+        keeps_result = self.defaults.save_result and self.defaults.result_ttl > 0
+        return CallSignature(self.function, self._app.codec, self.name, keeps_result=keeps_result)
 
     async def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Store a job that runs the task with these arguments.
@@ -354,15 +365,17 @@ class TaskWithOptions(Generic[P, R]):
 def _check_function(function: Callable[..., Any]) -> None:
     if isinstance(function, Task):
         raise TaskDefinitionError(f"{function.name} is already a task; decorate the function once")
+    check_no_method(function, "app.task")
     if not callable(function):
         raise TaskDefinitionError(f"a task is a function, got {function!r}")
     if is_generator(function):
         raise TaskDefinitionError(f"{name_of(function)} is a generator; a task returns one value")
     try:
-        kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
+        kinds = [parameter.kind for parameter in signature_of(function).parameters.values()]
     except ValueError as error:
         raise TaskDefinitionError(f"{name_of(function)} cannot be a task: {error}") from None
     if not kinds or kinds[0] not in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD):
         raise TaskDefinitionError(
             f"{name_of(function)} must take the context as its first parameter: def task(ctx, ...)"
         )
+    check_context_parameter(function, "JobContext")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,15 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from aioq.callables import calling_line, is_generator, name_of, where
+from aioq.callables import (
+    calling_line,
+    check_context_parameter,
+    check_no_method,
+    is_generator,
+    name_of,
+    own_name,
+    where,
+)
 from aioq.cron import CronEntry, CronOptions
 from aioq.cron.bounds import bounded
 from aioq.cron.options import CronKeywords, ScheduleKeywords
@@ -22,6 +29,7 @@ from aioq.errors import AioqError, TaskDefinitionError
 from aioq.model.ids import TICK_IDS, check_name, tick_id
 from aioq.options import EnqueueOptions, flag
 from aioq.registry import Registry
+from aioq.serialization.annotations import signature_of
 from aioq.task import Task
 
 __all__ = [
@@ -138,7 +146,7 @@ class CronDraft:
         with error_context(f"@app.cron({text_of(self.timing.schedule)}) on {name_of(function)}"):
             schedule = self.timing.parsed()
         return CronEntry(
-            name=self.name or _free_name(name_of(function), function, crons),
+            name=self.name or _free_name(own_name(function, 'app.cron("...", name="...")'), function, crons),
             function=function,
             schedule=schedule,
             queue=self.queue,
@@ -254,6 +262,7 @@ def _check_function(function: Callable[..., Any], args: tuple[Any, ...], kwargs:
         raise TaskDefinitionError(
             f"{function.name} is a task, and app.cron calls plain functions; use app.schedule for it"
         )
+    check_no_method(function, "app.cron(...)")
     if not callable(function):
         raise TaskDefinitionError(f"a cron entry is a function, got {function!r}")
     if is_generator(function):
@@ -262,12 +271,13 @@ def _check_function(function: Callable[..., Any], args: tuple[Any, ...], kwargs:
     if problem := _mismatch(function, ({}, *args), kwargs):
         with_what = "the context, args and kwargs" if args or kwargs else "the context alone"
         raise TaskDefinitionError(f"{name_of(function)} must be callable with {with_what}: {problem}")
+    check_context_parameter(function, "CronContext")
 
 
 def _mismatch(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
     """Return why a function cannot be called with these arguments; empty if it can."""
     try:
-        inspect.signature(function).bind(*args, **kwargs)
+        signature_of(function).bind(*args, **kwargs)
     except (TypeError, ValueError) as error:
         return str(error)
     return ""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 import types
-import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,12 +16,14 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from aioq.errors import SerializationError, TaskDefinitionError
+from aioq.serialization.annotations import resolved, signature_of
 from aioq.serialization.codec import Codec
 from aioq.serialization.fidelity import first_loss
 
 __all__ = ["CallSignature"]
 
 _P = inspect.Parameter
+_VARIADIC = (_P.VAR_POSITIONAL, _P.VAR_KEYWORD)
 
 
 class CallSignature:
@@ -32,20 +33,24 @@ class CallSignature:
         function: The function of a task; its first parameter is the context, which is not encoded.
         codec: Converts the arguments to bytes and back.
         name: The name of the task, for error messages.
+        keeps_result: Whether results are decoded; if not, the return annotation may be anything.
 
     Raises:
         TaskDefinitionError: An annotation cannot be resolved, or the codec does not support its type.
     """
 
-    def __init__(self, function: Callable[..., Any], codec: Codec, name: str) -> None:
+    def __init__(self, function: Callable[..., Any], codec: Codec, name: str, *, keeps_result: bool = True) -> None:
         self._name = name
         self._codec = codec
-        hints = _hints(function, name)
-        self._parameters = list(inspect.signature(function).parameters.values())[1:]
+        self._wrapped = hasattr(function, "__wrapped__") and not hasattr(function, "__signature__")
+        signature = signature_of(function)
+        self._parameters = list(signature.parameters.values())[1:]
+        returns = signature.return_annotation if keeps_result else signature.empty
+        hints = self._hints(function, returns)
         self._signature = inspect.Signature(
             [p.replace(annotation=hints.get(p.name, p.empty)) for p in self._parameters]
         )
-        self._variadic = any(p.kind in (_P.VAR_POSITIONAL, _P.VAR_KEYWORD) for p in self._parameters)
+        self._variadic = any(p.kind in _VARIADIC for p in self._parameters)
         self._by_position = all(p.kind in (_P.POSITIONAL_ONLY, _P.POSITIONAL_OR_KEYWORD) for p in self._parameters)
         self._positional_only = any(p.kind is _P.POSITIONAL_ONLY for p in self._parameters)
         try:
@@ -53,7 +58,8 @@ class CallSignature:
             self._decode = codec.decoder(self._struct)
             self._decode_result = codec.decoder(hints.get("return", Any))
         except (SerializationError, RuntimeError) as error:  # msgspec has no fields named __x
-            raise TaskDefinitionError(f"task {name}: {_unsupported(codec, hints) or error}") from None
+            problem = _unsupported(codec, hints) or error
+            raise TaskDefinitionError(f"task {name}: {problem}{self._advice('it')}") from None
 
     def encode(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> bytes:
         """Return the payload of a call.
@@ -108,7 +114,31 @@ class CallSignature:
                 return self._struct(*args, **kwargs)
             return self._struct(**self._signature.bind(*args, **kwargs).arguments)
         except TypeError as error:
-            raise TypeError(f"{self._name}{self._signature}: {str(error)[:1].lower()}{str(error)[1:]}") from None
+            missing = self._missing(len(args), kwargs)
+            problem = f"{str(error)[:1].lower()}{str(error)[1:]}{self._advice(missing) if missing else ''}"
+            raise TypeError(f"{self._name}{self._signature}: {problem}") from None
+
+    def _missing(self, given: int, kwargs: Mapping[str, object]) -> str:
+        """Return the name of the first parameter that a call leaves out although it needs one; empty without one."""
+        required = [p.name for p in self._parameters[given:] if p.default is _P.empty and p.kind not in _VARIADIC]
+        return next((name for name in required if name not in kwargs), "")
+
+    def _advice(self, parameter: str) -> str:
+        """Return what to do if a decorator passes the parameter; empty if no decorator can."""
+        if not self._wrapped:
+            return ""
+        return f"; if a decorator passes {parameter}, let it set __signature__ on its wrapper, without that parameter"
+
+    def _hints(self, function: Callable[..., Any], returns: Any) -> dict[str, Any]:
+        """Return the annotations that are needed, resolved. That of the context is not: it never travels."""
+        annotations = {p.name: p.annotation for p in self._parameters} | {"return": returns}
+        try:
+            return resolved({name: a for name, a in annotations.items() if a is not _P.empty}, function)
+        except Exception as error:
+            raise TaskDefinitionError(
+                f"task {self._name}: an annotation cannot be resolved ({error}); "
+                f"import the type at the top of the module, outside TYPE_CHECKING{self._advice('it')}"
+            ) from error
 
     def _unpack(self, call: Struct) -> tuple[list[Any], dict[str, Any]]:
         args: list[Any] = []
@@ -137,16 +167,6 @@ def _unsupported(codec: Codec, hints: dict[str, Any]) -> str | None:
         except SerializationError as error:
             return f"{'the return value' if name == 'return' else f'parameter {name}'}: {error}"
     return None
-
-
-def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(function, include_extras=True)
-    except Exception as error:
-        raise TaskDefinitionError(
-            f"task {name}: an annotation cannot be resolved ({error}); "
-            f"import the type at the top of the module, outside TYPE_CHECKING"
-        ) from error
 
 
 def _struct(parameters: list[inspect.Parameter], hints: dict[str, Any]) -> type[Struct]:
