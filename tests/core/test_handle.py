@@ -16,7 +16,9 @@ from aioq import (
     JobDead,
     JobEnded,
     JobFailed,
+    JobNotFound,
     MissingFeature,
+    ResultDropped,
     ResultTimeout,
     SerializationError,
 )
@@ -169,23 +171,27 @@ async def test_result_cancelled_job_raises(job: Job[int]) -> None:
 
 
 async def test_result_without_record_raises(job: Job[int], broker: FlakyBroker) -> None:
-    """JobEnded lists the possible reasons if there is no record."""
+    """JobNotFound lists the possible reasons if there is no record."""
     await end(broker, lambda lease: Completed(lease=lease))
-    with pytest.raises(JobEnded) as caught:
+    with pytest.raises(JobNotFound) as caught:
         await job.result()
     assert str(caught.value) == (
-        "job j has no stored result: tasks.work has save_result=False, its result_ttl is over, "
-        "or the job was never enqueued"
+        "nothing is known of job j of tasks.work: it ended and left no record (the task has save_result=False, or "
+        "result_ttl is over), the broker lost its data, or the job was never enqueued"
     )
+    assert not isinstance(caught.value, JobEnded)
     assert await job.info() is None
     assert await job.state() is None
 
 
 async def test_result_too_large_raises(job: Job[int], broker: FlakyBroker) -> None:
-    """JobEnded says that the job completed and that its result was too large."""
+    """ResultDropped says that the job completed and that its result was too large."""
     await end(broker, lambda lease: Completed(lease=lease, retain_for=60))
-    with pytest.raises(JobEnded, match="^job j completed, but its result was too large to store$"):
+    with pytest.raises(
+        ResultDropped, match="^job j completed, but its result was dropped: it was too large$"
+    ) as caught:
         await job.result()
+    assert caught.value.reason == "too_large"
 
 
 async def test_result_of_wrong_type_raises(job: Job[int], broker: FlakyBroker) -> None:
@@ -200,7 +206,7 @@ async def test_result_wait_ends_without_record(job: Job[int], broker: FlakyBroke
     async with anyio.create_task_group() as tg:
 
         async def wait() -> None:
-            with pytest.raises(JobEnded):
+            with pytest.raises(JobNotFound):
                 await job.result()
 
         tg.start_soon(wait)

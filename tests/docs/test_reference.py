@@ -92,5 +92,5 @@ def test_package_table_has_requirements() -> None:
 def test_tasks_page_explains_errors_of_results() -> None:
     """The page on tasks explains each error that `result()` raises."""
     results = {errors.JobFailed, errors.JobDead, errors.JobCancelled, errors.JobExpired}
-    results |= {errors.JobEnded, errors.ResultTimeout}
+    results |= {errors.JobEnded, errors.JobNotFound, errors.ResultDropped, errors.ResultTimeout}
     assert all(f"| `{error.__name__}` |" in TASKS for error in results)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aioq import Aarq, JobFailed
-from aioq.errors import JobEnded
+from aioq.errors import JobNotFound, ResultDropped
 from aioq.model.states import JobState
 from aioq.testing import VirtualClock
 from tests.core.brokers import FlakyBroker
@@ -89,7 +89,7 @@ async def test_result_with_save_result_false_is_not_encoded(app: Aarq, broker: F
     job = await work.enqueue()
     await drain(app)
     assert await job.info() is None
-    with pytest.raises(JobEnded, match="save_result=False"):
+    with pytest.raises(JobNotFound, match="save_result=False"):
         await job.result(timeout=5)
     assert repr(broker) == "MemoryBroker(0 jobs)"
 
@@ -122,7 +122,7 @@ async def test_result_ttl_of_zero_keeps_nothing(app: Aarq) -> None:
 
 
 async def test_result_over_max_payload_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
-    """The job completes without its result; the log and JobEnded say why."""
+    """The job completes without its result; the log and ResultDropped say why."""
     app = Aarq(FlakyBroker(), max_payload=100)
 
     @app.task(name="big")
@@ -132,7 +132,7 @@ async def test_result_over_max_payload_is_dropped(caplog: pytest.LogCaptureFixtu
     job = await big.enqueue()
     await drain(app)
     assert await job.state() is JobState.COMPLETED
-    with pytest.raises(JobEnded, match="its result was too large to store"):
+    with pytest.raises(ResultDropped, match="its result was dropped: it was too large"):
         await job.result(timeout=5)
     assert (
         "aioq.worker",

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from aioq import JobDead, JobFailed
-from aioq.errors import JobEnded
+from aioq.errors import ResultDropped
 from aioq.model.job import Failure
 from aioq.model.states import JobState
 from tests.redis.bad_inputs.bench import Bench
@@ -77,7 +77,7 @@ async def result_too_large(bench: Bench) -> None:
         return "x" * 1_048_576
 
     job = await bench.runs(body)
-    with pytest.raises(JobEnded, match="completed, but its result was too large to store"):
+    with pytest.raises(ResultDropped, match="its result was dropped: it was too large"):
         await job.result(timeout=5)
     assert await job.state() is JobState.COMPLETED
     assert f"the result of job {job.id} of {job.task} takes 1048578 bytes" in "".join(bench.logged(logging.WARNING))

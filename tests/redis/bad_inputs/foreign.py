@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from aioq import Aarq, JobDead, JobEnded, JobExpired
+from aioq import Aarq, JobDead, JobExpired, JobNotFound
 from aioq.errors import BrokerConfigError
 from aioq.model.states import JobState
 from tests.core.rig import drain
@@ -114,7 +114,7 @@ async def deleted(bench: Bench) -> None:
     await started.wait()
     bench.raw.hdel(bench.key("jobs"), held.id)
     go_on.set()
-    with pytest.raises(JobEnded, match="has no stored result"):
+    with pytest.raises(JobNotFound, match="nothing is known of job"):
         await held.result(timeout=5)
     await bench.next_job()
     await until(lambda: not bench.raw.exists(bench.key("leased"), bench.key("ready:5"), bench.key("runs")))

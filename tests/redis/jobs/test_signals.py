@@ -7,12 +7,15 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
+import anyio
 import pytest
 
-from aioq.errors import BrokerUnavailable
+from aioq import Aarq
+from aioq.errors import BrokerUnavailable, JobNotFound
 from aioq.model.job import Completed
 from aioq_redis import RedisBroker
 from tests.redis.job_helpers import claim, job, lease_of, until
+from tests.redis.layout import keys_of
 from tests.redis.proxy import Proxy
 from tests.redis.virtual import pass_time
 from tests.servers import RedisServer
@@ -171,3 +174,23 @@ async def test_outage_of_pubsub_is_logged_once(
     await asyncio.wait([heard])
     assert isinstance(aborts, AsyncGenerator)
     await aborts.aclose()
+
+
+async def test_result_of_a_lost_job_is_not_found(
+    make_broker: Callable[..., RedisBroker], raw: Any, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the server loses the data while a client waits, the client hears that nothing is known of the job."""
+    monkeypatch.setattr("aioq.handle.MAX_WAIT", 0.5)
+    app = Aarq(make_broker())
+    task = app.task(name="never")(_never)
+    job = await task.enqueue()
+    with anyio.fail_after(20):
+        waiting = asyncio.create_task(job.result())
+        await until(lambda: raw.exists(f"{{{namespace}:default}}:waits"))
+        raw.delete(*keys_of(raw, namespace))
+        with pytest.raises(JobNotFound, match=f"nothing is known of job {job.id} of never: .*the broker lost its data"):
+            await waiting
+
+
+async def _never(_: object) -> None:
+    raise AssertionError("no worker runs it")

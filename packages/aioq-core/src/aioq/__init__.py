@@ -19,8 +19,10 @@ from aioq.errors import JobDead as JobDead
 from aioq.errors import JobEnded as JobEnded
 from aioq.errors import JobExpired as JobExpired
 from aioq.errors import JobFailed as JobFailed
+from aioq.errors import JobNotFound as JobNotFound
 from aioq.errors import MissingFeature as MissingFeature
 from aioq.errors import PayloadTooLarge as PayloadTooLarge
+from aioq.errors import ResultDropped as ResultDropped
 from aioq.errors import ResultTimeout as ResultTimeout
 from aioq.errors import Retry as Retry
 from aioq.errors import SerializationError as SerializationError
@@ -56,10 +58,12 @@ __all__ = [
     "JobEnded",
     "JobExpired",
     "JobFailed",
+    "JobNotFound",
     "JobRecord",
     "JobState",
     "MissingFeature",
     "PayloadTooLarge",
+    "ResultDropped",
     "ResultTimeout",
     "Retry",
     "ScheduledContext",

@@ -21,9 +21,11 @@ __all__ = [
     "JobExpired",
     "JobFailed",
     "JobCancelled",
+    "JobNotFound",
     "MissingFeature",
     "NotReplicated",
     "PayloadTooLarge",
+    "ResultDropped",
     "ResultSerializationError",
     "Retry",
     "ResultTimeout",
@@ -165,6 +167,17 @@ class ResultTimeout(AioqError, TimeoutError):
         super().__init__(f"job {job_id} did not end within {timeout:g} s; it has not been cancelled")
 
 
+class JobNotFound(AioqError, LookupError):
+    """The broker knows nothing of the job: it left no record, the broker lost its data, or it was never enqueued."""
+
+    def __init__(self, job_id: str, task: str) -> None:
+        self.job_id = job_id
+        super().__init__(
+            f"nothing is known of job {job_id} of {task}: it ended and left no record (the task has save_result=False, "
+            f"or result_ttl is over), the broker lost its data, or the job was never enqueued"
+        )
+
+
 class JobEnded(AioqError):
     """The job ended without a result."""
 
@@ -209,6 +222,19 @@ class JobCancelled(JobEnded):
 
     def __init__(self, job_id: str) -> None:
         super().__init__(job_id, f"job {job_id} was cancelled")
+
+
+class ResultDropped(JobEnded):
+    """The job completed, and its result was not stored.
+
+    Attributes:
+        reason: `too_large`: the result exceeds the app's `max_payload`; or `full`: the broker had no room for it.
+    """
+
+    def __init__(self, job_id: str, reason: str) -> None:
+        self.reason = reason
+        why = "the broker was full" if reason == "full" else "it was too large"
+        super().__init__(job_id, f"job {job_id} completed, but its result was dropped: {why}")
 
 
 class Retry(AioqError):

@@ -10,10 +10,11 @@ from aioq.clock import Clock, SystemClock
 from aioq.errors import (
     JobCancelled,
     JobDead,
-    JobEnded,
     JobExpired,
     JobFailed,
+    JobNotFound,
     MissingFeature,
+    ResultDropped,
     ResultTimeout,
     SerializationError,
 )
@@ -95,8 +96,10 @@ class Job(Generic[R_co]):
             JobDead: No further attempt can complete the job.
             JobExpired: The job was not started in time.
             JobCancelled: The job was cancelled.
-            JobEnded: No result is stored: the task has `save_result=False`, the result was too
-                large, its `result_ttl` is over, or the id was never enqueued.
+            ResultDropped: The job completed, and its result was too large, or the broker too full, to store it.
+            JobEnded: The base of the five above: the job ended without a result.
+            JobNotFound: Nothing is known of the job: the task has `save_result=False`, its `result_ttl` is over,
+                the broker lost its data, or the id was never enqueued.
             ResultTimeout: The job did not end in time. It was not cancelled.
             SerializationError: The result does not fit the task's return annotation.
             BadSignature: The app has signing keys, and the result's signature is missing or wrong.
@@ -124,11 +127,7 @@ class Job(Generic[R_co]):
 
     def _outcome(self, record: JobRecord | None) -> R_co:
         if record is None:
-            raise JobEnded(
-                self.id,
-                f"job {self.id} has no stored result: {self.task} has save_result=False, "
-                f"its result_ttl is over, or the job was never enqueued",
-            )
+            raise JobNotFound(self.id, self.task)
         if record.state is JobState.FAILED:
             # Brokers may leave out the failure, for example of a record that they cannot read.
             raise JobFailed(self.id, record.failure or Failure("Exception", "the broker stored no failure"))
@@ -139,7 +138,7 @@ class Job(Generic[R_co]):
         if record.state is JobState.CANCELLED:
             raise JobCancelled(self.id)
         if record.result is None:
-            raise JobEnded(self.id, f"job {self.id} completed, but its result was too large to store")
+            raise ResultDropped(self.id, record.reason or "too_large")
         try:
             return self.decode(record.result)
         except SerializationError as error:

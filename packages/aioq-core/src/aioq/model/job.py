@@ -224,7 +224,8 @@ class JobRecord(Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
     """The failure of the latest failed attempt. For a completed job a broker need not store it."""
     reason: str | None = None
-    """Why a `dead` job is dead."""
+    """Why a `dead` job is dead. Of a completed job without a result: `full` if the broker had no room for it, None if
+    the result was too large."""
 
 
 class QueueStats(Struct, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from aioq.cli.output import print_err, print_json, print_out, redact
 from aioq.cli.process import exit_if_threads_hang
 from aioq.cli.times import to_datetime
 from aioq.cron import CronEntry
-from aioq.errors import JobEnded
+from aioq.errors import JobEnded, JobNotFound
 from aioq.model.cron import TickReason
 from aioq.model.job import NewJob
 from aioq.serialization.failure import one_line
@@ -106,7 +106,7 @@ def _enqueue(app: Aarq, entry: CronEntry, template: NewJob, *, wait: bool, as_js
     error = ""
     try:
         result = run_connected(app, enqueue)
-    except JobEnded as ended:
+    except (JobEnded, JobNotFound) as ended:
         result = None
         error = str(ended)
         print_err(error)
