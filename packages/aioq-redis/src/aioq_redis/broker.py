@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine, Sequence
 from types import CoroutineType
 from typing import Any
 
 from aioq.errors import BrokerConfigError
 from aioq.model.health import Finding
 from aioq_redis.client.errors import ErrorReply
+from aioq_redis.client.pipeline import Script
 from aioq_redis.client.url import Durability, Settings
 from aioq_redis.cron.ledger import TickLedgerRole
 from aioq_redis.cron.registry import CronRegistryRole
@@ -22,9 +24,9 @@ from aioq_redis.jobs.signals import SignalsRole
 from aioq_redis.jobs.store import JobStoreRole
 from aioq_redis.jobs.workers import WorkerRegistryRole
 from aioq_redis.storage.database import Database
-from aioq_redis.storage.keys import FORMAT, KEYS_OF_FORMAT_0, Layout
+from aioq_redis.storage.keys import FORMAT, KEYS_OF_FORMAT_0, KeySpace, Layout
 from aioq_redis.storage.retention import Retention
-from aioq_redis.storage.scripts import load
+from aioq_redis.storage.scripts import COMMANDS, load
 
 __all__ = ["RedisBroker"]
 
@@ -112,20 +114,46 @@ class RedisBroker(
         peek, probed = load("peek"), self._layout.queue("default")
         keys_of_peek = probed.pick(peek.keys)
         keys_of_format_0 = [self._layout.fleet.key(name) for name in KEYS_OF_FORMAT_0]
-        # All in one round trip. They share a connection, so they fail together.
-        policies, probe, format_0 = await asyncio.gather(
+        # All in one round trip. They share a connection, so they fail together, and are run in this order.
+        policies, probe, format_0, *rights = await asyncio.gather(
             self._database.ask_all("CONFIG", "GET", "maxmemory-policy"),
             self._database.ask_script(peek, keys_of_peek),
             self._database.ask("EXISTS", *keys_of_format_0),
+            *self._ask_rights(probed, peek, keys_of_peek),
         )
         # An error reply means that the user must not read the configuration; then it goes unchecked.
         if not isinstance(policies, ErrorReply):
             self._warn_of_eviction({reply[1] for reply in policies.values() if reply})
+        # Before the probe: a script that lacks a right says so, but not which one.
+        by_sha, missing, *waited = rights
+        self._check_rights(missing)
         # If the user must not run scripts on these keys, fail now and not with the first job.
         if isinstance(probe, ErrorReply):
             # The call explains the error.
             await self._database.call("peek", probed, ())
         self._check_format(format_0)
+        for what, reply in (("a script by its digest", by_sha), *(("WAIT", reply) for reply in waited)):
+            if isinstance(reply, ErrorReply):
+                raise self._database.rejected(what, reply)
+
+    def _ask_rights(self, space: KeySpace, peek: Script, keys_of_peek: Sequence[str]) -> list[Coroutine[Any, Any, Any]]:
+        """Return calls that show which rights the user lacks; the first one follows a call of `peek` with its text."""
+        script = load("missing_rights")
+        calls = [
+            self._database.ask_script(peek, keys_of_peek, whole=False),
+            self._database.ask_script(script, space.pick(script.keys), (" ".join(COMMANDS),)),
+        ]
+        # It returns at once: it waits for no replica.
+        return [*calls, self._database.ask("WAIT", "0", "0")] if self._durability.replicas else calls
+
+    def _check_rights(self, missing: Sequence[bytes] | ErrorReply) -> None:
+        """Raise an error if the user lacks rights to commands that scripts run; it names all of them."""
+        if missing and not isinstance(missing, ErrorReply):
+            rights = " ".join(f"+{name.decode().lower()}" for name in missing)
+            raise BrokerConfigError(
+                f"{self._settings.masked} does not permit commands that the scripts of aioq run; extend the user's "
+                f"ACL with {rights}"
+            )
 
     def _check_format(self, format_0: int | ErrorReply) -> None:
         """Raise an error if a release that stored another format has used the namespace."""

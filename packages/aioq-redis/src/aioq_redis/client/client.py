@@ -14,7 +14,14 @@ from typing import Any, TypeVar
 
 from aioq.errors import BrokerConfigError, BrokerFull, BrokerUnavailable
 from aioq.retry import full_jitter
-from aioq_redis.client.errors import ConnectionLost, ErrorReply, Unreachable, access_denied
+from aioq_redis.client.errors import (
+    DENIED_IN_SCRIPT,
+    ConnectionLost,
+    ErrorReply,
+    Unreachable,
+    access_denied,
+    not_permitted,
+)
 from aioq_redis.client.pipeline import Command, Script
 from aioq_redis.client.session import Session
 from aioq_redis.client.url import Durability, Settings
@@ -128,13 +135,23 @@ class Client:
         """
         return self._try(self.session, lambda session: session.pipeline.submit(Command(None, (), parts)))
 
-    def ask_script(self, script: Script, keys: Sequence[str]) -> Coroutine[Any, Any, Any]:
-        """Send a script with its text and return its reply, or the error reply. Fail at once if no server answers.
+    def ask_script(
+        self, script: Script, keys: Sequence[str], args: Sequence[object] = (), *, whole: bool = True
+    ) -> Coroutine[Any, Any, Any]:
+        """Run a script and return its reply, or the error reply. Fail at once if no server answers.
+
+        Args:
+            script: The script.
+            keys: Its keys, all in one hash slot.
+            args: Its arguments.
+            whole: Send its text. Otherwise its SHA-1 is sent first.
 
         Raises:
             BrokerUnavailable, BrokerConfigError: As for `run_script`.
         """
-        return self._try(self.session, lambda session: session.pipeline.submit(Command(script, keys, (), whole=True)))
+        return self._try(
+            self.session, lambda session: session.pipeline.submit(Command(script, keys, args, whole=whole))
+        )
 
     def ask_all(self, *parts: object) -> Coroutine[Any, Any, dict[str, Any] | ErrorReply]:
         """Send a plain command to each server that takes writes; return the replies by server, or an error reply.
@@ -206,8 +223,8 @@ class Client:
             return BrokerFull(f"{self.name} has no room: it has reached its maxmemory; nothing was stored")
         if reply.code == "NOAUTH":
             return access_denied(self.name, reply)
-        if reply.code == "NOPERM":
-            return BrokerConfigError(f"{self.name} does not permit {what}: {reply.text}; extend the user's ACL")
+        if reply.code == "NOPERM" or DENIED_IN_SCRIPT in reply.text:
+            return not_permitted(self.name, what, reply)
         return BrokerConfigError(f"{self.name} rejects {what}: {reply.text}")
 
     async def _try(self, session: Session, attempt: Callable[[Session], Awaitable[Any]]) -> Any:

@@ -11,7 +11,16 @@ from typing import Final
 from aioq.errors import BrokerConfigError
 from aioq.serialization.failure import one_line
 
-__all__ = ["TRANSIENT", "ConnectionLost", "ErrorReply", "Unreachable", "access_denied", "error_text"]
+__all__ = [
+    "DENIED_IN_SCRIPT",
+    "TRANSIENT",
+    "ConnectionLost",
+    "ErrorReply",
+    "Unreachable",
+    "access_denied",
+    "error_text",
+    "not_permitted",
+]
 
 TRANSIENT: Final = frozenset(
     {
@@ -34,6 +43,12 @@ _PERMANENT: Final = frozenset({"NOAUTH", "NOPERM", "NOSCRIPT", "OOM", "WRONGPASS
 
 # An error raised inside a script has its code somewhere in the text; Redis 6 puts a dash before it.
 _CODE: Final = re.compile(r"(?:^|[\s-])(" + "|".join(sorted(TRANSIENT | _PERMANENT)) + r")\b")
+
+# Of "... to run the 'script|load' command". For a key or a channel the error names no right that could be added.
+_COMMAND: Final = re.compile(r"'([a-zA-Z|_-]+)' command")
+
+DENIED_IN_SCRIPT: Final = "can't run this command"
+"""A part of the error of Redis 6.2 if the user must not run a command of a script. It does not name the command."""
 
 _TEXT_LIMIT: Final = 300
 """Characters of an error that are shown."""
@@ -79,6 +94,15 @@ def access_denied(where: str, reply: ErrorReply) -> BrokerConfigError:
     return BrokerConfigError(
         f"{where} rejects the login: {reply.text}; check user name, password and database in the URL"
     )
+
+
+def not_permitted(where: str, what: str, reply: ErrorReply) -> BrokerConfigError:
+    """Return the error for a command that the user must not run; it names the right if the server does."""
+    found = _COMMAND.search(reply.text)
+    right = " with +@read +@write +time" if DENIED_IN_SCRIPT in reply.text else ""
+    if found:
+        right = f" with +{found[1].lower()}"
+    return BrokerConfigError(f"{where} does not permit {what}: {reply.text}; extend the user's ACL{right}")
 
 
 def _shown(text: str) -> str:

@@ -15,7 +15,7 @@ from typing import Final
 from aioq_redis.client.pipeline import Script
 from aioq_redis.storage.job_states import ENDED_LETTERS, lua_states
 
-__all__ = ["FOLDERS", "NAMES", "load"]
+__all__ = ["COMMANDS", "FOLDERS", "NAMES", "load"]
 
 FOLDERS: Final = {
     "jobs": (
@@ -29,6 +29,7 @@ FOLDERS: Final = {
         "heartbeat",
         "list_due",
         "list_ready",
+        "missing_rights",
         "nudge",
         "peek",
         "reap",
@@ -53,6 +54,17 @@ FOLDERS: Final = {
 }
 
 NAMES: Final = tuple(sorted(name for names in FOLDERS.values() for name in names))
+
+# Not read from the scripts: that would cost each process the reading of all files. A test compares the two.
+COMMANDS: Final = (
+    *("DEL", "EXISTS", "GET", "PEXPIRE", "PTTL", "SET", "TIME"),
+    *("HDEL", "HEXISTS", "HGET", "HINCRBY", "HKEYS", "HLEN", "HMGET", "HSCAN", "HSET", "HSTRLEN"),
+    *("LLEN", "LPOP", "LPUSH", "LRANGE", "LREM", "LTRIM", "RPOP", "RPUSH"),
+    *("SADD", "SCARD", "SISMEMBER", "SMEMBERS", "SMISMEMBER", "SREM"),
+    *("ZADD", "ZCARD", "ZCOUNT", "ZMSCORE", "ZPOPMIN", "ZRANGE", "ZRANGEBYSCORE", "ZREM"),
+    *("ZREMRANGEBYSCORE", "ZREVRANGE", "ZSCORE"),
+)
+"""The commands that scripts run, without PUBLISH: a user without a right to channels polls instead."""
 
 
 @cache
