@@ -55,6 +55,20 @@ def test_pause_paused_entry_prints_first_pause(project: Project) -> None:
     assert pause_of(project) == Pause(note="second", by="ada@laptop", at=NOON)
 
 
+def test_pause_again_without_note_keeps_note(project: Project) -> None:
+    """The note of the first pause stays, in the ledger and in the output; an empty one removes it."""
+    project.write("tasks.py", TASKS)
+    project.register()
+    project.aioq("cron", "pause", "tasks:app", "tasks.report", "--note", "flood")
+    outcome = project.aioq("cron", "pause", "tasks:app", "tasks.report")
+    paused = "tasks.report was already paused, by ada@laptop at 2026-01-05 13:00+01:00: flood"
+    assert outcome == (0, f"{paused}\n", "")
+    assert pause_of(project) == Pause(note="flood", by="ada@laptop", at=NOON)
+    outcome = project.aioq("cron", "pause", "tasks:app", "tasks.report", "--note", "")
+    assert outcome == (0, f"{paused}; the note was removed\n", "")
+    assert pause_of(project) == Pause(note="", by="ada@laptop", at=NOON)
+
+
 def test_pause_json_says_whether_it_changed_anything(project: Project) -> None:
     """`--json` prints the state after the command, and whether the command changed it."""
     project.write("tasks.py", TASKS)
@@ -68,7 +82,8 @@ def test_pause_json_says_whether_it_changed_anything(project: Project) -> None:
     assert [(one["paused"], one["changed"]) for one in printed] == [
         (True, True), (True, False), (False, True), (False, False),
     ]  # fmt: skip
-    assert (printed[0]["note"], printed[2]["next"]) == ("flood", "2026-01-06T09:00:00+01:00")
+    assert [one["note"] for one in printed[:2]] == ["flood", "flood"]
+    assert printed[2]["next"] == "2026-01-06T09:00:00+01:00"
 
 
 def test_pause_unregistered_entry_is_paused(project: Project) -> None:

@@ -12,13 +12,20 @@ from aioq.testing import VirtualClock
 
 
 async def test_demo_ten_seconds_run_all_events_in_time() -> None:
-    """Ten ticks, five jobs, two retries and a delay happen, each at its time."""
+    """Ten ticks, five jobs, two retries and a delay happen, each at its time, and the demo ends after its ten seconds."""
     clock = VirtualClock()
     events: list[tuple[float, str, str]] = []
     demo = Demo(lambda kind, name, text: events.append((clock.monotonic() - 0.5, kind, name)), clock=clock)
+    ended: list[float] = []
+
+    async def run() -> None:
+        await demo.run(10.0)
+        ended.append(clock.monotonic() - 0.5)
+
     async with anyio.create_task_group() as tg:
-        tg.start_soon(demo.run, 10.0)
+        tg.start_soon(run)
         await clock.advance(11)
+    assert ended == pytest.approx([10], abs=0.01)
     assert list(demo.report.faults()) == []
     assert [time for time, kind, _ in events if kind == "cron"] == [second + 0.5 for second in range(10)]
     assert [time for time, *what in events if what == ["job", "fetch"]] == pytest.approx([0, 1, 2], abs=0.01)

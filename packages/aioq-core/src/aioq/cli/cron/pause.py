@@ -29,7 +29,11 @@ def register(commands: Commands) -> None:
         allow_abbrev=False,
     )
     add_entry(pausing)
-    pausing.add_argument("--note", default="", metavar="TEXT", help="the reason, shown by aioq cron list")
+    pausing.add_argument(
+        "--note",
+        metavar="TEXT",
+        help='the reason, shown by aioq cron list; an earlier one stays if this is left out, and "" removes it',
+    )
     add_json(pausing)
     pausing.set_defaults(run=pause)
     resuming = commands.add_parser(
@@ -49,21 +53,20 @@ def pause(arguments: argparse.Namespace) -> int:
     app = load_app(arguments.app)
     entry = find_entry(app, arguments.app, arguments.name)
 
-    async def ask(ledger: TickLedger) -> tuple[bool, Pause | None]:
+    async def ask(ledger: TickLedger) -> tuple[bool, str, Pause | None]:
         before = await _pause_of(ledger, entry)
-        return await ledger.pause_cron(entry.key, note=arguments.note, by=user_at_host()), before
+        # A ledger replaces the note, but a user who pauses the entry again need not know the reason of the first pause.
+        note = (before.note if before else "") if arguments.note is None else arguments.note
+        return await ledger.pause_cron(entry.key, note=note, by=user_at_host()), note, before
 
-    paused, before = ask_ledger(app, "cron pause", ask)
+    paused, note, before = ask_ledger(app, "cron pause", ask)
     if arguments.json:
-        print_json(
-            {"name": entry.name, "queue": entry.queue, "paused": True, "changed": paused, "note": arguments.note}
-        )
+        print_json({"name": entry.name, "queue": entry.queue, "paused": True, "changed": paused, "note": note})
     elif paused:
         print_out(f"{entry.name} is paused; to resume it: aioq cron resume {arguments.app} {entry.name}")
     else:
         since = f", {_since(before, entry)}" if before else ""
-        note = f"; the note is now: {arguments.note}" if arguments.note else ""
-        print_out(f"{entry.name} was already paused{since}{note}")
+        print_out(f"{entry.name} was already paused{since}{_note_change(arguments.note)}")
     return Exit.OK
 
 
@@ -88,6 +91,13 @@ def resume(arguments: argparse.Namespace) -> int:
     else:
         print_out(f"{entry.name} was not paused")
     return Exit.OK
+
+
+def _note_change(note: str | None) -> str:
+    """Return what a second pause did to the note of the first one."""
+    if note is None:
+        return ""
+    return f"; the note is now: {note}" if note else "; the note was removed"
 
 
 async def _pause_of(ledger: TickLedger, entry: CronEntry) -> Pause | None:
