@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import logging.config
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ def test_configure_logging_line_has_date_level_and_logger(capsys: pytest.Capture
         logging.getLogger("aioq.worker").error("Cron task %s failed: %s", "tasks.report", "redis://u:pw@host refused")
         logging.getLogger("myapp").info("from the app")
         logging.getLogger("myapp").debug("too much")
+        logging.getLogger().handlers[0].flush()
     captured = capsys.readouterr()
     assert captured.out == ""
     assert re.sub(r"\d", "0", captured.err).splitlines() == [
@@ -50,3 +52,17 @@ def test_configure_logging_keeps_handlers_of_app() -> None:
         assert logging.getLogger("aioq").level == logging.INFO
         configure_logging("debug")
         assert (root.handlers, root.level) == ([handler], logging.DEBUG)
+
+
+def test_configure_logging_enables_loggers_that_app_disabled(capsys: pytest.CaptureFixture[str]) -> None:
+    """The defaults of `dictConfig` disable the loggers that exist; those of aioq are enabled again, with one warning."""
+    ours = logging.getLogger("aioq.worker")
+    with bare_root():
+        logging.config.dictConfig({"version": 1})
+        assert ours.disabled
+        configure_logging(None)
+        logging.getLogger().handlers[0].flush()
+    assert not ours.disabled
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert "WARNING aioq: " in warning
+    assert "write disable_existing_loggers=False" in warning

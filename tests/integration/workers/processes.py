@@ -144,9 +144,9 @@ class Client:
         self._url = url
         self._namespace = namespace
 
-    def hold(self, gate: Path) -> str:
-        """Enqueue a job that ends when the file `gate` exists; return its id."""
-        return self._with_task(lambda task: _id_of(task.enqueue(str(gate))))
+    def hold(self, gate: Path, *, name: str = "hold") -> str:
+        """Enqueue a job of a task that takes the path of a file; `hold` ends when it exists. Return its id."""
+        return self._with_task(lambda task: _id_of(task.enqueue(str(gate))), name)
 
     def record(self, job_id: str) -> JobRecord:
         """Return the broker's record of a job."""
@@ -158,10 +158,10 @@ class Client:
         """Wait for the result of a job."""
         return self._with_task(lambda task: task.job(job_id).result(timeout=TIMEOUT))
 
-    def _with_task(self, use: Callable[[Task[[str], str]], Awaitable[T]]) -> T:
+    def _with_task(self, use: Callable[[Task[[str], str]], Awaitable[T]], name: str = "hold") -> T:
         async def connected() -> T:
             app = Aarq(RedisBroker(self._url, namespace=self._namespace))
-            task: Task[[str], str] = app.task(name="hold")(_hold)
+            task: Task[[str], str] = app.task(name=name)(_hold)
             async with app:
                 return await use(task)
 

@@ -29,16 +29,16 @@ def _tasks(write_tasks: Callable[[str], None]) -> None:
     write_tasks(HOLD)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_shutdown_signal_lets_running_job_end(
     start_worker: StartWorker, client: Client, tmp_path: Path, number: signal.Signals
 ) -> None:
-    """After SIGTERM or Ctrl-C the running job ends, no other job is claimed, and the exit code is 0."""
+    """After SIGTERM, Ctrl-C or SIGHUP the running job ends, no other job is claimed, and the exit code is 0."""
     worker = start_worker()
     running = client.hold(tmp_path / "gate")
     worker.wait_for_event("started")
     worker.send(number)
-    worker.wait_for(f"got {number.name}")
+    worker.wait_for(f"received {number.name}")
     worker.wait_for("stopping: 1 jobs have up to 25 s to end")
     late = client.hold(tmp_path / "gate")
     (tmp_path / "gate").touch()

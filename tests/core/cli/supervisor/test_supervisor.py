@@ -14,6 +14,12 @@ from anyio.abc import Process
 from aioq.cli.supervisor import Supervisor, supervisor
 
 
+@pytest.fixture
+def anyio_backend() -> str:
+    """Run on asyncio only, as the command does."""
+    return "asyncio"
+
+
 async def test_supervisor_kills_processes_after_timeout(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -22,6 +22,8 @@ class Exit(IntEnum):
     """The broker's configuration is wrong, or a distribution is not installed."""
     INTERRUPTED = 130
     BROKEN_PIPE = 141
+    TERMINATED = 143
+    """A second signal ended a worker whose event loop did not answer."""
 
 
 class CommandError(Exception):

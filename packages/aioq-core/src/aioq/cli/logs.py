@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sys
 
+from aioq.cli.log_handler import BackgroundHandler
 from aioq.cli.output import redact
 
 __all__ = ["DEFAULT_LEVEL", "LEVELS", "configure_logging"]
@@ -32,14 +34,30 @@ def configure_logging(level: str | None) -> None:
     """
     root = logging.getLogger()
     ours = logging.getLogger("aioq")
+    disabled = _enable()
     wanted = (level or DEFAULT_LEVEL).upper()
     # The level that an app has set stays, unless the command line names another.
     if level is not None or ours.level == logging.NOTSET:
         ours.setLevel(wanted)
     if not root.handlers:
-        handler = logging.StreamHandler()
+        handler = BackgroundHandler(sys.stderr)
         handler.setFormatter(RedactingFormatter(LINE_FORMAT, DATE_FORMAT))
         root.addHandler(handler)
         root.setLevel(wanted)
     elif level is not None:
         root.setLevel(wanted)
+    if disabled:
+        ours.warning(
+            "the app's logging configuration had disabled %d loggers of aioq, and they are enabled again; "
+            "write disable_existing_loggers=False in it, because the default is True",
+            disabled,
+        )
+
+
+def _enable() -> int:
+    """Enable the loggers of aioq that a logging configuration has disabled, and return how many they were."""
+    names = [name for name in logging.root.manager.loggerDict if name == "aioq" or name.startswith("aioq.")]
+    disabled = [logger for logger in map(logging.getLogger, names) if logger.disabled]
+    for logger in disabled:
+        logger.disabled = False
+    return len(disabled)

@@ -23,6 +23,9 @@ THREAD_OF_POOL: Final = "aioq thread"
 JOIN_TIMEOUT: Final = 0.2
 """Seconds to wait for each thread when the process ends."""
 
+FLUSH_TIMEOUT: Final = 2.0
+"""Seconds to wait for the log and stdout when the process ends."""
+
 logger = logging.getLogger("aioq.cli")
 
 
@@ -52,10 +55,17 @@ def exit_if_threads_hang(code: int) -> None:
 
 def exit_now(code: int) -> NoReturn:
     """Exit at once, without waiting for threads and tasks."""
+    # In a thread: the reader of stdout or of a log may stand still.
+    flush = threading.Thread(target=_flush, daemon=True)
+    flush.start()
+    flush.join(FLUSH_TIMEOUT)
+    os._exit(code)
+
+
+def _flush() -> None:
     # `os._exit` runs no exit handlers, so nothing else flushes the log and stdout.
     logging.shutdown()
     sys.stdout.flush()
-    os._exit(code)
 
 
 def own_command_line(words: Sequence[str], instead: Sequence[str]) -> list[str]:

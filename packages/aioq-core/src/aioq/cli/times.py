@@ -86,18 +86,27 @@ def zone_of(name: str) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-def parse_zone(text: str | None) -> ZoneInfo | None:
-    """Return the zone that `--tz` names; None for None.
+def parse_zone(text: str | None) -> tzinfo | None:
+    """Return the zone that `--tz` names; without one None, which is the host's, or UTC if the host's cannot be used.
 
     Raises:
         CommandError: There is no such zone.
     """
     if text is None:
-        return None
+        return None if _host_has_zone() else UTC
     try:
         return ZoneInfo(text)
     except (KeyError, ValueError, OSError) as error:
         raise CommandError(f"--tz: {text!r} is not a known time zone; write one like Europe/Berlin") from error
+
+
+def _host_has_zone() -> bool:
+    """Return whether Python accepts the offset of the host's zone: TZ may name any, such as UTC+25."""
+    try:
+        now().astimezone()
+    except ValueError:
+        return False
+    return True
 
 
 def parse_time(option: str, text: str, zone: tzinfo) -> datetime:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-from contextlib import nullcontext
 from importlib.util import find_spec
 from typing import Final, cast
 
@@ -18,6 +17,7 @@ from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import load_app
 from aioq.cli.logs import configure_logging
 from aioq.cli.process import exit_if_threads_hang, exit_now, own_command_line, task_thread_pool
+from aioq.cli.signals import IGNORED, SignalReceiver, ignore
 from aioq.cli.supervisor import ControlPipe, Supervisor
 from aioq.worker import Worker
 
@@ -34,8 +34,8 @@ def register(commands: Commands) -> None:
         "worker",
         help="run an app's jobs and fire its crons",
         description="Run the jobs of an app and fire its crons, until stopped.",
-        epilog="SIGTERM or Ctrl-C stops claiming jobs and lets running ones end, within --grace; a second one cancels "
-        "running jobs and releases them.",
+        epilog="SIGTERM, SIGHUP or Ctrl-C stops claiming jobs and lets running ones end, within --grace; a second one "
+        "cancels running jobs and releases them. SIGQUIT writes the stacks of all threads and tasks.",
         allow_abbrev=False,
     )
     add_app(parser)
@@ -100,6 +100,7 @@ def _supervisor(arguments: argparse.Namespace) -> Supervisor:
 
 
 def _run_here(arguments: argparse.Namespace, pipe: ControlPipe | None) -> int:
+    ignore(IGNORED)
     # Before the log is set up: an app that configures logging does so when it is imported, and keeps its handlers.
     app = load_app(arguments.app)
     configure_logging(arguments.log_level)
@@ -120,16 +121,16 @@ def _worker(app: Aarq, arguments: argparse.Namespace) -> Worker:
             max_block=arguments.max_block,
             grace=arguments.grace,
             burst=arguments.burst,
-            # A child gets its orders through the pipe, and `ControlPipe` handles its signals.
-            handle_signals=arguments.child is None,
+            handle_signals=False,  # `SignalReceiver` does, also while the event loop is blocked
         )
     except (TypeError, ValueError) as error:
         raise CommandError(f"worker: {error}") from error
 
 
 async def _work(worker: Worker, pipe: ControlPipe | None) -> None:
+    orders = pipe.calling(worker.stop) if pipe else SignalReceiver(worker.stop, forced=True).receiving()
     with task_thread_pool():
-        async with worker.app, pipe.calling(worker.stop) if pipe else nullcontext():
+        async with orders, worker.app:
             # Beside the worker, which does not return as long as such tasks run.
             ending = asyncio.create_task(_end_without_tasks(worker))
             try:

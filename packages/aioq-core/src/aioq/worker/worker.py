@@ -38,6 +38,9 @@ __all__ = ["Worker"]
 SHUTDOWN_TIMEOUT = 5.0
 """Seconds a stopping worker has for each last step: to cancel tasks, report outcomes, release leases, disconnect."""
 
+STOPS = ("SIGTERM", "SIGINT", "SIGHUP")
+"""Names of the signals that stop a worker. Not every platform has SIGHUP."""
+
 DEFAULT_SIGINT_HANDLERS = ("asyncio.runners", "trio._core._ki")
 """Modules whose handlers of SIGINT only raise KeyboardInterrupt, so that a worker may replace them."""
 
@@ -59,7 +62,7 @@ class Worker:
         poll: Seconds after which an idle worker asks for jobs without a signal; 0.01 to 3600, and a third of `lease`
             at most. The default is a third of `lease`, or 5 if the broker has no signals.
         burst: End as soon as no job is due and none is running; fire no crons.
-        handle_signals: Stop on SIGTERM and SIGINT, unless the program handles them itself.
+        handle_signals: Stop on SIGTERM, SIGINT and SIGHUP, unless the program handles or ignores them.
         id: The id of the worker; made of host, process id and a random part when None.
         clock: The worker's own clock, for tests.
 
@@ -233,7 +236,8 @@ class Worker:
         logger.info("worker %s stopped", self.id)
 
     async def _listen_to_signals(self, *, task_status: TaskStatus[None]) -> None:
-        names = [name for name in (signal.SIGTERM, signal.SIGINT) if self._handle_signals and _is_default(name)]
+        stops = [signal.Signals[name] for name in STOPS if name in signal.Signals.__members__]
+        names = [name for name in stops if self._handle_signals and _is_default(name)]
         # Python allows handlers in the main thread only.
         if not names or threading.current_thread() is not threading.main_thread():
             task_status.started()
@@ -241,7 +245,7 @@ class Worker:
         with anyio.open_signal_receiver(*names) as signals:
             task_status.started()
             async for name in signals:
-                logger.info("got %s", name.name)
+                logger.info("received %s", name.name)
                 self.stop()
 
     @asynccontextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
+from signal import Signals
 
 import anyio
 from anyio.abc import Process
@@ -63,6 +64,12 @@ class Child:
                 # A pipe, not a signal: a signal could reach the process before it has installed its handlers, and kill
                 # it.
                 os.write(self._pipe, order.value)
+
+    def signal(self, number: Signals) -> None:
+        """Send a signal to the running process, if there is one."""
+        if self._process is not None and self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(number)
 
     def kill(self) -> bool:
         """Kill the running process; return whether there was one."""

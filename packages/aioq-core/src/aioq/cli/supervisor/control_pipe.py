@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
-import signal
 import threading
 from collections.abc import AsyncGenerator, Callable
-from concurrent.futures import CancelledError
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from enum import Enum
 from pathlib import Path
-from types import FrameType
 from typing import Final, Self
 
-import anyio
-from anyio.from_thread import BlockingPortal
+from aioq.cli.signals import STACKS, STOPS, SignalReceiver, end_if_blocked, ignore
 
 __all__ = ["ControlPipe", "Order"]
 
-SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 STDIN: Final = 0
 
 logger = logging.getLogger("aioq.supervisor")
@@ -56,37 +52,29 @@ class ControlPipe:
         file = os.dup(STDIN)
         with Path(os.devnull).open("rb") as empty:
             os.dup2(empty.fileno(), STDIN)
-        for number in SIGNALS:
-            # Until `calling` begins, the order waits in the pipe. A handler and not SIG_IGN: processes that tasks
-            # start would inherit that.
-            signal.signal(number, _ignore)
+        # Until `calling` begins, the order waits in the pipe.
+        ignore((*STOPS, *STACKS))
         return cls(file)
 
     @asynccontextmanager
     async def calling(self, stop: Callable[[], None]) -> AsyncGenerator[None]:
         """Call `stop` on the order to drain, and again on the order to abort."""
         self._stop = stop
-        async with BlockingPortal() as portal, anyio.create_task_group() as tg:
+        receiver = SignalReceiver(lambda: self._request(1), forced=False)
+        loop = asyncio.get_running_loop()
+        async with receiver.receiving():
             # A daemon thread, because not every platform can wait for a pipe in the event loop.
-            threading.Thread(target=self._read_orders, args=(portal,), name="control pipe", daemon=True).start()
-            tg.start_soon(self._receive_signals)
+            threading.Thread(target=self._read_orders, args=(loop,), name="control pipe", daemon=True).start()
             yield
-            tg.cancel_scope.cancel()
 
-    async def _receive_signals(self) -> None:
-        with anyio.open_signal_receiver(*SIGNALS) as signals:
-            async for number in signals:
-                logger.info("received %s", number.name)
-                self._request(1)
-
-    def _read_orders(self, portal: BlockingPortal) -> None:
-        try:
+    def _read_orders(self, loop: asyncio.AbstractEventLoop) -> None:
+        with suppress(RuntimeError):  # the worker has ended in the meantime
             # One byte is one order, so that orders that were sent together are read one by one.
             while order := os.read(self._file, 1):
-                portal.call(self._request, 2 if order == Order.ABORT.value else 1)
-            portal.call(self._supervisor_died)
-        except (RuntimeError, CancelledError):
-            return  # the worker has ended in the meantime
+                if order == Order.ABORT.value:
+                    end_if_blocked(loop)
+                loop.call_soon_threadsafe(self._request, 2 if order == Order.ABORT.value else 1)
+            loop.call_soon_threadsafe(self._supervisor_died)
 
     def _supervisor_died(self) -> None:
         logger.warning("the supervisor of this worker has died: stopping")
@@ -97,7 +85,3 @@ class ControlPipe:
         while self._requests < number:
             self._requests += 1
             self._stop()
-
-
-def _ignore(number: int, frame: FrameType | None) -> None:
-    """Do nothing."""

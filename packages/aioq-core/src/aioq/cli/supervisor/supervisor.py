@@ -9,11 +9,12 @@ from functools import partial
 from typing import Final
 
 import anyio
-from anyio.abc import TaskStatus
 
 from aioq.cli.exit_codes import Exit
+from aioq.cli.signals import SignalReceiver
 from aioq.cli.supervisor.child import Child
 from aioq.cli.supervisor.control_pipe import Order
+from aioq.cli.supervisor.orphans import reap_orphans
 from aioq.cli.supervisor.restart_policy import STABLE_AFTER, Decision, ProcessExit, decide, exit_text, restart_delay
 from aioq.worker.shutdown import Shutdown, race
 
@@ -51,10 +52,11 @@ class Supervisor:
 
     async def run(self) -> int:
         """Run the processes until all have ended; return the exit code of the command."""
-        async with anyio.create_task_group() as duties:
-            # Before the first process: a signal in between would end the supervisor alone.
-            await duties.start(self._receive_signals)
+        # Before the first process: a signal in between would end the supervisor alone.
+        receiver = SignalReceiver(self.stop, forced=False, on_stacks=self._forward_stacks)
+        async with receiver.receiving(), anyio.create_task_group() as duties:
             duties.start_soon(self._shut_down)
+            duties.start_soon(reap_orphans, lambda: {child.pid for child in self._children})
             async with anyio.create_task_group() as children:
                 for child in self._children:
                     children.start_soon(self._keep_running, child)
@@ -62,12 +64,9 @@ class Supervisor:
         logger.info("all worker processes have ended")
         return self._code
 
-    async def _receive_signals(self, *, task_status: TaskStatus[None]) -> None:
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            task_status.started()
-            async for number in signals:
-                logger.info("received %s", number.name)
-                self.stop()
+    def _forward_stacks(self) -> None:
+        for child in self._children:
+            child.signal(signal.SIGQUIT)
 
     async def _shut_down(self) -> None:
         """Send the orders to drain and to abort, and kill the processes that do not end in time."""
