@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time as process_time
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from aioq.cli.times import format_duration, format_near, format_time, format_times, parse_time, zone_of
+from aioq.cli.times import format_duration, format_near, format_time, format_times, parse_time, parse_zone, zone_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 1, 5, 23, 30, tzinfo=UTC)
@@ -74,3 +75,15 @@ def test_zone_of_unnamed_zone_is_utc() -> None:
     """An entry may have a zone that was read from a file."""
     assert zone_of("zoneinfo.ZoneInfo.from_file(...)").key == "UTC"
     assert zone_of("").key == "UTC"
+
+
+@pytest.mark.parametrize(("name", "zone"), [("UTC+25", UTC), ("Europe/Berlin", None)])
+def test_parse_zone_unusable_host_zone_is_utc(monkeypatch: pytest.MonkeyPatch, name: str, zone: object) -> None:
+    """A host whose zone has an offset of more than a day shows times in UTC; any other uses its own zone."""
+    monkeypatch.setenv("TZ", name)
+    try:
+        process_time.tzset()
+        assert parse_zone(None) is zone
+    finally:
+        monkeypatch.undo()
+        process_time.tzset()
