@@ -39,7 +39,7 @@ PROBE_INTERVAL: Final = 0.5
 MAX_FRAMES: Final = 30
 """Frames of each stack that are written, the innermost ones."""
 
-logger = logging.getLogger("aioq.cli")
+LOGGER: Final = logging.getLogger("aioq.cli")
 
 
 def _present(*names: str) -> tuple[signal.Signals, ...]:
@@ -60,12 +60,21 @@ class SignalReceiver:
         forced: End the process if the event loop does not answer after the second signal to stop. A worker of a
             supervisor leaves that to the supervisor's order.
         on_stacks: Called in the event loop after the stacks were asked for.
+        logger: Where it logs the signals.
     """
 
-    def __init__(self, stop: Callable[[], None], *, forced: bool, on_stacks: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        stop: Callable[[], None],
+        *,
+        forced: bool,
+        on_stacks: Callable[[], None] | None = None,
+        logger: logging.Logger = LOGGER,
+    ) -> None:
         self._stop = stop
         self._forced = forced
         self._on_stacks = on_stacks
+        self._logger = logger
         self._numbers: SimpleQueue[int | None] = SimpleQueue()
         self._stops = 0
         self._writing_stacks = False
@@ -104,13 +113,13 @@ class SignalReceiver:
             if self._stops == 2 and self._forced:
                 end_if_blocked(loop)
             loop.call_soon_threadsafe(self._stop)
-            _log_aside(logging.INFO, "received %s", number.name)
+            _log_aside(self._logger, logging.INFO, "received %s", number.name)
         elif number in STACKS:
             if self._on_stacks is not None:
                 loop.call_soon_threadsafe(self._on_stacks)
             self._write_stacks(loop)
         else:
-            _log_aside(logging.INFO, "received %s, which has no meaning here", number.name)
+            _log_aside(self._logger, logging.INFO, "received %s, which has no meaning here", number.name)
 
     def _write_stacks(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._writing_stacks:  # stderr has not taken the ones before
@@ -152,7 +161,7 @@ def _is_default(number: signal.Signals) -> bool:
     return handler in (signal.SIG_DFL, signal.default_int_handler, _ignored) or owner == "asyncio.runners"
 
 
-def _log_aside(level: int, message: str, *args: object) -> None:
+def _log_aside(logger: logging.Logger, level: int, message: str, *args: object) -> None:
     """Log from another thread: a handler of the user may block, and the next signal must not wait for it."""
     threading.Thread(target=logger.log, args=(level, message, *args), name="aioq signal log", daemon=True).start()
 
@@ -166,7 +175,7 @@ def _end_if_blocked(loop: asyncio.AbstractEventLoop) -> None:
             if not answered.wait(LOOP_TIMEOUT) and not loop.is_closed():
                 break
         pause.wait(PROBE_INTERVAL)
-    _log_aside(logging.WARNING, "exiting: the event loop does not answer, or the worker does not end")
+    _log_aside(LOGGER, logging.WARNING, "exiting: the event loop does not answer, or the worker does not end")
     exit_now(Exit.TERMINATED)
 
 

@@ -60,7 +60,7 @@ class ControlPipe:
     async def calling(self, stop: Callable[[], None]) -> AsyncGenerator[None]:
         """Call `stop` on the order to drain, and again on the order to abort."""
         self._stop = stop
-        receiver = SignalReceiver(lambda: self._request(1), forced=False)
+        receiver = SignalReceiver(lambda: self._request(1), forced=False, logger=logger)
         loop = asyncio.get_running_loop()
         async with receiver.receiving():
             # A daemon thread, because not every platform can wait for a pipe in the event loop.

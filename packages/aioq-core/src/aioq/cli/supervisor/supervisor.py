@@ -53,7 +53,7 @@ class Supervisor:
     async def run(self) -> int:
         """Run the processes until all have ended; return the exit code of the command."""
         # Before the first process: a signal in between would end the supervisor alone.
-        receiver = SignalReceiver(self.stop, forced=False, on_stacks=self._forward_stacks)
+        receiver = SignalReceiver(self.stop, forced=False, on_stacks=self._forward_stacks, logger=logger)
         async with receiver.receiving(), anyio.create_task_group() as duties:
             duties.start_soon(self._shut_down)
             duties.start_soon(reap_orphans, lambda: {child.pid for child in self._children})
