@@ -21,32 +21,32 @@ from tests.bench.tools import PEERS
 from tests.chaos.report import table
 
 
-def test_each_figure_of_a_spread_is_one_of_the_values() -> None:
-    """The middle, the one that 99 of 100 do not exceed, and the largest."""
+def test_spread_figures_are_values() -> None:
+    """The spread has the median, the value that 99 of 100 do not exceed, and the largest."""
     values = [float(number) for number in range(200, 0, -1)]
     assert spread(values) == Spread(count=200, p50=100.0, p99=198.0, largest=200.0)
 
 
-def test_of_few_values_the_largest_is_the_99th_of_a_hundred() -> None:
-    """There is nothing to tell them apart by."""
+def test_spread_few_values_p99_is_largest() -> None:
+    """With less than a hundred values the largest one is the 99th percentile."""
     assert spread([3.0, 1.0, 2.0]) == Spread(count=3, p50=2.0, p99=3.0, largest=3.0)
 
 
-def test_nothing_has_no_spread() -> None:
-    """A scheduler that fired nothing must not look punctual."""
+def test_spread_without_values_raises() -> None:
+    """A scheduler that fired nothing has no spread, so that it does not look punctual."""
     with pytest.raises(ValueError, match="there are no values"):
         spread([])
 
 
-def test_a_table_names_its_columns_and_puts_numbers_to_the_right() -> None:
-    """It is Markdown, and can be read as it is."""
+def test_table_aligns_numbers_to_the_right() -> None:
+    """The table is Markdown with a heading for each column, and readable as text."""
     assert table([{"name": "a", "n": 1.5}, {"name": "longer", "n": 10}]) == (
         "| name   |   n |\n| ------ | --: |\n| a      | 1.5 |\n| longer |  10 |"
     )
 
 
-def test_a_table_is_put_under_its_name(tmp_path: Path) -> None:
-    """What stands elsewhere in the page stays."""
+def test_put_replaces_table_of_name(tmp_path: Path) -> None:
+    """The table of this name is replaced, and the rest of the page stays."""
     page = tmp_path / "page.md"
     place = "<!-- figures: {} -->\n\n{}\n\n<!-- end of figures -->\n"
     page.write_text("a\n" + place.format("one", "old") + "b\n" + place.format("two", "old"))
@@ -54,62 +54,62 @@ def test_a_table_is_put_under_its_name(tmp_path: Path) -> None:
     assert page.read_text() == "a\n" + place.format("one", "old") + "b\n" + place.format("two", "new")
 
 
-def test_a_name_that_the_page_lacks_is_told(tmp_path: Path) -> None:
-    """Figures must not get lost."""
+def test_put_unknown_name_raises(tmp_path: Path) -> None:
+    """Figures without a place in the page are an error, so that they are not lost."""
     page = tmp_path / "page.md"
     page.write_text("nothing\n")
     with pytest.raises(ValueError, match="has no place for the figures of one"):
         put(page, "one", "new")
 
 
-def test_every_requirement_of_others_is_pinned() -> None:
-    """Else a figure would say nothing of the version beside it."""
+def test_environments_requirements_are_pinned() -> None:
+    """Each requirement has an exact version, which stands beside the figure."""
     assert [one for environment in ALL for one in environment.requirements if "==" not in one] == []
 
 
-def test_each_library_has_one_environment() -> None:
-    """Two of the same name would be made in the same folder, again and again."""
+def test_environments_have_unique_names() -> None:
+    """No two environments share a folder, and each library has one."""
     names = [environment.name for environment in ALL]
     assert sorted(set(names)) == sorted(names)
     assert {peer.environment for peer in PEERS} | {one.environment for one in CONTESTANTS} - {None} == {*ALL}
 
 
-def test_an_environment_with_other_requirements_is_made_anew(tmp_path: Path) -> None:
-    """A pin that has changed must not be measured in what was installed for the old one."""
+def test_environment_changed_requirements_is_made_again(tmp_path: Path) -> None:
+    """A library is not measured in what was installed for an older pin."""
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "installed").write_text("one==1.0")
     assert Environment("one", ("one==1.0",)).made(tmp_path)
     assert not Environment("one", ("one==1.1",)).made(tmp_path)
 
 
-def test_a_quick_run_is_planned_to_end_within_two_minutes() -> None:
-    """All parts of it, with some seconds for what starts them."""
+def test_parts_quick_run_takes_two_minutes() -> None:
+    """The plan of a quick run leaves some seconds for the start of processes."""
     asked = Throughput(QUICK, Path())
     assert sum(part.planned(asked) for part in PARTS.values()) <= 105
 
 
-def test_a_full_run_is_planned_to_end_within_three_quarters_of_an_hour() -> None:
-    """Throughput within half an hour of them."""
+def test_parts_full_run_takes_three_quarters_of_an_hour() -> None:
+    """The plan of a full run has half an hour for throughput."""
     asked = Throughput(FULL, Path())
     assert asked.planned() <= 30 * 60
     assert sum(part.planned(asked) for part in PARTS.values()) <= 45 * 60
 
 
-def test_the_page_has_a_place_for_every_part() -> None:
-    """Else a run that took long could not write down what it found."""
+def test_page_has_place_for_every_part() -> None:
+    """A long run finds a place in the page for each of its tables."""
     page = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text()
     names = re.findall("<!-- figures: (.*?) -->", page)
     assert sorted(names) == sorted([*PARTS, "machine", "settings"])
 
 
-def test_what_is_left_takes_as_much_longer_as_what_is_done_took() -> None:
-    """A machine that is half as fast as the one of the plan stays so."""
+def test_left_scales_with_time_taken() -> None:
+    """The time left grows by the factor by which the finished parts exceeded their plan."""
     assert left(60, [(10, 20), (20, 40)]) == 120
     assert left(60, []) == 60
 
 
-def test_spans_are_told_in_minutes_when_they_are_long() -> None:
-    """Nobody reads 1540 s."""
+def test_span_long_time_is_in_minutes() -> None:
+    """A span of more than some minutes is printed in minutes."""
     assert (span(1540), span(40.4)) == ("26 min", "40 s")
 
 
@@ -120,13 +120,13 @@ def test_spans_are_told_in_minutes_when_they_are_long() -> None:
         ("Valkey server v=9.1.2 sha=00000000:1 malloc=libc bits=64", ("Valkey 9.1.2", 9)),
     ],
 )
-def test_a_server_is_known_by_what_it_says_of_its_version(told: str, name: tuple[str, int]) -> None:
-    """The page names it."""
+def test_kind_of_reads_server_version(told: str, name: tuple[str, int]) -> None:
+    """The name and the version of a server come from its own version text."""
     assert kind_of(told) == name
 
 
-def test_figures_are_written_down_while_a_run_goes_on(tmp_path: Path) -> None:
-    """One that is broken off is gone on with: what is done is there, and what is half done is not lost."""
+def test_results_resumed_have_finished_parts(tmp_path: Path) -> None:
+    """A run that was interrupted is continued: finished parts are there, and unfinished ones keep their figures."""
     path = tmp_path / "build" / "bench.json"
     results = Results(path, quick=True)
     results.done("one", "| table |", [1], 2.5)
@@ -136,15 +136,15 @@ def test_figures_are_written_down_while_a_run_goes_on(tmp_path: Path) -> None:
     assert again.figures("two") == {"rounds": [{}]}
 
 
-def test_a_run_of_another_size_is_not_gone_on_with(tmp_path: Path) -> None:
-    """Its figures would be mixed."""
+def test_results_resumed_with_other_size_raises(tmp_path: Path) -> None:
+    """A quick run cannot be continued as a full one, because the figures would be mixed."""
     path = tmp_path / "bench.json"
     Results(path, quick=True).keep("one", [])
     with pytest.raises(ValueError, match="has no full run to go on with; leave --resume out to begin one"):
         Results(path, quick=False, resume=True)
 
 
-def test_nothing_is_not_gone_on_with(tmp_path: Path) -> None:
-    """A mistyped name must not begin an hour's run."""
+def test_results_resumed_without_file_raises(tmp_path: Path) -> None:
+    """A mistyped name is an error, and does not begin a run of an hour."""
     with pytest.raises(ValueError, match="has no quick run to go on with"):
         Results(tmp_path / "none.json", quick=True, resume=True)

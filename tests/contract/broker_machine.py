@@ -131,7 +131,7 @@ class Model:
         step = next(self._sequence)
         job.place = (float("-inf"), -step) if front else (job.due_at, step)
 
-    def line(self, queue: str) -> list[ModelJob]:
+    def in_order(self, queue: str) -> list[ModelJob]:
         """Return the due jobs of a queue in order, without suspects."""
         due = (job for job in self._due(queue) if job.crashes < SUSPECT_AFTER)
         return sorted(due, key=lambda job: (-job.job.priority, job.place))
@@ -327,15 +327,15 @@ class BrokerMachine(RuleBasedStateMachine):
         """
         taken: list[ModelJob] = []
         for queue in request.queues:
-            line, suspects, left = self.model.line(queue), self.model.suspects(queue), request.limit - len(taken)
-            if suspects and left:
+            due, suspects, free = self.model.in_order(queue), self.model.suspects(queue), request.limit - len(taken)
+            if suspects and free:
                 busy = request.running or taken
                 if claim.alone and busy and len(claim.leases) <= len(taken):
                     return taken
                 if claim.alone and claim.leases[0].job_id in suspects:
                     return [suspects[claim.leases[0].job_id]]
-                assert busy or line, "a worker that holds nothing passes over a suspect, and goes without a job"
-            taken += line[:left]
+                assert busy or due, "an idle worker skips a suspect, and gets no job"
+            taken += due[:free]
         assert not claim.alone
         return taken
 

@@ -1,4 +1,4 @@
-"""How many lives the state machines live through: few in every run of the suite, many when somebody asks for it."""
+"""The number of examples that the state machines run: few by default, more with AIOQ_EXAMPLES."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import os
 __all__ = ["STEPS", "examples"]
 
 STEPS = 50
-"""What happens in each life."""
+"""Steps of an example."""
 
 
 def examples(usual: int) -> int:
-    """Return how many there are to be: `AIOQ_EXAMPLES`, or the usual number without it."""
+    """Return the number of examples: `AIOQ_EXAMPLES`, or the usual number without it."""
     return int(os.environ.get("AIOQ_EXAMPLES", usual))

@@ -1,4 +1,4 @@
-"""The lease protocol as values and transitions, small enough to look at every state there is.
+"""A model of the lease protocol as values and transitions, small enough to visit every state.
 
 `Rules` says what a broker does with one job; each method takes a job and returns the job
 after. `explore` plays all that workers, time and lost answers can do with it, breadth first,
@@ -91,7 +91,7 @@ class Rules:
         return job._replace(place=place, crashes=crashes, reaped=job.reaped + 1)
 
     def cancel(self, job: Job) -> Job | None:
-        """Call a job off; None when it has ended."""
+        """Cancel a job; None if it has ended."""
         return None if job.place in ENDED else job._replace(place=CANCELLED)
 
 
@@ -114,12 +114,12 @@ class Violation(NamedTuple):
 
 
 def explore(rules: Rules, *, jobs: int = 1, epochs: int = 4) -> tuple[int, Violation | None]:
-    """Return how many states there are, and the first broken promise.
+    """Return the number of states, and the first broken promise.
 
     Args:
         rules: What the broker does.
         jobs: How many jobs there are.
-        epochs: After so many claims a job is not claimed again; the world ends somewhere.
+        epochs: Claims after which a job is not claimed again, so that the number of states is finite.
     """
     start = State((Job(),) * jobs)
     ways: dict[State, tuple[State, str] | None] = {start: None}
@@ -131,7 +131,7 @@ def explore(rules: Rules, *, jobs: int = 1, epochs: int = 4) -> tuple[int, Viola
             return len(ways), Violation(promise, _steps(ways, state))
         successors[state] = []
         for step, following in _moves(rules, state, epochs):
-            if not step.startswith("cancel"):  # nobody has to call a job off for it to end
+            if not step.startswith("cancel"):  # a job has to end without being cancelled
                 successors[state].append(following)
             if following not in ways:
                 ways[following] = state, step
@@ -199,7 +199,8 @@ def _broken(state: State) -> str:
             "a job is done when its holder says so, and not otherwise": (job.place == DONE) == bool(job.accepted),
             "every run is counted before it starts": job.attempt == job.started - job.refunded,
             "every crash is counted": job.crashes == job.reaped,
-            "a job is dead after so many crashes, and not before": (job.place == DEAD) == (job.crashes >= MAX_CRASHES),
+            "a job is dead after MAX_CRASHES crashes, and not before": (job.place == DEAD)
+            == (job.crashes >= MAX_CRASHES),
             "each run has an epoch of its own": job.epoch == job.started,
         }
         broken = [promise for promise, holds in promises.items() if not holds]

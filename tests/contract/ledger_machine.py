@@ -127,8 +127,8 @@ class LedgerMachine(RuleBasedStateMachine):
         crons = [msgspec.convert({**fields, "fingerprint": fingerprint}, CronDefinition)] if fingerprint else []
         self._look_at_the_clock()
         added, changed, removed = self.model.register(fingerprint)
-        told = self._run(self.ledger.register_crons("app", str(fingerprint), crons, ttl=1e6))
-        assert told == CronChanges(added=[KEY] * added, changed=[KEY] * changed, removed=[KEY] * removed)
+        changes = self._run(self.ledger.register_crons("app", str(fingerprint), crons, ttl=1e6))
+        assert changes == CronChanges(added=[KEY] * added, changed=[KEY] * changed, removed=[KEY] * removed)
         assert self._run(self.ledger.renew_registration("app", "", ttl=1e6)).version == str(fingerprint)
 
     @rule(paused=st.booleans())
@@ -195,14 +195,14 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         model, now = self.model, self._look_at_the_clock()
         history = self._run(self.ledger.tick_history(KEY, limit=1000))
-        told = [(ms(record.tick), (record.status.value, record.reason)) for record in history]
-        assert told == sorted(model.told.items(), reverse=True)[:100]
+        records = [(ms(record.tick), (record.status.value, record.reason)) for record in history]
+        assert records == sorted(model.records.items(), reverse=True)[:100]
         statuses = self._run(self.ledger.cron_statuses())
         assert len(statuses) == (model.registered is not None)
         for status in statuses:
             assert (ms(status.last_tick or 0), ms(status.armed_at)) == (model.last_tick or 0, model.armed), now
             assert (status.pause is not None, status.retired_at is not None) == (model.paused, model.retired)
-            assert (status.running is not None) == model.goes_on()
+            assert (status.running is not None) == model.is_going_on()
             assert status.counts == model.counts()
             self.last_ticks.append(ms(status.last_tick or 0))
         assert self.last_ticks == sorted(self.last_ticks)
@@ -211,7 +211,7 @@ class LedgerMachine(RuleBasedStateMachine):
         expected = self.model.answer(claim)
         reply = self._run(self.ledger.claim_tick(claim))
         assert reply.outcome is expected.outcome
-        assert reply.won == (expected.spent if reply.outcome is TickOutcome.WON else ())
+        assert reply.won == (expected.decided if reply.outcome is TickOutcome.WON else ())
         if reply.outcome in SPENT:
             assert reply.previous == (None if expected.previous is None else expected.previous / 1000)
         assert ms(reply.now) == self.model.now

@@ -94,14 +94,14 @@ class NeverDead(Rules):
 
 
 class PopIsLoss(Rules):
-    """Nobody takes back what a vanished worker had."""
+    """The lease of a vanished worker is not reaped."""
 
     def reap(self, job: Job) -> Job | None:
         return None
 
 
 class CancelledJobsComeBack(Rules):
-    """A job that was called off ends a second time by a report."""
+    """A settlement ends a cancelled job a second time."""
 
     def holds(self, job: Job, epoch: int) -> bool:
         return job.place in (LEASED, "cancelled") and job.epoch == epoch

@@ -20,7 +20,7 @@ class MemoryLedgerMachine(LedgerMachine):
         return MemoryBroker(clock=self.clock)
 
     async def pass_time(self, seconds: float) -> None:
-        """Let both clocks jump: nobody sleeps by them."""
+        """Let both clocks jump: no task sleeps on them."""
         self.clock.suspend(seconds)
 
 

@@ -1,4 +1,4 @@
-"""Numbered requests keep their promises in every state; broken in any of these ways, they do not."""
+"""The model of numbered requests holds its invariants in every state, and detects each wrong rule."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.contract.request_model import Request, Rules, Server, explore
 
-ONCE, STORED = "a job that is insisted on runs once", "a job whose enqueue returned is stored"
+ONCE, STORED = "a repeated job runs once", "a job whose enqueue returned is stored"
 
 
 def test_request_model_invariants_hold_in_every_state() -> None:
@@ -16,59 +16,59 @@ def test_request_model_invariants_hold_in_every_state() -> None:
     assert states > 10_000
 
 
-class DoesWhatIsLate(Rules):
-    """An original that was held up is done after its repetition."""
+class LateRequestIsDone(Rules):
+    """The server does a delayed request after its repetition."""
 
     def late(self, server: Server, request: Request) -> bool:
         return False
 
 
-class NamesNoTries(Rules):
-    """A repetition looks like a first try."""
+class RepetitionNamesNoRequest(Rules):
+    """The client repeats a request like a first one."""
 
-    def tries(self, doubts: frozenset[int]) -> frozenset[int]:
+    def tries(self, doubtful: frozenset[int]) -> frozenset[int]:
         return frozenset()
 
 
-class NamesTheLatestTry(Rules):
-    """Of several that were not answered only the last is named."""
+class RepetitionNamesLatestRequest(Rules):
+    """The client names only the last of several unanswered requests."""
 
-    def tries(self, doubts: frozenset[int]) -> frozenset[int]:
-        return doubts and frozenset({max(doubts)})
+    def tries(self, doubtful: frozenset[int]) -> frozenset[int]:
+        return doubtful and frozenset({max(doubtful)})
 
 
-class HearsWhatItSent(Rules):
-    """The client counts as heard what it has not heard."""
+class EveryRequestIsAcknowledged(Rules):
+    """The client counts unanswered requests as answered."""
 
-    def unheard(self, doubts: frozenset[int]) -> frozenset[int]:
+    def unacknowledged(self, doubtful: frozenset[int]) -> frozenset[int]:
         return frozenset()
 
 
-class NotesNothing(Rules):
-    """The server looks only at what is stored."""
+class NothingIsRecorded(Rules):
+    """The server looks only at stored jobs."""
 
     def known(self, server: Server, request: Request) -> bool:
         return server.stored
 
 
-class NotesWhatIsLate(Rules):
-    """A request that is not done any more counts as done."""
+class LateRequestIsRecorded(Rules):
+    """The server records a request that it did not do."""
 
     def deliver(self, server: Server, request: Request) -> tuple[Server, bool]:
         if self.late(server, request):
-            return server._replace(noted=server.noted | {request.number}), False
+            return server._replace(recorded=server.recorded | {request.number}), False
         return super().deliver(server, request)
 
 
 @pytest.mark.parametrize(
     ("mutant", "promise"),
     [
-        (DoesWhatIsLate, ONCE),
-        (NamesNoTries, ONCE),
-        (NamesTheLatestTry, ONCE),
-        (HearsWhatItSent, ONCE),
-        (NotesNothing, ONCE),
-        (NotesWhatIsLate, STORED),
+        (LateRequestIsDone, ONCE),
+        (RepetitionNamesNoRequest, ONCE),
+        (RepetitionNamesLatestRequest, ONCE),
+        (EveryRequestIsAcknowledged, ONCE),
+        (NothingIsRecorded, ONCE),
+        (LateRequestIsRecorded, STORED),
     ],
 )
 def test_request_model_detects_mutants(mutant: type[Rules], promise: str) -> None:

@@ -26,8 +26,8 @@ def row(seen: list[Round], measure: Measure = ONE, size: Any = FULL) -> list[str
     return [cell.strip() for cell in table(seen, (OURS, REPID), [measure], size).split("\n")[2].split("|")[1:-1]]
 
 
-def test_a_row_has_medians_with_ranges_and_a_ratio_to_the_best_peer() -> None:
-    """What a reader has to know of a figure is in one line."""
+def test_table_row_has_medians_ranges_and_ratio() -> None:
+    """A row has medians with their ranges, the verdict, and the ratio to the best peer."""
     seen = rounds({"aioq": 8000, "repid": 4000}, {"aioq": 6000, "repid": 5000}, {"aioq": 7000, "repid": 3000})
     assert row(seen) == [
         "enqueue one, jobs/s",
@@ -38,39 +38,39 @@ def test_a_row_has_medians_with_ranges_and_a_ratio_to_the_best_peer() -> None:
     ]
 
 
-def test_one_round_has_no_range() -> None:
-    """A figure that stands alone pretends nothing."""
+def test_table_single_round_has_no_range() -> None:
+    """The figure of one round is shown without a range."""
     assert row(rounds({"aioq": 8000, "repid": 4000}))[1] == "8,000"
 
 
-def test_the_cell_of_what_failed_says_why() -> None:
-    """A bar in the reason would end the cell."""
+def test_table_failed_cell_has_reason() -> None:
+    """The cell has the reason, and no bar that would end the cell."""
     seen = [
         {"aioq": Appearance({"enqueue one, jobs/s": 9.0}, {}, {}), "repid": Appearance({}, {"one": "hung | dead"}, {})}
     ]
     assert row(seen)[-1] == "hung / dead"
 
 
-def test_what_a_library_lacks_is_said() -> None:
-    """It must not look as if it had been forgotten."""
+def test_table_missing_feature_is_named() -> None:
+    """The cell of a feature that a library lacks names the feature."""
     bulk = next(measure for measure in MEASURES if measure.name == "bulk")
     assert row([{}], bulk)[-1] == "no bulk"
 
 
-def test_a_row_that_a_quick_run_leaves_out_is_there_and_says_so() -> None:
+def test_table_quick_run_marks_skipped_row() -> None:
     """The table of a quick run has the rows of a full one."""
     million = next(measure for measure in MEASURES if measure.name == "million-delayed")
     assert row([{}], million, QUICK)[1] == "not in a quick run"
 
 
-def test_the_middle_of_rounds_leaves_out_those_that_failed() -> None:
-    """There is nothing to count in them."""
+def test_middles_failed_rounds_do_not_count() -> None:
+    """The median, the least and the most are those of the rounds that succeeded."""
     seen = [*rounds({"aioq": 1.0}, {"aioq": 3.0}), {"aioq": Appearance({}, {"one": "hung"}, {})}]
     one = middles(seen)["enqueue one, jobs/s"]["aioq"]
     assert (one.median, one.least, one.most) == (2.0, 1.0, 3.0)
 
 
 @pytest.mark.parametrize(("ours", "ratio"), [(3000, "**0.75 x repid**"), (4000, "1.00 x repid")])
-def test_where_a_peer_is_better_stands_in_bold(ours: float, ratio: str) -> None:
-    """Nobody has to look for the cases that we lose."""
+def test_table_better_peer_is_bold(ours: float, ratio: str) -> None:
+    """The ratio is bold if a peer is better than aioq."""
     assert row(rounds({"aioq": ours, "repid": 4000}))[3] == ratio

@@ -33,8 +33,8 @@ class Scene:
         self.cleared.append(producer)
 
 
-def test_what_fails_is_noted_and_the_next_is_measured() -> None:
-    """One library that hangs must not cost a run of half an hour. Its producer may hang too, so it gets a new one."""
+def test_appear_failed_measure_does_not_stop_next() -> None:
+    """A library that hangs costs one measure and not the run. Its producer may hang too, so it gets a new one."""
 
     def fails(stage: object, size: object) -> Figures:
         raise Failed("hung: nothing for 60 s")
@@ -47,16 +47,16 @@ def test_what_fails_is_noted_and_the_next_is_measured() -> None:
     assert stage.cleared == [True, False, True]
 
 
-def test_whatever_goes_wrong_is_the_reason() -> None:
-    """Figures that a library has never printed are no reason to end either."""
+def test_appear_unexpected_error_is_reason() -> None:
+    """Figures that a library has not printed fail their measure, and not the run."""
     stage: Any = Scene()
     printed: dict[str, float] = {}
     odd = Measure(name="odd", figures=("odd",), run=lambda stage, size: {"odd": printed["seconds"]}, seconds=(1, 1))
     assert appear(stage, [odd], FULL).failed == {"odd": "KeyError: 'seconds'"}
 
 
-def test_who_hangs_twice_is_given_up() -> None:
-    """Each time costs a minute, and there are ten measures."""
+def test_appear_library_hung_twice_is_skipped() -> None:
+    """The remaining measures are not tried, because each would cost a minute."""
     ran: list[str] = []
 
     def hangs(stage: object, size: object) -> Figures:
@@ -69,8 +69,8 @@ def test_who_hangs_twice_is_given_up() -> None:
     assert (len(ran), appearance.failed["m3"]) == (2, "not tried: 2 others hung")
 
 
-def test_a_series_goes_on_where_it_was_broken_off() -> None:
-    """What there is of a round is not measured again; figures are handed over after each appearance."""
+def test_series_resumed_measures_missing_rounds() -> None:
+    """Rounds that exist are not measured again, and figures are handed over after each appearance."""
     ran: list[str] = []
 
     def note(stage: Any, size: object) -> Figures:
@@ -89,22 +89,22 @@ def test_a_series_goes_on_where_it_was_broken_off() -> None:
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_what_takes_long_is_measured_in_the_first_round_only(number: int) -> None:
-    """It depends little on the moment."""
+def test_measure_once_is_due_in_first_round_only(number: int) -> None:
+    """A long measure varies little, so one round suffices."""
     million = next(measure for measure in MEASURES if measure.name == "million-delayed")
     assert million.due(OURS, number, FULL) is (number == 0)
 
 
-def test_the_error_of_a_process_is_the_last_that_is_named() -> None:
-    """Tracebacks of groups end with a ruler."""
+def test_last_error_returns_last_named_error() -> None:
+    """The last line with a name is the error; tracebacks of groups end with a ruler."""
     text = "Traceback\n  | ExceptionGroup: unhandled\n    | x.UnknownError: no FUNCTION\n    +------\n"
     assert last_error(text) == "x.UnknownError: no FUNCTION"
     assert last_error("a\njust words\n") == "just words"
     assert last_error("") == ""
 
 
-def test_a_library_that_cannot_be_installed_fails_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The reason stands in all of its cells, and it is not tried again for each."""
+def test_appear_failed_installation_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All measures of the library get the reason, and the installation is not repeated for each."""
     tried: list[str] = []
 
     def refuse(environment: Environment, folder: Path) -> None:

@@ -22,8 +22,8 @@ LITTLE = Size(
 LONG = {"delayed", "million-delayed", "idle-crons"}
 
 
-def test_everything_that_is_measured_has_its_figures() -> None:
-    """A figure that nobody delivers would leave a row empty for ever."""
+def test_stage_every_measure_has_figures() -> None:
+    """Each measure returns all figures that it names, so that no row of the table stays empty."""
     measures = [measure for measure in MEASURES if measure.name not in LONG]
     with serving() as store:
         appearance = appear(Stage(OURS, store, Path(), LITTLE.patience), measures, LITTLE)
@@ -32,8 +32,8 @@ def test_everything_that_is_measured_has_its_figures() -> None:
     assert all(value >= 0 for value in appearance.figures.values())
 
 
-def test_a_worker_that_does_not_get_through_is_given_up() -> None:
-    """Three jobs are asked for, two are in line; its process is gone afterwards."""
+def test_stage_stuck_worker_is_killed() -> None:
+    """A worker that runs two of three jobs fails its measure, and its process has ended afterwards."""
     with serving() as store:
         stage = Stage(OURS, store, Path(), patience=1)
         stage.ask("fill", "nothing", 2)
