@@ -255,7 +255,7 @@ def isolated(session: nox.Session, name: str) -> None:
 
 @nox.session(python=USUAL)
 def plugins(session: nox.Session) -> None:
-    """A broker and a scheduler of somebody else, installed beside the core alone, pass the suites that it ships."""
+    """A third-party broker and scheduler, installed beside the core alone, pass the suites that it ships."""
     projects = sorted(path.parent for path in ROOT.glob("tests/packaging/third_party/*/pyproject.toml"))
     here = [part for project in projects for part in ("--editable", str(project))]
     install(session, "pytest-timeout", *paths(CORE, extra="[testing]"), *here)

@@ -1,4 +1,4 @@
-"""The user as whom the tests connect to a server: it has the rights that a queue needs in one namespace, and no others.
+"""The user with which the tests connect to a server: it has the rights that a queue needs in one namespace, and no others.
 
 Tests connect past any broker with `RedisServer.client`, and as a user with all rights with `RedisServer.open_url`.
 """

@@ -35,7 +35,7 @@ QUIET = 0.3
 """Seconds without a step after which a walk is over: longer than ended ticks wait to be recorded together."""
 
 LATER = 0.5
-"""Seconds after a walk in which the broker may learn nothing new of it."""
+"""Seconds after a walk during which the broker must learn nothing new of it."""
 
 SPEED = 20
 """How many times as fast the time of a hastened schedule runs: a minute passes in three seconds."""

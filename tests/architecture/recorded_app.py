@@ -1,4 +1,4 @@
-"""The app of which `aioq cron list` is recorded."""
+"""The app whose `aioq cron list` is recorded."""
 
 from __future__ import annotations
 

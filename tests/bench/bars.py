@@ -64,7 +64,7 @@ def reached(value: float, first: float, goal: float, *, more: bool = False) -> s
 
 
 def verdict(figure: str, medians: Mapping[str, Mapping[str, float]]) -> str:
-    """Return what became of the bars of a figure, of which there may be none.
+    """Return the verdict on the bars of a figure; empty if it has none.
 
     `medians` are by figure and library.
     """

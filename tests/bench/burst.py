@@ -65,7 +65,7 @@ class Starts:
 def measure(entries: int, *, ahead: float) -> list[Burst]:
     """Return how a burst goes when all entries share a schedule, when none do, and for the fleet's.
 
-    The tick is so many seconds ahead when the entries are defined: time to register them.
+    The tick is some seconds ahead when the entries are defined, so that there is time to register them.
     """
     server = new_server()
     server.start()

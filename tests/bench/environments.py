@@ -58,7 +58,7 @@ REPID = Environment("repid", ("repid[redis]==2.1.0", "typing-extensions==4.16.0"
 TASKIQ = Environment("taskiq", ("taskiq==0.13.0", "taskiq-redis==1.2.4", *FAST))
 # It imports what it does not ask for.
 SAQ = Environment("saq", ("saq[redis]==0.26.4", "typing-extensions==4.16.0", *FAST))
-# redis-py 8 has a limit of 100 connections, of which docket needs more.
+# redis-py 8 has a limit of 100 connections, and docket needs more.
 PYDOCKET = Environment("pydocket", ("pydocket==0.27.0", "redis==7.4.1", *FAST))
 ARQ = Environment("arq", ("arq==0.28.0", *FAST))
 STREAQ = Environment("streaq", ("streaq==7.2.0", "uvloop==0.23.0"))

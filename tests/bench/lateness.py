@@ -79,7 +79,7 @@ def measure(folder: Path, *, quick: bool) -> list[Lateness]:
 
 
 def _installed(folder: Path) -> tuple[list[Lateness], list[Peer]]:
-    """Make the environments; return whose failed, and who can be measured."""
+    """Make the environments; return the failures, and the schedulers that can be measured."""
     failed: list[Lateness] = []
     others: list[Peer] = []
     for peer in PEERS:
@@ -115,7 +115,7 @@ def _theirs(peer: Peer, folder: Path) -> _Program:
 
 
 def _together(programs: Sequence[_Program], seconds: float = 0, *, minutes: int = 0) -> list[Lateness]:
-    """Let schedulers run side by side for so long, or until so many minutes have begun; return how late each was."""
+    """Let schedulers run side by side for some time, or for a number of minutes; return how late each was."""
     with ExitStack() as stack:
         room = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aioq-bench-")))
         _avoid_minute(WARM_UP + 10 if minutes else 0)
@@ -136,7 +136,7 @@ def _said(log: Path) -> str:
 
 
 def _avoid_minute(margin: float) -> None:
-    """Wait for the next minute to begin, if it begins within so many seconds."""
+    """Wait for the next minute to begin, if it begins within some seconds."""
     if (left := 60 - time.time() % 60) < margin:
         time.sleep(left + 1)
 

@@ -93,4 +93,4 @@ def _app(clock: VirtualClock, expression: str, entries: int, fire: Callable[[dic
 
 
 async def _nothing(ctx: dict[str, Any]) -> None:
-    """Stand for what nobody calls."""
+    """Do nothing: the function is never called."""

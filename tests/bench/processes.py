@@ -44,7 +44,7 @@ class Drained:
 
 
 def measure(processes: int, work: float, jobs: int) -> Drained:
-    """Return how fast so many processes drain so many jobs, each of which uses a core for `work` seconds.
+    """Return how fast several processes drain jobs that use a core for `work` seconds each.
 
     Raises:
         RuntimeError: They did not start, or not end, in time.
@@ -73,7 +73,7 @@ async def _enqueue(url: str, work: float, jobs: int) -> None:
 
 @contextmanager
 def _workers(url: str, processes: int) -> Generator[Callable[[], float]]:
-    """Start processes, all of which wait; yield what lets them begin, and returns when that was."""
+    """Start processes that wait; yield a function that lets them begin and returns the time."""
     with tempfile.TemporaryDirectory(prefix="aioq-bench-") as name:
         gate = Path(name)
 

@@ -52,7 +52,7 @@ class Results:
     def keep(self, part: str, figures: Any) -> None:
         """Write down the figures so far of a part."""
         self._facts["parts"][part] = figures
-        # In one step, for whoever breaks the run off may do so at this moment.
+        # In one step, because the run may be interrupted at this moment.
         fresh = self._path.with_suffix(".new")
         write_json(fresh, self._facts)
         fresh.replace(self._path)

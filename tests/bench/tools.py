@@ -22,7 +22,7 @@ __all__ = ["PEERS", "Peer"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """A scheduler of somebody else, in an environment of its own."""
+    """A third-party scheduler, in an environment of its own."""
 
     name: str
     environment: Environment

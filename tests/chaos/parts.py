@@ -143,4 +143,4 @@ PARTS = (
     Part("", "suspended_worker", _run_suspended_worker),
     Part("", "rolling_deploy", _run_rolling_deploy),
 )
-"""All parts, in the order in which they run."""
+"""All parts, in the order of their runs."""

@@ -33,7 +33,7 @@ class TestRedisBroker(
     TickLedgerContract,
     DiagnosableContract,
 ):
-    """Everything that a broker can be asked for, by a user who may do what the docs say is needed, and no more."""
+    """All suites for brokers, as a user with the rights that the documentation names, and no others."""
 
     @pytest.fixture
     async def broker(self, redis_url: str, namespace: str) -> AsyncIterator[RedisBroker]:

@@ -1,4 +1,4 @@
-"""The Redis broker against the shipped suites, as the user who may do anything: so most programs come to a server."""
+"""The Redis broker against the shipped suites, as the default user, which has all rights and which most programs use."""
 
 from __future__ import annotations
 

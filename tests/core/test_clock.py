@@ -128,6 +128,7 @@ async def test_virtual_clock_zero_sleep_yields(clock: VirtualClock) -> None:
     with anyio.fail_after(1):
         await clock.sleep(0)
         await clock.sleep(-5)
+    assert clock.monotonic() == 0
 
 
 async def test_virtual_clock_forgets_cancelled_sleepers(clock: VirtualClock) -> None:
@@ -200,6 +201,7 @@ async def test_virtual_clock_sleep_until_past_yields(clock: VirtualClock) -> Non
     with anyio.fail_after(1):
         await clock.sleep_until(clock.time())
         await clock.sleep_until(0)
+    assert clock.monotonic() == 0
 
 
 @pytest.mark.parametrize("seconds", [-100, 0.5, 100])

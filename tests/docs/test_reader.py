@@ -31,7 +31,10 @@ async def read(text: str, folder: Path) -> None:
 
 async def test_reader_accepts_the_shown_output(tmp_path: Path) -> None:
     """Code runs with the names of the code before it, and its output is compared."""
-    await read("```python\na = 1\n```\n```python\nprint(a)\n```\n```text\n1\n```\n", tmp_path)
+    page = "```python\na = 1\n```\n```python\nprint(a)\n```\n```text\n{}\n```\n"
+    await read(page.format(1), tmp_path)
+    with pytest.raises(AssertionError):
+        await read(page.format(2), tmp_path)
 
 
 async def test_reader_rejects_other_output(tmp_path: Path) -> None:

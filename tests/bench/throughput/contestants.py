@@ -1,4 +1,4 @@
-"""Who takes part, and the settings at which each does best."""
+"""The libraries that are measured, each with its best settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Contestant:
     Args:
         name: Of the library; its module is `contenders.with_NAME`.
         environment: Where it is installed; nothing for ours, which runs from this checkout.
-        jobs: So many are drained, for a few seconds of work.
+        jobs: The number of jobs to drain, for a few seconds of work.
         settings: Those at which it is measured, in words.
         concurrency: Jobs at the same time at which it drains fastest.
         lacks: What it has not: "bulk" a call for many jobs, "results", "delays", "crons".

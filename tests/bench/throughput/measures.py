@@ -22,7 +22,7 @@ PAUSE = 0.005
 """Seconds between two jobs whose latency counts."""
 
 PORTION = 50_000
-"""Delayed jobs that are asked for at a time: no library takes long for so many."""
+"""Delayed jobs that are asked for at a time: no library takes long for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class Measure:
         run: How.
         needs: What a contestant must have, of `Contestant.lacks`.
         once: Whether it is in the first round only, because it takes long and depends little on the moment.
-        quick: Who is measured so in a quick run too.
+        quick: The libraries that are measured in a quick run, too.
         seconds: What it is planned to take for one contestant: in full, and in a quick run.
     """
 
@@ -45,7 +45,7 @@ class Measure:
     seconds: tuple[float, float]
     needs: str = ""
     once: bool = False
-    quick: Literal["all", "ours", "nobody"] = "all"
+    quick: Literal["all", "ours", "none"] = "all"
 
     def names(self, size: Size) -> list[str]:
         """Return the names of its figures for a size."""
@@ -69,7 +69,7 @@ def _enqueue(mode: str, stage: Stage, size: Size) -> Figures:
 
 
 def _drain(stage: Stage, size: Size) -> Figures:
-    """A full queue of jobs that do nothing and whose result nobody wants: rate, processor time, memory."""
+    """A full queue of jobs that do nothing and whose result is not read: rate, processor time, memory."""
     jobs, store = round(stage.contestant.jobs * size.share), stage.store
     stage.ask("fill", "nothing", 0)
     empty, before = store.memory(), store.wire()
@@ -209,17 +209,17 @@ MEASURES = (
         figures=_of_delayed(1_000_000),
         run=partial(_delayed, 1_000_000),
         needs="delays",
-        quick="nobody",
+        quick="none",
         once=True,
         seconds=(80, 0),
     ),
-    Measure(name="idle", figures=_of_idle(0), run=partial(_idle, 0), quick="nobody", once=True, seconds=(18, 0)),
+    Measure(name="idle", figures=_of_idle(0), run=partial(_idle, 0), quick="none", once=True, seconds=(18, 0)),
     Measure(
         name="idle-crons",
         figures=_of_idle(10_000),
         run=partial(_idle, 10_000),
         needs="crons",
-        quick="nobody",
+        quick="none",
         once=True,
         seconds=(32, 0),
     ),

@@ -1,4 +1,4 @@
-"""The table of figures: medians of all rounds with their ranges, the best peer, and what became of our bars."""
+"""The table of figures: medians of all rounds with their ranges, the best peer, and the verdicts on our bars."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def medians(middles: Middles) -> dict[str, dict[str, float]]:
 
 
 def table(rounds: Sequence[Round], contestants: Sequence[Contestant], measures: Sequence[Measure], size: Size) -> str:
-    """Return a Markdown table with a row for each figure, also for one that nobody has."""
+    """Return a Markdown table with a row for each figure, also for one without a value."""
     peers = [one for one in contestants if one is not OURS]
     heads = ["", "aioq", "bars (first / goal)", "to the best peer", *[one.name for one in peers]]
     lines = [f"| {' | '.join(heads)} |", f"|---|---:|---|---|{'---:|' * len(peers)}"]

@@ -41,10 +41,10 @@ Round: TypeAlias = dict[str, Appearance]
 
 @dataclass(slots=True)
 class Series:
-    """Rounds, some of which may have been measured before.
+    """Rounds; some may have been measured before.
 
     Args:
-        contestants: Who appears.
+        contestants: The libraries to measure.
         measures: What is measured.
         size: How much of it.
         folder: Where environments are kept.

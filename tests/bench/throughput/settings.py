@@ -1,4 +1,4 @@
-"""The table of who takes part: the releases, what is installed beside them, and their settings."""
+"""The table of the measured libraries: their releases, what is installed beside them, and their settings."""
 
 from __future__ import annotations
 

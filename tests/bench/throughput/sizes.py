@@ -17,7 +17,7 @@ class Size:
         share: Of a contestant's own number of jobs to drain.
         singles: Jobs that are enqueued one by one.
         many: Jobs that are enqueued 100 at once, and in bulk.
-        counted: Jobs of which the calls are counted one by one.
+        counted: Jobs whose calls are counted one by one.
         late: Jobs whose latency counts.
         naps: Jobs that sleep 0.1 s.
         idle: Seconds for which idle workers are watched.

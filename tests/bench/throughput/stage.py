@@ -27,7 +27,7 @@ GRACE = 10.0
 
 
 class Failed(RuntimeError):
-    """A contestant did not do what was asked of it; says what became of it."""
+    """A contestant did not do what was asked of it; the message says what it did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Stage:
     """Where one contestant appears.
 
     Args:
-        contestant: Who.
+        contestant: The library.
         store: The server.
         environments: Where the environments of others are kept.
         patience: Seconds for a worker to get through its jobs, or for a producer to send them.

@@ -17,7 +17,7 @@ __all__ = ["CORES", "Calls", "Store", "serving"]
 CORES: list[int] = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 CONNECTING = {"HELLO", "AUTH", "SELECT", "CLIENT", "INFO", "CONFIG", "PING", "SUBSCRIBE", "PSUBSCRIBE"}
-"""Commands of who has just connected, which are no work for a job."""
+"""Commands of a new connection, which are not work for a job."""
 
 
 class Calls:

@@ -17,7 +17,7 @@ ONE = next(measure for measure in MEASURES if measure.name == "one")
 
 
 def rounds(*figures: dict[str, float]) -> list[Round]:
-    """Return rounds in each of which libraries enqueue at these rates."""
+    """Return rounds with these enqueue rates of libraries."""
     return [{name: Appearance({"enqueue one, jobs/s": rate}, {}, {}) for name, rate in one.items()} for one in figures]
 
 

@@ -16,7 +16,7 @@ from tests.bench.throughput.stage import Failed, last_error
 
 
 class Store:
-    """A server that nobody asks."""
+    """A server that is not used."""
 
     def wipe(self) -> None:
         """Forget nothing."""

@@ -13,7 +13,7 @@ from tests.chaos.run_log import RunLog
 __all__ = ["KINDS", "environment", "make_app", "record_run"]
 
 KINDS = ("each", "unique", "schedule")
-"""The ways in which an entry may fire: on each worker, once for the fleet, as a job."""
+"""How an entry may fire: on each worker, once for the fleet, as a job."""
 
 
 def environment(url: str, namespace: str, runs: Path) -> dict[str, str]:

@@ -38,7 +38,7 @@ class Plan:
     wakes: float
     grace: float
     workers: int = 1
-    """Number of workers, of which the first is stopped."""
+    """Number of workers; the first is stopped."""
 
 
 FULL = Plan(every=10, stopped=150, wakes=7, grace=5)

@@ -35,7 +35,7 @@ class Place:
     machine: Machine | None = None
     network: Network | None = None
     scope: anyio.CancelScope | None = None
-    """The scope in which the worker runs."""
+    """The cancel scope of the worker."""
 
 
 class Workers:

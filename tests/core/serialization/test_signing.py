@@ -1,4 +1,4 @@
-"""Signed calls and results: who has no key can ask workers for nothing, and answer clients nothing."""
+"""Signed calls and results: a program without a key can neither enqueue for workers nor answer clients."""
 
 from __future__ import annotations
 

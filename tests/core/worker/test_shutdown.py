@@ -146,9 +146,11 @@ async def test_stop_before_run_does_not_enter_lifespan(broker: FlakyBroker) -> N
 
 async def test_stop_of_idle_worker_does_not_wait_for_poll(app: Aarq) -> None:
     """An idle worker stops without waiting for its poll."""
-    async with working(app, poll=3600) as worker:
-        await settle_down()
-        worker.stop()
+    with anyio.fail_after(5):
+        async with working(app, poll=3600) as worker:
+            await settle_down()
+            worker.stop()
+    assert not app.connected
 
 
 async def test_stop_with_full_slots_ends_claiming(app: Aarq, hold: Hold, broker: FlakyBroker) -> None:

@@ -1,4 +1,4 @@
-"""A worker that goes on, and somebody who puts things in its way."""
+"""A worker that runs, and bad inputs for it."""
 
 from __future__ import annotations
 

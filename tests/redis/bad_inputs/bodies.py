@@ -120,7 +120,7 @@ async def ends_the_program(bench: Bench) -> None:
 
 
 async def cancels_itself(bench: Bench) -> None:
-    """Fail the job; who swallows a cancellation and ends has ended."""
+    """Fail the job: a task that swallows its cancellation and ends has ended."""
     assert (await failure_of(bench, asyncio.CancelledError())).type == "CancelledError"
 
     async def stubborn(_: object) -> str:

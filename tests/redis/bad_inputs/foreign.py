@@ -86,7 +86,7 @@ async def no_text(bench: Bench) -> None:
 
 
 async def huge(bench: Bench) -> None:
-    """Be dead as too large; nobody parses it."""
+    """Be dead as too large, without being parsed."""
     for record in (with_payload(b"[" * 10_000_000), b"x" * 10_000_000, WORK + b"[" * 10_000_000):
         await bench.planted_is_dead(record, "too_large")
 
@@ -172,7 +172,7 @@ async def odd_names(bench: Bench) -> None:
 
 
 class Canary:
-    """Leaves a file behind when somebody unpickles it."""
+    """Leaves a file behind when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -207,7 +207,7 @@ def _sang(canary: Path) -> bool:
 
 
 async def forged(bench: Bench) -> None:
-    """Be dead as of a bad signature, and not be run: whoever forges has no key."""
+    """Be dead as of a bad signature, and not be run: a forger has no key."""
     ours = Aarq(bench.broker, signing_keys=["a key that nobody knows"])
 
     async def pay(_: object, cents: int) -> None:

@@ -143,7 +143,9 @@ class TestTls:
         user = redis_url.partition("://")[2].rpartition("@")[0]
         options = f"ssl_ca_certs={trusted}&ssl_certfile={tmp_path / 'own.pem'}"
         async with Proxy(redis_server.open_url, tls=context) as proxy:
-            await make_broker(f"rediss://{user}@localhost:{proxy.port}?{options}").connect()
+            broker = make_broker(f"rediss://{user}@localhost:{proxy.port}?{options}")
+            await broker.connect()
+            assert await broker.enqueue([job("a")]) == [True]
 
     async def test_tls_without_client_certificate_fails(
         self, authority: trustme.CA, trusted: Path, make_broker: Callable[..., RedisBroker]

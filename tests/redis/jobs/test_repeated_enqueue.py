@@ -1,4 +1,4 @@
-"""Calls that did not hear what became of their jobs, and are made again: each job runs once, also when nothing is kept."""
+"""Enqueue calls that got no answer and are repeated: each job runs once, even if it leaves no record."""
 
 from __future__ import annotations
 

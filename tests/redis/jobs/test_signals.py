@@ -22,7 +22,7 @@ from tests.servers import RedisServer
 
 
 def awaited(raw: Any, namespace: str) -> int:
-    """Return the number of jobs of queue `q` whose end somebody waits for."""
+    """Return the number of jobs of queue `q` whose end a client waits for."""
     number: int = raw.zcard(f"{{{namespace}:q}}:waits")
     return number
 

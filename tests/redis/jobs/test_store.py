@@ -89,3 +89,5 @@ async def test_random_operations_keep_every_job_in_one_place(broker: RedisBroker
     async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
         for n in range(4):
             tasks.create_task(fleet.work(f"w{n}"))
+    (stats,) = await broker.queue_stats()
+    assert (stats.pending, stats.scheduled, stats.running) == (0, 0, 0)

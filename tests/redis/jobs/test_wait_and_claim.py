@@ -61,8 +61,10 @@ def tokens(raw: Any, namespace: str) -> int:
 async def test_wait_and_claim_each_job_wakes_one_worker(make_broker: Callable[..., RedisBroker], raw: Any) -> None:
     """As many workers wake as jobs arrive."""
     brokers = [make_broker() for _ in range(3)]
-    async with waiting(raw, brokers[0]), waiting(raw, brokers[1]), waiting(raw, brokers[2]):
+    async with waiting(raw, brokers[0]) as one, waiting(raw, brokers[1]) as two, waiting(raw, brokers[2]) as three:
         await brokers[0].enqueue([job(id) for id in "abc"])
+    claims = [task.result() for task in (one, two, three)]
+    assert sorted(lease.job_id for claim in claims for lease in claim.leases) == ["a", "b", "c"]
 
 
 async def test_claim_wakes_another_worker_while_jobs_are_left(
@@ -348,7 +350,7 @@ async def test_parked_claim_given_up_takes_nothing_later(
 
 
 async def behind(raw: Any, url: str, command: Command) -> asyncio.Future[list[Any]]:
-    """Have a command lie ready behind a wait, on a connection that nobody closes; return what its replies will be."""
+    """Have a command lie ready behind a wait, on a connection that stays open; return what its replies will be."""
     raw.script_load(load("claim").text)
     connection = await connect(Settings.from_url(url))
     before = blocked(raw)

@@ -53,7 +53,9 @@ async def test_connect_with_own_data_is_accepted(broker: RedisBroker, make_broke
     """A namespace that this release has used is not mistaken for one in format 0."""
     await broker.enqueue([job("a")])
     await broker.register_crons("app", "1", [entry()], ttl=60)
-    await make_broker().connect()
+    other = make_broker()
+    await other.connect()
+    assert await other.enqueue([job("a")]) == [False]
 
 
 async def test_connect_ignores_other_namespaces(
@@ -64,13 +66,16 @@ async def test_connect_ignores_other_namespaces(
     plant_format_0(raw, f"{namespace}-2", "queues")
     try:
         await broker.connect()
+        assert await broker.enqueue([job("a")]) == [True]
     finally:
         raw.delete(f"{{{namespace}-2}}:queues")
 
 
 async def test_connect_to_replica_is_accepted(pair: Pair, make: Make) -> None:
     """The check of the format writes nothing, so the broker connects to a server that takes no writes."""
-    await make(pair.replica.url).connect()
+    broker = make(pair.replica.url)
+    await broker.connect()
+    assert await broker.queue_stats() == []
 
 
 async def test_connect_to_full_server_is_accepted(start_server: Callable[..., RedisServer], make: Make) -> None:
@@ -79,7 +84,9 @@ async def test_connect_to_full_server_is_accepted(start_server: Callable[..., Re
     with server.client() as connection:
         client: Any = connection
         client.config_set("maxmemory", "1")
-    await make(server.url).connect()
+    broker = make(server.url)
+    await broker.connect()
+    assert await broker.queue_stats() == []
 
 
 async def test_connect_to_cluster_checks_format(

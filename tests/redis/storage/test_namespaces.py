@@ -136,7 +136,7 @@ async def test_broker_two_namespaces_are_separate(
 
 @pytest.fixture
 def namespace(namespace: str, raw: Any) -> Iterator[str]:
-    """A namespace, and one whose name begins with it, of which nothing is left after the test."""
+    """A namespace, and one whose name begins with it; both are empty after the test."""
     yield namespace
     for key in raw.scan_iter(f"{{{namespace}-2*"):
         raw.delete(key)

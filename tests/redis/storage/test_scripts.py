@@ -22,7 +22,7 @@ FLEET = ("renew_registration", "heartbeat", "open_version", "register_app", "ann
 """Scripts on the keys of the fleet; those of all others are a queue's."""
 
 ENDED = [state.value for state in ENDED_LETTERS]
-"""The keys of ended jobs, in the order in which scripts get them."""
+"""The keys of ended jobs, in the order that scripts expect."""
 
 FLOOR = {*COMMANDS, "PUBLISH"}
 """The commands that scripts may call: those of Redis 6.2 that they need."""

@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 
 class KnownQueues:
-    """Adds queues to `queue_names`, the set of which `queue_stats` returns the queues.
+    """Adds queues to `queue_names`, the set of the queues that `queue_stats` returns.
 
     Attributes:
         added: When each queue was added last, on the clock of the event loop.

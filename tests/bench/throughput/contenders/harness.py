@@ -44,7 +44,7 @@ class Contender(Protocol):
         ...
 
     async def send_later(self, values: Sequence[float], due: Sequence[float]) -> object:
-        """Enqueue many that do nothing, each of which comes due at its own time."""
+        """Enqueue many jobs that do nothing, each with its own due time."""
         ...
 
     async def work(self, concurrency: int) -> object:
@@ -52,7 +52,7 @@ class Contender(Protocol):
         ...
 
     async def idle(self, crons: int) -> object:
-        """Be a worker with the library's own settings and so many crons, see `cron`, until cancelled."""
+        """Be a worker with the library's own settings and a number of crons, see `cron`, until cancelled."""
         ...
 
 
@@ -121,7 +121,7 @@ async def serve(contender: Contender) -> dict[str, Any]:
 
 
 async def work(contender: Contender, jobs: int, concurrency: int, patience: float, after: int) -> dict[str, Any]:
-    """Be a worker until so many jobs have run, and take the time from when `after` of them have."""
+    """Be a worker until a number of jobs have run; time those after the first `after`."""
     return await meter.measure(contender.work(concurrency), jobs, patience, after)
 
 

@@ -57,7 +57,7 @@ class Meter:
         self.end(value)
 
     async def stamp(self, sent: float) -> None:
-        """Run a job that knows when it was sent. The first tells whoever waits that the worker is up."""
+        """Run a job that knows when it was sent. The first one shows that the worker is up."""
         self._latencies.append(time.time() - sent)
         if self._started is None:
             print("up", flush=True)
@@ -67,7 +67,7 @@ class Meter:
     async def measure(
         self, work: Coroutine[Any, Any, object], jobs: int, patience: float, after: int = 0
     ) -> dict[str, Any]:
-        """Work until so many jobs have run, and return the figures.
+        """Work until a number of jobs have run, and return the figures.
 
         Time is taken from when `after` of them have ended: those that were claimed at once cost no time any more when
         the first begins.

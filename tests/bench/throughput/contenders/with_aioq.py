@@ -73,7 +73,7 @@ class Ours:
         )
 
     async def idle(self, crons: int) -> object:
-        """Be a worker with crons, half of which fire once for the fleet."""
+        """Be a worker with crons; half of them fire once for the fleet."""
         for n in range(crons):
             minute, hour, day, month = cron(n)
             app.cron(f"{minute} {hour} {day} {month} *", name=f"n{n}", unique=n % 2 == 1)(never)

@@ -96,7 +96,7 @@ def test_pause_unregistered_entry_is_paused(project: Project) -> None:
 
 
 def test_resume_prints_next_run_and_pause(project: Project) -> None:
-    """The command prints the next run, and by whom and when the entry was paused."""
+    """The command prints the next run, and the user and time of the pause."""
     project.write("tasks.py", TASKS)
     project.register()
     project.aioq("cron", "pause", "tasks:app", "tasks.report", "--note", "x")

@@ -258,5 +258,14 @@ async def test_cron_tasks_log_failed_task_and_become_idle(caplog: pytest.LogCapt
 async def test_cron_tasks_without_task_are_idle() -> None:
     """Before the first task, and after the last."""
     tasks = CronTasks()
+    ended: list[str] = []
+
+    async def work() -> None:
+        ended.append("task")
+
     with anyio.fail_after(5):
         await tasks.wait_idle()
+        async with anyio.create_task_group() as tasks.group:
+            tasks.start(work, "report")
+            await tasks.wait_idle()
+            assert ended == ["task"]

@@ -39,7 +39,7 @@ class MultiProcessContract(BrokerSuite):
         assert sorted(taken, key=int) == [str(n) for n in range(40)]
 
     async def test_peers_enqueue_same_id_stores_one_job(self, broker: Broker, peer: Broker) -> None:
-        """If two processes enqueue one id at the same time, one of them is told that it is new."""
+        """If two processes enqueue one id at the same time, one of them gets the answer that it is new."""
         news: list[bool] = []
 
         async def enqueue(process: Broker, id: str) -> None:

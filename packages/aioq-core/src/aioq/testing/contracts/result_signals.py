@@ -139,10 +139,10 @@ class ResultSignalsContract(BrokerSuite):
                 tg.start_soon(listen)
                 await self.settle_down()
                 for id in "abc":
-                    told = news
+                    heard_one = news
                     await peer.cancel_job(id)
                     # Job a runs on the other worker, whose cancellations are not listened to.
                     if id != "a":
-                        await told.wait()
+                        await heard_one.wait()
                 tg.cancel_scope.cancel()
         assert heard == ["b", "c"]

@@ -32,16 +32,16 @@ class SuspectContract(BrokerSuite):
         assert ([lease.job_id for lease in others.leases], others.alone) == (["b", "c"], False)
 
     async def test_claim_busy_worker_skips_suspect(self, broker: Broker) -> None:
-        """Busy workers do not get a suspect; one is told `alone`, and gets it once it is idle."""
+        """Busy workers do not get a suspect; one gets `alone`, and the suspect once it is idle."""
         await self.crash(broker, "a", 2)
         await broker.enqueue([self.job(id) for id in "bc"])
-        told: list[str] = []
+        alone: list[str] = []
         for worker in ("w1", "w2"):
             claim = await broker.claim(self.request(worker=worker, running=1))
             assert "a" not in [lease.job_id for lease in claim.leases]
-            told += [worker] if claim.alone else []
-        assert told
-        claim = await broker.claim(self.request(worker=told[0]))
+            alone += [worker] if claim.alone else []
+        assert alone
+        claim = await broker.claim(self.request(worker=alone[0]))
         assert ([lease.job_id for lease in claim.leases], claim.alone) == (["a"], True)
 
     async def test_claim_suspects_one_by_one(self, broker: Broker) -> None:
