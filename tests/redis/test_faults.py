@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-import aioq_redis.client.blocking
-import aioq_redis.client.pipeline
+import aioq_redis.client.client
 from aioq.errors import BrokerFull
 from aioq_redis import RedisBroker
 from aioq_redis.storage.scripts import NAMES, load
@@ -48,8 +47,7 @@ def behind(
     proxy: Proxy, make_broker: Callable[..., RedisBroker], raw: Any, monkeypatch: pytest.MonkeyPatch
 ) -> RedisBroker:
     """A broker behind the proxy that is soon out of patience; the server knows all scripts."""
-    monkeypatch.setattr(aioq_redis.client.pipeline, "REPLY_TIMEOUT", 0.2)
-    monkeypatch.setattr(aioq_redis.client.blocking, "GRACE", 0.2)
+    monkeypatch.setattr(aioq_redis.client.client, "silence_limit", lambda timeout: 0.2)
     for name in NAMES:
         raw.script_load(load(name).text)
     return make_broker(proxy.url)

@@ -15,7 +15,7 @@ import pytest
 from aioq.errors import BrokerConfigError, BrokerUnavailable
 from aioq.model.job import Completed, Settled
 from aioq_redis import RedisBroker
-from aioq_redis.client import blocking, pipeline
+from aioq_redis.client import client
 from aioq_redis.client import pubsub as channels
 from aioq_redis.client.connection import Connection, connect
 from aioq_redis.client.url import Settings
@@ -23,6 +23,12 @@ from tests.core.rig import lease
 from tests.redis.job_helpers import claim, job, request, until, work_of
 from tests.redis.proxy import Fault, Proxy, When
 from tests.servers import RedisServer
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make brokers give up a silent connection long before a call is over; to be asked for before a broker."""
+    monkeypatch.setattr(client, "silence_limit", lambda timeout: 0.2)
 
 
 @pytest.fixture
@@ -401,10 +407,9 @@ class TestSilentServer:
         assert time.monotonic() - started < 1
 
     async def test_pipeline_replaces_silent_connection(
-        self, behind: RedisBroker, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+        self, impatient: None, behind: RedisBroker, proxy: Proxy
     ) -> None:
         """The connection is given up when a reply is overdue, and the next attempt works."""
-        monkeypatch.setattr(pipeline, "REPLY_TIMEOUT", 0.2)
         await behind.enqueue([job("a")])
         proxy.silent = True
         call = asyncio.ensure_future(behind.enqueue([job("b")]))
@@ -413,10 +418,9 @@ class TestSilentServer:
         assert await call == [True]
 
     async def test_blocking_wait_replaces_silent_connection(
-        self, behind: RedisBroker, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+        self, impatient: None, behind: RedisBroker, proxy: Proxy
     ) -> None:
-        """A blocking wait is given up when the reply is overdue by more than `GRACE`."""
-        monkeypatch.setattr(blocking, "GRACE", 0.2)
+        """A blocking wait is given up when the connection stays silent after its end."""
         assert await work_of(behind, timeout=0.05) == []
         wait = asyncio.ensure_future(work_of(behind, timeout=0.3))
         await until(lambda: proxy.commands.count(b"BLPOP") == 2)
@@ -430,6 +434,7 @@ class TestSilentServer:
 
     async def test_subscription_replaces_silent_connection(
         self,
+        impatient: None,
         behind: RedisBroker,
         proxy: Proxy,
         raw: Any,
@@ -440,7 +445,6 @@ class TestSilentServer:
         """A subscription pings a silent server, and reconnects if it does not answer."""
         monkeypatch.setattr(channels, "SILENCE", 0.1)
         monkeypatch.setattr(channels, "PING_TIMEOUT", 0.1)
-        monkeypatch.setattr(pipeline, "REPLY_TIMEOUT", 0.3)  # its question whether the job has ended may get lost too
         await behind.enqueue([job("a")])
         (lease,) = await claim(behind)
         wait = asyncio.ensure_future(behind.wait_for_result("a", queue="q", timeout=20))

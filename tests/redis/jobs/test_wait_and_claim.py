@@ -355,7 +355,7 @@ async def behind(raw: Any, url: str, command: Command) -> asyncio.Future[list[An
     connection = await connect(Settings.from_url(url))
     before = blocked(raw)
     wake = sibling_key(command.key, "wake")
-    ask = connection.request(pack(("BLPOP", wake, "20")) + command.packed(), 2, timeout=20)
+    ask = connection.request(pack(("BLPOP", wake, "20")) + command.packed(), 2, wait=20)
     left = asyncio.ensure_future(ask)
     await until(lambda: blocked(raw) > before)
     left.add_done_callback(lambda _: asyncio.ensure_future(connection.close()))

@@ -21,8 +21,8 @@ __all__ = ["Blocking"]
 SHORTEST_WAIT: Final = 0.01
 """Seconds; BLPOP takes 0 for no limit."""
 
-GRACE: Final = 5.0
-"""Seconds that the server may answer later than the wait is long."""
+LATENESS: Final = 0.2
+"""Seconds by which the end of a wait may be late: the server looks ten times a second for waits that are over."""
 
 
 class Blocking:
@@ -47,7 +47,7 @@ class Blocking:
             ErrorReply: The server rejects the wait.
         """
         async with self._pool.acquire(self._place(keys[0])) as connection:
-            (token,) = await connection.request(_pop(keys, timeout), timeout=timeout + GRACE)
+            (token,) = await connection.request(_pop(keys, timeout), wait=timeout + LATENESS)
             _raise_for(token)
         return token[0].decode() if token else ""
 
@@ -70,19 +70,18 @@ class Blocking:
         """
         keys = [*commands]
         pop = _pop(keys, timeout)
-        limit = timeout + GRACE
         async with self._pool.acquire(self._place(keys[0])) as connection:
             if len(keys) > 1:
                 send_for = partial(_send_for, connection, commands)
-                token, *rest = await connection.request(pop, 2, timeout=limit, more=send_for)
+                token, *rest = await connection.request(pop, 2, wait=timeout + LATENESS, more=send_for)
             elif idle is None or idle.is_set():
-                token, *rest = await connection.request(pop + commands[keys[0]].packed(), 2, timeout=limit)
+                token, *rest = await connection.request(pop + commands[keys[0]].packed(), 2, wait=timeout + LATENESS)
             else:
                 # A job that runs here may block the event loop. Jobs that the server claimed for this worker would wait
                 # behind it.
                 send = partial(connection.write, commands[keys[0]].packed())
                 with _sent_when(idle, send) as send_now:
-                    token, *rest = await connection.request(pop, 2, timeout=limit, more=send_now)
+                    token, *rest = await connection.request(pop, 2, wait=timeout + LATENESS, more=send_now)
             _raise_for(token)
             reply = rest[0] if rest else None
             if isinstance(reply, ErrorReply) and reply.code in TRANSIENT:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from aioq.errors import BrokerConfigError, BrokerFull, BrokerUnavailable
 from aioq.retry import full_jitter
@@ -23,10 +23,14 @@ from aioq_redis.client.errors import (
     not_permitted,
 )
 from aioq_redis.client.pipeline import Command, Script
+from aioq_redis.client.routing import Sender
 from aioq_redis.client.session import Session
 from aioq_redis.client.url import Durability, Settings
 
-__all__ = ["Client", "Retry", "before_deadline", "gather_all"]
+__all__ = ["Client", "Retry", "before_deadline", "gather_all", "reply_before", "silence_limit"]
+
+SILENCE: Final = 5.0
+"""Seconds for which a connection may be silent while a reply is due, with a timeout of twice as much or less."""
 
 T = TypeVar("T")
 
@@ -53,7 +57,8 @@ class Client:
 
     Args:
         settings: Where the server is.
-        timeout: Seconds that one operation may take, repetitions included.
+        timeout: Seconds that one operation may take, repetitions included. A reply is awaited for longer while bytes of
+            it arrive, or bytes of the command leave.
         durability: How many replicas must have what the commands of `Session.durable` write.
         marker_key: Returns a key in the same hash slot as another, for the writes that replicas confirm.
     """
@@ -63,7 +68,7 @@ class Client:
     ) -> None:
         self.name = settings.masked
         self.timeout = timeout
-        self._settings = settings
+        self._settings = replace(settings, silence=silence_limit(timeout))
         self._durability = durability
         self._marker_key = marker_key
         self._session: Session | None = None
@@ -111,7 +116,7 @@ class Client:
         """
 
         def send(session: Session, deadline: float) -> Coroutine[Any, Any, Any]:
-            return before_deadline(session.pipeline.submit(Command(script, keys, args)), deadline)
+            return before_deadline(session.pipeline, Command(script, keys, args), deadline)
 
         return await self.repeat(script.name, send, find_mistyped)
 
@@ -123,7 +128,7 @@ class Client:
         """
 
         def send(session: Session, deadline: float) -> Coroutine[Any, Any, Any]:
-            return before_deadline(session.pipeline.submit(Command(None, (), parts)), deadline)
+            return before_deadline(session.pipeline, Command(None, (), parts), deadline)
 
         return await self.repeat(str(parts[0]), send)
 
@@ -262,20 +267,38 @@ async def gather_all(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return results
 
 
-async def before_deadline(reply: asyncio.Future[T], deadline: float) -> T:
-    """Await a reply until a moment of the event loop's clock.
+def silence_limit(timeout: float) -> float:
+    """Return for how long a connection may be silent while a reply is due: half of a long timeout, all of a short one.
+
+    Then a call with a long timeout can be tried again on another connection.
+    """
+    return min(timeout, max(SILENCE, timeout / 2))
+
+
+def before_deadline(sender: Sender, command: Command, deadline: float) -> Coroutine[Any, Any, Any]:
+    """Send a command and await its reply until a moment of the event loop's clock, or longer while bytes move.
 
     Raises:
         TimeoutError: It has not come by then.
     """
+    return reply_before(sender.submit(command), deadline, sender, command)
+
+
+async def reply_before(reply: asyncio.Future[T], deadline: float, sender: Sender, command: Command | None) -> T:
+    """Await a reply, or a part of one; see `before_deadline`."""
     # A third of the cost of asyncio.timeout.
-    alarm = reply.get_loop().call_at(deadline, _expire, reply)
+    alarm = reply.get_loop().call_at(deadline, _expire, reply, sender, command)
     try:
         return await reply
     finally:
         alarm.cancel()
 
 
-def _expire(future: asyncio.Future[Any]) -> None:
-    if not future.done():
-        future.set_exception(TimeoutError())
+def _expire(reply: asyncio.Future[Any], sender: Sender, command: Command | None) -> None:
+    if reply.done():
+        return
+    loop, until = reply.get_loop(), sender.alive_until(command)
+    if until > loop.time():
+        loop.call_at(until, _expire, reply, sender, command)
+    else:
+        reply.set_exception(TimeoutError())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Sequence
 from functools import partial
 from random import sample
@@ -77,6 +78,10 @@ class Cluster:
         else:
             self._node(owner).submit(command)
         return command.future
+
+    def alive_until(self, command: Command | None) -> float:
+        """Return until when a reply may still come; see `Sender.alive_until`."""
+        return max((node.alive_until(command) for node in self._nodes.values()), default=-math.inf)
 
     def place(self, key: str | bytes) -> int:
         """Return the hash slot of a key."""

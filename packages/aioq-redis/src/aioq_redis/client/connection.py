@@ -7,9 +7,13 @@ as they arrive.
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import ssl
+import sys
 from collections.abc import Callable
+from functools import partial
+from struct import unpack_from
 from typing import Any, Final, cast
 
 import hiredis
@@ -31,8 +35,23 @@ OLDEST_REDIS: Final = (6, 2)
 _KEEPALIVE: Final = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 """Seconds of silence, seconds between probes, probes: a dead peer is noticed after 25 idle seconds."""
 
+BACKLOG: Final = 16 * 1024
+"""Bytes that must be waiting to leave if their departure counts as a sign of life. A server that hangs still accepts a
+few bytes, because its system does."""
+
+CHECKS: Final = 5
+"""How often a connection is checked for signs of life in the time for which it may be silent."""
+
 _CUT: Final = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
 """Errors of the system when an open connection is cut."""
+
+# Linux counts for each TCP connection which bytes the peer has confirmed. The places are those of `struct tcp_info` in
+# linux/tcp.h, which only grows at its end. Other systems have no such option, and Unix sockets answer with an error.
+_TCP_INFO: Final = getattr(socket, "TCP_INFO", -1) if sys.platform == "linux" else -1
+_TCP_SEGMENTS_AT: Final = 16
+_TCP_CONFIRMED_AT: Final = 120
+_TCP_UNSENT_AT: Final = 144
+_TCP_INFO_SIZE: Final = 148
 
 _NO_REPLY: Final = object()
 
@@ -54,10 +73,14 @@ class Connection(asyncio.Protocol):
         on_reply: Called with each reply, an `ErrorReply` for an error; may raise `ConnectionLost`.
         ended: Set to the reason when the connection cannot be used any more.
         heard_at: When bytes last arrived, on the clock of the event loop.
+        check_every: Seconds between two looks at `alive_until`, if it must not miss bytes that leave.
         hello: What the server said about itself at the login.
+
+    Args:
+        silence: Seconds without a byte after which the connection is given up, if a reply is due.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, silence: float = Settings.silence) -> None:
         self._loop = asyncio.get_running_loop()
         self._parser = _Parser(notEnoughData=_NO_REPLY)
         self._closed: asyncio.Future[None] = self._loop.create_future()
@@ -68,6 +91,11 @@ class Connection(asyncio.Protocol):
         self.on_reply: Callable[[Any], None] = self._collect
         self.ended: asyncio.Future[ConnectionLost] = self._loop.create_future()
         self.heard_at = self._loop.time()
+        self.silence = silence
+        self.check_every = silence / CHECKS
+        self._left_at = -math.inf
+        self._departed = 0
+        self._backlog = 0
         self.hello: dict[bytes, Any] = {}
 
     def write(self, data: bytes) -> None:
@@ -75,18 +103,18 @@ class Connection(asyncio.Protocol):
         self._transport.write(data)
 
     async def request(
-        self, data: bytes, replies: int = 1, *, timeout: float, more: Callable[[Any], bool] | None = None
+        self, data: bytes, replies: int = 1, *, wait: float = 0.0, more: Callable[[Any], bool] | None = None
     ) -> list[Any]:
         """Send commands and return their replies.
 
         Args:
             data: The packed commands.
             replies: How many replies to wait for, including those of what is sent by `write` meanwhile.
-            timeout: Seconds until the connection is given up.
+            wait: Seconds that the commands make the server wait; silence counts from then on.
             more: Called with each reply but the last; returns False if no other will come.
 
         Raises:
-            ConnectionLost: The connection broke, or the replies did not come in time.
+            ConnectionLost: The connection broke, or was silent for too long.
         """
         if self.ended.done():
             raise self.ended.result()
@@ -97,12 +125,31 @@ class Connection(asyncio.Protocol):
         self._transport.write(data)
         # It ends the connection and not only the request, whose reply may still come and would be taken for the next
         # one.
-        alarm = self._loop.call_later(timeout, self.end, ConnectionLost(f"no reply within {timeout:g} s"))
+        self._alarm = self._loop.call_later(wait + self.check_every, self._check, self._loop.time() + wait)
         try:
             await self._complete
         finally:
-            alarm.cancel()
+            self._alarm.cancel()
         return self._replies
+
+    def alive_until(self, since: float) -> float:
+        """Return when the connection has been silent for too long, on the clock of the event loop.
+
+        Bytes count that arrive, and bytes of a backlog that leave, as seen since the last call.
+
+        Args:
+            since: When the silence began at the earliest.
+        """
+        departed, backlog = self._departures()
+        if departed > self._departed and self._backlog >= BACKLOG:
+            self._left_at = self._loop.time()
+        self._departed = departed
+        self._backlog = backlog
+        return max(since, self.heard_at, self._left_at) + self.silence
+
+    def overdue(self) -> ConnectionLost:
+        """Return the reason to give up a connection that was silent for too long."""
+        return ConnectionLost(f"no reply within {self.silence:g} s")
 
     def end(self, reason: ConnectionLost) -> None:
         """Deliver no more replies, and fail the request that waits."""
@@ -153,6 +200,28 @@ class Connection(asyncio.Protocol):
         if not self._closed.done():
             self._closed.set_result(None)
 
+    def _check(self, since: float) -> None:
+        left = self.alive_until(since) - self._loop.time()
+        if left <= 0:
+            self.end(self.overdue())
+        else:
+            self._alarm = self._loop.call_later(min(left, self.check_every), self._check, since)
+
+    def _departures(self) -> tuple[int, int]:
+        """Return how many bytes have left so far, counted from any number, and how many have not."""
+        # The event loop counts the bytes that it holds. Megabytes of others wait in the system's buffer.
+        waiting = self._transport.get_write_buffer_size()
+        try:
+            tcp = self._transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _TCP_INFO_SIZE)
+        except (OSError, AttributeError):
+            return -waiting, waiting
+        if len(tcp) < _TCP_INFO_SIZE:
+            return -waiting, waiting
+        segment, _, unconfirmed = unpack_from("=3I", tcp, _TCP_SEGMENTS_AT)
+        (confirmed,) = unpack_from("=Q", tcp, _TCP_CONFIRMED_AT)
+        (unsent,) = unpack_from("=I", tcp, _TCP_UNSENT_AT)
+        return confirmed, waiting + unsent + unconfirmed * segment
+
     def _collect(self, reply: Any) -> None:
         if self._complete is None or self._complete.done():
             return
@@ -194,7 +263,7 @@ async def ask_once(settings: Settings, *parts: object, timeout: float) -> Any:
         async with asyncio.timeout(timeout):
             connection = await connect(settings)
             try:
-                (reply,) = await connection.request(pack(parts), timeout=timeout)
+                (reply,) = await connection.request(pack(parts))
             finally:
                 connection.drop()
     except TimeoutError:
@@ -206,12 +275,13 @@ async def ask_once(settings: Settings, *parts: object, timeout: float) -> Any:
 
 async def _open(settings: Settings) -> Connection:
     loop = asyncio.get_running_loop()
+    new = partial(Connection, settings.silence)
     tls = _tls_context(settings) if settings.tls else None
     try:
         if settings.path:
-            _, connection = await loop.create_unix_connection(Connection, settings.path)
+            _, connection = await loop.create_unix_connection(new, settings.path)
         else:
-            transport, connection = await loop.create_connection(Connection, settings.host, settings.port, ssl=tls)
+            transport, connection = await loop.create_connection(new, settings.host, settings.port, ssl=tls)
             _keep_alive(transport.get_extra_info("socket"))
     except ssl.SSLError as error:
         raise _untrusted(settings, error) from None
@@ -255,7 +325,7 @@ async def _log_in(connection: Connection, settings: Settings) -> None:
         login += ("AUTH", settings.username or "default", settings.password or "")
     commands = [login, ("SELECT", settings.db)] if settings.db else [login]
     try:
-        replies = await connection.request(b"".join(map(pack, commands)), len(commands), timeout=CONNECT_TIMEOUT)
+        replies = await connection.request(b"".join(map(pack, commands)), len(commands))
     except ConnectionLost as lost:
         # A server that demands a certificate of ours says so only after the TLS handshake.
         if isinstance(lost.__cause__, ssl.SSLError):

@@ -14,16 +14,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 from aioq.errors import AioqError
 from aioq_redis.client.connection import Connection, pack
 from aioq_redis.client.errors import TRANSIENT, ConnectionLost, ErrorReply
 
-__all__ = ["REPLY_TIMEOUT", "Command", "Pipeline", "Script", "milliseconds", "script_call"]
-
-REPLY_TIMEOUT: Final = 5.0
-"""Seconds without a byte of a reply that is due, after which the connection is given up."""
+__all__ = ["Command", "Pipeline", "Script", "milliseconds", "script_call"]
 
 logger = logging.getLogger("aioq.redis")
 
@@ -153,6 +150,13 @@ class Pipeline:
             self._send(self._connection, (command,))
         return command.future
 
+    def alive_until(self, command: Command | None) -> float:
+        """Return until when a reply may still come; see `Sender.alive_until`."""
+        connection = self._connection
+        if connection is None or not self._in_flight or not (command is None or command in self._in_flight):
+            return -math.inf
+        return connection.alive_until(-math.inf)
+
     async def close(self) -> None:
         """Close the connection; commands under way fail with `ConnectionLost`."""
         self._closed = True
@@ -181,7 +185,7 @@ class Pipeline:
         # One write for all: each one is a system call, which costs more than packing a command.
         connection.write(b"".join([command.packed() for command in commands]))
         if self._timer is None:
-            self._timer = self._loop.call_later(REPLY_TIMEOUT, self._check)
+            self._timer = self._loop.call_later(connection.check_every, self._check)
 
     async def _run(self) -> None:
         error: Exception = ConnectionLost("the connection was closed")
@@ -239,11 +243,11 @@ class Pipeline:
         connection = self._connection
         if connection is None or not self._in_flight:
             return
-        left = max(self._waiting_since, connection.heard_at) + REPLY_TIMEOUT - self._loop.time()
+        left = connection.alive_until(self._waiting_since) - self._loop.time()
         if left <= 0:
-            connection.end(ConnectionLost(f"no reply within {REPLY_TIMEOUT:g} s"))
+            connection.end(connection.overdue())
         else:
-            self._timer = self._loop.call_later(left, self._check)
+            self._timer = self._loop.call_later(min(left, connection.check_every), self._check)
 
     def _fail_all(self, error: Exception) -> None:
         commands = [*self._in_flight, *self._queue]

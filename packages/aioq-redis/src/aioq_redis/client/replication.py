@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -18,9 +19,6 @@ __all__ = ["Replication"]
 
 MAX_CONNECTIONS: Final = 8
 """Connections that wait for replicas at a time; further commands wait for one of them."""
-
-GRACE: Final = 5.0
-"""Seconds for the server to answer, in addition to the time that it waits for replicas."""
 
 MARKER_TTL: Final = 60_000
 """Milliseconds until the marker key expires."""
@@ -45,6 +43,7 @@ class Replication:
         # WAIT blocks its connection, so commands that wait at the same time need one each.
         self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way: dict[Command, Connection] = {}
         self._closed = False
 
     def submit(self, command: Command) -> asyncio.Future[Any]:
@@ -56,6 +55,11 @@ class Replication:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return command.future
+
+    def alive_until(self, command: Command | None) -> float:
+        """Return until when a reply may still come; see `Sender.alive_until`."""
+        under_way = self._under_way.values() if command is None else filter(None, [self._under_way.get(command)])
+        return max((connection.alive_until(-math.inf) for connection in under_way), default=-math.inf)
 
     async def close(self) -> None:
         """Close the connections; commands under way fail with `ConnectionLost`."""
@@ -69,6 +73,7 @@ class Replication:
     async def _run(self, command: Command) -> None:
         try:
             async with self._turns, self._pool.acquire(self._route.place(command.key)) as connection:
+                self._under_way[command] = connection
                 reply = await self._send(connection, command)
                 if isinstance(reply, ErrorReply):
                     raise ConnectionLost(reply.text) if reply.code in TRANSIENT else reply
@@ -80,11 +85,13 @@ class Replication:
             raise
         else:
             command.answer(reply)
+        finally:
+            self._under_way.pop(command, None)
 
     async def _send(self, connection: Connection, command: Command) -> Any:
-        (reply,) = await connection.request(command.packed(), timeout=GRACE)
+        (reply,) = await connection.request(command.packed())
         if isinstance(reply, ErrorReply) and reply.code == "NOSCRIPT" and command.send_whole():
-            (reply,) = await connection.request(command.packed(), timeout=GRACE)
+            (reply,) = await connection.request(command.packed())
         return reply
 
     async def _wait_for_replicas(self, connection: Connection, key: str) -> None:
@@ -99,7 +106,7 @@ class Replication:
         # nothing, and WAIT would return at once. Therefore a marker is always written before.
         mark = pack(("SET", self._marker_key(key), "", "PX", MARKER_TTL))
         wait = pack(("WAIT", wanted, round(timeout * 1000)))
-        marked, copies = await connection.request(mark + wait, 2, timeout=timeout + GRACE)
+        marked, copies = await connection.request(mark + wait, 2, wait=timeout)
         if isinstance(copies, ErrorReply):
             raise copies
         if copies < wanted or isinstance(marked, ErrorReply):

@@ -15,6 +15,16 @@ __all__ = ["Route", "Sender", "SingleServer"]
 class Sender(Protocol):
     """Sends commands."""
 
+    def alive_until(self, command: Command | None) -> float:
+        """Return until when to wait for the reply of a command that is under way, on the clock of the event loop.
+
+        The moment moves on while bytes arrive or leave. It is minus infinity for a command that is not under way.
+
+        Args:
+            command: The command; None for any.
+        """
+        ...
+
     def submit(self, command: Command) -> asyncio.Future[Any]:
         """Send a command.
 

@@ -62,6 +62,8 @@ class Settings:
     ca_certs: str | None = None
     certfile: str | None = None
     keyfile: str | None = None
+    silence: float = 5.0
+    """Seconds without a byte after which a connection is given up, if a reply is due; not part of the URL."""
 
     @classmethod
     def from_url(cls, url: str) -> Settings:

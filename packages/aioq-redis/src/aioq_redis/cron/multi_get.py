@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias
 
-from aioq_redis.client.client import before_deadline
+from aioq_redis.client.client import reply_before
 from aioq_redis.client.errors import ErrorReply
 from aioq_redis.client.pipeline import Command, Script
 from aioq_redis.client.session import Session
@@ -110,7 +110,7 @@ class MultiGet:
         """
 
         def send(session: Session, deadline: float) -> Coroutine[Any, Any, Any]:
-            return before_deadline(self._join(group, name, session), deadline)
+            return reply_before(self._join(group, name, session), deadline, session.pipeline, None)
 
         return await self._database.repeat(self._what, send, partial(self._find_mistyped, group, name))
 

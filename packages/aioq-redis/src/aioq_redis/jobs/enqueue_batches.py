@@ -114,11 +114,17 @@ class Batch(Command):
                 future.set_exception(type(error)(*error.args))
 
     def expire(self, now: float) -> None:
-        """Raise `TimeoutError` in the calls whose time is up; the others go on, and all may still be answered."""
+        """Raise `TimeoutError` in the calls whose time is up; the others go on, and all may still be answered.
+
+        While bytes of the batch leave, or bytes of its reply arrive, no time is up.
+        """
+        alive_until = self.batcher.session.durable.alive_until(self)
         self.deadline = math.inf
         for future, _, _, deadline in self.calls:
             if deadline > now:
                 self.deadline = min(self.deadline, deadline)
+            elif alive_until > now:
+                self.deadline = min(self.deadline, alive_until)
             elif not future.done():
                 future.set_exception(TimeoutError())
 
