@@ -1,18 +1,22 @@
-"""A proxy in front of a server that loses, delays or replaces replies, as a test says."""
+"""A proxy in front of a server that loses, delays, slows down or replaces replies, as a test says."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import re
+import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from enum import Enum
 from types import TracebackType
 from typing import NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
 __all__ = ["Fault", "Proxy", "When"]
+
+PIECE = 65536
+"""Bytes that are passed on at once."""
 
 _COMMAND = re.compile(rb"(?:^|\r\n)\*\d+\r\n")
 
@@ -45,11 +49,14 @@ class Proxy:
     Args:
         url: Of the server.
         tls: Speak TLS to clients, with this server context.
+        rate: Bytes a second in each direction, all connections together; no limit when None.
     """
 
-    def __init__(self, url: str, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, url: str, *, tls: ssl.SSLContext | None = None, rate: float | None = None) -> None:
         self._target = urlsplit(url)
         self._tls = tls
+        self._up = _Line(rate) if rate else None
+        self._down = _Line(rate) if rate else None
         self._pumps: set[asyncio.Task[None]] = set()
         self._faults: list[Fault] = []
         self._answer: list[tuple[bytes, bytes]] = []
@@ -63,10 +70,18 @@ class Proxy:
         self.answered: list[bytes] = []
         """The answers that the proxy gave instead of the server."""
         self.commands = b""
-        """Everything that clients have sent."""
+        """Everything that clients have sent, unless the proxy has a rate."""
+        self.pieces = 0
+        """The number of pieces in which that came."""
+        self.bytes_down = 0
+        """The number of bytes that clients got."""
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
+        listener = socket.create_server(("127.0.0.1", 0))
+        if self._up is not None:
+            # On a slow line little is under way, so a sender notices how slow it is.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PIECE)
+        self._server = await asyncio.start_server(self._serve, sock=listener, ssl=self._tls)
         self.port: int = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -148,11 +163,15 @@ class Proxy:
         up: asyncio.StreamWriter,
         down: asyncio.StreamReader,
     ) -> None:
-        replies = _Replies(down, writer)
+        replies = _Replies(down, writer, self._carry_down)
         async with asyncio.TaskGroup() as tasks:
             passing = tasks.create_task(replies.pass_on(lambda: self.delay, self._swallowed))
-            while data := await reader.read(65536):
-                await self._note(data)
+            while data := await reader.read(PIECE):
+                self.pieces += 1
+                if self._up is None:
+                    await self._note(data)
+                else:
+                    await self._up.carry(len(data))
                 replies.fault = fault = replies.fault or self._fault_of(data)
                 if (reply := self._canned(data)) is not None:
                     writer.write(reply)
@@ -165,6 +184,11 @@ class Proxy:
                 elif not fault.silent:
                     break
             passing.cancel()
+
+    async def _carry_down(self, size: int) -> None:
+        self.bytes_down += size
+        if self._down is not None:
+            await self._down.carry(size)
 
     def _swallowed(self) -> Fault | None:
         return _HOLE if self.silent else None
@@ -192,19 +216,37 @@ class Proxy:
         return None
 
 
+class _Line:
+    """One direction of a slow network."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._free_at = 0.0
+
+    async def carry(self, size: int) -> None:
+        """Return when so many bytes have passed."""
+        now = asyncio.get_running_loop().time()
+        self._free_at = max(self._free_at, now) + size / self._rate
+        await asyncio.sleep(self._free_at - now)
+
+
 class _Replies:
     """Passes replies on to one client."""
 
-    def __init__(self, source: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, source: asyncio.StreamReader, client: asyncio.StreamWriter, carry: Callable[[int], Awaitable[None]]
+    ) -> None:
         self._source = source
         self._client = client
+        self._carry = carry
         self.fault: Fault | None = None
 
     async def pass_on(self, delay: Callable[[], float], fault: Callable[[], Fault | None]) -> None:
         """Pass replies on until there is a fault."""
         whole = True
-        while data := await self._source.read(65536):
+        while data := await self._source.read(PIECE):
             await asyncio.sleep(delay())
+            await self._carry(len(data))
             self.fault = self.fault or fault()
             if self.fault is None:
                 self._client.write(data)

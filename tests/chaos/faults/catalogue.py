@@ -23,6 +23,7 @@ from tests.chaos.faults import (
     no_fault,
     poison_job,
     restart_server,
+    slow_network,
     terminate_worker,
     wrong_clocks,
 )
@@ -69,5 +70,6 @@ FAULTS: Sequence[Fault] = (
     Fault(lose_replies.FAULT, lose_replies.run),
     Fault(lose_enqueue_reply.FAULT, lose_enqueue_reply.run),
     Fault(failover.FAULT, failover.run),
+    Fault(slow_network.FAULT, slow_network.run),
     Fault(no_fault.FAULT, no_fault.run),
 )

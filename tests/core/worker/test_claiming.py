@@ -13,8 +13,9 @@ from aioq import Aarq, Retry
 from aioq.model.job import Claim, ClaimRequest
 from aioq.model.states import JobState
 from aioq.testing import VirtualClock
+from aioq.worker import claimer
 from tests.core.brokers import BareBroker, FlakyBroker
-from tests.core.rig import drain, record_of, settle_down, until, working
+from tests.core.rig import Hold, drain, record_of, settle_down, until, working
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio starts tasks in an order of its own
@@ -201,6 +202,40 @@ async def test_claimer_answer_read_late_starts_no_lost_lease(clock: VirtualClock
     await drain(app, clock=clock, lease=3)
     assert epochs == [2]
     assert (await record_of(app.broker, job.id)).state is JobState.COMPLETED
+
+
+async def test_claimer_slow_answer_is_awaited(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker sets a claim no limit: only the broker can tell a slow network from a dead one."""
+    monkeypatch.setattr(claimer, "CLAIM_TIMEOUT", 0.01)
+
+    class Slow(FlakyBroker):
+        async def claim(self, request: ClaimRequest) -> Claim:
+            claim = await super().claim(request)
+            await anyio.sleep(0.05 if claim.leases else 0)
+            return claim
+
+    app = Aarq(Slow(clock=clock))
+    hold = Hold(app)
+    hold.release.set()
+    await hold.task.enqueue()
+    await drain(app, clock=clock)
+    assert hold.attempts == [1]
+
+
+@pytest.mark.parametrize("abort", [False, True])
+async def test_claimer_stop_does_not_wait_for_claim_that_hangs(monkeypatch: pytest.MonkeyPatch, abort: bool) -> None:
+    """A stop leaves a claim the length of a lease, and an abort `CLAIM_TIMEOUT`; then the worker ends without it."""
+    monkeypatch.setattr(claimer, "CLAIM_TIMEOUT", 0.01)
+    asked = anyio.Event()
+
+    class Hanging(FlakyBroker):
+        async def claim(self, request: ClaimRequest) -> Claim:
+            asked.set()
+            await anyio.sleep_forever()
+            raise AssertionError
+
+    async with working(Aarq(Hanging()), abort=abort, queues=["default"], lease=1):
+        await asked.wait()
 
 
 async def test_claimer_enqueue_wakes_idle_worker(clock: VirtualClock) -> None:

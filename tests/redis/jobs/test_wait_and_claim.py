@@ -18,7 +18,7 @@ from aioq import Aarq, Worker
 from aioq.errors import BrokerUnavailable
 from aioq.model.job import Claim, ClaimRequest, Completed, QueueStats, Released, Retried
 from aioq_redis import RedisBroker
-from aioq_redis.client import blocking
+from aioq_redis.client import client as broker_client
 from aioq_redis.client.connection import connect, pack
 from aioq_redis.client.pipeline import Command
 from aioq_redis.client.url import Settings
@@ -368,7 +368,7 @@ async def test_wait_and_claim_paused_server_loses_no_lease(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A worker asks what a wait took that it gave up, and so learns of jobs that the server leased when it woke."""
-    monkeypatch.setattr(blocking, "GRACE", 0.1)
+    monkeypatch.setattr(broker_client, "silence_limit", lambda timeout: 0.1)
     server = start_server()
     broker, client = make_broker(server.url), make_broker(server.url)
     await claim(broker)

@@ -63,7 +63,9 @@ class RedisBroker(
             `?ssl_ca_certs=file` is the file of the authority, `ssl_certfile` and `ssl_keyfile` are the
             client's certificate, and `ssl_cert_reqs=none` turns the checks off.
         namespace: The prefix of all keys: apps with different namespaces share a server and no data.
-        timeout: Seconds after which a call raises `BrokerUnavailable`, retries after a lost connection included.
+        timeout: Seconds after which a call raises `BrokerUnavailable`, retries after a lost connection included. While
+            bytes of the call leave, or bytes of its reply arrive, it goes on. A connection that is silent for half of
+            `timeout`, but not less than 5 s, is replaced; a shorter `timeout` is the limit of silence, too.
         durability: `primary`; or `replica:N`, and `enqueue` returns when N replicas have the jobs, too. It costs a
             connection and a round trip to the replicas. `enqueue` raises `NotReplicated` if they do not answer
             within half of `timeout`. Jobs of `Aarq.schedule` do not wait for replicas.

@@ -24,7 +24,7 @@ from aioq.worker.shutdown import race
 __all__ = ["Claimer"]
 
 CLAIM_TIMEOUT = 5.0
-"""Seconds for which a claim that was sent is protected from cancellation: its answer may hold leases."""
+"""Seconds that a claim under way has left when the worker is aborted. A stop leaves it a whole lease."""
 
 POLL_INTERVAL = 5.0
 """Seconds after which an idle worker claims again if the broker has no signals to wake it."""
@@ -60,6 +60,7 @@ class Claimer:
         self._signals = self._broker if isinstance(self._broker, Signals) else None
         self._max_wait = _max_wait(poll, self._lease) if self._signals else poll or POLL_INTERVAL
         self._waiting: anyio.CancelScope | None = None
+        self._claiming: anyio.CancelScope | None = None
         # Every claim could be raced against the shutdown instead, but that would delay the start of every job.
         self._shutdown.add_listener(self._wake)
 
@@ -137,8 +138,18 @@ class Claimer:
     async def _send(self, request: ClaimRequest) -> Claim:
         asked = self._clock.monotonic()
         # A claim that is cancelled after it was sent may have leased jobs that run nowhere until their leases expire.
-        with anyio.fail_after(CLAIM_TIMEOUT, shield=True):
+        # Only the broker can tell a slow answer from none, so the claim has no limit here as long as the worker runs.
+        with anyio.CancelScope(shield=True) as self._claiming:
+            if self._shutdown.requested:
+                self._limit_claim()
             return await self._record(await self._broker.claim(request), asked)
+        return NOTHING
+
+    def _limit_claim(self) -> None:
+        """Set the time that the claim under way has left now that the worker is stopped."""
+        if self._claiming is not None:
+            seconds = CLAIM_TIMEOUT if self._shutdown.aborting.is_set() else max(CLAIM_TIMEOUT, self._lease)
+            self._claiming.deadline = min(self._claiming.deadline, anyio.current_time() + seconds)
 
     async def _wait(self, signals: Signals, request: ClaimRequest, seconds: float) -> Claim:
         asked = self._clock.monotonic()
@@ -195,6 +206,7 @@ class Claimer:
     def _wake(self) -> None:
         """End a wait for a slot or for jobs, because the worker is stopped."""
         self._slots.wake()
+        self._limit_claim()
         if self._waiting is not None:
             self._waiting.cancel()
 

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from aioq.errors import BrokerConfigError, BrokerFull, BrokerUnavailable
 from aioq.retry import full_jitter
@@ -25,12 +25,9 @@ from aioq_redis.client.errors import (
 from aioq_redis.client.pipeline import Command, Script
 from aioq_redis.client.routing import Sender
 from aioq_redis.client.session import Session
-from aioq_redis.client.url import Durability, Settings
+from aioq_redis.client.url import SILENCE, Durability, Settings
 
 __all__ = ["Client", "Retry", "before_deadline", "gather_all", "reply_before", "silence_limit"]
-
-SILENCE: Final = 5.0
-"""Seconds for which a connection may be silent while a reply is due, with a timeout of twice as much or less."""
 
 T = TypeVar("T")
 

@@ -20,7 +20,7 @@ import hiredis
 
 from aioq.errors import BrokerConfigError
 from aioq_redis.client.errors import TRANSIENT, ConnectionLost, ErrorReply, Unreachable, access_denied, error_text
-from aioq_redis.client.url import CLUSTER, SENTINEL, Settings
+from aioq_redis.client.url import CLUSTER, SENTINEL, SILENCE, Settings
 
 __all__ = ["CONNECT_TIMEOUT", "Connection", "ask_once", "connect", "pack"]
 
@@ -80,7 +80,7 @@ class Connection(asyncio.Protocol):
         silence: Seconds without a byte after which the connection is given up, if a reply is due.
     """
 
-    def __init__(self, silence: float = Settings.silence) -> None:
+    def __init__(self, silence: float = SILENCE) -> None:
         self._loop = asyncio.get_running_loop()
         self._parser = _Parser(notEnoughData=_NO_REPLY)
         self._closed: asyncio.Future[None] = self._loop.create_future()

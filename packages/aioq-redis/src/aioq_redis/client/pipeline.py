@@ -14,13 +14,17 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from aioq.errors import AioqError
 from aioq_redis.client.connection import Connection, pack
 from aioq_redis.client.errors import TRANSIENT, ConnectionLost, ErrorReply
 
-__all__ = ["Command", "Pipeline", "Script", "milliseconds", "script_call"]
+__all__ = ["SHORT", "Command", "Pipeline", "Script", "milliseconds", "script_call"]
+
+SHORT: Final = 65536
+"""Bytes of a script call, above which it has the text of the script in any case: a server that does not know the script
+would have to get all of it twice."""
 
 logger = logging.getLogger("aioq.redis")
 
@@ -80,7 +84,11 @@ class Command:
         """Return the bytes to send."""
         if self.script is None:
             return pack((*self.keys, *self.args))
-        return pack((*script_call(self.script, self.whole), len(self.keys), *self.keys, *self.args))
+        data = pack((*script_call(self.script, self.whole), len(self.keys), *self.keys, *self.args))
+        if len(data) <= SHORT or self.whole:
+            return data
+        self.whole = True
+        return self.packed()
 
     def send_whole(self) -> bool:
         """Send the script's text next time; return False for a plain command."""

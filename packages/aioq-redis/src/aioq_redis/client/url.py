@@ -10,11 +10,14 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from aioq.errors import BrokerConfigError
 
-__all__ = ["CLUSTER", "SENTINEL", "SINGLE", "Address", "Durability", "Settings", "mask"]
+__all__ = ["CLUSTER", "SENTINEL", "SILENCE", "SINGLE", "Address", "Durability", "Settings", "mask"]
 
 SINGLE: Final = ""
 SENTINEL: Final = "sentinel"
 CLUSTER: Final = "cluster"
+
+SILENCE: Final = 5.0
+"""Seconds for which a connection may be silent while a reply is due; see `aioq_redis.client.client.silence_limit`."""
 
 _TCP: Final = ("redis", "valkey")
 _TLS: Final = ("rediss", "valkeys")
@@ -62,7 +65,7 @@ class Settings:
     ca_certs: str | None = None
     certfile: str | None = None
     keyfile: str | None = None
-    silence: float = 5.0
+    silence: float = SILENCE
     """Seconds without a byte after which a connection is given up, if a reply is due; not part of the URL."""
 
     @classmethod

@@ -58,6 +58,15 @@ WAKE_MARGIN: Final = 0.25
 MAX_WAIT: Final = 30.0
 """Seconds that one claim is parked: the server remembers the request before it for a minute."""
 
+LOOK: Final = -1
+"""The limit of a request that asks whether there are jobs, and takes none."""
+
+OVERTAKEN: Final = -1
+"""The answer to a claim that named another request than the latest as the one before it."""
+
+HAS_JOBS: Final = -2
+"""The answer to a look if there are jobs."""
+
 logger = logging.getLogger("aioq.redis")
 
 _WORKER_ID: Final = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
@@ -87,9 +96,9 @@ class ClaimReply(NamedTuple):
 
     queue: str
     taken: int
-    """How many jobs the request took; -1 if the script claimed nothing because another request overtook this one."""
+    """How many jobs the request took, or `OVERTAKEN`, or `HAS_JOBS`."""
     next_due: int
-    """Milliseconds until the next job is due; -1 for none."""
+    """Milliseconds until the next job is due, -1 for none; or how many jobs a look has found."""
     dropped: Sequence[Any]
     """Ids that the script removed from the queue because no job is stored under them."""
     alone: bool
@@ -113,22 +122,41 @@ class ClaimRole(SettleRole):
     async def claim(self, request: ClaimRequest) -> Claim:
         """Lease due jobs to a worker; see `aioq.protocols.Broker.claim`."""
         worker = self._claims_of(request)
-        replies: list[ClaimReply | BrokerConfigError] = []
-        limit, queues = request.limit, list(request.queues)
-        # One queue after the other, in the worker's order: asked all at once, they could lease more jobs than it has
-        # slots.
-        while queues and limit > 0:
-            reply = await self._claim_queue(request, worker, queues.pop(0), limit)
-            replies.append(reply)
-            if isinstance(reply, ClaimReply):
-                # Count what the request took when it was made first: a repeated request must take nothing new.
-                limit = 0 if reply.alone else limit - reply.taken
-        # The others are asked when their next job is due, and what an earlier try of this request has claimed there.
-        replies += await gather_all(self._claim_queue(request, worker, queue, 0) for queue in queues)
+        first, *others = request.queues
+        replies = [await self._claim_queue(request, worker, first, request.limit)]
+        if others:
+            replies += await self._claim_others(request, worker, others, _left(request.limit, replies))
         claim = await self._accept(request, worker, [reply for reply in replies if isinstance(reply, ClaimReply)])
         if rejections := [reply for reply in replies if isinstance(reply, BrokerConfigError)]:
             await self._go_on_without(rejections, request, claim.leases)
         return claim
+
+    async def _claim_others(
+        self, request: ClaimRequest, worker: WorkerClaims, queues: Sequence[str], limit: int
+    ) -> list[ClaimReply | BrokerConfigError]:
+        """Claim from the queues after the first, in three round trips at most.
+
+        Every queue is asked, also if the worker has no slot left: when is its next job due, and what has an earlier try
+        of this request claimed there?
+        """
+        if len(queues) == 1 or limit == 0:
+            return await gather_all(self._claim_queue(request, worker, queue, limit) for queue in queues)
+        # Asked for jobs all at once, they could lease more than the worker has slots.
+        looks = await gather_all(self._claim_queue(request, worker, queue, LOOK) for queue in queues)
+        found = [look for look in looks if isinstance(look, ClaimReply) and look.taken == HAS_JOBS]
+        replies = [look for look in looks if look not in found]
+        limit = _left(limit, replies)
+        if found and request.running + request.limit == limit:
+            # An empty worker may get a suspect, which must run alone.
+            replies.append(await self._claim_queue(request, worker, found.pop(0).queue, limit))
+            limit = _left(limit, replies[-1:])
+        shares: dict[str, int] = {}
+        for look in found:
+            shares[look.queue] = min(look.next_due, limit)
+            limit -= shares[look.queue]
+        return replies + await gather_all(
+            self._claim_queue(request, worker, queue, share) for queue, share in shares.items()
+        )
 
     async def wait_and_claim(self, request: ClaimRequest, *, timeout: float, idle: Event | None = None) -> Claim:
         """Claim when there is something to claim; see `aioq.protocols.Signals.wait_and_claim`."""
@@ -177,7 +205,7 @@ class ClaimRole(SettleRole):
         before = (worker.answered[queue],) if queue in worker.answered else ()
         try:
             reply = await self._database.run_script(script, keys, (*args, *before), find_mistyped)
-            if reply[0] < 0:  # the server has forgotten the request before
+            if reply[0] == OVERTAKEN:  # or the server has forgotten the request before
                 reply = await self._database.run_script(script, keys, args, find_mistyped)
         except BrokerConfigError as error:
             return error
@@ -256,7 +284,7 @@ class ClaimRole(SettleRole):
         if reply is None or isinstance(reply, ErrorReply):
             return None
         claimed = _read_reply(worker.wake_keys[key], reply)
-        return await self._accept(request, worker, [claimed]) if claimed.taken >= 0 else None
+        return await self._accept(request, worker, [claimed]) if claimed.taken != OVERTAKEN else None
 
     def _parked_claim(self, request: ClaimRequest, worker: WorkerClaims, queue: str, before: str | None) -> Command:
         """Return a claim that takes nothing unless it comes right after the request `before`, if that is given."""
@@ -282,6 +310,15 @@ def _encode_request(request: ClaimRequest, limit: int) -> tuple[object, ...]:
     """Return the first arguments of `lua/jobs/claim.lua`; `limit` is what earlier queues left of the request's."""
     leases_held = request.running + request.limit - limit
     return request.request_id, request.worker_id, limit, milliseconds(request.lease), leases_held
+
+
+def _left(limit: int, replies: Sequence[ClaimReply | BrokerConfigError]) -> int:
+    """Return how many jobs the worker can still take."""
+    for reply in replies:
+        if isinstance(reply, ClaimReply):
+            # Count what the request took when it was made first: a repeated request must take nothing new.
+            limit = 0 if reply.alone else limit - reply.taken
+    return max(limit, 0)
 
 
 def _read_reply(queue: str, reply: Sequence[Any]) -> ClaimReply:

@@ -19,7 +19,7 @@ from aioq.model.ids import new_id
 from aioq_redis.client.client import Retry
 from aioq_redis.client.connection import pack
 from aioq_redis.client.errors import ConnectionLost, ErrorReply
-from aioq_redis.client.pipeline import Command, script_call
+from aioq_redis.client.pipeline import SHORT, Command, script_call
 from aioq_redis.client.session import Session
 from aioq_redis.jobs.deduplication import ARGS_PER_JOB, Doubts, Place, Request, format_places
 from aioq_redis.role import ADD_EVERY, KnownQueues
@@ -79,9 +79,16 @@ class Batch(Command):
         self.lone = self.lone and plain and not self.in_doubt and not withdrawn
         if self.lone:
             job_id, plan, record = self.jobs
-            return self.batcher.lone_head(plan, self.whole) + pack((job_id, record, number, unheard))[LONE_HEAD:]
+            arguments = pack((job_id, record, number, unheard))[LONE_HEAD:]
+            self.whole = self.whole or len(arguments) > SHORT
+            return self.batcher.lone_head(plan, self.whole) + arguments
         head = ("store", number, unheard, format_places(self.in_doubt) + withdrawn)
-        return pack((*script_call(self.batcher.script, self.whole), len(self.keys), *self.keys, *head, *self.jobs))
+        rest = (len(self.keys), *self.keys, *head, *self.jobs)
+        data = pack((*script_call(self.batcher.script, self.whole), *rest))
+        if len(data) <= SHORT or self.whole:
+            return data
+        self.whole = True
+        return pack((*script_call(self.batcher.script, self.whole), *rest))
 
     def _withdrawn(self) -> str:
         """Return the jobs that the script must not store any more, as `lua/jobs/enqueue.lua` takes them.

@@ -2,15 +2,22 @@
 --
 -- Needs    clock batches scores states runs records due wakes
 -- KEYS     jobs runs leased due cancelled_ids wake claim:<worker> suspects awaited ready:0-9
--- ARGV     1 request id   2 worker id   3 most jobs   4 length of a lease, ms   5 leases it holds
+-- ARGV     1 request id   2 worker id   3 most jobs, or -1 for a look   4 length of a lease, ms   5 leases it holds
 --          6 the request before it, if it is known
 -- Returns  how many jobs the request took, or -1 if the script did nothing because the request before is not the
---          latest: another one came in between, or the memo has expired; ms until the next job is due (-1 for
---          none), ids that were dropped because nothing is stored under them, 1 if the worker must claim no more
+--          latest: another one came in between, or the memo has expired, or -2 if a look found jobs; ms until the
+--          next job is due (-1 for none), or how many jobs a look found; ids that were dropped because nothing is stored under them, 1 if the worker must claim no more
 --          until it is empty; then for each lease: id, record, run line ('' for the first run of a job)
 --
 -- The memo of a worker has its latest request and the ids that the request took. So a repeated request gets the same
 -- leases, and a parked claim that names an earlier request takes nothing.
+--
+-- A look tells a worker of many queues which of them have jobs, so that it can claim from those at once. If there are
+-- none, a look is a claim of no job; if there are some, the request stays open.
+--
+-- A claim takes no further job once the records in its reply have MOST_BYTES, so that a slow network can deliver the
+-- reply. Beyond FREE_BYTES the leases are longer, until the worker extends them for the first time: by the time that
+-- the reply takes at SLOWEST bytes in a millisecond.
 --
 -- A suspect has crashed several workers and must run alone, or it would take other jobs down with it. An empty worker
 -- claims a suspect and nothing else. If all workers are busy, one of them is chosen to make room: it claims no more
@@ -20,6 +27,8 @@ local READY = 10
 local request, worker, limit, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local empty, before = tonumber(ARGV[5]) == 0, ARGV[6]
 local MOST_PROMOTED, MOST_ROUNDS, TURN, USUAL = 1000, 200, 10, 5
+local MOST_BYTES, FREE_BYTES, SLOWEST, FIRST_READ = 1048576, 65536, 256, 10
+local looks = limit < 0
 
 local function next_due()
   local moment = earliest(due)
@@ -68,6 +77,11 @@ if before and string.sub(known or '', 1, #before + 1) ~= before .. '\n' then
 end
 
 local stamp = string.format('%.0f', now)
+local bytes = 0
+
+local function lease_end()
+  return now + lease + math.floor(math.max(0, bytes - FREE_BYTES) / SLOWEST)
+end
 
 -- The run line of a claimed job, and the line for the reply: empty for a first run, to keep the reply short.
 local function next_run(record, run)
@@ -112,7 +126,8 @@ local function take_lone()
   end
   local nearest = moment and math.floor(moment) - now or -1
   clear_tokens(nearest)
-  redis.call('ZADD', leased, score(now + lease, USUAL), id)
+  bytes = #record
+  redis.call('ZADD', leased, score(lease_end(), USUAL), id)
   redis.call('HSET', runs, id, (next_run(record)))
   redis.call('LPOP', line)
   remember(ids)
@@ -128,7 +143,7 @@ end
 local idle = redis.call('HLEN', jobs) == 0 and redis.call('EXISTS', unpack(KEYS, READY, READY + 9)) == 0
 redis.call('HLEN', runs)
 redis.call('ZCARD', leased)
-local accused = limit > 0 and not idle and redis.call('LLEN', suspects) > 0
+local accused = limit ~= 0 and not idle and redis.call('LLEN', suspects) > 0
 local has_cancelled = redis.call('SCARD', cancelled_ids) > 0
 if not idle then
   for priority = 0, 9 do
@@ -140,7 +155,23 @@ redis.call('ZREM', leased, '')
 if not idle then
   promote(due, READY, MOST_PROMOTED)
 end
-local entries, scores, taken, dropped, leases = {}, {}, {}, {}, {}
+
+local function ready_jobs()
+  local count = redis.call('LLEN', suspects)
+  for priority = 0, 9 do
+    count = count + redis.call('LLEN', KEYS[READY + priority])
+  end
+  return count
+end
+
+if looks then
+  local found = idle and 0 or ready_jobs()
+  if found > 0 then
+    return { -2, found, {}, 0 }
+  end
+  limit = 0
+end
+local entries, priorities_taken, taken, dropped, leases = {}, {}, {}, {}, {}
 local seen = {}
 
 local function pop(most)
@@ -164,17 +195,32 @@ local function take(id, priority, record, run)
   local line, shown = next_run(record, run)
   local at = #entries
   entries[at + 1], entries[at + 2] = id, line
-  scores[at + 1], scores[at + 2] = score(now + lease, priority), id
   at = #leases
   leases[at + 1], leases[at + 2], leases[at + 3] = id, record, shown
   taken[#taken + 1] = id
+  priorities_taken[#taken] = priority
+  bytes = bytes + #record
+end
+
+local function part(list, first, count)
+  if first == 1 and count >= #list then
+    return list
+  end
+  local found = {}
+  for n = first, math.min(#list, first + count - 1) do
+    found[#found + 1] = list[n]
+  end
+  return found
 end
 
 -- Leases the jobs of popped ids. Suspects move to their own list; cancelled, unknown and duplicate ids are dropped.
-local function sift(ids, priorities)
+local function sift_some(ids, priorities, first)
   local absent = has_cancelled and fetch('SMISMEMBER', cancelled_ids, ids)
   local records, lines = fetch('HMGET', jobs, ids), fetch('HMGET', runs, ids)
   for n, id in ipairs(ids) do
+    if bytes >= MOST_BYTES then
+      return first + n - 1
+    end
     local run = lines[n] and parse_run(lines[n])
     if absent and absent[n] == 1 then
       redis.call('SREM', cancelled_ids, id)
@@ -186,9 +232,23 @@ local function sift(ids, priorities)
         redis.call('RPUSH', suspects, id)
         accused = true
       else
-        take(id, priorities[n], records[n], run)
+        take(id, priorities[first + n - 1], records[n], run)
       end
     end
+  end
+  return first + #ids
+end
+
+-- Leases jobs until the reply is full, and puts the other ids back. It reads a few records first, and then no more than
+-- the rest of the reply has room for if they are of the same size.
+local function sift(ids, priorities)
+  local at, count = 1, FIRST_READ
+  while at <= #ids and bytes < MOST_BYTES do
+    at = sift_some(part(ids, at, count), priorities, at)
+    count = #taken == 0 and 2 * count or math.max(1, math.floor((MOST_BYTES - bytes) * #taken / bytes))
+  end
+  for n = #ids, at, -1 do
+    redis.call('LPUSH', KEYS[READY + priorities[n]], ids[n])
   end
 end
 
@@ -227,7 +287,7 @@ end
 
 local drained = idle
 for _ = 1, MOST_ROUNDS do
-  if drained or #taken >= limit then
+  if drained or #taken >= limit or bytes >= MOST_BYTES then
     break
   end
   local ids, priorities = pop(limit - #taken)
@@ -242,11 +302,15 @@ if accused and empty and #taken == 0 then
   alone = take_suspect()
 end
 
+local scores, ends = {}, lease_end()
+for n, id in ipairs(taken) do
+  scores[2 * n - 1], scores[2 * n] = score(ends, priorities_taken[n]), id
+end
 spread('ZADD', leased, scores)
 spread('HSET', runs, entries)
 remember(taken, alone)
 
-local more = not drained and redis.call('EXISTS', unpack(KEYS, READY, READY + 9)) > 0
+local more = (not drained or bytes >= MOST_BYTES) and redis.call('EXISTS', unpack(KEYS, READY, READY + 9)) > 0
 local nearest = next_due()
 local others = accused and redis.call('LLEN', suspects) > 0
 if not more then
