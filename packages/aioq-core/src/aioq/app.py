@@ -302,6 +302,7 @@ class Aarq:
     def _timing(self, schedule: str | Schedule, tz: str | ZoneInfo | None, options: CronOptions) -> Timing:
         if tz is not None and not isinstance(schedule, str):
             raise ValueError(f"tz is the zone of a cron expression; leave it out for the schedule {schedule!r}")
+        # A zone of the entry counts more than that of the app.
         zone = self.tz if tz is None else tz
         return Timing(schedule=schedule, zone=zone, scheduler=self.scheduler, options=options)
 

@@ -61,6 +61,7 @@ def own_name(function: Callable[..., Any], example: str) -> str:
 
 def where(function: Callable[..., Any]) -> str:
     """Return the file and line of a function, for messages."""
+    # The function that the user wrote, and not the wrapper of a decorator.
     code = getattr(inspect.unwrap(_named(function)), "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)
 

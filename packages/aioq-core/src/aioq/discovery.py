@@ -104,6 +104,7 @@ def _missing(thing: object, protocol: type) -> str:
 
 def _load(point: EntryPoint) -> Any:
     try:
+        # It runs code of the package, which may raise anything.
         return point.load()
     except Exception as error:
         raise DiscoveryError(f"{_owner(point)} names {point.value}, which cannot be imported: {error}") from error

@@ -142,6 +142,7 @@ class Job(Generic[R_co]):
         try:
             return self.decode(record.result)
         except SerializationError as error:
+            # Raised again with the job and the task, which the decoder does not know.
             raise SerializationError(f"the result of job {self.id} of {self.task}: {error}") from None
 
     def _store(self, needed_for: str) -> JobStore:

@@ -224,4 +224,5 @@ def latest_start(
         return expires_at
     if expires is None:
         return None
+    # A job whose time has passed already is due when it is enqueued.
     return expires + (enqueued_at + delay if run_at is None else max(enqueued_at, run_at))

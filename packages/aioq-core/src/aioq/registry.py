@@ -50,6 +50,7 @@ class Registry(Generic[N]):
         try:
             return self._by_name[name]
         except KeyError:
+            # All of them, so that a typing mistake shows beside the right name.
             known = ", ".join(sorted(self._by_name)) or "none"
             raise UnknownTask(f"no {self._kind} is named {name} (known: {known})") from None
 

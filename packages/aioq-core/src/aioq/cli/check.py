@@ -71,6 +71,7 @@ def _ask(app: Aarq, timeout: float) -> Snapshot:
     ledger = ledger_of(app, "check")
 
     async def question() -> Snapshot:
+        # For the message only: a worker of another app counts, too.
         workers = len(await app.broker.list_workers()) if isinstance(app.broker, WorkerRegistry) else None
         statuses = await ledger.cron_statuses(app.name)
         return Snapshot(now=to_datetime(await app.broker.time()), statuses=statuses, workers=workers)

@@ -139,6 +139,7 @@ def _differences(old: CronDefinition, new: CronDefinition) -> Iterator[tuple[str
         ("fires", firing_mode(old), firing_mode(new)),
         ("enabled", _yes_or_no(old.enabled), _yes_or_no(new.enabled)),
     ]
+    # Options of both sides: one that was removed has its default again.
     options = sorted({*old.options, *new.options})
     pairs += [(option, old.options.get(option, DEFAULT), new.options.get(option, DEFAULT)) for option in options]
     return (pair for pair in pairs if pair[1] != pair[2])

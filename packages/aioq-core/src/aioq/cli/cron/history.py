@@ -57,6 +57,7 @@ def history(arguments: argparse.Namespace) -> int:
 
 def _records(app: Aarq, entry: CronEntry, count: int) -> list[TickRecord]:
     async def question(ledger: TickLedger) -> list[TickRecord]:
+        # The store may know the end of a job before its worker has recorded it.
         records = await with_job_states(app.broker, await ledger.tick_history(entry.key, limit=count))
         status = await ledger.cron_status(entry.key)
         if records and status is not None:

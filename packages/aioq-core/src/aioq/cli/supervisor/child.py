@@ -48,6 +48,8 @@ class Child:
             os.close(self._pipe)
             raise
         finally:
+            # The process has a copy. If this one stayed open, an order to a process that has ended would raise no
+            # error.
             os.close(read_end)
         try:
             async with process:

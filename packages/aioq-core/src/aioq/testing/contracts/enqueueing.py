@@ -80,6 +80,7 @@ class EnqueueContract(BrokerSuite):
 
     async def test_enqueue_cancelled_then_repeated_runs_once(self, broker: Broker, anyio_backend_name: str) -> None:
         """An enqueue that is cancelled at any point and repeated runs each job once, even if jobs ended meanwhile."""
+        # Only asyncio can cancel a task past anyio's scopes.
         ways = [_in_a_scope, _as_a_task] if anyio_backend_name == "asyncio" else [_in_a_scope]
         # Each combination cuts the call short at another point: before it is sent, on its way, or with its answer there
         # but not delivered.

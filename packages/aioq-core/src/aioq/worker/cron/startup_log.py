@@ -83,6 +83,7 @@ def _warn(entry: CronEntry, runs: list[datetime], now: datetime) -> None:
     if not runs:
         return
     context = {"cron_name": entry.name}
+    # Counted from its start: an entry that begins next year is no mistake.
     if runs[0] - max(now, entry.options.start or now) > SUSPICIOUS_DELAY:
         text = "cron task %s does not run for another %d days; check its expression %r"
         logger.warning(text, entry.name, (runs[0] - now).days, entry.expression, extra=context)
