@@ -39,6 +39,7 @@ from aioq.model.job import (
     Expired,
     Failed,
     Failure,
+    HandedBack,
     JobRecord,
     Lease,
     NewJob,
@@ -49,6 +50,7 @@ from aioq.model.job import (
     Settlement,
 )
 from aioq.model.states import FINAL_STATES, JobState
+from aioq.options import latest_start
 from aioq.protocols import Broker, JobStore
 
 __all__ = ["BrokerMachine", "Model", "ModelJob"]
@@ -58,6 +60,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 FAILURE = Failure("ValueError", "no", "Traceback")
 DEAD_KEEP, CANCELLED_KEEP = 7 * 86_400.0, 86_400.0
+LONG = 9000.0
+"""Seconds that no test lets pass: jobs of the highest priority expire, and no broker looks at that."""
 WAITING = (JobState.PENDING, JobState.SCHEDULED, JobState.RETRYING)
 
 
@@ -82,6 +86,13 @@ class ModelJob:
     forget_at: float = float("inf")
     settled: set[int] = field(default_factory=set[int])
     """Epochs that ended with a settlement."""
+    may_expire: bool = True
+    hand_backs: int = 0
+
+    def note_start(self) -> None:
+        """Note that it was started or replayed."""
+        self.may_expire = False
+        self.hand_backs = 0
 
 
 class Model:
@@ -172,23 +183,39 @@ class Model:
                 self.end(job, JobState.DEAD, DEAD_KEEP)
             case Expired():
                 self.end(job, JobState.EXPIRED, DEAD_KEEP)
-            case Retried(delay=delay):
+            case Retried() | HandedBack() | Released():
+                self.put_back(job, settlement)
+
+    def put_back(self, job: ModelJob, settlement: Retried | HandedBack | Released) -> None:
+        """Put a job that has not ended back into its queue."""
+        front = False
+        match settlement:
+            case Retried():
                 job.state = JobState.RETRYING
-                self.line_up(job, delay)
-            case Released(delay=delay):
+                job.note_start()
+            case HandedBack():
                 job.attempt -= 1
-                job.state = JobState.SCHEDULED if delay else JobState.PENDING
-                self.line_up(job, delay, front=not delay)
+                job.hand_backs += 1
+                job.state = JobState.SCHEDULED
+            case Released(delay=delay, started=started):
+                job.attempt -= 1
+                if started:
+                    job.note_start()
+                front = not delay
+                job.state = JobState.PENDING if front else JobState.SCHEDULED
+        self.line_up(job, settlement.delay, front=front)
 
     def replay(self, job: ModelJob) -> None:
         """Put an ended job back into its queue."""
         job.attempt = job.crashes = 0
+        job.note_start()
         job.state, job.reason, job.forget_at = JobState.PENDING, None, float("inf")
         self.line_up(job)
 
     def crash(self, job: ModelJob) -> None:
         """Reap a job."""
         job.crashes += 1
+        job.note_start()
         if job.crashes >= job.job.max_crashes:
             job.reason = "crashed"
             self.end(job, JobState.DEAD, DEAD_KEEP)
@@ -204,9 +231,15 @@ several_queues = st.sampled_from([("q", "r"), ("r", "q"), ("q",), ("r",)])
 workers = st.sampled_from(["w1", "w2"])
 delays = st.sampled_from([0.0, 5.0])
 keeps = st.sampled_from([0.0, 3.0, 50.0])
-outcomes: st.SearchStrategy[type[Settlement]] = st.sampled_from([Completed, Failed, Dead, Expired, Retried, Released])
+outcomes: st.SearchStrategy[type[Settlement]] = st.sampled_from(
+    [Completed, Failed, Dead, Expired, Retried, Released, HandedBack]
+)
 which = st.integers(0, 20)
 """Indexes into lists whose lengths are unknown when they are drawn."""
+
+
+def _latest_start(job: NewJob, enqueued_at: float) -> float | None:
+    return latest_start(enqueued_at, expires=job.expires, delay=job.delay)
 
 
 def when(condition: Callable[[BrokerMachine], object]) -> Callable[[F], F]:
@@ -268,7 +301,7 @@ class BrokerMachine(RuleBasedStateMachine):
         jobs = [
             NewJob(
                 id=self._fresh(id), task="t", queue="r" if id == IDS[-1] else "q", payload=b"odd" if odd else b"{}",
-                priority=priority, delay=delay * self.unit, max_crashes=crashes,
+                priority=priority, delay=delay * self.unit, max_crashes=crashes, expires=LONG if priority == 9 else None,
             )
             for id, priority, delay, crashes, odd in wanted
         ]  # fmt: skip
@@ -459,6 +492,7 @@ class BrokerMachine(RuleBasedStateMachine):
         assert record.state is job.state or (self.model.is_due(job) and record.state in WAITING)
         assert (record.queue, record.priority, record.payload) == (job.job.queue, job.job.priority, job.job.payload)
         assert (record.attempt, record.crashes, record.reason) == (job.attempt, job.crashes, job.reason)
+        assert record.hand_backs == job.hand_backs
         if job.state is JobState.RUNNING:
             assert record.worker_id == job.worker_id
         if job.state is JobState.COMPLETED:
@@ -523,7 +557,11 @@ class BrokerMachine(RuleBasedStateMachine):
             return Expired(lease=lease, failure=FAILURE)
         if how is Retried:
             return Retried(lease=lease, delay=delay, failure=FAILURE)
-        return Released(lease=lease, delay=delay) if how is Released else Dead(lease=lease, reason="malformed")
+        if how is HandedBack:
+            return HandedBack(lease=lease, delay=delay, failure=FAILURE)
+        if how is Released:
+            return Released(lease=lease, delay=delay, started=bool(keep))
+        return Dead(lease=lease, reason="malformed")
 
     def _note_claim(self, job: ModelJob, worker: str, lease: float) -> None:
         job.state, job.worker_id, job.deadline = JobState.RUNNING, worker, self.model.now + lease
@@ -536,12 +574,15 @@ class BrokerMachine(RuleBasedStateMachine):
             job_id=job.job.id,
             queue=job.job.queue,
             epoch=job.epoch,
+            worker_id=job.worker_id,
             task=job.job.task,
             payload=job.job.payload,
             attempt=job.attempt,
             crashes=job.crashes,
             priority=job.job.priority,
             enqueued_at=enqueued_at,
+            expires_at=_latest_start(job.job, enqueued_at) if job.may_expire else None,
+            hand_backs=job.hand_backs,
         )
 
     def _compare_order(self, leases: list[Lease], expected: list[ModelJob], queues: tuple[str, ...]) -> None:

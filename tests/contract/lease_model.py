@@ -4,7 +4,7 @@
 after. `explore` plays all that workers, time and lost answers can do with it, breadth first,
 and returns the first promise that is broken, with the way that led there.
 
-Time is only whether a lease has run out. A worker forgets a lease when it hears that its
+A failover may lose the latest claim of a job, once. Time is only whether a lease has run out. A worker forgets a lease when it hears that its
 report was written or its lease lost, or when it crashes; when the answer is lost it keeps it
 and may report again.
 """
@@ -15,12 +15,19 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
-__all__ = ["MAX_CRASHES", "Job", "Rules", "Violation", "explore"]
+__all__ = ["MAX_CRASHES", "Job", "Rules", "Run", "Violation", "explore"]
 
 MAX_CRASHES, SUSPECT_AFTER = 3, 2
 WORKERS = ("w1", "w2")
 READY, LEASED, DONE, DEAD, CANCELLED = "ready", "leased", "done", "dead", "cancelled"
 ENDED = (DONE, DEAD, CANCELLED)
+
+
+class Run(NamedTuple):
+    """What a worker believes to hold of a job."""
+
+    worker: str
+    epoch: int
 
 
 class Job(NamedTuple):
@@ -30,15 +37,21 @@ class Job(NamedTuple):
     epoch: int = 0
     attempt: int = 0
     crashes: int = 0
+    hand_backs: int = 0
+    holder: str = ""
     fresh: bool = False
     """Whether the lease has time left."""
     started: int = 0
     """Runs that were begun."""
     refunded: int = 0
-    """Runs that were given back."""
+    """Runs that were given back or handed back."""
+    unstarted: int = 0
+    """Runs that were handed back since the latest one that began the task."""
+    lost: int = 0
+    """Claims that a failover has lost."""
     reaped: int = 0
-    accepted: tuple[int, ...] = ()
-    """Epochs whose report has ended the job."""
+    accepted: tuple[Run, ...] = ()
+    """Runs whose report has ended the job."""
     wrong: frozenset[str] = frozenset()
     """Promises that a step has broken."""
 
@@ -52,33 +65,39 @@ class Rules:
 
     suspects_run_alone = True
 
-    def holds(self, job: Job, epoch: int) -> bool:
+    def holds(self, job: Job, run: Run) -> bool:
         """Whether a lease is the one that counts."""
-        return job.place == LEASED and job.epoch == epoch
+        return job.place == LEASED and (job.holder, job.epoch) == run
 
-    def claim(self, job: Job) -> Job:
+    def claim(self, job: Job, worker: str) -> Job:
         """Lease a job."""
         return job._replace(
-            place=LEASED, epoch=job.epoch + 1, attempt=job.attempt + 1, fresh=True, started=job.started + 1
-        )
+            place=LEASED, epoch=job.epoch + 1, attempt=job.attempt + 1, holder=worker, fresh=True,
+            started=job.started + 1,
+        )  # fmt: skip
 
-    def extend(self, job: Job, epoch: int) -> Job | None:
+    def extend(self, job: Job, run: Run) -> Job | None:
         """Let a lease run on; None when it is lost."""
-        return job._replace(fresh=True) if self.holds(job, epoch) else None
+        return job._replace(fresh=True) if self.holds(job, run) else None
 
-    def complete(self, job: Job, epoch: int) -> Job | None:
+    def complete(self, job: Job, run: Run) -> Job | None:
         """Write that the task returned; None when the report is refused."""
-        return job._replace(place=DONE, accepted=(*job.accepted, epoch)) if self.holds(job, epoch) else None
+        return job._replace(place=DONE, accepted=(*job.accepted, run)) if self.holds(job, run) else None
 
-    def retry(self, job: Job, epoch: int) -> Job | None:
+    def retry(self, job: Job, run: Run) -> Job | None:
         """Write that the attempt failed and another is wanted; None when the report is refused."""
-        return job._replace(place=READY) if self.holds(job, epoch) else None
+        return job._replace(place=READY, hand_backs=0, unstarted=0) if self.holds(job, run) else None
 
-    def release(self, job: Job, epoch: int) -> Job | None:
+    def release(self, job: Job, run: Run) -> Job | None:
         """Take an unfinished job back; None when the report is refused."""
-        if not self.holds(job, epoch):
+        if not self.holds(job, run):
             return None
         return job._replace(place=READY, attempt=job.attempt - 1, refunded=job.refunded + 1)
+
+    def hand_back(self, job: Job, run: Run) -> Job | None:
+        """Take a job back that the worker cannot run; None when the report is refused."""
+        back = self.release(job, run)
+        return back and back._replace(hand_backs=job.hand_backs + 1, unstarted=job.unstarted + 1)
 
     def reap(self, job: Job) -> Job | None:
         """Take a job back whose lease ran out; None when it is none."""
@@ -88,7 +107,7 @@ class Rules:
         """Return the job of a worker that vanished."""
         crashes = job.crashes + 1
         place = DEAD if crashes >= MAX_CRASHES else READY
-        return job._replace(place=place, crashes=crashes, reaped=job.reaped + 1)
+        return job._replace(place=place, crashes=crashes, reaped=job.reaped + 1, hand_backs=0, unstarted=0)
 
     def cancel(self, job: Job) -> Job | None:
         """Cancel a job; None if it has ended."""
@@ -157,6 +176,9 @@ def _of_the_broker(rules: Rules, state: State, n: int, job: Job) -> Iterator[tup
     if (back := rules.reap(job)) is not None:
         stolen = job.place != LEASED or job.fresh
         yield f"reap {n}", state.put(n, back.but("a live lease is never stolen") if stolen else back)
+    if job.place == LEASED and job.fresh and not job.lost and len(state.jobs) == 1:
+        lost = job._replace(place=READY, epoch=job.epoch - 1, attempt=job.attempt - 1, holder="", fresh=False, lost=1)
+        yield f"a failover loses the claim of {n}", state.put(n, lost)
     if len(state.jobs) == 1 and (off := rules.cancel(job)) is not None:
         yield f"cancel {n}", state.put(n, off)
 
@@ -167,7 +189,7 @@ def _claims(rules: Rules, state: State, n: int, job: Job) -> Iterator[tuple[str,
         together = bool(others) and any(each.crashes >= SUSPECT_AFTER for each in (job, *others))
         if together and rules.suspects_run_alone:
             continue
-        claimed = rules.claim(job)
+        claimed = rules.claim(job, worker)
         if together:
             claimed = claimed.but("a suspect runs alone")
         held = state.held | {(worker, n, claimed.epoch)}
@@ -176,12 +198,13 @@ def _claims(rules: Rules, state: State, n: int, job: Job) -> Iterator[tuple[str,
 
 def _reports(rules: Rules, state: State, worker: str, n: int, epoch: int) -> Iterator[tuple[str, State]]:
     job = state.jobs[n]
-    entitled = job.place == LEASED and job.epoch == epoch
+    run = Run(worker, epoch)
+    entitled = job.place == LEASED and (job.holder, job.epoch) == run
     forgotten = state._replace(held=state.held - {(worker, n, epoch)})
-    for name in ("extend", "complete", "retry", "release") if len(state.jobs) == 1 else ("complete",):
-        after: Job | None = getattr(rules, name)(job, epoch)
+    for name in ("extend", "complete", "retry", "release", "hand_back") if len(state.jobs) == 1 else ("complete",):
+        after: Job | None = getattr(rules, name)(job, run)
         if after is not None and not entitled:
-            after = after.but("only the holder of the current epoch has a say")
+            after = after.but("only the holder of the current epoch and its worker have a say")
         step = f"{worker} {name}s {n} under epoch {epoch}"
         reached = job if after is None else after
         if name == "extend":
@@ -197,11 +220,12 @@ def _broken(state: State) -> str:
         promises = {
             "a job ends once": len(job.accepted) <= 1,
             "a job is done when its holder says so, and not otherwise": (job.place == DONE) == bool(job.accepted),
-            "every run is counted before it starts": job.attempt == job.started - job.refunded,
+            "every run is counted before it starts": job.attempt == job.started - job.refunded - job.lost,
+            "hand-backs are counted apart from attempts and crashes": job.hand_backs == job.unstarted,
             "every crash is counted": job.crashes == job.reaped,
             "a job is dead after MAX_CRASHES crashes, and not before": (job.place == DEAD)
             == (job.crashes >= MAX_CRASHES),
-            "each run has an epoch of its own": job.epoch == job.started,
+            "each claim that is not lost has an epoch of its own": job.epoch == job.started - job.lost,
         }
         broken = [promise for promise, holds in promises.items() if not holds]
         if broken or job.wrong:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.lease_model import DONE, LEASED, READY, Job, Rules, explore
+from tests.contract.lease_model import DONE, LEASED, READY, Job, Rules, Run, explore
 
 
 def test_lease_model_invariants_hold_in_every_state() -> None:
@@ -24,14 +24,14 @@ def test_lease_model_suspects_run_alone_and_end() -> None:
 class AnyEpochSettles(Rules):
     """A report counts whatever its epoch is."""
 
-    def complete(self, job: Job, epoch: int) -> Job | None:
-        return job._replace(place=DONE, accepted=(*job.accepted, epoch)) if job.place == LEASED else None
+    def complete(self, job: Job, run: Run) -> Job | None:
+        return job._replace(place=DONE, accepted=(*job.accepted, run)) if job.place == LEASED else None
 
 
 class AnyEpochRetries(Rules):
     """A failed attempt counts whatever its epoch is."""
 
-    def retry(self, job: Job, epoch: int) -> Job | None:
+    def retry(self, job: Job, run: Run) -> Job | None:
         return job._replace(place=READY) if job.place == LEASED else None
 
 
@@ -45,38 +45,42 @@ class ReapsLiveLeases(Rules):
 class CountsAttemptsLate(Rules):
     """An attempt counts when it is over."""
 
-    def claim(self, job: Job) -> Job:
-        return super().claim(job)._replace(attempt=job.attempt)
+    def claim(self, job: Job, worker: str) -> Job:
+        return super().claim(job, worker)._replace(attempt=job.attempt)
 
 
 class ExtendRevives(Rules):
     """A lease that was reaped comes back to life."""
 
-    def extend(self, job: Job, epoch: int) -> Job | None:
-        return job._replace(place=LEASED, fresh=True) if job.epoch == epoch and job.place in (READY, LEASED) else None
+    def extend(self, job: Job, run: Run) -> Job | None:
+        return (
+            job._replace(place=LEASED, fresh=True)
+            if (job.holder, job.epoch) == run and job.place in (READY, LEASED)
+            else None
+        )
 
 
 class SettlesTwice(Rules):
     """A repeated report is written again."""
 
-    def complete(self, job: Job, epoch: int) -> Job | None:
-        ours = job.epoch == epoch and job.place in (LEASED, DONE)
-        return job._replace(place=DONE, accepted=(*job.accepted, epoch)) if ours else None
+    def complete(self, job: Job, run: Run) -> Job | None:
+        ours = (job.holder, job.epoch) == run and job.place in (LEASED, DONE)
+        return job._replace(place=DONE, accepted=(*job.accepted, run)) if ours else None
 
 
 class ReleasesWithoutRefund(Rules):
     """What is given back costs an attempt."""
 
-    def release(self, job: Job, epoch: int) -> Job | None:
-        back = super().release(job, epoch)
+    def release(self, job: Job, run: Run) -> Job | None:
+        back = super().release(job, run)
         return back and back._replace(attempt=job.attempt)
 
 
 class KeepsTheEpoch(Rules):
     """A job that is claimed again has the epoch that it had."""
 
-    def claim(self, job: Job) -> Job:
-        return super().claim(job)._replace(epoch=max(job.epoch, 1))
+    def claim(self, job: Job, worker: str) -> Job:
+        return super().claim(job, worker)._replace(epoch=max(job.epoch, 1))
 
 
 class ForgetsCrashes(Rules):
@@ -103,11 +107,37 @@ class PopIsLoss(Rules):
 class CancelledJobsComeBack(Rules):
     """A settlement ends a cancelled job a second time."""
 
-    def holds(self, job: Job, epoch: int) -> bool:
-        return job.place in (LEASED, "cancelled") and job.epoch == epoch
+    def holds(self, job: Job, run: Run) -> bool:
+        return job.place in (LEASED, "cancelled") and (job.holder, job.epoch) == run
+
+
+class HandBacksCountAsAttempts(Rules):
+    """What is handed back costs an attempt."""
+
+    def hand_back(self, job: Job, run: Run) -> Job | None:
+        back = super().hand_back(job, run)
+        return back and back._replace(attempt=job.attempt)
+
+
+class AttemptsCountAsHandBacks(Rules):
+    """A failed attempt leaves one hand-back less."""
+
+    def retry(self, job: Job, run: Run) -> Job | None:
+        back = super().retry(job, run)
+        return back and back._replace(hand_backs=job.hand_backs + 1)
+
+
+class AnyWorkerSettles(Rules):
+    """A report counts whichever worker it is of, if the epoch is right."""
+
+    def holds(self, job: Job, run: Run) -> bool:
+        return job.place == LEASED and job.epoch == run.epoch
 
 
 ONE_JOB = [
+    HandBacksCountAsAttempts,
+    AttemptsCountAsHandBacks,
+    AnyWorkerSettles,
     AnyEpochSettles,
     AnyEpochRetries,
     ReapsLiveLeases,

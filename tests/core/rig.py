@@ -103,7 +103,7 @@ async def record_of(broker: Broker, job_id: str) -> JobRecord:
 def lease(job_id: str = "j", epoch: int = 1) -> Lease:
     """Return a lease of a job that no broker has."""
     return Lease(
-        job_id=job_id, queue="q", epoch=epoch, task="t", payload=b"",
+        job_id=job_id, queue="q", epoch=epoch, worker_id="w", task="t", payload=b"",
         attempt=1, crashes=0, priority=5, enqueued_at=0.0,
     )  # fmt: skip
 

@@ -110,6 +110,43 @@ async def test_expiry_retries_are_not_expired(app: Aarq, clock: VirtualClock, br
     assert (await record_of(broker, job.id)).state is JobState.COMPLETED
 
 
+async def test_expiry_stays_in_force_after_hand_back(app: Aarq, clock: VirtualClock, broker: FlakyBroker) -> None:
+    """A job that a release without its task handed back is not run after its latest start."""
+    ran: list[str] = []
+
+    @app.task(name="late")
+    async def late(ctx: dict[str, Any]) -> None:
+        ran.append(ctx["job_id"])
+
+    job = await late.options(expires=5).enqueue()
+    await drain(Aarq(broker))  # a release without the task
+    assert (await record_of(broker, job.id)).hand_backs == 1
+    async with working(app, clock=clock):
+        await clock.advance(11)
+    assert ((await record_of(broker, job.id)).state, ran) == (JobState.EXPIRED, [])
+
+
+async def test_expiry_is_used_up_by_a_start_that_a_stop_cut_short(
+    app: Aarq, clock: VirtualClock, broker: FlakyBroker
+) -> None:
+    """A job that was started in time, and released when its worker stopped, is run however late it is."""
+    started = anyio.Event()
+
+    @app.task(name="long")
+    async def long(ctx: dict[str, Any]) -> None:
+        if ctx["epoch"] == 1:
+            started.set()
+            await anyio.sleep_forever()
+
+    job = await long.options(expires=5).enqueue()
+    async with working(app, clock=clock, grace=0):
+        await started.wait()
+    assert await job.state() is JobState.PENDING
+    await clock.advance(60)
+    await drain(app)
+    assert await job.state() is JobState.COMPLETED
+
+
 async def test_expiry_broker_away_releases_job(app: Aarq, task: Task[[], str], broker: FlakyBroker) -> None:
     """If the broker's time cannot be read, the job is released and claimed again later."""
     job = await task.options(expires=60).enqueue()
@@ -206,11 +243,13 @@ def test_latest_start_counts_from_due_time(facts: dict[str, Any], moment: float 
 
 
 @pytest.mark.parametrize(
-    ("epoch", "now", "over"), [(1, 60, False), (1, 60.001, True), (2, 1000, False)], ids=["in time", "late", "again"]
+    ("until", "now", "over"),
+    [(60, 60, False), (60, 60.001, True), (None, 1000, False)],
+    ids=["in time", "late", "started before"],
 )
-def test_expiry_applies_to_first_epoch_only(lease: Callable[..., Lease], epoch: int, now: float, over: bool) -> None:
-    """Only the first attempt can expire; the moment itself is in time."""
-    assert (expired(lease(epoch=epoch, expires_at=60.0), now) is not None) is over
+def test_expiry_applies_until_a_start(lease: Callable[..., Lease], until: float | None, now: float, over: bool) -> None:
+    """A lease with a latest start expires after it, in any epoch; the moment itself is in time."""
+    assert (expired(lease(epoch=7, expires_at=until), now) is not None) is over
 
 
 @pytest.fixture
@@ -219,6 +258,7 @@ def lease() -> Callable[..., Lease]:
     fields: dict[str, Any] = {
         "job_id": "j",
         "queue": "q",
+        "worker_id": "w",
         "task": "t",
         "payload": b"",
         "attempt": 1,

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioq import Retry
-from aioq.model.job import Dead, Failed, Lease, Retried
+from aioq.errors import UnknownTask
+from aioq.model.job import Dead, Failed, HandedBack, Lease, Retried
 from aioq.options import TaskOptions
 from aioq.retry import backoff_delay, full_jitter
-from aioq.worker.outcome import UNKNOWN_TASK_RETRIES, after_error, unknown_task
+from aioq.worker.outcome import MAX_HAND_BACKS, after_error, cannot_run
 
 DAY = 86_400
 
@@ -23,11 +24,11 @@ shares = st.floats(0, 1)
 rolls = st.floats(0, 1, exclude_max=True)
 
 
-def lease(attempt: int = 1, crashes: int = 0) -> Lease:
+def lease(attempt: int = 1, crashes: int = 0, hand_backs: int = 0) -> Lease:
     """Return a lease for some attempt."""
     return Lease(
-        job_id="j", queue="q", epoch=attempt, task="t", payload=b"{}",
-        attempt=attempt, crashes=crashes, priority=5, enqueued_at=0.0,
+        job_id="j", queue="q", epoch=attempt, worker_id="w", task="t", payload=b"{}",
+        attempt=attempt, crashes=crashes, priority=5, enqueued_at=0.0, hand_backs=hand_backs,
     )  # fmt: skip
 
 
@@ -184,11 +185,11 @@ def test_after_error_retry_without_attempts_fails() -> None:
 # Unknown tasks
 
 
-def test_unknown_task_is_retried_three_times_then_dead() -> None:
-    """Other workers get three attempts with growing delays; crashes do not count."""
-    outcomes = [unknown_task(lease(n + 1, 1), LookupError("who?")) for n in range(1, UNKNOWN_TASK_RETRIES + 1)]
-    assert [outcome.delay for outcome in outcomes if isinstance(outcome, Retried)] == [10, 20, 40]
-    last = unknown_task(lease(UNKNOWN_TASK_RETRIES + 1), LookupError("who?"))
+def test_unknown_task_is_handed_back_three_times_then_dead() -> None:
+    """Other workers get three chances with growing delays; attempts and crashes do not count."""
+    outcomes = [cannot_run(lease(7, 2, n), UnknownTask("who?")) for n in range(MAX_HAND_BACKS)]
+    assert [outcome.delay for outcome in outcomes if isinstance(outcome, HandedBack)] == [10, 20, 40]
+    last = cannot_run(lease(hand_backs=MAX_HAND_BACKS), UnknownTask("who?"))
     assert isinstance(last, Dead)
     assert last.reason == "unknown_task"
 

@@ -16,6 +16,7 @@ from aioq.model.job import (
     Dead,
     Expired,
     Failed,
+    HandedBack,
     Lease,
     Reaped,
     Released,
@@ -27,7 +28,7 @@ from aioq.model.job import (
 from aioq.model.states import JobState
 from aioq_redis import RedisBroker
 from aioq_redis.storage.scripts import load
-from tests.contract.lease_model import CANCELLED, DEAD, DONE, LEASED, READY, Job, Rules
+from tests.contract.lease_model import CANCELLED, DEAD, DONE, LEASED, READY, Job, Rules, Run
 from tests.redis.job_helpers import FAILURE, claim, job, let_pass, request
 
 __all__ = ["OPERATIONS", "Operation"]
@@ -190,7 +191,8 @@ def made(job: Job | None) -> Job:
     return job
 
 
-RUNNING = RULES.claim(Job())
+RUNNING = RULES.claim(Job(), "w1")
+RUN = Run("w1", 1)
 LATE = RUNNING._replace(fresh=False)
 OPERATIONS = [
     Operation("enqueue", "enqueue_one", nothing, lambda b, _: b.enqueue([job("a")]), ([True], [False]), None, Job()),
@@ -202,15 +204,18 @@ OPERATIONS = [
     Operation("wait and claim", "claim", awaited, await_it, ([("a", 1)],), Job(), RUNNING),
     Operation(
         "extend", "extend", leased, lambda b, lease: b.extend([lease], seconds=60), ([],), RUNNING,
-        made(RULES.extend(RUNNING, 1)),
+        made(RULES.extend(RUNNING, RUN)),
     ),
-    Operation("extend from a thread", "extend", leased, extend_in_thread, ([],), RUNNING, made(RULES.extend(RUNNING, 1))),
-    settling("complete", lambda lease: Completed(lease=lease, result=b"1", retain_for=60), RULES.complete(RUNNING, 1)),
-    settling("fail", lambda lease: Failed(lease=lease, failure=FAILURE, retain_for=60), RULES.complete(RUNNING, 1)),
-    settling("mark dead", lambda lease: Dead(lease=lease, reason="malformed"), RULES.complete(RUNNING, 1)),
-    settling("expire", lambda lease: Expired(lease=lease, failure=FAILURE), RULES.complete(RUNNING, 1)),
-    settling("retry", lambda lease: Retried(lease=lease, delay=0, failure=FAILURE), RULES.retry(RUNNING, 1)),
-    settling("release", lambda lease: Released(lease=lease), RULES.release(RUNNING, 1)),
+    Operation("extend from a thread", "extend", leased, extend_in_thread, ([],), RUNNING, made(RULES.extend(RUNNING, RUN))),
+    settling("complete", lambda lease: Completed(lease=lease, result=b"1", retain_for=60), RULES.complete(RUNNING, RUN)),
+    settling("fail", lambda lease: Failed(lease=lease, failure=FAILURE, retain_for=60), RULES.complete(RUNNING, RUN)),
+    settling("mark dead", lambda lease: Dead(lease=lease, reason="malformed"), RULES.complete(RUNNING, RUN)),
+    settling("expire", lambda lease: Expired(lease=lease, failure=FAILURE), RULES.complete(RUNNING, RUN)),
+    settling("retry", lambda lease: Retried(lease=lease, delay=0, failure=FAILURE), RULES.retry(RUNNING, RUN)),
+    settling(
+        "hand back", lambda lease: HandedBack(lease=lease, delay=0, failure=FAILURE), RULES.hand_back(RUNNING, RUN)
+    ),
+    settling("release", lambda lease: Released(lease=lease), RULES.release(RUNNING, RUN)),
     Operation(
         "reap", "reap", expired, lambda b, _: b.reap(["q"]),
         ([], [Reaped(job_id="a", queue="q", crashes=1, state=JobState.PENDING)]), LATE, made(RULES.reap(LATE)),

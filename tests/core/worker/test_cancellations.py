@@ -12,7 +12,7 @@ import pytest
 from aioq import Aarq, BrokerUnavailable
 from aioq.testing import VirtualClock
 from tests.core.brokers import FlakyBroker
-from tests.core.rig import settle_down, working
+from tests.core.rig import Hold, record_of, settle_down, working
 
 DOWN = BrokerUnavailable("connection refused")
 
@@ -20,6 +20,33 @@ DOWN = BrokerUnavailable("connection refused")
 async def _nothing() -> AsyncGenerator[str, None]:
     for job_id in tuple[str, ...]():
         yield job_id
+
+
+async def test_cancellations_late_one_does_not_hit_the_replay(clock: VirtualClock) -> None:
+    """If a cancellation arrives when the worker runs a replay of the job already, the replay goes on."""
+    held_up = anyio.Event()
+
+    class Late(FlakyBroker):
+        async def aborts(self, worker_id: str) -> Any:
+            async for run in super().aborts(worker_id):
+                await held_up.wait()
+                yield run
+
+    app = Aarq(broker := Late(clock=clock))
+    hold = Hold(app)
+    async with working(app, clock=clock, lease=3):
+        job = await hold.task.enqueue()
+        await hold.started.wait()
+        hold.started = anyio.Event()
+        await job.cancel()
+        await broker.retry_job(job.id)
+        await hold.started.wait()
+        held_up.set()
+        await settle_down()
+        hold.release.set()
+        assert await job.result(timeout=5) == "ended"
+    record = await record_of(broker, job.id)
+    assert (record.crashes, record.attempt) == (0, 1)
 
 
 async def test_cancellations_missed_one_is_found_by_heartbeat(clock: VirtualClock) -> None:

@@ -246,31 +246,70 @@ async def test_broken_codec_fails_attempt_with_retry(broker: FlakyBroker) -> Non
 
 
 @pytest.mark.parametrize("name", ["gone", "a\r\nFAKE: log line\x1b[31m", "x" * 10_000])
-async def test_unknown_task_is_retried_later(
+async def test_unknown_task_is_handed_back(
     app: Aarq, broker: FlakyBroker, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
-    """A job of an unknown task is retried later, since another worker may know the task."""
+    """A job of an unknown task is handed back, since another worker may have the task."""
     await broker.enqueue([NewJob(id="j", task=name, queue="default", payload=b"{}")])
     assert await next_job_runs(app)
     record = await record_of(broker, "j")
-    assert record.state is JobState.RETRYING
+    assert (record.state, record.attempt, record.hand_backs) == (JobState.SCHEDULED, 0, 1)
     assert record.failure is not None
     assert record.failure.type == "UnknownTask"
     assert all("\n" not in message and len(message) < 2000 for message in caplog.messages)
 
 
-async def test_unknown_task_is_dead_after_three_retries(clock: Any) -> None:
-    """The job is dead after three retries over more than a minute."""
+async def test_unknown_task_is_dead_after_three_hand_backs(clock: Any) -> None:
+    """The job is dead after three hand-backs over more than a minute."""
     broker = FlakyBroker(clock=clock)
     await broker.enqueue([NewJob(id="j", task="gone", queue="default", payload=b"{}")])
     async with working(Aarq(broker), clock=clock):
         await clock.advance(69)
-        assert (await record_of(broker, "j")).state is JobState.RETRYING
+        assert (await record_of(broker, "j")).state is JobState.SCHEDULED
         await clock.advance(1)
         record = await record_of(broker, "j")
-    assert (record.state, record.reason, record.attempt) == (JobState.DEAD, "unknown_task", 4)
+    assert (record.state, record.reason, record.hand_backs) == (JobState.DEAD, "unknown_task", 3)
     assert record.failure is not None
     assert record.failure.message == "this worker has no task named gone; is it an older or newer release?"
+
+
+async def test_hand_backs_leave_all_attempts_of_the_task(app: Aarq, clock: Any) -> None:
+    """A job that an old release handed back three times gets its first run and all its retries."""
+    broker = FlakyBroker(clock=clock)
+    app = Aarq(broker)
+    attempts: list[int] = []
+
+    @app.task(name="bad", retries=3, retry_delay=0)
+    async def bad(ctx: dict[str, Any]) -> None:
+        attempts.append(ctx["attempt"])
+        raise ValueError
+
+    job = await bad.enqueue()
+    async with working(Aarq(broker), clock=clock):
+        await clock.advance(69)
+    assert (await record_of(broker, job.id)).hand_backs == 3
+    await clock.advance(1)
+    await drain(app)
+    assert (attempts, await job.state()) == ([1, 2, 3, 4], JobState.FAILED)
+
+
+async def test_failed_attempts_leave_all_hand_backs(app: Aarq, clock: Any) -> None:
+    """A job that failed four times is handed back like any other by a release without its task."""
+    broker = FlakyBroker(clock=clock)
+    app = Aarq(broker)
+
+    @app.task(name="bad", retries=10, retry_delay=100, jitter=0, backoff="constant")
+    async def bad(_: object) -> None:
+        raise ValueError
+
+    job = await bad.enqueue()
+    async with working(app, clock=clock):
+        await clock.advance(301)
+    assert (await record_of(broker, job.id)).attempt == 4
+    async with working(Aarq(broker), clock=clock):
+        await clock.advance(100)
+    record = await record_of(broker, job.id)
+    assert (record.state, record.attempt, record.hand_backs) == (JobState.SCHEDULED, 4, 1)
 
 
 async def test_failure_log_stays_on_one_line(app: Aarq, caplog: pytest.LogCaptureFixture) -> None:

@@ -14,12 +14,13 @@ from tests.core.rig import lease, settle_down
 async def test_lease_table_drop_of_older_epoch_keeps_newer() -> None:
     """Dropping the lease of an earlier run does not drop that of the current one."""
     table = LeaseTable()
-    table.add([lease(epoch=1)])
-    table.add([lease(epoch=2)])
-    table.drop(lease(epoch=1))
+    older, newer = lease(epoch=1), lease(epoch=2)
+    table.add([older])
+    table.add([newer])
+    table.drop(older)
     assert [held.epoch for held in table.all()] == [2]
-    table.drop(lease(epoch=2))
-    table.drop(lease(epoch=2))
+    table.drop(newer)
+    table.drop(newer)
     assert table.all() == []
 
 
@@ -34,7 +35,8 @@ async def test_slots_and_leases_wake_waiting_tasks() -> None:
     await slots.wait_idle()
     await table.wait_empty()
     slots.take()
-    table.add([lease()])
+    held = lease()
+    table.add([held])
     woken: list[str] = []
 
     async def wait(name: str, until: Any) -> None:
@@ -50,5 +52,5 @@ async def test_slots_and_leases_wake_waiting_tasks() -> None:
         slots.release()
         await settle_down()
         assert sorted(woken) == ["free", "idle"]
-        table.drop(lease())
+        table.drop(held)
     assert woken[2:] == ["empty"]

@@ -142,7 +142,7 @@ async def test_aborts_continue_after_a_lost_connection(broker: RedisBroker, raw:
     await until(listening)
     await broker.cancel_job("a", queue="q")
     async with asyncio.timeout(10):
-        assert await heard == "a"
+        assert (await heard).job_id == "a"
     assert isinstance(aborts, AsyncGenerator)
     await aborts.aclose()
 

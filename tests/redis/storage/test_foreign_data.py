@@ -86,7 +86,7 @@ async def test_claim_later_version_is_dead_after_an_hour(
 ) -> None:
     """A job of a later version is dead if no newer worker has claimed it within an hour."""
     raw.hset(queue("jobs"), "f", b'1764000000000 tasks.work {"v":2}\n[]')
-    raw.hset(queue("runs"), "f", b"s0 119 1764000000000 0 0 1764000000000 w1")
+    raw.hset(queue("runs"), "f", b"s0 121 1764000000000 0 0+120 1764000000000 w1")
     raw.rpush(queue("ready:5"), "f")
     assert await claim(broker) == []
     assert [dead.reason for dead in await broker.list_dead_jobs("q")] == ["unknown_version"]

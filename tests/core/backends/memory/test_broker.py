@@ -181,8 +181,8 @@ async def test_aborts_reach_second_listener_of_same_worker_id(broker: MemoryBrok
 
         async def listen(scope: anyio.CancelScope, to: list[str]) -> None:
             with scope:
-                async for job_id in broker.aborts("w"):
-                    to.append(job_id)
+                async for run in broker.aborts("w"):
+                    to.append(run.job_id)
                     tg.cancel_scope.cancel()
 
         first = anyio.CancelScope()

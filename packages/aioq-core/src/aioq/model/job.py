@@ -15,12 +15,14 @@ from aioq.model.states import JobState
 __all__ = [
     "SUSPECT_AFTER",
     "Dead",
+    "CancelledRun",
     "Claim",
     "ClaimRequest",
     "Completed",
     "Expired",
     "Failed",
     "Failure",
+    "HandedBack",
     "JobRecord",
     "Lease",
     "NewJob",
@@ -70,17 +72,29 @@ class Lease(Struct, frozen=True, kw_only=True):
     epoch: int
     """The fencing token: increases with every claim of the job, and settlements with an older epoch are
     rejected. A later job with the same id has epochs of its own; `enqueued_at` distinguishes the two."""
+    worker_id: str
+    """The worker that claimed the job. If the broker loses a claim in a failover, a second worker gets the same
+    epoch, and only the one that the broker has recorded can settle."""
     task: str
     payload: bytes
     attempt: int
-    """Counted before the attempt starts; 1 for the first. A release takes it off again."""
+    """Counted before the attempt starts; 1 for the first. A release or a hand-back takes it off again."""
     crashes: int
     """Earlier attempts whose lease ran out."""
     priority: int
     enqueued_at: float
     expires_at: float | None = None
-    """The latest start of the first attempt, from `aioq.options.latest_start`. Workers check it at epoch 1
-    only, so brokers may leave it set for retries and replays."""
+    """The latest start, from `aioq.options.latest_start`; None once the job was started or replayed."""
+    hand_backs: int = 0
+    """How often workers have handed the job back since it was started last; see `HandedBack`."""
+
+
+class CancelledRun(Struct, frozen=True, kw_only=True):
+    """A run that was cancelled while it was leased: the fields of its lease that tell it from later runs."""
+
+    job_id: str
+    epoch: int
+    enqueued_at: float
 
 
 class ClaimRequest(Struct, frozen=True, kw_only=True):
@@ -153,6 +167,19 @@ class Released(Struct, frozen=True, kw_only=True, tag=True):
     delay: float = 0.0
     """Seconds from the broker's now until the job is due again. 0 makes it `pending`, at the front of its
     priority; more makes it `scheduled`."""
+    started: bool = False
+    """Whether the task was started under this lease. A start uses up the job's `expires`, and its hand-backs are
+    counted from 0 again."""
+
+
+class HandedBack(Struct, frozen=True, kw_only=True, tag=True):
+    """The worker's release of the app cannot run the job, and another one may: neither an attempt nor a crash."""
+
+    lease: Lease
+    delay: float
+    """Seconds from the broker's now until the job is due again. The job becomes `scheduled`."""
+    failure: Failure | None = None
+    """Why this worker cannot run it."""
 
 
 class Dead(Struct, frozen=True, kw_only=True, tag=True):
@@ -175,7 +202,7 @@ class Expired(Struct, frozen=True, kw_only=True, tag=True):
     """Its message says how late the job was."""
 
 
-Settlement: TypeAlias = Completed | Retried | Failed | Released | Dead | Expired
+Settlement: TypeAlias = Completed | Retried | Failed | Released | HandedBack | Dead | Expired
 """The outcome of an attempt."""
 
 
@@ -222,10 +249,12 @@ class JobRecord(Struct, frozen=True, kw_only=True):
     """The worker that claimed the latest attempt."""
     result: bytes | None = None
     failure: Failure | None = None
-    """The failure of the latest failed attempt. For a completed job a broker need not store it."""
+    """The failure of the latest failed attempt or hand-back. For a completed job a broker need not store it."""
     reason: str | None = None
     """Why a `dead` job is dead. Of a completed job without a result: `full` if the broker had no room for it, None if
     the result was too large."""
+    hand_backs: int = 0
+    """How often workers have handed the job back since it was started last."""
 
 
 class QueueStats(Struct, frozen=True, kw_only=True):

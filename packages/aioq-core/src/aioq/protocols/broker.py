@@ -73,15 +73,16 @@ class Broker(Protocol):
            nothing more until it is idle and can claim the suspect. The other workers go on.
         6. For `Signals.wait_and_claim`, a suspect counts as work only for an idle worker.
         7. A record that cannot be read becomes dead with the reason `malformed`.
-        8. An expired job is leased with its `expires_at`; the worker does not start it.
+        8. An expired job is leased with its `expires_at`; the worker does not start it. Once the job was retried,
+           reaped, replayed, or released with `started`, its leases have no `expires_at`.
         """
         ...
 
     async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[Lease]:
         """Set the deadline of leases to `seconds` from now; return the leases that are lost.
 
-        1. A lease is lost if it was reaped, if the job was claimed again or cancelled, or if its id now belongs to
-           another job.
+        1. A lease is lost if it was reaped, if the job was claimed again or cancelled, if its id now belongs to
+           another job, or if the store knows another worker as its holder.
         2. A lease that ran out but was not reaped is extended like any other.
         """
         ...
@@ -89,10 +90,13 @@ class Broker(Protocol):
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         """Write the outcomes of attempts, independently of each other; return an answer for each.
 
-        1. Only the epoch that holds the job may settle it: `DONE`.
+        1. Only the epoch and worker that hold the job may settle it: `DONE`.
         2. A repeated settlement changes nothing. Its answer is `ALREADY` as long as the broker has a record of
            the job, and `STALE` after that.
-        3. Every other settlement is `STALE`, also that of an earlier job with the same id.
+        3. Every other settlement is `STALE`, also that of an earlier job with the same id, and that of another
+           worker with the same epoch.
+        4. `Released` and `HandedBack` take the attempt off again. `HandedBack` adds one to the hand-backs of the job;
+           a retry, a crash, a replay, and a release with `started` set them to 0.
         """
         ...
 

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from anyio import Event
 
-from aioq.model.job import Claim, ClaimRequest, JobRecord, QueueStats
+from aioq.model.job import CancelledRun, Claim, ClaimRequest, JobRecord, QueueStats
 from aioq.model.states import JobState
 
 __all__ = ["JobStore", "Signals"]
@@ -44,7 +44,8 @@ class JobStore(Protocol):
     async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
         """Put a failed, cancelled, dead or expired job back into its queue; False if it is in another state or unknown.
 
-        1. Its attempts and crashes are counted from 0 again. Its epochs are not, so that old leases stay stale.
+        1. Its attempts, crashes and hand-backs are counted from 0 again, and it no longer expires. Its epochs go on,
+           so that old leases stay stale.
         2. It is due now, behind other jobs of its priority.
         3. Its record is not dropped before it has ended again.
         """
@@ -83,8 +84,11 @@ class Signals(Protocol):
         """
         ...
 
-    def aborts(self, worker_id: str) -> AsyncIterator[str]:
-        """Yield the ids of this worker's running jobs as they are cancelled, until closed.
+    def aborts(self, worker_id: str) -> AsyncIterator[CancelledRun]:
+        """Yield this worker's runs as their jobs are cancelled, until closed.
+
+        A cancelled job may be replayed at once, and the same worker may claim it before it reads of the cancellation:
+        the epoch tells which of its runs was cancelled.
 
         If the iterator ends or raises, the worker calls `aborts` again. Cancellations in between may be left
         out or repeated: the worker notices them when it next extends the lease. A broker without `JobStore`

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from aioq.clock import Clock
 from aioq.errors import BrokerUnavailable
+from aioq.model.job import CancelledRun
 from aioq.protocols import Broker, Signals
 from aioq.retry import full_jitter
 from aioq.worker.log import logger
@@ -25,12 +26,12 @@ class Cancellations:
         self._clock = clock
         self._logged = False
 
-    async def run(self, cancel: Callable[[str], object]) -> None:
-        """Call `cancel` with the id of each job that is cancelled, until this call is cancelled."""
+    async def run(self, cancel: Callable[[CancelledRun], object]) -> None:
+        """Call `cancel` with each run that is cancelled, until this call is cancelled."""
         while isinstance(self._broker, Signals):
             try:
-                async for job_id in self._broker.aborts(self._worker_id):
-                    cancel(job_id)
+                async for run in self._broker.aborts(self._worker_id):
+                    cancel(run)
             except BrokerUnavailable:
                 # `BrokerRetry` logs the outage: other calls fail at the same time.
                 logger.debug("cannot subscribe to cancellations while the broker is unreachable")

@@ -5,19 +5,19 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from aioq.errors import BadSignature, PayloadTooLarge, Retry
-from aioq.model.job import Dead, Expired, Failed, Failure, Lease, Retried, Settlement
+from aioq.errors import BadSignature, PayloadTooLarge, Retry, UnknownTask
+from aioq.model.job import Dead, Expired, Failed, Failure, HandedBack, Lease, Retried, Settlement
 from aioq.options import TaskOptions
 from aioq.retry import backoff_delay
 from aioq.serialization.failure import causes, describe
 
-__all__ = ["after_error", "expired", "unknown_task", "unreadable", "wants_retry"]
+__all__ = ["after_error", "cannot_run", "expired", "unreadable", "wants_retry"]
 
-UNKNOWN_TASK_RETRIES = 3
-"""Retries of a job whose task a worker does not have: during a deployment another worker may have it."""
+MAX_HAND_BACKS = 3
+"""How often a job is handed back by workers that cannot run it: during a deployment another worker can."""
 
-UNKNOWN_TASK_DELAY = 10.0
-"""Seconds before the first of these retries; doubled each time."""
+HAND_BACK_DELAY = 10.0
+"""Seconds until a job that was handed back is due again; doubled each time."""
 
 
 def after_error(
@@ -64,9 +64,9 @@ def _names_group(kinds: tuple[type[BaseException], ...], error: BaseException) -
 def expired(lease: Lease, now: float) -> Settlement | None:
     """Return the settlement of a job whose latest start has passed; None if the job may start.
 
-    Only the first run has to start in time: a job that was retried or returned by hand is run however late it is.
+    The lease of a job that was started or replayed has no latest start: it is run however late it is.
     """
-    if lease.expires_at is None or now <= lease.expires_at or lease.epoch > 1:
+    if lease.expires_at is None or now <= lease.expires_at:
         return None
     text = f"its latest start was {now - lease.expires_at:.3g} s ago"
     return Expired(lease=lease, failure=Failure("Expired", text))
@@ -84,10 +84,12 @@ def unreadable(lease: Lease, error: Exception) -> Settlement:
     return Dead(lease=lease, reason=reason, failure=describe(error))
 
 
-def unknown_task(lease: Lease, error: BaseException) -> Settlement:
-    """Return the settlement of a job whose task this worker does not have: a retry elsewhere, in the end dead."""
-    attempts = lease.attempt - lease.crashes
-    if attempts > UNKNOWN_TASK_RETRIES:
+def cannot_run(lease: Lease, error: UnknownTask) -> Settlement:
+    """Return the settlement of a job that this release of the app cannot run: handed back, in the end dead.
+
+    Neither attempts nor crashes count: the task was not started.
+    """
+    if lease.hand_backs >= MAX_HAND_BACKS:
         return Dead(lease=lease, reason="unknown_task", failure=describe(error))
     # 10, 20 and 40 s: together longer than most deployments take.
-    return Retried(lease=lease, delay=UNKNOWN_TASK_DELAY * 2.0 ** (attempts - 1), failure=describe(error))
+    return HandedBack(lease=lease, delay=HAND_BACK_DELAY * 2.0**lease.hand_backs, failure=describe(error))

@@ -13,7 +13,7 @@ import anyio
 
 from aioq.errors import BadSignature, PayloadTooLarge, ResultSerializationError, SerializationError, UnknownTask
 from aioq.model.ids import TICK_IDS
-from aioq.model.job import Completed, Failed, Lease, Released, Settlement
+from aioq.model.job import CancelledRun, Completed, Failed, Lease, Released, Settlement
 from aioq.serialization.failure import describe, error_text
 from aioq.task import Task
 from aioq.worker.broker_retry import OUTAGES
@@ -23,7 +23,7 @@ from aioq.worker.execution.asyncio_tasks import AsyncioTasks
 from aioq.worker.execution.protocol import Interrupted, JobTask, JobTasks
 from aioq.worker.log import extra, job_of, logger
 from aioq.worker.loop_monitor import current_job
-from aioq.worker.outcome import after_error, expired, unknown_task, unreadable
+from aioq.worker.outcome import after_error, cannot_run, expired, unreadable
 from aioq.worker.runtime import Runtime
 from aioq.worker.settler import Settler
 from aioq.worker.shutdown import being_cancelled
@@ -96,26 +96,23 @@ class Runner:
         """
         if self._tasks is None:
             raise RuntimeError("jobs can be started inside `running` only")
-        if lease.job_id in self._running:
-            self.cancel(lease.job_id, CancelReason.LOST)
+        if (earlier := self._running.get(lease.job_id)) is not None:
+            self.cancel(earlier.lease, CancelReason.LOST)
         job = self._running[lease.job_id] = RunningJob(lease)
         # Here, not in the job's task: the next claim asks for as many jobs as there are free slots, and may be sent
         # before that task has made its first step.
         self._slots.take()
         self._tasks.start(self._run, job, f"job {lease.job_id}")
 
-    def cancel(self, lease_or_id: Lease | str, reason: CancelReason) -> bool:
-        """Cancel a running job; return False if it does not run here or is being cancelled already.
-
-        With a lease, only the run under this lease is cancelled; with an id, any run of the job.
-        """
-        job_id = lease_or_id if isinstance(lease_or_id, str) else lease_or_id.job_id
-        job = self._running.get(job_id)
+    def cancel(self, run: Lease | CancelledRun, reason: CancelReason) -> bool:
+        """Cancel one run of a job; return False if it is not running here or is being cancelled already."""
+        job = self._running.get(run.job_id)
         # The first reason stays: a job whose lease was lost must not be released when the worker stops later.
         if job is None or job.cancelled_for:
             return False
-        # The news of a lost lease may be late: this worker may have claimed the job again under a new epoch.
-        if isinstance(lease_or_id, Lease) and job.lease.epoch != lease_or_id.epoch:
+        # The news of a lost lease or a cancellation may be late: this worker may have claimed the job again since, or
+        # a later job with the same id.
+        if (job.lease.epoch, job.lease.enqueued_at) != (run.epoch, run.enqueued_at):
             return False
         job.cancelled_for = reason
         if job.task is not None:
@@ -137,7 +134,7 @@ class Runner:
             )
             if job.cancelled_for is CancelReason.STOPPING:
                 # As if the lease were lost: whatever the task does from now on is not reported.
-                self._settler.release(job.lease)
+                self._settler.add(Released(lease=job.lease, started=True))
                 job.cancelled_for = CancelReason.LOST
 
     async def _run(self, task: JobTask, job: RunningJob) -> None:
@@ -171,7 +168,7 @@ class Runner:
         task = self._app.tasks.get(lease.task)
         if task is None:
             error = UnknownTask(f"this worker has no task named {lease.task}; is it an older or newer release?")
-            return unknown_task(lease, error)
+            return cannot_run(lease, error)
         try:
             arguments = task.read_arguments(lease)
         except (BadSignature, SerializationError) as error:
@@ -189,7 +186,7 @@ class Runner:
             return self._completed(job.lease, task, await job_task.run(work, options.timeout))
         except Interrupted:
             if job.cancelled_for:
-                return self._after_cancel(job)
+                return self._after_cancel(job, started=True)
             timeout = TimeoutError(f"the task took longer than its timeout of {options.timeout:g} s")
             return after_error(options, job.lease, timeout)
         except anyio.get_cancelled_exc_class() as error:
@@ -203,7 +200,7 @@ class Runner:
             return Released(lease=job.lease, delay=early.delay)
         except BaseException as error:  # a task that raises SystemExit ends its job, not the worker
             if job.cancelled_for or being_cancelled():
-                return self._after_cancel(job)
+                return self._after_cancel(job, started=True)
             return after_error(options, job.lease, error)
 
     async def _check_expiry(self, lease: Lease) -> Settlement | None:
@@ -220,10 +217,12 @@ class Runner:
             return Released(lease=lease, delay=CLOCK_RETRY_DELAY)
 
     @staticmethod
-    def _after_cancel(job: RunningJob) -> Settlement | None:
+    def _after_cancel(job: RunningJob, *, started: bool = False) -> Settlement | None:
         """Return a release of the job; None if the job no longer belongs to this worker."""
         # A cancellation of the whole worker may reach the job before `cancel_all` has set a reason.
-        return None if job.cancelled_for in (CancelReason.LOST, CancelReason.CANCELLED) else Released(lease=job.lease)
+        if job.cancelled_for in (CancelReason.LOST, CancelReason.CANCELLED):
+            return None
+        return Released(lease=job.lease, started=started)
 
     def _work(self, lease: Lease, task: Task[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Awaitable[Any]:
         context = self._context(lease)

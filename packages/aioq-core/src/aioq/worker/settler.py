@@ -8,7 +8,19 @@ from collections.abc import Callable, Sequence
 import anyio
 
 from aioq.model.ids import TICK_IDS
-from aioq.model.job import Completed, Dead, Expired, Failed, Failure, Lease, Released, Retried, Settled, Settlement
+from aioq.model.job import (
+    Completed,
+    Dead,
+    Expired,
+    Failed,
+    Failure,
+    HandedBack,
+    Lease,
+    Released,
+    Retried,
+    Settled,
+    Settlement,
+)
 from aioq.protocols import Broker
 from aioq.serialization.failure import error_text, one_line
 from aioq.worker.broker_retry import OUTAGES, BrokerRetry
@@ -47,7 +59,7 @@ class Settler:
         self._waiting.append(settlement)
 
     def release(self, lease: Lease) -> None:
-        """Give back a lease whose job was not started, or does not end."""
+        """Give back a lease whose job was not started."""
         if not self._waiting:
             self._arrived.set()
         self._waiting.append(Released(lease=lease))
@@ -159,6 +171,10 @@ def _log_outcome(settlement: Settlement) -> None:
             logger.warning(
                 "%s: attempt %d failed, next in %.3g s%s", job, lease.attempt, delay, why, extra=extra(lease)
             )
+        case HandedBack(delay=delay):
+            why = _why(settlement.failure)
+            text = "%s was handed back, due again in %.3g s for a worker that can run it%s"
+            logger.warning(text, job, delay, why, extra=extra(lease))
         case Failed():
             logger.error("%s failed%s", job, _why(settlement.failure), extra=extra(lease))
         case Expired(failure=failure):

@@ -82,8 +82,8 @@ class LeaseTable:
 
     def drop(self, lease: Lease) -> None:
         """Remove a lease, unless the job has been claimed again since."""
-        held = self._held.get(lease.job_id)
-        if held is None or held.epoch != lease.epoch:
+        # Not by epoch: after a failover that lost a claim, a second claim may have given this worker the same epoch.
+        if self._held.get(lease.job_id) is not lease:
             return
         del self._held[lease.job_id]
         if not self._held:

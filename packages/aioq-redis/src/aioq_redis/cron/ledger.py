@@ -9,7 +9,7 @@ from aioq.model.cron import CronKey, TickClaim, TickOutcome, TickRecord, TickRep
 from aioq.model.ids import check_name, tick_id
 from aioq_redis.client.client import gather_all
 from aioq_redis.client.pipeline import milliseconds
-from aioq_redis.role import BrokerRole, gather_by_queue, group_by_queue
+from aioq_redis.role import BrokerRole, gather_by, group_by, queue_of
 from aioq_redis.storage.job_format import check_id, encode_record, plan_of
 from aioq_redis.storage.tick_format import body_of, owner_of, read_record, to_milliseconds, worker_of
 
@@ -36,7 +36,7 @@ class TickLedgerRole(BrokerRole):
 
     async def claim_ticks(self, claims: Sequence[TickClaim]) -> list[TickReply]:
         """Decide on several claims; see `aioq.protocols.TickLedger.claim_ticks`."""
-        return await gather_by_queue(claims, self._claim)
+        return await gather_by(claims, self._claim, queue_of)
 
     async def _claim(self, queue: str, claims: Sequence[TickClaim]) -> list[TickReply]:
         space = self._layout.queue(queue)
@@ -61,12 +61,12 @@ class TickLedgerRole(BrokerRole):
             replaced = await self._database.call("extend_runs", self._layout.queue(queue), args, each=names)
             return [n in replaced for n in range(len(own))]
 
-        replaced = await gather_by_queue(runs, extend)
+        replaced = await gather_by(runs, extend, queue_of)
         return [run for run, is_replaced in zip(runs, replaced, strict=True) if is_replaced]
 
     async def record_ticks(self, records: Sequence[TickRecord]) -> None:
         """Store records of ticks; see `aioq.protocols.TickLedger.record_ticks`."""
-        await gather_all(self._record(queue, own) for queue, own in group_by_queue(records).items())
+        await gather_all(self._record(queue, own) for queue, own in group_by(records, queue_of).items())
 
     async def tick_history(self, cron: CronKey, *, limit: int = 100) -> list[TickRecord]:
         """Return the latest records of an entry; see `aioq.protocols.TickLedger.tick_history`."""

@@ -29,7 +29,7 @@ from aioq_redis.client.client import gather_all
 from aioq_redis.client.pipeline import milliseconds
 from aioq_redis.cron.ledger import ENTRY_TTL
 from aioq_redis.cron.multi_get import Lookup, MultiGet
-from aioq_redis.role import BrokerRole, group_by_queue
+from aioq_redis.role import BrokerRole, group_by, queue_of
 from aioq_redis.storage.database import Database
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.retention import Retention
@@ -222,7 +222,7 @@ def _chunks(keys: Iterable[CronKey]) -> list[tuple[str, list[str]]]:
     """Return queues with names of entries, at most `MAX_ENTRIES_PER_SCRIPT` in each pair."""
     return [
         (queue, [key.name for key in own[at : at + MAX_ENTRIES_PER_SCRIPT]])
-        for queue, own in group_by_queue(keys).items()
+        for queue, own in group_by(keys, queue_of).items()
         for at in range(0, len(own), MAX_ENTRIES_PER_SCRIPT)
     ]
 

@@ -76,7 +76,7 @@ def _runs(snapshot: Snapshot) -> Iterable[Leak]:
         return
     runs = snapshot.runs.prefixes
     running = {id for id, prefix in runs.items() if prefix.startswith(b"r")}
-    failed = {id for id, prefix in runs.items() if prefix[1:2] == b"1"}
+    failed = {id for id, prefix in runs.items() if prefix[1:2] in (b"1", b"3")}
     if snapshot.jobs.is_complete:
         yield _leak(Level.WARN, runs.keys() - set(snapshot.jobs.ids), "runs without a job are stored", REMOVE)
     if snapshot.leased.is_complete:

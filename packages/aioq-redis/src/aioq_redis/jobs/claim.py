@@ -69,7 +69,7 @@ HAS_JOBS: Final = -2
 
 logger = logging.getLogger("aioq.redis")
 
-_WORKER_ID: Final = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
+_WORKER_ID: Final = re.compile(r"[^\x00-\x20\x7f]{1,200}")
 
 
 @dataclass(slots=True, eq=False)
@@ -182,9 +182,11 @@ class ClaimRole(SettleRole):
         if worker is not None and worker.queues == request.queues:
             return worker
         if not _WORKER_ID.fullmatch(request.worker_id):
-            raise ValueError(f"worker_id must be 1 to 200 printable characters, got {request.worker_id!r}")
+            raise ValueError(
+                f"worker_id must be 1 to 200 printable characters without spaces, got {request.worker_id!r}"
+            )
         for queue in request.queues:
-            self._settle_target(queue)  # worked out now, and not when the first job has ended
+            self._settle_target((queue, request.worker_id))  # worked out now, and not when the first job has ended
         spaces = {queue: self._layout.queue(queue) for queue in request.queues}
         return WorkerClaims(
             queues=request.queues,
@@ -217,13 +219,13 @@ class ClaimRole(SettleRole):
         for reply in replies:
             if reply.dropped:
                 _log_dropped(reply)
-            own, unreadable = _read_leases(reply)
+            own, unreadable = _read_leases(reply, request.worker_id)
             leases += own
             if unreadable:
                 args = self._unreadable.settlements(reply.queue, unreadable)
                 # The worker never learns of these jobs. Without a settlement here they would be reaped and claimed
                 # again.
-                await self._run_settle(reply.queue, f"{new_id()}.{new_id()}", args)
+                await self._run_settle((reply.queue, request.worker_id), f"{new_id()}.{new_id()}", args)
         now = asyncio.get_running_loop().time()
         waits = {queue: max(0.0, due - now) for queue, due in worker.due.items()}
         for reply in replies:
@@ -326,7 +328,7 @@ def _read_reply(queue: str, reply: Sequence[Any]) -> ClaimReply:
     return ClaimReply(queue, taken, next_due, dropped, bool(alone), found)
 
 
-def _read_leases(reply: ClaimReply) -> tuple[list[Lease], list[UnreadableClaim]]:
+def _read_leases(reply: ClaimReply, worker_id: str) -> tuple[list[Lease], list[UnreadableClaim]]:
     """Return the leases of a reply, and the jobs that it claimed and that cannot be read."""
     leases: list[Lease] = []
     unreadable: list[UnreadableClaim] = []
@@ -334,7 +336,7 @@ def _read_leases(reply: ClaimReply) -> tuple[list[Lease], list[UnreadableClaim]]
         job_id, record, line = reply.found[at : at + 3]
         history = read_history(line) if line else FIRST_ATTEMPT
         try:
-            leases.append(read_lease(reply.queue, job_id, record, history))
+            leases.append(read_lease(reply.queue, worker_id, job_id, record, history))
         except Unreadable as error:
             unreadable.append(UnreadableClaim(job_id, record, history, error))
     return leases, unreadable

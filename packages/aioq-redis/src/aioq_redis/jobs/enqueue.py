@@ -8,7 +8,7 @@ from typing import Final
 from aioq.errors import JobConflict
 from aioq.model.job import NewJob
 from aioq_redis.jobs.enqueue_batches import EnqueueBatcher
-from aioq_redis.role import BrokerRole, group_by_queue, ungroup
+from aioq_redis.role import BrokerRole, group_by, queue_of, ungroup
 from aioq_redis.storage.database import Database
 from aioq_redis.storage.job_format import encode_jobs
 from aioq_redis.storage.keys import Layout
@@ -40,7 +40,7 @@ class EnqueueRole(BrokerRole):
 
     async def _enqueue_in_parts(self, jobs: Sequence[NewJob]) -> list[bool]:
         """Store jobs of several queues. One script sees one queue only, so all are checked before any is stored."""
-        parts = group_by_queue(jobs)
+        parts = group_by(jobs, queue_of)
         args = {queue: encode_jobs(part) for queue, part in parts.items()}
         batchers = {queue: self._batchers.get(queue) or self._new_batcher(queue) for queue in parts}
         _check_ids(jobs)
@@ -56,7 +56,7 @@ class EnqueueRole(BrokerRole):
                 raise _conflict(parts[queue], stored[queue])
         for queue, batcher in batchers.items():
             batcher.settle(args[queue])
-        return [answer == NEW for answer in ungroup(jobs, stored)]
+        return [answer == NEW for answer in ungroup(jobs, stored, queue_of)]
 
     def _new_batcher(self, queue: str) -> EnqueueBatcher:
         batcher = EnqueueBatcher(queue, self._database, self._layout, self._known_queues)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -17,6 +17,7 @@ from aioq.model.job import (
     Expired,
     Failed,
     Failure,
+    HandedBack,
     Lease,
     Reaped,
     Released,
@@ -27,7 +28,7 @@ from aioq.model.job import (
 from aioq.model.states import JobState
 from aioq.serialization.failure import one_line
 from aioq_redis.client.pipeline import milliseconds
-from aioq_redis.role import BrokerRole, gather_by_queue
+from aioq_redis.role import BrokerRole, gather_by
 from aioq_redis.storage.database import Database
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.retention import Retention
@@ -38,11 +39,15 @@ __all__ = ["SettleRole"]
 _ANSWERS: Final = {ord("d"): Settled.DONE, ord("a"): Settled.ALREADY, ord("s"): Settled.STALE}
 
 _encode = msgspec.json.Encoder().encode
-_queue_of_settlement = attrgetter("lease.queue")
+_owner_of_lease = attrgetter("queue", "worker_id")
+_owner_of_settlement = attrgetter("lease.queue", "lease.worker_id")
+
+Owner: TypeAlias = tuple[str, str]
+"""A queue, and the worker that holds leases of it: one run of a script is about one of both."""
 
 
 class SettleTarget(NamedTuple):
-    """Where the settlements of one queue go."""
+    """Where the settlements of one worker in one queue go."""
 
     keys: Sequence[str]
     channel: str
@@ -56,18 +61,18 @@ class SettleRole(BrokerRole):
     def __init__(self, database: Database, layout: Layout, retention: Retention) -> None:
         super().__init__(database, layout, retention)
         self._settle_script = load("settle")
-        self._settle_client = new_id()
         self._dead_ttl = milliseconds(retention.dead_ttl)
-        self._settle_targets: dict[str, SettleTarget] = {}
-        # By queue: the report whose answer was not heard.
-        self._unheard_reports: dict[str, str] = {}
+        self._settle_targets: dict[Owner, SettleTarget] = {}
+        # The report whose answer was not heard.
+        self._unheard_reports: dict[Owner, str] = {}
 
     async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[Lease]:
         """Lengthen leases and return the lost ones; see `aioq.protocols.Broker.extend`."""
         errors: list[BrokerConfigError] = []
 
-        async def extend(queue: str, own: list[Lease]) -> list[bool]:
-            args: list[object] = [milliseconds(seconds)]
+        async def extend(owner: Owner, own: list[Lease]) -> list[bool]:
+            queue, worker_id = owner
+            args: list[object] = [milliseconds(seconds), worker_id]
             for lease in own:
                 args += (lease.job_id, _fence(lease), lease.priority)
             try:
@@ -77,7 +82,7 @@ class SettleRole(BrokerRole):
                 return [False] * len(own)
             return [n in lost for n in range(len(own))]
 
-        is_lost = await gather_by_queue(leases, extend)
+        is_lost = await gather_by(leases, extend, _owner_of_lease)
         lost = [lease for lease, gone in zip(leases, is_lost, strict=True) if gone]
         # Lost leases come before errors: their jobs must be cancelled here now. The error returns with the next call.
         if errors and not lost:
@@ -86,49 +91,50 @@ class SettleRole(BrokerRole):
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         """Write how attempts ended; see `aioq.protocols.Broker.settle`."""
-        queues = {settlement.lease.queue for settlement in settlements}
-        if len(queues) == 1:
-            answers = await self._settle(queues.pop(), settlements)
+        owners = set(map(_owner_of_settlement, settlements))
+        if len(owners) == 1:
+            answers = await self._settle(next(iter(owners)), settlements)
         else:
-            answers = await gather_by_queue(settlements, self._settle, _queue_of_settlement)
+            answers = await gather_by(settlements, self._settle, _owner_of_settlement)
         # Only now: if one queue fails, the caller reports again to all of them.
-        for settlement in settlements:
-            self._unheard_reports.pop(settlement.lease.queue, None)
+        for owner in owners:
+            self._unheard_reports.pop(owner, None)
         return answers
 
-    async def _settle(self, queue: str, settlements: Sequence[Settlement]) -> list[Settled]:
+    async def _settle(self, owner: Owner, settlements: Sequence[Settlement]) -> list[Settled]:
         args: list[object] = []
         for settlement in settlements:
             args += _encode_settlement(settlement)
         # A caller that gets no answer reports again, perhaps with more settlements. All its tries are one report,
         # so the script answers "already" to what an earlier try has settled, not "stale".
-        report, request = self._unheard_reports.get(queue), new_id()
+        report, request = self._unheard_reports.get(owner), new_id()
         if report is None:
-            report = self._unheard_reports[queue] = request
-        return [_ANSWERS[letter] for letter in await self._run_settle(queue, f"{report}.{request}", args)]
+            report = self._unheard_reports[owner] = request
+        return [_ANSWERS[letter] for letter in await self._run_settle(owner, f"{report}.{request}", args)]
 
-    async def _run_settle(self, queue: str, request: str, args: Sequence[object]) -> bytes:
+    async def _run_settle(self, owner: Owner, request: str, args: Sequence[object]) -> bytes:
         """Run `lua/jobs/settle.lua`, and return its answer: a letter for each settlement.
 
         Args:
-            queue: The queue.
+            owner: The queue, and the worker that holds the leases.
             request: `<report>.<try>`. Both are random: a process that was forked would repeat a count.
             args: The settlements.
         """
-        target = self._settle_target(queue)
-        head = (request, target.channel, self._dead_ttl, self._retention.dead_limit)
+        target = self._settle_target(owner)
+        head = (request, target.channel, self._dead_ttl, self._retention.dead_limit, owner[1])
         answer: bytes = await self._database.run_script(
             self._settle_script, target.keys, (*head, *args), target.find_mistyped
         )
         return answer
 
-    def _settle_target(self, queue: str) -> SettleTarget:
-        if (known := self._settle_targets.get(queue)) is not None:
+    def _settle_target(self, owner: Owner) -> SettleTarget:
+        if (known := self._settle_targets.get(owner)) is not None:
             return known
-        space = self._layout.queue(queue)
-        keys = space.pick(self._settle_script.keys, self._settle_client)
+        space = self._layout.queue(owner[0])
+        # A memo of its own: the reports of two workers of this process must not replace each other's.
+        keys = space.pick(self._settle_script.keys, new_id())
         target = SettleTarget(keys, space.key("end:"), partial(self._database.find_mistyped, space, keys))
-        self._settle_targets[queue] = target
+        self._settle_targets[owner] = target
         return target
 
     async def reap(self, queues: Sequence[str], *, limit: int = 100) -> list[Reaped]:
@@ -162,8 +168,10 @@ def _encode_settlement(settlement: Settlement) -> list[object]:
             return [*head, "f", milliseconds(retain_for), _encode(failure)]
         case Retried(delay=delay, failure=failure):
             return [*head, "r", lease.priority, milliseconds(delay), _encode_failure(failure)]
-        case Released(delay=delay):
-            return [*head, "l", lease.priority, milliseconds(delay)]
+        case Released(delay=delay, started=started):
+            return [*head, "l", lease.priority, milliseconds(delay), int(started)]
+        case HandedBack(delay=delay, failure=failure):
+            return [*head, "h", lease.priority, milliseconds(delay), _encode_failure(failure)]
         case Dead(reason=reason, failure=failure):
             return [*head, "b", one_line(reason, 200), _encode_failure(failure)]
         case Expired(failure=failure):
@@ -178,7 +186,7 @@ def _encode_completed(settlement: Completed) -> list[object]:
 
 
 def _fence(lease: Lease) -> str:
-    """Return the fencing token of a lease: scripts reject a worker with another one.
+    """Return the fencing token of a lease: scripts reject a write with another one, or by another worker.
 
     The epoch alone would not do: it starts anew when the id of an ended job is used again.
     """

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
+from aioq.model.job import CancelledRun
 from aioq_redis.client.errors import ConnectionLost, ErrorReply
 from aioq_redis.client.pipeline import milliseconds
 from aioq_redis.client.pubsub import Subscription
@@ -22,6 +24,8 @@ logger = logging.getLogger("aioq.redis")
 
 POLL_INTERVAL: Final = 0.5
 """Seconds between looks at a job if the user may not subscribe to channels."""
+
+_CANCELLED_RUN: Final = re.compile(rb"(\d{1,15}) (\d{1,15}) ([!-~]{1,200})")
 
 WAIT_MARGIN: Final = 60.0
 """Seconds after the end of a wait for which the server still counts it."""
@@ -52,14 +56,14 @@ class SignalsRole(BrokerRole):
                 if session.closed:
                     raise self._database.unavailable("the connection was closed")
 
-    async def aborts(self, worker_id: str) -> AsyncIterator[str]:
-        """Yield cancelled jobs of a worker; see `aioq.protocols.Signals.aborts`."""
+    async def aborts(self, worker_id: str) -> AsyncIterator[CancelledRun]:
+        """Yield cancelled runs of a worker; see `aioq.protocols.Signals.aborts`."""
         async with self._listen(self._layout.fleet.key(f"abort:{worker_id}")) as subscription:
             while True:
                 # None means that messages may have been lost. The worker notices those jobs by their lost leases.
                 message = await subscription.messages.get()
-                if message is not None:
-                    yield message.decode("ascii", "backslashreplace")
+                if message is not None and (run := _read_run(message)) is not None:
+                    yield run
 
     @asynccontextmanager
     async def _listen(self, channel: str) -> AsyncGenerator[Subscription]:
@@ -86,6 +90,15 @@ class SignalsRole(BrokerRole):
                 self._database.name,
                 refusal.text,
             )
+
+
+def _read_run(message: bytes) -> CancelledRun | None:
+    """Read a message of `lua/jobs/cancel.lua`; None if it is of another program."""
+    found = _CANCELLED_RUN.fullmatch(message)
+    if found is None:
+        return None
+    epoch, enqueued, job_id = found.groups()
+    return CancelledRun(job_id=job_id.decode("ascii"), epoch=int(epoch), enqueued_at=int(enqueued) / 1000)
 
 
 async def _message(subscription: Subscription, seconds: float) -> bytes | None:

@@ -13,11 +13,11 @@ from aioq_redis.storage.job_format import JobHistory, Unreadable
 
 __all__ = ["UnreadableClaim", "UnreadableClaims", "printable_id"]
 
-VERSION_RETRY_DELAY: Final = 30.0
+HAND_BACK_DELAY: Final = 30.0
 """Seconds before a job of a later version is offered again, in case a newer worker is up by then."""
 
-MAX_VERSION_RETRIES: Final = 120
-"""How often such a job is offered, an hour in all, before it is dead."""
+MAX_HAND_BACKS: Final = 120
+"""How often such a job is handed back, for an hour in all, before it is dead."""
 
 logger = logging.getLogger("aioq.redis")
 
@@ -48,15 +48,13 @@ class UnreadableClaims:
     def settlements(self, queue: str, claims: Sequence[UnreadableClaim]) -> list[object]:
         """Return how to settle claims of one queue, as `lua/jobs/settle.lua` takes it.
 
-        Jobs of a later version are put off, for newer workers; all others are dead.
+        Jobs of a later version are handed back, for newer workers; all others are dead.
         """
         args: list[object] = []
         for claim in claims:
             args += (claim.id, claim.fence)
-            # The epoch counts the offers: each of them is a claim, and the record of a later version must not be
-            # changed.
-            if claim.error.version and claim.history.epoch < MAX_VERSION_RETRIES:
-                args += ("l", claim.error.priority, milliseconds(VERSION_RETRY_DELAY))
+            if claim.error.version and claim.history.hand_backs < MAX_HAND_BACKS:
+                args += ("h", claim.error.priority, milliseconds(HAND_BACK_DELAY), "")
                 self._log_version(queue, claim)
             else:
                 args += ("b", claim.error.reason, "")

@@ -51,7 +51,13 @@ MAX_CACHED_BYTES: Final = 512
 _ID: Final = re.compile(r"[!-~]{1,200}")
 """Ids that are safe in scripts, log lines and names of channels. Ids that aioq makes have fewer characters."""
 
-_HISTORY: Final = re.compile(rb"([a-z])\d (\d{1,15}) \d+ (\d{1,9}) (\d{1,9}) (\d{1,15}) (.*)", re.DOTALL)
+_HISTORY: Final = re.compile(
+    rb"([a-z])(\d) (\d{1,15}) \d+ (\d{1,9}) (\d{1,9})(?:\+(\d{1,9}))? (\d{1,15}) (.*)", re.DOTALL
+)
+
+
+STARTED_MARK: Final = 2
+"""The mark in a run line of a job that no longer expires; see `lua/lib/runs.lua`."""
 
 
 class Unreadable(ValueError):
@@ -135,6 +141,9 @@ class JobHistory(NamedTuple):
     claimed: int
     """Milliseconds."""
     worker: str
+    started: bool = False
+    """Whether the job no longer expires, because it was started or replayed."""
+    hand_backs: int = 0
 
 
 NEVER_CLAIMED: Final = JobHistory("", 0, 0, 0, 0, "")
@@ -183,7 +192,7 @@ def read_record(raw: bytes) -> Record:
     return Record(read(head), int(moment), payload)
 
 
-def read_lease(queue: str, job_id: bytes, raw: bytes, history: JobHistory) -> Lease:
+def read_lease(queue: str, worker_id: str, job_id: bytes, raw: bytes, history: JobHistory) -> Lease:
     """Return the lease of a claimed job.
 
     Raises:
@@ -194,13 +203,15 @@ def read_lease(queue: str, job_id: bytes, raw: bytes, history: JobHistory) -> Le
         job_id=read_id(job_id),
         queue=queue,
         epoch=history.epoch,
+        worker_id=worker_id,
         task=record.head.task,
         payload=record.payload,
         attempt=history.attempt,
         crashes=history.crashes,
         priority=record.head.priority,
         enqueued_at=record.enqueued / 1000,
-        expires_at=record.expires_at(),
+        expires_at=None if history.started else record.expires_at(),
+        hand_backs=history.hand_backs,
     )
 
 
@@ -209,9 +220,16 @@ def read_history(line: bytes) -> JobHistory:
     found = _HISTORY.fullmatch(line)
     if found is None:
         return NEVER_CLAIMED
-    state, epoch, attempt, crashes, claimed, worker = found.groups()
+    state, marks, epoch, attempt, crashes, hand_backs, claimed, worker = found.groups()
     return JobHistory(
-        state.decode(), int(epoch), int(attempt), int(crashes), int(claimed), worker.decode("utf-8", "replace")
+        state.decode(),
+        int(epoch),
+        int(attempt),
+        int(crashes),
+        int(claimed),
+        worker.decode("utf-8", "replace"),
+        started=int(marks) >= STARTED_MARK,
+        hand_backs=int(hand_backs or 0),
     )
 
 

@@ -86,6 +86,7 @@ def _job(
         # `retry_job` stores the id of its request in the place of a worker, and no time of a claim.
         worker_id=history.worker or None if history.claimed else None,
         failure=_failure(failure),
+        hand_backs=history.hand_backs,
     )
 
 

@@ -12,7 +12,7 @@ from aioq.backends.memory.ledger import TickLedgerRole
 from aioq.backends.memory.waiters import Waiters
 from aioq.clock import Clock, SteadyClock, SystemClock, wait_until
 from aioq.errors import BrokerConfigError, JobConflict
-from aioq.model.job import Claim, ClaimRequest, NewJob, WorkerInfo
+from aioq.model.job import CancelledRun, Claim, ClaimRequest, NewJob, WorkerInfo
 from aioq.model.states import FINAL_STATES
 
 __all__ = ["MemoryBroker"]
@@ -106,6 +106,6 @@ class MemoryBroker(LeaseRole, JobStoreRole, TickLedgerRole):
                 return True
             return await wait_until(event, self._clock, timeout)
 
-    def aborts(self, worker_id: str) -> AsyncIterator[str]:
-        """Yield the cancelled jobs of a worker; see `aioq.protocols.Signals.aborts`."""
+    def aborts(self, worker_id: str) -> AsyncIterator[CancelledRun]:
+        """Yield the cancelled runs of a worker; see `aioq.protocols.Signals.aborts`."""
         return self._table.waiters.aborts(worker_id)

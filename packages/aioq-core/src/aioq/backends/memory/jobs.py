@@ -9,7 +9,7 @@ from itertools import islice
 from aioq.backends.memory.queue import JobQueue, StoredJob
 from aioq.backends.memory.waiters import Waiters
 from aioq.clock import SteadyClock
-from aioq.model.job import JobRecord, NewJob, QueueStats
+from aioq.model.job import CancelledRun, JobRecord, NewJob, QueueStats
 from aioq.model.states import FINAL_STATES, JobState, Verb
 
 __all__ = ["JobStoreRole", "JobTable", "MemoryRole"]
@@ -147,7 +147,8 @@ class JobStoreRole(MemoryRole):
         worker_id = stored.worker_id if stored.state is JobState.RUNNING else None
         self._table.end(stored, Verb.CANCEL, retain_for=CANCELLED_TTL)
         if worker_id is not None:
-            self._table.waiters.abort(worker_id, job_id)
+            run = CancelledRun(job_id=job_id, epoch=stored.epoch, enqueued_at=stored.enqueued_at)
+            self._table.waiters.abort(worker_id, run)
         return True
 
     async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
@@ -159,6 +160,7 @@ class JobStoreRole(MemoryRole):
         # The epoch goes on: a late report of an earlier run must not settle the new one.
         stored.attempt = 0
         stored.crashes = 0
+        stored.note_start()
         stored.finished_at = None
         stored.reason = None
         self._table.requeue(stored, Verb.REPLAY)

@@ -14,6 +14,7 @@ from aioq.model.job import (
     Dead,
     Expired,
     Failed,
+    HandedBack,
     Lease,
     Reaped,
     Released,
@@ -115,14 +116,14 @@ class LeaseRole(MemoryRole):
     def _is_held(self, lease: Lease) -> bool:
         """Return whether a lease is still valid."""
         stored = self._job_of(lease)
-        return stored is not None and stored.state is JobState.RUNNING and stored.epoch == lease.epoch
+        return stored is not None and stored.state is JobState.RUNNING and _is_latest(lease, stored)
 
     def _settle(self, settlement: Settlement) -> Settled:
         lease = settlement.lease
         self._table.now()
         if not self._is_held(lease):
             stored = self._job_of(lease)
-            return Settled.ALREADY if stored and stored.epoch == lease.epoch else Settled.STALE
+            return Settled.ALREADY if stored and _is_latest(lease, stored) else Settled.STALE
         self._write(settlement, self._table.jobs[lease.job_id])
         return Settled.DONE
 
@@ -141,22 +142,39 @@ class LeaseRole(MemoryRole):
             case Expired():
                 stored.failure = settlement.failure
                 self._table.end(stored, Verb.EXPIRE, retain_for=DEAD_TTL)
-            case Retried(delay=delay):
-                stored.failure = settlement.failure or stored.failure
-                self._table.requeue(stored, Verb.RETRY, delay=delay)
-            case Released(delay=delay):
-                # The attempt was counted when the job was claimed, and the job has not failed.
-                stored.attempt -= 1
-                self._table.requeue(stored, Verb.POSTPONE if delay > 0 else Verb.RELEASE, delay=delay)
+            case Retried() | Released() | HandedBack():
+                self._put_back(settlement, stored)
+
+    def _put_back(self, settlement: Retried | Released | HandedBack, stored: StoredJob) -> None:
+        verb = Verb.POSTPONE
+        if isinstance(settlement, Released):
+            verb = Verb.POSTPONE if settlement.delay > 0 else Verb.RELEASE
+        else:
+            stored.failure = settlement.failure or stored.failure
+        if isinstance(settlement, Retried):
+            verb = Verb.RETRY
+        else:  # the attempt was counted when the job was claimed, and the job has not failed
+            stored.attempt -= 1
+        if isinstance(settlement, HandedBack):
+            stored.hand_backs += 1
+        elif isinstance(settlement, Retried) or settlement.started:
+            stored.note_start()
+        self._table.requeue(stored, verb, delay=settlement.delay)
 
     def _reap(self, stored: StoredJob) -> Reaped:
         stored.crashes += 1
+        stored.note_start()  # its worker is gone, and with it the answer whether the task was started
         if stored.crashes >= stored.job.max_crashes:
             stored.reason = "crashed"
             self._table.end(stored, Verb.MARK_DEAD, retain_for=DEAD_TTL)
         else:
             self._table.requeue(stored, Verb.REAP)
         return Reaped(job_id=stored.job.id, queue=stored.job.queue, crashes=stored.crashes, state=stored.state)
+
+
+def _is_latest(lease: Lease, stored: StoredJob) -> bool:
+    """Return whether no claim of the job came after that of the lease."""
+    return stored.epoch == lease.epoch and stored.worker_id == lease.worker_id
 
 
 def _lease(stored: StoredJob, request: ClaimRequest, now: float) -> Lease:

@@ -37,6 +37,14 @@ class StoredJob:
     result: bytes | None = None
     failure: Failure | None = None
     reason: str | None = None
+    may_expire: bool = True
+    """False once it was started or replayed."""
+    hand_backs: int = 0
+
+    def note_start(self) -> None:
+        """Note that the job was started, or is to run however late it is."""
+        self.may_expire = False
+        self.hand_backs = 0
 
     @property
     def suspect(self) -> bool:
@@ -50,19 +58,21 @@ class StoredJob:
             job_id=job.id,
             queue=job.queue,
             epoch=self.epoch,
+            worker_id=self.worker_id or "",
             task=job.task,
             payload=job.payload,
             attempt=self.attempt,
             crashes=self.crashes,
             priority=job.priority,
             enqueued_at=self.enqueued_at,
-            expires_at=latest_start(
-                self.enqueued_at,
-                expires=job.expires,
-                delay=job.delay,
-                run_at=job.run_at,
-                expires_at=job.expires_at,
-            ),
+            expires_at=self._latest_start() if self.may_expire else None,
+            hand_backs=self.hand_backs,
+        )
+
+    def _latest_start(self) -> float | None:
+        job = self.job
+        return latest_start(
+            self.enqueued_at, expires=job.expires, delay=job.delay, run_at=job.run_at, expires_at=job.expires_at
         )
 
     def record(self) -> JobRecord:
@@ -85,6 +95,7 @@ class StoredJob:
             result=self.result,
             failure=self.failure,
             reason=self.reason,
+            hand_backs=self.hand_backs,
         )
 
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 
+from aioq.model.job import CancelledRun
+
 __all__ = ["Waiters"]
 
 
@@ -17,7 +19,7 @@ class Waiters:
 
     def __init__(self) -> None:
         self._events: defaultdict[tuple[str, str], set[anyio.Event]] = defaultdict(set)
-        self._aborts: dict[str, MemoryObjectSendStream[str]] = {}
+        self._aborts: dict[str, MemoryObjectSendStream[CancelledRun]] = {}
 
     @contextmanager
     def waiting(self, kind: str, names: Iterable[str]) -> Generator[anyio.Event]:
@@ -40,20 +42,20 @@ class Waiters:
         for event in self._events.get((kind, name), ()):
             event.set()
 
-    def abort(self, worker_id: str, job_id: str) -> None:
-        """Send a cancelled job's id to its worker, if the worker listens."""
+    def abort(self, worker_id: str, run: CancelledRun) -> None:
+        """Tell a worker that a run of it was cancelled, if the worker listens."""
         if stream := self._aborts.get(worker_id):
-            stream.send_nowait(job_id)
+            stream.send_nowait(run)
 
-    async def aborts(self, worker_id: str) -> AsyncIterator[str]:
-        """Yield the ids of a worker's jobs as they are cancelled."""
-        # Unbounded, because `send_nowait` must not fail. It holds one id per running job at most.
-        send, receive = anyio.create_memory_object_stream[str](max_buffer_size=float("inf"))
+    async def aborts(self, worker_id: str) -> AsyncIterator[CancelledRun]:
+        """Yield the runs of a worker as they are cancelled."""
+        # Unbounded, because `send_nowait` must not fail. It holds one item per running job at most.
+        send, receive = anyio.create_memory_object_stream[CancelledRun](max_buffer_size=float("inf"))
         self._aborts[worker_id] = send
         try:
             with send, receive:
-                async for job_id in receive:
-                    yield job_id
+                async for run in receive:
+                    yield run
         finally:
             # A worker of the same id may have subscribed since.
             if self._aborts.get(worker_id) is send:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aioq.discovery import lacking, members
 from aioq.protocols import Broker, Diagnosable, JobStore, Signals, ThreadedLeases, TickLedger, WorkerRegistry
+from aioq.testing.contracts.attempts import AttemptContract
 from aioq.testing.contracts.claiming import ClaimContract
 from aioq.testing.contracts.enqueueing import EnqueueContract
 from aioq.testing.contracts.leases import LeaseContract
@@ -18,7 +19,13 @@ OPTIONAL: tuple[type, ...] = (JobStore, WorkerRegistry, Signals, ThreadedLeases,
 
 
 class BrokerContract(
-    EnqueueContract, ClaimContract, SuspectContract, LeaseContract, SettleContract, MultiProcessContract
+    EnqueueContract,
+    ClaimContract,
+    SuspectContract,
+    LeaseContract,
+    SettleContract,
+    AttemptContract,
+    MultiProcessContract,
 ):
     """The suite for `aioq.protocols.Broker`.
 

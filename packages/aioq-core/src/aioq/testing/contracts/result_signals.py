@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from aioq.discovery import lacking
-from aioq.model.job import Completed, Dead, Expired, Failed, Retried, Settlement
+from aioq.model.job import CancelledRun, Completed, Dead, Expired, Failed, Retried, Settlement
 from aioq.protocols import Broker, JobStore, Signals
 from aioq.testing.contracts.suite import FAILURE, BrokerSuite
 
@@ -118,19 +118,19 @@ class ResultSignalsContract(BrokerSuite):
                 tg.cancel_scope.cancel()
 
     async def test_aborts_yield_cancelled_jobs_of_worker(self, broker: Broker, peer: Broker, signals: Signals) -> None:
-        """Each cancellation of a running job reaches the worker that runs it, and no other."""
+        """Each cancellation of a running job reaches the worker that runs it, and no other, and names the run."""
         if not isinstance(peer, JobStore):
             pytest.skip("a broker that is not a JobStore cancels nothing")
         await broker.enqueue([self.job(id) for id in "abc"])
         await self.claim(broker, 1, worker="w1")
-        await self.claim(broker, 2, worker="w2")
-        heard: list[str] = []
+        leases = await self.claim(broker, 2, worker="w2")
+        heard: list[CancelledRun] = []
         news = anyio.Event()
 
         async def listen() -> None:
             nonlocal news
-            async for job_id in signals.aborts("w2"):
-                heard.append(job_id)
+            async for run in signals.aborts("w2"):
+                heard.append(run)
                 news.set()
                 news = anyio.Event()
 
@@ -145,4 +145,6 @@ class ResultSignalsContract(BrokerSuite):
                     if id != "a":
                         await heard_one.wait()
                 tg.cancel_scope.cancel()
-        assert heard == ["b", "c"]
+        assert heard == [
+            CancelledRun(job_id=lease.job_id, epoch=lease.epoch, enqueued_at=lease.enqueued_at) for lease in leases
+        ]

@@ -69,8 +69,8 @@ class TransitionContract(BrokerSuite):
         # No lease exists, so what a worker might do has to fail with an invented one.
         if state in (JobState.PENDING, JobState.SCHEDULED):
             return Lease(
-                job_id=job.id, queue=queue, epoch=1, task=job.task, payload=job.payload, attempt=1, crashes=0,
-                priority=job.priority, enqueued_at=await broker.time(),
+                job_id=job.id, queue=queue, epoch=1, worker_id="w1", task=job.task, payload=job.payload, attempt=1,
+                crashes=0, priority=job.priority, enqueued_at=await broker.time(),
             )  # fmt: skip
         # Long enough for a slow store to come to the verb, and short enough to run out for a reap.
         (lease,) = await self.claim(broker, 1, queues=(queue,), lease=self.tick * 5)

@@ -3,7 +3,8 @@
 -- Needs    clock batches states runs ended waits
 -- KEYS     jobs runs leased due cancelled_ids failures ended waits suspects ended_indexes
 -- ARGV     1 job id   2 request id   3 ms to keep the record
---          4 channel of ends, without the job id   5 channel of aborts, without the worker id
+--          4 channel of ends, without the job id   5 channel of aborts, without the worker id, on which the script
+--          publishes the fencing token of the run and the job id
 -- Returns  1 if the script cancelled it, 0 if it has ended or is unknown
 local jobs, runs, leased, due, cancelled_ids, failures, ended, waits, suspects = unpack(KEYS)
 local INDEX = ended_indexes(10)
@@ -20,7 +21,7 @@ end
 
 local line = redis.call('HGET', runs, id)
 local run = parse_run(line)
-local failure = run and run.failed == '1' and redis.call('HGET', failures, id) or nil
+local failure = run and run.failed and redis.call('HGET', failures, id) or nil
 local running = redis.call('ZSCORE', leased, id)
 -- A full server lets a script continue if its first write needs no memory. What is added
 -- comes before what is removed: if a key of the wrong type ends the script, the lease is still there.
@@ -40,7 +41,7 @@ redis.call('HDEL', jobs, id)
 redis.call('HDEL', runs, id)
 redis.call('HDEL', failures, id)
 if running and run then
-  redis.pcall('PUBLISH', aborts .. run.worker, id)
+  redis.pcall('PUBLISH', aborts .. run.worker, string.format('%d %s %s', run.epoch, run.enqueued, id))
 end
 notify_waiters(waits, ends, { id })
 return 1

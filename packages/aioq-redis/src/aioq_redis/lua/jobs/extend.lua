@@ -2,19 +2,19 @@
 --
 -- Needs    clock batches scores states runs
 -- KEYS     runs leased
--- ARGV     1 length from now, ms; then for each lease: id, fence, priority
+-- ARGV     1 length from now, ms   2 worker id; then for each lease: id, fence, priority
 -- Returns  the positions of the leases that are lost, counted from 0
 local runs, leased = unpack(KEYS)
-local deadline = now + tonumber(ARGV[1])
+local deadline, owner = now + tonumber(ARGV[1]), ' ' .. ARGV[2]
 local ids, scores, lost = {}, {}, {}
-for n = 2, #ARGV, 3 do
+for n = 3, #ARGV, 3 do
   ids[#ids + 1] = ARGV[n]
 end
 local lines = fetch('HMGET', runs, ids)
 for n, id in ipairs(ids) do
   local line = lines[n]
-  if line and string.byte(line) == RUN_CLAIM_BYTE and fenced(line, ARGV[3 * n]) then
-    scores[#scores + 1] = score(deadline, tonumber(ARGV[3 * n + 1]))
+  if line and string.byte(line) == RUN_CLAIM_BYTE and fenced(line, ARGV[3 * n + 1], owner) then
+    scores[#scores + 1] = score(deadline, tonumber(ARGV[3 * n + 2]))
     scores[#scores + 1] = id
   else
     lost[#lost + 1] = n - 1

@@ -20,7 +20,7 @@ local reply, lapsed, orphans, over, front = {}, {}, {}, {}, {}
 local reruns, dead_entries, ttls, accused = {}, {}, {}, {}
 
 local function mark_dead(id, run, record)
-  local failure = run.failed == '1' and redis.call('HGET', failures, id) or nil
+  local failure = run.failed and redis.call('HGET', failures, id) or nil
   dead_entries[#dead_entries + 1] = id
   dead_entries[#dead_entries + 1] = ended_record(DEAD, 0, 'crashed', run_line(run), failure, record)
   ttls[#ttls + 1] = dead_ttl
@@ -46,6 +46,7 @@ for n = #found - 1, 1, -2 do
   lapsed[#lapsed + 1] = id
   if record and run then
     run.state, run.crashes = RUN_REAP, run.crashes + 1
+    note_start(run)
     local final = run.crashes >= whole_number(header_of(record).c, 1, 1000, MAX_CRASHES)
     if final then
       mark_dead(id, run, record)

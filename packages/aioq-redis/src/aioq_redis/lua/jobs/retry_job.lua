@@ -12,7 +12,7 @@ local id, request = ARGV[1], ARGV[2]
 if redis.call('HEXISTS', jobs, id) == 1 then
   -- The run line of a job that was enqueued again names the request: a repeated one is answered as the first time.
   local run = parse_run(redis.call('HGET', runs, id))
-  return run and run.state == RUN_REPLAY and run.worker == request and 1 or 0
+  return run and run.state == RUN_REPLAY and string.match(run.worker, '^%S+') == request and 1 or 0
 end
 local text = redis.call('HGET', ended, id)
 local kept = text and parse_ended(text)
@@ -21,11 +21,13 @@ if not index or not is_kept(index, id) then
   return 0
 end
 
-local past = parse_run(kept.run) or { epoch = 0 }
+local past = parse_run(kept.run) or { epoch = 0, worker = '' }
 local run = {
-  state = RUN_REPLAY, failed = kept.body == '' and '0' or '1', epoch = past.epoch,
+  state = RUN_REPLAY, failed = kept.body ~= '', started = true, epoch = past.epoch, hand_backs = 0,
   enqueued = string.match(kept.record, '^(%d+) ') or '0',
-  attempt = 0, crashes = 0, claimed = '0', worker = request,
+  attempt = 0, crashes = 0, claimed = '0',
+  -- The worker stays: if it repeats its report of the run before, it hears that the report was written.
+  worker = request .. ' ' .. string.match(past.worker, '%S*$'),
 }
 if redis.call('SREM', cancelled_ids, id) == 1 then
   -- The id that the cancelled job left in a ready list would run this one twice.

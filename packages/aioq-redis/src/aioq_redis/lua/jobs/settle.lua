@@ -4,17 +4,19 @@
 -- KEYS     jobs runs leased due failures ended waits wake memo:<client> ended_indexes ready:0-9
 -- ARGV     1 request id, <report>.<try>: a client that hears no answer repeats its settlements as the same report
 --          2 channel of ends, without the job id   3 ms to keep dead and expired jobs
---          4 most of each to keep; then for each settlement: id, fence, kind, and by kind
+--          4 most of each to keep   5 worker id; then for each settlement: id, fence, kind, and by kind
 --          c completed, nothing kept           k completed: ms to keep, result
 --          n completed, no result: ms to keep  f failed: ms to keep, failure
---          r retry: priority, delay ms, failure or ''   l release: priority, delay ms
+--          r retry: priority, delay ms, failure or ''   h handed back: the same
+--          l release: priority, delay ms, 1 if the job was started
 --          b bury: reason, failure or ''       e expired: failure
--- Returns  one letter for each settlement: d done, a already done by this epoch, s stale
+-- Returns  one letter for each settlement: d done, a already done by this epoch and worker, s stale
 local jobs, runs, leased, due, failures, ended, waits, wake, memo = unpack(KEYS)
 local INDEX, READY = ended_indexes(10)
 local request, channel, dead_ttl, most_dead = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local owner = ' ' .. ARGV[5]
 local MEMO_TTL = 60000
-local EXTRA = { c = 0, k = 2, n = 1, f = 2, r = 3, l = 2, b = 2, e = 1 }
+local EXTRA = { c = 0, k = 2, n = 1, f = 2, r = 3, h = 3, l = 3, b = 2, e = 1 }
 local KEPT = { k = true, n = true, f = true, b = true, e = true }
 
 -- The memo has the latest request that changed anything: its id, the answer, and id and fence of each settled job.
@@ -27,7 +29,7 @@ local report = string.match(request, '^[^.]*')
 local unheard = string.sub(known, 1, #report + 1) == report .. '.' and known
 
 local ids, at, recorded = {}, {}, {}
-local position = 5
+local position = 6
 while position <= #ARGV do
   local id, kind = ARGV[position], ARGV[position + 2]
   ids[#ids + 1], at[#at + 1] = id, position
@@ -57,7 +59,7 @@ local just_kept = {}
 
 local function finish(id)
   over[#over + 1] = id
-  if string.byte(lines[id], 2) == 49 then
+  if has_failure(lines[id]) then
     unfailed[#unfailed + 1] = id
   end
   lines[id] = nil
@@ -72,6 +74,14 @@ local function finish_kept(id, state, ttl, note, body)
     just_kept[id] = lines[id]
   end
   finish(id)
+end
+
+local function note_failure(id, run, failure)
+  if failure ~= '' then
+    run.failed = true
+    reasons[#reasons + 1] = id
+    reasons[#reasons + 1] = failure
+  end
 end
 
 -- A released job goes to the front of its ready list, as it was claimed before the others there.
@@ -101,18 +111,26 @@ local write = {
   r = function(id, p)
     local run = parse_run(lines[id])
     run.state = RUN_RETRY
-    if ARGV[p + 2] ~= '' then
-      run.failed = '1'
-      reasons[#reasons + 1] = id
-      reasons[#reasons + 1] = ARGV[p + 2]
-    end
+    note_start(run)
+    note_failure(id, run, ARGV[p + 2])
     put_back(id, run, tonumber(ARGV[p]), tonumber(ARGV[p + 1]))
   end,
   l = function(id, p)
     local run, delay = parse_run(lines[id]), tonumber(ARGV[p + 1])
     run.state = delay > 0 and RUN_POSTPONE or RUN_RELEASE
     run.attempt = math.max(run.attempt - 1, 0)
+    if ARGV[p + 2] == '1' then
+      note_start(run)
+    end
     put_back(id, run, tonumber(ARGV[p]), delay)
+  end,
+  h = function(id, p)
+    local run = parse_run(lines[id])
+    run.state = RUN_POSTPONE
+    run.attempt = math.max(run.attempt - 1, 0)
+    run.hand_backs = run.hand_backs + 1
+    note_failure(id, run, ARGV[p + 2])
+    put_back(id, run, tonumber(ARGV[p]), tonumber(ARGV[p + 1]))
   end,
 }
 
@@ -127,14 +145,14 @@ local function afterwards(id, line, fence)
     return 'a'
   end
   if line then
-    return fenced(line, fence) and was_settled(line) and 'a' or 's'
+    return fenced(line, fence, owner) and was_settled(line) and 'a' or 's'
   end
   if just_kept[id] then
-    return fenced(just_kept[id], fence) and 'a' or 's'
+    return fenced(just_kept[id], fence, owner) and 'a' or 's'
   end
   local text = redis.call('HGET', ended, id)
   local record = text and parse_ended(text)
-  local told = record and fenced(record.run, fence) and (record.settled == '1' or was_settled(record.run))
+  local told = record and fenced(record.run, fence, owner) and (record.settled == '1' or was_settled(record.run))
   return told and is_kept(INDEX[record.state], id) and 'a' or 's'
 end
 
@@ -142,7 +160,7 @@ local answers, done, notes = {}, false, {}
 for n, id in ipairs(ids) do
   local fence, kind = ARGV[at[n] + 1], ARGV[at[n] + 2]
   local line = lines[id]
-  if line and string.byte(line) == RUN_CLAIM_BYTE and fenced(line, fence) then
+  if line and string.byte(line) == RUN_CLAIM_BYTE and fenced(line, fence, owner) then
     write[kind](id, at[n] + 3)
     answers[n] = 'd'
     done = true

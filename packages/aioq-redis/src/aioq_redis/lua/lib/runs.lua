@@ -1,23 +1,37 @@
 -- runs: the history of a job that was claimed, as one line of text:
---   <state><failed> <epoch> <enqueued ms> <attempt> <crashes> <claimed ms> <worker>
+--   <state><marks> <epoch> <enqueued ms> <attempt> <crashes>[+<hand-backs>] <claimed ms> <worker>
 -- state: r running, y retrying, s postponed, p released, c its worker crashed, n put back by hand
--- failed: 1 if the hash `failures` has the latest failure
--- <epoch> <enqueued ms> is the fencing token: a write with another one is rejected.
+-- marks: the sum of 1 if the hash `failures` has the latest failure, and 2 if the job no longer expires, because it was
+--   started or replayed
+-- hand-backs: how often workers handed the job back since its latest start; left out if 0
+-- worker: the one that claimed the job last; in a job that was put back by hand, after the request that did so
+-- <epoch> <enqueued ms> is the fencing token: a write with another one, or by another worker, is rejected.
 local function parse_run(line)
-  local state, failed, epoch, enqueued, attempt, crashes, claimed, worker =
-    string.match(line or '', '^(%a)(%d) (%d+) (%d+) (%d+) (%d+) (%d+) (.*)$')
+  local state, marks, epoch, enqueued, attempt, crashes, hand_backs, claimed, worker =
+    string.match(line or '', '^(%a)(%d) (%d+) (%d+) (%d+) (%d+)%+?(%d*) (%d+) (.*)$')
   if not state then
     return nil
   end
   return {
-    state = state, failed = failed, epoch = tonumber(epoch), enqueued = enqueued,
-    attempt = tonumber(attempt), crashes = tonumber(crashes), claimed = claimed, worker = worker,
+    state = state, failed = marks % 2 == 1, started = tonumber(marks) >= 2, epoch = tonumber(epoch), enqueued = enqueued,
+    attempt = tonumber(attempt), crashes = tonumber(crashes), hand_backs = tonumber(hand_backs) or 0,
+    claimed = claimed, worker = worker,
   }
 end
 
 local function run_line(run)
-  return string.format('%s%s %d %s %d %d %s %s', run.state, run.failed, run.epoch, run.enqueued,
-    run.attempt, run.crashes, run.claimed, run.worker)
+  local crashes = run.hand_backs > 0 and run.crashes .. '+' .. run.hand_backs or run.crashes
+  return string.format('%s%d %d %s %d %s %s %s', run.state, (run.failed and 1 or 0) + (run.started and 2 or 0),
+    run.epoch, run.enqueued, run.attempt, crashes, run.claimed, run.worker)
+end
+
+-- The job was started, or is to run however late it is.
+local function note_start(run)
+  run.started, run.hand_backs = true, 0
+end
+
+local function has_failure(line)
+  return string.byte(line, 2) % 2 == 1
 end
 
 -- A job with this many crashes may be the cause of them, so it runs alone.
@@ -33,6 +47,7 @@ local function was_settled(line)
   return state ~= RUN_CLAIM_BYTE and state ~= RUN_REAP_BYTE
 end
 
-local function fenced(line, fence)
-  return string.sub(line, 4, 4 + #fence) == fence .. ' '
+-- Whether a line has this fencing token and ends with the worker; `owner` is a space and the worker's id.
+local function fenced(line, fence, owner)
+  return string.sub(line, 4, 4 + #fence) == fence .. ' ' and string.sub(line, -#owner) == owner
 end

@@ -8,7 +8,7 @@ from itertools import starmap
 
 from aioq.model.job import SUSPECT_AFTER, Failure, JobRecord, QueueStats
 from aioq.model.states import FINAL_STATES, JobState, Verb
-from aioq_file.jobs import DAY, ORDER, MinimalFileBroker, end, move
+from aioq_file.jobs import DAY, ORDER, STARTED, MinimalFileBroker, end, move
 
 __all__ = ["FileBroker"]
 
@@ -75,7 +75,7 @@ def _cancel(db: sqlite3.Connection, row: sqlite3.Row | None, now: float) -> bool
 def _replay(db: sqlite3.Connection, row: sqlite3.Row | None, now: float) -> bool:
     if row is None or row["state"] not in FINAL_STATES - {JobState.COMPLETED}:
         return False
-    fresh = dict.fromkeys(("finished_at", "forget_at", "reason"))
+    fresh = {**dict.fromkeys(("finished_at", "forget_at", "reason")), **STARTED}
     move(db, row, Verb.REPLAY, attempt=0, crashes=0, run_at=now, **fresh)
     return True
 
@@ -103,4 +103,5 @@ def _record(row: sqlite3.Row) -> JobRecord:
         result=row["result"],
         failure=Failure(*json.loads(row["failure"])) if row["failure"] else None,
         reason=row["reason"],
+        hand_backs=row["hand_backs"],
     )

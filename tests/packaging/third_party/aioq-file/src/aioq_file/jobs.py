@@ -21,6 +21,7 @@ from aioq.model.job import (
     Expired,
     Failed,
     Failure,
+    HandedBack,
     Lease,
     NewJob,
     Reaped,
@@ -34,7 +35,7 @@ from aioq.options import latest_start
 from aioq_file.database import Database
 from aioq_file.deduplication import UnacknowledgedJobs
 
-__all__ = ["ORDER", "MinimalFileBroker"]
+__all__ = ["ORDER", "STARTED", "MinimalFileBroker"]
 
 T = TypeVar("T")
 
@@ -47,6 +48,9 @@ ORDER = "priority DESC, run_at, number"
 
 DUE = "queue = ? AND state = 'pending'"
 """The jobs of a queue that may be claimed."""
+
+STARTED: dict[str, Any] = {"expires_at": None, "hand_backs": 0}
+"""What a start of the task changes: the job no longer expires, and its hand-backs are counted anew."""
 
 FRONT = 1e10
 """Seconds that are subtracted from `run_at` when a job is released or reaped, so that it is claimed first."""
@@ -205,6 +209,7 @@ def _lease(row: sqlite3.Row) -> Lease:
         job_id=row["id"],
         queue=row["queue"],
         epoch=row["epoch"],
+        worker_id=row["worker_id"],
         task=row["task"],
         payload=row["payload"],
         attempt=row["attempt"],
@@ -212,6 +217,7 @@ def _lease(row: sqlite3.Row) -> Lease:
         priority=row["priority"],
         enqueued_at=row["enqueued_at"],
         expires_at=row["expires_at"],
+        hand_backs=row["hand_backs"],
     )
 
 
@@ -236,8 +242,9 @@ def _held(db: sqlite3.Connection, lease: Lease) -> sqlite3.Row | None:
 
 def _known(db: sqlite3.Connection, lease: Lease) -> sqlite3.Row | None:
     """Return the job of a lease unless it was claimed again; a later job with the same id does not count."""
-    same = "SELECT * FROM jobs WHERE id = ? AND epoch = ? AND enqueued_at = ?"
-    row: sqlite3.Row | None = db.execute(same, (lease.job_id, lease.epoch, lease.enqueued_at)).fetchone()
+    same = "SELECT * FROM jobs WHERE id = ? AND epoch = ? AND enqueued_at = ? AND worker_id = ?"
+    mine = (lease.job_id, lease.epoch, lease.enqueued_at, lease.worker_id)
+    row: sqlite3.Row | None = db.execute(same, mine).fetchone()
     return row
 
 
@@ -254,12 +261,24 @@ def _settle(db: sqlite3.Connection, settlement: Settlement, now: float) -> Settl
             end(db, row, Verb.MARK_DEAD, now, DEAD_RETENTION, reason=reason, failure=_text(failure))
         case Expired(failure=failure):
             end(db, row, Verb.EXPIRE, now, DEAD_RETENTION, failure=_text(failure))
-        case Retried(delay=delay, failure=failure):
-            move(db, row, Verb.RETRY, run_at=now + delay, failure=_text(failure) or row["failure"])
-        case Released(delay=delay):
-            verb, run_at = (Verb.POSTPONE, now + delay) if delay > 0 else (Verb.RELEASE, now - FRONT)
-            move(db, row, verb, run_at=run_at, attempt=row["attempt"] - 1)
+        case Retried() | Released() | HandedBack():
+            _put_back(db, row, settlement, now)
     return Settled.DONE
+
+
+def _put_back(
+    db: sqlite3.Connection, row: sqlite3.Row, settlement: Retried | Released | HandedBack, now: float
+) -> None:
+    attempt = row["attempt"] - 1  # what is released or handed back does not count
+    match settlement:
+        case Retried(delay=delay, failure=failure):
+            move(db, row, Verb.RETRY, run_at=now + delay, failure=_text(failure) or row["failure"], **STARTED)
+        case Released(delay=delay, started=started):
+            verb, run_at = (Verb.POSTPONE, now + delay) if delay > 0 else (Verb.RELEASE, now - FRONT)
+            move(db, row, verb, run_at=run_at, attempt=attempt, **(STARTED if started else {}))
+        case HandedBack(delay=delay, failure=failure):
+            changes = {"failure": _text(failure) or row["failure"], "hand_backs": row["hand_backs"] + 1}
+            move(db, row, Verb.POSTPONE, run_at=now + delay, attempt=attempt, **changes)
 
 
 def _text(failure: Failure | None) -> str | None:
@@ -276,7 +295,7 @@ def _reap(db: sqlite3.Connection, row: sqlite3.Row, now: float) -> Reaped:
     if crashes >= row["max_crashes"]:
         state = end(db, row, Verb.MARK_DEAD, now, DEAD_RETENTION, crashes=crashes, reason="crashed")
     else:
-        state = move(db, row, Verb.REAP, crashes=crashes, run_at=now - FRONT)
+        state = move(db, row, Verb.REAP, crashes=crashes, run_at=now - FRONT, **STARTED)
     return Reaped(job_id=row["id"], queue=row["queue"], crashes=crashes, state=state)
 
 

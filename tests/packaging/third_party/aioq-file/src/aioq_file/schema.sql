@@ -9,10 +9,11 @@ CREATE TABLE IF NOT EXISTS jobs (
     enqueued_at REAL NOT NULL,
     state       TEXT NOT NULL,
     run_at      REAL NOT NULL,          -- when the job came due, or will
-    expires_at  REAL,                   -- after which its first run is not to start
+    expires_at  REAL,                   -- after which it is not to start; NULL once it was started
     epoch       INTEGER NOT NULL DEFAULT 0,
     attempt     INTEGER NOT NULL DEFAULT 0,
     crashes     INTEGER NOT NULL DEFAULT 0,
+    hand_backs  INTEGER NOT NULL DEFAULT 0,
     worker_id   TEXT,
     request_id  TEXT,                   -- the claim that the lease belongs to
     deadline    REAL,                   -- when the lease runs out
