@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from types import CoroutineType
 from typing import Any
 
@@ -117,11 +117,11 @@ class RedisBroker(
         keys_of_peek = probed.pick(peek.keys)
         keys_of_format_0 = [self._layout.fleet.key(name) for name in KEYS_OF_FORMAT_0]
         # All in one round trip. They share a connection, so they fail together, and are run in this order.
-        policies, probe, format_0, *rights = await asyncio.gather(
+        policies, probe, format_0, rights = await asyncio.gather(
             self._database.ask_all("CONFIG", "GET", "maxmemory-policy"),
             self._database.ask_script(peek, keys_of_peek),
             self._database.ask("EXISTS", *keys_of_format_0),
-            *self._ask_rights(probed, peek, keys_of_peek),
+            self._ask_rights(probed, peek, keys_of_peek),
         )
         # An error reply means that the user must not read the configuration; then it goes unchecked.
         if not isinstance(policies, ErrorReply):
@@ -138,15 +138,17 @@ class RedisBroker(
             if isinstance(reply, ErrorReply):
                 raise self._database.rejected(what, reply)
 
-    def _ask_rights(self, space: KeySpace, peek: Script, keys_of_peek: Sequence[str]) -> list[Coroutine[Any, Any, Any]]:
-        """Return calls that show which rights the user lacks; the first one follows a call of `peek` with its text."""
+    async def _ask_rights(self, space: KeySpace, peek: Script, keys_of_peek: Sequence[str]) -> list[Any]:
+        """Return replies that show which rights the user lacks. A call of `peek` with its text goes before."""
         script = load("missing_rights")
         calls = [
             self._database.ask_script(peek, keys_of_peek, whole=False),
             self._database.ask_script(script, space.pick(script.keys), (" ".join(COMMANDS),)),
         ]
-        # It returns at once: it waits for no replica.
-        return [*calls, self._database.ask("WAIT", "0", "0")] if self._durability.replicas else calls
+        if self._durability.replicas:
+            # It returns at once: it waits for no replica.
+            calls.append(self._database.ask("WAIT", "0", "0"))
+        return await asyncio.gather(*calls)
 
     def _check_rights(self, missing: Sequence[bytes] | ErrorReply) -> None:
         """Raise an error if the user lacks rights to commands that scripts run; it names all of them."""
