@@ -191,6 +191,7 @@ class Cluster:
     async def _read_slots(self) -> SlotMap:
         """Ask the known nodes in random order: a node that is cut off has an old map. Then ask those of the URL."""
         known = self._slots.nodes if self._slots else frozenset[Address]()
+        # Those of the URL may have left the cluster since, so they come last.
         seeds = [address for address in self._settings.addresses if address not in known]
         reasons = ""
         for address in [*sample(sorted(known), len(known)), *seeds]:

@@ -99,6 +99,7 @@ def access_denied(where: str, reply: ErrorReply) -> BrokerConfigError:
 def not_permitted(where: str, what: str, reply: ErrorReply) -> BrokerConfigError:
     """Return the error for a command that the user must not run; it names the right if the server does."""
     found = _COMMAND.search(reply.text)
+    # Redis 6.2 leaves open which command it was, so the hint has all that scripts need.
     right = " with +@read +@write +time" if DENIED_IN_SCRIPT in reply.text else ""
     if found:
         right = f" with +{found[1].lower()}"

@@ -61,6 +61,7 @@ class SlotMap:
         self._owners[redirection.slot] = redirection.address
 
 
+# The keys of a queue come again and again.
 @lru_cache(maxsize=4096)
 def hash_slot(key: str | bytes) -> int:
     """Return the hash slot of a key: of the part in the first braces, if there is one."""

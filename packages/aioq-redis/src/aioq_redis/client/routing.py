@@ -97,6 +97,7 @@ class SingleServer:
 
     async def ask_all(self, parts: Sequence[object]) -> dict[str, Any]:
         """Send a plain command to the server; see `Route.ask_all`."""
+        # One server, but in the form that a cluster answers in.
         return {self._name: await self.commands.submit(Command(None, (), parts))}
 
     def close(self) -> Coroutine[Any, Any, None]:

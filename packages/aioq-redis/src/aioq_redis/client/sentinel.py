@@ -60,6 +60,7 @@ class Sentinels:
             try:
                 async with asyncio.timeout(SENTINEL_TIMEOUT):
                     return await connect(self._settings.of_sentinel(sentinel))
+            # Another one may answer. The error below says enough if none does.
             except (ConnectionLost, TimeoutError):
                 pass
         raise Unreachable("no sentinel answers")
@@ -109,6 +110,7 @@ class SentinelRoute(SingleServer):
         super().__init__(self._connect_to_primary, settings.masked)
         self._sentinels = Sentinels(settings)
         self._news = ServerSubscriptions(self._sentinels.connect_to_sentinel, f"the sentinels of {settings.masked}")
+        # Weak references, as each connection is closed by the part that uses it.
         self._connections: WeakKeyDictionary[Connection, Address] = WeakKeyDictionary()
         self._watcher: asyncio.Task[None] | None = None
 

@@ -247,5 +247,6 @@ def _decoded(text: str | None) -> str | None:
 
 
 def _shown_user(url: SplitResult) -> str:
+    # The user is shown: a wrong name is a frequent mistake, and no secret.
     secret = ":***" if url.password else ""
     return f"{url.username or ''}{secret}@" if url.username or secret else ""
