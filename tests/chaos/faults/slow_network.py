@@ -11,7 +11,7 @@ from tests.chaos.fault_result import FaultResult, at_most, exactly
 from tests.chaos.fleet import WorkerProcess
 from tests.chaos.load import Load
 from tests.chaos.producer import Producer
-from tests.chaos.scenario import Outcome, open_scenario, start_server
+from tests.chaos.scenario import Outcome, Scenario, open_scenario, start_server
 from tests.chaos.slow_network import slow_network
 
 __all__ = ["FAULT", "run"]
@@ -59,7 +59,7 @@ def _claim_slowly(size: Size, load: Load, seed: int, folder: Path) -> FaultResul
         scenario.enqueue("swallow", load.jobs, _megabyte())
         scenario.fleet.start()
         outcome = scenario.finish(timeout=60)
-        warnings = scenario.fleet.logs().count(" WARNING ")
+        warnings = _warnings(scenario)
     return _result("claims", outcome, warnings, seed)
 
 
@@ -71,7 +71,7 @@ def _enqueue_slowly(size: Size, load: Load, seed: int, folder: Path) -> FaultRes
         scenario.fleet.start()
         scenario.enqueued += Producer(url, timeout=size.timeout_of_client).enqueue("swallow", load.jobs, _megabyte())
         outcome = scenario.finish(timeout=60)
-        warnings = scenario.fleet.logs().count(" WARNING ")
+        warnings = _warnings(scenario)
     return _result("enqueue", outcome, warnings, seed)
 
 
@@ -88,12 +88,17 @@ def _many_queues(load: Load, seed: int, folder: Path) -> FaultResult:
         scenario.wait_all()
         late = time.time() - enqueued_at
         outcome = scenario.finish()
-        warnings = scenario.fleet.logs().count(" WARNING ")
+        warnings = _warnings(scenario)
     return _result(f"{QUEUES} queues, {ROUND_TRIP:g} s away", outcome, warnings, seed, late)
 
 
 def _megabyte() -> str:
     return "x" * 1_000_000
+
+
+def _warnings(scenario: Scenario) -> int:
+    logs = scenario.fleet.logs()
+    return logs.count(" WARNING aioq.worker: ") + logs.count(" WARNING aioq.redis: ")
 
 
 def _result(case: str, outcome: Outcome, warnings: int, seed: int, late: float = 0.0) -> FaultResult:

@@ -92,6 +92,15 @@ class Claimer:
                 await race(self._leases.wait_empty, self._shutdown.draining.wait)
             wait = self._next_wait(request, claim)
 
+    async def end_after_stop(self) -> None:
+        """Wait until the worker is stopped, and end a claim that is under way for too long after that."""
+        await self._shutdown.draining.wait()
+        with anyio.move_on_after(max(CLAIM_TIMEOUT, self._lease)):
+            await self._shutdown.aborting.wait()
+            await anyio.sleep(CLAIM_TIMEOUT)
+        if self._claiming is not None:
+            self._claiming.cancel()
+
     def _next_wait(self, request: ClaimRequest, claim: Claim) -> float | None:
         """Return the seconds that the next claim may wait for jobs; None if a burst is over."""
         more = bool(claim.leases) and (self._burst or len(claim.leases) == request.limit)
@@ -140,16 +149,8 @@ class Claimer:
         # A claim that is cancelled after it was sent may have leased jobs that run nowhere until their leases expire.
         # Only the broker can tell a slow answer from none, so the claim has no limit here as long as the worker runs.
         with anyio.CancelScope(shield=True) as self._claiming:
-            if self._shutdown.requested:
-                self._limit_claim()
             return await self._record(await self._broker.claim(request), asked)
         return NOTHING
-
-    def _limit_claim(self) -> None:
-        """Set the time that the claim under way has left now that the worker is stopped."""
-        if self._claiming is not None:
-            seconds = CLAIM_TIMEOUT if self._shutdown.aborting.is_set() else max(CLAIM_TIMEOUT, self._lease)
-            self._claiming.deadline = min(self._claiming.deadline, anyio.current_time() + seconds)
 
     async def _wait(self, signals: Signals, request: ClaimRequest, seconds: float) -> Claim:
         asked = self._clock.monotonic()
@@ -206,7 +207,6 @@ class Claimer:
     def _wake(self) -> None:
         """End a wait for a slot or for jobs, because the worker is stopped."""
         self._slots.wake()
-        self._limit_claim()
         if self._waiting is not None:
             self._waiting.cancel()
 

@@ -181,6 +181,7 @@ class Worker:
             duties.start_soon(self._settler.run)
             duties.start_soon(self._heartbeat.run, self._info, partial(self._runner.cancel, reason=CancelReason.LOST))
             duties.start_soon(self._reaper.run)
+            duties.start_soon(self._claimer.end_after_stop)
             duties.start_soon(self._cron.run)
             duties.start_soon(self._cancellations.run, partial(self._runner.cancel, reason=CancelReason.CANCELLED))
             async with anyio.create_task_group() as jobs, self._runner.running():
