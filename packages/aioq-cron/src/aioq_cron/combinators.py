@@ -7,9 +7,9 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from aioq.cron import ClockChange
-from aioq.cron.schedule import ExplainedSchedule, Schedule
+from aioq.cron.schedule import CanonicalSchedule, ExplainedSchedule, Schedule
 
-__all__ = ["changes_of", "checked", "common_zone", "label", "stable_text", "words_of", "zone_of"]
+__all__ = ["canonical_label", "changes_of", "checked", "common_zone", "label", "stable_text", "words_of", "zone_of"]
 
 
 def checked(part: object, whole: str) -> Schedule:
@@ -53,6 +53,13 @@ def label(part: Schedule, zone: ZoneInfo | None) -> str:
     text = f"({text})" if " and " in text or " except " in text else text
     own = zone_of(part)
     return text if own in (None, zone) else f"{text} [{own}]"
+
+
+def canonical_label(part: Schedule) -> str:
+    """Return a part in its canonical form, or as text, always with its zone."""
+    text = part.canonical if isinstance(part, CanonicalSchedule) else stable_text(part)
+    own = zone_of(part)
+    return f"({text})" if own is None else f"({text} [{own}])"
 
 
 def words_of(part: Schedule, zone: ZoneInfo | None) -> str:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from aioq.cron import ClockChange
 from aioq.cron.schedule import Schedule
-from aioq_cron.combinators import changes_of, checked, label, words_of, zone_of
+from aioq_cron.combinators import canonical_label, changes_of, checked, label, words_of, zone_of
 from aioq_cron.describe import shortened
 from aioq_cron.dst import wall_time
 from aioq_cron.zones import find_zone
@@ -52,6 +52,11 @@ class ExcludedDates:
         text = _container(self.dates) if days is None else " ".join(days) or _EMPTY
         return text if zone == self.zone else f"{text} [{self.zone}]"
 
+    @property
+    def canonical(self) -> str:
+        """The exclusion in canonical form, with its zone."""
+        return self.text(None)
+
     def words(self, zone: ZoneInfo | None) -> str:
         """Return the dates in words; names their zone if that is not `zone`."""
         days = _listed(self.dates)
@@ -75,6 +80,11 @@ class ExcludedTicks:
     def text(self, zone: ZoneInfo | None) -> str:
         """Return a text that identifies the exclusion; names its zone if that is not `zone`."""
         return label(self.schedule, zone)
+
+    @property
+    def canonical(self) -> str:
+        """The schedule in canonical form, with its zone."""
+        return canonical_label(self.schedule)
 
     def words(self, zone: ZoneInfo | None) -> str:
         """Return the ticks in words; names their zone if that is not `zone`."""
@@ -116,6 +126,11 @@ class Except:
     def tz(self) -> ZoneInfo | None:
         """The zone of the schedule, or else of the dates; None if neither has one."""
         return zone_of(self.schedule) or (self._excluded.zone if isinstance(self._excluded, ExcludedDates) else None)
+
+    @property
+    def canonical(self) -> str:
+        """Schedule and exclusion in canonical form."""
+        return f"{canonical_label(self.schedule)} except {self._excluded.canonical}"
 
     def next_after(self, instant: datetime) -> datetime | None:
         """Return the first tick strictly after `instant` that is not excluded, in UTC.

@@ -23,7 +23,7 @@ class CronExpression:
     The dialect is that of Debian's cron: five fields, in minutes; `*`, lists, ranges, steps,
     names of months and days, and the nicknames from `@hourly` to `@annually`. Day of month and
     day of week are alternatives unless one of them starts with `*`. Extensions of other dialects
-    are refused by name. It is an immutable value: equal to another with the same text and zone.
+    are refused by name. It is an immutable value: equal to another with the same meaning and zone.
 
     Args:
         expression: For example `"0 9 * * 1-5"`; at most 1,000 characters.
@@ -34,18 +34,24 @@ class CronExpression:
         TypeError: An argument is of the wrong type.
     """
 
-    __slots__ = ("_fields", "_identity", "_stepper", "_tz")
+    __slots__ = ("_expression", "_fields", "_identity", "_stepper", "_tz")
 
     def __init__(self, expression: str, tz: str | ZoneInfo | None = None) -> None:
         self._fields = fields = parse_fields(expression)
         self._tz = find_zone(tz)
-        # Without its blanks, which mean nothing: entries with equal expressions share one computation in the loop.
-        self._identity = (" ".join(expression.split()), _identity(self._tz))
+        self._expression = " ".join(expression.split())
+        # By meaning: entries with equal expressions share one computation in the loop.
+        self._identity = (fields.canonical, _identity(self._tz))
         self._stepper = ZonedStepper(FieldStepper(fields, day_stepper(fields)), self._tz, wildcard=fields.wildcard)
 
     @property
     def expression(self) -> str:
         """The expression as it was written, with single blanks between its fields."""
+        return self._expression
+
+    @property
+    def canonical(self) -> str:
+        """The expression in the one form that all texts with its meaning share: "0 0 * * *" for "@daily"."""
         return self._identity[0]
 
     @property

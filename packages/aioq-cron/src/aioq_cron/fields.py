@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 __all__ = ["DAY", "FIELDS", "HOUR", "MINUTE", "MONTH", "WEEKDAY", "CronFields", "Field"]
@@ -24,6 +25,10 @@ class Field:
     def size(self) -> int:
         """The number of different values: 7 for the day of week, because 0 and 7 are both Sunday."""
         return 7 if self.names and self.low == 0 else self.high - self.low + 1
+
+    def stepped(self, step: int) -> range:
+        """Return the values of `*/step`."""
+        return range(self.low, self.high + 1, step)
 
     def number(self, text: str) -> int:
         """Return the number that digits or one of the names stand for. Does not check the bounds.
@@ -71,3 +76,55 @@ class CronFields:
         40 years. So only the lengths of the months can rule out all dates.
         """
         return self.either_day or self.has_day
+
+    @property
+    def canonical(self) -> str:
+        """The expression in the one form that all texts with this meaning share; it is an expression itself.
+
+        Numbers instead of names, in ascending order, ranges for neighbours, and `*` for all values of a field. If the
+        star of a step has an effect of its own, one field keeps it.
+        """
+        time = _texts(((MINUTE, self.minutes), (HOUR, self.hours)), starred=self.wildcard)
+        every_day = len(self.days) == DAY.size or len(self.weekdays) == WEEKDAY.size
+        if self.either_day and every_day:
+            # One of the alternatives holds on each day, as if both fields were stars.
+            days, weekdays = "*", "*"
+        else:
+            fields = ((DAY, self.days), (WEEKDAY, self.weekdays))
+            days, weekdays = _texts(fields, starred=not self.either_day)
+        return " ".join((*time, days, _text(MONTH, self.months, starred=True), weekdays))
+
+
+def _texts(fields: Sequence[tuple[Field, tuple[int, ...]]], *, starred: bool) -> list[str]:
+    """Return the texts of two fields, of which one begins with `*` if `starred`, and none otherwise."""
+    texts = [_text(field, values, starred=starred) for field, values in fields]
+    if starred and not any(text.startswith("*") for text in texts):
+        # The star of a step always includes the lowest value, so one of the fields has that.
+        at = next(n for n, (field, values) in enumerate(fields) if values[0] == field.low)
+        texts[at] = _with_star(*fields[at])
+    return texts
+
+
+def _text(field: Field, values: tuple[int, ...], *, starred: bool) -> str:
+    if starred and len(values) == field.size:
+        return "*"
+    return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in _runs(values))
+
+
+def _with_star(field: Field, values: tuple[int, ...]) -> str:
+    for step in range(2, field.size + 1):
+        if values == tuple(sorted({value % 7 if field is WEEKDAY else value for value in field.stepped(step)})):
+            return f"*/{step}"
+    # The longest step adds the lowest value alone, which is among the values anyway.
+    return f"*/{field.size},{_text(field, values, starred=False)}"
+
+
+def _runs(values: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """Yield the first and last value of each run of neighbours."""
+    first = last = values[0]
+    for value in values[1:]:
+        if value != last + 1:
+            yield first, last
+            first = value
+        last = value
+    yield first, last

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from aioq.cron import ClockChange
 from aioq.cron.schedule import Schedule
-from aioq_cron.combinators import changes_of, checked, common_zone, label, words_of
+from aioq_cron.combinators import canonical_label, changes_of, checked, common_zone, label, words_of
 from aioq_cron.describe_dst import MAX_RUNS
 
 __all__ = ["Union"]
@@ -41,6 +41,11 @@ class Union:
     def tz(self) -> ZoneInfo | None:
         """The zone of all parts that have one; None when these differ, or none has one."""
         return common_zone(self.schedules)
+
+    @property
+    def canonical(self) -> str:
+        """Its parts in canonical form, each once, in the order of their texts."""
+        return " and ".join(sorted({canonical_label(schedule) for schedule in self.schedules}))
 
     def next_after(self, instant: datetime) -> datetime | None:
         """Return the first moment strictly after `instant` at which a part fires, in UTC; None when none does."""

@@ -23,7 +23,7 @@ from aioq.callables import (
 from aioq.cron import CronEntry, CronOptions
 from aioq.cron.bounds import bounded
 from aioq.cron.options import CronKeywords, ScheduleKeywords
-from aioq.cron.schedule import Schedule
+from aioq.cron.schedule import CanonicalSchedule, Schedule
 from aioq.cron.scheduler import Scheduler
 from aioq.errors import AioqError, TaskDefinitionError
 from aioq.model.ids import TICK_IDS, check_name, tick_id
@@ -111,12 +111,13 @@ class Timing:
         own = self.zone if isinstance(self.schedule, str) else getattr(self.schedule, "tz", None)
         return str(own) if isinstance(own, str | ZoneInfo) else "UTC"
 
-    def parsed(self) -> Schedule:
-        """Return the schedule, within its bounds."""
+    def parsed(self) -> tuple[Schedule, str]:
+        """Return the schedule within its bounds, and its text in canonical form; "" if it has none."""
         schedule = self.schedule
         if not isinstance(schedule, Schedule):
             schedule = self.scheduler.parse(schedule, tz=self.zone)
-        return bounded(schedule, self.options.start, self.options.end)
+        canonical = schedule.canonical if isinstance(schedule, CanonicalSchedule) else ""
+        return bounded(schedule, self.options.start, self.options.end), canonical
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +145,7 @@ class CronDraft:
         """Return the entry of a function. Without a given name, it gets one that is free among `crons`."""
         _check_function(function, self.args, self.kwargs)
         with error_context(f"@app.cron({text_of(self.timing.schedule)}) on {name_of(function)}"):
-            schedule = self.timing.parsed()
+            schedule, canonical = self.timing.parsed()
         return CronEntry(
             name=self.name or _free_name(own_name(function, 'app.cron("...", name="...")'), function, crons),
             function=function,
@@ -156,6 +157,7 @@ class CronDraft:
             on_error=self.on_error,
             options=self.timing.options,
             expression=self.timing.expression,
+            canonical=canonical,
             tz=self.timing.tz,
             where=where(function),
         )
@@ -179,15 +181,17 @@ class ScheduleDraft:
         # One signature for all ticks: the broker makes the jobs of this template, and has no secret to sign with.
         template = tick_id(name, 0)
         job = task.make_call(EnqueueOptions(), self.args, self.kwargs, schedule_id=template).job
+        schedule, canonical = self.timing.parsed()
         return CronEntry(
             name=name,
             function=task.function,
-            schedule=self.timing.parsed(),
+            schedule=schedule,
             queue=job.queue,
             unique=True,
             job=msgspec.structs.replace(job, id=f"{TICK_IDS}{name}"),
             options=self.timing.options,
             expression=self.timing.expression,
+            canonical=canonical,
             tz=self.timing.tz,
             where=calling_line(),
         )

@@ -17,6 +17,8 @@ from aioq.model.job import NewJob
 
 __all__ = ["CronDiff", "compare", "define", "version_of"]
 
+_DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(NewJob)}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CronDiff:
@@ -47,8 +49,8 @@ def define(entry: CronEntry) -> CronDefinition:
 
 
 def version_of(definitions: Iterable[CronDefinition]) -> str:
-    """Return a short text that is equal for equal sets of definitions, in every process."""
-    plain = [msgspec.to_builtins(definition) for definition in _sorted(definitions)]
+    """Return a short text that is equal for sets of definitions with the same meaning, in every process and release."""
+    plain = [_identity(definition) for definition in _sorted(definitions)]
     # Not `hash`: for text it differs from process to process.
     return sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -60,16 +62,33 @@ def compare(registered: Sequence[CronDefinition], code: Sequence[CronDefinition]
     kept = [(before[one.key], one) for one in _sorted(code) if one.key in before]
     return CronDiff(
         added=tuple(one for one in _sorted(code) if one.key not in before),
-        changed=tuple((old, new) for old, new in kept if old != new),
+        changed=tuple((old, new) for old, new in kept if _identity(old) != _identity(new)),
         removed=tuple(one for one in _sorted(registered) if one.key not in after),
     )
 
 
+def _identity(definition: CronDefinition) -> dict[str, object]:
+    """Return what an author has said of an entry, by its meaning: not how the expression and the zone are written."""
+    return {
+        "queue": definition.queue,
+        "name": definition.name,
+        "kind": definition.kind,
+        "fingerprint": definition.fingerprint,
+        "unique": definition.unique,
+        "enabled": definition.enabled,
+        "options": dict(definition.options),
+    }
+
+
 def _digest(job: NewJob) -> str:
     """Return a short text that differs for different jobs, and from which the arguments cannot be read."""
-    # The id and the queue follow from the key of the entry, and are compared with it.
-    content = msgspec.structs.replace(job, id="", queue="")
-    return sha256(msgspec.msgpack.encode(content)).hexdigest()[:8]
+    # Named fields, and of these only what differs from the defaults: a release that adds a field must not make all
+    # schedules look changed. Id and queue follow from the key of the entry, and are compared with it.
+    content: dict[str, object] = {"task": job.task, "payload": sha256(job.payload).hexdigest()}
+    for field in ("priority", "expires", "max_crashes"):
+        if (value := getattr(job, field)) != _DEFAULTS[field]:
+            content[field] = value
+    return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _sorted(definitions: Iterable[CronDefinition]) -> list[CronDefinition]:

@@ -43,6 +43,8 @@ class CronEntry:
     options: CronOptions = field(default_factory=CronOptions)
     expression: str = ""
     """The schedule as its author wrote it."""
+    canonical: str = ""
+    """The one text that all ways to write the schedule share; the expression if the schedule has none."""
     tz: str = "UTC"
     """The zone that the schedule is read in."""
     where: str = ""
@@ -55,11 +57,11 @@ class CronEntry:
 
     @property
     def fingerprint(self) -> str:
-        """The meaning of the schedule as text: equal for the same expression, zone and bounds."""
+        """The meaning of the schedule as text: equal for the same canonical text, zone and bounds."""
         # Without the policies: a change of one must not make the entry forget its last tick.
         bounds = (self.options.start, self.options.end)
         span = "" if bounds == (None, None) else " {} to {}".format(*(at.isoformat() if at else "" for at in bounds))
-        return f"{self.expression} [{self.tz}]{span}"
+        return f"{self.canonical or self.expression} [{self.tz}]{span}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol, runtime_checkable
 
-__all__ = ["ClockChange", "ExplainedSchedule", "Schedule"]
+__all__ = ["CanonicalSchedule", "ClockChange", "ExplainedSchedule", "Schedule"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,19 @@ class Schedule(Protocol):
 
         `instant` is aware. The same instant always gives the same answer.
         """
+        ...
+
+
+@runtime_checkable
+class CanonicalSchedule(Schedule, Protocol):
+    """A schedule whose text may be written in several ways.
+
+    Without `canonical`, an entry whose expression is rewritten with the same meaning counts as changed.
+    """
+
+    @property
+    def canonical(self) -> str:
+        """The one text that all ways to write this schedule share, without its zone; the same in every release."""
         ...
 
 
