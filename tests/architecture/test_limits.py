@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from tests.architecture import limits
@@ -15,15 +13,6 @@ from tests.servers import found
 PACKAGES = {package.name: package for package in packages(ROOT)}
 
 RECORDED = {ENQUEUE: "enqueue", JOB: "job", TICK: "tick", CRON_LIST: "cron-list"}
-
-NOT_YET = {TICK, CRON_LIST}
-"""Call paths that exceed their limits while the packages are restructured."""
-
-
-def recorded() -> list[Any]:
-    """Return the call paths as parameters; those that exceed their limits are expected to fail."""
-    pending = pytest.mark.xfail(reason="the packages are being restructured", raises=AssertionError, strict=False)
-    return [pytest.param(name, marks=pending if name in NOT_YET else ()) for name in RECORDED]
 
 
 @pytest.mark.parametrize("name", limits.ENTRIES)
@@ -45,7 +34,7 @@ def test_imports_have_no_cycles(name: str) -> None:
 
 
 @pytest.mark.skipif(not {"redis", "valkey"} & found().keys(), reason="no server is installed")
-@pytest.mark.parametrize("name", recorded())
+@pytest.mark.parametrize("name", RECORDED)
 def test_call_path_stays_in_few_files(name: str) -> None:
     """The files and the changes of file of a recorded call path are limited."""
     recordings = record(RECORDED[name], ROOT)

@@ -14,8 +14,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from aioq_cron import CronExpression, InvalidCronExpression
-from aioq_cron.dst import ZonedStepper
 from aioq_cron.parser import parse_fields
+from aioq_cron.stepper import ZonedCalendar, ZonedSchedule
 from tests.cron import debian
 from tests.cron.debian import CRONTABS, Crontab
 from tests.times import naive
@@ -128,10 +128,10 @@ class Minutes:
 
 @given(CRONTABS.filter(lambda crontab: crontab.text.endswith("* * *")))
 @settings(max_examples=25, deadline=None)
-def test_zoned_stepper_with_another_calendar(crontab: Crontab) -> None:
+def test_zoned_schedule_with_another_calendar(crontab: Crontab) -> None:
     """The rules for daylight saving give the same runs with a calendar that is not croniter's."""
     zone, start = ZoneInfo("Europe/Berlin"), datetime(2026, 10, 24, 22, 30, tzinfo=UTC)
-    stepper = ZonedStepper(Minutes(crontab), zone, wildcard=parse_fields(crontab.text).wildcard)
+    stepper = ZonedSchedule(ZonedCalendar(Minutes(crontab), zone, parse_fields(crontab.text).wildcard))
     runs = [start]
     for _ in range(5):
         runs.append(stepper.next_after(runs[-1]) or start)

@@ -1,23 +1,12 @@
-"""The search for the days and minutes that an expression matches."""
+"""The search for the days that an expression matches."""
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 
 import pytest
 
-from aioq_cron.days import CroniterDays, FieldStepper, day_stepper
-from aioq_cron.parser import parse_fields
-from tests.times import naive
-
-
-def test_stepper_at_calendar_end_returns_none() -> None:
-    """The last day and the last minute of the calendar are no error."""
-    fields = parse_fields("30 12 * * *")
-    stepper = FieldStepper(fields, day_stepper(fields))
-    assert stepper.next_after(naive("9999-12-31 12:29")) == naive("9999-12-31 12:30")
-    assert stepper.next_after(naive("9999-12-31 12:30")) is None
-    assert stepper.next_after(datetime.max) is None
+from aioq_cron.days import CroniterDays
 
 
 def test_days_search_without_match_raises() -> None:

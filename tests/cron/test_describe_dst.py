@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from aioq.cron import ClockChange
 from aioq_cron import CronExpression, Every, Except, Union
-from aioq_cron.dst import shifts_between
+from aioq_cron.describe_dst import shifts_between
 from tests.cron import debian
 from tests.cron.debian import CRONTABS, Crontab
 from tests.cron.test_against_debian import ZONES, parsed

@@ -53,7 +53,7 @@ def test_cli_page_shows_history_output() -> None:
         record(datetime(2025, 12, 1, 4), TickStatus.SKIPPED, reason="paused"),
         record(datetime(2025, 11, 1, 4), TickStatus.MISSED, reason="no worker was up"),
     ]
-    assert is_shown(history_table(records, BERLIN, width=None))
+    assert is_shown(history_table(records, BERLIN).text())
 
 
 def test_cli_page_shows_diff_output() -> None:

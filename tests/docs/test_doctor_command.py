@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aioq.cli.doctor import findings_table, summary
+from aioq.cli.doctor import findings_text, summary
 from aioq.model.job import WorkerInfo
 from aioq_redis.doctor.host import about_clock, about_host
 from aioq_redis.doctor.queues import QueueFacts, about_queue, about_workers
@@ -36,7 +36,7 @@ def test_cli_page_shows_doctor_output() -> None:
     )  # fmt: skip
     queue = QueueFacts(name="mails", snapshot=snapshot, earliest=None, memory=int(4.1 * 1024))
     findings = [*server, about_clock(0.0, 0.002, 0.0), about_workers(workers), *about_queue(queue, workers)]
-    lines = findings_table(findings, None).splitlines()
+    lines = findings_text(findings, None).splitlines()
     page = (ROOT / "docs" / "cli.md").read_text()
     assert [line for line in lines if f"\n{line}\n" not in page] == []
     assert summary(findings) == "1 fail, 1 warn, 6 ok"  # the page has one more, of the keys

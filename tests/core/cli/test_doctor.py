@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from aioq.cli.doctor import findings_table
+from aioq.cli.doctor import findings_text
 from aioq.model.health import Finding, Level
 from tests.core.cli.conftest import Project
 
@@ -62,12 +62,12 @@ def test_doctor_shows_advice_below_finding(project: Project) -> None:
     ]
 
 
-def test_findings_table_wraps_findings_to_terminal() -> None:
+def test_findings_text_wraps_findings_to_terminal() -> None:
     """No part of a finding or of its advice is cut in a narrow terminal."""
     text = "appendonly is off and nothing is saved: a restart loses all jobs"
     advice = "CONFIG SET appendonly yes, and in its configuration file"
     finding = Finding(level=Level.WARN, subject="persistence", text=text, advice=advice)
-    assert findings_table([finding], 60).splitlines() == [
+    assert findings_text([finding], 60).splitlines() == [
         "LEVEL  WHAT         FINDING",
         "warn   persistence  appendonly is off and nothing is saved:",
         "                       a restart loses all jobs",

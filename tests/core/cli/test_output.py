@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from aioq.cli import output
-from aioq.cli.output import Column, Progress, redact, table
+from aioq.cli.output import Column, Progress, Table, redact
 
 COLUMNS = (Column("NAME", least=8, keep_end=True), Column("NOTE", least=6), Column("RUN"))
 ROWS = [("myapp.tasks.report", "a remark", "now"), ("x", "y", "1\n2")]
@@ -16,7 +16,7 @@ ROWS = [("myapp.tasks.report", "a remark", "now"), ("x", "y", "1\n2")]
 
 def test_table_aligns_columns() -> None:
     """Each column is as wide as its longest text, and lines have no trailing blanks."""
-    assert table(COLUMNS, ROWS) == (
+    assert Table(COLUMNS, ROWS).text() == (
         "NAME                NOTE      RUN\n"
         "myapp.tasks.report  a remark  now\n"
         "x                   y         1\n"
@@ -26,7 +26,7 @@ def test_table_aligns_columns() -> None:
 
 def test_table_narrow_width_cuts_cells() -> None:
     """Long texts lose their end, or their beginning if the column keeps the end."""
-    assert table(COLUMNS, ROWS, width=22) == (
+    assert Table(COLUMNS, ROWS).text(22) == (
         "NAME      NOTE     RUN\n"
         "...eport  a re...  now\n"
         "x         y        1\n"
@@ -36,12 +36,12 @@ def test_table_narrow_width_cuts_cells() -> None:
 
 def test_table_keeps_least_widths() -> None:
     """If the least widths do not fit, lines are longer than the terminal."""
-    assert table(COLUMNS, ROWS, width=5).splitlines()[1] == "...eport  a r...  now"
+    assert Table(COLUMNS, ROWS).text(5).splitlines()[1] == "...eport  a r...  now"
 
 
 def test_table_escapes_control_characters() -> None:
     """Control characters in a name from the broker are escaped."""
-    shown = table([Column("entry"), Column("why")], [["\x1b[2Ja\r", "b\x00"]])
+    shown = Table([Column("entry"), Column("why")], [["\x1b[2Ja\r", "b\x00"]]).text()
     assert shown.splitlines()[-1].split() == [r"\x1b[2Ja\r", r"b\x00"]
 
 

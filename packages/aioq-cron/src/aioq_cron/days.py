@@ -1,13 +1,12 @@
-"""Steps through the days and minutes that match an expression, on a calendar without clock changes.
+"""Finds the days that match an expression.
 
-croniter finds the days. It gets sorted lists of numbers only, because its versions differ in how
+croniter does the search. It gets sorted lists of numbers only, because its versions differ in how
 they read ranges, steps and time zones. It is called once per matching day.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from datetime import MAXYEAR, date, datetime, time, timedelta
+from datetime import MAXYEAR, date, datetime, time
 from threading import Lock
 from typing import Protocol
 
@@ -15,11 +14,10 @@ from croniter import croniter
 
 from aioq_cron.fields import DAY, MONTH, WEEKDAY, CronFields, Field
 
-__all__ = ["CalendarStepper", "DayStepper", "FieldStepper", "day_stepper"]
+__all__ = ["CroniterDays", "DayStepper", "day_stepper"]
 
 # A 29 February on a given weekday may be 40 years away.
 _SEARCH_YEARS = 50
-_DAY = timedelta(days=1)
 
 
 class DayStepper(Protocol):
@@ -30,8 +28,8 @@ class DayStepper(Protocol):
         ...
 
 
-def day_stepper(fields: CronFields) -> DayStepper:
-    """Return a stepper through the days of an expression. May be shared between threads."""
+def day_stepper(fields: CronFields) -> DayStepper | None:
+    """Return a stepper through the days of an expression; None if every day matches. May be shared between threads."""
     days, months, weekdays = _list(fields.days, DAY), _list(fields.months, MONTH), _list(fields.weekdays, WEEKDAY)
     if not fields.either_day:
         return _all_of(days, months, weekdays)
@@ -43,17 +41,12 @@ def day_stepper(fields: CronFields) -> DayStepper:
     return _Either(CroniterDays(days, months, "*"), by_weekday) if fields.has_day else by_weekday
 
 
-def _all_of(days: str, months: str, weekdays: str) -> DayStepper:
-    return _EveryDay() if days == months == weekdays == "*" else CroniterDays(days, months, weekdays)
+def _all_of(days: str, months: str, weekdays: str) -> DayStepper | None:
+    return None if days == months == weekdays == "*" else CroniterDays(days, months, weekdays)
 
 
 def _list(values: tuple[int, ...], field: Field) -> str:
     return "*" if len(values) == field.size else ",".join(map(str, values))
-
-
-class _EveryDay:
-    def first_from(self, day: date) -> date:
-        return day
 
 
 class _Either:
@@ -102,42 +95,3 @@ class CroniterDays:
             if day.year + _SEARCH_YEARS < MAXYEAR:
                 raise
             return None
-
-
-class CalendarStepper(Protocol):
-    """Finds matching minutes on a clock that is never put forward or back."""
-
-    def next_after(self, wall: datetime) -> datetime | None:
-        """Return the first matching whole minute strictly after `wall`, both naive.
-
-        None when the calendar ends before there is one.
-        """
-        ...
-
-
-class FieldStepper:
-    """Finds matching minutes: the time of day in the fields, the day with a `DayStepper`."""
-
-    def __init__(self, fields: CronFields, days: DayStepper) -> None:
-        self._minutes = fields.minutes
-        self._hours = fields.hours
-        self._days = days
-        self._earliest = time(fields.hours[0], fields.minutes[0])
-
-    def next_after(self, wall: datetime) -> datetime | None:
-        """Return the first matching whole minute strictly after `wall`."""
-        today = wall.date()
-        day = self._days.first_from(today)
-        if day == today:
-            if later := self._later_that_day(wall.hour, wall.minute):
-                return datetime.combine(today, later)
-            day = None if today == date.max else self._days.first_from(today + _DAY)
-        return None if day is None else datetime.combine(day, self._earliest)
-
-    def _later_that_day(self, hour: int, minute: int) -> time | None:
-        following = bisect_right(self._hours, hour)
-        if following and self._hours[following - 1] == hour:
-            place = bisect_right(self._minutes, minute)
-            if place < len(self._minutes):
-                return time(hour, self._minutes[place])
-        return time(self._hours[following], self._minutes[0]) if following < len(self._hours) else None

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from aioq.cron import ClockChange
 from aioq_cron.describe import joined
-from aioq_cron.dst import in_utc
+from aioq_cron.stepper import in_utc
 
 __all__ = ["Every"]
 

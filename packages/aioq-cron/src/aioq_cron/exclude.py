@@ -12,7 +12,7 @@ from aioq.cron import ClockChange
 from aioq.cron.schedule import Schedule
 from aioq_cron.combinators import canonical_label, changes_of, checked, label, words_of, zone_of
 from aioq_cron.describe import shortened
-from aioq_cron.dst import wall_time
+from aioq_cron.stepper import wall_time
 from aioq_cron.zones import find_zone
 
 __all__ = ["ExcludedDates", "Except", "MAX_EXCLUDED_IN_A_ROW", "ExcludedTicks", "as_dates"]

@@ -7,17 +7,16 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from aioq.cron import ClockChange
-from aioq_cron.days import FieldStepper, day_stepper
 from aioq_cron.describe import days_in_words, time_in_words
 from aioq_cron.describe_dst import changes_between
-from aioq_cron.dst import ZonedStepper, in_utc
 from aioq_cron.parser import parse_fields
+from aioq_cron.stepper import FieldStepper, ZonedCalendar, ZonedSchedule, in_utc
 from aioq_cron.zones import find_zone
 
 __all__ = ["CronExpression"]
 
 
-class CronExpression:
+class CronExpression(ZonedSchedule):
     """A cron expression in one time zone, as a schedule.
 
     The dialect is that of Debian's cron: five fields, in minutes; `*`, lists, ranges, steps,
@@ -34,15 +33,15 @@ class CronExpression:
         TypeError: An argument is of the wrong type.
     """
 
-    __slots__ = ("_expression", "_fields", "_identity", "_stepper", "_tz")
+    __slots__ = ("_expression", "_fields", "_identity")
 
     def __init__(self, expression: str, tz: str | ZoneInfo | None = None) -> None:
         self._fields = fields = parse_fields(expression)
-        self._tz = find_zone(tz)
+        zone = find_zone(tz)
+        super().__init__(ZonedCalendar(FieldStepper(fields), zone, fields.wildcard))
         self._expression = " ".join(expression.split())
         # By meaning: entries with equal expressions share one computation in the loop.
-        self._identity = (fields.canonical, _identity(self._tz))
-        self._stepper = ZonedStepper(FieldStepper(fields, day_stepper(fields)), self._tz, wildcard=fields.wildcard)
+        self._identity = (fields.canonical, _identity(zone))
 
     @property
     def expression(self) -> str:
@@ -57,22 +56,7 @@ class CronExpression:
     @property
     def tz(self) -> ZoneInfo:
         """The zone of the expression."""
-        return self._tz
-
-    def next_after(self, instant: datetime) -> datetime | None:
-        """Return the first tick strictly after `instant`, in UTC.
-
-        None if there is no tick up to the end of the year 9999.
-
-        Raises:
-            TypeError: `instant` is not a datetime.
-            ValueError: It is naive.
-        """
-        start = in_utc(instant)
-        try:
-            return self._stepper.next_after(start)
-        except OverflowError:
-            return None
+        return self._zoned.zone
 
     def occurrences(self, start: datetime) -> Iterator[datetime]:
         """Iterate over the ticks after `start`, in UTC, in ascending order.
@@ -97,7 +81,7 @@ class CronExpression:
             TypeError: `start` or `end` is not a datetime.
             ValueError: It is naive.
         """
-        return changes_between(self._stepper, in_utc(start), in_utc(end))
+        return changes_between(self._zoned, in_utc(start), in_utc(end))
 
     def _walk(self, instant: datetime) -> Iterator[datetime]:
         while (found := self.next_after(instant)) is not None:
@@ -114,13 +98,13 @@ class CronExpression:
 
     def __reduce__(self) -> tuple[type[CronExpression], tuple[str, ZoneInfo]]:
         # Pickled as text: the steppers hold a lock, which cannot be pickled.
-        return CronExpression, (self.expression, self._tz)
+        return CronExpression, (self.expression, self.tz)
 
     def __str__(self) -> str:
         return self.expression
 
     def __repr__(self) -> str:
-        return f"CronExpression({self.expression!r}, tz={self._tz.key or self._tz!r})"
+        return f"CronExpression({self.expression!r}, tz={self.tz.key or self.tz!r})"
 
 
 def _identity(zone: ZoneInfo) -> str | ZoneInfo:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from types import CoroutineType
 from typing import Any
 
 from aioq.errors import BrokerConfigError
 from aioq.model.health import Finding
 from aioq_redis.client.errors import ErrorReply
-from aioq_redis.client.pipeline import Script
+from aioq_redis.client.pipeline import Command
 from aioq_redis.client.url import Durability, Settings
 from aioq_redis.cron.ledger import TickLedgerRole
 from aioq_redis.cron.registry import CronRegistryRole
@@ -24,7 +25,7 @@ from aioq_redis.jobs.signals import SignalsRole
 from aioq_redis.jobs.store import JobStoreRole
 from aioq_redis.jobs.workers import WorkerRegistryRole
 from aioq_redis.storage.database import Database
-from aioq_redis.storage.keys import FORMAT, KEYS_OF_FORMAT_0, KeySpace, Layout
+from aioq_redis.storage.keys import FORMAT, KEYS_OF_FORMAT_0, Layout
 from aioq_redis.storage.retention import Retention
 from aioq_redis.storage.scripts import COMMANDS, load
 
@@ -97,6 +98,7 @@ class RedisBroker(
         database = Database(self._settings, timeout=timeout, durability=self._durability)
         retention = Retention(dead_ttl=dead_ttl, dead_limit=dead_limit, cancelled_ttl=cancelled_ttl)
         super().__init__(database, layout, retention)
+        self._probed = layout.queue("default")
 
     def __repr__(self) -> str:
         return f"RedisBroker({self._settings.masked!r}, namespace={self._layout.namespace!r})"
@@ -113,42 +115,39 @@ class RedisBroker(
         """
         if self._settings.tls and not self._settings.verify:
             logger.warning("%s: ssl_cert_reqs=none, so another host can pose as the server", self._settings.masked)
-        peek, probed = load("peek"), self._layout.queue("default")
-        keys_of_peek = probed.pick(peek.keys)
-        keys_of_format_0 = [self._layout.fleet.key(name) for name in KEYS_OF_FORMAT_0]
-        # All in one round trip. They share a connection, so they fail together, and are run in this order.
-        policies, probe, format_0, rights = await asyncio.gather(
+        # All in one round trip. They share a connection, so they fail together.
+        (probe, format_0, by_sha, missing, *waited), policies = await asyncio.gather(
+            self._database.ask_together(self._checks()),
             self._database.ask_all("CONFIG", "GET", "maxmemory-policy"),
-            self._database.ask_script(peek, keys_of_peek),
-            self._database.ask("EXISTS", *keys_of_format_0),
-            self._ask_rights(probed, peek, keys_of_peek),
         )
         # An error reply means that the user must not read the configuration; then it goes unchecked.
         if not isinstance(policies, ErrorReply):
             self._warn_of_eviction({reply[1] for reply in policies.values() if reply})
         # Before the probe: a script that lacks a right says so, but not which one.
-        by_sha, missing, *waited = rights
         self._check_rights(missing)
         # If the user must not run scripts on these keys, fail now and not with the first job.
         if isinstance(probe, ErrorReply):
             # The call explains the error.
-            await self._database.call("peek", probed, ())
+            await self._database.call("peek", self._probed, ())
         self._check_format(format_0)
         for what, reply in (("a script by its digest", by_sha), *(("WAIT", reply) for reply in waited)):
             if isinstance(reply, ErrorReply):
                 raise self._database.rejected(what, reply)
 
-    async def _ask_rights(self, space: KeySpace, peek: Script, keys_of_peek: Sequence[str]) -> list[Any]:
-        """Return replies that show which rights the user lacks. A call of `peek` with its text goes before."""
-        script = load("missing_rights")
-        calls = [
-            self._database.ask_script(peek, keys_of_peek, whole=False),
-            self._database.ask_script(script, space.pick(script.keys), (" ".join(COMMANDS),)),
+    def _checks(self) -> list[Callable[[], Command]]:
+        """Return what makes the commands that show what the server and the user's rights lack."""
+        peek, rights = load("peek"), load("missing_rights")
+        keys, keys_of_rights = self._probed.pick(peek.keys), self._probed.pick(rights.keys)
+        keys_of_format_0 = [self._layout.fleet.key(name) for name in KEYS_OF_FORMAT_0]
+        checks = [
+            partial(Command, peek, keys, (), whole=True),
+            partial(Command, None, (), ("EXISTS", *keys_of_format_0)),
+            # After the call with its text, so the server knows the digest.
+            partial(Command, peek, keys, ()),
+            partial(Command, rights, keys_of_rights, (" ".join(COMMANDS),), whole=True),
         ]
-        if self._durability.replicas:
-            # It returns at once: it waits for no replica.
-            calls.append(self._database.ask("WAIT", "0", "0"))
-        return await asyncio.gather(*calls)
+        # It returns at once: it waits for no replica.
+        return [*checks, partial(Command, None, (), ("WAIT", "0", "0"))] if self._durability.replicas else [*checks]
 
     def _check_rights(self, missing: Sequence[bytes] | ErrorReply) -> None:
         """Raise an error if the user lacks rights to commands that scripts run; it names all of them."""

@@ -1,31 +1,21 @@
-"""Base class of the roles of the broker, and helpers that group work by queue."""
+"""Base class of the roles of the broker, and the set of queues that they share."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from operator import attrgetter
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from aioq_redis.client.client import gather_all
 from aioq_redis.client.pipeline import Command
 from aioq_redis.client.session import Session
 from aioq_redis.storage.database import Database
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.retention import Retention
 
-__all__ = ["ADD_EVERY", "BrokerRole", "KnownQueues", "gather_by", "group_by", "queue_of", "ungroup"]
+__all__ = ["ADD_EVERY", "BrokerRole", "KnownQueues"]
 
 ADD_EVERY: Final = 60.0
 """Seconds after which a queue that is in use is added to the set of queues again."""
-
-T = TypeVar("T")
-R = TypeVar("R")
-K = TypeVar("K")
-
-queue_of: Final[Callable[[Any], str]] = attrgetter("queue")
-"""Returns the attribute `queue`."""
 
 
 class KnownQueues:
@@ -69,35 +59,3 @@ class BrokerRole:
         self._layout = layout
         self._retention = retention
         self._known_queues = KnownQueues(layout)
-
-
-def group_by(items: Iterable[T], key_of: Callable[[T], K]) -> dict[K, list[T]]:
-    """Return the items of each key, such as a queue, in order."""
-    groups: dict[K, list[T]] = {}
-    for item in items:
-        groups.setdefault(key_of(item), []).append(item)
-    return groups
-
-
-def ungroup(items: Iterable[T], answers: Mapping[K, Iterable[R]], key_of: Callable[[T], K]) -> list[R]:
-    """Return the answers to grouped items in the order of the items; `answers` has one for each item of a group."""
-    following = {key: iter(part) for key, part in answers.items()}
-    return [next(following[key_of(item)]) for item in items]
-
-
-async def gather_by(
-    items: Sequence[T],
-    work: Callable[[K, list[T]], Coroutine[Any, Any, Sequence[R]]],
-    key_of: Callable[[T], K],
-) -> list[R]:
-    """Do the work of each key concurrently, and return all answers in the order of the items.
-
-    Args:
-        items: The items.
-        work: Called with a key and its items; returns one answer for each.
-        key_of: Returns the queue of an item, or a key that contains it.
-    """
-    groups = group_by(items, key_of)
-    # Each queue may be on another node of a cluster, so no single script can do it.
-    answers = await gather_all(work(key, own) for key, own in groups.items())
-    return ungroup(items, dict(zip(groups, answers, strict=True)), key_of)

@@ -100,7 +100,7 @@ def test_history_manual_run_fits_80_columns() -> None:
         name="report", queue="default", tick=NOON + 0.661, status=TickStatus.SKIPPED, reason="by hand",
         worker_id="by-hand-ada@laptop", fired_at=NOON + 13, finished_at=NOON + 900, error="OSError: the disk is full",
     )  # fmt: skip
-    text = history_table([record], ZoneInfo("Europe/Berlin"), width=80)
+    text = history_table([record], ZoneInfo("Europe/Berlin")).text(80)
     assert max(map(len, text.splitlines())) <= 80
     assert text.splitlines()[1].endswith("by hand, OS...")
 
@@ -184,7 +184,7 @@ def test_history_table_fits_80_columns() -> None:
         FIRED, status=TickStatus.FAILED, finished_at=NOON + 1, worker_id="a-host-with-a-long-name-4711-abcdef",
         error="ValueError: " + "x" * 100,
     )  # fmt: skip
-    text = history_table([record], zone_of("UTC"), width=80)
+    text = history_table([record], zone_of("UTC")).text(80)
     assert text == (
         "TICK                    STATUS  LATE    TOOK    WORKER         WHY\n"
         "2026-01-05 12:00+00:00  failed  0.00 s  1.00 s  ...711-abcdef  ValueError: xx..."

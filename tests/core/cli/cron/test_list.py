@@ -172,7 +172,7 @@ def test_overview_table_fits_80_columns(project: Project) -> None:
     statuses = project.do(project.ledger.cron_statuses)
     now = datetime.fromtimestamp(NOON, UTC)
     view = View(now=now, zone=UTC, with_ledger=True)
-    text = overview_table(entry_overviews(project.app.crons, statuses, now), view, width=80)
+    text = overview_table(entry_overviews(project.app.crons, statuses, now), view).text(80)
     assert max(map(len, text.splitlines())) <= 80
     assert text.splitlines()[:5] == [
         "NAME              SCHEDULE     NEXT RUNS               UTC        LATEST TICK",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_app, add_json, add_timeout, timeout_of
@@ -14,7 +14,7 @@ from aioq.cli.cron.overview import EntryOverview, entry_overviews
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_app
 from aioq.cli.output import print_err, print_json, print_out
-from aioq.cli.times import format_duration, format_time, to_datetime, zone_of
+from aioq.cli.times import format_duration, format_time, zone_of
 from aioq.model.cron import CronStatus
 from aioq.protocols import WorkerRegistry
 
@@ -74,7 +74,7 @@ def _ask(app: Aarq, timeout: float) -> Snapshot:
         # For the message only: a worker of another app counts, too.
         workers = len(await app.broker.list_workers()) if isinstance(app.broker, WorkerRegistry) else None
         statuses = await ledger.cron_statuses(app.name)
-        return Snapshot(now=to_datetime(await app.broker.time()), statuses=statuses, workers=workers)
+        return Snapshot(now=datetime.fromtimestamp(await app.broker.time(), UTC), statuses=statuses, workers=workers)
 
     return run_connected(app, question, timeout=timeout)
 
@@ -114,7 +114,11 @@ def overdue_line(overview: EntryOverview, tick: datetime, now: datetime) -> str:
     definition = overview.definition
     zone = zone_of(definition.tz)
     last = overview.status.last if overview.status else None
-    latest = f"the latest one is {last.status} at {format_time(to_datetime(last.tick, zone))}" if last else "none is"
+    latest = (
+        f"the latest one is {last.status} at {format_time(datetime.fromtimestamp(last.tick, zone))}"
+        if last
+        else "none is"
+    )
     ago = format_duration((now - tick).total_seconds())
     return (
         f"{definition.name} is overdue: its tick of {format_time(tick.astimezone(zone))}, {ago} ago, is not recorded, "

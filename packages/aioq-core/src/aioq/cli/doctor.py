@@ -12,11 +12,11 @@ from aioq.cli.arguments import Commands, add_json, add_target, add_timeout, time
 from aioq.cli.broker_access import diagnosable_of, run_connected
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_target
-from aioq.cli.output import GAP, Column, print_json, print_out, table, terminal_width
+from aioq.cli.output import GAP, Column, Table, print_json, print_out, terminal_width
 from aioq.model.health import Finding, Level
 from aioq.serialization.failure import one_line
 
-__all__ = ["doctor", "findings_table", "register", "summary"]
+__all__ = ["doctor", "findings_text", "register", "summary"]
 
 MIN_WRAP: Final = 30
 """Columns of a finding in a narrow terminal."""
@@ -47,17 +47,17 @@ def doctor(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"ok": not _failed(findings), "findings": [_as_json(finding) for finding in findings]})
     else:
-        print_out(findings_table(findings, terminal_width()))
+        print_out(findings_text(findings, terminal_width()))
         print_out(summary(findings))
     return Exit.FAILED if _failed(findings) else Exit.OK
 
 
-def findings_table(findings: Sequence[Finding], width: int | None) -> str:
+def findings_text(findings: Sequence[Finding], width: int | None) -> str:
     """Return findings as a table, each with its advice below, wrapped to `width` columns."""
     subject = max((len(one_line(finding.subject)) for finding in findings), default=0)
     room = None if width is None else max(MIN_WRAP, width - len("LEVEL") - subject - 2 * len(GAP))
     columns = (Column("LEVEL"), Column("WHAT", least=12), Column("FINDING"))
-    return table(columns, (_row(finding, room) for finding in findings), width=width)
+    return Table(columns, [_row(finding, room) for finding in findings]).text(width)
 
 
 def summary(findings: Sequence[Finding]) -> str:

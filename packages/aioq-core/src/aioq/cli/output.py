@@ -7,7 +7,7 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -18,12 +18,13 @@ __all__ = [
     "GAP",
     "Column",
     "Progress",
+    "Table",
     "exit_when_reader_leaves",
     "print_err",
     "print_json",
     "print_out",
+    "print_table",
     "redact",
-    "table",
     "terminal_width",
 ]
 
@@ -132,23 +133,34 @@ class Column:
     keep_end: bool = False
 
 
-def table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, width: int | None = None) -> str:
-    """Return rows as aligned lines below their headings. A cell may have several lines.
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows below their headings. A cell may have several lines.
 
     Args:
         columns: The columns, in order.
         rows: The cells of each row, one per column.
-        width: The longest line in characters, to which cells are cut; None for no limit.
     """
-    # Cells hold text from the store, and control characters in it could change the terminal.
-    blocks = [[[one_line(line, MAX_LINE) for line in cell.split("\n")] for cell in row] for row in rows]
-    lines = [[column.title for column in columns]]
-    for block in blocks:
-        height = max(map(len, block))
-        padded = [cell + [""] * (height - len(cell)) for cell in block]
-        lines += [list(line) for line in zip(*padded, strict=True)]
-    widths = _widths(columns, lines, width)
-    return "\n".join(_line(columns, line, widths) for line in lines)
+
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[str]]
+
+    def text(self, width: int | None = None) -> str:
+        """Return the table as aligned lines; `width` is the most characters of a line, to which cells are cut."""
+        # Cells hold text from the store, and control characters in it could change the terminal.
+        blocks = [[[one_line(line, MAX_LINE) for line in cell.split("\n")] for cell in row] for row in self.rows]
+        lines = [[column.title for column in self.columns]]
+        for block in blocks:
+            height = max(map(len, block))
+            padded = [cell + [""] * (height - len(cell)) for cell in block]
+            lines += [list(line) for line in zip(*padded, strict=True)]
+        widths = _widths(self.columns, lines, width)
+        return "\n".join(_line(self.columns, line, widths) for line in lines)
+
+
+def print_table(table: Table) -> None:
+    """Print a table that fits into the terminal, or is as wide as it needs in a file."""
+    print_out(table.text(terminal_width()))
 
 
 def _widths(columns: Sequence[Column], lines: Sequence[Sequence[str]], width: int | None) -> list[int]:

@@ -18,7 +18,6 @@ __all__ = [
     "now",
     "parse_time",
     "parse_zone",
-    "to_datetime",
     "zone_of",
 ]
 
@@ -32,17 +31,12 @@ _DURATION_UNITS = ((172_800, 86_400, "d"), (7_200, 3_600, "h"), (120, 60, "min")
 
 def now() -> datetime:
     """Return the time of the host's clock, in UTC."""
-    return to_datetime(SystemClock().time())
-
-
-def to_datetime(seconds: float, zone: tzinfo = UTC) -> datetime:
-    """Return the time that is `seconds` after 1970-01-01T00:00Z."""
-    return datetime.fromtimestamp(seconds, zone)
+    return datetime.fromtimestamp(SystemClock().time(), UTC)
 
 
 def iso_time(seconds: float | None, zone: tzinfo = UTC) -> str | None:
     """Return a time in ISO 8601; None for None."""
-    return None if seconds is None else to_datetime(seconds, zone).isoformat()
+    return None if seconds is None else datetime.fromtimestamp(seconds, zone).isoformat()
 
 
 def format_time(time: datetime, *, weekday: bool = False) -> str:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
+from aioq.callables import is_async
 from aioq.cron.options import CronOptions
 from aioq.cron.schedule import Schedule
 from aioq.cron.steps import INSTANT, step
@@ -49,19 +50,18 @@ class CronEntry:
     """The zone that the schedule is read in."""
     where: str = ""
     """File and line of the function, for messages."""
+    key: CronKey = field(init=False, repr=False, compare=False)
+    """The key of the entry in a ledger."""
+    fingerprint: str = field(init=False, repr=False, compare=False)
+    """The meaning of the schedule as text: equal for the same canonical text, zone and bounds."""
+    is_async: bool = field(init=False, repr=False, compare=False)
+    """Whether the function is awaited; a plain function runs in a thread."""
 
-    @property
-    def key(self) -> CronKey:
-        """The key of the entry in a ledger."""
-        return CronKey(self.queue, self.name)
-
-    @property
-    def fingerprint(self) -> str:
-        """The meaning of the schedule as text: equal for the same canonical text, zone and bounds."""
-        # Without the policies: a change of one must not make the entry forget its last tick.
-        bounds = (self.options.start, self.options.end)
-        span = "" if bounds == (None, None) else " {} to {}".format(*(at.isoformat() if at else "" for at in bounds))
-        return f"{self.canonical or self.expression} [{self.tz}]{span}"
+    def __post_init__(self) -> None:
+        # Computed here and not at every tick. The dataclass is frozen, so its own assignment is not possible.
+        object.__setattr__(self, "key", CronKey(self.queue, self.name))
+        object.__setattr__(self, "fingerprint", _fingerprint(self.canonical or self.expression, self.tz, self.options))
+        object.__setattr__(self, "is_async", is_async(self.function))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,13 @@ class Tick:
     """The moment that the schedule returned, in UTC."""
     first: datetime | None = None
     """The oldest of the ticks that came due together; `scheduled_at` is the newest. None if there is only one."""
+
+
+def _fingerprint(text: str, tz: str, options: CronOptions) -> str:
+    # Without the policies: a change of one must not make the entry forget its last tick.
+    bounds = (options.start, options.end)
+    span = "" if bounds == (None, None) else " {} to {}".format(*(at.isoformat() if at else "" for at in bounds))
+    return f"{text} [{tz}]{span}"
 
 
 def upcoming(schedule: Schedule, start: datetime) -> Iterator[datetime]:

@@ -7,7 +7,7 @@ left to do. So a lost reply costs a repetition.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, TypeVar
@@ -27,7 +27,7 @@ from aioq_redis.client.routing import Sender
 from aioq_redis.client.session import Session
 from aioq_redis.client.url import SILENCE, Durability, Settings
 
-__all__ = ["Client", "Retry", "before_deadline", "gather_all", "reply_before", "silence_limit"]
+__all__ = ["Client", "Retry", "reply_before", "silence_limit"]
 
 T = TypeVar("T")
 
@@ -113,7 +113,8 @@ class Client:
         """
 
         def send(session: Session, deadline: float) -> Coroutine[Any, Any, Any]:
-            return before_deadline(session.pipeline, Command(script, keys, args), deadline)
+            command = Command(script, keys, args)
+            return reply_before(session.pipeline.submit(command), deadline, session.pipeline, command)
 
         return await self.repeat(script.name, send, find_mistyped)
 
@@ -125,7 +126,8 @@ class Client:
         """
 
         def send(session: Session, deadline: float) -> Coroutine[Any, Any, Any]:
-            return before_deadline(session.pipeline, Command(None, (), parts), deadline)
+            command = Command(None, (), parts)
+            return reply_before(session.pipeline.submit(command), deadline, session.pipeline, command)
 
         return await self.repeat(str(parts[0]), send)
 
@@ -137,23 +139,25 @@ class Client:
         """
         return self._try(self.session, lambda session: session.pipeline.submit(Command(None, (), parts)))
 
-    def ask_script(
-        self, script: Script, keys: Sequence[str], args: Sequence[object] = (), *, whole: bool = True
-    ) -> Coroutine[Any, Any, Any]:
-        """Run a script and return its reply, or the error reply. Fail at once if no server answers.
+    def ask_together(self, commands: Sequence[Callable[[], Command]]) -> Coroutine[Any, Any, list[Any]]:
+        """Send commands in order, and return the reply or the error reply of each. Fail at once if no server answers.
 
         Args:
-            script: The script.
-            keys: Its keys, all in one hash slot.
-            args: Its arguments.
-            whole: Send its text. Otherwise its SHA-1 is sent first.
+            commands: Make one command each, anew for each try.
 
         Raises:
             BrokerUnavailable, BrokerConfigError: As for `run_script`.
         """
-        return self._try(
-            self.session, lambda session: session.pipeline.submit(Command(script, keys, args, whole=whole))
-        )
+
+        async def attempt(session: Session) -> list[Any]:
+            sent = [session.pipeline.submit(command()) for command in commands]
+            replies = await asyncio.gather(*sent, return_exceptions=True)
+            for reply in replies:
+                if isinstance(reply, BaseException) and not isinstance(reply, ErrorReply):
+                    raise reply
+            return replies
+
+        return self._try(self.session, attempt)
 
     def ask_all(self, *parts: object) -> Coroutine[Any, Any, dict[str, Any] | ErrorReply]:
         """Send a plain command to each server that takes writes; return the replies by server, or an error reply.
@@ -250,20 +254,6 @@ class Client:
         raise self.unavailable(reason)
 
 
-async def gather_all(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Await calls concurrently and all to their end; then raise the first error, if there is one."""
-    coroutines = list(calls)
-    if len(coroutines) <= 1:
-        return [await coroutine for coroutine in coroutines]
-    results: list[T] = []
-    # All of them: a call that is left running could still write after its caller has got the error.
-    for result in await asyncio.gather(*coroutines, return_exceptions=True):
-        if isinstance(result, BaseException):
-            raise result
-        results.append(result)
-    return results
-
-
 def silence_limit(timeout: float) -> float:
     """Return for how long a connection may be silent while a reply is due: half of a long timeout, all of a short one.
 
@@ -272,17 +262,18 @@ def silence_limit(timeout: float) -> float:
     return min(timeout, max(SILENCE, timeout / 2))
 
 
-def before_deadline(sender: Sender, command: Command, deadline: float) -> Coroutine[Any, Any, Any]:
-    """Send a command and await its reply until a moment of the event loop's clock, or longer while bytes move.
+async def reply_before(reply: asyncio.Future[T], deadline: float, sender: Sender, command: Command | None) -> T:
+    """Await a reply until a moment of the event loop's clock, or longer while bytes move.
+
+    Args:
+        reply: The reply, or a part of one.
+        deadline: The moment.
+        sender: What has sent the command.
+        command: The command; None if several callers share it.
 
     Raises:
-        TimeoutError: It has not come by then.
+        TimeoutError: The reply has not come by then.
     """
-    return reply_before(sender.submit(command), deadline, sender, command)
-
-
-async def reply_before(reply: asyncio.Future[T], deadline: float, sender: Sender, command: Command | None) -> T:
-    """Await a reply, or a part of one; see `before_deadline`."""
     # A third of the cost of asyncio.timeout.
     alarm = reply.get_loop().call_at(deadline, _expire, reply, sender, command)
     try:

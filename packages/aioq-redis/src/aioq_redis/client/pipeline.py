@@ -11,7 +11,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
@@ -20,7 +20,7 @@ from aioq.errors import AioqError
 from aioq_redis.client.connection import Connection, pack
 from aioq_redis.client.errors import TRANSIENT, ConnectionLost, ErrorReply
 
-__all__ = ["SHORT", "Command", "Pipeline", "Script", "milliseconds", "script_call"]
+__all__ = ["SHORT", "Command", "Pipeline", "Script", "SingleServer", "milliseconds", "script_call"]
 
 SHORT: Final = 65536
 """Bytes of a script call, above which it has the text of the script in any case: a server that does not know the script
@@ -274,3 +274,37 @@ class Pipeline:
         if not self._lost:
             logger.warning("lost the connection to %s: %s; reconnecting", self._name, error)
             self._lost = True
+
+
+class SingleServer:
+    """The route to one server.
+
+    Args:
+        connect: Opens a connection to it.
+        name: The server's, for logs.
+    """
+
+    def __init__(self, connect: Callable[[], Awaitable[Connection]], name: str) -> None:
+        self._connect = connect
+        self._name = name
+        self.commands = Pipeline(connect, name)
+
+    def place(self, key: str | bytes) -> int:
+        """Return the only place."""
+        return 0
+
+    async def connect(self, place: int) -> Connection:
+        """Open a connection; see `routing.Route.connect`."""
+        return await self._connect()
+
+    def suspect(self) -> None:
+        """Do nothing: there is no other server."""
+
+    async def ask_all(self, parts: Sequence[object]) -> dict[str, Any]:
+        """Send a plain command to the server; see `routing.Route.ask_all`."""
+        # One server, but in the form that a cluster answers in.
+        return {self._name: await self.commands.submit(Command(None, (), parts))}
+
+    def close(self) -> Coroutine[Any, Any, None]:
+        """Close the connection for commands."""
+        return self.commands.close()

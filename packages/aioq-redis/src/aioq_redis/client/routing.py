@@ -1,15 +1,15 @@
-"""Finds the server that has a key: the only one, the primary that sentinels name, or a node of a cluster."""
+"""Defines what finds the server that has a key: the only one, the primary that sentinels name, or a cluster's node."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
 from aioq_redis.client.connection import Connection
-from aioq_redis.client.pipeline import Command, Pipeline
+from aioq_redis.client.pipeline import Command
 
-__all__ = ["Route", "Sender", "SingleServer"]
+__all__ = ["Route", "Sender"]
 
 
 class Sender(Protocol):
@@ -69,37 +69,3 @@ class Route(Protocol):
     def close(self) -> Coroutine[Any, Any, None]:
         """Close the connections for commands."""
         ...
-
-
-class SingleServer:
-    """The route to one server.
-
-    Args:
-        connect: Opens a connection to it.
-        name: The server's, for logs.
-    """
-
-    def __init__(self, connect: Callable[[], Awaitable[Connection]], name: str) -> None:
-        self._connect = connect
-        self._name = name
-        self.commands = Pipeline(connect, name)
-
-    def place(self, key: str | bytes) -> int:
-        """Return the only place."""
-        return 0
-
-    async def connect(self, place: int) -> Connection:
-        """Open a connection; see `Route.connect`."""
-        return await self._connect()
-
-    def suspect(self) -> None:
-        """Do nothing: there is no other server."""
-
-    async def ask_all(self, parts: Sequence[object]) -> dict[str, Any]:
-        """Send a plain command to the server; see `Route.ask_all`."""
-        # One server, but in the form that a cluster answers in.
-        return {self._name: await self.commands.submit(Command(None, (), parts))}
-
-    def close(self) -> Coroutine[Any, Any, None]:
-        """Close the connection for commands."""
-        return self.commands.close()

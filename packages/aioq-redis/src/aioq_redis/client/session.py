@@ -11,9 +11,10 @@ from aioq_redis.client.cluster import Cluster
 from aioq_redis.client.cluster_blocking import ClusterBlocking
 from aioq_redis.client.connection import connect
 from aioq_redis.client.errors import ConnectionLost
+from aioq_redis.client.pipeline import SingleServer
 from aioq_redis.client.pubsub import PubSub
 from aioq_redis.client.replication import Replication
-from aioq_redis.client.routing import Route, Sender, SingleServer
+from aioq_redis.client.routing import Route, Sender
 from aioq_redis.client.sentinel import SentinelRoute
 from aioq_redis.client.url import CLUSTER, SENTINEL, Durability, Settings
 

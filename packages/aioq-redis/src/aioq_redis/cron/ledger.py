@@ -7,10 +7,10 @@ from typing import Final
 
 from aioq.model.cron import CronKey, TickClaim, TickOutcome, TickRecord, TickReply, TickRun
 from aioq.model.ids import check_name, tick_id
-from aioq_redis.client.client import gather_all
 from aioq_redis.client.pipeline import milliseconds
-from aioq_redis.role import BrokerRole, gather_by, group_by, queue_of
-from aioq_redis.storage.job_format import check_id, encode_record, plan_of
+from aioq_redis.role import BrokerRole
+from aioq_redis.storage.database import gather_all, gather_by, group_by, queue_of
+from aioq_redis.storage.job_format import encode_record, plan_of
 from aioq_redis.storage.tick_format import body_of, owner_of, read_record, to_milliseconds, worker_of
 
 __all__ = ["ENTRY_TTL", "TickLedgerRole"]
@@ -90,7 +90,7 @@ def _arguments(claim: TickClaim) -> tuple[object, ...]:
     """Return a claim as arguments of `lua/cron/claim_ticks.lua`."""
     # The script makes the id by itself. A name that is too long has to fail here, and not in a worker that claims the
     # job.
-    check_id(tick_id(claim.name, claim.ticks[-1]))
+    check_name("job_id", tick_id(claim.name, claim.ticks[-1]))
     job = claim.job
     return (
         claim.name,

@@ -25,12 +25,11 @@ from aioq.model.cron import (
     TickRun,
 )
 from aioq.model.ids import check_name, new_id
-from aioq_redis.client.client import gather_all
 from aioq_redis.client.pipeline import milliseconds
 from aioq_redis.cron.ledger import ENTRY_TTL
 from aioq_redis.cron.multi_get import Lookup, MultiGet
-from aioq_redis.role import BrokerRole, group_by, queue_of
-from aioq_redis.storage.database import Database
+from aioq_redis.role import BrokerRole
+from aioq_redis.storage.database import Database, gather_all, group_by, queue_of
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.retention import Retention
 from aioq_redis.storage.scripts import load

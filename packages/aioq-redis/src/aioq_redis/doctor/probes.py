@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from aioq.model.health import Finding, Level
-from aioq_redis.client.client import gather_all
 from aioq_redis.client.errors import ErrorReply
-from aioq_redis.storage.database import Database
+from aioq_redis.storage.database import Database, gather_all
 
 __all__ = ["Probes"]
 

@@ -29,13 +29,12 @@ from aioq.errors import BrokerConfigError
 from aioq.model.ids import new_id
 from aioq.model.job import Claim, ClaimRequest, Lease
 from aioq.retry import full_jitter
-from aioq_redis.client.client import gather_all
 from aioq_redis.client.errors import ConnectionLost, ErrorReply
 from aioq_redis.client.pipeline import Command, milliseconds
 from aioq_redis.client.session import Session
 from aioq_redis.jobs.settle import SettleRole
 from aioq_redis.jobs.unreadable import UnreadableClaim, UnreadableClaims, printable_id
-from aioq_redis.storage.database import Database
+from aioq_redis.storage.database import Database, gather_all
 from aioq_redis.storage.job_format import FIRST_ATTEMPT, Unreadable, read_history, read_lease
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.retention import Retention

@@ -8,8 +8,8 @@ from typing import Final
 from aioq.errors import JobConflict
 from aioq.model.job import NewJob
 from aioq_redis.jobs.enqueue_batches import EnqueueBatcher
-from aioq_redis.role import BrokerRole, group_by, queue_of, ungroup
-from aioq_redis.storage.database import Database
+from aioq_redis.role import BrokerRole
+from aioq_redis.storage.database import Database, group_by, queue_of, ungroup
 from aioq_redis.storage.job_format import encode_jobs
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.retention import Retention

@@ -28,8 +28,8 @@ from aioq.model.job import (
 from aioq.model.states import JobState
 from aioq.serialization.failure import one_line
 from aioq_redis.client.pipeline import milliseconds
-from aioq_redis.role import BrokerRole, gather_by
-from aioq_redis.storage.database import Database
+from aioq_redis.role import BrokerRole
+from aioq_redis.storage.database import Database, gather_by
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.retention import Retention
 from aioq_redis.storage.scripts import load

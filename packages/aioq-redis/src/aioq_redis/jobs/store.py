@@ -8,9 +8,9 @@ from typing import Any, Final
 from aioq.model.ids import new_id
 from aioq.model.job import JobRecord, QueueStats
 from aioq.model.states import JobState
-from aioq_redis.client.client import gather_all
 from aioq_redis.client.pipeline import milliseconds
 from aioq_redis.role import BrokerRole
+from aioq_redis.storage.database import gather_all
 from aioq_redis.storage.job_records import ended_job, live_job
 from aioq_redis.storage.job_states import ENDED_LETTERS
 

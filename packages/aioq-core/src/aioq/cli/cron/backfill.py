@@ -18,7 +18,7 @@ from aioq.cli.cron.tick_text import reason_text
 from aioq.cli.exit_codes import CommandError, Exit, exit_for
 from aioq.cli.find_app import find_entry, load_app
 from aioq.cli.logs import configure_logging
-from aioq.cli.output import Column, Progress, print_err, print_json, print_out, table, terminal_width
+from aioq.cli.output import Column, Progress, Table, print_err, print_json, print_out, print_table
 from aioq.cli.process import exit_if_threads_hang
 from aioq.cli.times import format_time, now, parse_time, zone_of
 from aioq.cron import CronEntry, upcoming
@@ -228,7 +228,7 @@ def _show_ticks(app: Aarq, entry: CronEntry, ticks: Sequence[datetime], *, as_js
             (format_time(tick.astimezone(zone), weekday=True), _record_text(records.get(tick.timestamp())))
             for tick in ticks
         ]
-        print_out(table((Column(zone.key), Column("RECORDED", least=12)), rows, width=terminal_width()))
+        print_table(Table((Column(zone.key), Column("RECORDED", least=12)), rows))
     print_out(f"{_count_text(len(ticks))} of {entry.name} would fire; this was a dry run")
     return Exit.OK
 

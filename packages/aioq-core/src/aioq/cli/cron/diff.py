@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -16,7 +16,7 @@ from aioq.cli.cron.overview import firing_mode, next_runs_of
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_app
 from aioq.cli.output import print_json, print_out
-from aioq.cli.times import format_time, to_datetime, zone_of
+from aioq.cli.times import format_time, zone_of
 from aioq.cron.definition import CronDiff, compare, define
 from aioq.model.cron import CronDefinition, CronStatus
 from aioq.protocols import TickLedger
@@ -62,7 +62,7 @@ def diff(arguments: argparse.Namespace) -> int:
 
 def _ask(app: Aarq) -> tuple[Sequence[CronStatus], datetime]:
     async def question(ledger: TickLedger) -> tuple[Sequence[CronStatus], datetime]:
-        return await ledger.cron_statuses(app.name), to_datetime(await app.broker.time())
+        return await ledger.cron_statuses(app.name), datetime.fromtimestamp(await app.broker.time(), UTC)
 
     return ask_ledger(app, "cron diff", question)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from typing import Final
 
 from aioq.app import Aarq
@@ -13,8 +13,8 @@ from aioq.cli.broker_access import ask_ledger
 from aioq.cli.cron.tick_text import duration_text, reason_text, record_as_json, with_job_states, with_lost_run
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import find_entry, load_app
-from aioq.cli.output import Column, print_json, print_out, table, terminal_width
-from aioq.cli.times import format_duration, format_time, to_datetime, zone_of
+from aioq.cli.output import Column, Table, print_json, print_out, print_table
+from aioq.cli.times import format_duration, format_time, zone_of
 from aioq.cron import CronEntry
 from aioq.model.cron import TickRecord
 from aioq.protocols import TickLedger
@@ -49,7 +49,7 @@ def history(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json([record_as_json(record, zone) for record in records])
     elif records:
-        print_out(history_table(records, zone, width=terminal_width()))
+        print_table(history_table(records, zone))
     else:
         print_out(f"no tick of {entry.name} is recorded yet")
     return Exit.OK
@@ -68,7 +68,7 @@ def _records(app: Aarq, entry: CronEntry, count: int) -> list[TickRecord]:
     return ask_ledger(app, "cron history", question)
 
 
-def history_table(records: Sequence[TickRecord], zone: tzinfo, *, width: int | None) -> str:
+def history_table(records: Sequence[TickRecord], zone: tzinfo) -> Table:
     """Return a table of records, with their ticks in `zone`."""
     columns = (
         Column("TICK"),
@@ -80,7 +80,7 @@ def history_table(records: Sequence[TickRecord], zone: tzinfo, *, width: int | N
     )
     rows = [
         (
-            format_time(to_datetime(record.tick, zone)),
+            format_time(datetime.fromtimestamp(record.tick, zone)),
             record.status.value,
             "" if record.fired_at is None else format_duration(record.late),
             duration_text(record),
@@ -89,4 +89,4 @@ def history_table(records: Sequence[TickRecord], zone: tzinfo, *, width: int | N
         )
         for record in records
     ]
-    return table(columns, rows, width=width)
+    return Table(columns, rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from msgspec.structs import replace
@@ -17,8 +17,8 @@ from aioq.cli.cron.overview import NEXT_RUNS, View, entry_overviews, overview_as
 from aioq.cli.cron.tick_text import with_job_states
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_app
-from aioq.cli.output import print_err, print_json, print_out, terminal_width
-from aioq.cli.times import now, parse_zone, to_datetime
+from aioq.cli.output import print_err, print_json, print_out, print_table
+from aioq.cli.times import now, parse_zone
 from aioq.errors import BrokerUnavailable
 from aioq.model.cron import CronStatus
 from aioq.protocols import Broker, TickLedger
@@ -57,7 +57,7 @@ def list_entries(arguments: argparse.Namespace) -> int:
         print_json([overview_as_json(overview) for overview in overviews])
     elif overviews:
         view = View(now=time, zone=zone, with_ledger=statuses is not None)
-        print_out(overview_table(overviews, view, width=terminal_width()))
+        print_table(overview_table(overviews, view))
     else:
         print_out(f"{arguments.app} has no crons")
     return Exit.OK
@@ -72,7 +72,7 @@ def _ask(app: Aarq) -> tuple[Sequence[CronStatus] | None, datetime]:
     async def question() -> tuple[Sequence[CronStatus], datetime]:
         # Both at once, as each of them is a round trip.
         statuses, time = await asyncio.gather(broker.cron_statuses(app.name), app.broker.time())
-        return await _with_job_states(app.broker, statuses), to_datetime(time)
+        return await _with_job_states(app.broker, statuses), datetime.fromtimestamp(time, UTC)
 
     try:
         return run_connected(app, question, timeout=BROKER_TIMEOUT)

@@ -8,7 +8,7 @@ import socket
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import anyio
@@ -16,7 +16,6 @@ from msgspec.structs import replace
 
 from aioq.app import Aarq
 from aioq.cli.output import print_err
-from aioq.cli.times import to_datetime
 from aioq.clock import SteadyClock
 from aioq.cron import CronEntry
 from aioq.errors import AioqError, JobConflict
@@ -85,7 +84,7 @@ class ManualRun:
 
     def now(self) -> datetime:
         """Return the time of the broker's clock."""
-        return to_datetime(self._clock.time())
+        return datetime.fromtimestamp(self._clock.time(), UTC)
 
     async def fire(self, tick: datetime) -> RunOutcome:
         """Call the function for a tick; return what it returns or raises."""

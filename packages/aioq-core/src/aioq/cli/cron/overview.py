@@ -10,8 +10,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from aioq.cli.cron.tick_text import lateness_text, reason_text, record_as_json, with_lost_run
-from aioq.cli.output import Column, table
-from aioq.cli.times import format_near, format_times, iso_time, to_datetime, zone_of
+from aioq.cli.output import Column, Table
+from aioq.cli.times import format_near, format_times, iso_time, zone_of
 from aioq.cron import CronEntry, upcoming
 from aioq.cron.definition import define
 from aioq.cron.misfire import overdue
@@ -119,20 +119,14 @@ def _overdue(entry: CronEntry, status: CronStatus, now: datetime) -> datetime | 
         return None
 
 
-def code_table(entries: Iterable[CronEntry], now: datetime, *, width: int | None) -> str:
+def code_table(entries: Iterable[CronEntry], now: datetime) -> Table:
     """Return a table of entries with their next runs, without a ledger and with times in UTC."""
     view = View(now=now, zone=UTC, with_ledger=False)
-    return overview_table(entry_overviews(entries, (), now), view, width=width)
+    return overview_table(entry_overviews(entries, (), now), view)
 
 
-def overview_table(overviews: Sequence[EntryOverview], view: View, *, width: int | None) -> str:
-    """Return a table with up to four lines for each entry.
-
-    Args:
-        overviews: The entries.
-        view: What to show.
-        width: Columns of the terminal; None for no limit.
-    """
+def overview_table(overviews: Sequence[EntryOverview], view: View) -> Table:
+    """Return a table with up to four lines for each entry."""
     # By offset, not by name: Europe/Paris shows nothing that Europe/Berlin does not.
     other_zone = any(_offsets_differ(overview, view.zone) for overview in overviews)
     columns = [Column("NAME", least=16, keep_end=True), Column("SCHEDULE", least=11), Column("NEXT RUNS", least=22)]
@@ -140,8 +134,7 @@ def overview_table(overviews: Sequence[EntryOverview], view: View, *, width: int
         columns.append(Column(str(view.zone) if view.zone else "YOUR TIME", least=9))
     if view.with_ledger:
         columns.append(Column("LATEST TICK", least=14))
-    rows = [_row(overview, view, other_zone=other_zone) for overview in overviews]
-    return table(columns, rows, width=width)
+    return Table(columns, [_row(overview, view, other_zone=other_zone) for overview in overviews])
 
 
 def _offsets_differ(overview: EntryOverview, zone: tzinfo | None) -> bool:
@@ -176,11 +169,14 @@ def _next_lines(overview: EntryOverview, now: datetime) -> list[str]:
     zone, status = overview.zone, overview.status
     if not overview.in_code:
         retired = status.retired_at if status else None
-        return ["not in this code", *([f"retired {format_near(to_datetime(retired, zone), now)}"] if retired else [])]
+        return [
+            "not in this code",
+            *([f"retired {format_near(datetime.fromtimestamp(retired, zone), now)}"] if retired else []),
+        ]
     if not overview.definition.enabled:
         return ["disabled"]
     if status and (pause := status.pause):
-        since = f"paused {format_near(to_datetime(pause.at, zone), now)}"
+        since = f"paused {format_near(datetime.fromtimestamp(pause.at, zone), now)}"
         return [since, f"by {pause.by}", *([pause.note] if pause.note else [])]
     return format_times([run.astimezone(zone) for run in overview.next.runs]) or [overview.next.error or "never"]
 
@@ -196,7 +192,7 @@ def _latest_lines(overview: EntryOverview, now: datetime) -> list[str]:
 
 def _tick_lines(last: TickRecord, now: datetime, zone: tzinfo) -> list[str]:
     """Return the outcome of a tick: "ok 09:00", "0.02 s late"."""
-    outcome = f"{last.status} {format_near(to_datetime(last.tick, zone), now)}"
+    outcome = f"{last.status} {format_near(datetime.fromtimestamp(last.tick, zone), now)}"
     return [outcome, *(text for text in (lateness_text(last), reason_text(last)) if text)]
 
 

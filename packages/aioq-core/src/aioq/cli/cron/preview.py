@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from aioq.cli.arguments import Commands, add_count, add_json, count_of
 from aioq.cli.exit_codes import CommandError, Exit
-from aioq.cli.output import Column, print_json, print_out, table, terminal_width
+from aioq.cli.output import Column, Table, print_json, print_out, terminal_width
 from aioq.cli.times import format_times, now
 from aioq.cron import ClockChange, upcoming
 from aioq.cron.schedule import ExplainedSchedule, Schedule
@@ -183,9 +183,9 @@ def _parse(words: Sequence[str], tz: str | None) -> Schedule:
 def _run_table(runs: Sequence[datetime], zone: ZoneInfo) -> str:
     utc = format_times(runs, weekday=True)
     if zone.key == "UTC":
-        return table((Column("UTC"),), zip(utc, strict=True))
+        return Table((Column("UTC"),), [*zip(utc, strict=True)]).text()
     local = format_times([run.astimezone(zone) for run in runs], weekday=True)
-    return table((Column(zone.key), Column("UTC")), zip(local, utc, strict=True))
+    return Table((Column(zone.key), Column("UTC")), [*zip(local, utc, strict=True)]).text()
 
 
 def _runs_as_json(runs: Sequence[datetime], zone: ZoneInfo) -> list[dict[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
+from datetime import UTC, datetime
 from typing import Any
 
 from aioq.app import Aarq
@@ -17,7 +18,6 @@ from aioq.cli.find_app import find_entry, load_app
 from aioq.cli.logs import configure_logging
 from aioq.cli.output import print_err, print_json, print_out, redact
 from aioq.cli.process import exit_if_threads_hang
-from aioq.cli.times import to_datetime
 from aioq.cron import CronEntry
 from aioq.errors import JobEnded, JobNotFound
 from aioq.model.cron import TickReason
@@ -96,7 +96,7 @@ def _enqueue(app: Aarq, entry: CronEntry, template: NewJob, *, wait: bool, as_js
 
     async def enqueue() -> Any:
         nonlocal job_id
-        tick = time_between_ticks(entry, to_datetime(await app.broker.time()))
+        tick = time_between_ticks(entry, datetime.fromtimestamp(await app.broker.time(), UTC))
         (enqueued,) = await enqueue_ticks(app.broker, entry, template, [tick], reason=TickReason.BY_HAND)
         job_id = enqueued.job.id
         if not as_json:

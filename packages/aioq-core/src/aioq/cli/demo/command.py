@@ -71,7 +71,7 @@ def _introduce(demo: Demo, seconds: int) -> None:
     columns = terminal_width()
     print_out(f"aioq demo: an app and a worker on the memory broker, for {seconds} seconds.\n")
     print_out("1. The crons of the documentation, with their next runs:\n")
-    print_out(_indented(code_table(demo.documented_crons, now(), width=columns and columns - 2)))
+    print_out(_indented(code_table(demo.documented_crons, now()).text(columns and columns - 2)))
     print_out("\n2. A worker fires a cron every second and runs 5 jobs:")
     print_out(f"   greet runs at once, fetch fails {FAILURES} times and is retried, remind runs {DELAY:g} s later.")
     print_out("   cron and job mark lines of the worker; app is the program that enqueues jobs.\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Final
 
 from aioq.cli.arguments import Commands, add_json, add_target
@@ -11,7 +12,7 @@ from aioq.cli.broker_access import run_connected, store_of
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import load_target
 from aioq.cli.output import print_json, print_out
-from aioq.cli.times import format_time, iso_time, to_datetime
+from aioq.cli.times import format_time, iso_time
 from aioq.model.job import JobRecord
 from aioq.serialization.failure import in_full, one_line
 
@@ -104,7 +105,9 @@ def _lines(record: JobRecord) -> Iterator[tuple[str, str]]:
         "started": record.started_at,
         "finished": record.finished_at,
     }
-    yield from ((name, format_time(to_datetime(time))) for name, time in times.items() if time is not None)
+    yield from (
+        (name, format_time(datetime.fromtimestamp(time, UTC))) for name, time in times.items() if time is not None
+    )
     if record.worker_id is not None:
         yield "worker", one_line(record.worker_id)
     yield "payload", f"{len(record.payload):,} bytes: {escaped(record.payload)}"

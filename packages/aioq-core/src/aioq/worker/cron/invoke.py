@@ -113,7 +113,7 @@ class Invoker:
         on_error = run.entry.on_error
         if on_error is None:
             return
-        failure = (await _contained(partial(on_error, context, error), on_error)).error
+        failure = (await _contained(partial(on_error, context, error), is_async=is_async(on_error))).error
         if failure is not None:
             logger.error(
                 "on_error of cron task %s failed: %s",
@@ -137,15 +137,15 @@ class Invoker:
 
 async def _call_in_scope(run: CronRun, call: Callable[[], Any]) -> RunEnd:
     with run.scope:
-        return await _contained(call, run.entry.function)
+        return await _contained(call, is_async=run.entry.is_async)
     # The scope has swallowed the cancellation by `CronRun.cancel`.
     return RunEnd(error=run.cause)
 
 
-async def _contained(call: Callable[[], Any], function: Callable[..., Any]) -> RunEnd:
-    """Make a call, in a thread if `function` is a plain one. Only a cancellation from outside passes through."""
+async def _contained(call: Callable[[], Any], *, is_async: bool) -> RunEnd:
+    """Make a call, in a thread if it is not async. Only a cancellation from outside passes through."""
     try:
-        return RunEnd(await (call() if is_async(function) else in_thread(call)))
+        return RunEnd(await (call() if is_async else in_thread(call)))
     except anyio.get_cancelled_exc_class() as error:
         if being_cancelled():
             raise

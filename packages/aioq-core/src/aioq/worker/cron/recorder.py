@@ -111,7 +111,10 @@ class Recorder:
             self._arrived = anyio.Event()
             self._urgent = anyio.Event()
             while self._pending:
-                await self._retry.call(self._write)
+                try:
+                    await self._write()
+                except Exception as error:
+                    await self._retry.repeat(self._write, after=error)
             self._batch_size = BATCH_SIZE
             self._log_dropped()
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
 from aioq_cron import CronExpression
-from tests.times import local, runs, shown, utc
+from aioq_cron.parser import parse_fields
+from aioq_cron.stepper import FieldStepper
+from tests.times import local, naive, runs, shown, utc
 
 FIXED_TIMES = [
     # Repeated hours: the first pass only.
@@ -88,3 +92,12 @@ def test_utc_has_no_clock_changes() -> None:
     """An expression without a zone fires in UTC, and every day has 24 hours."""
     schedule = CronExpression("30 2 * * *")
     assert shown([schedule.next_after(utc("2026-03-29")) or utc("1970-01-01")], "UTC") == ["2026-03-29 02:30 +00:00"]
+
+
+def test_stepper_at_calendar_end_returns_none() -> None:
+    """The last day and the last minute of the calendar are no error."""
+    fields = parse_fields("30 12 * * *")
+    stepper = FieldStepper(fields)
+    assert stepper.next_after(naive("9999-12-31 12:29")) == naive("9999-12-31 12:30")
+    assert stepper.next_after(naive("9999-12-31 12:30")) is None
+    assert stepper.next_after(datetime.max) is None

@@ -1,0 +1,269 @@
+"""Steps from tick to tick of an expression in a zone, by the daylight-saving rules of Debian's cron.
+
+A wildcard expression follows the wall clock: it fires in both passes of a repeated hour, and not
+in a skipped hour. A fixed-time expression fires in the first pass only. It makes up for skipped
+times once, at the first moment after the gap. A shift of more than three hours is not daylight
+saving: an expression then makes up for nothing and fires in both passes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from aioq_cron.days import day_stepper
+from aioq_cron.fields import CronFields
+
+__all__ = [
+    "CalendarStepper",
+    "FieldStepper",
+    "Shift",
+    "ZonedCalendar",
+    "ZonedSchedule",
+    "in_utc",
+    "offset_at",
+    "shift_between",
+    "wall_time",
+]
+
+_ZERO = timedelta(0)
+_SECOND = timedelta(seconds=1)
+_DAY = timedelta(days=1)
+_TICK = timedelta(microseconds=1)
+_LARGEST_DAYLIGHT_SHIFT = timedelta(hours=3)
+
+_CALENDAR_START = datetime.min.replace(tzinfo=UTC)
+_CALENDAR_END = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A moment at which the clocks of a zone are put forward or back."""
+
+    at: datetime
+    """In UTC."""
+    before: timedelta
+    """Offset from UTC until then."""
+    after: timedelta
+    """Offset from UTC from then on."""
+
+    @property
+    def forward(self) -> bool:
+        """Whether wall time is skipped; it is repeated otherwise."""
+        return self.after > self.before
+
+    @property
+    def start(self) -> datetime:
+        """The first wall time that is skipped or repeated."""
+        return self._wall + min(self.before, self.after)
+
+    @property
+    def end(self) -> datetime:
+        """The first wall time after the skipped or repeated ones."""
+        return self._wall + max(self.before, self.after)
+
+    @property
+    def is_daylight_saving(self) -> bool:
+        """Whether the shift is daylight saving. Larger shifts, such as a change of date, are corrections."""
+        return abs(self.after - self.before) <= _LARGEST_DAYLIGHT_SHIFT
+
+    @property
+    def _wall(self) -> datetime:
+        return self.at.replace(tzinfo=None)
+
+
+class CalendarStepper(Protocol):
+    """Finds matching minutes on a clock that is never put forward or back."""
+
+    def next_after(self, wall: datetime) -> datetime | None:
+        """Return the first matching whole minute strictly after `wall`, both naive.
+
+        None when the calendar ends before there is one.
+        """
+        ...
+
+
+class FieldStepper:
+    """Finds matching minutes: the time of day in the fields, the day with a `DayStepper`."""
+
+    def __init__(self, fields: CronFields) -> None:
+        self._minutes = fields.minutes
+        self._hours = fields.hours
+        self._days = day_stepper(fields)
+        self._earliest = time(fields.hours[0], fields.minutes[0])
+
+    def next_after(self, wall: datetime) -> datetime | None:
+        """Return the first matching whole minute strictly after `wall`."""
+        today = wall.date()
+        day = self._first_from(today)
+        if day == today:
+            if later := self._later_that_day(wall.hour, wall.minute):
+                return datetime.combine(today, later)
+            day = None if today == date.max else self._first_from(today + _DAY)
+        return None if day is None else datetime.combine(day, self._earliest)
+
+    def _first_from(self, day: date) -> date | None:
+        return day if self._days is None else self._days.first_from(day)
+
+    def _later_that_day(self, hour: int, minute: int) -> time | None:
+        following = bisect_right(self._hours, hour)
+        if following and self._hours[following - 1] == hour:
+            place = bisect_right(self._minutes, minute)
+            if place < len(self._minutes):
+                return time(hour, self._minutes[place])
+        return time(self._hours[following], self._minutes[0]) if following < len(self._hours) else None
+
+
+@dataclass(frozen=True, slots=True)
+class ZonedCalendar:
+    """A calendar whose wall times are those of a zone, and the rules for the shifts of the zone."""
+
+    calendar: CalendarStepper
+    zone: ZoneInfo
+    wildcard: bool
+    """Whether the expression follows the wall clock: it has no fixed time."""
+
+    def touched_by(self, shift: Shift) -> Iterator[datetime]:
+        """Yield the matching wall times that a shift skips or repeats, naive."""
+        wall = shift.start - _TICK
+        while found := self.before_end(shift, wall):
+            yield found
+            wall = found
+
+    def before_end(self, shift: Shift, wall: datetime) -> datetime | None:
+        """Return the first match after `wall`; None if the skipped or repeated times end first."""
+        found = self.calendar.next_after(wall)
+        return found if found is not None and found < shift.end else None
+
+    def makes_up_for(self, shift: Shift) -> bool:
+        """Whether the expression fires at the end of a gap for what was skipped."""
+        return shift.is_daylight_saving and not self.wildcard
+
+    def fires_in_second_pass(self, shift: Shift) -> bool:
+        """Whether the expression fires in the second pass of a repeated time, too."""
+        return self.wildcard or not shift.is_daylight_saving
+
+
+class ZonedSchedule:
+    """Finds the ticks of a calendar in a zone. The base of `CronExpression`."""
+
+    __slots__ = ("_zoned",)
+
+    def __init__(self, zoned: ZonedCalendar) -> None:
+        self._zoned = zoned
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        """Return the first tick strictly after `instant`, in UTC.
+
+        None if there is no tick up to the end of the year 9999.
+
+        Raises:
+            TypeError: `instant` is not a datetime.
+            ValueError: It is naive.
+        """
+        start = in_utc(instant)
+        try:
+            return self._next_after(start)
+        except OverflowError:
+            return None
+
+    def _next_after(self, instant: datetime) -> datetime | None:
+        zoned = self._zoned
+        wall = wall_time(instant, zoned.zone)
+        shift = shift_at(wall, zoned.zone)
+        if shift is None:
+            return self._onwards(wall)
+        # A repeated wall time does not say which pass it belongs to; the instant does.
+        if instant < shift.at:
+            if found := zoned.before_end(shift, wall):
+                return _utc(found, shift.before)
+            # The second pass repeats all of it, however far the first one has come.
+            wall = shift.start - _TICK
+        if zoned.fires_in_second_pass(shift) and (found := zoned.before_end(shift, wall)):
+            return _utc(found, shift.after)
+        # The search is exclusive, and the first wall time after the shift may match.
+        return self._onwards(shift.end - _TICK)
+
+    def _onwards(self, wall: datetime) -> datetime | None:
+        """Return the first instant whose wall time is after `wall`. `wall` is not a repeated time."""
+        zoned = self._zoned
+        while found := zoned.calendar.next_after(wall):
+            shift = shift_at(found, zoned.zone)
+            if shift is None:
+                return found.replace(tzinfo=zoned.zone).astimezone(UTC)
+            # The time before `found` was not repeated, so the first pass is still to come.
+            if not shift.forward:
+                return _utc(found, shift.before)
+            # Once, however many matches are in the gap: a fixed time means a job per day, not per match.
+            if zoned.makes_up_for(shift):
+                return shift.at
+            wall = shift.end - _TICK
+        return None
+
+
+def _utc(wall: datetime, offset: timedelta) -> datetime:
+    return (wall - offset).replace(tzinfo=UTC)
+
+
+def in_utc(instant: object) -> datetime:
+    """Return an aware datetime in UTC, held within the years 1 to 9999.
+
+    Raises:
+        TypeError: `instant` is not a datetime.
+        ValueError: It is naive, so it names no single moment.
+    """
+    if not isinstance(instant, datetime):
+        raise TypeError(f"expected an aware datetime, got {instant!r}")
+    if instant.utcoffset() is None:
+        raise ValueError(f"{instant!r} has no time zone; use an aware datetime such as datetime.now(timezone.utc)")
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        # The instant is outside of the calendar in UTC, by less than a day. No tick lies there.
+        return _CALENDAR_START if instant.year == 1 else _CALENDAR_END
+
+
+def wall_time(instant: datetime, zone: ZoneInfo) -> datetime:
+    """Return what the clocks of `zone` show at `instant`, as a naive datetime."""
+    try:
+        return instant.astimezone(zone).replace(tzinfo=None)
+    except OverflowError:
+        # West of Greenwich the first hours of the year 1 have no wall time.
+        if instant.year > 1:
+            raise
+        return datetime.min
+
+
+def shift_at(wall: datetime, zone: ZoneInfo) -> Shift | None:
+    """Return the shift that skips or repeats a wall time, None when it comes exactly once."""
+    # zoneinfo answers with both offsets of a skipped or repeated time, depending on `fold`.
+    before, after = _offset(wall, zone, fold=0), _offset(wall, zone, fold=1)
+    if before == after:
+        return None
+    # A skipped or repeated time stands for two instants, and the shift lies between them. This is the earlier one.
+    earliest = wall.replace(microsecond=0, tzinfo=UTC) - max(before, after)
+    return shift_between(earliest, earliest + abs(after - before), (before, after), zone)
+
+
+def shift_between(start: datetime, end: datetime, offsets: tuple[timedelta, timedelta], zone: ZoneInfo) -> Shift:
+    """Return the shift from one offset to another, at the first whole second in (start, end] at which they differ.
+
+    zoneinfo does not publish its transitions, so this bisects for the change of the offset.
+    """
+    before, after = offsets
+    seconds = range(int((end - start) / _SECOND) + 1)
+    passed = bisect_left(seconds, True, key=lambda passed: offset_at(start + passed * _SECOND, zone) != before)
+    return Shift(start + passed * _SECOND, before, after)
+
+
+def offset_at(instant: datetime, zone: ZoneInfo) -> timedelta:
+    """Return the offset of a zone from UTC at an instant."""
+    return instant.astimezone(zone).utcoffset() or _ZERO
+
+
+def _offset(wall: datetime, zone: ZoneInfo, *, fold: int) -> timedelta:
+    return zone.utcoffset(wall.replace(tzinfo=zone, fold=fold)) or _ZERO
