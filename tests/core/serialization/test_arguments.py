@@ -475,7 +475,7 @@ def test_decode_unsupported_class_is_named() -> None:
     def f(_: object, x: Mine) -> None: ...
 
     assert refusal(f, Mine()) == "tasks.f: argument x: Mine has no JSON form"
-    with pytest.raises(SerializationError, match="^x: cannot decode Mine from JSON$"):
+    with pytest.raises(SerializationError, match="^the argument 'x' does not fit .*: cannot decode Mine from JSON$"):
         CallSignature(f, JsonCodec(), "tasks.f").decode(b'{"x":1}')
 
 
@@ -491,11 +491,11 @@ def test_decode_unsupported_class_is_named() -> None:
         (b"[]", "."),
         (b"null", "."),
         (b"{}", "'to'"),
-        (b'{"to":1}', "^to: "),
+        (b'{"to":1}', "'to'"),
         (b'{"to":"a","cc":"b"}', "'cc'"),
         (b'{"to":"\xff"}', "."),
         (b"\x80\x05\x95pickle", "."),
-        (b'{"to":"a","count":' + b"9" * 5000 + b"}", "^count: "),
+        (b'{"to":"a","count":' + b"9" * 5000 + b"}", "out of range"),
         (b'{"to":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "the data is nested too deeply"),
     ],
     ids=["empty", "cut", "words", "list", "null", "short", "wrong", "more", "utf8", "pickle", "huge", "deep"],

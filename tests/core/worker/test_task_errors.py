@@ -175,10 +175,10 @@ async def test_timeout_swallowed_by_task_keeps_result(app: Aarq) -> None:
 @pytest.mark.parametrize(
     "payload",
     [
-        b"", b"{", b"null", b"[]", b"5", b'{"x":"a"}', b'{"x":1,"y":2}', b"\xff\xfe", b'{"x":"\xff"}', b"\x80\x05\x95.",
+        b"", b"{", b"null", b"[]", b"5", b"\xff\xfe", b'{"x":"\xff"}', b"\x80\x05\x95.",
         b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}", b"[" * 100_000, b'{"x":' + b"9" * 10_000 + b"}",
     ],
-    ids=["empty", "cut", "null", "list", "number", "type", "extra", "bom", "utf8", "pickle", "deep", "open", "huge"],
+    ids=["empty", "cut", "null", "list", "number", "bom", "utf8", "pickle", "deep", "open", "huge"],
 )  # fmt: skip
 async def test_malformed_payload_makes_job_dead(app: Aarq, broker: FlakyBroker, payload: bytes) -> None:
     """A payload that cannot be decoded is kept with the dead jobs as `malformed`, and the worker goes on."""
@@ -192,6 +192,33 @@ async def test_malformed_payload_makes_job_dead(app: Aarq, broker: FlakyBroker, 
     record = await record_of(broker, "j")
     assert (record.state, record.reason, record.payload, record.attempt) == (JobState.DEAD, "malformed", payload, 1)
     with pytest.raises(JobDead, match="^job j is dead: malformed: "):
+        await work.job("j").result(timeout=5)
+
+
+@pytest.mark.parametrize(
+    ("payload", "parameter"),
+    [(b"{}", "x"), (b'{"x":"a"}', "x"), (b'{"x":1,"y":2}', "y")],
+    ids=["missing", "type", "extra"],
+)
+async def test_mismatched_arguments_are_handed_back_three_times_then_dead(
+    clock: Any, payload: bytes, parameter: str
+) -> None:
+    """A call of another release is left for other workers; in the end it is dead, and the text names the parameter."""
+    app = Aarq(broker := FlakyBroker(clock=clock))
+
+    @app.task(name="work", retries=5)
+    async def work(_: object, x: int) -> int:
+        return x
+
+    await broker.enqueue([NewJob(id="j", task="work", queue="default", payload=payload)])
+    async with working(app, clock=clock):
+        await clock.advance(69)
+        record = await record_of(broker, "j")
+        assert (record.state, record.attempt, record.hand_backs) == (JobState.SCHEDULED, 0, 3)
+        await clock.advance(1)
+    record = await record_of(broker, "j")
+    assert (record.state, record.reason, record.payload) == (JobState.DEAD, "mismatched_arguments", payload)
+    with pytest.raises(JobDead, match=f"^job j is dead: mismatched_arguments: the (job|argument) .*'{parameter}'"):
         await work.job("j").result(timeout=5)
 
 

@@ -53,12 +53,16 @@ async def no_json(bench: Bench) -> None:
 
 
 async def wrong_shape(bench: Bench) -> None:
-    """Be dead as malformed, with what does not fit."""
-    for payload in (b"[1]", b"null", b"{}", b'"x"', b'{"x":null}', b'{"x":1,"y":2}'):
+    """Be dead as malformed without names, and be handed back with names of another release, the parameter named."""
+    for payload in (b"[1]", b"null", b'"x"'):
         await bench.planted_is_dead(with_payload(payload), "malformed")
-    (first, *_) = await bench.broker.list_dead_jobs("default")
-    assert first.failure is not None
-    assert "'y'" in first.failure.message
+    for number, (payload, name) in enumerate(((b"{}", "'x'"), (b'{"x":null}', "'x'"), (b'{"x":1,"y":2}', "'y'"))):
+        id = f"foreign-{number}"
+        bench.plant(with_payload(payload), id.encode())
+        record = await bench.in_state(JobState.SCHEDULED, id)
+        assert (record.attempt, record.hand_backs) == (0, 1)
+        assert record.failure is not None
+        assert name in record.failure.message
 
 
 async def later_version(bench: Bench) -> None:

@@ -22,7 +22,12 @@ class Row(NamedTuple):
 TABLE = (
     Row(1, "a task that no worker has", "handed back three times, then dead: unknown_task", foreign.unknown_task),
     Row(2, "arguments that are no JSON", "dead: malformed, with the bytes kept", foreign.no_json),
-    Row(3, "JSON of another shape", "dead: malformed", foreign.wrong_shape),
+    Row(
+        3,
+        "JSON of another shape",
+        "no object: dead: malformed; other names: as a task that no worker has",
+        foreign.wrong_shape,
+    ),
     Row(4, "a record of a later version", "left for newer workers; after an hour dead", foreign.later_version),
     Row(5, "bytes that are no UTF-8", "dead: malformed", foreign.no_text),
     Row(6, "bytes, datetime, Decimal, set", "as annotated, or SerializationError with the path", refused.odd_values),

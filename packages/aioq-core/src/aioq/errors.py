@@ -202,7 +202,7 @@ class JobDead(JobEnded):
     """No further attempt can complete the job.
 
     Attributes:
-        reason: `crashed`, `unknown_task`, `malformed`, ...
+        reason: `crashed`, `unknown_task`, `mismatched_arguments`, `malformed`, ...
     """
 
     def __init__(self, job_id: str, reason: str, detail: str = "") -> None:

@@ -187,7 +187,7 @@ class Dead(Struct, frozen=True, kw_only=True, tag=True):
 
     lease: Lease
     reason: str
-    """One word: `malformed`, `unknown_task`, `crashed`, ..."""
+    """One word: `malformed`, `unknown_task`, `mismatched_arguments`, `crashed`, ..."""
     failure: Failure | None = None
 
 

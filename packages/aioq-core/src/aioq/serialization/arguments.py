@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -19,11 +20,13 @@ from aioq.errors import SerializationError, TaskDefinitionError
 from aioq.serialization.annotations import resolved, signature_of
 from aioq.serialization.codec import Codec
 from aioq.serialization.fidelity import first_loss
+from aioq.serialization.mismatch import CallFitter
 
 __all__ = ["CallSignature"]
 
 _P = inspect.Parameter
 _VARIADIC = (_P.VAR_POSITIONAL, _P.VAR_KEYWORD)
+_NAMED = (_P.POSITIONAL_OR_KEYWORD, _P.KEYWORD_ONLY)
 
 
 class CallSignature:
@@ -53,6 +56,8 @@ class CallSignature:
         self._variadic = any(p.kind in _VARIADIC for p in self._parameters)
         self._by_position = all(p.kind in (_P.POSITIONAL_ONLY, _P.POSITIONAL_OR_KEYWORD) for p in self._parameters)
         self._positional_only = any(p.kind is _P.POSITIONAL_ONLY for p in self._parameters)
+        self._rest = next((p.name for p in self._parameters if p.kind is _P.VAR_KEYWORD), "")
+        self._by_name = frozenset(p.name for p in self._parameters if p.kind in _NAMED)
         try:
             self._struct = _struct(self._parameters, hints)
             self._decode = codec.decoder(self._struct)
@@ -88,16 +93,27 @@ class CallSignature:
         """Return the positional and keyword arguments of a payload, each of its annotated type.
 
         Raises:
-            SerializationError: The payload is not a call of this function.
+            ArgumentMismatch: The payload is a call of another release of the function, and does not fit this one.
+            SerializationError: The payload is not a call.
         """
-        call = self._decode(payload)
+        try:
+            call = self._decode(payload)
+        except SerializationError:
+            call = self._fitter.fit(payload)
         if not self._by_position:
+            # A parameter that a release has added takes its argument from the `**kwargs` of an older client.
+            if self._rest and not self._by_name.isdisjoint(getattr(call, self._rest) or ()):
+                call = self._fitter.fit(payload)
             return self._unpack(call)
         values: list[Any] = list(msgspec.structs.astuple(call))
         for value in values:  # not `in`, which calls the __eq__ of the values
             if value is UNSET:
                 return self._unpack(call)
         return values, {}
+
+    @cached_property
+    def _fitter(self) -> CallFitter:
+        return CallFitter(self._codec, self._struct, by_name=self._by_name, rest=self._rest)
 
     def decode_result(self, data: bytes) -> Any:
         """Return a result as the type of the function's return annotation.

@@ -10,6 +10,7 @@ from aioq.model.job import Dead, Expired, Failed, Failure, HandedBack, Lease, Re
 from aioq.options import TaskOptions
 from aioq.retry import backoff_delay
 from aioq.serialization.failure import causes, describe
+from aioq.serialization.mismatch import ArgumentMismatch
 
 __all__ = ["after_error", "cannot_run", "expired", "unreadable", "wants_retry"]
 
@@ -84,12 +85,13 @@ def unreadable(lease: Lease, error: Exception) -> Settlement:
     return Dead(lease=lease, reason=reason, failure=describe(error))
 
 
-def cannot_run(lease: Lease, error: UnknownTask) -> Settlement:
+def cannot_run(lease: Lease, error: UnknownTask | ArgumentMismatch) -> Settlement:
     """Return the settlement of a job that this release of the app cannot run: handed back, in the end dead.
 
     Neither attempts nor crashes count: the task was not started.
     """
     if lease.hand_backs >= MAX_HAND_BACKS:
-        return Dead(lease=lease, reason="unknown_task", failure=describe(error))
+        reason = "unknown_task" if isinstance(error, UnknownTask) else "mismatched_arguments"
+        return Dead(lease=lease, reason=reason, failure=describe(error))
     # 10, 20 and 40 s: together longer than most deployments take.
     return HandedBack(lease=lease, delay=HAND_BACK_DELAY * 2.0**lease.hand_backs, failure=describe(error))

@@ -15,6 +15,7 @@ from aioq.errors import BadSignature, PayloadTooLarge, ResultSerializationError,
 from aioq.model.ids import TICK_IDS
 from aioq.model.job import CancelledRun, Completed, Failed, Lease, Released, Settlement
 from aioq.serialization.failure import describe, error_text
+from aioq.serialization.mismatch import ArgumentMismatch
 from aioq.task import Task
 from aioq.worker.broker_retry import OUTAGES
 from aioq.worker.cron import JobNotReady, ScheduledJobs
@@ -171,6 +172,8 @@ class Runner:
             return cannot_run(lease, error)
         try:
             arguments = task.read_arguments(lease)
+        except ArgumentMismatch as error:
+            return cannot_run(lease, error)
         except (BadSignature, SerializationError) as error:
             return unreadable(lease, error)
         except BaseException as error:  # a codec or a type that breaks: a fault of this worker, not of the job
