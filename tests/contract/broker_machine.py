@@ -49,6 +49,7 @@ from aioq.model.job import (
     Settled,
     Settlement,
 )
+from aioq.model.outage import SignsOfLife, forgives, may_reap, note_extended, note_sign
 from aioq.model.states import FINAL_STATES, JobState
 from aioq.options import latest_start
 from aioq.protocols import Broker, JobStore
@@ -80,6 +81,7 @@ class ModelJob:
     attempt: int = 0
     crashes: int = 0
     deadline: float = 0.0
+    claimed_at: float = 0.0
     worker_id: str = ""
     result: bytes | None = None
     reason: str | None = None
@@ -103,10 +105,14 @@ class Model:
         self.jobs: dict[str, ModelJob] = {}
         self.requests: dict[str, tuple[ClaimRequest, list[tuple[Lease, int]]]] = {}
         self.lives: Counter[str] = Counter()
+        self.signs: dict[str, SignsOfLife] = {}
         self._sequence = count(1)
 
     def boundaries(self) -> Iterable[float]:
         """Return the moments at which an answer changes without a call."""
+        for signs in self.signs.values():
+            yield signs.next_by
+            yield signs.wait_until
         for job in self.jobs.values():
             if job.state in WAITING:
                 yield job.due_at
@@ -212,8 +218,29 @@ class Model:
         job.state, job.reason, job.forget_at = JobState.PENDING, None, float("inf")
         self.line_up(job)
 
-    def crash(self, job: ModelJob) -> None:
-        """Reap a job."""
+    def note_sign(self, queue: str, lease: float) -> SignsOfLife:
+        """Note that a worker of a queue has extended or reaped."""
+        self.signs[queue] = note_sign(self.signs.get(queue), self.now, lease=lease)
+        return self.signs[queue]
+
+    def extend(self, job: ModelJob, seconds: float) -> None:
+        """Extend the lease of a job."""
+        job.deadline = self.now + seconds
+        self.signs[job.job.queue] = note_extended(self.signs[job.job.queue], [job.claimed_at])
+
+    def lapsed(self, queue: str) -> set[str]:
+        """Return the jobs of a queue that a reap may take back."""
+        running = (job for job in self.jobs.values() if job.state is JobState.RUNNING and job.job.queue == queue)
+        lapsed = {job.job.id for job in running if job.deadline <= self.now}
+        return lapsed if may_reap(self.signs[queue], self.now) else set()
+
+    def take_back(self, job: ModelJob) -> bool:
+        """Reap a job; return whether that counts as a crash."""
+        if forgives(self.signs[job.job.queue], job.deadline):
+            job.attempt -= 1
+            job.state = JobState.PENDING
+            self.line_up(job, front=True)
+            return False
         job.crashes += 1
         job.note_start()
         if job.crashes >= job.job.max_crashes:
@@ -222,6 +249,7 @@ class Model:
         else:
             job.state = JobState.PENDING
             self.line_up(job, front=True)
+        return True
 
 
 IDS = "abcd"
@@ -390,9 +418,11 @@ class BrokerMachine(RuleBasedStateMachine):
         self._look_at_the_clock()
         some = [self._given[-1 - pick % len(self._given)] for pick in picks]
         lost: list[Lease] = []
+        for queue in {lease.queue for lease, _ in some}:
+            self.model.note_sign(queue, seconds * self.unit)
         for lease, life in some:
             if job := self.model.holder(lease, life):
-                job.deadline = self.model.now + seconds * self.unit
+                self.model.extend(job, seconds * self.unit)
             else:
                 lost.append(lease)
         assert self._run(self.broker.extend([lease for lease, _ in some], seconds=seconds * self.unit)) == lost
@@ -418,30 +448,30 @@ class BrokerMachine(RuleBasedStateMachine):
     @when(lambda self: self._held())
     @rule(limit=st.integers(1, len(IDS)))
     def workers_vanish(self, limit: int) -> None:
-        """Let every lease run out, and reap."""
-        self._run(self.pass_time(10.3 * self.unit))
-        self._reap(("q", "r"), limit)
+        """Let every lease run out while another worker reaps."""
+        for _ in range(5):
+            self._reap(("q", "r"), limit, 10)
+            self._run(self.pass_time(4.1 * self.unit))
 
     @when(lambda self: self._held())
-    @rule(queues=several_queues, limit=st.integers(1, 3))
-    def reap(self, queues: tuple[str, ...], limit: int) -> None:
+    @rule(queues=several_queues, limit=st.integers(1, 3), lease=st.sampled_from([2, 10]))
+    def reap(self, queues: tuple[str, ...], limit: int, lease: int) -> None:
         """Reap up to the limit."""
-        self._reap(queues, limit)
+        self._reap(queues, limit, lease)
 
-    def _reap(self, queues: tuple[str, ...], limit: int) -> None:
+    def _reap(self, queues: tuple[str, ...], limit: int, lease: int) -> None:
         self._look_at_the_clock()
-        expired = {
-            job.job.id
-            for job in self.model.jobs.values()
-            if job.state is JobState.RUNNING and job.deadline <= self.model.now and job.job.queue in queues
-        }
-        reaped = self._run(self.broker.reap(queues, limit=limit))
-        assert {job.job_id for job in reaped} <= expired
-        assert len(reaped) == min(limit, len(expired))
+        reaped = self._run(self.broker.reap(queues, lease=lease * self.unit, limit=limit))
+        for queue in queues:
+            self.model.note_sign(queue, lease * self.unit)
+            lapsed, answers = self.model.lapsed(queue), [answer for answer in reaped if answer.queue == queue]
+            assert {answer.job_id for answer in answers} <= lapsed
+            assert len(answers) == min(limit, len(lapsed))
         for answer in reaped:
             job = self.model.jobs[answer.job_id]
-            self.model.crash(job)
-            assert (answer.queue, answer.crashes, answer.state) == (job.job.queue, job.crashes, job.state)
+            crashed = self.model.take_back(job)
+            assert (answer.queue, answer.worker_id, answer.crashed) == (job.job.queue, job.worker_id, crashed)
+            assert (answer.crashes, answer.state) == (job.crashes, job.state)
 
     @when(lambda self: self.model.jobs)
     @rule(pick=which, cancel=st.booleans())
@@ -565,6 +595,7 @@ class BrokerMachine(RuleBasedStateMachine):
 
     def _note_claim(self, job: ModelJob, worker: str, lease: float) -> None:
         job.state, job.worker_id, job.deadline = JobState.RUNNING, worker, self.model.now + lease
+        job.claimed_at = self.model.now
         job.epoch += 1
         job.attempt += 1
 

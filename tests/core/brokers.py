@@ -119,10 +119,10 @@ class FlakyBroker(MemoryBroker):
         self.batches.append(list(settlements))
         return await self._shaky("settle", lambda: whole(settlements))
 
-    async def reap(self, queues: Sequence[str], *, limit: int = 100) -> list[Reaped]:
+    async def reap(self, queues: Sequence[str], *, lease: float = 30.0, limit: int = 100) -> list[Reaped]:
         """Reap, or fail."""
         whole = super().reap
-        return await self._shaky("reap", lambda: whole(queues, limit=limit))
+        return await self._shaky("reap", lambda: whole(queues, lease=lease, limit=limit))
 
     async def get_job(self, job_id: str, *, queue: str | None = None) -> JobRecord | None:
         """Look a job up, or fail."""
@@ -235,9 +235,9 @@ class BareBroker:
         """Write outcomes."""
         return await self.store.settle(settlements)
 
-    async def reap(self, queues: Sequence[str], *, limit: int = 100) -> list[Reaped]:
+    async def reap(self, queues: Sequence[str], *, lease: float = 30.0, limit: int = 100) -> list[Reaped]:
         """Take back leases."""
-        return await self.store.reap(queues, limit=limit)
+        return await self.store.reap(queues, lease=lease, limit=limit)
 
 
 class PollableBroker(BareBroker):

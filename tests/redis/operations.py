@@ -45,7 +45,7 @@ PLACES = {
     JobState.EXPIRED: DONE,
 }
 ME = WorkerInfo(id="w1", queues=("q",), concurrency=1, running=0, hostname="h", pid=1, started_at=0.0)
-
+REAPED = Reaped(job_id="a", queue="q", worker_id="w1", crashed=True, crashes=1, state=JobState.PENDING)
 
 Seen = tuple[str, int, int]
 """Place, attempt and crashes of a job."""
@@ -218,7 +218,7 @@ OPERATIONS = [
     settling("release", lambda lease: Released(lease=lease), RULES.release(RUNNING, RUN)),
     Operation(
         "reap", "reap", expired, lambda b, _: b.reap(["q"]),
-        ([], [Reaped(job_id="a", queue="q", crashes=1, state=JobState.PENDING)]), LATE, made(RULES.reap(LATE)),
+        ([], [REAPED]), LATE, made(RULES.reap(LATE)),
     ),
     Operation(
         "cancel_job", "cancel", pending, lambda b, _: b.cancel_job("a", queue="q"), (True,), Job(),

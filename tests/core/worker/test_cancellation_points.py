@@ -73,16 +73,17 @@ class Scene:
     async def finish(self) -> None:
         """Let another worker run what is left, after all leases have expired."""
         await self.clock.advance(6)
+        worker = self.worker(poll=1)
         with anyio.fail_after(10):
             async with anyio.create_task_group() as tg:
-
-                async def run() -> None:
-                    await self.worker(burst=True).run()
-                    tg.cancel_scope.cancel()
-
-                tg.start_soon(run)
-                while True:
+                tg.start_soon(worker.run)
+                while await self._left():
                     await self.clock.advance(0.5)
+                worker.stop()
+
+    async def _left(self) -> int:
+        """Return the number of jobs that have not ended."""
+        return sum(stats.pending + stats.scheduled + stats.running for stats in await self.broker.queue_stats())
 
     async def assert_all_ended(self, context: str) -> None:
         """Check that every job has ended as it should, without a failure that it did not cause."""

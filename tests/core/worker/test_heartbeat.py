@@ -10,6 +10,7 @@ import anyio.lowlevel
 import pytest
 
 from aioq import Aarq
+from aioq.backends import MemoryBroker
 from aioq.model.job import Completed
 from aioq.testing import VirtualClock
 from tests.core.brokers import FlakyBroker
@@ -63,7 +64,9 @@ async def test_heartbeat_lost_lease_cancels_the_run(clock: VirtualClock, caplog:
     async with working(app, clock=clock, lease=3, concurrency=1):
         await settle_down()
         broker.go_down("extend")  # for longer than the lease; another worker reaps meanwhile
-        await clock.advance(10)
+        for _ in range(10):
+            await clock.advance(1)
+            await MemoryBroker.reap(broker, ["default"], lease=3)
         broker.come_up()
         await clock.advance(200)
         assert await job.result(timeout=5) == "attempt 2"

@@ -200,8 +200,9 @@ async def test_runner_lost_job_claimed_again_cancels_old_run(clock: VirtualClock
         await settle_down()
         assert running == {1}
         await clock.advance(9)
+        await broker.reap(["default"], lease=600)  # by another worker, whose clock goes on
         clock.suspend(60)
-        await broker.reap(["default"])  # by another worker, whose clock went on
+        await broker.reap(["default"], lease=600)
         await settle_down()
         assert running == {2}
         worker.stop()

@@ -44,6 +44,7 @@ async def test_settle_reaped_lease_is_stale(broker: RedisBroker) -> None:
 async def test_reap_takes_a_lease_when_it_expires_not_before(broker: RedisBroker, raw: Any) -> None:
     """A job is reaped from the moment on at which its lease expires, and not before."""
     await broker.enqueue([job("a"), job("b")])
+    await broker.reap(["q"])  # another worker is there
     await claim(broker, 1, lease=10.0)
     (b,) = await claim(broker, 1, lease=1.0)
     assert await broker.extend([b], seconds=10.0) == []

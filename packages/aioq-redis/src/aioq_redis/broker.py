@@ -20,6 +20,7 @@ from aioq_redis.doctor import Doctor
 from aioq_redis.jobs.claim import ClaimRole
 from aioq_redis.jobs.enqueue import EnqueueRole
 from aioq_redis.jobs.lease_keeper import EXTEND_TIMEOUT, ThreadLeaseKeeper
+from aioq_redis.jobs.reap import ReapRole
 from aioq_redis.jobs.settle import SettleRole
 from aioq_redis.jobs.signals import SignalsRole
 from aioq_redis.jobs.store import JobStoreRole
@@ -35,7 +36,7 @@ logger = logging.getLogger("aioq.redis")
 
 
 class RedisBroker(
-    EnqueueRole, ClaimRole, JobStoreRole, SignalsRole, WorkerRegistryRole, TickLedgerRole, CronRegistryRole
+    EnqueueRole, ClaimRole, ReapRole, JobStoreRole, SignalsRole, WorkerRegistryRole, TickLedgerRole, CronRegistryRole
 ):
     """Stores jobs and cron entries in Redis 6.2 or later, or in Valkey. Any number of processes share them.
 

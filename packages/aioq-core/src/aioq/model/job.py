@@ -222,6 +222,10 @@ class Reaped(Struct, frozen=True, kw_only=True):
 
     job_id: str
     queue: str
+    worker_id: str
+    """The worker that held the lease; empty if the broker does not know it any more."""
+    crashed: bool
+    """Whether this counted as a crash. It does not if all workers were cut off from the broker."""
     crashes: int
     """Crashes so far, including this one."""
     state: JobState

@@ -84,6 +84,7 @@ class Broker(Protocol):
         1. A lease is lost if it was reaped, if the job was claimed again or cancelled, if its id now belongs to
            another job, or if the store knows another worker as its holder.
         2. A lease that ran out but was not reaped is extended like any other.
+        3. The call is a sign of life of a worker of the queues of the leases; see `reap`.
         """
         ...
 
@@ -100,12 +101,21 @@ class Broker(Protocol):
         """
         ...
 
-    async def reap(self, queues: Sequence[str], *, limit: int = 100) -> list[Reaped]:
-        """Take back up to `limit` leases that ran out, counted over all queues; return their jobs.
+    async def reap(self, queues: Sequence[str], *, lease: float = 30.0, limit: int = 100) -> list[Reaped]:
+        """Take back up to `limit` leases of each queue that ran out; return their jobs.
+
+        A worker calls this three times per lease, `lease` being the length of its own leases in seconds.
 
         1. Each reaped lease counts as a crash of the job.
         2. The job becomes `pending`, at the front of its priority. Suspects go in the order of their reaping;
            see `claim`.
         3. A job that reaches its `max_crashes` becomes dead with the reason `crashed`.
+        4. The call is a sign of life of a worker of these queues. A broker stores `aioq.model.outage.SignsOfLife` for
+           each queue, and notes each `extend` and `reap` with `note_sign`. So it notices an outage, in which all
+           workers of a queue were cut off.
+        5. After an outage no lease of the queue is reaped for a lease, so that each worker that is still there can
+           extend those that it holds.
+        6. A lease for which `forgives` is true ran out because of the outage. It counts no crash, and the attempt does
+           not count: the job becomes `pending` with its crashes as they were and one attempt less.
         """
         ...

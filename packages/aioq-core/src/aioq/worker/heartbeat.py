@@ -9,14 +9,14 @@ from functools import partial
 
 import anyio
 
-from aioq.clock import Clock, SystemClock
+from aioq.clock import SystemClock
 from aioq.model.job import Lease, WorkerInfo
-from aioq.protocols import Broker, LeaseKeeper, ThreadedLeases, WorkerRegistry
+from aioq.protocols import LeaseKeeper, ThreadedLeases, WorkerRegistry
 from aioq.retry import full_jitter
 from aioq.serialization.failure import error_text
-from aioq.worker.broker_retry import BrokerRetry
 from aioq.worker.log import extra, job_of, logger
 from aioq.worker.loop_monitor import LoopMonitor
+from aioq.worker.runtime import Runtime
 from aioq.worker.workload import LeaseTable
 
 __all__ = ["Heartbeat", "LeaseThread"]
@@ -35,16 +35,17 @@ class Heartbeat:
     extends the leases, also while the event loop is blocked.
     """
 
-    def __init__(
-        self, broker: Broker, retry: BrokerRetry, leases: LeaseTable, clock: Clock, *, lease: float, max_block: float
-    ) -> None:
-        self._broker = broker
-        self._retry = retry
-        self._leases = leases
-        self._clock = clock
-        self._lease = lease
+    def __init__(self, runtime: Runtime, *, max_block: float) -> None:
+        self._broker = runtime.app.broker
+        self._retry = runtime.retry
+        self._leases = runtime.leases
+        self._clock = runtime.clock
+        self._lease = runtime.lease
         self._max_block = max_block
         self._monitor = LoopMonitor()
+        self._thread: LeaseThread | None = None
+        self._extended_at = self._clock.monotonic()
+        self._on_lost: Callable[[Lease], bool] = lambda _: False
 
     async def run(self, info: Callable[[], WorkerInfo], on_lost: Callable[[Lease], bool]) -> None:
         """Run until cancelled.
@@ -53,13 +54,14 @@ class Heartbeat:
             info: Returns the worker's entry in the broker's list.
             on_lost: Called with each lost lease; returns whether a job runs under it.
         """
+        self._on_lost = on_lost
         async with anyio.create_task_group() as duties:
             duties.start_soon(self._monitor.run)
             # The thread reports lost leases by `call_soon_threadsafe`, which trio does not have.
             if isinstance(self._broker, ThreadedLeases) and _on_asyncio():
-                duties.start_soon(self._extend_in_thread, self._broker, on_lost)
+                duties.start_soon(self._extend_in_thread, self._broker)
             else:
-                duties.start_soon(self._extend, on_lost)
+                duties.start_soon(self._extend)
             if isinstance(self._broker, WorkerRegistry):
                 duties.start_soon(self._register, self._broker, info)
 
@@ -74,22 +76,45 @@ class Heartbeat:
             await self._retry.call(lambda: registry.heartbeat(info(), ttl=self._lease))
             await self._clock.sleep(self._lease / 3)
 
-    async def _extend_in_thread(self, broker: ThreadedLeases, on_lost: Callable[[Lease], bool]) -> None:
+    def overdue(self) -> bool:
+        """Return whether leases were claimed or extended last so long ago that they may run out."""
+        ago = self._clock.monotonic() - self._extended_at
+        if self._thread is not None:
+            ago = min(ago, self._thread.extended_ago())
+        return ago > self._lease / 2
+
+    async def extend_now(self) -> dict[str, Exception]:
+        """Extend all leases, one call for each queue; return the errors by queue."""
+        started = self._clock.monotonic()
+        errors: dict[str, Exception] = {}
+        for queue in {lease.queue for lease in self._leases.all()}:
+            own = [lease for lease in self._leases.all() if lease.queue == queue]
+            try:
+                _report_lost(self._on_lost, await self._broker.extend(own, seconds=self._lease))
+            except Exception as error:
+                errors[queue] = error
+        if not errors:
+            self._extended_at = started
+        return errors
+
+    async def _extend_in_thread(self, broker: ThreadedLeases) -> None:
         thread = LeaseThread(broker.keeper(), self._leases, self._monitor, lease=self._lease, max_block=self._max_block)
-        thread.start(partial(_report_lost, on_lost))
+        self._thread = thread
+        thread.start(partial(_report_lost, self._on_lost))
         try:
             await anyio.sleep_forever()
         finally:
             thread.stop()
 
-    async def _extend(self, on_lost: Callable[[Lease], bool]) -> None:
+    async def _extend(self) -> None:
         while True:
             await self._clock.sleep(self._lease / 3)
-            if not self._leases:
-                continue
-            # Every third of a lease: one call may fail or be late, and the next one still comes in time.
-            lost = await self._retry.call(lambda: self._broker.extend(self._leases.all(), seconds=self._lease))
-            _report_lost(on_lost, lost)
+            started = self._clock.monotonic()
+            if self._leases:
+                # Every third of a lease: one call may fail or be late, and the next one still comes in time.
+                lost = await self._retry.call(lambda: self._broker.extend(self._leases.all(), seconds=self._lease))
+                _report_lost(self._on_lost, lost)
+            self._extended_at = started
 
 
 def _report_lost(on_lost: Callable[[Lease], bool], lost: Sequence[Lease]) -> None:
@@ -136,6 +161,10 @@ class LeaseThread:
         self._extended_at = self._clock.monotonic()
         self._thread = threading.Thread(target=self._run, args=(loop, on_lost), name="aioq leases", daemon=True)
         self._thread.start()
+
+    def extended_ago(self) -> float:
+        """Return the seconds since all leases were extended, or since none was held. Other threads may call this."""
+        return self._clock.monotonic() - self._extended_at
 
     def stop(self) -> None:
         """End the thread. Closing its connection ends a call that waits for an answer."""

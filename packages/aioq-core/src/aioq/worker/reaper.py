@@ -2,60 +2,101 @@
 
 from __future__ import annotations
 
+import logging
 import random
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import partial
 
-from aioq.clock import Clock
+from aioq.clock import pass_time
 from aioq.model.job import Reaped
 from aioq.model.states import JobState
-from aioq.protocols import Broker
-from aioq.worker.broker_retry import BrokerRetry
+from aioq.worker.heartbeat import Heartbeat
 from aioq.worker.log import logger, shown
+from aioq.worker.runtime import Runtime
+from aioq.worker.settler import Settler
+from aioq.worker.shutdown import race
 
 __all__ = ["Reaper"]
 
 MAX_REAPED = 100
-"""Jobs that one call reaps. A call that reaches it is followed by the next one without a pause."""
+"""Jobs of one queue that one call reaps. A call that reaches it is followed by the next one without a pause."""
+
+MAX_NAMED = 3
+"""Ids of jobs in a log line; the others are counted."""
 
 
 class Reaper:
-    """Looks for expired leases three times per lease, at random intervals, so that workers do not do it in step."""
+    """Looks for expired leases three times per lease, at random intervals, so that workers do not do it in step.
 
-    def __init__(
-        self, broker: Broker, retry: BrokerRetry, queues: tuple[str, ...], clock: Clock, *, lease: float
-    ) -> None:
-        self._broker = broker
-        self._retry = retry
-        self._queues = queues
-        self._clock = clock
-        self._lease = lease
+    It never takes back a lease that this worker holds: if the worker could not extend its leases for a while, because
+    the broker was away or the event loop blocked, the reaper first lets it report its outcomes, and extends the rest.
+    """
+
+    def __init__(self, runtime: Runtime, heartbeat: Heartbeat, settler: Settler) -> None:
+        self._broker = runtime.app.broker
+        self._retry = runtime.retry
+        self._queues = runtime.queues
+        self._clock = runtime.clock
+        self._lease = runtime.lease
+        self._heartbeat = heartbeat
+        self._settler = settler
 
     async def run(self) -> None:
         """Reap at once and then regularly, until cancelled."""
         while True:
-            reaped = await self._retry.call(lambda: self._broker.reap(self._queues, limit=MAX_REAPED))
-            for job in reaped:
-                _log_reaped(job)
-            if len(reaped) < MAX_REAPED:  # else more are waiting
-                await self._pause()
+            _log_reaped(await self._reap_all())
+            await self._clock.sleep(self._lease / 3 * random.uniform(0.75, 1.25))
 
-    async def _pause(self) -> None:
-        """Wait for the next round, or longer if the event loop was blocked: the heartbeat has to run first.
+    async def _reap_all(self) -> list[Reaped]:
+        reaped: list[Reaped] = []
+        while True:
+            batch = await self._retry.call(self._reap)
+            reaped += batch
+            if len(batch) < MAX_REAPED:  # else more may be waiting
+                return reaped
 
-        A lease that expired while the loop was blocked may be this worker's own, and its job still running.
+    async def _reap(self) -> list[Reaped]:
+        queues = await self._extend_first() if self._heartbeat.overdue() else self._queues
+        return await self._broker.reap(queues, lease=self._lease, limit=MAX_REAPED)
+
+    async def _extend_first(self) -> list[str]:
+        """Report and extend what this worker holds; return the queues without a lease that may have run out.
+
+        Raises:
+            Exception: The leases of no queue could be extended.
         """
-        seconds = self._lease / 3 * random.uniform(0.75, 1.25)
-        before = self._clock.monotonic()
-        await self._clock.sleep(seconds)
-        while self._clock.monotonic() - before - seconds > self._lease / 6:
-            seconds = self._lease / 6
-            before = self._clock.monotonic()
-            await self._clock.sleep(seconds)
+        # A report that the broker rejects is repeated without end, so the wait for it is limited.
+        await race(self._settler.wait_flushed, partial(pass_time, self._clock, self._lease / 3))
+        errors = await self._heartbeat.extend_now()
+        queues = [queue for queue in self._queues if queue not in errors]
+        if not queues:
+            raise next(iter(errors.values()))
+        return queues
 
 
-def _log_reaped(job: Reaped) -> None:
-    facts = {"job_id": job.job_id, "crashes": job.crashes}
-    name = shown(job.job_id)
-    if job.state is JobState.DEAD:
-        logger.error("job %s is dead: its worker crashed (crash %d)", name, job.crashes, extra=facts)
-    else:
-        logger.warning("job %s is back in its queue: its worker crashed (crash %d)", name, job.crashes, extra=facts)
+def _log_reaped(reaped: Iterable[Reaped]) -> None:
+    """Log what happened to the jobs of each worker: one line for those that run again, one for those that are dead."""
+    groups: defaultdict[tuple[str, bool, bool], list[Reaped]] = defaultdict(list)
+    for job in reaped:
+        groups[job.worker_id, job.crashed, job.state is JobState.DEAD].append(job)
+    for (worker_id, crashed, dead), jobs in groups.items():
+        why = "crashed or was cut off" if crashed else "was cut off from the broker with all others, which is no crash"
+        logger.log(
+            logging.ERROR if dead else logging.WARNING,
+            "worker %s %s: %s %s",
+            shown(worker_id) if worker_id else "of an unknown id",
+            why,
+            _named(jobs),
+            "dead, after the last crash that max_crashes allows" if dead else "back in the queue",
+            extra={"worker_id": worker_id, "job_ids": [job.job_id for job in jobs]},
+        )
+
+
+def _named(jobs: list[Reaped]) -> str:
+    """Return the number of jobs and the first ids, with a verb."""
+    names = ", ".join(shown(job.job_id) for job in jobs[:MAX_NAMED])
+    if len(jobs) == 1:
+        return f"job {names} is"
+    more = f" and {len(jobs) - MAX_NAMED} more" if len(jobs) > MAX_NAMED else ""
+    return f"{len(jobs)} jobs ({names}{more}) are"

@@ -117,8 +117,8 @@ class Worker:
         self._settler = Settler(app.broker, retry, self._leases, self._cron.jobs.settled)
         self._runner = Runner(runtime, self._settler, self._cron.jobs)
         self._claimer = Claimer(runtime, poll=poll, burst=burst)
-        self._heartbeat = Heartbeat(app.broker, retry, self._leases, self._clock, lease=lease, max_block=max_block)
-        self._reaper = Reaper(app.broker, retry, self.queues, self._clock, lease=lease)
+        self._heartbeat = Heartbeat(runtime, max_block=max_block)
+        self._reaper = Reaper(runtime, self._heartbeat, self._settler)
         self._cancellations = Cancellations(app.broker, self.id, self._clock)
         self._started_at = 0.0
         self._startup: anyio.CancelScope | None = None

@@ -1,4 +1,4 @@
-"""Extends leases, writes how attempts ended, and reaps expired leases."""
+"""Extends leases, and writes how attempts ended."""
 
 from __future__ import annotations
 
@@ -19,13 +19,11 @@ from aioq.model.job import (
     Failure,
     HandedBack,
     Lease,
-    Reaped,
     Released,
     Retried,
     Settled,
     Settlement,
 )
-from aioq.model.states import JobState
 from aioq.serialization.failure import one_line
 from aioq_redis.client.pipeline import milliseconds
 from aioq_redis.role import BrokerRole
@@ -56,7 +54,7 @@ class SettleTarget(NamedTuple):
 
 
 class SettleRole(BrokerRole):
-    """Implements `extend`, `settle` and `reap` of `aioq.protocols.Broker`."""
+    """Implements `extend` and `settle` of `aioq.protocols.Broker`."""
 
     def __init__(self, database: Database, layout: Layout, retention: Retention) -> None:
         super().__init__(database, layout, retention)
@@ -137,25 +135,6 @@ class SettleRole(BrokerRole):
         self._settle_targets[owner] = target
         return target
 
-    async def reap(self, queues: Sequence[str], *, limit: int = 100) -> list[Reaped]:
-        """Take back expired leases; see `aioq.protocols.Broker.reap`."""
-        reaped: list[Reaped] = []
-        errors: list[BrokerConfigError] = []
-        for queue in queues:
-            try:
-                reaped += await self._reap(queue, limit - len(reaped)) if len(reaped) < limit else ()
-            except BrokerConfigError as error:  # foreign data in one queue must not stop the others
-                errors.append(error)
-        if errors and not reaped:
-            raise errors[0]
-        return reaped
-
-    async def _reap(self, queue: str, limit: int) -> list[Reaped]:
-        space = self._layout.queue(queue)
-        args = (limit, space.key("end:"), self._dead_ttl, self._retention.dead_limit)
-        found = await self._database.call("reap", space, args)
-        return [_reaped(queue, *found[at : at + 3]) for at in range(0, len(found), 3)]
-
 
 def _encode_settlement(settlement: Settlement) -> list[object]:
     """Return one settlement as `lua/jobs/settle.lua` takes it."""
@@ -195,12 +174,3 @@ def _fence(lease: Lease) -> str:
 
 def _encode_failure(failure: Failure | None) -> bytes:
     return b"" if failure is None else _encode(failure)
-
-
-def _reaped(queue: str, job_id: bytes, crashes: int, state: bytes) -> Reaped:
-    return Reaped(
-        job_id=job_id.decode("ascii", "backslashreplace"),
-        queue=queue,
-        crashes=crashes,
-        state=JobState(state.decode()),
-    )

@@ -10,6 +10,7 @@ Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{n
     leased      zset    ids of running jobs, by the time at which their lease runs out
     runs        hash    job id -> its history, once it was claimed
     failures    hash    job id -> the latest failure, while the job has not ended
+    signs       string  the signs of life of the workers, and the latest outage
     cancelled_ids
                 set     ids of cancelled jobs that are still in a ready list
     ended       hash    job id -> record of an ended job, kept for a while
@@ -88,6 +89,7 @@ TYPES: Final = {
     "ready": "list",
     "registrations": "string",
     "runs": "hash",
+    "signs": "string",
     "suspects": "list",
     "ticks": "zset",
     "version": "string",

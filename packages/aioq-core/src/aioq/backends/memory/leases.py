@@ -22,6 +22,7 @@ from aioq.model.job import (
     Settled,
     Settlement,
 )
+from aioq.model.outage import SignsOfLife, forgives, may_reap, note_extended, note_sign
 from aioq.model.states import JobState, Verb
 
 __all__ = ["DEAD_TTL", "TURN", "LeaseRole", "SuspectTurns"]
@@ -54,22 +55,29 @@ class LeaseRole(MemoryRole):
 
     async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[Lease]:
         """Extend leases and return the lost ones; see `aioq.protocols.Broker.extend`."""
-        deadline = self._table.now() + seconds
+        now = self._table.now()
+        for queue in {lease.queue for lease in leases}:
+            self._note_sign(queue, now, seconds)
         for lease in leases:
             if self._is_held(lease):
-                self._table.jobs[lease.job_id].deadline = deadline
+                self._extend(self._table.jobs[lease.job_id], now + seconds)
         return [lease for lease in leases if not self._is_held(lease)]
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         """Write how attempts ended; see `aioq.protocols.Broker.settle`."""
         return [self._settle(settlement) for settlement in settlements]
 
-    async def reap(self, queues: Sequence[str], *, limit: int = 100) -> list[Reaped]:
+    async def reap(self, queues: Sequence[str], *, lease: float = 30.0, limit: int = 100) -> list[Reaped]:
         """Take back leases that ran out; see `aioq.protocols.Broker.reap`."""
-        now, all_queues = self._table.now(), self._table.queues
-        overdue = (job for queue in queues for job in all_queues[queue].leased.values() if job.deadline <= now)
-        # A list first, because `_reap` removes jobs from the dict that the generator reads.
-        return [self._reap(stored) for stored in list(islice(overdue, limit))]
+        now = self._table.now()
+        reaped: list[Reaped] = []
+        for name in queues:
+            signs = self._note_sign(name, now, lease)
+            if may_reap(signs, now):
+                overdue = (job for job in self._table.queues[name].leased.values() if job.deadline <= now)
+                # A list first, because `_reap` removes jobs from the dict that the generator reads.
+                reaped += [self._reap(stored, signs) for stored in list(islice(overdue, limit))]
+        return reaped
 
     def _has_work(self, queue: str) -> bool:
         """Return whether a claim of an idle worker could find a job."""
@@ -161,15 +169,33 @@ class LeaseRole(MemoryRole):
             stored.note_start()
         self._table.requeue(stored, verb, delay=settlement.delay)
 
-    def _reap(self, stored: StoredJob) -> Reaped:
-        stored.crashes += 1
+    def _note_sign(self, queue: str, now: float, lease: float) -> SignsOfLife:
+        jobs = self._table.queues[queue]
+        jobs.signs = note_sign(jobs.signs, now, lease=lease)
+        return jobs.signs
+
+    def _extend(self, stored: StoredJob, deadline: float) -> None:
+        stored.deadline = deadline
+        jobs = self._table.queues[stored.job.queue]
+        if jobs.signs and stored.started_at is not None:
+            jobs.signs = note_extended(jobs.signs, [stored.started_at])
+
+    def _reap(self, stored: StoredJob, signs: SignsOfLife) -> Reaped:
+        crashed = not forgives(signs, stored.deadline)
+        if crashed:
+            stored.crashes += 1
+        else:
+            stored.attempt -= 1
         stored.note_start()  # its worker is gone, and with it the answer whether the task was started
-        if stored.crashes >= stored.job.max_crashes:
+        if crashed and stored.crashes >= stored.job.max_crashes:
             stored.reason = "crashed"
             self._table.end(stored, Verb.MARK_DEAD, retain_for=DEAD_TTL)
         else:
             self._table.requeue(stored, Verb.REAP)
-        return Reaped(job_id=stored.job.id, queue=stored.job.queue, crashes=stored.crashes, state=stored.state)
+        return Reaped(
+            job_id=stored.job.id, queue=stored.job.queue, worker_id=stored.worker_id or "", crashed=crashed,
+            crashes=stored.crashes, state=stored.state,
+        )  # fmt: skip
 
 
 def _is_latest(lease: Lease, stored: StoredJob) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from aioq.model.job import SUSPECT_AFTER, Failure, JobRecord, Lease, NewJob
+from aioq.model.outage import SignsOfLife
 from aioq.model.states import JobState, Verb, after
 from aioq.options import latest_start
 
@@ -114,6 +115,7 @@ class JobQueue:
     scheduled: list[tuple[float, int, StoredJob]] = field(default_factory=list[tuple[float, int, StoredJob]])
     leased: dict[str, StoredJob] = field(default_factory=dict[str, StoredJob])
     counts: Counter[JobState] = field(default_factory=Counter[JobState])
+    signs: SignsOfLife | None = None
     _sequence: int = 0
     _cancelled: int = 0
 

@@ -9,6 +9,7 @@ from aioq.testing.contracts.claiming import ClaimContract
 from aioq.testing.contracts.enqueueing import EnqueueContract
 from aioq.testing.contracts.leases import LeaseContract
 from aioq.testing.contracts.multi_process import MultiProcessContract
+from aioq.testing.contracts.outages import OutageContract
 from aioq.testing.contracts.settling import SettleContract
 from aioq.testing.contracts.suspects import SuspectContract
 
@@ -23,6 +24,7 @@ class BrokerContract(
     ClaimContract,
     SuspectContract,
     LeaseContract,
+    OutageContract,
     SettleContract,
     AttemptContract,
     MultiProcessContract,

@@ -30,8 +30,10 @@ from aioq.model.job import (
     Settled,
     Settlement,
 )
+from aioq.model.outage import forgives, may_reap
 from aioq.model.states import JobState, Verb, after
 from aioq.options import latest_start
+from aioq_file import signs
 from aioq_file.database import Database
 from aioq_file.deduplication import UnacknowledgedJobs
 
@@ -103,17 +105,19 @@ class MinimalFileBroker:
 
     async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[Lease]:
         """Extend leases, return the lost ones; see `aioq.protocols.Broker.extend`."""
-        return await self._transact(
-            lambda db, now: [lease for lease in leases if not _extended(db, lease, now + seconds)]
-        )
+        return await self._transact(lambda db, now: _extend(db, leases, now, seconds))
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         """Store the outcomes of attempts; see `aioq.protocols.Broker.settle`."""
         return await self._transact(lambda db, now: [_settle(db, settlement, now) for settlement in settlements])
 
-    async def reap(self, queues: Sequence[str], *, limit: int = 100) -> list[Reaped]:
+    async def reap(self, queues: Sequence[str], *, lease: float = 30.0, limit: int = 100) -> list[Reaped]:
         """Return jobs whose lease ran out to their queue; see `aioq.protocols.Broker.reap`."""
-        return await self._transact(lambda db, now: [_reap(db, row, now) for row in _expired(db, queues, limit, now)])
+
+        def reap(db: sqlite3.Connection, now: float) -> list[Reaped]:
+            return [reaped for queue in queues for reaped in _reap_queue(db, queue, now, lease, limit)]
+
+        return await self._transact(reap)
 
     async def _transact(self, work: Callable[[sqlite3.Connection, float], T], then: Callable[[T], object] = bool) -> T:
         """Make due jobs pending, drop expired records, and then do `work`, in one transaction."""
@@ -227,11 +231,17 @@ def _next_due(db: sqlite3.Connection, queues: Sequence[str], now: float) -> floa
     return min((moment - now for moment in due if moment is not None), default=None)
 
 
-def _extended(db: sqlite3.Connection, lease: Lease, deadline: float) -> bool:
-    row = _held(db, lease)
-    if row:
-        db.execute("UPDATE jobs SET deadline = ? WHERE number = ?", (deadline, row["number"]))
-    return row is not None
+def _extend(db: sqlite3.Connection, leases: Sequence[Lease], now: float, seconds: float) -> list[Lease]:
+    """Extend leases, and return the lost ones."""
+    lost: list[Lease] = []
+    for lease in leases:
+        row = _held(db, lease)
+        signs.note(db, lease.queue, now, seconds, claimed=[row["started_at"]] if row else ())
+        if row:
+            db.execute("UPDATE jobs SET deadline = ? WHERE number = ?", (now + seconds, row["number"]))
+        else:
+            lost.append(lease)
+    return lost
 
 
 def _held(db: sqlite3.Connection, lease: Lease) -> sqlite3.Row | None:
@@ -285,18 +295,22 @@ def _text(failure: Failure | None) -> str | None:
     return json.dumps([failure.type, failure.message, failure.traceback]) if failure else None
 
 
-def _expired(db: sqlite3.Connection, queues: Sequence[str], limit: int, now: float) -> list[sqlite3.Row]:
+def _reap_queue(db: sqlite3.Connection, queue: str, now: float, lease: float, limit: int) -> list[Reaped]:
+    known = signs.note(db, queue, now, lease)
     expired = "SELECT * FROM jobs WHERE queue = ? AND state = 'running' AND deadline <= ? LIMIT ?"
-    return [row for queue in queues for row in db.execute(expired, (queue, now, limit))][:limit]
+    rows = db.execute(expired, (queue, now, limit)).fetchall() if may_reap(known, now) else []
+    return [_reap(db, row, now, crashed=not forgives(known, row["deadline"])) for row in rows]
 
 
-def _reap(db: sqlite3.Connection, row: sqlite3.Row, now: float) -> Reaped:
-    crashes = row["crashes"] + 1
-    if crashes >= row["max_crashes"]:
+def _reap(db: sqlite3.Connection, row: sqlite3.Row, now: float, *, crashed: bool) -> Reaped:
+    crashes, attempt = (row["crashes"] + 1, row["attempt"]) if crashed else (row["crashes"], row["attempt"] - 1)
+    if crashed and crashes >= row["max_crashes"]:
         state = end(db, row, Verb.MARK_DEAD, now, DEAD_RETENTION, crashes=crashes, reason="crashed")
     else:
-        state = move(db, row, Verb.REAP, crashes=crashes, run_at=now - FRONT, **STARTED)
-    return Reaped(job_id=row["id"], queue=row["queue"], crashes=crashes, state=state)
+        state = move(db, row, Verb.REAP, crashes=crashes, attempt=attempt, run_at=now - FRONT, **STARTED)
+    return Reaped(
+        job_id=row["id"], queue=row["queue"], worker_id=row["worker_id"], crashed=crashed, crashes=crashes, state=state
+    )
 
 
 def _path(url: str) -> str:

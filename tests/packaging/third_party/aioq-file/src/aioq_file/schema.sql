@@ -35,3 +35,8 @@ CREATE TABLE IF NOT EXISTS claims (
     made_at    REAL NOT NULL,
     alone      INTEGER NOT NULL         -- whether the worker was told to be alone
 );
+
+CREATE TABLE IF NOT EXISTS signs (
+    queue TEXT PRIMARY KEY,
+    signs BLOB NOT NULL                 -- aioq.model.outage.SignsOfLife as JSON
+);
