@@ -3,16 +3,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
+import anyio
 import pytest
 
 from aioq import Aarq
+from aioq.errors import BrokerConfigError
 from aioq.model.job import ClaimRequest, NewJob
 from aioq.model.states import JobState
 from aioq.testing import VirtualClock
 from tests.core.brokers import FlakyBroker
-from tests.core.rig import record_of, until, working
+from tests.core.rig import Hold, record_of, until, working
+
+T = TypeVar("T")
+
+
+class Diary(FlakyBroker):
+    """A broker that lists the calls that succeed."""
+
+    def __init__(self, *, clock: VirtualClock) -> None:
+        super().__init__(clock=clock)
+        self.done: list[str] = []
+
+    async def _shaky(self, method: str, call: Callable[[], Awaitable[T]]) -> T:
+        answer = await super()._shaky(method, call)
+        self.done.append(method)
+        return answer
 
 
 async def crash(broker: FlakyBroker, *, lease: float = 5) -> None:
@@ -88,6 +106,86 @@ async def test_reaper_other_queues_are_left_alone(clock: VirtualClock) -> None:
     async with working(app, clock=clock, queues=["other"]):
         await clock.advance(60)
     assert (await record_of(broker, "j")).crashes == 0
+
+
+async def test_reaper_job_of_many_leases_survives_outages(clock: VirtualClock) -> None:
+    """A job of 60 s under a lease of 3 s completes with one start, through ten outages of 5 s."""
+    app = Aarq(broker := FlakyBroker(clock=clock))
+    hold = Hold(app)
+    job = await hold.task.enqueue()
+    async with working(app, clock=clock, lease=3):
+        for _ in range(10):
+            await clock.advance(1)
+            broker.go_down()
+            await clock.advance(5)
+            broker.come_up()
+            await clock.advance(1.5)
+        hold.release.set()
+        await job.result(timeout=5)
+    assert hold.attempts == [1]
+    assert (await record_of(broker, job.id)).crashes == 0
+
+
+async def test_reaper_after_outage_reports_and_extends_before_it_reaps(clock: VirtualClock) -> None:
+    """What ended in the outage is reported, and the other leases are extended, before the worker reaps."""
+    app = Aarq(broker := Diary(clock=clock))
+    hold = Hold(app)
+    ended = anyio.Event()
+
+    @app.task(name="short")
+    async def short(_: object) -> None:
+        await ended.wait()
+
+    await hold.task.enqueue()
+    await short.enqueue()
+    async with working(app, clock=clock, lease=3):
+        await until(lambda: len(broker._table.queues["default"].leased) == 2)
+        broker.go_down()
+        ended.set()
+        await clock.advance(5)
+        broker.done.clear()
+        broker.come_up()
+        await clock.advance(4)
+        hold.release.set()
+    before = broker.done[: broker.done.index("reap")]
+    assert {"settle", "extend"} <= set(before)
+
+
+async def test_reaper_never_takes_leases_that_it_cannot_extend(clock: VirtualClock) -> None:
+    """If the broker refuses to extend the leases of a queue, the worker reaps its other queues only."""
+    app = Aarq(broker := FlakyBroker(clock=clock))
+    hold = Hold(app)
+    job = await hold.task.enqueue()
+    await broker.enqueue([NewJob(id="other", task="t", queue="other", payload=b"{}")])
+    await broker.claim(ClaimRequest(worker_id="crashed", queues=("other",), limit=1, lease=9, request_id="g"))
+    async with working(app, clock=clock, lease=6, queues=["default", "other"], concurrency=1):
+        await hold.started.wait()
+        broker.go_down("extend", error=BrokerConfigError("foreign data"))
+        await clock.advance(30)
+        assert (await record_of(broker, job.id)).crashes == 0
+        assert (await record_of(broker, "other")).crashes == 1
+        broker.come_up()
+        await clock.advance(3)
+        hold.release.set()
+        await job.result(timeout=5)
+
+
+async def test_reaper_many_jobs_of_one_worker_are_one_log_line(
+    clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After the crash of a worker with 200 jobs one line has their number and the worker's id."""
+    app = Aarq(broker := FlakyBroker(clock=clock))
+    await broker.enqueue([NewJob(id=str(n), task="t", queue="q", payload=b"{}") for n in range(200)])
+    await broker.claim(ClaimRequest(worker_id="w-9", queues=("q",), limit=200, lease=5, request_id="g"))
+    await clock.advance(6)
+    with caplog.at_level("INFO"):
+        async with working(app, clock=clock, queues=["q"], concurrency=1) as worker:
+            await until(lambda: "w-9" in caplog.text)
+            worker.stop()
+    lines = [message for message in caplog.messages if "w-9" in message]
+    assert len(lines) == 1
+    assert lines[0].startswith("worker w-9 crashed or was cut off: 200 jobs (")
+    assert lines[0].endswith(" and 197 more) are back in the queue")
 
 
 async def test_reaper_after_blocked_loop_lets_heartbeat_run_first(clock: VirtualClock) -> None:

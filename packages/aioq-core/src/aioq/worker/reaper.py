@@ -22,6 +22,12 @@ __all__ = ["Reaper"]
 MAX_REAPED = 100
 """Jobs of one queue that one call reaps. A call that reaches it is followed by the next one without a pause."""
 
+REPORT_WAIT = 2.0
+"""Seconds to wait for reports after an outage: longer than the pauses between their repetitions.
+
+It is limited because a report that the broker rejects is repeated without end.
+"""
+
 MAX_NAMED = 3
 """Ids of jobs in a log line; the others are counted."""
 
@@ -66,8 +72,7 @@ class Reaper:
         Raises:
             Exception: The leases of no queue could be extended.
         """
-        # A report that the broker rejects is repeated without end, so the wait for it is limited.
-        await race(self._settler.wait_flushed, partial(pass_time, self._clock, self._lease / 3))
+        await race(self._settler.wait_flushed, partial(pass_time, self._clock, REPORT_WAIT))
         errors = await self._heartbeat.extend_now()
         queues = [queue for queue in self._queues if queue not in errors]
         if not queues:
