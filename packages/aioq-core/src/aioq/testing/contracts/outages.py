@@ -81,9 +81,8 @@ class OutageContract(BrokerSuite):
     async def test_reap_second_outage_waits_again(self, broker: Broker) -> None:
         """An outage in the wait after another one starts the wait again."""
         leases = await self._cut_off(broker, "ab")
-        for _ in range(2):
-            assert await self._reap(broker) == []
-            await self.pass_time(self.lease * 1.25)
+        assert await self._reap(broker) == []
+        await self.pass_time(self.lease * 1.25)
         assert await self._reap(broker) == []
         assert await broker.extend(leases, seconds=self.lease) == []
 
