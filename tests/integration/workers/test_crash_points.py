@@ -57,8 +57,8 @@ class Dying(RedisBroker):
         die("after settle")
         return answers
 
-    async def reap(self, queues, *, limit=100):
-        reaped = await super().reap(queues, limit=limit)
+    async def reap(self, queues, **options):
+        reaped = await super().reap(queues, **options)
         if reaped:
             die("after reap")
         return reaped
