@@ -5,7 +5,6 @@ The scripts run on a real server; only their line that asks for the time is anot
 
 from __future__ import annotations
 
-from itertools import count
 from typing import Any
 
 import pytest
@@ -33,22 +32,20 @@ CHOSEN = settings(
 @pytest.mark.usefixtures("virtual_time")
 def test_broker_answers_as_the_model(raw: Any, redis_url: str, namespace: str) -> None:
     """Any sequence of calls gets the model's answers, and leaves every key in order."""
-    lives = count(1)
 
     class RedisMachine(BrokerMachine):
-        """A namespace of its own for each life."""
+        """A namespace that is empty at the start of each life."""
 
         async def make_broker(self) -> Broker:
-            self.namespace = f"{namespace}-{next(lives)}"
-            return VirtualBroker(raw, redis_url, self.namespace)
+            return VirtualBroker(raw, redis_url, namespace)
 
         async def pass_time(self, seconds: float) -> None:
             pass_time(raw, seconds)
 
         async def clean_up(self) -> None:
             await super().clean_up()
-            assert_consistent(raw, self.namespace)
-            if keys := keys_of(raw, self.namespace):
+            assert_consistent(raw, namespace)
+            if keys := keys_of(raw, namespace):
                 raw.delete(*keys)
 
     run_state_machine_as_test(RedisMachine, settings=CHOSEN)
@@ -57,22 +54,20 @@ def test_broker_answers_as_the_model(raw: Any, redis_url: str, namespace: str) -
 @pytest.mark.usefixtures("virtual_time")
 def test_ledger_answers_as_the_model(raw: Any, redis_url: str, namespace: str) -> None:
     """Any sequence of tick claims, runs, deploys and pauses gets the model's answers, and leaves every key in order."""
-    lives = count(1)
 
     class RedisLedgerMachine(LedgerMachine):
-        """A namespace of its own for each life."""
+        """A namespace that is empty at the start of each life."""
 
         async def make_broker(self) -> Broker:
-            self.namespace = f"{namespace}-{next(lives)}"
-            return VirtualBroker(raw, redis_url, self.namespace)
+            return VirtualBroker(raw, redis_url, namespace)
 
         async def pass_time(self, seconds: float) -> None:
             pass_time(raw, seconds)
 
         async def clean_up(self) -> None:
             await super().clean_up()
-            assert_consistent(raw, self.namespace)
-            if keys := keys_of(raw, self.namespace):
+            assert_consistent(raw, namespace)
+            if keys := keys_of(raw, namespace):
                 raw.delete(*keys)
 
     run_state_machine_as_test(RedisLedgerMachine, settings=CHOSEN)
