@@ -10,10 +10,9 @@ from typing import Final, NamedTuple
 from aioq.errors import BrokerConfigError, BrokerUnavailable
 from aioq.model.job import Reaped
 from aioq.model.states import JobState
-from aioq_redis.client.client import gather_all
 from aioq_redis.client.pipeline import milliseconds
 from aioq_redis.role import BrokerRole
-from aioq_redis.storage.database import Database
+from aioq_redis.storage.database import Database, gather_all
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.retention import Retention
 
