@@ -96,7 +96,7 @@ async def test_operation_on_a_full_server_raises_broker_full(
     needed = await operation.prepare(behind)
     proxy.answer(operation.word, FULL)
     async with asyncio.timeout(1):
-        with pytest.raises(BrokerFull, match="has no room"):
+        with pytest.raises(BrokerFull, match="is full: it has reached its maxmemory"):
             await operation.call(behind, needed)
     assert await operation.seen(behind) == operation.seen_before
     assert await operation.call(behind, needed) in operation.answers

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aioq.errors import BrokerFull
 from tests.chaos.fault_result import FaultResult, at_least, at_most, exactly
+from tests.chaos.faults.drain_full_server import drain
 from tests.chaos.fleet import WorkerProcess
 from tests.chaos.load import load_of
 from tests.chaos.scenario import Scenario, open_scenario
@@ -20,6 +21,13 @@ RAISED = 1.0
 
 
 def run(full: bool, seed: int, folder: Path) -> list[FaultResult]:
+    """Fill a server while a worker runs, and let workers empty full servers of small and of large jobs."""
+    limit = "20mb" if full else "4mb"
+    drained = [drain(limit, size, seed, folder / f"drain-{size}") for size in (100, 500_000)]
+    return [_run_beside(full, seed, folder), *drained]
+
+
+def _run_beside(full: bool, seed: int, folder: Path) -> FaultResult:
     """Set `maxmemory` below the used memory while jobs run, and reset it near the end."""
     load = load_of(full)
     with open_scenario(
@@ -45,7 +53,7 @@ def run(full: bool, seed: int, folder: Path) -> list[FaultResult]:
         exactly("ran twice", outcome.figures.twice, 0),
         exactly("begun twice", outcome.figures.begun_again, 0),
     ]
-    return [outcome.result(FAULT, "", seed=seed, bars=bars, late=seconds, acknowledged=acknowledged)]
+    return outcome.result(FAULT, "", seed=seed, bars=bars, late=seconds, acknowledged=acknowledged)
 
 
 def _refused(scenario: Scenario) -> tuple[str, float]:

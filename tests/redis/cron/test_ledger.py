@@ -181,7 +181,7 @@ class TestFullServer:
         before = await told(full)
         tick = await full.time() + 0.5
         for template in (job("t"), job("t", delay=5.0)):
-            with pytest.raises(BrokerFull, match="has no room"):
+            with pytest.raises(BrokerFull, match="is full: it has reached its maxmemory"):
                 await full.claim_tick(bid(tick, job=template))
         assert await told(full) == before
         assert (await full.claim_tick(bid(tick))).outcome is WON

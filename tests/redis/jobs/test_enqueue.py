@@ -243,7 +243,7 @@ class TestFullServer:
         broker, _ = full
         started = time.monotonic()
         for jobs in ([job("new")], [job("later", delay=60.0)], [job("x"), job("y", priority=9)]):
-            with pytest.raises(BrokerFull, match="has no room"):
+            with pytest.raises(BrokerFull, match="is full: it has reached its maxmemory"):
                 await broker.enqueue(jobs)
         assert time.monotonic() - started < 1
         assert [stats.pending for stats in await broker.queue_stats()] == [10]

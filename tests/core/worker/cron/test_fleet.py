@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from aioq import Aarq, BrokerUnavailable, Worker
+from aioq import Aarq, BrokerFull, BrokerUnavailable, Worker
 from aioq.clock import SteadyClock
 from aioq.cron import Tick
 from aioq.testing import VirtualClock
@@ -117,6 +117,25 @@ async def test_tick_is_missed_if_broker_stays_away(
     assert ((await ledger.status()).counts.missed, notes.ticks) == (1, [600])
     line = "cron task entry missed its run of 2026-01-01T00:05:00+00:00: the broker was away for 20 s"
     assert ("aioq.worker", logging.ERROR, line) in caplog.record_tuples
+
+
+async def test_tick_is_missed_if_broker_stays_full(
+    app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger, broker: FlakyBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Log and ledger say that the broker was full, not that it was away; later ticks fire."""
+    app.schedule(app.task(name="work")(notes), "every 300", name="entry", grace=20)
+    async with working(app, clock=clock, abort=True):
+        await clock.advance(299)
+        broker.go_down("claim_tick", "claim_ticks", error=BrokerFull("the server is full"))
+        await clock.advance(40)
+        broker.come_up()
+        await clock.advance(20)
+        assert await ledger.told() == [(300, "missed", "broker full", 1)]
+        await clock.advance(250)
+    assert [status for _, status, *_ in await ledger.told()] == ["missed", "ok"]
+    line = "cron task entry missed its run of 2026-01-01T00:05:00+00:00: the broker was full for 20 s"
+    assert ("aioq.worker", logging.ERROR, line) in caplog.record_tuples
+    assert "broker rejected the call, retrying: the server is full" in caplog.text
 
 
 async def test_stop_does_not_wait_for_absent_broker(

@@ -181,6 +181,8 @@ class TickReason(StrEnum):
     """Missed: no worker claimed the tick."""
     BROKER_AWAY = "broker away"
     """Missed: the broker did not answer within `grace`."""
+    BROKER_FULL = "broker full"
+    """Missed: the broker had no room for the job of the tick within `grace`."""
     BY_HAND = "by hand"
     """Fired by `aioq cron run`."""
     BACKFILL = "backfill"

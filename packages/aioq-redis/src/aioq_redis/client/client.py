@@ -7,10 +7,11 @@ left to do. So a lost reply costs a repetition.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from aioq.errors import BrokerConfigError, BrokerFull, BrokerUnavailable
 from aioq.retry import full_jitter
@@ -28,6 +29,9 @@ from aioq_redis.client.session import Session
 from aioq_redis.client.url import SILENCE, Durability, Settings
 
 __all__ = ["Client", "Retry", "reply_before", "silence_limit"]
+
+FULL_FOR: Final = 60.0
+"""Seconds after the server last refused a write for lack of memory during which it counts as full."""
 
 T = TypeVar("T")
 
@@ -69,6 +73,13 @@ class Client:
         self._durability = durability
         self._marker_key = marker_key
         self._session: Session | None = None
+        self._refused_at = -math.inf
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the server has refused a write for lack of memory within the last minute."""
+        # Not only until the next write that succeeds: an operation that saves memory would let the next one waste it.
+        return self._refused_at > -math.inf and self.session.loop.time() - self._refused_at < FULL_FOR
 
     @property
     def session(self) -> Session:
@@ -226,7 +237,8 @@ class Client:
     def rejected(self, what: str, reply: ErrorReply) -> Exception:
         """Return the error for an operation that the server rejects."""
         if reply.code == "OOM":
-            return BrokerFull(f"{self.name} has no room: it has reached its maxmemory; nothing was stored")
+            self._refused_at = self.session.loop.time()
+            return BrokerFull(f"{self.name} is full: it has reached its maxmemory; nothing was stored")
         if reply.code == "NOAUTH":
             return access_denied(self.name, reply)
         if reply.code == "NOPERM" or DENIED_IN_SCRIPT in reply.text:

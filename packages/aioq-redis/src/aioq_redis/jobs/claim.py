@@ -224,7 +224,8 @@ class ClaimRole(SettleRole):
                 args = self._unreadable.settlements(reply.queue, unreadable)
                 # The worker never learns of these jobs. Without a settlement here they would be reaped and claimed
                 # again.
-                await self._run_settle((reply.queue, request.worker_id), f"{new_id()}.{new_id()}", args)
+                owner = (reply.queue, request.worker_id)
+                await self._run_settle(owner, f"{new_id()}.{new_id()}", partial(_same, args))
         now = asyncio.get_running_loop().time()
         waits = {queue: max(0.0, due - now) for queue, due in worker.due.items()}
         for reply in replies:
@@ -305,6 +306,11 @@ class ClaimRole(SettleRole):
         texts = [await self._database.find_mistyped(space, [space.key("wake")]) for space in spaces]
         mistyped = next((text for text in texts if text.startswith("key ")), texts[0])
         return BrokerConfigError(f"{self._database.name} holds foreign data: {mistyped}")
+
+
+def _same(args: Sequence[object], full: bool) -> Sequence[object]:
+    """Return settlements that have no result and no failure: a full server can store them."""
+    return args
 
 
 def _encode_request(request: ClaimRequest, limit: int) -> tuple[object, ...]:

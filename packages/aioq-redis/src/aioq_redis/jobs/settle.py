@@ -8,8 +8,9 @@ from operator import attrgetter
 from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
+from msgspec import structs
 
-from aioq.errors import BrokerConfigError
+from aioq.errors import BrokerConfigError, BrokerFull
 from aioq.model.ids import new_id
 from aioq.model.job import (
     Completed,
@@ -26,6 +27,7 @@ from aioq.model.job import (
 )
 from aioq.serialization.failure import one_line
 from aioq_redis.client.pipeline import milliseconds
+from aioq_redis.jobs.dropped_results import DroppedResults
 from aioq_redis.role import BrokerRole
 from aioq_redis.storage.database import Database, gather_by
 from aioq_redis.storage.keys import Layout
@@ -35,6 +37,9 @@ from aioq_redis.storage.scripts import load
 __all__ = ["SettleRole"]
 
 _ANSWERS: Final = {ord("d"): Settled.DONE, ord("a"): Settled.ALREADY, ord("s"): Settled.STALE}
+
+FULL_MESSAGE: Final = 200
+"""Characters of an error message that are stored while the server is full."""
 
 _encode = msgspec.json.Encoder().encode
 _owner_of_lease = attrgetter("queue", "worker_id")
@@ -63,6 +68,7 @@ class SettleRole(BrokerRole):
         self._settle_targets: dict[Owner, SettleTarget] = {}
         # The report whose answer was not heard.
         self._unheard_reports: dict[Owner, str] = {}
+        self._dropped = DroppedResults(database.name)
 
     async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[Lease]:
         """Lengthen leases and return the lost ones; see `aioq.protocols.Broker.extend`."""
@@ -100,26 +106,39 @@ class SettleRole(BrokerRole):
         return answers
 
     async def _settle(self, owner: Owner, settlements: Sequence[Settlement]) -> list[Settled]:
-        args: list[object] = []
-        for settlement in settlements:
-            args += _encode_settlement(settlement)
         # A caller that gets no answer reports again, perhaps with more settlements. All its tries are one report,
         # so the script answers "already" to what an earlier try has settled, not "stale".
         report, request = self._unheard_reports.get(owner), new_id()
         if report is None:
             report = self._unheard_reports[owner] = request
-        return [_ANSWERS[letter] for letter in await self._run_settle(owner, f"{report}.{request}", args)]
+        encode = partial(_encode_settlements, settlements)
+        letters, full = await self._run_settle(owner, f"{report}.{request}", encode)
+        if full:
+            self._dropped.count(settlements)
+        return [_ANSWERS[letter] for letter in letters]
 
-    async def _run_settle(self, owner: Owner, request: str, args: Sequence[object]) -> bytes:
-        """Run `lua/jobs/settle.lua`, and return its answer: a letter for each settlement.
+    async def _run_settle(
+        self, owner: Owner, request: str, encode: Callable[[bool], Sequence[object]]
+    ) -> tuple[bytes, bool]:
+        """Run `lua/jobs/settle.lua`; return a letter for each settlement, and whether the server is full.
 
         Args:
             owner: The queue, and the worker that holds the leases.
             request: `<report>.<try>`. Both are random: a process that was forked would repeat a count.
-            args: The settlements.
+            encode: Returns the settlements as the script takes them; with True without what a full server cannot store.
         """
+        if not self._database.is_full:
+            self._dropped.note_room()
+            try:
+                return await self._send_settle(owner, request, encode(False), ""), False
+            except BrokerFull:
+                # The script has done nothing. The server takes the same settlements without their results.
+                pass
+        return await self._send_settle(owner, request, encode(True), "full"), True
+
+    async def _send_settle(self, owner: Owner, request: str, args: Sequence[object], mode: str) -> bytes:
         target = self._settle_target(owner)
-        head = (request, target.channel, self._dead_ttl, self._retention.dead_limit, owner[1])
+        head = (request, target.channel, self._dead_ttl, self._retention.dead_limit, owner[1], mode)
         answer: bytes = await self._database.run_script(
             self._settle_script, target.keys, (*head, *args), target.find_mistyped
         )
@@ -134,6 +153,28 @@ class SettleRole(BrokerRole):
         target = SettleTarget(keys, space.key("end:"), partial(self._database.find_mistyped, space, keys))
         self._settle_targets[owner] = target
         return target
+
+
+def _encode_settlements(settlements: Sequence[Settlement], full: bool) -> list[object]:
+    """Return settlements as `lua/jobs/settle.lua` takes them; for a full server without what it cannot store."""
+    args: list[object] = []
+    for settlement in settlements:
+        args += _encode_reduced(settlement) if full else _encode_settlement(settlement)
+    return args
+
+
+def _encode_reduced(settlement: Settlement) -> list[object]:
+    """Return one settlement without its result, or with a shortened failure."""
+    if isinstance(settlement, Completed):
+        if settlement.retain_for <= 0:
+            return _encode_settlement(settlement)
+        lease = settlement.lease
+        return [lease.job_id, _fence(lease), "m", milliseconds(settlement.retain_for)]
+    failure = None if isinstance(settlement, Released) else settlement.failure
+    if failure is None:
+        return _encode_settlement(settlement)
+    short = Failure(failure.type, one_line(failure.message, FULL_MESSAGE))
+    return _encode_settlement(structs.replace(settlement, failure=short))
 
 
 def _encode_settlement(settlement: Settlement) -> list[object]:

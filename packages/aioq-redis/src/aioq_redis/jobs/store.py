@@ -11,7 +11,7 @@ from aioq.model.states import JobState
 from aioq_redis.client.pipeline import milliseconds
 from aioq_redis.role import BrokerRole
 from aioq_redis.storage.database import gather_all
-from aioq_redis.storage.job_records import ended_job, live_job
+from aioq_redis.storage.job_records import dropped_job, ended_job, live_job
 from aioq_redis.storage.job_states import ENDED_LETTERS
 
 __all__ = ["JobStoreRole"]
@@ -114,4 +114,6 @@ class JobStoreRole(BrokerRole):
 def _read(job_id: str | bytes, queue: str, parts: Sequence[Any]) -> JobRecord:
     name = job_id if isinstance(job_id, str) else job_id.decode("ascii", "backslashreplace")
     kind, *rest = parts
+    if kind == b"dropped":
+        return dropped_job(name, queue)
     return ended_job(name, queue, rest[0]) if kind == b"ended" else live_job(name, queue, rest)

@@ -13,7 +13,7 @@ from aioq.model.states import JobState, Verb
 from aioq_redis.storage.job_format import NEVER_CLAIMED, Head, JobHistory, Record, Unreadable, read_history, read_record
 from aioq_redis.storage.job_states import ENDED_STATES, RUN_LETTERS
 
-__all__ = ["ended_job", "live_job"]
+__all__ = ["dropped_job", "ended_job", "live_job"]
 
 _ENDED: Final = re.compile(
     b"([%b])" % b"".join(ENDED_STATES) + rb" \d (\d{1,15}) (-?\d{1,12}) ([^\n]*)\n([^\n]*)\n(.*)", re.DOTALL
@@ -57,6 +57,12 @@ def ended_job(job_id: str, queue: str, text: bytes) -> JobRecord:
     return msgspec.structs.replace(
         record, reason=note.decode("utf-8", "backslashreplace") if state is JobState.DEAD else None
     )
+
+
+def dropped_job(job_id: str, queue: str) -> JobRecord:
+    """Return a job that completed while the server was full: no more is known of it."""
+    known = _job(job_id, queue, JobState.COMPLETED, Record(Head("", 5, 3), 0, b""), NEVER_CLAIMED, b"")
+    return msgspec.structs.replace(known, reason="full")
 
 
 def _job(

@@ -16,6 +16,8 @@ Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{n
     ended       hash    job id -> record of an ended job, kept for a while
     completed, failed, cancelled, dead, expired
                 zsets   ids of ended jobs, by the time at which their record is removed
+    dropped     zset    ids of completed jobs that left no record because the server was full, by the time at which
+                        they are forgotten
     wake        list    tokens on which idle workers block
     waits       zset    ids of jobs that clients wait for
     claim:<worker>, memo:<client>
@@ -75,6 +77,7 @@ TYPES: Final = {
     "awaited": "string",
     "claim": "string",
     "copied": "string",
+    "dropped": "zset",
     "cron": "hash",
     "crons": "hash",
     "due": "zset",

@@ -62,7 +62,7 @@ COMMANDS: Final = (
     *("LLEN", "LPOP", "LPUSH", "LRANGE", "LREM", "LTRIM", "RPOP", "RPUSH"),
     *("SADD", "SCARD", "SISMEMBER", "SMEMBERS", "SMISMEMBER", "SREM"),
     *("ZADD", "ZCARD", "ZCOUNT", "ZMSCORE", "ZPOPMIN", "ZRANGE", "ZRANGEBYSCORE", "ZREM"),
-    *("ZREMRANGEBYSCORE", "ZREVRANGE", "ZSCORE"),
+    *("ZREMRANGEBYRANK", "ZREMRANGEBYSCORE", "ZREVRANGE", "ZSCORE"),
 )
 """The commands that scripts run, without PUBLISH: a user without a right to channels polls instead."""
 

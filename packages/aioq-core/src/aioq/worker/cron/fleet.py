@@ -331,12 +331,13 @@ class Fleet:
 
     def _miss(self, claim: PendingClaim) -> None:
         entry = claim.entry
+        reason, state = (TickReason.BROKER_FULL, "full") if claim.found_full else (TickReason.BROKER_AWAY, "away")
         for tick in claim.ticks:
             logger.error(
-                "cron task %s missed its run of %s: the broker was away for %g s",
-                entry.name, tick.isoformat(), entry.options.grace, extra={"cron_name": entry.name},
+                "cron task %s missed its run of %s: the broker was %s for %g s",
+                entry.name, tick.isoformat(), state, entry.options.grace, extra={"cron_name": entry.name},
             )  # fmt: skip
-            self._recorder.missed(entry, tick, TickReason.BROKER_AWAY)
+            self._recorder.missed(entry, tick, reason)
             self._own(entry).accounted = tick
 
     def _decide(self, own: FleetEntry, tick: Tick, follows: datetime | None) -> DueTicks:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from aioq.clock import BrokerClock, pass_time, wait_until
 from aioq.cron import CronEntry
+from aioq.errors import BrokerFull
 from aioq.model.cron import TickClaim, TickOutcome, TickReply
 from aioq.model.ids import new_id
 from aioq.protocols import TickLedger
@@ -45,6 +46,8 @@ class PendingClaim:
     request: TickClaim
     reply: TickReply | None = None
     """None until the ledger answers; None again while the claim is repeated."""
+    found_full: bool = False
+    """Whether the broker was full when the claim was sent last."""
 
     @property
     def ticks(self) -> list[datetime]:
@@ -140,7 +143,11 @@ class TickClaims:
 
     async def _send_alone(self, claim: PendingClaim) -> None:
         async with self._single:
-            await self._send([claim])
+            try:
+                await self._send([claim])
+            except Exception as error:
+                claim.found_full = isinstance(error, BrokerFull)
+                raise
 
     async def _send(self, claims: Sequence[PendingClaim]) -> None:
         # Cancelled in the middle, the worker would not learn which ticks it has won, and no worker would run them.

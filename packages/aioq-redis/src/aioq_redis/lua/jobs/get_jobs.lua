@@ -1,17 +1,21 @@
 -- get_jobs: return what is stored for jobs of one queue.
 --
 -- Needs    clock batches states ended
--- KEYS     jobs runs due failures ended ended_indexes
+-- KEYS     jobs runs due failures ended dropped ended_indexes
 -- ARGV     job ids
 -- Returns  for each job: false, or {`ended`, record}, or {`live`, record, run line or '',
---          score among the due or '', latest failure or ''}
-local jobs, runs, due, failures, ended = unpack(KEYS)
-local INDEX = ended_indexes(6)
+--          score among the due or '', latest failure or ''}, or {`dropped`} if it completed while the server was full
+local jobs, runs, due, failures, ended, dropped = unpack(KEYS)
+local INDEX = ended_indexes(7)
 
 local function ended_job(id)
   local text = redis.call('HGET', ended, id)
   local index = text and INDEX[string.sub(text, 1, 1)]
   return index and is_kept(index, id) and { 'ended', text }
+end
+
+local function dropped_job(id)
+  return is_kept(dropped, id) and { 'dropped' }
 end
 
 local reply = {}
@@ -20,6 +24,6 @@ for n, record in ipairs(fetch('HMGET', jobs, ARGV)) do
   reply[n] = record and {
     'live', record, redis.call('HGET', runs, id) or '', redis.call('ZSCORE', due, id) or '',
     redis.call('HGET', failures, id) or '',
-  } or ended_job(id) or false
+  } or ended_job(id) or dropped_job(id) or false
 end
 return reply

@@ -1,22 +1,27 @@
 -- settle: write how attempts of one queue's jobs ended, each on its own.
 --
 -- Needs    clock batches scores states runs ended wakes waits
--- KEYS     jobs runs leased due failures ended waits wake memo:<client> ended_indexes ready:0-9
+-- KEYS     jobs runs leased due failures ended waits wake memo:<client> dropped ended_indexes ready:0-9
 -- ARGV     1 request id, <report>.<try>: a client that hears no answer repeats its settlements as the same report
 --          2 channel of ends, without the job id   3 ms to keep dead and expired jobs
---          4 most of each to keep   5 worker id; then for each settlement: id, fence, kind, and by kind
+--          4 most of each to keep   5 worker id   6 `full` if the server has refused a write; then for each settlement:
+--          id, fence, kind, and by kind
 --          c completed, nothing kept           k completed: ms to keep, result
 --          n completed, no result: ms to keep  f failed: ms to keep, failure
 --          r retry: priority, delay ms, failure or ''   h handed back: the same
 --          l release: priority, delay ms, 1 if the job was started
 --          b bury: reason, failure or ''       e expired: failure
+--          m completed, result dropped: ms to know of it
 -- Returns  one letter for each settlement: d done, a already done by this epoch and worker, s stale
-local jobs, runs, leased, due, failures, ended, waits, wake, memo = unpack(KEYS)
-local INDEX, READY = ended_indexes(10)
+--
+-- A full server refuses a settlement that stores a record, unless its client says `full`. The client then sends it again
+-- without results: a settlement must not take more room than its job did, or a full server could not be emptied.
+local jobs, runs, leased, due, failures, ended, waits, wake, memo, dropped = unpack(KEYS)
+local INDEX, READY = ended_indexes(11)
 local request, channel, dead_ttl, most_dead = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local owner = ' ' .. ARGV[5]
-local MEMO_TTL = 60000
-local EXTRA = { c = 0, k = 2, n = 1, f = 2, r = 3, h = 3, l = 3, b = 2, e = 1 }
+local owner, FULL = ' ' .. ARGV[5], ARGV[6] == 'full'
+local MEMO_TTL, MOST_DROPPED = 60000, 10000
+local EXTRA = { c = 0, k = 2, n = 1, m = 1, f = 2, r = 3, h = 3, l = 3, b = 2, e = 1 }
 local KEPT = { k = true, n = true, f = true, b = true, e = true }
 
 -- The memo has the latest request that changed anything: its id, the answer, and id and fence of each settled job.
@@ -29,7 +34,7 @@ local report = string.match(request, '^[^.]*')
 local unheard = string.sub(known, 1, #report + 1) == report .. '.' and known
 
 local ids, at, recorded = {}, {}, {}
-local position = 6
+local position = 7
 while position <= #ARGV do
   local id, kind = ARGV[position], ARGV[position + 2]
   ids[#ids + 1], at[#at + 1] = id, position
@@ -55,7 +60,7 @@ local kept = {}
 for _, state in ipairs(ENDED) do
   kept[state] = { {}, {} }
 end
-local just_kept = {}
+local just_kept, without_record, longest = {}, {}, 0
 
 local function finish(id)
   over[#over + 1] = id
@@ -101,8 +106,17 @@ local function put_back(id, run, priority, delay)
   end
 end
 
+-- All that is left of the job is its id. A record of a small job would take more room than the job did.
+local function finish_dropped(id, ttl)
+  without_record[#without_record + 1] = string.format('%.0f', now + ttl)
+  without_record[#without_record + 1] = id
+  longest = math.max(longest, ttl)
+  finish(id)
+end
+
 local write = {
   c = function(id) finish(id) end,
+  m = function(id, p) finish_dropped(id, tonumber(ARGV[p])) end,
   k = function(id, p) finish_kept(id, COMPLETED, tonumber(ARGV[p]), '', ARGV[p + 1]) end,
   n = function(id, p) finish_kept(id, COMPLETED, tonumber(ARGV[p]), '') end,
   f = function(id, p) finish_kept(id, FAILED, tonumber(ARGV[p]), '', ARGV[p + 1]) end,
@@ -176,9 +190,14 @@ if not done then
   return reply
 end
 
+local stores = #reasons > 0
+for _, entries in pairs(kept) do
+  stores = stores or #entries[2] > 0
+end
 -- A full server lets a script continue if its first write needs no memory. What is added comes before what is
 -- removed: if a key of the wrong type ends the script, no job is lost.
-redis.call('ZREM', leased, '')
+local first = (FULL or not stores) and 'ZREM' or 'ZSCORE'
+redis.call(first, leased, '')
 for state, entries in pairs(kept) do
   if #entries[2] > 0 then
     store_ended(ended, INDEX, state, entries[1], entries[2])
@@ -200,6 +219,14 @@ if #later > 0 then
   spread('ZADD', due, later)
   if earliest(due) ~= before then
     wake_workers(wake, 1)
+  end
+end
+if #without_record > 0 then
+  spread('ZADD', dropped, without_record)
+  redis.call('ZREMRANGEBYSCORE', dropped, '-inf', now)
+  redis.call('ZREMRANGEBYRANK', dropped, 0, -MOST_DROPPED - 1)
+  if redis.call('PTTL', dropped) < longest then
+    redis.call('PEXPIRE', dropped, string.format('%.0f', longest + 60000))
   end
 end
 spread('HSET', failures, reasons)
