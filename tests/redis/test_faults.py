@@ -84,9 +84,9 @@ async def test_operation_retries_a_transient_error(
 
 
 @pytest.mark.parametrize(
-    # A full server still lets workers wait; what it says of the claim behind is asked for.
+    # A full server still lets workers wait; what it says of the claim behind is asked for. It takes settlements too.
     "operation",
-    [each for each in EVERY if each.atomic and each.name != "wait and claim"],
+    [each for each in EVERY if each.atomic and each.name != "wait and claim" and each.script != "settle"],
     ids=lambda each: each.name,
 )
 async def test_operation_on_a_full_server_raises_broker_full(
@@ -101,6 +101,20 @@ async def test_operation_on_a_full_server_raises_broker_full(
     assert await operation.seen(behind) == operation.seen_before
     assert await operation.call(behind, needed) in operation.answers
     assert await operation.seen(behind) == operation.seen_after
+
+
+@pytest.mark.parametrize("operation", [each for each in EVERY if each.script == "settle"], ids=lambda each: each.name)
+async def test_settlement_that_a_full_server_refuses_is_sent_again(
+    behind: RedisBroker, proxy: Proxy, operation: Operation
+) -> None:
+    """The broker reports the outcome once more at once, in a form that the full server takes."""
+    needed = await operation.prepare(behind)
+    proxy.answer(operation.word, FULL)
+    async with asyncio.timeout(1):
+        assert await operation.call(behind, needed) in operation.answers
+    assert FULL in proxy.answered
+    seen, expected = await operation.seen(behind), operation.seen_after
+    assert (seen and seen[0]) == (expected and expected[0])
 
 
 async def cancelled_after(call: Callable[[], Any], steps: int) -> bool:

@@ -197,3 +197,16 @@ async def test_full_server_is_emptied_by_a_worker(
             assert raw.info("memory")["used_memory"] < refused + OVERHEAD
         assert raw.info("memory")["used_memory"] < empty + 700_000
     assert await broker.enqueue([job("again", payload=b"x" * size)]) == [True]
+
+
+async def test_full_server_is_asked_for_fewer_bytes(
+    server: RedisServer, make_broker: Callable[..., RedisBroker]
+) -> None:
+    """Once the server has refused a write, a claim takes no further job after 64 KiB: replies take room there."""
+    broker = make_broker(server.url)
+    await broker.enqueue([job(f"{n}", payload=b"x" * 50_000) for n in range(12)])
+    assert len(await claim(broker, 4)) == 4
+    fill(server)
+    with pytest.raises(BrokerFull):
+        await broker.enqueue([job("more")])
+    assert [len(await claim(broker, 4)) for _ in range(4)] == [2, 2, 2, 2]

@@ -66,6 +66,12 @@ OVERTAKEN: Final = -1
 HAS_JOBS: Final = -2
 """The answer to a look if there are jobs."""
 
+MAX_BYTES: Final = 1_048_576
+"""Bytes of records after which a claim takes no further job."""
+
+MAX_BYTES_IF_FULL: Final = 65_536
+"""The same while the server is full: until the reply has been sent, it takes room on the server."""
+
 logger = logging.getLogger("aioq.redis")
 
 _WORKER_ID: Final = re.compile(r"[^\x00-\x20\x7f]{1,200}")
@@ -117,6 +123,10 @@ class ClaimRole(SettleRole):
         self._unreadable = UnreadableClaims()
         # By text: when a rejection was logged last.
         self._logged_rejections: dict[str, float] = {}
+
+    @property
+    def _max_bytes(self) -> int:
+        return MAX_BYTES_IF_FULL if self._database.is_full else MAX_BYTES
 
     async def claim(self, request: ClaimRequest) -> Claim:
         """Lease due jobs to a worker; see `aioq.protocols.Broker.claim`."""
@@ -201,7 +211,7 @@ class ClaimRole(SettleRole):
         """Claim jobs of one queue; an error that concerns this queue only is returned."""
         script, keys = self._claim_script, worker.claim_keys[queue]
         find_mistyped = partial(self._database.find_mistyped, self._layout.queue(queue), keys)
-        args = _encode_request(request, limit)
+        args = _encode_request(request, limit, self._max_bytes)
         # Name the request before: if a newer one overtakes this one, the script claims nothing.
         before = (worker.answered[queue],) if queue in worker.answered else ()
         try:
@@ -290,7 +300,7 @@ class ClaimRole(SettleRole):
 
     def _parked_claim(self, request: ClaimRequest, worker: WorkerClaims, queue: str, before: str | None) -> Command:
         """Return a claim that takes nothing unless it comes right after the request `before`, if that is given."""
-        args = _encode_request(request, request.limit)
+        args = _encode_request(request, request.limit, self._max_bytes)
         return Command(self._claim_script, worker.claim_keys[queue], args if before is None else (*args, before))
 
     def _nudge(self, session: Session, queue: str) -> None:
@@ -313,10 +323,10 @@ def _same(args: Sequence[object], full: bool) -> Sequence[object]:
     return args
 
 
-def _encode_request(request: ClaimRequest, limit: int) -> tuple[object, ...]:
+def _encode_request(request: ClaimRequest, limit: int, max_bytes: int) -> tuple[object, ...]:
     """Return the first arguments of `lua/jobs/claim.lua`; `limit` is what earlier queues left of the request's."""
     leases_held = request.running + request.limit - limit
-    return request.request_id, request.worker_id, limit, milliseconds(request.lease), leases_held
+    return request.request_id, request.worker_id, limit, milliseconds(request.lease), leases_held, max_bytes
 
 
 def _left(limit: int, replies: Sequence[ClaimReply | BrokerConfigError]) -> int:

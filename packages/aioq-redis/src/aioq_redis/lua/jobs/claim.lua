@@ -3,11 +3,11 @@
 -- Needs    clock batches scores states runs records due wakes
 -- KEYS     jobs runs leased due cancelled_ids wake claim:<worker> suspects awaited ready:0-9
 -- ARGV     1 request id   2 worker id   3 most jobs, or -1 for a look   4 length of a lease, ms   5 leases it holds
---          6 the request before it, if it is known
+--          6 most bytes of the records   7 the request before it, if it is known
 -- Returns  how many jobs the request took, or -1 if the script did nothing because the request before is not the
 --          latest: another one came in between, or the memo has expired, or -2 if a look found jobs; ms until the
---          next job is due (-1 for none), or how many jobs a look found; ids that were dropped because nothing is stored under them, 1 if the worker must claim no more
---          until it is empty; then for each lease: id, record, run line ('' for the first run of a job)
+--          next job is due (-1 for none), or how many jobs a look found; ids that were dropped because nothing is
+--          stored under them, 1 if the worker must claim no more until it is empty; then for each lease: id, record, run line ('' for the first run of a job)
 --
 -- The memo of a worker has its latest request and the ids that the request took. So a repeated request gets the same
 -- leases, and a parked claim that names an earlier request takes nothing.
@@ -15,7 +15,7 @@
 -- A look tells a worker of many queues which of them have jobs, so that it can claim from those at once. If there are
 -- none, a look is a claim of no job; if there are some, the request stays open.
 --
--- A claim takes no further job once the records in its reply have MOST_BYTES, so that a slow network can deliver the
+-- A claim takes no further job once the records in its reply have `most_bytes`, so that a slow network can deliver the
 -- reply. Beyond FREE_BYTES the leases are longer, until the worker extends them for the first time: by the time that
 -- the reply takes at SLOWEST bytes in a millisecond.
 --
@@ -25,9 +25,9 @@
 local jobs, runs, leased, due, cancelled_ids, wake, memo, suspects, awaited = unpack(KEYS)
 local READY = 10
 local request, worker, limit, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local empty, before = tonumber(ARGV[5]) == 0, ARGV[6]
+local empty, most_bytes, before = tonumber(ARGV[5]) == 0, tonumber(ARGV[6]), ARGV[7]
 local MOST_PROMOTED, MOST_ROUNDS, TURN, USUAL = 1000, 200, 10, 5
-local MOST_BYTES, FREE_BYTES, SLOWEST, FIRST_READ = 1048576, 65536, 256, 10
+local FREE_BYTES, SLOWEST, FIRST_READ = 65536, 256, 10
 local looks = limit < 0
 
 local function next_due()
@@ -218,7 +218,7 @@ local function sift_some(ids, priorities, first)
   local absent = has_cancelled and fetch('SMISMEMBER', cancelled_ids, ids)
   local records, lines = fetch('HMGET', jobs, ids), fetch('HMGET', runs, ids)
   for n, id in ipairs(ids) do
-    if bytes >= MOST_BYTES then
+    if bytes >= most_bytes then
       return first + n - 1
     end
     local run = lines[n] and parse_run(lines[n])
@@ -243,9 +243,9 @@ end
 -- the rest of the reply has room for if they are of the same size.
 local function sift(ids, priorities)
   local at, count = 1, FIRST_READ
-  while at <= #ids and bytes < MOST_BYTES do
+  while at <= #ids and bytes < most_bytes do
     at = sift_some(part(ids, at, count), priorities, at)
-    count = #taken == 0 and 2 * count or math.max(1, math.floor((MOST_BYTES - bytes) * #taken / bytes))
+    count = #taken == 0 and 2 * count or math.max(1, math.floor((most_bytes - bytes) * #taken / bytes))
   end
   for n = #ids, at, -1 do
     redis.call('LPUSH', KEYS[READY + priorities[n]], ids[n])
@@ -287,7 +287,7 @@ end
 
 local drained = idle
 for _ = 1, MOST_ROUNDS do
-  if drained or #taken >= limit or bytes >= MOST_BYTES then
+  if drained or #taken >= limit or bytes >= most_bytes then
     break
   end
   local ids, priorities = pop(limit - #taken)
@@ -310,7 +310,7 @@ spread('ZADD', leased, scores)
 spread('HSET', runs, entries)
 remember(taken, alone)
 
-local more = (not drained or bytes >= MOST_BYTES) and redis.call('EXISTS', unpack(KEYS, READY, READY + 9)) > 0
+local more = (not drained or bytes >= most_bytes) and redis.call('EXISTS', unpack(KEYS, READY, READY + 9)) > 0
 local nearest = next_due()
 local others = accused and redis.call('LLEN', suspects) > 0
 if not more then
