@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import Final
 
-if TYPE_CHECKING:
-    from aioq.model.job import Failure
+from aioq.model.job import Failure, JobRecord
+from aioq.model.states import JobState
 
 __all__ = [
     "AioqError",
@@ -222,6 +223,20 @@ class JobCancelled(JobEnded):
 
     def __init__(self, job_id: str) -> None:
         super().__init__(job_id, f"job {job_id} was cancelled")
+
+
+ENDED_WITH: Final[Mapping[JobState, Callable[[JobRecord], JobEnded]]] = {
+    # Brokers may leave out the failure, for example of a record that they cannot read.
+    JobState.FAILED: lambda job: JobFailed(job.id, job.failure or Failure("Exception", "the broker stored no failure")),
+    JobState.DEAD: lambda job: JobDead(job.id, job.reason or "", _detail(job)),
+    JobState.EXPIRED: lambda job: JobExpired(job.id, _detail(job)),
+    JobState.CANCELLED: lambda job: JobCancelled(job.id),
+}
+"""The exception of each final state in which a job has no result, made of the record of the job."""
+
+
+def _detail(job: JobRecord) -> str:
+    return job.failure.message if job.failure else ""
 
 
 class ResultDropped(JobEnded):

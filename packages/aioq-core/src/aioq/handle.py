@@ -8,17 +8,14 @@ from typing import Generic, TypeVar
 
 from aioq.clock import Clock, SystemClock
 from aioq.errors import (
-    JobCancelled,
-    JobDead,
-    JobExpired,
-    JobFailed,
+    ENDED_WITH,
     JobNotFound,
     MissingFeature,
     ResultDropped,
     ResultTimeout,
     SerializationError,
 )
-from aioq.model.job import Failure, JobRecord
+from aioq.model.job import JobRecord
 from aioq.model.states import FINAL_STATES, JobState
 from aioq.protocols import Broker, JobStore, Signals
 
@@ -128,15 +125,8 @@ class Job(Generic[R_co]):
     def _outcome(self, record: JobRecord | None) -> R_co:
         if record is None:
             raise JobNotFound(self.id, self.task)
-        if record.state is JobState.FAILED:
-            # Brokers may leave out the failure, for example of a record that they cannot read.
-            raise JobFailed(self.id, record.failure or Failure("Exception", "the broker stored no failure"))
-        if record.state is JobState.DEAD:
-            raise JobDead(self.id, record.reason or "", record.failure.message if record.failure else "")
-        if record.state is JobState.EXPIRED:
-            raise JobExpired(self.id, record.failure.message if record.failure else "")
-        if record.state is JobState.CANCELLED:
-            raise JobCancelled(self.id)
+        if (ended := ENDED_WITH.get(record.state)) is not None:
+            raise ended(record)
         if record.result is None:
             raise ResultDropped(self.id, record.reason or "too_large")
         try:

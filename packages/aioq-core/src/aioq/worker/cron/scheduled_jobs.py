@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, assert_never
 
 from aioq.app import Aarq
 from aioq.clock import BrokerClock
@@ -11,7 +11,7 @@ from aioq.cron import CronOptions
 from aioq.errors import BadSignature, SerializationError
 from aioq.model.cron import CronKey, TickRecord, TickStatus
 from aioq.model.ids import read_tick_id
-from aioq.model.job import Completed, Dead, Expired, Failed, Lease, Settlement
+from aioq.model.job import Completed, Dead, Expired, Failed, HandedBack, Lease, Released, Retried, Settlement
 from aioq.model.states import FINAL_STATES
 from aioq.protocols import JobStore, TickLedger
 from aioq.serialization.failure import in_full, one_line
@@ -83,8 +83,10 @@ class ScheduledJobs:
             case Dead(reason=reason, failure=failure):
                 error = in_full(failure) if failure else f"the job is dead: {reason}"
                 self._record(lease.job_id, lease.queue, fired_at=lease.enqueued_at, error=error)
+            case Retried() | Released() | HandedBack():
+                pass  # the job runs again
             case _:
-                pass
+                assert_never(settlement)
 
     async def _apply_overlap(self, ledger: TickLedger, cron: CronKey, tick: float) -> None:
         """Cancel or wait for jobs of earlier ticks, unless the entry allows that they overlap.
