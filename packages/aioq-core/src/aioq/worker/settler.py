@@ -8,23 +8,12 @@ from collections.abc import Callable, Sequence
 import anyio
 
 from aioq.model.ids import TICK_IDS
-from aioq.model.job import (
-    Completed,
-    Dead,
-    Expired,
-    Failed,
-    Failure,
-    HandedBack,
-    Lease,
-    Released,
-    Retried,
-    Settled,
-    Settlement,
-)
+from aioq.model.job import Completed, Lease, Released, Settled, Settlement
 from aioq.protocols import Broker
-from aioq.serialization.failure import error_text, one_line
+from aioq.serialization.failure import error_text
 from aioq.worker.broker_retry import OUTAGES, BrokerRetry
 from aioq.worker.log import extra, job_of, logger
+from aioq.worker.outcome import outcome_text
 from aioq.worker.workload import LeaseTable
 
 __all__ = ["Settler"]
@@ -53,7 +42,8 @@ class Settler:
         """Log how an attempt ended, and write it now or with the next batch."""
         # A completion is logged at the debug level only. This check keeps the call and its arguments off the hot path.
         if type(settlement) is not Completed or logger.isEnabledFor(logging.DEBUG):
-            _log_outcome(settlement)
+            level, text = outcome_text(settlement)
+            logger.log(level, text, extra=extra(settlement.lease))
         if not self._waiting:  # else `run` is writing, and looks again afterwards
             self._arrived.set()
         self._waiting.append(settlement)
@@ -153,35 +143,3 @@ def _log_stale(settlement: Settlement) -> None:
         job_of(settlement.lease),
         extra=extra(settlement.lease),
     )
-
-
-def _log_outcome(settlement: Settlement) -> None:
-    """Log how an attempt ended: a success at the debug level, a problem as a warning or an error."""
-    lease = settlement.lease
-    job = job_of(lease)
-    match settlement:
-        case Completed():
-            logger.debug("%s completed", job, extra=extra(lease))
-        case Released(delay=delay):
-            # A job that waits for an earlier one of its schedule is released once a second.
-            level = logging.DEBUG if delay else logging.INFO
-            logger.log(level, "%s was released and will run again", job, extra=extra(lease))
-        case Retried(delay=delay):
-            why = _why(settlement.failure)
-            logger.warning(
-                "%s: attempt %d failed, next in %.3g s%s", job, lease.attempt, delay, why, extra=extra(lease)
-            )
-        case HandedBack(delay=delay):
-            why = _why(settlement.failure)
-            text = "%s was handed back, due again in %.3g s for a worker that can run it%s"
-            logger.warning(text, job, delay, why, extra=extra(lease))
-        case Failed():
-            logger.error("%s failed%s", job, _why(settlement.failure), extra=extra(lease))
-        case Expired(failure=failure):
-            logger.warning("%s expired: %s", job, one_line(failure.message), extra=extra(lease))
-        case Dead(reason=reason):
-            logger.error("%s is dead: %s%s", job, reason, _why(settlement.failure), extra=extra(lease))
-
-
-def _why(failure: Failure | None) -> str:
-    return one_line(f": {failure.type}: {failure.message}") if failure else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
+from typing import assert_never
 
 from aioq.backends.memory.jobs import JobTable, MemoryRole
 from aioq.backends.memory.queue import StoredJob
@@ -152,6 +153,8 @@ class LeaseRole(MemoryRole):
                 self._table.end(stored, Verb.EXPIRE, retain_for=DEAD_TTL)
             case Retried() | Released() | HandedBack():
                 self._put_back(settlement, stored)
+            case _:
+                assert_never(settlement)
 
     def _put_back(self, settlement: Retried | Released | HandedBack, stored: StoredJob) -> None:
         verb = Verb.POSTPONE
