@@ -14,7 +14,7 @@ from aioq.app import Aarq
 from aioq.backends.memory import MemoryBroker
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.errors import BrokerUnavailable, MissingFeature
-from aioq.protocols import Broker, Diagnosable, JobStore, TickLedger
+from aioq.protocols import Broker, Diagnosable, JobStore, TickLedger, WorkerRegistry
 
 __all__ = [
     "ask_ledger",
@@ -22,6 +22,7 @@ __all__ = [
     "diagnosable_of",
     "is_embedded",
     "ledger_of",
+    "registry_of",
     "run_connected",
     "store_of",
 ]
@@ -55,6 +56,18 @@ def store_of(app: Aarq, command: str) -> JobStore:
     broker = _shared_broker(app, command)
     if not isinstance(broker, JobStore):
         raise _missing(broker, "JobStore", command)
+    return broker
+
+
+def registry_of(app: Aarq, command: str) -> WorkerRegistry:
+    """Return the broker of an app as a registry of workers.
+
+    Raises:
+        CommandError: The broker has no registry, or is embedded.
+    """
+    broker = _shared_broker(app, command)
+    if not isinstance(broker, WorkerRegistry):
+        raise _missing(broker, "WorkerRegistry", command)
     return broker
 
 

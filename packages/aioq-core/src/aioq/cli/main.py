@@ -48,6 +48,7 @@ COMMANDS: Final[Mapping[str, str | Group]] = {
         },
     ),
     "jobs": Group("show jobs", {"show": "aioq.cli.jobs.show"}),
+    "tasks": Group("compare tasks", {"diff": "aioq.cli.tasks.diff"}),
     "check": "aioq.cli.check",
     "doctor": "aioq.cli.doctor",
     "demo": "aioq.cli.demo.command",

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from aioq.model.states import JobState
+from aioq.model.tasks import TaskInfo
 
 __all__ = [
     "SUSPECT_AFTER",
@@ -283,3 +284,11 @@ class WorkerInfo(Struct, frozen=True, kw_only=True):
     hostname: str
     pid: int
     started_at: float
+    app: str = ""
+    """The name of its app."""
+    all_queues: bool = False
+    """Whether it consumes all queues of its app, whichever these are."""
+    tasks: tuple[TaskInfo, ...] = ()
+    """Its tasks, by name; `aioq tasks diff` compares them with the code."""
+    tasks_left_out: int = 0
+    """How many tasks are not in `tasks`, because the description would be too long."""

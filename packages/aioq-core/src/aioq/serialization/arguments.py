@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -65,6 +65,11 @@ class CallSignature:
         except (SerializationError, RuntimeError) as error:  # msgspec has no fields named __x
             problem = _unsupported(codec, hints) or error
             raise TaskDefinitionError(f"task {name}: {problem}{self._advice('it')}") from None
+
+    @property
+    def parameters(self) -> Sequence[inspect.Parameter]:
+        """The parameters without the context, with resolved annotations."""
+        return tuple(self._signature.parameters.values())
 
     def encode(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> bytes:
         """Return the payload of a call.

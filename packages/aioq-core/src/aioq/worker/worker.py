@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import anyio
@@ -18,8 +18,10 @@ from aioq.app import Aarq
 from aioq.clock import Clock, SystemClock, pass_time
 from aioq.model.ids import check_name
 from aioq.model.job import WorkerInfo
+from aioq.model.tasks import TaskInfo
 from aioq.options import number, whole
 from aioq.serialization.failure import error_text
+from aioq.task_changes import describe_tasks
 from aioq.worker.broker_retry import BrokerRetry
 from aioq.worker.cancellations import Cancellations
 from aioq.worker.claimer import Claimer
@@ -94,6 +96,7 @@ class Worker:
         self.app = app
         self.id = default_id() if id is None else check_name("worker id", id)
         self.queues = select_queues(app, queues)
+        self._all_queues = queues is None
         self._grace = grace
         self._burst = burst
         self._handle_signals = handle_signals
@@ -285,7 +288,15 @@ class Worker:
             hostname=socket.gethostname(),
             pid=os.getpid(),
             started_at=self._started_at,
+            app=self.app.name,
+            all_queues=self._all_queues,
+            tasks=self._tasks,
+            tasks_left_out=len(self.app.tasks) - len(self._tasks),
         )
+
+    @cached_property
+    def _tasks(self) -> tuple[TaskInfo, ...]:
+        return describe_tasks(self.app.tasks)
 
     def _log_start(self) -> None:
         logger.info(

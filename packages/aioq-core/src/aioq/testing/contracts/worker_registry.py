@@ -6,10 +6,14 @@ import pytest
 
 from aioq.discovery import lacking
 from aioq.model.job import WorkerInfo
+from aioq.model.tasks import ParameterInfo, TaskInfo
 from aioq.protocols import Broker, WorkerRegistry
 from aioq.testing.contracts.suite import BrokerSuite
 
 __all__ = ["WorkerRegistryContract"]
+
+
+TASK = TaskInfo("shop.send", "q", (ParameterInfo("to", "str", True), ParameterInfo("**kwargs", "Any", False)))
 
 
 class WorkerRegistryContract(BrokerSuite):
@@ -25,7 +29,17 @@ class WorkerRegistryContract(BrokerSuite):
     def worker(id: str, running: int = 0) -> WorkerInfo:
         """Return the report of a worker."""
         return WorkerInfo(
-            id=id, queues=("q", "other"), concurrency=10, running=running, hostname="h", pid=7, started_at=1.5
+            id=id,
+            queues=("q", "other"),
+            concurrency=10,
+            running=running,
+            hostname="h",
+            pid=7,
+            started_at=1.5,
+            app="shop",
+            all_queues=True,
+            tasks=(TASK,),
+            tasks_left_out=2,
         )
 
     async def test_heartbeat_lists_worker(self, registry: WorkerRegistry) -> None:

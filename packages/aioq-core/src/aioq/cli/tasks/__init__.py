@@ -1,0 +1,3 @@
+"""`aioq tasks`: one module per command."""
+
+__all__: list[str] = []
