@@ -78,38 +78,6 @@ async def test_close_fails_call_under_way(behind: RedisBroker, proxy: Proxy) -> 
     assert proxy.connections == 1
 
 
-def test_broker_works_in_successive_event_loops(redis_url: str, namespace: str, redis_server: object) -> None:
-    """After `close` the broker can be used in another event loop."""
-    broker = RedisBroker(redis_url, namespace=namespace)
-
-    async def use(*, close: bool) -> None:
-        await broker.connect()
-        assert await broker.time() > 0
-        if close:
-            await broker.close()
-
-    for close in (True, True):
-        asyncio.run(use(close=close))
-
-
-async def test_use_in_second_event_loop_raises(broker: RedisBroker) -> None:
-    """A connected broker cannot be used in another event loop."""
-    await broker.connect()
-
-    def elsewhere() -> None:
-        asyncio.run(broker.time())
-
-    with pytest.raises(BrokerConfigError, match="another event loop"):
-        await asyncio.to_thread(elsewhere)
-
-
-def test_use_without_asyncio_loop_raises() -> None:
-    """Outside asyncio a call raises `BrokerConfigError`."""
-    coroutine = RedisBroker().time()
-    with pytest.raises(BrokerConfigError, match="asyncio"):
-        coroutine.send(None)
-
-
 async def test_connect_to_closed_port_fails_at_once(make_broker: Callable[..., RedisBroker]) -> None:
     """`connect` fails without a pause if the port is closed, and the error says what to check."""
     with socket.socket() as unused:

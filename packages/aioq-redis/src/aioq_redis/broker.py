@@ -41,7 +41,8 @@ class RedisBroker(
     """Stores jobs and cron entries in Redis 6.2 or later, or in Valkey. Any number of processes share them.
 
     Each step of a job is one script on the server's clock. The broker connects when it is first used, and
-    reconnects by itself. While it is connected it belongs to one asyncio event loop; after `close` to none.
+    reconnects by itself. It keeps connections for each asyncio event loop and each process, also a forked one, so
+    every thread can use it with `asyncio.run`. They are closed with their loop, or by `close`.
 
     On a cluster a queue is stored on one node, so an app uses several nodes by having several queues. A call that
     concerns several queues waits for the slowest of their nodes. The clocks of the nodes should agree.

@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
+import sys
+import textwrap
 from typing import Any
 
 import anyio
 import pytest
+from anyio import to_thread
 
 from aioq.backends import MemoryBroker
 from aioq.model.cron import CronDefinition, CronKey, TickClaim, TickOutcome, TickRecord, TickStatus
@@ -253,3 +258,45 @@ async def test_repr_shows_number_of_jobs(broker: MemoryBroker) -> None:
     """The repr of a broker shows how many jobs it holds."""
     await broker.enqueue([job("a"), job("b")])
     assert repr(broker) == "MemoryBroker(2 jobs)"
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_enqueue_in_the_loop_of_a_thread_wakes_the_worker() -> None:
+    """A thread that enqueues with `asyncio.run` wakes a claim that waits in another event loop."""
+    broker = MemoryBroker()
+    asked = ClaimRequest(worker_id="w", queues=("q",), limit=1, lease=60, request_id="r")
+    found: list[str] = []
+
+    async def wait() -> None:
+        claimed = await broker.wait_and_claim(asked, timeout=60)
+        found.extend(lease.job_id for lease in claimed.leases)
+
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait)
+            await settle_down()
+            await to_thread.run_sync(asyncio.run, broker.enqueue([job("a")]))
+    assert found == ["a"]
+
+
+def test_enqueue_in_a_forked_child_raises() -> None:
+    """The child of a process that has used the broker hears that no worker would see its jobs."""
+    program = textwrap.dedent("""
+        import asyncio, os
+        from aioq.backends import MemoryBroker
+        from aioq.errors import BrokerConfigError
+
+        broker = MemoryBroker()
+        asyncio.run(broker.connect())
+        if os.fork():
+            asyncio.run(broker.enqueue([]))
+            os.wait()
+        else:
+            try:
+                asyncio.run(broker.enqueue([]))
+            except BrokerConfigError as error:
+                print(error, flush=True)
+            os._exit(0)
+    """)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert "the memory broker belongs to process" in done.stdout

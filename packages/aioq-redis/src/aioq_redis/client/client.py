@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, Final, TypeVar
+from weakref import WeakSet
 
 from aioq.errors import BrokerConfigError, BrokerFull, BrokerUnavailable
 from aioq.retry import full_jitter
+from aioq_redis.client.connection import cut_off_closed_loops, cut_off_inherited
 from aioq_redis.client.errors import (
     DENIED_IN_SCRIPT,
     ConnectionLost,
@@ -34,6 +37,9 @@ FULL_FOR: Final = 60.0
 """Seconds after the server last refused a write for lack of memory during which it counts as full."""
 
 T = TypeVar("T")
+
+_clients: WeakSet[Client] = WeakSet()
+"""All clients of this process."""
 
 
 @dataclass(slots=True)
@@ -73,6 +79,9 @@ class Client:
         self._durability = durability
         self._marker_key = marker_key
         self._session: Session | None = None
+        """The connections that were used last, which most programs use all the time."""
+        self._sessions: dict[asyncio.AbstractEventLoop, Session] = {}
+        _clients.add(self)
         self._refused_at = -math.inf
 
     @property
@@ -86,25 +95,46 @@ class Client:
         """The connections in the running event loop.
 
         Raises:
-            BrokerConfigError: The loop is not asyncio's, or not the one that connected.
+            BrokerConfigError: The loop is not asyncio's.
         """
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             raise BrokerConfigError("the Redis broker runs on asyncio only, and no asyncio loop is running") from None
-        # The connections of a closed loop are lost: a program that calls `asyncio.run` twice gets new ones.
-        if self._session is None or self._session.loop.is_closed():
-            self._session = Session(self._settings, self._durability, self._marker_key)
-        if self._session.loop is not loop:
-            raise BrokerConfigError(f"the broker on {self.name} is in use in another event loop; close it there first")
-        return self._session
+        # Read once: another thread may use its own loop at the same time.
+        session = self._session
+        if session is None or session.loop is not loop:
+            session = self._session = self._session_in(loop)
+        return session
 
     async def close(self) -> None:
-        """Close all connections."""
-        if self._session is not None:
-            # By the property, which raises if the connections belong to another event loop.
-            session, self._session = self.session, None
-            await session.close()
+        """Close the connections of the running event loop, and those of loops that are gone."""
+        if self._sessions:
+            self._forget_closed_loops()
+            session = self._sessions.pop(asyncio.get_running_loop(), None)
+            if self._session is session:
+                self._session = None
+            if session is not None:
+                await session.close()
+
+    def forget(self) -> None:
+        """Forget all connections, because they belong to the parent of this process."""
+        self._session = None
+        self._sessions = {}
+
+    def _session_in(self, loop: asyncio.AbstractEventLoop) -> Session:
+        session = self._sessions.get(loop)
+        if session is None:
+            self._forget_closed_loops()
+            session = self._sessions[loop] = Session(self._settings, self._durability, self._marker_key)
+        return session
+
+    def _forget_closed_loops(self) -> None:
+        # A copy of the keys: other threads add theirs.
+        for loop in list(self._sessions):
+            if loop.is_closed():
+                self._sessions.pop(loop, None)
+        cut_off_closed_loops()
 
     async def run_script(
         self, script: Script, keys: Sequence[str], args: Sequence[object], find_mistyped: Callable[[], Awaitable[str]]
@@ -302,3 +332,13 @@ def _expire(reply: asyncio.Future[Any], sender: Sender, command: Command | None)
         loop.call_at(until, _expire, reply, sender, command)
     else:
         reply.set_exception(TimeoutError())
+
+
+def _after_fork() -> None:
+    cut_off_inherited()
+    for client in _clients:
+        client.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

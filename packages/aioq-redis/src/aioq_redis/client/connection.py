@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import socket
 import ssl
 import sys
@@ -22,7 +23,15 @@ from aioq.errors import BrokerConfigError
 from aioq_redis.client.errors import TRANSIENT, ConnectionLost, ErrorReply, Unreachable, access_denied, error_text
 from aioq_redis.client.url import CLUSTER, SENTINEL, SILENCE, Settings
 
-__all__ = ["CONNECT_TIMEOUT", "Connection", "ask_once", "connect", "pack"]
+__all__ = [
+    "CONNECT_TIMEOUT",
+    "Connection",
+    "ask_once",
+    "connect",
+    "cut_off_closed_loops",
+    "cut_off_inherited",
+    "pack",
+]
 
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds to open a connection and to log in."""
@@ -147,6 +156,10 @@ class Connection(asyncio.Protocol):
         self._backlog = backlog
         return max(since, self.heard_at, self._left_at) + self.silence
 
+    def loop_is_closed(self) -> bool:
+        """Return whether the event loop of the connection was closed before the connection."""
+        return self._loop.is_closed()
+
     def overdue(self) -> ConnectionLost:
         """Return the reason to give up a connection that was silent for too long."""
         return ConnectionLost(f"no reply within {self.silence:g} s")
@@ -161,18 +174,40 @@ class Connection(asyncio.Protocol):
 
     def drop(self) -> None:
         """Close the connection at once; unsent bytes are lost."""
-        self._transport.abort()
+        if self._loop.is_closed():
+            self.cut_off()
+        else:
+            self._transport.abort()
 
     async def close(self) -> None:
         """Close the connection and wait until it is closed, at most `CLOSE_TIMEOUT` seconds."""
-        self._transport.close()
-        # With TLS a dead peer never answers the shutdown, and the transport would stay open.
-        await asyncio.wait([self._closed], timeout=CLOSE_TIMEOUT)
+        if not self._loop.is_closed():
+            self._transport.close()
+            # With TLS a dead peer never answers the shutdown, and the transport would stay open.
+            await asyncio.wait([self._closed], timeout=CLOSE_TIMEOUT)
         self.drop()
+
+    def cut_off(self) -> None:
+        """Close the connection in this process without its event loop, which is closed or belongs to another process.
+
+        An unconnected socket takes its descriptor. The transport closes that when it is deleted.
+        """
+        _open_connections.discard(self)
+        descriptor = self._descriptor()
+        # uvloop closes the descriptors of a loop with the loop, and something else may have this one by now.
+        if self._file is not None and _file_of(descriptor) == self._file:
+            with socket.socket() as unconnected:
+                os.dup2(unconnected.fileno(), descriptor, inheritable=False)
+
+    def _descriptor(self) -> int:
+        connected = self._transport.get_extra_info("socket")
+        return -1 if connected is None else int(connected.fileno())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport; called by the event loop."""
         self._transport = cast("asyncio.Transport", transport)
+        self._file = _file_of(self._descriptor())
+        _open_connections.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Parse bytes and deliver the replies that are complete; called by the event loop."""
@@ -194,6 +229,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that the connection is closed; called by the event loop."""
+        _open_connections.discard(self)
         lost = ConnectionLost(error_text(exc) if exc else "the connection was closed")
         lost.__cause__ = exc
         self.end(lost)
@@ -228,6 +264,34 @@ class Connection(asyncio.Protocol):
         self._replies.append(reply)
         if len(self._replies) == self._expected or (self._more is not None and not self._more(reply)):
             self._complete.set_result(None)
+
+
+_open_connections: set[Connection] = set()
+_inherited: list[Connection] = []
+
+
+def cut_off_closed_loops() -> None:
+    """Close the connections of event loops that were closed before them."""
+    for connection in list(_open_connections):
+        if connection.loop_is_closed():
+            connection.cut_off()
+
+
+def cut_off_inherited() -> None:
+    """Close the connections that a forked process has from its parent; the parent's stay open."""
+    # Kept, with the tasks that wait for them: in this process they never end, and asyncio logs tasks that vanish.
+    _inherited.extend(_open_connections)
+    for connection in list(_open_connections):
+        connection.cut_off()
+
+
+def _file_of(descriptor: int) -> tuple[int, int] | None:
+    """Return the identity of an open file; None if the descriptor is closed."""
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 async def connect(settings: Settings) -> Connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ class Pool:
         self._idle: defaultdict[int, list[Connection]] = defaultdict(list)
         self._busy: set[Connection] = set()
         self._closed = False
+        self._guard: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def acquire(self, place: int) -> AsyncGenerator[Connection]:
@@ -46,10 +48,20 @@ class Pool:
     async def close(self) -> None:
         """Close all connections; requests under way fail with `ConnectionLost`."""
         self._closed = True
+        if self._guard is not None:
+            self._guard.cancel()
         connections = [*self._busy, *(each for idle in self._idle.values() for each in idle)]
         self._idle.clear()
         for connection in connections:
             await connection.close()
+
+    async def _close_at_end(self) -> None:
+        """Close the idle connections when the event loop ends: `asyncio.run` cancels all tasks."""
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            for connection in [each for idle in self._idle.values() for each in idle]:
+                connection.drop()
 
     def _reusable(self, place: int) -> Connection | None:
         # A server that restarts breaks all idle connections; each one left here would cost its user a try.
@@ -62,6 +74,8 @@ class Pool:
         return None
 
     async def _open(self, place: int) -> Connection:
+        if self._guard is None:
+            self._guard = asyncio.get_running_loop().create_task(self._close_at_end(), name="aioq.redis pool")
         connection = await self._route.connect(place)
         # The pool may have been closed while the connection was opened.
         if self._closed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import cached_property, partial
+from typing import Any
 
 from aioq_redis.client.blocking import Blocking
 from aioq_redis.client.cluster import Cluster
@@ -29,11 +30,13 @@ class Session:
     Attributes:
         pipeline: Sends commands.
         durable: Sends commands whose reply waits until enough replicas have what they wrote.
+        kept: What the users of the client keep for as long as these connections, by name.
     """
 
     def __init__(self, settings: Settings, durability: Durability, marker_key: Callable[[str], str]) -> None:
         self.loop = asyncio.get_running_loop()
         self.closed = False
+        self.kept: dict[str, Any] = {}
         self.route = _route(settings)
         self.pipeline = self.route.commands
         self._settings = settings

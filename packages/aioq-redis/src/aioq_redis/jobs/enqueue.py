@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from aioq.errors import JobConflict
@@ -25,14 +27,15 @@ class EnqueueRole(BrokerRole):
 
     def __init__(self, database: Database, layout: Layout, retention: Retention) -> None:
         super().__init__(database, layout, retention)
-        self._batchers: dict[str, EnqueueBatcher] = {}
+        # Those of the running event loop are in its session, so that threads with loops of their own share none.
+        self._batchers: defaultdict[str, list[EnqueueBatcher]] = defaultdict(list)
 
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[bool]:
         """Store jobs, all or none; see `aioq.protocols.Broker.enqueue`."""
         if len(jobs) != 1 and len({job.queue for job in jobs}) != 1:
             return await self._enqueue_in_parts(jobs)
         queue, args = jobs[0].queue, encode_jobs(jobs)
-        batcher = self._batchers.get(queue) or self._new_batcher(queue)
+        batcher: EnqueueBatcher = self._database.session.kept.get(queue) or self._new_batcher(queue)
         answers = await batcher.store(args)
         if CONFLICT in answers:
             raise _conflict(jobs, answers)
@@ -42,7 +45,8 @@ class EnqueueRole(BrokerRole):
         """Store jobs of several queues. One script sees one queue only, so all are checked before any is stored."""
         parts = group_by(jobs, queue_of)
         args = {queue: encode_jobs(part) for queue, part in parts.items()}
-        batchers = {queue: self._batchers.get(queue) or self._new_batcher(queue) for queue in parts}
+        kept = self._database.session.kept
+        batchers: dict[str, EnqueueBatcher] = {queue: kept.get(queue) or self._new_batcher(queue) for queue in parts}
         _check_ids(jobs)
         for queue, batcher in batchers.items():
             answers = await batcher.check(args[queue])
@@ -59,9 +63,25 @@ class EnqueueRole(BrokerRole):
         return [answer == NEW for answer in ungroup(jobs, stored, queue_of)]
 
     def _new_batcher(self, queue: str) -> EnqueueBatcher:
-        batcher = EnqueueBatcher(queue, self._database, self._layout, self._known_queues)
-        self._batchers[queue] = batcher
+        batcher = self._abandoned(queue)
+        if batcher is None:
+            batcher = EnqueueBatcher(queue, self._database, self._layout, self._known_queues)
+        else:
+            batcher.reopen()
+        self._batchers[queue].append(batcher)
+        batcher.session.kept[queue] = batcher
         return batcher
+
+    def _abandoned(self, queue: str) -> EnqueueBatcher | None:
+        """Take over the latest batcher whose connections are closed: a call that failed there may be repeated here."""
+        batchers = self._batchers[queue]
+        for batcher in reversed(list(batchers)):
+            if batcher.session.closed or batcher.session.loop.is_closed():
+                # Another thread may take over the same.
+                with suppress(ValueError):
+                    batchers.remove(batcher)
+                    return batcher
+        return None
 
 
 def _check_ids(jobs: Sequence[NewJob]) -> None:

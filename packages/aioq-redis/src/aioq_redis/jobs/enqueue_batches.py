@@ -176,8 +176,6 @@ class EnqueueBatcher:
             BrokerUnavailable, BrokerConfigError, BrokerFull: As for `Database.call`.
             NotReplicated: Too few replicas have the jobs.
         """
-        if not _is_current(self.session):
-            self._reopen()
         session = self.session
         deadline = session.loop.time() + self._database.timeout
         retry: Retry | None = None
@@ -194,8 +192,6 @@ class EnqueueBatcher:
         Raises:
             BrokerUnavailable, BrokerConfigError: As for `Database.call`.
         """
-        if not _is_current(self.session):
-            self._reopen()
         in_doubt = format_places(self.doubts.find(jobs, self.session.loop.time()))
         args = ["check", 0, "", in_doubt, *jobs]
         answers: list[int] = await self._database.call("enqueue", self._space, args, own=self._client)
@@ -341,8 +337,8 @@ class EnqueueBatcher:
         if earliest < math.inf:
             self._set_timer(earliest)
 
-    def _reopen(self) -> None:
-        """Send over other connections from now on: those so far are closed, or their event loop has ended."""
+    def reopen(self) -> None:
+        """Send over the connections of the running event loop from now on, as those so far have ended."""
         session = self._database.session
         if session.loop is not self.session.loop:
             # The callers ended with their loop.
@@ -370,11 +366,3 @@ class EnqueueBatcher:
 
     async def _find_mistyped(self) -> str:
         return await self._database.find_mistyped(self._space, self._keys)
-
-
-def _is_current(session: Session) -> bool:
-    """Whether connections are open, and belong to the running event loop."""
-    try:
-        return not session.closed and session.loop is asyncio.get_running_loop()
-    except RuntimeError:
-        return False

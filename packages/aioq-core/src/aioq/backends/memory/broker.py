@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Sequence
 
 from anyio import Event
@@ -21,9 +22,10 @@ __all__ = ["MemoryBroker"]
 class MemoryBroker(LeaseRole, JobStoreRole, TickLedgerRole):
     """Keeps jobs in the memory of this process: for tests, demos and programs without a server.
 
-    Clients and workers must share the object and its event loop. Jobs are lost when the process
-    ends. Dead and expired jobs are kept for 7 days, cancelled ones for a day. It is the reference
-    implementation of the broker protocols: the simplest code that passes `aioq.testing`.
+    Clients and workers must share the object. A thread may enqueue in an event loop of its own, with `asyncio.run`; a
+    process that was forked from one that has used the broker may not. Jobs are lost when the process ends. Dead and
+    expired jobs are kept for 7 days, cancelled ones for a day. It is the reference implementation of the broker
+    protocols: the simplest code that passes `aioq.testing`.
 
     Args:
         url: `memory://`; present so that the broker can be named by a URL like others.
@@ -38,6 +40,7 @@ class MemoryBroker(LeaseRole, JobStoreRole, TickLedgerRole):
             raise BrokerConfigError("the memory broker takes no settings in its URL: write memory:// only")
         self._clock: Clock = clock or SystemClock()
         self._workers: dict[str, tuple[WorkerInfo, float]] = {}
+        self._process: int | None = None
         super().__init__(JobTable(SteadyClock(self._clock), Waiters()))
 
     def __repr__(self) -> str:
@@ -45,6 +48,7 @@ class MemoryBroker(LeaseRole, JobStoreRole, TickLedgerRole):
 
     async def connect(self) -> None:
         """Do nothing: the store is this object."""
+        self._check_process()
 
     async def close(self) -> None:
         """Do nothing: the jobs stay for the next `connect`."""
@@ -55,6 +59,7 @@ class MemoryBroker(LeaseRole, JobStoreRole, TickLedgerRole):
 
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[bool]:
         """Store jobs, all or none; see `aioq.protocols.Broker.enqueue`."""
+        self._check_process()
         now = self._table.now()
         fresh: dict[str, NewJob] = {}
         is_new: list[bool] = []
@@ -70,6 +75,17 @@ class MemoryBroker(LeaseRole, JobStoreRole, TickLedgerRole):
         for job in fresh.values():
             self._table.add(job, now)
         return is_new
+
+    def _check_process(self) -> None:
+        """Raise an error in a forked process: no worker would ever see its jobs."""
+        process = os.getpid()
+        if self._process is None:
+            self._process = process
+        elif self._process != process:
+            raise BrokerConfigError(
+                f"the memory broker belongs to process {self._process}, whose workers would not see the jobs of this "
+                f"process, {process}; use a broker with a server, such as redis://, or make a broker in each process"
+            )
 
     async def heartbeat(self, worker: WorkerInfo, *, ttl: float) -> None:
         """Record that a worker is up; see `aioq.protocols.WorkerRegistry.heartbeat`."""

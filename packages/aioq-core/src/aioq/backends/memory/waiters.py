@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
@@ -19,6 +20,7 @@ class Waiters:
 
     def __init__(self) -> None:
         self._events: defaultdict[tuple[str, str], set[anyio.Event]] = defaultdict(set)
+        self._loops: dict[anyio.Event, asyncio.AbstractEventLoop | None] = {}
         self._aborts: dict[str, MemoryObjectSendStream[CancelledRun]] = {}
 
     @contextmanager
@@ -26,11 +28,13 @@ class Waiters:
         """Yield an event that is set if one of `names` is woken during the block."""
         event = anyio.Event()
         keys = [(kind, name) for name in names]
+        self._loops[event] = _running_loop()
         for key in keys:
             self._events[key].add(event)
         try:
             yield event
         finally:
+            del self._loops[event]
             for key in keys:
                 # Names are job ids, too: sets that are empty again would add up.
                 self._events[key].discard(event)
@@ -39,8 +43,14 @@ class Waiters:
 
     def wake(self, kind: str, name: str) -> None:
         """Set all events that wait for `name`."""
-        for event in self._events.get((kind, name), ()):
-            event.set()
+        for event in list(self._events.get((kind, name), ())):
+            loop = self._loops.get(event)
+            if loop is None or loop is _running_loop():
+                event.set()
+            else:
+                # A thread with an event loop of its own has enqueued a job for a worker in this loop.
+                with suppress(RuntimeError):  # the loop was closed
+                    loop.call_soon_threadsafe(event.set)
 
     def abort(self, worker_id: str, run: CancelledRun) -> None:
         """Tell a worker that a run of it was cancelled, if the worker listens."""
@@ -60,3 +70,11 @@ class Waiters:
             # A worker of the same id may have subscribed since.
             if self._aborts.get(worker_id) is send:
                 del self._aborts[worker_id]
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the running loop of asyncio; None in a program that uses trio."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
