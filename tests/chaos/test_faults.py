@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(not found(), reason=HOW_TO)
 GROUPS = (
     ("F1", "F2", "F6", "F13", "F16"),
     ("F1b", "F3", "F10", "F15", "F18"),
-    ("F4", "F5", "F9", "F14", "F20"),
+    ("F4", "F5", "F9", "F14", "F20", "F22"),
     ("F7", "F8", "F11", "F19"),
 )
 """Faults that run at the same time, because their workers wait most of the time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from typing import Any
@@ -11,10 +12,12 @@ import anyio
 from aioq import Aarq
 from tests.chaos.job_log import JobLog
 
-__all__ = ["MAX_CRASHES", "FAILING_RETRIES", "define"]
+__all__ = ["FAILING_RETRIES", "MAX_CRASHES", "STUCK_TIMEOUT", "define"]
 
 MAX_CRASHES = 10
 FAILING_RETRIES = 2
+STUCK_TIMEOUT = 0.5
+"""Timeout in seconds of the tasks that ignore it."""
 
 
 def define(app: Aarq, job_log: JobLog) -> None:
@@ -62,3 +65,21 @@ def define(app: Aarq, job_log: JobLog) -> None:
         """Accept any value."""
         job_log.write("begin", ctx)
         job_log.write("end", ctx)
+
+    _define_stuck(app, job_log)
+
+
+def _define_stuck(app: Aarq, job_log: JobLog) -> None:
+    @app.task(name="deaf", timeout=STUCK_TIMEOUT)
+    async def deaf(ctx: dict[str, Any]) -> None:
+        """Swallow every cancellation."""
+        job_log.write("begin", ctx)
+        while True:
+            with contextlib.suppress(BaseException):
+                await anyio.sleep(60)
+
+    @app.task(name="hang", timeout=STUCK_TIMEOUT)
+    def hang(ctx: dict[str, Any]) -> None:
+        """Block a thread."""
+        job_log.write("begin", ctx)
+        time.sleep(3600)

@@ -24,6 +24,7 @@ from tests.chaos.faults import (
     poison_job,
     restart_server,
     slow_network,
+    stuck_tasks,
     terminate_worker,
     wrong_clocks,
 )
@@ -72,4 +73,5 @@ FAULTS: Sequence[Fault] = (
     Fault(failover.FAULT, failover.run),
     Fault(slow_network.FAULT, slow_network.run),
     Fault(no_fault.FAULT, no_fault.run),
+    Fault(stuck_tasks.FAULT, stuck_tasks.run),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 
@@ -48,6 +49,24 @@ def test_check_without_problems_exits_0(project: Project) -> None:
     )  # fmt: skip
     project.do(lambda: project.app.broker.heartbeat(worker, ttl=60))  # type: ignore[attr-defined]
     assert project.aioq("check", "tasks:app") == (0, "ok: none of 3 entries is overdue, 1 disabled; 1 worker up\n", "")
+
+
+def test_check_shows_stuck_slots(project: Project) -> None:
+    """The line and `--json` say how many slots of all workers are stuck; they are no problem of a cron."""
+    project.write("tasks.py", TASKS)
+    project.register()
+    for id, stuck in (("w1", 2), ("w2", 1)):
+        worker = WorkerInfo(
+            id=id, queues=("q",), concurrency=4, running=3, hostname="h", pid=1, started_at=NOON, stuck=stuck
+        )  # fmt: skip
+        project.do(partial(project.app.broker.heartbeat, worker, ttl=60))  # type: ignore[attr-defined]
+    outcome = project.aioq("check", "tasks:app")
+    assert outcome.code == 0
+    assert outcome.out == (
+        "ok: none of 3 entries is overdue, 1 disabled; 2 workers up, 3 slots are stuck: their tasks ignore their "
+        "timeout or cancellation\n"
+    )
+    assert json.loads(project.aioq("check", "tasks:app", "--json").out)["stuck"] == 3
 
 
 def test_check_overdue_entry_exits_1(project: Project) -> None:
@@ -117,7 +136,14 @@ def test_check_nothing_registered_exits_1(project: Project) -> None:
     assert project.aioq("check", "tasks:app") == (1, "", line)
     outcome = project.aioq("check", "tasks:app", "--json")
     assert (outcome.code, outcome.err) == (1, line)
-    assert json.loads(outcome.out) == {"ok": False, "entries": 3, "registered": 0, "workers": 0, "overdue": []}
+    assert json.loads(outcome.out) == {
+        "ok": False,
+        "entries": 3,
+        "registered": 0,
+        "workers": 0,
+        "stuck": 0,
+        "overdue": [],
+    }
 
 
 @pytest.mark.parametrize("entries", ["", "app.cron('0 * * * *', enabled=False)(print)"])
@@ -141,6 +167,7 @@ def test_check_json_names_overdue_entries(project: Project) -> None:
         "entries": 3,
         "registered": 3,
         "workers": 0,
+        "stuck": 0,
         "overdue": [
             {"name": "tasks.report", "queue": "reports", "tick": "2026-01-05T14:00:00+01:00", "seconds": 420.0},
             {"name": "tasks.cleanup", "queue": "default", "tick": "2026-01-05T13:30:00+01:00", "seconds": 2220.0},

@@ -247,3 +247,35 @@ app.lifespan = lifespan
     fleet.wait_for_event("starting", times=2)
     fleet.send(signal.SIGTERM)
     assert fleet.wait() == 0
+
+
+def test_processes_stuck_worker_is_replaced(
+    start_worker: StartWorker, write_tasks: Callable[[str], None], client: Client, tmp_path: Path
+) -> None:
+    """A worker whose slots are stuck leaves with exit code 70, and the supervisor starts another one."""
+    write_tasks(
+        """
+import aioq.worker.overruns
+import aioq.worker.worker
+
+aioq.worker.overruns.STUCK_AFTER = 0.7
+aioq.worker.worker.SHUTDOWN_TIMEOUT = 0.5
+
+@app.task(name="hold", timeout=0.1)
+async def hold(ctx, gate: str) -> None:
+    emit("started")
+    while not Path(gate).exists():
+        try:
+            await anyio.sleep(0.1)
+        except BaseException:
+            emit("deaf")
+"""
+    )
+    fleet = start_worker("--processes", "2", "-c", "2", "--max-stuck", "1")
+    fleet.wait_for(UP, times=2)
+    job_id = client.hold(tmp_path / "gate")
+    fleet.wait_for(r"ERROR aioq.worker: 1 of 2 slots are stuck, as many as max_stuck allows")
+    fleet.wait_for(r"worker process \d \(pid \d+\) ended with exit code 70")
+    fleet.wait_for(UP, times=3)
+    record = client.record(job_id)
+    assert (record.state, record.attempt, record.crashes) == (JobState.FAILED, 1, 0)

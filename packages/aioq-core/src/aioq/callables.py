@@ -1,4 +1,4 @@
-"""Inspects and calls functions: their names, the modules that define them, and calls in threads."""
+"""Inspects functions: their names, the modules that define them, and whether they can be tasks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import FrameType, UnionType
-from typing import Any, NoReturn, Union, get_args, get_origin
-
-import anyio.to_thread
+from typing import Any, Union, get_args, get_origin
 
 from aioq.errors import TaskDefinitionError
 from aioq.serialization.annotations import module_names, signature_of
@@ -23,7 +21,6 @@ __all__ = [
     "check_context_parameter",
     "check_no_method",
     "imported_as",
-    "in_thread",
     "is_async",
     "is_generator",
     "name_of",
@@ -107,34 +104,6 @@ def _caller() -> FrameType | None:
     while frame is not None and f"{frame.f_globals.get('__name__')}.".startswith("aioq."):
         frame = frame.f_back
     return frame
-
-
-async def in_thread(call: Callable[[], Any], limiter: anyio.CapacityLimiter | None = None) -> Any:
-    """Run a blocking call in a worker thread. If the caller is cancelled, the thread runs on.
-
-    A returned awaitable is awaited: a plain `def` may wrap an `async def`.
-    """
-    # A thread cannot be stopped: waiting for it would keep a stopping worker from releasing its job.
-    outcome = await anyio.to_thread.run_sync(_outcome_of, call, abandon_on_cancel=True, limiter=limiter)
-    result = outcome()
-    return await result if inspect.isawaitable(result) else result
-
-
-def _outcome_of(call: Callable[[], Any]) -> Callable[[], Any]:
-    """Run `call`, and return a function that returns its result or raises its exception.
-
-    Threads cannot pass every outcome on directly: trio rejects a coroutine as a result, and asyncio
-    treats a GeneratorExit as its own.
-    """
-    try:
-        result = call()
-    except BaseException as error:
-        return partial(_raise, error)
-    return lambda: result
-
-
-def _raise(error: BaseException) -> NoReturn:
-    raise error
 
 
 def is_async(function: Callable[..., Any]) -> bool:

@@ -33,6 +33,7 @@ __all__ = [
     "SerializationError",
     "TaskDefinitionError",
     "TooManyJobs",
+    "TooManyStuck",
     "UnknownTask",
 ]
 
@@ -140,6 +141,21 @@ class TooManyJobs(AioqError, ValueError):
         self.limit = limit
         super().__init__(
             f"{count:,} jobs are too many for one call: the limit is {limit:,}; enqueue them in several calls"
+        )
+
+
+class TooManyStuck(AioqError):
+    """The worker has left because too many of its slots are held by tasks that ignore their cancellation.
+
+    Attributes:
+        stuck: The number of these slots.
+    """
+
+    def __init__(self, worker_id: str, stuck: int, slots: int) -> None:
+        self.stuck = stuck
+        super().__init__(
+            f"worker {worker_id} has left: {stuck} of its {slots} slots are held by tasks that go on although they "
+            f"were cancelled or their timeout is over; see the log for their stacks"
         )
 
 

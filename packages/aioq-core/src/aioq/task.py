@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
-import anyio
-
 from aioq.callables import (
     check_context_parameter,
     check_no_method,
-    in_thread,
     is_async,
     is_generator,
     name_of,
@@ -37,6 +34,7 @@ from aioq.serialization.annotations import signature_of
 from aioq.serialization.arguments import CallSignature
 from aioq.serialization.codec import Codec
 from aioq.serialization.signing import OVERHEAD, Signer, Subject, looks_signed
+from aioq.threads import in_bounded_thread
 
 __all__ = ["Call", "Enqueuer", "Task", "TaskDecorator", "TaskWithOptions"]
 
@@ -124,7 +122,7 @@ class Task(Generic[P, R]):
         args: Iterable[Any],
         kwargs: Mapping[str, Any],
         *,
-        limiter: anyio.CapacityLimiter | None = None,
+        in_thread: Callable[[Callable[[], Any]], Awaitable[Any]] = in_bounded_thread,
     ) -> Any:
         """Run the function with arguments that are already bound.
 
@@ -132,11 +130,11 @@ class Task(Generic[P, R]):
         awaits it.
 
         Args:
-            limiter: Limits the threads for plain `def` functions; anyio's default when None.
+            in_thread: Runs a plain `def` function in a thread.
         """
         if self.is_async:
             return await self.function(ctx, *args, **kwargs)
-        return await in_thread(partial(self.function, ctx, *args, **kwargs), limiter)
+        return await in_thread(partial(self.function, ctx, *args, **kwargs))
 
     @cached_property
     def signature(self) -> CallSignature:

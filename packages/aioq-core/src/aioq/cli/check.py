@@ -29,6 +29,8 @@ class Snapshot:
     statuses: Sequence[CronStatus]
     workers: int | None
     """Workers that are up, of any app; None if the broker has no registry of workers."""
+    stuck: int = 0
+    """Slots of these workers whose tasks ignore their timeout or cancellation."""
 
 
 def register(commands: Commands) -> None:
@@ -60,7 +62,7 @@ def check(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(_as_json(overviews, snapshot))
     elif not problems:
-        print_out(healthy_line(overviews, snapshot.workers))
+        print_out(healthy_line(overviews, snapshot.workers, snapshot.stuck))
     # Also with --json: stderr is what a failed probe leaves in the log of its platform.
     for line in problems:
         print_err(f"check: {line}")
@@ -72,9 +74,14 @@ def _ask(app: Aarq, timeout: float) -> Snapshot:
 
     async def question() -> Snapshot:
         # For the message only: a worker of another app counts, too.
-        workers = len(await app.broker.list_workers()) if isinstance(app.broker, WorkerRegistry) else None
+        workers = await app.broker.list_workers() if isinstance(app.broker, WorkerRegistry) else None
         statuses = await ledger.cron_statuses(app.name)
-        return Snapshot(now=datetime.fromtimestamp(await app.broker.time(), UTC), statuses=statuses, workers=workers)
+        return Snapshot(
+            now=datetime.fromtimestamp(await app.broker.time(), UTC),
+            statuses=statuses,
+            workers=None if workers is None else len(workers),
+            stuck=sum(worker.stuck for worker in workers or ()),
+        )
 
     return run_connected(app, question, timeout=timeout)
 
@@ -92,7 +99,7 @@ def unregistered_line(app: str, entries: int) -> str:
     )
 
 
-def healthy_line(overviews: Sequence[EntryOverview], workers: int | None) -> str:
+def healthy_line(overviews: Sequence[EntryOverview], workers: int | None, stuck: int) -> str:
     """Return the line to print if there is no problem; it counts the entries that cannot be overdue."""
     statuses = [one.status for one in overviews if one.status]
     groups = {
@@ -106,7 +113,12 @@ def healthy_line(overviews: Sequence[EntryOverview], workers: int | None) -> str
         *(f"{count} {name}" for name, count in groups.items() if count),
     ]
     up = "" if workers is None else f"; {workers} worker{'' if workers == 1 else 's'} up"
-    return f"ok: {', '.join(parts)}{up}"
+    return f"ok: {', '.join(parts)}{up}{f', {stuck_text(stuck)}' if stuck else ''}"
+
+
+def stuck_text(stuck: int) -> str:
+    """Return the number of stuck slots in words."""
+    return f"{stuck} slot{' is' if stuck == 1 else 's are'} stuck: their tasks ignore their timeout or cancellation"
 
 
 def overdue_line(overview: EntryOverview, tick: datetime, now: datetime) -> str:
@@ -142,5 +154,6 @@ def _as_json(overviews: Sequence[EntryOverview], snapshot: Snapshot) -> dict[str
         "entries": len(overviews),
         "registered": sum(one.status is not None for one in overviews),
         "workers": snapshot.workers,
+        "stuck": snapshot.stuck,
         "overdue": overdue,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from aioq.errors import BrokerConfigError, BrokerUnavailable, DiscoveryError
+from aioq.errors import BrokerConfigError, BrokerUnavailable, DiscoveryError, TooManyStuck
 
 __all__ = ["CommandError", "Exit", "exit_for"]
 
@@ -18,6 +18,8 @@ class Exit(IntEnum):
     """Wrong arguments, or a path to an app that does not exist."""
     UNAVAILABLE = 69
     """The broker cannot be reached."""
+    STUCK = 70
+    """A worker has left because tasks that ignore their cancellation hold `--max-stuck` slots: start another one."""
     CONFIG = 78
     """The broker's configuration is wrong, or a distribution is not installed."""
     INTERRUPTED = 130
@@ -48,5 +50,7 @@ def exit_for(error: BaseException) -> Exit:
             return Exit.UNAVAILABLE
         case BrokerConfigError() | DiscoveryError():
             return Exit.CONFIG
+        case TooManyStuck():
+            return Exit.STUCK
         case _:
             return Exit.FAILED

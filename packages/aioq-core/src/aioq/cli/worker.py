@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Final, cast
 
@@ -19,6 +20,7 @@ from aioq.cli.logs import configure_logging
 from aioq.cli.process import exit_if_threads_hang, exit_now, own_command_line, task_thread_pool
 from aioq.cli.signals import IGNORED, SignalReceiver, ignore
 from aioq.cli.supervisor import ControlPipe, Supervisor
+from aioq.errors import TooManyStuck
 from aioq.worker import Worker
 
 __all__ = ["register"]
@@ -68,6 +70,11 @@ def register(commands: Commands) -> None:
         "--grace", type=float, default=25.0, metavar="SECONDS",
         help="seconds for running jobs to end after a stop; %(default)g by default",
     )  # fmt: skip
+    parser.add_argument(
+        "--max-stuck", type=int, metavar="N",
+        help="stuck slots with which the worker leaves, for a supervisor to start another: slots of tasks that ignore "
+        f"their timeout or cancellation for 5 s; the exit code is then {Exit.STUCK}; all slots by default",
+    )  # fmt: skip
     parser.add_argument("--burst", action="store_true", help="exit as soon as no job is due or running; fire no crons")
     parser.add_argument(
         "--loop", choices=("asyncio", "uvloop"), default="asyncio", help="event loop to use; %(default)s by default"
@@ -107,8 +114,13 @@ def _run_here(arguments: argparse.Namespace, pipe: ControlPipe | None) -> int:
     worker = _worker(app, arguments)
     _warn(app, worker.queues)
     anyio.run(_work, worker, pipe, backend_options={"use_uvloop": arguments.loop == "uvloop"})
-    exit_if_threads_hang(Exit.OK)  # their jobs were released, and other workers run them
-    return Exit.OK
+    code = _code(worker)
+    exit_if_threads_hang(code)  # their jobs were settled or released
+    return code
+
+
+def _code(worker: Worker) -> Exit:
+    return Exit.STUCK if worker.too_many_stuck else Exit.OK
 
 
 def _worker(app: Aarq, arguments: argparse.Namespace) -> Worker:
@@ -120,6 +132,7 @@ def _worker(app: Aarq, arguments: argparse.Namespace) -> Worker:
             lease=arguments.lease,
             max_block=arguments.max_block,
             grace=arguments.grace,
+            max_stuck=arguments.max_stuck,
             burst=arguments.burst,
             handle_signals=False,  # `SignalReceiver` does, also while the event loop is blocked
         )
@@ -134,7 +147,8 @@ async def _work(worker: Worker, pipe: ControlPipe | None) -> None:
             # Beside the worker, which does not return as long as such tasks run.
             ending = asyncio.create_task(_end_without_tasks(worker))
             try:
-                await worker.run()
+                with suppress(TooManyStuck):  # it is in the log
+                    await worker.run()
             finally:
                 ending.cancel()
 
@@ -145,7 +159,7 @@ async def _end_without_tasks(worker: Worker) -> None:
     logger.warning(
         "exiting although tasks are still running: they ignore their cancellation, and their jobs were released"
     )
-    exit_now(Exit.OK)
+    exit_now(_code(worker))
 
 
 def _warn(app: Aarq, queues: tuple[str, ...]) -> None:

@@ -292,3 +292,5 @@ class WorkerInfo(Struct, frozen=True, kw_only=True):
     """Its tasks, by name; `aioq tasks diff` compares them with the code."""
     tasks_left_out: int = 0
     """How many tasks are not in `tasks`, because the description would be too long."""
+    stuck: int = 0
+    """Slots whose tasks go on although they were interrupted at least 5 seconds ago."""

@@ -12,7 +12,7 @@ from typing import Any
 from aioq.model.job import Lease
 from aioq.serialization.failure import one_line
 
-__all__ = ["extra", "job_of", "logger", "shown"]
+__all__ = ["extra", "job_of", "logger", "shown", "warn_with_stack"]
 
 logger = logging.getLogger("aioq.worker")
 
@@ -33,3 +33,22 @@ def job_of(lease: Lease) -> str:
 def extra(lease: Lease) -> dict[str, Any]:
     """Return the attributes of every log record about a leased job, for programs that read the log."""
     return {"job_id": lease.job_id, "task": lease.task, "attempt": lease.attempt, "epoch": lease.epoch}
+
+
+def warn_with_stack(message: str, *args: object, stack: str, lease: Lease | None) -> None:
+    """Log a warning with a stack other than that of the caller.
+
+    Args:
+        message: The message, with a place for each of `args`.
+        args: The values in the message.
+        stack: The stack, with a heading.
+        lease: The job that it is about, if any.
+    """
+    if not logger.isEnabledFor(logging.WARNING):
+        return
+    # Not by `logger.warning`: its `stack_info=True` would show the stack of this thread.
+    record = logger.makeRecord(
+        logger.name, logging.WARNING, __file__, 0, message, args, None,
+        func=None, extra=extra(lease) if lease else None, sinfo=stack,
+    )  # fmt: skip
+    logger.handle(record)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 import threading
-import traceback
 from contextvars import Context, ContextVar
 from dataclasses import dataclass
 from types import FrameType
@@ -15,7 +13,8 @@ import anyio
 
 from aioq.clock import SystemClock
 from aioq.model.job import Lease
-from aioq.worker.log import extra, job_of, logger, shown
+from aioq.threads import stack_of
+from aioq.worker.log import job_of, logger, shown, warn_with_stack
 
 __all__ = ["Culprit", "LoopMonitor", "current_job", "find_culprit"]
 
@@ -27,9 +26,6 @@ BLOCKED_AFTER = 1.0
 
 SUSPENDED_AFTER = 0.5
 """Seconds by which the monitor's own thread must be late to conclude that the whole process was suspended."""
-
-MAX_FRAMES = 30
-"""Frames of the stack that are logged, the innermost ones."""
 
 current_job: ContextVar[Lease | None] = ContextVar("aioq_current_job", default=None)
 """The job for which the current code runs. The runner sets it in each job's task; tasks started there inherit it."""
@@ -109,17 +105,14 @@ def _probe(loop: asyncio.AbstractEventLoop, answer: threading.Event) -> bool:
 
 
 def _log_blocked(seconds: float, culprit: Culprit) -> None:
-    if not logger.isEnabledFor(logging.WARNING):
-        return
-    message = "the event loop has been blocked for %.1f s by %s: nothing else runs; %s"
-    advice = "move the slow code into a plain def task, which runs in a thread"
-    facts = extra(culprit.lease) if culprit.lease else None
-    # Not by `logger.warning`: its `stack_info=True` would show the stack of this thread.
-    record = logger.makeRecord(
-        logger.name, logging.WARNING, __file__, 0, message, (seconds, culprit, advice), None,
-        func=None, extra=facts, sinfo=f"Stack of the event loop (most recent call last):\n{culprit.stack}",
-    )  # fmt: skip
-    logger.handle(record)
+    warn_with_stack(
+        "the event loop has been blocked for %.1f s by %s: nothing else runs; "
+        "move the slow code into a plain def task, which runs in a thread",
+        seconds,
+        culprit,
+        stack=f"Stack of the event loop (most recent call last):\n{culprit.stack}",
+        lease=culprit.lease,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +136,8 @@ def find_culprit(loop: asyncio.AbstractEventLoop, thread: int) -> Culprit:
     task = asyncio.current_task(loop)
     frame = sys._current_frames().get(thread)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # it is documented
     context = _context_of(task, frame)
-    stack = "".join(traceback.format_list(traceback.extract_stack(frame, MAX_FRAMES))) if frame else ""
-    return Culprit(context.get(current_job) if context else None, task.get_name() if task else None, stack.rstrip())
+    lease = context.get(current_job) if context else None
+    return Culprit(lease, task.get_name() if task else None, stack_of(frame))
 
 
 def _context_of(task: asyncio.Task[object] | None, frame: FrameType | None) -> Context | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Mapping
+import math
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import anyio
@@ -14,17 +16,20 @@ import anyio
 from aioq.errors import BadSignature, PayloadTooLarge, ResultSerializationError, SerializationError, UnknownTask
 from aioq.model.ids import TICK_IDS
 from aioq.model.job import CancelledRun, Completed, Failed, Lease, Released, Settlement
+from aioq.options import TaskOptions
 from aioq.serialization.failure import describe, error_text
 from aioq.serialization.mismatch import ArgumentMismatch
 from aioq.task import Task
+from aioq.threads import ThreadCall, in_thread
 from aioq.worker.broker_retry import OUTAGES
 from aioq.worker.cron import JobNotReady, ScheduledJobs
 from aioq.worker.execution.anyio_tasks import AnyioTasks
 from aioq.worker.execution.asyncio_tasks import AsyncioTasks
-from aioq.worker.execution.protocol import Interrupted, JobTask, JobTasks
+from aioq.worker.execution.protocol import OVERRUN_AFTER, Interrupted, JobTask, JobTasks
 from aioq.worker.log import extra, job_of, logger
 from aioq.worker.loop_monitor import current_job
 from aioq.worker.outcome import after_error, cannot_run, expired, unreadable
+from aioq.worker.overruns import Overrun, Overruns
 from aioq.worker.runtime import Runtime
 from aioq.worker.settler import Settler
 from aioq.worker.shutdown import being_cancelled
@@ -38,6 +43,12 @@ CLOCK_RETRY_DELAY = 1.0
 """Seconds after which a job is claimed again if the broker rejected the request for its time."""
 
 
+OVERRUN_RETRY_DELAY = 5.0
+"""Seconds after which a job is claimed again if an earlier run of it goes on in this worker."""
+
+TIMED_OUT = "its timeout is over"
+
+
 class CancelReason(Enum):
     """Why a running job was cancelled from outside."""
 
@@ -49,27 +60,31 @@ class CancelReason(Enum):
 class RunningJob:
     """A job that was started and has not ended."""
 
-    __slots__ = ("cancelled_for", "lease", "task")
+    __slots__ = ("cancelled_for", "lease", "overrun", "task")
 
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
         self.task: JobTask | None = None
         """None until the job's task has made its first step."""
         self.cancelled_for: CancelReason | None = None
+        self.overrun: Overrun | None = None
+        """Set once the job was settled although its task goes on."""
 
 
 class Runner:
     """Starts jobs, and passes their settlements to the settler."""
 
-    def __init__(self, runtime: Runtime, settler: Settler, scheduled: ScheduledJobs) -> None:
+    def __init__(self, runtime: Runtime, settler: Settler, scheduled: ScheduledJobs, overruns: Overruns) -> None:
         self._app = runtime.app
         self._worker_id = runtime.worker_id
         self._slots = runtime.slots
         self._leases = runtime.leases
         self._settler = settler
         self._scheduled = scheduled
-        # One thread for each slot: anyio's own limiter has 40, and the tasks would share it with all other code.
-        self._threads = anyio.CapacityLimiter(self._slots.total)
+        self._overruns = overruns
+        # The slots limit the threads: a thread keeps its slot until it ends, even if its job ended before. anyio's own
+        # limiter would free the place of a thread whose job has ended.
+        self._in_thread = partial(in_thread, on_left=self._keep_slot, limiter=anyio.CapacityLimiter(math.inf))
         self._running: dict[str, RunningJob] = {}
         self._tasks: JobTasks | None = None
         self.shared: Mapping[str, Any] = {}
@@ -83,7 +98,7 @@ class Runner:
         """
         # Decided here, not in the constructor: a worker may be built before an event loop runs.
         on_asyncio = anyio.get_cancelled_exc_class() is asyncio.CancelledError
-        async with AsyncioTasks() if on_asyncio else AnyioTasks() as self._tasks:
+        async with (AsyncioTasks if on_asyncio else AnyioTasks)(self._settle_overrun) as self._tasks:
             try:
                 yield
             except BaseException:
@@ -93,11 +108,15 @@ class Runner:
     def start(self, lease: Lease) -> None:
         """Run a job in a free slot.
 
-        If an earlier run of the same job is still running here, it has lost its lease, and is cancelled.
+        If an earlier run of the same job is still running here, it has lost its lease, and is cancelled. If its task
+        goes on although it was interrupted, the job is given back for a while, because it may run on another worker.
         """
         if self._tasks is None:
             raise RuntimeError("jobs can be started inside `running` only")
         if (earlier := self._running.get(lease.job_id)) is not None:
+            if earlier.overrun is not None:
+                self._settler.add(Released(lease=lease, delay=OVERRUN_RETRY_DELAY))
+                return
             self.cancel(earlier.lease, CancelReason.LOST)
         job = self._running[lease.job_id] = RunningJob(lease)
         # Here, not in the job's task: the next claim asks for as many jobs as there are free slots, and may be sent
@@ -109,7 +128,7 @@ class Runner:
         """Cancel one run of a job; return False if it is not running here or is being cancelled already."""
         job = self._running.get(run.job_id)
         # The first reason stays: a job whose lease was lost must not be released when the worker stops later.
-        if job is None or job.cancelled_for:
+        if job is None or job.cancelled_for or job.overrun is not None:
             return False
         # The news of a lost lease or a cancellation may be late: this worker may have claimed the job again since, or
         # a later job with the same id.
@@ -128,6 +147,8 @@ class Runner:
     def release_unfinished(self) -> None:
         """Release the jobs that run on although they were cancelled; their outcomes are not reported any more."""
         for job in list(self._running.values()):
+            if job.task is None:  # a thread, for which the worker does not wait
+                continue
             logger.error(
                 "%s did not end when it was cancelled; the worker cannot end before it does",
                 job_of(job.lease),
@@ -151,10 +172,51 @@ class Runner:
             # Before the outcome is written: otherwise every slot would be idle for one round trip after each job. The
             # lease stays in the table until then, so it is extended while the outcome waits.
             self._slots.release()
-        if settlement is None:  # another worker has the job, or it was cancelled
+        if job.overrun is not None:
+            self._overruns.remove(job.overrun)
+        elif settlement is None:  # another worker has the job, or it was cancelled
             self._leases.drop(job.lease)
         else:
             self._settler.add(settlement)
+
+    def _settle_overrun(self, job: RunningJob) -> None:
+        """Settle a job whose task goes on although it was interrupted. The task keeps its slot until it ends."""
+        reason = job.cancelled_for
+        # A worker that stops waits longer, and then releases the job.
+        if reason is CancelReason.STOPPING or job.task is None:
+            return
+        why = reason.value if reason else TIMED_OUT
+        job.overrun = self._overruns.add(job.lease, why, job.task.stack, elapsed=OVERRUN_AFTER)
+        if reason is None:
+            options = self._app.tasks[job.lease.task].defaults
+            self._settler.add(after_error(options, job.lease, _timeout_error(options)))
+        else:
+            self._leases.drop(job.lease)
+
+    def _keep_slot(self, thread: ThreadCall) -> Callable[[], None]:
+        """Take another slot for the thread of the current job, which ends before it; return what frees that slot.
+
+        The job itself frees its own slot at the same moment.
+        """
+        lease = current_job.get()
+        if lease is None:
+            raise RuntimeError("the runner starts threads in the tasks of jobs only")
+        job = self._running.get(lease.job_id)
+        reason = job.cancelled_for if job is not None and job.lease is lease else None
+        rest = RunningJob(lease)
+        rest.overrun = overrun = self._overruns.add(
+            lease, reason.value if reason else TIMED_OUT, thread.stack, elapsed=0.0
+        )
+        if job is None or job.lease is lease:
+            self._running[lease.job_id] = rest
+        self._slots.take()
+        return partial(self._free_slot, rest, overrun)
+
+    def _free_slot(self, rest: RunningJob, overrun: Overrun) -> None:
+        if self._running.get(rest.lease.job_id) is rest:
+            del self._running[rest.lease.job_id]
+        self._overruns.remove(overrun)
+        self._slots.release()
 
     async def _settlement(self, job_task: JobTask, job: RunningJob) -> Settlement | None:
         lease = job.lease
@@ -190,8 +252,7 @@ class Runner:
         except Interrupted:
             if job.cancelled_for:
                 return self._after_cancel(job, started=True)
-            timeout = TimeoutError(f"the task took longer than its timeout of {options.timeout:g} s")
-            return after_error(options, job.lease, timeout)
+            return after_error(options, job.lease, _timeout_error(options))
         except anyio.get_cancelled_exc_class() as error:
             if being_cancelled():
                 raise
@@ -232,13 +293,13 @@ class Runner:
         # The prefix of the id marks a schedule's job, so the other jobs need no look-up.
         if lease.job_id.startswith(TICK_IDS):
             return self._scheduled_work(lease, task, context, args, kwargs)
-        return task.run(context, args, kwargs, limiter=self._threads)
+        return task.run(context, args, kwargs, in_thread=self._in_thread)
 
     async def _scheduled_work(
         self, lease: Lease, task: Task[..., Any], context: dict[str, Any], args: list[Any], kwargs: dict[str, Any]
     ) -> Any:
         context |= await self._scheduled.prepare(lease, task)
-        return await task.run(context, args, kwargs, limiter=self._threads)
+        return await task.run(context, args, kwargs, in_thread=self._in_thread)
 
     def _completed(self, lease: Lease, task: Task[..., Any], result: object) -> Settlement:
         options = task.defaults
@@ -275,3 +336,7 @@ class Runner:
             "queue": lease.queue,
             "enqueued_at": datetime.fromtimestamp(lease.enqueued_at, UTC),
         }
+
+
+def _timeout_error(options: TaskOptions) -> TimeoutError:
+    return TimeoutError(f"the task took longer than its timeout of {options.timeout:g} s")

@@ -16,6 +16,7 @@ from anyio.abc import TaskStatus
 
 from aioq.app import Aarq
 from aioq.clock import Clock, SystemClock, pass_time
+from aioq.errors import TooManyStuck
 from aioq.model.ids import check_name
 from aioq.model.job import WorkerInfo
 from aioq.model.tasks import TaskInfo
@@ -28,6 +29,7 @@ from aioq.worker.claimer import Claimer
 from aioq.worker.cron import CronService
 from aioq.worker.heartbeat import Heartbeat
 from aioq.worker.log import logger
+from aioq.worker.overruns import Overruns
 from aioq.worker.reaper import Reaper
 from aioq.worker.runner import CancelReason, Runner
 from aioq.worker.runtime import Runtime, default_id, select_queues
@@ -63,6 +65,8 @@ class Worker:
             released, and run again.
         poll: Seconds after which an idle worker asks for jobs without a signal; 0.01 to 3600, and a third of `lease`
             at most. The default is a third of `lease`, or 5 if the broker has no signals.
+        max_stuck: Slots that may be stuck, which means that their tasks go on although they were interrupted at least 5
+            seconds ago; with this number the worker drains and raises `TooManyStuck`. All slots when None.
         burst: End as soon as no job is due and none is running; fire no crons.
         handle_signals: Stop on SIGTERM, SIGINT and SIGHUP, unless the program handles or ignores them.
         id: The id of the worker; made of host, process id and a random part when None.
@@ -82,6 +86,7 @@ class Worker:
         max_block: float = 60.0,
         grace: float = 25.0,
         poll: float | None = None,
+        max_stuck: int | None = None,
         burst: bool = False,
         handle_signals: bool = True,
         id: str | None = None,
@@ -93,6 +98,8 @@ class Worker:
         number("grace", grace, 0, 86_400)
         if poll is not None:
             number("poll", poll, 0.01, 3600)
+        if max_stuck is not None:
+            whole("max_stuck", max_stuck, 1, concurrency)
         self.app = app
         self.id = default_id() if id is None else check_name("worker id", id)
         self.queues = select_queues(app, queues)
@@ -118,7 +125,10 @@ class Worker:
         )
         self._cron = CronService(runtime)
         self._settler = Settler(app.broker, retry, self._leases, self._cron.jobs.settled)
-        self._runner = Runner(runtime, self._settler, self._cron.jobs)
+        self._overruns = Overruns(
+            self._slots, self._clock, max_stuck=max_stuck or concurrency, on_limit=self._leave_stuck
+        )
+        self._runner = Runner(runtime, self._settler, self._cron.jobs, self._overruns)
         self._claimer = Claimer(runtime, poll=poll, burst=burst)
         self._heartbeat = Heartbeat(runtime, max_block=max_block)
         self._reaper = Reaper(runtime, self._heartbeat, self._settler)
@@ -126,6 +136,8 @@ class Worker:
         self._started_at = 0.0
         self._startup: anyio.CancelScope | None = None
         self._outstayed = anyio.Event()
+        self.too_many_stuck: TooManyStuck | None = None
+        """What `run` raises at its end if the worker leaves because too many of its slots are stuck."""
 
     def stop(self) -> None:
         """Stop claiming jobs and firing crons, and end when the running jobs have ended; a second call aborts them.
@@ -156,6 +168,7 @@ class Worker:
             TaskDefinitionError: The arguments or the result of a task cannot be encoded, by their annotations.
             BrokerUnavailable: The broker cannot be reached at the start.
             BrokerConfigError: The broker or its settings cannot be used; the message says why.
+            TooManyStuck: `max_stuck` slots are held by tasks that ignore their cancellation.
         """
         for task in self.app.tasks:
             _ = task.signature  # raises now, and not at the task's first job
@@ -163,6 +176,8 @@ class Worker:
             return
         with anyio.CancelScope() as self._startup:
             await self._run()
+        if self.too_many_stuck is not None:
+            raise self.too_many_stuck
 
     async def _run(self) -> None:
         async with self._connection(), self._lifespan() as shared:
@@ -185,6 +200,7 @@ class Worker:
             duties.start_soon(self._heartbeat.run, self._info, partial(self._runner.cancel, reason=CancelReason.LOST))
             duties.start_soon(self._reaper.run)
             duties.start_soon(self._claimer.end_after_stop)
+            duties.start_soon(self._overruns.run)
             duties.start_soon(self._cron.run)
             duties.start_soon(self._cancellations.run, partial(self._runner.cancel, reason=CancelReason.CANCELLED))
             async with anyio.create_task_group() as jobs, self._runner.running():
@@ -222,6 +238,14 @@ class Worker:
         with anyio.move_on_after(SHUTDOWN_TIMEOUT):
             await self._settler.wait_flushed()
         self._outstayed.set()
+
+    def _leave_stuck(self) -> None:
+        """Drain, because nothing but another process frees the slots of tasks that cannot be stopped."""
+        if not self._shutdown.requested:
+            self.too_many_stuck = TooManyStuck(self.id, self._overruns.stuck, self._slots.total)
+            stuck, slots = self._overruns.stuck, self._slots.total
+            logger.error("%d of %d slots are stuck, as many as max_stuck allows; the worker leaves", stuck, slots)
+            self.stop()
 
     async def _leave(self) -> None:
         """Release the leases that are still held, and deregister the worker, even if it is being cancelled."""
@@ -292,6 +316,7 @@ class Worker:
             all_queues=self._all_queues,
             tasks=self._tasks,
             tasks_left_out=len(self.app.tasks) - len(self._tasks),
+            stuck=self._overruns.stuck,
         )
 
     @cached_property

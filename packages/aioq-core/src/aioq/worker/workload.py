@@ -17,6 +17,8 @@ class Slots:
     def __init__(self, total: int) -> None:
         self.total = total
         self.free = total
+        self.unawaited = 0
+        """Slots for which `wait_idle` does not wait, because their tasks are stuck."""
         self._changed: anyio.Event | None = None
         self._idle: anyio.Event | None = None
 
@@ -56,9 +58,14 @@ class Slots:
         while not self.free and not unless():
             await self._wait_for_change()
 
+    def give_up_waiting(self) -> None:
+        """Make `wait_idle` ignore one of the slots that are taken."""
+        self.unawaited += 1
+        self.wake()
+
     async def wait_idle(self) -> None:
-        """Wait until every slot is free."""
-        while self.taken:
+        """Wait until every slot is free or stuck."""
+        while self.taken > self.unawaited:
             await self._wait_for_change()
 
     async def _wait_for_change(self) -> None:

@@ -12,10 +12,11 @@ import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from aioq.app import Aarq
-from aioq.callables import in_thread, is_async, name_of
+from aioq.callables import is_async, name_of
 from aioq.clock import Clock, pass_time
 from aioq.cron import CronEntry
 from aioq.serialization.failure import describe, in_full, in_short
+from aioq.threads import in_bounded_thread
 from aioq.worker.log import logger
 from aioq.worker.shutdown import being_cancelled
 
@@ -145,7 +146,7 @@ async def _call_in_scope(run: CronRun, call: Callable[[], Any]) -> RunEnd:
 async def _contained(call: Callable[[], Any], *, is_async: bool) -> RunEnd:
     """Make a call, in a thread if it is not async. Only a cancellation from outside passes through."""
     try:
-        return RunEnd(await (call() if is_async else in_thread(call)))
+        return RunEnd(await (call() if is_async else in_bounded_thread(call)))
     except anyio.get_cancelled_exc_class() as error:
         if being_cancelled():
             raise

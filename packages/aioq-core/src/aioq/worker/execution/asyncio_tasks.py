@@ -16,7 +16,8 @@ from typing import Any, NoReturn, Self, TypeVar
 import anyio
 from anyio._backends import _asyncio as backend
 
-from aioq.worker.execution.protocol import Body, Interrupted
+from aioq.worker.execution.coroutine_stack import coroutine_stack
+from aioq.worker.execution.protocol import OVERRUN_AFTER, Body, Interrupted, OnOverrun, ignore_overrun
 
 __all__ = ["AsyncioTasks", "is_shielded"]
 
@@ -32,21 +33,24 @@ SHIELD_POLL_INTERVAL = 0.02
 class AsyncioTask:
     """A `JobTask` in a task of the loop."""
 
-    __slots__ = ("_interrupted", "_loop", "_timer", "_working")
+    __slots__ = ("_interrupted", "_overrun", "_starter", "_subject", "_timer", "_working")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self, starter: AsyncioTasks, subject: object) -> None:
+        self._starter = starter
+        self._subject = subject
         self._working: asyncio.Task[object] | None = None
         """The task, while it awaits the work. Outside of that it must not be cancelled: it reports the outcome."""
         self._timer: asyncio.TimerHandle | None = None
         """The next call of `interrupt`: first at the timeout, then until the work ends."""
+        self._overrun: asyncio.TimerHandle | None = None
+        """The report that the work goes on; set at the first interrupt."""
         self._interrupted = False
 
     async def run(self, work: Awaitable[T], timeout: float | None) -> T:
         """Await the work; see `JobTask.run`."""
         self._working = asyncio.current_task()
         if timeout is not None:
-            self._timer = self._loop.call_later(timeout, self.interrupt)
+            self._timer = self._starter.loop.call_later(timeout, self.interrupt)
         try:
             return await work
         except asyncio.CancelledError:
@@ -58,26 +62,36 @@ class AsyncioTask:
             self._working = None
             if self._timer is not None:
                 self._timer.cancel()
+                if self._overrun is not None:
+                    self._overrun.cancel()
 
     def interrupt(self) -> None:
         """Cancel the task now or after its shielded scope, and again until it ends; see `JobTask.interrupt`."""
         if self._working is None:
             return
-        if is_shielded(self._working):
-            pause = SHIELD_POLL_INTERVAL
-        else:
+        loop = self._starter.loop
+        pause = CANCEL_EVERY
+        if not is_shielded(self._working):
             self._interrupted = self._working.cancel()
-            pause = CANCEL_EVERY
+        elif self._overrun is None or loop.time() < self._overrun.when():
+            pause = SHIELD_POLL_INTERVAL  # a scope that lasts longer is looked at less often
+        if self._overrun is None:
+            self._overrun = loop.call_later(OVERRUN_AFTER, self._starter.on_overrun, self._subject)
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(pause, self.interrupt)
+        self._timer = loop.call_later(pause, self.interrupt)
+
+    def stack(self) -> str:
+        """Return the stack of the work; see `JobTask.stack`."""
+        return coroutine_stack(self._working.get_coro()) if self._working is not None else ""
 
 
 class AsyncioTasks:
     """Starts jobs as tasks of the running loop; see `JobTasks`."""
 
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+    def __init__(self, on_overrun: OnOverrun = ignore_overrun) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.on_overrun = on_overrun
         self._tasks: set[asyncio.Task[None]] = set()  # the loop itself holds only weak references
         self._leaving = anyio.Event()
         self._empty = anyio.Event()
@@ -86,7 +100,7 @@ class AsyncioTasks:
 
     def start(self, body: Body[T], subject: T, name: str) -> None:
         """Start a task of the loop; see `JobTasks.start`."""
-        task = self._loop.create_task(body(AsyncioTask(self._loop), subject), name=name)
+        task = self.loop.create_task(body(AsyncioTask(self, subject), subject), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._on_done)
 

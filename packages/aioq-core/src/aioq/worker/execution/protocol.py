@@ -11,9 +11,19 @@ from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
-__all__ = ["Body", "Interrupted", "JobTask", "JobTasks"]
+__all__ = ["OVERRUN_AFTER", "Body", "Interrupted", "JobTask", "JobTasks", "OnOverrun", "ignore_overrun"]
 
 T = TypeVar("T")
+
+OVERRUN_AFTER = 0.5
+"""Seconds that interrupted work has to end: to clean up, or to report an error of its own."""
+
+OnOverrun: TypeAlias = Callable[[Any], None]
+"""Called with the subject of a job's task if its work goes on `OVERRUN_AFTER` seconds after it was interrupted."""
+
+
+def ignore_overrun(_: object) -> None:
+    """Do nothing about work that goes on."""
 
 
 class Interrupted(Exception):
@@ -38,6 +48,10 @@ class JobTask(Protocol):
 
     def interrupt(self) -> None:
         """Interrupt the work, once it is outside every shielded scope of anyio. Does nothing after its end."""
+        ...
+
+    def stack(self) -> str:
+        """Return the stack of the work, innermost frame last; empty outside of `run`."""
         ...
 
 
