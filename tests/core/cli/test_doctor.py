@@ -143,3 +143,13 @@ def test_doctor_timeout_out_of_range_is_rejected(project: Project, timeout: str)
     outcome = project.aioq("doctor", "memory://", "--timeout", timeout)
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err == f"aioq: doctor: --timeout must be above 0 and at most 3,600, got {float(timeout):g}\n"
+
+
+def test_findings_text_cuts_no_advice() -> None:
+    """Advice is as long as it needs to be, in a terminal of any width and in a file."""
+    advice = " ".join(f"word-{n}" for n in range(200))
+    finding = Finding(level=Level.WARN, subject="queue q", text="text", advice=advice)
+    for width in (None, 40, 80, 200):
+        shown = findings_text([finding], width)
+        assert " ".join(shown.partition("->")[2].split()) == advice
+        assert "..." not in shown

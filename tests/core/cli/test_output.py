@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 
 import pytest
 
 from aioq.cli import output
-from aioq.cli.output import Column, Progress, Table, redact
+from aioq.cli.output import Column, Progress, Table, print_json, redact
 
 COLUMNS = (Column("NAME", least=8, keep_end=True), Column("NOTE", least=6), Column("RUN"))
 ROWS = [("myapp.tasks.report", "a remark", "now"), ("x", "y", "1\n2")]
@@ -89,3 +90,21 @@ def test_progress_file_gets_a_line_per_interval(
 def test_redact_replaces_passwords(text: str, shown: str) -> None:
     """Text between the user's name and the host is never printed."""
     assert redact(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\x1b[2J", "\x7f", "\x9b31m", "\u202egnp.exe", "\u2028", "\U000e0041", "\ud800", "a\nb\tc", "\u00e9 \U0001f986"],
+)
+def test_print_json_writes_printable_characters_only(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Texts from the broker cannot steer a terminal, and a program reads them unchanged."""
+    print_json({"note": text, text: [text]})
+    written = capsys.readouterr().out
+    assert written.replace("\n", "").isprintable()
+    assert json.loads(written) == {"note": text, text: [text]}
+
+
+def test_print_json_keeps_printable_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    """Text in other scripts stays readable."""
+    print_json({"note": "\u00e9\u4e2d\x1b"})
+    assert capsys.readouterr().out == '{\n  "note": "\u00e9\u4e2d\\u001b"\n}\n'

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from aioq.model.health import Finding, Level
+from aioq.model.job import WorkerInfo
 from aioq_redis import RedisBroker
 from tests.cluster import Cluster
 from tests.redis.job_helpers import job
@@ -43,6 +44,8 @@ async def test_doctor_leak_on_any_node_is_found(
     tampered.append(True)
     queues = spread(cluster, namespace)
     await broker.enqueue([job(f"job-{queue}", queue=queue) for queue in queues])
+    worker = WorkerInfo(id="w1", queues=tuple(queues), concurrency=1, running=0, hostname="h", pid=1, started_at=0.0)
+    await broker.heartbeat(worker, ttl=60)
     damaged = queues[number]
     with cluster.owner_of(slot(namespace, damaged)).client() as client:
         client.lpop(f"{{{namespace}:{damaged}}}:ready:5")

@@ -153,9 +153,13 @@ class TestQueues:
         assert (Level.WARN, "1 dead jobs are stored") in about(found, "queue q")
 
     async def test_queue_without_worker_is_reported(self, broker: RedisBroker) -> None:
-        """Jobs that wait without a worker for their queue are a warning until one is up."""
-        await broker.enqueue([job("a"), job("b", delay=60.0)])
-        nobody = (Level.WARN, "2 jobs wait, and no worker that is up consumes the queue")
+        """Jobs that wait without a worker for their queue are a failure until one is up; without a due job, a warning."""
+        await broker.enqueue([job("b", delay=60.0)])
+        assert (Level.WARN, "1 jobs wait, and no worker that is up consumes the queue") in about(
+            await broker.diagnose(), "queue q"
+        )
+        await broker.enqueue([job("a")])
+        nobody = (Level.FAIL, "2 jobs wait, and no worker that is up consumes the queue")
         findings = await broker.diagnose()
         assert nobody in about(findings, "queue q")
         assert about(findings, "workers") == [(Level.WARN, "none is up")]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from aioq.cli.jobs.show import escaped
+from aioq.cli.times import iso_time, stored_time
 from aioq.model.job import ClaimRequest, Completed, Dead, Expired, Failure, NewJob, Settlement
 from tests.core.cli.conftest import Project
 from tests.core.cli.far import FarBroker
@@ -141,3 +143,33 @@ def test_show_broker_without_job_store_is_rejected(project: Project) -> None:
     outcome = project.aioq("jobs", "show", "tasks:app", "j")
     assert outcome.code == 78
     assert "aioq jobs show needs a broker that implements aioq.protocols.JobStore" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("argv", "error"),
+    [
+        (["j", "-q", "a b"], "aioq: jobs show: queue 'a b' is not of the form [A-Za-z0-9_.-]{1,64}\n"),
+        (["j", "-q", "\x1b[31m"], "aioq: jobs show: queue '\\x1b[31m' is not of the form [A-Za-z0-9_.-]{1,64}\n"),
+        (["j", "-q", ""], "aioq: jobs show: queue '' is not of the form [A-Za-z0-9_.-]{1,64}\n"),
+        (["\udcff"], "aioq: jobs show: '\\udcff' is not the id of a job\n"),
+    ],
+)
+def test_show_impossible_name_is_rejected(project: Project, argv: list[str], error: str) -> None:
+    """A queue or an id that cannot be gives one line, and exit code 2."""
+    project.write("tasks.py", TASKS)
+    assert project.aioq("jobs", "show", "tasks:app", *argv) == (2, "", error)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (1e12, "9999-12-31T00:00:00+00:00"),
+        (-1e12, "0001-01-02T00:00:00+00:00"),
+        (0.0, "1970-01-01T00:00:00+00:00"),
+    ],
+)
+def test_stored_time_of_impossible_year_is_bounded(seconds: float, shown: str) -> None:
+    """A number that no calendar has is shown as the end of the calendar, in every time zone."""
+    assert iso_time(seconds) == shown
+    for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago"):
+        assert stored_time(seconds, ZoneInfo(zone)).tzinfo is not None

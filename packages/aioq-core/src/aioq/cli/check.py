@@ -14,7 +14,7 @@ from aioq.cli.cron.overview import EntryOverview, entry_overviews
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_app
 from aioq.cli.output import print_err, print_json, print_out
-from aioq.cli.times import format_duration, format_time, zone_of
+from aioq.cli.times import format_duration, format_time, stored_time, zone_of
 from aioq.model.cron import CronStatus
 from aioq.protocols import WorkerRegistry
 
@@ -126,11 +126,7 @@ def overdue_line(overview: EntryOverview, tick: datetime, now: datetime) -> str:
     definition = overview.definition
     zone = zone_of(definition.tz)
     last = overview.status.last if overview.status else None
-    latest = (
-        f"the latest one is {last.status} at {format_time(datetime.fromtimestamp(last.tick, zone))}"
-        if last
-        else "none is"
-    )
+    latest = f"the latest one is {last.status} at {format_time(stored_time(last.tick, zone))}" if last else "none is"
     ago = format_duration((now - tick).total_seconds())
     return (
         f"{definition.name} is overdue: its tick of {format_time(tick.astimezone(zone))}, {ago} ago, is not recorded, "

@@ -18,6 +18,9 @@ from aioq.serialization.failure import one_line
 
 __all__ = ["doctor", "findings_text", "register", "summary"]
 
+MAX_TEXT: Final = 4096
+"""Characters of a finding or of its advice that are shown."""
+
 MIN_WRAP: Final = 30
 """Columns of a finding in a narrow terminal."""
 
@@ -68,7 +71,8 @@ def summary(findings: Sequence[Finding]) -> str:
 
 def _row(finding: Finding, room: int | None) -> tuple[str, str, str]:
     # A store may hold names with any characters, such as escape sequences of terminals.
-    lines = [one_line(finding.text), *([f"-> {one_line(finding.advice)}"] if finding.advice else [])]
+    texts = [finding.text, *([f"-> {finding.advice}"] if finding.advice else [])]
+    lines = [one_line(text, MAX_TEXT) for text in texts]
     if room is not None:
         lines = [part for line in lines for part in wrap(line, room, subsequent_indent="   ")]
     return finding.level.value, one_line(finding.subject), "\n".join(lines)

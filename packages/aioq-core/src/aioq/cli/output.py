@@ -49,8 +49,15 @@ def print_out(text: str = "") -> None:
 
 
 def print_json(value: object) -> None:
-    """Print a value as JSON to stdout."""
-    print_out(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print a value as JSON to stdout. What is not printable is escaped: stored texts may contain anything."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    print_out(text if text.replace("\n", "").isprintable() else "".join(map(_json_character, text)))
+
+
+def _json_character(character: str) -> str:
+    # Outside of the texts, where line feeds are escaped already, JSON has no other unprintable character.
+    printable = character.isprintable() or character == "\n"
+    return character if printable else json.dumps(character)[1:-1]
 
 
 def print_err(text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from aioq.cli.exit_codes import CommandError
@@ -18,10 +19,15 @@ __all__ = [
     "now",
     "parse_time",
     "parse_zone",
+    "stored_time",
     "zone_of",
 ]
 
 WEEK = timedelta(days=7)
+
+FIRST_TIME: Final = datetime(1, 1, 2, tzinfo=UTC).timestamp()
+LAST_TIME: Final = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+"""A day away from the ends of the calendar, so that every zone can show them."""
 
 _PRECISIONS = ("minutes", "seconds", "milliseconds")
 
@@ -36,7 +42,12 @@ def now() -> datetime:
 
 def iso_time(seconds: float | None, zone: tzinfo = UTC) -> str | None:
     """Return a time in ISO 8601; None for None."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, zone).isoformat()
+    return None if seconds is None else stored_time(seconds, zone).isoformat()
+
+
+def stored_time(seconds: float, zone: tzinfo = UTC) -> datetime:
+    """Return a time that a broker has stored. Damaged data may have any number: the calendar's ends bound it."""
+    return datetime.fromtimestamp(min(max(seconds, FIRST_TIME), LAST_TIME), zone)
 
 
 def format_time(time: datetime, *, weekday: bool = False) -> str:

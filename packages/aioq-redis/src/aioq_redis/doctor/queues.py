@@ -71,7 +71,8 @@ def about_queue(facts: QueueFacts, workers: Sequence[WorkerInfo] | None) -> Iter
     waiting = counts["pending"] + counts["scheduled"]
     if waiting and workers is not None and not any(facts.name in worker.queues for worker in workers):
         yield Finding(
-            level=Level.WARN,
+            # Jobs that are due later do not need a worker yet.
+            level=Level.FAIL if counts["pending"] or facts.overdue else Level.WARN,
             subject=subject,
             text=f"{waiting:,} jobs wait, and no worker that is up consumes the queue",
             advice=f"start one: aioq worker MODULE:APP -q {facts.name}",

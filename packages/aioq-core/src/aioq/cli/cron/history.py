@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from typing import Final
 
 from aioq.app import Aarq
@@ -14,7 +14,7 @@ from aioq.cli.cron.tick_text import duration_text, reason_text, record_as_json, 
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import find_entry, load_app
 from aioq.cli.output import Column, Table, print_json, print_out, print_table
-from aioq.cli.times import format_duration, format_time, zone_of
+from aioq.cli.times import format_duration, format_time, stored_time, zone_of
 from aioq.cron import CronEntry
 from aioq.model.cron import TickRecord
 from aioq.protocols import TickLedger
@@ -80,7 +80,7 @@ def history_table(records: Sequence[TickRecord], zone: tzinfo) -> Table:
     )
     rows = [
         (
-            format_time(datetime.fromtimestamp(record.tick, zone)),
+            format_time(stored_time(record.tick, zone)),
             record.status.value,
             "" if record.fired_at is None else format_duration(record.late),
             duration_text(record),

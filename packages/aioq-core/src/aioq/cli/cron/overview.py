@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from aioq.cli.cron.tick_text import lateness_text, reason_text, record_as_json, with_lost_run
 from aioq.cli.output import Column, Table
-from aioq.cli.times import format_near, format_times, iso_time, zone_of
+from aioq.cli.times import format_near, format_times, iso_time, stored_time, zone_of
 from aioq.cron import CronEntry, upcoming
 from aioq.cron.definition import define
 from aioq.cron.misfire import overdue
@@ -171,12 +171,12 @@ def _next_lines(overview: EntryOverview, now: datetime) -> list[str]:
         retired = status.retired_at if status else None
         return [
             "not in this code",
-            *([f"retired {format_near(datetime.fromtimestamp(retired, zone), now)}"] if retired else []),
+            *([f"retired {format_near(stored_time(retired, zone), now)}"] if retired else []),
         ]
     if not overview.definition.enabled:
         return ["disabled"]
     if status and (pause := status.pause):
-        since = f"paused {format_near(datetime.fromtimestamp(pause.at, zone), now)}"
+        since = f"paused {format_near(stored_time(pause.at, zone), now)}"
         return [since, f"by {pause.by}", *([pause.note] if pause.note else [])]
     return format_times([run.astimezone(zone) for run in overview.next.runs]) or [overview.next.error or "never"]
 
@@ -192,7 +192,7 @@ def _latest_lines(overview: EntryOverview, now: datetime) -> list[str]:
 
 def _tick_lines(last: TickRecord, now: datetime, zone: tzinfo) -> list[str]:
     """Return the outcome of a tick: "ok 09:00", "0.02 s late"."""
-    outcome = f"{last.status} {format_near(datetime.fromtimestamp(last.tick, zone), now)}"
+    outcome = f"{last.status} {format_near(stored_time(last.tick, zone), now)}"
     return [outcome, *(text for text in (lateness_text(last), reason_text(last)) if text)]
 
 

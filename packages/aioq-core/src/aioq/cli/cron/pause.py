@@ -12,7 +12,7 @@ from aioq.cli.cron.overview import next_runs_of
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import find_entry, load_app
 from aioq.cli.output import print_json, print_out
-from aioq.cli.times import format_time, zone_of
+from aioq.cli.times import format_time, stored_time, zone_of
 from aioq.cron import CronEntry
 from aioq.model.cron import Pause
 from aioq.protocols import TickLedger
@@ -107,5 +107,5 @@ async def _pause_of(ledger: TickLedger, entry: CronEntry) -> Pause | None:
 
 
 def _since(pause: Pause, entry: CronEntry) -> str:
-    time = format_time(datetime.fromtimestamp(pause.at, zone_of(entry.tz)).replace(microsecond=0))
+    time = format_time(stored_time(pause.at, zone_of(entry.tz)).replace(microsecond=0))
     return f"by {pause.by} at {time}{f': {pause.note}' if pause.note else ''}"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from typing import Final
 
 from msgspec.structs import replace
 
-from aioq.cli.times import format_duration, iso_time
+from aioq.cli.times import format_duration, iso_time, stored_time
 from aioq.cron.misfire import MAX_COUNTED
 from aioq.model.cron import CronStatus, TickRecord, TickStatus
 from aioq.model.job import JobRecord
@@ -93,7 +93,7 @@ def reason_text(record: TickRecord) -> str:
 def record_as_json(record: TickRecord, zone: tzinfo) -> dict[str, object]:
     """Return a record for `--json`, with its tick in `zone`."""
     return {
-        "tick": datetime.fromtimestamp(record.tick, zone).isoformat(),
+        "tick": stored_time(record.tick, zone).isoformat(),
         "status": str(record.status),
         "reason": record.reason,
         "count": record.count,

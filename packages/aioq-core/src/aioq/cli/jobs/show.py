@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Final
 
 from aioq.cli.arguments import Commands, add_json, add_target
@@ -12,7 +11,8 @@ from aioq.cli.broker_access import run_connected, store_of
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import load_target
 from aioq.cli.output import print_json, print_out
-from aioq.cli.times import format_time, iso_time
+from aioq.cli.times import format_time, iso_time, stored_time
+from aioq.model.ids import check_name
 from aioq.model.job import JobRecord
 from aioq.serialization.failure import in_full, one_line
 
@@ -40,6 +40,7 @@ def register(commands: Commands) -> None:
 
 def show(arguments: argparse.Namespace) -> int:
     """Show a job."""
+    _check(arguments)
     app = load_target(arguments.target, "jobs")
     store = store_of(app, "jobs show")
     record = run_connected(app, lambda: store.get_job(arguments.id, queue=arguments.queue))
@@ -55,6 +56,18 @@ def show(arguments: argparse.Namespace) -> int:
         for name, text in _lines(record):
             print_out(f"{name:<10}{text}")
     return Exit.OK
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Reject an id or a queue that no job can have."""
+    try:
+        arguments.id.encode()
+        if arguments.queue is not None:
+            check_name("queue", arguments.queue)
+    except UnicodeEncodeError:
+        raise CommandError(f"jobs show: {arguments.id!r} is not the id of a job") from None
+    except ValueError as error:
+        raise CommandError(f"jobs show: {error}") from None
 
 
 def escaped(data: bytes) -> str:
@@ -93,7 +106,7 @@ def _lines(record: JobRecord) -> Iterator[tuple[str, str]]:
     """Yield pairs of a name and a text; the lines of a traceback have no name."""
     state = f"{record.state}: {record.reason}" if record.reason else str(record.state)
     yield "id", one_line(record.id)
-    yield "queue", record.queue
+    yield "queue", one_line(record.queue)
     yield "task", one_line(record.task)
     yield "state", one_line(state)
     yield "priority", str(record.priority)
@@ -105,9 +118,7 @@ def _lines(record: JobRecord) -> Iterator[tuple[str, str]]:
         "started": record.started_at,
         "finished": record.finished_at,
     }
-    yield from (
-        (name, format_time(datetime.fromtimestamp(time, UTC))) for name, time in times.items() if time is not None
-    )
+    yield from ((name, format_time(stored_time(time))) for name, time in times.items() if time is not None)
     if record.worker_id is not None:
         yield "worker", one_line(record.worker_id)
     yield "payload", f"{len(record.payload):,} bytes: {escaped(record.payload)}"

@@ -6,11 +6,14 @@ import pytest
 
 from aioq.discovery import lacking
 from aioq.model.health import Level
-from aioq.model.job import Completed, Retried, Settled
-from aioq.protocols import Broker, Diagnosable
+from aioq.model.job import Completed, Retried, Settled, WorkerInfo
+from aioq.protocols import Broker, Diagnosable, WorkerRegistry
 from aioq.testing.contracts.suite import FAILURE, BrokerSuite
 
 __all__ = ["DiagnosableContract"]
+
+
+WORKER = WorkerInfo(id="worker-1", queues=("q",), concurrency=10, running=0, hostname="host", pid=1, started_at=0.0)
 
 
 class DiagnosableContract(BrokerSuite):
@@ -29,7 +32,9 @@ class DiagnosableContract(BrokerSuite):
         assert [finding for finding in findings if finding.level is Level.FAIL] == []
 
     async def test_diagnose_used_broker_has_no_failure(self, broker: Broker, patient: Diagnosable) -> None:
-        """Jobs in every state cause no finding of level FAIL."""
+        """Jobs in every state cause no finding of level FAIL if a worker is up."""
+        if isinstance(broker, WorkerRegistry):
+            await broker.heartbeat(WORKER, ttl=60.0)
         await broker.enqueue([self.job(id) for id in "abc"] + [self.job("d", delay=60.0)])
         a, b, _ = await self.claim(broker, 3)
         await broker.settle([Completed(lease=a, retain_for=60.0), Retried(lease=b, delay=60.0, failure=FAILURE)])
