@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 
 from aioq import Aarq, BadSignature, JobDead, Task
 from aioq.backends import MemoryBroker
+from aioq.model.ids import tick_id
 from aioq.model.job import NewJob
 from aioq.model.states import JobState
 from aioq.serialization.json_codec import JsonCodec
@@ -99,14 +101,16 @@ def flipped(data: bytes, at: int) -> bytes:
     [
         lambda job: replace(job, payload=flipped(job.payload, -2)),
         lambda job: replace(job, payload=flipped(job.payload, 5)),
+        lambda job: replace(job, payload=flipped(job.payload, 67)),
         lambda job: replace(job, payload=flipped(job.payload, 68)),
-        lambda job: replace(job, payload=job.payload[69:]),
+        lambda job: replace(job, payload=job.payload.replace(b"\n", b"", 1)),
+        lambda job: replace(job, payload=job.payload.partition(b"\n")[2]),
         lambda job: replace(job, payload=job.payload + b" "),
         lambda job: replace(job, id="another"),
         lambda job: replace(job, task="erase"),
         lambda job: replace(job, queue="other"),
     ],
-    ids=["argument", "digest", "line feed", "stripped", "longer", "job id", "task", "queue"],
+    ids=["argument", "digest", "blank", "terms", "line feed", "stripped", "longer", "job id", "task", "queue"],
 )
 async def test_signing_changed_call_makes_job_dead(broker: FlakyBroker, change: Callable[[NewJob], NewJob]) -> None:
     """A change of task, queue, id or payload makes the call dead before it is decoded."""
@@ -153,8 +157,57 @@ async def test_signing_call_is_not_valid_as_result(broker: FlakyBroker) -> None:
         await first.result(timeout=5)
 
 
-async def test_signing_scheduled_jobs_share_a_signature(clock: Any) -> None:
-    """Jobs that the broker makes from one signed template are valid, and read the previous result."""
+@pytest.mark.parametrize(
+    ("options", "change"),
+    [
+        ({"expires": 60}, {"expires": None}),
+        ({"expires": 60}, {"expires": 61.0}),
+        ({"expires": 60}, {"expires": None, "expires_at": 1e12}),
+        ({"expires": 60, "defer_by": 1}, {"expires": None}),
+        ({"expires": datetime(2027, 1, 1, tzinfo=UTC)}, {"expires_at": None}),
+        ({"expires": datetime(2027, 1, 1, tzinfo=UTC)}, {"expires_at": 1e12}),
+        ({}, {"max_crashes": 1000}),
+        ({}, {"expires": 1000.0}),
+    ],
+)
+async def test_signing_changed_options_make_job_dead(
+    clock: Any, options: dict[str, Any], change: dict[str, Any]
+) -> None:
+    """A job whose `expires` or `max_crashes` was changed after it was signed is dead and not run."""
+    broker = FlakyBroker(clock=clock)
+    app, double = app_with(broker, NEW)
+    job = replace(double.options(**options).call(4).job, **change)
+    await broker.enqueue([job])
+    async with working(app, clock=clock):
+        await clock.advance(2)
+    record = await record_of(broker, job.id)
+    assert (record.state, record.reason) == (JobState.DEAD, "bad_signature")
+    assert record.failure is not None
+    assert "options" in record.failure.message
+
+
+async def test_signing_unchanged_options_are_valid_for_every_attempt(clock: Any) -> None:
+    """A job with all options that are signed runs, is retried after its latest start, and ends."""
+    broker = FlakyBroker(clock=clock)
+    app = Aarq(broker, signing_keys=[NEW])
+    attempts: list[int] = []
+
+    @app.task(retries=1, retry_delay=120, max_crashes=7)
+    async def fragile(ctx: dict[str, Any]) -> int:
+        attempts.append(ctx["attempt"])
+        if len(attempts) == 1:
+            raise ValueError
+        return 5
+
+    job = await fragile.options(expires=60, defer_by=1).enqueue()
+    async with working(app, clock=clock):
+        await clock.advance(200)
+        assert await job.result(timeout=5) == 5
+    assert attempts == [1, 2]
+
+
+async def test_signing_scheduled_jobs_are_signed_for_their_ticks(clock: Any) -> None:
+    """The jobs of a schedule are valid for their ticks, and read the previous result."""
     broker = FlakyBroker(clock=clock)
     app = Aarq(broker, signing_keys=[NEW], scheduler=PlainScheduler())
     seen: list[Any] = []
@@ -168,6 +221,52 @@ async def test_signing_scheduled_jobs_share_a_signature(clock: Any) -> None:
     async with working(app, clock=clock):
         await clock.advance(25)
     assert seen == [None, 6]
+
+
+async def test_signing_job_of_a_tick_is_not_valid_for_another(clock: Any) -> None:
+    """A signed job of a tick that is stored under the id of another tick, or of another entry, is dead and not run."""
+    broker = FlakyBroker(clock=clock)
+    app = Aarq(broker, signing_keys=[NEW], scheduler=PlainScheduler())
+    runs: list[Any] = []
+
+    @app.task(name="report")
+    async def report(ctx: dict[str, Any]) -> None:
+        runs.append(ctx["scheduled_at"])
+
+    name = app.schedule(report, EverySeconds(10))
+    template = app.crons[name].job
+    assert template is not None
+    genuine = report.signed(replace(template, id=tick_id(name, 100)))
+    forged = [replace(genuine, id=tick_id(name, 110)), replace(genuine, id=tick_id("other", 100))]
+    await broker.enqueue([genuine, *forged, replace(template, id=tick_id(name, 120))])
+    await drain(app)
+    assert [run.timestamp() for run in runs] == [100]
+    assert [(await record_of(broker, job.id)).reason for job in forged] == ["bad_signature"] * 2
+
+
+async def test_signing_result_of_a_tick_is_not_valid_for_another(clock: Any) -> None:
+    """A job does not see a previous result that was moved from an earlier tick."""
+    broker = FlakyBroker(clock=clock)
+    app = Aarq(broker, signing_keys=[NEW], scheduler=PlainScheduler())
+    seen: list[Any] = []
+
+    @app.task(name="report")
+    async def report(ctx: dict[str, Any]) -> int:
+        seen.append(ctx["previous_result"])
+        return len(seen)
+
+    key = app.crons[app.schedule(report, EverySeconds(10))].key
+    async with working(app, clock=clock):
+        await clock.advance(11)
+        first = await broker.cron_status(key)
+        await clock.advance(10)
+        second = await broker.cron_status(key)
+        assert first is not None
+        assert second is not None
+        assert second.last is not None
+        await broker.record_ticks([replace(second.last, result=first.last_result)])
+        await clock.advance(10)
+    assert seen == [None, 1, None]
 
 
 async def test_signing_does_not_reduce_max_payload(broker: FlakyBroker) -> None:
@@ -228,7 +327,7 @@ def test_signing_subject_parts_are_delimited() -> None:
     sealed = signer.seal(Subject("call", "ab", "c", "id"), b"")
     with pytest.raises(BadSignature):
         signer.unseal(Subject("call", "a", "bc", "id"), sealed)
-    assert signer.unseal(Subject("call", "ab", "c", "id"), sealed) == b""
+    assert signer.unseal(Subject("call", "ab", "c", "id"), sealed) == (b"", b"")
 
 
 @pytest.mark.parametrize("sealed", [b"", b"s1 ", b"s1 \n", b"s1 " + b"0" * 64, b"s1 " + b"\xff" * 64 + b"\n{}"])

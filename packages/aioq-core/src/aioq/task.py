@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
+from msgspec import structs
+
 from aioq.callables import (
     check_context_parameter,
     check_no_method,
@@ -33,7 +35,7 @@ from aioq.protocols import Broker
 from aioq.serialization.annotations import signature_of
 from aioq.serialization.arguments import CallSignature
 from aioq.serialization.codec import Codec
-from aioq.serialization.signing import OVERHEAD, Signer, Subject, looks_signed
+from aioq.serialization.signing import OVERHEAD, Signer, Subject, check_terms, looks_signed, terms_of
 from aioq.threads import in_bounded_thread
 
 __all__ = ["Call", "Enqueuer", "Task", "TaskDecorator", "TaskWithOptions"]
@@ -255,7 +257,7 @@ class Task(Generic[P, R]):
             chosen: The options of this job.
             args: Positional arguments, without the context.
             kwargs: Keyword arguments.
-            schedule_id: The id of the job if an `app.schedule` enqueues it.
+            schedule_id: The id of the job if it is the template of an `app.schedule`. A template is not signed.
         """
         payload = self.signature.encode(args, kwargs)
         # Before it is signed, so that the limit is the same with and without signing keys.
@@ -264,8 +266,6 @@ class Task(Generic[P, R]):
         defaults = self.defaults
         # Chosen here and not by the broker, so that a call that is repeated after a lost answer has the same id.
         job_id = schedule_id or chosen.job_id or new_id()
-        if self._app.signer is not None:
-            payload = self._app.signer.seal(Subject("call", self.name, defaults.queue, job_id), payload)
         job = NewJob(
             id=job_id,
             task=self.name,
@@ -278,7 +278,19 @@ class Task(Generic[P, R]):
             expires_at=chosen.expires_at,
             max_crashes=defaults.max_crashes,
         )
-        return Call(self, job)
+        return Call(self, job if schedule_id or self._app.signer is None else self.signed(job))
+
+    @property
+    def signs(self) -> bool:
+        """Whether the app has signing keys."""
+        return self._app.signer is not None
+
+    def signed(self, job: NewJob) -> NewJob:
+        """Return a job whose payload is signed, if the app has signing keys; the same job otherwise."""
+        if (signer := self._app.signer) is None:
+            return job
+        subject = Subject("call", job.task, job.queue, job.id)
+        return structs.replace(job, payload=signer.seal(subject, job.payload, terms=terms_of(job)))
 
     def read_arguments(self, lease: Lease) -> tuple[list[Any], dict[str, Any]]:
         """Return the positional and keyword arguments of a job.
@@ -293,7 +305,8 @@ class Task(Generic[P, R]):
         if len(payload) > limit and (signer is None or len(payload) > limit + OVERHEAD):
             raise PayloadTooLarge(f"the call of {self.name}", len(payload), limit)
         if signer is not None:
-            payload = signer.unseal(Subject("call", lease.task, lease.queue, lease.job_id), payload)
+            payload, terms = signer.unseal(Subject("call", lease.task, lease.queue, lease.job_id), payload)
+            check_terms(lease, terms)
         try:
             return self.signature.decode(payload)
         except SerializationError:
@@ -329,7 +342,7 @@ class Task(Generic[P, R]):
         if signer is None:
             return decode
         subject = Subject("result", self.name, queue, job_id)
-        return lambda data: decode(signer.unseal(subject, data))
+        return lambda data: decode(signer.unseal(subject, data)[0])
 
 
 class TaskDecorator(Protocol):

@@ -178,7 +178,6 @@ class ScheduleDraft:
         _check_arguments(self.args, self.kwargs)
         name = _free_name(task.name, task.function, crons) if self.name is None else self.name
         _check_schedule_name(name)
-        # One signature for all ticks: the broker makes the jobs of this template, and has no secret to sign with.
         template = tick_id(name, 0)
         job = task.make_call(EnqueueOptions(), self.args, self.kwargs, schedule_id=template).job
         schedule, canonical = self.timing.parsed()
@@ -189,6 +188,7 @@ class ScheduleDraft:
             queue=job.queue,
             unique=True,
             job=msgspec.structs.replace(job, id=f"{TICK_IDS}{name}"),
+            sign=task.signed if task.signs else None,
             options=self.timing.options,
             expression=self.timing.expression,
             canonical=canonical,

@@ -36,6 +36,8 @@ class CronEntry:
     """Fire once per tick for the whole fleet, not once on every worker."""
     job: NewJob | None = None
     """What a schedule enqueues at each tick, under an id of the tick; None for a cron."""
+    sign: Callable[[NewJob], NewJob] | None = field(default=None, compare=False)
+    """Signs the job of a tick, if the app has signing keys: `job` is not signed."""
     args: tuple[Any, ...] = ()
     """What the function of a cron is called with, after the context."""
     kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])

@@ -123,6 +123,8 @@ class TickClaim(Struct, frozen=True, kw_only=True):
     """A template: every tick that is won is enqueued as this job in the same step, with the id
     `cron:<name>:<milliseconds>` of `aioq.model.ids.tick_id`, in the claim's queue. The run lasts until the
     job ends."""
+    payloads: tuple[bytes, ...] = ()
+    """The payload of each tick's job, in the order of `ticks`, if the worker signs them; else that of `job`."""
 
 
 class TickReply(Struct, frozen=True, kw_only=True):

@@ -86,6 +86,8 @@ class Lease(Struct, frozen=True, kw_only=True):
     enqueued_at: float
     expires_at: float | None = None
     """The latest start, from `aioq.options.latest_start`; None once the job was started or replayed."""
+    max_crashes: int = 3
+    """That of the job as it was enqueued."""
     hand_backs: int = 0
     """How often workers have handed the job back since it was started last; see `HandedBack`."""
 

@@ -1,7 +1,8 @@
 """Signs payloads and results, and verifies that stored data come from an owner of a key and are unchanged.
 
-Signed data are `s1 <HMAC-SHA256 as 64 hexadecimal digits>`, a line feed, and the data. The digest also
-covers the subject that the data belong to, so that they cannot be moved to another job.
+Signed data are `s1 <HMAC-SHA256 as 64 hexadecimal digits> <terms>`, a line feed, and the data. The terms are options
+of a job that change its run, as text; a result has none. The digest covers terms, data, and the subject that the data
+belong to, so that they cannot be moved to another job.
 """
 
 from __future__ import annotations
@@ -11,14 +12,24 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from aioq.errors import BadSignature
-from aioq.model.ids import TICK_IDS
+from aioq.model.job import Lease, NewJob
+from aioq.options import latest_start
 
-__all__ = ["OVERHEAD", "Signer", "Subject", "looks_signed"]
+__all__ = ["OVERHEAD", "Signer", "Subject", "check_terms", "looks_signed", "terms_of"]
 
 MARK = b"s1 "
 DIGITS = 64
-OVERHEAD = len(MARK) + DIGITS + 1
-"""Bytes that a signature adds."""
+END = len(MARK) + DIGITS
+"""The place of the blank after the digest."""
+
+MAX_TERMS = 100
+"""Bytes."""
+
+OVERHEAD = END + 1 + MAX_TERMS + 1
+"""Bytes that a signature adds at most."""
+
+ROUNDING = 0.01
+"""Seconds by which the latest start of a lease may differ from the signed one."""
 
 MIN_KEY_SIZE = 16
 """Bytes."""
@@ -39,7 +50,7 @@ class Subject(NamedTuple):
     def prefix(self) -> bytes:
         """Return the subject as bytes. No two subjects have the same bytes, or bytes that begin alike."""
         # Each part goes with its length. Otherwise characters could move from one part into the next.
-        parts = (self.what, self.task, self.queue, _as_signed(self.job_id))
+        parts = (self.what, self.task, self.queue, self.job_id)
         return b"".join(
             b"%d:%b," % (len(part), part) for part in (text.encode("utf-8", "surrogatepass") for text in parts)
         )
@@ -62,24 +73,59 @@ class Signer:
         if not self._keys:
             raise ValueError("signing_keys must have at least one key; leave it out to sign nothing")
 
-    def seal(self, subject: Subject, data: bytes) -> bytes:
-        """Return the data with a signature in front."""
-        return b"%b%b\n%b" % (MARK, _digest(self._keys[0], subject, data), data)
+    def seal(self, subject: Subject, data: bytes, *, terms: bytes = b"") -> bytes:
+        """Return the data with a signature and the terms, which have no line feed, in front."""
+        signed = terms + b"\n" + data
+        return b"%b%b %b" % (MARK, _digest(self._keys[0], subject, signed), signed)
 
-    def unseal(self, subject: Subject, sealed: bytes) -> bytes:
-        """Verify the signature for this subject, and return the data.
+    def unseal(self, subject: Subject, sealed: bytes) -> tuple[bytes, bytes]:
+        """Verify the signature for this subject, and return the data and the terms.
 
         Raises:
             BadSignature: The data are not signed, are signed with another key or for another subject, or
                 were changed.
         """
-        if sealed[: len(MARK)] != MARK or sealed[OVERHEAD - 1 : OVERHEAD] != b"\n":
+        digest, blank, signed = sealed[len(MARK) : END], sealed[END : END + 1], sealed[END + 1 :]
+        terms, newline, data = signed.partition(b"\n")
+        if sealed[: len(MARK)] != MARK or blank != b" " or not newline:
             raise BadSignature(f"{subject} is not signed")
-        digest, data = sealed[len(MARK) : OVERHEAD - 1], sealed[OVERHEAD:]
         # A list, not a generator: the time must not depend on which key matches.
-        if not any([hmac.compare_digest(digest, _digest(key, subject, data)) for key in self._keys]):  # noqa: C419
+        if not any([hmac.compare_digest(digest, _digest(key, subject, signed)) for key in self._keys]):  # noqa: C419
             raise BadSignature(f"{subject} was changed after it was signed, or signed with an unknown key")
-        return data
+        return data, terms
+
+
+def terms_of(job: NewJob) -> bytes:
+    """Return the options of a job that its signature covers: those that let it run longer or more often."""
+    numbers = (job.max_crashes, *map(_milliseconds, (job.expires, job.delay, job.run_at, job.expires_at)))
+    return b" ".join(b"-" if number is None else b"%d" % number for number in numbers)
+
+
+def check_terms(lease: Lease, terms: bytes) -> None:
+    """Check that a lease has the options that were signed with its payload.
+
+    Raises:
+        BadSignature: It has others.
+    """
+    try:
+        crashes, *numbers = (None if word == b"-" else int(word) for word in terms.split(b" "))
+        expires, delay, run_at, until = (None if number is None else number / 1000 for number in numbers)
+    except ValueError:
+        raise BadSignature(f"the options of job {lease.job_id} of {lease.task} are not signed") from None
+    start = latest_start(lease.enqueued_at, expires=expires, delay=delay or 0.0, run_at=run_at, expires_at=until)
+    # Once a job was started it no longer expires, and its lease names no latest start. It has an epoch above 1 then.
+    fits = start is None if lease.expires_at is None and lease.epoch == 1 else _is_same(lease.expires_at, start)
+    if crashes != lease.max_crashes or not fits:
+        raise BadSignature(f"the options of job {lease.job_id} of {lease.task} were changed after they were signed")
+
+
+def _is_same(granted: float | None, signed: float | None) -> bool:
+    # Brokers round to milliseconds.
+    return granted is None or (signed is not None and abs(granted - signed) < ROUNDING)
+
+
+def _milliseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1000)
 
 
 def looks_signed(data: bytes) -> bool:
@@ -89,11 +135,6 @@ def looks_signed(data: bytes) -> bool:
 
 def _digest(key: bytes, subject: Subject, data: bytes) -> bytes:
     return hmac.digest(key, subject.prefix() + data, "sha256").hex().encode()
-
-
-def _as_signed(job_id: str) -> str:
-    """Return the job id that is signed. The jobs of one schedule share one signed template, so the tick is left out."""
-    return job_id.rpartition(":")[0] if job_id.startswith(TICK_IDS) else job_id
 
 
 def _checked(key: object) -> bytes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from msgspec import structs
+
 from aioq.model.cron import CronKey, TickClaim, TickOutcome, TickRecord, TickReply, TickRun
 from aioq.model.ids import check_name, tick_id
 from aioq_redis.client.pipeline import milliseconds
@@ -91,7 +93,7 @@ def _arguments(claim: TickClaim) -> tuple[object, ...]:
     # The script makes the id by itself. A name that is too long has to fail here, and not in a worker that claims the
     # job.
     check_name("job_id", tick_id(claim.name, claim.ticks[-1]))
-    job = claim.job
+    job, records = claim.job, _records(claim)
     return (
         claim.name,
         claim.fingerprint,
@@ -100,10 +102,20 @@ def _arguments(claim: TickClaim) -> tuple[object, ...]:
         claim.overlap,
         milliseconds(claim.run),
         plan_of(job) if job else "",
-        encode_record(job) if job else "",
         len(claim.ticks),
         *map(to_milliseconds, claim.ticks),
+        len(records),
+        *records,
     )
+
+
+def _records(claim: TickClaim) -> list[bytes]:
+    """Return the record of each tick's job, or one for all of them."""
+    if claim.job is None:
+        return []
+    if not claim.payloads:
+        return [encode_record(claim.job)]
+    return [encode_record(structs.replace(claim.job, payload=payload)) for payload in claim.payloads]
 
 
 def _reply(claim: TickClaim, now: float, code: bytes, before: bytes = b"", previous: bytes = b"") -> TickReply:

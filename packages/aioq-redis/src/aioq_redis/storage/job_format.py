@@ -211,6 +211,7 @@ def read_lease(queue: str, worker_id: str, job_id: bytes, raw: bytes, history: J
         priority=record.head.priority,
         enqueued_at=record.enqueued / 1000,
         expires_at=None if history.started else record.expires_at(),
+        max_crashes=record.head.max_crashes,
         hand_backs=history.hand_backs,
     )
 

@@ -69,7 +69,16 @@ class AcceptedClaim:
         claim = self.claim
         if claim.job is None or self.outcome is not TickOutcome.WON:
             return []
-        return [replace(claim.job, id=tick_id(claim.name, tick), queue=claim.queue) for tick in self.ticks()]
+        payloads = dict(zip(claim.ticks, claim.payloads, strict=False))
+        return [
+            replace(
+                claim.job,
+                id=tick_id(claim.name, tick),
+                queue=claim.queue,
+                payload=payloads.get(tick, claim.job.payload),
+            )
+            for tick in self.ticks()
+        ]
 
     def reply(self, now: float) -> TickReply:
         """Return the answer to the claim."""

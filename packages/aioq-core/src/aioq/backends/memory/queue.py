@@ -67,6 +67,7 @@ class StoredJob:
             priority=job.priority,
             enqueued_at=self.enqueued_at,
             expires_at=self._latest_start() if self.may_expire else None,
+            max_crashes=job.max_crashes,
             hand_backs=self.hand_backs,
         )
 

@@ -171,6 +171,8 @@ async def enqueue_ticks(
 ) -> list[EnqueuedTick]:
     """Enqueue a job for each tick in one call, and record the new ones if there is a ledger."""
     jobs = [replace(template, id=tick_id(entry.name, tick.timestamp())) for tick in ticks]
+    if entry.sign is not None:
+        jobs = [entry.sign(job) for job in jobs]
     try:
         new = await broker.enqueue(jobs)
     except JobConflict as error:

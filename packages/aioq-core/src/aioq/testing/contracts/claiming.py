@@ -25,10 +25,11 @@ class ClaimContract(BrokerSuite):
     async def test_claim_first_lease_has_fields_of_job(self, broker: Broker) -> None:
         """The first lease has epoch 1, attempt 1, no crash, and the fields of the job."""
         before = await broker.time()
-        await broker.enqueue([self.job("a", task="t.x", payload=b"[1]", priority=7)])
+        await broker.enqueue([self.job("a", task="t.x", payload=b"[1]", priority=7, max_crashes=4)])
         lease = await self.claim_one(broker)
         assert (lease.job_id, lease.queue, lease.task, lease.payload) == ("a", "q", "t.x", b"[1]")
         assert (lease.epoch, lease.attempt, lease.crashes, lease.priority) == (1, 1, 0, 7)
+        assert lease.max_crashes == 4
         assert before - 0.01 <= lease.enqueued_at <= await broker.time()
 
     async def test_claim_respects_limit(self, broker: Broker) -> None:

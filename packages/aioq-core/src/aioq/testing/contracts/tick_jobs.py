@@ -33,6 +33,18 @@ class TickJobContract(LedgerSuite):
         assert [lease.job_id for lease in leases] == [tick_id("report", now - 60), tick_id("report", now)]
         assert {(lease.task, lease.payload, lease.priority) for lease in leases} == {("tasks.work", b"[1]", 7)}
 
+    async def test_claim_tick_job_has_payload_of_its_tick(self, broker: Broker, ledger: TickLedger) -> None:
+        """If a claim has a payload for each tick, each job has its own, also after a tick that was lost."""
+        now = await broker.time()
+        await self.claim_tick(ledger, now - 120)
+        payloads = (b"[0]", b"[1]", b"[2]")
+        assert (await self.schedule(ledger, now - 120, now - 60, now, payloads=payloads)).won == (now - 60, now)
+        leases = await self.claim(broker)
+        assert [(lease.job_id, lease.payload) for lease in leases] == [
+            (tick_id("report", now - 60), b"[1]"),
+            (tick_id("report", now), b"[2]"),
+        ]
+
     async def test_claim_tick_job_has_queue_of_claim(self, broker: Broker, ledger: TickLedger) -> None:
         """The job is stored in the claim's queue, whatever the template says."""
         await self.claim_tick(ledger, await broker.time(), job=self.job("template", queue="elsewhere"))

@@ -10,7 +10,7 @@ from aioq.clock import BrokerClock
 from aioq.cron import CronOptions
 from aioq.errors import BadSignature, SerializationError
 from aioq.model.cron import CronKey, TickRecord, TickStatus
-from aioq.model.ids import read_tick_id
+from aioq.model.ids import read_tick_id, tick_id
 from aioq.model.job import Completed, Dead, Expired, Failed, HandedBack, Lease, Released, Retried, Settlement
 from aioq.model.states import FINAL_STATES
 from aioq.protocols import JobStore, TickLedger
@@ -69,7 +69,7 @@ class ScheduledJobs:
             "cron_name": name,
             "scheduled_at": datetime.fromtimestamp(tick, UTC),
             "previous_success": None if success is None else datetime.fromtimestamp(success, UTC),
-            "previous_result": None if result is None else _decode(lease, task, result),
+            "previous_result": None if result is None or success is None else _decode(lease, task, success, result),
         }
 
     def settled(self, settlement: Settlement) -> None:
@@ -147,9 +147,11 @@ class ScheduledJobs:
             self._recorder.add(record)
 
 
-def _decode(lease: Lease, task: Task[..., Any], result: bytes) -> Any:
+def _decode(lease: Lease, task: Task[..., Any], tick: float, result: bytes) -> Any:
+    """Return the result of the job of an earlier tick, which is signed as the result of that tick."""
+    name, _ = read_tick_id(lease.job_id) or ("", 0.0)
     try:
-        return task.result_decoder(lease.job_id, lease.queue)(result)
+        return task.result_decoder(tick_id(name, tick), lease.queue)(result)
     except (BadSignature, SerializationError) as error:
         why = one_line(str(error))
         logger.warning("%s does not see the previous result: %s", job_of(lease), why, extra=extra(lease))

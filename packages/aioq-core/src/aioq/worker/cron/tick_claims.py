@@ -15,7 +15,7 @@ from aioq.clock import BrokerClock, pass_time, wait_until
 from aioq.cron import CronEntry
 from aioq.errors import BrokerFull
 from aioq.model.cron import TickClaim, TickOutcome, TickReply
-from aioq.model.ids import new_id
+from aioq.model.ids import new_id, tick_id
 from aioq.protocols import TickLedger
 from aioq.worker.broker_retry import BrokerRetry
 from aioq.worker.cron.due_ticks import DueTicks
@@ -85,7 +85,12 @@ class TickClaims:
         if template is None:
             template = self._templates[entry.name] = self._template(entry)
         seconds = tuple(tick.timestamp() for tick in ticks)
-        return PendingClaim(entry, due, replace(template, ticks=seconds, request_id=self._request_id()))
+        claim = replace(template, ticks=seconds, request_id=self._request_id())
+        if entry.job is not None and entry.sign is not None:
+            # The signature covers the tick, so each job has its own; the broker has no secret to sign with.
+            jobs = [replace(entry.job, id=tick_id(entry.name, tick)) for tick in seconds]
+            claim = replace(claim, payloads=tuple(entry.sign(job).payload for job in jobs))
+        return PendingClaim(entry, due, claim)
 
     def _template(self, entry: CronEntry) -> TickClaim:
         return TickClaim(

@@ -4,7 +4,8 @@
 -- KEYS     jobs runs ended cancelled_ids due wake ended_indexes ready:0-9 cron:<name>... ticks:<name>...
 -- ARGV     1 ms that a tick may be early   2 ms to remember an entry; then for each entry, each only once:
 --          name, fingerprint of the schedule, worker id, request id, overlap, ms that a run counts as going
---          on, plan of the job or '', record of the job, number of ticks, the ticks in ms, ascending
+--          on, plan of the job or '', number of ticks, the ticks in ms, ascending, number of records, the records
+--          of the jobs: none, one for all ticks, or one for each
 -- Returns  the server's time in ms; then for each entry the outcome, a value of `aioq.model.cron.TickOutcome`; if
 --          ticks were spent also the last tick before, or '', and the same again, or '' if it was set under
 --          another fingerprint
@@ -17,10 +18,12 @@ local count = (#KEYS - ENTRIES) / 2
 
 -- Reads one claim from ARGV, and the stored fields of its entry.
 local function read_claim(n, at)
-  local claim = { cron = KEYS[ENTRIES + n], ticks = KEYS[ENTRIES + count + n], first = at + 9 }
+  local claim = { cron = KEYS[ENTRIES + n], ticks = KEYS[ENTRIES + count + n], first = at + 8 }
   claim.name, claim.fingerprint, claim.worker, claim.request, claim.overlap = unpack(ARGV, at, at + 4)
-  claim.length, claim.plan, claim.record = tonumber(ARGV[at + 5]), ARGV[at + 6], ARGV[at + 7]
-  claim.last = at + 8 + tonumber(ARGV[at + 8])
+  claim.length, claim.plan = tonumber(ARGV[at + 5]), ARGV[at + 6]
+  claim.last = at + 7 + tonumber(ARGV[at + 7])
+  claim.records = tonumber(ARGV[claim.last + 1])
+  claim.stop = claim.last + 1 + claim.records
   claim.latest = ARGV[claim.last]
   local known = redis.call('HMGET', claim.cron, 'fingerprint', 'retired', 'paused', 'last_tick', 'last_tick_by', 'claim',
     'earlier_claims', 'run', 'enabled')
@@ -79,21 +82,23 @@ local function decide(claim)
   local last_tick = claim.last_tick or ''
   claim.before = known and known.before or last_tick
   claim.previous = known and known.previous or (claim.last_tick_by == claim.fingerprint and last_tick or '')
-  claim.outcome, claim.spent = outcome_of(claim), {}
+  claim.outcome, claim.spent, claim.records_of = outcome_of(claim), {}, {}
   for n = claim.first, claim.last do
     if claim.before == '' or tonumber(ARGV[n]) > tonumber(claim.before) then
       claim.spent[#claim.spent + 1] = ARGV[n]
+      claim.records_of[ARGV[n]] = ARGV[claim.last + 2 + (claim.records > 1 and n - claim.first or 0)]
     end
   end
   return { claim.outcome, claim.before, claim.previous }
 end
 
 local function enqueue(claims)
-  local ids, owners = {}, {}
+  local ids, owners, given = {}, {}, {}
   for _, claim in ipairs(claims) do
     if claim.outcome == 'won' and claim.plan ~= '' then
       for _, tick in ipairs(claim.spent) do
         ids[#ids + 1], owners[#owners + 1] = job_of_tick(claim.name, tick), claim
+        given[#ids] = claim.records_of[tick]
       end
     end
   end
@@ -104,7 +109,7 @@ local function enqueue(claims)
   local remembered = redis.call('EXISTS', ended) == 1 and fetch('HMGET', ended, ids) or {}
   local fresh, plans, records, outdated = {}, {}, {}, {}
   for n, id in ipairs(ids) do
-    local plan, record = owners[n].plan, owners[n].record
+    local plan, record = owners[n].plan, given[n]
     local answer, index = id_status(id, record, stored[n], remembered[n], INDEX)
     if answer == 1 then
       fresh[#fresh + 1], outdated[id] = id, index
@@ -163,7 +168,7 @@ end
 local claims, replies, at = {}, { stamp }, 3
 for n = 1, count do
   claims[n] = read_claim(n, at)
-  at = claims[n].last + 1
+  at = claims[n].stop + 1
   replies[n + 1] = decide(claims[n])
 end
 -- A full server refuses this first, before any claim is stored.

@@ -221,6 +221,7 @@ def _lease(row: sqlite3.Row) -> Lease:
         priority=row["priority"],
         enqueued_at=row["enqueued_at"],
         expires_at=row["expires_at"],
+        max_crashes=row["max_crashes"],
         hand_backs=row["hand_backs"],
     )
 
