@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-__all__ = ["CLUSTER", "LISTENING", "REPLICAS", "RULES", "as_user", "definition"]
+__all__ = ["CLUSTER", "LISTENING", "REPLICAS", "RULES", "as_user", "definition", "place_of"]
 
 RULES = "+@read +@write +@connection +time +eval +evalsha +script|load -@dangerous"
 """The rules that suffice; without rights to channels, workers and clients poll instead of subscribing."""
@@ -31,9 +31,14 @@ def definition(namespace: str, *more: str) -> list[str]:
         namespace: The name of the namespace, or a pattern such as `test-*`.
         more: Further rules.
     """
-    # `{shop*` would also match the keys of the namespace `shop-admin`.
-    place = (f"~{{{namespace}[:}}]*", "resetchannels", f"&{{{namespace}[:}}]*")
+    place = ("resetchannels", *place_of(namespace))
     return [_name(namespace), "reset", "on", f">{SECRET}", *place, *LISTENING.split(), *more]
+
+
+def place_of(namespace: str) -> tuple[str, str]:
+    """Return the rules that give a user the keys and channels of a namespace."""
+    # `{shop*` would also match the keys of the namespace `shop-admin`.
+    return f"~{{{namespace}[:}}]*", f"&{{{namespace}[:}}]*"
 
 
 def as_user(url: str, namespace: str) -> str:

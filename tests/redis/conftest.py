@@ -11,7 +11,7 @@ import pytest
 from aioq_redis import RedisBroker
 from aioq_redis.storage import scripts
 from tests import servers
-from tests.access import REPLICAS, definition
+from tests.access import REPLICAS, definition, place_of
 from tests.cluster import Cluster
 from tests.redis.layout import assert_consistent, keys_of
 from tests.redis.nodes import Make
@@ -49,10 +49,13 @@ async def make(namespace: str) -> AsyncIterator[Make]:
 
 
 @pytest.fixture
-def make_broker(make: Make, redis_url: str) -> Callable[..., RedisBroker]:
-    """Make brokers as `make` does, on the shared server by default."""
+def make_broker(make: Make, redis_url: str, redis_server: RedisServer, namespace: str) -> Callable[..., RedisBroker]:
+    """Make brokers as `make` does, on the shared server by default. Its user gets the rights to a further namespace."""
 
     def make_broker(url: str = redis_url, **options: object) -> RedisBroker:
+        if url == redis_url and redis_server.owned and (further := options.get("namespace")):
+            with redis_server.client() as client:
+                client.execute_command("ACL", "SETUSER", definition(namespace)[0], *place_of(str(further)))
         return make(url, **options)
 
     return make_broker

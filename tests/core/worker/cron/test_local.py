@@ -187,7 +187,7 @@ class Mute(Exception):
         (GeneratorExit(), "GeneratorExit"),
         (asyncio.CancelledError("mine"), "CancelledError: mine"),
         (Mute(), "(no message: the exception's __str__ raises)"),
-        (ExceptionGroup("two", [ValueError("a")]), "two (1 sub-exception)"),
+        (ExceptionGroup("two", [ValueError("a")]), "two (1 sub-exception): ValueError: a"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
@@ -226,7 +226,7 @@ async def test_failed_object_is_logged_by_class(
         async def __call__(self, _: object) -> None:
             raise ValueError("no")
 
-    app.cron("every 1")(Broken())
+    app.cron("every 1", name="broken")(Broken())
     async with working(app, clock=clock):
         await clock.advance(1)
     assert caplog.messages == [f"Cron task {HERE}.test_failed_object_is_logged_by_class.Broken failed: ValueError: no"]
