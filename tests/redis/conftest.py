@@ -54,7 +54,8 @@ def make_broker(make: Make, redis_url: str, redis_server: RedisServer, namespace
 
     def make_broker(url: str = redis_url, **options: object) -> RedisBroker:
         if url == redis_url and redis_server.owned and (further := options.get("namespace")):
-            with redis_server.client() as client:
+            with redis_server.client() as connection:
+                client: Any = connection
                 client.execute_command("ACL", "SETUSER", definition(namespace)[0], *place_of(str(further)))
         return make(url, **options)
 
