@@ -109,7 +109,7 @@ def _run_suspended_worker(seed: int, quick: bool, folder: Path) -> PartResult:
 
 def _run_rolling_deploy(seed: int, quick: bool, folder: Path) -> PartResult:
     plan = rolling_deploy.SMALL if quick else rolling_deploy.FULL
-    deploy, results = rolling_deploy.run(plan, folder)
+    deploy, results, added = rolling_deploy.run(plan, folder)
     print(f"A rolling deploy over {plan.workers} workers\n\nThe ledger before:\n")
     print(
         table(rolling_deploy.status_rows(deploy.before)),
@@ -118,7 +118,8 @@ def _run_rolling_deploy(seed: int, quick: bool, folder: Path) -> PartResult:
         sep="\n",
     )
     print("\nFired ticks:\n", table([result.row() for result in results]), sep="\n")
-    return _part_result(results, _one_row("rolling_deploy", results))
+    print("\nJobs of the added task:\n", table([added.row()]), sep="\n")
+    return _part_result([*results, added], _one_row("rolling_deploy", [*results, added]))
 
 
 def _part_result(results: Sequence[Measured], rows: list[dict[str, object]]) -> PartResult:

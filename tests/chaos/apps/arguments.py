@@ -27,10 +27,10 @@ def define_release(app: Aarq, release: str, job_log: JobLog) -> None:
     async def closed_2(ctx: dict[str, Any], number: int, second: str = "") -> None:
         run(ctx)
 
-    async def open_1(ctx: dict[str, Any], number: int, first: str = "", **kwargs: Any) -> None:
+    async def open_1(ctx: dict[str, Any], /, number: int, first: str = "", **kwargs: Any) -> None:
         run(ctx)
 
-    async def open_2(ctx: dict[str, Any], number: int, second: str = "", **kwargs: Any) -> None:
+    async def open_2(ctx: dict[str, Any], /, number: int, second: str = "", **kwargs: Any) -> None:
         run(ctx)
 
     app.task(name=CLOSED)(closed_1 if release == "1" else closed_2)

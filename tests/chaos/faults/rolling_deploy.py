@@ -1,19 +1,29 @@
-"""A rolling deploy: a version that keeps, changes, removes and adds entries replaces another, worker by worker."""
+"""A rolling deploy: a version that keeps, changes, removes and adds entries replaces another, worker by worker.
+
+It also adds a task, and its jobs are enqueued while only old workers run. These hand the jobs back.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import anyio
+
+from aioq import Aarq
+from aioq.backends import RedisBroker
+from aioq.errors import JobEnded, ResultTimeout
 from aioq.model.cron import CronStatus
+from aioq.model.job import JobRecord
+from aioq.model.states import JobState
 from tests.chaos import cron_ledger
 from tests.chaos.apps.factory import KINDS, environment
-from tests.chaos.apps.versions import VERSIONS
+from tests.chaos.apps.versions import RETRIES, VERSIONS, define_added_task
 from tests.chaos.disruptions import wait_until
 from tests.chaos.fleet import Fleet, WorkerProcess
 from tests.chaos.run_log import Run, RunLog
@@ -21,9 +31,13 @@ from tests.chaos.tick_figures import TickFigures, count_ticks, expected_ticks
 from tests.redis.layout import assert_consistent
 from tests.servers import RedisServer, found
 
-__all__ = ["FULL", "SMALL", "Deploy", "Plan", "Result", "run", "status_rows"]
+__all__ = ["FULL", "SMALL", "AddedTask", "Deploy", "Plan", "Result", "run", "status_rows"]
 
 APP = "tests.chaos.apps.deploy:app"
+NAMESPACE = "redeploy"
+ADDED_JOBS = 50
+LONGEST = 75.0
+"""Seconds after which a job that was handed back three times is due again, with some to spare."""
 CHANGES = ("kept", "changed", "removed", "added")
 
 
@@ -83,6 +97,37 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AddedTask:
+    """What became of the jobs of the task that the new version adds."""
+
+    completed: int
+    attempts: list[int]
+    """The numbers of the attempts that completed, without repetition."""
+    handed_back: int
+    """Hand-backs by the old workers."""
+
+    def row(self) -> dict[str, object]:
+        """Return the result as a row of a table."""
+        return {
+            "task": "added", "jobs": ADDED_JOBS, "completed": self.completed, "attempts": str(self.attempts),
+            "hand-backs": self.handed_back,
+        }  # fmt: skip
+
+    def missed_bars(self) -> list[str]:
+        """Return a sentence for each bar that was not reached."""
+        bars = {
+            f"{self.completed} of {ADDED_JOBS} jobs completed": self.completed == ADDED_JOBS,
+            f"attempts {self.attempts}, not all that the task has": self.attempts == [RETRIES + 1],
+            f"{self.handed_back} hand-backs": self.handed_back >= ADDED_JOBS,
+        }
+        return [f"the added task: {what}" for what, reached in bars.items() if not reached]
+
+    def facts(self) -> dict[str, Any]:
+        """Return the result as plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Deploy:
     """The times of a deploy, and the ledger before and after it."""
 
@@ -96,21 +141,28 @@ class Deploy:
     after: list[CronStatus]
 
 
-def run(plan: Plan, folder: Path) -> tuple[Deploy, list[Result]]:
+def run(plan: Plan, folder: Path) -> tuple[Deploy, list[Result], AddedTask]:
     """Deploy the second version over the first, on a server of its own; `folder` gets the logs."""
     log = RunLog(folder / "runs")
     with ExitStack() as stack:
-        server = RedisServer(next(iter(found().values())), namespace="redeploy")
+        server = RedisServer(next(iter(found().values())), namespace=NAMESPACE)
         stack.callback(server.close)
         server.start()
         workers = [_worker(version) for version in ("1", "2") for _ in range(plan.workers)]
-        variables = environment(server.url, "redeploy", folder / "runs")
+        variables = environment(server.url, NAMESPACE, folder / "runs")
         fleet = stack.enter_context(Fleet(workers, folder, variables))
         deploy = _roll(fleet, plan, server.url)
+        records = anyio.run(_added_jobs, server.url)
         fleet.stop()
         with server.client() as client:
-            assert_consistent(client, "redeploy")
-    return deploy, [_result(change, kind, deploy, log.read()) for change in CHANGES for kind in KINDS[1:]]
+            assert_consistent(client, NAMESPACE)
+        handed_back = fleet.logs().count(" was handed back")
+    added = AddedTask(
+        completed=sum(record.state is JobState.COMPLETED for record in records),
+        attempts=sorted({record.attempt for record in records}),
+        handed_back=handed_back,
+    )
+    return deploy, [_result(change, kind, deploy, log.read()) for change in CHANGES for kind in KINDS[1:]], added
 
 
 def status_rows(statuses: Sequence[CronStatus]) -> list[dict[str, object]]:
@@ -136,9 +188,10 @@ def _worker(version: str) -> WorkerProcess:
 def _roll(fleet: Fleet, plan: Plan, url: str) -> Deploy:
     """Replace the old workers one by one; each new worker is up before its old one stops."""
     fleet.start(*range(plan.workers))
+    anyio.run(_enqueue_added, url)
     start = time.time()
     wait_until(start + 2 * plan.pause)
-    before = cron_ledger.statuses(url, "redeploy")
+    before = cron_ledger.statuses(url, NAMESPACE)
     first_new, up = time.time(), 0.0
     for number in range(plan.workers):
         fleet.start(plan.workers + number)
@@ -148,8 +201,33 @@ def _roll(fleet: Fleet, plan: Plan, url: str) -> Deploy:
     wait_until(time.time() + 2 * plan.pause)
     end = time.time() - 0.5
     return Deploy(
-        start=start, first_new=first_new, up=up, end=end, before=before, after=cron_ledger.statuses(url, "redeploy")
+        start=start, first_new=first_new, up=up, end=end, before=before, after=cron_ledger.statuses(url, NAMESPACE)
     )
+
+
+def _client(url: str) -> Aarq:
+    return Aarq(RedisBroker(url, namespace=NAMESPACE), name="chaos")
+
+
+async def _enqueue_added(url: str) -> None:
+    """Enqueue jobs of the added task, as a client of the new version does."""
+    async with _client(url) as app:
+        task = define_added_task(app)
+        await app.enqueue_many([task.options(job_id=f"added-{n}").call() for n in range(ADDED_JOBS)])
+
+
+async def _added_jobs(url: str) -> list[JobRecord]:
+    """Return the records of these jobs, when they have ended or should have."""
+    async with _client(url) as app:
+        task = define_added_task(app)
+        records: list[JobRecord] = []
+        for n in range(ADDED_JOBS):
+            job = task.job(f"added-{n}")
+            with suppress(JobEnded, ResultTimeout):
+                await job.result(timeout=LONGEST if not records else LONGEST / 5)
+            record = await job.info()
+            records += [record] if record is not None else []
+        return records
 
 
 def _result(change: str, kind: str, deploy: Deploy, runs: Sequence[Run]) -> Result:
