@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import anyio
 import pytest
 
 from aioq import Aarq, BrokerUnavailable
+from aioq.model.job import CancelledRun
 from aioq.testing import VirtualClock
 from tests.core.brokers import FlakyBroker
 from tests.core.rig import Hold, record_of, settle_down, working
@@ -27,7 +28,7 @@ async def test_cancellations_late_one_does_not_hit_the_replay(clock: VirtualCloc
     held_up = anyio.Event()
 
     class Late(FlakyBroker):
-        async def aborts(self, worker_id: str) -> Any:
+        async def aborts(self, worker_id: str) -> AsyncIterator[CancelledRun]:
             async for run in super().aborts(worker_id):
                 await held_up.wait()
                 yield run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -20,6 +20,9 @@ MAX_DESCRIPTION = 32_768
 
 MAX_TYPE = 120
 """Characters of an annotation; the rest of a longer one is replaced by a digest."""
+
+PROSE = ("description", "title")
+"""Keys of a schema whose values change nothing."""
 
 _P = inspect.Parameter
 _STARS: dict[Any, str] = {_P.VAR_POSITIONAL: "*", _P.VAR_KEYWORD: "**"}
@@ -125,11 +128,12 @@ def _schema_of_model(type: Any) -> dict[str, Any]:
 
 
 def _without_prose(schema: Any) -> Any:
-    """Return a schema without docstrings, which change nothing."""
+    """Return a schema without docstrings and titles."""
     if isinstance(schema, list):
-        return [_without_prose(part) for part in schema]
+        return [_without_prose(part) for part in cast("list[Any]", schema)]
     if isinstance(schema, dict):
-        return {key: _without_prose(part) for key, part in schema.items() if key not in ("description", "title")}
+        parts = cast("dict[str, Any]", schema)
+        return {key: _without_prose(part) for key, part in parts.items() if key not in PROSE}
     return schema
 
 
