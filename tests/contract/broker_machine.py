@@ -49,7 +49,7 @@ from aioq.model.job import (
     Settled,
     Settlement,
 )
-from aioq.model.outage import SignsOfLife, forgives, may_reap, note_extended, note_sign
+from aioq.model.outage import SignsOfLife, forgives, note_extended, note_sign, reapable
 from aioq.model.states import FINAL_STATES, JobState
 from aioq.options import latest_start
 from aioq.protocols import Broker, JobStore
@@ -231,8 +231,7 @@ class Model:
     def lapsed(self, queue: str) -> set[str]:
         """Return the jobs of a queue that a reap may take back."""
         running = (job for job in self.jobs.values() if job.state is JobState.RUNNING and job.job.queue == queue)
-        lapsed = {job.job.id for job in running if job.deadline <= self.now}
-        return lapsed if may_reap(self.signs[queue], self.now) else set()
+        return {job.job.id for job in running if job.deadline <= reapable(self.signs[queue], self.now)}
 
     def take_back(self, job: ModelJob) -> bool:
         """Reap a job; return whether that counts as a crash."""

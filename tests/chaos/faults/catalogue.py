@@ -22,6 +22,7 @@ from tests.chaos.faults import (
     lose_replies,
     mixed_releases,
     no_fault,
+    outages,
     poison_job,
     restart_server,
     slow_network,
@@ -74,6 +75,7 @@ FAULTS: Sequence[Fault] = (
     Fault(mixed_releases.FAULT, mixed_releases.run),
     Fault(failover.FAULT, failover.run),
     Fault(slow_network.FAULT, slow_network.run),
+    Fault(outages.FAULT, outages.run),
     Fault(no_fault.FAULT, no_fault.run),
     Fault(stuck_tasks.FAULT, stuck_tasks.run),
 )

@@ -5,10 +5,15 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioq.model.outage import SignsOfLife, forgives, may_reap, note_extended, note_sign, set_back
+from aioq.model.outage import SignsOfLife, forgives, note_extended, note_sign, reapable, set_back
 
 LEASE = 12.0
 """Signs of life are due every 3 to 5 s, and an outage is noticed after 8 s."""
+
+
+def may_reap(signs: SignsOfLife, now: float) -> bool:
+    """Return whether a lease that has just run out is reaped."""
+    return reapable(signs, now) == now
 
 
 def after_silence(seconds: float, *, lease: float = LEASE) -> SignsOfLife:
@@ -64,24 +69,29 @@ def test_note_sign_longer_lease_of_another_worker_counts() -> None:
     assert note_sign(signs, 141.0, lease=LEASE).wait_until == 201.0
 
 
-def test_note_sign_third_outage_in_a_row_does_not_wait() -> None:
-    """Workers that run for less than a lease at a time would otherwise never reap."""
+def test_reapable_lease_that_ran_out_before_two_earlier_outages() -> None:
+    """Workers that run for less than a lease at a time would otherwise never reap; other leases are waited for."""
     signs = note_sign(None, 0.0, lease=LEASE)
-    waits: list[bool] = []
-    for now in range(100, 700, 100):
-        signs = note_sign(signs, float(now), lease=LEASE)
-        waits.append(not may_reap(signs, float(now)))
-    assert waits == [True, True, False, True, True, False]
+    for now in (100.0, 200.0):
+        signs = note_sign(signs, now, lease=LEASE)
+        assert reapable(signs, now) == 0.0
+    for now in (300.0, 400.0):
+        signs = note_sign(signs, now, lease=LEASE)
+        assert reapable(signs, now) == now - 200.0
 
 
-def test_note_sign_after_the_wait_ends_the_row() -> None:
-    """A sign after the wait tells that the workers are back for good."""
-    signs = note_sign(None, 0.0, lease=LEASE)
-    for start in (100.0, 200.0, 300.0):
-        signs = note_sign(signs, start, lease=LEASE)
-        assert not may_reap(signs, start)
-        for later in (4.0, 8.0, 12.0):
-            signs = note_sign(signs, start + later, lease=LEASE)
+@given(st.lists(st.floats(LEASE / 2, LEASE), min_size=1, max_size=20), st.floats(LEASE, 9 * LEASE))
+def test_reapable_healthy_lease_survives_flapping_server(ups: list[float], down: float) -> None:
+    """A worker that extends within half a lease of the server's return keeps its leases, however often it goes away."""
+    now = deadline = 100.0
+    signs = note_sign(None, now, lease=LEASE)
+    for up in ups:
+        now += down
+        signs = note_sign(signs, now, lease=LEASE)
+        assert deadline > reapable(signs, now)
+        now += up
+        signs = note_sign(signs, now, lease=LEASE)
+        deadline = now + LEASE
 
 
 def test_forgives_needs_a_survivor() -> None:

@@ -63,8 +63,8 @@ class Dying(RedisBroker):
             die("after reap")
         return reaped
 
-    def keeper(self):
-        return Keeper(super().keeper())
+    def keeper(self, **options):
+        return Keeper(super().keeper(**options))
 
 
 app.broker = Dying(os.environ["TEST_URL"], namespace=os.environ["TEST_NAMESPACE"])

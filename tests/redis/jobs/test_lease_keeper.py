@@ -10,13 +10,16 @@ from typing import Any
 
 import pytest
 
-from aioq import Aarq, Worker
+from aioq import Aarq, BrokerUnavailable, Worker
 from aioq_redis import RedisBroker
 from aioq_redis.storage.keys import Layout
+from aioq_redis.storage.scripts import load
 from tests import servers
 from tests.access import as_user
 from tests.cluster import Cluster, Sentinels, wait_until
+from tests.redis.job_helpers import lease_of, until
 from tests.redis.nodes import Make, another, slot
+from tests.redis.proxy import Fault, Proxy, When
 from tests.servers import RedisServer
 
 LEASE = 3.0
@@ -61,6 +64,59 @@ def one_program() -> Path:
     if servers.GIVEN_URL:
         pytest.skip("this test starts servers of its own, and AIOQ_TEST_REDIS_URL names a given one")
     return servers.found()[kind]
+
+
+async def test_lease_keeper_survives_silent_connection(
+    make_broker: Callable[..., RedisBroker], proxy: Proxy, raw: Any, namespace: str
+) -> None:
+    """If the connection of the thread goes silent, another one extends the leases in time, and no job is taken back."""
+    app, other, starts = Aarq(make_broker(proxy.url)), Aarq(make_broker()), 0
+    leased = leases_of(namespace)
+    silence = Fault(load("extend").sha.encode(), When.BEFORE, silent=True)
+    proxy.fail(silence)
+
+    async def hold(_: object) -> None:
+        nonlocal starts
+        starts += 1
+        while not proxy.is_over(silence):
+            await asyncio.sleep(0.05)
+        before = max(score for _, score in raw.zrange(leased, 0, -1, withscores=True))
+        while min(score for _, score in raw.zrange(leased, 0, -1, withscores=True)) <= before:
+            await asyncio.sleep(0.05)
+
+    task = app.task(name="hold")(hold)
+    other.task(name="hold")(hold)
+    async with app, other:
+        jobs = await task.enqueue_many(task.call() for _ in range(5))
+        worker = Worker(app, lease=4, handle_signals=False)
+        running = [asyncio.ensure_future(worker.run())]
+        await until(lambda: starts == len(jobs))
+        reaper = Worker(other, lease=4, handle_signals=False)
+        running.append(asyncio.ensure_future(reaper.run()))
+        await asyncio.gather(*(job.result(timeout=20) for job in jobs))
+        worker.stop()
+        reaper.stop()
+        await asyncio.gather(*running)
+    assert starts == len(jobs)
+
+
+async def test_lease_keeper_silent_connection_costs_its_timeout(
+    make_broker: Callable[..., RedisBroker], proxy: Proxy
+) -> None:
+    """A call on a silent connection fails after the keeper's timeout, and the next one has a new connection."""
+    broker = make_broker()
+    lease = await lease_of(broker)
+    keeper = make_broker(proxy.url).keeper(timeout=4 / 3)
+    proxy.fail(Fault(load("extend").sha.encode(), When.BEFORE, silent=True))
+    try:
+        assert await broker.extend([lease], seconds=4) == []
+        with pytest.raises(BrokerUnavailable):
+            await asyncio.to_thread(partial(keeper.extend, [lease], seconds=4))
+        assert await broker.reap(["q"], lease=4) == []
+        assert await asyncio.to_thread(partial(keeper.extend, [lease], seconds=4)) == []
+        assert proxy.connections == 2
+    finally:
+        keeper.close()
 
 
 async def test_lease_keeper_follows_a_promotion(one_program: Path, make: Make, namespace: str) -> None:

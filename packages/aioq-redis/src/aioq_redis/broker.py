@@ -19,7 +19,7 @@ from aioq_redis.cron.registry import CronRegistryRole
 from aioq_redis.doctor import Doctor
 from aioq_redis.jobs.claim import ClaimRole
 from aioq_redis.jobs.enqueue import EnqueueRole
-from aioq_redis.jobs.lease_keeper import EXTEND_TIMEOUT, ThreadLeaseKeeper
+from aioq_redis.jobs.lease_keeper import ThreadLeaseKeeper
 from aioq_redis.jobs.reap import ReapRole
 from aioq_redis.jobs.settle import SettleRole
 from aioq_redis.jobs.signals import SignalsRole
@@ -194,9 +194,9 @@ class RedisBroker(
         self._claims.pop(worker_id, None)
         await super().deregister(worker_id)
 
-    def keeper(self) -> ThreadLeaseKeeper:
+    def keeper(self, *, timeout: float = 5.0) -> ThreadLeaseKeeper:
         """Return an object that extends leases from a thread; see `aioq.protocols.ThreadedLeases.keeper`."""
-        database = Database(self._settings, timeout=EXTEND_TIMEOUT, durability=self._durability)
+        database = Database(self._settings, timeout=timeout, durability=self._durability)
         return ThreadLeaseKeeper(SettleRole(database, self._layout, self._retention), database)
 
     async def diagnose(self, *, fix: bool = False) -> list[Finding]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct, structs
 
-__all__ = ["SignsOfLife", "forgives", "may_reap", "note_extended", "note_sign", "set_back"]
+__all__ = ["SignsOfLife", "forgives", "note_extended", "note_sign", "reapable", "set_back"]
 
 SILENCE = 2 / 3
 """Lease lengths without a sign of life after which there was an outage.
@@ -22,12 +22,6 @@ A healthy worker stays below it by a quarter of a lease, see `INTERVAL`.
 
 INTERVAL = 5 / 12
 """Lease lengths after which the next sign of life of a healthy worker is due: a third, and a quarter of that later."""
-
-MOST_WAITS = 2
-"""Outages in a row after which reaping waits.
-
-Workers that run for less than a lease at a time, as in bursts, see an outage at each start. They would never reap.
-"""
 
 
 class SignsOfLife(Struct, frozen=True, kw_only=True):
@@ -40,9 +34,16 @@ class SignsOfLife(Struct, frozen=True, kw_only=True):
     lease: float
     """The length of the leases of the worker whose next sign is awaited longest."""
     wait_until: float = 0.0
-    """The end of the wait after the latest outage. Until then nothing is reaped, so that living workers can extend."""
-    waits: int = 0
-    """Outages in a row of which none was followed by a sign after its wait, the latest included."""
+    """The end of the wait after the latest outage, in which living workers extend."""
+    noticed: float = 0.0
+    """When the latest outage was noticed."""
+    noticed_before: float = 0.0
+    """When the outage before it was noticed."""
+    give_up: float = 0.0
+    """When the one before that was noticed. Leases that ran out earlier are not waited for any more.
+
+    Workers that run for less than a lease at a time, as in bursts, see an outage at each start, and would never reap.
+    """
     claimed_by: float = 0.0
     """Leases that were claimed by then belong to workers from before the latest outage."""
     survived: bool = False
@@ -69,10 +70,16 @@ def note_sign(signs: SignsOfLife | None, now: float, *, lease: float) -> SignsOf
 
 
 def _after_outage(before: SignsOfLife, sign: SignsOfLife) -> SignsOfLife:
-    waits = before.waits + 1 if before.seen < before.wait_until else 1
-    wait = 0.0 if waits > MOST_WAITS else max(sign.lease, before.lease)
-    claimed_by = before.seen + before.lease * INTERVAL
-    return structs.replace(sign, waits=waits, wait_until=sign.seen + wait, claimed_by=claimed_by)
+    was_set_back = set_back(before, sign.seen) > 0
+    return structs.replace(
+        sign,
+        wait_until=sign.seen + max(sign.lease, before.lease),
+        noticed=sign.seen,
+        # Moments of a clock that was set back say nothing on the new one.
+        noticed_before=0.0 if was_set_back else before.noticed,
+        give_up=0.0 if was_set_back else before.noticed_before,
+        claimed_by=before.seen + before.lease * INTERVAL,
+    )
 
 
 def note_extended(signs: SignsOfLife, claimed: Iterable[float]) -> SignsOfLife:
@@ -86,9 +93,9 @@ def note_extended(signs: SignsOfLife, claimed: Iterable[float]) -> SignsOfLife:
     return structs.replace(signs, survived=True)
 
 
-def may_reap(signs: SignsOfLife, now: float) -> bool:
-    """Return whether leases that ran out may be taken back; call it after `note_sign`."""
-    return now >= signs.wait_until
+def reapable(signs: SignsOfLife, now: float) -> float:
+    """Return the moment by which a lease must have run out to be taken back; call it after `note_sign`."""
+    return now if now >= signs.wait_until else min(signs.give_up, now)
 
 
 def forgives(signs: SignsOfLife, deadline: float) -> bool:

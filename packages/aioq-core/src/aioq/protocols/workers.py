@@ -31,7 +31,7 @@ class LeaseKeeper(Protocol):
     """Extends leases without an event loop, on a connection of its own. Only one thread uses it."""
 
     def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[Lease]:
-        """Do what `Broker.extend` does, blocking the calling thread for 5 s at most.
+        """Do what `Broker.extend` does, blocking the calling thread no longer than the keeper's `timeout`.
 
         Raises:
             BrokerUnavailable: The store cannot be reached or is not ready; the same call may succeed later.
@@ -51,6 +51,11 @@ class ThreadedLeases(Protocol):
     loop for longer than a lease. A broker inside the event loop does not need it.
     """
 
-    def keeper(self) -> LeaseKeeper:
-        """Return a new lease keeper, which connects on first use. Does not wait."""
+    def keeper(self, *, timeout: float = 5.0) -> LeaseKeeper:
+        """Return a new lease keeper, which connects on first use. Does not wait.
+
+        Args:
+            timeout: Seconds that one extension may take; the worker passes a third of its lease. A connection that is
+                silent for that time is replaced.
+        """
         ...

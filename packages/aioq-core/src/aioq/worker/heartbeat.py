@@ -10,6 +10,7 @@ from functools import partial
 import anyio
 
 from aioq.clock import SystemClock
+from aioq.errors import BrokerUnavailable
 from aioq.model.job import Lease, WorkerInfo
 from aioq.protocols import LeaseKeeper, ThreadedLeases, WorkerRegistry
 from aioq.retry import full_jitter
@@ -20,6 +21,12 @@ from aioq.worker.runtime import Runtime
 from aioq.worker.workload import LeaseTable
 
 __all__ = ["Heartbeat", "LeaseThread"]
+
+TIMEOUT = 1 / 3
+"""Lease lengths that one extension may take. So a second one can come in time after one that was not answered."""
+
+MAX_PAUSE = 1 / 6
+"""Lease lengths between two extensions after one has failed, at most."""
 
 THREAD_TIMEOUT = 1.0
 """Seconds to wait for the thread to end. It is a daemon thread, so the process can end without it."""
@@ -98,7 +105,8 @@ class Heartbeat:
         return errors
 
     async def _extend_in_thread(self, broker: ThreadedLeases) -> None:
-        thread = LeaseThread(broker.keeper(), self._leases, self._monitor, lease=self._lease, max_block=self._max_block)
+        keeper = broker.keeper(timeout=self._lease * TIMEOUT)
+        thread = LeaseThread(keeper, self._leases, self._monitor, lease=self._lease, max_block=self._max_block)
         self._thread = thread
         thread.start(partial(_report_lost, self._on_lost))
         try:
@@ -112,9 +120,23 @@ class Heartbeat:
             started = self._clock.monotonic()
             if self._leases:
                 # Every third of a lease: one call may fail or be late, and the next one still comes in time.
-                lost = await self._retry.call(lambda: self._broker.extend(self._leases.all(), seconds=self._lease))
+                try:
+                    lost = await self._extend_in_time()
+                except Exception as error:
+                    lost = await self._retry.repeat(self._extend_in_time, after=error, pause=self._pause)
                 _report_lost(self._on_lost, lost)
             self._extended_at = started
+
+    async def _extend_in_time(self) -> list[Lease]:
+        limit = self._lease * TIMEOUT
+        try:
+            with anyio.fail_after(limit):
+                return await self._broker.extend(self._leases.all(), seconds=self._lease)
+        except TimeoutError:
+            raise BrokerUnavailable(f"the leases were not extended within {limit:g} s") from None
+
+    async def _pause(self, seconds: float) -> None:
+        await self._clock.sleep(min(seconds, self._lease * MAX_PAUSE))
 
 
 def _report_lost(on_lost: Callable[[Lease], bool], lost: Sequence[Lease]) -> None:
@@ -189,7 +211,7 @@ class LeaseThread:
     def _pause(self) -> float:
         if self._suspended:
             return LOOP_POLL_INTERVAL
-        return full_jitter(self._failures - 1) if self._failures else self._lease / 3
+        return min(full_jitter(self._failures - 1), self._lease * MAX_PAUSE) if self._failures else self._lease / 3
 
     def _extend(self) -> list[Lease]:
         """Extend the leases that are held, and return those that are lost."""
@@ -226,7 +248,7 @@ class LeaseThread:
     def _log_danger(self, error: Exception, held: int) -> None:
         """Log that leases are about to expire. `BrokerRetry` logs the outage itself."""
         seconds = self._clock.monotonic() - self._extended_at
-        if seconds > self._lease * 2 / 3 and not self._danger_logged and not self._ended.is_set():
+        if seconds > self._lease / 2 and not self._danger_logged and not self._ended.is_set():
             self._danger_logged = True
             logger.error(
                 "the leases of %d jobs could not be extended for %.1f s and are about to expire: %s",

@@ -303,8 +303,10 @@ async def connect(settings: Settings) -> Connection:
         BrokerConfigError: The server's certificate is not valid, or the server rejects the login, is too old or is of
             another kind than the URL says.
     """
+    # A client with little time, such as the keeper of short leases, tries anew rather than wait for a lost packet.
+    limit = min(CONNECT_TIMEOUT, max(settings.silence, 1.0))
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT):
+        async with asyncio.timeout(limit):
             connection = await _open(settings)
             try:
                 await _log_in(connection, settings)
@@ -312,7 +314,7 @@ async def connect(settings: Settings) -> Connection:
                 connection.drop()
                 raise
     except TimeoutError:
-        raise Unreachable(f"no answer within {CONNECT_TIMEOUT:g} s") from None
+        raise Unreachable(f"no answer within {limit:g} s") from None
     return connection
 
 

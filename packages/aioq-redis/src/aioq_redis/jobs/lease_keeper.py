@@ -6,16 +6,12 @@ import asyncio
 import threading
 from collections.abc import Sequence
 from concurrent.futures import CancelledError
-from typing import Final
 
 from aioq.model.job import Lease
 from aioq_redis.jobs.settle import SettleRole
 from aioq_redis.storage.database import Database
 
-__all__ = ["EXTEND_TIMEOUT", "ThreadLeaseKeeper"]
-
-EXTEND_TIMEOUT: Final = 5.0
-"""Seconds that one extension may take, retries included."""
+__all__ = ["ThreadLeaseKeeper"]
 
 
 class ThreadLeaseKeeper:

@@ -23,7 +23,7 @@ from aioq.model.job import (
     Settled,
     Settlement,
 )
-from aioq.model.outage import SignsOfLife, forgives, may_reap, note_extended, note_sign
+from aioq.model.outage import SignsOfLife, forgives, note_extended, note_sign, reapable
 from aioq.model.states import JobState, Verb
 
 __all__ = ["DEAD_TTL", "TURN", "LeaseRole", "SuspectTurns"]
@@ -74,10 +74,10 @@ class LeaseRole(MemoryRole):
         reaped: list[Reaped] = []
         for name in queues:
             signs = self._note_sign(name, now, lease)
-            if may_reap(signs, now):
-                overdue = (job for job in self._table.queues[name].leased.values() if job.deadline <= now)
-                # A list first, because `_reap` removes jobs from the dict that the generator reads.
-                reaped += [self._reap(stored, signs) for stored in list(islice(overdue, limit))]
+            latest = reapable(signs, now)
+            overdue = (job for job in self._table.queues[name].leased.values() if job.deadline <= latest)
+            # A list first, because `_reap` removes jobs from the dict that the generator reads.
+            reaped += [self._reap(stored, signs) for stored in list(islice(overdue, limit))]
         return reaped
 
     def _has_work(self, queue: str) -> bool:

@@ -22,11 +22,8 @@ if step > 0 then
   move_deadlines(leased, life, step)
 end
 store_signs(signs, life)
-if now < life.wait_until then
-  return { now }
-end
 
-local found = redis.call('ZRANGEBYSCORE', leased, '-inf', '(' .. string.format('%.0f', now + 1),
+local found = redis.call('ZRANGEBYSCORE', leased, '-inf', '(' .. string.format('%.0f', reapable(life) + 1),
   'WITHSCORES', 'LIMIT', 0, limit)
 local reply, lapsed, orphans, over, front = { now }, {}, {}, {}, {}
 local reruns, dead_entries, ttls, accused = {}, {}, {}, {}

@@ -30,7 +30,7 @@ from aioq.model.job import (
     Settled,
     Settlement,
 )
-from aioq.model.outage import forgives, may_reap
+from aioq.model.outage import forgives, reapable
 from aioq.model.states import JobState, Verb, after
 from aioq.options import latest_start
 from aioq_file import signs
@@ -299,7 +299,7 @@ def _text(failure: Failure | None) -> str | None:
 def _reap_queue(db: sqlite3.Connection, queue: str, now: float, lease: float, limit: int) -> list[Reaped]:
     known = signs.note(db, queue, now, lease)
     expired = "SELECT * FROM jobs WHERE queue = ? AND state = 'running' AND deadline <= ? LIMIT ?"
-    rows = db.execute(expired, (queue, now, limit)).fetchall() if may_reap(known, now) else []
+    rows = db.execute(expired, (queue, reapable(known, now), limit)).fetchall()
     return [_reap(db, row, now, crashed=not forgives(known, row["deadline"])) for row in rows]
 
 
