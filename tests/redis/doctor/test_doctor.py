@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from aioq.errors import BrokerUnavailable
 from aioq.model.health import Finding, Level
@@ -316,3 +317,26 @@ def test_clock_offset_is_reported(there: float, said: tuple[Level, str]) -> None
 def test_format_bytes_picks_unit(bytes: int, shown: str) -> None:
     """A number of bytes is shown in B, KiB, MiB or GiB."""
     assert format_bytes(bytes) == shown
+
+
+async def test_workers_with_stuck_slots_fail(broker: RedisBroker) -> None:
+    """The finding has the number of slots and the worker's id."""
+    await broker.heartbeat(structs.replace(WORKER, stuck=2), ttl=60)
+    stuck = [one for one in await broker.diagnose() if one.subject == "workers" and one.level is Level.FAIL]
+    assert [one.text for one in stuck] == ["2 of 10 slots are stuck: their tasks ignore a timeout or a cancellation"]
+    assert "the logs of w1" in stuck[0].advice
+
+
+async def test_impossible_queue_names_are_reported(
+    broker: RedisBroker, raw: Any, namespace: str, tampered: list[bool]
+) -> None:
+    """Names that another program has stored are a warning, and the other queues are listed and searched."""
+    tampered.append(True)
+    await broker.enqueue([job("a")])
+    raw.sadd(f"{{{namespace}}}:queue_names", "a b", b"\xff", "../x", "")
+    assert [stats.queue for stats in await broker.queue_stats()] == ["q"]
+    record = await broker.get_job("a")
+    assert record is not None
+    assert await broker.cancel_job("a") is True
+    (text,) = [one.text for one in await broker.diagnose() if one.subject == "keys" and "no queue can have" in one.text]
+    assert text == r"names of queues are stored that no queue can have: 4, for example , ../x, a b"

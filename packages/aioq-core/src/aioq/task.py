@@ -335,14 +335,21 @@ class Task(Generic[P, R]):
     def result_decoder(self, job_id: str, queue: str) -> Callable[[bytes], Any]:
         """Return a function that decodes the stored result of a job.
 
-        The function raises `BadSignature` if the app has signing keys and the signature is wrong, and
-        `SerializationError` if the result does not fit the return annotation.
+        The function raises `BadSignature` if the app has signing keys and the signature is wrong,
+        `SerializationError` if the result does not fit the return annotation, and `PayloadTooLarge` if it has
+        more bytes than the app's workers store.
         """
         decode, signer = self.signature.decode_result, self._app.signer
-        if signer is None:
-            return decode
+        limit = self._app.max_payload + (OVERHEAD if signer else 0)
         subject = Subject("result", self.name, queue, job_id)
-        return lambda data: decode(signer.unseal(subject, data)[0])
+
+        def decode_bounded(data: bytes) -> Any:
+            # Before it is parsed: a stored result may be another program's, and have hundreds of megabytes.
+            if len(data) > limit:
+                raise PayloadTooLarge("it", len(data), limit)
+            return decode(signer.unseal(subject, data)[0] if signer else data)
+
+        return decode_bounded
 
 
 class TaskDecorator(Protocol):

@@ -12,15 +12,15 @@ from aioq.errors import BrokerConfigError
 from aioq.model.health import Finding, Level
 from aioq.model.job import WorkerInfo
 from aioq_redis.doctor.host import about_clock, about_host, format_bytes, parse_info
-from aioq_redis.doctor.keys import Found, misfits, pattern, place_of
+from aioq_redis.doctor.keys import Found, misfits, pattern, place_of, sample_of
 from aioq_redis.doctor.leaks import leaks_of
 from aioq_redis.doctor.probes import Probes
-from aioq_redis.doctor.queues import QueueFacts, about_queue, about_workers
+from aioq_redis.doctor.queues import QueueFacts, about_queue, about_stuck, about_workers
 from aioq_redis.doctor.repair import remove_orphans
 from aioq_redis.doctor.snapshot import MAX_IDS, Snapshot, read_snapshot
 from aioq_redis.jobs.workers import WorkerRegistryRole
 from aioq_redis.storage.database import Database
-from aioq_redis.storage.keys import Layout
+from aioq_redis.storage.keys import Layout, is_queue_name
 
 __all__ = ["Doctor"]
 
@@ -49,6 +49,7 @@ class Doctor:
         found = await self._keys(probes, findings)
         memory = await self._memory(probes, found)
         findings += misfits(found) or [_in_order(found, memory)]
+        findings += await self._queue_names(found)
         for queue in sorted({one.place.queue for one in found if one.place} - {""}):
             mine = [one for one in found if one.place and one.place.queue == queue]
             if fix and not any(one.is_mistyped for one in mine):
@@ -84,7 +85,7 @@ class Doctor:
         except BrokerConfigError as error:
             findings.append(_unreadable("workers", error))
             return None
-        findings.append(about_workers(workers))
+        findings += [about_workers(workers), *about_stuck(workers)]
         return workers
 
     async def _keys(self, probes: Probes, findings: list[Finding]) -> list[Found]:
@@ -156,6 +157,17 @@ class Doctor:
             memory=sum(memory.get(one.key, 0) for one in found) if memory else None,
         )
         return [*leaks_of(queue, snapshot), *about_queue(facts, workers)]
+
+    async def _queue_names(self, found: Sequence[Found]) -> list[Finding]:
+        """Return a finding if names of queues are stored that no queue can have."""
+        key = self._layout.fleet.key("queue_names")
+        if not any(one.key == key.encode() and not one.is_mistyped for one in found):
+            return []
+        damaged = [name for name in await self._database.command("SMEMBERS", key) if not is_queue_name(name)]
+        if not damaged:
+            return []
+        text = f"names of queues are stored that no queue can have: {sample_of(damaged)}"
+        return [Finding(level=Level.WARN, subject="keys", text=text, advice=f"remove them with SREM from {key}")]
 
     async def _snapshot(self, queue: str) -> Snapshot:
         reply: list[Any] = await self._database.call("snapshot", self._layout.queue(queue), (MAX_IDS,))

@@ -12,7 +12,7 @@ from aioq_redis.doctor.host import format_bytes
 from aioq_redis.doctor.snapshot import Snapshot
 from aioq_redis.storage.job_states import ENDED_STATES
 
-__all__ = ["QueueFacts", "about_queue", "about_workers"]
+__all__ = ["QueueFacts", "about_queue", "about_stuck", "about_workers"]
 
 OVERDUE: Final = 60.0
 """Seconds within which a worker should claim a due job."""
@@ -49,6 +49,20 @@ def about_workers(workers: Sequence[WorkerInfo]) -> Finding:
     facts = {"workers": len(workers), "slots": slots, "running": running}
     advice = "" if workers else "start one: aioq worker MODULE:APP"
     return Finding(level=Level.OK if workers else Level.WARN, subject="workers", text=text, advice=advice, facts=facts)
+
+
+def about_stuck(workers: Sequence[WorkerInfo]) -> Iterable[Finding]:
+    """Return a finding if slots of workers are held by tasks that go on although they were interrupted."""
+    if stuck := sum(worker.stuck for worker in workers):
+        slots = sum(worker.concurrency for worker in workers)
+        names = ", ".join(worker.id for worker in workers if worker.stuck)
+        yield Finding(
+            level=Level.FAIL,
+            subject="workers",
+            text=f"{stuck} of {slots} slots are stuck: their tasks ignore a timeout or a cancellation",
+            advice=f"read the logs of {names} for the stacks of these tasks, and restart the workers",
+            facts={"stuck": stuck, "slots": slots},
+        )
 
 
 def about_queue(facts: QueueFacts, workers: Sequence[WorkerInfo] | None) -> Iterable[Finding]:

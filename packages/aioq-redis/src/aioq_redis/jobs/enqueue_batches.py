@@ -8,6 +8,7 @@ can tell a repetition from a request that was held up on its way; see `deduplica
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections import deque
 from collections.abc import Sequence
@@ -29,11 +30,16 @@ from aioq_redis.storage.scripts import load
 
 __all__ = ["EnqueueBatcher"]
 
+logger = logging.getLogger("aioq.redis")
+
 MAX_IN_FLIGHT: Final = 16
 """Batches of a queue that wait for a reply; further calls are collected until there is one."""
 
 MAX_JOBS: Final = 1000
 """Jobs in a batch, after which the next call begins another one."""
+
+MAX_REFUSALS: Final = 10
+"""Empty answers to one batch after which the client takes another name: the memo on the server must be damaged."""
 
 LONE_ARGUMENTS: Final = 4
 """Arguments of `lua/jobs/enqueue_one.lua`."""
@@ -62,6 +68,8 @@ class Batch(Command):
     """Jobs that earlier requests may have stored."""
     size: int = 0
     """The number of jobs."""
+    refusals: int = 0
+    """Empty answers so far."""
     lone: bool = True
     """Whether it may be sent by `enqueue_one`."""
     deadline: float = math.inf
@@ -103,6 +111,9 @@ class Batch(Command):
         """Give each caller its part of the reply. If the script stored nothing, send the batch again."""
         if not reply:
             # The lone script could not decide, or a later number came first.
+            self.refusals += 1
+            if self.refusals % MAX_REFUSALS == 0:
+                self.batcher.change_name(self)
             self.lone = False
             self.whole = False
             self.batcher.session.durable.submit(self)
@@ -311,6 +322,19 @@ class EnqueueBatcher:
             self._lone_heads[plan, whole] = head
         return head
 
+    def change_name(self, batch: Batch) -> None:
+        """Send a batch under another name of this client, whose memo no program has written to.
+
+        The server has no answers under that name: a job in doubt may be stored a second time.
+        """
+        if batch.keys is self._keys:
+            logger.warning(
+                "the memo %s has the answer to a request that was never sent: find the program that writes to it",
+                self._space.key(f"memo:{self._client}"),
+            )
+            self._take_name()
+        batch.keys = self._keys
+
     def hear(self, request: Request) -> None:
         """Note that one call of a request knows its outcome, or will not be repeated any more."""
         request.unheard -= 1
@@ -354,13 +378,16 @@ class EnqueueBatcher:
     def _become_client(self) -> None:
         """Begin to number requests under a new name; a process that was forked must not go on under its parent's."""
         self._process = getpid()
-        # By chance, as a forked process would repeat a count.
-        self._client = new_id()
         self._latest = 0
         # The numbers of requests whose answer some call has not heard.
         self._unheard: dict[str, None] = {}
         self.doubts = Doubts(self._unheard, self.hear)
         self._space = self._layout.queue(self._queue)
+        self._take_name()
+
+    def _take_name(self) -> None:
+        # By chance, as a forked process would repeat a count.
+        self._client = new_id()
         self._keys = self._space.pick(self.script.keys, self._client)
         self._lone_heads: dict[tuple[object, bool], bytes] = {}
 

@@ -13,6 +13,7 @@ from aioq_redis.role import BrokerRole
 from aioq_redis.storage.database import gather_all
 from aioq_redis.storage.job_records import dropped_job, ended_job, live_job
 from aioq_redis.storage.job_states import ENDED_LETTERS
+from aioq_redis.storage.keys import is_queue_name
 
 __all__ = ["JobStoreRole"]
 
@@ -77,7 +78,7 @@ class JobStoreRole(BrokerRole):
         if queue is not None:
             return [queue]
         names = await self._database.command("SMEMBERS", self._layout.fleet.key("queue_names"))
-        return sorted(name.decode() for name in names)
+        return sorted(name.decode() for name in names if is_queue_name(name))
 
     async def _get_jobs(self, queue: str, ids: Sequence[str | bytes]) -> list[JobRecord]:
         """Return the records of jobs; jobs without one are left out."""

@@ -19,6 +19,9 @@ _ENDED: Final = re.compile(
     b"([%b])" % b"".join(ENDED_STATES) + rb" \d (\d{1,15}) (-?\d{1,12}) ([^\n]*)\n([^\n]*)\n(.*)", re.DOTALL
 )
 
+MAX_FAILURE_BYTES: Final = 131_072
+"""Bytes of a stored failure that is parsed. Workers store at most 10 KiB of text."""
+
 _read_failure = msgspec.json.Decoder(Failure).decode
 
 
@@ -117,6 +120,8 @@ def _readable(raw: bytes) -> Record:
 
 
 def _failure(text: bytes) -> Failure | None:
+    if not text or len(text) > MAX_FAILURE_BYTES:
+        return None
     with contextlib.suppress(msgspec.DecodeError):
-        return _read_failure(text) if text else None
+        return _read_failure(text)
     return None

@@ -60,6 +60,7 @@ __all__ = [
     "WITH_OWNER",
     "KeySpace",
     "Layout",
+    "is_queue_name",
     "sibling_key",
 ]
 
@@ -146,6 +147,15 @@ class KeySpace:
     def type_of(self, key: str) -> str:
         """Return the Redis type of one of these keys."""
         return TYPES[key.removeprefix(self._prefix).partition(":")[0]]
+
+
+def is_queue_name(name: bytes) -> bool:
+    """Return whether a stored name can be that of a queue: another program may have stored any bytes."""
+    try:
+        check_name("queue", name.decode("ascii"))
+    except ValueError:
+        return False
+    return True
 
 
 def sibling_key(key: str, name: str) -> str:

@@ -31,8 +31,7 @@ local FREE_BYTES, SLOWEST, FIRST_READ = 65536, 256, 10
 local looks = limit < 0
 
 local function next_due()
-  local moment = earliest(due)
-  return moment and math.max(0, math.floor(moment) - now) or -1
+  return time_until(earliest(due))
 end
 
 -- The leases of a request that was answered before, without those that the worker has lost since.
@@ -124,7 +123,7 @@ local function take_lone()
   if not record or moment and tonumber(moment) < now + 1 or redis.call('HEXISTS', runs, id) == 1 then
     return nil
   end
-  local nearest = moment and math.floor(moment) - now or -1
+  local nearest = time_until(moment)
   clear_tokens(nearest)
   bytes = #record
   redis.call('ZADD', leased, score(lease_end(), USUAL), id)

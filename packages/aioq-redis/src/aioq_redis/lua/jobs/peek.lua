@@ -8,5 +8,4 @@ local due = KEYS[1]
 if redis.call('EXISTS', unpack(KEYS, 2)) > 0 then
   return 0
 end
-local moment = earliest(due)
-return moment and math.max(0, math.floor(moment) - now) or -1
+return time_until(earliest(due))

@@ -8,6 +8,9 @@ local function score(moment, priority, place)
   return string.format('%.10f', moment + (9 - priority) / 16 + (place or 0) / 1024)
 end
 
+-- A damaged score, such as -inf, has no fraction: it stands for the usual priority.
 local function priority_of(score)
-  return 9 - math.min(math.floor((score - math.floor(score)) * 16), 9)
+  local number = tonumber(score)
+  local fraction = number - math.floor(number)
+  return fraction >= 0 and 9 - math.min(math.floor(fraction * 16), 9) or 5
 end

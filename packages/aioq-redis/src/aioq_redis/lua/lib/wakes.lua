@@ -14,3 +14,10 @@ end
 local function earliest(due)
   return redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')[2]
 end
+
+-- Milliseconds until a moment, 0 if it has passed; -1 without one. A damaged moment may be infinite.
+local MOST_WAIT = 1e12
+
+local function time_until(moment)
+  return moment and math.min(math.max(0, math.floor(moment) - now), MOST_WAIT) or -1
+end
