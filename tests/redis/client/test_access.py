@@ -8,18 +8,27 @@ import logging
 import re
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from aioq.errors import BrokerConfigError, NotReplicated
 from aioq.model.cron import TickOutcome
 from aioq.model.ids import tick_id
 from aioq.model.job import Completed, WorkerInfo
 from aioq_redis import RedisBroker
+from aioq_redis.client import login
 from tests.access import REPLICAS, RULES, as_user
 from tests.core.rig import lease
 from tests.redis.job_helpers import claim, job, lease_of, until, work_of
@@ -51,16 +60,33 @@ async def test_database_is_isolated_from_others(
         await make_broker(f"{server.url}/99").connect()
 
 
-def _demand_certificate(listener: socket.socket, context: ssl.SSLContext) -> None:
-    """Accept one client and its handshake, and keep the connection until the client has read the alert."""
-    connection, _ = listener.accept()
-    with context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False) as tls:
-        with contextlib.suppress(ssl.SSLError):
-            tls.do_handshake()
-        socket.socket.shutdown(tls, socket.SHUT_WR)
-        with contextlib.suppress(OSError):
-            while socket.socket.recv(tls, 1024):
-                pass
+def _demand_certificates(listener: socket.socket, context: ssl.SSLContext) -> None:
+    """Accept clients until the listener is closed, and keep each connection until the client has read the alert."""
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        with context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False) as tls:
+            with contextlib.suppress(ssl.SSLError):
+                tls.do_handshake()
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(tls, socket.SHUT_WR)
+                while socket.socket.recv(tls, 1024):
+                    pass
+
+
+@contextlib.contextmanager
+def _demanding(context: ssl.SSLContext) -> Iterator[int]:
+    """Yield the port of a server that demands a certificate. It is no server of asyncio: those send no alert."""
+    context.verify_mode = ssl.CERT_REQUIRED
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=_demand_certificates, args=(listener, context))
+    thread.start()
+    yield listener.getsockname()[1]
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join()
 
 
 class TestTls:
@@ -102,7 +128,9 @@ class TestTls:
 
     async def test_tls_with_unknown_authority_fails(self, port: int, make_broker: Callable[..., RedisBroker]) -> None:
         """By default only the system's authorities count."""
-        with pytest.raises(BrokerConfigError, match=r"^TLS with .* failed: .*ssl_ca_certs="):
+        with pytest.raises(
+            BrokerConfigError, match=r"^TLS with .* failed: .*no authority that the client trusts.*ssl_ca_certs="
+        ):
             await make_broker(f"rediss://localhost:{port}").connect()
         keeper = make_broker(f"rediss://localhost:{port}").keeper()
         with pytest.raises(BrokerConfigError, match="^TLS with .* failed"):
@@ -113,7 +141,7 @@ class TestTls:
         self, port: int, trusted: Path, make_broker: Callable[..., RedisBroker]
     ) -> None:
         """The certificate has to be for the host in the URL."""
-        with pytest.raises(BrokerConfigError, match="^TLS with .* failed"):
+        with pytest.raises(BrokerConfigError, match=r"is for another host than 127\.0\.0\.1; write the host"):
             await make_broker(f"rediss://127.0.0.1:{port}?ssl_ca_certs={trusted}").connect()
 
     async def test_tls_without_verification_logs_warning(
@@ -147,29 +175,100 @@ class TestTls:
             await broker.connect()
             assert await broker.enqueue([job("a")]) == [True]
 
-    async def test_tls_without_client_certificate_fails(
-        self, authority: trustme.CA, trusted: Path, make_broker: Callable[..., RedisBroker]
+    @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+    @pytest.mark.parametrize(
+        ("shown", "said"),
+        [
+            ("none", "the server demands a certificate of the client; name it as ssl_certfile="),
+            ("foreign", "the server does not trust the authority of the client's certificate"),
+            ("expired", "the server rejects the client's certificate; check the dates"),
+        ],
+    )
+    async def test_tls_client_certificate_is_rejected_at_once(
+        self,
+        authority: trustme.CA,
+        trusted: Path,
+        make_broker: Callable[..., RedisBroker],
+        tmp_path: Path,
+        shown: str,
+        said: str,
+        version: ssl.TLSVersion,
     ) -> None:
-        """A server that demands a certificate says so after the handshake of TLS 1.3; the broker does not retry."""
+        """Each fault of the client's certificate has its own sentence, and the broker does not try again."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=trusted)
-        context.verify_mode = ssl.CERT_REQUIRED
+        context.maximum_version = version
         certificate: Any = authority.issue_cert("localhost")
         certificate.configure_cert(context)
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            served = asyncio.ensure_future(asyncio.to_thread(_demand_certificate, listener, context))
-            broker = make_broker(f"rediss://localhost:{listener.getsockname()[1]}?ssl_ca_certs={trusted}")
-            with pytest.raises(BrokerConfigError, match="^TLS with .* failed: .*CERTIFICATE_REQUIRED"):
-                await broker.connect()
-            await served
+        issuer = trustme.CA() if shown == "foreign" else authority
+        past = datetime(2020, 1, 1, tzinfo=UTC)
+        own: Any = issuer.issue_cert("client", not_after=past if shown == "expired" else None)
+        own.private_key_and_cert_chain_pem.write_to_path(tmp_path / "own.pem")
+        option = "" if shown == "none" else f"&ssl_certfile={tmp_path / 'own.pem'}"
+        with _demanding(context) as port:
+            broker = make_broker(f"rediss://localhost:{port}?ssl_ca_certs={trusted}{option}", timeout=60)
+            async with asyncio.timeout(10):
+                with pytest.raises(BrokerConfigError, match=f"^TLS with .* failed: .*{said}"):
+                    await broker.connect()
 
-    async def test_tls_with_unreadable_certificate_raises(
-        self, trusted: Path, make_broker: Callable[..., RedisBroker], tmp_path: Path
+    @pytest.mark.parametrize("secret", ["", "right"])
+    async def test_tls_to_plain_server_is_noticed_at_once(
+        self, start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker], secret: str
     ) -> None:
-        """The error says that a file of the URL is wrong, before any connection is opened."""
-        (tmp_path / "own.pem").write_text("no certificate")
-        broker = make_broker(f"rediss://localhost:1?ssl_ca_certs={trusted}&ssl_certfile={tmp_path / 'own.pem'}")
-        with pytest.raises(BrokerConfigError, match="certificates that the URL names cannot be loaded"):
-            await broker.connect()
+        """A server without TLS says nothing to a handshake; the broker asks it in plain text and gives the fix."""
+        server = start_server(*(["--requirepass", secret] if secret else []), tcp=True)
+        async with asyncio.timeout(10):
+            with pytest.raises(BrokerConfigError, match="does not speak TLS on this port; .* write redis://"):
+                await make_broker(f"rediss://127.0.0.1:{server.port}", timeout=60).connect()
+
+    async def test_plain_text_to_tls_server_is_noticed_at_once(
+        self, port: int, make_broker: Callable[..., RedisBroker]
+    ) -> None:
+        """A server with TLS ends a connection in plain text; the broker tries a handshake and gives the fix."""
+        async with asyncio.timeout(10):
+            with pytest.raises(BrokerConfigError, match="speaks TLS on this port; write rediss:// in the URL"):
+                await make_broker(f"redis://localhost:{port}", timeout=60).connect()
+
+    async def test_tls_slow_handshake_succeeds(
+        self, port: int, trusted: Path, redis_url: str, make_broker: Callable[..., RedisBroker],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        """A handshake that is not over when the broker looks for a server without TLS goes on."""
+        monkeypatch.setattr(login, "PATIENCE", 0.0)
+        user = redis_url.partition("://")[2].rpartition("@")[0]
+        await make_broker(f"rediss://{user}@localhost:{port}?ssl_ca_certs={trusted}").connect()
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            ("ssl_ca_certs={garbage}", "ssl_ca_certs names '.*garbage', which cannot be used: it has no certificate"),
+            ("ssl_ca_certs={other}", "ssl_ca_certs names '.*other', which cannot be used: it has no certificate"),
+            ("ssl_certfile={garbage}", "ssl_certfile names '.*garbage', which cannot be used: a certificate in PEM"),
+            ("ssl_certfile={trusted}", "ssl_certfile names '.*ca.pem', which cannot be used: .*its key there or in"),
+            ("ssl_certfile={own}&ssl_keyfile={other}", "ssl_keyfile names '.*other', .*its key is not that of '.*own'"),
+            ("ssl_certfile={own}&ssl_keyfile={locked}", "ssl_keyfile names '.*locked', .*: it is encrypted"),
+        ],
+    )
+    async def test_tls_file_that_cannot_be_used_raises(
+        self, authority: trustme.CA, trusted: Path, make_broker: Callable[..., RedisBroker], tmp_path: Path,
+        options: str, said: str,
+    ) -> None:  # fmt: skip
+        """The error names the option, the file and the fault, before any connection is opened."""
+        own, other = authority.issue_cert("client"), authority.issue_cert("other")
+        own.private_key_and_cert_chain_pem.write_to_path(tmp_path / "own")
+        other.private_key_pem.write_to_path(tmp_path / "other")
+        (tmp_path / "garbage").write_text("no certificate")
+        key: Any = load_pem_private_key(own.private_key_pem.bytes(), None)
+        locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+        (tmp_path / "locked").write_bytes(locked)
+        files = {name: tmp_path / name for name in ("own", "other", "garbage", "locked")} | {"trusted": trusted}
+        with pytest.raises(BrokerConfigError, match=said):
+            await make_broker(f"rediss://localhost:1?{options.format(**files)}").connect()
+
+    @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that nobody can read from its start")
+    async def test_tls_unreadable_authority_raises(self, make_broker: Callable[..., RedisBroker]) -> None:
+        """The error has the reason that the system gives."""
+        with pytest.raises(BrokerConfigError, match=r"ssl_ca_certs names '/proc/self/mem', which cannot be used: "):
+            await make_broker("rediss://localhost:1?ssl_ca_certs=/proc/self/mem").connect()
 
 
 async def test_connect_to_evicting_server_logs_warning(

@@ -1,4 +1,4 @@
-"""Opens connections to a server, and sends and receives bytes on them.
+"""An open connection to a server: sends bytes, and delivers the replies.
 
 This is asyncio and hiredis without redis-py: its connections return replies, and offer no public way to the bytes
 as they arrive.
@@ -10,39 +10,20 @@ import asyncio
 import math
 import os
 import socket
-import ssl
 import sys
 from collections.abc import Callable
-from functools import partial
 from struct import unpack_from
 from typing import Any, Final, cast
 
 import hiredis
 
-from aioq.errors import BrokerConfigError
-from aioq_redis.client.errors import TRANSIENT, ConnectionLost, ErrorReply, Unreachable, access_denied, error_text
-from aioq_redis.client.url import CLUSTER, SENTINEL, SILENCE, Settings
+from aioq_redis.client.errors import ConnectionLost, ErrorReply, error_text
+from aioq_redis.client.url import SILENCE
 
-__all__ = [
-    "CONNECT_TIMEOUT",
-    "Connection",
-    "ask_once",
-    "connect",
-    "cut_off_closed_loops",
-    "cut_off_inherited",
-    "pack",
-]
-
-CONNECT_TIMEOUT: Final = 5.0
-"""Seconds to open a connection and to log in."""
+__all__ = ["Connection", "cut_off_closed_loops", "cut_off_inherited", "pack"]
 
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds that closing a connection may take."""
-
-OLDEST_REDIS: Final = (6, 2)
-
-_KEEPALIVE: Final = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
-"""Seconds of silence, seconds between probes, probes: a dead peer is noticed after 25 idle seconds."""
 
 BACKLOG: Final = 16 * 1024
 """Bytes that must be waiting to leave if their departure counts as a sign of life. A server that hangs still accepts a
@@ -50,9 +31,6 @@ few bytes, because its system does."""
 
 CHECKS: Final = 5
 """How often a connection is checked for signs of life in the time for which it may be silent."""
-
-_CUT: Final = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
-"""Errors of the system when an open connection is cut."""
 
 # Linux counts for each TCP connection which bytes the peer has confirmed. The places are those of `struct tcp_info` in
 # linux/tcp.h, which only grows at its end. Other systems have no such option, and Unix sockets answer with an error.
@@ -292,133 +270,3 @@ def _file_of(descriptor: int) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-async def connect(settings: Settings) -> Connection:
-    """Open a connection and log in.
-
-    Raises:
-        Unreachable: No server answers at the address.
-        ConnectionLost: The server is not ready, or the connection broke.
-        BrokerConfigError: The server's certificate is not valid, or the server rejects the login, is too old or is of
-            another kind than the URL says.
-    """
-    # A client with little time, such as the keeper of short leases, tries anew rather than wait for a lost packet.
-    limit = min(CONNECT_TIMEOUT, max(settings.silence, 1.0))
-    try:
-        async with asyncio.timeout(limit):
-            connection = await _open(settings)
-            try:
-                await _log_in(connection, settings)
-            except BaseException:
-                connection.drop()
-                raise
-    except TimeoutError:
-        raise Unreachable(f"no answer within {limit:g} s") from None
-    return connection
-
-
-async def ask_once(settings: Settings, *parts: object, timeout: float) -> Any:
-    """Return the reply to one command on a new connection; an error that will not pass, as an `ErrorReply`.
-
-    Raises:
-        ConnectionLost: The reply did not come in `timeout` seconds, or the server is not ready.
-        BrokerConfigError: As for `connect`.
-    """
-    try:
-        async with asyncio.timeout(timeout):
-            connection = await connect(settings)
-            try:
-                (reply,) = await connection.request(pack(parts))
-            finally:
-                connection.drop()
-    except TimeoutError:
-        raise ConnectionLost(f"no answer within {timeout:g} s") from None
-    if isinstance(reply, ErrorReply) and reply.code in TRANSIENT:
-        raise ConnectionLost(reply.text)
-    return reply
-
-
-async def _open(settings: Settings) -> Connection:
-    loop = asyncio.get_running_loop()
-    new = partial(Connection, settings.silence)
-    tls = _tls_context(settings) if settings.tls else None
-    try:
-        if settings.path:
-            _, connection = await loop.create_unix_connection(new, settings.path)
-        else:
-            transport, connection = await loop.create_connection(new, settings.host, settings.port, ssl=tls)
-            _keep_alive(transport.get_extra_info("socket"))
-    except ssl.SSLError as error:
-        raise _untrusted(settings, error) from None
-    # Something listens at the address, so another try may succeed, unlike after the errors below.
-    except _CUT as error:
-        raise ConnectionLost(error_text(error)) from None
-    except OSError as error:
-        raise Unreachable(error_text(error)) from None
-    return connection
-
-
-def _tls_context(settings: Settings) -> ssl.SSLContext:
-    # The authorities of the system count besides the one that the URL names.
-    context = ssl.create_default_context()
-    context.check_hostname = settings.verify
-    context.verify_mode = ssl.CERT_REQUIRED if settings.verify else ssl.CERT_NONE
-    try:
-        if settings.ca_certs:
-            context.load_verify_locations(settings.ca_certs)
-        if settings.certfile:
-            context.load_cert_chain(settings.certfile, settings.keyfile)
-    except (ssl.SSLError, OSError) as error:
-        raise BrokerConfigError(
-            f"{settings.masked}: the certificates that the URL names cannot be loaded: {error_text(error)}"
-        ) from None
-    return context
-
-
-def _keep_alive(tcp: socket.socket) -> None:
-    # A connection that waits in BLPOP is silent for long: without probes a dead peer looks like a quiet one.
-    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _KEEPALIVE.items():
-        if hasattr(socket, name):
-            tcp.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
-async def _log_in(connection: Connection, settings: Settings) -> None:
-    # HELLO instead of AUTH: its reply also names role and version, which saves a round trip.
-    login: tuple[object, ...] = ("HELLO", 2)
-    if settings.username or settings.password:
-        login += ("AUTH", settings.username or "default", settings.password or "")
-    commands = [login, ("SELECT", settings.db)] if settings.db else [login]
-    try:
-        replies = await connection.request(b"".join(map(pack, commands)), len(commands))
-    except ConnectionLost as lost:
-        # A server that demands a certificate of ours says so only after the TLS handshake.
-        if isinstance(lost.__cause__, ssl.SSLError):
-            raise _untrusted(settings, lost.__cause__) from None
-        raise
-    for reply in replies:
-        if isinstance(reply, ErrorReply):
-            raise ConnectionLost(reply.text) if reply.code in TRANSIENT else access_denied(settings.masked, reply)
-    connection.hello = dict(zip(replies[0][::2], replies[0][1::2], strict=True))
-    _check_server(settings, connection.hello)
-
-
-def _check_server(settings: Settings, hello: dict[bytes, Any]) -> None:
-    """Raise an error if a server is too old, or of another kind than the URL says."""
-    version, mode = hello[b"version"].decode(), hello[b"mode"]
-    if mode == b"sentinel" and settings.kind == SENTINEL:
-        return
-    if mode == b"sentinel":
-        raise BrokerConfigError(f"{settings.masked} is a sentinel; write redis+sentinel://host:port/service")
-    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
-        raise BrokerConfigError(f"{settings.masked} is Redis {version}; aioq needs 6.2 or later, or Valkey")
-    if mode == b"cluster" and settings.kind != CLUSTER:
-        raise BrokerConfigError(f"{settings.masked} is a node of a cluster; write redis+cluster://host:port")
-
-
-def _untrusted(settings: Settings, error: ssl.SSLError) -> BrokerConfigError:
-    return BrokerConfigError(
-        f"TLS with {settings.masked} failed: {error_text(error)}; "
-        f"check the host name, and name the file of the authority as ssl_ca_certs= in the URL"
-    )

@@ -148,6 +148,8 @@ def _tcp(url: SplitResult, options: dict[str, str], *, tls: bool, kind: str) -> 
     if kind == CLUSTER and path:
         raise BrokerConfigError("a cluster has no databases but 0; leave out the path")
     db = _database(path, options)
+    if "ssl_keyfile" in options and "ssl_certfile" not in options:
+        raise BrokerConfigError("ssl_keyfile is the key of a certificate; name that as ssl_certfile=")
     shown = ",".join(map(str, addresses)) + (f"/{service}" if service else "") + ("" if kind == CLUSTER else f"/{db}")
     return Settings(
         masked=f"{url.scheme}://{_shown_user(url)}{shown}",
