@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping
+from importlib import import_module
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 
 import anyio
-from anyio._backends import _asyncio as backend
 
 from aioq.worker.execution.coroutine_stack import coroutine_stack
 from aioq.worker.execution.protocol import OVERRUN_AFTER, Body, Interrupted, OnOverrun, ignore_overrun
 
-__all__ = ["AsyncioTasks", "is_shielded"]
+__all__ = ["AsyncioTasks", "is_shielded", "scopes_of_tasks"]
 
 T = TypeVar("T")
 
@@ -139,19 +139,27 @@ async def _raise(error: BaseException) -> NoReturn:
     raise error
 
 
-# `Task.cancel` knows nothing of anyio's shields, and would break into code that a task protects with
-# `CancelScope(shield=True)`, typically its cleanup. anyio has no public way to ask for the scopes of another task, so
-# this reads the table from which anyio itself delivers cancellations. Should a later anyio rename it, shields are
-# not respected any more, nothing else; tests/core/worker/test_execution.py would show it.
-_states: Mapping[asyncio.Task[Any], Any] = getattr(backend, "_task_states", {})
+def scopes_of_tasks() -> Mapping[asyncio.Task[Any], Any]:
+    """Return anyio's table of the scopes of tasks; empty if this release of anyio does not have it in this place."""
+    # `Task.cancel` knows nothing of anyio's shields, and would break into code that a task protects with
+    # `CancelScope(shield=True)`, typically its cleanup. anyio has no public way to ask for the scopes of another task,
+    # so this reads the table from which anyio itself delivers cancellations. Without it shields are not respected.
+    try:
+        backend = import_module("anyio._backends._asyncio")
+    except ImportError:
+        return {}
+    table = getattr(backend, "_task_states", None)
+    return table if isinstance(table, Mapping) else {}
+
+
+_scopes = scopes_of_tasks()
 
 
 def is_shielded(task: asyncio.Task[Any]) -> bool:
     """Return whether `task` is inside a shielded scope of anyio, at any depth."""
-    state = _states.get(task)
-    scope = getattr(state, "cancel_scope", None)
+    scope = getattr(_scopes.get(task), "cancel_scope", None)
     while scope is not None:
-        if scope.shield:
+        if getattr(scope, "shield", False):
             return True
         # The scopes of a task group's host are parents of those of its children.
         scope = getattr(scope, "_parent_scope", None)
