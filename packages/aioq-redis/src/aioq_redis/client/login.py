@@ -85,6 +85,7 @@ async def _open(settings: Settings) -> Connection:
             # A server that rejects the client's certificate may have closed the connection by now.
             if (connected := transport.get_extra_info("socket")) is not None:
                 _keep_alive(connected)
+    # Something listens at the address, so another try may succeed, unlike after the errors below.
     except _CUT as error:
         raise ConnectionLost(error_text(error)) from None
     except OSError as error:

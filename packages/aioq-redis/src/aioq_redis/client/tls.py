@@ -33,6 +33,7 @@ def tls_context(settings: Settings) -> ssl.SSLContext:
     Raises:
         BrokerConfigError: A file that the URL names is not what it should be.
     """
+    # The authorities of the system count besides the one that the URL names.
     context = ssl.create_default_context()
     context.check_hostname = settings.verify
     context.verify_mode = ssl.CERT_REQUIRED if settings.verify else ssl.CERT_NONE
