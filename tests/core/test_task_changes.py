@@ -22,6 +22,7 @@ class Order:
     """An order."""
 
     number: int
+    title: str
 
 
 def described(function: Any) -> tuple[ParameterInfo, ...]:
@@ -63,7 +64,8 @@ def test_describe_tasks_class_has_a_digest_of_its_fields() -> None:
     async def first(ctx: object, order: Order) -> None: ...
 
     digests: list[str] = []
-    for fields, text in (([("number", int)], "An order."), ([("number", int)], "Other."), ([("number", str)], "")):
+    same, other_field = [("number", int), ("title", str)], [("number", int), ("title", int)]
+    for fields, text in ((same, "An order."), (same, "Other."), (other_field, "")):
         shape = make_dataclass("Order", fields)
         shape.__doc__ = text
 

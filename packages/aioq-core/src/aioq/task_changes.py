@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -23,6 +23,9 @@ MAX_TYPE = 120
 
 PROSE = ("description", "title")
 """Keys of a schema whose values change nothing."""
+
+NAMED = ("properties", "$defs")
+"""Keys of a schema whose values have names of the user as keys."""
 
 _P = inspect.Parameter
 _STARS: dict[Any, str] = {_P.VAR_POSITIONAL: "*", _P.VAR_KEYWORD: "**"}
@@ -128,12 +131,17 @@ def _schema_of_model(type: Any) -> dict[str, Any]:
 
 
 def _without_prose(schema: Any) -> Any:
-    """Return a schema without docstrings and titles."""
+    """Return a schema without docstrings and titles; fields and classes may have any name."""
     if isinstance(schema, list):
-        return [_without_prose(part) for part in cast("list[Any]", schema)]
+        items: list[Any] = schema
+        return [_without_prose(item) for item in items]
     if isinstance(schema, dict):
-        parts = cast("dict[str, Any]", schema)
-        return {key: _without_prose(part) for key, part in parts.items() if key not in PROSE}
+        parts: dict[str, Any] = schema
+        return {
+            key: {name: _without_prose(field) for name, field in part.items()} if key in NAMED else _without_prose(part)
+            for key, part in parts.items()
+            if key not in PROSE
+        }
     return schema
 
 
