@@ -612,6 +612,7 @@ class BrokerMachine(RuleBasedStateMachine):
             priority=job.job.priority,
             enqueued_at=enqueued_at,
             expires_at=_latest_start(job.job, enqueued_at) if job.may_expire else None,
+            max_crashes=job.job.max_crashes,
             hand_backs=job.hand_backs,
         )
 
