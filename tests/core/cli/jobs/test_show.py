@@ -9,7 +9,7 @@ import pytest
 
 from aioq.cli.jobs.show import escaped
 from aioq.cli.times import iso_time, stored_time
-from aioq.model.job import ClaimRequest, Completed, Dead, Expired, Failure, NewJob, Settlement
+from aioq.model.job import ClaimRequest, Completed, Dead, Expired, Failure, HandedBack, NewJob, Settlement
 from tests.core.cli.conftest import Project
 from tests.core.cli.far import FarBroker
 
@@ -36,6 +36,7 @@ def enqueue(project: Project, payload: bytes, settlement: type[Settlement] | Non
     ends: dict[type[Settlement], Settlement] = {
         Dead: Dead(lease=lease, reason="malformed", failure=FAILURE),
         Completed: Completed(lease=lease, result=b'"ok"', retain_for=60),
+        HandedBack: HandedBack(lease=lease, delay=10, failure=FAILURE),
         Expired: Expired(lease=lease, failure=Failure("Expired", "1 s too late")),
     }
     project.do(lambda: near.settle([ends[settlement]]))
@@ -73,12 +74,18 @@ def test_show_json_has_all_fields(project: Project) -> None:
     assert (outcome.code, outcome.err) == (0, "")
     assert json.loads(outcome.out) == {
         "id": "j", "queue": "mails", "task": "shop.send", "state": "dead", "reason": "malformed",
-        "priority": 5, "attempt": 1, "crashes": 0,
+        "priority": 5, "attempt": 1, "crashes": 0, "hand_backs": 0,
         "enqueued_at": "2026-01-05T12:00:00+00:00", "run_at": None,
         "started_at": "2026-01-05T12:00:00+00:00", "finished_at": "2026-01-05T12:00:00+00:00", "worker_id": "w1",
         "payload": "\\x80\\x05pickle", "payload_bytes": 8, "result": None, "result_bytes": None,
         "failure": {"type": FAILURE.type, "message": FAILURE.message, "traceback": FAILURE.traceback},
     }  # fmt: skip
+
+
+def test_show_job_that_was_handed_back_says_how_often(project: Project) -> None:
+    """The number of hand-backs stands beside the attempts, which they do not use up."""
+    enqueue(project, b"{}", HandedBack)
+    assert "attempt   0, hand-backs 1" in project.aioq("jobs", "show", "tasks:app", "j").out.splitlines()
 
 
 def test_show_pending_job_omits_later_times(project: Project) -> None:

@@ -89,6 +89,7 @@ def job_as_json(record: JobRecord) -> dict[str, object]:
         "priority": record.priority,
         "attempt": record.attempt,
         "crashes": record.crashes,
+        "hand_backs": record.hand_backs,
         "enqueued_at": iso_time(record.enqueued_at),
         "run_at": iso_time(record.run_at),
         "started_at": iso_time(record.started_at),
@@ -110,7 +111,7 @@ def _lines(record: JobRecord) -> Iterator[tuple[str, str]]:
     yield "task", one_line(record.task)
     yield "state", one_line(state)
     yield "priority", str(record.priority)
-    yield "attempt", str(record.attempt)
+    yield "attempt", f"{record.attempt}{f', hand-backs {record.hand_backs}' if record.hand_backs else ''}"
     yield "crashes", str(record.crashes)
     times = {
         "enqueued": record.enqueued_at,
