@@ -113,7 +113,9 @@ class CronLoop:
         try:
             self._fire(tick)
         except Exception:
-            logger.exception("cron entry %s could not be fired", name, extra={"cron": name})
+            logger.exception(
+                "cron entry %s could not be fired", name, extra={"event": "tick_not_fired", "cron_name": name}
+            )
 
     def _disable(self, group: _Group, error: Exception) -> None:
         # Without a tick there is nothing to compute the next one from. The other entries go on.
@@ -124,7 +126,7 @@ class CronLoop:
                 entry.name,
                 one_line(str(error)),
                 exc_info=error,
-                extra={"cron": entry.name},
+                extra={"event": "cron_disabled", "cron_name": entry.name},
             )
 
     async def _yield(self, *, long_step: bool = False) -> None:
@@ -186,10 +188,20 @@ class _ClockWatch:
 
     def _log_jump(self, jump: float, *, corrected: bool) -> None:
         if corrected:
-            logger.warning("the wall clock went back by %.0f s: cron entries count from the new time", -jump)
+            logger.warning(
+                "the wall clock went back by %.0f s: cron entries count from the new time",
+                -jump,
+                extra={"event": "clock_went_back"},
+            )
         elif jump < -_LOGGED_JUMP:
-            logger.warning("the wall clock went back by %.0f s: no tick fires again until it has caught up", -jump)
+            logger.warning(
+                "the wall clock went back by %.0f s: no tick fires again until it has caught up",
+                -jump,
+                extra={"event": "clock_went_back"},
+            )
         elif jump > _LOGGED_JUMP:
             logger.info(
-                "the wall clock went ahead by %.0f s (set, or after a suspend): overdue ticks are due now", jump
+                "the wall clock went ahead by %.0f s (set, or after a suspend): overdue ticks are due now",
+                jump,
+                extra={"event": "clock_went_ahead"},
             )

@@ -116,7 +116,11 @@ class RedisBroker(
                 another format in this namespace.
         """
         if self._settings.tls and not self._settings.verify:
-            logger.warning("%s: ssl_cert_reqs=none, so another host can pose as the server", self._settings.masked)
+            logger.warning(
+                "%s: ssl_cert_reqs=none, so another host can pose as the server",
+                self._settings.masked,
+                extra={"event": "tls_unverified"},
+            )
         # All in one round trip. They share a connection, so they fail together.
         (probe, format_0, by_sha, missing, *waited), policies = await asyncio.gather(
             self._database.ask_together(self._checks()),
@@ -178,6 +182,7 @@ class RedisBroker(
                 "%s has maxmemory-policy %s and may evict jobs; set it to noeviction",
                 self._settings.masked,
                 policy.decode(),
+                extra={"event": "eviction_possible"},
             )
 
     def close(self) -> CoroutineType[Any, Any, None]:

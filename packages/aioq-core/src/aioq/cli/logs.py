@@ -51,6 +51,7 @@ def configure_logging(level: str | None) -> None:
             "the app's logging configuration had disabled %d loggers of aioq, and they are enabled again; "
             "write disable_existing_loggers=False in it, because the default is True",
             disabled,
+            extra={"event": "loggers_enabled"},
         )
 
 

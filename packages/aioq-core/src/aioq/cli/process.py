@@ -49,7 +49,9 @@ def exit_if_threads_hang(code: int) -> None:
     for thread in threads:
         thread.join(timeout=JOIN_TIMEOUT)
     if running := sum(thread.is_alive() for thread in threads):
-        logger.warning("exiting although %d threads of tasks are still running", running)
+        logger.warning(
+            "exiting although %d threads of tasks are still running", running, extra={"event": "exit_forced"}
+        )
         exit_now(code)
 
 

@@ -113,13 +113,15 @@ class SignalReceiver:
             if self._stops == 2 and self._forced:
                 end_if_blocked(loop)
             loop.call_soon_threadsafe(self._stop)
-            _log_aside(self._logger, logging.INFO, "received %s", number.name)
+            _log_aside(self._logger, logging.INFO, "signal_received", "received %s", number.name)
         elif number in STACKS:
             if self._on_stacks is not None:
                 loop.call_soon_threadsafe(self._on_stacks)
             self._write_stacks(loop)
         else:
-            _log_aside(self._logger, logging.INFO, "received %s, which has no meaning here", number.name)
+            _log_aside(
+                self._logger, logging.INFO, "signal_ignored", "received %s, which has no meaning here", number.name
+            )
 
     def _write_stacks(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._writing_stacks:  # stderr has not taken the ones before
@@ -161,9 +163,15 @@ def _is_default(number: signal.Signals) -> bool:
     return handler in (signal.SIG_DFL, signal.default_int_handler, _ignored) or owner == "asyncio.runners"
 
 
-def _log_aside(logger: logging.Logger, level: int, message: str, *args: object) -> None:
+def _log_aside(logger: logging.Logger, level: int, event: str, message: str, *args: object) -> None:
     """Log from another thread: a handler of the user may block, and the next signal must not wait for it."""
-    threading.Thread(target=logger.log, args=(level, message, *args), name="aioq signal log", daemon=True).start()
+    threading.Thread(
+        target=logger.log,
+        args=(level, message, *args),
+        kwargs={"extra": {"event": event}},
+        name="aioq signal log",
+        daemon=True,
+    ).start()
 
 
 def _end_if_blocked(loop: asyncio.AbstractEventLoop) -> None:
@@ -175,7 +183,9 @@ def _end_if_blocked(loop: asyncio.AbstractEventLoop) -> None:
             if not answered.wait(LOOP_TIMEOUT) and not loop.is_closed():
                 break
         pause.wait(PROBE_INTERVAL)
-    _log_aside(LOGGER, logging.WARNING, "exiting: the event loop does not answer, or the worker does not end")
+    _log_aside(
+        LOGGER, logging.WARNING, "exit_forced", "exiting: the event loop does not answer, or the worker does not end"
+    )
     exit_now(Exit.TERMINATED)
 
 

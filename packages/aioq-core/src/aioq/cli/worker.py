@@ -157,7 +157,8 @@ async def _end_without_tasks(worker: Worker) -> None:
     """Exit as soon as only tasks that ignore their cancellation are still running."""
     await worker.wait_outstayed()
     logger.warning(
-        "exiting although tasks are still running: they ignore their cancellation, and their jobs were released"
+        "exiting although tasks are still running: they ignore their cancellation, and their jobs were released",
+        extra={"event": "exit_forced"},
     )
     exit_now(_code(worker))
 
@@ -167,13 +168,18 @@ def _warn(app: Aarq, queues: tuple[str, ...]) -> None:
     if is_embedded(app.broker):
         logger.warning(
             "the app uses the memory broker: this worker fires crons, but only runs jobs that its own process "
-            "enqueues; set AIOQ_BROKER_URL, or write Aarq(broker=...), to share jobs between processes"
+            "enqueues; set AIOQ_BROKER_URL, or write Aarq(broker=...), to share jobs between processes",
+            extra={"event": "memory_broker_used"},
         )
     if not app.tasks and not app.crons:
         logger.warning(
-            "the app has no tasks and no crons: import the modules that define them in the module of the app"
+            "the app has no tasks and no crons: import the modules that define them in the module of the app",
+            extra={"event": "app_empty"},
         )
     elif unknown := sorted(set(queues) - set(app.queues)):
         logger.warning(
-            "no task or cron of the app is on queue %s (its queues: %s)", ", ".join(unknown), ", ".join(app.queues)
+            "no task or cron of the app is on queue %s (its queues: %s)",
+            ", ".join(unknown),
+            ", ".join(app.queues),
+            extra={"event": "queue_unused"},
         )

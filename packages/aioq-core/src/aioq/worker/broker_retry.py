@@ -86,16 +86,27 @@ class BrokerRetry:
             # Heartbeat, claims and reports fail together in an outage: the first of them logs it for all.
             if self._down_since is None:
                 self._down_since = now
-                logger.error("broker unreachable, retrying until it answers: %s", text)
+                logger.error(
+                    "broker unreachable, retrying until it answers: %s", text, extra={"event": "broker_unreachable"}
+                )
             return
         # Old entries are removed here: every text may be different, and a rejection may last for days.
         self._rejections = {text: at for text, at in self._rejections.items() if now - at < REJECTION_LOG_INTERVAL}
         if text not in self._rejections:
             self._rejections[text] = now
             expected = isinstance(error, AioqError)
-            logger.error("broker rejected the call, retrying: %s", text, exc_info=None if expected else error)
+            logger.error(
+                "broker rejected the call, retrying: %s",
+                text,
+                exc_info=None if expected else error,
+                extra={"event": "broker_rejected_call"},
+            )
 
     def _log_recovery(self) -> None:
         if self._down_since is not None:
-            logger.warning("broker reachable again after %.1f s", self._clock.monotonic() - self._down_since)
+            logger.warning(
+                "broker reachable again after %.1f s",
+                self._clock.monotonic() - self._down_since,
+                extra={"event": "broker_reachable"},
+            )
             self._down_since = None

@@ -34,7 +34,10 @@ class Cancellations:
                     cancel(run)
             except BrokerUnavailable:
                 # `BrokerRetry` logs the outage: other calls fail at the same time.
-                logger.debug("cannot subscribe to cancellations while the broker is unreachable")
+                logger.debug(
+                    "cannot subscribe to cancellations while the broker is unreachable",
+                    extra={"event": "cancellations_unavailable"},
+                )
             except Exception:
                 self._log_rejection()
             # Also after a subscription that ended without an error: the broker may have no connection to spare.
@@ -44,5 +47,7 @@ class Cancellations:
         if not self._logged:
             self._logged = True
             logger.warning(
-                "cannot subscribe to cancellations; cancelled jobs are noticed at the next heartbeat", exc_info=True
+                "cannot subscribe to cancellations; cancelled jobs are noticed at the next heartbeat",
+                exc_info=True,
+                extra={"event": "cancellations_unavailable"},
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from functools import partial
 
 import anyio
@@ -142,7 +143,11 @@ class Heartbeat:
 def _report_lost(on_lost: Callable[[Lease], bool], lost: Sequence[Lease]) -> None:
     for lease in lost:
         if on_lost(lease):
-            logger.warning("the lease of %s was lost; its run here is cancelled", job_of(lease), extra=extra(lease))
+            logger.warning(
+                "the lease of %s was lost; its run here is cancelled",
+                job_of(lease),
+                extra=extra("lease_lost", lease),
+            )
 
 
 def _on_asyncio() -> bool:
@@ -181,7 +186,13 @@ class LeaseThread:
         """Start the thread. It calls `on_lost` with lost leases, in the event loop that is running now."""
         loop = asyncio.get_running_loop()
         self._extended_at = self._clock.monotonic()
-        self._thread = threading.Thread(target=self._run, args=(loop, on_lost), name="aioq leases", daemon=True)
+        self._thread = threading.Thread(
+            # With the context variables of the worker, whose id is in its log records.
+            target=copy_context().run,
+            args=(self._run, loop, on_lost),
+            name="aioq leases",
+            daemon=True,
+        )
         self._thread.start()
 
     def extended_ago(self) -> float:
@@ -236,6 +247,7 @@ class LeaseThread:
             logger.error(
                 "the event loop has been blocked for more than %g s: the leases of %d jobs are no longer extended, "
                 "and other workers take over the jobs; see max_block", self._max_block, len(held),
+                extra={"event": "leases_suspended"},
             )  # fmt: skip
 
     def _note_success(self) -> None:
@@ -243,7 +255,7 @@ class LeaseThread:
         self._extended_at = self._clock.monotonic()
         if self._danger_logged:
             self._danger_logged = False
-            logger.warning("leases are extended again")
+            logger.warning("leases are extended again", extra={"event": "leases_extended"})
 
     def _log_danger(self, error: Exception, held: int) -> None:
         """Log that leases are about to expire. `BrokerRetry` logs the outage itself."""
@@ -252,5 +264,5 @@ class LeaseThread:
             self._danger_logged = True
             logger.error(
                 "the leases of %d jobs could not be extended for %.1f s and are about to expire: %s",
-                held, seconds, error_text(error),
+                held, seconds, error_text(error), extra={"event": "leases_in_danger"},
             )  # fmt: skip

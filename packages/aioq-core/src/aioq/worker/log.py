@@ -7,12 +7,13 @@ whatever program can write to the broker: they are escaped and cut, so that they
 from __future__ import annotations
 
 import logging
+from contextvars import ContextVar
 from typing import Any
 
 from aioq.model.job import Lease
 from aioq.serialization.failure import one_line
 
-__all__ = ["extra", "job_of", "logger", "shown", "warn_with_stack"]
+__all__ = ["extra", "job_of", "logger", "shown", "warn_with_stack", "worker_id"]
 
 logger = logging.getLogger("aioq.worker")
 
@@ -30,15 +31,47 @@ def job_of(lease: Lease) -> str:
     return f"job {shown(lease.job_id)} of {shown(lease.task)}"
 
 
-def extra(lease: Lease) -> dict[str, Any]:
-    """Return the attributes of every log record about a leased job, for programs that read the log."""
-    return {"job_id": lease.job_id, "task": lease.task, "attempt": lease.attempt, "epoch": lease.epoch}
+def extra(event: str, lease: Lease) -> dict[str, Any]:
+    """Return the attributes of a log record about a leased job, for programs that read the log.
+
+    Args:
+        event: The code of what happened. Programs match it, and not the text, which may change with a release.
+        lease: The lease of the job.
+    """
+    return {
+        "event": event,
+        "job_id": lease.job_id,
+        "task": lease.task,
+        "queue": lease.queue,
+        "attempt": lease.attempt,
+        "epoch": lease.epoch,
+    }
 
 
-def warn_with_stack(message: str, *args: object, stack: str, lease: Lease | None) -> None:
+worker_id: ContextVar[str] = ContextVar("aioq_worker_id", default="")
+"""The id of the worker that the current code belongs to; tasks that it starts inherit it."""
+
+
+class WorkerIdFilter(logging.Filter):
+    """Adds the attribute `worker_id` to the log records of a worker, and drops none."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Add the id unless the record has one: that of another worker, which it is about."""
+        if not hasattr(record, "worker_id") and (own := worker_id.get()):
+            record.worker_id = own
+        return True
+
+
+for name in ("aioq.worker", "aioq.cron", "aioq.redis"):
+    # The loggers of all code that runs in a worker. A filter of a logger is not asked for records of its children.
+    logging.getLogger(name).addFilter(WorkerIdFilter())
+
+
+def warn_with_stack(event: str, message: str, *args: object, stack: str, lease: Lease | None) -> None:
     """Log a warning with a stack other than that of the caller.
 
     Args:
+        event: The code of what happened.
         message: The message, with a place for each of `args`.
         args: The values in the message.
         stack: The stack, with a heading.
@@ -49,6 +82,6 @@ def warn_with_stack(message: str, *args: object, stack: str, lease: Lease | None
     # Not by `logger.warning`: its `stack_info=True` would show the stack of this thread.
     record = logger.makeRecord(
         logger.name, logging.WARNING, __file__, 0, message, args, None,
-        func=None, extra=extra(lease) if lease else None, sinfo=stack,
+        func=None, extra=extra(event, lease) if lease else {"event": event}, sinfo=stack,
     )  # fmt: skip
     logger.handle(record)

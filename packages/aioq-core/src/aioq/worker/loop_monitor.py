@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from contextvars import Context, ContextVar
+from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass
 from types import FrameType
 
@@ -52,7 +52,9 @@ class LoopMonitor:
         except RuntimeError:  # trio
             return
         arguments = (loop, threading.get_ident())
-        thread = threading.Thread(target=self._monitor, args=arguments, name="aioq loop monitor", daemon=True)
+        # With the context variables of the worker, whose id is in its log records.
+        run = copy_context().run
+        thread = threading.Thread(target=run, args=(self._monitor, *arguments), name="aioq loop monitor", daemon=True)
         thread.start()
         try:
             await anyio.sleep_forever()
@@ -92,7 +94,12 @@ class LoopMonitor:
         seconds = self.blocked_for()
         self._blocked_since = None
         if not self._ended.is_set():
-            logger.warning("the event loop runs again; %s blocked it for %.1f s", culprit, seconds)
+            logger.warning(
+                "the event loop runs again; %s blocked it for %.1f s",
+                culprit,
+                seconds,
+                extra={"event": "loop_unblocked"},
+            )
 
 
 def _probe(loop: asyncio.AbstractEventLoop, answer: threading.Event) -> bool:
@@ -106,6 +113,7 @@ def _probe(loop: asyncio.AbstractEventLoop, answer: threading.Event) -> bool:
 
 def _log_blocked(seconds: float, culprit: Culprit) -> None:
     warn_with_stack(
+        "loop_blocked",
         "the event loop has been blocked for %.1f s by %s: nothing else runs; "
         "move the slow code into a plain def task, which runs in a thread",
         seconds,

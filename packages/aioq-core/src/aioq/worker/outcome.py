@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from aioq.errors import BadSignature, PayloadTooLarge, Retry, UnknownTask
 from aioq.model.job import Completed, Dead, Expired, Failed, Failure, HandedBack, Lease, Released, Retried, Settlement
@@ -97,6 +98,18 @@ def cannot_run(lease: Lease, error: UnknownTask | ArgumentMismatch) -> Settlemen
         return Dead(lease=lease, reason=reason, failure=describe(error))
     # 10, 20 and 40 s: together longer than most deployments take.
     return HandedBack(lease=lease, delay=HAND_BACK_DELAY * 2.0**lease.hand_backs, failure=describe(error))
+
+
+OUTCOME_EVENTS: Final[Mapping[type[object], str]] = {
+    Completed: "job_completed",
+    Released: "job_released",
+    Retried: "job_retried",
+    HandedBack: "job_handed_back",
+    Failed: "job_failed",
+    Expired: "job_expired",
+    Dead: "job_dead",
+}
+"""The code of the log record of each settlement; see `aioq.worker.log.extra`."""
 
 
 def outcome_text(settlement: Settlement) -> tuple[int, str]:

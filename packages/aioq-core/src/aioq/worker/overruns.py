@@ -73,7 +73,7 @@ class Overruns:
             seconds = self._clock.monotonic() - overrun.since
             logger.warning(
                 "%s has ended, %.0f s after it was interrupted; its slot is free",
-                job_of(overrun.lease), seconds, extra=extra(overrun.lease),
+                job_of(overrun.lease), seconds, extra=extra("job_overrun_ended", overrun.lease),
             )  # fmt: skip
 
     async def run(self) -> None:
@@ -97,6 +97,7 @@ class Overruns:
             self.stuck += 1
             self._slots.give_up_waiting()
         warn_with_stack(
+            "job_overruns",
             "%s goes on, %.0f s after it was interrupted because %s: %d of %d slots are stuck; let the task end when "
             "it is cancelled, and give its blocking calls a timeout",
             job_of(overrun.lease), now - overrun.since, overrun.why, self.stuck, self._slots.total,

@@ -94,7 +94,8 @@ def _log_reaped(reaped: Iterable[Reaped]) -> None:
             why,
             _named(jobs),
             "dead, after the last crash that max_crashes allows" if dead else "back in the queue",
-            extra={"worker_id": worker_id, "job_ids": [job.job_id for job in jobs]},
+            # The worker that lost them, and not this one.
+            extra={"event": "jobs_reaped", "worker_id": worker_id, "job_ids": [job.job_id for job in jobs]},
         )
 
 

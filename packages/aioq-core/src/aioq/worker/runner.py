@@ -152,7 +152,7 @@ class Runner:
             logger.error(
                 "%s did not end when it was cancelled; the worker cannot end before it does",
                 job_of(job.lease),
-                extra=extra(job.lease),
+                extra=extra("job_ignores_cancellation", job.lease),
             )
             if job.cancelled_for is CancelReason.STOPPING:
                 # As if the lease were lost: whatever the task does from now on is not reported.
@@ -276,7 +276,10 @@ class Runner:
             return Released(lease=lease)
         except Exception as error:
             logger.error(
-                "%s is delayed: broker rejected the request for its time: %s", job_of(lease), error_text(error)
+                "%s is delayed: broker rejected the request for its time: %s",
+                job_of(lease),
+                error_text(error),
+                extra={"event": "job_delayed"},
             )
             return Released(lease=lease, delay=CLOCK_RETRY_DELAY)
 
@@ -319,7 +322,7 @@ class Runner:
                 job_of(lease),
                 error.size,
                 error.limit,
-                extra=extra(lease),
+                extra=extra("result_too_large", lease),
             )
             return Completed(lease=lease, retain_for=retain_for)
         return Completed(lease=lease, result=data, retain_for=retain_for)

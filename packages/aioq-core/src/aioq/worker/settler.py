@@ -13,7 +13,7 @@ from aioq.protocols import Broker
 from aioq.serialization.failure import error_text
 from aioq.worker.broker_retry import OUTAGES, BrokerRetry
 from aioq.worker.log import extra, job_of, logger
-from aioq.worker.outcome import outcome_text
+from aioq.worker.outcome import OUTCOME_EVENTS, outcome_text
 from aioq.worker.workload import LeaseTable
 
 __all__ = ["Settler"]
@@ -43,7 +43,7 @@ class Settler:
         # A completion is logged at the debug level only. This check keeps the call and its arguments off the hot path.
         if type(settlement) is not Completed or logger.isEnabledFor(logging.DEBUG):
             level, text = outcome_text(settlement)
-            logger.log(level, text, extra=extra(settlement.lease))
+            logger.log(level, text, extra=extra(OUTCOME_EVENTS[type(settlement)], settlement.lease))
         if not self._waiting:  # else `run` is writing, and looks again afterwards
             self._arrived.set()
         self._waiting.append(settlement)
@@ -133,7 +133,7 @@ class Settler:
                 "broker rejected the last report of %s, which runs again when its lease expires: %s",
                 job_of(settlement.lease),
                 error_text(error),
-                extra=extra(settlement.lease),
+                extra=extra("report_rejected", settlement.lease),
             )
 
 
@@ -141,5 +141,5 @@ def _log_stale(settlement: Settlement) -> None:
     logger.warning(
         "%s was reported too late and the report was rejected: its lease was lost, or it was cancelled",
         job_of(settlement.lease),
-        extra=extra(settlement.lease),
+        extra=extra("report_too_late", settlement.lease),
     )

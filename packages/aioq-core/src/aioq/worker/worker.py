@@ -28,7 +28,7 @@ from aioq.worker.cancellations import Cancellations
 from aioq.worker.claimer import Claimer
 from aioq.worker.cron import CronService
 from aioq.worker.heartbeat import Heartbeat
-from aioq.worker.log import logger
+from aioq.worker.log import logger, worker_id
 from aioq.worker.overruns import Overruns
 from aioq.worker.reaper import Reaper
 from aioq.worker.runner import CancelReason, Runner
@@ -174,8 +174,12 @@ class Worker:
             _ = task.signature  # raises now, and not at the task's first job
         if self._shutdown.requested:
             return
-        with anyio.CancelScope() as self._startup:
-            await self._run()
+        token = worker_id.set(self.id)
+        try:
+            with anyio.CancelScope() as self._startup:
+                await self._run()
+        finally:
+            worker_id.reset(token)
         if self.too_many_stuck is not None:
             raise self.too_many_stuck
 
@@ -220,7 +224,12 @@ class Worker:
     async def _drain(self) -> None:
         """Wait for running jobs until the grace is over or a second stop is requested; then cancel them."""
         if self._slots.taken:
-            logger.info("stopping: %d jobs have up to %g s to end", self._slots.taken, self._grace)
+            logger.info(
+                "stopping: %d jobs have up to %g s to end",
+                self._slots.taken,
+                self._grace,
+                extra={"event": "worker_draining"},
+            )
 
         async def finish() -> None:
             await self._slots.wait_idle()
@@ -244,7 +253,12 @@ class Worker:
         if not self._shutdown.requested:
             self.too_many_stuck = TooManyStuck(self.id, self._overruns.stuck, self._slots.total)
             stuck, slots = self._overruns.stuck, self._slots.total
-            logger.error("%d of %d slots are stuck, as many as max_stuck allows; the worker leaves", stuck, slots)
+            logger.error(
+                "%d of %d slots are stuck, as many as max_stuck allows; the worker leaves",
+                stuck,
+                slots,
+                extra={"event": "worker_stuck"},
+            )
             self.stop()
 
     async def _leave(self) -> None:
@@ -260,8 +274,9 @@ class Worker:
                 "the last report did not reach the broker; up to %d jobs run again when their leases expire: %s",
                 len(self._leases),
                 error_text(error),
+                extra={"event": "last_report_lost"},
             )
-        logger.info("worker %s stopped", self.id)
+        logger.info("worker %s stopped", self.id, extra={"event": "worker_stopped"})
 
     async def _listen_to_signals(self, *, task_status: TaskStatus[None]) -> None:
         stops = [signal.Signals[name] for name in STOPS if name in signal.Signals.__members__]
@@ -273,7 +288,7 @@ class Worker:
         with anyio.open_signal_receiver(*names) as signals:
             task_status.started()
             async for name in signals:
-                logger.info("received %s", name.name)
+                logger.info("received %s", name.name, extra={"event": "signal_received"})
                 self.stop()
 
     @asynccontextmanager
@@ -293,7 +308,9 @@ class Worker:
             with anyio.fail_after(SHUTDOWN_TIMEOUT, shield=True):
                 await self.app.close()
         except Exception as error:
-            logger.warning("the connection could not be closed: %s", error_text(error))
+            logger.warning(
+                "the connection could not be closed: %s", error_text(error), extra={"event": "connection_not_closed"}
+            )
 
     @asynccontextmanager
     async def _lifespan(self) -> AsyncGenerator[Mapping[str, Any]]:
@@ -328,6 +345,7 @@ class Worker:
             "worker %s started: queues %s, %d at a time, %d tasks, %d crons, %r",
             self.id, ", ".join(self.queues), self._slots.total,
             len(self.app.tasks), 0 if self._burst else len(self._cron.entries), self.app.broker,
+            extra={"event": "worker_started"},
         )  # fmt: skip
 
 

@@ -187,7 +187,12 @@ class Cluster:
         except (ConnectionLost, AioqError) as error:
             self._failure = error
             self._fail_unrouted(error)
-            logger.info("cannot read the slot map of %s: %s", self._settings.masked, error)
+            logger.info(
+                "cannot read the slot map of %s: %s",
+                self._settings.masked,
+                error,
+                extra={"event": "slot_map_unreadable"},
+            )
 
     async def _read_slots(self) -> SlotMap:
         """Ask the known nodes in random order: a node that is cut off has an old map. Then ask those of the URL."""
@@ -219,7 +224,9 @@ class Cluster:
                 self._close_node(address)
             if before.owners != slots.owners:
                 owners = ", ".join(map(str, sorted(slots.owners))) or "no node"
-                logger.info("the slots of %s are now on %s", self._settings.masked, owners)
+                logger.info(
+                    "the slots of %s are now on %s", self._settings.masked, owners, extra={"event": "slots_moved"}
+                )
         unrouted, self._unrouted = self._unrouted, []
         for command in unrouted:
             if command.awaited():

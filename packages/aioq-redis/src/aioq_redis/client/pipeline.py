@@ -267,12 +267,14 @@ class Pipeline:
 
     def _log_connected(self) -> None:
         if self._lost:
-            logger.info("connected to %s again", self._name)
+            logger.warning("connected to %s again", self._name, extra={"event": "connection_restored"})
             self._lost = False
 
     def _log_lost(self, error: Exception) -> None:
         if not self._lost:
-            logger.warning("lost the connection to %s: %s; reconnecting", self._name, error)
+            logger.warning(
+                "lost the connection to %s: %s; reconnecting", self._name, error, extra={"event": "connection_lost"}
+            )
             self._lost = True
 
 

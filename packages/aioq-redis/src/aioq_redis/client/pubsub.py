@@ -100,8 +100,14 @@ class ServerSubscriptions:
                 await self._serve(connection)
             except ConnectionLost as error:
                 # An outage is logged once, however many attempts it takes.
-                level = logging.DEBUG if attempt else logging.INFO
-                logger.log(level, "lost the connection for messages of %s: %s; reconnecting", self._name, error)
+                level = logging.DEBUG if attempt else logging.WARNING
+                logger.log(
+                    level,
+                    "lost the connection for messages of %s: %s; reconnecting",
+                    self._name,
+                    error,
+                    extra={"event": "connection_lost"},
+                )
             except (AioqError, ErrorReply) as error:
                 self._fail_new(error)
             await asyncio.sleep(full_jitter(attempt))

@@ -139,20 +139,25 @@ class SentinelRoute(SingleServer):
                     await subscription.messages.get()
                     await self._follow()
         except (ConnectionLost, ErrorReply, AioqError) as error:
-            logger.info("the sentinels of %s do not announce a new primary: %s", self._name, error)
+            logger.info(
+                "the sentinels of %s do not announce a new primary: %s",
+                self._name,
+                error,
+                extra={"event": "primary_unknown"},
+            )
 
     async def _follow(self) -> None:
         try:
             self._drop_others(await self._sentinels.primary())
         # Sentinels that are set up anew do not watch the service for a while; later announcements still count.
         except (ConnectionLost, BrokerConfigError) as error:
-            logger.info("cannot find the primary of %s: %s", self._name, error)
+            logger.info("cannot find the primary of %s: %s", self._name, error, extra={"event": "primary_unknown"})
 
     def _drop_others(self, address: Address) -> None:
         """Close all connections to other servers."""
         others = [connection for connection, known in self._connections.items() if known != address]
         if others:
-            logger.info("the primary of %s is now %s", self._name, address)
+            logger.info("the primary of %s is now %s", self._name, address, extra={"event": "primary_changed"})
         for connection in others:
             del self._connections[connection]
             connection.drop()

@@ -261,7 +261,7 @@ class ClaimRole(SettleRole):
             text = str(rejection)
             if now - self._logged_rejections.get(text, -math.inf) >= LOG_REJECTION_EVERY:
                 self._logged_rejections[text] = now
-                logger.error("%s; other queues go on", text)
+                logger.error("%s; other queues go on", text, extra={"event": "claim_failed"})
         if not leases:
             # Wake tokens of such a queue are never used up, so the next wait would end at once.
             await asyncio.sleep(REJECTED_QUEUE_PAUSE)
@@ -360,5 +360,9 @@ def _read_leases(reply: ClaimReply, worker_id: str) -> tuple[list[Lease], list[U
 def _log_dropped(reply: ClaimReply) -> None:
     first = printable_id(reply.dropped[0])
     logger.warning(
-        "dropped %d ids from queue %s that have no job, the first of them %s", len(reply.dropped), reply.queue, first
+        "dropped %d ids from queue %s that have no job, the first of them %s",
+        len(reply.dropped),
+        reply.queue,
+        first,
+        extra={"event": "ids_dropped"},
     )

@@ -33,11 +33,17 @@ class DroppedResults:
                 "%s is full: until it has room, results of completed jobs are dropped, and errors are shortened; "
                 "raise maxmemory, add workers, or store results for a shorter time",
                 self._server,
+                extra={"event": "results_dropped"},
             )
 
     def note_room(self) -> None:
         """Note that the server is not full; log how many results were dropped while it was."""
         if self._full:
-            logger.warning("%s has room again; %d results were dropped", self._server, self._count)
+            logger.warning(
+                "%s has room again; %d results were dropped",
+                self._server,
+                self._count,
+                extra={"event": "results_kept_again"},
+            )
             self._full = False
             self._count = 0

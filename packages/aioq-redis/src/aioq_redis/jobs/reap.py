@@ -61,11 +61,12 @@ class ServerClock:
             logger.warning(
                 "the clock of %s went forward by %.1f s: delayed jobs are due earlier by that; running jobs keep their "
                 "leases if their workers extend them within a lease", self._name, forward,
+                extra={"event": "server_clock_forward"},
             )  # fmt: skip
         else:
             logger.warning(
                 "the clock of %s was set back by %.1f s: delayed jobs are due later by that; leases from before are "
-                "shortened", self._name, back,
+                "shortened", self._name, back, extra={"event": "server_clock_back"},
             )  # fmt: skip
 
 

@@ -89,6 +89,7 @@ class SignalsRole(BrokerRole):
                 "%s does not permit SUBSCRIBE, so results are polled for and cancelled jobs are noticed late: %s",
                 self._database.name,
                 refusal.text,
+                extra={"event": "results_polled"},
             )
 
 

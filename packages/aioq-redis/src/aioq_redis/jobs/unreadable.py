@@ -58,14 +58,20 @@ class UnreadableClaims:
                 self._log_version(queue, claim)
             else:
                 args += ("b", claim.error.reason, "")
-                logger.warning("job %s of queue %s is dead: %s", printable_id(claim.id), queue, claim.error)
+                logger.warning(
+                    "job %s of queue %s is dead: %s",
+                    printable_id(claim.id),
+                    queue,
+                    claim.error,
+                    extra={"event": "job_dead"},
+                )
         return args
 
     def _log_version(self, queue: str, claim: UnreadableClaim) -> None:
         if claim.error.version not in self._logged_versions:
             self._logged_versions.add(claim.error.version)
             text = "job %s of queue %s is left for newer workers: %s"
-            logger.warning(text, printable_id(claim.id), queue, claim.error)
+            logger.warning(text, printable_id(claim.id), queue, claim.error, extra={"event": "job_handed_back"})
 
 
 def printable_id(raw: bytes) -> str:

@@ -77,7 +77,7 @@ class ControlPipe:
             loop.call_soon_threadsafe(self._supervisor_died)
 
     def _supervisor_died(self) -> None:
-        logger.warning("the supervisor of this worker has died: stopping")
+        logger.warning("the supervisor of this worker has died: stopping", extra={"event": "supervisor_died"})
         self._request(1)
 
     def _request(self, number: int) -> None:

@@ -61,7 +61,7 @@ class Supervisor:
                 for child in self._children:
                     children.start_soon(self._keep_running, child)
             duties.cancel_scope.cancel()
-        logger.info("all worker processes have ended")
+        logger.info("all worker processes have ended", extra={"event": "supervisor_stopped"})
         return self._code
 
     def _forward_stacks(self) -> None:
@@ -81,7 +81,9 @@ class Supervisor:
         for child in self._children:
             pid = child.pid
             if child.kill():
-                logger.warning("killed %s (pid %d), which did not end in time", child.name, pid)
+                logger.warning(
+                    "killed %s (pid %d), which did not end in time", child.name, pid, extra={"event": "process_killed"}
+                )
 
     def _send(self, order: Order) -> None:
         for child in self._children:
@@ -110,19 +112,19 @@ class Supervisor:
         try:
             code = await self._exit_code(child)
         except OSError as error:
-            logger.warning("could not start %s: %s", child.name, error)
+            logger.warning("could not start %s: %s", child.name, error, extra={"event": "process_not_started"})
             code = Exit.FAILED
         return ProcessExit(code=code, stopping=self._shutdown.requested, burst=self._burst)
 
     async def _exit_code(self, child: Child) -> int:
         async with child.running() as process:
             pid = process.pid
-            logger.info("%s started (pid %d)", child.name, pid)
+            logger.info("%s started (pid %d)", child.name, pid, extra={"event": "process_started"})
             if self._shutdown.requested:  # while the process was being started
                 child.send(Order.ABORT if self._shutdown.aborting.is_set() else Order.DRAIN)
             code = await process.wait()
         level = logging.INFO if code == Exit.OK else logging.WARNING
-        logger.log(level, "%s (pid %d) %s", child.name, pid, exit_text(code))
+        logger.log(level, "%s (pid %d) %s", child.name, pid, exit_text(code), extra={"event": "process_ended"})
         return code
 
     def _note_end(self, ended: ProcessExit) -> None:
@@ -131,14 +133,18 @@ class Supervisor:
 
     def _give_up(self, child: Child, ended: ProcessExit) -> None:
         if not self._shutdown.requested:
-            logger.error("%s would fail again in the same way; stopping all worker processes", child.name)
+            logger.error(
+                "%s would fail again in the same way; stopping all worker processes",
+                child.name,
+                extra={"event": "process_gives_up"},
+            )
             self.stop()
         # The code of the process that caused the end, so that a service manager sees a configuration error as one.
         self._code = ended.code
 
     async def _wait_to_restart(self, child: Child, ended: ProcessExit, delay: float) -> None:
         if delay:
-            logger.warning("restarting %s in %g s", child.name, delay)
+            logger.warning("restarting %s in %g s", child.name, delay, extra={"event": "process_restarts"})
             await race(self._shutdown.draining.wait, partial(anyio.sleep, delay))
         # A stop during the pause: there is no later process whose end would be noted.
         if self._shutdown.requested:

@@ -142,7 +142,13 @@ class Fleet:
 
     def _accept(self, own: FleetEntry, tick: Tick, follows: datetime | None) -> None:
         if own.state is not EntryState.IDLE:
-            logger.debug("cron task %s: the tick of %s waits: %s", own.entry.name, tick.scheduled_at, own.state.name)
+            logger.debug(
+                "cron task %s: the tick of %s waits: %s",
+                own.entry.name,
+                tick.scheduled_at,
+                own.state.name,
+                extra={"event": "tick_waits"},
+            )
             # Merged, not queued: a worker that was suspended for a day must not claim a day's ticks one call after the
             # other.
             own.later = merged(own.later, tick)
@@ -167,7 +173,11 @@ class Fleet:
                 # By the broker's time: a host whose clock is ahead would claim ticks that are not due.
                 tick = self._backlog.take(entry, self._now())
             except Exception:
-                logger.exception("cannot catch up on cron task %s: its schedule failed", entry.name)
+                logger.exception(
+                    "cannot catch up on cron task %s: its schedule failed",
+                    entry.name,
+                    extra={"event": "catch_up_failed"},
+                )
                 continue
             if tick is not None:
                 self._accept(own, tick, None)
@@ -294,7 +304,13 @@ class Fleet:
             if not self._shutdown.requested:
                 self._miss(claim)
             return
-        logger.debug("cron task %s: the claim of %s is %s", claim.entry.name, claim.request.ticks, reply.outcome.value)
+        logger.debug(
+            "cron task %s: the claim of %s is %s",
+            claim.entry.name,
+            claim.request.ticks,
+            reply.outcome.value,
+            extra={"event": "tick_claim_decided"},
+        )
         # A lost claim is the first sign that a newer run elsewhere replaces the one that goes on here.
         if reply.outcome is TickOutcome.LOST:
             self._runs.check_replaced(claim.entry)
@@ -335,7 +351,8 @@ class Fleet:
         for tick in claim.ticks:
             logger.error(
                 "cron task %s missed its run of %s: the broker was %s for %g s",
-                entry.name, tick.isoformat(), state, entry.options.grace, extra={"cron_name": entry.name},
+                entry.name, tick.isoformat(), state, entry.options.grace,
+                extra={"event": "tick_missed", "cron_name": entry.name},
             )  # fmt: skip
             self._recorder.missed(entry, tick, reason)
             self._own(entry).accounted = tick
@@ -369,4 +386,8 @@ def _ticks_to_run(claim: PendingClaim) -> list[datetime]:
 
 
 def _log_failed_tick(entry: CronEntry) -> None:
-    logger.exception("cannot process a tick of cron task %s", entry.name, extra={"cron_name": entry.name})
+    logger.exception(
+        "cannot process a tick of cron task %s",
+        entry.name,
+        extra={"event": "tick_not_processed", "cron_name": entry.name},
+    )

@@ -87,7 +87,7 @@ class Invoker:
             name_of(run.entry.function),
             in_short(failure),
             exc_info=error,
-            extra={"cron_name": run.entry.name},
+            extra={"event": "cron_failed", "cron_name": run.entry.name},
         )
         await self._call_on_error(run, context, error)
         return in_full(failure)
@@ -121,7 +121,7 @@ class Invoker:
                 name_of(run.entry.function),
                 in_short(describe(failure)),
                 exc_info=failure,
-                extra={"cron_name": run.entry.name},
+                extra={"event": "cron_on_error_failed", "cron_name": run.entry.name},
             )
 
     def _context(self, run: CronRun) -> dict[str, Any]:

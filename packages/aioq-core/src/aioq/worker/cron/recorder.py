@@ -147,10 +147,18 @@ class Recorder:
     def _drop_oldest(self) -> None:
         del self._pending[next(iter(self._pending))]
         if not self._dropped:
-            logger.error("more than %d ticks wait to be recorded; the oldest records are dropped", MAX_PENDING)
+            logger.error(
+                "more than %d ticks wait to be recorded; the oldest records are dropped",
+                MAX_PENDING,
+                extra={"event": "tick_records_dropped"},
+            )
         self._dropped += 1
 
     def _log_dropped(self) -> None:
         if self._dropped:
-            logger.warning("all ticks that waited are recorded; %d older records were dropped", self._dropped)
+            logger.warning(
+                "all ticks that waited are recorded; %d older records were dropped",
+                self._dropped,
+                extra={"event": "tick_records_written"},
+            )
             self._dropped = 0

@@ -92,13 +92,20 @@ class RegistrationDuty:
             "a newer version of app %s is registered and replaces the entries of this worker: %s",
             self._app,
             _describe(compare(self._definitions, registered)),
+            extra={"event": "app_replaced"},
         )
 
 
 def _log_changes(app: str, changes: CronChanges) -> None:
     for what, keys in (("new", changes.added), ("changed", changes.changed), ("retired", changes.removed)):
         if keys:
-            logger.info("cron entries of app %s that are %s: %s", app, what, _listed([key.name for key in keys]))
+            logger.info(
+                "cron entries of app %s that are %s: %s",
+                app,
+                what,
+                _listed([key.name for key in keys]),
+                extra={"event": "crons_registered"},
+            )
 
 
 def _describe(diff: CronDiff) -> str:

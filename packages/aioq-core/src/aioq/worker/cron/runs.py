@@ -51,7 +51,9 @@ class CronTasks:
         try:
             await call()
         except Exception:
-            logger.exception("cannot process a tick of cron task %s", name, extra={"cron_name": name})
+            logger.exception(
+                "cannot process a tick of cron task %s", name, extra={"event": "tick_not_processed", "cron_name": name}
+            )
         finally:
             self._running -= 1
             if not self._running:
@@ -194,5 +196,5 @@ def _warn_of_overlap(run: CronRun, earlier: CronRun) -> None:
         run.entry.name,
         run.tick.isoformat(),
         earlier.tick.isoformat(),
-        extra={"cron_name": run.entry.name},
+        extra={"event": "cron_overlaps", "cron_name": run.entry.name},
     )

@@ -154,5 +154,10 @@ def _decode(lease: Lease, task: Task[..., Any], tick: float, result: bytes) -> A
         return task.result_decoder(tick_id(name, tick), lease.queue)(result)
     except (BadSignature, SerializationError) as error:
         why = one_line(str(error))
-        logger.warning("%s does not see the previous result: %s", job_of(lease), why, extra=extra(lease))
+        logger.warning(
+            "%s does not see the previous result: %s",
+            job_of(lease),
+            why,
+            extra=extra("previous_result_unreadable", lease),
+        )
         return None

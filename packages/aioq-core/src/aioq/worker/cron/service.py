@@ -92,7 +92,9 @@ class CronService:
         try:
             await self._recorder.close()
         except Exception as error:
-            logger.warning("the latest ticks could not be recorded: %s", error_text(error))
+            logger.warning(
+                "the latest ticks could not be recorded: %s", error_text(error), extra={"event": "ticks_not_recorded"}
+            )
 
     async def _fire_local(self) -> None:
         local = LocalEntries(
@@ -130,7 +132,7 @@ class CronService:
             try:
                 await self._app.scheduler.run(entries, fire, clock=clock)
             except Exception:
-                logger.exception("the cron loop failed and is started again")
+                logger.exception("the cron loop failed and is started again", extra={"event": "cron_loop_failed"})
             await self._clock.sleep(RESTART_DELAY)
             restart()
 

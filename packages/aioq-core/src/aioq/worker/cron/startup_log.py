@@ -41,10 +41,12 @@ async def log_next_runs(entries: Sequence[CronEntry], now: datetime) -> None:
         if number < MAX_LOGGED:
             zone = _zone(entry.tz)
             shown = ", ".join(run.astimezone(zone).isoformat(sep=" ") for run in runs)
-            logger.info("cron task %s runs next at %s", entry.name, shown or "no time at all")
+            logger.info(
+                "cron task %s runs next at %s", entry.name, shown or "no time at all", extra={"event": "cron_next_run"}
+            )
         _warn(entry, runs, now)
     if len(entries) > MAX_LOGGED:
-        logger.info("and %d more cron tasks", len(entries) - MAX_LOGGED)
+        logger.info("and %d more cron tasks", len(entries) - MAX_LOGGED, extra={"event": "cron_next_run"})
 
 
 def warn_of_clock_difference(host: float, broker: float, uncertain: float) -> None:
@@ -63,6 +65,7 @@ def warn_of_clock_difference(host: float, broker: float, uncertain: float) -> No
             "go by the broker's, and other entries by the host's",
             abs(ahead),
             "ahead of" if ahead > 0 else "behind",
+            extra={"event": "clocks_differ"},
         )
 
 
@@ -76,20 +79,33 @@ def warn_of_equal_app_names(app: Aarq) -> None:
             "two apps have the name %s: each worker that starts retires the cron entries of the other app; "
             "give them different names with Aarq(name=...)",
             app.name,
+            extra={"event": "app_name_shared"},
         )
 
 
 def _warn(entry: CronEntry, runs: list[datetime], now: datetime) -> None:
     if not runs:
         return
-    context = {"cron_name": entry.name}
     # Counted from its start: an entry that begins next year is no mistake.
     if runs[0] - max(now, entry.options.start or now) > SUSPICIOUS_DELAY:
         text = "cron task %s does not run for another %d days; check its expression %r"
-        logger.warning(text, entry.name, (runs[0] - now).days, entry.expression, extra=context)
+        logger.warning(
+            text,
+            entry.name,
+            (runs[0] - now).days,
+            entry.expression,
+            extra={"event": "cron_far_off", "cron_name": entry.name},
+        )
     for change in _changes(entry, runs, now):
         text = "a clock change in %s at %s affects cron task %s: %s"
-        logger.warning(text, entry.tz, change.start.isoformat(" "), entry.name, change.effect, extra=context)
+        logger.warning(
+            text,
+            entry.tz,
+            change.start.isoformat(" "),
+            entry.name,
+            change.effect,
+            extra={"event": "cron_clock_change", "cron_name": entry.name},
+        )
 
 
 def _changes(entry: CronEntry, runs: list[datetime], now: datetime) -> list[ClockChange]:
