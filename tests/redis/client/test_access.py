@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import re
 import socket
 import ssl
@@ -45,6 +46,24 @@ async def test_url_schemes_reach_the_same_server(
     await make_broker(server.url).enqueue([job("a")])
     for url in (f"valkey://127.0.0.1:{server.port}", f"unix://{server.socket}"):
         assert await make_broker(as_user(url, namespace)).enqueue([job("a")]) == [False]
+
+
+async def test_connections_name_their_process(
+    start_server: Callable[..., RedisServer], make_broker: Callable[..., RedisBroker]
+) -> None:
+    """Each connection has a name with the process id, also one that only listens."""
+    server = start_server(tcp=True)
+    broker = make_broker(server.url)
+    await broker.enqueue([job("a")])
+    wait = asyncio.ensure_future(broker.wait_for_result("a", queue="q", timeout=10))
+    with server.client() as connection:
+        client: Any = connection
+        await until(lambda: client.client_list(_type="pubsub"))
+        names = [one["name"] for one in client.client_list() if one["user"].startswith("user-of-")]
+    wait.cancel()
+    assert len(names) > 1
+    assert {name.rpartition("-")[2] for name in names} == {str(os.getpid())}
+    assert all(name.startswith("aioq-") for name in names)
 
 
 async def test_database_is_isolated_from_others(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import socket
 import ssl
 from collections.abc import Coroutine
@@ -132,11 +134,19 @@ def _keep_alive(tcp: socket.socket) -> None:
             tcp.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
+def _own_name() -> str:
+    """Return the name of the connections of this process: `aioq-<host>-<process id>`."""
+    host = re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname()[:40])
+    return f"aioq-{host}-{os.getpid()}"
+
+
 async def _log_in(connection: Connection, settings: Settings) -> None:
     # HELLO instead of AUTH: its reply also names role and version, which saves a round trip.
     login: tuple[object, ...] = ("HELLO", 2)
     if settings.username or settings.password:
         login += ("AUTH", settings.username or "default", settings.password or "")
+    # CLIENT LIST then shows whose connection it is, at no further command.
+    login += ("SETNAME", _own_name())
     commands = [login, ("SELECT", settings.db)] if settings.db else [login]
     try:
         replies = await connection.request(b"".join(map(pack, commands)), len(commands))
