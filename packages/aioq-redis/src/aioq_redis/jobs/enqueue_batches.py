@@ -331,6 +331,7 @@ class EnqueueBatcher:
             logger.warning(
                 "the memo %s has the answer to a request that was never sent: find the program that writes to it",
                 self._space.key(f"memo:{self._client}"),
+                extra={"event": "memo_forged"},
             )
             self._take_name()
         batch.keys = self._keys
