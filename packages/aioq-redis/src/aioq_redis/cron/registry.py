@@ -35,10 +35,13 @@ from aioq_redis.storage.retention import Retention
 from aioq_redis.storage.scripts import load
 from aioq_redis.storage.tick_format import read_record
 
-__all__ = ["CronRegistryRole"]
+__all__ = ["CronRegistryRole", "read_entry", "read_key"]
 
 MAX_ENTRIES_PER_SCRIPT: Final = 500
 """The server runs other commands between two scripts, and none during one."""
+
+MAX_DIGITS: Final = 15
+"""Digits of a stored number: milliseconds, or a count."""
 
 MAX_CACHED_DEFINITIONS: Final = 20_000
 """Definitions that `cron_status` caches, of all apps."""
@@ -80,7 +83,7 @@ class CronRegistryRole(BrokerRole):
         # First the app announces all its entries, then its queues get them, and only then the version is open: a
         # process that dies in between leaves the old version in force.
         number, retired = await self._database.call("register_app", self._layout.fleet, args, own=_name(app))
-        plans = {_key(field): "" for field in retired}
+        plans = dict.fromkeys(_keys(retired), "")
         plans |= {key: ("+" if cron.enabled else "-") + cron.fingerprint for key, cron in after.items()}
         mine = await self._apply(app, number, plans)
         for cron in crons:
@@ -99,7 +102,9 @@ class CronRegistryRole(BrokerRole):
         registered, now, paused = await self._database.call(
             "renew_registration", self._layout.fleet, args, own=_name(app)
         )
-        return Registration(version=registered.decode(), now=int(now) / 1000, paused=sorted(map(_key, paused)))
+        return Registration(
+            version=registered.decode("utf-8", "replace"), now=int(now) / 1000, paused=sorted(_keys(paused))
+        )
 
     async def pause_cron(self, cron: CronKey, *, note: str, by: str) -> bool:
         """Pause an entry; see `aioq.protocols.TickLedger.pause_cron`."""
@@ -135,12 +140,14 @@ class CronRegistryRole(BrokerRole):
         # A worker asks before each job of a schedule; the definition changes with a deploy only.
         if known is not None and known[0] == (app, number):
             return known[1]
-        value = await self._stored_definitions.get(app.decode(), _field(cron))
+        value = await self._stored_definitions.get(app.decode("utf-8", "replace"), _field(cron))
         if not value:
             return None
-        definition = _decode(value.partition(b" ")[2])
-        self._cache_definition(definition, app, number)
-        return definition
+        entry = read_entry(value)
+        if entry is None:
+            return None
+        self._cache_definition(entry[1], app, number)
+        return entry[1]
 
     def _cache_definition(self, definition: CronDefinition, app: bytes, number: bytes) -> None:
         if len(self._definitions) >= MAX_CACHED_DEFINITIONS:
@@ -168,9 +175,11 @@ class CronRegistryRole(BrokerRole):
         found = await self._database.command("HGETALL", self._layout.fleet.key(f"crons:{_name(app)}"))
         entries: dict[CronKey, tuple[int, CronDefinition]] = {}
         for field, value in zip(found[::2], found[1::2], strict=True):
-            if field:
-                retired, _, definition = value.partition(b" ")
-                entries[_key(field)] = int(retired), _decode(definition)
+            # One damaged entry must not hide the others; `aioq doctor` names it.
+            for key in _keys([field]):
+                entry = read_entry(value)
+                if entry is not None and entry[1].key == key:
+                    entries[key] = entry
         return entries
 
     async def _apply(self, app: str, number: bytes, plans: Mapping[CronKey, str]) -> dict[CronKey, bool]:
@@ -187,7 +196,7 @@ class CronRegistryRole(BrokerRole):
 
     async def _of_all_apps(self) -> list[CronStatus]:
         apps = await self._database.command("ZRANGE", self._layout.fleet.key("apps"), 0, -1)
-        found = await gather_all(self._of_app(app.decode()) for app in apps)
+        found = await gather_all(self._of_app(app.decode()) for app in apps if is_app_name(app))
         return [status for statuses in found for status in statuses]
 
     async def _of_app(self, app: str) -> list[CronStatus]:
@@ -212,9 +221,38 @@ def _field(cron: CronKey) -> str:
     return f"{check_name('queue', cron.queue)} {_name(cron.name)}"
 
 
-def _key(field: bytes) -> CronKey:
-    queue, _, name = field.decode().partition(" ")
-    return CronKey(queue, name)
+def _keys(fields: Iterable[bytes]) -> list[CronKey]:
+    """Return the keys of entries, without those that no entry can have."""
+    return [key for field in fields if (key := read_key(field)) is not None]
+
+
+def read_key(field: bytes) -> CronKey | None:
+    """Return the key of an entry from its field; None if no entry can have it."""
+    try:
+        queue, _, name = field.decode("ascii").partition(" ")
+        return CronKey(check_name("queue", queue), check_name("name", name))
+    except ValueError:
+        return None
+
+
+def is_app_name(name: bytes) -> bool:
+    """Return whether a stored name can be that of an app."""
+    try:
+        check_name("name", name.decode("ascii"))
+    except ValueError:
+        return False
+    return True
+
+
+def read_entry(value: bytes) -> tuple[int, CronDefinition] | None:
+    """Return when an entry was retired (0 if it is not), and its definition; None if the stored text is damaged."""
+    retired, _, definition = value.partition(b" ")
+    if (moment := _number(retired)) is None:
+        return None
+    try:
+        return moment, _decode(definition)
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 def _chunks(keys: Iterable[CronKey]) -> list[tuple[str, list[str]]]:
@@ -229,10 +267,10 @@ def _chunks(keys: Iterable[CronKey]) -> list[tuple[str, list[str]]]:
 def _status(definition: CronDefinition, *parts: Any) -> CronStatus:
     """Read the status of an entry; see `lua/cron/cron_status.lua`."""
     app, _, armed, retired, paused, last_tick, success, result, *counts, run, last = parts
-    fired, ok, failed, skipped, missed, coalesced = (int(count or 0) for count in counts)
+    fired, ok, failed, skipped, missed, coalesced = (_number(count) or 0 for count in counts)
     return CronStatus(
         definition=definition,
-        app=app.decode(),
+        app=app.decode("utf-8", "replace"),
         armed_at=_seconds(armed) or 0.0,
         last_tick=_seconds(last_tick) if definition.unique else None,
         pause=_pause(paused),
@@ -245,20 +283,32 @@ def _status(definition: CronDefinition, *parts: Any) -> CronStatus:
     )
 
 
+def _number(text: bytes | None) -> int | None:
+    """Return a stored whole number; None if there is none, or it is damaged."""
+    return int(text) if text and len(text) <= MAX_DIGITS and text.isdigit() else None
+
+
 def _seconds(text: bytes | None) -> float | None:
-    return int(text) / 1000 if text else None
+    number = _number(text)
+    return None if number is None else number / 1000
 
 
 def _pause(text: bytes | None) -> Pause | None:
     if not text:
         return None
-    at, _, encoded = text.split(b" ", 2)
-    note = _decode_note(encoded)
-    return Pause(note=note.note, by=note.by, at=int(at) / 1000)
+    # An entry with a damaged pause is paused all the same, and can be resumed.
+    at, _, rest = text.partition(b" ")
+    try:
+        note = _decode_note(rest.partition(b" ")[2])
+    except (msgspec.DecodeError, RecursionError):
+        note = PauseNote(note="the stored note is damaged", by="")
+    return Pause(note=note.note, by=note.by, at=_seconds(at) or 0.0)
 
 
 def _run(cron: CronKey, text: bytes) -> TickRun | None:
     if not text:
         return None
-    tick, _, _, worker = text.decode().split(" ", 3)
-    return TickRun(name=cron.name, queue=cron.queue, tick=int(tick) / 1000, worker_id=worker)
+    tick, _, rest = text.decode("utf-8", "replace").partition(" ")
+    moment = _seconds(tick.encode())
+    worker = rest.partition(" ")[2].partition(" ")[2]
+    return None if moment is None else TickRun(name=cron.name, queue=cron.queue, tick=moment, worker_id=worker)

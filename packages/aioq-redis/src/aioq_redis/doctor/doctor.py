@@ -11,6 +11,7 @@ from aioq.clock import SystemClock
 from aioq.errors import BrokerConfigError
 from aioq.model.health import Finding, Level
 from aioq.model.job import WorkerInfo
+from aioq_redis.doctor.entries import about_entries
 from aioq_redis.doctor.host import about_clock, about_host, format_bytes, parse_info
 from aioq_redis.doctor.keys import Found, misfits, pattern, place_of, sample_of
 from aioq_redis.doctor.leaks import leaks_of
@@ -49,7 +50,7 @@ class Doctor:
         found = await self._keys(probes, findings)
         memory = await self._memory(probes, found)
         findings += misfits(found) or [_in_order(found, memory)]
-        findings += await self._queue_names(found)
+        findings += [*await self._queue_names(found), *await about_entries(probes, found)]
         for queue in sorted({one.place.queue for one in found if one.place} - {""}):
             mine = [one for one in found if one.place and one.place.queue == queue]
             if fix and not any(one.is_mistyped for one in mine):

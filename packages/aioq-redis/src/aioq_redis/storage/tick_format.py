@@ -62,8 +62,15 @@ def body_of(record: TickRecord) -> str:
     return "\n".join(lines)
 
 
-def read_record(cron: CronKey, member: bytes) -> TickRecord:
-    """Read a member of `ticks:<name>`."""
+def read_record(cron: CronKey, member: bytes) -> TickRecord | None:
+    """Read a member of `ticks:<name>`; return None if it is damaged."""
+    try:
+        return _read_record(cron, member)
+    except (ValueError, KeyError, IndexError):
+        return None
+
+
+def _read_record(cron: CronKey, member: bytes) -> TickRecord:
     head, times, reason, worker, job, error = member.decode().split("\n")
     tick, _, owner = head.partition(" ")
     status, fired, finished = times.split(" ")

@@ -1,6 +1,6 @@
 -- claim_ticks: decide which worker fires ticks of entries, and enqueue the jobs of schedules.
 --
--- Needs    clock batches scores states due ended wakes runs known store tick_history tick_runs tick_claims
+-- Needs    clock batches scores states due ended wakes runs known store numbers tick_history tick_runs tick_claims
 -- KEYS     jobs runs ended cancelled_ids due wake ended_indexes ready:0-9 cron:<name>... ticks:<name>...
 -- ARGV     1 ms that a tick may be early   2 ms to remember an entry; then for each entry, each only once:
 --          name, fingerprint of the schedule, worker id, request id, overlap, ms that a run counts as going
@@ -28,6 +28,7 @@ local function read_claim(n, at)
   local known = redis.call('HMGET', claim.cron, 'fingerprint', 'retired', 'paused', 'last_tick', 'last_tick_by', 'claim',
     'earlier_claims', 'run', 'enabled')
   claim.registered, claim.retired, claim.paused, claim.last_tick, claim.last_tick_by = unpack(known, 1, 5)
+  claim.last_tick = stored_tick(claim.last_tick) and claim.last_tick
   claim.known, claim.earlier, claim.run = parse_tick_claim(known[6]), known[7] or '', parse_tick_run(known[8])
   claim.disabled = known[9] == '-'
   -- A key of a wrong type must fail before the script stores anything.

@@ -1,6 +1,6 @@
 -- cron_status: read the stored fields of entries of one queue.
 --
--- Needs    clock tick_runs
+-- Needs    clock numbers tick_runs
 -- KEYS     jobs cron:<name>... ticks:<name>...
 -- ARGV     the names, in the order of the keys
 -- Returns  for each entry: app, number of its registration, armed, retired, paused, last tick, success, result,

@@ -1,6 +1,6 @@
 -- extend_runs: report that runs of ticks still go on.
 --
--- Needs    clock tick_runs
+-- Needs    clock numbers tick_runs
 -- KEYS     cron:<name>...
 -- ARGV     1 length from now, ms; then for each key: tick in ms, worker id
 -- Returns  the positions of the runs that another one has replaced, counted from 0

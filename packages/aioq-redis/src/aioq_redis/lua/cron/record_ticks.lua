@@ -1,6 +1,6 @@
 -- record_ticks: store records of ticks of one queue's entries.
 --
--- Needs    clock tick_history tick_runs
+-- Needs    clock numbers tick_history tick_runs
 -- KEYS     cron:<name>... ticks:<name>...
 -- ARGV     1 ms to remember an entry; then for each record: position of its entry, from 1; tick in ms;
 --          owner; worker id; body, see lib/tick_history.lua; + and the result of a success, or ''
@@ -16,7 +16,7 @@ local function end_run(cron, tick, worker)
 end
 
 local function store_result(cron, tick, result)
-  if tonumber(tick) < tonumber(redis.call('HGET', cron, 'success') or -1) then
+  if tonumber(tick) < (stored_number(redis.call('HGET', cron, 'success')) or -1) then
     return
   end
   redis.call('HSET', cron, 'success', tick)

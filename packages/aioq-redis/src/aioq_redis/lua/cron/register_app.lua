@@ -1,6 +1,6 @@
 -- register_app: store the entries of an app, and retire those that it no longer has.
 --
--- Needs    clock batches
+-- Needs    clock batches numbers
 -- KEYS     registrations apps crons:<app> version:<app>
 -- ARGV     1 app   2 version   3 ms to remember   4 ms until the version lapses   then for each entry:
 --          queue and name, definition
@@ -19,7 +19,7 @@ if redis.call('GET', version) ~= 'open ' .. ARGV[2] then
 end
 
 -- Also higher than the clock, in case that the number was lost.
-local number = string.format('%.0f', math.max(now, tonumber(redis.call('GET', registrations) or 0) + 1))
+local number = string.format('%.0f', math.max(now, (stored_number(redis.call('GET', registrations)) or 0) + 1))
 local entries, mine = { '', number }, { [''] = true }
 for n = 5, #ARGV, 2 do
   mine[ARGV[n]] = true
@@ -31,11 +31,12 @@ local retired, forgotten = {}, {}
 for _, field in ipairs(redis.call('HKEYS', crons)) do
   if not mine[field] then
     local since, definition = string.match(redis.call('HGET', crons, field), '^(%d+) (.*)$')
+    -- A damaged definition has no time, and is forgotten.
     if since == '0' then
       entries[#entries + 1] = field
       entries[#entries + 1] = stamp .. ' ' .. definition
     end
-    if since == '0' or tonumber(since) > oldest then
+    if since == '0' or (stored_number(since) or 0) > oldest then
       retired[#retired + 1] = field
     else
       forgotten[#forgotten + 1] = field

@@ -1,6 +1,6 @@
 -- register_crons: register entries of one queue for an app: arm new ones, retire removed ones.
 --
--- Needs    clock
+-- Needs    clock numbers
 -- KEYS     cron:<name>...
 -- ARGV     1 number of the registration   2 app   3 ms to remember an entry; then for each key
 --          + and its fingerprint, - and its fingerprint if it is disabled, or nothing to retire it
@@ -15,7 +15,7 @@ local function retire(cron, known)
 end
 
 local function arm(cron, known, fingerprint)
-  local last_tick = math.max(now, tonumber(known.last_tick or 0))
+  local last_tick = math.max(now, stored_tick(known.last_tick) or 0)
   redis.call('HSET', cron, 'armed', stamp, 'last_tick', string.format('%.0f', last_tick), 'last_tick_by', fingerprint)
 end
 
@@ -37,7 +37,7 @@ for n, cron in ipairs(KEYS) do
   }
   -- A full server lets a script continue if its first write needs no memory.
   redis.call('HDEL', cron, '')
-  if tonumber(found[2] or 0) > number then
+  if (stored_number(found[2]) or 0) > number then
     -- A newer registration was made meanwhile.
     reply[n] = known.app == app and 1 or 0
   elseif plan == '' then

@@ -7,7 +7,10 @@ local MAX_CLAIMS, CLAIM_TTL = 10, 120000
 local function parse_tick_claim(text)
   local outcome, before, previous, moment, by, waiting =
     string.match(text or '', '^(%l+) (%d*) (%d*) (%d+) ([^\n]*)\n(.*)$')
-  return outcome and {
+  if before ~= '' and not stored_number(before) or previous ~= '' and not stored_number(previous) then
+    return nil
+  end
+  return outcome and stored_number(moment) and {
     outcome = outcome, before = before, previous = previous, moment = tonumber(moment), request = by, waiting = waiting,
   }
 end
@@ -31,7 +34,7 @@ local function repeated_claim(claim)
   end
   for line in string.gmatch(claim.earlier, '[^\n]+') do
     local known = parse_tick_claim(line .. '\n')
-    if known.request == claim.request then
+    if known and known.request == claim.request then
       return known
     end
   end
@@ -51,7 +54,8 @@ local function earlier_tick_claims(claim)
       latest.request)
   end
   for line in string.gmatch(claim.earlier, '[^\n]+') do
-    if #kept < MAX_CLAIMS and parse_tick_claim(line .. '\n').moment > now - CLAIM_TTL then
+    local known = parse_tick_claim(line .. '\n')
+    if known and #kept < MAX_CLAIMS and known.moment > now - CLAIM_TTL then
       kept[#kept + 1] = line
     end
   end

@@ -14,8 +14,8 @@ local ENDS = { ok = true, failed = true }
 
 local function add_counts(counts, body, sign, ends_only)
   local status, count, reason = string.match(body, '^(%a)(%d+)[^\n]*\n([^\n]*)')
-  local parts = status == 's' and reason == COALESCED and { 'coalesced' } or COUNTED[status]
-  for _, part in ipairs(parts) do
+  local parts = status == 's' and reason == COALESCED and { 'coalesced' } or COUNTED[status or '']
+  for _, part in ipairs(stored_number(count or '') and parts or {}) do
     if ENDS[part] or not ends_only then
       counts[part] = (counts[part] or 0) + sign * count
     end
@@ -25,7 +25,11 @@ end
 local function write_counts(cron, counts)
   for part, count in pairs(counts) do
     if count ~= 0 then
-      redis.call('HINCRBY', cron, part, count)
+      local answer = redis.pcall('HINCRBY', cron, part, count)
+      if type(answer) == 'table' and answer.err then
+        -- The stored count is damaged, so counting begins anew.
+        redis.call('HSET', cron, part, math.max(count, 0))
+      end
     end
   end
 end
@@ -39,7 +43,7 @@ local function known_tick(ticks, tick, head)
 end
 
 local function forgotten_tick(cron)
-  return tonumber(redis.call('HGET', cron, 'forgotten') or -1)
+  return stored_number(redis.call('HGET', cron, 'forgotten')) or -1
 end
 
 local function note_tick(cron, ticks, tick, owner, body)
@@ -59,6 +63,6 @@ local function note_tick(cron, ticks, tick, owner, body)
   redis.call('ZADD', ticks, tick, head .. body)
   if not known and redis.call('ZCARD', ticks) > MOST_TICKS then
     local oldest = redis.call('ZPOPMIN', ticks)[2]
-    redis.call('HSET', cron, 'forgotten', string.format('%.0f', math.max(forgotten_tick(cron), tonumber(oldest))))
+    redis.call('HSET', cron, 'forgotten', string.format('%.0f', math.max(forgotten_tick(cron), stored_number(oldest) or 0)))
   end
 end

@@ -1,9 +1,11 @@
 -- tick_runs: the run of the latest tick of an entry that was won, as one line of text:
 --   <tick ms> <time until which the run counts as going on, ms> <kind> <worker>
 -- kind: w its worker calls a function, j it is a job, e it has ended
+local DAY = 86400000
+
 local function parse_tick_run(line)
   local tick, till, kind, worker = string.match(line or '', '^(%d+) (%d+) (%a) (.*)$')
-  return tick and { tick = tick, till = tonumber(till), kind = kind, worker = worker }
+  return tick and stored_number(till) and { tick = tick, till = tonumber(till), kind = kind, worker = worker }
 end
 
 local function tick_run_line(tick, till, kind, worker)
@@ -19,7 +21,8 @@ local function goes_on(run, name, jobs)
     return false
   end
   if run.kind == 'w' then
-    return run.till > now
+    -- A worker extends its run every few seconds: a moment that is far ahead is damaged.
+    return run.till > now and run.till < now + DAY
   end
   return redis.call('HEXISTS', jobs, job_of_tick(name, run.tick)) == 1
 end
