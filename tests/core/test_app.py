@@ -6,12 +6,21 @@ from typing import Any
 
 import pytest
 
-from aioq import Aarq, BrokerConfigError, BrokerUnavailable, DiscoveryError, JobConflict, TooManyJobs
+from aioq import (
+    Aarq,
+    BrokerConfigError,
+    BrokerUnavailable,
+    DiscoveryError,
+    JobConflict,
+    TaskDefinitionError,
+    TooManyJobs,
+)
 from aioq.backends import MemoryBroker
 from aioq.protocols import Broker
 from aioq.serialization.json_codec import JsonCodec
 from aioq.testing import VirtualClock
 from tests.core.brokers import BareBroker, FlakyBroker
+from tests.core.rig import settle_down, working
 
 
 def test_app_broker_object_is_used() -> None:
@@ -188,3 +197,32 @@ async def test_app_repr_shows_broker_and_counts(clock: VirtualClock) -> None:
 
 
 async def _work(_: object) -> None: ...
+
+
+async def test_entry_defined_after_start_of_worker_is_rejected(app: Aarq) -> None:
+    """A running worker would never fire the entry; before and after its run entries can be defined."""
+
+    async def report(_: object) -> None: ...
+
+    task = app.task(report)
+    async with working(app):
+        await settle_down()
+        with pytest.raises(TaskDefinitionError, match="late comes too late: a worker of the app is running"):
+            app.schedule(task, "every 5", name="late")
+        with pytest.raises(TaskDefinitionError, match="comes too late"):
+            app.cron("every 5")(report)
+    assert app.schedule(task, "every 5", name="later") == "later"
+
+
+@pytest.mark.parametrize("tz", ["CET+1", "Europe/Berlim", "", "../etc"])
+def test_app_unknown_zone_is_rejected(tz: str) -> None:
+    """A time zone that does not exist is refused where it stands."""
+    with pytest.raises(ValueError, match="is not a known time zone; name one such as Europe/Berlin"):
+        Aarq(MemoryBroker(), tz=tz)
+
+
+def test_app_method_of_other_library_has_hint(app: Aarq) -> None:
+    """`send_task` has a hint."""
+    other: Any = app
+    with pytest.raises(AttributeError, match=r'Aarq has no attribute send_task; .*app\.tasks\["name"\]\.enqueue'):
+        other.send_task("mail")

@@ -22,7 +22,7 @@ from aioq import (
     ResultTimeout,
     SerializationError,
 )
-from aioq.model.job import ClaimRequest, Completed, Dead, Failed, Failure, Lease, Settlement
+from aioq.model.job import ClaimRequest, Completed, Dead, Failed, Failure, Lease, Settlement, WorkerInfo
 from aioq.model.states import JobState
 from aioq.protocols import JobStore, Signals
 from aioq.testing import VirtualClock
@@ -122,7 +122,7 @@ async def test_result_timeout_raises(job: Job[int], clock: VirtualClock) -> None
         tg.start_soon(clock.advance, 30)
         with pytest.raises(ResultTimeout) as caught:
             await job.result(timeout=25.5)
-    assert str(caught.value) == "job j did not end within 25.5 s; it has not been cancelled"
+    assert str(caught.value).startswith("job j did not end within 25.5 s; it has not been cancelled")
     assert (caught.value.job_id, caught.value.timeout) == ("j", 25.5)
     assert isinstance(caught.value, TimeoutError)
     assert await job.state() is JobState.PENDING
@@ -302,3 +302,73 @@ async def test_cancel_ended_job_returns_false(app: Aarq) -> None:
     await drain(app)
     assert await job.cancel() is False
     assert await job.result(timeout=5) == 1
+
+
+# What keeps a job from starting
+
+
+@pytest.mark.parametrize("queues", [["default"], ["other"], []], ids=["served", "other queue", "no worker"])
+async def test_result_timeout_names_queue_without_worker(
+    app: Aarq, broker: FlakyBroker, job: Job[int], clock: VirtualClock, queues: list[str]
+) -> None:
+    """ResultTimeout says if no worker consumes the queue, and what to do."""
+    for queue in queues:
+        worker = WorkerInfo(
+            id="w", queues=(queue,), concurrency=1, running=1, hostname="h", pid=1, started_at=0.0
+        )  # fmt: skip
+        await broker.heartbeat(worker, ttl=60)
+    with pytest.raises(ResultTimeout) as caught:
+        await job.result(timeout=0)
+    assert str(caught.value) == "job j did not end within 0 s; it has not been cancelled" + (
+        ""
+        if queues == ["default"]
+        else "; no worker of this process consumes queue default, and other processes do not share the memory broker; "
+        "run a Worker of the app in this process, or set AIOQ_BROKER_URL"
+    )
+
+
+async def test_result_without_timeout_logs_queue_without_worker(
+    job: Job[int], broker: FlakyBroker, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client that waits without limit hears it once, after 10 seconds."""
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(job.result)
+        await clock.advance(9)
+        assert not caplog.messages
+        await clock.advance(60)
+        await end(broker, lambda lease: Completed(lease=lease, result=b"42", retain_for=60))
+    (message,) = caplog.messages
+    assert message.startswith("job j of tasks.work has not started: no worker of this process consumes queue default")
+
+
+async def test_result_in_standing_time_raises(broker: FlakyBroker) -> None:
+    """If nobody moves the clock of the broker, the wait ends with an error that says so."""
+    job = await Aarq(broker).task(_work).enqueue()
+    with pytest.raises(ResultTimeout, match=r"the broker's virtual clock stands still: let another task call its adv"):
+        await job.result(timeout=0.01)
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+async def test_result_awaited_in_job_without_free_slot_is_logged(
+    clock: VirtualClock, caplog: pytest.LogCaptureFixture, concurrency: int
+) -> None:
+    """After 5 seconds a warning names both jobs, if no slot is free for the second one."""
+    app = Aarq(FlakyBroker(clock=clock))
+    inner: list[Job[int]] = []
+    blocker = app.task(name="inner")(_work)
+
+    @app.task(name="outer")
+    async def outer(_: object) -> int:
+        job = await blocker.options(defer_by=0 if concurrency == 1 else 20).enqueue()
+        inner.append(job)
+        waiting: Job[int] = Job(job.id, task="inner", queue="default", broker=app.broker, decode=int, clock=clock)
+        return await waiting.result()
+
+    async with working(app, clock=clock, concurrency=concurrency, abort=True):
+        job = await outer.enqueue()
+        await clock.advance(4)
+        assert "waits for the result" not in caplog.text
+        await clock.advance(60)
+    warnings = [message for message in caplog.messages if "waits for the result" in message]
+    expected = f"job {job.id} waits for the result of job {inner[0].id}, which cannot start: "
+    assert [message[: len(expected)] for message in warnings] == [expected] * (concurrency == 1)

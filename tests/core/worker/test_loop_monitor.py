@@ -15,7 +15,8 @@ import anyio.lowlevel
 import pytest
 
 from aioq import Aarq
-from aioq.worker.loop_monitor import Culprit, current_job, find_culprit
+from aioq.handle import current_job
+from aioq.worker.loop_monitor import Culprit, find_culprit
 from tests.core.rig import lease, threads, until, working
 
 

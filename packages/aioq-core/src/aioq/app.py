@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeAlias, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeAlias, TypeVar, Unpack, overload
 from zoneinfo import ZoneInfo
 
 from aioq.callables import calling_module
 from aioq.cron import CronEntry, CronOptions
-from aioq.cron.define import CronDraft, ScheduleDraft, Timing, cron_options, error_context, schedule_options, text_of
+from aioq.cron.define import (
+    CronDraft,
+    ScheduleDraft,
+    Timing,
+    check_options,
+    cron_options,
+    error_context,
+    schedule_options,
+    text_of,
+)
 from aioq.cron.options import CronKeywords, ScheduleKeywords
 from aioq.cron.schedule import Schedule
 from aioq.cron.scheduler import Scheduler
@@ -24,7 +33,7 @@ from aioq.registry import Registry
 from aioq.serialization.codec import Codec
 from aioq.serialization.json_codec import JsonCodec
 from aioq.serialization.signing import Signer
-from aioq.task import Call, Task, TaskDecorator
+from aioq.task import Call, Task, TaskDecorator, checked_calls, hint_of_other_library
 
 __all__ = ["Aarq", "Lifespan"]
 
@@ -86,7 +95,7 @@ class Aarq:
         self.broker: Broker = chosen_broker(broker)
         self.name = calling_module() if name is None else check_name("name", name)
         self.codec: Codec = codec or JsonCodec()
-        self.tz = tz
+        self.tz = _checked_zone(tz)
         self.lifespan = lifespan
         self.max_payload = max_payload
         self.signer = None if signing_keys is None else Signer(signing_keys)
@@ -140,6 +149,8 @@ class Aarq:
             DuplicateName: Another task of the app has the name.
             TypeError, ValueError: An option is unknown or out of range; the message names it.
         """
+        if options.keys() - TaskKeywords.__optional_keys__:
+            check_options(options, TaskKeywords.__optional_keys__, "help(TaskOptions) lists the options")
         chosen = TaskOptions(**options)
 
         def register(function: Callable[..., Any]) -> Task[..., Any]:
@@ -259,6 +270,7 @@ class Aarq:
             calls: Calls of any tasks of this app, 100,000 at most.
 
         Raises:
+            TypeError: An item is no call; nothing was stored.
             TooManyJobs: There are more than 100,000 calls; nothing was stored.
             BrokerUnavailable: The broker cannot be reached. Whether the jobs were stored is
                 unknown. Enqueueing the same calls again stores each of them once.
@@ -266,7 +278,7 @@ class Aarq:
             JobConflict: A `job_id` is taken by a different job; nothing was stored.
         """
         # It may be a generator, and is read twice.
-        calls = list(calls)
+        calls = checked_calls(calls)
         if len(calls) > MAX_JOBS_PER_CALL:
             raise TooManyJobs(len(calls), MAX_JOBS_PER_CALL)
         await self.connect()
@@ -299,6 +311,11 @@ class Aarq:
     ) -> None:
         await self.close()
 
+    if not TYPE_CHECKING:  # a type checker would accept every attribute
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name}{hint_of_other_library(name)}")
+
     def _timing(self, schedule: str | Schedule, tz: str | ZoneInfo | None, options: CronOptions) -> Timing:
         if tz is not None and not isinstance(schedule, str):
             raise ValueError(f"tz is the zone of a cron expression; leave it out for the schedule {schedule!r}")
@@ -309,3 +326,18 @@ class Aarq:
     def _need_ledger(self, needed_for: str) -> None:
         if not isinstance(self.broker, TickLedger):
             raise MissingFeature(self.broker, "TickLedger", needed_for)
+
+
+def _checked_zone(tz: str | ZoneInfo | None) -> str | ZoneInfo | None:
+    if isinstance(tz, str):
+        try:
+            ZoneInfo(tz)
+        # For a name that is a folder or too long, ZoneInfo lets the OSError of the file system through.
+        except (KeyError, ValueError, OSError):
+            raise ValueError(
+                f"tz {tz[:60]!r} is not a known time zone; name one such as Europe/Berlin or Etc/GMT-1, "
+                f"or run: pip install tzdata, if the system has no time zones"
+            ) from None
+    elif tz is not None and not isinstance(tz, ZoneInfo):
+        raise TypeError(f'tz is a name such as "Europe/Berlin", a ZoneInfo or None, got {tz!r}')
+    return tz

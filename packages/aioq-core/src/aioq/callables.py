@@ -19,7 +19,6 @@ __all__ = [
     "calling_line",
     "calling_module",
     "check_context_parameter",
-    "check_no_method",
     "imported_as",
     "is_async",
     "is_generator",
@@ -123,45 +122,25 @@ def _called(function: Callable[..., Any]) -> tuple[Any, Any]:
     return function, getattr(type(function), "__call__", None)  # noqa: B004  # it is asked what it is, not whether
 
 
-def check_no_method(function: Callable[..., Any], decorator: str) -> None:
-    """Raise for a function of a class body that takes `self`: no object would be passed to it.
+def check_context_parameter(function: Callable[..., Any], context: str, decorator: str) -> inspect.Signature:
+    """Return the signature of a function whose first parameter may be the context.
 
-    Raises:
-        TaskDefinitionError: The function is a method. The bound method of an object is none.
-    """
-    if isinstance(function, classmethod):
-        raise TaskDefinitionError(f"a class method cannot be decorated with {decorator}; {_instead('', decorator)}")
-    inner: Any = function if inspect.ismethod(function) else inspect.unwrap(function)
-    if not inspect.isfunction(inner):
-        return
-    owner, _, name = inner.__qualname__.rpartition(".")
-    parameters = inner.__code__.co_varnames[: inner.__code__.co_argcount]
-    if owner and not owner.endswith("<locals>") and parameters[:1] in (("self",), ("cls",)):
-        bound = f"{owner.rpartition('.')[2]}().{name}"
-        raise TaskDefinitionError(
-            f"{name_of(function)} is a method, and a worker has no object to call it on; {_instead(bound, decorator)}"
-        )
+    It is none if it is the `self` of a method, or annotated as something else.
 
-
-def _instead(bound: str, decorator: str) -> str:
-    example = f", for example {decorator}({bound})" if bound else ""
-    return f"define a function outside of the class, or register the method of an object{example}"
-
-
-def check_context_parameter(function: Callable[..., Any], context: str) -> None:
-    """Raise if the first parameter is annotated as something that cannot be the context, which is a dict.
-
-    The annotation is only looked up, not evaluated: its name may exist for type checkers alone.
+    The context is a dict. The annotation is only looked up, not evaluated: its name may exist for type checkers alone.
 
     Args:
         context: The name of the type of the context, for the message.
+        decorator: What registers the function, for the message.
 
     Raises:
-        TaskDefinitionError: The function has no parameter for the context.
+        TaskDefinitionError: The function has no parameter for the context. The bound method of an object has one.
     """
-    first, *rest = signature_of(function).parameters.values()
-    if first.kind is first.VAR_POSITIONAL or _may_be_context(first.annotation, function):
-        return
+    _check_no_method(function, decorator)
+    signature = signature_of(function)
+    first, *rest = signature.parameters.values() or [None]
+    if first is None or first.kind is first.VAR_POSITIONAL or _may_be_context(first.annotation, function):
+        return signature
     keyword = "async def" if is_async(function) else "def"
     more = ", ..." if rest else ""
     name = name_of(function)
@@ -170,6 +149,20 @@ def check_context_parameter(function: Callable[..., Any], context: str) -> None:
         f"{name} must take the context as its first parameter, and {first.name}: {annotation} cannot be it; "
         f"write {keyword} {name.rpartition('.')[2]}(ctx: {context}, {first.name}: {annotation}{more})"
     )
+
+
+def _check_no_method(function: Callable[..., Any], decorator: str) -> None:
+    inner: Any = function if inspect.ismethod(function) else inspect.unwrap(function)
+    if not inspect.isfunction(inner):
+        return
+    owner, _, name = inner.__qualname__.rpartition(".")
+    parameters = inner.__code__.co_varnames[: inner.__code__.co_argcount]
+    if owner and not owner.endswith("<locals>") and parameters[:1] in (("self",), ("cls",)):
+        raise TaskDefinitionError(
+            f"{name_of(function)} is a method, and a worker has no object to call it on; define a function outside of "
+            f"the class, or register the method of an object, for example {decorator}"
+            f"({owner.rpartition('.')[2]}().{name})"
+        )
 
 
 def _may_be_context(annotation: Any, function: Callable[..., Any]) -> bool:

@@ -16,6 +16,7 @@ __all__ = [
     "BrokerUnavailable",
     "DiscoveryError",
     "DuplicateName",
+    "InvalidJobId",
     "JobConflict",
     "JobDead",
     "JobEnded",
@@ -109,6 +110,10 @@ class DuplicateName(AioqError, ValueError):
         super().__init__(f"{kind} {name} is defined twice, at {first} and at {second}; give one of them another name=")
 
 
+class InvalidJobId(AioqError, ValueError):
+    """A text cannot be the id of a job; the message says why."""
+
+
 class UnknownTask(AioqError, LookupError):
     """No task of this name is registered with the app."""
 
@@ -178,10 +183,11 @@ class JobConflict(AioqError, ValueError):
 class ResultTimeout(AioqError, TimeoutError):
     """The job did not end in time. It was not cancelled; `result` can be called again."""
 
-    def __init__(self, job_id: str, timeout: float) -> None:
+    def __init__(self, job_id: str, timeout: float, hint: str = "") -> None:
         self.job_id = job_id
         self.timeout = timeout
-        super().__init__(f"job {job_id} did not end within {timeout:g} s; it has not been cancelled")
+        because = f"; {hint}" if hint else ""
+        super().__init__(f"job {job_id} did not end within {timeout:g} s; it has not been cancelled{because}")
 
 
 class JobNotFound(AioqError, LookupError):

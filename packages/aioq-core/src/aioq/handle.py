@@ -2,34 +2,66 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import KW_ONLY, dataclass
 from typing import Generic, TypeVar
+
+import anyio
 
 from aioq.clock import Clock, SystemClock
 from aioq.errors import (
     ENDED_WITH,
+    AioqError,
     JobNotFound,
     MissingFeature,
     ResultDropped,
     ResultTimeout,
     SerializationError,
 )
-from aioq.model.job import JobRecord
+from aioq.model.job import JobRecord, Lease, WorkerInfo
 from aioq.model.states import FINAL_STATES, JobState
-from aioq.protocols import Broker, JobStore, Signals
+from aioq.protocols import Broker, JobStore, Signals, WorkerRegistry
 
-__all__ = ["Job"]
+__all__ = ["Job", "Workplace", "current_job", "workplace"]
 
 R_co = TypeVar("R_co", covariant=True)
 
 MAX_WAIT = 10.0
 """Seconds after which a waiting client looks the job up even if no signal came."""
 
+STANDSTILL = 0.5
+"""Seconds by which a wait of a broker in this process must be late to conclude that its clock stands still."""
+
+PRECISION = 0.001
+"""Seconds by which a warning may come early: a wait may end a rounding error before its time."""
+
 POLL_INTERVAL = 0.5
 """Seconds between look-ups if the broker has no `Signals`."""
 
+WARN_AFTER = 5.0
+"""Seconds after which a job that waits for another one, which cannot start, is logged."""
+
 _CLOCK = SystemClock()
+
+logger = logging.getLogger("aioq.client")
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """The worker in which code runs."""
+
+    worker_id: str
+    queues: tuple[str, ...]
+    free_slots: Callable[[], int]
+
+
+workplace: ContextVar[Workplace | None] = ContextVar("aioq_workplace", default=None)
+"""The worker in which the current code runs. All tasks of a worker inherit it."""
+
+current_job: ContextVar[Lease | None] = ContextVar("aioq_current_job", default=None)
+"""The job for which the current code runs. The runner sets it in each job's task; tasks started there inherit it."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -104,23 +136,84 @@ class Job(Generic[R_co]):
             BrokerUnavailable: The broker cannot be reached.
         """
         store = self._store("Job.result")
-        deadline = None if timeout is None else self.clock.monotonic() + timeout
+        started = self.clock.monotonic()
+        warn_at: float | None = started + (WARN_AFTER if current_job.get() else MAX_WAIT)
         while True:
             record = await store.get_job(self.id, queue=self.queue)
             if record is None or record.state in FINAL_STATES:
                 return self._outcome(record)
-            left = MAX_WAIT if deadline is None else deadline - self.clock.monotonic()
+            now = self.clock.monotonic()
+            left = MAX_WAIT if timeout is None else started + timeout - now
             # After the look-up, so that a timeout of 0 asks once.
             if left <= 0:
-                raise ResultTimeout(self.id, timeout or 0.0)
+                raise ResultTimeout(self.id, timeout or 0.0, await self._obstacle(record))
+            if warn_at is not None and now >= warn_at - PRECISION:
+                warn_at = None
+                await self._warn(record)
             # A signal can be lost with its connection, so no wait is longer than `MAX_WAIT`.
-            await self._wait(min(left, MAX_WAIT))
+            await self._wait(min(left, MAX_WAIT if warn_at is None else warn_at - now))
 
     async def _wait(self, seconds: float) -> None:
-        if isinstance(self.broker, Signals):
-            await self.broker.wait_for_result(self.id, queue=self.queue, timeout=seconds)
-        else:
+        if not isinstance(self.broker, Signals):
             await self.clock.sleep(min(seconds, POLL_INTERVAL))
+        elif self._in_process and isinstance(self.clock, SystemClock):
+            await self._wait_for_signal_in_process(self.broker, seconds)
+        else:
+            await self.broker.wait_for_result(self.id, queue=self.queue, timeout=seconds)
+
+    async def _wait_for_signal_in_process(self, signals: Signals, seconds: float) -> None:
+        """Wait for a signal of a broker whose clock a test may have in hand, and which may stand still."""
+        before = await self.broker.time()
+        with anyio.move_on_after(seconds + STANDSTILL):
+            await signals.wait_for_result(self.id, queue=self.queue, timeout=seconds)
+            return
+        if await self.broker.time() == before:
+            hint = "the broker's virtual clock stands still: let another task call its advance() while this one waits"
+            raise ResultTimeout(self.id, seconds, hint)
+
+    @property
+    def _in_process(self) -> bool:
+        return getattr(self.broker, "in_process", False)
+
+    async def _warn(self, record: JobRecord) -> None:
+        """Log why the job has not started after a while, if it is known."""
+        waiting, here = current_job.get(), workplace.get()
+        if obstacle := await self._obstacle(record):
+            logger.warning("job %s of %s has not started: %s", self.id, self.task, obstacle)
+        elif record.state is JobState.PENDING and waiting and here and not await self._has_free_slot(here):
+            logger.warning(
+                "job %s waits for the result of job %s, which cannot start: all slots of the workers for queue %s are "
+                "taken, perhaps by jobs that wait in the same way; raise the concurrency, or do not wait in a job",
+                waiting.job_id, self.id, self.queue,
+            )  # fmt: skip
+
+    async def _obstacle(self, record: JobRecord) -> str:
+        """Return what is to be done so that a worker can start the job; empty if it is not known."""
+        workers = await self._workers() if record.state is JobState.PENDING else None
+        if workers is None or any(self.queue in worker.queues for worker in workers):
+            return ""
+        if self._in_process:
+            return (
+                f"no worker of this process consumes queue {self.queue}, and other processes do not share the memory "
+                f"broker; run a Worker of the app in this process, or set AIOQ_BROKER_URL"
+            )
+        return f"no worker that is up consumes queue {self.queue}; start one with -q {self.queue}"
+
+    async def _has_free_slot(self, here: Workplace) -> bool:
+        if self.queue in here.queues and here.free_slots() > 0:
+            return True
+        return any(
+            self.queue in worker.queues and worker.running < worker.concurrency
+            for worker in await self._workers() or ()
+            if worker.id != here.worker_id
+        )
+
+    async def _workers(self) -> list[WorkerInfo] | None:
+        """Return the workers that are up; None if the broker cannot say."""
+        try:
+            return await self.broker.list_workers() if isinstance(self.broker, WorkerRegistry) else None
+        except AioqError:  # it is for a message only
+            return None
 
     def _outcome(self, record: JobRecord | None) -> R_co:
         if record is None:

@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TypedDict, cast, get_args
 
+from aioq.errors import InvalidJobId
 from aioq.model.ids import TICK_IDS, check_name
 from aioq.retry import Backoff
 
-__all__ = ["EnqueueOptions", "TaskKeywords", "TaskOptions", "latest_start"]
+__all__ = ["EnqueueOptions", "TaskKeywords", "TaskOptions", "check_job_id", "latest_start"]
 
 TEN_YEARS = 315_576_000.0
 """The limit of all delays and durations, in seconds."""
@@ -122,7 +123,7 @@ class EnqueueOptions:
         if self.priority is not None:
             whole("priority", self.priority, 0, 9)
         if self.job_id is not None:
-            _check_job_id(self.job_id)
+            _check_own_job_id(self.job_id)
         if isinstance(self.expires, datetime):
             self._check_expires(self.expires)
             set_field("expires_at", self.expires.timestamp())
@@ -187,8 +188,21 @@ def _check_moment(field: str, moment: object) -> None:
         raise ValueError(f"{field} is more than 10 years away: {moment.isoformat()}")
 
 
-def _check_job_id(job_id: object) -> None:
-    if check_name("job_id", job_id).startswith(TICK_IDS):
+def check_job_id(job_id: object) -> str:
+    """Return the id of a job.
+
+    Raises:
+        TypeError: It is not text.
+        InvalidJobId: It is empty, too long, or contains a character that is not allowed.
+    """
+    try:
+        return check_name("job_id", job_id)
+    except ValueError as error:
+        raise InvalidJobId(str(error)) from None
+
+
+def _check_own_job_id(job_id: object) -> None:
+    if check_job_id(job_id).startswith(TICK_IDS):
         raise ValueError(
             f"job_id {job_id!r} begins with {TICK_IDS}, which is reserved for jobs of app.schedule; choose another"
         )

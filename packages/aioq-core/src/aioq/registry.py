@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar
 
-from aioq.errors import DuplicateName, UnknownTask
+from aioq.errors import DuplicateName, TaskDefinitionError, UnknownTask
 
 __all__ = ["Registry"]
 
@@ -32,6 +33,7 @@ class Registry(Generic[N]):
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
+        self._closed: list[str] = []
         self._by_name: dict[str, N] = {}
         self.get: Callable[[str], N | None] = self._by_name.get
         """Returns the item with a name, or None. No method around it: a worker calls it for every job."""
@@ -41,10 +43,22 @@ class Registry(Generic[N]):
 
         Raises:
             DuplicateName: The name is taken; the message says where.
+            TaskDefinitionError: The registry is closed.
         """
+        if self._closed:
+            raise TaskDefinitionError(f"{self._kind} {item.name} comes too late: {self._closed[-1]}")
         if (first := self._by_name.get(item.name)) is not None:
             raise DuplicateName(self._kind, item.name, first.where, item.where)
         self._by_name[item.name] = item
+
+    @contextmanager
+    def closed(self, why: str) -> Generator[None]:
+        """Refuse further items during the block, with a message that says why."""
+        self._closed.append(why)
+        try:
+            yield
+        finally:
+            self._closed.remove(why)
 
     def __getitem__(self, name: str) -> N:
         try:

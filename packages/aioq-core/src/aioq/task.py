@@ -7,13 +7,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property, partial
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from msgspec import structs
 
 from aioq.callables import (
     check_context_parameter,
-    check_no_method,
     is_async,
     is_generator,
     name_of,
@@ -30,7 +29,7 @@ from aioq.errors import (
 from aioq.handle import Job
 from aioq.model.ids import check_name, new_id
 from aioq.model.job import Lease, NewJob
-from aioq.options import EnqueueOptions, TaskOptions
+from aioq.options import EnqueueOptions, TaskOptions, check_job_id
 from aioq.protocols import Broker
 from aioq.serialization.annotations import signature_of
 from aioq.serialization.arguments import CallSignature
@@ -38,12 +37,27 @@ from aioq.serialization.codec import Codec
 from aioq.serialization.signing import OVERHEAD, Signer, Subject, check_terms, looks_signed, terms_of
 from aioq.threads import in_bounded_thread
 
-__all__ = ["Call", "Enqueuer", "Task", "TaskDecorator", "TaskWithOptions"]
+__all__ = ["Call", "Enqueuer", "Task", "TaskDecorator", "TaskWithOptions", "checked_calls", "hint_of_other_library"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 _NO_OPTIONS = EnqueueOptions()
+
+OTHER_LIBRARIES: Mapping[str, str] = {
+    "delay": "await task.enqueue(...)",
+    "apply_async": "await task.options(defer_by=...).enqueue(...)",
+    "s": "task.call(...)",
+    "kiq": "await task.enqueue(...)",
+    "kicker": "task.options(...)",
+    "send": "await task.enqueue(...)",
+    "send_with_options": "await task.options(...).enqueue(...)",
+    "schedule": "await task.options(defer_by=...).enqueue(...), or app.schedule(task, ...)",
+    "send_task": 'await app.tasks["name"].enqueue(...)',
+    "enqueue_job": 'await app.tasks["name"].enqueue(...)',
+    "enqueue": "await task.enqueue(...)",
+}
+"""What to write instead of a method that another library has."""
 
 
 class Enqueuer(Protocol):
@@ -171,11 +185,12 @@ class Task(Generic[P, R]):
             calls: Calls of this task, 100,000 at most.
 
         Raises:
+            TypeError: An item is no call; nothing was stored.
             ValueError: A call is of another task; nothing was stored.
             TooManyJobs: There are more than 100,000 calls; nothing was stored.
             BrokerUnavailable, BrokerFull: As in `enqueue`.
         """
-        calls = list(calls)
+        calls = checked_calls(calls, f"{self.name.rpartition('.')[2]}.call")
         for call in calls:
             if call.task is not self:
                 raise ValueError(
@@ -226,9 +241,14 @@ class Task(Generic[P, R]):
         """Return the handle of a job of this task that was enqueued elsewhere.
 
         Raises:
-            TypeError, ValueError: `job_id` is not a job id.
+            TypeError, InvalidJobId: `job_id` is not a job id.
         """
-        return self.handle(check_name("job_id", job_id), self.defaults.queue)
+        return self.handle(check_job_id(job_id), self.defaults.queue)
+
+    if not TYPE_CHECKING:  # a type checker would accept every attribute
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(f"{self!r} has no attribute {name}{hint_of_other_library(name)}")
 
     def handle(self, job_id: str, queue: str) -> Job[R]:
         """Return the handle of a job of this task."""
@@ -380,10 +400,31 @@ class TaskWithOptions(Generic[P, R]):
         return self._task.make_call(self._chosen, args, kwargs)
 
 
+def checked_calls(calls: Iterable[Call[R]], example: str = "task.call") -> list[Call[R]]:
+    """Return calls as a list.
+
+    Raises:
+        TypeError: An item is no call; the message says how to make one, with `example`.
+    """
+    found = list(calls)
+    for call in found:
+        if not isinstance(call, Call):
+            raise TypeError(
+                f"enqueue_many takes calls, got {type(call).__name__}; write {example}(...) for each, "
+                f"as in enqueue_many([{example}(1), {example}(2)])"
+            )
+    return found
+
+
+def hint_of_other_library(name: str) -> str:
+    """Return what to write instead of a method of another library; empty for other names."""
+    instead = OTHER_LIBRARIES.get(name)
+    return f"; in aioq it is: {instead}" if instead else ""
+
+
 def _check_function(function: Callable[..., Any]) -> None:
     if isinstance(function, Task):
         raise TaskDefinitionError(f"{function.name} is already a task; decorate the function once")
-    check_no_method(function, "app.task")
     if not callable(function):
         raise TaskDefinitionError(f"a task is a function, got {function!r}")
     if is_generator(function):
@@ -396,4 +437,4 @@ def _check_function(function: Callable[..., Any]) -> None:
         raise TaskDefinitionError(
             f"{name_of(function)} must take the context as its first parameter: def task(ctx, ...)"
         )
-    check_context_parameter(function, "JobContext")
+    check_context_parameter(function, "JobContext", "app.task")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
+from inspect import Signature
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,6 @@ import msgspec
 from aioq.callables import (
     calling_line,
     check_context_parameter,
-    check_no_method,
     is_generator,
     name_of,
     own_name,
@@ -36,6 +36,7 @@ __all__ = [
     "CronDraft",
     "ScheduleDraft",
     "Timing",
+    "check_options",
     "cron_options",
     "error_context",
     "schedule_options",
@@ -72,7 +73,7 @@ def cron_options(options: CronKeywords) -> CronOptions:
     Raises:
         TypeError, ValueError: One is unknown or out of range; the message names it.
     """
-    _check_options(options, CronKeywords.__optional_keys__, "help(Aarq.cron) lists the options")
+    check_options(options, CronKeywords.__optional_keys__, "help(Aarq.cron) lists the options")
     return CronOptions(**options)
 
 
@@ -83,7 +84,7 @@ def schedule_options(options: ScheduleKeywords) -> CronOptions:
         TypeError, ValueError: One is unknown or out of range; the message names it.
     """
     on_the_task = "set it on the task: @app.task(...)"
-    _check_options(options, ScheduleKeywords.__optional_keys__, on_the_task)
+    check_options(options, ScheduleKeywords.__optional_keys__, on_the_task)
     return CronOptions(**options)
 
 
@@ -197,7 +198,8 @@ class ScheduleDraft:
         )
 
 
-def _check_options(options: Mapping[str, object], known: Iterable[str], otherwise: str) -> None:
+def check_options(options: Mapping[str, object], known: Iterable[str], otherwise: str) -> None:
+    """Raise TypeError for an option that is not `known`; the message suggests one, or else what to do `otherwise`."""
     for option in sorted(options.keys() - set(known)):
         close = get_close_matches(option, sorted(known), n=1, cutoff=0.75)
         raise TypeError(f"there is no option {option}; {f'did you mean {close[0]}?' if close else otherwise}")
@@ -254,7 +256,7 @@ def _check_on_error(function: object) -> None:
         raise TypeError(
             f"on_error must not be a generator, and {name_of(function)} is one: calling it would not run it"
         )
-    if problem := _mismatch(function, ({}, Exception()), {}):
+    if problem := _mismatch(signature_of(function), ({}, Exception()), {}):
         raise TypeError(
             f"on_error must take the context and the exception, and {name_of(function)} does not: {problem}"
         )
@@ -266,22 +268,24 @@ def _check_function(function: Callable[..., Any], args: tuple[Any, ...], kwargs:
         raise TaskDefinitionError(
             f"{function.name} is a task, and app.cron calls plain functions; use app.schedule for it"
         )
-    check_no_method(function, "app.cron(...)")
     if not callable(function):
         raise TaskDefinitionError(f"a cron entry is a function, got {function!r}")
     if is_generator(function):
         raise TaskDefinitionError(f"{name_of(function)} is a generator: calling it would not run it")
     # Now, and not at the first tick, which may be at night. An empty dict stands for the context.
-    if problem := _mismatch(function, ({}, *args), kwargs):
+    try:
+        signature = check_context_parameter(function, "CronContext", "app.cron(...)")
+    except ValueError as error:  # a builtin without a signature
+        raise TaskDefinitionError(f"{name_of(function)} cannot be a cron entry: {error}") from None
+    if problem := _mismatch(signature, ({}, *args), kwargs):
         with_what = "the context, args and kwargs" if args or kwargs else "the context alone"
         raise TaskDefinitionError(f"{name_of(function)} must be callable with {with_what}: {problem}")
-    check_context_parameter(function, "CronContext")
 
 
-def _mismatch(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+def _mismatch(signature: Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
     """Return why a function cannot be called with these arguments; empty if it can."""
     try:
-        signature_of(function).bind(*args, **kwargs)
-    except (TypeError, ValueError) as error:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
         return str(error)
     return ""

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from contextvars import Context, ContextVar, copy_context
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from types import FrameType
 
 import anyio
 
 from aioq.clock import SystemClock
+from aioq.handle import current_job
 from aioq.model.job import Lease
 from aioq.threads import stack_of
 from aioq.worker.log import job_of, logger, shown, warn_with_stack
 
-__all__ = ["Culprit", "LoopMonitor", "current_job", "find_culprit"]
+__all__ = ["Culprit", "LoopMonitor", "find_culprit"]
 
 PROBE_INTERVAL = 0.4
 """Seconds between two probes of a loop that answers them."""
@@ -26,9 +27,6 @@ BLOCKED_AFTER = 1.0
 
 SUSPENDED_AFTER = 0.5
 """Seconds by which the monitor's own thread must be late to conclude that the whole process was suspended."""
-
-current_job: ContextVar[Lease | None] = ContextVar("aioq_current_job", default=None)
-"""The job for which the current code runs. The runner sets it in each job's task; tasks started there inherit it."""
 
 
 class LoopMonitor:

@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 
 from aioq.errors import BadSignature, PayloadTooLarge, ResultSerializationError, SerializationError, UnknownTask
+from aioq.handle import current_job
 from aioq.model.ids import TICK_IDS
 from aioq.model.job import CancelledRun, Completed, Failed, Lease, Released, Settlement
 from aioq.options import TaskOptions
@@ -27,7 +28,6 @@ from aioq.worker.execution.anyio_tasks import AnyioTasks
 from aioq.worker.execution.asyncio_tasks import AsyncioTasks
 from aioq.worker.execution.protocol import OVERRUN_AFTER, Interrupted, JobTask, JobTasks
 from aioq.worker.log import extra, job_of, logger
-from aioq.worker.loop_monitor import current_job
 from aioq.worker.outcome import after_error, cannot_run, expired, unreadable
 from aioq.worker.overruns import Overrun, Overruns
 from aioq.worker.runtime import Runtime

@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import cached_property, partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from anyio.abc import TaskStatus
 from aioq.app import Aarq
 from aioq.clock import Clock, SystemClock, pass_time
 from aioq.errors import TooManyStuck
+from aioq.handle import Workplace, workplace
 from aioq.model.ids import check_name
 from aioq.model.job import WorkerInfo
 from aioq.model.tasks import TaskInfo
@@ -174,9 +175,10 @@ class Worker:
             _ = task.signature  # raises now, and not at the task's first job
         if self._shutdown.requested:
             return
+        late = "a worker of the app is running, and fires what was defined before its start; define it at import"
         token = worker_id.set(self.id)
         try:
-            with anyio.CancelScope() as self._startup:
+            with nullcontext() if self._burst else self.app.crons.closed(late), anyio.CancelScope() as self._startup:
                 await self._run()
         finally:
             worker_id.reset(token)
@@ -189,9 +191,11 @@ class Worker:
             self._started_at = self._clock.time()
             self._runner.shared = shared
             self._cron.share(shared)
+            here = workplace.set(Workplace(self.id, self.queues, lambda: self._slots.free))
             try:
                 await self._work()
             finally:
+                workplace.reset(here)
                 await self._leave()
 
     async def _work(self) -> None:

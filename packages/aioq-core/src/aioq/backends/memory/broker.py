@@ -35,6 +35,9 @@ class MemoryBroker(LeaseRole, JobStoreRole, TickLedgerRole):
         BrokerConfigError: `url` is not `memory://`.
     """
 
+    in_process = True
+    """Only workers of this process can run its jobs."""
+
     def __init__(self, url: str = "memory://", *, clock: Clock | None = None) -> None:
         if url != "memory://":
             raise BrokerConfigError("the memory broker takes no settings in its URL: write memory:// only")
