@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -91,3 +92,16 @@ async def test_random_operations_keep_every_job_in_one_place(broker: RedisBroker
             tasks.create_task(fleet.work(f"w{n}"))
     (stats,) = await broker.queue_stats()
     assert (stats.pending, stats.scheduled, stats.running) == (0, 0, 0)
+
+
+async def test_cancelled_ids_do_not_accumulate_without_workers(broker: RedisBroker, raw: Any, namespace: str) -> None:
+    """Clients that cancel many jobs remove their ids, and the other jobs keep their order."""
+    ids = [f"job-{n}" for n in range(2500)]
+    for priority in (5, 7):
+        await broker.enqueue([job(f"{id}-{priority}", priority=priority) for id in ids])
+    kept = [f"{id}-{priority}" for priority in (7, 5) for id in ids[::10]]
+    called_off = [f"{id}-{priority}" for priority in (5, 7) for id in ids if f"{id}-{priority}" not in kept]
+    await asyncio.gather(*(broker.cancel_job(id, queue="q") for id in called_off))
+    assert raw.scard(f"{{{namespace}:q}}:cancelled_ids") < 1000
+    assert raw.llen(f"{{{namespace}:q}}:ready:5") + raw.llen(f"{{{namespace}:q}}:ready:7") < len(kept) + 1000
+    assert [lease.job_id for lease in await claim(broker, 1000)] == kept

@@ -1,15 +1,41 @@
 -- cancel: cancel a job, whether it is pending, scheduled or running.
 --
 -- Needs    clock batches states runs ended waits
--- KEYS     jobs runs leased due cancelled_ids failures ended waits suspects ended_indexes
+-- KEYS     jobs runs leased due cancelled_ids failures ended waits suspects ended_indexes ready:0-9
 -- ARGV     1 job id   2 request id   3 ms to keep the record
 --          4 channel of ends, without the job id   5 channel of aborts, without the worker id, on which the script
 --          publishes the fencing token of the run and the job id
 -- Returns  1 if the script cancelled it, 0 if it has ended or is unknown
 local jobs, runs, leased, due, cancelled_ids, failures, ended, waits, suspects = unpack(KEYS)
-local INDEX = ended_indexes(10)
-local MOST_PRUNED = 100
+local INDEX, READY = ended_indexes(10)
+local MOST_PRUNED, SWEEP_EVERY, MOST_SWEPT = 100, 1000, 100000
 local id, request, ttl, ends, aborts = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
+
+-- Removes the cancelled ids from the front of a ready list; returns how many ids it looked at.
+local function sweep_line(line, most)
+  local ids = redis.call('LRANGE', line, 0, most - 1)
+  local absent = #ids > 0 and fetch('SMISMEMBER', cancelled_ids, ids)
+  local kept, removed = {}, {}
+  for n = #ids, 1, -1 do
+    local list = absent[n] == 1 and removed or kept
+    list[#list + 1] = ids[n]
+  end
+  if #removed > 0 then
+    redis.call('LTRIM', line, #ids, -1)
+    spread('LPUSH', line, kept)
+    spread('SREM', cancelled_ids, removed)
+  end
+  return #ids
+end
+
+local function sweep()
+  local left = MOST_SWEPT
+  for priority = 9, 0, -1 do
+    if left > 0 then
+      left = left - sweep_line(KEYS[READY + priority], left)
+    end
+  end
+end
 
 local record = redis.call('HGET', jobs, id)
 if not record then
@@ -44,4 +70,9 @@ if running and run then
   redis.pcall('PUBLISH', aborts .. run.worker, string.format('%d %s %s', run.epoch, run.enqueued, id))
 end
 notify_waiters(waits, ends, { id })
+-- Without a worker that claims, the ids would accumulate. Once in a while, so that a cancel costs little on average.
+local cancelled = redis.call('SCARD', cancelled_ids)
+if cancelled > 0 and cancelled % SWEEP_EVERY == 0 then
+  sweep()
+end
 return 1
