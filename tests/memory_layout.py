@@ -73,7 +73,7 @@ def _of_queue(broker: MemoryBroker, queue: str, jobs: JobQueue) -> Iterator[str]
 
 def _placed(jobs: JobQueue) -> Iterable[tuple[StoredJob, str]]:
     """Yield each job of a queue with its place; scheduled items of cancelled jobs are left out."""
-    for waiting in (*jobs.ready, jobs.suspects):
+    for waiting in (*jobs.ready, jobs.crashed):
         yield from ((stored, "in the queue") for stored in waiting.values())
     yield from ((stored, "leased") for stored in jobs.leased.values())
     yield from (

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.skipif(not found(), reason=HOW_TO)
 GROUPS = (
     ("F1", "F2", "F6", "F13", "F16"),
     ("F1b", "F3", "F10", "F15", "F18"),
-    ("F4", "F5", "F9", "F14", "F20", "F22"),
-    ("F7", "F8", "F11", "F17", "F19", "F21"),
+    ("F4", "F5", "F9", "F14", "F14b", "F20", "F22"),
+    ("F7", "F7b", "F8", "F11", "F17", "F19", "F21"),
 )
 """Faults that run at the same time, because their workers wait most of the time."""
 

@@ -31,7 +31,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from aioq.errors import JobConflict
 from aioq.model.job import (
-    SUSPECT_AFTER,
     Claim,
     ClaimRequest,
     Completed,
@@ -51,6 +50,7 @@ from aioq.model.job import (
 )
 from aioq.model.outage import SignsOfLife, forgives, note_extended, note_sign, reapable
 from aioq.model.states import FINAL_STATES, JobState
+from aioq.model.suspects import EXCUSE_WINDOW, STEPS, SUSPECT_AFTER, CrashHistory, after_crash
 from aioq.options import latest_start
 from aioq.protocols import Broker, JobStore
 
@@ -79,9 +79,10 @@ class ModelJob:
     """Its place among the due jobs of its queue and priority."""
     epoch: int = 0
     attempt: int = 0
-    crashes: int = 0
-    deadline: float = 0.0
+    history: CrashHistory = field(default_factory=CrashHistory)
+    alone: bool = False
     claimed_at: float = 0.0
+    deadline: float = 0.0
     worker_id: str = ""
     result: bytes | None = None
     reason: str | None = None
@@ -96,6 +97,16 @@ class ModelJob:
         self.may_expire = False
         self.hand_backs = 0
 
+    @property
+    def crashes(self) -> int:
+        """The crashes that count."""
+        return self.history.crashes
+
+    @property
+    def suspect(self) -> bool:
+        """Whether it runs alone."""
+        return self.crashes >= SUSPECT_AFTER
+
 
 class Model:
     """The rules of a broker in their simplest form."""
@@ -106,6 +117,8 @@ class Model:
         self.requests: dict[str, tuple[ClaimRequest, list[tuple[Lease, int]]]] = {}
         self.lives: Counter[str] = Counter()
         self.signs: dict[str, SignsOfLife] = {}
+        self.crashed: dict[tuple[str, str], float] = {}
+        """When the crash of a worker was noticed first, by queue and worker."""
         self._sequence = count(1)
 
     def boundaries(self) -> Iterable[float]:
@@ -149,13 +162,17 @@ class Model:
         job.place = (float("-inf"), -step) if front else (job.due_at, step)
 
     def in_order(self, queue: str) -> list[ModelJob]:
-        """Return the due jobs of a queue in order, without suspects."""
-        due = (job for job in self._due(queue) if job.crashes < SUSPECT_AFTER)
+        """Return the due jobs of a queue in order, without those that crashed."""
+        due = (job for job in self._due(queue) if not job.crashes)
         return sorted(due, key=lambda job: (-job.job.priority, job.place))
+
+    def observed(self, queue: str) -> list[ModelJob]:
+        """Return the due jobs of a queue that crashed once."""
+        return [job for job in self._due(queue) if job.crashes and not job.suspect]
 
     def suspects(self, queue: str) -> dict[str, ModelJob]:
         """Return the due suspects of a queue."""
-        return {job.job.id: job for job in self._due(queue) if job.crashes >= SUSPECT_AFTER}
+        return {job.job.id: job for job in self._due(queue) if job.suspect}
 
     def _due(self, queue: str) -> list[ModelJob]:
         return [job for job in self.jobs.values() if job.job.queue == queue and self.is_due(job)]
@@ -213,7 +230,7 @@ class Model:
 
     def replay(self, job: ModelJob) -> None:
         """Put an ended job back into its queue."""
-        job.attempt = job.crashes = 0
+        job.attempt, job.history = 0, CrashHistory()
         job.note_start()
         job.state, job.reason, job.forget_at = JobState.PENDING, None, float("inf")
         self.line_up(job)
@@ -233,16 +250,33 @@ class Model:
         running = (job for job in self.jobs.values() if job.state is JobState.RUNNING and job.job.queue == queue)
         return {job.job.id for job in running if job.deadline <= reapable(self.signs[queue], self.now)}
 
-    def take_back(self, job: ModelJob) -> bool:
-        """Reap a job; return whether that counts as a crash."""
+    def note_crashed(self, jobs: Iterable[ModelJob]) -> None:
+        """Remember the workers of jobs that are reaped."""
+        for job in jobs:
+            self.crashed.setdefault((job.job.queue, job.worker_id), self.now)
+
+    def take_back(self, job: ModelJob, lease: float, counted: int, near: float) -> bool:
+        """Reap a job of a worker with this lease; return whether that counts as a crash.
+
+        The broker has `counted` this many crashes. If the job may just as well have been cleared, within `near`, the
+        broker decides.
+        """
+        job.note_start()
         if forgives(self.signs[job.job.queue], job.deadline):
             job.attempt -= 1
             job.state = JobState.PENDING
             self.line_up(job, front=True)
             return False
-        job.crashes += 1
-        job.note_start()
-        if job.crashes >= job.job.max_crashes:
+        ran = max(0.0, job.deadline - lease - job.claimed_at)
+        if job.crashes and abs(ran - job.history.probation) < near:
+            ran = job.history.probation if counted == job.crashes else ran - near
+        since = (job.history.since if job.crashes else self.now) - EXCUSE_WINDOW * lease
+        crashed = sum(queue == job.job.queue and at >= since for (queue, _), at in self.crashed.items())
+        job.history, dead = after_crash(
+            job.history, ran=ran, alone=job.alone, max_crashes=job.job.max_crashes, crashed_workers=crashed,
+            lease=lease, now=self.now,
+        )  # fmt: skip
+        if dead:
             job.reason = "crashed"
             self.end(job, JobState.DEAD, DEAD_KEEP)
         else:
@@ -344,11 +378,13 @@ class BrokerMachine(RuleBasedStateMachine):
     @when(lambda self: any(map(self.model.is_due, self.model.jobs.values())))
     @rule(
         worker=workers, queues=several_queues, limit=st.integers(1, 4),
-        lease=st.sampled_from([2, 10]), running=st.integers(0, 1),
+        lease=st.sampled_from([2, 10]), running=st.integers(0, 1), observes=st.booleans(),
     )  # fmt: skip
-    def claim(self, worker: str, queues: tuple[str, ...], limit: int, lease: int, running: int) -> None:
+    def claim(
+        self, worker: str, queues: tuple[str, ...], limit: int, lease: int, running: int, observes: bool
+    ) -> None:  # fmt: skip
         """Claim with a new request id."""
-        self._claim(worker, queues, limit, lease, running)
+        self._claim(worker, queues, limit, lease, running, observes=observes)
 
     @when(lambda self: any(map(self.model.is_due, self.model.jobs.values())))
     @rule(worker=workers, delay=delays, keep=keeps, outcomes=st.lists(outcomes, max_size=len(IDS)))
@@ -358,7 +394,9 @@ class BrokerMachine(RuleBasedStateMachine):
         for held, how in zip(self._held(), outcomes, strict=False):
             self._settle(held, delay, keep, how)
 
-    def _claim(self, worker: str, queues: tuple[str, ...], limit: int, lease: int, running: int = 0) -> None:
+    def _claim(
+        self, worker: str, queues: tuple[str, ...], limit: int, lease: int, running: int = 0, *, observes: bool = True
+    ) -> None:
         request = ClaimRequest(
             worker_id=worker,
             queues=queues,
@@ -366,6 +404,7 @@ class BrokerMachine(RuleBasedStateMachine):
             lease=lease * self.unit,
             request_id=f"request-{next(self._ids)}",
             running=running,
+            observes=observes,
         )
         self._look_at_the_clock()
         claim = self._run(self.broker.claim(request))
@@ -373,30 +412,38 @@ class BrokerMachine(RuleBasedStateMachine):
         given: list[tuple[Lease, int]] = []
         for got in claim.leases:
             job = self.model.jobs[got.job_id]
-            self._note_claim(job, worker, lease * self.unit)
-            assert got == self._lease_of(job, got.enqueued_at)
+            self._note_claim(job, request)
+            assert abs(got.probation - job.history.probation) < self.unit / 10
+            assert got == self._lease_of(job, got)
             given.append((got, job.life))
         self.model.requests[worker] = (request, given)
         self._given.extend(given)
         self._compare_next_due(claim.next_due, queues)
 
     def _expected(self, request: ClaimRequest, claim: Claim) -> list[ModelJob]:
-        """Return what a claim should bring, given whether it says that its worker is to be alone.
+        """Return what a claim should bring, given how long it tells its worker to be alone.
 
-        Any queue with a suspect may be the reason for that: a claim that went on brought something.
+        Any queue with a suspect may be the reason for that: a claim that went on brought something. Which observed jobs
+        a claim brings is for the broker to say.
         """
         taken: list[ModelJob] = []
+        passed_over = False
         for queue in request.queues:
-            due, suspects, free = self.model.in_order(queue), self.model.suspects(queue), request.limit - len(taken)
-            if suspects and free:
-                busy = request.running or taken
-                if claim.alone and busy and len(claim.leases) <= len(taken):
-                    return taken
-                if claim.alone and claim.leases[0].job_id in suspects:
+            line, suspects, left = self.model.in_order(queue), self.model.suspects(queue), request.limit - len(taken)
+            busy = request.running or taken
+            if suspects and left and claim.alone_for:
+                if not busy and claim.leases and claim.leases[0].job_id in suspects:
                     return [suspects[claim.leases[0].job_id]]
-                assert busy or due, "an idle worker skips a suspect, and gets no job"
-            taken += due[:free]
-        assert not claim.alone
+                if len(claim.leases) <= len(taken):
+                    return taken
+            observed = self.model.observed(queue) if request.observes else []
+            part = [job for lease in claim.leases for job in observed if job.job.id == lease.job_id]
+            assert len(part) <= min(left, -(-len(observed) // STEPS))
+            passed_over |= bool(left) and bool(observed or (suspects and not busy))
+            taken += part
+            taken += line[: left - len(part)]
+        assert not claim.alone_for
+        assert taken or not passed_over, "a worker passes over a job that crashed, and goes without a job"
         return taken
 
     @when(lambda self: self.model.requests)
@@ -466,9 +513,10 @@ class BrokerMachine(RuleBasedStateMachine):
             lapsed, answers = self.model.lapsed(queue), [answer for answer in reaped if answer.queue == queue]
             assert {answer.job_id for answer in answers} <= lapsed
             assert len(answers) == min(limit, len(lapsed))
+        self.model.note_crashed(self.model.jobs[answer.job_id] for answer in reaped if answer.crashed)
         for answer in reaped:
             job = self.model.jobs[answer.job_id]
-            crashed = self.model.take_back(job)
+            crashed = self.model.take_back(job, lease * self.unit, answer.crashes, self.unit / 10)
             assert (answer.queue, answer.worker_id, answer.crashed) == (job.job.queue, job.worker_id, crashed)
             assert (answer.crashes, answer.state) == (job.crashes, job.state)
 
@@ -592,14 +640,15 @@ class BrokerMachine(RuleBasedStateMachine):
             return Released(lease=lease, delay=delay, started=bool(keep))
         return Dead(lease=lease, reason="malformed")
 
-    def _note_claim(self, job: ModelJob, worker: str, lease: float) -> None:
-        job.state, job.worker_id, job.deadline = JobState.RUNNING, worker, self.model.now + lease
-        job.claimed_at = self.model.now
+    def _note_claim(self, job: ModelJob, request: ClaimRequest) -> None:
+        job.state, job.worker_id = JobState.RUNNING, request.worker_id
+        job.claimed_at, job.deadline = self.model.now, self.model.now + request.lease
+        job.alone = not request.running and (job.suspect or request.limit == 1)
         job.epoch += 1
         job.attempt += 1
 
     @staticmethod
-    def _lease_of(job: ModelJob, enqueued_at: float) -> Lease:
+    def _lease_of(job: ModelJob, got: Lease) -> Lease:
         return Lease(
             job_id=job.job.id,
             queue=job.job.queue,
@@ -610,8 +659,9 @@ class BrokerMachine(RuleBasedStateMachine):
             attempt=job.attempt,
             crashes=job.crashes,
             priority=job.job.priority,
-            enqueued_at=enqueued_at,
-            expires_at=_latest_start(job.job, enqueued_at) if job.may_expire else None,
+            enqueued_at=got.enqueued_at,
+            probation=got.probation,
+            expires_at=_latest_start(job.job, got.enqueued_at) if job.may_expire else None,
             max_crashes=job.job.max_crashes,
             hand_backs=job.hand_backs,
         )

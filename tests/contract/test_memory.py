@@ -9,13 +9,21 @@ from aioq.testing import (
     BrokerContract,
     JobStoreContract,
     SignalsContract,
+    SuspectContract,
     TickLedgerContract,
     VirtualClock,
     WorkerRegistryContract,
 )
 
 
-class TestMemoryBroker(BrokerContract, JobStoreContract, WorkerRegistryContract, SignalsContract, TickLedgerContract):
+class TestMemoryBroker(
+    BrokerContract,
+    SuspectContract,
+    JobStoreContract,
+    WorkerRegistryContract,
+    SignalsContract,
+    TickLedgerContract,
+):
     """Everything that a broker can be asked for."""
 
     @pytest.fixture

@@ -11,6 +11,7 @@ from aioq.testing import (
     DiagnosableContract,
     JobStoreContract,
     SignalsContract,
+    SuspectContract,
     ThreadedLeasesContract,
     TickLedgerContract,
     WorkerRegistryContract,
@@ -26,6 +27,7 @@ def anyio_backend() -> str:
 
 class TestRedisBroker(
     BrokerContract,
+    SuspectContract,
     JobStoreContract,
     WorkerRegistryContract,
     SignalsContract,

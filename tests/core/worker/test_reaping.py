@@ -33,9 +33,9 @@ class Diary(FlakyBroker):
         return answer
 
 
-async def crash(broker: FlakyBroker, *, lease: float = 5) -> None:
-    """Claim all jobs for a worker that then crashes."""
-    await broker.claim(ClaimRequest(worker_id="crashed", queues=("default",), limit=99, lease=lease, request_id="g"))
+async def crash(broker: FlakyBroker, *, lease: float = 5, limit: int = 99) -> None:
+    """Claim all jobs, or up to a limit, for a worker that then crashes."""
+    await broker.claim(ClaimRequest(worker_id="crashed", queues=("default",), limit=limit, lease=lease, request_id="g"))
 
 
 async def test_reaper_crashed_worker_jobs_run_here(clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
@@ -63,7 +63,7 @@ async def test_reaper_job_with_max_crashes_is_dead(clock: VirtualClock, caplog: 
     async def work(_: object) -> None: ...
 
     job = await work.enqueue()
-    await crash(broker, lease=5)
+    await crash(broker, lease=5, limit=1)
     async with working(app, clock=clock, lease=6):
         await clock.advance(8)
     assert await job.state() is JobState.DEAD

@@ -37,11 +37,11 @@ class Scene:
         for name in names:
             self.gates.setdefault(name, anyio.Event()).set()
 
-    async def accuse(self, *names: str) -> None:
-        """Enqueue jobs and let two workers crash with them."""
+    async def accuse(self, *names: str, crashes: int = 2) -> None:
+        """Enqueue jobs and let workers crash with each of them."""
         await self.task.enqueue_many(self.task.options(defer_by=1).call(name) for name in names)
         self.clock.suspend(1)  # now they are due, and no other worker has had the time to claim them
-        for turn in "12":
+        for turn in range(crashes):
             for name in names:
                 asked = ClaimRequest(worker_id=name, queues=("default",), limit=1, lease=1, request_id=f"{name} {turn}")
                 await self.broker.claim(asked)
@@ -112,6 +112,56 @@ async def test_worker_making_room_for_suspect_stops() -> None:
     assert (stats.pending, stats.running) == (1, 0)
 
 
+async def test_worker_resumes_when_its_turn_to_make_room_has_passed() -> None:
+    """A worker whose job outlasts its turn claims other jobs again, and does not for a while after its rest."""
+    scene = Scene()
+    await scene.task.enqueue("long")
+    async with working(scene.app, concurrency=2, clock=scene.clock, lease=6):
+        await until(lambda: scene.running == ["long"])
+        await scene.accuse("suspect")
+        await settle_down()
+        scene.release("first", "second")
+        await scene.task.enqueue("first")
+        await scene.clock.advance(6 * 10 - 3)
+        assert "first" not in scene.beside
+        await scene.clock.advance(6)
+        assert "first" in scene.beside
+        await scene.clock.advance(6 * 10)
+        await scene.task.enqueue("second")
+        await scene.clock.advance(6)
+        assert not {"second", "suspect"} & set(scene.beside)
+        scene.release("long", "suspect")
+        await scene.clock.advance(6)
+        assert scene.beside["suspect"] == {"suspect"}
+        await until(lambda: "second" in scene.beside)
+
+
+async def test_suspect_that_was_cleared_runs_beside_the_next() -> None:
+    """A suspect that has run for longer than at its crash does not hold up the next one."""
+    scene = Scene()
+    await scene.accuse("a", "b")
+    async with working(scene.app, concurrency=4, clock=scene.clock, lease=3):
+        await until(lambda: len(scene.running) == 1)
+        await scene.clock.advance(60)
+        assert sorted(scene.running) == ["a", "b"]
+        scene.release("a", "b")
+        await until(lambda: not scene.running)
+
+
+async def test_observed_jobs_start_in_parts() -> None:
+    """Jobs that crashed once start one after the other, and not all at once."""
+    scene = Scene()
+    names = [f"job-{n}" for n in range(6)]
+    await scene.accuse(*names, crashes=1)
+    async with working(scene.app, concurrency=10, clock=scene.clock, lease=15):
+        await until(lambda: len(scene.running) == 1)
+        for number in range(2, 7):
+            await scene.clock.advance(1.01)
+            assert len(scene.running) == number
+        scene.release(*names)
+        await until(lambda: not scene.running)
+
+
 async def test_suspect_of_full_worker_goes_to_another() -> None:
     """After ten leases, and not earlier, a second worker is told to make room."""
     scene = Scene()
@@ -121,7 +171,7 @@ async def test_suspect_of_full_worker_goes_to_another() -> None:
         asked = ClaimRequest(
             worker_id=worker, queues=("default",), limit=1, lease=1, request_id=f"{worker} {n}", running=1
         )
-        return (await scene.broker.claim(asked)).alone
+        return (await scene.broker.claim(asked)).alone_for > 0
 
     assert [await asked_for_room("w1", 1), await asked_for_room("w2", 1), await asked_for_room("w1", 2)] == [
         True,

@@ -198,6 +198,6 @@ async def test_claim_from_many_queues_gives_a_suspect_alone(broker: RedisBroker)
         await let_pass(broker, 0.01)
         await broker.reap(["b", "c"])
     found = [await broker.claim(request(queues=queues, worker=f"w{n}")) for n in range(2, 6)]
-    assert [([lease.job_id for lease in claim.leases], claim.alone) for claim in found] == [
+    assert [([lease.job_id for lease in claim.leases], claim.alone_for > 0) for claim in found] == [
         (["b"], True), (["c"], True), (["d"], False), ([], False),
     ]  # fmt: skip

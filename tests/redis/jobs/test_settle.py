@@ -83,7 +83,7 @@ async def test_jobs_returned_together_keep_their_order(broker: RedisBroker, way:
     else:
         await let_pass(broker, 0.01)
         await broker.reap(["q"])
-    assert [lease.job_id for lease in await claim(broker)] == ["a", "b", "c", "d"]
+    assert [lease.job_id for _ in range(4) for lease in await claim(broker, 1)] == ["a", "b", "c", "d"]
 
 
 @pytest.mark.parametrize("state", [JobState.DEAD, JobState.EXPIRED])
@@ -155,7 +155,7 @@ async def test_crashed_job_keeps_its_latest_failure(broker: RedisBroker) -> None
     """The failure of an earlier attempt is in the record of a job that crashed later."""
     lease = await lease_of(broker, max_crashes=1)
     await broker.settle([Retried(lease=lease, delay=0, failure=FAILURE)])
-    await claim(broker, lease=0.001)
+    await claim(broker, 1, lease=0.001)
     await let_pass(broker, 0.01)
     await broker.reap(["q"])
     (dead,) = await broker.list_dead_jobs("q")

@@ -472,5 +472,5 @@ async def test_wait_and_claim_takes_a_suspect_alone(make_broker: Callable[..., R
     await until(lambda: blocked(raw))
     await client.reap(["q"])
     claimed = await wait
-    assert (claimed.leases, claimed.alone) == ([], True)
+    assert (claimed.leases, claimed.alone_for) == ([], 20)
     assert [lease.crashes for lease in (await broker.claim(request())).leases] == [2]

@@ -40,7 +40,7 @@ async def test_leaks_in_undamaged_broker_is_empty(broker: MemoryBroker) -> None:
         (lambda b: b._table.queues["q"].scheduled.clear(), "job later of queue q is not scheduled and should be"),
         (lambda b: b._table.queues["q"].leased.clear(), "job running of queue q is not leased and should be"),
         (
-            lambda b: b._table.queues["q"].suspects.update(waiting=b._table.jobs["waiting"]),
+            lambda b: b._table.queues["q"].crashed.update(waiting=b._table.jobs["waiting"]),
             "job waiting of queue q is in the queue and should not be",
         ),
         (lambda b: b._table.queues["r"].leased.update(a=b._table.jobs["done"]), "job done of queue r is leased and should not be"),

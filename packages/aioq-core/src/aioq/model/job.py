@@ -14,7 +14,6 @@ from aioq.model.states import JobState
 from aioq.model.tasks import TaskInfo
 
 __all__ = [
-    "SUSPECT_AFTER",
     "Dead",
     "CancelledRun",
     "Claim",
@@ -35,9 +34,6 @@ __all__ = [
     "Settlement",
     "WorkerInfo",
 ]
-
-SUSPECT_AFTER = 2
-"""Crashes after which a job is a suspect: it is run alone, so that another crash harms no other job."""
 
 
 # Structs of msgspec, not dataclasses: each job makes several of these, and a frozen dataclass takes far longer to make.
@@ -61,8 +57,8 @@ class NewJob(Struct, frozen=True, kw_only=True):
     expires_at: float | None = None
     """The moment by which it must be started; overrides `expires`."""
     max_crashes: int = 3
-    """Crashes of a worker while running the job, after which the job is dead. Below 3, a job that merely
-    shared a worker with a crashing one is dead before it can be retried alone; see `SUSPECT_AFTER`."""
+    """Crashes after which the job is dead, if it was running alone at the last of them; see
+    `aioq.model.suspects.after_crash`."""
 
 
 class Lease(Struct, frozen=True, kw_only=True):
@@ -81,9 +77,11 @@ class Lease(Struct, frozen=True, kw_only=True):
     attempt: int
     """Counted before the attempt starts; 1 for the first. A release or a hand-back takes it off again."""
     crashes: int
-    """Earlier attempts whose lease ran out."""
+    """Crashes of the job, those left out that came after a run had cleared it; see `aioq.model.suspects`."""
     priority: int
     enqueued_at: float
+    probation: float = 0.0
+    """Seconds that this run must last to clear a job that crashed; 0 for other jobs."""
     expires_at: float | None = None
     """The latest start, from `aioq.options.latest_start`; None once the job was started or replayed."""
     max_crashes: int = 3
@@ -113,7 +111,10 @@ class ClaimRequest(Struct, frozen=True, kw_only=True):
     request_id: str
     """Repeating the request with the same id returns the same leases, and no further ones."""
     running: int = 0
-    """The number of leases that the worker holds. Only a worker with 0 gets a suspect."""
+    """The number of leases that the worker holds, without those of jobs that it has cleared: these have run longer
+    than their `probation`, and have been extended since. Only a worker with 0 gets a suspect."""
+    observes: bool = True
+    """Whether the worker takes jobs with one crash now. After it got some, it lets a while pass."""
 
 
 class Claim(Struct, frozen=True, kw_only=True):
@@ -122,9 +123,10 @@ class Claim(Struct, frozen=True, kw_only=True):
     leases: list[Lease]
     next_due: float | None = None
     """Seconds until the next scheduled job of the queues comes due; None without one."""
-    alone: bool = False
-    """The worker must claim nothing more until it holds no lease: either the one lease of this claim is a
-    suspect, or the worker has to become idle so that it can claim one."""
+    alone_for: float = 0.0
+    """Seconds for which the worker must claim nothing more, unless it becomes empty before. Either the one lease of
+    this claim is a suspect, and cleared after this time, or the claim has no lease, because the worker makes room
+    for a suspect. 0 if it may go on."""
 
 
 class Failure(Struct, frozen=True):

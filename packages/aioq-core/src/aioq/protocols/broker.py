@@ -67,13 +67,11 @@ class Broker(Protocol):
            the worker still holds, whatever the new limit is. No further jobs are taken. A worker whose answer was
            lost repeats the request with a limit of 0: if the broker receives the first request only after that,
            it takes nothing. Request ids of other workers do not count.
-        4. A job with `SUSPECT_AFTER` crashes or more is a suspect. It goes before other jobs, but only to a
-           worker that holds no lease (`running` is 0), as the only lease of a claim with `alone`.
-        5. Claims of busy workers skip suspects. At least one of those workers is told `alone`, so that it claims
-           nothing more until it is idle and can claim the suspect. The other workers go on.
-        6. For `Signals.wait_and_claim`, a suspect counts as work only for an idle worker.
-        7. A record that cannot be read becomes dead with the reason `malformed`.
-        8. An expired job is leased with its `expires_at`; the worker does not start it. Once the job was retried,
+        4. A broker may find poison jobs. It then leases jobs that have crashed as `aioq.model.suspects.plan_claim`
+           says. Other brokers lease them like any job, and answer with an `alone_for` of 0.
+        5. For `Signals.wait_and_claim`, a suspect counts as work only for an idle worker.
+        6. A record that cannot be read becomes dead with the reason `malformed`.
+        7. An expired job is leased with its `expires_at`; the worker does not start it. Once the job was retried,
            reaped, replayed, or released with `started`, its leases have no `expires_at`.
         """
         ...
@@ -106,10 +104,11 @@ class Broker(Protocol):
 
         A worker calls this three times per lease, `lease` being the length of its own leases in seconds.
 
-        1. Each reaped lease counts as a crash of the job.
-        2. The job becomes `pending`, at the front of its priority. Suspects go in the order of their reaping;
-           see `claim`.
-        3. A job that reaches its `max_crashes` becomes dead with the reason `crashed`.
+        1. Each reaped lease counts as a crash of the job. A broker that finds poison jobs counts as
+           `aioq.model.suspects.after_crash` says.
+        2. The job becomes `pending`, in front of jobs of its priority.
+        3. A job that reaches its `max_crashes` becomes dead with the reason `crashed`, in a broker that finds poison
+           jobs only if it ran alone.
         4. The call is a sign of life of a worker of these queues. A broker stores `aioq.model.outage.SignsOfLife` for
            each queue, and notes each `extend` and `reap` with `note_sign`. So it notices an outage, in which all
            workers of a queue were cut off.

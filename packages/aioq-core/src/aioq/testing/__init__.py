@@ -13,6 +13,7 @@ from aioq.testing.contracts.diagnosable import DiagnosableContract as Diagnosabl
 from aioq.testing.contracts.job_store import JobStoreContract as JobStoreContract  # noqa: E402
 from aioq.testing.contracts.scheduler import SchedulerContract as SchedulerContract  # noqa: E402
 from aioq.testing.contracts.signals import SignalsContract as SignalsContract  # noqa: E402
+from aioq.testing.contracts.suspects import SuspectContract as SuspectContract  # noqa: E402
 from aioq.testing.contracts.threaded_leases import ThreadedLeasesContract as ThreadedLeasesContract  # noqa: E402
 from aioq.testing.contracts.tick_ledger import TickLedgerContract as TickLedgerContract  # noqa: E402
 from aioq.testing.contracts.worker_registry import WorkerRegistryContract as WorkerRegistryContract  # noqa: E402
@@ -23,6 +24,7 @@ __all__ = [
     "JobStoreContract",
     "SchedulerContract",
     "SignalsContract",
+    "SuspectContract",
     "ThreadedLeasesContract",
     "TickLedgerContract",
     "VirtualClock",

@@ -18,6 +18,7 @@ from msgspec import structs
 from aioq.model.ids import new_id
 from aioq.model.job import Claim, ClaimRequest, Lease
 from aioq.protocols import Signals
+from aioq.worker.probation import Probation
 from aioq.worker.runtime import Runtime
 from aioq.worker.shutdown import race
 
@@ -56,6 +57,7 @@ class Claimer:
         self._retry = runtime.retry
         self._shutdown = runtime.shutdown
         self._clock = runtime.clock
+        self._probation = Probation(self._broker, self._leases, self._clock, lease=self._lease)
         self._half = (self._slots.total + 1) // 2
         self._signals = self._broker if isinstance(self._broker, Signals) else None
         self._max_wait = _max_wait(poll, self._lease) if self._signals else poll or POLL_INTERVAL
@@ -79,7 +81,7 @@ class Claimer:
                 await self._sleep(wait)
                 wait = 0.0
                 continue
-            request = self._request()
+            request = self._request(await self._probation.clear() if self._probation else 0)
             claim = await (self._claim_while_jobs_run if self._burst and wait else self._claim)(request, wait)
             self._begin(claim.leases[: self._half], start, give_back)
             if len(claim.leases) < request.limit or len(claim.leases) > self._half:
@@ -87,9 +89,10 @@ class Claimer:
                 # short jobs end here, and the next request for their slots is sent while the other half runs.
                 await anyio.lowlevel.checkpoint()
             self._begin(claim.leases[self._half :], start, give_back)
-            if claim.alone:
+            if claim.alone_for:
                 # The broker asks for an empty worker: a suspect must run with nothing beside it.
-                await race(self._leases.wait_empty, self._shutdown.draining.wait)
+                pause = partial(self._clock.sleep, claim.alone_for)
+                await race(self._leases.wait_empty, pause, self._shutdown.draining.wait)
             wait = self._next_wait(request, claim)
 
     async def end_after_stop(self) -> None:
@@ -104,12 +107,14 @@ class Claimer:
     def _next_wait(self, request: ClaimRequest, claim: Claim) -> float | None:
         """Return the seconds that the next claim may wait for jobs; None if a burst is over."""
         more = bool(claim.leases) and (self._burst or len(claim.leases) == request.limit)
-        if claim.alone or more:
+        pause = self._probation.pause() if self._probation else 0.0
+        if claim.alone_for or more or not (request.observes or pause):
             return 0.0
         # A job that ended after the request may have enqueued others: a burst ends only if none was running.
-        if self._burst and not request.running and claim.next_due != 0:
+        if self._burst and not request.running and claim.next_due != 0 and not self._probation:
             return None
-        return self._max_wait if claim.next_due is None else min(self._max_wait, claim.next_due)
+        wait = self._max_wait if claim.next_due is None else min(self._max_wait, claim.next_due)
+        return min(wait, pause) if pause else wait
 
     def _begin(self, leases: list[Lease], start: Callable[[Lease], None], give_back: Callable[[Lease], None]) -> None:
         for lease in leases:
@@ -180,9 +185,11 @@ class Claimer:
             claim = structs.replace(claim, leases=held, next_due=0.0 if lost else claim.next_due)
         if claim.leases:
             self._leases.add(claim.leases)
+            if crashed := [lease for lease in claim.leases if lease.probation]:
+                self._probation.add(crashed, alone=claim.alone_for > 0)
         return claim
 
-    def _request(self) -> ClaimRequest:
+    def _request(self, cleared: int) -> ClaimRequest:
         return ClaimRequest(
             worker_id=self._worker_id,
             queues=self._queues,
@@ -193,7 +200,8 @@ class Claimer:
             request_id=new_id(),
             # Leases, not taken slots: a crash counts against each job whose outcome is not written yet, so a suspect
             # must not start beside one.
-            running=len(self._leases),
+            running=len(self._leases) - cleared,
+            observes=not (self._probation and self._probation.pause()),
         )
 
     async def _sleep(self, seconds: float) -> None:

@@ -114,3 +114,7 @@ class LeaseTable:
 
     def __len__(self) -> int:
         return len(self._held)
+
+    def __contains__(self, lease: Lease) -> bool:
+        held = self._held.get(lease.job_id)
+        return held is not None and held.epoch == lease.epoch

@@ -106,8 +106,8 @@ class ClaimReply(NamedTuple):
     """Milliseconds until the next job is due, -1 for none; or how many jobs a look has found."""
     dropped: Sequence[Any]
     """Ids that the script removed from the queue because no job is stored under them."""
-    alone: bool
-    """Whether the worker must claim no more until it is empty."""
+    alone_for: int
+    """Milliseconds for which the worker must claim no more, unless it becomes empty before."""
     found: Sequence[bytes]
     """Id, record and run line of each claimed job."""
 
@@ -247,7 +247,7 @@ class ClaimRole(SettleRole):
         return Claim(
             leases=leases,
             next_due=None if next_due == math.inf else next_due,
-            alone=any(reply.alone for reply in replies),
+            alone_for=max((reply.alone_for for reply in replies), default=0) / 1000,
         )
 
     async def _go_on_without(
@@ -326,7 +326,9 @@ def _same(args: Sequence[object], full: bool) -> Sequence[object]:
 def _encode_request(request: ClaimRequest, limit: int, max_bytes: int) -> tuple[object, ...]:
     """Return the first arguments of `lua/jobs/claim.lua`; `limit` is what earlier queues left of the request's."""
     leases_held = request.running + request.limit - limit
-    return request.request_id, request.worker_id, limit, milliseconds(request.lease), leases_held, max_bytes
+    # One argument, so that the usual claim does not become longer.
+    held = leases_held if request.observes else f"{leases_held}-"
+    return request.request_id, request.worker_id, limit, milliseconds(request.lease), held, max_bytes
 
 
 def _left(limit: int, replies: Sequence[ClaimReply | BrokerConfigError]) -> int:
@@ -334,13 +336,13 @@ def _left(limit: int, replies: Sequence[ClaimReply | BrokerConfigError]) -> int:
     for reply in replies:
         if isinstance(reply, ClaimReply):
             # Count what the request took when it was made first: a repeated request must take nothing new.
-            limit = 0 if reply.alone else limit - reply.taken
+            limit = 0 if reply.alone_for else limit - reply.taken
     return max(limit, 0)
 
 
 def _read_reply(queue: str, reply: Sequence[Any]) -> ClaimReply:
-    taken, next_due, dropped, alone, *found = reply
-    return ClaimReply(queue, taken, next_due, dropped, bool(alone), found)
+    taken, next_due, dropped, alone_for, *found = reply
+    return ClaimReply(queue, taken, next_due, dropped, alone_for, found)
 
 
 def _read_leases(reply: ClaimReply, worker_id: str) -> tuple[list[Lease], list[UnreadableClaim]]:

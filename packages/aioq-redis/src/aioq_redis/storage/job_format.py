@@ -52,7 +52,7 @@ _ID: Final = re.compile(r"[!-~]{1,200}")
 """Ids that are safe in scripts, log lines and names of channels. Ids that aioq makes have fewer characters."""
 
 _HISTORY: Final = re.compile(
-    rb"([a-z])(\d) (\d{1,15}) \d+ (\d{1,9}) (\d{1,9})(?:\+(\d{1,9}))? (\d{1,15}) (.*)", re.DOTALL
+    rb"([a-z])(\d) (\d{1,15}) \d+ (\d{1,9}) (\d{1,9})(?:\+(\d{1,9}))?(?:/(\d{1,15})@\d+)?!? (\d{1,15}) (.*)", re.DOTALL
 )
 
 
@@ -144,6 +144,8 @@ class JobHistory(NamedTuple):
     started: bool = False
     """Whether the job no longer expires, because it was started or replayed."""
     hand_backs: int = 0
+    probation: int = 0
+    """Milliseconds."""
 
 
 NEVER_CLAIMED: Final = JobHistory("", 0, 0, 0, 0, "")
@@ -210,6 +212,7 @@ def read_lease(queue: str, worker_id: str, job_id: bytes, raw: bytes, history: J
         crashes=history.crashes,
         priority=record.head.priority,
         enqueued_at=record.enqueued / 1000,
+        probation=history.probation / 1000,
         expires_at=None if history.started else record.expires_at(),
         max_crashes=record.head.max_crashes,
         hand_backs=history.hand_backs,
@@ -221,7 +224,7 @@ def read_history(line: bytes) -> JobHistory:
     found = _HISTORY.fullmatch(line)
     if found is None:
         return NEVER_CLAIMED
-    state, marks, epoch, attempt, crashes, hand_backs, claimed, worker = found.groups()
+    state, marks, epoch, attempt, crashes, hand_backs, probation, claimed, worker = found.groups()
     return JobHistory(
         state.decode(),
         int(epoch),
@@ -231,6 +234,7 @@ def read_history(line: bytes) -> JobHistory:
         worker.decode("utf-8", "replace"),
         started=int(marks) >= STARTED_MARK,
         hand_backs=int(hand_backs or 0),
+        probation=int(probation or 0),
     )
 
 

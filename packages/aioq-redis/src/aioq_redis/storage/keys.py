@@ -4,8 +4,9 @@ Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{n
 
     jobs        hash    job id -> record: all jobs that have not ended
     ready:0-9   lists   ids of due jobs, by priority
-    suspects    list    ids of due jobs that crashed so often that they run alone
-    awaited     string  the worker that makes room for a suspect
+    suspects    zset    ids of due jobs that crashed: those that run alone first, then observed ones
+    awaited     string  the end of a turn, and the worker that makes room for a suspect until then
+    crashed     zset    workers that crashed, by the time at which that was noticed
     due         zset    ids of jobs that wait for their time
     leased      zset    ids of running jobs, by the time at which their lease runs out
     runs        hash    job id -> its history, once it was claimed
@@ -79,6 +80,7 @@ TYPES: Final = {
     "awaited": "string",
     "claim": "string",
     "copied": "string",
+    "crashed": "zset",
     "dropped": "zset",
     "cron": "hash",
     "crons": "hash",
@@ -95,7 +97,7 @@ TYPES: Final = {
     "registrations": "string",
     "runs": "hash",
     "signs": "string",
-    "suspects": "list",
+    "suspects": "zset",
     "ticks": "zset",
     "version": "string",
     "waits": "zset",

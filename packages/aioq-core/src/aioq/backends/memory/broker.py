@@ -111,7 +111,7 @@ class MemoryBroker(LeaseRole, JobStoreRole, TickLedgerRole):
         """Claim as soon as a job is due; see `aioq.protocols.Signals.wait_and_claim`."""
         # Before the look for work: a job that is added in between sets the event.
         with self._table.waiters.waiting("work", request.queues) as event:
-            if not any(self._has_work(queue) for queue in request.queues):
+            if not any(self._has_work(queue, request) for queue in request.queues):
                 # A scheduled job sets no event when it comes due, so the wait ends by then.
                 due = self._next_due(request.queues)
                 await wait_until(event, self._clock, timeout if due is None else min(timeout, due))

@@ -11,6 +11,7 @@ from aioq.backends.memory.waiters import Waiters
 from aioq.clock import SteadyClock
 from aioq.model.job import CancelledRun, JobRecord, NewJob, QueueStats
 from aioq.model.states import FINAL_STATES, JobState, Verb
+from aioq.model.suspects import CrashHistory
 
 __all__ = ["JobStoreRole", "JobTable", "MemoryRole"]
 
@@ -159,7 +160,7 @@ class JobStoreRole(MemoryRole):
             return False
         # The epoch goes on: a late report of an earlier run must not settle the new one.
         stored.attempt = 0
-        stored.crashes = 0
+        stored.history = CrashHistory()
         stored.note_start()
         stored.finished_at = None
         stored.reason = None

@@ -25,11 +25,15 @@ from aioq.model.job import (
 )
 from aioq.model.outage import SignsOfLife, forgives, note_extended, note_sign, reapable
 from aioq.model.states import JobState, Verb
+from aioq.model.suspects import EXCUSE_WINDOW, after_crash, plan_claim
 
-__all__ = ["DEAD_TTL", "TURN", "LeaseRole", "SuspectTurns"]
+__all__ = ["CRASH_TTL", "DEAD_TTL", "LeaseRole"]
 
 DEAD_TTL = 7 * 86_400.0
 """Seconds that dead and expired jobs are kept."""
+
+CRASH_TTL = 3600.0
+"""Seconds for which the crash of a worker is remembered."""
 
 
 class LeaseRole(MemoryRole):
@@ -37,22 +41,24 @@ class LeaseRole(MemoryRole):
 
     def __init__(self, table: JobTable) -> None:
         super().__init__(table)
-        self._turns = SuspectTurns()
-        # By worker: its latest request id, the leases that it got, and whether it was told `alone`.
-        self._latest_claims: dict[str, tuple[str, list[Lease], bool]] = {}
+        # By worker: its latest request id, the leases that it got, and how long it has to be alone.
+        self._latest_claims: dict[str, tuple[str, list[Lease], float]] = {}
 
     async def claim(self, request: ClaimRequest) -> Claim:
         """Lease due jobs to a worker; see `aioq.protocols.Broker.claim`."""
         now = self._table.now()
-        request_id, leases, alone = self._latest_claims.get(request.worker_id, ("", [], False))
+        request_id, leases, alone_for = self._latest_claims.get(request.worker_id, ("", [], 0.0))
         # The same request again: its answer was lost, or this is an inquiry. It must not take more jobs.
         if request_id == request.request_id:
             leases = [lease for lease in leases if self._is_held(lease)]
         else:
-            taken, alone = self._take(request, now)
+            taken, alone_for = self._take(request, now)
             leases = [_lease(stored, request, now) for stored in taken]
-            self._latest_claims[request.worker_id] = (request.request_id, leases, alone)
-        return Claim(leases=leases, next_due=self._next_due(request.queues), alone=alone)
+            for stored in taken:
+                # The only job of a worker that has one slot runs alone, too.
+                stored.alone = not request.running and (stored.suspect or request.limit == 1)
+            self._latest_claims[request.worker_id] = (request.request_id, leases, alone_for)
+        return Claim(leases=leases, next_due=self._next_due(request.queues), alone_for=alone_for)
 
     async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[Lease]:
         """Extend leases and return the lost ones; see `aioq.protocols.Broker.extend`."""
@@ -77,45 +83,62 @@ class LeaseRole(MemoryRole):
             latest = reapable(signs, now)
             overdue = (job for job in self._table.queues[name].leased.values() if job.deadline <= latest)
             # A list first, because `_reap` removes jobs from the dict that the generator reads.
-            reaped += [self._reap(stored, signs) for stored in list(islice(overdue, limit))]
+            jobs = list(islice(overdue, limit))
+            self._note_crashes(name, [job for job in jobs if not forgives(signs, job.deadline)], now)
+            reaped += [self._reap(stored, signs, now, lease) for stored in jobs]
         return reaped
 
-    def _has_work(self, queue: str) -> bool:
+    def _has_work(self, queue: str, request: ClaimRequest) -> bool:
         """Return whether a claim of an idle worker could find a job."""
         jobs = self._table.queues[queue]
         jobs.promote(self._table.now())
-        return jobs.has_work()
+        return jobs.has_work(observes=request.observes)
 
     def _next_due(self, queues: Sequence[str]) -> float | None:
         """Return in how many seconds the next job of the queues comes due; None without one."""
         due = [at for queue in queues if (at := self._table.queues[queue].next_due()) is not None]
         return max(0.0, min(due) - self._table.now()) if due else None
 
-    def _take(self, request: ClaimRequest, now: float) -> tuple[list[StoredJob], bool]:
-        """Return the jobs that a request takes, and whether its worker is told `alone`."""
+    def _take(self, request: ClaimRequest, now: float) -> tuple[list[StoredJob], float]:
+        """Return the jobs that a request takes, and for how long its worker has to be alone."""
         taken: list[StoredJob] = []
         for name in request.queues:
             self._table.queues[name].promote(now)
         for name in request.queues:
             queue, left = self._table.queues[name], request.limit - len(taken)
-            if left and queue.suspects:
-                # A busy worker that cannot take the suspect must not be woken for it again and again.
-                queue.has_new_suspect = False
-                if not request.running and not taken:
-                    return [self._take_suspect(name)], True
-                if self._turns.take(name, request.worker_id, request.lease, now):
-                    return taken, True
+            empty = not request.running and not taken
+            if left and queue.crashed:
+                crashed, alone_for = self._take_crashed(name, request, empty=empty, left=left, now=now)
+                taken += crashed
+                if alone_for:
+                    return taken, alone_for
+                left -= len(crashed)
             taken += islice(iter(queue.take, None), left)
-        return taken, False
+        return taken, 0.0
 
-    def _take_suspect(self, name: str) -> StoredJob:
+    def _take_crashed(
+        self, name: str, request: ClaimRequest, *, empty: bool, left: int, now: float
+    ) -> tuple[list[StoredJob], float]:
+        """Return the jobs that a request takes of those that have crashed, and for how long its worker is alone."""
         queue = self._table.queues[name]
-        self._turns.end(name)
-        stored = queue.take_suspect()
-        if queue.suspects:  # another idle worker can take the next one at once
-            queue.has_new_suspect = True
+        suspects = queue.count_suspects()
+        # A busy worker that cannot take a suspect must not be woken for it again and again.
+        queue.has_new_suspect = False
+        plan = plan_claim(
+            queue.room, worker_id=request.worker_id, empty=empty, observes=request.observes, suspects=suspects,
+            observed=len(queue.crashed) - suspects, lease=request.lease, now=now,
+        )  # fmt: skip
+        queue.room = plan.room
+        if plan.suspect:
+            (stored,) = queue.take_crashed(1, suspects=True)
+            if suspects > 1:  # another idle worker can take the next one at once
+                queue.has_new_suspect = True
+                self._table.waiters.wake("work", name)
+            return [stored], stored.history.probation
+        taken = queue.take_crashed(min(plan.observed, left), suspects=False)
+        if taken:  # another worker can take the next part
             self._table.waiters.wake("work", name)
-        return stored
+        return taken, plan.alone_for
 
     def _job_of(self, lease: Lease) -> StoredJob | None:
         """Return the job of a lease; None if its record is gone, even if a later job has its id."""
@@ -183,14 +206,14 @@ class LeaseRole(MemoryRole):
         if jobs.signs and stored.started_at is not None:
             jobs.signs = note_extended(jobs.signs, [stored.started_at])
 
-    def _reap(self, stored: StoredJob, signs: SignsOfLife) -> Reaped:
-        crashed = not forgives(signs, stored.deadline)
+    def _reap(self, stored: StoredJob, signs: SignsOfLife, now: float, lease: float) -> Reaped:
+        crashed, dead = not forgives(signs, stored.deadline), False
         if crashed:
-            stored.crashes += 1
+            dead = self._count_crash(stored, now, lease)
         else:
             stored.attempt -= 1
         stored.note_start()  # its worker is gone, and with it the answer whether the task was started
-        if crashed and stored.crashes >= stored.job.max_crashes:
+        if dead:
             stored.reason = "crashed"
             self._table.end(stored, Verb.MARK_DEAD, retain_for=DEAD_TTL)
         else:
@@ -199,6 +222,30 @@ class LeaseRole(MemoryRole):
             job_id=stored.job.id, queue=stored.job.queue, worker_id=stored.worker_id or "", crashed=crashed,
             crashes=stored.crashes, state=stored.state,
         )  # fmt: skip
+
+    def _count_crash(self, stored: StoredJob, now: float, lease: float) -> bool:
+        """Note the crash of a job, and return whether the job is dead."""
+        workers = self._table.queues[stored.job.queue].crashed_workers
+        since = (stored.history.since if stored.crashes else now) - EXCUSE_WINDOW * lease
+        stored.ran = max(0.0, stored.deadline - lease - (stored.started_at or 0.0))
+        stored.history, dead = after_crash(
+            stored.history,
+            ran=stored.ran,
+            alone=stored.alone,
+            max_crashes=stored.job.max_crashes,
+            crashed_workers=sum(moment >= since for moment in workers.values()),
+            lease=lease,
+            now=now,
+        )
+        return dead
+
+    def _note_crashes(self, queue: str, jobs: Sequence[StoredJob], now: float) -> None:
+        """Remember which workers crashed, by the jobs that are being reaped."""
+        workers = self._table.queues[queue].crashed_workers
+        for worker_id in [id for id, moment in workers.items() if moment <= now - CRASH_TTL]:
+            del workers[worker_id]
+        for stored in jobs:
+            workers.setdefault(stored.worker_id or "", now)
 
 
 def _is_latest(lease: Lease, stored: StoredJob) -> bool:
@@ -214,32 +261,5 @@ def _lease(stored: StoredJob, request: ClaimRequest, now: float) -> Lease:
     stored.deadline = now + request.lease
     stored.started_at = now
     stored.worker_id = request.worker_id
+    stored.ran = 0.0
     return stored.lease()
-
-
-TURN = 10
-"""Lease lengths that a worker has to become idle, before the turn passes to another worker."""
-
-
-class SuspectTurns:
-    """Chooses one worker per queue that claims nothing more until it is idle.
-
-    A suspect is leased only to an idle worker. In a busy fleet no worker would ever be idle, so one
-    of them has to stop claiming.
-    """
-
-    def __init__(self) -> None:
-        self._turns: dict[str, tuple[str, float]] = {}
-
-    def take(self, queue: str, worker_id: str, lease: float, now: float) -> bool:
-        """Return whether it is this worker's turn; a free turn becomes its own."""
-        holder, until = self._turns.get(queue, ("", 0.0))
-        # Turns run out: the holder may have crashed, or have a job that never ends.
-        if until <= now:
-            holder = worker_id
-            self._turns[queue] = holder, now + TURN * lease
-        return holder == worker_id
-
-    def end(self, queue: str) -> None:
-        """End the turn, because a suspect was claimed."""
-        self._turns.pop(queue, None)

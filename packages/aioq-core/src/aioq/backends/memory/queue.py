@@ -7,9 +7,10 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from aioq.model.job import SUSPECT_AFTER, Failure, JobRecord, Lease, NewJob
+from aioq.model.job import Failure, JobRecord, Lease, NewJob
 from aioq.model.outage import SignsOfLife
 from aioq.model.states import JobState, Verb, after
+from aioq.model.suspects import SUSPECT_AFTER, CrashHistory, Room
 from aioq.options import latest_start
 
 __all__ = ["JobQueue", "StoredJob"]
@@ -30,7 +31,11 @@ class StoredJob:
     run_at: float = 0.0
     epoch: int = 0
     attempt: int = 0
-    crashes: int = 0
+    history: CrashHistory = field(default_factory=CrashHistory)
+    alone: bool = False
+    """Whether it was claimed as the only job of its worker that was not cleared."""
+    ran: float = 0.0
+    """How long it is known to have run when its worker crashed; 0 if that is not what it waits for."""
     deadline: float = 0.0
     started_at: float | None = None
     finished_at: float | None = None
@@ -48,9 +53,21 @@ class StoredJob:
         self.hand_backs = 0
 
     @property
+    def crashes(self) -> int:
+        """The crashes that count."""
+        return self.history.crashes
+
+    @property
     def suspect(self) -> bool:
         """Whether it has crashed `SUSPECT_AFTER` times and so has to run alone."""
         return self.crashes >= SUSPECT_AFTER
+
+    @property
+    def rank(self) -> tuple[bool, float, str]:
+        """Its place among the jobs that have crashed: the smallest is claimed first."""
+        # Of jobs that crashed together, those first that had run for the shortest time: to start them harms the fewest.
+        time = -(self.started_at or 0.0) if self.suspect else self.run_at + self.ran
+        return not self.suspect, time, self.job.id
 
     def lease(self) -> Lease:
         """Return the lease of the current epoch."""
@@ -66,6 +83,7 @@ class StoredJob:
             crashes=self.crashes,
             priority=job.priority,
             enqueued_at=self.enqueued_at,
+            probation=self.history.probation,
             expires_at=self._latest_start() if self.may_expire else None,
             max_crashes=job.max_crashes,
             hand_backs=self.hand_backs,
@@ -110,9 +128,13 @@ class JobQueue:
 
     # One per priority, not a heap: jobs are cancelled from the middle, and released ones go to the front.
     ready: list[OrderedDict[str, StoredJob]] = field(default_factory=lambda: [OrderedDict() for _ in range(PRIORITIES)])
-    suspects: OrderedDict[str, StoredJob] = field(default_factory=OrderedDict[str, StoredJob])
+    crashed: dict[str, StoredJob] = field(default_factory=dict[str, StoredJob])
+    """Due jobs that have crashed: suspects and observed jobs."""
     has_new_suspect: bool = False
     """Whether a suspect was added since the latest claim."""
+    room: Room | None = None
+    crashed_workers: dict[str, float] = field(default_factory=dict[str, float])
+    """When the first crashed job of a worker was noticed, by the worker."""
     scheduled: list[tuple[float, int, StoredJob]] = field(default_factory=list[tuple[float, int, StoredJob]])
     leased: dict[str, StoredJob] = field(default_factory=dict[str, StoredJob])
     counts: Counter[JobState] = field(default_factory=Counter[JobState])
@@ -132,9 +154,9 @@ class JobQueue:
             self._sequence += 1
             heapq.heappush(self.scheduled, (stored.run_at, self._sequence, stored))
             return
-        if stored.suspect:
-            self.suspects[stored.job.id] = stored
-            self.has_new_suspect = True
+        if stored.crashes:
+            self.crashed[stored.job.id] = stored
+            self.has_new_suspect |= stored.suspect
             return
         ready = self.ready[stored.job.priority]
         ready[stored.job.id] = stored
@@ -153,7 +175,7 @@ class JobQueue:
         if source is JobState.RUNNING:
             del self.leased[stored.job.id]
         elif source is JobState.PENDING:
-            del (self.suspects if stored.suspect else self.ready[stored.job.priority])[stored.job.id]
+            del (self.crashed if stored.crashes else self.ready[stored.job.priority])[stored.job.id]
         if target is JobState.RUNNING:
             self.leased[stored.job.id] = stored
         elif target is JobState.CANCELLED and source in WAITING:
@@ -164,21 +186,30 @@ class JobQueue:
         self.counts[stored.state] -= 1
 
     def take(self) -> StoredJob | None:
-        """Claim the next due job that is not a suspect."""
-        return next((self._claim_first(ready) for ready in reversed(self.ready) if ready), None)
+        """Claim the next due job that has not crashed."""
+        for ready in reversed(self.ready):
+            if ready:
+                stored = next(iter(ready.values()))
+                self.move(stored, Verb.CLAIM)
+                return stored
+        return None
 
-    def take_suspect(self) -> StoredJob:
-        """Claim the suspect that waits longest."""
-        return self._claim_first(self.suspects)
+    def take_crashed(self, number: int, *, suspects: bool) -> list[StoredJob]:
+        """Claim up to `number` suspects, or observed jobs, in the order of their ranks."""
+        waiting = (stored for stored in self.crashed.values() if stored.suspect is suspects)
+        first = sorted(waiting, key=lambda stored: stored.rank)[:number]
+        for stored in first:
+            self.move(stored, Verb.CLAIM)
+        return first
 
-    def has_work(self) -> bool:
-        """Return whether there are due jobs, or a suspect that no claim has seen yet."""
-        return any(self.ready) or self.has_new_suspect
+    def count_suspects(self) -> int:
+        """Return how many suspects wait."""
+        return sum(stored.suspect for stored in self.crashed.values())
 
-    def _claim_first(self, jobs: OrderedDict[str, StoredJob]) -> StoredJob:
-        stored = next(iter(jobs.values()))
-        self.move(stored, Verb.CLAIM)
-        return stored
+    def has_work(self, *, observes: bool) -> bool:
+        """Return whether there are due jobs that any worker may take, or a suspect that no claim has seen yet."""
+        observed = observes and len(self.crashed) > self.count_suspects()
+        return any(self.ready) or self.has_new_suspect or observed
 
     def promote(self, now: float) -> None:
         """Move jobs that came due to the end of their priority."""
@@ -196,7 +227,7 @@ class JobQueue:
 
     def waiting(self) -> Iterator[StoredJob]:
         """Yield pending jobs in the order of execution."""
-        yield from self.suspects.values()
+        yield from sorted(self.crashed.values(), key=lambda stored: stored.rank)
         for ready in reversed(self.ready):
             yield from ready.values()
 

@@ -11,7 +11,6 @@ from aioq.testing.contracts.leases import LeaseContract
 from aioq.testing.contracts.multi_process import MultiProcessContract
 from aioq.testing.contracts.outages import OutageContract
 from aioq.testing.contracts.settling import SettleContract
-from aioq.testing.contracts.suspects import SuspectContract
 
 __all__ = ["BrokerContract"]
 
@@ -22,7 +21,6 @@ OPTIONAL: tuple[type, ...] = (JobStore, WorkerRegistry, Signals, ThreadedLeases,
 class BrokerContract(
     EnqueueContract,
     ClaimContract,
-    SuspectContract,
     LeaseContract,
     OutageContract,
     SettleContract,
@@ -33,7 +31,8 @@ class BrokerContract(
 
     Subclass it, give a fixture named `broker` that yields a connected and empty broker, and one
     named `peer` that yields another broker on the same store, and every promise of the protocol
-    is a test. A broker that implements further protocols subclasses their suites in the same class.
+    is a test. A broker that implements further protocols subclasses their suites in the same class, and one that
+    finds poison jobs `SuspectContract`.
     """
 
     async def test_broker_implements_protocol(self, broker: Broker) -> None:

@@ -78,7 +78,7 @@ class ResultSignalsContract(BrokerSuite):
         await broker.enqueue([self.job("a"), self.job("b")])
         await broker.enqueue([self.job("c", max_crashes=1)])
         a, b = await self.claim(broker, 2)
-        await self.claim(broker, lease=self.tick)
+        await self.claim(broker, 1, lease=self.tick)  # a worker with one slot: the job runs alone
         ends: list[Settlement] = [Dead(lease=a, reason="malformed"), Expired(lease=b, failure=FAILURE)]
         for end in ends:
             assert await self.wakes(

@@ -63,10 +63,11 @@ class BrokerSuite:
         queues: tuple[str, ...] = ("q",),
         lease: float = 60.0,
         running: int = 0,
+        observes: bool = True,
     ) -> ClaimRequest:
         """Return a claim request with a new id."""
         return ClaimRequest(
-            worker_id=worker, queues=queues, limit=limit, lease=lease, running=running,
+            worker_id=worker, queues=queues, limit=limit, lease=lease, running=running, observes=observes,
             request_id=f"request-{next(_requests)}",
         )  # fmt: skip
 

@@ -52,7 +52,7 @@ local function seek(found, in_line)
   return found
 end
 
-local lines = { seek(first('LLEN', 'LRANGE', suspects), true) }
+local lines = { seek(first('ZCARD', 'ZRANGE', suspects), true) }
 for priority = 0, 9 do
   lines[priority + 2] = seek(first('LLEN', 'LRANGE', KEYS[READY + priority]), true)
 end

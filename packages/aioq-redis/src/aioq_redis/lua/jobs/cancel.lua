@@ -57,7 +57,7 @@ for _, index in pairs(INDEX) do
   -- A queue without workers is not reaped, and its clients go on to cancel jobs.
   prune(ended, index, MOST_PRUNED)
 end
-local apart = running or suspect(run) and redis.call('LREM', suspects, 0, id) > 0
+local apart = running or run and run.crashes > 0 and redis.call('ZREM', suspects, id) > 0
 if not apart and redis.call('ZREM', due, id) == 0 then
   -- The id stays in its ready list, because searching a list is slow; the claim that pops it drops it.
   redis.call('SADD', cancelled_ids, id)

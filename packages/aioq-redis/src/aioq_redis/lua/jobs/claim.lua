@@ -2,12 +2,14 @@
 --
 -- Needs    clock batches scores states runs records due wakes
 -- KEYS     jobs runs leased due cancelled_ids wake claim:<worker> suspects awaited ready:0-9
--- ARGV     1 request id   2 worker id   3 most jobs, or -1 for a look   4 length of a lease, ms   5 leases it holds
---          6 most bytes of the records   7 the request before it, if it is known
+-- ARGV     1 request id   2 worker id   3 most jobs, or -1 for a look   4 length of a lease, ms   5 leases it holds,
+--          those of cleared jobs left out; followed by - if it takes no observed jobs now   6 most bytes of the
+--          records   7 the request before it, if it is known
 -- Returns  how many jobs the request took, or -1 if the script did nothing because the request before is not the
 --          latest: another one came in between, or the memo has expired, or -2 if a look found jobs; ms until the
---          next job is due (-1 for none), or how many jobs a look found; ids that were dropped because nothing is
---          stored under them, 1 if the worker must claim no more until it is empty; then for each lease: id, record, run line ('' for the first run of a job)
+--          next job is due (-1 for none), or how many jobs a look found; ids that were dropped because nothing is stored
+--          under them, ms for which the worker must claim no more unless it becomes empty; then for each lease: id,
+--          record, run line ('' for the first run of a job)
 --
 -- The memo of a worker has its latest request and the ids that the request took. So a repeated request gets the same
 -- leases, and a parked claim that names an earlier request takes nothing.
@@ -19,14 +21,18 @@
 -- reply. Beyond FREE_BYTES the leases are longer, until the worker extends them for the first time: by the time that
 -- the reply takes at SLOWEST bytes in a millisecond.
 --
--- A suspect has crashed several workers and must run alone, or it would take other jobs down with it. An empty worker
--- claims a suspect and nothing else. If all workers are busy, one of them is chosen to make room: it claims no more
--- until it is empty.
+-- Jobs that have crashed wait in `suspects`; `plan_claim` of aioq.model.suspects decides what a claim takes of them. A
+-- job with one crash is observed: a worker takes a few at a time. A suspect has crashed more often: an empty worker
+-- claims it and nothing else. If all workers are busy, one of them makes room for a while: it claims no more until it
+-- is empty.
 local jobs, runs, leased, due, cancelled_ids, wake, memo, suspects, awaited = unpack(KEYS)
 local READY = 10
 local request, worker, limit, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local empty, most_bytes, before = tonumber(ARGV[5]) == 0, tonumber(ARGV[6]), ARGV[7]
-local MOST_PROMOTED, MOST_ROUNDS, TURN, USUAL = 1000, 200, 10, 5
+local held, most_bytes, before = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
+local observes = held ~= nil
+local empty = (held or tonumber(string.sub(ARGV[5], 1, -2))) == 0
+local MOST_PROMOTED, MOST_ROUNDS, USUAL = 1000, 200, 5
+local TURN, STEPS, EXTENSIONS = 10, 15, 3
 local FREE_BYTES, SLOWEST, FIRST_READ = 65536, 256, 10
 local looks = limit < 0
 
@@ -40,8 +46,8 @@ local function replay(text)
   for id in string.gmatch(text, '[^\n]+') do
     ids[#ids + 1] = id
   end
-  local taken, alone = string.match(table.remove(ids, 1), '^(%d+)(!?)$')
-  local reply = { tonumber(taken), next_due(), {}, alone == '!' and 1 or 0 }
+  local taken, alone_for = string.match(table.remove(ids, 1), '^(%d+)!?(%d*)$')
+  local reply = { tonumber(taken), next_due(), {}, tonumber(alone_for) or 0 }
   local records = #ids > 0 and fetch('HMGET', jobs, ids)
   local lines = #ids > 0 and fetch('HMGET', runs, ids)
   for n, id in ipairs(ids) do
@@ -81,21 +87,26 @@ local bytes = 0
 local function lease_end()
   return now + lease + math.floor(math.max(0, bytes - FREE_BYTES) / SLOWEST)
 end
+-- The only job of a worker that has one slot runs alone, too.
+local only = empty and limit == 1
+local first_crashes = only and '0!' or '0'
 
 -- The run line of a claimed job, and the line for the reply: empty for a first run, to keep the reply short.
 local function next_run(record, run)
   local enqueued = string.match(record, '^(%d+) ') or '0'
   if not run then
-    return 'r0 1 ' .. enqueued .. ' 1 0 ' .. stamp .. ' ' .. worker, ''
+    return 'r0 1 ' .. enqueued .. ' 1 ' .. first_crashes .. ' ' .. stamp .. ' ' .. worker, ''
   end
   run.state, run.epoch, run.attempt = RUN_CLAIM, run.epoch + 1, run.attempt + 1
   run.enqueued, run.claimed, run.worker = enqueued, stamp, worker
+  run.alone = empty and suspect(run) or only
   local line = run_line(run)
   return line, line
 end
 
-local function remember(ids, alone)
-  redis.call('SET', memo, request .. '\n' .. #ids .. (alone and '!' or '') .. '\n' .. table.concat(ids, '\n'),
+local function remember(ids, alone_for)
+  local alone = alone_for and alone_for > 0 and '!' .. alone_for or ''
+  redis.call('SET', memo, request .. '\n' .. #ids .. alone .. '\n' .. table.concat(ids, '\n'),
     'PX', string.format('%.0f', math.max(lease, 60000)))
 end
 
@@ -142,7 +153,7 @@ end
 local idle = redis.call('HLEN', jobs) == 0 and redis.call('EXISTS', unpack(KEYS, READY, READY + 9)) == 0
 redis.call('HLEN', runs)
 redis.call('ZCARD', leased)
-local accused = limit ~= 0 and not idle and redis.call('LLEN', suspects) > 0
+local crashed = limit ~= 0 and not idle and redis.call('ZCARD', suspects) or 0
 local has_cancelled = redis.call('SCARD', cancelled_ids) > 0
 if not idle then
   for priority = 0, 9 do
@@ -156,7 +167,7 @@ if not idle then
 end
 
 local function ready_jobs()
-  local count = redis.call('LLEN', suspects)
+  local count = redis.call('ZCARD', suspects)
   for priority = 0, 9 do
     count = count + redis.call('LLEN', KEYS[READY + priority])
   end
@@ -227,9 +238,9 @@ local function sift_some(ids, priorities, first)
       dropped[#dropped + 1] = id
     elseif not seen[id] and not (run and misplaced(id, run)) then
       seen[id] = true
-      if suspect(run) then
-        redis.call('RPUSH', suspects, id)
-        accused = true
+      if run and run.crashes > 0 then
+        redis.call('ZADD', suspects, rank(run, now), id)
+        crashed = crashed + 1
       else
         take(id, priorities[first + n - 1], records[n], run)
       end
@@ -251,40 +262,65 @@ local function sift(ids, priorities)
   end
 end
 
-local function take_suspect()
-  for _ = 1, redis.call('LLEN', suspects) do
-    local id = redis.call('LPOP', suspects)
+local function take_crashed(ids)
+  for _, id in ipairs(ids) do
+    if bytes >= most_bytes then
+      return
+    end
+    redis.call('ZREM', suspects, id)
     local record, run = redis.call('HGET', jobs, id), parse_run(redis.call('HGET', runs, id))
     if not record then
       dropped[#dropped + 1] = id
     elseif run and not misplaced(id, run) then
       take(id, line_of(record), record, run)
-      redis.call('DEL', awaited)
-      return true
     end
   end
-  return false
 end
 
--- Whether this worker has to make room for a suspect. It becomes so if no worker has to; after TURN leases it is over.
-local function must_make_room()
-  redis.call('SET', awaited, worker, 'NX', 'PX', string.format('%.0f', TURN * lease))
-  return redis.call('GET', awaited) == worker
-end
-
-local alone = false
-if accused then
-  if empty then
-    alone = take_suspect()
-  else
-    alone = must_make_room()
+-- Takes the suspect that is next, and returns for how long it has to run alone; 0 if there is none.
+local function take_suspect()
+  redis.call('DEL', awaited)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', suspects, '-inf', '(0', 'LIMIT', 0, MOST_ROUNDS)) do
+    take_crashed({ id })
+    if #taken > 0 then
+      return math.max(parse_run(leases[3]).probation, 1)
+    end
   end
+  return 0
 end
-if alone then
+
+-- How long this worker has to make room; 0 if it has not. A worker's turn ends after TURN leases, and it has no other
+-- one for as long.
+local function make_room()
+  local till, owner = string.match(redis.call('GET', awaited) or '', '^(%d+) (.*)$')
+  till = tonumber(till)
+  if not till or now >= till and (owner ~= worker or now >= till + TURN * lease) then
+    till, owner = now + TURN * lease, worker
+    redis.call('SET', awaited, string.format('%.0f %s', till, worker), 'PX', string.format('%.0f', 2 * TURN * lease))
+  end
+  return owner == worker and now < till and math.min(till - now, math.floor(lease / EXTENSIONS)) or 0
+end
+
+-- Takes what the plan of this claim allows of the jobs that crashed; returns for how long the worker has to be alone.
+local function take_of_crashed()
+  local accused = redis.call('ZCOUNT', suspects, '-inf', '(0')
+  if accused > 0 and empty then
+    return take_suspect()
+  end
+  local alone_for = accused > 0 and make_room() or 0
+  if alone_for == 0 and observes then
+    local most = math.min(math.ceil((crashed - accused) / STEPS), limit)
+    take_crashed(most > 0 and redis.call('ZRANGEBYSCORE', suspects, 0, '+inf', 'LIMIT', 0, most) or {})
+  end
+  return alone_for
+end
+
+local alone_for = crashed > 0 and take_of_crashed() or 0
+if alone_for > 0 then
   limit = #taken
 end
 
-local drained = idle
+local known_crashed, drained = crashed, idle
 for _ = 1, MOST_ROUNDS do
   if drained or #taken >= limit or bytes >= most_bytes then
     break
@@ -296,9 +332,9 @@ for _ = 1, MOST_ROUNDS do
   end
 end
 
--- This claim itself may have found the first suspect, and nothing else.
-if accused and empty and #taken == 0 then
-  alone = take_suspect()
+-- This claim itself may have found the first jobs that crashed, and nothing else.
+if crashed > known_crashed and #taken == 0 then
+  alone_for = take_of_crashed()
 end
 
 local scores, ends = {}, lease_end()
@@ -307,17 +343,17 @@ for n, id in ipairs(taken) do
 end
 spread('ZADD', leased, scores)
 spread('HSET', runs, entries)
-remember(taken, alone)
+remember(taken, alone_for)
 
 local more = (not drained or bytes >= most_bytes) and redis.call('EXISTS', unpack(KEYS, READY, READY + 9)) > 0
 local nearest = next_due()
-local others = accused and redis.call('LLEN', suspects) > 0
+local others = crashed > 0 and redis.call('ZCARD', suspects) > 0
 if not more then
   -- All ready lists are empty, so no cancelled id is left in one.
   redis.call('DEL', cancelled_ids)
 end
--- A busy worker that skips a suspect must not wake another: two busy workers would wake each other without end.
-if more or others and empty then
+-- A worker that skips jobs that crashed must not wake another: two of them would wake each other without end.
+if more or others and #taken > 0 then
   if redis.call('LLEN', wake) == 0 then
     wake_workers(wake, 1)
   end
@@ -325,7 +361,7 @@ elseif not others then
   clear_tokens(nearest)
 end
 
-local reply = { #taken, nearest, dropped, alone and 1 or 0 }
+local reply = { #taken, nearest, dropped, alone_for }
 for n = 1, #leases do
   reply[4 + n] = leases[n]
 end

@@ -24,20 +24,24 @@ local function collect(ids)
   end
 end
 
--- Suspects come first, then the ready lists by priority.
+-- Jobs that crashed come first, then the ready lists by priority.
 local lines = { suspects }
 for priority = 9, 0, -1 do
   lines[#lines + 1] = KEYS[READY + priority]
 end
-for _, line in ipairs(lines) do
-  local first, length = 0, redis.call('LLEN', line)
+for n, line in ipairs(lines) do
+  local count, range = 'LLEN', 'LRANGE'
+  if n == 1 then
+    count, range = 'ZCARD', 'ZRANGE'
+  end
+  local first, length = 0, redis.call(count, line)
   if not has_cancelled then
     -- Every id counts, so the first ones can be skipped without reading them.
     first = math.min(skip, length)
     skip = skip - first
   end
   while first < length and #reply < limit do
-    collect(redis.call('LRANGE', line, first, first + STEP - 1))
+    collect(redis.call(range, line, first, first + STEP - 1))
     first = first + STEP
   end
 end

@@ -1,16 +1,18 @@
 -- reap: take back the jobs of one queue with an expired lease, and remove expired records; a sign of life of a worker.
 --
 -- Needs    clock batches scores states runs records ended wakes waits outage
--- KEYS     jobs runs leased failures ended waits wake suspects signs ended_indexes ready:0-9
+-- KEYS     jobs runs leased failures ended waits wake suspects signs crashed ended_indexes ready:0-9
 -- ARGV     1 most jobs   2 channel of ends, without the job id   3 ms to keep dead jobs
 --          4 most dead jobs to keep   5 length of the worker's leases, ms
 -- Returns  the server's time in ms; then for each job, the one whose lease expired last first: id, worker, 1 if that
 --          was a crash or 0, crashes, `pending` or `dead`
-local jobs, runs, leased, failures, ended, waits, wake, suspects, signs = unpack(KEYS)
-local INDEX, READY = ended_indexes(10)
+local jobs, runs, leased, failures, ended, waits, wake, suspects, signs, crashed = unpack(KEYS)
+local INDEX, READY = ended_indexes(11)
 local limit, channel, dead_ttl, most_dead = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local lease = tonumber(ARGV[5])
 local MOST_PRUNED, MAX_CRASHES = 1000, 3
-local life, step = note_sign(parse_signs(redis.call('GET', signs)), tonumber(ARGV[5]))
+local MAX_EXCUSED, EXCUSE_WINDOW, EXTENSIONS, CRASH_TTL, MOST_CRASHED = 2, 10, 3, 3600000, 1000
+local life, step = note_sign(parse_signs(redis.call('GET', signs)), lease)
 
 for _, index in pairs(INDEX) do
   prune(ended, index, MOST_PRUNED)
@@ -26,7 +28,7 @@ store_signs(signs, life)
 local found = redis.call('ZRANGEBYSCORE', leased, '-inf', '(' .. string.format('%.0f', reapable(life) + 1),
   'WITHSCORES', 'LIMIT', 0, limit)
 local reply, lapsed, orphans, over, front = { now }, {}, {}, {}, {}
-local reruns, dead_entries, ttls, accused = {}, {}, {}, {}
+local reruns, dead_entries, ttls, ranked = {}, {}, {}, {}
 
 local function mark_dead(id, run, record)
   local failure = run.failed and redis.call('HGET', failures, id) or nil
@@ -39,8 +41,10 @@ end
 local function put_back(id, run, priority)
   reruns[#reruns + 1] = id
   reruns[#reruns + 1] = run_line(run)
-  if suspect(run) then
-    table.insert(accused, 1, id)
+  if run.crashes > 0 then
+    -- Of jobs that crashed together, those first that had run for the shortest time: to start them harms the fewest.
+    ranked[#ranked + 1] = rank(run, now + (run.ran or 0))
+    ranked[#ranked + 1] = id
     return
   end
   front[priority] = front[priority] or {}
@@ -51,33 +55,63 @@ end
 local function unknown_run(record)
   return {
     failed = false, epoch = 1000000, enqueued = string.match(record, '^(%d+) ') or '0', attempt = 1, crashes = 0,
-    hand_backs = 0, claimed = '0', worker = '',
+    hand_backs = 0, claimed = '0', worker = '', probation = 0, since = 0,
   }
 end
 
--- After an outage the attempt does not count either: neither the job nor its worker has failed.
-local function count_lapse(run, forgiven)
-  run.state = RUN_REAP
-  note_start(run)
-  if forgiven then
-    run.attempt = math.max(run.attempt - 1, 0)
-  else
-    run.crashes = run.crashes + 1
-  end
+local function forgiven(place)
+  return life.survived and math.floor(place) < life.wait_until
 end
 
-local function take_back(id, record, place)
-  local run = parse_run(redis.call('HGET', runs, id)) or unknown_run(record)
-  local forgiven = life.survived and math.floor(place) < life.wait_until
-  count_lapse(run, forgiven)
-  local final = not forgiven and run.crashes >= whole_number(header_of(record).c, 1, 1000, MAX_CRASHES)
+local function note_crashed_worker(worker)
+  redis.call('ZREMRANGEBYSCORE', crashed, '-inf', now - CRASH_TTL)
+  redis.call('ZREMRANGEBYRANK', crashed, 0, -MOST_CRASHED)
+  redis.call('ZADD', crashed, 'NX', now, worker)
+  redis.call('PEXPIRE', crashed, CRASH_TTL)
+end
+
+-- As `after_crash` of aioq.model.suspects: notes the crash in the run, and returns whether the job is dead.
+local function count_crash(run, deadline, max_crashes)
+  run.ran = math.max(deadline - lease - tonumber(run.claimed), 0)
+  local may_have_run = run.ran + math.floor(lease / EXTENSIONS)
+  if run.crashes > 0 and run.ran >= run.probation then
+    run.probation = math.max(may_have_run, 2 * run.probation)
+    return false
+  end
+  run.since = run.crashes > 0 and run.since or now
+  run.crashes, run.probation = run.crashes + 1, math.max(may_have_run, run.probation)
+  local excusable = SUSPECT_AFTER < run.crashes and run.crashes < max_crashes + MAX_EXCUSED
+  return run.alone and run.crashes >= max_crashes
+    and not (excusable and redis.call('ZCOUNT', crashed, run.since - EXCUSE_WINDOW * lease, '+inf') > run.crashes)
+end
+
+local function take_back(id, run, record, place)
+  local final = false
+  run.state = RUN_REAP
+  note_start(run)
+  if forgiven(place) then
+    -- After an outage the attempt does not count either: neither the job nor its worker has failed.
+    run.attempt = math.max(run.attempt - 1, 0)
+  else
+    final = count_crash(run, math.floor(place), whole_number(header_of(record).c, 1, 1000, MAX_CRASHES))
+  end
   if final then
     mark_dead(id, run, record)
   else
     put_back(id, run, priority_of(place))
   end
-  for _, part in ipairs({ id, run.worker, forgiven and 0 or 1, run.crashes, final and 'dead' or 'pending' }) do
+  for _, part in ipairs({ id, run.worker, forgiven(place) and 0 or 1, run.crashes, final and 'dead' or 'pending' }) do
     reply[#reply + 1] = part
+  end
+end
+
+local records, found_runs = {}, {}
+for n = 1, #found, 2 do
+  local id = found[n]
+  records[n] = redis.call('HGET', jobs, id)
+  found_runs[n] = records[n] and (parse_run(redis.call('HGET', runs, id)) or unknown_run(records[n]))
+  if records[n] and not forgiven(found[n + 1]) then
+    note_crashed_worker(found_runs[n].worker)
   end
 end
 
@@ -85,10 +119,9 @@ end
 -- is the next to run.
 for n = #found - 1, 1, -2 do
   local id = found[n]
-  local record = redis.call('HGET', jobs, id)
   lapsed[#lapsed + 1] = id
-  if record then
-    take_back(id, record, found[n + 1])
+  if records[n] then
+    take_back(id, found_runs[n], records[n], found[n + 1])
   else
     orphans[#orphans + 1] = id
   end
@@ -105,7 +138,7 @@ end
 for priority, members in pairs(front) do
   spread('LPUSH', KEYS[READY + priority], members)
 end
-spread('RPUSH', suspects, accused)
+spread('ZADD', suspects, ranked)
 spread('HSET', runs, reruns)
 spread('ZREM', leased, lapsed)
 spread('HDEL', jobs, over)

@@ -1,28 +1,34 @@
 -- runs: the history of a job that was claimed, as one line of text:
---   <state><marks> <epoch> <enqueued ms> <attempt> <crashes>[+<hand-backs>] <claimed ms> <worker>
+--   <state><marks> <epoch> <enqueued ms> <attempt> <crashes>[+<hand-backs>][/<probation ms>@<since ms>][!] <claimed ms>
+--   <worker>
 -- state: r running, y retrying, s postponed, p released, c its worker crashed, n put back by hand
 -- marks: the sum of 1 if the hash `failures` has the latest failure, and 2 if the job no longer expires, because it was
 --   started or replayed
 -- hand-backs: how often workers handed the job back since its latest start; left out if 0
+-- probation, since: fields of CrashHistory in aioq.model.suspects; left out without a crash
+-- !: the run was claimed as the only one of its worker that was not cleared
 -- worker: the one that claimed the job last; in a job that was put back by hand, after the request that did so
 -- <epoch> <enqueued ms> is the fencing token: a write with another one, or by another worker, is rejected.
 local function parse_run(line)
-  local state, marks, epoch, enqueued, attempt, crashes, hand_backs, claimed, worker =
-    string.match(line or '', '^(%a)(%d) (%d+) (%d+) (%d+) (%d+)%+?(%d*) (%d+) (.*)$')
+  local state, marks, epoch, enqueued, attempt, crashes, more, claimed, worker =
+    string.match(line or '', '^(%a)(%d) (%d+) (%d+) (%d+) (%d+)(%S*) (%d+) (.*)$')
   if not state then
     return nil
   end
+  local probation, since = string.match(more, '/(%d+)@(%d+)')
   return {
     state = state, failed = marks % 2 == 1, started = tonumber(marks) >= 2, epoch = tonumber(epoch), enqueued = enqueued,
-    attempt = tonumber(attempt), crashes = tonumber(crashes), hand_backs = tonumber(hand_backs) or 0,
+    attempt = tonumber(attempt), crashes = tonumber(crashes), hand_backs = tonumber(string.match(more, '^%+(%d+)')) or 0,
+    probation = tonumber(probation) or 0, since = tonumber(since) or 0, alone = string.sub(more, -1) == '!',
     claimed = claimed, worker = worker,
   }
 end
 
 local function run_line(run)
   local crashes = run.hand_backs > 0 and run.crashes .. '+' .. run.hand_backs or run.crashes
-  return string.format('%s%d %d %s %d %s %s %s', run.state, (run.failed and 1 or 0) + (run.started and 2 or 0),
-    run.epoch, run.enqueued, run.attempt, crashes, run.claimed, run.worker)
+  local past = run.crashes > 0 and string.format('/%.0f@%.0f', run.probation, run.since) or ''
+  return string.format('%s%d %d %s %d %s%s%s %s %s', run.state, (run.failed and 1 or 0) + (run.started and 2 or 0),
+    run.epoch, run.enqueued, run.attempt, crashes, past, run.alone and '!' or '', run.claimed, run.worker)
 end
 
 -- The job was started, or is to run however late it is.
@@ -38,7 +44,13 @@ end
 local SUSPECT_AFTER = 2
 
 local function suspect(run)
-  return run and run.crashes >= SUSPECT_AFTER
+  return run.crashes >= SUSPECT_AFTER
+end
+
+-- The place of a job that crashed among those that wait in `suspects`. Suspects come first, the latest claimed before
+-- the others; then observed jobs in the order of their time.
+local function rank(run, time)
+  return suspect(run) and '-' .. run.claimed or string.format('%.0f', time)
 end
 
 -- Whether the worker itself ended the run: it settled it, and did not crash.

@@ -6,14 +6,11 @@ import json
 import sqlite3
 from itertools import starmap
 
-from aioq.model.job import SUSPECT_AFTER, Failure, JobRecord, QueueStats
+from aioq.model.job import Failure, JobRecord, QueueStats
 from aioq.model.states import FINAL_STATES, JobState, Verb
 from aioq_file.jobs import DAY, ORDER, STARTED, MinimalFileBroker, end, move
 
 __all__ = ["FileBroker"]
-
-SUSPECTS = f"crashes < {SUSPECT_AFTER}, CASE WHEN crashes >= {SUSPECT_AFTER} THEN run_at END"
-"""The order of suspects: before all other jobs, whatever their priority."""
 
 
 class FileBroker(MinimalFileBroker):
@@ -26,7 +23,7 @@ class FileBroker(MinimalFileBroker):
 
     async def list_jobs(self, queue: str, state: JobState, *, limit: int = 100, offset: int = 0) -> list[JobRecord]:
         """Return jobs of one state; see `aioq.protocols.JobStore.list_jobs`."""
-        order = f"{SUSPECTS}, {ORDER}" if state is JobState.PENDING else "run_at, number"
+        order = ORDER if state is JobState.PENDING else "run_at, number"
         return await self._list(queue, state, order, limit, offset)
 
     async def list_dead_jobs(self, queue: str, *, limit: int = 100, offset: int = 0) -> list[JobRecord]:

@@ -13,7 +13,6 @@ from urllib.request import url2pathname
 from aioq import BrokerConfigError, JobConflict
 from aioq.clock import Clock, SystemClock
 from aioq.model.job import (
-    SUSPECT_AFTER,
     Claim,
     ClaimRequest,
     Completed,
@@ -173,26 +172,19 @@ def _admit(db: sqlite3.Connection, job: NewJob, now: float) -> bool:
 
 def _claim(db: sqlite3.Connection, request: ClaimRequest, now: float) -> Claim:
     mine = (request.worker_id, request.request_id)
-    known = db.execute("SELECT alone FROM claims WHERE worker_id = ? AND request_id = ?", mine).fetchone()
-    alone = bool(known["alone"]) if known else _take(db, request, now)
-    if not known:
-        db.execute("INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?)", (*mine, now, alone))
+    if not db.execute("SELECT 1 FROM claims WHERE worker_id = ? AND request_id = ?", mine).fetchone():
+        _take(db, request, now)
+        db.execute("INSERT OR REPLACE INTO claims VALUES (?, ?, ?)", (*mine, now))
     held = "SELECT * FROM jobs WHERE queue = ? AND state = 'running' AND worker_id = ? AND request_id = ?"
     rows = [row for queue in request.queues for row in db.execute(f"{held} ORDER BY {ORDER}", (queue, *mine))]
-    return Claim(leases=[_lease(row) for row in rows], next_due=_next_due(db, request.queues, now), alone=alone)
+    return Claim(leases=[_lease(row) for row in rows], next_due=_next_due(db, request.queues, now))
 
 
-def _take(db: sqlite3.Connection, request: ClaimRequest, now: float) -> bool:
-    """Lease up to `limit` due jobs, or one suspect; return whether the worker must claim nothing more."""
+def _take(db: sqlite3.Connection, request: ClaimRequest, now: float) -> None:
+    """Lease up to `limit` due jobs."""
     left = request.limit
     for queue in request.queues:
-        if left and db.execute(f"SELECT 1 FROM jobs WHERE {DUE} AND crashes >= ?", (queue, SUSPECT_AFTER)).fetchone():
-            empty = not request.running and left == request.limit
-            suspects = f"{DUE} AND crashes >= ? ORDER BY run_at, number"
-            _lease_first(db, request, now, suspects, (queue, SUSPECT_AFTER), limit=1 if empty else 0)
-            return True
         left -= _lease_first(db, request, now, f"{DUE} ORDER BY {ORDER}", (queue,), limit=left)
-    return False
 
 
 def _lease_first(

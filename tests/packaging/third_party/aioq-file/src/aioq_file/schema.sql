@@ -32,8 +32,7 @@ CREATE TABLE IF NOT EXISTS queues (name TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS claims (
     worker_id  TEXT PRIMARY KEY,
     request_id TEXT NOT NULL,
-    made_at    REAL NOT NULL,
-    alone      INTEGER NOT NULL         -- whether the worker was told to be alone
+    made_at    REAL NOT NULL
 );
 
 CREATE TABLE IF NOT EXISTS signs (
