@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -130,13 +130,12 @@ def _schema_of_model(type: Any) -> dict[str, Any]:
     return {"$defs": {}, **schema}
 
 
-def _without_prose(schema: Any) -> Any:
+def _without_prose(schema: object) -> object:
     """Return a schema without docstrings and titles; fields and classes may have any name."""
     if isinstance(schema, list):
-        items: list[Any] = schema
-        return [_without_prose(item) for item in items]
+        return [_without_prose(item) for item in cast("list[object]", schema)]
     if isinstance(schema, dict):
-        parts: dict[str, Any] = schema
+        parts = cast("dict[str, dict[str, object]]", schema)
         return {
             key: {name: _without_prose(field) for name, field in part.items()} if key in NAMED else _without_prose(part)
             for key, part in parts.items()
