@@ -328,7 +328,7 @@ class Aarq:
             raise MissingFeature(self.broker, "TickLedger", needed_for)
 
 
-def _checked_zone(tz: str | ZoneInfo | None) -> str | ZoneInfo | None:
+def _checked_zone(tz: object) -> str | ZoneInfo | None:
     if isinstance(tz, str):
         try:
             ZoneInfo(tz)
@@ -338,6 +338,7 @@ def _checked_zone(tz: str | ZoneInfo | None) -> str | ZoneInfo | None:
                 f"tz {tz[:60]!r} is not a known time zone; name one such as Europe/Berlin or Etc/GMT-1, "
                 f"or run: pip install tzdata, if the system has no time zones"
             ) from None
-    elif tz is not None and not isinstance(tz, ZoneInfo):
+        return tz
+    if tz is not None and not isinstance(tz, ZoneInfo):
         raise TypeError(f'tz is a name such as "Europe/Berlin", a ZoneInfo or None, got {tz!r}')
     return tz

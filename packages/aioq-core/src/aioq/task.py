@@ -407,7 +407,7 @@ def checked_calls(calls: Iterable[Call[R]], example: str = "task.call") -> list[
         TypeError: An item is no call; the message says how to make one, with `example`.
     """
     found = list(calls)
-    for call in found:
+    for call in cast("list[object]", found):
         if not isinstance(call, Call):
             raise TypeError(
                 f"enqueue_many takes calls, got {type(call).__name__}; write {example}(...) for each, "
