@@ -14,7 +14,7 @@ Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{n
     signs       string  the signs of life of the workers, and the latest outage
     cancelled_ids
                 set     ids of cancelled jobs that are still in a ready list; every 1,000 are removed from the first
-                        100,000 ids of the lists
+                        20,000 ids of the lists
     ended       hash    job id -> record of an ended job, kept for a while
     completed, failed, cancelled, dead, expired
                 zsets   ids of ended jobs, by the time at which their record is removed

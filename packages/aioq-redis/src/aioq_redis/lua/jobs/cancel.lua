@@ -8,7 +8,7 @@
 -- Returns  1 if the script cancelled it, 0 if it has ended or is unknown
 local jobs, runs, leased, due, cancelled_ids, failures, ended, waits, suspects = unpack(KEYS)
 local INDEX, READY = ended_indexes(10)
-local MOST_PRUNED, SWEEP_EVERY, MOST_SWEPT = 100, 1000, 100000
+local MOST_PRUNED, SWEEP_EVERY, MOST_SWEPT = 100, 1000, 20000
 local id, request, ttl, ends, aborts = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 
 -- Removes the cancelled ids from the front of a ready list; returns how many ids it looked at.
