@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from aioq.errors import BrokerConfigError
+from aioq import Aarq
+from aioq.cli.exit_codes import CommandError
+from aioq.cli.find_app import load_target
+from aioq.cli.output import print_err
+from aioq.errors import AioqError, BrokerConfigError
 from aioq_redis import RedisBroker
-from aioq_redis.client.url import Address, Settings, mask
+from aioq_redis.client.url import Address, Settings
 
 
 @pytest.mark.parametrize(
@@ -92,17 +96,17 @@ def test_url_gives_certificate_files(tmp_path: Path) -> None:
     ("url", "complaint"),
     [
         ("http://h", "scheme must be"),
-        ("redis://h:port", "Port"),
-        ("redis://h:99999", "Port"),
+        ("redis://h:port", "port is a number"),
+        ("redis://h:99999", "port is a number"),
         ("redis://h/x", "database must be a whole number"),
         ("redis://h/-1", "database must be a whole number"),
         ("redis://h/1?db=2", "given twice"),
         ("redis://h?db=1&db=2", "given twice"),
-        ("redis://h?socket_timeout=5", "unknown option 'socket_timeout'"),
-        ("redis://h?ssl_cert_reqs=none", "unknown option 'ssl_cert_reqs'"),
-        ("rediss://h?ssl_cert_reqs=maybe", "ssl_cert_reqs must be required or none, got 'maybe'"),
-        ("rediss://h?ssl_ca_certs=/no/such/file", "no such file"),
-        ("redis://h#x", "%23"),
+        ("redis://h?socket_timeout=5", "unknown option; redis:// has db"),
+        ("redis://h?ssl_cert_reqs=none", "unknown option; redis:// has db"),
+        ("rediss://h?ssl_cert_reqs=maybe", "ssl_cert_reqs must be required or none;"),
+        ("rediss://h?ssl_ca_certs=/no/such/file", "ssl_ca_certs must name a file"),
+        ("redis://h#x", "it contains a #"),
         ("unix://relative/path", "must be absolute"),
         ("unix://", "must be absolute"),
         ("unix+cluster:///s", "scheme must be"),
@@ -110,12 +114,12 @@ def test_url_gives_certificate_files(tmp_path: Path) -> None:
         ("redis+cluster://", "must name hosts"),
         ("redis+cluster://a,,b", "must name hosts"),
         ("redis+cluster://h/1", "no databases but 0"),
-        ("redis+cluster://h?db=0", "unknown option 'db'; redis\\+cluster:// has none"),
-        ("redis+cluster://a:1,b:x", "Port"),
+        ("redis+cluster://h?db=0", "unknown option; redis\\+cluster:// has none"),
+        ("redis+cluster://a:1,b:x", "port is a number"),
         ("redis+sentinel://h", "must name the service"),
         ("redis+sentinel://h/main/x", "database must be a whole number"),
         ("redis+sentinel://h/main/1/2", "database must be a whole number"),
-        ("redis+cluster://h?sentinel_password=x", "unknown option 'sentinel_password'"),
+        ("redis+cluster://h?sentinel_password=x", "unknown option; "),
     ],
 )
 def test_malformed_url_raises(url: str, complaint: str) -> None:
@@ -124,27 +128,85 @@ def test_malformed_url_raises(url: str, complaint: str) -> None:
         Settings.from_url(url)
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "redis://user:hunter2@h:1x",
-        "redis://:hunter2@h?what=hunter2",
-        "redis://hunter2@h:x",
-        "redis://h?password=hunter2",
-        "redis://u:hun#hunter2@h",
-        "redis://u:a@hunter2@h:x",
-        "nonsense://u:hunter2@h",
-        "unix://u:hunter2@h/x",
-        "redis+cluster://u:hunter2@a,b/1",
-        "redis+sentinel://u:hunter2@a,b",
-        "redis+sentinel://a,b?sentinel_password=hunter2",
-    ],
+SECRETS = (
+    "hun/ter2",
+    "hun?ter2",
+    "hun#ter2",
+    "hun@ter2",
+    "hun:ter2",
+    "hun%ter2",
+    "6379/hunter2",
+    "1?hunter2",
+    "hun[ter2",
 )
-def test_error_of_malformed_url_hides_secrets(url: str) -> None:
-    """Error messages show the URL without secrets."""
-    with pytest.raises(BrokerConfigError) as caught:
+"""Passwords that nobody has percent-encoded, and parts of them that look like a port."""
+
+SHAPES = (
+    "redis://:{secret}@h:6379/0",
+    "redis://user:{secret}@h:6379/0",
+    "redis://{secret}@h:x",
+    "redis:/user:{secret}@h:6379",
+    "redis:user:{secret}@h:6379",
+    "user:{secret}@h:6379",
+    "//user:{secret}@h",
+    ":{secret}@h",
+    "nonsense://user:{secret}@h",
+    "http://user:{secret}@h",
+    "rediss://user:{secret}@h?ssl_cert_reqs={secret}",
+    "rediss://user:{secret}@h?ssl_ca_certs={secret}",
+    "rediss://h?ssl_certfile={secret}",
+    "rediss://h?{secret}=1",
+    "redis://h?password={secret}",
+    "redis://h/{secret}",
+    "redis://user:{secret}@h:6379x",
+    "redis://h#{secret}",
+    "redis://h?db={secret}",
+    "unix://user:{secret}@run/redis.sock",
+    "unix://user:{secret}@/run/redis.sock?db={secret}",
+    "unix:/{secret}@/run/redis.sock",
+    "valkey+cluster://user:{secret}@a,b/1",
+    "redis+cluster://user:{secret}@a:1,b:x",
+    "redis+cluster://user:{secret}@a,,b",
+    "redis+sentinel://user:{secret}@a,b",
+    "redis+sentinel://user:{secret}@a,b/main/x",
+    "redis+sentinel://a,b?sentinel_password={secret}",
+    "redis+sentinel://a,b/main?sentinel_user={secret}",
+    "redis+ring://user:{secret}@h",
+)
+
+
+def seen_in(secret: str, text: str) -> list[str]:
+    """Return the parts of a password that a text shows."""
+    return [part for part in ("hun", "ter2", "hunter2", secret) if part in text]
+
+
+@pytest.mark.parametrize("secret", ["hunter2", *SECRETS])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_error_of_url_that_was_not_read_shows_no_part_of_it(
+    shape: str, secret: str, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither the broker's error nor the app's, the command line or a log shows any of a URL that cannot be read."""
+    url = shape.format(secret=secret)
+    shown = ""
+    for use in (RedisBroker, Aarq):
+        try:
+            # It can be read in a few cases, for example if the last @ ends the password.
+            shown += repr(use(url))
+        except AioqError as error:
+            shown += f"{error!r} {error.__cause__!r} {error.__context__!r}"
+    try:
+        load_target(url, "doctor")
+    except (CommandError, AioqError) as error:
+        print_err(str(error))
+    assert seen_in(secret, shown + caplog.text + "".join(capsys.readouterr())) == []
+
+
+@pytest.mark.parametrize("url", ["redis://:a/b@h", "redis://:a?b@h", "redis://:a#b@h", "redis://u:1/a@h", "redis:/h"])
+def test_error_of_url_that_was_not_read_says_to_percent_encode(url: str) -> None:
+    """The error gives the fix, whichever character has split the URL in the wrong place."""
+    with pytest.raises(BrokerConfigError, match="percent-encode / . # @ : and % in user name and password") as caught:
         RedisBroker(url)
-    assert "hunter2" not in str(caught.value)
+    assert caught.value.__context__ is None
 
 
 @pytest.mark.parametrize(
@@ -161,12 +223,6 @@ def test_repr_shows_url_without_password(url: str, shown: str) -> None:
     """`repr` of the broker shows the URL with its defaults."""
     assert repr(RedisBroker(url, namespace="app")) == f"RedisBroker({shown!r}, namespace='app')"
     assert "hunter2" not in repr(Settings.from_url(url))
-
-
-def test_mask_takes_any_text() -> None:
-    """A text that is not a URL is returned as it is."""
-    assert mask("nothing to hide") == "nothing to hide"
-    assert mask("redis://h/0?a=secret&b=secret") == "redis://h/0?a=***&b=***"
 
 
 @pytest.mark.parametrize("name", ["", "a:b", "{a}", "a b", "a*", "a\n", "ä", "x" * 65, "../x"])

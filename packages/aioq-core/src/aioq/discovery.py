@@ -38,8 +38,10 @@ def chosen_broker(broker: object) -> Broker:
         return broker_from_url(broker)
     if isinstance(broker, type) or not isinstance(broker, Broker):
         lacks = "a class in place of one" if isinstance(broker, type) else f"without {_missing(broker, Broker)}"
+        # Not its repr: it may be an object of another library for URLs, or bytes, with a password.
+        kind = broker.__qualname__ if isinstance(broker, type) else type(broker).__qualname__
         raise TypeError(
-            f"broker must be a URL or an object with the methods of aioq.protocols.Broker, got {broker!r}: {lacks}"
+            f"broker must be a URL or an object with the methods of aioq.protocols.Broker, got {kind}: {lacks}"
         )
     return broker
 
@@ -52,7 +54,10 @@ def broker_from_url(url: str) -> Broker:
     """
     found = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", url)
     if not found:
-        raise DiscoveryError("a broker's URL starts with a scheme and ://, for example redis://localhost:6379")
+        raise DiscoveryError(
+            "a broker's URL starts with a scheme and ://, for example redis://localhost:6379; percent-encode special "
+            "characters in user name and password"
+        )
     scheme = found[1].lower()
     if (point := _only(BROKERS, scheme, f"a broker for {scheme}://")) is None:
         hint = f"; run: pip install {_INSTALL[scheme]}" if scheme in _INSTALL else ""

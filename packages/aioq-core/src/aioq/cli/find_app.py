@@ -23,6 +23,8 @@ __all__ = ["find_entry", "load_app", "load_target"]
 
 PATH: Final = r"\w+(\.\w+)*(:\w+(\.\w+)*)?"
 
+LIKE_URL: Final = re.compile(r"@|^[A-Za-z][A-Za-z0-9+.-]+:/")
+
 OWN_PACKAGES: Final = ("aioq", "aioq_cron", "aioq_redis", "importlib")
 """Packages whose lines are not the cause of a failed import."""
 
@@ -72,6 +74,11 @@ def find_entry(app: Aarq, path: str, name: str) -> CronEntry:
 
 def _checked(path: str) -> str:
     module = path.partition(":")[0]
+    if LIKE_URL.search(path):
+        # Not shown, because it may have a password.
+        raise CommandError(
+            "this looks like the URL of a broker, which starts with a scheme and ://, as in redis://host"
+        )
     if "/" in path or "\\" in path or module.endswith(".py"):
         # The most frequent mistake, so the error has the right path.
         better = re.sub(r"\.py(?=:|$)", "", path).replace("\\", "/").removeprefix("./").strip("/").replace("/", ".")

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from aioq.errors import BrokerConfigError
 
-__all__ = ["CLUSTER", "SENTINEL", "SILENCE", "SINGLE", "Address", "Durability", "Settings", "mask"]
+__all__ = ["CLUSTER", "SENTINEL", "SILENCE", "SINGLE", "Address", "Durability", "Settings"]
 
 SINGLE: Final = ""
 SENTINEL: Final = "sentinel"
@@ -75,11 +75,18 @@ class Settings:
         Raises:
             BrokerConfigError: The URL is malformed, or has an unknown option.
         """
+        # Any part of the text may belong to a password, as the URL was not understood: the error shows none of it, and
+        # is raised outside of the block, so that it has no context with another one that does.
         try:
-            return _parse(urlsplit(url))
-        # Raised without its cause, whose text may contain the password.
-        except (ValueError, BrokerConfigError) as error:
-            raise BrokerConfigError(f"{mask(url)} is not a URL of a Redis server: {error}") from None
+            return _parse(url)
+        except BrokerConfigError as error:
+            why = str(error)
+        except ValueError:
+            why = "host or port cannot be read; a port is a number up to 65535"
+        raise BrokerConfigError(
+            f"the URL of the Redis server cannot be read: {why}; percent-encode / ? # @ : and % in user name and "
+            f"password, for example %2F for /"
+        )
 
     @property
     def host(self) -> str:
@@ -125,14 +132,10 @@ class Durability:
         return cls(int(found[1] or 0), timeout)
 
 
-def mask(url: str) -> str:
-    """Return a text that may be a URL, without anything that may be a password."""
-    # Up to the last @, because a password that is not escaped may contain one.
-    url = re.sub(r"(?<=://).*@", "***@", url)
-    return re.sub(r"(?<=[?&])([^=&]*)=[^&]*", r"\1=***", url)
-
-
-def _parse(url: SplitResult) -> Settings:
+def _parse(text: str) -> Settings:
+    url = urlsplit(text)
+    if "://" not in text:
+        raise BrokerConfigError("it must begin with a scheme and ://, for example redis://localhost:6379")
     scheme, _, kind = url.scheme.partition("+")
     if scheme not in (*_TCP, *_TLS, _UNIX) or kind not in _KINDS or (scheme == _UNIX and kind):
         raise BrokerConfigError(
@@ -144,6 +147,8 @@ def _parse(url: SplitResult) -> Settings:
 
 def _tcp(url: SplitResult, options: dict[str, str], *, tls: bool, kind: str) -> Settings:
     addresses = _addresses(url, kind)
+    if "@" in url.path:
+        raise BrokerConfigError("there is an @ after the host")
     service, path = _service(url.path) if kind == SENTINEL else ("", url.path.strip("/"))
     if kind == CLUSTER and path:
         raise BrokerConfigError("a cluster has no databases but 0; leave out the path")
@@ -210,12 +215,12 @@ def _options(url: SplitResult, scheme: str, kind: str) -> dict[str, str]:
     # An option without a value is a mistake, and not the same as none.
     for name, value in parse_qsl(url.query, keep_blank_values=True):
         if name not in allowed:
-            raise BrokerConfigError(f"unknown option {name!r}; {url.scheme}:// has {', '.join(allowed) or 'none'}")
+            raise BrokerConfigError(f"it has an unknown option; {url.scheme}:// has {', '.join(allowed) or 'none'}")
         if name in options:
             raise BrokerConfigError(f"option {name} is given twice")
         options[name] = value
     if url.fragment:
-        raise BrokerConfigError("it contains a #; write %23 in a user name or password")
+        raise BrokerConfigError("it contains a #")
     return options
 
 
@@ -232,7 +237,7 @@ def _database(path: str, options: dict[str, str]) -> int:
 def _choice(options: dict[str, str], name: str, allowed: tuple[str, ...]) -> str | None:
     value = options.get(name)
     if value is not None and value not in allowed:
-        raise BrokerConfigError(f"{name} must be {' or '.join(allowed)}, got {value!r}")
+        raise BrokerConfigError(f"{name} must be {' or '.join(allowed)}")
     return value
 
 
@@ -240,7 +245,7 @@ def _file(options: dict[str, str], name: str) -> str | None:
     value = options.get(name)
     # Now, because the TLS library would not say which option is wrong.
     if value is not None and not Path(value).is_file():
-        raise BrokerConfigError(f"{name} names {value!r}: there is no such file")
+        raise BrokerConfigError(f"{name} must name a file, and there is none of this name")
     return value
 
 
