@@ -29,7 +29,7 @@ from aioq.model.cron import TickOutcome
 from aioq.model.ids import tick_id
 from aioq.model.job import Completed, WorkerInfo
 from aioq_redis import RedisBroker
-from aioq_redis.client import login
+from aioq_redis.client import connection
 from tests.access import REPLICAS, RULES, as_user
 from tests.core.rig import lease
 from tests.redis.job_helpers import claim, job, lease_of, until, work_of
@@ -252,7 +252,7 @@ class TestTls:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:  # fmt: skip
         """A handshake that is not over when the broker looks for a server without TLS goes on."""
-        monkeypatch.setattr(login, "PATIENCE", 0.0)
+        monkeypatch.setattr(connection, "PATIENCE", 0.0)
         user = redis_url.partition("://")[2].rpartition("@")[0]
         await make_broker(f"rediss://{user}@localhost:{port}?ssl_ca_certs={trusted}").connect()
 

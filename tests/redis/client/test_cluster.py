@@ -13,7 +13,7 @@ import pytest
 from aioq.errors import BrokerConfigError, BrokerUnavailable
 from aioq.model.job import Completed, Settled
 from aioq_redis import RedisBroker
-from aioq_redis.client import client, login
+from aioq_redis.client import client, connection
 from aioq_redis.client.hash_slots import hash_slot
 from aioq_redis.storage.keys import Layout
 from tests.access import REPLICAS, as_user, definition
@@ -160,7 +160,7 @@ async def test_failed_node_is_replaced_by_replica(
 ) -> None:
     """The replica takes over from a node that is dead or hangs; no job that was confirmed by a replica is lost."""
     monkeypatch.setattr(client, "silence_limit", lambda timeout: 1.0)
-    monkeypatch.setattr(login, "CONNECT_TIMEOUT", 1.0)
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 1.0)
     cluster = Cluster(program, namespace, REPLICAS)
     try:
         await asyncio.to_thread(cluster.start)

@@ -17,8 +17,7 @@ from aioq.model.job import Completed, Settled
 from aioq_redis import RedisBroker
 from aioq_redis.client import client
 from aioq_redis.client import pubsub as channels
-from aioq_redis.client.connection import Connection
-from aioq_redis.client.login import connect
+from aioq_redis.client.connection import Connection, connect
 from aioq_redis.client.url import Settings
 from tests.core.rig import lease
 from tests.redis.job_helpers import claim, job, request, until, work_of

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from aioq.errors import BrokerConfigError, BrokerUnavailable
-from aioq_redis.client import client, login
+from aioq_redis.client import client, connection
 from tests.cluster import Sentinels
 from tests.redis.job_helpers import claim, job, until, work_of
 from tests.redis.layout import assert_consistent
@@ -100,7 +100,7 @@ async def test_failed_primary_is_replaced(
 ) -> None:
     """Work goes on within ten seconds. Only jobs that no replica had are lost, and none that a replica confirmed."""
     monkeypatch.setattr(client, "silence_limit", lambda timeout: 1.0)
-    monkeypatch.setattr(login, "CONNECT_TIMEOUT", 1.0)
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 1.0)
     primary = watched.primary()
     load = Load(make(watched.url, timeout=2.0, durability=durability), make(watched.url, timeout=2.0))
 

@@ -9,7 +9,7 @@ import pytest
 
 from aioq.model.states import JobState
 from aioq_redis import RedisBroker
-from aioq_redis.client.login import connect
+from aioq_redis.client.connection import connect
 from aioq_redis.client.url import Settings
 from tests.redis.job_helpers import claim, job, let_pass, request
 from tests.redis.proxy import Proxy

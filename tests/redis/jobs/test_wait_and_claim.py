@@ -19,8 +19,7 @@ from aioq.errors import BrokerUnavailable
 from aioq.model.job import Claim, ClaimRequest, Completed, QueueStats, Released, Retried
 from aioq_redis import RedisBroker
 from aioq_redis.client import client as broker_client
-from aioq_redis.client.connection import pack
-from aioq_redis.client.login import connect
+from aioq_redis.client.connection import connect, pack
 from aioq_redis.client.pipeline import Command
 from aioq_redis.client.url import Settings
 from aioq_redis.storage.keys import sibling_key

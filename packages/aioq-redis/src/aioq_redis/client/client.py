@@ -125,7 +125,8 @@ class Client:
     def _session_in(self, loop: asyncio.AbstractEventLoop) -> Session:
         session = self._sessions.get(loop)
         if session is None:
-            self._forget_closed_loops()
+            if self._sessions:
+                self._forget_closed_loops()
             session = self._sessions[loop] = Session(self._settings, self._durability, self._marker_key)
         return session
 

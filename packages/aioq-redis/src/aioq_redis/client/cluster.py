@@ -15,10 +15,9 @@ from random import sample
 from typing import Any, Final
 
 from aioq.errors import AioqError, BrokerConfigError
-from aioq_redis.client.connection import Connection
+from aioq_redis.client.connection import Connection, ask_once, connect
 from aioq_redis.client.errors import ConnectionLost, ErrorReply, Unreachable
 from aioq_redis.client.hash_slots import SlotMap, hash_slot, read_redirection
-from aioq_redis.client.login import ask_once, connect
 from aioq_redis.client.pipeline import Command, Pipeline
 from aioq_redis.client.url import Address, Settings
 

@@ -13,9 +13,8 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 from aioq.errors import AioqError, BrokerConfigError
-from aioq_redis.client.connection import Connection
+from aioq_redis.client.connection import Connection, ask_once, connect
 from aioq_redis.client.errors import ConnectionLost, ErrorReply, Unreachable
-from aioq_redis.client.login import ask_once, connect
 from aioq_redis.client.pipeline import SingleServer
 from aioq_redis.client.pubsub import ServerSubscriptions
 from aioq_redis.client.url import Address, Settings

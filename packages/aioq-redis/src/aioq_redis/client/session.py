@@ -10,8 +10,8 @@ from typing import Any
 from aioq_redis.client.blocking import Blocking
 from aioq_redis.client.cluster import Cluster
 from aioq_redis.client.cluster_blocking import ClusterBlocking
+from aioq_redis.client.connection import connect
 from aioq_redis.client.errors import ConnectionLost
-from aioq_redis.client.login import connect
 from aioq_redis.client.pipeline import SingleServer
 from aioq_redis.client.pubsub import PubSub
 from aioq_redis.client.replication import Replication
