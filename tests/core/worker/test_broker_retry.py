@@ -83,10 +83,10 @@ async def test_broker_retry_outage_is_logged_once(
     assert caplog.record_tuples[0] == (
         "aioq.worker",
         logging.ERROR,
-        "broker unreachable, retrying until it answers: connection refused",
+        "broker unavailable, retrying until it works again: connection refused",
     )
     assert caplog.record_tuples[1][1] == logging.WARNING
-    assert caplog.messages[1].startswith("broker reachable again after 6")
+    assert caplog.messages[1].startswith("broker available again after 6")
     assert len(caplog.messages) == 2
     assert caplog.records[0].exc_info is None
 
@@ -178,3 +178,70 @@ async def test_broker_retry_old_rejections_are_forgotten(
         tg.cancel_scope.cancel()
     assert next(numbers) > 100
     assert len(retry._rejections) < 100  # pyright: ignore[reportPrivateUsage]
+
+
+async def test_broker_retry_outage_counts_from_first_failed_call(
+    retry: BrokerRetry, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The broker may have repeated the call for a while before it raised; that time belongs to the outage."""
+    shops = [Shop(), Shop()]
+    async with anyio.create_task_group() as tg:
+        for shop, tried_for in zip(shops, (1.0, 5.0), strict=True):
+            shop.error = BrokerUnavailable("connection refused", tried_for=tried_for)
+            tg.start_soon(retry.call, shop.ask)
+        await settle_down()
+        for shop in shops:
+            shop.error = None
+        await clock.advance(0.1)
+    assert caplog.messages[1] in ("broker available again after 5.0 s", "broker available again after 5.1 s")
+
+
+async def test_broker_retry_outage_lasts_until_last_call_succeeds(
+    retry: BrokerRetry, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A broker that answers some calls and not others is logged once, and not each time that one of them succeeds."""
+    reads, writes = Shop(), Shop()
+    writes.error = DOWN
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(retry.call, writes.ask)
+        for _ in range(5):
+            reads.error = DOWN
+            tg.start_soon(retry.call, reads.ask)
+            await clock.advance(5)
+            reads.error = None
+            await clock.advance(5)
+        assert len(caplog.messages) == 1
+        writes.error = None
+        await clock.advance(5)
+    assert len(caplog.messages) == 2
+
+
+async def test_broker_retry_timeout_without_text_gets_one(
+    retry: BrokerRetry, clock: VirtualClock, shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log does not only say "TimeoutError"."""
+    shop.error = TimeoutError()
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(retry.call, shop.ask)
+        await settle_down()
+        tg.cancel_scope.cancel()
+    assert caplog.messages == ["broker unavailable, retrying until it works again: no answer in time"]
+
+
+async def test_broker_retry_limit_raises_last_error(retry: BrokerRetry, clock: VirtualClock, shop: Shop) -> None:
+    """A call with a limit raises what it got last; the time before the first error counts."""
+    shop.error = BrokerUnavailable("connection refused", tried_for=8.0)
+    raised: list[Exception] = []
+
+    async def call() -> None:
+        try:
+            await retry.repeat(shop.ask, after=DOWN if shop.error is None else shop.error, limit=10.0)
+        except BrokerUnavailable as error:
+            raised.append(error)
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(call)
+        await clock.advance(1)
+        assert raised == []
+        await clock.advance(3)
+        assert raised == [shop.error]

@@ -106,9 +106,13 @@ async def holds_anything(bench: Bench) -> None:
     cyclic.args = (cyclic, threading.Lock())
     cyclic.__cause__ = cyclic
     assert (await failure_of(bench, cyclic)).type == "ValueError"
-    group = ExceptionGroup("several", [ValueError(threading.Lock()), KeyError("b")])
+    lock = threading.Lock()
+    group = ExceptionGroup("several", [ValueError(lock), KeyError("b")])
     kept = await failure_of(bench, group)
-    assert (kept.type, kept.message) == ("ExceptionGroup", "several (2 sub-exceptions)")
+    assert (kept.type, kept.message) == (
+        "ExceptionGroup",
+        f"several (2 sub-exceptions): ValueError: {lock!r}; KeyError: 'b'",
+    )
     assert "KeyError: 'b'" in kept.traceback
 
 

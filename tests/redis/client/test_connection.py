@@ -176,22 +176,54 @@ async def test_concurrent_calls_share_one_connection(behind: RedisBroker, proxy:
     "reply",
     [
         b"-LOADING Redis is loading the dataset in memory\r\n",
-        b"-READONLY You can't write against a read only replica.\r\n",
         b"-CLUSTERDOWN The cluster is down\r\n",
-        b"-MASTERDOWN Link with MASTER is down\r\n",
         b"-TRYAGAIN Multiple keys request during rehashing of slot\r\n",
         b"-BUSY Redis is busy running a script.\r\n",
+        b"-MISCONF Redis is configured to save RDB snapshots, but it's unable to persist to disk.\r\n",
+        b"-NOREPLICAS Not enough good replicas to write.\r\n",
+    ],
+)
+async def test_answer_of_server_that_is_not_ready_keeps_connection(
+    behind: RedisBroker, proxy: Proxy, reply: bytes
+) -> None:
+    """The caller does not see errors that pass. An error is an answer, so the connection is in order."""
+    await behind.enqueue([job("a")])
+    proxy.answer(b"EVALSHA", reply)
+    assert await behind.enqueue([job("b")]) == [True]
+    assert proxy.connections == 1
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"-READONLY You can't write against a read only replica.\r\n",
+        b"-MASTERDOWN Link with MASTER is down\r\n",
         b"-MOVED 3999 127.0.0.1:6381\r\n",
         b"-ASK 3999 127.0.0.1:6381\r\n",
         b"-ERR Error running script (call to f_1): @user_script:1: @user_script: 1: -READONLY You can't write\r\n",
     ],
 )
-async def test_transient_error_is_retried(behind: RedisBroker, proxy: Proxy, reply: bytes) -> None:
-    """The caller does not see errors that pass; the connection is replaced."""
+async def test_answer_of_wrong_server_replaces_connection_once(
+    behind: RedisBroker, proxy: Proxy, caplog: pytest.LogCaptureFixture, reply: bytes
+) -> None:
+    """The name may lead to another server now. If the next one answers the same, it is not left at once."""
     await behind.enqueue([job("a")])
-    proxy.answer(b"EVALSHA", reply)
+    for _ in range(3):
+        proxy.answer(b"EVALSHA", reply)
     assert await behind.enqueue([job("b")]) == [True]
     assert proxy.connections == 2
+    assert caplog.messages == []
+
+
+async def test_server_that_cuts_connections_is_logged_once(
+    behind: RedisBroker, proxy: Proxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A connection that opens and is cut before any reply is no recovery."""
+    await behind.enqueue([job("a")])
+    proxy.cut_before(b"EVALSHA", 4)
+    with caplog.at_level(logging.INFO, "aioq.redis"):
+        assert await behind.enqueue([job("b")]) == [True]
+    assert [message.partition(" redis")[0] for message in caplog.messages] == ["lost the connection to", "connected to"]
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,15 @@ class AioqError(Exception):
 
 
 class BrokerUnavailable(AioqError):
-    """The broker cannot be reached or is not ready; the same call may succeed later."""
+    """The broker cannot be reached or is not ready; the same call may succeed later.
+
+    Attributes:
+        tried_for: Seconds for which the call was repeated in vain before this was raised.
+    """
+
+    def __init__(self, *args: object, tried_for: float = 0.0) -> None:
+        self.tried_for = tried_for
+        super().__init__(*args)
 
 
 class NotReplicated(BrokerUnavailable):

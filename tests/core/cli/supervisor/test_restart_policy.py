@@ -15,6 +15,7 @@ from aioq.cli.supervisor.restart_policy import Decision, ProcessExit, decide, ex
         (ProcessExit(code=-signal.SIGKILL), Decision.RESTART),
         (ProcessExit(code=1), Decision.RESTART),
         (ProcessExit(code=69), Decision.RESTART),
+        (ProcessExit(code=69, burst=True), Decision.GIVE_UP),
         (ProcessExit(code=70), Decision.RESTART),
         (ProcessExit(code=70, burst=True), Decision.RESTART),
         (ProcessExit(code=0), Decision.RESTART),

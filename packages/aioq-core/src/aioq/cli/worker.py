@@ -75,7 +75,11 @@ def register(commands: Commands) -> None:
         help="stuck slots with which the worker leaves, for a supervisor to start another: slots of tasks that ignore "
         f"their timeout or cancellation for 5 s; the exit code is then {Exit.STUCK}; all slots by default",
     )  # fmt: skip
-    parser.add_argument("--burst", action="store_true", help="exit as soon as no job is due or running; fire no crons")
+    parser.add_argument(
+        "--burst",
+        action="store_true",
+        help="exit as soon as no job is due or running, or the broker is away for a lease; fire no crons",
+    )
     parser.add_argument(
         "--loop", choices=("asyncio", "uvloop"), default="asyncio", help="event loop to use; %(default)s by default"
     )

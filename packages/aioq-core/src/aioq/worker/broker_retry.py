@@ -27,8 +27,8 @@ class BrokerRetry:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._failing = 0
-        """Calls that are being repeated at the moment."""
+        self._away: set[object] = set()
+        """The calls that are being repeated, and whose last try found no broker."""
         self._down_since: float | None = None
         self._rejections: dict[str, float] = {}
         """When each rejection was logged, by its text."""
@@ -46,6 +46,7 @@ class BrokerRetry:
         *,
         after: Exception,
         pause: Callable[[float], Awaitable[None]] | None = None,
+        limit: float | None = None,
     ) -> T:
         """Return the result of `call`, after a first call has failed.
 
@@ -55,41 +56,54 @@ class BrokerRetry:
         Args:
             after: The error of the first call.
             pause: Waits for a number of seconds; if it raises, the calls end. The clock's sleep when None.
+            limit: Seconds after which the error is raised, from the beginning of the first try that failed; none when
+                None.
         """
         pause = pause or self._clock.sleep
         failures = 0
-        self._failing += 1
-        self._log_failure(after)
+        error = after
+        began = self._clock.monotonic() - _tried_for(error)
+        token = object()
         try:
             while True:
+                self._note_failure(error, token)
+                if limit is not None and self._clock.monotonic() - began >= limit:
+                    raise error
                 # Also before the first repetition: after a failover all workers would otherwise come back at the same
                 # moment.
                 await pause(full_jitter(failures))
                 try:
                     answer = await call()
-                except Exception as error:
+                except Exception as raised:
                     failures += 1
-                    self._log_failure(error)
+                    error = raised
                 else:
-                    self._log_recovery()
+                    self._note_success(token)
                     return answer
         finally:
-            self._failing -= 1
+            self._away.discard(token)
             # When no call is failing any more, answered or given up, the next failure is a new outage.
-            if not self._failing:
+            if not self._away:
                 self._down_since = None
 
-    def _log_failure(self, error: Exception) -> None:
-        text = error_text(error)
+    def _note_failure(self, error: Exception, token: object) -> None:
+        """Log a failed call, unless the outage or the rejection is known."""
         now = self._clock.monotonic()
         if isinstance(error, OUTAGES):
+            self._away.add(token)
             # Heartbeat, claims and reports fail together in an outage: the first of them logs it for all.
             if self._down_since is None:
                 self._down_since = now
                 logger.error(
-                    "broker unreachable, retrying until it answers: %s", text, extra={"event": "broker_unreachable"}
+                    "broker unavailable, retrying until it works again: %s",
+                    _text(error),
+                    extra={"event": "broker_unreachable"},
                 )
+            # The call that began first may be the last to be given up.
+            self._down_since = min(self._down_since, now - _tried_for(error))
             return
+        self._away.discard(token)
+        text = error_text(error)
         # Old entries are removed here: every text may be different, and a rejection may last for days.
         self._rejections = {text: at for text, at in self._rejections.items() if now - at < REJECTION_LOG_INTERVAL}
         if text not in self._rejections:
@@ -102,11 +116,22 @@ class BrokerRetry:
                 extra={"event": "broker_rejected_call"},
             )
 
-    def _log_recovery(self) -> None:
-        if self._down_since is not None:
+    def _note_success(self, token: object) -> None:
+        """Log the end of the outage if no other call finds the broker away: it may answer some calls and not others."""
+        self._away.discard(token)
+        if self._down_since is not None and not self._away:
             logger.warning(
-                "broker reachable again after %.1f s",
+                "broker available again after %.1f s",
                 self._clock.monotonic() - self._down_since,
                 extra={"event": "broker_reachable"},
             )
             self._down_since = None
+
+
+def _tried_for(error: Exception) -> float:
+    return error.tried_for if isinstance(error, BrokerUnavailable) else 0.0
+
+
+def _text(error: Exception) -> str:
+    # Timeouts of asyncio have no text of their own.
+    return "no answer in time" if isinstance(error, TimeoutError) and not str(error) else error_text(error)

@@ -43,7 +43,10 @@ class Claimer:
     Args:
         poll: Seconds after which an idle worker claims again without a signal; a third of the lease when None, or
             `POLL_INTERVAL` if the broker has no signals.
-        burst: End as soon as nothing is due and nothing runs.
+        burst: End as soon as nothing is due and nothing runs, or no claim has succeeded for a lease.
+
+    Attributes:
+        failure: The error that has ended a burst early.
     """
 
     def __init__(self, runtime: Runtime, *, poll: float | None, burst: bool) -> None:
@@ -63,6 +66,7 @@ class Claimer:
         self._max_wait = _max_wait(poll, self._lease) if self._signals else poll or POLL_INTERVAL
         self._waiting: anyio.CancelScope | None = None
         self._claiming: anyio.CancelScope | None = None
+        self.failure: Exception | None = None
         # Every claim could be raced against the shutdown instead, but that would delay the start of every job.
         self._shutdown.add_listener(self._wake)
 
@@ -83,6 +87,8 @@ class Claimer:
                 continue
             request = self._request(await self._probation.clear() if self._probation else 0)
             claim = await (self._claim_while_jobs_run if self._burst and wait else self._claim)(request, wait)
+            if self.failure is not None:
+                return
             self._begin(claim.leases[: self._half], start, give_back)
             if len(claim.leases) < request.limit or len(claim.leases) > self._half:
                 # Let these jobs begin. If the queues are empty, they begin before the next request is sent. If not,
@@ -130,8 +136,13 @@ class Claimer:
             # A claim is repeated as it was, for the broker recognizes its id. A wait is not: it may have ended.
             again = partial(self._inquire if wait else self._send, request)
             try:
-                return await self._retry.repeat(again, after=error, pause=self._pause)
+                # A burst ends, so that a job of a pipeline does not wait for ever for a server that takes no writes.
+                limit = self._lease if self._burst else None
+                return await self._retry.repeat(again, after=error, pause=self._pause, limit=limit)
             except _Stopped:
+                return NOTHING
+            except Exception as failure:
+                self.failure = failure
                 return NOTHING
 
     async def _claim_while_jobs_run(self, request: ClaimRequest, wait: float) -> Claim:

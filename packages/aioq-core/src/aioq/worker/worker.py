@@ -68,7 +68,7 @@ class Worker:
             at most. The default is a third of `lease`, or 5 if the broker has no signals.
         max_stuck: Slots that may be stuck, which means that their tasks go on although they were interrupted at least 5
             seconds ago; with this number the worker drains and raises `TooManyStuck`. All slots when None.
-        burst: End as soon as no job is due and none is running; fire no crons.
+        burst: End as soon as no job is due and none is running, or the broker is away for a lease; fire no crons.
         handle_signals: Stop on SIGTERM, SIGINT and SIGHUP, unless the program handles or ignores them.
         id: The id of the worker; made of host, process id and a random part when None.
         clock: The worker's own clock, for tests.
@@ -162,12 +162,12 @@ class Worker:
     async def run(self) -> None:
         """Run until stopped or, in a burst, until nothing is left to do.
 
-        Once the worker has started, no error of the broker ends it. If it is cancelled, it releases its jobs. It
-        connects the app and closes it at the end, unless the program had connected it before.
+        Once the worker has started, no error of the broker ends it, except in a burst. If it is cancelled, it releases
+        its jobs. It connects the app and closes it at the end, unless the program had connected it before.
 
         Raises:
             TaskDefinitionError: The arguments or the result of a task cannot be encoded, by their annotations.
-            BrokerUnavailable: The broker cannot be reached at the start.
+            BrokerUnavailable: The broker cannot be reached at the start; or a burst could not claim jobs for a lease.
             BrokerConfigError: The broker or its settings cannot be used; the message says why.
             TooManyStuck: `max_stuck` slots are held by tasks that ignore their cancellation.
         """
@@ -184,6 +184,8 @@ class Worker:
             worker_id.reset(token)
         if self.too_many_stuck is not None:
             raise self.too_many_stuck
+        if self._claimer.failure is not None:
+            raise self._claimer.failure
 
     async def _run(self) -> None:
         async with self._connection(), self._lifespan() as shared:

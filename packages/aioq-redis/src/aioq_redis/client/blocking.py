@@ -11,7 +11,7 @@ from typing import Any, Final
 from anyio import Event
 
 from aioq_redis.client.connection import Connection, pack
-from aioq_redis.client.errors import TRANSIENT, ConnectionLost, ErrorReply
+from aioq_redis.client.errors import TRANSIENT, ErrorReply, NotReady
 from aioq_redis.client.pipeline import Command
 from aioq_redis.client.pool import Pool
 from aioq_redis.client.routing import Route
@@ -85,7 +85,7 @@ class Blocking:
             _raise_for(token)
             reply = rest[0] if rest else None
             if isinstance(reply, ErrorReply) and reply.code in TRANSIENT:
-                raise ConnectionLost(reply.text)
+                raise NotReady(reply)
         return token[0].decode() if token else keys[0], reply
 
     async def close(self) -> None:
@@ -105,7 +105,7 @@ def _pop(keys: Sequence[str], timeout: float) -> bytes:
 
 def _raise_for(reply: Any) -> None:
     if isinstance(reply, ErrorReply):
-        raise ConnectionLost(reply.text) if reply.code in TRANSIENT else reply
+        raise NotReady(reply) if reply.code in TRANSIENT else reply
 
 
 def _send_for(connection: Connection, commands: Mapping[str, Command], token: Any) -> bool:
@@ -122,9 +122,13 @@ def _sent_when(idle: Event, send: Callable[[], None]) -> Generator[Callable[[Any
     unsent = [send]
 
     def send_now(reply: Any = None) -> bool:
-        if unsent and not isinstance(reply, ErrorReply):
+        if isinstance(reply, ErrorReply) and unsent:
+            # The wait is over, and the connection goes on: a script that is sent now would shift its replies.
+            unsent.clear()
+            return False
+        if unsent:
             unsent.pop()()
-        return not unsent
+        return True
 
     async def wait() -> None:
         await idle.wait()

@@ -19,11 +19,13 @@ from aioq.errors import BrokerConfigError, BrokerFull, BrokerUnavailable
 from aioq.retry import full_jitter
 from aioq_redis.client.connection import cut_off_closed_loops, cut_off_inherited
 from aioq_redis.client.errors import (
+    CHECK_SERVER,
     DENIED_IN_SCRIPT,
     ConnectionLost,
     ErrorReply,
     Unreachable,
     access_denied,
+    advice_for,
     not_permitted,
 )
 from aioq_redis.client.pipeline import Command, Script
@@ -41,6 +43,12 @@ T = TypeVar("T")
 _clients: WeakSet[Client] = WeakSet()
 """All clients of this process."""
 
+LONGEST_PAUSE: Final = 4
+"""The number of failures after which pauses grow no more."""
+
+OUTAGE_MEMORY: Final = 10.0
+"""Seconds after a call that was given up in which another call that fails belongs to the same outage."""
+
 
 @dataclass(slots=True)
 class Retry:
@@ -56,7 +64,9 @@ class Retry:
     """Describes the key that holds something else than expected."""
     tries: int = 0
     reason: str = ""
-    """How the connection was lost last."""
+    """How the connection was lost last, or why the server is not ready."""
+    advice: str = CHECK_SERVER
+    """What to do about that."""
 
 
 class Client:
@@ -252,18 +262,26 @@ class Client:
             raise self.rejected(retry.what, error) from None
         if isinstance(error, ConnectionLost):
             retry.reason = f"{error} (try {retry.tries})"
-        pause = full_jitter(retry.tries - 1)
-        left = retry.deadline - retry.session.loop.time()
+            retry.advice = advice_for(error)
+        session = retry.session
+        now = session.loop.time()
+        # Calls that follow each other in an outage are one series of tries, and their pauses stay long.
+        before = LONGEST_PAUSE if now - session.gave_up_at < OUTAGE_MEMORY else 0
+        pause = full_jitter(before + retry.tries - 1)
+        if before:
+            # Or a call with a short timeout would give up at its first failure.
+            pause = min(pause, self.timeout / 4)
+        left = retry.deadline - now
         # A pause that lasts longer than the time left would only delay the error.
-        if isinstance(error, TimeoutError) or retry.session.closed or pause >= left:
-            raise self.unavailable(retry.reason or f"no answer within {self.timeout:g} s") from None
+        if isinstance(error, TimeoutError) or session.closed or pause >= left:
+            session.gave_up_at = now
+            reason = retry.reason or f"no answer within {self.timeout:g} s"
+            raise self.unavailable(reason, retry.advice, tried_for=self.timeout - left) from None
         await asyncio.sleep(pause)
 
-    def unavailable(self, reason: str) -> BrokerUnavailable:
-        """Return the error for a server that cannot be reached now."""
-        return BrokerUnavailable(
-            f"{self.name} is unavailable: {reason}; check that the server is up and that the URL is right"
-        )
+    def unavailable(self, reason: str, advice: str = CHECK_SERVER, *, tried_for: float = 0.0) -> BrokerUnavailable:
+        """Return the error for a server that cannot be reached, or is not ready; `tried_for` is in seconds."""
+        return BrokerUnavailable(f"{self.name} is unavailable: {reason}; {advice}", tried_for=tried_for)
 
     def rejected(self, what: str, reply: ErrorReply) -> Exception:
         """Return the error for an operation that the server rejects."""
@@ -278,6 +296,7 @@ class Client:
 
     async def _try(self, session: Session, attempt: Callable[[Session], Awaitable[Any]]) -> Any:
         reason = f"no answer within {self.timeout:g} s"
+        advice = CHECK_SERVER
         try:
             async with asyncio.timeout(self.timeout):
                 for tries in count():
@@ -288,13 +307,14 @@ class Client:
                         return reply
                     except ConnectionLost as error:
                         reason = str(error)
+                        advice = advice_for(error)
                         # If nothing listens, the address is probably wrong, and the user should learn that at once.
                         if session.closed or isinstance(error, Unreachable):
                             break
                     await asyncio.sleep(full_jitter(tries))
         except TimeoutError:
             pass
-        raise self.unavailable(reason)
+        raise self.unavailable(reason, advice)
 
 
 def silence_limit(timeout: float) -> float:

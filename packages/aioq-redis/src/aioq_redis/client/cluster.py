@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from aioq.errors import AioqError, BrokerConfigError
 from aioq_redis.client.connection import Connection, ask_once, connect
-from aioq_redis.client.errors import ConnectionLost, ErrorReply, Unreachable
+from aioq_redis.client.errors import ConnectionLost, ErrorReply, NotReady, Unreachable
 from aioq_redis.client.hash_slots import SlotMap, hash_slot, read_redirection
 from aioq_redis.client.pipeline import Command, Pipeline
 from aioq_redis.client.url import Address, Settings
@@ -163,7 +163,7 @@ class Cluster:
             self.suspect()
         if redirection is None and error.code not in ("TRYAGAIN", "CLUSTERDOWN"):
             return False
-        command.fail(ConnectionLost(error.text))
+        command.fail(NotReady(error))
         return True
 
     async def _known_slots(self) -> SlotMap:

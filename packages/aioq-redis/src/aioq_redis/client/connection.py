@@ -21,7 +21,15 @@ from typing import Any, Final, cast
 import hiredis
 
 from aioq.errors import BrokerConfigError
-from aioq_redis.client.errors import TRANSIENT, ConnectionLost, ErrorReply, Unreachable, access_denied, error_text
+from aioq_redis.client.errors import (
+    TRANSIENT,
+    ConnectionLost,
+    ErrorReply,
+    NotReady,
+    Unreachable,
+    access_denied,
+    error_text,
+)
 from aioq_redis.client.tls import PATIENCE, answers_in_plain_text, answers_in_tls, tls_context, tls_error
 from aioq_redis.client.url import CLUSTER, SENTINEL, SILENCE, Settings
 
@@ -329,7 +337,7 @@ async def ask_once(settings: Settings, *parts: object, timeout: float) -> Any:
     except TimeoutError:
         raise ConnectionLost(f"no answer within {timeout:g} s") from None
     if isinstance(reply, ErrorReply) and reply.code in TRANSIENT:
-        raise ConnectionLost(reply.text)
+        raise NotReady(reply)
     return reply
 
 
@@ -411,7 +419,7 @@ async def _log_in(connection: Connection, settings: Settings) -> None:
         raise await _explain(settings, lost) from None
     for reply in replies:
         if isinstance(reply, ErrorReply):
-            raise ConnectionLost(reply.text) if reply.code in TRANSIENT else access_denied(settings.masked, reply)
+            raise NotReady(reply) if reply.code in TRANSIENT else access_denied(settings.masked, reply)
     connection.hello = dict(zip(replies[0][::2], replies[0][1::2], strict=True))
     _check_server(settings, connection.hello)
 

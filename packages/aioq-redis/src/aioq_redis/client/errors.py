@@ -12,12 +12,15 @@ from aioq.errors import BrokerConfigError
 from aioq.serialization.failure import one_line
 
 __all__ = [
+    "CHECK_SERVER",
     "DENIED_IN_SCRIPT",
     "TRANSIENT",
     "ConnectionLost",
     "ErrorReply",
+    "NotReady",
     "Unreachable",
     "access_denied",
+    "advice_for",
     "error_text",
     "not_permitted",
 ]
@@ -38,6 +41,20 @@ TRANSIENT: Final = frozenset(
     }
 )
 """Error codes of a server that is not ready now, or is no longer the right one to ask."""
+
+CHECK_SERVER: Final = "check that the server is up and that the URL is right"
+"""The advice if no server answers."""
+
+_ADVICE: Final = {
+    "BUSY": "a script of another program blocks the server; SCRIPT KILL ends it",
+    "CLUSTERDOWN": "check the nodes of the cluster",
+    "LOADING": "wait until the server has read its data",
+    "MASTERDOWN": "the server is a replica: use the address of its primary, and check the link between them",
+    "MISCONF": "check the disk of the server: it takes no writes until it can save",
+    "NOREPLICAS": "check the replicas of the server: fewer are connected than its min-replicas-to-write",
+    "READONLY": "the server is a replica: use the address of its primary, or redis+sentinel://, which follows it",
+}
+"""What to do about a server that answers with one of the codes of `TRANSIENT`."""
 
 _PERMANENT: Final = frozenset({"NOAUTH", "NOPERM", "NOSCRIPT", "OOM", "WRONGPASS", "WRONGTYPE"})
 
@@ -84,9 +101,30 @@ class ErrorReply(Exception):
         return text if self.code == "ERR" or text.startswith(self.code) else f"{self.code} {text}"
 
 
+class NotReady(ConnectionLost):
+    """The server answered that it cannot do the command now. The connection is in order.
+
+    Args:
+        reply: The answer, with a code of `TRANSIENT`.
+    """
+
+    def __init__(self, reply: ErrorReply) -> None:
+        super().__init__(reply)
+        self.code = reply.code
+        self._reply = reply
+
+    def __str__(self) -> str:
+        return self._reply.text
+
+
+def advice_for(error: Exception) -> str:
+    """Return what to do if an operation is given up after this error."""
+    return _ADVICE.get(error.code, CHECK_SERVER) if isinstance(error, NotReady) else CHECK_SERVER
+
+
 def error_text(error: BaseException) -> str:
     """Return the text of an error for use inside a log line or another message."""
-    return _shown(str(error)) or type(error).__name__
+    return _shown(str(error)) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
 
 
 def access_denied(where: str, reply: ErrorReply) -> BrokerConfigError:

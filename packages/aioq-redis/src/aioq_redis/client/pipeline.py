@@ -18,7 +18,8 @@ from typing import Any, Final
 
 from aioq.errors import AioqError
 from aioq_redis.client.connection import Connection, pack
-from aioq_redis.client.errors import TRANSIENT, ConnectionLost, ErrorReply
+from aioq_redis.client.errors import TRANSIENT, ConnectionLost, ErrorReply, NotReady
+from aioq_redis.client.reconnect import ReconnectPace
 
 __all__ = ["SHORT", "Command", "Pipeline", "Script", "SingleServer", "milliseconds", "script_call"]
 
@@ -136,6 +137,7 @@ class Pipeline:
         self._timer: asyncio.TimerHandle | None = None
         self._waiting_since = 0.0
         self._lost = False
+        self._pace = ReconnectPace()
         self._closed = False
 
     def submit(self, command: Command) -> asyncio.Future[Any]:
@@ -198,8 +200,9 @@ class Pipeline:
     async def _run(self) -> None:
         error: Exception = ConnectionLost("the connection was closed")
         try:
+            if self._pace.failed_at > -math.inf:
+                await self._pace.wait()
             connection = await self._connect()
-            self._log_connected()
             try:
                 error = await self._exchange(connection)
                 self._log_lost(error)
@@ -207,6 +210,7 @@ class Pipeline:
             finally:
                 await connection.close()
         except (ConnectionLost, AioqError) as failure:
+            self._pace.note_failure()
             error = failure
         finally:
             # No await from here on: `submit` must not find this task running once its commands have failed.
@@ -214,7 +218,7 @@ class Pipeline:
 
     async def _exchange(self, connection: Connection) -> ConnectionLost:
         """Send and receive until the connection cannot be used any more; return why."""
-        connection.on_reply = self._deliver
+        connection.on_reply = self._deliver_first if self._lost else self._deliver
         self._connection = connection
         try:
             self._flush(connection)
@@ -224,6 +228,15 @@ class Pipeline:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
+
+    def _deliver_first(self, reply: Any) -> None:
+        """Deliver replies until one shows that the server works again, and log that."""
+        # Not as soon as the connection is open: a server that accepts connections and cuts them would fill the log.
+        if self._connection is not None and not (isinstance(reply, ErrorReply) and reply.code in TRANSIENT):
+            self._connection.on_reply = self._deliver
+            self._lost = False
+            logger.warning("connected to %s again", self._name, extra={"event": "connection_restored"})
+        self._deliver(reply)
 
     def _deliver(self, reply: Any) -> None:
         if not self._in_flight:
@@ -238,10 +251,11 @@ class Pipeline:
         elif reply.code in TRANSIENT:
             if self._reroute is not None and self._reroute(command, reply):
                 return
-            command.fail(ConnectionLost(reply.text))
-            # A transient error means that this is the wrong server now, or not ready: a new connection asks for the
-            # right one.
-            raise ConnectionLost(reply.text)
+            error = NotReady(reply)
+            command.fail(error)
+            # The callers of the other commands get an error of their own, which says that the connection is gone.
+            if self._pace.may_leave(error):
+                raise NotReady(reply)
         else:
             command.fail(reply)
 
@@ -265,13 +279,11 @@ class Pipeline:
             # Each caller gets an error of its own: the traceback grows wherever it is raised.
             command.fail(type(error)(*error.args))
 
-    def _log_connected(self) -> None:
-        if self._lost:
-            logger.warning("connected to %s again", self._name, extra={"event": "connection_restored"})
-            self._lost = False
-
     def _log_lost(self, error: Exception) -> None:
-        if not self._lost:
+        if isinstance(error, NotReady):
+            # The connection was in order, and the callers log what the server has answered.
+            logger.debug("left %s: %s", self._name, error, extra={"event": "connection_left"})
+        elif not self._lost:
             logger.warning(
                 "lost the connection to %s: %s; reconnecting", self._name, error, extra={"event": "connection_lost"}
             )

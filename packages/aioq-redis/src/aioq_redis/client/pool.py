@@ -8,7 +8,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from aioq_redis.client.connection import Connection
-from aioq_redis.client.errors import ConnectionLost
+from aioq_redis.client.errors import ConnectionLost, NotReady
+from aioq_redis.client.reconnect import ReconnectPace
 from aioq_redis.client.routing import Route
 
 __all__ = ["Pool"]
@@ -21,12 +22,13 @@ class Pool:
         self._route = route
         self._idle: defaultdict[int, list[Connection]] = defaultdict(list)
         self._busy: set[Connection] = set()
+        self._pace = ReconnectPace()
         self._closed = False
         self._guard: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def acquire(self, place: int) -> AsyncGenerator[Connection]:
-        """Yield a connection to the server of a place. After an error or a cancel it is closed.
+        """Yield a connection to the server of a place. After a cancel or an error it is closed, except `NotReady`.
 
         Raises:
             ConnectionLost: No connection can be opened, or the pool is closed.
@@ -38,12 +40,16 @@ class Pool:
         except BaseException as error:
             if isinstance(error, ConnectionLost):
                 self._route.suspect()
-            # Its reply may still be on the way, and the next user would take it for its own.
-            connection.drop()
+            if isinstance(error, NotReady) and not self._pace.may_leave(error):
+                self._idle[place].append(connection)
+            else:
+                # Its reply may still be on the way, and the next user would take it for its own.
+                connection.drop()
             raise
+        else:
+            self._idle[place].append(connection)
         finally:
             self._busy.discard(connection)
-        self._idle[place].append(connection)
 
     async def close(self) -> None:
         """Close all connections; requests under way fail with `ConnectionLost`."""

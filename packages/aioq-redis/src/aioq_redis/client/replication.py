@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from aioq.errors import AioqError, NotReplicated
 from aioq_redis.client.connection import Connection, pack
-from aioq_redis.client.errors import TRANSIENT, ConnectionLost, ErrorReply
+from aioq_redis.client.errors import TRANSIENT, ConnectionLost, ErrorReply, NotReady
 from aioq_redis.client.pipeline import Command
 from aioq_redis.client.pool import Pool
 from aioq_redis.client.routing import Route
@@ -76,7 +76,7 @@ class Replication:
                 self._under_way[command] = connection
                 reply = await self._send(connection, command)
                 if isinstance(reply, ErrorReply):
-                    raise ConnectionLost(reply.text) if reply.code in TRANSIENT else reply
+                    raise NotReady(reply) if reply.code in TRANSIENT else reply
                 await self._wait_for_replicas(connection, command.key)
         except (ConnectionLost, ErrorReply, AioqError) as error:
             command.fail(error)

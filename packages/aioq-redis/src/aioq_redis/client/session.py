@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from functools import cached_property, partial
 from typing import Any
@@ -29,6 +30,7 @@ class Session:
 
     Attributes:
         pipeline: Sends commands.
+        gave_up_at: When a call was given up last, on the clock of the event loop.
         durable: Sends commands whose reply waits until enough replicas have what they wrote.
         kept: What the users of the client keep for as long as these connections, by name.
     """
@@ -37,6 +39,7 @@ class Session:
         self.loop = asyncio.get_running_loop()
         self.closed = False
         self.kept: dict[str, Any] = {}
+        self.gave_up_at = -math.inf
         self.route = _route(settings)
         self.pipeline = self.route.commands
         self._settings = settings

@@ -53,7 +53,10 @@ def decide(ended: ProcessExit) -> Decision:
     # Whatever its code is: a worker that is aborted may end with any.
     if ended.stopping or (ended.burst and ended.code == Exit.OK):
         return Decision.DONE
-    return Decision.GIVE_UP if ended.code in NOT_RESTARTED else Decision.RESTART
+    # A burst has waited for the broker already, and must end some time.
+    if ended.code in NOT_RESTARTED or (ended.burst and ended.code == Exit.UNAVAILABLE):
+        return Decision.GIVE_UP
+    return Decision.RESTART
 
 
 def restart_delay(failures: int) -> float:
