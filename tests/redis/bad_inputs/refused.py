@@ -103,9 +103,10 @@ async def bad_expressions(bench: Bench) -> None:
 
 async def same_entry(bench: Bench) -> None:
     """Be refused within an app; after a deploy the new expression counts, and no tick fires twice."""
-    bench.app.cron("0 0 1 1 *", name="once")(_nothing)
+    app = Aarq(bench.broker)
+    app.cron("0 0 1 1 *", name="once")(_nothing)
     with pytest.raises(DuplicateName, match="once is defined twice"):
-        bench.app.cron("0 0 1 1 *", name="once")(_nothing_else)
+        app.cron("0 0 1 1 *", name="once")(_nothing_else)
     broker, tick = bench.broker, await bench.broker.time()
     await broker.register_crons("app", "1", [entry(fingerprint="old")], ttl=60)
     tick = await broker.time() + 0.5

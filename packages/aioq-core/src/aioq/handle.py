@@ -179,12 +179,14 @@ class Job(Generic[R_co]):
         """Log why the job has not started after a while, if it is known."""
         waiting, here = current_job.get(), workplace.get()
         if obstacle := await self._obstacle(record):
-            logger.warning("job %s of %s has not started: %s", self.id, self.task, obstacle)
+            logger.warning(
+                "job %s of %s has not started: %s", self.id, self.task, obstacle, extra={"event": "job_not_started"}
+            )
         elif record.state is JobState.PENDING and waiting and here and not await self._has_free_slot(here):
             logger.warning(
                 "job %s waits for the result of job %s, which cannot start: all slots of the workers for queue %s are "
                 "taken, perhaps by jobs that wait in the same way; raise the concurrency, or do not wait in a job",
-                waiting.job_id, self.id, self.queue,
+                waiting.job_id, self.id, self.queue, extra={"event": "job_waits_for_slot"},
             )  # fmt: skip
 
     async def _obstacle(self, record: JobRecord) -> str:

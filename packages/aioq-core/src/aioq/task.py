@@ -34,7 +34,8 @@ from aioq.protocols import Broker
 from aioq.serialization.annotations import signature_of
 from aioq.serialization.arguments import CallSignature
 from aioq.serialization.codec import Codec
-from aioq.serialization.signing import OVERHEAD, Signer, Subject, check_terms, looks_signed, terms_of
+from aioq.serialization.signing import OVERHEAD, Signer, Subject, looks_signed
+from aioq.signed_options import check_terms, terms_of
 from aioq.threads import in_bounded_thread
 
 __all__ = ["Call", "Enqueuer", "Task", "TaskDecorator", "TaskWithOptions", "checked_calls", "hint_of_other_library"]

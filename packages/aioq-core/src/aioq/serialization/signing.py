@@ -12,10 +12,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from aioq.errors import BadSignature
-from aioq.model.job import Lease, NewJob
-from aioq.options import latest_start
 
-__all__ = ["OVERHEAD", "Signer", "Subject", "check_terms", "looks_signed", "terms_of"]
+__all__ = ["OVERHEAD", "Signer", "Subject", "looks_signed"]
 
 MARK = b"s1 "
 DIGITS = 64
@@ -27,9 +25,6 @@ MAX_TERMS = 100
 
 OVERHEAD = END + 1 + MAX_TERMS + 1
 """Bytes that a signature adds at most."""
-
-ROUNDING = 0.01
-"""Seconds by which the latest start of a lease may differ from the signed one."""
 
 MIN_KEY_SIZE = 16
 """Bytes."""
@@ -93,39 +88,6 @@ class Signer:
         if not any([hmac.compare_digest(digest, _digest(key, subject, signed)) for key in self._keys]):  # noqa: C419
             raise BadSignature(f"{subject} was changed after it was signed, or signed with an unknown key")
         return data, terms
-
-
-def terms_of(job: NewJob) -> bytes:
-    """Return the options of a job that its signature covers: those that let it run longer or more often."""
-    numbers = (job.max_crashes, *map(_milliseconds, (job.expires, job.delay, job.run_at, job.expires_at)))
-    return b" ".join(b"-" if number is None else b"%d" % number for number in numbers)
-
-
-def check_terms(lease: Lease, terms: bytes) -> None:
-    """Check that a lease has the options that were signed with its payload.
-
-    Raises:
-        BadSignature: It has others.
-    """
-    try:
-        crashes, *numbers = (None if word == b"-" else int(word) for word in terms.split(b" "))
-        expires, delay, run_at, until = (None if number is None else number / 1000 for number in numbers)
-    except ValueError:
-        raise BadSignature(f"the options of job {lease.job_id} of {lease.task} are not signed") from None
-    start = latest_start(lease.enqueued_at, expires=expires, delay=delay or 0.0, run_at=run_at, expires_at=until)
-    # Once a job was started it no longer expires, and its lease names no latest start. It has an epoch above 1 then.
-    fits = start is None if lease.expires_at is None and lease.epoch == 1 else _is_same(lease.expires_at, start)
-    if crashes != lease.max_crashes or not fits:
-        raise BadSignature(f"the options of job {lease.job_id} of {lease.task} were changed after they were signed")
-
-
-def _is_same(granted: float | None, signed: float | None) -> bool:
-    # Brokers round to milliseconds.
-    return granted is None or (signed is not None and abs(granted - signed) < ROUNDING)
-
-
-def _milliseconds(seconds: float | None) -> int | None:
-    return None if seconds is None else round(seconds * 1000)
 
 
 def looks_signed(data: bytes) -> bool:
