@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from aioq import (
+    Aarq,
     DuplicateName,
     JobConflict,
     JobState,
