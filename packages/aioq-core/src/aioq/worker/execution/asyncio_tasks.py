@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Mapping
 from importlib import import_module
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar, cast
 
 import anyio
 
@@ -148,8 +148,8 @@ def scopes_of_tasks() -> Mapping[asyncio.Task[Any], Any]:
         backend = import_module("anyio._backends._asyncio")
     except ImportError:
         return {}
-    table = getattr(backend, "_task_states", None)
-    return table if isinstance(table, Mapping) else {}
+    table: object = getattr(backend, "_task_states", None)
+    return cast("Mapping[asyncio.Task[Any], Any]", table) if isinstance(table, Mapping) else {}
 
 
 _scopes = scopes_of_tasks()
