@@ -425,8 +425,8 @@ def test_signature_injected_parameter_error_says_how_to_hide_it() -> None:
         sent(with_database(rows), "users")
     with pytest.raises(TaskDefinitionError, match=f"outside TYPE_CHECKING; {advice.format('it')}$"):
         sent(with_database(count), "users")  # pyright: ignore[reportUnknownArgumentType]
-    with pytest.raises(TypeError, match="unexpected keyword argument 'tabel'$"):
-        sent(with_database(rows), "users", table="", tabel="")
+    with pytest.raises(TypeError, match="unexpected keyword argument 'tabellen'$"):
+        sent(with_database(rows), "users", table="", tabellen="")
     with pytest.raises(TypeError, match="missing required argument 'table'$"):
         sent(rows, "users")
 
