@@ -42,7 +42,7 @@ def run(full: bool, seed: int, folder: Path) -> list[FaultResult]:
     load = load_of(full)
     results = [_run(load, "failing", seed, folder / "failing")]
     if full:
-        results.append(_run(replace(load, nap=LONG_NAP), "nap", seed, folder / "long"))
+        results.append(_run(replace(load, nap=LONG_NAP), "kept", seed, folder / "long"))
     return results
 
 
