@@ -52,7 +52,7 @@ def test_handler_stuck_stream_blocks_no_caller_and_counts_drops() -> None:
     for n in range(5):
         handler.handle(record(f"line {n}"))
     stream.released.set()
-    handler.flush()
+    handler.close()
     assert stream.getvalue().splitlines() == [
         "first",
         "line 0",
@@ -69,6 +69,7 @@ def test_handler_stream_without_reader_harms_no_caller() -> None:
     for n in range(3):
         handler.handle(record(f"line {n}"))
         handler.flush()
+    handler.close()
     assert stream.refused == 3
 
 
@@ -84,4 +85,5 @@ def test_handler_forked_child_writes_its_own_lines(tmp_path: Path) -> None:
             handler.flush()
             os._exit(0)
         assert os.waitpid(child, 0) == (child, 0)
+        handler.close()
     assert (tmp_path / "log").read_text().splitlines() == ["of the parent", "of the child"]

@@ -22,6 +22,8 @@ def bare_root() -> Generator[logging.Logger]:
     try:
         yield root
     finally:
+        for handler in root.handlers:
+            handler.close()
         root.handlers = handlers
 
 

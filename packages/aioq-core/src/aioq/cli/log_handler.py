@@ -38,6 +38,7 @@ class BackgroundHandler(logging.Handler):
         """Lines that wait or are being written."""
         self._dropped = 0
         self._thread: threading.Thread | None = None
+        self._closed = False
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._start_over)
 
@@ -67,6 +68,14 @@ class BackgroundHandler(logging.Handler):
                 if self._unwritten >= left:
                     return
 
+    def close(self) -> None:
+        """Write what waits, as `flush` does, and end the thread."""
+        self.flush()
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        super().close()
+
     def _start_over(self) -> None:
         """Forget the lines of the parent in a forked child, which has no thread, and perhaps a locked lock."""
         self._changed = threading.Condition()
@@ -78,7 +87,9 @@ class BackgroundHandler(logging.Handler):
     def _write_all(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._lines)
+                self._changed.wait_for(lambda: self._lines or self._closed)
+                if not self._lines:
+                    return
                 taken = len(self._lines)
                 text = "".join(f"{self._lines.popleft()}\n" for _ in range(taken))
                 if self._dropped:
