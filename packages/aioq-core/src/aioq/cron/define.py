@@ -201,8 +201,9 @@ class ScheduleDraft:
 def check_options(options: Mapping[str, object], known: Iterable[str], otherwise: str) -> None:
     """Raise TypeError for an option that is not `known`; the message suggests one, or else what to do `otherwise`."""
     for option in sorted(options.keys() - set(known)):
-        close = get_close_matches(option, sorted(known), n=1, cutoff=0.75)
-        raise TypeError(f"there is no option {option}; {f'did you mean {close[0]}?' if close else otherwise}")
+        # Two, because the shortest options begin alike: `rety` may be `retries` or `retry_on`.
+        close = " or ".join(get_close_matches(option, sorted(known), n=2, cutoff=0.54))
+        raise TypeError(f"there is no option {option}; {f'did you mean {close}?' if close else otherwise}")
 
 
 def _check_schedule(value: object) -> None:
