@@ -74,6 +74,8 @@ class BackgroundHandler(logging.Handler):
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join(FLUSH_TIMEOUT)
         super().close()
 
     def _start_over(self) -> None:
