@@ -42,6 +42,15 @@ CORE, CRON, REDIS, UMBRELLA = "aioq-core", "aioq-cron", "aioq-redis", "aioq"
 DISTRIBUTIONS = [CORE, CRON, REDIS, UMBRELLA]
 PART = ["tests/core", "tests/cron", *(str(path) for path in sorted(ROOT.glob("tests/contract/test_memory*.py")))]
 """Tests of what differs from Python to Python: all but the servers, which cost most of the time."""
+LOWEST = [
+    *("tests/core", "tests/cron", "tests/redis", "tests/contract"),
+    # Faults, clusters and other users of servers depend on no release of a dependency, and take minutes.
+    *("--ignore=tests/redis/test_faults.py", "--ignore=tests/redis/test_machine.py"),
+    *("--ignore=tests/contract/test_redis_cluster.py", "--ignore=tests/contract/test_redis_default_user.py"),
+    *("--ignore=tests/redis/client/test_cluster.py", "--ignore=tests/redis/client/test_sentinel.py"),
+    *("--ignore=tests/redis/client/test_replication.py", "--ignore=tests/redis/bad_inputs"),
+]
+"""Tests of what differs from release to release of a dependency."""
 
 FORGE = {
     "vendor.github-workflows": [".github/workflows/*.yml"],
@@ -283,7 +292,7 @@ def lowest(session: nox.Session) -> None:
         "pytest",
         "-n",
         WORKERS,
-        *(session.posargs or ("tests/core", "tests/cron", "tests/redis", "tests/contract")),
+        *(session.posargs or LOWEST),
         env={"AIOQ_TEST_SERVERS": "valkey"},
     )
 
