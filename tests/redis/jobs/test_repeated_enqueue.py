@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -227,7 +228,11 @@ async def test_enqueue_waiting_calls_time_out(behind: RedisBroker, proxy: Proxy)
     assert all(isinstance(answer, BrokerUnavailable) for answer in answers)
     proxy.silent = False
     proxy.cut()
-    assert await behind.enqueue([job(str(n)) for n in range(40)]) == [True] * 40
+    repeated: list[bool] = []
+    while not repeated:  # a call of half a second may find the connection closed on a busy machine
+        with suppress(BrokerUnavailable):
+            repeated = await behind.enqueue([job(str(n)) for n in range(40)])
+    assert repeated == [True] * 40
 
 
 async def test_enqueue_in_a_forked_process_is_another_client(

@@ -63,16 +63,17 @@ class Reaper:
                 return reaped
 
     async def _reap(self) -> list[Reaped]:
+        # A job that has ended must not be taken back because its report waits.
+        await race(self._settler.wait_flushed, partial(pass_time, self._clock, REPORT_WAIT))
         queues = await self._extend_first() if self._heartbeat.overdue() else self._queues
         return await self._broker.reap(queues, lease=self._lease, limit=MAX_REAPED)
 
     async def _extend_first(self) -> list[str]:
-        """Report and extend what this worker holds; return the queues without a lease that may have run out.
+        """Extend what this worker holds; return the queues without a lease that may have run out.
 
         Raises:
             Exception: The leases of no queue could be extended.
         """
-        await race(self._settler.wait_flushed, partial(pass_time, self._clock, REPORT_WAIT))
         errors = await self._heartbeat.extend_now()
         queues = [queue for queue in self._queues if queue not in errors]
         if not queues:
