@@ -50,7 +50,7 @@ from aioq.model.job import (
 )
 from aioq.model.outage import SignsOfLife, forgives, note_extended, note_sign, reapable
 from aioq.model.states import FINAL_STATES, JobState
-from aioq.model.suspects import EXCUSE_WINDOW, STEPS, SUSPECT_AFTER, CrashHistory, after_crash
+from aioq.model.suspects import EXCUSE_WINDOW, SUSPECT_AFTER, CrashHistory, after_crash, part_of
 from aioq.options import latest_start
 from aioq.protocols import Broker, JobStore
 
@@ -438,7 +438,7 @@ class BrokerMachine(RuleBasedStateMachine):
                     return taken
             observed = self.model.observed(queue) if request.observes else []
             part = [job for lease in claim.leases for job in observed if job.job.id == lease.job_id]
-            assert len(part) <= min(left, -(-len(observed) // STEPS))
+            assert len(part) <= min(left, part_of(len(observed)))
             passed_over |= bool(left) and bool(observed or (suspects and not busy))
             taken += part
             taken += line[: left - len(part)]

@@ -27,9 +27,9 @@ def test_plan_claim_empty_worker_takes_suspect_and_nothing_else() -> None:
 
 
 def test_plan_claim_without_suspects_takes_a_part_of_observed_jobs() -> None:
-    """A fifteenth, rounded up; none if the worker does not observe now."""
-    parts = [plan(suspects=0, observed=n).observed for n in (0, 1, 15, 16, 150)]
-    assert parts == [0, 1, 1, 2, 10]
+    """A fifteenth, rounded up, of up to 25 jobs, and all of more; none if the worker does not observe now."""
+    parts = [plan(suspects=0, observed=n).observed for n in (0, 1, 15, 16, 25, 26, 150)]
+    assert parts == [0, 1, 1, 2, 2, 26, 150]
     assert plan(suspects=0, observes=False).observed == 0
 
 

@@ -3,8 +3,8 @@
 A broker that finds poison jobs stores a `CrashHistory` for each job that crashed and the `Room` of each queue, and asks
 these functions. They are pure. Any unit of time will do, as long as all arguments have the same.
 
-A job with one crash is observed: a worker starts a few such jobs at a time. A job with more crashes is a suspect: a
-worker starts it alone. A run that lasts longer than the job had run at its crash clears the job.
+A job with one crash is observed: a worker starts a few such jobs at a time, unless very many wait. A job with more
+crashes is a suspect: a worker starts it alone. A run that lasts longer than the job had run at its crash clears it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from msgspec import Struct
 __all__ = [
     "EXCUSE_WINDOW",
     "MAX_EXCUSED",
+    "MAX_SEARCHED",
     "STEPS",
     "SUSPECT_AFTER",
     "TURN",
@@ -23,6 +24,7 @@ __all__ = [
     "Plan",
     "Room",
     "after_crash",
+    "part_of",
     "plan_claim",
 ]
 
@@ -31,6 +33,10 @@ SUSPECT_AFTER: Final = 2
 
 STEPS: Final = 15
 """A worker starts this part of the waiting observed jobs at a time, and the next after this part of its lease."""
+
+MAX_SEARCHED: Final = 25
+"""Observed jobs that are started in parts. If more wait, they start at once: in parts, the jobs of a killed worker
+would run again much later."""
 
 TURN: Final = 10
 """Lease lengths for which a worker makes room for a suspect, and then does not for as long."""
@@ -100,7 +106,12 @@ def plan_claim(
             # Not the whole turn: another worker may take the suspect before.
             alone_for = min(room.until - now, lease / EXTENSIONS)
             return Plan(suspect=False, observed=0, alone_for=alone_for, room=room)
-    return Plan(suspect=False, observed=-(-observed // STEPS) if observes else 0, alone_for=0.0, room=room)
+    return Plan(suspect=False, observed=part_of(observed) if observes else 0, alone_for=0.0, room=room)
+
+
+def part_of(observed: int) -> int:
+    """Return how many of the waiting observed jobs a worker starts at a time."""
+    return observed if observed > MAX_SEARCHED else -(-observed // STEPS)
 
 
 def _next_turn(room: Room | None, worker_id: str, lease: float, now: float) -> Room:

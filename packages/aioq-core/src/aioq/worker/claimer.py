@@ -86,7 +86,9 @@ class Claimer:
                 wait = 0.0
                 continue
             request = self._request(await self._probation.clear() if self._probation else 0)
-            claim = await (self._claim_while_jobs_run if self._burst and wait else self._claim)(request, wait)
+            # The next part of the observed jobs may start as soon as the part before has ended.
+            waits_for_jobs = wait and (self._burst or self._probation)
+            claim = await (self._claim_while_jobs_run if waits_for_jobs else self._claim)(request, wait)
             if self.failure is not None:
                 return
             self._begin(claim.leases[: self._half], start, give_back)
@@ -146,7 +148,7 @@ class Claimer:
                 return NOTHING
 
     async def _claim_while_jobs_run(self, request: ClaimRequest, wait: float) -> Claim:
-        """Claim, but wait no longer than until the last running job has ended: then the burst may be over."""
+        """Claim, but wait no longer than until the last running job has ended."""
         claim = NOTHING
         async with anyio.create_task_group() as group:
             group.start_soon(self._end_wait_when_empty)

@@ -32,7 +32,7 @@ local held, most_bytes, before = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local observes = held ~= nil
 local empty = (held or tonumber(string.sub(ARGV[5], 1, -2))) == 0
 local MOST_PROMOTED, MOST_ROUNDS, USUAL = 1000, 200, 5
-local TURN, STEPS, EXTENSIONS = 10, 15, 3
+local TURN, STEPS, MAX_SEARCHED, EXTENSIONS = 10, 15, 25, 3
 local FREE_BYTES, SLOWEST, FIRST_READ = 65536, 256, 10
 local looks = limit < 0
 
@@ -309,7 +309,8 @@ local function take_of_crashed()
   end
   local alone_for = accused > 0 and make_room() or 0
   if alone_for == 0 and observes then
-    local most = math.min(math.ceil((crashed - accused) / STEPS), limit)
+    local observed = crashed - accused
+    local most = math.min(observed > MAX_SEARCHED and observed or math.ceil(observed / STEPS), limit)
     take_crashed(most > 0 and redis.call('ZRANGEBYSCORE', suspects, 0, '+inf', 'LIMIT', 0, most) or {})
   end
   return alone_for
