@@ -178,10 +178,14 @@ def _end_if_blocked(loop: asyncio.AbstractEventLoop) -> None:
     pause = threading.Event()
     for _ in range(round(ABORT_TIMEOUT / PROBE_INTERVAL)):
         answered = threading.Event()
-        with suppress(RuntimeError):  # the loop has ended, and the process is about to
+        try:
             loop.call_soon_threadsafe(answered.set)
-            if not answered.wait(LOOP_TIMEOUT) and not loop.is_closed():
-                break
+        except RuntimeError:
+            return  # the loop has ended, and signals have their default actions again
+        if not answered.wait(LOOP_TIMEOUT):
+            if loop.is_closed():
+                return
+            break
         pause.wait(PROBE_INTERVAL)
     _log_aside(
         LOGGER, logging.WARNING, "exit_forced", "exiting: the event loop does not answer, or the worker does not end"
