@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Final, NoReturn
 
-__all__ = ["exit_if_threads_hang", "exit_now", "own_command_line", "task_thread_pool"]
+__all__ = ["exit_if_threads_hang", "exit_now", "note_earlier_threads", "own_command_line", "task_thread_pool"]
 
 THREAD_OF_PLAIN_TASK: Final = "AnyIO worker thread"
 """How the names of threads begin that run plain `def` tasks."""
@@ -42,10 +42,21 @@ def task_thread_pool() -> Generator[None]:
         loop.set_default_executor(ThreadPoolExecutor())  # the loop waits for this one, which is idle
 
 
+_earlier: set[threading.Thread] = set()
+"""The threads that ran before the command: a program that calls `main` may have tasks of its own."""
+
+
+def note_earlier_threads() -> None:
+    """Note which threads run before a command begins, so that it does not end because of them."""
+    _earlier.clear()
+    _earlier.update(threading.enumerate())
+
+
 def exit_if_threads_hang(code: int) -> None:
     """Exit with `code` if a thread of a task is still running: it cannot be cancelled, and Python would wait for it."""
     prefixes = (THREAD_OF_PLAIN_TASK, THREAD_OF_POOL)
     threads = [thread for thread in threading.enumerate() if thread.name.startswith(prefixes)]
+    threads = [thread for thread in threads if thread not in _earlier]
     for thread in threads:
         thread.join(timeout=JOIN_TIMEOUT)
     if running := sum(thread.is_alive() for thread in threads):

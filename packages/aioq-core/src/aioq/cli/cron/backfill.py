@@ -19,7 +19,7 @@ from aioq.cli.exit_codes import CommandError, Exit, exit_for
 from aioq.cli.find_app import find_entry, load_app
 from aioq.cli.logs import configure_logging
 from aioq.cli.output import Column, Progress, Table, print_err, print_json, print_out, print_table
-from aioq.cli.process import exit_if_threads_hang
+from aioq.cli.process import exit_if_threads_hang, note_earlier_threads
 from aioq.cli.times import format_time, now, parse_time, zone_of
 from aioq.cron import CronEntry, upcoming
 from aioq.cron.steps import INSTANT
@@ -76,6 +76,7 @@ def backfill(arguments: argparse.Namespace) -> int:
     """Fire ticks of the past."""
     app = load_app(arguments.app)
     entry = find_entry(app, arguments.app, arguments.name)
+    note_earlier_threads()
     configure_logging(arguments.log_level)
     zone = zone_of(entry.tz)
     first = parse_time("cron backfill: --from", arguments.first, zone)

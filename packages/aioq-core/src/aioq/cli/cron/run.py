@@ -17,7 +17,7 @@ from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import find_entry, load_app
 from aioq.cli.logs import configure_logging
 from aioq.cli.output import print_err, print_json, print_out, redact
-from aioq.cli.process import exit_if_threads_hang
+from aioq.cli.process import exit_if_threads_hang, note_earlier_threads
 from aioq.cron import CronEntry
 from aioq.errors import JobEnded, JobNotFound
 from aioq.model.cron import TickReason
@@ -47,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Fire an entry."""
     app = load_app(arguments.app)
     entry = find_entry(app, arguments.app, arguments.name)
+    note_earlier_threads()
     configure_logging(arguments.log_level)
     if entry.job is not None:
         return _enqueue(app, entry, entry.job, wait=arguments.wait, as_json=arguments.json)
