@@ -55,8 +55,7 @@ def note_earlier_threads() -> None:
 def exit_if_threads_hang(code: int) -> None:
     """Exit with `code` if a thread of a task is still running: it cannot be cancelled, and Python would wait for it."""
     prefixes = (THREAD_OF_PLAIN_TASK, THREAD_OF_POOL)
-    threads = [thread for thread in threading.enumerate() if thread.name.startswith(prefixes)]
-    threads = [thread for thread in threads if thread not in _earlier]
+    threads = [one for one in threading.enumerate() if one.name.startswith(prefixes) and one not in _earlier]
     for thread in threads:
         thread.join(timeout=JOIN_TIMEOUT)
     if running := sum(thread.is_alive() for thread in threads):

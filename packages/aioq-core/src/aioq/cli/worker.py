@@ -17,7 +17,13 @@ from aioq.cli.broker_access import is_embedded
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import load_app
 from aioq.cli.logs import configure_logging
-from aioq.cli.process import exit_if_threads_hang, exit_now, own_command_line, task_thread_pool
+from aioq.cli.process import (
+    exit_if_threads_hang,
+    exit_now,
+    note_earlier_threads,
+    own_command_line,
+    task_thread_pool,
+)
 from aioq.cli.signals import IGNORED, SignalReceiver, ignore
 from aioq.cli.supervisor import ControlPipe, Supervisor
 from aioq.errors import TooManyStuck
@@ -111,6 +117,7 @@ def _supervisor(arguments: argparse.Namespace) -> Supervisor:
 
 
 def _run_here(arguments: argparse.Namespace, pipe: ControlPipe | None) -> int:
+    note_earlier_threads()
     ignore(IGNORED)
     # Before the log is set up: an app that configures logging does so when it is imported, and keeps its handlers.
     app = load_app(arguments.app)
