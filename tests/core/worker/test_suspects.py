@@ -49,6 +49,17 @@ class Scene:
             await self.broker.reap(["default"])
 
 
+async def test_observed_jobs_that_end_hold_up_nothing() -> None:
+    """The next part of the jobs that crashed once starts when the part before has ended, before any time passes."""
+    scene = Scene()
+    names = [f"o{n}" for n in range(10)]
+    await scene.accuse(*names, crashes=1)
+    scene.release(*names)
+    async with working(scene.app, concurrency=20, lease=30, clock=scene.clock):
+        await until(lambda: len(scene.beside) == 10)
+    assert [len(beside) for beside in scene.beside.values()] == [1] * 10
+
+
 async def test_suspect_runs_alone() -> None:
     """The worker lets its running jobs end, runs the suspect alone, and then goes on with the others."""
     scene = Scene()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from aioq.model.job import Claim, Completed, Lease, Reaped, Released, Retried
 from aioq.model.states import JobState
-from aioq.model.suspects import MAX_EXCUSED, STEPS, TURN
+from aioq.model.suspects import MAX_EXCUSED, MAX_SEARCHED, STEPS, TURN
 from aioq.protocols import Broker
 from aioq.testing.contracts.suite import BrokerSuite
 
@@ -29,6 +29,12 @@ class SuspectContract(BrokerSuite):
         assert all(lease.probation > 0 for lease in claim.leases[:2])
         assert [lease.probation for lease in claim.leases[2:]] == [0, 0]
         assert len(await self.claim(broker, worker="w2")) == 1
+
+    async def test_claim_many_observed_jobs_at_once(self, broker: Broker) -> None:
+        """If more jobs crashed once than a search is worth, a claim takes all of them."""
+        await self._crash_together(broker, [f"o{n}" for n in range(MAX_SEARCHED + 1)])
+        claim = await broker.claim(self.request(MAX_SEARCHED + 1))
+        assert [lease.crashes for lease in claim.leases] == [1] * (MAX_SEARCHED + 1)
 
     async def test_claim_worker_that_does_not_observe_gets_none(self, broker: Broker) -> None:
         """A worker that lets time pass after its latest part gets other jobs."""
