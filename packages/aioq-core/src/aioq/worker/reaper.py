@@ -63,17 +63,24 @@ class Reaper:
                 return reaped
 
     async def _reap(self) -> list[Reaped]:
-        # A job that has ended must not be taken back because its report waits.
-        await race(self._settler.wait_flushed, partial(pass_time, self._clock, REPORT_WAIT))
-        queues = await self._extend_first() if self._heartbeat.overdue() else self._queues
+        # First the leases: their extension shows that the broker answers, so that the wait for reports is no part of
+        # an outage.
+        queues = await self._extend_if_overdue()
+        # No pause here without reports: a job could start in it and block the event loop until its lease has run out.
+        if self._settler.has_reports:
+            # A job that has ended must not be taken back because its report waits.
+            await race(self._settler.wait_flushed, partial(pass_time, self._clock, REPORT_WAIT))
+            queues = await self._extend_if_overdue()
         return await self._broker.reap(queues, lease=self._lease, limit=MAX_REAPED)
 
-    async def _extend_first(self) -> list[str]:
-        """Extend what this worker holds; return the queues without a lease that may have run out.
+    async def _extend_if_overdue(self) -> list[str]:
+        """Extend what this worker holds if that is overdue; return the queues without a lease that may have run out.
 
         Raises:
             Exception: The leases of no queue could be extended.
         """
+        if not self._heartbeat.overdue():
+            return self._queues
         errors = await self._heartbeat.extend_now()
         queues = [queue for queue in self._queues if queue not in errors]
         if not queues:

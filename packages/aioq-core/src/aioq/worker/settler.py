@@ -87,6 +87,11 @@ class Settler:
             for settlement in batch:
                 await self._settle_last(settlement)
 
+    @property
+    def has_reports(self) -> bool:
+        """Whether outcomes wait for the broker to accept them."""
+        return bool(self._waiting)
+
     async def wait_flushed(self) -> None:
         """Wait until nothing is left to report."""
         while self._waiting:
