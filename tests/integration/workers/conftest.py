@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -43,6 +44,17 @@ def pytest_configure(config: pytest.Config) -> None:
 def redis_kind() -> str:
     """Use one kind of server: the tests of the broker cover the differences."""
     return servers.first()
+
+
+@pytest.fixture(autouse=True)
+def programs_heed_signals() -> Iterator[None]:
+    """Let programs heed SIGHUP and SIGQUIT also if the tests run under nohup or in the background: they inherit it."""
+    ignored = [one for one in (signal.SIGHUP, signal.SIGQUIT) if signal.getsignal(one) is signal.SIG_IGN]
+    for one in ignored:
+        signal.signal(one, signal.SIG_DFL)
+    yield
+    for one in ignored:
+        signal.signal(one, signal.SIG_IGN)
 
 
 @pytest.fixture
