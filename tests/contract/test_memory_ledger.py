@@ -7,8 +7,8 @@ from hypothesis import settings
 from aioq.backends import MemoryBroker
 from aioq.protocols import Broker
 from aioq.testing import VirtualClock
+from aioq.testing.machines import LedgerMachine
 from tests.contract.examples import STEPS, examples
-from tests.contract.ledger_machine import LedgerMachine
 
 
 class MemoryLedgerMachine(LedgerMachine):

@@ -7,7 +7,7 @@ from hypothesis import settings
 from aioq.backends import MemoryBroker
 from aioq.protocols import Broker
 from aioq.testing import VirtualClock
-from tests.contract.broker_machine import BrokerMachine
+from aioq.testing.machines import BrokerMachine
 from tests.contract.examples import STEPS, examples
 
 

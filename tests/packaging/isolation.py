@@ -86,10 +86,12 @@ def redis() -> None:
 
 
 def suites() -> None:
-    """Find the suites that the brokers of third parties must pass."""
+    """Find the suites and machines that the brokers of third parties must pass."""
     from aioq import testing
+    from aioq.testing import machines
 
     assert all(hasattr(testing, name) for name in ("BrokerContract", "SchedulerContract"))
+    assert all(hasattr(machines, name) for name in ("BrokerMachine", "LedgerMachine"))
 
 
 @dataclass(frozen=True)

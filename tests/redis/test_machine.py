@@ -12,9 +12,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from aioq.protocols import Broker
-from tests.contract.broker_machine import BrokerMachine
+from aioq.testing.machines import BrokerMachine, LedgerMachine
 from tests.contract.examples import STEPS, examples
-from tests.contract.ledger_machine import LedgerMachine
 from tests.redis.layout import assert_consistent, keys_of
 from tests.redis.virtual import VirtualBroker, pass_time
 

@@ -1,11 +1,12 @@
 """Provides conformance suites for the protocols and a virtual clock, for tests of apps and brokers.
 
-It needs pytest and the plugin of anyio: `pip install "aioq-core[testing]"`.
+It needs pytest and the plugin of anyio: `pip install "aioq-core[testing]"`. `aioq.testing.machines` also needs
+Hypothesis, which is in the same extra.
 """
 
 import pytest
 
-pytest.register_assert_rewrite("aioq.testing.contracts")
+pytest.register_assert_rewrite("aioq.testing.contracts", "aioq.testing.machines")
 
 from aioq.testing.clock import VirtualClock as VirtualClock  # noqa: E402
 from aioq.testing.contracts.broker import BrokerContract as BrokerContract  # noqa: E402

@@ -1,20 +1,10 @@
-"""Compares any tick ledger with a small pure model, by Hypothesis.
-
-Subclass `LedgerMachine`, say how to make a broker and how time passes, and run it as a
-`BrokerMachine` is run. The broker must be a `Broker` and a `TickLedger`, and its clock must
-stand still between calls, but for what `pass_time` lets pass and for what `time` adds.
-"""
+"""Compares any tick ledger with a model of one entry."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
-from itertools import count
-from typing import Any, TypeVar
-
 import msgspec
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from aioq.model.cron import (
     CronChanges,
@@ -29,12 +19,11 @@ from aioq.model.cron import (
 )
 from aioq.model.ids import tick_id
 from aioq.model.job import ClaimRequest, Completed, Lease, NewJob
-from aioq.protocols import Broker, TickLedger
-from tests.contract.ledger_model import LedgerModel, ms
+from aioq.protocols import TickLedger
+from aioq.testing.machines.machine import Machine
+from aioq.testing.models.ledger import LedgerModel, ms
 
 __all__ = ["LedgerMachine"]
-
-T = TypeVar("T")
 
 KEY = CronKey("q", "report")
 SPENT = (TickOutcome.WON, TickOutcome.PAUSED, TickOutcome.BUSY)
@@ -45,10 +34,13 @@ fingerprints = st.sampled_from(["f", "f", "g"])
 overlaps: st.SearchStrategy[Overlap] = st.sampled_from(["allow", "skip", "queue_one", "queue_one", "cancel"])
 
 
-class LedgerMachine(RuleBasedStateMachine):
-    """Drives one entry with three workers, deploys and pauses."""
+class LedgerMachine(Machine):
+    """Drives one entry with three workers, deploys and pauses, and compares every answer with a model.
 
-    broker: Broker
+    The broker must be a `Broker` and a `TickLedger`. Its clock must stand still between calls, but for what
+    `pass_time` lets pass and for what `time` adds.
+    """
+
     ledger: TickLedger
 
     def __init__(self) -> None:
@@ -58,20 +50,6 @@ class LedgerMachine(RuleBasedStateMachine):
         self.runs: list[TickRun] = []
         self.leases: list[Lease] = []
         self.last_ticks: list[int] = []
-        self._ids = count(1)
-        self._runner = asyncio.Runner()
-
-    async def make_broker(self) -> Broker:
-        """Return a connected, empty broker."""
-        raise NotImplementedError
-
-    async def pass_time(self, seconds: float) -> None:
-        """Let time pass on the broker's clock."""
-        raise NotImplementedError
-
-    async def clean_up(self) -> None:
-        """Close the broker."""
-        await self.broker.close()
 
     @initialize()
     def start(self) -> None:
@@ -79,12 +57,6 @@ class LedgerMachine(RuleBasedStateMachine):
         self.broker = self._run(self.make_broker())
         assert isinstance(self.broker, TickLedger)
         self.ledger = self.broker
-
-    def teardown(self) -> None:
-        """Clean up."""
-        if hasattr(self, "broker"):
-            self._run(self.clean_up())
-        self._runner.close()
 
     @rule(
         worker=workers,
@@ -236,6 +208,3 @@ class LedgerMachine(RuleBasedStateMachine):
     def _look_at_the_clock(self) -> int:
         self.model.now = ms(self._run(self.broker.time()))
         return self.model.now
-
-    def _run(self, call: Coroutine[Any, Any, T]) -> T:
-        return self._runner.get_loop().run_until_complete(call)

@@ -1,0 +1,9 @@
+"""Compares any broker with a model, by calls that Hypothesis chooses.
+
+It needs Hypothesis: `pip install "aioq-core[testing]"`.
+"""
+
+from aioq.testing.machines.broker import BrokerMachine as BrokerMachine
+from aioq.testing.machines.ledger import LedgerMachine as LedgerMachine
+
+__all__ = ["BrokerMachine", "LedgerMachine"]
