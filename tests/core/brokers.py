@@ -12,7 +12,7 @@ from anyio.lowlevel import checkpoint
 
 from aioq.backends import MemoryBroker
 from aioq.clock import Clock
-from aioq.errors import BrokerUnavailable
+from aioq.errors import BrokerUnavailable, MigrationRequired
 from aioq.model.cron import (
     CronChanges,
     CronDefinition,
@@ -252,3 +252,31 @@ class PollableBroker(BareBroker):
     async def get_job(self, job_id: str, *, queue: str | None = None) -> JobRecord | None:
         """Look a job up."""
         return await self.store.get_job(job_id, queue=queue)
+
+
+class SchemaBroker(MemoryBroker):
+    """A memory broker that needs two migrations before it can be used."""
+
+    def __init__(self, done: int = 0) -> None:
+        super().__init__()
+        self.migrations = ["1: make the tables", "2: add the column priority"]
+        self._done = done
+
+    async def connect(self) -> None:
+        """Connect, or raise `MigrationRequired`."""
+        if missing := await self.missing_migrations():
+            raise MigrationRequired(repr(self), missing)
+
+    async def missing_migrations(self) -> list[str]:
+        """Return the migrations that were not done."""
+        await checkpoint()
+        return self.migrations[self._done :]
+
+    async def migrate(self) -> list[str]:
+        """Do them."""
+        done: list[str] = []
+        while self._done < len(self.migrations):
+            done.append(self.migrations[self._done])
+            self._done += 1
+            await checkpoint()
+        return done

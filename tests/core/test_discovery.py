@@ -193,3 +193,36 @@ def test_scheduler_named_invalid_entry_point_is_named(install: Install, value: s
 def test_memory_broker_has_entry_point() -> None:
     """The metadata of aioq-core name the memory broker."""
     assert isinstance(broker_from_url("memory://"), MemoryBroker)
+
+
+def make_with_settings(url: str, *, namespace: str = "aioq", timeout: float = 5.0) -> MemoryBroker:
+    """A broker with settings."""
+    broker = MemoryBroker()
+    vars(broker).update(made_with=(url, namespace, timeout))
+    return broker
+
+
+def test_app_settings_reach_broker_of_url(install: Install) -> None:
+    """`namespace` and `broker_options` are keyword arguments of the broker that the URL stands for."""
+    install(("aioq-mine", "aioq.brokers", "mine", f"{HERE}:make_with_settings"))
+    app = Aarq("mine://host", namespace="shop", broker_options={"timeout": 60.0})
+    assert vars(app.broker)["made_with"] == ("mine://host", "shop", 60.0)
+    assert vars(Aarq("mine://host").broker)["made_with"] == ("mine://host", "aioq", 5.0)
+
+
+def test_app_unknown_broker_option_is_named(install: Install) -> None:
+    """An option that the broker does not have is refused, with those that it has."""
+    install(
+        ("aioq-mine", "aioq.brokers", "mine", f"{HERE}:make_with_settings"),
+        ("aioq-mine", "aioq.brokers", "bare", f"{HERE}:make_memory"),
+    )
+    with pytest.raises(TypeError, match="mine:// has no setting retries; it has namespace, timeout"):
+        Aarq("mine://host", broker_options={"retries": 60.0})
+    with pytest.raises(TypeError, match="bare:// has no setting namespace; it has none"):
+        Aarq("bare://host", namespace="shop")
+
+
+def test_app_settings_for_broker_object_are_refused() -> None:
+    """A broker that is an object has its settings already."""
+    with pytest.raises(TypeError, match=r"namespace and timeout is for a broker given by its URL; pass it to MemoryB"):
+        Aarq(MemoryBroker(), namespace="shop", broker_options={"timeout": 1})

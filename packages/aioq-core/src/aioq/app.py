@@ -62,6 +62,10 @@ class Aarq:
             app as its argument, and leaves as it stops. The mapping that it yields is added to the
             context of every task.
         codec: Converts arguments and results to bytes and back; JSON by default.
+        namespace: The namespace of a broker that is given by its URL; what is stored in one namespace is not seen
+            in another. None uses the broker's default.
+        broker_options: Further keyword arguments for a broker that is given by its URL, such as
+            `{"timeout": 60.0}` for `RedisBroker`.
         scheduler: A scheduler, or the name under which an installed package provides one.
         max_payload: Limit for the encoded arguments of a call, and for a result, in bytes;
             1 byte to 512 MiB.
@@ -76,6 +80,7 @@ class Aarq:
 
     Raises:
         DiscoveryError: No installed package, or more than one, provides the broker.
+        TypeError: The broker has no such option, or is an object, which has its options already.
         TypeError, ValueError: An argument has the wrong type or is out of range; the message names it.
     """
 
@@ -87,12 +92,15 @@ class Aarq:
         tz: str | ZoneInfo | None = None,
         lifespan: Lifespan | None = None,
         codec: Codec | None = None,
+        namespace: str | None = None,
+        broker_options: Mapping[str, Any] | None = None,
         scheduler: Scheduler | str = "cron",
         max_payload: int = MIB,
         signing_keys: Sequence[str | bytes] | None = None,
     ) -> None:
         whole("max_payload", max_payload, 1, 512 * MIB)
-        self.broker: Broker = chosen_broker(broker)
+        given = {} if namespace is None else {"namespace": namespace}
+        self.broker: Broker = chosen_broker(broker, {**given, **(broker_options or {})})
         self.name = calling_module() if name is None else check_name("name", name)
         self.codec: Codec = codec or JsonCodec()
         self.tz = _checked_zone(tz)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from aioq.model.job import Failure, JobRecord
@@ -24,6 +24,7 @@ __all__ = [
     "JobFailed",
     "JobCancelled",
     "JobNotFound",
+    "MigrationRequired",
     "MissingFeature",
     "NotReplicated",
     "PayloadTooLarge",
@@ -91,6 +92,26 @@ class BrokerFull(AioqError):
 
 class DiscoveryError(AioqError):
     """No installed package provides the broker or scheduler, or several do."""
+
+
+class MigrationRequired(BrokerConfigError):
+    """The store of a broker lacks migrations; `aioq broker migrate` does them.
+
+    Attributes:
+        missing: One line for each migration.
+    """
+
+    def __init__(self, broker: str, missing: Sequence[str]) -> None:
+        self.missing = tuple(missing)
+        self._broker = broker
+        # With all arguments, so that the error can be pickled.
+        super().__init__(broker, missing)
+
+    def __str__(self) -> str:
+        return (
+            f"the store of {self._broker} lacks {len(self.missing)} migrations ({'; '.join(self.missing)}); "
+            "run: aioq broker migrate MODULE:APP"
+        )
 
 
 class MissingFeature(AioqError):

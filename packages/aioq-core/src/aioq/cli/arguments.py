@@ -46,6 +46,9 @@ def add_target(parser: argparse.ArgumentParser, *, optional: bool = False) -> No
         "target", metavar="MODULE:APP|URL", nargs="?" if optional else None,
         help=f"an app, to use its broker, or a broker's URL{'; AIOQ_BROKER_URL by default' if optional else ''}",
     )  # fmt: skip
+    parser.add_argument(
+        "--namespace", metavar="NAME", help="the namespace of a broker given by its URL; the broker's default otherwise"
+    )
 
 
 def add_entry(parser: argparse.ArgumentParser) -> None:

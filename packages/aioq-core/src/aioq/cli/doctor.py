@@ -44,7 +44,7 @@ def register(commands: Commands) -> None:
 def doctor(arguments: argparse.Namespace) -> int:
     """Print the findings of a broker."""
     timeout = timeout_of(arguments, "doctor")
-    app = load_target(arguments.target, "doctor")
+    app = load_target(arguments.target, "doctor", arguments.namespace)
     diagnose = partial(diagnosable_of(app, "doctor").diagnose, fix=arguments.fix)
     findings = run_connected(app, diagnose, timeout=timeout)
     if arguments.json:

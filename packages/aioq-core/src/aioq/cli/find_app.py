@@ -32,14 +32,26 @@ MAX_NAMES: Final = 5
 """Entries that an error lists."""
 
 
-def load_target(target: str | None, name: str) -> Aarq:
+def load_target(target: str | None, name: str, namespace: str | None = None) -> Aarq:
     """Import the app at `MODULE:APP`, or return an app on the broker at a URL or, if None, at AIOQ_BROKER_URL.
 
+    Args:
+        target: The path or the URL.
+        name: The name of an app that is made for a URL, and of the command in errors.
+        namespace: The namespace of the broker at a URL; its default when None.
+
     Raises:
-        CommandError: As `load_app`.
+        CommandError: As `load_app`; or an app is given a namespace, or the broker has none.
     """
     # An import path cannot contain it.
-    return Aarq(target, name=name) if target is None or "://" in target else load_app(target)
+    if target is None or "://" in target:
+        try:
+            return Aarq(target, name=name, namespace=namespace)
+        except (TypeError, ValueError) as error:
+            raise CommandError(f"{name}: {error}") from error
+    if namespace is not None:
+        raise CommandError(f"{name}: --namespace is for a broker given by its URL; {target} has its own namespace")
+    return load_app(target)
 
 
 def load_app(path: str) -> Aarq:

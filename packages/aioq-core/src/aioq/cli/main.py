@@ -10,11 +10,14 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import Any, Final, NoReturn
 
+from aioq.cli.arguments import Commands
 from aioq.cli.exit_codes import CommandError, Exit, exit_for
+from aioq.cli.extensions import COMMAND_GROUP, extension_names, list_extension, register_extension
 from aioq.cli.output import print_err, print_out, redact
+from aioq.discovery import BROKERS, SCHEDULERS
 from aioq.errors import AioqError
 
 __all__ = ["main", "versions"]
@@ -47,6 +50,7 @@ COMMANDS: Final[Mapping[str, str | Group]] = {
             "diff": "aioq.cli.cron.diff",
         },
     ),
+    "broker": Group("migrate the store of a broker", {"migrate": "aioq.cli.broker.migrate"}),
     "jobs": Group("show jobs", {"show": "aioq.cli.jobs.show"}),
     "tasks": Group("compare tasks", {"diff": "aioq.cli.tasks.diff"}),
     "check": "aioq.cli.check",
@@ -105,12 +109,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def versions() -> str:
-    """Return the versions of aioq's distributions and of Python, in one line for a bug report."""
+    """Return the versions of aioq's distributions, of those that extend it, and of Python, in one line."""
     # aioq is a bundle of the others, and need not be installed itself.
-    installed = dict(_installed(("aioq", *DISTRIBUTIONS)))
-    parts = [f"{name} {installed[name]}" for name in DISTRIBUTIONS if name in installed]
+    installed = dict(_installed(("aioq", *DISTRIBUTIONS, *_extending())))
+    parts = [f"{name} {installed[name]}" for name in installed if name != "aioq"]
     parts.append(f"Python {platform.python_version()}")
     return f"aioq {next(iter(installed.values()), 'unknown')} ({', '.join(parts)})"
+
+
+def _extending() -> list[str]:
+    """Return the names of other distributions that provide a broker, a scheduler or a command, sorted."""
+    points = [point for group in (BROKERS, SCHEDULERS, COMMAND_GROUP) for point in entry_points(group=group)]
+    return sorted({point.dist.name for point in points if point.dist} - set(DISTRIBUTIONS))
 
 
 def _installed(names: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -128,12 +138,25 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=VersionAction, nargs=0, help="show the installed versions and exit")
-    _add_commands(parser, COMMANDS, words)
+    first = words[0] if words else ""
+    # Looked for only if needed: it takes longer than importing a command.
+    extensions = [] if first in COMMANDS else extension_names()
+    if first in extensions:
+        register_extension(first, _add_commands(parser, {}, words))
+        return parser
+    subparsers = _add_commands(parser, COMMANDS, words)
+    for name in extensions:
+        if name in COMMANDS:
+            print_err(f"an installed package provides the command {name}, which is left out: aioq has one of this name")
+        else:
+            list_extension(name, subparsers)
     return parser
 
 
-def _add_commands(parser: argparse.ArgumentParser, commands: Mapping[str, str | Group], words: Sequence[str]) -> None:
-    """Add subcommands to a parser; without one on the command line it prints its help.
+def _add_commands(
+    parser: argparse.ArgumentParser, commands: Mapping[str, str | Group], words: Sequence[str]
+) -> Commands:
+    """Add subcommands to a parser, and return its subparsers; without one on the command line it prints its help.
 
     If the words begin with a subcommand, only that one is added: importing all takes longer than most commands run.
     """
@@ -155,3 +178,4 @@ def _add_commands(parser: argparse.ArgumentParser, commands: Mapping[str, str | 
             # A module may have several commands, and registers all of them.
             added.add(command)
             import_module(command).register(subparsers)
+    return subparsers

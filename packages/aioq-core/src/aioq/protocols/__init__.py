@@ -17,6 +17,7 @@ from aioq.protocols.diagnostics import Diagnosable as Diagnosable
 from aioq.protocols.jobs import JobStore as JobStore
 from aioq.protocols.jobs import Signals as Signals
 from aioq.protocols.ledger import TickLedger as TickLedger
+from aioq.protocols.migration import Migratable as Migratable
 from aioq.protocols.workers import LeaseKeeper as LeaseKeeper
 from aioq.protocols.workers import ThreadedLeases as ThreadedLeases
 from aioq.protocols.workers import WorkerRegistry as WorkerRegistry
@@ -30,4 +31,5 @@ __all__ = [
     "LeaseKeeper",
     "TickLedger",
     "Diagnosable",
+    "Migratable",
 ]

@@ -12,6 +12,7 @@ from aioq.testing.clock import VirtualClock as VirtualClock  # noqa: E402
 from aioq.testing.contracts.broker import BrokerContract as BrokerContract  # noqa: E402
 from aioq.testing.contracts.diagnosable import DiagnosableContract as DiagnosableContract  # noqa: E402
 from aioq.testing.contracts.job_store import JobStoreContract as JobStoreContract  # noqa: E402
+from aioq.testing.contracts.migratable import MigratableContract as MigratableContract  # noqa: E402
 from aioq.testing.contracts.scheduler import SchedulerContract as SchedulerContract  # noqa: E402
 from aioq.testing.contracts.signals import SignalsContract as SignalsContract  # noqa: E402
 from aioq.testing.contracts.suspects import SuspectContract as SuspectContract  # noqa: E402
@@ -23,6 +24,7 @@ __all__ = [
     "BrokerContract",
     "DiagnosableContract",
     "JobStoreContract",
+    "MigratableContract",
     "SchedulerContract",
     "SignalsContract",
     "SuspectContract",

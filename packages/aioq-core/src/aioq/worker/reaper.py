@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from aioq.clock import pass_time
@@ -73,7 +73,7 @@ class Reaper:
             queues = await self._extend_if_overdue()
         return await self._broker.reap(queues, lease=self._lease, limit=MAX_REAPED)
 
-    async def _extend_if_overdue(self) -> list[str]:
+    async def _extend_if_overdue(self) -> Sequence[str]:
         """Extend what this worker holds if that is overdue; return the queues without a lease that may have run out.
 
         Raises:

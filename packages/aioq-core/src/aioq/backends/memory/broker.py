@@ -29,6 +29,7 @@ class MemoryBroker(LeaseRole, JobStoreRole, TickLedgerRole):
 
     Args:
         url: `memory://`; present so that the broker can be named by a URL like others.
+        namespace: A name for the repr. An object shares its jobs with no other one, whatever their namespaces.
         clock: The broker's clock; a test may pass its own.
 
     Raises:
@@ -38,16 +39,18 @@ class MemoryBroker(LeaseRole, JobStoreRole, TickLedgerRole):
     in_process = True
     """Only workers of this process can run its jobs."""
 
-    def __init__(self, url: str = "memory://", *, clock: Clock | None = None) -> None:
+    def __init__(self, url: str = "memory://", *, namespace: str | None = None, clock: Clock | None = None) -> None:
         if url != "memory://":
             raise BrokerConfigError("the memory broker takes no settings in its URL: write memory:// only")
+        self._namespace = namespace
         self._clock: Clock = clock or SystemClock()
         self._workers: dict[str, tuple[WorkerInfo, float]] = {}
         self._process: int | None = None
         super().__init__(JobTable(SteadyClock(self._clock), Waiters()))
 
     def __repr__(self) -> str:
-        return f"MemoryBroker({len(self._table.jobs)} jobs)"
+        named = f", namespace={self._namespace!r}" if self._namespace else ""
+        return f"MemoryBroker({len(self._table.jobs)} jobs{named})"
 
     async def connect(self) -> None:
         """Do nothing: the store is this object."""

@@ -41,7 +41,7 @@ def register(commands: Commands) -> None:
 def show(arguments: argparse.Namespace) -> int:
     """Show a job."""
     _check(arguments)
-    app = load_target(arguments.target, "jobs")
+    app = load_target(arguments.target, "jobs", arguments.namespace)
     store = store_of(app, "jobs show")
     record = run_connected(app, lambda: store.get_job(arguments.id, queue=arguments.queue))
     if record is None:

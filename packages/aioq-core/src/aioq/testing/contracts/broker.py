@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from aioq.discovery import lacking, members
-from aioq.protocols import Broker, Diagnosable, JobStore, Signals, ThreadedLeases, TickLedger, WorkerRegistry
+from aioq.protocols import (
+    Broker,
+    Diagnosable,
+    JobStore,
+    Migratable,
+    Signals,
+    ThreadedLeases,
+    TickLedger,
+    WorkerRegistry,
+)
 from aioq.testing.contracts.attempts import AttemptContract
 from aioq.testing.contracts.claiming import ClaimContract
 from aioq.testing.contracts.enqueueing import EnqueueContract
@@ -14,7 +23,7 @@ from aioq.testing.contracts.settling import SettleContract
 
 __all__ = ["BrokerContract"]
 
-OPTIONAL: tuple[type, ...] = (JobStore, WorkerRegistry, Signals, ThreadedLeases, TickLedger, Diagnosable)
+OPTIONAL: tuple[type, ...] = (JobStore, WorkerRegistry, Signals, ThreadedLeases, TickLedger, Diagnosable, Migratable)
 """The optional protocols. The suite of each is `<protocol>Contract`."""
 
 

@@ -1,0 +1,3 @@
+"""`aioq broker`: one module per command."""
+
+__all__: list[str] = []
