@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from aioq.cli.times import format_duration, format_near, format_time, format_times, parse_time, parse_zone, zone_of
+from aioq.cli.times import format_duration, format_near, format_time, format_times, parse_time, parse_zone
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 1, 5, 23, 30, tzinfo=UTC)
@@ -69,12 +69,6 @@ def test_format_times_have_one_precision() -> None:
 def test_parse_time_without_offset_is_in_zone(text: str, time: str) -> None:
     """A time with an offset keeps it; a repeated hour means the first one."""
     assert parse_time("--from", text, BERLIN).isoformat() == time
-
-
-def test_zone_of_unnamed_zone_is_utc() -> None:
-    """An entry may have a zone that was read from a file."""
-    assert zone_of("zoneinfo.ZoneInfo.from_file(...)").key == "UTC"
-    assert zone_of("").key == "UTC"
 
 
 @pytest.mark.parametrize(("name", "zone"), [("UTC+25", UTC), ("Europe/Berlin", None)])

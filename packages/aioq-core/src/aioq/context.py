@@ -39,9 +39,9 @@ class ScheduledContext(JobContext):
 
     cron_name: str
     scheduled_at: datetime
-    """The tick: the moment at which the schedule was due, in UTC."""
+    """The tick: the moment at which the schedule was due, in the zone of the entry."""
     previous_success: datetime | None
-    """The latest earlier tick whose job completed, in UTC; None if there is none."""
+    """The latest earlier tick whose job completed, in the zone of the entry; None if there is none."""
     previous_result: Any
     """The result of that job, as the task's return type; None if there is none."""
 
@@ -51,6 +51,6 @@ class CronContext(Context):
 
     cron_name: str
     scheduled_at: datetime
-    """The tick: the moment at which the schedule was due, in UTC."""
+    """The tick: the moment at which the schedule was due, in the zone of the entry."""
     fired_at: datetime
     """When the function was started, in UTC, on the worker's clock."""

@@ -50,7 +50,7 @@ def test_backfill_cron_calls_function_for_each_tick_in_order(project: Project) -
     assert (outcome.code, outcome.err) == (0, "")
     first, *ticks, last = outcome.out.splitlines()
     assert first == "tasks.report from 2025-01-06 00:00+01:00 to 2025-01-10 09:00+01:00, in Europe/Berlin: 5 ticks"
-    assert ticks == [f"2025-01-{day:02}T08:00:00+00:00" for day in (6, 7, 8, 9, 10)]
+    assert ticks == [f"2025-01-{day:02}T09:00:00+01:00" for day in (6, 7, 8, 9, 10)]
     assert last == "5 ok"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,7 +12,6 @@ from msgspec.structs import replace
 
 from aioq.cli.cron.history import history_table
 from aioq.cli.cron.tick_text import with_job_state
-from aioq.cli.times import zone_of
 from aioq.cron.misfire import MAX_COUNTED
 from aioq.model.cron import TickRecord, TickStatus
 from aioq.model.ids import tick_id
@@ -184,7 +184,7 @@ def test_history_table_fits_80_columns() -> None:
         FIRED, status=TickStatus.FAILED, finished_at=NOON + 1, worker_id="a-host-with-a-long-name-4711-abcdef",
         error="ValueError: " + "x" * 100,
     )  # fmt: skip
-    text = history_table([record], zone_of("UTC")).text(80)
+    text = history_table([record], UTC).text(80)
     assert text == (
         "TICK                    STATUS  LATE    TOOK    WORKER         WHY\n"
         "2026-01-05 12:00+00:00  failed  0.00 s  1.00 s  ...711-abcdef  ValueError: xx..."

@@ -56,6 +56,14 @@ async def test_context_has_worker_broker_and_tick(
     assert repr(broker) == "MemoryBroker(0 jobs)"
 
 
+async def test_context_has_tick_in_zone_of_entry(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
+    """The first tick of the year, read in a zone west of Greenwich, is of the year before."""
+    app.cron("every 60", name="nightly", tz="America/New_York")(notes)
+    async with working(app, clock=clock):
+        await clock.advance(60)
+    assert notes.contexts[0]["scheduled_at"].isoformat() == "2025-12-31T19:01:00-05:00"
+
+
 async def test_context_has_values_of_lifespan(app: Aarq, clock: VirtualClock, notes: Notes) -> None:
     """What the lifespan yields cron tasks see as well."""
 

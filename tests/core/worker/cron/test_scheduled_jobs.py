@@ -13,7 +13,7 @@ from aioq.model.job import JobRecord, NewJob
 from aioq.model.states import JobState
 from aioq.testing import VirtualClock
 from tests.core.brokers import FlakyBroker
-from tests.core.rig import drain, record_of, working
+from tests.core.rig import drain, record_of, until, working
 from tests.core.worker.cron.ledger import Ledger
 from tests.core.worker.cron.notes import START
 
@@ -88,6 +88,27 @@ async def test_schedule_of_other_queue_enqueues_nothing(app: Aarq, clock: Virtua
         async with working(app, clock=clock, abort=True, queues=["reports"]):
             await clock.advance(19.5)
     assert report.began == [20, 30, 40]
+
+
+async def test_scheduled_job_context_has_times_in_zone_of_entry(
+    app: Aarq, clock: VirtualClock, broker: FlakyBroker, report: Report
+) -> None:
+    """Tick and previous success are in the zone of the entry, also in a worker whose app does not have the entry."""
+    app.schedule(report.task, "every 10", name="entry", tz="America/New_York")
+    async with working(app, clock=clock, abort=True):
+        await clock.advance(12)
+    other = Aarq(broker, name="other")
+    seen = Report(other, clock)
+    await broker.enqueue([NewJob(id=job_id(20), task="report", queue="default", payload=b"{}")])
+    async with working(other, clock=clock, abort=True):
+        await until(lambda: bool(seen.contexts))
+    times = [(tick.isoformat(), success and success.isoformat()) for tick, success in (
+        *report.seen("scheduled_at", "previous_success"), *seen.seen("scheduled_at", "previous_success"),
+    )]  # fmt: skip
+    assert times == [
+        ("2025-12-31T19:00:10-05:00", None),
+        ("2025-12-31T19:00:20-05:00", "2025-12-31T19:00:10-05:00"),
+    ]
 
 
 async def test_scheduled_job_context_has_tick_and_previous_run(app: Aarq, clock: VirtualClock, report: Report) -> None:

@@ -14,7 +14,8 @@ from aioq.cli.cron.overview import EntryOverview, entry_overviews
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_app
 from aioq.cli.output import print_err, print_json, print_out
-from aioq.cli.times import format_duration, format_time, stored_time, zone_of
+from aioq.cli.times import format_duration, format_time, stored_time
+from aioq.cron.entry import zone_named
 from aioq.model.cron import CronStatus
 from aioq.protocols import WorkerRegistry
 
@@ -124,7 +125,7 @@ def stuck_text(stuck: int) -> str:
 def overdue_line(overview: EntryOverview, tick: datetime, now: datetime) -> str:
     """Return the problem of an overdue entry: the tick without a record, and the latest record."""
     definition = overview.definition
-    zone = zone_of(definition.tz)
+    zone = zone_named(definition.tz)
     last = overview.status.last if overview.status else None
     latest = f"the latest one is {last.status} at {format_time(stored_time(last.tick, zone))}" if last else "none is"
     ago = format_duration((now - tick).total_seconds())
@@ -139,7 +140,7 @@ def _as_json(overviews: Sequence[EntryOverview], snapshot: Snapshot) -> dict[str
         {
             "name": one.definition.name,
             "queue": one.definition.queue,
-            "tick": one.overdue.astimezone(zone_of(one.definition.tz)).isoformat(),
+            "tick": one.overdue.astimezone(zone_named(one.definition.tz)).isoformat(),
             "seconds": round((snapshot.now - one.overdue).total_seconds(), 3),
         }
         for one in overviews

@@ -20,7 +20,6 @@ __all__ = [
     "parse_time",
     "parse_zone",
     "stored_time",
-    "zone_of",
 ]
 
 WEEK = timedelta(days=7)
@@ -81,14 +80,6 @@ def format_duration(seconds: float) -> str:
         if seconds >= least:
             return f"{seconds // unit:.0f} {name}"
     return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2f} s"
-
-
-def zone_of(name: str) -> ZoneInfo:
-    """Return the zone of a cron entry; UTC if only the entry's scheduler knows the zone."""
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # a zone that was read from a file has no key to load it by
-        return ZoneInfo("UTC")
 
 
 def parse_zone(text: str | None) -> tzinfo | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from hashlib import blake2b
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from aioq.callables import is_async
 from aioq.cron.options import CronOptions
@@ -15,7 +16,7 @@ from aioq.cron.steps import INSTANT, step
 from aioq.model.cron import CronKey
 from aioq.model.job import NewJob
 
-__all__ = ["CronEntry", "Tick", "due_at", "jitter_of", "upcoming"]
+__all__ = ["CronEntry", "Tick", "due_at", "jitter_of", "upcoming", "zone_named"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -56,6 +57,8 @@ class CronEntry:
     """The key of the entry in a ledger."""
     fingerprint: str = field(init=False, repr=False, compare=False)
     """The meaning of the schedule as text: equal for the same canonical text, zone and bounds."""
+    zone: tzinfo = field(init=False, repr=False, compare=False)
+    """The zone named by `tz`."""
     is_async: bool = field(init=False, repr=False, compare=False)
     """Whether the function is awaited; a plain function runs in a thread."""
 
@@ -63,6 +66,8 @@ class CronEntry:
         # Computed here and not at every tick. The dataclass is frozen, so its own assignment is not possible.
         object.__setattr__(self, "key", CronKey(self.queue, self.name))
         object.__setattr__(self, "fingerprint", _fingerprint(self.canonical or self.expression, self.tz, self.options))
+        own = getattr(self.schedule, "tz", None)
+        object.__setattr__(self, "zone", own if isinstance(own, tzinfo) else zone_named(self.tz))
         object.__setattr__(self, "is_async", is_async(self.function))
 
 
@@ -82,6 +87,14 @@ def _fingerprint(text: str, tz: str, options: CronOptions) -> str:
     bounds = (options.start, options.end)
     span = "" if bounds == (None, None) else " {} to {}".format(*(at.isoformat() if at else "" for at in bounds))
     return f"{text} [{tz}]{span}"
+
+
+def zone_named(name: str) -> tzinfo:
+    """Return the zone that an entry is read in, by its name; UTC if only the entry's scheduler knows the zone."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # a zone that was read from a file has no name to load it by
+        return UTC
 
 
 def upcoming(schedule: Schedule, start: datetime) -> Iterator[datetime]:

@@ -20,7 +20,7 @@ from aioq.cli.find_app import find_entry, load_app
 from aioq.cli.logs import configure_logging
 from aioq.cli.output import Column, Progress, Table, print_err, print_json, print_out, print_table
 from aioq.cli.process import exit_if_threads_hang, note_earlier_threads
-from aioq.cli.times import format_time, now, parse_time, zone_of
+from aioq.cli.times import format_time, now, parse_time
 from aioq.cron import CronEntry, upcoming
 from aioq.cron.steps import INSTANT
 from aioq.errors import AioqError
@@ -78,7 +78,7 @@ def backfill(arguments: argparse.Namespace) -> int:
     entry = find_entry(app, arguments.app, arguments.name)
     note_earlier_threads()
     configure_logging(arguments.log_level)
-    zone = zone_of(entry.tz)
+    zone = entry.zone
     first = parse_time("cron backfill: --from", arguments.first, zone)
     last = parse_time("cron backfill: --to", arguments.last, zone)
     ticks = _ticks(entry, first, last)
@@ -87,7 +87,7 @@ def backfill(arguments: argparse.Namespace) -> int:
     if entry.job is not None:
         check_workers_see_jobs(app, "cron backfill", entry.name)
     if not arguments.json:
-        span = f"from {format_time(first)} to {format_time(last)}, in {zone.key}"
+        span = f"from {format_time(first)} to {format_time(last)}, in {entry.tz}"
         print_out(f"{entry.name} {span}: {_count_text(len(ticks))}")
     return _fire(app, entry, ticks, as_json=arguments.json)
 
@@ -189,7 +189,7 @@ class BackfillReport:
     """Prints progress and failures as they happen, and a summary at the end."""
 
     def __init__(self, entry: CronEntry, total: int) -> None:
-        self._zone = zone_of(entry.tz)
+        self._zone = entry.zone
         self._progress = Progress(entry.name, total)
         self.results: list[BackfilledTick] = []
 
@@ -219,7 +219,7 @@ class BackfillReport:
 
 def _show_ticks(app: Aarq, entry: CronEntry, ticks: Sequence[datetime], *, as_json: bool) -> int:
     """Show the ticks that would fire, with their records."""
-    zone = zone_of(entry.tz)
+    zone = entry.zone
     records = _records(app, entry)
     if as_json:
         print_json([{"tick": tick.astimezone(zone).isoformat(), "recorded": _status(records, tick)} for tick in ticks])
@@ -229,7 +229,7 @@ def _show_ticks(app: Aarq, entry: CronEntry, ticks: Sequence[datetime], *, as_js
             (format_time(tick.astimezone(zone), weekday=True), _record_text(records.get(tick.timestamp())))
             for tick in ticks
         ]
-        print_table(Table((Column(zone.key), Column("RECORDED", least=12)), rows))
+        print_table(Table((Column(entry.tz), Column("RECORDED", least=12)), rows))
     print_out(f"{_count_text(len(ticks))} of {entry.name} would fire; this was a dry run")
     return Exit.OK
 
@@ -253,7 +253,7 @@ def _record_text(record: TickRecord | None) -> str:
 
 
 def _as_json(result: BackfilledTick, entry: CronEntry) -> dict[str, object]:
-    tick = result.tick.astimezone(zone_of(entry.tz)).isoformat()
+    tick = result.tick.astimezone(entry.zone).isoformat()
     return {"tick": tick, "status": result.status, "error": result.error, "job_id": result.job_id}
 
 

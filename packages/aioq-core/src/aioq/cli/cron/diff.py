@@ -16,8 +16,9 @@ from aioq.cli.cron.overview import firing_mode, next_runs_of
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_app
 from aioq.cli.output import print_json, print_out
-from aioq.cli.times import format_time, zone_of
+from aioq.cli.times import format_time
 from aioq.cron.definition import CronDiff, compare, define
+from aioq.cron.entry import zone_named
 from aioq.model.cron import CronDefinition, CronStatus
 from aioq.protocols import TickLedger
 
@@ -82,7 +83,7 @@ class NextRunFinder:
     def of_code(self, definition: CronDefinition) -> datetime | None:
         """Return the next run of an entry of the code, in its zone; None if there is none."""
         runs = next_runs_of(self._app.crons[definition.name], self._now, 1).runs
-        return runs[0].astimezone(zone_of(definition.tz)) if runs and definition.enabled else None
+        return runs[0].astimezone(zone_named(definition.tz)) if runs and definition.enabled else None
 
     def of_registered(self, definition: CronDefinition) -> datetime | None:
         """Return the next run of a registered entry; None if there is none or its schedule is not an expression."""
@@ -93,7 +94,7 @@ class NextRunFinder:
             run = schedule.next_after(self._now)
         except Exception:  # the text of a schedule object, or an expression of another scheduler
             return None
-        return run.astimezone(zone_of(definition.tz)) if run else None
+        return run.astimezone(zone_named(definition.tz)) if run else None
 
 
 def diff_lines(changes: CronDiff, next_runs: NextRunFinder) -> Iterator[str]:

@@ -14,7 +14,7 @@ from aioq.cli.cron.tick_text import duration_text, reason_text, record_as_json, 
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import find_entry, load_app
 from aioq.cli.output import Column, Table, print_json, print_out, print_table
-from aioq.cli.times import format_duration, format_time, stored_time, zone_of
+from aioq.cli.times import format_duration, format_time, stored_time
 from aioq.cron import CronEntry
 from aioq.model.cron import TickRecord
 from aioq.protocols import TickLedger
@@ -45,7 +45,7 @@ def history(arguments: argparse.Namespace) -> int:
     app = load_app(arguments.app)
     entry = find_entry(app, arguments.app, arguments.name)
     records = _records(app, entry, count)
-    zone = zone_of(entry.tz)
+    zone = entry.zone
     if arguments.json:
         print_json([record_as_json(record, zone) for record in records])
     elif records:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from itertools import islice
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from aioq.cli.cron.tick_text import lateness_text, reason_text, record_as_json, with_lost_run
 from aioq.cli.output import Column, Table
-from aioq.cli.times import format_near, format_times, iso_time, stored_time, zone_of
+from aioq.cli.times import format_near, format_times, iso_time, stored_time
 from aioq.cron import CronEntry, upcoming
 from aioq.cron.definition import define
+from aioq.cron.entry import zone_named
 from aioq.cron.misfire import overdue
 from aioq.model.cron import CronDefinition, CronStatus, TickRecord
 from aioq.serialization.failure import one_line
@@ -53,7 +53,7 @@ class EntryOverview:
 
     definition: CronDefinition
     """From the code, or as registered if the code does not have the entry."""
-    zone: ZoneInfo
+    zone: tzinfo
     """The entry's time zone."""
     in_code: bool = True
     next: NextRuns = field(default_factory=NextRuns)
@@ -91,7 +91,7 @@ def entry_overviews(entries: Iterable[CronEntry], statuses: Sequence[CronStatus]
             EntryOverview(
                 definition=define(entry),
                 next=next_runs_of(entry, now),
-                zone=zone_of(entry.tz),
+                zone=entry.zone,
                 status=status,
                 overdue=_overdue(entry, status, now) if status else None,
             )
@@ -99,7 +99,7 @@ def entry_overviews(entries: Iterable[CronEntry], statuses: Sequence[CronStatus]
     for status in by_key.values():
         definition = status.definition
         overviews.append(
-            EntryOverview(definition=definition, zone=zone_of(definition.tz), status=status, in_code=False)
+            EntryOverview(definition=definition, zone=zone_named(definition.tz), status=status, in_code=False)
         )
     return overviews
 

@@ -12,7 +12,7 @@ from aioq.cli.cron.overview import next_runs_of
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import find_entry, load_app
 from aioq.cli.output import print_json, print_out
-from aioq.cli.times import format_time, stored_time, zone_of
+from aioq.cli.times import format_time, stored_time
 from aioq.cron import CronEntry
 from aioq.model.cron import Pause
 from aioq.protocols import TickLedger
@@ -81,7 +81,7 @@ def resume(arguments: argparse.Namespace) -> int:
         return await ledger.resume_cron(entry.key), before, await app.broker.time()
 
     resumed, before, time = ask_ledger(app, "cron resume", ask)
-    runs = [run.astimezone(zone_of(entry.tz)) for run in next_runs_of(entry, datetime.fromtimestamp(time, UTC), 1).runs]
+    runs = [run.astimezone(entry.zone) for run in next_runs_of(entry, datetime.fromtimestamp(time, UTC), 1).runs]
     if arguments.json:
         following = runs[0].isoformat() if runs else None
         print_json({"name": entry.name, "queue": entry.queue, "paused": False, "changed": resumed, "next": following})
@@ -107,5 +107,5 @@ async def _pause_of(ledger: TickLedger, entry: CronEntry) -> Pause | None:
 
 
 def _since(pause: Pause, entry: CronEntry) -> str:
-    time = format_time(stored_time(pause.at, zone_of(entry.tz)).replace(microsecond=0))
+    time = format_time(stored_time(pause.at, entry.zone).replace(microsecond=0))
     return f"by {pause.by} at {time}{f': {pause.note}' if pause.note else ''}"

@@ -131,7 +131,7 @@ class Invoker:
             "worker_id": self._worker_id,
             "broker": self._app.broker,
             "cron_name": run.entry.name,
-            "scheduled_at": run.tick,
+            "scheduled_at": run.tick.astimezone(run.entry.zone),
             "fired_at": datetime.fromtimestamp(self._clock.time(), UTC),
         }
 

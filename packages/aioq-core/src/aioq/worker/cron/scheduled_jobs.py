@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any, assert_never
 
 from aioq.app import Aarq
 from aioq.clock import BrokerClock
-from aioq.cron import CronOptions
+from aioq.cron import CronEntry, CronOptions
+from aioq.cron.entry import zone_named
 from aioq.errors import BadSignature, SerializationError
-from aioq.model.cron import CronKey, TickRecord, TickStatus
+from aioq.model.cron import CronKey, CronStatus, TickRecord, TickStatus
 from aioq.model.ids import read_tick_id, tick_id
 from aioq.model.job import Completed, Dead, Expired, Failed, HandedBack, Lease, Released, Retried, Settlement
 from aioq.model.states import FINAL_STATES
@@ -61,14 +62,16 @@ class ScheduledJobs:
         cron = CronKey(lease.queue, name)
         try:
             await self._apply_overlap(self._ledger, cron, tick)
-            success, result = await self._previous(self._ledger, cron, tick)
+            status = await self._ledger.cron_status(cron)
+            success, result = await _previous(self._ledger, status, cron, tick)
         except OUTAGES as error:
             # Without its context the job does not run: `previous_success` may decide which data it processes.
             raise JobNotReady from error
+        zone = self._zone(cron, status)
         return {
             "cron_name": name,
-            "scheduled_at": datetime.fromtimestamp(tick, UTC),
-            "previous_success": None if success is None else datetime.fromtimestamp(success, UTC),
+            "scheduled_at": datetime.fromtimestamp(tick, zone),
+            "previous_success": None if success is None else datetime.fromtimestamp(success, zone),
             "previous_result": None if result is None or success is None else _decode(lease, task, success, result),
         }
 
@@ -110,22 +113,20 @@ class ScheduledJobs:
             if await store.cancel_job(record.job_id, queue=cron.queue):
                 self._record(record.job_id, cron.queue, fired_at=record.fired_at, error=REPLACED)
 
-    async def _previous(self, ledger: TickLedger, cron: CronKey, tick: float) -> tuple[float | None, bytes | None]:
-        """Return the latest tick before this one whose job completed, and what it returned."""
-        status = await ledger.cron_status(cron)
-        if status is None or status.last_success is None:
-            return None, None
-        if status.last_success < tick:
-            return status.last_success, status.last_result
-        # This job runs again after a later one: the ledger keeps the result of the latest success only.
-        history = await ledger.tick_history(cron)
-        successes = (record.tick for record in history if record.status is TickStatus.OK and record.tick < tick)
-        return next(successes, None), None
-
     def _options(self, cron: CronKey) -> CronOptions:
         """Return the policies of an entry; the defaults if this worker's app does not have it."""
+        entry = self._own_entry(cron)
+        return CronOptions() if entry is None else entry.options
+
+    def _zone(self, cron: CronKey, status: CronStatus | None) -> tzinfo:
+        """Return the zone of an entry; if this worker's app does not have the entry, that which is registered."""
+        if (entry := self._own_entry(cron)) is not None:
+            return entry.zone
+        return UTC if status is None else zone_named(status.definition.tz)
+
+    def _own_entry(self, cron: CronKey) -> CronEntry | None:
         entry = self._app.crons.get(cron.name)
-        return entry.options if entry is not None and entry.key == cron else CronOptions()
+        return entry if entry is not None and entry.key == cron else None
 
     def _record(
         self, job_id: str, queue: str, *, fired_at: float | None, error: str = "", result: bytes | None = None
@@ -145,6 +146,20 @@ class ScheduledJobs:
                 result=result,
             )
             self._recorder.add(record)
+
+
+async def _previous(
+    ledger: TickLedger, status: CronStatus | None, cron: CronKey, tick: float
+) -> tuple[float | None, bytes | None]:
+    """Return the latest tick before this one whose job completed, and what it returned."""
+    if status is None or status.last_success is None:
+        return None, None
+    if status.last_success < tick:
+        return status.last_success, status.last_result
+    # This job runs again after a later one: the ledger keeps the result of the latest success only.
+    history = await ledger.tick_history(cron)
+    successes = (record.tick for record in history if record.status is TickStatus.OK and record.tick < tick)
+    return next(successes, None), None
 
 
 def _decode(lease: Lease, task: Task[..., Any], tick: float, result: bytes) -> Any:

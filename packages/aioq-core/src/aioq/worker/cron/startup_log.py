@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from itertools import islice
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from anyio.lowlevel import checkpoint
 
@@ -39,7 +38,7 @@ async def log_next_runs(entries: Sequence[CronEntry], now: datetime) -> None:
         await checkpoint()  # a schedule may take milliseconds to find its next runs, and there may be thousands
         runs = _next_runs(entry, now)
         if number < MAX_LOGGED:
-            zone = _zone(entry.tz)
+            zone = entry.zone
             shown = ", ".join(run.astimezone(zone).isoformat(sep=" ") for run in runs)
             logger.info(
                 "cron task %s runs next at %s", entry.name, shown or "no time at all", extra={"event": "cron_next_run"}
@@ -135,11 +134,3 @@ def _next_runs(entry: CronEntry, now: datetime) -> list[datetime]:
 
 def _same_name_and_broker(one: Aarq, other: Aarq) -> bool:
     return one.name == other.name and repr(one.broker) == repr(other.broker)
-
-
-def _zone(name: str) -> tzinfo:
-    """Return a zone by name; UTC if only the scheduler knows it."""
-    try:
-        return ZoneInfo(name)
-    except (ValueError, OSError, ZoneInfoNotFoundError):
-        return UTC
