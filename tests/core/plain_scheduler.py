@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from aioq.clock import Clock
 from aioq.cron import CronEntry, Tick
@@ -30,11 +29,11 @@ class PlainScheduler:
     """Counts the runs of its loop, and breaks it when told to."""
 
     def __init__(self) -> None:
-        self.zones: list[str | ZoneInfo | None] = []
+        self.zones: list[str | tzinfo | None] = []
         self.runs = 0
         self.breaks = 0
 
-    def parse(self, expression: str, *, tz: str | ZoneInfo | None = None) -> EverySeconds:
+    def parse(self, expression: str, *, tz: str | tzinfo | None = None) -> EverySeconds:
         """Understand `every N` and nothing else."""
         self.zones.append(tz)
         word, _, number = expression.partition(" ")

@@ -217,7 +217,7 @@ async def test_entry_defined_after_start_of_worker_is_rejected(app: Aarq) -> Non
 @pytest.mark.parametrize("tz", ["CET+1", "Europe/Berlim", "", "../etc"])
 def test_app_unknown_zone_is_rejected(tz: str) -> None:
     """A time zone that does not exist is refused where it stands."""
-    with pytest.raises(ValueError, match="is not a known time zone; name one such as Europe/Berlin"):
+    with pytest.raises(ValueError, match="is not a known time zone; a zone is named like Europe/Berlin"):
         Aarq(MemoryBroker(), tz=tz)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import tzinfo
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeAlias, TypeVar, Unpack, overload
-from zoneinfo import ZoneInfo
 
 from aioq.callables import calling_module
 from aioq.cron import CronEntry, CronOptions
@@ -23,6 +23,7 @@ from aioq.cron.define import (
 from aioq.cron.options import CronKeywords, ScheduleKeywords
 from aioq.cron.schedule import Schedule
 from aioq.cron.scheduler import Scheduler
+from aioq.cron.zones import load_zone
 from aioq.discovery import chosen_broker, scheduler_named
 from aioq.errors import MissingFeature, TooManyJobs
 from aioq.handle import Job
@@ -89,7 +90,7 @@ class Aarq:
         broker: Broker | str | None = None,
         *,
         name: str | None = None,
-        tz: str | ZoneInfo | None = None,
+        tz: str | tzinfo | None = None,
         lifespan: Lifespan | None = None,
         codec: Codec | None = None,
         namespace: str | None = None,
@@ -174,7 +175,7 @@ class Aarq:
         *,
         queue: str = "default",
         name: str | None = None,
-        tz: str | ZoneInfo | None = None,
+        tz: str | tzinfo | None = None,
         unique: bool = False,
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
@@ -237,7 +238,7 @@ class Aarq:
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
         name: str | None = None,
-        tz: str | ZoneInfo | None = None,
+        tz: str | tzinfo | None = None,
         **options: Unpack[ScheduleKeywords],
     ) -> str:
         """Enqueue one job of a task at each tick, once for the whole fleet. Returns the entry's name.
@@ -324,7 +325,7 @@ class Aarq:
         def __getattr__(self, name: str) -> Any:
             raise AttributeError(f"{type(self).__name__} has no attribute {name}{hint_of_other_library(name)}")
 
-    def _timing(self, schedule: str | Schedule, tz: str | ZoneInfo | None, options: CronOptions) -> Timing:
+    def _timing(self, schedule: str | Schedule, tz: str | tzinfo | None, options: CronOptions) -> Timing:
         if tz is not None and not isinstance(schedule, str):
             raise ValueError(f"tz is the zone of a cron expression; leave it out for the schedule {schedule!r}")
         # A zone of the entry counts more than that of the app.
@@ -336,17 +337,16 @@ class Aarq:
             raise MissingFeature(self.broker, "TickLedger", needed_for)
 
 
-def _checked_zone(tz: object) -> str | ZoneInfo | None:
+def _checked_zone(tz: object) -> str | tzinfo | None:
     if isinstance(tz, str):
         try:
-            ZoneInfo(tz)
-        # For a name that is a folder or too long, ZoneInfo lets the OSError of the file system through.
-        except (KeyError, ValueError, OSError):
+            load_zone(tz)
+        except ValueError as error:
             raise ValueError(
-                f"tz {tz[:60]!r} is not a known time zone; name one such as Europe/Berlin or Etc/GMT-1, "
-                f"or run: pip install tzdata, if the system has no time zones"
+                f"{error}; a zone is named like Europe/Berlin or Etc/GMT-1; if the system has no time zones, "
+                "run: pip install tzdata"
             ) from None
         return tz
-    if tz is not None and not isinstance(tz, ZoneInfo):
-        raise TypeError(f'tz is a name such as "Europe/Berlin", a ZoneInfo or None, got {tz!r}')
+    if tz is not None and not isinstance(tz, tzinfo):
+        raise TypeError(f'tz is a name such as "Europe/Berlin", a tzinfo or None, got {tz!r}')
     return tz

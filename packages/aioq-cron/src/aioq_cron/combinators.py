@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
-from zoneinfo import ZoneInfo
+from datetime import datetime, tzinfo
 
 from aioq.cron import ClockChange
 from aioq.cron.schedule import CanonicalSchedule, ExplainedSchedule, Schedule
+from aioq.cron.zones import zone_text
 
 __all__ = ["canonical_label", "changes_of", "checked", "common_zone", "label", "stable_text", "words_of", "zone_of"]
 
@@ -25,13 +25,13 @@ def checked(part: object, whole: str) -> Schedule:
     return part
 
 
-def zone_of(part: object) -> ZoneInfo | None:
+def zone_of(part: object) -> tzinfo | None:
     """Return the time zone of a schedule; None if it has no single zone."""
     zone: object = getattr(part, "tz", None)
-    return zone if isinstance(zone, ZoneInfo) else None
+    return zone if isinstance(zone, tzinfo) else None
 
 
-def common_zone(parts: Iterable[object]) -> ZoneInfo | None:
+def common_zone(parts: Iterable[object]) -> tzinfo | None:
     """Return the zone that all parts with a zone share; None if they differ or no part has one."""
     zones = {zone for part in parts if (zone := zone_of(part)) is not None}
     return zones.pop() if len(zones) == 1 else None
@@ -46,28 +46,28 @@ def stable_text(part: object) -> str:
     return str(part)
 
 
-def label(part: Schedule, zone: ZoneInfo | None) -> str:
+def label(part: Schedule, zone: tzinfo | None) -> str:
     """Return a part as text, with its zone if that differs from `zone`."""
     text = stable_text(part)
     # Otherwise the parts of a nested schedule would read like parts of this one.
     text = f"({text})" if " and " in text or " except " in text else text
     own = zone_of(part)
-    return text if own in (None, zone) else f"{text} [{own}]"
+    return text if own in (None, zone) else f"{text} [{zone_text(own)}]"
 
 
 def canonical_label(part: Schedule) -> str:
     """Return a part in its canonical form, or as text, always with its zone."""
     text = part.canonical if isinstance(part, CanonicalSchedule) else stable_text(part)
     own = zone_of(part)
-    return f"({text})" if own is None else f"({text} [{own}])"
+    return f"({text})" if own is None else f"({text} [{zone_text(own)}])"
 
 
-def words_of(part: Schedule, zone: ZoneInfo | None) -> str:
+def words_of(part: Schedule, zone: tzinfo | None) -> str:
     """Return a part in words, or as text, with its zone if that differs from `zone`."""
     words = part.in_words() if isinstance(part, ExplainedSchedule) else stable_text(part)
     words = f"({words})" if "; " in words else words
     own = zone_of(part)
-    return words if own in (None, zone) else f"{words} in {own}"
+    return words if own in (None, zone) else f"{words} in {zone_text(own)}"
 
 
 def changes_of(part: Schedule, start: datetime, end: datetime) -> list[ClockChange]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import MAXYEAR, UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
-from zoneinfo import ZoneInfo
 
 from aioq.cron import ClockChange
 from aioq_cron.describe import shortened
@@ -35,7 +34,7 @@ def changes_between(zoned: ZonedCalendar, start: datetime, end: datetime) -> lis
     return [_change(zoned, shift) for shift in shifts_between(zoned.zone, start, end)]
 
 
-def shifts_between(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[Shift]:
+def shifts_between(zone: tzinfo, start: datetime, end: datetime) -> Iterator[Shift]:
     """Yield the shifts of a zone in [start, end), both in UTC, in order.
 
     A change of the zone's rules that leaves its offset alone is not a shift.
@@ -45,7 +44,7 @@ def shifts_between(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[S
 
 
 @lru_cache(maxsize=4_096)
-def _shifts_of(zone: ZoneInfo, year: int) -> tuple[Shift, ...]:
+def _shifts_of(zone: tzinfo, year: int) -> tuple[Shift, ...]:
     """Return the shifts of one year of UTC. Cached, because thousands of entries share a zone."""
     start = datetime(year, 1, 1, tzinfo=UTC)
     end = start.replace(year=year + 1) if year < MAXYEAR else _LAST_IN_ALL_ZONES
@@ -55,7 +54,7 @@ def _shifts_of(zone: ZoneInfo, year: int) -> tuple[Shift, ...]:
     )
 
 
-def _search_shifts(zone: ZoneInfo, moment: datetime, last: datetime) -> Iterator[Shift]:
+def _search_shifts(zone: tzinfo, moment: datetime, last: datetime) -> Iterator[Shift]:
     before = offset_at(moment, zone)
     while moment < last:
         earlier, moment = moment, min(moment + _STRIDE, last)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import cast
-from zoneinfo import ZoneInfo
 
 from aioq.cron import ClockChange
 from aioq.cron.schedule import Schedule
+from aioq.cron.zones import zone_text
 from aioq_cron.combinators import canonical_label, changes_of, checked, label, words_of, zone_of
 from aioq_cron.describe import shortened
 from aioq_cron.stepper import wall_time
@@ -32,7 +32,7 @@ class ExcludedDates:
     """Whole days on the calendar of a zone."""
 
     dates: Container[date]
-    zone: ZoneInfo
+    zone: tzinfo
 
     def passes(self, tick: datetime) -> datetime | None:
         """Return None if a tick is not excluded, else an instant after which the search can go on."""
@@ -46,24 +46,24 @@ class ExcludedDates:
         # At a midnight that is repeated, its first pass may be before the tick. The search must not go back.
         return max(tick, end - _TICK)
 
-    def text(self, zone: ZoneInfo | None) -> str:
+    def text(self, zone: tzinfo | None) -> str:
         """Return a text that identifies the exclusion; names its zone if that is not `zone`."""
         days = _listed(self.dates)
         text = _container(self.dates) if days is None else " ".join(days) or _EMPTY
-        return text if zone == self.zone else f"{text} [{self.zone}]"
+        return text if zone == self.zone else f"{text} [{zone_text(self.zone)}]"
 
     @property
     def canonical(self) -> str:
         """The exclusion in canonical form, with its zone."""
         return self.text(None)
 
-    def words(self, zone: ZoneInfo | None) -> str:
+    def words(self, zone: tzinfo | None) -> str:
         """Return the dates in words; names their zone if that is not `zone`."""
         days = _listed(self.dates)
         text = (
             f"the dates of {_container(self.dates)}" if days is None else shortened(days or [_EMPTY], _MAX_NAMED_DATES)
         )
-        return f"on {text}" if zone == self.zone else f"on {text} in {self.zone}"
+        return f"on {text}" if zone == self.zone else f"on {text} in {zone_text(self.zone)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class ExcludedTicks:
         # `next_after` is exclusive: a schedule that fires at the tick itself says so when asked a moment earlier.
         return tick if self.schedule.next_after(tick - _TICK) == tick else None
 
-    def text(self, zone: ZoneInfo | None) -> str:
+    def text(self, zone: tzinfo | None) -> str:
         """Return a text that identifies the exclusion; names its zone if that is not `zone`."""
         return label(self.schedule, zone)
 
@@ -86,7 +86,7 @@ class ExcludedTicks:
         """The schedule in canonical form, with its zone."""
         return canonical_label(self.schedule)
 
-    def words(self, zone: ZoneInfo | None) -> str:
+    def words(self, zone: tzinfo | None) -> str:
         """Return the ticks in words; names their zone if that is not `zone`."""
         return words_of(self.schedule, zone)
 
@@ -112,7 +112,7 @@ class Except:
     _excluded: ExcludedDates | ExcludedTicks
 
     def __init__(
-        self, schedule: Schedule, excluded: Container[date] | Schedule, *, tz: str | ZoneInfo | None = None
+        self, schedule: Schedule, excluded: Container[date] | Schedule, *, tz: str | tzinfo | None = None
     ) -> None:
         object.__setattr__(self, "schedule", checked(schedule, "Except"))
         object.__setattr__(self, "_excluded", _exclusion(excluded, tz, zone_of(schedule)))
@@ -123,7 +123,7 @@ class Except:
         return self._excluded.schedule if isinstance(self._excluded, ExcludedTicks) else self._excluded.dates
 
     @property
-    def tz(self) -> ZoneInfo | None:
+    def tz(self) -> tzinfo | None:
         """The zone of the schedule, or else of the dates; None if neither has one."""
         return zone_of(self.schedule) or (self._excluded.zone if isinstance(self._excluded, ExcludedDates) else None)
 
@@ -165,11 +165,11 @@ class Except:
         return f"{label(self.schedule, self.tz)} except {self._excluded.text(self.tz)}"
 
     def __repr__(self) -> str:
-        zone = f", tz={self._excluded.zone.key!r}" if isinstance(self._excluded, ExcludedDates) else ""
+        zone = f", tz={zone_text(self._excluded.zone)!r}" if isinstance(self._excluded, ExcludedDates) else ""
         return f"Except({self.schedule!r}, {self.excluded!r}{zone})"
 
 
-def _exclusion(excluded: object, tz: str | ZoneInfo | None, own: ZoneInfo | None) -> ExcludedDates | ExcludedTicks:
+def _exclusion(excluded: object, tz: str | tzinfo | None, own: tzinfo | None) -> ExcludedDates | ExcludedTicks:
     if not isinstance(excluded, Schedule):
         return ExcludedDates(as_dates(excluded), find_zone(tz if tz is not None else own))
     if tz is not None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 from aioq.cron import ClockChange
+from aioq.cron.zones import zone_text
 from aioq_cron.describe import days_in_words, time_in_words
 from aioq_cron.describe_dst import changes_between
 from aioq_cron.parser import parse_fields
@@ -35,7 +36,7 @@ class CronExpression(ZonedSchedule):
 
     __slots__ = ("_expression", "_fields", "_identity")
 
-    def __init__(self, expression: str, tz: str | ZoneInfo | None = None) -> None:
+    def __init__(self, expression: str, tz: str | tzinfo | None = None) -> None:
         self._fields = fields = parse_fields(expression)
         zone = find_zone(tz)
         super().__init__(ZonedCalendar(FieldStepper(fields), zone, fields.wildcard))
@@ -54,7 +55,7 @@ class CronExpression(ZonedSchedule):
         return self._identity[0]
 
     @property
-    def tz(self) -> ZoneInfo:
+    def tz(self) -> tzinfo:
         """The zone of the expression."""
         return self._zoned.zone
 
@@ -96,7 +97,7 @@ class CronExpression(ZonedSchedule):
     def __hash__(self) -> int:
         return hash(self._identity)
 
-    def __reduce__(self) -> tuple[type[CronExpression], tuple[str, ZoneInfo]]:
+    def __reduce__(self) -> tuple[type[CronExpression], tuple[str, tzinfo]]:
         # Pickled as text: the steppers hold a lock, which cannot be pickled.
         return CronExpression, (self.expression, self.tz)
 
@@ -104,9 +105,18 @@ class CronExpression(ZonedSchedule):
         return self.expression
 
     def __repr__(self) -> str:
-        return f"CronExpression({self.expression!r}, tz={self.tz.key or self.tz!r})"
+        return f"CronExpression({self.expression!r}, tz={_shown(self.tz)})"
 
 
-def _identity(zone: ZoneInfo) -> str | ZoneInfo:
-    """Return the zone's name; the zone itself if it was read from a file, so its rules may differ from the name's."""
-    return zone.key if zone.key and ZoneInfo(zone.key) is zone else zone
+def _identity(zone: tzinfo) -> str | tzinfo:
+    """Return the zone's name if it stands for its rules; the zone itself if it may have others.
+
+    One that was read from a file may have other rules than the name says.
+    """
+    if isinstance(zone, ZoneInfo):
+        return zone.key if zone.key and ZoneInfo(zone.key) is zone else zone
+    return zone_text(zone) if isinstance(zone, timezone) else zone
+
+
+def _shown(zone: tzinfo) -> str:
+    return repr(getattr(zone, "key", None) or zone)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import tzinfo
 from functools import lru_cache
 from types import CoroutineType
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from aioq.clock import Clock
 from aioq.cron import CronEntry, Tick
@@ -23,7 +23,7 @@ _cached_expression = lru_cache(maxsize=4_096)(CronExpression)
 class CronScheduler:
     """Parses cron expressions and fires entries on time. Implements `aioq.cron.scheduler.Scheduler`."""
 
-    def parse(self, expression: str, *, tz: str | ZoneInfo | None = None) -> CronExpression:
+    def parse(self, expression: str, *, tz: str | tzinfo | None = None) -> CronExpression:
         """Return what `expression` means in `tz` (UTC when None), shared with equal ones.
 
         Raises:

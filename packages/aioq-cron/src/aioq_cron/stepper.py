@@ -11,9 +11,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Protocol
-from zoneinfo import ZoneInfo
 
 from aioq_cron.days import day_stepper
 from aioq_cron.fields import CronFields
@@ -123,7 +122,7 @@ class ZonedCalendar:
     """A calendar whose wall times are those of a zone, and the rules for the shifts of the zone."""
 
     calendar: CalendarStepper
-    zone: ZoneInfo
+    zone: tzinfo
     wildcard: bool
     """Whether the expression follows the wall clock: it has no fixed time."""
 
@@ -227,7 +226,7 @@ def in_utc(instant: object) -> datetime:
         return _CALENDAR_START if instant.year == 1 else _CALENDAR_END
 
 
-def wall_time(instant: datetime, zone: ZoneInfo) -> datetime:
+def wall_time(instant: datetime, zone: tzinfo) -> datetime:
     """Return what the clocks of `zone` show at `instant`, as a naive datetime."""
     try:
         return instant.astimezone(zone).replace(tzinfo=None)
@@ -238,7 +237,7 @@ def wall_time(instant: datetime, zone: ZoneInfo) -> datetime:
         return datetime.min
 
 
-def shift_at(wall: datetime, zone: ZoneInfo) -> Shift | None:
+def shift_at(wall: datetime, zone: tzinfo) -> Shift | None:
     """Return the shift that skips or repeats a wall time, None when it comes exactly once."""
     # zoneinfo answers with both offsets of a skipped or repeated time, depending on `fold`.
     before, after = _offset(wall, zone, fold=0), _offset(wall, zone, fold=1)
@@ -249,7 +248,7 @@ def shift_at(wall: datetime, zone: ZoneInfo) -> Shift | None:
     return shift_between(earliest, earliest + abs(after - before), (before, after), zone)
 
 
-def shift_between(start: datetime, end: datetime, offsets: tuple[timedelta, timedelta], zone: ZoneInfo) -> Shift:
+def shift_between(start: datetime, end: datetime, offsets: tuple[timedelta, timedelta], zone: tzinfo) -> Shift:
     """Return the shift from one offset to another, at the first whole second in (start, end] at which they differ.
 
     zoneinfo does not publish its transitions, so this bisects for the change of the offset.
@@ -260,10 +259,10 @@ def shift_between(start: datetime, end: datetime, offsets: tuple[timedelta, time
     return Shift(start + passed * _SECOND, before, after)
 
 
-def offset_at(instant: datetime, zone: ZoneInfo) -> timedelta:
+def offset_at(instant: datetime, zone: tzinfo) -> timedelta:
     """Return the offset of a zone from UTC at an instant."""
     return instant.astimezone(zone).utcoffset() or _ZERO
 
 
-def _offset(wall: datetime, zone: ZoneInfo, *, fold: int) -> timedelta:
+def _offset(wall: datetime, zone: tzinfo, *, fold: int) -> timedelta:
     return zone.utcoffset(wall.replace(tzinfo=zone, fold=fold)) or _ZERO

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, tzinfo
 from itertools import groupby
-from zoneinfo import ZoneInfo
 
 from aioq.cron import ClockChange
 from aioq.cron.schedule import Schedule
@@ -38,7 +37,7 @@ class Union:
         object.__setattr__(self, "schedules", schedules)
 
     @property
-    def tz(self) -> ZoneInfo | None:
+    def tz(self) -> tzinfo | None:
         """The zone of all parts that have one; None when these differ, or none has one."""
         return common_zone(self.schedules)
 

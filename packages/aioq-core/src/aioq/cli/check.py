@@ -15,7 +15,7 @@ from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_app
 from aioq.cli.output import print_err, print_json, print_out
 from aioq.cli.times import format_duration, format_time, stored_time
-from aioq.cron.entry import zone_named
+from aioq.cron.zones import zone_named
 from aioq.model.cron import CronStatus
 from aioq.protocols import WorkerRegistry
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import TypeGuard
-from zoneinfo import ZoneInfo
 
 from aioq.cron.schedule import ClockChange, ExplainedSchedule, Schedule
 from aioq.cron.steps import INSTANT
@@ -33,7 +32,7 @@ class Bounded:
     end: datetime | None = None
 
     @property
-    def tz(self) -> str | ZoneInfo | None:
+    def tz(self) -> str | tzinfo | None:
         """The zone of the schedule; None if it has none."""
         return getattr(self.schedule, "tz", None)
 

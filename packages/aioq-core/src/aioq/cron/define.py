@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import tzinfo
 from difflib import get_close_matches
 from inspect import Signature
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -25,6 +25,7 @@ from aioq.cron.bounds import bounded
 from aioq.cron.options import CronKeywords, ScheduleKeywords
 from aioq.cron.schedule import CanonicalSchedule, Schedule
 from aioq.cron.scheduler import Scheduler
+from aioq.cron.zones import zone_text
 from aioq.errors import AioqError, TaskDefinitionError
 from aioq.model.ids import TICK_IDS, check_name, tick_id
 from aioq.options import EnqueueOptions, flag
@@ -93,7 +94,7 @@ class Timing:
     """A schedule as its author wrote it, with its zone and its policies."""
 
     schedule: str | Schedule
-    zone: str | ZoneInfo | None
+    zone: str | tzinfo | None
     """The zone of an expression. A schedule object may have its own."""
     scheduler: Scheduler
     options: CronOptions
@@ -110,7 +111,9 @@ class Timing:
     def tz(self) -> str:
         """The name of the zone that the schedule is read in."""
         own = self.zone if isinstance(self.schedule, str) else getattr(self.schedule, "tz", None)
-        return str(own) if isinstance(own, str | ZoneInfo) else "UTC"
+        if isinstance(own, tzinfo):
+            return zone_text(own)
+        return own if isinstance(own, str) else "UTC"
 
     def parsed(self) -> tuple[Schedule, str]:
         """Return the schedule within its bounds, and its text in canonical form; "" if it has none."""

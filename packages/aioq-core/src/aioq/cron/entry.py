@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from hashlib import blake2b
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from aioq.callables import is_async
 from aioq.cron.options import CronOptions
 from aioq.cron.schedule import Schedule
 from aioq.cron.steps import INSTANT, step
+from aioq.cron.zones import zone_named
 from aioq.model.cron import CronKey
 from aioq.model.job import NewJob
 
-__all__ = ["CronEntry", "Tick", "due_at", "jitter_of", "upcoming", "zone_named"]
+__all__ = ["CronEntry", "Tick", "due_at", "jitter_of", "upcoming"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -87,14 +87,6 @@ def _fingerprint(text: str, tz: str, options: CronOptions) -> str:
     bounds = (options.start, options.end)
     span = "" if bounds == (None, None) else " {} to {}".format(*(at.isoformat() if at else "" for at in bounds))
     return f"{text} [{tz}]{span}"
-
-
-def zone_named(name: str) -> tzinfo:
-    """Return the zone that an entry is read in, by its name; UTC if only the entry's scheduler knows the zone."""
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # a zone that was read from a file has no name to load it by
-        return UTC
 
 
 def upcoming(schedule: Schedule, start: datetime) -> Iterator[datetime]:

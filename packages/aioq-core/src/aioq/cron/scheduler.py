@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import tzinfo
 from typing import Protocol, runtime_checkable
-from zoneinfo import ZoneInfo
 
 from aioq.clock import Clock
 from aioq.cron.entry import CronEntry, Tick
@@ -20,7 +20,7 @@ class Scheduler(Protocol):
     An entry point of the group `aioq.schedulers` is called without arguments and returns one.
     """
 
-    def parse(self, expression: str, *, tz: str | ZoneInfo | None = None) -> Schedule:
+    def parse(self, expression: str, *, tz: str | tzinfo | None = None) -> Schedule:
         """Return the schedule that `expression` means in `tz` (UTC when None).
 
         Raises:

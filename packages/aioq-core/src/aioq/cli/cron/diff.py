@@ -18,7 +18,7 @@ from aioq.cli.find_app import load_app
 from aioq.cli.output import print_json, print_out
 from aioq.cli.times import format_time
 from aioq.cron.definition import CronDiff, compare, define
-from aioq.cron.entry import zone_named
+from aioq.cron.zones import zone_named
 from aioq.model.cron import CronDefinition, CronStatus
 from aioq.protocols import TickLedger
 

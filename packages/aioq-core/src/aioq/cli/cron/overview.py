@@ -13,8 +13,8 @@ from aioq.cli.output import Column, Table
 from aioq.cli.times import format_near, format_times, iso_time, stored_time
 from aioq.cron import CronEntry, upcoming
 from aioq.cron.definition import define
-from aioq.cron.entry import zone_named
 from aioq.cron.misfire import overdue
+from aioq.cron.zones import zone_named
 from aioq.model.cron import CronDefinition, CronStatus, TickRecord
 from aioq.serialization.failure import one_line
 

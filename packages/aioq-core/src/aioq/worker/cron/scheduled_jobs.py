@@ -8,7 +8,7 @@ from typing import Any, assert_never
 from aioq.app import Aarq
 from aioq.clock import BrokerClock
 from aioq.cron import CronEntry, CronOptions
-from aioq.cron.entry import zone_named
+from aioq.cron.zones import zone_named
 from aioq.errors import BadSignature, SerializationError
 from aioq.model.cron import CronKey, CronStatus, TickRecord, TickStatus
 from aioq.model.ids import read_tick_id, tick_id

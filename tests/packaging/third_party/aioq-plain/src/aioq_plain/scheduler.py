@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from aioq.clock import Clock
@@ -23,7 +23,7 @@ UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(ho
 class PlainScheduler:
     """Understands `every 30s`, `every 5m`, `every 2h` and `at 09:30`."""
 
-    def parse(self, expression: str, *, tz: str | ZoneInfo | None = None) -> Schedule:
+    def parse(self, expression: str, *, tz: str | tzinfo | None = None) -> Schedule:
         """Return what an expression means in a zone; see `aioq.protocols.Scheduler.parse`."""
         zone = _zone(tz or "UTC")
         if found := re.fullmatch(r"every ([1-9]\d{0,5})([smh])", expression):
@@ -89,8 +89,8 @@ def _moment(clock: Clock) -> datetime:
     return EPOCH + timedelta(microseconds=int(clock.time() * 1_000_000))
 
 
-def _zone(tz: str | ZoneInfo) -> ZoneInfo:
+def _zone(tz: str | tzinfo) -> tzinfo:
     try:
-        return tz if isinstance(tz, ZoneInfo) else ZoneInfo(tz)
+        return ZoneInfo(tz) if isinstance(tz, str) else tz
     except (KeyError, OSError, ValueError) as error:
         raise ValueError(f"tz {tz!r} is not a known time zone") from error

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 
 __all__ = ["EPOCH", "Daily", "Interval"]
 
@@ -32,7 +31,7 @@ class Daily:
     """
 
     at: time
-    zone: ZoneInfo
+    zone: tzinfo
 
     def next_after(self, instant: datetime) -> datetime:
         """Return the first such time after `instant`, in UTC."""
