@@ -206,6 +206,8 @@ class FlakyBroker(MemoryBroker):
 class BareBroker:
     """A broker with the methods of `Broker` only: no signals, no records, no ledger."""
 
+    protocol_version = 1
+
     def __init__(self, store: MemoryBroker | None = None) -> None:
         self.store = store or MemoryBroker()
 

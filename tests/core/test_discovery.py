@@ -114,7 +114,7 @@ def test_broker_from_url_package_found_twice_is_one(install: Install) -> None:
 def test_broker_from_url_invalid_entry_point_is_named(install: Install, value: str) -> None:
     """If an entry point does not return a broker, the error names its package."""
     install(("bad", "aioq.brokers", "mine", value))
-    lacks = "connect, close, time, enqueue, claim, extend, settle, reap"
+    lacks = "protocol_version, connect, close, time, enqueue, claim, extend, settle, reap"
     with pytest.raises(
         DiscoveryError, match=rf"^{value} of bad does not make a broker: aioq.protocols.Broker has {lacks}, too$"
     ):

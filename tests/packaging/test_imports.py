@@ -18,6 +18,7 @@ ALLOWED = {
     "aioq/cli/demo/app.py": "a name of our own",
     "aioq/cli/find_app.py": "what the user has typed",
     "aioq/cli/main.py": "names of our own table",
+    "aioq/conformance/__main__.py": "what the user has typed",
     "aioq/worker/execution/asyncio_tasks.py": "a name of anyio",
 }
 """Files that import a module by its name, and where the name is from."""

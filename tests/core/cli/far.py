@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aioq.backends import MemoryBroker
+from aioq.conformance import members
 from aioq.protocols import Broker, JobStore, Signals, TickLedger, WorkerRegistry
 from aioq.testing import VirtualClock
 
@@ -17,6 +18,8 @@ NOON = 1_767_614_400.0
 
 class FarBroker:
     """Has all that a memory broker has, and is none."""
+
+    protocol_version = MemoryBroker.protocol_version
 
     def __init__(self, now: float = NOON) -> None:
         self.clock = VirtualClock(now)
@@ -31,5 +34,6 @@ def _passed_on(name: str) -> Callable[..., Any]:
 
 
 for _protocol in (Broker, JobStore, Signals, TickLedger, WorkerRegistry):
-    for _name in [name for name in vars(_protocol) if not name.startswith("_")]:
-        setattr(FarBroker, _name, _passed_on(_name))
+    for _name in members(_protocol):
+        if _name != "protocol_version":
+            setattr(FarBroker, _name, _passed_on(_name))

@@ -11,6 +11,7 @@ import pytest
 from aioq import Aarq
 from aioq.backends import MemoryBroker
 from aioq.cli.broker_access import run_connected
+from aioq.protocols import PROTOCOL_VERSION
 from tests.core.cli.conftest import Project
 
 TASKS = """
@@ -80,7 +81,8 @@ def test_pause_broker_without_ledger_is_rejected(project: Project) -> None:
             """
     from aioq.protocols import Broker
 
-    class Plain(Broker): ...
+    class Plain(Broker):
+        protocol_version = 1
 
     app = Aarq""",
         ),
@@ -114,3 +116,65 @@ def test_pause_broker_down_exits_69(project: Project) -> None:
     )
     outcome = project.aioq("cron", "pause", "tasks:app", "tasks.report")
     assert outcome == (69, "", "aioq: redis://host:6379 refused the connection\n")
+
+
+@pytest.mark.parametrize("command", [["worker"], ["check"], ["cron", "list"], ["broker", "migrate"], ["doctor"]])
+def test_command_broker_of_another_version_exits_78(project: Project, command: list[str]) -> None:
+    """Every command prints the same line."""
+    project.write(
+        "tasks.py",
+        f"""
+        from aioq import Aarq
+        from tests.core.cli.far import FarBroker
+
+        class Older(FarBroker):
+            protocol_version = {PROTOCOL_VERSION - 1}
+
+        app = Aarq(Older())
+
+        @app.cron("0 9 * * *", tz="UTC")
+        async def report(ctx): ...
+        """,
+    )
+    outcome = project.aioq(*command, "tasks:app")
+    assert (outcome.code, outcome.out) == (78, "")
+    assert "Older implements version 0 of aioq.protocols" in outcome.err
+    assert len(outcome.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "command", [["cron", "pause", "tasks:app", "tasks.report"], ["cron", "history", "tasks:app", "tasks.report"]]
+)
+def test_command_without_ledger_here_names_the_reason(project: Project, command: list[str]) -> None:
+    """A command asks the connected broker, and exits with the code of a wrong configuration."""
+    project.write(
+        "tasks.py",
+        """
+        from aioq import Aarq
+        from aioq.protocols import TickLedger
+        from tests.core.cli.far import FarBroker
+
+        class Pooled(FarBroker):
+            reasons = {}
+
+            async def connect(self):
+                self.reasons[TickLedger] = "this user may not create tables"
+
+            def unsupported(self):
+                return self.reasons
+
+        app = Aarq(Pooled())
+
+        @app.cron("0 9 * * *", tz="UTC")
+        async def report(ctx): ...
+        """,
+    )
+    outcome = project.aioq(*command)
+    assert outcome == (
+        78,
+        "",
+        (
+            f"aioq: aioq {command[0]} {command[1]} needs a broker that implements aioq.protocols.TickLedger, and Pooled "
+            f"cannot here: this user may not create tables\n"
+        ),
+    )

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeAlias, TypeVar, Unpack, overload
 
 from aioq.callables import calling_module
+from aioq.conformance import check_broker, supports, why_unsupported
 from aioq.cron import CronEntry, CronOptions
 from aioq.cron.define import (
     CronDraft,
@@ -299,9 +300,11 @@ class Aarq:
 
         Raises:
             BrokerUnavailable: The broker does not answer.
-            BrokerConfigError: The address, the credentials or the settings of the broker are wrong.
+            BrokerConfigError: The address, the credentials or the settings of the broker are wrong; or the broker does
+                not conform to this version of `aioq.protocols`.
         """
         if not self.connected:
+            check_broker(self.broker)
             await self.broker.connect()
             # Last, so that a failed connection is tried again by the next call.
             self.connected = True
@@ -333,8 +336,9 @@ class Aarq:
         return Timing(schedule=schedule, zone=zone, scheduler=self.scheduler, options=options)
 
     def _need_ledger(self, needed_for: str) -> None:
-        if not isinstance(self.broker, TickLedger):
-            raise MissingFeature(self.broker, "TickLedger", needed_for)
+        if not supports(self.broker, TickLedger):
+            why = why_unsupported(self.broker, TickLedger)
+            raise MissingFeature(self.broker, "TickLedger", needed_for, why)
 
 
 def _checked_zone(tz: object) -> str | tzinfo | None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
+from aioq.conformance import lacking
 from aioq.cron.scheduler import Scheduler
 from aioq.errors import DiscoveryError
 from aioq.protocols import Broker
@@ -18,9 +19,7 @@ __all__ = [
     "SCHEDULERS",
     "broker_from_url",
     "chosen_broker",
-    "lacking",
     "load",
-    "members",
     "provider_of",
     "scheduler_named",
 ]
@@ -180,13 +179,3 @@ def _names(points: Iterable[EntryPoint]) -> set[str]:
 
 def _owner(point: EntryPoint) -> str:
     return point.dist.name if point.dist else "an unnamed distribution"
-
-
-def members(protocol: type) -> list[str]:
-    """Return the names of a protocol's methods, in the order of their definition."""
-    return [name for name in vars(protocol) if not name.startswith("_")]
-
-
-def lacking(thing: object, protocol: type) -> list[str]:
-    """Return the names of the protocol's methods that an object lacks."""
-    return [name for name in members(protocol) if getattr(thing, name, None) is None]

@@ -115,14 +115,14 @@ class MigrationRequired(BrokerConfigError):
 
 
 class MissingFeature(AioqError):
-    """The broker does not implement a protocol that the call needs."""
+    """The broker does not implement a protocol that the call needs, or cannot on the store to which it is connected."""
 
-    def __init__(self, broker: object, protocol: str, needed_for: str) -> None:
+    def __init__(self, broker: object, protocol: str, needed_for: str, why: str = "") -> None:
         self.protocol = protocol
         self.needed_for = needed_for
+        here = f"cannot here: {why}" if why else "does not; use another broker"
         super().__init__(
-            f"{needed_for} needs a broker that implements aioq.protocols.{protocol}, "
-            f"and {type(broker).__name__} does not; use another broker"
+            f"{needed_for} needs a broker that implements aioq.protocols.{protocol}, and {type(broker).__name__} {here}"
         )
 
 

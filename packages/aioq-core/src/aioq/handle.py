@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 import anyio
 
 from aioq.clock import Clock, SystemClock
+from aioq.conformance import supports, why_unsupported
 from aioq.errors import (
     ENDED_WITH,
     AioqError,
@@ -154,7 +155,7 @@ class Job(Generic[R_co]):
             await self._wait(min(left, MAX_WAIT if warn_at is None else warn_at - now))
 
     async def _wait(self, seconds: float) -> None:
-        if not isinstance(self.broker, Signals):
+        if not supports(self.broker, Signals):
             await self.clock.sleep(min(seconds, POLL_INTERVAL))
         elif self._in_process and isinstance(self.clock, SystemClock):
             await self._wait_for_signal_in_process(self.broker, seconds)
@@ -213,7 +214,7 @@ class Job(Generic[R_co]):
     async def _workers(self) -> list[WorkerInfo] | None:
         """Return the workers that are up; None if the broker cannot say."""
         try:
-            return await self.broker.list_workers() if isinstance(self.broker, WorkerRegistry) else None
+            return await self.broker.list_workers() if supports(self.broker, WorkerRegistry) else None
         except AioqError:  # it is for a message only
             return None
 
@@ -231,6 +232,6 @@ class Job(Generic[R_co]):
             raise SerializationError(f"the result of job {self.id} of {self.task}: {error}") from None
 
     def _store(self, needed_for: str) -> JobStore:
-        if not isinstance(self.broker, JobStore):
-            raise MissingFeature(self.broker, "JobStore", needed_for)
+        if not supports(self.broker, JobStore):
+            raise MissingFeature(self.broker, "JobStore", needed_for, why_unsupported(self.broker, JobStore))
         return self.broker

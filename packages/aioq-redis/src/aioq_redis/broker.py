@@ -81,6 +81,8 @@ class RedisBroker(
         ValueError: Another argument is out of range; the message names it.
     """
 
+    protocol_version = 1
+
     def __init__(
         self,
         url: str = "redis://localhost:6379",

@@ -144,12 +144,16 @@ def test_show_broker_without_job_store_is_rejected(project: Project) -> None:
     project.write(
         "tasks.py",
         TASKS.replace("Aarq(FarBroker())", "Aarq(Bare())").replace(
-            "    app =", "    class Bare(FarBroker):\n        get_job = None\n\n    app ="
+            "    app =",
+            "    class Bare(FarBroker):\n        def unsupported(self):\n            from aioq.protocols import JobStore\n            return {JobStore: 'it keeps no records'}\n\n    app =",
         ),
     )
     outcome = project.aioq("jobs", "show", "tasks:app", "j")
     assert outcome.code == 78
-    assert "aioq jobs show needs a broker that implements aioq.protocols.JobStore" in outcome.err
+    assert outcome.err == (
+        "aioq: aioq jobs show needs a broker that implements aioq.protocols.JobStore, and Bare cannot here: it keeps no "
+        "records\n"
+    )
 
 
 @pytest.mark.parametrize(

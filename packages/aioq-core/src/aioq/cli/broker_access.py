@@ -13,21 +13,20 @@ import anyio
 from aioq.app import Aarq
 from aioq.backends.memory import MemoryBroker
 from aioq.cli.exit_codes import CommandError, Exit
+from aioq.conformance import supports, why_unsupported
 from aioq.errors import BrokerUnavailable, MissingFeature
-from aioq.protocols import Broker, Diagnosable, JobStore, TickLedger, WorkerRegistry
+from aioq.protocols import Broker, TickLedger
 
 __all__ = [
     "ask_ledger",
     "check_workers_see_jobs",
-    "diagnosable_of",
+    "feature_of",
     "is_embedded",
-    "ledger_of",
-    "registry_of",
     "run_connected",
-    "store_of",
 ]
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 
 def is_embedded(broker: Broker) -> bool:
@@ -35,52 +34,23 @@ def is_embedded(broker: Broker) -> bool:
     return isinstance(broker, MemoryBroker)
 
 
-def ledger_of(app: Aarq, command: str) -> TickLedger:
-    """Return the broker of an app as a ledger of ticks.
+def feature_of(app: Aarq, protocol: Callable[..., P], command: str) -> P:
+    """Return the broker of a connected app as an implementation of an optional protocol.
 
     Raises:
-        CommandError: The broker has no ledger, or is embedded.
+        CommandError: The broker does not implement it, or is embedded.
     """
-    broker = _shared_broker(app, command)
-    if not isinstance(broker, TickLedger):
-        raise _missing(broker, "TickLedger", command)
-    return broker
-
-
-def store_of(app: Aarq, command: str) -> JobStore:
-    """Return the broker of an app as a store of jobs.
-
-    Raises:
-        CommandError: The broker cannot show jobs, or is embedded.
-    """
-    broker = _shared_broker(app, command)
-    if not isinstance(broker, JobStore):
-        raise _missing(broker, "JobStore", command)
-    return broker
-
-
-def registry_of(app: Aarq, command: str) -> WorkerRegistry:
-    """Return the broker of an app as a registry of workers.
-
-    Raises:
-        CommandError: The broker has no registry, or is embedded.
-    """
-    broker = _shared_broker(app, command)
-    if not isinstance(broker, WorkerRegistry):
-        raise _missing(broker, "WorkerRegistry", command)
-    return broker
-
-
-def diagnosable_of(app: Aarq, command: str) -> Diagnosable:
-    """Return the broker of an app as one that diagnoses itself.
-
-    Raises:
-        CommandError: The broker cannot diagnose itself, or is embedded.
-    """
-    broker = _shared_broker(app, command)
-    if not isinstance(broker, Diagnosable):
-        raise _missing(broker, "Diagnosable", command)
-    return broker
+    if is_embedded(app.broker):
+        raise CommandError(
+            f"{command}: the memory broker keeps its data in the process that uses it, where this command cannot see "
+            "it; use another broker: set AIOQ_BROKER_URL, or write Aarq(broker=...)",
+            Exit.CONFIG,
+        )
+    broker: object = app.broker
+    if supports(broker, protocol):
+        return broker
+    name, why = getattr(protocol, "__name__", ""), why_unsupported(broker, protocol)
+    raise CommandError(str(MissingFeature(broker, name, f"aioq {command}", why)), Exit.CONFIG)
 
 
 def check_workers_see_jobs(app: Aarq, command: str, schedule: str) -> None:
@@ -101,11 +71,14 @@ def ask_ledger(app: Aarq, command: str, question: Callable[[TickLedger], Awaitab
     """Return the result of `question`, called with the ledger of a connected app.
 
     Raises:
-        CommandError: As `ledger_of`.
+        CommandError: As `feature_of`.
         BrokerUnavailable: The broker cannot be reached.
     """
-    ledger = ledger_of(app, command)
-    return run_connected(app, lambda: question(ledger))
+
+    async def ask() -> T:
+        return await question(feature_of(app, TickLedger, command))
+
+    return run_connected(app, ask)
 
 
 def run_connected(app: Aarq, work: Callable[[], Awaitable[T]], *, timeout: float | None = None) -> T:
@@ -124,20 +97,6 @@ def run_connected(app: Aarq, work: Callable[[], Awaitable[T]], *, timeout: float
         raise BrokerUnavailable(f"{app.broker!r} did not answer within {timeout:g} s")
 
     return anyio.run(run)
-
-
-def _shared_broker(app: Aarq, command: str) -> Broker:
-    if is_embedded(app.broker):
-        raise CommandError(
-            f"{command}: the memory broker keeps its data in the process that uses it, where this command cannot see "
-            "it; use another broker: set AIOQ_BROKER_URL, or write Aarq(broker=...)",
-            Exit.CONFIG,
-        )
-    return app.broker
-
-
-def _missing(broker: Broker, feature: str, command: str) -> CommandError:
-    return CommandError(str(MissingFeature(broker, feature, f"aioq {command}")), Exit.CONFIG)
 
 
 def _wake_loop_on_signals() -> None:

@@ -9,15 +9,16 @@ from datetime import UTC, datetime
 
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_app, add_json, add_timeout, timeout_of
-from aioq.cli.broker_access import ledger_of, run_connected
+from aioq.cli.broker_access import feature_of, run_connected
 from aioq.cli.cron.overview import EntryOverview, entry_overviews
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_app
 from aioq.cli.output import print_err, print_json, print_out
 from aioq.cli.times import format_duration, format_time, stored_time
+from aioq.conformance import supports
 from aioq.cron.zones import zone_named
 from aioq.model.cron import CronStatus
-from aioq.protocols import WorkerRegistry
+from aioq.protocols import TickLedger, WorkerRegistry
 
 __all__ = ["check", "register"]
 
@@ -71,11 +72,11 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 def _ask(app: Aarq, timeout: float) -> Snapshot:
-    ledger = ledger_of(app, "check")
-
     async def question() -> Snapshot:
+        ledger = feature_of(app, TickLedger, "check")
         # For the message only: a worker of another app counts, too.
-        workers = await app.broker.list_workers() if isinstance(app.broker, WorkerRegistry) else None
+        registry = app.broker
+        workers = await registry.list_workers() if supports(registry, WorkerRegistry) else None
         statuses = await ledger.cron_statuses(app.name)
         return Snapshot(
             now=datetime.fromtimestamp(await app.broker.time(), UTC),

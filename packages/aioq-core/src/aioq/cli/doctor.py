@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from functools import partial
 from textwrap import wrap
 from typing import Final
 
 from aioq.cli.arguments import Commands, add_json, add_target, add_timeout, timeout_of
-from aioq.cli.broker_access import diagnosable_of, run_connected
+from aioq.cli.broker_access import feature_of, run_connected
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_target
 from aioq.cli.output import GAP, Column, Table, print_json, print_out, terminal_width
 from aioq.model.health import Finding, Level
+from aioq.protocols import Diagnosable
 from aioq.serialization.failure import one_line
 
 __all__ = ["doctor", "findings_text", "register", "summary"]
@@ -45,8 +45,9 @@ def doctor(arguments: argparse.Namespace) -> int:
     """Print the findings of a broker."""
     timeout = timeout_of(arguments, "doctor")
     app = load_target(arguments.target, "doctor", arguments.namespace)
-    diagnose = partial(diagnosable_of(app, "doctor").diagnose, fix=arguments.fix)
-    findings = run_connected(app, diagnose, timeout=timeout)
+    findings = run_connected(
+        app, lambda: feature_of(app, Diagnosable, "doctor").diagnose(fix=arguments.fix), timeout=timeout
+    )
     if arguments.json:
         print_json({"ok": not _failed(findings), "findings": [_as_json(finding) for finding in findings]})
     else:

@@ -1,8 +1,8 @@
 """Defines the protocols of brokers. `Broker` is required; the others are optional.
 
 A third-party package implements them, names its class in an entry point, and tests it with the suites of
-`aioq.testing`. A broker implements an optional protocol by having all of its methods; callers check with
-`isinstance`. docs/writing-a-broker.md is the guide.
+`aioq.testing`. A broker implements an optional protocol by having all of its methods, and states the version of the
+protocols in `protocol_version`. Callers ask with `aioq.conformance.supports`. docs/writing-a-broker.md is the guide.
 
 Durations are seconds. Moments are seconds since 1970-01-01T00:00:00Z on the *broker's* clock, so that workers
 with different clocks agree on which lease has run out.
@@ -12,17 +12,20 @@ call had an effect is then unknown, and the caller repeats it with the same argu
 enqueue is idempotent by job id, claim by request id, and settle by epoch.
 """
 
+from aioq.protocols.broker import PROTOCOL_VERSION as PROTOCOL_VERSION
 from aioq.protocols.broker import Broker as Broker
 from aioq.protocols.diagnostics import Diagnosable as Diagnosable
 from aioq.protocols.jobs import JobStore as JobStore
 from aioq.protocols.jobs import Signals as Signals
 from aioq.protocols.ledger import TickLedger as TickLedger
 from aioq.protocols.migration import Migratable as Migratable
+from aioq.protocols.restricted import Restricted as Restricted
 from aioq.protocols.workers import LeaseKeeper as LeaseKeeper
 from aioq.protocols.workers import ThreadedLeases as ThreadedLeases
 from aioq.protocols.workers import WorkerRegistry as WorkerRegistry
 
 __all__ = [
+    "PROTOCOL_VERSION",
     "Broker",
     "JobStore",
     "Signals",
@@ -32,4 +35,5 @@ __all__ = [
     "TickLedger",
     "Diagnosable",
     "Migratable",
+    "Restricted",
 ]

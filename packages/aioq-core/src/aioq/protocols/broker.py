@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from aioq.model.job import Claim, ClaimRequest, Lease, NewJob, Reaped, Settled, Settlement
 
-__all__ = ["Broker"]
+__all__ = ["PROTOCOL_VERSION", "Broker"]
+
+PROTOCOL_VERSION: Final = 1
+"""The version of the protocols in `aioq.protocols`, as a whole number.
+
+A release raises it by one if a broker of the version before would do something wrong: because of a new method or
+parameter, or another rule. A new optional protocol does not raise it.
+"""
 
 
 @runtime_checkable
@@ -20,6 +27,14 @@ class Broker(Protocol):
     An entry point of the group `aioq.brokers` is named like a URL scheme. It is called with the URL and returns
     a broker without waiting for anything; it raises `BrokerConfigError` if the URL is invalid.
     """
+
+    @property
+    def protocol_version(self) -> int:
+        """The version of the protocols that the broker implements: the number, not a reference to `PROTOCOL_VERSION`.
+
+        `Aarq.connect` raises `BrokerConfigError` if it is not that of the installed `aioq-core`.
+        """
+        ...
 
     async def connect(self) -> None:
         """Open the connections that the other calls need. Connecting twice does nothing.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from aioq.clock import Clock
+from aioq.conformance import supports
 from aioq.errors import BrokerUnavailable
 from aioq.model.job import CancelledRun
 from aioq.protocols import Broker, Signals
@@ -28,7 +29,7 @@ class Cancellations:
 
     async def run(self, cancel: Callable[[CancelledRun], object]) -> None:
         """Call `cancel` with each run that is cancelled, until this call is cancelled."""
-        while isinstance(self._broker, Signals):
+        while supports(self._broker, Signals):
             try:
                 async for run in self._broker.aborts(self._worker_id):
                     cancel(run)

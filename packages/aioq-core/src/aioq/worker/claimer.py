@@ -15,6 +15,7 @@ import anyio
 import anyio.lowlevel
 from msgspec import structs
 
+from aioq.conformance import supports
 from aioq.model.ids import new_id
 from aioq.model.job import Claim, ClaimRequest, Lease
 from aioq.protocols import Signals
@@ -62,8 +63,9 @@ class Claimer:
         self._clock = runtime.clock
         self._probation = Probation(self._broker, self._leases, self._clock, lease=self._lease)
         self._half = (self._slots.total + 1) // 2
-        self._signals = self._broker if isinstance(self._broker, Signals) else None
-        self._max_wait = _max_wait(poll, self._lease) if self._signals else poll or POLL_INTERVAL
+        self._poll = poll
+        self._signals: Signals | None = None
+        self._max_wait = POLL_INTERVAL
         self._waiting: anyio.CancelScope | None = None
         self._claiming: anyio.CancelScope | None = None
         self.failure: Exception | None = None
@@ -75,6 +77,9 @@ class Claimer:
 
         Leases that arrive after the stop go to `give_back`.
         """
+        # Only the connected broker knows whether it can notify.
+        self._signals = self._broker if supports(self._broker, Signals) else None
+        self._max_wait = _max_wait(self._poll, self._lease) if self._signals else self._poll or POLL_INTERVAL
         # The first claim does not wait: only its answer tells when the next job is due.
         wait: float | None = 0.0
         while wait is not None and not self._shutdown.requested:

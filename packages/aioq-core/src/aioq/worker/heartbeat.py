@@ -11,6 +11,7 @@ from functools import partial
 import anyio
 
 from aioq.clock import SystemClock
+from aioq.conformance import supports
 from aioq.errors import BrokerUnavailable
 from aioq.model.job import Lease, WorkerInfo
 from aioq.protocols import LeaseKeeper, ThreadedLeases, WorkerRegistry
@@ -66,16 +67,16 @@ class Heartbeat:
         async with anyio.create_task_group() as duties:
             duties.start_soon(self._monitor.run)
             # The thread reports lost leases by `call_soon_threadsafe`, which trio does not have.
-            if isinstance(self._broker, ThreadedLeases) and _on_asyncio():
+            if supports(self._broker, ThreadedLeases) and _on_asyncio():
                 duties.start_soon(self._extend_in_thread, self._broker)
             else:
                 duties.start_soon(self._extend)
-            if isinstance(self._broker, WorkerRegistry):
+            if supports(self._broker, WorkerRegistry):
                 duties.start_soon(self._register, self._broker, info)
 
     async def leave(self, worker_id: str) -> None:
         """Remove the worker from the broker's list."""
-        if isinstance(self._broker, WorkerRegistry):
+        if supports(self._broker, WorkerRegistry):
             await self._broker.deregister(worker_id)
 
     async def _register(self, registry: WorkerRegistry, info: Callable[[], WorkerInfo]) -> None:

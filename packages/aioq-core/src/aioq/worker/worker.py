@@ -16,6 +16,7 @@ from anyio.abc import TaskStatus
 
 from aioq.app import Aarq
 from aioq.clock import Clock, SystemClock, pass_time
+from aioq.conformance import unsupported
 from aioq.errors import TooManyStuck
 from aioq.handle import Workplace, workplace
 from aioq.model.ids import check_name
@@ -169,6 +170,7 @@ class Worker:
             TaskDefinitionError: The arguments or the result of a task cannot be encoded, by their annotations.
             BrokerUnavailable: The broker cannot be reached at the start; or a burst could not claim jobs for a lease.
             BrokerConfigError: The broker or its settings cannot be used; the message says why.
+            MissingFeature: A cron entry needs a protocol that the broker cannot implement on the connected store.
             TooManyStuck: `max_stuck` slots are held by tasks that ignore their cancellation.
         """
         for task in self.app.tasks:
@@ -190,6 +192,7 @@ class Worker:
     async def _run(self) -> None:
         async with self._connection(), self._lifespan() as shared:
             self._startup = None  # from now on `stop` drains, and cancels nothing
+            self._cron.open()
             self._started_at = self._clock.time()
             self._runner.shared = shared
             self._cron.share(shared)
@@ -353,6 +356,12 @@ class Worker:
             len(self.app.tasks), 0 if self._burst else len(self._cron.entries), self.app.broker,
             extra={"event": "worker_started"},
         )  # fmt: skip
+        for protocol, why in unsupported(self.app.broker).items():
+            logger.warning(
+                "%s works without aioq.protocols.%s: %s",
+                type(self.app.broker).__name__, getattr(protocol, "__name__", protocol), why,
+                extra={"event": "protocol_unsupported"},
+            )  # fmt: skip
 
 
 def _is_default(name: signal.Signals) -> bool:

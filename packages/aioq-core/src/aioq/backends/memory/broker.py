@@ -36,6 +36,8 @@ class MemoryBroker(LeaseRole, JobStoreRole, TickLedgerRole):
         BrokerConfigError: `url` is not `memory://`.
     """
 
+    protocol_version = 1
+
     in_process = True
     """Only workers of this process can run its jobs."""
 

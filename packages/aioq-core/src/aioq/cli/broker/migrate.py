@@ -10,6 +10,7 @@ from aioq.cli.arguments import Commands, add_json, add_target, add_timeout, time
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_target
 from aioq.cli.output import print_json, print_out
+from aioq.conformance import check_broker, supports
 from aioq.errors import BrokerUnavailable
 from aioq.protocols import Broker, Migratable
 from aioq.serialization.failure import one_line
@@ -53,13 +54,16 @@ async def _migrate(broker: Broker, check: bool, timeout: float) -> list[str]:
 
     Raises:
         BrokerUnavailable: The store cannot be reached, or `timeout` seconds have passed.
+        BrokerConfigError: The broker does not conform to this version of `aioq.protocols`.
     """
+    check_broker(broker)
     # Not connected: `connect` raises if a migration is missing.
-    if not isinstance(broker, Migratable):
+    schema = broker
+    if not supports(schema, Migratable):
         return []
     with anyio.move_on_after(timeout):
         try:
-            return await (broker.missing_migrations() if check else broker.migrate())
+            return await (schema.missing_migrations() if check else schema.migrate())
         finally:
             with anyio.CancelScope(shield=True), anyio.move_on_after(1):
                 await broker.close()

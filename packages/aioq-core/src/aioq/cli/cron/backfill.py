@@ -21,6 +21,7 @@ from aioq.cli.logs import configure_logging
 from aioq.cli.output import Column, Progress, Table, print_err, print_json, print_out, print_table
 from aioq.cli.process import exit_if_threads_hang, note_earlier_threads
 from aioq.cli.times import format_time, now, parse_time
+from aioq.conformance import supports
 from aioq.cron import CronEntry, upcoming
 from aioq.cron.steps import INSTANT
 from aioq.errors import AioqError
@@ -237,10 +238,14 @@ def _show_ticks(app: Aarq, entry: CronEntry, ticks: Sequence[datetime], *, as_js
 def _records(app: Aarq, entry: CronEntry) -> dict[float, TickRecord]:
     """Return the records of an entry by tick; none without a ledger that this process can see."""
     broker = app.broker
-    if is_embedded(broker) or not isinstance(broker, TickLedger):
+    if is_embedded(broker) or not supports(broker, TickLedger):
         return {}
+
+    async def history() -> list[TickRecord]:
+        return await broker.tick_history(entry.key) if supports(broker, TickLedger) else []
+
     # Oldest first: of several workers' records of one tick the newest is shown.
-    return {record.tick: record for record in reversed(run_connected(app, lambda: broker.tick_history(entry.key)))}
+    return {record.tick: record for record in reversed(run_connected(app, history))}
 
 
 def _status(records: dict[float, TickRecord], tick: datetime) -> str | None:

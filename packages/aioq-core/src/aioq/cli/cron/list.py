@@ -19,6 +19,7 @@ from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_app
 from aioq.cli.output import print_err, print_json, print_out, print_table
 from aioq.cli.times import now, parse_zone
+from aioq.conformance import supports
 from aioq.errors import BrokerUnavailable
 from aioq.model.cron import CronStatus
 from aioq.protocols import Broker, TickLedger
@@ -66,10 +67,12 @@ def list_entries(arguments: argparse.Namespace) -> int:
 def _ask(app: Aarq) -> tuple[Sequence[CronStatus] | None, datetime]:
     """Return what the ledger knows, and its time; without a ledger None and the host's time."""
     broker = app.broker
-    if is_embedded(broker) or not isinstance(broker, TickLedger):
+    if is_embedded(broker):
         return None, now()
 
-    async def question() -> tuple[Sequence[CronStatus], datetime]:
+    async def question() -> tuple[Sequence[CronStatus] | None, datetime]:
+        if not supports(broker, TickLedger):
+            return None, now()
         # Both at once, as each of them is a round trip.
         statuses, time = await asyncio.gather(broker.cron_statuses(app.name), app.broker.time())
         return await _with_job_states(app.broker, statuses), datetime.fromtimestamp(time, UTC)
@@ -84,7 +87,6 @@ def _ask(app: Aarq) -> tuple[Sequence[CronStatus] | None, datetime]:
 
 async def _with_job_states(broker: Broker, statuses: Sequence[CronStatus]) -> list[CronStatus]:
     """Return statuses whose latest records have the states of their jobs."""
-    return [
-        replace(status, last=(await with_job_states(broker, [status.last]))[0]) if status.last else status
-        for status in statuses
-    ]
+    last = [status.last for status in statuses if status.last]
+    known = iter(await with_job_states(broker, last))
+    return [replace(status, last=next(known)) if status.last else status for status in statuses]

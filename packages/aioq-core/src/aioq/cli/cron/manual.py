@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from aioq.app import Aarq
 from aioq.cli.output import print_err
 from aioq.clock import SteadyClock
+from aioq.conformance import supports
 from aioq.cron import CronEntry
 from aioq.errors import AioqError, JobConflict
 from aioq.model.cron import TickReason, TickRecord, TickStatus
@@ -135,7 +136,7 @@ class ManualRun:
 
     async def _record(self, record: TickRecord) -> None:
         """Record a run if there is a ledger. If that fails the run goes on, because it matters more than its record."""
-        if not isinstance(self._app.broker, TickLedger):
+        if not supports(self._app.broker, TickLedger):
             return
         try:
             await self._app.broker.record_ticks([record])
@@ -191,7 +192,8 @@ async def enqueue_ticks(
 
 
 async def _record_jobs(broker: Broker, entry: CronEntry, enqueued: Sequence[EnqueuedTick], reason: TickReason) -> None:
-    if not isinstance(broker, TickLedger) or not enqueued:
+    ledger = broker
+    if not supports(ledger, TickLedger) or not enqueued:
         return
     now = await broker.time()
     worker_id = manual_worker_id(user_at_host())
@@ -208,7 +210,7 @@ async def _record_jobs(broker: Broker, entry: CronEntry, enqueued: Sequence[Enqu
         )
         for one in enqueued
     ]
-    await broker.record_ticks(records)
+    await ledger.record_ticks(records)
 
 
 def user_at_host() -> str:

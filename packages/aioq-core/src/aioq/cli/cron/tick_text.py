@@ -9,6 +9,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from aioq.cli.times import format_duration, iso_time, stored_time
+from aioq.conformance import supports
 from aioq.cron.misfire import MAX_COUNTED
 from aioq.model.cron import CronStatus, TickRecord, TickStatus
 from aioq.model.job import JobRecord
@@ -32,7 +33,7 @@ MAX_ERROR: Final = 60
 
 async def with_job_states(broker: Broker, records: Sequence[TickRecord]) -> list[TickRecord]:
     """Return records; those that are `fired` get the states of their jobs, because the ledger may not know them yet."""
-    if not isinstance(broker, JobStore):
+    if not supports(broker, JobStore):
         return list(records)
     return [
         with_job_state(record, await broker.get_job(record.job_id, queue=record.queue))

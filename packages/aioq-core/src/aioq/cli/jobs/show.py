@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from aioq.cli.arguments import Commands, add_json, add_target
-from aioq.cli.broker_access import run_connected, store_of
+from aioq.cli.broker_access import feature_of, run_connected
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import load_target
 from aioq.cli.output import print_json, print_out
 from aioq.cli.times import format_time, iso_time, stored_time
 from aioq.model.ids import check_name
 from aioq.model.job import JobRecord
+from aioq.protocols import JobStore
 from aioq.serialization.failure import in_full, one_line
 
 __all__ = ["escaped", "register", "show"]
@@ -42,8 +43,9 @@ def show(arguments: argparse.Namespace) -> int:
     """Show a job."""
     _check(arguments)
     app = load_target(arguments.target, "jobs", arguments.namespace)
-    store = store_of(app, "jobs show")
-    record = run_connected(app, lambda: store.get_job(arguments.id, queue=arguments.queue))
+    record = run_connected(
+        app, lambda: feature_of(app, JobStore, "jobs show").get_job(arguments.id, queue=arguments.queue)
+    )
     if record is None:
         raise CommandError(
             f"jobs show: the broker has no job {arguments.id}: it was never enqueued, or its record has expired; "

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_app, add_json, add_timeout, timeout_of
-from aioq.cli.broker_access import registry_of, run_connected
+from aioq.cli.broker_access import feature_of, run_connected
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_app
 from aioq.cli.output import print_err, print_json, print_out
 from aioq.model.job import WorkerInfo
+from aioq.protocols import WorkerRegistry
 from aioq.serialization.failure import one_line
 from aioq.task_changes import Change, breaking_changes, describe_tasks, unconsumed_queues
 
@@ -76,8 +77,7 @@ def diff(arguments: argparse.Namespace) -> int:
 
 
 def _workers_of(app: Aarq, timeout: float) -> list[WorkerInfo]:
-    registry = registry_of(app, "tasks diff")
-    workers = run_connected(app, registry.list_workers, timeout=timeout)
+    workers = run_connected(app, lambda: feature_of(app, WorkerRegistry, "tasks diff").list_workers(), timeout=timeout)
     return [worker for worker in workers if worker.app == app.name]
 
 

@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-from aioq.discovery import lacking, members
-from aioq.protocols import (
-    Broker,
-    Diagnosable,
-    JobStore,
-    Migratable,
-    Signals,
-    ThreadedLeases,
-    TickLedger,
-    WorkerRegistry,
-)
+from aioq.conformance import OPTIONAL, deviations, supports
+from aioq.protocols import Broker, Restricted
 from aioq.testing.contracts.attempts import AttemptContract
 from aioq.testing.contracts.claiming import ClaimContract
 from aioq.testing.contracts.enqueueing import EnqueueContract
@@ -22,9 +13,6 @@ from aioq.testing.contracts.outages import OutageContract
 from aioq.testing.contracts.settling import SettleContract
 
 __all__ = ["BrokerContract"]
-
-OPTIONAL: tuple[type, ...] = (JobStore, WorkerRegistry, Signals, ThreadedLeases, TickLedger, Diagnosable, Migratable)
-"""The optional protocols. The suite of each is `<protocol>Contract`."""
 
 
 class BrokerContract(
@@ -44,22 +32,20 @@ class BrokerContract(
     finds poison jobs `SuspectContract`.
     """
 
-    async def test_broker_implements_protocol(self, broker: Broker) -> None:
-        """The object has all methods of `Broker`."""
-        assert lacking(broker, Broker) == []
+    async def test_broker_conforms_to_protocols(self, broker: Broker) -> None:
+        """It states the version, and has all methods of its protocols with their signatures.
+
+        With only some of the methods of an optional protocol none would be used.
+        """
+        assert deviations(broker) == []
 
     async def test_optional_protocols_have_their_suites(self, broker: Broker) -> None:
         """A broker that implements an optional protocol subclasses that protocol's suite, too."""
         # A protocol without its suite would be used by workers, and tested by none.
-        spoken = {f"{protocol.__name__}Contract" for protocol in OPTIONAL if isinstance(broker, protocol)}
-        missing = spoken - {suite.__name__ for suite in type(self).__mro__}
+        spoken = {protocol for protocol in OPTIONAL if supports(broker, protocol)} - {Restricted}
+        needed = {f"{protocol.__name__}Contract" for protocol in spoken}
+        missing = needed - {suite.__name__ for suite in type(self).__mro__}
         assert not missing, f"{type(self).__name__} must subclass {', '.join(sorted(missing))} of aioq.testing, too"
-
-    async def test_optional_protocols_are_complete(self, broker: Broker) -> None:
-        """A broker with some methods of an optional protocol has all of them; otherwise none would be used."""
-        for protocol in OPTIONAL:
-            lacks = lacking(broker, protocol)
-            assert lacks in ([], members(protocol)), f"for {protocol.__name__} the broker lacks {', '.join(lacks)}"
 
     async def test_connect_and_close_are_idempotent(self, broker: Broker) -> None:
         """Connecting twice and closing twice raise nothing, and jobs outlive both."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aioq.discovery import lacking
+from aioq.conformance import lacking
 from aioq.model.health import Level
 from aioq.model.job import Completed, Retried, Settled, WorkerInfo
 from aioq.protocols import Broker, Diagnosable, WorkerRegistry

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aioq.discovery import lacking
+from aioq.conformance import lacking
 from aioq.model.cron import (
     CronChanges,
     CronDefinition,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from aioq.discovery import lacking
+from aioq.conformance import lacking
 from aioq.errors import MigrationRequired
 from aioq.protocols import Broker, Migratable
 from aioq.testing.contracts.suite import BrokerSuite

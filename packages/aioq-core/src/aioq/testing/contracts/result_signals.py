@@ -8,7 +8,7 @@ from typing import TypeVar
 import anyio
 import pytest
 
-from aioq.discovery import lacking
+from aioq.conformance import lacking
 from aioq.model.job import CancelledRun, Completed, Dead, Expired, Failed, Retried, Settlement
 from aioq.protocols import Broker, JobStore, Signals
 from aioq.testing.contracts.suite import FAILURE, BrokerSuite

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import anyio.to_thread
 import pytest
 
-from aioq.discovery import lacking
+from aioq.conformance import lacking
 from aioq.errors import BrokerUnavailable
 from aioq.model.job import Completed, Settled
 from aioq.protocols import Broker, LeaseKeeper, ThreadedLeases

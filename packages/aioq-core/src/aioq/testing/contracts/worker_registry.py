@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aioq.discovery import lacking
+from aioq.conformance import lacking
 from aioq.model.job import WorkerInfo
 from aioq.model.tasks import ParameterInfo, TaskInfo
 from aioq.protocols import Broker, WorkerRegistry

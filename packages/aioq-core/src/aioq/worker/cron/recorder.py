@@ -36,7 +36,7 @@ class Recorder:
     def __init__(
         self, ledger: TickLedger | None, worker_id: str, retry: BrokerRetry, clock: Clock, broker_clock: BrokerClock
     ) -> None:
-        self._ledger = ledger
+        self.ledger = ledger
         self._worker_id = worker_id
         self._retry = retry
         self._clock = clock
@@ -93,7 +93,7 @@ class Recorder:
 
     def add(self, record: TickRecord) -> None:
         """Add a record. It replaces one of the same tick that is not written yet."""
-        if self._ledger is None:
+        if self.ledger is None:
             return
         self._pending[record.queue, record.name, record.tick, record.worker_id] = record
         # An outage may last for days. The ledger keeps the latest 100 records of an entry anyway, so the oldest go
@@ -125,10 +125,10 @@ class Recorder:
 
     async def _write(self) -> None:
         """Write one batch. Its records stay pending until the broker has answered."""
-        assert self._ledger is not None  # noqa: S101  # without a ledger `add` keeps nothing
+        assert self.ledger is not None  # noqa: S101  # without a ledger `add` keeps nothing
         batch = list(islice(self._pending.items(), self._batch_size))
         try:
-            await self._ledger.record_ticks([record for _, record in batch])
+            await self.ledger.record_ticks([record for _, record in batch])
         except OUTAGES:
             raise
         except Exception:

@@ -7,6 +7,7 @@ from typing import Any, assert_never
 
 from aioq.app import Aarq
 from aioq.clock import BrokerClock
+from aioq.conformance import supports
 from aioq.cron import CronEntry, CronOptions
 from aioq.cron.zones import zone_named
 from aioq.errors import BadSignature, SerializationError
@@ -45,7 +46,7 @@ class ScheduledJobs:
     ) -> None:
         self._app = app
         self._worker_id = worker_id
-        self._ledger = ledger
+        self.ledger = ledger
         self._recorder = recorder
         self._clock = clock
 
@@ -56,14 +57,14 @@ class ScheduledJobs:
             JobNotReady: An earlier run goes on, or the ledger does not answer.
         """
         found = read_tick_id(lease.job_id)
-        if self._ledger is None or found is None:
+        if self.ledger is None or found is None:
             return {}
         name, tick = found
         cron = CronKey(lease.queue, name)
         try:
-            await self._apply_overlap(self._ledger, cron, tick)
-            status = await self._ledger.cron_status(cron)
-            success, result = await _previous(self._ledger, status, cron, tick)
+            await self._apply_overlap(self.ledger, cron, tick)
+            status = await self.ledger.cron_status(cron)
+            success, result = await _previous(self.ledger, status, cron, tick)
         except OUTAGES as error:
             # Without its context the job does not run: `previous_success` may decide which data it processes.
             raise JobNotReady from error
@@ -98,7 +99,7 @@ class ScheduledJobs:
         several jobs at once to make up for several ticks, and operators enqueue jobs by hand.
         """
         store, options = self._app.broker, self._options(cron)
-        if options.overlap == "allow" or not isinstance(store, JobStore):
+        if options.overlap == "allow" or not supports(store, JobStore):
             return
         for record in await ledger.tick_history(cron, limit=HISTORY_LIMIT):
             # Only earlier ticks: a job waits for those before it, or two would wait for each other.

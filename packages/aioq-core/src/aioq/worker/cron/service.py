@@ -11,7 +11,9 @@ from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
 from aioq.clock import BrokerClock, Clock
+from aioq.conformance import supports, why_unsupported
 from aioq.cron import CronEntry, Tick
+from aioq.errors import MissingFeature
 from aioq.protocols import TickLedger
 from aioq.serialization.failure import error_text
 from aioq.worker.cron.fleet import Fleet
@@ -46,7 +48,7 @@ class CronService:
         self._shutdown = runtime.shutdown
         self._clock = clock
         self.entries = [entry for entry in app.crons if entry.queue in runtime.queues and entry.options.enabled]
-        self._ledger = app.broker if isinstance(app.broker, TickLedger) else None
+        self._ledger = app.broker if supports(app.broker, TickLedger) else None
         # All parts share it, so that each answer of the broker corrects it for all of them.
         self._broker_clock = BrokerClock(clock)
         self._tasks = CronTasks()
@@ -56,6 +58,21 @@ class CronService:
         # All entries of the app, not only those of this worker's queues: an entry that is not registered is retired.
         self._registration = RegistrationDuty(app.name, app.crons, retry, self._broker_clock)
         self.jobs = ScheduledJobs(app, worker_id, self._ledger, self._recorder, self._broker_clock)
+
+    def open(self) -> None:
+        """Do without the ledger if the broker, now that it is connected, cannot have one.
+
+        Raises:
+            MissingFeature: An entry of this worker needs the ledger.
+        """
+        if self._ledger is None or supports(self._app.broker, TickLedger):
+            return
+        if unique := [entry.name for entry in self.entries if entry.unique]:
+            why = why_unsupported(self._app.broker, TickLedger)
+            raise MissingFeature(self._app.broker, "TickLedger", f"cron entry {unique[0]}", why)
+        self._ledger = None
+        self._recorder.ledger = None
+        self.jobs.ledger = None
 
     def share(self, shared: Mapping[str, Any]) -> None:
         """Add what the app's lifespan has yielded to the context of every run."""

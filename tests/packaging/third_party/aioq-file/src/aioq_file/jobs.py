@@ -68,6 +68,8 @@ class MinimalFileBroker:
         BrokerConfigError: The URL does not name a file.
     """
 
+    protocol_version = 1
+
     def __init__(self, url: str, *, clock: Clock | None = None) -> None:
         self._database = Database(_path(url))
         self._clock: Clock = clock or SystemClock()
