@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from tests.redis.bad_inputs.bench import MOMENT, Bench
 from tests.redis.job_helpers import until
 
 __all__ = [
-    "deep", "deleted", "expired", "forged", "huge", "later_version", "no_json", "no_text", "odd_names", "pickles",
+    "colliding", "deep", "deleted", "expired", "forged", "huge", "later_version", "no_json", "no_text", "odd_names", "pickles",
     "twice_in_line", "unknown_task", "wrong_shape", "wrong_type",
 ]  # fmt: skip
 
@@ -30,6 +31,20 @@ PICKLE = b"\x80\x05\x95"
 def with_payload(payload: bytes) -> bytes:
     """Return a record of the task `work` with this payload."""
     return WORK + b"\n" + payload
+
+
+async def colliding(bench: Bench) -> None:
+    """Be dead as malformed with the path, before the set is built."""
+
+    async def body(_: object, ids: set[int]) -> None:
+        raise AssertionError("no set can be had")
+
+    bench.app.task(name="unique")(body)
+    numbers = [sys.hash_info.modulus * (2**20 + n) for n in range(6000)]
+    bench.plant(MOMENT + b' unique \n{"ids":%s}' % str(numbers).encode())
+    record = await bench.dead("malformed")
+    assert record.failure is not None
+    assert "ids: the 6,000 values of the set collide" in record.failure.message
 
 
 async def unknown_task(bench: Bench) -> None:

@@ -56,4 +56,5 @@ TABLE = (
     Row(28, "an id that is taken", "the same job, or JobConflict", refused.duplicates),
     Row(29, "pickles anywhere", "dead: malformed; never executed", foreign.pickles),
     Row(29, "forged signatures", "dead: bad_signature", foreign.forged),
+    Row(30, "numbers that collide in a set or dict", "dead: malformed, before the table is built", foreign.colliding),
 )

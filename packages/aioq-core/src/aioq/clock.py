@@ -7,7 +7,17 @@ from typing import Protocol, runtime_checkable
 
 import anyio
 
-__all__ = ["MAX_SLEEP", "PRECISION", "BrokerClock", "Clock", "SteadyClock", "SystemClock", "pass_time", "wait_until"]
+__all__ = [
+    "MAX_SLEEP",
+    "PRECISION",
+    "BrokerClock",
+    "Clock",
+    "SteadyClock",
+    "SystemClock",
+    "cpu_time",
+    "pass_time",
+    "wait_until",
+]
 
 
 @runtime_checkable
@@ -63,6 +73,10 @@ class SystemClock:
         """
         left = moment - time.time()
         await anyio.sleep(min(left - PRECISION, MAX_SLEEP) if left > PRECISION else 0)
+
+
+cpu_time = time.thread_time
+"""Return the processor time that the current thread has used, in seconds."""
 
 
 class SteadyClock:

@@ -20,6 +20,7 @@ from aioq.errors import SerializationError, TaskDefinitionError
 from aioq.serialization.annotations import resolved, signature_of
 from aioq.serialization.codec import Codec
 from aioq.serialization.fidelity import first_loss
+from aioq.serialization.hash_flooding import HashFlood
 from aioq.serialization.mismatch import CallFitter
 
 __all__ = ["CallSignature"]
@@ -103,6 +104,8 @@ class CallSignature:
         """
         try:
             call = self._decode(payload)
+        except HashFlood:
+            raise
         except SerializationError:
             call = self._fitter.fit(payload)
         if not self._by_position:

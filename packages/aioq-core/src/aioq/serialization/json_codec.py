@@ -16,6 +16,8 @@ import msgspec
 
 from aioq.errors import SerializationError
 from aioq.serialization.fidelity import field_names, is_mapping
+from aioq.serialization.hash_flooding import FloodGuard, HashFlood
+from aioq.serialization.table_types import TableTypes
 
 __all__ = ["JsonCodec"]
 
@@ -68,14 +70,18 @@ class JsonCodec:
         """
         try:
             decode = msgspec.json.Decoder(type, dec_hook=_from_plain).decode
+            types = TableTypes(type)
         except Exception as error:  # also a NameError from the annotations of a class
             raise SerializationError(f"{type!r} cannot be decoded from JSON: {error}") from None
+        guard = FloodGuard(types, _from_plain) if types.fills(types.root) else None
 
         def checked(data: bytes) -> Any:
             if _too_deep(data):
                 raise SerializationError(f"the data is {TOO_DEEP}")
             try:
-                return decode(data)
+                return decode(data if guard is None else guard.checked(data))
+            except HashFlood:
+                raise
             except RecursionError:
                 raise SerializationError(f"the data is {TOO_DEEP}") from None
             except Exception as error:  # also exceptions of a __post_init__ or a model
