@@ -133,3 +133,18 @@ async def test_oldest_doubts_are_forgotten_beyond_a_limit() -> None:
     doubted(batcher, *(f"job-{n}" for n in range(MAX_JOBS)))
     assert places(batcher.doubts, call("number-99")) == ""
     assert places(batcher.doubts, call("job-0")) != ""
+
+
+async def test_retire_job_in_doubt_is_kept() -> None:
+    """A client that has used many queues forgets one only if no job in it is in doubt, and no call uses it."""
+    batcher = new_batcher()
+    now = batcher.session.loop.time()
+    doubted(batcher, "a", now=now)
+    assert batcher.retire() is False
+    batcher.doubts.settle(call("a"))
+    assert batcher.retire() is True
+    batcher.users = 1
+    assert batcher.retire() is False
+    batcher.users = 0
+    doubted(batcher, "b", now=now - REMEMBER_FOR)
+    assert batcher.retire() is True

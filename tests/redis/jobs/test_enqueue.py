@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,7 @@ from aioq.errors import BrokerFull, JobConflict
 from aioq.model.job import Completed, Failed, Released, Retried, Settled, Settlement
 from aioq.model.states import JobState
 from aioq_redis import RedisBroker
+from aioq_redis.storage.keys import MAX_QUEUES
 from tests.redis.job_helpers import FAILURE, claim, job, lease_of, let_pass
 from tests.redis.layout import keys_of
 from tests.servers import RedisServer
@@ -25,6 +27,23 @@ async def test_enqueue_concurrent_calls_share_a_script(broker: RedisBroker, raw:
     answers = await asyncio.gather(*(broker.enqueue([job(str(n))]) for n in range(100)))
     assert answers == [[True], [False]] + [[True]] * 98
     assert raw.info("commandstats")["cmdstat_evalsha"]["calls"] == 2
+
+
+async def test_enqueue_in_many_queues_keeps_few_objects(broker: RedisBroker, tampered: list[bool]) -> None:
+    """A client that uses ever new queues keeps a bounded number of objects for them."""
+
+    def kept() -> dict[str, int]:
+        gc.collect()
+        kinds = [type(thing).__name__ for thing in gc.get_objects()]
+        return {name: kinds.count(name) for name in ("EnqueueBatcher", "KeySpace", "Doubts", "TimerHandle")}
+
+    tampered.append(True)  # a search for leaks in thousands of queues takes long
+    before, half = kept(), MAX_QUEUES // 2
+    for n in range(0, 2 * MAX_QUEUES, half):
+        await asyncio.gather(*(broker.enqueue([job("x", queue=f"{n + i}")]) for i in range(half)))
+        for name, count in kept().items():
+            assert count - before[name] <= MAX_QUEUES + 10, name
+    assert await broker.enqueue([job("x", queue="0"), job("y", queue="1")]) == [False, True]
 
 
 async def test_enqueue_lone_job_costs_one_small_script(broker: RedisBroker, raw: Any) -> None:

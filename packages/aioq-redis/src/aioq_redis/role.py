@@ -9,7 +9,7 @@ from typing import Any, Final
 from aioq_redis.client.pipeline import Command
 from aioq_redis.client.session import Session
 from aioq_redis.storage.database import Database
-from aioq_redis.storage.keys import Layout
+from aioq_redis.storage.keys import MAX_QUEUES, Layout
 from aioq_redis.storage.retention import Retention
 
 __all__ = ["ADD_EVERY", "BrokerRole", "KnownQueues"]
@@ -37,6 +37,8 @@ class KnownQueues:
 
         def record(reply: asyncio.Future[Any]) -> None:
             if not reply.cancelled() and reply.exception() is None:
+                if len(self.added) >= MAX_QUEUES:
+                    self.added.clear()
                 self.added[queue] = now
 
         # Not awaited: only listings read this set, and an enqueue must not become slower for them.

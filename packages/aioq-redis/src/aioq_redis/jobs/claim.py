@@ -152,8 +152,13 @@ class ClaimRole(SettleRole):
             return await gather_all(self._claim_queue(request, worker, queue, limit) for queue in queues)
         # Asked for jobs all at once, they could lease more than the worker has slots.
         looks = await gather_all(self._claim_queue(request, worker, queue, LOOK) for queue in queues)
-        found = [look for look in looks if isinstance(look, ClaimReply) and look.taken == HAS_JOBS]
-        replies = [look for look in looks if look not in found]
+        found: list[ClaimReply] = []
+        replies: list[ClaimReply | BrokerConfigError] = []
+        for look in looks:
+            if isinstance(look, ClaimReply) and look.taken == HAS_JOBS:
+                found.append(look)
+            else:
+                replies.append(look)
         limit = _left(limit, replies)
         if found and request.running + request.limit == limit:
             # An empty worker may get a suspect, which must run alone.

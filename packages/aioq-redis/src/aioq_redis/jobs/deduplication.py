@@ -83,11 +83,11 @@ class Doubts:
         for at in range(0, len(args), ARGS_PER_JOB):
             place = Place(doubt, first + at // ARGS_PER_JOB, _content(args[at + 2]))
             self.places.setdefault(args[at], []).append(place)
-        self._prune(now)
+        self.prune(now)
 
     def find(self, args: Sequence[object], now: float) -> Iterator[tuple[int, list[Place]]]:
         """Yield the jobs of a call that are in doubt: the index in the call, and the places in earlier requests."""
-        self._prune(now)
+        self.prune(now)
         for at in range(0, len(args), ARGS_PER_JOB):
             if known := self.places.get(args[at]):
                 content = _content(args[at + 2])
@@ -101,7 +101,8 @@ class Doubts:
             for place in self.places.pop(job_id, ()):
                 self._forget(place.doubt, job_id)
 
-    def _prune(self, now: float) -> None:
+    def prune(self, now: float) -> None:
+        """Forget the doubts that are too old, or too many."""
         while self._doubts:
             oldest = next(iter(self._doubts))
             if oldest.until > now and len(self.places) <= MAX_JOBS and len(self._unheard) <= MAX_UNHEARD:

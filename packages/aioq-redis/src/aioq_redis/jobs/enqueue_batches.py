@@ -159,6 +159,7 @@ class EnqueueBatcher:
     Attributes:
         session: The connections over which batches are sent.
         script: The script `enqueue`.
+        users: Calls that will use it again, besides those in its batches.
     """
 
     def __init__(self, queue: str, database: Database, layout: Layout, known_queues: KnownQueues) -> None:
@@ -173,6 +174,7 @@ class EnqueueBatcher:
         self._flush_is_due = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
+        self.users = 0
         self._become_client()
 
     async def store(self, jobs: Sequence[object], *, in_part: bool = False) -> list[int]:
@@ -195,7 +197,20 @@ class EnqueueBatcher:
                 return await self._send(jobs, deadline, in_part)
             except (ConnectionLost, ErrorReply, TimeoutError) as error:
                 retry = retry or Retry("enqueue", session, deadline, self._find_mistyped)
-                await self._database.pause_before(retry, error)
+                self.users += 1
+                try:
+                    await self._database.pause_before(retry, error)
+                finally:
+                    self.users -= 1
+
+    def retire(self) -> bool:
+        """Return whether another batcher can take its place: no call uses it, and no job is in doubt."""
+        self.doubts.prune(self.session.loop.time())
+        if self.users or self._in_flight or self._waiting or self.doubts.places:
+            return False
+        if self._timer is not None:
+            self._timer.cancel()
+        return True
 
     async def check(self, jobs: Sequence[object]) -> list[int]:
         """Return what the script would answer to `store`, and store nothing.

@@ -48,6 +48,7 @@ an app after 400 days without a worker.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache, partial
 from typing import Final
 
 from aioq.model.ids import check_name
@@ -57,6 +58,7 @@ __all__ = [
     "FLEET",
     "FORMAT",
     "KEYS_OF_FORMAT_0",
+    "MAX_QUEUES",
     "TYPES",
     "WITHOUT_TTL",
     "WITH_OWNER",
@@ -65,6 +67,9 @@ __all__ = [
     "is_queue_name",
     "sibling_key",
 ]
+
+MAX_QUEUES: Final = 4096
+"""Queues of which a client keeps anything; then it begins anew."""
 
 FORMAT: Final = 1
 """The format of the stored data. Commits before 0.5.0 stored format 0, which has other fields in `cron:<name>`."""
@@ -181,7 +186,8 @@ class Layout:
     def __init__(self, namespace: str) -> None:
         self.namespace = check_name("namespace", namespace)
         self.fleet = KeySpace(self.namespace)
-        self._queues: dict[str, KeySpace] = {}
+        # A client may use any number of queues in its life, such as one for each of its users.
+        self._queue = lru_cache(MAX_QUEUES)(partial(_queue_space, namespace))
 
     def queue(self, name: str) -> KeySpace:
         """Return the keys of a queue.
@@ -189,7 +195,8 @@ class Layout:
         Raises:
             ValueError: The name is not of the form [A-Za-z0-9_.-]{1,64}.
         """
-        space = self._queues.get(name)
-        if space is None:
-            space = self._queues[name] = KeySpace(f"{self.namespace}:{check_name('queue', name)}")
-        return space
+        return self._queue(name)
+
+
+def _queue_space(namespace: str, queue: str) -> KeySpace:
+    return KeySpace(f"{namespace}:{check_name('queue', queue)}")
