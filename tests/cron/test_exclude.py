@@ -116,6 +116,44 @@ def test_except_all_excluded_returns_none() -> None:
     assert Except(CronExpression("* * * * *"), Always()).next_after(utc("9999-12-31 23:00")) is None
 
 
+@pytest.mark.parametrize(
+    ("schedule", "excluded", "start", "expected"),
+    [
+        ("* * * * *", "* * * 1-11 *", "2026-01-01 12:00", "2026-12-01 00:00 +01:00"),
+        ("*/5 9-17 * * 1-5", "* * * 1-11 *", "2026-03-01 12:00", "2026-12-01 09:00 +01:00"),
+        ("0-59 0-23 * * *", "0-59 0-23 * 2-12 *", "2026-02-01 12:00", "2027-01-01 00:00 +01:00"),
+        ("* * 29 2 *", "* * */28 2 1-6", "2026-02-01 12:00", "2032-02-29 00:00 +01:00"),
+    ],
+)
+def test_except_skips_covered_days_whole(schedule: str, excluded: str, start: str, expected: str) -> None:
+    """If an expression has all times of another, the days that both match are skipped whole, for years."""
+    except_ = Except(CronExpression(schedule, BERLIN), CronExpression(excluded, BERLIN))
+    assert shown(islice(upcoming(except_, utc(start)), 1), BERLIN) == [expected]
+
+
+@pytest.mark.parametrize("excluded", ["* * * * *", "* * */2,1-31 * *", "*/5 * * * *"])
+def test_except_everything_covered_returns_none(excluded: str) -> None:
+    """If no day is left, the search ends at once."""
+    schedule = Except(CronExpression("*/10 9 * * *", BERLIN), CronExpression(excluded, BERLIN))
+    assert schedule.next_after(utc("2026-01-01")) is None
+    assert schedule.next_after(utc("9999-12-31 06:00")) is None
+
+
+@pytest.mark.parametrize("zone", [BERLIN, "America/Sao_Paulo", "Pacific/Apia", "Australia/Lord_Howe", "Africa/Cairo"])
+@given(data=st.data())
+@settings(max_examples=20, deadline=None)
+def test_except_of_expressions_equals_difference(zone: str, data: st.DataObject) -> None:
+    """The days that are skipped whole have no tick that is not excluded, also when clocks change."""
+    days = st.sampled_from(["* * *", "*/2 * *", "* * 1-5", "1-15 * *", "* 1-3,10-12 *", "* */2 0"])
+    times = st.sampled_from(["*/30 *", "0,30 *", "*/30 0-5", "30 0-3", "0,30 0-23", "0-59 0-23", "* *", "* 0-6"])
+    schedule, excluded = (CronExpression(f"{data.draw(times)} {data.draw(days)}", zone) for _ in range(2))
+    around = data.draw(st.sampled_from(["2018-02-17", "2018-11-03", "2011-12-29", "2026-03-28", "2026-10-24"]))
+    start, end = utc(around), utc(around) + timedelta(days=3)
+    gone = set(walk(excluded, start, end))
+    expected = [tick for tick in walk(schedule, start, end) if tick not in gone]
+    assert list(walk(Except(schedule, excluded), start, end)) == expected
+
+
 def test_except_unhashable_container() -> None:
     """A container without a hash makes a schedule without a hash, which still compares by value."""
     with pytest.raises(TypeError, match="unhashable"):

@@ -217,6 +217,18 @@ async def test_loop_converts_ticks_to_utc() -> None:
     assert await play(ScriptedClock(NOON, until=10), entry(tokyo)) == at("12:00:05")
 
 
+async def test_loop_schedule_without_further_ticks_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """One warning for each entry, also after a clock that was set back has made the loop compute all entries again."""
+    once, over = Listed((NOON + timedelta(seconds=5),)), Listed(())
+    clock = ScriptedClock(NOON, [step(10, -4 * HOUR)], until=20)
+    await play(clock, entry(once, "once"), entry(over, "over"), entry(over, "too"))
+    ended = [record for record in caplog.records if getattr(record, "event", "") == "cron_ended"]
+    assert [record.message for record in ended] == [
+        f"cron entry {name} has ended: its schedule has no further ticks" for name in ("over", "too", "once")
+    ]
+    assert {record.levelname for record in ended} == {"WARNING"}
+
+
 async def test_loop_fire_error_is_logged_and_skipped(caplog: pytest.LogCaptureFixture) -> None:
     """An error of `fire` is logged with its entry; other entries and later ticks fire."""
 

@@ -14,10 +14,10 @@ from croniter import croniter
 
 from aioq_cron.fields import DAY, MONTH, WEEKDAY, CronFields, Field
 
-__all__ = ["CroniterDays", "DayStepper", "day_stepper"]
+__all__ = ["SEARCH_YEARS", "CroniterDays", "DayStepper", "day_stepper"]
 
 # A 29 February on a given weekday may be 40 years away.
-_SEARCH_YEARS = 50
+SEARCH_YEARS = 50
 
 
 class DayStepper(Protocol):
@@ -70,7 +70,7 @@ class CroniterDays:
             datetime.min,
             datetime,
             day_or=False,
-            max_years_between_matches=_SEARCH_YEARS,
+            max_years_between_matches=SEARCH_YEARS,
         )
         self._latest: tuple[date, date] | None = None
 
@@ -92,6 +92,6 @@ class CroniterDays:
                 return self._croniter.get_next(datetime, start_time=datetime.combine(day, time.min)).date()
         except (OverflowError, ValueError):
             # Close to the year 9999 the search leaves the calendar. Before that an error is a defect, and must be seen.
-            if day.year + _SEARCH_YEARS < MAXYEAR:
+            if day.year + SEARCH_YEARS < MAXYEAR:
                 raise
             return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import cast
 
@@ -11,14 +11,15 @@ from aioq.cron import ClockChange
 from aioq.cron.schedule import Schedule
 from aioq.cron.zones import zone_text
 from aioq_cron.combinators import canonical_label, changes_of, checked, label, words_of, zone_of
+from aioq_cron.covered_days import CoveredDays, covered_days
 from aioq_cron.describe import shortened
-from aioq_cron.stepper import wall_time
+from aioq_cron.stepper import CALENDAR_END, wall_time
 from aioq_cron.zones import find_zone
 
 __all__ = ["ExcludedDates", "Except", "MAX_EXCLUDED_IN_A_ROW", "ExcludedTicks", "as_dates"]
 
 MAX_EXCLUDED_IN_A_ROW = 10_000
-"""Excluded days, or ticks, in a row after which the search for the next tick ends."""
+"""Excluded days, or ticks that cannot be skipped by whole days, in a row after which the search ends."""
 
 _TICK = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
@@ -39,12 +40,8 @@ class ExcludedDates:
         day = wall_time(tick, self.zone).date()
         if day not in self.dates:
             return None
-        if day == date.max:
-            return tick
         # The search goes on after the whole day: an entry of every minute would otherwise take 1,440 steps.
-        end = datetime.combine(day + _DAY, time.min, self.zone).astimezone(UTC)
-        # At a midnight that is repeated, its first pass may be before the tick. The search must not go back.
-        return max(tick, end - _TICK)
+        return tick if day == date.max else _before(day + _DAY, self.zone, tick)
 
     def text(self, zone: tzinfo | None) -> str:
         """Return a text that identifies the exclusion; names its zone if that is not `zone`."""
@@ -71,11 +68,23 @@ class ExcludedTicks:
     """The ticks of a schedule."""
 
     schedule: Schedule
+    covered: CoveredDays | None = field(default=None, repr=False, compare=False)
+    """The days that can be skipped whole; None if the ticks must be tried one by one."""
 
     def passes(self, tick: datetime) -> datetime | None:
         """Return None if a tick is not excluded, else an instant after which the search can go on."""
         # `next_after` is exclusive: a schedule that fires at the tick itself says so when asked a moment earlier.
-        return tick if self.schedule.next_after(tick - _TICK) == tick else None
+        if self.schedule.next_after(tick - _TICK) != tick:
+            return None
+        return tick if self.covered is None else self._after_covered_days(self.covered, tick)
+
+    def _after_covered_days(self, covered: CoveredDays, tick: datetime) -> datetime:
+        today = wall_time(tick, covered.zone).date()
+        day = covered.first_uncovered(today)
+        if day is None:
+            return CALENDAR_END
+        # A tick that is excluded on a day that is not covered makes up for a gap that began on the day before.
+        return tick if day == today else _before(day, covered.zone, tick)
 
     def text(self, zone: tzinfo | None) -> str:
         """Return a text that identifies the exclusion; names its zone if that is not `zone`."""
@@ -89,6 +98,14 @@ class ExcludedTicks:
     def words(self, zone: tzinfo | None) -> str:
         """Return the ticks in words; names their zone if that is not `zone`."""
         return words_of(self.schedule, zone)
+
+
+def _before(day: date, zone: tzinfo, tick: datetime) -> datetime:
+    """Return the last instant before a day begins in a zone, but none before `tick`."""
+    # A midnight that is skipped has two readings, and the earlier one leaves no instant out.
+    start = min(datetime.combine(day, time(fold=fold), zone).astimezone(UTC) for fold in (0, 1))
+    # At a midnight that is repeated, its first pass may be before the tick. The search must not go back.
+    return max(tick, start - _TICK)
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -115,7 +132,7 @@ class Except:
         self, schedule: Schedule, excluded: Container[date] | Schedule, *, tz: str | tzinfo | None = None
     ) -> None:
         object.__setattr__(self, "schedule", checked(schedule, "Except"))
-        object.__setattr__(self, "_excluded", _exclusion(excluded, tz, zone_of(schedule)))
+        object.__setattr__(self, "_excluded", _exclusion(excluded, tz, schedule))
 
     @property
     def excluded(self) -> Container[date] | Schedule:
@@ -135,8 +152,9 @@ class Except:
     def next_after(self, instant: datetime) -> datetime | None:
         """Return the first tick strictly after `instant` that is not excluded, in UTC.
 
-        None if there is no such tick, or if 10,000 days, or 10,000 ticks of a schedule, in a row
-        are excluded.
+        Days on which one expression excludes all ticks of another are skipped whole, if both are in one zone and follow
+        the same rule of daylight saving. None if there is no such tick, or if 10,000 days of a container, or
+        10,000 ticks that must be tried one by one, are excluded in a row.
         """
         # Bounded: if everything is excluded, the search would block the event loop without end.
         for _ in range(MAX_EXCLUDED_IN_A_ROW):
@@ -169,12 +187,12 @@ class Except:
         return f"Except({self.schedule!r}, {self.excluded!r}{zone})"
 
 
-def _exclusion(excluded: object, tz: str | tzinfo | None, own: tzinfo | None) -> ExcludedDates | ExcludedTicks:
+def _exclusion(excluded: object, tz: str | tzinfo | None, schedule: Schedule) -> ExcludedDates | ExcludedTicks:
     if not isinstance(excluded, Schedule):
-        return ExcludedDates(as_dates(excluded), find_zone(tz if tz is not None else own))
+        return ExcludedDates(as_dates(excluded), find_zone(tz if tz is not None else zone_of(schedule)))
     if tz is not None:
         raise ValueError(f"tz is the zone of dates, and {excluded!r} has its own; leave tz out")
-    return ExcludedTicks(excluded)
+    return ExcludedTicks(excluded, covered_days(schedule, excluded))
 
 
 def as_dates(excluded: object) -> Container[date]:

@@ -36,6 +36,8 @@ class _Group:
 
     schedule: Schedule
     entries: list[CronEntry] = field(default_factory=list[CronEntry])
+    ended: bool = False
+    """Whether the log has said that there are no further ticks."""
 
 
 class CronLoop:
@@ -103,10 +105,24 @@ class CronLoop:
         return newest
 
     def _push(self, group: _Group, tick_at: datetime | None) -> None:
-        if tick_at is not None:
+        if tick_at is None:
+            self._log_end(group)
+        else:
             self._pushed += 1
             # The count keeps entries of one moment in order, and groups are never compared.
             heappush(self._heap, (tick_at.timestamp(), self._pushed, tick_at, group))
+
+    def _log_end(self, group: _Group) -> None:
+        # Once: a clock that is set back computes the entries again.
+        if group.ended:
+            return
+        group.ended = True
+        for entry in group.entries:
+            logger.warning(
+                "cron entry %s has ended: its schedule has no further ticks",
+                entry.name,
+                extra={"event": "cron_ended", "cron_name": entry.name},
+            )
 
     def _fire_one(self, tick: Tick) -> None:
         name = tick.entry.name

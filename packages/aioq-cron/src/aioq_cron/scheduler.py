@@ -49,7 +49,7 @@ class CronScheduler:
 
         `fire` must return at once. An exception from it is logged to `aioq.cron` and stops
         nothing. A schedule that raises disables its own entries, with one log line each. An
-        entry without further ticks fires no more.
+        entry without further ticks fires no more, and is logged once at WARNING.
 
         Entries with equal schedules share one computation. The loop yields to other tasks after
         every hundred fires.

@@ -18,6 +18,7 @@ from aioq_cron.days import day_stepper
 from aioq_cron.fields import CronFields
 
 __all__ = [
+    "CALENDAR_END",
     "CalendarStepper",
     "FieldStepper",
     "Shift",
@@ -36,7 +37,7 @@ _TICK = timedelta(microseconds=1)
 _LARGEST_DAYLIGHT_SHIFT = timedelta(hours=3)
 
 _CALENDAR_START = datetime.min.replace(tzinfo=UTC)
-_CALENDAR_END = datetime.max.replace(tzinfo=UTC)
+CALENDAR_END = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +224,7 @@ def in_utc(instant: object) -> datetime:
         return instant.astimezone(UTC)
     except OverflowError:
         # The instant is outside of the calendar in UTC, by less than a day. No tick lies there.
-        return _CALENDAR_START if instant.year == 1 else _CALENDAR_END
+        return _CALENDAR_START if instant.year == 1 else CALENDAR_END
 
 
 def wall_time(instant: datetime, zone: tzinfo) -> datetime:

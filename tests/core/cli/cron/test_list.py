@@ -232,7 +232,7 @@ def test_list_broken_schedule_does_not_affect_others(project: Project) -> None:
     cells = [[cell.strip() for cell in line if cell.strip()] for line in lines]
     assert cells[0] == ["NAME", "SCHEDULE", "NEXT RUNS"]
     assert cells[1] == ["broken", "tasks.Broken", "fails: RuntimeError: the sun is down"]
-    assert cells[4] == ["over", "tasks.Over", "never"]
+    assert cells[4] == ["over", "tasks.Over", "ended"]
     assert cells[7] == ["off", "* * * * *", "disabled"]
 
 

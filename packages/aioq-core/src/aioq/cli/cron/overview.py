@@ -178,7 +178,7 @@ def _next_lines(overview: EntryOverview, now: datetime) -> list[str]:
     if status and (pause := status.pause):
         since = f"paused {format_near(stored_time(pause.at, zone), now)}"
         return [since, f"by {pause.by}", *([pause.note] if pause.note else [])]
-    return format_times([run.astimezone(zone) for run in overview.next.runs]) or [overview.next.error or "never"]
+    return format_times([run.astimezone(zone) for run in overview.next.runs]) or [overview.next.error or "ended"]
 
 
 def _latest_lines(overview: EntryOverview, now: datetime) -> list[str]:
