@@ -17,6 +17,8 @@ from tests.times import runs
 
 EVERY_DAY = tuple(range(1, 32))
 COUNT = "expected 5 fields (minute hour day-of-month month day-of-week), got"
+READ = "other systems read it differently:"
+DECORATE = "and decorate the function to call"
 
 
 @pytest.mark.parametrize(
@@ -91,7 +93,8 @@ def test_parse_nickname_equals_its_expression(nickname: str, expression: str) ->
 
 
 def test_parse_ignores_extra_blanks_and_tabs() -> None:
-    """Leading, trailing and repeated blanks and tabs change nothing."""
+    """Leading, trailing and repeated blanks and tabs change nothing, nor does the end of the line that a file has."""
+    assert parse_fields("0 9 * * 1-5\r\n") == parse_fields("0 9 * * 1-5")
     assert parse_fields("\t 0  9 \t* * 1-5 ") == parse_fields("0 9 * * 1-5")
 
 
@@ -152,11 +155,48 @@ def test_parse_leading_star_marks_wildcard(expression: str, wildcard: bool) -> N
 
 
 ERRORS = [
-    ("0 0 9 * * *", f'{COUNT} 6; a seconds field is not supported; did you mean "0 9 * * *"?'),
-    ("* * * * * *", f'{COUNT} 6; a seconds field is not supported; did you mean "* * * * *"?'),
-    ("0 0 12 * * 1", f'{COUNT} 6; a seconds field is not supported; did you mean "0 12 * * 1"?'),
-    ("0 9 * * 1 2026", f"{COUNT} 6; a seconds field is not supported"),
-    ("0 0 12 ? * MON 2026", f'{COUNT} 7; seconds and year fields are not supported; did you mean "0 12 * * MON"?'),
+    (
+        "0 0 9 * * *",
+        (
+            f"{COUNT} 6; {READ} Quartz, Spring and node as 'at 09:00 every day', "
+            "croniter as 'at 00:00 on day 9 of the month in each second', AWS as 'at 00:00 on day 9 of the month'"
+        ),
+    ),
+    (
+        "*/15 * * * * *",
+        (
+            f"{COUNT} 6; {READ} Quartz, Spring and node as 'every minute at second */15', "
+            "croniter as 'every 15 minutes in each second', AWS as 'every 15 minutes'"
+        ),
+    ),
+    (
+        "30 9 * * 1 *",
+        (
+            f"{COUNT} 6; {READ} Quartz, Spring and node as 'at minute 9 past every hour in January at second 30', "
+            "croniter as 'at 09:30 on Monday in each second', AWS as 'at 09:30 on Sunday'"
+        ),
+    ),
+    (
+        "0 0 12 * * 1",
+        (
+            f"{COUNT} 6; {READ} Quartz as 'at 12:00 on Sunday', Spring and node as 'at 12:00 on Monday', "
+            "croniter as 'at 00:00 on day 12 of the month at second 1'"
+        ),
+    ),
+    ("0 9 * * 1 2026", f"{COUNT} 6; {READ} AWS as 'at 09:00 on Sunday in the year 2026'"),
+    ("0 0 12 ? * MON 2026", f"{COUNT} 7; {READ} Quartz as 'at 12:00 on Monday in the year 2026'"),
+    ("61 0 12 * * 1 1", f"{COUNT} 7"),
+    (
+        "CRON_TZ=Europe/Berlin 0 9 * * *",
+        'CRON_TZ=Europe/Berlin is not a field; write "0 9 * * *" and tz="Europe/Berlin"',
+    ),
+    ("TZ=UTC @daily", 'TZ=UTC is not a field; write "@daily" and tz="UTC"'),
+    ("0 9 * * * /usr/bin/foo", f"'/usr/bin/foo' begins the command of a crontab; write \"0 9 * * *\" {DECORATE}"),
+    ("@daily /usr/bin/foo -x", f"'/usr/bin/foo' begins the command of a crontab; write \"@daily\" {DECORATE}"),
+    (
+        "17 * * * * root cd / && run-parts",
+        f"'root' may be the user of a crontab, and the rest its command; write \"17 * * * *\" {DECORATE}",
+    ),
     ("0 9 * *", f"{COUNT} 4"),
     ("", f"{COUNT} 0"),
     ("daily", f"{COUNT} 1"),
@@ -184,7 +224,9 @@ ERRORS = [
     ("-5 * * * *", "minute field: '-5' is not a number, a range or *, in \"-5 * * * *\""),
     ("*-5 * * * *", "minute field: '*-5' is not a number, a range or *, in \"*-5 * * * *\""),
     ("*/5/2 * * * *", "minute field: '*/5/2' is not a number, a range or *, in \"*/5/2 * * * *\""),
-    ("@reboot", f"'@reboot' is not a nickname; use one of {', '.join(NICKNAMES)}"),
+    ("@noon", f"'@noon' is not a nickname; use one of {', '.join(NICKNAMES)}"),
+    ("@reboot", "'@reboot' is not a nickname; for work at the start of a worker use the lifespan of the app"),
+    ("@weekdays", "'@weekdays' is not a nickname; write \"0 0 * * 1-5\""),
     ("@dayly", "'@dayly' is not a nickname; did you mean @daily?"),
     ("@every 5m", "'@every 5m' is not a nickname; for a plain interval use aioq_cron.Every"),
     ("0 0 31 2 *", '"0 0 31 2 *" never matches: no month in (2) has day 31'),
@@ -243,7 +285,8 @@ def test_parse_foreign_extension_names_its_dialect(expression: str, item: str, m
     """An extension of another cron dialect is an error that names its meaning and its dialect."""
     with pytest.raises(InvalidCronExpression) as refused:
         CronExpression(expression)
-    hint = "; write *" if item == "?" else ""
+    hints = {"?": "; write *", "random value": "; write one value, and spread the runs with jitter="}
+    hint = hints.get(item, hints.get(meaning, ""))
     named = f"'{item}' ({meaning}, an extension of {dialect}) is not supported, in \"{expression}\"{hint}"
     assert str(refused.value).partition(" field: ")[2] == named
 
@@ -251,7 +294,7 @@ def test_parse_foreign_extension_names_its_dialect(expression: str, item: str, m
 @pytest.mark.parametrize(
     ("expression", "character", "position"),
     [
-        ("5 * * * *\n", r"\n", 10),
+        ("5 *\n* * *", r"\n", 4),
         ("0 9\v* * *", r"\x0b", 4),
         ("0\N{NO-BREAK SPACE}9 * * *", r"\xa0", 2),
         ("\N{FULLWIDTH DIGIT FIVE} * * * *", r"\uff15", 1),

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from aioq_cron.fields import DAY, HOUR, MINUTE, MONTH, WEEKDAY, CronFields
 
-__all__ = ["days_in_words", "joined", "listed", "shortened", "spans", "stride", "time_in_words"]
+__all__ = ["in_words", "joined", "listed", "shortened", "spans", "stride"]
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = (
@@ -36,7 +36,15 @@ _ORDINALS = ("first", "second", "third", "fourth")
 _WEEK = 7
 
 
-def days_in_words(fields: CronFields) -> str:
+def in_words(fields: CronFields) -> str:
+    """Return when an expression fires: "at 09:00 on Monday to Friday"."""
+    time, is_plain = _time_in_words(fields.minutes, fields.hours)
+    days = _days_in_words(fields)
+    every_day = "" if is_plain or days.startswith("on ") else "every day"
+    return " ".join(word for word in (time, every_day, days) if word)
+
+
+def _days_in_words(fields: CronFields) -> str:
     """Return the days on which the expression fires; an empty text if it fires on all days."""
     months = "" if len(fields.months) == MONTH.size else listed(fields.months, lambda month: _MONTHS[month - 1])
     any_day, any_weekday = len(fields.days) == DAY.size, len(fields.weekdays) == WEEKDAY.size
@@ -71,7 +79,7 @@ def _ordinal(days: Sequence[int]) -> str | None:
     return _ORDINALS[week] if whole else None
 
 
-def time_in_words(minutes: Sequence[int], hours: Sequence[int]) -> tuple[str, bool]:
+def _time_in_words(minutes: Sequence[int], hours: Sequence[int]) -> tuple[str, bool]:
     """Return the times of day, and whether the text is complete without naming days.
 
     "every 5 minutes" is complete; "at 09:00" needs an "every day".

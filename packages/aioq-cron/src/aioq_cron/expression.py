@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from aioq.cron import ClockChange
 from aioq.cron.zones import zone_text
-from aioq_cron.describe import days_in_words, time_in_words
+from aioq_cron.describe import in_words
 from aioq_cron.describe_dst import changes_between
 from aioq_cron.parser import parse_fields
 from aioq_cron.stepper import FieldStepper, ZonedCalendar, ZonedSchedule, in_utc
@@ -70,10 +70,7 @@ class CronExpression(ZonedSchedule):
 
     def in_words(self) -> str:
         """Return when it fires, in words: "at 09:00 on Monday to Friday". The zone is not named."""
-        time, is_plain = time_in_words(self._fields.minutes, self._fields.hours)
-        days = days_in_words(self._fields)
-        every_day = "" if is_plain or days.startswith("on ") else "every day"
-        return " ".join(word for word in (time, every_day, days) if word)
+        return in_words(self._fields)
 
     def clock_changes(self, start: datetime, end: datetime) -> list[ClockChange]:
         """Return the clock changes of its zone in [start, end), in order, with their effect on its runs.

@@ -18,12 +18,15 @@ __all__ = [
     "in_field",
     "never_matches",
     "outside",
+    "part_of_crontab",
     "shorten",
     "too_long",
     "wrong_count",
 ]
 
 _QUOTED = 100
+
+_SPREAD = "; write one value, and spread the runs with jitter="
 
 # Matched against one list item in upper case, after names and numbers were ruled out.
 _EXTENSIONS = (
@@ -32,9 +35,20 @@ _EXTENSIONS = (
     (re.compile(r"LW|WL|\d+W|W\d*"), "nearest working day, an extension of Quartz", ""),
     (re.compile(r"L\d*|L-\d+|(\d|[A-Z]{3})L"), "last day, an extension of Quartz", ""),
     (re.compile(r"H(\(.*\))?(/\d+)?"), "hashed value, an extension of Jenkins", ""),
-    (re.compile(r"R(\(.*\))?(/\d+)?"), "random value, an extension of croniter", ""),
-    (re.compile(r".*~.*"), "random value, an extension of cronie", ""),
+    (re.compile(r"R(\(.*\))?(/\d+)?"), "random value, an extension of croniter", _SPREAD),
+    (re.compile(r".*~.*"), "random value, an extension of cronie", _SPREAD),
 )
+
+
+_NICKNAME_HINTS = {
+    "@every": "for a plain interval use aioq_cron.Every",
+    "@reboot": "for work at the start of a worker use the lifespan of the app",
+    "@weekdays": 'write "0 0 * * 1-5"',
+    "@weekday": 'write "0 0 * * 1-5"',
+    "@weekends": 'write "0 0 * * 6,0"',
+    "@weekend": 'write "0 0 * * 6,0"',
+    "@quarterly": 'write "0 0 1 */3 *"',
+}
 
 
 def in_field(field: Field, problem: str, expression: str, hint: str = "") -> InvalidCronExpression:
@@ -66,10 +80,11 @@ def bad_character(expression: str, position: int) -> InvalidCronExpression:
 
 
 def bad_nickname(expression: str, nicknames: list[str]) -> InvalidCronExpression:
-    """Return the error of an unknown nickname, with the closest known one."""
+    """Return the error of an unknown nickname, with what to write instead or the closest known one."""
+    word = expression.lower().partition(" ")[0]
     close = get_close_matches(expression.lower(), nicknames, n=1)
-    if expression.lower().startswith("@every"):
-        hint = "for a plain interval use aioq_cron.Every"
+    if word in _NICKNAME_HINTS:
+        hint = _NICKNAME_HINTS[word]
     elif close:
         hint = f"did you mean {close[0]}?"
     else:
@@ -77,16 +92,18 @@ def bad_nickname(expression: str, nicknames: list[str]) -> InvalidCronExpression
     return InvalidCronExpression(f"'{shorten(expression)}' is not a nickname; {hint}", expression=expression)
 
 
-def wrong_count(expression: str, count: int, suggestion: str | None) -> InvalidCronExpression:
-    """Return the error of a wrong number of fields; `suggestion` is an expression that may have been meant."""
-    message = f"expected 5 fields (minute hour day-of-month month day-of-week), got {count}"
-    if count == 6:
-        message += "; a seconds field is not supported"
-    elif count == 7:
-        message += "; seconds and year fields are not supported"
-    if suggestion is not None:
-        message += f'; did you mean "{suggestion}"?'
-    return InvalidCronExpression(message, expression=expression)
+def wrong_count(expression: str, count: int, instead: str | None) -> InvalidCronExpression:
+    """Return the error of a wrong number of fields; `instead` is what the text may mean, or what to write."""
+    hint = f"; {shorten(instead, 600)}" if instead else ""
+    # The readings of several systems contradict each other, so none of them is suggested.
+    return InvalidCronExpression(
+        f"expected 5 fields (minute hour day-of-month month day-of-week), got {count}{hint}", expression=expression
+    )
+
+
+def part_of_crontab(expression: str, instead: str) -> InvalidCronExpression:
+    """Return the error of a zone, a user or a command in the text, as in a crontab; `instead` is what to write."""
+    return InvalidCronExpression(shorten(instead, 600), expression=expression)
 
 
 def outside(field: Field, text: str, expression: str) -> InvalidCronExpression:

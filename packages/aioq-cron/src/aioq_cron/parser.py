@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 from aioq_cron import messages
+from aioq_cron.describe import in_words
 from aioq_cron.errors import InvalidCronExpression
 from aioq_cron.fields import DAY, FIELDS, WEEKDAY, CronFields, Field
+from aioq_cron.readings import foreign_parts, readings
 
 __all__ = ["MAX_LENGTH", "NICKNAMES", "parse_fields"]
 
@@ -38,7 +40,7 @@ def parse_fields(expression: str) -> CronFields:
     """
     parts = _split(expression)
     if len(parts) != len(FIELDS):
-        raise messages.wrong_count(expression, len(parts), _without_seconds(parts))
+        raise messages.wrong_count(expression, len(parts), readings(parts, _in_words))
     text = " ".join(parts)
     minutes, hours, days, months, weekdays = (
         _values(field, part, text) for field, part in zip(FIELDS, parts, strict=True)
@@ -63,26 +65,24 @@ def _split(expression: object) -> list[str]:
         raise TypeError(f'a cron expression is a str such as "0 9 * * *", got {type(expression).__name__}')
     if len(expression) > MAX_LENGTH:
         raise messages.too_long(expression, MAX_LENGTH)
-    if foreign := _FOREIGN.search(expression):
-        raise messages.bad_character(expression, foreign.start())
-    text = expression.strip()
-    if text.startswith("@"):
-        if text.lower() not in NICKNAMES:
-            raise messages.bad_nickname(text, list(NICKNAMES))
-        text = NICKNAMES[text.lower()]
-    return text.split()
+    # A text from a file or a variable often has the end of its line.
+    text = expression.rstrip("\r\n")
+    if character := _FOREIGN.search(text):
+        raise messages.bad_character(expression, character.start())
+    text = text.strip()
+    parts = NICKNAMES.get(text.lower(), text).split()
+    if parts and (foreign := foreign_parts(parts, _in_words)):
+        raise messages.part_of_crontab(expression, foreign)
+    if text.startswith("@") and text.lower() not in NICKNAMES:
+        raise messages.bad_nickname(text, list(NICKNAMES))
+    return parts
 
 
-def _without_seconds(parts: list[str]) -> str | None:
-    """Return six or seven fields in the form of Quartz without seconds and year, if that is a valid expression."""
-    if len(parts) not in (6, 7):
-        return None
-    text = " ".join("*" if part == "?" else part for part in parts[1:6])
+def _in_words(text: str) -> str | None:
     try:
-        parse_fields(text)
+        return in_words(parse_fields(text))
     except InvalidCronExpression:
         return None
-    return text
 
 
 def _values(field: Field, part: str, expression: str) -> tuple[int, ...]:
