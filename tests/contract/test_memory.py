@@ -26,6 +26,8 @@ class TestMemoryBroker(
 ):
     """Everything that a broker can be asked for."""
 
+    virtual_time = True
+
     @pytest.fixture
     def clock(self) -> VirtualClock:
         """The clock that broker and test share."""

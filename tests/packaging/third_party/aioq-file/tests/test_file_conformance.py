@@ -16,6 +16,8 @@ class OnVirtualTime:
 
     clock: VirtualClock
 
+    virtual_time = True
+
     async def pass_time(self, seconds: float) -> None:
         """Advance the broker's clock."""
         await self.clock.advance(seconds)

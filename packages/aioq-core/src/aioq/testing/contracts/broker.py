@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
+
+import pytest
+
 from aioq.conformance import OPTIONAL, deviations, supports
+from aioq.discovery import BROKERS
+from aioq.errors import BrokerConfigError, BrokerUnavailable
 from aioq.protocols import Broker, Restricted
 from aioq.testing.contracts.attempts import AttemptContract
 from aioq.testing.contracts.claiming import ClaimContract
@@ -10,9 +16,12 @@ from aioq.testing.contracts.enqueueing import EnqueueContract
 from aioq.testing.contracts.leases import LeaseContract
 from aioq.testing.contracts.multi_process import MultiProcessContract
 from aioq.testing.contracts.outages import OutageContract
+from aioq.testing.contracts.retention import RetentionContract
 from aioq.testing.contracts.settling import SettleContract
 
 __all__ = ["BrokerContract"]
+
+PASSWORD = "s3cr3t-horse"  # noqa: S105  # of no server
 
 
 class BrokerContract(
@@ -23,6 +32,7 @@ class BrokerContract(
     SettleContract,
     AttemptContract,
     MultiProcessContract,
+    RetentionContract,
 ):
     """The suite for `aioq.protocols.Broker`.
 
@@ -46,6 +56,28 @@ class BrokerContract(
         needed = {f"{protocol.__name__}Contract" for protocol in spoken}
         missing = needed - {suite.__name__ for suite in type(self).__mro__}
         assert not missing, f"{type(self).__name__} must subclass {', '.join(sorted(missing))} of aioq.testing, too"
+
+    async def test_repr_and_errors_show_no_password(self, broker: Broker) -> None:
+        """The password of a URL is neither in the representation of the broker nor in the error of `connect`."""
+        urls = [f"{scheme}://ada:{PASSWORD}@127.0.0.1:1/1" for scheme in self.schemes(broker)]
+        if not urls:
+            pytest.skip("no installed package provides this broker for a URL")
+        for url in urls:
+            try:
+                named = type(broker)(url)  # type: ignore[call-arg]  # an entry point is called with the URL
+                shown = f"{named!r} {named}"
+                await named.connect()
+                await named.close()
+            except (BrokerConfigError, BrokerUnavailable) as error:
+                shown = f"{error!r} {error}"
+            assert PASSWORD not in shown
+
+    @staticmethod
+    def schemes(broker: Broker) -> list[str]:
+        """Return the schemes of the URLs that stand for the class of a broker; override it for a class of tests."""
+        kind = type(broker)
+        points = [point for point in entry_points(group=BROKERS) if point.attr == kind.__name__]
+        return [point.name for point in points if point.load() is kind]
 
     async def test_connect_and_close_are_idempotent(self, broker: Broker) -> None:
         """Connecting twice and closing twice raise nothing, and jobs outlive both."""

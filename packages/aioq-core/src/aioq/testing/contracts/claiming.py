@@ -111,6 +111,13 @@ class ClaimContract(BrokerSuite):
         assert (await broker.claim(self.request(queues=("two", "q")))).next_due == pytest.approx(300, abs=30)
         assert (await broker.claim(self.request(queues=("two",)))).next_due == pytest.approx(900, abs=30)
 
+    async def test_claim_next_due_omits_jobs_that_are_due(self, broker: Broker) -> None:
+        """A job that came due in a queue that the claim did not reach is due, and no later job."""
+        await broker.enqueue([self.job("a"), self.job("b", queue="r", delay=self.tick)])
+        await self.pass_time(self.tick * 1.5)
+        claim = await broker.claim(self.request(1, queues=("q", "r")))
+        assert ([lease.job_id for lease in claim.leases], claim.next_due) == (["a"], None)
+
     async def test_claim_concurrent_workers_get_different_jobs(self, broker: Broker) -> None:
         """Workers that claim at the same time never get the same job."""
         await broker.enqueue([self.job(str(n)) for n in range(40)])

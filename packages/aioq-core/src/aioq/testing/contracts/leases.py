@@ -38,6 +38,16 @@ class LeaseContract(BrokerSuite):
         await broker.settle([Completed(lease=held)])
         assert await broker.extend([held], seconds=60) == [held]
 
+    async def test_extend_lease_named_twice_is_held(self, broker: Broker) -> None:
+        """A lease that is named twice in one call is extended, and a lost one is returned."""
+        await broker.enqueue([self.job("a")])
+        held = await self.claim_one(broker)
+        assert await broker.extend([held, held], seconds=60) == []
+        await broker.settle([Completed(lease=held)])
+        lost = await broker.extend([held, held], seconds=60)
+        assert lost
+        assert all(lease == held for lease in lost)
+
     async def test_reap_ignores_live_leases(self, broker: Broker) -> None:
         """Only leases that ran out are reaped."""
         await broker.enqueue([self.job("a")])

@@ -7,9 +7,11 @@ import anyio.lowlevel
 import pytest
 from msgspec import structs
 
-from aioq.model.job import Claim, Released, Retried
-from aioq.protocols import Broker, Signals
+from aioq.conformance import supports
+from aioq.model.job import Claim, Failed, Released, Retried
+from aioq.protocols import Broker, JobStore, Signals
 from aioq.testing.contracts.result_signals import LONG, ResultSignalsContract
+from aioq.testing.contracts.suite import FAILURE
 
 __all__ = ["SignalsContract"]
 
@@ -162,6 +164,22 @@ class SignalsContract(ResultSignalsContract):
         await broker.enqueue([self.job("a")])
         lease = await self.claim_one(broker)
         assert await self.wakes(lambda: self.claims(signals), lambda: broker.settle([Released(lease=lease)])) == ["a"]
+
+    async def test_wait_and_claim_wakes_on_reap(self, broker: Broker, peer: Broker, signals: Signals) -> None:
+        """A job that another worker reaped ends the wait."""
+        await self.expire(broker)
+        await self.claim(broker, worker="w2")
+        assert await self.wakes(lambda: self.claims(signals), lambda: peer.reap(["q"])) == ["a"]
+
+    async def test_wait_and_claim_wakes_on_replay(self, broker: Broker, peer: Broker, signals: Signals) -> None:
+        """A job that was put back into its queue ends the wait."""
+        store = peer
+        if not supports(store, JobStore):
+            pytest.skip("a broker that is not a JobStore replays nothing")
+        await broker.enqueue([self.job("a")])
+        await broker.settle([Failed(lease=await self.claim_one(broker), failure=FAILURE, retain_for=60)])
+        await self.claim(broker)
+        assert await self.wakes(lambda: self.claims(signals), lambda: store.retry_job("a", queue="q")) == ["a"]
 
     async def test_wait_and_claim_wakes_when_job_comes_due(self, broker: Broker, signals: Signals) -> None:
         """A delayed job or a retry that comes due ends the wait."""

@@ -22,12 +22,15 @@ class BrokerSuite:
     """Base of the suites. A subclass of a suite defines the fixtures `broker` and `peer`.
 
     Tests let time pass with `pass_time`, which sleeps in real time; override it if the broker has a virtual
-    clock. Delays and leases in the suites are multiples of `tick` seconds.
+    clock, and set `virtual_time`. Delays and leases in the suites are multiples of `tick` seconds.
     """
 
     pytestmark = pytest.mark.anyio
 
     tick = 0.2
+
+    virtual_time = False
+    """Whether `pass_time` takes no time. Tests of what is kept for hours and days then wait for as long."""
 
     @pytest.fixture
     def broker(self) -> Broker:
@@ -48,6 +51,10 @@ class BrokerSuite:
     async def pass_time(self, seconds: float) -> None:
         """Let at least `seconds` pass on the broker's clock."""
         await anyio.sleep(seconds)
+
+    async def pass_long(self, seconds: float) -> None:
+        """Let `seconds` pass on a virtual clock; on a real one 3 s, which only reveals what is kept for less."""
+        await self.pass_time(seconds if self.virtual_time else 3.0)
 
     @staticmethod
     def job(id: str, **changes: object) -> NewJob:

@@ -35,6 +35,14 @@ class TickClaimContract(LedgerSuite):
         assert again.won == claim.ticks
         assert len(await self.recorded(ledger)) == 3
 
+    async def test_claim_tick_repeated_later_gets_same_answer(self, broker: Broker, ledger: TickLedger) -> None:
+        """The answer to a request is remembered for longer than an outage may take to pass."""
+        claim = self.claim_of(await self.whole_now(broker))
+        first = await ledger.claim_tick(claim)
+        await self.pass_long(60)
+        again = await ledger.claim_tick(claim)
+        assert (again.outcome, again.won) == (first.outcome, first.won) == (TickOutcome.WON, claim.ticks)
+
     async def test_claim_tick_repeated_after_lost_claims(self, broker: Broker, ledger: TickLedger) -> None:
         """Claims that lose in between do not change the answer to a repeated one."""
         now = await broker.time()
