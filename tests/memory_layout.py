@@ -83,7 +83,7 @@ def _placed(jobs: JobQueue) -> Iterable[tuple[StoredJob, str]]:
 
 def _of_records(broker: MemoryBroker) -> Iterator[str]:
     """Yield the ended jobs whose records would never be dropped."""
-    ends = {(job_id, ended) for _, job_id, ended in broker._table.expiry}
+    ends = {(key, ended) for _, key, ended in broker._table.expiry}
     for stored in broker._table.jobs.values():
-        if stored.state in FINAL_STATES and (stored.job.id, stored.finished_at) not in ends:
+        if stored.state in FINAL_STATES and (stored.job.key, stored.finished_at) not in ends:
             yield f"job {stored.job.id} has ended and is never forgotten"

@@ -124,7 +124,7 @@ class FlakyBroker(MemoryBroker):
         whole = super().reap
         return await self._shaky("reap", lambda: whole(queues, lease=lease, limit=limit))
 
-    async def get_job(self, job_id: str, *, queue: str | None = None) -> JobRecord | None:
+    async def get_job(self, job_id: str, *, queue: str) -> JobRecord | None:
         """Look a job up, or fail."""
         whole = super().get_job
         return await self._shaky("get_job", lambda: whole(job_id, queue=queue))
@@ -251,7 +251,7 @@ class PollableBroker(BareBroker):
         for name in ("list_jobs", "queue_stats", "cancel_job", "retry_job", "list_dead_jobs"):
             setattr(self, name, getattr(store, name))
 
-    async def get_job(self, job_id: str, *, queue: str | None = None) -> JobRecord | None:
+    async def get_job(self, job_id: str, *, queue: str) -> JobRecord | None:
         """Look a job up."""
         return await self.store.get_job(job_id, queue=queue)
 

@@ -92,10 +92,10 @@ async def next_job_runs(app: Aarq) -> bool:
     return await job.result(timeout=5)
 
 
-async def record_of(broker: Broker, job_id: str) -> JobRecord:
+async def record_of(broker: Broker, job_id: str, *, queue: str = "default") -> JobRecord:
     """Return the record of a job, which must exist."""
     assert isinstance(broker, JobStore)
-    record = await broker.get_job(job_id)
+    record = await broker.get_job(job_id, queue=queue)
     assert record is not None
     return record
 

@@ -65,7 +65,7 @@ async def test_expiry_job_not_started_in_time_is_expired(
     assert await broker.queue_stats() == [
         QueueStats(queue="default", pending=0, scheduled=0, running=0, dead=0, expired=1)
     ]
-    assert await broker.retry_job(job.id) is True
+    assert await broker.retry_job(job.id, queue="default") is True
     await drain(app)
     assert await job.result(timeout=5) == "done"
 

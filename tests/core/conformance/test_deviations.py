@@ -41,7 +41,7 @@ class WithoutLease(BareBroker):
 
 
 class Positional(MemoryBroker):
-    async def get_job(self, id: str, queue: str) -> JobRecord | None:  # type: ignore[override]
+    async def get_job(self, id: str, queue: str) -> JobRecord | None:
         return None
 
 
@@ -66,7 +66,7 @@ VERSIONS = {
 WRONG = {
     Incomplete: "JobStore lacks list_jobs, queue_stats, retry_job, list_dead_jobs",
     WithoutLease: "Broker.reap is async reap(queues, limit=100), and must be async reap(queues, *, lease=30.0, limit=100)",
-    Positional: "JobStore.get_job is async get_job(id, queue), and must be async get_job(job_id, *, queue=None)",
+    Positional: "JobStore.get_job is async get_job(id, queue), and must be async get_job(job_id, *, queue)",
     AwaitedAborts: "Signals.aborts is async aborts(worker_id), and must be aborts(worker_id)",
 }
 

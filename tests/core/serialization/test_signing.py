@@ -136,7 +136,7 @@ async def test_signing_changed_call_makes_job_dead(broker: FlakyBroker, change: 
     await broker.enqueue([job])
     parsed.clear()  # a client reads what it has encoded, to see whether it arrives
     await drain(app, queues=["default", "other"])
-    record = await record_of(broker, job.id)
+    record = await record_of(broker, job.id, queue=job.queue)
     assert (record.state, record.reason, parsed) == (JobState.DEAD, "bad_signature", [])
 
 
@@ -146,13 +146,13 @@ async def test_signing_call_is_not_valid_as_result(broker: FlakyBroker) -> None:
     first, second = await double.enqueue(1), await double.enqueue(2)
     await drain(app)
     stored = broker._table.jobs
-    stored[first.id].result = stored[second.id].result
+    stored["default", first.id].result = stored["default", second.id].result
     with pytest.raises(BadSignature, match=f"the result of job {first.id} of double was changed after it was signed"):
         await first.result(timeout=5)
-    stored[first.id].result = stored[first.id].job.payload
+    stored["default", first.id].result = stored["default", first.id].job.payload
     with pytest.raises(BadSignature):
         await first.result(timeout=5)
-    stored[first.id].result = b"8"
+    stored["default", first.id].result = b"8"
     with pytest.raises(BadSignature, match="is not signed"):
         await first.result(timeout=5)
 

@@ -88,11 +88,11 @@ class Scene:
     async def assert_all_ended(self, context: str) -> None:
         """Check that every job has ended as it should, without a failure that it did not cause."""
         for n in range(JOBS):
-            record = await self.broker.get_job(str(n))
+            record = await self.broker.get_job(str(n), queue="default")
             assert record is not None, context
             assert (record.state, record.result) == (JobState.COMPLETED, b"%d" % n), context
             assert 1 <= record.attempt - record.crashes <= (2 if n == 1 else 1), context
-        bad = await self.broker.get_job("bad")
+        bad = await self.broker.get_job("bad", queue="default")
         assert bad is not None, context
         assert (bad.state, bad.reason) == (JobState.DEAD, "malformed"), context
         (stats,) = await self.broker.queue_stats()

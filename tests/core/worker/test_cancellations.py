@@ -40,7 +40,7 @@ async def test_cancellations_late_one_does_not_hit_the_replay(clock: VirtualCloc
         await hold.started.wait()
         hold.started = anyio.Event()
         await job.cancel()
-        await broker.retry_job(job.id)
+        await broker.retry_job(job.id, queue="default")
         await hold.started.wait()
         held_up.set()
         await settle_down()

@@ -90,7 +90,7 @@ async def test_heartbeat_lost_lease_is_logged_once(clock: VirtualClock, caplog: 
     job = await slow.enqueue()
     async with working(app, clock=clock, lease=3, concurrency=1) as worker:
         await started.wait()
-        broker._table.jobs[job.id].epoch += 1  # as if another worker had claimed it
+        broker._table.jobs[job.queue, job.id].epoch += 1  # as if another worker had claimed it
         await clock.advance(59)
         worker.stop()
         await clock.advance(1)

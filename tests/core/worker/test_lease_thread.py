@@ -120,7 +120,7 @@ async def test_lease_thread_old_lost_lease_keeps_new_run() -> None:
 
     @app.task(name="long")
     async def long(ctx: dict[str, Any]) -> str:
-        current = broker._table.jobs[ctx["job_id"]].lease()
+        current = broker._table.jobs["default", ctx["job_id"]].lease()
         broker.connection.lost = [replace(current, epoch=current.epoch - 1)]
         await release.wait()
         return "ended"
@@ -141,7 +141,7 @@ async def test_lease_thread_lost_lease_cancels_run_in_loop(caplog: pytest.LogCap
 
     @app.task(name="long")
     async def long(ctx: dict[str, Any]) -> None:
-        broker.connection.lost = (broker._table.jobs[ctx["job_id"]].lease(),)  # type: ignore[assignment]
+        broker.connection.lost = (broker._table.jobs["default", ctx["job_id"]].lease(),)  # type: ignore[assignment]
         try:
             await anyio.sleep_forever()
         finally:

@@ -47,7 +47,7 @@ class Bookkeeper(FlakyBroker):
                 self.completed[id] += written and isinstance(settlement, Completed)
 
     async def _state(self, id: str) -> JobState | None:
-        stored = self._table.jobs.get(id)
+        stored = self._table.jobs.get(("default", id))
         return stored.state if stored else None
 
 
@@ -130,7 +130,7 @@ async def test_fleet_under_random_faults_ends_each_job_once(seed: int) -> None:
     with anyio.fail_after(30):
         await chaos.run()
     for n in range(JOBS):
-        record = await chaos.broker.get_job(str(n))
+        record = await chaos.broker.get_job(str(n), queue="default")
         assert record is not None, n
         assert (record.state, record.result) == (JobState.COMPLETED, b"%d" % n), n
     assert chaos.broker.completed == Counter({str(n): 1 for n in range(JOBS)})

@@ -163,7 +163,7 @@ async def test_reaper_never_takes_leases_that_it_cannot_extend(clock: VirtualClo
         broker.go_down("extend", error=BrokerConfigError("foreign data"))
         await clock.advance(30)
         assert (await record_of(broker, job.id)).crashes == 0
-        assert (await record_of(broker, "other")).crashes == 1
+        assert (await record_of(broker, "other", queue="other")).crashes == 1
         broker.come_up()
         await clock.advance(3)
         hold.release.set()

@@ -107,8 +107,8 @@ async def test_settler_stale_report_is_logged(app: Aarq, broker: FlakyBroker, ca
     @app.task(name="work")
     async def work(ctx: dict[str, Any]) -> None:
         # As if this worker had been away: the job is called off, put back, and run by another.
-        await broker.cancel_job(ctx["job_id"])
-        await broker.retry_job(ctx["job_id"])
+        await broker.cancel_job(ctx["job_id"], queue="default")
+        await broker.retry_job(ctx["job_id"], queue="default")
         request = ClaimRequest(worker_id="w2", queues=("default",), limit=1, lease=60, request_id="r")
         await MemoryBroker.claim(broker, request)
 

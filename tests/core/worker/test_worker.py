@@ -147,7 +147,7 @@ async def test_worker_after_many_jobs_has_empty_tables(app: Aarq, broker: FlakyB
         if n % 3 == 0 and ctx["attempt"] == 1:
             raise ValueError("again")
         if n % 7 == 0:
-            await broker.cancel_job(ctx["job_id"])
+            await broker.cancel_job(ctx["job_id"], queue="default")
 
     await work.enqueue_many(work.call(n) for n in range(1000))
     worker = Worker(app, burst=True, handle_signals=False, concurrency=50)

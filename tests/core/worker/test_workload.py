@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+from msgspec.structs import replace
 
 from aioq.worker.workload import LeaseTable, Slots
 from tests.core.rig import lease, settle_down
@@ -54,3 +55,14 @@ async def test_slots_and_leases_wake_waiting_tasks() -> None:
         assert sorted(woken) == ["free", "idle"]
         table.drop(held)
     assert woken[2:] == ["empty"]
+
+
+async def test_lease_table_holds_same_id_of_two_queues() -> None:
+    """The leases of two jobs with one id in two queues are held, and dropped, independently."""
+    table = LeaseTable()
+    of_p, of_q = replace(lease(), queue="p"), lease()
+    table.add([of_p, of_q])
+    assert table.all() == [of_p, of_q]
+    table.drop(of_p)
+    assert (of_p in table, of_q in table) == (False, True)
+    assert table.all() == [of_q]

@@ -359,8 +359,8 @@ class TestRestrictedUser:
         await broker.settle([Completed(lease=a, result=b"1", retain_for=60)])
         async with asyncio.timeout(3):
             assert await wait is True
-        assert await broker.cancel_job("b") is True
-        assert await broker.retry_job("b") is True
+        assert await broker.cancel_job("b", queue="q") is True
+        assert await broker.retry_job("b", queue="q") is True
         assert await broker.reap(["q"]) == []
         assert await work_of(broker, timeout=5) == ["b"]
         work = asyncio.ensure_future(work_of(broker, timeout=10))

@@ -140,7 +140,7 @@ class TestQueues:
         a, b, c, _ = await claim(broker, 4)
         late = Expired(lease=c, failure=Failure("Expired", "too late"))
         await broker.settle([Completed(lease=a, retain_for=60.0), Dead(lease=b, reason="malformed"), late])
-        await broker.cancel_job("f")
+        await broker.cancel_job("f", queue="q")
         found = [finding for finding in await broker.diagnose() if finding.subject == "queue q"]
         told = found[-1]
         assert told.text.startswith("1 scheduled, 1 running, 1 completed, 1 cancelled, 1 dead, 1 expired; about ")
@@ -335,8 +335,8 @@ async def test_impossible_queue_names_are_reported(
     await broker.enqueue([job("a")])
     raw.sadd(f"{{{namespace}}}:queue_names", "a b", b"\xff", "../x", "")
     assert [stats.queue for stats in await broker.queue_stats()] == ["q"]
-    record = await broker.get_job("a")
+    record = await broker.get_job("a", queue="q")
     assert record is not None
-    assert await broker.cancel_job("a") is True
+    assert await broker.cancel_job("a", queue="q") is True
     (text,) = [one.text for one in await broker.diagnose() if one.subject == "keys" and "no queue can have" in one.text]
     assert text == r"names of queues are stored that no queue can have: 4, for example , ../x, a b"

@@ -35,7 +35,7 @@ async def fill(broker: RedisBroker) -> None:
         ]
     )
     await broker.enqueue([job("in"), job("called-off"), job("later", delay=60.0)])
-    await broker.cancel_job("called-off")
+    await broker.cancel_job("called-off", queue="q")
 
 
 def leaks(findings: list[Finding]) -> list[tuple[Level, str]]:

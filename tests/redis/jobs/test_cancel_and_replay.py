@@ -47,11 +47,11 @@ async def test_cancel_with_replay_never_cancels_the_replay(
         started[id] = asyncio.Event()
         job = await hold.options(job_id=id).enqueue()
         await started[id].wait()
-        _, again = await asyncio.gather(client.cancel_job(id), client.retry_job(id))
+        _, again = await asyncio.gather(client.cancel_job(id, queue=job.queue), client.retry_job(id, queue=job.queue))
         if again:
             replayed += 1
             assert (id, await job.result(timeout=30)) == (id, 2)
-            record = await broker.get_job(id)
+            record = await broker.get_job(id, queue=job.queue)
             assert record is not None
             assert record.crashes == 0
     worker.stop()

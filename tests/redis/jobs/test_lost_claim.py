@@ -29,6 +29,6 @@ async def test_settle_after_failover_that_lost_the_claim_is_stale(
     assert await after.settle([Completed(lease=lost, result=b"1", retain_for=60)]) == [Settled.STALE]
     assert await after.settle([Completed(lease=held, result=b"2", retain_for=60)]) == [Settled.DONE]
     assert await after.settle([Completed(lease=lost, result=b"1", retain_for=60)]) == [Settled.STALE]
-    record = await after.get_job("a")
+    record = await after.get_job("a", queue="q")
     assert record is not None
     assert (record.state, record.result) == (JobState.COMPLETED, b"2")

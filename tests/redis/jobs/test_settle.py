@@ -134,7 +134,7 @@ async def test_reap_removes_records_that_ran_out(
             late(d),
         ]
     )
-    await broker.cancel_job("e")
+    await broker.cancel_job("e", queue="q")
     await let_pass(broker, 0.02)
     await broker.reap(["q"])
     assert raw.exists(*(f"{{{namespace}:q}}:{name}" for name in ("ended", *FINAL_STATES))) == 0

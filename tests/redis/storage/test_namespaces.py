@@ -73,7 +73,7 @@ async def use_everything(broker: RedisBroker) -> None:
         await Worker(app, burst=True, handle_signals=False).run()
         assert [await job.result(timeout=5) for job in jobs] == [1, 2]
         assert await late.cancel() is True
-        assert await broker.retry_job(late.id) is True
+        assert await broker.retry_job(late.id, queue="default") is True
         assert len(await broker.list_jobs("default", JobState.COMPLETED)) == 2
         assert [stats.pending for stats in await broker.queue_stats()] == [1]
         assert await broker.list_workers() == []
@@ -127,9 +127,9 @@ async def test_broker_two_namespaces_are_separate(
         await app.enqueue_many([work.options(job_id=f"same-{n}").call() for n in range(answer)])
     assert [stats.pending for stats in await ours.queue_stats()] == [1]
     assert [stats.pending for stats in await theirs.queue_stats()] == [2]
-    assert await ours.get_job("same-1") is None
-    assert await ours.cancel_job("same-0") is True
-    record = await theirs.get_job("same-0")
+    assert await ours.get_job("same-1", queue="default") is None
+    assert await ours.cancel_job("same-0", queue="default") is True
+    record = await theirs.get_job("same-0", queue="default")
     assert record is not None
     assert record.state is JobState.PENDING
 

@@ -75,8 +75,8 @@ async def test_claim_order_follows_due_times(broker: MemoryBroker, clock: Virtua
 async def test_retry_job_puts_cancelled_job_at_the_end(broker: MemoryBroker) -> None:
     """A cancelled job that is put back has lost its place in the queue."""
     await broker.enqueue([job("a"), job("b")])
-    await broker.cancel_job("a")
-    await broker.retry_job("a")
+    await broker.cancel_job("a", queue="q")
+    await broker.retry_job("a", queue="q")
     assert await order(broker) == ["b", "a"]
 
 
@@ -120,7 +120,7 @@ async def test_thousand_ended_jobs_leave_nothing_behind(broker: MemoryBroker, cl
         outcomes.append(Retried(lease=lease, delay=5))
         await broker.settle([outcomes[n % 4]])
     for n in range(1000):
-        await broker.cancel_job(str(n))
+        await broker.cancel_job(str(n), queue="q")
     assert len(broker._table.jobs) == 750
     await clock.advance(2 * 86_400)
     await broker.queue_stats()
@@ -136,7 +136,7 @@ async def test_cancelled_scheduled_jobs_leave_the_heap(broker: MemoryBroker) -> 
     await broker.enqueue([job("one", delay=5), job("two", delay=7)])
     for n in range(500):
         await broker.enqueue([job(str(n), delay=30_000_000)])
-        await broker.cancel_job(str(n))
+        await broker.cancel_job(str(n), queue="q")
     assert len(broker._table.queues["q"].scheduled) <= 4
     assert [record.id for record in await broker.list_jobs("q", JobState.SCHEDULED)] == ["one", "two"]
 
@@ -144,8 +144,8 @@ async def test_cancelled_scheduled_jobs_leave_the_heap(broker: MemoryBroker) -> 
 async def test_job_delayed_again_ignores_its_cancelled_delay(broker: MemoryBroker, clock: VirtualClock) -> None:
     """A job that was put back and then delayed again comes due at its new time only."""
     await broker.enqueue([job("near", delay=8), job("a", delay=10), job("far", delay=1000)])
-    await broker.cancel_job("a")
-    await broker.retry_job("a")
+    await broker.cancel_job("a", queue="q")
+    await broker.retry_job("a", queue="q")
     (lease,) = await claim(broker)
     await broker.settle([Retried(lease=lease, delay=100)])
     await clock.advance(50)
@@ -159,14 +159,14 @@ async def test_replayed_job_outlives_retention_of_its_failure(broker: MemoryBrok
     await broker.enqueue([job("a")])
     (lease,) = await claim(broker)
     await broker.settle([Failed(lease=lease, failure=Failure("E", "e"), retain_for=10)])
-    await broker.retry_job("a")
+    await broker.retry_job("a", queue="q")
     await clock.advance(9)
     (lease,) = await claim(broker)
     await broker.settle([Completed(lease=lease, result=b"1", retain_for=10)])
     await clock.advance(5)
-    assert await broker.get_job("a") is not None
+    assert await broker.get_job("a", queue="q") is not None
     await clock.advance(6)
-    assert await broker.get_job("a") is None
+    assert await broker.get_job("a", queue="q") is None
 
 
 async def test_queries_create_no_queue(broker: MemoryBroker) -> None:
@@ -197,7 +197,7 @@ async def test_aborts_reach_second_listener_of_same_worker_id(broker: MemoryBrok
         await settle_down()
         first.cancel()
         await settle_down()
-        await broker.cancel_job("a")
+        await broker.cancel_job("a", queue="q")
         await anyio.sleep(5)
     assert heard == ["a"]
 

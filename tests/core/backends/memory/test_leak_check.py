@@ -40,10 +40,10 @@ async def test_leaks_in_undamaged_broker_is_empty(broker: MemoryBroker) -> None:
         (lambda b: b._table.queues["q"].scheduled.clear(), "job later of queue q is not scheduled and should be"),
         (lambda b: b._table.queues["q"].leased.clear(), "job running of queue q is not leased and should be"),
         (
-            lambda b: b._table.queues["q"].crashed.update(waiting=b._table.jobs["waiting"]),
+            lambda b: b._table.queues["q"].crashed.update(waiting=b._table.jobs["q", "waiting"]),
             "job waiting of queue q is in the queue and should not be",
         ),
-        (lambda b: b._table.queues["r"].leased.update(a=b._table.jobs["done"]), "job done of queue r is leased and should not be"),
+        (lambda b: b._table.queues["r"].leased.update(a=b._table.jobs["q", "done"]), "job done of queue r is leased and should not be"),
         (lambda b: b._table.queues["q"].counts.clear(), "queue q counts {}"),
         (lambda b: b._table.queues["q"].scheduled.extend(b._table.queues["q"].scheduled * 3), "job later of queue q is scheduled and should not be"),
         (lambda b: b._table.expiry.clear(), "job done has ended and is never forgotten"),
@@ -59,5 +59,5 @@ async def test_leaks_in_damaged_broker_names_the_job(broker: MemoryBroker, damag
 async def test_leaks_in_heap_of_cancelled_jobs_is_reported(broker: MemoryBroker) -> None:
     """Heap items of cancelled jobs may be as many as the scheduled jobs, and no more."""
     jobs = broker._table.queues["q"]
-    jobs.scheduled += [(1.0, n, broker._table.jobs["done"]) for n in range(3)]
+    jobs.scheduled += [(1.0, n, broker._table.jobs["q", "done"]) for n in range(3)]
     assert leaks_in(broker) == ["queue q has 4 scheduled items, most of cancelled jobs"]

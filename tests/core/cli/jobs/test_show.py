@@ -132,6 +132,18 @@ def test_show_unknown_job_exits_1(project: Project) -> None:
     assert project.aioq("jobs", "show", "tasks:app", "j", "--queue", "other").code == 1
 
 
+def test_show_id_of_two_queues_needs_queue(project: Project) -> None:
+    """If two queues have a job with the id, the line names the queues, and `-q` chooses one."""
+    enqueue(project, b"{}", None)
+    broker = project.app.broker
+    assert isinstance(broker, FarBroker)
+    project.do(lambda: broker.near.enqueue([NewJob(id="j", task="shop.send", queue="bills", payload=b"{}")]))
+    outcome = project.aioq("jobs", "show", "tasks:app", "j")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == "aioq: jobs show: the queues bills, mails have a job j each; choose one with -q\n"
+    assert "queue     bills" in project.aioq("jobs", "show", "tasks:app", "j", "-q", "bills").out
+
+
 def test_show_memory_broker_is_rejected(project: Project) -> None:
     """The jobs are in the memory of another process."""
     outcome = project.aioq("jobs", "show", "memory://", "j")

@@ -81,7 +81,7 @@ class Scene:
         """Each tick ran at most once, or as a job to its end; the ledger knows of every one."""
         assert {run: count for run, count in self.runs.items() if count > 1 and run[0] != "job"} == {}, context
         for tick in range(10, LAST + 1, 10):
-            job = await self.broker.get_job(f"cron:job:{round((START + tick) * 1000)}")
+            job = await self.broker.get_job(f"cron:job:{round((START + tick) * 1000)}", queue="default")
             assert job is not None, f"{context}: tick {tick} was not enqueued"
             assert job.state is JobState.COMPLETED, f"{context}: tick {tick}"
         for name in ENTRIES[1:]:

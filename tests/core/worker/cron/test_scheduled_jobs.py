@@ -293,7 +293,7 @@ async def test_repeated_job_sees_run_before_its_tick(
         await clock.advance(10)
         report.error = None
         await clock.advance(10)
-        assert await broker.retry_job(job_id(20))
+        assert await broker.retry_job(job_id(20), queue="default")
         await clock.advance(2)
     at = [MIDNIGHT + timedelta(seconds=seconds) for seconds in range(40)]
     assert report.seen("scheduled_at", "previous_success")[2:] == [(at[30], at[10]), (at[20], at[10])]

@@ -23,6 +23,7 @@ __all__ = [
     "Failed",
     "Failure",
     "HandedBack",
+    "JobKey",
     "JobRecord",
     "Lease",
     "NewJob",
@@ -36,12 +37,17 @@ __all__ = [
 ]
 
 
+JobKey: TypeAlias = tuple[str, str]
+"""The identity of a job: its queue and its id. An id is unique within a queue; other queues may have a job with it."""
+
+
 # Structs of msgspec, not dataclasses: each job makes several of these, and a frozen dataclass takes far longer to make.
 class NewJob(Struct, frozen=True, kw_only=True):
     """A job as a client passes it to a broker."""
 
     id: str
-    """Chosen by the client before its first call, so that a repeated enqueue stores no second job."""
+    """Unique within the queue. Chosen by the client before its first call, so that a repeated enqueue stores no second
+    job."""
     task: str
     queue: str
     payload: bytes
@@ -59,6 +65,11 @@ class NewJob(Struct, frozen=True, kw_only=True):
     max_crashes: int = 3
     """Crashes after which the job is dead, if it was running alone at the last of them; see
     `aioq.model.suspects.after_crash`."""
+
+    @property
+    def key(self) -> JobKey:
+        """The identity of the job."""
+        return self.queue, self.id
 
 
 class Lease(Struct, frozen=True, kw_only=True):
@@ -91,9 +102,10 @@ class Lease(Struct, frozen=True, kw_only=True):
 
 
 class CancelledRun(Struct, frozen=True, kw_only=True):
-    """A run that was cancelled while it was leased: the fields of its lease that tell it from later runs."""
+    """A run that was cancelled while it was leased: the fields of its lease that tell it from other runs."""
 
     job_id: str
+    queue: str
     epoch: int
     enqueued_at: float
 

@@ -9,7 +9,7 @@ with different clocks agree on which lease has run out.
 
 Every broker method may raise `BrokerUnavailable` if the store cannot be reached or is not ready. Whether the
 call had an effect is then unknown, and the caller repeats it with the same arguments. Repeating is safe:
-enqueue is idempotent by job id, claim by request id, and settle by epoch.
+enqueue is idempotent by queue and job id, claim by request id, and settle by epoch.
 """
 
 from aioq.protocols.broker import PROTOCOL_VERSION as PROTOCOL_VERSION

@@ -22,7 +22,8 @@ class Broker(Protocol):
     """A durable store of jobs, shared by all clients and workers of a namespace.
 
     A job leaves the store only by the settlement that ends it. A claim puts it under a lease, so that it is not
-    lost if the worker vanishes. A job is identified by its queue and id.
+    lost if the worker vanishes. A job is identified by its queue and its id: jobs of two queues may have the same id,
+    and no call confuses them.
 
     An entry point of the group `aioq.brokers` is named like a URL scheme. It is called with the URL and returns
     a broker without waiting for anything; it raises `BrokerConfigError` if the URL is invalid.
@@ -56,7 +57,7 @@ class Broker(Protocol):
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[bool]:
         """Store jobs, all or none, and return for each whether it is new.
 
-        1. A job whose id is known is not changed, and its answer is False.
+        1. A job whose id is known in its queue is not changed, and its answer is False.
         2. A new job is `scheduled` if its `run_at`, or else its `delay`, lies in the future. Otherwise it is
            `pending`.
         3. A call that was cancelled or raised `BrokerUnavailable` may have stored its jobs. Repeating it on the
@@ -66,8 +67,7 @@ class Broker(Protocol):
         4. For other objects, and after 60 s, a job without a record is new.
 
         Raises:
-            JobConflict: The id is known with another task or payload. Within one call, and in a broker that
-                stores all queues together, also: with another queue. Nothing is stored.
+            JobConflict: The id is known in the queue with another task or payload. Nothing is stored.
             BrokerFull: The store has no memory for the jobs. Nothing is stored.
         """
         ...

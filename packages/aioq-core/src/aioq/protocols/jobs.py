@@ -15,10 +15,13 @@ __all__ = ["JobStore", "Signals"]
 
 @runtime_checkable
 class JobStore(Protocol):
-    """A broker that can look up and change its jobs. `Job.result` needs it."""
+    """A broker that can look up and change its jobs. `Job.result` needs it.
 
-    async def get_job(self, job_id: str, *, queue: str | None = None) -> JobRecord | None:
-        """Return the record of a job; None if there is none. Without `queue` all queues are searched."""
+    A job is identified by its queue and its id.
+    """
+
+    async def get_job(self, job_id: str, *, queue: str) -> JobRecord | None:
+        """Return the record of a job; None if there is none."""
         ...
 
     async def list_jobs(self, queue: str, state: JobState, *, limit: int = 100, offset: int = 0) -> list[JobRecord]:
@@ -33,7 +36,7 @@ class JobStore(Protocol):
         """Return the counts of every queue that has held a job, sorted by name."""
         ...
 
-    async def cancel_job(self, job_id: str, *, queue: str | None = None) -> bool:
+    async def cancel_job(self, job_id: str, *, queue: str) -> bool:
         """Cancel a job; False if it has ended or is unknown.
 
         A running job is `cancelled` at once and its lease is lost. If the broker has `Signals`, it notifies
@@ -41,7 +44,7 @@ class JobStore(Protocol):
         """
         ...
 
-    async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
+    async def retry_job(self, job_id: str, *, queue: str) -> bool:
         """Put a failed, cancelled, dead or expired job back into its queue; False if it is in another state or unknown.
 
         1. Its attempts, crashes and hand-backs are counted from 0 again, and it no longer expires. Its epochs go on,
@@ -88,7 +91,7 @@ class Signals(Protocol):
         """Yield this worker's runs as their jobs are cancelled, until closed.
 
         A cancelled job may be replayed at once, and the same worker may claim it before it reads of the cancellation:
-        the epoch tells which of its runs was cancelled.
+        the epoch tells which of its runs was cancelled. Another queue may have a job with the same id.
 
         If the iterator ends or raises, the worker calls `aborts` again. Cancellations in between may be left
         out or repeated: the worker notices them when it next extends the lease. A broker without `JobStore`

@@ -80,7 +80,7 @@ class Reaper:
             Exception: The leases of no queue could be extended.
         """
         if not self._heartbeat.overdue():
-            return self._queues
+            return list(self._queues)
         errors = await self._heartbeat.extend_now()
         queues = [queue for queue in self._queues if queue not in errors]
         if not queues:

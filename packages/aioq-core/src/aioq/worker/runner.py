@@ -16,7 +16,7 @@ import anyio
 from aioq.errors import BadSignature, PayloadTooLarge, ResultSerializationError, SerializationError, UnknownTask
 from aioq.handle import current_job
 from aioq.model.ids import TICK_IDS
-from aioq.model.job import CancelledRun, Completed, Failed, Lease, Released, Settlement
+from aioq.model.job import CancelledRun, Completed, Failed, JobKey, Lease, Released, Settlement
 from aioq.options import TaskOptions
 from aioq.serialization.failure import describe, error_text
 from aioq.serialization.mismatch import ArgumentMismatch
@@ -60,10 +60,11 @@ class CancelReason(Enum):
 class RunningJob:
     """A job that was started and has not ended."""
 
-    __slots__ = ("cancelled_for", "lease", "overrun", "task")
+    __slots__ = ("cancelled_for", "key", "lease", "overrun", "task")
 
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
+        self.key: JobKey = (lease.queue, lease.job_id)
         self.task: JobTask | None = None
         """None until the job's task has made its first step."""
         self.cancelled_for: CancelReason | None = None
@@ -85,7 +86,7 @@ class Runner:
         # The slots limit the threads: a thread keeps its slot until it ends, even if its job ended before. anyio's own
         # limiter would free the place of a thread whose job has ended.
         self._in_thread = partial(in_thread, on_left=self._keep_slot, limiter=anyio.CapacityLimiter(math.inf))
-        self._running: dict[str, RunningJob] = {}
+        self._running: dict[JobKey, RunningJob] = {}
         self._tasks: JobTasks | None = None
         self.shared: Mapping[str, Any] = {}
         """What the app's lifespan yielded."""
@@ -113,12 +114,13 @@ class Runner:
         """
         if self._tasks is None:
             raise RuntimeError("jobs can be started inside `running` only")
-        if (earlier := self._running.get(lease.job_id)) is not None:
+        job = RunningJob(lease)
+        if (earlier := self._running.get(job.key)) is not None:
             if earlier.overrun is not None:
                 self._settler.add(Released(lease=lease, delay=OVERRUN_RETRY_DELAY))
                 return
             self.cancel(earlier.lease, CancelReason.LOST)
-        job = self._running[lease.job_id] = RunningJob(lease)
+        self._running[job.key] = job
         # Here, not in the job's task: the next claim asks for as many jobs as there are free slots, and may be sent
         # before that task has made its first step.
         self._slots.take()
@@ -126,7 +128,7 @@ class Runner:
 
     def cancel(self, run: Lease | CancelledRun, reason: CancelReason) -> bool:
         """Cancel one run of a job; return False if it is not running here or is being cancelled already."""
-        job = self._running.get(run.job_id)
+        job = self._running.get((run.queue, run.job_id))
         # The first reason stays: a job whose lease was lost must not be released when the worker stops later.
         if job is None or job.cancelled_for or job.overrun is not None:
             return False
@@ -167,8 +169,8 @@ class Runner:
             settlement = self._after_cancel(job) if job.cancelled_for else await self._settlement(task, job)
         finally:
             # The same job may have been claimed and started again since.
-            if self._running.get(job.lease.job_id) is job:
-                del self._running[job.lease.job_id]
+            if self._running.get(job.key) is job:
+                del self._running[job.key]
             # Before the outcome is written: otherwise every slot would be idle for one round trip after each job. The
             # lease stays in the table until then, so it is extended while the outcome waits.
             self._slots.release()
@@ -201,20 +203,20 @@ class Runner:
         lease = current_job.get()
         if lease is None:
             raise RuntimeError("the runner starts threads in the tasks of jobs only")
-        job = self._running.get(lease.job_id)
-        reason = job.cancelled_for if job is not None and job.lease is lease else None
         rest = RunningJob(lease)
+        job = self._running.get(rest.key)
+        reason = job.cancelled_for if job is not None and job.lease is lease else None
         rest.overrun = overrun = self._overruns.add(
             lease, reason.value if reason else TIMED_OUT, thread.stack, elapsed=0.0
         )
         if job is None or job.lease is lease:
-            self._running[lease.job_id] = rest
+            self._running[rest.key] = rest
         self._slots.take()
         return partial(self._free_slot, rest, overrun)
 
     def _free_slot(self, rest: RunningJob, overrun: Overrun) -> None:
-        if self._running.get(rest.lease.job_id) is rest:
-            del self._running[rest.lease.job_id]
+        if self._running.get(rest.key) is rest:
+            del self._running[rest.key]
         self._overruns.remove(overrun)
         self._slots.release()
 

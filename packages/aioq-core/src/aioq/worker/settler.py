@@ -74,8 +74,8 @@ class Settler:
         If the broker rejects some of them, it still gets the rest.
         """
         # A job whose outcome is waiting must not be released as well; its later run here has another epoch.
-        reported = {(settlement.lease.job_id, settlement.lease.epoch) for settlement in self._waiting}
-        rest = [Released(lease=lease) for lease in self._leases.all() if (lease.job_id, lease.epoch) not in reported]
+        reported = {_run_of(settlement.lease) for settlement in self._waiting}
+        rest = [Released(lease=lease) for lease in self._leases.all() if _run_of(lease) not in reported]
         # One request for both: the process may be killed before it can send a second one.
         if not (batch := [*self._waiting, *rest]):
             return
@@ -140,6 +140,10 @@ class Settler:
                 error_text(error),
                 extra=extra("report_rejected", settlement.lease),
             )
+
+
+def _run_of(lease: Lease) -> tuple[str, str, int]:
+    return lease.queue, lease.job_id, lease.epoch
 
 
 def _log_stale(settlement: Settlement) -> None:

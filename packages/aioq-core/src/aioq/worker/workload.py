@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import anyio
 
-from aioq.model.job import Lease
+from aioq.model.job import JobKey, Lease
 
 __all__ = ["LeaseTable", "Slots"]
 
@@ -76,23 +76,24 @@ class Slots:
 
 
 class LeaseTable:
-    """Leases by job id. The heartbeat extends those that are in it; the worker releases the rest when it stops."""
+    """Leases by job. The heartbeat extends those that are in it; the worker releases the rest when it stops."""
 
     def __init__(self) -> None:
-        self._held: dict[str, Lease] = {}
+        self._held: dict[JobKey, Lease] = {}
         self._emptied = anyio.Event()
 
     def add(self, leases: Iterable[Lease]) -> None:
         """Add leases that were claimed."""
         # A job that is claimed again replaces its lost lease: only the newest epoch can be extended.
-        self._held.update((lease.job_id, lease) for lease in leases)
+        self._held.update(((lease.queue, lease.job_id), lease) for lease in leases)
 
     def drop(self, lease: Lease) -> None:
         """Remove a lease, unless the job has been claimed again since."""
         # Not by epoch: after a failover that lost a claim, a second claim may have given this worker the same epoch.
-        if self._held.get(lease.job_id) is not lease:
+        key = lease.queue, lease.job_id
+        if self._held.get(key) is not lease:
             return
-        del self._held[lease.job_id]
+        del self._held[key]
         if not self._held:
             self._emptied.set()
             self._emptied = anyio.Event()
@@ -116,5 +117,5 @@ class LeaseTable:
         return len(self._held)
 
     def __contains__(self, lease: Lease) -> bool:
-        held = self._held.get(lease.job_id)
+        held = self._held.get((lease.queue, lease.job_id))
         return held is not None and held.epoch == lease.epoch

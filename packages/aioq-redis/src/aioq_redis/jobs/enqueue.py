@@ -48,7 +48,7 @@ class EnqueueRole(BrokerRole):
         for batcher in batchers.values():
             batcher.users += 1
         try:
-            stored = await _store_in_parts(jobs, parts, batchers)
+            stored = await _store_in_parts(parts, batchers)
         finally:
             for batcher in batchers.values():
                 batcher.users -= 1
@@ -104,11 +104,10 @@ def _has_ended(session: Session) -> bool:
 
 
 async def _store_in_parts(
-    jobs: Sequence[NewJob], parts: Mapping[str, Sequence[NewJob]], batchers: Mapping[str, EnqueueBatcher]
+    parts: Mapping[str, Sequence[NewJob]], batchers: Mapping[str, EnqueueBatcher]
 ) -> dict[str, list[int]]:
     """Store the jobs of each queue; return the answers."""
     args = {queue: encode_jobs(part) for queue, part in parts.items()}
-    _check_ids(jobs)
     for queue, batcher in batchers.items():
         answers = await batcher.check(args[queue])
         if CONFLICT in answers:
@@ -122,14 +121,6 @@ async def _store_in_parts(
     for queue, batcher in batchers.items():
         batcher.settle(args[queue])
     return stored
-
-
-def _check_ids(jobs: Sequence[NewJob]) -> None:
-    """Raise an error if two jobs of different queues have one id."""
-    queues: dict[str, str] = {}
-    for job in jobs:
-        if queues.setdefault(job.id, job.queue) != job.queue:
-            raise JobConflict(job.id, queues[job.id])
 
 
 def _conflict(jobs: Sequence[NewJob], answers: Sequence[int]) -> JobConflict:

@@ -25,7 +25,7 @@ logger = logging.getLogger("aioq.redis")
 POLL_INTERVAL: Final = 0.5
 """Seconds between looks at a job if the user may not subscribe to channels."""
 
-_CANCELLED_RUN: Final = re.compile(rb"(\d{1,15}) (\d{1,15}) ([!-~]{1,200})")
+_CANCELLED_RUN: Final = re.compile(rb"(\d{1,15}) (\d{1,15}) ([!-~]{1,64}) ([!-~]{1,200})")
 
 WAIT_MARGIN: Final = 60.0
 """Seconds after the end of a wait for which the server still counts it."""
@@ -98,8 +98,10 @@ def _read_run(message: bytes) -> CancelledRun | None:
     found = _CANCELLED_RUN.fullmatch(message)
     if found is None:
         return None
-    epoch, enqueued, job_id = found.groups()
-    return CancelledRun(job_id=job_id.decode("ascii"), epoch=int(epoch), enqueued_at=int(enqueued) / 1000)
+    epoch, enqueued, queue, job_id = found.groups()
+    return CancelledRun(
+        job_id=job_id.decode("ascii"), queue=queue.decode("ascii"), epoch=int(epoch), enqueued_at=int(enqueued) / 1000
+    )
 
 
 async def _message(subscription: Subscription, seconds: float) -> bytes | None:

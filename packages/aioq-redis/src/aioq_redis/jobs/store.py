@@ -27,11 +27,9 @@ PAGE: Final = 1000
 class JobStoreRole(BrokerRole):
     """Implements `aioq.protocols.JobStore`."""
 
-    async def get_job(self, job_id: str, *, queue: str | None = None) -> JobRecord | None:
+    async def get_job(self, job_id: str, *, queue: str) -> JobRecord | None:
         """Return the record of a job; see `aioq.protocols.JobStore.get_job`."""
-        queues = await self._queues_of(queue)
-        found = await gather_all(self._get_jobs(name, [job_id]) for name in queues)
-        return next((record for records in found for record in records), None)
+        return next(iter(await self._get_jobs(queue, [job_id])), None)
 
     async def list_jobs(self, queue: str, state: JobState, *, limit: int = 100, offset: int = 0) -> list[JobRecord]:
         """Return jobs of one state; see `aioq.protocols.JobStore.list_jobs`."""
@@ -48,35 +46,26 @@ class JobStoreRole(BrokerRole):
 
     async def queue_stats(self) -> list[QueueStats]:
         """Return the counts of every queue; see `aioq.protocols.JobStore.queue_stats`."""
-        queues = await self._queues_of(None)
+        queues = await self._queue_names()
         counts = await gather_all(self._database.call("stats", self._layout.queue(name), ()) for name in queues)
         return [
             QueueStats(queue=name, pending=pending, scheduled=scheduled, running=running, dead=dead, expired=expired)
             for name, (pending, scheduled, running, dead, expired) in zip(queues, counts, strict=True)
         ]
 
-    async def cancel_job(self, job_id: str, *, queue: str | None = None) -> bool:
+    async def cancel_job(self, job_id: str, *, queue: str) -> bool:
         """Cancel a job; see `aioq.protocols.JobStore.cancel_job`."""
-        request, ttl = new_id(), milliseconds(self._retention.cancelled_ttl)
-        channels = self._layout.fleet.key("abort:")
+        space, ttl = self._layout.queue(queue), milliseconds(self._retention.cancelled_ttl)
+        aborts = self._layout.fleet.key("abort:")
+        args = (job_id, new_id(), ttl, space.key("end:"), aborts, queue)
+        return bool(await self._database.call("cancel", space, args))
 
-        async def cancel(name: str) -> int:
-            space = self._layout.queue(name)
-            return int(await self._database.call("cancel", space, (job_id, request, ttl, space.key("end:"), channels)))
-
-        return any(await gather_all([cancel(name) for name in await self._queues_of(queue)]))
-
-    async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
+    async def retry_job(self, job_id: str, *, queue: str) -> bool:
         """Enqueue an ended job again; see `aioq.protocols.JobStore.retry_job`."""
         # A repetition after a lost answer must not enqueue the job a second time.
-        request = new_id()
-        queues = await self._queues_of(queue)
-        calls = (self._database.call("retry_job", self._layout.queue(name), (job_id, request)) for name in queues)
-        return any(await gather_all(calls))
+        return bool(await self._database.call("retry_job", self._layout.queue(queue), (job_id, new_id())))
 
-    async def _queues_of(self, queue: str | None) -> list[str]:
-        if queue is not None:
-            return [queue]
+    async def _queue_names(self) -> list[str]:
         names = await self._database.command("SMEMBERS", self._layout.fleet.key("queue_names"))
         return sorted(name.decode() for name in names if is_queue_name(name))
 

@@ -82,7 +82,7 @@ async def test_enqueue_without_room_stores_nothing(broker: FileBroker) -> None:
     await file.transact(lambda db: db.execute("PRAGMA max_page_count = 50"))
     with pytest.raises(BrokerFull, match="no room"):
         await broker.enqueue([NewJob(id="small", task="t", queue="q", payload=b""), big])
-    assert await broker.get_job("small") is None
+    assert await broker.get_job("small", queue="q") is None
 
 
 @pytest.mark.anyio

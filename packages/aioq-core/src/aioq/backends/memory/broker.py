@@ -13,7 +13,7 @@ from aioq.backends.memory.ledger import TickLedgerRole
 from aioq.backends.memory.waiters import Waiters
 from aioq.clock import Clock, SteadyClock, SystemClock, wait_until
 from aioq.errors import BrokerConfigError, JobConflict
-from aioq.model.job import CancelledRun, Claim, ClaimRequest, NewJob, WorkerInfo
+from aioq.model.job import CancelledRun, Claim, ClaimRequest, JobKey, NewJob, WorkerInfo
 from aioq.model.states import FINAL_STATES
 
 __all__ = ["MemoryBroker"]
@@ -69,16 +69,16 @@ class MemoryBroker(LeaseRole, JobStoreRole, TickLedgerRole):
         """Store jobs, all or none; see `aioq.protocols.Broker.enqueue`."""
         self._check_process()
         now = self._table.now()
-        fresh: dict[str, NewJob] = {}
+        fresh: dict[JobKey, NewJob] = {}
         is_new: list[bool] = []
         for job in jobs:
             # An id that comes twice in one call counts like that of a stored job.
-            known = fresh.get(job.id) or ((stored := self._table.jobs.get(job.id)) and stored.job)
-            if known and (known.task, known.queue, known.payload) != (job.task, job.queue, job.payload):
+            known = fresh.get(job.key) or ((stored := self._table.jobs.get(job.key)) and stored.job)
+            if known and (known.task, known.payload) != (job.task, job.payload):
                 raise JobConflict(job.id, known.queue)
             is_new.append(known is None)
             if known is None:
-                fresh[job.id] = job
+                fresh[job.key] = job
         # Only after all were checked: a conflict must store none of them.
         for job in fresh.values():
             self._table.add(job, now)
@@ -124,8 +124,8 @@ class MemoryBroker(LeaseRole, JobStoreRole, TickLedgerRole):
 
     async def wait_for_result(self, job_id: str, *, queue: str, timeout: float) -> bool:
         """Wait until a job ends; see `aioq.protocols.Signals.wait_for_result`."""
-        with self._table.waiters.waiting("result", [job_id]) as event:
-            stored = self._table.find(job_id, queue)
+        with self._table.waiters.waiting("result", [(queue, job_id)]) as event:
+            stored = self._table.find(queue, job_id)
             if stored is None or stored.state in FINAL_STATES:
                 return True
             return await wait_until(event, self._clock, timeout)

@@ -9,7 +9,7 @@ from itertools import islice
 from aioq.backends.memory.queue import JobQueue, StoredJob
 from aioq.backends.memory.waiters import Waiters
 from aioq.clock import SteadyClock
-from aioq.model.job import CancelledRun, JobRecord, NewJob, QueueStats
+from aioq.model.job import CancelledRun, JobKey, JobRecord, NewJob, QueueStats
 from aioq.model.states import FINAL_STATES, JobState, Verb
 from aioq.model.suspects import CrashHistory
 
@@ -23,9 +23,9 @@ class JobTable:
     """Holds all jobs, moves them from state to state, and wakes the waiters.
 
     Attributes:
-        jobs: All jobs, by id.
+        jobs: All jobs.
         queues: The jobs of each queue that have not ended, and counts of all its jobs.
-        expiry: A heap of (when to forget, job id, when it ended). A job that was replayed and ended
+        expiry: A heap of (when to forget, key of the job, when it ended). A job that was replayed and ended
             again has a second item; the first no longer matches its `finished_at` and is ignored.
         waiters: Clients and workers that wait for a change.
     """
@@ -33,33 +33,32 @@ class JobTable:
     def __init__(self, clock: SteadyClock, waiters: Waiters) -> None:
         self._clock = clock
         self.waiters = waiters
-        self.jobs: dict[str, StoredJob] = {}
+        self.jobs: dict[JobKey, StoredJob] = {}
         self.queues: defaultdict[str, JobQueue] = defaultdict(JobQueue)
-        self.expiry: list[tuple[float, str, float]] = []
+        self.expiry: list[tuple[float, JobKey, float]] = []
 
     def now(self) -> float:
         """Drop records whose retention is over, and return the broker's clock."""
         now = self._clock.time()
         # Every method reads the clock first, so no timer is needed, and no answer shows a record that is over.
         while self.expiry and self.expiry[0][0] <= now:
-            _, job_id, finished_at = heapq.heappop(self.expiry)
-            stored = self.jobs.get(job_id)
+            _, key, finished_at = heapq.heappop(self.expiry)
+            stored = self.jobs.get(key)
             if stored and stored.finished_at == finished_at and stored.state in FINAL_STATES:
                 self._forget(stored)
         return now
 
-    def find(self, job_id: str, queue: str | None) -> StoredJob | None:
-        """Return a job; None if it is unknown, or in another queue than the given one."""
+    def find(self, queue: str, job_id: str) -> StoredJob | None:
+        """Return a job; None if it is unknown."""
         self.now()
-        stored = self.jobs.get(job_id)
-        return stored if stored and queue in (None, stored.job.queue) else None
+        return self.jobs.get((queue, job_id))
 
     def add(self, job: NewJob, now: float) -> None:
         """Store a new job."""
         run_at = now + job.delay if job.run_at is None else job.run_at
         state = JobState.SCHEDULED if run_at > now else JobState.PENDING
         stored = StoredJob(job=job, enqueued_at=now, state=state, run_at=run_at)
-        self.jobs[job.id] = stored
+        self.jobs[job.key] = stored
         queue = self.queues[job.queue]
         queue.promote(now)  # jobs that came due earlier must stand before this one
         queue.add(stored)
@@ -82,14 +81,14 @@ class JobTable:
         self.queues[stored.job.queue].move(stored, verb)
         stored.finished_at = now
         if retain_for > 0:
-            heapq.heappush(self.expiry, (now + retain_for, stored.job.id, now))
+            heapq.heappush(self.expiry, (now + retain_for, stored.job.key, now))
         else:
             self._forget(stored)
-        self.waiters.wake("result", stored.job.id)
+        self.waiters.wake("result", stored.job.key)
 
     def _forget(self, stored: StoredJob) -> None:
         self.queues[stored.job.queue].forget(stored)
-        del self.jobs[stored.job.id]
+        del self.jobs[stored.job.key]
 
 
 class MemoryRole:
@@ -102,9 +101,9 @@ class MemoryRole:
 class JobStoreRole(MemoryRole):
     """Implements `aioq.protocols.JobStore`."""
 
-    async def get_job(self, job_id: str, *, queue: str | None = None) -> JobRecord | None:
+    async def get_job(self, job_id: str, *, queue: str) -> JobRecord | None:
         """Return the record of a job; see `aioq.protocols.JobStore.get_job`."""
-        stored = self._table.find(job_id, queue)
+        stored = self._table.find(queue, job_id)
         return stored.record() if stored else None
 
     async def list_jobs(self, queue: str, state: JobState, *, limit: int = 100, offset: int = 0) -> list[JobRecord]:
@@ -139,22 +138,22 @@ class JobStoreRole(MemoryRole):
             if queue.counts
         ]
 
-    async def cancel_job(self, job_id: str, *, queue: str | None = None) -> bool:
+    async def cancel_job(self, job_id: str, *, queue: str) -> bool:
         """Cancel a job; see `aioq.protocols.JobStore.cancel_job`."""
-        stored = self._table.find(job_id, queue)
+        stored = self._table.find(queue, job_id)
         if stored is None or stored.state in FINAL_STATES:
             return False
         # Before `end`, after which the state no longer says that a worker runs it.
         worker_id = stored.worker_id if stored.state is JobState.RUNNING else None
         self._table.end(stored, Verb.CANCEL, retain_for=CANCELLED_TTL)
         if worker_id is not None:
-            run = CancelledRun(job_id=job_id, epoch=stored.epoch, enqueued_at=stored.enqueued_at)
+            run = CancelledRun(job_id=job_id, queue=queue, epoch=stored.epoch, enqueued_at=stored.enqueued_at)
             self._table.waiters.abort(worker_id, run)
         return True
 
-    async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
+    async def retry_job(self, job_id: str, *, queue: str) -> bool:
         """Put an ended job back into its queue; see `aioq.protocols.JobStore.retry_job`."""
-        stored = self._table.find(job_id, queue)
+        stored = self._table.find(queue, job_id)
         # A completed job has had its effect: to run it again takes a new job.
         if stored is None or stored.state not in FINAL_STATES - {JobState.COMPLETED}:
             return False

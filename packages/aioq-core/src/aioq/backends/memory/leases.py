@@ -67,7 +67,7 @@ class LeaseRole(MemoryRole):
             self._note_sign(queue, now, seconds)
         for lease in leases:
             if self._is_held(lease):
-                self._extend(self._table.jobs[lease.job_id], now + seconds)
+                self._extend(self._table.jobs[lease.queue, lease.job_id], now + seconds)
         return [lease for lease in leases if not self._is_held(lease)]
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
@@ -142,7 +142,7 @@ class LeaseRole(MemoryRole):
 
     def _job_of(self, lease: Lease) -> StoredJob | None:
         """Return the job of a lease; None if its record is gone, even if a later job has its id."""
-        stored = self._table.jobs.get(lease.job_id)
+        stored = self._table.jobs.get((lease.queue, lease.job_id))
         return stored if stored and stored.enqueued_at == lease.enqueued_at else None
 
     def _is_held(self, lease: Lease) -> bool:
@@ -156,7 +156,7 @@ class LeaseRole(MemoryRole):
         if not self._is_held(lease):
             stored = self._job_of(lease)
             return Settled.ALREADY if stored and _is_latest(lease, stored) else Settled.STALE
-        self._write(settlement, self._table.jobs[lease.job_id])
+        self._write(settlement, self._table.jobs[lease.queue, lease.job_id])
         return Settled.DONE
 
     def _write(self, settlement: Settlement, stored: StoredJob) -> None:

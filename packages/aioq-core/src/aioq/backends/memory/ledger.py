@@ -77,7 +77,7 @@ class TickLedgerRole(MemoryRole):
         reply, new_jobs = self._entry(CronKey(claim.queue, claim.name), now).claim(claim, now, jobs.get)
         for job in new_jobs:
             # The job of a tick may exist already, for example from a backfill.
-            if job.id not in jobs:
+            if job.key not in jobs:
                 self._table.add(job, now)
         return reply
 

@@ -28,7 +28,7 @@ from aioq.model.cron import (
     TickStatus,
 )
 from aioq.model.ids import tick_id
-from aioq.model.job import NewJob
+from aioq.model.job import JobKey, NewJob
 from aioq.model.states import FINAL_STATES, JobState
 
 __all__ = ["ALLOWED_FUTURE", "AcceptedClaim", "AcceptedClaims", "FindJob", "LedgerEntry", "LedgerRun"]
@@ -42,8 +42,8 @@ MAX_EARLIER_CLAIMS = 10
 EARLIER_CLAIM_TTL = 120.0
 """Seconds that they are remembered."""
 
-FindJob: TypeAlias = Callable[[str], StoredJob | None]
-"""Returns the job of an id."""
+FindJob: TypeAlias = Callable[[JobKey], StoredJob | None]
+"""Returns a stored job."""
 
 WON, PAUSED, BUSY, QUEUED = TickOutcome.WON, TickOutcome.PAUSED, TickOutcome.BUSY, TickOutcome.QUEUED
 
@@ -126,19 +126,19 @@ class LedgerRun:
     tick: int
     worker_id: str
     until: float
-    job_id: str | None = None
+    job: JobKey | None = None
     ended: bool = False
 
     def is_going_on(self, now: float, find_job: FindJob) -> bool:
         """Return whether the run was extended in time; if it is a job, whether that has not ended."""
-        if self.ended or self.job_id is None:
+        if self.ended or self.job is None:
             return not self.ended and self.until > now
-        job = find_job(self.job_id)
+        job = find_job(self.job)
         return job is not None and job.state not in FINAL_STATES
 
     def was_started(self, find_job: FindJob) -> bool:
         """Return whether a worker has started the run's job. A released job counts as not started."""
-        job = find_job(self.job_id or "")
+        job = find_job(self.job) if self.job else None
         return job is not None and (job.state is JobState.RUNNING or job.attempt > 0)
 
 
@@ -210,7 +210,7 @@ class LedgerEntry:
         if record.finished_at is None or run is None or run.tick != to_milliseconds(record.tick):
             return
         # A cron's record of another worker, which was replaced, must not end the run that goes on.
-        if run.job_id is not None or run.worker_id == record.worker_id:
+        if run.job is not None or run.worker_id == record.worker_id:
             run.ended = True
 
     def status(self, now: float, find_job: FindJob) -> CronStatus | None:
@@ -272,7 +272,7 @@ class LedgerEntry:
             return BUSY
         if claim.job is not None:
             # One job may wait. As long as the earlier one was not started, it is that one.
-            return WON if run.job_id is None or run.was_started(find_job) else BUSY
+            return WON if run.job is None or run.was_started(find_job) else BUSY
         return QUEUED
 
     def _record_outcome(self, accepted: AcceptedClaim, now: float) -> None:
@@ -288,7 +288,8 @@ class LedgerEntry:
             record = self._record(tick, TickStatus.FIRED)
             self.history.put(replace(record, worker_id=claim.worker_id, fired_at=now, job_id=job_id))
         # Of several ticks the newest counts: overlap policies compare with no other.
-        self.run = LedgerRun(to_milliseconds(claim.ticks[-1]), claim.worker_id, now + claim.run, job_id)
+        job = None if job_id is None else (claim.queue, job_id)
+        self.run = LedgerRun(to_milliseconds(claim.ticks[-1]), claim.worker_id, now + claim.run, job)
 
     def _skip(self, accepted: AcceptedClaim, reason: TickReason) -> None:
         for tick in accepted.ticks():

@@ -6,25 +6,30 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Generator, Iterable
 from contextlib import contextmanager, suppress
+from typing import TypeAlias
 
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 
-from aioq.model.job import CancelledRun
+from aioq.model.job import CancelledRun, JobKey
 
 __all__ = ["Waiters"]
+
+
+Name: TypeAlias = str | JobKey
+"""What is waited for: a queue, or a job."""
 
 
 class Waiters:
     """Events by kind and name; waking a name sets every event that waits for it."""
 
     def __init__(self) -> None:
-        self._events: defaultdict[tuple[str, str], set[anyio.Event]] = defaultdict(set)
+        self._events: defaultdict[tuple[str, Name], set[anyio.Event]] = defaultdict(set)
         self._loops: dict[anyio.Event, asyncio.AbstractEventLoop | None] = {}
         self._aborts: dict[str, MemoryObjectSendStream[CancelledRun]] = {}
 
     @contextmanager
-    def waiting(self, kind: str, names: Iterable[str]) -> Generator[anyio.Event]:
+    def waiting(self, kind: str, names: Iterable[Name]) -> Generator[anyio.Event]:
         """Yield an event that is set if one of `names` is woken during the block."""
         event = anyio.Event()
         keys = [(kind, name) for name in names]
@@ -36,12 +41,12 @@ class Waiters:
         finally:
             del self._loops[event]
             for key in keys:
-                # Names are job ids, too: sets that are empty again would add up.
+                # Names are jobs, too: sets that are empty again would add up.
                 self._events[key].discard(event)
                 if not self._events[key]:
                     del self._events[key]
 
-    def wake(self, kind: str, name: str) -> None:
+    def wake(self, kind: str, name: Name) -> None:
         """Set all events that wait for `name`."""
         for event in list(self._events.get((kind, name), ())):
             loop = self._loops.get(event)

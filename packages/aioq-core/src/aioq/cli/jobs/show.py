@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from aioq.cli.arguments import Commands, add_json, add_target
@@ -43,21 +43,34 @@ def show(arguments: argparse.Namespace) -> int:
     """Show a job."""
     _check(arguments)
     app = load_target(arguments.target, "jobs", arguments.namespace)
-    record = run_connected(
-        app, lambda: feature_of(app, JobStore, "jobs show").get_job(arguments.id, queue=arguments.queue)
-    )
-    if record is None:
-        raise CommandError(
-            f"jobs show: the broker has no job {arguments.id}: it was never enqueued, or its record has expired; "
-            "or the app uses another broker, namespace or queue",
-            Exit.FAILED,
-        )
+    records = run_connected(app, lambda: _find(feature_of(app, JobStore, "jobs show"), arguments.id, arguments.queue))
+    record = _only(records, arguments.id)
     if arguments.json:
         print_json(job_as_json(record))
     else:
         for name, text in _lines(record):
             print_out(f"{name:<10}{text}")
     return Exit.OK
+
+
+async def _find(store: JobStore, job_id: str, queue: str | None) -> list[JobRecord]:
+    """Return the jobs with an id; without a queue those of all queues, because ids are unique within a queue only."""
+    queues = [stats.queue for stats in await store.queue_stats()] if queue is None else [queue]
+    return [record for name in queues if (record := await store.get_job(job_id, queue=name))]
+
+
+def _only(records: Sequence[JobRecord], job_id: str) -> JobRecord:
+    """Return the one job that was found."""
+    if not records:
+        raise CommandError(
+            f"jobs show: the broker has no job {job_id}: it was never enqueued, or its record has expired; "
+            "or the app uses another broker, namespace or queue",
+            Exit.FAILED,
+        )
+    if len(records) > 1:
+        queues = ", ".join(record.queue for record in records)
+        raise CommandError(f"jobs show: the queues {queues} have a job {job_id} each; choose one with -q")
+    return records[0]
 
 
 def _check(arguments: argparse.Namespace) -> None:

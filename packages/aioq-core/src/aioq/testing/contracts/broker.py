@@ -13,6 +13,7 @@ from aioq.protocols import Broker, Restricted
 from aioq.testing.contracts.attempts import AttemptContract
 from aioq.testing.contracts.claiming import ClaimContract
 from aioq.testing.contracts.enqueueing import EnqueueContract
+from aioq.testing.contracts.identity import IdentityContract
 from aioq.testing.contracts.leases import LeaseContract
 from aioq.testing.contracts.multi_process import MultiProcessContract
 from aioq.testing.contracts.outages import OutageContract
@@ -26,6 +27,7 @@ PASSWORD = "s3cr3t-horse"  # noqa: S105  # of no server
 
 class BrokerContract(
     EnqueueContract,
+    IdentityContract,
     ClaimContract,
     LeaseContract,
     OutageContract,

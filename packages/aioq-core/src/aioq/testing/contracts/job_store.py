@@ -21,13 +21,14 @@ from aioq.model.job import (
 )
 from aioq.model.states import JobState
 from aioq.protocols import Broker, JobStore
+from aioq.testing.contracts.identity import StoredIdentityContract
 from aioq.testing.contracts.suite import FAILURE
 from aioq.testing.contracts.transitions import TransitionContract
 
 __all__ = ["JobStoreContract"]
 
 
-class JobStoreContract(TransitionContract):
+class JobStoreContract(TransitionContract, StoredIdentityContract):
     """The suite for `aioq.protocols.JobStore`; subclass it beside `BrokerContract`."""
 
     @pytest.fixture
@@ -47,16 +48,15 @@ class JobStoreContract(TransitionContract):
 
     async def record(self, store: JobStore, id: str = "a") -> JobRecord:
         """Return a record that must be there."""
-        record = await store.get_job(id)
+        record = await store.get_job(id, queue="q")
         assert record is not None
         return record
 
     async def test_get_job_unknown_returns_none(self, broker: Broker, store: JobStore) -> None:
         """There is no record of an unknown id, nor of a job in another queue."""
         await broker.enqueue([self.job("a")])
-        assert await store.get_job("nobody") is None
+        assert await store.get_job("nobody", queue="q") is None
         assert await store.get_job("a", queue="other") is None
-        assert await store.get_job("a", queue="q") == await store.get_job("a")
 
     async def test_get_job_new_job_is_pending(self, broker: Broker, store: JobStore) -> None:
         """The record of a new job has all fields that the client set."""
@@ -88,12 +88,12 @@ class JobStoreContract(TransitionContract):
         assert (record.state, record.result, record.attempt) == (JobState.COMPLETED, b'"ok\x00"', 1)
         assert record.finished_at is not None
         await self.pass_time(self.tick * 4)
-        assert await store.get_job("a") is None
+        assert await store.get_job("a", queue="q") is None
 
     async def test_settle_retain_for_zero_leaves_no_record(self, broker: Broker, store: JobStore) -> None:
         """`retain_for=0` drops the job at once."""
         await self.settled(broker, Completed(lease=await self.leased(broker)))
-        assert await store.get_job("a") is None
+        assert await store.get_job("a", queue="q") is None
 
     async def test_get_job_failed_job_has_failure(self, broker: Broker, store: JobStore) -> None:
         """The record has the type, message and traceback of the failure."""
@@ -197,21 +197,21 @@ class JobStoreContract(TransitionContract):
     async def test_cancel_job_waiting(self, broker: Broker, store: JobStore, changes: dict[str, object]) -> None:
         """A waiting job can be cancelled and is then not run."""
         await broker.enqueue([self.job("a", **changes)])
-        assert await store.cancel_job("a") is True
-        assert await store.cancel_job("a") is False
+        assert await store.cancel_job("a", queue="q") is True
+        assert await store.cancel_job("a", queue="q") is False
         assert await self.claim(broker) == []
         assert (await self.record(store)).state is JobState.CANCELLED
 
     async def test_cancel_job_retrying(self, broker: Broker, store: JobStore) -> None:
         """A retrying job that is cancelled has no further attempt."""
         await self.settled(broker, Retried(lease=await self.leased(broker), delay=self.tick, failure=FAILURE))
-        assert await store.cancel_job("a") is True
+        assert await store.cancel_job("a", queue="q") is True
         await self.pass_time(self.tick * 1.5)
         assert await self.claim(broker) == []
         assert (await self.record(store)).state is JobState.CANCELLED
 
     async def test_cancel_job_of_other_queue_changes_nothing(self, broker: Broker, store: JobStore) -> None:
-        """With `queue`, only a job of that queue is cancelled or replayed."""
+        """A job of another queue is neither cancelled nor replayed."""
         await broker.enqueue([self.job("a"), self.job("b")])
         assert await store.cancel_job("a", queue="other") is False
         await self.settled(broker, Dead(lease=await self.claim_one(broker), reason="malformed"))
@@ -230,8 +230,8 @@ class JobStoreContract(TransitionContract):
     async def test_cancel_job_ended_or_unknown_returns_false(self, broker: Broker, store: JobStore) -> None:
         """Cancelling an ended or unknown job returns False and changes nothing."""
         await self.settled(broker, Completed(lease=await self.leased(broker), result=b"1", retain_for=60))
-        assert await store.cancel_job("a") is False
-        assert await store.cancel_job("nobody") is False
+        assert await store.cancel_job("a", queue="q") is False
+        assert await store.cancel_job("nobody", queue="q") is False
         assert (await self.record(store)).state is JobState.COMPLETED
 
     async def test_retry_job_ended_jobs_run_again(self, broker: Broker, store: JobStore) -> None:
@@ -241,8 +241,8 @@ class JobStoreContract(TransitionContract):
         a, b, c = await self.claim(broker, 3)
         ends: list[Settlement] = [Failed(lease=a, failure=FAILURE, retain_for=60), Dead(lease=b, reason="malformed")]
         await broker.settle([*ends, Expired(lease=c, failure=FAILURE)])
-        await store.cancel_job("d")
-        assert [await store.retry_job(id) for id in "abcd"] == [True] * 4
+        await store.cancel_job("d", queue="q")
+        assert [await store.retry_job(id, queue="q") for id in "abcd"] == [True] * 4
         again = {lease.job_id: lease for lease in await self.claim(broker)}
         assert {id: (lease.payload, lease.attempt, lease.priority) for id, lease in again.items()} == {
             id: (id.encode(), 1, 7) for id in "abcd"
@@ -256,11 +256,11 @@ class JobStoreContract(TransitionContract):
         """Waiting, running, completed and unknown jobs cannot be replayed."""
         await broker.enqueue([self.job("waits", delay=600)])
         lease = await self.leased(broker)
-        assert await store.retry_job("waits") is False
-        assert await store.retry_job("a") is False
+        assert await store.retry_job("waits", queue="q") is False
+        assert await store.retry_job("a", queue="q") is False
         await self.settled(broker, Completed(lease=lease, result=b"1", retain_for=60))
-        assert await store.retry_job("a") is False
-        assert await store.retry_job("nobody") is False
+        assert await store.retry_job("a", queue="q") is False
+        assert await store.retry_job("nobody", queue="q") is False
 
     async def test_retry_job_resets_counts_and_place(self, broker: Broker, store: JobStore) -> None:
         """A replayed job has no crashes, stands behind other jobs, and keeps only its failure."""
@@ -271,7 +271,7 @@ class JobStoreContract(TransitionContract):
             await broker.reap(["q"])
         await broker.enqueue([self.job("b")])
         await self.pass_time(self.tick / 10)
-        assert await store.retry_job("a") is True
+        assert await store.retry_job("a", queue="q") is True
         record = await self.record(store)
         assert (record.state, record.attempt, record.crashes) == (JobState.PENDING, 0, 0)
         assert (record.reason, record.finished_at, record.run_at) == (None, None, None)
@@ -281,7 +281,7 @@ class JobStoreContract(TransitionContract):
     async def test_retry_job_outlives_old_retention(self, broker: Broker, store: JobStore) -> None:
         """A replayed job is not dropped when the retention of its earlier end is over."""
         await self.settled(broker, Failed(lease=await self.leased(broker), failure=FAILURE, retain_for=self.tick))
-        assert await store.retry_job("a") is True
+        assert await store.retry_job("a", queue="q") is True
         await self.pass_time(self.tick * 1.5)
         assert (await self.record(store)).state is JobState.PENDING
         assert [lease.job_id for lease in await self.claim(broker)] == ["a"]

@@ -97,7 +97,7 @@ class ResultSignalsContract(BrokerSuite):
         for id in "ab":
             assert await self.wakes(
                 lambda id=id: signals.wait_for_result(id, queue="q", timeout=LONG),  # type: ignore[misc]
-                lambda id=id: peer.cancel_job(id),  # type: ignore[misc]
+                lambda id=id: peer.cancel_job(id, queue="q"),  # type: ignore[misc]
             )
 
     async def pass_time_soon(self) -> None:
@@ -117,13 +117,34 @@ class ResultSignalsContract(BrokerSuite):
                 assert await signals.wait_for_result("b", queue="q", timeout=self.tick) is False
                 tg.cancel_scope.cancel()
 
+    async def test_wait_for_result_same_id_in_other_queue(self, broker: Broker, signals: Signals) -> None:
+        """A wait ends with the job of its own queue, not with one that has the same id in another queue."""
+        await broker.enqueue([self.job("a", queue="p"), self.job("a")])
+        of_p, of_q = await self.claim(broker, queues=("p", "q"))
+
+        async def end_one_after_the_other() -> None:
+            await broker.settle([Completed(lease=of_p, result=b"1", retain_for=60)])
+            await self.settle_down()
+            await broker.settle([Completed(lease=of_q, result=b"2", retain_for=60)])
+
+        ended: list[str] = []
+
+        async def wait() -> bool:
+            answer = await signals.wait_for_result("a", queue="q", timeout=LONG)
+            ended.extend(lease.queue for lease in await broker.extend([of_p, of_q], seconds=60))
+            return answer
+
+        assert await self.wakes(wait, end_one_after_the_other)
+        assert ended == ["p", "q"]
+
     async def test_aborts_yield_cancelled_jobs_of_worker(self, broker: Broker, peer: Broker, signals: Signals) -> None:
         """Each cancellation of a running job reaches the worker that runs it, and no other, and names the run."""
         if not isinstance(peer, JobStore):
             pytest.skip("a broker that is not a JobStore cancels nothing")
         await broker.enqueue([self.job(id) for id in "abc"])
+        await broker.enqueue([self.job("c", queue="p")])
         await self.claim(broker, 1, worker="w1")
-        leases = await self.claim(broker, 2, worker="w2")
+        leases = await self.claim(broker, 3, worker="w2", queues=("q", "p"))
         heard: list[CancelledRun] = []
         news = anyio.Event()
 
@@ -138,13 +159,14 @@ class ResultSignalsContract(BrokerSuite):
             async with anyio.create_task_group() as tg:
                 tg.start_soon(listen)
                 await self.settle_down()
-                for id in "abc":
+                for id, queue in (("a", "q"), ("b", "q"), ("c", "q"), ("c", "p")):
                     heard_one = news
-                    await peer.cancel_job(id)
+                    await peer.cancel_job(id, queue=queue)
                     # Job a runs on the other worker, whose cancellations are not listened to.
                     if id != "a":
                         await heard_one.wait()
                 tg.cancel_scope.cancel()
         assert heard == [
-            CancelledRun(job_id=lease.job_id, epoch=lease.epoch, enqueued_at=lease.enqueued_at) for lease in leases
+            CancelledRun(job_id=lease.job_id, queue=lease.queue, epoch=lease.epoch, enqueued_at=lease.enqueued_at)
+            for lease in leases
         ]

@@ -50,6 +50,19 @@ class TickJobContract(LedgerSuite):
         await self.claim_tick(ledger, await broker.time(), job=self.job("template", queue="elsewhere"))
         assert [lease.queue for lease in await self.claim(broker, queues=("elsewhere", "q"))] == ["q"]
 
+    async def test_claim_tick_same_name_in_other_queue_enqueues_both(self, broker: Broker, ledger: TickLedger) -> None:
+        """Entries of one name in two queues have a job each for the same tick, and neither waits for the other's."""
+        now = await broker.time()
+        for queue in "pq":
+            assert (await self.schedule(ledger, now - 60, queue=queue, overlap="skip")).outcome is WON
+        of_p, of_q = await self.claim(broker, queues=("p", "q"))
+        assert [(lease.queue, lease.job_id) for lease in (of_p, of_q)] == [
+            ("p", tick_id("report", now - 60)), ("q", tick_id("report", now - 60)),
+        ]  # fmt: skip
+        await broker.settle([Completed(lease=of_p)])
+        assert (await self.schedule(ledger, now, queue="q", overlap="skip")).outcome is BUSY
+        assert (await self.schedule(ledger, now, queue="p", overlap="skip")).outcome is WON
+
     async def test_claim_tick_not_won_enqueues_nothing(self, broker: Broker, ledger: TickLedger) -> None:
         """A claim that is lost, early or paused enqueues no job."""
         now = await broker.time()

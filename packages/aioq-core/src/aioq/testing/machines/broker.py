@@ -17,6 +17,7 @@ from aioq.model.job import (
     Failed,
     Failure,
     HandedBack,
+    JobKey,
     JobRecord,
     Lease,
     NewJob,
@@ -47,7 +48,10 @@ FAILURE = Failure("ValueError", "no", "Traceback")
 LONG = 9000.0
 """Seconds that no test lets pass: jobs of the highest priority expire, and no broker looks at that."""
 
-IDS = "abcd"
+IDS, QUEUES = "abc", "qr"
+MOST = len(IDS) * len(QUEUES)
+"""Jobs that are known at a time, at most: each queue has jobs with the same ids."""
+
 ids = st.sampled_from(IDS)
 one_in_ten = st.integers(0, 9).map(lambda n: n == 9)
 several_queues = st.sampled_from([("q", "r"), ("r", "q"), ("q",), ("r",)])
@@ -91,7 +95,7 @@ class BrokerMachine(Machine):
     def __init__(self) -> None:
         super().__init__()
         self._given: list[tuple[Lease, int]] = []
-        self._names = dict(zip(IDS, IDS, strict=True))
+        self._names = {(queue, id): id for queue in QUEUES for id in IDS}
         self.model = JobModel()
 
     @initialize()
@@ -103,18 +107,20 @@ class BrokerMachine(Machine):
 
     @rule(
         wanted=st.lists(
-            st.tuples(ids, st.sampled_from([5, 5, 9]), delays, st.integers(1, 4), one_in_ten), min_size=1, max_size=3
+            st.tuples(ids, st.sampled_from("qqr"), st.sampled_from([5, 5, 9]), delays, st.integers(1, 4), one_in_ten),
+            min_size=1,
+            max_size=3,
         )
     )
-    def enqueue(self, wanted: list[tuple[str, int, float, int, bool]]) -> None:
+    def enqueue(self, wanted: list[tuple[str, str, int, float, int, bool]]) -> None:
         """Enqueue a batch: new ids, known ones, and some that conflict."""
         jobs = [
             NewJob(
-                id=self._fresh(id), task="t", queue="r" if id == IDS[-1] else "q", payload=b"odd" if odd else b"{}",
+                id=self._fresh(queue, id), task="t", queue=queue, payload=b"odd" if odd else b"{}",
                 priority=priority, delay=delay * self.unit, max_crashes=crashes,
                 expires=LONG if priority == 9 else None,
             )
-            for id, priority, delay, crashes, odd in wanted
+            for id, queue, priority, delay, crashes, odd in wanted
         ]  # fmt: skip
         self._run(self.pass_time(self.unit / 50))  # jobs that have an id one after the other differ in their time
         self._look_at_the_clock()
@@ -137,10 +143,10 @@ class BrokerMachine(Machine):
         self._claim(worker, queues, limit, lease, running, observes=observes)
 
     @when(lambda self: any(map(self.model.is_due, self.model.jobs.values())))
-    @rule(worker=workers, delay=delays, keep=keeps, outcomes=st.lists(outcomes, max_size=len(IDS)))
+    @rule(worker=workers, delay=delays, keep=keeps, outcomes=st.lists(outcomes, max_size=MOST))
     def work(self, worker: str, delay: float, keep: float, outcomes: list[type[Settlement]]) -> None:
         """Claim all due jobs, and settle some of them."""
-        self._claim(worker, ("q", "r"), len(IDS), 10)
+        self._claim(worker, ("q", "r"), MOST, 10)
         for held, how in zip(self._held(), outcomes, strict=False):
             self._settle(held, delay, keep, how)
 
@@ -161,7 +167,7 @@ class BrokerMachine(Machine):
         assert_order(self.model, claim.leases, expected_jobs(self.model, request, claim), exact=self.in_order)
         given: list[tuple[Lease, int]] = []
         for got in claim.leases:
-            job = self.model.jobs[got.job_id]
+            job = self.model.jobs[got.queue, got.job_id]
             self.model.lease(job, request)
             assert abs(got.probation - job.history.probation) < self.unit / 10
             assert got == expected_lease(job, got)
@@ -211,12 +217,12 @@ class BrokerMachine(Machine):
         """Settle with a lease that was lost or settled, preferably of a job that is running again."""
         self._look_at_the_clock()
         old = [(lease, life) for lease, life in self._given if not self.model.holder(lease, life)]
-        running = {job.job.id for job in self.model.jobs.values() if job.state is JobState.RUNNING}
-        some = [held for held in old if held[0].job_id in running] or old
+        running = {job.job.key for job in self.model.jobs.values() if job.state is JobState.RUNNING}
+        some = [held for held in old if (held[0].queue, held[0].job_id) in running] or old
         self._settle(some[pick % len(some)], delay, keep, how)
 
     @when(lambda self: self._held())
-    @rule(limit=st.integers(1, len(IDS)))
+    @rule(limit=st.integers(1, MOST))
     def workers_vanish(self, limit: int) -> None:
         """Let every lease run out while another worker reaps."""
         for _ in range(5):
@@ -237,9 +243,9 @@ class BrokerMachine(Machine):
             lapsed, answers = self.model.lapsed(queue), [answer for answer in reaped if answer.queue == queue]
             assert {answer.job_id for answer in answers} <= lapsed
             assert len(answers) == min(limit, len(lapsed))
-        self.model.note_crashed(self.model.jobs[answer.job_id] for answer in reaped if answer.crashed)
+        self.model.note_crashed(self.model.jobs[answer.queue, answer.job_id] for answer in reaped if answer.crashed)
         for answer in reaped:
-            job = self.model.jobs[answer.job_id]
+            job = self.model.jobs[answer.queue, answer.job_id]
             crashed = self.model.take_back(job, lease * self.unit, answer.crashes, self.unit / 10)
             assert (answer.queue, answer.worker_id, answer.crashed) == (job.job.queue, job.worker_id, crashed)
             assert (answer.crashes, answer.state) == (job.crashes, job.state)
@@ -254,12 +260,12 @@ class BrokerMachine(Machine):
         job = list(self.model.jobs.values())[pick % len(self.model.jobs)]
         if cancel:
             expected = job.state not in FINAL_STATES
-            assert self._run(self.store.cancel_job(job.job.id)) is expected
+            assert self._run(self.store.cancel_job(job.job.id, queue=job.job.queue)) is expected
             if expected:
                 self.model.end(job, JobState.CANCELLED, CANCELLED_KEEP)
         else:
             expected = job.state in FINAL_STATES - {JobState.COMPLETED}
-            assert self._run(self.store.retry_job(job.job.id)) is expected
+            assert self._run(self.store.retry_job(job.job.id, queue=job.job.queue)) is expected
             if expected:
                 self.model.replay(job)
 
@@ -271,18 +277,19 @@ class BrokerMachine(Machine):
 
     @invariant()
     def every_job_is_in_one_place(self) -> None:
-        """Each known id has one record in its state, and the counts add up."""
+        """Each known job has one record in its state, and the counts add up."""
         if not hasattr(self, "broker"):
             return
         self._look_at_the_clock()
-        ids = {*self.model.jobs, *self._names.values()}
-        records, queues = self._run(self._observed(ids))
-        for id, record in records.items():
-            assert_record(self.model, record, self.model.jobs.get(id))
+        keys = {*self.model.jobs, *((queue, name) for (queue, _), name in self._names.items())}
+        records, queues = self._run(self._observed(keys))
+        for key, record in records.items():
+            assert_record(self.model, record, self.model.jobs.get(key))
         assert_counts(self.model, queues)
 
-    async def _observed(self, ids: Iterable[str]) -> tuple[dict[str, JobRecord | None], list[QueueStats]]:
-        return {id: await self.store.get_job(id) for id in ids}, await self.store.queue_stats()
+    async def _observed(self, keys: Iterable[JobKey]) -> tuple[dict[JobKey, JobRecord | None], list[QueueStats]]:
+        records = {(queue, id): await self.store.get_job(id, queue=queue) for queue, id in keys}
+        return records, await self.store.queue_stats()
 
     def _look_at_the_clock(self) -> None:
         """Read the broker's clock, away from every moment at which an answer changes."""
@@ -293,12 +300,12 @@ class BrokerMachine(Machine):
             self.model.now = self._run(self.broker.time())
         self.model.forget()
 
-    def _fresh(self, id: str) -> str:
-        """Return an id for a new job: another one if the old one is taken for days."""
-        job = self.model.jobs.get(self._names[id])
+    def _fresh(self, queue: str, id: str) -> str:
+        """Return an id for a new job of a queue: another one if the old one is taken there for days."""
+        job = self.model.jobs.get((queue, self._names[queue, id]))
         if job and job.state in (JobState.CANCELLED, JobState.DEAD, JobState.EXPIRED):
-            self._names[id] += "+"
-        return self._names[id]
+            self._names[queue, id] += "+"
+        return self._names[queue, id]
 
     def _held(self) -> list[tuple[Lease, int]]:
         return [(lease, life) for lease, life in self._given if self.model.holder(lease, life)]
@@ -307,7 +314,7 @@ class BrokerMachine(Machine):
         lease, life = held
         settlement = self._settlement(how, lease, delay * self.unit, keep * self.unit)
         self._look_at_the_clock()
-        job, holder = self.model.jobs.get(lease.job_id), self.model.holder(lease, life)
+        job, holder = self.model.jobs.get((lease.queue, lease.job_id)), self.model.holder(lease, life)
         if holder:
             allowed = {Settled.DONE}
             self.model.settle(holder, settlement)

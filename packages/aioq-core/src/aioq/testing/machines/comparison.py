@@ -26,12 +26,14 @@ def expected_jobs(model: JobModel, request: ClaimRequest, claim: Claim) -> list[
         line, suspects, left = model.in_order(queue), model.suspects(queue), request.limit - len(taken)
         busy = request.running or taken
         if suspects and left and claim.alone_for:
-            if not busy and claim.leases and claim.leases[0].job_id in suspects:
-                return [suspects[claim.leases[0].job_id]]
+            first = claim.leases[0] if claim.leases and not busy else None
+            if first and first.queue == queue and first.job_id in suspects:
+                return [suspects[first.job_id]]
             if len(claim.leases) <= len(taken):
                 return taken
         observed = model.observed(queue) if request.observes else []
-        part = [job for lease in claim.leases for job in observed if job.job.id == lease.job_id]
+        keys = [(lease.queue, lease.job_id) for lease in claim.leases]
+        part = [job for key in keys for job in observed if job.job.key == key]
         assert len(part) <= min(left, part_of(len(observed)))
         passed_over |= bool(left) and bool(observed or (suspects and not busy))
         taken += part
@@ -65,11 +67,11 @@ def expected_lease(job: ModelJob, got: Lease) -> Lease:
 def assert_order(model: JobModel, leases: Sequence[Lease], expected: Sequence[ModelJob], *, exact: bool) -> None:
     """Compare the jobs of a claim; without `exact`, only their queues and priorities, and that they are due."""
     if exact:
-        assert [lease.job_id for lease in leases] == [job.job.id for job in expected]
+        assert [(lease.queue, lease.job_id) for lease in leases] == [job.job.key for job in expected]
         return
     ranks = [(lease.queue, lease.priority) for lease in leases]
     assert ranks == [(job.job.queue, job.job.priority) for job in expected]
-    assert all(model.is_due(model.jobs[lease.job_id]) for lease in leases)
+    assert all(model.is_due(model.jobs[lease.queue, lease.job_id]) for lease in leases)
 
 
 def assert_next_due(model: JobModel, next_due: float | None, queues: Sequence[str], *, within: float) -> None:

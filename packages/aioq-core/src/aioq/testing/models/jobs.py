@@ -14,6 +14,7 @@ from aioq.model.job import (
     Expired,
     Failed,
     HandedBack,
+    JobKey,
     Lease,
     NewJob,
     Released,
@@ -36,7 +37,7 @@ class ModelJob:
 
     job: NewJob
     life: int
-    """The number of the job among the successive jobs with this id."""
+    """The number of the job among the successive jobs with this id in this queue."""
     state: JobState
     due_at: float
     place: tuple[float, int]
@@ -77,9 +78,9 @@ class JobModel:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.jobs: dict[str, ModelJob] = {}
+        self.jobs: dict[JobKey, ModelJob] = {}
         self.requests: dict[str, tuple[ClaimRequest, list[tuple[Lease, int]]]] = {}
-        self.lives: Counter[str] = Counter()
+        self.lives: Counter[JobKey] = Counter()
         self.signs: dict[str, SignsOfLife] = {}
         self.crashed: dict[tuple[str, str], float] = {}
         """When the crash of a worker was noticed first, by queue and worker."""
@@ -100,23 +101,23 @@ class JobModel:
 
     def forget(self) -> None:
         """Drop the records whose retention is over."""
-        self.jobs = {id: job for id, job in self.jobs.items() if job.forget_at > self.now}
+        self.jobs = {key: job for key, job in self.jobs.items() if job.forget_at > self.now}
 
     def enqueue(self, jobs: list[NewJob]) -> list[bool] | None:
         """Return which jobs are new; None if there is a conflict."""
-        known = {id: job.job for id, job in self.jobs.items()}
+        known = {key: job.job for key, job in self.jobs.items()}
         answers: list[bool] = []
         for job in jobs:
-            first = known.setdefault(job.id, job)
-            if (first.task, first.queue, first.payload) != (job.task, job.queue, job.payload):
+            first = known.setdefault(job.key, job)
+            if (first.task, first.payload) != (job.task, job.payload):
                 return None
             answers.append(first is job)
         for job, new in zip(jobs, answers, strict=True):
             if new:
-                self.lives[job.id] += 1
+                self.lives[job.key] += 1
                 state = JobState.SCHEDULED if job.delay > 0 else JobState.PENDING
-                self.jobs[job.id] = ModelJob(job, self.lives[job.id], state, 0.0, (0.0, 0))
-                self.line_up(self.jobs[job.id], job.delay)
+                self.jobs[job.key] = ModelJob(job, self.lives[job.key], state, 0.0, (0.0, 0))
+                self.line_up(self.jobs[job.key], job.delay)
         return answers
 
     def line_up(self, job: ModelJob, delay: float = 0.0, *, front: bool = False) -> None:
@@ -155,7 +156,7 @@ class JobModel:
 
     def holder(self, lease: Lease, life: int) -> ModelJob | None:
         """Return the job of a lease; None if the lease is lost."""
-        job = self.jobs.get(lease.job_id)
+        job = self.jobs.get((lease.queue, lease.job_id))
         held = job and job.life == life and job.state is JobState.RUNNING and job.epoch == lease.epoch
         return job if held else None
 

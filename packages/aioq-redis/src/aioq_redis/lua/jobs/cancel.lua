@@ -4,7 +4,7 @@
 -- KEYS     jobs runs leased due cancelled_ids failures ended waits suspects ended_indexes ready:0-9
 -- ARGV     1 job id   2 request id   3 ms to keep the record
 --          4 channel of ends, without the job id   5 channel of aborts, without the worker id, on which the script
---          publishes the fencing token of the run and the job id
+--          publishes the fencing token of the run, the queue and the job id   6 queue
 -- Returns  1 if the script cancelled it, 0 if it has ended or is unknown
 local jobs, runs, leased, due, cancelled_ids, failures, ended, waits, suspects = unpack(KEYS)
 local INDEX, READY = ended_indexes(10)
@@ -67,7 +67,7 @@ redis.call('HDEL', jobs, id)
 redis.call('HDEL', runs, id)
 redis.call('HDEL', failures, id)
 if running and run then
-  redis.pcall('PUBLISH', aborts .. run.worker, string.format('%d %s %s', run.epoch, run.enqueued, id))
+  redis.pcall('PUBLISH', aborts .. run.worker, string.format('%d %s %s %s', run.epoch, run.enqueued, ARGV[6], id))
 end
 notify_waiters(waits, ends, { id })
 -- Without a worker that claims, the ids would accumulate. Once in a while, so that a cancel costs little on average.

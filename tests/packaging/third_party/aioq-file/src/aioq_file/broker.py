@@ -16,9 +16,9 @@ __all__ = ["FileBroker"]
 class FileBroker(MinimalFileBroker):
     """Jobs in a SQLite file: a `Broker` and a `JobStore`."""
 
-    async def get_job(self, job_id: str, *, queue: str | None = None) -> JobRecord | None:
+    async def get_job(self, job_id: str, *, queue: str) -> JobRecord | None:
         """Return the record of a job; see `aioq.protocols.JobStore.get_job`."""
-        row = await self._transact(lambda db, _: _find(db, job_id, queue))
+        row = await self._transact(lambda db, _: _find(db, queue, job_id))
         return _record(row) if row else None
 
     async def list_jobs(self, queue: str, state: JobState, *, limit: int = 100, offset: int = 0) -> list[JobRecord]:
@@ -41,13 +41,13 @@ class FileBroker(MinimalFileBroker):
         rows = await self._transact(lambda db, _: db.execute(counts).fetchall())
         return list(starmap(_stats, rows))
 
-    async def cancel_job(self, job_id: str, *, queue: str | None = None) -> bool:
+    async def cancel_job(self, job_id: str, *, queue: str) -> bool:
         """Cancel a job; see `aioq.protocols.JobStore.cancel_job`."""
-        return await self._transact(lambda db, now: _cancel(db, _find(db, job_id, queue), now))
+        return await self._transact(lambda db, now: _cancel(db, _find(db, queue, job_id), now))
 
-    async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
+    async def retry_job(self, job_id: str, *, queue: str) -> bool:
         """Return an ended job to its queue; see `aioq.protocols.JobStore.retry_job`."""
-        return await self._transact(lambda db, now: _replay(db, _find(db, job_id, queue), now))
+        return await self._transact(lambda db, now: _replay(db, _find(db, queue, job_id), now))
 
     async def _list(self, queue: str, state: JobState, order: str, limit: int, offset: int) -> list[JobRecord]:
         query = f"SELECT * FROM jobs WHERE queue = ? AND state = ? ORDER BY {order} LIMIT ? OFFSET ?"
@@ -55,11 +55,9 @@ class FileBroker(MinimalFileBroker):
         return [_record(row) for row in rows]
 
 
-def _find(db: sqlite3.Connection, job_id: str, queue: str | None) -> sqlite3.Row | None:
-    found: sqlite3.Row | None = db.execute(
-        "SELECT * FROM jobs WHERE id = ? AND queue = COALESCE(?, queue)", (job_id, queue)
-    ).fetchone()
-    return found
+def _find(db: sqlite3.Connection, queue: str, job_id: str) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = db.execute("SELECT * FROM jobs WHERE queue = ? AND id = ?", (queue, job_id)).fetchone()
+    return row
 
 
 def _cancel(db: sqlite3.Connection, row: sqlite3.Row | None, now: float) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aioq.clock import Clock
-from aioq.model.job import NewJob
+from aioq.model.job import JobKey, NewJob
 
 __all__ = ["UnacknowledgedJobs"]
 
@@ -17,19 +17,19 @@ class UnacknowledgedJobs:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._stored: dict[str, tuple[NewJob, float]] = {}
+        self._stored: dict[JobKey, tuple[NewJob, float]] = {}
 
     def __contains__(self, job: NewJob) -> bool:
-        known, at = self._stored.get(job.id, (None, 0.0))
+        known, at = self._stored.get(job.key, (None, 0.0))
         return known == job and self._clock.monotonic() < at + MINUTE
 
     def add(self, jobs: Sequence[NewJob], is_new: Sequence[bool]) -> None:
         """Record the jobs that are new."""
         now = self._clock.monotonic()
-        self._stored = {id: (job, at) for id, (job, at) in self._stored.items() if now < at + MINUTE}
-        self._stored.update((job.id, (job, now)) for job, new in zip(jobs, is_new, strict=True) if new)
+        self._stored = {key: (job, at) for key, (job, at) in self._stored.items() if now < at + MINUTE}
+        self._stored.update((job.key, (job, now)) for job, new in zip(jobs, is_new, strict=True) if new)
 
     def discard(self, jobs: Sequence[NewJob]) -> None:
         """Forget jobs whose caller has the answer."""
         for job in jobs:
-            self._stored.pop(job.id, None)
+            self._stored.pop(job.key, None)

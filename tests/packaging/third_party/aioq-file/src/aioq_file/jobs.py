@@ -154,9 +154,9 @@ def end(
 
 
 def _admit(db: sqlite3.Connection, job: NewJob, now: float) -> bool:
-    known = db.execute("SELECT queue, task, payload FROM jobs WHERE id = ?", (job.id,)).fetchone()
-    if known and tuple(known) != (job.queue, job.task, job.payload):
-        raise JobConflict(job.id, known["queue"])
+    known = db.execute("SELECT task, payload FROM jobs WHERE queue = ? AND id = ?", job.key).fetchone()
+    if known and tuple(known) != (job.task, job.payload):
+        raise JobConflict(job.id, job.queue)
     if known:
         return False
     due = max(now, now + job.delay if job.run_at is None else job.run_at)
@@ -247,8 +247,8 @@ def _held(db: sqlite3.Connection, lease: Lease) -> sqlite3.Row | None:
 
 def _known(db: sqlite3.Connection, lease: Lease) -> sqlite3.Row | None:
     """Return the job of a lease unless it was claimed again; a later job with the same id does not count."""
-    same = "SELECT * FROM jobs WHERE id = ? AND epoch = ? AND enqueued_at = ? AND worker_id = ?"
-    mine = (lease.job_id, lease.epoch, lease.enqueued_at, lease.worker_id)
+    same = "SELECT * FROM jobs WHERE queue = ? AND id = ? AND epoch = ? AND enqueued_at = ? AND worker_id = ?"
+    mine = (lease.queue, lease.job_id, lease.epoch, lease.enqueued_at, lease.worker_id)
     row: sqlite3.Row | None = db.execute(same, mine).fetchone()
     return row
 

@@ -1,6 +1,6 @@
 CREATE TABLE IF NOT EXISTS jobs (
     number      INTEGER PRIMARY KEY,    -- the order in which jobs were enqueued
-    id          TEXT NOT NULL UNIQUE,
+    id          TEXT NOT NULL,
     queue       TEXT NOT NULL,
     task        TEXT NOT NULL,
     payload     BLOB NOT NULL,
@@ -22,7 +22,8 @@ CREATE TABLE IF NOT EXISTS jobs (
     forget_at   REAL,                   -- when the record of an ended job is deleted
     result      BLOB,
     failure     TEXT,
-    reason      TEXT
+    reason      TEXT,
+    UNIQUE (queue, id)
 );
 CREATE INDEX IF NOT EXISTS jobs_in_line ON jobs (queue, state, priority DESC, run_at, number);
 CREATE INDEX IF NOT EXISTS jobs_to_forget ON jobs (forget_at) WHERE forget_at IS NOT NULL;
