@@ -193,6 +193,14 @@ class JobStoreContract(TransitionContract, StoredIdentityContract):
         await broker.settle([Completed(lease=lease) for lease in await self.claim(broker, queues=("z",))])
         assert [stats.queue for stats in await store.queue_stats()] == ["q", "z"]
 
+    async def test_queue_stats_omit_queues_without_past(self, broker: Broker, store: JobStore) -> None:
+        """A queue that workers only claimed from, reaped and asked about is not listed."""
+        await broker.enqueue([self.job("a")])
+        await self.claim(broker, queues=("new", "q"))
+        await broker.reap(["new", "q"])
+        await store.list_jobs("new", JobState.PENDING)
+        assert [stats.queue for stats in await store.queue_stats()] == ["q"]
+
     @pytest.mark.parametrize("changes", [{}, {"delay": 600.0}], ids=["pending", "scheduled"])
     async def test_cancel_job_waiting(self, broker: Broker, store: JobStore, changes: dict[str, object]) -> None:
         """A waiting job can be cancelled and is then not run."""

@@ -40,10 +40,11 @@ class OutageContract(BrokerSuite):
         assert [(job.job_id, job.crashed) for job in await self._reap(broker)] == [(lost.job_id, False)]
 
     async def test_reap_after_outage_with_survivor_counts_no_crash(self, broker: Broker) -> None:
-        """A worker came back, so a lease that no worker extended counts no crash, and its attempt does not count."""
+        """A worker came back, so what no worker extended counts no crash and no attempt, and goes before other jobs."""
         held, _ = await self._cut_off(broker, "ab")
         assert await self._reap(broker) == []
         assert await broker.extend([held], seconds=LONG) == []
+        await broker.enqueue([self.job("c")])
         await self.pass_time(self.lease * 1.25)
         (reaped,) = await self._reap(broker)
         assert (reaped.job_id, reaped.worker_id, reaped.crashed) == ("b", "w-b", False)

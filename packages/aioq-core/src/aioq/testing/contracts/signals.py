@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from aioq.conformance import supports
-from aioq.model.job import Claim, Failed, Released, Retried
+from aioq.model.job import Claim, Completed, Failed, Released, Retried
 from aioq.protocols import Broker, JobStore, Signals
 from aioq.testing.contracts.result_signals import LONG, ResultSignalsContract
 from aioq.testing.contracts.suite import FAILURE
@@ -20,8 +20,11 @@ class SignalsContract(ResultSignalsContract):
     """The suite for `aioq.protocols.Signals`; subclass it beside `BrokerContract`.
 
     `settle_down` lets a waiter that was just started reach its wait; a broker whose waiters
-    need more than 0.2 s for that overrides it.
+    need more than 0.2 s for that overrides it. A broker that listens on a connection overrides `cut_connections`.
     """
+
+    async def cut_connections(self, broker: Broker) -> None:
+        """End the connections on which `broker` listens for signals, as a network does. By default it has none."""
 
     async def claims(self, signals: Signals, *queues: str) -> list[str]:
         """Wait and claim until a claim brings something, and return the ids of the jobs."""
@@ -180,6 +183,25 @@ class SignalsContract(ResultSignalsContract):
         await broker.settle([Failed(lease=await self.claim_one(broker), failure=FAILURE, retain_for=60)])
         await self.claim(broker)
         assert await self.wakes(lambda: self.claims(signals), lambda: store.retry_job("a", queue="q")) == ["a"]
+
+    async def test_waits_hear_what_was_signalled_without_a_connection(
+        self, broker: Broker, peer: Broker, signals: Signals
+    ) -> None:
+        """A job that is enqueued, or ends, while no connection listens ends the waits once one is there again."""
+        await self.claim(broker)
+
+        async def enqueue() -> None:
+            await self.cut_connections(broker)
+            await peer.enqueue([self.job("a")])
+
+        async def complete() -> None:
+            await self.cut_connections(broker)
+            await peer.settle([Completed(lease=lease) for lease in leases])
+
+        assert await self.wakes(lambda: self.claims(signals), enqueue) == ["a"]
+        await peer.enqueue([self.job("b")])
+        leases = await self.claim(peer)
+        assert await self.wakes(lambda: signals.wait_for_result("b", queue="q", timeout=LONG), complete) is True
 
     async def test_wait_and_claim_wakes_when_job_comes_due(self, broker: Broker, signals: Signals) -> None:
         """A delayed job or a retry that comes due ends the wait."""

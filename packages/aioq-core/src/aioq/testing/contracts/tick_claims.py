@@ -168,6 +168,22 @@ class TickClaimContract(LedgerSuite):
         assert sorted(outcome.value for outcome in outcomes) == ["lost"] * 19 + ["won"]
         assert len(await self.recorded(ledger)) == 1
 
+    async def test_claim_tick_processes_take_turns(self, broker: Broker, peer: Broker, ledger: TickLedger) -> None:
+        """Each process sees at once what the other has decided, registered, paused and recorded."""
+        assert isinstance(peer, TickLedger)
+        now = await self.whole_now(broker)
+        ledgers = (ledger, peer)
+        for n in range(4):
+            one, other = ledgers[n % 2], ledgers[1 - n % 2]
+            assert (await self.claim_tick(one, now - 60 + n)).outcome is WON
+            assert (await self.claim_tick(other, now - 60 + n, worker="w2")).outcome is LOST
+            assert len(await other.tick_history(self.key())) == n + 1
+        await peer.pause_cron(self.key(), note="", by="me")
+        assert (await self.claim_tick(ledger, now - 50)).outcome is TickOutcome.PAUSED
+        await ledger.resume_cron(self.key())
+        await self.register(ledger, self.entry(fingerprint=HOURLY))
+        assert (await self.claim_tick(peer, now + 0.5)).outcome is TickOutcome.SUPERSEDED
+
     async def test_claim_ticks_decides_each_claim(self, broker: Broker, ledger: TickLedger) -> None:
         """`claim_ticks` decides each claim independently, and answers in order."""
         now = await self.whole_now(broker)

@@ -311,5 +311,6 @@ def _reap(db: sqlite3.Connection, row: sqlite3.Row, now: float, *, crashed: bool
 def _path(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme != "file" or parts.netloc or parts.path in ("", "/"):
-        raise BrokerConfigError(f"a file is named by an absolute path, as in file:///var/lib/app/jobs.db; got {url}")
+        # Without the URL, which may have a password: the worker logs errors.
+        raise BrokerConfigError("a file is named by an absolute path, as in file:///var/lib/app/jobs.db")
     return url2pathname(parts.path)
