@@ -335,6 +335,13 @@ def chaos(session: nox.Session) -> None:
 
 
 @nox.session(python=USUAL, default=False)
+def mutants(session: nox.Session) -> None:
+    """The suites of aioq.testing against wrong variants of a broker, `-- NAME` for some. Not part of a plain run."""
+    install(session, *group("test"), *editable(*DISTRIBUTIONS))
+    session.run("python", "-m", "tests.mutants", *session.posargs)
+
+
+@nox.session(python=USUAL, default=False)
 def machines(session: nox.Session) -> None:
     """Brokers against their models: 20,000 lives on each, or `AIOQ_EXAMPLES`. Not part of a plain run."""
     install(session, *group("test"), *editable(*DISTRIBUTIONS))

@@ -1,0 +1,114 @@
+"""Reads and writes the rows of jobs: their transitions, their places in a queue, and how they are shown."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+import msgspec
+
+from aioq.model.job import Failure, JobRecord, Lease
+from aioq.model.states import JobState, Verb, after
+from aioq.model.suspects import CrashHistory
+from aioq_sqlite.transaction import Transaction
+
+__all__ = [
+    "CANCELLED_RETENTION",
+    "CLEARED",
+    "DEAD_RETENTION",
+    "READY_ORDER",
+    "STARTED",
+    "end",
+    "failure_text",
+    "find",
+    "history_of",
+    "lease_of",
+    "line_up",
+    "move",
+    "record_of",
+    "result_name",
+    "update",
+]
+
+CANCELLED_RETENTION = 86_400.0
+DEAD_RETENTION = 7 * 86_400.0
+"""Seconds for which the record of a dead or expired job is kept."""
+
+READY_ORDER = "priority DESC, place, turn"
+"""The order in which jobs of a queue are claimed that have not crashed."""
+
+STARTED: dict[str, Any] = {"expires_at": None, "hand_backs": 0}
+"""What a start of the task changes: the job no longer expires, and its hand-backs are counted anew."""
+
+LEASE_FIELDS = [field for field in Lease.__struct_fields__ if field != "job_id"]
+"""The fields of a lease that are columns of the same names."""
+
+CLEARED: dict[str, Any] = {"crashes": 0, "probation": 0.0, "crashed_since": 0.0, "ran": 0.0}
+"""The columns of a job that has not crashed."""
+
+
+def find(transaction: Transaction, queue: str, job_id: str) -> sqlite3.Row | None:
+    """Return the row of a job."""
+    return transaction.row("SELECT * FROM jobs WHERE queue = ? AND id = ?", queue, job_id)
+
+
+def update(transaction: Transaction, row: sqlite3.Row, **changes: Any) -> None:
+    """Change columns of a job."""
+    columns = ", ".join(f"{column} = ?" for column in changes)
+    transaction.execute(f"UPDATE jobs SET {columns} WHERE number = ?", (*changes.values(), row["number"]))
+
+
+def move(transaction: Transaction, row: sqlite3.Row, verb: Verb, **changes: Any) -> JobState:
+    """Take a job to the state that `verb` leads to, and change further columns; return the state."""
+    state = after(JobState(row["state"]), verb)
+    update(transaction, row, state=state, **changes)
+    return state
+
+
+def line_up(transaction: Transaction, row: sqlite3.Row, verb: Verb, *, delay: float = 0.0, **changes: Any) -> JobState:
+    """Put a job back into its queue, due after `delay` seconds, and wake workers."""
+    run_at, turn, front = transaction.now + delay, transaction.turn(), verb in (Verb.RELEASE, Verb.REAP)
+    place, turn = (0.0, -turn) if front else (run_at, turn)
+    transaction.signal("work", row["queue"])
+    return move(transaction, row, verb, run_at=run_at, place=place, turn=turn, **changes)
+
+
+def end(transaction: Transaction, row: sqlite3.Row, verb: Verb, retain_for: float, **changes: Any) -> JobState:
+    """End a job, keep its record for `retain_for` seconds, and wake clients that wait for it."""
+    now = transaction.now
+    if row["awaited"]:
+        transaction.signal("result", result_name(row["queue"], row["id"]))
+    if retain_for > 0:
+        return move(transaction, row, verb, finished_at=now, forget_at=now + retain_for, awaited=0, **changes)
+    transaction.execute("DELETE FROM jobs WHERE number = ?", (row["number"],))
+    return after(JobState(row["state"]), verb)
+
+
+def result_name(queue: str, job_id: str) -> str:
+    """Return the name of the signal of a job's end. Names of queues contain no slash."""
+    return f"{queue}/{job_id}"
+
+
+def lease_of(row: sqlite3.Row) -> Lease:
+    """Return the lease of a job that runs."""
+    return Lease(job_id=row["id"], **{field: row[field] for field in LEASE_FIELDS})
+
+
+def history_of(row: sqlite3.Row) -> CrashHistory:
+    """Return the crashes of a job."""
+    return CrashHistory(row["crashes"], row["probation"], row["crashed_since"])
+
+
+def record_of(row: sqlite3.Row) -> JobRecord:
+    """Return the public record of a job."""
+    fields = {field: row[field] for field in JobRecord.__struct_fields__}
+    fields["state"] = state = JobState(row["state"])
+    fields["failure"] = msgspec.json.decode(row["failure"], type=Failure) if row["failure"] else None
+    if state not in (JobState.SCHEDULED, JobState.RETRYING):
+        fields["run_at"] = None
+    return JobRecord(**fields)
+
+
+def failure_text(failure: Failure | None) -> bytes | None:
+    """Return a failure as it is stored."""
+    return msgspec.json.encode(failure) if failure else None
