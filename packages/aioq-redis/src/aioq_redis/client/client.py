@@ -170,8 +170,12 @@ class Client:
 
         return await self.repeat(script.name, send, find_mistyped)
 
-    async def command(self, *parts: object) -> Any:
+    async def command(self, *parts: object, find_mistyped: Callable[[], Awaitable[str]] | None = None) -> Any:
         """Send a plain command and return its reply.
+
+        Args:
+            parts: The command.
+            find_mistyped: Describes the key that holds something else than the command expects.
 
         Raises:
             BrokerUnavailable, BrokerConfigError, BrokerFull: As for `run_script`.
@@ -181,7 +185,7 @@ class Client:
             command = Command(None, (), parts)
             return reply_before(session.pipeline.submit(command), deadline, session.pipeline, command)
 
-        return await self.repeat(str(parts[0]), send)
+        return await self.repeat(str(parts[0]), send, find_mistyped)
 
     def ask(self, *parts: object) -> Coroutine[Any, Any, Any]:
         """Send a plain command and return its reply, or the error reply. Fail at once if no server answers.

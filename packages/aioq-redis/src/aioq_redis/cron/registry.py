@@ -172,7 +172,7 @@ class CronRegistryRole(BrokerRole):
 
     async def _registered(self, app: str) -> dict[CronKey, tuple[int, CronDefinition]]:
         """Return when each entry of an app was retired (0 if it is not), and its definition."""
-        found = await self._database.command("HGETALL", self._layout.fleet.key(f"crons:{_name(app)}"))
+        found = await self._database.read("HGETALL", self._layout.fleet.key(f"crons:{_name(app)}"))
         entries: dict[CronKey, tuple[int, CronDefinition]] = {}
         for field, value in zip(found[::2], found[1::2], strict=True):
             # One damaged entry must not hide the others; `aioq doctor` names it.
@@ -195,7 +195,7 @@ class CronRegistryRole(BrokerRole):
         return dict(pair for part in found for pair in part)
 
     async def _of_all_apps(self) -> list[CronStatus]:
-        apps = await self._database.command("ZRANGE", self._layout.fleet.key("apps"), 0, -1)
+        apps = await self._database.read("ZRANGE", self._layout.fleet.key("apps"), 0, -1)
         found = await gather_all(self._of_app(app.decode()) for app in apps if is_app_name(app))
         return [status for statuses in found for status in statuses]
 

@@ -148,7 +148,7 @@ class Doctor:
             return []
         try:
             snapshot = await self._snapshot(queue)
-            earliest = await self._database.command("ZRANGE", self._layout.queue(queue).key("due"), 0, 0, "WITHSCORES")
+            earliest = await self._database.read("ZRANGE", self._layout.queue(queue).key("due"), 0, 0, "WITHSCORES")
         except BrokerConfigError as error:
             return [_unreadable(f"queue {queue}", error)]
         facts = QueueFacts(
@@ -164,7 +164,7 @@ class Doctor:
         key = self._layout.fleet.key("queue_names")
         if not any(one.key == key.encode() and not one.is_mistyped for one in found):
             return []
-        damaged = [name for name in await self._database.command("SMEMBERS", key) if not is_queue_name(name)]
+        damaged = [name for name in await self._database.read("SMEMBERS", key) if not is_queue_name(name)]
         if not damaged:
             return []
         text = f"names of queues are stored that no queue can have: {sample_of(damaged)}"

@@ -58,6 +58,15 @@ class Database(Client):
         keys = space.pick(script.keys, own, each)
         return self.run_script(script, keys, args, partial(self.find_mistyped, space, keys))
 
+    def read(self, verb: str, key: str, *parts: object) -> Coroutine[Any, Any, Any]:
+        """Send a plain command that reads one key, and return its reply.
+
+        Raises:
+            BrokerUnavailable, BrokerConfigError: As for `call`.
+        """
+        space = KeySpace(key[1:].partition("}")[0])
+        return self.command(verb, key, *parts, find_mistyped=partial(self.find_mistyped, space, [key]))
+
     async def find_mistyped(self, space: KeySpace, keys: Sequence[str]) -> str:
         """Return a text that names the first key with the wrong type."""
         # Only after an error, so that no call pays for these checks.

@@ -15,6 +15,9 @@ from aioq_redis.storage.job_states import ENDED_STATES, RUN_LETTERS
 
 __all__ = ["dropped_job", "ended_job", "live_job"]
 
+MAX_SCORE: Final = 253_402_300_800_000
+"""Milliseconds until the year 10000: no job is due then."""
+
 _ENDED: Final = re.compile(
     b"([%b])" % b"".join(ENDED_STATES) + rb" \d (\d{1,15}) (-?\d{1,12}) ([^\n]*)\n([^\n]*)\n(.*)", re.DOTALL
 )
@@ -108,7 +111,9 @@ def _live_state(history: JobHistory, score: bytes) -> JobState:
 
 
 def _moment(score: bytes) -> float | None:
-    return int(float(score)) / 1000 if score else None
+    """Return the moment of a score; None without one, and if it is damaged."""
+    milliseconds = float(score) if score else -1.0
+    return int(milliseconds) / 1000 if 0 <= milliseconds < MAX_SCORE else None
 
 
 def _readable(raw: bytes) -> Record:
