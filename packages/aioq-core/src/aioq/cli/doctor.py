@@ -36,7 +36,9 @@ def register(commands: Commands) -> None:
     )
     add_target(parser, optional=True)
     add_timeout(parser, 60.0)
-    parser.add_argument("--fix", action="store_true", help="first remove stored data that belong to no job")
+    parser.add_argument(
+        "--fix", action="store_true", help="first remove stored data that belong to no job, and put damaged data right"
+    )
     add_json(parser)
     parser.set_defaults(run=doctor)
 

@@ -20,8 +20,8 @@ class Diagnosable(Protocol):
         store may not make is a finding, not an error.
 
         Args:
-            fix: First remove stored data that belong to no job and that nothing else would remove. This may take a
-                time in proportion to the store. Each kind of removed data is a finding of level OK. Without `fix`
-                nothing is changed.
+            fix: First remove stored data that belong to no job and that nothing else would remove, and put damaged
+                data right if that loses no job. This may take a time in proportion to the store. Each kind is a
+                finding of level OK. Without `fix` nothing is changed.
         """
         ...

@@ -11,6 +11,7 @@ from aioq.clock import SystemClock
 from aioq.errors import BrokerConfigError
 from aioq.model.health import Finding, Level
 from aioq.model.job import WorkerInfo
+from aioq_redis.doctor.damage import about_damage
 from aioq_redis.doctor.entries import about_entries
 from aioq_redis.doctor.host import about_clock, about_host, format_bytes, parse_info
 from aioq_redis.doctor.keys import Found, misfits, pattern, place_of, sample_of
@@ -53,6 +54,7 @@ class Doctor:
         findings += [*await self._queue_names(found), *await about_entries(probes, found)]
         for queue in sorted({one.place.queue for one in found if one.place} - {""}):
             mine = [one for one in found if one.place and one.place.queue == queue]
+            findings += await about_damage(self._database, probes, queue, mine, fix=fix)
             if fix and not any(one.is_mistyped for one in mine):
                 findings += [one async for one in remove_orphans(self._database, self._layout.queue(queue), queue)]
             findings += await self._queue(queue, mine, memory, workers)
@@ -148,7 +150,8 @@ class Doctor:
             return []
         try:
             snapshot = await self._snapshot(queue)
-            earliest = await self._database.read("ZRANGE", self._layout.queue(queue).key("due"), 0, 0, "WITHSCORES")
+            key = self._layout.queue(queue).key("due")
+            earliest = await self._database.read("ZRANGEBYSCORE", key, 0, "+inf", "WITHSCORES", "LIMIT", 0, 1)
         except BrokerConfigError as error:
             return [_unreadable(f"queue {queue}", error)]
         facts = QueueFacts(

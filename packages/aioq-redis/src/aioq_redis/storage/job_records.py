@@ -13,7 +13,7 @@ from aioq.model.states import JobState, Verb
 from aioq_redis.storage.job_format import NEVER_CLAIMED, Head, JobHistory, Record, Unreadable, read_history, read_record
 from aioq_redis.storage.job_states import ENDED_STATES, RUN_LETTERS
 
-__all__ = ["dropped_job", "ended_job", "live_job"]
+__all__ = ["MAX_SCORE", "dropped_job", "ended_job", "live_job"]
 
 MAX_SCORE: Final = 253_402_300_800_000
 """Milliseconds until the year 10000: no job is due then."""
