@@ -59,7 +59,7 @@ class AcceptsLateRequest(MemoryBroker):
 class ForgetsDeadJobs(MemoryBroker):
     """Shows dead jobs for two seconds."""
 
-    async def get_job(self, job_id: str, *, queue: str | None = None) -> JobRecord | None:
+    async def get_job(self, job_id: str, *, queue: str) -> JobRecord | None:
         """Look a job up."""
         record = await super().get_job(job_id, queue=queue)
         over = record and record.state is JobState.DEAD and await self.time() - (record.finished_at or 0.0) > 2
@@ -119,7 +119,7 @@ class Silent(MemoryBroker):
 class ReplaysSilently(Silent):
     """Wakes no worker when a job is put back into its queue."""
 
-    async def retry_job(self, job_id: str, *, queue: str | None = None) -> bool:
+    async def retry_job(self, job_id: str, *, queue: str) -> bool:
         """Put a job back."""
         with self.unheard():
             return await super().retry_job(job_id, queue=queue)

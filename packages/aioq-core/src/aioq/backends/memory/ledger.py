@@ -51,7 +51,7 @@ class TickLedgerRole(MemoryRole):
             self._entry(key, now).define(cron, app, now)
         removed = before.keys() - after.keys()
         for key in removed:
-            self._entries[key].retired_at = now
+            self._entries[key].retire(now)
         self._versions[app] = (version, now + ttl)
         return CronChanges(
             added=sorted(after.keys() - before.keys()),
@@ -102,7 +102,7 @@ class TickLedgerRole(MemoryRole):
         now = self._table.now()
         entry = self._entry(cron, now)
         is_new = entry.pause is None
-        entry.pause = Pause(note=note, by=by, at=now)
+        entry.set_pause(Pause(note=note, by=by, at=now))
         self._paused.add(cron)
         return is_new
 
@@ -112,10 +112,8 @@ class TickLedgerRole(MemoryRole):
         entry = self._entries.get(cron)
         if entry is None or entry.pause is None:
             return False
-        entry.pause = None
+        entry.resume(now)
         self._paused.discard(cron)
-        # No tick of the pause is made up for.
-        entry.arm(now)
         return True
 
     async def cron_statuses(self, app: str | None = None) -> list[CronStatus]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from aioq.model.cron import CronCounts, TickReason, TickRecord, TickStatus
+from aioq.model.ledger import to_milliseconds
 
-__all__ = ["TickHistory", "to_milliseconds"]
+__all__ = ["TickHistory"]
 
 MAX_RECORDS = 100
 
@@ -22,11 +23,6 @@ _COUNTED = {
     TickStatus.MISSED: ("missed",),
 }
 _ENDS = ("ok", "failed")
-
-
-def to_milliseconds(moment: float) -> int:
-    """Return a moment in whole milliseconds: ledgers compare ticks with this precision."""
-    return round(moment * 1000)
 
 
 @dataclass(slots=True, eq=False)
