@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+
 import anyio
 import pytest
 
 from aioq.backends import MemoryBroker
+from aioq.errors import BrokerUnavailable
 from aioq.protocols import Broker
-from aioq.testing import VirtualClock
-from tests.contract import mutants
+from aioq.testing import FaultyBroker, VirtualClock
+from tests.contract import fault_mutants, mutants
 from tests.contract.test_memory import TestMemoryBroker as MemorySuites
+from tests.contract.test_memory_faults import TestMemoryFaults as MemoryFaults
 
 CAUGHT = [
     (mutants.ForgetsRequest, "test_claim_repeated_later_returns_same_leases", "broker"),
@@ -29,6 +33,20 @@ UNHEARD = [
     (mutants.ReapsSilently, "test_wait_and_claim_wakes_on_reap"),
 ]
 """A class that does not wake a waiter, and the test that must find that."""
+
+FAULTS = [
+    (fault_mutants.HangsForEver, "test_silent_store_raises_broker_unavailable"),
+    (fault_mutants.RaisesOtherError, "test_unreachable_store_raises_broker_unavailable"),
+    (fault_mutants.TakesSlowForAway, "test_slow_store_works"),
+    (fault_mutants.StoresThoughFull, "test_full_store_raises_broker_full_and_loses_nothing"),
+    (fault_mutants.LosesJobsWhenFull, "test_full_store_raises_broker_full_and_loses_nothing"),
+    (fault_mutants.StoresTwice, "test_enqueue_with_lost_reply_stores_one_job"),
+    (fault_mutants.ClaimsAgain, "test_claim_with_lost_reply_leases_job_once"),
+    (fault_mutants.ReleasesTwice, "test_settle_with_lost_reply_is_done_once"),
+    (fault_mutants.SleepsThroughOutage, "test_wait_and_claim_through_outage_gets_job"),
+    (fault_mutants.SleepsThroughOutage, "test_wait_for_result_through_outage_ends"),
+]
+"""A class, and the test of the suite of faults that must find its defect."""
 
 
 class Suites(MemorySuites):
@@ -79,3 +97,17 @@ async def test_suite_finds_waiter_that_is_not_woken(make: type[MemoryBroker], te
 async def test_suite_finds_nothing_in_memory_broker(test: str, fixtures: str) -> None:
     """The same tests pass without the defect."""
     await run(MemoryBroker, test, fixtures)
+
+
+@pytest.mark.parametrize(("make", "test"), FAULTS, ids=lambda value: getattr(value, "__name__", None))
+async def test_fault_suite_finds_defect(make: type[FaultyBroker], test: str) -> None:
+    """A test of the suite of faults fails, or waits for what does not come."""
+    suites = MemoryFaults()
+    suites.tick = suites.timeout = 0.1
+    peer = MemoryBroker()
+    suites.faulty = make(peer, timeout=suites.timeout)
+    known = {"broker": suites.faulty, "peer": peer, "faults": suites.faulty}
+    method = getattr(suites, test)
+    fixtures = {name: known[name] for name in inspect.signature(method).parameters}
+    with pytest.raises((AssertionError, TimeoutError, OSError, ExceptionGroup, BrokerUnavailable)):
+        await method(**fixtures)

@@ -11,6 +11,7 @@ pytest.register_assert_rewrite("aioq.testing.contracts", "aioq.testing.machines"
 from aioq.testing.clock import VirtualClock as VirtualClock  # noqa: E402
 from aioq.testing.contracts.broker import BrokerContract as BrokerContract  # noqa: E402
 from aioq.testing.contracts.diagnosable import DiagnosableContract as DiagnosableContract  # noqa: E402
+from aioq.testing.contracts.faults import FaultContract as FaultContract  # noqa: E402
 from aioq.testing.contracts.job_store import JobStoreContract as JobStoreContract  # noqa: E402
 from aioq.testing.contracts.migratable import MigratableContract as MigratableContract  # noqa: E402
 from aioq.testing.contracts.scheduler import SchedulerContract as SchedulerContract  # noqa: E402
@@ -19,10 +20,15 @@ from aioq.testing.contracts.suspects import SuspectContract as SuspectContract  
 from aioq.testing.contracts.threaded_leases import ThreadedLeasesContract as ThreadedLeasesContract  # noqa: E402
 from aioq.testing.contracts.tick_ledger import TickLedgerContract as TickLedgerContract  # noqa: E402
 from aioq.testing.contracts.worker_registry import WorkerRegistryContract as WorkerRegistryContract  # noqa: E402
+from aioq.testing.faults import FaultProxy as FaultProxy  # noqa: E402
+from aioq.testing.faults import FaultyBroker as FaultyBroker  # noqa: E402
 
 __all__ = [
     "BrokerContract",
     "DiagnosableContract",
+    "FaultContract",
+    "FaultProxy",
+    "FaultyBroker",
     "JobStoreContract",
     "MigratableContract",
     "SchedulerContract",
