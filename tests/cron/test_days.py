@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from aioq_cron.days import CroniterDays
+from aioq_cron.days import CroniterDays, MonthDays
 
 
 def test_days_search_without_match_raises() -> None:
@@ -15,3 +15,9 @@ def test_days_search_without_match_raises() -> None:
     with pytest.raises(ValueError, match="failed to find"):
         never.first_from(date(2026, 1, 1))
     assert never.first_from(date(9990, 1, 1)) is None
+
+
+def test_days_computed_search_without_match_ends() -> None:
+    """A search for a day that no month has ends, long before the end of the calendar."""
+    assert MonthDays([2], [30]).first_from(date(2026, 1, 1)) is None
+    assert MonthDays([2], [], before_last=[29]).first_from(date(2026, 1, 1)) is None

@@ -141,7 +141,7 @@ def test_except_everything_covered_returns_none(excluded: str) -> None:
 
 @pytest.mark.parametrize("zone", [BERLIN, "America/Sao_Paulo", "Pacific/Apia", "Australia/Lord_Howe", "Africa/Cairo"])
 @given(data=st.data())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_except_of_expressions_equals_difference(zone: str, data: st.DataObject) -> None:
     """The days that are skipped whole have no tick that is not excluded, also when clocks change."""
     days = st.sampled_from(["* * *", "*/2 * *", "* * 1-5", "1-15 * *", "* 1-3,10-12 *", "* */2 0"])

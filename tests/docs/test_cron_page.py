@@ -55,6 +55,14 @@ def test_example_table_has_valid_expressions(row: dict[str, str]) -> None:
     assert CronExpression(row["expression"]).expression == row["expression"]
 
 
+@pytest.mark.parametrize(
+    "row", list(rows("| expression | when |\n| --- | --- |\n| `0 18 L")), ids=lambda row: row["expression"]
+)
+def test_day_table_has_words(row: dict[str, str]) -> None:
+    """Each row of the table of last, nearest and nth days has the words of the expression."""
+    assert CronExpression(row["expression"]).in_words() == row["when"]
+
+
 def test_first_monday_idiom() -> None:
     """The expression for the first Monday matches the first Mondays of a year and no other day."""
     schedule = CronExpression("0 0 */100,1-7 * MON")

@@ -1,23 +1,30 @@
 """Finds the days that match an expression.
 
-croniter does the search. It gets sorted lists of numbers only, because its versions differ in how
-they read ranges, steps and time zones. It is called once per matching day.
+Numbers, months and weekdays are computed here, with one bit for each day of a month. For last days, nearest working
+days, and nth and last weekdays croniter does the search. It gets sorted lists of numbers and single rules only, because
+its versions differ in how they read ranges, steps and time zones.
 """
 
 from __future__ import annotations
 
-from datetime import MAXYEAR, date, datetime, time
+from calendar import monthrange
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import MAXYEAR, date, datetime, time, timedelta
 from threading import Lock
 from typing import Protocol
 
 from croniter import croniter
 
-from aioq_cron.fields import DAY, MONTH, WEEKDAY, CronFields, Field
+from aioq_cron.day_rules import LAST_OF_ALL, DayRule
+from aioq_cron.fields import DAY, MONTH, WEEKDAY, CronFields
 
-__all__ = ["SEARCH_YEARS", "CroniterDays", "DayStepper", "day_stepper"]
+__all__ = ["SEARCH_YEARS", "CroniterDays", "DayStepper", "MonthDays", "day_stepper"]
 
-# A 29 February on a given weekday may be 40 years away.
 SEARCH_YEARS = 50
+"""How far a search goes. A 29 February on a given weekday may be 40 years away, and nothing is further."""
+
+_DAY = timedelta(days=1)
+_WEEK = 7
 
 
 class DayStepper(Protocol):
@@ -30,32 +37,125 @@ class DayStepper(Protocol):
 
 def day_stepper(fields: CronFields) -> DayStepper | None:
     """Return a stepper through the days of an expression; None if every day matches. May be shared between threads."""
-    days, months, weekdays = _list(fields.days, DAY), _list(fields.months, MONTH), _list(fields.weekdays, WEEKDAY)
-    if not fields.either_day:
-        return _all_of(days, months, weekdays)
+    any_day, any_weekday = len(fields.days) == DAY.size, len(fields.weekdays) == WEEKDAY.size
     # Of two alternatives, one that matches every day leaves nothing to the other.
-    if "*" in (days, weekdays):
-        return _all_of("*", months, "*")
-    # A day that no month has is left out: croniter would search for it in vain, while the weekdays still match.
-    by_weekday = CroniterDays("*", months, weekdays)
-    return _Either(CroniterDays(days, months, "*"), by_weekday) if fields.has_day else by_weekday
+    if (any_day and any_weekday) or (fields.either_day and (any_day or any_weekday)):
+        return None if len(fields.months) == MONTH.size else MonthDays(fields.months)
+    if not fields.day_rules and not fields.weekday_rules:
+        return MonthDays(fields.months, fields.days, fields.weekdays, either=fields.either_day)
+    by_day = () if any_day else tuple(_by_day(fields))
+    by_weekday = () if any_weekday else tuple(_by_weekday(fields))
+    if fields.either_day or not by_day or not by_weekday:
+        return _Either(by_day + by_weekday)
+    return _Both(_Either(by_day), _Either(by_weekday))
 
 
-def _all_of(days: str, months: str, weekdays: str) -> DayStepper | None:
-    return None if days == months == weekdays == "*" else CroniterDays(days, months, weekdays)
+def _by_day(fields: CronFields) -> Iterator[DayStepper]:
+    if fields.days or any(rule.kind == "last-day" and rule.number for rule in fields.day_rules):
+        before_last = [rule.number for rule in fields.day_rules if rule.kind == "last-day" and rule.number]
+        yield MonthDays(fields.months, fields.days, before_last=before_last)
+    for rule in fields.day_rules:
+        if rule.kind == "workday" and (months := rule.months(fields.months)):
+            yield _NearestWorkday(rule.number, months)
+        elif rule.kind == "last-day" and rule.number == 0:
+            yield CroniterDays("L", _list(fields.months), "*")
 
 
-def _list(values: tuple[int, ...], field: Field) -> str:
-    return "*" if len(values) == field.size else ",".join(map(str, values))
+def _by_weekday(fields: CronFields) -> Iterator[DayStepper]:
+    if fields.weekdays:
+        yield MonthDays(fields.months, range(DAY.low, DAY.high + 1), fields.weekdays)
+    for rule in fields.weekday_rules:
+        yield CroniterDays("*", _list(fields.months), _for_croniter(rule))
+
+
+def _for_croniter(rule: DayRule) -> str:
+    return f"L{rule.number}" if rule.kind == "last-weekday" else rule.text
+
+
+def _list(months: Sequence[int]) -> str:
+    return ",".join(map(str, months))
+
+
+class MonthDays:
+    """Finds days by their month, number and weekday."""
+
+    __slots__ = ("_before_last", "_days", "_either", "_months", "_weekdays")
+
+    def __init__(
+        self,
+        months: Sequence[int],
+        days: Iterable[int] = range(DAY.low, DAY.high + 1),
+        weekdays: Iterable[int] = range(WEEKDAY.size),
+        *,
+        before_last: Iterable[int] = (),
+        either: bool = False,
+    ) -> None:
+        self._months = frozenset(months)
+        # The bit of day n is the nth.
+        self._days = _bits(days)
+        self._before_last = tuple(before_last)
+        wanted = set(weekdays)
+        # For each weekday of the first of a month, Monday first, as `monthrange` counts.
+        self._weekdays = tuple(
+            _bits(day for day in range(1, 32) if (first + day) % _WEEK in wanted) for first in range(_WEEK)
+        )
+        self._either = either
+
+    def first_from(self, day: date) -> date | None:
+        """Return the first matching day that is not before `day`."""
+        year, month = day.year, day.month
+        last_year = min(year + SEARCH_YEARS, MAXYEAR)
+        matching = self._in_month(year, month) >> day.day << day.day
+        while not matching:
+            month = month % 12 + 1
+            year += month == 1
+            if year > last_year:
+                return None
+            matching = self._in_month(year, month)
+        return date(year, month, (matching & -matching).bit_length() - 1)
+
+    def _in_month(self, year: int, month: int) -> int:
+        """Return the bits of the matching days of a month."""
+        if month not in self._months:
+            return 0
+        first, length = monthrange(year, month)
+        days, weekdays = self._days, self._weekdays[first]
+        for before in self._before_last:
+            if before < length:
+                days |= 1 << (length - before)
+        return (days | weekdays if self._either else days & weekdays) & (2 << length) - 2
+
+
+def _bits(days: Iterable[int]) -> int:
+    return sum(1 << day for day in set(days))
 
 
 class _Either:
-    def __init__(self, *steppers: DayStepper) -> None:
+    """Finds the days that one of several steppers finds."""
+
+    def __init__(self, steppers: Sequence[DayStepper]) -> None:
         self._steppers = steppers
 
     def first_from(self, day: date) -> date | None:
         found = [stepper.first_from(day) for stepper in self._steppers]
         return min((day for day in found if day is not None), default=None)
+
+
+class _Both:
+    """Finds the days that two steppers find."""
+
+    def __init__(self, one: DayStepper, other: DayStepper) -> None:
+        self._one = one
+        self._other = other
+
+    def first_from(self, day: date) -> date | None:
+        last_year = day.year + SEARCH_YEARS
+        while (one := self._one.first_from(day)) is not None and one.year <= last_year:
+            other = self._other.first_from(one)
+            if other is None or other == one:
+                return other
+            day = other
+        return None
 
 
 class CroniterDays:
@@ -95,3 +195,18 @@ class CroniterDays:
             if day.year + SEARCH_YEARS < MAXYEAR:
                 raise
             return None
+
+
+class _NearestWorkday:
+    """Finds the working day nearest to a day of the month, in the months that have that day."""
+
+    def __init__(self, number: int, months: Sequence[int]) -> None:
+        self._number = 0 if number == LAST_OF_ALL else number
+        # For a day that a month does not have croniter takes its last day.
+        self._days = CroniterDays(f"{min(number, DAY.high)}W", _list(months), "*")
+
+    def first_from(self, day: date) -> date | None:
+        found = self._days.first_from(day)
+        while found is not None and monthrange(found.year, found.month)[1] < self._number:
+            found = self._days.first_from(found + _DAY)
+        return found

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
+from aioq_cron.day_rules import ORDINALS, WEEKDAY_NAMES
 from aioq_cron.fields import DAY, HOUR, MINUTE, MONTH, WEEKDAY, CronFields
 
 __all__ = ["in_words", "joined", "listed", "shortened", "spans", "stride"]
 
-_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_WEEKDAYS = (*WEEKDAY_NAMES[1:], WEEKDAY_NAMES[0])
 _MONTHS = (
     "January",
     "February",
@@ -32,7 +33,6 @@ _SHORTEST_SPAN = 3
 """Consecutive numbers from which on they are written as a span."""
 _LONGEST_LIST = 8
 """Numbers from which on they are written as steps, if they are equally far apart."""
-_ORDINALS = ("first", "second", "third", "fourth")
 _WEEK = 7
 
 
@@ -50,33 +50,44 @@ def _days_in_words(fields: CronFields) -> str:
     any_day, any_weekday = len(fields.days) == DAY.size, len(fields.weekdays) == WEEKDAY.size
     if (any_day and any_weekday) or (fields.either_day and (any_day or any_weekday)):
         return f"in {months}" if months else ""
-    days, weekdays = _days(fields.days, months), _weekdays(fields.weekdays)
+    days, weekdays = _days(fields, months), _weekdays(fields, months)
+    in_months = f" in {months}" if months and not fields.weekday_rules else ""
     if any_weekday:
         return f"on {days}"
     if any_day:
-        return f"on {weekdays}" + (f" in {months}" if months else "")
+        return f"on {weekdays}{in_months}"
     if fields.either_day:
-        return f"on {days}, and also on {weekdays}" + (f" in {months}" if months else "")
+        return f"on {days}, and also on {weekdays}{in_months}"
     # The idiom of cron for "the first Monday": all days of one week of the month, and one weekday.
-    if (ordinal := _ordinal(fields.days)) and len(fields.weekdays) == 1:
+    if (ordinal := _ordinal(fields)) and len(fields.weekdays) == 1 and not fields.weekday_rules:
         return f"on the {ordinal} {weekdays} of {months or 'the month'}"
     return f"on {weekdays}, but only on {days}"
 
 
-def _days(days: Sequence[int], months: str) -> str:
-    return f"day{'s' if len(days) > 1 else ''} {listed(days)} of {months or 'the month'}"
+def _days(fields: CronFields, months: str) -> str:
+    """Return days of the month in words, numbers first."""
+    days = fields.days
+    numbers = [f"day{'s' if len(days) > 1 else ''} {listed(days)}"] if days else []
+    return f"{joined([*numbers, *(rule.words for rule in fields.day_rules)])} of {months or 'the month'}"
 
 
-def _weekdays(weekdays: Sequence[int]) -> str:
-    """Return weekdays in words, Sunday last."""
-    return listed(sorted((day - 1) % _WEEK for day in weekdays), _WEEKDAYS.__getitem__)
+def _weekdays(fields: CronFields, months: str) -> str:
+    """Return weekdays in words: those of each week first, and of these Sunday last."""
+    days, rules = sorted((day - 1) % _WEEK for day in fields.weekdays), fields.weekday_rules
+    if not rules:
+        return listed(days, _WEEKDAYS.__getitem__)
+    weekly = [f"each {listed(days, _WEEKDAYS.__getitem__)}"] if days else []
+    return f"{joined([*weekly, *(rule.words for rule in rules)])} of {months or 'the month'}"
 
 
-def _ordinal(days: Sequence[int]) -> str | None:
+def _ordinal(fields: CronFields) -> str | None:
     """Return the ordinal of the week of the month if the days are exactly one of its first four weeks."""
+    days = fields.days
+    if not days or fields.day_rules:
+        return None
     week, rest = divmod(days[0] - 1, _WEEK)
     whole = rest == 0 and tuple(days) == tuple(range(days[0], days[0] + _WEEK))
-    return _ORDINALS[week] if whole else None
+    return ORDINALS[week] if whole else None
 
 
 def _time_in_words(minutes: Sequence[int], hours: Sequence[int]) -> tuple[str, bool]:

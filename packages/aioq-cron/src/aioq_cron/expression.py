@@ -22,8 +22,9 @@ class CronExpression(ZonedSchedule):
 
     The dialect is that of Debian's cron: five fields, in minutes; `*`, lists, ranges, steps,
     names of months and days, and the nicknames from `@hourly` to `@annually`. Day of month and
-    day of week are alternatives unless one of them starts with `*`. Extensions of other dialects
-    are refused by name. It is an immutable value: equal to another with the same meaning and zone.
+    day of week are alternatives unless one of them starts with `*`. Besides, the day fields take
+    `?`, `L`, `L-3`, `15W`, `LW`, `5L` and `MON#2`, and ranges may go around the end of a field.
+    It is an immutable value: equal to another with the same meaning and zone.
 
     Args:
         expression: For example `"0 9 * * 1-5"`; at most 1,000 characters.

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ["DAY", "FIELDS", "HOUR", "MINUTE", "MONTH", "WEEKDAY", "CronFields", "Field"]
+from aioq_cron.day_rules import LONGEST_MONTHS, DayRule
 
-# Of leap years, so that an expression for 29 February is accepted.
-_LONGEST = {1: 31, 2: 29, 3: 31, 4: 30, 5: 31, 6: 30, 7: 31, 8: 31, 9: 30, 10: 31, 11: 30, 12: 31}
+__all__ = ["DAY", "FIELDS", "HOUR", "MINUTE", "MONTH", "WEEKDAY", "CronFields", "Field"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +53,12 @@ class CronFields:
     minutes: tuple[int, ...]
     hours: tuple[int, ...]
     days: tuple[int, ...]
+    """Empty if the field has rules only."""
     months: tuple[int, ...]
     weekdays: tuple[int, ...]
-    """0 is Sunday; there is no 7."""
+    """0 is Sunday; there is no 7. Empty if the field has rules only."""
+    day_rules: tuple[DayRule, ...] = ()
+    weekday_rules: tuple[DayRule, ...] = ()
     either_day: bool
     """Whether a date matches by its day or its weekday alone; otherwise both must match."""
     wildcard: bool
@@ -64,13 +66,14 @@ class CronFields:
 
     @property
     def has_day(self) -> bool:
-        """Whether one of `days` exists in one of `months`, in leap years at least."""
+        """Whether one of the days of the month exists in one of `months`, in leap years at least."""
         # The smallest day decides: if even the longest month lacks it, no month has any of them.
-        return self.days[0] <= max(_LONGEST[month] for month in self.months)
+        longest = max(LONGEST_MONTHS[month] for month in self.months)
+        return bool(self.days and self.days[0] <= longest) or any(rule.months(self.months) for rule in self.day_rules)
 
     @property
     def ever_matches(self) -> bool:
-        """Whether any date matches.
+        """Whether any date matches, if both fields of the day have numbers only, or need not match together.
 
         Every day that exists falls on each weekday at some time: even 29 February does within
         40 years. So only the lengths of the months can rule out all dates.
@@ -91,8 +94,17 @@ class CronFields:
             days, weekdays = "*", "*"
         else:
             fields = ((DAY, self.days), (WEEKDAY, self.weekdays))
-            days, weekdays = _texts(fields, starred=not self.either_day)
+            days, weekdays = (
+                _with_rules(text, rules)
+                for text, rules in zip(
+                    _texts(fields, starred=not self.either_day), (self.day_rules, self.weekday_rules), strict=True
+                )
+            )
         return " ".join((*time, days, _text(MONTH, self.months, starred=True), weekdays))
+
+
+def _with_rules(text: str, rules: Sequence[DayRule]) -> str:
+    return ",".join([*([text] if text else []), *(rule.text for rule in rules)])
 
 
 def _texts(fields: Sequence[tuple[Field, tuple[int, ...]]], *, starred: bool) -> list[str]:
@@ -100,7 +112,7 @@ def _texts(fields: Sequence[tuple[Field, tuple[int, ...]]], *, starred: bool) ->
     texts = [_text(field, values, starred=starred) for field, values in fields]
     if starred and not any(text.startswith("*") for text in texts):
         # The star of a step always includes the lowest value, so one of the fields has that.
-        at = next(n for n, (field, values) in enumerate(fields) if values[0] == field.low)
+        at = next(n for n, (field, values) in enumerate(fields) if values[:1] == (field.low,))
         texts[at] = _with_star(*fields[at])
     return texts
 
@@ -121,6 +133,8 @@ def _with_star(field: Field, values: tuple[int, ...]) -> str:
 
 def _runs(values: tuple[int, ...]) -> Iterator[tuple[int, int]]:
     """Yield the first and last value of each run of neighbours."""
+    if not values:
+        return
     first = last = values[0]
     for value in values[1:]:
         if value != last + 1:

@@ -14,7 +14,6 @@ __all__ = [
     "bad_nickname",
     "bad_step",
     "bad_word",
-    "backwards",
     "in_field",
     "never_matches",
     "outside",
@@ -30,10 +29,16 @@ _SPREAD = "; write one value, and spread the runs with jitter="
 
 # Matched against one list item in upper case, after names and numbers were ruled out.
 _EXTENSIONS = (
-    (re.compile(r".*\?.*"), "'no particular day', an extension of Quartz", "; write *"),
-    (re.compile(r".*#.*"), "nth weekday of the month, an extension of Quartz", ""),
-    (re.compile(r"LW|WL|\d+W|W\d*"), "nearest working day, an extension of Quartz", ""),
-    (re.compile(r"L\d*|L-\d+|(\d|[A-Z]{3})L"), "last day, an extension of Quartz", ""),
+    (re.compile(r".*\?.*"), "'no particular day'", "; write * for each value"),
+    (re.compile(r"L[0-7]"), "last weekday as croniter writes it", "; write the weekday first, as in 5L"),
+    (re.compile(r"L"), "Saturday in Quartz, the last day elsewhere", "; write SAT, or L as the day of month"),
+    (
+        re.compile(r".*#.*"),
+        "nth weekday of the month",
+        "; write a weekday, # and 1 to 5 as the day of week, as in MON#2",
+    ),
+    (re.compile(r".*W|W\d*"), "nearest working day", "; write one day and W as the day of month, as in 15W"),
+    (re.compile(r"L.*|(\d|[A-Z]{3})L"), "last day", "; write L or L-3 as the day of month, or 5L as the day of week"),
     (re.compile(r"H(\(.*\))?(/\d+)?"), "hashed value, an extension of Jenkins", ""),
     (re.compile(r"R(\(.*\))?(/\d+)?"), "random value, an extension of croniter", _SPREAD),
     (re.compile(r".*~.*"), "random value, an extension of cronie", _SPREAD),
@@ -106,32 +111,15 @@ def part_of_crontab(expression: str, instead: str) -> InvalidCronExpression:
     return InvalidCronExpression(shorten(instead, 600), expression=expression)
 
 
-def outside(field: Field, text: str, expression: str) -> InvalidCronExpression:
-    """Return the error of a number outside the bounds of its field."""
-    return in_field(field, f"{shorten(text, 20)} is outside {field.low}-{field.high}", expression)
+def outside(field: Field, text: str, expression: str, bounds: tuple[int, int]) -> InvalidCronExpression:
+    """Return the error of a number outside its bounds."""
+    return in_field(field, f"{shorten(text, 20)} is outside {bounds[0]}-{bounds[1]}", expression)
 
 
 def bad_step(field: Field, text: str, low: int, expression: str) -> InvalidCronExpression:
     """Return the error of a step that is zero, or larger than the field."""
     hint = f"; it would match {low} alone" if int(text) else ""
     return in_field(field, f"step {shorten(text, 20)} is outside 1-{field.size}", expression, hint)
-
-
-def backwards(field: Field, first: str, last: str, expression: str, *, rewrite: bool) -> InvalidCronExpression:
-    """Return the error of a range that wraps; with `rewrite` it suggests a list with the same meaning."""
-    hint = f'; write "{_unwrapped(field, first, last)}"' if rewrite else ""
-    return in_field(field, f"range {first}-{last} runs backwards", expression, hint)
-
-
-def _unwrapped(field: Field, first: str, last: str) -> str:
-    top = field.low + field.size - 1
-    low = field.names[0] if last.isalpha() else str(field.low)
-    high = field.names[-1] if first.isalpha() else str(top)
-    tail = last if field.number(last) == field.low else f"{low}-{last}"
-    if field.number(first) == top:
-        return f"{first},{tail}"
-    # Only Sunday's 7 is beyond the top, and the tail begins with Sunday.
-    return tail if field.number(first) > top else f"{first}-{high},{tail}"
 
 
 def bad_item(field: Field, item: str, expression: str) -> InvalidCronExpression:
@@ -162,9 +150,11 @@ def bad_word(field: Field, word: str, item: str, expression: str) -> InvalidCron
 def never_matches(expression: str, fields: CronFields) -> InvalidCronExpression:
     """Return the error of a day that none of the months has."""
     months = ", ".join(map(str, fields.months))
-    days = " or ".join(map(str, fields.days))
+    days = " or ".join([*map(str, fields.days), *(rule.text for rule in fields.day_rules)])
+    # A day that exists is missed only together with a rule for the weekday.
+    weekday = f" that is {', '.join(rule.text for rule in fields.weekday_rules)}" if fields.has_day else ""
     return InvalidCronExpression(
-        f'"{shorten(expression)}" never matches: no month in ({months}) has day {days}',
+        f'"{shorten(expression)}" never matches: no month in ({months}) has day {days}{weekday}',
         expression=expression,
         field="day-of-month",
     )

@@ -73,7 +73,6 @@ def readings(parts: Sequence[str], in_words: TextInWords) -> str | None:
 def _read(system: _System, parts: Sequence[str], in_words: TextInWords) -> str | None:
     special = {place for place in (system.seconds, system.year) if place is not None}
     five = [part for place, part in enumerate(parts) if place not in special]
-    five = ["*" if part == "?" else part for part in five]
     five[4] = _NUMBERED_WEEKDAY.sub(lambda found: str(int(found[0]) - system.first_weekday), five[4])
     seconds = "0" if system.seconds is None else parts[system.seconds]
     year = "*" if system.year is None else parts[system.year]
