@@ -73,6 +73,27 @@ class ResultSignalsContract(BrokerSuite):
 
         assert await self.wakes(lambda: signals.wait_for_result("a", queue="q", timeout=LONG), fail_at_last)
 
+    async def test_wait_for_result_wakes_each_wait_of_a_batch(
+        self, broker: Broker, peer: Broker, signals: Signals
+    ) -> None:
+        """If several jobs end in one call, the wait for each of them ends."""
+        await broker.enqueue([self.job(id) for id in "abc"])
+        leases = await self.claim(broker)
+        ended: list[str] = []
+
+        async def wait(id: str) -> None:
+            assert await signals.wait_for_result(id, queue="q", timeout=LONG)
+            ended.append(id)
+
+        with anyio.fail_after(LONG / 2):
+            async with anyio.create_task_group() as tg:
+                for id in "abc":
+                    tg.start_soon(wait, id)
+                await self.settle_down()
+                assert ended == []
+                await peer.settle([Completed(lease=lease) for lease in leases])
+        assert sorted(ended) == ["a", "b", "c"]
+
     async def test_wait_for_result_wakes_on_every_end(self, broker: Broker, peer: Broker, signals: Signals) -> None:
         """A job that is dead, expired or crashed too often ends the wait, too."""
         await broker.enqueue([self.job("a"), self.job("b")])

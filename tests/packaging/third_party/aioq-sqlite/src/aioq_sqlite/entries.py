@@ -1,16 +1,19 @@
-"""Loads and saves the ledger's state of an entry."""
+"""Loads and saves what the ledger stores of an entry."""
 
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 
 from aioq.model.cron import CronCounts, CronDefinition, CronKey, CronStatus, Pause, TickRun
-from aioq_sqlite.decisions import Decided
+from aioq.model.ids import tick_id
+from aioq.model.ledger import EntryState, RunJob
+from aioq.model.states import JobState
 from aioq_sqlite.jobs import find
 from aioq_sqlite.tick_history import Totals, history
 from aioq_sqlite.transaction import Transaction
 
-__all__ = ["Entry", "drop_old_entries", "entries_of", "entry_of", "run_of", "save", "status_of"]
+__all__ = ["Entry", "drop_old_entries", "entries_of", "entry_of", "save", "state_of", "status_of"]
 
 RETENTION = 400 * 86_400.0
 """Seconds for which an entry is kept that no call names."""
@@ -25,36 +28,37 @@ class Entry(msgspec.Struct):
     armed_at: float = 0.0
     retired_at: float | None = None
     pause: Pause | None = None
-    decided: Decided = msgspec.field(default_factory=Decided)
+    state: EntryState = msgspec.field(default_factory=EntryState)
     totals: Totals = msgspec.field(default_factory=Totals)
 
     def define(self, definition: CronDefinition, app: str, now: float) -> None:
         """Set the definition, and arm the entry if it is new, enabled again or has another fingerprint."""
         # An entry that returns after it was retired counts as new.
         known = self.definition if self.retired_at is None else None
-        self.definition, self.app, self.retired_at = definition, app, None
         enabled_again = known is not None and definition.enabled and not known.enabled
+        self.definition = definition
+        self.app = app
+        self.retired_at = None
         if known is None or enabled_again or known.fingerprint != definition.fingerprint:
             self.arm(now)
-            self.decided.fingerprint = definition.fingerprint
+            self.state = replace(self.state, last_tick_by=definition.fingerprint)
 
     def arm(self, now: float) -> None:
         """Move the last tick to now, so that no earlier tick is owed."""
         self.armed_at = now
-        # Never back: the ledger may have decided a tick that is a little ahead of its clock.
-        self.decided.last_tick = max(self.decided.last_tick or 0, round(now * 1000))
+        self.state = self.state.armed(now)
 
 
 def entry_of(transaction: Transaction, key: CronKey) -> Entry:
     """Return an entry; a new one if no call has named it."""
-    state = transaction.value("SELECT state FROM entries WHERE queue = ? AND name = ?", key.queue, key.name)
-    return msgspec.json.decode(state, type=Entry) if state else Entry(key)
+    stored = transaction.value("SELECT state FROM entries WHERE queue = ? AND name = ?", key.queue, key.name)
+    return msgspec.json.decode(stored, type=Entry) if stored else Entry(key)
 
 
 def entries_of(transaction: Transaction, app: str | None) -> list[Entry]:
     """Return the entries of an app, or all, by queue and name."""
     rows = transaction.execute("SELECT state FROM entries WHERE app = COALESCE(?, app) ORDER BY queue, name", (app,))
-    return [msgspec.json.decode(state, type=Entry) for (state,) in rows]
+    return [msgspec.json.decode(stored, type=Entry) for (stored,) in rows]
 
 
 def save(transaction: Transaction, entry: Entry) -> None:
@@ -71,22 +75,28 @@ def drop_old_entries(transaction: Transaction) -> None:
             transaction.execute(f"DELETE FROM {table} WHERE queue = ? AND name = ?", (queue, name))
 
 
-def run_of(transaction: Transaction, entry: Entry) -> TickRun | None:
-    """Return the run of the latest tick that was won, if it goes on."""
-    run = entry.decided.run
-    if run is None:
-        return None
-    job = find(transaction, entry.key.queue, run.job_id) if run.job_id else None
-    if not run.is_going_on(transaction.now, job["state"] if job else None):
-        return None
-    return TickRun(name=entry.key.name, queue=entry.key.queue, tick=run.tick / 1000, worker_id=run.worker_id)
+def state_of(transaction: Transaction, entry: Entry) -> EntryState:
+    """Return what the decision on a claim depends on."""
+    definition, run, job = entry.definition, entry.state.run, None
+    if run and run.has_job:
+        job = find(transaction, entry.key.queue, tick_id(entry.key.name, run.tick / 1000))
+    return replace(
+        entry.state,
+        registered=definition and definition.fingerprint,
+        active=definition is None or (definition.enabled and entry.retired_at is None),
+        paused=entry.pause is not None,
+        job=RunJob.of(JobState(job["state"]), job["attempt"]) if job else RunJob.ENDED,
+    )
 
 
 def status_of(transaction: Transaction, entry: Entry) -> CronStatus | None:
     """Return the public status of an entry; None if no app has registered it."""
     if entry.definition is None:
         return None
-    totals, last_tick = entry.totals, entry.decided.last_tick
+    key, totals, last_tick, run = entry.key, entry.totals, entry.state.last_tick, entry.state.run
+    running = None
+    if run and state_of(transaction, entry).is_running(transaction.now):
+        running = TickRun(name=key.name, queue=key.queue, tick=run.tick / 1000, worker_id=run.worker_id)
     return CronStatus(
         definition=entry.definition,
         app=entry.app,
@@ -95,9 +105,9 @@ def status_of(transaction: Transaction, entry: Entry) -> CronStatus | None:
         last_tick=last_tick / 1000 if entry.definition.unique and last_tick is not None else None,
         pause=entry.pause,
         retired_at=entry.retired_at,
-        last=next(iter(history(transaction, entry.key, 1)), None),
+        last=next(iter(history(transaction, key, 1)), None),
         last_success=None if totals.latest_success is None else totals.latest_success / 1000,
         last_result=totals.latest_result,
-        running=run_of(transaction, entry),
+        running=running,
         counts=CronCounts(**totals.counts),
     )

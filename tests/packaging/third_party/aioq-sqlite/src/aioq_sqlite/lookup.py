@@ -16,8 +16,8 @@ __all__ = ["JobStoreRole"]
 
 # Suspects, then observed jobs in the order in which they are claimed, then others.
 PENDING_ORDER = (
-    "MIN(crashes, 2) DESC, IIF(crashes > 1, -started_at, IIF(crashes = 1, run_at + ran, 0)),"
-    f" IIF(crashes > 0, id, ''), {READY_ORDER}"
+    "MIN(crashes, 2) DESC, CASE crashes WHEN 0 THEN 0 WHEN 1 THEN run_at + ran ELSE -started_at END,"
+    f" CASE crashes WHEN 0 THEN '' ELSE id END, {READY_ORDER}"
 )
 
 COUNTS = (

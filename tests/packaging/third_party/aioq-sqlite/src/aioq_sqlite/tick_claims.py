@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from aioq.model.cron import CronKey, TickClaim, TickRecord, TickReply, TickRun
-from aioq.model.states import JobState
+from aioq.model.ledger import decide_claim, to_milliseconds
 from aioq_sqlite.database import Role
-from aioq_sqlite.decisions import Facts, decide
 from aioq_sqlite.enqueueing import insert
-from aioq_sqlite.entries import entry_of, save
+from aioq_sqlite.entries import entry_of, save, state_of
 from aioq_sqlite.jobs import find
 from aioq_sqlite.tick_history import put
 from aioq_sqlite.transaction import Transaction
@@ -47,35 +48,28 @@ class TickRole(Role):
 def _claim(transaction: Transaction, claim: TickClaim) -> TickReply:
     """Load the entry, let the pure function decide, and save what it says."""
     entry = entry_of(transaction, CronKey(claim.queue, claim.name))
-    run = entry.decided.run
-    job = find(transaction, claim.queue, run.job_id) if run and run.job_id else None
-    facts = Facts(
-        definition=entry.definition,
-        retired=entry.retired_at is not None,
-        paused=entry.pause is not None,
-        job_state=job["state"] if job else None,
-        started=job is not None and (job["state"] == JobState.RUNNING or job["attempt"] > 0),
-    )
-    answer = decide(entry.decided, claim, transaction.now, facts)
-    for record in answer.records:
+    decision = decide_claim(state_of(transaction, entry), claim, transaction.now)
+    if decision.entry is not None:
+        entry.state = decision.entry
+    for record in decision.records:
         put(transaction, entry.totals, record)
-    for new in answer.jobs:
+    for job in decision.jobs:
         # It may exist already, for example from a backfill.
-        if not find(transaction, *new.key):
-            insert(transaction, new)
+        if not find(transaction, *job.key):
+            insert(transaction, job)
     save(transaction, entry)
-    return answer.reply
+    return decision.reply
 
 
 def _extend(transaction: Transaction, run: TickRun, until: float) -> bool:
     """Extend a run; return False if another run has replaced it."""
     entry = entry_of(transaction, CronKey(run.queue, run.name))
-    current = entry.decided.run
+    current = entry.state.run
     if current is None:  # no run is known, so none has replaced this one
         return True
-    if (current.tick, current.worker_id) != (round(run.tick * 1000), run.worker_id):
+    if (current.tick, current.worker_id) != (to_milliseconds(run.tick), run.worker_id):
         return False
-    current.until = until
+    entry.state = replace(entry.state, run=replace(current, until=to_milliseconds(until)))
     save(transaction, entry)
     return True
 
@@ -84,8 +78,9 @@ def _record(transaction: Transaction, record: TickRecord) -> None:
     """Store a record; if it has `finished_at`, end the run of its tick."""
     entry = entry_of(transaction, CronKey(record.queue, record.name))
     put(transaction, entry.totals, record)
-    run = entry.decided.run
-    if record.finished_at is not None and run and run.tick == round(record.tick * 1000):
-        # The record of another worker, which was replaced, must not end the run that goes on.
-        run.ended = run.ended or run.job_id is not None or run.worker_id == record.worker_id
+    run = entry.state.run
+    # The record of another worker, which was replaced, must not end the run that goes on.
+    is_of_run = run and run.tick == to_milliseconds(record.tick) and (run.has_job or run.worker_id == record.worker_id)
+    if run and record.finished_at is not None and is_of_run:
+        entry.state = replace(entry.state, run=replace(run, ended=True))
     save(transaction, entry)

@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from aioq.model.cron import CronKey, TickReason, TickRecord, TickStatus
+from aioq.model.ledger import to_milliseconds
 from aioq_sqlite.transaction import Transaction
 
 __all__ = ["Totals", "history", "put"]
@@ -41,7 +42,7 @@ class Totals(msgspec.Struct):
 
 def put(transaction: Transaction, totals: Totals, record: TickRecord) -> None:
     """Store a record of an entry, and count it; it replaces an earlier one of the same tick and worker."""
-    tick = round(record.tick * 1000)
+    tick = to_milliseconds(record.tick)
     worker = "" if record.status in (TickStatus.SKIPPED, TickStatus.MISSED) else record.worker_id
     # A tick that became a job has one record for the fleet.
     key = (record.queue, record.name, tick, "" if record.job_id is not None else worker)
