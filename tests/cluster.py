@@ -40,12 +40,16 @@ class Cluster:
         program: The program of the servers.
         namespace: The namespace of the user in `url`.
         rights: Further rights of that user.
+        options: Further options of the servers.
     """
 
-    def __init__(self, program: Path, namespace: str, rights: Sequence[str] = ()) -> None:
+    def __init__(
+        self, program: Path, namespace: str, rights: Sequence[str] = (), *, options: Sequence[str] = ()
+    ) -> None:
         self._program = program
         self._namespace = namespace
         self._rights = rights
+        self._options = options
         self.nodes: list[RedisServer] = []
         """All nodes, primaries first."""
 
@@ -58,6 +62,11 @@ class Cluster:
     def open_url(self) -> str:
         """Return the URL for a user with all rights."""
         return f"redis+cluster://127.0.0.1:{self.nodes[0].port}"
+
+    @property
+    def url_of_all(self) -> str:
+        """Return the URL for a broker that names all nodes, so that each of them may be away."""
+        return f"{self.url},{','.join(f'127.0.0.1:{node.port}' for node in self.nodes[1:])}"
 
     @contextmanager
     def client(self) -> Generator[Any]:
@@ -133,7 +142,7 @@ class Cluster:
     def _add(self) -> RedisServer:
         cluster = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(HASTE))
         user = {"namespace": self._namespace, "rights": (*CLUSTER, *self._rights)}
-        node = _start(self._program, (*cluster, *PROMPT), cluster=True, **user)
+        node = _start(self._program, (*cluster, *PROMPT, *self._options), cluster=True, **user)
         self.nodes.append(node)
         if len(self.nodes) > 1:
             _ask(node, "CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from anyio import Event
 from anyio.lowlevel import checkpoint
+from msgspec import structs
 
 from aioq.backends import MemoryBroker
 from aioq.clock import Clock
-from aioq.errors import BrokerUnavailable, MigrationRequired
+from aioq.errors import BrokerUnavailable, MigrationRequired, PartlyUnavailable
 from aioq.model.cron import (
     CronChanges,
     CronDefinition,
@@ -201,6 +202,87 @@ class FlakyBroker(MemoryBroker):
         """Tell of an entry's ticks, or fail."""
         whole = super().tick_history
         return await self._shaky("tick_history", lambda: whole(cron, limit=limit))
+
+
+class PartedBroker(FlakyBroker):
+    """A broker whose queues can be away, as those of a cluster's node.
+
+    Attributes:
+        away: The queues that cannot be reached.
+    """
+
+    def __init__(self, *, clock: Clock | None = None) -> None:
+        super().__init__(clock=clock)
+        self.away: set[str] = set()
+
+    async def claim(self, request: ClaimRequest) -> Claim:
+        """Claim from the queues that can be reached."""
+        return self._part(request.queues, await super().claim(self._reachable(request)))
+
+    async def wait_and_claim(self, request: ClaimRequest, *, timeout: float, idle: Event | None = None) -> Claim:
+        """Wait for the queues that can be reached."""
+        claim = await super().wait_and_claim(self._reachable(request), timeout=timeout, idle=idle)
+        return self._part(request.queues, claim)
+
+    async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[Lease]:
+        """Extend the leases of queues that can be reached."""
+        here = [lease for lease in leases if lease.queue not in self.away]
+        return self._part([lease.queue for lease in leases], await super().extend(here, seconds=seconds))
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
+        """Settle the jobs of queues that can be reached."""
+        away = [one.lease.queue in self.away for one in settlements]
+        answers = iter(await super().settle([one for one, gone in zip(settlements, away, strict=True) if not gone]))
+        queues = [one.lease.queue for one in settlements]
+        found: Any = [None if gone else next(answers) for gone in away]
+        return self._part(queues, found)
+
+    async def reap(self, queues: Sequence[str], *, lease: float = 30.0, limit: int = 100) -> list[Reaped]:
+        """Reap in the queues that can be reached."""
+        here = [queue for queue in queues if queue not in self.away]
+        return self._part(queues, await super().reap(here, lease=lease, limit=limit))
+
+    async def register_crons(
+        self, app: str, version: str, crons: Sequence[CronDefinition], *, ttl: float
+    ) -> CronChanges:
+        """Register the entries of queues that can be reached; the version is then not in force."""
+        here = [cron for cron in crons if cron.queue not in self.away]
+        in_force = version if len(here) == len(crons) else "a part"
+        changes = await super().register_crons(app, in_force, here, ttl=ttl)
+        return self._part([cron.queue for cron in crons], changes)
+
+    async def claim_ticks(self, claims: Sequence[TickClaim]) -> list[TickReply]:
+        """Decide on claims of queues that can be reached."""
+        away = [claim.queue in self.away for claim in claims]
+        answers = iter(await super().claim_ticks([one for one, gone in zip(claims, away, strict=True) if not gone]))
+        found: Any = [None if gone else next(answers) for gone in away]
+        return self._part([claim.queue for claim in claims], found)
+
+    async def claim_tick(self, claim: TickClaim) -> TickReply:
+        """Decide on a tick."""
+        return self._part([claim.queue], await super().claim_tick(claim))
+
+    async def extend_runs(self, runs: Sequence[TickRun], *, seconds: float) -> list[TickRun]:
+        """Extend the runs of queues that can be reached."""
+        here = [run for run in runs if run.queue not in self.away]
+        return self._part([run.queue for run in runs], await super().extend_runs(here, seconds=seconds))
+
+    async def record_ticks(self, records: Sequence[TickRecord]) -> None:
+        """Record the ticks of queues that can be reached."""
+        await super().record_ticks([record for record in records if record.queue not in self.away])
+        self._part([record.queue for record in records], None)
+
+    def _reachable(self, request: ClaimRequest) -> ClaimRequest:
+        return structs.replace(request, queues=tuple(queue for queue in request.queues if queue not in self.away))
+
+    def _part(self, queues: Sequence[str], answer: T) -> T:
+        """Return an answer, or raise it with the errors of the queues that are away."""
+        away = {queue: BrokerUnavailable(f"the node of {queue} is away") for queue in queues if queue in self.away}
+        if away and len(away) == len(set(queues)):
+            raise next(iter(away.values()))
+        if away:
+            raise PartlyUnavailable(away, answer)
+        return answer
 
 
 class BareBroker:

@@ -7,10 +7,11 @@ from functools import partial
 
 import pytest
 
-from aioq.model.cron import TickStatus
+from aioq.errors import BrokerUnavailable, PartlyUnavailable
+from aioq.model.cron import CronStatus, TickStatus
 from aioq.model.job import WorkerInfo
 from tests.core.cli.conftest import Project
-from tests.core.cli.far import NOON
+from tests.core.cli.far import NOON, FarBroker
 
 TASKS = """
     from aioq import Aarq
@@ -67,6 +68,35 @@ def test_check_shows_stuck_slots(project: Project) -> None:
         "timeout or cancellation\n"
     )
     assert json.loads(project.aioq("check", "tasks:app", "--json").out)["stuck"] == 3
+
+
+def test_check_names_queues_that_are_away(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries of queues that cannot be reached are not checked, and do not fail the probe; the others are."""
+    project.write("tasks.py", TASKS)
+    project.register()
+    pass_time(project, 67 * MINUTE)
+    whole = FarBroker.cron_statuses  # type: ignore[attr-defined]  # made from those of the memory broker
+
+    async def in_part(broker: FarBroker, app: str | None = None) -> list[CronStatus]:
+        here = [status for status in await whole(broker, app) if status.definition.queue != "reports"]
+        raise PartlyUnavailable({"reports": BrokerUnavailable("node a is away")}, here)
+
+    monkeypatch.setattr(FarBroker, "cron_statuses", in_part)
+    outcome = project.aioq("check", "tasks:app", "--json")
+    away = (
+        "aioq: check: entries of some queues were not checked: queues reports cannot be reached, other queues go on: "
+        "node a is away\n"
+    )
+    shown = json.loads(outcome.out)
+    assert (shown["queues_away"], [one["name"] for one in shown["overdue"]]) == (["reports"], ["tasks.cleanup"])
+    assert (outcome.code, outcome.err.startswith(away)) == (1, True)
+    for tick in (NOON + 30 * MINUTE, NOON + 60 * MINUTE):
+        project.record("tasks.cleanup", tick, TickStatus.OK, fired_at=tick, finished_at=tick)
+    assert project.aioq("check", "tasks:app") == (
+        0,
+        "ok: none of 2 entries is overdue, 1 disabled; 0 workers up\n",
+        away,
+    )
 
 
 def test_check_overdue_entry_exits_1(project: Project) -> None:
@@ -143,6 +173,7 @@ def test_check_nothing_registered_exits_1(project: Project) -> None:
         "workers": 0,
         "stuck": 0,
         "overdue": [],
+        "queues_away": [],
     }
 
 
@@ -172,6 +203,7 @@ def test_check_json_names_overdue_entries(project: Project) -> None:
             {"name": "tasks.report", "queue": "reports", "tick": "2026-01-05T14:00:00+01:00", "seconds": 420.0},
             {"name": "tasks.cleanup", "queue": "default", "tick": "2026-01-05T13:30:00+01:00", "seconds": 2220.0},
         ],
+        "queues_away": [],
     }
 
 

@@ -15,6 +15,7 @@ from aioq.model.job import Completed, Settled
 from aioq_redis import RedisBroker
 from aioq_redis.client import client, connection
 from aioq_redis.client.hash_slots import hash_slot
+from aioq_redis.client.pipeline import Command
 from aioq_redis.storage.keys import Layout
 from tests.access import REPLICAS, as_user, definition
 from tests.cluster import Cluster
@@ -174,6 +175,13 @@ async def test_failed_node_is_replaced_by_replica(
         assert load.outage < 10
     finally:
         cluster.close()
+
+
+async def test_key_after_subcommand_is_found() -> None:
+    """The node of a command is that of its key, not that of the name of a subcommand."""
+    assert Command(None, (), ("MEMORY", "USAGE", "{a}:b")).key == "{a}:b"
+    assert Command(None, (), ("GET", "{a}:b")).key == "{a}:b"
+    assert Command(None, (), ("TIME",)).key == ""
 
 
 async def test_slot_without_node_is_unavailable(program: Path, make: Make, namespace: str) -> None:

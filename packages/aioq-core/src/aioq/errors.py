@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from aioq.model.job import Failure, JobRecord
 from aioq.model.states import JobState
@@ -27,6 +27,7 @@ __all__ = [
     "MigrationRequired",
     "MissingFeature",
     "NotReplicated",
+    "PartlyUnavailable",
     "PayloadTooLarge",
     "ResultDropped",
     "ResultSerializationError",
@@ -54,6 +55,26 @@ class BrokerUnavailable(AioqError):
     def __init__(self, *args: object, tried_for: float = 0.0) -> None:
         self.tried_for = tried_for
         super().__init__(*args)
+
+
+class PartlyUnavailable(BrokerUnavailable):
+    """Some queues of a call cannot be reached. The call was done for the others; repeating all of it is safe.
+
+    Attributes:
+        away: What is wrong, by queue that cannot be reached.
+        answer: What the call returned for the other queues; the protocol of the call says in which form.
+    """
+
+    def __init__(self, away: Mapping[str, BrokerUnavailable], answer: Any = None) -> None:
+        self.away = away
+        self.answer = answer
+        # With all arguments, so that the error can be pickled.
+        super().__init__(away, answer)
+
+    def __str__(self) -> str:
+        # Queues of one node share a reason.
+        reasons = dict.fromkeys(map(str, self.away.values()))
+        return f"queues {', '.join(sorted(self.away))} cannot be reached, other queues go on: {'; '.join(reasons)}"
 
 
 class NotReplicated(BrokerUnavailable):

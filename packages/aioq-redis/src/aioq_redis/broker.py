@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from types import CoroutineType
-from typing import Any
+from typing import Any, Final
 
-from aioq.errors import BrokerConfigError
+from aioq.errors import BrokerConfigError, BrokerUnavailable
 from aioq.model.health import Finding
 from aioq_redis.client.errors import ErrorReply
 from aioq_redis.client.pipeline import Command
@@ -31,6 +32,9 @@ from aioq_redis.storage.retention import Retention
 from aioq_redis.storage.scripts import COMMANDS, load
 
 __all__ = ["RedisBroker"]
+
+NODE_LAG: Final = 1.0
+"""Seconds after which `connect` goes on without a node of a cluster while others have answered."""
 
 logger = logging.getLogger("aioq.redis")
 
@@ -110,7 +114,8 @@ class RedisBroker(
     async def connect(self) -> None:
         """Connect, and check the server. Connecting twice does nothing.
 
-        If no server answers it fails at once; a connection that breaks is tried again, within `timeout`.
+        If no server answers it fails at once; a connection that breaks is tried again, within `timeout`. On a cluster
+        one node that answers is enough; calls on the queues of the others fail.
 
         Raises:
             BrokerUnavailable: No server answers at the address.
@@ -124,13 +129,27 @@ class RedisBroker(
                 extra={"event": "tls_unverified"},
             )
         # All in one round trip. They share a connection, so they fail together.
-        (probe, format_0, by_sha, missing, *waited), policies = await asyncio.gather(
-            self._database.ask_together(self._checks()),
-            self._database.ask_all("CONFIG", "GET", "maxmemory-policy"),
-        )
-        # An error reply means that the user must not read the configuration; then it goes unchecked.
-        if not isinstance(policies, ErrorReply):
-            self._warn_of_eviction({reply[1] for reply in policies.values() if reply})
+        checks = asyncio.ensure_future(self._database.ask_together(self._checks()))
+        try:
+            policies = await self._database.ask_all("CONFIG", "GET", "maxmemory-policy", lag=NODE_LAG)
+            # An error reply means that the user must not read the configuration; then it goes unchecked.
+            self._warn_of_eviction({reply[1] for reply in policies.values() if isinstance(reply, list) and reply})
+            if any(isinstance(reply, BrokerUnavailable) for reply in policies.values()):
+                # A client must be able to use the queues of the other nodes. What goes unchecked fails with a job.
+                with suppress(BrokerUnavailable, TimeoutError):
+                    await self._judge(await asyncio.wait_for(checks, NODE_LAG))
+            else:
+                await self._judge(await checks)
+        finally:
+            if not checks.done():
+                checks.cancel()
+            elif not checks.cancelled():
+                # Read, so that asyncio does not log an error that comes with that of `ask_all`.
+                checks.exception()
+
+    async def _judge(self, checks: Sequence[Any]) -> None:
+        """Raise an error if the replies to the checks say that the broker cannot be used."""
+        probe, format_0, by_sha, missing, *waited = checks
         # Before the probe: a script that lacks a right says so, but not which one.
         self._check_rights(missing)
         # If the user must not run scripts on these keys, fail now and not with the first job.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -17,6 +17,7 @@ from aioq.cli.output import print_err, print_json, print_out
 from aioq.cli.times import format_duration, format_time, stored_time
 from aioq.conformance import supports
 from aioq.cron.zones import zone_named
+from aioq.errors import BrokerUnavailable, PartlyUnavailable
 from aioq.model.cron import CronStatus
 from aioq.protocols import TickLedger, WorkerRegistry
 
@@ -33,6 +34,8 @@ class Snapshot:
     """Workers that are up, of any app; None if the broker has no registry of workers."""
     stuck: int = 0
     """Slots of these workers whose tasks ignore their timeout or cancellation."""
+    away: Mapping[str, BrokerUnavailable]
+    """The queues that cannot be reached, and why: their entries cannot be checked."""
 
 
 def register(commands: Commands) -> None:
@@ -42,7 +45,7 @@ def register(commands: Commands) -> None:
         help="check that an app's crons fire, for health probes",
         description=f"Exit with {Exit.OK} if no cron of the app is overdue, with {Exit.FAILED} if one is overdue or "
         f"none is registered, and with {Exit.UNAVAILABLE} if the broker cannot be reached. A paused or disabled entry "
-        "is never overdue.",
+        "is never overdue. Entries of queues that cannot be reached while others can are named and not checked.",
         allow_abbrev=False,
     )
     add_app(parser)
@@ -57,7 +60,11 @@ def check(arguments: argparse.Namespace) -> int:
     app = load_app(arguments.app)
     snapshot = _ask(app, timeout)
     # An entry that this code lacks may be retired by the next deploy, or belong to one that is under way.
-    overviews = [one for one in entry_overviews(app.crons, snapshot.statuses, snapshot.now) if one.in_code]
+    overviews = [
+        one
+        for one in entry_overviews(app.crons, snapshot.statuses, snapshot.now)
+        if one.in_code and one.definition.queue not in snapshot.away
+    ]
     problems = [overdue_line(one, one.overdue, snapshot.now) for one in overviews if one.overdue]
     if _none_registered(overviews):
         problems.append(unregistered_line(app.name, len(overviews)))
@@ -65,6 +72,8 @@ def check(arguments: argparse.Namespace) -> int:
         print_json(_as_json(overviews, snapshot))
     elif not problems:
         print_out(healthy_line(overviews, snapshot.workers, snapshot.stuck))
+    if snapshot.away:
+        print_err(f"check: entries of some queues were not checked: {PartlyUnavailable(snapshot.away)}")
     # Also with --json: stderr is what a failed probe leaves in the log of its platform.
     for line in problems:
         print_err(f"check: {line}")
@@ -77,8 +86,13 @@ def _ask(app: Aarq, timeout: float) -> Snapshot:
         # For the message only: a worker of another app counts, too.
         registry = app.broker
         workers = await registry.list_workers() if supports(registry, WorkerRegistry) else None
-        statuses = await ledger.cron_statuses(app.name)
+        away: Mapping[str, BrokerUnavailable] = {}
+        try:
+            statuses = await ledger.cron_statuses(app.name)
+        except PartlyUnavailable as error:
+            statuses, away = error.answer, error.away
         return Snapshot(
+            away=away,
             now=datetime.fromtimestamp(await app.broker.time(), UTC),
             statuses=statuses,
             workers=None if workers is None else len(workers),
@@ -154,4 +168,5 @@ def _as_json(overviews: Sequence[EntryOverview], snapshot: Snapshot) -> dict[str
         "workers": snapshot.workers,
         "stuck": snapshot.stuck,
         "overdue": overdue,
+        "queues_away": sorted(snapshot.away),
     }

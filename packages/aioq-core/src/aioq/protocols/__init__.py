@@ -10,6 +10,9 @@ with different clocks agree on which lease has run out.
 Every broker method may raise `BrokerUnavailable` if the store cannot be reached or is not ready. Whether the
 call had an effect is then unknown, and the caller repeats it with the same arguments. Repeating is safe:
 enqueue is idempotent by queue and job id, claim by request id, and settle by epoch.
+
+A broker whose queues are in several stores raises `PartlyUnavailable` if it could reach some of them only. The error
+has the answer of the queues that it reached; docs/writing-a-broker.md says in which form.
 """
 
 from aioq.protocols.broker import PROTOCOL_VERSION as PROTOCOL_VERSION

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, TypeVar
 
 from aioq.clock import Clock
-from aioq.errors import AioqError, BrokerUnavailable
+from aioq.errors import AioqError, BrokerUnavailable, PartlyUnavailable
 from aioq.retry import full_jitter
 from aioq.serialization.failure import error_text
 from aioq.worker.log import logger
@@ -30,6 +30,10 @@ class BrokerRetry:
         self._away: set[object] = set()
         """The calls that are being repeated, and whose last try found no broker."""
         self._down_since: float | None = None
+        self._announced = False
+        """Whether the outage of these calls was logged: not if it is that of queues that are known to be away."""
+        self.queues_away: dict[str, float] = {}
+        """The queues that cannot be reached while others can, and when that was noticed."""
         self._rejections: dict[str, float] = {}
         """When each rejection was logged, by its text."""
 
@@ -86,6 +90,30 @@ class BrokerRetry:
             if not self._away:
                 self._down_since = None
 
+    def note_queues(self, asked: Iterable[str], error: PartlyUnavailable | None) -> None:
+        """Log which of the queues that a call has asked cannot be reached, and which can be reached again."""
+        now = self._clock.monotonic()
+        away: Mapping[str, BrokerUnavailable] = error.away if error is not None else {}
+        back = {queue: self.queues_away.pop(queue) for queue in asked if queue in self.queues_away.keys() - away}
+        new = [queue for queue in away if queue not in self.queues_away]
+        self.queues_away |= dict.fromkeys(new, now)
+        if back:
+            logger.warning(
+                "queues %s can be reached again after %.1f s",
+                ", ".join(back),
+                now - min(back.values()),
+                extra={"event": "queues_reachable"},
+            )
+        if new:
+            text = error_text(PartlyUnavailable({queue: away[queue] for queue in new}))
+            logger.error("%s", text, extra={"event": "queues_unreachable"})
+
+    def note_whole_outage(self) -> None:
+        """Note that a call on all queues has failed, so that the outage is logged as that of the broker."""
+        self.queues_away.clear()
+        if not self._announced:
+            self._down_since = None
+
     def _note_failure(self, error: Exception, token: object) -> None:
         """Log a failed call, unless the outage or the rejection is known."""
         now = self._clock.monotonic()
@@ -94,11 +122,13 @@ class BrokerRetry:
             # Heartbeat, claims and reports fail together in an outage: the first of them logs it for all.
             if self._down_since is None:
                 self._down_since = now
-                logger.error(
-                    "broker unavailable, retrying until it works again: %s",
-                    _text(error),
-                    extra={"event": "broker_unreachable"},
-                )
+                self._announced = not self.queues_away
+                if self._announced:
+                    logger.error(
+                        "broker unavailable, retrying until it works again: %s",
+                        _text(error),
+                        extra={"event": "broker_unreachable"},
+                    )
             # The call that began first may be the last to be given up.
             self._down_since = min(self._down_since, now - _tried_for(error))
             return
@@ -120,11 +150,12 @@ class BrokerRetry:
         """Log the end of the outage if no other call finds the broker away: it may answer some calls and not others."""
         self._away.discard(token)
         if self._down_since is not None and not self._away:
-            logger.warning(
-                "broker available again after %.1f s",
-                self._clock.monotonic() - self._down_since,
-                extra={"event": "broker_reachable"},
-            )
+            if self._announced:
+                logger.warning(
+                    "broker available again after %.1f s",
+                    self._clock.monotonic() - self._down_since,
+                    extra={"event": "broker_reachable"},
+                )
             self._down_since = None
 
 

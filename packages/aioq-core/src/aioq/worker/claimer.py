@@ -16,9 +16,11 @@ import anyio.lowlevel
 from msgspec import structs
 
 from aioq.conformance import supports
+from aioq.errors import PartlyUnavailable
 from aioq.model.ids import new_id
 from aioq.model.job import Claim, ClaimRequest, Lease
 from aioq.protocols import Signals
+from aioq.worker.broker_retry import OUTAGES
 from aioq.worker.probation import Probation
 from aioq.worker.runtime import Runtime
 from aioq.worker.shutdown import race
@@ -30,6 +32,9 @@ CLAIM_TIMEOUT = 5.0
 
 POLL_INTERVAL = 5.0
 """Seconds after which an idle worker claims again if the broker has no signals to wake it."""
+
+REJOIN_INTERVAL = 1.0
+"""Seconds after which a worker claims again while some of its queues cannot be reached."""
 
 NOTHING = Claim(leases=[])
 
@@ -86,7 +91,7 @@ class Claimer:
             if not self._slots.free:
                 await self._slots.wait_free(unless=lambda: self._shutdown.requested)
                 continue
-            if wait and self._signals is None:
+            if wait and (self._signals is None or self._only_away):
                 await self._sleep(wait)
                 wait = 0.0
                 continue
@@ -108,6 +113,11 @@ class Claimer:
                 await race(self._leases.wait_empty, pause, self._shutdown.draining.wait)
             wait = self._next_wait(request, claim)
 
+    @property
+    def _only_away(self) -> bool:
+        """Whether a burst has nothing left to wait for but queues that cannot be reached."""
+        return bool(self._burst and self._retry.queues_away and not self._leases)
+
     async def end_after_stop(self) -> None:
         """Wait until the worker is stopped, and end a claim that is under way for too long after that."""
         await self._shutdown.draining.wait()
@@ -124,7 +134,8 @@ class Claimer:
         if claim.alone_for or more or not (request.observes or pause):
             return 0.0
         # A job that ended after the request may have enqueued others: a burst ends only if none was running.
-        if self._burst and not request.running and claim.next_due != 0 and not self._probation:
+        over = not request.running and claim.next_due != 0 and not self._probation and not self._retry.queues_away
+        if self._burst and over:
             return None
         wait = self._max_wait if claim.next_due is None else min(self._max_wait, claim.next_due)
         return min(wait, pause) if pause else wait
@@ -141,6 +152,8 @@ class Claimer:
             return await self._send(request)
         except Exception as error:
             # A claim is repeated as it was, for the broker recognizes its id. A wait is not: it may have ended.
+            if isinstance(error, OUTAGES):
+                self._retry.note_whole_outage()
             again = partial(self._inquire if wait else self._send, request)
             try:
                 # A burst ends, so that a job of a pipeline does not wait for ever for a server that takes no writes.
@@ -172,7 +185,13 @@ class Claimer:
         # A claim that is cancelled after it was sent may have leased jobs that run nowhere until their leases expire.
         # Only the broker can tell a slow answer from none, so the claim has no limit here as long as the worker runs.
         with anyio.CancelScope(shield=True) as self._claiming:
-            return await self._record(await self._broker.claim(request), asked)
+            try:
+                claim = await self._broker.claim(request)
+            except PartlyUnavailable as error:
+                return await self._record(self._join(error), asked)
+            if self._retry.queues_away:
+                self._retry.note_queues(self._queues, None)
+            return await self._record(claim, asked)
         return NOTHING
 
     async def _wait(self, signals: Signals, request: ClaimRequest, seconds: float) -> Claim:
@@ -180,7 +199,12 @@ class Claimer:
         with anyio.CancelScope() as scope:
             self._waiting = scope
             try:
-                claim = await signals.wait_and_claim(request, timeout=seconds, idle=self._slots.idle())
+                try:
+                    claim = await signals.wait_and_claim(request, timeout=seconds, idle=self._slots.idle())
+                except PartlyUnavailable as error:
+                    return await self._record(self._join(error), asked)
+                if self._retry.queues_away:
+                    self._retry.note_queues(self._queues, None)
                 return await self._record(claim, asked)
             except anyio.get_cancelled_exc_class():
                 if not scope.cancel_called:
@@ -189,6 +213,16 @@ class Claimer:
                         await self._inquire(request)
                 raise
         return await self._inquire(request)
+
+    def _join(self, error: PartlyUnavailable) -> Claim:
+        """Return the claim of the queues that can be reached; the next one follows soon, to join the others."""
+        self._retry.note_queues(self._queues, error)
+        claim: Claim = error.answer
+        away_for = self._clock.monotonic() - min(self._retry.queues_away.values())
+        if self._burst and not claim.leases and away_for >= self._lease:
+            self.failure = error
+        due = REJOIN_INTERVAL if claim.next_due is None else min(REJOIN_INTERVAL, claim.next_due)
+        return structs.replace(claim, next_due=due)
 
     async def _inquire(self, request: ClaimRequest) -> Claim:
         """Return the leases of a wait whose answer did not arrive. A new claim must follow at once."""
@@ -225,7 +259,7 @@ class Claimer:
     async def _sleep(self, seconds: float) -> None:
         """Sleep until the next poll, the stop or, in a burst, the end of the last running job."""
         with anyio.CancelScope() as self._waiting:
-            if self._burst:
+            if self._burst and not self._only_away:
                 await race(partial(self._clock.sleep, seconds), self._leases.wait_empty)
             else:
                 await self._clock.sleep(seconds)

@@ -12,11 +12,12 @@ import anyio
 
 from aioq.clock import SystemClock
 from aioq.conformance import supports
-from aioq.errors import BrokerUnavailable
+from aioq.errors import BrokerUnavailable, PartlyUnavailable
 from aioq.model.job import Lease, WorkerInfo
 from aioq.protocols import LeaseKeeper, ThreadedLeases, WorkerRegistry
 from aioq.retry import full_jitter
 from aioq.serialization.failure import error_text
+from aioq.worker.broker_retry import OUTAGES
 from aioq.worker.log import extra, job_of, logger
 from aioq.worker.loop_monitor import LoopMonitor
 from aioq.worker.runtime import Runtime
@@ -93,18 +94,34 @@ class Heartbeat:
         return ago > self._lease / 2
 
     async def extend_now(self) -> dict[str, Exception]:
-        """Extend all leases, one call for each queue; return the errors by queue."""
+        """Extend all leases; return the errors by queue."""
         started = self._clock.monotonic()
         errors: dict[str, Exception] = {}
-        for queue in {lease.queue for lease in self._leases.all()}:
-            own = [lease for lease in self._leases.all() if lease.queue == queue]
-            try:
-                _report_lost(self._on_lost, await self._broker.extend(own, seconds=self._lease))
-            except Exception as error:
-                errors[queue] = error
+        try:
+            await self._extend_of(self._leases.all())
+        except PartlyUnavailable as error:
+            errors.update(error.away)
+        except OUTAGES as error:
+            errors.update(dict.fromkeys((lease.queue for lease in self._leases.all()), error))
+        except Exception:
+            # The broker rejects the leases of some queue, which must not stop the others.
+            for queue in {lease.queue for lease in self._leases.all()}:
+                try:
+                    await self._extend_of([lease for lease in self._leases.all() if lease.queue == queue])
+                except Exception as error:
+                    errors[queue] = error
         if not errors:
             self._extended_at = started
         return errors
+
+    async def _extend_of(self, leases: Sequence[Lease]) -> None:
+        """Extend leases and cancel the runs of those that are lost, also if some queues cannot be reached."""
+        try:
+            lost = await self._broker.extend(leases, seconds=self._lease)
+        except PartlyUnavailable as error:
+            _report_lost(self._on_lost, error.answer)
+            raise
+        _report_lost(self._on_lost, lost)
 
     async def _extend_in_thread(self, broker: ThreadedLeases) -> None:
         keeper = broker.keeper(timeout=self._lease * TIMEOUT)
@@ -123,17 +140,16 @@ class Heartbeat:
             if self._leases:
                 # Every third of a lease: one call may fail or be late, and the next one still comes in time.
                 try:
-                    lost = await self._extend_in_time()
+                    await self._extend_in_time()
                 except Exception as error:
-                    lost = await self._retry.repeat(self._extend_in_time, after=error, pause=self._pause)
-                _report_lost(self._on_lost, lost)
+                    await self._retry.repeat(self._extend_in_time, after=error, pause=self._pause)
             self._extended_at = started
 
-    async def _extend_in_time(self) -> list[Lease]:
+    async def _extend_in_time(self) -> None:
         limit = self._lease * TIMEOUT
         try:
             with anyio.fail_after(limit):
-                return await self._broker.extend(self._leases.all(), seconds=self._lease)
+                await self._extend_of(self._leases.all())
         except TimeoutError:
             raise BrokerUnavailable(f"the leases were not extended within {limit:g} s") from None
 
@@ -235,6 +251,11 @@ class LeaseThread:
         # An idle worker makes no call; that counts as success, for no lease is in danger.
         try:
             lost = self._connection.extend(held, seconds=self._lease) if held else []
+        except PartlyUnavailable as error:
+            self._failures += 1
+            self._log_danger(error, sum(lease.queue in error.away for lease in held))
+            reached: list[Lease] = error.answer
+            return reached
         except Exception as error:
             self._failures += 1
             self._log_danger(error, len(held))

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 from aioq.clock import pass_time
+from aioq.errors import PartlyUnavailable
 from aioq.model.job import Reaped
 from aioq.model.states import JobState
 from aioq.worker.heartbeat import Heartbeat
@@ -69,9 +70,14 @@ class Reaper:
         # No pause here without reports: a job could start in it and block the event loop until its lease has run out.
         if self._settler.has_reports:
             # A job that has ended must not be taken back because its report waits.
-            await race(self._settler.wait_flushed, partial(pass_time, self._clock, REPORT_WAIT))
+            await race(partial(self._settler.wait_flushed, held=False), partial(pass_time, self._clock, REPORT_WAIT))
             queues = await self._extend_if_overdue()
-        return await self._broker.reap(queues, lease=self._lease, limit=MAX_REAPED)
+        try:
+            return await self._broker.reap(queues, lease=self._lease, limit=MAX_REAPED)
+        except PartlyUnavailable as error:
+            # The claims log it, and ask these queues again sooner than the next reaping.
+            reaped: list[Reaped] = error.answer
+            return reaped
 
     async def _extend_if_overdue(self) -> Sequence[str]:
         """Extend what this worker holds if that is overdue; return the queues without a lease that may have run out.

@@ -1,12 +1,16 @@
-"""Reports the outcomes of attempts to the broker. Outcomes that arrive during one report go into the next."""
+"""Reports the outcomes of attempts to the broker. Outcomes that arrive during one report go into the next.
+
+If the broker cannot reach some queues, their outcomes are held, and tried again beside those of the other queues.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import anyio
 
+from aioq.errors import PartlyUnavailable
 from aioq.model.ids import TICK_IDS
 from aioq.model.job import Completed, Lease, Released, Settled, Settlement
 from aioq.protocols import Broker
@@ -34,6 +38,9 @@ class Settler:
         self._leases = leases
         self._scheduled = scheduled
         self._waiting: list[Settlement] = []
+        self._held: dict[str, list[Settlement]] = {}
+        """Settlements by queue, of the queues that could not be reached."""
+        self._hold_began = anyio.Event()
         self._arrived = anyio.Event()
         self._flushed = anyio.Event()
         self._one_by_one = False
@@ -56,6 +63,11 @@ class Settler:
 
     async def run(self) -> None:
         """Write settlements as they arrive, until cancelled."""
+        async with anyio.create_task_group() as writers:
+            writers.start_soon(self._write_held)
+            await self._write_arrived()
+
+    async def _write_arrived(self) -> None:
         while True:
             await self._arrived.wait()
             self._arrived = anyio.Event()
@@ -65,19 +77,19 @@ class Settler:
                 except Exception as error:
                     await self._retry.repeat(self._write, after=error)
             self._one_by_one = False  # all were accepted: batches again
-            self._flushed.set()
-            self._flushed = anyio.Event()
+            self._note_flush()
 
     async def close(self) -> None:
         """Write all settlements that are left and release all other leases, in one attempt.
 
         If the broker rejects some of them, it still gets the rest.
         """
+        waiting = [*self._waiting, *self._all_held()]
         # A job whose outcome is waiting must not be released as well; its later run here has another epoch.
-        reported = {_run_of(settlement.lease) for settlement in self._waiting}
+        reported = {_run_of(settlement.lease) for settlement in waiting}
         rest = [Released(lease=lease) for lease in self._leases.all() if _run_of(lease) not in reported]
         # One request for both: the process may be killed before it can send a second one.
-        if not (batch := [*self._waiting, *rest]):
+        if not (batch := [*waiting, *rest]):
             return
         try:
             await self._settle(batch)
@@ -89,12 +101,12 @@ class Settler:
 
     @property
     def has_reports(self) -> bool:
-        """Whether outcomes wait for the broker to accept them."""
+        """Whether outcomes wait for the broker to accept them, those left out whose queues cannot be reached."""
         return bool(self._waiting)
 
-    async def wait_flushed(self) -> None:
-        """Wait until nothing is left to report."""
-        while self._waiting:
+    async def wait_flushed(self, *, held: bool = True) -> None:
+        """Wait until nothing is left to report; if not `held`, leave out the queues that cannot be reached."""
+        while self._waiting or (held and self._held):
             await self._flushed.wait()
 
     async def _write(self) -> None:
@@ -104,21 +116,94 @@ class Settler:
         one, and the rejected one goes to the end.
         """
         batch = self._waiting[:1] if self._one_by_one else self._waiting[:]
+        # A queue that could not be reached has one report at a time, that of `_write_held`.
+        later = set(self._held)
+        report = [one for one in batch if one.lease.queue not in later] if later else batch
         try:
-            await self._settle(batch)
+            if report:
+                await self._settle(report)
+        except PartlyUnavailable as error:
+            self._retry.note_queues((), error)
+            later |= error.away.keys()
+        except Exception as error:
+            queues = {one.lease.queue for one in report}
+            if not (isinstance(error, OUTAGES) and queues <= self._retry.queues_away.keys()):
+                if self._one_by_one:
+                    self._waiting.append(self._waiting.pop(0))
+                self._one_by_one = self._one_by_one or not isinstance(error, OUTAGES)
+                raise
+            later |= queues
+        # `add` and `release` only append, so the batch still stands at the front.
+        del self._waiting[: len(batch)]
+        if later:
+            self._hold([one for one in batch if one.lease.queue in later])
+
+    def _hold(self, settlements: Iterable[Settlement]) -> None:
+        for settlement in settlements:
+            self._held.setdefault(settlement.lease.queue, []).append(settlement)
+            self._hold_began.set()
+
+    def _all_held(self) -> list[Settlement]:
+        return [settlement for own in self._held.values() for settlement in own]
+
+    async def _write_held(self) -> None:
+        """Write the settlements that are held, again and again, until cancelled."""
+        while True:
+            await self._hold_began.wait()
+            self._hold_began = anyio.Event()
+            while self._held:
+                try:
+                    await self._try_held()
+                except Exception as error:
+                    await self._retry.repeat(self._try_held, after=error)
+            self._note_flush()
+
+    async def _try_held(self) -> None:
+        sizes = {queue: len(own) for queue, own in self._held.items()}
+        try:
+            await self._settle(self._all_held())
+        except PartlyUnavailable as error:
+            self._let_go({queue: size for queue, size in sizes.items() if queue not in error.away})
+            raise
         except OUTAGES:
             raise
         except Exception:
-            if self._one_by_one:
-                self._waiting.append(self._waiting.pop(0))
-            self._one_by_one = True
-            raise
-        # `add` and `release` only append, so the batch still stands at the front.
-        del self._waiting[: len(batch)]
+            # The broker is there, and rejects one of them: `_write` finds out which.
+            self._waiting += self._all_held()
+            self._held.clear()
+            self._arrived.set()
+        else:
+            self._let_go(sizes)
+
+    def _let_go(self, sizes: Mapping[str, int]) -> None:
+        """Forget the settlements that were written: of each queue the first ones, as more may have arrived since."""
+        for queue, size in sizes.items():
+            del self._held[queue][:size]
+            if not self._held[queue]:
+                del self._held[queue]
+
+    def _note_flush(self) -> None:
+        self._flushed.set()
+        self._flushed = anyio.Event()
 
     async def _settle(self, batch: Sequence[Settlement]) -> None:
+        """Write settlements, and forget the leases of those that the broker accepts.
+
+        Raises:
+            PartlyUnavailable: Those of some queues were not written; the others were.
+        """
+        try:
+            answers: Sequence[Settled | None] = await self._broker.settle(batch)
+        except PartlyUnavailable as error:
+            self._accept(batch, error.answer)
+            raise
+        self._accept(batch, answers)
+
+    def _accept(self, batch: Sequence[Settlement], answers: Sequence[Settled | None]) -> None:
         # `strict`: a broker that leaves out answers must not make the worker forget the settlements.
-        for settlement, answer in zip(batch, await self._broker.settle(batch), strict=True):
+        for settlement, answer in zip(batch, answers, strict=True):
+            if answer is None:
+                continue
             # Not earlier: the heartbeat extends the lease while the report is repeated during an outage. If the lease
             # ran out meanwhile, another worker would run the job a second time.
             self._leases.drop(settlement.lease)

@@ -279,12 +279,19 @@ class Worker:
                 await self._cron.close()
                 await self._heartbeat.leave(self.id)
         except Exception as error:
-            logger.warning(
-                "the last report did not reach the broker; up to %d jobs run again when their leases expire: %s",
-                len(self._leases),
-                error_text(error),
-                extra={"event": "last_report_lost"},
-            )
+            if not self._leases:
+                logger.warning(
+                    "the worker stays in the broker's list until its registration expires: %s",
+                    error_text(error),
+                    extra={"event": "not_deregistered"},
+                )
+            else:
+                logger.warning(
+                    "the last report did not reach the broker; up to %d jobs run again when their leases expire: %s",
+                    len(self._leases),
+                    error_text(error),
+                    extra={"event": "last_report_lost"},
+                )
         logger.info("worker %s stopped", self.id, extra={"event": "worker_stopped"})
 
     async def _listen_to_signals(self, *, task_status: TaskStatus[None]) -> None:

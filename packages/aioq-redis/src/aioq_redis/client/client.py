@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, Final, TypeVar
@@ -31,7 +31,7 @@ from aioq_redis.client.errors import (
 from aioq_redis.client.pipeline import Command, Script
 from aioq_redis.client.routing import Sender
 from aioq_redis.client.session import Session
-from aioq_redis.client.url import SILENCE, Durability, Settings
+from aioq_redis.client.url import CLUSTER, SILENCE, Durability, Settings
 
 __all__ = ["Client", "Retry", "reply_before", "silence_limit"]
 
@@ -62,6 +62,8 @@ class Retry:
     """The moment of the event loop's clock at which the time for all attempts is up."""
     find_mistyped: Callable[[], Awaitable[str]] | None = None
     """Describes the key that holds something else than expected."""
+    key: str | bytes = ""
+    """A key of the operation; empty if its server is not to be noted as away."""
     tries: int = 0
     reason: str = ""
     """How the connection was lost last, or why the server is not ready."""
@@ -148,7 +150,13 @@ class Client:
         cut_off_closed_loops()
 
     async def run_script(
-        self, script: Script, keys: Sequence[str], args: Sequence[object], find_mistyped: Callable[[], Awaitable[str]]
+        self,
+        script: Script,
+        keys: Sequence[str],
+        args: Sequence[object],
+        find_mistyped: Callable[[], Awaitable[str]],
+        *,
+        patient: bool = True,
     ) -> Any:
         """Run a script and return its reply.
 
@@ -157,6 +165,7 @@ class Client:
             keys: Its keys, all in one hash slot.
             args: Its arguments.
             find_mistyped: Describes the key that holds something else than the script expects.
+            patient: See `repeat`.
 
         Raises:
             BrokerUnavailable: The server could not be reached, or was not ready, in time.
@@ -168,14 +177,21 @@ class Client:
             command = Command(script, keys, args)
             return reply_before(session.pipeline.submit(command), deadline, session.pipeline, command)
 
-        return await self.repeat(script.name, send, find_mistyped)
+        return await self.repeat(script.name, send, find_mistyped, key=keys[0], patient=patient)
 
-    async def command(self, *parts: object, find_mistyped: Callable[[], Awaitable[str]] | None = None) -> Any:
+    def is_away(self, key: str) -> bool:
+        """Return whether the server of a key is known to be away while others may be reached: a node of a cluster."""
+        return bool(self.session.route.away(key))
+
+    async def command(
+        self, *parts: object, find_mistyped: Callable[[], Awaitable[str]] | None = None, patient: bool = True
+    ) -> Any:
         """Send a plain command and return its reply.
 
         Args:
             parts: The command.
             find_mistyped: Describes the key that holds something else than the command expects.
+            patient: See `repeat`.
 
         Raises:
             BrokerUnavailable, BrokerConfigError, BrokerFull: As for `run_script`.
@@ -185,7 +201,8 @@ class Client:
             command = Command(None, (), parts)
             return reply_before(session.pipeline.submit(command), deadline, session.pipeline, command)
 
-        return await self.repeat(str(parts[0]), send, find_mistyped)
+        key = str(next(iter(parts[1:]), ""))
+        return await self.repeat(str(parts[0]), send, find_mistyped, key=key, patient=patient)
 
     def ask(self, *parts: object) -> Coroutine[Any, Any, Any]:
         """Send a plain command and return its reply, or the error reply. Fail at once if no server answers.
@@ -215,19 +232,61 @@ class Client:
 
         return self._try(self.session, attempt)
 
-    def ask_all(self, *parts: object) -> Coroutine[Any, Any, dict[str, Any] | ErrorReply]:
-        """Send a plain command to each server that takes writes; return the replies by server, or an error reply.
+    async def ask_all(self, *parts: object, without: Collection[str] = (), lag: float | None = None) -> dict[str, Any]:
+        """Send a plain command to each server that takes writes, and return the replies by server.
+
+        An error reply is among them, and `BrokerUnavailable` for a server that does not answer while others do.
+
+        Args:
+            parts: The command.
+            without: Servers that are not asked.
+            lag: Seconds to wait for the next server once one has answered; `timeout` when None.
 
         Raises:
-            BrokerUnavailable, BrokerConfigError: As for `run_script`.
+            BrokerUnavailable: No server answers.
+            BrokerConfigError: As for `run_script`.
         """
-        return self._try(self.session, lambda session: session.route.ask_all(parts))
+        servers: Mapping[str, Sender] = await self._try(self.session, lambda session: session.route.servers())
+        asked = {
+            name: asyncio.ensure_future(self._ask_server(sender, parts))
+            for name, sender in servers.items()
+            if name not in without
+        }
+        try:
+            await _wait_for_most(asked.values(), lag)
+        except BaseException:
+            for reply in asked.values():
+                reply.cancel()
+            raise
+        replies = {name: self._outcome(name, reply) for name, reply in asked.items()}
+        if replies and all(isinstance(reply, BrokerUnavailable) for reply in replies.values()):
+            raise next(iter(replies.values()))
+        return replies
+
+    def _ask_server(self, server: Sender, parts: Sequence[object]) -> Coroutine[Any, Any, Any]:
+        return self._try(self.session, lambda _: server.submit(Command(None, (), parts)))
+
+    def _outcome(self, server: str, reply: asyncio.Future[Any]) -> Any:
+        """Return the reply of a server, or why it cannot be reached."""
+        if not reply.done():
+            reply.cancel()
+            reason = "no answer while other servers answer"
+            self.session.route.note_server_away(server, reason)
+            return self.unavailable(f"node {server}: {reason}")
+        try:
+            return reply.result()
+        except BrokerUnavailable as error:
+            self.session.route.note_server_away(server, "no answer in time")
+            return error
 
     async def repeat(
         self,
         what: str,
         attempt: Callable[[Session, float], Coroutine[Any, Any, T]],
         find_mistyped: Callable[[], Awaitable[str]] | None = None,
+        *,
+        key: str | bytes = "",
+        patient: bool = True,
     ) -> T:
         """Repeat an attempt until it succeeds or the time is up.
 
@@ -235,18 +294,26 @@ class Client:
             what: The operation, for error messages.
             attempt: Gets the moment at which it has to raise `TimeoutError`; raises `ConnectionLost` to be repeated.
             find_mistyped: Describes the key that holds something else than expected.
+            key: A key of the operation.
+            patient: Whether to repeat it although the server of the key is away while others are not.
 
         Raises:
             BrokerUnavailable, BrokerConfigError, BrokerFull: As for `run_script`.
         """
         session = self.session
+        patient = patient or self._settings.kind != CLUSTER
+        if not patient and (away := session.route.away(key)):
+            raise self.unavailable(away)
         deadline = session.loop.time() + self.timeout
         retry: Retry | None = None
         while True:
             try:
                 return await attempt(session, deadline)
             except (TimeoutError, ErrorReply, ConnectionLost) as error:
-                retry = retry or Retry(what, session, deadline, find_mistyped)
+                retry = retry or Retry(what, session, deadline, find_mistyped, key)
+                if not patient and isinstance(error, ConnectionLost) and (away := session.route.away(key)):
+                    tried_for = self.timeout - (deadline - session.loop.time())
+                    raise self.unavailable(away, tried_for=tried_for) from None
                 await self.pause_before(retry, error)
 
     async def pause_before(self, retry: Retry, error: Exception) -> None:
@@ -280,6 +347,9 @@ class Client:
         if isinstance(error, TimeoutError) or session.closed or pause >= left:
             session.gave_up_at = now
             reason = retry.reason or f"no answer within {self.timeout:g} s"
+            if retry.key:
+                session.route.note_away(retry.key, reason)
+                reason = session.route.away(retry.key) or reason
             raise self.unavailable(reason, retry.advice, tried_for=self.timeout - left) from None
         await asyncio.sleep(pause)
 
@@ -319,6 +389,18 @@ class Client:
         except TimeoutError:
             pass
         raise self.unavailable(reason, advice)
+
+
+async def _wait_for_most(replies: Collection[asyncio.Future[Any]], lag: float | None) -> None:
+    """Wait for all replies; if `lag` is given, only until none has come for that time after one that is no error."""
+    waiting = set(replies)
+    timeout: float | None = None
+    while waiting:
+        done, waiting = await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            return
+        if any(not reply.exception() for reply in done):
+            timeout = lag
 
 
 def silence_limit(timeout: float) -> float:

@@ -1,7 +1,8 @@
 """Redis Cluster: sends each command to the node that has its keys, and follows keys that move.
 
 Each node has one connection for commands. The slot map is read when it is first needed, and again in the background
-after a redirection, a node that cannot be reached, and a lost connection.
+after a redirection, a node that cannot be reached, and a lost connection. A node that cannot be reached is known to be
+away until it answers again, so that calls on several queues need not wait for it.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import partial
 from random import sample
 from typing import Any, Final
 
 from aioq.errors import AioqError, BrokerConfigError
+from aioq_redis.client.away_nodes import AwayNodes
 from aioq_redis.client.connection import Connection, ask_once, connect
 from aioq_redis.client.errors import ConnectionLost, ErrorReply, NotReady, Unreachable
 from aioq_redis.client.hash_slots import SlotMap, hash_slot, read_redirection
@@ -33,6 +35,9 @@ MAX_HOPS: Final = 5
 """Redirections of one command, after which it fails and is tried again later."""
 
 logger = logging.getLogger("aioq.redis")
+
+_CLUSTER_DOWN: Final = "The cluster is down"
+"""A part of what a node answers to all commands, unlike what it says if one hash slot has no node."""
 
 
 class Asking(Command):
@@ -64,6 +69,7 @@ class Cluster:
         self._failure: Exception = ConnectionLost("the connection was closed")
         self._closing_nodes: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._away = AwayNodes(settings, self.suspect)
         self.commands = self
 
     def submit(self, command: Command) -> asyncio.Future[Any]:
@@ -73,7 +79,7 @@ class Cluster:
         elif self._slots is None:
             self._unrouted.append(command)
             self.suspect()
-        elif (owner := self._slots.owner(hash_slot(command.key))) is None:
+        elif (owner := self._owner(command.key)) is None:
             command.fail(self._unserved(hash_slot(command.key)))
         else:
             self._node(owner).submit(command)
@@ -93,7 +99,7 @@ class Cluster:
         if owner is None:
             raise self._unserved(place)
         try:
-            return await connect(self._settings.at(owner))
+            return await self._open(owner)
         except ConnectionLost:
             self.suspect()
             raise
@@ -104,17 +110,32 @@ class Cluster:
         if not self._closed and (self._refreshing is None or self._refreshing.done()):
             self._refreshing = asyncio.get_running_loop().create_task(self._refresh(), name="aioq.redis cluster")
 
-    async def ask_all(self, parts: Sequence[object]) -> dict[str, Any]:
-        """Send a plain command to each node that has slots; see `Route.ask_all`."""
+    def away(self, key: str | bytes) -> str:
+        """Return why the node of a key cannot be reached; see `Route.away`."""
+        if self._slots is None:
+            return ""
+        slot = hash_slot(key)
+        owner = self._slots.owner(slot)
+        return f"no node of the cluster has slot {slot}" if owner is None else self._away.reason(owner)
+
+    def note_away(self, key: str | bytes, reason: str) -> None:
+        """Note that the node of a key did not answer in time; see `Route.note_away`."""
+        owner = self._slots.owner(hash_slot(key)) if self._slots else None
+        if owner is not None:
+            self._lose(owner, reason)
+
+    def note_server_away(self, server: str, reason: str) -> None:
+        """Note that a node did not answer; see `Route.note_server_away`."""
+        for owner in self._slots.owners if self._slots else ():
+            if str(owner) == server:
+                self._lose(owner, reason)
+
+    async def servers(self) -> Mapping[str, Pipeline]:
+        """Return the sender to each node that has slots; see `Route.servers`."""
         owners = sorted((await self._known_slots()).owners)
         if not owners:
             raise self._unserved(0)
-        calls = (self._node(owner).submit(Command(None, (), parts)) for owner in owners)
-        replies = await asyncio.gather(*calls, return_exceptions=True)
-        for reply in replies:
-            if isinstance(reply, BaseException):
-                raise reply
-        return dict(zip(map(str, owners), replies, strict=True))
+        return {str(owner): self._node(owner) for owner in owners}
 
     async def close(self) -> None:
         """Close the connections for commands."""
@@ -122,6 +143,7 @@ class Cluster:
         if self._refreshing is not None:
             self._refreshing.cancel()
             await asyncio.wait([self._refreshing])
+        await self._away.close()
         self._fail_unrouted(ConnectionLost("the connection was closed"))
         for node in self._nodes.values():
             await node.close()
@@ -141,7 +163,26 @@ class Cluster:
         if address in self._connected:
             self.suspect()
         self._connected.add(address)
-        return await connect(self._settings.at(address))
+        return await self._open(address)
+
+    async def _open(self, address: Address) -> Connection:
+        try:
+            return await connect(self._settings.at(address))
+        except Unreachable as error:
+            self._lose(address, str(error))
+            raise Unreachable(f"node {address}: {error}") from None
+
+    def _lose(self, address: Address, reason: str) -> None:
+        if not self._closed and not self._away.reason(address):
+            self._away.add(address, reason)
+
+    def _owner(self, key: str | bytes) -> Address | None:
+        """Return the node that has a key; for a command without a key, one that can be reached."""
+        assert self._slots is not None  # noqa: S101  # commands are routed once there is a slot map
+        owner = self._slots.owner(hash_slot(key))
+        if key or (owner is not None and not self._away.reason(owner)):
+            return owner
+        return next((one for one in sorted(self._slots.owners) if not self._away.reason(one)), owner)
 
     def _reroute(self, address: Address, command: Command, error: ErrorReply) -> bool:
         """Handle the error of a node that is not the right one, or of a cluster that is not in order."""
@@ -161,6 +202,8 @@ class Cluster:
         # TRYAGAIN means that a slot is moving and its keys are on two nodes: the map is right.
         if error.code != "TRYAGAIN":
             self.suspect()
+        if error.code == "LOADING" or _CLUSTER_DOWN in error.text:
+            self._lose(address, error.text)
         if redirection is None and error.code not in ("TRYAGAIN", "CLUSTERDOWN"):
             return False
         command.fail(NotReady(error))
@@ -217,6 +260,7 @@ class Cluster:
 
     def _adopt(self, slots: SlotMap) -> None:
         before, self._slots = self._slots, slots
+        self._away.keep(slots.owners)
         if before is not None:
             # A node without slots may stay up, and would keep its connection for ever.
             for address in before.owners - slots.owners:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
@@ -26,6 +26,9 @@ __all__ = ["SHORT", "Command", "Pipeline", "Script", "SingleServer", "millisecon
 SHORT: Final = 65536
 """Bytes of a script call, above which it has the text of the script in any case: a server that does not know the script
 would have to get all of it twice."""
+
+_WITH_SUBCOMMAND: Final = frozenset({"MEMORY"})
+"""Plain commands whose key comes after the name of a subcommand."""
 
 logger = logging.getLogger("aioq.redis")
 
@@ -75,7 +78,8 @@ class Command:
         """One of the keys, which are all in one hash slot; empty for a command without keys."""
         if self.script is not None:
             return self.keys[0]
-        return self.args[1] if len(self.args) > 1 else ""
+        at = 2 if self.args[0] in _WITH_SUBCOMMAND else 1
+        return self.args[at] if len(self.args) > at else ""
 
     def awaited(self) -> bool:
         """Return whether to send the command: a caller waits for the reply, or an ASKING went before it."""
@@ -314,10 +318,19 @@ class SingleServer:
     def suspect(self) -> None:
         """Do nothing: there is no other server."""
 
-    async def ask_all(self, parts: Sequence[object]) -> dict[str, Any]:
-        """Send a plain command to the server; see `routing.Route.ask_all`."""
-        # One server, but in the form that a cluster answers in.
-        return {self._name: await self.commands.submit(Command(None, (), parts))}
+    def away(self, key: str | bytes) -> str:
+        """Return nothing: there is no other server that could be reached."""
+        return ""
+
+    def note_away(self, key: str | bytes, reason: str) -> None:
+        """Do nothing; see `away`."""
+
+    def note_server_away(self, server: str, reason: str) -> None:
+        """Do nothing; see `away`."""
+
+    async def servers(self) -> Mapping[str, Pipeline]:
+        """Return the sender to the server; see `routing.Route.servers`."""
+        return {self._name: self.commands}
 
     def close(self) -> Coroutine[Any, Any, None]:
         """Close the connection for commands."""

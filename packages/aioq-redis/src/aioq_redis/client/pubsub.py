@@ -53,6 +53,8 @@ class ServerSubscriptions:
         self._owner: asyncio.Task[None] | None = None
         self._answered: asyncio.Future[None] | None = None
         self._changing = False
+        self._lost = False
+        """Whether the loss of the connection was logged. Each subscriber may give up before another one is opened."""
         self._closed = False
 
     @asynccontextmanager
@@ -97,10 +99,12 @@ class ServerSubscriptions:
             try:
                 connection = await self._connect()
                 attempt = 0
+                self._lost = False
                 await self._serve(connection)
             except ConnectionLost as error:
                 # An outage is logged once, however many attempts it takes.
-                level = logging.DEBUG if attempt else logging.WARNING
+                level = logging.DEBUG if self._lost else logging.WARNING
+                self._lost = True
                 logger.log(
                     level,
                     "lost the connection for messages of %s: %s; reconnecting",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol
 
 from aioq_redis.client.connection import Connection
@@ -58,11 +58,23 @@ class Route(Protocol):
         """Find out whether the servers have changed: one of them did not answer as it should."""
         ...
 
-    async def ask_all(self, parts: Sequence[object]) -> dict[str, Any]:
-        """Send a plain command to each server that takes writes, and return the replies by server.
+    def away(self, key: str | bytes) -> str:
+        """Return why the server of a key cannot be reached while other servers can; empty if that is not known."""
+        ...
+
+    def note_away(self, key: str | bytes, reason: str) -> None:
+        """Note that a command to the server of a key was given up."""
+        ...
+
+    def note_server_away(self, server: str, reason: str) -> None:
+        """Note that one of `servers` did not answer while others did."""
+        ...
+
+    async def servers(self) -> Mapping[str, Sender]:
+        """Return a sender to each server that takes writes, by name.
 
         Raises:
-            ConnectionLost, ErrorReply, BrokerConfigError: One of the servers did not do it.
+            ConnectionLost, BrokerConfigError: They cannot be found.
         """
         ...
 

@@ -7,11 +7,12 @@ from typing import Final
 
 from msgspec import structs
 
+from aioq.errors import PartlyUnavailable
 from aioq.model.cron import CronKey, TickClaim, TickOutcome, TickRecord, TickReply, TickRun
 from aioq.model.ids import check_name, tick_id
 from aioq_redis.client.pipeline import milliseconds
 from aioq_redis.role import BrokerRole
-from aioq_redis.storage.database import gather_all, gather_by, group_by, queue_of
+from aioq_redis.storage.database import group_by, in_parts, queue_of, ungroup
 from aioq_redis.storage.job_format import encode_record, plan_of
 from aioq_redis.storage.tick_format import body_of, owner_of, read_record, to_milliseconds, worker_of
 
@@ -38,9 +39,16 @@ class TickLedgerRole(BrokerRole):
 
     async def claim_ticks(self, claims: Sequence[TickClaim]) -> list[TickReply]:
         """Decide on several claims; see `aioq.protocols.TickLedger.claim_ticks`."""
-        return await gather_by(claims, self._claim, queue_of)
+        groups = group_by(claims, queue_of)
+        answers, away = await in_parts({queue: self._claim(queue, own, patient=False) for queue, own in groups.items()})
+        given: dict[str, Sequence[TickReply | None]] = {**answers}
+        given |= {queue: [None] * len(groups[queue]) for queue in away}
+        replies = ungroup(claims, given, queue_of)
+        if away:
+            raise PartlyUnavailable(away, replies)
+        return [reply for reply in replies if reply]
 
-    async def _claim(self, queue: str, claims: Sequence[TickClaim]) -> list[TickReply]:
+    async def _claim(self, queue: str, claims: Sequence[TickClaim], *, patient: bool = True) -> list[TickReply]:
         space = self._layout.queue(queue)
         args: list[object] = [_MAX_CLOCK_LEAD, _ENTRY_TTL]
         names = [check_name("name", claim.name) for claim in claims]
@@ -49,26 +57,34 @@ class TickLedgerRole(BrokerRole):
         # Only a schedule stores jobs; a cron alone must not make its queue appear in the statistics.
         if any(claim.job is not None for claim in claims):
             self._known_queues.add(queue, self._database.session)
-        now, *answers = await self._database.call("claim_ticks", space, args, each=names)
+        now, *answers = await self._database.call("claim_ticks", space, args, each=names, patient=patient)
         return [_reply(claim, int(now) / 1000, *answer) for claim, answer in zip(claims, answers, strict=True)]
 
     async def extend_runs(self, runs: Sequence[TickRun], *, seconds: float) -> list[TickRun]:
         """Extend runs and return the replaced ones; see `aioq.protocols.TickLedger.extend_runs`."""
 
-        async def extend(queue: str, own: list[TickRun]) -> list[bool]:
+        async def extend(queue: str, own: list[TickRun]) -> list[TickRun]:
             args: list[object] = [milliseconds(seconds)]
             for run in own:
                 args += (to_milliseconds(run.tick), run.worker_id)
             names = [check_name("name", run.name) for run in own]
-            replaced = await self._database.call("extend_runs", self._layout.queue(queue), args, each=names)
-            return [n in replaced for n in range(len(own))]
+            space = self._layout.queue(queue)
+            replaced = await self._database.call("extend_runs", space, args, each=names, patient=False)
+            return [own[n] for n in replaced]
 
-        replaced = await gather_by(runs, extend, queue_of)
-        return [run for run, is_replaced in zip(runs, replaced, strict=True) if is_replaced]
+        groups = group_by(runs, queue_of)
+        answers, away = await in_parts({queue: extend(queue, own) for queue, own in groups.items()})
+        replaced = [run for own in answers.values() for run in own]
+        if away:
+            raise PartlyUnavailable(away, replaced)
+        return replaced
 
     async def record_ticks(self, records: Sequence[TickRecord]) -> None:
         """Store records of ticks; see `aioq.protocols.TickLedger.record_ticks`."""
-        await gather_all(self._record(queue, own) for queue, own in group_by(records, queue_of).items())
+        groups = group_by(records, queue_of)
+        _, away = await in_parts({queue: self._record(queue, own) for queue, own in groups.items()})
+        if away:
+            raise PartlyUnavailable(away)
 
     async def tick_history(self, cron: CronKey, *, limit: int = 100) -> list[TickRecord]:
         """Return the latest records of an entry; see `aioq.protocols.TickLedger.tick_history`."""
@@ -86,7 +102,7 @@ class TickLedgerRole(BrokerRole):
             place = places.setdefault(check_name("name", record.name), len(places) + 1)
             result = b"" if record.result is None else b"+" + record.result
             args += (place, to_milliseconds(record.tick), owner_of(record), worker_of(record), body_of(record), result)
-        await self._database.call("record_ticks", self._layout.queue(queue), args, each=list(places))
+        await self._database.call("record_ticks", self._layout.queue(queue), args, each=list(places), patient=False)
 
 
 def _arguments(claim: TickClaim) -> tuple[object, ...]:

@@ -12,6 +12,7 @@ from aioq_redis.client.errors import ErrorReply
 from aioq_redis.client.pipeline import Command, Script
 from aioq_redis.client.session import Session
 from aioq_redis.storage.database import Database
+from aioq_redis.storage.keys import KeySpace
 
 __all__ = ["Lookup", "MultiGet"]
 
@@ -86,6 +87,7 @@ class MultiGet:
         database: The server.
         what: The command, for error messages.
         make: Returns the command for names of a group; its reply has a part for each name.
+        space_of: Returns the keys of a group.
         find_mistyped: Returns a text about the wrong type of the key of a name, for error messages.
     """
 
@@ -94,11 +96,13 @@ class MultiGet:
         database: Database,
         what: str,
         make: Callable[[str, Sequence[str]], Lookup],
+        space_of: Callable[[str], KeySpace],
         find_mistyped: Callable[[str, str], Awaitable[str]],
     ) -> None:
         self._database = database
         self._what = what
         self._make = make
+        self._space_of = space_of
         self._find_mistyped = find_mistyped
         self._open: dict[str, Batch] = {}
 
@@ -112,7 +116,8 @@ class MultiGet:
         def send(session: Session, deadline: float) -> Coroutine[Any, Any, Any]:
             return reply_before(self._join(group, name, session), deadline, session.pipeline, None)
 
-        return await self._database.repeat(self._what, send, partial(self._find_mistyped, group, name))
+        find_mistyped, key = partial(self._find_mistyped, group, name), self._space_of(group).key("")
+        return await self._database.repeat(self._what, send, find_mistyped, key=key, patient=False)
 
     def _join(self, group: str, name: str, session: Session) -> asyncio.Future[Any]:
         batch = self._open.get(group)

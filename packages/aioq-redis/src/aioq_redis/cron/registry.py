@@ -8,12 +8,13 @@ registered, and `cron_statuses` shows a pause from its first step to its last.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import Struct
 
+from aioq.errors import BrokerUnavailable, PartlyUnavailable
 from aioq.model.cron import (
     CronChanges,
     CronCounts,
@@ -29,7 +30,7 @@ from aioq_redis.client.pipeline import milliseconds
 from aioq_redis.cron.ledger import ENTRY_TTL
 from aioq_redis.cron.multi_get import Lookup, MultiGet
 from aioq_redis.role import BrokerRole
-from aioq_redis.storage.database import Database, gather_all, group_by, queue_of
+from aioq_redis.storage.database import Database, gather_all, group_by, in_parts, queue_of
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.retention import Retention
 from aioq_redis.storage.scripts import load
@@ -45,6 +46,8 @@ MAX_DIGITS: Final = 15
 
 MAX_CACHED_DEFINITIONS: Final = 20_000
 """Definitions that `cron_status` caches, of all apps."""
+
+R = TypeVar("R")
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(CronDefinition).decode
@@ -67,34 +70,49 @@ class CronRegistryRole(BrokerRole):
         super().__init__(database, layout, retention)
         self._entry_ttl = milliseconds(ENTRY_TTL)
         self._definitions: dict[CronKey, tuple[tuple[bytes, bytes], CronDefinition]] = {}
-        self._statuses = MultiGet(database, "cron_status", self._look_up_statuses, self._find_mistyped)
-        self._stored_definitions = MultiGet(database, "HMGET", self._look_up_definitions, self._find_mistyped)
+        self._offered: dict[CronKey, CronDefinition] = {}
+        """The definitions that this process has registered, or could not register."""
+        self._statuses = MultiGet(database, "cron_status", self._look_up_statuses, layout.queue, self._find_mistyped)
+        self._stored_definitions = MultiGet(
+            database, "HMGET", self._look_up_definitions, lambda _: layout.fleet, self._find_mistyped
+        )
 
     async def register_crons(
         self, app: str, version: str, crons: Sequence[CronDefinition], *, ttl: float
     ) -> CronChanges:
         """Make `crons` the entries of an app; see `aioq.protocols.TickLedger.register_crons`."""
         after = {cron.key: cron for cron in crons}
-        before = await self._registered(app)
-        live = {key: cron for key, (retired, cron) in before.items() if not retired}
+        self._offered |= after
         args: list[object] = [app, version, self._entry_ttl, milliseconds(ttl)]
         for key, cron in after.items():
             args += (_field(key), _encode(cron))
         # First the app announces all its entries, then its queues get them, and only then the version is open: a
         # process that dies in between leaves the old version in force.
-        number, retired = await self._database.call("register_app", self._layout.fleet, args, own=_name(app))
+        fleet = self._layout.fleet
+        try:
+            before = await self._registered(app, patient=False)
+            number, retired = await self._database.call("register_app", fleet, args, own=_name(app), patient=False)
+        except BrokerUnavailable as error:
+            if not self._database.is_away(fleet.key("registrations")):
+                raise
+            away = {cron.queue: error for cron in crons}
+            raise PartlyUnavailable(away, CronChanges(added=[], changed=[], removed=[])) from None
+        live = {key: cron for key, (retired, cron) in before.items() if not retired}
         plans = dict.fromkeys(_keys(retired), "")
         plans |= {key: ("+" if cron.enabled else "-") + cron.fingerprint for key, cron in after.items()}
-        mine = await self._apply(app, number, plans)
+        mine, away = await self._apply(app, number, plans)
         for cron in crons:
             self._cache_definition(cron, app.encode(), number)
-        opening = (number, version, milliseconds(ttl))
-        await self._database.call("open_version", self._layout.fleet, opening, own=_name(app))
-        return CronChanges(
+        changes = CronChanges(
             added=sorted(after.keys() - live.keys()),
             changed=sorted(k for k in after.keys() & live.keys() if after[k].fingerprint != live[k].fingerprint),
             removed=sorted(key for key in live.keys() - after.keys() if mine.get(key)),
         )
+        if away:
+            raise PartlyUnavailable(away, changes)
+        opening = (number, version, milliseconds(ttl))
+        await self._database.call("open_version", self._layout.fleet, opening, own=_name(app))
+        return changes
 
     async def renew_registration(self, app: str, version: str, *, ttl: float) -> Registration:
         """Report that a worker is up; see `aioq.protocols.TickLedger.renew_registration`."""
@@ -123,8 +141,11 @@ class CronRegistryRole(BrokerRole):
 
     async def cron_statuses(self, app: str | None = None) -> list[CronStatus]:
         """Return the status of entries; see `aioq.protocols.TickLedger.cron_statuses`."""
-        statuses = await (self._of_all_apps() if app is None else self._of_app(app))
-        return sorted(statuses, key=lambda status: (status.definition.queue, status.definition.name))
+        statuses, away = await (self._of_all_apps() if app is None else self._of_app(app))
+        ordered = sorted(statuses, key=lambda status: (status.definition.queue, status.definition.name))
+        if away:
+            raise PartlyUnavailable(away, ordered)
+        return ordered
 
     async def cron_status(self, cron: CronKey) -> CronStatus | None:
         """Return the status of one entry; see `aioq.protocols.TickLedger.cron_status`."""
@@ -140,7 +161,13 @@ class CronRegistryRole(BrokerRole):
         # A worker asks before each job of a schedule; the definition changes with a deploy only.
         if known is not None and known[0] == (app, number):
             return known[1]
-        value = await self._stored_definitions.get(app.decode("utf-8", "replace"), _field(cron))
+        try:
+            value = await self._stored_definitions.get(app.decode("utf-8", "replace"), _field(cron))
+        except BrokerUnavailable:
+            # The entry can be reached, but not the list of the app's entries. It is that of this process, most likely.
+            if cron in self._offered and self._database.is_away(self._layout.fleet.key("registrations")):
+                return self._offered[cron]
+            raise
         if not value:
             return None
         entry = read_entry(value)
@@ -170,9 +197,9 @@ class CronRegistryRole(BrokerRole):
         queue = self._layout.queue(group)
         return await self._database.find_mistyped(queue, queue.pick(load("cron_status").keys, each=[name]))
 
-    async def _registered(self, app: str) -> dict[CronKey, tuple[int, CronDefinition]]:
+    async def _registered(self, app: str, *, patient: bool = True) -> dict[CronKey, tuple[int, CronDefinition]]:
         """Return when each entry of an app was retired (0 if it is not), and its definition."""
-        found = await self._database.read("HGETALL", self._layout.fleet.key(f"crons:{_name(app)}"))
+        found = await self._database.read("HGETALL", self._layout.fleet.key(f"crons:{_name(app)}"), patient=patient)
         entries: dict[CronKey, tuple[int, CronDefinition]] = {}
         for field, value in zip(found[::2], found[1::2], strict=True):
             # One damaged entry must not hide the others; `aioq doctor` names it.
@@ -182,35 +209,40 @@ class CronRegistryRole(BrokerRole):
                     entries[key] = entry
         return entries
 
-    async def _apply(self, app: str, number: bytes, plans: Mapping[CronKey, str]) -> dict[CronKey, bool]:
-        """Register entries in their queues; return for each whether it belongs to the app."""
+    async def _apply(
+        self, app: str, number: bytes, plans: Mapping[CronKey, str]
+    ) -> tuple[dict[CronKey, bool], dict[str, BrokerUnavailable]]:
+        """Register entries in their queues; return for each whether it belongs to the app, and what is away."""
 
-        async def apply(queue: str, names: list[str]) -> list[tuple[CronKey, bool]]:
+        async def apply(queue: str, names: Sequence[str]) -> list[tuple[CronKey, bool]]:
             keys = [CronKey(queue, name) for name in names]
             args = (number, app, self._entry_ttl, *(plans[key] for key in keys))
-            mine = await self._database.call("register_crons", self._layout.queue(queue), args, each=names)
+            space = self._layout.queue(queue)
+            mine = await self._database.call("register_crons", space, args, each=names, patient=False)
             return [(key, bool(own)) for key, own in zip(keys, mine, strict=True)]
 
-        found = await gather_all(apply(queue, names) for queue, names in _chunks(plans))
-        return dict(pair for part in found for pair in part)
+        found, away = await _in_chunks(plans, apply)
+        return dict(found), away
 
-    async def _of_all_apps(self) -> list[CronStatus]:
+    async def _of_all_apps(self) -> tuple[list[CronStatus], dict[str, BrokerUnavailable]]:
         apps = await self._database.read("ZRANGE", self._layout.fleet.key("apps"), 0, -1)
         found = await gather_all(self._of_app(app.decode()) for app in apps if is_app_name(app))
-        return [status for statuses in found for status in statuses]
+        away = {queue: error for _, errors in found for queue, error in errors.items()}
+        return [status for statuses, _ in found for status in statuses], away
 
-    async def _of_app(self, app: str) -> list[CronStatus]:
+    async def _of_app(self, app: str) -> tuple[list[CronStatus], dict[str, BrokerUnavailable]]:
+        """Return the statuses that can be read, and what is wrong with the queues of the others."""
         entries = await self._registered(app)
 
-        async def read(queue: str, names: list[str]) -> list[CronStatus]:
-            answers = await self._database.call("cron_status", self._layout.queue(queue), names, each=names)
+        async def read(queue: str, names: Sequence[str]) -> list[CronStatus]:
+            space = self._layout.queue(queue)
+            answers = await self._database.call("cron_status", space, names, each=names, patient=False)
             keys = (CronKey(queue, name) for name in names)
             pairs = zip(keys, answers, strict=True)
             # An entry that several apps have registered belongs to the latest of them.
             return [_status(entries[key][1], *parts) for key, parts in pairs if parts[0] == app.encode()]
 
-        found = await gather_all(read(queue, names) for queue, names in _chunks(entries))
-        return [status for statuses in found for status in statuses]
+        return await _in_chunks(entries, read)
 
 
 def _name(name: str) -> str:
@@ -255,13 +287,20 @@ def read_entry(value: bytes) -> tuple[int, CronDefinition] | None:
         return None
 
 
-def _chunks(keys: Iterable[CronKey]) -> list[tuple[str, list[str]]]:
-    """Return queues with names of entries, at most `MAX_ENTRIES_PER_SCRIPT` in each pair."""
-    return [
-        (queue, [key.name for key in own[at : at + MAX_ENTRIES_PER_SCRIPT]])
+async def _in_chunks(
+    keys: Iterable[CronKey], work: Callable[[str, Sequence[str]], Coroutine[Any, Any, list[R]]]
+) -> tuple[list[R], dict[str, BrokerUnavailable]]:
+    """Call `work` with queues and names of their entries, at most `MAX_ENTRIES_PER_SCRIPT` at a time.
+
+    Returns all results, and the errors of the queues that cannot be reached while the server of the fleet can.
+    """
+    calls = {
+        (queue, at): work(queue, [key.name for key in own[at : at + MAX_ENTRIES_PER_SCRIPT]])
         for queue, own in group_by(keys, queue_of).items()
         for at in range(0, len(own), MAX_ENTRIES_PER_SCRIPT)
-    ]
+    }
+    answers, away = await in_parts(calls, may_all_fail=True)
+    return [one for part in answers.values() for one in part], {queue: error for (queue, _), error in away.items()}
 
 
 def _status(definition: CronDefinition, *parts: Any) -> CronStatus:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from msgspec.structs import replace
 
 from aioq.clock import SystemClock
-from aioq.errors import BrokerConfigError
+from aioq.errors import BrokerConfigError, BrokerUnavailable
 from aioq.model.health import Finding, Level
 from aioq.model.job import WorkerInfo
+from aioq_redis.doctor.cluster import about_away, about_away_queues, about_coverage
 from aioq_redis.doctor.damage import about_damage
 from aioq_redis.doctor.entries import about_entries
 from aioq_redis.doctor.host import about_clock, about_host, format_bytes, parse_info
@@ -49,6 +51,7 @@ class Doctor:
         findings = [*await self._hosts(probes), *await self._clocks(probes)]
         workers = await self._workers(findings)
         found = await self._keys(probes, findings)
+        findings += await self._away(probes)
         memory = await self._memory(probes, found)
         findings += misfits(found) or [_in_order(found, memory)]
         findings += [*await self._queue_names(found), *await about_entries(probes, found)]
@@ -64,11 +67,31 @@ class Doctor:
         infos = await probes.ask_everywhere("server", "INFO") or {}
         saves = await probes.ask_everywhere("persistence", "CONFIG", "GET", "save") or {}
         findings: list[Finding] = []
+        if len(infos) + len(probes.away) > 1:
+            findings += await self._coverage(probes, infos)
         for place, info in infos.items():
             save = saves.get(place)
             about = about_host(parse_info(info), save[1].decode() if save else None)
-            findings += _at(place, about, of=len(infos))
+            findings += _at(place, about, of=len(infos) + len(probes.away))
         return findings
+
+    async def _coverage(self, probes: Probes, infos: Mapping[str, bytes]) -> list[Finding]:
+        """Return a finding if one node of a cluster that goes away would take the others with it."""
+        settings = await probes.ask_everywhere("cluster", "CONFIG", "GET", "cluster-require-full-coverage") or {}
+        needed = any(setting and setting[1] == b"yes" for setting in settings.values())
+        alone = [place for place, info in infos.items() if parse_info(info).get("connected_slaves") == "0"]
+        return [about_coverage(alone)] if needed and alone else []
+
+    async def _away(self, probes: Probes) -> list[Finding]:
+        """Return findings about the servers that do not answer, and the queues that are stored there."""
+        if not probes.away:
+            return []
+        names: list[str] = []
+        with suppress(BrokerConfigError, BrokerUnavailable):
+            stored = await self._database.command("SMEMBERS", self._layout.fleet.key("queue_names"), patient=False)
+            names = sorted(name.decode() for name in stored if is_queue_name(name))
+        away = [name for name in names if self._database.is_away(self._layout.queue(name).key("jobs"))]
+        return [*map(about_away, probes.away, probes.away.values()), *about_away_queues(away)]
 
     async def _clocks(self, probes: Probes) -> list[Finding]:
         clock = SystemClock()
@@ -79,13 +102,13 @@ class Doctor:
         for place, (seconds, microseconds) in times.items():
             there = int(seconds) + int(microseconds) / 1_000_000
             about = about_clock((before + after) / 2, there, abs(after - before) / 2)
-            findings += _at(place, [about], of=len(times))
+            findings += _at(place, [about], of=len(times) + len(probes.away))
         return findings
 
     async def _workers(self, findings: list[Finding]) -> list[WorkerInfo] | None:
         try:
             workers = await self._worker_registry.list_workers()
-        except BrokerConfigError as error:
+        except (BrokerConfigError, BrokerUnavailable) as error:
             findings.append(_unreadable("workers", error))
             return None
         findings += [about_workers(workers), *about_stuck(workers)]
@@ -129,6 +152,9 @@ class Doctor:
                 if answers is None:
                     return sorted(keys), False
                 servers = len(answers)
+                if server >= servers:
+                    # One of them has gone away meanwhile.
+                    return sorted(keys), False
                 cursor, found = list(answers.values())[server]
                 keys.update(found)
                 if cursor == b"0":
@@ -152,7 +178,7 @@ class Doctor:
             snapshot = await self._snapshot(queue)
             key = self._layout.queue(queue).key("due")
             earliest = await self._database.read("ZRANGEBYSCORE", key, 0, "+inf", "WITHSCORES", "LIMIT", 0, 1)
-        except BrokerConfigError as error:
+        except (BrokerConfigError, BrokerUnavailable) as error:
             return [_unreadable(f"queue {queue}", error)]
         facts = QueueFacts(
             name=queue,
@@ -190,6 +216,6 @@ def _in_order(found: Sequence[Found], memory: dict[bytes, int]) -> Finding:
     return Finding(level=Level.OK, subject="keys", text=text, facts=facts)
 
 
-def _unreadable(subject: str, error: BrokerConfigError) -> Finding:
+def _unreadable(subject: str, error: Exception) -> Finding:
     text = f"could not be read: {error}"
     return Finding(level=Level.FAIL, subject=subject, text=text, advice="do what the message says")

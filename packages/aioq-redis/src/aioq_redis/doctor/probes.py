@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from aioq.errors import BrokerUnavailable
 from aioq.model.health import Finding, Level
 from aioq_redis.client.errors import ErrorReply
 from aioq_redis.storage.database import Database, gather_all
@@ -19,6 +20,8 @@ class Probes:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._rejected: dict[str, Finding] = {}
+        self.away: dict[str, BrokerUnavailable] = {}
+        """The servers that do not answer, and why. They are asked once."""
 
     @property
     def rejected(self) -> list[Finding]:
@@ -34,9 +37,15 @@ class Probes:
         return self._note_rejection(subject, str(words[0]), await self._database.ask(*words))
 
     async def ask_everywhere(self, subject: str, *words: object) -> dict[str, Any] | None:
-        """Return the replies of all servers that accept writes, by address in a fixed order; see `ask`."""
-        reply = await self._database.ask_all(*words)
-        answers: dict[str, Any] | None = self._note_rejection(subject, str(words[0]), reply)
+        """Return the replies of all servers that accept writes and answer, by address in a fixed order; see `ask`."""
+        answers: dict[str, Any] = {}
+        for server, reply in (await self._database.ask_all(*words, without=self.away)).items():
+            if isinstance(reply, BrokerUnavailable):
+                self.away[server] = reply
+            elif self._note_rejection(subject, str(words[0]), reply) is None:
+                return None
+            else:
+                answers[server] = reply
         return answers
 
     def _note_rejection(self, subject: str, command: str, reply: Any) -> Any:

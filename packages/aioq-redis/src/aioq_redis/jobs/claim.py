@@ -25,14 +25,14 @@ from typing import Any, Final, NamedTuple
 from anyio import Event
 from msgspec import structs
 
-from aioq.errors import BrokerConfigError
+from aioq.errors import BrokerConfigError, BrokerUnavailable, PartlyUnavailable
 from aioq.model.ids import new_id
-from aioq.model.job import Claim, ClaimRequest, Lease
+from aioq.model.job import Claim, ClaimRequest, Lease, Released
 from aioq.retry import full_jitter
 from aioq_redis.client.errors import ConnectionLost, ErrorReply
 from aioq_redis.client.pipeline import Command, milliseconds
 from aioq_redis.client.session import Session
-from aioq_redis.jobs.settle import SettleRole
+from aioq_redis.jobs.settle import SettleRole, encode_settlements
 from aioq_redis.jobs.unreadable import UnreadableClaim, UnreadableClaims, printable_id
 from aioq_redis.storage.database import Database, gather_all
 from aioq_redis.storage.job_format import FIRST_ATTEMPT, Unreadable, read_history, read_lease
@@ -90,10 +90,21 @@ class WorkerClaims:
     """When the next job of a queue is due, on the clock of the event loop; infinity without one."""
     answered: dict[str, str] = field(default_factory=dict[str, str])
     """The latest request that a queue has answered."""
+    unheard: dict[str, str] = field(default_factory=dict[str, str])
+    """A request whose answer by a queue was not heard, although other queues have answered it."""
+    away: dict[str, BrokerUnavailable] = field(default_factory=dict[str, BrokerUnavailable])
+    """The queues that could not be reached by the latest claim, and why."""
 
     def next_due(self) -> tuple[str, float]:
         """Return the queue whose job is due next, and when."""
         return min(self.due.items(), key=itemgetter(1), default=("", math.inf))
+
+
+class QueueFailure(NamedTuple):
+    """The error of a claim that concerns one queue only."""
+
+    queue: str
+    error: BrokerConfigError | BrokerUnavailable
 
 
 class ClaimReply(NamedTuple):
@@ -135,14 +146,21 @@ class ClaimRole(SettleRole):
         replies = [await self._claim_queue(request, worker, first, request.limit)]
         if others:
             replies += await self._claim_others(request, worker, others, _left(request.limit, replies))
+        failures = [reply for reply in replies if isinstance(reply, QueueFailure)]
+        if len(failures) == len(request.queues):
+            raise failures[0].error
+        if failures or worker.away:
+            _note_away(worker, failures, request.request_id)
         claim = await self._accept(request, worker, [reply for reply in replies if isinstance(reply, ClaimReply)])
-        if rejections := [reply for reply in replies if isinstance(reply, BrokerConfigError)]:
-            await self._go_on_without(rejections, request, claim.leases)
+        if rejections := [failure.error for failure in failures if isinstance(failure.error, BrokerConfigError)]:
+            await self._log_rejections(rejections, claim.leases)
+        if worker.away:
+            raise PartlyUnavailable(worker.away, claim)
         return claim
 
     async def _claim_others(
         self, request: ClaimRequest, worker: WorkerClaims, queues: Sequence[str], limit: int
-    ) -> list[ClaimReply | BrokerConfigError]:
+    ) -> list[ClaimReply | QueueFailure]:
         """Claim from the queues after the first, in three round trips at most.
 
         Every queue is asked, also if the worker has no slot left: when is its next job due, and what has an earlier try
@@ -153,7 +171,7 @@ class ClaimRole(SettleRole):
         # Asked for jobs all at once, they could lease more than the worker has slots.
         looks = await gather_all(self._claim_queue(request, worker, queue, LOOK) for queue in queues)
         found: list[ClaimReply] = []
-        replies: list[ClaimReply | BrokerConfigError] = []
+        replies: list[ClaimReply | QueueFailure] = []
         for look in looks:
             if isinstance(look, ClaimReply) and look.taken == HAS_JOBS:
                 found.append(look)
@@ -178,7 +196,7 @@ class ClaimRole(SettleRole):
         worker = self._claims.get(request.worker_id)
         claim = None
         # Only the answer to an earlier claim tells that there is nothing to claim now.
-        if worker is not None and worker.queues == request.queues and worker.next_due()[1] > session.loop.time():
+        if worker is not None and worker.queues == request.queues and self._may_wait(session, worker):
             try:
                 claim = await self._wait(session, request, worker, min(timeout, MAX_WAIT), idle)
             except ConnectionLost:
@@ -188,7 +206,17 @@ class ClaimRole(SettleRole):
                     request = structs.replace(request, limit=0)
             if session.closed:
                 return claim or Claim(leases=[])
-        return claim or await self.claim(request)
+        if claim is None:
+            return await self.claim(request)
+        if worker is not None and worker.away:
+            raise PartlyUnavailable(worker.away, claim)
+        return claim
+
+    def _may_wait(self, session: Session, worker: WorkerClaims) -> bool:
+        """Return whether nothing is due, and no queue can be reached again that could not be reached before."""
+        if worker.next_due()[1] <= session.loop.time():
+            return False
+        return not worker.away or all(session.route.away(worker.claim_keys[queue][0]) for queue in worker.away)
 
     def _claims_of(self, request: ClaimRequest) -> WorkerClaims:
         """Return what is known of the worker's claims of these queues."""
@@ -212,20 +240,36 @@ class ClaimRole(SettleRole):
 
     async def _claim_queue(
         self, request: ClaimRequest, worker: WorkerClaims, queue: str, limit: int
-    ) -> ClaimReply | BrokerConfigError:
+    ) -> ClaimReply | QueueFailure:
         """Claim jobs of one queue; an error that concerns this queue only is returned."""
+        args = _encode_request(request, limit, self._max_bytes)
+        try:
+            if queue in worker.unheard:
+                await self._return_unheard(request, worker, queue)
+            # Name the request before: if a newer one overtakes this one, the script claims nothing.
+            before = (worker.answered[queue],) if queue in worker.answered else ()
+            reply = await self._run_claim(worker, queue, (*args, *before))
+            if reply.taken == OVERTAKEN:  # or the server has forgotten the request before
+                reply = await self._run_claim(worker, queue, args)
+        except (BrokerConfigError, BrokerUnavailable) as error:
+            return QueueFailure(queue, error)
+        return reply
+
+    async def _run_claim(self, worker: WorkerClaims, queue: str, args: Sequence[object]) -> ClaimReply:
         script, keys = self._claim_script, worker.claim_keys[queue]
         find_mistyped = partial(self._database.find_mistyped, self._layout.queue(queue), keys)
-        args = _encode_request(request, limit, self._max_bytes)
-        # Name the request before: if a newer one overtakes this one, the script claims nothing.
-        before = (worker.answered[queue],) if queue in worker.answered else ()
-        try:
-            reply = await self._database.run_script(script, keys, (*args, *before), find_mistyped)
-            if reply[0] == OVERTAKEN:  # or the server has forgotten the request before
-                reply = await self._database.run_script(script, keys, args, find_mistyped)
-        except BrokerConfigError as error:
-            return error
-        return _read_reply(queue, reply)
+        return _read_reply(queue, await self._database.run_script(script, keys, args, find_mistyped, patient=False))
+
+    async def _return_unheard(self, request: ClaimRequest, worker: WorkerClaims, queue: str) -> None:
+        """Release what a queue may have leased for a request whose answer was not heard: the worker has gone on."""
+        unheard = structs.replace(request, request_id=worker.unheard[queue])
+        reply = await self._run_claim(worker, queue, _encode_request(unheard, 0, self._max_bytes))
+        leases, unreadable = _read_leases(reply, request.worker_id)
+        args = self._unreadable.settlements(queue, unreadable)
+        args += encode_settlements([Released(lease=lease) for lease in leases], full=False)
+        if args:
+            await self._run_settle((queue, request.worker_id), f"{new_id()}.{new_id()}", partial(_same, args))
+        worker.answered[queue] = worker.unheard.pop(queue)
 
     async def _accept(self, request: ClaimRequest, worker: WorkerClaims, replies: Sequence[ClaimReply]) -> Claim:
         """Return the claim that the replies of queues add up to."""
@@ -255,12 +299,7 @@ class ClaimRole(SettleRole):
             alone_for=max((reply.alone_for for reply in replies), default=0) / 1000,
         )
 
-    async def _go_on_without(
-        self, rejections: list[BrokerConfigError], request: ClaimRequest, leases: Sequence[Lease]
-    ) -> None:
-        """Log that the claims of some queues were rejected; raise the error if no other queue is left."""
-        if len(rejections) == len(request.queues):
-            raise rejections[0]
+    async def _log_rejections(self, rejections: Sequence[BrokerConfigError], leases: Sequence[Lease]) -> None:
         now = time.monotonic()
         for rejection in rejections:
             text = str(rejection)
@@ -287,6 +326,7 @@ class ClaimRole(SettleRole):
         commands = {
             key: self._parked_claim(request, worker, queue, worker.answered.get(queue))
             for key, queue in worker.wake_keys.items()
+            if queue not in worker.away
         }
         try:
             key, reply = await session.blocking.wait_and_run(commands, due + WAKE_MARGIN if is_soon else seconds, idle)
@@ -323,6 +363,14 @@ class ClaimRole(SettleRole):
         return BrokerConfigError(f"{self._database.name} holds foreign data: {mistyped}")
 
 
+def _note_away(worker: WorkerClaims, failures: Sequence[QueueFailure], request_id: str) -> None:
+    """Note which queues a claim could not reach: when their next job is due, and what they have leased, is unknown."""
+    worker.away = {one.queue: one.error for one in failures if isinstance(one.error, BrokerUnavailable)}
+    for queue in worker.away:
+        worker.due.pop(queue, None)
+        worker.unheard.setdefault(queue, request_id)
+
+
 def _same(args: Sequence[object], full: bool) -> Sequence[object]:
     """Return settlements that have no result and no failure: a full server can store them."""
     return args
@@ -336,7 +384,7 @@ def _encode_request(request: ClaimRequest, limit: int, max_bytes: int) -> tuple[
     return request.request_id, request.worker_id, limit, milliseconds(request.lease), held, max_bytes
 
 
-def _left(limit: int, replies: Sequence[ClaimReply | BrokerConfigError]) -> int:
+def _left(limit: int, replies: Sequence[ClaimReply | QueueFailure]) -> int:
     """Return how many jobs the worker can still take."""
     for reply in replies:
         if isinstance(reply, ClaimReply):

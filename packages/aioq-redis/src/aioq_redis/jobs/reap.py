@@ -7,12 +7,12 @@ import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from aioq.errors import BrokerConfigError, BrokerUnavailable
+from aioq.errors import BrokerConfigError, PartlyUnavailable
 from aioq.model.job import Reaped
 from aioq.model.states import JobState
 from aioq_redis.client.pipeline import milliseconds
 from aioq_redis.role import BrokerRole
-from aioq_redis.storage.database import Database, gather_all
+from aioq_redis.storage.database import Database, in_parts
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.retention import Retention
 
@@ -79,26 +79,29 @@ class ReapRole(BrokerRole):
 
     async def reap(self, queues: Sequence[str], *, lease: float = 30.0, limit: int = 100) -> list[Reaped]:
         """Take back leases that ran out; see `aioq.protocols.Broker.reap`."""
-        errors: list[BrokerConfigError | BrokerUnavailable] = []
+        errors: list[BrokerConfigError] = []
 
         async def reap(queue: str) -> list[Reaped]:
             try:
                 return await self._reap(queue, lease, limit)
-            except (BrokerConfigError, BrokerUnavailable) as error:  # trouble with one queue must not stop the others
+            except BrokerConfigError as error:  # trouble with one queue must not stop the others
                 errors.append(error)
                 return []
 
         # All at once: a worker of many queues on a slow network must give each of them a sign of life in time.
-        reaped = [job for jobs in await gather_all(map(reap, queues)) for job in jobs]
+        answers, away = await in_parts({queue: reap(queue) for queue in queues})
+        reaped = [job for jobs in answers.values() for job in jobs]
         if errors and not reaped:
             raise errors[0]
+        if away:
+            raise PartlyUnavailable(away, reaped)
         return reaped
 
     async def _reap(self, queue: str, lease: float, limit: int) -> list[Reaped]:
         space, loop = self._layout.queue(queue), self._database.session.loop
         args = (limit, space.key("end:"), milliseconds(self._retention.dead_ttl), self._retention.dead_limit)
         asked = loop.time()
-        now, *found = await self._database.call("reap", space, (*args, milliseconds(lease)))
+        now, *found = await self._database.call("reap", space, (*args, milliseconds(lease)), patient=False)
         self._server_clock.read(queue, now / 1000, asked=asked, answered=loop.time())
         return [_reaped(queue, *found[at : at + 5]) for at in range(0, len(found), 5)]
 

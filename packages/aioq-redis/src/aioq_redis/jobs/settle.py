@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
 from typing import Final, NamedTuple, TypeAlias
@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, TypeAlias
 import msgspec
 from msgspec import structs
 
-from aioq.errors import BrokerConfigError, BrokerFull
+from aioq.errors import BrokerConfigError, BrokerFull, BrokerUnavailable, PartlyUnavailable
 from aioq.model.ids import new_id
 from aioq.model.job import (
     Completed,
@@ -29,12 +29,12 @@ from aioq.serialization.failure import one_line
 from aioq_redis.client.pipeline import milliseconds
 from aioq_redis.jobs.dropped_results import DroppedResults
 from aioq_redis.role import BrokerRole
-from aioq_redis.storage.database import Database, gather_by
+from aioq_redis.storage.database import Database, group_by, in_parts, ungroup
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.retention import Retention
 from aioq_redis.storage.scripts import load
 
-__all__ = ["SettleRole"]
+__all__ = ["SettleRole", "encode_settlements"]
 
 _ANSWERS: Final = {ord("d"): Settled.DONE, ord("a"): Settled.ALREADY, ord("s"): Settled.STALE}
 
@@ -74,36 +74,49 @@ class SettleRole(BrokerRole):
         """Lengthen leases and return the lost ones; see `aioq.protocols.Broker.extend`."""
         errors: list[BrokerConfigError] = []
 
-        async def extend(owner: Owner, own: list[Lease]) -> list[bool]:
+        async def extend(owner: Owner, own: list[Lease]) -> list[Lease]:
             queue, worker_id = owner
             args: list[object] = [milliseconds(seconds), worker_id]
             for lease in own:
                 args += (lease.job_id, _fence(lease), lease.priority)
             try:
-                lost = await self._database.call("extend", self._layout.queue(queue), args)
+                lost = await self._database.call("extend", self._layout.queue(queue), args, patient=False)
             except BrokerConfigError as error:  # foreign data in one queue must not stop the others
                 errors.append(error)
-                return [False] * len(own)
-            return [n in lost for n in range(len(own))]
+                return []
+            return [own[n] for n in lost]
 
-        is_lost = await gather_by(leases, extend, _owner_of_lease)
-        lost = [lease for lease, gone in zip(leases, is_lost, strict=True) if gone]
+        owners = group_by(leases, _owner_of_lease)
+        answers, away = await in_parts({owner: extend(owner, own) for owner, own in owners.items()})
+        lost = [lease for own in answers.values() for lease in own]
         # Lost leases come before errors: their jobs must be cancelled here now. The error returns with the next call.
         if errors and not lost:
             raise errors[0]
+        if away:
+            raise PartlyUnavailable(_by_queue(away), lost)
         return lost
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         """Write how attempts ended; see `aioq.protocols.Broker.settle`."""
         owners = set(map(_owner_of_settlement, settlements))
-        if len(owners) == 1:
-            answers = await self._settle(next(iter(owners)), settlements)
-        else:
-            answers = await gather_by(settlements, self._settle, _owner_of_settlement)
-        # Only now: if one queue fails, the caller reports again to all of them.
-        for owner in owners:
-            self._unheard_reports.pop(owner, None)
+        if len(owners) != 1:
+            return await self._settle_in_parts(settlements)
+        (owner,) = owners
+        answers = await self._settle(owner, settlements)
+        self._unheard_reports.pop(owner, None)
         return answers
+
+    async def _settle_in_parts(self, settlements: Sequence[Settlement]) -> list[Settled]:
+        groups = group_by(settlements, _owner_of_settlement)
+        answers, away = await in_parts({owner: self._settle(owner, own) for owner, own in groups.items()})
+        # Only now: if a queue rejects its settlements, the caller reports again to all of them.
+        for owner in answers:
+            self._unheard_reports.pop(owner, None)
+        if away:
+            given: dict[Owner, Sequence[Settled | None]] = {**answers}
+            given |= {owner: [None] * len(groups[owner]) for owner in away}
+            raise PartlyUnavailable(_by_queue(away), ungroup(settlements, given, _owner_of_settlement))
+        return ungroup(settlements, answers, _owner_of_settlement)
 
     async def _settle(self, owner: Owner, settlements: Sequence[Settlement]) -> list[Settled]:
         # A caller that gets no answer reports again, perhaps with more settlements. All its tries are one report,
@@ -111,7 +124,7 @@ class SettleRole(BrokerRole):
         report, request = self._unheard_reports.get(owner), new_id()
         if report is None:
             report = self._unheard_reports[owner] = request
-        encode = partial(_encode_settlements, settlements)
+        encode = partial(encode_settlements, settlements)
         letters, full = await self._run_settle(owner, f"{report}.{request}", encode)
         if full:
             self._dropped.count(settlements)
@@ -140,7 +153,7 @@ class SettleRole(BrokerRole):
         target = self._settle_target(owner)
         head = (request, target.channel, self._dead_ttl, self._retention.dead_limit, owner[1], mode)
         answer: bytes = await self._database.run_script(
-            self._settle_script, target.keys, (*head, *args), target.find_mistyped
+            self._settle_script, target.keys, (*head, *args), target.find_mistyped, patient=False
         )
         return answer
 
@@ -155,7 +168,11 @@ class SettleRole(BrokerRole):
         return target
 
 
-def _encode_settlements(settlements: Sequence[Settlement], full: bool) -> list[object]:
+def _by_queue(away: Mapping[Owner, BrokerUnavailable]) -> dict[str, BrokerUnavailable]:
+    return {queue: error for (queue, _), error in away.items()}
+
+
+def encode_settlements(settlements: Sequence[Settlement], full: bool) -> list[object]:
     """Return settlements as `lua/jobs/settle.lua` takes them; for a full server without what it cannot store."""
     args: list[object] = []
     for settlement in settlements:

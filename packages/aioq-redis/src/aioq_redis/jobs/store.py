@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from aioq.errors import PartlyUnavailable
 from aioq.model.ids import new_id
 from aioq.model.job import JobRecord, QueueStats
 from aioq.model.states import JobState
 from aioq_redis.client.pipeline import milliseconds
 from aioq_redis.role import BrokerRole
-from aioq_redis.storage.database import gather_all
+from aioq_redis.storage.database import in_parts
 from aioq_redis.storage.job_records import dropped_job, ended_job, live_job
 from aioq_redis.storage.job_states import ENDED_LETTERS
 from aioq_redis.storage.keys import is_queue_name
@@ -47,11 +48,15 @@ class JobStoreRole(BrokerRole):
     async def queue_stats(self) -> list[QueueStats]:
         """Return the counts of every queue; see `aioq.protocols.JobStore.queue_stats`."""
         queues = await self._queue_names()
-        counts = await gather_all(self._database.call("stats", self._layout.queue(name), ()) for name in queues)
-        return [
+        calls = {name: self._database.call("stats", self._layout.queue(name), (), patient=False) for name in queues}
+        counts, away = await in_parts(calls, may_all_fail=True)
+        stats = [
             QueueStats(queue=name, pending=pending, scheduled=scheduled, running=running, dead=dead, expired=expired)
-            for name, (pending, scheduled, running, dead, expired) in zip(queues, counts, strict=True)
+            for name, (pending, scheduled, running, dead, expired) in counts.items()
         ]
+        if away:
+            raise PartlyUnavailable(away, stats)
+        return stats
 
     async def cancel_job(self, job_id: str, *, queue: str) -> bool:
         """Cancel a job; see `aioq.protocols.JobStore.cancel_job`."""

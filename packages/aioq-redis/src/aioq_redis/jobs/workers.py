@@ -28,12 +28,12 @@ class WorkerRegistryRole(BrokerRole):
     async def deregister(self, worker_id: str) -> None:
         """Forget a worker now; see `aioq.protocols.WorkerRegistry.deregister`."""
         # The record first: if the second command fails, the name is left without a record, and `list_workers` skips it.
-        await self._database.command("DEL", self._layout.fleet.key(f"worker:{worker_id}"))
-        await self._database.command("ZREM", self._layout.fleet.key("workers"), worker_id)
+        await self._database.command("DEL", self._layout.fleet.key(f"worker:{worker_id}"), patient=False)
+        await self._database.command("ZREM", self._layout.fleet.key("workers"), worker_id, patient=False)
 
     async def list_workers(self) -> list[WorkerInfo]:
         """Return the workers that are up; see `aioq.protocols.WorkerRegistry.list_workers`."""
-        ids = await self._database.read("ZRANGE", self._layout.fleet.key("workers"), 0, -1)
+        ids = await self._database.read("ZRANGE", self._layout.fleet.key("workers"), 0, -1, patient=False)
         if not ids:
             return []
         texts = await self._database.command("MGET", *(self._layout.fleet.key("worker:").encode() + id for id in ids))

@@ -8,12 +8,13 @@ from functools import partial
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
+from aioq.errors import BrokerUnavailable
 from aioq_redis.client.client import Client
 from aioq_redis.client.url import Durability, Settings
 from aioq_redis.storage.keys import KeySpace, sibling_key
 from aioq_redis.storage.scripts import load
 
-__all__ = ["Database", "gather_all", "gather_by", "group_by", "queue_of", "ungroup"]
+__all__ = ["Database", "gather_all", "group_by", "in_parts", "queue_of", "ungroup"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -38,7 +39,14 @@ class Database(Client):
         )
 
     def call(
-        self, name: str, space: KeySpace, args: Sequence[object], *, own: str = "", each: Sequence[str] = ()
+        self,
+        name: str,
+        space: KeySpace,
+        args: Sequence[object],
+        *,
+        own: str = "",
+        each: Sequence[str] = (),
+        patient: bool = True,
     ) -> Coroutine[Any, Any, Any]:
         """Run a script on keys that share a hash tag, and return its reply.
 
@@ -48,6 +56,7 @@ class Database(Client):
             args: The arguments of the script.
             own: The owner in names of keys like `worker:<id>`.
             each: The owners for a key like `cron:<name>...`, one key for each.
+            patient: Whether to repeat it although the keys' server is away while others are not; see `in_parts`.
 
         Raises:
             BrokerUnavailable: The server could not be reached, or was not ready, in time.
@@ -56,16 +65,18 @@ class Database(Client):
         """
         script = load(name)
         keys = space.pick(script.keys, own, each)
-        return self.run_script(script, keys, args, partial(self.find_mistyped, space, keys))
+        find_mistyped = partial(self.find_mistyped, space, keys)
+        return self.run_script(script, keys, args, find_mistyped, patient=patient)
 
-    def read(self, verb: str, key: str, *parts: object) -> Coroutine[Any, Any, Any]:
-        """Send a plain command that reads one key, and return its reply.
+    def read(self, verb: str, key: str, *parts: object, patient: bool = True) -> Coroutine[Any, Any, Any]:
+        """Send a plain command that reads one key, and return its reply; `patient` is that of `call`.
 
         Raises:
             BrokerUnavailable, BrokerConfigError: As for `call`.
         """
         space = KeySpace(key[1:].partition("}")[0])
-        return self.command(verb, key, *parts, find_mistyped=partial(self.find_mistyped, space, [key]))
+        find_mistyped = partial(self.find_mistyped, space, [key])
+        return self.command(verb, key, *parts, find_mistyped=find_mistyped, patient=patient)
 
     async def find_mistyped(self, space: KeySpace, keys: Sequence[str]) -> str:
         """Return a text that names the first key with the wrong type."""
@@ -92,6 +103,37 @@ async def gather_all(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return results
 
 
+async def in_parts(
+    calls: Mapping[K, Coroutine[Any, Any, T]], *, may_all_fail: bool = False
+) -> tuple[dict[K, T], dict[K, BrokerUnavailable]]:
+    """Await calls concurrently; return the answers, and the errors of those whose server cannot be reached.
+
+    The key of a call is its queue, or contains it. No call should be patient: the nodes of a cluster that can be
+    reached must not wait for the others.
+
+    Args:
+        calls: The calls by key.
+        may_all_fail: Whether to return also if none of their servers can be reached.
+
+    Raises:
+        BrokerUnavailable: None of their servers can be reached, unless `may_all_fail`.
+        Exception: Another error of one of the calls.
+    """
+    results = await asyncio.gather(*calls.values(), return_exceptions=True)
+    answers: dict[K, T] = {}
+    away: dict[K, BrokerUnavailable] = {}
+    for key, result in zip(calls, results, strict=True):
+        if isinstance(result, BrokerUnavailable):
+            away[key] = result
+        elif isinstance(result, BaseException):
+            raise result
+        else:
+            answers[key] = result
+    if away and not answers and not may_all_fail:
+        raise next(iter(away.values()))
+    return answers, away
+
+
 def group_by(items: Iterable[T], key_of: Callable[[T], K]) -> dict[K, list[T]]:
     """Return the items of each key, such as a queue, in order."""
     groups: dict[K, list[T]] = {}
@@ -104,21 +146,3 @@ def ungroup(items: Iterable[T], answers: Mapping[K, Iterable[R]], key_of: Callab
     """Return the answers to grouped items in the order of the items; `answers` has one for each item of a group."""
     following = {key: iter(part) for key, part in answers.items()}
     return [next(following[key_of(item)]) for item in items]
-
-
-async def gather_by(
-    items: Sequence[T],
-    work: Callable[[K, list[T]], Coroutine[Any, Any, Sequence[R]]],
-    key_of: Callable[[T], K],
-) -> list[R]:
-    """Do the work of each key concurrently, and return all answers in the order of the items.
-
-    Args:
-        items: The items.
-        work: Called with a key and its items; returns one answer for each.
-        key_of: Returns the queue of an item, or a key that contains it.
-    """
-    groups = group_by(items, key_of)
-    # Each queue may be on another node of a cluster, so no single script can do it.
-    answers = await gather_all(work(key, own) for key, own in groups.items())
-    return ungroup(items, dict(zip(groups, answers, strict=True)), key_of)

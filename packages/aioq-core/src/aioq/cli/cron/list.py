@@ -20,7 +20,7 @@ from aioq.cli.find_app import load_app
 from aioq.cli.output import print_err, print_json, print_out, print_table
 from aioq.cli.times import now, parse_zone
 from aioq.conformance import supports
-from aioq.errors import BrokerUnavailable
+from aioq.errors import BrokerUnavailable, PartlyUnavailable
 from aioq.model.cron import CronStatus
 from aioq.protocols import Broker, TickLedger
 
@@ -74,7 +74,7 @@ def _ask(app: Aarq) -> tuple[Sequence[CronStatus] | None, datetime]:
         if not supports(broker, TickLedger):
             return None, now()
         # Both at once, as each of them is a round trip.
-        statuses, time = await asyncio.gather(broker.cron_statuses(app.name), app.broker.time())
+        statuses, time = await asyncio.gather(_statuses(broker, app.name), app.broker.time())
         return await _with_job_states(app.broker, statuses), datetime.fromtimestamp(time, UTC)
 
     try:
@@ -83,6 +83,15 @@ def _ask(app: Aarq) -> tuple[Sequence[CronStatus] | None, datetime]:
     except BrokerUnavailable as error:
         print_err(f"{error}; showing only what is in the code")
         return None, now()
+
+
+async def _statuses(ledger: TickLedger, app: str) -> list[CronStatus]:
+    try:
+        return await ledger.cron_statuses(app)
+    except PartlyUnavailable as error:
+        print_err(f"{error}; showing only what is in the code of their entries")
+        reached: list[CronStatus] = error.answer
+        return reached
 
 
 async def _with_job_states(broker: Broker, statuses: Sequence[CronStatus]) -> list[CronStatus]:

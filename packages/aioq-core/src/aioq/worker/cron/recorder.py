@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import anyio
 
@@ -13,6 +13,7 @@ from aioq.clock import BrokerClock, Clock, wait_until
 from aioq.cron import CronEntry
 from aioq.cron.misfire import NotFired
 from aioq.cron.options import WAITING_POLICIES
+from aioq.errors import PartlyUnavailable
 from aioq.model.cron import TickReason, TickRecord, TickStatus
 from aioq.protocols import TickLedger
 from aioq.worker.broker_retry import OUTAGES, BrokerRetry
@@ -29,6 +30,9 @@ BATCH_SIZE = 500
 GATHER_TIME = 0.1
 """Seconds for which records are collected. Most runs end within it, and then need no record of their start."""
 
+RecordKey: TypeAlias = tuple[str, str, float, str]
+"""Queue and name of an entry, its tick, and the worker."""
+
 
 class Recorder:
     """Gathers records, the latest of each tick, and writes them. Without a ledger it does nothing."""
@@ -41,7 +45,7 @@ class Recorder:
         self._retry = retry
         self._clock = clock
         self._broker_clock = broker_clock
-        self._pending: dict[tuple[str, str, float, str], TickRecord] = {}
+        self._pending: dict[RecordKey, TickRecord] = {}
         self._arrived = anyio.Event()
         self._urgent = anyio.Event()
         self._batch_size = BATCH_SIZE
@@ -129,6 +133,12 @@ class Recorder:
         batch = list(islice(self._pending.items(), self._batch_size))
         try:
             await self.ledger.record_ticks([record for _, record in batch])
+        except PartlyUnavailable as error:
+            away = [(key, record) for key, record in batch if record.queue in error.away]
+            self._forget([(key, record) for key, record in batch if record.queue not in error.away])
+            # Last, so that the next batch has records of other queues.
+            self._pending.update({key: self._pending.pop(key, record) for key, record in away})
+            raise
         except OUTAGES:
             raise
         except Exception:
@@ -137,7 +147,10 @@ class Recorder:
                 self._pending.update({key: self._pending.pop(key) for key, _ in batch})
             self._batch_size = 1
             raise
-        for key, record in batch:
+        self._forget(batch)
+
+    def _forget(self, written: Iterable[tuple[RecordKey, TickRecord]]) -> None:
+        for key, record in written:
             if self._pending.get(key) is record:  # a newer record may have replaced it during the call
                 del self._pending[key]
 

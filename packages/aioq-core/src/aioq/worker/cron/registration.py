@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from functools import partial
 
 import anyio
@@ -10,6 +11,7 @@ import anyio
 from aioq.clock import BrokerClock
 from aioq.cron import CronEntry
 from aioq.cron.definition import CronDiff, compare, define, version_of
+from aioq.errors import PartlyUnavailable
 from aioq.model.cron import CronChanges, CronKey, Registration
 from aioq.protocols import TickLedger
 from aioq.worker.broker_retry import BrokerRetry
@@ -47,18 +49,42 @@ class RegistrationDuty:
         self.registered = anyio.Event()
         """Set when the ledger has answered for the first time."""
 
-    async def run(self, ledger: TickLedger) -> None:
-        """Register, and renew that until cancelled."""
-        await self._register(ledger)
+    async def run(self, ledger: TickLedger, ask_time: Callable[[], Awaitable[float]]) -> None:
+        """Register, and renew that until cancelled; `ask_time` returns the broker's time."""
+        if await self._register(ledger):
+            await self._start_early(ask_time)
         while True:
             await self._renew(ledger)
             # A pause reaches the entries that every worker fires by itself with the renewal, so within this time.
             await self._clock.sleep(RENEW_EVERY)
 
-    async def _register(self, ledger: TickLedger) -> None:
+    async def _register(self, ledger: TickLedger) -> bool:
+        """Register the entries; return whether a part of them could not be registered.
+
+        Until all can be the version is not in force, and each renewal registers it again.
+        """
         # The time to live decides how soon workers of the older version take over again if this one is rolled back.
         register = partial(ledger.register_crons, self._app, self._version, self._definitions, ttl=TTL)
-        _log_changes(self._app, await self._retry.call(register))
+
+        async def register_part() -> tuple[CronChanges, bool]:
+            try:
+                return await register(), False
+            except PartlyUnavailable as error:
+                return error.answer, True
+
+        changes, in_part = await self._retry.call(register_part)
+        _log_changes(self._app, changes)
+        return in_part
+
+    async def _start_early(self, ask_time: Callable[[], Awaitable[float]]) -> None:
+        """Let entries fire before a renewal, which may be what cannot be reached.
+
+        The ledger of an entry rejects the claims of a worker whose definition is not the registered one.
+        """
+        asked = self._clock.monotonic()
+        with suppress(Exception):
+            self._clock.heard(await ask_time(), asked)
+            self.registered.set()
 
     async def _renew(self, ledger: TickLedger) -> None:
         asked = 0.0
@@ -86,12 +112,19 @@ class RegistrationDuty:
         if version == self._newer_version:
             return
         self._newer_version = version
-        statuses = await self._retry.call(partial(ledger.cron_statuses, self._app))
+        away: Iterable[str] = ()
+        try:
+            statuses = await ledger.cron_statuses(self._app)
+        except PartlyUnavailable as error:
+            statuses, away = error.answer, error.away
+        except Exception as error:
+            statuses = await self._retry.repeat(partial(ledger.cron_statuses, self._app), after=error)
         registered = [status.definition for status in statuses if status.retired_at is None]
+        mine = [definition for definition in self._definitions if definition.queue not in away]
         logger.warning(
             "a newer version of app %s is registered and replaces the entries of this worker: %s",
             self._app,
-            _describe(compare(self._definitions, registered)),
+            _describe(compare(mine, registered)),
             extra={"event": "app_replaced"},
         )
 

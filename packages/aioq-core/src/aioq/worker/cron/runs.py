@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -13,6 +13,7 @@ from anyio.abc import TaskGroup
 
 from aioq.clock import Clock, wait_until
 from aioq.cron import CronEntry
+from aioq.errors import PartlyUnavailable
 from aioq.model.cron import TickReason, TickRun
 from aioq.protocols import TickLedger
 from aioq.worker.broker_retry import BrokerRetry
@@ -119,8 +120,20 @@ class Runs:
             # The ledger knows one run per entry, the newest. Older ones go on without it, with `allow` only.
             runs = [_tick_run(one.newest(), worker_id) for one in self._entries.values() if _is_in_ledger(one)]
             if runs:
-                for lost in await retry.call(partial(ledger.extend_runs, runs, seconds=RUN_TTL)):
-                    self._replace(lost.name, lost.tick)
+                await retry.call(partial(self._extend_of, ledger, runs))
+
+    async def _extend_of(self, ledger: TickLedger, runs: Sequence[TickRun]) -> None:
+        """Extend runs, and cancel those that were replaced, also if some queues cannot be reached."""
+        try:
+            lost = await ledger.extend_runs(runs, seconds=RUN_TTL)
+        except PartlyUnavailable as error:
+            self._replace_all(error.answer)
+            raise
+        self._replace_all(lost)
+
+    def _replace_all(self, lost: Sequence[TickRun]) -> None:
+        for run in lost:
+            self._replace(run.name, run.tick)
 
     def _replace(self, name: str, tick: float) -> None:
         """Cancel the runs of an entry, since another worker runs it. With `allow` both go on."""

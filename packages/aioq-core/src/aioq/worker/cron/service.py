@@ -97,7 +97,7 @@ class CronService:
                 duties.start_soon(self._compare_clocks)
             if self._ledger is not None:
                 warn_of_equal_app_names(self._app)
-                duties.start_soon(self._registration.run, self._ledger)
+                duties.start_soon(self._registration.run, self._ledger, self._app.broker.time)
                 duties.start_soon(self._fire_fleet, self._ledger)
 
     async def wait_idle(self) -> None:

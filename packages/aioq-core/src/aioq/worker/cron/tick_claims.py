@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from aioq.clock import BrokerClock, pass_time, wait_until
 from aioq.cron import CronEntry
-from aioq.errors import BrokerFull
+from aioq.errors import BrokerFull, PartlyUnavailable
 from aioq.model.cron import TickClaim, TickOutcome, TickReply
 from aioq.model.ids import new_id, tick_id
 from aioq.protocols import TickLedger
@@ -158,11 +158,18 @@ class TickClaims:
         # Cancelled in the middle, the worker would not learn which ticks it has won, and no worker would run them.
         with anyio.fail_after(CLAIM_TIMEOUT, shield=True):
             asked = self._clock.monotonic()
-            if len(claims) == 1:
-                replies = [await self._ledger.claim_tick(claims[0].request)]
-            else:
-                replies = await self._ledger.claim_ticks([claim.request for claim in claims])
+            replies = await self._ask(claims)
         for claim, reply in zip(claims, replies, strict=True):
             claim.reply = reply
         # Each answer corrects the clock: the host's may drift, or be set, between two of them.
-        self._clock.heard(replies[-1].now, asked)
+        self._clock.heard(next(reply.now for reply in reversed(replies) if reply), asked)
+
+    async def _ask(self, claims: Sequence[PendingClaim]) -> Sequence[TickReply | None]:
+        """Return the ledger's answers; None to the claims of queues that cannot be reached while others can."""
+        if len(claims) == 1:
+            return [await self._ledger.claim_tick(claims[0].request)]
+        try:
+            return await self._ledger.claim_ticks([claim.request for claim in claims])
+        except PartlyUnavailable as error:
+            replies: list[TickReply | None] = error.answer
+            return replies
