@@ -86,6 +86,7 @@ class RedisBroker(
     """
 
     protocol_version = 1
+    finds_poison_jobs = True
 
     def __init__(
         self,

@@ -27,6 +27,9 @@ class Broker(Protocol):
 
     An entry point of the group `aioq.brokers` is named like a URL scheme. It is called with the URL and returns
     a broker without waiting for anything; it raises `BrokerConfigError` if the URL is invalid.
+
+    To find the job that crashes its workers is optional. A broker that does it as `aioq.model.suspects` says has the
+    attribute `finds_poison_jobs = True`.
     """
 
     @property
@@ -73,21 +76,16 @@ class Broker(Protocol):
         ...
 
     async def claim(self, request: ClaimRequest) -> Claim:
-        """Lease up to `request.limit` due jobs to `request.worker_id`. Does not wait.
+        """Lease up to `request.limit` due jobs to a worker. Does not wait.
 
-        1. Queues are served in the given order. Within a queue a higher priority goes first; jobs of equal
-           priority go in the order of their due times.
+        docs/writing-a-broker.md has a table of the cases.
+
+        1. Queues go in the given order, jobs of a queue by priority, and then in the order of their due times.
         2. Each claim of a job adds one to its epoch and to its attempt. Both are 1 for the first claim.
-        3. If `request_id` is that of the worker's latest request, the answer is the leases of that request which
-           the worker still holds, whatever the new limit is. No further jobs are taken. A worker whose answer was
-           lost repeats the request with a limit of 0: if the broker receives the first request only after that,
-           it takes nothing. Request ids of other workers do not count.
-        4. A broker may find poison jobs. It then leases jobs that have crashed as `aioq.model.suspects.plan_claim`
-           says. Other brokers lease them like any job, and answer with an `alone_for` of 0.
-        5. For `Signals.wait_and_claim`, a suspect counts as work only for an idle worker.
-        6. A record that cannot be read becomes dead with the reason `malformed`.
-        7. An expired job is leased with its `expires_at`; the worker does not start it. Once the job was retried,
-           reaped, replayed, or released with `started`, its leases have no `expires_at`.
+        3. A repeated `request_id` gets the leases of that request which are still held, and takes no job.
+        4. An expired job is leased with its `expires_at`; the worker does not start it.
+        5. A record that cannot be read becomes dead with the reason `malformed`.
+        6. A broker that finds poison jobs asks `aioq.model.suspects.plan_claim`. For others `alone_for` is 0.
         """
         ...
 

@@ -50,21 +50,18 @@ class TickLedger(Protocol):
         ...
 
     async def claim_tick(self, claim: TickClaim) -> TickReply:
-        """Decide, atomically and on the broker's clock, whether a worker may fire ticks.
+        """Decide, in one step and on the broker's clock, whether a worker may fire ticks.
 
-        The ledger stores one `last_tick` per entry: the latest tick that was decided. Ticks are compared in whole
-        milliseconds. The first rule that applies gives the outcome; docs/writing-a-broker.md has them as a table.
+        The first rule that applies gives the outcome. `aioq.model.ledger.decide_claim` is the reference; a broker may
+        call it. docs/writing-a-broker.md has the rules as a table.
 
-        1. Repeated: an accepted claim with this `request_id` gets the same answer. If it is the latest and its
-           answer was `QUEUED`, evaluate it again without rule 4.
+        1. A repeated `request_id`: the same answer; a `QUEUED` claim is decided again, without rule 4.
         2. `SUPERSEDED`: the entry is retired, disabled, or registered with another fingerprint.
-        3. `EARLY`: the claim's latest tick is more than 1 s ahead of the broker's clock.
-        4. `LOST`: no tick of the claim is after `last_tick`, whatever the fingerprint.
-        5. `PAUSED`: the entry is paused. This and the following rules accept the claim: its latest tick becomes
-           `last_tick`.
+        3. `EARLY`: the claim's latest tick is more than 1 s ahead.
+        4. `LOST`: no tick of the claim is after the last tick of the entry.
+        5. `PAUSED`: the entry is paused. From this rule on, the claim moves the last tick.
         6. `BUSY` or `QUEUED`: an earlier run is going on, and `overlap` says so.
-        7. `WON`: `won` are the ticks after the previous `last_tick`. The run of the latest one replaces an earlier
-           run. With a `job`, each tick that was won is enqueued, unless its job is known.
+        7. `WON`: with a `job`, each tick that was won is enqueued, unless its job is known.
 
         Raises:
             BrokerFull: There is no memory for the job. `last_tick` is unchanged.

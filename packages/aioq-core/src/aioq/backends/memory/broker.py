@@ -37,6 +37,7 @@ class MemoryBroker(LeaseRole, JobStoreRole, TickLedgerRole):
     """
 
     protocol_version = 1
+    finds_poison_jobs = True
 
     in_process = True
     """Only workers of this process can run its jobs."""

@@ -52,10 +52,11 @@ class BrokerContract(
         assert deviations(broker) == []
 
     async def test_optional_protocols_have_their_suites(self, broker: Broker) -> None:
-        """A broker that implements an optional protocol subclasses that protocol's suite, too."""
+        """A broker that implements an optional protocol, or finds poison jobs, subclasses the suite for it, too."""
         # A protocol without its suite would be used by workers, and tested by none.
         spoken = {protocol for protocol in OPTIONAL if supports(broker, protocol)} - {Restricted}
         needed = {f"{protocol.__name__}Contract" for protocol in spoken}
+        needed |= {"SuspectContract"} if getattr(broker, "finds_poison_jobs", False) else set()
         missing = needed - {suite.__name__ for suite in type(self).__mro__}
         assert not missing, f"{type(self).__name__} must subclass {', '.join(sorted(missing))} of aioq.testing, too"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
+
 from aioq.model.job import Claim, Completed, Lease, Reaped, Released, Retried
 from aioq.model.states import JobState
 from aioq.model.suspects import MAX_EXCUSED, MAX_SEARCHED, STEPS, TURN
@@ -16,8 +18,14 @@ __all__ = ["SuspectContract"]
 class SuspectContract(BrokerSuite):
     """The suite for a broker that finds poison jobs, as `aioq.model.suspects` says. A broker need not.
 
-    Subclass it together with `BrokerContract`.
+    Subclass it together with `BrokerContract`. It is skipped unless the broker states `finds_poison_jobs = True`.
     """
+
+    @pytest.fixture(autouse=True)
+    def _only_if_stated(self, request: pytest.FixtureRequest, broker: Broker) -> None:
+        """Skip the tests of this suite if the broker does not state that it finds poison jobs."""
+        if hasattr(SuspectContract, request.function.__name__):
+            skip_unless_stated(broker)
 
     async def test_claim_observed_jobs_in_parts(self, broker: Broker) -> None:
         """A claim takes a part of the jobs that crashed once, in front of others and whatever their priority."""
@@ -195,6 +203,12 @@ class SuspectContract(BrokerSuite):
         await broker.reap(["q"], lease=3600)
         await self.pass_time(after * 1.5)
         return await broker.reap(["q"], lease=after)
+
+
+def skip_unless_stated(broker: Broker) -> None:
+    """Skip the current test if the broker does not state that it finds poison jobs."""
+    if not getattr(broker, "finds_poison_jobs", False):
+        pytest.skip("the broker does not state finds_poison_jobs = True")
 
 
 def _ids(claim: Claim) -> list[str]:

@@ -52,6 +52,7 @@ class SqliteBroker(
     """
 
     protocol_version = 1
+    finds_poison_jobs = True
 
     def __init__(self, url: str, *, synchronous: str = "normal", clock: Clock | None = None) -> None:
         if synchronous not in ("normal", "full"):
