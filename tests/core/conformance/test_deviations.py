@@ -41,7 +41,7 @@ class WithoutLease(BareBroker):
 
 
 class Positional(MemoryBroker):
-    async def get_job(self, id: str, queue: str) -> JobRecord | None:
+    async def get_job(self, id: str, queue: str) -> JobRecord | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         return None
 
 
