@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import cycle
 from types import GenericAlias
 from typing import Any, Final
@@ -20,7 +21,7 @@ from aioq.clock import cpu_time
 from aioq.errors import SerializationError
 from aioq.serialization.table_types import EVERY_KEY, TableTypes, annotation_of
 
-__all__ = ["FloodGuard", "HashFlood"]
+__all__ = ["SMALL", "FloodGuard", "HashFlood"]
 
 SMALL: Final = 32
 """Commas in data up to which collisions cost nothing to speak of."""
@@ -47,14 +48,20 @@ class FloodGuard:
     """Checks data of one type.
 
     Args:
-        types: The type.
+        annotation: The type. msgspec can make a decoder for it.
         dec_hook: Builds values that msgspec does not support.
     """
 
-    def __init__(self, types: TableTypes, dec_hook: Callable[[Any, object], object]) -> None:
-        self._types = types
+    def __init__(self, annotation: Any, dec_hook: Callable[[Any, object], object]) -> None:
+        self._annotation = annotation
         self._dec_hook = dec_hook
-        self._decoders: dict[int, Callable[[bytes | Raw], Any]] = {}
+        # With their types, so that these keep their ids.
+        self._decoders: dict[int, tuple[inspect.Type, Callable[[bytes | Raw], Any]]] = {}
+
+    @cached_property
+    def _types(self) -> TableTypes:
+        """The parts of the type; looked up when the first large data come, because most tasks have none."""
+        return TableTypes(self._annotation)
 
     def checked(self, data: bytes) -> bytes:
         """Return the data, with each name once in an object: a decoder builds the tables of all of them.
@@ -63,7 +70,7 @@ class FloodGuard:
             HashFlood: A table would take too long to build.
             msgspec.DecodeError: The data are not JSON.
         """
-        if data.count(b",") < SMALL:
+        if data.count(b",") < SMALL or not self._types.fills(self._types.root):
             return data
         # All of it first: a decoder has built the tables before it comes to a byte that is wrong.
         whole = msgspec.json.decode(data, type=Raw)
@@ -115,9 +122,9 @@ class FloodGuard:
     def _decoder(self, node: inspect.Type, annotation: Any) -> Callable[[bytes | Raw], Any]:
         found = self._decoders.get(id(node))
         if found is None:
-            found = msgspec.json.Decoder(annotation, dec_hook=self._dec_hook).decode
+            found = node, msgspec.json.Decoder(annotation, dec_hook=self._dec_hook).decode
             self._decoders[id(node)] = found
-        return found
+        return found[1]
 
 
 class Budget:

@@ -16,8 +16,7 @@ import msgspec
 
 from aioq.errors import SerializationError
 from aioq.serialization.fidelity import field_names, is_mapping
-from aioq.serialization.hash_flooding import FloodGuard, HashFlood
-from aioq.serialization.table_types import TableTypes
+from aioq.serialization.hash_flooding import SMALL, FloodGuard, HashFlood
 
 __all__ = ["JsonCodec"]
 
@@ -70,16 +69,15 @@ class JsonCodec:
         """
         try:
             decode = msgspec.json.Decoder(type, dec_hook=_from_plain).decode
-            types = TableTypes(type)
         except Exception as error:  # also a NameError from the annotations of a class
             raise SerializationError(f"{type!r} cannot be decoded from JSON: {error}") from None
-        guard = FloodGuard(types, _from_plain) if types.fills(types.root) else None
+        guard = FloodGuard(type, _from_plain)
 
         def checked(data: bytes) -> Any:
             if _too_deep(data):
                 raise SerializationError(f"the data is {TOO_DEEP}")
             try:
-                return decode(data if guard is None else guard.checked(data))
+                return decode(guard.checked(data) if len(data) > SMALL else data)
             except HashFlood:
                 raise
             except RecursionError:
