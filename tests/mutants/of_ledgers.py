@@ -7,12 +7,12 @@ from tests.mutants.mutant import Mutant
 __all__ = ["LEDGERS"]
 
 MEMO = """    memo, now = globals().setdefault("_memo", {}), transaction.now
-    at, known = memo.get((id(transaction.execute.__self__), key), (-1.0, None))
+    at, known = memo.get((transaction.execute.__self__, key), (-1.0, None))
     if known and now < at + 1:
         return known
     state = transaction.value("SELECT state FROM entries WHERE queue = ? AND name = ?", key.queue, key.name)
     known = msgspec.json.decode(state, type=Entry) if state else Entry(key)
-    memo[id(transaction.execute.__self__), key] = now, known
+    memo[transaction.execute.__self__, key] = now, known
     return known
 """
 
@@ -64,7 +64,7 @@ LEDGERS = [
         "A run goes on as long as there is a record of its job.",
         "entries.py",
         "if job else RunJob.ENDED",
-        'if job and job["state"] not in ("completed", "dead") else RunJob.WAITING if job else RunJob.ENDED',
+        'if job and job["forget_at"] is None else RunJob.WAITING if job else RunJob.ENDED',
     ),
     Mutant(
         "waiting-job-counts-as-started",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -9,9 +10,10 @@ import anyio
 
 from aioq.model.cron import TickOutcome, TickReply, TickStatus
 from aioq.model.ids import tick_id
-from aioq.model.job import Completed, Expired, Failure, Released, Retried
+from aioq.model.job import Completed, Dead, Expired, Failed, Failure, Lease, Released, Retried, Settlement
 from aioq.protocols import Broker, TickLedger
 from aioq.testing.contracts.ledger_suite import LedgerSuite
+from aioq.testing.contracts.suite import FAILURE
 
 __all__ = ["TickJobContract"]
 
@@ -142,6 +144,20 @@ class TickJobContract(LedgerSuite):
         await broker.settle([Retried(lease=lease, delay=0)])
         assert (await self.schedule(ledger, now - 30, overlap="skip")).outcome is BUSY
         await broker.settle([Completed(lease=await self.claim_one(broker))])
+        assert (await self.schedule(ledger, now, overlap="skip")).outcome is WON
+
+    async def test_claim_tick_every_end_of_job_ends_run(self, broker: Broker, ledger: TickLedger) -> None:
+        """With `skip` the next job is enqueued after each kind of end, also if the job left a record."""
+        now = await broker.time()
+        ends: list[Callable[[Lease], Settlement]] = [
+            lambda lease: Completed(lease=lease, retain_for=600),
+            lambda lease: Failed(lease=lease, failure=FAILURE, retain_for=600),
+            lambda lease: Dead(lease=lease, reason="malformed"),
+            lambda lease: Expired(lease=lease, failure=FAILURE),
+        ]
+        for n, end in enumerate(ends):
+            assert (await self.schedule(ledger, now - 60 + n, overlap="skip")).outcome is WON
+            await broker.settle([end(await self.claim_one(broker))])
         assert (await self.schedule(ledger, now, overlap="skip")).outcome is WON
 
     async def test_claim_tick_job_run_lasts_until_job_ends(self, broker: Broker, ledger: TickLedger) -> None:
