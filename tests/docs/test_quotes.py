@@ -20,6 +20,6 @@ def test_quoted_lines_are_in_the_file(quote: Fence) -> None:
 
 
 def test_pages_quote_their_packages() -> None:
-    """Both pages quote whole lines of their package."""
-    assert {quote.page.stem for quote in QUOTES} == {"writing-a-broker", "writing-a-scheduler"}
+    """These pages quote whole lines of their package."""
+    assert {quote.page.stem for quote in QUOTES} == {"testing-a-broker", "writing-a-broker", "writing-a-scheduler"}
     assert all(quote.body == dedent(quote.body) for quote in QUOTES)

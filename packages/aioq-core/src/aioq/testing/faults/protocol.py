@@ -20,7 +20,7 @@ class Faults(Protocol):
         ...
 
     def go_down(self) -> None:
-        """Let nobody reach the store until `recover`."""
+        """Make the store unreachable until `recover`."""
         ...
 
     def go_silent(self) -> None:
