@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aioq.cron.schedule import Schedule
-from aioq_cron import Every
+from aioq.cron.schedule import CanonicalSchedule, Schedule
+from aioq_cron import CronScheduler, Every, InvalidCronExpression
 from tests.times import local, naive, utc
 
 INTERVALS = st.timedeltas(timedelta(seconds=1), timedelta(days=400))
@@ -105,3 +105,39 @@ def test_every_repr_evaluates_to_an_equal_value() -> None:
     """The repr shows interval and start, and evaluates to an equal value."""
     every = Every(timedelta(minutes=5), start=utc("2026-01-01"))
     assert eval(repr(every).replace("datetime.", "").replace("timezone.utc", "UTC")) == every
+
+
+@pytest.mark.parametrize(
+    ("text", "interval"),
+    [
+        ("@every 5m", timedelta(minutes=5)),
+        (" @Every  1H30m ", timedelta(minutes=90)),
+        ("@every 1.5h", timedelta(minutes=90)),
+        ("@every 2d1h1m1s500ms", timedelta(days=2, hours=1, minutes=1, seconds=1.5)),
+    ],
+)
+def test_scheduler_parses_every_as_interval(text: str, interval: timedelta) -> None:
+    """`@every` with a duration is an Every, whose canonical text does not depend on the units."""
+    every = CronScheduler().parse(text, tz="Europe/Berlin")
+    assert every == Every(interval)
+    assert isinstance(every, CanonicalSchedule)
+    assert every.canonical == str(Every(interval))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("@every", "'@every' has no interval; write numbers with d, h, m or s, as in @every 1h30m"),
+        ("@every 5", "'@every 5' has no interval; write numbers with d, h, m or s, as in @every 1h30m"),
+        ("@every 5m x", "'@every 5m x' has no interval; write numbers with d, h, m or s, as in @every 1h30m"),
+        ("@every 100ms", "'@every 100ms': an interval is from 1 second to 10 years"),
+        ("@every 999999999d", "'@every 999999999d': an interval is from 1 second to 10 years"),
+    ],
+)
+def test_scheduler_refuses_wrong_interval(text: str, message: str) -> None:
+    """A text without a duration, and a duration out of bounds, raise the error of expressions."""
+    with pytest.raises(InvalidCronExpression) as refused:
+        CronScheduler().parse(text)
+    assert str(refused.value) == message
+    with pytest.raises(InvalidCronExpression, match="not a known time zone"):
+        CronScheduler().parse("@every 5m", tz="Nowhere/Land")

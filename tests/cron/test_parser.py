@@ -18,6 +18,7 @@ from tests.times import runs
 EVERY_DAY = tuple(range(1, 32))
 COUNT = "expected 5 fields (minute hour day-of-month month day-of-week), got"
 READ = "other systems read it differently:"
+OFF = "; to switch an entry off use enabled=False"
 DECORATE = "and decorate the function to call"
 
 
@@ -227,12 +228,15 @@ ERRORS = [
     ("@weekdays", "'@weekdays' is not a nickname; write \"0 0 * * 1-5\""),
     ("@dayly", "'@dayly' is not a nickname; did you mean @daily?"),
     ("@every 5m", "'@every 5m' is not a nickname; for a plain interval use aioq_cron.Every"),
-    ("0 0 31 2 *", '"0 0 31 2 *" never matches: no month in (2) has day 31'),
-    ("0 0 31 2-2 *", '"0 0 31 2-2 *" never matches: no month in (2) has day 31'),
-    ("0 0 31 2,4,jun *", '"0 0 31 2,4,jun *" never matches: no month in (2, 4, 6) has day 31'),
-    ("0 0 L-30 2 *", '"0 0 L-30 2 *" never matches: no month in (2) has day L-30'),
-    ("0 0 */29,1-3 2 5L", '"0 0 */29,1-3 2 5L" never matches: no month in (2) has day 1 or 2 or 3 or 30 that is 5L'),
-    ("0 0 30,31 2 */2", '"0 0 30,31 2 */2" never matches: no month in (2) has day 30 or 31'),
+    ("0 0 31 2 *", f'"0 0 31 2 *" never matches: no month in (2) has day 31{OFF}'),
+    ("0 0 31 2-2 *", f'"0 0 31 2-2 *" never matches: no month in (2) has day 31{OFF}'),
+    ("0 0 31 2,4,jun *", f'"0 0 31 2,4,jun *" never matches: no month in (2, 4, 6) has day 31{OFF}'),
+    ("0 0 L-30 2 *", f'"0 0 L-30 2 *" never matches: no month in (2) has day L-30{OFF}'),
+    (
+        "0 0 */29,1-3 2 5L",
+        f'"0 0 */29,1-3 2 5L" never matches: no month in (2) has day 1 or 2 or 3 or 30 that is 5L{OFF}',
+    ),
+    ("0 0 30,31 2 */2", f'"0 0 30,31 2 */2" never matches: no month in (2) has day 30 or 31{OFF}'),
     ("*/1," * 50_000, "the expression has 200,000 characters and the limit is 1,000"),
 ]
 

@@ -16,7 +16,7 @@ app = Aarq(scheduler=CronScheduler())
 scheduler: Scheduler = CronScheduler()
 schedules: list[Schedule] = [CronExpression("0 9 * * *", "Europe/Berlin"), Every(timedelta(seconds=90))]
 
-assert_type(CronScheduler().parse("@daily"), CronExpression)
+assert_type(CronScheduler().parse("@daily"), CronExpression | Every)
 assert_type(CronExpression("@daily").next_after(datetime.now().astimezone()), datetime | None)
 
 

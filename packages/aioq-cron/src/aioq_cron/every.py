@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from aioq.cron import ClockChange
 from aioq_cron.describe import joined
+from aioq_cron.errors import InvalidCronExpression
 from aioq_cron.stepper import in_utc
 
-__all__ = ["Every"]
+__all__ = ["Every", "parse_every"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHORTEST = timedelta(seconds=1)
 _LONGEST = timedelta(days=3_653)
+_DURATION = re.compile(r"@every[ \t]+((?:\d{1,9}(?:\.\d{1,6})?(?:d|h|ms|m|s))+)", re.ASCII | re.IGNORECASE)
+_PART = re.compile(r"([\d.]+)(d|h|ms|m|s)")
+_OF_TEXT = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "ms": "milliseconds"}
 _UNITS = (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1)))
 
 
@@ -60,6 +65,11 @@ class Every:
         except OverflowError:
             return None
 
+    @property
+    def canonical(self) -> str:
+        """The interval in days, hours, minutes and seconds, with its start."""
+        return str(self)
+
     def in_words(self) -> str:
         """Return the interval in words, with its start: "every 1 minute and 30 seconds"."""
         since = "" if self.start is None else f", from {self.start:%Y-%m-%d %H:%M:%S} UTC on"
@@ -72,6 +82,25 @@ class Every:
     def __str__(self) -> str:
         since = "" if self.start is None else f" from {self.start.isoformat()}"
         return f"every {_in_short(self.interval)}{since}"
+
+
+def parse_every(text: str) -> Every:
+    """Return the interval that a text such as "@every 1h30m" stands for; d, h, m, s and ms are its units.
+
+    Raises:
+        InvalidCronExpression: It names no interval, or one that is out of bounds.
+    """
+    found = _DURATION.fullmatch(text.strip())
+    if found is None:
+        raise InvalidCronExpression(
+            f"'{text[:60]}' has no interval; write numbers with d, h, m or s, as in @every 1h30m", expression=text
+        )
+    parts = [(float(number), _OF_TEXT[unit]) for number, unit in _PART.findall(found[1].lower())]
+    try:
+        return Every(sum((timedelta(**{unit: number}) for number, unit in parts), timedelta()))
+    except (OverflowError, ValueError) as error:
+        problem = f"'{text[:60]}': an interval is from 1 second to 10 years"
+        raise InvalidCronExpression(problem, expression=text) from error
 
 
 def _check(interval: object) -> None:

@@ -154,7 +154,8 @@ def never_matches(expression: str, fields: CronFields) -> InvalidCronExpression:
     # A day that exists is missed only together with a rule for the weekday.
     weekday = f" that is {', '.join(rule.text for rule in fields.weekday_rules)}" if fields.has_day else ""
     return InvalidCronExpression(
-        f'"{shorten(expression)}" never matches: no month in ({months}) has day {days}{weekday}',
+        f'"{shorten(expression)}" never matches: no month in ({months}) has day {days}{weekday}; '
+        "to switch an entry off use enabled=False",
         expression=expression,
         field="day-of-month",
     )

@@ -11,20 +11,32 @@ from typing import Any
 
 from aioq.clock import Clock
 from aioq.cron import CronEntry, Tick
+from aioq_cron.every import Every, parse_every
 from aioq_cron.expression import CronExpression
 from aioq_cron.loop import CronLoop
+from aioq_cron.zones import find_zone
 
 __all__ = ["CronScheduler"]
 
-# Thousands of entries often share few expressions: each is then parsed once.
-_cached_expression = lru_cache(maxsize=4_096)(CronExpression)
+
+@lru_cache(maxsize=4_096)
+def _parsed(expression: str, tz: str | tzinfo | None) -> CronExpression | Every:
+    """Return a schedule. Thousands of entries often share few expressions: each is then parsed once."""
+    # A value that is no str at all gets the error of the constructor.
+    if not str(expression).strip().lower().startswith("@every"):
+        return CronExpression(expression, tz)
+    # An interval has no zone, but a wrong one is a mistake all the same.
+    find_zone(tz)
+    return parse_every(expression)
 
 
 class CronScheduler:
     """Parses cron expressions and fires entries on time. Implements `aioq.cron.scheduler.Scheduler`."""
 
-    def parse(self, expression: str, *, tz: str | tzinfo | None = None) -> CronExpression:
+    def parse(self, expression: str, *, tz: str | tzinfo | None = None) -> CronExpression | Every:
         """Return what `expression` means in `tz` (UTC when None), shared with equal ones.
+
+        Besides expressions it takes `@every 1h30m`, which is an `Every`.
 
         Raises:
             InvalidCronExpression: The expression or the zone is not understood, or no date
@@ -33,7 +45,7 @@ class CronScheduler:
         """
         # An unhashable argument has a wrong type; the constructor raises the error that says so.
         with suppress(TypeError):
-            return _cached_expression(expression, tz)
+            return _parsed(expression, tz)
         return CronExpression(expression, tz)
 
     def run(
