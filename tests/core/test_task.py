@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 
 import pytest
 
-from aioq import Aarq, DuplicateName, JobContext, PayloadTooLarge, TaskDefinitionError, UnknownTask
+from aioq import Aarq, DuplicateName, JobContext, PayloadTooLarge, Task, TaskDefinitionError, UnknownTask
 from aioq.backends import MemoryBroker
 from aioq.callables import name_of, where
 from aioq.errors import InvalidJobId
@@ -147,7 +147,13 @@ def test_task_method_of_other_library_has_hint(app: Aarq, name: str) -> None:
     task: Any = app.task(send)
     with pytest.raises(AttributeError, match=rf"has no attribute {name}; in aioq it is: await task\."):
         getattr(task, name)("you")
-    assert not hasattr(task, "nothing")
+    assert not hasattr(task, name)
+
+
+@pytest.mark.parametrize("kind", [Aarq, Task])
+def test_hints_at_other_libraries_leave_attributes_fast(kind: type) -> None:
+    """The hints are no `__getattr__`, which would slow down each attribute that the worker reads for a job."""
+    assert not hasattr(kind, "__getattr__")
 
 
 async def test_enqueue_many_of_other_than_calls_is_rejected(app: Aarq) -> None:

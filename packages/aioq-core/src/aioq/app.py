@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import tzinfo
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeAlias, TypeVar, Unpack, overload
+from typing import Any, Concatenate, ParamSpec, Self, TypeAlias, TypeVar, Unpack, overload
 
 from aioq.callables import calling_module
 from aioq.conformance import check_broker, supports, why_unsupported
@@ -35,7 +35,7 @@ from aioq.registry import Registry
 from aioq.serialization.codec import Codec
 from aioq.serialization.json_codec import JsonCodec
 from aioq.serialization.signing import Signer
-from aioq.task import Call, Task, TaskDecorator, checked_calls, hint_of_other_library
+from aioq.task import Call, Task, TaskDecorator, checked_calls, hint_at_other_libraries
 
 __all__ = ["Aarq", "Lifespan"]
 
@@ -49,6 +49,7 @@ MIB = 1_048_576
 MAX_JOBS_PER_CALL = 100_000
 
 
+@hint_at_other_libraries
 class Aarq:
     """An app: its tasks and cron entries, and the broker that stores their jobs.
 
@@ -322,11 +323,6 @@ class Aarq:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-    if not TYPE_CHECKING:  # a type checker would accept every attribute
-
-        def __getattr__(self, name: str) -> Any:
-            raise AttributeError(f"{type(self).__name__} has no attribute {name}{hint_of_other_library(name)}")
 
     def _timing(self, schedule: str | Schedule, tz: str | tzinfo | None, options: CronOptions) -> Timing:
         if tz is not None and not isinstance(schedule, str):

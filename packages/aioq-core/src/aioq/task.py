@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, TypeVar, cast, overload
 
 from msgspec import structs
 
@@ -38,10 +38,11 @@ from aioq.serialization.signing import OVERHEAD, Signer, Subject, looks_signed
 from aioq.signed_options import check_terms, terms_of
 from aioq.threads import in_bounded_thread
 
-__all__ = ["Call", "Enqueuer", "Task", "TaskDecorator", "TaskWithOptions", "checked_calls", "hint_of_other_library"]
+__all__ = ["Call", "Enqueuer", "Task", "TaskDecorator", "TaskWithOptions", "checked_calls", "hint_at_other_libraries"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 _NO_OPTIONS = EnqueueOptions()
 
@@ -59,6 +60,28 @@ OTHER_LIBRARIES: Mapping[str, str] = {
     "enqueue": "await task.enqueue(...)",
 }
 """What to write instead of a method that another library has."""
+
+
+class MethodElsewhere:
+    """A method that other libraries have, and aioq has not: reading it raises an error that says what to write.
+
+    A `__getattr__` of the class could do that for all names at once, but every other attribute would be slower to read.
+    """
+
+    def __init__(self, name: str, instead: str) -> None:
+        self._name = name
+        self._instead = instead
+
+    def __get__(self, instance: object, owner: type) -> NoReturn:
+        raise AttributeError(f"{owner.__name__} has no attribute {self._name}; in aioq it is: {self._instead}")
+
+
+def hint_at_other_libraries(kind: type[T]) -> type[T]:
+    """Give a class a `MethodElsewhere` for each method of other libraries that it does not have."""
+    for name, instead in OTHER_LIBRARIES.items():
+        if not hasattr(kind, name):
+            setattr(kind, name, MethodElsewhere(name, instead))
+    return kind
 
 
 class Enqueuer(Protocol):
@@ -109,6 +132,7 @@ class Call(Generic[R]):
     job: NewJob
 
 
+@hint_at_other_libraries
 class Task(Generic[P, R]):
     """A function that workers run, made by `@app.task`. `enqueue` stores a job that runs it."""
 
@@ -245,11 +269,6 @@ class Task(Generic[P, R]):
             TypeError, InvalidJobId: `job_id` is not a job id.
         """
         return self.handle(check_job_id(job_id), self.defaults.queue)
-
-    if not TYPE_CHECKING:  # a type checker would accept every attribute
-
-        def __getattr__(self, name: str) -> Any:
-            raise AttributeError(f"{self!r} has no attribute {name}{hint_of_other_library(name)}")
 
     def handle(self, job_id: str, queue: str) -> Job[R]:
         """Return the handle of a job of this task."""
@@ -415,12 +434,6 @@ def checked_calls(calls: Iterable[Call[R]], example: str = "task.call") -> list[
                 f"as in enqueue_many([{example}(1), {example}(2)])"
             )
     return found
-
-
-def hint_of_other_library(name: str) -> str:
-    """Return what to write instead of a method of another library; empty for other names."""
-    instead = OTHER_LIBRARIES.get(name)
-    return f"; in aioq it is: {instead}" if instead else ""
 
 
 def _check_function(function: Callable[..., Any]) -> None:

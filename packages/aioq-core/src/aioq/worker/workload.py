@@ -85,7 +85,8 @@ class LeaseTable:
     def add(self, leases: Iterable[Lease]) -> None:
         """Add leases that were claimed."""
         # A job that is claimed again replaces its lost lease: only the newest epoch can be extended.
-        self._held.update(((lease.queue, lease.job_id), lease) for lease in leases)
+        for lease in leases:
+            self._held[lease.queue, lease.job_id] = lease
 
     def drop(self, lease: Lease) -> None:
         """Remove a lease, unless the job has been claimed again since."""
