@@ -66,15 +66,31 @@ COMMANDS: Final = (
 )
 """The commands that scripts run, without PUBLISH: a user without a right to channels polls instead."""
 
+_FUNCTION: Final = re.compile(r"^local function (\w+)\(.*?^end\n", re.MULTILINE | re.DOTALL)
+
 
 @cache
 def load(name: str) -> Script:
     """Return a script, with the parts that it needs in front of it."""
     folder = next(folder for folder, names in FOLDERS.items() if name in names)
     body = _read(folder, f"{name}.lua")
-    text = "".join(_part(part) for part in _field(body, "Needs")) + body
+    text = _without_unused(body, "".join(_part(part) for part in _field(body, "Needs")))
     keys = tuple(key for word in _field(body, "KEYS") for key in _expand(word))
     return Script(name, text, sha1(text.encode(), usedforsecurity=False).hexdigest(), keys)
+
+
+def _without_unused(body: str, parts: str) -> str:
+    """Return the parts and the body without the functions of the parts that the script does not call.
+
+    Each run of a script makes all its functions, and to make one takes as long as a short command. A function is called
+    only below its definition, so those at the end are looked at first.
+    """
+    text = parts + body
+    for found in reversed([*_FUNCTION.finditer(parts)]):
+        before, after = text[: found.start()], text[found.end() :]
+        if f"{found[1]}(" not in after:
+            text = before + after
+    return text
 
 
 def _part(name: str) -> str:

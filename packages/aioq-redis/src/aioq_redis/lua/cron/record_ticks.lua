@@ -1,6 +1,6 @@
 -- record_ticks: store records of ticks of one queue's entries.
 --
--- Needs    clock numbers tick_history tick_runs
+-- Needs    numbers tick_history tick_runs
 -- KEYS     cron:<name>... ticks:<name>...
 -- ARGV     1 ms to remember an entry; then for each record: position of its entry, from 1; tick in ms;
 --          owner; worker id; body, see lib/tick_history.lua; + and the result of a success, or ''
