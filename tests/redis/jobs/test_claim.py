@@ -65,6 +65,17 @@ async def test_claim_repeated_returns_no_lost_lease(broker: RedisBroker) -> None
     assert (await broker.claim(asked)).leases == []
 
 
+async def test_claim_of_thousands_keeps_their_order(broker: RedisBroker) -> None:
+    """More ids than a script passes to one command come in order, with their own records, and jobs that came due last."""
+    ids = [str(n) for n in range(4500)]
+    await broker.enqueue([job(id, payload=id.encode(), priority=9 if int(id) % 2 else 5) for id in ids])
+    await broker.enqueue([job("due", payload=b"due", priority=0, delay=0.001)])
+    await let_pass(broker, 0.002)
+    leases = await claim(broker, 5000)
+    assert [lease.job_id for lease in leases] == [*ids[1::2], *ids[::2], "due"]
+    assert [lease.payload.decode() for lease in leases] == [lease.job_id for lease in leases]
+
+
 async def test_claim_next_due_covers_all_queues(broker: RedisBroker) -> None:
     """A worker whose slots are filled from the first queue learns when jobs of the others are due."""
     await broker.enqueue([job("a", queue="one"), job("b", queue="two"), job("late", queue="two", delay=60.0)])

@@ -98,7 +98,7 @@ class SettleRole(BrokerRole):
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         """Write how attempts ended; see `aioq.protocols.Broker.settle`."""
-        owners = set(map(_owner_of_settlement, settlements))
+        owners = {(settlement.lease.queue, settlement.lease.worker_id) for settlement in settlements}
         if len(owners) != 1:
             return await self._settle_in_parts(settlements)
         (owner,) = owners

@@ -89,13 +89,14 @@ local function lease_end()
 end
 -- The only job of a worker that has one slot runs alone, too.
 local only = empty and limit == 1
-local first_crashes = only and '0!' or '0'
+-- The end of the run line of a first run, equal for all jobs of this claim.
+local FIRST_RUN = (only and ' 1 0! ' or ' 1 0 ') .. stamp .. ' ' .. worker
 
 -- The run line of a claimed job, and the line for the reply: empty for a first run, to keep the reply short.
 local function next_run(record, run)
   local enqueued = string.match(record, '^(%d+) ') or '0'
   if not run then
-    return 'r0 1 ' .. enqueued .. ' 1 ' .. first_crashes .. ' ' .. stamp .. ' ' .. worker, ''
+    return 'r0 1 ' .. enqueued .. FIRST_RUN, ''
   end
   run.state, run.epoch, run.attempt = RUN_CLAIM, run.epoch + 1, run.attempt + 1
   run.enqueued, run.claimed, run.worker = enqueued, stamp, worker
@@ -155,15 +156,19 @@ redis.call('HLEN', runs)
 redis.call('ZCARD', leased)
 local crashed = limit ~= 0 and not idle and redis.call('ZCARD', suspects) or 0
 local has_cancelled = redis.call('SCARD', cancelled_ids) > 0
+-- The priorities of the ready lists that may have jobs, the highest first.
+local filled = {}
 if not idle then
-  for priority = 0, 9 do
-    redis.call('LLEN', KEYS[READY + priority])
+  for priority = 9, 0, -1 do
+    if redis.call('LLEN', KEYS[READY + priority]) > 0 then
+      filled[#filled + 1] = priority
+    end
   end
 end
 -- A full server lets a script continue if its first write needs no memory.
 redis.call('ZREM', leased, '')
-if not idle then
-  promote(due, READY, MOST_PROMOTED)
+if not idle and promote(due, READY, MOST_PROMOTED) > 0 then
+  filled = { 9, 8, 7, 6, 5, 4, 3, 2, 1, 0 }
 end
 
 local function ready_jobs()
@@ -181,12 +186,13 @@ if looks then
   end
   limit = 0
 end
-local entries, priorities_taken, taken, dropped, leases = {}, {}, {}, {}, {}
+local entries, priorities_taken, taken, dropped = {}, {}, {}, {}
+local reply = { 0, -1, dropped, 0 }
 local seen = {}
 
 local function pop(most)
   local ids, priorities = {}, {}
-  for priority = 9, 0, -1 do
+  for _, priority in ipairs(filled) do
     local popped = #ids < most and redis.call('LPOP', KEYS[READY + priority], most - #ids)
     for _, id in ipairs(popped or {}) do
       ids[#ids + 1] = id
@@ -203,38 +209,26 @@ end
 
 local function take(id, priority, record, run)
   local line, shown = next_run(record, run)
-  local at = #entries
-  entries[at + 1], entries[at + 2] = id, line
-  at = #leases
-  leases[at + 1], leases[at + 2], leases[at + 3] = id, record, shown
-  taken[#taken + 1] = id
-  priorities_taken[#taken] = priority
+  local n = #taken + 1
+  taken[n], priorities_taken[n] = id, priority
+  entries[2 * n - 1], entries[2 * n] = id, line
+  reply[3 * n + 2], reply[3 * n + 3], reply[3 * n + 4] = id, record, shown
   bytes = bytes + #record
 end
 
-local function part(list, first, count)
-  if first == 1 and count >= #list then
-    return list
-  end
-  local found = {}
-  for n = first, math.min(#list, first + count - 1) do
-    found[#found + 1] = list[n]
-  end
-  return found
-end
-
 -- Leases the jobs of popped ids. Suspects move to their own list; cancelled, unknown and duplicate ids are dropped.
-local function sift_some(ids, priorities, first)
-  local absent = has_cancelled and fetch('SMISMEMBER', cancelled_ids, ids)
-  local records, lines = fetch('HMGET', jobs, ids), fetch('HMGET', runs, ids)
-  for n, id in ipairs(ids) do
+-- The result is the place of the first id that it left.
+local function sift_some(ids, priorities, first, last)
+  local absent = has_cancelled and fetch('SMISMEMBER', cancelled_ids, ids, first, last)
+  local records, lines = fetch('HMGET', jobs, ids, first, last), fetch('HMGET', runs, ids, first, last)
+  for n, record in ipairs(records) do
     if bytes >= most_bytes then
       return first + n - 1
     end
-    local run = lines[n] and parse_run(lines[n])
+    local id, run = ids[first + n - 1], lines[n] and parse_run(lines[n])
     if absent and absent[n] == 1 then
       redis.call('SREM', cancelled_ids, id)
-    elseif not records[n] then
+    elseif not record then
       dropped[#dropped + 1] = id
     elseif not seen[id] and not (run and misplaced(id, run)) then
       seen[id] = true
@@ -242,11 +236,11 @@ local function sift_some(ids, priorities, first)
         redis.call('ZADD', suspects, rank(run, now), id)
         crashed = crashed + 1
       else
-        take(id, priorities[first + n - 1], records[n], run)
+        take(id, priorities[first + n - 1], record, run)
       end
     end
   end
-  return first + #ids
+  return last + 1
 end
 
 -- Leases jobs until the reply is full, and puts the other ids back. It reads a few records first, and then no more than
@@ -254,7 +248,7 @@ end
 local function sift(ids, priorities)
   local at, count = 1, FIRST_READ
   while at <= #ids and bytes < most_bytes do
-    at = sift_some(part(ids, at, count), priorities, at)
+    at = sift_some(ids, priorities, at, math.min(at + count - 1, #ids))
     count = #taken == 0 and 2 * count or math.max(1, math.floor((most_bytes - bytes) * #taken / bytes))
   end
   for n = #ids, at, -1 do
@@ -283,7 +277,7 @@ local function take_suspect()
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', suspects, '-inf', '(0', 'LIMIT', 0, MOST_ROUNDS)) do
     take_crashed({ id })
     if #taken > 0 then
-      return math.max(parse_run(leases[3]).probation, 1)
+      return math.max(parse_run(reply[7]).probation, 1)
     end
   end
   return 0
@@ -338,9 +332,12 @@ if crashed > known_crashed and #taken == 0 then
   alone_for = take_of_crashed()
 end
 
-local scores, ends = {}, lease_end()
+local scores, score_of, ends = {}, {}, lease_end()
 for n, id in ipairs(taken) do
-  scores[2 * n - 1], scores[2 * n] = score(ends, priorities_taken[n]), id
+  local priority = priorities_taken[n]
+  -- To format a score takes longer than all else that this loop does, so it is done once for each priority.
+  score_of[priority] = score_of[priority] or score(ends, priority)
+  scores[2 * n - 1], scores[2 * n] = score_of[priority], id
 end
 spread('ZADD', leased, scores)
 spread('HSET', runs, entries)
@@ -362,8 +359,5 @@ elseif not others then
   clear_tokens(nearest)
 end
 
-local reply = { #taken, nearest, dropped, alone_for }
-for n = 1, #leases do
-  reply[4 + n] = leases[n]
-end
+reply[1], reply[2], reply[4] = #taken, nearest, alone_for
 return reply

@@ -24,7 +24,8 @@ local MEMO_TTL, MOST_DROPPED = 60000, 10000
 local EXTRA = { c = 0, k = 2, n = 1, m = 1, f = 2, r = 3, h = 3, l = 3, b = 2, e = 1 }
 local KEPT = { k = true, n = true, f = true, b = true, e = true }
 
--- The memo has the latest request that changed anything: its id, the answer, and id and fence of each settled job.
+-- The memo has the latest request that changed anything: its id, the answer, and id and fence of each settled job,
+-- each on a line of its own.
 local known = redis.call('GET', memo) or ''
 if string.sub(known, 1, #request + 1) == request .. ' ' then
   return string.match(known, '^%S+ (%l*)')
@@ -114,48 +115,52 @@ local function finish_dropped(id, ttl)
   finish(id)
 end
 
-local write = {
-  c = function(id) finish(id) end,
-  m = function(id, p) finish_dropped(id, tonumber(ARGV[p])) end,
-  k = function(id, p) finish_kept(id, COMPLETED, tonumber(ARGV[p]), '', ARGV[p + 1]) end,
-  n = function(id, p) finish_kept(id, COMPLETED, tonumber(ARGV[p]), '') end,
-  f = function(id, p) finish_kept(id, FAILED, tonumber(ARGV[p]), '', ARGV[p + 1]) end,
-  b = function(id, p) finish_kept(id, DEAD, dead_ttl, ARGV[p], ARGV[p + 1] ~= '' and ARGV[p + 1] or nil) end,
-  e = function(id, p) finish_kept(id, EXPIRED, dead_ttl, '', ARGV[p]) end,
-  r = function(id, p)
-    local run = parse_run(lines[id])
+local function rerun_job(id, kind, priority, delay, more)
+  local run = parse_run(lines[id])
+  if kind == 'r' then
     run.state = RUN_RETRY
     note_start(run)
-    note_failure(id, run, ARGV[p + 2])
-    put_back(id, run, tonumber(ARGV[p]), tonumber(ARGV[p + 1]))
-  end,
-  l = function(id, p)
-    local run, delay = parse_run(lines[id]), tonumber(ARGV[p + 1])
-    run.state = delay > 0 and RUN_POSTPONE or RUN_RELEASE
+    note_failure(id, run, more)
+  else
     run.attempt = math.max(run.attempt - 1, 0)
-    if ARGV[p + 2] == '1' then
+    run.state = (kind == 'h' or delay > 0) and RUN_POSTPONE or RUN_RELEASE
+    if kind == 'h' then
+      run.hand_backs = run.hand_backs + 1
+      note_failure(id, run, more)
+    elseif more == '1' then
       note_start(run)
     end
-    put_back(id, run, tonumber(ARGV[p]), delay)
-  end,
-  h = function(id, p)
-    local run = parse_run(lines[id])
-    run.state = RUN_POSTPONE
-    run.attempt = math.max(run.attempt - 1, 0)
-    run.hand_backs = run.hand_backs + 1
-    note_failure(id, run, ARGV[p + 2])
-    put_back(id, run, tonumber(ARGV[p]), tonumber(ARGV[p + 1]))
-  end,
-}
+  end
+  put_back(id, run, priority, delay)
+end
 
-local function noted(id, fence)
-  return id .. ' ' .. fence .. '\n'
+-- Writes one settlement; what its kind needs in addition begins at place `p` of ARGV. This is not a table of functions,
+-- because each run of the script would make all of them.
+local function write(id, kind, p)
+  local first, second, third = ARGV[p], ARGV[p + 1], ARGV[p + 2]
+  if kind == 'c' then
+    finish(id)
+  elseif kind == 'k' then
+    finish_kept(id, COMPLETED, tonumber(first), '', second)
+  elseif kind == 'n' then
+    finish_kept(id, COMPLETED, tonumber(first), '')
+  elseif kind == 'm' then
+    finish_dropped(id, tonumber(first))
+  elseif kind == 'f' then
+    finish_kept(id, FAILED, tonumber(first), '', second)
+  elseif kind == 'b' then
+    finish_kept(id, DEAD, dead_ttl, first, second ~= '' and second or nil)
+  elseif kind == 'e' then
+    finish_kept(id, EXPIRED, dead_ttl, '', first)
+  else
+    rerun_job(id, kind, tonumber(first), tonumber(second), third)
+  end
 end
 
 -- Late settlement: did this epoch settle the job already? Its notes tell, then the run line of a job that lives on,
 -- then the record of one that has ended.
 local function afterwards(id, line, fence)
-  if unheard and string.find(unheard, '\n' .. noted(id, fence), 1, true) then
+  if unheard and string.find(unheard, '\n' .. id .. '\n' .. fence .. '\n', 1, true) then
     return 'a'
   end
   if line then
@@ -175,14 +180,15 @@ for n, id in ipairs(ids) do
   local fence, kind = ARGV[at[n] + 1], ARGV[at[n] + 2]
   local line = lines[id]
   if line and string.byte(line) == RUN_CLAIM_BYTE and fenced(line, fence, owner) then
-    write[kind](id, at[n] + 3)
+    write(id, kind, at[n] + 3)
     answers[n] = 'd'
     done = true
   else
     answers[n] = afterwards(id, line, fence)
   end
   if answers[n] ~= 's' then
-    notes[#notes + 1] = noted(id, fence)
+    notes[#notes + 1] = id
+    notes[#notes + 1] = fence
   end
 end
 local reply = table.concat(answers)
@@ -237,5 +243,5 @@ spread('HDEL', runs, over)
 spread('HDEL', failures, unfailed)
 spread('ZREM', leased, over)
 notify_waiters(waits, channel, over)
-redis.call('SET', memo, request .. ' ' .. reply .. '\n' .. table.concat(notes), 'PX', MEMO_TTL)
+redis.call('SET', memo, request .. ' ' .. reply .. '\n' .. table.concat(notes, '\n') .. '\n', 'PX', MEMO_TTL)
 return reply

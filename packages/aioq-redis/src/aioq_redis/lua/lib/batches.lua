@@ -7,15 +7,17 @@ local function spread(command, key, items)
   end
 end
 
-local function fetch(command, key, ids)
+-- Returns what the command answers for all ids, or for those from place `first` to `last`.
+local function fetch(command, key, ids, first, last)
+  first, last = first or 1, last or #ids
   local found = {}
-  for first = 1, #ids, CHUNK do
-    local part = redis.call(command, key, unpack(ids, first, math.min(first + CHUNK - 1, #ids)))
-    if #ids <= CHUNK then
+  for at = first, last, CHUNK do
+    local part = redis.call(command, key, unpack(ids, at, math.min(at + CHUNK - 1, last)))
+    if last - first < CHUNK then
       return part
     end
     for n = 1, #part do
-      found[first + n - 1] = part[n]
+      found[at - first + n] = part[n]
     end
   end
   return found

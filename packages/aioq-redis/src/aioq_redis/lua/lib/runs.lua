@@ -61,5 +61,5 @@ end
 
 -- Whether a line has this fencing token and ends with the worker; `owner` is a space and the worker's id.
 local function fenced(line, fence, owner)
-  return string.sub(line, 4, 4 + #fence) == fence .. ' ' and string.sub(line, -#owner) == owner
+  return string.find(line, fence .. ' ', 4, true) == 4 and string.find(line, owner, -#owner, true) ~= nil
 end
