@@ -36,6 +36,7 @@ class FaultyBroker:
     def __init__(self, broker: Broker, *, timeout: float = 5.0) -> None:
         self.protocol_version = broker.protocol_version
         self.in_process: bool = getattr(broker, "in_process", False)
+        self.finds_poison_jobs: bool = getattr(broker, "finds_poison_jobs", False)
         self._broker = broker
         self._timeout = timeout
         self._skip: int | None = None
