@@ -74,9 +74,7 @@ class Database(Client):
         Raises:
             BrokerUnavailable, BrokerConfigError: As for `call`.
         """
-        space = KeySpace(key[1:].partition("}")[0])
-        find_mistyped = partial(self.find_mistyped, space, [key])
-        return self.command(verb, key, *parts, find_mistyped=find_mistyped, patient=patient)
+        return self.command(verb, key, *parts, find_mistyped=partial(self._check_type, key), patient=patient)
 
     async def find_mistyped(self, space: KeySpace, keys: Sequence[str]) -> str:
         """Return a text that names the first key with the wrong type."""
@@ -87,6 +85,9 @@ class Database(Client):
             if kind not in ("none", space.type_of(key)):
                 return f"key {key} is a {kind} and should be a {space.type_of(key)}; remove it or use another namespace"
         return "a key is of the wrong type"
+
+    def _check_type(self, key: str) -> Coroutine[Any, Any, str]:
+        return self.find_mistyped(KeySpace(key[1:].partition("}")[0]), [key])
 
 
 async def gather_all(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

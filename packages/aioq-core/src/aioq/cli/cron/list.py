@@ -97,5 +97,5 @@ async def _statuses(ledger: TickLedger, app: str) -> list[CronStatus]:
 async def _with_job_states(broker: Broker, statuses: Sequence[CronStatus]) -> list[CronStatus]:
     """Return statuses whose latest records have the states of their jobs."""
     last = [status.last for status in statuses if status.last]
-    known = iter(await with_job_states(broker, last))
+    known = iter(await with_job_states(broker, last) if last else [])
     return [replace(status, last=next(known)) if status.last else status for status in statuses]
