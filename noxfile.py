@@ -42,6 +42,9 @@ CORE, CRON, REDIS, UMBRELLA = "aioq-core", "aioq-cron", "aioq-redis", "aioq"
 DISTRIBUTIONS = [CORE, CRON, REDIS, UMBRELLA]
 PART = ["tests/core", "tests/cron", *(str(path) for path in sorted(ROOT.glob("tests/contract/test_memory*.py")))]
 """Tests of what differs from Python to Python: all but the servers, which cost most of the time."""
+WHOLE = ["--ignore=tests/packaging/third_party"]
+"""The tests of the packages of third parties are run by `plugins`, where these are installed."""
+
 LOWEST = [
     *("tests/core", "tests/cron", "tests/redis", "tests/contract"),
     # Faults, clusters and other users of servers depend on no release of a dependency, and take minutes.
@@ -240,7 +243,7 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The test suite on the oldest Python that is here, a part of it on the others; `-- tests` for all of it."""
     install(session, *group("test"), *editable(*DISTRIBUTIONS))
-    session.run("pytest", "-n", WORKERS, *(session.posargs or ([] if session.python == FIRST else PART)))
+    session.run("pytest", "-n", WORKERS, *(session.posargs or (WHOLE if session.python == FIRST else PART)))
 
 
 @nox.session(python=USUAL, default=False)
@@ -267,11 +270,11 @@ def plugins(session: nox.Session) -> None:
     """A third-party broker and scheduler, installed beside the core alone, pass the suites that it ships."""
     projects = sorted(path.parent for path in ROOT.glob("tests/packaging/third_party/*/pyproject.toml"))
     here = [part for project in projects for part in ("--editable", str(project))]
-    install(session, "pytest-timeout", *paths(CORE, extra="[testing]"), *here)
+    install(session, "pytest-timeout", "pytest-xdist", *paths(CORE, extra="[testing]"), *here)
     for project in projects:
         # In its own folder it has its own settings, and none of our fixtures.
         with session.chdir(project):
-            session.run("pytest")
+            session.run("pytest", "-n", WORKERS)
 
 
 @nox.session(python=SUPPORTED[0], venv_backend="uv")
