@@ -52,6 +52,7 @@ LOWEST = [
     *("--ignore=tests/contract/test_redis_cluster.py", "--ignore=tests/contract/test_redis_default_user.py"),
     *("--ignore=tests/redis/client/test_cluster.py", "--ignore=tests/redis/client/test_sentinel.py"),
     *("--ignore=tests/redis/client/test_replication.py", "--ignore=tests/redis/bad_inputs"),
+    "--ignore=tests/redis/test_node_away.py",
 ]
 """Tests of what differs from release to release of a dependency."""
 

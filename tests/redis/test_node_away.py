@@ -22,6 +22,7 @@ from aioq_redis import RedisBroker
 from aioq_redis.client import client, connection
 from aioq_redis.client.hash_slots import hash_slot
 from aioq_redis.storage.keys import Layout
+from tests import servers
 from tests.cluster import Cluster, wait_until
 from tests.redis.job_helpers import job, request, until
 from tests.redis.layout import assert_consistent, keys_of
@@ -32,6 +33,12 @@ from tests.servers import RedisServer
 PATIENCE = 40.0
 
 EACH_SECOND = Every(timedelta(seconds=1))
+
+
+@pytest.fixture(scope="session", params=servers.extremes()[:1])
+def program(request: pytest.FixtureRequest) -> Path:
+    """One kind of server will do: its node is away, whatever it is."""
+    return servers.found()[request.param]
 
 
 @pytest.fixture(scope="module")
