@@ -2,11 +2,10 @@
 Debian's cron, combined schedules, and the loop that fires entries on time.
 """
 
+from aioq_cron.combinators import Except, Intersection, Union
 from aioq_cron.errors import InvalidCronExpression
 from aioq_cron.every import Every
-from aioq_cron.exclude import Except
 from aioq_cron.expression import CronExpression
 from aioq_cron.scheduler import CronScheduler
-from aioq_cron.union import Union
 
-__all__ = ["CronExpression", "CronScheduler", "Every", "Except", "InvalidCronExpression", "Union"]
+__all__ = ["CronExpression", "CronScheduler", "Every", "Except", "Intersection", "InvalidCronExpression", "Union"]

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta, tzinfo
 
 from aioq.cron.schedule import Schedule
-from aioq_cron.days import SEARCH_YEARS, DayStepper, day_stepper
-from aioq_cron.expression import CronExpression
-from aioq_cron.fields import CronFields
-from aioq_cron.parser import parse_fields
+from aioq_cron.days import SEARCH_YEARS, DayStepper
+from aioq_cron.stepper import FieldStepper, ZonedCalendar, ZonedSchedule
 
 __all__ = ["CoveredDays", "covered_days"]
 
@@ -41,17 +39,24 @@ class CoveredDays:
 
 def covered_days(schedule: Schedule, excluded: Schedule) -> CoveredDays | None:
     """Return the days of two expressions; None if `excluded` may leave a tick of `schedule` on one of its days."""
-    if not isinstance(schedule, CronExpression) or not isinstance(excluded, CronExpression):
+    if not isinstance(schedule, ZonedSchedule) or not isinstance(excluded, ZonedSchedule):
         return None
-    ours, theirs = parse_fields(schedule.expression), parse_fields(excluded.expression)
-    # Only expressions with the same rule for clock changes fire at the same instants on the day of a change.
-    if schedule.tz != excluded.tz or ours.wildcard != theirs.wildcard or not _has_times(theirs, ours):
+    ours, theirs = schedule.zoned, excluded.zoned
+    if not _same_rules(ours, theirs):
         return None
-    return CoveredDays(day_stepper(ours), day_stepper(theirs), schedule.tz)
+    own, others = ours.calendar, theirs.calendar
+    if not isinstance(own, FieldStepper) or not isinstance(others, FieldStepper) or not _has_times(others, own):
+        return None
+    return CoveredDays(own.days, others.days, ours.zone)
 
 
-def _has_times(fields: CronFields, of: CronFields) -> bool:
-    return set(fields.hours) >= set(of.hours) and set(fields.minutes) >= set(of.minutes)
+def _same_rules(one: ZonedCalendar, other: ZonedCalendar) -> bool:
+    """Return whether two expressions with the same times fire at the same instants, also when clocks change."""
+    return one.zone == other.zone and one.wildcard == other.wildcard
+
+
+def _has_times(stepper: FieldStepper, of: FieldStepper) -> bool:
+    return set(stepper.hours) >= set(of.hours) and set(stepper.minutes) >= set(of.minutes)
 
 
 def _first_from(days: DayStepper | None, day: date) -> date | None:

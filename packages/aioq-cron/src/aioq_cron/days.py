@@ -18,7 +18,7 @@ from croniter import croniter
 from aioq_cron.day_rules import LAST_OF_ALL, DayRule
 from aioq_cron.fields import DAY, MONTH, WEEKDAY, CronFields
 
-__all__ = ["SEARCH_YEARS", "CroniterDays", "DayStepper", "MonthDays", "day_stepper"]
+__all__ = ["SEARCH_YEARS", "CroniterDays", "DayStepper", "MonthDays", "count_days", "day_stepper"]
 
 SEARCH_YEARS = 50
 """How far a search goes. A 29 February on a given weekday may be 40 years away, and nothing is further."""
@@ -48,6 +48,21 @@ def day_stepper(fields: CronFields) -> DayStepper | None:
     if fields.either_day or not by_day or not by_weekday:
         return _Either(by_day + by_weekday)
     return _Both(_Either(by_day), _Either(by_weekday))
+
+
+def count_days(stepper: DayStepper | None, first: date, end: date) -> int:
+    """Return the number of matching days from `first` on and before `end`; None matches every day."""
+    if first >= end:
+        return 0
+    if stepper is None:
+        return (end - first).days
+    if isinstance(stepper, MonthDays):
+        return stepper.count(first, end)
+    count, day = 0, stepper.first_from(first)
+    while day is not None and day < end:
+        count += 1
+        day = stepper.first_from(day + _DAY)
+    return count
 
 
 def _by_day(fields: CronFields) -> Iterator[DayStepper]:
@@ -113,6 +128,14 @@ class MonthDays:
                 return None
             matching = self._in_month(year, month)
         return date(year, month, (matching & -matching).bit_length() - 1)
+
+    def count(self, first: date, end: date) -> int:
+        """Return the number of matching days from `first` on and before `end`."""
+        months = range(first.year * 12 + first.month - 1, end.year * 12 + end.month)
+        days = sum(self._in_month(month // 12, month % 12 + 1).bit_count() for month in months)
+        before = self._in_month(first.year, first.month) & (1 << first.day) - 1
+        after = self._in_month(end.year, end.month) >> end.day
+        return days - before.bit_count() - after.bit_count()
 
     def _in_month(self, year: int, month: int) -> int:
         """Return the bits of the matching days of a month."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from aioq.cron import ClockChange
+from aioq_cron.combinators import Combinable
 from aioq_cron.describe import joined
 from aioq_cron.errors import InvalidCronExpression
 from aioq_cron.stepper import in_utc
@@ -24,7 +25,7 @@ _UNITS = (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", t
 
 
 @dataclass(frozen=True, slots=True)
-class Every:
+class Every(Combinable):
     """Fires once per `interval`, independent of the calendar and of clock changes.
 
     Ticks are whole intervals after `start`, which is the first tick, or else after the beginning
@@ -64,6 +65,20 @@ class Every:
             return first + ((moment - first) // self.interval + 1) * self.interval
         except OverflowError:
             return None
+
+    def count(self, start: datetime, end: datetime) -> int:
+        """Return the number of ticks in [start, end); computed.
+
+        Raises:
+            TypeError: `start` or `end` is not a datetime.
+            ValueError: It is naive.
+        """
+        first, last = (self._ticks_before(in_utc(moment)) for moment in (start, end))
+        return max(0, last - first)
+
+    def _ticks_before(self, moment: datetime) -> int:
+        # Rounded up: a tick at the moment itself is not before it.
+        return max(0, -(((self.start or _EPOCH) - moment) // self.interval))
 
     @property
     def canonical(self) -> str:

@@ -1,22 +1,21 @@
-"""Excludes dates, or the ticks of another schedule, from a schedule."""
+"""Dates, or ticks of a schedule, that `Except` excludes from another schedule."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import cast
 
-from aioq.cron import ClockChange
 from aioq.cron.schedule import Schedule
 from aioq.cron.zones import zone_text
-from aioq_cron.combinators import canonical_label, changes_of, checked, label, words_of, zone_of
 from aioq_cron.covered_days import CoveredDays, covered_days
 from aioq_cron.describe import shortened
+from aioq_cron.parts import canonical_label, label, words_of, zone_of
 from aioq_cron.stepper import CALENDAR_END, wall_time
 from aioq_cron.zones import find_zone
 
-__all__ = ["ExcludedDates", "Except", "MAX_EXCLUDED_IN_A_ROW", "ExcludedTicks", "as_dates"]
+__all__ = ["MAX_EXCLUDED_IN_A_ROW", "ExcludedDates", "ExcludedTicks", "as_dates", "exclusion"]
 
 MAX_EXCLUDED_IN_A_ROW = 10_000
 """Excluded days, or ticks that cannot be skipped by whole days, in a row after which the search ends."""
@@ -108,86 +107,12 @@ def _before(day: date, zone: tzinfo, tick: datetime) -> datetime:
     return max(tick, start - _TICK)
 
 
-@dataclass(frozen=True, slots=True, init=False, repr=False)
-class Except:
-    """Fires when a schedule does, except on some dates or when another schedule fires, too.
+def exclusion(excluded: object, tz: str | tzinfo | None, schedule: Schedule) -> ExcludedDates | ExcludedTicks:
+    """Return the exclusion of dates in a zone, or of the ticks of a schedule, from `schedule`.
 
-    It is a value if its parts are values. A set, list or tuple of dates is copied.
-
-    Args:
-        schedule: The schedule to exclude something from.
-        excluded: Dates: anything that answers `date in excluded`, such as a set, or an object
-            of the package `holidays`. Or a schedule, whose ticks are excluded.
-        tz: The zone of the dates. None means the zone of the schedule, or UTC if it has none.
     Raises:
-        InvalidCronExpression: There is no such zone.
-        TypeError: An argument is of the wrong type.
-        ValueError: `tz` is given with an excluded schedule, which has a zone of its own.
+        TypeError, ValueError: As in `Except`.
     """
-
-    schedule: Schedule
-    _excluded: ExcludedDates | ExcludedTicks
-
-    def __init__(
-        self, schedule: Schedule, excluded: Container[date] | Schedule, *, tz: str | tzinfo | None = None
-    ) -> None:
-        object.__setattr__(self, "schedule", checked(schedule, "Except"))
-        object.__setattr__(self, "_excluded", _exclusion(excluded, tz, schedule))
-
-    @property
-    def excluded(self) -> Container[date] | Schedule:
-        """The excluded dates or schedule."""
-        return self._excluded.schedule if isinstance(self._excluded, ExcludedTicks) else self._excluded.dates
-
-    @property
-    def tz(self) -> tzinfo | None:
-        """The zone of the schedule, or else of the dates; None if neither has one."""
-        return zone_of(self.schedule) or (self._excluded.zone if isinstance(self._excluded, ExcludedDates) else None)
-
-    @property
-    def canonical(self) -> str:
-        """Schedule and exclusion in canonical form."""
-        return f"{canonical_label(self.schedule)} except {self._excluded.canonical}"
-
-    def next_after(self, instant: datetime) -> datetime | None:
-        """Return the first tick strictly after `instant` that is not excluded, in UTC.
-
-        Days on which one expression excludes all ticks of another are skipped whole, if both are in one zone and follow
-        the same rule of daylight saving. None if there is no such tick, or if 10,000 days of a container, or
-        10,000 ticks that must be tried one by one, are excluded in a row.
-        """
-        # Bounded: if everything is excluded, the search would block the event loop without end.
-        for _ in range(MAX_EXCLUDED_IN_A_ROW):
-            tick = self.schedule.next_after(instant)
-            if tick is None or (passed := self._excluded.passes(tick)) is None:
-                return tick
-            instant = passed
-        return None
-
-    def in_words(self) -> str:
-        """Return when it fires, and when not."""
-        return f"{words_of(self.schedule, self.tz)}; but not {self._excluded.words(self.tz)}"
-
-    def clock_changes(self, start: datetime, end: datetime) -> list[ClockChange]:
-        """Return the clock changes in [start, end) of its schedule, without the excluded runs."""
-        return [self._without(change) for change in changes_of(self.schedule, start, end)]
-
-    def _without(self, change: ClockChange) -> ClockChange:
-        runs = tuple(run for run in change.runs if self._excluded.passes(run) is None)
-        if len(runs) == len(change.runs):
-            return change
-        rest = "except for excluded runs" if runs else "but all of these runs are excluded"
-        return replace(change, runs=runs, effect=f"{change.effect}, {rest}")
-
-    def __str__(self) -> str:
-        return f"{label(self.schedule, self.tz)} except {self._excluded.text(self.tz)}"
-
-    def __repr__(self) -> str:
-        zone = f", tz={zone_text(self._excluded.zone)!r}" if isinstance(self._excluded, ExcludedDates) else ""
-        return f"Except({self.schedule!r}, {self.excluded!r}{zone})"
-
-
-def _exclusion(excluded: object, tz: str | tzinfo | None, schedule: Schedule) -> ExcludedDates | ExcludedTicks:
     if not isinstance(excluded, Schedule):
         return ExcludedDates(as_dates(excluded), find_zone(tz if tz is not None else zone_of(schedule)))
     if tz is not None:

@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 
 from aioq.cron import ClockChange
 from aioq.cron.zones import zone_text
+from aioq_cron.combinators import Combinable
+from aioq_cron.counting import count_ticks
 from aioq_cron.describe import in_words
 from aioq_cron.describe_dst import changes_between
 from aioq_cron.parser import parse_fields
@@ -17,7 +19,7 @@ from aioq_cron.zones import find_zone
 __all__ = ["CronExpression"]
 
 
-class CronExpression(ZonedSchedule):
+class CronExpression(ZonedSchedule, Combinable):
     """A cron expression in one time zone, as a schedule.
 
     The dialect is that of Debian's cron: five fields, in minutes; `*`, lists, ranges, steps,
@@ -35,12 +37,13 @@ class CronExpression(ZonedSchedule):
         TypeError: An argument is of the wrong type.
     """
 
-    __slots__ = ("_expression", "_fields", "_identity")
+    __slots__ = ("_calendar", "_expression", "_fields", "_identity")
 
     def __init__(self, expression: str, tz: str | tzinfo | None = None) -> None:
         self._fields = fields = parse_fields(expression)
         zone = find_zone(tz)
-        super().__init__(ZonedCalendar(FieldStepper(fields), zone, fields.wildcard))
+        self._calendar = calendar = FieldStepper(fields)
+        super().__init__(ZonedCalendar(calendar, zone, fields.wildcard))
         self._expression = " ".join(expression.split())
         # By meaning: entries with equal expressions share one computation in the loop.
         self._identity = (fields.canonical, _identity(zone))
@@ -58,7 +61,7 @@ class CronExpression(ZonedSchedule):
     @property
     def tz(self) -> tzinfo:
         """The zone of the expression."""
-        return self._zoned.zone
+        return self.zoned.zone
 
     def occurrences(self, start: datetime) -> Iterator[datetime]:
         """Iterate over the ticks after `start`, in UTC, in ascending order.
@@ -68,6 +71,16 @@ class CronExpression(ZonedSchedule):
             ValueError: It is naive.
         """
         return self._walk(in_utc(start))
+
+    def count(self, start: datetime, end: datetime) -> int:
+        """Return the number of ticks in [start, end); computed by days.
+
+        Raises:
+            TypeError: `start` or `end` is not a datetime.
+            ValueError: It is naive.
+        """
+        span, visit = (in_utc(start), in_utc(end)), super().count
+        return count_ticks(self._calendar, self.tz, span, visit)
 
     def in_words(self) -> str:
         """Return when it fires, in words: "at 09:00 on Monday to Friday". The zone is not named."""
@@ -80,7 +93,7 @@ class CronExpression(ZonedSchedule):
             TypeError: `start` or `end` is not a datetime.
             ValueError: It is naive.
         """
-        return changes_between(self._zoned, in_utc(start), in_utc(end))
+        return changes_between(self.zoned, in_utc(start), in_utc(end))
 
     def _walk(self, instant: datetime) -> Iterator[datetime]:
         while (found := self.next_after(instant)) is not None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Protocol
 
-from aioq_cron.days import day_stepper
+from aioq_cron.days import count_days, day_stepper
 from aioq_cron.fields import CronFields
 
 __all__ = [
@@ -91,9 +91,9 @@ class FieldStepper:
     """Finds matching minutes: the time of day in the fields, the day with a `DayStepper`."""
 
     def __init__(self, fields: CronFields) -> None:
-        self._minutes = fields.minutes
-        self._hours = fields.hours
-        self._days = day_stepper(fields)
+        self.minutes = fields.minutes
+        self.hours = fields.hours
+        self.days = day_stepper(fields)
         self._earliest = time(fields.hours[0], fields.minutes[0])
 
     def next_after(self, wall: datetime) -> datetime | None:
@@ -106,16 +106,33 @@ class FieldStepper:
             day = None if today == date.max else self._first_from(today + _DAY)
         return None if day is None else datetime.combine(day, self._earliest)
 
+    def count(self, start: datetime, end: datetime) -> int:
+        """Return the number of matching minutes in [start, end), both naive."""
+        days = count_days(self.days, start.date(), end.date())
+        whole = days * len(self.hours) * len(self.minutes)
+        return whole + self._earlier_that_day(end) - self._earlier_that_day(start)
+
+    def _earlier_that_day(self, wall: datetime) -> int:
+        if self._first_from(wall.date()) != wall.date():
+            return 0
+        hours = bisect_left(self.hours, wall.hour)
+        if hours == len(self.hours) or self.hours[hours] > wall.hour:
+            return hours * len(self.minutes)
+        # A minute that has begun is earlier.
+        begun = wall.second or wall.microsecond
+        minutes = bisect_right(self.minutes, wall.minute) if begun else bisect_left(self.minutes, wall.minute)
+        return hours * len(self.minutes) + minutes
+
     def _first_from(self, day: date) -> date | None:
-        return day if self._days is None else self._days.first_from(day)
+        return day if self.days is None else self.days.first_from(day)
 
     def _later_that_day(self, hour: int, minute: int) -> time | None:
-        following = bisect_right(self._hours, hour)
-        if following and self._hours[following - 1] == hour:
-            place = bisect_right(self._minutes, minute)
-            if place < len(self._minutes):
-                return time(hour, self._minutes[place])
-        return time(self._hours[following], self._minutes[0]) if following < len(self._hours) else None
+        following = bisect_right(self.hours, hour)
+        if following and self.hours[following - 1] == hour:
+            place = bisect_right(self.minutes, minute)
+            if place < len(self.minutes):
+                return time(hour, self.minutes[place])
+        return time(self.hours[following], self.minutes[0]) if following < len(self.hours) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +168,10 @@ class ZonedCalendar:
 class ZonedSchedule:
     """Finds the ticks of a calendar in a zone. The base of `CronExpression`."""
 
-    __slots__ = ("_zoned",)
+    __slots__ = ("zoned",)
 
     def __init__(self, zoned: ZonedCalendar) -> None:
-        self._zoned = zoned
+        self.zoned = zoned
 
     def next_after(self, instant: datetime) -> datetime | None:
         """Return the first tick strictly after `instant`, in UTC.
@@ -172,7 +189,7 @@ class ZonedSchedule:
             return None
 
     def _next_after(self, instant: datetime) -> datetime | None:
-        zoned = self._zoned
+        zoned = self.zoned
         wall = wall_time(instant, zoned.zone)
         shift = shift_at(wall, zoned.zone)
         if shift is None:
@@ -190,7 +207,7 @@ class ZonedSchedule:
 
     def _onwards(self, wall: datetime) -> datetime | None:
         """Return the first instant whose wall time is after `wall`. `wall` is not a repeated time."""
-        zoned = self._zoned
+        zoned = self.zoned
         while found := zoned.calendar.next_after(wall):
             shift = shift_at(found, zoned.zone)
             if shift is None:

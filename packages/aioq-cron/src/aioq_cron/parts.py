@@ -1,0 +1,77 @@
+"""Checks, names and describes the parts of a combined schedule, which may be foreign schedules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, tzinfo
+
+from aioq.cron import ClockChange
+from aioq.cron.schedule import CanonicalSchedule, ExplainedSchedule, Schedule
+from aioq.cron.zones import zone_text
+
+__all__ = ["canonical_label", "changes_of", "checked", "common_zone", "label", "stable_text", "words_of", "zone_of"]
+
+_JOINTS = (" and ", " except ", " if also ")
+
+
+def checked(part: object, whole: str) -> Schedule:
+    """Return `part` if it is a schedule.
+
+    Raises:
+        TypeError: It is not a schedule. For a text the message says which class to use.
+    """
+    if isinstance(part, str):
+        raise TypeError(f"{whole} takes schedules, got the text {part!r}; write CronExpression({part!r})")
+    if not isinstance(part, Schedule):
+        raise TypeError(f"{whole} takes schedules, which have a method next_after, got {part!r}")
+    return part
+
+
+def zone_of(part: object) -> tzinfo | None:
+    """Return the time zone of a schedule; None if it has no single zone."""
+    zone: object = getattr(part, "tz", None)
+    return zone if isinstance(zone, tzinfo) else None
+
+
+def common_zone(parts: Iterable[object]) -> tzinfo | None:
+    """Return the zone that all parts with a zone share; None if they differ or no part has one."""
+    zones = {zone for part in parts if (zone := zone_of(part)) is not None}
+    return zones.pop() if len(zones) == 1 else None
+
+
+def stable_text(part: object) -> str:
+    """Return a text that is the same in every process: `str(part)`, or the type's name if it has no text."""
+    kind = type(part)
+    # The default text has the address of the object: a fingerprint made of it would change with every process.
+    if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
+        return f"{kind.__module__}.{kind.__qualname__}"
+    return str(part)
+
+
+def label(part: Schedule, zone: tzinfo | None) -> str:
+    """Return a part as text, with its zone if that differs from `zone`."""
+    text = stable_text(part)
+    # Otherwise the parts of a nested schedule would read like parts of this one.
+    text = f"({text})" if any(joint in text for joint in _JOINTS) else text
+    own = zone_of(part)
+    return text if own in (None, zone) else f"{text} [{zone_text(own)}]"
+
+
+def canonical_label(part: Schedule) -> str:
+    """Return a part in its canonical form, or as text, always with its zone."""
+    text = part.canonical if isinstance(part, CanonicalSchedule) else stable_text(part)
+    own = zone_of(part)
+    return f"({text})" if own is None else f"({text} [{zone_text(own)}])"
+
+
+def words_of(part: Schedule, zone: tzinfo | None) -> str:
+    """Return a part in words, or as text, with its zone if that differs from `zone`."""
+    words = part.in_words() if isinstance(part, ExplainedSchedule) else stable_text(part)
+    words = f"({words})" if "; " in words else words
+    own = zone_of(part)
+    return words if own in (None, zone) else f"{words} in {zone_text(own)}"
+
+
+def changes_of(part: Schedule, start: datetime, end: datetime) -> list[ClockChange]:
+    """Return the clock changes that a part reports; none if it is not an `ExplainedSchedule`."""
+    return part.clock_changes(start, end) if isinstance(part, ExplainedSchedule) else []
