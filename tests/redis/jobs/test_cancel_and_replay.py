@@ -57,4 +57,6 @@ async def test_cancel_with_replay_never_cancels_the_replay(
     worker.stop()
     await running
     assert replayed > ROUNDS / 2
-    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+    # The worker may learn of the cancellation by the next heartbeat: then the first run has lost its lease, no replay.
+    warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [record.getMessage() for record in warnings if getattr(record, "epoch", 2) > 1] == []
