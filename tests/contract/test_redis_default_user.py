@@ -1,9 +1,14 @@
-"""The Redis broker against the shipped suites, as the default user, which has all rights and which most programs use."""
+"""The Redis broker as the default user, which has all rights and which most programs use."""
 
 from __future__ import annotations
 
 import pytest
 
+from aioq.testing import DiagnosableContract
+from aioq.testing.contracts.claiming import ClaimContract
+from aioq.testing.contracts.enqueueing import EnqueueContract
+from aioq.testing.contracts.leases import LeaseContract
+from aioq.testing.contracts.settling import SettleContract
 from tests import servers
 from tests.contract import test_redis
 from tests.servers import RedisServer
@@ -27,5 +32,8 @@ def redis_url(redis_server: RedisServer) -> str:
     return redis_server.open_url
 
 
-class TestRedisBrokerOfAllRights(test_redis.TestRedisBroker):
-    """Everything that a broker can be asked for."""
+class TestRedisBrokerOfAllRights(EnqueueContract, ClaimContract, LeaseContract, SettleContract, DiagnosableContract):
+    """The life of a job, and the doctor; all suites pass as a user with fewer rights."""
+
+    broker = test_redis.TestRedisBroker.broker
+    peer = test_redis.TestRedisBroker.peer
