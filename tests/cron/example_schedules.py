@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
 from datetime import UTC, date, datetime, timedelta
-from itertools import islice
 
 from hypothesis import strategies as st
 
@@ -34,15 +33,12 @@ STARTS = st.datetimes(naive("2020-01-01"), naive("2030-01-01"), timezones=st.jus
 
 def first(schedule: Schedule, count: int, start: str, zone: str = "UTC") -> list[str]:
     """Return the first ticks after a moment, as local times of a zone."""
-    return [text[:16] for text in shown(islice(upcoming(schedule, utc(start)), count), zone)]
+    return [text[:16] for text in shown(upcoming(schedule, utc(start), count), zone)]
 
 
-def walk(schedule: Schedule, start: datetime, end: datetime) -> Iterator[datetime]:
-    """Yield the ticks after `start` and up to `end`."""
-    for tick in upcoming(schedule, start):
-        if tick > end:
-            return
-        yield tick
+def walk(schedule: Schedule, start: datetime, end: datetime) -> list[datetime]:
+    """Return all ticks after `start` and up to `end`."""
+    return upcoming(schedule, start, sys.maxsize, until=end)
 
 
 class Growing(dict[date, str]):

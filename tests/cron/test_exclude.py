@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from itertools import islice
 from zlib import crc32
 from zoneinfo import ZoneInfo
 
@@ -89,17 +88,17 @@ def test_except_day_ends_with_the_zones_midnight(zone: str, excluded: str, start
     """If clocks change at midnight, an excluded day ends exactly where its zone says."""
     schedule = Except(CronExpression("*/30 * * * *", zone), {date.fromisoformat(excluded)})
     local = datetime.fromisoformat(start).replace(tzinfo=ZoneInfo(zone))
-    assert shown(islice(upcoming(schedule, local.astimezone(UTC)), 1), zone) == [expected]
+    assert shown(upcoming(schedule, local.astimezone(UTC), 1), zone) == [expected]
 
 
 def test_except_repeated_day_is_excluded_twice() -> None:
     """At Casey clocks went from 02:00 back to 23:00, so the 4th ended twice; both parts are excluded."""
     schedule = Except(CronExpression("*/30 * * * *", "Antarctica/Casey"), {date(2010, 3, 4)})
-    assert shown(islice(upcoming(schedule, utc("2010-03-04 12:50")), 2), "Antarctica/Casey") == [
+    assert shown(upcoming(schedule, utc("2010-03-04 12:50"), 2), "Antarctica/Casey") == [
         "2010-03-05 00:00 +11:00",
         "2010-03-05 00:30 +11:00",
     ]
-    assert shown(islice(upcoming(schedule, utc("2010-03-04 15:10")), 1), "Antarctica/Casey") == [
+    assert shown(upcoming(schedule, utc("2010-03-04 15:10"), 1), "Antarctica/Casey") == [
         "2010-03-05 00:00 +08:00",
     ]
 
@@ -128,7 +127,7 @@ def test_except_all_excluded_returns_none() -> None:
 def test_except_skips_covered_days_whole(schedule: str, excluded: str, start: str, expected: str) -> None:
     """If an expression has all times of another, the days that both match are skipped whole, for years."""
     except_ = Except(CronExpression(schedule, BERLIN), CronExpression(excluded, BERLIN))
-    assert shown(islice(upcoming(except_, utc(start)), 1), BERLIN) == [expected]
+    assert shown(upcoming(except_, utc(start), 1), BERLIN) == [expected]
 
 
 @pytest.mark.parametrize("excluded", ["* * * * *", "* * */2,1-31 * *", "*/5 * * * *"])

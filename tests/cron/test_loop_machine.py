@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import sys
 from datetime import UTC, datetime, timedelta
-from itertools import takewhile
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -102,11 +101,8 @@ class LoopMachine(RuleBasedStateMachine):
     def every_tick_is_delivered_once(self) -> None:
         """Each tick that came due is delivered once, in order."""
         for one in self.entries if self.task else ():
-            due = takewhile(
-                lambda tick: tick.timestamp() <= self.latest,
-                upcoming(one.schedule, datetime.fromtimestamp(self.began, UTC)),
-            )
-            assert self.delivered[one.name] == list(due)
+            began, latest = (datetime.fromtimestamp(moment, UTC) for moment in (self.began, self.latest))
+            assert self.delivered[one.name] == upcoming(one.schedule, began, sys.maxsize, until=latest)
 
     @invariant()
     def the_loop_runs(self) -> None:
@@ -166,13 +162,13 @@ class LoopMachine(RuleBasedStateMachine):
         self.clock.suspend(stall)
 
 
-def _expanded(tick: Tick) -> Iterator[datetime]:
+def _expanded(tick: Tick) -> list[datetime]:
     """Return all ticks that one fired tick stands for."""
     if tick.first is None:
-        return iter([tick.scheduled_at])
+        return [tick.scheduled_at]
     assert tick.first < tick.scheduled_at
     start = tick.first - timedelta(microseconds=1)
-    return takewhile(lambda moment: moment <= tick.scheduled_at, upcoming(tick.entry.schedule, start))
+    return upcoming(tick.entry.schedule, start, sys.maxsize, until=tick.scheduled_at)
 
 
 TestLoopMachine = LoopMachine.TestCase

@@ -288,4 +288,4 @@ def test_upcoming_yields_next_ticks() -> None:
             return instant + timedelta(days=1) if instant.day < 3 else None
 
     start = datetime(2026, 1, 1, tzinfo=UTC)
-    assert [moment.day for moment in upcoming(Twice(), start)] == [2, 3]
+    assert [moment.day for moment in upcoming(Twice(), start, 3)] == [2, 3]

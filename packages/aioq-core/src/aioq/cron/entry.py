@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from hashlib import blake2b
@@ -89,12 +89,17 @@ def _fingerprint(text: str, tz: str, options: CronOptions) -> str:
     return f"{text} [{tz}]{span}"
 
 
-def upcoming(schedule: Schedule, start: datetime) -> Iterator[datetime]:
-    """Yield the moments of a schedule strictly after `start`, until it ends."""
-    moment = schedule.next_after(start)
-    while moment is not None:
-        yield moment
-        moment = schedule.next_after(moment)
+def upcoming(schedule: Schedule, start: datetime, count: int, *, until: datetime | None = None) -> list[datetime]:
+    """Return the next moments of a schedule, at most `count`: those strictly after `start`, and not after `until`."""
+    moments: list[datetime] = []
+    moment = start
+    while len(moments) < count:
+        following = schedule.next_after(moment)
+        if following is None or (until is not None and following > until):
+            break
+        moment = following
+        moments.append(moment)
+    return moments
 
 
 def jitter_of(entry: CronEntry, tick: datetime) -> timedelta:

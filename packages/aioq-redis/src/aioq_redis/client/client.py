@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
@@ -80,16 +81,24 @@ class Client:
             it arrive, or bytes of the command leave.
         durability: How many replicas must have what the commands of `Session.durable` write.
         marker_key: Returns a key in the same hash slot as another, for the writes that replicas confirm.
+        describe_key: Describes a key that holds something else than a command expects.
     """
 
     def __init__(
-        self, settings: Settings, *, timeout: float, durability: Durability, marker_key: Callable[[str], str]
+        self,
+        settings: Settings,
+        *,
+        timeout: float,
+        durability: Durability,
+        marker_key: Callable[[str], str],
+        describe_key: Callable[[str], Awaitable[str]],
     ) -> None:
         self.name = settings.masked
         self.timeout = timeout
         self._settings = replace(settings, silence=silence_limit(timeout))
         self._durability = durability
         self._marker_key = marker_key
+        self._describe_key = describe_key
         self._session: Session | None = None
         """The connections that were used last, which most programs use all the time."""
         self._sessions: dict[asyncio.AbstractEventLoop, Session] = {}
@@ -121,13 +130,13 @@ class Client:
 
     async def close(self) -> None:
         """Close the connections of the running event loop, and those of loops that are gone."""
+        session = self._sessions.pop(asyncio.get_running_loop(), None)
         if self._sessions:
             self._forget_closed_loops()
-            session = self._sessions.pop(asyncio.get_running_loop(), None)
-            if self._session is session:
-                self._session = None
-            if session is not None:
-                await session.close()
+        if self._session is session:
+            self._session = None
+        if session is not None:
+            await session.close()
 
     def forget(self) -> None:
         """Forget all connections, because they belong to the parent of this process."""
@@ -183,14 +192,11 @@ class Client:
         """Return whether the server of a key is known to be away while others may be reached: a node of a cluster."""
         return bool(self.session.route.away(key))
 
-    async def command(
-        self, *parts: object, find_mistyped: Callable[[], Awaitable[str]] | None = None, patient: bool = True
-    ) -> Any:
+    async def command(self, *parts: object, patient: bool = True) -> Any:
         """Send a plain command and return its reply.
 
         Args:
-            parts: The command.
-            find_mistyped: Describes the key that holds something else than the command expects.
+            parts: The command; what follows the verb is its key.
             patient: See `repeat`.
 
         Raises:
@@ -202,7 +208,7 @@ class Client:
             return reply_before(session.pipeline.submit(command), deadline, session.pipeline, command)
 
         key = str(next(iter(parts[1:]), ""))
-        return await self.repeat(str(parts[0]), send, find_mistyped, key=key, patient=patient)
+        return await self.repeat(str(parts[0]), send, partial(self._describe_key, key), key=key, patient=patient)
 
     def ask(self, *parts: object) -> Coroutine[Any, Any, Any]:
         """Send a plain command and return its reply, or the error reply. Fail at once if no server answers.

@@ -91,7 +91,7 @@ class TickLedgerRole(BrokerRole):
         if limit <= 0:
             return []
         key = self._layout.queue(cron.queue).key(f"ticks:{check_name('name', cron.name)}")
-        members = await self._database.read("ZREVRANGE", key, 0, limit - 1)
+        members = await self._database.command("ZREVRANGE", key, 0, limit - 1)
         return [record for member in members if (record := read_record(cron, member)) is not None]
 
     async def _record(self, queue: str, records: list[TickRecord]) -> None:

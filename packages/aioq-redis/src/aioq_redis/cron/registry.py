@@ -199,7 +199,7 @@ class CronRegistryRole(BrokerRole):
 
     async def _registered(self, app: str, *, patient: bool = True) -> dict[CronKey, tuple[int, CronDefinition]]:
         """Return when each entry of an app was retired (0 if it is not), and its definition."""
-        found = await self._database.read("HGETALL", self._layout.fleet.key(f"crons:{_name(app)}"), patient=patient)
+        found = await self._database.command("HGETALL", self._layout.fleet.key(f"crons:{_name(app)}"), patient=patient)
         entries: dict[CronKey, tuple[int, CronDefinition]] = {}
         for field, value in zip(found[::2], found[1::2], strict=True):
             # One damaged entry must not hide the others; `aioq doctor` names it.
@@ -225,7 +225,7 @@ class CronRegistryRole(BrokerRole):
         return dict(found), away
 
     async def _of_all_apps(self) -> tuple[list[CronStatus], dict[str, BrokerUnavailable]]:
-        apps = await self._database.read("ZRANGE", self._layout.fleet.key("apps"), 0, -1)
+        apps = await self._database.command("ZRANGE", self._layout.fleet.key("apps"), 0, -1)
         found = await gather_all(self._of_app(app.decode()) for app in apps if is_app_name(app))
         away = {queue: error for _, errors in found for queue, error in errors.items()}
         return [status for statuses, _ in found for status in statuses], away
@@ -233,6 +233,8 @@ class CronRegistryRole(BrokerRole):
     async def _of_app(self, app: str) -> tuple[list[CronStatus], dict[str, BrokerUnavailable]]:
         """Return the statuses that can be read, and what is wrong with the queues of the others."""
         entries = await self._registered(app)
+        if not entries:
+            return [], {}
 
         async def read(queue: str, names: Sequence[str]) -> list[CronStatus]:
             space = self._layout.queue(queue)

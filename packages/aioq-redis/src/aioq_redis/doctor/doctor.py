@@ -177,7 +177,7 @@ class Doctor:
         try:
             snapshot = await self._snapshot(queue)
             key = self._layout.queue(queue).key("due")
-            earliest = await self._database.read("ZRANGEBYSCORE", key, 0, "+inf", "WITHSCORES", "LIMIT", 0, 1)
+            earliest = await self._database.command("ZRANGEBYSCORE", key, 0, "+inf", "WITHSCORES", "LIMIT", 0, 1)
         except (BrokerConfigError, BrokerUnavailable) as error:
             return [_unreadable(f"queue {queue}", error)]
         facts = QueueFacts(
@@ -193,7 +193,7 @@ class Doctor:
         key = self._layout.fleet.key("queue_names")
         if not any(one.key == key.encode() and not one.is_mistyped for one in found):
             return []
-        damaged = [name for name in await self._database.read("SMEMBERS", key) if not is_queue_name(name)]
+        damaged = [name for name in await self._database.command("SMEMBERS", key) if not is_queue_name(name)]
         if not damaged:
             return []
         text = f"names of queues are stored that no queue can have: {sample_of(damaged)}"

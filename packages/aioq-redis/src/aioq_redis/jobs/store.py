@@ -71,7 +71,7 @@ class JobStoreRole(BrokerRole):
         return bool(await self._database.call("retry_job", self._layout.queue(queue), (job_id, new_id())))
 
     async def _queue_names(self) -> list[str]:
-        names = await self._database.read("SMEMBERS", self._layout.fleet.key("queue_names"))
+        names = await self._database.command("SMEMBERS", self._layout.fleet.key("queue_names"))
         return sorted(name.decode() for name in names if is_queue_name(name))
 
     async def _get_jobs(self, queue: str, ids: Sequence[str | bytes]) -> list[JobRecord]:
@@ -89,7 +89,7 @@ class JobStoreRole(BrokerRole):
         if state in (JobState.SCHEDULED, JobState.RETRYING):
             return await self._due_ids(queue, state, limit, offset)
         verb = "ZRANGE" if state is JobState.RUNNING else "ZREVRANGE"
-        found: list[bytes] = await self._database.read(verb, space.key(_INDEXES[state]), offset, offset + limit - 1)
+        found: list[bytes] = await self._database.command(verb, space.key(_INDEXES[state]), offset, offset + limit - 1)
         return found
 
     async def _due_ids(self, queue: str, state: JobState, limit: int, offset: int) -> list[bytes]:

@@ -33,7 +33,7 @@ class WorkerRegistryRole(BrokerRole):
 
     async def list_workers(self) -> list[WorkerInfo]:
         """Return the workers that are up; see `aioq.protocols.WorkerRegistry.list_workers`."""
-        ids = await self._database.read("ZRANGE", self._layout.fleet.key("workers"), 0, -1, patient=False)
+        ids = await self._database.command("ZRANGE", self._layout.fleet.key("workers"), 0, -1, patient=False)
         if not ids:
             return []
         texts = await self._database.command("MGET", *(self._layout.fleet.key("worker:").encode() + id for id in ids))

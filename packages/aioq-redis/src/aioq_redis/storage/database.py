@@ -35,7 +35,11 @@ class Database(Client):
 
     def __init__(self, settings: Settings, *, timeout: float, durability: Durability) -> None:
         super().__init__(
-            settings, timeout=timeout, durability=durability, marker_key=partial(sibling_key, name="copied")
+            settings,
+            timeout=timeout,
+            durability=durability,
+            marker_key=partial(sibling_key, name="copied"),
+            describe_key=self._describe_type,
         )
 
     def call(
@@ -68,14 +72,6 @@ class Database(Client):
         find_mistyped = partial(self.find_mistyped, space, keys)
         return self.run_script(script, keys, args, find_mistyped, patient=patient)
 
-    def read(self, verb: str, key: str, *parts: object, patient: bool = True) -> Coroutine[Any, Any, Any]:
-        """Send a plain command that reads one key, and return its reply; `patient` is that of `call`.
-
-        Raises:
-            BrokerUnavailable, BrokerConfigError: As for `call`.
-        """
-        return self.command(verb, key, *parts, find_mistyped=partial(self._check_type, key), patient=patient)
-
     async def find_mistyped(self, space: KeySpace, keys: Sequence[str]) -> str:
         """Return a text that names the first key with the wrong type."""
         # Only after an error, so that no call pays for these checks.
@@ -86,7 +82,7 @@ class Database(Client):
                 return f"key {key} is a {kind} and should be a {space.type_of(key)}; remove it or use another namespace"
         return "a key is of the wrong type"
 
-    def _check_type(self, key: str) -> Coroutine[Any, Any, str]:
+    def _describe_type(self, key: str) -> Coroutine[Any, Any, str]:
         return self.find_mistyped(KeySpace(key[1:].partition("}")[0]), [key])
 
 

@@ -19,7 +19,7 @@ START = datetime(2026, 3, 28, tzinfo=UTC)
 def ticks(expression: str, tz: str, start: datetime = START) -> list[str]:
     """Return the first three ticks, on the clock of the zone."""
     schedule = PlainScheduler().parse(expression, tz=tz)
-    return [f"{tick:%d %H:%M}" for tick, _ in zip(upcoming(schedule, start), range(3), strict=False)]
+    return [f"{tick:%d %H:%M}" for tick in upcoming(schedule, start, 3)]
 
 
 def test_at_is_local_time() -> None:

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice, takewhile
 from typing import Final, Literal, TypeAlias
 
 from aioq.app import Aarq
@@ -115,8 +114,7 @@ def _ticks(entry: CronEntry, first: datetime, last: datetime) -> list[datetime]:
 def ticks_between(entry: CronEntry, first: datetime, last: datetime, *, most: int) -> list[datetime]:
     """Return the ticks of an entry from `first` to `last`, both included; if there are more than `most`, `most` + 1."""
     # `upcoming` excludes its start, and `first` belongs to the ticks.
-    ticks = takewhile(lambda tick: tick <= last, upcoming(entry.schedule, first - INSTANT))
-    return list(islice(ticks, most + 1))
+    return upcoming(entry.schedule, first - INSTANT, most + 1, until=last)
 
 
 def _fire(app: Aarq, entry: CronEntry, ticks: Sequence[datetime], *, as_json: bool) -> int:

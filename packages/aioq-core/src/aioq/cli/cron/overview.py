@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
-from itertools import islice
 from typing import Final
 
 from aioq.cli.cron.tick_text import lateness_text, reason_text, record_as_json, with_lost_run
@@ -107,7 +106,7 @@ def entry_overviews(entries: Iterable[CronEntry], statuses: Sequence[CronStatus]
 def next_runs_of(entry: CronEntry, start: datetime, count: int = NEXT_RUNS) -> NextRuns:
     """Return the next runs of an entry after `start`."""
     try:
-        return NextRuns(tuple(islice(upcoming(entry.schedule, start), count)))
+        return NextRuns(tuple(upcoming(entry.schedule, start, count)))
     except Exception as error:  # a schedule may be the user's own code
         return NextRuns(error=one_line(f"fails: {type(error).__name__}: {error}", MAX_ERROR))
 

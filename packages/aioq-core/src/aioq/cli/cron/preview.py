@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
 from textwrap import wrap
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -67,7 +66,7 @@ def show_next(arguments: argparse.Namespace) -> int:
     count = count_of(arguments, "cron next", MAX_RUNS)
     schedule = _parse(arguments.expression, arguments.tz)
     zone = ZoneInfo(arguments.tz or "UTC")
-    runs = list(islice(upcoming(schedule, now()), count))
+    runs = upcoming(schedule, now(), count)
     if arguments.json:
         print_json(_runs_as_json(runs, zone))
     else:
@@ -117,7 +116,7 @@ def explain_schedule(
         expression=expression,
         zone=zone,
         words=schedule.in_words(),
-        runs=list(islice(upcoming(schedule, start), count)),
+        runs=upcoming(schedule, start, count),
         changes=schedule.clock_changes(start, until),
         until=until,
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from itertools import islice
 
 from anyio.lowlevel import checkpoint
 
@@ -127,7 +126,7 @@ def _affects(change: ClockChange, runs: list[datetime]) -> bool:
 def _next_runs(entry: CronEntry, now: datetime) -> list[datetime]:
     """Return the next runs; none if the schedule ends or raises."""
     try:
-        return list(islice(upcoming(entry.schedule, now), RUNS_CHECKED))
+        return upcoming(entry.schedule, now, RUNS_CHECKED)
     except Exception:
         return []
 
