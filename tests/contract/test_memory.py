@@ -8,6 +8,7 @@ from aioq.backends import MemoryBroker
 from aioq.testing import (
     BrokerContract,
     JobStoreContract,
+    SchedulesContract,
     SignalsContract,
     SuspectContract,
     TickLedgerContract,
@@ -23,6 +24,7 @@ class TestMemoryBroker(
     WorkerRegistryContract,
     SignalsContract,
     TickLedgerContract,
+    SchedulesContract,
 ):
     """Everything that a broker can be asked for."""
 

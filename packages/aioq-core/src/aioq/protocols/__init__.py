@@ -23,6 +23,7 @@ from aioq.protocols.jobs import Signals as Signals
 from aioq.protocols.ledger import TickLedger as TickLedger
 from aioq.protocols.migration import Migratable as Migratable
 from aioq.protocols.restricted import Restricted as Restricted
+from aioq.protocols.schedules import Schedules as Schedules
 from aioq.protocols.workers import LeaseKeeper as LeaseKeeper
 from aioq.protocols.workers import ThreadedLeases as ThreadedLeases
 from aioq.protocols.workers import WorkerRegistry as WorkerRegistry
@@ -36,6 +37,7 @@ __all__ = [
     "ThreadedLeases",
     "LeaseKeeper",
     "TickLedger",
+    "Schedules",
     "Diagnosable",
     "Migratable",
     "Restricted",

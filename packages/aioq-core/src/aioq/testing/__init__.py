@@ -15,6 +15,7 @@ from aioq.testing.contracts.faults import FaultContract as FaultContract  # noqa
 from aioq.testing.contracts.job_store import JobStoreContract as JobStoreContract  # noqa: E402
 from aioq.testing.contracts.migratable import MigratableContract as MigratableContract  # noqa: E402
 from aioq.testing.contracts.scheduler import SchedulerContract as SchedulerContract  # noqa: E402
+from aioq.testing.contracts.schedules import SchedulesContract as SchedulesContract  # noqa: E402
 from aioq.testing.contracts.signals import SignalsContract as SignalsContract  # noqa: E402
 from aioq.testing.contracts.suspects import SuspectContract as SuspectContract  # noqa: E402
 from aioq.testing.contracts.threaded_leases import ThreadedLeasesContract as ThreadedLeasesContract  # noqa: E402
@@ -32,6 +33,7 @@ __all__ = [
     "JobStoreContract",
     "MigratableContract",
     "SchedulerContract",
+    "SchedulesContract",
     "SignalsContract",
     "SuspectContract",
     "ThreadedLeasesContract",

@@ -9,7 +9,7 @@ from anyio import Event
 
 from aioq.backends.memory.jobs import JobStoreRole, JobTable
 from aioq.backends.memory.leases import LeaseRole
-from aioq.backends.memory.ledger import TickLedgerRole
+from aioq.backends.memory.schedules import SchedulesRole
 from aioq.backends.memory.waiters import Waiters
 from aioq.clock import Clock, SteadyClock, SystemClock, wait_until
 from aioq.errors import BrokerConfigError, JobConflict
@@ -19,7 +19,7 @@ from aioq.model.states import FINAL_STATES
 __all__ = ["MemoryBroker"]
 
 
-class MemoryBroker(LeaseRole, JobStoreRole, TickLedgerRole):
+class MemoryBroker(LeaseRole, JobStoreRole, SchedulesRole):
     """Keeps jobs in the memory of this process: for tests, demos and programs without a server.
 
     Clients and workers must share the object. A thread may enqueue in an event loop of its own, with `asyncio.run`; a
@@ -130,6 +130,11 @@ class MemoryBroker(LeaseRole, JobStoreRole, TickLedgerRole):
             if stored is None or stored.state in FINAL_STATES:
                 return True
             return await wait_until(event, self._clock, timeout)
+
+    async def wait_for_schedules(self, queues: Sequence[str], *, timeout: float) -> None:
+        """Wait until a schedule was put; see `aioq.protocols.Schedules.wait_for_schedules`."""
+        with self._table.waiters.waiting("schedule", queues) as event:
+            await wait_until(event, self._clock, timeout)
 
     def aborts(self, worker_id: str) -> AsyncIterator[CancelledRun]:
         """Yield the cancelled runs of a worker; see `aioq.protocols.Signals.aborts`."""

@@ -66,7 +66,7 @@ class LedgerEntry:
 
     def claim(self, claim: TickClaim, now: float, find_job: FindJob) -> tuple[TickReply, tuple[NewJob, ...]]:
         """Decide on a claim; return the answer and the jobs to enqueue."""
-        decision = decide_claim(self._with_job(find_job), claim, now)
+        decision = decide_claim(self.with_job(find_job), claim, now)
         if decision.entry is not None:
             self.state = decision.entry
         for record in decision.records:
@@ -96,17 +96,29 @@ class LedgerEntry:
 
     def status(self, now: float, find_job: FindJob) -> CronStatus | None:
         """Return the public status; None if no app has registered the entry."""
-        definition = self.definition
-        if definition is None:
+        if self.definition is None:
             return None
+        return self.status_as(self.definition, self.app, self.armed_at, now, find_job, retired_at=self.retired_at)
+
+    def status_as(
+        self,
+        definition: CronDefinition,
+        app: str,
+        armed_at: float,
+        now: float,
+        find_job: FindJob,
+        *,
+        retired_at: float | None = None,
+    ) -> CronStatus:
+        """Return the public status under a definition."""
         return CronStatus(
             definition=definition,
-            app=self.app,
-            armed_at=self.armed_at,
+            app=app,
+            armed_at=armed_at,
             # An entry that every worker fires by itself has none: no claim decides its ticks.
             last_tick=_to_seconds(self.state.last_tick) if definition.unique else None,
             pause=self.pause,
-            retired_at=self.retired_at,
+            retired_at=retired_at,
             last=next(iter(self.history.newest(1)), None),
             last_success=_to_seconds(self.history.latest_success),
             last_result=self.history.latest_result,
@@ -118,7 +130,7 @@ class LedgerEntry:
         self.armed_at = now
         self.state = self.state.armed(now)
 
-    def _with_job(self, find_job: FindJob) -> EntryState:
+    def with_job(self, find_job: FindJob) -> EntryState:
         """Return the state with what is known now of the job of the run."""
         run = self.state.run
         return replace(self.state, job=self._job_of(run, find_job)) if run and run.has_job else self.state
@@ -129,7 +141,7 @@ class LedgerEntry:
 
     def _running(self, now: float, find_job: FindJob) -> TickRun | None:
         run = self.state.run
-        if run is None or not self._with_job(find_job).is_running(now):
+        if run is None or not self.with_job(find_job).is_running(now):
             return None
         return TickRun(name=self.key.name, queue=self.key.queue, tick=run.tick / 1000, worker_id=run.worker_id)
 
