@@ -10,6 +10,7 @@ from __future__ import annotations
 from calendar import monthrange
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import MAXYEAR, date, datetime, time, timedelta
+from functools import lru_cache
 from threading import Lock
 from typing import Protocol
 
@@ -94,7 +95,7 @@ def _list(months: Sequence[int]) -> str:
 class MonthDays:
     """Finds days by their month, number and weekday."""
 
-    __slots__ = ("_before_last", "_days", "_either", "_months", "_weekdays")
+    __slots__ = ("_before_last", "_days", "_either", "_latest", "_months", "_weekdays")
 
     def __init__(
         self,
@@ -107,20 +108,20 @@ class MonthDays:
     ) -> None:
         self._months = frozenset(months)
         # The bit of day n is the nth.
-        self._days = _bits(days)
+        self._days = _bits(tuple(days))
         self._before_last = tuple(before_last)
-        wanted = set(weekdays)
-        # For each weekday of the first of a month, Monday first, as `monthrange` counts.
-        self._weekdays = tuple(
-            _bits(day for day in range(1, 32) if (first + day) % _WEEK in wanted) for first in range(_WEEK)
-        )
+        self._weekdays = _weekday_bits(tuple(weekdays))
         self._either = either
+        self._latest = (0, 0, 0)
 
     def first_from(self, day: date) -> date | None:
         """Return the first matching day that is not before `day`."""
         year, month = day.year, day.month
         last_year = min(year + SEARCH_YEARS, MAXYEAR)
-        matching = self._in_month(year, month) >> day.day << day.day
+        latest = self._latest  # read once, because another thread may replace it
+        if latest[0] != year or latest[1] != month:
+            self._latest = latest = (year, month, self._in_month(year, month))
+        matching = latest[2] >> day.day << day.day
         while not matching:
             month = month % 12 + 1
             year += month == 1
@@ -149,8 +150,19 @@ class MonthDays:
         return (days | weekdays if self._either else days & weekdays) & (2 << length) - 2
 
 
-def _bits(days: Iterable[int]) -> int:
+@lru_cache(maxsize=1_024)
+def _bits(days: tuple[int, ...]) -> int:
     return sum(1 << day for day in set(days))
+
+
+@lru_cache(maxsize=128)
+def _weekday_bits(weekdays: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the bits for each weekday of the first of a month, Monday first, as `monthrange` counts.
+
+    Cached, as `_bits` is, because thousands of expressions have few different fields.
+    """
+    wanted = set(weekdays)
+    return tuple(_bits(tuple(day for day in range(1, 32) if (first + day) % _WEEK in wanted)) for first in range(_WEEK))
 
 
 class _Either:

@@ -37,13 +37,12 @@ class CronExpression(ZonedSchedule, Combinable):
         TypeError: An argument is of the wrong type.
     """
 
-    __slots__ = ("_calendar", "_expression", "_fields", "_identity")
+    __slots__ = ("_expression", "_fields", "_identity")
 
     def __init__(self, expression: str, tz: str | tzinfo | None = None) -> None:
         self._fields = fields = parse_fields(expression)
         zone = find_zone(tz)
-        self._calendar = calendar = FieldStepper(fields)
-        super().__init__(ZonedCalendar(calendar, zone, fields.wildcard))
+        super().__init__(ZonedCalendar(FieldStepper(fields), zone, fields.wildcard))
         self._expression = " ".join(expression.split())
         # By meaning: entries with equal expressions share one computation in the loop.
         self._identity = (fields.canonical, _identity(zone))
@@ -79,8 +78,10 @@ class CronExpression(ZonedSchedule, Combinable):
             TypeError: `start` or `end` is not a datetime.
             ValueError: It is naive.
         """
-        span, visit = (in_utc(start), in_utc(end)), super().count
-        return count_ticks(self._calendar, self.tz, span, visit)
+        calendar = self.zoned.calendar
+        if not isinstance(calendar, FieldStepper):
+            return super().count(start, end)
+        return count_ticks(calendar, self.tz, (in_utc(start), in_utc(end)), super().count)
 
     def in_words(self) -> str:
         """Return when it fires, in words: "at 09:00 on Monday to Friday". The zone is not named."""

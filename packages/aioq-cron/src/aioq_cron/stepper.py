@@ -101,8 +101,8 @@ class FieldStepper:
         today = wall.date()
         day = self._first_from(today)
         if day == today:
-            if later := self._later_that_day(wall.hour, wall.minute):
-                return datetime.combine(today, later)
+            if later := self._later_that_day(wall):
+                return later
             day = None if today == date.max else self._first_from(today + _DAY)
         return None if day is None else datetime.combine(day, self._earliest)
 
@@ -126,13 +126,16 @@ class FieldStepper:
     def _first_from(self, day: date) -> date | None:
         return day if self.days is None else self.days.first_from(day)
 
-    def _later_that_day(self, hour: int, minute: int) -> time | None:
+    def _later_that_day(self, wall: datetime) -> datetime | None:
+        hour, minutes = wall.hour, self.minutes
         following = bisect_right(self.hours, hour)
         if following and self.hours[following - 1] == hour:
-            place = bisect_right(self.minutes, minute)
-            if place < len(self.minutes):
-                return time(hour, self.minutes[place])
-        return time(self.hours[following], self.minutes[0]) if following < len(self.hours) else None
+            place = bisect_right(minutes, wall.minute)
+            if place < len(minutes):
+                return wall.replace(minute=minutes[place], second=0, microsecond=0)
+        if following == len(self.hours):
+            return None
+        return wall.replace(hour=self.hours[following], minute=minutes[0], second=0, microsecond=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +171,12 @@ class ZonedCalendar:
 class ZonedSchedule:
     """Finds the ticks of a calendar in a zone. The base of `CronExpression`."""
 
-    __slots__ = ("zoned",)
+    __slots__ = ("_latest", "zoned")
 
     def __init__(self, zoned: ZonedCalendar) -> None:
         self.zoned = zoned
+        # The latest tick and its wall time, which comes once. Most callers ask for the tick after the latest one.
+        self._latest: tuple[datetime, datetime] | None = None
 
     def next_after(self, instant: datetime) -> datetime | None:
         """Return the first tick strictly after `instant`, in UTC.
@@ -182,9 +187,11 @@ class ZonedSchedule:
             TypeError: `instant` is not a datetime.
             ValueError: It is naive.
         """
-        start = in_utc(instant)
+        latest = self._latest  # read once, because another thread may replace it
         try:
-            return self._next_after(start)
+            if latest is not None and latest[0] == instant:
+                return self._onwards(latest[1])
+            return self._next_after(in_utc(instant))
         except OverflowError:
             return None
 
@@ -209,9 +216,12 @@ class ZonedSchedule:
         """Return the first instant whose wall time is after `wall`. `wall` is not a repeated time."""
         zoned = self.zoned
         while found := zoned.calendar.next_after(wall):
-            shift = shift_at(found, zoned.zone)
-            if shift is None:
-                return found.replace(tzinfo=zoned.zone).astimezone(UTC)
+            before, after = _offsets(found, zoned.zone)
+            if before == after:
+                tick = _utc(found, before)
+                self._latest = (tick, found)
+                return tick
+            shift = _shift_of(found, (before, after), zoned.zone)
             # The time before `found` was not repeated, so the first pass is still to come.
             if not shift.forward:
                 return _utc(found, shift.before)
@@ -247,7 +257,8 @@ def in_utc(instant: object) -> datetime:
 def wall_time(instant: datetime, zone: tzinfo) -> datetime:
     """Return what the clocks of `zone` show at `instant`, as a naive datetime."""
     try:
-        return instant.astimezone(zone).replace(tzinfo=None)
+        # Without the fold, too: it would go on into the times that are found from this one.
+        return instant.astimezone(zone).replace(tzinfo=None, fold=0)
     except OverflowError:
         # West of Greenwich the first hours of the year 1 have no wall time.
         if instant.year > 1:
@@ -257,13 +268,14 @@ def wall_time(instant: datetime, zone: tzinfo) -> datetime:
 
 def shift_at(wall: datetime, zone: tzinfo) -> Shift | None:
     """Return the shift that skips or repeats a wall time, None when it comes exactly once."""
-    # zoneinfo answers with both offsets of a skipped or repeated time, depending on `fold`.
-    before, after = _offset(wall, zone, fold=0), _offset(wall, zone, fold=1)
-    if before == after:
-        return None
+    before, after = _offsets(wall, zone)
+    return None if before == after else _shift_of(wall, (before, after), zone)
+
+
+def _shift_of(wall: datetime, offsets: tuple[timedelta, timedelta], zone: tzinfo) -> Shift:
     # A skipped or repeated time stands for two instants, and the shift lies between them. This is the earlier one.
-    earliest = wall.replace(microsecond=0, tzinfo=UTC) - max(before, after)
-    return shift_between(earliest, earliest + abs(after - before), (before, after), zone)
+    earliest = wall.replace(microsecond=0, tzinfo=UTC) - max(offsets)
+    return shift_between(earliest, earliest + abs(offsets[1] - offsets[0]), offsets, zone)
 
 
 def shift_between(start: datetime, end: datetime, offsets: tuple[timedelta, timedelta], zone: tzinfo) -> Shift:
@@ -282,5 +294,8 @@ def offset_at(instant: datetime, zone: tzinfo) -> timedelta:
     return instant.astimezone(zone).utcoffset() or _ZERO
 
 
-def _offset(wall: datetime, zone: tzinfo, *, fold: int) -> timedelta:
-    return zone.utcoffset(wall.replace(tzinfo=zone, fold=fold)) or _ZERO
+def _offsets(wall: datetime, zone: tzinfo) -> tuple[timedelta, timedelta]:
+    """Return the offsets of a wall time before and after a shift; equal if no shift skips or repeats it."""
+    # zoneinfo answers with both offsets of a skipped or repeated time, depending on `fold`.
+    local = wall.replace(tzinfo=zone)
+    return local.utcoffset() or _ZERO, local.replace(fold=1).utcoffset() or _ZERO
