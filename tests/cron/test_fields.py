@@ -13,6 +13,7 @@ from aioq import Aarq, CronContext
 from aioq.cron import CronEntry
 from aioq.cron.definition import compare, define, version_of
 from aioq_cron import CronExpression, Except, Union
+from aioq_cron.canonical import canonical_text
 from aioq_cron.errors import InvalidCronExpression
 from aioq_cron.parser import parse_fields
 
@@ -21,7 +22,7 @@ START = datetime(2027, 1, 1, tzinfo=UTC)
 
 def canonical(text: str) -> str:
     """Return the canonical form of an expression."""
-    return parse_fields(text).canonical
+    return canonical_text(parse_fields(text))
 
 
 @pytest.mark.parametrize(

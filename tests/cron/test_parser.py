@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from aioq.errors import AioqError
 from aioq_cron import CronExpression, InvalidCronExpression
-from aioq_cron.parser import NICKNAMES, parse_fields
+from aioq_cron.dialects import CRON
+from aioq_cron.parser import parse_fields
 from tests.times import runs
 
 EVERY_DAY = tuple(range(1, 32))
 COUNT = "expected 5 fields (minute hour day-of-month month day-of-week), got"
-READ = "other systems read it differently:"
+READ = "it means"
 OFF = "; to switch an entry off use enabled=False"
 DECORATE = "and decorate the function to call"
 
@@ -162,33 +163,40 @@ ERRORS = [
     (
         "0 0 9 * * *",
         (
-            f"{COUNT} 6; {READ} Quartz, Spring and node as 'at 09:00 every day', "
-            "croniter as 'at 00:00 on day 9 of the month in each second', AWS as 'at 00:00 on day 9 of the month'"
+            f'{COUNT} 6; {READ} \'at 09:00 every day\' with seconds="first" or dialect="spring", '
+            '\'at 00:00 on day 9 of the month, every second of the minute\' with seconds="last" or dialect="croniter"'
         ),
     ),
     (
         "*/15 * * * * *",
         (
-            f"{COUNT} 6; {READ} Quartz, Spring and node as 'every minute at second */15', "
-            "croniter as 'every 15 minutes in each second', AWS as 'every 15 minutes'"
+            f'{COUNT} 6; {READ} \'every 15 seconds\' with seconds="first" or dialect="spring", '
+            '\'every 15 minutes, every second of the minute\' with seconds="last" or dialect="croniter"'
         ),
     ),
     (
         "30 9 * * 1 *",
         (
-            f"{COUNT} 6; {READ} Quartz, Spring and node as 'at minute 9 past every hour in January at second 30', "
-            "croniter as 'at 09:30 on Monday in each second', AWS as 'at 09:30 on Sunday'"
+            f"{COUNT} 6; {READ} 'at minute 9 past every hour in January, at second 30 of the minute' "
+            'with seconds="first" or dialect="spring", '
+            '\'at 09:30 on Monday, every second of the minute\' with seconds="last" or dialect="croniter"'
         ),
     ),
     (
-        "0 0 12 * * 1",
+        "0 0 12 ? * 1",
         (
-            f"{COUNT} 6; {READ} Quartz as 'at 12:00 on Sunday', Spring and node as 'at 12:00 on Monday', "
-            "croniter as 'at 00:00 on day 12 of the month at second 1'"
+            f'{COUNT} 6; {READ} \'at 12:00 on Monday\' with seconds="first" or dialect="spring", '
+            "'at 12:00 on Sunday' with dialect=\"quartz\""
         ),
     ),
-    ("0 9 * * 1 2026", f"{COUNT} 6; {READ} AWS as 'at 09:00 on Sunday in the year 2026'"),
-    ("0 0 12 ? * MON 2026", f"{COUNT} 7; {READ} Quartz as 'at 12:00 on Monday in the year 2026'"),
+    (
+        "0 9 ? * 2 2026",
+        f"{COUNT} 6; {READ} 'at 09:00 on Monday in the year 2026' with dialect=\"aws\"",
+    ),
+    (
+        "0 0 12 ? * MON 2026",
+        f"{COUNT} 7; {READ} 'at 12:00 on Monday in the year 2026' with dialect=\"quartz\"",
+    ),
     ("61 0 12 * * 1 1", f"{COUNT} 7"),
     (
         "CRON_TZ=Europe/Berlin 0 9 * * *",
@@ -223,7 +231,7 @@ ERRORS = [
     ("-5 * * * *", "minute field: '-5' is not a number, a range or *, in \"-5 * * * *\""),
     ("*-5 * * * *", "minute field: '*-5' is not a number, a range or *, in \"*-5 * * * *\""),
     ("*/5/2 * * * *", "minute field: '*/5/2' is not a number, a range or *, in \"*/5/2 * * * *\""),
-    ("@noon", f"'@noon' is not a nickname; use one of {', '.join(NICKNAMES)}"),
+    ("@noon", f"'@noon' is not a nickname; use one of {', '.join(CRON.nicknames)}"),
     ("@reboot", "'@reboot' is not a nickname; for work at the start of a worker use the lifespan of the app"),
     ("@weekdays", "'@weekdays' is not a nickname; write \"0 0 * * 1-5\""),
     ("@dayly", "'@dayly' is not a nickname; did you mean @daily?"),
@@ -270,7 +278,7 @@ def test_parse_invalid_expression_error_text(expression: str, message: str) -> N
         ("0 0 * * 8#1", "8 is outside 0-7", ""),
         ("0 0 1#2 * *", "'1#2' (nth weekday of the month) is not supported",
          "; write a weekday, # and 1 to 5 as the day of week, as in MON#2"),
-        ("H(0-9)/5 * * * *", "'H(0-9)/5' (hashed value, an extension of Jenkins) is not supported", ""),
+        ("H-5 * * * *", "'H-5' (hashed value) is not supported", "; write H, H/15, H(0-29) or H(0-29)/10"),
         ("R * * * *", "'R' (random value, an extension of croniter) is not supported",
          "; write one value, and spread the runs with jitter="),
         ("0~30 * * * *", "'0~30' (random value, an extension of cronie) is not supported",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Protocol
 
 from aioq.cron.steps import INSTANT
 from aioq_cron.describe_dst import shifts_between
-from aioq_cron.stepper import FieldStepper, wall_time
+from aioq_cron.stepper import wall_time
 
 __all__ = ["count_ticks"]
 
@@ -17,8 +18,16 @@ _MARGIN = timedelta(days=3)
 """More than twice the largest shift of a zone, which is a day."""
 
 
+class CountingStepper(Protocol):
+    """Counts matching moments on a clock that is never put forward or back."""
+
+    def count(self, start: datetime, end: datetime) -> int:
+        """Return the number of matching moments in [start, end), both naive."""
+        ...
+
+
 def count_ticks(
-    calendar: FieldStepper, zone: tzinfo, span: tuple[datetime, datetime], visit: Callable[[datetime, datetime], int]
+    calendar: CountingStepper, zone: tzinfo, span: tuple[datetime, datetime], visit: Callable[[datetime, datetime], int]
 ) -> int:
     """Return the number of ticks of a calendar in a zone, in a half-open span of UTC.
 
@@ -42,7 +51,7 @@ def _around_shifts(zone: tzinfo, start: datetime, end: datetime) -> Iterator[tup
         yield shift.at - width, shift.at + width
 
 
-def _between_shifts(calendar: FieldStepper, zone: tzinfo, start: datetime, end: datetime) -> int:
+def _between_shifts(calendar: CountingStepper, zone: tzinfo, start: datetime, end: datetime) -> int:
     if start >= end:
         return 0
     # Without a shift, the clocks show each wall time of the span once.

@@ -7,6 +7,7 @@ its versions differ in how they read ranges, steps and time zones.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from calendar import monthrange
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import MAXYEAR, date, datetime, time, timedelta
@@ -38,6 +39,11 @@ class DayStepper(Protocol):
 
 def day_stepper(fields: CronFields) -> DayStepper | None:
     """Return a stepper through the days of an expression; None if every day matches. May be shared between threads."""
+    days = _of_all_years(fields)
+    return days if fields.years is None else _InYears(days, fields.years)
+
+
+def _of_all_years(fields: CronFields) -> DayStepper | None:
     any_day, any_weekday = len(fields.days) == DAY.size, len(fields.weekdays) == WEEKDAY.size
     # Of two alternatives, one that matches every day leaves nothing to the other.
     if (any_day and any_weekday) or (fields.either_day and (any_day or any_weekday)):
@@ -190,6 +196,23 @@ class _Both:
             if other is None or other == one:
                 return other
             day = other
+        return None
+
+
+class _InYears:
+    """Finds the days of another stepper, or all days, that are in some years."""
+
+    def __init__(self, days: DayStepper | None, years: Sequence[int]) -> None:
+        self._days = days
+        self._years = years
+
+    def first_from(self, day: date) -> date | None:
+        for year in self._years[bisect_left(self._years, day.year) :]:
+            day = max(day, date(year, 1, 1))
+            found = day if self._days is None else self._days.first_from(day)
+            if found is None or found.year == year:
+                return found
+            day = found
         return None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from aioq_cron.day_rules import ORDINALS, WEEKDAY_NAMES
-from aioq_cron.fields import DAY, HOUR, MINUTE, MONTH, WEEKDAY, CronFields
+from aioq_cron.fields import DAY, EACH_MINUTE, HOUR, MINUTE, MONTH, SECOND, WEEKDAY, CronFields
 
 __all__ = ["in_words", "joined", "listed", "shortened", "spans", "stride"]
 
@@ -39,9 +39,27 @@ _WEEK = 7
 def in_words(fields: CronFields) -> str:
     """Return when an expression fires: "at 09:00 on Monday to Friday"."""
     time, is_plain = _time_in_words(fields.minutes, fields.hours)
+    seconds = _seconds_in_words(fields.seconds)
+    if seconds and time == "every minute":
+        time, seconds = (seconds if seconds.startswith("every") else f"{seconds} of every minute"), ""
     days = _days_in_words(fields)
     every_day = "" if is_plain or days.startswith("on ") else "every day"
-    return " ".join(word for word in (time, every_day, days) if word)
+    years = "" if fields.years is None else _years_in_words(fields.years)
+    words = " ".join(word for word in (time, every_day, days, years) if word)
+    return f"{words}, {seconds} of the minute" if seconds else words
+
+
+def _seconds_in_words(seconds: Sequence[int]) -> str:
+    """Return the seconds of a minute; an empty text if it is the first one alone."""
+    if seconds == EACH_MINUTE:
+        return ""
+    if _divides(seconds, SECOND.size):
+        return _every(stride(seconds), "second")
+    return f"at second{'s' if len(seconds) > 1 else ''} {listed(seconds)}"
+
+
+def _years_in_words(years: Sequence[int]) -> str:
+    return f"in the year{'s' if len(years) > 1 else ''} {listed(years)}"
 
 
 def _days_in_words(fields: CronFields) -> str:

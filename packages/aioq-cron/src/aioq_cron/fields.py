@@ -1,18 +1,30 @@
-"""The five fields of a cron expression: the values that each accepts, and their parsed values."""
+"""The fields of a cron expression: the values that each accepts, and their parsed values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from aioq_cron.day_rules import LONGEST_MONTHS, DayRule
 
-__all__ = ["DAY", "FIELDS", "HOUR", "MINUTE", "MONTH", "WEEKDAY", "CronFields", "Field"]
+__all__ = [
+    "DAY",
+    "EACH_MINUTE",
+    "HOUR",
+    "MINUTE",
+    "MONTH",
+    "SECOND",
+    "WEEKDAY",
+    "WEEKDAY_FROM_1",
+    "YEAR",
+    "YEAR_TO_2099",
+    "CronFields",
+    "Field",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One of the five fields: its name in messages, and the values that it accepts."""
+    """One of the fields: its name in messages, and the values that it accepts."""
 
     name: str
     low: int
@@ -38,12 +50,18 @@ class Field:
         return int(text) if text.isdigit() else self.low + self.names.index(text.upper())
 
 
+SECOND = Field("second", 0, 59)
 MINUTE = Field("minute", 0, 59)
 HOUR = Field("hour", 0, 23)
 DAY = Field("day-of-month", 1, 31)
 MONTH = Field("month", 1, 12, ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"))
 WEEKDAY = Field("day-of-week", 0, 7, ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"))
-FIELDS = (MINUTE, HOUR, DAY, MONTH, WEEKDAY)
+WEEKDAY_FROM_1 = Field(WEEKDAY.name, 1, 7, WEEKDAY.names)
+YEAR = Field("year", 1970, 2199)
+YEAR_TO_2099 = Field("year", 1970, 2099)
+
+EACH_MINUTE = (0,)
+"""The seconds of an expression without a field for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +77,9 @@ class CronFields:
     """0 is Sunday; there is no 7. Empty if the field has rules only."""
     day_rules: tuple[DayRule, ...] = ()
     weekday_rules: tuple[DayRule, ...] = ()
+    seconds: tuple[int, ...] = EACH_MINUTE
+    years: tuple[int, ...] | None = None
+    """None for all years."""
     either_day: bool
     """Whether a date matches by its day or its weekday alone; otherwise both must match."""
     wildcard: bool
@@ -79,66 +100,3 @@ class CronFields:
         40 years. So only the lengths of the months can rule out all dates.
         """
         return self.either_day or self.has_day
-
-    @property
-    def canonical(self) -> str:
-        """The expression in the one form that all texts with this meaning share; it is an expression itself.
-
-        Numbers instead of names, in ascending order, ranges for neighbours, and `*` for all values of a field. If the
-        star of a step has an effect of its own, one field keeps it.
-        """
-        time = _texts(((MINUTE, self.minutes), (HOUR, self.hours)), starred=self.wildcard)
-        every_day = len(self.days) == DAY.size or len(self.weekdays) == WEEKDAY.size
-        if self.either_day and every_day:
-            # One of the alternatives holds on each day, as if both fields were stars.
-            days, weekdays = "*", "*"
-        else:
-            fields = ((DAY, self.days), (WEEKDAY, self.weekdays))
-            days, weekdays = (
-                _with_rules(text, rules)
-                for text, rules in zip(
-                    _texts(fields, starred=not self.either_day), (self.day_rules, self.weekday_rules), strict=True
-                )
-            )
-        return " ".join((*time, days, _text(MONTH, self.months, starred=True), weekdays))
-
-
-def _with_rules(text: str, rules: Sequence[DayRule]) -> str:
-    return ",".join([*([text] if text else []), *(rule.text for rule in rules)])
-
-
-def _texts(fields: Sequence[tuple[Field, tuple[int, ...]]], *, starred: bool) -> list[str]:
-    """Return the texts of two fields, of which one begins with `*` if `starred`, and none otherwise."""
-    texts = [_text(field, values, starred=starred) for field, values in fields]
-    if starred and not any(text.startswith("*") for text in texts):
-        # The star of a step always includes the lowest value, so one of the fields has that.
-        at = next(n for n, (field, values) in enumerate(fields) if values[:1] == (field.low,))
-        texts[at] = _with_star(*fields[at])
-    return texts
-
-
-def _text(field: Field, values: tuple[int, ...], *, starred: bool) -> str:
-    if starred and len(values) == field.size:
-        return "*"
-    return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in _runs(values))
-
-
-def _with_star(field: Field, values: tuple[int, ...]) -> str:
-    for step in range(2, field.size + 1):
-        if values == tuple(sorted({value % 7 if field is WEEKDAY else value for value in field.stepped(step)})):
-            return f"*/{step}"
-    # The longest step adds the lowest value alone, which is among the values anyway.
-    return f"*/{field.size},{_text(field, values, starred=False)}"
-
-
-def _runs(values: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-    """Yield the first and last value of each run of neighbours."""
-    if not values:
-        return
-    first = last = values[0]
-    for value in values[1:]:
-        if value != last + 1:
-            yield first, last
-            first = value
-        last = value
-    yield first, last

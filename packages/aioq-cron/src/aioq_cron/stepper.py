@@ -9,21 +9,23 @@ saving: an expression then makes up for nothing and fires in both passes.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Protocol
 
 from aioq_cron.days import count_days, day_stepper
-from aioq_cron.fields import CronFields
+from aioq_cron.fields import EACH_MINUTE, CronFields
 
 __all__ = [
     "CALENDAR_END",
     "CalendarStepper",
     "FieldStepper",
+    "SecondStepper",
     "Shift",
     "ZonedCalendar",
     "ZonedSchedule",
+    "calendar_of",
     "in_utc",
     "offset_at",
     "shift_between",
@@ -77,10 +79,10 @@ class Shift:
 
 
 class CalendarStepper(Protocol):
-    """Finds matching minutes on a clock that is never put forward or back."""
+    """Finds matching moments on a clock that is never put forward or back."""
 
     def next_after(self, wall: datetime) -> datetime | None:
-        """Return the first matching whole minute strictly after `wall`, both naive.
+        """Return the first matching whole minute or second strictly after `wall`, both naive.
 
         None when the calendar ends before there is one.
         """
@@ -123,6 +125,11 @@ class FieldStepper:
         minutes = bisect_right(self.minutes, wall.minute) if begun else bisect_left(self.minutes, wall.minute)
         return hours * len(self.minutes) + minutes
 
+    def matches(self, wall: datetime) -> bool:
+        """Return whether the minute of `wall` matches."""
+        today = wall.date()
+        return wall.minute in self.minutes and wall.hour in self.hours and self._first_from(today) == today
+
     def _first_from(self, day: date) -> date | None:
         return day if self.days is None else self.days.first_from(day)
 
@@ -136,6 +143,39 @@ class FieldStepper:
         if following == len(self.hours):
             return None
         return wall.replace(hour=self.hours[following], minute=minutes[0], second=0, microsecond=0)
+
+
+class SecondStepper:
+    """Finds matching seconds, within the minutes that match."""
+
+    def __init__(self, minutes: FieldStepper, seconds: Sequence[int]) -> None:
+        self._minutes = minutes
+        self._seconds = seconds
+
+    def next_after(self, wall: datetime) -> datetime | None:
+        """Return the first matching whole second strictly after `wall`."""
+        place = bisect_right(self._seconds, wall.second)
+        if place < len(self._seconds) and self._minutes.matches(wall):
+            return wall.replace(second=self._seconds[place], microsecond=0)
+        minute = self._minutes.next_after(wall)
+        return None if minute is None else minute.replace(second=self._seconds[0])
+
+    def count(self, start: datetime, end: datetime) -> int:
+        """Return the number of matching seconds in [start, end), both naive."""
+        minutes = self._minutes.count(*(wall.replace(second=0, microsecond=0) for wall in (start, end)))
+        return minutes * len(self._seconds) + self._earlier_that_minute(end) - self._earlier_that_minute(start)
+
+    def _earlier_that_minute(self, wall: datetime) -> int:
+        if not self._minutes.matches(wall):
+            return 0
+        # A second that has begun is earlier.
+        return (bisect_right if wall.microsecond else bisect_left)(self._seconds, wall.second)
+
+
+def calendar_of(fields: CronFields) -> FieldStepper | SecondStepper:
+    """Return what finds the moments of an expression."""
+    minutes = FieldStepper(fields)
+    return minutes if fields.seconds == EACH_MINUTE else SecondStepper(minutes, fields.seconds)
 
 
 @dataclass(frozen=True, slots=True)
