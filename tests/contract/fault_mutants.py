@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ from msgspec import structs
 from aioq.backends import MemoryBroker
 from aioq.errors import BrokerFull, BrokerUnavailable
 from aioq.model.ids import new_id
-from aioq.model.job import Claim, ClaimRequest, Lease, NewJob, Settled, Settlement
+from aioq.model.job import CancelledRun, Claim, ClaimRequest, Lease, NewJob, Settled, Settlement
 from aioq.model.states import JobState
 from aioq.protocols import Broker
 from aioq.testing import FaultyBroker
@@ -23,6 +23,7 @@ __all__ = [
     "LosesJobsWhenFull",
     "RaisesOtherError",
     "ReleasesTwice",
+    "MissesCancellations",
     "SleepsThroughOutage",
     "StoresThoughFull",
     "StoresTwice",
@@ -139,3 +140,24 @@ class SleepsThroughOutage(FaultyBroker):
         if self.outages > outages:
             await anyio.sleep(timeout)
         return answer
+
+
+class MissesCancellations(FaultyBroker):
+    """Tells a worker of no cancellation after an outage, although the iterator goes on."""
+
+    def __init__(self, broker: Broker, *, timeout: float = 5.0) -> None:
+        super().__init__(broker, timeout=timeout)
+        self.was_down = False
+        assert isinstance(broker, MemoryBroker)
+        self.heard = broker.aborts
+        self.aborts = self._before_outage
+
+    def go_down(self) -> None:
+        """Go down."""
+        self.was_down = True
+        super().go_down()
+
+    async def _before_outage(self, worker_id: str) -> AsyncIterator[CancelledRun]:
+        async for run in self.heard(worker_id):
+            if not self.was_down:
+                yield run

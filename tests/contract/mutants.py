@@ -17,6 +17,7 @@ from aioq.model.states import JobState
 __all__ = [
     "AcceptsLateRequest",
     "AwaitsAborts",
+    "ForgetsCancelledJobs",
     "ForgetsDeadJobs",
     "ForgetsRequest",
     "ForgetsTickClaim",
@@ -59,11 +60,19 @@ class AcceptsLateRequest(MemoryBroker):
 class ForgetsDeadJobs(MemoryBroker):
     """Shows dead jobs for two seconds."""
 
+    forgotten = JobState.DEAD
+
     async def get_job(self, job_id: str, *, queue: str) -> JobRecord | None:
         """Look a job up."""
         record = await super().get_job(job_id, queue=queue)
-        over = record and record.state is JobState.DEAD and await self.time() - (record.finished_at or 0.0) > 2
+        over = record and record.state is self.forgotten and await self.time() - (record.finished_at or 0.0) > 2
         return None if over else record
+
+
+class ForgetsCancelledJobs(ForgetsDeadJobs):
+    """Shows cancelled jobs for two seconds."""
+
+    forgotten = JobState.CANCELLED
 
 
 class ForgetsTickClaim(MemoryBroker):

@@ -19,6 +19,7 @@ CAUGHT = [
     (mutants.ForgetsRequest, "test_claim_repeated_later_returns_same_leases", "broker"),
     (mutants.AcceptsLateRequest, "test_claim_that_arrives_late_takes_nothing", "broker"),
     (mutants.ForgetsDeadJobs, "test_settle_dead_job_is_kept_for_a_day", "broker"),
+    (mutants.ForgetsCancelledJobs, "test_cancel_job_is_kept_for_an_hour", "broker"),
     (mutants.ForgetsTickClaim, "test_claim_tick_repeated_later_gets_same_answer", "broker ledger"),
     (mutants.LosesRepeatedLease, "test_extend_lease_named_twice_is_held", "broker"),
     (mutants.NamesDueJobAsNext, "test_claim_next_due_omits_jobs_that_are_due", "broker"),
@@ -45,6 +46,7 @@ FAULTS = [
     (fault_mutants.ReleasesTwice, "test_settle_with_lost_reply_is_done_once"),
     (fault_mutants.SleepsThroughOutage, "test_wait_and_claim_through_outage_gets_job"),
     (fault_mutants.SleepsThroughOutage, "test_wait_for_result_through_outage_ends"),
+    (fault_mutants.MissesCancellations, "test_aborts_after_outage_yield_cancelled_run"),
 ]
 """A class, and the test of the suite of faults that must find its defect."""
 

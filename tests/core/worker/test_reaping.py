@@ -53,6 +53,8 @@ async def test_reaper_crashed_worker_jobs_run_here(clock: VirtualClock, caplog: 
         await clock.advance(5 + 6 / 3 * 1.25)
         assert await job.result(timeout=5) == 2
     assert f"worker crashed crashed or was cut off: job {job.id} is back in the queue" in caplog.messages
+    (reaped,) = [vars(record) for record in caplog.records if getattr(record, "event", "") == "jobs_reaped"]
+    assert (reaped["worker_id"], reaped["job_ids"], reaped["queues"]) == ("crashed", [job.id], [job.queue])
 
 
 async def test_reaper_job_with_max_crashes_is_dead(clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:

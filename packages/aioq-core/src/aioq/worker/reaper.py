@@ -109,7 +109,12 @@ def _log_reaped(reaped: Iterable[Reaped]) -> None:
             _named(jobs),
             "dead, after the last crash that max_crashes allows" if dead else "back in the queue",
             # The worker that lost them, and not this one.
-            extra={"event": "jobs_reaped", "worker_id": worker_id, "job_ids": [job.job_id for job in jobs]},
+            extra={
+                "event": "jobs_reaped",
+                "worker_id": worker_id,
+                "job_ids": [job.job_id for job in jobs],
+                "queues": [job.queue for job in jobs],
+            },
         )
 
 

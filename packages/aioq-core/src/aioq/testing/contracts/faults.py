@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,7 @@ from msgspec import structs
 from aioq.conformance import supports
 from aioq.errors import BrokerFull, BrokerUnavailable
 from aioq.model.job import Completed, Settled
-from aioq.protocols import Broker, Signals
+from aioq.protocols import Broker, JobStore, Signals
 from aioq.testing.contracts.lost_replies import LostReplyContract
 from aioq.testing.faults import Faults
 
@@ -155,6 +156,38 @@ class FaultContract(LostReplyContract):
 
         ended = Completed(lease=lease, retain_for=60)
         await self._through_outage(wait, lambda: peer.settle([ended]), faults)
+
+    async def test_aborts_after_outage_yield_cancelled_run(self, broker: Broker, peer: Broker, faults: Faults) -> None:
+        """The iterator goes on after an outage, or raises and can be called again."""
+        signals, store = broker, peer
+        if not supports(signals, Signals) or not supports(store, JobStore):
+            pytest.skip("a broker without Signals and JobStore tells of no cancellation")
+        heard: list[str] = []
+
+        async def listen() -> None:
+            while True:
+                with suppress(BrokerUnavailable):
+                    async for run in signals.aborts("w1"):
+                        heard.append(run.job_id)
+                await anyio.sleep(self.tick / 4)
+
+        with anyio.fail_after(self.timeout * 4 + 5):
+            async with anyio.create_task_group() as group:
+                group.start_soon(listen)
+                await self.settle_down()
+                faults.go_down()
+                await self.settle_down()
+                faults.recover()
+                cancelled: list[str] = []
+                # Those that are cancelled before the broker listens again may be left out.
+                while not heard:
+                    cancelled.append(f"job-{len(cancelled)}")
+                    await peer.enqueue([self.job(cancelled[-1])])
+                    await self.claim_one(peer)
+                    await store.cancel_job(cancelled[-1], queue="q")
+                    await self.settle_down()
+                group.cancel_scope.cancel()
+        assert heard[0] in cancelled
 
     async def settle_down(self) -> None:
         """Give a waiter time to start waiting."""

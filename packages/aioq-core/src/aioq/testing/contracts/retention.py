@@ -48,3 +48,15 @@ class RetentionContract(BrokerSuite):
         assert record is not None
         assert record.state is JobState.DEAD
         assert [dead.id for dead in await store.list_dead_jobs("q")] == ["a"]
+
+    async def test_cancel_job_is_kept_for_an_hour(self, broker: Broker) -> None:
+        """A cancelled job is kept, so that it can be looked up and replayed."""
+        store = broker
+        if not supports(store, JobStore):
+            pytest.skip("a broker that is not a JobStore cancels nothing")
+        await broker.enqueue([self.job("a")])
+        assert await store.cancel_job("a", queue="q") is True
+        await self.pass_long(HOUR)
+        record = await store.get_job("a", queue="q")
+        assert record is not None
+        assert record.state is JobState.CANCELLED
