@@ -40,19 +40,19 @@ WORKERS = "4"
 GROUPS = nox.project.load_toml(ROOT / "pyproject.toml")
 CORE, CRON, REDIS, UMBRELLA = "aioq-core", "aioq-cron", "aioq-redis", "aioq"
 DISTRIBUTIONS = [CORE, CRON, REDIS, UMBRELLA]
-PART = ["tests/core", "tests/cron", *(str(path) for path in sorted(ROOT.glob("tests/contract/test_memory*.py")))]
+MEMORY = [str(path) for path in sorted(ROOT.glob("tests/contract/test_memory*.py"))]
+ASYNCIO_ONLY = ["-k", "not trio"]
+"""Trio is no part of Python, and our packages do not depend on it."""
+PART = ["tests/core", "tests/cron", *MEMORY, *ASYNCIO_ONLY]
 """Tests of what differs from Python to Python: all but the servers, which cost most of the time."""
 WHOLE = ["--ignore=tests/packaging/third_party"]
 """The tests of the packages of third parties are run by `plugins`, where these are installed."""
 
 LOWEST = [
-    *("tests/core", "tests/cron", "tests/redis", "tests/contract"),
-    # Faults, clusters and other users of servers depend on no release of a dependency, and take minutes.
-    *("--ignore=tests/redis/test_faults.py", "--ignore=tests/redis/test_machine.py"),
-    *("--ignore=tests/contract/test_redis_cluster.py", "--ignore=tests/contract/test_redis_default_user.py"),
+    *("tests/core", "tests/cron", "tests/redis/client", *MEMORY, "tests/contract/test_redis.py"),
+    # Clusters and other groups of servers depend on no release of a dependency, and take minutes.
     *("--ignore=tests/redis/client/test_cluster.py", "--ignore=tests/redis/client/test_sentinel.py"),
-    *("--ignore=tests/redis/client/test_replication.py", "--ignore=tests/redis/bad_inputs"),
-    "--ignore=tests/redis/test_node_away.py",
+    *("--ignore=tests/redis/client/test_replication.py", *ASYNCIO_ONLY),
 ]
 """Tests of what differs from release to release of a dependency."""
 

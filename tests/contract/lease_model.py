@@ -132,7 +132,7 @@ class Violation(NamedTuple):
     steps: tuple[str, ...]
 
 
-def explore(rules: Rules, *, jobs: int = 1, epochs: int = 4) -> tuple[int, Violation | None]:
+def explore(rules: Rules, *, jobs: int = 1, epochs: int = 3) -> tuple[int, Violation | None]:
     """Return the number of states, and the first broken promise.
 
     Args:

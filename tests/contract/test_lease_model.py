@@ -16,7 +16,7 @@ def test_lease_model_invariants_hold_in_every_state() -> None:
 
 def test_lease_model_suspects_run_alone_and_end() -> None:
     """Of two jobs and two workers, a suspect never runs beside another job, and both jobs end."""
-    states, violation = explore(Rules(), jobs=2, epochs=3)
+    states, violation = explore(Rules(), jobs=2)
     assert violation is None
     assert states > 256
 
@@ -169,6 +169,6 @@ class SuspectsRunBesideOthers(Rules):
 
 def test_lease_model_detects_suspect_beside_job() -> None:
     """The model of two jobs detects a suspect that runs beside another job."""
-    _, violation = explore(SuspectsRunBesideOthers(), jobs=2, epochs=3)
+    _, violation = explore(SuspectsRunBesideOthers(), jobs=2)
     assert violation is not None
     assert violation.promise == "a suspect runs alone"

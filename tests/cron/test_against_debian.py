@@ -43,7 +43,7 @@ def between(schedule: CronExpression, start: datetime, end: datetime) -> Iterato
 
 
 @given(CRONTABS, st.sampled_from(ZONES), st.integers(1975, 2037), HOURS, HOURS, st.data())
-@settings(max_examples=max(800, THOROUGH), deadline=None)
+@settings(max_examples=max(300, THOROUGH), deadline=None)
 @pytest.mark.timeout(60 + THOROUGH)
 def test_runs_near_shifts_match_debian(
     crontab: Crontab, name: str, year: int, before: timedelta, after: timedelta, data: st.DataObject
