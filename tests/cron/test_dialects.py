@@ -238,7 +238,7 @@ def test_hash_without_name_says_what_to_do() -> None:
         expression.in_words,
         lambda: expression.clock_changes(START, START + timedelta(days=365)),
     ):
-        with pytest.raises(InvalidCronExpression, match=r"has an H, and no name .* pass it to @app\.cron"):
+        with pytest.raises(InvalidCronExpression, match=r"has an H, and no name .* @app\.cron and"):
             ask()
     assert expression == CronExpression("h  9 * * *")
     named = expression.named("report")

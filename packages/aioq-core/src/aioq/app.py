@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import tzinfo
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeAlias, TypeVar, Unpack, overload
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeAlias, TypeVar, Unpack, overload
 
 from aioq.callables import calling_module
 from aioq.conformance import check_broker, supports, why_unsupported
@@ -178,6 +178,8 @@ class Aarq:
         queue: str = "default",
         name: str | None = None,
         tz: str | tzinfo | None = None,
+        seconds: Literal["first", "last"] | None = None,
+        dialect: str | None = None,
         unique: bool = False,
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
@@ -196,6 +198,9 @@ class Aarq:
             name: The name of the entry; `module.function` when None, with `:2` and so on
                 for further entries of one function.
             tz: The time zone of the expression; when None that of the app, or else UTC.
+            seconds: The place of a sixth field, which has the seconds; none when None.
+            dialect: The system as whose text the expression is read: with aioq-cron `quartz`, `aws`,
+                `croniter`, `jenkins` or `spring`.
             unique: Fire once per tick for the whole fleet instead of once on each worker.
             args: Positional arguments of the function, after the context.
             kwargs: Keyword arguments of the function.
@@ -214,7 +219,7 @@ class Aarq:
         """
         with error_context(f"@app.cron({text_of(schedule)})"):
             draft = CronDraft(
-                timing=self._timing(schedule, tz, cron_options(options)),
+                timing=self._timing(schedule, cron_options(options), tz=tz, seconds=seconds, dialect=dialect),
                 name=name,
                 queue=queue,
                 unique=unique,
@@ -241,6 +246,8 @@ class Aarq:
         kwargs: Mapping[str, Any] | None = None,
         name: str | None = None,
         tz: str | tzinfo | None = None,
+        seconds: Literal["first", "last"] | None = None,
+        dialect: str | None = None,
         **options: Unpack[ScheduleKeywords],
     ) -> str:
         """Enqueue one job of a task at each tick, once for the whole fleet. Returns the entry's name.
@@ -256,6 +263,9 @@ class Aarq:
             name: The name of the entry; the task's name when None, with `:2` and so on for
                 further schedules of one task.
             tz: The time zone of the expression; when None that of the app, or else UTC.
+            seconds: The place of a sixth field, which has the seconds; none when None.
+            dialect: The system as whose text the expression is read: with aioq-cron `quartz`, `aws`,
+                `croniter`, `jenkins` or `spring`.
             options: The fields of `CronOptions` except `timeout`, which is set on the task.
 
         Raises:
@@ -265,7 +275,7 @@ class Aarq:
         self._need_ledger("app.schedule")
         with error_context(f"app.schedule({text_of(task)}, {text_of(schedule)})"):
             draft = ScheduleDraft(
-                timing=self._timing(schedule, tz, schedule_options(options)),
+                timing=self._timing(schedule, schedule_options(options), tz=tz, seconds=seconds, dialect=dialect),
                 name=name,
                 args=args,
                 kwargs={} if kwargs is None else kwargs,
@@ -324,12 +334,27 @@ class Aarq:
     ) -> None:
         await self.close()
 
-    def _timing(self, schedule: str | Schedule, tz: str | tzinfo | None, options: CronOptions) -> Timing:
-        if tz is not None and not isinstance(schedule, str):
-            raise ValueError(f"tz is the zone of a cron expression; leave it out for the schedule {schedule!r}")
+    def _timing(
+        self,
+        schedule: str | Schedule,
+        options: CronOptions,
+        *,
+        tz: str | tzinfo | None,
+        seconds: str | None,
+        dialect: str | None,
+    ) -> Timing:
+        if not isinstance(schedule, str):
+            if tz is not None:
+                raise ValueError(f"tz is the zone of a cron expression; leave it out for the schedule {schedule!r}")
+            if seconds is not None or dialect is not None:
+                raise ValueError(
+                    f"seconds and dialect are for the text of an expression; leave them out for {schedule!r}"
+                )
         # A zone of the entry counts more than that of the app.
         zone = self.tz if tz is None else tz
-        return Timing(schedule=schedule, zone=zone, scheduler=self.scheduler, options=options)
+        return Timing(
+            schedule=schedule, zone=zone, scheduler=self.scheduler, options=options, seconds=seconds, dialect=dialect
+        )
 
     def _need_ledger(self, needed_for: str) -> None:
         if not supports(self.broker, TickLedger):

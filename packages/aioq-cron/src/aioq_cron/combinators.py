@@ -13,7 +13,7 @@ from aioq.cron.steps import INSTANT
 from aioq.cron.zones import zone_text
 from aioq_cron.describe_dst import MAX_RUNS
 from aioq_cron.exclude import MAX_EXCLUDED_IN_A_ROW, ExcludedDates, ExcludedTicks, exclusion
-from aioq_cron.parts import canonical_label, changes_of, checked, common_zone, label, words_of, zone_of
+from aioq_cron.parts import canonical_label, changes_of, checked, common_zone, label, named_part, words_of, zone_of
 from aioq_cron.queries import ScheduleQueries, fires_at
 from aioq_cron.stepper import in_utc
 
@@ -67,6 +67,10 @@ class Union(Combinable):
 
     def __init__(self, *schedules: Schedule) -> None:
         object.__setattr__(self, "schedules", _checked_parts(schedules, "Union"))
+
+    def named(self, name: str) -> Union:
+        """Return it with the parts that the entry with this name has; see `CronExpression`."""
+        return Union(*(named_part(schedule, name) for schedule in self.schedules))
 
     @property
     def tz(self) -> tzinfo | None:
@@ -124,6 +128,10 @@ class Intersection(Combinable):
 
     def __init__(self, *schedules: Schedule) -> None:
         object.__setattr__(self, "schedules", _checked_parts(schedules, "Intersection"))
+
+    def named(self, name: str) -> Intersection:
+        """Return it with the parts that the entry with this name has; see `CronExpression`."""
+        return Intersection(*(named_part(schedule, name) for schedule in self.schedules))
 
     @property
     def tz(self) -> tzinfo | None:
@@ -205,6 +213,13 @@ class Except(Combinable):
     ) -> None:
         object.__setattr__(self, "schedule", checked(schedule, "Except"))
         object.__setattr__(self, "_excluded", exclusion(excluded, tz, schedule))
+
+    def named(self, name: str) -> Except:
+        """Return it with the parts that the entry with this name has; see `CronExpression`."""
+        schedule, excluded = named_part(self.schedule, name), self._excluded
+        if isinstance(excluded, ExcludedTicks):
+            return Except(schedule, named_part(excluded.schedule, name))
+        return Except(schedule, excluded.dates, tz=excluded.zone)
 
     @property
     def excluded(self) -> Container[date] | Schedule:

@@ -186,8 +186,8 @@ class _Unnamed:
 
     def error(self) -> InvalidCronExpression:
         return InvalidCronExpression(
-            f'"{self._expression}" has an H, and no name to choose its value by; pass it to @app.cron or app.schedule, '
-            "which give it the name of their entry, or write CronExpression(..., name=...)",
+            f'"{self._expression}" has an H, and no name to choose its value by: @app.cron and app.schedule give it '
+            "the name of their entry; elsewhere pass name=, or --name on the command line",
             expression=self._expression,
         )
 

@@ -6,10 +6,20 @@ from collections.abc import Iterable
 from datetime import datetime, tzinfo
 
 from aioq.cron import ClockChange
-from aioq.cron.schedule import CanonicalSchedule, ExplainedSchedule, Schedule
+from aioq.cron.schedule import CanonicalSchedule, ExplainedSchedule, NamedSchedule, Schedule
 from aioq.cron.zones import zone_text
 
-__all__ = ["canonical_label", "changes_of", "checked", "common_zone", "label", "stable_text", "words_of", "zone_of"]
+__all__ = [
+    "canonical_label",
+    "changes_of",
+    "checked",
+    "common_zone",
+    "label",
+    "named_part",
+    "stable_text",
+    "words_of",
+    "zone_of",
+]
 
 _JOINTS = (" and ", " except ", " if also ")
 
@@ -25,6 +35,11 @@ def checked(part: object, whole: str) -> Schedule:
     if not isinstance(part, Schedule):
         raise TypeError(f"{whole} takes schedules, which have a method next_after, got {part!r}")
     return part
+
+
+def named_part(part: Schedule, name: str) -> Schedule:
+    """Return a part as it is in the entry with this name."""
+    return part.named(name) if isinstance(part, NamedSchedule) else part
 
 
 def zone_of(part: object) -> tzinfo | None:

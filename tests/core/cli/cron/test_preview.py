@@ -191,3 +191,27 @@ def test_explain_plain_schedule_suggests_next(project: Project, monkeypatch: pyt
         "aioq: cron explain: the installed scheduler returns EverySeconds, which cannot explain itself; "
         "aioq cron next shows when it fires\n"
     )
+
+
+def test_next_and_explain_read_seconds_and_dialects(project: Project) -> None:
+    """Both commands take the arguments that say how a text is read."""
+    outcome = project.aioq("cron", "next", "*/20 * * * * *", "--seconds", "first", "-n", "4")
+    assert (outcome.code, {line[-8:-6] for line in outcome.out.splitlines()[1:]}) == (0, {"00", "20", "40"})
+    outcome = project.aioq("cron", "explain", "cron(0 9 ? * 6L 2030)", "--dialect", "aws")
+    assert outcome.out.startswith(
+        '"cron(0 9 ? * 6L 2030)" in UTC fires at 09:00 on the last Friday of the month in the year 2030.\n'
+    )
+    outcome = project.aioq("cron", "next", "0 0 * * * *", "--dialect", "quarz")
+    assert (outcome.code, outcome.err) == (
+        2,
+        "aioq: dialect is one of quartz, aws, croniter, jenkins, spring, or None; got 'quarz'\n",
+    )
+
+
+def test_explain_shows_value_of_hash(project: Project) -> None:
+    """With the name of the entry the command says the value that workers use; without it, what to do."""
+    outcome = project.aioq("cron", "explain", "H 9 * * *", "--name", "report")
+    assert outcome.out.startswith('"H 9 * * * (6 9 * * *)" in UTC fires at 09:06 every day.\n')
+    outcome = project.aioq("cron", "explain", "H 9 * * *")
+    assert outcome.code == 2
+    assert outcome.err.endswith("elsewhere pass name=, or --name on the command line\n")

@@ -23,8 +23,8 @@ from aioq.callables import (
 from aioq.cron import CronEntry, CronOptions
 from aioq.cron.bounds import bounded
 from aioq.cron.options import CronKeywords, ScheduleKeywords
-from aioq.cron.schedule import CanonicalSchedule, Schedule
-from aioq.cron.scheduler import Scheduler
+from aioq.cron.schedule import CanonicalSchedule, NamedSchedule, Schedule
+from aioq.cron.scheduler import DialectScheduler, Scheduler
 from aioq.cron.zones import zone_text
 from aioq.errors import AioqError, TaskDefinitionError
 from aioq.model.ids import TICK_IDS, check_name, tick_id
@@ -98,14 +98,12 @@ class Timing:
     """The zone of an expression. A schedule object may have its own."""
     scheduler: Scheduler
     options: CronOptions
+    seconds: str | None = None
+    dialect: str | None = None
+    """Both say how to read the text of an expression."""
 
     def __post_init__(self) -> None:
         _check_schedule(self.schedule)
-
-    @property
-    def expression(self) -> str:
-        """The schedule as text: the same in every process."""
-        return self.schedule if isinstance(self.schedule, str) else _text_of_object(self.schedule)
 
     @property
     def tz(self) -> str:
@@ -115,13 +113,36 @@ class Timing:
             return zone_text(own)
         return own if isinstance(own, str) else "UTC"
 
-    def parsed(self) -> tuple[Schedule, str]:
-        """Return the schedule within its bounds, and its text in canonical form; "" if it has none."""
-        schedule = self.schedule
-        if not isinstance(schedule, Schedule):
-            schedule = self.scheduler.parse(schedule, tz=self.zone)
-        canonical = schedule.canonical if isinstance(schedule, CanonicalSchedule) else ""
-        return bounded(schedule, self.options.start, self.options.end), canonical
+    def of_entry(self, name: str | None) -> EntrySchedule:
+        """Return the schedule of the entry with this name, within its bounds; None if it has no entry."""
+        schedule = self.schedule if isinstance(self.schedule, Schedule) else self._parsed(self.schedule)
+        text = self.schedule if isinstance(self.schedule, str) else None
+        if name is not None and isinstance(schedule, NamedSchedule):
+            schedule, text = schedule.named(name), None
+        return EntrySchedule(
+            schedule=bounded(schedule, self.options.start, self.options.end),
+            expression=_text_of_object(schedule) if text is None else text,
+            canonical=schedule.canonical if isinstance(schedule, CanonicalSchedule) else "",
+        )
+
+    def _parsed(self, expression: str) -> Schedule:
+        if self.seconds is None and self.dialect is None:
+            return self.scheduler.parse(expression, tz=self.zone)
+        if not isinstance(self.scheduler, DialectScheduler):
+            option = "seconds" if self.dialect is None else "dialect"
+            raise TypeError(f"{type(self.scheduler).__name__} has no dialects of expressions; leave out {option}=")
+        return self.scheduler.parse_dialect(expression, tz=self.zone, seconds=self.seconds, dialect=self.dialect)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntrySchedule:
+    """The schedule of an entry, with the texts that the entry is known by."""
+
+    schedule: Schedule
+    expression: str
+    """As its author wrote it, with what the name of the entry has chosen; the same in every process."""
+    canonical: str
+    """In canonical form; "" if it has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,20 +169,21 @@ class CronDraft:
     def entry(self, function: Callable[..., Any], crons: Registry[CronEntry]) -> CronEntry:
         """Return the entry of a function. Without a given name, it gets one that is free among `crons`."""
         _check_function(function, self.args, self.kwargs)
+        name = self.name or _free_name(own_name(function, 'app.cron("...", name="...")'), function, crons)
         with error_context(f"@app.cron({text_of(self.timing.schedule)}) on {name_of(function)}"):
-            schedule, canonical = self.timing.parsed()
+            timed = self.timing.of_entry(name)
         return CronEntry(
-            name=self.name or _free_name(own_name(function, 'app.cron("...", name="...")'), function, crons),
+            name=name,
             function=function,
-            schedule=schedule,
+            schedule=timed.schedule,
             queue=self.queue,
             unique=self.unique,
             args=self.args,
             kwargs=dict(self.kwargs),
             on_error=self.on_error,
             options=self.timing.options,
-            expression=self.timing.expression,
-            canonical=canonical,
+            expression=timed.expression,
+            canonical=timed.canonical,
             tz=self.timing.tz,
             where=where(function),
         )
@@ -184,18 +206,18 @@ class ScheduleDraft:
         _check_schedule_name(name)
         template = tick_id(name, 0)
         job = task.make_call(EnqueueOptions(), self.args, self.kwargs, schedule_id=template).job
-        schedule, canonical = self.timing.parsed()
+        timed = self.timing.of_entry(name)
         return CronEntry(
             name=name,
             function=task.function,
-            schedule=schedule,
+            schedule=timed.schedule,
             queue=job.queue,
             unique=True,
             job=msgspec.structs.replace(job, id=f"{TICK_IDS}{name}"),
             sign=task.signed if task.signs else None,
             options=self.timing.options,
-            expression=self.timing.expression,
-            canonical=canonical,
+            expression=timed.expression,
+            canonical=timed.canonical,
             tz=self.timing.tz,
             where=calling_line(),
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol, runtime_checkable
 
-__all__ = ["CanonicalSchedule", "ClockChange", "ExplainedSchedule", "Schedule"]
+__all__ = ["CanonicalSchedule", "ClockChange", "ExplainedSchedule", "NamedSchedule", "Schedule"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,18 @@ class CanonicalSchedule(Schedule, Protocol):
     @property
     def canonical(self) -> str:
         """The one text that all ways to write this schedule share, without its zone; the same in every release."""
+        ...
+
+
+@runtime_checkable
+class NamedSchedule(Schedule, Protocol):
+    """A schedule that may take the name of its entry into account, such as an expression with `H`."""
+
+    def named(self, name: str) -> Schedule:
+        """Return the schedule of the entry with this name; an app asks once, when the entry is defined.
+
+        Its `str` says what the name has chosen. The same name gives the same schedule in every process and release.
+        """
         ...
 
 

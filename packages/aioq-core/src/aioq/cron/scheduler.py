@@ -10,7 +10,7 @@ from aioq.clock import Clock
 from aioq.cron.entry import CronEntry, Tick
 from aioq.cron.schedule import Schedule
 
-__all__ = ["Scheduler"]
+__all__ = ["DialectScheduler", "Scheduler"]
 
 
 @runtime_checkable
@@ -36,5 +36,27 @@ class Scheduler(Protocol):
         together (the clock stepped, the loop was blocked), `fire` is called once, with the newest
         tick and the oldest as its `first`, and decides about them. `fire` returns at once. A
         schedule that raises disables its entry and no other, with one log line.
+        """
+        ...
+
+
+@runtime_checkable
+class DialectScheduler(Scheduler, Protocol):
+    """A scheduler that reads expressions with a field for the seconds, and those of other systems."""
+
+    def parse_dialect(
+        self,
+        expression: str,
+        *,
+        tz: str | tzinfo | None = None,
+        seconds: str | None = None,
+        dialect: str | None = None,
+    ) -> Schedule:
+        """Return the schedule that `expression` means in `tz` (UTC when None).
+
+        `seconds` is the place of the field of the seconds, `first` or `last`, and `dialect` the name of the system.
+
+        Raises:
+            ValueError: The expression, the zone or the dialect is invalid, or the expression never fires.
         """
         ...

@@ -14,8 +14,9 @@ from aioq.cli.arguments import Commands, add_count, add_json, count_of
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.output import Column, Table, print_json, print_out, terminal_width
 from aioq.cli.times import format_times, now
-from aioq.cron import ClockChange, upcoming
-from aioq.cron.schedule import ExplainedSchedule, Schedule
+from aioq.cron import ClockChange, CronOptions, upcoming
+from aioq.cron.define import EntrySchedule, Timing
+from aioq.cron.schedule import ExplainedSchedule
 from aioq.discovery import scheduler_named
 
 __all__ = ["Explanation", "explain", "explain_schedule", "explanation_lines", "register", "show_next"]
@@ -58,13 +59,16 @@ def _add_expression(parser: argparse.ArgumentParser, count: int) -> None:
     parser.add_argument("expression", nargs="+", metavar="EXPR", help='five fields in quotes, as in "*/5 * * * *"')
     add_count(parser, "runs", count)
     parser.add_argument("--tz", metavar="ZONE", help="the time zone of the expression; UTC by default")
+    parser.add_argument("--seconds", metavar="PLACE", help="first or last: the place of a field of the seconds")
+    parser.add_argument("--dialect", metavar="NAME", help="quartz, aws, croniter, jenkins or spring")
+    parser.add_argument("--name", metavar="ENTRY", help="the name of the entry, which chooses the values of H")
     add_json(parser)
 
 
 def show_next(arguments: argparse.Namespace) -> int:
     """Show the next runs of an expression."""
     count = count_of(arguments, "cron next", MAX_RUNS)
-    schedule = _parse(arguments.expression, arguments.tz)
+    schedule = _parse(arguments).schedule
     zone = ZoneInfo(arguments.tz or "UTC")
     runs = upcoming(schedule, now(), count)
     if arguments.json:
@@ -90,7 +94,8 @@ class Explanation:
 def explain(arguments: argparse.Namespace) -> int:
     """Explain an expression."""
     count = count_of(arguments, "cron explain", MAX_RUNS)
-    schedule = _parse(arguments.expression, arguments.tz)
+    timed = _parse(arguments)
+    schedule = timed.schedule
     if not isinstance(schedule, ExplainedSchedule):
         raise CommandError(
             f"cron explain: the installed scheduler returns {type(schedule).__name__}, which cannot explain itself; "
@@ -98,8 +103,7 @@ def explain(arguments: argparse.Namespace) -> int:
             Exit.CONFIG,
         )
     zone = ZoneInfo(arguments.tz or "UTC")
-    expression = " ".join(arguments.expression)
-    explanation = explain_schedule(now(), schedule, expression=expression, zone=zone, count=count)
+    explanation = explain_schedule(now(), schedule, expression=timed.expression, zone=zone, count=count)
     if arguments.json:
         print_json(_explanation_as_json(explanation))
     else:
@@ -170,13 +174,24 @@ def _explanation_as_json(explanation: Explanation) -> dict[str, object]:
     }
 
 
-def _parse(words: Sequence[str], tz: str | None) -> Schedule:
+def _parse(arguments: argparse.Namespace) -> EntrySchedule:
     try:
         # Without an app there is no other scheduler to ask.
-        return scheduler_named("cron").parse(" ".join(words), tz=tz)
+        timing = Timing(
+            schedule=" ".join(arguments.expression),
+            zone=arguments.tz,
+            scheduler=scheduler_named("cron"),
+            options=CronOptions(),
+            seconds=arguments.seconds,
+            dialect=arguments.dialect,
+        )
+        timed = timing.of_entry(arguments.name)
+        # An H without a name is noticed here, and not when the output has begun.
+        timed.schedule.next_after(now())
     except (TypeError, ValueError) as error:
-        hint = "; put the expression in quotes, or the shell expands its stars" if len(words) > 1 else ""
+        hint = "; put the expression in quotes, or the shell expands its stars" if len(arguments.expression) > 1 else ""
         raise CommandError(f"{error}{hint}") from error
+    return timed
 
 
 def _run_table(runs: Sequence[datetime], zone: ZoneInfo) -> str:
