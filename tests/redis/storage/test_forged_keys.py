@@ -15,6 +15,7 @@ from aioq.model.job import Completed, Dead, Expired, Failed, Lease, Retried, Set
 from aioq.model.states import JobState
 from aioq_redis import RedisBroker
 from aioq_redis.storage.keys import FLEET, TYPES
+from tests import servers
 from tests.redis.job_helpers import FAILURE, claim, job, let_pass, request
 
 pytestmark = pytest.mark.usefixtures("_tampered")
@@ -35,6 +36,12 @@ STATES = (
     "cancelled",
 )
 QUEUE_KEYS = sorted(name for name in TYPES if name not in FLEET | {"cron", "ticks"})
+
+
+@pytest.fixture(scope="session")
+def redis_kind() -> str:
+    """One kind of server will do: what the scripts make of a value does not depend on it."""
+    return servers.first()
 
 
 @pytest.fixture
