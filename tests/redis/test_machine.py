@@ -57,6 +57,8 @@ def test_ledger_answers_as_the_model(raw: Any, redis_url: str, namespace: str) -
     class RedisLedgerMachine(LedgerMachine):
         """A namespace that is empty at the start of each life."""
 
+        versions_lapse = False
+
         async def make_broker(self) -> Broker:
             return VirtualBroker(raw, redis_url, namespace)
 

@@ -169,6 +169,26 @@ class CronRegistrationContract(LedgerSuite):
         assert await ledger.cron_statuses("app") == []
         assert (await self.claim_tick(ledger, await broker.time() + 0.5)).outcome is WON
 
+    async def test_register_crons_same_name_in_other_queue_is_another_entry(
+        self, broker: Broker, ledger: TickLedger
+    ) -> None:
+        """Two apps may have an entry of one name in two queues: each is changed, paused, fired and retired alone."""
+        ours, theirs = self.key(), CronKey("r", "report")
+        now = await self.whole_now(broker)
+        assert (await self.register(ledger, self.entry())).added == [ours]
+        assert (await self.register(ledger, self.entry(queue="r"), app="other")).added == [theirs]
+        assert (await self.register(ledger, self.entry(fingerprint=HOURLY), version="2")).changed == [ours]
+        assert (await self.claim_tick(ledger, now + 0.5)).outcome is SUPERSEDED
+        await ledger.pause_cron(ours, note="", by="me")
+        assert (await self.claim_tick(ledger, now + 0.5, queue="r")).outcome is WON
+        await self.register(ledger, version="3")
+        statuses = {status.app: status for status in await ledger.cron_statuses()}
+        assert [(app, status.pause is None, status.retired_at is None) for app, status in statuses.items()] == [
+            ("app", False, False),
+            ("other", True, True),
+        ]
+        assert [len(await ledger.tick_history(key)) for key in (ours, theirs)] == [0, 1]
+
     async def test_cron_statuses_are_sorted(self, ledger: TickLedger) -> None:
         """Statuses are sorted by queue and name, with definitions as they were registered."""
         crons = [
@@ -202,6 +222,30 @@ class CronRegistrationContract(LedgerSuite):
         assert (await ledger.renew_registration("app", "2", ttl=60)).version == ""
         await self.register(ledger, self.entry())
         assert (await ledger.renew_registration("app", "2", ttl=60)).version == "1"
+
+    async def test_register_crons_after_lapsed_version_restores_entries(
+        self, broker: Broker, ledger: TickLedger
+    ) -> None:
+        """If the workers of a newer version are gone, those before it register again: their entries fire, from now on.
+
+        Until then the entries stay as the newer version has left them.
+        """
+        await self.register(ledger, self.entry(), self.entry("old"))
+        await ledger.register_crons("app", "2", [self.entry(fingerprint=HOURLY)], ttl=self.tick)
+        await self.pass_time(self.tick * 1.5)
+        assert (await ledger.renew_registration("app", "2", ttl=60)).version == ""
+        before = await broker.time()
+        assert (await self.claim_tick(ledger, before + 0.5)).outcome is SUPERSEDED
+        assert (await self.claim_tick(ledger, before + 0.5, name="old")).outcome is SUPERSEDED
+        assert await self.register(ledger, self.entry(), self.entry("old")) == CronChanges(
+            added=[self.key("old")], changed=[self.key()], removed=[]
+        )
+        for status in await ledger.cron_statuses("app"):
+            assert status.armed_at >= before - 0.002
+            name, tick = status.definition.name, await broker.time() + 0.5
+            assert (await self.claim_tick(ledger, before - 60, name=name)).outcome is LOST
+            assert (await self.claim_tick(ledger, tick, name=name)).outcome is WON
+            assert (await self.claim_tick(ledger, tick + 0.1, name=name, fingerprint=HOURLY)).outcome is SUPERSEDED
 
     async def test_renew_registration_extends_version(self, broker: Broker, ledger: TickLedger) -> None:
         """Renewing keeps the version registered for `ttl` seconds of the broker's clock, which the answer contains."""

@@ -27,12 +27,15 @@ __all__ = ["LedgerMachine"]
 
 QUEUES = "qr"
 """Each has an entry with the same name. They are entries of two apps: the names of one app differ."""
+NO_LAPSE = 1e6
+"""Seconds in which no version lapses."""
 SPENT = (TickOutcome.WON, TickOutcome.PAUSED, TickOutcome.BUSY)
 
 queues = st.sampled_from(QUEUES)
 workers = st.sampled_from(["w1", "w2", "w3"])
 offsets = st.lists(st.sampled_from([-5.0, -1.0, -0.3, 0.0, 0.25, 0.9, 1.5, 60.0]), min_size=1, max_size=3, unique=True)
 fingerprints = st.sampled_from(["f", "f", "g"])
+ttls = st.sampled_from([5.05, NO_LAPSE])
 overlaps: st.SearchStrategy[Overlap] = st.sampled_from(["allow", "skip", "queue_one", "queue_one", "cancel"])
 
 
@@ -44,6 +47,8 @@ class LedgerMachine(Machine):
     """
 
     ledger: TickLedger
+    versions_lapse = True
+    """Whether `pass_time` makes versions lapse. A server that expires keys on a clock of its own sets it to False."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,17 +107,25 @@ class LedgerMachine(Machine):
         self._look_at_the_clock()
         self._claim(self.claims[-min(back, len(self.claims))])
 
-    @rule(queue=queues, fingerprint=st.sampled_from(["f", "g", None]))
-    def deploy(self, queue: str, fingerprint: str | None) -> None:
+    @rule(queue=queues, fingerprint=st.sampled_from(["f", "g", None]), ttl=ttls)
+    def deploy(self, queue: str, fingerprint: str | None, ttl: float) -> None:
         """Register a version of the app, with the entry or without it."""
         app, key = f"app-{queue}", CronKey(queue, "report")
         fields = {"queue": queue, "name": "report", "kind": "cron", "expression": "", "tz": "", "unique": True}
         crons = [msgspec.convert({**fields, "fingerprint": fingerprint}, CronDefinition)] if fingerprint else []
-        self._look_at_the_clock()
-        added, changed, removed = self.models[queue].register(fingerprint)
-        changes = self._run(self.ledger.register_crons(app, str(fingerprint), crons, ttl=1e6))
+        now, model, ttl = self._look_at_the_clock(), self.models[queue], self._lapsing(ttl)
+        added, changed, removed = model.register(fingerprint)
+        model.version = str(fingerprint)
+        model.version_until = now + ms(ttl)
+        changes = self._run(self.ledger.register_crons(app, model.version, crons, ttl=ttl))
         assert changes == CronChanges(added=[key] * added, changed=[key] * changed, removed=[key] * removed)
-        assert self._run(self.ledger.renew_registration(app, "", ttl=1e6)).version == str(fingerprint)
+
+    @rule(queue=queues, version=st.sampled_from(["f", "g", "None"]), ttl=ttls)
+    def renew_a_version(self, queue: str, version: str, ttl: float) -> None:
+        """Renew the version of a worker, which may have lapsed or been replaced."""
+        ttl = self._lapsing(ttl)
+        registered = self.models[queue].renew(version, self._look_at_the_clock() + ms(ttl))
+        assert self._run(self.ledger.renew_registration(f"app-{queue}", version, ttl=ttl)).version == registered
 
     @rule(queue=queues, paused=st.booleans())
     def pause_or_resume(self, queue: str, paused: bool) -> None:
@@ -226,6 +239,9 @@ class LedgerMachine(Machine):
         )
         self._run(self.ledger.record_ticks([record]))
         self.models[queue].end(tick, worker)
+
+    def _lapsing(self, ttl: float) -> float:
+        return ttl if self.versions_lapse else NO_LAPSE
 
     def _look_at_the_clock(self) -> int:
         now = ms(self._run(self.broker.time()))

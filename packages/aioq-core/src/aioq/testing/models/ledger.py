@@ -42,6 +42,8 @@ class LedgerModel:
 
     now: int = 0
     registered: str | None = None
+    version: str = ""
+    version_until: int = 0
     retired: bool = False
     paused: bool = False
     last_tick: int | None = None
@@ -102,6 +104,14 @@ class LedgerModel:
         self.registered = fingerprint
         self.retired = False
         return not live, live and changed, False
+
+    def renew(self, version: str, until: int) -> str:
+        """Keep a version registered if it is the registered one; return the registered one, or an empty text."""
+        if self.version_until <= self.now:
+            return ""
+        if version == self.version:
+            self.version_until = until
+        return self.version
 
     def arm(self) -> None:
         """Move the last tick to now, so that no earlier tick is owed."""
