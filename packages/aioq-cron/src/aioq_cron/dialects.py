@@ -72,8 +72,11 @@ class Dialect:
     """Whether `5/15` means from 5 to the end."""
     bare_steps: bool = False
     """Whether `/15` means `*/15`."""
-    single_ranges: bool = True
-    """Whether `5-5` means 5."""
+    slips: bool = False
+    """Whether `1/2` ends on Saturday, and what croniter reads in a way of its own is refused.
+
+    That is `5-5`, `22-4/3`, `30W`, and `W` or `#` beside another day.
+    """
     hashes: bool = False
     """Whether there is `H`."""
     question_mark: bool = True
@@ -142,7 +145,7 @@ DIALECTS: Final[Mapping[DialectName, Dialect]] = {
         layouts=(_FIVE, _SECONDS_LAST, (*_SECONDS_LAST, YEAR_TO_2099)),
         nicknames=_NICKNAMES,
         days="either",
-        single_ranges=False,
+        slips=True,
         hashes=True,
         rule=_CRONITER_RULE,
     ),

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from aioq_cron import messages
-from aioq_cron.day_rules import LAST_OF_ALL, RULE, DayRule, without_implied
+from aioq_cron.day_rules import LAST_OF_ALL, LONGEST_MONTHS, RULE, DayRule, without_implied
 from aioq_cron.dialects import Dialect
 from aioq_cron.fields import DAY, WEEKDAY, YEAR, Field
 from aioq_cron.hashed import HASHED, hashed_values, range_of_hash
@@ -63,11 +63,21 @@ class FieldParser:
         if match["last"]:
             return DayRule("last-day", self._within(field, match["before"] or "0", (0, 30)))
         if workday := match["workday"]:
-            return DayRule("workday", LAST_OF_ALL if workday in "Ll" else self._value(field, workday, item))
+            return DayRule("workday", LAST_OF_ALL if workday in "Ll" else self._workday(field, workday, item))
         weekday = (self._value(field, match["weekday"], item) - field.low) % 7
         if match["nth"] is None:
             return DayRule("last-weekday", weekday)
         return DayRule("nth-weekday", weekday, self._within(field, match["nth"], (1, 5)))
+
+    def _workday(self, field: Field, text: str, item: str) -> int:
+        number = self._value(field, text, item)
+        if not self.dialect.slips or number < min(LONGEST_MONTHS.values()):
+            return number
+        if number == max(LONGEST_MONTHS.values()):
+            return LAST_OF_ALL
+        raise messages.slip(
+            field, item, self.text, ("as the last working day in a shorter month", "31W for the last working day")
+        )
 
     def _item(self, field: Field, item: str, *, alone: bool) -> Iterable[int]:
         if self.dialect.hashes and (hashed := HASHED.fullmatch(item)):
@@ -97,6 +107,8 @@ class FieldParser:
         low, high = bounds
         if not self.dialect.wraps or field.name == YEAR.name:
             raise messages.backwards(field, item, self.text)
+        if step > 1 and self.dialect.slips:
+            raise messages.slip(field, item[0], self.text, ("one too far after the end of the field", "the values"))
         around = range(low, low + (high - low) % field.size + 1, step)
         return ((value - field.low) % field.size + field.low for value in around)
 
@@ -125,10 +137,10 @@ class FieldParser:
             # `5/15` means `5-59/15`.
             if not self.dialect.open_steps:
                 raise messages.open_step(field, item[0], self.text, self.dialect.name)
-            return low, field.high
+            return (low % 7, 6) if field is WEEKDAY and self.dialect.slips else (low, field.high)
         high = self._value(field, last, item[0])
-        if low == high and not self.dialect.single_ranges:
-            raise messages.single_range(field, item[0], low, self.text)
+        if low == high and self.dialect.slips:
+            raise messages.slip(field, item[0], self.text, ("as all values", f"* or {low} alone"))
         return self._of_week(low, high, last) if field is WEEKDAY else (low, high)
 
     def _of_week(self, low: int, high: int, last: str) -> tuple[int, int]:

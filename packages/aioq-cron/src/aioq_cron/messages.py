@@ -25,8 +25,9 @@ __all__ = [
     "outside",
     "part_of_crontab",
     "question_marks",
+    "rule_beside_day",
     "shorten",
-    "single_range",
+    "slip",
     "too_long",
     "wrapped",
     "wrong_count",
@@ -179,10 +180,19 @@ def open_step(field: Field, item: str, expression: str, dialect: str) -> Invalid
     )
 
 
-def single_range(field: Field, item: str, value: int, expression: str) -> InvalidCronExpression:
-    """Return the error of a range from a value to itself, in a dialect that reads all values in it."""
-    return in_field(
-        field, f"croniter reads '{shorten(item, 20)}' as all values", expression, f"; write * or {value} alone"
+def slip(field: Field, item: str, expression: str, reading: tuple[str, str]) -> InvalidCronExpression:
+    """Return the error of an item that croniter reads in a way of its own; `reading` says how, and what to write."""
+    how, instead = reading
+    return in_field(field, f"croniter reads '{shorten(item, 20)}' {how}", expression, f"; write {instead}")
+
+
+def rule_beside_day(expression: str) -> InvalidCronExpression:
+    """Return the error of W, # or the last weekday beside another restricted day, in the dialect of croniter."""
+    return InvalidCronExpression(
+        f'"{shorten(expression)}" restricts both fields of the day: croniter ignores the other field beside 15W, '
+        "and never fires beside 1#2 or L5; write * in one of them, or make a Union of two expressions",
+        expression=expression,
+        field="day-of-month",
     )
 
 

@@ -41,6 +41,8 @@ def parse_fields(expression: str, dialect: Dialect = CRON, name: str | None = No
     months = parser.values(MONTH, parts["month"])
     day_numbers, day_rules = parser.days(DAY, days, months)
     weekday_numbers, weekday_rules = parser.days(fields["day-of-week"], weekdays, months)
+    if either and dialect.slips and any(rule.kind != "last-day" for rule in (*day_rules, *weekday_rules)):
+        raise messages.rule_beside_day(text)
     parsed = CronFields(
         seconds=parser.values(SECOND, parts["second"]) if "second" in parts else EACH_MINUTE,
         minutes=parser.values(MINUTE, parts["minute"]),
