@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import tzinfo
+from datetime import timedelta, tzinfo
 from types import TracebackType
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeAlias, TypeVar, Unpack, overload
 
@@ -248,6 +248,7 @@ class Aarq:
         tz: str | tzinfo | None = None,
         seconds: Literal["first", "last"] | None = None,
         dialect: str | None = None,
+        expires: float | timedelta | None = None,
         **options: Unpack[ScheduleKeywords],
     ) -> str:
         """Enqueue one job of a task at each tick, once for the whole fleet. Returns the entry's name.
@@ -266,6 +267,8 @@ class Aarq:
             seconds: The place of a sixth field, which has the seconds; none when None.
             dialect: The system as whose text the expression is read: with aioq-cron `quartz`, `aws`,
                 `croniter`, `jenkins` or `spring`.
+            expires: Seconds (or a timedelta) from the moment at which the job of a tick was enqueued to its latest
+                start. A job that was not started in time is `expired` and is not run. At most 10 years.
             options: The fields of `CronOptions` except `timeout`, which is set on the task.
 
         Raises:
@@ -279,6 +282,7 @@ class Aarq:
                 name=name,
                 args=args,
                 kwargs={} if kwargs is None else kwargs,
+                expires=expires,
             )
             entry = draft.entry(task, self.tasks, self.crons)
         self.crons.add(entry)

@@ -155,6 +155,29 @@ async def test_job_with_malformed_tick_id_runs_as_any_job(
     assert (await record_of(broker, id)).state is JobState.COMPLETED
 
 
+async def test_scheduled_job_expires(
+    app: Aarq, clock: VirtualClock, broker: FlakyBroker, ledger: Ledger, report: Report
+) -> None:
+    """The job of a tick that did not start in time does not run, and its tick failed; the next one runs in time."""
+    report.lasts = 16
+    app.schedule(report.task, "every 10", name="entry", expires=timedelta(seconds=5))
+    async with working(app, clock=clock, abort=True, concurrency=1):
+        await clock.advance(39)
+    assert report.began == [10, 30]
+    assert (await record_of(broker, job_id(20))).state is JobState.EXPIRED
+    assert [(tick, status) for tick, status, _, _ in await ledger.told()] == [
+        (10, "ok"), (20, "failed"), (30, "fired"),
+    ]  # fmt: skip
+
+
+def test_schedule_takes_duration_as_expires(app: Aarq, report: Report) -> None:
+    """All ticks share the option, so a moment is refused; a negative duration is out of range."""
+    with pytest.raises(TypeError, match="expires of a schedule is a duration"):
+        app.schedule(report.task, "every 10", expires=MIDNIGHT)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="expires must be between 0 and"):
+        app.schedule(report.task, "every 10", expires=-1)
+
+
 async def test_scheduled_job_end_is_recorded(app: Aarq, clock: VirtualClock, ledger: Ledger, report: Report) -> None:
     """In the record of its tick, with when it was enqueued and when it ended."""
     app.schedule(report.task, "every 10", name="entry")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import datetime, timedelta, tzinfo
 from difflib import get_close_matches
 from inspect import Signature
 from typing import Any
@@ -197,6 +197,11 @@ class ScheduleDraft:
     name: str | None
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
+    expires: float | timedelta | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.expires, datetime):
+            raise TypeError("expires of a schedule is a duration that each job has from its tick on, got a datetime")
 
     def entry(self, task: Task[..., Any], tasks: Registry[Task[..., Any]], crons: Registry[CronEntry]) -> CronEntry:
         """Return the entry that enqueues a job of one of an app's `tasks` at each tick."""
@@ -205,7 +210,7 @@ class ScheduleDraft:
         name = _free_name(task.name, task.function, crons) if self.name is None else self.name
         _check_schedule_name(name)
         template = tick_id(name, 0)
-        job = task.make_call(EnqueueOptions(), self.args, self.kwargs, schedule_id=template).job
+        job = task.make_call(EnqueueOptions(expires=self.expires), self.args, self.kwargs, schedule_id=template).job
         timed = self.timing.of_entry(name)
         return CronEntry(
             name=name,

@@ -107,4 +107,6 @@ def _as_text(value: str | float | datetime) -> str:
     """Return equal texts for equal values: 5 and 5.0 are the same number."""
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, bool):
+        return str(value)
     return value if isinstance(value, str) else f"{value:.15g}"

@@ -46,6 +46,9 @@ class CronOptions:
     """Longest delay of a tick. The delay of each entry and tick is fixed. 0 to a day."""
     timeout: float | None = None
     """How long a run may take before it is cancelled; None for no limit. For a schedule, its task has a timeout."""
+    run_on_start: bool = False
+    """Fire also when a worker starts: on each worker, or for an entry of the fleet once for all workers that start in
+    the same `grace` seconds."""
     enabled: bool = True
     """If False, the entry is registered and shown, and never fires."""
     start: datetime | None = None
@@ -61,6 +64,7 @@ class CronOptions:
         for field, value, least in (("catchup", self.catchup, 0), ("timeout", self.timeout, 0.001)):
             if value is not None:
                 number(field, value, least, TEN_YEARS)
+        flag("run_on_start", self.run_on_start)
         flag("enabled", self.enabled)
         for field, moment in (("start", self.start), ("end", self.end)):
             _aware(field, moment)
@@ -76,6 +80,7 @@ class ScheduleKeywords(TypedDict, total=False):
     catchup: float | None
     overlap: Overlap
     jitter: float
+    run_on_start: bool
     enabled: bool
     start: datetime | None
     end: datetime | None

@@ -107,6 +107,14 @@ class TickJobContract(LedgerSuite):
         assert (await self.schedule(ledger, now)).outcome is WON
         assert await self.claim(broker) == []
 
+    async def test_claim_tick_job_keeps_expires_of_template(self, broker: Broker, ledger: TickLedger) -> None:
+        """The latest start of the job of a tick counts from its due time, as with every other job."""
+        now = await broker.time()
+        await self.claim_tick(ledger, now, job=self.job("template", expires=60.0))
+        lease = await self.claim_one(broker)
+        assert lease.expires_at is not None
+        assert 59.9 < lease.expires_at - lease.enqueued_at < 60.1
+
     async def test_claim_tick_job_keeps_delay_of_template(self, broker: Broker, ledger: TickLedger) -> None:
         """The job of a template with a delay is scheduled, and due after the delay."""
         job = self.job("template", delay=self.tick)

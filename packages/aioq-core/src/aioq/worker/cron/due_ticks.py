@@ -54,7 +54,13 @@ def merged(earlier: Tick | None, tick: Tick) -> Tick:
     """Return a tick and earlier ones of its entry as ticks that came due together."""
     if earlier is None:
         return tick
-    return Tick(tick.entry, tick.scheduled_at, earlier.first or earlier.scheduled_at)
+    # A tick beside the schedule may be older than those that came due before it.
+    newest = max(earlier.scheduled_at, tick.scheduled_at)
+    return Tick(tick.entry, newest, min(_first(earlier), _first(tick)))
+
+
+def _first(tick: Tick) -> datetime:
+    return tick.first or tick.scheduled_at
 
 
 class Backlog:

@@ -135,6 +135,10 @@ class Fleet:
         own.newest = tick.scheduled_at
         self._accept(own, tick, follows)
 
+    def fire_beside(self, tick: Tick) -> None:
+        """Claim a tick that is not one of the schedule. The next tick of the loop does not follow it directly."""
+        self._accept(self._own(tick.entry), tick, None)
+
     def restart(self) -> None:
         """Note that the scheduler's loop starts again: ticks may have passed meanwhile."""
         for own in self._entries.values():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
-from aioq.clock import BrokerClock, Clock
+from aioq.clock import BrokerClock, Clock, wait_until
 from aioq.conformance import supports, why_unsupported
 from aioq.cron import CronEntry, Tick
 from aioq.errors import MissingFeature
@@ -23,6 +24,7 @@ from aioq.worker.cron.recorder import Recorder
 from aioq.worker.cron.registration import RegistrationDuty
 from aioq.worker.cron.runs import CronTasks, Runs
 from aioq.worker.cron.scheduled_jobs import ScheduledJobs
+from aioq.worker.cron.start_runs import PAUSES_KNOWN, armed_times, start_ticks, start_ticks_of_fleet
 from aioq.worker.cron.startup_log import log_next_runs, warn_of_clock_difference, warn_of_equal_app_names
 from aioq.worker.cron.tick_claims import TickClaims
 from aioq.worker.log import logger
@@ -118,7 +120,17 @@ class CronService:
             self._registration.paused, self._runs,
             recorder=self._recorder, tasks=self._tasks, shutdown=self._shutdown, clock=self._clock,
         )  # fmt: skip
-        await self._loop([entry for entry in self.entries if not entry.unique], local.fire, self._clock)
+        entries = [entry for entry in self.entries if not entry.unique]
+        async with anyio.create_task_group() as duties:
+            duties.start_soon(self._loop, entries, local.fire, self._clock)
+            if any(entry.options.run_on_start for entry in entries):
+                await self._start_local(entries, local)
+
+    async def _start_local(self, entries: Sequence[CronEntry], local: LocalEntries) -> None:
+        if self._ledger is not None:
+            await wait_until(self._registration.registered, self._clock, PAUSES_KNOWN)
+        for tick in start_ticks(entries, datetime.fromtimestamp(self._clock.time(), UTC)):
+            local.fire(tick)
 
     async def _fire_fleet(self, ledger: TickLedger) -> None:
         """Fire the entries of the fleet, once this worker is registered and knows the broker's time."""
@@ -136,6 +148,13 @@ class CronService:
             duties.start_soon(self._loop, entries, fleet.fire, self._broker_clock, fleet.restart)
             await checkpoint()  # the loop starts first: a tick in between is then found twice and not never
             await fleet.catch_up(entries)
+            if any(entry.options.run_on_start for entry in entries):
+                armed = await self._retry.call(partial(armed_times, ledger, self._app.name))
+                # After the backlog, which is older: a claim of this tick would take it away.
+                for tick in start_ticks_of_fleet(
+                    entries, armed, datetime.fromtimestamp(self._broker_clock.time(), UTC)
+                ):
+                    fleet.fire_beside(tick)
 
     async def _loop(
         self,
