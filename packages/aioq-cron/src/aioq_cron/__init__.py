@@ -6,6 +6,21 @@ from aioq_cron.combinators import Except, Intersection, Union
 from aioq_cron.errors import InvalidCronExpression
 from aioq_cron.every import Every
 from aioq_cron.expression import CronExpression
+from aioq_cron.intervals import BusinessDays, EveryDays, EveryMonths, EveryWeeks
+from aioq_cron.rrule import Rrule
 from aioq_cron.scheduler import CronScheduler
 
-__all__ = ["CronExpression", "CronScheduler", "Every", "Except", "Intersection", "InvalidCronExpression", "Union"]
+__all__ = [
+    "BusinessDays",
+    "CronExpression",
+    "CronScheduler",
+    "Every",
+    "EveryDays",
+    "EveryMonths",
+    "EveryWeeks",
+    "Except",
+    "Intersection",
+    "InvalidCronExpression",
+    "Rrule",
+    "Union",
+]

@@ -120,14 +120,14 @@ def exclusion(excluded: object, tz: str | tzinfo | None, schedule: Schedule) -> 
     return ExcludedTicks(excluded, covered_days(schedule, excluded))
 
 
-def as_dates(excluded: object) -> Container[date]:
+def as_dates(excluded: object, wanted: str = "Except excludes a container of dates or a schedule") -> Container[date]:
     """Return a container of dates; a built-in one as a frozenset, which cannot change afterwards.
 
     Raises:
         TypeError: It is not a container, or it holds something else than dates.
     """
     if isinstance(excluded, str | bytes) or not isinstance(excluded, Container):
-        raise TypeError(f"Except excludes a container of dates or a schedule, got {excluded!r}")
+        raise TypeError(f"{wanted}, got {excluded!r}")
     # A subclass of dict is not copied: a calendar of `holidays` is one, and adds years when they are asked for.
     if not isinstance(excluded, _COPIED) and type(cast("object", excluded)) is not dict:
         return cast("Container[date]", excluded)
@@ -135,7 +135,7 @@ def as_dates(excluded: object) -> Container[date]:
     for day in days:
         # A datetime is an instance of date, but equals no date.
         if not isinstance(day, date) or isinstance(day, datetime):
-            raise TypeError(f"Except excludes whole days: give datetime.date objects, got {day!r}")
+            raise TypeError(f"excluded days are whole: give datetime.date objects, got {day!r}")
     return cast("frozenset[date]", days)
 
 
