@@ -10,6 +10,7 @@ from aioq.testing import (
     BrokerContract,
     DiagnosableContract,
     JobStoreContract,
+    SchedulesContract,
     SignalsContract,
     SuspectContract,
     ThreadedLeasesContract,
@@ -33,6 +34,7 @@ class TestRedisBroker(
     SignalsContract,
     ThreadedLeasesContract,
     TickLedgerContract,
+    SchedulesContract,
     DiagnosableContract,
 ):
     """All suites for brokers, as a user with the rights that the documentation names, and no others."""

@@ -11,6 +11,7 @@ from aioq.testing import (
     BrokerContract,
     DiagnosableContract,
     JobStoreContract,
+    SchedulesContract,
     SignalsContract,
     SuspectContract,
     ThreadedLeasesContract,
@@ -57,6 +58,7 @@ class TestRedisBrokerOnACluster(
     SuspectContract,
     ThreadedLeasesContract,
     TickLedgerContract,
+    SchedulesContract,
     DiagnosableContract,
 ):
     """Everything that a broker can be asked for, whichever nodes its queues are on."""

@@ -17,6 +17,7 @@ from aioq_redis.client.pipeline import Command
 from aioq_redis.client.url import Durability, Settings
 from aioq_redis.cron.ledger import TickLedgerRole
 from aioq_redis.cron.registry import CronRegistryRole
+from aioq_redis.cron.schedules import SchedulesRole
 from aioq_redis.doctor import Doctor
 from aioq_redis.jobs.claim import ClaimRole
 from aioq_redis.jobs.enqueue import EnqueueRole
@@ -40,8 +41,9 @@ logger = logging.getLogger("aioq.redis")
 
 
 class RedisBroker(
-    EnqueueRole, ClaimRole, ReapRole, JobStoreRole, SignalsRole, WorkerRegistryRole, TickLedgerRole, CronRegistryRole
-):
+    EnqueueRole, ClaimRole, ReapRole, JobStoreRole, SignalsRole, WorkerRegistryRole, TickLedgerRole, CronRegistryRole,
+    SchedulesRole,
+):  # fmt: skip
     """Stores jobs and cron entries in Redis 6.2 or later, or in Valkey. Any number of processes share them.
 
     Each step of a job is one script on the server's clock. The broker connects when it is first used, and

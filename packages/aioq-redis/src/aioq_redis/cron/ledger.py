@@ -16,7 +16,7 @@ from aioq_redis.storage.database import group_by, in_parts, queue_of, ungroup
 from aioq_redis.storage.job_format import encode_record, plan_of
 from aioq_redis.storage.tick_format import body_of, owner_of, read_record, to_milliseconds, worker_of
 
-__all__ = ["ENTRY_TTL", "TickLedgerRole"]
+__all__ = ["CLOCK_LEAD_MS", "ENTRY_TTL", "ENTRY_TTL_MS", "OUTCOMES", "TickLedgerRole", "arguments_of"]
 
 MAX_CLOCK_LEAD: Final = 1.0
 """Seconds that a tick may be ahead of the server's clock. A worker whose clock leads by more does not win it."""
@@ -24,9 +24,9 @@ MAX_CLOCK_LEAD: Final = 1.0
 ENTRY_TTL: Final = 400 * 86_400.0
 """Seconds to keep the last tick of an entry that no longer fires: more than a year, for yearly entries."""
 
-_MAX_CLOCK_LEAD: Final = milliseconds(MAX_CLOCK_LEAD)
-_ENTRY_TTL: Final = milliseconds(ENTRY_TTL)
-_OUTCOMES: Final = {outcome.value.encode(): outcome for outcome in TickOutcome}
+CLOCK_LEAD_MS: Final = milliseconds(MAX_CLOCK_LEAD)
+ENTRY_TTL_MS: Final = milliseconds(ENTRY_TTL)
+OUTCOMES: Final = {outcome.value.encode(): outcome for outcome in TickOutcome}
 
 
 class TickLedgerRole(BrokerRole):
@@ -50,10 +50,10 @@ class TickLedgerRole(BrokerRole):
 
     async def _claim(self, queue: str, claims: Sequence[TickClaim], *, patient: bool = True) -> list[TickReply]:
         space = self._layout.queue(queue)
-        args: list[object] = [_MAX_CLOCK_LEAD, _ENTRY_TTL]
+        args: list[object] = [CLOCK_LEAD_MS, ENTRY_TTL_MS]
         names = [check_name("name", claim.name) for claim in claims]
         for claim in claims:
-            args += _arguments(claim)
+            args += arguments_of(claim)
         # Only a schedule stores jobs; a cron alone must not make its queue appear in the statistics.
         if any(claim.job is not None for claim in claims):
             self._known_queues.add(queue, self._database.session)
@@ -96,7 +96,7 @@ class TickLedgerRole(BrokerRole):
 
     async def _record(self, queue: str, records: list[TickRecord]) -> None:
         places: dict[str, int] = {}
-        args: list[object] = [_ENTRY_TTL]
+        args: list[object] = [ENTRY_TTL_MS]
         for record in records:
             # One key for each entry, although a batch has many records of it: the script gets each key once.
             place = places.setdefault(check_name("name", record.name), len(places) + 1)
@@ -105,11 +105,11 @@ class TickLedgerRole(BrokerRole):
         await self._database.call("record_ticks", self._layout.queue(queue), args, each=list(places), patient=False)
 
 
-def _arguments(claim: TickClaim) -> tuple[object, ...]:
-    """Return a claim as arguments of `lua/cron/claim_ticks.lua`."""
+def arguments_of(claim: TickClaim) -> tuple[object, ...]:
+    """Return a claim as arguments of `lua/cron/claim_ticks.lua` and `lua/cron/fire_schedules.lua`."""
     # The script makes the id by itself. A name that is too long has to fail here, and not in a worker that claims the
     # job.
-    check_name("job_id", tick_id(claim.name, claim.ticks[-1]))
+    check_name("job_id", tick_id(claim.name, claim.ticks[-1] if claim.ticks else 0.0))
     job, records = claim.job, _records(claim)
     return (
         claim.name,
@@ -145,7 +145,7 @@ def _reply(claim: TickClaim, now: float, code: bytes, before: bytes = b"", previ
         before: The last tick that was decided before this claim.
         previous: The same, if it was decided under the fingerprint of the claim.
     """
-    outcome = _OUTCOMES[code]
+    outcome = OUTCOMES[code]
     won: tuple[float, ...] = ()
     if outcome is TickOutcome.WON:
         won = tuple(tick for tick in claim.ticks if not before or to_milliseconds(tick) > int(before))

@@ -26,6 +26,7 @@ from aioq.model.cron import (
     TickRun,
 )
 from aioq.model.ids import check_name, new_id
+from aioq.model.schedules import ScheduleRecord
 from aioq_redis.client.pipeline import milliseconds
 from aioq_redis.cron.ledger import ENTRY_TTL
 from aioq_redis.cron.multi_get import Lookup, MultiGet
@@ -33,6 +34,7 @@ from aioq_redis.role import BrokerRole
 from aioq_redis.storage.database import Database, gather_all, group_by, in_parts, queue_of
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.retention import Retention
+from aioq_redis.storage.schedule_format import read_line
 from aioq_redis.storage.scripts import load
 from aioq_redis.storage.tick_format import read_record
 
@@ -149,7 +151,9 @@ class CronRegistryRole(BrokerRole):
 
     async def cron_status(self, cron: CronKey) -> CronStatus | None:
         """Return the status of one entry; see `aioq.protocols.TickLedger.cron_status`."""
-        parts = await self._statuses.get(cron.queue, _name(cron.name))
+        *parts, line = await self._statuses.get(cron.queue, _name(cron.name))
+        if line and (record := read_line(line)) is not None:
+            return _status_of_stored(record, parts)
         if not parts[0]:
             return None
         definition = await self._definition(cron, *parts[:2])
@@ -242,7 +246,7 @@ class CronRegistryRole(BrokerRole):
             keys = (CronKey(queue, name) for name in names)
             pairs = zip(keys, answers, strict=True)
             # An entry that several apps have registered belongs to the latest of them.
-            return [_status(entries[key][1], *parts) for key, parts in pairs if parts[0] == app.encode()]
+            return [_status(entries[key][1], *parts) for key, (*parts, _) in pairs if parts[0] == app.encode()]
 
         return await _in_chunks(entries, read)
 
@@ -322,6 +326,12 @@ def _status(definition: CronDefinition, *parts: Any) -> CronStatus:
         running=_run(definition.key, run),
         counts=CronCounts(fired=fired, ok=ok, failed=failed, skipped=skipped, missed=missed, coalesced=coalesced),
     )
+
+
+def _status_of_stored(record: ScheduleRecord, parts: Sequence[Any]) -> CronStatus:
+    """Return the status of a stored schedule; what the entry keeps of a registration does not count."""
+    schedule, since = record.schedule, str(round(record.since * 1000)).encode()
+    return _status(schedule.definition, schedule.app.encode(), b"", since, None, *parts[4:])
 
 
 def _number(text: bytes | None) -> int | None:

@@ -28,6 +28,13 @@ Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{n
     cron:<name> hash    an entry: its last tick, latest claim and run, registration, pause, counts
     ticks:<name>
                 zset    the records of its latest ticks, by tick
+    schedules   hash    name of a stored schedule -> revision, since, due, definition
+    schedule_names
+                zset    the names of the stored schedules, in alphabetical order
+    scheduled_tasks
+                zset    names of tasks that have stored schedules, by the earliest moment of the next set
+    schedule_moments:<task>
+                zset    names of stored schedules of the task, by the time at which workers have to look at them
 
     queue_names set     names of all queues that were ever used
     registrations
@@ -40,8 +47,8 @@ Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{n
     workers     zset    ids of the workers that are up
     worker:<id> string  the latest heartbeat of a worker
 
-Each key has a time to live, or is bounded by the jobs that have not ended or by the names that an
-application uses. An entry is removed 400 days after it was last registered, fired or changed, and
+Each key has a time to live, or is bounded by the jobs that have not ended, by the names that an application uses, or by
+the schedules that it stores. An entry is removed 400 days after it was last registered, fired or changed, and
 an app after 400 days without a worker.
 """
 
@@ -101,6 +108,10 @@ TYPES: Final = {
     "ready": "list",
     "registrations": "string",
     "runs": "hash",
+    "schedule_moments": "zset",
+    "schedule_names": "zset",
+    "scheduled_tasks": "zset",
+    "schedules": "hash",
     "signs": "string",
     "suspects": "zset",
     "ticks": "zset",
@@ -118,13 +129,16 @@ FLEET: Final = frozenset(
 )  # fmt: skip
 """Keys of the fleet. All others belong to a queue."""
 
-WITH_OWNER: Final = frozenset({"claim", "cron", "crons", "memo", "ticks", "version", "worker"})
+WITH_OWNER: Final = frozenset({"claim", "cron", "crons", "memo", "schedule_moments", "ticks", "version", "worker"})
 """Keys whose name continues with a colon and the name of their owner."""
 
 WITHOUT_TTL: Final = frozenset(
-    {"due", "failures", "cancelled_ids", "jobs", "leased", "queue_names", "ready", "runs", "suspects", "wake"}
+    {
+        *("due", "failures", "cancelled_ids", "jobs", "leased", "queue_names", "ready", "runs", "suspects", "wake"),
+        *("schedules", "schedule_names", "scheduled_tasks", "schedule_moments"),
+    }
 )  # fmt: skip
-"""Keys without a time to live. The jobs that have not ended, or the names of queues, bound them."""
+"""Keys without a time to live. Jobs that have not ended, names of queues, or stored schedules bound them."""
 
 
 class KeySpace:

@@ -25,21 +25,22 @@ class ScheduleFiringContract(SchedulesSuite):
         now = await self.now_of(schedules)
         await self.put(schedules, self.stored(), now)
         record = await self.found(schedules)
+        now = self.eighth(record.since)
         await self.pass_time(self.tick)
-        assert await self.fire(schedules, self.firing(record, now + 0.1, next_due=now + 3600)) is WON
+        assert await self.fire(schedules, self.firing(record, now + 0.25, next_due=now + 3600)) is WON
         (lease,) = await self.claim(broker)
-        assert (lease.job_id, lease.task, lease.payload) == (tick_id("report", now + 0.1), "tasks.work", b"[1]")
+        assert (lease.job_id, lease.task, lease.payload) == (tick_id("report", now + 0.25), "tasks.work", b"[1]")
         assert isinstance(broker, TickLedger)
-        assert await self.recorded(broker) == [(now + 0.1, "fired", "")]
+        assert await self.recorded(broker) == [(now + 0.25, "fired", "")]
         after = await self.found(schedules)
-        assert (after.since, after.due, after.revision) == (now + 0.1, now + 3600, record.revision)
+        assert (after.since, after.due, after.revision) == (now + 0.25, now + 3600, record.revision)
         assert await self.reserve(schedules) == []
 
     async def test_fire_schedules_again_is_lost(self, broker: Broker, schedules: Schedules) -> None:
         """A firing that is repeated, or made by another worker from the same state, changes nothing."""
         now = await self.now_of(schedules)
         await self.put(schedules, self.stored(), now)
-        firing = self.firing(await self.found(schedules), now + 0.1, next_due=now + 0.2)
+        firing = self.firing(await self.found(schedules), now + 0.25, next_due=now + 0.5)
         assert await self.fire(schedules, firing) is WON
         other = structs.replace(firing, claim=structs.replace(firing.claim, worker_id="w2", request_id="other"))
         after = await self.found(schedules)
@@ -55,7 +56,7 @@ class ScheduleFiringContract(SchedulesSuite):
         outcomes: list[TickOutcome] = []
 
         async def fire(worker: str) -> None:
-            firing = self.firing(record, now + 0.1, next_due=now + 60, worker=worker)
+            firing = self.firing(record, now + 0.25, next_due=now + 60, worker=worker)
             outcomes.append(await self.fire(schedules, firing))
 
         async with anyio.create_task_group() as tasks:
@@ -70,11 +71,11 @@ class ScheduleFiringContract(SchedulesSuite):
         await self.put(schedules, self.stored(), now)
         old = await self.found(schedules)
         await self.put(schedules, self.stored(payload=b"[2]"), now)
-        assert await self.fire(schedules, self.firing(old, now + 0.1)) is LOST
+        assert await self.fire(schedules, self.firing(old, now + 0.25)) is LOST
         await schedules.remove_schedule(self.key())
-        assert await self.fire(schedules, self.firing(old, now + 0.1)) is LOST
+        assert await self.fire(schedules, self.firing(old, now + 0.25)) is LOST
         await self.put(schedules, self.stored(), now)
-        assert await self.fire(schedules, self.firing(old, now + 0.1)) is LOST
+        assert await self.fire(schedules, self.firing(old, now + 0.25)) is LOST
         assert (await self.found(schedules)).due == now
         assert await self.claim(broker) == []
 
@@ -82,7 +83,7 @@ class ScheduleFiringContract(SchedulesSuite):
         """Without a next moment the schedule stays stored and is never due."""
         now = await self.now_of(schedules)
         await self.put(schedules, self.stored(), now)
-        assert await self.fire(schedules, self.firing(await self.found(schedules), now + 0.1)) is WON
+        assert await self.fire(schedules, self.firing(await self.found(schedules), now + 0.25)) is WON
         assert (await self.found(schedules)).due is None
         due = await schedules.reserve_schedules(["q"], ["tasks.work"], limit=10, seconds=60)
         assert (due.schedules, due.next_due) == ([], None)
@@ -102,7 +103,7 @@ class ScheduleFiringContract(SchedulesSuite):
         now = await self.now_of(schedules)
         await self.put(schedules, self.stored(), now)
         await broker.pause_cron(self.key(), note="", by="me")
-        assert await self.fire(schedules, self.firing(await self.found(schedules), now, next_due=now + 0.1)) is PAUSED
+        assert await self.fire(schedules, self.firing(await self.found(schedules), now, next_due=now + 0.25)) is PAUSED
         assert await self.recorded(broker) == [(now, "skipped", "paused")]
         await broker.resume_cron(self.key())
         later = await self.now_of(schedules) + 0.5
@@ -113,11 +114,11 @@ class ScheduleFiringContract(SchedulesSuite):
         """With `skip` a tick is skipped while the job of an earlier one has not ended."""
         now = await self.now_of(schedules)
         await self.put(schedules, self.stored(), now)
-        for tick, next_due, expected in ((now, now + 0.1, WON), (now + 0.1, now + 0.2, BUSY)):
+        for tick, next_due, expected in ((now, now + 0.25, WON), (now + 0.25, now + 0.5, BUSY)):
             firing = self.firing(await self.found(schedules), tick, next_due=next_due, overlap="skip")
             assert await self.fire(schedules, firing) is expected
         await broker.settle([Completed(lease=await self.claim_one(broker))])
-        firing = self.firing(await self.found(schedules), now + 0.2, overlap="skip")
+        firing = self.firing(await self.found(schedules), now + 0.5, overlap="skip")
         assert await self.fire(schedules, firing) is WON
 
     async def test_fire_schedules_declared_fires_nothing(self, broker: Broker, schedules: Schedules) -> None:
@@ -127,9 +128,9 @@ class ScheduleFiringContract(SchedulesSuite):
         await self.put(schedules, self.stored(), now)
         await self.register(broker, self.entry())
         await self.pass_time(self.tick)
-        firing = self.firing(await self.found(schedules), now + 0.1, next_due=now + 0.2)
+        firing = self.firing(await self.found(schedules), now + 0.25, next_due=now + 0.5)
         assert await self.fire(schedules, firing) is SUPERSEDED
-        assert (await self.found(schedules)).due == now + 0.2
+        assert (await self.found(schedules)).due == now + 0.5
         assert await self.claim(broker) == []
         await self.register(broker, version="2")
         later = await self.now_of(schedules) + 0.5
@@ -141,18 +142,19 @@ class ScheduleFiringContract(SchedulesSuite):
         assert isinstance(broker, TickLedger)
         now = await self.now_of(schedules)
         await self.put(schedules, self.stored(), now)
+        now = self.eighth((await self.found(schedules)).since)
 
         def missed(tick: float) -> tuple[object, ...]:
             return (self.tick_record(tick, TickStatus.MISSED, reason=TickReason.NO_WORKER),)
 
-        firing = self.firing(await self.found(schedules), now, next_due=now + 0.1)
+        firing = self.firing(await self.found(schedules), now, next_due=now + 0.25)
         assert await self.fire(schedules, firing, not_fired=missed(now - 1)) is WON
-        firing = self.firing(await self.found(schedules), next_due=now + 0.3)
-        assert await self.fire(schedules, firing, until=now + 0.2, not_fired=missed(now + 0.2)) is WON
+        firing = self.firing(await self.found(schedules), next_due=now + 0.75)
+        assert await self.fire(schedules, firing, until=now + 0.5, not_fired=missed(now + 0.5)) is WON
         assert await self.recorded(broker) == [
-            (now + 0.2, "missed", "no worker was up"), (now, "fired", ""), (now - 1, "missed", "no worker was up"),
+            (now + 0.5, "missed", "no worker was up"), (now, "fired", ""), (now - 1, "missed", "no worker was up"),
         ]  # fmt: skip
-        assert (await self.found(schedules)).since == now + 0.2
+        assert (await self.found(schedules)).since == now + 0.5
         assert len(await self.claim(broker)) == 1
 
     async def test_fire_schedules_without_ticks_only_moves(self, broker: Broker, schedules: Schedules) -> None:
@@ -174,11 +176,11 @@ class ScheduleFiringContract(SchedulesSuite):
         due = await schedules.reserve_schedules(["p", "q"], ["tasks.work", "tasks.other"], limit=10, seconds=60)
         records = sorted(due.schedules, key=lambda record: record.schedule.key.name)
         await schedules.remove_schedule(self.key("d"))
-        firings = [self.firing(record, now + 0.1, next_due=now + 60) for record in records]
+        firings = [self.firing(record, now + 0.25, next_due=now + 60) for record in records]
         assert await schedules.fire_schedules(firings) == [WON, WON, WON, LOST]
         leases = await self.claim(broker, queues=("p", "q"))
         assert sorted((lease.queue, lease.job_id) for lease in leases) == [
-            ("p", tick_id("b", now + 0.1)), ("q", tick_id("a", now + 0.1)), ("q", tick_id("c", now + 0.1)),
+            ("p", tick_id("b", now + 0.25)), ("q", tick_id("a", now + 0.25)), ("q", tick_id("c", now + 0.25)),
         ]  # fmt: skip
 
     async def test_fire_schedules_signed_payload_is_that_of_claim(self, broker: Broker, schedules: Schedules) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import count
 from typing import Any
 
@@ -45,9 +46,14 @@ class SchedulesSuite(LedgerSuite):
         return await schedules.put_schedule(schedule, revision=f"revision-{next(_revisions)}", due=moment)
 
     async def now_of(self, schedules: Schedules) -> float:
-        """Return the broker's clock in whole milliseconds."""
+        """Return the broker's clock, rounded down to an eighth of a second: sums of such moments are exact."""
         assert isinstance(schedules, Broker)
-        return await self.whole_now(schedules)
+        return self.eighth(await schedules.time())
+
+    @staticmethod
+    def eighth(moment: float) -> float:
+        """Return a moment rounded down to an eighth of a second."""
+        return math.floor(moment * 8) / 8
 
     async def found(self, schedules: Schedules, name: str = "report") -> ScheduleRecord:
         """Return a schedule that must be stored."""

@@ -1,6 +1,6 @@
 -- claim_ticks: decide which worker fires ticks of entries, and enqueue the jobs of schedules.
 --
--- Needs    clock batches scores states due ended wakes runs known store numbers tick_history tick_runs tick_claims
+-- Needs    clock batches scores states due ended wakes runs known store numbers tick_history tick_runs tick_claims tick_decisions
 -- KEYS     jobs runs ended cancelled_ids due wake ended_indexes ready:0-9 cron:<name>... ticks:<name>...
 -- ARGV     1 ms that a tick may be early   2 ms to remember an entry; then for each entry, each only once:
 --          name, fingerprint of the schedule, worker id, request id, overlap, ms that a run counts as going
@@ -9,176 +9,25 @@
 -- Returns  the server's time in ms; then for each entry the outcome, a value of `aioq.model.cron.TickOutcome`; if
 --          ticks were spent also the last tick before, or '', and the same again, or '' if it was set under
 --          another fingerprint
-local jobs, runs, ended, cancelled_ids, due, wake = unpack(KEYS)
 local INDEX, READY = ended_indexes(7)
-local ENTRIES = READY + 9
-local allowed, remember = tonumber(ARGV[1]), ARGV[2]
-local stamp = string.format('%.0f', now)
-local count = (#KEYS - ENTRIES) / 2
+local at = {
+  jobs = KEYS[1], runs = KEYS[2], ended = KEYS[3], cancelled_ids = KEYS[4], due = KEYS[5], wake = KEYS[6], index = INDEX,
+  ready = READY, entries = READY + 9, count = (#KEYS - READY - 9) / 2, allowed = tonumber(ARGV[1]), remember = ARGV[2],
+}
 
--- Reads one claim from ARGV, and the stored fields of its entry.
-local function read_claim(n, at)
-  local claim = { cron = KEYS[ENTRIES + n], ticks = KEYS[ENTRIES + count + n], first = at + 8 }
-  claim.name, claim.fingerprint, claim.worker, claim.request, claim.overlap = unpack(ARGV, at, at + 4)
-  claim.length, claim.plan = tonumber(ARGV[at + 5]), ARGV[at + 6]
-  claim.last = at + 7 + tonumber(ARGV[at + 7])
-  claim.records = tonumber(ARGV[claim.last + 1])
-  claim.stop = claim.last + 1 + claim.records
-  claim.latest = ARGV[claim.last]
-  local known = redis.call('HMGET', claim.cron, 'fingerprint', 'retired', 'paused', 'last_tick', 'last_tick_by', 'claim',
-    'earlier_claims', 'run', 'enabled')
-  claim.registered, claim.retired, claim.paused, claim.last_tick, claim.last_tick_by = unpack(known, 1, 5)
-  claim.last_tick = stored_tick(claim.last_tick) and claim.last_tick
-  claim.known, claim.earlier, claim.run = parse_tick_claim(known[6]), known[7] or '', parse_tick_run(known[8])
-  claim.disabled = known[9] == '-'
-  -- A key of a wrong type must fail before the script stores anything.
-  redis.call('ZCARD', claim.ticks)
-  return claim
-end
-
-local function was_started(job)
-  local line = parse_run(redis.call('HGET', runs, job))
-  return line and (line.state == RUN_CLAIM or line.attempt > 0)
-end
-
-local function outcome_of(claim)
-  local run, overlap = claim.run, claim.overlap
-  if claim.paused then
-    return 'paused'
-  end
-  if (overlap ~= 'skip' and overlap ~= 'queue_one') or not goes_on(run, claim.name, jobs) then
-    return 'won'
-  end
-  if overlap == 'skip' then
-    return 'busy'
-  end
-  if claim.plan ~= '' then
-    return (run.kind == 'w' or was_started(job_of_tick(claim.name, run.tick))) and 'won' or 'busy'
-  end
-  return 'queued'
-end
-
-local function refusal(claim)
-  if claim.registered and (claim.retired or claim.disabled or claim.registered ~= claim.fingerprint) then
-    return 'superseded'
-  end
-  if tonumber(claim.latest) > now + allowed then
-    return 'early'
-  end
-  return not claim.again and claim.last_tick and tonumber(claim.latest) <= tonumber(claim.last_tick) and 'lost'
-end
-
--- Decides on a claim by the rules of `aioq.protocols.TickLedger.claim_tick`. `store_claim` writes the result later:
--- all claims are decided before the first write.
-local function decide(claim)
-  local known = repeated_claim(claim)
-  if known and known.outcome ~= 'queued' then
-    return { known.outcome, known.before, known.previous }
-  end
-  claim.again = known ~= nil
-  local refused = refusal(claim)
-  if refused then
-    return { refused }
-  end
-  local last_tick = claim.last_tick or ''
-  claim.before = known and known.before or last_tick
-  claim.previous = known and known.previous or (claim.last_tick_by == claim.fingerprint and last_tick or '')
-  claim.outcome, claim.spent, claim.records_of = outcome_of(claim), {}, {}
-  for n = claim.first, claim.last do
-    if claim.before == '' or tonumber(ARGV[n]) > tonumber(claim.before) then
-      claim.spent[#claim.spent + 1] = ARGV[n]
-      claim.records_of[ARGV[n]] = ARGV[claim.last + 2 + (claim.records > 1 and n - claim.first or 0)]
-    end
-  end
-  return { claim.outcome, claim.before, claim.previous }
-end
-
-local function enqueue(claims)
-  local ids, owners, given = {}, {}, {}
-  for _, claim in ipairs(claims) do
-    if claim.outcome == 'won' and claim.plan ~= '' then
-      for _, tick in ipairs(claim.spent) do
-        ids[#ids + 1], owners[#owners + 1] = job_of_tick(claim.name, tick), claim
-        given[#ids] = claim.records_of[tick]
-      end
-    end
-  end
-  if #ids == 0 then
-    return
-  end
-  local stored = fetch('HMGET', jobs, ids)
-  local remembered = redis.call('EXISTS', ended) == 1 and fetch('HMGET', ended, ids) or {}
-  local fresh, plans, records, outdated = {}, {}, {}, {}
-  for n, id in ipairs(ids) do
-    local plan, record = owners[n].plan, given[n]
-    local answer, index = id_status(id, record, stored[n], remembered[n], INDEX)
-    if answer == 1 then
-      fresh[#fresh + 1], outdated[id] = id, index
-      plans[#fresh], records[#fresh] = plan, record
-    end
-  end
-  if #fresh > 0 then
-    local at = { jobs = jobs, ended = ended, cancelled_ids = cancelled_ids, due = due, wake = wake, ready = READY }
-    store(at, fresh, plans, records, outdated)
-  end
-end
-
-local function record_skipped(claim, moments, reason)
-  for _, tick in ipairs(moments) do
-    note_tick(claim.cron, claim.ticks, tick, '', 's1 - -\n' .. reason .. '\n\n\n')
-  end
-end
-
-local function record_fired(claim)
-  local owner, rest = claim.worker, '\n\n'
-  if claim.plan ~= '' then
-    owner, rest = '', claim.worker .. '\n=\n'
-  end
-  for _, tick in ipairs(claim.spent) do
-    note_tick(claim.cron, claim.ticks, tick, owner, string.format('f1 %.0f -\n\n', now - tick) .. rest)
-  end
-end
-
-local function record_ticks(claim)
-  local superseded = not claim.again and claim.known
-  if superseded and superseded.outcome == 'queued' then
-    record_skipped(claim, waiting_ticks(superseded), 'overlap')
-  end
-  if claim.outcome == 'won' then
-    record_fired(claim)
-  elseif claim.outcome ~= 'queued' then
-    record_skipped(claim, claim.spent, claim.outcome == 'paused' and 'paused' or 'overlap')
-  end
-end
-
-local function store_claim(claim)
-  local fields = { 'claim', tick_claim_line(claim) }
-  if not claim.again then
-    spend(claim, fields)
-  end
-  if claim.outcome == 'won' then
-    fields[#fields + 1] = 'run'
-    fields[#fields + 1] = tick_run_line(claim.latest, now + claim.length, claim.plan ~= '' and 'j' or 'w', claim.worker)
-  end
-  record_ticks(claim)
-  redis.call('HSET', claim.cron, unpack(fields))
-  redis.call('PEXPIRE', claim.cron, remember)
-  redis.call('PEXPIRE', claim.ticks, remember)
-end
-
-local claims, replies, at = {}, { stamp }, 3
-for n = 1, count do
-  claims[n] = read_claim(n, at)
-  at = claims[n].stop + 1
-  replies[n + 1] = decide(claims[n])
+local claims, replies, place = {}, { string.format('%.0f', now) }, 3
+for n = 1, at.count do
+  claims[n] = read_claim(at, n, place)
+  place = claims[n].stop + 1
+  replies[n + 1] = decide(at, claims[n])
 end
 -- A full server refuses this first, before any claim is stored.
-enqueue(claims)
+enqueue(at, claims)
 -- A full server lets a script continue if its first write needs no memory.
 redis.call('HDEL', claims[1].cron, '')
 for _, claim in ipairs(claims) do
   if claim.outcome then
-    store_claim(claim)
+    store_claim(at, claim)
   end
 end
 return replies

@@ -1,0 +1,97 @@
+-- fire_schedules: decide on firings of schedules of one task, enqueue their jobs, and move the schedules on.
+--
+-- Needs    clock batches scores states due ended wakes runs known store numbers tick_history tick_runs tick_claims tick_decisions schedules
+-- KEYS     jobs runs ended cancelled_ids due wake ended_indexes ready:0-9 schedules scheduled_tasks schedule_moments:<task> cron:<name>... ticks:<name>...
+-- ARGV     1 ms that a tick may be early   2 ms to remember an entry   3 task; then for each schedule, each only once:
+--          revision, due in ms, latest tick that is decided or '', next due in ms or -, number of records of ticks that
+--          do not fire, tick and body of each, and the claim as in claim_ticks, with 0 ticks or more
+-- Returns  for each schedule the outcome, a value of `aioq.model.cron.TickOutcome`
+local INDEX, READY = ended_indexes(7)
+local SCHEDULES = READY + 9
+local at = {
+  jobs = KEYS[1], runs = KEYS[2], ended = KEYS[3], cancelled_ids = KEYS[4], due = KEYS[5], wake = KEYS[6], index = INDEX,
+  ready = READY, entries = SCHEDULES + 3, count = (#KEYS - SCHEDULES - 3) / 2, allowed = tonumber(ARGV[1]),
+  remember = ARGV[2],
+}
+local schedules, tasks, moments = unpack(KEYS, SCHEDULES + 1, SCHEDULES + 3)
+local task = ARGV[3]
+local RECORDED = { won = true, paused = true, busy = true }
+
+local function read_firing(n, place)
+  local firing = { first = place + 5, skipped = tonumber(ARGV[place + 4]) }
+  firing.revision, firing.due, firing.until_tick, firing.next_due = unpack(ARGV, place, place + 3)
+  firing.claim = read_claim(at, n, firing.first + 2 * firing.skipped)
+  return firing
+end
+
+local function outcome_of_firing(firing, known)
+  local claim = firing.claim
+  if not known or known.revision ~= firing.revision or known.due ~= firing.due then
+    return 'lost'
+  end
+  firing.known = known
+  if claim.registered and not claim.retired then
+    return 'superseded'
+  end
+  if claim.last < claim.first then
+    return 'won'
+  end
+  -- A registration that is over does not count.
+  claim.registered = nil
+  local outcome = decide(at, claim)[1]
+  if outcome == 'early' then
+    firing.known = nil
+  end
+  return outcome
+end
+
+local function move_on(firing)
+  local claim, known, since = firing.claim, firing.known, firing.until_tick
+  if since == '' or tonumber(known.since) > tonumber(since) then
+    since = known.since
+  end
+  redis.call('HSET', schedules, claim.name, table.concat({ known.revision, since, firing.next_due, known.rest }, ' '))
+  note_moment(moments, claim.name, firing.next_due)
+end
+
+local function record_not_fired(firing)
+  local claim = firing.claim
+  for n = 0, firing.skipped - 1 do
+    note_tick(claim.cron, claim.ticks, ARGV[firing.first + 2 * n], '', ARGV[firing.first + 2 * n + 1])
+  end
+  if firing.skipped > 0 then
+    redis.call('PEXPIRE', claim.cron, at.remember)
+    redis.call('PEXPIRE', claim.ticks, at.remember)
+  end
+end
+
+local firings, claims, names, place = {}, {}, {}, 4
+for n = 1, at.count do
+  firings[n] = read_firing(n, place)
+  claims[n] = firings[n].claim
+  names[n] = claims[n].name
+  place = claims[n].stop + 1
+end
+local replies = {}
+for n, line in ipairs(redis.call('HMGET', schedules, unpack(names))) do
+  replies[n] = outcome_of_firing(firings[n], parse_schedule(line))
+end
+redis.call('ZCARD', tasks)
+redis.call('ZCARD', moments)
+-- A full server refuses this first, before anything is stored.
+enqueue(at, claims)
+-- A full server lets a script continue if its first write needs no memory.
+redis.call('HDEL', claims[1].cron, '')
+for n, firing in ipairs(firings) do
+  if firing.known then
+    move_on(firing)
+    if firing.claim.outcome then
+      store_claim(at, firing.claim)
+    end
+    if RECORDED[replies[n]] then
+      record_not_fired(firing)
+    end
+  end
+end
+note_first(tasks, moments, task)
+return replies

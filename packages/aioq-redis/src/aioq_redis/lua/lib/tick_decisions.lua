@@ -1,0 +1,155 @@
+-- tick_decisions: decide on claims of ticks, and write what was decided. `at` has the keys of the queue, and:
+--   ready    the place in KEYS of ready list 0
+--   entries  the place in KEYS before the first `cron:<name>`; the keys `ticks:<name>` follow them
+--   count    the number of entries
+--   index    the places of `ended_indexes`
+--   allowed  ms that a tick may be early
+--   remember ms to remember an entry
+-- Reads one claim from ARGV, and the stored fields of its entry.
+local function read_claim(at, n, place)
+  local claim = { cron = KEYS[at.entries + n], ticks = KEYS[at.entries + at.count + n], first = place + 8 }
+  claim.name, claim.fingerprint, claim.worker, claim.request, claim.overlap = unpack(ARGV, place, place + 4)
+  claim.length, claim.plan = tonumber(ARGV[place + 5]), ARGV[place + 6]
+  claim.last = place + 7 + tonumber(ARGV[place + 7])
+  claim.records = tonumber(ARGV[claim.last + 1])
+  claim.stop = claim.last + 1 + claim.records
+  claim.latest = ARGV[claim.last]
+  local known = redis.call('HMGET', claim.cron, 'fingerprint', 'retired', 'paused', 'last_tick', 'last_tick_by', 'claim',
+    'earlier_claims', 'run', 'enabled')
+  claim.registered, claim.retired, claim.paused, claim.last_tick, claim.last_tick_by = unpack(known, 1, 5)
+  claim.last_tick = stored_tick(claim.last_tick) and claim.last_tick
+  claim.known, claim.earlier, claim.run = parse_tick_claim(known[6]), known[7] or '', parse_tick_run(known[8])
+  claim.disabled = known[9] == '-'
+  -- A key of a wrong type must fail before the script stores anything.
+  redis.call('ZCARD', claim.ticks)
+  return claim
+end
+
+local function was_started(at, job)
+  local line = parse_run(redis.call('HGET', at.runs, job))
+  return line and (line.state == RUN_CLAIM or line.attempt > 0)
+end
+
+local function outcome_of(at, claim)
+  local run, overlap = claim.run, claim.overlap
+  if claim.paused then
+    return 'paused'
+  end
+  if (overlap ~= 'skip' and overlap ~= 'queue_one') or not goes_on(run, claim.name, at.jobs) then
+    return 'won'
+  end
+  if overlap == 'skip' then
+    return 'busy'
+  end
+  if claim.plan ~= '' then
+    return (run.kind == 'w' or was_started(at, job_of_tick(claim.name, run.tick))) and 'won' or 'busy'
+  end
+  return 'queued'
+end
+
+local function refusal(at, claim)
+  if claim.registered and (claim.retired or claim.disabled or claim.registered ~= claim.fingerprint) then
+    return 'superseded'
+  end
+  if tonumber(claim.latest) > now + at.allowed then
+    return 'early'
+  end
+  return not claim.again and claim.last_tick and tonumber(claim.latest) <= tonumber(claim.last_tick) and 'lost'
+end
+
+-- Decides on a claim by the rules of `aioq.protocols.TickLedger.claim_tick`. `store_claim` writes the result later:
+-- all claims are decided before the first write.
+local function decide(at, claim)
+  local known = repeated_claim(claim)
+  if known and known.outcome ~= 'queued' then
+    return { known.outcome, known.before, known.previous }
+  end
+  claim.again = known ~= nil
+  local refused = refusal(at, claim)
+  if refused then
+    return { refused }
+  end
+  local last_tick = claim.last_tick or ''
+  claim.before = known and known.before or last_tick
+  claim.previous = known and known.previous or (claim.last_tick_by == claim.fingerprint and last_tick or '')
+  claim.outcome, claim.spent, claim.records_of = outcome_of(at, claim), {}, {}
+  for n = claim.first, claim.last do
+    if claim.before == '' or tonumber(ARGV[n]) > tonumber(claim.before) then
+      claim.spent[#claim.spent + 1] = ARGV[n]
+      claim.records_of[ARGV[n]] = ARGV[claim.last + 2 + (claim.records > 1 and n - claim.first or 0)]
+    end
+  end
+  return { claim.outcome, claim.before, claim.previous }
+end
+
+local function enqueue(at, claims)
+  local ids, owners, given = {}, {}, {}
+  for _, claim in ipairs(claims) do
+    if claim.outcome == 'won' and claim.plan ~= '' then
+      for _, tick in ipairs(claim.spent) do
+        ids[#ids + 1], owners[#owners + 1] = job_of_tick(claim.name, tick), claim
+        given[#ids] = claim.records_of[tick]
+      end
+    end
+  end
+  if #ids == 0 then
+    return
+  end
+  local stored = fetch('HMGET', at.jobs, ids)
+  local remembered = redis.call('EXISTS', at.ended) == 1 and fetch('HMGET', at.ended, ids) or {}
+  local fresh, plans, records, outdated = {}, {}, {}, {}
+  for n, id in ipairs(ids) do
+    local plan, record = owners[n].plan, given[n]
+    local answer, index = id_status(id, record, stored[n], remembered[n], at.index)
+    if answer == 1 then
+      fresh[#fresh + 1], outdated[id] = id, index
+      plans[#fresh], records[#fresh] = plan, record
+    end
+  end
+  if #fresh > 0 then
+    store(at, fresh, plans, records, outdated)
+  end
+end
+
+local function record_skipped(claim, moments, reason)
+  for _, tick in ipairs(moments) do
+    note_tick(claim.cron, claim.ticks, tick, '', 's1 - -\n' .. reason .. '\n\n\n')
+  end
+end
+
+local function record_fired(claim)
+  local owner, rest = claim.worker, '\n\n'
+  if claim.plan ~= '' then
+    owner, rest = '', claim.worker .. '\n=\n'
+  end
+  for _, tick in ipairs(claim.spent) do
+    note_tick(claim.cron, claim.ticks, tick, owner, string.format('f1 %.0f -\n\n', now - tick) .. rest)
+  end
+end
+
+local function record_ticks(claim)
+  local superseded = not claim.again and claim.known
+  if superseded and superseded.outcome == 'queued' then
+    record_skipped(claim, waiting_ticks(superseded), 'overlap')
+  end
+  if claim.outcome == 'won' then
+    record_fired(claim)
+  elseif claim.outcome ~= 'queued' then
+    record_skipped(claim, claim.spent, claim.outcome == 'paused' and 'paused' or 'overlap')
+  end
+end
+
+local function store_claim(at, claim)
+  local fields = { 'claim', tick_claim_line(claim) }
+  if not claim.again then
+    spend(claim, fields)
+  end
+  if claim.outcome == 'won' then
+    fields[#fields + 1] = 'run'
+    fields[#fields + 1] = tick_run_line(claim.latest, now + claim.length, claim.plan ~= '' and 'j' or 'w', claim.worker)
+  end
+  record_ticks(claim)
+  redis.call('HSET', claim.cron, unpack(fields))
+  redis.call('PEXPIRE', claim.cron, at.remember)
+  redis.call('PEXPIRE', claim.ticks, at.remember)
+end
