@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from anyio import Event
@@ -21,6 +22,7 @@ from aioq.model.cron import (
     CronStatus,
     Registration,
     TickClaim,
+    TickOutcome,
     TickRecord,
     TickReply,
     TickRun,
@@ -36,6 +38,7 @@ from aioq.model.job import (
     Settlement,
     WorkerInfo,
 )
+from aioq.model.schedules import DueSchedules, Firing
 
 T = TypeVar("T")
 
@@ -144,6 +147,17 @@ class FlakyBroker(MemoryBroker):
         """Wait and claim, or fail."""
         whole = super().wait_and_claim
         return await self._shaky("wait_and_claim", lambda: whole(request, timeout=timeout, idle=idle))
+
+    async def reserve_schedules(
+        self, queues: Sequence[str], tasks: Collection[str], *, limit: int, seconds: float
+    ) -> DueSchedules:
+        """Reserve schedules, or fail."""
+        call = partial(super().reserve_schedules, queues, tasks, limit=limit, seconds=seconds)
+        return await self._shaky("reserve_schedules", call)
+
+    async def fire_schedules(self, firings: Sequence[Firing]) -> list[TickOutcome]:
+        """Fire schedules, or fail."""
+        return await self._shaky("fire_schedules", partial(super().fire_schedules, firings))
 
     async def register_crons(
         self, app: str, version: str, crons: Sequence[CronDefinition], *, ttl: float

@@ -25,14 +25,17 @@ from aioq.errors import PayloadTooLarge as PayloadTooLarge
 from aioq.errors import ResultDropped as ResultDropped
 from aioq.errors import ResultTimeout as ResultTimeout
 from aioq.errors import Retry as Retry
+from aioq.errors import ScheduleConflict as ScheduleConflict
 from aioq.errors import SerializationError as SerializationError
 from aioq.errors import TaskDefinitionError as TaskDefinitionError
 from aioq.errors import TooManyJobs as TooManyJobs
+from aioq.errors import UnknownSchedule as UnknownSchedule
 from aioq.errors import UnknownTask as UnknownTask
 from aioq.handle import Job as Job
 from aioq.model.job import JobRecord as JobRecord
 from aioq.model.states import JobState as JobState
 from aioq.options import TaskOptions as TaskOptions
+from aioq.schedules import ScheduleInfo as ScheduleInfo
 from aioq.task import Call as Call
 from aioq.task import Task as Task
 from aioq.worker import Worker as Worker
@@ -66,12 +69,15 @@ __all__ = [
     "ResultDropped",
     "ResultTimeout",
     "Retry",
+    "ScheduleConflict",
+    "ScheduleInfo",
     "ScheduledContext",
     "SerializationError",
     "Task",
     "TaskDefinitionError",
     "TaskOptions",
     "TooManyJobs",
+    "UnknownSchedule",
     "UnknownTask",
     "Worker",
 ]

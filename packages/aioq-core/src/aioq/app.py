@@ -32,6 +32,7 @@ from aioq.model.ids import check_name
 from aioq.options import TaskKeywords, TaskOptions, whole
 from aioq.protocols import Broker, TickLedger
 from aioq.registry import Registry
+from aioq.schedules import AppSchedules
 from aioq.serialization.codec import Codec
 from aioq.serialization.json_codec import JsonCodec
 from aioq.serialization.signing import Signer
@@ -136,6 +137,11 @@ class Aarq:
             self._scheduler = scheduler_named(self._scheduler)
         return self._scheduler
 
+    @property
+    def schedules(self) -> AppSchedules:
+        """The schedules that the broker stores for the app, and that change while workers run."""
+        return AppSchedules(self)
+
     @overload
     def task(self, function: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
     @overload
@@ -219,7 +225,7 @@ class Aarq:
         """
         with error_context(f"@app.cron({text_of(schedule)})"):
             draft = CronDraft(
-                timing=self._timing(schedule, cron_options(options), tz=tz, seconds=seconds, dialect=dialect),
+                timing=self.timing(schedule, cron_options(options), tz=tz, seconds=seconds, dialect=dialect),
                 name=name,
                 queue=queue,
                 unique=unique,
@@ -278,7 +284,7 @@ class Aarq:
         self._need_ledger("app.schedule")
         with error_context(f"app.schedule({text_of(task)}, {text_of(schedule)})"):
             draft = ScheduleDraft(
-                timing=self._timing(schedule, schedule_options(options), tz=tz, seconds=seconds, dialect=dialect),
+                timing=self.timing(schedule, schedule_options(options), tz=tz, seconds=seconds, dialect=dialect),
                 name=name,
                 args=args,
                 kwargs={} if kwargs is None else kwargs,
@@ -338,7 +344,7 @@ class Aarq:
     ) -> None:
         await self.close()
 
-    def _timing(
+    def timing(
         self,
         schedule: str | Schedule,
         options: CronOptions,
@@ -347,6 +353,7 @@ class Aarq:
         seconds: str | None,
         dialect: str | None,
     ) -> Timing:
+        """Return a schedule with its zone and its policies, as `cron` and `schedule` read them."""
         if not isinstance(schedule, str):
             if tz is not None:
                 raise ValueError(f"tz is the zone of a cron expression; leave it out for the schedule {schedule!r}")

@@ -32,11 +32,13 @@ __all__ = [
     "ResultDropped",
     "ResultSerializationError",
     "Retry",
+    "ScheduleConflict",
     "ResultTimeout",
     "SerializationError",
     "TaskDefinitionError",
     "TooManyJobs",
     "TooManyStuck",
+    "UnknownSchedule",
     "UnknownTask",
 ]
 
@@ -158,6 +160,24 @@ class DuplicateName(AioqError, ValueError):
         self.kind = kind
         self.name = name
         super().__init__(f"{kind} {name} is defined twice, at {first} and at {second}; give one of them another name=")
+
+
+class ScheduleConflict(AioqError, ValueError):
+    """A schedule cannot be stored: its name is taken in its queue."""
+
+    def __init__(self, name: str, queue: str, taken: str) -> None:
+        self.name = name
+        self.queue = queue
+        super().__init__(f"schedule {name} cannot be stored in queue {queue}: {taken}; choose another name")
+
+
+class UnknownSchedule(AioqError, LookupError):
+    """No schedule of this name is stored in a queue of the app."""
+
+    def __init__(self, name: str, app: str) -> None:
+        self.name = name
+        self.app = app
+        super().__init__(f"no schedule {name} is stored for app {app}; put it first, or look at the names with list")
 
 
 class InvalidJobId(AioqError, ValueError):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from hashlib import sha256
+from typing import Final
 
 import msgspec
 
@@ -15,7 +16,10 @@ from aioq.cron.options import CronOptions
 from aioq.model.cron import CronDefinition
 from aioq.model.job import NewJob
 
-__all__ = ["CronDiff", "compare", "define", "version_of"]
+__all__ = ["JOB_DIGEST", "CronDiff", "compare", "define", "version_of"]
+
+JOB_DIGEST: Final = "job"
+"""The name in the options of a definition under which the digest of the job is."""
 
 _DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(NewJob)}
 
@@ -44,7 +48,7 @@ def define(entry: CronEntry) -> CronDefinition:
         fingerprint=entry.fingerprint,
         unique=entry.unique,
         enabled=entry.options.enabled,
-        options=dict(_policies(entry.options)) | ({} if entry.job is None else {"job": _digest(entry.job)}),
+        options=dict(_policies(entry.options)) | ({} if entry.job is None else {JOB_DIGEST: _digest(entry.job)}),
     )
 
 

@@ -17,15 +17,27 @@ __all__ = [
     "Firing",
     "PutOutcome",
     "ScheduleRecord",
+    "ScheduleText",
     "StoredSchedule",
 ]
+
+
+class ScheduleText(Struct, frozen=True, kw_only=True):
+    """A schedule as text, for every worker to parse."""
+
+    expression: str
+    tz: str
+    seconds: str | None = None
+    dialect: str | None = None
+    """Both as in `aioq.cron.scheduler.DialectScheduler.parse_dialect`."""
 
 
 class StoredSchedule(Struct, frozen=True, kw_only=True):
     """A schedule that a client stored, with all that a worker needs to fire it. Brokers read `key` and `job.task`."""
 
     definition: CronDefinition
-    """Its kind is `schedule`, and it is unique. The expression and the zone are texts that the scheduler parses."""
+    """Its kind is `schedule`, and it is unique. Its expression may show what the name has chosen for an `H`."""
+    text: ScheduleText
     app: str
     job: NewJob
     """The template of the job of each tick, as in `TickClaim.job`."""

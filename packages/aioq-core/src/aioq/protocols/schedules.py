@@ -53,10 +53,11 @@ class Schedules(Protocol):
         """Remove a schedule; False if none is stored under the key. Its jobs and the records of its ticks stay."""
         ...
 
-    async def wait_for_schedules(self, queues: Sequence[str], *, timeout: float) -> None:
-        """Wait until a schedule of the queues was put; `timeout` seconds at the longest.
+    async def wait_for_schedules(self, queues: Sequence[str], tasks: Collection[str], *, timeout: float) -> None:
+        """Wait until a schedule of these queues was put, or one of these tasks is due, at most `timeout` seconds.
 
-        A broker that cannot notice that returns after at most one second, so that workers ask again.
+        A put before the call and after the caller's latest reservation counts, too. A broker that cannot notice it
+        returns after at most one second, so that workers ask again.
         """
         ...
 

@@ -91,7 +91,7 @@ class SchedulesRole(BrokerRole):
         space = self._layout.queue(cron.queue)
         return bool(await self._database.call("remove_schedule", space, (cron.name, task), own=task))
 
-    async def wait_for_schedules(self, queues: Sequence[str], *, timeout: float) -> None:
+    async def wait_for_schedules(self, queues: Sequence[str], tasks: Collection[str], *, timeout: float) -> None:
         """Wait for at most a second; see `aioq.protocols.Schedules.wait_for_schedules`."""
         await asyncio.sleep(min(timeout, ASK_EVERY))
 

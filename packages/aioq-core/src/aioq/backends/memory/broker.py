@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 
 from anyio import Event
 
@@ -131,10 +131,12 @@ class MemoryBroker(LeaseRole, JobStoreRole, SchedulesRole):
                 return True
             return await wait_until(event, self._clock, timeout)
 
-    async def wait_for_schedules(self, queues: Sequence[str], *, timeout: float) -> None:
+    async def wait_for_schedules(self, queues: Sequence[str], tasks: Collection[str], *, timeout: float) -> None:
         """Wait until a schedule was put; see `aioq.protocols.Schedules.wait_for_schedules`."""
         with self._table.waiters.waiting("schedule", queues) as event:
-            await wait_until(event, self._clock, timeout)
+            # A schedule may have been put after the caller asked and before it waits.
+            due = self._next_look(queues, tasks)
+            await wait_until(event, self._clock, timeout if due is None else min(timeout, due))
 
     def aborts(self, worker_id: str) -> AsyncIterator[CancelledRun]:
         """Yield the cancelled runs of a worker; see `aioq.protocols.Signals.aborts`."""

@@ -91,7 +91,7 @@ class SchedulesRole(TickLedgerRole):
     ) -> DueSchedules:
         """Return due schedules and reserve them; see `aioq.protocols.Schedules.reserve_schedules`."""
         now = self._table.now()
-        indexes = [index for (queue, task), index in self._indexes.items() if queue in queues and task in tasks]
+        indexes = self._indexes_of(queues, tasks)
         reserved: list[ScheduleRecord] = []
         for index in indexes:
             for key in _due(index, to_milliseconds(now), limit - len(reserved)):
@@ -112,6 +112,12 @@ class SchedulesRole(TickLedgerRole):
         now = self._table.now()
         entry, schedule = self._entry(cron, now), state.schedule
         return entry.status_as(schedule.definition, schedule.app, state.since / 1000, now, self._table.jobs.get)
+
+    def _next_look(self, queues: Sequence[str], tasks: Collection[str]) -> float | None:
+        """Return in how many seconds workers have to look at a schedule of these queues and tasks; None without one."""
+        indexes = self._indexes_of(queues, tasks)
+        firsts = [first[0] for index in indexes if (first := index.first())]
+        return max(0.0, min(firsts) / 1000 - self._table.now()) if firsts else None
 
     def _fire(self, firing: Firing) -> TickOutcome:
         now, key = self._table.now(), CronKey(firing.claim.queue, firing.claim.name)
@@ -141,6 +147,9 @@ class SchedulesRole(TickLedgerRole):
 
     def _index(self, schedule: StoredSchedule) -> ScheduleIndex:
         return self._indexes[schedule.key.queue, schedule.job.task]
+
+    def _indexes_of(self, queues: Sequence[str], tasks: Collection[str]) -> list[ScheduleIndex]:
+        return [index for (queue, task), index in self._indexes.items() if queue in queues and task in tasks]
 
     def _is_declared(self, key: CronKey) -> bool:
         entry = self._entries.get(key)

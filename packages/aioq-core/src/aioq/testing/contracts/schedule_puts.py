@@ -102,7 +102,8 @@ class SchedulePutContract(SchedulesSuite):
             await self.put(schedules, self.stored(name, queue=queue))
         await self.put(schedules, self.stored("aa", app="other"))
         assert isinstance(peer, Schedules)
-        pages, after = [], None
+        pages: list[list[CronKey]] = []
+        after: CronKey | None = None
         while page := await peer.list_schedules("app", after=after, limit=4):
             after = page[-1].schedule.key
             pages.append([record.schedule.key for record in page])
@@ -167,7 +168,7 @@ class SchedulePutContract(SchedulesSuite):
     async def wait_for_put(self, schedules: Schedules, queues: tuple[str, ...]) -> None:
         """Wait for a minute at most, and fail if nothing ended the wait in a few seconds of the host's time."""
         with anyio.fail_after(30):
-            await schedules.wait_for_schedules(queues, timeout=60)
+            await schedules.wait_for_schedules(queues, ["tasks.work"], timeout=60)
 
     async def settle_down(self) -> None:
         """Let a waiter start waiting; override it if the broker has a virtual clock."""

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from aioq.conformance import lacking
 from aioq.model.cron import TickOutcome
-from aioq.model.schedules import Firing, PutOutcome, ScheduleRecord, StoredSchedule
+from aioq.model.schedules import Firing, PutOutcome, ScheduleRecord, ScheduleText, StoredSchedule
 from aioq.protocols import Broker, Schedules
 from aioq.testing.contracts.ledger_suite import HOURLY, LedgerSuite
 
@@ -38,7 +38,8 @@ class SchedulesSuite(LedgerSuite):
         """Return a schedule; `changes` are those of its definition."""
         definition = self.entry(name, **{"fingerprint": HOURLY, "kind": "schedule", **changes})
         job = self.job(f"cron:{name}", task=task, payload=payload, queue=definition.queue)
-        return StoredSchedule(definition=definition, app=app, job=job)
+        text = ScheduleText(expression=definition.expression, tz=definition.tz)
+        return StoredSchedule(definition=definition, text=text, app=app, job=job)
 
     async def put(self, schedules: Schedules, schedule: StoredSchedule, due: float | None = None) -> PutOutcome:
         """Store a schedule under a new revision; it is due now unless `due` says otherwise."""

@@ -62,8 +62,8 @@ class ScheduledJobs:
         name, tick = found
         cron = CronKey(lease.queue, name)
         try:
-            await self._apply_overlap(self.ledger, cron, tick)
             status = await self.ledger.cron_status(cron)
+            await self._apply_overlap(self.ledger, cron, tick, self._overlap(cron, status))
             success, result = await _previous(self.ledger, status, cron, tick)
         except OUTAGES as error:
             # Without its context the job does not run: `previous_success` may decide which data it processes.
@@ -92,14 +92,14 @@ class ScheduledJobs:
             case _:
                 assert_never(settlement)
 
-    async def _apply_overlap(self, ledger: TickLedger, cron: CronKey, tick: float) -> None:
+    async def _apply_overlap(self, ledger: TickLedger, cron: CronKey, tick: float, overlap: str) -> None:
         """Cancel or wait for jobs of earlier ticks, unless the entry allows that they overlap.
 
         The ledger has applied the policy when the tick was claimed. It may still enqueue
         several jobs at once to make up for several ticks, and operators enqueue jobs by hand.
         """
-        store, options = self._app.broker, self._options(cron)
-        if options.overlap == "allow" or not supports(store, JobStore):
+        store = self._app.broker
+        if overlap == "allow" or not supports(store, JobStore):
             return
         for record in await ledger.tick_history(cron, limit=HISTORY_LIMIT):
             # Only earlier ticks: a job waits for those before it, or two would wait for each other.
@@ -108,16 +108,17 @@ class ScheduledJobs:
             job = await store.get_job(record.job_id, queue=cron.queue)
             if job is None or job.state in FINAL_STATES:
                 continue  # it has ended, and its worker has not recorded that yet
-            if options.overlap != "cancel":
+            if overlap != "cancel":
                 raise JobNotReady
             # The worker that ran the cancelled job settles nothing, so its end is recorded here.
             if await store.cancel_job(record.job_id, queue=cron.queue):
                 self._record(record.job_id, cron.queue, fired_at=record.fired_at, error=REPLACED)
 
-    def _options(self, cron: CronKey) -> CronOptions:
-        """Return the policies of an entry; the defaults if this worker's app does not have it."""
-        entry = self._own_entry(cron)
-        return CronOptions() if entry is None else entry.options
+    def _overlap(self, cron: CronKey, status: CronStatus | None) -> str:
+        """Return the overlap policy of an entry; if this worker's app does not have it, that which is registered."""
+        if (entry := self._own_entry(cron)) is not None:
+            return entry.options.overlap
+        return CronOptions().overlap if status is None else status.definition.options.get("overlap", "allow")
 
     def _zone(self, cron: CronKey, status: CronStatus | None) -> tzinfo:
         """Return the zone of an entry; if this worker's app does not have the entry, that which is registered."""

@@ -15,7 +15,7 @@ from aioq.clock import BrokerClock, Clock, wait_until
 from aioq.conformance import supports, why_unsupported
 from aioq.cron import CronEntry, Tick
 from aioq.errors import MissingFeature
-from aioq.protocols import TickLedger
+from aioq.protocols import Schedules, TickLedger
 from aioq.serialization.failure import error_text
 from aioq.worker.cron.fleet import Fleet
 from aioq.worker.cron.invoke import Invoker
@@ -26,6 +26,7 @@ from aioq.worker.cron.runs import CronTasks, Runs
 from aioq.worker.cron.scheduled_jobs import ScheduledJobs
 from aioq.worker.cron.start_runs import PAUSES_KNOWN, armed_times, start_ticks, start_ticks_of_fleet
 from aioq.worker.cron.startup_log import log_next_runs, warn_of_clock_difference, warn_of_equal_app_names
+from aioq.worker.cron.stored import StoredSchedules
 from aioq.worker.cron.tick_claims import TickClaims
 from aioq.worker.log import logger
 from aioq.worker.runtime import Runtime
@@ -45,6 +46,7 @@ class CronService:
     def __init__(self, runtime: Runtime) -> None:
         app, worker_id, retry, clock = runtime.app, runtime.worker_id, runtime.retry, runtime.clock
         self._app = app
+        self._runtime = runtime
         self._worker_id = worker_id
         self._retry = retry
         self._shutdown = runtime.shutdown
@@ -101,6 +103,9 @@ class CronService:
                 warn_of_equal_app_names(self._app)
                 duties.start_soon(self._registration.run, self._ledger, self._app.broker.time)
                 duties.start_soon(self._fire_fleet, self._ledger)
+                store = self._app.broker
+                if supports(store, Schedules):
+                    duties.start_soon(StoredSchedules(self._runtime, store, self._broker_clock).run)
 
     async def wait_idle(self) -> None:
         """Wait until no tick is being claimed and no run goes on."""

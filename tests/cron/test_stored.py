@@ -1,0 +1,94 @@
+"""Expressions, intervals and dialects survive being stored as text."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import islice
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from aioq import Aarq, CronOptions, Task
+from aioq.backends import MemoryBroker
+from aioq.cron import upcoming
+from aioq.cron.define import ScheduleDraft
+from aioq.cron.schedule import Schedule
+from aioq.cron.stored import as_text, read_entry, stored_schedule
+from aioq.errors import BadSignature
+from aioq.serialization.signing import Signer
+from aioq_cron import CronExpression, Every, Union
+
+BERLIN = "Europe/Berlin"
+START = datetime(2026, 3, 28, 20, tzinfo=UTC)
+
+
+@pytest.fixture
+def app() -> Aarq:
+    """An app with the scheduler of aioq-cron."""
+    return Aarq(MemoryBroker(), name="app")
+
+
+@pytest.fixture
+def report(app: Aarq) -> Task[..., Any]:
+    """A task to be put on a schedule."""
+
+    @app.task(name="report")
+    async def report(ctx: dict[str, Any]) -> None:
+        """Do nothing."""
+
+    return report
+
+
+@pytest.mark.parametrize(
+    ("schedule", "keywords"),
+    [
+        ("0 9 * * 1-5", {"tz": BERLIN}),
+        ("@daily", {"tz": timezone(timedelta(hours=-3, minutes=-30))}),
+        ("@every 90m", {}),
+        ("H H * * *", {"tz": BERLIN}),
+        ("*/10 * * * * *", {"seconds": "first"}),
+        ("0 0 9 ? * 2-6 *", {"dialect": "quartz", "tz": BERLIN}),
+        (CronExpression("30 2 * * *", BERLIN), {}),
+        (CronExpression("*/15 * * * * *", BERLIN, seconds="last"), {}),
+        (Every(minutes=90), {}),
+    ],
+)
+async def test_stored_text_fires_at_the_same_moments(
+    app: Aarq, report: Task[..., Any], schedule: str | Schedule, keywords: dict[str, Any]
+) -> None:
+    """What a worker reads back has the fingerprint, the policies and the moments of what was put."""
+    options = CronOptions(misfire="all", grace=7.5, catchup=3600, jitter=2, end=datetime(2026, 4, 2, tzinfo=UTC))
+    timing = app.timing(schedule, options, **{"tz": None, "seconds": None, "dialect": None, **keywords})
+    entry = ScheduleDraft(timing=timing, name="c-7", args=(), kwargs={}).entry(report, app.tasks, app.crons)
+    for signer in (None, Signer(["0123456789abcdef"])):
+        stored = stored_schedule(entry, as_text(timing), "app", signer)
+        again = read_entry(stored, report, app.scheduler, signer)
+        assert (again.fingerprint, again.options, again.job) == (entry.fingerprint, options, entry.job)
+        moments, expected = (list(islice(upcoming(one.schedule, START), 50)) for one in (again, entry))
+        assert moments == expected
+        assert moments
+
+
+def test_union_is_not_text(app: Aarq) -> None:
+    """A combination has no text that the scheduler reads."""
+    union = Union(CronExpression("0 9 * * *"), CronExpression("30 17 * * *"))
+    timing = app.timing(union, CronOptions(), tz=None, seconds=None, dialect=None)
+    with pytest.raises(ValueError, match="a stored schedule is text that every worker can parse"):
+        as_text(timing)
+
+
+@pytest.mark.parametrize("change", ["text", "job", "app"])
+async def test_changed_schedule_is_not_read_with_keys(app: Aarq, report: Task[..., Any], change: str) -> None:
+    """With signing keys neither moments, options nor arguments can be changed in the broker."""
+    timing = app.timing("0 9 * * *", CronOptions(), tz=None, seconds=None, dialect=None)
+    entry = ScheduleDraft(timing=timing, name="c-7", args=(), kwargs={}).entry(report, app.tasks, app.crons)
+    signer = Signer(["0123456789abcdef"])
+    stored = stored_schedule(entry, as_text(timing), "app", signer)
+    changed = {
+        "text": replace(stored, text=replace(stored.text, expression="* * * * *")),
+        "job": replace(stored, job=replace(stored.job, max_crashes=9)),
+        "app": replace(stored, app="other"),
+    }[change]
+    with pytest.raises(BadSignature):
+        read_entry(changed, report, app.scheduler, signer)
