@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
-from itertools import islice
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from aioq.cron.schedule import Schedule
 from aioq.cron.stored import as_text, read_entry, stored_schedule
 from aioq.errors import BadSignature
 from aioq.serialization.signing import Signer
-from aioq_cron import CronExpression, Every, Union
+from aioq_cron import CronExpression, Union
 
 BERLIN = "Europe/Berlin"
 START = datetime(2026, 3, 28, 20, tzinfo=UTC)
@@ -51,7 +50,6 @@ def report(app: Aarq) -> Task[..., Any]:
         ("0 0 9 ? * 2-6 *", {"dialect": "quartz", "tz": BERLIN}),
         (CronExpression("30 2 * * *", BERLIN), {}),
         (CronExpression("*/15 * * * * *", BERLIN, seconds="last"), {}),
-        (Every(minutes=90), {}),
     ],
 )
 async def test_stored_text_fires_at_the_same_moments(
@@ -65,7 +63,7 @@ async def test_stored_text_fires_at_the_same_moments(
         stored = stored_schedule(entry, as_text(timing), "app", signer)
         again = read_entry(stored, report, app.scheduler, signer)
         assert (again.fingerprint, again.options, again.job) == (entry.fingerprint, options, entry.job)
-        moments, expected = (list(islice(upcoming(one.schedule, START), 50)) for one in (again, entry))
+        moments, expected = (upcoming(one.schedule, START, 50) for one in (again, entry))
         assert moments == expected
         assert moments
 

@@ -54,7 +54,7 @@ def as_text(timing: Timing) -> ScheduleText:
                 return text
     raise ValueError(
         f"a stored schedule is text that every worker can parse, and {given} in {timing.tz} is not; pass an expression "
-        'such as "0 9 * * *" with tz="Europe/Berlin", or declare it in the code with app.schedule'
+        'such as "0 9 * * *" or "@every 5m", or declare it in the code with app.schedule'
     )
 
 

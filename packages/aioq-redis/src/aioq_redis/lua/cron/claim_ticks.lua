@@ -9,9 +9,10 @@
 -- Returns  the server's time in ms; then for each entry the outcome, a value of `aioq.model.cron.TickOutcome`; if
 --          ticks were spent also the last tick before, or '', and the same again, or '' if it was set under
 --          another fingerprint
+local jobs, runs, ended, cancelled_ids, due, wake = unpack(KEYS)
 local INDEX, READY = ended_indexes(7)
 local at = {
-  jobs = KEYS[1], runs = KEYS[2], ended = KEYS[3], cancelled_ids = KEYS[4], due = KEYS[5], wake = KEYS[6], index = INDEX,
+  jobs = jobs, runs = runs, ended = ended, cancelled_ids = cancelled_ids, due = due, wake = wake, index = INDEX,
   ready = READY, entries = READY + 9, count = (#KEYS - READY - 9) / 2, allowed = tonumber(ARGV[1]), remember = ARGV[2],
 }
 

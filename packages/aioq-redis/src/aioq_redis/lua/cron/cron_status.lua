@@ -7,7 +7,7 @@
 --          the counts of fired, ok, failed, skipped, missed and coalesced (each '' or false if absent),
 --          the run line of a run that goes on or '', the latest record or '', the line of the stored schedule or ''
 --          if there is none, or an app has registered the entry
-local jobs, schedules = KEYS[1], KEYS[2]
+local jobs, schedules = unpack(KEYS)
 local reply = {}
 for n, name in ipairs(ARGV) do
   local cron, ticks = KEYS[2 + n], KEYS[2 + #ARGV + n]

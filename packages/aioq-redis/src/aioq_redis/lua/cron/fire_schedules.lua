@@ -1,19 +1,17 @@
 -- fire_schedules: decide on firings of schedules of one task, enqueue their jobs, and move the schedules on.
 --
 -- Needs    clock batches scores states due ended wakes runs known store numbers tick_history tick_runs tick_claims tick_decisions schedules
--- KEYS     jobs runs ended cancelled_ids due wake ended_indexes ready:0-9 schedules scheduled_tasks schedule_moments:<task> cron:<name>... ticks:<name>...
+-- KEYS     jobs runs ended cancelled_ids due wake schedules scheduled_tasks schedule_moments:<task> ended_indexes ready:0-9 cron:<name>... ticks:<name>...
 -- ARGV     1 ms that a tick may be early   2 ms to remember an entry   3 task; then for each schedule, each only once:
 --          revision, due in ms, latest tick that is decided or '', next due in ms or -, number of records of ticks that
 --          do not fire, tick and body of each, and the claim as in claim_ticks, with 0 ticks or more
 -- Returns  for each schedule the outcome, a value of `aioq.model.cron.TickOutcome`
-local INDEX, READY = ended_indexes(7)
-local SCHEDULES = READY + 9
+local jobs, runs, ended, cancelled_ids, due, wake, schedules, scheduled_tasks, schedule_moments = unpack(KEYS)
+local INDEX, READY = ended_indexes(10)
 local at = {
-  jobs = KEYS[1], runs = KEYS[2], ended = KEYS[3], cancelled_ids = KEYS[4], due = KEYS[5], wake = KEYS[6], index = INDEX,
-  ready = READY, entries = SCHEDULES + 3, count = (#KEYS - SCHEDULES - 3) / 2, allowed = tonumber(ARGV[1]),
-  remember = ARGV[2],
+  jobs = jobs, runs = runs, ended = ended, cancelled_ids = cancelled_ids, due = due, wake = wake, index = INDEX,
+  ready = READY, entries = READY + 9, count = (#KEYS - READY - 9) / 2, allowed = tonumber(ARGV[1]), remember = ARGV[2],
 }
-local schedules, tasks, moments = unpack(KEYS, SCHEDULES + 1, SCHEDULES + 3)
 local task = ARGV[3]
 local RECORDED = { won = true, paused = true, busy = true }
 
@@ -51,7 +49,7 @@ local function move_on(firing)
     since = known.since
   end
   redis.call('HSET', schedules, claim.name, table.concat({ known.revision, since, firing.next_due, known.rest }, ' '))
-  note_moment(moments, claim.name, firing.next_due)
+  note_moment(schedule_moments, claim.name, firing.next_due)
 end
 
 local function record_not_fired(firing)
@@ -76,8 +74,8 @@ local replies = {}
 for n, line in ipairs(redis.call('HMGET', schedules, unpack(names))) do
   replies[n] = outcome_of_firing(firings[n], parse_schedule(line))
 end
-redis.call('ZCARD', tasks)
-redis.call('ZCARD', moments)
+redis.call('ZCARD', scheduled_tasks)
+redis.call('ZCARD', schedule_moments)
 -- A full server refuses this first, before anything is stored.
 enqueue(at, claims)
 -- A full server lets a script continue if its first write needs no memory.
@@ -93,5 +91,5 @@ for n, firing in ipairs(firings) do
     end
   end
 end
-note_first(tasks, moments, task)
+note_first(scheduled_tasks, schedule_moments, task)
 return replies

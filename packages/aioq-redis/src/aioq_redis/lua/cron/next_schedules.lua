@@ -4,4 +4,5 @@
 -- KEYS     scheduled_tasks
 -- ARGV     none
 -- Returns  the server's time in ms; a list of the tasks with schedules, each followed by its earliest moment in ms
-return { string.format('%.0f', now), redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES') }
+local scheduled_tasks = KEYS[1]
+return { string.format('%.0f', now), redis.call('ZRANGE', scheduled_tasks, 0, -1, 'WITHSCORES') }

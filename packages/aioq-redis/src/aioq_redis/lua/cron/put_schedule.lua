@@ -5,7 +5,8 @@
 -- ARGV     1 name   2 revision   3 due, ms, or -   4 task   5 app   6 digest of the fingerprint   7 the line from the
 --          app on
 -- Returns  a value of `aioq.model.schedules.PutOutcome`
-local schedules, names, tasks, moments, cron = unpack(KEYS)
+local schedules, schedule_names, scheduled_tasks, schedule_moments = unpack(KEYS)
+local cron = KEYS[5]
 local name, revision, due, task, app, fingerprint, rest = unpack(ARGV)
 local registered, retired = unpack(redis.call('HMGET', cron, 'app', 'retired'))
 if registered and not retired then
@@ -30,7 +31,7 @@ for n = 2, 4 do
   redis.call('ZCARD', KEYS[n])
 end
 redis.call('HSET', schedules, name, table.concat({ revision, since, due, rest }, ' '))
-redis.call('ZADD', names, 0, name)
-note_moment(moments, name, due)
-note_first(tasks, moments, task)
+redis.call('ZADD', schedule_names, 0, name)
+note_moment(schedule_moments, name, due)
+note_first(scheduled_tasks, schedule_moments, task)
 return known and 'changed' or 'added'

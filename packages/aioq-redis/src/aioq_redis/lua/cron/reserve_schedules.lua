@@ -4,19 +4,19 @@
 -- KEYS     schedules scheduled_tasks schedule_moments:<task>
 -- ARGV     1 task   2 number of schedules   3 ms of the reservation
 -- Returns  the earliest moment that is left, in ms, or ''; then for each schedule its line
-local schedules, tasks, moments = unpack(KEYS)
+local schedules, scheduled_tasks, schedule_moments = unpack(KEYS)
 local task, limit, reserved = ARGV[1], ARGV[2], now + ARGV[3]
-local names = redis.call('ZRANGEBYSCORE', moments, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
+local names = redis.call('ZRANGEBYSCORE', schedule_moments, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
 local reply = { '' }
 for n, line in ipairs(#names > 0 and redis.call('HMGET', schedules, unpack(names)) or {}) do
   local known = parse_schedule(line)
   if known and known.task == task and known.due ~= '-' then
-    redis.call('ZADD', moments, string.format('%.0f', reserved), names[n])
+    redis.call('ZADD', schedule_moments, string.format('%.0f', reserved), names[n])
     reply[#reply + 1] = line
   else
-    redis.call('ZREM', moments, names[n])
+    redis.call('ZREM', schedule_moments, names[n])
   end
 end
-note_first(tasks, moments, task)
-reply[1] = redis.call('ZSCORE', tasks, task) or ''
+note_first(scheduled_tasks, schedule_moments, task)
+reply[1] = redis.call('ZSCORE', scheduled_tasks, task) or ''
 return reply
