@@ -114,6 +114,7 @@ async def test_put_task_of_another_queue_moves_it(app: Aarq, broker: FlakyBroker
         ({"tz": "Mars/Base"}, ValueError, "Mars/Base"),
         ({"args": ("x", "y")}, TypeError, r'^app.schedules.put\(.c-7., report, "every 60"\): '),
         ({"grace": 0}, ValueError, "grace"),
+        ({"run_on_start": True}, ValueError, "run_on_start is for entries of the code"),
         ({"timeout": 5}, TypeError, "timeout; set it on the task"),
         ({"name": "a b"}, ValueError, "name"),
         ({"task": print}, TaskDefinitionError, "not a task"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
 from typing import Any, Literal, Protocol, Unpack, cast
 
@@ -120,6 +120,7 @@ class AppSchedules:
         tz: str | tzinfo | None = None,
         seconds: Literal["first", "last"] | None = None,
         dialect: str | None = None,
+        expires: float | timedelta | None = None,
         **options: Unpack[ScheduleKeywords],
     ) -> bool:
         """Store a schedule that enqueues a job of a task at each tick, once for the fleet.
@@ -137,7 +138,8 @@ class AppSchedules:
             tz: The time zone of the expression; when None that of the app, or else UTC.
             seconds: The place of the field of the seconds, as in `Aarq.schedule`.
             dialect: The system whose expressions it reads, as in `Aarq.schedule`.
-            options: The fields of `CronOptions` except `timeout`, which is set on the task.
+            expires: Seconds (or a timedelta) within which each job must start, as in `Aarq.schedule`.
+            options: The fields of `CronOptions` except `run_on_start`, and `timeout`, which is set on the task.
 
         Raises:
             ScheduleConflict: The code declares an entry of this name, or another app has stored a schedule of it.
@@ -150,7 +152,12 @@ class AppSchedules:
         """
         with error_context(f"app.schedules.put({name!r}, {text_of(task)}, {text_of(schedule)})"):
             timing = self._app.timing(schedule, schedule_options(options), tz=tz, seconds=seconds, dialect=dialect)
-            draft = ScheduleDraft(timing=timing, name=name, args=args, kwargs={} if kwargs is None else kwargs)
+            if timing.options.run_on_start:
+                raise ValueError(
+                    "run_on_start is for entries of the code; enqueue a job, and store the schedule besides"
+                )
+            given = {} if kwargs is None else kwargs
+            draft = ScheduleDraft(timing=timing, name=name, args=args, kwargs=given, expires=expires)
             entry = draft.entry(task, self._app.tasks, self._app.crons)
             text = as_text(timing)
         if (declared := self._app.crons.get(name)) is not None:
