@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
@@ -27,6 +28,19 @@ class Part:
 
     text: str
     values: frozenset[int]
+
+
+class Plan(Protocol):
+    """The wall times of a job."""
+
+    @property
+    def wildcard(self) -> bool:
+        """Whether the minute or the hour starts with a star."""
+        ...
+
+    def matches(self, wall: datetime) -> bool:
+        """Return whether the job is due at a wall time."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -107,30 +121,33 @@ CRONTABS = st.builds(
 )
 
 
-def runs(crontab: Crontab, zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[datetime]:
-    """Yield the minutes, from `start` to `end` in UTC, at which Debian's cron runs a job."""
-    virtual = shown(start, zone) - MINUTE
+def runs(plan: Plan, zone: ZoneInfo, start: datetime, end: datetime, *, step: timedelta = MINUTE) -> Iterator[datetime]:
+    """Yield the minutes, from `start` to `end` in UTC, at which Debian's cron runs a job.
+
+    With another `step` it looks at the clock as often, and so finds seconds.
+    """
+    virtual = shown(start, zone) - step
     moment = start
     while moment <= end:
         wall = shown(moment, zone)
-        jump = wall - virtual - MINUTE
+        jump = wall - virtual - step
         if abs(jump) > THREE_HOURS:
             virtual = wall
-            due = crontab.matches(wall)
-        elif crontab.wildcard:
+            due = plan.matches(wall)
+        elif plan.wildcard:
             virtual = max(virtual, wall)
-            due = crontab.matches(wall)
+            due = plan.matches(wall)
         else:
             due = False
             while virtual < wall:
-                virtual += MINUTE
-                due = due or crontab.matches(virtual)
+                virtual += step
+                due = due or plan.matches(virtual)
         if due:
             yield moment
-        moment += MINUTE
+        moment += step
 
 
-@cache
+@lru_cache(maxsize=100_000)
 def shown(moment: datetime, zone: ZoneInfo) -> datetime:
     """Return the naive local time of a zone; the two passes of a repeated hour look the same."""
     return moment.astimezone(zone).replace(tzinfo=None, fold=0)
