@@ -130,6 +130,23 @@ def test_except_skips_covered_days_whole(schedule: str, excluded: str, start: st
     assert shown(upcoming(except_, utc(start), 1), BERLIN) == [expected]
 
 
+@pytest.mark.parametrize(
+    ("schedule", "excluded", "expected"),
+    [
+        ("*/2 * * * * ?", "* * 0-11 ? * *", "2026-01-01 12:00 +01:00"),
+        ("* * * * * ?", "* * * 1-30 * ?", "2026-01-31 00:00 +01:00"),
+        ("*/5 * * ? * MON-FRI", "* * 8-23 ? * MON-FRI", "2026-01-02 00:00 +01:00"),
+        ("0 0 9 * * ?", "0 0 9 * * ? 2026-2100", "2101-01-01 09:00 +01:00"),
+        ("0 0 9 29 2 ?", "0 0 9 29 2 ? 2026-2095", "2096-02-29 09:00 +01:00"),
+        ("0 0 9 * * ? 2026-2080", "0 0 9 * * ? 2026-2079", "2080-01-01 09:00 +01:00"),
+    ],
+)
+def test_except_skips_covered_hours_and_years(schedule: str, excluded: str, expected: str) -> None:
+    """With seconds more than ten thousand ticks are excluded in a few hours, and with years for longer than a search."""
+    left, right = (CronExpression(text, BERLIN, dialect="quartz") for text in (schedule, excluded))
+    assert shown(upcoming(left - right, utc("2026-01-01 07:00"), 1), BERLIN) == [expected]
+
+
 @pytest.mark.parametrize("excluded", ["* * * * *", "* * */2,1-31 * *", "*/5 * * * *"])
 def test_except_everything_covered_returns_none(excluded: str) -> None:
     """If no day is left, the search ends at once."""

@@ -239,8 +239,8 @@ class Except(Combinable):
     def next_after(self, instant: datetime) -> datetime | None:
         """Return the first tick strictly after `instant` that is not excluded, in UTC.
 
-        Days on which one expression excludes all ticks of another are skipped whole, if both are in one zone and follow
-        the same rule of daylight saving. None if there is no such tick, or if 10,000 days of a container, or
+        Days and hours in which one expression excludes all ticks of another are skipped whole, if both are in one zone
+        and follow the same rule of daylight saving. None if there is no such tick, or if 10,000 days of a container, or
         10,000 ticks that must be tried one by one, are excluded in a row.
         """
         # Bounded: if everything is excluded, the search would block the event loop without end.

@@ -20,7 +20,7 @@ from croniter import croniter
 from aioq_cron.day_rules import LAST_OF_ALL, DayRule
 from aioq_cron.fields import DAY, MONTH, WEEKDAY, CronFields
 
-__all__ = ["SEARCH_YEARS", "CroniterDays", "DayStepper", "MonthDays", "count_days", "day_stepper"]
+__all__ = ["SEARCH_YEARS", "CroniterDays", "DayStepper", "DaysInYears", "MonthDays", "count_days", "day_stepper"]
 
 SEARCH_YEARS = 50
 """How far a search goes. A 29 February on a given weekday may be 40 years away, and nothing is further."""
@@ -40,7 +40,7 @@ class DayStepper(Protocol):
 def day_stepper(fields: CronFields) -> DayStepper | None:
     """Return a stepper through the days of an expression; None if every day matches. May be shared between threads."""
     days = _of_all_years(fields)
-    return days if fields.years is None else _InYears(days, fields.years)
+    return days if fields.years is None else DaysInYears(days, fields.years)
 
 
 def _of_all_years(fields: CronFields) -> DayStepper | None:
@@ -199,15 +199,16 @@ class _Both:
         return None
 
 
-class _InYears:
+class DaysInYears:
     """Finds the days of another stepper, or all days, that are in some years."""
 
     def __init__(self, days: DayStepper | None, years: Sequence[int]) -> None:
         self._days = days
-        self._years = years
+        self.years = years
 
     def first_from(self, day: date) -> date | None:
-        for year in self._years[bisect_left(self._years, day.year) :]:
+        """Return the first matching day that is not before `day`."""
+        for year in self.years[bisect_left(self.years, day.year) :]:
             day = max(day, date(year, 1, 1))
             found = day if self._days is None else self._days.first_from(day)
             if found is None or found.year == year:

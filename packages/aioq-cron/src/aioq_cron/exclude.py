@@ -68,14 +68,16 @@ class ExcludedTicks:
 
     schedule: Schedule
     covered: CoveredDays | None = field(default=None, repr=False, compare=False)
-    """The days that can be skipped whole; None if the ticks must be tried one by one."""
+    """The days or hours that can be skipped whole; None if the ticks must be tried one by one."""
 
     def passes(self, tick: datetime) -> datetime | None:
         """Return None if a tick is not excluded, else an instant after which the search can go on."""
         # `next_after` is exclusive: a schedule that fires at the tick itself says so when asked a moment earlier.
         if self.schedule.next_after(tick - _TICK) != tick:
             return None
-        return tick if self.covered is None else self._after_covered_days(self.covered, tick)
+        if self.covered is None:
+            return tick
+        return self._after_covered_days(self.covered, tick) if self.covered.whole else self.covered.end_of_hour(tick)
 
     def _after_covered_days(self, covered: CoveredDays, tick: datetime) -> datetime:
         today = wall_time(tick, covered.zone).date()

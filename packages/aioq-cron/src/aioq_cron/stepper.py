@@ -149,27 +149,27 @@ class SecondStepper:
     """Finds matching seconds, within the minutes that match."""
 
     def __init__(self, minutes: FieldStepper, seconds: Sequence[int]) -> None:
-        self._minutes = minutes
-        self._seconds = seconds
+        self.minutes = minutes
+        self.seconds = seconds
 
     def next_after(self, wall: datetime) -> datetime | None:
         """Return the first matching whole second strictly after `wall`."""
-        place = bisect_right(self._seconds, wall.second)
-        if place < len(self._seconds) and self._minutes.matches(wall):
-            return wall.replace(second=self._seconds[place], microsecond=0)
-        minute = self._minutes.next_after(wall)
-        return None if minute is None else minute.replace(second=self._seconds[0])
+        place = bisect_right(self.seconds, wall.second)
+        if place < len(self.seconds) and self.minutes.matches(wall):
+            return wall.replace(second=self.seconds[place], microsecond=0)
+        minute = self.minutes.next_after(wall)
+        return None if minute is None else minute.replace(second=self.seconds[0])
 
     def count(self, start: datetime, end: datetime) -> int:
         """Return the number of matching seconds in [start, end), both naive."""
-        minutes = self._minutes.count(*(wall.replace(second=0, microsecond=0) for wall in (start, end)))
-        return minutes * len(self._seconds) + self._earlier_that_minute(end) - self._earlier_that_minute(start)
+        minutes = self.minutes.count(*(wall.replace(second=0, microsecond=0) for wall in (start, end)))
+        return minutes * len(self.seconds) + self._earlier_that_minute(end) - self._earlier_that_minute(start)
 
     def _earlier_that_minute(self, wall: datetime) -> int:
-        if not self._minutes.matches(wall):
+        if not self.minutes.matches(wall):
             return 0
         # A second that has begun is earlier.
-        return (bisect_right if wall.microsecond else bisect_left)(self._seconds, wall.second)
+        return (bisect_right if wall.microsecond else bisect_left)(self.seconds, wall.second)
 
 
 def calendar_of(fields: CronFields) -> FieldStepper | SecondStepper:
