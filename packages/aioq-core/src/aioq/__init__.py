@@ -11,6 +11,7 @@ from aioq.errors import BadSignature as BadSignature
 from aioq.errors import BrokerConfigError as BrokerConfigError
 from aioq.errors import BrokerFull as BrokerFull
 from aioq.errors import BrokerUnavailable as BrokerUnavailable
+from aioq.errors import CronWarning as CronWarning
 from aioq.errors import DiscoveryError as DiscoveryError
 from aioq.errors import DuplicateName as DuplicateName
 from aioq.errors import JobCancelled as JobCancelled
@@ -51,6 +52,7 @@ __all__ = [
     "Context",
     "CronContext",
     "CronOptions",
+    "CronWarning",
     "DiscoveryError",
     "DuplicateName",
     "Job",

@@ -14,6 +14,7 @@ __all__ = [
     "BrokerConfigError",
     "BrokerFull",
     "BrokerUnavailable",
+    "CronWarning",
     "DiscoveryError",
     "DuplicateName",
     "InvalidJobId",
@@ -45,6 +46,14 @@ __all__ = [
 
 class AioqError(Exception):
     """Base of all exceptions of aioq."""
+
+
+class CronWarning(UserWarning):
+    """The schedule of an entry says something that its author hardly means.
+
+    The text says what happens and what to write instead. Silence it with
+    `warnings.filterwarnings("ignore", category=CronWarning)`, or with another filter of Python.
+    """
 
 
 class BrokerUnavailable(AioqError):

@@ -13,7 +13,17 @@ from aioq.cron.steps import INSTANT
 from aioq.cron.zones import zone_text
 from aioq_cron.describe_dst import MAX_RUNS
 from aioq_cron.exclude import MAX_EXCLUDED_IN_A_ROW, ExcludedDates, ExcludedTicks, exclusion
-from aioq_cron.parts import canonical_label, changes_of, checked, common_zone, label, named_part, words_of, zone_of
+from aioq_cron.parts import (
+    canonical_label,
+    changes_of,
+    checked,
+    common_zone,
+    label,
+    lints_of,
+    named_part,
+    words_of,
+    zone_of,
+)
 from aioq_cron.queries import ScheduleQueries, fires_at
 from aioq_cron.stepper import in_utc
 
@@ -104,6 +114,10 @@ class Union(Combinable):
         """Return the clock changes in [start, end) in the zones of its parts, in order, and what they do to it."""
         return _changes(self.schedules, start, end)
 
+    def lints(self, now: datetime) -> list[str]:
+        """Return the lints of its parts; see `CronExpression.lints`."""
+        return lints_of(self.schedules, now)
+
     def __str__(self) -> str:
         return " and ".join(label(schedule, self.tz) for schedule in self.schedules)
 
@@ -180,6 +194,10 @@ class Intersection(Combinable):
             _only(change, self.matches, (common, "but not all have any of these runs"))
             for change in _changes(self.schedules, start, end)
         ]
+
+    def lints(self, now: datetime) -> list[str]:
+        """Return the lints of its parts; see `CronExpression.lints`."""
+        return lints_of(self.schedules, now)
 
     def __str__(self) -> str:
         return " if also ".join(label(schedule, self.tz) for schedule in self.schedules)
@@ -271,6 +289,11 @@ class Except(Combinable):
 
     def _keeps(self, tick: datetime) -> bool:
         return self._excluded.passes(tick) is None
+
+    def lints(self, now: datetime) -> list[str]:
+        """Return the lints of its parts; see `CronExpression.lints`."""
+        excluded = self._excluded
+        return lints_of([self.schedule, *([excluded.schedule] if isinstance(excluded, ExcludedTicks) else [])], now)
 
     def __str__(self) -> str:
         return f"{label(self.schedule, self.tz)} except {self._excluded.text(self.tz)}"

@@ -15,7 +15,8 @@ from aioq_cron.describe import in_words
 from aioq_cron.describe_dst import changes_between
 from aioq_cron.dialects import CRON, DialectName, ReadingOptions, Seconds, dialect_of, options_of
 from aioq_cron.errors import InvalidCronExpression
-from aioq_cron.parser import has_hash, parse_fields
+from aioq_cron.lint import Linter
+from aioq_cron.parser import has_hash, parse_fields, split_fields
 from aioq_cron.stepper import FieldStepper, SecondStepper, ZonedCalendar, ZonedSchedule, calendar_of, in_utc
 from aioq_cron.zones import find_zone
 
@@ -141,6 +142,23 @@ class CronExpression(ZonedSchedule, Combinable):
         """
         self._check_named()
         return changes_between(self.zoned, in_utc(start), in_utc(end))
+
+    def lints(self, now: datetime) -> list[str]:
+        """Return what the expression says and its author hardly means, in sentences; empty for most.
+
+        Steps that do not divide their cycle, or do nothing; both fields of the day; and times that a clock change
+        within a year of `now` skips. An app shows them as `aioq.CronWarning`.
+
+        Raises:
+            TypeError: `now` is not a datetime.
+            ValueError: It is naive.
+        """
+        moment = in_utc(now)
+        if isinstance(self.zoned.calendar, _Unnamed):
+            return []
+        own, parts = split_fields(self._expression, self._dialect)
+        linter = Linter(dialect=self._dialect, own_fields=own, parts=parts, fields=self._fields, zoned=self.zoned)
+        return linter.lints(moment)
 
     def _check_named(self) -> None:
         if isinstance(self.zoned.calendar, _Unnamed):

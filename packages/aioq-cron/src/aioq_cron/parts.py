@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, tzinfo
 
 from aioq.cron import ClockChange
-from aioq.cron.schedule import CanonicalSchedule, ExplainedSchedule, NamedSchedule, Schedule
+from aioq.cron.schedule import CanonicalSchedule, ExplainedSchedule, LintedSchedule, NamedSchedule, Schedule
 from aioq.cron.zones import zone_text
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "checked",
     "common_zone",
     "label",
+    "lints_of",
     "named_part",
     "stable_text",
     "words_of",
@@ -90,3 +91,10 @@ def words_of(part: Schedule, zone: tzinfo | None) -> str:
 def changes_of(part: Schedule, start: datetime, end: datetime) -> list[ClockChange]:
     """Return the clock changes that a part reports; none if it is not an `ExplainedSchedule`."""
     return part.clock_changes(start, end) if isinstance(part, ExplainedSchedule) else []
+
+
+def lints_of(parts: Iterable[Schedule], now: datetime) -> list[str]:
+    """Return the lints of all parts that have any, each with its part."""
+    return [
+        f"{stable_text(part)}: {text}" for part in parts if isinstance(part, LintedSchedule) for text in part.lints(now)
+    ]

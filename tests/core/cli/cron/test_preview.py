@@ -115,6 +115,9 @@ def test_explain_names_effect_of_both_clock_changes() -> None:
     assert explanation("30 2 * * *", "Europe/Berlin") == (
         '"30 2 * * *" in Europe/Berlin fires at 02:30 every day.\n'
         "\n"
+        "Warning: 02:30 does not exist in Europe/Berlin on 2026-03-29, when the clock goes from 02:00 to\n"
+        "  03:00: fires at 03:00 then; choose a time outside of the gap, or tz='UTC'.\n"
+        "\n"
         "Next runs:\n"
         "  Europe/Berlin               UTC\n"
         "  Thu 2026-01-01 02:30+01:00  Thu 2026-01-01 01:30+00:00\n"
@@ -159,7 +162,7 @@ def test_explain_json_has_words_runs_and_clock_changes(project: Project) -> None
     """Wall times have no offset, all other times have one."""
     outcome = project.aioq("cron", "explain", "30 2 * * *", "--tz", "Europe/Berlin", "-n", "1", "--json")
     explained = json.loads(outcome.out)
-    assert list(explained) == ["expression", "tz", "words", "next", "clock_changes_until", "clock_changes"]
+    assert list(explained) == ["expression", "tz", "words", "warnings", "next", "clock_changes_until", "clock_changes"]
     assert (explained["expression"], explained["tz"]) == ("30 2 * * *", "Europe/Berlin")
     assert explained["words"] == "at 02:30 every day"
     assert len(explained["next"]) == 1
@@ -215,3 +218,15 @@ def test_explain_shows_value_of_hash(project: Project) -> None:
     outcome = project.aioq("cron", "explain", "H 9 * * *")
     assert outcome.code == 2
     assert outcome.err.endswith("elsewhere pass name=, or --name on the command line\n")
+
+
+def test_explain_shows_lints() -> None:
+    """What the author hardly means comes before the next runs, in the text and in JSON."""
+    assert explanation("*/45 * * * *", "UTC").startswith(
+        '"*/45 * * * *" in UTC fires at minutes 0 and 45 past every hour.\n'
+        "\n"
+        "Warning: '*/45' in the minute field does not divide the hour: 0 follows 45 after 15 and not after\n"
+        "  45; for equal intervals write @every 45m.\n"
+        "\n"
+        "Next runs:\n"
+    )

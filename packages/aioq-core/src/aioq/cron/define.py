@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from difflib import get_close_matches
 from inspect import Signature
 from typing import Any
+from warnings import warn
 
 import msgspec
 
@@ -20,13 +21,14 @@ from aioq.callables import (
     own_name,
     where,
 )
+from aioq.clock import SystemClock
 from aioq.cron import CronEntry, CronOptions
 from aioq.cron.bounds import bounded
 from aioq.cron.options import CronKeywords, ScheduleKeywords
-from aioq.cron.schedule import CanonicalSchedule, NamedSchedule, Schedule
+from aioq.cron.schedule import CanonicalSchedule, LintedSchedule, NamedSchedule, Schedule
 from aioq.cron.scheduler import DialectScheduler, Scheduler
 from aioq.cron.zones import zone_text
-from aioq.errors import AioqError, TaskDefinitionError
+from aioq.errors import AioqError, CronWarning, TaskDefinitionError
 from aioq.model.ids import TICK_IDS, check_name, tick_id
 from aioq.options import EnqueueOptions, flag
 from aioq.registry import Registry
@@ -123,7 +125,14 @@ class Timing:
             schedule=bounded(schedule, self.options.start, self.options.end),
             expression=_text_of_object(schedule) if text is None else text,
             canonical=schedule.canonical if isinstance(schedule, CanonicalSchedule) else "",
+            lints=self._lints(schedule),
         )
+
+    def _lints(self, schedule: Schedule) -> tuple[str, ...]:
+        # An entry that is switched off does nothing odd.
+        if not isinstance(schedule, LintedSchedule) or not self.options.enabled:
+            return ()
+        return tuple(schedule.lints(datetime.fromtimestamp(SystemClock().time(), UTC)))
 
     def _parsed(self, expression: str) -> Schedule:
         if self.seconds is None and self.dialect is None:
@@ -143,6 +152,14 @@ class EntrySchedule:
     """As its author wrote it, with what the name of the entry has chosen; the same in every process."""
     canonical: str
     """In canonical form; "" if it has none."""
+    lints: tuple[str, ...]
+    """What its author hardly means."""
+
+    def warn(self, entry: str) -> None:
+        """Warn of the lints, at the line that defines the entry."""
+        for lint in self.lints:
+            # Above: the draft, and the method of the app.
+            warn(f"cron entry {entry}: {lint}", CronWarning, stacklevel=4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +189,7 @@ class CronDraft:
         name = self.name or _free_name(own_name(function, 'app.cron("...", name="...")'), function, crons)
         with error_context(f"@app.cron({text_of(self.timing.schedule)}) on {name_of(function)}"):
             timed = self.timing.of_entry(name)
+        timed.warn(name)
         return CronEntry(
             name=name,
             function=function,
@@ -212,6 +230,7 @@ class ScheduleDraft:
         template = tick_id(name, 0)
         job = task.make_call(EnqueueOptions(expires=self.expires), self.args, self.kwargs, schedule_id=template).job
         timed = self.timing.of_entry(name)
+        timed.warn(name)
         return CronEntry(
             name=name,
             function=task.function,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol, runtime_checkable
 
-__all__ = ["CanonicalSchedule", "ClockChange", "ExplainedSchedule", "NamedSchedule", "Schedule"]
+__all__ = ["CanonicalSchedule", "ClockChange", "ExplainedSchedule", "LintedSchedule", "NamedSchedule", "Schedule"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,4 +78,13 @@ class ExplainedSchedule(Schedule, Protocol):
 
         Empty if no clock change affects the schedule.
         """
+        ...
+
+
+@runtime_checkable
+class LintedSchedule(Schedule, Protocol):
+    """A schedule that knows what its author hardly means; the definition of an entry warns of it by a `CronWarning`."""
+
+    def lints(self, now: datetime) -> list[str]:
+        """Return sentences that say what happens and what to write instead; empty if nothing is odd as of `now`."""
         ...

@@ -16,7 +16,7 @@ from aioq.cli.output import Column, Table, print_json, print_out, terminal_width
 from aioq.cli.times import format_times, now
 from aioq.cron import ClockChange, CronOptions, upcoming
 from aioq.cron.define import EntrySchedule, Timing
-from aioq.cron.schedule import ExplainedSchedule
+from aioq.cron.schedule import ExplainedSchedule, LintedSchedule
 from aioq.discovery import scheduler_named
 
 __all__ = ["Explanation", "explain", "explain_schedule", "explanation_lines", "register", "show_next"]
@@ -89,6 +89,8 @@ class Explanation:
     changes: Sequence[ClockChange]
     until: datetime
     """Clock changes from then on are not among `changes`."""
+    lints: Sequence[str] = ()
+    """What the author of the expression hardly means."""
 
 
 def explain(arguments: argparse.Namespace) -> int:
@@ -123,6 +125,7 @@ def explain_schedule(
         runs=upcoming(schedule, start, count),
         changes=schedule.clock_changes(start, until),
         until=until,
+        lints=schedule.lints(start) if isinstance(schedule, LintedSchedule) else (),
     )
 
 
@@ -130,6 +133,8 @@ def explanation_lines(explanation: Explanation, columns: int) -> Iterator[str]:
     """Yield the lines of an explanation, wrapped to `columns` characters."""
     zone = explanation.zone
     yield from wrap(f'"{explanation.expression}" in {zone.key} fires {explanation.words}.', columns)
+    for lint in explanation.lints:
+        yield "\n" + "\n".join(wrap(f"Warning: {lint}.", columns, subsequent_indent="  "))
     yield "\nNext runs:"
     yield from (f"  {line}" for line in _run_table(explanation.runs, zone).splitlines())
     until = f"{explanation.until.astimezone(zone):%Y-%m-%d}"
@@ -157,6 +162,7 @@ def _explanation_as_json(explanation: Explanation) -> dict[str, object]:
         "expression": explanation.expression,
         "tz": zone.key,
         "words": explanation.words,
+        "warnings": list(explanation.lints),
         "next": _runs_as_json(explanation.runs, zone),
         "clock_changes_until": explanation.until.astimezone(zone).isoformat(timespec="seconds"),
         "clock_changes": [

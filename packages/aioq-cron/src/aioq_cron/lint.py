@@ -1,0 +1,130 @@
+"""Finds what an expression says and its author hardly means: each lint says what happens, and what to write instead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import Final
+
+from aioq.cron.zones import zone_text
+from aioq_cron.describe import in_words
+from aioq_cron.describe_dst import shifts_between
+from aioq_cron.dialects import Dialect
+from aioq_cron.field_parser import ITEM
+from aioq_cron.fields import DAY, WEEKDAY, CronFields, Field
+from aioq_cron.hashed import HASHED
+from aioq_cron.stepper import Shift, ZonedCalendar
+
+__all__ = ["Linter"]
+
+_AHEAD: Final = timedelta(days=366)
+_INSTANT: Final = timedelta(microseconds=1)
+_CYCLES: Final = {
+    "second": ("minute", "write @every {0}s"),
+    "minute": ("hour", "write @every {0}m"),
+    "hour": ("day", "write @every {0}h"),
+    DAY.name: ("month", "name the days"),
+    "month": ("year", "name the months"),
+    WEEKDAY.name: ("week", "name the days"),
+}
+"""The cycle of each field, and how to say an interval that does not divide it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Linter:
+    """The parts and the meaning of one expression."""
+
+    dialect: Dialect
+    own_fields: Mapping[str, Field]
+    parts: Mapping[str, str]
+    fields: CronFields
+    zoned: ZonedCalendar
+
+    def lints(self, now: datetime) -> list[str]:
+        """Return what is odd, in sentences; about clock changes within a year of `now`."""
+        return [*self._steps(), *self._days(), *self._gaps(now)]
+
+    def _steps(self) -> Iterator[str]:
+        for name, part in self.parts.items():
+            if "/" not in part and "-" not in part:
+                continue
+            items = part.split(",")
+            for item in items:
+                found = None if HASHED.fullmatch(item) else ITEM.fullmatch(f"*{item}" if item[0] == "/" else item)
+                # The star in "*/100,1-7 * MON" is there for its effect on the other field of the day.
+                idiom = name == DAY.name and item.startswith("*") and len(items) > 1
+                if found and not idiom and name in _CYCLES and (text := self._odd_item(self.own_fields[name], found)):
+                    yield f"{item!r} in the {name} field {text}"
+
+    def _odd_item(self, field: Field, item: re.Match[str]) -> str | None:
+        """Return what is odd about a range or a step."""
+        first, last, step = item["first"], item["last"], int(item["step"] or 1)
+        lowest = (self.dialect.star_weekdays or (field.low,))[0] if field is WEEKDAY else field.low
+        low = lowest if first == "*" else field.number(first)
+        if last is not None and field.number(last) == low:
+            return f"is {low} alone; write {low}"
+        values = range(low, (lowest + field.size - 1 if last is None else field.number(last)) + 1, step)
+        if step == 1 or not values:
+            return None
+        if len(values) == 1:
+            return f"has a step that does nothing: it is {low} alone; write {low}"
+        rest = low + field.size - values[-1]
+        # From a later value on, as in 8/2, the end of the cycle is meant.
+        if last is not None or low - lowest >= step or rest == step:
+            return None
+        cycle, instead = _CYCLES[field.name]
+        return (
+            f"does not divide the {cycle}: {low} follows {values[-1]} after {rest} and not after {step}; for equal "
+            f"intervals {instead.format(step)}"
+        )
+
+    def _days(self) -> Iterator[str]:
+        if self.dialect.days not in ("vixie", "either"):
+            return
+        days, weekdays = self.parts[DAY.name], self.parts[WEEKDAY.name]
+        either = self.fields.either_day
+        any_day = len(self.fields.days) == DAY.size or len(self.fields.weekdays) == WEEKDAY.size
+        # In a list, the star is there for this very effect.
+        if {"*", "?"} & {days, weekdays} or (not either and (any_day or "," in days)):
+            return
+        words = in_words(self.fields)
+        if either:
+            yield f"fires on days of either field of the day: {words}; for days of both, join two expressions with &"
+        else:
+            yield f"fires on days of both fields of the day: {words}; for days of either, join two expressions with |"
+
+    def _gaps(self, now: datetime) -> Iterator[str]:
+        for shift in shifts_between(self.zoned.zone, now, now + _AHEAD):
+            if shift.forward and shift.is_daylight_saving and (text := self._in_gap(shift)):
+                yield text
+                return
+
+    def _in_gap(self, shift: Shift) -> str | None:
+        """Return what a gap does to an expression whose time of day is in it."""
+        if self.fields.hours[-1] < shift.start.hour and shift.start.date() == (shift.end - _INSTANT).date():
+            return None
+        wall = next(self.zoned.touched_by(shift), None)
+        if wall is None:
+            return None
+        zone, day = zone_text(self.zoned.zone), f"{wall:%Y-%m-%d}"
+        gap = f"{_clock(shift.start)} to {_clock(shift.end)}"
+        if self.zoned.makes_up_for(shift):
+            return (
+                f"{_clock(wall)} does not exist in {zone} on {day}, when the clock goes from {gap}: "
+                f"fires at {_clock(shift.end)} then; choose a time outside of the gap, or tz='UTC'"
+            )
+        midnight = datetime.combine(wall.date(), time())
+        before = self.zoned.calendar.next_after(midnight - _INSTANT)
+        after = self.zoned.calendar.next_after(shift.end - _INSTANT)
+        if before is None or before < shift.start or (after is not None and after.date() == wall.date()):
+            return None
+        return (
+            f"does not fire at all in {zone} on {day}, when the clock goes from {gap}, because a minute or an hour "
+            "with a * in front follows the clock; write values, such as 0-59/15 for */15, to fire after the gap"
+        )
+
+
+def _clock(wall: datetime) -> str:
+    return f"{wall:%H:%M:%S}" if wall.second else f"{wall:%H:%M}"
