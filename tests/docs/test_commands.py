@@ -20,7 +20,8 @@ CLI = ROOT / "docs" / "cli.md"
 Helper: TypeAlias = Callable[[str], str]
 
 COMMANDS = (
-    "worker", "cron list", "cron next", "cron explain", "cron run", "cron pause", "cron resume", "cron backfill",
+    "worker", "cron list", "cron next", "cron explain", "cron run", "cron pause", "cron resume", "cron add", "cron remove",
+    "cron backfill",
     "cron history", "cron diff", "jobs show", "tasks diff", "check", "doctor", "broker migrate", "demo",
 )  # fmt: skip
 

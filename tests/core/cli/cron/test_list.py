@@ -266,6 +266,7 @@ def test_list_json_has_all_fields(project: Project) -> None:
         "enabled": True,
         "options": {"grace": "300"},
         "in_code": True,
+        "stored": False,
         "next": ["2026-01-06T09:00:00+01:00", "2026-01-07T09:00:00+01:00", "2026-01-08T09:00:00+01:00"],
         "overdue": None,
         "ledger": {

@@ -45,6 +45,8 @@ COMMANDS: Final[Mapping[str, str | Group]] = {
             "run": "aioq.cli.cron.run",
             "pause": "aioq.cli.cron.pause",
             "resume": "aioq.cli.cron.pause",
+            "add": "aioq.cli.cron.stored",
+            "remove": "aioq.cli.cron.stored",
             "backfill": "aioq.cli.cron.backfill",
             "history": "aioq.cli.cron.history",
             "diff": "aioq.cli.cron.diff",

@@ -10,9 +10,10 @@ from typing import Final
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_count, add_entry, add_json, count_of
 from aioq.cli.broker_access import ask_ledger
+from aioq.cli.cron.stored import entry_named
 from aioq.cli.cron.tick_text import duration_text, reason_text, record_as_json, with_job_states, with_lost_run
 from aioq.cli.exit_codes import Exit
-from aioq.cli.find_app import find_entry, load_app
+from aioq.cli.find_app import load_app
 from aioq.cli.output import Column, Table, print_json, print_out, print_table
 from aioq.cli.times import format_duration, format_time, stored_time
 from aioq.cron import CronEntry
@@ -43,7 +44,7 @@ def history(arguments: argparse.Namespace) -> int:
     """Show the latest ticks of an entry."""
     count = count_of(arguments, "cron history", MAX_RECORDS)
     app = load_app(arguments.app)
-    entry = find_entry(app, arguments.app, arguments.name)
+    entry = entry_named(app, arguments.app, arguments.name)
     records = _records(app, entry, count)
     zone = entry.zone
     if arguments.json:

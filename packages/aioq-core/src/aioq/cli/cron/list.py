@@ -14,15 +14,17 @@ from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_app, add_json
 from aioq.cli.broker_access import is_embedded, run_connected
 from aioq.cli.cron.overview import NEXT_RUNS, View, entry_overviews, overview_as_json, overview_table
+from aioq.cli.cron.stored import stored_entries
 from aioq.cli.cron.tick_text import with_job_states
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_app
 from aioq.cli.output import print_err, print_json, print_out, print_table
 from aioq.cli.times import now, parse_zone
 from aioq.conformance import supports
+from aioq.cron import CronEntry
 from aioq.errors import BrokerUnavailable, PartlyUnavailable
 from aioq.model.cron import CronStatus
-from aioq.protocols import Broker, TickLedger
+from aioq.protocols import Broker, Schedules, TickLedger
 
 __all__ = ["list_entries", "register"]
 
@@ -52,8 +54,9 @@ def list_entries(arguments: argparse.Namespace) -> int:
     """Show the cron entries of an app."""
     zone = parse_zone(arguments.tz)
     app = load_app(arguments.app)
-    statuses, time = _ask(app)
-    overviews = [one for one in entry_overviews(app.crons, statuses or (), time) if one.in_code or arguments.all]
+    statuses, stored, time = _ask(app)
+    known = entry_overviews(app.crons, statuses or (), time, stored)
+    overviews = [one for one in known if one.in_code or arguments.all]
     if arguments.json:
         print_json([overview_as_json(overview) for overview in overviews])
     elif overviews:
@@ -64,25 +67,38 @@ def list_entries(arguments: argparse.Namespace) -> int:
     return Exit.OK
 
 
-def _ask(app: Aarq) -> tuple[Sequence[CronStatus] | None, datetime]:
-    """Return what the ledger knows, and its time; without a ledger None and the host's time."""
+def _ask(app: Aarq) -> tuple[Sequence[CronStatus] | None, list[CronEntry], datetime]:
+    """Return what the ledger knows, the stored schedules, and its time; without a ledger None and the host's time."""
     broker = app.broker
     if is_embedded(broker):
-        return None, now()
+        return None, [], now()
 
-    async def question() -> tuple[Sequence[CronStatus] | None, datetime]:
+    async def question() -> tuple[Sequence[CronStatus] | None, list[CronEntry], datetime]:
         if not supports(broker, TickLedger):
-            return None, now()
-        # Both at once, as each of them is a round trip.
-        statuses, time = await asyncio.gather(_statuses(broker, app.name), app.broker.time())
-        return await _with_job_states(app.broker, statuses), datetime.fromtimestamp(time, UTC)
+            return None, [], now()
+        # All at once, as each of them is a round trip.
+        statuses, (stored, of_stored), time = await asyncio.gather(
+            _statuses(broker, app.name), _stored(app, broker), app.broker.time()
+        )
+        known = await _with_job_states(app.broker, [*statuses, *of_stored])
+        return known, stored, datetime.fromtimestamp(time, UTC)
 
     try:
         return run_connected(app, question, timeout=BROKER_TIMEOUT)
     # The next runs need no broker, and in an outage an operator wants to see them.
     except BrokerUnavailable as error:
         print_err(f"{error}; showing only what is in the code")
-        return None, now()
+        return None, [], now()
+
+
+async def _stored(app: Aarq, ledger: TickLedger) -> tuple[list[CronEntry], list[CronStatus]]:
+    """Return the stored schedules, unless the code has an entry of their name, and their statuses."""
+    broker = app.broker
+    if not supports(broker, Schedules):
+        return [], []
+    stored = [entry for entry in await stored_entries(app, broker) if entry.name not in app.crons]
+    statuses = await asyncio.gather(*(ledger.cron_status(entry.key) for entry in stored))
+    return stored, [status for status in statuses if status]
 
 
 async def _statuses(ledger: TickLedger, app: str) -> list[CronStatus]:

@@ -55,6 +55,8 @@ class EntryOverview:
     zone: tzinfo
     """The entry's time zone."""
     in_code: bool = True
+    stored: bool = False
+    """Whether the broker stores the schedule; then it counts as in the code."""
     next: NextRuns = field(default_factory=NextRuns)
     status: CronStatus | None = None
     """None if the entry is not registered, or the ledger was not asked."""
@@ -79,16 +81,23 @@ class View:
     """Whether the ledger was asked, so that there is a column for the latest tick."""
 
 
-def entry_overviews(entries: Iterable[CronEntry], statuses: Sequence[CronStatus], now: datetime) -> list[EntryOverview]:
-    """Return the entries of the code, in their order, and then the registered ones that the code does not have."""
+def entry_overviews(
+    entries: Iterable[CronEntry],
+    statuses: Sequence[CronStatus],
+    now: datetime,
+    stored: Sequence[CronEntry] = (),
+) -> list[EntryOverview]:
+    """Return the entries of the code, in their order, the stored ones, and the registered ones that are neither."""
     # What the loop leaves in it is registered, and not in the code.
     by_key = {status.definition.key: status for status in statuses}
+    keys = {entry.key for entry in stored}
     overviews: list[EntryOverview] = []
-    for entry in entries:
+    for entry in (*entries, *stored):
         status = by_key.pop(entry.key, None)
         overviews.append(
             EntryOverview(
                 definition=define(entry),
+                stored=entry.key in keys,
                 next=next_runs_of(entry, now),
                 zone=entry.zone,
                 status=status,
@@ -145,7 +154,7 @@ def _offsets_differ(overview: EntryOverview, zone: tzinfo | None) -> bool:
 def _row(overview: EntryOverview, view: View, *, other_zone: bool) -> list[str]:
     definition = overview.definition
     cells = [
-        [definition.name, f"  queue {definition.queue}", f"  {firing_mode(definition)}"],
+        [definition.name, f"  queue {definition.queue}", f"  {firing_mode(definition)}{', stored' * overview.stored}"],
         [definition.expression, definition.tz],
         _next_lines(overview, view.now),
     ]
@@ -208,6 +217,7 @@ def overview_as_json(overview: EntryOverview) -> dict[str, object]:
         "enabled": definition.enabled,
         "options": definition.options,
         "in_code": overview.in_code,
+        "stored": overview.stored,
         "next": [run.astimezone(zone).isoformat() for run in overview.next.runs],
         "overdue": overview.overdue.astimezone(zone).isoformat() if overview.overdue else None,
         "ledger": _status_as_json(overview.status, zone) if overview.status else None,

@@ -9,8 +9,9 @@ from aioq.cli.arguments import Commands, add_entry, add_json
 from aioq.cli.broker_access import ask_ledger
 from aioq.cli.cron.manual import user_at_host
 from aioq.cli.cron.overview import next_runs_of
+from aioq.cli.cron.stored import entry_named
 from aioq.cli.exit_codes import Exit
-from aioq.cli.find_app import find_entry, load_app
+from aioq.cli.find_app import load_app
 from aioq.cli.output import print_json, print_out
 from aioq.cli.times import format_time, stored_time
 from aioq.cron import CronEntry
@@ -52,7 +53,7 @@ def register(commands: Commands) -> None:
 def pause(arguments: argparse.Namespace) -> int:
     """Pause an entry."""
     app = load_app(arguments.app)
-    entry = find_entry(app, arguments.app, arguments.name)
+    entry = entry_named(app, arguments.app, arguments.name)
 
     async def ask(ledger: TickLedger) -> tuple[bool, str, Pause | None]:
         before = await _pause_of(ledger, entry)
@@ -74,7 +75,7 @@ def pause(arguments: argparse.Namespace) -> int:
 def resume(arguments: argparse.Namespace) -> int:
     """Resume an entry."""
     app = load_app(arguments.app)
-    entry = find_entry(app, arguments.app, arguments.name)
+    entry = entry_named(app, arguments.app, arguments.name)
 
     async def ask(ledger: TickLedger) -> tuple[bool, Pause | None, float]:
         before = await _pause_of(ledger, entry)
