@@ -32,7 +32,7 @@ def lints(text: str, tz: str = "Europe/Berlin", **options: Any) -> list[str]:
         ("0 */5 * * *", {}, ("'*/5' in the hour field does not divide the day: 0 follows 20 after 4 and not after 5; "
          "for equal intervals write @every 5h")),
         ("0 0 */2 * *", {}, ("'*/2' in the day-of-month field does not divide the month: 1 follows 31 after 1 and not after 2; "
-         "for equal intervals name the days")),
+         "for equal intervals use EveryDays(2, ...)")),
         ("0 0 1 */5 *", {}, ("'*/5' in the month field does not divide the year: 1 follows 11 after 2 and not after 5; "
          "for equal intervals name the months")),
         ("0 0 * * */2", {}, ("'*/2' in the day-of-week field does not divide the week: 0 follows 6 after 1 and not after 2; "

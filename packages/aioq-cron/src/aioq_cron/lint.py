@@ -25,7 +25,7 @@ _CYCLES: Final = {
     "second": ("minute", "write @every {0}s"),
     "minute": ("hour", "write @every {0}m"),
     "hour": ("day", "write @every {0}h"),
-    DAY.name: ("month", "name the days"),
+    DAY.name: ("month", "use EveryDays({0}, ...)"),
     "month": ("year", "name the months"),
     WEEKDAY.name: ("week", "name the days"),
 }
