@@ -19,7 +19,7 @@ from aioq.cron.define import Timing
 from aioq.cron.definition import JOB_DIGEST, define
 from aioq.cron.entry import CronEntry, due_at
 from aioq.cron.options import CronOptions
-from aioq.cron.schedule import CanonicalSchedule, NamedSchedule, Schedule
+from aioq.cron.schedule import CanonicalSchedule, Schedule
 from aioq.cron.scheduler import DialectScheduler, Scheduler
 from aioq.cron.zones import load_zone, zone_named, zone_text
 from aioq.errors import BadSignature
@@ -31,6 +31,7 @@ __all__ = ["as_text", "look_at", "read_entry", "stored_schedule"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_DEFAULTS = CronOptions()
 _POLICIES = frozenset(field.name for field in fields(CronOptions))
 
 
@@ -104,8 +105,9 @@ def read_entry(stored: StoredSchedule, task: Task[..., Any], scheduler: Schedule
         job = replace(job, payload=payload)
     options = _read_options(definition.options, enabled=definition.enabled)
     schedule = parse(scheduler, stored.text)
-    if isinstance(schedule, NamedSchedule):
-        schedule = schedule.named(definition.name)
+    # Not `isinstance`, which takes as long as all the rest: thousands of schedules may be due at one moment.
+    if (named := getattr(schedule, "named", None)) is not None:
+        schedule = named(definition.name)
     return CronEntry(
         name=definition.name,
         function=task.function,
@@ -116,7 +118,7 @@ def read_entry(stored: StoredSchedule, task: Task[..., Any], scheduler: Schedule
         sign=task.signed if task.signs else None,
         options=options,
         expression=definition.expression,
-        canonical=schedule.canonical if isinstance(schedule, CanonicalSchedule) else "",
+        canonical=getattr(schedule, "canonical", ""),
         tz=definition.tz,
     )
 
@@ -126,7 +128,7 @@ def _read_options(texts: Mapping[str, str], *, enabled: bool) -> CronOptions:
     if unknown := sorted(policies.keys() - _POLICIES):
         raise ValueError(f"this release of aioq does not know the policy {', '.join(unknown)}")
     if not policies and enabled:
-        return CronOptions()
+        return _DEFAULTS
     try:
         return msgspec.convert({**policies, "enabled": enabled}, CronOptions, strict=False)
     except msgspec.ValidationError as error:

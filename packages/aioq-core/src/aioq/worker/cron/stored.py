@@ -23,7 +23,7 @@ from aioq.cron.steps import INSTANT, TickRange, around, latest, step
 from aioq.cron.stored import look_at, read_entry
 from aioq.errors import BadSignature, PartlyUnavailable
 from aioq.model.cron import TickClaim, TickOutcome, TickRecord
-from aioq.model.ids import new_id, tick_id
+from aioq.model.ids import tick_id
 from aioq.model.schedules import DueSchedules, Firing, ScheduleRecord
 from aioq.protocols import Schedules
 from aioq.serialization.failure import error_text
@@ -198,8 +198,8 @@ def _claim(
         ticks=seconds,
         fingerprint=definition.fingerprint,
         worker_id=worker_id,
-        # The broker needs none to recognise a repetition: `due` has changed then.
-        request_id=new_id(),
+        # The same for each worker that fires these ticks.
+        request_id=f"{record.revision}:{round((record.due or 0) * 1000)}",
         overlap=entry.options.overlap if entry is not None else "allow",
         job=job,
         payloads=payloads,
