@@ -48,7 +48,7 @@ def report(app: Aarq) -> Task[..., Any]:
         ("H H * * *", {"tz": BERLIN}),
         ("*/10 * * * * *", {"seconds": "first"}),
         ("0 0 9 ? * 2-6 *", {"dialect": "quartz", "tz": BERLIN}),
-        (CronExpression("30 2 * * *", BERLIN), {}),
+        (CronExpression("30 9 * * *", BERLIN), {}),
         (CronExpression("*/15 * * * * *", BERLIN, seconds="last"), {}),
     ],
 )
