@@ -68,6 +68,11 @@ async def test_stored_text_fires_at_the_same_moments(
         assert moments
 
 
+async def test_put_warns_of_nothing(app: Aarq, report: Task[..., Any]) -> None:
+    """An expression that an author in the code is warned of is data here; each warning would be kept by its text."""
+    assert await app.schedules.put("c-7", report, "*/45 * * * *") is True
+
+
 def test_union_is_not_text(app: Aarq) -> None:
     """A combination has no text that the scheduler reads."""
     union = Union(CronExpression("0 9 * * *"), CronExpression("30 17 * * *"))

@@ -1,8 +1,8 @@
 """F12: a fleet of workers has one entry, which must fire once per tick.
 
 Each of four variants puts the fleet through something: nothing; kill -9 of random workers; workers whose clocks are an
-hour off; restarts of the server. The entry exists twice: as a cron with `unique=True`, and as a schedule whose ticks
-become jobs.
+hour off; restarts of the server. The entry exists three times: as a cron with `unique=True`, as a schedule whose ticks
+become jobs, and as such a schedule that the broker stores.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ VARIANTS = ("calm", "kills", "clocks", "restarts")
 APP = "tests.chaos.apps.fleet:app"
 DURABLE = ("--appendonly", "yes")
 """Options of a server that keeps its data over a restart."""
+ENTRIES = ("inline", "job", "stored")
 OFFSETS = (-3600.0, 3600.0, 0.0, -1800.0, 3600.0)
 """Seconds by which the clocks of the workers are ahead."""
 
@@ -65,24 +66,26 @@ class Result:
     """Workers that exited without a signal to stop, or with a code other than 0."""
     inline: TickFigures
     jobs: TickFigures
+    stored: TickFigures
+
+    @property
+    def entries(self) -> tuple[tuple[str, TickFigures], ...]:
+        """The figures of each entry."""
+        return ("unique=True", self.inline), ("app.schedule", self.jobs), ("app.schedules", self.stored)
 
     def rows(self) -> list[dict[str, object]]:
         """Return the result as rows of a table."""
-        return [self._row("unique=True", self.inline), self._row("app.schedule", self.jobs)]
+        return [self._row(entry, figures) for entry, figures in self.entries]
 
     def missed_bars(self) -> list[str]:
         """Return a sentence for each bar that was not reached."""
         return (
-            [
-                f"{self.variant}, {entry}: {fault}"
-                for entry, figures in (("unique=True", self.inline), ("app.schedule", self.jobs))
-                for fault in figures.missed_bars()
-            ]
+            [f"{self.variant}, {entry}: {fault}" for entry, figures in self.entries for fault in figures.missed_bars()]
             + [
                 f"{self.variant}, {entry}: {len(figures.died)} ticks were granted and did not fire"
-                for entry, figures in (("unique=True", self.inline), ("app.schedule", self.jobs))
+                for entry, figures in self.entries
                 # A kill between the grant and the call of the function loses the tick of a cron, but not that of a job.
-                if figures.died and (figures is self.jobs or self.variant != "kills")
+                if figures.died and (figures is not self.inline or self.variant != "kills")
             ]
             + [f"{self.variant}: {self.exits} workers exited by themselves"] * bool(self.exits)
         )
@@ -128,8 +131,9 @@ def run(variant: str, plan: Plan, seed: int, folder: Path) -> Result:
 
     exits = fleet.bad_exits
     return Result(
-        variant=variant, seed=seed, disruptions=disrupted, exits=exits, inline=figures("inline"), jobs=figures("job")
-    )
+        variant=variant, seed=seed, disruptions=disrupted, exits=exits, inline=figures("inline"), jobs=figures("job"),
+        stored=figures("stored"),
+    )  # fmt: skip
 
 
 def _workers(variant: str, plan: Plan) -> list[WorkerProcess]:
@@ -163,11 +167,11 @@ def _disruptions(
 
 
 def _wait_until_all_ran(log: RunLog, ticks: Sequence[float], *, timeout: float) -> None:
-    """Wait until every tick ran as a cron and as a job; the job of a killed worker runs after its lease."""
+    """Wait until every tick ran as a cron and as the jobs of both schedules; the job of a killed worker runs after its lease."""
     deadline = time.time() + timeout
     while time.time() < deadline:
         done = {(run.entry, run.tick) for run in log.read()}
-        if all((entry, tick) in done for entry in ("inline", "job") for tick in ticks):
+        if all((entry, tick) in done for entry in ENTRIES for tick in ticks):
             return
         time.sleep(0.1)
 
@@ -177,5 +181,5 @@ def _granted(url: str) -> dict[str, set[float]]:
     fired = (TickStatus.FIRED, TickStatus.OK, TickStatus.FAILED)
     return {
         name: {record.tick for record in records if record.status in fired}
-        for name, records in cron_ledger.history(url, "f12", ["inline", "job"]).items()
+        for name, records in cron_ledger.history(url, "f12", ENTRIES).items()
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
 from typing import Any, Literal, Protocol, Unpack, cast
@@ -152,6 +152,7 @@ class AppSchedules:
         """
         with error_context(f"app.schedules.put({name!r}, {text_of(task)}, {text_of(schedule)})"):
             timing = self._app.timing(schedule, schedule_options(options), tz=tz, seconds=seconds, dialect=dialect)
+            timing = replace(timing, linted=False)
             if timing.options.run_on_start:
                 raise ValueError(
                     "run_on_start is for entries of the code; enqueue a job, and store the schedule besides"

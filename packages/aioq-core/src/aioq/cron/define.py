@@ -103,6 +103,8 @@ class Timing:
     seconds: str | None = None
     dialect: str | None = None
     """Both say how to read the text of an expression."""
+    linted: bool = True
+    """Whether to warn of what an author hardly means. A schedule that is stored as data has no author in the code."""
 
     def __post_init__(self) -> None:
         _check_schedule(self.schedule)
@@ -130,7 +132,7 @@ class Timing:
 
     def _lints(self, schedule: Schedule) -> tuple[str, ...]:
         # An entry that is switched off does nothing odd.
-        if not isinstance(schedule, LintedSchedule) or not self.options.enabled:
+        if not self.linted or not isinstance(schedule, LintedSchedule) or not self.options.enabled:
             return ()
         return tuple(schedule.lints(datetime.fromtimestamp(SystemClock().time(), UTC)))
 
