@@ -16,7 +16,7 @@ from aioq_cron.describe_dst import changes_between
 from aioq_cron.dialects import CRON, DialectName, ReadingOptions, Seconds, dialect_of, options_of
 from aioq_cron.errors import InvalidCronExpression
 from aioq_cron.lint import Linter
-from aioq_cron.parser import has_hash, parse_fields, split_fields
+from aioq_cron.parser import has_hash, parse_fields
 from aioq_cron.stepper import FieldStepper, SecondStepper, ZonedCalendar, ZonedSchedule, calendar_of, in_utc
 from aioq_cron.zones import find_zone
 
@@ -156,8 +156,7 @@ class CronExpression(ZonedSchedule, Combinable):
         moment = in_utc(now)
         if isinstance(self.zoned.calendar, _Unnamed):
             return []
-        own, parts = split_fields(self._expression, self._dialect)
-        linter = Linter(dialect=self._dialect, own_fields=own, parts=parts, fields=self._fields, zoned=self.zoned)
+        linter = Linter(text=self._expression, dialect=self._dialect, fields=self._fields, zoned=self.zoned)
         return linter.lints(moment)
 
     def _check_named(self) -> None:

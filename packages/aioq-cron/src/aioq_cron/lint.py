@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
 from typing import Final
 
 from aioq.cron.zones import zone_text
@@ -15,6 +16,7 @@ from aioq_cron.dialects import Dialect
 from aioq_cron.field_parser import ITEM
 from aioq_cron.fields import DAY, WEEKDAY, CronFields, Field
 from aioq_cron.hashed import HASHED
+from aioq_cron.parser import split_fields
 from aioq_cron.stepper import Shift, ZonedCalendar
 
 __all__ = ["Linter"]
@@ -34,20 +36,24 @@ _CYCLES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Linter:
-    """The parts and the meaning of one expression."""
+    """The text and the meaning of one expression."""
 
+    text: str
     dialect: Dialect
-    own_fields: Mapping[str, Field]
-    parts: Mapping[str, str]
     fields: CronFields
     zoned: ZonedCalendar
 
     def lints(self, now: datetime) -> list[str]:
         """Return what is odd, in sentences; about clock changes within a year of `now`."""
-        return [*self._steps(), *self._days(), *self._gaps(now)]
+        any_day = DAY.size == len(self.fields.days) or WEEKDAY.size == len(self.fields.weekdays)
+        # Most expressions have no step and no range, and need not be split again.
+        if any_day and not {"/", "-"} & set(self.text):
+            return [*self._gaps(now)]
+        own, parts = split_fields(self.text, self.dialect)
+        return [*self._steps(own, parts), *self._days(parts[DAY.name], parts[WEEKDAY.name]), *self._gaps(now)]
 
-    def _steps(self) -> Iterator[str]:
-        for name, part in self.parts.items():
+    def _steps(self, own: Mapping[str, Field], parts: Mapping[str, str]) -> Iterator[str]:
+        for name, part in parts.items():
             if "/" not in part and "-" not in part:
                 continue
             items = part.split(",")
@@ -55,7 +61,7 @@ class Linter:
                 found = None if HASHED.fullmatch(item) else ITEM.fullmatch(f"*{item}" if item[0] == "/" else item)
                 # The star in "*/100,1-7 * MON" is there for its effect on the other field of the day.
                 idiom = name == DAY.name and item.startswith("*") and len(items) > 1
-                if found and not idiom and name in _CYCLES and (text := self._odd_item(self.own_fields[name], found)):
+                if found and not idiom and name in _CYCLES and (text := self._odd_item(own[name], found)):
                     yield f"{item!r} in the {name} field {text}"
 
     def _odd_item(self, field: Field, item: re.Match[str]) -> str | None:
@@ -80,10 +86,9 @@ class Linter:
             f"intervals {instead.format(step)}"
         )
 
-    def _days(self) -> Iterator[str]:
+    def _days(self, days: str, weekdays: str) -> Iterator[str]:
         if self.dialect.days not in ("vixie", "either"):
             return
-        days, weekdays = self.parts[DAY.name], self.parts[WEEKDAY.name]
         either = self.fields.either_day
         any_day = len(self.fields.days) == DAY.size or len(self.fields.weekdays) == WEEKDAY.size
         # In a list, the star is there for this very effect.
@@ -96,14 +101,16 @@ class Linter:
             yield f"fires on days of both fields of the day: {words}; for days of either, join two expressions with |"
 
     def _gaps(self, now: datetime) -> Iterator[str]:
-        for shift in shifts_between(self.zoned.zone, now, now + _AHEAD):
-            if shift.forward and shift.is_daylight_saving and (text := self._in_gap(shift)):
+        for shift in _gaps_within(self.zoned.zone, now.date()):
+            if text := self._in_gap(shift):
                 yield text
                 return
 
     def _in_gap(self, shift: Shift) -> str | None:
         """Return what a gap does to an expression whose time of day is in it."""
-        if self.fields.hours[-1] < shift.start.hour and shift.start.date() == (shift.end - _INSTANT).date():
+        first, last = shift.start, shift.end - _INSTANT
+        # Most expressions have no hour of the gap.
+        if first.date() == last.date() and not any(first.hour <= hour <= last.hour for hour in self.fields.hours):
             return None
         wall = next(self.zoned.touched_by(shift), None)
         if wall is None:
@@ -128,3 +135,11 @@ class Linter:
 
 def _clock(wall: datetime) -> str:
     return f"{wall:%H:%M:%S}" if wall.second else f"{wall:%H:%M}"
+
+
+@lru_cache(maxsize=1_024)
+def _gaps_within(zone: tzinfo, day: date) -> tuple[Shift, ...]:
+    """Return the gaps of daylight saving within a year of a day. Cached, because thousands of entries share a zone."""
+    start = datetime.combine(day, time(), UTC)
+    shifts = shifts_between(zone, start, start + _AHEAD)
+    return tuple(shift for shift in shifts if shift.forward and shift.is_daylight_saving)
