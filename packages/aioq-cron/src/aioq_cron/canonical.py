@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from aioq_cron.day_rules import DayRule
 from aioq_cron.fields import DAY, EACH_MINUTE, HOUR, MINUTE, MONTH, SECOND, WEEKDAY, YEAR, CronFields, Field
@@ -53,8 +54,11 @@ def _texts(fields: Sequence[tuple[Field, tuple[int, ...]]], *, starred: bool) ->
 
 
 def _text(field: Field, values: tuple[int, ...], *, starred: bool = True) -> str:
-    if starred and len(values) == field.size:
-        return "*"
+    return "*" if starred and len(values) == field.size else _listed(values)
+
+
+@lru_cache(maxsize=1_024)
+def _listed(values: tuple[int, ...]) -> str:
     return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in _runs(values))
 
 

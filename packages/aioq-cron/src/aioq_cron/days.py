@@ -49,12 +49,18 @@ def _of_all_years(fields: CronFields) -> DayStepper | None:
     if (any_day and any_weekday) or (fields.either_day and (any_day or any_weekday)):
         return None if len(fields.months) == MONTH.size else MonthDays(fields.months)
     if not fields.day_rules and not fields.weekday_rules:
-        return MonthDays(fields.months, fields.days, fields.weekdays, either=fields.either_day)
+        return _month_days(fields.months, fields.days, fields.weekdays, fields.either_day)
     by_day = () if any_day else tuple(_by_day(fields))
     by_weekday = () if any_weekday else tuple(_by_weekday(fields))
     if fields.either_day or not by_day or not by_weekday:
         return _Either(by_day + by_weekday)
     return _Both(_Either(by_day), _Either(by_weekday))
+
+
+@lru_cache(maxsize=1_024)
+def _month_days(months: tuple[int, ...], days: tuple[int, ...], weekdays: tuple[int, ...], either: bool) -> MonthDays:
+    """Return the stepper of numbers alone. Shared, because thousands of expressions have few different days."""
+    return MonthDays(months, days, weekdays, either=either)
 
 
 def count_days(stepper: DayStepper | None, first: date, end: date) -> int:

@@ -19,6 +19,19 @@ ITEM = re.compile(r"(?P<first>\*|[0-9]+|[A-Za-z]+)(-(?P<last>[0-9]+|[A-Za-z]+))?
 
 _CRONITER_ORDER = re.compile(r"(?P<sign>[LW])(?P<number>\d+)", re.IGNORECASE)
 
+_MAX_KEPT = 4_096
+_VALUES: dict[tuple[str, str, str], tuple[int, ...]] = {}
+_DAYS: dict[tuple[str, str, str], tuple[int, ...]] = {}
+"""What fields without rules mean, by dialect, field and text: thousands of expressions have few different fields."""
+
+
+def _keep(
+    known: dict[tuple[str, str, str], tuple[int, ...]], key: tuple[str, str, str], values: tuple[int, ...]
+) -> None:
+    if len(known) >= _MAX_KEPT:
+        known.clear()
+    known[key] = values
+
 
 @dataclass(frozen=True, slots=True)
 class FieldParser:
@@ -32,11 +45,31 @@ class FieldParser:
 
     def values(self, field: Field, part: str) -> tuple[int, ...]:
         """Return the numbers of a field, sorted."""
+        key = (self.dialect.name, field.name, part)
+        if (known := _VALUES.get(key)) is not None:
+            return known
         items = part.split(",")
-        return tuple(sorted({value for item in items for value in self._item(field, item, alone=len(items) == 1)}))
+        found = tuple(sorted({value for item in items for value in self._item(field, item, alone=len(items) == 1)}))
+        if not self._may_be_hashed(part):
+            _keep(_VALUES, key, found)
+        return found
 
     def days(self, field: Field, part: str, months: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[DayRule, ...]]:
         """Return the numbers of a field of the day, of which 0 is Sunday, and its rules."""
+        key = (self.dialect.name, field.name, part)
+        if (known := _DAYS.get(key)) is not None:
+            return known, ()
+        numbers, rules = self._days(field, part, months)
+        # Rules depend on the months, too.
+        if not rules and not self._may_be_hashed(part):
+            _keep(_DAYS, key, numbers)
+        return numbers, rules
+
+    def _may_be_hashed(self, part: str) -> bool:
+        """Return whether a field may have an `H`, whose value depends on the name, too."""
+        return self.dialect.hashes and "H" in part.upper()
+
+    def _days(self, field: Field, part: str, months: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[DayRule, ...]]:
         rules, plain = set[DayRule](), list[str]()
         items = part.split(",")
         for item in items:

@@ -92,6 +92,8 @@ class CalendarStepper(Protocol):
 class FieldStepper:
     """Finds matching minutes: the time of day in the fields, the day with a `DayStepper`."""
 
+    __slots__ = ("_earliest", "days", "hours", "minutes")
+
     def __init__(self, fields: CronFields) -> None:
         self.minutes = fields.minutes
         self.hours = fields.hours
