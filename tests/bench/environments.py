@@ -12,6 +12,7 @@ __all__ = [
     "ALL",
     "ARQ",
     "CELERY",
+    "CRON_LIBRARIES",
     "PYDOCKET",
     "REPID",
     "RQ",
@@ -65,8 +66,20 @@ STREAQ = Environment("streaq", ("streaq==7.2.0", "uvloop==0.23.0"))
 UPSTREAM_AIOQ = Environment("aioq-0.4", ("aioq[cron]==0.4.0",))
 CELERY = Environment("celery", ("celery[redis]==5.7.0",))
 RQ = Environment("rq", ("rq==3.0.0",))
+# Together: none of them disturbs another, and each is measured in a process of its own.
+CRON_LIBRARIES = Environment(
+    "cron-libraries",
+    (
+        "croniter==7.0.0",
+        "cronsim==2.8",
+        "crondst==1.0.3",
+        "apscheduler==3.11.3",
+        "cron-converter==2.0.2",
+        "crontab==1.0.5",
+    ),
+)
 
-ALL = (REPID, TASKIQ, SAQ, PYDOCKET, ARQ, STREAQ, UPSTREAM_AIOQ, CELERY, RQ)
+ALL = (REPID, TASKIQ, SAQ, PYDOCKET, ARQ, STREAQ, UPSTREAM_AIOQ, CELERY, RQ, CRON_LIBRARIES)
 
 
 def make(environment: Environment, folder: Path) -> None:

@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tests.bench import burst, lateness, month, processes, steps
+from tests.bench import burst, cron_next, lateness, month, processes, steps
 from tests.bench.bars import reached
 from tests.bench.burst import Burst
 from tests.bench.lateness import Lateness
@@ -124,6 +124,11 @@ def _steps(run: Run) -> Measured:
     return table(rows), rows
 
 
+def _next(run: Run) -> Measured:
+    measured = cron_next.measure(run.folder, 1 if run.quick else 7)
+    return table([one.row() for one in measured]), [asdict(one) for one in measured]
+
+
 def _processes(run: Run) -> Measured:
     jobs = {0.0: 20_000, 0.001: 1_500} if run.quick else {0.0: 200_000, 0.001: 20_000}
     measured = [processes.measure(count, work, most) for (work, most), count in product(jobs.items(), (1, 2))]
@@ -158,5 +163,6 @@ PARTS = {
         Part(name="cron-burst", run=_burst, seconds=(110, 11)),
         Part(name="cron-month", run=_month, seconds=(6, 3)),
         Part(name="cron-steps", run=_steps, seconds=(3, 1)),
+        Part(name="cron-next", run=_next, seconds=(60, 9)),
     )
 }

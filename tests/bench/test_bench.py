@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.environments import ALL, Environment
+from tests.bench.cron_next import medians
+from tests.bench.environments import ALL, CRON_LIBRARIES, Environment
 from tests.bench.page import put
 from tests.bench.parts import PARTS
 from tests.bench.progress import left, span
@@ -71,7 +72,16 @@ def test_environments_have_unique_names() -> None:
     """No two environments share a folder, and each library has one."""
     names = [environment.name for environment in ALL]
     assert sorted(set(names)) == sorted(names)
-    assert {peer.environment for peer in PEERS} | {one.environment for one in CONTESTANTS} - {None} == {*ALL}
+    used = {peer.environment for peer in PEERS} | {one.environment for one in CONTESTANTS} - {None}
+    assert used | {CRON_LIBRARIES} == {*ALL}
+
+
+def test_cron_next_takes_medians_of_rounds() -> None:
+    """The middle round counts for each expression, and the row has the middle of these."""
+    measured = [{"* * * * *": [step, 2.0], "0 9 * * *": [100.0, 4.0]} for step in (1.0, 9.0, 7.0)]
+    ours = medians("aioq-cron", "1.0", measured)
+    assert (ours.steps, ours.construction) == ({"* * * * *": 7.0, "0 9 * * *": 100.0}, 3.0)
+    assert ours.row()["median"] == 53.5
 
 
 def test_environment_changed_requirements_is_made_again(tmp_path: Path) -> None:
