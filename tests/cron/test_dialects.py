@@ -8,8 +8,11 @@ from itertools import islice
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aioq_cron import CronExpression, InvalidCronExpression
+from aioq_cron.dialects import DIALECTS, SECONDS
 from tests.times import utc
 
 START = utc("2026-01-01 00:00")
@@ -78,18 +81,20 @@ REFUSED = [
     ("at(2026-11-20T13:00:00)", "aws", "defer_until="),
     ("cron(0 9 * * *)", "jenkins", 'use dialect="aws"'),
     ("0 0 22-2 * * *", "spring", 'range 22-2 runs backwards, in "0 0 22-2 * * *"; write 22-23,0-2'),
-    ("0 0 0 * * L", "spring", "not supported in the dialect spring"),
+    ("0 0 0 * * L", "spring", 'not supported in the dialect spring, in "0 0 0 * * L"; write the day, as in SUN'),
     ("0 9 * * MON", "jenkins", 'no names, in "0 9 * * MON"; write 1 for MON'),
     ("5/15 * * * *", "jenkins", "write 5-59/15"),
-    ("0 9 ? * *", "jenkins", "is not supported in the dialect jenkins"),
-    ("0 9 L * *", "jenkins", "is not supported in the dialect jenkins"),
-    ("H 9 * * * ? *", "quartz", "is not supported in the dialect quartz"),
+    ("0 9 ? * *", "jenkins", 'is not supported in the dialect jenkins, in "0 9 ? * *"; write *'),
+    ("0 9 L * *", "jenkins", 'is not supported in the dialect jenkins, in "0 9 L * *"; leave out dialect= to use it'),
+    ("0 9 * * 1#2", "jenkins", "; leave out dialect= to use it"),
+    ("0 H 9 * * ? *", "quartz", "; leave out dialect= to use it"),
+    ("0 0~30 9 * * ? *", "quartz", "; write one value, and spread the runs with jitter="),
     ("5-5 * * * *", "croniter", "croniter reads '5-5' as all values"),
     ("0 22-4/3 * * *", "croniter", "croniter reads '22-4/3' one too far"),
     ("0 0 30W * *", "croniter", "as the last working day in a shorter month"),
     ("0 0 15W * 1", "croniter", "restricts both fields of the day"),
     ("0 0 15 * 1#2", "croniter", "restricts both fields of the day"),
-    ("0 0 * * 5L", "croniter", "is not supported in the dialect croniter"),
+    ("0 0 * * 5L", "croniter", 'is not supported in the dialect croniter, in "0 0 * * 5L"; write L5'),
     ("0 0 29 2 ? 2027", "aws", "never matches: no month in (2) has day 29 in the years 2027"),
 ]  # fmt: skip
 
@@ -276,3 +281,40 @@ def test_count_of_seconds_agrees_with_ticks(text: str) -> None:
     for start in (utc("2026-03-28 12:00:07"), utc("2026-10-24 23:30:20"), utc("2026-06-01 00:02:41")):
         end = start + timedelta(days=2, seconds=13)
         assert expression.count(start, end) == len(list(expression.between(start, end)))
+
+
+TIMES = st.sampled_from(
+    ["*", "0", "5", "*/5", "/5", "1/2", "9-5", "1,2,3", "5-9/2", "H", "H/7", "H(1-3)", "8-8", "20-2/5"]
+)
+DAYS = st.sampled_from(
+    ["*", "?", "1", "L", "LW", "15W", "L-3", "1-7", "28-3", "H", "31", "30W", "*/100,1-7", "1,L", "1,15W"]
+)
+MONTHS = st.sampled_from(["*", "1", "JAN", "NOV-FEB", "*/3", "2", "H"])
+WEEKDAYS = st.sampled_from(
+    ["*", "?", "1", "FRI-MON", "5L", "FRIL", "MON#2", "L", "L5", "*/2", "7", "7-2", "H", "1#1,2"]
+)
+YEARS = st.lists(st.sampled_from(["*", "2026-2030", "2026/2", "2020"]), max_size=1)
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    *({"seconds": place} for place in SECONDS),
+    *({"dialect": name} for name in DIALECTS),
+]
+
+
+@given(st.tuples(TIMES, TIMES, TIMES, DAYS, MONTHS, WEEKDAYS), YEARS, st.sampled_from(["five", "first", "last"]))
+def test_any_fields_in_any_dialect_are_refused_or_understood(fields: Any, years: list[str], order: str) -> None:
+    """What a dialect accepts has words, lints and ticks, and its canonical text means the same without the dialect."""
+    second, *five = fields
+    text = " ".join([*{"five": five, "first": fields, "last": [*five, second]}[order], *years])
+    for options in OPTIONS:
+        try:
+            expression = CronExpression(text, "Europe/Berlin", name="report", **options)
+        except InvalidCronExpression:
+            continue
+        assert expression.in_words()
+        assert all(isinstance(lint, str) for lint in expression.lints(START))
+        ours = expression.canonical
+        if "&" in ours or len(ours.split()) > 6:
+            continue
+        same = CronExpression(ours, "Europe/Berlin", **({"seconds": "first"} if len(ours.split()) == 6 else {}))
+        assert (same, same.canonical, same.next_after(START)) == (expression, ours, expression.next_after(START))

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Final
 
 from aioq.cron.zones import zone_text
+from aioq_cron.day_rules import RULE
 from aioq_cron.describe import in_words
 from aioq_cron.describe_dst import shifts_between
 from aioq_cron.dialects import Dialect
@@ -58,7 +59,9 @@ class Linter:
                 continue
             items = part.split(",")
             for item in items:
-                found = None if HASHED.fullmatch(item) else ITEM.fullmatch(f"*{item}" if item[0] == "/" else item)
+                # L-3 is a rule, and no range.
+                other = HASHED.fullmatch(item) or RULE.fullmatch(item)
+                found = None if other else ITEM.fullmatch(f"*{item}" if item[0] == "/" else item)
                 # The star in "*/100,1-7 * MON" is there for its effect on the other field of the day.
                 idiom = name == DAY.name and item.startswith("*") and len(items) > 1
                 if found and not idiom and name in _CYCLES and (text := self._odd_item(own[name], found)):

@@ -8,7 +8,8 @@ from difflib import get_close_matches
 
 from aioq_cron.dialects import CRON, DIALECTS, Dialect
 from aioq_cron.errors import InvalidCronExpression
-from aioq_cron.fields import YEAR, CronFields, Field
+from aioq_cron.fields import WEEKDAY, YEAR, CronFields, Field
+from aioq_cron.hashed import HASHED
 
 __all__ = [
     "backwards",
@@ -213,8 +214,22 @@ def bad_item(field: Field, item: str, expression: str, dialect: Dialect) -> Inva
     for pattern, meaning, hint in _EXTENSIONS:
         if pattern.fullmatch(item.upper()):
             problem = f"'{shorten(item, 20)}' ({meaning}) is not supported{_of(dialect)}"
-            return in_field(field, problem, expression, hint if dialect.name not in DIALECTS else "")
+            return in_field(field, problem, expression, _hint_in(dialect, field, item.upper(), hint))
     return in_field(field, f"'{shorten(item, 20)}' is not a number, a range or *", expression)
+
+
+def _hint_in(dialect: Dialect, field: Field, item: str, hint: str) -> str:
+    """Return what to write in a dialect instead of an extension that it does not have."""
+    if dialect.name not in DIALECTS or hint == _SPREAD:
+        return hint
+    if item == "?":
+        return "; write *"
+    if item == "L" and field.name == WEEKDAY.name:
+        return "; write the day, as in SUN"
+    if dialect.slips and re.fullmatch(r"[0-7]L", item):
+        return f"; write L{item[0]}"
+    # What this package has of its own, or takes from another dialect.
+    return "; leave out dialect= to use it" if CRON.rule.fullmatch(item) or HASHED.fullmatch(item) else hint
 
 
 def bad_word(field: Field, word: str, item: str, expression: str, dialect: Dialect) -> InvalidCronExpression:
