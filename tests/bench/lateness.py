@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,13 @@ WARM_UP = 6.0
 AFTER = 15.0
 """Seconds after the last minute that counts: the latest known needs thirteen."""
 
+STARTUP = 0.75
+"""Seconds more for each process that starts at the same time."""
+
 OURS = ("each", "unique", "schedule")
+FLEET = OURS[1:]
+SIZES = (5, 20)
+"""Workers of the fleets that are measured besides a single worker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +78,8 @@ def measure(folder: Path, *, quick: bool) -> list[Lateness]:
     if quick:
         late = _together([_ours("second"), *by_second], 11)
         return [*late, *failed, *[_none(peer, "not in a quick run: it knows minutes only") for peer in by_minute]]
-    late = _together([_ours("second")], 120)
-    for program in by_second:
+    late: list[Lateness] = []
+    for program in [_ours("second"), *map(_fleet, SIZES), *by_second]:
         late += _together([program], 60)
     return [*late, *_together([_ours("minute"), *[_theirs(peer, folder) for peer in by_minute]], minutes=4), *failed]
 
@@ -106,6 +112,17 @@ def _ours(*units: str) -> _Program:
     return _Program(commands=[command], path=str(HERE.parents[1]), files=files)
 
 
+def _fleet(size: int) -> _Program:
+    """Return several workers, of which one fires each tick."""
+    program = _ours("second")
+    files = {
+        (f"{tool}, {size} workers", release, every): suffix
+        for (tool, release, every), suffix in program.files.items()
+        if suffix.removeprefix(".").removesuffix("-second") in FLEET
+    }
+    return replace(program, commands=[*program.commands] * size, files=files)
+
+
 def _theirs(peer: Peer, folder: Path) -> _Program:
     programs = peer.environment.programs(folder)
     commands = [[str(programs / command[0]), *command[1:]] for command in peer.commands]
@@ -120,7 +137,7 @@ def _together(programs: Sequence[_Program], seconds: float = 0, *, minutes: int 
         room = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aioq-bench-")))
         _avoid_minute(WARM_UP + 10 if minutes else 0)
         outs = [stack.enter_context(_running(program, room / str(number))) for number, program in enumerate(programs)]
-        start = time.time() + WARM_UP
+        start = time.time() + WARM_UP + STARTUP * (sum(len(program.commands) for program in programs) - 1)
         end = (start // 60 + minutes) * 60 + AFTER if minutes else start + seconds
         time.sleep(end - time.time())
         late: list[Lateness] = []

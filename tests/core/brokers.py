@@ -16,6 +16,7 @@ from aioq.backends import MemoryBroker
 from aioq.clock import Clock
 from aioq.errors import BrokerUnavailable, MigrationRequired, PartlyUnavailable
 from aioq.model.cron import (
+    Attendance,
     CronChanges,
     CronDefinition,
     CronKey,
@@ -166,10 +167,12 @@ class FlakyBroker(MemoryBroker):
         whole = super().register_crons
         return await self._shaky("register_crons", lambda: whole(app, version, crons, ttl=ttl))
 
-    async def renew_registration(self, app: str, version: str, *, ttl: float) -> Registration:
+    async def renew_registration(
+        self, app: str, version: str, *, ttl: float, worker: Attendance | None = None
+    ) -> Registration:
         """Say that a worker is up, or fail."""
         whole = super().renew_registration
-        return await self._shaky("renew_registration", lambda: whole(app, version, ttl=ttl))
+        return await self._shaky("renew_registration", lambda: whole(app, version, ttl=ttl, worker=worker))
 
     async def claim_tick(self, claim: TickClaim) -> TickReply:
         """Decide on a tick, or fail."""

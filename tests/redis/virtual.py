@@ -10,7 +10,12 @@ from aioq_redis import RedisBroker
 __all__ = ["CLOCK_KEY", "CLOCK_SCRIPT", "VirtualBroker", "pass_time"]
 
 CLOCK_KEY = "aioq-test-clock"
-CLOCK_SCRIPT = f"local now = tonumber(redis.call('GET', '{CLOCK_KEY}'))\n"
+CLOCK_SCRIPT = f"""\
+local now = tonumber(redis.call('GET', '{CLOCK_KEY}'))
+local function microseconds()
+  return string.format('%.0f', now * 1000)
+end
+"""
 """Replaces `lua/lib/clock.lua`."""
 
 

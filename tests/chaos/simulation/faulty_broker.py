@@ -12,6 +12,7 @@ import anyio
 from aioq.backends.memory import MemoryBroker
 from aioq.errors import BrokerUnavailable
 from aioq.model.cron import (
+    Attendance,
     CronChanges,
     CronDefinition,
     Registration,
@@ -159,10 +160,12 @@ class FaultyBroker(MemoryBroker):
         await self._send()
         return await self._receive(await super().register_crons(app, version, crons, ttl=ttl))
 
-    async def renew_registration(self, app: str, version: str, *, ttl: float) -> Registration:
+    async def renew_registration(
+        self, app: str, version: str, *, ttl: float, worker: Attendance | None = None
+    ) -> Registration:
         """Renew a registration."""
         await self._send()
-        return await self._receive(await super().renew_registration(app, version, ttl=ttl))
+        return await self._receive(await super().renew_registration(app, version, ttl=ttl, worker=worker))
 
     async def claim_tick(self, claim: TickClaim) -> TickReply:
         """Claim ticks."""

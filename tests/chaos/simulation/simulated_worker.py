@@ -11,13 +11,13 @@ from aioq.clock import SteadyClock
 from aioq.cron import CronEntry
 from aioq.cron.misfire import decide, unclaimed
 from aioq.errors import BrokerUnavailable
+from aioq.model.claim_order import SPREAD
 from aioq.model.cron import TickClaim, TickOutcome, TickReply
 from aioq.worker.cron.due_ticks import owed_tick
 from tests.chaos.simulation.simulated_host import Host
 
 __all__ = ["GrantRecorder", "Ledger", "SimulatedWorker"]
 
-SPREAD = 0.05
 EARLY_WAKE = 0.02
 """Seconds by which a timer may wake too early."""
 
@@ -77,7 +77,8 @@ class SimulatedWorker:
             if (early := self._next.timestamp() - self._clock.time()) > 0:
                 return max(0.001, early - self._random.random() * EARLY_WAKE)
             self._claim = self._make_claim()
-            return self._random.random() * SPREAD
+            # The favourite claims at once. Which worker is, and whether two are, does not matter here.
+            return self._random.choice((0.0, self._random.random() * SPREAD))
         return await self._ask(self._claim)
 
     def _make_claim(self) -> TickClaim | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aioq.model.cron import CronKey, TickOutcome, TickRecord, TickStatus
+from aioq.model.cron import Attendance, CronKey, TickOutcome, TickRecord, TickStatus
 from aioq_redis import RedisBroker
 from tests.redis.tick_helpers import bid, entry
 
@@ -111,6 +111,14 @@ async def test_damaged_text_of_the_fleet_stops_nothing(broker: RedisBroker, raw:
         await broker.renew_registration("shop", "v1", ttl=60)
         await broker.register_crons("shop", "v1", [entry("good"), entry("bad")], ttl=60)
         assert (await broker.renew_registration("shop", "v1", ttl=60)).version == "v1"
+
+
+async def test_damaged_attendance_stops_nothing(broker: RedisBroker, raw: Any, namespace: str) -> None:
+    """A worker renews its registration and is listed, whatever is stored of other workers."""
+    worker = Attendance(worker_id="w1", fires=("a",), seconds=60.0)
+    for forgery in FORGERIES:
+        raw.zadd(f"{{{namespace}}}:attendance:shop", {forgery.encode("latin-1"): 9e15})
+        assert (await broker.renew_registration("shop", "v1", ttl=60, worker=worker)).present["w1"] == ("a",)
 
 
 async def test_damaged_records_are_left_out(broker: RedisBroker, raw: Any, namespace: str) -> None:

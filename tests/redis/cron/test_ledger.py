@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from aioq.errors import BrokerConfigError, BrokerFull
-from aioq.model.cron import CronChanges, CronCounts, CronStatus, TickOutcome, TickStatus
+from aioq.model.cron import Attendance, CronChanges, CronCounts, CronStatus, TickOutcome, TickStatus
 from aioq.model.job import Completed, Lease, NewJob
 from aioq_redis import RedisBroker
+from aioq_redis.cron import registry
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.scripts import load
 from tests.redis.job_helpers import claim, job
@@ -370,6 +371,20 @@ async def test_renew_registration_cost_is_constant(broker: RedisBroker, raw: Any
     calls = {name.removeprefix("cmdstat_"): stats["calls"] for name, stats in raw.info("commandstats").items()}
     assert (calls["evalsha"], calls["hkeys"], calls["hexists"]) == (1, 1, 1)
     assert sum(calls.values()) < 15
+
+
+async def test_renew_registration_lists_no_workers_of_huge_fleet(
+    broker: RedisBroker, raw: Any, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Above the limit the answers list none: each of the workers would read about all others every five seconds."""
+    monkeypatch.setattr(registry, "MAX_PRESENT", 2)
+
+    async def attend(worker_id: str) -> list[str]:
+        worker = Attendance(worker_id=worker_id, fires=("a",), seconds=60.0)
+        return sorted((await broker.renew_registration("app", "1", ttl=60, worker=worker)).present)
+
+    assert [await attend(worker_id) for worker_id in ("w1", "w2", "w3", "w2")] == [["w1"], ["w1", "w2"], [], []]
+    assert 0 < raw.pttl(Layout(namespace).fleet.key("attendance:app")) <= 60_000
 
 
 async def test_register_ten_thousand_entries_in_batches(broker: RedisBroker, raw: Any) -> None:

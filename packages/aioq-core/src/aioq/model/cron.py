@@ -13,6 +13,7 @@ from msgspec import Struct
 from aioq.model.job import NewJob
 
 __all__ = [
+    "Attendance",
     "CronChanges",
     "CronCounts",
     "CronDefinition",
@@ -76,6 +77,17 @@ class CronChanges(Struct, frozen=True, kw_only=True):
     removed: list[CronKey]
 
 
+class Attendance(Struct, frozen=True, kw_only=True):
+    """A worker's report that it is up and fires entries of its app once for the fleet."""
+
+    worker_id: str
+    fires: tuple[str, ...]
+    """A version for each queue whose entries it fires: workers with an equal one fire equal entries of that queue.
+    Letters and digits."""
+    seconds: float
+    """Seconds after the report for which the worker is taken to be up."""
+
+
 class Registration(Struct, frozen=True, kw_only=True):
     """A ledger's answer to a worker that renews the registration of its app's version."""
 
@@ -85,6 +97,9 @@ class Registration(Struct, frozen=True, kw_only=True):
     """The broker's clock."""
     paused: list[CronKey]
     """The app's entries that are paused."""
+    present: dict[str, tuple[str, ...]] = {}
+    """What each of the app's workers fires that are up, by worker id, also of workers of other versions. A ledger
+    returns none if they are too many; then no worker is the favourite, and each claims after a delay of its own."""
 
 
 class TickOutcome(Enum):

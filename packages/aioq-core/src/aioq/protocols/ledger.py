@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from aioq.model.cron import (
+    Attendance,
     CronChanges,
     CronDefinition,
     CronKey,
@@ -41,11 +42,15 @@ class TickLedger(Protocol):
         """
         ...
 
-    async def renew_registration(self, app: str, version: str, *, ttl: float) -> Registration:
+    async def renew_registration(
+        self, app: str, version: str, *, ttl: float, worker: Attendance | None = None
+    ) -> Registration:
         """Keep `version` of `app` registered for another `ttl` seconds, if it is the registered version.
 
-        While a version is being registered, the answer already names it, so that workers of the version before it
-        do not register their own again.
+        1. While a version is being registered, the answer already names it, so that workers of the version before
+           it do not register their own again.
+        2. A `worker` is listed in the answers to all workers of the app until its `seconds` are over, whatever its
+           version is. Its latest report counts.
         """
         ...
 

@@ -58,7 +58,7 @@ class TickLedgerRole(BrokerRole):
         if any(claim.job is not None for claim in claims):
             self._known_queues.add(queue, self._database.session)
         now, *answers = await self._database.call("claim_ticks", space, args, each=names, patient=patient)
-        return [_reply(claim, int(now) / 1000, *answer) for claim, answer in zip(claims, answers, strict=True)]
+        return [_reply(claim, int(now) / 1_000_000, *answer) for claim, answer in zip(claims, answers, strict=True)]
 
     async def extend_runs(self, runs: Sequence[TickRun], *, seconds: float) -> list[TickRun]:
         """Extend runs and return the replaced ones; see `aioq.protocols.TickLedger.extend_runs`."""

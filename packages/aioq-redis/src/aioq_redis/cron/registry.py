@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from aioq.errors import BrokerUnavailable, PartlyUnavailable
 from aioq.model.cron import (
+    Attendance,
     CronChanges,
     CronCounts,
     CronDefinition,
@@ -42,6 +43,9 @@ __all__ = ["CronRegistryRole", "read_entry", "read_key"]
 
 MAX_ENTRIES_PER_SCRIPT: Final = 500
 """The server runs other commands between two scripts, and none during one."""
+
+MAX_PRESENT: Final = 500
+"""Workers of an app whose reports a renewal returns. Each of them asks every five seconds."""
 
 MAX_DIGITS: Final = 15
 """Digits of a stored number: milliseconds, or a count."""
@@ -116,14 +120,20 @@ class CronRegistryRole(BrokerRole):
         await self._database.call("open_version", self._layout.fleet, opening, own=_name(app))
         return changes
 
-    async def renew_registration(self, app: str, version: str, *, ttl: float) -> Registration:
+    async def renew_registration(
+        self, app: str, version: str, *, ttl: float, worker: Attendance | None = None
+    ) -> Registration:
         """Report that a worker is up; see `aioq.protocols.TickLedger.renew_registration`."""
-        args = (app, version, milliseconds(ttl), self._entry_ttl)
-        registered, now, paused = await self._database.call(
+        report = () if worker is None else (_report(worker), milliseconds(worker.seconds))
+        args = (app, version, milliseconds(ttl), self._entry_ttl, *(report or ("", 0)), MAX_PRESENT)
+        registered, now, paused, present = await self._database.call(
             "renew_registration", self._layout.fleet, args, own=_name(app)
         )
         return Registration(
-            version=registered.decode("utf-8", "replace"), now=int(now) / 1000, paused=sorted(_keys(paused))
+            version=registered.decode("utf-8", "replace"),
+            now=int(now) / 1_000_000,
+            paused=sorted(_keys(paused)),
+            present=dict(map(_read_report, present)),
         )
 
     async def pause_cron(self, cron: CronKey, *, note: str, by: str) -> bool:
@@ -253,6 +263,16 @@ class CronRegistryRole(BrokerRole):
 
 def _name(name: str) -> str:
     return check_name("name", name)
+
+
+def _report(worker: Attendance) -> str:
+    return " ".join((check_name("worker id", worker.worker_id), *worker.fires))
+
+
+def _read_report(text: bytes) -> tuple[str, tuple[str, ...]]:
+    """Return the id of a worker, and what it fires."""
+    worker_id, *fires = text.decode("utf-8", "replace").split(" ")
+    return worker_id, tuple(fires)
 
 
 def _field(cron: CronKey) -> str:

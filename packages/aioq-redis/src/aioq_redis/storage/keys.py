@@ -43,6 +43,9 @@ Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{n
     crons:<app> hash    queue and name of an entry -> time of its retirement, definition
     version:<app>
                 string  the version of an app that is open (in force) or coming (announced)
+    attendance:<app>
+                zset    ids of the workers of the app that fire entries, with a version for each of their queues, by
+                        the time at which they are no longer taken to be up
     pauses      hash    queue and name of a paused entry -> time of the pause
     workers     zset    ids of the workers that are up
     worker:<id> string  the latest heartbeat of a worker
@@ -89,6 +92,7 @@ KEYS_OF_FORMAT_0: Final = ("queues", "deploys")
 
 TYPES: Final = {
     "apps": "zset",
+    "attendance": "zset",
     "awaited": "string",
     "claim": "string",
     "copied": "string",
@@ -125,11 +129,13 @@ TYPES: Final = {
 """The Redis type of each key, by the part of its name before the first colon."""
 
 FLEET: Final = frozenset(
-    {"apps", "crons", "pauses", "queue_names", "registrations", "version", "worker", "workers"}
+    {"apps", "attendance", "crons", "pauses", "queue_names", "registrations", "version", "worker", "workers"}
 )  # fmt: skip
 """Keys of the fleet. All others belong to a queue."""
 
-WITH_OWNER: Final = frozenset({"claim", "cron", "crons", "memo", "schedule_moments", "ticks", "version", "worker"})
+WITH_OWNER: Final = frozenset(
+    {"attendance", "claim", "cron", "crons", "memo", "schedule_moments", "ticks", "version", "worker"}
+)  # fmt: skip
 """Keys whose name continues with a colon and the name of their owner."""
 
 WITHOUT_TTL: Final = frozenset(

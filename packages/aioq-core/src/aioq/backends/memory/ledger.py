@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from aioq.backends.memory.jobs import JobTable, MemoryRole
 from aioq.backends.memory.ledger_entry import LedgerEntry
 from aioq.model.cron import (
+    Attendance,
     CronChanges,
     CronDefinition,
     CronKey,
@@ -33,6 +34,8 @@ class TickLedgerRole(MemoryRole):
         self._entries: dict[CronKey, LedgerEntry] = {}
         self._paused: set[CronKey] = set()
         self._versions: dict[str, tuple[str, float]] = {}
+        self._present: dict[str, dict[str, tuple[tuple[str, ...], float]]] = {}
+        """By app and worker id: what the worker fires, and until when it is taken to be up."""
 
     async def register_crons(
         self, app: str, version: str, crons: Sequence[CronDefinition], *, ttl: float
@@ -59,7 +62,9 @@ class TickLedgerRole(MemoryRole):
             removed=sorted(removed),
         )
 
-    async def renew_registration(self, app: str, version: str, *, ttl: float) -> Registration:
+    async def renew_registration(
+        self, app: str, version: str, *, ttl: float, worker: Attendance | None = None
+    ) -> Registration:
         """Keep an app version registered; see `aioq.protocols.TickLedger.renew_registration`."""
         now = self._table.now()
         registered, until = self._versions.get(app, ("", 0.0))
@@ -68,7 +73,15 @@ class TickLedgerRole(MemoryRole):
         elif registered == version:
             self._versions[app] = (version, now + ttl)
         paused = sorted(key for key in self._paused if self._entries[key].app == app)
-        return Registration(version=registered, now=now, paused=paused)
+        return Registration(version=registered, now=now, paused=paused, present=self._present_of(app, worker, now))
+
+    def _present_of(self, app: str, worker: Attendance | None, now: float) -> dict[str, tuple[str, ...]]:
+        """Note the report of a worker, and return what each worker of the app fires that is up."""
+        known = {name: report for name, report in self._present.get(app, {}).items() if report[1] > now}
+        if worker is not None:
+            known[worker.worker_id] = (worker.fires, now + worker.seconds)
+        self._present[app] = known
+        return {name: fires for name, (fires, _) in known.items()}
 
     async def claim_tick(self, claim: TickClaim) -> TickReply:
         """Decide whether a worker may fire ticks; see `aioq.protocols.TickLedger.claim_tick`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from aioq.model.cron import CronChanges, CronKey, TickOutcome
+from aioq.model.cron import Attendance, CronChanges, CronKey, TickOutcome
 from aioq.protocols import Broker, TickLedger
 from aioq.testing.contracts.ledger_suite import HOURLY, LedgerSuite
 
@@ -260,6 +260,42 @@ class CronRegistrationContract(LedgerSuite):
         """The answer for an app that never registered has no version."""
         assert (await ledger.renew_registration("app", "1", ttl=60)).version == ""
         assert await ledger.cron_statuses("app") == []
+
+    async def attend(
+        self,
+        ledger: TickLedger,
+        worker_id: str,
+        *fires: str,
+        seconds: float = 60.0,
+        version: str = "1",
+        app: str = "app",
+    ) -> dict[str, tuple[str, ...]]:
+        """Report that a worker is up, and return what the workers of its app fire."""
+        worker = Attendance(worker_id=worker_id, fires=fires, seconds=seconds)
+        return (await ledger.renew_registration(app, version, ttl=60, worker=worker)).present
+
+    async def test_renew_registration_lists_workers_that_are_up(self, ledger: TickLedger) -> None:
+        """The answer lists the workers of the app that have reported, of all its versions, and what each fires."""
+        await self.register(ledger, self.entry())
+        assert await self.attend(ledger, "w1", "a1", "b1") == {"w1": ("a1", "b1")}
+        assert await self.attend(ledger, "w2", "a1", version="2") == {"w1": ("a1", "b1"), "w2": ("a1",)}
+        assert await self.attend(ledger, "theirs", "a1", app="other") == {"theirs": ("a1",)}
+        answer = await ledger.renew_registration("app", "1", ttl=60)
+        assert answer.present == {"w1": ("a1", "b1"), "w2": ("a1",)}
+
+    async def test_renew_registration_worker_is_listed_for_its_seconds(self, ledger: TickLedger) -> None:
+        """A worker is listed until the seconds of its latest report are over."""
+        await self.attend(ledger, "w1", "a1", seconds=self.tick)
+        await self.attend(ledger, "w2", "a1", seconds=self.tick)
+        await self.attend(ledger, "w2", "a1")
+        await self.pass_time(self.tick * 1.5)
+        assert (await ledger.renew_registration("app", "1", ttl=60)).present == {"w2": ("a1",)}
+
+    async def test_renew_registration_latest_report_counts(self, ledger: TickLedger) -> None:
+        """A worker that was started again under its id fires what its latest report says."""
+        await self.attend(ledger, "w1", "a1", "b1")
+        await self.pass_time(0.01)
+        assert await self.attend(ledger, "w1", "a2") == {"w1": ("a2",)}
 
     async def test_cron_status_returns_one_entry(self, ledger: TickLedger) -> None:
         """The status of one entry equals that of the list; an unregistered entry has none."""

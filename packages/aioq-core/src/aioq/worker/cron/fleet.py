@@ -24,12 +24,11 @@ it: the next tick has to be claimed too, and takes the place of the waiting one.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
 from functools import partial
-from zlib import crc32
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -37,6 +36,7 @@ from anyio.lowlevel import checkpoint
 from aioq.clock import BrokerClock, wait_until
 from aioq.cron import CronEntry, Tick
 from aioq.model.cron import TickOutcome, TickReason
+from aioq.worker.cron.claim_turns import ClaimTurns
 from aioq.worker.cron.due_ticks import Backlog, DueTicks, merged, wait_for_turn
 from aioq.worker.cron.invoke import STOPPED
 from aioq.worker.cron.recorder import Recorder
@@ -46,9 +46,6 @@ from aioq.worker.log import logger
 from aioq.worker.shutdown import Shutdown
 
 __all__ = ["EntryState", "Fleet"]
-
-CLAIM_SPREAD = 0.05
-"""Seconds over which the workers of a fleet spread their claims of one tick."""
 
 QUEUED_RETRY = 1.0
 """Seconds between two claims of a tick that waits for an earlier run."""
@@ -100,25 +97,25 @@ class Fleet:
     """Claims ticks that have come due on the broker's clock, and acts on the answers.
 
     Args:
-        worker_id: Spreads the claims of the workers of a fleet.
         claims: Asks the ledger.
         runs: Runs what is won.
+        turns: Knows when this worker claims.
     """
 
     def __init__(
         self,
-        worker_id: str,
         claims: TickClaims,
         runs: Runs,
+        turns: ClaimTurns,
         *,
         recorder: Recorder,
         tasks: CronTasks,
         shutdown: Shutdown,
         clock: BrokerClock,
     ) -> None:
-        self._worker_id = worker_id
         self._claims = claims
         self._runs = runs
+        self._turns = turns
         self._recorder = recorder
         self._tasks = tasks
         self._shutdown = shutdown
@@ -187,12 +184,17 @@ class Fleet:
                 self._accept(own, tick, None)
 
     async def _claim_together(self, moment: datetime) -> None:
-        """Claim the ticks of all entries that came due at one moment."""
+        """Claim the ticks of all entries that came due at one moment, when it is the turn of this worker."""
         claims = [claim for tick, follows in self._gathered.pop(moment) if (claim := self._shared_claim(tick, follows))]
-        if not claims:
-            return
-        # Without the spread all workers would claim at the same instant, and one of them would win every tick.
-        await self._clock.sleep(self._spread(moment))
+        now, queues = self._clock.time(), {claim.entry.queue for claim in claims}
+        waits = {queue: self._turns.wait(moment.timestamp(), queue, now) for queue in queues}
+        # One call, unless some of the workers consume other queues: then the favourite of a queue may be another one.
+        for wait in sorted(set(waits.values())):
+            own = [claim for claim in claims if waits[claim.entry.queue] == wait]
+            self._tasks.start(partial(self._claim_after, wait, own), own[0].entry.name)
+
+    async def _claim_after(self, seconds: float, claims: Sequence[PendingClaim]) -> None:
+        await self._clock.sleep(seconds)
         if self._shutdown.requested:
             # Nothing was claimed yet: the other workers do, or the next worker finds the ticks in its backlog.
             for claim in claims:
@@ -265,7 +267,8 @@ class Fleet:
             if not await wait_for_turn(own.entry, ticks[-1], self._clock, self._shutdown):
                 return
             if number == 0:
-                await self._clock.sleep(self._spread(due.tick.scheduled_at))
+                moment, now = due.tick.scheduled_at.timestamp(), self._clock.time()
+                await self._clock.sleep(self._turns.wait(moment, own.entry.queue, now))
             if self._shutdown.requested:
                 return
             await self._claim_alone(self._claims.new(due, ticks))
@@ -371,11 +374,6 @@ class Fleet:
         if own is None:
             own = self._entries[entry.name] = FleetEntry(entry)
         return own
-
-    def _spread(self, moment: datetime) -> float:
-        """Return the seconds by which this worker delays its claims for a moment, between 0 and `CLAIM_SPREAD`."""
-        # A hash of the moment too, or the same worker would be first every time.
-        return crc32(f"{self._worker_id} {moment}".encode()) % 1000 / 1000 * CLAIM_SPREAD
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.time(), UTC)

@@ -15,6 +15,7 @@ from aioq.errors import PartlyUnavailable
 from aioq.model.cron import CronChanges, CronKey, Registration
 from aioq.protocols import TickLedger
 from aioq.worker.broker_retry import BrokerRetry
+from aioq.worker.cron.claim_turns import ClaimTurns
 from aioq.worker.log import logger, shown
 
 __all__ = ["RegistrationDuty"]
@@ -36,8 +37,11 @@ class RegistrationDuty:
     worker of the older version logs a warning once, and does not register its own again.
     """
 
-    def __init__(self, app: str, entries: Iterable[CronEntry], retry: BrokerRetry, clock: BrokerClock) -> None:
+    def __init__(
+        self, app: str, entries: Iterable[CronEntry], turns: ClaimTurns, *, retry: BrokerRetry, clock: BrokerClock
+    ) -> None:
         self._app = app
+        self._turns = turns
         self._retry = retry
         self._clock = clock
         self._definitions = [define(entry) for entry in entries]
@@ -92,10 +96,12 @@ class RegistrationDuty:
         async def renew() -> Registration:
             nonlocal asked
             asked = self._clock.monotonic()
-            return await ledger.renew_registration(self._app, self._version, ttl=TTL)
+            worker = self._turns.attendance
+            return await ledger.renew_registration(self._app, self._version, ttl=TTL, worker=worker)
 
         answer = await self._retry.call(renew)
         self._clock.heard(answer.now, asked)
+        self._turns.heard(answer.present)
         # `LocalEntries` holds this set: change it in place.
         self.paused.clear()
         self.paused.update(answer.paused)

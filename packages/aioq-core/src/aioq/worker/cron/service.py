@@ -17,6 +17,7 @@ from aioq.cron import CronEntry, Tick
 from aioq.errors import MissingFeature
 from aioq.protocols import Schedules, TickLedger
 from aioq.serialization.failure import error_text
+from aioq.worker.cron.claim_turns import ClaimTurns, TurnClock
 from aioq.worker.cron.fleet import Fleet
 from aioq.worker.cron.invoke import Invoker
 from aioq.worker.cron.local import LocalEntries
@@ -59,8 +60,9 @@ class CronService:
         self._recorder = Recorder(self._ledger, worker_id, retry, clock, self._broker_clock)
         self._invoker = Invoker(app, worker_id, clock)
         self._runs = Runs(self._invoker, self._recorder, self._tasks, self._shutdown)
+        self._turns = ClaimTurns(worker_id, [entry for entry in self.entries if entry.unique])
         # All entries of the app, not only those of this worker's queues: an entry that is not registered is retired.
-        self._registration = RegistrationDuty(app.name, app.crons, retry, self._broker_clock)
+        self._registration = RegistrationDuty(app.name, app.crons, self._turns, retry=retry, clock=self._broker_clock)
         self.jobs = ScheduledJobs(app, worker_id, self._ledger, self._recorder, self._broker_clock)
 
     def open(self) -> None:
@@ -146,11 +148,13 @@ class CronService:
         await self._registration.registered.wait()
         claims = TickClaims(ledger, self._worker_id, self._retry, self._shutdown, self._broker_clock)
         fleet = Fleet(
-            self._worker_id, claims, self._runs,
+            claims, self._runs, self._turns,
             recorder=self._recorder, tasks=self._tasks, shutdown=self._shutdown, clock=self._broker_clock,
         )  # fmt: skip
         async with anyio.create_task_group() as duties:
-            duties.start_soon(self._loop, entries, fleet.fire, self._broker_clock, fleet.restart)
+            duties.start_soon(
+                self._loop, entries, fleet.fire, TurnClock(self._broker_clock, self._turns), fleet.restart
+            )
             await checkpoint()  # the loop starts first: a tick in between is then found twice and not never
             await fleet.catch_up(entries)
             if any(entry.options.run_on_start for entry in entries):

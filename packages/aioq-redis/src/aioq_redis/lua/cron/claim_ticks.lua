@@ -6,7 +6,7 @@
 --          name, fingerprint of the schedule, worker id, request id, overlap, ms that a run counts as going
 --          on, plan of the job or '', number of ticks, the ticks in ms, ascending, number of records, the records
 --          of the jobs: none, one for all ticks, or one for each
--- Returns  the server's time in ms; then for each entry the outcome, a value of `aioq.model.cron.TickOutcome`; if
+-- Returns  the server's time in us; then for each entry the outcome, a value of `aioq.model.cron.TickOutcome`; if
 --          ticks were spent also the last tick before, or '', and the same again, or '' if it was set under
 --          another fingerprint
 local jobs, runs, ended, cancelled_ids, due, wake = unpack(KEYS)
@@ -16,7 +16,7 @@ local at = {
   ready = READY, entries = READY + 9, count = (#KEYS - READY - 9) / 2, allowed = tonumber(ARGV[1]), remember = ARGV[2],
 }
 
-local claims, replies, place = {}, { string.format('%.0f', now) }, 3
+local claims, replies, place = {}, { microseconds() }, 3
 for n = 1, at.count do
   claims[n] = read_claim(at, n, place)
   place = claims[n].stop + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aioq.model.cron import (
+    Attendance,
     CronChanges,
     CronDefinition,
     CronKey,
@@ -30,7 +31,9 @@ class LedgerRole(Role):
         """Register the entries of an app; see `aioq.protocols.TickLedger.register_crons`."""
         return await self._transact(lambda transaction: _register(transaction, app, version, crons, ttl))
 
-    async def renew_registration(self, app: str, version: str, *, ttl: float) -> Registration:
+    async def renew_registration(
+        self, app: str, version: str, *, ttl: float, worker: Attendance | None = None
+    ) -> Registration:
         """Keep an app version registered; see `aioq.protocols.TickLedger.renew_registration`."""
 
         def renew(transaction: Transaction) -> Registration:
@@ -39,7 +42,8 @@ class LedgerRole(Role):
             if registered == version:
                 transaction.execute("UPDATE app_versions SET until = ? WHERE app = ?", (now + ttl, app))
             paused = [entry.key for entry in entries_of(transaction, app) if entry.pause]
-            return Registration(version=registered or "", now=now, paused=paused)
+            present = _attend(transaction, app, worker)
+            return Registration(version=registered or "", now=now, paused=paused, present=present)
 
         return await self._transact(renew)
 
@@ -85,6 +89,17 @@ class LedgerRole(Role):
     async def tick_history(self, cron: CronKey, *, limit: int = 100) -> list[TickRecord]:
         """Return the latest records of an entry; see `aioq.protocols.TickLedger.tick_history`."""
         return await self._transact(lambda transaction: history(transaction, cron, limit))
+
+
+def _attend(transaction: Transaction, app: str, worker: Attendance | None) -> dict[str, tuple[str, ...]]:
+    """Note the report of a worker, and return what each worker of the app fires that is up."""
+    now = transaction.now
+    transaction.execute("DELETE FROM attendance WHERE until <= ?", (now,))
+    if worker is not None:
+        report = (app, worker.worker_id, " ".join(worker.fires), now + worker.seconds)
+        transaction.execute("INSERT OR REPLACE INTO attendance VALUES (?, ?, ?, ?)", report)
+    up = transaction.execute("SELECT worker_id, fires FROM attendance WHERE app = ?", (app,))
+    return {worker_id: tuple(fires.split()) for worker_id, fires in up}
 
 
 def _register(

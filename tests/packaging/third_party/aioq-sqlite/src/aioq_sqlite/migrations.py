@@ -19,6 +19,7 @@ __all__ = ["migrate", "missing_in", "missing_migrations"]
 MIGRATIONS = {
     "1: tables of jobs, workers and signals": "1_jobs.sql",
     "2: tables of entries and ticks": "2_crons.sql",
+    "3: table of workers that fire entries": "3_attendance.sql",
 }
 
 
