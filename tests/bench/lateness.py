@@ -76,8 +76,8 @@ def measure(folder: Path, *, quick: bool) -> list[Lateness]:
     by_minute = [peer for peer in others if peer.every == 60]
     by_second = [_theirs(peer, folder) for peer in others if peer.every != 60]
     if quick:
-        late = _together([_ours("second"), *by_second], 11)
-        return [*late, *failed, *[_none(peer, "not in a quick run: it knows minutes only") for peer in by_minute]]
+        quick_late = _together([_ours("second"), *by_second], 11)
+        return [*quick_late, *failed, *[_none(peer, "not in a quick run: it knows minutes only") for peer in by_minute]]
     late: list[Lateness] = []
     for program in [_ours("second"), *map(_fleet, SIZES), *by_second]:
         late += _together([program], 60)

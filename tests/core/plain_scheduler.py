@@ -17,7 +17,7 @@ START = 1_767_225_600.0
 class EverySeconds:
     """Whole multiples of some seconds since 1970."""
 
-    step: int
+    step: float
 
     def next_after(self, instant: datetime) -> datetime | None:
         """Return the next multiple."""

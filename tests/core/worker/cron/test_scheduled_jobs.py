@@ -13,6 +13,7 @@ from aioq.model.job import JobRecord, NewJob
 from aioq.model.states import JobState
 from aioq.testing import VirtualClock
 from tests.core.brokers import FlakyBroker
+from tests.core.plain_scheduler import EverySeconds
 from tests.core.rig import drain, record_of, until, working
 from tests.core.worker.cron.ledger import Ledger
 from tests.core.worker.cron.notes import START
@@ -343,22 +344,23 @@ async def test_schedule_queue_one_lets_one_job_wait(
     app: Aarq, clock: VirtualClock, report: Report, ledger: Ledger
 ) -> None:
     """It is claimed, and put back until the job before it has ended; ticks that come meanwhile are skipped."""
-    app.schedule(report.task, "every 10", name="entry", overlap="queue_one")
-    report.lasts = 25
+    # Not whole seconds: a job that is claimed at the very moment of a tick, to be put back, counts as started.
+    app.schedule(report.task, EverySeconds(12.5), name="entry", overlap="queue_one")
+    report.lasts = 30
     async with (
         working(app, clock=clock, abort=True, id="w1", poll=1),
         working(app, clock=clock, abort=True, id="w2", poll=1),
     ):
-        await clock.advance(44)
-        assert (report.began, report.ended) == ([10, 20], [10])
+        await clock.advance(54)
+        assert (report.began, report.ended) == ([12.5, 25], [12.5])
         assert [record[:3] for record in await ledger.told()] == [
-            (10, "ok", ""),
-            (20, "fired", ""),
-            (30, "skipped", "overlap"),
-            (40, "fired", ""),
+            (12.5, "ok", ""),
+            (25, "fired", ""),
+            (37.5, "skipped", "overlap"),
+            (50, "fired", ""),
         ]
-        await clock.advance(20)
-    assert report.began[2] == 40
+        await clock.advance(22)
+    assert report.began[2] == 50
     assert {ctx["attempt"] for ctx in report.contexts} == {1}
 
 
