@@ -189,12 +189,15 @@ class Fleet:
         now, queues = self._clock.time(), {claim.entry.queue for claim in claims}
         waits = {queue: self._turns.wait(moment.timestamp(), queue, now) for queue in queues}
         # One call, unless some of the workers consume other queues: then the favourite of a queue may be another one.
-        for wait in sorted(set(waits.values())):
+        first, *others = sorted(set(waits.values())) or [0.0]
+        for wait in others:
             own = [claim for claim in claims if waits[claim.entry.queue] == wait]
             self._tasks.start(partial(self._claim_after, wait, own), own[0].entry.name)
+        await self._claim_after(first, [claim for claim in claims if waits[claim.entry.queue] == first])
 
     async def _claim_after(self, seconds: float, claims: Sequence[PendingClaim]) -> None:
-        await self._clock.sleep(seconds)
+        if seconds:
+            await self._clock.sleep(seconds)
         if self._shutdown.requested:
             # Nothing was claimed yet: the other workers do, or the next worker finds the ticks in its backlog.
             for claim in claims:
