@@ -80,7 +80,7 @@ def measure(folder: Path, *, quick: bool) -> list[Lateness]:
         return [*quick_late, *failed, *[_none(peer, "not in a quick run: it knows minutes only") for peer in by_minute]]
     late: list[Lateness] = []
     for program in [_ours("second"), *map(_fleet, SIZES), *by_second]:
-        late += _together([program], 60)
+        late += _together([program], 50)
     return [*late, *_together([_ours("minute"), *[_theirs(peer, folder) for peer in by_minute]], minutes=4), *failed]
 
 

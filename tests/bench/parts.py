@@ -159,7 +159,7 @@ PARTS = {
     for part in (
         Part(name="throughput", run=_throughput),
         Part(name="processes", run=_processes, seconds=(60, 10)),
-        Part(name="cron-lateness", run=_lateness, seconds=(755, 18)),
+        Part(name="cron-lateness", run=_lateness, seconds=(700, 18)),
         Part(name="cron-burst", run=_burst, seconds=(110, 11)),
         Part(name="cron-month", run=_month, seconds=(6, 3)),
         Part(name="cron-steps", run=_steps, seconds=(3, 1)),
