@@ -69,6 +69,8 @@ def test_rrule_texts_and_equality() -> None:
         ("DTSTART:20260101T090000\nRRULE:FREQ=DAILY", START, ValueError, "leave out its DTSTART"),
         ("FREQ=DAILY;UNTIL=20270101T000000Z", START, ValueError, "without the Z$"),
         ("FREQ=MINUTELY", START, ValueError, "^FREQ=MINUTELY is too frequent for Rrule"),
+        ("FREQ=DAILY;INTERVAL=0", START, ValueError, "^INTERVAL=0 is no interval"),
+        ("FREQ=DAILY;INTERVAL=-1;COUNT=2", START, ValueError, "^INTERVAL=-1 is no interval"),
         ("FREQ=DAYLY", START, ValueError, "^FREQ=DAYLY is too frequent|not a rule"),
         ("INTERVAL=2", START, ValueError, "is not a rule of RFC 5545"),
         ("FREQ=DAILY;BYDAY=XX", START, ValueError, "is not a rule of RFC 5545"),
@@ -79,6 +81,12 @@ def test_wrong_rrule_is_refused(rule: object, start: object, error: type[Excepti
     """A rule that is wrong, or not one for a schedule, is refused with a reason."""
     with pytest.raises(error, match=message):
         Rrule(rule, start=start)  # type: ignore[arg-type]
+
+
+def test_rrule_from_the_first_moment_of_the_calendar() -> None:
+    """A rule may start when the calendar does, before which there is no moment."""
+    rule = Rrule("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29;BYDAY=MO", start=datetime.min)
+    assert rule.next_after(utc("2026-01-01")) == utc("2044-02-29")
 
 
 def test_rrule_without_dateutil_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ __all__ = ["Rrule"]
 
 _FREQUENCIES = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY")
 _FREQUENCY = re.compile(r"FREQ=(\w*)", re.IGNORECASE)
+_NO_INTERVAL = re.compile(r"INTERVAL=(?!0*[1-9][0-9]*(?:[;\s]|$))([^;\s]*)", re.IGNORECASE)
 _ZONED = re.compile(r"TZID|DTSTART", re.IGNORECASE)
 _UNTIL_IN_UTC = re.compile(r"UNTIL=\w*Z", re.IGNORECASE)
 _TICK = timedelta(microseconds=1)
@@ -43,7 +44,7 @@ class Rrule(CalendarSchedule):
         _check(rule, start)
         text = " ".join(rule.upper().split())
         calendar = _RuleCalendar(rule, start)
-        if calendar.next_after(start - _TICK) is None:
+        if calendar.next_after(max(start, datetime.min + _TICK) - _TICK) is None:
             raise ValueError(f"the rule {text} never fires from {start} on")
         since = start.isoformat(" ", "seconds")
         super().__init__(calendar, tz, text=f"{text} from {since}", words=f"by the rule {text}, from {since} on")
@@ -97,6 +98,9 @@ def _check(rule: object, start: object) -> None:
     for frequency in _FREQUENCY.findall(rule):
         if frequency.upper() not in _FREQUENCIES:
             raise ValueError(f"FREQ={frequency} is too frequent for Rrule; use CronExpression, or Every")
+    # With an interval of 0 dateutil searches for ever.
+    for interval in _NO_INTERVAL.findall(rule):
+        raise ValueError(f"INTERVAL={interval} is no interval; write a whole number from 1 on")
 
 
 def _parsed(text: str, start: datetime) -> _Rule:
