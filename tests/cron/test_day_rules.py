@@ -163,3 +163,10 @@ def test_calendar_end_with_day_rules_returns_none() -> None:
 def test_in_words_of_day_rules(expression: str, words: str) -> None:
     """Each form has its own words, with the months that it applies to, and alternatives are called so."""
     assert CronExpression(expression).in_words() == words
+
+
+def test_last_day_of_one_month_does_not_change_another() -> None:
+    """In one month the last day is a number, and the same text stays a rule in other months."""
+    texts = ["0 0 L 4 *", "0 0 L 2 *", "0 0 L 1 *", "0 0 L * *", "0 0 L 4 *"]
+    forms = [CronExpression(text).canonical for text in texts]
+    assert forms == ["0 0 30 4 *", "0 0 L 2 *", "0 0 31 1 *", "0 0 L * *", "0 0 30 4 *"]

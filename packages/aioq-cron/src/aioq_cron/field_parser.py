@@ -60,8 +60,9 @@ class FieldParser:
         if (known := _DAYS.get(key)) is not None:
             return known, ()
         numbers, rules = self._days(field, part, months)
-        # Rules depend on the months, too.
-        if not rules and not self._may_be_hashed(part):
+        # The days of a rule depend on the months, too, also if these turn it into numbers.
+        ruled = rules or any(self.dialect.rule.fullmatch(item) for item in part.split(","))
+        if not ruled and not self._may_be_hashed(part):
             _keep(_DAYS, key, numbers)
         return numbers, rules
 
