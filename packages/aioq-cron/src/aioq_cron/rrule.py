@@ -15,7 +15,7 @@ __all__ = ["Rrule"]
 
 _FREQUENCIES = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY")
 _FREQUENCY = re.compile(r"FREQ=(\w*)", re.IGNORECASE)
-_NO_INTERVAL = re.compile(r"INTERVAL=(?!0*[1-9][0-9]*(?:[;\s]|$))([^;\s]*)", re.IGNORECASE)
+_NO_INTERVAL = re.compile(r"INTERVAL=(?!0*[1-9][0-9]*(?:[;\s]|$))[^;\s]*", re.IGNORECASE)
 _ZONED = re.compile(r"TZID|DTSTART", re.IGNORECASE)
 _UNTIL_IN_UTC = re.compile(r"UNTIL=\w*Z", re.IGNORECASE)
 _TICK = timedelta(microseconds=1)
@@ -99,8 +99,8 @@ def _check(rule: object, start: object) -> None:
         if frequency.upper() not in _FREQUENCIES:
             raise ValueError(f"FREQ={frequency} is too frequent for Rrule; use CronExpression, or Every")
     # With an interval of 0 dateutil searches for ever.
-    for interval in _NO_INTERVAL.findall(rule):
-        raise ValueError(f"INTERVAL={interval} is no interval; write a whole number from 1 on")
+    if wrong := _NO_INTERVAL.search(rule):
+        raise ValueError(f"{wrong[0]} is no interval; write a whole number from 1 on")
 
 
 def _parsed(text: str, start: datetime) -> _Rule:
