@@ -157,7 +157,7 @@ class AppSchedules:
                 raise ValueError(
                     "run_on_start is for entries of the code; enqueue a job, and store the schedule besides"
                 )
-            given = {} if kwargs is None else kwargs
+            given: Mapping[str, Any] = {} if kwargs is None else kwargs
             draft = ScheduleDraft(timing=timing, name=name, args=args, kwargs=given, expires=expires)
             entry = draft.entry(task, self._app.tasks, self._app.crons)
             text = as_text(timing)
