@@ -163,6 +163,7 @@ class FaultContract(LostReplyContract):
         if not supports(signals, Signals) or not supports(store, JobStore):
             pytest.skip("a broker without Signals and JobStore tells of no cancellation")
         heard: set[str] = set()
+        cancelled: list[str] = []
 
         async def listen() -> None:
             while True:
@@ -178,7 +179,6 @@ class FaultContract(LostReplyContract):
                 faults.go_down()
                 await self.settle_down()
                 faults.recover()
-                cancelled: list[str] = []
                 # Those that are cancelled before the broker listens again may be left out.
                 while not heard:
                     cancelled.append(f"job-{len(cancelled)}")
