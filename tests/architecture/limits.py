@@ -14,5 +14,5 @@ ENTRIES: Mapping[str, int] = {"aioq_redis": 10}
 DEPTH: Mapping[str, int] = {"aioq": 10, "aioq_redis": 6}
 """Modules and folders at the top level of a package on its longest chain of imports."""
 
-WALKS: Mapping[str, tuple[int, int]] = {ENQUEUE: (10, 20), JOB: (20, 80), TICK: (23, 110), CRON_LIST: (26, 100)}
+WALKS: Mapping[str, tuple[int, int]] = {ENQUEUE: (10, 20), JOB: (20, 80), TICK: (23, 110), CRON_LIST: (26, 106)}
 """Files and changes of file of a call path."""
