@@ -7,6 +7,7 @@ worker that dies, or whose answer is lost, leaves the schedule due.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -59,6 +60,8 @@ class StoredSchedules:
         self._retry: BrokerRetry = runtime.retry
         self._store = store
         self._clock = clock
+        self._started_at = math.inf
+        """The broker's time at the first reservation."""
         self._unreadable: set[tuple[str, str]] = set()
         """Names and revisions of schedules that were logged as unreadable."""
 
@@ -67,7 +70,6 @@ class StoredSchedules:
         tasks = frozenset(task.name for task in self._app.tasks)
         if not tasks:
             return
-        self._started_at = datetime.fromtimestamp(await self._retry.call(self._app.broker.time), UTC)
         while True:
             due = await self._retry.call(partial(self._fire_due, tasks))
             if due.next_due is None or due.next_due > 0:
@@ -92,6 +94,7 @@ class StoredSchedules:
         except PartlyUnavailable as error:
             due = error.answer
         self._clock.heard(due.now, asked)
+        self._started_at = min(self._started_at, due.now)
         return due
 
     def _firing(self, record: ScheduleRecord, now: float) -> Firing | None:
@@ -102,7 +105,8 @@ class StoredSchedules:
             return None
         try:
             entry = read_entry(stored, task, self._app.scheduler, self._app.signer)
-            return firing_of(entry, record, worker_id=self._worker_id, now=now, started_at=self._started_at)
+            started_at = datetime.fromtimestamp(self._started_at, UTC)
+            return firing_of(entry, record, worker_id=self._worker_id, now=now, started_at=started_at)
         except Exception as error:  # a schedule of an application may raise anything
             self._log_unreadable(record, error)
             later = now + POSTPONED
