@@ -14,8 +14,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from aioq_cron import CronExpression, InvalidCronExpression
-from aioq_cron.parser import parse_fields
-from aioq_cron.stepper import ZonedCalendar, ZonedSchedule
+from aioq_cron.calendar.stepper import ZonedCalendar, ZonedSchedule
+from aioq_cron.expression.parser import parse_fields
 from tests.cron import debian
 from tests.cron.debian import CRONTABS, Crontab
 from tests.times import naive

@@ -21,7 +21,7 @@ def test_code_map_path_exists(path: str) -> None:
     assert (source / ("aioq_redis" if path.startswith("lua/") else "") / path).exists()
 
 
-@pytest.mark.parametrize("package", ["aioq", "aioq_redis"])
+@pytest.mark.parametrize("package", ["aioq", "aioq_cron", "aioq_redis"])
 def test_code_map_names_every_part(package: str) -> None:
     """Each folder and module at the top of a package is in its table."""
     folder = ROOT / "packages" / SOURCES[package] / "src" / package

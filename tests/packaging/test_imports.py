@@ -20,7 +20,7 @@ ALLOWED = {
     "aioq/cli/main.py": "names of our own table",
     "aioq/conformance/__main__.py": "what the user has typed",
     "aioq/worker/execution/asyncio_tasks.py": "a name of anyio",
-    "aioq_cron/rrule.py": "a name of dateutil",
+    "aioq_cron/schedules/rrule.py": "a name of dateutil",
 }
 """Files that import a module by its name, and where the name is from."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Literal
 
-from tests.cron.month_model import (
+from tests.cron.calendar.month_model import (
     Item,
     Matches,
     is_last,

@@ -11,7 +11,7 @@ from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from typing import Any
 
-from tests.cron.month_model import Matches
+from tests.cron.calendar.month_model import Matches
 
 __all__ = ["Case"]
 

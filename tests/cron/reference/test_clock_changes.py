@@ -14,7 +14,7 @@ import pytest
 
 from aioq_cron import CronExpression
 from tests.cron import debian
-from tests.cron.month_model import Matches, is_last, is_number, weekday
+from tests.cron.calendar.month_model import Matches, is_last, is_number, weekday
 from tests.cron.reference.model import Case
 
 THOROUGH = int(os.environ.get("AIOQ_CRON_EXAMPLES", "0"))

@@ -12,10 +12,10 @@ from typing import Any, cast
 
 from aioq.clock import Clock
 from aioq.cron import CronEntry, Tick
-from aioq_cron.dialects import DialectName, Seconds
-from aioq_cron.every import Every, parse_every
-from aioq_cron.expression import CronExpression
+from aioq_cron.expression.dialects import DialectName, Seconds
+from aioq_cron.expression.expression import CronExpression
 from aioq_cron.loop import CronLoop
+from aioq_cron.schedules.every import Every, parse_every
 from aioq_cron.zones import find_zone
 
 __all__ = ["CronScheduler"]
