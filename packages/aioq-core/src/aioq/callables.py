@@ -24,6 +24,7 @@ __all__ = [
     "is_generator",
     "name_of",
     "own_name",
+    "package_of",
     "where",
 ]
 
@@ -53,6 +54,11 @@ def own_name(function: Callable[..., Any], example: str) -> str:
         kind = "a partial" if isinstance(function, partial) else "an object"
         raise TaskDefinitionError(f"{kind} of {whole} has no name of its own; name it, as in {example}")
     return name_of(function)
+
+
+def package_of(function: Callable[..., Any]) -> str:
+    """Return the top-level package of a function."""
+    return str(_named(function).__module__).partition(".")[0]
 
 
 def where(function: Callable[..., Any]) -> str:

@@ -17,6 +17,7 @@ from aioq.callables import (
     is_generator,
     name_of,
     own_name,
+    package_of,
     where,
 )
 from aioq.errors import (
@@ -143,6 +144,7 @@ class Task(Generic[P, R]):
         self.defaults = options
         self.name = check_name("name", name or own_name(function, 'app.task(name="...")'))
         self.where = where(function)
+        self.package = package_of(function)
         self.is_async = is_async(function)
         self.__doc__ = function.__doc__
         self.__wrapped__ = function

@@ -78,7 +78,9 @@ def test_show_json_has_all_fields(project: Project) -> None:
         "enqueued_at": "2026-01-05T12:00:00+00:00", "run_at": None,
         "started_at": "2026-01-05T12:00:00+00:00", "finished_at": "2026-01-05T12:00:00+00:00", "worker_id": "w1",
         "payload": "\\x80\\x05pickle", "payload_bytes": 8, "result": None, "result_bytes": None,
-        "failure": {"type": FAILURE.type, "message": FAILURE.message, "traceback": FAILURE.traceback},
+        "failure": {
+            "type": FAILURE.type, "message": FAILURE.message, "place": FAILURE.place, "traceback": FAILURE.traceback,
+        },
     }  # fmt: skip
 
 

@@ -147,6 +147,9 @@ class Failure(Struct, frozen=True):
     type: str
     message: str
     traceback: str = ""
+    place: str = ""
+    """`module:function` of the innermost frame of the application, without a number of a line, so that failures of one
+    cause can be counted together while their code is edited. Empty if the application has no frame in the traceback."""
 
 
 class Completed(Struct, frozen=True, kw_only=True, tag=True):

@@ -6,29 +6,36 @@ import traceback
 from typing import cast
 
 from aioq.model.job import Failure
+from aioq.serialization.place import place_of
 
 __all__ = ["causes", "describe", "in_full", "in_short", "one_line", "error_text"]
 
 TYPE_LIMIT = 200
 MESSAGE_LIMIT = 1024
 TRACEBACK_LIMIT = 8192
-"""Limits of a type's name, a message and a traceback, in bytes of UTF-8."""
+PLACE_LIMIT = 200
+"""Limits of a type's name, a message, a traceback and a place, in bytes of UTF-8."""
 
 MAX_CAUSES = 5
 CAUSE_LIMIT = 160
 """How many exceptions of a group its message names, and the characters of each, so that all of them fit."""
 
 
-def describe(error: BaseException) -> Failure:
-    """Return the type, message and traceback of an exception, each cut to its limit.
+def describe(error: BaseException, *, package: str = "") -> Failure:
+    """Return the type, message, traceback and place of an exception, each cut to its limit.
 
     If the exception's own `__str__` raises, a note replaces the message. Characters that are not valid
     Unicode, as in an undecodable file name, are escaped, so that every broker can store the text.
+
+    Args:
+        error: The exception. The place of a group is that of its first cause.
+        package: The top-level package of the task; see `aioq.serialization.place.place_of`.
     """
     return Failure(
         _head(type(error).__name__, TYPE_LIMIT),
         _head(_message(error), MESSAGE_LIMIT),
         _tail(_trace(error), TRACEBACK_LIMIT),
+        _head(_place(error, package), PLACE_LIMIT),
     )
 
 
@@ -93,6 +100,13 @@ def _trace(error: BaseException) -> str:
         return "".join(traceback.format_exception(error))
     except BaseException:
         return ""
+
+
+def _place(error: BaseException, package: str) -> str:
+    # The exceptions in a group may have no traceback. Python replaces a StopIteration that leaves a coroutine by an
+    # exception that has no frame of the coroutine.
+    sources = (causes(error)[0], error, error.__cause__)
+    return next((place for one in sources if one is not None and (place := place_of(one, package))), "")
 
 
 def _cut(text: str, limit: int) -> str:

@@ -25,13 +25,15 @@ HAND_BACK_DELAY = 10.0
 
 
 def after_error(
-    options: TaskOptions, lease: Lease, error: BaseException, *, rand: Callable[[], float] = random.random
-) -> Settlement:
+    options: TaskOptions, lease: Lease, error: BaseException, *, package: str = "",
+    rand: Callable[[], float] = random.random,
+) -> Settlement:  # fmt: skip
     """Return the settlement of an attempt that raised: another attempt, or failed.
 
-    Attempts that ended in a crash of the worker do not count against `retries`.
+    Attempts that ended in a crash of the worker do not count against `retries`. `package` is the top-level package of
+    the task.
     """
-    failure = describe(error)
+    failure = describe(error, package=package)
     failures = lease.attempt - lease.crashes  # this attempt included
     if failures > options.retries or not wants_retry(options, error):
         return Failed(lease=lease, failure=failure, retain_for=options.result_ttl)

@@ -259,7 +259,7 @@ class Runner:
             if being_cancelled():
                 raise
             # The task raised it itself, for example by awaiting a future that was cancelled: an error like any other.
-            return after_error(options, job.lease, error)
+            return after_error(options, job.lease, error, package=task.package)
         except JobNotReady as early:
             # Not a retry: a job that waits for an earlier tick of its schedule has not failed, and must not use up
             # attempts.
@@ -267,7 +267,7 @@ class Runner:
         except BaseException as error:  # a task that raises SystemExit ends its job, not the worker
             if job.cancelled_for or being_cancelled():
                 return self._after_cancel(job, started=True)
-            return after_error(options, job.lease, error)
+            return after_error(options, job.lease, error, package=task.package)
 
     async def _check_expiry(self, lease: Lease) -> Settlement | None:
         """Return the settlement of a job that must not start any more, by the broker's clock; None if it may start."""

@@ -114,7 +114,13 @@ def job_as_json(record: JobRecord) -> dict[str, object]:
         "payload_bytes": len(record.payload),
         "result": None if record.result is None else escaped(record.result),
         "result_bytes": None if record.result is None else len(record.result),
-        "failure": failure and {"type": failure.type, "message": failure.message, "traceback": failure.traceback},
+        "failure": failure
+        and {
+            "type": failure.type,
+            "message": failure.message,
+            "place": failure.place,
+            "traceback": failure.traceback,
+        },
     }
 
 
@@ -142,4 +148,6 @@ def _lines(record: JobRecord) -> Iterator[tuple[str, str]]:
         yield "result", f"{len(record.result):,} bytes: {escaped(record.result)}"
     if record.failure is not None:
         yield "failure", in_full(record.failure)
+        if record.failure.place:
+            yield "place", one_line(record.failure.place)
         yield from (("", one_line(line)) for line in record.failure.traceback.splitlines())

@@ -12,7 +12,7 @@ from aioq.protocols import Broker
 
 __all__ = ["FAILURE", "BrokerSuite"]
 
-FAILURE = Failure("ValueError", "nope", "Traceback: nope")
+FAILURE = Failure("ValueError", "nope", "Traceback: nope", "tasks:work")
 
 # One count for all tests: a broker may remember the request ids of an earlier one.
 _requests = count(1)
