@@ -33,6 +33,13 @@ def test_imports_have_no_cycles(name: str) -> None:
     assert cycles(imports(PACKAGES[name])) == []
 
 
+def test_example_broker_with_every_protocol_is_short() -> None:
+    """A reader gets through the example broker in an afternoon."""
+    sources = (ROOT / "tests/packaging/third_party/aioq-sqlite/src").rglob("*.py")
+    lines = [line for source in sources for line in source.read_text("utf-8").splitlines() if line.strip()]
+    assert len(lines) <= limits.EXAMPLE
+
+
 @pytest.mark.skipif(not {"redis", "valkey"} & found().keys(), reason="no server is installed")
 @pytest.mark.parametrize("name", RECORDED)
 def test_call_path_stays_in_few_files(name: str) -> None:

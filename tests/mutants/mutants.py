@@ -6,8 +6,9 @@ from tests.mutants.of_jobs import JOBS
 from tests.mutants.of_leases import LEASES
 from tests.mutants.of_ledgers import LEDGERS
 from tests.mutants.of_lookups import LOOKUPS
+from tests.mutants.of_schedules import SCHEDULES
 from tests.mutants.of_signals import SIGNALS
 
 __all__ = ["MUTANTS"]
 
-MUTANTS = [*JOBS, *LEASES, *LOOKUPS, *SIGNALS, *LEDGERS]
+MUTANTS = [*JOBS, *LEASES, *LOOKUPS, *SIGNALS, *LEDGERS, *SCHEDULES]

@@ -315,14 +315,14 @@ LEDGERS = [
         "coalesced-counts-as-skipped",
         "A coalesced tick counts as skipped.",
         "tick_history.py",
-        '        parts = ("coalesced",)\n',
-        "        pass\n",
+        "counted = counts_of(record)",
+        'counted = Counter({"skipped" if part == "coalesced" else part: n for part, n in counts_of(record).items()})',
     ),
     Mutant(
         "record-of-several-ticks-counts-once",
         "A record of several ticks counts as one.",
         "tick_history.py",
-        "dict.fromkeys(parts, record.count)",
-        "dict.fromkeys(parts, 1)",
+        "counted = counts_of(record)",
+        "counted = Counter(dict.fromkeys(counts_of(record), 1))",
     ),
 ]

@@ -9,6 +9,7 @@ Ticks and moments in a state are whole milliseconds since 1970-01-01T00:00:00Z o
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import Enum
 from typing import Final
 
@@ -29,6 +30,7 @@ __all__ = [
     "EntryRun",
     "EntryState",
     "RunJob",
+    "counts_of",
     "decide_claim",
     "to_milliseconds",
 ]
@@ -43,9 +45,27 @@ EARLIER_CLAIM_TTL: Final = 120.0
 """Seconds for which they are remembered."""
 
 
+_COUNTED = {
+    TickStatus.FIRED: ("fired",),
+    TickStatus.OK: ("fired", "ok"),
+    TickStatus.FAILED: ("fired", "failed"),
+    TickStatus.SKIPPED: ("skipped",),
+    TickStatus.MISSED: ("missed",),
+}
+"""The parts of `CronCounts` that a record counts in. A tick whose run has ended counts as fired, too."""
+
+
 def to_milliseconds(moment: float) -> int:
     """Return a moment in whole milliseconds: ledgers compare ticks with this precision."""
     return round(moment * 1000)
+
+
+def counts_of(record: TickRecord) -> Counter[str]:
+    """Return how often a record counts in each part of `CronCounts`. One that it replaces no longer counts."""
+    parts = _COUNTED[record.status]
+    if record.status is TickStatus.SKIPPED and record.reason == TickReason.COALESCED:
+        parts = ("coalesced",)
+    return Counter(dict.fromkeys(parts, record.count))
 
 
 class RunJob(Enum):

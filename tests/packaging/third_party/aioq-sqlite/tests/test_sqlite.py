@@ -46,6 +46,11 @@ async def survive(ctx) -> int:
         await anyio.sleep(600)
     return ctx["attempt"]
 
+@app.task
+async def pulse(ctx, customer: int) -> None:
+    with (here / f"pulses-{customer}").open("a") as file:
+        file.write(f"{ctx['job_id']}\\n")
+
 @app.cron("every 1s", unique=True, name="beat")
 async def beat(ctx) -> None:
     with (here / "beats").open("a") as file:
@@ -177,12 +182,15 @@ async def test_closed_broker_leaves_no_thread(broker: SqliteBroker) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_fleet_survives_kill_and_fires_cron_once(tmp_path: Path, environment: Mapping[str, str]) -> None:
-    """Two workers share a file: one is killed, and the other runs its job, retries another, and fires each tick once."""
+    """Two workers share a file: one is killed, and the other runs its job, retries another, and fires each tick once.
+
+    A schedule that is put while they run fires, too, each tick once.
+    """
     (tmp_path / "tasks.py").write_text(TASKS)
     command = [sys.executable, "-m", "aioq", "worker", "tasks:app", "--lease", "2"]
     await anyio.run_process([sys.executable, "-m", "aioq", "broker", "migrate", "tasks:app"], env=environment)
     broker = SqliteBroker(environment["AIOQ_BROKER_URL"])
-    async with Aarq(broker) as app:
+    async with Aarq(broker, scheduler="plain") as app:
 
         @app.task(name="tasks.fetch")
         def fetch(ctx: object) -> int:
@@ -192,6 +200,10 @@ async def test_fleet_survives_kill_and_fires_cron_once(tmp_path: Path, environme
         def survive(ctx: object) -> int:
             raise NotImplementedError("the workers have the real one")
 
+        @app.task(name="tasks.pulse")
+        def pulse(ctx: object, customer: int) -> None:
+            raise NotImplementedError("the workers have the real one")
+
         killed, retried = await survive.enqueue(), await fetch.enqueue()
         async with _running(command, environment) as one, _running(command, environment) as another:
             victim = int(await _first_line(tmp_path / "started"))
@@ -199,6 +211,8 @@ async def test_fleet_survives_kill_and_fires_cron_once(tmp_path: Path, environme
             assert await retried.result(timeout=40) == 2
             assert await killed.result(timeout=40) == 2
             await _first_line(tmp_path / "beats")
+            assert await app.schedules.put("c-7", pulse, "every 1s", args=(7,)) is True
+            await _first_line(tmp_path / "pulses-7")
             survivor = another if one.pid == victim else one
             survivor.terminate()
             assert await survivor.wait() == 0
@@ -206,6 +220,8 @@ async def test_fleet_survives_kill_and_fires_cron_once(tmp_path: Path, environme
     beats = (tmp_path / "beats").read_text().split()
     assert beats == sorted(set(beats)), "a tick was fired twice"
     assert len(history) >= len(beats)
+    pulses = (tmp_path / "pulses-7").read_text().split()
+    assert pulses == sorted(set(pulses)), "a tick of the schedule was fired twice"
     assert len((tmp_path / "started").read_text().split()) == 2
 
 

@@ -17,6 +17,7 @@ from aioq.testing import (
     DiagnosableContract,
     JobStoreContract,
     MigratableContract,
+    SchedulesContract,
     SignalsContract,
     SuspectContract,
     ThreadedLeasesContract,
@@ -36,6 +37,7 @@ class TestSqliteBroker(
     TickLedgerContract,
     DiagnosableContract,
     MigratableContract,
+    SchedulesContract,
 ):
     """Everything that a broker can be asked for."""
 

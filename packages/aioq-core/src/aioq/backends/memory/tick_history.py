@@ -7,21 +7,13 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from aioq.model.cron import CronCounts, TickReason, TickRecord, TickStatus
-from aioq.model.ledger import to_milliseconds
+from aioq.model.cron import CronCounts, TickRecord, TickStatus
+from aioq.model.ledger import counts_of, to_milliseconds
 
 __all__ = ["TickHistory"]
 
 MAX_RECORDS = 100
 
-# A tick whose run has ended counts as fired, too.
-_COUNTED = {
-    TickStatus.FIRED: ("fired",),
-    TickStatus.OK: ("fired", "ok"),
-    TickStatus.FAILED: ("fired", "failed"),
-    TickStatus.SKIPPED: ("skipped",),
-    TickStatus.MISSED: ("missed",),
-}
 _ENDS = ("ok", "failed")
 
 
@@ -46,12 +38,12 @@ class TickHistory:
             self.latest_result = record.result
         if known is None and self._forgotten is not None and tick <= self._forgotten:
             # The record was dropped while the tick was running: it was counted as fired then, its end was not.
-            self._counts.update(part for part in _counted(record).elements() if part in _ENDS)
+            self._counts.update(part for part in counts_of(record).elements() if part in _ENDS)
             return
-        self._counts.update(_counted(record))
+        self._counts.update(counts_of(record))
         # A tick counts once, with its latest status.
         if known is not None:
-            self._counts.subtract(_counted(known))
+            self._counts.subtract(counts_of(known))
         # The result is kept once per entry, above: a hundred of them might take much memory.
         self._records[key] = replace(record, tick=tick / 1000, worker_id=_worker(record), result=None)
         self._drop_oldest()
@@ -79,10 +71,3 @@ def _worker(record: TickRecord) -> str:
 def _owner(record: TickRecord) -> str:
     """Return the worker part of a record's key; ticks that became jobs have one record for the whole fleet."""
     return "" if record.job_id is not None else _worker(record)
-
-
-def _counted(record: TickRecord) -> Counter[str]:
-    parts = _COUNTED[record.status]
-    if record.status is TickStatus.SKIPPED and record.reason == TickReason.COALESCED:
-        parts = ("coalesced",)
-    return Counter(dict.fromkeys(parts, record.count))

@@ -114,11 +114,12 @@ class SchedulePutContract(SchedulesSuite):
     async def test_remove_schedule_ends_it(self, schedules: Schedules) -> None:
         """A removed schedule is neither listed nor due, and a new one of its name starts without a past."""
         await self.put(schedules, self.stored())
+        await self.put(schedules, self.stored(queue="p"))
         before = await self.found(schedules)
         await self.pass_time(self.tick)
         assert [await schedules.remove_schedule(self.key()) for _ in range(2)] == [True, False]
         assert await schedules.get_schedule(self.key()) is None
-        assert await schedules.list_schedules("app") == []
+        assert [record.schedule.key.queue for record in await schedules.list_schedules("app")] == ["p"]
         assert await self.reserve(schedules) == []
         assert await self.put(schedules, self.stored()) is ADDED
         assert (await self.found(schedules)).since > before.since
@@ -157,15 +158,44 @@ class SchedulePutContract(SchedulesSuite):
         assert status.pause is None
 
     @pytest.mark.parametrize("queues", [("q",), ("p", "q")])
-    async def test_wait_for_schedules_ends_after_put(self, schedules: Schedules, queues: tuple[str, ...]) -> None:
-        """A put in one of the queues ends a wait, or the wait ends by itself."""
+    async def test_wait_for_schedules_ends_after_put(
+        self, schedules: Schedules, peer: Broker, queues: tuple[str, ...]
+    ) -> None:
+        """A put by another client in one of the queues ends a wait, or the wait ends by itself."""
+        assert isinstance(peer, Schedules)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self.wait_for_put, schedules, queues)
+            tasks.start_soon(self.reserve_in_time, schedules, queues)
             await self.settle_down()
-            await self.put(schedules, self.stored())
+            await self.put(peer, self.stored())
             await self.pass_time(1.0)
 
-    async def wait_for_put(self, schedules: Schedules, queues: tuple[str, ...]) -> None:
+    async def test_wait_for_schedules_counts_earlier_put(self, schedules: Schedules) -> None:
+        """A wait that begins after a put ends as well."""
+        async with anyio.create_task_group() as tasks:
+            # A broker that begins to listen with its first wait may end that one at once.
+            tasks.start_soon(self.reserve_in_time, schedules, ("p",))
+            await self.settle_down()
+            await self.put(schedules, self.stored())
+            async with anyio.create_task_group() as wait:
+                wait.start_soon(self.wait_in_time, schedules, ("q",))
+                await self.settle_down()
+                await self.pass_time(1.0)
+            tasks.cancel_scope.cancel()
+
+    async def test_wait_for_schedules_ends_when_one_is_due(self, schedules: Schedules) -> None:
+        """A wait ends when the next schedule comes due, or by itself."""
+        await self.put(schedules, self.stored(), await self.now_of(schedules) + self.tick)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.reserve_in_time, schedules, ("q",))
+            await self.settle_down()
+            await self.pass_time(1.0)
+
+    async def reserve_in_time(self, schedules: Schedules, queues: tuple[str, ...]) -> None:
+        """Wait until a schedule can be reserved, as a worker does."""
+        while not await self.reserve(schedules, queues=queues):
+            await self.wait_in_time(schedules, queues)
+
+    async def wait_in_time(self, schedules: Schedules, queues: tuple[str, ...]) -> None:
         """Wait for a minute at most, and fail if nothing ended the wait in a few seconds of the host's time."""
         with anyio.fail_after(30):
             await schedules.wait_for_schedules(queues, ["tasks.work"], timeout=60)

@@ -16,6 +16,7 @@ from aioq_sqlite.enqueueing import EnqueueRole
 from aioq_sqlite.leases import LeaseRole
 from aioq_sqlite.ledger import LedgerRole
 from aioq_sqlite.lookup import JobStoreRole
+from aioq_sqlite.schedules import ScheduleRole
 from aioq_sqlite.settling import SettleRole
 from aioq_sqlite.signals import SignalsRole
 from aioq_sqlite.tick_claims import TickRole
@@ -34,6 +35,7 @@ class SqliteBroker(
     SignalsRole,
     LedgerRole,
     TickRole,
+    ScheduleRole,
     DiagnosableRole,
 ):
     """Jobs and crons in one SQLite file, which any number of processes of one machine share.

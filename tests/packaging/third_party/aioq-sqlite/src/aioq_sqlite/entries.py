@@ -31,6 +31,11 @@ class Entry(msgspec.Struct):
     state: EntryState = msgspec.field(default_factory=EntryState)
     totals: Totals = msgspec.field(default_factory=Totals)
 
+    @property
+    def is_declared(self) -> bool:
+        """Whether an app has registered the entry, and has not retired it."""
+        return self.definition is not None and self.retired_at is None
+
     def define(self, definition: CronDefinition, app: str, now: float) -> None:
         """Set the definition, and arm the entry if it is new, enabled again or has another fingerprint."""
         # An entry that returns after it was retired counts as new.

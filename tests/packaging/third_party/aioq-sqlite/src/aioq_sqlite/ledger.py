@@ -23,7 +23,7 @@ __all__ = ["LedgerRole"]
 
 
 class LedgerRole(Role):
-    """Implements `aioq.protocols.TickLedger` but for the claims of ticks."""
+    """Implements `aioq.protocols.TickLedger` but for the claims of ticks and the status of one entry."""
 
     async def register_crons(
         self, app: str, version: str, crons: Sequence[CronDefinition], *, ttl: float
@@ -82,10 +82,6 @@ class LedgerRole(Role):
 
         return await self._transact(statuses)
 
-    async def cron_status(self, cron: CronKey) -> CronStatus | None:
-        """Return the status of one entry; see `aioq.protocols.TickLedger.cron_status`."""
-        return await self._transact(lambda transaction: status_of(transaction, entry_of(transaction, cron)))
-
     async def tick_history(self, cron: CronKey, *, limit: int = 100) -> list[TickRecord]:
         """Return the latest records of an entry; see `aioq.protocols.TickLedger.tick_history`."""
         return await self._transact(lambda transaction: history(transaction, cron, limit))
@@ -111,7 +107,7 @@ def _register(
     before = {
         entry.key: entry.definition.fingerprint
         for entry in entries_of(transaction, app)
-        if entry.definition and entry.retired_at is None
+        if entry.definition and entry.is_declared
     }
     after = {cron.key: cron for cron in crons}
     for key, cron in after.items():

@@ -20,6 +20,7 @@ MIGRATIONS = {
     "1: tables of jobs, workers and signals": "1_jobs.sql",
     "2: tables of entries and ticks": "2_crons.sql",
     "3: table of workers that fire entries": "3_attendance.sql",
+    "4: table of schedules that clients store": "4_schedules.sql",
 }
 
 

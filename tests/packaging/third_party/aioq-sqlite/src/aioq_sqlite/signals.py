@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Sequence
 
 import anyio
 import msgspec
@@ -15,13 +15,14 @@ from aioq_sqlite.claiming import claim, has_work, next_due
 from aioq_sqlite.database import Database, Role
 from aioq_sqlite.jobs import find, result_name, update
 from aioq_sqlite.listener import Listener
+from aioq_sqlite.schedules import next_look
 from aioq_sqlite.transaction import Transaction
 
 __all__ = ["SignalsRole"]
 
 
 class SignalsRole(Role):
-    """Implements `aioq.protocols.Signals`."""
+    """Implements `aioq.protocols.Signals`, and the wait of `aioq.protocols.Schedules`."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
@@ -69,6 +70,16 @@ class SignalsRole(Role):
                     return False
                 await news.wait(self._database, left)
             return True
+
+    async def wait_for_schedules(self, queues: Sequence[str], tasks: Collection[str], *, timeout: float) -> None:
+        """Wait until a schedule was put or is due; see `aioq.protocols.Schedules.wait_for_schedules`."""
+        news = _News()
+        if not self._database.has_snapshots:  # no thread may look for signals: the worker asks again
+            await news.wait(self._database, min(timeout, 1.0))
+            return
+        with self._listener.listening("schedule", queues, news.note):
+            due = await self._transact(lambda transaction: next_look(transaction, queues, tasks))
+            await news.wait(self._database, min(timeout, math.inf if due is None else due))
 
     async def aborts(self, worker_id: str) -> AsyncIterator[CancelledRun]:
         """Yield the cancelled runs of a worker; see `aioq.protocols.Signals.aborts`."""

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from aioq.model.cron import CronKey, TickClaim, TickRecord, TickReply, TickRun
-from aioq.model.ledger import decide_claim, to_milliseconds
+from aioq.model.firing import FiringDecision
+from aioq.model.ledger import Decision, decide_claim, to_milliseconds
 from aioq_sqlite.database import Role
 from aioq_sqlite.enqueueing import insert
-from aioq_sqlite.entries import entry_of, save, state_of
+from aioq_sqlite.entries import Entry, entry_of, save, state_of
 from aioq_sqlite.jobs import find
 from aioq_sqlite.tick_history import put
 from aioq_sqlite.transaction import Transaction
 
-__all__ = ["TickRole"]
+__all__ = ["TickRole", "apply"]
 
 
 class TickRole(Role):
@@ -49,6 +50,12 @@ def _claim(transaction: Transaction, claim: TickClaim) -> TickReply:
     """Load the entry, let the pure function decide, and save what it says."""
     entry = entry_of(transaction, CronKey(claim.queue, claim.name))
     decision = decide_claim(state_of(transaction, entry), claim, transaction.now)
+    apply(transaction, entry, decision)
+    return decision.reply
+
+
+def apply(transaction: Transaction, entry: Entry, decision: Decision | FiringDecision) -> None:
+    """Save what was decided on ticks of an entry."""
     if decision.entry is not None:
         entry.state = decision.entry
     for record in decision.records:
@@ -58,7 +65,6 @@ def _claim(transaction: Transaction, claim: TickClaim) -> TickReply:
         if not find(transaction, *job.key):
             insert(transaction, job)
     save(transaction, entry)
-    return decision.reply
 
 
 def _extend(transaction: Transaction, run: TickRun, until: float) -> bool:

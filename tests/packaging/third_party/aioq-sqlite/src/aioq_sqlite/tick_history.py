@@ -7,22 +7,13 @@ from collections import Counter
 import msgspec
 from msgspec.structs import replace
 
-from aioq.model.cron import CronKey, TickReason, TickRecord, TickStatus
-from aioq.model.ledger import to_milliseconds
+from aioq.model.cron import CronKey, TickRecord, TickStatus
+from aioq.model.ledger import counts_of, to_milliseconds
 from aioq_sqlite.transaction import Transaction
 
 __all__ = ["Totals", "history", "put"]
 
 MAX_RECORDS = 100
-
-COUNTED = {
-    TickStatus.FIRED: ("fired",),
-    TickStatus.OK: ("fired", "ok"),
-    TickStatus.FAILED: ("fired", "failed"),
-    TickStatus.SKIPPED: ("skipped",),
-    TickStatus.MISSED: ("missed",),
-}
-"""The counts of a record. A tick whose run has ended counts as fired, too."""
 
 
 class Totals(msgspec.Struct):
@@ -49,13 +40,13 @@ def put(transaction: Transaction, totals: Totals, record: TickRecord) -> None:
     if record.status is TickStatus.OK and tick >= (totals.latest_success or tick):
         totals.latest_success, totals.latest_result = tick, record.result
     known = transaction.value("SELECT record FROM ticks WHERE (queue, name, tick, owner) = (?, ?, ?, ?)", *key)
-    counted = _counted(record)
+    counted = counts_of(record)
     if known is None and totals.forgotten is not None and tick <= totals.forgotten:
         # The record was dropped while the tick was running: it was counted as fired then, its end was not.
         totals.add(Counter({part: counted[part] for part in ("ok", "failed")}))
         return
     if known is not None:
-        counted.subtract(_counted(msgspec.json.decode(known, type=TickRecord)))
+        counted.subtract(counts_of(msgspec.json.decode(known, type=TickRecord)))
     totals.add(counted)
     # The result is stored once for the entry: a hundred of them might take much room.
     stored = msgspec.json.encode(replace(record, tick=tick / 1000, worker_id=worker, result=None))
@@ -68,13 +59,6 @@ def history(transaction: Transaction, cron: CronKey, limit: int) -> list[TickRec
     newest = "SELECT record FROM ticks WHERE queue = ? AND name = ? ORDER BY tick DESC, owner DESC LIMIT ?"
     rows = transaction.execute(newest, (cron.queue, cron.name, max(limit, 0)))
     return [msgspec.json.decode(record, type=TickRecord) for (record,) in rows]
-
-
-def _counted(record: TickRecord) -> Counter[str]:
-    parts = COUNTED[record.status]
-    if record.status is TickStatus.SKIPPED and record.reason == TickReason.COALESCED:
-        parts = ("coalesced",)
-    return Counter(dict.fromkeys(parts, record.count))
 
 
 def _drop_oldest(transaction: Transaction, totals: Totals, record: TickRecord) -> None:
