@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from aioq.protocols import Broker
-from aioq.testing.machines import BrokerMachine, LedgerMachine
+from aioq.testing.machines import BrokerMachine, LedgerMachine, ScheduleMachine
 from tests.contract.examples import STEPS, examples
 from tests.redis.layout import assert_consistent, keys_of
 from tests.redis.virtual import VirtualBroker, pass_time
@@ -72,3 +72,27 @@ def test_ledger_answers_as_the_model(raw: Any, redis_url: str, namespace: str) -
                 raw.delete(*keys)
 
     run_state_machine_as_test(RedisLedgerMachine, settings=CHOSEN)
+
+
+@pytest.mark.usefixtures("virtual_time")
+def test_schedules_answer_as_the_model(raw: Any, redis_url: str, namespace: str) -> None:
+    """Any sequence of puts, reservations, firings, deploys and pauses gets the model's answers."""
+
+    class RedisScheduleMachine(ScheduleMachine):
+        """A namespace that is empty at the start of each life."""
+
+        in_time = False
+
+        async def make_broker(self) -> Broker:
+            return VirtualBroker(raw, redis_url, namespace)
+
+        async def pass_time(self, seconds: float) -> None:
+            pass_time(raw, seconds)
+
+        async def clean_up(self) -> None:
+            await super().clean_up()
+            assert_consistent(raw, namespace)
+            if keys := keys_of(raw, namespace):
+                raw.delete(*keys)
+
+    run_state_machine_as_test(RedisScheduleMachine, settings=CHOSEN)

@@ -81,8 +81,8 @@ class DueSchedules(Struct, frozen=True, kw_only=True):
     """The broker's clock."""
     schedules: list[ScheduleRecord]
     next_due: float | None = None
-    """Seconds until the next schedule is due, or a reservation ends; None without one. Not above 0 if some are due now
-    and were not returned."""
+    """Seconds until the next schedule is due, or a reservation ends; None without one. It may be too early, and is not
+    too late: not above 0 if some are due now and were not returned."""
 
 
 class Firing(Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from hypothesis import settings
 
 from aioq.protocols import Broker
 from aioq.testing import VirtualClock
-from aioq.testing.machines import BrokerMachine, LedgerMachine
+from aioq.testing.machines import BrokerMachine, LedgerMachine, ScheduleMachine
 
 EXAMPLES = int(os.environ.get("AIOQ_EXAMPLES", "20"))
 
@@ -48,8 +48,15 @@ class SqliteLedgerMachine(OnFile, LedgerMachine):
     """Its ledger."""
 
 
+class SqliteScheduleMachine(OnFile, ScheduleMachine):
+    """Its schedules."""
+
+
 TestSqliteMachine = SqliteMachine.TestCase
 TestSqliteMachine.settings = settings(max_examples=EXAMPLES, stateful_step_count=50, deadline=None)
 
 TestSqliteLedgerMachine = SqliteLedgerMachine.TestCase
 TestSqliteLedgerMachine.settings = settings(max_examples=EXAMPLES, stateful_step_count=50, deadline=None)
+
+TestSqliteScheduleMachine = SqliteScheduleMachine.TestCase
+TestSqliteScheduleMachine.settings = settings(max_examples=EXAMPLES, stateful_step_count=50, deadline=None)

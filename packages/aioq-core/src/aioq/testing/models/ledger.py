@@ -61,11 +61,13 @@ class LedgerModel:
     records: dict[int, tuple[str, str]] = field(default_factory=dict[int, tuple[str, str]])
     """Status and reason by tick."""
 
-    def answer(self, claim: TickClaim) -> ModelClaim:
-        """Decide on a claim, in the order of the rules."""
+    def answer(self, claim: TickClaim, *, checks_registration: bool = True) -> ModelClaim:
+        """Decide on a claim, in the order of the rules; those of a stored schedule do not ask for a registration."""
         repeated = self._repeated(claim)
         if repeated and repeated.outcome is not TickOutcome.QUEUED:
             return repeated
+        if checks_registration and (self.retired or self.registered not in (None, claim.fingerprint)):
+            return ModelClaim(claim, self.now, TickOutcome.SUPERSEDED, (), None)
         if rejection := self._rejection(claim, waited=repeated is not None):
             return ModelClaim(claim, self.now, rejection, (), None)
         if repeated is None:
@@ -128,7 +130,8 @@ class LedgerModel:
         """Return the number of ticks by status."""
         statuses = [status for status, _ in self.records.values()]
         ok, skipped = statuses.count("ok"), statuses.count("skipped")
-        return CronCounts(fired=statuses.count("fired") + ok, ok=ok, skipped=skipped)
+        missed = statuses.count("missed")
+        return CronCounts(fired=statuses.count("fired") + ok, ok=ok, skipped=skipped, missed=missed)
 
     def _repeated(self, claim: TickClaim) -> ModelClaim | None:
         known = [] if claim.overlap == "cancel" else [*self.earlier]
@@ -137,8 +140,6 @@ class LedgerModel:
 
     def _rejection(self, claim: TickClaim, *, waited: bool) -> TickOutcome | None:
         newest = ms(claim.ticks[-1])
-        if self.retired or self.registered not in (None, claim.fingerprint):
-            return TickOutcome.SUPERSEDED
         if newest > self.now + 1000:
             return TickOutcome.EARLY
         return TickOutcome.LOST if not waited and self.last_tick is not None and newest <= self.last_tick else None
