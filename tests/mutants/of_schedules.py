@@ -121,8 +121,8 @@ SCHEDULES = [
         "wait-overlooks-what-is-due",
         "A wait that begins after a put, or before a schedule comes due, sleeps through it.",
         "signals.py",
-        "math.inf if due is None else due))\n\n",
-        "math.inf))\n\n",
+        "min(timeout, due - self._database.clock.time())",
+        "timeout",
     ),
     Mutant(
         "put-leaves-the-reservation",

@@ -32,7 +32,7 @@ SIGNALS = [
         "wait-overlooks-due-times",
         "A wait does not end when a delayed job comes due.",
         "signals.py",
-        "min(left, math.inf if found is None else found)",
+        "min(left, found - self._database.clock.time())",
         "left",
     ),
     Mutant(

@@ -31,11 +31,11 @@ class SignalsRole(Role):
     async def wait_and_claim(self, request: ClaimRequest, *, timeout: float, idle: anyio.Event | None = None) -> Claim:
         """Claim as soon as a job is due; see `aioq.protocols.Signals.wait_and_claim`."""
 
-        def look(transaction: Transaction) -> Claim | float | None:
-            """Claim if there is work; else return in how many seconds a job comes due."""
-            return (
-                claim(transaction, request) if has_work(transaction, request) else next_due(transaction, request.queues)
-            )
+        def look(transaction: Transaction) -> Claim | float:
+            """Claim if there is work; else return when a job comes due."""
+            if has_work(transaction, request):
+                return claim(transaction, request)
+            return _moment(transaction, next_due(transaction, request.queues))
 
         deadline = self._database.clock.monotonic() + timeout
         news = _News()
@@ -48,7 +48,7 @@ class SignalsRole(Role):
                 left = deadline - self._database.clock.monotonic()
                 if left <= 0:
                     return await self._transact(lambda transaction: claim(transaction, request))
-                await news.wait(self._database, min(left, math.inf if found is None else found))
+                await news.wait(self._database, min(left, found - self._database.clock.time()))
 
     async def wait_for_result(self, job_id: str, *, queue: str, timeout: float) -> bool:
         """Wait until a job ends; see `aioq.protocols.Signals.wait_for_result`."""
@@ -78,8 +78,8 @@ class SignalsRole(Role):
             await news.wait(self._database, min(timeout, 1.0))
             return
         with self._listener.listening("schedule", queues, news.note):
-            due = await self._transact(lambda transaction: next_look(transaction, queues, tasks))
-            await news.wait(self._database, min(timeout, math.inf if due is None else due))
+            due = await self._transact(lambda transaction: _moment(transaction, next_look(transaction, queues, tasks)))
+            await news.wait(self._database, min(timeout, due - self._database.clock.time()))
 
     async def aborts(self, worker_id: str) -> AsyncIterator[CancelledRun]:
         """Yield the cancelled runs of a worker; see `aioq.protocols.Signals.aborts`."""
@@ -93,6 +93,11 @@ class SignalsRole(Role):
         with send, receive, self._listener.listening("cancelled", [worker_id], note):
             async for run in receive:
                 yield run
+
+
+def _moment(transaction: Transaction, due: float | None) -> float:
+    """Return a moment instead of a number of seconds: the answer takes a while to come from the thread."""
+    return math.inf if due is None else transaction.now + due
 
 
 class _News:
