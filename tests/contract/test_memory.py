@@ -8,6 +8,7 @@ from aioq.backends import MemoryBroker
 from aioq.testing import (
     BrokerContract,
     JobStoreContract,
+    QueueControlContract,
     SchedulesContract,
     SignalsContract,
     SuspectContract,
@@ -25,6 +26,7 @@ class TestMemoryBroker(
     SignalsContract,
     TickLedgerContract,
     SchedulesContract,
+    QueueControlContract,
 ):
     """Everything that a broker can be asked for."""
 

@@ -10,6 +10,7 @@ from aioq.testing import (
     BrokerContract,
     DiagnosableContract,
     JobStoreContract,
+    QueueControlContract,
     SchedulesContract,
     SignalsContract,
     SuspectContract,
@@ -35,6 +36,7 @@ class TestRedisBroker(
     ThreadedLeasesContract,
     TickLedgerContract,
     SchedulesContract,
+    QueueControlContract,
     DiagnosableContract,
 ):
     """All suites for brokers, as a user with the rights that the documentation names, and no others."""

@@ -11,6 +11,7 @@ from aioq.testing import (
     BrokerContract,
     DiagnosableContract,
     JobStoreContract,
+    QueueControlContract,
     SchedulesContract,
     SignalsContract,
     SuspectContract,
@@ -59,6 +60,7 @@ class TestRedisBrokerOnACluster(
     ThreadedLeasesContract,
     TickLedgerContract,
     SchedulesContract,
+    QueueControlContract,
     DiagnosableContract,
 ):
     """Everything that a broker can be asked for, whichever nodes its queues are on."""

@@ -25,6 +25,7 @@ from aioq_redis.jobs.lease_keeper import ThreadLeaseKeeper
 from aioq_redis.jobs.reap import ReapRole
 from aioq_redis.jobs.settle import SettleRole
 from aioq_redis.jobs.signals import SignalsRole
+from aioq_redis.jobs.stops import QueueControlRole
 from aioq_redis.jobs.store import JobStoreRole
 from aioq_redis.jobs.workers import WorkerRegistryRole
 from aioq_redis.storage.database import Database
@@ -42,7 +43,7 @@ logger = logging.getLogger("aioq.redis")
 
 class RedisBroker(
     EnqueueRole, ClaimRole, ReapRole, JobStoreRole, SignalsRole, WorkerRegistryRole, TickLedgerRole, CronRegistryRole,
-    SchedulesRole,
+    SchedulesRole, QueueControlRole,
 ):  # fmt: skip
     """Stores jobs and cron entries in Redis 6.2 or later, or in Valkey. Any number of processes share them.
 

@@ -139,6 +139,8 @@ class Claim(Struct, frozen=True, kw_only=True):
     """Seconds for which the worker must claim nothing more, unless it becomes empty before. Either the one lease of
     this claim is a suspect, and cleared after this time, or the claim has no lease, because the worker makes room
     for a suspect. 0 if it may go on."""
+    paused: tuple[str, ...] = ()
+    """The queues of the request that are paused; see `aioq.protocols.QueueControl`."""
 
 
 class Failure(Struct, frozen=True):

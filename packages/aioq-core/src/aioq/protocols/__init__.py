@@ -17,6 +17,7 @@ has the answer of the queues that it reached; docs/writing-a-broker.md says in w
 
 from aioq.protocols.broker import PROTOCOL_VERSION as PROTOCOL_VERSION
 from aioq.protocols.broker import Broker as Broker
+from aioq.protocols.control import QueueControl as QueueControl
 from aioq.protocols.diagnostics import Diagnosable as Diagnosable
 from aioq.protocols.jobs import JobStore as JobStore
 from aioq.protocols.jobs import Signals as Signals
@@ -38,6 +39,7 @@ __all__ = [
     "LeaseKeeper",
     "TickLedger",
     "Schedules",
+    "QueueControl",
     "Diagnosable",
     "Migratable",
     "Restricted",

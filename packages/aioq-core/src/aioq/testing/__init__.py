@@ -14,6 +14,7 @@ from aioq.testing.contracts.diagnosable import DiagnosableContract as Diagnosabl
 from aioq.testing.contracts.faults import FaultContract as FaultContract  # noqa: E402
 from aioq.testing.contracts.job_store import JobStoreContract as JobStoreContract  # noqa: E402
 from aioq.testing.contracts.migratable import MigratableContract as MigratableContract  # noqa: E402
+from aioq.testing.contracts.queue_control import QueueControlContract as QueueControlContract  # noqa: E402
 from aioq.testing.contracts.scheduler import SchedulerContract as SchedulerContract  # noqa: E402
 from aioq.testing.contracts.schedules import SchedulesContract as SchedulesContract  # noqa: E402
 from aioq.testing.contracts.signals import SignalsContract as SignalsContract  # noqa: E402
@@ -32,6 +33,7 @@ __all__ = [
     "FaultyBroker",
     "JobStoreContract",
     "MigratableContract",
+    "QueueControlContract",
     "SchedulerContract",
     "SchedulesContract",
     "SignalsContract",

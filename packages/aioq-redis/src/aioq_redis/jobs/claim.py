@@ -7,6 +7,8 @@ script sees that another request came after that one, and claims nothing.
 
 A worker of several queues needs one script for each of them. Its claim is sent when the token has arrived and tells
 which queue it is of.
+
+Of a paused queue, a worker waits for the tokens of its resume: those of new jobs accumulate unused.
 """
 
 from __future__ import annotations
@@ -33,10 +35,11 @@ from aioq_redis.client.errors import ConnectionLost, ErrorReply
 from aioq_redis.client.pipeline import Command, milliseconds
 from aioq_redis.client.session import Session
 from aioq_redis.jobs.settle import SettleRole, encode_settlements
+from aioq_redis.jobs.stops import TOKEN_TTL
 from aioq_redis.jobs.unreadable import UnreadableClaim, UnreadableClaims, printable_id
 from aioq_redis.storage.database import Database, gather_all
 from aioq_redis.storage.job_format import FIRST_ATTEMPT, Unreadable, read_history, read_lease
-from aioq_redis.storage.keys import Layout
+from aioq_redis.storage.keys import KeySpace, Layout
 from aioq_redis.storage.retention import Retention
 from aioq_redis.storage.scripts import load
 
@@ -66,6 +69,9 @@ OVERTAKEN: Final = -1
 HAS_JOBS: Final = -2
 """The answer to a look if there are jobs."""
 
+PAUSED: Final = -3
+"""The answer to a claim or a look if the queue is paused."""
+
 MAX_BYTES: Final = 1_048_576
 """Bytes of records after which a claim takes no further job."""
 
@@ -86,6 +92,8 @@ class WorkerClaims:
     """The queues, by the list of their wake tokens."""
     claim_keys: dict[str, Sequence[str]]
     """The keys of the script, by queue."""
+    resumes: dict[str, Resume]
+    """How to wait for the resume of each queue."""
     due: dict[str, float] = field(default_factory=dict[str, float])
     """When the next job of a queue is due, on the clock of the event loop; infinity without one."""
     answered: dict[str, str] = field(default_factory=dict[str, str])
@@ -94,10 +102,21 @@ class WorkerClaims:
     """A request whose answer by a queue was not heard, although other queues have answered it."""
     away: dict[str, BrokerUnavailable] = field(default_factory=dict[str, BrokerUnavailable])
     """The queues that could not be reached by the latest claim, and why."""
+    paused: set[str] = field(default_factory=set[str])
+    """The queues that were paused at their latest answer."""
 
     def next_due(self) -> tuple[str, float]:
         """Return the queue whose job is due next, and when."""
         return min(self.due.items(), key=itemgetter(1), default=("", math.inf))
+
+
+class Resume(NamedTuple):
+    """The wait for the resume of a paused queue."""
+
+    key: str
+    """The list of its tokens."""
+    command: Command
+    """The script that a worker runs when it has got one."""
 
 
 class QueueFailure(NamedTuple):
@@ -121,6 +140,8 @@ class ClaimReply(NamedTuple):
     """Milliseconds for which the worker must claim no more, unless it becomes empty before."""
     found: Sequence[bytes]
     """Id, record and run line of each claimed job."""
+    paused: bool
+    """Whether the queue is paused; then nothing else is known of it."""
 
 
 class ClaimRole(SettleRole):
@@ -236,6 +257,7 @@ class ClaimRole(SettleRole):
             claim_keys={
                 queue: space.pick(self._claim_script.keys, request.worker_id) for queue, space in spaces.items()
             },
+            resumes={queue: _resume(space) for queue, space in spaces.items()},
         )
 
     async def _claim_queue(
@@ -289,6 +311,7 @@ class ClaimRole(SettleRole):
         waits = {queue: max(0.0, due - now) for queue, due in worker.due.items()}
         for reply in replies:
             waits[reply.queue] = reply.next_due / 1000 if reply.next_due >= 0 else math.inf
+            (worker.paused.add if reply.paused else worker.paused.discard)(reply.queue)
             worker.answered[reply.queue] = request.request_id
         worker.due = {queue: now + wait for queue, wait in waits.items()}
         self._claims[request.worker_id] = worker
@@ -297,6 +320,7 @@ class ClaimRole(SettleRole):
             leases=leases,
             next_due=None if next_due == math.inf else next_due,
             alone_for=max((reply.alone_for for reply in replies), default=0) / 1000,
+            paused=tuple(queue for queue in request.queues if queue in worker.paused) if worker.paused else (),
         )
 
     async def _log_rejections(self, rejections: Sequence[BrokerConfigError], leases: Sequence[Lease]) -> None:
@@ -323,11 +347,7 @@ class ClaimRole(SettleRole):
         # late. So this client does it; should that fail, the wait ends by itself a little later.
         is_soon = due < seconds + WAKE_MARGIN
         alarm = session.loop.call_later(due + DUE_MARGIN, self._nudge, session, queue) if is_soon else None
-        commands = {
-            key: self._parked_claim(request, worker, queue, worker.answered.get(queue))
-            for key, queue in worker.wake_keys.items()
-            if queue not in worker.away
-        }
+        commands = self._parked(request, worker)
         try:
             key, reply = await session.blocking.wait_and_run(commands, due + WAKE_MARGIN if is_soon else seconds, idle)
         except ErrorReply as error:
@@ -338,10 +358,21 @@ class ClaimRole(SettleRole):
                 alarm.cancel()
         self._failed_waits = 0
         # The claim failed, not the wait: `claim` sends it again, and explains an error that stays.
-        if reply is None or isinstance(reply, ErrorReply):
+        if reply is None or isinstance(reply, ErrorReply) or key not in worker.wake_keys:
             return None
         claimed = _read_reply(worker.wake_keys[key], reply)
         return await self._accept(request, worker, [claimed]) if claimed.taken != OVERTAKEN else None
+
+    def _parked(self, request: ClaimRequest, worker: WorkerClaims) -> dict[str, Command]:
+        """Return what to run when a token has come, by the list of the tokens."""
+        waits = [(key, queue) for key, queue in worker.wake_keys.items() if queue not in worker.away]
+        commands = {
+            key: self._parked_claim(request, worker, queue, worker.answered.get(queue))
+            for key, queue in waits
+            if queue not in worker.paused
+        }
+        # New jobs in a paused queue put out tokens, too, and must wake no worker.
+        return commands | dict(worker.resumes[queue] for _, queue in waits if queue in worker.paused)
 
     def _parked_claim(self, request: ClaimRequest, worker: WorkerClaims, queue: str, before: str | None) -> Command:
         """Return a claim that takes nothing unless it comes right after the request `before`, if that is given."""
@@ -395,7 +426,13 @@ def _left(limit: int, replies: Sequence[ClaimReply | QueueFailure]) -> int:
 
 def _read_reply(queue: str, reply: Sequence[Any]) -> ClaimReply:
     taken, next_due, dropped, alone_for, *found = reply
-    return ClaimReply(queue, taken, next_due, dropped, alone_for, found)
+    paused = taken == PAUSED
+    return ClaimReply(queue, 0 if paused else taken, next_due, dropped, alone_for, found, paused)
+
+
+def _resume(space: KeySpace) -> Resume:
+    script = load("pass_on_resume")
+    return Resume(space.key("resumed"), Command(script, space.pick(script.keys), (milliseconds(TOKEN_TTL),)))
 
 
 def _read_leases(reply: ClaimReply, worker_id: str) -> tuple[list[Lease], list[UnreadableClaim]]:

@@ -21,6 +21,10 @@ Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{n
     dropped     zset    ids of completed jobs that left no record because the server was full, by the time at which
                         they are forgotten
     wake        list    tokens on which idle workers block
+    stops       hash    what a person has stopped: `queue` if the queue is paused
+    latest_order
+                string  the latest request that changed `stops`, and its answer
+    resumed     list    tokens on which the workers of a paused queue block
     waits       zset    ids of jobs that clients wait for
     claim:<worker>, memo:<client>
                 strings the latest answers, for repeated requests
@@ -47,6 +51,8 @@ Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{n
                 zset    ids of the workers of the app that fire entries, with a version for each of their queues, by
                         the time at which they are no longer taken to be up
     pauses      hash    queue and name of a paused entry -> time of the pause
+    stopped_queues
+                set     names of the queues that were ever paused
     workers     zset    ids of the workers that are up
     worker:<id> string  the latest heartbeat of a worker
 
@@ -105,11 +111,13 @@ TYPES: Final = {
     "failures": "hash",
     "cancelled_ids": "set",
     "jobs": "hash",
+    "latest_order": "string",
     "leased": "zset",
     "memo": "string",
     "pauses": "hash",
     "queue_names": "set",
     "ready": "list",
+    "resumed": "list",
     "registrations": "string",
     "runs": "hash",
     "schedule_moments": "zset",
@@ -117,6 +125,8 @@ TYPES: Final = {
     "scheduled_tasks": "zset",
     "schedules": "hash",
     "signs": "string",
+    "stopped_queues": "set",
+    "stops": "hash",
     "suspects": "zset",
     "ticks": "zset",
     "version": "string",
@@ -129,7 +139,10 @@ TYPES: Final = {
 """The Redis type of each key, by the part of its name before the first colon."""
 
 FLEET: Final = frozenset(
-    {"apps", "attendance", "crons", "pauses", "queue_names", "registrations", "version", "worker", "workers"}
+    {
+        *("apps", "attendance", "crons", "pauses", "queue_names", "registrations", "stopped_queues", "version"),
+        *("worker", "workers"),
+    }
 )  # fmt: skip
 """Keys of the fleet. All others belong to a queue."""
 
@@ -142,9 +155,11 @@ WITHOUT_TTL: Final = frozenset(
     {
         *("due", "failures", "cancelled_ids", "jobs", "leased", "queue_names", "ready", "runs", "suspects", "wake"),
         *("schedules", "schedule_names", "scheduled_tasks", "schedule_moments"),
+        *("stopped_queues", "stops"),
     }
 )  # fmt: skip
-"""Keys without a time to live. Jobs that have not ended, names of queues, or stored schedules bound them."""
+"""Keys without a time to live. Jobs that have not ended, names that an application uses, or stored schedules bound
+them."""
 
 
 class KeySpace:

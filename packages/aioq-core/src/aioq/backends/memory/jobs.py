@@ -62,7 +62,7 @@ class JobTable:
         queue = self.queues[job.queue]
         queue.promote(now)  # jobs that came due earlier must stand before this one
         queue.add(stored)
-        self.waiters.wake("work", job.queue)
+        self._wake_workers(job.queue)
 
     def requeue(self, stored: StoredJob, verb: Verb, *, delay: float = 0.0) -> None:
         """Put a job back into its queue, due after `delay` seconds."""
@@ -73,7 +73,7 @@ class JobTable:
         queue.move(stored, verb)
         # It had its turn already: behind the others, a deploy under load would delay released jobs for long.
         queue.place(stored, front=verb in (Verb.RELEASE, Verb.REAP))
-        self.waiters.wake("work", stored.job.queue)
+        self._wake_workers(stored.job.queue)
 
     def end(self, stored: StoredJob, verb: Verb, *, retain_for: float) -> None:
         """End a job, and keep its record for `retain_for` seconds."""
@@ -85,6 +85,10 @@ class JobTable:
         else:
             self._forget(stored)
         self.waiters.wake("result", stored.job.key)
+
+    def _wake_workers(self, queue: str) -> None:
+        if not self.queues[queue].pause:
+            self.waiters.wake("work", queue)
 
     def _forget(self, stored: StoredJob) -> None:
         self.queues[stored.job.queue].forget(stored)

@@ -58,7 +58,8 @@ class LeaseRole(MemoryRole):
                 # The only job of a worker that has one slot runs alone, too.
                 stored.alone = not request.running and (stored.suspect or request.limit == 1)
             self._latest_claims[request.worker_id] = (request.request_id, leases, alone_for)
-        return Claim(leases=leases, next_due=self._next_due(request.queues), alone_for=alone_for)
+        paused = tuple(queue for queue in request.queues if self._table.queues[queue].pause)
+        return Claim(leases=leases, next_due=self._next_due(request.queues), alone_for=alone_for, paused=paused)
 
     async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[Lease]:
         """Extend leases and return the lost ones; see `aioq.protocols.Broker.extend`."""
@@ -96,7 +97,8 @@ class LeaseRole(MemoryRole):
 
     def _next_due(self, queues: Sequence[str]) -> float | None:
         """Return in how many seconds the next job of the queues comes due; None without one."""
-        due = [at for queue in queues if (at := self._table.queues[queue].next_due()) is not None]
+        open_queues = [jobs for queue in queues if not (jobs := self._table.queues[queue]).pause]
+        due = [at for jobs in open_queues if (at := jobs.next_due()) is not None]
         return max(0.0, min(due) - self._table.now()) if due else None
 
     def _take(self, request: ClaimRequest, now: float) -> tuple[list[StoredJob], float]:
@@ -106,6 +108,8 @@ class LeaseRole(MemoryRole):
             self._table.queues[name].promote(now)
         for name in request.queues:
             queue, left = self._table.queues[name], request.limit - len(taken)
+            if queue.pause:
+                continue
             empty = not request.running and not taken
             if left and queue.crashed:
                 crashed, alone_for = self._take_crashed(name, request, empty=empty, left=left, now=now)

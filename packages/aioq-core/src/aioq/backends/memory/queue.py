@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from aioq.model.job import Failure, JobRecord, Lease, NewJob
 from aioq.model.outage import SignsOfLife
 from aioq.model.states import JobState, Verb, after
+from aioq.model.stops import Stop
 from aioq.model.suspects import SUSPECT_AFTER, CrashHistory, Room
 from aioq.options import latest_start
 
@@ -139,6 +140,7 @@ class JobQueue:
     leased: dict[str, StoredJob] = field(default_factory=dict[str, StoredJob])
     counts: Counter[JobState] = field(default_factory=Counter[JobState])
     signs: SignsOfLife | None = None
+    pause: Stop | None = None
     _sequence: int = 0
     _cancelled: int = 0
 
@@ -208,6 +210,8 @@ class JobQueue:
 
     def has_work(self, *, observes: bool) -> bool:
         """Return whether there are due jobs that any worker may take, or a suspect that no claim has seen yet."""
+        if self.pause:
+            return False
         observed = observes and len(self.crashed) > self.count_suspects()
         return any(self.ready) or self.has_new_suspect or observed
 

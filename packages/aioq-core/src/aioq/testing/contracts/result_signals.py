@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
 import anyio
 import pytest
 
 from aioq.conformance import lacking
 from aioq.model.job import CancelledRun, Completed, Dead, Expired, Failed, Released, Retried, Settlement
 from aioq.protocols import Broker, JobStore, Signals
-from aioq.testing.contracts.suite import FAILURE, BrokerSuite
+from aioq.testing.contracts.suite import FAILURE, LONG, BrokerSuite
 
-__all__ = ["LONG", "ResultSignalsContract"]
-
-T = TypeVar("T")
-
-LONG = 30.0
-"""Timeout in seconds that no wait in these tests may reach."""
+__all__ = ["ResultSignalsContract"]
 
 
 class ResultSignalsContract(BrokerSuite):
@@ -29,26 +21,6 @@ class ResultSignalsContract(BrokerSuite):
         """The broker, as a giver of signals."""
         assert isinstance(broker, Signals), f"it lacks {lacking(broker, Signals)}"
         return broker
-
-    async def settle_down(self) -> None:
-        """Give a waiter time to start waiting."""
-        await anyio.sleep(0.2)
-
-    async def wakes(self, waits: Callable[[], Awaitable[T]], then: Callable[[], Awaitable[object]]) -> T:
-        """Start a wait, do something, insist that it ends the wait, and return what the wait returned."""
-        answers: list[T] = []
-
-        async def wait() -> None:
-            answers.append(await waits())
-
-        with anyio.fail_after(LONG / 2):
-            async with anyio.create_task_group() as tg:
-                tg.start_soon(wait)
-                await self.settle_down()
-                # A wait that is over before `then` would prove nothing.
-                assert answers == []
-                await then()
-        return answers[0]
 
     async def test_wait_for_result_wakes_on_completion(self, broker: Broker, peer: Broker, signals: Signals) -> None:
         """Completion ends the wait in every process, with or without a stored record."""

@@ -199,7 +199,3 @@ class SchedulePutContract(SchedulesSuite):
         """Wait for a minute at most, and fail if nothing ended the wait in a few seconds of the host's time."""
         with anyio.fail_after(30):
             await schedules.wait_for_schedules(queues, ["tasks.work"], timeout=60)
-
-    async def settle_down(self) -> None:
-        """Let a waiter start waiting; override it if the broker has a virtual clock."""
-        await self.pass_time(self.tick)

@@ -10,8 +10,8 @@ from msgspec import structs
 from aioq.conformance import supports
 from aioq.model.job import Claim, Completed, Failed, Released, Retried
 from aioq.protocols import Broker, JobStore, Signals
-from aioq.testing.contracts.result_signals import LONG, ResultSignalsContract
-from aioq.testing.contracts.suite import FAILURE
+from aioq.testing.contracts.result_signals import ResultSignalsContract
+from aioq.testing.contracts.suite import FAILURE, LONG
 
 __all__ = ["SignalsContract"]
 

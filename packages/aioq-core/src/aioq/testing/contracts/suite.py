@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from itertools import count
+from typing import TypeVar
 
 import anyio
 import pytest
@@ -10,9 +12,14 @@ import pytest
 from aioq.model.job import ClaimRequest, Failure, Lease, NewJob
 from aioq.protocols import Broker
 
-__all__ = ["FAILURE", "BrokerSuite"]
+__all__ = ["FAILURE", "LONG", "BrokerSuite"]
+
+T = TypeVar("T")
 
 FAILURE = Failure("ValueError", "nope", "Traceback: nope", "tasks:work")
+
+LONG = 30.0
+"""Timeout in seconds that no wait in the suites may reach."""
 
 # One count for all tests: a broker may remember the request ids of an earlier one.
 _requests = count(1)
@@ -55,6 +62,26 @@ class BrokerSuite:
     async def pass_long(self, seconds: float) -> None:
         """Let `seconds` pass on a virtual clock; on a real one 3 s, which only reveals what is kept for less."""
         await self.pass_time(seconds if self.virtual_time else 3.0)
+
+    async def settle_down(self) -> None:
+        """Give a waiter time to start waiting."""
+        await anyio.sleep(0.2)
+
+    async def wakes(self, waits: Callable[[], Awaitable[T]], then: Callable[[], Awaitable[object]]) -> T:
+        """Start a wait, do something, insist that it ends the wait, and return what the wait returned."""
+        answers: list[T] = []
+
+        async def wait() -> None:
+            answers.append(await waits())
+
+        with anyio.fail_after(LONG / 2):
+            async with anyio.create_task_group() as tg:
+                tg.start_soon(wait)
+                await self.settle_down()
+                # A wait that is over before `then` would prove nothing.
+                assert answers == []
+                await then()
+        return answers[0]
 
     @staticmethod
     def job(id: str, **changes: object) -> NewJob:

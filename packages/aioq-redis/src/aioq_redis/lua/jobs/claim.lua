@@ -1,15 +1,15 @@
 -- claim: lease due jobs of one queue to a worker, once per request.
 --
 -- Needs    clock batches scores states runs records due wakes
--- KEYS     jobs runs leased due cancelled_ids wake claim:<worker> suspects awaited ready:0-9
+-- KEYS     jobs runs leased due cancelled_ids wake claim:<worker> suspects awaited stops ready:0-9
 -- ARGV     1 request id   2 worker id   3 most jobs, or -1 for a look   4 length of a lease, ms   5 leases it holds,
 --          those of cleared jobs left out; followed by - if it takes no observed jobs now   6 most bytes of the
 --          records   7 the request before it, if it is known
 -- Returns  how many jobs the request took, or -1 if the script did nothing because the request before is not the
---          latest: another one came in between, or the memo has expired, or -2 if a look found jobs; ms until the
---          next job is due (-1 for none), or how many jobs a look found; ids that were dropped because nothing is stored
---          under them, ms for which the worker must claim no more unless it becomes empty; then for each lease: id,
---          record, run line ('' for the first run of a job)
+--          latest: another one came in between, or the memo has expired, or -2 if a look found jobs, or -3 if the queue
+--          is paused; ms until the next job is due (-1 for none), or how many jobs a look found; ids that were dropped
+--          because nothing is stored under them, ms for which the worker must claim no more unless it becomes empty;
+--          then for each lease: id, record, run line ('' for the first run of a job)
 --
 -- The memo of a worker has its latest request and the ids that the request took. So a repeated request gets the same
 -- leases, and a parked claim that names an earlier request takes nothing.
@@ -25,8 +25,8 @@
 -- job with one crash is observed: a worker takes a few at a time. A suspect has crashed more often: an empty worker
 -- claims it and nothing else. If all workers are busy, one of them makes room for a while: it claims no more until it
 -- is empty.
-local jobs, runs, leased, due, cancelled_ids, wake, memo, suspects, awaited = unpack(KEYS)
-local READY = 10
+local jobs, runs, leased, due, cancelled_ids, wake, memo, suspects, awaited, stops = unpack(KEYS)
+local READY, PAUSED = 11, -3
 local request, worker, limit, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local held, most_bytes, before = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local observes = held ~= nil
@@ -40,6 +40,10 @@ local function next_due()
   return time_until(earliest(due))
 end
 
+local function is_paused()
+  return redis.call('HEXISTS', stops, 'queue') == 1
+end
+
 -- The leases of a request that was answered before, without those that the worker has lost since.
 local function replay(text)
   local ids = {}
@@ -47,6 +51,9 @@ local function replay(text)
     ids[#ids + 1] = id
   end
   local taken, alone_for = string.match(table.remove(ids, 1), '^(%d+)!?(%d*)$')
+  if taken == '0' and is_paused() then
+    return { PAUSED, -1, {}, 0 }
+  end
   local reply = { tonumber(taken), next_due(), {}, tonumber(alone_for) or 0 }
   local records = #ids > 0 and fetch('HMGET', jobs, ids)
   local lines = #ids > 0 and fetch('HMGET', runs, ids)
@@ -127,7 +134,7 @@ end
 local function take_lone()
   local line = KEYS[READY + USUAL]
   local ids = redis.call('LRANGE', line, 0, 1)
-  if #ids ~= 1 or limit < 1 or redis.call('EXISTS', cancelled_ids, suspects, unpack(KEYS, READY, READY + 9)) ~= 1 then
+  if #ids ~= 1 or limit < 1 or redis.call('EXISTS', cancelled_ids, suspects, stops, unpack(KEYS, READY, READY + 9)) ~= 1 then
     return nil
   end
   local id, moment = ids[1], earliest(due)
@@ -156,6 +163,7 @@ redis.call('HLEN', runs)
 redis.call('ZCARD', leased)
 local crashed = limit ~= 0 and not idle and redis.call('ZCARD', suspects) or 0
 local has_cancelled = redis.call('SCARD', cancelled_ids) > 0
+local has_stops = redis.call('HLEN', stops) > 0
 -- The priorities of the ready lists that may have jobs, the highest first.
 local filled = {}
 if not idle then
@@ -167,6 +175,10 @@ if not idle then
 end
 -- A full server lets a script continue if its first write needs no memory.
 redis.call('ZREM', leased, '')
+if has_stops and is_paused() then
+  remember({})
+  return { PAUSED, -1, {}, 0 }
+end
 if not idle and promote(due, READY, MOST_PROMOTED) > 0 then
   filled = { 9, 8, 7, 6, 5, 4, 3, 2, 1, 0 }
 end

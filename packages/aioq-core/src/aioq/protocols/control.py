@@ -1,0 +1,41 @@
+"""Defines the optional protocol of a broker that keeps the jobs of a queue or a task waiting."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from aioq.model.stops import Stop
+
+__all__ = ["QueueControl"]
+
+
+@runtime_checkable
+class QueueControl(Protocol):
+    """A broker that a person can tell to claim no job of a queue. `aioq queues pause` needs it.
+
+    An order is decided in the claim, so it counts for all workers from the moment at which its call returns. It is
+    stored until it is taken back. It changes nothing else: running jobs go on and are settled, extended and reaped, new
+    jobs are stored, and the jobs that wait stay `pending`, can be cancelled, and are in all lists and counts.
+    """
+
+    async def pause_queue(self, queue: str, *, note: str, by: str) -> bool:
+        """Pause a queue; False if it was paused already, which then gets the new note.
+
+        1. A claim takes no job of the queue, and names the queue in `Claim.paused`. A repeated request still gets the
+           leases that it was given before.
+        2. A new job in the queue wakes no worker; with `Signals`, `resume_queue` wakes those that wait.
+        3. The due time of a scheduled job may pass. `Claim.next_due` leaves the queue out.
+
+        Raises:
+            ValueError: The name of the queue is invalid, `note` has more than `MAX_NOTE` characters of
+                `aioq.model.stops`, or `by` more than `MAX_AUTHOR`.
+        """
+        ...
+
+    async def resume_queue(self, queue: str) -> bool:
+        """Resume a paused queue; False if it was not paused."""
+        ...
+
+    async def list_stops(self) -> list[Stop]:
+        """Return the orders that are in force, sorted by queue."""
+        ...

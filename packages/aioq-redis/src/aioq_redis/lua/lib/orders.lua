@@ -1,0 +1,14 @@
+-- orders: what a person has ordered for a queue, in the hash `stops`: the field `queue` if it is paused. A value is
+--   <since ms> <note and author as JSON>
+-- The key `latest_order` has the latest order and its answer, for a client that repeats it.
+local ORDER_TTL = '120000'
+
+local function earlier_answer(latest, request)
+  local known, answer = string.match(redis.call('GET', latest) or '', '^(%S+) ([01])$')
+  return known == request and tonumber(answer) or nil
+end
+
+local function note_answer(latest, request, answer)
+  redis.call('SET', latest, request .. ' ' .. answer, 'PX', ORDER_TTL)
+  return answer
+end
