@@ -7,7 +7,7 @@ request with a limit of 0, returns these leases and makes the broker claim nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -21,6 +21,7 @@ from aioq.model.ids import new_id
 from aioq.model.job import Claim, ClaimRequest, Lease
 from aioq.protocols import Signals
 from aioq.worker.broker_retry import OUTAGES
+from aioq.worker.log import logger
 from aioq.worker.probation import Probation
 from aioq.worker.runtime import Runtime
 from aioq.worker.shutdown import race
@@ -73,6 +74,7 @@ class Claimer:
         self._max_wait = POLL_INTERVAL
         self._waiting: anyio.CancelScope | None = None
         self._claiming: anyio.CancelScope | None = None
+        self._paused: tuple[str, ...] = ()
         self.failure: Exception | None = None
         # Every claim could be raced against the shutdown instead, but that would delay the start of every job.
         self._shutdown.add_listener(self._wake)
@@ -230,6 +232,9 @@ class Claimer:
 
     async def _record(self, claim: Claim, asked: float) -> Claim:
         """Add the leases to the table, except those that were lost before their answer was read."""
+        if claim.paused != self._paused:
+            _log_pauses(self._paused, claim.paused)
+            self._paused = claim.paused
         # The event loop may have been blocked, or the network slow.
         if claim.leases and self._clock.monotonic() - asked > self._lease / 3:
             lost = await self._broker.extend(claim.leases, seconds=self._lease)
@@ -274,6 +279,15 @@ class Claimer:
         await self._leases.wait_empty()
         if self._waiting is not None:
             self._waiting.cancel()
+
+
+def _log_pauses(before: Sequence[str], after: Sequence[str]) -> None:
+    for queue in after:
+        if queue not in before:
+            logger.warning("queue %s is paused", queue, extra={"event": "queue_paused", "queue": queue})
+    for queue in before:
+        if queue not in after:
+            logger.info("queue %s is resumed", queue, extra={"event": "queue_resumed", "queue": queue})
 
 
 def _max_wait(poll: float | None, lease: float) -> float:

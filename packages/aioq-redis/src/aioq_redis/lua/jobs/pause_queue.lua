@@ -4,9 +4,9 @@
 -- KEYS     stops latest_order resumed wake
 -- ARGV     1 request id   2 note and author, as JSON
 -- Returns  1, or 0 if the queue was paused already
-local stops, latest, resumed, wake = unpack(KEYS)
+local stops, latest_order, resumed, wake = unpack(KEYS)
 local request, text = unpack(ARGV)
-local answer = earlier_answer(latest, request)
+local answer = earlier_answer(latest_order, request)
 if answer then
   return answer
 end
@@ -21,4 +21,4 @@ if not before then
   -- Each idle worker claims once, and then waits for the resume.
   wake_workers(wake, MOST_TOKENS)
 end
-return note_answer(latest, request, before and 0 or 1)
+return note_answer(latest_order, request, before and 0 or 1)
