@@ -432,7 +432,9 @@ def _read_reply(queue: str, reply: Sequence[Any]) -> ClaimReply:
 
 def _resume(space: KeySpace) -> Resume:
     script = load("pass_on_resume")
-    return Resume(space.key("resumed"), Command(script, space.pick(script.keys), (milliseconds(TOKEN_TTL),)))
+    args = (milliseconds(TOKEN_TTL),)
+    # With its text, as no call before may have taught the script to the server.
+    return Resume(space.key("resumed"), Command(script, space.pick(script.keys), args, whole=True))
 
 
 def _read_leases(reply: ClaimReply, worker_id: str) -> tuple[list[Lease], list[UnreadableClaim]]:
