@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from datetime import date, datetime, tzinfo
 from itertools import groupby
+from typing import ClassVar, Self
 
 from aioq.cron import ClockChange
 from aioq.cron.schedule import Schedule
@@ -61,26 +62,23 @@ class Combinable(ScheduleQueries):
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
-class Union(Combinable):
-    """Fires whenever one of several schedules does; once where they meet.
-
-    A value, as far as its parts are: equal to another of equal parts in the same order.
-
-    Args:
-        *schedules: At least one: expressions, intervals, unions, anything with `next_after`.
-    Raises:
-        TypeError: One of them is not a schedule.
-        ValueError: No schedule is given.
-    """
+class _Combination(Combinable):
+    """Several schedules that are one: what `Union` and `Intersection` share."""
 
     schedules: tuple[Schedule, ...]
 
-    def __init__(self, *schedules: Schedule) -> None:
-        object.__setattr__(self, "schedules", _checked_parts(schedules, "Union"))
+    _joint: ClassVar[str]
+    _joint_in_words: ClassVar[str]
 
-    def named(self, name: str) -> Union:
+    def __init__(self, *schedules: Schedule) -> None:
+        kind = type(self).__name__
+        if not schedules:
+            raise ValueError(f"{kind} takes at least one schedule, got none")
+        object.__setattr__(self, "schedules", tuple(checked(schedule, kind) for schedule in schedules))
+
+    def named(self, name: str) -> Self:
         """Return it with the parts that the entry with this name has; see `CronExpression`."""
-        return Union(*(named_part(schedule, name) for schedule in self.schedules))
+        return type(self)(*(named_part(schedule, name) for schedule in self.schedules))
 
     @property
     def tz(self) -> tzinfo | None:
@@ -90,7 +88,46 @@ class Union(Combinable):
     @property
     def canonical(self) -> str:
         """Its parts in canonical form, each once, in the order of their texts."""
-        return _canonical(self.schedules, " and ")
+        return self._joint.join(sorted({canonical_label(schedule) for schedule in self.schedules}))
+
+    def in_words(self) -> str:
+        """Return when it fires, part by part."""
+        return self._joint_in_words.join(words_of(schedule, self.tz) for schedule in self.schedules)
+
+    def clock_changes(self, start: datetime, end: datetime) -> list[ClockChange]:
+        """Return the clock changes in [start, end) in the zones of its parts, in order, and what they do to it."""
+        changes = [change for schedule in self.schedules for change in changes_of(schedule, start, end)]
+        # `groupby` joins neighbours only.
+        changes.sort(key=_which)
+        return [_merged(list(same)) for _, same in groupby(changes, _which)]
+
+    def lints(self, now: datetime) -> list[str]:
+        """Return the lints of its parts; see `CronExpression.lints`."""
+        return lints_of(self.schedules, now)
+
+    def __str__(self) -> str:
+        return self._joint.join(label(schedule, self.tz) for schedule in self.schedules)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(repr, self.schedules))})"
+
+
+class Union(_Combination):
+    """Fires whenever one of several schedules does; once if several fire at the same moment.
+
+    A value, as far as its parts are: equal to another of equal parts in the same order.
+
+    Args:
+        *schedules: At least one: expressions, intervals, combinations, anything with `next_after`.
+    Raises:
+        TypeError: One of them is not a schedule.
+        ValueError: No schedule is given.
+    """
+
+    __slots__ = ()
+
+    _joint = " and "
+    _joint_in_words = "; and "
 
     def next_after(self, instant: datetime) -> datetime | None:
         """Return the first moment strictly after `instant` at which a part fires, in UTC; None when none does."""
@@ -106,56 +143,17 @@ class Union(Combinable):
         """
         return any(fires_at(schedule, instant) for schedule in self.schedules)
 
-    def in_words(self) -> str:
-        """Return when it fires, part by part."""
-        return "; and ".join(words_of(schedule, self.tz) for schedule in self.schedules)
 
-    def clock_changes(self, start: datetime, end: datetime) -> list[ClockChange]:
-        """Return the clock changes in [start, end) in the zones of its parts, in order, and what they do to it."""
-        return _changes(self.schedules, start, end)
-
-    def lints(self, now: datetime) -> list[str]:
-        """Return the lints of its parts; see `CronExpression.lints`."""
-        return lints_of(self.schedules, now)
-
-    def __str__(self) -> str:
-        return " and ".join(label(schedule, self.tz) for schedule in self.schedules)
-
-    def __repr__(self) -> str:
-        return f"Union({', '.join(map(repr, self.schedules))})"
-
-
-@dataclass(frozen=True, slots=True, init=False, repr=False)
-class Intersection(Combinable):
+class Intersection(_Combination):
     """Fires when all of several schedules do, at the same moment.
 
-    A value, as far as its parts are: equal to another of equal parts in the same order.
-
-    Args:
-        *schedules: At least one: expressions, intervals, combinations, anything with `next_after`.
-    Raises:
-        TypeError: One of them is not a schedule.
-        ValueError: No schedule is given.
+    It takes the same arguments as `Union`, raises the same errors, and is a value likewise.
     """
 
-    schedules: tuple[Schedule, ...]
+    __slots__ = ()
 
-    def __init__(self, *schedules: Schedule) -> None:
-        object.__setattr__(self, "schedules", _checked_parts(schedules, "Intersection"))
-
-    def named(self, name: str) -> Intersection:
-        """Return it with the parts that the entry with this name has; see `CronExpression`."""
-        return Intersection(*(named_part(schedule, name) for schedule in self.schedules))
-
-    @property
-    def tz(self) -> tzinfo | None:
-        """The zone of all parts that have one; None when these differ, or none has one."""
-        return common_zone(self.schedules)
-
-    @property
-    def canonical(self) -> str:
-        """Its parts in canonical form, each once, in the order of their texts."""
-        return _canonical(self.schedules, " if also ")
+    _joint = " if also "
+    _joint_in_words = "; but only if also "
 
     def next_after(self, instant: datetime) -> datetime | None:
         """Return the first moment strictly after `instant` that all parts have, in UTC.
@@ -175,35 +173,16 @@ class Intersection(Combinable):
         return None
 
     def matches(self, instant: datetime) -> bool:
-        """Return whether `instant` is a tick, to the microsecond.
-
-        Raises:
-            TypeError: `instant` is not a datetime.
-            ValueError: It is naive.
-        """
+        """Return whether `instant` is a tick, as `Union.matches` does."""
         return all(fires_at(schedule, instant) for schedule in self.schedules)
-
-    def in_words(self) -> str:
-        """Return when it fires, part by part."""
-        return "; but only if also ".join(words_of(schedule, self.tz) for schedule in self.schedules)
 
     def clock_changes(self, start: datetime, end: datetime) -> list[ClockChange]:
         """Return the clock changes in [start, end) in the zones of its parts, in order, and what they do to it."""
         common = "except for runs that not all have"
         return [
             _only(change, self.matches, (common, "but not all have any of these runs"))
-            for change in _changes(self.schedules, start, end)
+            for change in super().clock_changes(start, end)
         ]
-
-    def lints(self, now: datetime) -> list[str]:
-        """Return the lints of its parts; see `CronExpression.lints`."""
-        return lints_of(self.schedules, now)
-
-    def __str__(self) -> str:
-        return " if also ".join(label(schedule, self.tz) for schedule in self.schedules)
-
-    def __repr__(self) -> str:
-        return f"Intersection({', '.join(map(repr, self.schedules))})"
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -303,26 +282,9 @@ class Except(Combinable):
         return f"Except({self.schedule!r}, {self.excluded!r}{zone})"
 
 
-def _parts(schedule: Schedule, kind: type[Union | Intersection]) -> tuple[Schedule, ...]:
+def _parts(schedule: Schedule, kind: type[_Combination]) -> tuple[Schedule, ...]:
     """Return the parts of a schedule of a kind, else the schedule itself: `a | b | c` is one union of three."""
     return schedule.schedules if isinstance(schedule, kind) else (schedule,)
-
-
-def _checked_parts(schedules: tuple[Schedule, ...], whole: str) -> tuple[Schedule, ...]:
-    if not schedules:
-        raise ValueError(f"{whole} takes at least one schedule, got none")
-    return tuple(checked(schedule, whole) for schedule in schedules)
-
-
-def _canonical(schedules: Iterable[Schedule], joint: str) -> str:
-    return joint.join(sorted({canonical_label(schedule) for schedule in schedules}))
-
-
-def _changes(schedules: Iterable[Schedule], start: datetime, end: datetime) -> list[ClockChange]:
-    changes = [change for schedule in schedules for change in changes_of(schedule, start, end)]
-    # `groupby` joins neighbours only.
-    changes.sort(key=_which)
-    return [_merged(list(same)) for _, same in groupby(changes, _which)]
 
 
 def _only(change: ClockChange, keeps: Callable[[datetime], bool], texts: tuple[str, str]) -> ClockChange:
