@@ -224,7 +224,7 @@ class _Line:
         self._free_at = 0.0
 
     async def carry(self, size: int) -> None:
-        """Return when so many bytes have passed."""
+        """Return when this number of bytes has passed."""
         now = asyncio.get_running_loop().time()
         self._free_at = max(self._free_at, now) + size / self._rate
         await asyncio.sleep(self._free_at - now)

@@ -41,7 +41,7 @@ def weekday(day: date) -> int:
 
 
 def is_last(before: int) -> Matches:
-    """Return whether a day is so many days before the last one of its month."""
+    """Return whether a day is this number of days before the last one of its month."""
     return lambda day: day in month_of(day)[::-1][before : before + 1]
 
 

@@ -1,4 +1,4 @@
-"""Finds the days of calendar intervals, such as every n weeks or business days, and times of these days."""
+"""Finds the days of calendar intervals, such as every second week or business days, and times of these days."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST_MONTHS = 600
 
 @dataclass(frozen=True, slots=True)
 class DayInterval:
-    """Every so many days from a first one."""
+    """Every n-th day from a first one."""
 
     days: int
     start: date
@@ -38,7 +38,7 @@ class DayInterval:
 
 @dataclass(frozen=True, slots=True)
 class WeekInterval:
-    """Weekdays of every so many weeks, which begin on Monday; none before the first day."""
+    """Weekdays of every n-th week, which begins on Monday; none before the first day."""
 
     weeks: int
     start: date
@@ -50,7 +50,7 @@ class WeekInterval:
         day = max(day, self.start)
         first_monday = self.start.toordinal() - self.start.weekday()
         week = (day.toordinal() - first_monday) // _WEEK
-        # Of a week in between all days have passed, and the next one in turn has one for sure.
+        # If all weekdays of this turn are before `day`, the next turn has one: its week is wholly after `day`.
         begun = -(-week // self.weeks) * self.weeks
         for turn in (begun, begun + self.weeks):
             for weekday in self.weekdays:
@@ -62,7 +62,7 @@ class WeekInterval:
 
 @dataclass(frozen=True, slots=True)
 class MonthInterval:
-    """One day of every so many months from a first one: the day that the first has, or the last day of the month."""
+    """One day of every n-th month: the day of the month that the first one has, or else the last of the month."""
 
     months: int
     start: date

@@ -1,10 +1,10 @@
-"""The dialects of cron expressions: their fields, and what their documentation says of each sign."""
+"""The dialects of cron expressions: their fields, and the meaning of each sign by their documentation."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias, TypedDict
 
 from aioq_cron.calendar.fields import (
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 DialectName: TypeAlias = Literal["quartz", "aws", "croniter", "jenkins", "spring"]
-"""The system whose texts an expression is read as."""
+"""The system by whose rules an expression is read."""
 
 Seconds: TypeAlias = Literal["first", "last"]
 """The place of the field of the seconds."""
@@ -90,7 +90,7 @@ class Dialect:
     """The number that `L` stands for as the day of week."""
 
     def layout(self, count: int) -> tuple[Field, ...] | None:
-        """Return the fields of a text with so many parts; None if it may not have so many."""
+        """Return the fields of a text with this number of parts; None if the dialect has no such layout."""
         return next((layout for layout in self.layouts if len(layout) == count), None)
 
 
@@ -108,25 +108,15 @@ _NICKNAMES: Final = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
+_NICKNAMES_SECONDS_FIRST: Final = {word: f"0 {text}" for word, text in _NICKNAMES.items()}
+_NICKNAMES_SECONDS_LAST: Final = {word: f"{text} 0" for word, text in _NICKNAMES.items()}
 
 CRON: Final = Dialect(name="cron", layouts=(_FIVE,), nicknames=_NICKNAMES, days="vixie", hashes=True)
 """The dialect of this package: that of Debian's cron, and more."""
 
 SECONDS: Final[Mapping[Seconds, Dialect]] = {
-    "first": Dialect(
-        name="seconds first",
-        layouts=(_SECONDS_FIRST,),
-        nicknames={word: f"0 {text}" for word, text in _NICKNAMES.items()},
-        days="vixie",
-        hashes=True,
-    ),
-    "last": Dialect(
-        name="seconds last",
-        layouts=(_SECONDS_LAST,),
-        nicknames={word: f"{text} 0" for word, text in _NICKNAMES.items()},
-        days="vixie",
-        hashes=True,
-    ),
+    "first": replace(CRON, name="seconds first", layouts=(_SECONDS_FIRST,), nicknames=_NICKNAMES_SECONDS_FIRST),
+    "last": replace(CRON, name="seconds last", layouts=(_SECONDS_LAST,), nicknames=_NICKNAMES_SECONDS_LAST),
 }
 """The same with a field for the seconds."""
 
@@ -173,7 +163,7 @@ DIALECTS: Final[Mapping[DialectName, Dialect]] = {
     "spring": Dialect(
         name="spring",
         layouts=(_SECONDS_FIRST,),
-        nicknames={word: f"0 {text}" for word, text in _NICKNAMES.items()},
+        nicknames=_NICKNAMES_SECONDS_FIRST,
         days="both",
         wraps=False,
         # So `*/2` is Monday, Wednesday, Friday and Sunday.

@@ -28,7 +28,7 @@ def range_of_hash(field: Field) -> tuple[int, int]:
 
 
 def hashed_values(name: str, field: Field, bounds: tuple[int, int], step: int | None) -> Sequence[int]:
-    """Return the values of an `H` within bounds: a single one, or with a step every so many from a first one on."""
+    """Return the values of an `H` within bounds: a single one, or every `step`th from a first one on."""
     low, high = bounds
     number = _number(name, field)
     if step is None or step == 1:

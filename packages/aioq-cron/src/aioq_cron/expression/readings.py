@@ -37,7 +37,7 @@ def foreign_parts(parts: Sequence[str], dialect: Dialect, in_words: TextInWords)
 
 
 def readings(parts: Sequence[str], asked: Dialect, in_words: TextInWords) -> str | None:
-    """Return what dialects with so many fields read in a text, in words; None if none of them accepts it."""
+    """Return in words how dialects with as many fields as `parts` read them; None if no dialect accepts them."""
     options = {f'seconds="{place}"': dialect for place, dialect in SECONDS.items()}
     options |= {f'dialect="{name}"': dialect for name, dialect in DIALECTS.items()}
     if asked is not CRON:

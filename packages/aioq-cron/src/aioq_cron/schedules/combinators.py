@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
-from dataclasses import dataclass, replace
+from collections.abc import Container
+from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
-from itertools import groupby
 from typing import ClassVar, Self
 
 from aioq.cron import ClockChange
@@ -13,7 +12,6 @@ from aioq.cron.schedule import Schedule
 from aioq.cron.steps import INSTANT
 from aioq.cron.zones import zone_text
 from aioq_cron.calendar.stepper import in_utc
-from aioq_cron.describe.clock_changes import MAX_RUNS
 from aioq_cron.schedules.exclude import MAX_EXCLUDED_IN_A_ROW, ExcludedDates, ExcludedTicks, exclusion
 from aioq_cron.schedules.parts import (
     canonical_label,
@@ -22,7 +20,9 @@ from aioq_cron.schedules.parts import (
     common_zone,
     label,
     lints_of,
+    merged_changes,
     named_part,
+    only_runs,
     words_of,
     zone_of,
 )
@@ -96,10 +96,7 @@ class _Combination(Combinable):
 
     def clock_changes(self, start: datetime, end: datetime) -> list[ClockChange]:
         """Return the clock changes in [start, end) in the zones of its parts, in order, and what they do to it."""
-        changes = [change for schedule in self.schedules for change in changes_of(schedule, start, end)]
-        # `groupby` joins neighbours only.
-        changes.sort(key=_which)
-        return [_merged(list(same)) for _, same in groupby(changes, _which)]
+        return merged_changes(self.schedules, start, end)
 
     def lints(self, now: datetime) -> list[str]:
         """Return the lints of its parts; see `CronExpression.lints`."""
@@ -180,7 +177,7 @@ class Intersection(_Combination):
         """Return the clock changes in [start, end) in the zones of its parts, in order, and what they do to it."""
         common = "except for runs that not all have"
         return [
-            _only(change, self.matches, (common, "but not all have any of these runs"))
+            only_runs(change, self.matches, (common, "but not all have any of these runs"))
             for change in super().clock_changes(start, end)
         ]
 
@@ -264,7 +261,7 @@ class Except(Combinable):
     def clock_changes(self, start: datetime, end: datetime) -> list[ClockChange]:
         """Return the clock changes in [start, end) of its schedule, without the excluded runs."""
         gone = ("except for excluded runs", "but all of these runs are excluded")
-        return [_only(change, self._keeps, gone) for change in changes_of(self.schedule, start, end)]
+        return [only_runs(change, self._keeps, gone) for change in changes_of(self.schedule, start, end)]
 
     def _keeps(self, tick: datetime) -> bool:
         return self._excluded.passes(tick) is None
@@ -285,26 +282,3 @@ class Except(Combinable):
 def _parts(schedule: Schedule, kind: type[_Combination]) -> tuple[Schedule, ...]:
     """Return the parts of a schedule of a kind, else the schedule itself: `a | b | c` is one union of three."""
     return schedule.schedules if isinstance(schedule, kind) else (schedule,)
-
-
-def _only(change: ClockChange, keeps: Callable[[datetime], bool], texts: tuple[str, str]) -> ClockChange:
-    """Return a clock change with the runs that are kept, and say whether some or all of the others are gone."""
-    runs = tuple(run for run in change.runs if keeps(run))
-    if len(runs) == len(change.runs):
-        return change
-    return replace(change, runs=runs, effect=f"{change.effect}, {texts[0] if runs else texts[1]}")
-
-
-def _which(change: ClockChange) -> tuple[datetime, datetime, datetime]:
-    return change.at, change.start, change.end
-
-
-def _merged(changes: list[ClockChange]) -> ClockChange:
-    """Merge what several parts report about one clock change."""
-    # A part that the change does not touch has nothing to say beside one that it does.
-    touched = [change for change in changes if change.touches] or changes
-    return replace(
-        touched[0],
-        runs=tuple(sorted({run for change in touched for run in change.runs})[:MAX_RUNS]),
-        effect="; ".join(dict.fromkeys(change.effect for change in touched)),
-    )

@@ -1,4 +1,4 @@
-"""Schedules of calendar intervals: every so many days, weeks or months, and business days, at times on the clock."""
+"""Schedules of calendar intervals: every n days, weeks or months, and business days, at times of the day."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from aioq.cron import ClockChange
 from aioq.cron.zones import zone_text
 from aioq.options import whole
 from aioq_cron.calendar.day_rules import ORDINALS
+from aioq_cron.calendar.days import DayStepper
 from aioq_cron.calendar.fields import WEEKDAY
 from aioq_cron.calendar.interval_days import (
     BusinessMonthDays,
@@ -38,7 +39,7 @@ _MOST_BUSINESS_DAYS = 15
 
 
 class CalendarSchedule(ZonedSchedule, Combinable):
-    """A schedule of wall times in a zone: the base of those of calendar intervals.
+    """The base of the schedules whose ticks are wall times in a zone.
 
     A clock change does not move the times. A time that is skipped fires once, at the first moment after the gap, and
     one that is repeated fires in its first pass: the rules of cron for a fixed time.
@@ -90,8 +91,27 @@ class CalendarSchedule(ZonedSchedule, Combinable):
         return f"<{type(self).__name__} {self._text} [{zone_text(self.tz)}]>"
 
 
-class EveryDays(CalendarSchedule):
-    """Fires every so many days at times on the clock.
+class _DaysAtTimes(CalendarSchedule):
+    """Fires at times of the days that a stepper finds."""
+
+    __slots__ = ()
+
+    def __init__(
+        self, days: DayStepper, which: str, *, at: object, tz: str | tzinfo | None, start: date | None = None
+    ) -> None:
+        times = _times(at)
+        clock = [moment.isoformat("seconds" if moment.second else "minutes") for moment in times]
+        since = "" if start is None else f" from {start}"
+        super().__init__(
+            WallTimes(days, times),
+            tz,
+            text=f"{which} at {' '.join(clock)}{since}",
+            words=f"at {joined(clock)} {which}{since and f',{since} on'}",
+        )
+
+
+class EveryDays(_DaysAtTimes):
+    """Fires every `days` days at one or several times of the day.
 
     Args:
         days: 1 to 3653.
@@ -114,23 +134,19 @@ class EveryDays(CalendarSchedule):
         start: date | None = None,
     ) -> None:
         whole("days", days, 1, 3_653)
-        calendar = WallTimes(DayInterval(days, _day(start, _FIRST_DAY)), _times(at))
-        which = "every day" if days == 1 else f"every {days} days"
-        super().__init__(calendar, tz, **_texts(which, calendar.times, start))
+        super().__init__(DayInterval(days, _day(start, _FIRST_DAY)), _every(days, "day"), at=at, tz=tz, start=start)
 
 
-class EveryWeeks(CalendarSchedule):
-    """Fires every so many weeks, on days of the week, at times on the clock. Weeks begin on Monday.
+class EveryWeeks(_DaysAtTimes):
+    """Fires on given weekdays of every `weeks`th week, at one or several times of the day. Weeks begin on Monday.
 
     Args:
         weeks: 1 to 521.
-        on: Days such as `"MON"`, one or several; when None the weekday of `start`.
-        at: A time such as `"09:00"`, or several; midnight by default.
-        tz: A zone, or its name; UTC when None.
+        on: Weekdays such as `"MON"`, one or several; when None the weekday of `start`.
+        at, tz: As for `EveryDays`.
         start: The first day. Its week is the first; Monday, 5 January 1970 when None.
     Raises:
-        InvalidCronExpression: There is no such zone.
-        TypeError, ValueError: Another argument is of the wrong type or out of range; the message names it.
+        InvalidCronExpression, TypeError, ValueError: As for `EveryDays`.
     """
 
     __slots__ = ()
@@ -147,24 +163,20 @@ class EveryWeeks(CalendarSchedule):
         whole("weeks", weeks, 1, 521)
         first = _day(start, _FIRST_MONDAY)
         weekdays = (first.weekday(),) if on is None else _weekdays(on)
-        calendar = WallTimes(WeekInterval(weeks, first, weekdays), _times(at))
-        which = f"on {joined([_NAMES[day] for day in weekdays])} of every {'week' if weeks == 1 else f'{weeks} weeks'}"
-        super().__init__(calendar, tz, **_texts(which, calendar.times, start))
+        which = f"on {joined([_NAMES[day] for day in weekdays])} of {_every(weeks, 'week')}"
+        super().__init__(WeekInterval(weeks, first, weekdays), which, at=at, tz=tz, start=start)
 
 
-class EveryMonths(CalendarSchedule):
-    """Fires every so many months at times on the clock, on the day of the month that `start` has.
+class EveryMonths(_DaysAtTimes):
+    """Fires every `months` months at one or several times of the day, on the day of the month that `start` has.
 
     A month without that day has its last day instead: with a start on the 31st it fires on the last day of each month.
 
     Args:
         months: 1 to 120.
-        at: A time such as `"09:00"`, or several; midnight by default.
-        tz: A zone, or its name; UTC when None.
-        start: The first day; 1 January 1970 when None.
+        at, tz, start: As for `EveryDays`.
     Raises:
-        InvalidCronExpression: There is no such zone.
-        TypeError, ValueError: Another argument is of the wrong type or out of range; the message names it.
+        InvalidCronExpression, TypeError, ValueError: As for `EveryDays`.
     """
 
     __slots__ = ()
@@ -178,26 +190,23 @@ class EveryMonths(CalendarSchedule):
         start: date | None = None,
     ) -> None:
         whole("months", months, 1, 120)
-        calendar = WallTimes(MonthInterval(months, _day(start, _FIRST_DAY)), _times(at))
-        which = "every month" if months == 1 else f"every {months} months"
-        super().__init__(calendar, tz, **_texts(which, calendar.times, start))
+        days = MonthInterval(months, _day(start, _FIRST_DAY))
+        super().__init__(days, _every(months, "month"), at=at, tz=tz, start=start)
 
 
-class BusinessDays(CalendarSchedule):
-    """Fires on Monday to Friday except on holidays, or on one such day of each month, at times on the clock.
+class BusinessDays(_DaysAtTimes):
+    """Fires on Monday to Friday except on holidays, or on one such day of each month, at one or several times.
 
     It has a hash if the container of holidays has one.
 
     Args:
-        at: A time such as `"09:00"`, or several; midnight by default.
-        tz: A zone, or its name; UTC when None.
+        at, tz: As for `EveryDays`.
         holidays: Anything that answers `date in holidays`, such as a set, or an object of the package `holidays`.
             A set, list or tuple of dates is copied.
-        of_month: 1 for the first business day of each month, -1 for the last one, up to 15 and -15; every one when
-            None. A month that has fewer has none.
+        of_month: 1 for the first business day of each month, -1 for the last one, up to 15 and -15; every business
+            day when None. It does not fire in a month with fewer business days.
     Raises:
-        InvalidCronExpression: There is no such zone.
-        TypeError, ValueError: Another argument is of the wrong type or out of range; the message names it.
+        InvalidCronExpression, TypeError, ValueError: As for `EveryDays`.
     """
 
     __slots__ = ()
@@ -216,14 +225,17 @@ class BusinessDays(CalendarSchedule):
         if of_month is not None:
             whole("of_month", of_month, -_MOST_BUSINESS_DAYS, _MOST_BUSINESS_DAYS)
             days, which = BusinessMonthDays(dates, of_month), f"{_ordinal(of_month)} business day of each month"
-        calendar = WallTimes(days, _times(at))
-        super().__init__(calendar, tz, **_texts(which, calendar.times, None))
+        super().__init__(days, which, at=at, tz=tz)
         excluded = ExcludedDates(dates, self.tz)
         if dates != frozenset():
             self._text += f" except {excluded.text(self.tz)}"
             self._words += f", but not {excluded.words(self.tz)}"
         # A container may be equal to another with the same text, and have other dates.
         self._facts = (self._text, cast("Hashable", dates))
+
+
+def _every(count: int, unit: str) -> str:
+    return f"every {unit}" if count == 1 else f"every {count} {unit}s"
 
 
 def _day(start: object, default: date) -> date:
@@ -281,12 +293,3 @@ def _ordinal(of_month: int) -> str:
     count = abs(of_month)
     place = ORDINALS[count - 1] if count <= len(ORDINALS) else f"{count}th"
     return f"the {place}{' last' if of_month < 0 else ''}"
-
-
-def _texts(which: str, times: Iterable[time], start: date | None) -> dict[str, str]:
-    clock = [moment.isoformat("seconds" if moment.second else "minutes") for moment in times]
-    since = "" if start is None else f" from {start}"
-    return {
-        "text": f"{which} at {' '.join(clock)}{since}",
-        "words": f"at {joined(clock)} {which}{since and f',{since} on'}",
-    }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime, tzinfo
+from itertools import groupby
 
 from aioq.cron import ClockChange
 from aioq.cron.schedule import CanonicalSchedule, ExplainedSchedule, LintedSchedule, NamedSchedule, Schedule
 from aioq.cron.zones import zone_text
+from aioq_cron.describe.clock_changes import MAX_RUNS
 
 __all__ = [
     "canonical_label",
@@ -16,7 +19,9 @@ __all__ = [
     "common_zone",
     "label",
     "lints_of",
+    "merged_changes",
     "named_part",
+    "only_runs",
     "stable_text",
     "words_of",
     "zone_of",
@@ -93,8 +98,42 @@ def changes_of(part: Schedule, start: datetime, end: datetime) -> list[ClockChan
     return part.clock_changes(start, end) if isinstance(part, ExplainedSchedule) else []
 
 
+def merged_changes(parts: Iterable[Schedule], start: datetime, end: datetime) -> list[ClockChange]:
+    """Return the clock changes that the parts report, in order, each once."""
+    changes = [change for part in parts for change in changes_of(part, start, end)]
+    # `groupby` joins neighbours only.
+    changes.sort(key=_which)
+    return [_merged(list(same)) for _, same in groupby(changes, _which)]
+
+
+def only_runs(change: ClockChange, keeps: Callable[[datetime], bool], texts: tuple[str, str]) -> ClockChange:
+    """Return a clock change with the runs that are kept.
+
+    The first text is added to its effect if some runs are gone, the second one if all are.
+    """
+    runs = tuple(run for run in change.runs if keeps(run))
+    if len(runs) == len(change.runs):
+        return change
+    return replace(change, runs=runs, effect=f"{change.effect}, {texts[0] if runs else texts[1]}")
+
+
 def lints_of(parts: Iterable[Schedule], now: datetime) -> list[str]:
     """Return the lints of all parts that have any, each with its part."""
     return [
         f"{stable_text(part)}: {text}" for part in parts if isinstance(part, LintedSchedule) for text in part.lints(now)
     ]
+
+
+def _which(change: ClockChange) -> tuple[datetime, datetime, datetime]:
+    return change.at, change.start, change.end
+
+
+def _merged(changes: list[ClockChange]) -> ClockChange:
+    """Merge what several parts report about one clock change."""
+    # A part that the change does not touch has nothing to say beside one that it does.
+    touched = [change for change in changes if change.touches] or changes
+    return replace(
+        touched[0],
+        runs=tuple(sorted({run for change in touched for run in change.runs})[:MAX_RUNS]),
+        effect="; ".join(dict.fromkeys(change.effect for change in touched)),
+    )
