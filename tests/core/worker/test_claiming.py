@@ -227,16 +227,21 @@ async def test_claimer_slow_answer_is_awaited(clock: VirtualClock, monkeypatch: 
 async def test_claimer_stop_does_not_wait_for_claim_that_hangs(monkeypatch: pytest.MonkeyPatch, abort: bool) -> None:
     """A stop leaves a claim the length of a lease, and an abort `CLAIM_TIMEOUT`; then the worker ends without it."""
     monkeypatch.setattr(claimer, "CLAIM_TIMEOUT", 0.01)
-    asked = anyio.Event()
+    asked, given_up = anyio.Event(), anyio.Event()
 
     class Hanging(FlakyBroker):
         async def claim(self, request: ClaimRequest) -> Claim:
             asked.set()
-            await anyio.sleep_forever()
+            try:
+                await anyio.sleep_forever()
+            finally:
+                given_up.set()
             raise AssertionError
 
     async with working(Aarq(Hanging()), abort=abort, queues=["default"], lease=1):
         await asked.wait()
+        assert not given_up.is_set()
+    assert given_up.is_set()
 
 
 async def test_claimer_enqueue_wakes_idle_worker(clock: VirtualClock) -> None:

@@ -19,7 +19,7 @@ from aioq.testing import VirtualClock
 from aioq.worker import runner
 from aioq.worker.execution import anyio_tasks, asyncio_tasks
 from tests.core.brokers import FlakyBroker
-from tests.core.rig import drain, settle_down, until, working
+from tests.core.rig import drain, record_of, settle_down, until, working
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +108,8 @@ async def test_overrun_result_of_settled_job_is_dropped(app: Aarq) -> None:
         await ended(job)
         release.set()
         worker.stop()
-    await ended(job)
+    record = await record_of(app.broker, job.id)
+    assert (record.state, record.result) == (JobState.FAILED, None)
 
 
 async def test_overrun_retry_runs_on_another_worker_only(app: Aarq) -> None:
@@ -263,11 +264,14 @@ def test_worker_max_stuck_out_of_range_is_rejected(app: Aarq, value: Any) -> Non
 
 async def test_overrun_burst_ends_without_it(app: Aarq, gate: threading.Event) -> None:
     """A burst does not wait for a thread whose job has ended, if it has other slots."""
+    returned = threading.Event()
 
     @app.task(timeout=0.01)
     def hang(_: object) -> None:
         gate.wait(60)
+        returned.set()
 
     job = await hang.enqueue()
     await drain(app, concurrency=2)
+    assert not returned.is_set()
     await ended(job)

@@ -191,6 +191,9 @@ async def test_heartbeat_reports_lost_lease_while_queue_is_away(
         await broker.cancel_job(job.id, queue="here")
         await clock.advance(3)
         await until(lambda: "its run here is cancelled" in caplog.text)
+        assert broker.away
+        assert other.tasks["away"].name not in caplog.text
+    assert not hold.release.is_set()
 
 
 async def test_lease_thread_returns_lost_leases_of_other_queues(

@@ -402,9 +402,14 @@ async def test_stop_with_hanging_broker_ends_after_timeout(
 
 @pytest.mark.parametrize("error", [OSError("reset"), RuntimeError("what?")])
 async def test_stop_raises_no_error_of_broker(
-    app: Aarq, hold: Hold, broker: FlakyBroker, error: Exception, monkeypatch: pytest.MonkeyPatch
+    app: Aarq,
+    hold: Hold,
+    broker: FlakyBroker,
+    error: Exception,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """No error of the broker is raised at the end, not even an unexpected one."""
+    """No error of the broker is raised at the end, not even an unexpected one; it is logged."""
     monkeypatch.setattr("aioq.worker.worker.SHUTDOWN_TIMEOUT", 0.05)
     async with working(app) as worker:
         await hold.task.enqueue()
@@ -412,6 +417,8 @@ async def test_stop_raises_no_error_of_broker(
         broker.go_down(error=error)
         worker.stop()
         worker.stop()
+    assert [message for message in caplog.messages if "the last report" in message][-1].endswith(f"expire: {error}")
+    assert caplog.messages[-1] == f"the connection could not be closed: {error}"
 
 
 async def test_stop_with_failing_close_logs_warning(

@@ -163,9 +163,12 @@ def test_definition_warns_once_per_place() -> None:
 def test_warning_can_be_silenced() -> None:
     """A filter for the category is enough; an entry that is switched off warns of nothing."""
     app = Aarq(MemoryBroker())
-    app.cron("*/45 * * * *", name="off", enabled=False)(report)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        app.cron("*/45 * * * *", name="off", enabled=False)(report)
         warnings.filterwarnings("ignore", category=CronWarning)
         app.cron("*/45 * * * *", name="report")(report)
-    with pytest.warns(CronWarning):
+        assert seen == []
+        warnings.filterwarnings("always", category=CronWarning)
         app.cron("*/45 * * * *", name="again")(report)
+    assert [str(warning.message).partition(":")[0] for warning in seen] == ["cron entry again"]

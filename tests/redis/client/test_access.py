@@ -254,7 +254,9 @@ class TestTls:
         """A handshake that is not over when the broker looks for a server without TLS goes on."""
         monkeypatch.setattr(connection, "PATIENCE", 0.0)
         user = redis_url.partition("://")[2].rpartition("@")[0]
-        await make_broker(f"rediss://{user}@localhost:{port}?ssl_ca_certs={trusted}").connect()
+        broker = make_broker(f"rediss://{user}@localhost:{port}?ssl_ca_certs={trusted}")
+        await broker.connect()
+        assert await broker.enqueue([job("a")]) == [True]
 
     @pytest.mark.parametrize(
         ("options", "said"),

@@ -42,14 +42,14 @@ def test_broker_works_in_successive_event_loops(
     """A broker can be used in one event loop after another, whether it was closed in between or not."""
     broker = RedisBroker(redis_url, namespace=namespace)
 
-    async def use() -> None:
+    async def use(number: int) -> list[bool]:
         await broker.connect()
-        await broker.time()
+        stored = await broker.enqueue([job(f"{number}")])
         if close:
             await broker.close()
+        return stored
 
-    for _ in range(3):
-        asyncio.run(use())
+    assert [asyncio.run(use(number)) for number in range(3)] == [[True]] * 3
 
 
 async def test_use_in_a_second_event_loop_leaves_the_first_alone(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
 from aioq.errors import NotReplicated
 from aioq.model.job import Completed, Settled
+from aioq.model.states import JobState
 from aioq_redis import RedisBroker
 from tests import servers
 from tests.access import REPLICAS
@@ -101,8 +102,9 @@ async def test_calls_behind_a_slow_reply_succeed(behind: RedisBroker, broker: Re
     asked = request()
     large = asyncio.ensure_future(behind.claim(asked))
     await asyncio.sleep(0)
-    calls: list[Awaitable[object]] = [behind.time(), behind.get_job("a", queue="q"), behind.enqueue([job("b")])]
-    await asyncio.gather(large, *calls)
+    claimed, found, stored = await asyncio.gather(large, behind.get_job("a", queue="q"), behind.enqueue([job("b")]))
+    assert [len(lease.payload) for lease in claimed.leases] == [LARGE]
+    assert (found and found.state, stored) == (JobState.RUNNING, [True])
 
 
 async def test_enqueue_with_copies_that_leaves_slowly_succeeds(
