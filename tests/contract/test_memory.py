@@ -6,6 +6,7 @@ import pytest
 
 from aioq.backends import MemoryBroker
 from aioq.testing import (
+    AttemptHistoryContract,
     BrokerContract,
     JobStoreContract,
     QueueControlContract,
@@ -20,6 +21,7 @@ from aioq.testing import (
 
 class TestMemoryBroker(
     BrokerContract,
+    AttemptHistoryContract,
     SuspectContract,
     JobStoreContract,
     WorkerRegistryContract,

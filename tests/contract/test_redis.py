@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from aioq.testing import (
+    AttemptHistoryContract,
     BrokerContract,
     DiagnosableContract,
     JobStoreContract,
@@ -29,6 +30,7 @@ def anyio_backend() -> str:
 
 class TestRedisBroker(
     BrokerContract,
+    AttemptHistoryContract,
     SuspectContract,
     JobStoreContract,
     WorkerRegistryContract,

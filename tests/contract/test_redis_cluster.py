@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from aioq.testing import (
+    AttemptHistoryContract,
     BrokerContract,
     DiagnosableContract,
     JobStoreContract,
@@ -56,6 +57,7 @@ class TestRedisBrokerOnACluster(
     JobStoreContract,
     WorkerRegistryContract,
     SignalsContract,
+    AttemptHistoryContract,
     SuspectContract,
     ThreadedLeasesContract,
     TickLedgerContract,

@@ -104,7 +104,7 @@ async def test_worker_survives_any_error(
 
 
 @pytest.mark.parametrize(
-    "name", ["jobs", "runs", "leased", "due", "ready:5", "suspects", "claim:w1", "failures", "dead"]
+    "name", ["jobs", "runs", "leased", "due", "ready:5", "suspects", "claim:w1", "attempts", "dead"]
 )
 async def test_worker_runs_a_queue_beside_foreign_data(
     make_broker: Callable[..., RedisBroker],
@@ -128,7 +128,7 @@ async def test_worker_runs_a_queue_beside_foreign_data(
 
     async with working(app, queues=["bad", "good"], id="w1"):
         async with asyncio.timeout(5):
-            await until(lambda: name in ("failures", "dead") or key in caplog.text)
+            await until(lambda: name in ("attempts", "dead") or key in caplog.text)
         for _ in range(3):
             job = await work.enqueue()
             assert await job.result(timeout=1.5) == "done"

@@ -209,7 +209,7 @@ async def pickles(bench: Bench, canary: Path) -> None:
     bench.plant(with_payload(b'{"x":1}'), pickled)
     done = await bench.app.tasks["work"].enqueue(x=2)
     assert await done.result(timeout=5) is None
-    for name in ("runs", "failures", "ended"):
+    for name in ("runs", "attempts", "ended"):
         bench.raw.hset(bench.key(name), "foreign", pickled)
         bench.plant(with_payload(b'{"x":1}'))
         await bench.in_state(JobState.COMPLETED)

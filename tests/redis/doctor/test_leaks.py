@@ -91,12 +91,12 @@ async def test_leaks_sound_queue_has_none(broker: RedisBroker) -> None:
             [(Level.WARN, "leases without a running job are stored: running")],
         ),
         (
-            lambda raw, key: raw.hset(key("failures"), "running", "{}"),
-            [(Level.WARN, "failures of jobs that did not fail are stored: running")],
+            lambda raw, key: raw.hset(key("attempts"), "running", "{}"),
+            [(Level.WARN, "attempts of jobs that have none are stored: running")],
         ),
         (
-            lambda raw, key: raw.hdel(key("failures"), "again"),
-            [(Level.WARN, "jobs that failed have no stored failure: again")],
+            lambda raw, key: raw.hdel(key("attempts"), "again"),
+            [(Level.WARN, "jobs that had attempts have none stored: again")],
         ),
         (
             lambda raw, key: raw.zrem(key("completed"), "done"),
@@ -167,14 +167,14 @@ async def test_leaks_many_records_without_index_are_counted(
 async def test_diagnose_fix_removes_what_has_no_job(broker: RedisBroker, raw: Any, queue: Callable[[str], str]) -> None:
     """Orphans are removed and counted; jobs, and the records of ended jobs, stay."""
     await fill(broker)
-    before = {name: set(raw.hkeys(queue(name))) for name in ("jobs", "runs", "failures", "ended")}
+    before = {name: set(raw.hkeys(queue(name))) for name in ("jobs", "runs", "attempts", "ended")}
     raw.hset(queue("ended"), mapping={f"ghost-{n}": "c1 1 1 -1 \n\n1 tasks.work \n{}" for n in range(500)})
     raw.hset(queue("runs"), mapping={"ghost": "p0 1 1 1 0 1 w"})
-    raw.hset(queue("failures"), mapping={"ghost": "{}"})
+    raw.hset(queue("attempts"), mapping={"ghost": "{}"})
     removed = [one.text for one in await broker.diagnose(fix=True) if one.text.endswith("were removed")]
     assert removed == [
         "1 runs without a job were removed",
-        "1 failures without a job were removed",
+        "1 attempts without a job were removed",
         "500 records of ended jobs in no index were removed",
     ]
     assert {name: set(raw.hkeys(queue(name))) for name in before} == before

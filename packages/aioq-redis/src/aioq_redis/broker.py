@@ -90,6 +90,7 @@ class RedisBroker(
 
     protocol_version = 1
     finds_poison_jobs = True
+    stores_attempts = True
 
     def __init__(
         self,

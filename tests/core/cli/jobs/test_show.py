@@ -9,7 +9,7 @@ import pytest
 
 from aioq.cli.jobs.show import escaped
 from aioq.cli.times import iso_time, stored_time
-from aioq.model.job import ClaimRequest, Completed, Dead, Expired, Failure, HandedBack, NewJob, Settlement
+from aioq.model.job import ClaimRequest, Completed, Dead, Expired, Failure, HandedBack, NewJob, Retried, Settlement
 from tests.core.cli.conftest import Project
 from tests.core.cli.far import FarBroker
 
@@ -37,6 +37,7 @@ def enqueue(project: Project, payload: bytes, settlement: type[Settlement] | Non
         Dead: Dead(lease=lease, reason="malformed", failure=FAILURE),
         Completed: Completed(lease=lease, result=b'"ok"', retain_for=60),
         HandedBack: HandedBack(lease=lease, delay=10, failure=FAILURE),
+        Retried: Retried(lease=lease, delay=0, failure=FAILURE),
         Expired: Expired(lease=lease, failure=Failure("Expired", "1 s too late")),
     }
     project.do(lambda: near.settle([ends[settlement]]))
@@ -59,6 +60,8 @@ def test_show_dead_job_escapes_stored_bytes(project: Project) -> None:
         "started   2026-01-05 12:00+00:00",
         "finished  2026-01-05 12:00+00:00",
         "worker    w1",
+        "attempts  1  2026-01-05 12:00+00:00  dead after 0 s",
+        r"             w1: SerializationError: no text\x1b[31m",
         'payload   19 bytes: {"x":"\\xff\\x1b[31m\\r\\n\\x00é"}',
         r"failure   SerializationError: no text\x1b[31m",
         "          Traceback:",
@@ -81,6 +84,11 @@ def test_show_json_has_all_fields(project: Project) -> None:
         "failure": {
             "type": FAILURE.type, "message": FAILURE.message, "place": FAILURE.place, "traceback": FAILURE.traceback,
         },
+        "attempts": [{
+            "number": 1, "worker_id": "w1", "started_at": "2026-01-05T12:00:00+00:00", "duration": 0.0,
+            "outcome": "dead",
+            "failure": {"type": FAILURE.type, "message": FAILURE.message, "place": FAILURE.place},
+        }],
     }  # fmt: skip
 
 
@@ -88,6 +96,22 @@ def test_show_job_that_was_handed_back_says_how_often(project: Project) -> None:
     """The number of hand-backs stands beside the attempts, which they do not use up."""
     enqueue(project, b"{}", HandedBack)
     assert "attempt   0, hand-backs 1" in project.aioq("jobs", "show", "tasks:app", "j").out.splitlines()
+
+
+def test_show_running_job_has_its_attempts_and_the_current_one(project: Project) -> None:
+    """The timeline has one entry for each attempt that ended, and the current one last."""
+    enqueue(project, b"{}", Retried)
+    broker = project.app.broker
+    assert isinstance(broker, FarBroker)
+    near = broker.near
+    project.do(lambda: near.claim(ClaimRequest(worker_id="w2", queues=("mails",), limit=1, lease=30, request_id="r2")))
+    lines = project.aioq("jobs", "show", "tasks:app", "j").out.splitlines()
+    first = next(n for n, line in enumerate(lines) if line.startswith("attempts"))
+    assert lines[first : first + 3] == [
+        "attempts  1  2026-01-05 12:00+00:00  retried after 0 s",
+        r"             w1: SerializationError: no text\x1b[31m",
+        "          2  2026-01-05 12:00+00:00  running",
+    ]
 
 
 def test_show_pending_job_omits_later_times(project: Project) -> None:

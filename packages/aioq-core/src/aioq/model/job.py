@@ -5,8 +5,8 @@ Durations are seconds. Moments are seconds since 1970-01-01T00:00:00Z on the bro
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import TypeAlias
+from enum import Enum, StrEnum
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 
@@ -14,6 +14,9 @@ from aioq.model.states import JobState
 from aioq.model.tasks import TaskInfo
 
 __all__ = [
+    "MAX_ATTEMPTS",
+    "Attempt",
+    "AttemptOutcome",
     "Dead",
     "CancelledRun",
     "Claim",
@@ -143,7 +146,7 @@ class Claim(Struct, frozen=True, kw_only=True):
     """The queues of the request that are paused; see `aioq.protocols.QueueControl`."""
 
 
-class Failure(Struct, frozen=True):
+class Failure(Struct, frozen=True, omit_defaults=True):
     """An exception of a task as text. Nothing of it is executed or unpickled."""
 
     type: str
@@ -254,6 +257,47 @@ class Reaped(Struct, frozen=True, kw_only=True):
     """`pending` again, or `dead` if `max_crashes` is reached."""
 
 
+class AttemptOutcome(StrEnum):
+    """How an attempt ended. The first five ended the job, too."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    DEAD = "dead"
+    EXPIRED = "expired"
+    """The job was not started in time, and the worker did not run it."""
+    RETRIED = "retried"
+    """The task raised, and another attempt was left."""
+    HANDED_BACK = "handed_back"
+    """The worker could not run the job. The attempt does not count."""
+    RELEASED = "released"
+    """The worker gave the job back after it had started it. The attempt does not count."""
+    CRASHED = "crashed"
+    """The lease ran out: the worker crashed, or did not extend it."""
+    LOST = "lost"
+    """The lease ran out while all workers were cut off from the broker. The attempt does not count."""
+
+
+MAX_ATTEMPTS: Final = 5
+"""How many attempts of a job a broker stores, the latest ones."""
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """One attempt of a job that has ended."""
+
+    number: int
+    """1 for the first. The next attempt has the same number if this one does not count, and a replayed job begins with
+    1 again."""
+    worker_id: str
+    started_at: float
+    """When the job was claimed."""
+    duration: float
+    """Seconds from the claim to the end; of an attempt whose lease ran out, to the latest extension of the lease."""
+    outcome: AttemptOutcome
+    failure: Failure | None = None
+    """Without its traceback."""
+
+
 class JobRecord(Struct, frozen=True, kw_only=True):
     """A broker's record of one job."""
 
@@ -281,6 +325,9 @@ class JobRecord(Struct, frozen=True, kw_only=True):
     the result was too large."""
     hand_backs: int = 0
     """How often workers have handed the job back since it was started last."""
+    attempts: tuple[Attempt, ...] = ()
+    """The latest attempts that have ended, at most `MAX_ATTEMPTS`, the oldest first. They include those before a
+    replay. A release of a job that was not started is left out."""
 
 
 class QueueStats(Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ import pytest
 pytest.register_assert_rewrite("aioq.testing.contracts", "aioq.testing.machines")
 
 from aioq.testing.clock import VirtualClock as VirtualClock  # noqa: E402
+from aioq.testing.contracts.attempt_history import AttemptHistoryContract as AttemptHistoryContract  # noqa: E402
 from aioq.testing.contracts.broker import BrokerContract as BrokerContract  # noqa: E402
 from aioq.testing.contracts.diagnosable import DiagnosableContract as DiagnosableContract  # noqa: E402
 from aioq.testing.contracts.faults import FaultContract as FaultContract  # noqa: E402
@@ -26,6 +27,7 @@ from aioq.testing.faults import FaultProxy as FaultProxy  # noqa: E402
 from aioq.testing.faults import FaultyBroker as FaultyBroker  # noqa: E402
 
 __all__ = [
+    "AttemptHistoryContract",
     "BrokerContract",
     "DiagnosableContract",
     "FaultContract",

@@ -71,12 +71,12 @@ def _locations(snapshot: Snapshot) -> Iterable[Leak]:
 
 
 def _runs(snapshot: Snapshot) -> Iterable[Leak]:
-    """A running job has a lease and a history, and only a job that failed before has a failure."""
+    """A running job has a lease and a history, and only a job that was attempted before has attempts."""
     if not snapshot.runs.is_complete:
         return
     runs = snapshot.runs.prefixes
     running = {id for id, prefix in runs.items() if prefix.startswith(b"r")}
-    failed = {id for id, prefix in runs.items() if prefix[1:2] in (b"1", b"3")}
+    told = {id for id, prefix in runs.items() if prefix[1:2] in (b"1", b"3")}
     if snapshot.jobs.is_complete:
         yield _leak(Level.WARN, runs.keys() - set(snapshot.jobs.ids), "runs without a job are stored", REMOVE)
     if snapshot.leased.is_complete:
@@ -84,10 +84,10 @@ def _runs(snapshot: Snapshot) -> Iterable[Leak]:
         unowned = leased - running - set(snapshot.absent)
         yield _leak(Level.FAIL, running - leased, "running jobs have no lease, and never run again", ENQUEUE_AGAIN)
         yield _leak(Level.WARN, unowned, "leases without a running job are stored", FIND_WRITER)
-    if snapshot.failures.is_complete:
-        failures = set(snapshot.failures.ids)
-        yield _leak(Level.WARN, failures - failed, "failures of jobs that did not fail are stored", REMOVE)
-        yield _leak(Level.WARN, failed - failures, "jobs that failed have no stored failure", FIND_WRITER)
+    if snapshot.attempts.is_complete:
+        attempts = set(snapshot.attempts.ids)
+        yield _leak(Level.WARN, attempts - told, "attempts of jobs that have none are stored", REMOVE)
+        yield _leak(Level.WARN, told - attempts, "jobs that had attempts have none stored", FIND_WRITER)
 
 
 def _ended(snapshot: Snapshot) -> Iterable[Leak]:

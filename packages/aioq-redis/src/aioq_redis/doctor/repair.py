@@ -13,7 +13,7 @@ __all__ = ["REMOVABLE", "remove_orphans"]
 
 REMOVABLE: Final = {
     "runs": "runs without a job",
-    "failures": "failures without a job",
+    "attempts": "attempts without a job",
     "ended": "records of ended jobs in no index",
 }
 """What is removed from each hash."""

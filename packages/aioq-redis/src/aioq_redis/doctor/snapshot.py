@@ -48,7 +48,7 @@ class Snapshot:
     """The server's clock, in milliseconds."""
     jobs: PartialKey
     runs: PartialHash
-    failures: PartialKey
+    attempts: PartialKey
     cancelled_ids: PartialKey
     wake: int
     ended: PartialHash
@@ -69,13 +69,13 @@ class Snapshot:
 
 def read_snapshot(reply: Sequence[Any]) -> Snapshot:
     """Read the reply of `lua/doctor/snapshot.lua`."""
-    now, jobs, runs, failures, cancelled_ids, wake, ended, due, leased, *indexes, ready, absent = reply
+    now, jobs, runs, attempts, cancelled_ids, wake, ended, due, leased, *indexes, ready, absent = reply
     lists = [_partial_key(part) for part in ready]
     return Snapshot(
         now=float(now),
         jobs=_partial_key(jobs),
         runs=_partial_hash(runs),
-        failures=_partial_key(failures),
+        attempts=_partial_key(attempts),
         cancelled_ids=_partial_key(cancelled_ids),
         wake=int(wake[0]),
         ended=_partial_hash(ended),

@@ -7,7 +7,6 @@ from functools import partial
 from operator import attrgetter
 from typing import Final, NamedTuple, TypeAlias
 
-import msgspec
 from msgspec import structs
 
 from aioq.errors import BrokerConfigError, BrokerFull, BrokerUnavailable, PartlyUnavailable
@@ -29,6 +28,7 @@ from aioq.serialization.failure import one_line
 from aioq_redis.client.pipeline import milliseconds
 from aioq_redis.jobs.dropped_results import DroppedResults
 from aioq_redis.role import BrokerRole
+from aioq_redis.storage.attempt_format import encode_failure
 from aioq_redis.storage.database import Database, group_by, in_parts, ungroup
 from aioq_redis.storage.keys import Layout
 from aioq_redis.storage.retention import Retention
@@ -41,7 +41,6 @@ _ANSWERS: Final = {ord("d"): Settled.DONE, ord("a"): Settled.ALREADY, ord("s"): 
 FULL_MESSAGE: Final = 200
 """Characters of an error message that are stored while the server is full."""
 
-_encode = msgspec.json.Encoder().encode
 _owner_of_lease = attrgetter("queue", "worker_id")
 _owner_of_settlement = attrgetter("lease.queue", "lease.worker_id")
 
@@ -190,7 +189,7 @@ def _encode_reduced(settlement: Settlement) -> list[object]:
     failure = None if isinstance(settlement, Released) else settlement.failure
     if failure is None:
         return _encode_settlement(settlement)
-    short = Failure(failure.type, one_line(failure.message, FULL_MESSAGE))
+    short = Failure(failure.type, one_line(failure.message, FULL_MESSAGE), place=failure.place)
     return _encode_settlement(structs.replace(settlement, failure=short))
 
 
@@ -202,17 +201,17 @@ def _encode_settlement(settlement: Settlement) -> list[object]:
         case Completed():
             return [*head, *_encode_completed(settlement)]
         case Failed(failure=failure, retain_for=retain_for):
-            return [*head, "f", milliseconds(retain_for), _encode(failure)]
+            return [*head, "f", milliseconds(retain_for), encode_failure(failure)]
         case Retried(delay=delay, failure=failure):
-            return [*head, "r", lease.priority, milliseconds(delay), _encode_failure(failure)]
+            return [*head, "r", lease.priority, milliseconds(delay), encode_failure(failure)]
         case Released(delay=delay, started=started):
             return [*head, "l", lease.priority, milliseconds(delay), int(started)]
         case HandedBack(delay=delay, failure=failure):
-            return [*head, "h", lease.priority, milliseconds(delay), _encode_failure(failure)]
+            return [*head, "h", lease.priority, milliseconds(delay), encode_failure(failure)]
         case Dead(reason=reason, failure=failure):
-            return [*head, "b", one_line(reason, 200), _encode_failure(failure)]
+            return [*head, "b", one_line(reason, 200), encode_failure(failure)]
         case Expired(failure=failure):
-            return [*head, "e", _encode(failure)]
+            return [*head, "e", encode_failure(failure)]
 
 
 def _encode_completed(settlement: Completed) -> list[object]:
@@ -228,7 +227,3 @@ def _fence(lease: Lease) -> str:
     The epoch alone would not do: it starts anew when the id of an ended job is used again.
     """
     return f"{lease.epoch} {round(lease.enqueued_at * 1000)}"
-
-
-def _encode_failure(failure: Failure | None) -> bytes:
-    return b"" if failure is None else _encode(failure)

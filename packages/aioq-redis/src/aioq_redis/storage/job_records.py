@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from typing import Final
 
 import msgspec
 
-from aioq.model.job import Failure, JobRecord
+from aioq.model.attempts import without_traceback
+from aioq.model.job import MAX_ATTEMPTS, Attempt, AttemptOutcome, Failure, JobRecord
 from aioq.model.states import JobState, Verb
+from aioq_redis.storage.attempt_format import read_attempts, read_failure, split_attempts
 from aioq_redis.storage.job_format import NEVER_CLAIMED, Head, JobHistory, Record, Unreadable, read_history, read_record
 from aioq_redis.storage.job_states import ENDED_STATES, RUN_LETTERS
 
@@ -19,21 +20,19 @@ MAX_SCORE: Final = 253_402_300_800_000
 """Milliseconds until the year 10000: no job is due then."""
 
 _ENDED: Final = re.compile(
-    b"([%b])" % b"".join(ENDED_STATES) + rb" \d (\d{1,15}) (-?\d{1,12}) ([^\n]*)\n([^\n]*)\n(.*)", re.DOTALL
+    b"([%b])" % b"".join(ENDED_STATES) + rb" (\d) (\d{1,15}) (-?\d{1,12})(?:\+(\d{1,6}))? ([^\n]*)\n([^\n]*)\n(.*)",
+    re.DOTALL,
 )
-
-MAX_FAILURE_BYTES: Final = 131_072
-"""Bytes of a stored failure that is parsed. Workers store at most 10 KiB of text."""
-
-_read_failure = msgspec.json.Decoder(Failure).decode
 
 
 def live_job(job_id: str, queue: str, parts: list[bytes]) -> JobRecord:
-    """Return a job that has not ended; `parts` are its record, history, score in `due` and latest failure."""
-    raw, line, score, failure = parts
+    """Return a job that has not ended; `parts` are its record, history, score in `due` and attempts."""
+    raw, line, score, told = parts
     history = read_history(line)
     state = _live_state(history, score)
-    return _job(job_id, queue, state, _readable(raw), history, failure, run_at=_moment(score))
+    lines, failure = split_attempts(told)
+    job = _job(job_id, queue, state, _readable(raw), history, read_failure(failure), run_at=_moment(score))
+    return msgspec.structs.replace(job, attempts=read_attempts(lines)) if lines else job
 
 
 def ended_job(job_id: str, queue: str, text: bytes) -> JobRecord:
@@ -43,31 +42,29 @@ def ended_job(job_id: str, queue: str, text: bytes) -> JobRecord:
     """
     found = _ENDED.fullmatch(text)
     if found is None:
-        foreign = _job(job_id, queue, JobState.DEAD, _readable(text), NEVER_CLAIMED, b"")
+        foreign = _job(job_id, queue, JobState.DEAD, _readable(text), NEVER_CLAIMED, None)
         return msgspec.structs.replace(foreign, reason="malformed")
-    code, finished, length, note, line, rest = found.groups()
-    size = int(length)
-    body = rest[: max(size, 0)]
-    state = ENDED_STATES[code]
+    code, settled, finished, length, more, note, line, rest = found.groups()
+    size, state = int(length), ENDED_STATES[code]
+    begin, end = max(size, 0), max(size, 0) + int(more or 0)
+    body, attempts = rest[:begin], read_attempts(rest[begin:end])
+    failure = None if state is JobState.COMPLETED else read_failure(body)
     record = _job(
-        job_id,
-        queue,
-        state,
-        _readable(rest[max(size, 0) :]),
-        read_history(line),
-        b"" if state is JobState.COMPLETED else body,
-        finished_at=int(finished) / 1000,
+        job_id, queue, state, _readable(rest[end:]), read_history(line), failure, finished_at=int(finished) / 1000
     )
-    if state is JobState.COMPLETED:
-        return msgspec.structs.replace(record, result=body if size >= 0 else None)
+    if settled == b"1":
+        attempts = (*attempts, *_last_attempt(record))[-MAX_ATTEMPTS:]
     return msgspec.structs.replace(
-        record, reason=note.decode("utf-8", "backslashreplace") if state is JobState.DEAD else None
+        record,
+        attempts=attempts,
+        result=body if state is JobState.COMPLETED and size >= 0 else None,
+        reason=note.decode("utf-8", "backslashreplace") if state is JobState.DEAD else None,
     )
 
 
 def dropped_job(job_id: str, queue: str) -> JobRecord:
     """Return a job that completed while the server was full: no more is known of it."""
-    known = _job(job_id, queue, JobState.COMPLETED, Record(Head("", 5, 3), 0, b""), NEVER_CLAIMED, b"")
+    known = _job(job_id, queue, JobState.COMPLETED, Record(Head("", 5, 3), 0, b""), NEVER_CLAIMED, None)
     return msgspec.structs.replace(known, reason="full")
 
 
@@ -77,7 +74,7 @@ def _job(
     state: JobState,
     record: Record,
     history: JobHistory,
-    failure: bytes,
+    failure: Failure | None,
     *,
     run_at: float | None = None,
     finished_at: float | None = None,
@@ -97,9 +94,26 @@ def _job(
         finished_at=finished_at,
         # `retry_job` stores the id of its request in the place of a worker, and no time of a claim.
         worker_id=history.worker or None if history.claimed else None,
-        failure=_failure(failure),
+        failure=failure,
         hand_backs=history.hand_backs,
     )
+
+
+def _last_attempt(record: JobRecord) -> list[Attempt]:
+    """Return the attempt that ended a job, if its worker ended it: the record has all of it."""
+    if record.started_at is None or record.finished_at is None:
+        return []
+    failure = record.failure
+    return [
+        Attempt(
+            number=record.attempt,
+            worker_id=record.worker_id or "",
+            started_at=record.started_at,
+            duration=max(record.finished_at - record.started_at, 0.0),
+            outcome=AttemptOutcome(record.state),
+            failure=failure and without_traceback(failure),
+        )
+    ]
 
 
 def _live_state(history: JobHistory, score: bytes) -> JobState:
@@ -122,11 +136,3 @@ def _readable(raw: bytes) -> Record:
         return read_record(raw)
     except Unreadable:
         return Record(Head("", 5, 3), 0, raw)
-
-
-def _failure(text: bytes) -> Failure | None:
-    if not text or len(text) > MAX_FAILURE_BYTES:
-        return None
-    with contextlib.suppress(msgspec.DecodeError):
-        return _read_failure(text)
-    return None

@@ -10,7 +10,7 @@ Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{n
     due         zset    ids of jobs that wait for their time
     leased      zset    ids of running jobs, by the time at which their lease runs out
     runs        hash    job id -> its history, once it was claimed
-    failures    hash    job id -> the latest failure, while the job has not ended
+    attempts    hash    job id -> its latest attempts and its latest failure, while the job has not ended
     signs       string  the signs of life of the workers, and the latest outage
     cancelled_ids
                 set     ids of cancelled jobs that are still in a ready list; every 1,000 are removed from the first
@@ -98,6 +98,7 @@ KEYS_OF_FORMAT_0: Final = ("queues", "deploys")
 
 TYPES: Final = {
     "apps": "zset",
+    "attempts": "hash",
     "attendance": "zset",
     "awaited": "string",
     "claim": "string",
@@ -108,7 +109,6 @@ TYPES: Final = {
     "crons": "hash",
     "due": "zset",
     "ended": "hash",
-    "failures": "hash",
     "cancelled_ids": "set",
     "jobs": "hash",
     "latest_order": "string",
@@ -153,7 +153,7 @@ WITH_OWNER: Final = frozenset(
 
 WITHOUT_TTL: Final = frozenset(
     {
-        *("due", "failures", "cancelled_ids", "jobs", "leased", "queue_names", "ready", "runs", "suspects", "wake"),
+        *("attempts", "due", "cancelled_ids", "jobs", "leased", "queue_names", "ready", "runs", "suspects", "wake"),
         *("schedules", "schedule_names", "scheduled_tasks", "schedule_moments"),
         *("stopped_queues", "stops"),
     }

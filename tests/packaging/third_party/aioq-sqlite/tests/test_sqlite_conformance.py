@@ -13,6 +13,7 @@ from aioq_sqlite import SqliteBroker
 
 from aioq.protocols import Broker
 from aioq.testing import (
+    AttemptHistoryContract,
     BrokerContract,
     DiagnosableContract,
     JobStoreContract,
@@ -29,6 +30,7 @@ from aioq.testing import (
 
 class TestSqliteBroker(
     BrokerContract,
+    AttemptHistoryContract,
     SuspectContract,
     JobStoreContract,
     WorkerRegistryContract,

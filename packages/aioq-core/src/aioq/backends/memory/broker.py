@@ -39,6 +39,7 @@ class MemoryBroker(LeaseRole, JobStoreRole, SchedulesRole, QueueControlRole):
 
     protocol_version = 1
     finds_poison_jobs = True
+    stores_attempts = True
 
     in_process = True
     """Only workers of this process can run its jobs."""

@@ -9,7 +9,7 @@ from itertools import islice
 from aioq.backends.memory.queue import JobQueue, StoredJob
 from aioq.backends.memory.waiters import Waiters
 from aioq.clock import SteadyClock
-from aioq.model.job import CancelledRun, JobKey, JobRecord, NewJob, QueueStats
+from aioq.model.job import AttemptOutcome, CancelledRun, JobKey, JobRecord, NewJob, QueueStats
 from aioq.model.states import FINAL_STATES, JobState, Verb
 from aioq.model.suspects import CrashHistory
 
@@ -149,6 +149,8 @@ class JobStoreRole(MemoryRole):
             return False
         # Before `end`, after which the state no longer says that a worker runs it.
         worker_id = stored.worker_id if stored.state is JobState.RUNNING else None
+        if worker_id is not None:
+            stored.note_unsettled(AttemptOutcome.CANCELLED, until=self._table.now())
         self._table.end(stored, Verb.CANCEL, retain_for=CANCELLED_TTL)
         if worker_id is not None:
             run = CancelledRun(job_id=job_id, queue=queue, epoch=stored.epoch, enqueued_at=stored.enqueued_at)

@@ -8,7 +8,9 @@ from typing import assert_never
 
 from aioq.backends.memory.jobs import JobTable, MemoryRole
 from aioq.backends.memory.queue import StoredJob
+from aioq.model.attempts import add_attempt, attempt_of
 from aioq.model.job import (
+    AttemptOutcome,
     Claim,
     ClaimRequest,
     Completed,
@@ -164,6 +166,9 @@ class LeaseRole(MemoryRole):
         return Settled.DONE
 
     def _write(self, settlement: Settlement, stored: StoredJob) -> None:
+        if not (isinstance(settlement, Completed) and settlement.retain_for <= 0):
+            attempt = attempt_of(settlement, started_at=stored.started_at or 0.0, now=self._table.now())
+            stored.attempts = add_attempt(stored.attempts, attempt)
         match settlement:
             case Completed():
                 stored.result = settlement.result
@@ -212,6 +217,8 @@ class LeaseRole(MemoryRole):
 
     def _reap(self, stored: StoredJob, signs: SignsOfLife, now: float, lease: float) -> Reaped:
         crashed, dead = not forgives(signs, stored.deadline), False
+        outcome = AttemptOutcome.CRASHED if crashed else AttemptOutcome.LOST
+        stored.note_unsettled(outcome, until=stored.deadline - lease)
         if crashed:
             dead = self._count_crash(stored, now, lease)
         else:

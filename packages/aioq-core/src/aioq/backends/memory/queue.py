@@ -7,7 +7,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from aioq.model.job import Failure, JobRecord, Lease, NewJob
+from aioq.model.attempts import add_attempt
+from aioq.model.job import Attempt, AttemptOutcome, Failure, JobRecord, Lease, NewJob
 from aioq.model.outage import SignsOfLife
 from aioq.model.states import JobState, Verb, after
 from aioq.model.stops import Stop
@@ -47,11 +48,24 @@ class StoredJob:
     may_expire: bool = True
     """False once it was started or replayed."""
     hand_backs: int = 0
+    attempts: tuple[Attempt, ...] = ()
 
     def note_start(self) -> None:
         """Note that the job was started, or is to run however late it is."""
         self.may_expire = False
         self.hand_backs = 0
+
+    def note_unsettled(self, outcome: AttemptOutcome, *, until: float) -> None:
+        """Note the end of an attempt that no worker settled."""
+        started_at = self.started_at or 0.0
+        attempt = Attempt(
+            number=self.attempt,
+            worker_id=self.worker_id or "",
+            started_at=started_at,
+            duration=max(until - started_at, 0.0),
+            outcome=outcome,
+        )
+        self.attempts = add_attempt(self.attempts, attempt)
 
     @property
     def crashes(self) -> int:
@@ -117,6 +131,7 @@ class StoredJob:
             failure=self.failure,
             reason=self.reason,
             hand_backs=self.hand_backs,
+            attempts=self.attempts,
         )
 
 

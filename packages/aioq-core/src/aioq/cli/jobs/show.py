@@ -13,7 +13,8 @@ from aioq.cli.find_app import load_target
 from aioq.cli.output import print_json, print_out
 from aioq.cli.times import format_time, iso_time, stored_time
 from aioq.model.ids import check_name
-from aioq.model.job import JobRecord
+from aioq.model.job import Attempt, Failure, JobRecord
+from aioq.model.states import JobState
 from aioq.protocols import JobStore
 from aioq.serialization.failure import in_full, one_line
 
@@ -114,13 +115,23 @@ def job_as_json(record: JobRecord) -> dict[str, object]:
         "payload_bytes": len(record.payload),
         "result": None if record.result is None else escaped(record.result),
         "result_bytes": None if record.result is None else len(record.result),
-        "failure": failure
-        and {
-            "type": failure.type,
-            "message": failure.message,
-            "place": failure.place,
-            "traceback": failure.traceback,
-        },
+        "failure": failure and {**_failure_as_json(failure), "traceback": failure.traceback},
+        "attempts": [_attempt_as_json(attempt) for attempt in record.attempts],
+    }
+
+
+def _failure_as_json(failure: Failure) -> dict[str, object]:
+    return {"type": failure.type, "message": failure.message, "place": failure.place}
+
+
+def _attempt_as_json(attempt: Attempt) -> dict[str, object]:
+    return {
+        "number": attempt.number,
+        "worker_id": attempt.worker_id,
+        "started_at": iso_time(attempt.started_at),
+        "duration": attempt.duration,
+        "outcome": str(attempt.outcome),
+        "failure": attempt.failure and _failure_as_json(attempt.failure),
     }
 
 
@@ -143,6 +154,7 @@ def _lines(record: JobRecord) -> Iterator[tuple[str, str]]:
     yield from ((name, format_time(stored_time(time))) for name, time in times.items() if time is not None)
     if record.worker_id is not None:
         yield "worker", one_line(record.worker_id)
+    yield from _timeline(record)
     yield "payload", f"{len(record.payload):,} bytes: {escaped(record.payload)}"
     if record.result is not None:
         yield "result", f"{len(record.result):,} bytes: {escaped(record.result)}"
@@ -151,3 +163,22 @@ def _lines(record: JobRecord) -> Iterator[tuple[str, str]]:
         if record.failure.place:
             yield "place", one_line(record.failure.place)
         yield from (("", one_line(line)) for line in record.failure.traceback.splitlines())
+
+
+def _timeline(record: JobRecord) -> Iterator[tuple[str, str]]:
+    """Yield two lines for each attempt: how it ended, and on which worker and why."""
+    name = "attempts"
+    for attempt in record.attempts:
+        start, outcome = format_time(stored_time(attempt.started_at)), attempt.outcome.replace("_", " ")
+        yield name, f"{attempt.number}  {start}  {outcome} after {attempt.duration:.3g} s"
+        yield "", one_line(f"   {attempt.worker_id}{_why(attempt)}")
+        name = ""
+    if record.state is JobState.RUNNING and record.started_at is not None:
+        yield name, f"{record.attempt}  {format_time(stored_time(record.started_at))}  running"
+
+
+def _why(attempt: Attempt) -> str:
+    if attempt.failure is None:
+        return ""
+    place = f" in {attempt.failure.place}" if attempt.failure.place else ""
+    return f": {in_full(attempt.failure)}{place}"

@@ -41,8 +41,8 @@ class BrokerContract(
 
     Subclass it, give a fixture named `broker` that yields a connected and empty broker, and one
     named `peer` that yields another broker on the same store, and every promise of the protocol
-    is a test. A broker that implements further protocols subclasses their suites in the same class, and one that
-    finds poison jobs `SuspectContract`.
+    is a test. A broker that implements further protocols subclasses their suites in the same class, one that
+    finds poison jobs `SuspectContract`, and one that stores attempts `AttemptHistoryContract`.
     """
 
     async def test_broker_conforms_to_protocols(self, broker: Broker) -> None:
@@ -53,11 +53,12 @@ class BrokerContract(
         assert deviations(broker) == []
 
     async def test_optional_protocols_have_their_suites(self, broker: Broker) -> None:
-        """A broker that implements an optional protocol, or finds poison jobs, subclasses the suite for it, too."""
+        """A broker that implements an optional protocol, finds poison jobs or stores attempts has the suite for it."""
         # A protocol without its suite would be used by workers, and tested by none.
         spoken = {protocol for protocol in OPTIONAL if supports(broker, protocol)} - {Restricted}
         needed = {f"{protocol.__name__}Contract" for protocol in spoken}
         needed |= {"SuspectContract"} if getattr(broker, "finds_poison_jobs", False) else set()
+        needed |= {"AttemptHistoryContract"} if getattr(broker, "stores_attempts", False) else set()
         missing = needed - {suite.__name__ for suite in type(self).__mro__}
         assert not missing, f"{type(self).__name__} must subclass {', '.join(sorted(missing))} of aioq.testing, too"
 

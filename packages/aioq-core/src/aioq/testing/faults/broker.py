@@ -37,6 +37,7 @@ class FaultyBroker:
         self.protocol_version = broker.protocol_version
         self.in_process: bool = getattr(broker, "in_process", False)
         self.finds_poison_jobs: bool = getattr(broker, "finds_poison_jobs", False)
+        self.stores_attempts: bool = getattr(broker, "stores_attempts", False)
         self._broker = broker
         self._timeout = timeout
         self._skip: int | None = None

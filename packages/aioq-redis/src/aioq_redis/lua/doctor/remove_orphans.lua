@@ -1,12 +1,12 @@
 -- remove_orphans: remove stored data of one queue that belong to no job, from one page of a hash.
 --
 -- Needs    batches states
--- KEYS     jobs runs failures ended ended_indexes
--- ARGV     1 the hash: `runs`, `failures` or `ended`   2 cursor   3 fields of a page
+-- KEYS     jobs runs attempts ended ended_indexes
+-- ARGV     1 the hash: `runs`, `attempts` or `ended`   2 cursor   3 fields of a page
 -- Returns  the next cursor, 0 at the end; how many fields were removed
-local jobs, runs, failures, ended = unpack(KEYS)
+local jobs, runs, attempts, ended = unpack(KEYS)
 local INDEX = ended_indexes(5)
-local hash = ({ runs = runs, failures = failures, ended = ended })[ARGV[1]]
+local hash = ({ runs = runs, attempts = attempts, ended = ended })[ARGV[1]]
 
 local function is_indexed(id)
   for _, index in pairs(INDEX) do

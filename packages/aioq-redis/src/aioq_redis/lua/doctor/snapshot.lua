@@ -1,14 +1,14 @@
 -- snapshot: read the ids in all keys of one queue at one moment, up to a limit.
 --
 -- Needs    clock states
--- KEYS     jobs runs failures cancelled_ids wake ended due leased suspects ended_indexes ready:0-9
+-- KEYS     jobs runs attempts cancelled_ids wake ended due leased suspects ended_indexes ready:0-9
 -- ARGV     1 most ids of each key
 -- Returns  the server's time in ms; then one part for each key: its size and its ids. Of a hash or a set
 --          all ids, or none if there are too many; of a list or sorted set the first ones. After each id of
 --          `runs` follow its first two letters, after each of `ended` the first, or '' for a long record.
 --          The last part but one has the suspects and the ready lists, one part each. The last part has the
 --          ids of ready lists, due and leased that have no record; cancelled ids are left out
-local jobs, runs, failures, cancelled_ids, wake, ended, due, leased, suspects = unpack(KEYS)
+local jobs, runs, attempts, cancelled_ids, wake, ended, due, leased, suspects = unpack(KEYS)
 local INDEX, READY = ended_indexes(10)
 local LONGEST = 4096
 local most = tonumber(ARGV[1])
@@ -60,7 +60,7 @@ local reply = {
   string.format('%.0f', now),
   all('HLEN', 'HKEYS', jobs),
   marked(runs, 2),
-  all('HLEN', 'HKEYS', failures),
+  all('HLEN', 'HKEYS', attempts),
   all('SCARD', 'SMEMBERS', cancelled_ids),
   { redis.call('LLEN', wake) },
   marked(ended, 1),

@@ -1,12 +1,12 @@
 -- cancel: cancel a job, whether it is pending, scheduled or running.
 --
--- Needs    clock batches states runs ended waits
--- KEYS     jobs runs leased due cancelled_ids failures ended waits suspects ended_indexes ready:0-9
+-- Needs    clock batches states runs attempts ended waits
+-- KEYS     jobs runs leased due cancelled_ids attempts ended waits suspects ended_indexes ready:0-9
 -- ARGV     1 job id   2 request id   3 ms to keep the record
 --          4 channel of ends, without the job id   5 channel of aborts, without the worker id, on which the script
 --          publishes the fencing token of the run, the queue and the job id   6 queue
 -- Returns  1 if the script cancelled it, 0 if it has ended or is unknown
-local jobs, runs, leased, due, cancelled_ids, failures, ended, waits, suspects = unpack(KEYS)
+local jobs, runs, leased, due, cancelled_ids, attempts, ended, waits, suspects = unpack(KEYS)
 local INDEX, READY = ended_indexes(10)
 local MOST_PRUNED, SWEEP_EVERY, MOST_SWEPT = 100, 1000, 20000
 local id, request, ttl, ends, aborts = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
@@ -47,12 +47,16 @@ end
 
 local line = redis.call('HGET', runs, id)
 local run = parse_run(line)
-local failure = run and run.failed and redis.call('HGET', failures, id) or nil
 local running = redis.call('ZSCORE', leased, id)
+local past, failure = split_attempts(run and run.noted and redis.call('HGET', attempts, id))
+if running and run then
+  past = with_attempt(past, attempt_line(run, CANCELLED, now, ''))
+end
 -- A full server lets a script continue if its first write needs no memory. What is added
 -- comes before what is removed: if a key of the wrong type ends the script, the lease is still there.
 redis.call('ZREM', leased, '')
-store_ended(ended, INDEX, CANCELLED, { id, ended_record(CANCELLED, 0, request, line or '', failure, record) }, { ttl })
+store_ended(ended, INDEX, CANCELLED,
+  { id, ended_record(CANCELLED, 0, request, line or '', failure ~= '' and failure or nil, record, past) }, { ttl })
 for _, index in pairs(INDEX) do
   -- A queue without workers is not reaped, and its clients go on to cancel jobs.
   prune(ended, index, MOST_PRUNED)
@@ -65,7 +69,7 @@ end
 redis.call('ZREM', leased, id)
 redis.call('HDEL', jobs, id)
 redis.call('HDEL', runs, id)
-redis.call('HDEL', failures, id)
+redis.call('HDEL', attempts, id)
 if running and run then
   redis.pcall('PUBLISH', aborts .. run.worker, string.format('%d %s %s %s', run.epoch, run.enqueued, ARGV[6], id))
 end

@@ -1,12 +1,12 @@
 -- reap: take back the jobs of one queue with an expired lease, and remove expired records; a sign of life of a worker.
 --
--- Needs    clock batches scores states runs records ended wakes waits outage
--- KEYS     jobs runs leased failures ended waits wake suspects signs crashed ended_indexes ready:0-9
+-- Needs    clock batches scores states runs attempts records ended wakes waits outage
+-- KEYS     jobs runs leased attempts ended waits wake suspects signs crashed ended_indexes ready:0-9
 -- ARGV     1 most jobs   2 channel of ends, without the job id   3 ms to keep dead jobs
 --          4 most dead jobs to keep   5 length of the worker's leases, ms
 -- Returns  the server's time in ms; then for each job, the one whose lease expired last first: id, worker, 1 if that
 --          was a crash or 0, crashes, `pending` or `dead`
-local jobs, runs, leased, failures, ended, waits, wake, suspects, signs, crashed = unpack(KEYS)
+local jobs, runs, leased, attempts, ended, waits, wake, suspects, signs, crashed = unpack(KEYS)
 local INDEX, READY = ended_indexes(11)
 local limit, channel, dead_ttl, most_dead = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local lease = tonumber(ARGV[5])
@@ -28,17 +28,22 @@ store_signs(signs, life)
 local found = redis.call('ZRANGEBYSCORE', leased, '-inf', '(' .. string.format('%.0f', reapable(life) + 1),
   'WITHSCORES', 'LIMIT', 0, limit)
 local reply, lapsed, orphans, over, front = { now }, {}, {}, {}, {}
-local reruns, dead_entries, ttls, ranked = {}, {}, {}, {}
+local reruns, dead_entries, ttls, ranked, noted = {}, {}, {}, {}, {}
 
-local function mark_dead(id, run, record)
-  local failure = run.failed and redis.call('HGET', failures, id) or nil
+local function mark_dead(id, run, record, past, failure)
+  local body = failure ~= '' and failure or nil
   dead_entries[#dead_entries + 1] = id
-  dead_entries[#dead_entries + 1] = ended_record(DEAD, 0, 'crashed', run_line(run), failure, record)
+  dead_entries[#dead_entries + 1] = ended_record(DEAD, 0, 'crashed', run_line(run), body, record, past)
   ttls[#ttls + 1] = dead_ttl
   over[#over + 1] = id
 end
 
-local function put_back(id, run, priority)
+local function put_back(id, run, priority, past, failure)
+  run.noted = past .. failure ~= ''
+  if run.noted then
+    noted[#noted + 1] = id
+    noted[#noted + 1] = past .. '\n' .. failure
+  end
   reruns[#reruns + 1] = id
   reruns[#reruns + 1] = run_line(run)
   if run.crashes > 0 then
@@ -54,7 +59,7 @@ end
 -- The run of a job whose run line is gone. Its epoch is unknown, so it gets one that no earlier lease can have.
 local function unknown_run(record)
   return {
-    failed = false, epoch = 1000000, enqueued = string.match(record, '^(%d+) ') or '0', attempt = 1, crashes = 0,
+    noted = false, epoch = 1000000, enqueued = string.match(record, '^(%d+) ') or '0', attempt = 1, crashes = 0,
     hand_backs = 0, claimed = '0', worker = '', probation = 0, since = 0,
   }
 end
@@ -87,6 +92,12 @@ end
 
 local function take_back(id, run, record, place)
   local final = false
+  local past, failure = split_attempts(run.noted and redis.call('HGET', attempts, id))
+  if tonumber(run.claimed) > 0 then
+    -- It is known to have run until its lease was extended last.
+    local outcome = forgiven(place) and ATTEMPT_LOST or ATTEMPT_CRASHED
+    past = with_attempt(past, attempt_line(run, outcome, math.floor(place) - lease, ''))
+  end
   run.state = RUN_REAP
   note_start(run)
   if forgiven(place) then
@@ -96,9 +107,9 @@ local function take_back(id, run, record, place)
     final = count_crash(run, math.floor(place), whole_number(header_of(record).c, 1, 1000, MAX_CRASHES))
   end
   if final then
-    mark_dead(id, run, record)
+    mark_dead(id, run, record, past, failure)
   else
-    put_back(id, run, priority_of(place))
+    put_back(id, run, priority_of(place), past, failure)
   end
   for _, part in ipairs({ id, run.worker, forgiven(place) and 0 or 1, run.crashes, final and 'dead' or 'pending' }) do
     reply[#reply + 1] = part
@@ -139,12 +150,13 @@ for priority, members in pairs(front) do
   spread('LPUSH', KEYS[READY + priority], members)
 end
 spread('ZADD', suspects, ranked)
+spread('HSET', attempts, noted)
 spread('HSET', runs, reruns)
 spread('ZREM', leased, lapsed)
 spread('HDEL', jobs, over)
 spread('HDEL', runs, over)
 spread('HDEL', runs, orphans)
-spread('HDEL', failures, over)
+spread('HDEL', attempts, over)
 if #reruns > 0 then
   wake_workers(wake, #reruns / 2)
 end

@@ -1,10 +1,10 @@
 -- retry_job: enqueue a failed, cancelled, dead or expired job again, with no attempts counted.
 --
--- Needs    clock batches scores states runs records due ended wakes
--- KEYS     jobs runs due cancelled_ids failures ended wake ended_indexes ready:0-9
+-- Needs    clock batches scores states runs attempts records due ended wakes
+-- KEYS     jobs runs due cancelled_ids attempts ended wake ended_indexes ready:0-9
 -- ARGV     1 job id   2 request id
 -- Returns  1 if the script enqueued it, 0 if it is unknown or in another state
-local jobs, runs, due, cancelled_ids, failures, ended, wake = unpack(KEYS)
+local jobs, runs, due, cancelled_ids, attempts, ended, wake = unpack(KEYS)
 local INDEX, READY = ended_indexes(8)
 local MOST_PROMOTED = 1000
 local id, request = ARGV[1], ARGV[2]
@@ -22,8 +22,12 @@ if not index or not is_kept(index, id) then
 end
 
 local past = parse_run(kept.run) or { epoch = 0, worker = '' }
+local told = kept.attempts
+if kept.settled == '1' and past.claimed then
+  told = with_attempt(told, attempt_line(past, kept.state, tonumber(kept.finished), kept.body))
+end
 local run = {
-  state = RUN_REPLAY, failed = kept.body ~= '', started = true, epoch = past.epoch, hand_backs = 0,
+  state = RUN_REPLAY, noted = told .. kept.body ~= '', started = true, epoch = past.epoch, hand_backs = 0,
   enqueued = string.match(kept.record, '^(%d+) ') or '0',
   attempt = 0, crashes = 0, claimed = '0',
   -- The worker stays: if it repeats its report of the run before, it hears that the report was written.
@@ -38,8 +42,8 @@ end
 local promoted = promote(due, READY, MOST_PROMOTED)
 redis.call('RPUSH', KEYS[READY + line_of(kept.record)], id)
 redis.call('HSET', runs, id, run_line(run))
-if kept.body ~= '' then
-  redis.call('HSET', failures, id, kept.body)
+if run.noted then
+  redis.call('HSET', attempts, id, told .. '\n' .. kept.body)
 end
 redis.call('HSET', jobs, id, kept.record)
 forget_ended(ended, index, { id })

@@ -1,7 +1,7 @@
 -- settle: write how attempts of one queue's jobs ended, each on its own.
 --
--- Needs    clock batches scores states runs ended wakes waits
--- KEYS     jobs runs leased due failures ended waits wake memo:<client> dropped ended_indexes ready:0-9
+-- Needs    clock batches scores states runs attempts ended wakes waits
+-- KEYS     jobs runs leased due attempts ended waits wake memo:<client> dropped ended_indexes ready:0-9
 -- ARGV     1 request id, <report>.<try>: a client that hears no answer repeats its settlements as the same report
 --          2 channel of ends, without the job id   3 ms to keep dead and expired jobs
 --          4 most of each to keep   5 worker id   6 `full` if the server has refused a write; then for each settlement:
@@ -12,11 +12,12 @@
 --          l release: priority, delay ms, 1 if the job was started
 --          b bury: reason, failure or ''       e expired: failure
 --          m completed, result dropped: ms to know of it
+--          A failure is <JSON>\n<traceback>.
 -- Returns  one letter for each settlement: d done, a already done by this epoch and worker, s stale
 --
 -- A full server refuses a settlement that stores a record, unless its client says `full`. The client then sends it again
 -- without results: a settlement must not take more room than its job did, or a full server could not be emptied.
-local jobs, runs, leased, due, failures, ended, waits, wake, memo, dropped = unpack(KEYS)
+local jobs, runs, leased, due, attempts, ended, waits, wake, memo, dropped = unpack(KEYS)
 local INDEX, READY = ended_indexes(11)
 local request, channel, dead_ttl, most_dead = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local owner, FULL = ' ' .. ARGV[5], ARGV[6] == 'full'
@@ -55,8 +56,8 @@ if #recorded > 0 then
   end
 end
 
-local over, unfailed, unleased = {}, {}, {}
-local later, front, rerun, reasons = {}, {}, {}, {}
+local over, unnoted, unleased = {}, {}, {}
+local later, front, rerun, noted = {}, {}, {}, {}
 local kept = {}
 for _, state in ipairs(ENDED) do
   kept[state] = { {}, {} }
@@ -65,8 +66,8 @@ local just_kept, without_record, longest = {}, {}, 0
 
 local function finish(id)
   over[#over + 1] = id
-  if has_failure(lines[id]) then
-    unfailed[#unfailed + 1] = id
+  if has_attempts(lines[id]) then
+    unnoted[#unnoted + 1] = id
   end
   lines[id] = nil
 end
@@ -75,19 +76,24 @@ local function finish_kept(id, state, ttl, note, body)
   if ttl > 0 and records[id] then
     local entries, ttls = kept[state][1], kept[state][2]
     entries[#entries + 1] = id
-    entries[#entries + 1] = ended_record(state, 1, note, lines[id], body, records[id])
+    local past = has_attempts(lines[id]) and split_attempts(redis.call('HGET', attempts, id)) or ''
+    entries[#entries + 1] = ended_record(state, 1, note, lines[id], body, records[id], past)
     ttls[#ttls + 1] = ttl
     just_kept[id] = lines[id]
   end
   finish(id)
 end
 
-local function note_failure(id, run, failure)
-  if failure ~= '' then
-    run.failed = true
-    reasons[#reasons + 1] = id
-    reasons[#reasons + 1] = failure
+-- A full server stores the latest failure, and no attempts.
+local function note_attempt(id, run, outcome, failure)
+  if FULL and failure == '' then
+    return
   end
+  local past, latest = split_attempts(run.noted and redis.call('HGET', attempts, id))
+  past = FULL and '' or with_attempt(past, attempt_line(run, outcome, now, failure))
+  run.noted = true
+  noted[#noted + 1] = id
+  noted[#noted + 1] = past .. '\n' .. (failure ~= '' and failure or latest)
 end
 
 -- A released job goes to the front of its ready list, as it was claimed before the others there.
@@ -118,18 +124,19 @@ end
 local function rerun_job(id, kind, priority, delay, more)
   local run = parse_run(lines[id])
   if kind == 'r' then
+    note_attempt(id, run, ATTEMPT_RETRIED, more)
     run.state = RUN_RETRY
     note_start(run)
-    note_failure(id, run, more)
   else
-    run.attempt = math.max(run.attempt - 1, 0)
-    run.state = (kind == 'h' or delay > 0) and RUN_POSTPONE or RUN_RELEASE
     if kind == 'h' then
+      note_attempt(id, run, ATTEMPT_HANDED_BACK, more)
       run.hand_backs = run.hand_backs + 1
-      note_failure(id, run, more)
     elseif more == '1' then
+      note_attempt(id, run, ATTEMPT_RELEASED, '')
       note_start(run)
     end
+    run.attempt = math.max(run.attempt - 1, 0)
+    run.state = (kind == 'h' or delay > 0) and RUN_POSTPONE or RUN_RELEASE
   end
   put_back(id, run, priority, delay)
 end
@@ -196,7 +203,7 @@ if not done then
   return reply
 end
 
-local stores = #reasons > 0
+local stores = #noted > 0
 for _, entries in pairs(kept) do
   stores = stores or #entries[2] > 0
 end
@@ -235,12 +242,12 @@ if #without_record > 0 then
     redis.call('PEXPIRE', dropped, string.format('%.0f', longest + 60000))
   end
 end
-spread('HSET', failures, reasons)
+spread('HSET', attempts, noted)
 spread('HSET', runs, rerun)
 spread('ZREM', leased, unleased)
 spread('HDEL', jobs, over)
 spread('HDEL', runs, over)
-spread('HDEL', failures, unfailed)
+spread('HDEL', attempts, unnoted)
 spread('ZREM', leased, over)
 notify_waiters(waits, channel, over)
 redis.call('SET', memo, request .. ' ' .. reply .. '\n' .. table.concat(notes, '\n') .. '\n', 'PX', MEMO_TTL)

@@ -1,36 +1,42 @@
 -- ended: records of ended jobs, in one hash. One sorted set for each final state has the time at which each
 -- record is removed. A record is
---   <state> <settled> <finished ms> <length of the body, or -1> <note>\n<run>\n<body><job record>
+--   <state> <settled> <finished ms> <length of the body, or -1>[+<length of the attempts>] <note>\n<run>\n<body>
+--   <attempts><job record>
 -- state: c completed, f failed, x cancelled, d dead, e expired
 -- settled: 1 if the run's own epoch ended the job
 -- note: the reason of a dead job, the request that cancelled it, or the digest of a long payload
 -- body: the result of a completed job, the failure of another
+-- attempts: lines of lib/attempts.lua; the attempt that ended the job is in them only if settled is 0
 local LONGEST_PAYLOAD = 1024
 
 local function digest(payload)
   return string.sub(redis.sha1hex(payload), 1, 16)
 end
 
-local function ended_record(state, settled, note, run, body, record)
+local function ended_record(state, settled, note, run, body, record, attempts)
   if state == COMPLETED and #record > LONGEST_PAYLOAD then
     local head, payload = string.match(record, '^([^\n]*)\n?(.*)$')
     if #payload > LONGEST_PAYLOAD then
       note, record = digest(payload), head .. '\n'
     end
   end
-  return string.format('%s %d %.0f %d %s\n', state, settled, now, body and #body or -1, note)
-    .. (run or '') .. '\n' .. (body or '') .. record
+  local length = attempts ~= '' and '+' .. #attempts or ''
+  return string.format('%s %d %.0f %d%s %s\n', state, settled, now, body and #body or -1, length, note)
+    .. (run or '') .. '\n' .. (body or '') .. attempts .. record
 end
 
 local function parse_ended(text)
-  local state, settled, length, note, run, rest = string.match(text, '^(%a) (%d) %d+ (-?%d+) ([^\n]*)\n([^\n]*)\n(.*)$')
+  local state, settled, finished, length, more, note, run, rest =
+    string.match(text, '^(%a) (%d) (%d+) (-?%d+)%+?(%d*) ([^\n]*)\n([^\n]*)\n(.*)$')
   if not state then
     return nil
   end
   length = math.max(tonumber(length), 0)
+  local start = length + (tonumber(more) or 0) + 1
   return {
-    state = state, settled = settled, note = note, run = run,
-    body = string.sub(rest, 1, length), record = string.sub(rest, length + 1),
+    state = state, settled = settled, finished = finished, note = note, run = run,
+    body = string.sub(rest, 1, length), attempts = string.sub(rest, length + 1, start - 1),
+    record = string.sub(rest, start),
   }
 end
 

@@ -2,7 +2,7 @@
 --   <state><marks> <epoch> <enqueued ms> <attempt> <crashes>[+<hand-backs>][/<probation ms>@<since ms>][!] <claimed ms>
 --   <worker>
 -- state: r running, y retrying, s postponed, p released, c its worker crashed, n put back by hand
--- marks: the sum of 1 if the hash `failures` has the latest failure, and 2 if the job no longer expires, because it was
+-- marks: the sum of 1 if the hash `attempts` has attempts of the job, and 2 if the job no longer expires, because it was
 --   started or replayed
 -- hand-backs: how often workers handed the job back since its latest start; left out if 0
 -- probation, since: fields of CrashHistory in aioq.model.suspects; left out without a crash
@@ -17,7 +17,7 @@ local function parse_run(line)
   end
   local probation, since = string.match(more, '/(%d+)@(%d+)')
   return {
-    state = state, failed = marks % 2 == 1, started = tonumber(marks) >= 2, epoch = tonumber(epoch), enqueued = enqueued,
+    state = state, noted = marks % 2 == 1, started = tonumber(marks) >= 2, epoch = tonumber(epoch), enqueued = enqueued,
     attempt = tonumber(attempt), crashes = tonumber(crashes), hand_backs = tonumber(string.match(more, '^%+(%d+)')) or 0,
     probation = tonumber(probation) or 0, since = tonumber(since) or 0, alone = string.sub(more, -1) == '!',
     claimed = claimed, worker = worker,
@@ -27,7 +27,7 @@ end
 local function run_line(run)
   local crashes = run.hand_backs > 0 and run.crashes .. '+' .. run.hand_backs or run.crashes
   local past = run.crashes > 0 and string.format('/%.0f@%.0f', run.probation, run.since) or ''
-  return string.format('%s%d %d %s %d %s%s%s %s %s', run.state, (run.failed and 1 or 0) + (run.started and 2 or 0),
+  return string.format('%s%d %d %s %d %s%s%s %s %s', run.state, (run.noted and 1 or 0) + (run.started and 2 or 0),
     run.epoch, run.enqueued, run.attempt, crashes, past, run.alone and '!' or '', run.claimed, run.worker)
 end
 
@@ -36,7 +36,7 @@ local function note_start(run)
   run.started, run.hand_backs = true, 0
 end
 
-local function has_failure(line)
+local function has_attempts(line)
   return string.byte(line, 2) % 2 == 1
 end
 

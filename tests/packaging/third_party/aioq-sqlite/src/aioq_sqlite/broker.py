@@ -55,6 +55,7 @@ class SqliteBroker(
 
     protocol_version = 1
     finds_poison_jobs = True
+    stores_attempts = True
 
     def __init__(self, url: str, *, synchronous: str = "normal", clock: Clock | None = None) -> None:
         if synchronous not in ("normal", "full"):

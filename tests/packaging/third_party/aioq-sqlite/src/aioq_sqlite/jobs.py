@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from aioq.model.job import Failure, JobRecord, Lease
+from aioq.model.attempts import add_attempt
+from aioq.model.job import Attempt, AttemptOutcome, Failure, JobRecord, Lease
 from aioq.model.states import JobState, Verb, after
 from aioq.model.suspects import CrashHistory
 from aioq_sqlite.transaction import Transaction
@@ -18,6 +19,7 @@ __all__ = [
     "DEAD_RETENTION",
     "READY_ORDER",
     "STARTED",
+    "attempts_with",
     "end",
     "failure_text",
     "find",
@@ -27,6 +29,7 @@ __all__ = [
     "move",
     "record_of",
     "result_name",
+    "unsettled",
     "update",
 ]
 
@@ -104,9 +107,24 @@ def record_of(row: sqlite3.Row) -> JobRecord:
     fields = {field: row[field] for field in JobRecord.__struct_fields__}
     fields["state"] = state = JobState(row["state"])
     fields["failure"] = msgspec.json.decode(row["failure"], type=Failure) if row["failure"] else None
+    fields["attempts"] = msgspec.json.decode(row["attempts"], type=tuple[Attempt, ...])
     if state not in (JobState.SCHEDULED, JobState.RETRYING):
         fields["run_at"] = None
     return JobRecord(**fields)
+
+
+def attempts_with(row: sqlite3.Row, attempt: Attempt | None) -> bytes:
+    """Return the attempts of a job as they are stored, with one more."""
+    return msgspec.json.encode(add_attempt(msgspec.json.decode(row["attempts"], type=tuple[Attempt, ...]), attempt))
+
+
+def unsettled(row: sqlite3.Row, outcome: AttemptOutcome, until: float) -> bytes:
+    """Return the attempts of a job, with one that no worker settled."""
+    started_at, duration = row["started_at"], max(until - row["started_at"], 0.0)
+    attempt = Attempt(
+        number=row["attempt"], worker_id=row["worker_id"], started_at=started_at, duration=duration, outcome=outcome
+    )
+    return attempts_with(row, attempt)
 
 
 def failure_text(failure: Failure | None) -> bytes | None:

@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from aioq.model.job import Lease, Reaped
+from aioq.model.job import AttemptOutcome, Lease, Reaped
 from aioq.model.outage import SignsOfLife, forgives, note_extended, note_sign, reapable, set_back
 from aioq.model.states import JobState, Verb
 from aioq.model.suspects import EXCUSE_WINDOW, after_crash
 from aioq_sqlite.database import Role
-from aioq_sqlite.jobs import DEAD_RETENTION, STARTED, end, history_of, line_up, update
+from aioq_sqlite.jobs import DEAD_RETENTION, STARTED, end, history_of, line_up, unsettled, update
 from aioq_sqlite.settling import held
 from aioq_sqlite.transaction import Transaction
 
@@ -89,7 +89,8 @@ def _reap_queue(transaction: Transaction, queue: str, lease: float, limit: int) 
 def _reap(transaction: Transaction, row: sqlite3.Row, lease: float, *, crashed: bool) -> Reaped:
     crashes = row["crashes"]
     if not crashed:
-        state = line_up(transaction, row, Verb.REAP, attempt=row["attempt"] - 1, **STARTED)
+        told = unsettled(row, AttemptOutcome.LOST, row["deadline"] - lease)
+        state = line_up(transaction, row, Verb.REAP, attempt=row["attempt"] - 1, attempts=told, **STARTED)
     else:
         crashes, state = _crash(transaction, row, lease)
     worker_id = row["worker_id"]
@@ -117,6 +118,7 @@ def _crash(transaction: Transaction, row: sqlite3.Row, lease: float) -> tuple[in
         "crashes": history.crashes,
         "probation": history.probation,
         "crashed_since": history.since,
+        "attempts": unsettled(row, AttemptOutcome.CRASHED, row["deadline"] - lease),
         **STARTED,
     }
     if is_dead:

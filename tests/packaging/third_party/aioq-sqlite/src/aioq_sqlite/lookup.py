@@ -6,10 +6,20 @@ from typing import Any
 
 import msgspec
 
-from aioq.model.job import CancelledRun, JobRecord, QueueStats
+from aioq.model.job import AttemptOutcome, CancelledRun, JobRecord, QueueStats
 from aioq.model.states import FINAL_STATES, JobState, Verb
 from aioq_sqlite.database import Role
-from aioq_sqlite.jobs import CANCELLED_RETENTION, CLEARED, READY_ORDER, STARTED, end, find, line_up, record_of
+from aioq_sqlite.jobs import (
+    CANCELLED_RETENTION,
+    CLEARED,
+    READY_ORDER,
+    STARTED,
+    end,
+    find,
+    line_up,
+    record_of,
+    unsettled,
+)
 from aioq_sqlite.transaction import Transaction
 
 __all__ = ["JobStoreRole"]
@@ -71,8 +81,10 @@ def _cancel(transaction: Transaction, queue: str, job_id: str) -> bool:
     row = find(transaction, queue, job_id)
     if row is None or row["state"] in FINAL_STATES:
         return False
-    end(transaction, row, Verb.CANCEL, CANCELLED_RETENTION)
-    if row["state"] == JobState.RUNNING:
+    running = row["state"] == JobState.RUNNING
+    told = unsettled(row, AttemptOutcome.CANCELLED, transaction.now) if running else row["attempts"]
+    end(transaction, row, Verb.CANCEL, CANCELLED_RETENTION, attempts=told)
+    if running:
         run = CancelledRun(job_id=job_id, queue=queue, epoch=row["epoch"], enqueued_at=row["enqueued_at"])
         transaction.signal("cancelled", row["worker_id"], msgspec.json.encode(run))
     return True

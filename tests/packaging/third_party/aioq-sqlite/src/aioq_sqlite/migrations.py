@@ -21,6 +21,7 @@ MIGRATIONS = {
     "2: tables of entries and ticks": "2_crons.sql",
     "3: table of workers that fire entries": "3_attendance.sql",
     "4: table of schedules that clients store": "4_schedules.sql",
+    "5: attempts of jobs": "5_attempts.sql",
 }
 
 

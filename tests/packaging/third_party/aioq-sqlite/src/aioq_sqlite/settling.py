@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import assert_never
+from typing import Any, assert_never
 
+from aioq.model.attempts import attempt_of
 from aioq.model.job import Completed, Dead, Expired, Failed, HandedBack, Lease, Released, Retried, Settled, Settlement
 from aioq.model.states import JobState, Verb
 from aioq_sqlite.database import Role
-from aioq_sqlite.jobs import DEAD_RETENTION, STARTED, end, failure_text, line_up
+from aioq_sqlite.jobs import DEAD_RETENTION, STARTED, attempts_with, end, failure_text, line_up
 from aioq_sqlite.transaction import Transaction
 
 __all__ = ["SettleRole", "held"]
@@ -48,31 +49,36 @@ def _settle(transaction: Transaction, settlement: Settlement) -> Settled:
     row = held(transaction, lease)
     if row is None:
         return Settled.ALREADY if _known(transaction, lease) else Settled.STALE
+    attempt = attempt_of(settlement, started_at=row["started_at"], now=transaction.now)
+    told: dict[str, Any] = {"attempts": attempts_with(row, attempt)}
     match settlement:
         case Completed(result=result, retain_for=seconds):
-            end(transaction, row, Verb.COMPLETE, seconds, result=result)
+            end(transaction, row, Verb.COMPLETE, seconds, result=result, **told)
         case Failed(failure=failure, retain_for=seconds):
-            end(transaction, row, Verb.FAIL, seconds, failure=failure_text(failure))
+            end(transaction, row, Verb.FAIL, seconds, failure=failure_text(failure), **told)
         case Dead(reason=reason, failure=failure):
-            end(transaction, row, Verb.MARK_DEAD, DEAD_RETENTION, reason=reason, failure=failure_text(failure))
+            told |= {"failure": failure_text(failure)}
+            end(transaction, row, Verb.MARK_DEAD, DEAD_RETENTION, reason=reason, **told)
         case Expired(failure=failure):
-            end(transaction, row, Verb.EXPIRE, DEAD_RETENTION, failure=failure_text(failure))
+            end(transaction, row, Verb.EXPIRE, DEAD_RETENTION, failure=failure_text(failure), **told)
         case Retried() | Released() | HandedBack():
-            _put_back(transaction, row, settlement)
+            _put_back(transaction, row, settlement, told)
         case _:
             assert_never(settlement)
     return Settled.DONE
 
 
-def _put_back(transaction: Transaction, row: sqlite3.Row, settlement: Retried | Released | HandedBack) -> None:
+def _put_back(
+    transaction: Transaction, row: sqlite3.Row, settlement: Retried | Released | HandedBack, told: dict[str, Any]
+) -> None:
     attempt = row["attempt"] - 1  # what is released or handed back does not count
     match settlement:
         case Retried(delay=delay, failure=failure):
             text = failure_text(failure) or row["failure"]
-            line_up(transaction, row, Verb.RETRY, delay=delay, failure=text, **STARTED)
+            line_up(transaction, row, Verb.RETRY, delay=delay, failure=text, **STARTED, **told)
         case Released(delay=delay, started=started):
             verb = Verb.POSTPONE if delay > 0 else Verb.RELEASE
-            line_up(transaction, row, verb, delay=delay, attempt=attempt, **(STARTED if started else {}))
+            line_up(transaction, row, verb, delay=delay, attempt=attempt, **(STARTED if started else {}), **told)
         case HandedBack(delay=delay, failure=failure):
-            text, times = failure_text(failure) or row["failure"], row["hand_backs"] + 1
-            line_up(transaction, row, Verb.POSTPONE, delay=delay, attempt=attempt, failure=text, hand_backs=times)
+            told |= {"failure": failure_text(failure) or row["failure"], "hand_backs": row["hand_backs"] + 1}
+            line_up(transaction, row, Verb.POSTPONE, delay=delay, attempt=attempt, **told)
