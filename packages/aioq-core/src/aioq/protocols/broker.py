@@ -29,7 +29,7 @@ class Broker(Protocol):
     a broker without waiting for anything; it raises `BrokerConfigError` if the URL is invalid.
 
     To find the job that crashes its workers is optional. A broker that does it as `aioq.model.suspects` says has the
-    attribute `finds_poison_jobs = True`. One with a `JobStore` that fills `JobRecord.attempts` has `stores_attempts = True`.
+    attribute `finds_poison_jobs = True`. A broker that fills `JobRecord.attempts` has `stores_attempts = True`.
     """
 
     @property
