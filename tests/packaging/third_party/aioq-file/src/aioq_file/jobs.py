@@ -287,7 +287,7 @@ def _put_back(
 
 
 def _text(failure: Failure | None) -> str | None:
-    return json.dumps([failure.type, failure.message, failure.traceback]) if failure else None
+    return json.dumps([failure.type, failure.message, failure.traceback, failure.place]) if failure else None
 
 
 def _reap_queue(db: sqlite3.Connection, queue: str, now: float, lease: float, limit: int) -> list[Reaped]:
