@@ -69,7 +69,7 @@ class ScheduleQueries:
     def count(self: Schedule, start: datetime, end: datetime) -> int:
         """Return the number of ticks in [start, end), as `between` yields them.
 
-        Cron expressions and intervals compute it. Other schedules visit each tick, a million at most.
+        Cron expressions and `Every` compute it. Other schedules visit each tick, a million at most.
 
         Raises:
             TypeError: `start` or `end` is not a datetime.

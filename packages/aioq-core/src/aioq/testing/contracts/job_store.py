@@ -38,7 +38,7 @@ class JobStoreContract(TransitionContract, StoredIdentityContract):
         return broker
 
     async def settled(self, broker: Broker, settlement: Settlement) -> None:
-        """Settle one job, and insist that it worked."""
+        """Settle one job, and check that the broker accepts the settlement."""
         assert await broker.settle([settlement]) == [Settled.DONE]
 
     async def leased(self, broker: Broker, id: str = "a") -> Lease:
@@ -55,7 +55,7 @@ class JobStoreContract(TransitionContract, StoredIdentityContract):
     async def test_get_job_unknown_returns_none(self, broker: Broker, store: JobStore) -> None:
         """There is no record of an unknown id, nor of a job in another queue."""
         await broker.enqueue([self.job("a")])
-        assert await store.get_job("nobody", queue="q") is None
+        assert await store.get_job("unknown", queue="q") is None
         assert await store.get_job("a", queue="other") is None
 
     async def test_get_job_new_job_is_pending(self, broker: Broker, store: JobStore) -> None:
@@ -66,7 +66,7 @@ class JobStoreContract(TransitionContract, StoredIdentityContract):
         assert (record.priority, record.attempt, record.run_at, record.worker_id) == (3, 0, None, None)
 
     async def test_get_job_delayed_job_is_scheduled(self, broker: Broker, store: JobStore) -> None:
-        """The record of a scheduled job says when it comes due."""
+        """The record of a scheduled job has the time at which it comes due."""
         await broker.enqueue([self.job("a", delay=600)])
         record = await self.record(store)
         assert record.state is JobState.SCHEDULED
@@ -140,7 +140,7 @@ class JobStoreContract(TransitionContract, StoredIdentityContract):
         assert (record.id, record.reason, record.crashes) == ("a", "crashed", 1)
 
     async def test_list_jobs_by_state(self, broker: Broker, store: JobStore) -> None:
-        """Every state lists its own jobs; pending ones in the order of execution."""
+        """`list_jobs` returns the jobs of one state; pending ones in the order of execution."""
         jobs = [self.job("low", priority=1), self.job("high", priority=9), self.job("late", delay=600)]
         await broker.enqueue([*jobs, self.job("elsewhere", queue="other")])
         assert [record.id for record in await store.list_jobs("q", JobState.PENDING)] == ["high", "low"]
@@ -194,7 +194,7 @@ class JobStoreContract(TransitionContract, StoredIdentityContract):
         assert [stats.queue for stats in await store.queue_stats()] == ["q", "z"]
 
     async def test_queue_stats_omit_queues_without_past(self, broker: Broker, store: JobStore) -> None:
-        """A queue that workers only claimed from, reaped and asked about is not listed."""
+        """A queue that never had a job is not listed, although workers claimed from it and reaped it."""
         await broker.enqueue([self.job("a")])
         await self.claim(broker, queues=("new", "q"))
         await broker.reap(["new", "q"])
@@ -203,7 +203,7 @@ class JobStoreContract(TransitionContract, StoredIdentityContract):
 
     @pytest.mark.parametrize("changes", [{}, {"delay": 600.0}], ids=["pending", "scheduled"])
     async def test_cancel_job_waiting(self, broker: Broker, store: JobStore, changes: dict[str, object]) -> None:
-        """A waiting job can be cancelled and is then not run."""
+        """A waiting job can be cancelled, and no worker gets it afterwards."""
         await broker.enqueue([self.job("a", **changes)])
         assert await store.cancel_job("a", queue="q") is True
         assert await store.cancel_job("a", queue="q") is False
@@ -228,7 +228,7 @@ class JobStoreContract(TransitionContract, StoredIdentityContract):
         assert await store.retry_job("a", queue="q") is True
 
     async def test_cancel_job_running_loses_lease(self, broker: Broker, store: JobStore) -> None:
-        """Cancelling a running job makes its lease lost and its settlement stale."""
+        """After the cancellation of a running job its lease is lost, and its settlement is not accepted."""
         lease = await self.leased(broker)
         assert await store.cancel_job("a", queue="q") is True
         assert await broker.extend([lease], seconds=60) == [lease]
@@ -239,7 +239,7 @@ class JobStoreContract(TransitionContract, StoredIdentityContract):
         """Cancelling an ended or unknown job returns False and changes nothing."""
         await self.settled(broker, Completed(lease=await self.leased(broker), result=b"1", retain_for=60))
         assert await store.cancel_job("a", queue="q") is False
-        assert await store.cancel_job("nobody", queue="q") is False
+        assert await store.cancel_job("unknown", queue="q") is False
         assert (await self.record(store)).state is JobState.COMPLETED
 
     async def test_retry_job_ended_jobs_run_again(self, broker: Broker, store: JobStore) -> None:
@@ -255,7 +255,7 @@ class JobStoreContract(TransitionContract, StoredIdentityContract):
         assert {id: (lease.payload, lease.attempt, lease.priority) for id, lease in again.items()} == {
             id: (id.encode(), 1, 7) for id in "abcd"
         }
-        # Attempts are counted anew, epochs are not: a late report of the first run has to stay stale.
+        # Attempts start again at 1, epochs go on: a late report of the first run has to stay stale.
         assert again["a"].epoch > a.epoch
         assert await store.list_dead_jobs("q") == []
         assert await store.list_jobs("q", JobState.EXPIRED) == []
@@ -268,10 +268,10 @@ class JobStoreContract(TransitionContract, StoredIdentityContract):
         assert await store.retry_job("a", queue="q") is False
         await self.settled(broker, Completed(lease=lease, result=b"1", retain_for=60))
         assert await store.retry_job("a", queue="q") is False
-        assert await store.retry_job("nobody", queue="q") is False
+        assert await store.retry_job("unknown", queue="q") is False
 
     async def test_retry_job_resets_counts_and_place(self, broker: Broker, store: JobStore) -> None:
-        """A replayed job has no crashes, stands behind other jobs, and keeps only its failure."""
+        """A replayed job has no crashes, is claimed after other jobs, and keeps only its failure."""
         await broker.enqueue([self.job("a", max_crashes=2)])
         for _ in range(2):
             await self.claim_one(broker, lease=self.tick)
