@@ -22,7 +22,7 @@ Helper: TypeAlias = Callable[[str], str]
 COMMANDS = (
     "worker", "cron list", "cron next", "cron explain", "cron run", "cron pause", "cron resume", "cron add", "cron remove",
     "cron backfill",
-    "cron history", "cron diff", "jobs show", "tasks diff", "check", "doctor", "broker migrate", "demo",
+    "cron history", "cron diff", "jobs show", "tasks diff", "check", "doctor", "broker migrate", "web", "demo",
 )  # fmt: skip
 
 GROUPS = {command.split()[0] for command in COMMANDS if " " in command}

@@ -12,6 +12,7 @@ import pytest
 import aioq
 import aioq_cron
 import aioq_redis
+import aioq_web
 from aioq import TaskOptions, context, cron, errors, protocols, testing
 from aioq.model import cron as ticks
 from aioq.model import health as findings
@@ -35,7 +36,9 @@ def documented() -> set[object]:
     return found
 
 
-@pytest.mark.parametrize("package", [aioq, aioq_cron, aioq_redis, testing], ids=lambda package: package.__name__)
+@pytest.mark.parametrize(
+    "package", [aioq, aioq_cron, aioq_redis, aioq_web, testing], ids=lambda package: package.__name__
+)
 def test_reference_has_public_names(package: ModuleType) -> None:
     """The page documents every exported name of a package."""
     known = documented()

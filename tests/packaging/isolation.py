@@ -85,6 +85,17 @@ def redis() -> None:
     assert all(script.startswith("--") for script in scripts)
 
 
+def pages() -> None:
+    """Make a dashboard, and find its templates and files."""
+    from aioq import Aarq
+    from aioq_web import dashboard
+    from aioq_web.environment import ASSETS, new_environment
+
+    assert dashboard(Aarq("memory://")).routes
+    assert all(ASSETS.values())
+    assert "layout.html" in new_environment().list_templates()
+
+
 def suites() -> None:
     """Find the suites and machines that the brokers of third parties must pass."""
     from aioq import testing
@@ -112,6 +123,7 @@ CASES = {
     "aioq-core[testing]": Case(("aioq",), ("aioq_cron", "aioq_redis", "croniter", "redis"), (job, suites), skip=()),
     "aioq-cron": Case(("aioq_cron",), ("aioq_redis", "redis", "pytest"), (job, cron)),
     "aioq-redis": Case(("aioq_redis",), ("aioq_cron", "croniter", "redis", "pytest"), (job, redis)),
+    "aioq-web": Case(("aioq_web",), ("aioq_cron", "aioq_redis", "croniter", "redis", "pytest"), (job, pages)),
     "aioq": Case(("aioq", "aioq_redis"), ("aioq_cron", "croniter", "redis", "pytest"), (job, redis)),
     "aioq[cron]": Case(("aioq", "aioq_cron", "aioq_redis"), ("redis", "pytest"), (job, cron, redis)),
 }

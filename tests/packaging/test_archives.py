@@ -11,7 +11,7 @@ from hatchling.build import build_sdist, build_wheel
 
 from tests.packaging.workspace import CODE, DISTRIBUTIONS, ROOT, metadata
 
-SOURCES = (".py", ".lua", "py.typed")
+SOURCES = (".py", ".lua", "py.typed", ".html", ".svg", ".css", ".js")
 
 
 def built_wheel(distribution: str, target: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -45,7 +45,7 @@ def sources(distribution: str) -> set[str]:
 
 @pytest.mark.parametrize("distribution", CODE)
 def test_wheel_has_only_the_package(distribution: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The wheel has code, `py.typed` and Lua scripts, and no other files."""
+    """The wheel has code, `py.typed`, Lua scripts and the parts of pages, and no other files."""
     names = set(built_wheel(distribution, tmp_path, monkeypatch))
     package = {name for name in names if ".dist-info/" not in name}
     assert package == sources(distribution)

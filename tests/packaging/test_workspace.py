@@ -51,13 +51,16 @@ def test_distributions_share_one_version(distribution: str) -> None:
 
 def test_umbrella_pins_its_parts() -> None:
     """The umbrella requires the parts of its own version."""
-    pins = requirements("aioq") | requirements("aioq", "cron") | requirements("aioq", "all")
+    pins = (
+        requirements("aioq") | requirements("aioq", "cron") | requirements("aioq", "web") | requirements("aioq", "all")
+    )
     assert {name: str(pin.specifier) for name, pin in pins.items()} == dict.fromkeys(CODE, f"=={VERSION}")
     assert requirements("aioq").keys() == {"aioq-core", "aioq-redis"}
     assert requirements("aioq", "cron").keys() == {"aioq-cron"}
+    assert requirements("aioq", "web").keys() == {"aioq-web"}
 
 
-@pytest.mark.parametrize("distribution", ["aioq-cron", "aioq-redis"])
+@pytest.mark.parametrize("distribution", ["aioq-cron", "aioq-redis", "aioq-web"])
 def test_satellite_requires_core_of_its_minor_version(distribution: str) -> None:
     """A satellite works with its own core and later ones of its minor version, and with no other."""
     major, minor, patch = map(int, VERSION.split("."))
@@ -71,7 +74,7 @@ def test_satellite_requires_core_of_its_minor_version(distribution: str) -> None
 def test_distributions_have_the_same_build_hook() -> None:
     """Each distribution that requires another has a copy of the hook, which its sdist needs."""
     hooks = {path.parent.name: path.read_text("utf-8") for path in ROOT.glob("packages/*/hatch_build.py")}
-    assert hooks.keys() == {"aioq", "aioq-cron", "aioq-redis"}
+    assert hooks.keys() == {"aioq", "aioq-cron", "aioq-redis", "aioq-web"}
     assert len(set(hooks.values())) == 1
 
 

@@ -1,0 +1,24 @@
+"""The pages, by path. Each function returns the page of a request."""
+
+from typing import Final
+
+from aioq_web.pages.cron import cron
+from aioq_web.pages.crons import crons
+from aioq_web.pages.job import job
+from aioq_web.pages.jobs import jobs
+from aioq_web.pages.overview import overview
+from aioq_web.pages.queues import queues
+from aioq_web.pages.workers import workers
+
+__all__ = ["PAGES"]
+
+PAGES: Final = {
+    "/": overview,
+    "/jobs": jobs,
+    "/jobs/{queue}/{id:path}": job,
+    "/queues": queues,
+    "/workers": workers,
+    "/crons": crons,
+    "/crons/{queue}/{name}": cron,
+}
+"""The function of each page, by its path."""

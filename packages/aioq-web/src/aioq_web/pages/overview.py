@@ -1,0 +1,88 @@
+"""Shows whether anything is wrong, and what is to be done first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from aioq_web.pages.crons import CronRow, cron_rows
+from aioq_web.pages.queues import QueueRow, queue_rows
+from aioq_web.text import count_of
+from aioq_web.view import Page, View
+
+__all__ = ["overview"]
+
+MAX_ROWS = 6
+"""Rows of each table."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concern:
+    """Something that needs a person."""
+
+    css: str
+    icon: str
+    head: str
+    text: str
+    link: str
+    button: str
+
+
+async def overview(view: View) -> Page:
+    """Show what needs a person, the figures of now, and the first rows of each list."""
+    rows, crons = queue_rows(view), cron_rows(view)
+    workers = view.snapshot.workers
+    values = {
+        "concerns": [*_of_queues(view, rows), *_of_workers(view), *_of_crons(view, crons)],
+        "queues": rows[:MAX_ROWS],
+        "workers": sorted(workers or (), key=lambda worker: worker.started_at)[:MAX_ROWS],
+        "crons": [row for row in crons if row.next is not None][:MAX_ROWS],
+        "counts": {"queues": len(rows), "workers": len(workers or ()), "crons": len(crons)},
+        "running": sum(row.stats.running for row in rows),
+        "slots": sum(worker.concurrency for worker in workers or ()),
+        "waiting": sum(row.stats.pending for row in rows),
+        "later": sum(row.stats.scheduled for row in rows),
+        "dead": sum(row.stats.dead for row in rows),
+        "expired": sum(row.stats.expired for row in rows),
+        "kept": view.snapshot.queues is not None,
+    }
+    return Page("overview.html", "Overview", values)
+
+
+def _of_queues(view: View, rows: list[QueueRow]) -> Iterator[Concern]:
+    for row in rows:
+        stats = row.stats
+        if row.orphaned:
+            yield Concern(
+                css="failed", icon="queues", head=f"No worker consumes {stats.queue}.",
+                text=f"{count_of(stats.pending, 'job waits', 'jobs wait')}, {stats.scheduled:,} later.",
+                link=view.url("queues"), button="Queue",
+            )  # fmt: skip
+        if stats.dead or stats.expired:
+            yield Concern(
+                css="dead", icon="dead",
+                head=f"{count_of(stats.dead + stats.expired, 'job', 'jobs')} of {stats.queue} will not run:",
+                text=f"{stats.dead:,} dead, {stats.expired:,} expired.",
+                link=view.url("jobs", state="dead" if stats.dead else "expired", queue=stats.queue), button="Jobs",
+            )  # fmt: skip
+
+
+def _of_workers(view: View) -> Iterator[Concern]:
+    for worker in view.snapshot.workers or ():
+        if worker.stuck:
+            yield Concern(
+                css="failed", icon="stuck",
+                head=count_of(worker.stuck, "slot is stuck", "slots are stuck"),
+                text=f"on {worker.id}.",
+                link=view.url("workers"), button="Worker",
+            )  # fmt: skip
+
+
+def _of_crons(view: View, rows: list[CronRow]) -> Iterator[Concern]:
+    for row in rows:
+        if row.overdue is not None:
+            yield Concern(
+                css="retrying", icon="crons", head=f"{row.name} is overdue",
+                text=f"since {view.moment(row.overdue).relative}.",
+                link=view.url("crons", row.queue, row.name), button="Cron",
+            )  # fmt: skip

@@ -1,0 +1,88 @@
+"""Reads the facts that most pages share, at most once a second for all readers together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import anyio
+
+from aioq import Aarq
+from aioq.clock import Clock, SystemClock
+from aioq.conformance import supports
+from aioq.model.cron import CronStatus
+from aioq.model.job import QueueStats, WorkerInfo
+from aioq.protocols import JobStore, TickLedger, WorkerRegistry
+
+__all__ = ["Snapshot", "Snapshots"]
+
+MAX_AGE = 1.0
+"""Seconds for which a snapshot is used."""
+
+TIMEOUT = 5.0
+"""Seconds to wait for the broker."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """What the broker says about its queues, workers and crons. A part is None if the broker has no protocol for it."""
+
+    now: float
+    """The broker's clock, in seconds since 1970."""
+    queues: Sequence[QueueStats] | None = None
+    workers: Sequence[WorkerInfo] | None = None
+    crons: Sequence[CronStatus] | None = field(default=None, repr=False)
+
+    @cached_property
+    def paused_crons(self) -> list[CronStatus]:
+        """The entries that are paused, the longest first."""
+        paused = [status for status in self.crons or () if status.pause and not status.retired_at]
+        return sorted(paused, key=lambda status: status.pause.at if status.pause else 0.0)
+
+    @cached_property
+    def stuck(self) -> int:
+        """Slots of all workers whose tasks cannot be stopped."""
+        return sum(worker.stuck for worker in self.workers or ())
+
+    def workers_of(self, queue: str) -> list[WorkerInfo]:
+        """Return the workers that consume a queue."""
+        return [worker for worker in self.workers or () if queue in worker.queues]
+
+
+class Snapshots:
+    """Takes snapshots of an app's broker, and shares each among all requests of the next second."""
+
+    def __init__(self, app: Aarq, clock: Clock | None = None) -> None:
+        self._app = app
+        self._clock = clock or SystemClock()
+        self._lock = anyio.Lock()
+        self._latest: Snapshot | None = None
+        self._taken_at = 0.0
+
+    async def latest(self) -> Snapshot:
+        """Return a snapshot that is at most a second old.
+
+        Raises:
+            BrokerUnavailable, TimeoutError: The broker does not answer.
+        """
+        async with self._lock:
+            if self._latest is None or self._clock.monotonic() - self._taken_at > MAX_AGE:
+                with anyio.fail_after(TIMEOUT):
+                    self._latest = await self._take()
+                self._taken_at = self._clock.monotonic()
+            return self._latest
+
+    def forget(self) -> None:
+        """Take a new snapshot with the next request, because something was changed."""
+        self._latest = None
+
+    async def _take(self) -> Snapshot:
+        await self._app.connect()
+        broker = self._app.broker
+        return Snapshot(
+            now=await broker.time(),
+            queues=await broker.queue_stats() if supports(broker, JobStore) else None,
+            workers=await broker.list_workers() if supports(broker, WorkerRegistry) else None,
+            crons=await broker.cron_statuses(self._app.name) if supports(broker, TickLedger) else None,
+        )

@@ -1,0 +1,108 @@
+"""Changes by the buttons of pages: each is done, and those without the right or from other sites are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from aioq_web import User
+from tests.web.site import Shop, Site, served
+
+
+def test_job_is_cancelled(open_page: Callable[..., Page], site: Site) -> None:
+    """The button on the page of a running job cancels it."""
+    job = site.running_job()
+    page = open_page(f"/jobs/default/{job.id}")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator(".callout")).to_contain_text("The job was cancelled.")
+    assert site.call(job.state) == "cancelled"
+
+
+def test_job_is_retried(open_page: Callable[..., Page], site: Site) -> None:
+    """The button on the page of a cancelled job puts it back."""
+    page = open_page("/jobs/exports/cancelled/job")
+    page.get_by_role("button", name="Retry").click()
+    expect(page.locator(".callout")).to_contain_text("put back")
+    expect(page.locator("#state")).to_contain_text("pending")
+
+
+def test_chosen_jobs_are_cancelled(open_page: Callable[..., Page], site: Site) -> None:
+    """The box above a list chooses all of its jobs, and the button cancels them."""
+    page = open_page("/jobs?queue=exports&state=pending")
+    count = page.locator("input[name=job]").count()
+    assert count >= 3
+    page.get_by_label("all on this page").check()
+    page.get_by_role("button", name="Cancel chosen").click()
+    expect(page.locator(".callout")).to_contain_text(f"{count} jobs were cancelled.")
+    expect(page.locator("main")).to_contain_text("No job matches.")
+
+
+def test_cron_is_paused_and_resumed(open_page: Callable[..., Page], site: Site) -> None:
+    """Pausing asks for a reason, which every page shows until the entry is resumed."""
+    page = open_page("/crons/default/shop.morning_mail")
+    page.locator("summary", has_text="Pause").click()
+    page.get_by_label("Why is it paused?").fill("provider is down")
+    page.get_by_role("button", name="Pause", exact=True).click()
+    expect(page.locator("#halt")).to_contain_text("provider is down")
+    expect(page.locator("#halt")).to_contain_text("by ada")
+    page.locator("#halt").get_by_role("button", name="Resume shop.morning_mail").click()
+    expect(page.locator(".callout")).to_contain_text("is resumed")
+
+
+def test_schedule_runs_now(open_page: Callable[..., Page], site: Site) -> None:
+    """The button enqueues a job, which the history of the entry names and links."""
+    page = open_page("/crons/default/shop.morning_mail")
+    page.get_by_role("button", name="Run now").click()
+    expect(page.locator(".callout")).to_contain_text("runs now as job cron:shop.morning_mail:")
+    page.locator("summary", has_text="As a table").click()
+    expect(page.locator("#ticks tbody a").first).to_contain_text("cron:shop.morning_mail:")
+
+
+@pytest.fixture(scope="module")
+def for_readers() -> Iterator[Site]:
+    """The dashboard of a shop, for a user who may only read."""
+    with served(Shop(), user=User("bob")) as site:
+        yield site
+
+
+def test_reader_sees_no_buttons_and_may_not_use_them(for_readers: Site) -> None:
+    """A user without rights gets no form, and the request of a forged one is refused."""
+    with httpx.Client(base_url=for_readers.url) as client:
+        page = client.get("/jobs/exports/cancelled/job")
+        assert "Retry" not in page.text
+        refused = client.post("/jobs/exports/cancelled/job/retry", data={"token": client.cookies["aioq_token"]})
+        assert refused.status_code == 403
+        assert "bob may not change jobs" in refused.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Origin": "http://elsewhere.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}],
+)
+def test_form_of_another_site_is_refused(site: Site, headers: dict[str, str]) -> None:
+    """A form that another site sends with the reader's cookies does nothing."""
+    with httpx.Client(base_url=site.url) as client:
+        client.get("/crons")
+        data = {"token": client.cookies["aioq_token"], "note": "x"}
+        refused = client.post("/crons/reports/shop.close_the_books/pause", data=data, headers=headers)
+        assert refused.status_code == 403
+
+
+@pytest.mark.parametrize("token", ["", "wrong", "é" * 43])
+def test_form_without_token_is_refused(site: Site, token: str) -> None:
+    """A form must repeat the token that the reader's browser has."""
+    with httpx.Client(base_url=site.url) as client:
+        client.get("/crons")
+        refused = client.post("/crons/reports/shop.close_the_books/pause", data={"token": token, "note": "x"})
+        assert refused.status_code == 403
+
+
+def test_form_that_is_too_large_is_refused(site: Site) -> None:
+    """A large body is not read to its end."""
+    with httpx.Client(base_url=site.url) as client:
+        client.get("/crons")
+        data = {"token": client.cookies["aioq_token"], "note": "x" * 100_000}
+        assert client.post("/jobs", data=data).status_code == 413
