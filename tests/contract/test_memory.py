@@ -12,6 +12,7 @@ from aioq.testing import (
     QueueControlContract,
     SchedulesContract,
     SignalsContract,
+    StatisticsContract,
     SuspectContract,
     TickLedgerContract,
     VirtualClock,
@@ -29,6 +30,7 @@ class TestMemoryBroker(
     TickLedgerContract,
     SchedulesContract,
     QueueControlContract,
+    StatisticsContract,
 ):
     """Everything that a broker can be asked for."""
 

@@ -14,6 +14,7 @@ from aioq.testing import (
     QueueControlContract,
     SchedulesContract,
     SignalsContract,
+    StatisticsContract,
     SuspectContract,
     ThreadedLeasesContract,
     TickLedgerContract,
@@ -39,6 +40,7 @@ class TestRedisBroker(
     TickLedgerContract,
     SchedulesContract,
     QueueControlContract,
+    StatisticsContract,
     DiagnosableContract,
 ):
     """All suites for brokers, as a user with the rights that the documentation names, and no others."""

@@ -15,6 +15,7 @@ from aioq.testing import (
     QueueControlContract,
     SchedulesContract,
     SignalsContract,
+    StatisticsContract,
     SuspectContract,
     ThreadedLeasesContract,
     TickLedgerContract,
@@ -63,6 +64,7 @@ class TestRedisBrokerOnACluster(
     TickLedgerContract,
     SchedulesContract,
     QueueControlContract,
+    StatisticsContract,
     DiagnosableContract,
 ):
     """Everything that a broker can be asked for, whichever nodes its queues are on."""

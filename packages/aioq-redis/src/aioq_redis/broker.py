@@ -28,6 +28,7 @@ from aioq_redis.jobs.signals import SignalsRole
 from aioq_redis.jobs.stops import QueueControlRole
 from aioq_redis.jobs.store import JobStoreRole
 from aioq_redis.jobs.workers import WorkerRegistryRole
+from aioq_redis.statistics.counts import StatisticsRole
 from aioq_redis.storage.database import Database
 from aioq_redis.storage.keys import FORMAT, KEYS_OF_FORMAT_0, Layout
 from aioq_redis.storage.retention import Retention
@@ -43,7 +44,7 @@ logger = logging.getLogger("aioq.redis")
 
 class RedisBroker(
     EnqueueRole, ClaimRole, ReapRole, JobStoreRole, SignalsRole, WorkerRegistryRole, TickLedgerRole, CronRegistryRole,
-    SchedulesRole, QueueControlRole,
+    SchedulesRole, QueueControlRole, StatisticsRole,
 ):  # fmt: skip
     """Stores jobs and cron entries in Redis 6.2 or later, or in Valkey. Any number of processes share them.
 

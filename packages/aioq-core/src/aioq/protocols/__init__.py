@@ -25,6 +25,7 @@ from aioq.protocols.ledger import TickLedger as TickLedger
 from aioq.protocols.migration import Migratable as Migratable
 from aioq.protocols.restricted import Restricted as Restricted
 from aioq.protocols.schedules import Schedules as Schedules
+from aioq.protocols.statistics import Statistics as Statistics
 from aioq.protocols.workers import LeaseKeeper as LeaseKeeper
 from aioq.protocols.workers import ThreadedLeases as ThreadedLeases
 from aioq.protocols.workers import WorkerRegistry as WorkerRegistry
@@ -40,6 +41,7 @@ __all__ = [
     "TickLedger",
     "Schedules",
     "QueueControl",
+    "Statistics",
     "Diagnosable",
     "Migratable",
     "Restricted",

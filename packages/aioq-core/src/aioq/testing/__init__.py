@@ -19,6 +19,7 @@ from aioq.testing.contracts.queue_control import QueueControlContract as QueueCo
 from aioq.testing.contracts.scheduler import SchedulerContract as SchedulerContract  # noqa: E402
 from aioq.testing.contracts.schedules import SchedulesContract as SchedulesContract  # noqa: E402
 from aioq.testing.contracts.signals import SignalsContract as SignalsContract  # noqa: E402
+from aioq.testing.contracts.statistics import StatisticsContract as StatisticsContract  # noqa: E402
 from aioq.testing.contracts.suspects import SuspectContract as SuspectContract  # noqa: E402
 from aioq.testing.contracts.threaded_leases import ThreadedLeasesContract as ThreadedLeasesContract  # noqa: E402
 from aioq.testing.contracts.tick_ledger import TickLedgerContract as TickLedgerContract  # noqa: E402
@@ -39,6 +40,7 @@ __all__ = [
     "SchedulerContract",
     "SchedulesContract",
     "SignalsContract",
+    "StatisticsContract",
     "SuspectContract",
     "ThreadedLeasesContract",
     "TickLedgerContract",

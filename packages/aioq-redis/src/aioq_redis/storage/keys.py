@@ -55,10 +55,16 @@ Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{n
                 set     names of the queues that were ever paused
     workers     zset    ids of the workers that are up
     worker:<id> string  the latest heartbeat of a worker
+    counted     zset    names of the series of counts, by the time at which they were last counted; 2,000 at most
+    counts:<queue>:<outcome>:<task>
+                hash    the counts of a series: a field for 60 minutes or 20 hours each; `lua/statistics/add_counts.lua`
+                        describes the values. 80 KB at most
+    reported:<process>
+                string  the number of the latest report of counts of a process, for an hour
 
 Each key has a time to live, or is bounded by the jobs that have not ended, by the names that an application uses, or by
-the schedules that it stores. An entry is removed 400 days after it was last registered, fired or changed, and
-an app after 400 days without a worker.
+the schedules that it stores. An entry is removed 400 days after it was last registered, fired or changed, an app after
+400 days without a worker, and the counts of a series 30 days after the last one.
 """
 
 from __future__ import annotations
@@ -103,6 +109,8 @@ TYPES: Final = {
     "awaited": "string",
     "claim": "string",
     "copied": "string",
+    "counted": "zset",
+    "counts": "hash",
     "crashed": "zset",
     "dropped": "zset",
     "cron": "hash",
@@ -119,6 +127,7 @@ TYPES: Final = {
     "ready": "list",
     "resumed": "list",
     "registrations": "string",
+    "reported": "string",
     "runs": "hash",
     "schedule_moments": "zset",
     "schedule_names": "zset",
@@ -140,14 +149,17 @@ TYPES: Final = {
 
 FLEET: Final = frozenset(
     {
-        *("apps", "attendance", "crons", "pauses", "queue_names", "registrations", "stopped_queues", "version"),
-        *("worker", "workers"),
+        *("apps", "attendance", "counted", "counts", "crons", "pauses", "queue_names", "registrations", "reported"),
+        *("stopped_queues", "version", "worker", "workers"),
     }
 )  # fmt: skip
 """Keys of the fleet. All others belong to a queue."""
 
 WITH_OWNER: Final = frozenset(
-    {"attendance", "claim", "cron", "crons", "memo", "schedule_moments", "ticks", "version", "worker"}
+    {
+        *("attendance", "claim", "counts", "cron", "crons", "memo", "reported", "schedule_moments", "ticks"),
+        *("version", "worker"),
+    }
 )  # fmt: skip
 """Keys whose name continues with a colon and the name of their owner."""
 

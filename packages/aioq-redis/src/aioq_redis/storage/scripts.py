@@ -59,6 +59,7 @@ FOLDERS: Final = {
         "announce_pause",
     ),
     "doctor": ("remove_orphans", "snapshot"),
+    "statistics": ("add_counts",),
 }
 
 NAMES: Final = tuple(sorted(name for names in FOLDERS.values() for name in names))

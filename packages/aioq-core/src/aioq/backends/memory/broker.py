@@ -11,6 +11,7 @@ from aioq.backends.memory.control import QueueControlRole
 from aioq.backends.memory.jobs import JobStoreRole, JobTable
 from aioq.backends.memory.leases import LeaseRole
 from aioq.backends.memory.schedules import SchedulesRole
+from aioq.backends.memory.statistics import StatisticsRole
 from aioq.backends.memory.waiters import Waiters
 from aioq.clock import Clock, SteadyClock, SystemClock, wait_until
 from aioq.errors import BrokerConfigError, JobConflict
@@ -20,7 +21,7 @@ from aioq.model.states import FINAL_STATES
 __all__ = ["MemoryBroker"]
 
 
-class MemoryBroker(LeaseRole, JobStoreRole, SchedulesRole, QueueControlRole):
+class MemoryBroker(LeaseRole, JobStoreRole, SchedulesRole, QueueControlRole, StatisticsRole):
     """Keeps jobs in the memory of this process: for tests, demos and programs without a server.
 
     Clients and workers must share the object. A thread may enqueue in an event loop of its own, with `asyncio.run`; a

@@ -19,6 +19,7 @@ from aioq_sqlite.lookup import JobStoreRole
 from aioq_sqlite.schedules import ScheduleRole
 from aioq_sqlite.settling import SettleRole
 from aioq_sqlite.signals import SignalsRole
+from aioq_sqlite.statistics import StatisticsRole
 from aioq_sqlite.tick_claims import TickRole
 from aioq_sqlite.workers import WorkerRole
 
@@ -36,6 +37,7 @@ class SqliteBroker(
     LedgerRole,
     TickRole,
     ScheduleRole,
+    StatisticsRole,
     DiagnosableRole,
 ):
     """Jobs and crons in one SQLite file, which any number of processes of one machine share.

@@ -22,6 +22,7 @@ MIGRATIONS = {
     "3: table of workers that fire entries": "3_attendance.sql",
     "4: table of schedules that clients store": "4_schedules.sql",
     "5: attempts of jobs": "5_attempts.sql",
+    "6: tables of counts": "6_counts.sql",
 }
 
 
