@@ -9,6 +9,7 @@ import pytest
 
 from tests.bench.cron_next import medians
 from tests.bench.environments import ALL, CRON_LIBRARIES, Environment
+from tests.bench.events import costs
 from tests.bench.page import put
 from tests.bench.parts import PARTS
 from tests.bench.progress import left, span
@@ -158,3 +159,9 @@ def test_results_resumed_without_file_raises(tmp_path: Path) -> None:
     """A mistyped name is an error, and does not begin a run of an hour."""
     with pytest.raises(ValueError, match="has no quick run to go on with"):
         Results(tmp_path / "none.json", quick=True, resume=True)
+
+
+def test_event_without_listener_costs_less_than_one_with() -> None:
+    """Where nobody listens, no fact is made."""
+    silent, heard = costs(2_000).values()
+    assert silent < heard

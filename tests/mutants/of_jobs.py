@@ -8,6 +8,20 @@ __all__ = ["JOBS"]
 
 JOBS = [
     Mutant(
+        "wait-counts-from-the-enqueue",
+        "The wait of a delayed job, and of one that was put back, counts from its enqueue.",
+        "jobs.py",
+        'max(row["run_at"], row["enqueued_at"])',
+        'row["enqueued_at"]',
+    ),
+    Mutant(
+        "wait-ignores-the-enqueue",
+        "The wait of a job whose due time was in the past counts from that time.",
+        "jobs.py",
+        'max(row["run_at"], row["enqueued_at"])',
+        'row["run_at"]',
+    ),
+    Mutant(
         "conflict-is-not-noticed",
         "A known id with another payload is answered as if it were the same job.",
         "enqueueing.py",

@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from aioq.errors import BrokerConfigError, BrokerUnavailable
+from aioq.events import Events
 from aioq.testing import VirtualClock
 from aioq.worker.broker_retry import BrokerRetry
 from tests.core.rig import settle_down
@@ -39,7 +40,7 @@ def shop() -> Shop:
 @pytest.fixture
 def retry(clock: VirtualClock) -> BrokerRetry:
     """A `BrokerRetry` on virtual time."""
-    return BrokerRetry(clock)
+    return BrokerRetry(clock, events=Events(), worker_id="w")
 
 
 DOWN = BrokerUnavailable("connection refused")

@@ -10,6 +10,7 @@ import pytest
 
 from aioq import Aarq
 from aioq.backends import MemoryBroker
+from aioq.events import Events
 from aioq.model.job import ClaimRequest, Completed, Released, Settled
 from aioq.model.states import JobState
 from aioq.testing import VirtualClock
@@ -124,7 +125,9 @@ async def test_settler_stale_report_is_logged(app: Aarq, broker: FlakyBroker, ca
 async def test_settler_close_settles_every_lease_once(broker: FlakyBroker, clock: VirtualClock) -> None:
     """The last report contains each lease once: with its outcome, or released."""
     table = LeaseTable()
-    settler = Settler(broker, BrokerRetry(clock), table, print)
+    events = Events()
+    retry = BrokerRetry(clock, events=events, worker_id="w")
+    settler = Settler(broker, retry, table, print, events=events, clock=clock)
     old, new, other = lease("j", 1), lease("j", 2), lease("k", 1)
     table.add([old, other])
     table.add([new])

@@ -32,6 +32,12 @@ from aioq.errors import TaskDefinitionError as TaskDefinitionError
 from aioq.errors import TooManyJobs as TooManyJobs
 from aioq.errors import UnknownSchedule as UnknownSchedule
 from aioq.errors import UnknownTask as UnknownTask
+from aioq.events import JobEvent as JobEvent
+from aioq.events import JobFact as JobFact
+from aioq.events import TickEvent as TickEvent
+from aioq.events import TickFact as TickFact
+from aioq.events import WorkerEvent as WorkerEvent
+from aioq.events import WorkerFact as WorkerFact
 from aioq.handle import Job as Job
 from aioq.model.job import JobRecord as JobRecord
 from aioq.model.states import JobState as JobState
@@ -61,7 +67,9 @@ __all__ = [
     "JobContext",
     "JobDead",
     "JobEnded",
+    "JobEvent",
     "JobExpired",
+    "JobFact",
     "JobFailed",
     "JobNotFound",
     "JobRecord",
@@ -78,8 +86,12 @@ __all__ = [
     "Task",
     "TaskDefinitionError",
     "TaskOptions",
+    "TickEvent",
+    "TickFact",
     "TooManyJobs",
     "UnknownSchedule",
     "UnknownTask",
     "Worker",
+    "WorkerEvent",
+    "WorkerFact",
 ]

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeAlias, TypeVar, Unpack, overload
 
 from aioq.callables import calling_module
+from aioq.clock import SystemClock
 from aioq.conformance import check_broker, supports, why_unsupported
 from aioq.cron import CronEntry, CronOptions
 from aioq.cron.define import (
@@ -27,6 +28,7 @@ from aioq.cron.scheduler import Scheduler
 from aioq.cron.zones import load_zone
 from aioq.discovery import chosen_broker, scheduler_named
 from aioq.errors import MissingFeature, TooManyJobs
+from aioq.events import Events, JobEvent, JobFact, TickEvent, TickFact, WorkerEvent, WorkerFact
 from aioq.handle import Job
 from aioq.model.ids import check_name
 from aioq.options import TaskKeywords, TaskOptions, whole
@@ -45,6 +47,8 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 Lifespan: TypeAlias = "Callable[[Aarq], AbstractAsyncContextManager[Mapping[str, Any] | None]]"
+
+_CLOCK = SystemClock()
 
 MIB = 1_048_576
 MAX_JOBS_PER_CALL = 100_000
@@ -81,6 +85,7 @@ class Aarq:
         connected: Whether the app has connected its broker. Do not set it.
         tasks: The registered tasks.
         crons: The registered cron entries.
+        events: Passes facts to the listeners of `on`.
 
     Raises:
         DiscoveryError: No installed package, or more than one, provides the broker.
@@ -113,6 +118,7 @@ class Aarq:
         self.signer = None if signing_keys is None else Signer(signing_keys)
         self.tasks: Registry[Task[..., Any]] = Registry("task")
         self.crons: Registry[CronEntry] = Registry("cron entry")
+        self.events = Events()
         self.connected = False
         self._scheduler = scheduler
 
@@ -313,8 +319,38 @@ class Aarq:
         if len(calls) > MAX_JOBS_PER_CALL:
             raise TooManyJobs(len(calls), MAX_JOBS_PER_CALL)
         await self.connect()
-        await self.broker.enqueue([call.job for call in calls])
+        jobs = [call.job for call in calls]
+        is_new = await self.broker.enqueue(jobs)
+        if JobEvent.ENQUEUED in self.events.listeners:
+            self.events.fire_enqueued(jobs, is_new, at=_CLOCK.time())
         return [call.task.handle(call.job.id, call.job.queue) for call in calls]
+
+    @overload
+    def on(self, event: JobEvent | type[JobEvent], listener: Callable[[JobFact], object], /) -> None: ...
+    @overload
+    def on(self, event: TickEvent | type[TickEvent], listener: Callable[[TickFact], object], /) -> None: ...
+    @overload
+    def on(self, event: WorkerEvent | type[WorkerEvent], listener: Callable[[WorkerFact], object], /) -> None: ...
+    def on(self, event: Any, listener: Callable[[Any], object], /) -> None:
+        """Call a function with the fact of an event in this process: `app.on(JobEvent.FAILED, alert)`.
+
+        A client has the events of what it enqueues and cancels, a worker those of what it runs and fires.
+        An outcome is an event when the broker has accepted it. The listeners are called one after the
+        other, in the event loop, which waits for them: a listener must not block. If one raises, that is
+        logged, and has no other effect.
+
+        Args:
+            event: An event, or a class of events for all of them, such as `JobEvent`.
+            listener: A plain function. It gets a `JobFact`, a `TickFact` or a `WorkerFact`.
+
+        Raises:
+            TypeError: `event` is none, or `listener` is not callable, or a coroutine function.
+        """
+        self.events.add(event, listener)
+
+    def off(self, event: Any, listener: Callable[[Any], object], /) -> None:
+        """Call a listener of `on` no more for an event. Does nothing if it is none."""
+        self.events.remove(event, listener)
 
     async def connect(self) -> None:
         """Connect the broker, unless it is connected. Enqueueing connects it by itself.

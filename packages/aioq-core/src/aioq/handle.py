@@ -21,6 +21,7 @@ from aioq.errors import (
     ResultTimeout,
     SerializationError,
 )
+from aioq.events import Events, JobEvent, JobFact
 from aioq.model.job import JobRecord, Lease, WorkerInfo
 from aioq.model.states import FINAL_STATES, JobState
 from aioq.protocols import Broker, JobStore, Signals, WorkerRegistry
@@ -81,6 +82,8 @@ class Job(Generic[R_co]):
     """Decodes the stored result."""
     clock: Clock = _CLOCK
     """Measures the timeout of `result`."""
+    events: Events | None = None
+    """Where `cancel` tells that it has cancelled the job."""
 
     def __repr__(self) -> str:
         return f"<Job {self.id} of {self.task} in {self.queue}>"
@@ -104,16 +107,33 @@ class Job(Generic[R_co]):
         record = await self._store("Job.state").get_job(self.id, queue=self.queue)
         return record.state if record else None
 
-    async def cancel(self) -> bool:
+    async def cancel(self, *, by: str = "") -> bool:
         """Cancel the job, running or not; False if it has already ended or is unknown.
 
         The worker cancels a running task at its next `await`.
+
+        Args:
+            by: The one that cancels it, for the event `JobEvent.CANCELLED`. In a task it is by default the job that
+                runs, as `job <id>`.
 
         Raises:
             MissingFeature: The broker does not implement `JobStore`.
             BrokerUnavailable: The broker cannot be reached.
         """
-        return await self._store("Job.cancel").cancel_job(self.id, queue=self.queue)
+        cancelled = await self._store("Job.cancel").cancel_job(self.id, queue=self.queue)
+        if cancelled and self.events is not None and JobEvent.CANCELLED in self.events.listeners:
+            lease = current_job.get()
+            self.events.fire(
+                JobFact(
+                    event=JobEvent.CANCELLED,
+                    job_id=self.id,
+                    queue=self.queue,
+                    task=self.task,
+                    at=self.clock.time(),
+                    by=by or (f"job {lease.job_id}" if lease else ""),
+                )
+            )
+        return cancelled
 
     async def result(self, timeout: float | None = None) -> R_co:
         """Wait until the job ends and return the result of its task.

@@ -20,6 +20,7 @@ from aioq.callables import (
     package_of,
     where,
 )
+from aioq.clock import SystemClock
 from aioq.errors import (
     BadSignature,
     PayloadTooLarge,
@@ -27,6 +28,7 @@ from aioq.errors import (
     SerializationError,
     TaskDefinitionError,
 )
+from aioq.events import Events, JobEvent
 from aioq.handle import Job
 from aioq.model.ids import check_name, new_id
 from aioq.model.job import Lease, NewJob
@@ -46,6 +48,10 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 _NO_OPTIONS = EnqueueOptions()
+
+_CLOCK = SystemClock()
+
+_ENQUEUED = JobEvent.ENQUEUED  # a name of its own: to read it from its class takes longer
 
 OTHER_LIBRARIES: Mapping[str, str] = {
     "delay": "await task.enqueue(...)",
@@ -96,6 +102,11 @@ class Enqueuer(Protocol):
     @property
     def connected(self) -> bool:
         """Whether the broker is connected."""
+        ...
+
+    @property
+    def events(self) -> Events:
+        """Passes facts to listeners."""
         ...
 
     @property
@@ -275,14 +286,17 @@ class Task(Generic[P, R]):
     def handle(self, job_id: str, queue: str) -> Job[R]:
         """Return the handle of a job of this task."""
         decode = self.result_decoder(job_id, queue)
-        return Job(job_id, task=self.name, queue=queue, broker=self._app.broker, decode=decode)
+        app = self._app
+        return Job(job_id, task=self.name, queue=queue, broker=app.broker, decode=decode, events=app.events)
 
     async def store(self, job: NewJob) -> Job[R]:
         """Store one job of this task, and return its handle."""
         # A plain attribute: an `await` of `connect` would cost every enqueue some time.
         if not self._app.connected:
             await self._app.connect()
-        await self._app.broker.enqueue([job])
+        is_new = await self._app.broker.enqueue([job])
+        if _ENQUEUED in self._app.events.listeners:
+            self._app.events.fire_enqueued([job], is_new, at=_CLOCK.time())
         return self.handle(job.id, job.queue)
 
     def make_call(

@@ -15,7 +15,7 @@ from aioq.model.job import NewJob
 from aioq.model.ledger import EntryState, decide_claim, to_milliseconds
 from aioq.model.schedules import Firing, PutOutcome, ScheduleRecord, StoredSchedule
 
-__all__ = ["FiringDecision", "ScheduleState", "decide_firing", "decide_put"]
+__all__ = ["RECORDED", "FiringDecision", "ScheduleState", "decide_firing", "decide_put"]
 
 RECORDED = (TickOutcome.WON, TickOutcome.PAUSED, TickOutcome.BUSY)
 """Outcomes with which the ticks that do not fire are recorded."""

@@ -102,6 +102,10 @@ class Lease(Struct, frozen=True, kw_only=True):
     """That of the job as it was enqueued."""
     hand_backs: int = 0
     """How often workers have handed the job back since it was started last; see `HandedBack`."""
+    wait: float = 0.0
+    """Seconds from the moment at which the job was due to this claim, on the broker's clock. A new job is due when it
+    was enqueued, or after its delay; a job that was put back is due after the delay of its settlement, or at once if it
+    was reaped or replayed."""
 
 
 class CancelledRun(Struct, frozen=True, kw_only=True):
@@ -255,6 +259,8 @@ class Reaped(Struct, frozen=True, kw_only=True):
     """Crashes so far, including this one."""
     state: JobState
     """`pending` again, or `dead` if `max_crashes` is reached."""
+    task: str = ""
+    """Empty if the broker does not know it."""
 
 
 class AttemptOutcome(StrEnum):

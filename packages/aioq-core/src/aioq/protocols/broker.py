@@ -85,7 +85,8 @@ class Broker(Protocol):
         3. A repeated `request_id` gets the leases of that request which are still held, and takes no job.
         4. An expired job is leased with its `expires_at`; the worker does not start it.
         5. A record that cannot be read becomes dead with the reason `malformed`.
-        6. A broker that finds poison jobs asks `aioq.model.suspects.plan_claim`. For others `alone_for` is 0.
+        6. `Lease.wait` counts from the moment at which the job was due, and a repeated `request_id` gets the same.
+        7. A broker that finds poison jobs asks `aioq.model.suspects.plan_claim`. For others `alone_for` is 0.
         """
         ...
 

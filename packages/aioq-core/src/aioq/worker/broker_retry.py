@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 from aioq.clock import Clock
 from aioq.errors import AioqError, BrokerUnavailable, PartlyUnavailable
+from aioq.events import Events, WorkerEvent, WorkerFact
 from aioq.retry import full_jitter
 from aioq.serialization.failure import error_text
 from aioq.worker.log import logger
@@ -23,10 +24,17 @@ REJECTION_LOG_INTERVAL = 60.0
 
 
 class BrokerRetry:
-    """Repeats broker calls until they succeed. All calls of a worker share one, so that an outage is logged once."""
+    """Repeats broker calls until they succeed. All calls of a worker share one, so that an outage is logged once.
 
-    def __init__(self, clock: Clock) -> None:
+    Args:
+        events: Where the beginning and the end of an outage are told.
+        worker_id: The worker.
+    """
+
+    def __init__(self, clock: Clock, *, events: Events, worker_id: str) -> None:
         self._clock = clock
+        self._events = events
+        self._worker_id = worker_id
         self._away: set[object] = set()
         """The calls that are being repeated, and whose last try found no broker."""
         self._down_since: float | None = None
@@ -104,9 +112,11 @@ class BrokerRetry:
                 now - min(back.values()),
                 extra={"event": "queues_reachable"},
             )
+            self._tell(WorkerEvent.OUTAGE_ENDED, queues=back, duration=now - min(back.values()))
         if new:
             text = error_text(PartlyUnavailable({queue: away[queue] for queue in new}))
             logger.error("%s", text, extra={"event": "queues_unreachable"})
+            self._tell(WorkerEvent.OUTAGE_BEGAN, queues=new, reason=text)
 
     def note_whole_outage(self) -> None:
         """Note that a call on all queues has failed, so that the outage is logged as that of the broker."""
@@ -129,6 +139,7 @@ class BrokerRetry:
                         _text(error),
                         extra={"event": "broker_unreachable"},
                     )
+                    self._tell(WorkerEvent.OUTAGE_BEGAN, reason=_text(error))
             # The call that began first may be the last to be given up.
             self._down_since = min(self._down_since, now - _tried_for(error))
             return
@@ -151,12 +162,20 @@ class BrokerRetry:
         self._away.discard(token)
         if self._down_since is not None and not self._away:
             if self._announced:
-                logger.warning(
-                    "broker available again after %.1f s",
-                    self._clock.monotonic() - self._down_since,
-                    extra={"event": "broker_reachable"},
-                )
+                duration = self._clock.monotonic() - self._down_since
+                logger.warning("broker available again after %.1f s", duration, extra={"event": "broker_reachable"})
+                self._tell(WorkerEvent.OUTAGE_ENDED, duration=duration)
             self._down_since = None
+
+    def _tell(
+        self, event: WorkerEvent, *, queues: Iterable[str] = (), duration: float | None = None, reason: str = ""
+    ) -> None:
+        if event in self._events.listeners:
+            fact = WorkerFact(
+                event=event, worker_id=self._worker_id, at=self._clock.time(), queues=tuple(queues), duration=duration,
+                reason=reason,
+            )  # fmt: skip
+            self._events.fire(fact)
 
 
 def _tried_for(error: Exception) -> float:

@@ -44,13 +44,23 @@ class Overruns:
 
     Args:
         max_stuck: The number of stuck slots at which `on_limit` is called.
+        on_stuck: Called with each task whose slot becomes stuck.
     """
 
-    def __init__(self, slots: Slots, clock: Clock, *, max_stuck: int, on_limit: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        slots: Slots,
+        clock: Clock,
+        *,
+        max_stuck: int,
+        on_limit: Callable[[], None],
+        on_stuck: Callable[[Overrun], None],
+    ) -> None:
         self._slots = slots
         self._clock = clock
         self._max_stuck = max_stuck
         self._on_limit = on_limit
+        self._on_stuck = on_stuck
         self._overruns: list[Overrun] = []
         self._added = anyio.Event()
         self.stuck = 0
@@ -103,5 +113,7 @@ class Overruns:
             job_of(overrun.lease), now - overrun.since, overrun.why, self.stuck, self._slots.total,
             stack=f"Stack of the task (most recent call last):\n{overrun.stack()}", lease=overrun.lease,
         )  # fmt: skip
-        if became_stuck and self.stuck >= self._max_stuck:
-            self._on_limit()
+        if became_stuck:
+            self._on_stuck(overrun)
+            if self.stuck >= self._max_stuck:
+                self._on_limit()

@@ -10,6 +10,7 @@ from functools import partial
 
 from aioq.clock import pass_time
 from aioq.errors import PartlyUnavailable
+from aioq.events import JobEvent, JobFact
 from aioq.model.job import Reaped
 from aioq.model.states import JobState
 from aioq.worker.heartbeat import Heartbeat
@@ -42,6 +43,8 @@ class Reaper:
 
     def __init__(self, runtime: Runtime, heartbeat: Heartbeat, settler: Settler) -> None:
         self._broker = runtime.app.broker
+        self._events = runtime.app.events
+        self._worker_id = runtime.worker_id
         self._retry = runtime.retry
         self._queues = runtime.queues
         self._clock = runtime.clock
@@ -52,7 +55,10 @@ class Reaper:
     async def run(self) -> None:
         """Reap at once and then regularly, until cancelled."""
         while True:
-            _log_reaped(await self._reap_all())
+            reaped = await self._reap_all()
+            _log_reaped(reaped)
+            for job in reaped:
+                self._tell(job)
             await self._clock.sleep(self._lease / 3 * random.uniform(0.75, 1.25))
 
     async def _reap_all(self) -> list[Reaped]:
@@ -78,6 +84,16 @@ class Reaper:
             # The claims log it, and ask these queues again sooner than the next reaping.
             reaped: list[Reaped] = error.answer
             return reaped
+
+    def _tell(self, job: Reaped) -> None:
+        """Fire the event of a job that was taken from another worker."""
+        event = JobEvent.DEAD if job.state is JobState.DEAD else JobEvent.RELEASED
+        if event in self._events.listeners:
+            fact = JobFact(
+                event=event, job_id=job.job_id, queue=job.queue, task=job.task, at=self._clock.time(),
+                worker_id=job.worker_id, reason="crashed" if job.crashed else "cut off", by=self._worker_id,
+            )  # fmt: skip
+            self._events.fire(fact)
 
     async def _extend_if_overdue(self) -> Sequence[str]:
         """Extend what this worker holds if that is overdue; return the queues without a lease that may have run out.

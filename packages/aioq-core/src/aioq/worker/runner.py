@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 
 from aioq.errors import BadSignature, PayloadTooLarge, ResultSerializationError, SerializationError, UnknownTask
+from aioq.events import JobEvent, run_fact
 from aioq.handle import current_job
 from aioq.model.ids import TICK_IDS
 from aioq.model.job import CancelledRun, Completed, Failed, JobKey, Lease, Released, Settlement
@@ -31,7 +32,7 @@ from aioq.worker.log import extra, job_of, logger
 from aioq.worker.outcome import after_error, cannot_run, expired, unreadable
 from aioq.worker.overruns import Overrun, Overruns
 from aioq.worker.runtime import Runtime
-from aioq.worker.settler import Settler
+from aioq.worker.settler import RunReport, Settler
 from aioq.worker.shutdown import being_cancelled
 
 __all__ = ["CancelReason", "Runner"]
@@ -48,6 +49,8 @@ OVERRUN_RETRY_DELAY = 5.0
 
 TIMED_OUT = "its timeout is over"
 
+_STARTED, _COMPLETED = JobEvent.STARTED, JobEvent.COMPLETED  # to read them from their class takes longer
+
 
 class CancelReason(Enum):
     """Why a running job was cancelled from outside."""
@@ -60,7 +63,7 @@ class CancelReason(Enum):
 class RunningJob:
     """A job that was started and has not ended."""
 
-    __slots__ = ("cancelled_for", "key", "lease", "overrun", "task")
+    __slots__ = ("began", "cancelled_for", "error", "key", "lease", "overrun", "task")
 
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
@@ -70,6 +73,10 @@ class RunningJob:
         self.cancelled_for: CancelReason | None = None
         self.overrun: Overrun | None = None
         """Set once the job was settled although its task goes on."""
+        self.began: float | None = None
+        """When its task was called, in monotonic seconds; None before that, and if its end was reported early."""
+        self.error: BaseException | None = None
+        """The exception with which the attempt failed."""
 
 
 class Runner:
@@ -77,6 +84,8 @@ class Runner:
 
     def __init__(self, runtime: Runtime, settler: Settler, scheduled: ScheduledJobs, overruns: Overruns) -> None:
         self._app = runtime.app
+        self._events = runtime.app.events
+        self._clock = runtime.clock
         self._worker_id = runtime.worker_id
         self._slots = runtime.slots
         self._leases = runtime.leases
@@ -158,8 +167,9 @@ class Runner:
             )
             if job.cancelled_for is CancelReason.STOPPING:
                 # As if the lease were lost: whatever the task does from now on is not reported.
-                self._settler.add(Released(lease=job.lease, started=True))
+                self._settler.add(Released(lease=job.lease, started=True), self._report(job))
                 job.cancelled_for = CancelReason.LOST
+                job.began = None
 
     async def _run(self, task: JobTask, job: RunningJob) -> None:
         """Run a job to its settlement; the body of its task."""
@@ -178,8 +188,28 @@ class Runner:
             self._overruns.remove(job.overrun)
         elif settlement is None:  # another worker has the job, or it was cancelled
             self._leases.drop(job.lease)
-        else:
+            self._tell_unsettled(job)
+        elif type(settlement) is Completed and _COMPLETED not in self._events.listeners:
             self._settler.add(settlement)
+        else:
+            self._settler.add(settlement, self._report(job))
+            job.error = None  # its traceback refers to frames that refer to the job
+
+    def _report(self, job: RunningJob) -> RunReport:
+        return RunReport(None if job.began is None else self._clock.monotonic() - job.began, job.error)
+
+    def _begin(self, job: RunningJob) -> None:
+        """Note that the task of a job is called now."""
+        job.began = self._clock.monotonic()
+        if _STARTED in self._events.listeners:
+            self._events.fire(run_fact(_STARTED, job.lease, at=self._clock.time()))
+
+    def _tell_unsettled(self, job: RunningJob) -> None:
+        """Fire the event of a run that ends without an outcome."""
+        event = JobEvent.CANCELLED if job.cancelled_for is CancelReason.CANCELLED else JobEvent.LOST
+        if job.began is not None and event in self._events.listeners:
+            duration = self._clock.monotonic() - job.began
+            self._events.fire(run_fact(event, job.lease, at=self._clock.time(), duration=duration))
 
     def _settle_overrun(self, job: RunningJob) -> None:
         """Settle a job whose task goes on although it was interrupted. The task keeps its slot until it ends."""
@@ -190,10 +220,11 @@ class Runner:
         why = reason.value if reason else TIMED_OUT
         job.overrun = self._overruns.add(job.lease, why, job.task.stack, elapsed=OVERRUN_AFTER)
         if reason is None:
-            options = self._app.tasks[job.lease.task].defaults
-            self._settler.add(after_error(options, job.lease, _timeout_error(options)))
+            task = self._app.tasks[job.lease.task]
+            self._settler.add(_failed(job, task, _timeout_error(task.defaults)), self._report(job))
         else:
             self._leases.drop(job.lease)
+            self._tell_unsettled(job)
 
     def _keep_slot(self, thread: ThreadCall) -> Callable[[], None]:
         """Take another slot for the thread of the current job, which ends before it; return what frees that slot.
@@ -241,7 +272,7 @@ class Runner:
         except (BadSignature, SerializationError) as error:
             return unreadable(lease, error)
         except BaseException as error:  # a codec or a type that breaks: a fault of this worker, not of the job
-            return after_error(task.defaults, lease, error)
+            return _failed(job, task, error)
         return await self._attempt(job_task, job, task, arguments)
 
     async def _attempt(
@@ -249,17 +280,17 @@ class Runner:
     ) -> Settlement | None:
         options = task.defaults
         try:
-            work = self._work(job.lease, task, *arguments)
-            return self._completed(job.lease, task, await job_task.run(work, options.timeout))
+            work = self._work(job, task, *arguments)
+            return self._completed(job, task, await job_task.run(work, options.timeout))
         except Interrupted:
             if job.cancelled_for:
                 return self._after_cancel(job, started=True)
-            return after_error(options, job.lease, _timeout_error(options))
+            return _failed(job, task, _timeout_error(options))
         except anyio.get_cancelled_exc_class() as error:
             if being_cancelled():
                 raise
             # The task raised it itself, for example by awaiting a future that was cancelled: an error like any other.
-            return after_error(options, job.lease, error, package=task.package)
+            return _failed(job, task, error)
         except JobNotReady as early:
             # Not a retry: a job that waits for an earlier tick of its schedule has not failed, and must not use up
             # attempts.
@@ -267,7 +298,7 @@ class Runner:
         except BaseException as error:  # a task that raises SystemExit ends its job, not the worker
             if job.cancelled_for or being_cancelled():
                 return self._after_cancel(job, started=True)
-            return after_error(options, job.lease, error, package=task.package)
+            return _failed(job, task, error)
 
     async def _check_expiry(self, lease: Lease) -> Settlement | None:
         """Return the settlement of a job that must not start any more, by the broker's clock; None if it may start."""
@@ -293,21 +324,23 @@ class Runner:
             return None
         return Released(lease=job.lease, started=started)
 
-    def _work(self, lease: Lease, task: Task[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Awaitable[Any]:
-        context = self._context(lease)
+    def _work(self, job: RunningJob, task: Task[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Awaitable[Any]:
+        context = self._context(job.lease)
         # The prefix of the id marks a schedule's job, so the other jobs need no look-up.
-        if lease.job_id.startswith(TICK_IDS):
-            return self._scheduled_work(lease, task, context, args, kwargs)
+        if job.lease.job_id.startswith(TICK_IDS):
+            return self._scheduled_work(job, task, context, args, kwargs)
+        self._begin(job)
         return task.run(context, args, kwargs, in_thread=self._in_thread)
 
     async def _scheduled_work(
-        self, lease: Lease, task: Task[..., Any], context: dict[str, Any], args: list[Any], kwargs: dict[str, Any]
+        self, job: RunningJob, task: Task[..., Any], context: dict[str, Any], args: list[Any], kwargs: dict[str, Any]
     ) -> Any:
-        context |= await self._scheduled.prepare(lease, task)
+        context |= await self._scheduled.prepare(job.lease, task)
+        self._begin(job)
         return await task.run(context, args, kwargs, in_thread=self._in_thread)
 
-    def _completed(self, lease: Lease, task: Task[..., Any], result: object) -> Settlement:
-        options = task.defaults
+    def _completed(self, job: RunningJob, task: Task[..., Any], result: object) -> Settlement:
+        lease, options = job.lease, task.defaults
         retain_for = options.result_ttl if options.save_result else 0.0
         # A result that is not kept is not encoded either: such a task may return what has no JSON form.
         if not retain_for:
@@ -317,7 +350,8 @@ class Runner:
         # No retry: the work is done, a second run would repeat its effects and return the same kind of result.
         except ResultSerializationError as error:
             # Without its traceback, which would show nothing of the task.
-            return Failed(lease=lease, failure=describe(error.with_traceback(None)), retain_for=retain_for)
+            job.error = error.with_traceback(None)
+            return Failed(lease=lease, failure=describe(job.error), retain_for=retain_for)
         except PayloadTooLarge as error:
             logger.warning(
                 "the result of %s takes %d bytes, more than max_payload=%d, and was dropped",
@@ -341,6 +375,12 @@ class Runner:
             "queue": lease.queue,
             "enqueued_at": datetime.fromtimestamp(lease.enqueued_at, UTC),
         }
+
+
+def _failed(job: RunningJob, task: Task[..., Any], error: BaseException) -> Settlement:
+    """Return the settlement of an attempt that raised."""
+    job.error = error
+    return after_error(task.defaults, job.lease, error, package=task.package)
 
 
 def _timeout_error(options: TaskOptions) -> TimeoutError:

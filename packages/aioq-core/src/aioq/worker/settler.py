@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 import anyio
 
+from aioq.clock import Clock
 from aioq.errors import PartlyUnavailable
+from aioq.events import Events, JobEvent, run_fact
 from aioq.model.ids import TICK_IDS
-from aioq.model.job import Completed, Lease, Released, Settled, Settlement
+from aioq.model.job import Completed, Dead, Expired, Failed, HandedBack, Lease, Released, Retried, Settled, Settlement
 from aioq.protocols import Broker
 from aioq.serialization.failure import error_text
 from aioq.worker.broker_retry import OUTAGES, BrokerRetry
@@ -20,7 +23,26 @@ from aioq.worker.log import extra, job_of, logger
 from aioq.worker.outcome import OUTCOME_EVENTS, outcome_text
 from aioq.worker.workload import LeaseTable
 
-__all__ = ["Settler"]
+__all__ = ["RunReport", "Settler"]
+
+EVENTS: Final[Mapping[type[object], JobEvent]] = {
+    Completed: JobEvent.COMPLETED,
+    Retried: JobEvent.RETRIED,
+    Failed: JobEvent.FAILED,
+    Expired: JobEvent.EXPIRED,
+    Dead: JobEvent.DEAD,
+    Released: JobEvent.RELEASED,
+    HandedBack: JobEvent.RELEASED,
+}
+"""The event of each settlement that the broker has accepted."""
+
+
+class RunReport(NamedTuple):
+    """What is known of a run beside its settlement, for listeners."""
+
+    duration: float | None = None
+    """None if the task was not called."""
+    error: BaseException | None = None
 
 
 class Settler:
@@ -31,12 +53,23 @@ class Settler:
     """
 
     def __init__(
-        self, broker: Broker, retry: BrokerRetry, leases: LeaseTable, scheduled: Callable[[Settlement], None]
+        self,
+        broker: Broker,
+        retry: BrokerRetry,
+        leases: LeaseTable,
+        scheduled: Callable[[Settlement], None],
+        *,
+        events: Events,
+        clock: Clock,
     ) -> None:
         self._broker = broker
         self._retry = retry
         self._leases = leases
         self._scheduled = scheduled
+        self._events = events
+        self._clock = clock
+        self._reports: dict[tuple[str, str, int], RunReport] = {}
+        """The reports of runs whose settlements the broker has not accepted yet."""
         self._waiting: list[Settlement] = []
         self._held: dict[str, list[Settlement]] = {}
         """Settlements by queue, of the queues that could not be reached."""
@@ -45,8 +78,10 @@ class Settler:
         self._flushed = anyio.Event()
         self._one_by_one = False
 
-    def add(self, settlement: Settlement) -> None:
+    def add(self, settlement: Settlement, report: RunReport | None = None) -> None:
         """Log how an attempt ended, and write it now or with the next batch."""
+        if report is not None:
+            self._reports[_run_of(settlement.lease)] = report
         # A completion is logged at the debug level only. This check keeps the call and its arguments off the hot path.
         if type(settlement) is not Completed or logger.isEnabledFor(logging.DEBUG):
             level, text = outcome_text(settlement)
@@ -200,6 +235,7 @@ class Settler:
         self._accept(batch, answers)
 
     def _accept(self, batch: Sequence[Settlement], answers: Sequence[Settled | None]) -> None:
+        listeners = self._events.listeners
         # `strict`: a broker that leaves out answers must not make the worker forget the settlements.
         for settlement, answer in zip(batch, answers, strict=True):
             if answer is None:
@@ -209,8 +245,30 @@ class Settler:
             self._leases.drop(settlement.lease)
             if answer is Settled.STALE:
                 _log_stale(settlement)
-            elif settlement.lease.job_id.startswith(TICK_IDS):
+                self._tell_lost(settlement.lease)
+                continue
+            # Also `ALREADY`: the answer to an earlier report of this run got lost.
+            if (event := EVENTS[type(settlement)]) in listeners:
+                self._tell(event, settlement)
+            if settlement.lease.job_id.startswith(TICK_IDS):
                 self._scheduled(settlement)
+
+    def _tell(self, event: JobEvent, settlement: Settlement) -> None:
+        """Fire the event of an outcome."""
+        report = self._reports.pop(_run_of(settlement.lease), RunReport())
+        fact = run_fact(
+            event, settlement.lease, at=self._clock.time(), duration=report.duration, error=report.error,
+            delay=getattr(settlement, "delay", None), failure=getattr(settlement, "failure", None),
+            reason=_reason(settlement),
+        )  # fmt: skip
+        self._events.fire(fact)
+
+    def _tell_lost(self, lease: Lease) -> None:
+        """Fire the event of a run whose outcome the broker has rejected."""
+        report = self._reports.pop(_run_of(lease), None)
+        if report is not None and report.duration is not None and JobEvent.LOST in self._events.listeners:
+            fact = run_fact(JobEvent.LOST, lease, at=self._clock.time(), duration=report.duration, error=report.error)
+            self._events.fire(fact)
 
     async def _settle_last(self, settlement: Settlement) -> None:
         """Write one settlement when the worker stops; if the broker rejects it, log that instead of retrying."""
@@ -229,6 +287,18 @@ class Settler:
 
 def _run_of(lease: Lease) -> tuple[str, str, int]:
     return lease.queue, lease.job_id, lease.epoch
+
+
+def _reason(settlement: Settlement) -> str:
+    match settlement:
+        case Dead(reason=reason):
+            return reason
+        case HandedBack():
+            return "handed back"
+        case Released(delay=delay):
+            return "postponed" if delay else "stopping"
+        case _:
+            return ""
 
 
 def _log_stale(settlement: Settlement) -> None:

@@ -18,6 +18,7 @@ from aioq.app import Aarq
 from aioq.clock import Clock, SystemClock, pass_time
 from aioq.conformance import unsupported
 from aioq.errors import TooManyStuck
+from aioq.events import WorkerEvent, WorkerFact
 from aioq.handle import Workplace, workplace
 from aioq.model.ids import check_name
 from aioq.model.job import WorkerInfo
@@ -31,7 +32,7 @@ from aioq.worker.claimer import Claimer
 from aioq.worker.cron import CronService
 from aioq.worker.heartbeat import Heartbeat
 from aioq.worker.log import logger, worker_id
-from aioq.worker.overruns import Overruns
+from aioq.worker.overruns import Overrun, Overruns
 from aioq.worker.reaper import Reaper
 from aioq.worker.runner import CancelReason, Runner
 from aioq.worker.runtime import Runtime, default_id, select_queues
@@ -113,7 +114,7 @@ class Worker:
         self._shutdown = Shutdown()
         self._slots = Slots(concurrency)
         self._leases = LeaseTable()
-        retry = BrokerRetry(self._clock)
+        retry = BrokerRetry(self._clock, events=app.events, worker_id=self.id)
         runtime = Runtime(
             app=app,
             worker_id=self.id,
@@ -126,9 +127,15 @@ class Worker:
             clock=self._clock,
         )
         self._cron = CronService(runtime)
-        self._settler = Settler(app.broker, retry, self._leases, self._cron.jobs.settled)
+        self._settler = Settler(
+            app.broker, retry, self._leases, self._cron.jobs.settled, events=app.events, clock=self._clock
+        )
         self._overruns = Overruns(
-            self._slots, self._clock, max_stuck=max_stuck or concurrency, on_limit=self._leave_stuck
+            self._slots,
+            self._clock,
+            max_stuck=max_stuck or concurrency,
+            on_limit=self._leave_stuck,
+            on_stuck=self._tell_stuck,
         )
         self._runner = Runner(runtime, self._settler, self._cron.jobs, self._overruns)
         self._claimer = Claimer(runtime, poll=poll, burst=burst)
@@ -194,6 +201,7 @@ class Worker:
             self._startup = None  # from now on `stop` drains, and cancels nothing
             self._cron.open()
             self._started_at = self._clock.time()
+            began = self._clock.monotonic()
             self._runner.shared = shared
             self._cron.share(shared)
             here = workplace.set(Workplace(self.id, self.queues, lambda: self._slots.free))
@@ -202,6 +210,7 @@ class Worker:
             finally:
                 workplace.reset(here)
                 await self._leave()
+                self._tell(WorkerEvent.STOPPED, duration=self._clock.monotonic() - began)
 
     async def _work(self) -> None:
         """Run all parts. The inner groups end first: no more claims, then no more jobs, then no more reports."""
@@ -209,6 +218,7 @@ class Worker:
             # Before the log line: a program that has read it may send a signal.
             await duties.start(self._listen_to_signals)
             self._log_start()
+            self._tell(WorkerEvent.STARTED)
             duties.start_soon(self._settler.run)
             duties.start_soon(self._heartbeat.run, self._info, partial(self._runner.cancel, reason=CancelReason.LOST))
             duties.start_soon(self._reaper.run)
@@ -256,6 +266,17 @@ class Worker:
         with anyio.move_on_after(SHUTDOWN_TIMEOUT):
             await self._settler.wait_flushed()
         self._outstayed.set()
+
+    def _tell(self, event: WorkerEvent, **more: Any) -> None:
+        if event in self.app.events.listeners:
+            fact = WorkerFact(event=event, worker_id=self.id, at=self._clock.time(), queues=self.queues, **more)
+            self.app.events.fire(fact)
+
+    def _tell_stuck(self, overrun: Overrun) -> None:
+        lease = overrun.lease
+        self._tell(
+            WorkerEvent.STUCK, job_id=lease.job_id, task=lease.task, stuck=self._overruns.stuck, reason=overrun.why
+        )
 
     def _leave_stuck(self) -> None:
         """Drain, because nothing but another process frees the slots of tasks that cannot be stopped."""

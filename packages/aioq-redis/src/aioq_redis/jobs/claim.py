@@ -138,6 +138,8 @@ class ClaimReply(NamedTuple):
     """Ids that the script removed from the queue because no job is stored under them."""
     alone_for: int
     """Milliseconds for which the worker must claim no more, unless it becomes empty before."""
+    now: int
+    """The server's time in milliseconds."""
     found: Sequence[bytes]
     """Id, record and run line of each claimed job."""
     paused: bool
@@ -425,9 +427,9 @@ def _left(limit: int, replies: Sequence[ClaimReply | QueueFailure]) -> int:
 
 
 def _read_reply(queue: str, reply: Sequence[Any]) -> ClaimReply:
-    taken, next_due, dropped, alone_for, *found = reply
+    taken, next_due, dropped, alone_for, now, *found = reply
     paused = taken == PAUSED
-    return ClaimReply(queue, 0 if paused else taken, next_due, dropped, alone_for, found, paused)
+    return ClaimReply(queue, 0 if paused else taken, next_due, dropped, alone_for, now, found, paused)
 
 
 def _resume(space: KeySpace) -> Resume:
@@ -445,7 +447,7 @@ def _read_leases(reply: ClaimReply, worker_id: str) -> tuple[list[Lease], list[U
         job_id, record, line = reply.found[at : at + 3]
         history = read_history(line) if line else FIRST_ATTEMPT
         try:
-            leases.append(read_lease(reply.queue, worker_id, job_id, record, history))
+            leases.append(read_lease(reply.queue, worker_id, job_id, record, history, now=reply.now))
         except Unreadable as error:
             unreadable.append(UnreadableClaim(job_id, record, history, error))
     return leases, unreadable

@@ -103,10 +103,12 @@ class ReapRole(BrokerRole):
         asked = loop.time()
         now, *found = await self._database.call("reap", space, (*args, milliseconds(lease)), patient=False)
         self._server_clock.read(queue, now / 1000, asked=asked, answered=loop.time())
-        return [_reaped(queue, *found[at : at + 5]) for at in range(0, len(found), 5)]
+        return [_reaped(queue, *found[at : at + 6]) for at in range(0, len(found), 6)]
 
 
-def _reaped(queue: str, job_id: bytes, worker_id: bytes, crashed: int, crashes: int, state: bytes) -> Reaped:
+def _reaped(
+    queue: str, job_id: bytes, worker_id: bytes, crashed: int, crashes: int, state: bytes, task: bytes
+) -> Reaped:
     return Reaped(
         job_id=job_id.decode("ascii", "backslashreplace"),
         queue=queue,
@@ -114,4 +116,5 @@ def _reaped(queue: str, job_id: bytes, worker_id: bytes, crashed: int, crashes: 
         crashed=crashed == 1,
         crashes=crashes,
         state=JobState(state.decode()),
+        task=task.decode("utf-8", "backslashreplace"),
     )

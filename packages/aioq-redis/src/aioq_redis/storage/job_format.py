@@ -52,7 +52,9 @@ _ID: Final = re.compile(r"[!-~]{1,200}")
 """Ids that are safe in scripts, log lines and names of channels. Ids that aioq makes have fewer characters."""
 
 _HISTORY: Final = re.compile(
-    rb"([a-z])(\d) (\d{1,15}) \d+ (\d{1,9}) (\d{1,9})(?:\+(\d{1,9}))?(?:/(\d{1,15})@\d+)?!? (\d{1,15}) (.*)", re.DOTALL
+    rb"([a-z])(\d) (\d{1,15}) \d+ (\d{1,9}) (\d{1,9})(?:\+(\d{1,9}))?(?:/(\d{1,15})@\d+)?(?:\*(\d{1,15}))?"
+    rb"!? (\d{1,15}) (.*)",
+    re.DOTALL,
 )
 
 
@@ -76,10 +78,12 @@ class Unreadable(ValueError):
         self.reason = "unknown_version" if version else reason
 
 
-Expiry: TypeAlias = tuple[int, int, int, int]
+Times: TypeAlias = tuple[int, int, int, int]
 """The fields `x`, `d`, `r` and `u` of a header."""
 
-NO_EXPIRY: Final = (-1, 0, -1, -1)
+NO_TIMES: Final = (-1, 0, -1, -1)
+"""Those of a job that does not expire and was due when it was enqueued: of the same object, so that this is found at
+once."""
 
 
 class Core(Struct, frozen=True):
@@ -92,9 +96,9 @@ class Core(Struct, frozen=True):
 class Header(Struct, omit_defaults=True, frozen=True):
     """The options of a job: `v` is the version, `p` the priority, `c` the limit of crashes.
 
-    A job that expires has either `u`, the time of expiry, or `x`, the longest time until its start. `x` counts from
-    the time at which the job is due: its delay `d` after it was enqueued, or the time `r`. All four are in
-    milliseconds, and -1 stands for none.
+    A job is due at the time `r`, or else its delay `d` after it was enqueued. One that expires has either `u`, the time
+    of expiry, or `x`, the longest time from the due time to its start. All four are in milliseconds, and -1 stands for
+    none.
     """
 
     v: int = VERSION
@@ -112,7 +116,7 @@ class Head(NamedTuple):
     task: str
     priority: int
     max_crashes: int
-    expiry: Expiry = NO_EXPIRY
+    times: Times = NO_TIMES
 
 
 class Record(NamedTuple):
@@ -123,11 +127,19 @@ class Record(NamedTuple):
     """Milliseconds."""
     payload: bytes
 
+    def due(self) -> int:
+        """Return when the job came due first, in milliseconds."""
+        if self.head.times is NO_TIMES:
+            return self.enqueued
+        _, delay, run_at, _ = self.head.times
+        # A due time in the past makes no job wait.
+        return self.enqueued + delay if run_at < 0 else max(self.enqueued, run_at)
+
     def expires_at(self) -> float | None:
         """Return the latest start of the job in seconds, None if it does not expire."""
-        if self.head.expiry == NO_EXPIRY:
+        if self.head.times is NO_TIMES:
             return None
-        expires, delay, run_at, until = (None if number < 0 else number / 1000 for number in self.head.expiry)
+        expires, delay, run_at, until = (None if number < 0 else number / 1000 for number in self.head.times)
         return latest_start(self.enqueued / 1000, expires=expires, delay=delay or 0.0, run_at=run_at, expires_at=until)
 
 
@@ -146,6 +158,8 @@ class JobHistory(NamedTuple):
     hand_backs: int = 0
     probation: int = 0
     """Milliseconds."""
+    due: int = 0
+    """Milliseconds; when the job came due after it was put back, 0 if it never was."""
 
 
 NEVER_CLAIMED: Final = JobHistory("", 0, 0, 0, 0, "")
@@ -172,8 +186,8 @@ def plan_of(job: NewJob) -> str:
 
 def encode_record(job: NewJob) -> bytes:
     """Return the record of a job without the time of enqueueing, which the script adds."""
-    expiry = NO_EXPIRY if job.expires is None and job.expires_at is None else _expiry(job)
-    return _encode_head(job.task, job.priority, job.max_crashes, expiry) + job.payload
+    plain = job.expires is None and job.expires_at is None and job.run_at is None and not job.delay
+    return _encode_head(job.task, job.priority, job.max_crashes, NO_TIMES if plain else _times(job)) + job.payload
 
 
 def read_record(raw: bytes) -> Record:
@@ -194,8 +208,16 @@ def read_record(raw: bytes) -> Record:
     return Record(read(head), int(moment), payload)
 
 
-def read_lease(queue: str, worker_id: str, job_id: bytes, raw: bytes, history: JobHistory) -> Lease:
+def read_lease(queue: str, worker_id: str, job_id: bytes, raw: bytes, history: JobHistory, *, now: int) -> Lease:
     """Return the lease of a claimed job.
+
+    Args:
+        queue: The queue of the job.
+        worker_id: The worker that claimed it.
+        job_id: Its stored id.
+        raw: Its record.
+        history: Its attempts; without a time for one that was claimed now for the first time.
+        now: The server's time in milliseconds.
 
     Raises:
         Unreadable: As for `read_id` and `read_record`.
@@ -216,6 +238,7 @@ def read_lease(queue: str, worker_id: str, job_id: bytes, raw: bytes, history: J
         expires_at=None if history.started else record.expires_at(),
         max_crashes=record.head.max_crashes,
         hand_backs=history.hand_backs,
+        wait=max(0, (history.claimed or now) - (history.due or record.due())) / 1000,
     )
 
 
@@ -224,7 +247,7 @@ def read_history(line: bytes) -> JobHistory:
     found = _HISTORY.fullmatch(line)
     if found is None:
         return NEVER_CLAIMED
-    state, marks, epoch, attempt, crashes, hand_backs, probation, claimed, worker = found.groups()
+    state, marks, epoch, attempt, crashes, hand_backs, probation, due, claimed, worker = found.groups()
     return JobHistory(
         state.decode(),
         int(epoch),
@@ -235,6 +258,7 @@ def read_history(line: bytes) -> JobHistory:
         started=int(marks) >= STARTED_MARK,
         hand_backs=int(hand_backs or 0),
         probation=int(probation or 0),
+        due=int(due or 0),
     )
 
 
@@ -261,19 +285,20 @@ def read_id(raw: bytes) -> str:
         raise Unreadable("its id cannot be one") from None
 
 
-def _expiry(job: NewJob) -> Expiry:
-    if job.expires_at is not None:
-        return -1, 0, -1, milliseconds(job.expires_at)
+def _times(job: NewJob) -> Times:
     run_at = -1 if job.run_at is None else milliseconds(job.run_at)
-    return milliseconds(job.expires or 0.0), milliseconds(job.delay) if run_at < 0 else 0, run_at, -1
+    delay = milliseconds(job.delay) if run_at < 0 else 0
+    if job.expires_at is not None:
+        return -1, delay, run_at, milliseconds(job.expires_at)
+    return -1 if job.expires is None else milliseconds(job.expires), delay, run_at, -1
 
 
 @lru_cache(maxsize=1024)
-def _encode_head(task: str, priority: int, max_crashes: int, expiry: Expiry) -> bytes:
+def _encode_head(task: str, priority: int, max_crashes: int, times: Times) -> bytes:
     check_name("name", task)
     if not 0 <= priority <= 9:
         raise ValueError(f"priority must be between 0 and 9, got {priority}")
-    expires, delay, run_at, until = expiry
+    expires, delay, run_at, until = times
     header = msgspec.json.encode(Header(p=priority, c=max_crashes, x=expires, d=delay, r=run_at, u=until))
     return f"{task} ".encode() + (b"" if header == b"{}" else header) + b"\n"
 
@@ -287,7 +312,8 @@ def _read_head(line: bytes) -> Head:
         if core.v > VERSION:
             raise Unreadable(f"it is of version {core.v}, and this one knows {VERSION}", core.v, core.p)
         header = msgspec.json.decode(json or b"{}", type=Header)
-        return Head(check_name("name", task.decode()), header.p, header.c, (header.x, header.d, header.r, header.u))
+        times = (header.x, header.d, header.r, header.u)
+        return Head(check_name("name", task.decode()), header.p, header.c, NO_TIMES if times == NO_TIMES else times)
     except (msgspec.DecodeError, RecursionError) as error:
         raise Unreadable(f"its header is damaged: {error}") from None
     except UnicodeDecodeError:

@@ -231,7 +231,7 @@ class LeaseRole(MemoryRole):
             self._table.requeue(stored, Verb.REAP)
         return Reaped(
             job_id=stored.job.id, queue=stored.job.queue, worker_id=stored.worker_id or "", crashed=crashed,
-            crashes=stored.crashes, state=stored.state,
+            crashes=stored.crashes, state=stored.state, task=stored.job.task,
         )  # fmt: skip
 
     def _count_crash(self, stored: StoredJob, now: float, lease: float) -> bool:

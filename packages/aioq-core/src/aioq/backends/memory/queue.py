@@ -102,6 +102,7 @@ class StoredJob:
             expires_at=self._latest_start() if self.may_expire else None,
             max_crashes=job.max_crashes,
             hand_backs=self.hand_backs,
+            wait=max(0.0, (self.started_at or 0.0) - max(self.run_at, self.enqueued_at)),
         )
 
     def _latest_start(self) -> float | None:

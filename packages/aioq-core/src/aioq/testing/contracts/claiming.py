@@ -6,7 +6,7 @@ import anyio
 import pytest
 from msgspec import structs
 
-from aioq.model.job import ClaimRequest, Completed, Retried, Settled
+from aioq.model.job import ClaimRequest, Completed, Released, Retried, Settled
 from aioq.protocols import Broker
 from aioq.testing.contracts.suite import BrokerSuite
 
@@ -31,6 +31,51 @@ class ClaimContract(BrokerSuite):
         assert (lease.epoch, lease.attempt, lease.crashes, lease.priority) == (1, 1, 0, 7)
         assert lease.max_crashes == 4
         assert before - 0.01 <= lease.enqueued_at <= await broker.time()
+
+    async def test_claim_first_lease_has_wait_since_enqueue(self, broker: Broker) -> None:
+        """The wait of a new job counts from the enqueue, and a repeated request names the same wait."""
+        await broker.enqueue([self.job("a")])
+        await self.pass_time(self.tick)
+        request = self.request()
+        (lease,) = (await broker.claim(request)).leases
+        assert lease.wait == pytest.approx(await broker.time() - lease.enqueued_at, abs=self.tick / 2)
+        await self.pass_time(self.tick)
+        assert (await broker.claim(request)).leases == [lease]
+
+    async def test_claim_wait_counts_from_due_time(self, broker: Broker) -> None:
+        """The wait of a delayed job counts from the end of its delay, or from its moment."""
+        run_at = await broker.time() + 2 * self.tick
+        await broker.enqueue([self.job("a", delay=2 * self.tick), self.job("b", run_at=run_at), self.job("c")])
+        past = self.job("d", run_at=run_at - 3600)
+        await broker.enqueue([past])
+        await self.pass_time(self.tick * 3)
+        waits = {lease.job_id: lease.wait for lease in await self.claim(broker)}
+        assert waits["a"] == pytest.approx(waits["b"], abs=self.tick / 2)
+        assert waits["c"] - waits["a"] == pytest.approx(2 * self.tick, abs=self.tick / 2)
+        assert waits["d"] == pytest.approx(waits["c"], abs=self.tick / 2)
+
+    async def test_claim_wait_of_job_put_back_counts_from_its_new_due_time(self, broker: Broker) -> None:
+        """The wait after a retry counts from the end of its delay, and after a release from the release."""
+        await broker.enqueue([self.job("a"), self.job("b")])
+        await self.pass_time(self.tick)
+        a, b = await self.claim(broker)
+        await self.pass_time(self.tick)
+        await broker.settle([Retried(lease=a, delay=self.tick), Released(lease=b)])
+        await self.pass_time(self.tick * 2)
+        waits = {lease.job_id: lease.wait for lease in await self.claim(broker)}
+        assert waits["b"] - waits["a"] == pytest.approx(self.tick, abs=self.tick / 2)
+        assert self.tick / 2 < waits["a"] < waits["b"]
+
+    async def test_claim_wait_of_reaped_job_counts_from_reap(self, broker: Broker) -> None:
+        """The wait of a job whose lease ran out counts from the moment at which it was taken back."""
+        await broker.enqueue([self.job("a")])
+        await self.claim(broker, lease=self.tick)
+        await self.pass_time(self.tick * 2)
+        reaped = await broker.time()
+        assert [job.task for job in await broker.reap(["q"], lease=self.tick)] == ["tasks.work"]
+        await self.pass_time(self.tick)
+        (lease,) = await self.claim(broker)
+        assert lease.wait == pytest.approx(await broker.time() - reaped, abs=self.tick / 2)
 
     async def test_claim_respects_limit(self, broker: Broker) -> None:
         """A claim takes at most `limit` jobs; the others stay pending."""

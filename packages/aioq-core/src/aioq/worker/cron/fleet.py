@@ -29,13 +29,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
 from functools import partial
+from typing import Final
 
 import anyio
 from anyio.lowlevel import checkpoint
 
 from aioq.clock import BrokerClock, wait_until
 from aioq.cron import CronEntry, Tick
-from aioq.model.cron import TickOutcome, TickReason
+from aioq.events import TickEvent
+from aioq.model.cron import TickOutcome, TickReason, TickReply
 from aioq.worker.cron.claim_turns import ClaimTurns
 from aioq.worker.cron.due_ticks import Backlog, DueTicks, merged, wait_for_turn
 from aioq.worker.cron.invoke import STOPPED
@@ -55,6 +57,10 @@ UNDECIDED = (TickOutcome.EARLY, TickOutcome.QUEUED)
 
 OWNING = (TickOutcome.WON, TickOutcome.PAUSED, TickOutcome.BUSY)
 """Outcomes after which this worker must account for the ticks before its own."""
+
+
+SKIPPED: Final = {TickOutcome.PAUSED: TickReason.PAUSED, TickOutcome.BUSY: TickReason.OVERLAP}
+"""Outcomes with which the ledger has recorded the ticks as skipped, and why."""
 
 
 class EntryState(Enum):
@@ -324,9 +330,19 @@ class Fleet:
         # A lost claim is the first sign that a newer run elsewhere replaces the one that goes on here.
         if reply.outcome is TickOutcome.LOST:
             self._runs.check_replaced(claim.entry)
+        self._tell(claim, reply)
         if reply.outcome in OWNING and reply.previous is not None:
             self._account(claim, datetime.fromtimestamp(reply.previous, UTC))
         await self._run(claim)
+
+    def _tell(self, claim: PendingClaim, reply: TickReply) -> None:
+        """Fire the events of ticks that the ledger itself has fired or skipped."""
+        events = self._recorder.events
+        if reply.outcome is TickOutcome.WON:
+            events.enqueued(claim.request, reply.won)
+        elif (reason := SKIPPED.get(reply.outcome)) is not None:
+            for tick in claim.request.ticks:
+                events.tell(TickEvent.SKIPPED, claim.entry.key, tick, reason=reason.value)
 
     def _account(self, claim: PendingClaim, previous: datetime) -> None:
         """Record the ticks between the latest that was decided before and the newest of this claim that do not fire."""
@@ -348,12 +364,12 @@ class Fleet:
                     await checkpoint()
         finally:
             for tick in ticks:
-                self._recorder.not_run(claim.entry, tick, STOPPED)
+                self._recorder.not_run(claim.entry, tick, STOPPED, TickReason.STOPPING)
 
     def _give_up(self, claim: PendingClaim) -> None:
         """Record that a cancellation came before the runs of what was won."""
         for tick in _ticks_to_run(claim):
-            self._recorder.not_run(claim.entry, tick, STOPPED)
+            self._recorder.not_run(claim.entry, tick, STOPPED, TickReason.STOPPING)
 
     def _miss(self, claim: PendingClaim) -> None:
         entry = claim.entry

@@ -1,4 +1,4 @@
-"""Records in the ledger what happened to ticks: in batches, and without delaying any tick."""
+"""Records in the ledger what happened to ticks, in batches and without delaying any tick, and tells listeners."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from aioq.cron import CronEntry
 from aioq.cron.misfire import NotFired
 from aioq.cron.options import WAITING_POLICIES
 from aioq.errors import PartlyUnavailable
+from aioq.events import TickEvent
 from aioq.model.cron import TickReason, TickRecord, TickStatus
 from aioq.protocols import TickLedger
 from aioq.worker.broker_retry import OUTAGES, BrokerRetry
+from aioq.worker.cron.tick_events import TickEvents
 from aioq.worker.log import logger
 
 __all__ = ["MAX_PENDING", "Recorder"]
@@ -35,11 +37,19 @@ RecordKey: TypeAlias = tuple[str, str, float, str]
 
 
 class Recorder:
-    """Gathers records, the latest of each tick, and writes them. Without a ledger it does nothing."""
+    """Gathers records, the latest of each tick, and writes them. Without a ledger it records nothing."""
 
     def __init__(
-        self, ledger: TickLedger | None, worker_id: str, retry: BrokerRetry, clock: Clock, broker_clock: BrokerClock
+        self,
+        ledger: TickLedger | None,
+        events: TickEvents,
+        *,
+        worker_id: str,
+        retry: BrokerRetry,
+        clock: Clock,
+        broker_clock: BrokerClock,
     ) -> None:
+        self.events = events
         self.ledger = ledger
         self._worker_id = worker_id
         self._retry = retry
@@ -57,6 +67,7 @@ class Recorder:
         The claim of a unique entry has recorded it already.
         """
         now = self._broker_clock.time()
+        self.events.fired(entry.key, tick.timestamp())
         if not entry.unique:
             self._add(entry, tick, TickStatus.FIRED, worker_id=self._worker_id, fired_at=now)
         return now
@@ -66,6 +77,12 @@ class Recorder:
 
         If the next tick of the fleet may be waiting for this end, the record is written at once.
         """
+        event = TickEvent.FAILED if error else TickEvent.COMPLETED
+        duration = max(0.0, self._broker_clock.time() - fired_at)
+        self.events.tell(event, entry.key, tick.timestamp(), duration=duration, error=error)
+        self._add_end(entry, tick, fired_at, error)
+
+    def _add_end(self, entry: CronEntry, tick: datetime, fired_at: float, error: str) -> None:
         self._add(
             entry,
             tick,
@@ -78,22 +95,23 @@ class Recorder:
         if entry.unique and entry.options.overlap in WAITING_POLICIES:
             self._urgent.set()
 
-    def not_run(self, entry: CronEntry, tick: datetime, error: str) -> None:
+    def not_run(self, entry: CronEntry, tick: datetime, error: str, reason: TickReason) -> None:
         """Record that this worker won a tick and did not run it."""
-        self.ended(entry, tick, self._broker_clock.time(), error)
+        self.events.tell(TickEvent.SKIPPED, entry.key, tick.timestamp(), reason=reason.value)
+        self._add_end(entry, tick, self._broker_clock.time(), error)
 
     def skipped(self, entry: CronEntry, tick: datetime, reason: TickReason) -> None:
         """Record that a tick does not fire because of a policy, a pause or a stop."""
-        self._add(entry, tick, TickStatus.SKIPPED, reason=reason)
+        self._add_not_fired(entry, tick, TickStatus.SKIPPED, reason=reason)
 
     def missed(self, entry: CronEntry, tick: datetime, reason: TickReason) -> None:
         """Record that no worker fired a tick."""
-        self._add(entry, tick, TickStatus.MISSED, reason=reason)
+        self._add_not_fired(entry, tick, TickStatus.MISSED, reason=reason)
 
     def not_fired(self, entry: CronEntry, groups: Iterable[NotFired]) -> None:
         """Record groups of ticks that do not fire, each in one record."""
         for group in groups:
-            self._add(entry, group.last, group.status, reason=group.reason, count=group.count)
+            self._add_not_fired(entry, group.last, group.status, reason=group.reason, count=group.count)
 
     def add(self, record: TickRecord) -> None:
         """Add a record. It replaces one of the same tick that is not written yet."""
@@ -154,8 +172,13 @@ class Recorder:
             if self._pending.get(key) is record:  # a newer record may have replaced it during the call
                 del self._pending[key]
 
-    def _add(self, entry: CronEntry, tick: datetime, status: TickStatus, **fields: Any) -> None:
-        self.add(TickRecord(name=entry.name, queue=entry.queue, tick=tick.timestamp(), status=status, **fields))
+    def _add_not_fired(self, entry: CronEntry, tick: datetime, status: TickStatus, **fields: Any) -> None:
+        self.events.not_fired(self._add(entry, tick, status, **fields))
+
+    def _add(self, entry: CronEntry, tick: datetime, status: TickStatus, **fields: Any) -> TickRecord:
+        record = TickRecord(name=entry.name, queue=entry.queue, tick=tick.timestamp(), status=status, **fields)
+        self.add(record)
+        return record
 
     def _drop_oldest(self) -> None:
         del self._pending[next(iter(self._pending))]

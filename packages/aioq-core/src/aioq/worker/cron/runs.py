@@ -157,7 +157,7 @@ class Runs:
     def _skip(self, run: CronRun, reason: TickReason) -> None:
         """Record a tick that does not run. The claim of a unique entry has recorded it as fired already."""
         if run.entry.unique:
-            self._recorder.not_run(run.entry, run.tick, f"not run: {reason}")
+            self._recorder.not_run(run.entry, run.tick, f"not run: {reason}", reason)
         else:
             self._recorder.skipped(run.entry, run.tick, reason)
 

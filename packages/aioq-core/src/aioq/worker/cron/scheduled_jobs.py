@@ -11,6 +11,7 @@ from aioq.conformance import supports
 from aioq.cron import CronEntry, CronOptions
 from aioq.cron.zones import zone_named
 from aioq.errors import BadSignature, SerializationError
+from aioq.events import JobEvent, JobFact
 from aioq.model.cron import CronKey, CronStatus, TickRecord, TickStatus
 from aioq.model.ids import read_tick_id, tick_id
 from aioq.model.job import Completed, Dead, Expired, Failed, HandedBack, Lease, Released, Retried, Settlement
@@ -112,7 +113,16 @@ class ScheduledJobs:
                 raise JobNotReady
             # The worker that ran the cancelled job settles nothing, so its end is recorded here.
             if await store.cancel_job(record.job_id, queue=cron.queue):
+                self._tell_cancelled(record.job_id, job.task, cron)
                 self._record(record.job_id, cron.queue, fired_at=record.fired_at, error=REPLACED)
+
+    def _tell_cancelled(self, job_id: str, task: str, cron: CronKey) -> None:
+        if JobEvent.CANCELLED in self._app.events.listeners:
+            fact = JobFact(
+                event=JobEvent.CANCELLED, job_id=job_id, queue=cron.queue, task=task, at=self._clock.time(),
+                by=f"schedule {cron.name}",
+            )  # fmt: skip
+            self._app.events.fire(fact)
 
     def _overlap(self, cron: CronKey, status: CronStatus | None) -> str:
         """Return the overlap policy of an entry; if this worker's app does not have it, that which is registered."""

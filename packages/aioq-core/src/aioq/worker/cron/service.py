@@ -29,6 +29,7 @@ from aioq.worker.cron.start_runs import PAUSES_KNOWN, armed_times, start_ticks, 
 from aioq.worker.cron.startup_log import log_next_runs, warn_of_clock_difference, warn_of_equal_app_names
 from aioq.worker.cron.stored import StoredSchedules
 from aioq.worker.cron.tick_claims import TickClaims
+from aioq.worker.cron.tick_events import TickEvents
 from aioq.worker.log import logger
 from aioq.worker.runtime import Runtime
 
@@ -57,7 +58,11 @@ class CronService:
         # All parts share it, so that each answer of the broker corrects it for all of them.
         self._broker_clock = BrokerClock(clock)
         self._tasks = CronTasks()
-        self._recorder = Recorder(self._ledger, worker_id, retry, clock, self._broker_clock)
+        self._tick_events = TickEvents(app.events, worker_id, self._broker_clock)
+        self._recorder = Recorder(
+            self._ledger, self._tick_events,
+            worker_id=worker_id, retry=retry, clock=clock, broker_clock=self._broker_clock,
+        )  # fmt: skip
         self._invoker = Invoker(app, worker_id, clock)
         self._runs = Runs(self._invoker, self._recorder, self._tasks, self._shutdown)
         self._turns = ClaimTurns(worker_id, [entry for entry in self.entries if entry.unique])
@@ -107,7 +112,8 @@ class CronService:
                 duties.start_soon(self._fire_fleet, self._ledger)
                 store = self._app.broker
                 if supports(store, Schedules):
-                    duties.start_soon(StoredSchedules(self._runtime, store, self._broker_clock).run)
+                    stored = StoredSchedules(self._runtime, store, self._broker_clock, self._tick_events)
+                    duties.start_soon(stored.run)
 
     async def wait_idle(self) -> None:
         """Wait until no tick is being claimed and no run goes on."""

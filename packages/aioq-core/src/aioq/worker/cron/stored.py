@@ -23,12 +23,15 @@ from aioq.cron.misfire import NotFired, decide, split_at, unclaimed
 from aioq.cron.steps import INSTANT, TickRange, around, latest, step
 from aioq.cron.stored import look_at, read_entry
 from aioq.errors import BadSignature, PartlyUnavailable
-from aioq.model.cron import TickClaim, TickOutcome, TickRecord
+from aioq.events import TickEvent
+from aioq.model.cron import CronKey, TickClaim, TickOutcome, TickReason, TickRecord
+from aioq.model.firing import RECORDED
 from aioq.model.ids import tick_id
 from aioq.model.schedules import DueSchedules, Firing, ScheduleRecord
 from aioq.protocols import Schedules
 from aioq.serialization.failure import error_text
 from aioq.worker.broker_retry import BrokerRetry
+from aioq.worker.cron.tick_events import TickEvents
 from aioq.worker.log import logger, shown
 from aioq.worker.runtime import Runtime
 
@@ -53,7 +56,8 @@ POSTPONED = 60.0
 class StoredSchedules:
     """Asks the broker for due schedules, and fires them, until cancelled."""
 
-    def __init__(self, runtime: Runtime, store: Schedules, clock: BrokerClock) -> None:
+    def __init__(self, runtime: Runtime, store: Schedules, clock: BrokerClock, events: TickEvents) -> None:
+        self._events = events
         self._app: Aarq = runtime.app
         self._worker_id = runtime.worker_id
         self._queues = runtime.queues
@@ -85,7 +89,22 @@ class StoredSchedules:
             if firings:
                 outcomes = await self._store.fire_schedules(firings)
                 _warn_of_declared(firings, outcomes)
+                for firing, outcome in zip(firings, outcomes, strict=True):
+                    self._tell(firing, outcome)
         return due
+
+    def _tell(self, firing: Firing, outcome: TickOutcome) -> None:
+        """Fire the events of the ticks that a firing has decided."""
+        if outcome not in RECORDED:
+            return
+        claim = firing.claim
+        if outcome is TickOutcome.WON:
+            self._events.enqueued(claim, claim.ticks)
+        for tick in () if outcome is TickOutcome.WON else claim.ticks:
+            reason = TickReason.PAUSED if outcome is TickOutcome.PAUSED else TickReason.OVERLAP
+            self._events.tell(TickEvent.SKIPPED, CronKey(claim.queue, claim.name), tick, reason=reason.value)
+        for record in firing.not_fired:
+            self._events.not_fired(record)
 
     async def _reserve(self, tasks: frozenset[str]) -> DueSchedules:
         asked = self._clock.monotonic()

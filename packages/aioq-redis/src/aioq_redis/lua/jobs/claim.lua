@@ -9,7 +9,7 @@
 --          latest: another one came in between, or the memo has expired, or -2 if a look found jobs, or -3 if the queue
 --          is paused; ms until the next job is due (-1 for none), or how many jobs a look found; ids that were dropped
 --          because nothing is stored under them, ms for which the worker must claim no more unless it becomes empty;
---          then for each lease: id, record, run line ('' for the first run of a job)
+--          the server's time in ms; then for each lease: id, record, run line ('' for the first run of a job)
 --
 -- The memo of a worker has its latest request and the ids that the request took. So a repeated request gets the same
 -- leases, and a parked claim that names an earlier request takes nothing.
@@ -52,9 +52,9 @@ local function replay(text)
   end
   local taken, alone_for = string.match(table.remove(ids, 1), '^(%d+)!?(%d*)$')
   if taken == '0' and is_paused() then
-    return { PAUSED, -1, {}, 0 }
+    return { PAUSED, -1, {}, 0, now }
   end
-  local reply = { tonumber(taken), next_due(), {}, tonumber(alone_for) or 0 }
+  local reply = { tonumber(taken), next_due(), {}, tonumber(alone_for) or 0, now }
   local records = #ids > 0 and fetch('HMGET', jobs, ids)
   local lines = #ids > 0 and fetch('HMGET', runs, ids)
   for n, id in ipairs(ids) do
@@ -85,7 +85,7 @@ if known and string.sub(known, 1, #request + 1) == request .. '\n' then
 end
 if before and string.sub(known or '', 1, #before + 1) ~= before .. '\n' then
   pass_on_token()
-  return { -1, -1, {}, 0 }
+  return { -1, -1, {}, 0, now }
 end
 
 local stamp = string.format('%.0f', now)
@@ -149,7 +149,7 @@ local function take_lone()
   redis.call('HSET', runs, id, (next_run(record)))
   redis.call('LPOP', line)
   remember(ids)
-  return { 1, nearest, {}, 0, id, record, '' }
+  return { 1, nearest, {}, 0, now, id, record, '' }
 end
 
 local lone = take_lone()
@@ -177,7 +177,7 @@ end
 redis.call('ZREM', leased, '')
 if has_stops and is_paused() then
   remember({})
-  return { PAUSED, -1, {}, 0 }
+  return { PAUSED, -1, {}, 0, now }
 end
 if not idle and promote(due, READY, MOST_PROMOTED) > 0 then
   filled = { 9, 8, 7, 6, 5, 4, 3, 2, 1, 0 }
@@ -194,12 +194,12 @@ end
 if looks then
   local found = idle and 0 or ready_jobs()
   if found > 0 then
-    return { -2, found, {}, 0 }
+    return { -2, found, {}, 0, now }
   end
   limit = 0
 end
 local entries, priorities_taken, taken, dropped = {}, {}, {}, {}
-local reply = { 0, -1, dropped, 0 }
+local reply = { 0, -1, dropped, 0, now }
 local seen = {}
 
 local function pop(most)
@@ -224,7 +224,7 @@ local function take(id, priority, record, run)
   local n = #taken + 1
   taken[n], priorities_taken[n] = id, priority
   entries[2 * n - 1], entries[2 * n] = id, line
-  reply[3 * n + 2], reply[3 * n + 3], reply[3 * n + 4] = id, record, shown
+  reply[3 * n + 3], reply[3 * n + 4], reply[3 * n + 5] = id, record, shown
   bytes = bytes + #record
 end
 
@@ -289,7 +289,7 @@ local function take_suspect()
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', suspects, '-inf', '(0', 'LIMIT', 0, MOST_ROUNDS)) do
     take_crashed({ id })
     if #taken > 0 then
-      return math.max(parse_run(reply[7]).probation, 1)
+      return math.max(parse_run(reply[8]).probation, 1)
     end
   end
   return 0

@@ -5,7 +5,7 @@
 -- ARGV     1 most jobs   2 channel of ends, without the job id   3 ms to keep dead jobs
 --          4 most dead jobs to keep   5 length of the worker's leases, ms
 -- Returns  the server's time in ms; then for each job, the one whose lease expired last first: id, worker, 1 if that
---          was a crash or 0, crashes, `pending` or `dead`
+--          was a crash or 0, crashes, `pending` or `dead`, task
 local jobs, runs, leased, attempts, ended, waits, wake, suspects, signs, crashed = unpack(KEYS)
 local INDEX, READY = ended_indexes(11)
 local limit, channel, dead_ttl, most_dead = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -98,7 +98,7 @@ local function take_back(id, run, record, place)
     local outcome = forgiven(place) and ATTEMPT_LOST or ATTEMPT_CRASHED
     past = with_attempt(past, attempt_line(run, outcome, math.floor(place) - lease, ''))
   end
-  run.state = RUN_REAP
+  run.state, run.due = RUN_REAP, string.format('%.0f', now)
   note_start(run)
   if forgiven(place) then
     -- After an outage the attempt does not count either: neither the job nor its worker has failed.
@@ -111,7 +111,8 @@ local function take_back(id, run, record, place)
   else
     put_back(id, run, priority_of(place), past, failure)
   end
-  for _, part in ipairs({ id, run.worker, forgiven(place) and 0 or 1, run.crashes, final and 'dead' or 'pending' }) do
+  local crashed, state = forgiven(place) and 0 or 1, final and 'dead' or 'pending'
+  for _, part in ipairs({ id, run.worker, crashed, run.crashes, state, task_of(record) }) do
     reply[#reply + 1] = part
   end
 end

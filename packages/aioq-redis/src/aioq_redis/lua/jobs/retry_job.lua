@@ -29,7 +29,7 @@ end
 local run = {
   state = RUN_REPLAY, noted = told .. kept.body ~= '', started = true, epoch = past.epoch, hand_backs = 0,
   enqueued = string.match(kept.record, '^(%d+) ') or '0',
-  attempt = 0, crashes = 0, claimed = '0',
+  attempt = 0, crashes = 0, claimed = '0', due = string.format('%.0f', now),
   -- The worker stays: if it repeats its report of the run before, it hears that the report was written.
   worker = request .. ' ' .. string.match(past.worker, '%S*$'),
 }

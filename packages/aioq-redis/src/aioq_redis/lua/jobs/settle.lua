@@ -98,6 +98,7 @@ end
 
 -- A released job goes to the front of its ready list, as it was claimed before the others there.
 local function put_back(id, run, priority, delay)
+  run.due = string.format('%.0f', now + delay)
   local line = run_line(run)
   lines[id] = line
   rerun[#rerun + 1] = id

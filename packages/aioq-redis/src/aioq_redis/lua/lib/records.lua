@@ -1,4 +1,8 @@
 -- records: <enqueued ms> <task> <header as JSON, or nothing>\n<payload>
+local function task_of(record)
+  return string.match(record, '^%d+ (%S+) ') or ''
+end
+
 local function header_of(record)
   local json = string.match(record, '^%d+ %S+ ([^\n]+)\n')
   local read, header = pcall(cjson.decode, json or '{}')

@@ -1,11 +1,12 @@
 -- runs: the history of a job that was claimed, as one line of text:
---   <state><marks> <epoch> <enqueued ms> <attempt> <crashes>[+<hand-backs>][/<probation ms>@<since ms>][!] <claimed ms>
---   <worker>
+--   <state><marks> <epoch> <enqueued ms> <attempt> <crashes>[+<hand-backs>][/<probation ms>@<since ms>][*<due ms>][!]
+--   <claimed ms> <worker>
 -- state: r running, y retrying, s postponed, p released, c its worker crashed, n put back by hand
 -- marks: the sum of 1 if the hash `attempts` has attempts of the job, and 2 if the job no longer expires, because it was
 --   started or replayed
 -- hand-backs: how often workers handed the job back since its latest start; left out if 0
 -- probation, since: fields of CrashHistory in aioq.model.suspects; left out without a crash
+-- due: when the job was put back, or comes due after that; left out if it never was
 -- !: the run was claimed as the only one of its worker that was not cleared
 -- worker: the one that claimed the job last; in a job that was put back by hand, after the request that did so
 -- <epoch> <enqueued ms> is the fencing token: a write with another one, or by another worker, is rejected.
@@ -19,7 +20,8 @@ local function parse_run(line)
   return {
     state = state, noted = marks % 2 == 1, started = tonumber(marks) >= 2, epoch = tonumber(epoch), enqueued = enqueued,
     attempt = tonumber(attempt), crashes = tonumber(crashes), hand_backs = tonumber(string.match(more, '^%+(%d+)')) or 0,
-    probation = tonumber(probation) or 0, since = tonumber(since) or 0, alone = string.sub(more, -1) == '!',
+    probation = tonumber(probation) or 0, since = tonumber(since) or 0, due = string.match(more, '%*(%d+)'),
+    alone = string.sub(more, -1) == '!',
     claimed = claimed, worker = worker,
   }
 end
@@ -27,8 +29,9 @@ end
 local function run_line(run)
   local crashes = run.hand_backs > 0 and run.crashes .. '+' .. run.hand_backs or run.crashes
   local past = run.crashes > 0 and string.format('/%.0f@%.0f', run.probation, run.since) or ''
-  return string.format('%s%d %d %s %d %s%s%s %s %s', run.state, (run.noted and 1 or 0) + (run.started and 2 or 0),
-    run.epoch, run.enqueued, run.attempt, crashes, past, run.alone and '!' or '', run.claimed, run.worker)
+  return string.format('%s%d %d %s %d %s%s%s%s %s %s', run.state, (run.noted and 1 or 0) + (run.started and 2 or 0),
+    run.epoch, run.enqueued, run.attempt, crashes, past, run.due and '*' .. run.due or '', run.alone and '!' or '',
+    run.claimed, run.worker)
 end
 
 -- The job was started, or is to run however late it is.

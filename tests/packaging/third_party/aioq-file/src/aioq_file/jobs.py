@@ -203,6 +203,7 @@ def _lease_first(
 
 
 def _lease(row: sqlite3.Row) -> Lease:
+    due = row["run_at"] + (FRONT if row["run_at"] < 0 else 0)
     return Lease(
         job_id=row["id"],
         queue=row["queue"],
@@ -217,6 +218,7 @@ def _lease(row: sqlite3.Row) -> Lease:
         expires_at=row["expires_at"],
         max_crashes=row["max_crashes"],
         hand_backs=row["hand_backs"],
+        wait=max(0.0, row["started_at"] - max(due, row["enqueued_at"])),
     )
 
 
@@ -304,8 +306,9 @@ def _reap(db: sqlite3.Connection, row: sqlite3.Row, now: float, *, crashed: bool
     else:
         state = move(db, row, Verb.REAP, crashes=crashes, attempt=attempt, run_at=now - FRONT, **STARTED)
     return Reaped(
-        job_id=row["id"], queue=row["queue"], worker_id=row["worker_id"], crashed=crashed, crashes=crashes, state=state
-    )
+        job_id=row["id"], queue=row["queue"], task=row["task"], worker_id=row["worker_id"], crashed=crashed,
+        crashes=crashes, state=state,
+    )  # fmt: skip
 
 
 def _path(url: str) -> str:

@@ -43,7 +43,7 @@ READY_ORDER = "priority DESC, place, turn"
 STARTED: dict[str, Any] = {"expires_at": None, "hand_backs": 0}
 """What a start of the task changes: the job no longer expires, and its hand-backs are counted anew."""
 
-LEASE_FIELDS = [field for field in Lease.__struct_fields__ if field != "job_id"]
+LEASE_FIELDS = [field for field in Lease.__struct_fields__ if field not in ("job_id", "wait")]
 """The fields of a lease that are columns of the same names."""
 
 CLEARED: dict[str, Any] = {"crashes": 0, "probation": 0.0, "crashed_since": 0.0, "ran": 0.0}
@@ -94,7 +94,8 @@ def result_name(queue: str, job_id: str) -> str:
 
 def lease_of(row: sqlite3.Row) -> Lease:
     """Return the lease of a job that runs."""
-    return Lease(job_id=row["id"], **{field: row[field] for field in LEASE_FIELDS})
+    wait = max(0.0, row["started_at"] - max(row["run_at"], row["enqueued_at"]))
+    return Lease(job_id=row["id"], wait=wait, **{field: row[field] for field in LEASE_FIELDS})
 
 
 def history_of(row: sqlite3.Row) -> CrashHistory:

@@ -95,8 +95,9 @@ def _reap(transaction: Transaction, row: sqlite3.Row, lease: float, *, crashed: 
         crashes, state = _crash(transaction, row, lease)
     worker_id = row["worker_id"]
     return Reaped(
-        job_id=row["id"], queue=row["queue"], worker_id=worker_id, crashed=crashed, crashes=crashes, state=state
-    )
+        job_id=row["id"], queue=row["queue"], task=row["task"], worker_id=worker_id, crashed=crashed, crashes=crashes,
+        state=state,
+    )  # fmt: skip
 
 
 def _crash(transaction: Transaction, row: sqlite3.Row, lease: float) -> tuple[int, JobState]:
