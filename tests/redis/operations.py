@@ -45,7 +45,9 @@ PLACES = {
     JobState.EXPIRED: DONE,
 }
 ME = WorkerInfo(id="w1", queues=("q",), concurrency=1, running=0, hostname="h", pid=1, started_at=0.0)
-REAPED = Reaped(job_id="a", queue="q", worker_id="w1", crashed=True, crashes=1, state=JobState.PENDING)
+REAPED = Reaped(
+    job_id="a", queue="q", task="tasks.work", worker_id="w1", crashed=True, crashes=1, state=JobState.PENDING
+)
 
 Seen = tuple[str, int, int]
 """Place, attempt and crashes of a job."""
