@@ -52,6 +52,20 @@ def test_cron_is_paused_and_resumed(open_page: Callable[..., Page], site: Site) 
     expect(page.locator(".callout")).to_contain_text("is resumed")
 
 
+def test_queue_is_paused_and_resumed(open_page: Callable[..., Page], site: Site) -> None:
+    """The jobs of a paused queue wait, their page says why, and resuming takes one click."""
+    page = open_page("/queues")
+    page.locator("tr", has_text="exports").locator("summary", has_text="Pause").click()
+    page.get_by_label("Why is exports paused?").fill("disk is full")
+    page.get_by_role("button", name="Pause", exact=True).click()
+    expect(page.locator("#halt")).to_contain_text("disk is full")
+    job = site.call(site.shop.export.enqueue, "more")
+    page.goto(f"{site.url}/jobs/exports/{job.id}")
+    expect(page.locator("#gates")).to_contain_text("Queue exports is paused by ada: “disk is full”.")
+    page.locator("#halt").get_by_role("button", name="Resume exports").click()
+    expect(page.locator(".callout")).to_contain_text("exports is resumed")
+
+
 def test_schedule_runs_now(open_page: Callable[..., Page], site: Site) -> None:
     """The button enqueues a job, which the history of the entry names and links."""
     page = open_page("/crons/default/shop.morning_mail")

@@ -14,7 +14,7 @@ from aioq.cli.cron.manual import enqueue_ticks, time_between_ticks
 from aioq.cron import CronEntry
 from aioq.model.cron import CronKey, TickReason
 from aioq.model.ids import check_name
-from aioq.protocols import JobStore, TickLedger
+from aioq.protocols import JobStore, QueueControl, TickLedger
 from aioq_web.access import Right
 from aioq_web.text import count_of
 from aioq_web.view import NotFound, Page, View
@@ -140,6 +140,33 @@ async def run_cron(order: Order) -> Done:
     return _at_cron(order, key, f"{key.name} runs now as job {enqueued.job.id}.")
 
 
+async def pause_queue(order: Order) -> Done:
+    """Pause a queue."""
+    name = _controlled(order)
+    new = await _control(order.view).pause_queue(name, note=order.note, by=order.view.user.name)
+    did = "is paused." if new else "was paused already; the note was replaced."
+    return Done(location=order.view.url("queues", told=f"{name} {did}"))
+
+
+async def resume_queue(order: Order) -> Done:
+    """Resume a queue."""
+    name = _controlled(order)
+    resumed = await _control(order.view).resume_queue(name)
+    return Done(location=order.view.url("queues", told=f"{name} {'is resumed' if resumed else 'was not paused'}."))
+
+
+def _control(view: View) -> QueueControl:
+    control = view.feature(QueueControl)
+    if control is None:
+        raise NotFound("this broker cannot pause queues")
+    return control
+
+
+def _controlled(order: Order) -> str:
+    order.need(Right.QUEUES)
+    return _queue(order.view.steps["queue"])
+
+
 def entry_of(view: View, key: CronKey) -> CronEntry | None:
     """Return the entry of the code with this key."""
     return next((entry for entry in view.app.crons if entry.key == key), None)
@@ -165,6 +192,8 @@ ACTIONS: Final = {
     "/jobs": change_jobs,
     "/jobs/{queue}/{id:path}/retry": retry_job,
     "/jobs/{queue}/{id:path}/cancel": cancel_job,
+    "/queues/{queue}/pause": pause_queue,
+    "/queues/{queue}/resume": resume_queue,
     "/crons/{queue}/{name}/pause": pause_cron,
     "/crons/{queue}/{name}/resume": resume_cron,
     "/crons/{queue}/{name}/run": run_cron,

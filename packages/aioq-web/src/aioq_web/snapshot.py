@@ -13,7 +13,8 @@ from aioq.clock import Clock, SystemClock
 from aioq.conformance import supports
 from aioq.model.cron import CronStatus
 from aioq.model.job import QueueStats, WorkerInfo
-from aioq.protocols import JobStore, TickLedger, WorkerRegistry
+from aioq.model.stops import Stop
+from aioq.protocols import JobStore, QueueControl, TickLedger, WorkerRegistry
 
 __all__ = ["Snapshot", "Snapshots"]
 
@@ -33,6 +34,13 @@ class Snapshot:
     queues: Sequence[QueueStats] | None = None
     workers: Sequence[WorkerInfo] | None = None
     crons: Sequence[CronStatus] | None = field(default=None, repr=False)
+
+    stops: Sequence[Stop] | None = None
+    """The queues that are paused, and the tasks that are stopped."""
+
+    def stops_of(self, queue: str, task: str | None = None) -> list[Stop]:
+        """Return what keeps the jobs of a queue waiting: its pause, and a stop of the task if one is named."""
+        return [stop for stop in self.stops or () if stop.queue == queue and stop.task in (None, task)]
 
     @cached_property
     def paused_crons(self) -> list[CronStatus]:
@@ -84,5 +92,6 @@ class Snapshots:
             now=await broker.time(),
             queues=await broker.queue_stats() if supports(broker, JobStore) else None,
             workers=await broker.list_workers() if supports(broker, WorkerRegistry) else None,
+            stops=await broker.list_stops() if supports(broker, QueueControl) else None,
             crons=await broker.cron_statuses(self._app.name) if supports(broker, TickLedger) else None,
         )

@@ -12,7 +12,7 @@ from aioq.cli.cron.tick_text import reason_text
 from aioq.cron.schedule import ExplainedSchedule
 from aioq.model.cron import CronKey, TickRecord
 from aioq.protocols import TickLedger
-from aioq_web.charts import Mark, strip
+from aioq_web.charts.ticks import Mark, strip
 from aioq_web.paging import slice_of
 from aioq_web.text import duration
 from aioq_web.view import Page, View

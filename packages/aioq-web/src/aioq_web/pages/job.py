@@ -9,7 +9,7 @@ from aioq.model.ids import read_tick_id
 from aioq.model.job import JobRecord
 from aioq.model.states import FINAL_STATES, JobState
 from aioq.protocols import JobStore
-from aioq_web.charts import life_bar
+from aioq_web.charts.life import life_bar, look_of
 from aioq_web.text import count_of, duration
 from aioq_web.view import NotFound, Page, View
 
@@ -37,6 +37,7 @@ async def job(view: View) -> Page:
         "job": record,
         "retries": task.defaults.retries if task else None,
         "life": life_bar(record, view.now),
+        "attempts": [(attempt, *look_of(attempt)) for attempt in reversed(record.attempts)],
         "conditions": sorted(_conditions(view, record), key=lambda each: each.met is True),
         "arguments": view.masking.show(record.payload),
         "result": None if record.result is None else view.masking.show(record.result),
@@ -56,6 +57,9 @@ def _conditions(view: View, record: JobRecord) -> Iterator[Condition]:
         yield Condition(met=False, text=f"It waits for {what}: due in {duration(record.run_at - view.now)}.")
     else:
         yield Condition(met=True, text="It is due.")
+    for stop in view.snapshot.stops_of(record.queue, record.task):
+        what = f"Queue {stop.queue} is paused" if stop.task is None else f"The task {stop.task} is stopped"
+        yield Condition(met=False, text=f"{what} by {stop.by}: “{stop.note}”.")
     yield from _of_workers(view, record)
 
 

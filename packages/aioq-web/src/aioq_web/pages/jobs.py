@@ -10,7 +10,7 @@ from aioq.model.job import JobRecord
 from aioq.model.states import JobState
 from aioq.protocols import JobStore
 from aioq.serialization.failure import one_line
-from aioq_web.charts import LifeBar, life_bar
+from aioq_web.charts.life import LifeBar, life_bar
 from aioq_web.masking import Shown
 from aioq_web.paging import Slice, page_number
 from aioq_web.text import duration

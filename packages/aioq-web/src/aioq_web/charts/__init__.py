@@ -1,0 +1,1 @@
+"""Computes the geometry of charts. Templates draw them as SVG, in percent, so that nothing is stretched."""
