@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tests.bench import burst, cron_next, lateness, month, processes, steps
+from tests.bench import burst, cron_next, cron_stored, lateness, month, processes, steps
 from tests.bench.bars import reached
 from tests.bench.burst import Burst
 from tests.bench.lateness import Lateness
@@ -112,6 +112,20 @@ def _burst(run: Run) -> Measured:
     return table(rows), rows
 
 
+def _stored(run: Run) -> Measured:
+    one = cron_stored.measure(1_000, 2) if run.quick else cron_stored.measure(100_000, 5)
+    row: dict[str, object] = {
+        "schedules": one.schedules,
+        "workers": one.workers,
+        "all enqueued after s": round(one.enqueued_after_s, 2),
+        "all run after s": round(one.run_after_s, 2),
+        "server us": round(one.server_us),
+        "workers us": round(one.workers_us),
+        "bar": "" if run.quick else f"{'goal' if one.enqueued_after_s <= 10 else '**missed**'} (enqueued within 10 s)",
+    }
+    return table([row]), asdict(one)
+
+
 def _month(run: Run) -> Measured:
     days = 7 if run.quick else 31
     loops = [month.scheduler(expression, 100, days) for expression in ("{} 9 * * *", "{} * * * *")]
@@ -161,6 +175,7 @@ PARTS = {
         Part(name="processes", run=_processes, seconds=(60, 10)),
         Part(name="cron-lateness", run=_lateness, seconds=(700, 18)),
         Part(name="cron-burst", run=_burst, seconds=(110, 11)),
+        Part(name="cron-stored", run=_stored, seconds=(150, 9)),
         Part(name="cron-month", run=_month, seconds=(6, 3)),
         Part(name="cron-steps", run=_steps, seconds=(3, 1)),
         Part(name="cron-next", run=_next, seconds=(60, 9)),

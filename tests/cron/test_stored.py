@@ -10,10 +10,10 @@ from msgspec.structs import replace
 
 from aioq import Aarq, CronOptions, Task
 from aioq.backends import MemoryBroker
-from aioq.cron import upcoming
+from aioq.cron import CronEntry, upcoming
 from aioq.cron.define import ScheduleDraft
 from aioq.cron.schedule import Schedule
-from aioq.cron.stored import as_text, read_entry, stored_schedule
+from aioq.cron.stored import SharedEntries, as_text, look_at, read_entry, stored_schedule
 from aioq.errors import BadSignature
 from aioq.serialization.signing import Signer
 from aioq_cron import CronExpression, Union
@@ -95,3 +95,29 @@ async def test_changed_schedule_is_not_read_with_keys(app: Aarq, report: Task[..
     }[change]
     with pytest.raises(BadSignature):
         read_entry(changed, report, app.scheduler, signer)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "options", "shared"),
+    [
+        ("0 9 * * *", CronOptions(misfire="all"), True),
+        ("@every 5m", CronOptions(end=datetime(2026, 4, 2, tzinfo=UTC)), True),
+        ("0 9 * * *", CronOptions(jitter=60), False),
+        ("H 9 * * *", CronOptions(), False),
+    ],
+)
+def test_entries_are_shared_unless_the_name_decides(
+    app: Aarq, report: Task[..., Any], schedule: str, options: CronOptions, shared: bool
+) -> None:
+    """Schedules of other names and arguments share an entry if it fires at the same moments as their own."""
+    timing = app.timing(schedule, options, tz=BERLIN, seconds=None, dialect=None)
+    entries = SharedEntries(app.scheduler)
+    found: list[CronEntry] = []
+    for name in ("one", "two", "one"):
+        entry = ScheduleDraft(timing=timing, name=name, args=(), kwargs={}).entry(report, app.tasks, app.crons)
+        read = entries.read(stored_schedule(entry, as_text(timing), "app", None), report)
+        due = [[look_at(each, tick) for tick in upcoming(each.schedule, START, 9)] for each in (read, entry)]
+        assert due[0] == due[1]
+        assert read.options == options
+        found.append(read)
+    assert [found[0] is one for one in found] == [True, shared, shared]

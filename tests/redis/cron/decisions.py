@@ -197,7 +197,8 @@ def _fields(state: EntryState) -> dict[str, str]:
 
 
 def _line(claim: AcceptedClaim) -> str:
-    return f"{claim.outcome.value} {_text(claim.before)} {_text(claim.previous)} {claim.at} {claim.request_id}"
+    previous = "=" if claim.before is not None and claim.previous == claim.before else _text(claim.previous)
+    return f"{claim.outcome.value} {_text(claim.before)} {previous} {claim.at} {claim.request_id}"
 
 
 def _text(tick: int | None) -> str:

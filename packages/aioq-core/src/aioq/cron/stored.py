@@ -19,20 +19,24 @@ from aioq.cron.define import Timing
 from aioq.cron.definition import JOB_DIGEST, define
 from aioq.cron.entry import CronEntry, due_at
 from aioq.cron.options import CronOptions
-from aioq.cron.schedule import CanonicalSchedule, Schedule
+from aioq.cron.schedule import CanonicalSchedule, NamedSchedule, Schedule
 from aioq.cron.scheduler import DialectScheduler, Scheduler
 from aioq.cron.zones import load_zone, zone_named, zone_text
 from aioq.errors import BadSignature
+from aioq.model.job import NewJob
 from aioq.model.schedules import ScheduleText, StoredSchedule
 from aioq.serialization.signing import Signer, Subject
 from aioq.task import Task
 
-__all__ = ["as_text", "look_at", "read_entry", "stored_schedule"]
+__all__ = ["SharedEntries", "as_text", "look_at", "read_entry", "read_job", "stored_schedule"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _DEFAULTS = CronOptions()
 _POLICIES = frozenset(field.name for field in fields(CronOptions))
+
+MAX_SHARED = 1_000
+"""Entries that are kept for schedules that come later."""
 
 
 def as_text(timing: Timing) -> ScheduleText:
@@ -97,17 +101,58 @@ def read_entry(stored: StoredSchedule, task: Task[..., Any], scheduler: Schedule
         TypeError, ValueError: This release does not know a policy, or cannot parse the expression or the zone.
         BadSignature: There is a signer, and the arguments are not signed for this schedule.
     """
-    definition, job = stored.definition, stored.job
-    if signer is not None:
-        payload, terms = signer.unseal(_subject(stored), job.payload)
-        if terms != _terms(stored):
-            raise BadSignature(f"schedule {definition.name} was changed after it was signed")
-        job = replace(job, payload=payload)
+    return _entry(stored, task, scheduler, read_job(stored, signer))
+
+
+def read_job(stored: StoredSchedule, signer: Signer | None) -> NewJob:
+    """Return the job of a stored schedule, not signed.
+
+    Raises:
+        BadSignature: There is a signer, and the schedule is not as it was signed.
+    """
+    if signer is None:
+        return stored.job
+    payload, terms = signer.unseal(_subject(stored), stored.job.payload)
+    if terms != _terms(stored):
+        raise BadSignature(f"schedule {stored.definition.name} was changed after it was signed")
+    return replace(stored.job, payload=payload)
+
+
+class SharedEntries:
+    """Reads the entries of stored schedules without their jobs. Those that fire at the same moments share one.
+
+    Thousands of schedules may be due at one moment, and most of them have one of few expressions.
+    """
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._shared: dict[object, CronEntry | None] = {}
+        """None for those whose ticks depend on the name of the schedule."""
+
+    def read(self, stored: StoredSchedule, task: Task[..., Any]) -> CronEntry:
+        """Return an entry that has the ticks and the policies of a schedule. It may have the name of another one.
+
+        Raises:
+            TypeError, ValueError: As for `read_entry`.
+        """
+        definition = stored.definition
+        policies = tuple(pair for pair in definition.options.items() if pair[0] != JOB_DIGEST)
+        key = (stored.text, policies, definition.enabled)
+        if (shared := self._shared.get(key)) is not None:
+            return shared
+        entry = _entry(stored, task, self._scheduler, None)
+        if key not in self._shared:
+            if len(self._shared) >= MAX_SHARED:
+                self._shared.clear()
+            own = bool(entry.options.jitter) or _needs_name(stored, self._scheduler)
+            self._shared[key] = None if own else entry
+        return entry
+
+
+def _entry(stored: StoredSchedule, task: Task[..., Any], scheduler: Scheduler, job: NewJob | None) -> CronEntry:
+    definition = stored.definition
     options = _read_options(definition.options, enabled=definition.enabled)
-    schedule = parse(scheduler, stored.text)
-    # Not `isinstance`, which takes as long as all the rest: thousands of schedules may be due at one moment.
-    if (named := getattr(schedule, "named", None)) is not None:
-        schedule = named(definition.name)
+    schedule = _named(parse(scheduler, stored.text), definition.name)
     return CronEntry(
         name=definition.name,
         function=task.function,
@@ -121,6 +166,16 @@ def read_entry(stored: StoredSchedule, task: Task[..., Any], scheduler: Schedule
         canonical=getattr(schedule, "canonical", ""),
         tz=definition.tz,
     )
+
+
+def _named(schedule: Schedule, name: str) -> Schedule:
+    return schedule.named(name) if isinstance(schedule, NamedSchedule) else schedule
+
+
+def _needs_name(stored: StoredSchedule, scheduler: Scheduler) -> bool:
+    """Return whether the ticks of a schedule depend on its name."""
+    schedule = parse(scheduler, stored.text)
+    return _named(schedule, stored.definition.name) is not schedule
 
 
 def _read_options(texts: Mapping[str, str], *, enabled: bool) -> CronOptions:

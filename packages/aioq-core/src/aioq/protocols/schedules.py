@@ -74,7 +74,7 @@ class Schedules(Protocol):
         ...
 
     async def fire_schedules(self, firings: Sequence[Firing]) -> list[TickOutcome]:
-        """Decide on up to 100 firings of different schedules, independently; return the outcomes in the same order.
+        """Decide on up to 500 firings of different schedules, independently; return the outcomes in the same order.
 
         Each firing is one step. `aioq.model.firing.decide_firing` is the reference. The first rule that applies gives
         the outcome:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from aioq.errors import PartlyUnavailable
 from aioq.model.cron import CronKey, TickOutcome
@@ -14,7 +14,7 @@ from aioq.model.schedules import DueSchedules, Firing, PutOutcome, ScheduleRecor
 from aioq_redis.client.pipeline import milliseconds
 from aioq_redis.cron.ledger import CLOCK_LEAD_MS, ENTRY_TTL_MS, OUTCOMES, arguments_of
 from aioq_redis.role import BrokerRole
-from aioq_redis.storage.database import group_by, in_parts, ungroup
+from aioq_redis.storage.database import gather_all, group_by, in_parts, ungroup
 from aioq_redis.storage.keys import is_queue_name
 from aioq_redis.storage.schedule_format import digest_of, moment_of, read_line, rest_of
 from aioq_redis.storage.tick_format import body_of, to_milliseconds
@@ -27,8 +27,8 @@ ASK_EVERY: Final = 1.0
 MAX_LISTED: Final = 500
 """Schedules that are read with one command."""
 
-MAX_PER_SCRIPT: Final = 25
-"""Schedules that one script fires. It takes about 50 us for each, and the server runs nothing else meanwhile."""
+MAX_PER_SCRIPT: Final = 50
+"""Schedules that one script fires. It takes about 30 us for each, and the server runs nothing else meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,19 +140,20 @@ class SchedulesRole(BrokerRole):
         return [one for line in lines if line and (one := read_line(line))], names[-1].decode("utf-8", "replace")
 
     async def _fire(self, queue: str, task: str, firings: list[Firing]) -> list[TickOutcome]:
-        """Fire schedules of one queue and task, a part after the other."""
+        """Fire schedules of one queue and task, some in each script."""
         self._known_queues.add(queue, self._database.session)
-        answers: list[bytes] = []
-        for first in range(0, len(firings), MAX_PER_SCRIPT):
-            part = firings[first : first + MAX_PER_SCRIPT]
-            args: list[object] = [CLOCK_LEAD_MS, ENTRY_TTL_MS, task]
-            for firing in part:
-                args += _arguments(firing)
-            names = [check_name("name", firing.claim.name) for firing in part]
-            answers += await self._database.call(
-                "fire_schedules", self._layout.queue(queue), args, own=task, each=names, patient=False
-            )
-        return [OUTCOMES[answer] for answer in answers]
+        parts = [firings[first : first + MAX_PER_SCRIPT] for first in range(0, len(firings), MAX_PER_SCRIPT)]
+        answers = await gather_all([self._fire_part(queue, task, part) for part in parts])
+        return [OUTCOMES[answer] for part in answers for answer in part]
+
+    def _fire_part(self, queue: str, task: str, firings: list[Firing]) -> Coroutine[Any, Any, list[bytes]]:
+        args: list[object] = [CLOCK_LEAD_MS, ENTRY_TTL_MS, task]
+        for firing in firings:
+            args += _arguments(firing)
+        names = [check_name("name", firing.claim.name) for firing in firings]
+        return self._database.call(
+            "fire_schedules", self._layout.queue(queue), args, own=task, each=names, patient=False
+        )
 
 
 def _place_of(firing: Firing) -> tuple[str, str]:

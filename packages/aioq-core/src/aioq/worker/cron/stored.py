@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import anyio
@@ -17,28 +16,27 @@ from msgspec.structs import replace
 
 from aioq.app import Aarq
 from aioq.clock import BrokerClock
-from aioq.cron import CronEntry
-from aioq.cron.entry import due_at
-from aioq.cron.misfire import NotFired, decide, split_at, unclaimed
-from aioq.cron.steps import INSTANT, TickRange, around, latest, step
-from aioq.cron.stored import look_at, read_entry
+from aioq.cron.stored import SharedEntries, read_job
 from aioq.errors import BadSignature, PartlyUnavailable
 from aioq.events import TickEvent
-from aioq.model.cron import CronKey, TickClaim, TickOutcome, TickReason, TickRecord
+from aioq.model.cron import CronKey, Overlap, TickClaim, TickOutcome, TickReason, TickRecord
 from aioq.model.firing import RECORDED
 from aioq.model.ids import tick_id
+from aioq.model.job import NewJob
 from aioq.model.schedules import DueSchedules, Firing, ScheduleRecord
 from aioq.protocols import Schedules
 from aioq.serialization.failure import error_text
 from aioq.worker.broker_retry import BrokerRetry
+from aioq.worker.cron.owed_ticks import OwedTicks, TickPlan
 from aioq.worker.cron.tick_events import TickEvents
 from aioq.worker.log import logger, shown
 from aioq.worker.runtime import Runtime
 
-__all__ = ["StoredSchedules", "firing_of"]
+__all__ = ["StoredSchedules"]
 
-BATCH_SIZE = 100
-"""Schedules that are reserved and fired at a time."""
+BATCH_SIZE = 400
+"""Schedules that are reserved and fired at a time. Jobs of the worker run between two batches: with small batches,
+many due schedules would wait for the jobs of those before them. A batch blocks the event loop for some 10 ms."""
 
 RESERVATION = 5.0
 """Seconds for which a schedule is reserved. So much later another worker fires it if this one dies."""
@@ -64,6 +62,7 @@ class StoredSchedules:
         self._retry: BrokerRetry = runtime.retry
         self._store = store
         self._clock = clock
+        self._entries = SharedEntries(self._app.scheduler)
         self._started_at = math.inf
         """The broker's time at the first reservation."""
         self._unreadable: set[tuple[str, str]] = set()
@@ -85,13 +84,18 @@ class StoredSchedules:
         # Not divided by a stop: what is reserved would come up with the other workers only seconds later.
         with anyio.fail_after(CALL_TIMEOUT, shield=True):
             due = await self._reserve(tasks)
-            firings = [firing for record in due.schedules if (firing := self._firing(record, due.now))]
-            if firings:
-                outcomes = await self._store.fire_schedules(firings)
-                _warn_of_declared(firings, outcomes)
-                for firing, outcome in zip(firings, outcomes, strict=True):
-                    self._tell(firing, outcome)
+            if due.schedules:
+                await self._fire(due)
         return due
+
+    async def _fire(self, due: DueSchedules) -> None:
+        owed = OwedTicks(due.now, started_at=self._started_at)
+        firings = [firing for record in due.schedules if (firing := self._firing(record, owed))]
+        if firings:
+            outcomes = await self._store.fire_schedules(firings)
+            _warn_of_declared(firings, outcomes)
+            for firing, outcome in zip(firings, outcomes, strict=True):
+                self._tell(firing, outcome)
 
     def _tell(self, firing: Firing, outcome: TickOutcome) -> None:
         """Fire the events of the ticks that a firing has decided."""
@@ -116,23 +120,23 @@ class StoredSchedules:
         self._started_at = min(self._started_at, due.now)
         return due
 
-    def _firing(self, record: ScheduleRecord, now: float) -> Firing | None:
+    def _firing(self, record: ScheduleRecord, owed: OwedTicks) -> Firing | None:
         """Return what to do with a due schedule; None if nothing can be said of it."""
-        stored = record.schedule
-        task = self._app.tasks.get(stored.job.task)
+        task = self._app.tasks.get(record.schedule.job.task)
         if task is None or record.due is None:
             return None
         try:
-            entry = read_entry(stored, task, self._app.scheduler, self._app.signer)
-            started_at = datetime.fromtimestamp(self._started_at, UTC)
-            return firing_of(entry, record, worker_id=self._worker_id, now=now, started_at=started_at)
+            job, entry = read_job(record.schedule, self._app.signer), self._entries.read(record.schedule, task)
+            plan = owed.plan(entry, record.since)
+            claim = _claim(record, self._worker_id, job, plan.fire, overlap=entry.options.overlap)
+            if task.signs and plan.fire:
+                # The signature covers the tick, so each job has its own; the broker has no secret to sign with.
+                jobs = [replace(job, id=tick_id(claim.name, tick)) for tick in plan.fire]
+                claim = replace(claim, payloads=tuple(task.signed(one).payload for one in jobs))
         except Exception as error:  # a schedule of an application may raise anything
             self._log_unreadable(record, error)
-            later = now + POSTPONED
-            return Firing(
-                claim=_claim(record, self._worker_id), revision=record.revision, due=record.due, until=None,
-                next_due=later,
-            )  # fmt: skip
+            claim, plan = _claim(record, self._worker_id, record.schedule.job), TickPlan(next_due=owed.now + POSTPONED)
+        return _firing(record, claim, plan)
 
     def _log_unreadable(self, record: ScheduleRecord, error: Exception) -> None:
         name, revision = record.schedule.key.name, record.revision
@@ -149,94 +153,41 @@ class StoredSchedules:
         )  # fmt: skip
 
 
-def firing_of(entry: CronEntry, record: ScheduleRecord, *, worker_id: str, now: float, started_at: datetime) -> Firing:
-    """Decide which of the ticks that a schedule owes fire, and when workers have to look at it again.
-
-    Args:
-        entry: The entry of the schedule.
-        record: What the broker stores of it.
-        worker_id: The worker that fires it.
-        now: The broker's clock.
-        started_at: When this worker has started. Ticks that came due before it by more than the entry's `grace` were
-            missed, unless `catchup` makes up for them.
-    """
-    moment, since = datetime.fromtimestamp(now, UTC), datetime.fromtimestamp(record.since, UTC)
-    owed, following = _owed(entry, since, moment)
-    fire: tuple[datetime, ...] = ()
-    not_fired: tuple[NotFired, ...] = ()
-    if owed is not None:
-        fire, not_fired = _decided(entry, since, owed, moment, started_at)
-    next_due = None if following is None or not entry.options.enabled else look_at(entry, following)
-    return Firing(
-        claim=_claim(record, worker_id, entry, fire),
-        revision=record.revision,
-        due=record.due or now,
-        until=None if owed is None else owed.last.timestamp(),
-        next_due=next_due,
-        not_fired=tuple(_record(entry, group) for group in not_fired),
-    )
-
-
-def _owed(entry: CronEntry, since: datetime, now: datetime) -> tuple[TickRange | None, datetime | None]:
-    """Return the ticks after `since` that have come due, and the tick that follows."""
-    first = step(entry.schedule, since)
-    if first is None or due_at(entry, first) > now:
-        return None, first
-    following = step(entry.schedule, first)
-    if following is None or following > now:  # the usual case: one tick
-        return TickRange(first, first), following
-    newest, following = around(entry.schedule, first, now)
-    if due_at(entry, newest) > now:  # jitter is less than a step, so the tick before is due
-        following, newest = newest, latest(entry.schedule, first, newest - INSTANT)
-    return TickRange(first, newest), following
-
-
-def _decided(
-    entry: CronEntry, since: datetime, owed: TickRange, now: datetime, started_at: datetime
-) -> tuple[tuple[datetime, ...], tuple[NotFired, ...]]:
-    """Return the ticks that fire, and those that do not."""
-    options = entry.options
-    floor = started_at - timedelta(seconds=max(options.grace, options.catchup or 0))
-    too_old, rest = split_at(entry, owed, floor)
-    missed: tuple[NotFired, ...] = ()
-    if too_old is not None:
-        missed = unclaimed(entry, since, rest.first if rest is not None else owed.last + INSTANT)
-    if rest is None:
-        return (), missed
-    decision = decide(entry, rest.first, rest.last, now)
-    return decision.fire, missed + decision.not_fired
-
-
 def _claim(
-    record: ScheduleRecord, worker_id: str, entry: CronEntry | None = None, ticks: Sequence[datetime] = ()
+    record: ScheduleRecord, worker_id: str, job: NewJob, ticks: tuple[float, ...] = (), *, overlap: Overlap = "allow"
 ) -> TickClaim:
-    definition, job = record.schedule.definition, entry.job if entry is not None else record.schedule.job
-    seconds = tuple(tick.timestamp() for tick in ticks)
-    payloads: tuple[bytes, ...] = ()
-    if job is not None and entry is not None and entry.sign is not None:
-        payloads = tuple(entry.sign(replace(job, id=tick_id(entry.name, tick))).payload for tick in seconds)
+    definition = record.schedule.definition
     return TickClaim(
         name=definition.name,
         queue=definition.queue,
-        ticks=seconds,
+        ticks=ticks,
         fingerprint=definition.fingerprint,
         worker_id=worker_id,
-        # The same for each worker that fires these ticks.
-        request_id=f"{record.revision}:{round((record.due or 0) * 1000)}",
-        overlap=entry.options.overlap if entry is not None else "allow",
+        # The same for each worker that fires these ticks, and short: brokers store it with each schedule.
+        request_id=f"{record.revision[-8:]}-{round((record.due or 0) * 1000):x}",
+        overlap=overlap,
         job=job,
-        payloads=payloads,
     )
 
 
-def _record(entry: CronEntry, group: NotFired) -> TickRecord:
-    return TickRecord(
-        name=entry.name,
-        queue=entry.queue,
-        tick=group.last.timestamp(),
-        status=group.status,
-        reason=group.reason,
-        count=group.count,
+def _firing(record: ScheduleRecord, claim: TickClaim, plan: TickPlan) -> Firing:
+    return Firing(
+        claim=claim,
+        revision=record.revision,
+        due=record.due or 0.0,
+        until=plan.until,
+        next_due=plan.next_due,
+        not_fired=tuple(
+            TickRecord(
+                name=claim.name,
+                queue=claim.queue,
+                tick=group.last.timestamp(),
+                status=group.status,
+                reason=group.reason,
+                count=group.count,
+            )
+            for group in plan.not_fired
+        ),
     )
 
 

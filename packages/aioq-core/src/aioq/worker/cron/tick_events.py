@@ -44,7 +44,7 @@ class TickEvents:
 
     def enqueued(self, claim: TickClaim, ticks: Iterable[float]) -> None:
         """Tell that the broker has fired ticks of a schedule by storing their jobs."""
-        if claim.job is None:
+        if claim.job is None or self._events.listeners.keys().isdisjoint((TickEvent.FIRED, JobEvent.ENQUEUED)):
             return
         for tick in ticks:
             job = replace(claim.job, id=tick_id(claim.name, tick), queue=claim.queue)

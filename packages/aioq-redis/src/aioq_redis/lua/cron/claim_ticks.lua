@@ -28,6 +28,7 @@ enqueue(at, claims)
 redis.call('HDEL', claims[1].cron, '')
 for _, claim in ipairs(claims) do
   if claim.outcome then
+    record_ticks(claim)
     store_claim(at, claim)
   end
 end

@@ -43,23 +43,33 @@ local function outcome_of_firing(firing, known)
   return outcome
 end
 
-local function move_on(firing)
-  local claim, known, since = firing.claim, firing.known, firing.until_tick
-  if since == '' or tonumber(known.since) > tonumber(since) then
-    since = known.since
+-- Each command of a script takes a while, so the schedules are stored with as few as possible.
+local function move_on(firings, lines)
+  local moved, moments, over = {}, {}, {}
+  for n, firing in ipairs(firings) do
+    local name, known, since, due = firing.claim.name, firing.known, firing.until_tick, firing.next_due
+    if known then
+      if since == '' or tonumber(known.since) > tonumber(since) then
+        since = known.since
+      end
+      moved[#moved + 1] = name
+      moved[#moved + 1] = table.concat({ known.revision, since, due, rest_of_schedule(lines[n], known) }, ' ')
+      if due == '-' then
+        over[#over + 1] = name
+      else
+        moments[#moments + 1] = due
+        moments[#moments + 1] = name
+      end
+    end
   end
-  redis.call('HSET', schedules, claim.name, table.concat({ known.revision, since, firing.next_due, known.rest }, ' '))
-  note_moment(schedule_moments, claim.name, firing.next_due)
+  spread('HSET', schedules, moved)
+  spread('ZADD', schedule_moments, moments)
+  spread('ZREM', schedule_moments, over)
 end
 
 local function record_not_fired(firing)
-  local claim = firing.claim
   for n = 0, firing.skipped - 1 do
-    note_tick(claim.cron, claim.ticks, ARGV[firing.first + 2 * n], '', ARGV[firing.first + 2 * n + 1])
-  end
-  if firing.skipped > 0 then
-    redis.call('PEXPIRE', claim.cron, at.remember)
-    redis.call('PEXPIRE', claim.ticks, at.remember)
+    note_tick(firing.claim.history, ARGV[firing.first + 2 * n], '', ARGV[firing.first + 2 * n + 1])
   end
 end
 
@@ -70,8 +80,8 @@ for n = 1, at.count do
   names[n] = claims[n].name
   place = claims[n].stop + 1
 end
-local replies = {}
-for n, line in ipairs(redis.call('HMGET', schedules, unpack(names))) do
+local replies, lines = {}, redis.call('HMGET', schedules, unpack(names))
+for n, line in ipairs(lines) do
   replies[n] = outcome_of_firing(firings[n], parse_schedule(line))
 end
 redis.call('ZCARD', scheduled_tasks)
@@ -80,15 +90,17 @@ redis.call('ZCARD', schedule_moments)
 enqueue(at, claims)
 -- A full server lets a script continue if its first write needs no memory.
 redis.call('HDEL', claims[1].cron, '')
+move_on(firings, lines)
 for n, firing in ipairs(firings) do
-  if firing.known then
-    move_on(firing)
-    if firing.claim.outcome then
-      store_claim(at, firing.claim)
+  local claim, noted = firing.claim, RECORDED[replies[n]] and firing.skipped > 0
+  if firing.known and (claim.outcome or noted) then
+    if claim.outcome then
+      record_ticks(claim)
     end
-    if RECORDED[replies[n]] then
+    if noted then
       record_not_fired(firing)
     end
+    store_claim(at, claim)
   end
 end
 note_first(scheduled_tasks, schedule_moments, task)

@@ -12,11 +12,12 @@ local registered, retired = unpack(redis.call('HMGET', cron, 'app', 'retired'))
 if registered and not retired then
   return 'declared'
 end
-local known, since = parse_schedule(redis.call('HGET', schedules, name)), string.format('%.0f', now)
+local line, since = redis.call('HGET', schedules, name), string.format('%.0f', now)
+local known = parse_schedule(line)
 if known and known.app ~= app then
   return 'taken'
 end
-if known and known.rest == rest then
+if known and rest_of_schedule(line, known) == rest then
   return 'unchanged'
 end
 if known and known.fingerprint == fingerprint then

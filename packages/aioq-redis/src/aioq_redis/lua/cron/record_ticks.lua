@@ -6,7 +6,13 @@
 --          owner; worker id; body, see lib/tick_history.lua; + and the result of a success, or ''
 -- Returns  1
 local remember = ARGV[1]
-local entries = #KEYS / 2
+local entries, histories = #KEYS / 2, {}
+
+local function history_at(entry, cron)
+  local history = histories[entry] or history_of(cron, KEYS[entries + entry], redis.call('HGET', cron, 'forgotten'))
+  histories[entry] = history
+  return history
+end
 
 local function end_run(cron, tick, worker)
   local run = parse_tick_run(redis.call('HGET', cron, 'run'))
@@ -29,16 +35,20 @@ end
 
 for at = 2, #ARGV, 6 do
   local entry, tick, owner, worker, body, result = unpack(ARGV, at, at + 5)
-  local cron, ticks = KEYS[tonumber(entry)], KEYS[entries + tonumber(entry)]
+  entry = tonumber(entry)
+  local cron = KEYS[entry]
   -- A full server lets a script continue if its first write needs no memory.
   redis.call('HDEL', cron, '')
-  note_tick(cron, ticks, tick, owner, body)
+  note_tick(history_at(entry, cron), tick, owner, body)
   if string.match(body, '^%a%d+ %S+ %-?%d') then
     end_run(cron, tick, worker)
   end
   if string.byte(body) == 111 then
     store_result(cron, tick, result)
   end
+end
+for _, history in pairs(histories) do
+  write_counts(history)
 end
 for n = 1, #KEYS do
   redis.call('PEXPIRE', KEYS[n], remember)

@@ -12,8 +12,13 @@ local function parse_schedule(line)
   end
   return {
     revision = revision, since = since, due = due, app = app, fingerprint = fingerprint,
-    task = string.sub(line, first, first + length - 1), rest = string.sub(line, from),
+    task = string.sub(line, first, first + length - 1), from = from,
   }
+end
+
+-- The part of the line that no firing changes.
+local function rest_of_schedule(line, known)
+  return string.sub(line, known.from)
 end
 
 -- Write the moment of a schedule, '-' for none. `note_first` has to follow.

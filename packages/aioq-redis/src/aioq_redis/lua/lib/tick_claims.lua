@@ -1,12 +1,14 @@
 -- tick_claims: the claims of an entry that spent ticks. The latest claim is the field `claim` of the entry:
 --   <outcome> <last tick before> <previous> <time, ms> <request>\n<ticks, while the claim is queued>
+-- previous: = if it is the last tick before. Redis stores a hash compactly if its values have up to 64 bytes.
 -- The claims before it are the field `earlier_claims`: newest first, one line each, without their ticks.
 -- A worker that got no answer repeats its claim, so answers are stored for CLAIM_TTL ms.
 local MAX_CLAIMS, CLAIM_TTL = 10, 120000
 
 local function parse_tick_claim(text)
   local outcome, before, previous, moment, by, waiting =
-    string.match(text or '', '^(%l+) (%d*) (%d*) (%d+) ([^\n]*)\n(.*)$')
+    string.match(text or '', '^(%l+) (%d*) (=?%d*) (%d+) ([^\n]*)\n(.*)$')
+  previous = previous == '=' and before or previous
   if before ~= '' and not stored_number(before) or previous ~= '' and not stored_number(previous) then
     return nil
   end
@@ -40,18 +42,22 @@ local function repeated_claim(claim)
   end
 end
 
+local function tick_claim_head(outcome, before, previous, moment, request)
+  previous = before ~= '' and previous == before and '=' or previous
+  return string.format('%s %s %s %.0f %s', outcome, before, previous, moment, request)
+end
+
 local function tick_claim_line(claim)
   local moment = claim.again and claim.known.moment or now
   local waiting = claim.outcome == 'queued' and table.concat(claim.spent, ' ') or ''
-  return string.format('%s %s %s %.0f %s\n%s', claim.outcome, claim.before, claim.previous, moment, claim.request, waiting)
+  return tick_claim_head(claim.outcome, claim.before, claim.previous, moment, claim.request) .. '\n' .. waiting
 end
 
 -- The earlier claims that may still be repeated, now that another claim spends ticks.
 local function earlier_tick_claims(claim)
   local kept, latest = {}, claim.known
   if latest and latest.outcome ~= 'queued' and latest.moment > now - CLAIM_TTL then
-    kept[1] = string.format('%s %s %s %.0f %s', latest.outcome, latest.before, latest.previous, latest.moment,
-      latest.request)
+    kept[1] = tick_claim_head(latest.outcome, latest.before, latest.previous, latest.moment, latest.request)
   end
   for line in string.gmatch(claim.earlier, '[^\n]+') do
     local known = parse_tick_claim(line .. '\n')

@@ -15,13 +15,12 @@ local function read_claim(at, n, place)
   claim.stop = claim.last + 1 + claim.records
   claim.latest = ARGV[claim.last]
   local known = redis.call('HMGET', claim.cron, 'fingerprint', 'retired', 'paused', 'last_tick', 'last_tick_by', 'claim',
-    'earlier_claims', 'run', 'enabled')
+    'earlier_claims', 'run', 'enabled', 'fired', 'forgotten')
   claim.registered, claim.retired, claim.paused, claim.last_tick, claim.last_tick_by = unpack(known, 1, 5)
   claim.last_tick = stored_tick(claim.last_tick) and claim.last_tick
   claim.known, claim.earlier, claim.run = parse_tick_claim(known[6]), known[7] or '', parse_tick_run(known[8])
-  claim.disabled = known[9] == '-'
-  -- A key of a wrong type must fail before the script stores anything.
-  redis.call('ZCARD', claim.ticks)
+  claim.disabled, claim.fired = known[9] == '-', known[10]
+  claim.history = history_of(claim.cron, claim.ticks, known[11])
   return claim
 end
 
@@ -113,7 +112,7 @@ end
 
 local function record_skipped(claim, moments, reason)
   for _, tick in ipairs(moments) do
-    note_tick(claim.cron, claim.ticks, tick, '', 's1 - -\n' .. reason .. '\n\n\n')
+    note_tick(claim.history, tick, '', 's1 - -\n' .. reason .. '\n\n\n')
   end
 end
 
@@ -123,7 +122,7 @@ local function record_fired(claim)
     owner, rest = '', claim.worker .. '\n=\n'
   end
   for _, tick in ipairs(claim.spent) do
-    note_tick(claim.cron, claim.ticks, tick, owner, string.format('f1 %.0f -\n\n', now - tick) .. rest)
+    note_tick(claim.history, tick, owner, string.format('f1 %.0f -\n\n', now - tick) .. rest)
   end
 end
 
@@ -139,17 +138,46 @@ local function record_ticks(claim)
   end
 end
 
+-- The count of fired ticks goes with the other fields: it changes with each claim that is won.
+local function add_fired(claim, fields)
+  local counts = claim.history.counts
+  if (counts.fired or 0) ~= 0 then
+    fields[#fields + 1] = 'fired'
+    fields[#fields + 1] = string.format('%.0f', (stored_number(claim.fired) or 0) + counts.fired)
+    counts.fired = 0
+  end
+end
+
+-- Entries are remembered anew in each PARTS-th part of the time, and not with each claim.
+local PARTS = 40
+
+local function remember_entry(at, claim)
+  local part, latest = tonumber(at.remember) / PARTS, claim.known and claim.known.moment or 0
+  if math.floor(latest / part) ~= math.floor(now / part) then
+    redis.call('PEXPIRE', claim.cron, at.remember)
+    redis.call('PEXPIRE', claim.ticks, at.remember)
+  elseif claim.history.is_new then
+    redis.call('PEXPIRE', claim.ticks, at.remember)
+  end
+end
+
+-- Write what was decided on a claim; without an outcome, only the counts of its history.
 local function store_claim(at, claim)
-  local fields = { 'claim', tick_claim_line(claim) }
-  if not claim.again then
-    spend(claim, fields)
+  local fields = {}
+  if claim.outcome then
+    fields = { 'claim', tick_claim_line(claim) }
+    if not claim.again then
+      spend(claim, fields)
+    end
   end
   if claim.outcome == 'won' then
     fields[#fields + 1] = 'run'
     fields[#fields + 1] = tick_run_line(claim.latest, now + claim.length, claim.plan ~= '' and 'j' or 'w', claim.worker)
   end
-  record_ticks(claim)
-  redis.call('HSET', claim.cron, unpack(fields))
-  redis.call('PEXPIRE', claim.cron, at.remember)
-  redis.call('PEXPIRE', claim.ticks, at.remember)
+  add_fired(claim, fields)
+  if #fields > 0 then
+    redis.call('HSET', claim.cron, unpack(fields))
+  end
+  write_counts(claim.history)
+  remember_entry(at, claim)
 end

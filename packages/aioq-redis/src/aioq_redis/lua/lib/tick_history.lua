@@ -22,47 +22,57 @@ local function add_counts(counts, body, sign, ends_only)
   end
 end
 
-local function write_counts(cron, counts)
-  for part, count in pairs(counts) do
+-- The records of an entry, and what a script has to write for them at the end: `write_counts` must follow.
+local function history_of(cron, ticks, forgotten)
+  -- A key of a wrong type must fail before the script stores anything.
+  local size = redis.call('ZCARD', ticks)
+  return {
+    cron = cron, ticks = ticks, size = size, is_new = size == 0, forgotten = stored_number(forgotten) or -1, counts = {},
+  }
+end
+
+local function write_counts(history)
+  for part, count in pairs(history.counts) do
     if count ~= 0 then
-      local answer = redis.pcall('HINCRBY', cron, part, count)
+      local answer = redis.pcall('HINCRBY', history.cron, part, count)
       if type(answer) == 'table' and answer.err then
         -- The stored count is damaged, so counting begins anew.
-        redis.call('HSET', cron, part, math.max(count, 0))
+        redis.call('HSET', history.cron, part, math.max(count, 0))
       end
     end
   end
 end
 
-local function known_tick(ticks, tick, head)
-  for _, member in ipairs(redis.call('ZRANGEBYSCORE', ticks, tick, tick)) do
+local function known_tick(history, tick, head)
+  for _, member in ipairs(history.size > 0 and redis.call('ZRANGEBYSCORE', history.ticks, tick, tick) or {}) do
     if string.sub(member, 1, #head) == head then
       return member
     end
   end
 end
 
-local function forgotten_tick(cron)
-  return stored_number(redis.call('HGET', cron, 'forgotten')) or -1
+local function forget_oldest(history)
+  local oldest = stored_number(redis.call('ZPOPMIN', history.ticks)[2]) or 0
+  history.size, history.forgotten = history.size - 1, math.max(history.forgotten, oldest)
+  redis.call('HSET', history.cron, 'forgotten', string.format('%.0f', history.forgotten))
 end
 
-local function note_tick(cron, ticks, tick, owner, body)
-  local head, counts = tick .. ' ' .. owner .. '\n', {}
-  local known = known_tick(ticks, tick, head)
+local function note_tick(history, tick, owner, body)
+  local head, counts = tick .. ' ' .. owner .. '\n', history.counts
+  local known = known_tick(history, tick, head)
   if known then
     add_counts(counts, string.sub(known, #head + 1), -1)
-    redis.call('ZREM', ticks, known)
-  elseif tonumber(tick) <= forgotten_tick(cron) then
+    redis.call('ZREM', history.ticks, known)
+    history.size = history.size - 1
+  elseif tonumber(tick) <= history.forgotten then
     -- The tick was counted when it fired. Only its end was not known.
     add_counts(counts, body, 1, true)
-    write_counts(cron, counts)
     return
   end
   add_counts(counts, body, 1)
-  write_counts(cron, counts)
-  redis.call('ZADD', ticks, tick, head .. body)
-  if not known and redis.call('ZCARD', ticks) > MOST_TICKS then
-    local oldest = redis.call('ZPOPMIN', ticks)[2]
-    redis.call('HSET', cron, 'forgotten', string.format('%.0f', math.max(forgotten_tick(cron), stored_number(oldest) or 0)))
+  redis.call('ZADD', history.ticks, tick, head .. body)
+  history.size = history.size + 1
+  if history.size > MOST_TICKS then
+    forget_oldest(history)
   end
 end
