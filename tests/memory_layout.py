@@ -49,7 +49,7 @@ def leaks_in(broker: MemoryBroker) -> list[str]:
     return [
         *(leak for queue, jobs in broker._table.queues.items() for leak in _of_queue(broker, queue, jobs)),
         *_of_records(broker),
-        *(f"a waiter for {kind} of {name} is left" for kind, name in broker._table.waiters._events),
+        *(f"a waiter for {kind} of {name} is left" for kind, name in broker._table.waiters._waits),
         *(f"an abort listener of worker {worker} is left" for worker in broker._table.waiters._aborts),
         *(
             f"entry {key.name} has {len(entry.history._records)} records"

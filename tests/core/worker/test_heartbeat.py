@@ -46,6 +46,28 @@ async def test_heartbeat_without_leases_extends_nothing(clock: VirtualClock) -> 
     assert broker.calls["extend"] == 0
 
 
+@pytest.mark.parametrize("blocked", [0, 40])
+async def test_heartbeat_job_after_idle_hour_keeps_its_lease(clock: VirtualClock, blocked: float) -> None:
+    """The worker extends the first lease after an hour in time, also if its task blocks the loop for longer."""
+    app = Aarq(broker := FlakyBroker(clock=clock))
+    runs: list[int] = []
+
+    @app.task
+    async def long(_: object) -> str:
+        runs.append(1)
+        clock.suspend(blocked)
+        await clock.sleep(300)
+        return "done"
+
+    async with working(app, clock=clock, lease=30):
+        await clock.advance(3_607)
+        assert broker.calls["extend"] == 0
+        job = await long.enqueue()
+        await clock.advance(301)
+        assert await job.result(timeout=5) == "done"
+    assert runs == [1]
+
+
 async def test_heartbeat_lost_lease_cancels_the_run(clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
     """The worker cancels the task of a lost lease, reports nothing, and frees the slot."""
     app = Aarq(broker := FlakyBroker(clock=clock))

@@ -158,5 +158,5 @@ async def test_worker_after_many_jobs_has_empty_tables(app: Aarq, broker: FlakyB
     assert worker._runner._running == {}
     assert worker._settler._waiting == []
     assert broker._latest_claims == {}
-    assert broker._table.waiters._events == {}
+    assert broker._table.waiters._waits == {}
     assert broker._table.waiters._aborts == {}

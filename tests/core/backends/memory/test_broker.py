@@ -209,10 +209,10 @@ async def test_ended_and_cancelled_waits_are_forgotten(broker: MemoryBroker, clo
         tg.start_soon(lambda: broker.wait_and_claim(request("q", "r"), timeout=50))
         tg.start_soon(lambda: broker.wait_for_result("a", queue="q", timeout=50))
         await settle_down()
-        assert len(broker._table.waiters._events) == 3
+        assert len(broker._table.waiters._waits) == 3
         await clock.advance(10)
         tg.cancel_scope.cancel()
-    assert broker._table.waiters._events == {}
+    assert broker._table.waiters._waits == {}
 
 
 def bid(tick: float, name: str = "n") -> TickClaim:
@@ -258,6 +258,25 @@ async def test_repr_shows_number_of_jobs(broker: MemoryBroker) -> None:
     """The repr of a broker shows how many jobs it holds."""
     await broker.enqueue([job("a"), job("b")])
     assert repr(broker) == "MemoryBroker(2 jobs)"
+
+
+async def test_cancelled_suspect_ends_no_wait(broker: MemoryBroker, clock: VirtualClock) -> None:
+    """A suspect that is cancelled before any claim has seen it does not end the waits of workers."""
+    await broker.enqueue([job("a")])
+    for _ in range(2):
+        assert [lease.job_id for lease in await claim(broker)] == ["a"]
+        await broker.reap(["q"], lease=60)
+        for _ in range(4):
+            await clock.advance(30)
+            await broker.reap(["q"], lease=60)
+    await broker.cancel_job("a", queue="q")
+    started = clock.monotonic()
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(lambda: broker.wait_and_claim(request("q"), timeout=20))
+        await settle_down()
+        assert broker._table.waiters._waits
+        await clock.advance(20)
+    assert clock.monotonic() == started + 20
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])

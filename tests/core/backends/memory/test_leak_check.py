@@ -47,7 +47,7 @@ async def test_leaks_in_undamaged_broker_is_empty(broker: MemoryBroker) -> None:
         (lambda b: b._table.queues["q"].counts.clear(), "queue q counts {}"),
         (lambda b: b._table.queues["q"].scheduled.extend(b._table.queues["q"].scheduled * 3), "job later of queue q is scheduled and should not be"),
         (lambda b: b._table.expiry.clear(), "job done has ended and is never forgotten"),
-        (lambda b: b._table.waiters._events["work", "q"], "a waiter for work of q is left"),
+        (lambda b: b._table.waiters._waits["work", "q"], "a waiter for work of q is left"),
     ],
 )  # fmt: skip
 async def test_leaks_in_damaged_broker_names_the_job(broker: MemoryBroker, damage: Damage, found: str) -> None:

@@ -198,6 +198,19 @@ async def test_run_that_is_not_extended_blocks_no_tick(
             assert notes.cut == [30]
 
 
+async def test_runs_without_a_run_extends_nothing(
+    app: Aarq, clock: VirtualClock, notes: Notes, broker: FlakyBroker
+) -> None:
+    """The worker extends the run of a unique entry three times in its time to live, and nothing before and after it."""
+    app.cron("every 3600", name="entry", unique=True)(notes)
+    notes.lasts = 95
+    async with working(app, clock=clock):
+        await clock.advance(3_599)
+        assert broker.calls["extend_runs"] == 0
+        await clock.advance(1_000)
+        assert broker.calls["extend_runs"] == 9
+
+
 async def test_waiting_tick_of_fleet_moves_to_other_worker(
     app: Aarq, clock: VirtualClock, notes: Notes, ledger: Ledger
 ) -> None:

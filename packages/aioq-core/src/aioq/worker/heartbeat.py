@@ -88,6 +88,8 @@ class Heartbeat:
 
     def overdue(self) -> bool:
         """Return whether leases were claimed or extended last so long ago that they may run out."""
+        if not self._leases:
+            return False
         ago = self._clock.monotonic() - self._extended_at
         if self._thread is not None:
             ago = min(ago, self._thread.extended_ago())
@@ -135,6 +137,7 @@ class Heartbeat:
 
     async def _extend(self) -> None:
         while True:
+            await self._leases.wait_held()
             await self._clock.sleep(self._lease / 3)
             started = self._clock.monotonic()
             if self._leases:

@@ -81,12 +81,16 @@ class LeaseTable:
     def __init__(self) -> None:
         self._held: dict[JobKey, Lease] = {}
         self._emptied = anyio.Event()
+        self._filled: anyio.Event | None = None
 
     def add(self, leases: Iterable[Lease]) -> None:
         """Add leases that were claimed."""
         # A job that is claimed again replaces its lost lease: only the newest epoch can be extended.
         for lease in leases:
             self._held[lease.queue, lease.job_id] = lease
+        if self._filled is not None:
+            self._filled.set()
+            self._filled = None
 
     def drop(self, lease: Lease) -> None:
         """Remove a lease, unless the job has been claimed again since."""
@@ -108,6 +112,12 @@ class LeaseTable:
                 return list(self._held.values())
             except RuntimeError:  # the event loop added or removed one meanwhile
                 continue
+
+    async def wait_held(self) -> None:
+        """Wait until a lease is held."""
+        if not self._held:
+            self._filled = anyio.Event()
+            await self._filled.wait()
 
     async def wait_empty(self) -> None:
         """Wait until no lease is held."""

@@ -13,7 +13,7 @@ from aioq.backends.memory.leases import LeaseRole
 from aioq.backends.memory.schedules import SchedulesRole
 from aioq.backends.memory.statistics import StatisticsRole
 from aioq.backends.memory.waiters import Waiters
-from aioq.clock import Clock, SteadyClock, SystemClock, wait_until
+from aioq.clock import Clock, SteadyClock, SystemClock, pass_time
 from aioq.errors import BrokerConfigError, JobConflict
 from aioq.model.job import CancelledRun, Claim, ClaimRequest, JobKey, NewJob, WorkerInfo
 from aioq.model.states import FINAL_STATES
@@ -76,13 +76,14 @@ class MemoryBroker(LeaseRole, JobStoreRole, SchedulesRole, QueueControlRole, Sta
         fresh: dict[JobKey, NewJob] = {}
         is_new: list[bool] = []
         for job in jobs:
+            key = job.key
             # An id that comes twice in one call counts like that of a stored job.
-            known = fresh.get(job.key) or ((stored := self._table.jobs.get(job.key)) and stored.job)
+            known = fresh.get(key) or ((stored := self._table.jobs.get(key)) and stored.job)
             if known and (known.task, known.payload) != (job.task, job.payload):
                 raise JobConflict(job.id, known.queue)
             is_new.append(known is None)
             if known is None:
-                fresh[job.key] = job
+                fresh[key] = job
         # Only after all were checked: a conflict must store none of them.
         for job in fresh.values():
             self._table.add(job, now)
@@ -118,28 +119,29 @@ class MemoryBroker(LeaseRole, JobStoreRole, SchedulesRole, QueueControlRole, Sta
 
     async def wait_and_claim(self, request: ClaimRequest, *, timeout: float, idle: Event | None = None) -> Claim:
         """Claim as soon as a job is due; see `aioq.protocols.Signals.wait_and_claim`."""
-        # Before the look for work: a job that is added in between sets the event.
-        with self._table.waiters.waiting("work", request.queues) as event:
+        # Before the look for work: a job that is added in between ends the wait.
+        with self._table.waiters.waiting("work", request.queues):
             if not any(self._has_work(queue, request) for queue in request.queues):
-                # A scheduled job sets no event when it comes due, so the wait ends by then.
+                # A scheduled job wakes no waiter when it comes due, so the wait ends by then.
                 due = self._next_due(request.queues)
-                await wait_until(event, self._clock, timeout if due is None else min(timeout, due))
+                await pass_time(self._clock, timeout if due is None else min(timeout, due))
         return await self.claim(request)
 
     async def wait_for_result(self, job_id: str, *, queue: str, timeout: float) -> bool:
         """Wait until a job ends; see `aioq.protocols.Signals.wait_for_result`."""
-        with self._table.waiters.waiting("result", [(queue, job_id)]) as event:
+        with self._table.waiters.waiting("result", [(queue, job_id)]) as wait:
             stored = self._table.find(queue, job_id)
             if stored is None or stored.state in FINAL_STATES:
                 return True
-            return await wait_until(event, self._clock, timeout)
+            await pass_time(self._clock, timeout)
+        return wait.cancel_called
 
     async def wait_for_schedules(self, queues: Sequence[str], tasks: Collection[str], *, timeout: float) -> None:
         """Wait until a schedule was put; see `aioq.protocols.Schedules.wait_for_schedules`."""
-        with self._table.waiters.waiting("schedule", queues) as event:
+        with self._table.waiters.waiting("schedule", queues):
             # A schedule may have been put after the caller asked and before it waits.
             due = self._next_look(queues, tasks)
-            await wait_until(event, self._clock, timeout if due is None else min(timeout, due))
+            await pass_time(self._clock, timeout if due is None else min(timeout, due))
 
     def aborts(self, worker_id: str) -> AsyncIterator[CancelledRun]:
         """Yield the cancelled runs of a worker; see `aioq.protocols.Signals.aborts`."""

@@ -157,12 +157,13 @@ class LeaseRole(MemoryRole):
         return stored is not None and stored.state is JobState.RUNNING and _is_latest(lease, stored)
 
     def _settle(self, settlement: Settlement) -> Settled:
-        lease = settlement.lease
         self._table.now()
-        if not self._is_held(lease):
-            stored = self._job_of(lease)
-            return Settled.ALREADY if stored and _is_latest(lease, stored) else Settled.STALE
-        self._write(settlement, self._table.jobs[lease.queue, lease.job_id])
+        stored = self._job_of(settlement.lease)
+        if stored is None or not _is_latest(settlement.lease, stored):
+            return Settled.STALE
+        if stored.state is not JobState.RUNNING:
+            return Settled.ALREADY
+        self._write(settlement, stored)
         return Settled.DONE
 
     def _write(self, settlement: Settlement, stored: StoredJob) -> None:

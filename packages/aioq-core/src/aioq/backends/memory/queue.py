@@ -7,6 +7,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from aioq.model.attempts import add_attempt
 from aioq.model.job import Attempt, AttemptOutcome, Failure, JobRecord, Lease, NewJob
 from aioq.model.outage import SignsOfLife
@@ -23,8 +25,7 @@ WAITING = (JobState.SCHEDULED, JobState.RETRYING)
 """States of jobs that are not due yet."""
 
 
-@dataclass(slots=True, eq=False)
-class StoredJob:
+class StoredJob(Struct, eq=False, kw_only=True):
     """A job and its history."""
 
     job: NewJob
@@ -33,7 +34,7 @@ class StoredJob:
     run_at: float = 0.0
     epoch: int = 0
     attempt: int = 0
-    history: CrashHistory = field(default_factory=CrashHistory)
+    history: CrashHistory = CrashHistory()
     alone: bool = False
     """Whether it was claimed as the only job of its worker that was not cleared."""
     ran: float = 0.0
@@ -172,13 +173,14 @@ class JobQueue:
             self._sequence += 1
             heapq.heappush(self.scheduled, (stored.run_at, self._sequence, stored))
             return
-        if stored.crashes:
+        if stored.history.crashes:
             self.crashed[stored.job.id] = stored
             self.has_new_suspect |= stored.suspect
             return
         ready = self.ready[stored.job.priority]
         ready[stored.job.id] = stored
-        ready.move_to_end(stored.job.id, last=not front)
+        if front:
+            ready.move_to_end(stored.job.id, last=False)
 
     def move(self, stored: StoredJob, verb: Verb) -> None:
         """Change a job's state as the transition table allows, and update the counts.
@@ -193,7 +195,7 @@ class JobQueue:
         if source is JobState.RUNNING:
             del self.leased[stored.job.id]
         elif source is JobState.PENDING:
-            del (self.crashed if stored.crashes else self.ready[stored.job.priority])[stored.job.id]
+            del (self.crashed if stored.history.crashes else self.ready[stored.job.priority])[stored.job.id]
         if target is JobState.RUNNING:
             self.leased[stored.job.id] = stored
         elif target is JobState.CANCELLED and source in WAITING:
@@ -228,8 +230,9 @@ class JobQueue:
         """Return whether there are due jobs that any worker may take, or a suspect that no claim has seen yet."""
         if self.pause:
             return False
-        observed = observes and len(self.crashed) > self.count_suspects()
-        return any(self.ready) or self.has_new_suspect or observed
+        if any(self.ready) or not self.crashed:  # a new suspect may have been cancelled
+            return any(self.ready)
+        return self.has_new_suspect or (observes and len(self.crashed) > self.count_suspects())
 
     def promote(self, now: float) -> None:
         """Move jobs that came due to the end of their priority."""

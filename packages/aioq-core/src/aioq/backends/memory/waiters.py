@@ -21,41 +21,45 @@ Name: TypeAlias = str | JobKey
 
 
 class Waiters:
-    """Events by kind and name; waking a name sets every event that waits for it."""
+    """Waits by kind and name; waking a name ends every wait for it."""
 
     def __init__(self) -> None:
-        self._events: defaultdict[tuple[str, Name], set[anyio.Event]] = defaultdict(set)
-        self._loops: dict[anyio.Event, asyncio.AbstractEventLoop | None] = {}
+        # Each wait is the scope around it, and has its event loop.
+        self._waits: defaultdict[tuple[str, Name], dict[anyio.CancelScope, asyncio.AbstractEventLoop | None]] = (
+            defaultdict(dict)
+        )
         self._aborts: dict[str, MemoryObjectSendStream[CancelledRun]] = {}
 
     @contextmanager
-    def waiting(self, kind: str, names: Iterable[Name]) -> Generator[anyio.Event]:
-        """Yield an event that is set if one of `names` is woken during the block."""
-        event = anyio.Event()
+    def waiting(self, kind: str, names: Iterable[Name]) -> Generator[anyio.CancelScope]:
+        """Yield a scope around the block, which is cancelled as soon as one of `names` is woken.
+
+        The block sleeps for as long as it would wait. So a wait that nothing ends costs no more than the sleep.
+        """
+        scope, loop = anyio.CancelScope(), _running_loop()
         keys = [(kind, name) for name in names]
-        self._loops[event] = _running_loop()
         for key in keys:
-            self._events[key].add(event)
+            self._waits[key][scope] = loop
         try:
-            yield event
+            with scope:
+                yield scope
         finally:
-            del self._loops[event]
             for key in keys:
-                # Names are jobs, too: sets that are empty again would add up.
-                self._events[key].discard(event)
-                if not self._events[key]:
-                    del self._events[key]
+                # Names are jobs, too: dicts that are empty again would add up.
+                del self._waits[key][scope]
+                if not self._waits[key]:
+                    del self._waits[key]
 
     def wake(self, kind: str, name: Name) -> None:
-        """Set all events that wait for `name`."""
-        for event in list(self._events.get((kind, name), ())):
-            loop = self._loops.get(event)
+        """End all waits for `name`."""
+        waits = self._waits.get((kind, name))
+        for scope, loop in list(waits.items()) if waits else ():
             if loop is None or loop is _running_loop():
-                event.set()
+                scope.cancel()
             else:
                 # A thread with an event loop of its own has enqueued a job for a worker in this loop.
                 with suppress(RuntimeError):  # the loop was closed
-                    loop.call_soon_threadsafe(event.set)
+                    loop.call_soon_threadsafe(scope.cancel)
 
     def abort(self, worker_id: str, run: CancelledRun) -> None:
         """Tell a worker that a run of it was cancelled, if the worker listens."""

@@ -37,15 +37,12 @@ class ClaimTurns:
         for entry in entries:
             queues.setdefault(entry.queue, []).append(entry)
         self._versions = {queue: version_of(map(define, own)) for queue, own in queues.items()}
+        fires = tuple(sorted(self._versions.values()))
+        self.attendance = Attendance(worker_id=worker_id, fires=fires, seconds=PRESENCE) if fires else None
+        """What a renewal reports; None if the worker fires no entry of the fleet."""
         # Two: when a worker joins or leaves, some workers hear of it later than others. Until all have, the favourite
         # of the former order still claims at once.
         self._orders: deque[dict[str, Sequence[str]]] = deque(maxlen=2)
-
-    @property
-    def attendance(self) -> Attendance | None:
-        """What a renewal reports; None if the worker fires no entry of the fleet."""
-        fires = tuple(sorted(self._versions.values()))
-        return Attendance(worker_id=self._worker_id, fires=fires, seconds=PRESENCE) if fires else None
 
     def heard(self, present: Mapping[str, Sequence[str]]) -> None:
         """Note what each worker fires that is up, by its id."""

@@ -84,6 +84,8 @@ class Runs:
         self._shutdown = shutdown
         self._entries: defaultdict[str, EntryRuns] = defaultdict(EntryRuns)
         self._check_now = anyio.Event()
+        self._began = anyio.Event()
+        """Set when a run of a unique entry begins."""
 
     def begin(self, entry: CronEntry, tick: datetime) -> None:
         """Run an entry for a tick: now, after an earlier run, or not at all."""
@@ -115,12 +117,15 @@ class Runs:
     async def extend(self, ledger: TickLedger, worker_id: str, retry: BrokerRetry, clock: Clock) -> None:
         """Extend the runs of unique entries in the ledger until cancelled; cancel those that were replaced."""
         while True:
+            await self._began.wait()
             await wait_until(self._check_now, clock, RUN_TTL / 3)
             self._check_now = anyio.Event()
             # The ledger knows one run per entry, the newest. Older ones go on without it, with `allow` only.
             runs = [_tick_run(one.newest(), worker_id) for one in self._entries.values() if _is_in_ledger(one)]
             if runs:
                 await retry.call(partial(self._extend_of, ledger, runs))
+            else:
+                self._began = anyio.Event()
 
     async def _extend_of(self, ledger: TickLedger, runs: Sequence[TickRun]) -> None:
         """Extend runs, and cancel those that were replaced, also if some queues cannot be reached."""
@@ -163,6 +168,8 @@ class Runs:
 
     def _start(self, runs: EntryRuns, run: CronRun) -> None:
         runs.running.append(run)
+        if run.entry.unique:
+            self._began.set()
         self._tasks.start(partial(self._work, runs, run), run.entry.name)
 
     async def _work(self, runs: EntryRuns, run: CronRun) -> None:
