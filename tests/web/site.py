@@ -17,6 +17,7 @@ from aioq import Aarq, CronWarning, Job, Retry, Worker
 from aioq.backends import MemoryBroker
 from aioq.model.cron import CronKey
 from aioq.model.states import JobState
+from aioq.model.statistics import Count, JobOutcome, Step, period_of
 from aioq.protocols import Broker
 from aioq_web import Access, Right, User, dashboard
 
@@ -57,8 +58,32 @@ class Shop:
         await self.export.options(defer_by=3600).enqueue("later@example.org")
         for number in range(3):
             await self.export.enqueue(f"file{number}")
+        await self._count()
         cancelled = await self.export.options(job_id="cancelled/job").enqueue("no")
         await cancelled.cancel()
+
+    async def _count(self) -> None:
+        """Count jobs of the latest three hours, as workers would have."""
+        broker: Any = self.app.broker
+        now = period_of(await broker.time(), Step.MINUTE)
+        for number in range(180):
+            start = now - 60 * number
+            counts = [
+                Count(
+                    queue="default",
+                    task="shop.send_receipt",
+                    outcome=outcome,
+                    start=start,
+                    count=count,
+                    wait=0.2 * count,
+                )
+                for outcome, count in (
+                    (JobOutcome.COMPLETED, 300 + 7 * (number % 9)),
+                    (JobOutcome.FAILED, max(0, 6 - abs(number - 50))),
+                )
+                if count
+            ]
+            await broker.add_counts(counts, reporter="shop", number=number + 1)
 
     async def _send(self, ctx: dict[str, Any], to: str, *, token: str = "") -> str:
         return f"sent to {to}"

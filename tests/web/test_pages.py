@@ -78,6 +78,17 @@ def test_times_are_in_the_zone_of_the_reader(open_page: Callable[..., Page]) -> 
     assert {line.partition(":")[0] for line in title.splitlines()} == {"you", "Europe/Berlin", "UTC"}
 
 
+def test_overview_shows_what_was_counted(open_page: Callable[..., Page]) -> None:
+    """Charts have the jobs that completed and failed, for the span that the reader chooses."""
+    page = open_page("/")
+    expect(page.locator("#failed .big")).to_have_text("36")
+    # The running minute may have begun after the shop was filled.
+    assert page.locator("#completed rect").count() > 170
+    page.get_by_role("link", name="1 h", exact=True).click()
+    expect(page.locator("nav.seg [aria-current]")).to_have_text("1 h")
+    assert 50 < page.locator("#completed rect").count() <= 60
+
+
 def test_page_is_updated_without_reload(open_page: Callable[..., Page], site: Site) -> None:
     """What another person changes appears in an open page, and the page stays where it is."""
     page = open_page("/crons/reports/shop.close_the_books")

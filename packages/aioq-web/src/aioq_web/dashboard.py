@@ -19,6 +19,7 @@ from aioq.errors import BrokerUnavailable
 from aioq_web.access import Access, Gate, User
 from aioq_web.actions import ACTIONS, Done, Order
 from aioq_web.environment import ASSETS, STATIC, new_environment
+from aioq_web.history import Histories
 from aioq_web.live import live_response
 from aioq_web.masking import SECRET_NAMES, Masking
 from aioq_web.pages import PAGES
@@ -83,6 +84,7 @@ class Site:
         self._gate = gate
         self._masking = masking
         self._snapshots = Snapshots(app)
+        self._histories = Histories(app)
         self._environment: Environment = new_environment()
 
     async def show(self, page: PageFunction, request: Request) -> Response:
@@ -140,6 +142,7 @@ class Site:
             user=user,
             reader=reader_of(request),
             snapshot=await self._snapshots.latest(),
+            histories=self._histories,
             masking=self._masking,
             root=root,
             path=request.url.path.removeprefix(root) or "/",

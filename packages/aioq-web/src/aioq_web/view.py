@@ -13,6 +13,7 @@ from starlette.datastructures import QueryParams
 from aioq import Aarq
 from aioq.conformance import supports
 from aioq_web.access import Right, User
+from aioq_web.history import RANGES, Histories, Range
 from aioq_web.masking import Masking
 from aioq_web.reader import Reader
 from aioq_web.snapshot import Snapshot
@@ -52,6 +53,7 @@ class View:
     user: User
     reader: Reader
     snapshot: Snapshot
+    histories: Histories
     masking: Masking
     root: str
     """The path under which the dashboard is mounted, without a slash at its end."""
@@ -65,6 +67,11 @@ class View:
     def now(self) -> float:
         """The broker's clock."""
         return self.snapshot.now
+
+    @property
+    def span(self) -> Range:
+        """The span of time that the reader has chosen for charts."""
+        return RANGES.get(self.query.get("span", ""), RANGES["3 h"])
 
     def may(self, right: str) -> bool:
         """Return whether the user has a right."""

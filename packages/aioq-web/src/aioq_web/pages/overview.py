@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from aioq.cli.times import stored_time
+from aioq.model.statistics import Step
+from aioq_web.charts.columns import columns, line
+from aioq_web.history import RANGES, History, sum_up
 from aioq_web.pages.crons import CronRow, cron_rows
 from aioq_web.pages.queues import QueueRow, queue_rows
 from aioq_web.text import count_of
@@ -31,6 +35,7 @@ class Concern:
 async def overview(view: View) -> Page:
     """Show what needs a person, the figures of now, and the first rows of each list."""
     rows, crons = queue_rows(view), cron_rows(view)
+    counts = await view.histories.counts(view.span, view.now)
     workers = view.snapshot.workers
     values = {
         "concerns": [*_of_queues(view, rows), *_of_workers(view), *_of_crons(view, crons)],
@@ -45,8 +50,29 @@ async def overview(view: View) -> Page:
         "dead": sum(row.stats.dead for row in rows),
         "expired": sum(row.stats.expired for row in rows),
         "kept": view.snapshot.queues is not None,
+        "ranges": list(RANGES.values()),
+        "charts": None if counts is None else _charts(view, sum_up(counts, view.span, view.now)),
     }
     return Page("overview.html", "Overview", values)
+
+
+def _charts(view: View, history: History) -> dict[str, object]:
+    """Return the charts of a history, and where its axis has labels."""
+
+    def at(place: int) -> str:
+        start = stored_time(history.start + place * history.span.step, view.reader.zone)
+        return f"{start:%H:%M}" if history.span.step is Step.MINUTE else f"{start:%a %d %b %H:%M}"
+
+    unit = "a minute" if history.span.step is Step.MINUTE else "an hour"
+    quarter = history.span.periods // 4
+    return {
+        "history": history,
+        "unit": unit,
+        "completed": columns(history.completed, lambda place: f"{at(place)}: {history.completed[place]:,} completed"),
+        "failed": columns(history.failed, lambda place: f"{at(place)}: {history.failed[place]:,} failed"),
+        "wait": line(history.wait),
+        "labels": [at(place) for place in (0, quarter, 2 * quarter, 3 * quarter)],
+    }
 
 
 def _of_queues(view: View, rows: list[QueueRow]) -> Iterator[Concern]:
