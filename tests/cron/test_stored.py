@@ -14,6 +14,7 @@ from aioq.cron import CronEntry, upcoming
 from aioq.cron.define import ScheduleDraft
 from aioq.cron.schedule import Schedule
 from aioq.cron.stored import SharedEntries, as_text, look_at, read_entry, stored_schedule
+from aioq.cron.timing import timing_of
 from aioq.errors import BadSignature
 from aioq.serialization.signing import Signer
 from aioq_cron import CronExpression, Union
@@ -57,7 +58,7 @@ async def test_stored_text_fires_at_the_same_moments(
 ) -> None:
     """What a worker reads back has the fingerprint, the policies and the moments of what was put."""
     options = CronOptions(misfire="all", grace=7.5, catchup=3600, jitter=2, end=datetime(2026, 4, 2, tzinfo=UTC))
-    timing = app.timing(schedule, options, **{"tz": None, "seconds": None, "dialect": None, **keywords})
+    timing = timing_of(app, schedule, options, **keywords)
     entry = ScheduleDraft(timing=timing, name="c-7", args=(), kwargs={}).entry(report, app.tasks, app.crons)
     for signer in (None, Signer(["0123456789abcdef"])):
         stored = stored_schedule(entry, as_text(timing), "app", signer)
@@ -76,7 +77,7 @@ async def test_put_warns_of_nothing(app: Aarq, report: Task[..., Any]) -> None:
 def test_union_is_not_text(app: Aarq) -> None:
     """A combination has no text that the scheduler reads."""
     union = Union(CronExpression("0 9 * * *"), CronExpression("30 17 * * *"))
-    timing = app.timing(union, CronOptions(), tz=None, seconds=None, dialect=None)
+    timing = timing_of(app, union, CronOptions())
     with pytest.raises(ValueError, match="a stored schedule is text that every worker can parse"):
         as_text(timing)
 
@@ -84,7 +85,7 @@ def test_union_is_not_text(app: Aarq) -> None:
 @pytest.mark.parametrize("change", ["text", "job", "app"])
 async def test_changed_schedule_is_not_read_with_keys(app: Aarq, report: Task[..., Any], change: str) -> None:
     """With signing keys neither moments, options nor arguments can be changed in the broker."""
-    timing = app.timing("0 9 * * *", CronOptions(), tz=None, seconds=None, dialect=None)
+    timing = timing_of(app, "0 9 * * *", CronOptions())
     entry = ScheduleDraft(timing=timing, name="c-7", args=(), kwargs={}).entry(report, app.tasks, app.crons)
     signer = Signer(["0123456789abcdef"])
     stored = stored_schedule(entry, as_text(timing), "app", signer)
@@ -110,7 +111,7 @@ def test_entries_are_shared_unless_the_name_decides(
     app: Aarq, report: Task[..., Any], schedule: str, options: CronOptions, shared: bool
 ) -> None:
     """Schedules of other names and arguments share an entry if it fires at the same moments as their own."""
-    timing = app.timing(schedule, options, tz=BERLIN, seconds=None, dialect=None)
+    timing = timing_of(app, schedule, options, tz=BERLIN)
     entries = SharedEntries(app.scheduler)
     found: list[CronEntry] = []
     for name in ("one", "two", "one"):

@@ -11,11 +11,10 @@ from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeAlias, TypeVa
 from aioq.callables import calling_module
 from aioq.clock import SystemClock
 from aioq.conformance import check_broker, supports, why_unsupported
-from aioq.cron import CronEntry, CronOptions
+from aioq.cron import CronEntry
 from aioq.cron.define import (
     CronDraft,
     ScheduleDraft,
-    Timing,
     check_options,
     cron_options,
     error_context,
@@ -25,6 +24,7 @@ from aioq.cron.define import (
 from aioq.cron.options import CronKeywords, ScheduleKeywords
 from aioq.cron.schedule import Schedule
 from aioq.cron.scheduler import Scheduler
+from aioq.cron.timing import timing_of
 from aioq.cron.zones import load_zone
 from aioq.discovery import chosen_broker, scheduler_named
 from aioq.errors import MissingFeature, TooManyJobs
@@ -231,7 +231,7 @@ class Aarq:
         """
         with error_context(f"@app.cron({text_of(schedule)})"):
             draft = CronDraft(
-                timing=self.timing(schedule, cron_options(options), tz=tz, seconds=seconds, dialect=dialect),
+                timing=timing_of(self, schedule, cron_options(options), tz=tz, seconds=seconds, dialect=dialect),
                 name=name,
                 queue=queue,
                 unique=unique,
@@ -290,7 +290,7 @@ class Aarq:
         self._need_ledger("app.schedule")
         with error_context(f"app.schedule({text_of(task)}, {text_of(schedule)})"):
             draft = ScheduleDraft(
-                timing=self.timing(schedule, schedule_options(options), tz=tz, seconds=seconds, dialect=dialect),
+                timing=timing_of(self, schedule, schedule_options(options), tz=tz, seconds=seconds, dialect=dialect),
                 name=name,
                 args=args,
                 kwargs={} if kwargs is None else kwargs,
@@ -379,29 +379,6 @@ class Aarq:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-    def timing(
-        self,
-        schedule: str | Schedule,
-        options: CronOptions,
-        *,
-        tz: str | tzinfo | None,
-        seconds: str | None,
-        dialect: str | None,
-    ) -> Timing:
-        """Return a schedule with its zone and its policies, as `cron` and `schedule` read them."""
-        if not isinstance(schedule, str):
-            if tz is not None:
-                raise ValueError(f"tz is the zone of a cron expression; leave it out for the schedule {schedule!r}")
-            if seconds is not None or dialect is not None:
-                raise ValueError(
-                    f"seconds and dialect are for the text of an expression; leave them out for {schedule!r}"
-                )
-        # A zone of the entry counts more than that of the app.
-        zone = self.tz if tz is None else tz
-        return Timing(
-            schedule=schedule, zone=zone, scheduler=self.scheduler, options=options, seconds=seconds, dialect=dialect
-        )
 
     def _need_ledger(self, needed_for: str) -> None:
         if not supports(self.broker, TickLedger):

@@ -11,12 +11,13 @@ from typing import Any, Literal, Protocol, Unpack, cast
 import anyio
 
 from aioq.conformance import supports, why_unsupported
-from aioq.cron.define import ScheduleDraft, Timing, error_context, schedule_options, text_of
+from aioq.cron.define import ScheduleDraft, error_context, schedule_options, text_of
 from aioq.cron.entry import CronEntry
-from aioq.cron.options import CronOptions, ScheduleKeywords
+from aioq.cron.options import ScheduleKeywords
 from aioq.cron.schedule import Schedule
 from aioq.cron.steps import step
 from aioq.cron.stored import as_text, look_at, stored_schedule
+from aioq.cron.timing import TimingDefaults, timing_of
 from aioq.cron.zones import zone_named
 from aioq.errors import MissingFeature, ScheduleConflict, UnknownSchedule
 from aioq.model.cron import CronKey, CronStatus, Pause, TickRecord
@@ -32,7 +33,7 @@ MAX_LISTED = 1_000
 """Schedules that one call lists."""
 
 
-class ScheduleOwner(Enqueuer, Protocol):
+class ScheduleOwner(Enqueuer, TimingDefaults, Protocol):
     """The part of an app that its stored schedules use."""
 
     @property
@@ -53,18 +54,6 @@ class ScheduleOwner(Enqueuer, Protocol):
     @property
     def queues(self) -> tuple[str, ...]:
         """The queues of the app."""
-        ...
-
-    def timing(
-        self,
-        schedule: str | Schedule,
-        options: CronOptions,
-        *,
-        tz: str | tzinfo | None,
-        seconds: str | None,
-        dialect: str | None,
-    ) -> Timing:
-        """Return a schedule with its zone and its policies."""
         ...
 
 
@@ -151,7 +140,7 @@ class AppSchedules:
             BrokerFull: The broker has no room.
         """
         with error_context(f"app.schedules.put({name!r}, {text_of(task)}, {text_of(schedule)})"):
-            timing = self._app.timing(schedule, schedule_options(options), tz=tz, seconds=seconds, dialect=dialect)
+            timing = timing_of(self._app, schedule, schedule_options(options), tz=tz, seconds=seconds, dialect=dialect)
             timing = replace(timing, linted=False)
             if timing.options.run_on_start:
                 raise ValueError(

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from inspect import Signature
-from typing import Any, TypeGuard
-from warnings import warn
+from typing import Any
 
 import msgspec
 
@@ -21,14 +20,11 @@ from aioq.callables import (
     own_name,
     where,
 )
-from aioq.clock import SystemClock
 from aioq.cron import CronEntry, CronOptions
-from aioq.cron.bounds import bounded
 from aioq.cron.options import CronKeywords, ScheduleKeywords
-from aioq.cron.schedule import CanonicalSchedule, LintedSchedule, NamedSchedule, Schedule
-from aioq.cron.scheduler import DialectScheduler, Scheduler
-from aioq.cron.zones import zone_text
-from aioq.errors import AioqError, CronWarning, TaskDefinitionError
+from aioq.cron.schedule import stable_text
+from aioq.cron.timing import Timing
+from aioq.errors import AioqError, TaskDefinitionError
 from aioq.model.ids import TICK_IDS, check_name, tick_id
 from aioq.options import EnqueueOptions, flag
 from aioq.registry import Registry
@@ -38,7 +34,6 @@ from aioq.task import Task
 __all__ = [
     "CronDraft",
     "ScheduleDraft",
-    "Timing",
     "check_options",
     "cron_options",
     "error_context",
@@ -67,7 +62,7 @@ def text_of(value: object) -> str:
         return f'"{value}"'
     if isinstance(value, Task):
         return value.name
-    return name_of(value) if callable(value) else _text_of_object(value)
+    return name_of(value) if callable(value) else stable_text(value)
 
 
 def cron_options(options: CronKeywords) -> CronOptions:
@@ -89,79 +84,6 @@ def schedule_options(options: ScheduleKeywords) -> CronOptions:
     on_the_task = "set it on the task: @app.task(...)"
     check_options(options, ScheduleKeywords.__optional_keys__, on_the_task)
     return CronOptions(**options)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
-    """A schedule as its author wrote it, with its zone and its policies."""
-
-    schedule: str | Schedule
-    zone: str | tzinfo | None
-    """The zone of an expression. A schedule object may have its own."""
-    scheduler: Scheduler
-    options: CronOptions
-    seconds: str | None = None
-    dialect: str | None = None
-    """Both say how to read the text of an expression."""
-    linted: bool = True
-    """Whether to warn of what an author hardly means. A schedule that is stored as data has no author in the code."""
-
-    def __post_init__(self) -> None:
-        _check_schedule(self.schedule)
-
-    @property
-    def tz(self) -> str:
-        """The name of the zone that the schedule is read in."""
-        own = self.zone if isinstance(self.schedule, str) else getattr(self.schedule, "tz", None)
-        if isinstance(own, tzinfo):
-            return zone_text(own)
-        return own if isinstance(own, str) else "UTC"
-
-    def of_entry(self, name: str | None) -> EntrySchedule:
-        """Return the schedule of the entry with this name, within its bounds; None if it has no entry."""
-        schedule = self.schedule if isinstance(self.schedule, Schedule) else self._parsed(self.schedule)
-        text = self.schedule if isinstance(self.schedule, str) else None
-        if name is not None and _is_named(schedule):
-            schedule, text = schedule.named(name), None
-        return EntrySchedule(
-            schedule=bounded(schedule, self.options.start, self.options.end),
-            expression=_text_of_object(schedule) if text is None else text,
-            canonical=schedule.canonical if _is_canonical(schedule) else "",
-            lints=self._lints(schedule),
-        )
-
-    def _lints(self, schedule: Schedule) -> tuple[str, ...]:
-        # An entry that is switched off does nothing odd.
-        if not self.linted or not _is_linted(schedule) or not self.options.enabled:
-            return ()
-        return tuple(schedule.lints(datetime.fromtimestamp(SystemClock().time(), UTC)))
-
-    def _parsed(self, expression: str) -> Schedule:
-        if self.seconds is None and self.dialect is None:
-            return self.scheduler.parse(expression, tz=self.zone)
-        if not isinstance(self.scheduler, DialectScheduler):
-            option = "seconds" if self.dialect is None else "dialect"
-            raise TypeError(f"{type(self.scheduler).__name__} has no dialects of expressions; leave out {option}=")
-        return self.scheduler.parse_dialect(expression, tz=self.zone, seconds=self.seconds, dialect=self.dialect)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntrySchedule:
-    """The schedule of an entry, with the texts that the entry is known by."""
-
-    schedule: Schedule
-    expression: str
-    """As its author wrote it, with what the name of the entry has chosen; the same in every process."""
-    canonical: str
-    """In canonical form; "" if it has none."""
-    lints: tuple[str, ...]
-    """What its author hardly means."""
-
-    def warn(self, entry: str) -> None:
-        """Warn of the lints, at the line that defines the entry."""
-        for lint in self.lints:
-            # Above: the draft, and the method of the app.
-            warn(f"cron entry {entry}: {lint}", CronWarning, stacklevel=4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,32 +177,6 @@ def check_options(options: Mapping[str, object], known: Iterable[str], otherwise
         # Two, because the shortest options begin alike: `rety` may be `retries` or `retry_on`.
         close = " or ".join(get_close_matches(option, sorted(known), n=2, cutoff=0.54))
         raise TypeError(f"there is no option {option}; {f'did you mean {close}?' if close else otherwise}")
-
-
-# `isinstance` of a protocol takes twenty times as long, and an app may define thousands of entries.
-def _is_named(schedule: Schedule) -> TypeGuard[NamedSchedule]:
-    return hasattr(schedule, "named")
-
-
-def _is_canonical(schedule: Schedule) -> TypeGuard[CanonicalSchedule]:
-    return hasattr(schedule, "canonical")
-
-
-def _is_linted(schedule: Schedule) -> TypeGuard[LintedSchedule]:
-    return hasattr(schedule, "lints")
-
-
-def _check_schedule(value: object) -> None:
-    """Raise for the function that a decorator without parentheses gets: it would never be called."""
-    if callable(value) and not isinstance(value, Schedule):
-        raise TypeError('this is a function, not a schedule; pass the schedule first, as in "0 9 * * *"')
-
-
-def _text_of_object(value: object) -> str:
-    kind = type(value)
-    if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
-        return f"{kind.__module__}.{kind.__qualname__}"
-    return str(value)
 
 
 def _free_name(first: str, function: Callable[..., Any], crons: Registry[CronEntry]) -> str:

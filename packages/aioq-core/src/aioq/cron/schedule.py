@@ -1,4 +1,4 @@
-"""The protocols of schedules, and what a schedule reports about clock changes."""
+"""The protocols of schedules, what a schedule reports about clock changes, and the text of one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol, runtime_checkable
 
-__all__ = ["CanonicalSchedule", "ClockChange", "ExplainedSchedule", "LintedSchedule", "NamedSchedule", "Schedule"]
+__all__ = [
+    "CanonicalSchedule",
+    "ClockChange",
+    "ExplainedSchedule",
+    "LintedSchedule",
+    "NamedSchedule",
+    "Schedule",
+    "stable_text",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,3 +96,12 @@ class LintedSchedule(Schedule, Protocol):
     def lints(self, now: datetime) -> list[str]:
         """Return sentences that say what happens and what to write instead; empty if nothing is odd as of `now`."""
         ...
+
+
+def stable_text(value: object) -> str:
+    """Return a text that is the same in every process: `str(value)`, or the type's name if it has no text."""
+    kind = type(value)
+    # The default text has the address of the object: a fingerprint made of it would change with every process.
+    if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
+        return f"{kind.__module__}.{kind.__qualname__}"
+    return str(value)

@@ -15,12 +15,12 @@ import msgspec
 from msgspec.structs import astuple, replace
 
 from aioq.cron.bounds import bounded
-from aioq.cron.define import Timing
 from aioq.cron.definition import JOB_DIGEST, define
 from aioq.cron.entry import CronEntry, due_at
 from aioq.cron.options import CronOptions
 from aioq.cron.schedule import CanonicalSchedule, NamedSchedule, Schedule
 from aioq.cron.scheduler import DialectScheduler, Scheduler
+from aioq.cron.timing import Timing
 from aioq.cron.zones import load_zone, zone_named, zone_text
 from aioq.errors import BadSignature
 from aioq.model.job import NewJob

@@ -8,7 +8,14 @@ from datetime import datetime, tzinfo
 from itertools import groupby
 
 from aioq.cron import ClockChange
-from aioq.cron.schedule import CanonicalSchedule, ExplainedSchedule, LintedSchedule, NamedSchedule, Schedule
+from aioq.cron.schedule import (
+    CanonicalSchedule,
+    ExplainedSchedule,
+    LintedSchedule,
+    NamedSchedule,
+    Schedule,
+    stable_text,
+)
 from aioq.cron.zones import zone_text
 from aioq_cron.describe.clock_changes import MAX_RUNS
 
@@ -22,7 +29,6 @@ __all__ = [
     "merged_changes",
     "named_part",
     "only_runs",
-    "stable_text",
     "words_of",
     "zone_of",
 ]
@@ -58,15 +64,6 @@ def common_zone(parts: Iterable[object]) -> tzinfo | None:
     """Return the zone that all parts with a zone share; None if they differ or no part has one."""
     zones = {zone for part in parts if (zone := zone_of(part)) is not None}
     return zones.pop() if len(zones) == 1 else None
-
-
-def stable_text(part: object) -> str:
-    """Return a text that is the same in every process: `str(part)`, or the type's name if it has no text."""
-    kind = type(part)
-    # The default text has the address of the object: a fingerprint made of it would change with every process.
-    if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
-        return f"{kind.__module__}.{kind.__qualname__}"
-    return str(part)
 
 
 def label(part: Schedule, zone: tzinfo | None) -> str:

@@ -15,8 +15,8 @@ from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.output import Column, Table, print_json, print_out, terminal_width
 from aioq.cli.times import format_times, now
 from aioq.cron import ClockChange, CronOptions, upcoming
-from aioq.cron.define import EntrySchedule, Timing
 from aioq.cron.schedule import ExplainedSchedule, LintedSchedule
+from aioq.cron.timing import EntrySchedule, Timing
 from aioq.discovery import scheduler_named
 
 __all__ = ["Explanation", "explain", "explain_schedule", "explanation_lines", "register", "show_next"]
