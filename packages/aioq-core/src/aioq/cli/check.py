@@ -46,7 +46,6 @@ def register(commands: Commands) -> None:
         description=f"Exit with {Exit.OK} if no cron of the app is overdue, with {Exit.FAILED} if one is overdue or "
         f"none is registered, and with {Exit.UNAVAILABLE} if the broker cannot be reached. A paused or disabled entry "
         "is never overdue. Entries of queues that cannot be reached while others can are named and not checked.",
-        allow_abbrev=False,
     )
     add_app(parser)
     add_timeout(parser, 5.0)

@@ -32,7 +32,6 @@ def register(commands: Commands) -> None:
         help="check a broker for problems",
         description="Check a broker: its settings, leaked keys, and the state of its queues. Changes nothing without "
         f"--fix. The exit code is {Exit.FAILED} if jobs are lost or do not run, or soon will be.",
-        allow_abbrev=False,
     )
     add_target(parser, optional=True)
     add_timeout(parser, 60.0)

@@ -45,8 +45,8 @@ COMMANDS: Final[Mapping[str, str | Group]] = {
             "run": "aioq.cli.cron.run",
             "pause": "aioq.cli.cron.pause",
             "resume": "aioq.cli.cron.pause",
-            "add": "aioq.cli.cron.stored",
-            "remove": "aioq.cli.cron.stored",
+            "add": "aioq.cli.cron.add",
+            "remove": "aioq.cli.cron.add",
             "backfill": "aioq.cli.cron.backfill",
             "history": "aioq.cli.cron.history",
             "diff": "aioq.cli.cron.diff",
@@ -63,7 +63,11 @@ COMMANDS: Final[Mapping[str, str | Group]] = {
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """An argument parser that reports errors in one line."""
+    """An argument parser that takes no abbreviated options, and reports errors in one line."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("allow_abbrev", False)
+        super().__init__(**options)
 
     def parse_known_args(self, *args: Any, **options: Any) -> Any:
         """Parse arguments; reject unknown ones here, where the name of the subcommand is known."""
@@ -137,7 +141,6 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = OneLineParser(
         prog="aioq",
         description="An async job queue and cron scheduler: run workers, show and control cron entries and jobs.",
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action=VersionAction, nargs=0, help="show the installed versions and exit")
     first = words[0] if words else ""
@@ -174,7 +177,7 @@ def _add_commands(
     for name, command in chosen.items():
         if isinstance(command, Group):
             description = f"{command.help.capitalize()}."
-            group = subparsers.add_parser(name, help=command.help, description=description, allow_abbrev=False)
+            group = subparsers.add_parser(name, help=command.help, description=description)
             _add_commands(group, command.commands, words[1:])
         elif command not in added:
             # A module may have several commands, and registers all of them.

@@ -44,7 +44,6 @@ def register(commands: Commands) -> None:
         description="Run the jobs of an app and fire its crons, until stopped.",
         epilog="SIGTERM, SIGHUP or Ctrl-C stops claiming jobs and lets running ones end, within --grace; a second one "
         "cancels running jobs and releases them. SIGQUIT writes the stacks of all threads and tasks.",
-        allow_abbrev=False,
     )
     add_app(parser)
     parser.add_argument(

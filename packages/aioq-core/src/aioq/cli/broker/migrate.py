@@ -26,7 +26,6 @@ def register(commands: Commands) -> None:
         description="Make or change the schema of a broker's store, as the installed release of the broker needs it; "
         "a broker without a schema needs nothing. Running it again does nothing. With --check nothing is changed, "
         f"and the exit code is {Exit.FAILED} if a migration is missing.",
-        allow_abbrev=False,
     )
     add_target(parser, optional=True)
     parser.add_argument("--check", action="store_true", help="show what is missing, and change nothing")

@@ -58,7 +58,6 @@ def register(commands: Commands) -> None:
         description="Fire all ticks of an entry between two times in the past, the oldest first. For a cron, call its "
         "function in this process at each tick; for a schedule, enqueue a job for each tick that has none.",
         epilog="example: aioq cron backfill shop:app report --from 2026-01-05 --to 2026-01-09",
-        allow_abbrev=False,
     )
     add_entry(parser)
     for option, dest, what in (("--from", "first", "first"), ("--to", "last", "last")):

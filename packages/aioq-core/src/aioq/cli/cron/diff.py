@@ -36,7 +36,6 @@ def register(commands: Commands) -> None:
         description="Compare the cron entries of this code with those that the app's workers have registered. The exit "
         "code is 0 if a deploy would change nothing, and 1 if it would. A deploy does not change entries of other "
         "apps, and they are not shown.",
-        allow_abbrev=False,
     )
     add_app(parser)
     add_json(parser)

@@ -32,7 +32,6 @@ def register(commands: Commands) -> None:
         "history",
         help="show the latest ticks of an entry",
         description=f"Show the latest ticks of an entry, the newest first. The ledger keeps {MAX_RECORDS} of them.",
-        allow_abbrev=False,
     )
     add_entry(parser)
     add_count(parser, "ticks", 20)

@@ -39,7 +39,6 @@ def register(commands: Commands) -> None:
         help="show an app's crons with their next runs and latest ticks",
         description=f"Show the cron entries of an app: the next {NEXT_RUNS} runs of each in its own time zone, and the "
         "outcome of its latest tick.",
-        allow_abbrev=False,
     )
     add_app(parser)
     parser.add_argument("--all", action="store_true", help="also show registered entries that this code does not have")

@@ -28,7 +28,6 @@ def register(commands: Commands) -> None:
         help="pause an entry until it is resumed",
         description="Pause an entry until it is resumed. Its ticks are recorded as skipped. An entry that fires once "
         "per fleet pauses at once, one that fires on each worker within 5 seconds.",
-        allow_abbrev=False,
     )
     add_entry(pausing)
     pausing.add_argument(
@@ -43,7 +42,6 @@ def register(commands: Commands) -> None:
         help="resume a paused entry",
         description="Resume a paused entry from its next tick on. The skipped ticks do not fire; to fire them, use "
         "aioq cron backfill.",
-        allow_abbrev=False,
     )
     add_entry(resuming)
     add_json(resuming)

@@ -38,7 +38,6 @@ def register(commands: Commands) -> None:
         help="show the next runs of an expression",
         description="Show when a cron expression fires next, in its time zone and in UTC.",
         epilog='example: aioq cron next "0 9 * * 1-5" -n 3 --tz Europe/Berlin',
-        allow_abbrev=False,
     )
     _add_expression(following, count=5)
     following.set_defaults(run=show_next)
@@ -48,7 +47,6 @@ def register(commands: Commands) -> None:
         description="Explain a cron expression in words, with its next runs, and with the effect of each clock change "
         "in its time zone within a year.",
         epilog='example: aioq cron explain "30 2 * * *" --tz Europe/Berlin',
-        allow_abbrev=False,
     )
     _add_expression(explaining, count=3)
     explaining.set_defaults(run=explain)

@@ -34,7 +34,6 @@ def register(commands: Commands) -> None:
         help="fire an entry now",
         description="Fire an entry now, even if it is paused. For a cron, call its function in this process, within "
         "the app's lifespan; for a schedule, enqueue a job.",
-        allow_abbrev=False,
     )
     add_entry(parser)
     parser.add_argument("--wait", action="store_true", help="wait for the job of a schedule, and show its result")

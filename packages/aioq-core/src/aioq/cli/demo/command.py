@@ -30,7 +30,6 @@ def register(commands: Commands) -> None:
         "demo",
         help="watch crons and jobs run for ten seconds; needs no server",
         description="Watch a worker fire a cron and run jobs, with retries and a delay. Needs no server.",
-        allow_abbrev=False,
     )
     parser.add_argument(
         "--seconds", type=int, default=10, metavar="N",

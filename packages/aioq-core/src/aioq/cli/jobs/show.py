@@ -31,7 +31,6 @@ def register(commands: Commands) -> None:
         help="show everything that is stored for a job",
         description="Show everything that is stored for a job, including its arguments and its result: escaped, each "
         f"on one line of at most {MAX_SHOWN:,} characters.",
-        allow_abbrev=False,
     )
     add_target(parser)
     parser.add_argument("id", metavar="ID", help="the id of the job")

@@ -47,7 +47,6 @@ def register(commands: Commands) -> None:
         f"The exit code is {Exit.OK} if the code can run all their jobs, and {Exit.FAILED} if a task or parameter was "
         "removed, a parameter without a default was added, a type was changed, or no worker would consume a queue. It "
         f"is {Exit.FAILED}, too, if no worker of the app is up, because there is nothing to compare with.",
-        allow_abbrev=False,
     )
     add_app(parser)
     add_timeout(parser, 5.0)
