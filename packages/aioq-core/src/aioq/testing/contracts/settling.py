@@ -119,6 +119,15 @@ class SettleContract(BrokerSuite):
         assert await broker.enqueue([self.job("a")]) == [False]
         assert await self.claim(broker) == []
 
+    async def test_settle_release_latest_goes_first(self, broker: Broker) -> None:
+        """Of jobs that were released one after the other, the latest goes first."""
+        await broker.enqueue([self.job("a"), self.job("b"), self.job("c")])
+        leases = {lease.job_id: lease for lease in await self.claim(broker, 2)}
+        for id in ("a", "b"):
+            await broker.settle([Released(lease=leases[id])])
+            await self.pass_time(self.tick)
+        assert [lease.job_id for lease in await self.claim(broker)] == ["b", "a", "c"]
+
     async def test_settle_release_with_delay_waits(self, broker: Broker) -> None:
         """A job that is released with a delay is due after it."""
         await broker.enqueue([self.job("a")])

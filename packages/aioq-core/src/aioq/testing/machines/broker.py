@@ -73,9 +73,10 @@ def when(condition: Callable[[BrokerMachine], object]) -> Callable[[F], F]:
 class BrokerMachine(Machine):
     """Makes the same calls of a broker and of a model, and compares every answer and every record.
 
-    The broker must be a `Broker` and a `JobStore`. Hypothesis calls its methods in any order, with leases old and
-    new, and lets time pass. All durations are multiples of `unit`, and nothing is asked within `unit / 20` of the
-    moment at which an answer would change, so a broker on real time is fine if it answers faster than that:
+    The broker must be a `Broker` and a `JobStore`; it may find poison jobs or not, as it states. Hypothesis calls its
+    methods in any order, with leases old and new, and lets time pass. All durations are multiples of `unit`, and
+    nothing is asked within `unit / 20` of the moment at which an answer would change, so a broker on real time is fine
+    if it answers faster than that:
 
         class MyMachine(BrokerMachine):
             unit = 0.1
@@ -90,18 +91,19 @@ class BrokerMachine(Machine):
     """The unit of all durations, in seconds."""
 
     in_order = True
-    """Whether jobs of one priority run in the order of their due times, even if the broker notices those late."""
+    """Whether jobs of one priority run in the order of their due times, even if the broker notices those late, and jobs
+    that are put back to the front in the order of the calls and of the answers."""
 
     def __init__(self) -> None:
         super().__init__()
         self._given: list[tuple[Lease, int]] = []
         self._names = {(queue, id): id for queue in QUEUES for id in IDS}
-        self.model = JobModel()
 
     @initialize()
     def begin(self) -> None:
         """Make the broker."""
         self.broker = self._run(self.make_broker())
+        self.model = JobModel(finds_poison_jobs=getattr(self.broker, "finds_poison_jobs", False))
         assert isinstance(self.broker, JobStore)
         self.store: JobStore = self.broker
 

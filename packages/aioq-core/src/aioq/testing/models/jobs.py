@@ -74,9 +74,15 @@ class ModelJob:
 
 
 class JobModel:
-    """The rules of a broker in their simplest form."""
+    """The rules of a broker in their simplest form.
 
-    def __init__(self) -> None:
+    Args:
+        finds_poison_jobs: Whether the broker finds the job that crashes its workers. If not, it only counts crashes,
+            and leases jobs that have crashed like others.
+    """
+
+    def __init__(self, *, finds_poison_jobs: bool = True) -> None:
+        self.finds_poison_jobs = finds_poison_jobs
         self.now = 0.0
         self.jobs: dict[JobKey, ModelJob] = {}
         self.requests: dict[str, tuple[ClaimRequest, list[tuple[Lease, int]]]] = {}
@@ -127,17 +133,17 @@ class JobModel:
         job.place = (float("-inf"), -step) if front else (job.due_at, step)
 
     def in_order(self, queue: str) -> list[ModelJob]:
-        """Return the due jobs of a queue in order, without those that crashed."""
-        due = (job for job in self._due(queue) if not job.crashes)
+        """Return the due jobs of a queue in order, without those that go before others because they crashed."""
+        due = (job for job in self._due(queue) if not job.crashes or not self.finds_poison_jobs)
         return sorted(due, key=lambda job: (-job.job.priority, job.place))
 
     def observed(self, queue: str) -> list[ModelJob]:
         """Return the due jobs of a queue that crashed once."""
-        return [job for job in self._due(queue) if job.crashes and not job.suspect]
+        return [job for job in self._due(queue) if self.finds_poison_jobs and job.crashes and not job.suspect]
 
     def suspects(self, queue: str) -> dict[str, ModelJob]:
         """Return the due suspects of a queue."""
-        return {job.job.id: job for job in self._due(queue) if job.suspect}
+        return {job.job.id: job for job in self._due(queue) if self.finds_poison_jobs and job.suspect}
 
     def _due(self, queue: str) -> list[ModelJob]:
         return [job for job in self.jobs.values() if job.job.queue == queue and self.is_due(job)]
@@ -240,6 +246,19 @@ class JobModel:
             job.state = JobState.PENDING
             self.line_up(job, front=True)
             return False
+        if self._is_fatal(job, lease, counted, near):
+            job.reason = "crashed"
+            self.end(job, JobState.DEAD, DEAD_KEEP)
+        else:
+            job.state = JobState.PENDING
+            self.line_up(job, front=True)
+        return True
+
+    def _is_fatal(self, job: ModelJob, lease: float, counted: int, near: float) -> bool:
+        """Count a crash; return whether it is the last one that the job may cause."""
+        if not self.finds_poison_jobs:
+            job.history = CrashHistory(job.crashes + 1)
+            return job.crashes >= job.job.max_crashes
         ran = max(0.0, job.deadline - lease - job.claimed_at)
         if job.crashes and abs(ran - job.history.probation) < near:
             ran = job.history.probation if counted == job.crashes else ran - near
@@ -249,10 +268,4 @@ class JobModel:
             job.history, ran=ran, alone=job.alone, max_crashes=job.job.max_crashes, crashed_workers=crashed,
             lease=lease, now=self.now,
         )  # fmt: skip
-        if dead:
-            job.reason = "crashed"
-            self.end(job, JobState.DEAD, DEAD_KEEP)
-        else:
-            job.state = JobState.PENDING
-            self.line_up(job, front=True)
-        return True
+        return dead

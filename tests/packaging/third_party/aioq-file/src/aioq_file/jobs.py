@@ -45,16 +45,13 @@ DEAD_RETENTION = 7 * DAY
 """Seconds for which the record of a dead or expired job is kept."""
 
 ORDER = "priority DESC, run_at, number"
-"""The order in which jobs of a queue are claimed."""
+"""The order in which jobs of a queue are claimed. `run_at` of a job at the front is negative: the latest goes first."""
 
 DUE = "queue = ? AND state = 'pending'"
 """The jobs of a queue that may be claimed."""
 
 STARTED: dict[str, Any] = {"expires_at": None, "hand_backs": 0}
 """What a start of the task changes: the job no longer expires, and its hand-backs are counted anew."""
-
-FRONT = 1e10
-"""Seconds that are subtracted from `run_at` when a job is released or reaped, so that it is claimed first."""
 
 
 class MinimalFileBroker:
@@ -203,7 +200,7 @@ def _lease_first(
 
 
 def _lease(row: sqlite3.Row) -> Lease:
-    due = row["run_at"] + (FRONT if row["run_at"] < 0 else 0)
+    due = abs(row["run_at"])
     return Lease(
         job_id=row["id"],
         queue=row["queue"],
@@ -281,7 +278,7 @@ def _put_back(
         case Retried(delay=delay, failure=failure):
             move(db, row, Verb.RETRY, run_at=now + delay, failure=_text(failure) or row["failure"], **STARTED)
         case Released(delay=delay, started=started):
-            verb, run_at = (Verb.POSTPONE, now + delay) if delay > 0 else (Verb.RELEASE, now - FRONT)
+            verb, run_at = (Verb.POSTPONE, now + delay) if delay > 0 else (Verb.RELEASE, -now)
             move(db, row, verb, run_at=run_at, attempt=attempt, **(STARTED if started else {}))
         case HandedBack(delay=delay, failure=failure):
             changes = {"failure": _text(failure) or row["failure"], "hand_backs": row["hand_backs"] + 1}
@@ -302,9 +299,9 @@ def _reap_queue(db: sqlite3.Connection, queue: str, now: float, lease: float, li
 def _reap(db: sqlite3.Connection, row: sqlite3.Row, now: float, *, crashed: bool) -> Reaped:
     crashes, attempt = (row["crashes"] + 1, row["attempt"]) if crashed else (row["crashes"], row["attempt"] - 1)
     if crashed and crashes >= row["max_crashes"]:
-        state = end(db, row, Verb.MARK_DEAD, now, DEAD_RETENTION, crashes=crashes, reason="crashed")
+        state = end(db, row, Verb.MARK_DEAD, now, DEAD_RETENTION, crashes=crashes, reason="crashed", **STARTED)
     else:
-        state = move(db, row, Verb.REAP, crashes=crashes, attempt=attempt, run_at=now - FRONT, **STARTED)
+        state = move(db, row, Verb.REAP, crashes=crashes, attempt=attempt, run_at=-now, **STARTED)
     return Reaped(
         job_id=row["id"], queue=row["queue"], task=row["task"], worker_id=row["worker_id"], crashed=crashed,
         crashes=crashes, state=state,
