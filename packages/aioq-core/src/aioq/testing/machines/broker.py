@@ -172,6 +172,7 @@ class BrokerMachine(Machine):
             job = self.model.jobs[got.queue, got.job_id]
             self.model.lease(job, request)
             assert abs(got.probation - job.history.probation) < self.unit / 10
+            assert abs(got.wait - (job.claimed_at - job.due_at)) < self.unit / 10
             assert got == expected_lease(job, got)
             given.append((got, job.life))
         self.model.requests[worker] = (request, given)

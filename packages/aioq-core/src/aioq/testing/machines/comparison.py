@@ -44,7 +44,7 @@ def expected_jobs(model: JobModel, request: ClaimRequest, claim: Claim) -> list[
 
 
 def expected_lease(job: ModelJob, got: Lease) -> Lease:
-    """Return the lease of a claimed job; only the broker knows when the job was enqueued."""
+    """Return the lease of a claimed job; only the broker knows exactly when the job was enqueued."""
     starts = latest_start(got.enqueued_at, expires=job.job.expires, delay=job.job.delay)
     return Lease(
         job_id=job.job.id,
@@ -61,6 +61,7 @@ def expected_lease(job: ModelJob, got: Lease) -> Lease:
         expires_at=starts if job.may_expire else None,
         max_crashes=job.job.max_crashes,
         hand_backs=job.hand_backs,
+        wait=got.wait,
     )
 
 
