@@ -28,6 +28,8 @@ AGES = (0, 1, 60_000, 119_999, 120_000, 120_001, 500_000)
 REMEMBERED = AGES[:4]
 
 OVERLAPS: tuple[Overlap, ...] = ("allow", "skip", "queue_one", "queue_one", "queue_one", "cancel")
+HELD_UP = (RunJob.ENDED, RunJob.WAITING)
+"""Where the job of a run may stand while that of the run before goes on."""
 ENDS = (TickOutcome.WON, TickOutcome.PAUSED, TickOutcome.BUSY)
 WAITING_LINES = ("", "p0 1 {at} 0 0 {at} w9", "s0 2 {at} 0 0 {at} w9")
 STARTED_LINES = ("r0 1 {at} 1 0 {at} w9", "y1 1 {at} 1 0 {at} w9", "c2 1 {at} 1 1/5@{at} {at} w9")
@@ -101,6 +103,10 @@ def _case(dice: random.Random, name: str) -> Case:
         if state.job is not RunJob.ENDED:
             known.add(job_id)
             line = dice.choice(WAITING_LINES if state.job is RunJob.WAITING else STARTED_LINES).format(at=NOW - 9)
+        if state.run.after is not None:
+            # The job of the earlier run has not ended: so this one was not started, although a worker may have it.
+            known.add(tick_id(name, state.run.after / 1000))
+            line = dice.choice((*WAITING_LINES, *STARTED_LINES)).format(at=NOW - 9)
     return Case(name, state, claim, line, known, retired=dice.random() < 0.5)
 
 
@@ -132,7 +138,7 @@ def _state(dice: random.Random, claim: TickClaim) -> EntryState:
         latest=latest,
         earlier=tuple(_accepted(dice, requests.pop(), ages) for _ in range(dice.choice((0, 0, 1, 3, 9, 10)))),
         run=run,
-        job=dice.choice(list(RunJob)) if run and run.has_job else RunJob.ENDED,
+        job=dice.choice(list(RunJob) if run.after is None else HELD_UP) if run and run.has_job else RunJob.ENDED,
     )
 
 
@@ -145,7 +151,9 @@ def _accepted(dice: random.Random, request: str, ages: tuple[int, ...]) -> Accep
 def _run(dice: random.Random) -> EntryRun:
     until = NOW + dice.choice((-1, 0, 1, 1, 30_000))
     has_job, ended = dice.random() < 0.5, dice.random() < 0.1
-    return EntryRun(NOW + dice.choice(OFFSETS), dice.choice(("w1", "w2", "w3")), until, has_job and not ended, ended)
+    after = NOW - 999 if has_job and not ended and dice.random() < 0.3 else None
+    worker = dice.choice(("w1", "w2", "w3"))
+    return EntryRun(NOW + dice.choice(OFFSETS), worker, until, has_job and not ended, ended, after)
 
 
 def _known(dice: random.Random, claim: TickClaim) -> Iterator[str]:
@@ -192,7 +200,8 @@ def _fields(state: EntryState) -> dict[str, str]:
         )
     if state.run:
         run = state.run
-        fields["run"] = f"{run.tick} {run.until} {'e' if run.ended else 'j' if run.has_job else 'w'} {run.worker_id}"
+        kind = "e" if run.ended else f"j{_text(run.after)}" if run.has_job else "w"
+        fields["run"] = f"{run.tick} {run.until} {kind} {run.worker_id}"
     return {name: text for name, text in fields.items() if text}
 
 

@@ -78,11 +78,18 @@ class RunJob(Enum):
     STARTED = "started"
 
     @classmethod
-    def of(cls, state: JobState | None, attempt: int) -> RunJob:
-        """Return where a job stands by its record; `state` is None without one."""
+    def of(cls, state: JobState | None, attempt: int, *, held_up: bool = False) -> RunJob:
+        """Return where a job stands.
+
+        Args:
+            state: By its record; None without one.
+            attempt: By its record.
+            held_up: Whether the job of the run `EntryRun.after` has not ended. A worker that has claimed this one
+                then releases it.
+        """
         if state is None or state in FINAL_STATES:
             return cls.ENDED
-        return cls.STARTED if state is JobState.RUNNING or attempt > 0 else cls.WAITING
+        return cls.STARTED if (state is JobState.RUNNING or attempt > 0) and not held_up else cls.WAITING
 
 
 class EntryRun(Struct, frozen=True):
@@ -95,6 +102,8 @@ class EntryRun(Struct, frozen=True):
     has_job: bool = False
     """Whether the claim had a job. The run lasts until the job of this tick ends."""
     ended: bool = False
+    after: int | None = None
+    """The tick of the run whose job has to end before this one's starts; None if there was none."""
 
 
 class AcceptedClaim(Struct, frozen=True):
@@ -233,7 +242,11 @@ def _after(entry: EntryState, claim: TickClaim, accepted: AcceptedClaim, now: fl
     if accepted.outcome is TickOutcome.WON:
         # Of several ticks the newest counts: overlap policies compare with no other.
         run = EntryRun(
-            newest, claim.worker_id, to_milliseconds(now) + to_milliseconds(claim.run), claim.job is not None
+            newest,
+            claim.worker_id,
+            to_milliseconds(now) + to_milliseconds(claim.run),
+            has_job=claim.job is not None,
+            after=_waited_for(entry, claim),
         )
         job = RunJob.ENDED if claim.job is None else RunJob.WAITING
     if entry.latest and entry.latest.request_id == claim.request_id:
@@ -242,6 +255,14 @@ def _after(entry: EntryState, claim: TickClaim, accepted: AcceptedClaim, now: fl
         entry, last_tick=newest, last_tick_by=claim.fingerprint, latest=accepted, earlier=_earlier(entry, now), run=run,
         job=job,
     )  # fmt: skip
+
+
+def _waited_for(entry: EntryState, claim: TickClaim) -> int | None:
+    """Return the tick of the run whose job the job of a claim that is won has to wait for."""
+    run = entry.run
+    if claim.job is None or claim.overlap != "queue_one" or run is None or not run.has_job or run.ended:
+        return None
+    return None if entry.job is RunJob.ENDED else run.tick
 
 
 def _earlier(entry: EntryState, now: float) -> tuple[AcceptedClaim, ...]:

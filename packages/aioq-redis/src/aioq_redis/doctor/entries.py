@@ -21,7 +21,7 @@ NUMBER: Final = re.compile(rb"\d{1,15}")
 FIELDS: Final[Mapping[bytes, re.Pattern[bytes]]] = {
     **dict.fromkeys((b"number", b"armed", b"retired", b"last_tick", b"success", b"forgotten"), NUMBER),
     **dict.fromkeys((b"fired", b"ok", b"failed", b"skipped", b"missed", b"coalesced"), NUMBER),
-    b"run": re.compile(rb"\d{1,15} \d{1,15} [a-z] .*", re.DOTALL),
+    b"run": re.compile(rb"\d{1,15} \d{1,15} [a-z]\d{0,15} .*", re.DOTALL),
     b"claim": re.compile(rb"[a-z]+ \d{0,15} (?:\d{0,15}|=) \d{1,15} [^\n]*\n.*", re.DOTALL),
     b"paused": re.compile(rb"\d{1,15} \S+ \{.*\}", re.DOTALL),
 }

@@ -14,6 +14,7 @@ from aioq.model.cron import CronDefinition, CronKey, CronStatus, Pause, TickClai
 from aioq.model.ids import tick_id
 from aioq.model.job import JobKey, NewJob
 from aioq.model.ledger import EntryRun, EntryState, RunJob, decide_claim, to_milliseconds
+from aioq.model.states import FINAL_STATES
 
 __all__ = ["FindJob", "LedgerEntry"]
 
@@ -136,8 +137,12 @@ class LedgerEntry:
         return replace(self.state, job=self._job_of(run, find_job)) if run and run.has_job else self.state
 
     def _job_of(self, run: EntryRun, find_job: FindJob) -> RunJob:
-        stored = find_job((self.key.queue, tick_id(self.key.name, run.tick / 1000)))
-        return RunJob.of(stored.state, stored.attempt) if stored else RunJob.ENDED
+        stored, earlier = (
+            None if tick is None else find_job((self.key.queue, tick_id(self.key.name, tick / 1000)))
+            for tick in (run.tick, run.after)
+        )
+        held_up = earlier is not None and earlier.state not in FINAL_STATES
+        return RunJob.of(stored.state, stored.attempt, held_up=held_up) if stored else RunJob.ENDED
 
     def _running(self, now: float, find_job: FindJob) -> TickRun | None:
         run = self.state.run

@@ -195,6 +195,25 @@ class TickJobContract(LedgerSuite):
         await broker.settle([Retried(lease=await self.claim_one(broker), delay=60)])
         assert (await self.schedule(ledger, now - 40, overlap="queue_one")).outcome is WON
 
+    async def test_claim_tick_queue_one_claimed_job_that_waits_is_not_started(
+        self, broker: Broker, ledger: TickLedger
+    ) -> None:
+        """A job that a worker has claimed too early, and is about to release, still is the one that waits."""
+        now = await broker.time()
+        await self.schedule(ledger, now - 60, overlap="queue_one")
+        first = await self.claim_one(broker)
+        assert (await self.schedule(ledger, now - 50, overlap="queue_one")).outcome is WON
+        second = await self.claim_one(broker)
+        assert (await self.schedule(ledger, now - 40, overlap="queue_one")).outcome is BUSY
+        await broker.settle([Released(lease=second)])
+        assert (await self.schedule(ledger, now - 30, overlap="queue_one")).outcome is BUSY
+        await broker.settle([Completed(lease=first)])
+        assert (await self.schedule(ledger, now - 20, overlap="queue_one")).outcome is BUSY
+        second = await self.claim_one(broker)
+        assert (await self.schedule(ledger, now - 10, overlap="queue_one")).outcome is WON
+        await broker.settle([Completed(lease=second)])
+        assert len(await self.claim(broker)) == 1
+
     async def test_claim_tick_allow_and_cancel_always_enqueue(self, broker: Broker, ledger: TickLedger) -> None:
         """`allow` and `cancel` enqueue a job for every tick."""
         now = await broker.time()

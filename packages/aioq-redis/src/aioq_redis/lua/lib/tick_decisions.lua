@@ -24,9 +24,11 @@ local function read_claim(at, n, place)
   return claim
 end
 
-local function was_started(at, job)
-  local line = parse_run(redis.call('HGET', at.runs, job))
+-- A job that waits for an earlier one may be claimed: its worker then releases it, and has not started it.
+local function was_started(at, run, name)
+  local line = parse_run(redis.call('HGET', at.runs, job_of_tick(name, run.tick)))
   return line and (line.state == RUN_CLAIM or line.attempt > 0)
+    and (run.after == '' or redis.call('HEXISTS', at.jobs, job_of_tick(name, run.after)) == 0)
 end
 
 local function outcome_of(at, claim)
@@ -37,11 +39,12 @@ local function outcome_of(at, claim)
   if (overlap ~= 'skip' and overlap ~= 'queue_one') or not goes_on(run, claim.name, at.jobs) then
     return 'won'
   end
+  claim.was_busy = true
   if overlap == 'skip' then
     return 'busy'
   end
   if claim.plan ~= '' then
-    return (run.kind == 'w' or was_started(at, job_of_tick(claim.name, run.tick))) and 'won' or 'busy'
+    return (run.kind == 'w' or was_started(at, run, claim.name)) and 'won' or 'busy'
   end
   return 'queued'
 end
@@ -161,6 +164,12 @@ local function remember_entry(at, claim)
   end
 end
 
+-- The tick of the run whose job the job of this claim has to wait for, or nothing.
+local function waited_for(at, claim)
+  local run = claim.overlap == 'queue_one' and claim.run
+  return run and run.kind == 'j' and claim.was_busy and run.tick or ''
+end
+
 -- Write what was decided on a claim; without an outcome, only the counts of its history.
 local function store_claim(at, claim)
   local fields = {}
@@ -172,7 +181,8 @@ local function store_claim(at, claim)
   end
   if claim.outcome == 'won' then
     fields[#fields + 1] = 'run'
-    fields[#fields + 1] = tick_run_line(claim.latest, now + claim.length, claim.plan ~= '' and 'j' or 'w', claim.worker)
+    local kind = claim.plan ~= '' and 'j' .. waited_for(at, claim) or 'w'
+    fields[#fields + 1] = tick_run_line(claim.latest, now + claim.length, kind, claim.worker)
   end
   add_fired(claim, fields)
   if #fields > 0 then

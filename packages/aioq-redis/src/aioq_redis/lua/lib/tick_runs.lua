@@ -1,11 +1,13 @@
 -- tick_runs: the run of the latest tick of an entry that was won, as one line of text:
---   <tick ms> <time until which the run counts as going on, ms> <kind> <worker>
+--   <tick ms> <time until which the run counts as going on, ms> <kind>[<tick ms of the run that its job waits for>] <worker>
 -- kind: w its worker calls a function, j it is a job, e it has ended
 local DAY = 86400000
 
 local function parse_tick_run(line)
-  local tick, till, kind, worker = string.match(line or '', '^(%d+) (%d+) (%a) (.*)$')
-  return tick and stored_number(till) and { tick = tick, till = tonumber(till), kind = kind, worker = worker }
+  local tick, till, kind, after, worker = string.match(line or '', '^(%d+) (%d+) (%a)(%d*) (.*)$')
+  return tick and stored_number(till) and {
+    tick = tick, till = tonumber(till), kind = kind, after = after, worker = worker,
+  }
 end
 
 local function tick_run_line(tick, till, kind, worker)

@@ -82,16 +82,23 @@ def drop_old_entries(transaction: Transaction) -> None:
 
 def state_of(transaction: Transaction, entry: Entry) -> EntryState:
     """Return what the decision on a claim depends on."""
-    definition, run, job = entry.definition, entry.state.run, None
+    definition, run, job = entry.definition, entry.state.run, RunJob.ENDED
     if run and run.has_job:
-        job = find(transaction, entry.key.queue, tick_id(entry.key.name, run.tick / 1000))
+        earlier = RunJob.ENDED if run.after is None else job_of(transaction, entry, run.after)
+        job = job_of(transaction, entry, run.tick, held_up=earlier is not RunJob.ENDED)
     return replace(
         entry.state,
         registered=definition and definition.fingerprint,
         active=definition is None or (definition.enabled and entry.retired_at is None),
         paused=entry.pause is not None,
-        job=RunJob.of(JobState(job["state"]), job["attempt"]) if job else RunJob.ENDED,
+        job=job,
     )
+
+
+def job_of(transaction: Transaction, entry: Entry, tick: int, *, held_up: bool = False) -> RunJob:
+    """Return where the job of a tick stands."""
+    job = find(transaction, entry.key.queue, tick_id(entry.key.name, tick / 1000))
+    return RunJob.of(JobState(job["state"]), job["attempt"], held_up=held_up) if job else RunJob.ENDED
 
 
 def status_of(transaction: Transaction, entry: Entry) -> CronStatus | None:
