@@ -139,3 +139,26 @@ def test_entry_state_armed_never_goes_back() -> None:
     """Arming moves the last tick to now, unless it is ahead."""
     assert ENTRY.armed(NOW).last_tick == 1_000_000
     assert ENTRY.armed(800.0).last_tick == 900_000
+
+
+@pytest.mark.parametrize(
+    ("overlap", "job", "after"),
+    [
+        ("queue_one", RunJob.STARTED, 900_000),
+        ("queue_one", RunJob.ENDED, None),
+        ("allow", RunJob.STARTED, None),
+        ("cancel", RunJob.STARTED, None),
+    ],
+)
+def test_run_knows_the_run_that_its_job_waits_for(overlap: Overlap, job: RunJob, after: int | None) -> None:
+    """Only a job that was enqueued with `queue_one` beside a started one has to wait for it."""
+    entry = decide_claim(replace(ENTRY, run=JOB_RUN, job=job), claim_of(overlap=overlap, job=JOB), NOW).entry
+    assert entry is not None
+    assert entry.run is not None
+    assert entry.run.after == after
+
+
+def test_claimed_job_is_not_started_while_the_one_before_goes_on() -> None:
+    """A worker that has claimed it releases it again."""
+    assert RunJob.of(JobState.RUNNING, 0, held_up=True) is RunJob.WAITING
+    assert RunJob.of(JobState.RUNNING, 0) is RunJob.STARTED
