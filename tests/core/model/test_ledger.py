@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from aioq.model.cron import TickClaim, TickOutcome, TickStatus
+from aioq.model.cron import Overlap, TickClaim, TickOutcome, TickStatus
 from aioq.model.job import NewJob
 from aioq.model.ledger import AcceptedClaim, EntryRun, EntryState, RunJob, decide_claim
 from aioq.model.states import JobState

@@ -169,3 +169,40 @@ def test_diff_json_has_definitions_before_and_after(project: Project) -> None:
         "options": {"grace": "300"},
         "next": "2026-01-06T10:00:00+01:00",
     }
+
+
+def test_diff_shows_next_run_of_registered_text_with_note(project: Project) -> None:
+    """An expression with `H`, with seconds or in a dialect is registered with a note, and its next run is shown."""
+    project.write(
+        "tasks.py",
+        """
+        from aioq import Aarq
+        from tests.core.cli.far import FarBroker
+
+        app = Aarq(FarBroker(), tz="Europe/Berlin")
+
+        @app.cron("H 9 * * *")
+        async def hashed(ctx): ...
+
+        @app.cron("30 0 9 * * *", seconds="first")
+        async def second(ctx): ...
+
+        @app.cron("0 0 9 ? * 2-6 *", dialect="quartz")
+        async def weekday(ctx): ...
+        """,
+    )
+    project.register()
+    project.write(
+        "other.py",
+        """
+        from tasks import app, hashed, second, weekday
+
+        app.crons._by_name.clear()
+        for function in (hashed, second, weekday):
+            app.cron("0 12 * * *")(function)
+        """,
+    )
+    out = project.aioq("cron", "diff", "other:app").out
+    runs = re.findall(r"next run +(\S+) (\S+) -> 2026-01-06 12:00", out)
+    assert [hour.partition(":")[0] for _, hour in runs] == ["09", "09", "09"], out
+    assert runs[1:] == [("2026-01-06", "09:00:30+01:00"), ("2026-01-06", "09:00+01:00")]

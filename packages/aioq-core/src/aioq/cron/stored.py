@@ -28,7 +28,7 @@ from aioq.model.schedules import ScheduleText, StoredSchedule
 from aioq.serialization.signing import Signer, Subject
 from aioq.task import Task
 
-__all__ = ["SharedEntries", "as_text", "look_at", "read_entry", "read_job", "stored_schedule"]
+__all__ = ["SharedEntries", "as_text", "look_at", "parse", "read_entry", "read_job", "stored_schedule"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)

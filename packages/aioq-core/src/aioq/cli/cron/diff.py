@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -18,8 +19,10 @@ from aioq.cli.find_app import load_app
 from aioq.cli.output import print_json, print_out
 from aioq.cli.times import format_time
 from aioq.cron.definition import CronDiff, compare, define
+from aioq.cron.stored import parse
 from aioq.cron.zones import zone_named
 from aioq.model.cron import CronDefinition, CronStatus
+from aioq.model.schedules import ScheduleText
 from aioq.protocols import TickLedger
 
 __all__ = ["NextRunFinder", "diff", "diff_lines", "register"]
@@ -88,12 +91,15 @@ class NextRunFinder:
         """Return the next run of a registered entry; None if there is none or its schedule is not an expression."""
         if not definition.enabled:
             return None
-        try:
-            schedule = self._app.scheduler.parse(definition.expression, tz=definition.tz)
-            run = schedule.next_after(self._now)
-        except Exception:  # the text of a schedule object, or an expression of another scheduler
-            return None
-        return run.astimezone(zone_named(definition.tz)) if run else None
+        # An expression with a note, such as the values of its `H`, is not one to parse; its canonical text is.
+        canonical = definition.fingerprint.partition(f" [{definition.tz}]")[0]
+        for text, seconds in ((definition.expression, None), (canonical, None), (canonical, "first")):
+            # It may be the text of a schedule object, or an expression of another scheduler.
+            with suppress(Exception):
+                schedule = parse(self._app.scheduler, ScheduleText(expression=text, tz=definition.tz, seconds=seconds))
+                run = schedule.next_after(self._now)
+                return run.astimezone(zone_named(definition.tz)) if run else None
+        return None
 
 
 def diff_lines(changes: CronDiff, next_runs: NextRunFinder) -> Iterator[str]:
