@@ -73,7 +73,8 @@ def _of_queue(broker: MemoryBroker, queue: str, jobs: JobQueue) -> Iterator[str]
 
 def _placed(jobs: JobQueue) -> Iterable[tuple[StoredJob, str]]:
     """Yield each job of a queue with its place; scheduled items of cancelled jobs are left out."""
-    for waiting in (*jobs.ready, jobs.crashed):
+    aside = (line for stopped in jobs.stopped.values() for line in stopped.lines)
+    for waiting in (*jobs.ready, jobs.crashed, *aside):
         yield from ((stored, "in the queue") for stored in waiting.values())
     yield from ((stored, "leased") for stored in jobs.leased.values())
     yield from (

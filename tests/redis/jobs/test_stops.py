@@ -1,13 +1,24 @@
-"""Pauses of queues on a server: what a waiting worker waits for, and what a damaged store does to them."""
+"""Pauses and stops on a server: what a waiting worker waits for, how jobs are set aside, and what damage does."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import Any
 
+from aioq.model.job import Completed
 from aioq_redis import RedisBroker
 from tests.redis.job_helpers import claim, job, request, until
+from tests.redis.layout import assert_consistent
+from tests.redis.nodes import Make
+from tests.servers import RedisServer
+
+MOST_HELD, MOST_POPPED = 1000, 256
+"""Jobs that a claim sets aside, and those that it takes at a time."""
+
+MANY = int(os.environ.get("AIOQ_EXAMPLES", "0")) or 5000
+"""Jobs of a stopped task."""
 
 
 def key(namespace: str, name: str) -> str:
@@ -88,3 +99,61 @@ async def test_list_stops_damaged_note_shows_the_pause(
     assert [stop.note for stop in await broker.list_stops()] == ["new"]
     assert await broker.resume_queue("q")
     assert len(await claim(broker)) == 1
+
+
+async def test_stopped_jobs_survive_kill_of_the_server(
+    start_server: Callable[..., RedisServer], make: Make, namespace: str
+) -> None:
+    """A server that is killed while jobs are set aside and come back loses none of them, and gives none away twice."""
+    server = start_server("--appendonly", "yes", "--appendfsync", "always")
+    broker = make(server.url, timeout=10.0)
+    jobs = [job(f"x{n:04}", task="tasks.hot") for n in range(1500)]
+    ended: list[str] = []
+
+    async def work(limit: int, worker: str) -> None:
+        leases = (await broker.claim(request(limit, worker=worker))).leases
+        await broker.settle([Completed(lease=lease) for lease in leases])
+        ended.extend(lease.job_id for lease in leases)
+
+    async def work_and_kill() -> None:
+        claims = asyncio.gather(*(work(7, worker) for worker in ("w1", "w2", "w3")))
+        await asyncio.sleep(0)
+        server.kill()
+        server.start()
+        await claims
+
+    await broker.enqueue(jobs)
+    for _ in range(3):
+        await broker.stop_task("tasks.hot", queue="q", note="", by="ada")
+        await work_and_kill()
+        await broker.restore_task("tasks.hot", queue="q")
+        await work_and_kill()
+    async with asyncio.timeout(60):
+        while len(ended) < len(jobs):
+            await work(500, "w1")
+    assert sorted(ended) == [one.id for one in jobs]
+    with server.client() as client:
+        assert_consistent(client, namespace)
+        assert not client.exists(key(namespace, "held"), key(namespace, "stops"))
+
+
+async def test_restore_task_of_many_jobs_takes_bounded_steps(
+    make_broker: Callable[..., RedisBroker], raw: Any, namespace: str
+) -> None:
+    """A claim sets aside about a thousand jobs and leaves a token for the next; the restore moves none."""
+    broker = make_broker()
+    jobs = [job(f"x{n:05}", task="tasks.hot") for n in range(MANY)]
+    for first in range(0, MANY, 10_000):
+        await broker.enqueue(jobs[first : first + 10_000])
+    await broker.enqueue([job("a")])
+    await broker.stop_task("tasks.hot", queue="q", note="", by="ada")
+    claims = 0
+    while not await claim(broker, 1):
+        claims += 1
+        assert MOST_HELD * claims <= raw.zcard(key(namespace, "held")) <= (MOST_HELD + MOST_POPPED) * claims
+        assert raw.llen(key(namespace, "wake")) > 0
+    assert claims >= MANY // (MOST_HELD + MOST_POPPED) - 1
+    await broker.restore_task("tasks.hot", queue="q")
+    assert raw.zcard(key(namespace, "held")) == MANY
+    assert [lease.job_id for lease in await claim(broker, 3)] == [one.id for one in jobs[:3]]
+    assert raw.zcard(key(namespace, "held")) == MANY - 3

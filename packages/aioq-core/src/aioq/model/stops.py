@@ -8,13 +8,24 @@ from msgspec import Struct, structs
 
 from aioq.model.ids import check_name
 
-__all__ = ["MAX_AUTHOR", "MAX_NOTE", "Stop", "check_stop", "stop_again"]
+__all__ = ["MAX_AUTHOR", "MAX_NOTE", "MAX_STOPPED", "Stop", "TooManyStops", "check_stop", "stop_again"]
 
 MAX_NOTE: Final = 500
 """Characters of a note."""
 
 MAX_AUTHOR: Final = 200
 """Characters of the name of a person."""
+
+
+MAX_STOPPED: Final = 1000
+"""Tasks of a queue that can be stopped at a time."""
+
+
+class TooManyStops(ValueError):
+    """`MAX_STOPPED` tasks of the queue are stopped already."""
+
+    def __init__(self, queue: str) -> None:
+        super().__init__(f"{MAX_STOPPED:,} tasks of queue {queue} are stopped; restore some, or pause the queue")
 
 
 class Stop(Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ __all__ = ["QueueControl"]
 
 @runtime_checkable
 class QueueControl(Protocol):
-    """A broker that a person can tell to claim no job of a queue. `aioq queues pause` needs it.
+    """A broker that a person can tell to claim no job of a queue, or of a task. `aioq queues pause` needs it.
 
     An order is decided in the claim, so it counts for all workers from the moment at which its call returns. It is
     stored until it is taken back. It changes nothing else: running jobs go on and are settled, extended and reaped, new
@@ -36,6 +36,27 @@ class QueueControl(Protocol):
         """Resume a paused queue; False if it was not paused."""
         ...
 
+    async def stop_task(self, task: str, *, queue: str, note: str, by: str) -> bool:
+        """Stop a task in one queue; False if it was stopped already, which then gets the new note.
+
+        1. A claim takes no job of the task. It takes those of other tasks in their order, also if a million jobs of
+           the task come before them: a broker sets jobs aside, so that each is met once.
+        2. No worker makes room for a suspect of the task.
+
+        Raises:
+            ValueError: As in `pause_queue`, or because of the name of the task.
+            TooManyStops: `MAX_STOPPED` tasks of the queue are stopped.
+        """
+        ...
+
+    async def restore_task(self, task: str, *, queue: str) -> bool:
+        """Restore a stopped task; False if it was not stopped.
+
+        Its jobs are in the order of their priorities and ages, in front of other jobs of their priority that came
+        after the stop. With `Signals` it wakes waiting workers. It takes no longer if many jobs wait.
+        """
+        ...
+
     async def list_stops(self) -> list[Stop]:
-        """Return the orders that are in force, sorted by queue."""
+        """Return the orders that are in force, sorted by queue, and of a queue its pause before its tasks."""
         ...

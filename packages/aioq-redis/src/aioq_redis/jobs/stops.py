@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from aioq.errors import PartlyUnavailable
 from aioq.model.ids import new_id
-from aioq.model.stops import Stop, check_stop
+from aioq.model.stops import Stop, TooManyStops, check_stop
 from aioq_redis.client.pipeline import milliseconds
 from aioq_redis.role import BrokerRole
 from aioq_redis.storage.database import in_parts
@@ -20,6 +20,16 @@ __all__ = ["TOKEN_TTL", "QueueControlRole"]
 
 TOKEN_TTL: Final = 86_400.0
 """Seconds after which the tokens of a resume expire: no worker that claimed before it is about to wait by then."""
+
+
+TOO_MANY: Final = -1
+"""The answer of the script if too many tasks of a queue are stopped."""
+
+TASK: Final = "task:"
+"""What the field of a stopped task begins with."""
+
+MAX_DIGITS: Final = 15
+"""Digits of a stored moment, in milliseconds."""
 
 
 class OrderText(Struct, frozen=True):
@@ -49,6 +59,20 @@ class QueueControlRole(BrokerRole):
         args = (new_id(), milliseconds(TOKEN_TTL))
         return bool(await self._database.call("resume_queue", self._layout.queue(queue), args))
 
+    async def stop_task(self, task: str, *, queue: str, note: str, by: str) -> bool:
+        """Stop a task; see `aioq.protocols.QueueControl.stop_task`."""
+        check_stop(Stop(queue=queue, task=task, note=note, by=by, since=0.0))
+        await self._database.command("SADD", self._layout.fleet.key("stopped_queues"), queue)
+        args = (new_id(), task, _encode(OrderText(note, by)))
+        answer = await self._database.call("stop_task", self._layout.queue(queue), args)
+        if answer == TOO_MANY:
+            raise TooManyStops(queue)
+        return bool(answer)
+
+    async def restore_task(self, task: str, *, queue: str) -> bool:
+        """Restore a task; see `aioq.protocols.QueueControl.restore_task`."""
+        return bool(await self._database.call("restore_task", self._layout.queue(queue), (new_id(), task)))
+
     async def list_stops(self) -> list[Stop]:
         """Return the orders that are in force; see `aioq.protocols.QueueControl.list_stops`."""
         names = await self._database.command("SMEMBERS", self._layout.fleet.key("stopped_queues"))
@@ -66,15 +90,22 @@ class QueueControlRole(BrokerRole):
 
 def _read_stops(queue: str, fields: Sequence[Any]) -> list[Stop]:
     """Return the orders of a queue from the fields and values of its hash `stops`."""
-    values = dict(zip(fields[::2], fields[1::2], strict=True))
-    return [_read_stop(queue, values[b"queue"])] if b"queue" in values else []
+    stops: list[Stop] = []
+    for field, value in sorted(zip(fields[::2], fields[1::2], strict=True)):
+        name = field.decode("utf-8", "replace")
+        if name == "queue":
+            stops.append(_read_stop(queue, None, value))
+        elif name.startswith(TASK):
+            stops.append(_read_stop(queue, name.removeprefix(TASK), value.partition(b" ")[2]))
+    return stops
 
 
-def _read_stop(queue: str, value: bytes) -> Stop:
+def _read_stop(queue: str, task: str | None, value: bytes) -> Stop:
     since, _, text = value.partition(b" ")
     # A queue with a damaged order is paused all the same, and can be resumed.
     try:
         order = _decode(text)
     except (msgspec.DecodeError, RecursionError):
         order = OrderText(note="the stored note is damaged", by="")
-    return Stop(queue=queue, note=order.note, by=order.by, since=int(since) / 1000 if since.isdigit() else 0.0)
+    since_ms = int(since) if since.isdigit() and len(since) <= MAX_DIGITS else 0
+    return Stop(queue=queue, task=task, note=order.note, by=order.by, since=since_ms / 1000)

@@ -21,7 +21,9 @@ Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{n
     dropped     zset    ids of completed jobs that left no record because the server was full, by the time at which
                         they are forgotten
     wake        list    tokens on which idle workers block
-    stops       hash    what a person has stopped: `queue` if the queue is paused
+    stops       hash    what a person has stopped: `queue` if the queue is paused, `task:<name>` for each stopped task;
+                        and which of the jobs in `held` belong to restored tasks
+    held        zset    ids of due jobs of stopped tasks that a claim has met, by the order in which they are to run
     latest_order
                 string  the latest request that changed `stops`, and its answer
     resumed     list    tokens on which the workers of a paused queue block
@@ -52,7 +54,7 @@ Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{n
                         the time at which they are no longer taken to be up
     pauses      hash    queue and name of a paused entry -> time of the pause
     stopped_queues
-                set     names of the queues that were ever paused
+                set     names of the queues of which a person has ever stopped something
     workers     zset    ids of the workers that are up
     worker:<id> string  the latest heartbeat of a worker
     counted     zset    names of the series of counts, by the time at which they were last counted; 2,000 at most
@@ -117,6 +119,7 @@ TYPES: Final = {
     "crons": "hash",
     "due": "zset",
     "ended": "hash",
+    "held": "zset",
     "cancelled_ids": "set",
     "jobs": "hash",
     "latest_order": "string",
@@ -167,7 +170,7 @@ WITHOUT_TTL: Final = frozenset(
     {
         *("attempts", "due", "cancelled_ids", "jobs", "leased", "queue_names", "ready", "runs", "suspects", "wake"),
         *("schedules", "schedule_names", "scheduled_tasks", "schedule_moments"),
-        *("stopped_queues", "stops"),
+        *("held", "stopped_queues", "stops"),
     }
 )  # fmt: skip
 """Keys without a time to live. Jobs that have not ended, names that an application uses, or stored schedules bound

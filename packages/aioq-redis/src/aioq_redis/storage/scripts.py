@@ -35,10 +35,12 @@ FOLDERS: Final = {
         "pause_queue",
         "peek",
         "reap",
+        "restore_task",
         "resume_queue",
         "retry_job",
         "settle",
         "stats",
+        "stop_task",
     ),
     "cron": (
         "renew_registration",
@@ -67,7 +69,7 @@ NAMES: Final = tuple(sorted(name for names in FOLDERS.values() for name in names
 # Not read from the scripts: that would cost each process the reading of all files. A test compares the two.
 COMMANDS: Final = (
     *("DEL", "EXISTS", "GET", "PEXPIRE", "PTTL", "SET", "TIME"),
-    *("HDEL", "HEXISTS", "HGET", "HINCRBY", "HKEYS", "HLEN", "HMGET", "HSCAN", "HSET", "HSTRLEN"),
+    *("HDEL", "HEXISTS", "HGET", "HGETALL", "HINCRBY", "HKEYS", "HLEN", "HMGET", "HSCAN", "HSET", "HSTRLEN"),
     *("LLEN", "LPOP", "LPUSH", "LRANGE", "LREM", "LTRIM", "RPOP", "RPUSH"),
     *("SADD", "SCARD", "SISMEMBER", "SMEMBERS", "SMISMEMBER", "SREM"),
     *("ZADD", "ZCARD", "ZCOUNT", "ZMSCORE", "ZPOPMIN", "ZRANGE", "ZRANGEBYSCORE", "ZREM"),

@@ -1,9 +1,9 @@
-"""Implements `QueueControl` of the memory broker: paused queues."""
+"""Implements `QueueControl` of the memory broker: paused queues and stopped tasks."""
 
 from __future__ import annotations
 
 from aioq.backends.memory.jobs import MemoryRole
-from aioq.model.stops import Stop, check_stop, stop_again
+from aioq.model.stops import MAX_STOPPED, Stop, TooManyStops, check_stop, stop_again
 
 __all__ = ["QueueControlRole"]
 
@@ -28,6 +28,32 @@ class QueueControlRole(MemoryRole):
         self._table.waiters.wake("work", queue)
         return before is not None
 
+    async def stop_task(self, task: str, *, queue: str, note: str, by: str) -> bool:
+        """Stop a task; see `aioq.protocols.QueueControl.stop_task`."""
+        stop = Stop(queue=queue, task=task, note=note, by=by, since=self._table.now())
+        check_stop(stop)
+        jobs = self._table.queues[queue]
+        if known := jobs.stopped.get(task):
+            known.stop = stop_again(known.stop, stop)
+            return False
+        if len(jobs.stopped) >= MAX_STOPPED:
+            raise TooManyStops(queue)
+        jobs.stop(stop, task)
+        return True
+
+    async def restore_task(self, task: str, *, queue: str) -> bool:
+        """Restore a task; see `aioq.protocols.QueueControl.restore_task`."""
+        jobs = self._table.queues[queue]
+        if task not in jobs.stopped:
+            return False
+        jobs.restore(task)
+        self._table.wake_workers(queue)
+        return True
+
     async def list_stops(self) -> list[Stop]:
         """Return the orders that are in force; see `aioq.protocols.QueueControl.list_stops`."""
-        return [jobs.pause for _, jobs in sorted(self._table.queues.items()) if jobs.pause]
+        stops: list[Stop] = []
+        for _, jobs in sorted(self._table.queues.items()):
+            stops += [jobs.pause] if jobs.pause else []
+            stops += [jobs.stopped[task].stop for task in sorted(jobs.stopped)]
+        return stops

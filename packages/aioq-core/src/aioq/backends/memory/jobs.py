@@ -62,7 +62,7 @@ class JobTable:
         queue = self.queues[job.queue]
         queue.promote(now)  # jobs that came due earlier must stand before this one
         queue.add(stored)
-        self._wake_workers(job.queue)
+        self.wake_workers(job.queue)
 
     def requeue(self, stored: StoredJob, verb: Verb, *, delay: float = 0.0) -> None:
         """Put a job back into its queue, due after `delay` seconds."""
@@ -73,7 +73,7 @@ class JobTable:
         queue.move(stored, verb)
         # It had its turn already: behind the others, a deploy under load would delay released jobs for long.
         queue.place(stored, front=verb in (Verb.RELEASE, Verb.REAP))
-        self._wake_workers(stored.job.queue)
+        self.wake_workers(stored.job.queue)
 
     def end(self, stored: StoredJob, verb: Verb, *, retain_for: float) -> None:
         """End a job, and keep its record for `retain_for` seconds."""
@@ -86,7 +86,8 @@ class JobTable:
             self._forget(stored)
         self.waiters.wake("result", stored.job.key)
 
-    def _wake_workers(self, queue: str) -> None:
+    def wake_workers(self, queue: str) -> None:
+        """Wake the workers that wait for jobs of a queue."""
         if not self.queues[queue].pause:
             self.waiters.wake("work", queue)
 

@@ -6,6 +6,7 @@ import heapq
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from msgspec import Struct
 
@@ -137,6 +138,22 @@ class StoredJob(Struct, eq=False, kw_only=True):
         )
 
 
+Lines: TypeAlias = list[OrderedDict[str, StoredJob]]
+"""Due jobs, by priority."""
+
+
+def _lines() -> Lines:
+    return [OrderedDict() for _ in range(PRIORITIES)]
+
+
+@dataclass(slots=True, eq=False)
+class StoppedTask:
+    """A stopped task, and its due jobs."""
+
+    stop: Stop
+    lines: Lines = field(default_factory=_lines)
+
+
 @dataclass(slots=True, eq=False)
 class JobQueue:
     """The jobs of one queue that have not ended, and counts of all its jobs by state.
@@ -145,7 +162,7 @@ class JobQueue:
     """
 
     # One per priority, not a heap: jobs are cancelled from the middle, and released ones go to the front.
-    ready: list[OrderedDict[str, StoredJob]] = field(default_factory=lambda: [OrderedDict() for _ in range(PRIORITIES)])
+    ready: Lines = field(default_factory=_lines)
     crashed: dict[str, StoredJob] = field(default_factory=dict[str, StoredJob])
     """Due jobs that have crashed: suspects and observed jobs."""
     has_new_suspect: bool = False
@@ -158,6 +175,8 @@ class JobQueue:
     counts: Counter[JobState] = field(default_factory=Counter[JobState])
     signs: SignsOfLife | None = None
     pause: Stop | None = None
+    stopped: dict[str, StoppedTask] = field(default_factory=dict[str, StoppedTask])
+    """The stopped tasks. Their due jobs are in no other collection."""
     _sequence: int = 0
     _cancelled: int = 0
 
@@ -173,14 +192,33 @@ class JobQueue:
             self._sequence += 1
             heapq.heappush(self.scheduled, (stored.run_at, self._sequence, stored))
             return
-        if stored.history.crashes:
-            self.crashed[stored.job.id] = stored
+        line = self._line_of(stored)
+        line[stored.job.id] = stored
+        if line is self.crashed:
             self.has_new_suspect |= stored.suspect
-            return
-        ready = self.ready[stored.job.priority]
-        ready[stored.job.id] = stored
-        if front:
-            ready.move_to_end(stored.job.id, last=False)
+        elif front and isinstance(line, OrderedDict):
+            line.move_to_end(stored.job.id, last=False)
+
+    def _line_of(self, stored: StoredJob) -> dict[str, StoredJob]:
+        """Return the collection of a due job."""
+        if self.stopped and (stopped := self.stopped.get(stored.job.task)):
+            return stopped.lines[stored.job.priority]
+        return self.crashed if stored.history.crashes else self.ready[stored.job.priority]
+
+    def stop(self, stop: Stop, task: str) -> None:
+        """Set the due jobs of a task aside."""
+        due = [stored for stored in self.waiting() if stored.job.task == task]
+        for stored in due:
+            del self._line_of(stored)[stored.job.id]
+        self.stopped[task] = StoppedTask(stop)
+        for stored in due:
+            self.place(stored)
+
+    def restore(self, task: str) -> None:
+        """Put the due jobs of a stopped task in front of the others of their priority."""
+        for line in self.stopped.pop(task).lines:
+            for stored in reversed(line.values()):
+                self.place(stored, front=True)
 
     def move(self, stored: StoredJob, verb: Verb) -> None:
         """Change a job's state as the transition table allows, and update the counts.
@@ -195,7 +233,7 @@ class JobQueue:
         if source is JobState.RUNNING:
             del self.leased[stored.job.id]
         elif source is JobState.PENDING:
-            del (self.crashed if stored.history.crashes else self.ready[stored.job.priority])[stored.job.id]
+            del self._line_of(stored)[stored.job.id]
         if target is JobState.RUNNING:
             self.leased[stored.job.id] = stored
         elif target is JobState.CANCELLED and source in WAITING:
@@ -249,10 +287,11 @@ class JobQueue:
         return self.scheduled[0][0] if self.scheduled else None
 
     def waiting(self) -> Iterator[StoredJob]:
-        """Yield pending jobs in the order of execution."""
+        """Yield pending jobs in the order of execution, those of stopped tasks last."""
         yield from sorted(self.crashed.values(), key=lambda stored: stored.rank)
-        for ready in reversed(self.ready):
-            yield from ready.values()
+        for lines in (self.ready, *(stopped.lines for stopped in self.stopped.values())):
+            for line in reversed(lines):
+                yield from line.values()
 
     def _drop_cancelled(self) -> None:
         """Count a cancelled job in the heap; rebuild the heap once most of its items are cancelled."""

@@ -1,15 +1,15 @@
 -- snapshot: read the ids in all keys of one queue at one moment, up to a limit.
 --
 -- Needs    clock states
--- KEYS     jobs runs attempts cancelled_ids wake ended due leased suspects ended_indexes ready:0-9
+-- KEYS     jobs runs attempts cancelled_ids wake ended due leased suspects held ended_indexes ready:0-9
 -- ARGV     1 most ids of each key
 -- Returns  the server's time in ms; then one part for each key: its size and its ids. Of a hash or a set
 --          all ids, or none if there are too many; of a list or sorted set the first ones. After each id of
 --          `runs` follow its first two letters, after each of `ended` the first, or '' for a long record.
---          The last part but one has the suspects and the ready lists, one part each. The last part has the
+--          The last part but one has the suspects, `held` and the ready lists, one part each. The last part has the
 --          ids of ready lists, due and leased that have no record; cancelled ids are left out
-local jobs, runs, attempts, cancelled_ids, wake, ended, due, leased, suspects = unpack(KEYS)
-local INDEX, READY = ended_indexes(10)
+local jobs, runs, attempts, cancelled_ids, wake, ended, due, leased, suspects, held = unpack(KEYS)
+local INDEX, READY = ended_indexes(11)
 local LONGEST = 4096
 local most = tonumber(ARGV[1])
 
@@ -52,9 +52,9 @@ local function seek(found, in_line)
   return found
 end
 
-local lines = { seek(first('ZCARD', 'ZRANGE', suspects), true) }
+local lines = { seek(first('ZCARD', 'ZRANGE', suspects), true), seek(first('ZCARD', 'ZRANGE', held), true) }
 for priority = 0, 9 do
-  lines[priority + 2] = seek(first('LLEN', 'LRANGE', KEYS[READY + priority]), true)
+  lines[priority + 3] = seek(first('LLEN', 'LRANGE', KEYS[READY + priority]), true)
 end
 local reply = {
   string.format('%.0f', now),

@@ -1,13 +1,13 @@
 -- cancel: cancel a job, whether it is pending, scheduled or running.
 --
 -- Needs    clock batches states runs attempts ended waits
--- KEYS     jobs runs leased due cancelled_ids attempts ended waits suspects ended_indexes ready:0-9
+-- KEYS     jobs runs leased due cancelled_ids attempts ended waits suspects held ended_indexes ready:0-9
 -- ARGV     1 job id   2 request id   3 ms to keep the record
 --          4 channel of ends, without the job id   5 channel of aborts, without the worker id, on which the script
 --          publishes the fencing token of the run, the queue and the job id   6 queue
 -- Returns  1 if the script cancelled it, 0 if it has ended or is unknown
-local jobs, runs, leased, due, cancelled_ids, attempts, ended, waits, suspects = unpack(KEYS)
-local INDEX, READY = ended_indexes(10)
+local jobs, runs, leased, due, cancelled_ids, attempts, ended, waits, suspects, held = unpack(KEYS)
+local INDEX, READY = ended_indexes(11)
 local MOST_PRUNED, SWEEP_EVERY, MOST_SWEPT = 100, 1000, 20000
 local id, request, ttl, ends, aborts = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 
@@ -62,7 +62,7 @@ for _, index in pairs(INDEX) do
   prune(ended, index, MOST_PRUNED)
 end
 local apart = running or run and run.crashes > 0 and redis.call('ZREM', suspects, id) > 0
-if not apart and redis.call('ZREM', due, id) == 0 then
+if not apart and redis.call('ZREM', due, id) == 0 and redis.call('ZREM', held, id) == 0 then
   -- The id stays in its ready list, because searching a list is slow; the claim that pops it drops it.
   redis.call('SADD', cancelled_ids, id)
 end

@@ -1,7 +1,7 @@
 -- claim: lease due jobs of one queue to a worker, once per request.
 --
--- Needs    clock batches scores states runs records due wakes
--- KEYS     jobs runs leased due cancelled_ids wake claim:<worker> suspects awaited stops ready:0-9
+-- Needs    clock batches scores states runs records due wakes holds
+-- KEYS     jobs runs leased due cancelled_ids wake claim:<worker> suspects awaited stops held ready:0-9
 -- ARGV     1 request id   2 worker id   3 most jobs, or -1 for a look   4 length of a lease, ms   5 leases it holds,
 --          those of cleared jobs left out; followed by - if it takes no observed jobs now   6 most bytes of the
 --          records   7 the request before it, if it is known
@@ -25,23 +25,23 @@
 -- job with one crash is observed: a worker takes a few at a time. A suspect has crashed more often: an empty worker
 -- claims it and nothing else. If all workers are busy, one of them makes room for a while: it claims no more until it
 -- is empty.
-local jobs, runs, leased, due, cancelled_ids, wake, memo, suspects, awaited, stops = unpack(KEYS)
-local READY, PAUSED = 11, -3
+--
+-- A claim that meets jobs of a stopped task sets them aside, about MOST_HELD at most, so that no later claim meets them.
+-- Those of a restored task come back from there: of each priority, in front of the ready ones.
+local jobs, runs, leased, due, cancelled_ids, wake, memo, suspects, awaited, stops, held = unpack(KEYS)
+local READY, PAUSED = 12, -3
 local request, worker, limit, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local held, most_bytes, before = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
-local observes = held ~= nil
-local empty = (held or tonumber(string.sub(ARGV[5], 1, -2))) == 0
+local leases_held, most_bytes, before = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
+local observes = leases_held ~= nil
+local empty = (leases_held or tonumber(string.sub(ARGV[5], 1, -2))) == 0
 local MOST_PROMOTED, MOST_ROUNDS, USUAL = 1000, 200, 5
 local TURN, STEPS, MAX_SEARCHED, EXTENSIONS = 10, 15, 25, 3
 local FREE_BYTES, SLOWEST, FIRST_READ = 65536, 256, 10
+local MOST_HELD, MOST_HELD_BYTES, MOST_POPPED = 1000, 4194304, 256
 local looks = limit < 0
 
 local function next_due()
   return time_until(earliest(due))
-end
-
-local function is_paused()
-  return redis.call('HEXISTS', stops, 'queue') == 1
 end
 
 -- The leases of a request that was answered before, without those that the worker has lost since.
@@ -51,7 +51,7 @@ local function replay(text)
     ids[#ids + 1] = id
   end
   local taken, alone_for = string.match(table.remove(ids, 1), '^(%d+)!?(%d*)$')
-  if taken == '0' and is_paused() then
+  if taken == '0' and redis.call('HEXISTS', stops, 'queue') == 1 then
     return { PAUSED, -1, {}, 0, now }
   end
   local reply = { tonumber(taken), next_due(), {}, tonumber(alone_for) or 0, now }
@@ -134,7 +134,10 @@ end
 local function take_lone()
   local line = KEYS[READY + USUAL]
   local ids = redis.call('LRANGE', line, 0, 1)
-  if #ids ~= 1 or limit < 1 or redis.call('EXISTS', cancelled_ids, suspects, stops, unpack(KEYS, READY, READY + 9)) ~= 1 then
+  if #ids ~= 1 or limit < 1 then
+    return nil
+  end
+  if redis.call('EXISTS', cancelled_ids, suspects, stops, unpack(KEYS, READY, READY + 9)) ~= 1 then
     return nil
   end
   local id, moment = ids[1], earliest(due)
@@ -175,11 +178,19 @@ if not idle then
 end
 -- A full server lets a script continue if its first write needs no memory.
 redis.call('ZREM', leased, '')
-if has_stops and is_paused() then
-  remember({})
-  return { PAUSED, -1, {}, 0, now }
+-- The numbers of the tasks that were restored, and whose jobs are still set aside.
+local restoring, aside = {}, nil
+if has_stops then
+  aside = held_jobs(stops, held)
+  local orders = redis.call('HMGET', stops, 'queue', 'restoring')
+  if orders[1] then
+    remember({})
+    return { PAUSED, -1, {}, 0, now }
+  end
+  restoring = aside.numbers_in(orders[2])
+  redis.call('ZCARD', held)
 end
-if not idle and promote(due, READY, MOST_PROMOTED) > 0 then
+if not idle and (promote(due, READY, MOST_PROMOTED) > 0 or #restoring > 0) then
   filled = { 9, 8, 7, 6, 5, 4, 3, 2, 1, 0 }
 end
 
@@ -187,6 +198,9 @@ local function ready_jobs()
   local count = redis.call('ZCARD', suspects)
   for priority = 0, 9 do
     count = count + redis.call('LLEN', KEYS[READY + priority])
+  end
+  for _, number in ipairs(restoring) do
+    count = count + aside.count(number)
   end
   return count
 end
@@ -202,9 +216,93 @@ local entries, priorities_taken, taken, dropped = {}, {}, {}, {}
 local reply = { 0, -1, dropped, 0, now }
 local seen = {}
 
+-- What a claim does about stopped tasks. These functions are made only if something is stopped.
+local hold, hold_suspects, restored_lines, note_sifted, restores
+local holds, places, held_bytes, restored = {}, nil, 0, {}
+if has_stops then
+  local stop_numbers = {}
+
+  -- The number of the stop of a record's task; false if the task is not stopped.
+  local function stop_number(record)
+    local task = string.match(record, '^%d+ (%S+)') or ''
+    if stop_numbers[task] == nil then
+      stop_numbers[task] = tonumber(string.match(redis.call('HGET', stops, 'task:' .. task) or '', '^%d+')) or false
+    end
+    return stop_numbers[task]
+  end
+
+  -- Sets a job aside if its task is stopped; returns whether it is.
+  hold = function(id, priority, record, run)
+    local number = stop_number(record)
+    if not number then
+      return false
+    end
+    places = (places or tonumber(redis.call('HGET', stops, 'places')) or 0) + 1
+    local returned = run and (run.state == RUN_RELEASE or run.state == RUN_REAP)
+    holds[#holds + 1] = aside.position(number, priority, places, returned and run.claimed)
+    holds[#holds + 1] = id
+    held_bytes = held_bytes + #record
+    return true
+  end
+
+  -- Sets suspects of stopped tasks aside until one of another task comes first: no worker makes room for them.
+  hold_suspects = function()
+    for _, id in ipairs(redis.call('ZRANGEBYSCORE', suspects, '-inf', '(0', 'LIMIT', 0, MOST_ROUNDS)) do
+      local record = redis.call('HGET', jobs, id)
+      if not record or not hold(id, line_of(record), record, parse_run(redis.call('HGET', runs, id))) then
+        return
+      end
+      redis.call('ZREM', suspects, id)
+      crashed = crashed - 1
+    end
+  end
+
+  -- The first jobs of restored tasks, by priority. They stay set aside until `sift` has dealt with them.
+  restored_lines = function(most)
+    local lines = {}
+    for _, number in ipairs(restoring) do
+      local first, last = aside.first(number), aside.last(number)
+      local found = redis.call('ZRANGEBYSCORE', held, first, last, 'WITHSCORES', 'LIMIT', 0, most)
+      for n = 1, #found, 2 do
+        local priority = aside.priority(found[n + 1])
+        lines[priority] = lines[priority] or {}
+        table.insert(lines[priority], found[n])
+      end
+    end
+    return lines
+  end
+
+  -- The first `last` ids have been dealt with: those of restored tasks are no longer set aside.
+  note_sifted = function(ids, last)
+    local done = {}
+    for n = 1, last do
+      done[#done + 1] = restored[ids[n]] and ids[n] or nil
+    end
+    spread('ZREM', held, done)
+  end
+
+  -- Returns whether jobs of restored tasks are still set aside, and forgets the tasks that have none.
+  restores = function()
+    local left = {}
+    for _, number in ipairs(restoring) do
+      left[#left + 1] = aside.count(number) > 0 and number or nil
+    end
+    if #left < #restoring then
+      aside.note_restoring(left)
+    end
+    return #left > 0
+  end
+end
+
 local function pop(most)
   local ids, priorities = {}, {}
+  local lines = #restoring > 0 and restored_lines(most)
   for _, priority in ipairs(filled) do
+    local line = lines and lines[priority]
+    for n = 1, line and math.min(#line, most - #ids) or 0 do
+      ids[#ids + 1], restored[line[n]] = line[n], true
+      priorities[#ids] = priority
+    end
     local popped = #ids < most and redis.call('LPOP', KEYS[READY + priority], most - #ids)
     for _, id in ipairs(popped or {}) do
       ids[#ids + 1] = id
@@ -234,7 +332,7 @@ local function sift_some(ids, priorities, first, last)
   local absent = has_cancelled and fetch('SMISMEMBER', cancelled_ids, ids, first, last)
   local records, lines = fetch('HMGET', jobs, ids, first, last), fetch('HMGET', runs, ids, first, last)
   for n, record in ipairs(records) do
-    if bytes >= most_bytes then
+    if bytes >= most_bytes or has_stops and #taken >= limit then
       return first + n - 1
     end
     local id, run = ids[first + n - 1], lines[n] and parse_run(lines[n])
@@ -247,7 +345,7 @@ local function sift_some(ids, priorities, first, last)
       if run and run.crashes > 0 then
         redis.call('ZADD', suspects, rank(run, now), id)
         crashed = crashed + 1
-      else
+      elseif not (has_stops and hold(id, priorities[first + n - 1], record, run)) then
         take(id, priorities[first + n - 1], record, run)
       end
     end
@@ -255,17 +353,23 @@ local function sift_some(ids, priorities, first, last)
   return last + 1
 end
 
--- Leases jobs until the reply is full, and puts the other ids back. It reads a few records first, and then no more than
--- the rest of the reply has room for if they are of the same size.
+-- Leases jobs until the reply is full, and puts the other ids back; returns whether there were none. It reads a few
+-- records first, and then no more than the rest of the reply has room for if they are of the same size.
 local function sift(ids, priorities)
   local at, count = 1, FIRST_READ
-  while at <= #ids and bytes < most_bytes do
+  while at <= #ids and bytes < most_bytes and #taken < limit and held_bytes < MOST_HELD_BYTES do
     at = sift_some(ids, priorities, at, math.min(at + count - 1, #ids))
     count = #taken == 0 and 2 * count or math.max(1, math.floor((most_bytes - bytes) * #taken / bytes))
   end
   for n = #ids, at, -1 do
-    redis.call('LPUSH', KEYS[READY + priorities[n]], ids[n])
+    if not restored[ids[n]] then
+      redis.call('LPUSH', KEYS[READY + priorities[n]], ids[n])
+    end
   end
+  if #restoring > 0 then
+    note_sifted(ids, at - 1)
+  end
+  return at > #ids
 end
 
 local function take_crashed(ids)
@@ -277,7 +381,7 @@ local function take_crashed(ids)
     local record, run = redis.call('HGET', jobs, id), parse_run(redis.call('HGET', runs, id))
     if not record then
       dropped[#dropped + 1] = id
-    elseif run and not misplaced(id, run) then
+    elseif run and not misplaced(id, run) and not (has_stops and hold(id, line_of(record), record, run)) then
       take(id, line_of(record), record, run)
     end
   end
@@ -309,6 +413,9 @@ end
 
 -- Takes what the plan of this claim allows of the jobs that crashed; returns for how long the worker has to be alone.
 local function take_of_crashed()
+  if has_stops then
+    hold_suspects()
+  end
   local accused = redis.call('ZCOUNT', suspects, '-inf', '(0')
   if accused > 0 and empty then
     return take_suspect()
@@ -329,14 +436,13 @@ end
 
 local known_crashed, drained = crashed, idle
 for _ = 1, MOST_ROUNDS do
-  if drained or #taken >= limit or bytes >= most_bytes then
+  if drained or #taken >= limit or bytes >= most_bytes or #holds >= 2 * MOST_HELD or held_bytes >= MOST_HELD_BYTES then
     break
   end
-  local ids, priorities = pop(limit - #taken)
-  drained = #ids < limit - #taken
-  if #ids > 0 then
-    sift(ids, priorities)
-  end
+  -- While it meets jobs of stopped tasks only, it takes ever more at a time.
+  local most = math.max(limit - #taken, math.min(#holds, MOST_POPPED))
+  local ids, priorities = pop(most)
+  drained = (#ids == 0 or sift(ids, priorities)) and #ids < most
 end
 
 -- This claim itself may have found the first jobs that crashed, and nothing else.
@@ -353,9 +459,14 @@ for n, id in ipairs(taken) do
 end
 spread('ZADD', leased, scores)
 spread('HSET', runs, entries)
+if #holds > 0 then
+  spread('ZADD', held, holds)
+  redis.call('HSET', stops, 'places', places)
+end
 remember(taken, alone_for)
 
-local more = (not drained or bytes >= most_bytes) and redis.call('EXISTS', unpack(KEYS, READY, READY + 9)) > 0
+local more = not drained and redis.call('EXISTS', unpack(KEYS, READY, READY + 9)) > 0
+more = #restoring > 0 and restores() or more
 local nearest = next_due()
 local others = crashed > 0 and redis.call('ZCARD', suspects) > 0
 if not more then

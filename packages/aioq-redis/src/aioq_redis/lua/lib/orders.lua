@@ -1,6 +1,7 @@
--- orders: what a person has ordered for a queue, in the hash `stops`: the field `queue` if it is paused. A value is
+-- orders: what a person has ordered for a queue, in the hash `stops`. A paused queue is the field `queue`:
 --   <since ms> <note and author as JSON>
--- The key `latest_order` has the latest order and its answer, for a client that repeats it.
+-- Stopped tasks are in lib/holds.lua. The key `latest_order` has the latest order and its answer, for a client that
+-- repeats it.
 local ORDER_TTL = '120000'
 
 local function earlier_answer(latest, request)
