@@ -113,7 +113,7 @@ class NamesDueJobAsNext(MemoryBroker):
 
 
 class Silent(MemoryBroker):
-    """Can make a change of which no waiter hears."""
+    """Can make a change without waking a waiter."""
 
     @contextmanager
     def unheard(self) -> Generator[None]:

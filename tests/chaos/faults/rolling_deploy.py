@@ -98,7 +98,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddedTask:
-    """What became of the jobs of the task that the new version adds."""
+    """The outcomes of the jobs of the task that the new version adds."""
 
     completed: int
     attempts: list[int]

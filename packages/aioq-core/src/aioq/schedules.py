@@ -195,8 +195,8 @@ class AppSchedules:
 
         Args:
             name: Its name.
-            note: Why, for those who look at the schedule.
-            by: Who paused it.
+            note: The reason, for readers of the schedule.
+            by: The name of the person or program that pauses it.
 
         Raises:
             UnknownSchedule: None of this name is stored in a queue of the app.

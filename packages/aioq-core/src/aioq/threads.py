@@ -144,4 +144,4 @@ def _raise(error: BaseException) -> NoReturn:
 
 
 def _nothing() -> None:
-    """Return what a call that was called off returns; nobody asks for it."""
+    """Stand in for a call that was called off; its result is not used."""

@@ -98,8 +98,8 @@ def check_broker(broker: object) -> None:
     """Check that a broker conforms to the protocols, before it is connected.
 
     Raises:
-        BrokerConfigError: It implements another version, lacks methods of a protocol of which it has some, or has
-            other signatures.
+        BrokerConfigError: It implements another version, has only some methods of a protocol, or has other
+            signatures.
     """
     if mismatch := _version_mismatch(broker):
         raise BrokerConfigError(mismatch)

@@ -110,7 +110,7 @@ def split_at(entry: CronEntry, ticks: TickRange, moment: datetime | None) -> tup
     if due_at(entry, tick) >= moment:
         # Its jitter takes this tick past the moment. Jitter is less than a step, so the tick before is not.
         tick = latest(entry.schedule, ticks.first, tick - INSTANT)
-    # The last tick may be one beside the schedule, of which the next tick comes after it.
+    # The last tick may be none of the schedule: then the next tick of the schedule is after it.
     young = min(step(entry.schedule, tick) or ticks.last, ticks.last)
     return TickRange(ticks.first, tick), TickRange(young, ticks.last)
 
@@ -186,7 +186,7 @@ def _newest_of(entry: CronEntry, ticks: TickRange) -> list[datetime]:
 def _list_ticks(entry: CronEntry, ticks: TickRange) -> list[datetime]:
     """Return the ticks of a range, at most twice `MAX_FIRED`: a smaller limit may never be hit by bisection."""
     listed = list(islice(walk(entry.schedule, ticks), 2 * MAX_FIRED))
-    # The last tick may be one beside the schedule, of which the walk does not know.
+    # The last tick may be none of the schedule: then the walk does not have it.
     beside = len(listed) < 2 * MAX_FIRED and listed[-1:] != [ticks.last]
     return [*listed, ticks.last] if beside else listed
 

@@ -83,7 +83,7 @@ class TableTypes:
         return key if is_hashed else None
 
     def alternatives(self, node: inspect.Type) -> Sequence[inspect.Type]:
-        """Return the types of which a value has one, if the type is not one itself."""
+        """Return the alternatives of a union or an annotated type; none if it is another type."""
         if isinstance(node, inspect.Metadata):
             return [node.type]
         return node.types if isinstance(node, inspect.UnionType) else ()

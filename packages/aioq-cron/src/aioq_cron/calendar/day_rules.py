@@ -31,7 +31,7 @@ class DayRule(NamedTuple):
 
     kind: Literal["last-day", "workday", "last-weekday", "nth-weekday"]
     number: int
-    """Days before the last day, the day of the month, or the weekday, of which 0 is Sunday."""
+    """Days before the last day, the day of the month, or the weekday; 0 is Sunday."""
     nth: int = 0
 
     @property

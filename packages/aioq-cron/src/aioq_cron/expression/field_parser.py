@@ -55,7 +55,7 @@ class FieldParser:
         return found
 
     def days(self, field: Field, part: str, months: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[DayRule, ...]]:
-        """Return the numbers of a field of the day, of which 0 is Sunday, and its rules."""
+        """Return the numbers of a field of the day, with 0 for Sunday, and its rules."""
         key = (self.dialect.name, field.name, part)
         if (known := _DAYS.get(key)) is not None:
             return known, ()
@@ -178,7 +178,7 @@ class FieldParser:
         return self._of_week(low, high, last) if field is WEEKDAY else (low, high)
 
     def _of_week(self, low: int, high: int, last: str) -> tuple[int, int]:
-        """Return the bounds of a range of weekdays, of which Sunday may be the first or the last."""
+        """Return the bounds of a range of weekdays; it may begin or end with Sunday."""
         if last.upper() == "SUN" and low > 0:
             return low, 7
         # Spring reads 7-2 as Sunday to Tuesday, though it has no other range around the end.

@@ -28,7 +28,7 @@ _NO_NAME = ""
 
 
 def parse_fields(expression: str, dialect: Dialect = CRON, name: str | None = None) -> CronFields:
-    """Return the values of the fields of `expression`, of which those of `H` are chosen by `name`.
+    """Return the values of the fields of `expression`; `name` chooses those of `H`.
 
     Raises:
         InvalidCronExpression: It is not understood, or no date ever matches.

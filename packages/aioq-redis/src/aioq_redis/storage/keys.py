@@ -93,7 +93,7 @@ __all__ = [
 ]
 
 MAX_QUEUES: Final = 4096
-"""Queues of which a client keeps anything; then it begins anew."""
+"""A client keeps data of this number of queues at most."""
 
 FORMAT: Final = 1
 """The format of the stored data. Commits before 0.5.0 stored format 0, which has other fields in `cron:<name>`."""

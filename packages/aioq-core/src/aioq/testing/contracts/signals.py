@@ -133,7 +133,7 @@ class SignalsContract(ResultSignalsContract):
         """A suspect counts as work for an idle worker."""
         await self.crash(broker, "a", 1)
         await self.claim(broker, lease=self.tick)
-        # The reaping of the first crash may leave signals behind, each of which ends a wait early.
+        # The reaping of the first crash may leave signals behind, and each ends a wait early.
         for _ in range(10):
             if (await self.waited(signals))[0]:
                 break

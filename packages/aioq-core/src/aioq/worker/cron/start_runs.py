@@ -29,7 +29,7 @@ def start_ticks(entries: Iterable[CronEntry], now: datetime) -> Iterator[Tick]:
 def start_ticks_of_fleet(entries: Iterable[CronEntry], armed: dict[CronKey, float], now: datetime) -> Iterator[Tick]:
     """Yield the ticks with which entries of the fleet fire at the start of a worker.
 
-    Workers that start in the same `grace` seconds have the same tick, of which the ledger lets one worker fire it.
+    Workers that start in the same `grace` seconds have the same tick, and the ledger lets one of them fire it.
     """
     for entry in _wanted(entries, now):
         if (armed_at := armed.get(entry.key)) is None:
