@@ -22,6 +22,7 @@ from aioq_web.environment import ASSETS, STATIC, new_environment
 from aioq_web.history import Histories
 from aioq_web.live import live_response
 from aioq_web.masking import SECRET_NAMES, Masking
+from aioq_web.overviews import Overviews
 from aioq_web.pages import PAGES
 from aioq_web.reader import reader_of
 from aioq_web.security import COOKIE, SafeHeaders, form_of, token_of
@@ -85,6 +86,7 @@ class Site:
         self._masking = masking
         self._snapshots = Snapshots(app)
         self._histories = Histories(app)
+        self._overviews = Overviews(app)
         self._environment: Environment = new_environment()
 
     async def show(self, page: PageFunction, request: Request) -> Response:
@@ -143,6 +145,7 @@ class Site:
             reader=reader_of(request),
             snapshot=await self._snapshots.latest(),
             histories=self._histories,
+            overviews=self._overviews,
             masking=self._masking,
             root=root,
             path=request.url.path.removeprefix(root) or "/",

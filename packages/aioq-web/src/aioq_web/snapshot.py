@@ -21,6 +21,9 @@ __all__ = ["Snapshot", "Snapshots"]
 MAX_AGE = 1.0
 """Seconds for which a snapshot is used."""
 
+CRONS_MAX_AGE = 3.0
+"""Seconds for which the statuses of crons are used: there may be a thousand."""
+
 TIMEOUT = 5.0
 """Seconds to wait for the broker."""
 
@@ -67,6 +70,7 @@ class Snapshots:
         self._lock = anyio.Lock()
         self._latest: Snapshot | None = None
         self._taken_at = 0.0
+        self._crons_taken_at = 0.0
 
     async def latest(self) -> Snapshot:
         """Return a snapshot that is at most a second old.
@@ -93,5 +97,15 @@ class Snapshots:
             queues=await broker.queue_stats() if supports(broker, JobStore) else None,
             workers=await broker.list_workers() if supports(broker, WorkerRegistry) else None,
             stops=await broker.list_stops() if supports(broker, QueueControl) else None,
-            crons=await broker.cron_statuses(self._app.name) if supports(broker, TickLedger) else None,
+            crons=await self._crons(),
         )
+
+    async def _crons(self) -> Sequence[CronStatus] | None:
+        broker, now = self._app.broker, self._clock.monotonic()
+        if not supports(broker, TickLedger):
+            return None
+        known = self._latest.crons if self._latest is not None else None
+        if known is None or now - self._crons_taken_at > CRONS_MAX_AGE:
+            known = await broker.cron_statuses(self._app.name)
+            self._crons_taken_at = now
+        return known

@@ -15,6 +15,7 @@ from aioq.conformance import supports
 from aioq_web.access import Right, User
 from aioq_web.history import RANGES, Histories, Range
 from aioq_web.masking import Masking
+from aioq_web.overviews import Overviews
 from aioq_web.reader import Reader
 from aioq_web.snapshot import Snapshot
 from aioq_web.text import Moment, moment
@@ -54,6 +55,7 @@ class View:
     reader: Reader
     snapshot: Snapshot
     histories: Histories
+    overviews: Overviews
     masking: Masking
     root: str
     """The path under which the dashboard is mounted, without a slash at its end."""

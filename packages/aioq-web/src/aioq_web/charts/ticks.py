@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from aioq.model.cron import TickRecord, TickStatus
 
-__all__ = ["Mark", "strip"]
+__all__ = ["Mark", "strip", "strip_paths"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +62,25 @@ def strip(records: Iterable[TickRecord], titles: Iterable[str], *, places: int =
         )
         for place, (record, title) in enumerate(pairs)
     ]
+
+
+def strip_paths(records: Sequence[TickRecord], *, places: int) -> dict[str, str]:
+    """Return the same strip as one path for each class, in an SVG of 1000 by 100: a list has thousands of ticks.
+
+    Args:
+        records: The ticks, newest first.
+        places: Ticks that a whole strip has.
+    """
+    step = 1000 / places
+    paths: dict[str, str] = {}
+    for place, record in enumerate(records):
+        x, width = round((places - 1 - place) * step, 1), round(step * 0.72, 1)
+        css, up = MARK_CLASSES.get(record.status, "running f"), round(0.72 * _height(record), 1)
+        marks = f"M{x} 72h{width}v{-up}h{-width}z" if up else ""
+        if record.status in UNSUCCESSFUL:
+            marks += f"M{x} 78h{width}v{12 if record.status is TickStatus.SKIPPED else 22}h{-width}z"
+        paths[css] = paths.get(css, "") + marks
+    return paths
 
 
 def _height(record: TickRecord) -> float:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from aioq.cli.cron.overview import EntryOverview, entry_overviews, firing_mode
+from aioq.cli.cron.overview import EntryOverview, firing_mode
 from aioq.cli.cron.tick_text import reason_text
 from aioq.cron.schedule import ExplainedSchedule
-from aioq.model.cron import CronKey, TickRecord
+from aioq.model.cron import TickRecord
 from aioq.protocols import TickLedger
-from aioq_web.charts.ticks import Mark, strip
+from aioq_web.charts.ticks import strip_paths
 from aioq_web.paging import slice_of
 from aioq_web.text import duration
 from aioq_web.view import Page, View
 
-__all__ = ["CronRow", "cron_rows", "crons", "tick_title"]
+__all__ = ["CronRow", "cron_rows", "crons", "next_tick", "sorted_overviews", "tick_title"]
 
 ROWS: Final = 50
 """Entries of one page."""
@@ -33,7 +32,13 @@ class CronRow:
     overview: EntryOverview
     words: str
     """When it fires, in words; empty if its schedule cannot say it."""
-    marks: Sequence[Mark] = ()
+    ticks: Sequence[TickRecord] = ()
+    """The latest ticks, newest first."""
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """The strip of the latest ticks, as a path for each class."""
+        return strip_paths(self.ticks, places=TICKS)
 
     @property
     def name(self) -> str:
@@ -53,8 +58,7 @@ class CronRow:
     @property
     def next(self) -> float | None:
         """The next tick that fires, in seconds since 1970."""
-        runs = self.overview.next.runs
-        return runs[0].timestamp() if runs and self.overview.can_fire else None
+        return next_tick(self.overview)
 
     @property
     def overdue(self) -> float | None:
@@ -91,25 +95,32 @@ def _state_of(last: TickRecord | None) -> tuple[str, str, str]:
 async def crons(view: View) -> Page:
     """Show the entries of the app, those that need a person first, then by their next tick."""
     text = view.query.get("q", "").strip()
-    rows = [row for row in cron_rows(view) if text.lower() in f"{row.queue} {row.name}".lower()]
-    shown = slice_of(view, rows, ROWS)
-    marks = await _marks(view, [row.overview.definition.key for row in shown.items])
-    with_marks = [replace(row, marks=marks.get(row.overview.definition.key, ())) for row in shown.items]
-    values = {
-        "rows": with_marks,
-        "slice": replace(shown, items=with_marks),
-        "text": text,
-        "kept": view.snapshot.crons is not None,
-    }
+    found = [each for each in sorted_overviews(view) if text.lower() in _searched(each)]
+    shown = slice_of(view, found, ROWS)
+    rows = [CronRow(overview=each, words=_words(view, each), ticks=await _ticks(view, each)) for each in shown.items]
+    values = {"rows": rows, "slice": shown, "text": text, "kept": view.snapshot.crons is not None}
     return Page("crons.html", "Crons", values)
 
 
-def cron_rows(view: View) -> list[CronRow]:
-    """Return a row for each entry: overdue ones first, then by their next tick."""
-    now = datetime.fromtimestamp(view.now, UTC)
-    overviews = entry_overviews(view.app.crons, view.snapshot.crons or (), now)
-    rows = [CronRow(overview=overview, words=_words(view, overview)) for overview in overviews]
-    return sorted(rows, key=lambda row: (row.overdue is None, row.next or float("inf"), row.name))
+def sorted_overviews(view: View) -> list[EntryOverview]:
+    """Return all entries: overdue ones first, then by their next tick."""
+    found = view.overviews.of(view.snapshot.crons or (), view.now)
+    return sorted(found, key=lambda each: (each.overdue is None, next_tick(each) or float("inf"), each.definition.name))
+
+
+def next_tick(overview: EntryOverview) -> float | None:
+    """Return the next tick of an entry that fires, in seconds since 1970."""
+    runs = overview.next.runs
+    return runs[0].timestamp() if runs and overview.can_fire else None
+
+
+def cron_rows(view: View, overviews: Iterable[EntryOverview]) -> list[CronRow]:
+    """Return a row for each of these entries, without its ticks."""
+    return [CronRow(overview=overview, words=_words(view, overview)) for overview in overviews]
+
+
+def _searched(overview: EntryOverview) -> str:
+    return f"{overview.definition.queue} {overview.definition.name}".lower()
 
 
 def _words(view: View, overview: EntryOverview) -> str:
@@ -119,15 +130,9 @@ def _words(view: View, overview: EntryOverview) -> str:
     return entry.schedule.in_words()
 
 
-async def _marks(view: View, keys: Sequence[CronKey]) -> dict[CronKey, list[Mark]]:
+async def _ticks(view: View, overview: EntryOverview) -> list[TickRecord]:
     ledger = view.feature(TickLedger)
-    if ledger is None:
-        return {}
-    found: dict[CronKey, list[Mark]] = {}
-    for key in keys:
-        records = await ledger.tick_history(key, limit=TICKS)
-        found[key] = strip(records, [tick_title(view, record) for record in records], places=TICKS)
-    return found
+    return await ledger.tick_history(overview.definition.key, limit=TICKS) if ledger else []
 
 
 def tick_title(view: View, record: TickRecord) -> str:

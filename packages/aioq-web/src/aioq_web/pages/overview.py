@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from aioq.cli.cron.overview import EntryOverview
 from aioq.cli.times import stored_time
 from aioq.model.statistics import Step
 from aioq_web.charts.columns import columns, line
 from aioq_web.history import RANGES, History, sum_up
-from aioq_web.pages.crons import CronRow, cron_rows
+from aioq_web.pages.crons import cron_rows, next_tick, sorted_overviews
 from aioq_web.pages.queues import QueueRow, queue_rows
 from aioq_web.text import count_of
 from aioq_web.view import Page, View
@@ -34,14 +35,14 @@ class Concern:
 
 async def overview(view: View) -> Page:
     """Show what needs a person, the figures of now, and the first rows of each list."""
-    rows, crons = queue_rows(view), cron_rows(view)
+    rows, crons = queue_rows(view), sorted_overviews(view)
     counts = await view.histories.counts(view.span, view.now)
     workers = view.snapshot.workers
     values = {
         "concerns": [*_of_queues(view, rows), *_of_workers(view), *_of_crons(view, crons)],
         "queues": rows[:MAX_ROWS],
         "workers": sorted(workers or (), key=lambda worker: worker.started_at)[:MAX_ROWS],
-        "crons": [row for row in crons if row.next is not None][:MAX_ROWS],
+        "crons": cron_rows(view, [each for each in crons if next_tick(each) is not None][:MAX_ROWS]),
         "counts": {"queues": len(rows), "workers": len(workers or ()), "crons": len(crons)},
         "running": sum(row.stats.running for row in rows),
         "slots": sum(worker.concurrency for worker in workers or ()),
@@ -104,11 +105,13 @@ def _of_workers(view: View) -> Iterator[Concern]:
             )  # fmt: skip
 
 
-def _of_crons(view: View, rows: list[CronRow]) -> Iterator[Concern]:
-    for row in rows:
-        if row.overdue is not None:
-            yield Concern(
-                css="retrying", icon="crons", head=f"{row.name} is overdue",
-                text=f"since {view.moment(row.overdue).relative}.",
-                link=view.url("crons", row.queue, row.name), button="Cron",
-            )  # fmt: skip
+def _of_crons(view: View, overviews: list[EntryOverview]) -> Iterator[Concern]:
+    for overview in overviews:
+        if overview.overdue is None:  # the overdue ones come first
+            return
+        since = view.moment(overview.overdue.timestamp()).relative
+        key = overview.definition.key
+        yield Concern(
+            css="retrying", icon="crons", head=f"{key.name} is overdue", text=f"since {since}.",
+            link=view.url("crons", key.queue, key.name), button="Cron",
+        )  # fmt: skip
