@@ -33,7 +33,8 @@ def codes() -> set[str]:
     """Return all codes in the sources."""
     text = "\n".join(path.read_text() for path in SOURCES)
     calls = re.findall(
-        r'"event": "(\w+)"|extra\("(\w+)"|warn_with_stack\(\s*"(\w+)"|\w: "(job_\w+)",|logging\.\w+, "(\w+)"', text
+        r'"event": "(\w+)"|extra\("(\w+)"|warn_with_stack\(\s*"(\w+)"| = "((?:job|tick|worker)_\w+)"\n|logging\.\w+, "(\w+)"',
+        text,
     )
     return {code for found in calls for code in found if code}
 

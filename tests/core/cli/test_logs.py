@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import logging.config
 import re
@@ -68,3 +69,46 @@ def test_configure_logging_enables_loggers_that_app_disabled(capsys: pytest.Capt
     (warning,) = capsys.readouterr().err.splitlines()
     assert "WARNING aioq: " in warning
     assert "write disable_existing_loggers=False" in warning
+
+
+def test_text_line_of_a_task_names_its_job(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line that the code of a task logs ends with job and task; those of aioq name the job themselves."""
+    about = {"job_id": "a1", "task": "app.send"}
+    with bare_root():
+        configure_logging("info")
+        logging.getLogger("myapp").info("sent", extra=about)
+        logging.getLogger("aioq.worker").info("job a1 of app.send completed", extra=about)
+        logging.getLogger().handlers[0].flush()
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.endswith("INFO myapp: sent [job a1 of app.send]")
+    assert second.endswith("INFO aioq.worker: job a1 of app.send completed")
+
+
+def test_json_line_has_all_that_extra_has(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the format json each record is a line with time, level, logger, message, ids and traceback, without passwords."""
+    with bare_root():
+        configure_logging("info", "json")
+        logging.getLogger("myapp").info("started")
+        try:
+            raise ValueError("redis://u:secret@host refused")
+        except ValueError:
+            logging.getLogger("aioq.worker").exception(
+                "job %s failed",
+                "a1",
+                extra={"event": "job_failed", "job_id": "a1", "attempt": 2, "wait": 0.0, "by": {1}},
+            )
+        logging.getLogger().handlers[0].flush()
+    first, second = map(json.loads, capsys.readouterr().err.splitlines())
+    assert first.keys() == {"time", "level", "logger", "message"}
+    assert (first["level"], first["logger"], first["message"]) == ("INFO", "myapp", "started")
+    assert (second["event"], second["job_id"], second["attempt"], second["wait"]) == ("job_failed", "a1", 2, 0.0)
+    assert second["message"] == "job a1 failed"
+    assert second["by"] == "{1}"
+    assert "ValueError" in second["exception"]
+    assert "secret" not in second["exception"]
+
+
+def test_log_format_of_an_app_that_configures_logging_is_refused_aloud(caplog: pytest.LogCaptureFixture) -> None:
+    """If the app has handlers of its own, a chosen format has no effect, and a warning says so."""
+    configure_logging("info", "json")
+    assert any(getattr(record, "event", "") == "log_format_unused" for record in caplog.records)

@@ -39,6 +39,8 @@ from aioq.events import TickFact as TickFact
 from aioq.events import WorkerEvent as WorkerEvent
 from aioq.events import WorkerFact as WorkerFact
 from aioq.handle import Job as Job
+from aioq.handle import current_job as current_job
+from aioq.logs import JobFilter as JobFilter
 from aioq.model.job import JobRecord as JobRecord
 from aioq.model.states import JobState as JobState
 from aioq.options import TaskOptions as TaskOptions
@@ -71,6 +73,7 @@ __all__ = [
     "JobExpired",
     "JobFact",
     "JobFailed",
+    "JobFilter",
     "JobNotFound",
     "JobRecord",
     "JobState",
@@ -94,4 +97,5 @@ __all__ = [
     "Worker",
     "WorkerEvent",
     "WorkerFact",
+    "current_job",
 ]

@@ -5,32 +5,27 @@ from __future__ import annotations
 import logging
 import sys
 
+from aioq.cli.log_format import JsonFormatter, TextFormatter
 from aioq.cli.log_handler import BackgroundHandler
-from aioq.cli.output import redact
+from aioq.logs import JobFilter
 
-__all__ = ["DEFAULT_LEVEL", "LEVELS", "configure_logging"]
+__all__ = ["DEFAULT_LEVEL", "FORMATS", "LEVELS", "configure_logging"]
 
 LEVELS = ("debug", "info", "warning", "error")
 DEFAULT_LEVEL = "info"
+
+FORMATS = ("text", "json")
 
 LINE_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
 
 
-class RedactingFormatter(logging.Formatter):
-    """A log formatter that replaces passwords in URLs."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the text of a record, its traceback included."""
-        # At the end, because a password may be in the message, its arguments or the traceback.
-        return redact(super().format(record))
-
-
-def configure_logging(level: str | None) -> None:
+def configure_logging(level: str | None, log_format: str | None = None) -> None:
     """Log to stderr, for the app's own loggers too. An app that has set up logging keeps its handlers.
 
     Args:
         level: One of `LEVELS`; None for the default, or for the level that the app has set.
+        log_format: One of `FORMATS`; None for text.
     """
     root = logging.getLogger()
     ours = logging.getLogger("aioq")
@@ -41,11 +36,18 @@ def configure_logging(level: str | None) -> None:
         ours.setLevel(wanted)
     if not root.handlers:
         handler = BackgroundHandler(sys.stderr)
-        handler.setFormatter(RedactingFormatter(LINE_FORMAT, DATE_FORMAT))
+        handler.addFilter(JobFilter())
+        handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter(LINE_FORMAT, DATE_FORMAT))
         root.addHandler(handler)
         root.setLevel(wanted)
-    elif level is not None:
-        root.setLevel(wanted)
+    else:
+        if level is not None:
+            root.setLevel(wanted)
+        if log_format is not None:
+            ours.warning(
+                "--log-format has no effect, because the app configures logging; set a formatter there",
+                extra={"event": "log_format_unused"},
+            )
     if disabled:
         ours.warning(
             "the app's logging configuration had disabled %d loggers of aioq, and they are enabled again; "

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from contextlib import suppress
 from importlib.util import find_spec
-from typing import Final, cast
+from typing import Final, cast, get_args
 
 import anyio
 
@@ -16,7 +16,7 @@ from aioq.cli.arguments import Commands, add_app, add_log_level
 from aioq.cli.broker_access import is_embedded
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import load_app
-from aioq.cli.logs import configure_logging
+from aioq.cli.logs import FORMATS, configure_logging
 from aioq.cli.process import (
     exit_if_threads_hang,
     exit_now,
@@ -28,6 +28,7 @@ from aioq.cli.signals import IGNORED, SignalReceiver, ignore
 from aioq.cli.supervisor import ControlPipe, Supervisor
 from aioq.errors import TooManyStuck
 from aioq.worker import Worker
+from aioq.worker.job_log import LogJobs
 
 __all__ = ["register"]
 
@@ -89,6 +90,15 @@ def register(commands: Commands) -> None:
         "--loop", choices=("asyncio", "uvloop"), default="asyncio", help="event loop to use; %(default)s by default"
     )
     add_log_level(parser)
+    parser.add_argument(
+        "--log-format", choices=FORMATS,
+        help="lines of text, or of JSON with all ids; text by default",
+    )  # fmt: skip
+    parser.add_argument(
+        "--log-jobs", choices=get_args(LogJobs), default="auto",
+        help="jobs whose end is a line in the log; auto, the default, is all, but one line for a second in which more "
+        "than 100 end; failed are those that did not complete",
+    )  # fmt: skip
     parser.set_defaults(run=run)
 
 
@@ -103,7 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _run_here(arguments, ControlPipe.from_stdin())
     if arguments.processes == 1:
         return _run_here(arguments, None)
-    configure_logging(arguments.log_level)
+    configure_logging(arguments.log_level, arguments.log_format)
     return anyio.run(_supervisor(arguments).run)
 
 
@@ -120,7 +130,7 @@ def _run_here(arguments: argparse.Namespace, pipe: ControlPipe | None) -> int:
     ignore(IGNORED)
     # Before the log is set up: an app that configures logging does so when it is imported, and keeps its handlers.
     app = load_app(arguments.app)
-    configure_logging(arguments.log_level)
+    configure_logging(arguments.log_level, arguments.log_format)
     worker = _worker(app, arguments)
     _warn(app, worker.queues)
     anyio.run(_work, worker, pipe, backend_options={"use_uvloop": arguments.loop == "uvloop"})
@@ -143,6 +153,7 @@ def _worker(app: Aarq, arguments: argparse.Namespace) -> Worker:
             max_block=arguments.max_block,
             grace=arguments.grace,
             max_stuck=arguments.max_stuck,
+            log_jobs=arguments.log_jobs,
             burst=arguments.burst,
             handle_signals=False,  # `SignalReceiver` does, also while the event loop is blocked
         )

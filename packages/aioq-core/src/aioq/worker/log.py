@@ -7,13 +7,14 @@ whatever program can write to the broker: they are escaped and cut, so that they
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any
 
 from aioq.model.job import Lease
 from aioq.serialization.failure import one_line
 
-__all__ = ["extra", "job_of", "logger", "shown", "warn_with_stack", "worker_id"]
+__all__ = ["extra", "job_of", "log_failure", "logger", "shown", "warn_with_stack", "worker_id"]
 
 logger = logging.getLogger("aioq.worker")
 
@@ -84,4 +85,24 @@ def warn_with_stack(event: str, message: str, *args: object, stack: str, lease: 
         logger.name, logging.WARNING, __file__, 0, message, args, None,
         func=None, extra=extra(event, lease) if lease else {"event": event}, sinfo=stack,
     )  # fmt: skip
+    logger.handle(record)
+
+
+def log_failure(message: str, *args: object, error: BaseException, text: str, extra: Mapping[str, object]) -> None:
+    """Log an error with an exception, whose text is bounded and free of what cannot be encoded.
+
+    Args:
+        message: The message, with a place for each of `args`.
+        args: The values in the message.
+        error: The exception, for handlers that group by its stack.
+        text: Its traceback as `aioq.serialization.failure.describe` returns it, for handlers that write text.
+        extra: Attributes of the record.
+    """
+    if not logger.isEnabledFor(logging.ERROR):
+        return
+    record = logger.makeRecord(
+        logger.name, logging.ERROR, __file__, 0, message, args, (type(error), error, error.__traceback__), extra=extra
+    )
+    # A formatter takes this text instead of formatting the exception, which may have megabytes.
+    record.exc_text = text.rstrip("\n")
     logger.handle(record)

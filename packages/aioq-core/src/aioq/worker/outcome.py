@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import random
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable
 
 from aioq.errors import BadSignature, PayloadTooLarge, Retry, UnknownTask
-from aioq.model.job import Completed, Dead, Expired, Failed, Failure, HandedBack, Lease, Released, Retried, Settlement
+from aioq.model.job import Dead, Expired, Failed, Failure, HandedBack, Lease, Retried, Settlement
 from aioq.options import TaskOptions
 from aioq.retry import backoff_delay
-from aioq.serialization.failure import causes, describe, one_line
+from aioq.serialization.failure import causes, describe
 from aioq.serialization.mismatch import ArgumentMismatch
-from aioq.worker.log import job_of
 
-__all__ = ["after_error", "cannot_run", "expired", "outcome_text", "unreadable", "wants_retry"]
+__all__ = ["after_error", "cannot_run", "expired", "unreadable", "wants_retry"]
 
 MAX_HAND_BACKS = 3
 """How often a job is handed back by workers that cannot run it: during a deployment another worker can."""
@@ -100,43 +97,3 @@ def cannot_run(lease: Lease, error: UnknownTask | ArgumentMismatch) -> Settlemen
         return Dead(lease=lease, reason=reason, failure=describe(error))
     # 10, 20 and 40 s: together longer than most deployments take.
     return HandedBack(lease=lease, delay=HAND_BACK_DELAY * 2.0**lease.hand_backs, failure=describe(error))
-
-
-OUTCOME_EVENTS: Final[Mapping[type[object], str]] = {
-    Completed: "job_completed",
-    Released: "job_released",
-    Retried: "job_retried",
-    HandedBack: "job_handed_back",
-    Failed: "job_failed",
-    Expired: "job_expired",
-    Dead: "job_dead",
-}
-"""The code of the log record of each settlement; see `aioq.worker.log.extra`."""
-
-
-def outcome_text(settlement: Settlement) -> tuple[int, str]:
-    """Return what to log about the end of an attempt, and at which level: a success at the debug level."""
-    lease = settlement.lease
-    job = job_of(lease)
-    match settlement:
-        case Completed():
-            return logging.DEBUG, f"{job} completed"
-        case Released(delay=delay):
-            # A job that waits for an earlier one of its schedule is released once a second.
-            return logging.DEBUG if delay else logging.INFO, f"{job} was released and will run again"
-        case Retried(delay=delay, failure=failure):
-            text = f"{job}: attempt {lease.attempt} failed, next in {delay:.3g} s{_why(failure)}"
-            return logging.WARNING, text
-        case HandedBack(delay=delay, failure=failure):
-            text = f"{job} was handed back, due again in {delay:.3g} s for a worker that can run it{_why(failure)}"
-            return logging.WARNING, text
-        case Failed(failure=failure):
-            return logging.ERROR, f"{job} failed{_why(failure)}"
-        case Expired(failure=failure):
-            return logging.WARNING, f"{job} expired: {one_line(failure.message)}"
-        case Dead(reason=reason, failure=failure):
-            return logging.ERROR, f"{job} is dead: {reason}{_why(failure)}"
-
-
-def _why(failure: Failure | None) -> str:
-    return one_line(f": {failure.type}: {failure.message}") if failure else ""

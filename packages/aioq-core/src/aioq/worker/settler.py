@@ -5,7 +5,6 @@ If the broker cannot reach some queues, their outcomes are held, and tried again
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -20,7 +19,6 @@ from aioq.protocols import Broker
 from aioq.serialization.failure import error_text
 from aioq.worker.broker_retry import OUTAGES, BrokerRetry
 from aioq.worker.log import extra, job_of, logger
-from aioq.worker.outcome import OUTCOME_EVENTS, outcome_text
 from aioq.worker.workload import LeaseTable
 
 __all__ = ["RunReport", "Settler"]
@@ -79,13 +77,9 @@ class Settler:
         self._one_by_one = False
 
     def add(self, settlement: Settlement, report: RunReport | None = None) -> None:
-        """Log how an attempt ended, and write it now or with the next batch."""
+        """Write how an attempt ended, now or with the next batch."""
         if report is not None:
             self._reports[_run_of(settlement.lease)] = report
-        # A completion is logged at the debug level only. This check keeps the call and its arguments off the hot path.
-        if type(settlement) is not Completed or logger.isEnabledFor(logging.DEBUG):
-            level, text = outcome_text(settlement)
-            logger.log(level, text, extra=extra(OUTCOME_EVENTS[type(settlement)], settlement.lease))
         if not self._waiting:  # else `run` is writing, and looks again afterwards
             self._arrived.set()
         self._waiting.append(settlement)
@@ -244,8 +238,7 @@ class Settler:
             # ran out meanwhile, another worker would run the job a second time.
             self._leases.drop(settlement.lease)
             if answer is Settled.STALE:
-                _log_stale(settlement)
-                self._tell_lost(settlement.lease)
+                self._note_stale(settlement)
                 continue
             # Also `ALREADY`: the answer to an earlier report of this run got lost.
             if (event := EVENTS[type(settlement)]) in listeners:
@@ -263,10 +256,15 @@ class Settler:
         )  # fmt: skip
         self._events.fire(fact)
 
-    def _tell_lost(self, lease: Lease) -> None:
-        """Fire the event of a run whose outcome the broker has rejected."""
-        report = self._reports.pop(_run_of(lease), None)
-        if report is not None and report.duration is not None and JobEvent.LOST in self._events.listeners:
+    def _note_stale(self, settlement: Settlement) -> None:
+        """Log that the broker has rejected an outcome, with the exception of the attempt, and fire `LOST`."""
+        lease = settlement.lease
+        report = self._reports.pop(_run_of(lease), RunReport())
+        logger.warning(
+            "%s was reported too late and the report was rejected: its lease was lost, or it was cancelled",
+            job_of(lease), exc_info=report.error, extra=extra("report_too_late", lease),
+        )  # fmt: skip
+        if report.duration is not None and JobEvent.LOST in self._events.listeners:
             fact = run_fact(JobEvent.LOST, lease, at=self._clock.time(), duration=report.duration, error=report.error)
             self._events.fire(fact)
 
@@ -299,11 +297,3 @@ def _reason(settlement: Settlement) -> str:
             return "postponed" if delay else "stopping"
         case _:
             return ""
-
-
-def _log_stale(settlement: Settlement) -> None:
-    logger.warning(
-        "%s was reported too late and the report was rejected: its lease was lost, or it was cancelled",
-        job_of(settlement.lease),
-        extra=extra("report_too_late", settlement.lease),
-    )

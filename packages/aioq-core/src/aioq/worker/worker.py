@@ -31,6 +31,7 @@ from aioq.worker.cancellations import Cancellations
 from aioq.worker.claimer import Claimer
 from aioq.worker.cron import CronService
 from aioq.worker.heartbeat import Heartbeat
+from aioq.worker.job_log import JobLog, LogJobs, check_log_jobs
 from aioq.worker.log import logger, worker_id
 from aioq.worker.overruns import Overrun, Overruns
 from aioq.worker.reaper import Reaper
@@ -70,6 +71,8 @@ class Worker:
             at most. The default is a third of `lease`, or 5 if the broker has no signals.
         max_stuck: Slots that may be stuck, which means that their tasks go on although they were interrupted at least 5
             seconds ago; with this number the worker drains and raises `TooManyStuck`. All slots when None.
+        log_jobs: Which ends of jobs get a line in the log: `all`; `failed`, without those that completed; `none`; or
+            `auto`, which is all, but at most 100 completed and 100 failed jobs in a second, and a line for the others.
         burst: End as soon as no job is due and none is running, or the broker is away for a lease; fire no crons.
         handle_signals: Stop on SIGTERM, SIGINT and SIGHUP, unless the program handles or ignores them.
         id: The id of the worker; made of host, process id and a random part when None.
@@ -90,6 +93,7 @@ class Worker:
         grace: float = 25.0,
         poll: float | None = None,
         max_stuck: int | None = None,
+        log_jobs: LogJobs = "auto",
         burst: bool = False,
         handle_signals: bool = True,
         id: str | None = None,
@@ -142,6 +146,7 @@ class Worker:
         self._heartbeat = Heartbeat(runtime, max_block=max_block)
         self._reaper = Reaper(runtime, self._heartbeat, self._settler)
         self._cancellations = Cancellations(app.broker, self.id, self._clock)
+        self._job_log = JobLog(app.events, self.id, self._clock, check_log_jobs(log_jobs))
         self._started_at = 0.0
         self._startup: anyio.CancelScope | None = None
         self._outstayed = anyio.Event()
@@ -204,12 +209,14 @@ class Worker:
             began = self._clock.monotonic()
             self._runner.shared = shared
             self._cron.share(shared)
+            self._job_log.open()
             here = workplace.set(Workplace(self.id, self.queues, lambda: self._slots.free))
             try:
                 await self._work()
             finally:
                 workplace.reset(here)
                 await self._leave()
+                self._job_log.close()
                 self._tell(WorkerEvent.STOPPED, duration=self._clock.monotonic() - began)
 
     async def _work(self) -> None:
@@ -220,6 +227,7 @@ class Worker:
             self._log_start()
             self._tell(WorkerEvent.STARTED)
             duties.start_soon(self._settler.run)
+            duties.start_soon(self._job_log.run)
             duties.start_soon(self._heartbeat.run, self._info, partial(self._runner.cancel, reason=CancelReason.LOST))
             duties.start_soon(self._reaper.run)
             duties.start_soon(self._claimer.end_after_stop)
