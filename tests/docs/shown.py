@@ -16,6 +16,7 @@ _VARIABLE = (
     (_WEEKDAY, _WEEKDAY),
     (r"\b[N-Z_a-z][\w-]{20}(?![\w-])", r"[N-Z_a-z][\w-]{20}"),
     (r"worker [\w.-]+-\d+-[0-9a-f]{6}\b", r"worker [\w.-]+-\d+-[0-9a-f]{6}"),
+    (r"\b\d+\.\d{3} s\b", r"\d+\.\d{3} s"),
     (r"\.\.\.", r".*"),
 )
 _ANY = re.compile("|".join(f"(?P<v{index}>{shown})" for index, (shown, _) in enumerate(_VARIABLE)))

@@ -15,7 +15,7 @@ from aioq.worker.log import logger
 
 __all__ = ["log_next_runs", "warn_of_clock_difference", "warn_of_equal_app_names"]
 
-MAX_LOGGED = 100
+MAX_LOGGED = 10
 """Entries whose next runs are logged one by one."""
 
 RUNS_CHECKED = 3
