@@ -47,7 +47,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": redact(record.getMessage()),
         }
-        left_out = STANDARD | fields.keys() | (frozenset() if getattr(record, "job_id", "") else JOB)
+        left_out = STANDARD | fields.keys() | (frozenset[str]() if getattr(record, "job_id", "") else JOB)
         fields |= {
             name: value
             for name, value in vars(record).items()
