@@ -8,6 +8,7 @@ from aioq.backends import MemoryBroker
 from aioq.testing import (
     AttemptHistoryContract,
     BrokerContract,
+    FailuresContract,
     JobStoreContract,
     QueueControlContract,
     SchedulesContract,
@@ -23,6 +24,7 @@ from aioq.testing import (
 class TestMemoryBroker(
     BrokerContract,
     AttemptHistoryContract,
+    FailuresContract,
     SuspectContract,
     JobStoreContract,
     WorkerRegistryContract,

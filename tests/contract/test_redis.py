@@ -10,6 +10,7 @@ from aioq.testing import (
     AttemptHistoryContract,
     BrokerContract,
     DiagnosableContract,
+    FailuresContract,
     JobStoreContract,
     QueueControlContract,
     SchedulesContract,
@@ -32,6 +33,7 @@ def anyio_backend() -> str:
 class TestRedisBroker(
     BrokerContract,
     AttemptHistoryContract,
+    FailuresContract,
     SuspectContract,
     JobStoreContract,
     WorkerRegistryContract,

@@ -126,6 +126,37 @@ async def test_full_server_keeps_arguments_of_failed_and_dead_jobs(
     assert await broker.retry_job("dead", queue="q") is True
 
 
+@pytest.mark.parametrize("keep", [0, 60])
+async def test_full_server_lists_failures_and_stores_job_once(
+    server: RedisServer, make_broker: Callable[..., RedisBroker], namespace: str, keep: float
+) -> None:
+    """A failed job is in its record or in the list, not in both, and can be replayed from either."""
+    broker = make_broker(server.url)
+    payload = b"x" * 20_000
+    await broker.enqueue([job("a", payload=payload)])
+    (lease,) = await claim(broker)
+    fill(server)
+    failure = Failure("ValueError", "m" * 5000, "t" * 5000, "tasks:work")
+    await broker.settle([Failed(lease=lease, failure=failure, retain_for=keep)])
+    (found,) = await broker.list_failures("q")
+    assert (found.cause.type, found.cause.place) == ("ValueError", "tasks:work")
+    stored = await broker.get_failure(found.failure_id, queue="q")
+    assert stored is not None
+    assert stored.payload == payload
+    with server.client() as connection:
+        raw: Any = connection
+        copies = [raw.hstrlen(f"{{{namespace}:q}}:{key}", id) for key, id in _places(found.failure_id)]
+    assert sorted(size > 20_000 for size in copies) == [False, True]
+    make_room(server)
+    assert await broker.replay_failures([found.failure_id], queue="q") == [True]
+    assert [lease.payload for lease in await claim(broker)] == [payload]
+
+
+def _places(failure_id: str) -> list[tuple[str, str]]:
+    """Return the hashes that may have the job of a failure, each with the name of its field."""
+    return [("ended", "a"), ("failed_jobs", failure_id)]
+
+
 async def test_full_server_drops_results_for_a_minute(
     server: RedisServer,
     make_broker: Callable[..., RedisBroker],

@@ -12,7 +12,7 @@ import pytest
 from aioq_redis import RedisBroker
 from aioq_redis.client.hash_slots import hash_slot
 from aioq_redis.storage.job_states import ENDED_LETTERS, lua_states
-from aioq_redis.storage.keys import TYPES, Layout
+from aioq_redis.storage.keys import FAILURE_LIST, TYPES, Layout
 from aioq_redis.storage.scripts import COMMANDS, FOLDERS, NAMES, load
 from tests.redis.job_helpers import claim, job
 
@@ -27,7 +27,7 @@ ENDED = [state.value for state in ENDED_LETTERS]
 FLOOR = {*COMMANDS, "PUBLISH"}
 """The commands that scripts may call: those of Redis 6.2 that they need."""
 
-WORDS = {"COUNT", "GT", "LIMIT", "NX", "PX", "PXAT", "WITHSCORES"}
+WORDS = {"BYLEX", "COUNT", "GT", "LIMIT", "NX", "PX", "PXAT", "REV", "WITHSCORES"}
 """What else stands in capitals in a script: options of these commands that Redis 6.2 has."""
 
 DEFINITION = re.compile(r"^local function .*?^end\n|^local (?!function).*\n", re.MULTILINE | re.DOTALL)
@@ -71,7 +71,10 @@ def test_script_unpacks_the_keys_of_its_header(name: str) -> None:
     assert {key for key in keys if key not in TYPES} == set()
     many = {key.partition(":")[0] for key in load(name).keys if key.endswith("...")}
     indexes = ENDED if "ended_indexes(" in body(name) else []
-    single = [key for key in keys if key not in ("ready", *indexes, *many)]
+    listed = FAILURE_LIST if "failure_keys(" in body(name) else ()
+    for place in re.findall(r"\bfailure_keys\((\d+)\)", body(name)):
+        assert tuple(keys[int(place) - 1 : int(place) - 1 + len(FAILURE_LIST)]) == FAILURE_LIST
+    single = [key for key in keys if key not in ("ready", *indexes, *listed, *many)]
     renamed = {"memo": "claim"} if name == "claim" else {}
     if found := re.search(r"^local ([^=\n]+) = unpack\(KEYS\)$", body(name), re.MULTILINE):
         assert [renamed.get(local, local) for local in found[1].split(", ")] == single

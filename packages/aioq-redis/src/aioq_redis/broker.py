@@ -21,6 +21,7 @@ from aioq_redis.cron.schedules import SchedulesRole
 from aioq_redis.doctor import Doctor
 from aioq_redis.jobs.claim import ClaimRole
 from aioq_redis.jobs.enqueue import EnqueueRole
+from aioq_redis.jobs.failures import FailuresRole
 from aioq_redis.jobs.lease_keeper import ThreadLeaseKeeper
 from aioq_redis.jobs.reap import ReapRole
 from aioq_redis.jobs.settle import SettleRole
@@ -43,8 +44,8 @@ logger = logging.getLogger("aioq.redis")
 
 
 class RedisBroker(
-    EnqueueRole, ClaimRole, ReapRole, JobStoreRole, SignalsRole, WorkerRegistryRole, TickLedgerRole, CronRegistryRole,
-    SchedulesRole, QueueControlRole, StatisticsRole,
+    EnqueueRole, ClaimRole, ReapRole, JobStoreRole, FailuresRole, SignalsRole, WorkerRegistryRole, TickLedgerRole,
+    CronRegistryRole, SchedulesRole, QueueControlRole, StatisticsRole,
 ):  # fmt: skip
     """Stores jobs and cron entries in Redis 6.2 or later, or in Valkey. Any number of processes share them.
 

@@ -17,6 +17,7 @@ from aioq.protocols import (
     PROTOCOL_VERSION,
     Broker,
     Diagnosable,
+    Failures,
     JobStore,
     Migratable,
     QueueControl,
@@ -44,6 +45,7 @@ P = TypeVar("P")
 
 OPTIONAL: Final[tuple[type, ...]] = (
     JobStore,
+    Failures,
     Signals,
     WorkerRegistry,
     ThreadedLeases,

@@ -346,6 +346,9 @@ class QueueStats(Struct, frozen=True, kw_only=True):
     running: int
     dead: int
     expired: int
+    failed: int = 0
+    """Listed failures: jobs that failed, are dead or expired, and were neither replayed nor dismissed. 0 if the broker
+    has no `Failures`."""
 
 
 class WorkerInfo(Struct, frozen=True, kw_only=True):

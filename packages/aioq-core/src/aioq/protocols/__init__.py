@@ -19,6 +19,7 @@ from aioq.protocols.broker import PROTOCOL_VERSION as PROTOCOL_VERSION
 from aioq.protocols.broker import Broker as Broker
 from aioq.protocols.control import QueueControl as QueueControl
 from aioq.protocols.diagnostics import Diagnosable as Diagnosable
+from aioq.protocols.failures import Failures as Failures
 from aioq.protocols.jobs import JobStore as JobStore
 from aioq.protocols.jobs import Signals as Signals
 from aioq.protocols.ledger import TickLedger as TickLedger
@@ -34,6 +35,7 @@ __all__ = [
     "PROTOCOL_VERSION",
     "Broker",
     "JobStore",
+    "Failures",
     "Signals",
     "WorkerRegistry",
     "ThreadedLeases",

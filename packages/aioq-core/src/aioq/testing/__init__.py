@@ -12,6 +12,7 @@ from aioq.testing.clock import VirtualClock as VirtualClock  # noqa: E402
 from aioq.testing.contracts.attempt_history import AttemptHistoryContract as AttemptHistoryContract  # noqa: E402
 from aioq.testing.contracts.broker import BrokerContract as BrokerContract  # noqa: E402
 from aioq.testing.contracts.diagnosable import DiagnosableContract as DiagnosableContract  # noqa: E402
+from aioq.testing.contracts.failures import FailuresContract as FailuresContract  # noqa: E402
 from aioq.testing.contracts.faults import FaultContract as FaultContract  # noqa: E402
 from aioq.testing.contracts.job_store import JobStoreContract as JobStoreContract  # noqa: E402
 from aioq.testing.contracts.migratable import MigratableContract as MigratableContract  # noqa: E402
@@ -31,6 +32,7 @@ __all__ = [
     "AttemptHistoryContract",
     "BrokerContract",
     "DiagnosableContract",
+    "FailuresContract",
     "FaultContract",
     "FaultProxy",
     "FaultyBroker",

@@ -32,7 +32,7 @@ Leak: TypeAlias = tuple[Level, int, str, str]
 
 def leaks_of(queue: str, snapshot: Snapshot) -> list[Finding]:
     """Return a finding for each inconsistency of a queue."""
-    leaks = (*_locations(snapshot), *_runs(snapshot), *_ended(snapshot), *_tokens(snapshot))
+    leaks = (*_locations(snapshot), *_runs(snapshot), *_ended(snapshot), *_failures(snapshot), *_tokens(snapshot))
     return [
         Finding(level=level, subject=f"queue {queue}", text=text, advice=advice, facts={"count": count})
         for level, count, text, advice in leaks
@@ -108,6 +108,14 @@ def _ended(snapshot: Snapshot) -> Iterable[Leak]:
     if snapshot.jobs.is_complete:
         both = ended.keys() & set(snapshot.jobs.ids)
         yield _leak(Level.WARN, both, "jobs are stored both as ended and as not ended", FIND_WRITER)
+
+
+def _failures(snapshot: Snapshot) -> Iterable[Leak]:
+    """The keys of the listed failures have the same failures."""
+    several = max(snapshot.listed) - min(snapshot.listed)
+    sizes = ", ".join(f"{size:,}" for size in snapshot.listed)
+    text = f"{several:,} failures are in some keys of the list only, which have {sizes}"
+    yield Level.WARN, several, text, f"dismiss them with aioq jobs failures dismiss, and {FIND_WRITER}"
 
 
 def _tokens(snapshot: Snapshot) -> Iterable[Leak]:

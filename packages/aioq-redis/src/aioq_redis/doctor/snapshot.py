@@ -56,6 +56,8 @@ class Snapshot:
     leased: PartialKey
     indexes: Mapping[bytes, PartialKey]
     """The indexes of ended jobs, by the letter of their final state."""
+    listed: Sequence[int]
+    """How many failures each key of the list has, and the sum of their groups."""
     ready: PartialKey
     """All ready lists and the list of suspects."""
     absent: Sequence[bytes]
@@ -69,7 +71,7 @@ class Snapshot:
 
 def read_snapshot(reply: Sequence[Any]) -> Snapshot:
     """Read the reply of `lua/doctor/snapshot.lua`."""
-    now, jobs, runs, attempts, cancelled_ids, wake, ended, due, leased, *indexes, ready, absent = reply
+    now, jobs, runs, attempts, cancelled_ids, wake, ended, due, leased, *indexes, listed, ready, absent = reply
     lists = [_partial_key(part) for part in ready]
     return Snapshot(
         now=float(now),
@@ -82,6 +84,7 @@ def read_snapshot(reply: Sequence[Any]) -> Snapshot:
         due=_partial_key(due),
         leased=_partial_key(leased),
         indexes=dict(zip(ENDED_STATES, map(_partial_key, indexes), strict=True)),
+        listed=listed,
         ready=PartialKey(sum(part.size for part in lists), tuple(id for part in lists for id in part.ids)),
         absent=absent,
     )

@@ -51,8 +51,16 @@ class JobStoreRole(BrokerRole):
         calls = {name: self._database.call("stats", self._layout.queue(name), (), patient=False) for name in queues}
         counts, away = await in_parts(calls, may_all_fail=True)
         stats = [
-            QueueStats(queue=name, pending=pending, scheduled=scheduled, running=running, dead=dead, expired=expired)
-            for name, (pending, scheduled, running, dead, expired) in counts.items()
+            QueueStats(
+                queue=name,
+                pending=pending,
+                scheduled=scheduled,
+                running=running,
+                dead=dead,
+                expired=expired,
+                failed=failed,
+            )
+            for name, (pending, scheduled, running, dead, expired, failed) in counts.items()
         ]
         if away:
             raise PartlyUnavailable(away, stats)

@@ -109,7 +109,7 @@ def _last_attempt(record: JobRecord) -> list[Attempt]:
             number=record.attempt,
             worker_id=record.worker_id or "",
             started_at=record.started_at,
-            duration=max(record.finished_at - record.started_at, 0.0),
+            duration=max(round(record.finished_at - record.started_at, 3), 0.0),
             outcome=AttemptOutcome(record.state),
             failure=failure and without_traceback(failure),
         )

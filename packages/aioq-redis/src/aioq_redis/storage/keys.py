@@ -11,6 +11,14 @@ Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{n
     leased      zset    ids of running jobs, by the time at which their lease runs out
     runs        hash    job id -> its history, once it was claimed
     attempts    hash    job id -> its latest attempts and its latest failure, while the job has not ended
+    failures    hash    id of a failure -> what is listed of a job that failed, is dead or expired
+    failure_times
+                zset    ids of failures, by the time at which the job ended
+    failure_causes
+                zset    group, time and id of each failure, in alphabetical order
+    failure_groups
+                hash    group of failures with one cause -> how many there are
+    failed_jobs hash    id of a failure -> record of the ended job
     signs       string  the signs of life of the workers, and the latest outage
     cancelled_ids
                 set     ids of cancelled jobs that are still in a ready list; every 1,000 are removed from the first
@@ -79,6 +87,7 @@ from aioq.model.ids import check_name
 from aioq_redis.storage.job_states import ENDED_LETTERS
 
 __all__ = [
+    "FAILURE_LIST",
     "FLEET",
     "FORMAT",
     "KEYS_OF_FORMAT_0",
@@ -123,6 +132,11 @@ TYPES: Final = {
     "cancelled_ids": "set",
     "jobs": "hash",
     "latest_order": "string",
+    "failed_jobs": "hash",
+    "failure_causes": "zset",
+    "failure_groups": "hash",
+    "failure_times": "zset",
+    "failures": "hash",
     "leased": "zset",
     "memo": "string",
     "pauses": "hash",
@@ -149,6 +163,9 @@ TYPES: Final = {
     **{state.value: "zset" for state in ENDED_LETTERS},
 }
 """The Redis type of each key, by the part of its name before the first colon."""
+
+FAILURE_LIST: Final = ("failures", "failure_times", "failure_causes", "failure_groups", "failed_jobs")
+"""The keys of the listed failures, in the order in which scripts get them."""
 
 FLEET: Final = frozenset(
     {

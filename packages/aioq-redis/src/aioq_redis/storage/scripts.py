@@ -14,6 +14,7 @@ from typing import Final
 
 from aioq_redis.client.pipeline import Script
 from aioq_redis.storage.job_states import ENDED_LETTERS, lua_states
+from aioq_redis.storage.keys import FAILURE_LIST
 
 __all__ = ["COMMANDS", "FOLDERS", "NAMES", "load"]
 
@@ -22,12 +23,15 @@ FOLDERS: Final = {
         "await_end",
         "cancel",
         "claim",
+        "dismiss_failures",
         "enqueue",
         "enqueue_one",
         "extend",
+        "failure_groups",
         "get_jobs",
         "heartbeat",
         "list_due",
+        "list_failures",
         "list_ready",
         "missing_rights",
         "nudge",
@@ -35,6 +39,7 @@ FOLDERS: Final = {
         "pause_queue",
         "peek",
         "reap",
+        "replay_failures",
         "restore_task",
         "resume_queue",
         "retry_job",
@@ -69,11 +74,11 @@ NAMES: Final = tuple(sorted(name for names in FOLDERS.values() for name in names
 # Not read from the scripts: that would cost each process the reading of all files. A test compares the two.
 COMMANDS: Final = (
     *("DEL", "EXISTS", "GET", "PEXPIRE", "PTTL", "SET", "TIME"),
-    *("HDEL", "HEXISTS", "HGET", "HGETALL", "HINCRBY", "HKEYS", "HLEN", "HMGET", "HSCAN", "HSET", "HSTRLEN"),
+    *("HDEL", "HEXISTS", "HGET", "HGETALL", "HINCRBY", "HKEYS", "HLEN", "HMGET", "HSCAN", "HSET", "HSTRLEN", "HVALS"),
     *("LLEN", "LPOP", "LPUSH", "LRANGE", "LREM", "LTRIM", "RPOP", "RPUSH"),
     *("SADD", "SCARD", "SISMEMBER", "SMEMBERS", "SMISMEMBER", "SREM"),
     *("ZADD", "ZCARD", "ZCOUNT", "ZMSCORE", "ZPOPMIN", "ZRANGE", "ZRANGEBYSCORE", "ZREM"),
-    *("ZREMRANGEBYRANK", "ZREMRANGEBYSCORE", "ZREVRANGE", "ZSCORE"),
+    *("ZREMRANGEBYRANK", "ZREMRANGEBYSCORE", "ZREVRANGE", "ZREVRANK", "ZSCORE"),
 )
 """The commands that scripts run, without PUBLISH: a user without a right to channels polls instead."""
 
@@ -120,8 +125,11 @@ def _field(body: str, name: str) -> list[str]:
 def _expand(word: str) -> list[str]:
     """Return the keys of one word of a header.
 
-    `ready:0-9` stands for ten keys, and `ended_indexes` for one key of each final state.
+    `ready:0-9` stands for ten keys, `ended_indexes` for one key of each final state, and `failure_list` for the keys of
+    the listed failures.
     """
+    if word == "failure_list":
+        return list(FAILURE_LIST)
     if word == "ended_indexes":
         return [state.value for state in ENDED_LETTERS]
     stem, dash, last = word.partition("0-")

@@ -6,9 +6,11 @@ import heapq
 from collections import defaultdict
 from itertools import islice
 
+from aioq.backends.memory.failures import FailureList
 from aioq.backends.memory.queue import JobQueue, StoredJob
 from aioq.backends.memory.waiters import Waiters
 from aioq.clock import SteadyClock
+from aioq.model.failures import FAILURE_STATES, failure_id_of
 from aioq.model.job import AttemptOutcome, CancelledRun, JobKey, JobRecord, NewJob, QueueStats
 from aioq.model.states import FINAL_STATES, JobState, Verb
 from aioq.model.suspects import CrashHistory
@@ -25,6 +27,7 @@ class JobTable:
     Attributes:
         jobs: All jobs.
         queues: The jobs of each queue that have not ended, and counts of all its jobs.
+        failures: The listed failures of each queue.
         expiry: A heap of (when to forget, key of the job, when it ended). A job that was replayed and ended
             again has a second item; the first no longer matches its `finished_at` and is ignored.
         waiters: Clients and workers that wait for a change.
@@ -36,6 +39,7 @@ class JobTable:
         self.jobs: dict[JobKey, StoredJob] = {}
         self.queues: defaultdict[str, JobQueue] = defaultdict(JobQueue)
         self.expiry: list[tuple[float, JobKey, float]] = []
+        self.failures: defaultdict[str, FailureList] = defaultdict(FailureList)
 
     def now(self) -> float:
         """Drop records whose retention is over, and return the broker's clock."""
@@ -80,6 +84,8 @@ class JobTable:
         now = self._clock.time()
         self.queues[stored.job.queue].move(stored, verb)
         stored.finished_at = now
+        if stored.state in FAILURE_STATES:
+            self.failures[stored.job.queue].add(stored)
         if retain_for > 0:
             heapq.heappush(self.expiry, (now + retain_for, stored.job.key, now))
         else:
@@ -90,6 +96,28 @@ class JobTable:
         """Wake the workers that wait for jobs of a queue."""
         if not self.queues[queue].pause:
             self.waiters.wake("work", queue)
+
+    def replay(self, stored: StoredJob) -> None:
+        """Put an ended job back into its queue, as if it were new."""
+        self.failures[stored.job.queue].remove([failure_id_of(stored.job.id, stored.enqueued_at)])
+        # The epoch goes on: a late report of an earlier run must not settle the new one.
+        stored.attempt = 0
+        stored.history = CrashHistory()
+        stored.note_start()
+        stored.finished_at = None
+        stored.reason = None
+        self.requeue(stored, Verb.REPLAY)
+
+    def restore(self, stored: StoredJob) -> None:
+        """Store an ended job again whose retention is over."""
+        if stored.job.key not in self.jobs:
+            self.jobs[stored.job.key] = stored
+            self.queues[stored.job.queue].counts[stored.state] += 1
+
+    def failures_of(self, queue: str) -> FailureList:
+        """Return the failures of a queue that are still to be listed."""
+        self.failures[queue].prune(self.now())
+        return self.failures[queue]
 
     def _forget(self, stored: StoredJob) -> None:
         self.queues[stored.job.queue].forget(stored)
@@ -138,6 +166,7 @@ class JobStoreRole(MemoryRole):
                 running=queue.counts[JobState.RUNNING],
                 dead=queue.counts[JobState.DEAD],
                 expired=queue.counts[JobState.EXPIRED],
+                failed=len(self._table.failures_of(name)),
             )
             for name, queue in sorted(self._table.queues.items())
             if queue.counts
@@ -164,13 +193,7 @@ class JobStoreRole(MemoryRole):
         # A completed job has had its effect: to run it again takes a new job.
         if stored is None or stored.state not in FINAL_STATES - {JobState.COMPLETED}:
             return False
-        # The epoch goes on: a late report of an earlier run must not settle the new one.
-        stored.attempt = 0
-        stored.history = CrashHistory()
-        stored.note_start()
-        stored.finished_at = None
-        stored.reason = None
-        self._table.requeue(stored, Verb.REPLAY)
+        self._table.replay(stored)
         return True
 
     def _in_state(self, queue: str, state: JobState) -> list[StoredJob]:

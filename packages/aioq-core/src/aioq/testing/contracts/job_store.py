@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from aioq.conformance import lacking
 from aioq.model.job import (
@@ -180,7 +181,9 @@ class JobStoreContract(TransitionContract, StoredIdentityContract):
         await self.settled(broker, Dead(lease=await self.claim_one(broker), reason="malformed"))
         await self.settled(broker, Expired(lease=await self.claim_one(broker), failure=FAILURE))
         await self.claim_one(broker)
-        assert [stats for stats in await store.queue_stats() if stats.queue in ("q", "z")] == [
+        # Failures are counted by brokers that list them, see `FailuresContract`.
+        found = [structs.replace(stats, failed=0) for stats in await store.queue_stats()]
+        assert [stats for stats in found if stats.queue in ("q", "z")] == [
             QueueStats(queue="q", pending=0, scheduled=1, running=1, dead=1, expired=1),
             QueueStats(queue="z", pending=2, scheduled=0, running=0, dead=0, expired=0),
         ]

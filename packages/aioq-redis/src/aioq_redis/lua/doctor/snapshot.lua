@@ -1,15 +1,16 @@
 -- snapshot: read the ids in all keys of one queue at one moment, up to a limit.
 --
--- Needs    clock states
--- KEYS     jobs runs attempts cancelled_ids wake ended due leased suspects held ended_indexes ready:0-9
+-- Needs    clock batches states runs failures
+-- KEYS     jobs runs attempts cancelled_ids wake ended due leased suspects held failure_list ended_indexes ready:0-9
 -- ARGV     1 most ids of each key
 -- Returns  the server's time in ms; then one part for each key: its size and its ids. Of a hash or a set
 --          all ids, or none if there are too many; of a list or sorted set the first ones. After each id of
 --          `runs` follow its first two letters, after each of `ended` the first, or '' for a long record.
+--          The part before the last two has the sizes of the keys of listed failures, and the sum of the groups.
 --          The last part but one has the suspects, `held` and the ready lists, one part each. The last part has the
 --          ids of ready lists, due and leased that have no record; cancelled ids are left out
 local jobs, runs, attempts, cancelled_ids, wake, ended, due, leased, suspects, held = unpack(KEYS)
-local INDEX, READY = ended_indexes(11)
+local INDEX, READY = ended_indexes(16)
 local LONGEST = 4096
 local most = tonumber(ARGV[1])
 
@@ -70,6 +71,14 @@ local reply = {
 for _, letter in ipairs(ENDED) do
   reply[#reply + 1] = first('ZCARD', 'ZRANGE', INDEX[letter])
 end
+local list, listed = failure_keys(11), 0
+for _, count in ipairs(redis.call('HVALS', list.failure_groups)) do
+  listed = listed + (tonumber(count) or 0)
+end
+reply[#reply + 1] = {
+  redis.call('HLEN', list.failures), redis.call('ZCARD', list.failure_times), redis.call('ZCARD', list.failure_causes),
+  listed,
+}
 reply[#reply + 1] = lines
 reply[#reply + 1] = absent
 return reply

@@ -1,13 +1,13 @@
 -- reap: take back the jobs of one queue with an expired lease, and remove expired records; a sign of life of a worker.
 --
--- Needs    clock batches scores states runs attempts records ended wakes waits outage
--- KEYS     jobs runs leased attempts ended waits wake suspects signs crashed ended_indexes ready:0-9
+-- Needs    clock batches scores states runs attempts records ended failures wakes waits outage
+-- KEYS     jobs runs leased attempts ended waits wake suspects signs crashed failure_list ended_indexes ready:0-9
 -- ARGV     1 most jobs   2 channel of ends, without the job id   3 ms to keep dead jobs
 --          4 most dead jobs to keep   5 length of the worker's leases, ms
 -- Returns  the server's time in ms; then for each job, the one whose lease expired last first: id, worker, 1 if that
 --          was a crash or 0, crashes, `pending` or `dead`, task
 local jobs, runs, leased, attempts, ended, waits, wake, suspects, signs, crashed = unpack(KEYS)
-local INDEX, READY = ended_indexes(11)
+local INDEX, READY = ended_indexes(16)
 local limit, channel, dead_ttl, most_dead = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local lease = tonumber(ARGV[5])
 local MOST_PRUNED, MAX_CRASHES = 1000, 3
@@ -17,6 +17,7 @@ local life, step = note_sign(parse_signs(redis.call('GET', signs)), lease)
 for _, index in pairs(INDEX) do
   prune(ended, index, MOST_PRUNED)
 end
+prune_failures(failure_keys(11), MOST_PRUNED)
 
 -- A full server lets a script continue if its first write needs no memory.
 redis.call('ZREM', leased, '')
@@ -28,12 +29,17 @@ store_signs(signs, life)
 local found = redis.call('ZRANGEBYSCORE', leased, '-inf', '(' .. string.format('%.0f', reapable(life) + 1),
   'WITHSCORES', 'LIMIT', 0, limit)
 local reply, lapsed, orphans, over, front = { now }, {}, {}, {}, {}
-local reruns, dead_entries, ttls, ranked, noted = {}, {}, {}, {}, {}
+local reruns, dead_entries, ttls, ranked, noted, failed = {}, {}, {}, {}, {}, {}
 
 local function mark_dead(id, run, record, past, failure)
-  local body = failure ~= '' and failure or nil
+  local line, body = run_line(run), failure ~= '' and failure or nil
+  local text = ended_record(DEAD, 0, 'crashed', line, body, record, past)
   dead_entries[#dead_entries + 1] = id
-  dead_entries[#dead_entries + 1] = ended_record(DEAD, 0, 'crashed', run_line(run), body, record, past)
+  dead_entries[#dead_entries + 1] = text
+  -- The failure of an earlier attempt is not why it is dead.
+  failed[#failed + 1] = {
+    id = id, state = DEAD, reason = 'crashed', run = line, failure = '', record = record, text = text,
+  }
   ttls[#ttls + 1] = dead_ttl
   over[#over + 1] = id
 end
@@ -146,6 +152,7 @@ end
 if #over > 0 then
   store_ended(ended, INDEX, DEAD, dead_entries, ttls)
   bound(ended, INDEX[DEAD], most_dead)
+  list_failures(failure_keys(11), failed)
 end
 for priority, members in pairs(front) do
   spread('LPUSH', KEYS[READY + priority], members)

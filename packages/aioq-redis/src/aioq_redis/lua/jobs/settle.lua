@@ -1,7 +1,7 @@
 -- settle: write how attempts of one queue's jobs ended, each on its own.
 --
--- Needs    clock batches scores states runs attempts ended wakes waits
--- KEYS     jobs runs leased due attempts ended waits wake memo:<client> dropped ended_indexes ready:0-9
+-- Needs    clock batches scores states runs attempts ended failures wakes waits
+-- KEYS     jobs runs leased due attempts ended waits wake memo:<client> dropped failure_list ended_indexes ready:0-9
 -- ARGV     1 request id, <report>.<try>: a client that hears no answer repeats its settlements as the same report
 --          2 channel of ends, without the job id   3 ms to keep dead and expired jobs
 --          4 most of each to keep   5 worker id   6 `full` if the server has refused a write; then for each settlement:
@@ -18,7 +18,7 @@
 -- A full server refuses a settlement that stores a record, unless its client says `full`. The client then sends it again
 -- without results: a settlement must not take more room than its job did, or a full server could not be emptied.
 local jobs, runs, leased, due, attempts, ended, waits, wake, memo, dropped = unpack(KEYS)
-local INDEX, READY = ended_indexes(11)
+local INDEX, READY = ended_indexes(16)
 local request, channel, dead_ttl, most_dead = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local owner, FULL = ' ' .. ARGV[5], ARGV[6] == 'full'
 local MEMO_TTL, MOST_DROPPED = 60000, 10000
@@ -62,7 +62,7 @@ local kept = {}
 for _, state in ipairs(ENDED) do
   kept[state] = { {}, {} }
 end
-local just_kept, without_record, longest = {}, {}, 0
+local just_kept, without_record, longest, failed = {}, {}, 0, {}
 
 local function finish(id)
   over[#over + 1] = id
@@ -73,13 +73,24 @@ local function finish(id)
 end
 
 local function finish_kept(id, state, ttl, note, body)
-  if ttl > 0 and records[id] then
-    local entries, ttls = kept[state][1], kept[state][2]
-    entries[#entries + 1] = id
+  local needs_person = state ~= COMPLETED
+  if records[id] and (ttl > 0 or needs_person) then
     local past = has_attempts(lines[id]) and split_attempts(redis.call('HGET', attempts, id)) or ''
-    entries[#entries + 1] = ended_record(state, 1, note, lines[id], body, records[id], past)
-    ttls[#ttls + 1] = ttl
-    just_kept[id] = lines[id]
+    local text = ended_record(state, 1, note, lines[id], body, records[id], past)
+    if needs_person then
+      failed[#failed + 1] = {
+        id = id, state = state, reason = note, run = lines[id], failure = body or '', record = records[id],
+        -- A full server stores the job once.
+        text = not (FULL and ttl > 0) and text or nil,
+      }
+    end
+    if ttl > 0 then
+      local entries, ttls = kept[state][1], kept[state][2]
+      entries[#entries + 1] = id
+      entries[#entries + 1] = text
+      ttls[#ttls + 1] = ttl
+      just_kept[id] = lines[id]
+    end
   end
   finish(id)
 end
@@ -204,7 +215,7 @@ if not done then
   return reply
 end
 
-local stores = #noted > 0
+local stores = #noted + #failed > 0
 for _, entries in pairs(kept) do
   stores = stores or #entries[2] > 0
 end
@@ -221,6 +232,9 @@ for _, state in ipairs(OPERATOR_STATES) do
   if #kept[state][2] > 0 then
     bound(ended, INDEX[state], most_dead)
   end
+end
+if #failed > 0 then
+  list_failures(failure_keys(11), failed)
 end
 for priority, members in pairs(front) do
   for n = #members, 1, -1 do
