@@ -30,8 +30,10 @@ class Group:
     """A command that only has subcommands."""
 
     help: str
-    commands: Mapping[str, str]
+    commands: Mapping[str, str | Group]
     """The module of each subcommand."""
+    default: str = ""
+    """The module of the command itself, for words that are no subcommand; empty if it prints its help then."""
 
 
 COMMANDS: Final[Mapping[str, str | Group]] = {
@@ -53,7 +55,17 @@ COMMANDS: Final[Mapping[str, str | Group]] = {
         },
     ),
     "broker": Group("migrate the store of a broker", {"migrate": "aioq.cli.broker.migrate"}),
-    "jobs": Group("show jobs", {"show": "aioq.cli.jobs.show"}),
+    "jobs": Group(
+        "show jobs, and those that need a person",
+        {
+            "show": "aioq.cli.jobs.show",
+            "failures": Group(
+                "list failures by cause; dismiss them",
+                {"dismiss": "aioq.cli.jobs.dismiss"},
+                default="aioq.cli.jobs.failures",
+            ),
+        },
+    ),
     "tasks": Group("compare tasks", {"diff": "aioq.cli.tasks.diff"}),
     "check": "aioq.cli.check",
     "doctor": "aioq.cli.doctor",
@@ -175,7 +187,9 @@ def _add_commands(
     chosen = {words[0]: commands[words[0]]} if words and words[0] in commands else commands
     added: set[str] = set()
     for name, command in chosen.items():
-        if isinstance(command, Group):
+        if isinstance(command, Group) and command.default and not set(words[1:2]) & command.commands.keys():
+            import_module(command.default).register(subparsers)
+        elif isinstance(command, Group):
             description = f"{command.help.capitalize()}."
             group = subparsers.add_parser(name, help=command.help, description=description)
             _add_commands(group, command.commands, words[1:])
