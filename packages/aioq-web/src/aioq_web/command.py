@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
+from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Final, cast
 
-import uvicorn
+import anyio
 
-from aioq import Aarq
 from aioq.cli.arguments import Commands, add_target
 from aioq.cli.broker_access import is_embedded
 from aioq.cli.cron.manual import user_at_host
@@ -19,9 +18,9 @@ from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import load_target
 from aioq.cli.output import print_err
 from aioq_web.access import Access, Right, User, is_loopback
-from aioq_web.dashboard import dashboard
+from aioq_web.serving import serve
 
-__all__ = ["register", "serve"]
+__all__ = ["register"]
 
 PORT: Final = 8080
 
@@ -72,18 +71,22 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if access is not None and arguments.allow_changes:
         raise CommandError("web: --allow-changes is for a dashboard without --access, which says what each user may do")
-    serve(app, access, host=arguments.host, port=arguments.port, allow_changes=arguments.allow_changes)
+    local = User(user_at_host(), frozenset(Right) if arguments.allow_changes else frozenset())
+    what = "by a rule" if access else "and changes are allowed" if arguments.allow_changes else "for reading only"
+    print_err(
+        f"the dashboard of {app.name} listens on http://{arguments.host}:{arguments.port}, {what}; Ctrl-C ends it"
+    )
+    anyio.run(
+        partial(
+            serve,
+            app,
+            host=arguments.host,
+            port=arguments.port,
+            access=access,
+            local_user=None if access else local,
+        )
+    )
     return Exit.OK
-
-
-def serve(app: Aarq, access: Access | None, *, host: str, port: int, allow_changes: bool) -> None:
-    """Serve the dashboard of an app until SIGINT or SIGTERM."""
-    local = User(user_at_host(), frozenset(Right) if allow_changes else frozenset())
-    site = dashboard(app, access=access, local_user=None if access else local)
-    logging.getLogger("uvicorn.access").disabled = True
-    what = "by a rule" if access else "and changes are allowed" if allow_changes else "for reading only"
-    print_err(f"the dashboard of {app.name} listens on http://{host}:{port}, {what}; Ctrl-C ends it")
-    uvicorn.run(site, host=host, port=port, log_level="warning", timeout_graceful_shutdown=1)
 
 
 def _access(path: str) -> Access:

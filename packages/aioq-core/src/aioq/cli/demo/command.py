@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from importlib import import_module
 from typing import Final
 
 import anyio
 
 from aioq.cli.arguments import Commands
+from aioq.cli.cron.manual import user_at_host
 from aioq.cli.cron.overview import code_table
 from aioq.cli.demo.app import DELAY, FAILURES, Demo
+from aioq.cli.demo.shop import DemoShop
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.logs import configure_logging
 from aioq.cli.output import exit_when_reader_leaves, print_err, print_out, terminal_width
@@ -23,6 +26,9 @@ MIN_SECONDS: Final = 5
 
 MAX_SECONDS: Final = 3_600
 
+HOST: Final = "127.0.0.1"
+PORT: Final = 8080
+
 
 def register(commands: Commands) -> None:
     """Add the command to the parser."""
@@ -35,11 +41,17 @@ def register(commands: Commands) -> None:
         "--seconds", type=int, default=10, metavar="N",
         help=f"seconds to run, at least {MIN_SECONDS}; %(default)s by default",
     )  # fmt: skip
+    parser.add_argument(
+        "--web", action="store_true", help="keep a shop busy until Ctrl-C, and show it in a browser; needs aioq[web]"
+    )
+    parser.add_argument("--port", type=int, default=PORT, metavar="PORT", help="the port; %(default)s by default")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo; fail if anything went wrong."""
+    if arguments.web:
+        return _run_with_dashboard(arguments.port)
     seconds: int = arguments.seconds
     if not MIN_SECONDS <= seconds <= MAX_SECONDS:
         raise CommandError(f"demo: --seconds must be between {MIN_SECONDS} and {MAX_SECONDS:,}, got {seconds}")
@@ -50,6 +62,28 @@ def run(arguments: argparse.Namespace) -> int:
         _introduce(demo, seconds)
         anyio.run(demo.run, float(seconds))
         return _summarize(demo, seconds)
+
+
+def _run_with_dashboard(port: int) -> int:
+    """Keep a shop busy and serve its dashboard, until Ctrl-C."""
+    try:
+        # By name, because core must not import the package.
+        serving, access = import_module("aioq_web.serving"), import_module("aioq_web.access")
+    except ModuleNotFoundError as error:
+        raise CommandError('demo: --web needs the dashboard; run: pip install "aioq[web]"', Exit.CONFIG) from error
+    configure_logging("error")
+    shop = DemoShop()
+    user = access.User(user_at_host(), frozenset(access.Right))
+
+    async def run() -> None:
+        async with anyio.create_task_group() as parts:
+            parts.start_soon(shop.run)
+            await serving.serve(shop.app, host=HOST, port=port, local_user=user)
+            parts.cancel_scope.cancel()
+
+    print_out(f"aioq demo: a shop on the memory broker. Open http://{HOST}:{port} in a browser; Ctrl-C ends it.")
+    anyio.run(run)
+    return Exit.OK
 
 
 class EventPrinter:
