@@ -235,6 +235,7 @@ class ScheduleMachine(Machine):
             after: CronKey | None = None
             while page := self._run(self.store.list_schedules(app, after=after, limit=2)):
                 listed += page
+                assert len(listed) <= len(KEYS)
                 after = page[-1].schedule.key
             assert listed == self.model.records(app)
             self.seen += [record for record in listed if record not in self.seen]
