@@ -16,7 +16,8 @@ import pytest
 from aioq import Aarq, BrokerUnavailable, JobContext, Task, Worker
 from aioq.errors import PartlyUnavailable
 from aioq.model.health import Level
-from aioq.model.job import Completed, Lease, Reaped, Settled
+from aioq.model.job import Lease
+from aioq.testing import SeveralStoresContract
 from aioq_cron import Every
 from aioq_redis import RedisBroker
 from aioq_redis.client import client, connection
@@ -69,12 +70,16 @@ class Scene:
         """All queues."""
         return [*self.here, self.away]
 
-    def leave(self) -> None:
+    async def leave(self) -> None:
         """Kill the node."""
-        self.node.kill()
+        await in_thread(self.node.kill)
 
-    def come_back(self) -> None:
+    async def come_back(self) -> None:
         """Start the node again; return when it serves its slots."""
+        await in_thread(self.start)
+
+    def start(self) -> None:
+        """Do the same without an event loop."""
         self.node.start()
         wait_until(lambda: self.cluster.serves(self.node))
 
@@ -88,7 +93,7 @@ def scene(request: pytest.FixtureRequest, shards: Cluster, namespace: str) -> It
     away = next(queue for queue in queues if (owners[queue] is fleet) == (request.param == "node_of_fleet"))
     scene = Scene(shards, [queue for queue in queues if queue != away], away, owners[away])
     yield scene
-    scene.node.resume() if scene.node.running else scene.come_back()
+    scene.node.resume() if scene.node.running else scene.start()
     with shards.client() as client:
         assert_consistent(client, namespace)
         client.delete(*keys_of(client, namespace), "")
@@ -173,10 +178,10 @@ async def test_running_worker_goes_on_with_other_queues(
     """It runs the jobs of the other queues, logs the outage once with queue and node, and joins the queue again."""
     async with work.working():
         await work.ran(await work.enqueue(*scene.queues))
-        await in_thread(scene.leave)
+        await scene.leave()
         await work.ran(await work.enqueue(*scene.here, count=20, prefix="meanwhile"))
         await until(lambda: outages(caplog))
-        await in_thread(scene.come_back)
+        await scene.come_back()
         await joined(caplog)
         await work.ran(await work.enqueue(*scene.queues, prefix="after"))
     assert set(work.runs.values()) == {1}
@@ -191,10 +196,10 @@ async def test_worker_that_starts_goes_on_with_other_queues(
 ) -> None:
     """A worker that starts while the node is away serves the other queues, and joins the queue when it is back."""
     await make(scene.cluster.url_of_all).enqueue([job("early", queue=scene.away, task=f"work-{scene.away}")])
-    await in_thread(scene.leave)
+    await scene.leave()
     async with work.working():
         await work.ran(await work.enqueue(*scene.here, count=20))
-        await in_thread(scene.come_back)
+        await scene.come_back()
         await joined(caplog)
         await work.ran(["early"])
     assert set(work.runs.values()) == {1}
@@ -224,7 +229,7 @@ async def test_worker_goes_on_while_node_hangs(
 
 async def test_burst_waits_a_lease_for_queue_that_is_away(scene: Scene, work: App) -> None:
     """It runs what can be reached, and then ends with the error that names the queue."""
-    await in_thread(scene.leave)
+    await scene.leave()
     ids = await work.enqueue(*scene.here)
     with pytest.raises(PartlyUnavailable, match=f"queues {scene.away} cannot be reached"):
         await Worker(work.app, burst=True, lease=1, handle_signals=False).run()
@@ -244,79 +249,26 @@ async def test_new_client_uses_other_queues(scene: Scene, make: Make, end: str) 
         await broker.enqueue([job("a", queue=scene.away)])
 
 
-class TestParts:
+class TestParts(SeveralStoresContract):
     """What a call on several queues does for those that can be reached, and says of the others."""
 
     @pytest.fixture
     async def broker(self, scene: Scene, make: Make) -> RedisBroker:
-        """A broker with a job in each queue."""
+        """A connected broker."""
         broker = make(scene.cluster.url_of_all)
         await broker.connect()
-        for queue in scene.queues:
-            await broker.enqueue([job(f"job-{queue}", queue=queue)])
         return broker
 
-    async def _leases(self, broker: RedisBroker, scene: Scene, lease: float = 60.0) -> dict[str, Lease]:
-        claim = await broker.claim(request(queues=tuple(scene.queues), lease=lease))
-        return {lease.queue: lease for lease in claim.leases}
-
-    async def test_claim_returns_leases_of_other_queues(self, scene: Scene, broker: RedisBroker) -> None:
-        """The error has the claim, and a later claim has the job of the queue."""
-        await in_thread(scene.leave)
-        with pytest.raises(PartlyUnavailable) as caught:
-            await broker.claim(request(queues=tuple(scene.queues)))
-        assert {lease.queue for lease in caught.value.answer.leases} == set(scene.here)
-        assert [*caught.value.away] == [scene.away]
-        await in_thread(scene.come_back)
-        async with asyncio.timeout(PATIENCE):
-            while not (leases := await _claimed(broker, tuple(scene.queues))):
-                await asyncio.sleep(0.05)
-        assert [(lease.queue, lease.attempt) for lease in leases] == [(scene.away, 1)]
-
-    async def test_settle_writes_those_of_other_queues(self, scene: Scene, broker: RedisBroker) -> None:
-        """Each settlement has an answer, or none if it was not written; it can be written when the node is back."""
-        leases = await self._leases(broker, scene)
-        await in_thread(scene.leave)
-        settlements = [Completed(lease=leases[queue], retain_for=60) for queue in scene.queues]
-        with pytest.raises(PartlyUnavailable) as caught:
-            await broker.settle(settlements)
-        assert caught.value.answer == [Settled.DONE, Settled.DONE, None]
-        assert [*caught.value.away] == [scene.away]
-        await in_thread(scene.come_back)
-        assert await _repeated(lambda: broker.settle(settlements)) == [Settled.ALREADY, Settled.ALREADY, Settled.DONE]
-
-    async def test_extend_returns_lost_leases_of_other_queues(self, scene: Scene, broker: RedisBroker) -> None:
-        """A lease that was lost is reported, although others cannot be extended now."""
-        leases = await self._leases(broker, scene)
-        lost = leases[scene.here[0]]
-        await broker.cancel_job(lost.job_id, queue=lost.queue)
-        await in_thread(scene.leave)
-        with pytest.raises(PartlyUnavailable) as caught:
-            await broker.extend([*leases.values()], seconds=60)
-        assert caught.value.answer == [lost]
-        assert [*caught.value.away] == [scene.away]
-        await in_thread(scene.come_back)
-        assert await _repeated(lambda: broker.extend([leases[scene.away]], seconds=60)) == []
-
-    async def test_reap_returns_jobs_of_other_queues(self, scene: Scene, broker: RedisBroker) -> None:
-        """Leases of the other queues are taken back."""
-        for queue in scene.queues:
-            await broker.reap([queue], lease=0.3)
-        await self._leases(broker, scene, lease=0.1)
-        await in_thread(scene.leave)
-        reaped: dict[str, Reaped] = {}
-        async with asyncio.timeout(PATIENCE):
-            while len(reaped) < len(scene.here):
-                with pytest.raises(PartlyUnavailable) as caught:
-                    await broker.reap(scene.queues, lease=0.3)
-                reaped |= {one.queue: one for one in caught.value.answer}
-                await asyncio.sleep(0.05)
-        assert reaped.keys() == set(scene.here)
+    @pytest.fixture
+    def stores(self, scene: Scene) -> Scene:
+        """The nodes of its queues."""
+        return scene
 
     async def test_claim_whose_answer_was_not_heard_is_released(
         self, scene: Scene, make: Make, broker: RedisBroker
     ) -> None:
         """The node leases its job for a claim that the worker has given up: the next claim gets it, as a first attempt."""
+        await self.enqueue_to_all(broker, scene)
         worker, queues = make(scene.cluster.url_of_all, timeout=1.0), (scene.away, *scene.here)
         await worker.claim(request(0, queues=queues))
         scene.node.pause()
@@ -330,7 +282,8 @@ class TestParts:
 
     async def test_stats_have_other_queues(self, scene: Scene, broker: RedisBroker) -> None:
         """The error has the counts of the queues that can be read, if the names of the queues can be read."""
-        await in_thread(scene.leave)
+        await self.enqueue_to_all(broker, scene)
+        await scene.leave()
         with pytest.raises(BrokerUnavailable) as caught:
             await broker.queue_stats()
         if isinstance(caught.value, PartlyUnavailable):
@@ -345,16 +298,6 @@ async def _claimed(broker: RedisBroker, queues: tuple[str, ...]) -> list[Lease]:
         return leases
 
 
-async def _repeated(call: Callable[[], Any]) -> Any:
-    """Return the answer of a call that is repeated while the broker is away, as a worker does."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            try:
-                return await call()
-            except BrokerUnavailable:
-                await asyncio.sleep(0.05)
-
-
 async def test_no_job_is_lost_or_run_twice(scene: Scene, work: App, caplog: pytest.LogCaptureFixture) -> None:
     """Jobs that run, wait or have ended when the node goes away run once, also if it is away for longer than a lease."""
     work.lasts = 0.2
@@ -363,10 +306,10 @@ async def test_no_job_is_lost_or_run_twice(scene: Scene, work: App, caplog: pyte
         async with asyncio.timeout(PATIENCE):
             while sum(work.runs.values()) < 30:
                 await asyncio.sleep(0.01)
-        await in_thread(scene.leave)
+        await scene.leave()
         await work.ran([id for id in ids if scene.away not in id])
         await asyncio.sleep(2)  # two leases
-        await in_thread(scene.come_back)
+        await scene.come_back()
         await work.ran(ids)
     assert work.runs == Counter(ids)
     stats = await work.app.broker.queue_stats()  # type: ignore[attr-defined]  # a RedisBroker
@@ -392,13 +335,13 @@ async def test_crons_of_other_queues_fire(scene: Scene, work: App, make: Make, s
                 await asyncio.sleep(0.05)
 
     if starts == "while_away":
-        await in_thread(scene.leave)
+        await scene.leave()
     async with work.working():
         await fire()
         if starts == "before":
-            await in_thread(scene.leave)
+            await scene.leave()
             await fire()
-        await in_thread(scene.come_back)
+        await scene.come_back()
         async with asyncio.timeout(PATIENCE):
             count = ticks[scene.away]
             while ticks[scene.away] < count + 2:
@@ -411,7 +354,7 @@ async def test_doctor_names_node_and_queues_that_are_away(scene: Scene, make: Ma
     broker = make(scene.cluster.url_of_all)
     for queue in scene.queues:
         await broker.enqueue([job("a", queue=queue)])
-    await in_thread(scene.leave)
+    await scene.leave()
     findings = {finding.subject: finding for finding in await broker.diagnose()}
     lost = findings[f"server 127.0.0.1:{scene.node.port}"]
     assert (lost.level, lost.text.partition(":")[0]) == (Level.FAIL, "cannot be reached, and was not checked")

@@ -19,6 +19,7 @@ from aioq.testing.contracts.migratable import MigratableContract as MigratableCo
 from aioq.testing.contracts.queue_control import QueueControlContract as QueueControlContract  # noqa: E402
 from aioq.testing.contracts.scheduler import SchedulerContract as SchedulerContract  # noqa: E402
 from aioq.testing.contracts.schedules import SchedulesContract as SchedulesContract  # noqa: E402
+from aioq.testing.contracts.several_stores import SeveralStoresContract as SeveralStoresContract  # noqa: E402
 from aioq.testing.contracts.signals import SignalsContract as SignalsContract  # noqa: E402
 from aioq.testing.contracts.statistics import StatisticsContract as StatisticsContract  # noqa: E402
 from aioq.testing.contracts.suspects import SuspectContract as SuspectContract  # noqa: E402
@@ -41,6 +42,7 @@ __all__ = [
     "QueueControlContract",
     "SchedulerContract",
     "SchedulesContract",
+    "SeveralStoresContract",
     "SignalsContract",
     "StatisticsContract",
     "SuspectContract",
