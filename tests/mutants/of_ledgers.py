@@ -70,8 +70,8 @@ LEDGERS = [
         "waiting-job-counts-as-started",
         "A second job of an entry waits although the first one was not started.",
         "entries.py",
-        'RunJob.of(JobState(job["state"]), job["attempt"])',
-        'RunJob.of(JobState(job["state"]), 1)',
+        'RunJob.of(JobState(job["state"]), job["attempt"], held_up=held_up)',
+        'RunJob.of(JobState(job["state"]), 1, held_up=held_up)',
     ),
     Mutant(
         "decision-is-not-saved",
