@@ -13,6 +13,7 @@ from aioq_sqlite.claiming import ClaimRole
 from aioq_sqlite.database import Database
 from aioq_sqlite.doctor import DiagnosableRole
 from aioq_sqlite.enqueueing import EnqueueRole
+from aioq_sqlite.failures import FailuresRole
 from aioq_sqlite.leases import LeaseRole
 from aioq_sqlite.ledger import LedgerRole
 from aioq_sqlite.lookup import JobStoreRole
@@ -32,6 +33,7 @@ class SqliteBroker(
     SettleRole,
     LeaseRole,
     JobStoreRole,
+    FailuresRole,
     WorkerRole,
     SignalsRole,
     LedgerRole,

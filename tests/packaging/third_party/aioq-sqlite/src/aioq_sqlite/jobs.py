@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from aioq.model.attempts import add_attempt
+from aioq.model.failures import FAILURE_STATES, MAX_FAILURES, Cause, describe_failure
 from aioq.model.job import Attempt, AttemptOutcome, Failure, JobRecord, Lease
 from aioq.model.states import JobState, Verb, after
 from aioq.model.suspects import CrashHistory
@@ -81,10 +83,30 @@ def end(transaction: Transaction, row: sqlite3.Row, verb: Verb, retain_for: floa
     now = transaction.now
     if row["awaited"]:
         transaction.signal("result", result_name(row["queue"], row["id"]))
+    if (state := after(JobState(row["state"]), verb)) in FAILURE_STATES:
+        ended = {"state": state, "finished_at": now, "forget_at": now + retain_for, "awaited": 0}
+        _list_failure(transaction, dict(row) | changes | ended)
     if retain_for > 0:
         return move(transaction, row, verb, finished_at=now, forget_at=now + retain_for, awaited=0, **changes)
     transaction.execute("DELETE FROM jobs WHERE number = ?", (row["number"],))
-    return after(JobState(row["state"]), verb)
+    return state
+
+
+def _list_failure(transaction: Transaction, job: dict[str, Any]) -> None:
+    queue = job["queue"]
+    causes = transaction.execute("SELECT DISTINCT task, type, place FROM failures WHERE queue = ?", (queue,))
+    failure = describe_failure(record_of(job), [Cause(*cause) for cause in causes])
+    cause = failure.cause
+    transaction.execute(
+        "REPLACE INTO failures (queue, id, task, type, place, failed_at, failure, job) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            queue, failure.failure_id, cause.task, cause.type, cause.place, failure.failed_at,
+            msgspec.json.encode(failure), msgspec.msgpack.encode(job),
+        ),
+    )  # fmt: skip
+    oldest = "SELECT number FROM failures WHERE queue = ? ORDER BY number DESC LIMIT 1 OFFSET ?"
+    if number := transaction.value(oldest, queue, MAX_FAILURES):
+        transaction.execute("DELETE FROM failures WHERE queue = ? AND number <= ?", (queue, number))
 
 
 def result_name(queue: str, job_id: str) -> str:
@@ -103,7 +125,7 @@ def history_of(row: sqlite3.Row) -> CrashHistory:
     return CrashHistory(row["crashes"], row["probation"], row["crashed_since"])
 
 
-def record_of(row: sqlite3.Row) -> JobRecord:
+def record_of(row: sqlite3.Row | Mapping[str, Any]) -> JobRecord:
     """Return the public record of a job."""
     fields = {field: row[field] for field in JobRecord.__struct_fields__}
     fields["state"] = state = JobState(row["state"])

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from aioq.model.failures import failure_id_of
 from aioq.model.job import AttemptOutcome, CancelledRun, JobRecord, QueueStats
 from aioq.model.states import FINAL_STATES, JobState, Verb
 from aioq_sqlite.database import Role
@@ -22,7 +23,7 @@ from aioq_sqlite.jobs import (
 )
 from aioq_sqlite.transaction import Transaction
 
-__all__ = ["JobStoreRole"]
+__all__ = ["JobStoreRole", "replay"]
 
 # Suspects, then observed jobs in the order in which they are claimed, then others.
 PENDING_ORDER = (
@@ -34,7 +35,8 @@ COUNTS = (
     "SELECT name AS queue, COUNT(*) FILTER (WHERE state = 'pending') AS pending,"
     " COUNT(*) FILTER (WHERE state IN ('scheduled', 'retrying')) AS scheduled,"
     " COUNT(*) FILTER (WHERE state = 'running') AS running, COUNT(*) FILTER (WHERE state = 'dead') AS dead,"
-    " COUNT(*) FILTER (WHERE state = 'expired') AS expired"
+    " COUNT(*) FILTER (WHERE state = 'expired') AS expired,"
+    " (SELECT COUNT(*) FROM failures WHERE failures.queue = name) AS failed"
     " FROM queues LEFT JOIN jobs ON queue = name WHERE held_jobs GROUP BY name ORDER BY name"
 )
 
@@ -67,7 +69,7 @@ class JobStoreRole(Role):
 
     async def retry_job(self, job_id: str, *, queue: str) -> bool:
         """Return an ended job to its queue; see `aioq.protocols.JobStore.retry_job`."""
-        return await self._transact(lambda transaction: _replay(transaction, queue, job_id))
+        return await self._transact(lambda transaction: replay(transaction, queue, job_id))
 
     async def _list(self, queue: str, state: JobState, order: str, limit: int, offset: int) -> list[JobRecord]:
         query = f"SELECT * FROM jobs WHERE queue = ? AND state = ? ORDER BY {order} LIMIT ? OFFSET ?"
@@ -90,10 +92,13 @@ def _cancel(transaction: Transaction, queue: str, job_id: str) -> bool:
     return True
 
 
-def _replay(transaction: Transaction, queue: str, job_id: str) -> bool:
+def replay(transaction: Transaction, queue: str, job_id: str) -> bool:
+    """Return an ended job to its queue, and take its failure off the list; False if it cannot be replayed."""
     row = find(transaction, queue, job_id)
     if row is None or row["state"] not in FINAL_STATES - {JobState.COMPLETED}:
         return False
     fresh: dict[str, Any] = {**dict.fromkeys(("finished_at", "forget_at", "reason")), **CLEARED, **STARTED}
     line_up(transaction, row, Verb.REPLAY, attempt=0, **fresh)
+    failure_id = failure_id_of(job_id, row["enqueued_at"])
+    transaction.execute("DELETE FROM failures WHERE queue = ? AND id = ?", (queue, failure_id))
     return True

@@ -23,6 +23,7 @@ MIGRATIONS = {
     "4: table of schedules that clients store": "4_schedules.sql",
     "5: attempts of jobs": "5_attempts.sql",
     "6: tables of counts": "6_counts.sql",
+    "7: table of failures": "7_failures.sql",
 }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
+from aioq.model.failures import FAILURE_TTL
+
 __all__ = ["Transaction"]
 
 KEPT_SIGNALS = 10_000
@@ -27,6 +29,7 @@ class Transaction:
         due = "UPDATE jobs SET state = 'pending' WHERE state IN ('scheduled', 'retrying') AND run_at <= ?"
         self.execute(due, (self.now,))
         self.execute("DELETE FROM jobs WHERE forget_at <= ?", (self.now,))
+        self.execute("DELETE FROM failures WHERE failed_at <= ?", (self.now - FAILURE_TTL,))
 
     def row(self, query: str, *values: object) -> sqlite3.Row | None:
         """Return the first row of a query."""
