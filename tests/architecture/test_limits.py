@@ -45,6 +45,7 @@ def test_example_broker_with_every_protocol_is_short() -> None:
 
 
 @pytest.mark.skipif(not {"redis", "valkey"} & found().keys(), reason="no server is installed")
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("name", RECORDED)
 def test_call_path_stays_in_few_files(name: str) -> None:
     """The files and the changes of file of a recorded call path are limited."""
