@@ -84,8 +84,7 @@ def state_of(transaction: Transaction, entry: Entry) -> EntryState:
     """Return what the decision on a claim depends on."""
     definition, run, job = entry.definition, entry.state.run, RunJob.ENDED
     if run and run.has_job:
-        earlier = RunJob.ENDED if run.after is None else job_of(transaction, entry, run.after)
-        job = job_of(transaction, entry, run.tick, held_up=earlier is not RunJob.ENDED)
+        job = job_of(transaction, entry, run.tick, held_up=job_of(transaction, entry, run.after) is not RunJob.ENDED)
     return replace(
         entry.state,
         registered=definition and definition.fingerprint,
@@ -95,9 +94,9 @@ def state_of(transaction: Transaction, entry: Entry) -> EntryState:
     )
 
 
-def job_of(transaction: Transaction, entry: Entry, tick: int, *, held_up: bool = False) -> RunJob:
-    """Return where the job of a tick stands."""
-    job = find(transaction, entry.key.queue, tick_id(entry.key.name, tick / 1000))
+def job_of(transaction: Transaction, entry: Entry, tick: int | None, *, held_up: bool = False) -> RunJob:
+    """Return where the job of a tick stands; it has ended without a tick."""
+    job = None if tick is None else find(transaction, entry.key.queue, tick_id(entry.key.name, tick / 1000))
     return RunJob.of(JobState(job["state"]), job["attempt"], held_up=held_up) if job else RunJob.ENDED
 
 
