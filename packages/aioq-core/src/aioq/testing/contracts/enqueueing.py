@@ -72,6 +72,18 @@ class EnqueueContract(BrokerSuite):
         await broker.enqueue([self.job(id) for id in ids])
         assert [lease.job_id for lease in await self.claim(broker, 2000)] == ids
 
+    async def test_enqueue_longest_names_are_kept(self, broker: Broker) -> None:
+        """Names of the greatest length, of all characters that are allowed, come back, and case counts."""
+        queue, id = "Az09_.-".ljust(64, "q"), "Az09_.:@/+=-".ljust(200, "j")
+        task = "Tz09_.:-".ljust(200, "t")
+        worker, request = "Wz09_.:@/+=-".ljust(200, "w"), "".join(map(chr, range(33, 97)))
+        jobs = [self.job(id, queue=queue, task=task), self.job(id.upper(), queue=queue)]
+        assert await broker.enqueue(jobs) == [True, True]
+        asked = ClaimRequest(worker_id=worker, queues=(queue,), limit=1, lease=60, request_id=request)
+        (lease,) = (await broker.claim(asked)).leases
+        assert (lease.job_id, lease.queue, lease.task, lease.worker_id) == (id, queue, task, worker)
+        assert (await broker.claim(asked)).leases == [lease]
+
     async def test_enqueue_payload_is_any_bytes(self, broker: Broker) -> None:
         """Payloads of any bytes are returned unchanged."""
         payloads = [b"", b"\x00\xff\r\n\n", bytes(range(256)), "ü€".encode(), b"x" * 100_000]

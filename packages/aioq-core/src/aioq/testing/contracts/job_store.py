@@ -81,6 +81,12 @@ class JobStoreContract(TransitionContract, StoredIdentityContract):
         assert record.started_at is not None
         assert record.started_at >= record.enqueued_at
 
+    async def test_get_job_texts_of_failure_are_kept(self, broker: Broker, store: JobStore) -> None:
+        """The texts of a failure come back with any characters that UTF-8 can encode."""
+        failure = Failure("Ü.Error", "a\x00b \n\r '\" \\ €𝄞", "line 1\n  line 2\x00\x7f", "shop.tasks:send")
+        await self.settled(broker, Failed(lease=await self.leased(broker), failure=failure, retain_for=60))
+        assert (await self.record(store)).failure == failure
+
     async def test_get_job_completed_job_has_result(self, broker: Broker, store: JobStore) -> None:
         """The result is stored for `retain_for` seconds, and no longer."""
         lease = await self.leased(broker)

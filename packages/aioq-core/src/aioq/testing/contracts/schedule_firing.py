@@ -183,6 +183,16 @@ class ScheduleFiringContract(SchedulesSuite):
             ("p", tick_id("b", now + 0.25)), ("q", tick_id("a", now + 0.25)), ("q", tick_id("c", now + 0.25)),
         ]  # fmt: skip
 
+    async def test_fire_schedules_hundred_at_once(self, broker: Broker, schedules: Schedules) -> None:
+        """One call fires a hundred schedules."""
+        now = await self.now_of(schedules)
+        for n in range(100):
+            await self.put(schedules, self.stored(f"s{n}"), now)
+        due = await schedules.reserve_schedules(["q"], ["tasks.work"], limit=100, seconds=60)
+        firings = [self.firing(record, now, next_due=now + 60) for record in due.schedules]
+        assert await schedules.fire_schedules(firings) == [WON] * 100
+        assert len({lease.job_id for lease in await self.claim(broker, 200)}) == 100
+
     async def test_fire_schedules_signed_payload_is_that_of_claim(self, broker: Broker, schedules: Schedules) -> None:
         """The job has the payload that the claim gives for its tick, and not the stored one."""
         now = await self.now_of(schedules)

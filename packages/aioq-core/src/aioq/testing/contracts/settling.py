@@ -119,6 +119,16 @@ class SettleContract(BrokerSuite):
         assert await broker.enqueue([self.job("a")]) == [False]
         assert await self.claim(broker) == []
 
+    async def test_settle_several_queues_answers_in_order(self, broker: Broker) -> None:
+        """The settlements of one call may be of several queues; the answers are in their order."""
+        await broker.enqueue([self.job("a", queue=queue) for queue in ("p", "q", "r")])
+        leases = {lease.queue: lease for lease in await self.claim(broker, queues=("p", "q", "r"))}
+        done = Completed(lease=leases["q"], retain_for=60)
+        assert await broker.settle([done]) == [Settled.DONE]
+        put_back, other = Retried(lease=leases["r"], delay=60), Completed(lease=leases["p"])
+        assert await broker.settle([put_back, done, other]) == [Settled.DONE, Settled.ALREADY, Settled.DONE]
+        assert await self.claim(broker, queues=("p", "q", "r")) == []
+
     async def test_settle_release_latest_goes_first(self, broker: Broker) -> None:
         """Of jobs that were released one after the other, the latest goes first."""
         await broker.enqueue([self.job("a"), self.job("b"), self.job("c")])
