@@ -8,6 +8,7 @@ from aioq.backends import MemoryBroker
 from aioq.testing import (
     AttemptHistoryContract,
     BrokerContract,
+    ChangeLogContract,
     FailuresContract,
     JobStoreContract,
     QueueControlContract,
@@ -32,6 +33,7 @@ class TestMemoryBroker(
     TickLedgerContract,
     SchedulesContract,
     QueueControlContract,
+    ChangeLogContract,
     StatisticsContract,
 ):
     """Everything that a broker can be asked for."""

@@ -9,6 +9,7 @@ import pytest
 from aioq.testing import (
     AttemptHistoryContract,
     BrokerContract,
+    ChangeLogContract,
     DiagnosableContract,
     FailuresContract,
     JobStoreContract,
@@ -42,6 +43,7 @@ class TestRedisBroker(
     TickLedgerContract,
     SchedulesContract,
     QueueControlContract,
+    ChangeLogContract,
     StatisticsContract,
     DiagnosableContract,
 ):

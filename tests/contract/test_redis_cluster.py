@@ -10,6 +10,7 @@ import pytest
 from aioq.testing import (
     AttemptHistoryContract,
     BrokerContract,
+    ChangeLogContract,
     DiagnosableContract,
     FailuresContract,
     JobStoreContract,
@@ -66,6 +67,7 @@ class TestRedisBrokerOnACluster(
     TickLedgerContract,
     SchedulesContract,
     QueueControlContract,
+    ChangeLogContract,
     StatisticsContract,
     DiagnosableContract,
 ):

@@ -22,7 +22,8 @@ Helper: TypeAlias = Callable[[str], str]
 COMMANDS = (
     "worker", "cron list", "cron next", "cron explain", "cron run", "cron pause", "cron resume", "cron add", "cron remove",
     "cron backfill",
-    "cron history", "cron diff", "jobs show", "jobs failures", "jobs failures dismiss", "tasks diff", "check", "doctor", "broker migrate", "web", "demo",
+    "cron history", "cron diff", "jobs show", "jobs failures", "jobs failures dismiss", "queues list", "queues pause",
+    "queues resume", "tasks diff", "tasks stop", "tasks restore", "check", "doctor", "broker migrate", "web", "demo",
 )  # fmt: skip
 
 GROUPS = {command.split()[0] for command in COMMANDS if " " in command}

@@ -7,7 +7,17 @@ from typing import Any
 
 from aioq.backends import MemoryBroker
 from aioq.conformance import members
-from aioq.protocols import Broker, Failures, JobStore, Schedules, Signals, TickLedger, WorkerRegistry
+from aioq.protocols import (
+    Broker,
+    ChangeLog,
+    Failures,
+    JobStore,
+    QueueControl,
+    Schedules,
+    Signals,
+    TickLedger,
+    WorkerRegistry,
+)
 from aioq.testing import VirtualClock
 
 __all__ = ["NOON", "FarBroker"]
@@ -33,7 +43,7 @@ def _passed_on(name: str) -> Callable[..., Any]:
     return lambda self, *args, **kwargs: getattr(self.near, name)(*args, **kwargs)
 
 
-for _protocol in (Broker, JobStore, Failures, Schedules, Signals, TickLedger, WorkerRegistry):
+for _protocol in (Broker, ChangeLog, JobStore, QueueControl, Failures, Schedules, Signals, TickLedger, WorkerRegistry):
     for _name in members(_protocol):
         if _name != "protocol_version":
             setattr(FarBroker, _name, _passed_on(_name))

@@ -18,7 +18,15 @@ from tests.redis.job_helpers import claim, job
 
 LUA = files("aioq_redis").joinpath("lua")
 
-FLEET = ("add_counts", "renew_registration", "heartbeat", "open_version", "register_app", "announce_pause")
+FLEET = (
+    "add_counts",
+    "renew_registration",
+    "heartbeat",
+    "note_change",
+    "open_version",
+    "register_app",
+    "announce_pause",
+)
 """Scripts on the keys of the fleet; those of all others are a queue's."""
 
 ENDED = [state.value for state in ENDED_LETTERS]

@@ -19,6 +19,7 @@ from aioq_redis.cron.ledger import TickLedgerRole
 from aioq_redis.cron.registry import CronRegistryRole
 from aioq_redis.cron.schedules import SchedulesRole
 from aioq_redis.doctor import Doctor
+from aioq_redis.jobs.changes import ChangeLogRole
 from aioq_redis.jobs.claim import ClaimRole
 from aioq_redis.jobs.enqueue import EnqueueRole
 from aioq_redis.jobs.failures import FailuresRole
@@ -45,7 +46,7 @@ logger = logging.getLogger("aioq.redis")
 
 class RedisBroker(
     EnqueueRole, ClaimRole, ReapRole, JobStoreRole, FailuresRole, SignalsRole, WorkerRegistryRole, TickLedgerRole,
-    CronRegistryRole, SchedulesRole, QueueControlRole, StatisticsRole,
+    CronRegistryRole, SchedulesRole, QueueControlRole, ChangeLogRole, StatisticsRole,
 ):  # fmt: skip
     """Stores jobs and cron entries in Redis 6.2 or later, or in Valkey. Any number of processes share them.
 

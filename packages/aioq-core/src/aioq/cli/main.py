@@ -66,7 +66,22 @@ COMMANDS: Final[Mapping[str, str | Group]] = {
             ),
         },
     ),
-    "tasks": Group("compare tasks", {"diff": "aioq.cli.tasks.diff"}),
+    "queues": Group(
+        "show and control queues",
+        {
+            "list": "aioq.cli.queues.list",
+            "pause": "aioq.cli.queues.pause",
+            "resume": "aioq.cli.queues.pause",
+        },
+    ),
+    "tasks": Group(
+        "compare and control tasks",
+        {
+            "diff": "aioq.cli.tasks.diff",
+            "stop": "aioq.cli.tasks.stop",
+            "restore": "aioq.cli.tasks.stop",
+        },
+    ),
     "check": "aioq.cli.check",
     "doctor": "aioq.cli.doctor",
     "demo": "aioq.cli.demo.command",

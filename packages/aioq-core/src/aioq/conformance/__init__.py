@@ -16,6 +16,7 @@ from aioq.errors import BrokerConfigError
 from aioq.protocols import (
     PROTOCOL_VERSION,
     Broker,
+    ChangeLog,
     Diagnosable,
     Failures,
     JobStore,
@@ -52,6 +53,7 @@ OPTIONAL: Final[tuple[type, ...]] = (
     TickLedger,
     Schedules,
     QueueControl,
+    ChangeLog,
     Statistics,
     Diagnosable,
     Migratable,

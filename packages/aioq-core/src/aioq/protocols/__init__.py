@@ -17,6 +17,7 @@ has the answer of the queues that it reached; docs/writing-a-broker.md says in w
 
 from aioq.protocols.broker import PROTOCOL_VERSION as PROTOCOL_VERSION
 from aioq.protocols.broker import Broker as Broker
+from aioq.protocols.control import ChangeLog as ChangeLog
 from aioq.protocols.control import QueueControl as QueueControl
 from aioq.protocols.diagnostics import Diagnosable as Diagnosable
 from aioq.protocols.failures import Failures as Failures
@@ -43,6 +44,7 @@ __all__ = [
     "TickLedger",
     "Schedules",
     "QueueControl",
+    "ChangeLog",
     "Statistics",
     "Diagnosable",
     "Migratable",

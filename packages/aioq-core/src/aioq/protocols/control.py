@@ -1,12 +1,13 @@
-"""Defines the optional protocol of a broker that keeps the jobs of a queue or a task waiting."""
+"""Defines the optional protocols of a broker that obeys a person, and of one that records what persons do."""
 
 from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+from aioq.model.changes import Change
 from aioq.model.stops import Stop
 
-__all__ = ["QueueControl"]
+__all__ = ["ChangeLog", "QueueControl"]
 
 
 @runtime_checkable
@@ -59,4 +60,21 @@ class QueueControl(Protocol):
 
     async def list_stops(self) -> list[Stop]:
         """Return the orders that are in force, sorted by queue, and of a queue its pause before its tasks."""
+        ...
+
+
+@runtime_checkable
+class ChangeLog(Protocol):
+    """A broker that records what persons have changed. Commands that change something note it."""
+
+    async def note_change(self, change: Change) -> None:
+        """Record a change. Of more than `MAX_CHANGES` of `aioq.model.changes`, the oldest are forgotten.
+
+        Raises:
+            ValueError: A text of it is too long, or one is empty that must not be.
+        """
+        ...
+
+    async def list_changes(self, *, limit: int = 100, subject: str | None = None) -> list[Change]:
+        """Return the latest changes, the newest first; only those of `subject`, if one is given."""
         ...

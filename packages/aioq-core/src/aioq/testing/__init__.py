@@ -11,6 +11,7 @@ pytest.register_assert_rewrite("aioq.testing.contracts", "aioq.testing.machines"
 from aioq.testing.clock import VirtualClock as VirtualClock  # noqa: E402
 from aioq.testing.contracts.attempt_history import AttemptHistoryContract as AttemptHistoryContract  # noqa: E402
 from aioq.testing.contracts.broker import BrokerContract as BrokerContract  # noqa: E402
+from aioq.testing.contracts.change_log import ChangeLogContract as ChangeLogContract  # noqa: E402
 from aioq.testing.contracts.diagnosable import DiagnosableContract as DiagnosableContract  # noqa: E402
 from aioq.testing.contracts.failures import FailuresContract as FailuresContract  # noqa: E402
 from aioq.testing.contracts.faults import FaultContract as FaultContract  # noqa: E402
@@ -32,6 +33,7 @@ from aioq.testing.faults import FaultyBroker as FaultyBroker  # noqa: E402
 __all__ = [
     "AttemptHistoryContract",
     "BrokerContract",
+    "ChangeLogContract",
     "DiagnosableContract",
     "FailuresContract",
     "FaultContract",

@@ -63,6 +63,7 @@ Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{n
     pauses      hash    queue and name of a paused entry -> time of the pause
     stopped_queues
                 set     names of the queues of which a person has ever stopped something
+    changes     list    the latest 1,000 changes that persons have made, the newest first
     workers     zset    ids of the workers that are up
     worker:<id> string  the latest heartbeat of a worker
     counted     zset    names of the series of counts, by the time at which they were last counted; 2,000 at most
@@ -118,6 +119,7 @@ TYPES: Final = {
     "attempts": "hash",
     "attendance": "zset",
     "awaited": "string",
+    "changes": "list",
     "claim": "string",
     "copied": "string",
     "counted": "zset",
@@ -169,8 +171,8 @@ FAILURE_LIST: Final = ("failures", "failure_times", "failure_causes", "failure_g
 
 FLEET: Final = frozenset(
     {
-        *("apps", "attendance", "counted", "counts", "crons", "pauses", "queue_names", "registrations", "reported"),
-        *("stopped_queues", "version", "worker", "workers"),
+        *("apps", "attendance", "changes", "counted", "counts", "crons", "pauses", "queue_names", "registrations"),
+        *("reported", "stopped_queues", "version", "worker", "workers"),
     }
 )  # fmt: skip
 """Keys of the fleet. All others belong to a queue."""
@@ -187,7 +189,7 @@ WITHOUT_TTL: Final = frozenset(
     {
         *("attempts", "due", "cancelled_ids", "jobs", "leased", "queue_names", "ready", "runs", "suspects", "wake"),
         *("schedules", "schedule_names", "scheduled_tasks", "schedule_moments"),
-        *("held", "stopped_queues", "stops"),
+        *("changes", "held", "stopped_queues", "stops"),
     }
 )  # fmt: skip
 """Keys without a time to live. Jobs that have not ended, names that an application uses, or stored schedules bound

@@ -34,6 +34,7 @@ FOLDERS: Final = {
         "list_failures",
         "list_ready",
         "missing_rights",
+        "note_change",
         "nudge",
         "pass_on_resume",
         "pause_queue",

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 
 from anyio import Event
 
-from aioq.backends.memory.control import QueueControlRole
+from aioq.backends.memory.control import ChangeLogRole, QueueControlRole
 from aioq.backends.memory.failure_store import FailuresRole
 from aioq.backends.memory.jobs import JobStoreRole, JobTable
 from aioq.backends.memory.leases import LeaseRole
@@ -22,7 +22,9 @@ from aioq.model.states import FINAL_STATES
 __all__ = ["MemoryBroker"]
 
 
-class MemoryBroker(LeaseRole, JobStoreRole, FailuresRole, SchedulesRole, QueueControlRole, StatisticsRole):
+class MemoryBroker(
+    LeaseRole, JobStoreRole, FailuresRole, SchedulesRole, QueueControlRole, ChangeLogRole, StatisticsRole
+):
     """Keeps jobs in the memory of this process: for tests, demos and programs without a server.
 
     Clients and workers must share the object. A thread may enqueue in an event loop of its own, with `asyncio.run`; a

@@ -1,11 +1,15 @@
-"""Implements `QueueControl` of the memory broker: paused queues and stopped tasks."""
+"""Implements `QueueControl` and `ChangeLog` of the memory broker."""
 
 from __future__ import annotations
 
-from aioq.backends.memory.jobs import MemoryRole
+from collections import deque
+from itertools import islice
+
+from aioq.backends.memory.jobs import JobTable, MemoryRole
+from aioq.model.changes import MAX_CHANGES, Change, check_change
 from aioq.model.stops import MAX_STOPPED, Stop, TooManyStops, check_stop, stop_again
 
-__all__ = ["QueueControlRole"]
+__all__ = ["ChangeLogRole", "QueueControlRole"]
 
 
 class QueueControlRole(MemoryRole):
@@ -57,3 +61,21 @@ class QueueControlRole(MemoryRole):
             stops += [jobs.pause] if jobs.pause else []
             stops += [jobs.stopped[task].stop for task in sorted(jobs.stopped)]
         return stops
+
+
+class ChangeLogRole(MemoryRole):
+    """Implements `aioq.protocols.ChangeLog`."""
+
+    def __init__(self, table: JobTable) -> None:
+        super().__init__(table)
+        self._changes: deque[Change] = deque(maxlen=MAX_CHANGES)
+
+    async def note_change(self, change: Change) -> None:
+        """Record a change; see `aioq.protocols.ChangeLog.note_change`."""
+        check_change(change)
+        self._changes.appendleft(change)
+
+    async def list_changes(self, *, limit: int = 100, subject: str | None = None) -> list[Change]:
+        """Return the latest changes; see `aioq.protocols.ChangeLog.list_changes`."""
+        found = (change for change in self._changes if subject in (None, change.subject))
+        return list(islice(found, max(limit, 0)))

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from aioq.cli.arguments import Commands, add_entry, add_json
 from aioq.cli.broker_access import ask_ledger
+from aioq.cli.changes import note_change
 from aioq.cli.cron.manual import user_at_host
 from aioq.cli.cron.overview import next_runs_of
 from aioq.cli.cron.stored import entry_named
@@ -57,7 +58,9 @@ def pause(arguments: argparse.Namespace) -> int:
         before = await _pause_of(ledger, entry)
         # A ledger replaces the note, but a user who pauses the entry again need not know the reason of the first pause.
         note = (before.note if before else "") if arguments.note is None else arguments.note
-        return await ledger.pause_cron(entry.key, note=note, by=user_at_host()), note, before
+        paused = await ledger.pause_cron(entry.key, note=note, by=user_at_host())
+        await note_change(app, user_at_host(), "pause", f"cron {entry.queue} {entry.name}", note)
+        return paused, note, before
 
     paused, note, before = ask_ledger(app, "cron pause", ask)
     if arguments.json:
@@ -77,7 +80,10 @@ def resume(arguments: argparse.Namespace) -> int:
 
     async def ask(ledger: TickLedger) -> tuple[bool, Pause | None, float]:
         before = await _pause_of(ledger, entry)
-        return await ledger.resume_cron(entry.key), before, await app.broker.time()
+        resumed = await ledger.resume_cron(entry.key)
+        if resumed:
+            await note_change(app, user_at_host(), "resume", f"cron {entry.queue} {entry.name}")
+        return resumed, before, await app.broker.time()
 
     resumed, before, time = ask_ledger(app, "cron resume", ask)
     runs = [run.astimezone(entry.zone) for run in next_runs_of(entry, datetime.fromtimestamp(time, UTC), 1).runs]

@@ -1,0 +1,3 @@
+"""`aioq queues`: one module per command."""
+
+__all__: list[str] = []
