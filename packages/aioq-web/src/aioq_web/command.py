@@ -13,7 +13,7 @@ import anyio
 
 from aioq.cli.arguments import Commands, add_target
 from aioq.cli.broker_access import is_embedded
-from aioq.cli.cron.manual import user_at_host
+from aioq.cli.changes import user_at_host
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import load_target
 from aioq.cli.output import print_err

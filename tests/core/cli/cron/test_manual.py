@@ -10,7 +10,8 @@ import anyio
 import pytest
 
 from aioq import Aarq, CronContext
-from aioq.cli.cron.manual import ManualRun, manual_worker_id, time_between_ticks, user_at_host
+from aioq.cli.changes import user_at_host
+from aioq.cli.cron.manual import ManualRun, manual_worker_id, time_between_ticks
 from aioq.model.cron import TickReason, TickStatus
 from aioq.model.ids import check_name
 from aioq.protocols import Broker, TickLedger

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import getpass
+import socket
 
 from aioq.app import Aarq
-from aioq.cli.cron.manual import user_at_host
 from aioq.cli.exit_codes import CommandError
 from aioq.conformance import supports
 from aioq.model.changes import Change
 from aioq.model.stops import MAX_AUTHOR, MAX_NOTE
 from aioq.protocols import ChangeLog
 
-__all__ = ["add_author", "author_of", "note_change", "note_of"]
+__all__ = ["add_author", "author_of", "note_change", "note_of", "user_at_host"]
 
 
 def add_author(parser: argparse.ArgumentParser) -> None:
@@ -52,3 +53,12 @@ async def note_change(app: Aarq, by: str, what: str, subject: str, note: str = "
         await broker.note_change(
             Change(at=moment, by=by[:MAX_AUTHOR], what=what, subject=subject, note=note[:MAX_NOTE])
         )
+
+
+def user_at_host() -> str:
+    """Return `user@host`, the name of the user for pauses and records."""
+    try:
+        user = getpass.getuser()
+    except (ImportError, KeyError, OSError):  # in a container the user may have no name
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"

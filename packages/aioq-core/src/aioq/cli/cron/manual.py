@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import re
-import socket
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ import anyio
 from msgspec.structs import replace
 
 from aioq.app import Aarq
+from aioq.cli.changes import user_at_host
 from aioq.cli.output import print_err
 from aioq.clock import SteadyClock
 from aioq.conformance import supports
@@ -34,7 +33,6 @@ __all__ = [
     "enqueue_ticks",
     "manual_worker_id",
     "time_between_ticks",
-    "user_at_host",
 ]
 
 RECORD_TIMEOUT: Final = 5.0
@@ -211,15 +209,6 @@ async def _record_jobs(broker: Broker, entry: CronEntry, enqueued: Sequence[Enqu
         for one in enqueued
     ]
     await ledger.record_ticks(records)
-
-
-def user_at_host() -> str:
-    """Return `user@host`, the name of the user for pauses and records."""
-    try:
-        user = getpass.getuser()
-    except (ImportError, KeyError, OSError):  # in a container the user may have no name
-        user = "unknown"
-    return f"{user}@{socket.gethostname()}"
 
 
 def manual_worker_id(user: str) -> str:

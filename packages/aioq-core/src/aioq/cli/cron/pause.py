@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 
 from aioq.cli.arguments import Commands, add_entry, add_json
 from aioq.cli.broker_access import ask_ledger
-from aioq.cli.changes import note_change
-from aioq.cli.cron.manual import user_at_host
+from aioq.cli.changes import note_change, user_at_host
 from aioq.cli.cron.overview import next_runs_of
 from aioq.cli.cron.stored import entry_named
 from aioq.cli.exit_codes import Exit

@@ -9,7 +9,7 @@ from typing import Final
 import anyio
 
 from aioq.cli.arguments import Commands
-from aioq.cli.cron.manual import user_at_host
+from aioq.cli.changes import user_at_host
 from aioq.cli.cron.overview import code_table
 from aioq.cli.demo.app import DELAY, FAILURES, Demo
 from aioq.cli.demo.shop import DemoShop
