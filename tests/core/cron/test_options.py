@@ -138,6 +138,15 @@ def test_cron_rejects_decorator_without_schedule(app: Aarq) -> None:
     )
 
 
+@pytest.mark.parametrize("value", [5, None, ["0 9 * * *"]])
+def test_cron_rejects_what_is_no_schedule(app: Aarq, value: Any) -> None:
+    """The error says what a schedule is."""
+    with pytest.raises(
+        TypeError, match=r'^@app\.cron\(.*\): a schedule is a str such as "0 9 \* \* \*", or an object '
+    ):
+        app.cron(value)
+
+
 def test_cron_rejects_on_error_with_wrong_parameters(app: Aarq) -> None:
     """Else it would fail when it is needed."""
 

@@ -84,19 +84,20 @@ class CronLoop:
     async def _fire_due(self) -> None:
         """Fire the groups that are due now, each once. A tick that comes due meanwhile waits for the next call."""
         now = self._clock.time()
+        until = _floor_to_datetime(now)
         while self._heap and self._heap[0][0] <= now:
             _, _, due, group = heappop(self._heap)
             # The next tick is computed before this one fires, so that whatever `fire` does cannot end the entry.
-            newest = self._advance(group, due, now)
+            newest = self._advance(group, due, until)
             first = due if newest != due else None
             for entry in group.entries:
                 self._fire_one(Tick(entry, newest, first))
                 await self._yield(long_step=first is not None)
 
-    def _advance(self, group: _Group, due: datetime, now: float) -> datetime:
+    def _advance(self, group: _Group, due: datetime, now: datetime) -> datetime:
         """Return the newest tick of a group up to now, and push the one after it on the heap."""
         try:
-            newest, following = around(group.schedule, due, _floor_to_datetime(now))
+            newest, following = around(group.schedule, due, now)
         except Exception as error:
             self._disable(group, error)
             # This tick has come due whatever follows; only the next one is unknown.
@@ -174,7 +175,7 @@ def _key(schedule: Schedule) -> object:
 
 def _floor_to_datetime(seconds: float) -> datetime:
     """Return a wall time as a datetime, rounded down so that no tick is due early."""
-    return _EPOCH + timedelta(microseconds=math.floor(seconds * 1e6))
+    return _EPOCH + timedelta(0, 0, math.floor(seconds * 1e6))
 
 
 class _ClockWatch:

@@ -34,9 +34,9 @@ def step(schedule: Schedule, instant: datetime) -> datetime | None:
 
 def _checked(answer: object, instant: datetime) -> datetime:
     """Return the answer of a schedule as a moment. Applications write schedules, so nothing is taken for granted."""
-    if not isinstance(answer, datetime) or answer.utcoffset() is None:
+    if not isinstance(answer, datetime) or (answer.tzinfo is not UTC and answer.utcoffset() is None):
         raise TypeError(f"next_after returned {answer!r} and not an aware datetime")
-    moment = answer.astimezone(UTC)
+    moment = answer if answer.tzinfo is UTC else answer.astimezone(UTC)
     if moment <= instant:
         raise ValueError(f"next_after({instant.isoformat()}) returned {moment.isoformat()}, which is not later")
     return moment

@@ -87,7 +87,7 @@ class Timing:
 
     def of_entry(self, name: str | None) -> EntrySchedule:
         """Return the schedule of the entry with this name, within its bounds; None if it has no entry."""
-        schedule = self.schedule if isinstance(self.schedule, Schedule) else self._parsed(self.schedule)
+        schedule = self._parsed(self.schedule) if isinstance(self.schedule, str) else self.schedule
         text = self.schedule if isinstance(self.schedule, str) else None
         if name is not None and _is_named(schedule):
             schedule, text = schedule.named(name), None
@@ -146,6 +146,12 @@ def _is_linted(schedule: Schedule) -> TypeGuard[LintedSchedule]:
 
 
 def _check_schedule(value: object) -> None:
-    """Raise for the function that a decorator without parentheses gets: it would never be called."""
-    if callable(value) and not isinstance(value, Schedule):
+    """Raise for what is no schedule, such as the function that a decorator without parentheses gets."""
+    # A text first: to find out that it is no `Schedule` takes a tenth of the whole definition.
+    if isinstance(value, str | Schedule):
+        return
+    if callable(value):
         raise TypeError('this is a function, not a schedule; pass the schedule first, as in "0 9 * * *"')
+    raise TypeError(
+        f'a schedule is a str such as "0 9 * * *", or an object with next_after; got {type(value).__name__}'
+    )
