@@ -86,6 +86,7 @@ class Runner:
         self._app = runtime.app
         self._events = runtime.app.events
         self._clock = runtime.clock
+        self._monotonic = runtime.clock.monotonic
         self._worker_id = runtime.worker_id
         self._slots = runtime.slots
         self._leases = runtime.leases
@@ -200,7 +201,7 @@ class Runner:
 
     def _begin(self, job: RunningJob) -> None:
         """Note that the task of a job is called now."""
-        job.began = self._clock.monotonic()
+        job.began = self._monotonic()
         if _STARTED in self._events.listeners:
             self._events.fire(run_fact(_STARTED, job.lease, at=self._clock.time()))
 

@@ -223,6 +223,7 @@ def read_lease(queue: str, worker_id: str, job_id: bytes, raw: bytes, history: J
         Unreadable: As for `read_id` and `read_record`.
     """
     record = read_record(raw)
+    claimed, due = history.claimed or now, history.due or record.due()
     return Lease(
         job_id=read_id(job_id),
         queue=queue,
@@ -238,7 +239,7 @@ def read_lease(queue: str, worker_id: str, job_id: bytes, raw: bytes, history: J
         expires_at=None if history.started else record.expires_at(),
         max_crashes=record.head.max_crashes,
         hand_backs=history.hand_backs,
-        wait=max(0, (history.claimed or now) - (history.due or record.due())) / 1000,
+        wait=(claimed - due) / 1000 if claimed > due else 0.0,
     )
 
 
