@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -276,3 +277,29 @@ async def test_broker_away_at_the_tick_fires_it_afterwards(
         broker.come_up()
         await clock.advance(5)
     assert notes.ticks == [10]
+
+
+class WaitingBroker(FlakyBroker):
+    """Notes for how long its worker waits for due schedules."""
+
+    def __init__(self, *, clock: VirtualClock) -> None:
+        super().__init__(clock=clock)
+        self.waits: list[float] = []
+
+    async def wait_for_schedules(self, queues: Sequence[str], tasks: Collection[str], *, timeout: float) -> None:
+        """Note the time."""
+        self.waits.append(timeout)
+        await super().wait_for_schedules(queues, tasks, timeout=timeout)
+
+
+async def test_worker_waits_for_the_next_tick_of_what_it_has_fired(clock: VirtualClock, notes: Notes) -> None:
+    """It does not wait for the end of the reservation, which a broker names that has answered before the firing."""
+    broker = WaitingBroker(clock=clock)
+    app = Aarq(broker, name="app", scheduler=PlainScheduler())
+    report = app.task(name="report")(notes.__call__)
+    await app.schedules.put("c-7", report, "every 2")
+    async with working(app, clock=clock, abort=True):
+        await clock.advance(7)
+        await until(lambda: len(notes.ticks) == 3)
+    assert notes.ticks == [2, 4, 6]
+    assert broker.waits == [2.0] * 4

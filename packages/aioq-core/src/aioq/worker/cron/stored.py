@@ -84,11 +84,10 @@ class StoredSchedules:
         # Not divided by a stop: what is reserved would come up with the other workers only seconds later.
         with anyio.fail_after(CALL_TIMEOUT, shield=True):
             due = await self._reserve(tasks)
-            if due.schedules:
-                await self._fire(due)
-        return due
+            return await self._fire(due) if due.schedules else due
 
-    async def _fire(self, due: DueSchedules) -> None:
+    async def _fire(self, due: DueSchedules) -> DueSchedules:
+        """Fire reserved schedules; return the answer with the time until one of them is due again, if that is less."""
         owed = OwedTicks(due.now, started_at=self._started_at)
         firings = [firing for record in due.schedules if (firing := self._firing(record, owed))]
         if firings:
@@ -96,6 +95,10 @@ class StoredSchedules:
             _warn_of_declared(firings, outcomes)
             for firing, outcome in zip(firings, outcomes, strict=True):
                 self._tell(firing, outcome)
+        # The broker answered before: by its answer a schedule is due at the end of its reservation.
+        again = [firing.next_due - due.now for firing in firings if firing.next_due is not None]
+        known = [] if due.next_due is None else [due.next_due]
+        return replace(due, next_due=min(known + again, default=None))
 
     def _tell(self, firing: Firing, outcome: TickOutcome) -> None:
         """Fire the events of the ticks that a firing has decided."""
