@@ -36,8 +36,8 @@ class NextMoments:
     """When workers have to look at the schedules of a queue."""
 
     queue: str
-    now: int
-    """The server's clock in milliseconds."""
+    now: float
+    """The server's clock in milliseconds, to the microsecond: by its answer workers set their clocks."""
     by_task: dict[str, float]
     """The earliest moment of each task that the worker knows, in milliseconds."""
 
@@ -128,7 +128,7 @@ class SchedulesRole(BrokerRole):
         now, found = await self._database.call("next_schedules", space, (), patient=False)
         pairs = zip(found[::2], found[1::2], strict=True)
         by_task = {task: float(moment) for name, moment in pairs if (task := name.decode("utf-8", "replace")) in tasks}
-        return NextMoments(queue, int(now), by_task)
+        return NextMoments(queue, int(now) / 1_000, by_task)
 
     async def _page(self, queue: str, after: str, limit: int) -> tuple[list[ScheduleRecord], str]:
         """Return the schedules that follow a name, and the last name that was read; empty if there are no more."""
@@ -178,6 +178,6 @@ def _arguments(firing: Firing) -> list[object]:
 def _due_schedules(moments: Iterable[NextMoments], lines: Iterable[bytes]) -> DueSchedules:
     """Return reserved schedules, with the time until a worker has to look at the next ones."""
     waits = [moment - known.now for known in moments for moment in known.by_task.values() if moment != float("inf")]
-    now = max((known.now for known in moments), default=0) / 1000
+    now = max((known.now for known in moments), default=0.0) / 1000
     records = [record for line in lines if (record := read_line(line)) is not None]
     return DueSchedules(now=now, schedules=records, next_due=min(waits) / 1000 if waits else None)
