@@ -160,3 +160,11 @@ async def test_scripts_do_what_the_functions_decide(raw: Any, make_broker: Calla
     outcomes = {TickOutcome.WON, TickOutcome.LOST, TickOutcome.EARLY, TickOutcome.PAUSED, TickOutcome.BUSY}
     # A test that reaches some rules only would prove little about the others.
     assert pair.seen.keys() >= outcomes | {TickOutcome.SUPERSEDED} | set(PutOutcome), pair.seen
+
+
+async def test_reservation_tells_the_time_exactly(broker: RedisBroker) -> None:
+    """Workers set their clocks by the answer: a rounded time would make all entries of the fleet fire later."""
+    for _ in range(20):
+        before = await broker.time()
+        due = await broker.reserve_schedules(["q"], TASKS, limit=1, seconds=1.0)
+        assert before <= due.now <= await broker.time()
