@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import httpx
@@ -9,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from aioq_web import User
-from tests.web.site import Shop, Site, served
+from tests.web.site import ALL_RIGHTS, Shop, Site, served
 
 
 def test_job_is_cancelled(open_page: Callable[..., Page], site: Site) -> None:
@@ -64,6 +65,51 @@ def test_queue_is_paused_and_resumed(open_page: Callable[..., Page], site: Site)
     expect(page.locator("#gates")).to_contain_text("Queue exports is paused by ada: “disk is full”.")
     page.locator("#halt").get_by_role("button", name="Resume exports").click()
     expect(page.locator(".callout")).to_contain_text("exports is resumed")
+
+
+def test_failures_are_replayed(open_page: Callable[..., Page], site: Site) -> None:
+    """The failures of a cause run again, and the overview says who decided that and why."""
+    page = open_page("/failures")
+    cause = page.locator(".cause", has_text="shop.charge_card")
+    expect(cause).to_contain_text("tests.web.site:Shop._charge")
+    cause.locator("summary", has_text="Replay").click()
+    form = cause.locator("details[open]")
+    form.get_by_label("Why?").fill("the bank is back")
+    form.get_by_role("button", name="Replay 1").click()
+    expect(page.locator(".callout")).to_contain_text("1 job was put back.")
+    page.goto(f"{site.url}/")
+    expect(page.locator("#changes")).to_contain_text("the bank is back")
+
+
+def test_failures_are_dismissed(for_dismissal: Site) -> None:
+    """Dismissed failures leave the list and do not run again; newer ones than the reader saw stay."""
+    site = for_dismissal
+    with httpx.Client(base_url=site.url, follow_redirects=True) as client:
+        fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', client.get("/failures").text))
+        fields |= {"verb": "dismiss", "note": "closed shop", "token": client.cookies["aioq_token"]}
+        before = client.post("/failures/payments", data={**fields, "until": "1.0"})
+        assert "0 jobs were dismissed." in before.text
+        after = client.post("/failures/payments", data=fields)
+        assert "1 job was dismissed." in after.text
+        assert "Nothing has failed." in after.text
+
+
+@pytest.mark.parametrize(
+    "fields", [{"verb": "delete", "until": "9e9"}, {"verb": "replay"}, {"verb": "replay", "until": "soon"}]
+)
+def test_order_that_is_not_understood_is_refused(site: Site, fields: dict[str, str]) -> None:
+    """A form that does not say what to do, or with which failures, changes nothing."""
+    with httpx.Client(base_url=site.url) as client:
+        client.get("/failures")
+        data = {**fields, "token": client.cookies["aioq_token"]}
+        assert client.post("/failures/payments", data=data).status_code == 400
+
+
+@pytest.fixture(scope="module")
+def for_dismissal() -> Iterator[Site]:
+    """The dashboard of a shop whose failures are dismissed."""
+    with served(Shop(), user=User("ada", ALL_RIGHTS)) as site:
+        yield site
 
 
 def test_schedule_runs_now(open_page: Callable[..., Page], site: Site) -> None:

@@ -16,6 +16,7 @@ PAGES = [
     "/jobs",
     "/jobs?state=failed",
     "/jobs/exports/cancelled/job",
+    "/failures",
     "/queues",
     "/workers",
     "/crons",

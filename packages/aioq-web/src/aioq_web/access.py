@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 import ipaddress
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Final, Protocol
 
 from starlette.requests import Request
 
@@ -38,9 +38,16 @@ class User:
     rights: frozenset[Right] = frozenset()
 
 
-Access: TypeAlias = Callable[[Request], "User | Awaitable[User | None] | None"]
-"""Returns the user of a request, or None to refuse it. It reads a session, a header of a proxy, or what the program
-around the dashboard has authenticated. It may be a coroutine function."""
+class Access(Protocol):
+    """Decides who makes a request. It may be a coroutine function."""
+
+    def __call__(self, request: Request, /) -> User | Awaitable[User | None] | None:
+        """Return the user of a request, or None to refuse it.
+
+        It reads a session, a header of a proxy, or what the program around the dashboard has authenticated.
+        """
+        ...
+
 
 LOCAL_NAMES: Final = ("localhost", "localhost.")
 

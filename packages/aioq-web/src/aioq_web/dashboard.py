@@ -17,7 +17,8 @@ from starlette.routing import Route
 from aioq import Aarq
 from aioq.errors import BrokerUnavailable
 from aioq_web.access import Access, Gate, User
-from aioq_web.actions import ACTIONS, Done, Order
+from aioq_web.actions import ACTIONS
+from aioq_web.actions.order import Done, Order
 from aioq_web.environment import ASSETS, STATIC, new_environment
 from aioq_web.history import Histories
 from aioq_web.live import live_response
@@ -110,8 +111,6 @@ class Site:
         view = await self._view(request, user)
         done = await action(Order(view=view, form=form))
         self._snapshots.forget()
-        if done.page is not None:
-            return HTMLResponse(self._render(view, done.page, token=token_of(request), live=False), done.page.status)
         return RedirectResponse(done.location, 303)
 
     async def refuse(self, request: Request, error: Exception) -> Response:

@@ -52,6 +52,11 @@ class Snapshot:
         return sorted(paused, key=lambda status: status.pause.at if status.pause else 0.0)
 
     @cached_property
+    def failed(self) -> int:
+        """Failures that no person has replayed or dismissed yet."""
+        return sum(stats.failed for stats in self.queues or ())
+
+    @cached_property
     def stuck(self) -> int:
         """Slots of all workers whose tasks cannot be stopped."""
         return sum(worker.stuck for worker in self.workers or ())

@@ -1,1 +1,3 @@
 """Computes the geometry of charts. Templates draw them as SVG, in percent, so that nothing is stretched."""
+
+__all__: list[str] = []

@@ -4,6 +4,7 @@ from typing import Final
 
 from aioq_web.pages.cron import cron
 from aioq_web.pages.crons import crons
+from aioq_web.pages.failures import failures
 from aioq_web.pages.job import job
 from aioq_web.pages.jobs import jobs
 from aioq_web.pages.overview import overview
@@ -16,6 +17,7 @@ PAGES: Final = {
     "/": overview,
     "/jobs": jobs,
     "/jobs/{queue}/{id:path}": job,
+    "/failures": failures,
     "/queues": queues,
     "/workers": workers,
     "/crons": crons,

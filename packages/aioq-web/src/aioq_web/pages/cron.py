@@ -15,7 +15,7 @@ from aioq.cron import CronEntry, upcoming
 from aioq.cron.schedule import ClockChange, ExplainedSchedule
 from aioq.model.cron import CronKey, CronStatus, TickRecord
 from aioq.protocols import TickLedger
-from aioq_web.actions import entry_of
+from aioq_web.actions.crons import entry_of
 from aioq_web.charts.ticks import strip
 from aioq_web.pages.crons import CronRow, tick_title
 from aioq_web.view import NotFound, Page, View

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from aioq.model.ids import read_tick_id
 from aioq.model.job import JobRecord
 from aioq.model.states import FINAL_STATES, JobState
-from aioq.protocols import JobStore
+from aioq.protocols import ChangeLog, JobStore
 from aioq_web.charts.life import life_bar, look_of
 from aioq_web.text import count_of, duration
 from aioq_web.view import NotFound, Page, View
 
 __all__ = ["job"]
+
+CHANGES: Final = 20
+"""Changes of a job that its page shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +36,7 @@ async def job(view: View) -> Page:
     record = await store.get_job(job_id, queue=queue) if store else None
     if record is None:
         raise NotFound(f"queue {queue} has no job {job_id}: it was never enqueued, or its record has expired")
+    log = view.feature(ChangeLog)
     task = view.app.tasks.get(record.task)
     values = {
         "job": record,
@@ -42,6 +47,7 @@ async def job(view: View) -> Page:
         "arguments": view.masking.show(record.payload),
         "result": None if record.result is None else view.masking.show(record.result),
         "tick": read_tick_id(job_id),
+        "changes": await log.list_changes(limit=CHANGES, subject=f"job {queue} {job_id}") if log else [],
         "can_retry": record.state in FINAL_STATES and record.state is not JobState.COMPLETED,
         "can_cancel": record.state not in FINAL_STATES,
     }

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 
 from aioq.cli.cron.overview import EntryOverview
 from aioq.cli.times import stored_time
+from aioq.model.failures import FailureGroup
 from aioq.model.statistics import Step
+from aioq.protocols import ChangeLog
+from aioq.serialization.failure import one_line
 from aioq_web.charts.columns import columns, line
 from aioq_web.history import RANGES, History, sum_up
 from aioq_web.pages.crons import cron_rows, next_tick, sorted_overviews
+from aioq_web.pages.failures import failure_groups
 from aioq_web.pages.queues import QueueRow, queue_rows
 from aioq_web.text import count_of
 from aioq_web.view import Page, View
@@ -39,7 +43,12 @@ async def overview(view: View) -> Page:
     counts = await view.histories.counts(view.span, view.now)
     workers = view.snapshot.workers
     values = {
-        "concerns": [*_of_queues(view, rows), *_of_workers(view), *_of_crons(view, crons)],
+        "concerns": [
+            *_of_failures(view, await failure_groups(view)),
+            *_of_queues(view, rows),
+            *_of_workers(view),
+            *_of_crons(view, crons),
+        ],
         "queues": rows[:MAX_ROWS],
         "workers": sorted(workers or (), key=lambda worker: worker.started_at)[:MAX_ROWS],
         "crons": cron_rows(view, [each for each in crons if next_tick(each) is not None][:MAX_ROWS]),
@@ -48,8 +57,9 @@ async def overview(view: View) -> Page:
         "slots": sum(worker.concurrency for worker in workers or ()),
         "waiting": sum(row.stats.pending for row in rows),
         "later": sum(row.stats.scheduled for row in rows),
-        "dead": sum(row.stats.dead for row in rows),
-        "expired": sum(row.stats.expired for row in rows),
+        "failed": view.snapshot.failed,
+        "oldest": min((worker.started_at for worker in workers or ()), default=None),
+        "changes": await log.list_changes(limit=MAX_ROWS) if (log := view.feature(ChangeLog)) else [],
         "kept": view.snapshot.queues is not None,
         "ranges": list(RANGES.values()),
         "charts": None if counts is None else _charts(view, sum_up(counts, view.span, view.now)),
@@ -85,13 +95,20 @@ def _of_queues(view: View, rows: list[QueueRow]) -> Iterator[Concern]:
                 text=f"{count_of(stats.pending, 'job waits', 'jobs wait')}, {stats.scheduled:,} later.",
                 link=view.url("queues"), button="Queue",
             )  # fmt: skip
-        if stats.dead or stats.expired:
-            yield Concern(
-                css="dead", icon="dead",
-                head=f"{count_of(stats.dead + stats.expired, 'job', 'jobs')} of {stats.queue} will not run:",
-                text=f"{stats.dead:,} dead, {stats.expired:,} expired.",
-                link=view.url("jobs", state="dead" if stats.dead else "expired", queue=stats.queue), button="Jobs",
-            )  # fmt: skip
+
+
+def _of_failures(view: View, groups: list[FailureGroup]) -> Iterator[Concern]:
+    if not groups:
+        return
+    count, most = sum(group.count for group in groups), max(groups, key=lambda group: group.count)
+    failure = most.sample.failure
+    what = one_line(failure.message if failure else most.sample.reason or most.sample.state, 80)
+    yield Concern(
+        css="failed", icon="failures", head=f"{count_of(count, 'job', 'jobs')} failed for good,",
+        text=f"from {count_of(len(groups), 'cause', 'causes')}. Most: “{what}” in {most.sample.task}, "
+        f"{most.count:,}, latest {view.moment(most.last).relative}.",
+        link=view.url("failures"), button="See causes",
+    )  # fmt: skip
 
 
 def _of_workers(view: View) -> Iterator[Concern]:

@@ -1,0 +1,56 @@
+"""Replays and dismisses the failures of a cause."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from starlette.exceptions import HTTPException
+
+from aioq.model.failures import Cause, FailureRecord
+from aioq.protocols import Failures
+from aioq_web.access import Right
+from aioq_web.actions.order import Done, Order, known_queue
+from aioq_web.text import count_of
+
+__all__ = ["change_failures"]
+
+BATCH: Final = 500
+"""Failures of one call."""
+
+
+async def change_failures(order: Order) -> Done:
+    """Replay or dismiss the failures of one cause that were listed when the page was made."""
+    order.need(Right.JOBS)
+    store, verb = order.feature(Failures, "list failures"), order.form.get("verb", "")
+    queue = known_queue(order.view.steps["queue"])
+    if verb not in ("replay", "dismiss"):
+        raise HTTPException(400, "choose what to do with the failures: replay or dismiss")
+    cause = Cause(order.form.get("task", ""), order.form.get("type", ""), order.form.get("place", ""))
+    done = 0
+    async for batch in _batches(store, queue, cause, _until(order)):
+        ids = [record.failure_id for record in batch]
+        if verb == "replay":
+            done += sum(await store.replay_failures(ids, queue=queue))
+        else:
+            done += await store.dismiss_failures(ids, queue=queue)
+    if done:
+        await order.record(f"{verb} {done} of {cause.type}"[:200], f"task {queue} {cause.task}"[:300])
+    did = "put back" if verb == "replay" else "dismissed"
+    return Done(order.view.url("failures", told=f"{count_of(done, 'job was', 'jobs were')} {did}."))
+
+
+def _until(order: Order) -> float:
+    """Return the moment of the newest failure that the reader has seen: a newer one is not decided on."""
+    try:
+        return float(order.form.get("until", ""))
+    except ValueError:
+        raise HTTPException(400, "the form does not say which failures it is about") from None
+
+
+async def _batches(store: Failures, queue: str, cause: Cause, until: float) -> AsyncIterator[list[FailureRecord]]:
+    """Yield the failures of a cause, the newest first. What was yielded before may be gone."""
+    after: FailureRecord | None = None
+    while batch := await store.list_failures(queue, cause=cause, after=after, limit=BATCH):
+        after = batch[-1]
+        yield [record for record in batch if record.failed_at <= until]
