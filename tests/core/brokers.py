@@ -40,6 +40,7 @@ from aioq.model.job import (
     WorkerInfo,
 )
 from aioq.model.schedules import DueSchedules, Firing
+from aioq.model.statistics import Count
 
 T = TypeVar("T")
 
@@ -133,6 +134,11 @@ class FlakyBroker(MemoryBroker):
         """Look a job up, or fail."""
         whole = super().get_job
         return await self._shaky("get_job", lambda: whole(job_id, queue=queue))
+
+    async def add_counts(self, counts: Sequence[Count], *, reporter: str, number: int) -> float:
+        """Add counts, or fail."""
+        whole = super().add_counts
+        return await self._shaky("add_counts", lambda: whole(counts, reporter=reporter, number=number))
 
     async def heartbeat(self, worker: WorkerInfo, *, ttl: float) -> None:
         """Note a worker, or fail."""

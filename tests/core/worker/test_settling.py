@@ -10,6 +10,7 @@ import pytest
 
 from aioq import Aarq
 from aioq.backends import MemoryBroker
+from aioq.counts import JobCounts
 from aioq.events import Events
 from aioq.model.job import ClaimRequest, Completed, Released, Settled
 from aioq.model.states import JobState
@@ -127,7 +128,7 @@ async def test_settler_close_settles_every_lease_once(broker: FlakyBroker, clock
     table = LeaseTable()
     events = Events()
     retry = BrokerRetry(clock, events=events, worker_id="w")
-    settler = Settler(broker, retry, table, print, events=events, clock=clock)
+    settler = Settler(broker, retry, table, print, counts=JobCounts(broker), events=events, clock=clock)
     old, new, other = lease("j", 1), lease("j", 2), lease("k", 1)
     table.add([old, other])
     table.add([new])

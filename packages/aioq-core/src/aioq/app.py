@@ -11,6 +11,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeAlias, TypeVa
 from aioq.callables import calling_module
 from aioq.clock import SystemClock
 from aioq.conformance import check_broker, supports, why_unsupported
+from aioq.counts import JobCounts
 from aioq.cron import CronEntry
 from aioq.cron.define import (
     CronDraft,
@@ -86,6 +87,7 @@ class Aarq:
         tasks: The registered tasks.
         crons: The registered cron entries.
         events: Passes facts to the listeners of `on`.
+        counts: Counts what this process does with jobs, and reports it to the broker.
 
     Raises:
         DiscoveryError: No installed package, or more than one, provides the broker.
@@ -119,6 +121,9 @@ class Aarq:
         self.tasks: Registry[Task[..., Any]] = Registry("task")
         self.crons: Registry[CronEntry] = Registry("cron entry")
         self.events = Events()
+        self.counts = JobCounts(self.broker)
+        if self.counts.enabled:
+            self.events.add(JobEvent.CANCELLED, self.counts.on_cancelled)
         self.connected = False
         self._scheduler = scheduler
 
@@ -321,6 +326,8 @@ class Aarq:
         await self.connect()
         jobs = [call.job for call in calls]
         is_new = await self.broker.enqueue(jobs)
+        if self.counts.add_enqueued(jobs, is_new):
+            await self.counts.report()
         if JobEvent.ENQUEUED in self.events.listeners:
             self.events.fire_enqueued(jobs, is_new, at=_CLOCK.time())
         return [call.task.handle(call.job.id, call.job.queue) for call in calls]
@@ -367,7 +374,9 @@ class Aarq:
             self.connected = True
 
     async def close(self) -> None:
-        """Close the broker's connections. The app may connect again."""
+        """Report counts that are left, and close the broker's connections. The app may connect again."""
+        if self.connected:
+            await self.counts.close()
         self.connected = False
         await self.broker.close()
 

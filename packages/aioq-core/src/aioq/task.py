@@ -21,6 +21,7 @@ from aioq.callables import (
     where,
 )
 from aioq.clock import SystemClock
+from aioq.counts import JobCounts
 from aioq.errors import (
     BadSignature,
     PayloadTooLarge,
@@ -107,6 +108,11 @@ class Enqueuer(Protocol):
     @property
     def events(self) -> Events:
         """Passes facts to listeners."""
+        ...
+
+    @property
+    def counts(self) -> JobCounts:
+        """Counts jobs, and reports the counts to the broker."""
         ...
 
     @property
@@ -295,6 +301,8 @@ class Task(Generic[P, R]):
         if not self._app.connected:
             await self._app.connect()
         is_new = await self._app.broker.enqueue([job])
+        if self._app.counts.add_enqueued([job], is_new):
+            await self._app.counts.report()
         if _ENQUEUED in self._app.events.listeners:
             self._app.events.fire_enqueued([job], is_new, at=_CLOCK.time())
         return self.handle(job.id, job.queue)

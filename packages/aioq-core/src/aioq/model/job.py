@@ -169,6 +169,9 @@ class Completed(Struct, frozen=True, kw_only=True, tag=True):
     """The encoded return value; None stores no result."""
     retain_for: float = 0.0
     """Seconds to store the record of the job; 0 stores none."""
+    duration: float | None = None
+    """Seconds that the task ran, by the clock of the worker. Brokers do not store it; the worker counts it once they
+    have accepted the settlement."""
 
 
 class Retried(Struct, frozen=True, kw_only=True, tag=True):

@@ -1,4 +1,4 @@
-"""Extends the leases of running jobs, and keeps the worker in the broker's list of workers."""
+"""Extends the leases of running jobs, keeps the worker in the broker's list of workers, and reports its counts."""
 
 from __future__ import annotations
 
@@ -39,14 +39,15 @@ LOOP_POLL_INTERVAL = 0.2
 
 
 class Heartbeat:
-    """Extends all leases with one call and refreshes the worker's registration, each three times per lease.
+    """Extends all leases with one call, refreshes the worker's registration and reports counts, three times per lease.
 
-    The two are independent: trouble with the registration loses no lease. If the broker has `ThreadedLeases`, a thread
+    They are independent: trouble with the registration loses no lease. If the broker has `ThreadedLeases`, a thread
     extends the leases, also while the event loop is blocked.
     """
 
     def __init__(self, runtime: Runtime, *, max_block: float) -> None:
         self._broker = runtime.app.broker
+        self._counts = runtime.app.counts
         self._retry = runtime.retry
         self._leases = runtime.leases
         self._clock = runtime.clock
@@ -74,6 +75,8 @@ class Heartbeat:
                 duties.start_soon(self._extend)
             if supports(self._broker, WorkerRegistry):
                 duties.start_soon(self._register, self._broker, info)
+            if self._counts.enabled:
+                duties.start_soon(self._report_counts)
 
     async def leave(self, worker_id: str) -> None:
         """Remove the worker from the broker's list."""
@@ -85,6 +88,12 @@ class Heartbeat:
             # It lives as long as a lease: a worker that lost its leases must not be listed as up.
             await self._retry.call(lambda: registry.heartbeat(info(), ttl=self._lease))
             await self._clock.sleep(self._lease / 3)
+
+    async def _report_counts(self) -> None:
+        with self._counts.reported_by_worker():
+            while True:
+                await self._clock.sleep(self._lease / 3)
+                await self._counts.report()
 
     def overdue(self) -> bool:
         """Return whether leases were claimed or extended last so long ago that they may run out."""

@@ -43,6 +43,7 @@ class Reaper:
 
     def __init__(self, runtime: Runtime, heartbeat: Heartbeat, settler: Settler) -> None:
         self._broker = runtime.app.broker
+        self._counts = runtime.app.counts
         self._events = runtime.app.events
         self._worker_id = runtime.worker_id
         self._retry = runtime.retry
@@ -57,6 +58,7 @@ class Reaper:
         while True:
             reaped = await self._reap_all()
             _log_reaped(reaped)
+            self._counts.add_reaped(reaped)
             for job in reaped:
                 self._tell(job)
             await self._clock.sleep(self._lease / 3 * random.uniform(0.75, 1.25))

@@ -197,7 +197,11 @@ class Runner:
             job.error = None  # its traceback refers to frames that refer to the job
 
     def _report(self, job: RunningJob) -> RunReport:
-        return RunReport(None if job.began is None else self._clock.monotonic() - job.began, job.error)
+        return RunReport(self._ran(job), job.error)
+
+    def _ran(self, job: RunningJob) -> float | None:
+        """Return the seconds since the task of a job was called; None if it was not."""
+        return None if job.began is None else self._clock.monotonic() - job.began
 
     def _begin(self, job: RunningJob) -> None:
         """Note that the task of a job is called now."""
@@ -345,7 +349,7 @@ class Runner:
         retain_for = options.result_ttl if options.save_result else 0.0
         # A result that is not kept is not encoded either: such a task may return what has no JSON form.
         if not retain_for:
-            return Completed(lease=lease)
+            return Completed(lease=lease, duration=self._ran(job))
         try:
             data = task.encode_result(lease, result)
         # No retry: the work is done, a second run would repeat its effects and return the same kind of result.
@@ -361,8 +365,8 @@ class Runner:
                 error.limit,
                 extra=extra("result_too_large", lease),
             )
-            return Completed(lease=lease, retain_for=retain_for)
-        return Completed(lease=lease, result=data, retain_for=retain_for)
+            return Completed(lease=lease, retain_for=retain_for, duration=self._ran(job))
+        return Completed(lease=lease, result=data, retain_for=retain_for, duration=self._ran(job))
 
     def _context(self, lease: Lease) -> dict[str, Any]:
         return {

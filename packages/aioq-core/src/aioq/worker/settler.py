@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import anyio
 
 from aioq.clock import Clock
+from aioq.counts import JobCounts
 from aioq.errors import PartlyUnavailable
 from aioq.events import Events, JobEvent, run_fact
 from aioq.model.ids import TICK_IDS
@@ -57,6 +58,7 @@ class Settler:
         leases: LeaseTable,
         scheduled: Callable[[Settlement], None],
         *,
+        counts: JobCounts,
         events: Events,
         clock: Clock,
     ) -> None:
@@ -64,6 +66,7 @@ class Settler:
         self._retry = retry
         self._leases = leases
         self._scheduled = scheduled
+        self._counts = counts
         self._events = events
         self._clock = clock
         self._reports: dict[tuple[str, str, int], RunReport] = {}
@@ -230,6 +233,7 @@ class Settler:
 
     def _accept(self, batch: Sequence[Settlement], answers: Sequence[Settled | None]) -> None:
         listeners = self._events.listeners
+        accepted: list[tuple[Settlement, float | None]] = []
         # `strict`: a broker that leaves out answers must not make the worker forget the settlements.
         for settlement, answer in zip(batch, answers, strict=True):
             if answer is None:
@@ -237,18 +241,24 @@ class Settler:
             # Not earlier: the heartbeat extends the lease while the report is repeated during an outage. If the lease
             # ran out meanwhile, another worker would run the job a second time.
             self._leases.drop(settlement.lease)
+            # A completion has a report only if somebody listens to it.
+            report = self._reports.pop(_run_of(settlement.lease), None) if self._reports else None
             if answer is Settled.STALE:
-                self._note_stale(settlement)
+                self._note_stale(settlement, report or RunReport())
                 continue
             # Also `ALREADY`: the answer to an earlier report of this run got lost.
             if (event := EVENTS[type(settlement)]) in listeners:
-                self._tell(event, settlement)
+                self._tell(event, settlement, report or RunReport())
+            if type(settlement) is Completed:
+                accepted.append((settlement, settlement.duration))
+            else:
+                accepted.append((settlement, report.duration if report else None))
             if settlement.lease.job_id.startswith(TICK_IDS):
                 self._scheduled(settlement)
+        self._counts.add_settled(accepted)
 
-    def _tell(self, event: JobEvent, settlement: Settlement) -> None:
+    def _tell(self, event: JobEvent, settlement: Settlement, report: RunReport) -> None:
         """Fire the event of an outcome."""
-        report = self._reports.pop(_run_of(settlement.lease), RunReport())
         fact = run_fact(
             event, settlement.lease, at=self._clock.time(), duration=report.duration, error=report.error,
             delay=getattr(settlement, "delay", None), failure=getattr(settlement, "failure", None),
@@ -256,10 +266,9 @@ class Settler:
         )  # fmt: skip
         self._events.fire(fact)
 
-    def _note_stale(self, settlement: Settlement) -> None:
+    def _note_stale(self, settlement: Settlement, report: RunReport) -> None:
         """Log that the broker has rejected an outcome, with the exception of the attempt, and fire `LOST`."""
         lease = settlement.lease
-        report = self._reports.pop(_run_of(lease), RunReport())
         logger.warning(
             "%s was reported too late and the report was rejected: its lease was lost, or it was cancelled",
             job_of(lease), exc_info=report.error, extra=extra("report_too_late", lease),

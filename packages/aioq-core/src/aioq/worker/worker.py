@@ -132,7 +132,13 @@ class Worker:
         )
         self._cron = CronService(runtime)
         self._settler = Settler(
-            app.broker, retry, self._leases, self._cron.jobs.settled, events=app.events, clock=self._clock
+            app.broker,
+            retry,
+            self._leases,
+            self._cron.jobs.settled,
+            counts=app.counts,
+            events=app.events,
+            clock=self._clock,
         )
         self._overruns = Overruns(
             self._slots,
@@ -321,6 +327,8 @@ class Worker:
                     error_text(error),
                     extra={"event": "last_report_lost"},
                 )
+        with anyio.CancelScope(shield=True):
+            await self.app.counts.close()
         logger.info("worker %s stopped", self.id, extra={"event": "worker_stopped"})
 
     async def _listen_to_signals(self, *, task_status: TaskStatus[None]) -> None:

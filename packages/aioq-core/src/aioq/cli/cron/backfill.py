@@ -174,7 +174,9 @@ async def _enqueue_jobs(
     # In batches, so that an interrupted command leaves known jobs behind that the next one passes over.
     for start in range(0, len(ticks), BATCH_SIZE):
         batch = ticks[start : start + BATCH_SIZE]
-        for enqueued in await enqueue_ticks(app.broker, entry, template, batch, reason=TickReason.BACKFILL):
+        found = await enqueue_ticks(app.broker, entry, template, batch, reason=TickReason.BACKFILL)
+        app.counts.add_enqueued([one.job for one in found], [one.new for one in found])
+        for enqueued in found:
             on_result(_result(enqueued))
 
 

@@ -98,6 +98,7 @@ def _enqueue(app: Aarq, entry: CronEntry, template: NewJob, *, wait: bool, as_js
         nonlocal job_id
         tick = time_between_ticks(entry, datetime.fromtimestamp(await app.broker.time(), UTC))
         (enqueued,) = await enqueue_ticks(app.broker, entry, template, [tick], reason=TickReason.BY_HAND)
+        app.counts.add_enqueued([enqueued.job], [enqueued.new])
         job_id = enqueued.job.id
         if not as_json:
             print_out(f"{entry.name} is job {job_id} in queue {enqueued.job.queue}")

@@ -58,7 +58,7 @@ class CronService:
         # All parts share it, so that each answer of the broker corrects it for all of them.
         self._broker_clock = BrokerClock(clock)
         self._tasks = CronTasks()
-        self._tick_events = TickEvents(app.events, worker_id, self._broker_clock)
+        self._tick_events = TickEvents(app.events, app.counts, worker_id, self._broker_clock)
         self._recorder = Recorder(
             self._ledger, self._tick_events,
             worker_id=worker_id, retry=retry, clock=clock, broker_clock=self._broker_clock,

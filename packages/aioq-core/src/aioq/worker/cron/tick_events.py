@@ -8,9 +8,11 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from aioq.clock import Clock
+from aioq.counts import JobCounts
 from aioq.events import Events, JobEvent, TickEvent, TickFact
 from aioq.model.cron import CronKey, TickClaim, TickRecord, TickStatus
 from aioq.model.ids import tick_id
+from aioq.model.statistics import JobOutcome
 
 __all__ = ["TickEvents"]
 
@@ -21,11 +23,13 @@ class TickEvents:
     """Builds facts of ticks for a worker, if they have listeners.
 
     Args:
+        counts: Counts the jobs that ticks enqueue.
         clock: The broker's clock, by which ticks are late.
     """
 
-    def __init__(self, events: Events, worker_id: str, clock: Clock) -> None:
+    def __init__(self, events: Events, counts: JobCounts, worker_id: str, clock: Clock) -> None:
         self._events = events
+        self._counts = counts
         self._worker_id = worker_id
         self._clock = clock
 
@@ -48,6 +52,7 @@ class TickEvents:
             return
         for tick in ticks:
             job = replace(claim.job, id=tick_id(claim.name, tick), queue=claim.queue)
+            self._counts.add(job.queue, job.task, JobOutcome.ENQUEUED)
             self.fired(CronKey(claim.queue, claim.name), tick, job_id=job.id)
             if JobEvent.ENQUEUED in self._events.listeners:
                 self._events.fire_enqueued([job], [True], at=self._clock.time())
