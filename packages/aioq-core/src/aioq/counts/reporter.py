@@ -20,7 +20,7 @@ from aioq.counts.tallies import Tallies
 from aioq.errors import BrokerUnavailable
 from aioq.events import JobFact
 from aioq.model.ids import new_id
-from aioq.model.job import NewJob, Reaped, Settlement
+from aioq.model.job import Completed, NewJob, Reaped, Settlement
 from aioq.model.states import JobState
 from aioq.model.statistics import REPEATABLE, Count, JobOutcome
 from aioq.protocols import Broker, Statistics
@@ -84,9 +84,10 @@ class JobCounts:
         self._reporting = False
         self._in_step = False
         """Whether the clock was compared with that of the broker."""
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._lapses = 0.0
-        """Until when the timer must have gone off; 0 without one."""
+        self._due: float | None = None
+        """When a client has to report next, on the monotonic clock; None if it has counted nothing."""
 
     def add_enqueued(self, jobs: Sequence[NewJob], is_new: Sequence[bool]) -> bool:
         """Count the jobs that the broker did not know before; return whether the caller has to `report`.
@@ -95,31 +96,36 @@ class JobCounts:
         """
         if not self.enabled:
             return False
-        with self._lock:
-            now = self._clock.time()
-            self._tallies.turn(now)
-            for job, new in zip(jobs, is_new, strict=True):
-                if new:
-                    self._tallies.tally(job.queue, job.task, JobOutcome.ENQUEUED).count += 1
-        return now > self._lapses and self._set_timer(now)
+        self._tallies.add_enqueued(jobs, is_new)
+        if self._tallies.has_many_enqueued:
+            with self._lock:
+                self._tallies.turn(self._clock.time())
+                self._tallies.collect()
+        return self._needs_timer() and self._set_timer()
 
     def add(self, queue: str, task: str, outcome: JobOutcome) -> None:
         """Count one job."""
         if not self.enabled:
             return
         with self._lock:
-            now = self._clock.time()
-            self._tallies.turn(now)
+            self._tallies.turn(self._clock.time())
             self._tallies.tally(queue, task, outcome).count += 1
-        if now > self._lapses:
-            self._set_timer(now)
+        if self._needs_timer():
+            self._set_timer()
 
-    def add_settled(self, accepted: Sequence[tuple[Settlement, float | None]]) -> None:
-        """Count settlements that the broker has accepted, each with the seconds that its task ran. For workers."""
+    def add_completed(self, completed: Sequence[Completed]) -> None:
+        """Count jobs whose completion the broker has accepted. For workers."""
         if self.enabled:
             with self._lock:
                 self._tallies.turn(self._clock.time())
-                self._tallies.add_settled(accepted)
+                self._tallies.add_completed(completed)
+
+    def add_settled(self, settlement: Settlement, duration: float | None) -> None:
+        """Count an outcome that the broker has accepted; `duration` is the time that the task ran. For workers."""
+        if self.enabled:
+            with self._lock:
+                self._tallies.turn(self._clock.time())
+                self._tallies.add_settled(settlement, duration)
 
     def add_reaped(self, jobs: Sequence[Reaped]) -> None:
         """Count jobs that were taken from workers that are gone: crashes, and those of them that are dead now."""
@@ -167,7 +173,7 @@ class JobCounts:
         """Report what was counted, within two seconds."""
         if self._timer is not None:
             self._timer.cancel()
-        self._lapses = 0.0
+        self._timer = self._due = None
         with anyio.move_on_after(CLOSE_TIMEOUT):
             if self._reporting and self._sender is not None and self._sender.get_loop() is asyncio.get_running_loop():
                 await asyncio.wait([self._sender])
@@ -177,8 +183,10 @@ class JobCounts:
         if not self._in_step:
             await self._compare_clocks()
         with self._lock:
+            now = self._clock.time()
+            self._tallies.turn(now)
             self._tallies.collect()
-            self._tallies.merge_old(self._clock.time())
+            self._tallies.merge_old(now)
             parts = -(-len(self._tallies.waiting) // MAX_COUNTS)
         # What is counted meanwhile goes with the next report.
         for _ in range(parts + (self._unheard is not None)):
@@ -209,20 +217,26 @@ class JobCounts:
         asked, before = self._clock.monotonic(), self._clock.time()
         now = await self._time()
         with self._lock:
+            self._tallies.turn(self._clock.time())
             self._clock.heard(now, asked)
             passed = self._clock.monotonic() - asked
             self._tallies.move(self._clock.time() - before - passed)
         self._in_step = True
 
-    def _set_timer(self, now: float) -> bool:
-        """Report in a few seconds; return whether an earlier timer has not gone off."""
-        if self._workers:
+    def _needs_timer(self) -> bool:
+        return not self._workers and (self._timer is None or self._loop is None or self._loop.is_closed())
+
+    def _set_timer(self) -> bool:
+        """Report in a few seconds; return whether an earlier timer should have gone off and did not."""
+        now = self._clock.monotonic()
+        if self._due is not None and now < self._due:
+            # Its event loop has ended. The next ones need not report each count of theirs alone.
             return False
-        has_lapsed = self._lapses > 0
-        self._lapses = now + 2 * REPORT_EVERY
+        has_lapsed = self._due is not None
+        self._due = now + REPORT_EVERY
         with suppress(RuntimeError):  # trio has no timers
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(REPORT_EVERY, self._on_timer, loop)
+            self._loop = asyncio.get_running_loop()
+            self._timer = self._loop.call_later(REPORT_EVERY, self._on_timer, self._loop)
         return has_lapsed
 
     def _on_timer(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -230,9 +244,9 @@ class JobCounts:
 
     async def _report_by_timer(self) -> None:
         await self.report()
-        self._lapses = 0.0
+        self._timer = self._due = None
         if self._tallies or self._unheard:
-            self._set_timer(self._clock.time())
+            self._set_timer()
 
     def _log(self, error: Exception) -> None:
         now = self._clock.monotonic()

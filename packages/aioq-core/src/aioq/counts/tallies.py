@@ -7,13 +7,14 @@ once, and a tally sorts 512 times before it puts them into its histogram.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Final
 
 from msgspec.structs import replace
 
-from aioq.model.job import Completed, Dead, Expired, Failed, HandedBack, Released, Retried, Settlement
+from aioq.model.job import Completed, Dead, Expired, Failed, HandedBack, NewJob, Released, Retried, Settlement
 from aioq.model.statistics import (
     BUCKETS,
     MAX_SERIES,
@@ -53,8 +54,8 @@ class SeriesTally:
     """The jobs of one series in the running minute.
 
     Attributes:
-        count: The number of jobs.
-        waits: Times in seconds that are not in the histogram yet; at `FOLDED` of them, call `fold`.
+        count: The number of jobs, without those in `waits`.
+        waits: Times in seconds that are not in the histogram yet. After some were added, call `fold_many`.
         durations: The same of durations; there are no more than waits.
     """
 
@@ -69,9 +70,15 @@ class SeriesTally:
         self._waits: tuple[int, ...] = ()
         self._durations: tuple[int, ...] = ()
 
+    def fold_many(self) -> None:
+        """Put the times into the histograms if there are many."""
+        if len(self.waits) >= FOLDED:
+            self.fold()
+
     def fold(self) -> None:
         """Put the times into the histograms."""
         if self.waits:
+            self.count += len(self.waits)
             self._wait += sum(self.waits)
             self._waits = total([self._waits, _histogram(self.waits)])
             self.waits.clear()
@@ -99,16 +106,18 @@ class Tallies:
     def __init__(self) -> None:
         self.waiting: dict[tuple[Series, int], Count] = {}
         self._minute = 0
+        self._enqueued: deque[tuple[str, str, int]] = deque()
+        """Queue, task and number of jobs that are in no tally yet."""
         self._tallies: dict[tuple[str, str, JobOutcome], SeriesTally] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._tallies or self.waiting)
+        return bool(self._tallies or self._enqueued or self.waiting)
 
     def turn(self, now: float) -> None:
         """Begin new tallies if the minute has changed."""
         minute = int(now // Step.MINUTE)
         if minute != self._minute:
-            self.collect()
+            self._end_minute()
             self._minute = minute
 
     def tally(self, queue: str, task: str, outcome: JobOutcome) -> SeriesTally:
@@ -121,26 +130,59 @@ class Tallies:
             series = Series(OTHERS, OTHERS, outcome)
         return self._tallies.setdefault(series, SeriesTally())
 
-    def add_settled(self, accepted: Sequence[tuple[Settlement, float | None]]) -> None:
-        """Count settlements that the broker has accepted, each with the seconds that its task ran."""
-        # Most settlements have the task of the one before, so that its tally need not be looked for.
+    def add_enqueued(self, jobs: Sequence[NewJob], is_new: Sequence[bool]) -> None:
+        """Count the jobs that the broker did not know before. Several threads may call this, without a lock."""
+        # A lock and a tally for each job would make a lone enqueue slower by a microsecond.
+        if len(jobs) == 1:
+            if is_new[0]:
+                self._enqueued.append((jobs[0].queue, jobs[0].task, 1))
+            return
+        found: dict[tuple[str, str], int] = {}
+        for job, new in zip(jobs, is_new, strict=True):
+            if new:
+                key = job.queue, job.task
+                found[key] = found.get(key, 0) + 1
+        self._enqueued.extend((queue, task, number) for (queue, task), number in found.items())
+
+    @property
+    def has_many_enqueued(self) -> bool:
+        """Whether `collect` should be called, so that little memory is taken."""
+        return len(self._enqueued) >= FOLDED
+
+    def add_completed(self, completed: Sequence[Completed]) -> None:
+        """Count jobs whose completion the broker has accepted."""
+        # Most have the task of the one before, so that its tally need not be looked for.
         queue = task = ""
-        kind: type[object] = type(None)
         tally = SeriesTally()
-        for settlement, duration in accepted:
+        for settlement in completed:
             lease = settlement.lease
-            if lease.task != task or lease.queue != queue or type(settlement) is not kind:
-                queue, task, kind = lease.queue, lease.task, type(settlement)
-                tally = self.tally(queue, task, OUTCOMES[kind])
-            tally.count += 1
+            if lease.task != task or lease.queue != queue:
+                tally.fold_many()
+                queue, task = lease.queue, lease.task
+                tally = self.tally(queue, task, JobOutcome.COMPLETED)
             tally.waits.append(lease.wait)
-            if duration is not None:
-                tally.durations.append(duration)
-            if len(tally.waits) >= FOLDED:
-                tally.fold()
+            if settlement.duration is not None:
+                tally.durations.append(settlement.duration)
+        tally.fold_many()
+
+    def add_settled(self, settlement: Settlement, duration: float | None) -> None:
+        """Count an outcome that the broker has accepted; `duration` is the time that the task ran."""
+        lease = settlement.lease
+        tally = self.tally(lease.queue, lease.task, OUTCOMES[type(settlement)])
+        tally.waits.append(lease.wait)
+        if duration is not None:
+            tally.durations.append(duration)
+        tally.fold_many()
 
     def collect(self) -> None:
-        """Let the tallies wait for the broker."""
+        """Let all that was counted wait for the broker. Call `turn` first."""
+        # They count for this minute: a process that enqueues reports every few seconds.
+        while self._enqueued:
+            queue, task, number = self._enqueued.popleft()
+            self.tally(queue, task, JobOutcome.ENQUEUED).count += number
+        self._end_minute()
+
+    def _end_minute(self) -> None:
         start = self._minute * Step.MINUTE
         for key, tally in self._tallies.items():
             self._wait(tally.as_count(Series(*key), start))

@@ -201,7 +201,7 @@ class Runner:
 
     def _ran(self, job: RunningJob) -> float | None:
         """Return the seconds since the task of a job was called; None if it was not."""
-        return None if job.began is None else self._clock.monotonic() - job.began
+        return None if job.began is None else self._monotonic() - job.began
 
     def _begin(self, job: RunningJob) -> None:
         """Note that the task of a job is called now."""
@@ -213,7 +213,7 @@ class Runner:
         """Fire the event of a run that ends without an outcome."""
         event = JobEvent.CANCELLED if job.cancelled_for is CancelReason.CANCELLED else JobEvent.LOST
         if job.began is not None and event in self._events.listeners:
-            duration = self._clock.monotonic() - job.began
+            duration = self._monotonic() - job.began
             self._events.fire(run_fact(event, job.lease, at=self._clock.time(), duration=duration))
 
     def _settle_overrun(self, job: RunningJob) -> None:
@@ -349,7 +349,7 @@ class Runner:
         retain_for = options.result_ttl if options.save_result else 0.0
         # A result that is not kept is not encoded either: such a task may return what has no JSON form.
         if not retain_for:
-            return Completed(lease=lease, duration=self._ran(job))
+            return Completed(lease=lease, duration=self._monotonic() - (job.began or 0.0))
         try:
             data = task.encode_result(lease, result)
         # No retry: the work is done, a second run would repeat its effects and return the same kind of result.

@@ -233,7 +233,7 @@ class Settler:
 
     def _accept(self, batch: Sequence[Settlement], answers: Sequence[Settled | None]) -> None:
         listeners = self._events.listeners
-        accepted: list[tuple[Settlement, float | None]] = []
+        completed: list[Completed] = []
         # `strict`: a broker that leaves out answers must not make the worker forget the settlements.
         for settlement, answer in zip(batch, answers, strict=True):
             if answer is None:
@@ -250,12 +250,13 @@ class Settler:
             if (event := EVENTS[type(settlement)]) in listeners:
                 self._tell(event, settlement, report or RunReport())
             if type(settlement) is Completed:
-                accepted.append((settlement, settlement.duration))
+                completed.append(settlement)
             else:
-                accepted.append((settlement, report.duration if report else None))
+                self._counts.add_settled(settlement, report.duration if report else None)
             if settlement.lease.job_id.startswith(TICK_IDS):
                 self._scheduled(settlement)
-        self._counts.add_settled(accepted)
+        if completed:
+            self._counts.add_completed(completed)
 
     def _tell(self, event: JobEvent, settlement: Settlement, report: RunReport) -> None:
         """Fire the event of an outcome."""
