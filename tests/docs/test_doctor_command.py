@@ -32,7 +32,7 @@ def test_cli_page_shows_doctor_output() -> None:
     ids = [b"%d" % n for n in range(12)]
     nothing = [0]
     snapshot = read_snapshot(
-        [b"0", [12, *ids], *[nothing] * 12, [[12, *ids], *[nothing] * 9], []]
+        [b"0", [12, *ids], *[nothing] * 12, [0, 0, 0, 0], [[12, *ids], *[nothing] * 9], []]
     )  # fmt: skip
     queue = QueueFacts(name="mails", snapshot=snapshot, earliest=None, memory=int(4.1 * 1024))
     findings = [*server, about_clock(0.0, 0.002, 0.0), about_workers(workers), *about_queue(queue, workers)]

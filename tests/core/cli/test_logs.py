@@ -17,15 +17,21 @@ from aioq.cli.logs import configure_logging
 @contextmanager
 def bare_root() -> Generator[logging.Logger]:
     """Return the root logger as in a new process, without the handlers that pytest adds."""
-    root = logging.getLogger()
+    root, ours = logging.getLogger(), logging.getLogger("aioq")
     handlers, root.handlers = root.handlers, []
-    logging.getLogger("aioq").setLevel(logging.NOTSET)
+    levels = {logger: logger.level for logger in (root, ours)}
+    ours.setLevel(logging.NOTSET)
     try:
         yield root
     finally:
         for handler in root.handlers:
             handler.close()
         root.handlers = handlers
+        for logger, level in levels.items():
+            logger.setLevel(level)
+        # A configuration disables the loggers that exist, also those of other tests.
+        for name in root.manager.loggerDict:
+            logging.getLogger(name).disabled = False
 
 
 def test_configure_logging_line_has_date_level_and_logger(capsys: pytest.CaptureFixture[str]) -> None:

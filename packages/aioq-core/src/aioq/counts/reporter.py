@@ -163,7 +163,7 @@ class JobCounts:
             else:
                 self.enabled = False
         except BrokerUnavailable as error:
-            logger.debug("counts of jobs wait for the broker: %s", error_text(error))
+            logger.debug("counts of jobs wait for the broker: %s", error_text(error), extra={"event": "counts_waiting"})
         except Exception as error:
             self._log(error)
         finally:
