@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -11,15 +12,19 @@ from anyio.lowlevel import checkpoint
 from aioq.app import Aarq
 from aioq.cron import ClockChange, CronEntry, upcoming
 from aioq.cron.schedule import ExplainedSchedule
-from aioq.worker.log import logger
+from aioq.serialization.failure import one_line
+from aioq.worker.log import logger, shown
 
 __all__ = ["log_next_runs", "warn_of_clock_difference", "warn_of_equal_app_names"]
 
 MAX_LOGGED = 10
-"""Entries whose next runs are logged one by one."""
+"""Entries in the table; the others are counted."""
+
+MAX_EXPRESSION = 40
+"""Characters of an expression in the table."""
 
 RUNS_CHECKED = 3
-"""Next runs of an entry that are logged and checked."""
+"""Next runs of an entry that are checked; the first one is logged."""
 
 SUSPICIOUS_DELAY = timedelta(days=366)
 """Warn if the next run is further away: the expression is probably a mistake."""
@@ -32,19 +37,16 @@ MAX_CLOCK_DIFFERENCE = 1.0
 
 
 async def log_next_runs(entries: Sequence[CronEntry], now: datetime) -> None:
-    """Log the next runs of entries, and warn of distant runs and of clock changes that affect them."""
-    for number, entry in enumerate(entries):
+    """Log a table of entries with their next runs, and warn of distant runs and of clock changes that affect them."""
+    table: list[tuple[CronEntry, datetime | None]] = []
+    for number, entry in enumerate(entries, 1):
         await checkpoint()  # a schedule may take milliseconds to find its next runs, and there may be thousands
         runs = _next_runs(entry, now)
-        if number < MAX_LOGGED:
-            zone = entry.zone
-            shown = ", ".join(run.astimezone(zone).isoformat(sep=" ") for run in runs)
-            logger.info(
-                "cron task %s runs next at %s", entry.name, shown or "no time at all", extra={"event": "cron_next_run"}
-            )
+        if number <= MAX_LOGGED:
+            table.append((entry, runs[0] if runs else None))
+        if number == min(MAX_LOGGED, len(entries)):
+            _log_table(table, len(entries))
         _warn(entry, runs, now)
-    if len(entries) > MAX_LOGGED:
-        logger.info("and %d more cron tasks", len(entries) - MAX_LOGGED, extra={"event": "cron_next_run"})
 
 
 def warn_of_clock_difference(host: float, broker: float, uncertain: float) -> None:
@@ -79,6 +81,32 @@ def warn_of_equal_app_names(app: Aarq) -> None:
             app.name,
             extra={"event": "app_name_shared"},
         )
+
+
+def _log_table(table: Sequence[tuple[CronEntry, datetime | None]], total: int) -> None:
+    """Log entries with their next runs, in one record: lines of other threads cannot come between its lines."""
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    cells = [
+        (_moment(entry, run), shown(entry.name), one_line(entry.expression, MAX_EXPRESSION)) for entry, run in table
+    ]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
+    if total > len(table):
+        lines.append(f"and {total - len(table)} more")
+    crons = [
+        {"name": entry.name, "expression": entry.expression, "next_run": run and run.isoformat()}
+        for entry, run in table
+    ]
+    logger.info(
+        "next runs of %d crons:%s", total, "".join(f"\n  {line}" for line in lines),
+        extra={"event": "cron_next_runs", "crons": crons, "crons_left_out": total - len(table)},
+    )  # fmt: skip
+
+
+def _moment(entry: CronEntry, run: datetime | None) -> str:
+    """Return the text of a run, in the zone of its entry."""
+    return run.astimezone(entry.zone).isoformat(sep=" ", timespec="seconds") if run else "never"
 
 
 def _warn(entry: CronEntry, runs: list[datetime], now: datetime) -> None:
