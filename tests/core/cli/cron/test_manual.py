@@ -1,8 +1,7 @@
-"""Runs and jobs that a user starts, and the user's name in the ledger."""
+"""Runs and jobs that a user starts."""
 
 from __future__ import annotations
 
-import getpass
 from datetime import UTC, datetime
 from typing import cast
 
@@ -10,28 +9,11 @@ import anyio
 import pytest
 
 from aioq import Aarq, CronContext
-from aioq.cli.changes import user_at_host
 from aioq.cli.cron.manual import ManualRun, manual_worker_id, time_between_ticks
 from aioq.model.cron import TickReason, TickStatus
 from aioq.model.ids import check_name
 from aioq.protocols import Broker, TickLedger
 from tests.core.cli.far import FarBroker
-
-
-def test_user_at_host_joins_user_and_host(ada: str) -> None:
-    """The text looks like a mail address."""
-    assert user_at_host() == ada
-
-
-@pytest.mark.parametrize("error", [KeyError("uid not found: 1000"), OSError("no username set")])
-def test_user_at_host_without_user_name_is_unknown(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    """In a container the user may have no name."""
-
-    def getuser() -> str:
-        raise error
-
-    monkeypatch.setattr(getpass, "getuser", getuser)
-    assert user_at_host().startswith("unknown@")
 
 
 def test_manual_worker_id_is_valid_worker_id() -> None:

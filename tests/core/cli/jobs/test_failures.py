@@ -116,3 +116,15 @@ def test_dismiss_without_filter_needs_all(failed: Project) -> None:
         "aioq: jobs failures dismiss: choose the failures with -q, --task, --type or --place, or write --all\n"
     )
     assert failed.aioq("jobs", "failures", "dismiss", "tasks:app", "--type", "KeyError").out == "1 failure dismissed\n"
+
+
+def test_dismiss_records_author_and_note_for_each_cause(failed: Project) -> None:
+    """The record says how many failures of which cause, and why."""
+    failed.aioq("jobs", "failures", "dismiss", "tasks:app", "--task", "shop.charge", "--note", "seen", "--by", "ada")
+    broker = failed.app.broker
+    assert isinstance(broker, FarBroker)
+    changes = failed.do(broker.near.list_changes)
+    assert [(one.by, one.what, one.subject, one.note) for one in changes] == [
+        ("ada", "dismiss 2 of CardDeclined", "task default shop.charge", "seen"),
+        ("ada", "dismiss 1 of malformed", "task default shop.charge", "seen"),
+    ]

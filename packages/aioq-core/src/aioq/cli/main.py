@@ -56,9 +56,11 @@ COMMANDS: Final[Mapping[str, str | Group]] = {
     ),
     "broker": Group("migrate the store of a broker", {"migrate": "aioq.cli.broker.migrate"}),
     "jobs": Group(
-        "show jobs, and those that need a person",
+        "show and change jobs, and those that need a person",
         {
             "show": "aioq.cli.jobs.show",
+            "cancel": "aioq.cli.jobs.change",
+            "retry": "aioq.cli.jobs.change",
             "failures": Group(
                 "list failures by cause; dismiss them",
                 {"dismiss": "aioq.cli.jobs.dismiss"},

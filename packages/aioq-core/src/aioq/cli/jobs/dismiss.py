@@ -8,9 +8,10 @@ from typing import Final
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_json, add_target
 from aioq.cli.broker_access import feature_of, run_connected
+from aioq.cli.changes import add_author, author_of, note_of
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import load_target
-from aioq.cli.jobs.failures import add_filters, groups_of
+from aioq.cli.jobs.failures import add_filters, groups_of, note_failures
 from aioq.cli.output import print_json, print_out
 from aioq.model.failures import FailureGroup
 from aioq.protocols import Failures
@@ -35,6 +36,8 @@ def register(commands: Commands) -> None:
     parser.add_argument("--type", metavar="TYPE", help="only failures with an exception of this type")
     parser.add_argument("--place", metavar="PLACE", help="only failures of this place, as aioq jobs failures shows it")
     parser.add_argument("--all", action="store_true", help="all failures, if no filter is given")
+    parser.add_argument("--note", metavar="TEXT", help="the reason, for the record of changes")
+    add_author(parser)
     add_json(parser)
     parser.set_defaults(run=dismiss)
 
@@ -46,8 +49,9 @@ def dismiss(arguments: argparse.Namespace) -> int:
         raise CommandError(
             "jobs failures dismiss: choose the failures with -q, --task, --type or --place, or write --all"
         )
+    by, note = author_of(arguments), note_of(arguments)
     app = load_target(arguments.target, "jobs", arguments.namespace)
-    dismissed = run_connected(app, lambda: _dismiss(app, arguments))
+    dismissed = run_connected(app, lambda: _dismiss(app, arguments, by, note))
     if arguments.json:
         print_json({"dismissed": dismissed})
     else:
@@ -55,12 +59,14 @@ def dismiss(arguments: argparse.Namespace) -> int:
     return Exit.OK
 
 
-async def _dismiss(app: Aarq, arguments: argparse.Namespace) -> int:
+async def _dismiss(app: Aarq, arguments: argparse.Namespace, by: str, note: str) -> int:
     groups = await groups_of(app, arguments, "jobs failures dismiss")
     store, dismissed = feature_of(app, Failures, "jobs failures dismiss"), 0
     for group in groups:
         if arguments.type in (None, group.cause.type) and arguments.place in (None, group.cause.place):
-            dismissed += await _dismiss_group(store, group)
+            done = await _dismiss_group(store, group)
+            dismissed += done
+            await note_failures(app, f"dismiss {done:,}", group, by=by, note=note)
     return dismissed
 
 

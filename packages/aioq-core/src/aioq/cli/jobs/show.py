@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
-from aioq.cli.arguments import Commands, add_json, add_target
-from aioq.cli.broker_access import feature_of, run_connected
-from aioq.cli.exit_codes import CommandError, Exit
+from aioq.cli.arguments import Commands, add_json
+from aioq.cli.broker_access import run_connected
+from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_target
+from aioq.cli.jobs.find import add_job, check_job, find_job
 from aioq.cli.output import print_json, print_out
 from aioq.cli.times import format_time, iso_time, stored_time
-from aioq.model.ids import check_name
 from aioq.model.job import Attempt, Failure, JobRecord
 from aioq.model.states import JobState
-from aioq.protocols import JobStore
 from aioq.serialization.failure import in_full, one_line
 
 __all__ = ["escaped", "register", "show"]
@@ -32,57 +31,22 @@ def register(commands: Commands) -> None:
         description="Show everything that is stored for a job, including its arguments and its result: escaped, each "
         f"on one line of at most {MAX_SHOWN:,} characters.",
     )
-    add_target(parser)
-    parser.add_argument("id", metavar="ID", help="the id of the job")
-    parser.add_argument("-q", "--queue", metavar="QUEUE", help="the queue of the job; searches all queues by default")
+    add_job(parser)
     add_json(parser)
     parser.set_defaults(run=show)
 
 
 def show(arguments: argparse.Namespace) -> int:
     """Show a job."""
-    _check(arguments)
+    check_job(arguments, "jobs show")
     app = load_target(arguments.target, "jobs", arguments.namespace)
-    records = run_connected(app, lambda: _find(feature_of(app, JobStore, "jobs show"), arguments.id, arguments.queue))
-    record = _only(records, arguments.id)
+    record = run_connected(app, lambda: find_job(app, arguments, "jobs show"))
     if arguments.json:
         print_json(job_as_json(record))
     else:
         for name, text in _lines(record):
             print_out(f"{name:<10}{text}")
     return Exit.OK
-
-
-async def _find(store: JobStore, job_id: str, queue: str | None) -> list[JobRecord]:
-    """Return the jobs with an id; without a queue those of all queues, because ids are unique within a queue only."""
-    queues = [stats.queue for stats in await store.queue_stats()] if queue is None else [queue]
-    return [record for name in queues if (record := await store.get_job(job_id, queue=name))]
-
-
-def _only(records: Sequence[JobRecord], job_id: str) -> JobRecord:
-    """Return the one job that was found."""
-    if not records:
-        raise CommandError(
-            f"jobs show: the broker has no job {job_id}: it was never enqueued, or its record has expired; "
-            "or the app uses another broker, namespace or queue",
-            Exit.FAILED,
-        )
-    if len(records) > 1:
-        queues = ", ".join(record.queue for record in records)
-        raise CommandError(f"jobs show: the queues {queues} have a job {job_id} each; choose one with -q")
-    return records[0]
-
-
-def _check(arguments: argparse.Namespace) -> None:
-    """Reject an id or a queue that no job can have."""
-    try:
-        arguments.id.encode()
-        if arguments.queue is not None:
-            check_name("queue", arguments.queue)
-    except UnicodeEncodeError:
-        raise CommandError(f"jobs show: {arguments.id!r} is not the id of a job") from None
-    except ValueError as error:
-        raise CommandError(f"jobs show: {error}") from None
 
 
 def escaped(data: bytes) -> str:

@@ -1,0 +1,120 @@
+"""`aioq jobs cancel` and `aioq jobs retry`: cancel a job, and put an ended one back into its queue."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aioq.app import Aarq
+from aioq.cli.arguments import Commands, add_json
+from aioq.cli.broker_access import feature_of, run_connected
+from aioq.cli.changes import add_author, author_of, note_change, note_of
+from aioq.cli.exit_codes import Exit
+from aioq.cli.find_app import load_target
+from aioq.cli.jobs.find import add_job, check_job, find_job
+from aioq.cli.output import print_err, print_json, print_out
+from aioq.cli.times import format_time, stored_time
+from aioq.handle import Job
+from aioq.model.job import JobRecord
+from aioq.protocols import JobStore
+from aioq.serialization.failure import one_line
+
+__all__ = ["cancel", "register", "retry"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verb:
+    """What a command does to a job."""
+
+    name: str
+    done: str
+    """What the job is if it was changed."""
+    needs: str
+    """What the job must be to be changed."""
+
+
+CANCEL = Verb(name="cancel", done="cancelled", needs="only a job that has not ended can be cancelled")
+RETRY = Verb(
+    name="retry",
+    done="back in its queue",
+    needs="only a failed, cancelled, dead or expired job can be put back into its queue",
+)
+
+
+def register(commands: Commands) -> None:
+    """Add the commands `cancel` and `retry` to the parser."""
+    cancelling = commands.add_parser(
+        "cancel",
+        help="cancel a job, running or not",
+        description="Cancel a job that has not ended. A running task is cancelled at its next await. The exit code is "
+        f"{Exit.FAILED} if the job has ended.",
+        allow_abbrev=False,
+    )
+    cancelling.set_defaults(run=cancel)
+    retrying = commands.add_parser(
+        "retry",
+        help="put an ended job back into its queue",
+        description="Put a failed, cancelled, dead or expired job back into its queue. It is due now, behind other "
+        "jobs of its priority, and its attempts are counted from 0 again. The exit code is "
+        f"{Exit.FAILED} if the job is in another state.",
+        allow_abbrev=False,
+    )
+    retrying.set_defaults(run=retry)
+    for parser in (cancelling, retrying):
+        add_job(parser)
+        parser.add_argument("--note", metavar="TEXT", help="the reason, for the record of changes")
+        add_author(parser)
+        add_json(parser)
+
+
+def cancel(arguments: argparse.Namespace) -> int:
+    """Cancel a job."""
+
+    async def order(app: Aarq, record: JobRecord) -> bool:
+        # The handle, because it tells the listeners of the app and the counts, too.
+        handle = Job(
+            record.id, task=record.task, queue=record.queue, broker=app.broker, decode=bytes, events=app.events
+        )
+        return await handle.cancel(by=author_of(arguments))
+
+    return _change(arguments, CANCEL, order)
+
+
+def retry(arguments: argparse.Namespace) -> int:
+    """Put a job back into its queue."""
+
+    async def order(app: Aarq, record: JobRecord) -> bool:
+        return await feature_of(app, JobStore, "jobs retry").retry_job(record.id, queue=record.queue)
+
+    return _change(arguments, RETRY, order)
+
+
+def _change(arguments: argparse.Namespace, verb: Verb, order: Callable[[Aarq, JobRecord], Awaitable[bool]]) -> int:
+    command = f"jobs {verb.name}"
+    check_job(arguments, command)
+    by, note = author_of(arguments), note_of(arguments)
+    app = load_target(arguments.target, "jobs", arguments.namespace)
+
+    async def run() -> tuple[JobRecord, bool]:
+        record = await find_job(app, arguments, command)
+        changed = await order(app, record)
+        if changed:
+            await note_change(app, by, verb.name, f"job {record.queue} {record.id}", note)
+        # Read again: the state after the change, or the one that has prevented it.
+        store = feature_of(app, JobStore, command)
+        return await store.get_job(record.id, queue=record.queue) or record, changed
+
+    record, changed = run_connected(app, run)
+    if arguments.json:
+        print_json({"id": record.id, "queue": record.queue, "state": str(record.state), "changed": changed})
+    elif changed:
+        print_out(one_line(f"job {record.id} of queue {record.queue} is {verb.done}"))
+    else:
+        print_err(f"{command}: job {record.id} of queue {record.queue} is {_state(record)}: {verb.needs}")
+    return Exit.OK if changed else Exit.FAILED
+
+
+def _state(record: JobRecord) -> str:
+    due = f", due at {format_time(stored_time(record.run_at))}" if record.run_at is not None else ""
+    return f"{record.state}{due}"
