@@ -234,7 +234,7 @@ class Aarq:
             TaskDefinitionError: The function cannot be called with the context and these arguments.
             MissingFeature: `unique` is set, and the broker has no tick ledger.
         """
-        with error_context(f"@app.cron({text_of(schedule)})"):
+        with error_context(lambda: f"@app.cron({text_of(schedule)})"):
             draft = CronDraft(
                 timing=timing_of(self, schedule, cron_options(options), tz=tz, seconds=seconds, dialect=dialect),
                 name=name,
@@ -293,7 +293,7 @@ class Aarq:
             DiscoveryError, TypeError, ValueError, DuplicateName, MissingFeature: As in `cron`.
         """
         self._need_ledger("app.schedule")
-        with error_context(f"app.schedule({text_of(task)}, {text_of(schedule)})"):
+        with error_context(lambda: f"app.schedule({text_of(task)}, {text_of(schedule)})"):
             draft = ScheduleDraft(
                 timing=timing_of(self, schedule, schedule_options(options), tz=tz, seconds=seconds, dialect=dialect),
                 name=name,

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from types import FrameType, UnionType
+from types import FrameType, FunctionType, UnionType
 from typing import Any, Union, get_args, get_origin
 
 from aioq.errors import TaskDefinitionError
@@ -121,10 +121,12 @@ def is_generator(function: Callable[..., Any]) -> bool:
     return any(inspect.isasyncgenfunction(each) or inspect.isgeneratorfunction(each) for each in _called(function))
 
 
-def _called(function: Callable[..., Any]) -> tuple[Any, Any]:
+def _called(function: Callable[..., Any]) -> tuple[Any, ...]:
     """Return the callable that a partial calls, and its `__call__`: for an object, that is what runs."""
     while isinstance(function, partial):
         function = function.func
+    if isinstance(function, FunctionType):
+        return (function,)
     return function, getattr(type(function), "__call__", None)  # noqa: B004  # it is asked what it is, not whether
 
 

@@ -139,7 +139,7 @@ class AppSchedules:
             BrokerUnavailable: The broker cannot be reached. Repeating the call is safe.
             BrokerFull: The broker has no room.
         """
-        with error_context(f"app.schedules.put({name!r}, {text_of(task)}, {text_of(schedule)})"):
+        with error_context(lambda: f"app.schedules.put({name!r}, {text_of(task)}, {text_of(schedule)})"):
             timing = timing_of(self._app, schedule, schedule_options(options), tz=tz, seconds=seconds, dialect=dialect)
             timing = replace(timing, linted=False)
             if timing.options.run_on_start:

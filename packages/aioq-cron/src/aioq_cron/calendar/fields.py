@@ -88,9 +88,10 @@ class CronFields:
     @property
     def has_day(self) -> bool:
         """Whether one of the days of the month exists in one of `months`, in leap years at least."""
-        # The smallest day decides: if even the longest month lacks it, no month has any of them.
-        longest = max(LONGEST_MONTHS[month] for month in self.months)
-        return bool(self.days and self.days[0] <= longest) or any(rule.months(self.months) for rule in self.day_rules)
+        # The smallest day decides: a month that lacks it has none of the others.
+        if self.days and any(self.days[0] <= LONGEST_MONTHS[month] for month in self.months):
+            return True
+        return any(rule.months(self.months) for rule in self.day_rules)
 
     @property
     def ever_matches(self) -> bool:

@@ -38,6 +38,8 @@ def _days(fields: CronFields) -> tuple[str, str]:
 
 
 def _with_rules(text: str, rules: Sequence[DayRule]) -> str:
+    if not rules:
+        return text
     return ",".join([*([text] if text else []), *(rule.text for rule in rules)])
 
 
