@@ -84,6 +84,8 @@ COMMANDS: Final[Mapping[str, str | Group]] = {
             "restore": "aioq.cli.tasks.stop",
         },
     ),
+    "workers": "aioq.cli.workers",
+    "enqueue": "aioq.cli.enqueue",
     "check": "aioq.cli.check",
     "doctor": "aioq.cli.doctor",
     "demo": "aioq.cli.demo.command",

@@ -1,0 +1,95 @@
+"""`aioq workers`: shows the workers that are up."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from aioq.app import Aarq
+from aioq.cli.arguments import Commands, add_json, add_target
+from aioq.cli.broker_access import feature_of, run_connected
+from aioq.cli.exit_codes import Exit
+from aioq.cli.find_app import load_target
+from aioq.cli.output import Column, Table, print_json, print_out, print_table
+from aioq.cli.times import format_duration, iso_time
+from aioq.model.job import WorkerInfo
+from aioq.protocols import WorkerRegistry
+
+__all__ = ["register", "workers"]
+
+
+def register(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "workers",
+        help="show the workers that are up",
+        description="Show the workers that are up: which queues they consume, how many of their slots are in use or "
+        "stuck, and for how long they have been up.",
+        allow_abbrev=False,
+    )
+    add_target(parser)
+    parser.add_argument("-q", "--queue", metavar="QUEUE", help="only workers that consume this queue")
+    add_json(parser)
+    parser.set_defaults(run=workers)
+
+
+def workers(arguments: argparse.Namespace) -> int:
+    """Show the workers."""
+    app = load_target(arguments.target, "workers", arguments.namespace)
+    found, time = run_connected(app, lambda: _ask(app))
+    chosen = [worker for worker in found if arguments.queue is None or arguments.queue in worker.queues]
+    if arguments.json:
+        print_json([_as_json(worker) for worker in chosen])
+    elif chosen:
+        print_table(_table(chosen, time))
+    else:
+        print_out("no worker is up" if arguments.queue is None else f"no worker of queue {arguments.queue} is up")
+    return Exit.OK
+
+
+async def _ask(app: Aarq) -> tuple[list[WorkerInfo], float]:
+    """Return the workers, and the time of the broker, whose clock they are told by."""
+    return await feature_of(app, WorkerRegistry, "workers").list_workers(), await app.broker.time()
+
+
+def _table(workers: Sequence[WorkerInfo], now: float) -> Table:
+    columns = [
+        Column("ID", 12),
+        Column("APP", 6),
+        Column("QUEUES", 10),
+        Column("RUNNING"),
+        Column("STUCK"),
+        Column("UP FOR"),
+        Column("TASKS"),
+    ]
+    rows = [
+        [
+            worker.id,
+            worker.app,
+            ", ".join(worker.queues),
+            f"{worker.running}/{worker.concurrency}",
+            str(worker.stuck),
+            # The clock of its host may be ahead of the broker's.
+            format_duration(max(0.0, now - worker.started_at)),
+            f"{len(worker.tasks) + worker.tasks_left_out:,}",
+        ]
+        for worker in workers
+    ]
+    return Table(columns, rows)
+
+
+def _as_json(worker: WorkerInfo) -> dict[str, object]:
+    return {
+        "id": worker.id,
+        "app": worker.app,
+        "hostname": worker.hostname,
+        "pid": worker.pid,
+        "queues": list(worker.queues),
+        "all_queues": worker.all_queues,
+        "slots": worker.concurrency,
+        "running": worker.running,
+        "stuck": worker.stuck,
+        "started_at": iso_time(worker.started_at),
+        "tasks": [task.name for task in worker.tasks],
+        "tasks_left_out": worker.tasks_left_out,
+    }
