@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 
 import pytest
 
@@ -41,7 +42,7 @@ def stored(project: Project, broker: FarBroker) -> list[JobRecord]:
     return [
         job
         for state in (JobState.PENDING, JobState.SCHEDULED)
-        for job in project.do(lambda state=state: broker.near.list_jobs("mails", state))
+        for job in project.do(partial(broker.near.list_jobs, "mails", state))
     ]
 
 

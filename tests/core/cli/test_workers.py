@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 
@@ -33,7 +34,7 @@ def broker(project: Project) -> FarBroker:
         id="web-2", queues=("default",), concurrency=1, running=0, hostname="web", pid=8, started_at=NOON + 5
     )
     for worker in (first, ahead):
-        project.do(lambda worker=worker: broker.near.heartbeat(worker, ttl=60))
+        project.do(partial(broker.near.heartbeat, worker, ttl=60))
     return broker
 
 
