@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.mutants.of_control import CONTROL
 from tests.mutants.of_jobs import JOBS
 from tests.mutants.of_leases import LEASES
 from tests.mutants.of_ledgers import LEDGERS
@@ -11,4 +12,4 @@ from tests.mutants.of_signals import SIGNALS
 
 __all__ = ["MUTANTS"]
 
-MUTANTS = [*JOBS, *LEASES, *LOOKUPS, *SIGNALS, *LEDGERS, *SCHEDULES]
+MUTANTS = [*JOBS, *LEASES, *LOOKUPS, *SIGNALS, *LEDGERS, *SCHEDULES, *CONTROL]

@@ -145,8 +145,8 @@ JOBS = [
         "repetition-takes-more-jobs",
         "A repeated request takes further jobs.",
         "claiming.py",
-        "    if alone_for is None:\n        alone_for = _take(transaction, request)\n",
-        "    if True:\n        transaction.execute('DELETE FROM claims')\n        alone_for = _take(transaction, request)\n",
+        "    if alone_for is None:\n        alone_for = _take(transaction, going)\n",
+        "    if True:\n        transaction.execute('DELETE FROM claims')\n        alone_for = _take(transaction, going)\n",
     ),
     Mutant(
         "repetition-returns-lost-leases",

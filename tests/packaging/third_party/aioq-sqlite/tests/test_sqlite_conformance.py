@@ -15,10 +15,12 @@ from aioq.protocols import Broker
 from aioq.testing import (
     AttemptHistoryContract,
     BrokerContract,
+    ChangeLogContract,
     DiagnosableContract,
     FailuresContract,
     JobStoreContract,
     MigratableContract,
+    QueueControlContract,
     SchedulesContract,
     SignalsContract,
     StatisticsContract,
@@ -44,6 +46,8 @@ class TestSqliteBroker(
     DiagnosableContract,
     MigratableContract,
     SchedulesContract,
+    QueueControlContract,
+    ChangeLogContract,
 ):
     """Everything that a broker can be asked for."""
 

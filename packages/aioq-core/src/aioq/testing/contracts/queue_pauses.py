@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from aioq.conformance import supports
-from aioq.model.job import Completed, Released, Settled
+from aioq.model.job import Claim, Completed, Released, Settled
 from aioq.model.states import JobState
 from aioq.model.stops import MAX_AUTHOR, MAX_NOTE, Stop
 from aioq.protocols import Broker, QueueControl, Signals
@@ -87,6 +87,7 @@ class QueuePauseContract(ControlSuite):
         """A job that comes due in a paused queue is not claimed, and is first after the resume."""
         await self.pause(control)
         await broker.enqueue([self.job("a", delay=self.tick)])
+        assert (await broker.claim(self.request())).next_due is None
         await self.pass_time(self.tick * 1.5)
         assert await self.ids(broker) == ""
         await broker.enqueue([self.job("b")])
@@ -170,6 +171,24 @@ class QueuePauseContract(ControlSuite):
             assert (claim.leases, claim.alone_for) == ([], 0)
         assert await control.resume_queue("q")
         assert await self.ids(broker) == "a"
+
+    async def test_pause_queue_jobs_end_no_wait(
+        self, broker: Broker, control: QueueControl, peer: QueueControl
+    ) -> None:
+        """A wait goes on while the queue has jobs and is paused, and ends when another process resumes the queue."""
+        signals = _signals(broker)
+
+        async def work() -> Claim:
+            return await signals.wait_and_claim(self.request(), timeout=LONG)
+
+        async def resume() -> None:
+            await peer.resume_queue("q")
+
+        await self.pause(control)
+        await broker.enqueue([self.job("a")])
+        assert await self.ids(broker) == ""
+        claim = await self.wakes(work, resume)
+        assert [lease.job_id for lease in claim.leases] == ["a"]
 
     async def test_resume_queue_wakes_each_waiting_worker(
         self, broker: Broker, control: QueueControl, peer: Broker

@@ -10,6 +10,7 @@ from aioq import BrokerConfigError
 from aioq.clock import Clock, SystemClock
 from aioq.protocols import Signals
 from aioq_sqlite.claiming import ClaimRole
+from aioq_sqlite.control import ChangeLogRole, QueueControlRole
 from aioq_sqlite.database import Database
 from aioq_sqlite.doctor import DiagnosableRole
 from aioq_sqlite.enqueueing import EnqueueRole
@@ -39,6 +40,8 @@ class SqliteBroker(
     LedgerRole,
     TickRole,
     ScheduleRole,
+    QueueControlRole,
+    ChangeLogRole,
     StatisticsRole,
     DiagnosableRole,
 ):

@@ -24,6 +24,7 @@ MIGRATIONS = {
     "5: attempts of jobs": "5_attempts.sql",
     "6: tables of counts": "6_counts.sql",
     "7: table of failures": "7_failures.sql",
+    "8: tables of orders and changes": "8_control.sql",
 }
 
 

@@ -11,7 +11,7 @@ import msgspec
 from aioq.clock import wait_until
 from aioq.model.job import CancelledRun, Claim, ClaimRequest
 from aioq.model.states import FINAL_STATES
-from aioq_sqlite.claiming import claim, has_work, next_due
+from aioq_sqlite.claiming import claim, going_queues, has_work, next_due
 from aioq_sqlite.database import Database, Role
 from aioq_sqlite.jobs import find, result_name, update
 from aioq_sqlite.listener import Listener
@@ -35,7 +35,7 @@ class SignalsRole(Role):
             """Claim if there is work; else return when a job comes due."""
             if has_work(transaction, request):
                 return claim(transaction, request)
-            return _moment(transaction, next_due(transaction, request.queues))
+            return _moment(transaction, next_due(transaction, going_queues(transaction, request.queues)))
 
         deadline = self._database.clock.monotonic() + timeout
         news = _News()
