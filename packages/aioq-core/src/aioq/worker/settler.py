@@ -5,6 +5,7 @@ If the broker cannot reach some queues, their outcomes are held, and tried again
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -69,6 +70,8 @@ class Settler:
         self._counts = counts
         self._events = events
         self._clock = clock
+        self.outcomes: Counter[JobEvent] = Counter()
+        """How many outcomes of each kind the broker has accepted."""
         self._reports: dict[tuple[str, str, int], RunReport] = {}
         """The reports of runs whose settlements the broker has not accepted yet."""
         self._waiting: list[Settlement] = []
@@ -252,10 +255,12 @@ class Settler:
             if type(settlement) is Completed:
                 completed.append(settlement)
             else:
+                self.outcomes[event] += 1
                 self._counts.add_settled(settlement, report.duration if report else None)
             if settlement.lease.job_id.startswith(TICK_IDS):
                 self._scheduled(settlement)
         if completed:
+            self.outcomes[JobEvent.COMPLETED] += len(completed)
             self._counts.add_completed(completed)
 
     def _tell(self, event: JobEvent, settlement: Settlement, report: RunReport) -> None:

@@ -39,6 +39,7 @@ from aioq.worker.runner import CancelReason, Runner
 from aioq.worker.runtime import Runtime, default_id, select_queues
 from aioq.worker.settler import Settler
 from aioq.worker.shutdown import Shutdown, race
+from aioq.worker.summary import Summary
 from aioq.worker.workload import LeaseTable, Slots
 
 __all__ = ["Worker"]
@@ -153,6 +154,8 @@ class Worker:
         self._reaper = Reaper(runtime, self._heartbeat, self._settler)
         self._cancellations = Cancellations(app.broker, self.id, self._clock)
         self._job_log = JobLog(app.events, self.id, self._clock, check_log_jobs(log_jobs))
+        self.summary = Summary(app.events, self.id, self._settler.outcomes, slots=self._slots, clock=self._clock)
+        """Counts what the worker has done, and logs it each minute and at the end."""
         self._started_at = 0.0
         self._startup: anyio.CancelScope | None = None
         self._outstayed = anyio.Event()
@@ -216,6 +219,7 @@ class Worker:
             self._runner.shared = shared
             self._cron.share(shared)
             self._job_log.open()
+            self.summary.open()
             here = workplace.set(Workplace(self.id, self.queues, lambda: self._slots.free))
             try:
                 await self._work()
@@ -223,6 +227,7 @@ class Worker:
                 workplace.reset(here)
                 await self._leave()
                 self._job_log.close()
+                self.summary.close()
                 self._tell(WorkerEvent.STOPPED, duration=self._clock.monotonic() - began)
 
     async def _work(self) -> None:
@@ -234,6 +239,7 @@ class Worker:
             self._tell(WorkerEvent.STARTED)
             duties.start_soon(self._settler.run)
             duties.start_soon(self._job_log.run)
+            duties.start_soon(self.summary.run)
             duties.start_soon(self._heartbeat.run, self._info, partial(self._runner.cancel, reason=CancelReason.LOST))
             duties.start_soon(self._reaper.run)
             duties.start_soon(self._claimer.end_after_stop)
@@ -329,6 +335,7 @@ class Worker:
                 )
         with anyio.CancelScope(shield=True):
             await self.app.counts.close()
+        self.summary.log_end()
         logger.info("worker %s stopped", self.id, extra={"event": "worker_stopped"})
 
     async def _listen_to_signals(self, *, task_status: TaskStatus[None]) -> None:
