@@ -8,13 +8,17 @@ import threading
 from collections import deque
 from typing import Final, TextIO
 
-__all__ = ["BackgroundHandler"]
+__all__ = ["CLEAR", "BackgroundHandler"]
 
 MAX_LINES: Final = 10_000
 """Lines that wait for the stream. Further lines are dropped and counted."""
 
 FLUSH_TIMEOUT: Final = 1.0
 """Seconds for which `flush` waits for a stream that takes no lines."""
+
+
+CLEAR: Final = "\r\x1b[K"
+"""Moves to the start of a terminal's line, and clears it."""
 
 
 class BackgroundHandler(logging.Handler):
@@ -37,6 +41,9 @@ class BackgroundHandler(logging.Handler):
         self._unwritten = 0
         """Lines that wait or are being written."""
         self._dropped = 0
+        self._live = ""
+        self._shown = ""
+        """What stands on the terminal of `_live`."""
         self._thread: threading.Thread | None = None
         self._closed = False
         if hasattr(os, "register_at_fork"):
@@ -55,10 +62,17 @@ class BackgroundHandler(logging.Handler):
                 return
             self._lines.append(text)
             self._unwritten += 1
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._write_all, name="aioq log", daemon=True)
-                self._thread.start()
-            self._changed.notify_all()
+            self._wake()
+
+    def show_line(self, text: str) -> None:
+        """Keep a line below all others on a terminal, in place of the one before; the empty text removes it.
+
+        Args:
+            text: One line that fits into the width of the terminal.
+        """
+        with self._changed:
+            self._live = text
+            self._wake()
 
     def flush(self) -> None:
         """Wait until all lines are written, or the stream has taken none for a second."""
@@ -72,11 +86,18 @@ class BackgroundHandler(logging.Handler):
         """Write what waits, as `flush` does, and end the thread."""
         self.flush()
         with self._changed:
+            self._live = ""
             self._closed = True
             self._changed.notify_all()
         if self._thread is not None:
             self._thread.join(FLUSH_TIMEOUT)
         super().close()
+
+    def _wake(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._write_all, name="aioq log", daemon=True)
+            self._thread.start()
+        self._changed.notify_all()
 
     def _start_over(self) -> None:
         """Forget the lines of the parent in a forked child, which has no thread, and perhaps a locked lock."""
@@ -84,19 +105,18 @@ class BackgroundHandler(logging.Handler):
         self._lines.clear()
         self._unwritten = 0
         self._dropped = 0
+        self._live = ""
+        self._shown = ""
         self._thread = None
 
     def _write_all(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._lines or self._closed)
-                if not self._lines:
+                self._changed.wait_for(lambda: self._lines or self._live != self._shown or self._closed)
+                if not self._lines and self._live == self._shown:
                     return
                 taken = len(self._lines)
-                text = "".join(f"{self._lines.popleft()}\n" for _ in range(taken))
-                if self._dropped:
-                    text += f"aioq: {self._dropped} log lines were dropped, because stderr took no more\n"
-                    self._dropped = 0
+                text = self._take()
             try:
                 self._stream.write(text)
                 self._stream.flush()
@@ -105,3 +125,14 @@ class BackgroundHandler(logging.Handler):
             with self._changed:
                 self._unwritten -= taken
                 self._changed.notify_all()
+
+    def _take(self) -> str:
+        """Return what is to be written: the lines that wait, above the live line."""
+        text = CLEAR if self._shown else ""
+        text += "".join(f"{line}\n" for line in self._lines)
+        self._lines.clear()
+        if self._dropped:
+            text += f"aioq: {self._dropped} log lines were dropped, because stderr took no more\n"
+            self._dropped = 0
+        self._shown = self._live
+        return text + self._live

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
+import sys
 from contextlib import suppress
 from importlib.util import find_spec
 from typing import Final, cast, get_args
@@ -16,6 +18,7 @@ from aioq.cli.arguments import Commands, add_app, add_log_level
 from aioq.cli.broker_access import is_embedded
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import load_app
+from aioq.cli.live_line import LiveLine, live_handler
 from aioq.cli.logs import FORMATS, configure_logging
 from aioq.cli.process import (
     exit_if_threads_hang,
@@ -133,7 +136,10 @@ def _run_here(arguments: argparse.Namespace, pipe: ControlPipe | None) -> int:
     configure_logging(arguments.log_level, arguments.log_format)
     worker = _worker(app, arguments)
     _warn(app, worker.queues)
-    anyio.run(_work, worker, pipe, backend_options={"use_uvloop": arguments.loop == "uvloop"})
+    # The processes of a supervisor share one terminal: each would clear the line of the others.
+    handler = live_handler(sys.stderr, os.environ) if pipe is None else None
+    live = LiveLine(worker, handler, os.environ) if handler else None
+    anyio.run(_work, worker, pipe, live, backend_options={"use_uvloop": arguments.loop == "uvloop"})
     code = _code(worker)
     exit_if_threads_hang(code)  # their jobs were settled or released
     return code
@@ -161,17 +167,20 @@ def _worker(app: Aarq, arguments: argparse.Namespace) -> Worker:
         raise CommandError(f"worker: {error}") from error
 
 
-async def _work(worker: Worker, pipe: ControlPipe | None) -> None:
+async def _work(worker: Worker, pipe: ControlPipe | None, live: LiveLine | None) -> None:
     orders = pipe.calling(worker.stop) if pipe else SignalReceiver(worker.stop, forced=True).receiving()
     with task_thread_pool():
         async with orders, worker.app:
             # Beside the worker, which does not return as long as such tasks run.
-            ending = asyncio.create_task(_end_without_tasks(worker))
+            beside = [asyncio.create_task(_end_without_tasks(worker))]
+            if live is not None:
+                beside.append(asyncio.create_task(live.run()))
             try:
                 with suppress(TooManyStuck):  # it is in the log
                     await worker.run()
             finally:
-                ending.cancel()
+                for task in beside:
+                    task.cancel()
 
 
 async def _end_without_tasks(worker: Worker) -> None:
