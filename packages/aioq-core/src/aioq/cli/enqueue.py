@@ -79,7 +79,7 @@ def _task(app: Aarq, arguments: argparse.Namespace) -> Task[..., Any]:
     if arguments.task in app.tasks:
         return app.tasks[arguments.task]
     names = sorted(task.name for task in app.tasks)
-    close = get_close_matches(arguments.task, names, n=1)
+    close: list[str] = get_close_matches(arguments.task, names, n=1)
     same_function = [name for name in names if name.endswith(f".{arguments.task}")]
     known = ", ".join(names[:MAX_NAMES]) + (f", and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else "")
     if same_function or close:

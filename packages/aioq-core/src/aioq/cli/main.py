@@ -58,6 +58,7 @@ COMMANDS: Final[Mapping[str, str | Group]] = {
     "jobs": Group(
         "show and change jobs, and those that need a person",
         {
+            "list": "aioq.cli.jobs.list",
             "show": "aioq.cli.jobs.show",
             "cancel": "aioq.cli.jobs.change",
             "retry": "aioq.cli.jobs.change",
