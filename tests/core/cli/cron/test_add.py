@@ -9,7 +9,7 @@ import pytest
 
 from aioq.model.cron import TickRecord, TickStatus
 from tests.core.cli.conftest import Project
-from tests.core.cli.far import NOON
+from tests.core.cli.far import NOON, FarBroker
 
 pytestmark = pytest.mark.usefixtures("ada")
 
@@ -88,6 +88,19 @@ def test_remove_takes_stored_schedules_only(project: Project) -> None:
         outcome = project.aioq("cron", "remove", "tasks:app", name)
         assert outcome.code == 2
         assert f"{name} is {why}" in outcome.err
+
+
+def test_add_and_remove_record_who_made_the_change(project: Project) -> None:
+    """A command that changes something records it, with the user; one that changes nothing does not."""
+    for arguments in (ADD, ADD, ("cron", "remove", "tasks:app", "c-7"), ("cron", "remove", "tasks:app", "c-7")):
+        project.aioq(*arguments)
+    broker = project.app.broker
+    assert isinstance(broker, FarBroker)
+    changes = project.do(broker.near.list_changes)
+    assert [(change.what, change.subject, change.by) for change in changes] == [
+        ("remove", "cron default c-7", "ada@laptop"),
+        ("add", "cron default c-7", "ada@laptop"),
+    ]
 
 
 def test_list_shows_stored_schedules_after_the_code(project: Project) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 
 from aioq.cli.arguments import Commands, add_app, add_json
 from aioq.cli.broker_access import feature_of, run_connected
+from aioq.cli.changes import note_change, user_at_host
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import load_app
 from aioq.cli.output import print_json, print_out
@@ -75,7 +76,10 @@ def add(arguments: argparse.Namespace) -> int:
             arguments.name, task, " ".join(arguments.expression), args=tuple(args), kwargs=kwargs, tz=arguments.tz,
             seconds=arguments.seconds, dialect=arguments.dialect, **options,
         )  # fmt: skip
-        return changed, await app.schedules.get(arguments.name)
+        info = await app.schedules.get(arguments.name)
+        if changed and info:
+            await note_change(app, user_at_host(), "add", f"cron {info.queue} {info.name}")
+        return changed, info
 
     try:
         changed, info = run_connected(app, put)
@@ -97,7 +101,12 @@ def remove(arguments: argparse.Namespace) -> int:
 
     async def take() -> bool:
         feature_of(app, Schedules, "cron remove")
-        return await app.schedules.remove(arguments.name, queue=arguments.queue)
+        info = await app.schedules.get(arguments.name)
+        removed = await app.schedules.remove(arguments.name, queue=arguments.queue)
+        queue = arguments.queue or (info.queue if info else None)
+        if removed and queue:
+            await note_change(app, user_at_host(), "remove", f"cron {queue} {arguments.name}")
+        return removed
 
     removed = run_connected(app, take)
     if not removed:
