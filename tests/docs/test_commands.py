@@ -22,7 +22,7 @@ Helper: TypeAlias = Callable[[str], str]
 COMMANDS = (
     "worker", "cron list", "cron next", "cron explain", "cron run", "cron pause", "cron resume", "cron add", "cron remove",
     "cron backfill",
-    "cron history", "cron diff", "jobs list", "jobs show", "jobs cancel", "jobs retry", "jobs failures", "jobs failures dismiss", "queues list", "queues pause",
+    "cron history", "cron diff", "jobs list", "jobs show", "jobs cancel", "jobs retry", "jobs replay", "jobs failures", "jobs failures dismiss", "queues list", "queues pause",
     "queues resume", "tasks diff", "tasks stop", "tasks restore", "workers", "enqueue", "check", "doctor", "broker migrate", "web", "demo",
 )  # fmt: skip
 

@@ -62,6 +62,7 @@ COMMANDS: Final[Mapping[str, str | Group]] = {
             "show": "aioq.cli.jobs.show",
             "cancel": "aioq.cli.jobs.change",
             "retry": "aioq.cli.jobs.change",
+            "replay": "aioq.cli.jobs.replay",
             "failures": Group(
                 "list failures by cause; dismiss them",
                 {"dismiss": "aioq.cli.jobs.dismiss"},
