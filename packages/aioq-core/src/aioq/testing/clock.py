@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import heapq
 import math
-from collections.abc import Generator, Sized
+from collections.abc import Awaitable, Generator, Sized
 from itertools import count
 from types import coroutine
+from typing import Any
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -50,14 +51,14 @@ class VirtualClock:
         if seconds <= 0:
             await checkpoint()
             return
-        await self._sleepers.wait(self._monotonic + seconds)
+        await self._sleepers.at(self._monotonic + seconds)
 
     async def sleep_until(self, moment: float) -> None:
         """Wait until the wall clock shows `moment`, or is stepped."""
         if moment <= self.time():
             await checkpoint()
             return
-        await self._watchers.wait(moment)
+        await self._watchers.at(moment)
 
     async def advance(self, seconds: float) -> None:
         """Let `seconds` pass: wake each sleeper at its moment, in order, and let it run."""
@@ -124,40 +125,59 @@ def _runnable() -> Sized | None:
     return ready
 
 
-def _event() -> asyncio.Event | anyio.Event:
-    """Return an event of the running loop; on asyncio its own, which takes less time than that of anyio."""
+def _future() -> asyncio.Future[None] | _Future:
+    """Return a future of the running loop; on asyncio its own, which takes less time than an event."""
     try:
-        asyncio.get_running_loop()
+        return asyncio.get_running_loop().create_future()
     except RuntimeError:
-        return anyio.Event()
-    return asyncio.Event()
+        return _Future()
+
+
+class _Future:
+    """Provides the part of a future that alarms use, on trio."""
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+
+    def done(self) -> bool:
+        return self._event.is_set()
+
+    def set_result(self, result: None) -> None:
+        self._event.set()
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        try:
+            yield from self._event.wait().__await__()
+        finally:
+            self._event.set()  # a cancelled task is not woken
 
 
 class _Alarms:
-    """Events of waiting tasks, each for a moment of one clock."""
+    """Futures of waiting tasks, each for a moment of one clock."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, asyncio.Event | anyio.Event]] = []
+        self._heap: list[tuple[float, int, asyncio.Future[None] | _Future]] = []
         self._sequence = count()
 
     def __len__(self) -> int:
         return len(self._heap)
 
-    async def wait(self, moment: float) -> None:
-        event = _event()
-        # The count keeps those of one moment in order. Events cannot be compared.
-        heapq.heappush(self._heap, (moment, next(self._sequence), event))
-        try:
-            await event.wait()
-        finally:
-            event.set()  # a cancelled task is not woken
+    def at(self, moment: float) -> Awaitable[None]:
+        """Return what a task awaits until the moment."""
+        future = _future()
+        # The count keeps those of one moment in order. Futures cannot be compared.
+        heapq.heappush(self._heap, (moment, next(self._sequence), future))
+        return future
 
     def next(self) -> float:
-        while self._heap and self._heap[0][2].is_set():
+        # The future of a cancelled task is done.
+        while self._heap and self._heap[0][2].done():
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else math.inf
 
     def ring(self, now: float) -> None:
-        """Set the events whose moment has come."""
+        """Wake the tasks whose moment has come."""
         while self._heap and self._heap[0][0] <= now:
-            heapq.heappop(self._heap)[2].set()
+            future = heapq.heappop(self._heap)[2]
+            if not future.done():
+                future.set_result(None)
