@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -109,6 +110,16 @@ def redis_url(redis_server: RedisServer, namespace: str) -> Iterator[str]:
 def tampered() -> list[bool]:
     """A list to which a test that writes foreign data adds an item, so that it is not checked for leaks."""
     return []
+
+
+@pytest.fixture(autouse=True)
+def _restore_log_levels() -> Iterator[None]:
+    """After each test, set the levels back that commands set for their process: the other tests would lose lines."""
+    loggers = [logging.getLogger(name) for name in ("", "aioq", "aioq.worker")]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.fixture(autouse=True)

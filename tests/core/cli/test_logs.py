@@ -17,18 +17,15 @@ from aioq.cli.logs import configure_logging
 @contextmanager
 def bare_root() -> Generator[logging.Logger]:
     """Return the root logger as in a new process, without the handlers that pytest adds."""
-    root, ours = logging.getLogger(), logging.getLogger("aioq")
+    root = logging.getLogger()
     handlers, root.handlers = root.handlers, []
-    levels = {logger: logger.level for logger in (root, ours)}
-    ours.setLevel(logging.NOTSET)
+    logging.getLogger("aioq").setLevel(logging.NOTSET)
     try:
         yield root
     finally:
         for handler in root.handlers:
             handler.close()
         root.handlers = handlers
-        for logger, level in levels.items():
-            logger.setLevel(level)
         # A configuration disables the loggers that exist, also those of other tests.
         for name in root.manager.loggerDict:
             logging.getLogger(name).disabled = False
