@@ -76,17 +76,18 @@ def enqueue(arguments: argparse.Namespace) -> int:
 
 
 def _task(app: Aarq, arguments: argparse.Namespace) -> Task[..., Any]:
-    if arguments.task in app.tasks:
-        return app.tasks[arguments.task]
+    wanted: str = arguments.task
+    if wanted in app.tasks:
+        return app.tasks[wanted]
     names = sorted(task.name for task in app.tasks)
-    close: list[str] = get_close_matches(arguments.task, names, n=1)
-    same_function = [name for name in names if name.endswith(f".{arguments.task}")]
+    close = get_close_matches(wanted, names, n=1)
+    same_function = [name for name in names if name.endswith(f".{wanted}")]
     known = ", ".join(names[:MAX_NAMES]) + (f", and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else "")
     if same_function or close:
         hint = f"did you mean {(same_function or close)[0]}?"
     else:
         hint = f"it has {known}" if names else "it has none"
-    raise CommandError(f"enqueue: {arguments.app} has no task {arguments.task}; {hint}")
+    raise CommandError(f"enqueue: {arguments.app} has no task {wanted}; {hint}")
 
 
 def _call(task: Task[..., Any], arguments: argparse.Namespace, args: list[Any], kwargs: dict[str, Any]) -> Call[Any]:
