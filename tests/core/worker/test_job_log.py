@@ -57,7 +57,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
         ),
     ],
 )  # fmt: skip
-def test_line_of_event(
+async def test_line_of_event(
     caplog: pytest.LogCaptureFixture, clock: VirtualClock, event: JobEvent, more: dict[str, Any], line: str
 ) -> None:
     """Each end of a run has its line, with all ids and both times as attributes."""
@@ -145,7 +145,9 @@ async def test_auto_with_many_jobs_logs_one_line_a_second(
         tg.cancel_scope.cancel()
 
 
-def test_auto_bounds_failures_and_close_logs_the_rest(caplog: pytest.LogCaptureFixture, clock: VirtualClock) -> None:
+async def test_auto_bounds_failures_and_close_logs_the_rest(
+    caplog: pytest.LogCaptureFixture, clock: VirtualClock
+) -> None:
     """Of many failures in a second 100 stand in full, and the end of the worker logs what was counted."""
     caplog.set_level(logging.INFO)
     events = Events()
