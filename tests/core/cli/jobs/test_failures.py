@@ -96,6 +96,7 @@ def test_failures_of_queue_and_task_are_chosen(failed: Project) -> None:
         (("--task", "shop.charge"), 1),
         (("--task", "shop.charge", "--place", "shop.payments:charge"), 2),
         (("--place", "nowhere:f"), 4),
+        (("--error", "ADDRESS"), 3),
         (("-q", "default"), 0),
         (("--all",), 0),
     ],
@@ -113,7 +114,7 @@ def test_dismiss_without_filter_needs_all(failed: Project) -> None:
     outcome = failed.aioq("jobs", "failures", "dismiss", "tasks:app")
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err == (
-        "aioq: jobs failures dismiss: choose the failures with -q, --task, --type or --place, or write --all\n"
+        "aioq: jobs failures dismiss: choose the failures with -q, --task, --type, --place or --error, or write --all\n"
     )
     assert failed.aioq("jobs", "failures", "dismiss", "tasks:app", "--type", "KeyError").out == "1 failure dismissed\n"
 

@@ -38,9 +38,9 @@ def waiting(project: Project, broker: FarBroker) -> set[str]:
     ("filters", "ids"),
     [
         (("--task", "shop.charge"), {"a", "c", "d"}),
-        (("--cause", "CardDeclined"), {"a", "c"}),
-        (("--cause", "@shop.mails:send_invoice"), {"b"}),
-        (("--cause", "KeyError@shop.payments:charge"), set[str]()),
+        (("--type", "CardDeclined"), {"a", "c"}),
+        (("--place", "shop.mails:send_invoice"), {"b"}),
+        (("--type", "KeyError", "--place", "shop.payments:charge"), set[str]()),
         (("--error", "ADDRESS"), {"b"}),
         (("-q", "other"), set[str]()),
         (("--all",), {"a", "b", "c", "d"}),
@@ -62,7 +62,7 @@ def test_replay_records_author_and_note_for_each_cause(project: Project, broker:
     """The record says how many jobs of which cause; a dry run leaves none."""
     project.aioq("jobs", "replay", "tasks:app", "--all", "--dry-run")
     assert project.do(broker.near.list_changes) == []
-    project.aioq("jobs", "replay", "tasks:app", "--cause", "CardDeclined", "--note", "bank is back", "--by", "ada")
+    project.aioq("jobs", "replay", "tasks:app", "--type", "CardDeclined", "--note", "bank is back", "--by", "ada")
     (change,) = project.do(broker.near.list_changes)
     assert (change.by, change.what, change.subject, change.note) == (
         "ada", "replay 2 of CardDeclined", "task default shop.charge", "bank is back",
@@ -74,7 +74,7 @@ def test_replay_says_how_many_jobs_could_not_be_put_back(project: Project, broke
     project.do(lambda: broker.clock.advance(86_400))
     project.do(lambda: broker.near.enqueue([NewJob(id="b", task="shop.mail", queue="default", payload=b"{}")]))
     assert project.aioq("jobs", "replay", "tasks:app", "--all", "--dry-run").out == "4 jobs would be put back\n"
-    outcome = project.aioq("jobs", "replay", "tasks:app", "--cause", "KeyError")
+    outcome = project.aioq("jobs", "replay", "tasks:app", "--type", "KeyError")
     assert outcome == (
         0,
         "0 jobs put back; 1 job could not be: the id is that of a newer job, or the job is not stored any more\n",
@@ -88,5 +88,5 @@ def test_replay_without_filter_needs_all(project: Project) -> None:
     outcome = project.aioq("jobs", "replay", "tasks:app")
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err == (
-        "aioq: jobs replay: choose the failures with -q, --task, --cause or --error, or write --all\n"
+        "aioq: jobs replay: choose the failures with -q, --task, --type, --place or --error, or write --all\n"
     )

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Final
-
 from starlette.exceptions import HTTPException
 
-from aioq.model.failures import Cause, FailureRecord
+from aioq.cli.jobs.chosen_failures import pages_of
+from aioq.model.failures import Cause
 from aioq.protocols import Failures
 from aioq_web.access import Right
 from aioq_web.actions.order import Done, Order, known_queue
 from aioq_web.text import count_of
 
 __all__ = ["change_failures"]
-
-BATCH: Final = 500
-"""Failures of one call."""
 
 
 async def change_failures(order: Order) -> Done:
@@ -28,7 +23,7 @@ async def change_failures(order: Order) -> Done:
         raise HTTPException(400, "choose what to do with the failures: replay or dismiss")
     cause = Cause(order.form.get("task", ""), order.form.get("type", ""), order.form.get("place", ""))
     done = 0
-    async for batch in _batches(store, queue, cause, _until(order)):
+    async for batch in pages_of(store, queue, cause, until=_until(order)):
         ids = [record.failure_id for record in batch]
         if verb == "replay":
             done += sum(await store.replay_failures(ids, queue=queue))
@@ -46,11 +41,3 @@ def _until(order: Order) -> float:
         return float(order.form.get("until", ""))
     except ValueError:
         raise HTTPException(400, "the form does not say which failures it is about") from None
-
-
-async def _batches(store: Failures, queue: str, cause: Cause, until: float) -> AsyncIterator[list[FailureRecord]]:
-    """Yield the failures of a cause, the newest first. What was yielded before may be gone."""
-    after: FailureRecord | None = None
-    while batch := await store.list_failures(queue, cause=cause, after=after, limit=BATCH):
-        after = batch[-1]
-        yield [record for record in batch if record.failed_at <= until]

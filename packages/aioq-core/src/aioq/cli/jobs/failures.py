@@ -9,17 +9,15 @@ from datetime import UTC, datetime
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_json, add_target
 from aioq.cli.broker_access import feature_of, run_connected
-from aioq.cli.changes import note_change
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import load_target
 from aioq.cli.output import Column, Table, print_json, print_out, print_table
 from aioq.cli.times import format_near, iso_time, stored_time
-from aioq.model.changes import MAX_SUBJECT, MAX_TEXT
 from aioq.model.failures import OTHER_CAUSES, FailureGroup
 from aioq.model.ids import check_name
 from aioq.protocols import Failures, JobStore
 
-__all__ = ["add_filters", "groups_of", "note_failures", "register"]
+__all__ = ["add_filters", "groups_of", "register"]
 
 
 def register(commands: Commands) -> None:
@@ -74,13 +72,6 @@ async def groups_of(app: Aarq, arguments: argparse.Namespace, command: str) -> l
     groups = [group for queue in queues for group in await store.failure_groups(queue)]
     chosen = [group for group in groups if arguments.task in (None, group.cause.task)]
     return sorted(chosen, key=lambda group: group.last, reverse=True)
-
-
-async def note_failures(app: Aarq, what: str, group: FailureGroup, *, by: str, note: str) -> None:
-    """Record what a person has done to failures of one cause: in the words of the dashboard, which does it, too."""
-    cause = group.cause
-    subject = f"queue {group.queue}" if cause == OTHER_CAUSES else f"task {group.queue} {cause.task}"
-    await note_change(app, by, f"{what} of {cause.type or 'other causes'}"[:MAX_TEXT], subject[:MAX_SUBJECT], note)
 
 
 def _table(groups: Sequence[FailureGroup], now: datetime) -> Table:
