@@ -105,6 +105,16 @@ def test_order_that_is_not_understood_is_refused(site: Site, fields: dict[str, s
         assert client.post("/failures/payments", data=data).status_code == 400
 
 
+def test_form_that_names_too_many_jobs_is_refused(site: Site) -> None:
+    """Of a form that is too long, not a part is done."""
+    with httpx.Client(base_url=site.url) as client:
+        client.get("/jobs")
+        data = {"verb": "cancel", "token": client.cookies["aioq_token"], "job": [f"exports/{n}" for n in range(501)]}
+        refused = client.post("/jobs", data=data)
+        assert refused.status_code == 400
+        assert "nothing was changed" in refused.text
+
+
 @pytest.fixture(scope="module")
 def for_dismissal() -> Iterator[Site]:
     """The dashboard of a shop whose failures are dismissed."""

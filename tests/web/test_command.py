@@ -90,7 +90,7 @@ def test_demo_shows_a_busy_shop(tmp_path: Path) -> None:
 
 
 def test_web_serves_an_app_on_a_server(tmp_path: Path, redis_url: str, namespace: str) -> None:
-    """`aioq web MODULE:APP` shows a queue that another program has filled, for reading only."""
+    """`aioq web` shows a queue that another program has filled, for reading only, with or without the app."""
     (tmp_path / "shop.py").write_text(APP.format(url=redis_url, namespace=namespace))
     enqueue = "import asyncio, shop; asyncio.run(shop.greet.enqueue('Ada'))"
     subprocess.run([sys.executable, "-c", enqueue], cwd=tmp_path, check=True)
@@ -98,6 +98,10 @@ def test_web_serves_an_app_on_a_server(tmp_path: Path, redis_url: str, namespace
         page = httpx.get(f"{url}/jobs").text
         assert "shop.greet" in page
         assert "Cancel chosen" not in page
+
+    with serving(tmp_path, "web", redis_url, "--namespace", namespace) as url:
+        assert "shop.greet" in httpx.get(f"{url}/jobs").text
+        assert httpx.get(f"{url}/crons").status_code == 200
 
 
 @pytest.mark.parametrize(

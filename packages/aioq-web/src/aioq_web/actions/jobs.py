@@ -48,7 +48,11 @@ async def change_jobs(order: Order) -> Done:
     change = {"retry": store.retry_job, "cancel": store.cancel_job}.get(verb)
     if change is None:
         raise HTTPException(400, "choose what to do with the jobs: retry or cancel")
-    chosen = [each.partition("/") for each in order.form.getlist("job")][:MAX_CHOSEN]
+    chosen = [each.partition("/") for each in order.form.getlist("job")]
+    if len(chosen) > MAX_CHOSEN:
+        raise HTTPException(
+            400, f"a form may name {MAX_CHOSEN} jobs, and this one names {len(chosen):,}; nothing was changed"
+        )
     changed = 0
     for queue, _, job_id in chosen:
         if await change(job_id, queue=known_queue(queue)):

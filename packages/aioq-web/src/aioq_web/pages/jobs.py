@@ -132,7 +132,8 @@ async def _read(
         batch = await store.list_jobs(queue, state, limit=size, offset=offset)
         found += [job for job in batch if wanted.matches(job)]
         offset += size
-        if len(batch) < size:
+        # A broker leaves out jobs that have changed their state meanwhile, so a search goes on until a page is empty.
+        if not batch or (len(batch) < size and not wanted.is_narrow):
             return found[:most], True
     return found[:most], False
 
