@@ -162,6 +162,6 @@ def test_results_resumed_without_file_raises(tmp_path: Path) -> None:
 
 
 def test_event_without_listener_costs_less_than_one_with() -> None:
-    """Where nobody listens, no fact is made."""
+    """Without a listener no fact is built."""
     silent, heard = costs(2_000).values()
     assert silent < heard

@@ -43,7 +43,7 @@ CONTROL = [
         "next_due=next_due(transaction, request.queues)",
     ),
     Mutant(
-        "resume-wakes-nobody",
+        "resume-wakes-no-worker",
         "Waiting workers do not notice that a queue is resumed, or a task restored.",
         "control.py",
         '    transaction.signal("work", queue)\n',

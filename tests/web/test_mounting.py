@@ -25,7 +25,7 @@ async def test_mounted_dashboard_has_the_paths_of_its_place() -> None:
 
 
 def in_process(shop: Shop, **options: Any) -> httpx.AsyncClient:
-    """Return a client of a dashboard that everybody may see, without a server."""
+    """Return a client of a dashboard that answers every request, without a server."""
     site = dashboard(shop.app, access=lambda request: User("ada"), **options)
     return httpx.AsyncClient(transport=httpx.ASGITransport(site), base_url="http://shop.example")
 

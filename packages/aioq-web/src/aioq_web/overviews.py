@@ -26,7 +26,7 @@ class _Known:
 
 
 class Overviews:
-    """Overviews of the entries of an app. There may be a thousand, of which few change in a second."""
+    """Overviews of the entries of an app. There may be a thousand, and few of them change in a second."""
 
     def __init__(self, app: Aarq) -> None:
         self._app = app

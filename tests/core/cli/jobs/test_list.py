@@ -84,7 +84,7 @@ def test_list_with_filters_has_jobs_that_match(listed: Project, filters: tuple[s
 
 
 def test_list_says_what_it_leaves_out(listed: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lines on stderr say how many more jobs match, and of which states only a part was read."""
+    """Lines on stderr say how many more jobs match, and name the states that were read in part."""
     outcome = listed.aioq("jobs", "list", "tasks:app", "-n", "1")
     assert len(outcome.out.splitlines()) == 2
     assert outcome.err == "aioq: jobs list: 3 more jobs match; show more with -n, up to 1,000\n"

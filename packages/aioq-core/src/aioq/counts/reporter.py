@@ -44,7 +44,7 @@ LOG_INTERVAL: Final = 60.0
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """Counts that were sent, and of which the broker may not have told that it has them."""
+    """Counts that were sent. The broker may not have confirmed them."""
 
     number: int
     counts: Sequence[Count]

@@ -244,7 +244,7 @@ class Settler:
             # Not earlier: the heartbeat extends the lease while the report is repeated during an outage. If the lease
             # ran out meanwhile, another worker would run the job a second time.
             self._leases.drop(settlement.lease)
-            # A completion has a report only if somebody listens to it.
+            # A completion has a report only if it has a listener.
             report = self._reports.pop(_run_of(settlement.lease), None) if self._reports else None
             if answer is Settled.STALE:
                 self._note_stale(settlement, report or RunReport())

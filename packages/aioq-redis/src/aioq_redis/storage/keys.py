@@ -62,7 +62,7 @@ Keys of one queue share the hash tag `{namespace:queue}`, those of the fleet `{n
                         the time at which they are no longer taken to be up
     pauses      hash    queue and name of a paused entry -> time of the pause
     stopped_queues
-                set     names of the queues of which a person has ever stopped something
+                set     names of the queues in which a person has ever stopped something
     changes     list    the latest 1,000 changes that persons have made, the newest first
     workers     zset    ids of the workers that are up
     worker:<id> string  the latest heartbeat of a worker

@@ -22,7 +22,7 @@ PATIENCE = 40.0
 
 
 class Stores(Protocol):
-    """The stores of the fixture `broker`, one of which a test makes unreachable."""
+    """The stores of the fixture `broker`. A test makes one of them unreachable."""
 
     @property
     def here(self) -> Sequence[str]:

@@ -63,7 +63,7 @@ class ScheduleMachine(Machine):
         super().__init__()
         self.model = ScheduleModel()
         self.seen: list[ScheduleRecord] = []
-        """Records that a broker has returned, of which some are out of date."""
+        """Records that a broker has returned. Some are out of date."""
         self.firings: list[Firing] = []
         self.leases: list[tuple[CronKey, Lease]] = []
 
