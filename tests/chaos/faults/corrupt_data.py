@@ -38,7 +38,7 @@ def run(full: bool, seed: int, folder: Path) -> list[FaultResult]:
     bars = [
         exactly("ran twice", outcome.figures.twice, 0),
         exactly("runs of jobs that were not enqueued", outcome.figures.stray, 0),
-        at_most("seconds until the next job began", late, NEXT_BEGINS),
+        at_most("seconds until the next job began", late, NEXT_BEGINS, measured=True),
     ]
     return [outcome.result(FAULT, f"{rounds} rounds", seed=seed, bars=bars, late=late, dead=outcome.dead)]
 

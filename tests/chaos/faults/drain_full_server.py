@@ -74,8 +74,13 @@ def drain(limit: str, size: int, seed: int, folder: Path) -> FaultResult:
     log = scenario.fleet.logs()
     bars = [
         exactly("error of enqueue", refused, "BrokerFull"),
-        at_most("growth in bytes from the refusal on", memory.highest - at_refusal, OVERHEAD),
-        at_most("part of the jobs' memory in use after the drain", (after - empty) / (at_refusal - empty), 0.75),
+        at_most("growth in bytes from the refusal on", memory.highest - at_refusal, OVERHEAD, measured=True),
+        at_most(
+            "part of the jobs' memory in use after the drain",
+            (after - empty) / (at_refusal - empty),
+            0.75,
+            measured=True,
+        ),
         holds("the queue ends empty", emptied),
         exactly("jobs enqueued again", again, 100),
         holds("the schedule fires again", fires_again),

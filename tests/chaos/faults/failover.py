@@ -81,7 +81,7 @@ def _fail_over(case: _Case, load: Load, seconds: float, seed: int, folder: Path)
         FAULT, f"{case.how}, durability {case.durability}", seed=seed, late=late, may_lose=may_lose,
         errors=caller.errors,
         bars=[
-            at_most("seconds until workers followed", late, FOLLOWED),
+            at_most("seconds until workers followed", late, FOLLOWED, measured=True),
             exactly("jobs longer than a lease, before the failover, that began twice", _begun_twice(scenario.job_log, long), 0),
         ],
     )  # fmt: skip

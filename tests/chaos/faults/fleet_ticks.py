@@ -77,10 +77,14 @@ class Result:
         """Return the result as rows of a table."""
         return [self._row(entry, figures) for entry, figures in self.entries]
 
-    def missed_bars(self) -> list[str]:
-        """Return a sentence for each bar that was not reached."""
+    def missed_bars(self, *, measured: bool = True) -> list[str]:
+        """Return a sentence for each bar that was not reached; `measured=False` leaves out what the machine decides."""
         return (
-            [f"{self.variant}, {entry}: {fault}" for entry, figures in self.entries for fault in figures.missed_bars()]
+            [
+                f"{self.variant}, {entry}: {fault}"
+                for entry, figures in self.entries
+                for fault in figures.missed_bars(measured=measured)
+            ]
             + [
                 f"{self.variant}, {entry}: {len(figures.died)} ticks were granted and did not fire"
                 for entry, figures in self.entries

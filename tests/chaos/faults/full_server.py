@@ -48,7 +48,7 @@ def _run_beside(full: bool, seed: int, folder: Path) -> FaultResult:
         outcome = scenario.finish(timeout=load.seconds + 30)
     bars = [
         exactly("error of enqueue", error, "BrokerFull"),
-        at_most("seconds until it does", seconds, RAISED),
+        at_most("seconds until it does", seconds, RAISED, measured=True),
         at_least("jobs acknowledged while it was full", acknowledged, load.jobs // 10 * 3),
         exactly("ran twice", outcome.figures.twice, 0),
         exactly("begun twice", outcome.figures.begun_again, 0),

@@ -61,7 +61,7 @@ def _run(load: Load, task: str, seed: int, folder: Path) -> FaultResult:
     bars = [
         at_most("starts of the poison job", len(starts), STARTS),
         exactly("state of the poison job", record and f"{record.state} {record.reason}", "dead crashed"),
-        at_most("seconds until it was dead", late, DEAD_AFTER),
+        at_most("seconds until it was dead", late, DEAD_AFTER, measured=True),
         exactly("other jobs that did not complete with their retries", failed, 0),
         exactly("other jobs that ran twice", outcome.figures.twice, 0),
     ]
@@ -82,7 +82,7 @@ def run_busy_fleet(full: bool, seed: int, folder: Path) -> list[FaultResult]:
         outcome = scenario.finish(timeout=2 * load.nap)
         ends = {event.job_id: event.at for event in scenario.job_log.read() if event.kind == "end"}
     bars = [
-        at_most("seconds until a new job was complete", slowest, AT_ONCE),
+        at_most("seconds until a new job was complete", slowest, AT_ONCE, measured=True),
         exactly("dead", outcome.dead, 0),
         holds("the suspect completed", suspect in ends),
     ]

@@ -39,6 +39,6 @@ def _restart(seconds: float, load: Load, seed: int, folder: Path) -> FaultResult
     late = min(again, default=float("inf")) - ready
     bars = [
         at_most("ran twice", outcome.figures.twice, load.concurrency),
-        at_most("seconds until the next job began", late, CONSUMING),
+        at_most("seconds until the next job began", late, CONSUMING, measured=True),
     ]
     return outcome.result(FAULT, f"down for {seconds:g} s", seed=seed, bars=bars, late=late)

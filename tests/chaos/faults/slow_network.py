@@ -107,6 +107,6 @@ def _result(case: str, outcome: Outcome, warnings: int, seed: int, late: float =
         exactly("dead", outcome.dead, 0),
         exactly("begun twice", outcome.figures.begun_again, 0),
         exactly("errors in the log", outcome.errors, 0),
-        at_most("seconds until the jobs of the last queue have run", late, SOON),
+        at_most("seconds until the jobs of the last queue have run", late, SOON, measured=True),
     ]
     return outcome.result(FAULT, case, seed=seed, bars=bars, late=late)

@@ -48,8 +48,8 @@ def _hang(task: str, arguments: list[str], nap: float, seed: int, folder: Path) 
         starts = sum(event.kind == "begin" and event.job_id in stuck for event in scenario.job_log.read())
     bars = [
         exactly("exit code of the worker", code, int(Exit.STUCK)),
-        at_most("seconds until it had left", left, LEFT_AFTER),
-        at_most("seconds from the timeout until the job was settled", settled, SETTLED_AFTER),
+        at_most("seconds until it had left", left, LEFT_AFTER, measured=True),
+        at_most("seconds from the timeout until the job was settled", settled, SETTLED_AFTER, measured=True),
         exactly("states of the jobs that hang", ", ".join(states), "failed"),
         exactly("starts of the jobs that hang", starts, SLOTS),
         exactly("warnings", logs.count(WARNING), SLOTS),
