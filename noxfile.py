@@ -35,8 +35,8 @@ PACKAGES = ROOT / "packages"
 LOCK = ROOT / ".ci" / "requirements.txt"
 SUPPORTED = ["3.11", "3.12", "3.13"]
 """Pythons that the suite is run on before a release; the classifiers of the packages name them."""
-WORKERS = "5"
-"""Processes that share the tests: three more than a small machine has cores, because most of a test is waiting."""
+WORKERS = "6"
+"""Processes that share the tests: four more than a small machine has cores, because most of a test is waiting."""
 GROUPS = nox.project.load_toml(ROOT / "pyproject.toml")
 CORE, CRON, REDIS, WEB, UMBRELLA = "aioq-core", "aioq-cron", "aioq-redis", "aioq-web", "aioq"
 DISTRIBUTIONS = [CORE, CRON, REDIS, WEB, UMBRELLA]
