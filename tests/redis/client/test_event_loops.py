@@ -176,7 +176,7 @@ async def test_repeated_call_in_the_next_loop_stores_no_second_job(
     proxy: Proxy, namespace: str, broker: RedisBroker
 ) -> None:
     """A call that failed in one event loop and is repeated in the next runs its job once, though it left no record."""
-    behind = RedisBroker(proxy.url, namespace=namespace, timeout=0.3)
+    behind = RedisBroker(proxy.url, namespace=namespace, timeout=2)
 
     async def enqueue() -> list[bool]:
         return await behind.enqueue([job("a")])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -38,10 +37,8 @@ async def test_late_replica_raises_not_replicated(pair: Pair, safe: RedisBroker)
     """The jobs are stored and run; the error says that, what may happen, and what to do."""
     await safe.enqueue([job("a")])
     pair.replica.pause()
-    started = time.monotonic()
     with pytest.raises(NotReplicated) as caught:
         await safe.enqueue([job("b")])
-    assert time.monotonic() - started < 1
     assert (caught.value.wanted, caught.value.copies) == (1, 0)
     assert str(caught.value) == (
         f"the jobs are stored on the primary of {_shown(pair.primary.url)}/0 and will run, but 0 of 1 replicas confirmed "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -248,7 +247,7 @@ class TestFullServer:
     ) -> tuple[RedisBroker, Any]:
         """A broker with ten jobs, on a server that has just become full."""
         server = start_server()
-        broker = make_broker(server.url)
+        broker = make_broker(server.url, timeout=3600)
         await broker.enqueue([job(str(n)) for n in range(10)])
         with server.client() as connection:
             client: Any = connection
@@ -256,13 +255,11 @@ class TestFullServer:
         return broker, client
 
     async def test_enqueue_raises_broker_full_and_stores_nothing(self, full: tuple[RedisBroker, Any]) -> None:
-        """Enqueueing fails within a second with `BrokerFull`, and stores nothing."""
+        """Enqueueing fails with `BrokerFull` without further tries, and stores nothing."""
         broker, _ = full
-        started = time.monotonic()
         for jobs in ([job("new")], [job("later", delay=60.0)], [job("x"), job("y", priority=9)]):
             with pytest.raises(BrokerFull, match="is full: it has reached its maxmemory"):
                 await broker.enqueue(jobs)
-        assert time.monotonic() - started < 1
         assert [stats.pending for stats in await broker.queue_stats()] == [10]
 
     async def test_workers_can_empty_the_queue(self, full: tuple[RedisBroker, Any]) -> None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
@@ -205,7 +204,7 @@ async def test_wait_and_claim_ends_when_the_server_dies(
 ) -> None:
     """A worker notices that the server is gone."""
     server = start_server()
-    broker = make_broker(server.url, timeout=0.3)
+    broker = make_broker(server.url, timeout=2)
     await claim(broker)
     wait = asyncio.ensure_future(broker.wait_and_claim(request(), timeout=30))
     with server.client() as client:
@@ -437,13 +436,11 @@ class TestStopping:
 
     async def test_stop_does_not_wait_for_the_wait(self, make_broker: Callable[..., RedisBroker], raw: Any) -> None:
         """A worker that stops does not wait until its claim times out."""
-        worker = Worker(Aarq(make_broker()), queues=["q"], handle_signals=False)
+        worker = Worker(Aarq(make_broker()), queues=["q"], poll=3600, handle_signals=False)
         running = asyncio.ensure_future(worker.run())
         await until(lambda: blocked(raw))
-        started = time.monotonic()
         worker.stop()
         await running
-        assert time.monotonic() - started < 1
 
 
 def parked_claim(broker: RedisBroker, claim: ClaimRequest, *, before: ClaimRequest) -> Command:
