@@ -49,7 +49,7 @@ OVERRUN_RETRY_DELAY = 5.0
 
 TIMED_OUT = "its timeout is over"
 
-_STARTED, _COMPLETED = JobEvent.STARTED, JobEvent.COMPLETED  # to read them from their class takes longer
+_STARTED = JobEvent.STARTED  # to read it from its class takes longer
 
 
 class CancelReason(Enum):
@@ -190,7 +190,7 @@ class Runner:
         elif settlement is None:  # another worker has the job, or it was cancelled
             self._leases.drop(job.lease)
             self._tell_unsettled(job)
-        elif type(settlement) is Completed and _COMPLETED not in self._events.listeners:
+        elif type(settlement) is Completed:
             self._settler.add(settlement)
         else:
             self._settler.add(settlement, self._report(job))

@@ -38,7 +38,7 @@ EVENTS: Final[Mapping[type[object], JobEvent]] = {
 
 
 class RunReport(NamedTuple):
-    """What is known of a run beside its settlement, for listeners."""
+    """What is known of a run beside its settlement, for listeners. A completion says all itself."""
 
     duration: float | None = None
     """None if the task was not called."""
@@ -244,7 +244,6 @@ class Settler:
             # Not earlier: the heartbeat extends the lease while the report is repeated during an outage. If the lease
             # ran out meanwhile, another worker would run the job a second time.
             self._leases.drop(settlement.lease)
-            # A completion has a report only if it has a listener.
             report = self._reports.pop(_run_of(settlement.lease), None) if self._reports else None
             if answer is Settled.STALE:
                 self._note_stale(settlement, report or RunReport())
@@ -266,7 +265,8 @@ class Settler:
     def _tell(self, event: JobEvent, settlement: Settlement, report: RunReport) -> None:
         """Fire the event of an outcome."""
         fact = run_fact(
-            event, settlement.lease, at=self._clock.time(), duration=report.duration, error=report.error,
+            event, settlement.lease, at=self._clock.time(), error=report.error,
+            duration=_duration(settlement, report),
             delay=getattr(settlement, "delay", None), failure=getattr(settlement, "failure", None),
             reason=_reason(settlement),
         )  # fmt: skip
@@ -279,8 +279,9 @@ class Settler:
             "%s was reported too late and the report was rejected: its lease was lost, or it was cancelled",
             job_of(lease), exc_info=report.error, extra=extra("report_too_late", lease),
         )  # fmt: skip
-        if report.duration is not None and JobEvent.LOST in self._events.listeners:
-            fact = run_fact(JobEvent.LOST, lease, at=self._clock.time(), duration=report.duration, error=report.error)
+        duration = _duration(settlement, report)
+        if duration is not None and JobEvent.LOST in self._events.listeners:
+            fact = run_fact(JobEvent.LOST, lease, at=self._clock.time(), duration=duration, error=report.error)
             self._events.fire(fact)
 
     async def _settle_last(self, settlement: Settlement) -> None:
@@ -300,6 +301,10 @@ class Settler:
 
 def _run_of(lease: Lease) -> tuple[str, str, int]:
     return lease.queue, lease.job_id, lease.epoch
+
+
+def _duration(settlement: Settlement, report: RunReport) -> float | None:
+    return settlement.duration if isinstance(settlement, Completed) else report.duration
 
 
 def _reason(settlement: Settlement) -> str:

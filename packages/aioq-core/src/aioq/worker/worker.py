@@ -153,7 +153,9 @@ class Worker:
         self._heartbeat = Heartbeat(runtime, max_block=max_block)
         self._reaper = Reaper(runtime, self._heartbeat, self._settler)
         self._cancellations = Cancellations(app.broker, self.id, self._clock)
-        self._job_log = JobLog(app.events, self.id, self._clock, check_log_jobs(log_jobs))
+        self._job_log = JobLog(
+            app.events, self.id, self._settler.outcomes, clock=self._clock, mode=check_log_jobs(log_jobs)
+        )
         self.summary = Summary(app.events, self.id, self._settler.outcomes, slots=self._slots, clock=self._clock)
         """Counts what the worker has done, and logs it each minute and at the end."""
         self._started_at = 0.0
