@@ -58,7 +58,22 @@ def test_filter_outside_of_a_job_adds_empty_attributes(filtered: pytest.LogCaptu
     logger.info("about", extra={"job_id": "b"})
     first, second = map(vars, filtered.records)
     assert (first["job_id"], first["task"], first["attempt"]) == ("", "", 0)
-    assert second["job_id"] == "b"
+    assert (second["job_id"], second["task"], second["attempt"]) == ("b", "", 0)
+
+
+async def test_filter_leaves_what_a_record_has(app: Aarq, filtered: pytest.LogCaptureFixture) -> None:
+    """A record that is about a queue, or about another job, is not given the queue of the running job."""
+
+    @app.task(name="t")
+    async def work(_: object) -> None:
+        logger.info("queue", extra={"queue": "q"})
+        logger.info("other", extra={"job_id": "b"})
+
+    job = await work.enqueue()
+    await drain(app, id="w1")
+    seen = {record.getMessage(): vars(record) for record in filtered.records if record.name == "myapp"}
+    named = {text: (each["job_id"], each["task"], each["queue"], each["worker_id"]) for text, each in seen.items()}
+    assert named == {"queue": (job.id, "t", "q", "w1"), "other": ("b", "", "", "w1")}
 
 
 async def test_current_job_is_the_lease_of_the_running_job(app: Aarq) -> None:

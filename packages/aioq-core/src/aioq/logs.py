@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from typing import Final
 
 from aioq.handle import current_job
 
 __all__ = ["JobFilter"]
 
+_EMPTY: Final[Mapping[str, object]] = {"job_id": "", "task": "", "queue": "", "attempt": 0, "worker_id": ""}
+
 
 class JobFilter(logging.Filter):
     """A filter of handlers that adds the running job to each record: `job_id`, `task`, `queue`, `attempt`, `worker_id`.
 
-    Outside of a job they are empty, and `attempt` is 0. A record that has a `job_id` keeps it: it is about another job.
+    Outside of a job they are empty, and `attempt` is 0. A record keeps what it has; if it has a `job_id`, it is about
+    another job, and what it lacks is empty.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Add the attributes, and keep the record."""
-        if not hasattr(record, "job_id"):
-            job = current_job.get()
-            record.job_id = job.job_id if job else ""
-            record.task = job.task if job else ""
-            record.queue = job.queue if job else ""
-            record.attempt = job.attempt if job else 0
-        if not hasattr(record, "worker_id"):
-            job = current_job.get()
-            record.worker_id = job.worker_id if job else ""
+        """Add the attributes that the record lacks, and keep the record."""
+        running = current_job.get()
+        job = None if hasattr(record, "job_id") else running
+        for name, empty in _EMPTY.items():
+            if not hasattr(record, name):
+                source = running if name == "worker_id" else job
+                setattr(record, name, empty if source is None else getattr(source, name))
         return True
