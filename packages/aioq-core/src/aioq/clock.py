@@ -1,9 +1,10 @@
-"""Reads clocks and waits on them. No other module reads a clock."""
+"""Reads clocks, waits on them, and converts what they show. No other module reads a clock."""
 
 from __future__ import annotations
 
 import time
-from typing import Protocol, runtime_checkable
+from datetime import UTC, datetime, tzinfo
+from typing import Final, Protocol, runtime_checkable
 
 import anyio
 
@@ -16,8 +17,13 @@ __all__ = [
     "SystemClock",
     "cpu_time",
     "pass_time",
+    "stored_time",
     "wait_until",
 ]
+
+FIRST_TIME: Final = datetime(1, 1, 2, tzinfo=UTC).timestamp()
+LAST_TIME: Final = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+"""A day away from the ends of the calendar, so that every zone can show them."""
 
 
 @runtime_checkable
@@ -158,3 +164,8 @@ class BrokerClock(SteadyClock):
         """
         latest = now + self.monotonic() - asked
         self.set(min(max(self.time(), now), latest))
+
+
+def stored_time(seconds: float, zone: tzinfo = UTC) -> datetime:
+    """Return a time that a broker has stored. Damaged data may have any number: the calendar's ends bound it."""
+    return datetime.fromtimestamp(min(max(seconds, FIRST_TIME), LAST_TIME), zone)

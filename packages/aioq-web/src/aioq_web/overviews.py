@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from aioq import Aarq
-from aioq.cli.cron.overview import EntryOverview, entry_overviews
 from aioq.cron import CronEntry
+from aioq.cron.overview import EntryOverview, entry_overviews
 from aioq.model.cron import CronKey, CronStatus
 
 __all__ = ["Overviews"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Final
 
-from aioq.cli.times import stored_time
+from aioq.clock import stored_time
 
 __all__ = ["Moment", "ago", "compact", "count_of", "duration", "moment", "number"]
 

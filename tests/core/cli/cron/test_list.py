@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from aioq.cli.cron.overview import View, entry_overviews, overview_table
+from aioq.cli.cron.overview import View, overview_table
+from aioq.cron.overview import entry_overviews
 from aioq.model.cron import TickStatus
 from tests.core.cli.conftest import Project
 from tests.core.cli.far import NOON

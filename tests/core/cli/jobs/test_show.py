@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from aioq.cli.jobs.show import escaped
-from aioq.cli.times import iso_time, stored_time
+from aioq.cli.times import iso_time
+from aioq.clock import stored_time
 from aioq.model.job import ClaimRequest, Completed, Dead, Expired, Failure, HandedBack, NewJob, Retried, Settlement
 from tests.core.cli.conftest import Project
 from tests.core.cli.far import FarBroker

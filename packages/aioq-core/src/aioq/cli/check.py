@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_app, add_json, add_timeout, timeout_of
 from aioq.cli.broker_access import feature_of, run_connected
-from aioq.cli.cron.overview import EntryOverview, entry_overviews
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_app
 from aioq.cli.output import print_err, print_json, print_out
-from aioq.cli.times import format_duration, format_time, stored_time
+from aioq.cli.times import format_duration, format_time
+from aioq.clock import stored_time
 from aioq.conformance import supports
+from aioq.cron.overview import EntryOverview, entry_overviews
 from aioq.cron.zones import zone_named
 from aioq.errors import BrokerUnavailable, PartlyUnavailable
 from aioq.model.cron import CronStatus

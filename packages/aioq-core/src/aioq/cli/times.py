@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Final
 from zoneinfo import ZoneInfo
 
 from aioq.cli.exit_codes import CommandError
-from aioq.clock import SystemClock
+from aioq.clock import SystemClock, stored_time
 
 __all__ = [
     "format_duration",
@@ -19,14 +18,9 @@ __all__ = [
     "now",
     "parse_time",
     "parse_zone",
-    "stored_time",
 ]
 
 WEEK = timedelta(days=7)
-
-FIRST_TIME: Final = datetime(1, 1, 2, tzinfo=UTC).timestamp()
-LAST_TIME: Final = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
-"""A day away from the ends of the calendar, so that every zone can show them."""
 
 _PRECISIONS = ("minutes", "seconds", "milliseconds")
 
@@ -42,11 +36,6 @@ def now() -> datetime:
 def iso_time(seconds: float | None, zone: tzinfo = UTC) -> str | None:
     """Return a time in ISO 8601; None for None."""
     return None if seconds is None else stored_time(seconds, zone).isoformat()
-
-
-def stored_time(seconds: float, zone: tzinfo = UTC) -> datetime:
-    """Return a time that a broker has stored. Damaged data may have any number: the calendar's ends bound it."""
-    return datetime.fromtimestamp(min(max(seconds, FIRST_TIME), LAST_TIME), zone)
 
 
 def format_time(time: datetime, *, weekday: bool = False) -> str:

@@ -1,6 +1,7 @@
 """Cron entries, their policies, and the decisions about their ticks.
 
-Everything here is a value or a pure function of values and a given moment.
+Everything here is a value or a pure function of values and a given moment, but for the few functions that get a broker:
+those that a person's order needs.
 """
 
 from aioq.cron.entry import CronEntry as CronEntry

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, Protocol, runtime_checkable
 
 from aioq.model.failures import Cause, FailureGroup, FailureRecord
 from aioq.model.job import JobRecord
 
-__all__ = ["Failures"]
+__all__ = ["Failures", "failure_pages"]
+
+PAGE: Final = 1000
+"""Failures of one step."""
 
 
 @runtime_checkable
@@ -70,3 +73,21 @@ class Failures(Protocol):
         The record of a job stays as long as it would without the list.
         """
         ...
+
+
+async def failure_pages(
+    store: Failures, queue: str, cause: Cause, *, until: float, text: str = ""
+) -> AsyncIterator[list[FailureRecord]]:
+    """Yield the failures of a cause, the newest first. The caller may take those of a page off the list.
+
+    Args:
+        store: The broker.
+        queue: The queue of the failures.
+        cause: Their cause.
+        until: Later failures are left out: no person has seen them, and a replayed job could fail again for ever.
+        text: Only those that contain it.
+    """
+    page = await store.list_failures(queue, cause=cause, text=text, limit=PAGE)
+    while page:
+        yield [record for record in page if record.failed_at <= until]
+        page = await store.list_failures(queue, cause=cause, text=text, after=page[-1], limit=PAGE)

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from starlette.exceptions import HTTPException
 
-from aioq.cli.cron.manual import enqueue_ticks, time_between_ticks
 from aioq.cron import CronEntry
+from aioq.cron.manual import enqueue_ticks, time_between_ticks
 from aioq.model.cron import CronKey, TickReason
 from aioq.protocols import TickLedger
 from aioq_web.access import Right
@@ -45,7 +45,7 @@ async def run_cron(order: Order) -> Done:
         raise HTTPException(400, f"{key.name} calls a function on its workers; aioq cron run calls it in a terminal")
     broker = order.view.app.broker
     tick = time_between_ticks(entry, datetime.fromtimestamp(await broker.time(), UTC))
-    (enqueued,) = await enqueue_ticks(broker, entry, entry.job, [tick], reason=TickReason.BY_HAND)
+    (enqueued,) = await enqueue_ticks(broker, entry, entry.job, [tick], reason=TickReason.BY_HAND, by=order.by)
     await order.record("run", _subject(key))
     return _done(order, key, f"{key.name} runs now as job {enqueued.job.id}.")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from starlette.exceptions import HTTPException
 
-from aioq.cli.jobs.chosen_failures import pages_of
 from aioq.model.failures import Cause
 from aioq.protocols import Failures
+from aioq.protocols.failures import failure_pages
 from aioq_web.access import Right
 from aioq_web.actions.order import Done, Order, known_queue
 from aioq_web.text import count_of
@@ -23,7 +23,7 @@ async def change_failures(order: Order) -> Done:
         raise HTTPException(400, "choose what to do with the failures: replay or dismiss")
     cause = Cause(order.form.get("task", ""), order.form.get("type", ""), order.form.get("place", ""))
     done = 0
-    async for batch in pages_of(store, queue, cause, until=_until(order)):
+    async for batch in failure_pages(store, queue, cause, until=_until(order)):
         ids = [record.failure_id for record in batch]
         if verb == "replay":
             done += sum(await store.replay_failures(ids, queue=queue))

@@ -9,9 +9,9 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from aioq.cli.cron.overview import entry_overviews
-from aioq.cli.cron.tick_text import with_job_states, with_lost_run
 from aioq.cron import CronEntry, upcoming
+from aioq.cron.outcomes import with_job_states, with_lost_run
+from aioq.cron.overview import entry_overviews
 from aioq.cron.schedule import ClockChange, ExplainedSchedule
 from aioq.model.cron import CronKey, CronStatus, TickRecord
 from aioq.protocols import TickLedger

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from aioq.cli.cron.overview import EntryOverview, firing_mode
-from aioq.cli.cron.tick_text import reason_text
+from aioq.cron.outcomes import reason_text
+from aioq.cron.overview import EntryOverview, firing_mode
 from aioq.cron.schedule import ExplainedSchedule
 from aioq.model.cron import TickRecord
 from aioq.protocols import TickLedger

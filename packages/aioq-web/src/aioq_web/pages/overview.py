@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from aioq.cli.cron.overview import EntryOverview
-from aioq.cli.times import stored_time
+from aioq.clock import stored_time
+from aioq.cron.overview import EntryOverview
 from aioq.model.failures import FailureGroup
 from aioq.model.statistics import Step
 from aioq.protocols import ChangeLog

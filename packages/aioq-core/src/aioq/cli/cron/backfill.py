@@ -12,8 +12,8 @@ from typing import Final, Literal, TypeAlias
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_entry, add_json, add_log_level
 from aioq.cli.broker_access import check_workers_see_jobs, is_embedded, run_connected
-from aioq.cli.cron.manual import EnqueuedTick, ManualRun, enqueue_ticks
-from aioq.cli.cron.tick_text import reason_text
+from aioq.cli.changes import user_at_host
+from aioq.cli.cron.manual import ManualRun
 from aioq.cli.exit_codes import CommandError, Exit, exit_for
 from aioq.cli.find_app import find_entry, load_app
 from aioq.cli.logs import configure_logging
@@ -21,14 +21,15 @@ from aioq.cli.output import Column, Progress, Table, print_err, print_json, prin
 from aioq.cli.process import exit_if_threads_hang, note_earlier_threads
 from aioq.cli.times import format_time, now, parse_time
 from aioq.conformance import supports
-from aioq.cron import CronEntry, upcoming
-from aioq.cron.steps import INSTANT
+from aioq.cron import CronEntry
+from aioq.cron.manual import EnqueuedTick, enqueue_ticks, ticks_between
+from aioq.cron.outcomes import reason_text
 from aioq.errors import AioqError
 from aioq.model.cron import TickReason, TickRecord, TickStatus
 from aioq.model.job import NewJob
 from aioq.protocols import TickLedger
 
-__all__ = ["BackfilledTick", "backfill", "fire_ticks", "register", "ticks_between"]
+__all__ = ["BackfilledTick", "backfill", "fire_ticks", "register"]
 
 MAX_TICKS: Final = 10_000
 """Ticks that one command fires."""
@@ -110,12 +111,6 @@ def _ticks(entry: CronEntry, first: datetime, last: datetime) -> list[datetime]:
     return ticks
 
 
-def ticks_between(entry: CronEntry, first: datetime, last: datetime, *, most: int) -> list[datetime]:
-    """Return the ticks of an entry from `first` to `last`, both included; if there are more than `most`, `most` + 1."""
-    # `upcoming` excludes its start, and `first` belongs to the ticks.
-    return upcoming(entry.schedule, first - INSTANT, most + 1, until=last)
-
-
 def _fire(app: Aarq, entry: CronEntry, ticks: Sequence[datetime], *, as_json: bool) -> int:
     report = BackfillReport(entry, len(ticks))
     try:
@@ -174,7 +169,7 @@ async def _enqueue_jobs(
     # In batches, so that an interrupted command leaves known jobs behind that the next one passes over.
     for start in range(0, len(ticks), BATCH_SIZE):
         batch = ticks[start : start + BATCH_SIZE]
-        found = await enqueue_ticks(app.broker, entry, template, batch, reason=TickReason.BACKFILL)
+        found = await enqueue_ticks(app.broker, entry, template, batch, reason=TickReason.BACKFILL, by=user_at_host())
         app.counts.add_enqueued([one.job for one in found], [one.new for one in found])
         for enqueued in found:
             on_result(_result(enqueued))

@@ -13,12 +13,12 @@ import msgspec
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_app, add_json
 from aioq.cli.broker_access import ask_ledger
-from aioq.cli.cron.overview import firing_mode, next_runs_of
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_app
 from aioq.cli.output import print_json, print_out
 from aioq.cli.times import format_time
 from aioq.cron.definition import CronDiff, compare, define
+from aioq.cron.overview import firing_mode, next_runs_of
 from aioq.cron.stored import parse
 from aioq.cron.zones import zone_named
 from aioq.model.cron import CronDefinition, CronStatus

@@ -11,12 +11,14 @@ from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_count, add_entry, add_json, count_of
 from aioq.cli.broker_access import ask_ledger
 from aioq.cli.cron.stored import entry_named
-from aioq.cli.cron.tick_text import duration_text, reason_text, record_as_json, with_job_states, with_lost_run
+from aioq.cli.cron.tick_text import duration_text, record_as_json
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_app
 from aioq.cli.output import Column, Table, print_json, print_out, print_table
-from aioq.cli.times import format_duration, format_time, stored_time
+from aioq.cli.times import format_duration, format_time
+from aioq.clock import stored_time
 from aioq.cron import CronEntry
+from aioq.cron.outcomes import reason_text, with_job_states, with_lost_run
 from aioq.model.cron import TickRecord
 from aioq.protocols import TickLedger
 

@@ -13,15 +13,16 @@ from msgspec.structs import replace
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_app, add_json
 from aioq.cli.broker_access import is_embedded, run_connected
-from aioq.cli.cron.overview import NEXT_RUNS, View, entry_overviews, overview_as_json, overview_table
+from aioq.cli.cron.overview import View, overview_as_json, overview_table
 from aioq.cli.cron.stored import stored_entries
-from aioq.cli.cron.tick_text import with_job_states
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_app
 from aioq.cli.output import print_err, print_json, print_out, print_table
 from aioq.cli.times import now, parse_zone
 from aioq.conformance import supports
 from aioq.cron import CronEntry
+from aioq.cron.outcomes import with_job_states
+from aioq.cron.overview import NEXT_RUNS, entry_overviews
 from aioq.errors import BrokerUnavailable, PartlyUnavailable
 from aioq.model.cron import CronStatus
 from aioq.protocols import Broker, Schedules, TickLedger

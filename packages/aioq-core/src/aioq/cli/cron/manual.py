@@ -1,12 +1,11 @@
-"""Fires an entry at the request of a user: calls the function of a cron, or enqueues the jobs of a schedule."""
+"""Calls the function of a cron at the request of a user."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import anyio
@@ -18,27 +17,17 @@ from aioq.cli.output import print_err
 from aioq.clock import SteadyClock
 from aioq.conformance import supports
 from aioq.cron import CronEntry
-from aioq.errors import AioqError, JobConflict
+from aioq.cron.manual import manual_worker_id
+from aioq.errors import AioqError
 from aioq.model.cron import TickReason, TickRecord, TickStatus
-from aioq.model.ids import tick_id
-from aioq.model.job import NewJob
-from aioq.protocols import Broker, TickLedger
+from aioq.protocols import TickLedger
 from aioq.serialization.failure import describe, in_full
 from aioq.worker.cron.invoke import CronRun, Invoker, RunEnd
 
-__all__ = [
-    "EnqueuedTick",
-    "ManualRun",
-    "RunOutcome",
-    "enqueue_ticks",
-    "manual_worker_id",
-    "time_between_ticks",
-]
+__all__ = ["ManualRun", "RunOutcome"]
 
 RECORD_TIMEOUT: Final = 5.0
 """Seconds to record the end of a run that is interrupted."""
-
-MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,77 +129,3 @@ class ManualRun:
             await self._app.broker.record_ticks([record])
         except AioqError as error:
             print_err(f"could not record that {record.name} is {record.status}: {error}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnqueuedTick:
-    """The result of enqueueing the job of one tick."""
-
-    tick: datetime
-    job: NewJob
-    new: bool
-    """False if the tick had a job already, which is unchanged."""
-    error: str = ""
-    """Why the job could not be enqueued."""
-
-
-def time_between_ticks(entry: CronEntry, time: datetime) -> datetime:
-    """Return `time` in whole milliseconds, or the next millisecond that is not a tick of the entry.
-
-    A job that a user enqueues must not have the id of a tick, or the tick would get no job of its own.
-    """
-    time = time.replace(microsecond=time.microsecond // 1000 * 1000)
-    while entry.schedule.next_after(time - MILLISECOND) == time:
-        time += MILLISECOND
-    return time
-
-
-async def enqueue_ticks(
-    broker: Broker, entry: CronEntry, template: NewJob, ticks: Sequence[datetime], *, reason: TickReason
-) -> list[EnqueuedTick]:
-    """Enqueue a job for each tick in one call, and record the new ones if there is a ledger."""
-    jobs = [replace(template, id=tick_id(entry.name, tick.timestamp())) for tick in ticks]
-    if entry.sign is not None:
-        jobs = [entry.sign(job) for job in jobs]
-    try:
-        new = await broker.enqueue(jobs)
-    except JobConflict as error:
-        if len(jobs) == 1:
-            text = f"job {error.job_id} exists with another task or other arguments"
-            return [EnqueuedTick(tick=ticks[0], job=jobs[0], new=False, error=text)]
-        # A call stores all jobs or none: repeat it for each tick, so that the others are stored.
-        alone = [await enqueue_ticks(broker, entry, template, [tick], reason=reason) for tick in ticks]
-        return [enqueued for (enqueued,) in alone]
-    enqueued = [
-        EnqueuedTick(tick=tick, job=job, new=is_new) for tick, job, is_new in zip(ticks, jobs, new, strict=True)
-    ]
-    # A known job has a record of its own, which this one would replace.
-    await _record_jobs(broker, entry, [one for one in enqueued if one.new], reason)
-    return enqueued
-
-
-async def _record_jobs(broker: Broker, entry: CronEntry, enqueued: Sequence[EnqueuedTick], reason: TickReason) -> None:
-    ledger = broker
-    if not supports(ledger, TickLedger) or not enqueued:
-        return
-    now = await broker.time()
-    worker_id = manual_worker_id(user_at_host())
-    records = [
-        TickRecord(
-            name=entry.name,
-            queue=entry.queue,
-            tick=one.tick.timestamp(),
-            status=TickStatus.FIRED,
-            reason=reason,
-            worker_id=worker_id,
-            fired_at=now,
-            job_id=one.job.id,
-        )
-        for one in enqueued
-    ]
-    await ledger.record_ticks(records)
-
-
-def manual_worker_id(user: str) -> str:
-    """Return the worker id under which runs of a user are recorded."""
-    return re.sub(r"[^A-Za-z0-9_.@-]", "-", f"by-hand-{user}")[:200]

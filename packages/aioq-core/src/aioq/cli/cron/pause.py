@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 from aioq.cli.arguments import Commands, add_entry, add_json
 from aioq.cli.broker_access import ask_ledger
 from aioq.cli.changes import note_change, user_at_host
-from aioq.cli.cron.overview import next_runs_of
 from aioq.cli.cron.stored import entry_named
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_app
 from aioq.cli.output import print_json, print_out
-from aioq.cli.times import format_time, stored_time
+from aioq.cli.times import format_time
+from aioq.clock import stored_time
 from aioq.cron import CronEntry
+from aioq.cron.overview import next_runs_of
 from aioq.model.cron import Pause
 from aioq.protocols import TickLedger
 

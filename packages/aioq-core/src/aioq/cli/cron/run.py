@@ -11,7 +11,8 @@ from typing import Any
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_entry, add_json, add_log_level
 from aioq.cli.broker_access import check_workers_see_jobs, run_connected
-from aioq.cli.cron.manual import ManualRun, RunOutcome, enqueue_ticks, time_between_ticks
+from aioq.cli.changes import user_at_host
+from aioq.cli.cron.manual import ManualRun, RunOutcome
 from aioq.cli.cron.tick_text import duration_text
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import find_entry, load_app
@@ -19,6 +20,7 @@ from aioq.cli.logs import configure_logging
 from aioq.cli.output import print_err, print_json, print_out, redact
 from aioq.cli.process import exit_if_threads_hang, note_earlier_threads
 from aioq.cron import CronEntry
+from aioq.cron.manual import enqueue_ticks, time_between_ticks
 from aioq.errors import JobEnded, JobNotFound
 from aioq.model.cron import TickReason
 from aioq.model.job import NewJob
@@ -97,7 +99,9 @@ def _enqueue(app: Aarq, entry: CronEntry, template: NewJob, *, wait: bool, as_js
     async def enqueue() -> Any:
         nonlocal job_id
         tick = time_between_ticks(entry, datetime.fromtimestamp(await app.broker.time(), UTC))
-        (enqueued,) = await enqueue_ticks(app.broker, entry, template, [tick], reason=TickReason.BY_HAND)
+        (enqueued,) = await enqueue_ticks(
+            app.broker, entry, template, [tick], reason=TickReason.BY_HAND, by=user_at_host()
+        )
         app.counts.add_enqueued([enqueued.job], [enqueued.new])
         job_id = enqueued.job.id
         if not as_json:

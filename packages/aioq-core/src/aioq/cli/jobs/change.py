@@ -14,7 +14,8 @@ from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_target
 from aioq.cli.jobs.find import add_job, check_job, find_job
 from aioq.cli.output import print_err, print_json, print_out
-from aioq.cli.times import format_time, stored_time
+from aioq.cli.times import format_time
+from aioq.clock import stored_time
 from aioq.handle import Job
 from aioq.model.job import JobRecord
 from aioq.protocols import JobStore

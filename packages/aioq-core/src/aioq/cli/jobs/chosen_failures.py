@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import AsyncIterator
-from typing import Final
 
 from aioq.app import Aarq
 from aioq.cli.changes import add_author, note_change
 from aioq.cli.exit_codes import CommandError
 from aioq.cli.jobs.failures import add_filters, groups_of
 from aioq.model.changes import MAX_SUBJECT, MAX_TEXT
-from aioq.model.failures import OTHER_CAUSES, Cause, FailureGroup, FailureRecord
-from aioq.protocols import Failures
+from aioq.model.failures import OTHER_CAUSES, FailureGroup
 
-__all__ = ["add_choice", "check_choice", "chosen_groups", "note_failures", "pages_of"]
-
-PAGE: Final = 1000
-"""Failures of one step."""
+__all__ = ["add_choice", "check_choice", "chosen_groups", "note_failures"]
 
 
 def add_choice(parser: argparse.ArgumentParser) -> None:
@@ -52,24 +46,6 @@ async def chosen_groups(app: Aarq, arguments: argparse.Namespace, command: str) 
         for group in groups
         if arguments.type in (None, group.cause.type) and arguments.place in (None, group.cause.place)
     ]
-
-
-async def pages_of(
-    store: Failures, queue: str, cause: Cause, *, until: float, text: str = ""
-) -> AsyncIterator[list[FailureRecord]]:
-    """Yield the failures of a cause, the newest first. The caller may take those of a page off the list.
-
-    Args:
-        store: The broker.
-        queue: The queue of the failures.
-        cause: Their cause.
-        until: Later failures are left out: no person has seen them, and a replayed job could fail again for ever.
-        text: Only those that contain it.
-    """
-    page = await store.list_failures(queue, cause=cause, text=text, limit=PAGE)
-    while page:
-        yield [record for record in page if record.failed_at <= until]
-        page = await store.list_failures(queue, cause=cause, text=text, after=page[-1], limit=PAGE)
 
 
 async def note_failures(app: Aarq, what: str, group: FailureGroup, *, by: str, note: str) -> None:

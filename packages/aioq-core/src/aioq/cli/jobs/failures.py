@@ -12,7 +12,8 @@ from aioq.cli.broker_access import feature_of, run_connected
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import load_target
 from aioq.cli.output import Column, Table, print_json, print_out, print_table
-from aioq.cli.times import format_near, iso_time, stored_time
+from aioq.cli.times import format_near, iso_time
+from aioq.clock import stored_time
 from aioq.model.failures import OTHER_CAUSES, FailureGroup
 from aioq.model.ids import check_name
 from aioq.protocols import Failures, JobStore

@@ -10,9 +10,10 @@ from aioq.cli.broker_access import feature_of, run_connected
 from aioq.cli.changes import author_of, note_of
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_target
-from aioq.cli.jobs.chosen_failures import add_choice, check_choice, chosen_groups, note_failures, pages_of
+from aioq.cli.jobs.chosen_failures import add_choice, check_choice, chosen_groups, note_failures
 from aioq.cli.output import print_json, print_out
 from aioq.protocols import Failures
+from aioq.protocols.failures import failure_pages
 
 __all__ = ["register", "replay"]
 
@@ -63,7 +64,7 @@ async def _replay(app: Aarq, arguments: argparse.Namespace, by: str, note: str) 
     store, chosen, replayed = feature_of(app, Failures, "jobs replay"), 0, 0
     for group in await chosen_groups(app, arguments, "jobs replay"):
         done = 0
-        async for seen in pages_of(store, group.queue, group.cause, until=group.last, text=arguments.error or ""):
+        async for seen in failure_pages(store, group.queue, group.cause, until=group.last, text=arguments.error or ""):
             chosen += len(seen)
             if not arguments.dry_run:
                 done += sum(await store.replay_failures([one.failure_id for one in seen], queue=group.queue))

@@ -12,7 +12,8 @@ from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_target
 from aioq.cli.jobs.find import add_job, check_job, find_job
 from aioq.cli.output import print_json, print_out
-from aioq.cli.times import format_time, iso_time, stored_time
+from aioq.cli.times import format_time, iso_time
+from aioq.clock import stored_time
 from aioq.model.job import Attempt, Failure, JobRecord
 from aioq.model.states import JobState
 from aioq.serialization.failure import in_full, one_line

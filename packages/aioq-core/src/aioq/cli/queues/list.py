@@ -12,7 +12,8 @@ from aioq.cli.broker_access import feature_of, run_connected
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_target
 from aioq.cli.output import Column, Table, print_err, print_json, print_out, print_table
-from aioq.cli.times import format_time, iso_time, stored_time
+from aioq.cli.times import format_time, iso_time
+from aioq.clock import stored_time
 from aioq.conformance import supports
 from aioq.errors import BrokerUnavailable, PartlyUnavailable
 from aioq.model.job import QueueStats
