@@ -11,12 +11,13 @@ from aioq.backends import MemoryBroker
 from aioq.backends.memory.waiters import Waiters
 from aioq.clock import Clock
 from aioq.model.cron import TickClaim, TickReply
-from aioq.model.job import CancelledRun, Claim, ClaimRequest, JobRecord, Lease, Reaped
+from aioq.model.job import CancelledRun, Claim, ClaimRequest, JobRecord, Lease, NewJob, Reaped
 from aioq.model.states import JobState
 
 __all__ = [
     "AcceptsLateRequest",
     "AwaitsAborts",
+    "DropsHeaders",
     "ForgetsCancelledJobs",
     "ForgetsDeadJobs",
     "ForgetsRequest",
@@ -55,6 +56,14 @@ class AcceptsLateRequest(MemoryBroker):
         if not claim.leases:
             self._latest_claims.pop(request.worker_id, None)
         return claim
+
+
+class DropsHeaders(MemoryBroker):
+    """Knows nothing of headers."""
+
+    async def enqueue(self, jobs: Sequence[NewJob]) -> list[bool]:
+        """Enqueue."""
+        return await super().enqueue([structs.replace(job, headers={}) for job in jobs])
 
 
 class ForgetsDeadJobs(MemoryBroker):

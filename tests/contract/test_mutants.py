@@ -18,6 +18,7 @@ from tests.contract.test_memory_faults import TestMemoryFaults as MemoryFaults
 CAUGHT = [
     (mutants.ForgetsRequest, "test_claim_repeated_later_returns_same_leases", "broker"),
     (mutants.AcceptsLateRequest, "test_claim_that_arrives_late_takes_nothing", "broker"),
+    (mutants.DropsHeaders, "test_enqueue_headers_reach_every_lease", "broker"),
     (mutants.ForgetsDeadJobs, "test_settle_dead_job_is_kept_for_a_day", "broker"),
     (mutants.ForgetsCancelledJobs, "test_cancel_job_is_kept_for_an_hour", "broker"),
     (mutants.ForgetsTickClaim, "test_claim_tick_repeated_later_gets_same_answer", "broker ledger"),

@@ -9,7 +9,9 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
-from aioq import Aarq
+import pytest
+
+from aioq import Aarq, JobContext
 from aioq.model.job import NewJob
 from aioq.model.states import JobState
 from aioq.testing import VirtualClock
@@ -44,7 +46,30 @@ async def test_runner_context_has_worker_broker_and_job(app: Aarq, broker: Flaky
     await drain(app, id="w1")
     (ctx,) = seen
     assert isinstance(ctx.pop("enqueued_at"), datetime)
+    assert ctx.pop("headers") == {}
     assert ctx == {"worker_id": "w1", "broker": broker, "job_id": job.id, "attempt": 1, "epoch": 1, "queue": "mail"}
+
+
+async def test_runner_context_has_headers_of_the_enqueue(app: Aarq) -> None:
+    """Each attempt finds the headers of its job, which it cannot change, and a job of the same call its own."""
+    seen: list[tuple[int, dict[str, str]]] = []
+
+    @app.task(retries=1, retry_delay=0)
+    async def look(ctx: JobContext) -> None:
+        with pytest.raises(TypeError):
+            ctx["headers"]["new"] = "1"  # type: ignore[index]  # pyright: ignore[reportIndexIssue]
+        seen.append((ctx["attempt"], dict(ctx["headers"])))
+        if ctx["attempt"] == 1:
+            raise ValueError
+
+    given = {"tenant": "north"}
+    call = look.options(headers=given).call()
+    given["tenant"] = "south"
+    await app.enqueue_many([call, look.call()])
+    await drain(app)
+    assert sorted(seen, key=str) == sorted(
+        [(n, {"tenant": "north"}) for n in (1, 2)] + [(n, {}) for n in (1, 2)], key=str
+    )
 
 
 async def test_runner_enqueued_at_is_on_broker_clock(clock: VirtualClock) -> None:

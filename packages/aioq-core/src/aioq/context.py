@@ -6,6 +6,7 @@ It also contains the mapping that the app's lifespan yields. To type those keys,
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypedDict
 
@@ -32,6 +33,9 @@ class JobContext(Context):
     queue: str
     enqueued_at: datetime
     """In UTC, on the broker's clock."""
+    headers: Mapping[str, str]
+    """What `task.options(headers=...)` and instrumentation sent with the job. They are not signed: a program with
+    access to the broker can change them."""
 
 
 class ScheduledContext(JobContext):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypedDict, cast, get_args
 
 from aioq.errors import InvalidJobId
+from aioq.model.headers import NO_HEADERS, check_headers
 from aioq.model.ids import TICK_IDS, check_name
 from aioq.retry import Backoff
 
@@ -101,6 +103,8 @@ class EnqueueOptions:
     expires: float | timedelta | datetime | None = None
     """Seconds (or a timedelta) from the due time of the job to its latest start, or the latest start
     as an aware moment. A job that was not started in time is `expired`. At most 10 years."""
+    headers: Mapping[str, str] | None = None
+    """Text that each run finds in `ctx["headers"]`: at most 32 names and values, of 8,192 bytes together in UTF-8."""
     delay: float = field(init=False, repr=False, compare=False)
     """`defer_by` in seconds."""
     run_at: float | None = field(init=False, repr=False, compare=False, default=None)
@@ -109,6 +113,8 @@ class EnqueueOptions:
     """`expires` in seconds, if it is a duration."""
     expires_at: float | None = field(init=False, repr=False, compare=False, default=None)
     """`expires` in seconds since 1970, if it is a moment."""
+    sent_headers: Mapping[str, str] = field(init=False, repr=False, compare=False, default_factory=lambda: NO_HEADERS)
+    """A copy of `headers`; empty without any."""
 
     def __post_init__(self) -> None:
         # Computed once: one object serves all jobs that are enqueued with these options.
@@ -130,6 +136,8 @@ class EnqueueOptions:
         elif self.expires is not None:
             set_field("expires_after", _seconds(self.expires))
             number("expires", self.expires_after, 0, TEN_YEARS)
+        if self.headers is not None:
+            set_field("sent_headers", check_headers(self.headers))
 
     def _check_expires(self, moment: datetime) -> None:
         _check_moment("expires", moment)

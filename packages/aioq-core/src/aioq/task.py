@@ -258,6 +258,7 @@ class Task(Generic[P, R]):
         priority: int | None = None,
         job_id: str | None = None,
         expires: float | timedelta | datetime | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> TaskWithOptions[P, R]:
         """Return the task with options for the jobs that are enqueued through the returned object.
 
@@ -272,12 +273,19 @@ class Task(Generic[P, R]):
             expires: Seconds (or a timedelta) from the due time of the job to its latest start,
                 or the latest start as an aware moment. A job that no worker started in time is
                 `expired` and is not run.
+            headers: Text that each run finds in `ctx["headers"]`: at most 32 names and values, of
+                8,192 bytes together in UTF-8. They are not signed.
 
         Raises:
             TypeError, ValueError: An option is out of its range; the message names it.
         """
         chosen = EnqueueOptions(
-            defer_by=defer_by, defer_until=defer_until, priority=priority, job_id=job_id, expires=expires
+            defer_by=defer_by,
+            defer_until=defer_until,
+            priority=priority,
+            job_id=job_id,
+            expires=expires,
+            headers=headers,
         )
         return TaskWithOptions(self, chosen)
 
@@ -341,6 +349,7 @@ class Task(Generic[P, R]):
             expires=chosen.expires_after,
             expires_at=chosen.expires_at,
             max_crashes=defaults.max_crashes,
+            headers=chosen.sent_headers,
         )
         return Call(self, job if schedule_id or self._app.signer is None else self.signed(job))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -23,13 +24,13 @@ TASKS = """
 FAILURE = Failure("SerializationError", "no text\x1b[31m", "Traceback:\n  line 1\r\n  \x1b[31m")
 
 
-def enqueue(project: Project, payload: bytes, settlement: type[Settlement] | None = Dead) -> None:
+def enqueue(project: Project, payload: bytes, settlement: type[Settlement] | None = Dead, **fields: Any) -> None:
     """Enqueue job `j` on the app's broker, and settle it if a settlement is given."""
     project.write("tasks.py", TASKS)
     broker = project.app.broker
     assert isinstance(broker, FarBroker)
     near = broker.near
-    project.do(lambda: near.enqueue([NewJob(id="j", task="shop.send", queue="mails", payload=payload)]))
+    project.do(lambda: near.enqueue([NewJob(id="j", task="shop.send", queue="mails", payload=payload, **fields)]))
     if settlement is None:
         return
     request = ClaimRequest(worker_id="w1", queues=("mails",), limit=1, lease=30, request_id="r")
@@ -78,7 +79,7 @@ def test_show_json_has_all_fields(project: Project) -> None:
     assert (outcome.code, outcome.err) == (0, "")
     assert json.loads(outcome.out) == {
         "id": "j", "queue": "mails", "task": "shop.send", "state": "dead", "reason": "malformed",
-        "priority": 5, "attempt": 1, "crashes": 0, "hand_backs": 0,
+        "priority": 5, "attempt": 1, "crashes": 0, "hand_backs": 0, "headers": {},
         "enqueued_at": "2026-01-05T12:00:00+00:00", "run_at": None,
         "started_at": "2026-01-05T12:00:00+00:00", "finished_at": "2026-01-05T12:00:00+00:00", "worker_id": "w1",
         "payload": "\\x80\\x05pickle", "payload_bytes": 8, "result": None, "result_bytes": None,
@@ -91,6 +92,15 @@ def test_show_json_has_all_fields(project: Project) -> None:
             "failure": {"type": FAILURE.type, "message": FAILURE.message, "place": FAILURE.place},
         }],
     }  # fmt: skip
+
+
+def test_show_lists_headers(project: Project) -> None:
+    """Each header is one line in front of the payload, with control characters escaped."""
+    enqueue(project, b"{}", None, headers={"a": "1\x1b", "b\n": "2"})
+    lines = project.aioq("jobs", "show", "tasks:app", "j").out.splitlines()
+    assert lines[-3:] == ["headers   a: 1\\x1b", "          b\\n: 2", "payload   2 bytes: {}"]
+    shown = json.loads(project.aioq("jobs", "show", "tasks:app", "j", "--json").out)
+    assert shown["headers"] == {"a": "1\x1b", "b\n": "2"}
 
 
 def test_show_job_that_was_handed_back_says_how_often(project: Project) -> None:

@@ -5,6 +5,7 @@ Durations are seconds. Moments are seconds since 1970-01-01T00:00:00Z on the bro
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum, StrEnum
 from typing import Final, TypeAlias
 
@@ -68,6 +69,9 @@ class NewJob(Struct, frozen=True, kw_only=True):
     max_crashes: int = 3
     """Crashes after which the job is dead, if it was running alone at the last of them; see
     `aioq.model.suspects.after_crash`."""
+    headers: Mapping[str, str] = {}
+    """Text that goes with the job to each of its runs, within the limits of `aioq.model.headers`. Brokers do not read
+    it, and two jobs that differ in their headers only are the same job."""
 
     @property
     def key(self) -> JobKey:
@@ -106,6 +110,8 @@ class Lease(Struct, frozen=True, kw_only=True):
     """Seconds from the moment at which the job was due to this claim, on the broker's clock. A new job is due when it
     was enqueued, or after its delay; a job that was put back is due after the delay of its settlement, or at once if it
     was reaped or replayed."""
+    headers: Mapping[str, str] = {}
+    """Those of the job as it was enqueued."""
 
 
 class CancelledRun(Struct, frozen=True, kw_only=True):
@@ -337,6 +343,8 @@ class JobRecord(Struct, frozen=True, kw_only=True):
     attempts: tuple[Attempt, ...] = ()
     """The latest attempts that have ended, at most `MAX_ATTEMPTS`, the oldest first. They include those before a
     replay. A release of a job that was not started is left out."""
+    headers: Mapping[str, str] = {}
+    """Those of the job as it was enqueued."""
 
 
 class QueueStats(Struct, frozen=True, kw_only=True):

@@ -21,8 +21,8 @@ class Probation:
         self._leases = leases
         self._clock = clock
         self._lease = lease
-        # By lease: when its run clears the job.
-        self._ends: dict[Lease, float] = {}
+        # With each lease, when its run clears the job.
+        self._ends: list[tuple[Lease, float]] = []
         self._cleared: list[Lease] = []
         self._next_part = 0.0
 
@@ -33,7 +33,7 @@ class Probation:
     def add(self, leases: Sequence[Lease], *, alone: bool) -> None:
         """Note leases that were claimed of jobs that crashed; `alone` says that it is one, of a suspect."""
         now = self._clock.monotonic()
-        self._ends.update((lease, now + lease.probation) for lease in leases)
+        self._ends += [(lease, now + lease.probation) for lease in leases]
         if not alone:
             self._next_part = now + self._lease / STEPS
 
@@ -46,17 +46,17 @@ class Probation:
         """Tell the broker which jobs have been cleared since the last call; return how many cleared jobs still run."""
         self._drop_ended()
         now = self._clock.monotonic()
-        proven = [lease for lease, end in self._ends.items() if end <= now]
+        proven = [lease for lease, end in self._ends if end <= now]
         if proven:
             try:
                 # Only an extension shows the broker that the jobs have run for so long.
                 await self._broker.extend(proven, seconds=self._lease)
             except Exception:  # the jobs stay as they are until the next call, and the claim that follows says why
                 proven = []
-        for lease in proven:
-            del self._ends[lease]
+            else:
+                self._ends = [(lease, end) for lease, end in self._ends if end > now]
         self._cleared = [lease for lease in (*self._cleared, *proven) if lease in self._leases]
         return len(self._cleared)
 
     def _drop_ended(self) -> None:
-        self._ends = {lease: end for lease, end in self._ends.items() if lease in self._leases}
+        self._ends = [(lease, end) for lease, end in self._ends if lease in self._leases]

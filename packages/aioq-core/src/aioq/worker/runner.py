@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from enum import Enum
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -16,6 +17,7 @@ import anyio
 from aioq.errors import BadSignature, PayloadTooLarge, ResultSerializationError, SerializationError, UnknownTask
 from aioq.events import JobEvent, run_fact
 from aioq.handle import current_job
+from aioq.model.headers import NO_HEADERS
 from aioq.model.ids import TICK_IDS
 from aioq.model.job import CancelledRun, Completed, Failed, JobKey, Lease, Released, Settlement
 from aioq.options import TaskOptions
@@ -50,6 +52,8 @@ OVERRUN_RETRY_DELAY = 5.0
 TIMED_OUT = "its timeout is over"
 
 _STARTED = JobEvent.STARTED  # to read it from its class takes longer
+
+_NO_HEADERS = MappingProxyType(NO_HEADERS)
 
 
 class CancelReason(Enum):
@@ -379,6 +383,8 @@ class Runner:
             "epoch": lease.epoch,
             "queue": lease.queue,
             "enqueued_at": datetime.fromtimestamp(lease.enqueued_at, UTC),
+            # Read-only: a broker in this process holds the same object.
+            "headers": MappingProxyType(lease.headers) if lease.headers else _NO_HEADERS,
         }
 
 

@@ -9,13 +9,14 @@ workers must not run has a higher `v`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Final, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
 
+from aioq.model.headers import NO_HEADERS, check_headers
 from aioq.model.ids import check_name
 from aioq.model.job import Lease, NewJob
 from aioq.model.states import Verb
@@ -94,7 +95,7 @@ class Core(Struct, frozen=True):
 
 
 class Header(Struct, omit_defaults=True, frozen=True):
-    """The options of a job: `v` is the version, `p` the priority, `c` the limit of crashes.
+    """The options of a job: `v` is the version, `p` the priority, `c` the limit of crashes, `h` the headers.
 
     A job is due at the time `r`, or else its delay `d` after it was enqueued. One that expires has either `u`, the time
     of expiry, or `x`, the longest time from the due time to its start. All four are in milliseconds, and -1 stands for
@@ -108,6 +109,7 @@ class Header(Struct, omit_defaults=True, frozen=True):
     d: Annotated[int, Meta(ge=0, le=10**15)] = 0
     r: Annotated[int, Meta(ge=-1, le=10**15)] = -1
     u: Annotated[int, Meta(ge=-1, le=10**15)] = -1
+    h: dict[str, str] = {}
 
 
 class Head(NamedTuple):
@@ -117,6 +119,7 @@ class Head(NamedTuple):
     priority: int
     max_crashes: int
     times: Times = NO_TIMES
+    headers: Mapping[str, str] = NO_HEADERS
 
 
 class Record(NamedTuple):
@@ -187,7 +190,12 @@ def plan_of(job: NewJob) -> str:
 def encode_record(job: NewJob) -> bytes:
     """Return the record of a job without the time of enqueueing, which the script adds."""
     plain = job.expires is None and job.expires_at is None and job.run_at is None and not job.delay
-    return _encode_head(job.task, job.priority, job.max_crashes, NO_TIMES if plain else _times(job)) + job.payload
+    times = NO_TIMES if plain else _times(job)
+    if job.headers:
+        # Not cached: headers usually differ from job to job.
+        head = _encode_head.__wrapped__(job.task, job.priority, job.max_crashes, times, job.headers)
+        return head + job.payload
+    return _encode_head(job.task, job.priority, job.max_crashes, times) + job.payload
 
 
 def read_record(raw: bytes) -> Record:
@@ -240,6 +248,7 @@ def read_lease(queue: str, worker_id: str, job_id: bytes, raw: bytes, history: J
         max_crashes=record.head.max_crashes,
         hand_backs=history.hand_backs,
         wait=(claimed - due) / 1000 if claimed > due else 0.0,
+        headers=record.head.headers,
     )
 
 
@@ -295,12 +304,15 @@ def _times(job: NewJob) -> Times:
 
 
 @lru_cache(maxsize=1024)
-def _encode_head(task: str, priority: int, max_crashes: int, times: Times) -> bytes:
+def _encode_head(
+    task: str, priority: int, max_crashes: int, times: Times, headers: Mapping[str, str] = NO_HEADERS
+) -> bytes:
     check_name("name", task)
     if not 0 <= priority <= 9:
         raise ValueError(f"priority must be between 0 and 9, got {priority}")
     expires, delay, run_at, until = times
-    header = msgspec.json.encode(Header(p=priority, c=max_crashes, x=expires, d=delay, r=run_at, u=until))
+    sent = dict(check_headers(headers)) if headers else {}
+    header = msgspec.json.encode(Header(p=priority, c=max_crashes, x=expires, d=delay, r=run_at, u=until, h=sent))
     return f"{task} ".encode() + (b"" if header == b"{}" else header) + b"\n"
 
 
@@ -314,10 +326,14 @@ def _read_head(line: bytes) -> Head:
             raise Unreadable(f"it is of version {core.v}, and this one knows {VERSION}", core.v, core.p)
         header = msgspec.json.decode(json or b"{}", type=Header)
         times = (header.x, header.d, header.r, header.u)
-        return Head(check_name("name", task.decode()), header.p, header.c, NO_TIMES if times == NO_TIMES else times)
+        name = check_name("name", task.decode())
+        sent = check_headers(header.h) if header.h else NO_HEADERS
+        return Head(name, header.p, header.c, NO_TIMES if times == NO_TIMES else times, sent)
     except (msgspec.DecodeError, RecursionError) as error:
         raise Unreadable(f"its header is damaged: {error}") from None
     except UnicodeDecodeError:
         raise Unreadable("its task is not text") from None
     except ValueError as error:
-        raise error if isinstance(error, Unreadable) else Unreadable(f"its task cannot be: {error}") from None
+        raise (
+            error if isinstance(error, Unreadable) else Unreadable(f"its task or its headers cannot be: {error}")
+        ) from None

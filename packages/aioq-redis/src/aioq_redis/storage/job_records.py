@@ -96,6 +96,7 @@ def _job(
         worker_id=history.worker or None if history.claimed else None,
         failure=failure,
         hand_backs=history.hand_backs,
+        headers=record.head.headers,
     )
 
 

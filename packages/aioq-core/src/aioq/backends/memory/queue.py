@@ -105,6 +105,7 @@ class StoredJob(Struct, eq=False, kw_only=True):
             max_crashes=job.max_crashes,
             hand_backs=self.hand_backs,
             wait=max(0.0, (self.started_at or 0.0) - max(self.run_at, self.enqueued_at)),
+            headers=job.headers,
         )
 
     def _latest_start(self) -> float | None:
@@ -135,6 +136,7 @@ class StoredJob(Struct, eq=False, kw_only=True):
             reason=self.reason,
             hand_backs=self.hand_backs,
             attempts=self.attempts,
+            headers=job.headers,
         )
 
 

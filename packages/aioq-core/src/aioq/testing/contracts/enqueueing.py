@@ -11,9 +11,11 @@ from itertools import product
 import anyio
 import anyio.lowlevel
 import pytest
+from msgspec import structs
 
 from aioq.errors import JobConflict
-from aioq.model.job import ClaimRequest, Completed
+from aioq.model.headers import MAX_HEADER_BYTES, MAX_HEADERS
+from aioq.model.job import ClaimRequest, Completed, Released, Retried, Settled
 from aioq.protocols import Broker
 from aioq.testing.contracts.suite import BrokerSuite
 
@@ -90,6 +92,37 @@ class EnqueueContract(BrokerSuite):
         await broker.enqueue([self.job(str(n), payload=payload) for n, payload in enumerate(payloads)])
         assert [lease.payload for lease in await self.claim(broker)] == payloads
 
+    async def test_enqueue_headers_reach_every_lease(self, broker: Broker) -> None:
+        """Each lease of a job has the headers that it was enqueued with, and other jobs of the call have none."""
+        headers = {"traceparent": "00-1-2-01", "Ü": 'a \x00\n\r\t"\\ €𝄞', "empty": ""}
+        await broker.enqueue(
+            [self.job("a", headers=headers), self.job("b"), self.job("c", delay=600, headers={"c": "1"})]
+        )
+        first, plain = await self.claim(broker, 2, lease=self.tick)
+        assert (dict(first.headers), dict(plain.headers)) == (headers, {})
+        assert await broker.settle([Retried(lease=first, delay=0.0), Completed(lease=plain)]) == [Settled.DONE] * 2
+        retried = await self.claim_one(broker)
+        assert dict(retried.headers) == headers
+        await broker.settle([Released(lease=retried)])
+        assert dict((await self.claim_one(broker)).headers) == headers
+
+    async def test_enqueue_largest_headers_are_kept(self, broker: Broker) -> None:
+        """As many and as long headers as are allowed come back."""
+        headers = {f"header-{n:03}": "v" * 246 for n in range(MAX_HEADERS)}
+        assert sum(len(name) + len(value) for name, value in headers.items()) == MAX_HEADER_BYTES
+        await broker.enqueue([self.job("a", headers=headers)])
+        assert dict((await self.claim_one(broker)).headers) == headers
+
+    async def test_enqueue_known_id_with_other_headers_changes_nothing(self, broker: Broker) -> None:
+        """Headers do not distinguish jobs: those of the first enqueue are kept, and a second one is no conflict."""
+        await broker.enqueue([self.job("a", headers={"n": "1"}), self.job("b")])
+        again = [self.job("a", headers={"n": "2"}), self.job("b", headers={"n": "2"})]
+        assert await broker.enqueue(again) == [False, False]
+        leases = await self.claim(broker)
+        assert [dict(lease.headers) for lease in leases] == [{"n": "1"}, {}]
+        await broker.settle([Completed(lease=lease, retain_for=60.0) for lease in leases])
+        assert await broker.enqueue(again) == [False, False]
+
     async def test_enqueue_cancelled_then_repeated_runs_once(self, broker: Broker, anyio_backend_name: str) -> None:
         """An enqueue that is cancelled at any point and repeated runs each job once, even if jobs ended meanwhile."""
         # Only asyncio can cancel a task past anyio's scopes.
@@ -102,7 +135,8 @@ class EnqueueContract(BrokerSuite):
             ran = await self.claim(broker)
             await broker.settle([Completed(lease=lease) for lease in ran])
             if not answered:
-                await broker.enqueue(jobs)
+                # Tracing gives each call other headers.
+                await broker.enqueue([structs.replace(job, headers={"again": "1"}) for job in jobs])
                 ran += await self.claim(broker)
             assert sorted(lease.job_id for lease in ran) == [job.id for job in jobs]
 

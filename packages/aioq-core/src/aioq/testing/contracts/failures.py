@@ -176,7 +176,7 @@ class FailuresContract(BrokerSuite):
         self, broker: Broker, store: JobStore, failures: Failures
     ) -> None:
         """A replayed job is the one that failed, with attempts counted anew and epochs that go on."""
-        lease = await self.take_job(broker, "a", payload=b"[7]", priority=9)
+        lease = await self.take_job(broker, "a", payload=b"[7]", priority=9, headers={"from": "a"})
         await broker.settle([Failed(lease=lease, failure=FAILURE)])
         assert await failures.replay_failures(await self.failure_ids(failures), queue="q") == [True]
         assert await self.listed(failures) == []
@@ -184,7 +184,7 @@ class FailuresContract(BrokerSuite):
         assert (record.state, record.attempt, record.failure) == (JobState.PENDING, 0, FAILURE)
         again = await self.claim_one(broker)
         assert (again.job_id, again.payload, again.priority) == ("a", b"[7]", 9)
-        assert (again.attempt, again.enqueued_at) == (1, lease.enqueued_at)
+        assert (again.attempt, again.enqueued_at, dict(again.headers)) == (1, lease.enqueued_at, {"from": "a"})
         assert again.epoch > lease.epoch
         await broker.settle([Failed(lease=again, failure=FAILURE)])
         assert await self.listed(failures) == ["a"]

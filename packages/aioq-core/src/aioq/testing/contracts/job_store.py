@@ -61,9 +61,10 @@ class JobStoreContract(TransitionContract, StoredIdentityContract):
 
     async def test_get_job_new_job_is_pending(self, broker: Broker, store: JobStore) -> None:
         """The record of a new job has all fields that the client set."""
-        await broker.enqueue([self.job("a", payload=b"[1]", priority=3)])
+        await broker.enqueue([self.job("a", payload=b"[1]", priority=3, headers={"from": "a"})])
         record = await self.record(store)
         assert (record.state, record.task, record.payload) == (JobState.PENDING, "tasks.work", b"[1]")
+        assert dict(record.headers) == {"from": "a"}
         assert (record.priority, record.attempt, record.run_at, record.worker_id) == (3, 0, None, None)
 
     async def test_get_job_delayed_job_is_scheduled(self, broker: Broker, store: JobStore) -> None:
@@ -252,8 +253,8 @@ class JobStoreContract(TransitionContract, StoredIdentityContract):
         assert (await self.record(store)).state is JobState.COMPLETED
 
     async def test_retry_job_ended_jobs_run_again(self, broker: Broker, store: JobStore) -> None:
-        """Failed, dead, expired and cancelled jobs run again with their own payload and priority."""
-        jobs: list[NewJob] = [self.job(id, payload=id.encode(), priority=7) for id in "abcd"]
+        """Failed, dead, expired and cancelled jobs run again with their own payload, headers and priority."""
+        jobs: list[NewJob] = [self.job(id, payload=id.encode(), priority=7, headers={"id": id}) for id in "abcd"]
         await broker.enqueue(jobs)
         a, b, c = await self.claim(broker, 3)
         ends: list[Settlement] = [Failed(lease=a, failure=FAILURE, retain_for=60), Dead(lease=b, reason="malformed")]
@@ -264,6 +265,7 @@ class JobStoreContract(TransitionContract, StoredIdentityContract):
         assert {id: (lease.payload, lease.attempt, lease.priority) for id, lease in again.items()} == {
             id: (id.encode(), 1, 7) for id in "abcd"
         }
+        assert [again[id].headers["id"] for id in "abcd"] == list("abcd")
         # Attempts start again at 1, epochs go on: a late report of the first run has to stay stale.
         assert again["a"].epoch > a.epoch
         assert await store.list_dead_jobs("q") == []

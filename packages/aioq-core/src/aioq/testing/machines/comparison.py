@@ -62,6 +62,7 @@ def expected_lease(job: ModelJob, got: Lease) -> Lease:
         max_crashes=job.job.max_crashes,
         hand_backs=job.hand_backs,
         wait=got.wait,
+        headers=job.job.headers,
     )
 
 
@@ -94,7 +95,7 @@ def assert_record(model: JobModel, record: JobRecord | None, job: ModelJob | Non
     assert record.state is job.state or (model.is_due(job) and record.state in WAITING)
     assert (record.queue, record.priority, record.payload) == (job.job.queue, job.job.priority, job.job.payload)
     assert (record.attempt, record.crashes, record.reason) == (job.attempt, job.crashes, job.reason)
-    assert record.hand_backs == job.hand_backs
+    assert (record.hand_backs, record.headers) == (job.hand_backs, job.job.headers)
     if job.state is JobState.RUNNING:
         assert record.worker_id == job.worker_id
     if job.state is JobState.COMPLETED:

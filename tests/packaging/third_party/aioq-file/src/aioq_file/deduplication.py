@@ -21,7 +21,9 @@ class UnacknowledgedJobs:
 
     def __contains__(self, job: NewJob) -> bool:
         known, at = self._stored.get(job.key, (None, 0.0))
-        return known == job and self._clock.monotonic() < at + MINUTE
+        if known is None or (known.task, known.payload) != (job.task, job.payload):
+            return False
+        return self._clock.monotonic() < at + MINUTE
 
     def add(self, jobs: Sequence[NewJob], is_new: Sequence[bool]) -> None:
         """Record the jobs that are new."""

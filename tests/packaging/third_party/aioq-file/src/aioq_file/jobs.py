@@ -162,10 +162,13 @@ def _admit(db: sqlite3.Connection, job: NewJob, now: float) -> bool:
     expires_at = latest_start(now, delay=job.delay, run_at=job.run_at, **limits)
     db.execute("INSERT OR IGNORE INTO queues VALUES (?)", (job.queue,))
     db.execute(
-        "INSERT INTO jobs (id, queue, task, payload, priority, max_crashes, enqueued_at, state, run_at, expires_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (job.id, job.queue, job.task, job.payload, job.priority, job.max_crashes, now, state, due, expires_at),
-    )
+        "INSERT INTO jobs (id, queue, task, payload, priority, max_crashes, headers, enqueued_at, state, run_at,"
+        " expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            job.id, job.queue, job.task, job.payload, job.priority, job.max_crashes,
+            json.dumps(dict(job.headers)) if job.headers else None, now, state, due, expires_at,
+        ),
+    )  # fmt: skip
     return True
 
 
@@ -216,6 +219,7 @@ def _lease(row: sqlite3.Row) -> Lease:
         max_crashes=row["max_crashes"],
         hand_backs=row["hand_backs"],
         wait=max(0.0, row["started_at"] - max(due, row["enqueued_at"])),
+        headers=json.loads(row["headers"]) if row["headers"] else {},
     )
 
 

@@ -10,6 +10,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     state       TEXT NOT NULL,
     run_at      REAL NOT NULL,          -- when the job came due, or will
     expires_at  REAL,                   -- after which it is not to start; NULL once it was started
+    headers     TEXT,                   -- as JSON; NULL if it has none
     epoch       INTEGER NOT NULL DEFAULT 0,
     attempt     INTEGER NOT NULL DEFAULT 0,
     crashes     INTEGER NOT NULL DEFAULT 0,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+import msgspec
+
 from aioq import JobConflict
 from aioq.clock import Clock
 from aioq.model.job import JobKey, NewJob
@@ -17,8 +19,8 @@ from aioq_sqlite.transaction import Transaction
 __all__ = ["EnqueueRole", "admit"]
 
 INSERT = (
-    "INSERT INTO jobs (id, queue, task, payload, priority, max_crashes, enqueued_at, expires_at, state, run_at, place,"
-    " turn) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO jobs (id, queue, task, payload, priority, max_crashes, enqueued_at, expires_at, headers, state,"
+    " run_at, place, turn) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 NOTE_QUEUE = (
@@ -68,7 +70,17 @@ def insert(transaction: Transaction, job: NewJob) -> None:
     state = JobState.SCHEDULED if due > now else JobState.PENDING
     latest = latest_start(now, delay=job.delay, run_at=job.run_at, expires=job.expires, expires_at=job.expires_at)
     place = max(due, now)  # a due time in the past puts no job in front of others
-    about = (job.id, job.queue, job.task, job.payload, job.priority, job.max_crashes, now, latest)
+    about = (
+        job.id,
+        job.queue,
+        job.task,
+        job.payload,
+        job.priority,
+        job.max_crashes,
+        now,
+        latest,
+        msgspec.json.encode(job.headers) if job.headers else None,
+    )
     transaction.execute(NOTE_QUEUE, (job.queue,))
     transaction.execute(INSERT, (*about, state, due, place, transaction.turn()))
     transaction.signal("work", job.queue)
@@ -86,7 +98,9 @@ class _UnacknowledgedJobs:
 
     def __contains__(self, job: NewJob) -> bool:
         known, at = self._stored.get(job.key, (None, 0.0))
-        return known == job and self._clock.monotonic() < at + UNACKNOWLEDGED
+        if known is None or (known.task, known.payload) != (job.task, job.payload):
+            return False
+        return self._clock.monotonic() < at + UNACKNOWLEDGED
 
     def add(self, jobs: Sequence[NewJob], is_new: Sequence[bool]) -> None:
         """Remember the jobs that are new."""

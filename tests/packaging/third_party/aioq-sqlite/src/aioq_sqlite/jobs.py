@@ -45,7 +45,7 @@ READY_ORDER = "priority DESC, place, turn"
 STARTED: dict[str, Any] = {"expires_at": None, "hand_backs": 0}
 """What a start of the task changes: the job no longer expires, and its hand-backs are counted anew."""
 
-LEASE_FIELDS = [field for field in Lease.__struct_fields__ if field not in ("job_id", "wait")]
+LEASE_FIELDS = [field for field in Lease.__struct_fields__ if field not in ("job_id", "wait", "headers")]
 """The fields of a lease that are columns of the same names."""
 
 CLEARED: dict[str, Any] = {"crashes": 0, "probation": 0.0, "crashed_since": 0.0, "ran": 0.0}
@@ -117,7 +117,8 @@ def result_name(queue: str, job_id: str) -> str:
 def lease_of(row: sqlite3.Row) -> Lease:
     """Return the lease of a job that runs."""
     wait = max(0.0, row["started_at"] - max(row["run_at"], row["enqueued_at"]))
-    return Lease(job_id=row["id"], wait=wait, **{field: row[field] for field in LEASE_FIELDS})
+    fields = {field: row[field] for field in LEASE_FIELDS}
+    return Lease(job_id=row["id"], wait=wait, headers=_headers_of(row), **fields)
 
 
 def history_of(row: sqlite3.Row) -> CrashHistory:
@@ -130,10 +131,15 @@ def record_of(row: sqlite3.Row | Mapping[str, Any]) -> JobRecord:
     fields = {field: row[field] for field in JobRecord.__struct_fields__}
     fields["state"] = state = JobState(row["state"])
     fields["failure"] = msgspec.json.decode(row["failure"], type=Failure) if row["failure"] else None
+    fields["headers"] = _headers_of(row)
     fields["attempts"] = msgspec.json.decode(row["attempts"], type=tuple[Attempt, ...])
     if state not in (JobState.SCHEDULED, JobState.RETRYING):
         fields["run_at"] = None
     return JobRecord(**fields)
+
+
+def _headers_of(row: sqlite3.Row | Mapping[str, Any]) -> dict[str, str]:
+    return msgspec.json.decode(row["headers"], type=dict[str, str]) if row["headers"] else {}
 
 
 def attempts_with(row: sqlite3.Row, attempt: Attempt | None) -> bytes:

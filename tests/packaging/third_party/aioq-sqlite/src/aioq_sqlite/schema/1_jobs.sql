@@ -10,6 +10,7 @@ CREATE TABLE jobs (
     max_crashes INTEGER NOT NULL,
     enqueued_at REAL NOT NULL,
     expires_at REAL,
+    headers TEXT,
     state TEXT NOT NULL,
     run_at REAL NOT NULL,
     place REAL NOT NULL,  -- run_at, or 0 at the front
