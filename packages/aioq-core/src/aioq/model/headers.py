@@ -25,8 +25,9 @@ def check_headers(headers: object) -> Mapping[str, str]:
     """
     if not isinstance(headers, Mapping):
         raise TypeError(f"headers must be a mapping of text to text, got {type(headers).__name__}")
+    given = cast("Mapping[object, object]", headers)
     size = 0
-    for name, value in cast("Mapping[object, object]", headers).items():
+    for name, value in given.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError(f"headers must be a mapping of text to text, got {name!r}: {type(value).__name__}")
         if not name:
@@ -35,8 +36,8 @@ def check_headers(headers: object) -> Mapping[str, str]:
             size += len(name.encode()) + len(value.encode())
         except UnicodeEncodeError:
             raise ValueError(f"header {name!r} has characters that UTF-8 cannot encode") from None
-    if len(headers) > MAX_HEADERS:
-        raise ValueError(f"a job has at most {MAX_HEADERS} headers, got {len(headers)}")
+    if len(given) > MAX_HEADERS:
+        raise ValueError(f"a job has at most {MAX_HEADERS} headers, got {len(given)}")
     if size > MAX_HEADER_BYTES:
         raise ValueError(f"the headers of a job have at most {MAX_HEADER_BYTES:,} bytes together, got {size:,}")
-    return dict(cast("Mapping[str, str]", headers)) or NO_HEADERS
+    return dict(cast("Mapping[str, str]", given)) or NO_HEADERS
