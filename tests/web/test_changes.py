@@ -125,8 +125,11 @@ def for_dismissal() -> Iterator[Site]:
 def test_schedule_runs_now(open_page: Callable[..., Page], site: Site) -> None:
     """The button enqueues a job, which the history of the entry names and links."""
     page = open_page("/crons/default/shop.morning_mail")
-    page.get_by_role("button", name="Run now").click()
+    page.locator("summary", has_text="Run now").click()
+    page.get_by_label("Why does it run now?").fill("asked for by sales")
+    page.get_by_role("button", name="Run now", exact=True).click()
     expect(page.locator(".callout")).to_contain_text("runs now as job cron:shop.morning_mail:")
+    assert any(change.note == "asked for by sales" for change in site.call(site.shop.app.broker.list_changes))  # type: ignore[attr-defined]
     page.locator("summary", has_text="As a table").click()
     expect(page.locator("#ticks tbody a").first).to_contain_text("cron:shop.morning_mail:")
 

@@ -22,7 +22,7 @@ class Right(StrEnum):
     QUEUES = "queues"
     """Pause and resume queues."""
     CRONS = "crons"
-    """Pause, resume and run crons."""
+    """Pause, resume, run and backfill crons."""
 
 
 @dataclass(frozen=True, slots=True)

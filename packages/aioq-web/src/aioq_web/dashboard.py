@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any, Final, TypeAlias
 
+import anyio
 from jinja2 import Environment
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,17 +16,19 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from aioq import Aarq
+from aioq.clock import cpu_time
 from aioq.errors import BrokerUnavailable
 from aioq_web.access import Access, Gate, User
 from aioq_web.actions import ACTIONS
 from aioq_web.actions.order import Done, Order
-from aioq_web.environment import ASSETS, STATIC, new_environment
+from aioq_web.environment import ASSETS, STATIC, VERSION, new_environment
 from aioq_web.history import Histories
-from aioq_web.live import live_response
+from aioq_web.live import INTERVAL, TIMEOUT, Live
 from aioq_web.masking import SECRET_NAMES, Masking
 from aioq_web.overviews import Overviews
 from aioq_web.pages import PAGES
 from aioq_web.reader import reader_of
+from aioq_web.reads import SharedReads
 from aioq_web.security import COOKIE, SafeHeaders, form_of, token_of
 from aioq_web.snapshot import Snapshots
 from aioq_web.view import NotFound, Page, View
@@ -33,6 +36,9 @@ from aioq_web.view import NotFound, Page, View
 __all__ = ["dashboard"]
 
 YEAR: Final = 31_536_000
+
+CHANGE_TIMEOUT: Final = 60.0
+"""Seconds that a change may take: one of many jobs asks the broker for each of them."""
 
 PageFunction: TypeAlias = Callable[[View], Awaitable[Page]]
 ActionFunction: TypeAlias = Callable[[Order], Awaitable[Done]]
@@ -88,15 +94,18 @@ class Site:
         self._snapshots = Snapshots(app)
         self._histories = Histories(app)
         self._overviews = Overviews(app)
+        self._reads = SharedReads()
+        self._live = Live(VERSION)
         self._environment: Environment = new_environment()
 
     async def show(self, page: PageFunction, request: Request) -> Response:
         """Answer a request for a page, or for the changes of one."""
         user = await self._user_of(request)
         if "text/event-stream" in request.headers.get("accept", ""):
-            return live_response(partial(self._render_live, page, request, user))
-        view = await self._view(request, user)
-        shown = await page(view)
+            return self._live.response(partial(self._render_live, page, request, user))
+        with anyio.fail_after(TIMEOUT):
+            view = await self._view(request, user)
+            shown = await page(view)
         token = token_of(request)
         response = HTMLResponse(self._render(view, shown, token=token, live=False), shown.status)
         if request.cookies.get(COOKIE) != token:
@@ -108,9 +117,14 @@ class Site:
         """Do what a form asks for, and show the page that it belongs to."""
         user = await self._user_of(request)
         form = await form_of(request)
-        view = await self._view(request, user)
-        done = await action(Order(view=view, form=form))
-        self._snapshots.forget()
+        try:
+            with anyio.fail_after(CHANGE_TIMEOUT):
+                view = await self._view(request, user)
+                done = await action(Order(view=view, form=form))
+        finally:
+            # Also if it failed: a part of it may be done.
+            self._snapshots.forget()
+            self._reads.forget()
         return RedirectResponse(done.location, 303)
 
     async def refuse(self, request: Request, error: Exception) -> Response:
@@ -136,13 +150,15 @@ class Site:
             )
         return user
 
-    async def _view(self, request: Request, user: User) -> View:
+    async def _view(self, request: Request, user: User, *, max_age: float = 0.0) -> View:
         root = request.scope.get("root_path", "").rstrip("/")
         return View(
             app=self._app,
             user=user,
             reader=reader_of(request),
-            snapshot=await self._snapshots.latest(),
+            snapshot=await self._snapshots.latest(max_age),
+            reads=self._reads,
+            max_age=max_age,
             histories=self._histories,
             overviews=self._overviews,
             masking=self._masking,
@@ -152,9 +168,11 @@ class Site:
             steps=request.path_params,
         )
 
-    async def _render_live(self, page: PageFunction, request: Request, user: User) -> str:
-        view = await self._view(request, user)
-        return self._render(view, await page(view), token=token_of(request), live=True)
+    async def _render_live(self, page: PageFunction, request: Request, user: User) -> tuple[str, float]:
+        began = cpu_time()
+        view = await self._view(request, user, max_age=INTERVAL)
+        html = self._render(view, await page(view), token=token_of(request), live=True)
+        return html, cpu_time() - began
 
     def _render(self, view: View, page: Page, *, token: str, live: bool) -> str:
         template = self._environment.get_template(page.template)

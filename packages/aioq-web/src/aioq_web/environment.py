@@ -10,12 +10,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from aioq_web.text import compact, count_of, duration, number
 
-__all__ = ["ASSETS", "STATIC", "new_environment"]
+__all__ = ["ASSETS", "STATIC", "VERSION", "new_environment"]
 
 STATIC: Final = {"style.css": "text/css", "live.js": "text/javascript", "mark.svg": "image/svg+xml"}
 """The files that pages load, and their types."""
 
 ASSETS: Final = {name: files("aioq_web").joinpath("static", name).read_bytes() for name in STATIC}
+
+VERSION: Final = blake2b(b"".join(ASSETS.values()), digest_size=6).hexdigest()
+"""Changes with each file that pages load."""
 
 
 def new_environment() -> Environment:
@@ -31,5 +34,8 @@ def new_environment() -> Environment:
     filters |= {"number": number, "compact": compact, "duration": duration, "count_of": count_of}
     # Browsers keep a file for a year, and ask for another one when its content has changed.
     versions = {name: blake2b(content, digest_size=6).hexdigest() for name, content in ASSETS.items()}
-    environment.globals["asset_version"] = versions  # pyright: ignore[reportUnknownMemberType]
+    environment.globals |= {  # pyright: ignore[reportUnknownMemberType]
+        "asset_version": versions,
+        "version": VERSION,
+    }
     return environment

@@ -14,7 +14,7 @@ from aioq.conformance import supports
 from aioq.model.statistics import Count, JobOutcome, Step, percentile, period_of, total
 from aioq.protocols import Statistics
 
-__all__ = ["RANGES", "Histories", "History", "Range", "sum_up"]
+__all__ = ["CLAIMED", "ENDED", "RANGES", "Histories", "History", "Range", "sum_up"]
 
 MAX_AGE = 5.0
 """Seconds for which counts are used: workers report every ten seconds or less often."""

@@ -43,7 +43,14 @@ class Snapshot:
 
     def stops_of(self, queue: str, task: str | None = None) -> list[Stop]:
         """Return what keeps the jobs of a queue waiting: its pause, and a stop of the task if one is named."""
-        return [stop for stop in self.stops or () if stop.queue == queue and stop.task in (None, task)]
+        return [stop for stop in self._stops_by_queue.get(queue, ()) if stop.task in (None, task)]
+
+    @cached_property
+    def _stops_by_queue(self) -> dict[str, list[Stop]]:
+        found: dict[str, list[Stop]] = {}
+        for stop in self.stops or ():
+            found.setdefault(stop.queue, []).append(stop)
+        return found
 
     @cached_property
     def paused_crons(self) -> list[CronStatus]:
@@ -63,7 +70,15 @@ class Snapshot:
 
     def workers_of(self, queue: str) -> list[WorkerInfo]:
         """Return the workers that consume a queue."""
-        return [worker for worker in self.workers or () if queue in worker.queues]
+        return self._workers_by_queue.get(queue, [])
+
+    @cached_property
+    def _workers_by_queue(self) -> dict[str, list[WorkerInfo]]:
+        found: dict[str, list[WorkerInfo]] = {}
+        for worker in self.workers or ():
+            for queue in worker.queues:
+                found.setdefault(queue, []).append(worker)
+        return found
 
 
 class Snapshots:
@@ -77,14 +92,14 @@ class Snapshots:
         self._taken_at = 0.0
         self._crons_taken_at = 0.0
 
-    async def latest(self) -> Snapshot:
-        """Return a snapshot that is at most a second old.
+    async def latest(self, max_age: float = MAX_AGE) -> Snapshot:
+        """Return a snapshot that is at most `max_age` seconds old, or `MAX_AGE` if that is more.
 
         Raises:
             BrokerUnavailable, TimeoutError: The broker does not answer.
         """
         async with self._lock:
-            if self._latest is None or self._clock.monotonic() - self._taken_at > MAX_AGE:
+            if self._latest is None or self._clock.monotonic() - self._taken_at > max(max_age, MAX_AGE):
                 with anyio.fail_after(TIMEOUT):
                     self._latest = await self._take()
                 self._taken_at = self._clock.monotonic()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any, TypeVar
@@ -17,12 +17,14 @@ from aioq_web.history import RANGES, Histories, Range
 from aioq_web.masking import Masking
 from aioq_web.overviews import Overviews
 from aioq_web.reader import Reader
+from aioq_web.reads import SharedReads
 from aioq_web.snapshot import Snapshot
 from aioq_web.text import Moment, moment
 
 __all__ = ["NotFound", "Page", "View"]
 
 P = TypeVar("P")
+T = TypeVar("T")
 
 
 class NotFound(Exception):
@@ -54,6 +56,9 @@ class View:
     user: User
     reader: Reader
     snapshot: Snapshot
+    reads: SharedReads
+    max_age: float
+    """Seconds for which answers of the broker are used: 0 for a page that is opened, more for one that is updated."""
     histories: Histories
     overviews: Overviews
     masking: Masking
@@ -83,6 +88,10 @@ class View:
         """Return the broker as an implementation of an optional protocol; None if it has none."""
         broker: object = self.app.broker
         return broker if supports(broker, protocol) else None
+
+    async def read(self, key: Hashable, read: Callable[[], Awaitable[T]]) -> T:
+        """Return an answer of the broker, which all requests with this key share."""
+        return await self.reads.get(key, read, max_age=self.max_age)
 
     def url(self, *parts: str, **query: str) -> str:
         """Return the path of a page: its parts are escaped."""

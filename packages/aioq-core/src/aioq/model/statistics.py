@@ -56,7 +56,7 @@ class JobOutcome(StrEnum):
     """What happened to a job. One job may be counted under several outcomes."""
 
     ENQUEUED = "enqueued"
-    """A client or a schedule stored it."""
+    """A client or a schedule stored it, or a person put it back into its queue."""
     COMPLETED = "completed"
     """The task returned."""
     RETRIED = "retried"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.exceptions import HTTPException
 
 from aioq.model.failures import Cause
+from aioq.model.statistics import JobOutcome
 from aioq.protocols import Failures
 from aioq.protocols.failures import failure_pages
 from aioq_web.access import Right
@@ -23,21 +24,16 @@ async def change_failures(order: Order) -> Done:
         raise HTTPException(400, "choose what to do with the failures: replay or dismiss")
     cause = Cause(order.form.get("task", ""), order.form.get("type", ""), order.form.get("place", ""))
     done = 0
-    async for batch in failure_pages(store, queue, cause, until=_until(order)):
+    async for batch in failure_pages(store, queue, cause, until=order.number("until")):
         ids = [record.failure_id for record in batch]
         if verb == "replay":
-            done += sum(await store.replay_failures(ids, queue=queue))
+            for record, replayed in zip(batch, await store.replay_failures(ids, queue=queue), strict=True):
+                done += replayed
+                if replayed:
+                    order.view.app.counts.add(queue, record.task, JobOutcome.ENQUEUED)
         else:
             done += await store.dismiss_failures(ids, queue=queue)
     if done:
         await order.record(f"{verb} {done} of {cause.type}"[:200], f"task {queue} {cause.task}"[:300])
     did = "put back" if verb == "replay" else "dismissed"
     return Done(order.view.url("failures", told=f"{count_of(done, 'job was', 'jobs were')} {did}."))
-
-
-def _until(order: Order) -> float:
-    """Return the moment of the newest failure that the reader has seen: a newer one is not decided on."""
-    try:
-        return float(order.form.get("until", ""))
-    except ValueError:
-        raise HTTPException(400, "the form does not say which failures it is about") from None

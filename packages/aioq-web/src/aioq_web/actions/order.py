@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from starlette.datastructures import ImmutableMultiDict
 from starlette.exceptions import HTTPException
 
-from aioq.model.changes import Change
+from aioq.model.changes import MAX_SUBJECT, MAX_TEXT, Change
 from aioq.model.ids import check_name
 from aioq.protocols import ChangeLog
 from aioq_web.access import Right
@@ -48,6 +48,17 @@ class Order:
         """The name under which the change is recorded."""
         return self.view.user.name[:MAX_NAME]
 
+    def number(self, name: str) -> float:
+        """Return a field that a page has filled in with a moment.
+
+        Raises:
+            HTTPException: It is missing, or no number.
+        """
+        try:
+            return float(self.form.get(name, ""))
+        except ValueError:
+            raise HTTPException(400, f"the form lacks {name}: reload the page and try again") from None
+
     def need(self, right: Right) -> None:
         """Refuse the order unless the user has a right.
 
@@ -73,7 +84,9 @@ class Order:
         log = self.view.feature(ChangeLog)
         if log is not None:
             now = await self.view.app.broker.time()
-            await log.note_change(Change(at=now, by=self.by, what=what, subject=subject, note=self.note))
+            await log.note_change(
+                Change(at=now, by=self.by, what=what[:MAX_TEXT], subject=subject[:MAX_SUBJECT], note=self.note)
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import partial
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from aioq.cron import CronEntry, upcoming
 from aioq.cron.outcomes import with_job_states, with_lost_run
 from aioq.cron.overview import entry_overviews
-from aioq.cron.schedule import ClockChange, ExplainedSchedule
+from aioq.cron.schedule import ClockChange, ExplainedSchedule, LintedSchedule
 from aioq.model.cron import CronKey, CronStatus, TickRecord
 from aioq.protocols import TickLedger
 from aioq_web.actions.crons import entry_of
@@ -52,7 +53,7 @@ async def cron(view: View) -> Page:
     """Show one entry: its ticks, its coming year, and what may be done to it."""
     key = CronKey(view.steps["queue"], view.steps["name"])
     entry, ledger = entry_of(view, key), view.feature(TickLedger)
-    status = await ledger.cron_status(key) if ledger else None
+    status = await view.read(("cron", key), partial(ledger.cron_status, key)) if ledger else None
     if entry is None and status is None:
         raise NotFound(f"there is no cron {key.name} in queue {key.queue}")
     now = datetime.fromtimestamp(view.now, UTC)
@@ -68,6 +69,7 @@ async def cron(view: View) -> Page:
         "outcomes": Counter(str(record.status) for record in records),
         "runs": upcoming(entry.schedule, now, NEXT) if entry and overview.can_fire else [],
         "changes": _changes(entry, now),
+        "lints": _lints(entry, now),
         "months": _months(entry, now, zone) if entry else [],
     }
     return Page("cron.html", key.name, values)
@@ -77,14 +79,23 @@ async def _history(view: View, key: CronKey, status: CronStatus | None) -> list[
     ledger = view.feature(TickLedger)
     if ledger is None:
         return []
-    records = await with_job_states(view.app.broker, await ledger.tick_history(key, limit=TICKS))
+    records = list(await view.read(("ticks of", key), partial(_records, view, ledger, key)))
     if records and status is not None:
         records[0] = with_lost_run(records[0], status)
     return records
 
 
+async def _records(view: View, ledger: TickLedger, key: CronKey) -> list[TickRecord]:
+    return await with_job_states(view.app.broker, await ledger.tick_history(key, limit=TICKS))
+
+
 def _words(entry: CronEntry | None) -> str:
     return entry.schedule.in_words() if entry and isinstance(entry.schedule, ExplainedSchedule) else ""
+
+
+def _lints(entry: CronEntry | None, now: datetime) -> list[str]:
+    """Return what the author of the schedule hardly means."""
+    return entry.schedule.lints(now) if entry and isinstance(entry.schedule, LintedSchedule) else []
 
 
 def _changes(entry: CronEntry | None, now: datetime) -> list[ClockChange]:

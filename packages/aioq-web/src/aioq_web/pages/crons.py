@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from aioq.cron.outcomes import reason_text
@@ -13,6 +15,7 @@ from aioq.model.cron import TickRecord
 from aioq.protocols import TickLedger
 from aioq_web.charts.ticks import strip_paths
 from aioq_web.paging import slice_of
+from aioq_web.parallel import in_parallel
 from aioq_web.text import duration
 from aioq_web.view import Page, View
 
@@ -68,24 +71,27 @@ class CronRow:
     @property
     def state(self) -> tuple[str, str, str]:
         """The class, the icon and the word of the state."""
-        overview = self.overview
-        if overview.status and overview.status.pause:
-            return "paused", "paused", "paused"
-        if not overview.in_code:
-            return "cancelled", "cancelled", "not in the code"
-        if not overview.definition.enabled:
-            return "cancelled", "cancelled", "disabled"
-        if overview.overdue:
-            return "retrying", "missed", "overdue"
-        if overview.next.error:
-            return "failed", "failed", "fails"
-        if not overview.next.runs:
-            return "cancelled", "cancelled", "ended"
-        last = overview.status.last if overview.status else None
-        return _state_of(last)
+        return state_of(self.overview)
 
 
-def _state_of(last: TickRecord | None) -> tuple[str, str, str]:
+def state_of(overview: EntryOverview) -> tuple[str, str, str]:
+    """Return the class, the icon and the word of the state of an entry."""
+    if overview.status and overview.status.pause:
+        return "paused", "paused", "paused"
+    if not overview.in_code:
+        return "cancelled", "cancelled", "not in the code"
+    if not overview.definition.enabled:
+        return "cancelled", "cancelled", "disabled"
+    if overview.overdue:
+        return "retrying", "missed", "overdue"
+    if overview.next.error:
+        return "failed", "failed", "fails"
+    if not overview.next.runs:
+        return "cancelled", "cancelled", "ended"
+    return _state_of_tick(overview.status.last if overview.status else None)
+
+
+def _state_of_tick(last: TickRecord | None) -> tuple[str, str, str]:
     if last is None:
         return "pending", "scheduled", "none yet"
     icon = {"ok": "completed", "fired": "running"}.get(str(last.status), str(last.status))
@@ -94,11 +100,23 @@ def _state_of(last: TickRecord | None) -> tuple[str, str, str]:
 
 async def crons(view: View) -> Page:
     """Show the entries of the app, those that need a person first, then by their next tick."""
-    text = view.query.get("q", "").strip()
-    found = [each for each in sorted_overviews(view) if text.lower() in _searched(each)]
-    shown = slice_of(view, found, ROWS)
-    rows = [CronRow(overview=each, words=_words(view, each), ticks=await _ticks(view, each)) for each in shown.items]
-    values = {"rows": rows, "slice": shown, "text": text, "kept": view.snapshot.crons is not None}
+    text, wanted = view.query.get("q", "").strip(), view.query.get("state", "")
+    named = [each for each in sorted_overviews(view) if text.lower() in _searched(each)]
+    states = Counter(state_of(each) for each in named)
+    shown = slice_of(view, [each for each in named if wanted in ("", state_of(each)[2])], ROWS)
+    ticks = await in_parallel(partial(_ticks, view, each) for each in shown.items)
+    rows = [
+        CronRow(overview=each, words=_words(view, each), ticks=latest)
+        for each, latest in zip(shown.items, ticks, strict=True)
+    ]
+    values = {
+        "rows": rows,
+        "slice": shown,
+        "text": text,
+        "state": wanted,
+        "states": sorted(states.items(), key=lambda item: item[0][2]),
+        "kept": view.snapshot.crons is not None,
+    }
     return Page("crons.html", "Crons", values)
 
 
@@ -131,8 +149,8 @@ def _words(view: View, overview: EntryOverview) -> str:
 
 
 async def _ticks(view: View, overview: EntryOverview) -> list[TickRecord]:
-    ledger = view.feature(TickLedger)
-    return await ledger.tick_history(overview.definition.key, limit=TICKS) if ledger else []
+    ledger, key = view.feature(TickLedger), overview.definition.key
+    return await view.read(("ticks", key), partial(ledger.tick_history, key, limit=TICKS)) if ledger else []
 
 
 def tick_title(view: View, record: TickRecord) -> str:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from aioq.model.failures import OTHER_CAUSES, FailureGroup
 from aioq.protocols import Failures
 from aioq_web.paging import slice_of
+from aioq_web.parallel import in_parallel
 from aioq_web.view import Page, View
 
 __all__ = ["failure_groups", "failures"]
 
 ROWS: Final = 50
+
+MOST_QUEUES: Final = 200
+"""Queues whose failures are read: those with the most."""
 
 
 async def failures(view: View) -> Page:
@@ -20,7 +25,7 @@ async def failures(view: View) -> Page:
     shown = slice_of(view, groups, ROWS)
     values = {
         "slice": shown,
-        "total": sum(group.count for group in groups),
+        "total": view.snapshot.failed,
         "kept": view.feature(Failures) is not None,
         "others": OTHER_CAUSES,
     }
@@ -32,6 +37,9 @@ async def failure_groups(view: View) -> list[FailureGroup]:
     store = view.feature(Failures)
     if store is None:
         return []
-    queues = [stats.queue for stats in view.snapshot.queues or () if stats.failed]
-    groups = [group for queue in queues for group in await store.failure_groups(queue)]
-    return sorted(groups, key=lambda group: group.last, reverse=True)
+    failed = sorted((each for each in view.snapshot.queues or () if each.failed), key=lambda each: -each.failed)
+    queues = [stats.queue for stats in failed[:MOST_QUEUES]]
+    parts = await in_parallel(
+        partial(view.read, ("failures", queue), partial(store.failure_groups, queue)) for queue in queues
+    )
+    return sorted((group for part in parts for group in part), key=lambda group: group.last, reverse=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from aioq.model.changes import MAX_SUBJECT
 from aioq.model.ids import read_tick_id
 from aioq.model.job import JobRecord
 from aioq.model.states import FINAL_STATES, JobState
@@ -47,7 +48,7 @@ async def job(view: View) -> Page:
         "arguments": view.masking.show(record.payload),
         "result": None if record.result is None else view.masking.show(record.result),
         "tick": read_tick_id(job_id),
-        "changes": await log.list_changes(limit=CHANGES, subject=f"job {queue} {job_id}") if log else [],
+        "changes": await log.list_changes(limit=CHANGES, subject=f"job {queue} {job_id}"[:MAX_SUBJECT]) if log else [],
         "can_retry": record.state in FINAL_STATES and record.state is not JobState.COMPLETED,
         "can_cancel": record.state not in FINAL_STATES,
     }

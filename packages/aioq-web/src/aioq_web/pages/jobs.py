@@ -2,56 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
-from aioq.model.job import JobRecord
+from aioq.model.job import JobRecord, QueueStats
 from aioq.model.states import JobState
 from aioq.protocols import JobStore
 from aioq.serialization.failure import one_line
+from aioq_web.actions.change import VERBS
 from aioq_web.charts.life import LifeBar, life_bar
 from aioq_web.masking import Shown
 from aioq_web.paging import Slice, page_number
+from aioq_web.search import MOST_CHANGED, MOST_QUEUES, MOST_READ, Search, chosen_queues, filter_of
 from aioq_web.text import duration
-from aioq_web.view import Page, View
+from aioq_web.view import NotFound, Page, View
 
-__all__ = ["Filter", "jobs"]
+__all__ = ["change_preview", "jobs"]
 
-ROWS: Final = 50
-READ: Final = 200
-"""Jobs that one look-up returns."""
-MOST_READ: Final = 2_000
-"""Jobs of a state in which a filter searches for one page."""
+FIRST: Final = 20
+"""Jobs of a preview."""
 
-KEYS: Final = ("task", "queue", "state", "error", "id")
-"""What a search may name, as in `task:send_mail`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
-    """What a reader searches for. Empty parts match everything."""
-
-    text: str = ""
-    """Words without a key: part of an id or a task."""
-    task: str = ""
-    queue: str = ""
-    state: JobState | None = None
-    error: str = ""
-
-    @property
-    def is_narrow(self) -> bool:
-        """Whether jobs of a queue and a state have to be looked at one by one."""
-        return bool(self.text or self.task or self.error)
-
-    def matches(self, job: JobRecord) -> bool:
-        """Return whether a job of the right queue and state matches."""
-        failure = f"{job.failure.type}: {job.failure.message}" if job.failure else job.reason or ""
-        return (
-            self.task.lower() in job.task.lower()
-            and self.error.lower() in failure.lower()
-            and (self.text.lower() in job.id.lower() or self.text.lower() in job.task.lower())
-        )
+MOST_NAMES: Final = 200
+"""Queues that a reader may choose from a list; if there are more, the name is typed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,103 +39,63 @@ class JobRow:
     """What it is doing."""
 
 
-def filter_of(query: Mapping[str, str]) -> Filter:
-    """Return the filter of a request: words of `q`, as in `task:send state:failed 4711`, and the fields themselves."""
-    found = {name: query.get(name, "") for name in ("queue", "state", "task", "error")}
-    words: list[str] = []
-    for word in query.get("q", "").split():
-        key, colon, value = word.partition(":")
-        if colon and key in KEYS and value:
-            found["text" if key == "id" else key] = value
-        else:
-            words.append(word)
-    state = next((state for state in JobState if state == found["state"]), None)
-    text = found.get("text") or " ".join(words)
-    return Filter(text=text, task=found["task"], queue=found["queue"], state=state, error=found["error"])
-
-
 async def jobs(view: View) -> Page:
     """Show the jobs that match a search."""
-    store = view.feature(JobStore)
-    wanted = filter_of(view.query)
-    names = [stats.queue for stats in view.snapshot.queues or ()]
-    chosen = [name for name in names if wanted.queue in ("", name)]
+    store, wanted = view.feature(JobStore), filter_of(view.query)
+    stats = view.snapshot.queues or ()
+    chosen, left_out = chosen_queues(stats, wanted)
     found: Slice[JobRecord] = Slice([], 1)
-    searched = False
+    searched, exact = False, None
     if store is not None:
-        found, searched = await _page(store, chosen, wanted, page_number(view))
+        search, number = Search(store, chosen, wanted), page_number(view)
+        found, searched = await view.read(("jobs", wanted, number), partial(search.page, number))
+        exact = await view.read(("job of", wanted), search.exact)
     values = {
         "kept": store is not None,
         "filter": wanted,
-        "queues": names,
+        "queues": [each.queue for each in stats[:MOST_NAMES]],
+        "listed": len(stats) <= MOST_NAMES,
+        "left_out": left_out,
+        "most_queues": MOST_QUEUES,
         "states": list(JobState),
-        "counts": _counts(view, chosen),
+        "verbs": [verb for verb in VERBS.values() if wanted.state is None or wanted.state in verb.states],
+        "counts": _counts(stats if not wanted.queue else chosen),
         "rows": [_row(view, job) for job in found.items],
         "slice": found,
         "searched": searched,
         "most_read": MOST_READ,
         "q": view.query.get("q", ""),
-        "exact": await _exact(store, chosen, wanted.text) if store else None,
+        "exact": exact,
     }
     return Page("jobs.html", "Jobs", values)
 
 
-async def _page(store: JobStore, queues: Sequence[str], wanted: Filter, page: int) -> tuple[Slice[JobRecord], bool]:
-    """Return a page of jobs, the latest first, and whether there may be more than were searched."""
-    found: list[JobRecord] = []
-    most = page * ROWS + 1
-    cut = False
-    for queue in queues:
-        for state in [wanted.state] if wanted.state else list(JobState):
-            matching, ended = await _read(store, queue, state, wanted, most)
-            found += matching
-            cut = cut or not ended
-    found.sort(key=_latest, reverse=True)
-    shown = found[(page - 1) * ROWS : page * ROWS]
-    return Slice(shown, page, more=len(found) > page * ROWS), cut and wanted.is_narrow
-
-
-async def _read(
-    store: JobStore, queue: str, state: JobState, wanted: Filter, most: int
-) -> tuple[list[JobRecord], bool]:
-    """Return matching jobs of a queue in a state, and whether all of them were looked at."""
-    found: list[JobRecord] = []
-    offset = 0
-    while len(found) < most and offset < MOST_READ:
-        size = READ if wanted.is_narrow else min(most, READ)
-        batch = await store.list_jobs(queue, state, limit=size, offset=offset)
-        found += [job for job in batch if wanted.matches(job)]
-        offset += size
-        # A broker leaves out jobs that have changed their state meanwhile, so a search goes on until a page is empty.
-        if not batch or (len(batch) < size and not wanted.is_narrow):
-            return found[:most], True
-    return found[:most], False
-
-
-async def _exact(store: JobStore, queues: Sequence[str], text: str) -> JobRecord | None:
-    """Return the job whose id was searched for, wherever it is in its list."""
-    if not 4 <= len(text) <= 200 or " " in text:
-        return None
-    for queue in queues:
-        if (job := await store.get_job(text, queue=queue)) is not None:
-            return job
-    return None
-
-
-def _latest(job: JobRecord) -> float:
-    return max(job.finished_at or 0.0, job.started_at or 0.0, job.enqueued_at)
-
-
-def _counts(view: View, queues: Sequence[str]) -> dict[str, int]:
-    """Return the number of jobs in the states that the broker counts."""
-    chosen = [stats for stats in view.snapshot.queues or () if stats.queue in queues]
-    return {
-        "pending": sum(stats.pending for stats in chosen),
-        "scheduled": sum(stats.scheduled for stats in chosen),
-        "running": sum(stats.running for stats in chosen),
-        "dead": sum(stats.dead for stats in chosen),
-        "expired": sum(stats.expired for stats in chosen),
+async def change_preview(view: View) -> Page:
+    """Show what a change of all jobs that match a search would change."""
+    store, wanted = view.feature(JobStore), filter_of(view.query)
+    verb = VERBS.get(view.query.get("verb", ""))
+    if store is None or verb is None:
+        raise NotFound("there is no such change of jobs")
+    chosen, left_out = chosen_queues(view.snapshot.queues or (), wanted)
+    found, more = await Search(store, chosen, wanted).matching(verb.states, MOST_CHANGED, view.now)
+    values = {
+        "filter": wanted,
+        "verb": verb,
+        "count": len(found),
+        "more": more or left_out,
+        "rows": [_row(view, job) for job in found[:FIRST]],
+        "until": view.now,
+        "q": view.query.get("q", ""),
+        "back": {"q": view.query.get("q", ""), "state": wanted.state or "", "queue": wanted.queue},
+        "most_changed": MOST_CHANGED,
     }
+    return Page("jobs_change.html", f"{verb.name.capitalize()} jobs", values)
+
+
+def _counts(chosen: Sequence[QueueStats]) -> dict[str, int]:
+    """Return the number of jobs in the states that the broker counts."""
+    names = ("pending", "scheduled", "running", "dead", "expired")
+    return {name: sum(getattr(stats, name) for stats in chosen) for name in names}
 
 
 def _row(view: View, job: JobRecord) -> JobRow:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from aioq.clock import stored_time
 from aioq.cron.overview import EntryOverview
+from aioq.model.changes import Change
 from aioq.model.failures import FailureGroup
 from aioq.model.statistics import Step
 from aioq.protocols import ChangeLog
@@ -59,12 +61,17 @@ async def overview(view: View) -> Page:
         "later": sum(row.stats.scheduled for row in rows),
         "failed": view.snapshot.failed,
         "oldest": min((worker.started_at for worker in workers or ()), default=None),
-        "changes": await log.list_changes(limit=MAX_ROWS) if (log := view.feature(ChangeLog)) else [],
+        "changes": await _changes(view),
         "kept": view.snapshot.queues is not None,
         "ranges": list(RANGES.values()),
         "charts": None if counts is None else _charts(view, sum_up(counts, view.span, view.now)),
     }
     return Page("overview.html", "Overview", values)
+
+
+async def _changes(view: View) -> list[Change]:
+    log = view.feature(ChangeLog)
+    return await view.read("changes", partial(log.list_changes, limit=MAX_ROWS)) if log else []
 
 
 def _charts(view: View, history: History) -> dict[str, object]:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final
 
 from aioq.model.job import QueueStats, WorkerInfo
+from aioq.model.states import JobState
 from aioq.model.stops import Stop
+from aioq.protocols import JobStore
+from aioq_web.flow import HOURS, MINUTES, Flow, flows
+from aioq_web.paging import slice_of
+from aioq_web.parallel import in_parallel
 from aioq_web.view import Page, View
 
 __all__ = ["QueueRow", "queue_rows", "queues"]
+
+ROWS: Final = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +29,9 @@ class QueueRow:
     workers: Sequence[WorkerInfo]
     pause: Stop | None = None
     """Who paused it, and why."""
+    flow: Flow = field(default_factory=Flow)
+    waited: float | None = None
+    """Seconds that its next job has been due; None if no job waits, or if it was not asked."""
 
     @property
     def orphaned(self) -> bool:
@@ -41,19 +53,44 @@ class QueueRow:
 
 
 async def queues(view: View) -> Page:
-    """Show every queue that has held a job."""
-    rows = queue_rows(view)
-    waiting = sum(row.stats.pending for row in rows)
+    """Show the queues that have held a job."""
+    text = view.query.get("q", "").strip()
+    found = [row for row in queue_rows(view) if text.lower() in row.stats.queue.lower()]
+    shown = slice_of(view, found, ROWS)
     return Page(
         "queues.html",
         "Queues",
         {
-            "rows": rows,
-            "waiting": waiting,
+            "rows": await _with_flow(view, shown.items),
+            "slice": shown,
+            "text": text,
+            "waiting": sum(row.stats.pending for row in found),
             "kept": view.snapshot.queues is not None,
             "stoppable": view.snapshot.stops is not None,
         },
     )
+
+
+async def _with_flow(view: View, rows: Sequence[QueueRow]) -> list[QueueRow]:
+    """Return rows with what was counted of their queues, and with the time that their next jobs have waited."""
+    minutes = await view.histories.counts(MINUTES, view.now)
+    hours = await view.histories.counts(HOURS, view.now)
+    found = flows(minutes or (), hours or (), view.now)
+    waits = await in_parallel(partial(_waited, view, row.stats) for row in rows)
+    return [
+        replace(row, flow=found.get(row.stats.queue, Flow()), waited=waited)
+        for row, waited in zip(rows, waits, strict=True)
+    ]
+
+
+async def _waited(view: View, stats: QueueStats) -> float | None:
+    """Return the seconds that the job which a worker gets next has been due; None if none waits."""
+    store = view.feature(JobStore)
+    if store is None or not stats.pending:
+        return None
+    read = partial(store.list_jobs, stats.queue, JobState.PENDING, limit=1)
+    jobs = await view.read(("next of", stats.queue), read)
+    return max(0.0, view.now - max(jobs[0].run_at or 0.0, jobs[0].enqueued_at)) if jobs else None
 
 
 def queue_rows(view: View) -> list[QueueRow]:

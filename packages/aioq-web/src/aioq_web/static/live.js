@@ -2,9 +2,10 @@
 "use strict";
 
 const YEAR = 31536000;
+const RETRY = 5000; // milliseconds until the page asks again after an error
 const AMBER = 8000; // milliseconds without a message after which the page says that it may be old
 
-const root = document.documentElement.dataset.root;
+const { root, version } = document.documentElement.dataset;
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const cookies = document.cookie.split("; ");
 if (zone && !cookies.includes(`aioq_zone=${zone}`)) {
@@ -31,6 +32,7 @@ function update(html) {
 
 const status = document.getElementById("live");
 let heardAt = Date.now();
+let source = null;
 
 function say(state, text) {
   if (status && status.dataset.state !== state) {
@@ -42,7 +44,7 @@ function say(state, text) {
 function connect() {
   const address = new URL(location.href);
   address.searchParams.delete("told");
-  const source = new EventSource(address);
+  source = new EventSource(address);
   const heard = () => {
     heardAt = Date.now();
     say("live", "Live");
@@ -54,18 +56,27 @@ function connect() {
     update(JSON.parse(event.data));
   });
   source.addEventListener("away", () => say("away", "Broker away"));
+  source.addEventListener("gone", () => {
+    source.close();
+    say("away", "No longer there");
+  });
+  source.addEventListener("version", (event) => {
+    // Another release serves the page now: its parts need its own style and script.
+    if (JSON.parse(event.data) !== version && ![...document.querySelectorAll("[data-live]")].some(inUse)) location.reload();
+  });
   source.addEventListener("error", () => {
     if (Date.now() - heardAt > AMBER) say("away", "Reconnecting");
+    // A browser gives up if the answer is an error, as that of a proxy during a deploy.
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => document.hidden || connect(), RETRY);
   });
-  return source;
 }
 
 if (status && !status.hasAttribute("data-off")) {
-  let source = connect();
+  connect();
   document.addEventListener("visibilitychange", () => {
     // A hidden page costs the server nothing.
     source.close();
-    if (!document.hidden) source = connect();
+    if (!document.hidden) connect();
   });
   addEventListener("pagehide", () => source.close());
 }

@@ -18,6 +18,7 @@ from aioq.cli.times import format_time
 from aioq.clock import stored_time
 from aioq.handle import Job
 from aioq.model.job import JobRecord
+from aioq.model.statistics import JobOutcome
 from aioq.protocols import JobStore
 from aioq.serialization.failure import one_line
 
@@ -86,7 +87,10 @@ def retry(arguments: argparse.Namespace) -> int:
     """Put a job back into its queue."""
 
     async def order(app: Aarq, record: JobRecord) -> bool:
-        return await feature_of(app, JobStore, "jobs retry").retry_job(record.id, queue=record.queue)
+        retried = await feature_of(app, JobStore, "jobs retry").retry_job(record.id, queue=record.queue)
+        if retried:
+            app.counts.add(record.queue, record.task, JobOutcome.ENQUEUED)
+        return retried
 
     return _change(arguments, RETRY, order)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from itertools import compress
 
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_json, add_target
@@ -12,6 +13,7 @@ from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_target
 from aioq.cli.jobs.chosen_failures import add_choice, check_choice, chosen_groups, note_failures
 from aioq.cli.output import print_json, print_out
+from aioq.model.statistics import JobOutcome
 from aioq.protocols import Failures
 from aioq.protocols.failures import failure_pages
 
@@ -67,7 +69,10 @@ async def _replay(app: Aarq, arguments: argparse.Namespace, by: str, note: str) 
         async for seen in failure_pages(store, group.queue, group.cause, until=group.last, text=arguments.error or ""):
             chosen += len(seen)
             if not arguments.dry_run:
-                done += sum(await store.replay_failures([one.failure_id for one in seen], queue=group.queue))
+                is_back = await store.replay_failures([one.failure_id for one in seen], queue=group.queue)
+                for one in compress(seen, is_back):
+                    app.counts.add(group.queue, one.task, JobOutcome.ENQUEUED)
+                done += sum(is_back)
         replayed += done
         if done:
             await note_failures(app, f"replay {done:,}", group, by=by, note=note)
