@@ -38,8 +38,9 @@ SUPPORTED = ["3.11", "3.12", "3.13"]
 WORKERS = "6"
 """Processes that share the tests: four more than a small machine has cores, because most of a test is waiting."""
 GROUPS = nox.project.load_toml(ROOT / "pyproject.toml")
-CORE, CRON, REDIS, WEB, UMBRELLA = "aioq-core", "aioq-cron", "aioq-redis", "aioq-web", "aioq"
-DISTRIBUTIONS = [CORE, CRON, REDIS, WEB, UMBRELLA]
+CORE, CRON, REDIS, UMBRELLA = "aioq-core", "aioq-cron", "aioq-redis", "aioq"
+OTEL, WEB = "aioq-otel", "aioq-web"
+DISTRIBUTIONS = [CORE, CRON, OTEL, REDIS, WEB, UMBRELLA]
 MEMORY = [str(path) for path in sorted(ROOT.glob("tests/contract/test_memory*.py"))]
 ASYNCIO_ONLY = ["-k", "not trio"]
 """Trio is no part of Python, and our packages do not depend on it."""
@@ -222,7 +223,7 @@ def use(session: nox.Session, dist: Path, extra: str) -> Path:
 @nox.session(python=USUAL)
 def lint(session: nox.Session) -> None:
     """Style, spelling, which package may import which, and the files of the public forge."""
-    install(session, *group("lint"), *editable(CORE, CRON, REDIS, WEB))
+    install(session, *group("lint"), *editable(CORE, CRON, OTEL, REDIS, WEB))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports", "--no-logo")
@@ -258,7 +259,7 @@ def latest(session: nox.Session) -> None:
 @nox.parametrize("name", DISTRIBUTIONS, ids=DISTRIBUTIONS)
 def isolated(session: nox.Session, name: str) -> None:
     """A distribution with nothing but what it declares: all of it can be imported, and it works."""
-    siblings = {CORE: [], CRON: [CORE], REDIS: [CORE], WEB: [CORE], UMBRELLA: [CORE, REDIS]}[name]
+    siblings = {CORE: [], CRON: [CORE], OTEL: [CORE], REDIS: [CORE], WEB: [CORE], UMBRELLA: [CORE, REDIS]}[name]
     install(session, *paths(name, *siblings))
     session.run("python", "-I", "tests/packaging/isolation.py", name)
     if name == CORE:

@@ -9,8 +9,16 @@ import pytest
 from tests.docs.fences import ROOT
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-SOURCES = {"aioq": "aioq-core", "aioq_cron": "aioq-cron", "aioq_redis": "aioq-redis", "aioq_web": "aioq-web"}
-PATHS = sorted(set(re.findall(r"`((?:aioq|aioq_cron|aioq_redis|aioq_web)/[\w/]+(?:\.py)?|lua/[\w/]+\.lua)`", PAGE)))
+SOURCES = {
+    "aioq": "aioq-core",
+    "aioq_cron": "aioq-cron",
+    "aioq_otel": "aioq-otel",
+    "aioq_redis": "aioq-redis",
+    "aioq_web": "aioq-web",
+}
+PATHS = sorted(
+    set(re.findall(r"`((?:aioq|aioq_cron|aioq_otel|aioq_redis|aioq_web)/[\w/]+(?:\.py)?|lua/[\w/]+\.lua)`", PAGE))
+)
 
 
 @pytest.mark.parametrize("path", PATHS)

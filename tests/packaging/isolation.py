@@ -96,6 +96,16 @@ def pages() -> None:
     assert "layout.html" in new_environment().list_templates()
 
 
+def spans() -> None:
+    """Instrument an app without an SDK, which records nothing."""
+    import aioq_otel
+    from aioq import Aarq
+
+    app = Aarq("memory://")
+    aioq_otel.instrument(app)
+    assert len(app.instruments) == 2
+
+
 def suites() -> None:
     """Find the suites and machines that the brokers of third parties must pass."""
     from aioq import testing
@@ -122,6 +132,9 @@ CASES = {
     ),
     "aioq-core[testing]": Case(("aioq",), ("aioq_cron", "aioq_redis", "croniter", "redis"), (job, suites), skip=()),
     "aioq-cron": Case(("aioq_cron",), ("aioq_redis", "redis", "pytest"), (job, cron)),
+    "aioq-otel": Case(
+        ("aioq_otel",), ("aioq_cron", "aioq_redis", "croniter", "opentelemetry.sdk", "pytest"), (job, spans)
+    ),
     "aioq-redis": Case(("aioq_redis",), ("aioq_cron", "croniter", "redis", "pytest"), (job, redis)),
     "aioq-web": Case(("aioq_web",), ("aioq_cron", "aioq_redis", "croniter", "redis", "pytest"), (job, pages)),
     "aioq": Case(("aioq", "aioq_redis"), ("aioq_cron", "croniter", "redis", "pytest"), (job, redis)),

@@ -13,8 +13,14 @@ from packaging.requirements import Requirement
 __all__ = ["CODE", "DISTRIBUTIONS", "ROOT", "metadata", "requirements", "settings"]
 
 ROOT = Path(__file__).parents[2]
-DISTRIBUTIONS = ("aioq", "aioq-core", "aioq-cron", "aioq-redis", "aioq-web")
-CODE = {"aioq-core": "aioq", "aioq-cron": "aioq_cron", "aioq-redis": "aioq_redis", "aioq-web": "aioq_web"}
+DISTRIBUTIONS = ("aioq", "aioq-core", "aioq-cron", "aioq-otel", "aioq-redis", "aioq-web")
+CODE = {
+    "aioq-core": "aioq",
+    "aioq-cron": "aioq_cron",
+    "aioq-otel": "aioq_otel",
+    "aioq-redis": "aioq_redis",
+    "aioq-web": "aioq_web",
+}
 """Distributions that have modules, and the package each is imported as."""
 
 

@@ -31,6 +31,7 @@ from aioq.discovery import chosen_broker, scheduler_named
 from aioq.errors import MissingFeature, TooManyJobs
 from aioq.events import Events, JobEvent, JobFact, TickEvent, TickFact, WorkerEvent, WorkerFact
 from aioq.handle import Job
+from aioq.instrumentation import Instrumentation, enqueue_watched
 from aioq.model.ids import check_name
 from aioq.options import TaskKeywords, TaskOptions, whole
 from aioq.protocols import Broker, TickLedger
@@ -87,6 +88,7 @@ class Aarq:
         tasks: The registered tasks.
         crons: The registered cron entries.
         events: Passes facts to the listeners of `on`.
+        instruments: What was added with `instrument`.
         counts: Counts what this process does with jobs, and reports it to the broker.
 
     Raises:
@@ -121,6 +123,7 @@ class Aarq:
         self.tasks: Registry[Task[..., Any]] = Registry("task")
         self.crons: Registry[CronEntry] = Registry("cron entry")
         self.events = Events()
+        self.instruments: tuple[Instrumentation, ...] = ()
         self.counts = JobCounts(self.broker)
         if self.counts.enabled:
             self.events.add(JobEvent.CANCELLED, self.counts.on_cancelled)
@@ -325,7 +328,10 @@ class Aarq:
             raise TooManyJobs(len(calls), MAX_JOBS_PER_CALL)
         await self.connect()
         jobs = [call.job for call in calls]
-        is_new = await self.broker.enqueue(jobs)
+        if self.instruments:
+            is_new = await enqueue_watched(self.broker, self.instruments, jobs, batch=True)
+        else:
+            is_new = await self.broker.enqueue(jobs)
         if self.counts.add_enqueued(jobs, is_new):
             await self.counts.report()
         if JobEvent.ENQUEUED in self.events.listeners:
@@ -358,6 +364,14 @@ class Aarq:
     def off(self, event: Any, listener: Callable[[Any], object], /) -> None:
         """Call a listener of `on` no more for an event. Does nothing if it is none."""
         self.events.remove(event, listener)
+
+    def instrument(self, instrumentation: Instrumentation, /) -> None:
+        """Call a tracer around each enqueue, each run of a job and each call of a cron in this process.
+
+        Add it before the app enqueues, and before a worker of the app starts. Several are entered in
+        the order in which they were added, and left in the opposite order.
+        """
+        self.instruments = (*self.instruments, instrumentation)
 
     async def connect(self) -> None:
         """Connect the broker, unless it is connected. Enqueueing connects it by itself.

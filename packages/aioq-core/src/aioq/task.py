@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property, partial
@@ -31,6 +31,7 @@ from aioq.errors import (
 )
 from aioq.events import Events, JobEvent
 from aioq.handle import Job
+from aioq.instrumentation import Instrumentation, enqueue_watched
 from aioq.model.ids import check_name, new_id
 from aioq.model.job import Lease, NewJob
 from aioq.options import EnqueueOptions, TaskOptions, check_job_id
@@ -108,6 +109,11 @@ class Enqueuer(Protocol):
     @property
     def events(self) -> Events:
         """Passes facts to listeners."""
+        ...
+
+    @property
+    def instruments(self) -> Sequence[Instrumentation]:
+        """What is called around enqueues, runs and ticks."""
         ...
 
     @property
@@ -308,7 +314,10 @@ class Task(Generic[P, R]):
         # A plain attribute: an `await` of `connect` would cost every enqueue some time.
         if not self._app.connected:
             await self._app.connect()
-        is_new = await self._app.broker.enqueue([job])
+        if instruments := self._app.instruments:
+            is_new = await enqueue_watched(self._app.broker, instruments, [job])
+        else:
+            is_new = await self._app.broker.enqueue([job])
         if self._app.counts.add_enqueued([job], is_new):
             await self._app.counts.report()
         if _ENQUEUED in self._app.events.listeners:

@@ -17,6 +17,7 @@ import anyio
 from aioq.errors import BadSignature, PayloadTooLarge, ResultSerializationError, SerializationError, UnknownTask
 from aioq.events import JobEvent, run_fact
 from aioq.handle import current_job
+from aioq.instrumentation import Run, watched
 from aioq.model.headers import NO_HEADERS
 from aioq.model.ids import TICK_IDS
 from aioq.model.job import CancelledRun, Completed, Failed, JobKey, Lease, Released, Settlement
@@ -34,7 +35,7 @@ from aioq.worker.log import extra, job_of, logger
 from aioq.worker.outcome import after_error, cannot_run, expired, unreadable
 from aioq.worker.overruns import Overrun, Overruns
 from aioq.worker.runtime import Runtime
-from aioq.worker.settler import RunReport, Settler
+from aioq.worker.settler import EVENTS, RunReport, Settler
 from aioq.worker.shutdown import being_cancelled
 
 __all__ = ["CancelReason", "Runner"]
@@ -215,7 +216,7 @@ class Runner:
 
     def _tell_unsettled(self, job: RunningJob) -> None:
         """Fire the event of a run that ends without an outcome."""
-        event = JobEvent.CANCELLED if job.cancelled_for is CancelReason.CANCELLED else JobEvent.LOST
+        event = _unsettled(job)
         if job.began is not None and event in self._events.listeners:
             duration = self._monotonic() - job.began
             self._events.fire(run_fact(event, job.lease, at=self._clock.time(), duration=duration))
@@ -282,7 +283,18 @@ class Runner:
             return unreadable(lease, error)
         except BaseException as error:  # a codec or a type that breaks: a fault of this worker, not of the job
             return _failed(job, task, error)
-        return await self._attempt(job_task, job, task, arguments)
+        attempt = self._watched_attempt if self._app.instruments else self._attempt
+        return await attempt(job_task, job, task, arguments)
+
+    async def _watched_attempt(
+        self, job_task: JobTask, job: RunningJob, task: Task[..., Any], arguments: tuple[list[Any], dict[str, Any]]
+    ) -> Settlement | None:
+        run = Run(job.lease)
+        with watched([one.running for one in self._app.instruments], run):
+            settlement = await self._attempt(job_task, job, task, arguments)
+            run.outcome = _unsettled(job) if settlement is None else EVENTS[type(settlement)]
+            run.error = job.error
+        return settlement
 
     async def _attempt(
         self, job_task: JobTask, job: RunningJob, task: Task[..., Any], arguments: tuple[list[Any], dict[str, Any]]
@@ -392,6 +404,11 @@ def _failed(job: RunningJob, task: Task[..., Any], error: BaseException) -> Sett
     """Return the settlement of an attempt that raised."""
     job.error = error
     return after_error(task.defaults, job.lease, error, package=task.package)
+
+
+def _unsettled(job: RunningJob) -> JobEvent:
+    """Return the event of a run that ends without an outcome."""
+    return JobEvent.CANCELLED if job.cancelled_for is CancelReason.CANCELLED else JobEvent.LOST
 
 
 def _timeout_error(options: TaskOptions) -> TimeoutError:

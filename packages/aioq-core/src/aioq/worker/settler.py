@@ -23,7 +23,7 @@ from aioq.worker.broker_retry import OUTAGES, BrokerRetry
 from aioq.worker.log import extra, job_of, logger
 from aioq.worker.workload import LeaseTable
 
-__all__ = ["RunReport", "Settler"]
+__all__ = ["EVENTS", "RunReport", "Settler"]
 
 EVENTS: Final[Mapping[type[object], JobEvent]] = {
     Completed: JobEvent.COMPLETED,

@@ -15,6 +15,7 @@ from aioq.app import Aarq
 from aioq.callables import is_async, name_of
 from aioq.clock import Clock, pass_time
 from aioq.cron import CronEntry
+from aioq.instrumentation import TickRun, watched
 from aioq.serialization.failure import describe, in_full, in_short
 from aioq.threads import in_bounded_thread
 from aioq.worker.log import logger
@@ -67,7 +68,7 @@ class Invoker:
 
     async def invoke(self, run: CronRun) -> RunEnd:
         """Call the function of a run, until it ends, times out or is cancelled by `CronRun.cancel`."""
-        return await self._within_timeout(run, self._context(run))
+        return await self._call(run, self._context(run))
 
     async def process(self, run: CronRun) -> str:
         """Call the function of a run, log its failure, and pass that to `on_error`.
@@ -76,7 +77,7 @@ class Invoker:
             The error in one line; empty if the run succeeded. An interrupted run is not logged.
         """
         context = self._context(run)  # on_error gets the context that the function had
-        error = (await self._within_timeout(run, context)).error
+        error = (await self._call(run, context)).error
         if error is None:
             return ""
         if isinstance(error, Interrupted):
@@ -91,6 +92,18 @@ class Invoker:
         )
         await self._call_on_error(run, context, error)
         return in_full(failure)
+
+    async def _call(self, run: CronRun, context: dict[str, Any]) -> RunEnd:
+        if not (instruments := self._app.instruments):
+            return await self._within_timeout(run, context)
+        tick = TickRun(run.entry.name, run.entry.queue, run.tick, self._worker_id)
+        with watched([one.ticking for one in instruments], tick):
+            end = await self._within_timeout(run, context)
+            if isinstance(end.error, Interrupted):
+                tick.interrupted = str(end.error)
+            else:
+                tick.error = end.error
+        return end
 
     async def _within_timeout(self, run: CronRun, context: dict[str, Any]) -> RunEnd:
         entry, timeout = run.entry, run.entry.options.timeout
