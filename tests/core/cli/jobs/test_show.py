@@ -129,7 +129,7 @@ def test_show_pending_job_omits_later_times(project: Project) -> None:
     """A time that has not come has no line."""
     enqueue(project, b"{}", None)
     names = [line.split()[0] for line in project.aioq("jobs", "show", "tasks:app", "j").out.splitlines()]
-    assert names == ["id", "queue", "task", "state", "priority", "attempt", "crashes", "enqueued", "payload"]
+    assert names == ["id", "queue", "task", "state", "priority", "attempt", "crashes", "enqueued", "due", "payload"]
 
 
 @pytest.mark.parametrize(

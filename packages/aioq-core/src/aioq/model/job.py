@@ -326,7 +326,7 @@ class JobRecord(Struct, frozen=True, kw_only=True):
     crashes: int
     enqueued_at: float
     run_at: float | None = None
-    """When a `scheduled` or `retrying` job comes due; None in other states."""
+    """When a job that waits comes due, or came due if it is `pending`; None in other states."""
     started_at: float | None = None
     """When the latest attempt was claimed."""
     finished_at: float | None = None

@@ -31,7 +31,9 @@ def live_job(job_id: str, queue: str, parts: list[bytes]) -> JobRecord:
     history = read_history(line)
     state = _live_state(history, score)
     lines, failure = split_attempts(told)
-    job = _job(job_id, queue, state, _readable(raw), history, read_failure(failure), run_at=_moment(score))
+    record = _readable(raw)
+    run_at = (history.due or record.due()) / 1000 if state is JobState.PENDING else _moment(score)
+    job = _job(job_id, queue, state, record, history, read_failure(failure), run_at=run_at)
     return msgspec.structs.replace(job, attempts=read_attempts(lines)) if lines else job
 
 

@@ -119,7 +119,7 @@ def _rest(record: JobRecord, now: float, reached: float, before: Attempt | None)
         )
     elif record.state not in FINAL_STATES or before is None:
         yield _wait(end - reached, before, unknown=unknown, scheduled=record.state is JobState.SCHEDULED)
-    if record.run_at is not None and record.state not in FINAL_STATES:
+    if record.run_at is not None and record.run_at > now:
         left = record.run_at - now
         css = f"{record.state} o dash"
         yield _Span(css=css, seconds=left, title=f"due in {duration(left)}", thin=True, future=True)

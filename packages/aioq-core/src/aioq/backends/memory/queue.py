@@ -127,7 +127,7 @@ class StoredJob(Struct, eq=False, kw_only=True):
             attempt=self.attempt,
             crashes=self.crashes,
             enqueued_at=self.enqueued_at,
-            run_at=self.run_at if self.state in WAITING else None,
+            run_at=max(self.run_at, self.enqueued_at) if self.state in (*WAITING, JobState.PENDING) else None,
             started_at=self.started_at,
             finished_at=self.finished_at,
             worker_id=self.worker_id,

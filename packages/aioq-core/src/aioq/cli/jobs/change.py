@@ -18,6 +18,7 @@ from aioq.cli.times import format_time
 from aioq.clock import stored_time
 from aioq.handle import Job
 from aioq.model.job import JobRecord
+from aioq.model.states import JobState
 from aioq.model.statistics import JobOutcome
 from aioq.protocols import JobStore
 from aioq.serialization.failure import one_line
@@ -121,5 +122,6 @@ def _change(arguments: argparse.Namespace, verb: Verb, order: Callable[[Aarq, Jo
 
 
 def _state(record: JobRecord) -> str:
-    due = f", due at {format_time(stored_time(record.run_at))}" if record.run_at is not None else ""
-    return f"{record.state}{due}"
+    if record.run_at is None or record.state is JobState.PENDING:
+        return str(record.state)
+    return f"{record.state}, due at {format_time(stored_time(record.run_at))}"

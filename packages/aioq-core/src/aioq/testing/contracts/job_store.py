@@ -16,6 +16,7 @@ from aioq.model.job import (
     Lease,
     NewJob,
     QueueStats,
+    Released,
     Retried,
     Settled,
     Settlement,
@@ -65,7 +66,8 @@ class JobStoreContract(TransitionContract, StoredIdentityContract):
         record = await self.record(store)
         assert (record.state, record.task, record.payload) == (JobState.PENDING, "tasks.work", b"[1]")
         assert dict(record.headers) == {"from": "a"}
-        assert (record.priority, record.attempt, record.run_at, record.worker_id) == (3, 0, None, None)
+        assert (record.priority, record.attempt, record.worker_id) == (3, 0, None)
+        assert record.run_at == record.enqueued_at
 
     async def test_get_job_delayed_job_is_scheduled(self, broker: Broker, store: JobStore) -> None:
         """The record of a scheduled job has the time at which it comes due."""
@@ -115,6 +117,24 @@ class JobStoreContract(TransitionContract, StoredIdentityContract):
         record = await self.record(store)
         assert (record.state, record.failure, record.attempt) == (JobState.RETRYING, FAILURE, 1)
         assert record.run_at is not None
+
+    async def test_get_job_due_job_has_the_time_at_which_it_came_due(self, broker: Broker, store: JobStore) -> None:
+        """A pending job was due after its delay, or after that of its retry, and not when it was enqueued."""
+        await broker.enqueue([self.job("a", delay=self.tick)])
+        await self.pass_time(self.tick * 2)
+        lease = await self.claim_one(broker)
+        await self.settled(broker, Released(lease=lease))
+        released = await self.record(store)
+        assert released.state is JobState.PENDING
+        assert released.run_at is not None
+        assert released.run_at >= released.enqueued_at + self.tick / 2
+        before = await broker.time()
+        await self.settled(broker, Retried(lease=await self.claim_one(broker), delay=0))
+        retried = await self.record(store)
+        assert retried.run_at is not None
+        assert before - 0.01 <= retried.run_at <= await broker.time() + 0.01
+        await self.claim_one(broker)
+        assert (await self.record(store)).run_at is None
 
     async def test_list_dead_jobs_newest_first_with_reason(self, broker: Broker, store: JobStore) -> None:
         """Dead jobs are listed with their reasons, newest first."""
@@ -293,7 +313,7 @@ class JobStoreContract(TransitionContract, StoredIdentityContract):
         assert await store.retry_job("a", queue="q") is True
         record = await self.record(store)
         assert (record.state, record.attempt, record.crashes) == (JobState.PENDING, 0, 0)
-        assert (record.reason, record.finished_at, record.run_at) == (None, None, None)
+        assert (record.reason, record.finished_at) == (None, None)
         claim = await broker.claim(self.request())
         assert ([lease.job_id for lease in claim.leases], claim.alone_for) == (["b", "a"], 0)
 

@@ -12,6 +12,8 @@ from aioq_file.jobs import DAY, ORDER, STARTED, MinimalFileBroker, end, move
 
 __all__ = ["FileBroker"]
 
+WAITING = (JobState.PENDING, JobState.SCHEDULED, JobState.RETRYING)
+
 
 class FileBroker(MinimalFileBroker):
     """Jobs in a SQLite file: a `Broker` and a `JobStore`."""
@@ -91,7 +93,7 @@ def _record(row: sqlite3.Row) -> JobRecord:
         attempt=row["attempt"],
         crashes=row["crashes"],
         enqueued_at=row["enqueued_at"],
-        run_at=row["run_at"] if state in (JobState.SCHEDULED, JobState.RETRYING) else None,
+        run_at=max(abs(row["run_at"]), row["enqueued_at"]) if state in WAITING else None,
         started_at=row["started_at"],
         finished_at=row["finished_at"],
         worker_id=row["worker_id"],

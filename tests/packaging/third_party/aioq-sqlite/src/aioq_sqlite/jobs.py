@@ -133,8 +133,8 @@ def record_of(row: sqlite3.Row | Mapping[str, Any]) -> JobRecord:
     fields["failure"] = msgspec.json.decode(row["failure"], type=Failure) if row["failure"] else None
     fields["headers"] = _headers_of(row)
     fields["attempts"] = msgspec.json.decode(row["attempts"], type=tuple[Attempt, ...])
-    if state not in (JobState.SCHEDULED, JobState.RETRYING):
-        fields["run_at"] = None
+    waits = state in (JobState.PENDING, JobState.SCHEDULED, JobState.RETRYING)
+    fields["run_at"] = max(row["run_at"], row["enqueued_at"]) if waits else None
     return JobRecord(**fields)
 
 
