@@ -21,7 +21,7 @@ from aioq.model.statistics import Count, JobOutcome, Step, period_of
 from aioq.protocols import Broker
 from aioq_web import Access, Right, User, dashboard
 
-__all__ = ["ALL_RIGHTS", "HOSTILE", "Shop", "Site", "served"]
+__all__ = ["ALL_RIGHTS", "HOSTILE", "Shop", "Site", "on_port", "served"]
 
 T = TypeVar("T")
 
@@ -141,7 +141,6 @@ def served(
 ) -> Generator[Site]:
     """Serve the dashboard of a shop, with a worker beside it that leaves out the queue `exports`."""
     with ExitStack() as stack:
-        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         portal = stack.enter_context(start_blocking_portal())
         worker = Worker(shop.app, queues=queues, concurrency=4, handle_signals=False, grace=0)
         portal.call(shop.app.connect)
@@ -150,15 +149,25 @@ def served(
         stack.callback(running.result)
         stack.callback(lambda: portal.call(stop, worker, shop))
         portal.call(_settled, shop)
+        yield Site(shop, portal, stack.enter_context(on_port(portal, shop.app, access=access, user=user)))
+
+
+@contextmanager
+def on_port(
+    portal: BlockingPortal, app: Aarq, *, access: Access | None = None, user: User | None = None
+) -> Generator[str]:
+    """Serve the dashboard of an app in the loop of a portal; yield its address."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         config = uvicorn.Config(
-            dashboard(shop.app, access=access, local_user=user), log_level="warning", timeout_graceful_shutdown=1
+            dashboard(app, access=access, local_user=user), log_level="warning", timeout_graceful_shutdown=1
         )
         server = Server(config)
         serving = portal.start_task_soon(server.serve, [listener])
         stack.callback(serving.result)
         stack.callback(setattr, server, "should_exit", True)
         assert server.is_up.wait(30)
-        yield Site(shop, portal, f"http://127.0.0.1:{listener.getsockname()[1]}")
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 class Server(uvicorn.Server):
