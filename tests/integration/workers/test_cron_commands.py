@@ -61,7 +61,7 @@ async def register(redis_url: str, namespace: str, aioq: Aioq) -> None:
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_diff_register_and_check_agree(aioq: Aioq, redis_url: str, namespace: str) -> None:
-    """A deploy changes what `diff` printed, and `check` reports no problem afterwards."""
+    """A deploy changes what `diff` printed, and `check` misses nothing but the workers afterwards."""
     before = aioq("cron", "diff", "tasks:app")
     assert (before.returncode, before.stdout.splitlines()[-1]) == (
         1, "a deploy of tasks would add 3, change 0 and retire 0 entries, and leave 0 unchanged",
@@ -72,7 +72,8 @@ async def test_diff_register_and_check_agree(aioq: Aioq, redis_url: str, namespa
         0, "a deploy of tasks would change nothing: its 3 cron entries are registered as in the code\n",
     )  # fmt: skip
     check = aioq("check", "tasks:app")
-    assert (check.returncode, check.stdout) == (0, "ok: none of 3 entries is overdue, 1 disabled; 0 workers up\n")
+    missing = "aioq: check: no worker consumes queue default, which has 2 crons; start one with -q default\n"
+    assert (check.returncode, check.stderr) == (3, missing)
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])

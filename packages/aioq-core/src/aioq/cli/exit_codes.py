@@ -16,6 +16,12 @@ class Exit(IntEnum):
     FAILED = 1
     USAGE = 2
     """Wrong arguments, or a path to an app that does not exist."""
+    NOT_CONSUMED = 3
+    """`aioq check`: no worker consumes a queue that has jobs or crons."""
+    TOO_FEW_WORKERS = 4
+    TOO_LATE = 5
+    """A due job has waited for longer than `--max-latency`."""
+    TOO_MANY_FAILURES = 6
     UNAVAILABLE = 69
     """The broker cannot be reached."""
     STUCK = 70
