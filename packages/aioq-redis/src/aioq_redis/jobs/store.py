@@ -105,11 +105,10 @@ class JobStoreRole(BrokerRole):
         found: list[bytes] = []
         # In pages: one command for a million delayed jobs would block the server for all its clients.
         for first in range(0, 1_000_000_000, PAGE):
-            args = (first, first + PAGE - 1)
-            page: list[Any] = await self._database.call("list_due", self._layout.queue(queue), args)
-            wanted = state is JobState.RETRYING
-            found += [id for id, retrying in zip(page[::2], page[1::2], strict=True) if bool(retrying) is wanted]
-            if len(page) < 2 * PAGE or len(found) >= offset + limit:
+            args = (first, first + PAGE - 1, int(state is JobState.RETRYING))
+            seen, *ids = await self._database.call("list_due", self._layout.queue(queue), args)
+            found += ids
+            if seen < PAGE or len(found) >= offset + limit:
                 break
         return found[offset : offset + limit]
 
