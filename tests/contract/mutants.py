@@ -63,7 +63,7 @@ class DropsHeaders(MemoryBroker):
 
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[bool]:
         """Enqueue."""
-        return await super().enqueue([structs.replace(job, headers={}) for job in jobs])
+        return await super().enqueue([structs.replace(job, headers=None) for job in jobs])
 
 
 class ForgetsDeadJobs(MemoryBroker):

@@ -39,7 +39,7 @@ class Recorder:
     @contextmanager
     def running(self, run: Run) -> Generator[None]:
         """Set the context variable."""
-        token = trace.set(run.lease.headers.get("trace", "no header"))
+        token = trace.set((run.lease.headers or {}).get("trace", "none"))
         yield
         trace.reset(token)
         self.seen.append(f"ran {run.lease.attempt} {run.outcome} {type(run.error).__name__}")

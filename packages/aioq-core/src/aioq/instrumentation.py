@@ -139,7 +139,7 @@ def _with_headers(job: NewJob, headers: dict[str, str]) -> NewJob:
     if not headers:
         return job
     try:
-        return structs.replace(job, headers=check_headers({**job.headers, **headers}))
+        return structs.replace(job, headers=check_headers({**(job.headers or {}), **headers}))
     except (TypeError, ValueError) as error:
         logger.warning(
             "job %s is sent without the headers of the instrumentation: %s",

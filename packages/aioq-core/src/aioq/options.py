@@ -10,7 +10,7 @@ from functools import partial
 from typing import TypedDict, cast, get_args
 
 from aioq.errors import InvalidJobId
-from aioq.model.headers import NO_HEADERS, check_headers
+from aioq.model.headers import check_headers
 from aioq.model.ids import TICK_IDS, check_name
 from aioq.retry import Backoff
 
@@ -113,8 +113,8 @@ class EnqueueOptions:
     """`expires` in seconds, if it is a duration."""
     expires_at: float | None = field(init=False, repr=False, compare=False, default=None)
     """`expires` in seconds since 1970, if it is a moment."""
-    sent_headers: Mapping[str, str] = field(init=False, repr=False, compare=False, default_factory=lambda: NO_HEADERS)
-    """A copy of `headers`; empty without any."""
+    sent_headers: Mapping[str, str] | None = field(init=False, repr=False, compare=False, default=None)
+    """A copy of `headers`."""
 
     def __post_init__(self) -> None:
         # Computed once: one object serves all jobs that are enqueued with these options.

@@ -60,7 +60,7 @@ class Tracing:
         """Make a span of the run, as a child of the span of the enqueue."""
         lease = run.lease
         # Not the context of the worker: if it was started in a span, the jobs of all clients would belong to that.
-        sent = propagate.extract(lease.headers, context=Context())
+        sent = propagate.extract(lease.headers or {}, context=Context())
         attributes = of_run(lease)
         with (
             _current(sent),

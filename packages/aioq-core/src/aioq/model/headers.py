@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, cast
 
-__all__ = ["MAX_HEADERS", "MAX_HEADER_BYTES", "NO_HEADERS", "check_headers"]
+__all__ = ["MAX_HEADERS", "MAX_HEADER_BYTES", "check_headers"]
 
 MAX_HEADERS: Final = 32
 
 MAX_HEADER_BYTES: Final = 8192
 """Bytes of all names and values of one job together, in UTF-8."""
 
-NO_HEADERS: Final[Mapping[str, str]] = {}
-"""The headers of a job that has none: one object for all jobs, so that they take no memory."""
 
-
-def check_headers(headers: object) -> Mapping[str, str]:
-    """Return a copy of headers.
+def check_headers(headers: object) -> Mapping[str, str] | None:
+    """Return a copy of headers; None if they are empty.
 
     Raises:
         TypeError: They are no mapping of text to text.
@@ -40,4 +37,4 @@ def check_headers(headers: object) -> Mapping[str, str]:
         raise ValueError(f"a job has at most {MAX_HEADERS} headers, got {len(given)}")
     if size > MAX_HEADER_BYTES:
         raise ValueError(f"the headers of a job have at most {MAX_HEADER_BYTES:,} bytes together, got {size:,}")
-    return dict(cast("Mapping[str, str]", given)) or NO_HEADERS
+    return dict(cast("Mapping[str, str]", given)) or None

@@ -69,9 +69,10 @@ class NewJob(Struct, frozen=True, kw_only=True):
     max_crashes: int = 3
     """Crashes after which the job is dead, if it was running alone at the last of them; see
     `aioq.model.suspects.after_crash`."""
-    headers: Mapping[str, str] = {}
+    # None, not an empty dict: the garbage collector would have to look at each job and each lease.
+    headers: Mapping[str, str] | None = None
     """Text that goes with the job to each of its runs, within the limits of `aioq.model.headers`. Brokers do not read
-    it, and two jobs that differ in their headers only are the same job."""
+    it, and two jobs that differ in their headers only are the same job. None without any."""
 
     @property
     def key(self) -> JobKey:
@@ -110,7 +111,7 @@ class Lease(Struct, frozen=True, kw_only=True):
     """Seconds from the moment at which the job was due to this claim, on the broker's clock. A new job is due when it
     was enqueued, or after its delay; a job that was put back is due after the delay of its settlement, or at once if it
     was reaped or replayed."""
-    headers: Mapping[str, str] = {}
+    headers: Mapping[str, str] | None = None
     """Those of the job as it was enqueued."""
 
 
@@ -343,7 +344,7 @@ class JobRecord(Struct, frozen=True, kw_only=True):
     attempts: tuple[Attempt, ...] = ()
     """The latest attempts that have ended, at most `MAX_ATTEMPTS`, the oldest first. They include those before a
     replay. A release of a job that was not started is left out."""
-    headers: Mapping[str, str] = {}
+    headers: Mapping[str, str] | None = None
     """Those of the job as it was enqueued."""
 
 

@@ -18,7 +18,6 @@ from aioq.errors import BadSignature, PayloadTooLarge, ResultSerializationError,
 from aioq.events import JobEvent, run_fact
 from aioq.handle import current_job
 from aioq.instrumentation import Run, watched
-from aioq.model.headers import NO_HEADERS
 from aioq.model.ids import TICK_IDS
 from aioq.model.job import CancelledRun, Completed, Failed, JobKey, Lease, Released, Settlement
 from aioq.options import TaskOptions
@@ -54,7 +53,7 @@ TIMED_OUT = "its timeout is over"
 
 _STARTED = JobEvent.STARTED  # to read it from its class takes longer
 
-_NO_HEADERS = MappingProxyType(NO_HEADERS)
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class CancelReason(Enum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from itertools import zip_longest
+from itertools import chain, repeat
 from typing import Final
 
 from aioq.cli.arguments import Commands, add_json
@@ -76,7 +76,7 @@ def job_as_json(record: JobRecord) -> dict[str, object]:
         "started_at": iso_time(record.started_at),
         "finished_at": iso_time(record.finished_at),
         "worker_id": record.worker_id,
-        "headers": dict(record.headers),
+        "headers": dict(record.headers or {}),
         "payload": escaped(record.payload),
         "payload_bytes": len(record.payload),
         "result": None if record.result is None else escaped(record.result),
@@ -121,8 +121,8 @@ def _lines(record: JobRecord) -> Iterator[tuple[str, str]]:
     if record.worker_id is not None:
         yield "worker", one_line(record.worker_id)
     yield from _timeline(record)
-    for title, name in zip_longest(["headers"][: len(record.headers)], record.headers, fillvalue=""):
-        yield title, one_line(f"{name}: {record.headers[name]}")
+    for title, header in zip(chain(["headers"], repeat("")), (record.headers or {}).items(), strict=False):
+        yield title, one_line(": ".join(header))
     yield "payload", f"{len(record.payload):,} bytes: {escaped(record.payload)}"
     if record.result is not None:
         yield "result", f"{len(record.result):,} bytes: {escaped(record.result)}"

@@ -184,7 +184,7 @@ class FailuresContract(BrokerSuite):
         assert (record.state, record.attempt, record.failure) == (JobState.PENDING, 0, FAILURE)
         again = await self.claim_one(broker)
         assert (again.job_id, again.payload, again.priority) == ("a", b"[7]", 9)
-        assert (again.attempt, again.enqueued_at, dict(again.headers)) == (1, lease.enqueued_at, {"from": "a"})
+        assert (again.attempt, again.enqueued_at, again.headers) == (1, lease.enqueued_at, {"from": "a"})
         assert again.epoch > lease.epoch
         await broker.settle([Failed(lease=again, failure=FAILURE)])
         assert await self.listed(failures) == ["a"]

@@ -120,7 +120,7 @@ class BrokerMachine(Machine):
             NewJob(
                 id=self._fresh(queue, id), task="t", queue=queue, payload=b"odd" if odd else b"{}",
                 priority=priority, delay=delay * self.unit, max_crashes=crashes,
-                expires=LONG if priority == 9 else None, headers={"crashes": str(crashes)} if crashes > 1 else {},
+                expires=LONG if priority == 9 else None, headers={"crashes": str(crashes)} if crashes > 1 else None,
             )
             for id, queue, priority, delay, crashes, odd in wanted
         ]  # fmt: skip

@@ -101,5 +101,5 @@ def _record(row: sqlite3.Row) -> JobRecord:
         failure=Failure(*json.loads(row["failure"])) if row["failure"] else None,
         reason=row["reason"],
         hand_backs=row["hand_backs"],
-        headers=json.loads(row["headers"]) if row["headers"] else {},
+        headers=json.loads(row["headers"]) if row["headers"] else None,
     )

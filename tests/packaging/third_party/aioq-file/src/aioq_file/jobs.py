@@ -219,7 +219,7 @@ def _lease(row: sqlite3.Row) -> Lease:
         max_crashes=row["max_crashes"],
         hand_backs=row["hand_backs"],
         wait=max(0.0, row["started_at"] - max(due, row["enqueued_at"])),
-        headers=json.loads(row["headers"]) if row["headers"] else {},
+        headers=json.loads(row["headers"]) if row["headers"] else None,
     )
 
 

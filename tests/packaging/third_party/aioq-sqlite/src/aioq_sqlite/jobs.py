@@ -138,8 +138,8 @@ def record_of(row: sqlite3.Row | Mapping[str, Any]) -> JobRecord:
     return JobRecord(**fields)
 
 
-def _headers_of(row: sqlite3.Row | Mapping[str, Any]) -> dict[str, str]:
-    return msgspec.json.decode(row["headers"], type=dict[str, str]) if row["headers"] else {}
+def _headers_of(row: sqlite3.Row | Mapping[str, Any]) -> dict[str, str] | None:
+    return msgspec.json.decode(row["headers"], type=dict[str, str]) if row["headers"] else None
 
 
 def attempts_with(row: sqlite3.Row, attempt: Attempt | None) -> bytes:
