@@ -18,6 +18,7 @@ from aioq.testing import VirtualClock
 from aioq_web import User, dashboard
 from aioq_web.live import INTERVAL, SLOWEST, Live, Pace
 from aioq_web.reads import SharedReads
+from aioq_web.snapshot import MAX_AGE, OLDEST, age_for
 from aioq_web.view import NotFound
 from tests.web.site import ALL_RIGHTS, Shop
 from tests.web.steering import reading
@@ -88,6 +89,14 @@ def test_pace_bounds_the_share_of_all_open_pages() -> None:
             assert pace.pause(0.05) == pytest.approx(10.0)
         assert pace.pause(9.0) == SLOWEST
     assert pace.pause(9.0) == INTERVAL
+
+
+def test_snapshot_of_many_queues_is_used_longer_by_open_pages() -> None:
+    """A page that is opened gets a new snapshot at any cost; open pages share one for a hundred times what it took."""
+    assert age_for(0.0, 0.5) == MAX_AGE
+    assert age_for(INTERVAL, 0.001) == INTERVAL
+    assert age_for(INTERVAL, 0.1) == pytest.approx(10.0)
+    assert age_for(INTERVAL, 5.0) == OLDEST
 
 
 async def events_of(response: StreamingResponse, count: int) -> list[tuple[str, str]]:
