@@ -37,10 +37,10 @@ from aioq.model.job import (
     Reaped,
     Settled,
     Settlement,
-    WorkerInfo,
 )
 from aioq.model.schedules import DueSchedules, Firing
 from aioq.model.statistics import Count
+from aioq.model.workers import WorkerInfo
 
 T = TypeVar("T")
 

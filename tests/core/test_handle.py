@@ -22,8 +22,9 @@ from aioq import (
     ResultTimeout,
     SerializationError,
 )
-from aioq.model.job import ClaimRequest, Completed, Dead, Failed, Failure, Lease, Settlement, WorkerInfo
+from aioq.model.job import ClaimRequest, Completed, Dead, Failed, Failure, Lease, Settlement
 from aioq.model.states import JobState
+from aioq.model.workers import WorkerInfo
 from aioq.protocols import JobStore, Signals
 from aioq.testing import VirtualClock
 from tests.core.brokers import BareBroker, FlakyBroker, PollableBroker

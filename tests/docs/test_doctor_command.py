@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aioq.cli.doctor import findings_text, summary
-from aioq.model.job import WorkerInfo
+from aioq.model.workers import WorkerInfo
 from aioq_redis.doctor.host import about_clock, about_host
 from aioq_redis.doctor.queues import QueueFacts, about_queue, about_workers
 from aioq_redis.doctor.snapshot import read_snapshot

@@ -23,9 +23,9 @@ from aioq.model.job import (
     Retried,
     Settled,
     Settlement,
-    WorkerInfo,
 )
 from aioq.model.states import JobState
+from aioq.model.workers import WorkerInfo
 from aioq_redis import RedisBroker
 from aioq_redis.storage.scripts import load
 from tests.contract.lease_model import CANCELLED, DEAD, DONE, LEASED, READY, Job, Rules, Run

@@ -12,8 +12,9 @@ from aioq import Aarq
 from aioq.backends import MemoryBroker
 from aioq.cron.definition import define, version_of
 from aioq.model.cron import TickRecord, TickStatus
-from aioq.model.job import ClaimRequest, Completed, Failed, Failure, Lease, Retried, WorkerInfo
+from aioq.model.job import ClaimRequest, Completed, Failed, Failure, Lease, Retried
 from aioq.model.statistics import BUCKETS, Count, JobOutcome, Step, period_of
+from aioq.model.workers import WorkerInfo
 from aioq.testing import VirtualClock
 
 __all__ = ["new_scene"]

@@ -16,7 +16,7 @@ import pytest
 
 from aioq import Aarq
 from aioq.handle import current_job
-from aioq.worker.loop_monitor import Culprit, find_culprit
+from aioq.worker.loop_monitor import Culprit, LoopMonitor, find_culprit
 from tests.core.rig import lease, threads, until, working
 
 
@@ -81,6 +81,21 @@ async def test_loop_monitor_slow_job_without_block_logs_nothing(app: Aarq, caplo
         assert "aioq loop monitor" in threads()
     assert caplog.messages == []
     assert threads() == []
+
+
+async def test_take_lag_returns_longest_silence_once() -> None:
+    """The lag is the time for which the loop did not answer a probe, and begins anew when it is taken."""
+    monitor = LoopMonitor()
+    assert monitor.take_lag() is None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(monitor.run)
+        await anyio.lowlevel.checkpoint()
+        with anyio.fail_after(20):
+            while (lag := monitor.take_lag() or 0.0) < 0.05:
+                time.sleep(0.1)  # noqa: ASYNC251  # the very point
+                await anyio.lowlevel.checkpoint()
+        assert lag >= 0.05
+        tasks.cancel_scope.cancel()
 
 
 def test_culprit_task_started_by_job_names_job() -> None:

@@ -185,7 +185,8 @@ async def test_overrun_is_logged_counted_and_reported(
         assert ("in blocked\n" if plain else "in shielded\n") in str(record.stack_info)
         assert "aioq/worker/" not in str(record.stack_info)
         await clock.advance(10)
-        assert [info.stuck for info in await broker.list_workers()] == [1]
+        (info,) = await broker.list_workers()
+        assert (info.stuck, [(run.job_id, run.task, run.stuck) for run in info.runs]) == (1, [(job.id, "deaf", True)])
         await clock.advance(51)
         assert caplog.text.count("goes on, ") == 2
         gate.set()
@@ -195,7 +196,8 @@ async def test_overrun_is_logged_counted_and_reported(
                 await anyio.sleep(0.005)
         assert f"job {job.id} of deaf has ended, 66 s after it was interrupted; its slot is free" in caplog.messages
         await clock.advance(10)
-        assert [info.stuck for info in await broker.list_workers()] == [0]
+        (info,) = await broker.list_workers()
+        assert (info.stuck, info.runs) == (0, ())
 
 
 async def test_overrun_threads_are_as_many_as_slots(app: Aarq, gate: threading.Event) -> None:

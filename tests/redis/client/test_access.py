@@ -27,7 +27,8 @@ from cryptography.hazmat.primitives.serialization import (
 from aioq.errors import BrokerConfigError, NotReplicated
 from aioq.model.cron import TickOutcome
 from aioq.model.ids import tick_id
-from aioq.model.job import Completed, WorkerInfo
+from aioq.model.job import Completed
+from aioq.model.workers import WorkerInfo
 from aioq_redis import RedisBroker
 from aioq_redis.client import connection
 from tests.access import REPLICAS, RULES, as_user

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from aioq.model.health import Finding, Level
-from aioq.model.job import WorkerInfo
+from aioq.model.workers import WorkerInfo
 from aioq_redis import RedisBroker
 from tests.cluster import Cluster
 from tests.redis.job_helpers import job

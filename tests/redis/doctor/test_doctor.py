@@ -10,7 +10,8 @@ from msgspec import structs
 
 from aioq.errors import BrokerUnavailable
 from aioq.model.health import Finding, Level
-from aioq.model.job import Completed, Dead, Expired, Failure, WorkerInfo
+from aioq.model.job import Completed, Dead, Expired, Failure
+from aioq.model.workers import WorkerInfo
 from aioq_redis import RedisBroker
 from aioq_redis.doctor.host import about_clock, about_host, format_bytes
 from aioq_redis.doctor.keys import Place, place_of

@@ -22,8 +22,9 @@ from aioq.errors import (
     SerializationError,
 )
 from aioq.events import Events, JobEvent, JobFact
-from aioq.model.job import JobRecord, Lease, WorkerInfo
+from aioq.model.job import JobRecord, Lease
 from aioq.model.states import FINAL_STATES, JobState
+from aioq.model.workers import WorkerInfo
 from aioq.protocols import Broker, JobStore, Signals, WorkerRegistry
 
 __all__ = ["Job", "Workplace", "current_job", "workplace"]

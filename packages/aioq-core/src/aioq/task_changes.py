@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
-from aioq.model.job import WorkerInfo
 from aioq.model.tasks import ParameterInfo, TaskInfo
+from aioq.model.workers import WorkerInfo
 from aioq.task import Task
 
 __all__ = ["Change", "breaking_changes", "describe_tasks", "unconsumed_queues"]

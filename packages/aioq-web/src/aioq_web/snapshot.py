@@ -13,8 +13,9 @@ from aioq import Aarq
 from aioq.clock import Clock, SystemClock, cpu_time
 from aioq.conformance import supports
 from aioq.model.cron import CronStatus
-from aioq.model.job import QueueStats, WorkerInfo
+from aioq.model.job import QueueStats
 from aioq.model.stops import Stop
+from aioq.model.workers import WorkerInfo
 from aioq.protocols import JobStore, QueueControl, TickLedger, WorkerRegistry
 
 __all__ = ["Snapshot", "Snapshots", "age_for"]

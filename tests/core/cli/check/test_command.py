@@ -9,7 +9,8 @@ import pytest
 
 from aioq.errors import BrokerUnavailable, PartlyUnavailable
 from aioq.model.cron import CronStatus, TickStatus
-from aioq.model.job import ClaimRequest, Dead, NewJob, WorkerInfo
+from aioq.model.job import ClaimRequest, Dead, NewJob
+from aioq.model.workers import WorkerInfo
 from tests.core.cli.conftest import Project
 from tests.core.cli.far import NOON, FarBroker
 

@@ -8,7 +8,7 @@ from textwrap import dedent
 import pytest
 from msgspec import structs
 
-from aioq.model.job import WorkerInfo
+from aioq.model.workers import WorkerInfo
 from aioq.task_changes import describe_tasks
 from tests.core.cli.conftest import Project
 

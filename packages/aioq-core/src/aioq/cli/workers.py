@@ -12,7 +12,7 @@ from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_target
 from aioq.cli.output import Column, Table, print_json, print_out, print_table
 from aioq.cli.times import format_duration, iso_time
-from aioq.model.job import WorkerInfo
+from aioq.model.workers import MAX_RUNS, RunInfo, WorkerInfo
 from aioq.protocols import WorkerRegistry
 
 __all__ = ["register", "workers"]
@@ -24,11 +24,13 @@ def register(commands: Commands) -> None:
         "workers",
         help="show the workers that are up",
         description="Show the workers that are up: which queues they consume, how many of their slots are in use or "
-        "stuck, and for how long they have been up.",
+        "stuck, for how long they have been up, how much memory they occupy, and for how long their event loop did not "
+        "answer.",
         allow_abbrev=False,
     )
     add_target(parser)
     parser.add_argument("-q", "--queue", metavar="QUEUE", help="only workers that consume this queue")
+    parser.add_argument("--runs", action="store_true", help="show the jobs that they run, and since when")
     add_json(parser)
     parser.set_defaults(run=workers)
 
@@ -40,6 +42,8 @@ def workers(arguments: argparse.Namespace) -> int:
     chosen = [worker for worker in found if arguments.queue is None or arguments.queue in worker.queues]
     if arguments.json:
         print_json([_as_json(worker) for worker in chosen])
+    elif chosen and arguments.runs:
+        _print_runs(chosen, time)
     elif chosen:
         print_table(_table(chosen, time))
     else:
@@ -60,7 +64,8 @@ def _table(workers: Sequence[WorkerInfo], now: float) -> Table:
         Column("RUNNING"),
         Column("STUCK"),
         Column("UP FOR"),
-        Column("TASKS"),
+        Column("MEMORY"),
+        Column("LAG"),
     ]
     rows = [
         [
@@ -71,11 +76,44 @@ def _table(workers: Sequence[WorkerInfo], now: float) -> Table:
             str(worker.stuck),
             # The clock of its host may be ahead of the broker's.
             format_duration(max(0.0, now - worker.started_at)),
-            f"{len(worker.tasks) + worker.tasks_left_out:,}",
+            "" if worker.memory is None else f"{worker.memory / 2**20:,.0f} MiB",
+            "" if worker.loop_lag is None else format_duration(worker.loop_lag),
         ]
         for worker in workers
     ]
     return Table(columns, rows)
+
+
+def _print_runs(workers: Sequence[WorkerInfo], now: float) -> None:
+    """Print the jobs that workers run, and how many are left out."""
+    columns = [Column("WORKER", 12), Column("TASK", 12), Column("JOB", 12), Column("ATTEMPT"), Column("RUNS FOR")]
+    rows = [
+        [worker.id, run.task, run.job_id, str(run.attempt), _runs_for(run, now)]
+        for worker in workers
+        for run in worker.runs
+    ]
+    if rows:
+        print_table(Table(columns, rows))
+    left_out = sum(worker.running - len(worker.runs) for worker in workers if len(worker.runs) == MAX_RUNS)
+    if left_out > 0:
+        print_out(f"and {left_out:,} more: a worker reports its {MAX_RUNS} oldest")
+    elif not rows:
+        print_out("no job ran at the last heartbeats")
+
+
+def _runs_for(run: RunInfo, now: float) -> str:
+    return f"{format_duration(max(0.0, now - run.since))}{', stuck' if run.stuck else ''}"
+
+
+def _run_as_json(run: RunInfo) -> dict[str, object]:
+    return {
+        "job_id": run.job_id,
+        "queue": run.queue,
+        "task": run.task,
+        "attempt": run.attempt,
+        "since": iso_time(run.since),
+        "stuck": run.stuck,
+    }
 
 
 def _as_json(worker: WorkerInfo) -> dict[str, object]:
@@ -89,6 +127,10 @@ def _as_json(worker: WorkerInfo) -> dict[str, object]:
         "slots": worker.concurrency,
         "running": worker.running,
         "stuck": worker.stuck,
+        "memory": worker.memory,
+        "loop_lag": worker.loop_lag,
+        "version": worker.version,
+        "runs": [_run_as_json(run) for run in worker.runs],
         "started_at": iso_time(worker.started_at),
         "tasks": [task.name for task in worker.tasks],
         "tasks_left_out": worker.tasks_left_out,

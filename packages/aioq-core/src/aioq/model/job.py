@@ -12,7 +12,6 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from aioq.model.states import JobState
-from aioq.model.tasks import TaskInfo
 
 __all__ = [
     "MAX_ATTEMPTS",
@@ -37,7 +36,6 @@ __all__ = [
     "Retried",
     "Settled",
     "Settlement",
-    "WorkerInfo",
 ]
 
 
@@ -361,25 +359,3 @@ class QueueStats(Struct, frozen=True, kw_only=True):
     failed: int = 0
     """Listed failures: jobs that failed, are dead or expired, and were neither replayed nor dismissed. 0 if the broker
     has no `Failures`."""
-
-
-class WorkerInfo(Struct, frozen=True, kw_only=True):
-    """What a worker reports about itself."""
-
-    id: str
-    queues: tuple[str, ...]
-    concurrency: int
-    running: int
-    hostname: str
-    pid: int
-    started_at: float
-    app: str = ""
-    """The name of its app."""
-    all_queues: bool = False
-    """Whether it consumes all queues of its app, whichever these are."""
-    tasks: tuple[TaskInfo, ...] = ()
-    """Its tasks, by name; `aioq tasks diff` compares them with the code."""
-    tasks_left_out: int = 0
-    """How many tasks are not in `tasks`, because the description would be too long."""
-    stuck: int = 0
-    """Slots whose tasks go on although they were interrupted at least 5 seconds ago."""

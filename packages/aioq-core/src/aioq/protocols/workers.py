@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from aioq.model.job import Lease, WorkerInfo
+from aioq.model.job import Lease
+from aioq.model.workers import WorkerInfo
 
 __all__ = ["LeaseKeeper", "ThreadedLeases", "WorkerRegistry"]
 

@@ -13,7 +13,8 @@ import anyio
 from aioq.clock import SystemClock
 from aioq.conformance import supports
 from aioq.errors import BrokerUnavailable, PartlyUnavailable
-from aioq.model.job import Lease, WorkerInfo
+from aioq.model.job import Lease
+from aioq.model.workers import WorkerInfo
 from aioq.protocols import LeaseKeeper, ThreadedLeases, WorkerRegistry
 from aioq.retry import full_jitter
 from aioq.serialization.failure import error_text
@@ -94,6 +95,10 @@ class Heartbeat:
             while True:
                 await self._clock.sleep(self._lease / 3)
                 await self._counts.report()
+
+    def take_loop_lag(self) -> float | None:
+        """Return the longest time in seconds for which the event loop did not answer since the last call."""
+        return self._monitor.take_lag()
 
     def overdue(self) -> bool:
         """Return whether leases were claimed or extended last so long ago that they may run out."""

@@ -42,6 +42,8 @@ class LoopMonitor:
         self._ended = threading.Event()
         self._answered = threading.Event()
         self._blocked_since: float | None = None
+        self._lag: float | None = None
+        """The longest time for which the loop did not answer since `take_lag`."""
 
     async def run(self) -> None:
         """Monitor the running loop until cancelled."""
@@ -67,6 +69,17 @@ class LoopMonitor:
         since = self._blocked_since
         return 0.0 if since is None else self._clock.monotonic() - since
 
+    def take_lag(self) -> float | None:
+        """Return the longest time in seconds for which the loop did not answer since the last call.
+
+        None if it was not probed since then.
+        """
+        lag, self._lag = self._lag, None
+        return lag
+
+    def _note_lag(self, asked: float) -> None:
+        self._lag = max(self._lag or 0.0, self._clock.monotonic() - asked)
+
     def _monitor(self, loop: asyncio.AbstractEventLoop, thread: int) -> None:
         while not self._ended.wait(PROBE_INTERVAL):
             asked = self._clock.monotonic()
@@ -76,6 +89,8 @@ class LoopMonitor:
             if self._ended.is_set() or not _probe(loop, self._answered):
                 return
             answered = self._answered.wait(BLOCKED_AFTER)
+            if answered:
+                self._note_lag(asked)
             # If this thread is late as well, the whole process stood still (SIGSTOP, a sleeping machine): no job is to
             # blame.
             if answered or self._clock.monotonic() - asked > BLOCKED_AFTER + SUSPENDED_AFTER:
@@ -89,6 +104,7 @@ class LoopMonitor:
         self._blocked_since = since
         _log_blocked(self.blocked_for(), culprit)
         self._answered.wait()
+        self._note_lag(since)
         seconds = self.blocked_for()
         self._blocked_since = None
         if not self._ended.is_set():

@@ -20,6 +20,7 @@ from aioq.handle import current_job
 from aioq.instrumentation import Run, watched
 from aioq.model.ids import TICK_IDS
 from aioq.model.job import CancelledRun, Completed, Failed, JobKey, Lease, Released, Settlement
+from aioq.model.workers import RunInfo, first_runs
 from aioq.options import TaskOptions
 from aioq.serialization.failure import describe, error_text
 from aioq.serialization.mismatch import ArgumentMismatch
@@ -81,6 +82,13 @@ class RunningJob:
         """When its task was called, in monotonic seconds; None before that, and if its end was reported early."""
         self.error: BaseException | None = None
         """The exception with which the attempt failed."""
+
+    @property
+    def since(self) -> float | None:
+        """When its task was called, in monotonic seconds; when it was interrupted, if that is all that is known."""
+        if self.began is None and self.overrun is not None:
+            return self.overrun.since
+        return self.began
 
 
 class Runner:
@@ -175,6 +183,22 @@ class Runner:
                 self._settler.add(Released(lease=job.lease, started=True), self._report(job))
                 job.cancelled_for = CancelReason.LOST
                 job.began = None
+
+    def runs(self) -> tuple[RunInfo, ...]:
+        """Return what runs now, as the worker reports it."""
+        now, monotonic = self._clock.time(), self._monotonic()
+        return first_runs(
+            RunInfo(
+                job_id=job.lease.job_id,
+                queue=job.lease.queue,
+                task=job.lease.task,
+                attempt=job.lease.attempt,
+                since=now - (monotonic - began),
+                stuck=job.overrun is not None and job.overrun.stuck,
+            )
+            for job in self._running.values()
+            if (began := job.since) is not None
+        )
 
     async def _run(self, task: JobTask, job: RunningJob) -> None:
         """Run a job to its settlement; the body of its task."""

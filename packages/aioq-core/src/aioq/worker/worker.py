@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
 import threading
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager, nullcontext
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import anyio
@@ -21,11 +19,9 @@ from aioq.errors import TooManyStuck
 from aioq.events import WorkerEvent, WorkerFact
 from aioq.handle import Workplace, workplace
 from aioq.model.ids import check_name
-from aioq.model.job import WorkerInfo
-from aioq.model.tasks import TaskInfo
+from aioq.model.workers import WorkerInfo
 from aioq.options import number, whole
 from aioq.serialization.failure import error_text
-from aioq.task_changes import describe_tasks
 from aioq.worker.broker_retry import BrokerRetry
 from aioq.worker.cancellations import Cancellations
 from aioq.worker.claimer import Claimer
@@ -35,6 +31,7 @@ from aioq.worker.job_log import JobLog, LogJobs, check_log_jobs
 from aioq.worker.log import logger, worker_id
 from aioq.worker.overruns import Overrun, Overruns
 from aioq.worker.reaper import Reaper
+from aioq.worker.report import WorkerReport
 from aioq.worker.runner import CancelReason, Runner
 from aioq.worker.runtime import Runtime, default_id, select_queues
 from aioq.worker.settler import Settler
@@ -111,7 +108,6 @@ class Worker:
         self.app = app
         self.id = default_id() if id is None else check_name("worker id", id)
         self.queues = select_queues(app, queues)
-        self._all_queues = queues is None
         self._grace = grace
         self._burst = burst
         self._handle_signals = handle_signals
@@ -151,6 +147,9 @@ class Worker:
         self._runner = Runner(runtime, self._settler, self._cron.jobs, self._overruns)
         self._claimer = Claimer(runtime, poll=poll, burst=burst)
         self._heartbeat = Heartbeat(runtime, max_block=max_block)
+        self._report = WorkerReport(
+            runtime, all_queues=queues is None, runner=self._runner, heartbeat=self._heartbeat, overruns=self._overruns
+        )
         self._reaper = Reaper(runtime, self._heartbeat, self._settler)
         self._cancellations = Cancellations(app.broker, self.id, self._clock)
         self._job_log = JobLog(
@@ -242,7 +241,9 @@ class Worker:
             duties.start_soon(self._settler.run)
             duties.start_soon(self._job_log.run)
             duties.start_soon(self.summary.run)
-            duties.start_soon(self._heartbeat.run, self._info, partial(self._runner.cancel, reason=CancelReason.LOST))
+            duties.start_soon(
+                self._heartbeat.run, self._describe, partial(self._runner.cancel, reason=CancelReason.LOST)
+            )
             duties.start_soon(self._reaper.run)
             duties.start_soon(self._claimer.end_after_stop)
             duties.start_soon(self._overruns.run)
@@ -382,25 +383,8 @@ class Worker:
         async with self.app.lifespan(self.app) as shared:
             yield shared or {}
 
-    def _info(self) -> WorkerInfo:
-        return WorkerInfo(
-            id=self.id,
-            queues=self.queues,
-            concurrency=self._slots.total,
-            running=self._slots.taken,
-            hostname=socket.gethostname(),
-            pid=os.getpid(),
-            started_at=self._started_at,
-            app=self.app.name,
-            all_queues=self._all_queues,
-            tasks=self._tasks,
-            tasks_left_out=len(self.app.tasks) - len(self._tasks),
-            stuck=self._overruns.stuck,
-        )
-
-    @cached_property
-    def _tasks(self) -> tuple[TaskInfo, ...]:
-        return describe_tasks(self.app.tasks)
+    def _describe(self) -> WorkerInfo:
+        return self._report.describe(self._started_at)
 
     def _log_start(self) -> None:
         logger.info(

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from aioq.clock import SystemClock
 from aioq.errors import BrokerConfigError, BrokerUnavailable
 from aioq.model.health import Finding, Level
-from aioq.model.job import WorkerInfo
+from aioq.model.workers import WorkerInfo
 from aioq_redis.doctor.cluster import about_away, about_away_queues, about_coverage
 from aioq_redis.doctor.damage import about_damage
 from aioq_redis.doctor.entries import about_entries

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from aioq.model.health import Finding, Level
-from aioq.model.job import WorkerInfo
+from aioq.model.workers import WorkerInfo
 from aioq_redis.doctor.host import format_bytes
 from aioq_redis.doctor.snapshot import Snapshot
 from aioq_redis.storage.job_states import ENDED_STATES

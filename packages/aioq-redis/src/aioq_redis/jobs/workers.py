@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from aioq.model.job import WorkerInfo
+from aioq.model.workers import WorkerInfo
 from aioq_redis.client.pipeline import milliseconds
 from aioq_redis.role import BrokerRole
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
-from aioq.model.job import QueueStats, WorkerInfo
+from aioq.model.job import QueueStats
 from aioq.model.states import JobState
 from aioq.model.stops import Stop
+from aioq.model.workers import WorkerInfo
 from aioq.protocols import JobStore
 from aioq_web.flow import HOURS, MINUTES, Flow, flows
 from aioq_web.paging import slice_of

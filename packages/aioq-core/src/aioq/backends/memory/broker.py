@@ -16,8 +16,9 @@ from aioq.backends.memory.statistics import StatisticsRole
 from aioq.backends.memory.waiters import Waiters
 from aioq.clock import Clock, SteadyClock, SystemClock, pass_time
 from aioq.errors import BrokerConfigError, JobConflict
-from aioq.model.job import CancelledRun, Claim, ClaimRequest, JobKey, NewJob, WorkerInfo
+from aioq.model.job import CancelledRun, Claim, ClaimRequest, JobKey, NewJob
 from aioq.model.states import FINAL_STATES
+from aioq.model.workers import WorkerInfo
 
 __all__ = ["MemoryBroker"]
 

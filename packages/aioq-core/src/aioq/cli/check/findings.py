@@ -14,8 +14,9 @@ from aioq.clock import stored_time
 from aioq.cron.overview import EntryOverview
 from aioq.cron.zones import zone_named
 from aioq.errors import BrokerUnavailable
-from aioq.model.job import JobRecord, QueueStats, WorkerInfo
+from aioq.model.job import JobRecord, QueueStats
 from aioq.model.stops import Stop
+from aioq.model.workers import WorkerInfo
 
 __all__ = ["Finding", "Kind", "Limits", "Snapshot", "find_all"]
 

@@ -12,7 +12,7 @@ from aioq.cli.broker_access import feature_of, run_connected
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_app
 from aioq.cli.output import print_err, print_json, print_out
-from aioq.model.job import WorkerInfo
+from aioq.model.workers import WorkerInfo
 from aioq.protocols import WorkerRegistry
 from aioq.serialization.failure import one_line
 from aioq.task_changes import Change, breaking_changes, describe_tasks, unconsumed_queues

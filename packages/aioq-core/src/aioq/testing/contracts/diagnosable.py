@@ -6,7 +6,8 @@ import pytest
 
 from aioq.conformance import lacking
 from aioq.model.health import Level
-from aioq.model.job import Completed, Retried, Settled, WorkerInfo
+from aioq.model.job import Completed, Retried, Settled
+from aioq.model.workers import WorkerInfo
 from aioq.protocols import Broker, Diagnosable, WorkerRegistry
 from aioq.testing.contracts.suite import FAILURE, BrokerSuite
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from aioq.conformance import lacking
-from aioq.model.job import WorkerInfo
 from aioq.model.tasks import ParameterInfo, TaskInfo
+from aioq.model.workers import RunInfo, WorkerInfo
 from aioq.protocols import Broker, WorkerRegistry
 from aioq.testing.contracts.suite import BrokerSuite
 
@@ -40,6 +40,11 @@ class WorkerRegistryContract(BrokerSuite):
             all_queues=True,
             tasks=(TASK,),
             tasks_left_out=2,
+            stuck=1,
+            runs=(RunInfo(job_id="a", queue="q", task="shop.send", attempt=2, since=3.25, stuck=True),) * running,
+            memory=2**31,
+            loop_lag=0.25,
+            version="0.5.0",
         )
 
     async def test_heartbeat_lists_worker(self, registry: WorkerRegistry) -> None:

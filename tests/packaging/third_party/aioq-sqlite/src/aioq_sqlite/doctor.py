@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aioq.model.health import Finding, Level
-from aioq.model.job import WorkerInfo
+from aioq.model.workers import WorkerInfo
 from aioq_sqlite.database import Role
 from aioq_sqlite.leases import tidy
 from aioq_sqlite.transaction import Transaction

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from aioq.model.job import Lease, WorkerInfo
+from aioq.model.job import Lease
+from aioq.model.workers import WorkerInfo
 from aioq_sqlite.database import Database, Role
 from aioq_sqlite.leases import extend
 from aioq_sqlite.transaction import Transaction
