@@ -196,6 +196,7 @@ async def _page(client: httpx.AsyncClient, path: str, rounds: int) -> PageCost:
 
 async def _open_pages(app: Aarq, client: httpx.AsyncClient, seconds: float) -> OpenPages:
     updates = 0
+    used = passed = 0.0
 
     async def follow(path: str) -> None:
         nonlocal updates
@@ -219,4 +220,6 @@ async def _open_pages(app: Aarq, client: httpx.AsyncClient, seconds: float) -> O
         await anyio.sleep(seconds)
         used, passed = await _cpu(client) - begin, time.monotonic() - before
         tg.cancel_scope.cancel()
+    if not passed:
+        raise RuntimeError("the worker beside the open pages has stopped")
     return OpenPages(pages=len(OPEN), seconds=round(passed, 1), updates=updates, share=round(used / passed, 4))

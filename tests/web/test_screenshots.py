@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from anyio.from_thread import start_blocking_portal
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from aioq_web import User
 from tests.web.png import with_few_colours
@@ -47,9 +47,7 @@ def test_picture_shows_the_shop(browser: Browser, address: str, name: str) -> No
     )  # fmt: skip
     page = context.new_page()
     page.goto(f"{address}{path}", wait_until="load")
-    page.wait_for_function(
-        "document.getElementById('live').dataset.state === 'Live' || document.getElementById('live').innerText.includes('Live')"
-    )
+    expect(page.locator("#live")).to_contain_text("Live")
     assert "the provider is down" in page.locator("#halt").inner_text()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     if os.environ.get("AIOQ_SCREENSHOTS"):
