@@ -28,6 +28,7 @@ class Options(TypedDict, total=False):
     max_block: float
     grace: float
     poll: float | None
+    max_jobs: int
     id: str
     clock: Clock
 

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -279,3 +280,23 @@ async def hold(ctx, gate: str) -> None:
     fleet.wait_for(UP, times=3)
     record = client.record(job_id)
     assert (record.state, record.attempt, record.crashes) == (JobState.FAILED, 1, 0)
+
+
+def test_processes_with_max_jobs_are_replaced_at_once(
+    start_worker: StartWorker, write_tasks: Callable[[str], None], client: Client, tmp_path: Path
+) -> None:
+    """A process that has run its jobs ends and is replaced without a delay, and no job is lost."""
+    write_tasks(HOLD)
+    gate = tmp_path / "gate"
+    gate.touch()
+    for _ in range(6):
+        client.hold(gate)
+    fleet = start_worker("--processes", "2", "-c", "1", "--max-jobs", "2")
+    fleet.wait_for_event("ended", times=6)
+    wait_until("processes have been replaced", lambda: len(pids(fleet)) > 3)
+    fleet.send(signal.SIGTERM)
+    assert fleet.wait() == 0
+    by_process = Counter(event["pid"] for event in fleet.events("started"))
+    assert max(by_process.values()) == 2
+    assert "ended with exit code 75" in fleet.text()
+    assert "restarting worker process" not in fleet.text()

@@ -26,6 +26,8 @@ class Exit(IntEnum):
     """The broker cannot be reached."""
     STUCK = 70
     """A worker has left because tasks that ignore their cancellation hold `--max-stuck` slots: start another one."""
+    MAX_JOBS = 75
+    """A worker process of a supervisor has run `--max-jobs` jobs: the supervisor starts another one."""
     CONFIG = 78
     """The broker's configuration is wrong, or a distribution is not installed."""
     INTERRUPTED = 130

@@ -85,6 +85,10 @@ def register(commands: Commands) -> None:
         f"their timeout or cancellation for 5 s; the exit code is then {Exit.STUCK}; all slots by default",
     )  # fmt: skip
     parser.add_argument(
+        "--max-jobs", type=int, metavar="N",
+        help="jobs after which the worker ends, when they have ended; with --processes another one is started",
+    )  # fmt: skip
+    parser.add_argument(
         "--burst",
         action="store_true",
         help="exit as soon as no job is due or running, or the broker is away for a lease; fire no crons",
@@ -141,6 +145,8 @@ def _run_here(arguments: argparse.Namespace, pipe: ControlPipe | None) -> int:
     live = LiveLine(worker, handler, os.environ) if handler else None
     anyio.run(_work, worker, pipe, live, backend_options={"use_uvloop": arguments.loop == "uvloop"})
     code = _code(worker)
+    if code == Exit.OK and pipe is not None and worker.has_run_max_jobs:
+        code = Exit.MAX_JOBS
     exit_if_threads_hang(code)  # their jobs were settled or released
     return code
 
@@ -159,6 +165,7 @@ def _worker(app: Aarq, arguments: argparse.Namespace) -> Worker:
             max_block=arguments.max_block,
             grace=arguments.grace,
             max_stuck=arguments.max_stuck,
+            max_jobs=arguments.max_jobs,
             log_jobs=arguments.log_jobs,
             burst=arguments.burst,
             handle_signals=False,  # `SignalReceiver` does, also while the event loop is blocked

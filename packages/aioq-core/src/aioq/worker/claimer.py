@@ -51,12 +51,14 @@ class Claimer:
         poll: Seconds after which an idle worker claims again without a signal; a third of the lease when None, or
             `POLL_INTERVAL` if the broker has no signals.
         burst: End as soon as nothing is due and nothing runs, or no claim has succeeded for a lease.
+        max_jobs: Stop the worker when so many jobs were started and have ended; None is no limit.
 
     Attributes:
         failure: The error that has ended a burst early.
+        left: The jobs that may still be claimed; None without a limit.
     """
 
-    def __init__(self, runtime: Runtime, *, poll: float | None, burst: bool) -> None:
+    def __init__(self, runtime: Runtime, *, poll: float | None, burst: bool, max_jobs: int | None = None) -> None:
         self._broker = runtime.app.broker
         self._worker_id = runtime.worker_id
         self._queues = runtime.queues
@@ -76,6 +78,7 @@ class Claimer:
         self._claiming: anyio.CancelScope | None = None
         self._paused: tuple[str, ...] = ()
         self.failure: Exception | None = None
+        self.left = max_jobs
         # Every claim could be raced against the shutdown instead, but that would delay the start of every job.
         self._shutdown.add_listener(self._wake)
 
@@ -89,7 +92,7 @@ class Claimer:
         self._max_wait = _max_wait(self._poll, self._lease) if self._signals else self._poll or POLL_INTERVAL
         # The first claim does not wait: only its answer tells when the next job is due.
         wait: float | None = 0.0
-        while wait is not None and not self._shutdown.requested:
+        while wait is not None and not self._shutdown.requested and self.left != 0:
             if not self._slots.free:
                 await self._slots.wait_free(unless=lambda: self._shutdown.requested)
                 continue
@@ -114,11 +117,24 @@ class Claimer:
                 pause = partial(self._clock.sleep, claim.alone_for)
                 await race(self._leases.wait_empty, pause, self._shutdown.draining.wait)
             wait = self._next_wait(request, claim)
+        await self._end_after_last_job()
 
     @property
     def _only_away(self) -> bool:
         """Whether a burst has nothing left to wait for but queues that cannot be reached."""
         return bool(self._burst and self._retry.queues_away and not self._leases)
+
+    async def _end_after_last_job(self) -> None:
+        """After the last of `max_jobs`, let the jobs end, however long they take, and stop the worker."""
+        if self.left != 0 or self._shutdown.requested:
+            return
+        logger.info(
+            "the worker has claimed as many jobs as max_jobs allows, and stops when they have ended",
+            extra={"event": "last_job_claimed"},
+        )
+        await race(self._slots.wait_idle, self._shutdown.draining.wait)
+        if not self._shutdown.requested:
+            self._shutdown.request()
 
     async def end_after_stop(self) -> None:
         """Wait until the worker is stopped, and end a claim that is under way for too long after that."""
@@ -145,6 +161,9 @@ class Claimer:
     def _begin(self, leases: list[Lease], start: Callable[[Lease], None], give_back: Callable[[Lease], None]) -> None:
         for lease in leases:
             (give_back if self._shutdown.requested else start)(lease)
+        if self.left is not None:
+            # A request whose answer was lost is answered again with all that it was granted.
+            self.left = max(0, self.left - len(leases))
 
     async def _claim(self, request: ClaimRequest, wait: float) -> Claim:
         """Claim, after waiting up to `wait` seconds for something to claim; repeat it while the broker is away."""
@@ -251,7 +270,7 @@ class Claimer:
             worker_id=self._worker_id,
             queues=self._queues,
             # Nothing is claimed in advance: the job would wait here on its lease while another worker may be idle.
-            limit=self._slots.free,
+            limit=self._slots.free if self.left is None else min(self._slots.free, self.left),
             lease=self._lease,
             # A repetition keeps the id: a broker that has answered the lost request returns the same leases again.
             request_id=new_id(),

@@ -69,6 +69,9 @@ class Worker:
             at most. The default is a third of `lease`, or 5 if the broker has no signals.
         max_stuck: Slots that may be stuck, which means that their tasks go on although they were interrupted at least 5
             seconds ago; with this number the worker drains and raises `TooManyStuck`. All slots when None.
+        max_jobs: Jobs after which the worker ends: it claims no more, and lets those that run end, however long they
+            take. Then a supervisor starts another one, and memory that tasks do not free is given back. None is no
+            limit.
         log_jobs: Which ends of jobs get a line in the log: `all`; `failed`, without those that completed; `none`; or
             `auto`, which is all, but at most 100 completed and 100 failed jobs in a second, and a line for the others.
         burst: End as soon as no job is due and none is running, or the broker is away for a lease; fire no crons.
@@ -91,6 +94,7 @@ class Worker:
         grace: float = 25.0,
         poll: float | None = None,
         max_stuck: int | None = None,
+        max_jobs: int | None = None,
         log_jobs: LogJobs = "auto",
         burst: bool = False,
         handle_signals: bool = True,
@@ -105,6 +109,8 @@ class Worker:
             number("poll", poll, 0.01, 3600)
         if max_stuck is not None:
             whole("max_stuck", max_stuck, 1, concurrency)
+        if max_jobs is not None:
+            whole("max_jobs", max_jobs, 1, 10**9)
         self.app = app
         self.id = default_id() if id is None else check_name("worker id", id)
         self.queues = select_queues(app, queues)
@@ -145,7 +151,7 @@ class Worker:
             on_stuck=self._tell_stuck,
         )
         self._runner = Runner(runtime, self._settler, self._cron.jobs, self._overruns)
-        self._claimer = Claimer(runtime, poll=poll, burst=burst)
+        self._claimer = Claimer(runtime, poll=poll, burst=burst, max_jobs=max_jobs)
         self._heartbeat = Heartbeat(runtime, max_block=max_block)
         self._report = WorkerReport(
             runtime, all_queues=queues is None, runner=self._runner, heartbeat=self._heartbeat, overruns=self._overruns
@@ -181,6 +187,11 @@ class Worker:
         """
         await self._outstayed.wait()
         await self._leave()
+
+    @property
+    def has_run_max_jobs(self) -> bool:
+        """Whether it has claimed as many jobs as it may, and ends because of that."""
+        return self._claimer.left == 0
 
     async def run(self) -> None:
         """Run until stopped or, in a burst, until nothing is left to do.

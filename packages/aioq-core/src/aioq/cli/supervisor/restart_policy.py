@@ -10,7 +10,7 @@ from typing import Final
 from aioq.cli.exit_codes import Exit
 from aioq.retry import backoff_delay
 
-__all__ = ["STABLE_AFTER", "Decision", "ProcessExit", "decide", "exit_text", "restart_delay"]
+__all__ = ["AS_PLANNED", "STABLE_AFTER", "Decision", "ProcessExit", "decide", "exit_text", "restart_delay"]
 
 STABLE_AFTER: Final = 10.0
 """Seconds of running after which a process counts as started successfully."""
@@ -20,6 +20,9 @@ FIRST_DELAY: Final = 0.25
 
 MAX_DELAY: Final = 30.0
 """Seconds before a restart at most."""
+
+AS_PLANNED: Final = (Exit.OK, Exit.MAX_JOBS)
+"""Exit codes of a process in which nothing failed."""
 
 NOT_RESTARTED: Final = (Exit.USAGE, Exit.CONFIG)
 """Exit codes with which the next process would end, too."""

@@ -15,7 +15,15 @@ from aioq.cli.signals import SignalReceiver
 from aioq.cli.supervisor.child import Child
 from aioq.cli.supervisor.control_pipe import Order
 from aioq.cli.supervisor.orphans import reap_orphans
-from aioq.cli.supervisor.restart_policy import STABLE_AFTER, Decision, ProcessExit, decide, exit_text, restart_delay
+from aioq.cli.supervisor.restart_policy import (
+    AS_PLANNED,
+    STABLE_AFTER,
+    Decision,
+    ProcessExit,
+    decide,
+    exit_text,
+    restart_delay,
+)
 from aioq.worker.shutdown import Shutdown, race
 
 __all__ = ["Supervisor"]
@@ -96,7 +104,8 @@ class Supervisor:
             started = anyio.current_time()
             ended = await self._run(child)
             # Counted for each process: one that ran for a while has shown that its configuration works.
-            failures = failures + 1 if anyio.current_time() - started < STABLE_AFTER else 0
+            failed = ended.code != Exit.MAX_JOBS and anyio.current_time() - started < STABLE_AFTER
+            failures = failures + 1 if failed else 0
             match decide(ended):
                 case Decision.DONE:
                     self._note_end(ended)
@@ -123,12 +132,12 @@ class Supervisor:
             if self._shutdown.requested:  # while the process was being started
                 child.send(Order.ABORT if self._shutdown.aborting.is_set() else Order.DRAIN)
             code = await process.wait()
-        level = logging.INFO if code == Exit.OK else logging.WARNING
+        level = logging.INFO if code in AS_PLANNED else logging.WARNING
         logger.log(level, "%s (pid %d) %s", child.name, pid, exit_text(code), extra={"event": "process_ended"})
         return code
 
     def _note_end(self, ended: ProcessExit) -> None:
-        if ended.code != Exit.OK and self._code == Exit.OK:
+        if ended.code not in AS_PLANNED and self._code == Exit.OK:
             self._code = Exit.FAILED
 
     def _give_up(self, child: Child, ended: ProcessExit) -> None:
