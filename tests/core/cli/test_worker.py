@@ -72,6 +72,14 @@ def test_worker_missing_uvloop_says_what_to_install(project: Project, monkeypatc
     assert outcome == (78, "", 'aioq: uvloop is not installed; run: pip install "aioq-core[uvloop]"\n')
 
 
+def test_worker_missing_watchfiles_says_what_to_install(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--reload` without watchfiles prints the pip command, and starts nothing."""
+    project.write("tasks.py", TASKS)
+    monkeypatch.setitem(sys.modules, "watchfiles", None)
+    outcome = project.aioq("worker", "tasks:app", "--reload")
+    assert outcome == (78, "", 'aioq: watchfiles is not installed; run: pip install "aioq-core[reload]"\n')
+
+
 def test_worker_memory_broker_logs_warning(project: Project, caplog: pytest.LogCaptureFixture) -> None:
     """No other process can reach the worker, and one line says so."""
     project.write("tasks.py", TASKS)

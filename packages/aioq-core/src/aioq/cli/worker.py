@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from typing import Final, cast, get_args
@@ -27,6 +28,7 @@ from aioq.cli.process import (
     own_command_line,
     task_thread_pool,
 )
+from aioq.cli.reload import run_and_reload
 from aioq.cli.signals import IGNORED, SignalReceiver, ignore
 from aioq.cli.supervisor import ControlPipe, Supervisor
 from aioq.errors import TooManyStuck
@@ -94,6 +96,11 @@ def register(commands: Commands) -> None:
         help="exit as soon as no job is due or running, or the broker is away for a lease; fire no crons",
     )
     parser.add_argument(
+        "--reload", action="store_true",
+        help="for development: start again when a Python file below the current folder changes; running jobs are given "
+        "back",
+    )  # fmt: skip
+    parser.add_argument(
         "--loop", choices=("asyncio", "uvloop"), default="asyncio", help="event loop to use; %(default)s by default"
     )
     add_log_level(parser)
@@ -116,12 +123,20 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError('uvloop is not installed; run: pip install "aioq-core[uvloop]"', Exit.CONFIG)
     if not 1 <= arguments.processes <= MAX_PROCESSES:
         raise CommandError(f"worker: --processes must be between 1 and {MAX_PROCESSES}, got {arguments.processes}")
+    if arguments.reload:
+        configure_logging(arguments.log_level, arguments.log_format)
+        return run_and_reload(_reloaded(cast("list[str]", arguments.words)))
     if arguments.child is not None:
         return _run_here(arguments, ControlPipe.from_stdin())
     if arguments.processes == 1:
         return _run_here(arguments, None)
     configure_logging(arguments.log_level, arguments.log_format)
     return anyio.run(_supervisor(arguments).run)
+
+
+def _reloaded(words: Sequence[str]) -> list[str]:
+    """Return the command line of the worker that is started again and again: its jobs do not hold up a change."""
+    return own_command_line(words, [*(word for word in words if word != "--reload"), "--grace", "0"])
 
 
 def _supervisor(arguments: argparse.Namespace) -> Supervisor:
