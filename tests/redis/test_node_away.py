@@ -194,7 +194,8 @@ async def test_running_worker_goes_on_with_other_queues(
         await joined(caplog)
         await work.ran(await work.enqueue(*scene.queues, prefix="after"))
     assert set(work.runs.values()) == {1}
-    (_, lost), (_, again) = outages(caplog)
+    # On a busy machine the cluster may think for a moment that another of its nodes is away, too.
+    lost, again = (text for _, text in outages(caplog) if text.startswith(f"queues {scene.away} "))
     assert lost.startswith(f"queues {scene.away} cannot be reached, other queues go on: ")
     assert f"node 127.0.0.1:{scene.node.port}: " in lost
     assert again.startswith(f"queues {scene.away} can be reached again after ")
