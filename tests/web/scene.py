@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from aioq.cron.definition import define, version_of
 from aioq.model.cron import TickRecord, TickStatus
 from aioq.model.job import ClaimRequest, Completed, Failed, Failure, Lease, Retried
 from aioq.model.statistics import BUCKETS, Count, JobOutcome, Step, period_of
-from aioq.model.workers import WorkerInfo
+from aioq.model.workers import RunInfo, WorkerInfo, first_runs
 from aioq.testing import VirtualClock
 
 __all__ = ["new_scene"]
@@ -67,11 +68,21 @@ async def _fill(app: Aarq, clock: VirtualClock) -> None:
         worker = WorkerInfo(
             id=name, queues=queues, concurrency=slots, running=running, hostname=name.rpartition("-")[0],
             pid=int(name.rpartition("-")[2]), started_at=NOW - 15_000, app=app.name,
+            runs=first_runs(_runs(running)), stuck=int(running > 6), memory=96 * 2**20, loop_lag=0.004, version="0.5.0",
         )  # fmt: skip
         await broker.heartbeat(worker, ttl=86_400)
     counts = [count for queue, task, rate in TASKS for count in _counts(queue, task, rate)]
     for number, start in enumerate(range(0, len(counts), 100), 1):
         await broker.add_counts(counts[start : start + 100], reporter="scene", number=number)
+
+
+def _runs(number: int) -> Iterator[RunInfo]:
+    """Yield runs, of which the oldest is stuck if they are many."""
+    for n in range(number):
+        yield RunInfo(
+            job_id=f"charge_card-{n:02}", queue="payments", task="shop.charge_card", attempt=1,
+            since=NOW - 400 / (n + 1), stuck=number > 6 and not n,
+        )  # fmt: skip
 
 
 async def _jobs(app: Aarq, clock: VirtualClock) -> None:

@@ -8,6 +8,9 @@ __all__ = ["workers"]
 
 MAX_SHOWN = 200
 
+RUNS_SHOWN = 5
+"""Runs of a worker that are shown, the oldest."""
+
 
 async def workers(view: View) -> Page:
     """Show the workers that are up: those with stuck slots first, then the oldest."""
@@ -19,5 +22,6 @@ async def workers(view: View) -> Page:
         "taken": sum(worker.running for worker in rows),
         "slots": sum(worker.concurrency for worker in rows),
         "kept": found is not None,
+        "runs_shown": RUNS_SHOWN,
     }
     return Page("workers.html", "Workers", values)
