@@ -18,9 +18,6 @@ __all__ = ["VirtualClock"]
 HOPS = 50
 """Rounds of the event loop that woken tasks get before time moves on."""
 
-QUIET = 2
-"""Rounds in a row without a runnable task, if the loop shows them, after which `settle` returns."""
-
 _ROUNDING = 1e-6
 """Error of sums of wall times in seconds, because they are large floats."""
 
@@ -68,7 +65,7 @@ class VirtualClock:
             # Never back: a step of the wall clock may put the moment of a watcher into the past.
             self._monotonic = max(self._monotonic, wake)
             self._sleepers.ring(self._monotonic)
-            self._watchers.ring(self.time())
+            self._watchers.ring(self._base + self._monotonic)
             await self.settle()
         self._monotonic = max(self._monotonic, target)
 
@@ -91,12 +88,10 @@ class VirtualClock:
             for _ in range(HOPS):
                 await checkpoint()
             return
-        quiet = 0
         for _ in range(HOPS):
-            # A checkpoint takes several times as long, and a virtual day has sixty thousand of these rounds.
+            # A checkpoint takes several times as long, and a virtual day has forty thousand of these rounds.
             await _next_round()
-            quiet = 0 if runnable else quiet + 1
-            if quiet == QUIET:
+            if not runnable:
                 return
 
     def _next_wake(self) -> float:

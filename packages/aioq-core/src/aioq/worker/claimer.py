@@ -61,6 +61,9 @@ class Claimer:
     def __init__(self, runtime: Runtime, *, poll: float | None, burst: bool, max_jobs: int | None = None) -> None:
         self._broker = runtime.app.broker
         self._worker_id = runtime.worker_id
+        # A prefix and a count: a random id for each claim would take longer than the rest of the request.
+        self._prefix = new_id()
+        self._asked = 0
         self._queues = runtime.queues
         self._lease = runtime.lease
         self._burst = burst
@@ -266,6 +269,7 @@ class Claimer:
         return claim
 
     def _request(self, cleared: int) -> ClaimRequest:
+        self._asked += 1
         return ClaimRequest(
             worker_id=self._worker_id,
             queues=self._queues,
@@ -273,7 +277,7 @@ class Claimer:
             limit=self._slots.free if self.left is None else min(self._slots.free, self.left),
             lease=self._lease,
             # A repetition keeps the id: a broker that has answered the lost request returns the same leases again.
-            request_id=new_id(),
+            request_id=f"{self._prefix}-{self._asked}",
             # Leases, not taken slots: a crash counts against each job whose outcome is not written yet, so a suspect
             # must not start beside one.
             running=len(self._leases) - cleared,

@@ -147,7 +147,9 @@ class TickLedgerRole(MemoryRole):
         return entry.history.newest(limit) if entry else []
 
     def _entry(self, key: CronKey, now: float) -> LedgerEntry:
-        entry = self._entries.setdefault(key, LedgerEntry(key))
+        entry = self._entries.get(key)
+        if entry is None:
+            entry = self._entries[key] = LedgerEntry(key)
         entry.touched_at = now
         return entry
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Generator, Iterable
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractContextManager, suppress
+from types import TracebackType
 from typing import TypeAlias
 
 import anyio
@@ -19,36 +20,23 @@ __all__ = ["Waiters"]
 Name: TypeAlias = str | JobKey
 """What is waited for: a queue, or a job."""
 
+Waits: TypeAlias = defaultdict[tuple[str, Name], dict[anyio.CancelScope, asyncio.AbstractEventLoop | None]]
+
 
 class Waiters:
     """Waits by kind and name; waking a name ends every wait for it."""
 
     def __init__(self) -> None:
         # Each wait is the scope around it, and has its event loop.
-        self._waits: defaultdict[tuple[str, Name], dict[anyio.CancelScope, asyncio.AbstractEventLoop | None]] = (
-            defaultdict(dict)
-        )
+        self._waits: Waits = defaultdict(dict)
         self._aborts: dict[str, MemoryObjectSendStream[CancelledRun]] = {}
 
-    @contextmanager
-    def waiting(self, kind: str, names: Iterable[Name]) -> Generator[anyio.CancelScope]:
-        """Yield a scope around the block, which is cancelled as soon as one of `names` is woken.
+    def waiting(self, kind: str, names: Iterable[Name]) -> AbstractContextManager[anyio.CancelScope]:
+        """Return a scope around a block, which is cancelled as soon as one of `names` is woken.
 
         The block sleeps for as long as it would wait. So a wait that nothing ends costs no more than the sleep.
         """
-        scope, loop = anyio.CancelScope(), _running_loop()
-        keys = [(kind, name) for name in names]
-        for key in keys:
-            self._waits[key][scope] = loop
-        try:
-            with scope:
-                yield scope
-        finally:
-            for key in keys:
-                # Names are jobs, too: dicts that are empty again would add up.
-                del self._waits[key][scope]
-                if not self._waits[key]:
-                    del self._waits[key]
+        return _Wait(self._waits, [(kind, name) for name in names])
 
     def wake(self, kind: str, name: Name) -> None:
         """End all waits for `name`."""
@@ -79,6 +67,31 @@ class Waiters:
             # A worker of the same id may have subscribed since.
             if self._aborts.get(worker_id) is send:
                 del self._aborts[worker_id]
+
+
+class _Wait:
+    """A scope that is listed under its keys while its block runs. A generator would take twice as long."""
+
+    def __init__(self, waits: Waits, keys: list[tuple[str, Name]]) -> None:
+        self._waits = waits
+        self._keys = keys
+        self._scope = anyio.CancelScope()
+
+    def __enter__(self) -> anyio.CancelScope:
+        loop = _running_loop()
+        for key in self._keys:
+            self._waits[key][self._scope] = loop
+        return self._scope.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        for key in self._keys:
+            # Names are jobs, too: dicts that are empty again would add up.
+            del self._waits[key][self._scope]
+            if not self._waits[key]:
+                del self._waits[key]
+        return self._scope.__exit__(kind, error, traceback)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

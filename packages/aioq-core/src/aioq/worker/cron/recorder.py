@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 
 import anyio
 
-from aioq.clock import BrokerClock, Clock, wait_until
+from aioq.clock import BrokerClock, Clock, pass_time
 from aioq.cron import CronEntry
 from aioq.cron.misfire import NotFired
 from aioq.cron.options import WAITING_POLICIES
@@ -57,7 +57,8 @@ class Recorder:
         self._broker_clock = broker_clock
         self._pending: dict[RecordKey, TickRecord] = {}
         self._arrived = anyio.Event()
-        self._urgent = anyio.Event()
+        self._urgent = False
+        self._gathering: anyio.CancelScope | None = None
         self._batch_size = BATCH_SIZE
         self._dropped = 0
 
@@ -93,7 +94,9 @@ class Recorder:
             error=error,
         )
         if entry.unique and entry.options.overlap in WAITING_POLICIES:
-            self._urgent.set()
+            self._urgent = True
+            if self._gathering is not None:
+                self._gathering.cancel()
 
     def not_run(self, entry: CronEntry, tick: datetime, error: str, reason: TickReason) -> None:
         """Record that this worker won a tick and did not run it."""
@@ -128,10 +131,10 @@ class Recorder:
         """Write records as they arrive, until cancelled."""
         while True:
             await self._arrived.wait()
-            await wait_until(self._urgent, self._clock, GATHER_TIME)
+            await self._gather()
             # Renewed before the write: what arrives during it has to start the next round.
             self._arrived = anyio.Event()
-            self._urgent = anyio.Event()
+            self._urgent = False
             while self._pending:
                 try:
                     await self._write()
@@ -139,6 +142,13 @@ class Recorder:
                     await self._retry.repeat(self._write, after=error)
             self._batch_size = BATCH_SIZE
             self._log_dropped()
+
+    async def _gather(self) -> None:
+        """Let records arrive for some time, which an urgent one ends."""
+        with anyio.CancelScope() as self._gathering:
+            if not self._urgent:
+                await pass_time(self._clock, GATHER_TIME)
+        self._gathering = None
 
     async def close(self) -> None:
         """Write what has gathered, without retries."""
