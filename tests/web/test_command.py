@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -104,6 +104,14 @@ def test_web_serves_an_app_on_a_server(tmp_path: Path, redis_url: str, namespace
         assert httpx.get(f"{url}/crons").status_code == 200
 
 
+@pytest.fixture
+def forget_shop() -> Iterator[None]:
+    """Forget the module of a test: other tests have modules of this name."""
+    yield
+    sys.modules.pop("shop", None)
+
+
+@pytest.mark.usefixtures("forget_shop")
 @pytest.mark.parametrize(
     ("words", "text"),
     [
