@@ -257,12 +257,34 @@ async def test_worker_start_stop_and_outage_are_events(app: Aarq, clock: Virtual
         await clock.advance(20)
         broker.come_up()
         await clock.advance(5)
+    facts = [fact for fact in facts if fact.event is not WorkerEvent.REPORTED]
     started, began, ended, stopped = facts
     assert [fact.event.value for fact in facts] == ["worker_started", "outage_began", "outage_ended", "worker_stopped"]
     assert (started.worker_id, started.queues) == ("w1", ("default",))
     assert began.reason
     assert ended.duration == pytest.approx(ended.at - began.at, abs=2)
     assert stopped.duration == 27
+
+
+async def test_worker_report_is_an_event(app: Aarq, clock: VirtualClock, broker: FlakyBroker) -> None:
+    """A worker tells what it reports of itself with each heartbeat, also while the broker is away."""
+    facts = list[WorkerFact]()
+    app.on(WorkerEvent.REPORTED, facts.append)
+    hold = Hold(app)
+    await hold.task.enqueue()
+    async with working(app, clock=clock, id="w1", concurrency=3, lease=30):
+        await clock.advance(11)
+        assert len(facts) == 2
+        latest = facts[-1].info
+        assert latest is not None
+        assert (latest.id, latest.concurrency, latest.running) == ("w1", 3, 1)
+        assert latest in await broker.list_workers()
+        broker.go_down()
+        await clock.advance(30)
+        assert len(facts) > 10
+        broker.come_up()
+        hold.release.set()
+    assert {(fact.worker_id, fact.queues, fact.stuck) for fact in facts} == {("w1", ("default",), 0)}
 
 
 async def test_stuck_slot_is_an_event(app: Aarq, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:

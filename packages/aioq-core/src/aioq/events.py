@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 from msgspec import Struct
 
 from aioq.model.job import Failure, Lease, NewJob
+from aioq.model.workers import WorkerInfo
 
 __all__ = [
     "OUTCOMES",
@@ -80,6 +81,9 @@ class WorkerEvent(StrEnum):
     """What happened to a worker."""
 
     STARTED = "worker_started"
+    REPORTED = "worker_reported"
+    """It describes itself for the broker's list of workers: when it starts, three times per lease, and in an outage at
+    each attempt to reach the broker."""
     STOPPED = "worker_stopped"
     STUCK = "worker_stuck"
     """The task of a job goes on 5 seconds after it was interrupted, and keeps its slot."""
@@ -168,6 +172,8 @@ class WorkerFact(Struct, frozen=True, kw_only=True):
     duration: float | None = None
     """Seconds that the outage lasted, or for which the worker was up."""
     reason: str = ""
+    info: WorkerInfo | None = None
+    """What the worker reports of itself."""
 
 
 Fact: TypeAlias = JobFact | TickFact | WorkerFact

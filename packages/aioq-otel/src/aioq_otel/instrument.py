@@ -40,4 +40,6 @@ def instrument(
     app.on(TickEvent.FIRED, tracing.on_fired)
     app.on(JobEvent, metrics.on_job)
     app.on(TickEvent, metrics.on_tick)
-    app.on(WorkerEvent, metrics.on_worker)
+    for event in WorkerEvent:
+        if event is not WorkerEvent.REPORTED:
+            app.on(event, metrics.on_worker)

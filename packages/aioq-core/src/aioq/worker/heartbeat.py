@@ -13,6 +13,7 @@ import anyio
 from aioq.clock import SystemClock
 from aioq.conformance import supports
 from aioq.errors import BrokerUnavailable, PartlyUnavailable
+from aioq.events import WorkerEvent, WorkerFact
 from aioq.model.job import Lease
 from aioq.model.workers import WorkerInfo
 from aioq.protocols import LeaseKeeper, ThreadedLeases, WorkerRegistry
@@ -49,6 +50,7 @@ class Heartbeat:
     def __init__(self, runtime: Runtime, *, max_block: float) -> None:
         self._broker = runtime.app.broker
         self._counts = runtime.app.counts
+        self._events = runtime.app.events
         self._retry = runtime.retry
         self._leases = runtime.leases
         self._clock = runtime.clock
@@ -87,8 +89,19 @@ class Heartbeat:
     async def _register(self, registry: WorkerRegistry, info: Callable[[], WorkerInfo]) -> None:
         while True:
             # It lives as long as a lease: a worker that lost its leases must not be listed as up.
-            await self._retry.call(lambda: registry.heartbeat(info(), ttl=self._lease))
+            await self._retry.call(lambda: registry.heartbeat(self._described(info), ttl=self._lease))
             await self._clock.sleep(self._lease / 3)
+
+    def _described(self, info: Callable[[], WorkerInfo]) -> WorkerInfo:
+        """Return what the worker reports now, and fire its event."""
+        worker = info()
+        if WorkerEvent.REPORTED in self._events.listeners:
+            fact = WorkerFact(
+                event=WorkerEvent.REPORTED, worker_id=worker.id, at=self._clock.time(), queues=worker.queues,
+                stuck=worker.stuck, info=worker,
+            )  # fmt: skip
+            self._events.fire(fact)
+        return worker
 
     async def _report_counts(self) -> None:
         with self._counts.reported_by_worker():
