@@ -39,8 +39,8 @@ WORKERS = "6"
 """Processes that share the tests: four more than a small machine has cores, because most of a test is waiting."""
 GROUPS = nox.project.load_toml(ROOT / "pyproject.toml")
 CORE, CRON, REDIS, UMBRELLA = "aioq-core", "aioq-cron", "aioq-redis", "aioq"
-OTEL, WEB = "aioq-otel", "aioq-web"
-DISTRIBUTIONS = [CORE, CRON, OTEL, REDIS, WEB, UMBRELLA]
+OTEL, PROMETHEUS, WEB = "aioq-otel", "aioq-prometheus", "aioq-web"
+DISTRIBUTIONS = [CORE, CRON, OTEL, PROMETHEUS, REDIS, WEB, UMBRELLA]
 MEMORY = [str(path) for path in sorted(ROOT.glob("tests/contract/test_memory*.py"))]
 ASYNCIO_ONLY = ["-k", "not trio"]
 """Trio is no part of Python, and our packages do not depend on it."""
@@ -50,7 +50,7 @@ WHOLE = ["--ignore=tests/packaging/third_party"]
 """The tests of the packages of third parties are run by `plugins`, where these are installed."""
 
 LOWEST = [
-    *("tests/core", "tests/cron", "tests/redis/client", *MEMORY, "tests/contract/test_redis.py"),
+    *("tests/core", "tests/cron", "tests/prometheus", "tests/redis/client", *MEMORY, "tests/contract/test_redis.py"),
     # Clusters and other groups of servers depend on no release of a dependency, and take minutes.
     *("--ignore=tests/redis/client/test_cluster.py", "--ignore=tests/redis/client/test_sentinel.py"),
     *("--ignore=tests/redis/client/test_replication.py", *ASYNCIO_ONLY),
@@ -223,7 +223,7 @@ def use(session: nox.Session, dist: Path, extra: str) -> Path:
 @nox.session(python=USUAL)
 def lint(session: nox.Session) -> None:
     """Style, spelling, which package may import which, and the files of the public forge."""
-    install(session, *group("lint"), *editable(CORE, CRON, OTEL, REDIS, WEB))
+    install(session, *group("lint"), *editable(*DISTRIBUTIONS[:-1]))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports", "--no-logo")
@@ -259,7 +259,7 @@ def latest(session: nox.Session) -> None:
 @nox.parametrize("name", DISTRIBUTIONS, ids=DISTRIBUTIONS)
 def isolated(session: nox.Session, name: str) -> None:
     """A distribution with nothing but what it declares: all of it can be imported, and it works."""
-    siblings = {CORE: [], CRON: [CORE], OTEL: [CORE], REDIS: [CORE], WEB: [CORE], UMBRELLA: [CORE, REDIS]}[name]
+    siblings = {CORE: [], UMBRELLA: [CORE, REDIS]}.get(name, [CORE])
     install(session, *paths(name, *siblings))
     session.run("python", "-I", "tests/packaging/isolation.py", name)
     if name == CORE:
@@ -282,7 +282,7 @@ def plugins(session: nox.Session) -> None:
 @nox.session(python=SUPPORTED[0], venv_backend="uv")
 def lowest(session: nox.Session) -> None:
     """The tests of the packages with the oldest release of each dependency that they allow."""
-    ours = [CORE, CRON, REDIS]
+    ours = [CORE, CRON, PROMETHEUS, REDIS]
     direct = {name_of(line) for name in ours for line in requirements(name)}
     lock = Path(without_hashes(session))
     pins = [line for line in lock.read_text("utf-8").splitlines() if name_of(line) not in direct]

@@ -13,11 +13,17 @@ SOURCES = {
     "aioq": "aioq-core",
     "aioq_cron": "aioq-cron",
     "aioq_otel": "aioq-otel",
+    "aioq_prometheus": "aioq-prometheus",
     "aioq_redis": "aioq-redis",
     "aioq_web": "aioq-web",
 }
 PATHS = sorted(
-    set(re.findall(r"`((?:aioq|aioq_cron|aioq_otel|aioq_redis|aioq_web)/[\w/]+(?:\.py)?|lua/[\w/]+\.lua)`", PAGE))
+    set(
+        re.findall(
+            r"`((?:aioq|aioq_cron|aioq_otel|aioq_prometheus|aioq_redis|aioq_web)/[\w/]+(?:\.py)?|lua/[\w/]+\.lua)`",
+            PAGE,
+        )
+    )
 )
 
 

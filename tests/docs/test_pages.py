@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from aioq_prometheus import exposition
 from tests.docs.fences import PAGES, ROOT, fences
 from tests.docs.reader import Reader
 from tests.servers import RedisServer
@@ -40,7 +42,13 @@ def logging_as_before() -> Iterator[None]:
     root.setLevel(level)
 
 
-@pytest.mark.usefixtures("logging_as_before")
+@pytest.fixture
+def own_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the page have a global registry of metrics that no other page has used."""
+    monkeypatch.setattr(exposition, "REGISTRY", CollectorRegistry(auto_describe=True))
+
+
+@pytest.mark.usefixtures("logging_as_before", "own_metrics")
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("page", PAGES, ids=STEM.get)
 async def test_page_runs_as_shown(

@@ -12,6 +12,7 @@ import pytest
 import aioq
 import aioq_cron
 import aioq_otel
+import aioq_prometheus
 import aioq_redis
 import aioq_web
 from aioq import TaskOptions, context, cron, errors, protocols, testing
@@ -38,7 +39,9 @@ def documented() -> set[object]:
 
 
 @pytest.mark.parametrize(
-    "package", [aioq, aioq_cron, aioq_otel, aioq_redis, aioq_web, testing], ids=lambda package: package.__name__
+    "package",
+    [aioq, aioq_cron, aioq_otel, aioq_prometheus, aioq_redis, aioq_web, testing],
+    ids=lambda package: package.__name__,
 )
 def test_reference_has_public_names(package: ModuleType) -> None:
     """The page documents every exported name of a package."""

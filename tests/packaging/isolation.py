@@ -106,6 +106,24 @@ def spans() -> None:
     assert len(app.instruments) == 2
 
 
+def metrics() -> None:
+    """Instrument an app, enqueue a job, and render the metrics."""
+    import aioq_prometheus
+    from aioq import Aarq
+
+    app = Aarq("memory://")
+
+    @app.task(name="t")
+    async def task(ctx: object) -> None: ...
+
+    async def play() -> bytes:
+        async with app:
+            await task.enqueue()
+            return await aioq_prometheus.exporter(app).render()
+
+    assert b'aioq_jobs_enqueued_total{queue="default",task="t"} 1.0' in anyio.run(play)
+
+
 def suites() -> None:
     """Find the suites and machines that the brokers of third parties must pass."""
     from aioq import testing
@@ -135,6 +153,7 @@ CASES = {
     "aioq-otel": Case(
         ("aioq_otel",), ("aioq_cron", "aioq_redis", "croniter", "opentelemetry.sdk", "pytest"), (job, spans)
     ),
+    "aioq-prometheus": Case(("aioq_prometheus",), ("aioq_cron", "aioq_redis", "croniter", "pytest"), (job, metrics)),
     "aioq-redis": Case(("aioq_redis",), ("aioq_cron", "croniter", "redis", "pytest"), (job, redis)),
     "aioq-web": Case(("aioq_web",), ("aioq_cron", "aioq_redis", "croniter", "redis", "pytest"), (job, pages)),
     "aioq": Case(("aioq", "aioq_redis"), ("aioq_cron", "croniter", "redis", "pytest"), (job, redis)),

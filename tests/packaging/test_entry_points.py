@@ -31,7 +31,9 @@ def test_only_the_core_has_a_command() -> None:
     assert (point.value, point.dist and point.dist.name) == ("aioq.cli:main", "aioq-core")
 
 
-@pytest.mark.parametrize("name", ["aioq", "aioq-core", "aioq-cron", "aioq-otel", "aioq-redis", "aioq-web"])
+@pytest.mark.parametrize(
+    "name", ["aioq", "aioq-core", "aioq-cron", "aioq-otel", "aioq-prometheus", "aioq-redis", "aioq-web"]
+)
 def test_installed_metadata_is_complete(name: str) -> None:
     """The metadata have a description, the licence and the supported Pythons."""
     metadata = distribution(name).metadata

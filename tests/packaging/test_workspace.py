@@ -60,7 +60,7 @@ def test_umbrella_pins_its_parts() -> None:
     assert requirements("aioq", "web").keys() == {"aioq-web"}
 
 
-@pytest.mark.parametrize("distribution", ["aioq-cron", "aioq-otel", "aioq-redis", "aioq-web"])
+@pytest.mark.parametrize("distribution", ["aioq-cron", "aioq-otel", "aioq-prometheus", "aioq-redis", "aioq-web"])
 def test_satellite_requires_core_of_its_minor_version(distribution: str) -> None:
     """A satellite works with its own core and later ones of its minor version, and with no other."""
     major, minor, patch = map(int, VERSION.split("."))
@@ -74,7 +74,7 @@ def test_satellite_requires_core_of_its_minor_version(distribution: str) -> None
 def test_distributions_have_the_same_build_hook() -> None:
     """Each distribution that requires another has a copy of the hook, which its sdist needs."""
     hooks = {path.parent.name: path.read_text("utf-8") for path in ROOT.glob("packages/*/hatch_build.py")}
-    assert hooks.keys() == {"aioq", "aioq-cron", "aioq-otel", "aioq-redis", "aioq-web"}
+    assert hooks.keys() == {"aioq", "aioq-cron", "aioq-otel", "aioq-prometheus", "aioq-redis", "aioq-web"}
     assert len(set(hooks.values())) == 1
 
 

@@ -13,11 +13,12 @@ from packaging.requirements import Requirement
 __all__ = ["CODE", "DISTRIBUTIONS", "ROOT", "metadata", "requirements", "settings"]
 
 ROOT = Path(__file__).parents[2]
-DISTRIBUTIONS = ("aioq", "aioq-core", "aioq-cron", "aioq-otel", "aioq-redis", "aioq-web")
+DISTRIBUTIONS = ("aioq", "aioq-core", "aioq-cron", "aioq-otel", "aioq-prometheus", "aioq-redis", "aioq-web")
 CODE = {
     "aioq-core": "aioq",
     "aioq-cron": "aioq_cron",
     "aioq-otel": "aioq_otel",
+    "aioq-prometheus": "aioq_prometheus",
     "aioq-redis": "aioq_redis",
     "aioq-web": "aioq_web",
 }

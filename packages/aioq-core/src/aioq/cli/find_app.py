@@ -25,7 +25,7 @@ PATH: Final = r"\w+(\.\w+)*(:\w+(\.\w+)*)?"
 
 LIKE_URL: Final = re.compile(r"@|^[A-Za-z][A-Za-z0-9+.-]+:/")
 
-OWN_PACKAGES: Final = ("aioq", "aioq_cron", "aioq_otel", "aioq_redis", "aioq_web", "importlib")
+OWN_PACKAGES: Final = ("aioq", "aioq_cron", "aioq_otel", "aioq_prometheus", "aioq_redis", "aioq_web", "importlib")
 """Packages whose lines are not the cause of a failed import."""
 
 MAX_NAMES: Final = 5

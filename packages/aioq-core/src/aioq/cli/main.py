@@ -22,7 +22,7 @@ from aioq.errors import AioqError
 
 __all__ = ["main", "versions"]
 
-DISTRIBUTIONS: Final = ("aioq-core", "aioq-cron", "aioq-otel", "aioq-redis", "aioq-web")
+DISTRIBUTIONS: Final = ("aioq-core", "aioq-cron", "aioq-otel", "aioq-prometheus", "aioq-redis", "aioq-web")
 
 
 @dataclass(frozen=True, slots=True)

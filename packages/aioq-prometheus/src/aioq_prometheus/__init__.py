@@ -1,0 +1,8 @@
+"""Exports what an app does to Prometheus: `instrument` counts and measures, `metrics_app` answers the server."""
+
+from aioq_prometheus.asgi import metrics_app as metrics_app
+from aioq_prometheus.exposition import PrometheusExporter as PrometheusExporter
+from aioq_prometheus.exposition import exporter as exporter
+from aioq_prometheus.exposition import instrument as instrument
+
+__all__ = ["PrometheusExporter", "exporter", "instrument", "metrics_app"]
