@@ -15,7 +15,7 @@ import aioq_otel
 import aioq_prometheus
 import aioq_redis
 import aioq_web
-from aioq import TaskOptions, context, cron, errors, protocols, testing
+from aioq import TaskOptions, context, cron, errors, exporters, protocols, testing
 from aioq.model import cron as ticks
 from aioq.model import health as findings
 from aioq.model import job, states
@@ -50,7 +50,7 @@ def test_reference_has_public_names(package: ModuleType) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", [context, cron, errors, findings, job, protocols, ticks], ids=lambda module: module.__name__
+    "module", [context, cron, errors, exporters, findings, job, protocols, ticks], ids=lambda module: module.__name__
 )
 def test_reference_has_modules_for_third_parties(module: ModuleType) -> None:
     """The page documents the modules with which brokers and schedulers are written."""

@@ -16,6 +16,7 @@ from aioq.protocols import Broker
 
 __all__ = [
     "BROKERS",
+    "EXPORTERS",
     "SCHEDULERS",
     "broker_from_url",
     "chosen_broker",
@@ -26,6 +27,7 @@ __all__ = [
 
 BROKERS: Final = "aioq.brokers"
 SCHEDULERS: Final = "aioq.schedulers"
+EXPORTERS: Final = "aioq.exporters"
 
 # The core names one broker package here, because the hint is needed while the package is missing.
 _INSTALL: Final = {

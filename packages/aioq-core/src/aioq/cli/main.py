@@ -17,7 +17,7 @@ from aioq.cli.arguments import Commands
 from aioq.cli.exit_codes import CommandError, Exit, exit_for
 from aioq.cli.extensions import COMMAND_GROUP, extension_names, list_extension, register_extension
 from aioq.cli.output import print_err, print_out, redact
-from aioq.discovery import BROKERS, SCHEDULERS
+from aioq.discovery import BROKERS, EXPORTERS, SCHEDULERS
 from aioq.errors import AioqError
 
 __all__ = ["main", "versions"]
@@ -157,8 +157,9 @@ def versions() -> str:
 
 
 def _extending() -> list[str]:
-    """Return the names of other distributions that provide a broker, a scheduler or a command, sorted."""
-    points = [point for group in (BROKERS, SCHEDULERS, COMMAND_GROUP) for point in entry_points(group=group)]
+    """Return the names of other distributions that extend aioq by an entry point, sorted."""
+    groups = (BROKERS, SCHEDULERS, EXPORTERS, COMMAND_GROUP)
+    points = [point for group in groups for point in entry_points(group=group)]
     return sorted({point.dist.name for point in points if point.dist} - set(DISTRIBUTIONS))
 
 
