@@ -46,7 +46,7 @@ def test_first_runs_keeps_the_oldest() -> None:
 
 def test_resident_memory_grows_with_the_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The figure is that of the system in bytes; without `/proc` there is none."""
-    if not report.STATM.exists():
+    if not Path(report.STATM).exists():
         assert resident_memory() is None
         return
     before = resident_memory()

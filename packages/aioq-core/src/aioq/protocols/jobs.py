@@ -70,6 +70,8 @@ class Signals(Protocol):
         2. It must notice every job that came due after the worker's latest claim.
         3. A caller that gets no answer, or cancels the call, does not know whether the claim was made. It calls
            `Broker.claim` with the same request and a `limit` of 0.
+        4. It lets other tasks run at least once, also if it claims at once: the worker waits again without a pause of
+           its own.
 
         Args:
             request: The claim to make.

@@ -110,7 +110,8 @@ class Claimer:
             if self.failure is not None:
                 return
             self._begin(claim.leases[: self._half], start, give_back)
-            if len(claim.leases) < request.limit or len(claim.leases) > self._half:
+            # A wait has let other tasks run, so that nothing is left to do after one that claimed nothing.
+            if (len(claim.leases) < request.limit or len(claim.leases) > self._half) and (claim.leases or not wait):
                 # Let these jobs begin. If the queues are empty, they begin before the next request is sent. If not,
                 # short jobs end here, and the next request for their slots is sent while the other half runs.
                 await anyio.lowlevel.checkpoint()

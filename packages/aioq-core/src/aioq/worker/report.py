@@ -6,7 +6,6 @@ import os
 import socket
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Final
 
 from aioq.model.tasks import TaskInfo
@@ -19,7 +18,7 @@ from aioq.worker.runtime import Runtime
 
 __all__ = ["WorkerReport", "resident_memory"]
 
-STATM: Final = Path("/proc/self/statm")
+STATM: Final = "/proc/self/statm"
 
 
 class WorkerReport:
@@ -73,7 +72,9 @@ class WorkerReport:
 def resident_memory() -> int | None:
     """Return the bytes of memory that this process occupies; None on systems without `/proc`, as macOS and Windows."""
     try:
-        pages = int(STATM.read_text("ascii").split()[1])
+        # Each heartbeat reads it: without a text layer it takes a quarter of the time.
+        with open(STATM, "rb", buffering=0) as statm:  # noqa: PTH123
+            pages = int(statm.read(100).split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError, AttributeError):
         return None

@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Collection, Sequence
 
 from anyio import Event
+from anyio.lowlevel import checkpoint
 
 from aioq.backends.memory.control import ChangeLogRole, QueueControlRole
 from aioq.backends.memory.failure_store import FailuresRole
@@ -125,7 +126,9 @@ class MemoryBroker(
         """Claim as soon as a job is due; see `aioq.protocols.Signals.wait_and_claim`."""
         # Before the look for work: a job that is added in between ends the wait.
         with self._table.waiters.waiting("work", request.queues):
-            if not any(self._has_work(queue, request) for queue in request.queues):
+            if any(self._has_work(queue, request) for queue in request.queues):
+                await checkpoint()
+            else:
                 # A scheduled job wakes no waiter when it comes due, so the wait ends by then.
                 due = self._next_due(request.queues)
                 await pass_time(self._clock, timeout if due is None else min(timeout, due))

@@ -65,6 +65,20 @@ class SignalsContract(ResultSignalsContract):
         with anyio.fail_after(LONG / 2):
             assert await self.claims(signals, "other", "q") == ["a"]
 
+    async def test_wait_and_claim_lets_other_tasks_run(self, broker: Broker, signals: Signals) -> None:
+        """Other tasks run during a wait, also if it claims at once."""
+        await broker.enqueue([self.job("a")])
+        others_ran = False
+
+        async def other() -> None:
+            nonlocal others_ran
+            others_ran = True
+
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(other)
+            await self.claims(signals, "other", "q")
+            assert others_ran
+
     async def test_wait_and_claim_follows_rules_of_claim(self, broker: Broker, signals: Signals) -> None:
         """The wait respects the limit, gives a lease, and its request can be repeated."""
         await self.claim(broker)
