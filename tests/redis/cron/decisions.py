@@ -69,7 +69,12 @@ class Case:
         """Return the fields of the entry, the records, and the jobs, as `found` does."""
         fields = _fields(decision.entry or self.state)
         records = {(to_milliseconds(record.tick), owner_of(record)): record for record in decision.records}
-        jobs = {job.id: encode_record(job) for job in decision.jobs if job.id not in self.known}
+        # The script adds that no job of the entry has completed.
+        jobs = {
+            job.id: encode_record(job).replace(b"\n", b'{"s":0}\n', 1)
+            for job in decision.jobs
+            if job.id not in self.known
+        }
         return fields, records, jobs
 
     def found(

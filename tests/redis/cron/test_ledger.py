@@ -415,6 +415,34 @@ async def test_cron_status_newer_registration_is_read(
             assert (status.definition.expression, status.app) == (expression, app)
 
 
+async def test_claim_tick_job_knows_latest_success(broker: RedisBroker, raw: Any, namespace: str) -> None:
+    """The lease of a tick's job has the latest success before it, unless its result is long or what is stored damaged."""
+    now = await moment(broker)
+    plain, expiring = job("template"), job("template", priority=7, expires=60.0, headers={"a": "b"})
+    for after, template, result in (
+        (5, plain, None),
+        (4, expiring, b'{"a":"\n\x00"}'),
+        (3, plain, b"x" * 128),
+        (2, plain, b"x" * 129),
+    ):
+        await broker.claim_tick(bid(now - after, job=template))
+        await broker.record_ticks([record(now - after, result=result)])
+    await broker.claim_tick(bid(now - 1, job=plain))
+    await broker.record_ticks([record(now + 0.5)])
+    await broker.claim_tick(bid(now, job=plain))
+    raw.hset(Layout(namespace).queue("q").key("cron:report"), "success", "1e5")
+    await broker.claim_tick(bid(now + 0.1, job=plain))
+    leases = sorted(await claim(broker), key=lambda lease: lease.job_id)
+    known = [lease.latest_success and (lease.latest_success.tick, lease.latest_success.result) for lease in leases]
+    assert known == [
+        (None, None), (now - 5, None), (now - 4, b'{"a":"\n\x00"}'), (now - 3, b"x" * 128), None, None, None,
+    ]  # fmt: skip
+    assert [(lease.priority, lease.headers) for lease in leases[:2]] == [(5, None), (7, {"a": "b"})]
+    assert leases[1].expires_at is not None
+    repeated = await claim(broker)
+    assert repeated == []
+
+
 async def test_cron_status_concurrent_calls_share_command(broker: RedisBroker, raw: Any) -> None:
     """Concurrent calls share a command. Each gets its own reply, and a cancelled one does not affect the others."""
     names = [f"n{number}" for number in range(250)]

@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from aioq import Aarq, BrokerUnavailable
-from aioq.model.job import JobRecord, NewJob
+from aioq.cron import Overlap
+from aioq.model.job import Claim, ClaimRequest, JobRecord, LatestSuccess, NewJob
 from aioq.model.states import JobState
 from aioq.testing import VirtualClock
 from tests.core.brokers import FlakyBroker
@@ -269,6 +271,34 @@ async def test_scheduled_job_waits_for_ledger(
         await clock.advance(5)
     assert report.seen("scheduled_at", "attempt") == [(MIDNIGHT + timedelta(seconds=100), 1)]
     assert not [line for line in caplog.messages if "released" in line]
+
+
+@pytest.mark.parametrize(
+    ("overlap", "age", "asks"), [("allow", 0.05, False), ("allow", 0.2, True), ("skip", 0.05, True)]
+)
+async def test_scheduled_job_uses_success_of_its_lease(
+    app: Aarq, clock: VirtualClock, report: Report, *, overlap: Overlap, age: float, asks: bool
+) -> None:
+    """What comes with the lease of a new job is not asked for; an old job, and one that may have to wait, ask."""
+
+    class Telling(FlakyBroker):
+        async def claim(self, request: ClaimRequest) -> Claim:
+            claim = await super().claim(request)
+            success = LatestSuccess(tick=START + 10, result=None)
+            leases = [
+                structs.replace(lease, latest_success=success, enqueued_at=clock.time() - age) for lease in claim.leases
+            ]
+            return structs.replace(claim, leases=leases)
+
+    broker = app.broker = Telling(clock=clock)
+    app.schedule(report.task, "every 100", name="entry", overlap=overlap)
+    async with working(app, clock=clock, abort=True, poll=1):
+        await clock.advance(105)
+    seen = None if asks else MIDNIGHT + timedelta(seconds=10)
+    assert report.seen("scheduled_at", "previous_success", "previous_result") == [
+        (MIDNIGHT + timedelta(seconds=100), seen, None)
+    ]
+    assert bool(broker.calls["cron_status"]) is asks
 
 
 async def test_scheduled_job_sees_no_discarded_result(app: Aarq, clock: VirtualClock) -> None:

@@ -28,6 +28,7 @@ __all__ = [
     "HandedBack",
     "JobKey",
     "JobRecord",
+    "LatestSuccess",
     "Lease",
     "NewJob",
     "QueueStats",
@@ -78,6 +79,15 @@ class NewJob(Struct, frozen=True, kw_only=True):
         return self.queue, self.id
 
 
+class LatestSuccess(Struct, frozen=True, kw_only=True):
+    """The latest run of an entry that completed."""
+
+    tick: float | None
+    """Its tick; None if none has completed."""
+    result: bytes | None = None
+    """What it returned, encoded."""
+
+
 class Lease(Struct, frozen=True, kw_only=True):
     """The right to run one job and to settle it, until the lease runs out."""
 
@@ -111,6 +121,9 @@ class Lease(Struct, frozen=True, kw_only=True):
     was reaped or replayed."""
     headers: Mapping[str, str] | None = None
     """Those of the job as it was enqueued."""
+    latest_success: LatestSuccess | None = None
+    """Of the job of a tick, what the ledger knew of its entry when the tick was claimed. A broker may leave it out:
+    the worker then asks the ledger."""
 
 
 class CancelledRun(Struct, frozen=True, kw_only=True):

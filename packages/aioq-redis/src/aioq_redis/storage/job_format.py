@@ -18,7 +18,7 @@ from msgspec import Meta, Struct, structs
 
 from aioq.model.headers import check_headers
 from aioq.model.ids import check_name
-from aioq.model.job import Lease, NewJob
+from aioq.model.job import LatestSuccess, Lease, NewJob
 from aioq.model.states import Verb
 from aioq.options import latest_start
 from aioq_redis.client.pipeline import milliseconds
@@ -97,6 +97,9 @@ class Core(Struct, frozen=True):
 class Header(Struct, omit_defaults=True, frozen=True):
     """The options of a job: `v` is the version, `p` the priority, `c` the limit of crashes, `h` the headers.
 
+    The script that enqueues the job of a tick adds `s` and `o`: the latest tick of the entry whose job completed, in
+    milliseconds, or 0 if there is none, and the result of that job as hexadecimal digits.
+
     A job is due at the time `r`, or else its delay `d` after it was enqueued. One that expires has either `u`, the time
     of expiry, or `x`, the longest time from the due time to its start. All four are in milliseconds, and -1 stands for
     none.
@@ -110,6 +113,8 @@ class Header(Struct, omit_defaults=True, frozen=True):
     r: Annotated[int, Meta(ge=-1, le=10**15)] = -1
     u: Annotated[int, Meta(ge=-1, le=10**15)] = -1
     h: dict[str, str] = {}
+    s: Annotated[int, Meta(ge=-1, le=10**15)] = -1
+    o: str = ""
 
 
 class Head(NamedTuple):
@@ -120,6 +125,7 @@ class Head(NamedTuple):
     max_crashes: int
     times: Times = NO_TIMES
     headers: Mapping[str, str] | None = None
+    latest_success: LatestSuccess | None = None
 
 
 class Record(NamedTuple):
@@ -232,7 +238,7 @@ def read_lease(queue: str, worker_id: str, job_id: bytes, raw: bytes, history: J
     """
     record = read_record(raw)
     claimed, due = history.claimed or now, history.due or record.due()
-    # Without the headers, which few jobs have: a call with more than 15 keywords takes Python three times as long.
+    # Without the fields that few jobs have: a call with more than 15 keywords takes Python three times as long.
     lease = Lease(
         job_id=read_id(job_id),
         queue=queue,
@@ -250,7 +256,10 @@ def read_lease(queue: str, worker_id: str, job_id: bytes, raw: bytes, history: J
         hand_backs=history.hand_backs,
         wait=(claimed - due) / 1000 if claimed > due else 0.0,
     )
-    return lease if record.head.headers is None else structs.replace(lease, headers=record.head.headers)
+    head = record.head
+    if head.headers is None and head.latest_success is None:
+        return lease
+    return structs.replace(lease, headers=head.headers, latest_success=head.latest_success)
 
 
 def read_history(line: bytes) -> JobHistory:
@@ -317,6 +326,13 @@ def _encode_head(
     return f"{task} ".encode() + (b"" if header == b"{}" else header) + b"\n"
 
 
+def _latest_success(header: Header) -> LatestSuccess | None:
+    if header.s < 0:
+        return None
+    result = bytes.fromhex(header.o) if header.o else None
+    return LatestSuccess(tick=header.s / 1000 if header.s else None, result=result)
+
+
 @lru_cache(maxsize=1024)
 def _read_head(line: bytes) -> Head:
     task, _, json = line.partition(b" ")
@@ -329,7 +345,7 @@ def _read_head(line: bytes) -> Head:
         times = (header.x, header.d, header.r, header.u)
         name = check_name("name", task.decode())
         sent = check_headers(header.h) if header.h else None
-        return Head(name, header.p, header.c, NO_TIMES if times == NO_TIMES else times, sent)
+        return Head(name, header.p, header.c, NO_TIMES if times == NO_TIMES else times, sent, _latest_success(header))
     except (msgspec.DecodeError, RecursionError) as error:
         raise Unreadable(f"its header is damaged: {error}") from None
     except UnicodeDecodeError:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import anyio
+import pytest
 
 from aioq.model.cron import TickOutcome, TickReply, TickStatus
 from aioq.model.ids import tick_id
@@ -46,6 +47,23 @@ class TickJobContract(LedgerSuite):
             (tick_id("report", now - 60), b"[1]"),
             (tick_id("report", now), b"[2]"),
         ]
+
+    async def test_claim_tick_job_knows_latest_success(self, broker: Broker, ledger: TickLedger) -> None:
+        """If a lease has the latest success of its entry, it is what the ledger has recorded before the claim."""
+        now = await broker.time()
+        results = [(now - 40, None), (now - 30, b"{}"), (now - 20, b"\x00\n\xff"), (now - 10, b"x" * 10_000)]
+        for tick, result in results:
+            await self.schedule(ledger, tick, overlap="allow")
+            done = self.tick_record(tick, worker_id="w1", fired_at=tick, finished_at=tick, result=result)
+            await ledger.record_ticks([done])
+        await self.schedule(ledger, now, overlap="allow")
+        leases = await self.claim(broker)
+        known = [lease.latest_success for lease in leases]
+        assert known[0] is None or known[0].tick is None
+        for success, (tick, result) in zip(known[1:], results, strict=True):
+            if success is not None:
+                assert success.tick == pytest.approx(tick, abs=0.001)
+                assert success.result == result
 
     async def test_claim_tick_job_has_queue_of_claim(self, broker: Broker, ledger: TickLedger) -> None:
         """The job is stored in the claim's queue, whatever the template says."""

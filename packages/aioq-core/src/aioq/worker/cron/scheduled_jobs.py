@@ -14,7 +14,18 @@ from aioq.errors import BadSignature, SerializationError
 from aioq.events import JobEvent, JobFact
 from aioq.model.cron import CronKey, CronStatus, TickRecord, TickStatus
 from aioq.model.ids import read_tick_id, tick_id
-from aioq.model.job import Completed, Dead, Expired, Failed, HandedBack, Lease, Released, Retried, Settlement
+from aioq.model.job import (
+    Completed,
+    Dead,
+    Expired,
+    Failed,
+    HandedBack,
+    LatestSuccess,
+    Lease,
+    Released,
+    Retried,
+    Settlement,
+)
 from aioq.model.states import FINAL_STATES
 from aioq.protocols import JobStore, TickLedger
 from aioq.serialization.failure import in_full, one_line
@@ -28,6 +39,9 @@ __all__ = ["JobNotReady", "ScheduledJobs"]
 
 RETRY_DELAY = 1.0
 """Seconds after which a job that has to wait for an earlier one is claimed again."""
+
+FRESH = 0.1
+"""Seconds after the claim of a tick for which its job is taken to know the latest success of its entry."""
 
 HISTORY_LIMIT = 100
 """Records that are searched for an earlier job that has not ended: as many as a ledger keeps."""
@@ -62,19 +76,37 @@ class ScheduledJobs:
             return {}
         name, tick = found
         cron = CronKey(lease.queue, name)
+        if (known := self._known_at_claim(cron, lease)) is not None:
+            return self._context(lease, task, tick, known, self._zone(cron, None))
         try:
             status = await self.ledger.cron_status(cron)
             await self._apply_overlap(self.ledger, cron, tick, self._overlap(cron, status))
-            success, result = await _previous(self.ledger, status, cron, tick)
+            success = await _previous(self.ledger, status, cron, tick)
         except OUTAGES as error:
             # Without its context the job does not run: `previous_success` may decide which data it processes.
             raise JobNotReady from error
-        zone = self._zone(cron, status)
+        return self._context(lease, task, tick, success, self._zone(cron, status))
+
+    def _known_at_claim(self, cron: CronKey, lease: Lease) -> LatestSuccess | None:
+        """Return the latest success that came with the lease, if it still holds and nothing else is to be asked.
+
+        It is as old as the job. A job that has waited for a while may run after that of an earlier tick has completed.
+        """
+        entry = self._own_entry(cron)
+        if lease.latest_success is None or entry is None or entry.options.overlap != "allow":
+            return None
+        return lease.latest_success if self._clock.time() - lease.enqueued_at < FRESH else None
+
+    def _context(
+        self, lease: Lease, task: Task[..., Any], tick: float, success: LatestSuccess, zone: tzinfo
+    ) -> dict[str, Any]:
+        name, _ = read_tick_id(lease.job_id) or ("", 0.0)
+        before, result = success.tick, success.result
         return {
             "cron_name": name,
             "scheduled_at": datetime.fromtimestamp(tick, zone),
-            "previous_success": None if success is None else datetime.fromtimestamp(success, zone),
-            "previous_result": None if result is None or success is None else _decode(lease, task, success, result),
+            "previous_success": None if before is None else datetime.fromtimestamp(before, zone),
+            "previous_result": None if result is None or before is None else _decode(lease, task, before, result),
         }
 
     def settled(self, settlement: Settlement) -> None:
@@ -160,18 +192,16 @@ class ScheduledJobs:
             self._recorder.add(record)
 
 
-async def _previous(
-    ledger: TickLedger, status: CronStatus | None, cron: CronKey, tick: float
-) -> tuple[float | None, bytes | None]:
+async def _previous(ledger: TickLedger, status: CronStatus | None, cron: CronKey, tick: float) -> LatestSuccess:
     """Return the latest tick before this one whose job completed, and what it returned."""
     if status is None or status.last_success is None:
-        return None, None
+        return LatestSuccess(tick=None)
     if status.last_success < tick:
-        return status.last_success, status.last_result
+        return LatestSuccess(tick=status.last_success, result=status.last_result)
     # This job runs again after a later one: the ledger keeps the result of the latest success only.
     history = await ledger.tick_history(cron)
     successes = (record.tick for record in history if record.status is TickStatus.OK and record.tick < tick)
-    return next(successes, None), None
+    return LatestSuccess(tick=next(successes, None))
 
 
 def _decode(lease: Lease, task: Task[..., Any], tick: float, result: bytes) -> Any:

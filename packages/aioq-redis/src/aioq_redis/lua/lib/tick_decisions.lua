@@ -15,11 +15,11 @@ local function read_claim(at, n, place)
   claim.stop = claim.last + 1 + claim.records
   claim.latest = ARGV[claim.last]
   local known = redis.call('HMGET', claim.cron, 'fingerprint', 'retired', 'paused', 'last_tick', 'last_tick_by', 'claim',
-    'earlier_claims', 'run', 'enabled', 'fired', 'forgotten')
+    'earlier_claims', 'run', 'enabled', 'fired', 'forgotten', 'success')
   claim.registered, claim.retired, claim.paused, claim.last_tick, claim.last_tick_by = unpack(known, 1, 5)
   claim.last_tick = stored_tick(claim.last_tick) and claim.last_tick
   claim.known, claim.earlier, claim.run = parse_tick_claim(known[6]), known[7] or '', parse_tick_run(known[8])
-  claim.disabled, claim.fired = known[9] == '-', known[10]
+  claim.disabled, claim.fired, claim.success = known[9] == '-', known[10], known[12]
   claim.history = history_of(claim.cron, claim.ticks, known[11])
   return claim
 end
@@ -84,13 +84,43 @@ local function decide(at, claim)
   return { claim.outcome, claim.before, claim.previous }
 end
 
+local MOST_RESULT = 128
+
+-- Fields for the header of a job's record: the latest success of the entry, if its result is short, so that the worker
+-- does not ask for it before it runs the job. Nothing if it is unknown or not before the tick.
+local function success_fields(claim)
+  local success, tick = claim.success or '0', claim.spent[1]
+  if not tick or not stored_number(success) or tonumber(success) >= tonumber(tick) then
+    return nil
+  end
+  local length = redis.call('HSTRLEN', claim.cron, 'result')
+  if length > MOST_RESULT then
+    return nil
+  end
+  local result = length > 0 and redis.call('HGET', claim.cron, 'result')
+  local bytes = result and string.gsub(result, '.', function(byte)
+    return string.format('%02x', string.byte(byte))
+  end)
+  return '"s":' .. success .. (bytes and ',"o":"' .. bytes .. '"' or '')
+end
+
+local function with_fields(record, fields)
+  local head, payload = string.match(record, '^([^\n]*)(\n.*)$')
+  if string.sub(head, -1) == '}' then
+    return string.sub(head, 1, -2) .. ',' .. fields .. '}' .. payload
+  end
+  return head .. '{' .. fields .. '}' .. payload
+end
+
 local function enqueue(at, claims)
   local ids, owners, given = {}, {}, {}
   for _, claim in ipairs(claims) do
     if claim.outcome == 'won' and claim.plan ~= '' then
+      local fields = success_fields(claim)
       for _, tick in ipairs(claim.spent) do
         ids[#ids + 1], owners[#owners + 1] = job_of_tick(claim.name, tick), claim
-        given[#ids] = claim.records_of[tick]
+        local record = claim.records_of[tick]
+        given[#ids] = fields and with_fields(record, fields) or record
       end
     end
   end
