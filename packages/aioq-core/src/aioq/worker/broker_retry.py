@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from aioq.clock import Clock
@@ -12,7 +13,7 @@ from aioq.retry import full_jitter
 from aioq.serialization.failure import error_text
 from aioq.worker.log import logger
 
-__all__ = ["OUTAGES", "BrokerRetry"]
+__all__ = ["OUTAGES", "BrokerRetry", "Trouble"]
 
 T = TypeVar("T")
 
@@ -21,6 +22,17 @@ OUTAGES: Final = (BrokerUnavailable, OSError)
 
 REJECTION_LOG_INTERVAL = 60.0
 """Seconds for which the same rejection is not logged again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why broker calls fail at the moment."""
+
+    away: bool
+    """Whether the broker does not answer. If not, it rejects a call."""
+    seconds: float
+    """How long it has been so."""
+    reason: str
 
 
 class BrokerRetry:
@@ -35,8 +47,8 @@ class BrokerRetry:
         self._clock = clock
         self._events = events
         self._worker_id = worker_id
-        self._away: set[object] = set()
-        """The calls that are being repeated, and whose last try found no broker."""
+        self._failing: dict[object, tuple[float, Exception]] = {}
+        """The calls that are being repeated: when the first try began, and the error of the last one."""
         self._down_since: float | None = None
         self._announced = False
         """Whether the outage of these calls was logged: not if it is that of queues that are known to be away."""
@@ -78,7 +90,8 @@ class BrokerRetry:
         token = object()
         try:
             while True:
-                self._note_failure(error, token)
+                self._failing[token] = began, error
+                self._note_failure(error)
                 if limit is not None and self._clock.monotonic() - began >= limit:
                     raise error
                 # Also before the first repetition: after a failover all workers would otherwise come back at the same
@@ -93,10 +106,26 @@ class BrokerRetry:
                     self._note_success(token)
                     return answer
         finally:
-            self._away.discard(token)
-            # When no call is failing any more, answered or given up, the next failure is a new outage.
+            self._failing.pop(token, None)
+            # When no call finds the broker away any more, answered or given up, the next failure is a new outage.
             if not self._away:
                 self._down_since = None
+
+    def trouble(self) -> Trouble | None:
+        """Return why calls are being repeated, unless only because some queues cannot be reached; None if none is."""
+        now = self._clock.monotonic()
+        if self._down_since is not None and self._announced and (away := self._away):
+            return Trouble(True, now - self._down_since, _text(away[-1]))
+        rejected = [(began, error) for began, error in self._failing.values() if not isinstance(error, OUTAGES)]
+        if not rejected:
+            return None
+        began, error = rejected[0]
+        return Trouble(False, now - began, error_text(error))
+
+    @property
+    def _away(self) -> list[Exception]:
+        """The errors of the calls whose last try found no broker."""
+        return [error for _, error in self._failing.values() if isinstance(error, OUTAGES)]
 
     def note_queues(self, asked: Iterable[str], error: PartlyUnavailable | None) -> None:
         """Log which of the queues that a call has asked cannot be reached, and which can be reached again."""
@@ -124,11 +153,10 @@ class BrokerRetry:
         if not self._announced:
             self._down_since = None
 
-    def _note_failure(self, error: Exception, token: object) -> None:
+    def _note_failure(self, error: Exception) -> None:
         """Log a failed call, unless the outage or the rejection is known."""
         now = self._clock.monotonic()
         if isinstance(error, OUTAGES):
-            self._away.add(token)
             # Heartbeat, claims and reports fail together in an outage: the first of them logs it for all.
             if self._down_since is None:
                 self._down_since = now
@@ -143,7 +171,6 @@ class BrokerRetry:
             # The call that began first may be the last to be given up.
             self._down_since = min(self._down_since, now - _tried_for(error))
             return
-        self._away.discard(token)
         text = error_text(error)
         # Old entries are removed here: every text may be different, and a rejection may last for days.
         self._rejections = {text: at for text, at in self._rejections.items() if now - at < REJECTION_LOG_INTERVAL}
@@ -159,7 +186,7 @@ class BrokerRetry:
 
     def _note_success(self, token: object) -> None:
         """Log the end of the outage if no other call finds the broker away: it may answer some calls and not others."""
-        self._away.discard(token)
+        self._failing.pop(token, None)
         if self._down_since is not None and not self._away:
             if self._announced:
                 duration = self._clock.monotonic() - self._down_since

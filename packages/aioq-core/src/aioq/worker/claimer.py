@@ -56,6 +56,7 @@ class Claimer:
     Attributes:
         failure: The error that has ended a burst early.
         left: The jobs that may still be claimed; None without a limit.
+        answered: Whether the broker has answered a claim.
     """
 
     def __init__(self, runtime: Runtime, *, poll: float | None, burst: bool, max_jobs: int | None = None) -> None:
@@ -82,6 +83,7 @@ class Claimer:
         self._paused: tuple[str, ...] = ()
         self.failure: Exception | None = None
         self.left = max_jobs
+        self.answered = False
         # Every claim could be raced against the shutdown instead, but that would delay the start of every job.
         self._shutdown.add_listener(self._wake)
 
@@ -109,6 +111,7 @@ class Claimer:
             claim = await (self._claim_while_jobs_run if waits_for_jobs else self._claim)(request, wait)
             if self.failure is not None:
                 return
+            self.answered = True
             self._begin(claim.leases[: self._half], start, give_back)
             # A wait has let other tasks run, so that nothing is left to do after one that claimed nothing.
             if (len(claim.leases) < request.limit or len(claim.leases) > self._half) and (claim.leases or not wait):

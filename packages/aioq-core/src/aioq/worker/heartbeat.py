@@ -60,6 +60,8 @@ class Heartbeat:
         self._thread: LeaseThread | None = None
         self._extended_at = self._clock.monotonic()
         self._on_lost: Callable[[Lease], bool] = lambda _: False
+        self.registered = False
+        """Whether the broker's list of workers has had the worker in it, or there is none."""
 
     async def run(self, info: Callable[[], WorkerInfo], on_lost: Callable[[Lease], bool]) -> None:
         """Run until cancelled.
@@ -78,6 +80,8 @@ class Heartbeat:
                 duties.start_soon(self._extend)
             if supports(self._broker, WorkerRegistry):
                 duties.start_soon(self._register, self._broker, info)
+            else:
+                self.registered = True
             if self._counts.enabled:
                 duties.start_soon(self._report_counts)
 
@@ -90,6 +94,7 @@ class Heartbeat:
         while True:
             # It lives as long as a lease: a worker that lost its leases must not be listed as up.
             await self._retry.call(lambda: registry.heartbeat(self._described(info), ttl=self._lease))
+            self.registered = True
             await self._clock.sleep(self._lease / 3)
 
     def _described(self, info: Callable[[], WorkerInfo]) -> WorkerInfo:

@@ -26,6 +26,7 @@ from aioq.worker.broker_retry import BrokerRetry
 from aioq.worker.cancellations import Cancellations
 from aioq.worker.claimer import Claimer
 from aioq.worker.cron import CronService
+from aioq.worker.health import HealthCheck, Phase, WorkerHealth
 from aioq.worker.heartbeat import Heartbeat
 from aioq.worker.job_log import JobLog, LogJobs, check_log_jobs
 from aioq.worker.log import logger, worker_id
@@ -156,6 +157,10 @@ class Worker:
         self._report = WorkerReport(
             runtime, all_queues=queues is None, runner=self._runner, heartbeat=self._heartbeat, overruns=self._overruns
         )
+        self._health = HealthCheck(
+            runtime, claimer=self._claimer, heartbeat=self._heartbeat, overruns=self._overruns,
+            max_stuck=max_stuck or concurrency,
+        )  # fmt: skip
         self._reaper = Reaper(runtime, self._heartbeat, self._settler)
         self._cancellations = Cancellations(app.broker, self.id, self._clock)
         self._job_log = JobLog(
@@ -178,6 +183,10 @@ class Worker:
         self._shutdown.request()
         if self._startup is not None:
             self._startup.cancel()
+
+    def health(self) -> WorkerHealth:
+        """Return whether the worker is live and ready, and why not, without a question to the broker."""
+        return self._health.look()
 
     async def wait_outstayed(self) -> None:
         """Wait until only tasks that ignore their cancellation keep the worker from ending.
@@ -240,6 +249,7 @@ class Worker:
                 await self._leave()
                 self._job_log.close()
                 self.summary.close()
+                self._health.phase = Phase.STOPPED
                 self._tell(WorkerEvent.STOPPED, duration=self._clock.monotonic() - began)
 
     async def _work(self) -> None:
@@ -248,6 +258,7 @@ class Worker:
             # Before the log line: a program that has read it may send a signal.
             await duties.start(self._listen_to_signals)
             self._log_start()
+            self._health.phase = Phase.RUNNING
             self._tell(WorkerEvent.STARTED)
             duties.start_soon(self._settler.run)
             duties.start_soon(self._job_log.run)
