@@ -9,6 +9,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from aioq.model.job import NewJob
 from aioq_web import User
 from tests.web.site import ALL_RIGHTS, Shop, Site, served
 
@@ -65,6 +66,17 @@ def test_queue_is_paused_and_resumed(open_page: Callable[..., Page], site: Site)
     expect(page.locator("#gates")).to_contain_text("Queue exports is paused by ada: “disk is full”.")
     page.locator("#halt").get_by_role("button", name="Resume exports").click()
     expect(page.locator(".callout")).to_contain_text("exports is resumed")
+
+
+def test_job_shows_its_headers(open_page: Callable[..., Page], site: Site) -> None:
+    """The page of a job has its headers, escaped, and hides those that are named like a secret."""
+    headers = {"traceparent": "00-<b>ab</b>", "x-token": "hunter2"}
+    job = NewJob(id="with-headers", task="shop.export", queue="exports", payload=b"{}", headers=headers)
+    site.call(site.shop.app.broker.enqueue, [job])
+    page = open_page("/jobs/exports/with-headers")
+    expect(page.locator("#headers")).to_contain_text("00-<b>ab</b>")
+    expect(page.locator("#headers")).to_contain_text("what is named like a secret is hidden")
+    expect(page.locator("main")).not_to_contain_text("hunter2")
 
 
 def test_failures_are_replayed(open_page: Callable[..., Page], site: Site) -> None:

@@ -49,16 +49,13 @@ class Snapshot:
     stops: Sequence[Stop] | None = None
     """The queues that are paused, and the tasks that are stopped."""
 
-    def stops_of(self, queue: str, task: str | None = None) -> list[Stop]:
-        """Return what keeps the jobs of a queue waiting: its pause, and a stop of the task if one is named."""
-        return [stop for stop in self._stops_by_queue.get(queue, ()) if stop.task in (None, task)]
+    def pause_of(self, queue: str) -> Stop | None:
+        """Return the pause of a queue; None if it is not paused."""
+        return self._pauses.get(queue)
 
     @cached_property
-    def _stops_by_queue(self) -> dict[str, list[Stop]]:
-        found: dict[str, list[Stop]] = {}
-        for stop in self.stops or ():
-            found.setdefault(stop.queue, []).append(stop)
-        return found
+    def _pauses(self) -> dict[str, Stop]:
+        return {stop.queue: stop for stop in self.stops or () if stop.task is None}
 
     @cached_property
     def paused_crons(self) -> list[CronStatus]:

@@ -113,6 +113,17 @@ def test_backfill_dry_run_shows_ticks_and_records(project: Project) -> None:
     assert len(project.history("tasks.report")) == 1
 
 
+@pytest.mark.parametrize("name", ["tasks.report", "tasks.remind"])
+def test_backfill_notes_who_and_why(project: Project, name: str) -> None:
+    """The change log has the span; a dry run changes nothing."""
+    project.write("tasks.py", TASKS)
+    project.aioq(*backfill(name, *WEEK), "--dry-run", "--by", "bob")
+    project.aioq(*backfill(name, *WEEK), "--by", "bob", "--note", "the server was down")
+    (change,) = project.do(project.app.broker.list_changes)  # type: ignore[attr-defined]
+    assert (change.by, change.subject, change.note) == ("bob", f"cron default {name}", "the server was down")
+    assert re.fullmatch(r"backfill 5 ticks from 202\S+ \S+ to 202\S+ \S+, in \S+", change.what)
+
+
 def test_backfill_without_ticks_succeeds(project: Project) -> None:
     """If no tick is between the two times, the command says so and exits with 0."""
     project.write("tasks.py", TASKS)

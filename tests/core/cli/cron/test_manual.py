@@ -25,7 +25,7 @@ async def test_manual_run_interrupted_is_recorded() -> None:
         began.set()
         await anyio.sleep_forever()
 
-    run = ManualRun(app, app.crons["long"], reason=TickReason.BY_HAND)
+    run = ManualRun(app, app.crons["long"], reason=TickReason.BY_HAND, by="ada")
     async with run.ready(), anyio.create_task_group() as tg:
         tg.start_soon(run.fire, run.now())
         await began.wait()

@@ -108,6 +108,16 @@ def test_run_cron_is_recorded_as_by_hand(project: Project) -> None:
     assert NOON <= record.tick <= record.fired_at <= record.finished_at < NOON + 5
 
 
+@pytest.mark.parametrize(("name", "queue"), [("tasks.report", "default"), ("tasks.remind", "mails")])
+def test_run_notes_who_and_why(project: Project, name: str, queue: str) -> None:
+    """The change log has the run of a cron and of a schedule, and the record of the tick has the person."""
+    project.write("tasks.py", TASKS)
+    project.aioq("cron", "run", "tasks:app", name, "--by", "bob", "--note", "asked by mail")
+    (change,) = project.do(project.app.broker.list_changes)  # type: ignore[attr-defined]
+    assert (change.by, change.what, change.note) == ("bob", "run", "asked by mail")
+    assert change.subject == f"cron {queue} {name}"
+
+
 def test_run_plain_function_returning_none_has_ended(project: Project) -> None:
     """A `def` runs in a thread, and None is not printed."""
     project.write("tasks.py", TASKS)

@@ -11,9 +11,12 @@ import pytest
 from aioq.cli.jobs.show import escaped
 from aioq.cli.times import iso_time
 from aioq.clock import stored_time
+from aioq.model.changes import Change
 from aioq.model.job import ClaimRequest, Completed, Dead, Expired, Failure, HandedBack, NewJob, Retried, Settlement
+from aioq.model.tasks import TaskInfo
+from aioq.model.workers import WorkerInfo
 from tests.core.cli.conftest import Project
-from tests.core.cli.far import FarBroker
+from tests.core.cli.far import NOON, FarBroker
 
 TASKS = """
     from aioq import Aarq
@@ -91,6 +94,7 @@ def test_show_json_has_all_fields(project: Project) -> None:
             "outcome": "dead",
             "failure": {"type": FAILURE.type, "message": FAILURE.message, "place": FAILURE.place},
         }],
+        "conditions": [], "changes": [],
     }  # fmt: skip
 
 
@@ -129,7 +133,45 @@ def test_show_pending_job_omits_later_times(project: Project) -> None:
     """A time that has not come has no line."""
     enqueue(project, b"{}", None)
     names = [line.split()[0] for line in project.aioq("jobs", "show", "tasks:app", "j").out.splitlines()]
-    assert names == ["id", "queue", "task", "state", "priority", "attempt", "crashes", "enqueued", "due", "payload"]
+    assert names == [
+        "id", "queue", "task", "state", "waits", "priority", "attempt", "crashes", "enqueued", "due", "payload",
+    ]  # fmt: skip
+
+
+def test_show_says_what_a_job_waits_for_and_who_changed_it(project: Project) -> None:
+    """Unmet conditions have a line each, and so have the changes of persons, the newest first; `--json` has them all."""
+    enqueue(project, b"{}", None, delay=90)
+    near = project.app.broker.near  # type: ignore[attr-defined]
+    project.do(lambda: near.pause_queue("mails", note="no \x1b[31mserver", by="ada"))
+    project.do(lambda: near.note_change(Change(at=NOON, by="ada", what="retry", subject="job mails j", note="again")))
+    project.do(lambda: near.note_change(Change(at=NOON, by="bob", what="cancel", subject="job mails other")))
+    outcome = project.aioq("jobs", "show", "tasks:app", "j")
+    lines = outcome.out.splitlines()
+    assert lines[4:7] == [
+        "waits for It waits until its time has come. That is at 2026-01-05 12:01:30+00:00.",
+        r"          Queue mails is paused by ada: “no \x1b[31mserver”.",
+        "          No worker that is up consumes queue mails.",
+    ]
+    assert lines[-1] == "changes   2026-01-05 12:00+00:00  retry by ada: again"
+    told = json.loads(project.aioq("jobs", "show", "tasks:app", "j", "--json").out)
+    assert [(one["kind"], one["met"]) for one in told["conditions"]] == [
+        ("time", False), ("pause", False), ("worker", False),
+    ]  # fmt: skip
+    assert told["conditions"][0]["until"] == "2026-01-05T12:01:30+00:00"
+    assert told["changes"] == [{"at": "2026-01-05T12:00:00+00:00", "by": "ada", "what": "retry", "note": "again"}]
+
+
+def test_show_job_that_waits_for_nothing(project: Project) -> None:
+    """A due job with a free worker that knows its task says so."""
+    enqueue(project, b"{}", None)
+    worker = WorkerInfo(
+        id="w1", queues=("mails",), concurrency=1, running=0, hostname="h", pid=1, started_at=NOON,
+        tasks=(TaskInfo("shop.send", "mails", ()),),
+    )  # fmt: skip
+    near = project.app.broker.near  # type: ignore[attr-defined]
+    project.do(lambda: near.heartbeat(worker, ttl=30))
+    lines = project.aioq("jobs", "show", "tasks:app", "j").out.splitlines()
+    assert lines[4] == "waits for nothing: a worker is about to claim it"
 
 
 @pytest.mark.parametrize(

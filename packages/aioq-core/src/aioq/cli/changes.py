@@ -13,12 +13,17 @@ from aioq.model.changes import Change
 from aioq.model.stops import MAX_AUTHOR, MAX_NOTE
 from aioq.protocols import ChangeLog
 
-__all__ = ["add_author", "author_of", "note_change", "note_of", "user_at_host"]
+__all__ = ["add_author", "add_note", "author_of", "note_change", "note_of", "user_at_host"]
 
 
 def add_author(parser: argparse.ArgumentParser) -> None:
     """Add the name of the person that makes the change."""
     parser.add_argument("--by", metavar="NAME", help="who makes the change; USER@HOST by default")
+
+
+def add_note(parser: argparse.ArgumentParser) -> None:
+    """Add the reason of the change."""
+    parser.add_argument("--note", metavar="TEXT", help="the reason, for the record of changes")
 
 
 def author_of(arguments: argparse.Namespace) -> str:

@@ -101,7 +101,7 @@ def queue_rows(view: View) -> list[QueueRow]:
         QueueRow(
             stats=each,
             workers=view.snapshot.workers_of(each.queue),
-            pause=next(iter(view.snapshot.stops_of(each.queue)), None),
+            pause=view.snapshot.pause_of(each.queue),
         )
         for each in stats
     ]

@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from aioq.cli.arguments import Commands, add_app, add_json
 from aioq.cli.broker_access import feature_of, run_connected
-from aioq.cli.changes import note_change, user_at_host
+from aioq.cli.changes import add_author, author_of, note_change
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import load_app
 from aioq.cli.output import print_json, print_out
@@ -46,6 +46,7 @@ def register(commands: Commands) -> None:
         adding.add_argument(f"--{policy}", metavar="POLICY", help=f"the {policy} policy")
     for policy in SECONDS:
         adding.add_argument(f"--{policy}", metavar="SECONDS", type=float, help=f"the {policy} of the schedule")
+    add_author(adding)
     add_json(adding)
     adding.set_defaults(run=add)
     removing = commands.add_parser(
@@ -56,12 +57,14 @@ def register(commands: Commands) -> None:
     add_app(removing)
     removing.add_argument("name", metavar="NAME", help="the name of the schedule")
     removing.add_argument("--queue", metavar="NAME", help="its queue, if no task of the app is in it any more")
+    add_author(removing)
     add_json(removing)
     removing.set_defaults(run=remove)
 
 
 def add(arguments: argparse.Namespace) -> int:
     """Store a schedule."""
+    by = author_of(arguments)
     app = load_app(arguments.app)
     if (task := app.tasks.get(arguments.task)) is None:
         known = ", ".join(sorted(task.name for task in app.tasks)) or "none"
@@ -78,7 +81,7 @@ def add(arguments: argparse.Namespace) -> int:
         )  # fmt: skip
         info = await app.schedules.get(arguments.name)
         if changed and info:
-            await note_change(app, user_at_host(), "add", f"cron {info.queue} {info.name}")
+            await note_change(app, by, "add", f"cron {info.queue} {info.name}")
         return changed, info
 
     try:
@@ -97,6 +100,7 @@ def add(arguments: argparse.Namespace) -> int:
 
 def remove(arguments: argparse.Namespace) -> int:
     """Remove a stored schedule."""
+    by = author_of(arguments)
     app = load_app(arguments.app)
 
     async def take() -> bool:
@@ -105,7 +109,7 @@ def remove(arguments: argparse.Namespace) -> int:
         removed = await app.schedules.remove(arguments.name, queue=arguments.queue)
         queue = arguments.queue or (info.queue if info else None)
         if removed and queue:
-            await note_change(app, user_at_host(), "remove", f"cron {queue} {arguments.name}")
+            await note_change(app, by, "remove", f"cron {queue} {arguments.name}")
         return removed
 
     removed = run_connected(app, take)

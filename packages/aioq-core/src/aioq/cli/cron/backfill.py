@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Final, Literal, TypeAlias
 
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_entry, add_json, add_log_level
 from aioq.cli.broker_access import check_workers_see_jobs, is_embedded, run_connected
-from aioq.cli.changes import user_at_host
-from aioq.cli.cron.manual import ManualRun
+from aioq.cli.changes import add_author, add_note, author_of, note_of
+from aioq.cli.cron.manual import ManualRun, note_firing
 from aioq.cli.exit_codes import CommandError, Exit, exit_for
 from aioq.cli.find_app import find_entry, load_app
 from aioq.cli.logs import configure_logging
@@ -67,6 +67,8 @@ def register(commands: Commands) -> None:
             help=f"the {what} time, in ISO 8601; in the entry's zone unless it has an offset",
         )  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="only show the ticks and their records")
+    add_note(parser)
+    add_author(parser)
     add_log_level(parser)
     add_json(parser)
     parser.set_defaults(run=backfill)
@@ -74,6 +76,7 @@ def register(commands: Commands) -> None:
 
 def backfill(arguments: argparse.Namespace) -> int:
     """Fire ticks of the past."""
+    by, note = author_of(arguments), note_of(arguments)
     app = load_app(arguments.app)
     entry = find_entry(app, arguments.app, arguments.name)
     note_earlier_threads()
@@ -86,10 +89,17 @@ def backfill(arguments: argparse.Namespace) -> int:
         return _show_ticks(app, entry, ticks, as_json=arguments.json)
     if entry.job is not None:
         check_workers_see_jobs(app, "cron backfill", entry.name)
+    span = f"from {format_time(first)} to {format_time(last)}, in {entry.tz}"
     if not arguments.json:
-        span = f"from {format_time(first)} to {format_time(last)}, in {entry.tz}"
         print_out(f"{entry.name} {span}: {_count_text(len(ticks))}")
-    return _fire(app, entry, ticks, as_json=arguments.json)
+    report = BackfillReport(entry, len(ticks))
+
+    async def fire() -> None:
+        if ticks:
+            await note_firing(app, entry, f"backfill {_count_text(len(ticks))} {span}", by=by, note=note)
+        await fire_ticks(app, entry, ticks, report.add, by=by)
+
+    return _fire(app, fire, report, as_json=arguments.json)
 
 
 def _ticks(entry: CronEntry, first: datetime, last: datetime) -> list[datetime]:
@@ -111,19 +121,18 @@ def _ticks(entry: CronEntry, first: datetime, last: datetime) -> list[datetime]:
     return ticks
 
 
-def _fire(app: Aarq, entry: CronEntry, ticks: Sequence[datetime], *, as_json: bool) -> int:
-    report = BackfillReport(entry, len(ticks))
+def _fire(app: Aarq, fire: Callable[[], Awaitable[None]], report: BackfillReport, *, as_json: bool) -> int:
     try:
-        run_connected(app, lambda: fire_ticks(app, entry, ticks, report.add))
+        run_connected(app, fire)
     except (KeyboardInterrupt, AioqError) as error:
         report.end()
         # What has fired cannot be undone: the numbers say where the next command has to go on.
-        print_err(f"interrupted: {report.summary()}, {len(ticks) - len(report.results):,} not finished")
+        print_err(f"interrupted: {report.summary()}, {report.total - len(report.results):,} not finished")
         exit_if_threads_hang(Exit.INTERRUPTED if isinstance(error, KeyboardInterrupt) else exit_for(error))
         raise
     report.end()
     if as_json:
-        print_json([_as_json(result, entry) for result in report.results])
+        print_json([_as_json(result, report.zone) for result in report.results])
     else:
         print_out(report.summary())
     code = Exit.FAILED if report.failed else Exit.OK
@@ -132,7 +141,7 @@ def _fire(app: Aarq, entry: CronEntry, ticks: Sequence[datetime], *, as_json: bo
 
 
 async def fire_ticks(
-    app: Aarq, entry: CronEntry, ticks: Sequence[datetime], on_result: Callable[[BackfilledTick], None]
+    app: Aarq, entry: CronEntry, ticks: Sequence[datetime], on_result: Callable[[BackfilledTick], None], *, by: str
 ) -> None:
     """Fire ticks in order: call a cron's function, or enqueue a schedule's jobs.
 
@@ -141,17 +150,18 @@ async def fire_ticks(
         entry: The entry.
         ticks: The ticks.
         on_result: Called with the result of each tick.
+        by: The person, for the records.
     """
     if entry.job is None:
-        await _call_function(app, entry, ticks, on_result)
+        await _call_function(app, entry, ticks, on_result, by=by)
     else:
-        await _enqueue_jobs(app, entry, entry.job, ticks, on_result)
+        await _enqueue_jobs(app, entry, entry.job, ticks, on_result, by=by)
 
 
 async def _call_function(
-    app: Aarq, entry: CronEntry, ticks: Sequence[datetime], on_result: Callable[[BackfilledTick], None]
+    app: Aarq, entry: CronEntry, ticks: Sequence[datetime], on_result: Callable[[BackfilledTick], None], *, by: str
 ) -> None:
-    manual = ManualRun(app, entry, TickReason.BACKFILL)
+    manual = ManualRun(app, entry, TickReason.BACKFILL, by=by)
     async with manual.ready():
         for tick in ticks:
             record = (await manual.fire(tick)).record
@@ -165,11 +175,13 @@ async def _enqueue_jobs(
     template: NewJob,
     ticks: Sequence[datetime],
     on_result: Callable[[BackfilledTick], None],
+    *,
+    by: str,
 ) -> None:
     # In batches, so that an interrupted command leaves known jobs behind that the next one passes over.
     for start in range(0, len(ticks), BATCH_SIZE):
         batch = ticks[start : start + BATCH_SIZE]
-        found = await enqueue_ticks(app.broker, entry, template, batch, reason=TickReason.BACKFILL, by=user_at_host())
+        found = await enqueue_ticks(app.broker, entry, template, batch, reason=TickReason.BACKFILL, by=by)
         app.counts.add_enqueued([one.job for one in found], [one.new for one in found])
         for enqueued in found:
             on_result(_result(enqueued))
@@ -184,7 +196,8 @@ class BackfillReport:
     """Prints progress and failures as they happen, and a summary at the end."""
 
     def __init__(self, entry: CronEntry, total: int) -> None:
-        self._zone = entry.zone
+        self.zone = entry.zone
+        self.total = total
         self._progress = Progress(entry.name, total)
         self.results: list[BackfilledTick] = []
 
@@ -198,7 +211,7 @@ class BackfillReport:
         self.results.append(result)
         if result.status == "failed":
             self._progress.clear()
-            print_err(f"{format_time(result.tick.astimezone(self._zone))} failed: {result.error}")
+            print_err(f"{format_time(result.tick.astimezone(self.zone))} failed: {result.error}")
         self._progress.show(len(self.results))
 
     def end(self) -> None:
@@ -251,8 +264,8 @@ def _record_text(record: TickRecord | None) -> str:
     return " ".join(text for text in (record.status.value, reason_text(record)) if text) if record else ""
 
 
-def _as_json(result: BackfilledTick, entry: CronEntry) -> dict[str, object]:
-    tick = result.tick.astimezone(entry.zone).isoformat()
+def _as_json(result: BackfilledTick, zone: tzinfo) -> dict[str, object]:
+    tick = result.tick.astimezone(zone).isoformat()
     return {"tick": tick, "status": result.status, "error": result.error, "job_id": result.job_id}
 
 

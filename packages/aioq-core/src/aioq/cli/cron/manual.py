@@ -12,7 +12,7 @@ import anyio
 from msgspec.structs import replace
 
 from aioq.app import Aarq
-from aioq.cli.changes import user_at_host
+from aioq.cli.changes import note_change
 from aioq.cli.output import print_err
 from aioq.clock import SteadyClock
 from aioq.conformance import supports
@@ -24,7 +24,7 @@ from aioq.protocols import TickLedger
 from aioq.serialization.failure import describe, in_full
 from aioq.worker.cron.invoke import CronRun, Invoker, RunEnd
 
-__all__ = ["ManualRun", "RunOutcome"]
+__all__ = ["ManualRun", "RunOutcome", "note_firing"]
 
 RECORD_TIMEOUT: Final = 5.0
 """Seconds to record the end of a run that is interrupted."""
@@ -41,6 +41,14 @@ class RunOutcome:
     """What the function raised."""
 
 
+async def note_firing(app: Aarq, entry: CronEntry, what: str, *, by: str, note: str) -> None:
+    """Record that a person fires an entry. If that fails the entry is fired all the same."""
+    try:
+        await note_change(app, by, what, f"cron {entry.queue} {entry.name}", note)
+    except AioqError as error:
+        print_err(f"could not record who fires {entry.name}: {error}")
+
+
 class ManualRun:
     """Calls the function of a cron within the app's lifespan, and records the runs.
 
@@ -48,15 +56,16 @@ class ManualRun:
         app: The app, connected.
         entry: The cron.
         reason: The reason of the records.
+        by: The person, for the records.
     """
 
-    def __init__(self, app: Aarq, entry: CronEntry, reason: TickReason) -> None:
+    def __init__(self, app: Aarq, entry: CronEntry, reason: TickReason, *, by: str) -> None:
         self._app = app
         self._entry = entry
         self._reason = reason
         # Records have times of the broker: those of a host whose clock is wrong would be out of order.
         self._clock = SteadyClock()
-        self._worker_id = manual_worker_id(user_at_host())
+        self._worker_id = manual_worker_id(by)
         self._invoker = Invoker(app, self._worker_id, self._clock)
 
     @asynccontextmanager

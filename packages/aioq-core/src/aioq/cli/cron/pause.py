@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from aioq.cli.arguments import Commands, add_entry, add_json
 from aioq.cli.broker_access import ask_ledger
-from aioq.cli.changes import note_change, user_at_host
+from aioq.cli.changes import add_author, author_of, note_change
 from aioq.cli.cron.stored import entry_named
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_app
@@ -36,6 +36,7 @@ def register(commands: Commands) -> None:
         metavar="TEXT",
         help='the reason, shown by aioq cron list; an earlier one stays if this is left out, and "" removes it',
     )
+    add_author(pausing)
     add_json(pausing)
     pausing.set_defaults(run=pause)
     resuming = commands.add_parser(
@@ -45,12 +46,14 @@ def register(commands: Commands) -> None:
         "aioq cron backfill.",
     )
     add_entry(resuming)
+    add_author(resuming)
     add_json(resuming)
     resuming.set_defaults(run=resume)
 
 
 def pause(arguments: argparse.Namespace) -> int:
     """Pause an entry."""
+    by = author_of(arguments)
     app = load_app(arguments.app)
     entry = entry_named(app, arguments.app, arguments.name)
 
@@ -58,8 +61,8 @@ def pause(arguments: argparse.Namespace) -> int:
         before = await _pause_of(ledger, entry)
         # A ledger replaces the note, but a user who pauses the entry again need not know the reason of the first pause.
         note = (before.note if before else "") if arguments.note is None else arguments.note
-        paused = await ledger.pause_cron(entry.key, note=note, by=user_at_host())
-        await note_change(app, user_at_host(), "pause", f"cron {entry.queue} {entry.name}", note)
+        paused = await ledger.pause_cron(entry.key, note=note, by=by)
+        await note_change(app, by, "pause", f"cron {entry.queue} {entry.name}", note)
         return paused, note, before
 
     paused, note, before = ask_ledger(app, "cron pause", ask)
@@ -75,6 +78,7 @@ def pause(arguments: argparse.Namespace) -> int:
 
 def resume(arguments: argparse.Namespace) -> int:
     """Resume an entry."""
+    by = author_of(arguments)
     app = load_app(arguments.app)
     entry = entry_named(app, arguments.app, arguments.name)
 
@@ -82,7 +86,7 @@ def resume(arguments: argparse.Namespace) -> int:
         before = await _pause_of(ledger, entry)
         resumed = await ledger.resume_cron(entry.key)
         if resumed:
-            await note_change(app, user_at_host(), "resume", f"cron {entry.queue} {entry.name}")
+            await note_change(app, by, "resume", f"cron {entry.queue} {entry.name}")
         return resumed, before, await app.broker.time()
 
     resumed, before, time = ask_ledger(app, "cron resume", ask)

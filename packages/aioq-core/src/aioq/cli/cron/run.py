@@ -11,8 +11,8 @@ from typing import Any
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_entry, add_json, add_log_level
 from aioq.cli.broker_access import check_workers_see_jobs, run_connected
-from aioq.cli.changes import user_at_host
-from aioq.cli.cron.manual import ManualRun, RunOutcome
+from aioq.cli.changes import add_author, add_note, author_of, note_of
+from aioq.cli.cron.manual import ManualRun, RunOutcome, note_firing
 from aioq.cli.cron.tick_text import duration_text
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import find_entry, load_app
@@ -39,6 +39,8 @@ def register(commands: Commands) -> None:
     )
     add_entry(parser)
     parser.add_argument("--wait", action="store_true", help="wait for the job of a schedule, and show its result")
+    add_note(parser)
+    add_author(parser)
     add_log_level(parser)
     add_json(parser)
     parser.set_defaults(run=run)
@@ -46,23 +48,25 @@ def register(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Fire an entry."""
+    by, note = author_of(arguments), note_of(arguments)
     app = load_app(arguments.app)
     entry = find_entry(app, arguments.app, arguments.name)
     note_earlier_threads()
     configure_logging(arguments.log_level)
     if entry.job is not None:
-        return _enqueue(app, entry, entry.job, wait=arguments.wait, as_json=arguments.json)
+        return _enqueue(app, entry, entry.job, by=by, note=note, wait=arguments.wait, as_json=arguments.json)
     if arguments.wait:
         raise CommandError(
             f"cron run: --wait is for schedules; {entry.name} is a cron, and the command always waits for its function"
         )
-    return _call(app, entry, as_json=arguments.json)
+    return _call(app, entry, by=by, note=note, as_json=arguments.json)
 
 
-def _call(app: Aarq, entry: CronEntry, *, as_json: bool) -> int:
-    manual = ManualRun(app, entry, TickReason.BY_HAND)
+def _call(app: Aarq, entry: CronEntry, *, by: str, note: str, as_json: bool) -> int:
+    manual = ManualRun(app, entry, TickReason.BY_HAND, by=by)
 
     async def fire() -> RunOutcome:
+        await note_firing(app, entry, "run", by=by, note=note)
         async with manual.ready():
             # The tick is this moment, which is none of the schedule's own: those fire all the same.
             return await manual.fire(manual.now())
@@ -92,16 +96,15 @@ def _print_outcome(entry: CronEntry, outcome: RunOutcome, *, as_json: bool) -> i
     return Exit.FAILED
 
 
-def _enqueue(app: Aarq, entry: CronEntry, template: NewJob, *, wait: bool, as_json: bool) -> int:
+def _enqueue(app: Aarq, entry: CronEntry, template: NewJob, *, by: str, note: str, wait: bool, as_json: bool) -> int:
     check_workers_see_jobs(app, "cron run", entry.name)
     job_id = ""
 
     async def enqueue() -> Any:
         nonlocal job_id
         tick = time_between_ticks(entry, datetime.fromtimestamp(await app.broker.time(), UTC))
-        (enqueued,) = await enqueue_ticks(
-            app.broker, entry, template, [tick], reason=TickReason.BY_HAND, by=user_at_host()
-        )
+        (enqueued,) = await enqueue_ticks(app.broker, entry, template, [tick], reason=TickReason.BY_HAND, by=by)
+        await note_firing(app, entry, "run", by=by, note=note)
         app.counts.add_enqueued([enqueued.job], [enqueued.new])
         job_id = enqueued.job.id
         if not as_json:

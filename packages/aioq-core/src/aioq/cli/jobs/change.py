@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_json
 from aioq.cli.broker_access import feature_of, run_connected
-from aioq.cli.changes import add_author, author_of, note_change, note_of
+from aioq.cli.changes import add_author, add_note, author_of, note_change, note_of
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_target
 from aioq.cli.jobs.find import add_job, check_job, find_job
@@ -66,7 +66,7 @@ def register(commands: Commands) -> None:
     retrying.set_defaults(run=retry)
     for parser in (cancelling, retrying):
         add_job(parser)
-        parser.add_argument("--note", metavar="TEXT", help="the reason, for the record of changes")
+        add_note(parser)
         add_author(parser)
         add_json(parser)
 

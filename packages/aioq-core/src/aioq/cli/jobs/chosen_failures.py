@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from aioq.app import Aarq
-from aioq.cli.changes import add_author, note_change
+from aioq.cli.changes import add_author, add_note, note_change
 from aioq.cli.exit_codes import CommandError
 from aioq.cli.jobs.failures import add_filters, groups_of
 from aioq.model.changes import MAX_SUBJECT, MAX_TEXT
@@ -21,7 +21,7 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--place", metavar="PLACE", help="only failures of this place, as aioq jobs failures shows it")
     parser.add_argument("--error", metavar="TEXT", help="only failures whose id, task or error contains this text")
     parser.add_argument("--all", action="store_true", help="all failures, if no filter is given")
-    parser.add_argument("--note", metavar="TEXT", help="the reason, for the record of changes")
+    add_note(parser)
     add_author(parser)
 
 

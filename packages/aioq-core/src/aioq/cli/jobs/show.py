@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import chain, repeat
 from typing import Final
 
+from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_json
 from aioq.cli.broker_access import run_connected
 from aioq.cli.exit_codes import Exit
@@ -15,11 +17,18 @@ from aioq.cli.jobs.find import add_job, check_job, find_job
 from aioq.cli.output import print_json, print_out
 from aioq.cli.times import format_time, iso_time
 from aioq.clock import stored_time
+from aioq.conformance import supports
+from aioq.model.changes import MAX_SUBJECT, Change
 from aioq.model.job import Attempt, Failure, JobRecord
 from aioq.model.states import JobState
+from aioq.model.waiting import Condition, conditions_of
+from aioq.protocols import ChangeLog, QueueControl, WorkerRegistry
 from aioq.serialization.failure import in_full, one_line
 
 __all__ = ["escaped", "register", "show"]
+
+MAX_CHANGES: Final = 20
+"""Changes of a job that are shown."""
 
 MAX_SHOWN: Final = 4096
 """Characters of a payload or a result that are shown, and bytes that are decoded for it."""
@@ -42,13 +51,28 @@ def show(arguments: argparse.Namespace) -> int:
     """Show a job."""
     check_job(arguments, "jobs show")
     app = load_target(arguments.target, "jobs", arguments.namespace)
-    record = run_connected(app, lambda: find_job(app, arguments, "jobs show"))
+    record, conditions, changes = run_connected(app, partial(_look, app, arguments))
     if arguments.json:
-        print_json(job_as_json(record))
+        parts = {
+            "conditions": [_condition_as_json(condition) for condition in conditions],
+            "changes": [_change_as_json(change) for change in changes],
+        }
+        print_json(job_as_json(record) | parts)
     else:
-        for name, text in _lines(record):
+        for name, text in (*_lines(record, conditions), *_lines_of_changes(changes)):
             print_out(f"{name:<10}{text}")
     return Exit.OK
+
+
+async def _look(app: Aarq, arguments: argparse.Namespace) -> tuple[JobRecord, list[Condition], list[Change]]:
+    """Return the job, what it waits for, and what persons have done to it, as far as the broker can tell."""
+    record, broker = await find_job(app, arguments, "jobs show"), app.broker
+    stops = await broker.list_stops() if supports(broker, QueueControl) else None
+    workers = await broker.list_workers() if supports(broker, WorkerRegistry) else None
+    conditions = conditions_of(record, now=await broker.time(), stops=stops, workers=workers)
+    subject = f"job {record.queue} {record.id}"[:MAX_SUBJECT]
+    changes = await broker.list_changes(limit=MAX_CHANGES, subject=subject) if supports(broker, ChangeLog) else []
+    return record, conditions, changes
 
 
 def escaped(data: bytes) -> str:
@@ -86,6 +110,15 @@ def job_as_json(record: JobRecord) -> dict[str, object]:
     }
 
 
+def _condition_as_json(condition: Condition) -> dict[str, object]:
+    kind, until = str(condition.kind), iso_time(condition.until)
+    return {"kind": kind, "met": condition.met, "text": condition.text, "until": until}
+
+
+def _change_as_json(change: Change) -> dict[str, object]:
+    return {"at": iso_time(change.at), "by": change.by, "what": change.what, "note": change.note}
+
+
 def _failure_as_json(failure: Failure) -> dict[str, object]:
     return {"type": failure.type, "message": failure.message, "place": failure.place}
 
@@ -101,13 +134,14 @@ def _attempt_as_json(attempt: Attempt) -> dict[str, object]:
     }
 
 
-def _lines(record: JobRecord) -> Iterator[tuple[str, str]]:
+def _lines(record: JobRecord, conditions: Sequence[Condition]) -> Iterator[tuple[str, str]]:
     """Yield pairs of a name and a text; the lines of a traceback have no name."""
     state = f"{record.state}: {record.reason}" if record.reason else str(record.state)
     yield "id", one_line(record.id)
     yield "queue", one_line(record.queue)
     yield "task", one_line(record.task)
     yield "state", one_line(state)
+    yield from _lines_of_conditions(conditions)
     yield "priority", str(record.priority)
     yield "attempt", f"{record.attempt}{f', hand-backs {record.hand_backs}' if record.hand_backs else ''}"
     yield "crashes", str(record.crashes)
@@ -131,6 +165,24 @@ def _lines(record: JobRecord) -> Iterator[tuple[str, str]]:
         if record.failure.place:
             yield "place", one_line(record.failure.place)
         yield from (("", one_line(line)) for line in record.failure.traceback.splitlines())
+
+
+def _lines_of_conditions(conditions: Sequence[Condition]) -> Iterator[tuple[str, str]]:
+    """Yield a line for each condition that is not met or not known, and one for the others."""
+    names = chain(["waits for"], repeat(""))
+    for condition in conditions:
+        if not condition.met:
+            doubt = "" if condition.met is False else "perhaps: "
+            due = "" if condition.until is None else f" That is at {format_time(stored_time(condition.until))}."
+            yield next(names), one_line(f"{doubt}{condition.text}{due}")
+    if conditions and all(condition.met for condition in conditions):
+        yield next(names), "nothing: a worker is about to claim it"
+
+
+def _lines_of_changes(changes: Sequence[Change]) -> Iterator[tuple[str, str]]:
+    for name, change in zip(chain(["changes"], repeat("")), changes, strict=False):
+        note = f": {change.note}" if change.note else ""
+        yield name, one_line(f"{format_time(stored_time(change.at))}  {change.what} by {change.by}{note}")
 
 
 def _timeline(record: JobRecord) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ import argparse
 
 from aioq.cli.arguments import Commands, add_json, add_target
 from aioq.cli.broker_access import feature_of, run_connected
-from aioq.cli.changes import add_author, author_of, note_change, note_of
+from aioq.cli.changes import add_author, add_note, author_of, note_change, note_of
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import load_target
 from aioq.cli.output import print_json, print_out
@@ -37,7 +37,7 @@ def register(commands: Commands) -> None:
         allow_abbrev=False,
     )
     _add_queue(resuming)
-    resuming.add_argument("--note", metavar="TEXT", help="the reason, for the record of changes")
+    add_note(resuming)
     add_author(resuming)
     add_json(resuming)
     resuming.set_defaults(run=resume)

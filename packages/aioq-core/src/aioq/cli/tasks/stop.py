@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_app, add_json
 from aioq.cli.broker_access import feature_of, run_connected
-from aioq.cli.changes import add_author, author_of, note_change, note_of
+from aioq.cli.changes import add_author, add_note, author_of, note_change, note_of
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import load_app
 from aioq.cli.output import print_json, print_out
@@ -40,7 +40,7 @@ def register(commands: Commands) -> None:
         allow_abbrev=False,
     )
     _add_task(restoring, "the queue in which to restore it; all by default")
-    restoring.add_argument("--note", metavar="TEXT", help="the reason, for the record of changes")
+    add_note(restoring)
     add_author(restoring)
     add_json(restoring)
     restoring.set_defaults(run=restore)
