@@ -112,6 +112,7 @@ def metrics() -> None:
     from aioq import Aarq
 
     app = Aarq("memory://")
+    exporter = aioq_prometheus.exporter(app)
 
     @app.task(name="t")
     async def task(ctx: object) -> None: ...
@@ -119,7 +120,7 @@ def metrics() -> None:
     async def play() -> bytes:
         async with app:
             await task.enqueue()
-            return await aioq_prometheus.exporter(app).render()
+            return await exporter.render()
 
     assert b'aioq_jobs_enqueued_total{queue="default",task="t"} 1.0' in anyio.run(play)
 

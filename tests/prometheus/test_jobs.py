@@ -74,6 +74,19 @@ async def test_run_that_is_cancelled_has_a_duration(app: Aarq, clock: VirtualClo
     assert found["aioq_job_duration_seconds_count"] == {("cancelled", "default", "hold"): 1}
 
 
+async def test_runs_are_seen_at_the_next_request(app: Aarq, clock: VirtualClock) -> None:
+    """A request sees what has ended before it, also in a worker that is idle since."""
+
+    @app.task(name="t")
+    async def task(ctx: JobContext) -> None: ...
+
+    async with working(app, clock=clock):
+        for number in (1, 2):
+            await task.enqueue()
+            await settle_down()
+            assert (await scrape(app))["aioq_jobs_total"] == {("completed", "default", "t"): number}
+
+
 async def test_job_that_crashes_its_workers_is_dead(app: Aarq, broker: FlakyBroker, clock: VirtualClock) -> None:
     """The worker that takes a job from one that is gone counts it as dead; it has no run here."""
 

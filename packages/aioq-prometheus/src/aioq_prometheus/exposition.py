@@ -34,10 +34,14 @@ class PrometheusExporter:
     def __init__(self, app: Aarq, registry: CollectorRegistry) -> None:
         self.content_type = choose_encoder("")[1]
         self._facts = BrokerFacts(app)
-        recorder = Recorder(app, registry)
-        self.registry = _shared() if "PROMETHEUS_MULTIPROC_DIR" in os.environ else registry
-        self.registry.register(BrokerCollector(app, self._facts, recorder.flush))
-        recorder.listen(app)
+        shares = "PROMETHEUS_MULTIPROC_DIR" in os.environ
+        self.registry = CollectorRegistry() if shares else registry
+        # Before the metrics of the recorder: a registry collects in this order, and the collector flushes.
+        self.registry.register(BrokerCollector(app, self._facts, self._flush))
+        if shares:
+            MultiProcessCollector(self.registry)  # type: ignore[no-untyped-call]
+        self._recorder = Recorder(app, registry)
+        self._recorder.listen(app)
 
     async def refresh(self) -> None:
         """Ask the broker about queues, workers and crons, unless that was done in the latest seconds.
@@ -45,6 +49,9 @@ class PrometheusExporter:
         If it does not answer within five seconds, its metrics are left out, and `aioq_broker_up` is 0.
         """
         await self._facts.refresh()
+
+    def _flush(self) -> None:
+        self._recorder.flush()
 
     async def render(self, accept: str = "") -> bytes:
         """Refresh, and return the metrics.
@@ -97,9 +104,3 @@ def _new(app: Aarq, registry: CollectorRegistry) -> PrometheusExporter:
             f"the registry has the metrics of another app; instrument app {app.name} with a registry of its own: "
             "aioq_prometheus.instrument(app, registry=CollectorRegistry())"
         ) from error
-
-
-def _shared() -> CollectorRegistry:
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return registry
