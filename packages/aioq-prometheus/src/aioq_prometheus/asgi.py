@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, cast
 from prometheus_client import make_asgi_app  # pyright: ignore[reportUnknownVariableType]
 
 from aioq import Aarq
-from aioq_prometheus.exposition import exporter
+from aioq_prometheus.exposition import exporter_of
 
 __all__ = ["metrics_app"]
 
@@ -27,7 +27,7 @@ def metrics_app(app: Aarq) -> ASGIApp:
     Raises:
         ValueError: The global registry has the metrics of another app.
     """
-    exported = exporter(app)
+    exported = exporter_of(app)
     answer = cast("ASGIApp", make_asgi_app(exported.registry))  # pyright: ignore[reportUnknownVariableType]
 
     async def serve(scope: Message, receive: Receive, send: Send) -> None:

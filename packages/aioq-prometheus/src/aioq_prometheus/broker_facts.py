@@ -34,8 +34,8 @@ SHARE: Final = 0.01
 OLDEST: Final = 60.0
 """Seconds for which an answer is used, however much it costs."""
 
-TIMEOUT: Final = 5.0
-"""Seconds to wait for the broker. A Prometheus server waits 10 seconds for a response by default."""
+TIMEOUT: Final = 3.0
+"""Seconds to wait for the broker. A worker gives a request 5 seconds, and a Prometheus server 10."""
 
 MAX_QUEUES: Final = 100
 """Queues that have series of their own."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import anyio.to_thread
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import REGISTRY
 
 from aioq import Aarq
 from aioq_prometheus.broker_collector import BrokerCollector
 from aioq_prometheus.broker_facts import BrokerFacts
 from aioq_prometheus.recorder import Recorder
+from aioq_prometheus.sharing import FOLDER, SharedCollector
 
-__all__ = ["PrometheusExporter", "exporter", "instrument"]
+__all__ = ["PrometheusExporter", "exporter_of", "instrument"]
 
 
 class PrometheusExporter:
@@ -34,19 +35,19 @@ class PrometheusExporter:
     def __init__(self, app: Aarq, registry: CollectorRegistry) -> None:
         self.content_type = choose_encoder("")[1]
         self._facts = BrokerFacts(app)
-        shares = "PROMETHEUS_MULTIPROC_DIR" in os.environ
-        self.registry = CollectorRegistry() if shares else registry
+        folder = os.environ.get(FOLDER)
+        self.registry = CollectorRegistry() if folder else registry
         # Before the metrics of the recorder: a registry collects in this order, and the collector flushes.
         self.registry.register(BrokerCollector(app, self._facts, self._flush))
-        if shares:
-            MultiProcessCollector(self.registry)  # type: ignore[no-untyped-call]
+        if folder:
+            self.registry.register(SharedCollector(Path(folder)))
         self._recorder = Recorder(app, registry)
         self._recorder.listen(app)
 
     async def refresh(self) -> None:
         """Ask the broker about queues, workers and crons, unless that was done in the latest seconds.
 
-        If it does not answer within five seconds, its metrics are left out, and `aioq_broker_up` is 0.
+        If it does not answer within three seconds, its metrics are left out, and `aioq_broker_up` is 0.
         """
         await self._facts.refresh()
 
@@ -85,7 +86,7 @@ def instrument(app: Aarq, *, registry: CollectorRegistry | None = None) -> None:
     _EXPORTERS[app] = _new(app, REGISTRY if registry is None else registry)
 
 
-def exporter(app: Aarq) -> PrometheusExporter:
+def exporter_of(app: Aarq) -> PrometheusExporter:
     """Return the exporter of an app, which is instrumented with the global registry if it was not before.
 
     Raises:
