@@ -22,7 +22,7 @@ TIMEOUT = 60.0
 class Options(TypedDict, total=False):
     """The options of a worker that tests set."""
 
-    queues: list[str]
+    queues: list[str] | dict[str, int]
     concurrency: int
     lease: float
     max_block: float

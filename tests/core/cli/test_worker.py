@@ -51,6 +51,32 @@ def test_worker_queue_option_selects_queues(project: Project, argv: list[str], r
     assert project.aioq("worker", "tasks:app", "--burst", *argv).out == ran
 
 
+def test_worker_queue_option_takes_weights(project: Project, caplog: pytest.LogCaptureFixture) -> None:
+    """With weights all queues are served, whichever comes first; the log names them."""
+    project.write("tasks.py", TASKS)
+    outcome = project.aioq("worker", "tasks:app", "--burst", "-q", "mail=6", "-q", "default=1", "-c", "1")
+    assert (outcome.code, sorted(outcome.out.splitlines())) == (0, ["greet Ada", "post Grace"])
+    assert "started: queues mail=6, default=1, 1 at a time" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("argv", "why"),
+    [
+        (["-q", "mail=6", "-q", "default"], "queue default has no weight, and others have one; write -q default=1"),
+        (["-q", "mail=6", "-q", "mail=1"], "queue mail is given twice; give it one weight"),
+        (["-q", "mail="], "the weight of queue mail must be a whole number, got ''"),
+        (["-q", "mail=-1"], "the weight of queue mail must be a whole number, got '-1'"),
+        (["-q", "mail=0"], "the weight of queue mail must be a whole number from 1 to 1,000, got 0"),
+        (["-q", "mail=1001"], "the weight of queue mail must be a whole number from 1 to 1,000, got 1001"),
+        (["-q", "=3"], "queue '' is not of the form [A-Za-z0-9_.-]{1,64}"),
+    ],
+)
+def test_worker_rejects_weights(project: Project, argv: list[str], why: str) -> None:
+    """The message names the queue, and what to write."""
+    project.write("tasks.py", TASKS)
+    assert project.aioq("worker", "tasks:app", *argv) == (2, "", f"aioq: worker: {why}\n")
+
+
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_worker_loop_option_selects_event_loop(project: Project, loop: str) -> None:
     """`--loop` selects the event loop that runs the tasks."""

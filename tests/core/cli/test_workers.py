@@ -61,7 +61,7 @@ def test_workers_of_queue_as_json(project: Project) -> None:
     outcome = project.aioq("workers", "tasks:app", "-q", "mails", "--json")
     assert json.loads(outcome.out) == [{
         "id": "web-1", "app": "shop", "hostname": "web", "pid": 7, "queues": ["default", "mails"],
-        "all_queues": False, "slots": 10, "running": 3, "stuck": 1,
+        "all_queues": False, "weights": None, "slots": 10, "running": 3, "stuck": 1,
         "memory": 87 * 2**20, "loop_lag": 0.0034, "version": "0.5.0",
         "runs": [
             {
@@ -77,6 +77,21 @@ def test_workers_of_queue_as_json(project: Project) -> None:
         "tasks": ["shop.send"], "tasks_left_out": 1,
     }]  # fmt: skip
     assert project.aioq("workers", "tasks:app", "-q", "bills").out == "no worker of queue bills is up\n"
+
+
+def test_weights_stand_beside_their_queues(project: Project, broker: FarBroker) -> None:
+    """A worker that claims by weights shows them; in JSON they are an object."""
+    weighted = WorkerInfo(
+        id="web-1", queues=("critical", "low"), weights=(6, 1), concurrency=100, running=0, hostname="h", pid=1,
+        started_at=NOON,
+    )  # fmt: skip
+    project.do(partial(broker.near.heartbeat, weighted, ttl=60))
+    shown = project.aioq("workers", "tasks:app", "-q", "critical").out
+    assert "critical=6, low=1" in shown
+    assert json.loads(project.aioq("workers", "tasks:app", "-q", "low", "--json").out)[0]["weights"] == {
+        "critical": 6,
+        "low": 1,
+    }
 
 
 @pytest.mark.usefixtures("broker")

@@ -8,6 +8,7 @@ from typing import Final, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from aioq.model.workers import weighted_names
 from aioq_web.text import compact, count_of, duration, number
 
 __all__ = ["ASSETS", "STATIC", "VERSION", "new_environment"]
@@ -37,5 +38,6 @@ def new_environment() -> Environment:
     environment.globals |= {  # pyright: ignore[reportUnknownMemberType]
         "asset_version": versions,
         "version": VERSION,
+        "weighted_names": weighted_names,
     }
     return environment

@@ -53,8 +53,9 @@ def register(commands: Commands) -> None:
     )
     add_app(parser)
     parser.add_argument(
-        "-q", "--queue", dest="queues", action="append", metavar="QUEUE",
-        help="claim jobs from this queue; may be repeated, the first has precedence; all queues of the app by default",
+        "-q", "--queue", dest="queues", action="append", metavar="QUEUE[=WEIGHT]",
+        help="claim jobs from this queue; may be repeated, the first has precedence; all queues of the app by default. "
+        "With a weight for each, as in -q critical=6 -q low=1, busy queues share the slots by their weights",
     )  # fmt: skip
     parser.add_argument(
         "-c",
@@ -171,10 +172,11 @@ def _code(worker: Worker) -> Exit:
 
 
 def _worker(app: Aarq, arguments: argparse.Namespace) -> Worker:
+    queues = _queues(arguments.queues)
     try:
         return Worker(
             app,
-            queues=arguments.queues,
+            queues=queues,
             concurrency=arguments.concurrency,
             lease=arguments.lease,
             max_block=arguments.max_block,
@@ -187,6 +189,26 @@ def _worker(app: Aarq, arguments: argparse.Namespace) -> Worker:
         )
     except (TypeError, ValueError) as error:
         raise CommandError(f"worker: {error}") from error
+
+
+def _queues(words: Sequence[str] | None) -> Sequence[str] | dict[str, int] | None:
+    """Return the queues of `-q`, with their weights if they have any.
+
+    Raises:
+        CommandError: Some have a weight and others have none, a queue has two, or a weight is no number.
+    """
+    if not any("=" in word for word in words or ()):
+        return words
+    weights: dict[str, int] = {}
+    for queue, sign, text in (word.partition("=") for word in words or ()):
+        if not sign:
+            raise CommandError(f"worker: queue {queue} has no weight, and others have one; write -q {queue}=1")
+        if queue in weights:
+            raise CommandError(f"worker: queue {queue} is given twice; give it one weight")
+        if not text.isdecimal():
+            raise CommandError(f"worker: the weight of queue {queue} must be a whole number, got {text!r}")
+        weights[queue] = int(text)
+    return weights
 
 
 async def _work(worker: Worker, pipe: ControlPipe | None, live: LiveLine | None) -> None:

@@ -12,7 +12,7 @@ from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_target
 from aioq.cli.output import Column, Table, print_json, print_out, print_table
 from aioq.cli.times import format_duration, iso_time
-from aioq.model.workers import MAX_RUNS, RunInfo, WorkerInfo
+from aioq.model.workers import MAX_RUNS, RunInfo, WorkerInfo, weighted_names
 from aioq.protocols import WorkerRegistry
 
 __all__ = ["register", "workers"]
@@ -71,7 +71,7 @@ def _table(workers: Sequence[WorkerInfo], now: float) -> Table:
         [
             worker.id,
             worker.app,
-            ", ".join(worker.queues),
+            ", ".join(weighted_names(worker.queues, worker.weights)),
             f"{worker.running}/{worker.concurrency}",
             str(worker.stuck),
             # The clock of its host may be ahead of the broker's.
@@ -124,6 +124,7 @@ def _as_json(worker: WorkerInfo) -> dict[str, object]:
         "pid": worker.pid,
         "queues": list(worker.queues),
         "all_queues": worker.all_queues,
+        "weights": dict(zip(worker.queues, worker.weights, strict=False)) if worker.weights else None,
         "slots": worker.concurrency,
         "running": worker.running,
         "stuck": worker.stuck,

@@ -140,7 +140,7 @@ class ClaimRequest(Struct, frozen=True, kw_only=True):
 
     worker_id: str
     queues: tuple[str, ...]
-    """In order of preference."""
+    """In order of preference, which may be another one in each request of a worker."""
     limit: int
     """The number of free slots; the maximum number of leases in the answer."""
     lease: float

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from msgspec import Struct
 
 from aioq.model.tasks import TaskInfo
 
-__all__ = ["MAX_RUNS", "RunInfo", "WorkerInfo", "first_runs"]
+__all__ = ["MAX_RUNS", "RunInfo", "WorkerInfo", "first_runs", "weighted_names"]
 
 MAX_RUNS: Final = 64
 """Runs that a worker reports. With the longest ids and names they take 30 KB."""
@@ -42,6 +42,8 @@ class WorkerInfo(Struct, frozen=True, kw_only=True):
     """The name of its app."""
     all_queues: bool = False
     """Whether it consumes all queues of its app, whichever these are."""
+    weights: tuple[int, ...] = ()
+    """The weights of `queues`, in the same order; () if they go in order of preference."""
     tasks: tuple[TaskInfo, ...] = ()
     """Its tasks, by name; `aioq tasks diff` compares them with the code."""
     tasks_left_out: int = 0
@@ -61,3 +63,8 @@ class WorkerInfo(Struct, frozen=True, kw_only=True):
 def first_runs(runs: Iterable[RunInfo]) -> tuple[RunInfo, ...]:
     """Return the runs that a worker reports: the oldest, at most `MAX_RUNS`."""
     return tuple(sorted(runs, key=lambda run: run.since)[:MAX_RUNS])
+
+
+def weighted_names(queues: Sequence[str], weights: Sequence[int]) -> list[str]:
+    """Return the queues of a worker, each with its weight if they have any: `critical=6`."""
+    return [f"{queue}={weight}" for queue, weight in zip(queues, weights, strict=False)] if weights else list(queues)

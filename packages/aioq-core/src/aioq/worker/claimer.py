@@ -7,6 +7,8 @@ request with a limit of 0, returns these leases and makes the broker claim nothi
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -19,6 +21,7 @@ from aioq.conformance import supports
 from aioq.errors import PartlyUnavailable
 from aioq.model.ids import new_id
 from aioq.model.job import Claim, ClaimRequest, Lease
+from aioq.model.queue_weights import Turn, after_claim, first_shares, next_turn
 from aioq.protocols import Signals
 from aioq.worker.broker_retry import OUTAGES
 from aioq.worker.log import logger
@@ -66,6 +69,8 @@ class Claimer:
         self._prefix = new_id()
         self._asked = 0
         self._queues = runtime.queues
+        self._shares = first_shares(runtime.weights, random.random) if len(runtime.weights) > 1 else None
+        self._turn: Turn | None = None
         self._lease = runtime.lease
         self._burst = burst
         self._slots = runtime.slots
@@ -105,13 +110,15 @@ class Claimer:
                 await self._sleep(wait)
                 wait = 0.0
                 continue
-            request = self._request(await self._probation.clear() if self._probation else 0)
+            request = self._request(await self._probation.clear() if self._probation else 0, waits=wait > 0)
             # The next part of the observed jobs may start as soon as the part before has ended.
             waits_for_jobs = wait and (self._burst or self._probation)
             claim = await (self._claim_while_jobs_run if waits_for_jobs else self._claim)(request, wait)
             if self.failure is not None:
                 return
             self.answered = True
+            if self._shares is not None and self._turn is not None:
+                self._shares = after_claim(self._shares, self._turn, Counter(lease.queue for lease in claim.leases))
             self._begin(claim.leases[: self._half], start, give_back)
             # A wait has let other tasks run, so that nothing is left to do after one that claimed nothing.
             if (len(claim.leases) < request.limit or len(claim.leases) > self._half) and (claim.leases or not wait):
@@ -272,19 +279,26 @@ class Claimer:
                 self._probation.add(crashed, alone=claim.alone_for > 0)
         return claim
 
-    def _request(self, cleared: int) -> ClaimRequest:
+    def _request(self, cleared: int, *, waits: bool) -> ClaimRequest:
         self._asked += 1
+        # Leases, not taken slots: a crash counts against each job whose outcome is not written yet, so a suspect must
+        # not start beside one.
+        running = len(self._leases) - cleared
+        # Nothing is claimed in advance: the job would wait here on its lease while another worker may be idle.
+        queues, limit = self._queues, self._slots.free if self.left is None else min(self._slots.free, self.left)
+        if self._shares is not None:
+            # An empty worker that claims one job says that it will run nothing beside it.
+            least = 2 if limit > 1 and not running else 1
+            self._turn = next_turn(self._shares, free=limit, least=least, waits=waits)
+            queues, limit = self._turn.queues, self._turn.limit
         return ClaimRequest(
             worker_id=self._worker_id,
-            queues=self._queues,
-            # Nothing is claimed in advance: the job would wait here on its lease while another worker may be idle.
-            limit=self._slots.free if self.left is None else min(self._slots.free, self.left),
+            queues=queues,
+            limit=limit,
             lease=self._lease,
             # A repetition keeps the id: a broker that has answered the lost request returns the same leases again.
             request_id=f"{self._prefix}-{self._asked}",
-            # Leases, not taken slots: a crash counts against each job whose outcome is not written yet, so a suspect
-            # must not start beside one.
-            running=len(self._leases) - cleared,
+            running=running,
             observes=not (self._probation and self._probation.pause()),
         )
 

@@ -30,6 +30,7 @@ class WorkerReport:
         self._app = runtime.app
         self._worker_id = runtime.worker_id
         self._queues = runtime.queues
+        self._weights = runtime.weights
         self._slots = runtime.slots
         self._all_queues = all_queues
         self._runner = runner
@@ -48,6 +49,7 @@ class WorkerReport:
             started_at=started_at,
             app=self._app.name,
             all_queues=self._all_queues,
+            weights=tuple(self._weights.values()),
             tasks=self._tasks,
             tasks_left_out=len(self._app.tasks) - len(self._tasks),
             stuck=self._overruns.stuck,

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from aioq.app import Aarq
 from aioq.clock import Clock
 from aioq.model.ids import check_name
+from aioq.model.queue_weights import check_weights
 from aioq.worker.broker_retry import BrokerRetry
 from aioq.worker.shutdown import Shutdown
 from aioq.worker.workload import LeaseTable, Slots
 
-__all__ = ["Runtime", "default_id", "select_queues"]
+__all__ = ["Runtime", "default_id", "select_queues", "select_weights"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,8 @@ class Runtime:
     worker_id: str
     queues: tuple[str, ...]
     """The queues that the worker consumes, in order of preference."""
+    weights: Mapping[str, int]
+    """Their weights; empty if they go in order of preference."""
     lease: float
     """Seconds for which jobs are leased."""
     slots: Slots
@@ -55,3 +59,12 @@ def select_queues(app: Aarq, queues: Iterable[str] | None) -> tuple[str, ...]:
     if not chosen:
         raise ValueError("queues must name at least one queue")
     return chosen
+
+
+def select_weights(queues: Iterable[str] | Mapping[str, int] | None) -> dict[str, int]:
+    """Return the weights that the queues of a worker were given; empty if they have none.
+
+    Raises:
+        TypeError, ValueError: The name of a queue, or its weight, is not valid.
+    """
+    return check_weights(cast("Mapping[str, int]", queues)) if isinstance(queues, Mapping) else {}

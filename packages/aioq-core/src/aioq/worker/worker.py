@@ -19,7 +19,7 @@ from aioq.errors import TooManyStuck
 from aioq.events import WorkerEvent, WorkerFact
 from aioq.handle import Workplace, workplace
 from aioq.model.ids import check_name
-from aioq.model.workers import WorkerInfo
+from aioq.model.workers import WorkerInfo, weighted_names
 from aioq.options import number, whole
 from aioq.serialization.failure import error_text
 from aioq.worker.broker_retry import BrokerRetry
@@ -34,7 +34,7 @@ from aioq.worker.overruns import Overrun, Overruns
 from aioq.worker.reaper import Reaper
 from aioq.worker.report import WorkerReport
 from aioq.worker.runner import CancelReason, Runner
-from aioq.worker.runtime import Runtime, default_id, select_queues
+from aioq.worker.runtime import Runtime, default_id, select_queues, select_weights
 from aioq.worker.settler import Settler
 from aioq.worker.shutdown import Shutdown, race
 from aioq.worker.summary import Summary
@@ -58,7 +58,8 @@ class Worker:
     Args:
         app: The app whose tasks are run.
         queues: The queues to consume, in order of preference; all queues that the app's tasks and cron entries name
-            when None.
+            when None. Or the weight of each, from 1 to 1,000: `{"critical": 6, "default": 3, "low": 1}`. Then each
+            queue that has jobs gets the part of the claimed jobs that its weight is of the weights of such queues.
         concurrency: Jobs that may run at the same time; 1 to 10,000.
         lease: Seconds after which other workers take over the jobs of this one if it crashes; 1 to 3600. The worker
             extends the leases of running jobs three times in this time.
@@ -88,7 +89,7 @@ class Worker:
         self,
         app: Aarq,
         *,
-        queues: Iterable[str] | None = None,
+        queues: Iterable[str] | Mapping[str, int] | None = None,
         concurrency: int = 10,
         lease: float = 30.0,
         max_block: float = 60.0,
@@ -114,6 +115,7 @@ class Worker:
             whole("max_jobs", max_jobs, 1, 10**9)
         self.app = app
         self.id = default_id() if id is None else check_name("worker id", id)
+        self.weights = select_weights(queues)
         self.queues = select_queues(app, queues)
         self._grace = grace
         self._burst = burst
@@ -127,6 +129,7 @@ class Worker:
             app=app,
             worker_id=self.id,
             queues=self.queues,
+            weights=self.weights,
             lease=lease,
             slots=self._slots,
             leases=self._leases,
@@ -411,7 +414,7 @@ class Worker:
     def _log_start(self) -> None:
         logger.info(
             "worker %s started: queues %s, %d at a time, %d tasks, %d crons, %r",
-            self.id, ", ".join(self.queues), self._slots.total,
+            self.id, ", ".join(weighted_names(self.queues, tuple(self.weights.values()))), self._slots.total,
             len(self.app.tasks), 0 if self._burst else len(self._cron.entries), self.app.broker,
             extra={"event": "worker_started"},
         )  # fmt: skip

@@ -105,6 +105,10 @@ class WorkerClaims:
     paused: set[str] = field(default_factory=set[str])
     """The queues that were paused at their latest answer."""
 
+    def serves(self, queues: tuple[str, ...]) -> bool:
+        """Return whether these are the queues, in any order: with weights, each request has another one."""
+        return self.queues == queues or sorted(self.queues) == sorted(queues)
+
     def next_due(self) -> tuple[str, float]:
         """Return the queue whose job is due next, and when."""
         return min(self.due.items(), key=itemgetter(1), default=("", math.inf))
@@ -219,7 +223,7 @@ class ClaimRole(SettleRole):
         worker = self._claims.get(request.worker_id)
         claim = None
         # Only the answer to an earlier claim tells that there is nothing to claim now.
-        if worker is not None and worker.queues == request.queues and self._may_wait(session, worker):
+        if worker is not None and worker.serves(request.queues) and self._may_wait(session, worker):
             try:
                 claim = await self._wait(session, request, worker, min(timeout, MAX_WAIT), idle)
             except ConnectionLost:
@@ -244,7 +248,7 @@ class ClaimRole(SettleRole):
     def _claims_of(self, request: ClaimRequest) -> WorkerClaims:
         """Return what is known of the worker's claims of these queues."""
         worker = self._claims.get(request.worker_id)
-        if worker is not None and worker.queues == request.queues:
+        if worker is not None and worker.serves(request.queues):
             return worker
         if not _WORKER_ID.fullmatch(request.worker_id):
             raise ValueError(

@@ -93,6 +93,18 @@ class ClaimContract(BrokerSuite):
         await broker.enqueue([self.job("a", queue="one"), self.job("b", queue="two"), self.job("c", queue="three")])
         assert [lease.job_id for lease in await self.claim(broker, queues=("three", "one"))] == ["c", "a"]
 
+    async def test_claim_serves_queues_in_order_of_each_request(self, broker: Broker) -> None:
+        """A worker may name its queues in another order in each request; a repeated one gets its leases again."""
+        await broker.enqueue([self.job(f"{queue}{n}", queue=queue) for queue in ("one", "two") for n in "123"])
+        requests = [self.request(2, queues=queues) for queues in (("one", "two"), ("two", "one"), ("one", "two"))]
+        claims = [await broker.claim(request) for request in requests]
+        assert [[lease.job_id for lease in claim.leases] for claim in claims] == [
+            ["one1", "one2"],
+            ["two1", "two2"],
+            ["one3", "two3"],
+        ]
+        assert (await broker.claim(requests[-1])).leases == claims[-1].leases
+
     async def test_claim_limit_counts_all_queues(self, broker: Broker) -> None:
         """A claim of several queues takes at most `limit` jobs together."""
         await broker.enqueue([self.job(f"{queue}{n}", queue=queue) for queue in ("one", "two") for n in "12"])

@@ -38,6 +38,7 @@ class WorkerRegistryContract(BrokerSuite):
             started_at=1.5,
             app="shop",
             all_queues=True,
+            weights=(6, 1),
             tasks=(TASK,),
             tasks_left_out=2,
             stuck=1,
