@@ -66,12 +66,13 @@ def show(arguments: argparse.Namespace) -> int:
 
 async def _look(app: Aarq, arguments: argparse.Namespace) -> tuple[JobRecord, list[Condition], list[Change]]:
     """Return the job, what it waits for, and what persons have done to it, as far as the broker can tell."""
-    record, broker = await find_job(app, arguments, "jobs show"), app.broker
-    stops = await broker.list_stops() if supports(broker, QueueControl) else None
-    workers = await broker.list_workers() if supports(broker, WorkerRegistry) else None
-    conditions = conditions_of(record, now=await broker.time(), stops=stops, workers=workers)
+    record = await find_job(app, arguments, "jobs show")
+    stops = await app.broker.list_stops() if supports(app.broker, QueueControl) else None
+    workers = await app.broker.list_workers() if supports(app.broker, WorkerRegistry) else None
+    conditions = conditions_of(record, now=await app.broker.time(), stops=stops, workers=workers)
     subject = f"job {record.queue} {record.id}"[:MAX_SUBJECT]
-    changes = await broker.list_changes(limit=MAX_CHANGES, subject=subject) if supports(broker, ChangeLog) else []
+    log = app.broker if supports(app.broker, ChangeLog) else None
+    changes = await log.list_changes(limit=MAX_CHANGES, subject=subject) if log else []
     return record, conditions, changes
 
 
