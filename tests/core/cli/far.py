@@ -15,6 +15,7 @@ from aioq.protocols import (
     QueueControl,
     Schedules,
     Signals,
+    Statistics,
     TickLedger,
     WorkerRegistry,
 )
@@ -43,7 +44,10 @@ def _passed_on(name: str) -> Callable[..., Any]:
     return lambda self, *args, **kwargs: getattr(self.near, name)(*args, **kwargs)
 
 
-for _protocol in (Broker, ChangeLog, JobStore, QueueControl, Failures, Schedules, Signals, TickLedger, WorkerRegistry):
+PASSED_ON = (
+    Broker, ChangeLog, JobStore, QueueControl, Failures, Schedules, Signals, Statistics, TickLedger, WorkerRegistry,
+)  # fmt: skip
+for _protocol in PASSED_ON:
     for _name in members(_protocol):
         if _name != "protocol_version":
             setattr(FarBroker, _name, _passed_on(_name))

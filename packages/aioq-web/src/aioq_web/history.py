@@ -11,10 +11,11 @@ import anyio
 from aioq import Aarq
 from aioq.clock import Clock, SystemClock
 from aioq.conformance import supports
+from aioq.model.flow import CLAIMED, FAILED
 from aioq.model.statistics import Count, JobOutcome, Step, percentile, period_of, total
 from aioq.protocols import Statistics
 
-__all__ = ["CLAIMED", "ENDED", "RANGES", "Histories", "History", "Range", "sum_up"]
+__all__ = ["RANGES", "Histories", "History", "Range", "sum_up"]
 
 MAX_AGE = 5.0
 """Seconds for which counts are used: workers report every ten seconds or less often."""
@@ -23,11 +24,6 @@ TIMEOUT = 5.0
 """Seconds to wait for the broker."""
 
 MINUTES: Final = 60.0
-
-FAILED: Final = frozenset({JobOutcome.FAILED, JobOutcome.DEAD, JobOutcome.EXPIRED})
-ENDED: Final = FAILED | {JobOutcome.COMPLETED}
-CLAIMED: Final = frozenset({JobOutcome.COMPLETED, JobOutcome.FAILED, JobOutcome.RETRIED})
-"""Outcomes of jobs that were run, whose waits and durations tell how the queue flows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,10 +91,11 @@ def test_queues_list_shows_counts_and_stops(project: Project, broker: FarBroker)
     project.do(lambda: near.pause_queue("mails", note="provider down", by="ada@host"))
     project.do(lambda: near.stop_task("shop.send", queue="mails", note="", by="bob"))
     assert project.aioq("queues", "list", "tasks:app").out.splitlines() == [
-        "QUEUE    PENDING  SCHEDULED  RUNNING  DEAD  EXPIRED  STOPPED",
-        "default  2        0          0        0     0",
-        "mails    0        0          0        0     0        paused by ada@host at 2026-01-05 12:00+00:00: provider down",
-        "                                                     shop.send stopped by bob at 2026-01-05 12:00+00:00",
+        "QUEUE    PENDING  SCHEDULED  RUNNING  DEAD  OLDEST  A MINUTE  P95 WAIT",
+        "default  2        0          0        0     0.00 s  0.0       -",
+        "mails    0        0          0        0     -       0.0       -",
+        "queue mails is paused by ada@host at 2026-01-05 12:00+00:00: provider down",
+        "shop.send is stopped in queue mails by bob at 2026-01-05 12:00+00:00",
     ]
     default, mails = json.loads(project.aioq("queues", "list", "tasks:app", "--json").out)
     assert (default["pending"], default["paused"], default["stopped_tasks"]) == (2, None, [])

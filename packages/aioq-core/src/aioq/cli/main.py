@@ -79,14 +79,16 @@ COMMANDS: Final[Mapping[str, str | Group]] = {
         },
     ),
     "tasks": Group(
-        "compare and control tasks",
+        "show, compare and control tasks",
         {
+            "list": "aioq.cli.tasks.list",
             "diff": "aioq.cli.tasks.diff",
             "stop": "aioq.cli.tasks.stop",
             "restore": "aioq.cli.tasks.stop",
         },
     ),
     "workers": "aioq.cli.workers",
+    "stats": "aioq.cli.stats",
     "enqueue": "aioq.cli.enqueue",
     "check": "aioq.cli.check",
     "doctor": "aioq.cli.doctor",

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from operator import attrgetter
 from typing import Final
 
+from aioq.model.flow import FULL_MINUTES, Flow, flows
 from aioq.model.job import QueueStats
 from aioq.model.states import JobState
+from aioq.model.statistics import Step
 from aioq.model.stops import Stop
 from aioq.model.workers import WorkerInfo
 from aioq.protocols import JobStore
-from aioq_web.flow import HOURS, MINUTES, Flow, flows
+from aioq_web.history import Range
 from aioq_web.paging import slice_of
 from aioq_web.parallel import in_parallel
 from aioq_web.view import Page, View
@@ -20,6 +23,9 @@ from aioq_web.view import Page, View
 __all__ = ["QueueRow", "queue_rows", "queues"]
 
 ROWS: Final = 50
+MINUTES: Final = Range("minutes of rates", Step.MINUTE, FULL_MINUTES + 1)
+HOURS: Final = Range("hours of histograms", Step.HOUR, 2)
+"""Two hours: the running one may just have begun."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +82,7 @@ async def _with_flow(view: View, rows: Sequence[QueueRow]) -> list[QueueRow]:
     """Return rows with what was counted of their queues, and with the time that their next jobs have waited."""
     minutes = await view.histories.counts(MINUTES, view.now)
     hours = await view.histories.counts(HOURS, view.now)
-    found = flows(minutes or (), hours or (), view.now)
+    found = flows(minutes or (), hours or (), view.now, attrgetter("queue"))
     waits = await in_parallel(partial(_waited, view, row.stats) for row in rows)
     return [
         replace(row, flow=found.get(row.stats.queue, Flow()), waited=waited)

@@ -66,10 +66,10 @@ def show(arguments: argparse.Namespace) -> int:
 
 async def _look(app: Aarq, arguments: argparse.Namespace) -> tuple[JobRecord, list[Condition], list[Change]]:
     """Return the job, what it waits for, and what persons have done to it, as far as the broker can tell."""
-    record = await find_job(app, arguments, "jobs show")
+    record, now = await find_job(app, arguments, "jobs show"), await app.broker.time()
     stops = await app.broker.list_stops() if supports(app.broker, QueueControl) else None
     workers = await app.broker.list_workers() if supports(app.broker, WorkerRegistry) else None
-    conditions = conditions_of(record, now=await app.broker.time(), stops=stops, workers=workers)
+    conditions = conditions_of(record, now=now, stops=stops, workers=workers)
     subject = f"job {record.queue} {record.id}"[:MAX_SUBJECT]
     log = app.broker if supports(app.broker, ChangeLog) else None
     changes = await log.list_changes(limit=MAX_CHANGES, subject=subject) if log else []
