@@ -103,7 +103,8 @@ def test_page_is_updated_without_reload(open_page: Callable[..., Page], site: Si
     page.evaluate("document.title = 'not reloaded'")
     site.pause("shop.close_the_books", "reports", "inventory")
     expect(page.locator("#answer")).to_contain_text("paused", timeout=30_000)
-    expect(page.locator("#halt")).to_contain_text("inventory")
+    # What all pages share is read anew less often, above all on a busy machine.
+    expect(page.locator("#halt")).to_contain_text("inventory", timeout=30_000)
     assert page.title() == "not reloaded"
 
 
