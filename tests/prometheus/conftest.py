@@ -21,6 +21,11 @@ Samples: TypeAlias = Mapping[str, Mapping[tuple[str, ...], float]]
 """Values by name of the sample and by its labels, in the order of their names."""
 
 
+def nonzero(values: Mapping[tuple[str, ...], float]) -> Mapping[tuple[str, ...], float]:
+    """Return the values that are not 0: a worker has counters for all tasks that it may run."""
+    return {labels: value for labels, value in values.items() if value}
+
+
 def samples_of(text: bytes, *, openmetrics: bool = False) -> Samples:
     """Return what a Prometheus server reads; a histogram as its `_count` and `_sum`."""
     found: dict[str, dict[tuple[str, ...], float]] = {}

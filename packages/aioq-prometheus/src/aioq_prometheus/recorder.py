@@ -17,12 +17,15 @@ __all__ = ["Recorder"]
 
 JOB: Final = ("queue", "task")
 CRON: Final = ("queue", "cron")
+EXPECTED: Final = (JobEvent.COMPLETED, JobEvent.FAILED, JobEvent.DEAD)
+"""Outcomes that are counted from 0 for each task that a worker may run."""
 
 
 class Recorder:
     """Has the metrics of the events of an app. Listeners are called in the event loop, `flush` from any thread."""
 
     def __init__(self, app: Aarq, registry: CollectorRegistry) -> None:
+        self._tasks = app.tasks
         self._pairs = LabelPairs(app.tasks)
         self._entries = LabelPairs()
         self._runs: dict[tuple[str, str, JobEvent], RunSeries] = {}
@@ -74,6 +77,7 @@ class Recorder:
         app.on(JobEvent.ENQUEUED, self._on_enqueued)
         app.on(JobEvent.CANCELLED, self._on_cancelled)
         app.on(TickEvent, self._on_tick)
+        app.on(WorkerEvent.STARTED, self._on_start)
         app.on(WorkerEvent.REPORTED, self._on_report)
         app.on(WorkerEvent.STOPPED, self._on_stop)
         app.on(WorkerEvent.STUCK, self._on_stuck)
@@ -117,6 +121,14 @@ class Recorder:
             self._late.labels(*entry).observe(fact.late)
         if fact.duration is not None:
             self._calls.labels(*entry).observe(fact.duration)
+
+    def _on_start(self, fact: WorkerFact) -> None:
+        # A rate needs two values: the first failure of a task would be missed if its counter began with it.
+        for task in self._tasks:
+            if task.defaults.queue in fact.queues:
+                labels = self._pairs.of(task.defaults.queue, task.name)
+                for outcome in EXPECTED:
+                    self._jobs.labels(*labels, _outcome(outcome))
 
     def _on_report(self, fact: WorkerFact) -> None:
         if fact.info is not None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,13 +16,17 @@ from prometheus_client import Metric, multiprocess
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.registry import Collector
 
+try:
+    import fcntl
+
+    HAS_LOCKS = True
+except ImportError:  # Windows, where there is no `--processes`
+    HAS_LOCKS = False
+
 __all__ = ["FOLDER", "SharedCollector", "forget_process"]
 
 FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable by which prometheus_client finds the folder."""
-
-fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None
-"""None on Windows, where there is no `--processes`."""
 
 SUMS: Final = ("counter", "histogram", "summary")
 """The types of metrics whose values are counts."""
@@ -75,7 +77,7 @@ def _add_up(file: Path, total: Path) -> None:
 @contextmanager
 def _locked(folder: Path, *, shared: bool) -> Generator[bool]:
     """Hold the lock of a folder: with other readers, after a wait, or alone if it is free; yield whether it is held."""
-    if fcntl is None:
+    if not HAS_LOCKS:
         yield shared
         return
     with (folder / "lock").open("a") as file:
