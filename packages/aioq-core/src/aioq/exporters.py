@@ -33,7 +33,7 @@ class Exporter(Protocol):
         """Return the metrics.
 
         It is called in the event loop of the worker, also while the app is not connected yet, while the broker is away,
-        and several times at once. The request fails after 5 seconds: leave out what a broker that is away cannot
+        and several times at once. The request fails after 10 seconds: leave out what a broker that is away cannot
         answer, and return the rest.
         """
         ...
@@ -51,8 +51,8 @@ class ExporterProvider(Protocol):
 
 
 @runtime_checkable
-class SharingProvider(Protocol):
-    """An `ExporterProvider` whose exporters in several processes collect their values in one folder.
+class SharingProvider(ExporterProvider, Protocol):
+    """A provider whose exporters in several processes collect their values in one folder.
 
     The supervisor of `--processes` calls these methods. Its process never imports the app.
     """

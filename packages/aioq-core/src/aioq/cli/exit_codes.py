@@ -29,7 +29,7 @@ class Exit(IntEnum):
     MAX_JOBS = 75
     """A worker process of a supervisor has run `--max-jobs` jobs: the supervisor starts another one."""
     CONFIG = 78
-    """The broker's configuration is wrong, or a distribution is not installed."""
+    """The broker's configuration is wrong, a distribution is not installed, or a port cannot be used."""
     INTERRUPTED = 130
     BROKEN_PIPE = 141
     TERMINATED = 143

@@ -6,10 +6,13 @@ import argparse
 import asyncio
 import logging
 import os
+import socket
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Final, cast, get_args
 
 import anyio
@@ -19,6 +22,7 @@ from aioq.cli.arguments import Commands, add_app, add_log_level
 from aioq.cli.broker_access import is_embedded
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import load_app
+from aioq.cli.health.option import add_health, check_health, open_port
 from aioq.cli.live_line import LiveLine, live_handler
 from aioq.cli.logs import FORMATS, configure_logging
 from aioq.cli.process import (
@@ -104,6 +108,7 @@ def register(commands: Commands) -> None:
     parser.add_argument(
         "--loop", choices=("asyncio", "uvloop"), default="asyncio", help="event loop to use; %(default)s by default"
     )
+    add_health(parser)
     add_log_level(parser)
     parser.add_argument(
         "--log-format", choices=FORMATS,
@@ -124,15 +129,21 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError('uvloop is not installed; run: pip install "aioq-core[uvloop]"', Exit.CONFIG)
     if not 1 <= arguments.processes <= MAX_PROCESSES:
         raise CommandError(f"worker: --processes must be between 1 and {MAX_PROCESSES}, got {arguments.processes}")
+    check_health(arguments)
     if arguments.reload:
         configure_logging(arguments.log_level, arguments.log_format)
         return run_and_reload(_reloaded(cast("list[str]", arguments.words)))
     if arguments.child is not None:
-        return _run_here(arguments, ControlPipe.from_stdin())
+        return _run_here(arguments, ControlPipe.from_stdin(), [])
+    port = open_port(arguments)
     if arguments.processes == 1:
-        return _run_here(arguments, None)
+        return _run_here(arguments, None, port)
     configure_logging(arguments.log_level, arguments.log_format)
-    return anyio.run(_supervisor(arguments).run)
+    if not port:
+        return anyio.run(_supervisor(arguments).run)
+    from aioq.cli.health.start import run_supervisor  # noqa: PLC0415 - needs an extra
+
+    return anyio.run(run_supervisor, partial(_supervisor, arguments), port)
 
 
 def _reloaded(words: Sequence[str]) -> list[str]:
@@ -140,15 +151,23 @@ def _reloaded(words: Sequence[str]) -> list[str]:
     return own_command_line(words, [*(word for word in words if word != "--reload"), "--grace", "0"])
 
 
-def _supervisor(arguments: argparse.Namespace) -> Supervisor:
+def _supervisor(
+    arguments: argparse.Namespace,
+    socket_of: Callable[[int], Path] | None = None,
+    environment: Mapping[str, str] | None = None,
+    on_ended: Callable[[int], None] = lambda _: None,
+) -> Supervisor:
     words = cast("list[str]", arguments.words)
-    commands = [
-        own_command_line(words, [words[0], "--child", str(n), *words[1:]]) for n in range(1, arguments.processes + 1)
-    ]
-    return Supervisor(commands, grace=arguments.grace, burst=arguments.burst)
+    commands: list[list[str]] = []
+    for n in range(1, arguments.processes + 1):
+        health = ["--health-socket", str(socket_of(n))] if socket_of else []
+        commands.append(own_command_line(words, [words[0], "--child", str(n), *health, *words[1:]]))
+    return Supervisor(
+        commands, grace=arguments.grace, burst=arguments.burst, environment=environment, on_ended=on_ended
+    )
 
 
-def _run_here(arguments: argparse.Namespace, pipe: ControlPipe | None) -> int:
+def _run_here(arguments: argparse.Namespace, pipe: ControlPipe | None, port: Sequence[socket.socket]) -> int:
     note_earlier_threads()
     ignore(IGNORED)
     # Before the log is set up: an app that configures logging does so when it is imported, and keeps its handlers.
@@ -159,7 +178,8 @@ def _run_here(arguments: argparse.Namespace, pipe: ControlPipe | None) -> int:
     # The processes of a supervisor share one terminal: each would clear the line of the others.
     handler = live_handler(sys.stderr, os.environ) if pipe is None else None
     live = LiveLine(worker, handler, os.environ) if handler else None
-    anyio.run(_work, worker, pipe, live, backend_options={"use_uvloop": arguments.loop == "uvloop"})
+    health = _health(worker, port, arguments.health_socket)
+    anyio.run(_work, worker, pipe, live, health, backend_options={"use_uvloop": arguments.loop == "uvloop"})
     code = _code(worker)
     if code == Exit.OK and pipe is not None and worker.has_run_max_jobs:
         code = Exit.MAX_JOBS
@@ -211,10 +231,21 @@ def _queues(words: Sequence[str] | None) -> Sequence[str] | dict[str, int] | Non
     return weights
 
 
-async def _work(worker: Worker, pipe: ControlPipe | None, live: LiveLine | None) -> None:
+def _health(worker: Worker, port: Sequence[socket.socket], path: str | None) -> AbstractAsyncContextManager[None]:
+    """Return what serves the health of the worker while it is entered."""
+    if not port and path is None:
+        return nullcontext()
+    from aioq.cli.health.start import serve_process, serve_worker  # noqa: PLC0415 - needs an extra
+
+    return serve_worker(worker, port) if path is None else serve_process(worker, Path(path))
+
+
+async def _work(
+    worker: Worker, pipe: ControlPipe | None, live: LiveLine | None, health: AbstractAsyncContextManager[None]
+) -> None:
     orders = pipe.calling(worker.stop) if pipe else SignalReceiver(worker.stop, forced=True).receiving()
     with task_thread_pool():
-        async with orders, worker.app:
+        async with orders, health, worker.app:
             # Beside the worker, which does not return as long as such tasks run.
             beside = [asyncio.create_task(_end_without_tasks(worker))]
             if live is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from signal import Signals
 
@@ -21,11 +21,13 @@ class Child:
     Args:
         name: The name in the log.
         command: The command line of the process.
+        environment: Environment variables of the process, in addition to those of this one.
     """
 
-    def __init__(self, name: str, command: Sequence[str]) -> None:
+    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         self.name = name
         self._command = command
+        self._environment = environment
         self._process: Process | None = None
         self._pipe = -1
 
@@ -42,8 +44,9 @@ class Child:
         try:
             # A session of its own: a Ctrl-C in the terminal must not reach the worker in addition to the order.
             process = await anyio.open_process(
-                self._command, stdin=read_end, stdout=None, stderr=None, start_new_session=True
-            )
+                self._command, stdin=read_end, stdout=None, stderr=None, start_new_session=True,
+                env={**os.environ, **self._environment} if self._environment else None,
+            )  # fmt: skip
         except BaseException:
             os.close(self._pipe)
             raise

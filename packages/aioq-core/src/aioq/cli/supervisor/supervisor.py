@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -45,10 +45,24 @@ class Supervisor:
         commands: The command line of each process.
         grace: Seconds for running jobs to end after the order to drain.
         burst: Whether the workers end by themselves.
+        environment: Environment variables of the processes, in addition to those of this one.
+        on_ended: Called with the id of each process that has ended.
+
+    Attributes:
+        children: The worker processes, in the order of `commands`.
     """
 
-    def __init__(self, commands: Sequence[Sequence[str]], *, grace: float, burst: bool = False) -> None:
-        self._children = [Child(f"worker process {n}", command) for n, command in enumerate(commands, 1)]
+    def __init__(
+        self,
+        commands: Sequence[Sequence[str]],
+        *,
+        grace: float,
+        burst: bool = False,
+        environment: Mapping[str, str] | None = None,
+        on_ended: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self.children = [Child(f"worker process {n}", command, environment) for n, command in enumerate(commands, 1)]
+        self._on_ended = on_ended
         self._grace = grace
         self._burst = burst
         self._shutdown = Shutdown()
@@ -64,16 +78,16 @@ class Supervisor:
         receiver = SignalReceiver(self.stop, forced=False, on_stacks=self._forward_stacks, logger=logger)
         async with receiver.receiving(), anyio.create_task_group() as duties:
             duties.start_soon(self._shut_down)
-            duties.start_soon(reap_orphans, lambda: {child.pid for child in self._children})
+            duties.start_soon(reap_orphans, lambda: {child.pid for child in self.children})
             async with anyio.create_task_group() as children:
-                for child in self._children:
+                for child in self.children:
                     children.start_soon(self._keep_running, child)
             duties.cancel_scope.cancel()
         logger.info("all worker processes have ended", extra={"event": "supervisor_stopped"})
         return self._code
 
     def _forward_stacks(self) -> None:
-        for child in self._children:
+        for child in self.children:
             child.signal(signal.SIGQUIT)
 
     async def _shut_down(self) -> None:
@@ -86,7 +100,7 @@ class Supervisor:
         # A worker that is aborted early gets this time now; after its grace it has had it already.
         if self._shutdown.aborting.is_set():
             await anyio.sleep(SHUTDOWN_TIMEOUT)
-        for child in self._children:
+        for child in self.children:
             pid = child.pid
             if child.kill():
                 logger.warning(
@@ -94,7 +108,7 @@ class Supervisor:
                 )
 
     def _send(self, order: Order) -> None:
-        for child in self._children:
+        for child in self.children:
             child.send(order)
 
     async def _keep_running(self, child: Child) -> None:
@@ -132,6 +146,7 @@ class Supervisor:
             if self._shutdown.requested:  # while the process was being started
                 child.send(Order.ABORT if self._shutdown.aborting.is_set() else Order.DRAIN)
             code = await process.wait()
+        self._on_ended(pid)
         level = logging.INFO if code in AS_PLANNED else logging.WARNING
         logger.log(level, "%s (pid %d) %s", child.name, pid, exit_text(code), extra={"event": "process_ended"})
         return code
