@@ -62,6 +62,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line("servers left out: " + ", ".join(missing))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_forced_colors() -> Iterator[None]:
+    """Take away a FORCE_COLOR, which services set for a job: pipes would have colours, in programs of tests, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("FORCE_COLOR", raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def _servers() -> Iterator[dict[str, RedisServer]]:
     """The shared servers of this process by kind, each started when a test first needs it."""

@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
 
@@ -21,6 +20,7 @@ from aioq import Aarq, Worker
 from aioq.cli.live_line import LiveLine, line_text, live_handler
 from aioq.cli.log_format import JsonFormatter
 from aioq.cli.log_handler import CLEAR, BackgroundHandler
+from tests.core.cli.terminal import environment_with, read
 
 TASKS = """
     from contextlib import asynccontextmanager
@@ -55,16 +55,15 @@ def on_terminal(folder: Path, *argv: str, until: str, **environment: str) -> str
     (folder / "tasks.py").write_text(dedent(TASKS))
     main, terminal = pty.openpty()
     command = [sys.executable, "-m", "aioq", "worker", "tasks:app", *argv]
-    variables = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "AIOQ_BROKER_URL")}
     process = subprocess.Popen(
         command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=terminal,
-        env={**variables, "PYTHONDONTWRITEBYTECODE": "1", "TERM": "xterm", **environment},
+        env=environment_with(**environment),
     )  # fmt: skip
     os.close(terminal)
     seen, stopped = "", False
     try:
-        for text in read(main):
-            seen += text
+        for data in read(main):
+            seen += data.decode()
             if not stopped and re.search(until, seen):
                 stopped = True
                 process.send_signal(signal.SIGTERM)
@@ -76,18 +75,6 @@ def on_terminal(folder: Path, *argv: str, until: str, **environment: str) -> str
         process.wait()
         os.close(main)
     return seen.replace("\r\n", "\n")
-
-
-def read(terminal: int) -> Iterator[str]:
-    """Yield what is written to a terminal until the last process has closed it."""
-    while True:
-        try:
-            data = os.read(terminal, 65_536)
-        except OSError:  # how Linux reports the end
-            return
-        if not data:
-            return
-        yield data.decode()
 
 
 def screen(written: str) -> list[str]:

@@ -9,9 +9,10 @@ from typing import Final
 
 from aioq.cli.arguments import Commands, add_json, add_target, add_timeout, timeout_of
 from aioq.cli.broker_access import feature_of, run_connected
+from aioq.cli.colors import state_color
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_target
-from aioq.cli.output import GAP, Column, Table, print_json, print_out, terminal_width
+from aioq.cli.output import GAP, Column, Table, out_has_color, print_json, print_out, terminal_width
 from aioq.model.health import Finding, Level
 from aioq.protocols import Diagnosable
 from aioq.serialization.failure import one_line
@@ -52,17 +53,18 @@ def doctor(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"ok": not _failed(findings), "findings": [_as_json(finding) for finding in findings]})
     else:
-        print_out(findings_text(findings, terminal_width()))
-        print_out(summary(findings))
+        print_out(findings_text(findings, terminal_width(), color=out_has_color()))
+        worst = max((finding.level for finding in findings), key=list(Level).index, default=Level.OK)
+        print_out(summary(findings), state_color(worst))
     return Exit.FAILED if _failed(findings) else Exit.OK
 
 
-def findings_text(findings: Sequence[Finding], width: int | None) -> str:
-    """Return findings as a table, each with its advice below, wrapped to `width` columns."""
+def findings_text(findings: Sequence[Finding], width: int | None, *, color: bool = False) -> str:
+    """Return findings as a table, each with its advice below, wrapped to `width` columns, in colours if asked for."""
     subject = max((len(one_line(finding.subject)) for finding in findings), default=0)
     room = None if width is None else max(MIN_WRAP, width - len("LEVEL") - subject - 2 * len(GAP))
-    columns = (Column("LEVEL"), Column("WHAT", least=12), Column("FINDING"))
-    return Table(columns, [_row(finding, room) for finding in findings]).text(width)
+    columns = (Column("LEVEL", color=state_color), Column("WHAT", least=12), Column("FINDING"))
+    return Table(columns, [_row(finding, room) for finding in findings]).text(width, color=color)
 
 
 def summary(findings: Sequence[Finding]) -> str:

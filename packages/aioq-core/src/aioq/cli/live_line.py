@@ -11,6 +11,7 @@ from typing import Final, TextIO
 
 import anyio
 
+from aioq.cli.colors import Color, has_color, painted
 from aioq.cli.log_format import JsonFormatter
 from aioq.cli.log_handler import BackgroundHandler
 from aioq.clock import SystemClock
@@ -31,9 +32,6 @@ WAITING_INTERVAL: Final = 1.0
 """Seconds between two questions to the broker."""
 
 FAILURES: Final = (JobEvent.FAILED, JobEvent.EXPIRED, JobEvent.DEAD)
-
-RED: Final = "\x1b[31m"
-PLAIN: Final = "\x1b[0m"
 
 
 def live_handler(stream: TextIO, environment: Mapping[str, str]) -> BackgroundHandler | None:
@@ -56,13 +54,13 @@ class LiveLine:
     Args:
         worker: The worker.
         handler: Writes the line, so that records of the log stand above it.
-        environment: The environment variables; with a `NO_COLOR` that is not empty the line has no colours.
+        environment: The environment variables, which decide whether the line has colours.
     """
 
     def __init__(self, worker: Worker, handler: BackgroundHandler, environment: Mapping[str, str]) -> None:
         self._worker = worker
         self._handler = handler
-        self._color = not environment.get("NO_COLOR")
+        self._color = has_color(sys.stderr, environment)
         self._clock = SystemClock()
         self._samples: deque[tuple[float, int]] = deque(maxlen=SAMPLES)
         """Moments, and the jobs that had ended by then."""
@@ -121,7 +119,7 @@ def line_text(
         parts.append(f"{waiting:,} waiting")
     # One column stays empty: a full line makes some terminals begin the next one.
     text = " | ".join(parts)[: max(0, width - 1)]
-    return text.replace(failures, f"{RED}{failures}{PLAIN}") if color and failed else text
+    return text.replace(failures, painted(failures, Color.RED)) if color and failed else text
 
 
 def _width(stream: TextIO) -> int:

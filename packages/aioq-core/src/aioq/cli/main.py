@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import Any, Final, NoReturn
 
 from aioq.cli.arguments import Commands
+from aioq.cli.colors import Color
 from aioq.cli.exit_codes import CommandError, Exit, exit_for
 from aioq.cli.extensions import COMMAND_GROUP, extension_names, list_extension, register_extension
 from aioq.cli.output import print_err, print_out, redact
@@ -114,7 +115,7 @@ class OneLineParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print the message and how to get help, and exit."""
         command = self.prog.partition(" ")[2]
-        print_err(f"{f'{command}: ' if command else ''}{message}; see {self.prog} --help")
+        print_err(f"{f'{command}: ' if command else ''}{message}; see {self.prog} --help", Color.RED)
         raise SystemExit(Exit.USAGE)
 
 
@@ -145,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (CommandError, AioqError) as error:
         if getattr(arguments, "log_level", None) == "debug":
             sys.stderr.write(redact("".join(traceback.format_exception(error.__cause__ or error))))
-        print_err(str(error))
+        print_err(str(error), Color.RED)
         return exit_for(error)
 
 

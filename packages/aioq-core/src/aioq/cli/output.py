@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from aioq.cli.colors import Color, has_color, painted
 from aioq.clock import SystemClock
 from aioq.serialization.failure import one_line
 
@@ -20,6 +22,7 @@ __all__ = [
     "Progress",
     "Table",
     "exit_when_reader_leaves",
+    "out_has_color",
     "print_err",
     "print_json",
     "print_out",
@@ -42,9 +45,9 @@ MAX_LINE = 10_000
 """Characters of a table's line that are written even to a file."""
 
 
-def print_out(text: str = "") -> None:
-    """Print to stdout and flush it, so that the reader of a pipe gets it at once."""
-    sys.stdout.write(f"{text}\n")
+def print_out(text: str = "", color: Color | None = None) -> None:
+    """Print to stdout, in a colour if it has colours, and flush it, so that the reader of a pipe gets it at once."""
+    sys.stdout.write(f"{painted(text, color) if color and out_has_color() else text}\n")
     sys.stdout.flush()
 
 
@@ -60,15 +63,21 @@ def _json_character(character: str) -> str:
     return character if printable else json.dumps(character)[1:-1]
 
 
-def print_err(text: str) -> None:
-    """Print one line to stderr, with the name of the command."""
-    sys.stderr.write(f"aioq: {one_line(redact(text))}\n")
+def print_err(text: str, color: Color | None = None) -> None:
+    """Print one line to stderr, with the name of the command, in a colour if stderr has colours."""
+    line = f"aioq: {one_line(redact(text))}"
+    sys.stderr.write(f"{painted(line, color) if color and has_color(sys.stderr, os.environ) else line}\n")
 
 
 def redact(text: str) -> str:
     """Return the text with `***` for every password in a URL."""
     # Most lines have no URL, and need no search.
     return _CREDENTIALS.sub(r"\1:***@", text) if "://" in text else text
+
+
+def out_has_color() -> bool:
+    """Return whether text on stdout is coloured."""
+    return has_color(sys.stdout, os.environ)
 
 
 def terminal_width() -> int | None:
@@ -133,11 +142,13 @@ class Column:
         title: The heading.
         least: Characters to which texts may be cut in a narrow terminal; None to cut nothing.
         keep_end: Cut the beginning of long texts, not the end.
+        color: Returns the colour of a line of a cell; all are plain if None.
     """
 
     title: str
     least: int | None = None
     keep_end: bool = False
+    color: Callable[[str], Color | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +163,11 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[Sequence[str]]
 
-    def text(self, width: int | None = None) -> str:
-        """Return the table as aligned lines; `width` is the most characters of a line, to which cells are cut."""
+    def text(self, width: int | None = None, *, color: bool = False) -> str:
+        """Return the table as aligned lines, in colours if `color` is set, which change no width.
+
+        `width` is the most characters of a line, to which cells are cut.
+        """
         # Cells hold text from the store, and control characters in it could change the terminal.
         blocks = [[[one_line(line, MAX_LINE) for line in cell.split("\n")] for cell in row] for row in self.rows]
         lines = [[column.title for column in self.columns]]
@@ -162,12 +176,15 @@ class Table:
             padded = [cell + [""] * (height - len(cell)) for cell in block]
             lines += [list(line) for line in zip(*padded, strict=True)]
         widths = _widths(self.columns, lines, width)
-        return "\n".join(_line(self.columns, line, widths) for line in lines)
+        return "\n".join(
+            _line(self.columns, line, widths, _colors(self.columns, line, heading=place == 0) if color else None)
+            for place, line in enumerate(lines)
+        )
 
 
 def print_table(table: Table) -> None:
     """Print a table that fits into the terminal, or is as wide as it needs in a file."""
-    print_out(table.text(terminal_width()))
+    print_out(table.text(terminal_width(), color=out_has_color()))
 
 
 def _widths(columns: Sequence[Column], lines: Sequence[Sequence[str]], width: int | None) -> list[int]:
@@ -187,9 +204,20 @@ def _widths(columns: Sequence[Column], lines: Sequence[Sequence[str]], width: in
     return widths
 
 
-def _line(columns: Sequence[Column], texts: Sequence[str], widths: Sequence[int]) -> str:
-    cells = zip(columns, texts, widths, strict=True)
-    return GAP.join(_fit(column, text, width).ljust(width) for column, text, width in cells).rstrip()
+def _colors(columns: Sequence[Column], texts: Sequence[str], *, heading: bool) -> list[Color | None]:
+    if heading:
+        return [Color.BOLD] * len(columns)
+    return [column.color(text) if column.color else None for column, text in zip(columns, texts, strict=True)]
+
+
+def _line(
+    columns: Sequence[Column], texts: Sequence[str], widths: Sequence[int], colors: Sequence[Color | None] | None
+) -> str:
+    cells = [_fit(column, text, width) for column, text, width in zip(columns, texts, widths, strict=True)]
+    shown = cells if colors is None else map(painted, cells, colors)
+    # The blanks are outside of the colours, so that those at the end are removed.
+    blanks = [" " * (width - len(cell)) for cell, width in zip(cells, widths, strict=True)]
+    return GAP.join(map(str.__add__, shown, blanks)).rstrip()
 
 
 def _fit(column: Column, text: str, width: int) -> str:

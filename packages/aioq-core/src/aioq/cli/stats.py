@@ -14,10 +14,11 @@ from typing import Final
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_count, add_json, add_target, count_of
 from aioq.cli.broker_access import feature_of, run_connected
+from aioq.cli.colors import count_color
 from aioq.cli.counted import flow_as_json, percentile_text, read_counts, read_flows
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import load_target
-from aioq.cli.output import Column, Table, print_json, print_out, terminal_width
+from aioq.cli.output import Column, Table, out_has_color, print_json, print_out, terminal_width
 from aioq.cli.times import format_time, iso_time
 from aioq.clock import SystemClock, stored_time
 from aioq.model.flow import ENDED, Flow
@@ -131,7 +132,7 @@ def _print(look: Look, arguments: argparse.Namespace, *, in_place: bool) -> None
     lines = [*_head(look), ""]
     ordered = sorted(look.tasks.items(), key=lambda item: (-item[1].completed - item[1].failed, item[0]))
     if ordered:
-        lines += _table(ordered[: arguments.count]).text(terminal_width()).split("\n")
+        lines += _table(ordered[: arguments.count]).text(terminal_width(), color=out_has_color()).split("\n")
     else:
         lines.append("nothing was counted")
     if len(ordered) > arguments.count:
@@ -174,8 +175,9 @@ def _bars(numbers: Sequence[int]) -> str:
 
 
 def _table(rows: Sequence[tuple[tuple[str, str], Flow]]) -> Table:
-    titles = ("DONE", "FAILED", "RETRIED", "A MINUTE", "P95 WAIT", "P95 RUN")
-    columns = [Column("TASK", 12), Column("QUEUE", 7), *map(Column, titles)]
+    titles = ("RETRIED", "A MINUTE", "P95 WAIT", "P95 RUN")
+    counts = [Column("DONE"), Column("FAILED", color=count_color), *map(Column, titles)]
+    columns = [Column("TASK", 12), Column("QUEUE", 7), *counts]
     return Table(columns, [_row(queue, task, flow) for (queue, task), flow in rows])
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_json, add_target
 from aioq.cli.broker_access import feature_of, run_connected
+from aioq.cli.colors import Color, count_color
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_target
 from aioq.cli.output import Column, Table, print_json, print_out, print_table
@@ -62,7 +63,7 @@ def _table(workers: Sequence[WorkerInfo], now: float) -> Table:
         Column("APP", 6),
         Column("QUEUES", 10),
         Column("RUNNING"),
-        Column("STUCK"),
+        Column("STUCK", color=count_color),
         Column("UP FOR"),
         Column("MEMORY"),
         Column("LAG"),
@@ -86,7 +87,13 @@ def _table(workers: Sequence[WorkerInfo], now: float) -> Table:
 
 def _print_runs(workers: Sequence[WorkerInfo], now: float) -> None:
     """Print the jobs that workers run, and how many are left out."""
-    columns = [Column("WORKER", 12), Column("TASK", 12), Column("JOB", 12), Column("ATTEMPT"), Column("RUNS FOR")]
+    columns = [
+        Column("WORKER", 12),
+        Column("TASK", 12),
+        Column("JOB", 12),
+        Column("ATTEMPT"),
+        Column("RUNS FOR", color=_stuck_color),
+    ]
     rows = [
         [worker.id, run.task, run.job_id, str(run.attempt), _runs_for(run, now)]
         for worker in workers
@@ -99,6 +106,10 @@ def _print_runs(workers: Sequence[WorkerInfo], now: float) -> None:
         print_out(f"and {left_out:,} more: a worker reports its {MAX_RUNS} oldest")
     elif not rows:
         print_out("no job ran at the last heartbeats")
+
+
+def _stuck_color(text: str) -> Color | None:
+    return Color.RED if text.endswith("stuck") else None
 
 
 def _runs_for(run: RunInfo, now: float) -> str:

@@ -11,6 +11,7 @@ from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_app, add_json, add_timeout, timeout_of
 from aioq.cli.broker_access import feature_of, run_connected
 from aioq.cli.check.findings import Finding, Limits, Snapshot, find_all
+from aioq.cli.colors import Color
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import load_app
 from aioq.cli.output import print_err, print_json, print_out
@@ -62,12 +63,12 @@ def check(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(_as_json(snapshot, findings))
     elif not findings:
-        print_out(_healthy_line(snapshot))
+        print_out(_healthy_line(snapshot), Color.GREEN)
     if snapshot.away:
         print_err(f"check: some queues were not checked: {PartlyUnavailable(snapshot.away)}")
     # Also with --json: stderr is what a failed probe leaves in the log of its platform.
     for finding in findings:
-        print_err(f"check: {finding.text}")
+        print_err(f"check: {finding.text}", Color.RED)
     return findings[0].code if findings else Exit.OK
 
 

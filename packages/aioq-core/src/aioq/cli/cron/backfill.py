@@ -13,6 +13,7 @@ from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_entry, add_json, add_log_level
 from aioq.cli.broker_access import check_workers_see_jobs, is_embedded, run_connected
 from aioq.cli.changes import add_author, add_note, author_of, note_of
+from aioq.cli.colors import Color
 from aioq.cli.cron.manual import ManualRun, note_firing
 from aioq.cli.exit_codes import CommandError, Exit, exit_for
 from aioq.cli.find_app import find_entry, load_app
@@ -211,7 +212,7 @@ class BackfillReport:
         self.results.append(result)
         if result.status == "failed":
             self._progress.clear()
-            print_err(f"{format_time(result.tick.astimezone(self.zone))} failed: {result.error}")
+            print_err(f"{format_time(result.tick.astimezone(self.zone))} failed: {result.error}", Color.RED)
         self._progress.show(len(self.results))
 
     def end(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
@@ -13,6 +13,7 @@ import msgspec
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_app, add_json
 from aioq.cli.broker_access import ask_ledger
+from aioq.cli.colors import Color
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_app
 from aioq.cli.output import print_json, print_out
@@ -29,6 +30,9 @@ __all__ = ["NextRunFinder", "diff", "diff_lines", "register"]
 
 DEFAULT: Final = "default"
 """Text for an option that is not set."""
+
+COLORS: Final[Mapping[str, Color]] = {"+": Color.GREEN, "-": Color.RED, "~": Color.YELLOW}
+"""The colours of lines by their first character."""
 
 
 def register(commands: Commands) -> None:
@@ -57,7 +61,7 @@ def diff(arguments: argparse.Namespace) -> int:
         print_json(_diff_as_json(changes, next_runs))
     else:
         for line in diff_lines(changes, next_runs):
-            print_out(line)
+            print_out(line, COLORS.get(line[:1]))
         print_out(_summary(changes, app.name, len(app.crons)))
     # As diff(1) does, so that a pipeline can stop at a change.
     return Exit.FAILED if changes else Exit.OK

@@ -10,6 +10,7 @@ from typing import Final
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_count, add_entry, add_json, count_of
 from aioq.cli.broker_access import ask_ledger
+from aioq.cli.colors import state_color
 from aioq.cli.cron.stored import entry_named
 from aioq.cli.cron.tick_text import duration_text, record_as_json
 from aioq.cli.exit_codes import Exit
@@ -74,7 +75,7 @@ def history_table(records: Sequence[TickRecord], zone: tzinfo) -> Table:
     """Return a table of records, with their ticks in `zone`."""
     columns = (
         Column("TICK"),
-        Column("STATUS"),
+        Column("STATUS", color=state_color),
         Column("LATE"),
         Column("TOOK"),
         Column("WORKER", least=10, keep_end=True),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
+from aioq.cli.colors import state_color
 from aioq.cli.cron.tick_text import lateness_text, record_as_json
 from aioq.cli.output import Column, Table
 from aioq.cli.times import format_near, format_times, iso_time
@@ -39,11 +40,15 @@ def overview_table(overviews: Sequence[EntryOverview], view: View) -> Table:
     """Return a table with up to four lines for each entry."""
     # By offset, not by name: Europe/Paris shows nothing that Europe/Berlin does not.
     other_zone = any(_offsets_differ(overview, view.zone) for overview in overviews)
-    columns = [Column("NAME", least=16, keep_end=True), Column("SCHEDULE", least=11), Column("NEXT RUNS", least=22)]
+    columns = [
+        Column("NAME", least=16, keep_end=True),
+        Column("SCHEDULE", least=11),
+        Column("NEXT RUNS", least=22, color=state_color),
+    ]
     if other_zone:
         columns.append(Column(str(view.zone) if view.zone else "YOUR TIME", least=9))
     if view.with_ledger:
-        columns.append(Column("LATEST TICK", least=14))
+        columns.append(Column("LATEST TICK", least=14, color=state_color))
     return Table(columns, [_row(overview, view, other_zone=other_zone) for overview in overviews])
 
 

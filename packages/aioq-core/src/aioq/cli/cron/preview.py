@@ -11,8 +11,9 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from aioq.cli.arguments import Commands, add_count, add_json, count_of
+from aioq.cli.colors import Color, painted
 from aioq.cli.exit_codes import CommandError, Exit
-from aioq.cli.output import Column, Table, print_json, print_out, terminal_width
+from aioq.cli.output import Column, Table, out_has_color, print_json, print_out, terminal_width
 from aioq.cli.times import format_times, now
 from aioq.cron import ClockChange, CronOptions, upcoming
 from aioq.cron.schedule import ExplainedSchedule, LintedSchedule
@@ -72,7 +73,7 @@ def show_next(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(_runs_as_json(runs, zone))
     else:
-        print_out(_run_table(runs, zone))
+        print_out(_run_table(runs, zone).text(color=out_has_color()))
     return Exit.OK
 
 
@@ -107,7 +108,8 @@ def explain(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(_explanation_as_json(explanation))
     else:
-        print_out("\n".join(explanation_lines(explanation, terminal_width() or DEFAULT_WIDTH)))
+        columns = terminal_width() or DEFAULT_WIDTH
+        print_out("\n".join(explanation_lines(explanation, columns, color=out_has_color())))
     return Exit.OK
 
 
@@ -127,19 +129,21 @@ def explain_schedule(
     )
 
 
-def explanation_lines(explanation: Explanation, columns: int) -> Iterator[str]:
-    """Yield the lines of an explanation, wrapped to `columns` characters."""
+def explanation_lines(explanation: Explanation, columns: int, *, color: bool = False) -> Iterator[str]:
+    """Yield the lines of an explanation, wrapped to `columns` characters, in colours if `color` is set."""
     zone = explanation.zone
+    bold, yellow = (Color.BOLD, Color.YELLOW) if color else (None, None)
     yield from wrap(f'"{explanation.expression}" in {zone.key} fires {explanation.words}.', columns)
     for lint in explanation.lints:
-        yield "\n" + "\n".join(wrap(f"Warning: {lint}.", columns, subsequent_indent="  "))
-    yield "\nNext runs:"
-    yield from (f"  {line}" for line in _run_table(explanation.runs, zone).splitlines())
+        warning = wrap(f"Warning: {lint}.", columns, subsequent_indent="  ")
+        yield "\n" + "\n".join(painted(line, yellow) for line in warning)
+    yield f"\n{painted('Next runs:', bold)}"
+    yield from (f"  {line}" for line in _run_table(explanation.runs, zone).text(color=color).splitlines())
     until = f"{explanation.until.astimezone(zone):%Y-%m-%d}"
     if not explanation.changes:
         yield f"\nNo clock change of {zone.key} until {until} affects it."
         return
-    yield f"\nClock changes of {zone.key} until {until}:"
+    yield f"\n{painted(f'Clock changes of {zone.key} until {until}:', bold)}"
     for change in explanation.changes:
         yield from _change_lines(change, columns)
 
@@ -198,12 +202,12 @@ def _parse(arguments: argparse.Namespace) -> EntrySchedule:
     return timed
 
 
-def _run_table(runs: Sequence[datetime], zone: ZoneInfo) -> str:
+def _run_table(runs: Sequence[datetime], zone: ZoneInfo) -> Table:
     utc = format_times(runs, weekday=True)
     if zone.key == "UTC":
-        return Table((Column("UTC"),), [*zip(utc, strict=True)]).text()
+        return Table((Column("UTC"),), [*zip(utc, strict=True)])
     local = format_times([run.astimezone(zone) for run in runs], weekday=True)
-    return Table((Column(zone.key), Column("UTC")), [*zip(local, utc, strict=True)]).text()
+    return Table((Column(zone.key), Column("UTC")), [*zip(local, utc, strict=True)])
 
 
 def _runs_as_json(runs: Sequence[datetime], zone: ZoneInfo) -> list[dict[str, str]]:

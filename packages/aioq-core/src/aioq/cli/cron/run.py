@@ -12,6 +12,7 @@ from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_entry, add_json, add_log_level
 from aioq.cli.broker_access import check_workers_see_jobs, run_connected
 from aioq.cli.changes import add_author, add_note, author_of, note_of
+from aioq.cli.colors import Color
 from aioq.cli.cron.manual import ManualRun, RunOutcome, note_firing
 from aioq.cli.cron.tick_text import duration_text
 from aioq.cli.exit_codes import CommandError, Exit
@@ -92,7 +93,7 @@ def _print_outcome(entry: CronEntry, outcome: RunOutcome, *, as_json: bool) -> i
         return Exit.OK
     # In full, because no worker logs it.
     sys.stderr.write(redact("".join(traceback.format_exception(outcome.error))))
-    print_err(f"{entry.name} failed after {duration_text(record)}: {record.error}")
+    print_err(f"{entry.name} failed after {duration_text(record)}: {record.error}", Color.RED)
     return Exit.FAILED
 
 
@@ -117,7 +118,7 @@ def _enqueue(app: Aarq, entry: CronEntry, template: NewJob, *, by: str, note: st
     except (JobEnded, JobNotFound) as ended:
         result = None
         error = str(ended)
-        print_err(error)
+        print_err(error, Color.RED)
     if as_json:
         status = "failed" if error else "ok" if wait else "enqueued"
         print_json(_as_json(entry, status, job_id=job_id, value=result, error=error))

@@ -10,6 +10,7 @@ from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_json
 from aioq.cli.broker_access import feature_of, run_connected
 from aioq.cli.changes import add_author, add_note, author_of, note_change, note_of
+from aioq.cli.colors import Color
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_target
 from aioq.cli.jobs.find import add_job, check_job, find_job
@@ -117,7 +118,7 @@ def _change(arguments: argparse.Namespace, verb: Verb, order: Callable[[Aarq, Jo
     elif changed:
         print_out(one_line(f"job {record.id} of queue {record.queue} is {verb.done}"))
     else:
-        print_err(f"{command}: job {record.id} of queue {record.queue} is {_state(record)}: {verb.needs}")
+        print_err(f"{command}: job {record.id} of queue {record.queue} is {_state(record)}: {verb.needs}", Color.RED)
     return Exit.OK if changed else Exit.FAILED
 
 

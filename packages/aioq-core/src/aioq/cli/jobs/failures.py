@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_json, add_target
 from aioq.cli.broker_access import feature_of, run_connected
+from aioq.cli.colors import count_color
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import load_target
 from aioq.cli.output import Column, Table, print_json, print_out, print_table
@@ -77,7 +78,7 @@ async def groups_of(app: Aarq, arguments: argparse.Namespace, command: str) -> l
 
 def _table(groups: Sequence[FailureGroup], now: datetime) -> Table:
     columns = [
-        Column("count"),
+        Column("count", color=count_color),
         Column("task", least=10, keep_end=True),
         Column("exception", least=10),
         Column("place", least=10, keep_end=True),

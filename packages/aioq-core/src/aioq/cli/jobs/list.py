@@ -12,6 +12,7 @@ from typing import Final
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_count, add_json, add_target, count_of
 from aioq.cli.broker_access import feature_of, run_connected
+from aioq.cli.colors import state_color
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import load_target
 from aioq.cli.output import Column, Table, print_err, print_json, print_out, print_table
@@ -171,7 +172,7 @@ def table_of(jobs: Sequence[JobRecord], *, now: float) -> Table:
         Column("ID", 21),
         Column("QUEUE", 6),
         Column("TASK", 9, keep_end=True),
-        Column("STATE"),
+        Column("STATE", color=state_color),
         Column("AT"),
         Column("ERROR", 8),
     ]

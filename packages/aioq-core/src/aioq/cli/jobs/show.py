@@ -11,10 +11,11 @@ from typing import Final
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_json
 from aioq.cli.broker_access import run_connected
+from aioq.cli.colors import Color, painted, state_color
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_target
 from aioq.cli.jobs.find import add_job, check_job, find_job
-from aioq.cli.output import print_json, print_out
+from aioq.cli.output import out_has_color, print_json, print_out
 from aioq.cli.times import format_time, iso_time
 from aioq.clock import stored_time
 from aioq.conformance import supports
@@ -60,7 +61,7 @@ def show(arguments: argparse.Namespace) -> int:
         print_json(job_as_json(record) | parts)
     else:
         for name, text in (*_lines(record, conditions), *_lines_of_changes(changes)):
-            print_out(f"{name:<10}{text}")
+            print_out(_painted_line(name, text) if out_has_color() else f"{name:<10}{text}")
     return Exit.OK
 
 
@@ -133,6 +134,12 @@ def _attempt_as_json(attempt: Attempt) -> dict[str, object]:
         "outcome": str(attempt.outcome),
         "failure": attempt.failure and _failure_as_json(attempt.failure),
     }
+
+
+def _painted_line(name: str, text: str) -> str:
+    """Return a line with its name in bold, and with the colour of a state or a failure."""
+    color = Color.RED if name == "failure" else state_color(text) if name == "state" else None
+    return f"{painted(name, Color.BOLD)}{' ' * (10 - len(name))}{painted(text, color)}"
 
 
 def _lines(record: JobRecord, conditions: Sequence[Condition]) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ from typing import Final
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_json, add_target
 from aioq.cli.broker_access import feature_of, run_connected
+from aioq.cli.colors import Color, count_color
 from aioq.cli.counted import NOT_KEPT, flow_as_json, percentile_text, read_flows
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_target
@@ -78,7 +79,7 @@ def list_queues(arguments: argparse.Namespace) -> int:
     elif queues:
         print_table(_table(queues, look))
         for stop in look.stops:
-            print_out(f"{_subject(stop)} {_stop_text(stop)}")
+            print_out(f"{_subject(stop)} {_stop_text(stop)}", Color.YELLOW)
         if look.flows is None:
             print_err(f"queues list: {NOT_KEPT}")
     else:
@@ -126,8 +127,9 @@ async def _waited(app: Aarq, store: JobStore, stats: Mapping[str, QueueStats]) -
 
 
 def _table(queues: Sequence[str], look: QueueLook) -> Table:
-    titles = [*(name.upper() for name in COUNTS[:-1]), "OLDEST", "A MINUTE", "P95 WAIT"]
-    return Table([Column("QUEUE", 8), *map(Column, titles)], [_row(queue, look) for queue in queues])
+    counts = [Column(name.upper(), color=count_color if name == "dead" else None) for name in COUNTS[:-1]]
+    columns = [Column("QUEUE", 8), *counts, *map(Column, ("OLDEST", "A MINUTE", "P95 WAIT"))]
+    return Table(columns, [_row(queue, look) for queue in queues])
 
 
 def _row(queue: str, look: QueueLook) -> list[str]:

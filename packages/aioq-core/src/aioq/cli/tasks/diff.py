@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_app, add_json, add_timeout, timeout_of
 from aioq.cli.broker_access import feature_of, run_connected
+from aioq.cli.colors import Color
 from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_app
 from aioq.cli.output import print_err, print_json, print_out
@@ -62,8 +63,10 @@ def diff(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(_as_json(comparison))
     elif comparison.workers:
-        for line in _lines(comparison):
+        *broken, summary = _lines(comparison)
+        for line in broken:
             print_out(line)
+        print_out(summary, Color.RED if comparison.breaks else Color.GREEN)
     # Also with --json: stderr is what a failed step leaves in the log of a pipeline.
     if not comparison.workers:
         print_err(

@@ -10,6 +10,7 @@ from typing import Final
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_app, add_json
 from aioq.cli.broker_access import is_embedded, run_connected
+from aioq.cli.colors import count_color
 from aioq.cli.counted import NOT_KEPT, flow_as_json, percentile_text, read_flows
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import load_app
@@ -109,8 +110,9 @@ def _rows(app: Aarq, flows: Mapping[tuple[str, str], Flow] | None, stops: Sequen
 
 
 def _table(rows: Sequence[TaskRow]) -> Table:
-    columns = [Column("TASK", 14), Column("QUEUE", 7), *map(Column, ("DONE", "FAILED", "RETRIED", "MEAN", "P95"))]
-    return Table([*columns, Column("NOTE", 10)], [_row(row) for row in rows])
+    counts = [Column("DONE"), Column("FAILED", color=count_color), *map(Column, ("RETRIED", "MEAN", "P95"))]
+    columns = [Column("TASK", 14), Column("QUEUE", 7), *counts, Column("NOTE", 10)]
+    return Table(columns, [_row(row) for row in rows])
 
 
 def _row(row: TaskRow) -> list[str]:
