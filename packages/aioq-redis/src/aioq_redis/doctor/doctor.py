@@ -20,7 +20,7 @@ from aioq_redis.doctor.keys import Found, misfits, pattern, place_of, sample_of
 from aioq_redis.doctor.leaks import leaks_of
 from aioq_redis.doctor.probes import Probes
 from aioq_redis.doctor.queues import QueueFacts, about_queue, about_stuck, about_workers
-from aioq_redis.doctor.repair import remove_orphans
+from aioq_redis.doctor.repair import about_held, remove_orphans
 from aioq_redis.doctor.snapshot import MAX_IDS, Snapshot, read_snapshot
 from aioq_redis.jobs.workers import WorkerRegistryRole
 from aioq_redis.storage.database import Database
@@ -60,7 +60,7 @@ class Doctor:
             findings += await about_damage(self._database, probes, queue, mine, fix=fix)
             if fix and not any(one.is_mistyped for one in mine):
                 findings += [one async for one in remove_orphans(self._database, self._layout.queue(queue), queue)]
-            findings += await self._queue(queue, mine, memory, workers)
+            findings += await self._queue(queue, mine, memory, workers, fix=fix)
         return sorted([*findings, *probes.rejected], key=lambda finding: SEVERITY.index(finding.level))
 
     async def _hosts(self, probes: Probes) -> list[Finding]:
@@ -169,12 +169,19 @@ class Doctor:
         return {one.key: taken for one, taken in zip(found, sizes, strict=True) if taken is not None}
 
     async def _queue(
-        self, queue: str, found: Sequence[Found], memory: dict[bytes, int], workers: list[WorkerInfo] | None
+        self,
+        queue: str,
+        found: Sequence[Found],
+        memory: dict[bytes, int],
+        workers: list[WorkerInfo] | None,
+        *,
+        fix: bool,
     ) -> list[Finding]:
         if any(one.is_mistyped for one in found):
             # `misfits` has reported the key, and the script cannot read it.
             return []
         try:
+            held = await about_held(self._database, self._layout.queue(queue), queue, fix=fix)
             snapshot = await self._snapshot(queue)
             key = self._layout.queue(queue).key("due")
             earliest = await self._database.command("ZRANGEBYSCORE", key, 0, "+inf", "WITHSCORES", "LIMIT", 0, 1)
@@ -186,7 +193,7 @@ class Doctor:
             earliest=float(earliest[1]) if earliest else None,
             memory=sum(memory.get(one.key, 0) for one in found) if memory else None,
         )
-        return [*leaks_of(queue, snapshot), *about_queue(facts, workers)]
+        return [*held, *leaks_of(queue, snapshot), *about_queue(facts, workers)]
 
     async def _queue_names(self, found: Sequence[Found]) -> list[Finding]:
         """Return a finding if names of queues are stored that no queue can have."""

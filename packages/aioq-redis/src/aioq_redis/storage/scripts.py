@@ -66,7 +66,7 @@ FOLDERS: Final = {
         "resume_cron",
         "announce_pause",
     ),
-    "doctor": ("remove_orphans", "snapshot"),
+    "doctor": ("remove_orphans", "restore_held", "snapshot"),
     "statistics": ("add_counts",),
 }
 

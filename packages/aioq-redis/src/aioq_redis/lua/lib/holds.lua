@@ -33,6 +33,10 @@ local function held_jobs(stops, held)
     return 9 - math.floor(position / LINE) % 10
   end
 
+  function part.number(position)
+    return math.floor(position / LINE / 10)
+  end
+
   function part.count(number)
     return redis.call('ZCOUNT', held, part.first(number), part.last(number))
   end
