@@ -13,6 +13,7 @@ from aioq import Aarq
 from aioq.errors import BrokerConfigError
 from aioq.model.job import ClaimRequest, NewJob
 from aioq.model.states import JobState
+from aioq.model.statistics import JobOutcome, Step
 from aioq.testing import VirtualClock
 from tests.core.brokers import FlakyBroker
 from tests.core.rig import Hold, record_of, until, working
@@ -208,3 +209,29 @@ async def test_reaper_after_blocked_loop_lets_heartbeat_run_first(clock: Virtual
             await job.result(timeout=5)
         assert (await record_of(broker, job.id)).crashes == 0
     assert len(runs) == 5
+
+
+async def test_reaper_counts_what_it_takes_and_buries(clock: VirtualClock) -> None:
+    """The statistics have a crash of each job that a worker left, and a dead job for each that runs no more."""
+    app = Aarq(broker := FlakyBroker(clock=clock))
+
+    @app.task(max_crashes=1, name="fatal")
+    async def fatal(_: object) -> None: ...
+
+    @app.task(max_crashes=3, name="again")
+    async def again(_: object) -> None: ...
+
+    await fatal.enqueue()
+    await crash(broker, lease=5, limit=1)
+    jobs = [await again.enqueue(), await again.enqueue()]
+    await broker.claim(ClaimRequest(worker_id="other", queues=("default",), limit=9, lease=5, request_id="h"))
+    async with working(app, clock=clock, lease=6):
+        await clock.advance(8)
+        for job in jobs:
+            await job.result(timeout=60)
+    counts = await broker.read_counts(step=Step.HOUR, start=0, end=1e11)
+    found = {(count.task, count.outcome): count.count for count in counts}
+    assert found[("fatal", JobOutcome.CRASHED)] == 1
+    assert found[("fatal", JobOutcome.DEAD)] == 1
+    assert found[("again", JobOutcome.CRASHED)] == 2
+    assert ("again", JobOutcome.DEAD) not in found
