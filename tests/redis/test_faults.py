@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -13,6 +13,7 @@ from aioq.errors import BrokerFull
 from aioq_redis import RedisBroker
 from aioq_redis.storage.scripts import NAMES, load
 from tests import servers
+from tests.redis.control_operations import CONTROL_OPERATIONS, ControlOperation
 from tests.redis.job_helpers import claim
 from tests.redis.layout import assert_consistent, keys_of
 from tests.redis.operations import OPERATIONS, Operation
@@ -31,8 +32,9 @@ TRANSIENT = {
     "MASTERDOWN": b"-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.\r\n",
     "NOREPLICAS": b"-NOREPLICAS Not enough good replicas to write.\r\n",
 }
+AnyOperation: TypeAlias = Operation | TickOperation | ControlOperation
 FULL = b"-OOM command not allowed when used memory > 'maxmemory'.\r\n"
-EVERY: list[Operation | TickOperation] = [*OPERATIONS, *TICK_OPERATIONS]
+EVERY: list[AnyOperation] = [*OPERATIONS, *TICK_OPERATIONS, *CONTROL_OPERATIONS]
 every_operation = pytest.mark.parametrize("operation", EVERY, ids=lambda operation: operation.name)
 
 
@@ -57,7 +59,7 @@ def behind(
 @pytest.mark.parametrize("when", When, ids=lambda when: when.name.lower())
 @pytest.mark.parametrize("silent", [False, True], ids=["cut", "silent"])
 async def test_operation_cut_off_is_done_once(
-    behind: RedisBroker, proxy: Proxy, operation: Operation | TickOperation, when: When, silent: bool
+    behind: RedisBroker, proxy: Proxy, operation: AnyOperation, when: When, silent: bool
 ) -> None:
     """The connection breaks before the command arrives, before the reply or within it, with a reset or silently."""
     needed = await operation.prepare(behind)
@@ -73,7 +75,7 @@ async def test_operation_cut_off_is_done_once(
 @every_operation
 @pytest.mark.parametrize("error", TRANSIENT)
 async def test_operation_retries_a_transient_error(
-    behind: RedisBroker, proxy: Proxy, operation: Operation | TickOperation, error: str
+    behind: RedisBroker, proxy: Proxy, operation: AnyOperation, error: str
 ) -> None:
     """The caller does not see the error, and the operation is done once."""
     needed = await operation.prepare(behind)
@@ -90,7 +92,7 @@ async def test_operation_retries_a_transient_error(
     ids=lambda each: each.name,
 )
 async def test_operation_on_a_full_server_raises_broker_full(
-    behind: RedisBroker, proxy: Proxy, operation: Operation | TickOperation
+    behind: RedisBroker, proxy: Proxy, operation: AnyOperation
 ) -> None:
     """The operation is not retried, nothing is done, and the same call succeeds when there is room."""
     needed = await operation.prepare(behind)
@@ -136,7 +138,7 @@ async def cancelled_after(call: Callable[[], Any], steps: int) -> bool:
     "operation", [each for each in EVERY if each.name != "extend from a thread"], ids=lambda each: each.name
 )
 async def test_operation_cancelled_at_any_step_leaves_order(
-    make_broker: Callable[..., RedisBroker], raw: Any, namespace: str, operation: Operation | TickOperation
+    make_broker: Callable[..., RedisBroker], raw: Any, namespace: str, operation: AnyOperation
 ) -> None:
     """After any number of steps the operation is done or not, and the next call gets its own answer."""
     steps = 0
