@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -106,7 +107,7 @@ def test_process_without_files_is_forgotten(tmp_path: Path) -> None:
 def test_sharing_without_locks_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a system without these locks nothing is removed but gauges."""
     pid, _ = run(tmp_path, 1)
-    monkeypatch.setattr(sharing, "HAS_LOCKS", False)
+    monkeypatch.setattr(sharing, "sys", SimpleNamespace(platform="win32"))
     assert not sharing.forget_process(tmp_path, pid)
     assert files(tmp_path) == [f"counter_{pid}.db", f"histogram_{pid}.db"]
     (family,) = [one for one in sharing.SharedCollector(tmp_path).collect() if one.name == "aioq_jobs"]

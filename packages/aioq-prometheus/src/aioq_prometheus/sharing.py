@@ -7,6 +7,7 @@ requests from reading meanwhile: they would count twice.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +17,8 @@ from prometheus_client import Metric, multiprocess
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.registry import Collector
 
-try:
+if sys.platform != "win32":
     import fcntl
-
-    HAS_LOCKS = True
-except ImportError:  # Windows, where there is no `--processes`
-    HAS_LOCKS = False
 
 __all__ = ["FOLDER", "SharedCollector", "forget_process"]
 
@@ -77,7 +74,7 @@ def _add_up(file: Path, total: Path) -> None:
 @contextmanager
 def _locked(folder: Path, *, shared: bool) -> Generator[bool]:
     """Hold the lock of a folder: with other readers, after a wait, or alone if it is free; yield whether it is held."""
-    if not HAS_LOCKS:
+    if sys.platform == "win32":  # where there is no `--processes`
         yield shared
         return
     with (folder / "lock").open("a") as file:
