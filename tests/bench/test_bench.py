@@ -10,6 +10,7 @@ import pytest
 from tests.bench.cron_next import medians
 from tests.bench.environments import ALL, CRON_LIBRARIES, Environment
 from tests.bench.events import costs
+from tests.bench.metrics import costs as costs_of_metrics
 from tests.bench.page import put
 from tests.bench.parts import PARTS
 from tests.bench.progress import left, span
@@ -165,3 +166,10 @@ def test_event_without_listener_costs_less_than_one_with() -> None:
     """Without a listener no fact is built."""
     silent, heard = costs(2_000).values()
     assert silent < heard
+
+
+def test_metrics_cost_is_measured_alone_and_shared() -> None:
+    """Both ways to keep the values are measured, each in a process of its own kind."""
+    found = costs_of_metrics(1_000)
+    assert list(found) == ["a process alone", "a process that shares"]
+    assert min(found.values()) > 0

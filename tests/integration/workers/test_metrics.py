@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 
 from tests.integration.workers.conftest import StartWorker
-from tests.integration.workers.processes import TIMEOUT, Program
+from tests.integration.workers.processes import TIMEOUT, Program, wait_until
 from tests.prometheus.conftest import Samples, nonzero, samples_of
 from tests.servers import RedisServer
 
@@ -237,3 +239,88 @@ def test_outage_is_seen_while_it_lasts_and_afterwards(
     assert after["aioq_broker_outage_seconds_total"]["broker",] > 0
     worker.send(signal.SIGTERM)
     assert worker.wait() == 0
+
+
+SIMPLE = """
+@app.task(name="fine")
+async def fine(ctx) -> None:
+    emit("ran")
+"""
+
+FINE_CLIENT = """
+import asyncio
+import sys
+from tasks import app, fine
+
+async def main(number):
+    async with app:
+        await fine.enqueue_many([fine.call() for _ in range(number)])
+
+asyncio.run(main(int(sys.argv[1])))
+"""
+
+
+@pytest.fixture
+def enqueue(
+    tmp_path: Path, environment: Mapping[str, str], write_tasks: Callable[[str], None]
+) -> Callable[[int], None]:
+    """Return a function that enqueues jobs of an app that does not name aioq_prometheus."""
+    write_tasks(SIMPLE)
+    (tmp_path / "client.py").write_text(FINE_CLIENT)
+
+    def enqueue(number: int) -> None:
+        command = [sys.executable, "client.py", str(number)]
+        subprocess.run(command, cwd=tmp_path, env={**os.environ, **environment}, check=True, timeout=TIMEOUT)
+
+    return enqueue
+
+
+def served(worker: Program) -> Samples:
+    """Return what a worker or a supervisor answers at `/metrics`."""
+    port = re.search(r"127\.0\.0\.1:(\d+)", worker.wait_for("health is served at").text)
+    assert port is not None
+    connection = HTTPConnection("127.0.0.1", int(port[1]), timeout=TIMEOUT)
+    connection.request("GET", "/metrics")
+    answer = connection.getresponse()
+    text = answer.read()
+    connection.close()
+    assert (answer.status, answer.headers.get_content_type()) == (200, "text/plain"), text
+    return samples_of(text)
+
+
+def completed(worker: Program) -> float:
+    """Return how many jobs a worker or its processes have completed, as Prometheus sees it."""
+    return served(worker).get("aioq_jobs_total", {}).get(("completed", "default", "fine"), 0)
+
+
+def test_worker_serves_metrics_without_code(enqueue: Callable[[int], None], start_worker: StartWorker) -> None:
+    """With --health-port an app that does not know of metrics has them."""
+    enqueue(3)
+    worker = start_worker("--health-port", "0", "--health-host", "127.0.0.1")
+    worker.wait_for_event("ran", times=3)
+    wait_until("three completed jobs", lambda: completed(worker) == 3)
+    found = served(worker)
+    assert found["aioq_worker_slots"] == found["aioq_fleet_slots"]
+    assert found["aioq_queue_workers"] == {("default",): 1}
+
+
+def test_supervisor_serves_metrics_of_all_processes(enqueue: Callable[[int], None], start_worker: StartWorker) -> None:
+    """Counts are those of all processes, also of one that was killed; gauges are those of the living."""
+    options = ("--processes", "2", "--lease", "1", "-c", "3", "--health-port", "0", "--health-host", "127.0.0.1")
+    supervisor = start_worker(*options)
+    supervisor.wait_for(r"INFO aioq.worker: worker .* started", times=2)
+    enqueue(40)
+    supervisor.wait_for_event("ran", times=40)
+    wait_until("40 completed jobs", lambda: completed(supervisor) == 40)
+    wait_until("the slots of both", lambda: served(supervisor)["aioq_worker_slots"] == {(): 6})
+    pid = re.search(r"pid (\d+)", supervisor.wait_for(r"worker process 1 started").text)
+    assert pid is not None
+    os.kill(int(pid[1]), signal.SIGKILL)
+    supervisor.wait_for("worker process 1 started", times=2)
+    supervisor.wait_for(r"INFO aioq.worker: worker .* started", times=3)
+    enqueue(5)
+    supervisor.wait_for_event("ran", times=45)
+    wait_until("45 completed jobs", lambda: completed(supervisor) == 45)
+    wait_until("the slots of both", lambda: served(supervisor)["aioq_worker_slots"] == {(): 6})
+    supervisor.send(signal.SIGTERM)
+    assert supervisor.wait() == 0
