@@ -263,8 +263,9 @@ def isolated(session: nox.Session, name: str) -> None:
     install(session, *paths(name, *siblings))
     session.run("python", "-I", "tests/packaging/isolation.py", name)
     if name == CORE:
-        install(session, *paths(CORE, extra="[testing]"))
-        session.run("python", "-I", "tests/packaging/isolation.py", f"{CORE}[testing]")
+        for extra in ("[health]", "[testing]"):
+            install(session, *paths(CORE, extra=extra))
+            session.run("python", "-I", "tests/packaging/isolation.py", f"{CORE}{extra}")
 
 
 @nox.session(python=USUAL)

@@ -59,6 +59,23 @@ def refusal(attempt: Callable[[], object]) -> str:
     raise AssertionError("something is here that should not be")
 
 
+def health() -> None:
+    """Ask a worker whether it is live, over a socket."""
+    from aioq import Aarq, Worker
+    from aioq.cli.health.sockets import listen
+    from aioq.cli.health.start import serve_worker
+
+    async def ask() -> bytes:
+        port = listen("127.0.0.1", 0)
+        async with serve_worker(Worker(Aarq("memory://")), port):
+            stream = await anyio.connect_tcp(*port[0].getsockname())
+            async with stream:
+                await stream.send(b"GET /live HTTP/1.1\r\nHost: h\r\n\r\n")
+                return await stream.receive()
+
+    assert anyio.run(ask).startswith(b"HTTP/1.1 200 OK")
+
+
 def cron() -> None:
     """Find the scheduler, and let it compute the next noon."""
     from datetime import UTC, datetime
@@ -141,15 +158,18 @@ class Case:
     packages: tuple[str, ...]
     absent: tuple[str, ...]
     proofs: tuple[Callable[[], None], ...]
-    skip: tuple[str, ...] = ("aioq.testing",)
+    skip: tuple[str, ...] = ("aioq.cli.health", "aioq.testing")
     """Modules that need an extra."""
 
 
 CASES = {
     "aioq-core": Case(
-        ("aioq",), ("aioq_cron", "aioq_redis", "croniter", "redis", "pytest"), (job, satellites_are_named)
+        ("aioq",), ("aioq_cron", "aioq_redis", "croniter", "h11", "redis", "pytest"), (job, satellites_are_named)
     ),
-    "aioq-core[testing]": Case(("aioq",), ("aioq_cron", "aioq_redis", "croniter", "redis"), (job, suites), skip=()),
+    "aioq-core[health]": Case(("aioq",), ("aioq_cron", "aioq_redis", "pytest"), (job, health), skip=("aioq.testing",)),
+    "aioq-core[testing]": Case(
+        ("aioq",), ("aioq_cron", "aioq_redis", "croniter", "redis"), (job, suites), skip=("aioq.cli.health",)
+    ),
     "aioq-cron": Case(("aioq_cron",), ("aioq_redis", "redis", "pytest"), (job, cron)),
     "aioq-otel": Case(
         ("aioq_otel",), ("aioq_cron", "aioq_redis", "croniter", "opentelemetry.sdk", "pytest"), (job, spans)
