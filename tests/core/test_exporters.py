@@ -38,6 +38,11 @@ def no_exporter(_: Aarq) -> object:
     return object()
 
 
+def failing(_: Aarq) -> TextExporter:
+    """What an entry point names that does not like the app."""
+    raise ValueError("the registry has the metrics of another app")
+
+
 def install(monkeypatch: pytest.MonkeyPatch, **points: str) -> None:
     """Pretend that just these entry points of the group are installed, by name."""
     made = [EntryPoint(name, value, EXPORTERS) for name, value in points.items()]
@@ -90,3 +95,12 @@ def test_provider_that_makes_no_exporter_is_refused(monkeypatch: pytest.MonkeyPa
     assert provider is not None
     with pytest.raises(DiscoveryError, match="makes no exporter but object: .* has content_type, render, too"):
         exporter_of(app, provider)
+
+
+def test_provider_that_raises_is_an_error_in_one_line() -> None:
+    """The error names the app and the reason, so that `aioq worker` ends with one line."""
+    text = (
+        "^the installed exporter of metrics cannot be used with app shop: the registry has the metrics of another app$"
+    )
+    with pytest.raises(DiscoveryError, match=text):
+        exporter_of(Aarq(name="shop"), failing)

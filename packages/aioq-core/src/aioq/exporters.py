@@ -95,9 +95,15 @@ def exporter_of(app: Aarq, provider: ExporterProvider) -> Exporter:
     """Return the exporter of an app.
 
     Raises:
-        DiscoveryError: The provider returns something else.
+        DiscoveryError: The provider raises, or returns something else.
     """
-    exporter = provider(app)
+    try:
+        # It is code of another package, which may raise anything.
+        exporter = provider(app)
+    except Exception as error:
+        raise DiscoveryError(
+            f"the installed exporter of metrics cannot be used with app {app.name}: {error}"
+        ) from error
     if lacks := lacking(exporter, Exporter):
         raise DiscoveryError(
             f"the entry point in the group {EXPORTERS} makes no exporter but {type(exporter).__qualname__}: "
