@@ -138,22 +138,23 @@ def test_worker_is_not_ready_during_its_lifespan(
     wait_for_status(worker, "/ready", 200)
 
 
+@pytest.mark.parametrize("fault", ["kill", "pause"])
 def test_worker_is_not_ready_in_an_outage(
-    write_tasks: WriteTasks, start_server: Callable[..., RedisServer], namespace: str, tmp_path: Path
+    write_tasks: WriteTasks, start_server: Callable[..., RedisServer], namespace: str, tmp_path: Path, fault: str
 ) -> None:
-    """While the server is gone the worker is live and not ready, and says since when; then it is ready again."""
+    """While the server is gone, or hangs, the worker is live and not ready, and says since when; then it is ready."""
     write_tasks(HOLD)
     server = start_server()
     environment = {"TEST_URL": server.url, "TEST_NAMESPACE": namespace}
     with Program("worker", "tasks:app", "--health-port", "0", folder=tmp_path, environment=environment) as worker:
         wait_for_status(worker, "/ready", 200)
-        server.kill()
+        getattr(server, fault)()
         away = wait_for_status(worker, "/ready", 503)
         assert re.match(r"worker \S+: the broker does not answer, for \d+ s by now: \S", away.text)
         assert away.text.count("\n") == 1
         assert re.match(r"20\d\d-\d\d-\d\dT", facts(worker, "/ready")["workers"][0]["outage_since"])
         assert ask(worker, "/live").status == 200
-        server.start()
+        server.start() if fault == "kill" else server.resume()
         wait_for_status(worker, "/ready", 200)
         assert facts(worker, "/ready")["workers"][0]["outage_since"] is None
 
