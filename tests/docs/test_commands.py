@@ -23,7 +23,7 @@ COMMANDS = (
     "worker", "cron list", "cron next", "cron explain", "cron run", "cron pause", "cron resume", "cron add", "cron remove",
     "cron backfill",
     "cron history", "cron diff", "jobs list", "jobs show", "jobs cancel", "jobs retry", "jobs replay", "jobs failures", "jobs failures dismiss", "queues list", "queues pause",
-    "queues resume", "tasks list", "tasks diff", "tasks stop", "tasks restore", "stats", "workers", "enqueue", "check", "doctor", "broker migrate", "web", "demo",
+    "queues resume", "tasks list", "tasks diff", "tasks stop", "tasks restore", "stats", "workers", "enqueue", "check", "doctor", "broker migrate", "web", "demo", "completion",
 )  # fmt: skip
 
 GROUPS = {command.split()[0] for command in COMMANDS if " " in command}

@@ -30,7 +30,8 @@ class Shown(NamedTuple):
 def environment_with(**variables: str) -> dict[str, str]:
     """Return the environment of a program on a usual terminal, with these variables."""
     kept = {name: value for name, value in os.environ.items() if name not in UNSET}
-    return {**kept, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(ROOT), "TERM": "xterm", **variables}
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**kept, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": path, "TERM": "xterm", **variables}
 
 
 def aioq_on_terminal(folder: Path, *argv: str, **variables: str) -> Shown:

@@ -54,7 +54,7 @@ def add_target(parser: argparse.ArgumentParser, *, optional: bool = False) -> No
 def add_entry(parser: argparse.ArgumentParser) -> None:
     """Add the path to an app, and the name of one of its cron entries."""
     add_app(parser)
-    parser.add_argument("name", metavar="NAME", help="the cron entry, named as in aioq cron list")
+    parser.add_argument("name", metavar="ENTRY", help="the cron entry, named as in aioq cron list")
 
 
 def add_log_level(parser: argparse.ArgumentParser) -> None:

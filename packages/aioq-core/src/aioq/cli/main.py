@@ -7,11 +7,11 @@ import os
 import platform
 import sys
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, entry_points, version
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
 from aioq.cli.arguments import Commands
 from aioq.cli.colors import Color
@@ -94,8 +94,26 @@ COMMANDS: Final[Mapping[str, str | Group]] = {
     "check": "aioq.cli.check",
     "doctor": "aioq.cli.doctor",
     "demo": "aioq.cli.demo.command",
+    "completion": "aioq.cli.completion",
 }
 """Every command, and the module whose `register` adds it to the parser."""
+
+
+COMPLETING: Final = "_ARGCOMPLETE"
+"""The environment variable by which a shell asks what may come next, see `aioq completion`."""
+
+
+class AlignedHelp(argparse.HelpFormatter):
+    """Help whose texts begin right of the longest subcommand: argparse does not count the indent of subcommands."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        """Add an argument to the help."""
+        super().add_argument(action)
+        choices: object = action.choices
+        if isinstance(choices, Mapping):  # those of subcommands are their parsers
+            names = cast("Mapping[str, argparse.ArgumentParser]", choices)
+            longest = max(map(len, names), default=0) + self._current_indent + self._indent_increment
+            self._action_max_length = max(self._action_max_length, longest)
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -103,6 +121,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         options.setdefault("allow_abbrev", False)
+        options.setdefault("formatter_class", AlignedHelp)
         super().__init__(**options)
 
     def parse_known_args(self, *args: Any, **options: Any) -> Any:
@@ -132,6 +151,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `aioq` with these arguments, or those of the process if None, and return the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = argparse.Namespace(words=words)
+    if argv is None and COMPLETING in os.environ:
+        complete: Callable[..., int] = import_module("aioq.cli.completion").complete
+        return complete(_parser, _subcommands_beside)
     try:
         _parser(words).parse_args(words, arguments)
         return int(arguments.run(arguments))
@@ -193,6 +215,14 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         else:
             list_extension(name, subparsers)
     return parser
+
+
+def _subcommands_beside(words: Sequence[str]) -> Sequence[str]:
+    """Return the subcommands of the command that these words are, if it can do without; its parser has none of them."""
+    command: str | Group | None = Group("", COMMANDS)
+    for word in words:
+        command = command.commands.get(word) if isinstance(command, Group) else None
+    return [*command.commands] if isinstance(command, Group) and command.default else []
 
 
 def _add_commands(

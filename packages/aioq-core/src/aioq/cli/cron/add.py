@@ -56,7 +56,7 @@ def register(commands: Commands) -> None:
     )
     add_app(removing)
     removing.add_argument("name", metavar="NAME", help="the name of the schedule")
-    removing.add_argument("--queue", metavar="NAME", help="its queue, if no task of the app is in it any more")
+    removing.add_argument("--queue", metavar="QUEUE", help="its queue, if no task of the app is in it any more")
     add_author(removing)
     add_json(removing)
     removing.set_defaults(run=remove)

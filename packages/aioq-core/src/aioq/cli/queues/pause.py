@@ -84,7 +84,7 @@ def resume(arguments: argparse.Namespace) -> int:
 
 def _add_queue(parser: argparse.ArgumentParser) -> None:
     add_target(parser)
-    parser.add_argument("name", metavar="NAME", help="the queue")
+    parser.add_argument("name", metavar="QUEUE", help="the queue")
 
 
 def _queue_of(arguments: argparse.Namespace) -> str:

@@ -96,7 +96,7 @@ def restore(arguments: argparse.Namespace) -> int:
 
 def _add_task(parser: argparse.ArgumentParser, queue: str) -> None:
     add_app(parser)
-    parser.add_argument("name", metavar="NAME", help="the name of the task")
+    parser.add_argument("name", metavar="TASK", help="the name of the task")
     parser.add_argument("-q", "--queue", metavar="QUEUE", help=queue)
 
 
