@@ -45,7 +45,7 @@ READY_ORDER = "priority DESC, place, turn"
 STARTED: dict[str, Any] = {"expires_at": None, "hand_backs": 0}
 """What a start of the task changes: the job no longer expires, and its hand-backs are counted anew."""
 
-LEASE_FIELDS = [field for field in Lease.__struct_fields__ if field not in ("job_id", "wait", "headers")]
+LEASE_FIELDS = [name for name in Lease.__struct_fields__ if name not in ("job_id", "wait", "headers", "latest_success")]
 """The fields of a lease that are columns of the same names."""
 
 CLEARED: dict[str, Any] = {"crashes": 0, "probation": 0.0, "crashed_since": 0.0, "ran": 0.0}
