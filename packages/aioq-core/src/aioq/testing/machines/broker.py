@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
+from aioq.conformance import supports
 from aioq.errors import JobConflict
 from aioq.model.job import (
     ClaimRequest,
@@ -28,7 +29,8 @@ from aioq.model.job import (
     Settlement,
 )
 from aioq.model.states import FINAL_STATES, JobState
-from aioq.protocols import JobStore
+from aioq.model.stops import Stop
+from aioq.protocols import JobStore, QueueControl
 from aioq.testing.machines.comparison import (
     assert_counts,
     assert_next_due,
@@ -49,6 +51,8 @@ LONG = 9000.0
 """Seconds that no test lets pass: jobs of the highest priority expire, and no broker looks at that."""
 
 IDS, QUEUES = "abc", "qr"
+TASKS = {"a": "s", "b": "t", "c": "t"}
+"""The task of the jobs of each id."""
 MOST = len(IDS) * len(QUEUES)
 """Jobs that are known at a time, at most: each queue has jobs with the same ids."""
 
@@ -56,6 +60,7 @@ ids = st.sampled_from(IDS)
 one_in_ten = st.integers(0, 9).map(lambda n: n == 9)
 several_queues = st.sampled_from([("q", "r"), ("r", "q"), ("q",), ("r",)])
 workers = st.sampled_from(["w1", "w2"])
+queue_names = st.sampled_from(QUEUES)
 delays = st.sampled_from([0.0, 5.0])
 keeps = st.sampled_from([0.0, 3.0, 50.0])
 outcomes: st.SearchStrategy[type[Settlement]] = st.sampled_from(
@@ -73,10 +78,10 @@ def when(condition: Callable[[BrokerMachine], object]) -> Callable[[F], F]:
 class BrokerMachine(Machine):
     """Makes the same calls of a broker and of a model, and compares every answer and every record.
 
-    The broker must be a `Broker` and a `JobStore`; it may find poison jobs or not, as it states. Hypothesis calls its
-    methods in any order, with leases old and new, and lets time pass. All durations are multiples of `unit`, and
-    nothing is asked within `unit / 20` of the moment at which an answer would change, so a broker on real time is fine
-    if it answers faster than that:
+    The broker must be a `Broker` and a `JobStore`; it may find poison jobs or not, as it states. If it is a
+    `QueueControl`, queues are paused and tasks stopped, too. Hypothesis calls its methods in any order, with leases old
+    and new, and lets time pass. All durations are multiples of `unit`, and nothing is asked within `unit / 20` of the
+    moment at which an answer would change, so a broker on real time is fine if it answers faster than that:
 
         class MyMachine(BrokerMachine):
             unit = 0.1
@@ -97,6 +102,8 @@ class BrokerMachine(Machine):
     def __init__(self) -> None:
         super().__init__()
         self._given: list[tuple[Lease, int]] = []
+        self._restored: set[str] = set()
+        """Queues of which a task was restored: which of its jobs go in front of others is for the broker to say."""
         self._names = {(queue, id): id for queue in QUEUES for id in IDS}
 
     @initialize()
@@ -106,6 +113,7 @@ class BrokerMachine(Machine):
         self.model = JobModel(finds_poison_jobs=getattr(self.broker, "finds_poison_jobs", False))
         assert isinstance(self.broker, JobStore)
         self.store: JobStore = self.broker
+        self.control: QueueControl | None = self.broker if supports(self.broker, QueueControl) else None
 
     @rule(
         wanted=st.lists(
@@ -118,7 +126,7 @@ class BrokerMachine(Machine):
         """Enqueue a batch: new ids, known ones, and some that conflict."""
         jobs = [
             NewJob(
-                id=self._fresh(queue, id), task="t", queue=queue, payload=b"odd" if odd else b"{}",
+                id=self._fresh(queue, id), task=TASKS[id], queue=queue, payload=b"odd" if odd else b"{}",
                 priority=priority, delay=delay * self.unit, max_crashes=crashes,
                 expires=LONG if priority == 9 else None, headers={"crashes": str(crashes)} if crashes > 1 else None,
             )
@@ -166,7 +174,10 @@ class BrokerMachine(Machine):
         )
         self._look_at_the_clock()
         claim = self._run(self.broker.claim(request))
-        assert_order(self.model, claim.leases, expected_jobs(self.model, request, claim), exact=self.in_order)
+        expected = expected_jobs(self.model, request, claim)
+        exact = self.in_order and self._restored.isdisjoint(queues)
+        assert_order(self.model, claim.leases, expected, exact=exact)
+        assert claim.paused == tuple(queue for queue in queues if queue in self.model.paused)
         given: list[tuple[Lease, int]] = []
         for got in claim.leases:
             job = self.model.jobs[got.queue, got.job_id]
@@ -274,6 +285,35 @@ class BrokerMachine(Machine):
             if expected:
                 self.model.replay(job)
 
+    @when(lambda self: self.control)
+    @rule(queue=queue_names, on=st.booleans())
+    def pause_or_resume(self, queue: str, on: bool) -> None:
+        """Pause a queue, or resume it."""
+        assert self.control is not None
+        if on:
+            answer = self._run(self.control.pause_queue(queue, note="", by="ada"))
+            assert answer is (queue not in self.model.paused)
+            self.model.paused.add(queue)
+        else:
+            assert self._run(self.control.resume_queue(queue)) is (queue in self.model.paused)
+            self.model.paused.discard(queue)
+
+    @when(lambda self: self.control)
+    @rule(queue=queue_names, task=st.sampled_from(sorted(set(TASKS.values()))), on=st.booleans())
+    def stop_or_restore(self, queue: str, task: str, on: bool) -> None:
+        """Stop a task in a queue, or restore it."""
+        assert self.control is not None
+        stop = queue, task
+        if on:
+            answer = self._run(self.control.stop_task(task, queue=queue, note="", by="ada"))
+            assert answer is (stop not in self.model.stopped)
+            self.model.stopped.add(stop)
+        else:
+            assert self._run(self.control.restore_task(task, queue=queue)) is (stop in self.model.stopped)
+            if stop in self.model.stopped:
+                self.model.stopped.discard(stop)
+                self._restored.add(queue)
+
     @when(lambda self: self.model.jobs)
     @rule(seconds=st.sampled_from([0.3, 3.3, 6.3, 60.3]))
     def let_time_pass(self, seconds: float) -> None:
@@ -291,10 +331,17 @@ class BrokerMachine(Machine):
         for key, record in records.items():
             assert_record(self.model, record, self.model.jobs.get(key))
         assert_counts(self.model, queues)
+        if self.control is not None:
+            stops = [(stop.queue, stop.task or "") for stop in self._run(self._stops(self.control))]
+            assert stops == sorted([*((queue, "") for queue in self.model.paused), *self.model.stopped])
 
     async def _observed(self, keys: Iterable[JobKey]) -> tuple[dict[JobKey, JobRecord | None], list[QueueStats]]:
         records = {(queue, id): await self.store.get_job(id, queue=queue) for queue, id in keys}
         return records, await self.store.queue_stats()
+
+    @staticmethod
+    async def _stops(control: QueueControl) -> list[Stop]:
+        return await control.list_stops()
 
     def _look_at_the_clock(self) -> None:
         """Read the broker's clock, away from every moment at which an answer changes."""

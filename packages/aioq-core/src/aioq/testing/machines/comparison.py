@@ -73,7 +73,8 @@ def assert_order(model: JobModel, leases: Sequence[Lease], expected: Sequence[Mo
         return
     ranks = [(lease.queue, lease.priority) for lease in leases]
     assert ranks == [(job.job.queue, job.job.priority) for job in expected]
-    assert all(model.is_due(model.jobs[lease.queue, lease.job_id]) for lease in leases)
+    found = [model.jobs[lease.queue, lease.job_id] for lease in leases]
+    assert all(model.is_due(job) and not model.waits(job) for job in found)
 
 
 def assert_next_due(model: JobModel, next_due: float | None, queues: Sequence[str], *, within: float) -> None:
@@ -81,7 +82,10 @@ def assert_next_due(model: JobModel, next_due: float | None, queues: Sequence[st
     later = [
         job.due_at - model.now
         for job in model.jobs.values()
-        if job.state in WAITING and job.job.queue in queues and not model.is_due(job)
+        if job.state in WAITING
+        and job.job.queue in queues
+        and not model.is_due(job)
+        and job.job.queue not in model.paused
     ]
     assert (next_due is None) == (not later)
     assert next_due is None or abs(next_due - min(later)) < within

@@ -90,6 +90,10 @@ class JobModel:
         self.signs: dict[str, SignsOfLife] = {}
         self.crashed: dict[tuple[str, str], float] = {}
         """When the crash of a worker was noticed first, by queue and worker."""
+        self.paused: set[str] = set()
+        """The queues that a person has paused."""
+        self.stopped: set[tuple[str, str]] = set()
+        """The tasks that a person has stopped, each with its queue."""
         self._sequence = count(1)
 
     def boundaries(self) -> Iterable[float]:
@@ -146,7 +150,13 @@ class JobModel:
         return {job.job.id: job for job in self._due(queue) if self.finds_poison_jobs and job.suspect}
 
     def _due(self, queue: str) -> list[ModelJob]:
-        return [job for job in self.jobs.values() if job.job.queue == queue and self.is_due(job)]
+        return [
+            job for job in self.jobs.values() if job.job.queue == queue and self.is_due(job) and not self.waits(job)
+        ]
+
+    def waits(self, job: ModelJob) -> bool:
+        """Return whether a person has ordered that a job is not claimed."""
+        return job.job.queue in self.paused or (job.job.queue, job.job.task) in self.stopped
 
     def is_due(self, job: ModelJob) -> bool:
         """Return whether a job may be claimed."""
