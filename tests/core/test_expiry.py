@@ -63,7 +63,7 @@ async def test_expiry_job_not_started_in_time_is_expired(
     assert ("aioq.worker", logging.WARNING, f"job {job.id} of work {said}") in caplog.record_tuples
     assert await job.state() is JobState.EXPIRED
     assert await broker.queue_stats() == [
-        QueueStats(queue="default", pending=0, scheduled=0, running=0, dead=0, expired=1, failed=1)
+        QueueStats(queue="default", pending=0, scheduled=0, running=0, dead=0, expired=1, failures=1)
     ]
     assert await broker.retry_job(job.id, queue="default") is True
     await drain(app)

@@ -53,7 +53,7 @@ async def test_failures_oldest_leaves_full_list(broker: RedisBroker, raw: Any, q
     ((only,), stats) = await broker.failure_groups("q"), await broker.queue_stats()
     assert (only.count, only.sample.job_id) == (MAX_FAILURES, "b")
     assert only.first == moments[ids[1]] / 1000
-    assert [one.failed for one in stats] == [MAX_FAILURES]
+    assert [one.failures for one in stats] == [MAX_FAILURES]
     sizes = [raw.hlen(queue("failures")), raw.zcard(queue("failure_times")), raw.zcard(queue("failure_causes"))]
     assert sizes == [MAX_FAILURES] * 3
     assert not raw.hexists(queue("failures"), ids[0])
@@ -74,7 +74,7 @@ async def test_failures_over_are_removed_by_reap_and_by_look(
         raw.delete(queue("failure_causes"))
         raw.zadd(queue("failure_causes"), {f"{member[:12].decode()} {moment:015} {old.failure_id}": 0})
         assert await broker.list_failures("q") == []
-        assert [one.failed for one in await broker.queue_stats()] == [0]
+        assert [one.failures for one in await broker.queue_stats()] == [0]
         assert raw.hlen(queue("failures")) == 1
         await look()
         assert not any(raw.exists(queue(key)) for key in FAILURE_LIST)

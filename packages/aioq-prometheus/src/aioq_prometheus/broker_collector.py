@@ -89,7 +89,7 @@ def _of_queues(queues: Mapping[str, QueueStats], others: Sequence[QueueStats]) -
     for queue, stats in [*((queue, [one]) for queue, one in queues.items()), *([(OTHER, others)] if others else [])]:
         for state in STATES:
             jobs.add_metric([queue, state], sum(getattr(one, state) for one in stats))
-        failures.add_metric([queue], sum(one.failed for one in stats))
+        failures.add_metric([queue], sum(one.failures for one in stats))
     return jobs, failures
 
 

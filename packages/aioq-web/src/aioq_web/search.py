@@ -96,7 +96,7 @@ def chosen_queues(stats: Sequence[QueueStats], wanted: Filter) -> tuple[list[Que
     """Return the queues to look at, and whether others are left out: those with the fewest jobs."""
     if wanted.queue:
         return [each for each in stats if each.queue == wanted.queue], False
-    most = sorted(stats, key=lambda each: -(each.running + each.pending + each.scheduled + each.failed))
+    most = sorted(stats, key=lambda each: -(each.running + each.pending + each.scheduled + each.failures))
     return most[:MOST_QUEUES], len(most) > MOST_QUEUES
 
 

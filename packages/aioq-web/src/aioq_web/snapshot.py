@@ -64,9 +64,9 @@ class Snapshot:
         return sorted(paused, key=lambda status: status.pause.at if status.pause else 0.0)
 
     @cached_property
-    def failed(self) -> int:
+    def failures(self) -> int:
         """Failures that no person has replayed or dismissed yet."""
-        return sum(stats.failed for stats in self.queues or ())
+        return sum(stats.failures for stats in self.queues or ())
 
     @cached_property
     def stuck(self) -> int:

@@ -360,7 +360,7 @@ class JobRecord(Struct, frozen=True, kw_only=True):
 
 
 class QueueStats(Struct, frozen=True, kw_only=True):
-    """The number of jobs of one queue by state."""
+    """The number of jobs of one queue by state, and of its failures. No job is in two states."""
 
     queue: str
     pending: int
@@ -369,6 +369,6 @@ class QueueStats(Struct, frozen=True, kw_only=True):
     running: int
     dead: int
     expired: int
-    failed: int = 0
-    """Listed failures: jobs that failed, are dead or expired, and were neither replayed nor dismissed. 0 if the broker
-    has no `Failures`."""
+    failures: int = 0
+    """Listed failures, which is no state: jobs that failed, are dead or expired, and were neither replayed nor
+    dismissed. A dead or expired job counts there, too. 0 if the broker has no `Failures`."""

@@ -24,7 +24,7 @@ class Failures(Protocol):
        `MAX_FAILURES` newer ones of its queue are listed.
     3. The failures of one cause are a group. A queue has at most `MAX_CAUSES` groups, and one for all other causes.
        `aioq.model.failures.cause_of` is the reference.
-    4. `QueueStats.failed` is the number of listed failures.
+    4. `QueueStats.failures` is the number of listed failures.
     5. A broker without memory for a job lists its failure without the job: such a failure can be replayed while the
        record of the job is stored.
     """

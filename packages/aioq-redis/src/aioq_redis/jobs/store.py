@@ -58,9 +58,9 @@ class JobStoreRole(BrokerRole):
                 running=running,
                 dead=dead,
                 expired=expired,
-                failed=failed,
+                failures=failures,
             )
-            for name, (pending, scheduled, running, dead, expired, failed) in counts.items()
+            for name, (pending, scheduled, running, dead, expired, failures) in counts.items()
         ]
         if away:
             raise PartlyUnavailable(away, stats)

@@ -25,7 +25,7 @@ async def failures(view: View) -> Page:
     shown = slice_of(view, groups, ROWS)
     values = {
         "slice": shown,
-        "total": view.snapshot.failed,
+        "total": view.snapshot.failures,
         "kept": view.feature(Failures) is not None,
         "others": OTHER_CAUSES,
     }
@@ -37,7 +37,7 @@ async def failure_groups(view: View) -> list[FailureGroup]:
     store = view.feature(Failures)
     if store is None:
         return []
-    failed = sorted((each for each in view.snapshot.queues or () if each.failed), key=lambda each: -each.failed)
+    failed = sorted((each for each in view.snapshot.queues or () if each.failures), key=lambda each: -each.failures)
     queues = [stats.queue for stats in failed[:MOST_QUEUES]]
     parts = await in_parallel(
         partial(view.read, ("failures", queue), partial(store.failure_groups, queue)) for queue in queues

@@ -59,7 +59,7 @@ async def overview(view: View) -> Page:
         "slots": sum(worker.concurrency for worker in workers or ()),
         "waiting": sum(row.stats.pending for row in rows),
         "later": sum(row.stats.scheduled for row in rows),
-        "failed": view.snapshot.failed,
+        "failures": view.snapshot.failures,
         "oldest": min((worker.started_at for worker in workers or ()), default=None),
         "changes": await _changes(view),
         "kept": view.snapshot.queues is not None,

@@ -166,7 +166,7 @@ class JobStoreRole(MemoryRole):
                 running=queue.counts[JobState.RUNNING],
                 dead=queue.counts[JobState.DEAD],
                 expired=queue.counts[JobState.EXPIRED],
-                failed=len(self._table.failures_of(name)),
+                failures=len(self._table.failures_of(name)),
             )
             for name, queue in sorted(self._table.queues.items())
             if queue.counts

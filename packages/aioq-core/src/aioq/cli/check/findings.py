@@ -180,7 +180,7 @@ def _too_late(snapshot: Snapshot, limit: float | None) -> Iterator[Finding]:
 def _too_many_failures(snapshot: Snapshot, limit: int | None) -> Iterator[Finding]:
     if limit is None:
         return
-    counts = {queue: snapshot.stats[queue].failed for queue in snapshot.queues if queue in snapshot.stats}
+    counts = {queue: snapshot.stats[queue].failures for queue in snapshot.queues if queue in snapshot.stats}
     found = {queue: count for queue, count in counts.items() if count}
     total = sum(found.values())
     if total > limit:

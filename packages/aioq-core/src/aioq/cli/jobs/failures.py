@@ -70,7 +70,7 @@ async def groups_of(app: Aarq, arguments: argparse.Namespace, command: str) -> l
         except ValueError as error:
             raise CommandError(f"{command}: {error}") from None
     else:
-        queues = [stats.queue for stats in await jobs.queue_stats() if stats.failed]
+        queues = [stats.queue for stats in await jobs.queue_stats() if stats.failures]
     groups = [group for queue in queues for group in await store.failure_groups(queue)]
     chosen = [group for group in groups if arguments.task in (None, group.cause.task)]
     return sorted(chosen, key=lambda group: group.last, reverse=True)

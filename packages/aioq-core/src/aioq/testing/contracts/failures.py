@@ -56,9 +56,22 @@ class FailuresContract(BrokerSuite):
         """Return the ids of failures."""
         return [one.failure_id for one in await failures.list_failures("q", **filters)]  # type: ignore[arg-type]
 
+    async def test_failures_are_counted_beside_states(
+        self, broker: Broker, store: JobStore, failures: Failures
+    ) -> None:
+        """A dead job is one of the dead, also after its failure was dismissed; each count has its own meaning."""
+        lease = await self.take_job(broker, "a")
+        await broker.settle([Dead(lease=lease, reason="malformed", failure=FAILURE)])
+        await self.fail(broker, "b")
+        counts = [(stats.dead, stats.expired, stats.failures) for stats in await store.queue_stats()]
+        assert counts == [(1, 0, 2)]
+        await failures.dismiss_failures(await self.failure_ids(failures), queue="q")
+        counts = [(stats.dead, stats.expired, stats.failures) for stats in await store.queue_stats()]
+        assert counts == [(1, 0, 0)]
+
     async def failed_count(self, store: JobStore) -> int:
         """Return the number of failures in the statistics."""
-        return {stats.queue: stats.failed for stats in await store.queue_stats()}.get("q", 0)
+        return {stats.queue: stats.failures for stats in await store.queue_stats()}.get("q", 0)
 
     async def test_failures_new_queue_has_none(self, failures: Failures) -> None:
         """A queue that was never used has neither failures nor groups."""

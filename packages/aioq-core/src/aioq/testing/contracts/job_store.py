@@ -209,7 +209,7 @@ class JobStoreContract(TransitionContract, StoredIdentityContract):
         await self.settled(broker, Expired(lease=await self.claim_one(broker), failure=FAILURE))
         await self.claim_one(broker)
         # Failures are counted by brokers that list them, see `FailuresContract`.
-        found = [structs.replace(stats, failed=0) for stats in await store.queue_stats()]
+        found = [structs.replace(stats, failures=0) for stats in await store.queue_stats()]
         assert [stats for stats in found if stats.queue in ("q", "z")] == [
             QueueStats(queue="q", pending=0, scheduled=1, running=1, dead=1, expired=1),
             QueueStats(queue="z", pending=2, scheduled=0, running=0, dead=0, expired=0),

@@ -36,7 +36,7 @@ COUNTS = (
     " COUNT(*) FILTER (WHERE state IN ('scheduled', 'retrying')) AS scheduled,"
     " COUNT(*) FILTER (WHERE state = 'running') AS running, COUNT(*) FILTER (WHERE state = 'dead') AS dead,"
     " COUNT(*) FILTER (WHERE state = 'expired') AS expired,"
-    " (SELECT COUNT(*) FROM failures WHERE failures.queue = name) AS failed"
+    " (SELECT COUNT(*) FROM failures WHERE failures.queue = name) AS failures"
     " FROM queues LEFT JOIN jobs ON queue = name WHERE held_jobs GROUP BY name ORDER BY name"
 )
 
