@@ -9,13 +9,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 import aioq_prometheus
-from aioq import Aarq, BrokerUnavailable, JobContext
+from aioq import Aarq, JobContext, WorkerEvent
 from aioq.backends import MemoryBroker
-from aioq.errors import PartlyUnavailable
 from aioq.testing import VirtualClock
+from aioq.worker import runner
+from aioq.worker.execution import anyio_tasks, asyncio_tasks
 from aioq_prometheus import broker_facts
 from aioq_prometheus.broker_facts import BrokerFacts
-from tests.core.brokers import FlakyBroker
+from tests.core.brokers import FlakyBroker, PartedBroker
 from tests.core.rig import Hold, settle_down, working
 from tests.prometheus.conftest import scrape
 
@@ -106,23 +107,58 @@ async def test_outage_is_counted_while_it_lasts_and_when_it_ends(
     assert found["aioq_broker_outage_seconds_total"]["broker",] == pytest.approx(20, abs=3)
 
 
-async def test_queues_that_are_away_are_counted(app: Aarq, broker: FlakyBroker, clock: VirtualClock) -> None:
-    """If some queues cannot be reached, the facts of the others are shown."""
+async def test_stuck_slot_is_seen(app: Aarq, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slot whose task ignores its timeout is counted once, and shown with the next report of its worker."""
+    for module in (asyncio_tasks, anyio_tasks, runner):
+        monkeypatch.setattr(module, "OVERRUN_AFTER", 0.01)
+    stuck, release = anyio.Event(), anyio.Event()
+    app.on(WorkerEvent.STUCK, lambda _: stuck.set())
 
-    @app.task(name="t", queue="here")
+    @app.task(name="deaf", timeout=0.01)
+    async def deaf(ctx: JobContext) -> None:
+        with anyio.CancelScope(shield=True):
+            await release.wait()
+
+    await deaf.enqueue()
+    async with working(app, clock=clock, lease=30):
+        while not stuck.is_set():
+            await clock.advance(1)
+            await anyio.sleep(0.01)
+        await clock.advance(11)
+        found = await scrape(app)
+        assert found["aioq_worker_slots_stuck_total"] == {(): 1}
+        assert (found["aioq_worker_stuck_slots"], found["aioq_fleet_stuck_slots"]) == ({(): 1}, {(): 1})
+        release.set()
+
+
+async def test_queues_that_are_away_are_counted(
+    registry: CollectorRegistry, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While some queues cannot be reached, a worker shows how many, and the facts of the others; then their outage."""
+    monkeypatch.setattr(broker_facts, "MAX_AGE", 0.0)
+    monkeypatch.setattr(broker_facts, "SHARE", float("inf"))
+    broker = PartedBroker(clock=clock)
+    app = Aarq(broker, name="parted")
+    aioq_prometheus.instrument(app, registry=registry)
+
     async def task(ctx: JobContext) -> None: ...
 
-    @app.task(name="u", queue="gone")
-    async def other(ctx: JobContext) -> None: ...
-
-    await task.enqueue()
-    stats = await broker.queue_stats()
-    away = {"gone": BrokerUnavailable("its node is down")}
-    broker.go_down("claim", "wait_and_claim", error=PartlyUnavailable(away, None))
-    broker.go_down("queue_stats", error=PartlyUnavailable(away, stats))
-    found = await scrape(app)
-    assert found["aioq_queue_jobs"]["here", "pending"] == 1
-    assert found["aioq_broker_up"] == {(): 1}
+    here, away = (app.task(name=queue, queue=queue)(task) for queue in ("here", "away"))
+    await here.enqueue()
+    await away.enqueue()
+    broker.away = {"away"}
+    async with working(app, clock=clock):
+        await clock.advance(5)
+        found = await scrape(app)
+        assert (found["aioq_broker_queues_away"], found["aioq_broker_workers_cut_off"]) == ({(): 1}, {(): 0})
+        assert found["aioq_broker_outages_total"] == {("queues",): 1}
+        assert found["aioq_broker_up"] == {(): 1}
+        assert ("here", "pending") in found["aioq_queue_jobs"]
+        broker.away = set()
+        await clock.advance(10)
+        found = await scrape(app)
+    assert found["aioq_broker_queues_away"] == {(): 0}
+    assert found["aioq_broker_outage_seconds_total"]["queues",] >= 5
 
 
 async def test_requests_share_an_answer_of_the_broker(broker: FlakyBroker, clock: VirtualClock) -> None:
