@@ -130,7 +130,7 @@ def _in_group(rows: list[Transition], verb: Verb, target: JobState) -> list[Tran
     """Return the rows that one arrow stands for; none unless every state of the group has its row."""
     states, _ = GROUPS[verb, target]
     wanted = [Transition(state, verb, target) for state in states]
-    return wanted if set(wanted) == {row for row in rows if row[1:] == (verb, target)} else []
+    return wanted if set(wanted) <= set(rows) else []
 
 
 def _straight(source: JobState, target: JobState) -> Route:

@@ -75,17 +75,19 @@ def test_retry_dead_job_puts_it_back_and_records(project: Project, broker: FarBr
     assert (change.by, change.what, change.subject, change.note) == (ada, "retry", "job mails j", "")
 
 
-def test_retry_of_waiting_retry_says_when_it_is_due(project: Project, broker: FarBroker) -> None:
-    """The broker cannot bring it forward, and the line says what state the job is in."""
+def test_retry_brings_waiting_retry_forward(project: Project, broker: FarBroker, ada: str) -> None:
+    """The job is due now, as the attempt that it waited for; it does not enter its queue anew, so no count grows."""
     claim_and_settle(project, broker, Retried)
     outcome = project.aioq("jobs", "retry", "tasks:app", "j")
-    assert (outcome.code, outcome.out) == (1, "")
-    assert outcome.err == (
-        "aioq: jobs retry: job j of queue mails is retrying, due at 2026-01-05 12:01+00:00: only a failed, cancelled, "
-        "dead or expired job can be put back into its queue\n"
-    )
-    as_json = project.aioq("jobs", "retry", "tasks:app", "j", "--json")
-    assert (as_json.code, json.loads(as_json.out)["state"]) == (1, "retrying")
+    assert (outcome.code, outcome.out) == (0, "job j of queue mails is due now\n")
+    record = project.do(lambda: broker.near.get_job("j", queue="mails"))
+    assert record is not None
+    assert (record.state, record.attempt) == (JobState.PENDING, 1)
+    (change,) = project.do(broker.near.list_changes)
+    assert (change.by, change.what) == (ada, "retry")
+    again = project.aioq("jobs", "retry", "tasks:app", "j")
+    assert (again.code, again.out) == (1, "")
+    assert "is pending: only a failed, cancelled, dead or expired job, or one that waits for its retry" in again.err
 
 
 @pytest.mark.parametrize("verb", ["cancel", "retry"])

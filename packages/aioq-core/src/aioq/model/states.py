@@ -79,6 +79,7 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
     Transition(_S.SCHEDULED, _V.CANCEL, _S.CANCELLED),
     Transition(_S.RETRYING, _V.CANCEL, _S.CANCELLED),
     Transition(_S.RUNNING, _V.CANCEL, _S.CANCELLED),
+    Transition(_S.RETRYING, _V.REPLAY, _S.PENDING),
     Transition(_S.FAILED, _V.REPLAY, _S.PENDING),
     Transition(_S.CANCELLED, _V.REPLAY, _S.PENDING),
     Transition(_S.DEAD, _V.REPLAY, _S.PENDING),

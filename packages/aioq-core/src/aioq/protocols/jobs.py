@@ -45,12 +45,15 @@ class JobStore(Protocol):
         ...
 
     async def retry_job(self, job_id: str, *, queue: str) -> bool:
-        """Put a failed, cancelled, dead or expired job back into its queue; False if it is in another state or unknown.
+        """Let a job run again: one that failed, died, expired or was cancelled, or one that waits for its retry.
 
-        1. Its attempts, crashes and hand-backs are counted from 0 again, and it no longer expires. Its epochs go on,
-           so that old leases stay stale.
+        Return False if it is in another state or unknown.
+
+        1. Of a job that has ended, the attempts, crashes and hand-backs are counted from 0 again, and it no longer
+           expires. Its epochs go on, so that old leases stay stale.
         2. It is due now, behind other jobs of its priority.
         3. Its record is not dropped before it has ended again.
+        4. A job that waits for its retry (`retrying`) is due now. Nothing else of it changes: its attempts count on.
         """
         ...
 

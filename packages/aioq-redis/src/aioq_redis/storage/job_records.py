@@ -94,8 +94,9 @@ def _job(
         run_at=run_at,
         started_at=history.claimed / 1000 if history.claimed else None,
         finished_at=finished_at,
-        # `retry_job` stores the id of its request in the place of a worker, and no time of a claim.
-        worker_id=history.worker or None if history.claimed else None,
+        # `retry_job` puts the id of its request in front of the worker. Of a job that had ended it stores no time of a
+        # claim.
+        worker_id=history.worker.rpartition(" ")[2] or None if history.claimed else None,
         failure=failure,
         hand_backs=history.hand_backs,
         headers=record.head.headers,

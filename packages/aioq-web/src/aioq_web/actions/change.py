@@ -31,7 +31,7 @@ class Verb:
 VERBS: Final = {
     each.name: each
     for each in (
-        Verb(name="retry", done="put back", states=FINAL_STATES - {JobState.COMPLETED}),
+        Verb(name="retry", done="put back", states=FINAL_STATES - {JobState.COMPLETED} | {JobState.RETRYING}),
         Verb(name="cancel", done="cancelled", states=frozenset(JobState) - FINAL_STATES),
     )
 }
@@ -46,7 +46,7 @@ async def change(app: Aarq, store: JobStore, verb: Verb, record: JobRecord, *, b
         )
         return await handle.cancel(by=by)
     retried = await store.retry_job(record.id, queue=record.queue)
-    if retried:
+    if retried and record.state is not JobState.RETRYING:
         app.counts.add(record.queue, record.task, JobOutcome.ENQUEUED)
     return retried
 

@@ -26,8 +26,8 @@ WHAT: Final = "look up or change jobs"
 
 
 async def retry_job(order: Order) -> Done:
-    """Put an ended job back into its queue."""
-    return await _change(order, VERBS["retry"], "cannot be put back: it has not ended, or completed")
+    """Let a job run again, or bring its retry forward."""
+    return await _change(order, VERBS["retry"], "cannot be put back: it waits, runs or has completed")
 
 
 async def cancel_job(order: Order) -> Done:

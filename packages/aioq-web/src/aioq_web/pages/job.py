@@ -7,9 +7,9 @@ from typing import Final
 
 from aioq.model.changes import MAX_SUBJECT
 from aioq.model.ids import read_tick_id
-from aioq.model.states import FINAL_STATES, JobState
 from aioq.model.waiting import conditions_of
 from aioq.protocols import ChangeLog, JobStore
+from aioq_web.actions.change import VERBS
 from aioq_web.charts.life import life_bar, look_of
 from aioq_web.view import NotFound, Page, View
 
@@ -39,7 +39,7 @@ async def job(view: View) -> Page:
         "result": None if record.result is None else view.masking.show(record.result),
         "tick": read_tick_id(job_id),
         "changes": await log.list_changes(limit=CHANGES, subject=f"job {queue} {job_id}"[:MAX_SUBJECT]) if log else [],
-        "can_retry": record.state in FINAL_STATES and record.state is not JobState.COMPLETED,
-        "can_cancel": record.state not in FINAL_STATES,
+        "can_retry": record.state in VERBS["retry"].states,
+        "can_cancel": record.state in VERBS["cancel"].states,
     }
     return Page("job.html", record.task or job_id, values)

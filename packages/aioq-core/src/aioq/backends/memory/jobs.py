@@ -79,6 +79,16 @@ class JobTable:
         queue.place(stored, front=verb in (Verb.RELEASE, Verb.REAP))
         self.wake_workers(stored.job.queue)
 
+    def bring_forward(self, stored: StoredJob) -> bool:
+        """Let a job that waits for its retry be due now; return False if its time has come already."""
+        queue, now = self.queues[stored.job.queue], self._clock.time()
+        queue.promote(now)
+        if stored.state is not JobState.RETRYING:
+            return False
+        queue.bring_forward(stored, now)
+        self.wake_workers(stored.job.queue)
+        return True
+
     def end(self, stored: StoredJob, verb: Verb, *, retain_for: float) -> None:
         """End a job, and keep its record for `retain_for` seconds."""
         now = self._clock.time()
@@ -188,8 +198,10 @@ class JobStoreRole(MemoryRole):
         return True
 
     async def retry_job(self, job_id: str, *, queue: str) -> bool:
-        """Put an ended job back into its queue; see `aioq.protocols.JobStore.retry_job`."""
+        """Let a job run again; see `aioq.protocols.JobStore.retry_job`."""
         stored = self._table.find(queue, job_id)
+        if stored is not None and stored.state is JobState.RETRYING:
+            return self._table.bring_forward(stored)
         # A completed job has had its effect: to run it again takes a new job.
         if stored is None or stored.state not in FINAL_STATES - {JobState.COMPLETED}:
             return False

@@ -161,7 +161,8 @@ class StoppedTask:
 class JobQueue:
     """The jobs of one queue that have not ended, and counts of all its jobs by state.
 
-    A scheduled job that is cancelled leaves its item in the heap `scheduled`; such items are ignored.
+    A scheduled job that is cancelled or brought forward leaves its item in the heap `scheduled`. Such items are
+    ignored.
     """
 
     # One per priority, not a heap: jobs are cancelled from the middle, and released ones go to the front.
@@ -181,7 +182,7 @@ class JobQueue:
     stopped: dict[str, StoppedTask] = field(default_factory=dict[str, StoppedTask])
     """The stopped tasks. Their due jobs are in no other collection."""
     _sequence: int = 0
-    _cancelled: int = 0
+    _outdated: int = 0
 
     def add(self, stored: StoredJob) -> None:
         """Add a new job, due or not."""
@@ -240,7 +241,14 @@ class JobQueue:
         if target is JobState.RUNNING:
             self.leased[stored.job.id] = stored
         elif target is JobState.CANCELLED and source in WAITING:
-            self._drop_cancelled()
+            self._drop_outdated()
+
+    def bring_forward(self, stored: StoredJob, now: float) -> None:
+        """Let a job be due now that waits for a later moment."""
+        stored.run_at = now
+        self.move(stored, Verb.REPLAY)
+        self._drop_outdated()
+        self.place(stored)
 
     def forget(self, stored: StoredJob) -> None:
         """Remove a job from the counts."""
@@ -286,7 +294,7 @@ class JobQueue:
         """Return when the next scheduled job comes due; None without one."""
         while self.scheduled and not _is_current(self.scheduled[0]):
             heapq.heappop(self.scheduled)
-            self._cancelled -= 1
+            self._outdated -= 1
         return self.scheduled[0][0] if self.scheduled else None
 
     def waiting(self) -> Iterator[StoredJob]:
@@ -296,17 +304,17 @@ class JobQueue:
             for line in reversed(lines):
                 yield from line.values()
 
-    def _drop_cancelled(self) -> None:
-        """Count a cancelled job in the heap; rebuild the heap once most of its items are cancelled."""
-        self._cancelled += 1
+    def _drop_outdated(self) -> None:
+        """Count an item of the heap whose job no longer waits for it; rebuild the heap once most items are such."""
+        self._outdated += 1
         # To find one item in the heap takes as long as to rebuild it, so that is done once for many.
-        if self._cancelled > len(self.scheduled) // 2:
+        if self._outdated > len(self.scheduled) // 2:
             self.scheduled = [item for item in self.scheduled if _is_current(item)]
             heapq.heapify(self.scheduled)
-            self._cancelled = 0
+            self._outdated = 0
 
 
 def _is_current(item: tuple[float, int, StoredJob]) -> bool:
-    """Return whether the job of a heap item still waits for that moment; it may have been cancelled since."""
+    """Return whether the job of a heap item still waits for that moment: it may be cancelled or brought forward."""
     run_at, _, stored = item
     return stored.state in WAITING and stored.run_at == run_at

@@ -1,4 +1,4 @@
-"""`aioq jobs cancel` and `aioq jobs retry`: cancel a job, and put an ended one back into its queue."""
+"""`aioq jobs cancel` and `aioq jobs retry`: cancel a job, and let one run again."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Verb:
 CANCEL = Verb(name="cancel", done="cancelled", needs="only a job that has not ended can be cancelled")
 RETRY = Verb(
     name="retry",
-    done="back in its queue",
-    needs="only a failed, cancelled, dead or expired job can be put back into its queue",
+    done="due now",
+    needs="only a failed, cancelled, dead or expired job, or one that waits for its retry, can be retried",
 )
 
 
@@ -58,10 +58,10 @@ def register(commands: Commands) -> None:
     cancelling.set_defaults(run=cancel)
     retrying = commands.add_parser(
         "retry",
-        help="put an ended job back into its queue",
-        description="Put a failed, cancelled, dead or expired job back into its queue. It is due now, behind other "
-        "jobs of its priority, and its attempts are counted from 0 again. The exit code is "
-        f"{Exit.FAILED} if the job is in another state.",
+        help="let a job run again, or bring its retry forward",
+        description="Put a failed, cancelled, dead or expired job back into its queue, with its attempts counted from "
+        "0 again; or let a job that waits for its retry run now, as the same attempt. It is due now, behind other jobs "
+        f"of its priority. The exit code is {Exit.FAILED} if the job is in another state.",
         allow_abbrev=False,
     )
     retrying.set_defaults(run=retry)
@@ -86,11 +86,11 @@ def cancel(arguments: argparse.Namespace) -> int:
 
 
 def retry(arguments: argparse.Namespace) -> int:
-    """Put a job back into its queue."""
+    """Let a job run again."""
 
     async def order(app: Aarq, record: JobRecord) -> bool:
         retried = await feature_of(app, JobStore, "jobs retry").retry_job(record.id, queue=record.queue)
-        if retried:
+        if retried and record.state is not JobState.RETRYING:
             app.counts.add(record.queue, record.task, JobOutcome.ENQUEUED)
         return retried
 

@@ -301,6 +301,34 @@ class JobStoreContract(TransitionContract, StoredIdentityContract):
         assert await store.retry_job("a", queue="q") is False
         assert await store.retry_job("unknown", queue="q") is False
 
+    async def test_retry_job_brings_waiting_retry_forward(self, broker: Broker, store: JobStore) -> None:
+        """A job that waits for its retry is due now, in the place of its priority, and its attempts count on."""
+        await broker.enqueue([self.job("a", priority=7, headers={"a": "b"}), self.job("b", max_crashes=5)])
+        a, b = await self.claim(broker, 2)
+        await broker.settle([Retried(lease=lease, delay=600, failure=FAILURE) for lease in (a, b)])
+        await broker.enqueue([self.job("c", priority=7)])
+        await self.pass_time(self.tick / 10)
+        assert [await store.retry_job(id, queue="q") for id in "ba"] == [True, True]
+        record = await self.record(store)
+        assert (record.state, record.attempt, record.failure) == (JobState.PENDING, 1, FAILURE)
+        assert record.worker_id == a.worker_id
+        assert record.run_at is not None
+        assert record.run_at <= await broker.time()
+        claim = await broker.claim(self.request())
+        assert [(lease.job_id, lease.attempt) for lease in claim.leases] == [("c", 1), ("a", 2), ("b", 2)]
+        assert (claim.leases[1].headers, claim.leases[2].max_crashes, claim.next_due) == ({"a": "b"}, 5, None)
+        # A late repetition of the report is no second one, and the job is not in its queue a second time.
+        assert await broker.settle([Retried(lease=a, delay=0, failure=FAILURE)]) != [Settled.DONE]
+        assert await self.claim(broker) == []
+
+    async def test_retry_job_of_due_retry_returns_false(self, broker: Broker, store: JobStore) -> None:
+        """A retry whose time has come is pending as any job."""
+        lease = await self.leased(broker)
+        await broker.settle([Retried(lease=lease, delay=self.tick, failure=FAILURE)])
+        await self.pass_time(self.tick * 1.5)
+        assert await store.retry_job("a", queue="q") is False
+        assert [again.job_id for again in await self.claim(broker)] == ["a"]
+
     async def test_retry_job_resets_counts_and_place(self, broker: Broker, store: JobStore) -> None:
         """A replayed job has no crashes, is claimed after other jobs, and keeps only its failure."""
         await broker.enqueue([self.job("a", max_crashes=2)])

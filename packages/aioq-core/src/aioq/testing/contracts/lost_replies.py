@@ -12,7 +12,7 @@ import pytest
 from aioq.conformance import supports
 from aioq.errors import BrokerUnavailable
 from aioq.model.cron import TickClaim, TickOutcome, TickReply
-from aioq.model.job import Claim, ClaimRequest, Completed, Lease, Reaped, Released, Settled
+from aioq.model.job import Claim, ClaimRequest, Completed, Lease, Reaped, Released, Retried, Settled
 from aioq.model.states import JobState
 from aioq.protocols import Broker, JobStore, TickLedger
 from aioq.testing.contracts.suite import BrokerSuite
@@ -139,7 +139,7 @@ class LostReplyContract(BrokerSuite):
     async def test_cancel_and_replay_with_lost_reply_are_done_once(
         self, broker: Broker, peer: Broker, faults: Faults
     ) -> None:
-        """The repeated calls find the job cancelled, and in its queue."""
+        """The repeated calls find the job cancelled, in its queue, and brought forward."""
         store, seen = broker, peer
         if not supports(store, JobStore) or not supports(seen, JobStore):
             pytest.skip("a broker that is not a JobStore cancels nothing")
@@ -163,8 +163,20 @@ class LostReplyContract(BrokerSuite):
             assert (lease.job_id, lease.attempt) == (id, 1)
             await peer.settle([Completed(lease=lease)])
 
+        async def prepare_retrying(id: str) -> str:
+            await prepare(f"{id}-forward")
+            lease = await self._only(peer)
+            await peer.settle([Retried(lease=lease, delay=600)])
+            return lease.job_id
+
+        async def check_forward(id: str, _: bool) -> None:
+            lease = await self._only(peer)
+            assert (lease.job_id, lease.attempt) == (id, 2)
+            await peer.settle([Completed(lease=lease)])
+
         await self.once(faults, prepare, lambda id: store.cancel_job(id, queue="q"), check_cancelled)
         await self.once(faults, prepare_cancelled, lambda id: store.retry_job(id, queue="q"), check_replayed)
+        await self.once(faults, prepare_retrying, lambda id: store.retry_job(id, queue="q"), check_forward)
 
     async def test_claim_tick_with_lost_reply_is_won_once(self, broker: Broker, peer: Broker, faults: Faults) -> None:
         """The repeated claim is won like the first one, and there is one job."""

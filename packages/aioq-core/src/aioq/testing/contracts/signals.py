@@ -200,6 +200,18 @@ class SignalsContract(ResultSignalsContract):
         await self.claim(broker)
         assert await self.wakes(lambda: self.claims(signals), lambda: store.retry_job("a", queue="q")) == ["a"]
 
+    async def test_wait_and_claim_wakes_on_retry_brought_forward(
+        self, broker: Broker, peer: Broker, signals: Signals
+    ) -> None:
+        """A job that need not wait for its retry any more ends the wait."""
+        store = peer
+        if not supports(store, JobStore):
+            pytest.skip("a broker that is not a JobStore brings no job forward")
+        await broker.enqueue([self.job("a")])
+        await broker.settle([Retried(lease=await self.claim_one(broker), delay=600, failure=FAILURE)])
+        await self.claim(broker)
+        assert await self.wakes(lambda: self.claims(signals), lambda: store.retry_job("a", queue="q")) == ["a"]
+
     async def test_waits_hear_what_was_signalled_without_a_connection(
         self, broker: Broker, peer: Broker, signals: Signals
     ) -> None:

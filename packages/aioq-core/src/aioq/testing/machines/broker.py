@@ -280,9 +280,12 @@ class BrokerMachine(Machine):
             if expected:
                 self.model.end(job, JobState.CANCELLED, CANCELLED_KEEP)
         else:
-            expected = job.state in FINAL_STATES - {JobState.COMPLETED}
+            retries = job.state is JobState.RETRYING and not self.model.is_due(job)
+            expected = retries or job.state in FINAL_STATES - {JobState.COMPLETED}
             assert self._run(self.store.retry_job(job.job.id, queue=job.job.queue)) is expected
-            if expected:
+            if retries:
+                self.model.line_up(job)
+            elif expected:
                 self.model.replay(job)
 
     @when(lambda self: self.control)

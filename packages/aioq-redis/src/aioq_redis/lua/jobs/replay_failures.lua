@@ -28,7 +28,7 @@ end
 local function replay(failure_id)
   local id, enqueued = string.match(failure_id, '^(.*)~(%d+)$')
   if not id or redis.call('HEXISTS', jobs, id) == 1 then
-    return id and was_replayed(at, id, request) and 1 or 0
+    return id and was_ordered(parse_run(redis.call('HGET', runs, id)), request) and 1 or 0
   end
   if redis.call('HEXISTS', failed.failures, failure_id) == 0 then
     return 0

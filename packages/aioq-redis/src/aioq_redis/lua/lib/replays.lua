@@ -3,10 +3,10 @@
 
 local PROMOTED_BEFORE = 1000
 
--- The run line of a job that was put back names the request: a repeated one is answered as the first time.
-local function was_replayed(at, id, request)
-  local run = parse_run(redis.call('HGET', at.runs, id))
-  return run and run.state == RUN_REPLAY and string.match(run.worker, '^%S+') == request
+-- The run line of a job that was put back or brought forward names the request: a repeated one is answered as the
+-- first time.
+local function was_ordered(run, request)
+  return run ~= nil and string.match(run.worker, '^(%S+) ') == request
 end
 
 local function replay_job(at, id, kept, request)

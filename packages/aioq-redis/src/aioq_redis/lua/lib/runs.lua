@@ -8,7 +8,8 @@
 -- probation, since: fields of CrashHistory in aioq.model.suspects; left out without a crash
 -- due: when the job was put back, or comes due after that; left out if it never was
 -- !: the run was claimed as the only one of its worker that was not cleared
--- worker: the one that claimed the job last; in a job that was put back by hand, after the request that did so
+-- worker: the one that claimed the job last; in a job that was put back or brought forward by hand, after the request
+--   that did so
 -- <epoch> <enqueued ms> is the fencing token: a write with another one, or by another worker, is rejected.
 local function parse_run(line)
   local state, marks, epoch, enqueued, attempt, crashes, more, claimed, worker =

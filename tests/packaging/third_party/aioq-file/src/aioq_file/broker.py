@@ -70,6 +70,9 @@ def _cancel(db: sqlite3.Connection, row: sqlite3.Row | None, now: float) -> bool
 
 
 def _replay(db: sqlite3.Connection, row: sqlite3.Row | None, now: float) -> bool:
+    if row is not None and row["state"] == JobState.RETRYING:
+        move(db, row, Verb.REPLAY, run_at=now)
+        return True
     if row is None or row["state"] not in FINAL_STATES - {JobState.COMPLETED}:
         return False
     fresh = {**dict.fromkeys(("finished_at", "forget_at", "reason")), **STARTED}

@@ -93,8 +93,11 @@ def _cancel(transaction: Transaction, queue: str, job_id: str) -> bool:
 
 
 def replay(transaction: Transaction, queue: str, job_id: str) -> bool:
-    """Return an ended job to its queue, and take its failure off the list; False if it cannot be replayed."""
+    """Let a job run again, and take its failure off the list; False if it cannot."""
     row = find(transaction, queue, job_id)
+    if row is not None and row["state"] == JobState.RETRYING:
+        line_up(transaction, row, Verb.REPLAY)
+        return True
     if row is None or row["state"] not in FINAL_STATES - {JobState.COMPLETED}:
         return False
     fresh: dict[str, Any] = {**dict.fromkeys(("finished_at", "forget_at", "reason")), **CLEARED, **STARTED}
