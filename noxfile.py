@@ -44,8 +44,9 @@ DISTRIBUTIONS = [CORE, CRON, OTEL, PROMETHEUS, REDIS, WEB, UMBRELLA]
 MEMORY = [str(path) for path in sorted(ROOT.glob("tests/contract/test_memory*.py"))]
 ASYNCIO_ONLY = ["-k", "not trio"]
 """Trio is no part of Python, and our packages do not depend on it."""
-PART = ["tests/core", "tests/cron", *MEMORY, *ASYNCIO_ONLY]
-"""Tests of what differs from Python to Python: all but the servers, which cost most of the time."""
+NO_SHELLS = ["--ignore=tests/core/cli/test_completion.py"]
+PART = ["tests/core", "tests/cron", *MEMORY, *ASYNCIO_ONLY, *NO_SHELLS]
+"""Tests of what differs from Python to Python: all but the servers and the shells, which cost most of the time."""
 WHOLE = ["--ignore=tests/packaging/third_party"]
 """The tests of the packages of third parties are run by `plugins`, where these are installed."""
 
@@ -53,7 +54,7 @@ LOWEST = [
     *("tests/core", "tests/cron", "tests/prometheus", "tests/redis/client", *MEMORY, "tests/contract/test_redis.py"),
     # Clusters and other groups of servers depend on no release of a dependency, and take minutes.
     *("--ignore=tests/redis/client/test_cluster.py", "--ignore=tests/redis/client/test_sentinel.py"),
-    *("--ignore=tests/redis/client/test_replication.py", *ASYNCIO_ONLY),
+    *("--ignore=tests/redis/client/test_replication.py", *ASYNCIO_ONLY, *NO_SHELLS),
 ]
 """Tests of what differs from release to release of a dependency."""
 

@@ -81,13 +81,13 @@ class Simulation:
         return taken
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(weights=some_weights, slots=st.sampled_from([1, 2, 3, 10, 40]), data=st.data())
 def test_busy_queues_get_their_shares(weights: dict[str, int], slots: int, data: st.DataObject) -> None:
     """After any number of claims a queue has its part of the jobs, give or take the number of queues and slots."""
     worker = Simulation(weights, slots, dict.fromkeys(weights, ENDLESS), data.draw(st.integers(0, 99)))
     at_a_time = data.draw(st.integers(1, slots))
-    for jobs in (10, 100, 1_000, 5_000):
+    for jobs in (10, 100, 1_000):
         worker.run(jobs, at_a_time)
         started = worker.claimed.total()
         for queue, weight in weights.items():
@@ -95,7 +95,7 @@ def test_busy_queues_get_their_shares(weights: dict[str, int], slots: int, data:
             assert abs(worker.claimed[queue] - fair) <= len(weights) + slots
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(weights=some_weights, slots=st.sampled_from([1, 2, 3, 10, 40]), seed=st.integers(0, 10**6))
 def test_no_queue_with_jobs_waits_longer_than_the_bound(weights: dict[str, int], slots: int, seed: int) -> None:
     """However jobs come and end, at most `longest_wait` jobs of other queues start before one of a queue with jobs."""
