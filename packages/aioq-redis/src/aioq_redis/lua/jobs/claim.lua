@@ -424,7 +424,14 @@ local function take_of_crashed()
   if alone_for == 0 and observes then
     local observed = crashed - accused
     local most = math.min(observed > MAX_SEARCHED and observed or math.ceil(observed / STEPS), limit)
-    take_crashed(most > 0 and redis.call('ZRANGEBYSCORE', suspects, 0, '+inf', 'LIMIT', 0, most) or {})
+    -- Those of stopped tasks are set aside, and the next ones are taken in their place.
+    for _ = 1, MOST_ROUNDS do
+      local wanted, before = most - #taken, #holds
+      take_crashed(wanted > 0 and redis.call('ZRANGEBYSCORE', suspects, 0, '+inf', 'LIMIT', 0, wanted) or {})
+      if #holds == before then
+        break
+      end
+    end
   end
   return alone_for
 end
