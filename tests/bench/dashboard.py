@@ -27,7 +27,7 @@ from aioq.cron.definition import define, version_of
 from aioq_web import User, dashboard
 from tests.bench.server import new_server
 
-__all__ = ["OpenPages", "PageCost", "measure", "site"]
+__all__ = ["OPEN", "OpenPages", "PageCost", "measure", "served", "site", "wait_for"]
 
 QUEUES: Final = ("default", "mails", "imports", "reports", "exports")
 CRONS: Final = 1_000
@@ -126,9 +126,9 @@ async def _measure(url: str, jobs: int, seconds: float, rounds: int) -> tuple[li
     app = shop(url)
     async with app:
         await _fill(app, jobs)
-        with _served(url) as address:
+        with served(url) as address:
             async with httpx.AsyncClient(base_url=address, timeout=60) as client:
-                await _wait_for(client)
+                await wait_for(client)
                 costs = [await _page(client, path, rounds) for path in PAGES]
                 return costs, await _open_pages(app, client, seconds)
 
@@ -154,7 +154,7 @@ def _call(app: Aarq, queue: str, number: int) -> Call[Any]:
 
 
 @contextmanager
-def _served(url: str) -> Generator[str]:
+def served(url: str) -> Generator[str]:
     """Serve the dashboard in a process of its own."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -167,7 +167,12 @@ def _served(url: str) -> Generator[str]:
         process.wait()
 
 
-async def _wait_for(client: httpx.AsyncClient) -> None:
+async def wait_for(client: httpx.AsyncClient) -> None:
+    """Wait until the dashboard answers.
+
+    Raises:
+        RuntimeError: It does not within 30 seconds.
+    """
     for _ in range(300):
         with suppress(httpx.TransportError):
             await client.get("/cpu")
