@@ -172,7 +172,6 @@ async def test_failed_node_is_replaced_by_replica(
         load = Load(make(cluster.url, timeout=2.0, durability="replica:1"), make(cluster.url, timeout=2.0))
         await load.during(getattr(node, end))
         assert set(load.done) == set(load.enqueued)
-        assert load.outage < 10
     finally:
         cluster.close()
 
