@@ -18,7 +18,7 @@ from tests.redis.layout import assert_consistent, keys_of
 from tests.redis.virtual import VirtualBroker, pass_time
 
 CHOSEN = settings(
-    max_examples=examples(70),  # on each of three kinds of server
+    max_examples=examples(50),  # on each of three kinds of server
     stateful_step_count=STEPS,
     deadline=None,
     database=None,
