@@ -101,7 +101,7 @@ local function success_fields(claim)
   local bytes = result and string.gsub(result, '.', function(byte)
     return string.format('%02x', string.byte(byte))
   end)
-  return '"s":' .. success .. (bytes and ',"o":"' .. bytes .. '"' or '')
+  return string.format('"s":%.0f', success) .. (bytes and ',"o":"' .. bytes .. '"' or '')
 end
 
 local function with_fields(record, fields)
