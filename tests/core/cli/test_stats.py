@@ -96,6 +96,8 @@ def test_stats_json_has_units(project: Project, broker: FarBroker) -> None:
     # The running hour has just begun.
     assert (told["total"]["completed"], told["total"]["wait_p50_seconds"]) == (0, None)
     told = json.loads(project.aioq("stats", "tasks:app", "--task", "shop.send", "--json").out)
+    first = json.loads(project.aioq("stats", "tasks:app", "-n", "1", "--json").out)["tasks"]
+    assert [one["task"] for one in first] == ["shop.send"]
     assert told["total"]["mean_run_seconds"] == pytest.approx(0.05)
     assert 0.02 < told["total"]["run_p95_seconds"] <= 0.1
 

@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Hashable, Sequence
 from typing import Final, TypeVar
 
 from aioq.app import Aarq
+from aioq.cli.exit_codes import CommandError
 from aioq.cli.times import format_duration
 from aioq.conformance import supports
 from aioq.model.flow import FULL_MINUTES, Flow, flows
 from aioq.model.statistics import Count, JobOutcome, Step, period_of
 from aioq.protocols import Statistics
 
-__all__ = ["NOT_KEPT", "flow_as_json", "percentile_text", "read_counts", "read_flows"]
+__all__ = ["NOT_KEPT", "add_hours", "check_hours", "flow_as_json", "percentile_text", "read_counts", "read_flows"]
 
 K = TypeVar("K", bound=Hashable)
 
 NOT_KEPT: Final = "the broker keeps no counts (aioq.protocols.Statistics)"
 
 PERCENTILES: Final = (50, 95, 99)
+
+
+def add_hours(parser: argparse.ArgumentParser, default: int) -> None:
+    """Add the number of hours that count."""
+    parser.add_argument(
+        "--hours", type=int, default=default, metavar="COUNT",
+        help=f"the hours that count, the running one included; %(default)s by default, at most {Step.HOUR.kept}",
+    )  # fmt: skip
+
+
+def check_hours(arguments: argparse.Namespace, command: str) -> None:
+    """Reject a number of hours that no broker keeps.
+
+    Raises:
+        CommandError: It is out of range.
+    """
+    if not 1 <= arguments.hours <= Step.HOUR.kept:
+        raise CommandError(f"{command}: --hours must be between 1 and {Step.HOUR.kept}, got {arguments.hours}")
 
 
 async def read_flows(

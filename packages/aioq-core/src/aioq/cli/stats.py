@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,21 +15,18 @@ from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_count, add_json, add_target, count_of
 from aioq.cli.broker_access import feature_of, run_connected
 from aioq.cli.colors import count_color
-from aioq.cli.counted import flow_as_json, percentile_text, read_counts, read_flows
+from aioq.cli.counted import add_hours, check_hours, flow_as_json, percentile_text, read_counts
 from aioq.cli.exit_codes import CommandError, Exit
 from aioq.cli.find_app import load_target
 from aioq.cli.output import Column, Table, out_has_color, print_json, print_out, terminal_width
 from aioq.cli.times import format_time, iso_time
 from aioq.clock import SystemClock, stored_time
-from aioq.model.flow import ENDED, Flow
+from aioq.model.flow import ENDED, Flow, flows
 from aioq.model.ids import check_name
 from aioq.model.statistics import Count, JobOutcome, Step, period_of
 from aioq.protocols import Statistics
 
 __all__ = ["register", "stats"]
-
-MAX_HOURS: Final = 720
-"""Hours that a broker keeps."""
 
 MINUTES: Final = 60
 """Minutes of the bars."""
@@ -48,8 +45,8 @@ class Look:
     """The broker's clock."""
     hours: int
     total: Flow
-    tasks: Mapping[tuple[str, str], Flow]
-    """By queue and task."""
+    tasks: Sequence[tuple[tuple[str, str], Flow]]
+    """By queue and task, those with the most jobs first."""
     minutes: Sequence[int]
     """Jobs that ended in each of the latest minutes, the oldest first; the running one is left out."""
 
@@ -67,10 +64,7 @@ def register(commands: Commands) -> None:
     add_target(parser)
     parser.add_argument("-q", "--queue", metavar="QUEUE", help="only jobs of this queue")
     parser.add_argument("--task", metavar="TASK", help="only jobs of this task")
-    parser.add_argument(
-        "--hours", type=int, default=2, metavar="COUNT",
-        help=f"the hours that count, the running one included; %(default)s by default, at most {MAX_HOURS}",
-    )  # fmt: skip
+    add_hours(parser, 2)
     parser.add_argument("--watch", action="store_true", help=f"show it again every {INTERVAL:g} seconds until Ctrl-C")
     add_count(parser, "tasks", 20)
     add_json(parser)
@@ -80,8 +74,7 @@ def register(commands: Commands) -> None:
 def stats(arguments: argparse.Namespace) -> int:
     """Show how jobs flow."""
     count_of(arguments, "stats", 1_000)
-    if not 1 <= arguments.hours <= MAX_HOURS:
-        raise CommandError(f"stats: --hours must be between 1 and {MAX_HOURS}, got {arguments.hours}")
+    check_hours(arguments, "stats")
     try:
         if arguments.queue is not None:
             check_name("queue", arguments.queue)
@@ -99,9 +92,9 @@ async def _show(app: Aarq, arguments: argparse.Namespace) -> None:
     while True:
         look = await _look(app, arguments)
         if arguments.json and arguments.watch:
-            print_out(json.dumps(_as_json(look)))
+            print_out(json.dumps(_as_json(look, arguments.count)))
         elif arguments.json:
-            print_json(_as_json(look))
+            print_json(_as_json(look, arguments.count))
         else:
             _print(look, arguments, in_place=in_place)
         if not arguments.watch:
@@ -115,28 +108,28 @@ async def _look(app: Aarq, arguments: argparse.Namespace) -> Look:
     def key(count: Count) -> tuple[str, str]:
         return count.queue, count.task
 
-    tasks = await read_flows(app, key, hours=arguments.hours, **given) or {}
-    total = await read_flows(app, lambda _: "", hours=arguments.hours, **given) or {}
     counts = await read_counts(app, Step.MINUTE, MINUTES + 1, **given) or ()
+    by_hour = await read_counts(app, Step.HOUR, arguments.hours, **given) or ()
     now = await app.broker.time()
+    total = flows(counts, by_hour, now, lambda _: "")
+    tasks = flows(counts, by_hour, now, key)
+    ordered = sorted(tasks.items(), key=lambda item: (-item[1].completed - item[1].failed, item[0]))
     first = period_of(now, Step.MINUTE) - MINUTES * Step.MINUTE
     minutes = [0] * MINUTES
     for count in counts:
         place = (count.start - first) // Step.MINUTE
         if 0 <= place < MINUTES and count.outcome in ENDED:
             minutes[place] += count.count
-    return Look(at=now, hours=arguments.hours, total=total.get("", Flow()), tasks=tasks, minutes=minutes)
+    return Look(at=now, hours=arguments.hours, total=total.get("", Flow()), tasks=ordered, minutes=minutes)
 
 
 def _print(look: Look, arguments: argparse.Namespace, *, in_place: bool) -> None:
     lines = [*_head(look), ""]
-    ordered = sorted(look.tasks.items(), key=lambda item: (-item[1].completed - item[1].failed, item[0]))
-    if ordered:
-        lines += _table(ordered[: arguments.count]).text(terminal_width(), color=out_has_color()).split("\n")
+    if look.tasks:
+        lines += _table(look.tasks[: arguments.count]).text(terminal_width(), color=out_has_color()).split("\n")
     else:
         lines.append("nothing was counted")
-    if len(ordered) > arguments.count:
-        more = len(ordered) - arguments.count
+    if (more := len(look.tasks) - arguments.count) > 0:
         lines.append(f"{more:,} more task{'' if more == 1 else 's'}; show more with -n")
     if in_place:
         # From the top left corner: each line clears its rest, and the last one what is below, so that nothing flickers.
@@ -187,11 +180,11 @@ def _row(queue: str, task: str, flow: Flow) -> list[str]:
     return [task, queue, f"{flow.completed:,}", f"{flow.failed:,}", f"{retried:,}", f"{flow.ended:,.1f}", *percentiles]
 
 
-def _as_json(look: Look) -> dict[str, object]:
+def _as_json(look: Look, count: int) -> dict[str, object]:
     return {
         "at": iso_time(look.at),
         "hours": look.hours,
         "total": flow_as_json(look.total),
         "ended_by_minute": list(look.minutes),
-        "tasks": [{"queue": queue, "task": task, **flow_as_json(flow)} for (queue, task), flow in look.tasks.items()],
+        "tasks": [{"queue": queue, "task": task, **flow_as_json(flow)} for (queue, task), flow in look.tasks[:count]],
     }

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from aioq.app import Aarq
 from aioq.cli.arguments import Commands, add_app, add_json
 from aioq.cli.broker_access import is_embedded, run_connected
 from aioq.cli.colors import count_color
-from aioq.cli.counted import NOT_KEPT, flow_as_json, percentile_text, read_flows
-from aioq.cli.exit_codes import CommandError, Exit
+from aioq.cli.counted import NOT_KEPT, add_hours, check_hours, flow_as_json, percentile_text, read_flows
+from aioq.cli.exit_codes import Exit
 from aioq.cli.find_app import load_app
 from aioq.cli.output import Column, Table, print_err, print_json, print_out, print_table
 from aioq.cli.times import iso_time
@@ -23,9 +22,6 @@ from aioq.model.stops import Stop
 from aioq.protocols import QueueControl
 
 __all__ = ["list_tasks", "register"]
-
-MAX_HOURS: Final = 720
-"""Hours that a broker keeps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,18 +49,14 @@ def register(commands: Commands) -> None:
     )
     add_app(parser)
     parser.add_argument("-q", "--queue", metavar="QUEUE", help="only tasks of this queue")
-    parser.add_argument(
-        "--hours", type=int, default=24, metavar="COUNT",
-        help=f"the hours that count, the running one included; %(default)s by default, at most {MAX_HOURS}",
-    )  # fmt: skip
+    add_hours(parser, 24)
     add_json(parser)
     parser.set_defaults(run=list_tasks)
 
 
 def list_tasks(arguments: argparse.Namespace) -> int:
     """Show the tasks."""
-    if not 1 <= arguments.hours <= MAX_HOURS:
-        raise CommandError(f"tasks list: --hours must be between 1 and {MAX_HOURS}, got {arguments.hours}")
+    check_hours(arguments, "tasks list")
     app = load_app(arguments.app)
     # A memory broker is in another process, if there is one. The code can be read all the same.
     flows, stops = (None, ()) if is_embedded(app.broker) else run_connected(app, lambda: _ask(app, arguments))
